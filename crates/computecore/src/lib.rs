@@ -1,0 +1,1 @@
+//! ComputeCore: the C ABI of the Host Compute Service.

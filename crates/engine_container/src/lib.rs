@@ -1,0 +1,1 @@
+//! The Linux container engine and its launcher.

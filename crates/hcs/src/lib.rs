@@ -1,0 +1,1 @@
+//! The safe Rust client of the Host Compute Service, blocking and async.

@@ -1,0 +1,3 @@
+//! The hcs command line.
+
+fn main() {}

@@ -1,0 +1,182 @@
+//! The seam between the service and the things that run compute systems.
+//!
+//! An [`Engine`] makes [`Machine`]s: a container's namespaces, cgroup and file systems, or a virtual machine. Inside
+//! each machine runs a guest agent; everything about processes goes over the guest bridge (`hcs_wire::guest`), which
+//! the service speaks itself and which is the same for every engine. So an engine knows nothing of processes, and the
+//! service nothing of namespaces or QEMU.
+//!
+//! Calls may block (each says for how long) and are made from threads that may wait; all types may be shared between
+//! threads. `kill` may be called at any time from another thread and makes the other calls of that machine return:
+//! that is how a stuck or cancelled call is ended.
+
+use std::{
+    fmt,
+    os::fd::{BorrowedFd, OwnedFd},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use hcs_schema::{
+    Failure,
+    documents::{ComputeSystem, Statistics},
+};
+
+/// What a machine is made from.
+#[derive(Clone, Debug)]
+pub struct CreateRequest {
+    /// The id that clients use: any non-empty string of up to 256 UTF-16 units. Never part of a path.
+    pub id: String,
+    /// A GUID made for this machine; names its directory, its cgroup and whatever else needs a name on the host.
+    pub runtime_id: String,
+    /// The document, already valid against the schema.
+    pub document: ComputeSystem,
+    /// An existing directory of the machine's own, mode 0700, removed by the service after [`Machine::release`].
+    pub directory: PathBuf,
+}
+
+/// One way to run compute systems. Its methods may be called from several threads at once.
+pub trait Engine: fmt::Debug + Send + Sync {
+    /// Name for logs and state files: "container", "vm".
+    fn name(&self) -> &'static str;
+
+    /// Whether `document` asks for this engine's kind of system.
+    fn accepts(&self, document: &ComputeSystem) -> bool;
+
+    /// Makes the machine and lets it begin to boot; takes milliseconds. On failure nothing is left behind.
+    ///
+    /// # Errors
+    /// What the host refused, by JSON pointer where a property of the document asked for it.
+    fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure>;
+
+    /// Takes over a machine that an earlier service made, from what its [`Machine::record`] said.
+    ///
+    /// # Errors
+    /// When the machine is gone or is not the one recorded; the caller then calls [`Engine::sweep`].
+    fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Arc<dyn Machine>, Failure>;
+
+    /// Removes what machines of this service left on the host (cgroups, mounts, processes), except those whose
+    /// `runtime_id` is in `keep`.
+    ///
+    /// # Errors
+    /// What could not be removed; everything else has been.
+    fn sweep(&self, keep: &[String]) -> Result<(), Failure>;
+}
+
+/// Which stdio streams a process wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Streams {
+    /// Standard input.
+    pub stdin: bool,
+    /// Standard output.
+    pub stdout: bool,
+    /// Standard error.
+    pub stderr: bool,
+}
+
+/// vsock ports the guest is to dial, where stdio is not passed as descriptors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StdioPorts {
+    /// Standard input.
+    pub stdin: Option<u32>,
+    /// Standard output.
+    pub stdout: Option<u32>,
+    /// Standard error.
+    pub stderr: Option<u32>,
+}
+
+/// The host's ends of a process's stdio: a write end for stdin, read ends for the others.
+#[derive(Debug, Default)]
+pub struct HostStdio {
+    /// Standard input.
+    pub stdin: Option<OwnedFd>,
+    /// Standard output.
+    pub stdout: Option<OwnedFd>,
+    /// Standard error.
+    pub stderr: Option<OwnedFd>,
+}
+
+/// Stdio prepared for one process that is about to be created. Dropped unused, it leaves nothing.
+pub trait StdioOffer: fmt::Debug + Send {
+    /// The guest's ends, in the order stdin, stdout, stderr, to be sent with the request; empty over vsock.
+    fn take_guest_ends(&mut self) -> Vec<OwnedFd>;
+
+    /// The ports to name in the request; `None` where descriptors are passed.
+    fn ports(&self) -> Option<StdioPorts>;
+
+    /// The host's ends, once the guest has answered the request. Blocks only where [`StdioOffer::ports`] is `Some`,
+    /// at most for `limit`.
+    ///
+    /// # Errors
+    /// The guest did not dial.
+    fn into_host_ends(self: Box<Self>, limit: Duration) -> Result<HostStdio, Failure>;
+}
+
+/// One running container or virtual machine.
+pub trait Machine: fmt::Debug + Send + Sync {
+    /// Blocks until the guest agent can be connected to, at most for `limit`.
+    ///
+    /// # Errors
+    /// The step of the boot that failed, with its cause; the machine is then to be killed and released.
+    fn wait_ready(&self, limit: Duration) -> Result<(), Failure>;
+
+    /// A new stream to the guest agent, on which `NegotiateProtocol` must come first. The agent serves one stream at a
+    /// time: a new one takes the place of the one before.
+    ///
+    /// # Errors
+    /// The agent is not there.
+    fn connect_guest(&self) -> Result<OwnedFd, Failure>;
+
+    /// Prepares stdio for one process. Does not block.
+    ///
+    /// # Errors
+    /// No descriptors or memory left.
+    fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure>;
+
+    /// Stops all that runs in it without its knowledge (freezer, or vCPUs stopped), at most for some 100 ms.
+    ///
+    /// # Errors
+    /// The host refused.
+    fn pause(&self) -> Result<(), Failure>;
+
+    /// Undoes [`Machine::pause`].
+    ///
+    /// # Errors
+    /// The host refused.
+    fn resume(&self) -> Result<(), Failure>;
+
+    /// Ends everything in it at once, paused or not. Returns when that has been ordered; [`Machine::exit_descriptor`]
+    /// tells when it has happened. Again is fine.
+    ///
+    /// # Errors
+    /// The host refused.
+    fn kill(&self) -> Result<(), Failure>;
+
+    /// Becomes readable (`poll(2)`) when the machine is gone.
+    fn exit_descriptor(&self) -> BorrowedFd<'_>;
+
+    /// Removes all that was made for it outside its directory: cgroups, mounts, network. The machine must be gone.
+    /// Again is fine.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    fn release(&self) -> Result<(), Failure>;
+
+    /// What [`Engine::adopt`] needs to find it again, as JSON.
+    fn record(&self) -> String;
+
+    /// True figures of what it has used.
+    ///
+    /// # Errors
+    /// The host's accounting could not be read.
+    fn statistics(&self) -> Result<Statistics, Failure>;
+
+    /// Whether the kernel killed something in it for want of memory since it was made.
+    fn out_of_memory(&self) -> bool;
+
+    /// Applies a `ModifySettingRequest` document (already valid) to the host's side of the machine.
+    ///
+    /// # Errors
+    /// The path or the change is not supported, by JSON pointer; nothing has changed then.
+    fn modify(&self, request: &serde_json::Value) -> Result<(), Failure>;
+}

@@ -1,0 +1,5 @@
+//! What may happen when: pure state machines of operation, system and process, and the [`engine`] seam.
+//!
+//! This room does no I/O and reads no clock: whoever owns sockets and time asks it for decisions.
+
+pub mod engine;

@@ -1,0 +1,171 @@
+//! HRESULT values: what every HCS function returns.
+//!
+//! Values are those of the HCS reference (`Reference/HCSHResult.md`) and of `winerror.h`. Messages are ours: short,
+//! lower case, without a full stop, so that they read well inside a longer sentence.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A COM result code: negative means failure.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HResult(pub i32);
+
+/// Win32 codes that HCS wraps into HRESULTs (`HRESULT_FROM_WIN32`).
+pub mod win32 {
+    /// The file or path does not exist.
+    pub const ERROR_FILE_NOT_FOUND: u16 = 2;
+    /// The caller lacks a right.
+    pub const ERROR_ACCESS_DENIED: u16 = 5;
+    /// The host cannot do what was asked.
+    pub const ERROR_NOT_SUPPORTED: u16 = 50;
+    /// A limit on resources was reached.
+    pub const ERROR_NO_SYSTEM_RESOURCES: u16 = 1450;
+    /// The thing already exists.
+    pub const ERROR_ALREADY_EXISTS: u16 = 183;
+    /// The element was not found; HCS answers this for a process that is gone.
+    pub const ERROR_NOT_FOUND: u16 = 1168;
+    /// The operation was cancelled.
+    pub const ERROR_CANCELLED: u16 = 1223;
+    /// A string is not valid Unicode.
+    pub const ERROR_NO_UNICODE_TRANSLATION: u16 = 1113;
+    /// Time ran out outside an HCS operation.
+    pub const ERROR_TIMEOUT: u16 = 1460;
+}
+
+macro_rules! hresults {
+    ($($name:ident = $value:literal, $message:literal;)*) => {
+        impl HResult {
+            $(
+                #[doc = concat!("`", stringify!($name), "` (", stringify!($value), "): ", $message, ".")]
+                pub const $name: Self = Self(i32::from_be_bytes(u32::to_be_bytes($value)));
+            )*
+
+            /// The symbolic name, where this project knows one.
+            #[must_use]
+            pub fn name(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$name => Some(stringify!($name)),)*
+                    _ => None,
+                }
+            }
+
+            fn known_message(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$name => Some($message),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+hresults! {
+    S_OK = 0x0000_0000, "success";
+    S_FALSE = 0x0000_0001, "success, with nothing done";
+    E_NOTIMPL = 0x8000_4001, "this function is not implemented";
+    E_POINTER = 0x8000_4003, "a pointer that must not be NULL was NULL";
+    E_ABORT = 0x8000_4004, "the call was aborted";
+    E_FAIL = 0x8000_4005, "the call failed";
+    E_UNEXPECTED = 0x8000_FFFF, "an internal error occurred";
+    E_ACCESSDENIED = 0x8007_0005, "access is denied";
+    E_HANDLE = 0x8007_0006, "the handle is not valid";
+    E_OUTOFMEMORY = 0x8007_000E, "there is not enough memory";
+    E_INVALIDARG = 0x8007_0057, "an argument is not valid";
+    HCS_E_TERMINATED_DURING_START = 0x8037_0100, "the compute system ended while it was starting";
+    HCS_E_IMAGE_MISMATCH = 0x8037_0101, "the image was made for another operating system than the host runs";
+    HCS_E_HYPERV_NOT_INSTALLED = 0x8037_0102, "the virtual machine monitor this needs is not installed";
+    HCS_E_INVALID_STATE = 0x8037_0105, "the compute system is in a state that does not allow this call";
+    HCS_E_UNEXPECTED_EXIT = 0x8037_0106, "the compute system ended unexpectedly";
+    HCS_E_TERMINATED = 0x8037_0107, "the compute system was terminated";
+    HCS_E_CONNECT_FAILED = 0x8037_0108, "no connection to the compute system could be made";
+    HCS_E_CONNECTION_TIMEOUT = 0x8037_0109, "the compute system did not answer in time";
+    HCS_E_CONNECTION_CLOSED = 0x8037_010A, "the connection to the compute system was closed";
+    HCS_E_UNKNOWN_MESSAGE = 0x8037_010B, "a message of an unknown kind was received";
+    HCS_E_UNSUPPORTED_PROTOCOL_VERSION = 0x8037_010C, "the two sides share no protocol version";
+    HCS_E_INVALID_JSON = 0x8037_010D, "the JSON document is invalid";
+    HCS_E_SYSTEM_NOT_FOUND = 0x8037_010E, "no compute system has this id";
+    HCS_E_SYSTEM_ALREADY_EXISTS = 0x8037_010F, "a compute system with this id already exists";
+    HCS_E_SYSTEM_ALREADY_STOPPED = 0x8037_0110, "the compute system has already stopped";
+    HCS_E_PROTOCOL_ERROR = 0x8037_0111, "the peer broke the communication protocol";
+    HCS_E_INVALID_LAYER = 0x8037_0112, "a storage layer has a format that is not recognised";
+    HCS_E_WINDOWS_INSIDER_REQUIRED = 0x8037_0113, "the image needs a preview release of the host";
+    HCS_E_SERVICE_NOT_AVAILABLE = 0x8037_0114, "the host compute service is not available";
+    HCS_E_OPERATION_NOT_STARTED = 0x8037_0115, "the operation has not been started";
+    HCS_E_OPERATION_ALREADY_STARTED = 0x8037_0116, "the operation is already tracking a call";
+    HCS_E_OPERATION_PENDING = 0x8037_0117, "the operation has not completed yet";
+    HCS_E_OPERATION_TIMEOUT = 0x8037_0118, "the operation did not complete within the time limit";
+    HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET = 0x8037_0119, "an event callback already takes the completions of this handle";
+    HCS_E_OPERATION_RESULT_ALLOCATION_FAILED = 0x8037_011A, "there was not enough memory for the result document";
+    HCS_E_ACCESS_DENIED = 0x8037_011B, "the caller may not use the host compute service";
+    HCS_E_GUEST_CRITICAL_ERROR = 0x8037_011C, "the guest reported a critical error";
+    HCS_E_PROCESS_INFO_NOT_AVAILABLE = 0x8037_011D, "the process information is not available";
+    HCS_E_SERVICE_DISCONNECT = 0x8037_011E, "the host compute service went away";
+    HCS_E_PROCESS_ALREADY_STOPPED = 0x8037_011F, "the process has already exited";
+}
+
+impl HResult {
+    /// `HRESULT_FROM_WIN32(ERROR_CANCELLED)`: what a cancelled operation ends with.
+    pub const CANCELLED: Self = Self::from_win32(win32::ERROR_CANCELLED);
+    /// `HRESULT_FROM_WIN32(ERROR_NOT_FOUND)`: a process that is gone or never was.
+    pub const NOT_FOUND: Self = Self::from_win32(win32::ERROR_NOT_FOUND);
+    /// `HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)`: a property this host refuses.
+    pub const NOT_SUPPORTED: Self = Self::from_win32(win32::ERROR_NOT_SUPPORTED);
+    /// `HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND)`: a path or program that does not exist.
+    pub const FILE_NOT_FOUND: Self = Self::from_win32(win32::ERROR_FILE_NOT_FOUND);
+
+    /// `HRESULT_FROM_WIN32`: wraps a Win32 code; 0 becomes `S_OK`.
+    #[must_use]
+    pub const fn from_win32(code: u16) -> Self {
+        if code == 0 {
+            Self::S_OK
+        } else {
+            Self((0x8007_u32 << 16 | code as u32).cast_signed())
+        }
+    }
+
+    /// Whether the value says success.
+    #[must_use]
+    pub const fn is_success(self) -> bool {
+        self.0 >= 0
+    }
+
+    /// Whether two values mean the same HCS error: the 0x8037xxxx and 0xC037xxxx families are twins.
+    #[must_use]
+    pub const fn same_error(self, other: Self) -> bool {
+        let (a, b) = (self.0.cast_unsigned(), other.0.cast_unsigned());
+        a == b || (a & 0x3fff_ffff == b & 0x3fff_ffff && a >> 16 & 0x3fff == 0x0037)
+    }
+
+    /// What the value means, in words. Never empty.
+    #[must_use]
+    pub fn message(self) -> String {
+        if let Some(text) = self.known_message() {
+            return text.to_owned();
+        }
+        let win32 = match self {
+            Self::CANCELLED => "the operation was cancelled",
+            Self::NOT_FOUND => "the element was not found",
+            Self::NOT_SUPPORTED => "this is not supported here",
+            Self::FILE_NOT_FOUND => "the file or path does not exist",
+            _ => return format!("error {self:?}"),
+        };
+        win32.to_owned()
+    }
+}
+
+impl fmt::Display for HResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "{name} (0x{:08X})", self.0),
+            None => write!(f, "0x{:08X}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for HResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,57 @@
+//! Framing and messages between the parts of the service.
+//!
+//! 1. [`service`]: library and program to `hcsd`. The peer is another program of the same user or root; it is bounded
+//!    and validated, but it may ask for anything that its user may have.
+//! 2. [`guest`]: `hcsd` to the agent inside a compute system: the guest bridge of HCS. The agent's side is UNTRUSTED.
+//! 3. [`socket`]: bytes together with file descriptors over a unix stream socket.
+//!
+//! The two protocols share the shape of their header, nothing else: their types are apart on purpose.
+
+pub mod guest;
+pub mod service;
+pub mod socket;
+
+use hcs_schema::{Failure, HResult};
+
+/// Why bytes are not a message.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum WireError {
+    /// The header's size field is smaller than a header or larger than the protocol's limit.
+    #[error("a message of {size} bytes was announced; {minimum} to {maximum} are allowed")]
+    Size {
+        /// Size found in the header.
+        size: u32,
+        /// Smallest allowed size, the header itself.
+        minimum: u32,
+        /// Largest allowed size.
+        maximum: u32,
+    },
+    /// The kind of message is not one this protocol has.
+    #[error("a message of unknown kind {kind:#010x} was received")]
+    Kind {
+        /// What the header said.
+        kind: u32,
+    },
+    /// The body is not the JSON that its kind has.
+    #[error("the body of a {kind} message is not valid: {reason}")]
+    Body {
+        /// Name of the message.
+        kind: &'static str,
+        /// What serde found.
+        reason: String,
+    },
+    /// A message was announced with more descriptors than came.
+    #[error("a message announced {announced} descriptors and came with {received}")]
+    Descriptors {
+        /// What the header said.
+        announced: usize,
+        /// What arrived.
+        received: usize,
+    },
+}
+
+impl From<WireError> for Failure {
+    fn from(error: WireError) -> Self {
+        Self::new(HResult::HCS_E_PROTOCOL_ERROR, error.to_string())
+    }
+}

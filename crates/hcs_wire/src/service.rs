@@ -1,0 +1,420 @@
+//! The protocol between the library and `hcsd`.
+//!
+//! Every message is a 16 byte header (little endian: size u32 with the header included, kind u16, descriptor count
+//! u16, id u64) and one JSON object. A client sends [`Hello`](Call::Hello) first. Requests of one connection are taken
+//! up in the order they come and answered in any order; only the id links answer and request.
+//!
+//! Handles are numbers that the CLIENT chooses (never 0, never reused on one connection), so a call on a handle may be
+//! sent before the call that makes it is answered: the service keeps their order.
+
+use std::{collections::VecDeque, os::fd::OwnedFd};
+
+use hcs_schema::HResult;
+use serde::{Deserialize, Serialize};
+
+use crate::WireError;
+
+/// Version of this protocol; the service answers older clients it still understands.
+pub const VERSION: u32 = 1;
+/// Size of the header.
+pub const HEADER_BYTES: usize = 16;
+/// Largest message, header included. A document of the largest size the schema room accepts fits, escaped.
+pub const MAX_MESSAGE_BYTES: u32 = 16 << 20;
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Client to service; body [`Call`].
+    Request,
+    /// Service to client; body [`Reply`], same id as the request.
+    Reply,
+    /// Service to client; body [`Event`], id counts the events of the connection.
+    Event,
+}
+
+impl Kind {
+    const fn number(self) -> u16 {
+        match self {
+            Self::Request => 1,
+            Self::Reply => 2,
+            Self::Event => 3,
+        }
+    }
+}
+
+/// A call of the API, as the client sends it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "snake_case")]
+#[expect(
+    missing_docs,
+    reason = "the fields are the parameters of the HCS function each variant names"
+)]
+pub enum Call {
+    /// First message of a connection: versions the client speaks.
+    Hello { minimum: u32, maximum: u32 },
+    /// `HcsCreateComputeSystem`: `system` is the handle to be.
+    CreateSystem {
+        system: u64,
+        id: String,
+        document: String,
+    },
+    /// `HcsOpenComputeSystem`. `runtime_id`, when given, must match: a reconnecting client opens the very system it had.
+    OpenSystem {
+        system: u64,
+        id: String,
+        #[serde(default)]
+        runtime_id: Option<String>,
+    },
+    /// `HcsCloseComputeSystem`.
+    CloseSystem { system: u64 },
+    /// `HcsStartComputeSystem`.
+    StartSystem {
+        system: u64,
+        #[serde(default)]
+        options: Option<String>,
+    },
+    /// `HcsShutDownComputeSystem`.
+    ShutDownSystem {
+        system: u64,
+        #[serde(default)]
+        options: Option<String>,
+    },
+    /// `HcsTerminateComputeSystem`.
+    TerminateSystem {
+        system: u64,
+        #[serde(default)]
+        options: Option<String>,
+    },
+    /// `HcsPauseComputeSystem`.
+    PauseSystem {
+        system: u64,
+        #[serde(default)]
+        options: Option<String>,
+    },
+    /// `HcsResumeComputeSystem`.
+    ResumeSystem {
+        system: u64,
+        #[serde(default)]
+        options: Option<String>,
+    },
+    /// `HcsSaveComputeSystem`.
+    SaveSystem {
+        system: u64,
+        #[serde(default)]
+        options: Option<String>,
+    },
+    /// `HcsCrashComputeSystem`.
+    CrashSystem {
+        system: u64,
+        #[serde(default)]
+        options: Option<String>,
+    },
+    /// `HcsModifyComputeSystem`.
+    ModifySystem { system: u64, settings: String },
+    /// `HcsGetComputeSystemProperties`.
+    GetSystemProperties {
+        system: u64,
+        #[serde(default)]
+        query: Option<String>,
+    },
+    /// `HcsEnumerateComputeSystems`.
+    EnumerateSystems {
+        #[serde(default)]
+        query: Option<String>,
+    },
+    /// `HcsCreateProcess`: `process` is the handle to be.
+    CreateProcess {
+        system: u64,
+        process: u64,
+        parameters: String,
+    },
+    /// `HcsOpenProcess`.
+    OpenProcess {
+        system: u64,
+        process: u64,
+        process_id: u32,
+    },
+    /// `HcsCloseProcess`.
+    CloseProcess { process: u64 },
+    /// `HcsTerminateProcess`.
+    TerminateProcess {
+        process: u64,
+        #[serde(default)]
+        options: Option<String>,
+    },
+    /// `HcsSignalProcess`.
+    SignalProcess {
+        process: u64,
+        #[serde(default)]
+        options: Option<String>,
+    },
+    /// `HcsGetProcessInfo`.
+    GetProcessInfo { process: u64 },
+    /// `HcsGetProcessProperties`.
+    GetProcessProperties {
+        process: u64,
+        #[serde(default)]
+        query: Option<String>,
+    },
+    /// `HcsModifyProcess`.
+    ModifyProcess { process: u64, settings: String },
+    /// `HcsGetServiceProperties`.
+    GetServiceProperties {
+        #[serde(default)]
+        query: Option<String>,
+    },
+    /// `HcsModifyServiceSettings`.
+    ModifyServiceSettings { settings: String },
+    /// `HcsSubmitWerReport`.
+    SubmitCrashReport { settings: String },
+    /// Ours: read the numbered event log from `since`; with `follow` later events come as [`Event`] messages.
+    ReadEvents {
+        since: u64,
+        #[serde(default)]
+        follow: bool,
+    },
+    /// Ours: the time line of one operation.
+    ExplainOperation { operation: String },
+    /// `HcsCancelOperation`: cancels the request with this id on the same connection.
+    Cancel { request: u64 },
+}
+
+/// The answer to a [`Call`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// What the operation ends with.
+    pub result: HResult,
+    /// The result document, or a `ResultError` when `result` is a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
+    /// For `CreateSystem` and `OpenSystem`: the GUID that tells this system from a later one with the same id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_id: Option<String>,
+    /// For `CreateProcess`, `OpenProcess` and `GetProcessInfo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessInformation>,
+}
+
+impl Reply {
+    /// Success without a document.
+    #[must_use]
+    pub const fn done() -> Self {
+        Self {
+            result: HResult::S_OK,
+            document: None,
+            runtime_id: None,
+            process: None,
+        }
+    }
+}
+
+/// Pid and stdio of a process. The descriptors come with the message, in the order stdin, stdout, stderr, one for each
+/// flag that is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessInformation {
+    /// Pid inside the compute system.
+    pub process_id: u32,
+    /// A descriptor for stdin comes along.
+    #[serde(default)]
+    pub stdin: bool,
+    /// A descriptor for stdout comes along.
+    #[serde(default)]
+    pub stdout: bool,
+    /// A descriptor for stderr comes along.
+    #[serde(default)]
+    pub stderr: bool,
+}
+
+/// What a message of kind `Event` is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// The client's handle of a compute system.
+    System(u64),
+    /// The client's handle of a process.
+    Process(u64),
+    /// The service itself (event log entries a client follows).
+    Service,
+}
+
+/// Something that happened to a handle's system or process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Whom it concerns.
+    pub subject: Subject,
+    /// `HCS_EVENT_TYPE`.
+    pub event_type: u32,
+    /// The document that goes with the type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+}
+
+/// A whole message as it came, its body not yet parsed.
+#[derive(Debug)]
+pub struct Frame {
+    /// What it is.
+    pub kind: Kind,
+    /// Request id, or the event's number.
+    pub id: u64,
+    /// JSON.
+    pub body: Vec<u8>,
+    /// What came along.
+    pub descriptors: Vec<OwnedFd>,
+}
+
+impl Frame {
+    /// Parses the body.
+    ///
+    /// # Errors
+    /// [`WireError::Body`] when it is not the JSON of a `T`.
+    pub fn parse<T: for<'de> Deserialize<'de>>(&self, name: &'static str) -> Result<T, WireError> {
+        serde_json::from_slice(&self.body).map_err(|e| WireError::Body {
+            kind: name,
+            reason: e.to_string(),
+        })
+    }
+}
+
+/// The bytes of a message; the caller sends `descriptors` descriptors along with the first of them.
+///
+/// # Errors
+/// [`WireError::Size`] when the message is larger than [`MAX_MESSAGE_BYTES`].
+pub fn encode<T: Serialize>(
+    kind: Kind,
+    id: u64,
+    descriptors: u16,
+    body: &T,
+) -> Result<Vec<u8>, WireError> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    serde_json::to_writer(&mut bytes, body).map_err(|e| WireError::Body {
+        kind: "outgoing",
+        reason: e.to_string(),
+    })?;
+    let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    check_size(size)?;
+    bytes[0..4].copy_from_slice(&size.to_le_bytes());
+    bytes[4..6].copy_from_slice(&kind.number().to_le_bytes());
+    bytes[6..8].copy_from_slice(&descriptors.to_le_bytes());
+    bytes[8..16].copy_from_slice(&id.to_le_bytes());
+    Ok(bytes)
+}
+
+fn check_size(size: u32) -> Result<(), WireError> {
+    let minimum = 16;
+    if size < minimum || size > MAX_MESSAGE_BYTES {
+        return Err(WireError::Size {
+            size,
+            minimum,
+            maximum: MAX_MESSAGE_BYTES,
+        });
+    }
+    Ok(())
+}
+
+/// Cuts a stream of bytes and descriptors into frames. Pure: whoever owns the socket feeds it.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    bytes: Vec<u8>,
+    taken: usize,
+    /// Descriptors received and not yet given to a frame; [`crate::socket::receive`] appends here.
+    pub descriptors: VecDeque<OwnedFd>,
+}
+
+impl Decoder {
+    /// Appends received bytes.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        if self.taken == self.bytes.len() {
+            self.bytes.clear();
+            self.taken = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame, if there is one.
+    ///
+    /// # Errors
+    /// After an error the stream is out of step and must be closed.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, WireError> {
+        let rest = &self.bytes[self.taken..];
+        let Some(header) = rest.first_chunk::<HEADER_BYTES>() else {
+            return Ok(None);
+        };
+        let [s0, s1, s2, s3, k0, k1, d0, d1, id @ ..] = *header;
+        let size = u32::from_le_bytes([s0, s1, s2, s3]);
+        check_size(size)?;
+        let kind = match u16::from_le_bytes([k0, k1]) {
+            1 => Kind::Request,
+            2 => Kind::Reply,
+            3 => Kind::Event,
+            other => return Err(WireError::Kind { kind: other.into() }),
+        };
+        let announced = usize::from(u16::from_le_bytes([d0, d1]));
+        let size = size as usize;
+        if rest.len() < size {
+            return Ok(None);
+        }
+        if announced > self.descriptors.len() {
+            return Err(WireError::Descriptors {
+                announced,
+                received: self.descriptors.len(),
+            });
+        }
+        let body = rest[HEADER_BYTES..size].to_vec();
+        self.taken += size;
+        if self.taken > 1 << 16 {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        let descriptors = self.descriptors.drain(..announced).collect();
+        Ok(Some(Frame {
+            kind,
+            id: u64::from_le_bytes(id),
+            body,
+            descriptors,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_survive_any_cut() {
+        let call = Call::OpenProcess {
+            system: 1,
+            process: 2,
+            process_id: 3,
+        };
+        let mut stream = encode(Kind::Request, 7, 0, &call).unwrap();
+        stream.extend(encode(Kind::Reply, 8, 0, &Reply::done()).unwrap());
+        for cut in 0..stream.len() {
+            let mut decoder = Decoder::default();
+            let mut frames = Vec::new();
+            for part in [&stream[..cut], &stream[cut..]] {
+                decoder.feed(part);
+                while let Some(frame) = decoder.next_frame().unwrap() {
+                    frames.push(frame);
+                }
+            }
+            assert_eq!(frames.len(), 2, "cut at {cut}");
+            assert_eq!(frames[0].parse::<Call>("request").unwrap(), call);
+            assert_eq!((frames[1].kind, frames[1].id), (Kind::Reply, 8));
+        }
+    }
+
+    #[test]
+    fn impossible_headers_are_refused() {
+        let mut decoder = Decoder::default();
+        decoder.feed(&[0xff; 16]);
+        assert!(matches!(decoder.next_frame(), Err(WireError::Size { .. })));
+        let mut header = encode(Kind::Event, 1, 0, &()).unwrap();
+        header[4] = 9;
+        let mut decoder = Decoder::default();
+        decoder.feed(&header);
+        assert!(matches!(
+            decoder.next_frame(),
+            Err(WireError::Kind { kind: 9 })
+        ));
+    }
+}

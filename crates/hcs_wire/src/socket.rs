@@ -1,0 +1,96 @@
+//! Bytes together with file descriptors over a unix stream socket (`sendmsg(2)`, `unix(7)` `SCM_RIGHTS`).
+//!
+//! A stream socket keeps descriptors in order with the bytes they were sent with: one `recvmsg` never reads past the
+//! first chunk that carries some. So a receiver may queue descriptors as they come, and take as many for a message as
+//! its header announces.
+
+use std::{
+    collections::VecDeque,
+    io::{IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    io::Errno,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags,
+    },
+};
+
+/// The most descriptors one message may carry.
+pub const MAX_DESCRIPTORS: usize = 8;
+
+/// Sends `bytes` with `descriptors`, as far as the socket takes them; answers how many bytes it took.
+///
+/// The descriptors go with the first byte. When fewer bytes are taken, the rest is sent with no descriptors.
+///
+/// # Errors
+/// The errno of `sendmsg(2)`; `EINVAL` for more than [`MAX_DESCRIPTORS`].
+pub fn send(
+    socket: impl AsFd,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<usize, Errno> {
+    if descriptors.len() > MAX_DESCRIPTORS {
+        return Err(Errno::INVAL);
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    rustix::io::retry_on_intr(|| {
+        rustix::net::sendmsg(
+            &socket,
+            &[IoSlice::new(bytes)],
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )
+    })
+}
+
+/// Sends all of `bytes` with `descriptors` over a blocking socket.
+///
+/// # Errors
+/// The errno of `sendmsg(2)`.
+pub fn send_all(
+    socket: impl AsFd,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), Errno> {
+    let mut sent = send(&socket, bytes, descriptors)?;
+    while sent < bytes.len() {
+        sent += send(&socket, &bytes[sent..], &[])?;
+    }
+    Ok(())
+}
+
+/// Receives some bytes into `buffer` and appends what descriptors came with them to `descriptors`, close-on-exec set.
+/// Answers 0 at the end of the stream.
+///
+/// # Errors
+/// The errno of `recvmsg(2)`.
+pub fn receive(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    descriptors: &mut VecDeque<OwnedFd>,
+) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::io::retry_on_intr(|| {
+        rustix::net::recvmsg(
+            &socket,
+            &mut [IoSliceMut::new(buffer)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )
+    })?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    Ok(received.bytes)
+}

@@ -1,0 +1,3 @@
+//! The host compute service.
+
+fn main() {}
