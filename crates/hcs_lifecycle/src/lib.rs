@@ -3,3 +3,5 @@
 //! This room does no I/O and reads no clock: whoever owns sockets and time asks it for decisions.
 
 pub mod engine;
+pub mod operation;
+pub mod operation_kind;

@@ -1,0 +1,101 @@
+//! The functions of `ComputeCore.h`, one to one: handles, one [`Operation`] per call, JSON documents as strings.
+//!
+//! Every handle is cheap to clone and may be used from several threads at once. A method that takes an `&Operation`
+//! returns an error only for the *shape* of the call (closed handle, operation already pending, two takers of the
+//! completion) and then has left the operation as it was. Everything else, an unreachable service included, is the
+//! result of the operation.
+
+mod operation;
+mod process;
+mod service;
+mod system;
+
+use std::sync::Arc;
+
+use hcs_schema::{Failure, HResult};
+
+pub use hcs_lifecycle::operation_kind::OperationKind;
+pub use operation::{Callback, Operation, ProcessInformation};
+pub use process::Process;
+pub use service::{enumerate, modify_service_settings, service_properties, submit_wer_report};
+pub use system::System;
+
+/// A JSON document as the service sent it.
+pub type Document = Arc<str>;
+
+/// Why a function did not answer `S_OK`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// What the function returns.
+    pub hresult: HResult,
+    /// A `ResultError` document, where the function that failed is one that asked the service for something.
+    pub document: Option<Document>,
+}
+
+impl From<HResult> for Error {
+    fn from(hresult: HResult) -> Self {
+        Self {
+            hresult,
+            document: None,
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self {
+            hresult: failure.hresult,
+            document: Some(failure.to_document().into()),
+        }
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        match &error.document {
+            Some(document) => Self::from_document(error.hresult, document),
+            None => Self::new(error.hresult, ""),
+        }
+    }
+}
+
+/// Something that happened to a system or process (`HCS_EVENT`).
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// `HCS_EVENT_TYPE`; see [`event_type`].
+    pub event_type: u32,
+    /// The document that goes with the type.
+    pub data: Option<Document>,
+    /// The completed operation, for [`event_type::OPERATION_CALLBACK`].
+    pub operation: Option<Operation>,
+}
+
+/// Called for each event of a handle, on a thread of the library, with no lock held; one at a time for one handle. It
+/// may block and call every function.
+pub type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// Values of `HCS_EVENT_TYPE`.
+pub mod event_type {
+    /// A system has exited; data is a `SystemExitStatus`.
+    pub const SYSTEM_EXITED: u32 = 0x0000_0001;
+    /// The guest has begun to crash; data is a `CrashReport`.
+    pub const SYSTEM_CRASH_INITIATED: u32 = 0x0000_0002;
+    /// The guest's crash was recorded; data is a `CrashReport`.
+    pub const SYSTEM_CRASH_REPORT: u32 = 0x0000_0003;
+    /// The connection to the guest was closed.
+    pub const SYSTEM_GUEST_CONNECTION_CLOSED: u32 = 0x0000_0006;
+    /// A process has exited; data is a `ProcessStatus`.
+    pub const PROCESS_EXITED: u32 = 0x0001_0000;
+    /// An operation on the handle has completed.
+    pub const OPERATION_CALLBACK: u32 = 0x0100_0000;
+    /// The service went away.
+    pub const SERVICE_DISCONNECT: u32 = 0x0200_0000;
+}
+
+/// Values of `HCS_EVENT_OPTIONS`.
+pub mod event_options {
+    /// Nothing special.
+    pub const NONE: u32 = 0;
+    /// Completions of operations come as [`super::event_type::OPERATION_CALLBACK`] events.
+    pub const ENABLE_OPERATION_CALLBACKS: u32 = 1;
+}
