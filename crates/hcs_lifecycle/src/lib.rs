@@ -5,3 +5,5 @@
 pub mod engine;
 pub mod operation;
 pub mod operation_kind;
+pub mod process;
+pub mod system;

@@ -1,0 +1,235 @@
+//! The admission queue. Pure: its owner submits calls, asks [`Queue::next`] until it has no more to say, does what it
+//! says and reports back.
+
+use std::collections::VecDeque;
+
+use super::{Action, ExitType, Refusal, State, after, judge};
+
+/// Names one submitted call until it is finished, refused or cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// What the owner has to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Do it now, then say [`Queue::finish`]. [`Action::CreateProcess`] is already finished for the queue.
+    Begin(Ticket, Action),
+    /// It is not let in; the ticket is spent.
+    Refuse(Ticket, Refusal),
+    /// An action that was running is decided by the end of the system: `Ok` for what wanted that end. The ticket is
+    /// spent; whatever the owner does for it may be dropped.
+    Settle(Ticket, Result<(), Refusal>),
+}
+
+/// What became of a cancelled ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It had not begun; nothing is to be undone and the ticket is spent.
+    Waiting,
+    /// It runs. The owner ends and undoes it, then says [`Queue::finish`] with `false`.
+    Running(Action),
+    /// There is no such ticket any more.
+    Unknown,
+}
+
+/// Decides what runs when. See the module above for the rules.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    state: State,
+    next_ticket: u64,
+    waiting: VecDeque<(Ticket, Action)>,
+    /// The one action that occupies the system.
+    running: Option<(Ticket, Action)>,
+    /// The terminate that runs beside it.
+    terminating: Option<Ticket>,
+    /// A shutdown was begun and not undone: an end that comes now was asked for.
+    asked_to_stop: bool,
+    /// A terminate was begun.
+    ordered_to_stop: bool,
+    /// What the end of the system decided and the owner has not yet been told.
+    settled: VecDeque<(Ticket, Result<(), Refusal>)>,
+}
+
+impl Queue {
+    /// The queue of a system in `state`: [`State::Created`] for a new one, what was recorded for an adopted one.
+    #[must_use]
+    pub const fn new(state: State) -> Self {
+        Self {
+            state,
+            next_ticket: 1,
+            waiting: VecDeque::new(),
+            running: None,
+            terminating: None,
+            asked_to_stop: false,
+            ordered_to_stop: false,
+            settled: VecDeque::new(),
+        }
+    }
+
+    /// Where the system is.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether a process created now would begin at once: nothing is before it and the state is right. The owner may
+    /// then go ahead without a ticket.
+    #[must_use]
+    pub fn process_may_begin(&self) -> bool {
+        self.waiting.is_empty()
+            && self.running.is_none()
+            && self.terminating.is_none()
+            && judge(self.state, Action::CreateProcess).is_ok()
+    }
+
+    /// Takes a call in. Follow with [`Queue::next`].
+    pub fn submit(&mut self, action: Action) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.waiting.push_back((ticket, action));
+        ticket
+    }
+
+    /// The next thing to do, if there is one.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "asking changes the queue; it is not a sequence of items"
+    )]
+    pub fn next(&mut self) -> Option<Step> {
+        if let Some((ticket, result)) = self.settled.pop_front() {
+            return Some(Step::Settle(ticket, result));
+        }
+        self.overtake().or_else(|| self.take_turn())
+    }
+
+    /// A terminate in the queue, wherever it stands, when none is running.
+    fn overtake(&mut self) -> Option<Step> {
+        if self.terminating.is_some() {
+            return None;
+        }
+        let position = self
+            .waiting
+            .iter()
+            .position(|(_, action)| *action == Action::Terminate)?;
+        let (ticket, action) = self.waiting.remove(position)?;
+        if let Err(refusal) = judge(self.state, action) {
+            return Some(Step::Refuse(ticket, refusal));
+        }
+        self.terminating = Some(ticket);
+        self.ordered_to_stop = true;
+        Some(Step::Begin(ticket, action))
+    }
+
+    /// The head of the queue, when its turn has come.
+    fn take_turn(&mut self) -> Option<Step> {
+        let (ticket, action) = *self.waiting.front()?;
+        let verdict = match (self.terminating, self.running, action) {
+            // A second terminate waits for the first; only its end or its failure decides.
+            (Some(_), _, Action::Terminate) => return self.take_turn_behind_terminate(),
+            (Some(_), ..) => Err(Refusal::Terminating),
+            (None, Some((_, Action::ShutDown)), Action::CreateProcess) => {
+                Err(Refusal::ShuttingDown)
+            }
+            (None, Some(_), _) => return None,
+            (None, None, _) => judge(self.state, action),
+        };
+        self.waiting.pop_front();
+        Some(self.answer(ticket, action, verdict))
+    }
+
+    /// While a terminate runs, everything but further terminates is refused at once.
+    fn take_turn_behind_terminate(&mut self) -> Option<Step> {
+        let position = self
+            .waiting
+            .iter()
+            .position(|(_, action)| *action != Action::Terminate)?;
+        let (ticket, action) = self.waiting.remove(position)?;
+        Some(self.answer(ticket, action, Err(Refusal::Terminating)))
+    }
+
+    fn answer(&mut self, ticket: Ticket, action: Action, verdict: Result<(), Refusal>) -> Step {
+        if let Err(refusal) = verdict {
+            return Step::Refuse(ticket, refusal);
+        }
+        match action {
+            Action::CreateProcess => {}
+            Action::ShutDown => {
+                self.asked_to_stop = true;
+                self.running = Some((ticket, action));
+            }
+            _ => self.running = Some((ticket, action)),
+        }
+        Step::Begin(ticket, action)
+    }
+
+    /// Reports that what [`Step::Begin`] asked for is done (`true`), or failed or was undone (`false`). A spent ticket
+    /// is ignored, so the end of the system and the end of the action may be reported in any order.
+    ///
+    /// A shutdown or terminate that is "done" does not stop the system: that is [`Queue::exited`].
+    pub fn finish(&mut self, ticket: Ticket, done: bool) {
+        if self.terminating == Some(ticket) {
+            self.terminating = None;
+            self.ordered_to_stop &= done;
+            return;
+        }
+        let Some((_, action)) = self.running.filter(|(running, _)| *running == ticket) else {
+            return;
+        };
+        self.running = None;
+        // A shutdown that ran into its limit has still asked: the processes may yet go, one by one.
+        if done && self.state != State::Stopped {
+            self.state = after(self.state, action);
+        }
+    }
+
+    /// Gives a ticket up.
+    pub fn cancel(&mut self, ticket: Ticket) -> Cancelled {
+        if let Some(position) = self.waiting.iter().position(|(t, _)| *t == ticket) {
+            self.waiting.remove(position);
+            return Cancelled::Waiting;
+        }
+        if self.terminating == Some(ticket) {
+            return Cancelled::Running(Action::Terminate);
+        }
+        match self.running {
+            Some((running, action)) if running == ticket => Cancelled::Running(action),
+            _ => Cancelled::Unknown,
+        }
+    }
+
+    /// Reports that the machine is gone, once. What runs is settled, what waits will be refused.
+    pub fn exited(&mut self) -> ExitType {
+        let exit = if self.ordered_to_stop {
+            ExitType::Forced
+        } else if self.asked_to_stop {
+            ExitType::Graceful
+        } else {
+            ExitType::Unexpected
+        };
+        self.state = State::Stopped;
+        if let Some((ticket, action)) = self.running.take() {
+            self.settled.push_back((ticket, settle(action)));
+        }
+        if let Some(ticket) = self.terminating.take() {
+            self.settled.push_back((ticket, Ok(())));
+        }
+        exit
+    }
+}
+
+/// How the end of the system decides an action that was running.
+const fn settle(action: Action) -> Result<(), Refusal> {
+    match action {
+        Action::ShutDown | Action::Terminate => Ok(()),
+        Action::Start => Err(Refusal::EndedDuringStart),
+        Action::Pause
+        | Action::Resume
+        | Action::Save { .. }
+        | Action::Modify
+        | Action::CreateProcess => Err(Refusal::Stopped),
+    }
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

@@ -1,0 +1,313 @@
+//! The queue against a small model, in random interleavings, and its rules one by one.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn drain(queue: &mut Queue) -> Vec<Step> {
+    std::iter::from_fn(|| queue.next()).collect()
+}
+
+fn running() -> Queue {
+    Queue::new(State::Running)
+}
+
+#[test]
+fn a_start_and_the_process_sent_right_behind_it_run_in_order() {
+    let mut queue = Queue::new(State::Created);
+    let start = queue.submit(Action::Start);
+    let process = queue.submit(Action::CreateProcess);
+    assert_eq!(drain(&mut queue), [Step::Begin(start, Action::Start)]);
+    queue.finish(start, true);
+    assert_eq!(
+        drain(&mut queue),
+        [Step::Begin(process, Action::CreateProcess)]
+    );
+    assert!(queue.process_may_begin());
+}
+
+#[test]
+fn a_process_behind_a_failed_start_is_refused() {
+    let mut queue = Queue::new(State::Created);
+    let start = queue.submit(Action::Start);
+    let process = queue.submit(Action::CreateProcess);
+    drain(&mut queue);
+    queue.finish(start, false);
+    assert_eq!(
+        drain(&mut queue),
+        [Step::Refuse(process, Refusal::State(State::Created))]
+    );
+}
+
+#[test]
+fn terminate_overtakes_a_stuck_start_and_what_waits_behind_it() {
+    let mut queue = Queue::new(State::Created);
+    let start = queue.submit(Action::Start);
+    let pause = queue.submit(Action::Pause);
+    drain(&mut queue);
+    let terminate = queue.submit(Action::Terminate);
+    assert_eq!(
+        drain(&mut queue),
+        [
+            Step::Begin(terminate, Action::Terminate),
+            Step::Refuse(pause, Refusal::Terminating)
+        ]
+    );
+    assert_eq!(queue.exited(), ExitType::Forced);
+    assert_eq!(
+        drain(&mut queue),
+        [
+            Step::Settle(start, Err(Refusal::EndedDuringStart)),
+            Step::Settle(terminate, Ok(()))
+        ]
+    );
+    queue.finish(start, true);
+    assert_eq!(
+        queue.state(),
+        State::Stopped,
+        "a late report changes nothing"
+    );
+}
+
+#[test]
+fn a_second_terminate_waits_for_the_first_and_finds_the_system_stopped() {
+    let mut queue = running();
+    let first = queue.submit(Action::Terminate);
+    let second = queue.submit(Action::Terminate);
+    assert_eq!(drain(&mut queue), [Step::Begin(first, Action::Terminate)]);
+    queue.exited();
+    assert_eq!(
+        drain(&mut queue),
+        [
+            Step::Settle(first, Ok(())),
+            Step::Refuse(second, Refusal::Stopped)
+        ]
+    );
+}
+
+#[test]
+fn a_second_terminate_is_tried_when_the_first_failed() {
+    let mut queue = running();
+    let first = queue.submit(Action::Terminate);
+    let second = queue.submit(Action::Terminate);
+    drain(&mut queue);
+    queue.finish(first, false);
+    assert_eq!(drain(&mut queue), [Step::Begin(second, Action::Terminate)]);
+    queue.finish(second, false);
+    assert_eq!(
+        queue.exited(),
+        ExitType::Unexpected,
+        "both orders had failed"
+    );
+}
+
+#[test]
+fn a_process_is_refused_during_a_shutdown_and_let_in_again_after_it_failed() {
+    let mut queue = running();
+    let shutdown = queue.submit(Action::ShutDown);
+    let during = queue.submit(Action::CreateProcess);
+    assert_eq!(
+        drain(&mut queue),
+        [
+            Step::Begin(shutdown, Action::ShutDown),
+            Step::Refuse(during, Refusal::ShuttingDown)
+        ]
+    );
+    queue.finish(shutdown, false);
+    assert!(queue.process_may_begin());
+    assert_eq!(
+        queue.exited(),
+        ExitType::Graceful,
+        "its processes went later, because they were asked"
+    );
+}
+
+#[test]
+fn a_cancelled_ticket_is_spent_or_is_to_be_undone() {
+    let mut queue = running();
+    let pause = queue.submit(Action::Pause);
+    let resume = queue.submit(Action::Resume);
+    drain(&mut queue);
+    assert_eq!(queue.cancel(resume), Cancelled::Waiting);
+    assert_eq!(queue.cancel(resume), Cancelled::Unknown);
+    assert_eq!(queue.cancel(pause), Cancelled::Running(Action::Pause));
+    queue.finish(pause, false);
+    assert_eq!(queue.state(), State::Running);
+    assert_eq!(drain(&mut queue), []);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Input {
+    Submit(Action),
+    /// Finish the n-th action that is running.
+    Finish(usize, bool),
+    /// Cancel the n-th ticket ever given.
+    Cancel(usize),
+    Exit,
+}
+
+fn inputs() -> impl Strategy<Value = Vec<Input>> {
+    let action = prop_oneof![
+        Just(Action::Start),
+        Just(Action::Pause),
+        Just(Action::Resume),
+        any::<bool>().prop_map(|template| Action::Save { template }),
+        Just(Action::ShutDown),
+        Just(Action::Terminate),
+        Just(Action::Modify),
+        Just(Action::CreateProcess),
+    ];
+    let input = prop_oneof![
+        6 => action.prop_map(Input::Submit),
+        4 => (0_usize..2, any::<bool>()).prop_map(|(n, done)| Input::Finish(n, done)),
+        2 => (0_usize..40).prop_map(Input::Cancel),
+        1 => Just(Input::Exit),
+    ];
+    prop::collection::vec(input, 0..60)
+}
+
+/// What the model knows: every ticket is open until it has exactly one answer.
+#[derive(Default)]
+struct Model {
+    open: BTreeMap<Ticket, Action>,
+    begun: Vec<(Ticket, Action)>,
+    given: Vec<Ticket>,
+    answers: BTreeMap<Ticket, usize>,
+    stopped: bool,
+}
+
+impl Model {
+    fn answered(&mut self, ticket: Ticket) {
+        *self.answers.entry(ticket).or_default() += 1;
+        self.open.remove(&ticket);
+        self.begun.retain(|(t, _)| *t != ticket);
+    }
+
+    fn step(&mut self, queue: &Queue, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Begin(ticket, action) => {
+                prop_assert!(!self.stopped, "{action:?} began in a stopped system");
+                prop_assert!(
+                    judge(queue.state(), action).is_ok(),
+                    "{action:?} in {:?}",
+                    queue.state()
+                );
+                prop_assert_eq!(self.open.get(&ticket), Some(&action));
+                if action == Action::CreateProcess {
+                    prop_assert!(
+                        self.begun.is_empty(),
+                        "a process began beside {:?}",
+                        self.begun
+                    );
+                    self.answered(ticket);
+                    return Ok(());
+                }
+                let same_lane = self
+                    .begun
+                    .iter()
+                    .filter(|(_, a)| (*a == Action::Terminate) == (action == Action::Terminate));
+                prop_assert_eq!(same_lane.count(), 0, "two actions at once");
+                self.begun.push((ticket, action));
+            }
+            Step::Refuse(ticket, refusal) => {
+                prop_assert!(self.open.contains_key(&ticket));
+                prop_assert!(!self.begun.iter().any(|(t, _)| *t == ticket));
+                prop_assert!(!refusal.hresult().is_success());
+                self.answered(ticket);
+            }
+            Step::Settle(ticket, result) => {
+                prop_assert!(self.stopped);
+                let action = self.open.get(&ticket).copied();
+                let wanted = matches!(action, Some(Action::ShutDown | Action::Terminate));
+                prop_assert_eq!(result.is_ok(), wanted, "{:?}", action);
+                self.answered(ticket);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, queue: &mut Queue, input: Input) -> Result<(), TestCaseError> {
+        match input {
+            Input::Submit(action) => {
+                let ticket = queue.submit(action);
+                self.given.push(ticket);
+                self.open.insert(ticket, action);
+            }
+            Input::Finish(n, done) => {
+                if let Some((ticket, action)) = self.begun.get(n).copied() {
+                    let before = queue.state();
+                    queue.finish(ticket, done);
+                    if !done {
+                        prop_assert_eq!(
+                            queue.state(),
+                            before,
+                            "a failed {:?} changed the state",
+                            action
+                        );
+                    }
+                    self.answered(ticket);
+                }
+            }
+            Input::Cancel(n) => self.cancel(queue, n)?,
+            Input::Exit => {
+                if !self.stopped {
+                    self.stopped = true;
+                    queue.exited();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn cancel(&mut self, queue: &mut Queue, n: usize) -> Result<(), TestCaseError> {
+        let Some(ticket) = self.given.get(n).copied() else {
+            return Ok(());
+        };
+        match queue.cancel(ticket) {
+            Cancelled::Waiting => {
+                prop_assert!(self.open.contains_key(&ticket));
+                self.answered(ticket);
+            }
+            Cancelled::Running(action) => {
+                prop_assert!(self.begun.contains(&(ticket, action)));
+                queue.finish(ticket, false);
+                self.answered(ticket);
+            }
+            Cancelled::Unknown => prop_assert!(!self.open.contains_key(&ticket)),
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_call_gets_exactly_one_answer_in_any_interleaving(inputs in inputs()) {
+        let mut queue = Queue::new(State::Created);
+        let mut model = Model::default();
+        for input in inputs {
+            model.apply(&mut queue, input)?;
+            while let Some(step) = queue.next() {
+                model.step(&queue, step)?;
+            }
+            prop_assert_eq!(queue.state() == State::Stopped, model.stopped);
+            if model.begun.is_empty() {
+                prop_assert!(model.open.is_empty(), "left waiting with nothing running: {:?}", model.open);
+            }
+        }
+        for (ticket, _) in model.begun.clone() {
+            queue.finish(ticket, true);
+            model.answered(ticket);
+        }
+        while let Some(step) = queue.next() {
+            model.step(&queue, step)?;
+            for (ticket, _) in model.begun.clone() {
+                queue.finish(ticket, false);
+                model.answered(ticket);
+            }
+        }
+        prop_assert!(model.open.is_empty(), "never answered: {:?}", model.open);
+        prop_assert!(model.answers.values().all(|n| *n == 1), "{:?}", model.answers);
+    }
+}
