@@ -1,0 +1,2 @@
+/* computedefs.h - for programs that spell the name of ComputeDefs.h in lower case. */
+#include "ComputeDefs.h"
