@@ -1,0 +1,126 @@
+//! What every request and every response begins with.
+
+use hcs_schema::{Failure, HResult};
+use serde::{Deserialize, Serialize};
+
+/// Our agent's name in [`ErrorRecord`]s.
+const MODULE: &str = "hcs-agent";
+/// The longest sentence of an error, in bytes.
+const MAX_SENTENCE: usize = 8 << 10;
+/// The most causes of an error.
+const MAX_CAUSES: usize = 16;
+
+/// `text`, cut to what an error may have, at the end of a character.
+fn bounded(text: &str) -> String {
+    let mut end = text.len().min(MAX_SENTENCE);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+/// What every request begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RequestBase {
+    /// Which container; [`super::NULL_ID`] means the system itself.
+    #[serde(default)]
+    pub container_id: String,
+    /// GUID of the operation this belongs to; echoed in the answer.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub activity_id: String,
+}
+
+/// What every response begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ResponseBase {
+    /// HRESULT of the request.
+    pub result: i32,
+    /// Echo of the request's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub activity_id: String,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error_message: String,
+    /// Why it failed, in parts: the message first, then its causes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub error_records: Vec<ErrorRecord>,
+}
+
+impl ResponseBase {
+    /// The response to a request of `activity_id` that failed: the message, then each cause as a record.
+    #[must_use]
+    pub fn failed(activity_id: String, failure: &Failure) -> Self {
+        let record = |message: &str| ErrorRecord {
+            result: failure.hresult.0,
+            message: bounded(message),
+            module_name: MODULE.to_owned(),
+        };
+        let mut error_records = vec![record(&failure.message)];
+        let causes = failure.causes.iter().take(MAX_CAUSES);
+        error_records.extend(causes.map(|cause| record(&cause.message)));
+        Self {
+            result: failure.hresult.0,
+            activity_id,
+            error_message: bounded(&failure.message),
+            error_records,
+        }
+    }
+
+    /// Why the request failed, as the agent says it; `None` when it did not fail.
+    #[must_use]
+    pub fn to_failure(&self) -> Option<Failure> {
+        if self.hresult().is_success() {
+            return None;
+        }
+        let mut failure = Failure::new(self.hresult(), bounded(&self.error_message));
+        for record in self.error_records.iter().take(MAX_CAUSES + 1) {
+            if record.message != self.error_message && !record.message.is_empty() {
+                failure = failure.cause(bounded(&record.message));
+            }
+        }
+        Some(failure)
+    }
+
+    /// The code as an [`HResult`].
+    #[must_use]
+    pub const fn hresult(&self) -> HResult {
+        HResult(self.result)
+    }
+}
+
+/// One part of an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ErrorRecord {
+    /// HRESULT.
+    #[serde(default)]
+    pub result: i32,
+    /// Sentence.
+    #[serde(default)]
+    pub message: String,
+    /// The agent's name, "gcs" for Microsoft's.
+    #[serde(default)]
+    pub module_name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_crosses_the_bridge() {
+        let failure = Failure::new(HResult::FILE_NOT_FOUND, "cannot run \"foo\"").cause("why");
+        let response = ResponseBase::failed("activity".to_owned(), &failure);
+        assert_eq!(response.to_failure(), Some(failure));
+        assert_eq!(ResponseBase::default().to_failure(), None);
+    }
+
+    #[test]
+    fn sentences_are_bounded_at_a_character() {
+        let failure = Failure::new(HResult::E_FAIL, "x".to_owned() + &"\u{e4}".repeat(100_000));
+        let response = ResponseBase::failed(String::new(), &failure);
+        assert_eq!(response.error_message.len(), MAX_SENTENCE - 1);
+    }
+}

@@ -1,0 +1,199 @@
+//! Whole messages: writing one, and cutting a stream into them.
+
+use std::collections::VecDeque;
+
+use serde::Serialize;
+
+use super::{HEADER_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, MessageType};
+use crate::WireError;
+
+/// What an idle [`Decoder`] keeps allocated at most.
+const KEPT_BYTES: usize = 64 << 10;
+
+/// A whole message, its body not yet parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it is.
+    pub kind: MessageType,
+    /// Links a response to its request; 0 for notifications.
+    pub id: u64,
+    /// JSON.
+    pub body: Vec<u8>,
+}
+
+/// The bytes of a message.
+///
+/// # Errors
+/// [`WireError::Size`] when a request is larger than [`MAX_REQUEST_BYTES`] or anything else than
+/// [`MAX_RESPONSE_BYTES`].
+pub fn encode<T: Serialize>(kind: MessageType, id: u64, body: &T) -> Result<Vec<u8>, WireError> {
+    let maximum = match kind {
+        MessageType::Request(_) => MAX_REQUEST_BYTES,
+        _ => MAX_RESPONSE_BYTES,
+    };
+    encode_within(kind.to_bits(), id, body, maximum)
+}
+
+/// [`encode`] with the type field as bits: for the answer to a request of unknown number.
+///
+/// # Errors
+/// [`WireError::Size`] when the message is larger than [`MAX_RESPONSE_BYTES`].
+pub fn encode_bits<T: Serialize>(bits: u32, id: u64, body: &T) -> Result<Vec<u8>, WireError> {
+    encode_within(bits, id, body, MAX_RESPONSE_BYTES)
+}
+
+fn encode_within<T: Serialize>(
+    bits: u32,
+    id: u64,
+    body: &T,
+    maximum: u32,
+) -> Result<Vec<u8>, WireError> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    serde_json::to_writer(&mut bytes, body).map_err(|e| WireError::Body {
+        kind: "outgoing",
+        reason: e.to_string(),
+    })?;
+    let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    check_size(size, maximum)?;
+    bytes[0..4].copy_from_slice(&bits.to_le_bytes());
+    bytes[4..8].copy_from_slice(&size.to_le_bytes());
+    bytes[8..16].copy_from_slice(&id.to_le_bytes());
+    Ok(bytes)
+}
+
+fn check_size(size: u32, maximum: u32) -> Result<(), WireError> {
+    let minimum = 16;
+    if size < minimum || size > maximum {
+        return Err(WireError::Size {
+            size,
+            minimum,
+            maximum,
+        });
+    }
+    Ok(())
+}
+
+/// Cuts a stream into frames. Pure; holds at most one message more than it was fed.
+#[derive(Debug)]
+pub struct Decoder {
+    bytes: VecDeque<u8>,
+    position: u64,
+    maximum: u32,
+}
+
+impl Default for Decoder {
+    /// The host's side: takes what an agent may send, [`MAX_RESPONSE_BYTES`].
+    fn default() -> Self {
+        Self::with_limit(MAX_RESPONSE_BYTES)
+    }
+}
+
+impl Decoder {
+    /// A decoder that takes messages of up to `maximum` bytes, header included.
+    #[must_use]
+    pub const fn with_limit(maximum: u32) -> Self {
+        Self {
+            bytes: VecDeque::new(),
+            position: 0,
+            maximum,
+        }
+    }
+
+    /// Appends received bytes.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+    }
+
+    /// Where in the stream the next frame begins: the number of bytes of all frames given out so far.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// How many bytes were fed that no frame given out has taken.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The next whole frame, if there is one.
+    ///
+    /// # Errors
+    /// After an error the stream is out of step and must be closed.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, WireError> {
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT_BYTES {
+            self.bytes = VecDeque::new();
+        }
+        let rest = self.bytes.make_contiguous();
+        let Some(header) = rest.first_chunk::<HEADER_BYTES>() else {
+            return Ok(None);
+        };
+        let [t0, t1, t2, t3, s0, s1, s2, s3, id @ ..] = *header;
+        let size = u32::from_le_bytes([s0, s1, s2, s3]);
+        check_size(size, self.maximum)?;
+        let kind = MessageType::from_bits(u32::from_le_bytes([t0, t1, t2, t3]))?;
+        let length = size as usize;
+        let Some(body) = rest.get(HEADER_BYTES..length) else {
+            return Ok(None);
+        };
+        let body = body.to_vec();
+        self.bytes.drain(..length);
+        self.position += u64::from(size);
+        Ok(Some(Frame {
+            kind,
+            id: u64::from_le_bytes(id),
+            body,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::{NO_TIMEOUT, Rpc, WaitForProcess};
+
+    #[test]
+    fn frames_survive_any_cut() {
+        let body = WaitForProcess {
+            process_id: 5,
+            timeout_in_ms: NO_TIMEOUT,
+            ..WaitForProcess::default()
+        };
+        let stream = encode(MessageType::Request(Rpc::WaitForProcess), 3, &body).unwrap();
+        for cut in 0..stream.len() {
+            let mut decoder = Decoder::default();
+            decoder.feed(&stream[..cut]);
+            assert_eq!(decoder.next_frame().unwrap(), None);
+            assert_eq!((decoder.position(), decoder.waiting()), (0, cut));
+            decoder.feed(&stream[cut..]);
+            let frame = decoder.next_frame().unwrap().unwrap();
+            assert_eq!(
+                serde_json::from_slice::<WaitForProcess>(&frame.body).unwrap(),
+                body
+            );
+            assert_eq!(decoder.position(), stream.len() as u64);
+        }
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        for size in [0_u32, 15, 1001, u32::MAX] {
+            let mut header = [0; 16];
+            header[0..4].copy_from_slice(&0x1010_0b01_u32.to_le_bytes());
+            header[4..8].copy_from_slice(&size.to_le_bytes());
+            let mut decoder = Decoder::with_limit(1000);
+            decoder.feed(&header);
+            assert!(
+                matches!(decoder.next_frame(), Err(WireError::Size { .. })),
+                "size {size}"
+            );
+        }
+        let long = "x".repeat(MAX_RESPONSE_BYTES as usize);
+        let response = MessageType::Response(Rpc::GetProperties);
+        assert!(matches!(
+            encode(response, 1, &long),
+            Err(WireError::Size { .. })
+        ));
+        assert!(encode(MessageType::Request(Rpc::ExecuteProcess), 1, &long).is_ok());
+    }
+}

@@ -1,0 +1,70 @@
+//! Messages about the whole system.
+
+use serde::{Deserialize, Serialize};
+
+use super::{RequestBase, ResponseBase};
+
+/// `GetProperties` request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetProperties {
+    /// Base.
+    #[serde(flatten)]
+    pub base: RequestBase,
+    /// A property query document as a string.
+    #[serde(default)]
+    pub query: String,
+}
+
+/// `GetProperties` response.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetPropertiesResponse {
+    /// Base.
+    #[serde(flatten)]
+    pub base: ResponseBase,
+    /// A `Properties` document as a string.
+    #[serde(default)]
+    pub properties: String,
+}
+
+/// `ModifySettings` request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ModifySettings {
+    /// Base.
+    #[serde(flatten)]
+    pub base: RequestBase,
+    /// A `ModifySettingRequest` of the guest.
+    pub request: serde_json::Value,
+}
+
+/// `DumpStacks` response.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DumpStacksResponse {
+    /// Base.
+    #[serde(flatten)]
+    pub base: ResponseBase,
+    /// Text for people: what the agent is busy with.
+    #[serde(default)]
+    pub guest_stacks: String,
+}
+
+/// The notification of a container's end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ContainerNotification {
+    /// Base.
+    #[serde(flatten)]
+    pub base: RequestBase,
+    /// `GracefulExit`, `ForcedExit`, `UnexpectedExit`.
+    #[serde(rename = "Type")]
+    pub notification_type: String,
+    /// "None".
+    #[serde(default)]
+    pub operation: String,
+    /// HRESULT.
+    #[serde(default)]
+    pub result: i32,
+}
