@@ -1,10 +1,55 @@
 //! The vocabulary of the Host Compute Service: JSON documents, HRESULTs, `ResultError`, validation.
 //!
 //! This room does no I/O and knows nothing of engines, sockets or operations.
+//!
+//! ```
+//! use hcs_schema::{documents::ProcessParameters, parse};
+//!
+//! let parameters: ProcessParameters = parse(r#"{"CommandArgs": ["/bin/true"]}"#)?;
+//! assert_eq!(parameters.command_args.as_deref(), Some(&["/bin/true".to_owned()][..]));
+//!
+//! let failure = parse::<ProcessParameters>(r#"{"ComandLine": "true"}"#).unwrap_err();
+//! assert_eq!(failure.causes[0].pointer.as_deref(), Some("/ComandLine"));
+//! # Ok::<(), hcs_schema::Failure>(())
+//! ```
+
+#[macro_use]
+mod macros;
 
 pub mod documents;
 mod failure;
+mod fault;
 mod hresult;
+pub mod parse;
+mod rules;
+pub mod shape;
+mod text;
+
+use serde::{Serialize, de::DeserializeOwned};
 
 pub use failure::{Cause, Failure, PROVIDER};
 pub use hresult::{HResult, win32};
+pub use parse::{parse, parse_optional};
+pub use rules::id::{MAX_ID_UNITS, check_id};
+
+/// A document of the schema. Only the types of [`documents`] are.
+#[expect(
+    private_bounds,
+    reason = "the rules of a document are this crate's own"
+)]
+pub trait Document:
+    Serialize + DeserializeOwned + Default + rules::Checked + shape::Shaped
+{
+    /// Its name and properties.
+    fn shape() -> &'static shape::Shape;
+
+    /// Checks the rules beyond shape, for a document that was built and not parsed.
+    ///
+    /// # Errors
+    /// `HCS_E_INVALID_JSON` with JSON pointers, as [`parse`] gives, but without lines and columns.
+    fn check(&self) -> Result<(), Failure> {
+        let mut faults = fault::Faults::default();
+        self.check_at(&fault::Path::ROOT, &mut faults);
+        faults.into_result(Self::shape().name, |_| Vec::new())
+    }
+}

@@ -1,0 +1,35 @@
+//! [`Container`].
+
+use serde_json::Value;
+
+use crate::documents::{ContainerMemory, ContainerProcessor, GuestOs, MappedDirectory, MappedPipe, Networking, Storage};
+
+document! {
+    /// What a container is made from.
+    Container {
+        /// What the processes inside see as their operating system.
+        guest_os: GuestOs = "GuestOs", 2.0;
+        /// The file system: layers and scratch.
+        storage: Storage = "Storage", 2.0;
+        /// Directories of the host that appear inside. On Linux: bind mounts.
+        mapped_directories: Vec<MappedDirectory> = "MappedDirectories", 2.0;
+        /// Pipes of the host that appear inside. On Linux: unix sockets or FIFOs.
+        mapped_pipes: Vec<MappedPipe> = "MappedPipes", 2.0;
+        /// The memory limit.
+        memory: ContainerMemory = "Memory", 2.0;
+        /// The processor limit or share.
+        processor: ContainerProcessor = "Processor", 2.0;
+        /// The network namespace and names.
+        networking: Networking = "Networking", 2.0;
+        /// Sockets between host and container by way of the hypervisor.
+        hv_socket: Value = "HvSocket", 2.0;
+        /// Credentials of a Windows domain for the container.
+        container_credential_guard: Value = "ContainerCredentialGuard", 2.1;
+        /// Changes to the container's Windows registry.
+        registry_changes: Value = "RegistryChanges", 2.0;
+        /// Devices of the host that the container may use directly.
+        assigned_devices: Vec<Value> = "AssignedDevices", 2.1;
+        /// Further Windows device interfaces to show inside.
+        additional_device_namespace: Value = "AdditionalDeviceNamespace", 2.3;
+    }
+}

@@ -1,0 +1,27 @@
+//! [`GetPropertyType`].
+
+schema_enum! {
+    /// A property of the service.
+    GetPropertyType {
+        /// Schema versions it knows.
+        Basic = "Basic", 2.1 until 2.4;
+        /// Its groups of processors.
+        CpuGroup = "CpuGroup", 2.1 until 2.4;
+        /// The host's processors.
+        ProcessorTopology = "ProcessorTopology", 2.1 until 2.4;
+        /// Credential guards that run.
+        ContainerCredentialGuard = "ContainerCredentialGuard", 2.1 until 2.4;
+        /// Which limits it can enforce.
+        QoSCapabilities = "QoSCapabilities", 2.1 until 2.4;
+        /// The host's memory.
+        Memory = "Memory", 2.1 until 2.4;
+        /// Shares of the processors' cache.
+        CacheAllocation = "CacheAllocation", 2.1 until 2.4;
+        /// Use of the processors' cache.
+        CacheMonitoring = "CacheMonitoring", 2.1 until 2.4;
+        /// Shares of the memory's bandwidth.
+        MemoryBwAllocation = "MemoryBwAllocation", 2.1 until 2.4;
+        /// None.
+        Undefined = "Undefined", 2.1 until 2.4;
+    }
+}

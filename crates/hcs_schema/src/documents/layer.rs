@@ -1,0 +1,17 @@
+//! [`Layer`].
+
+use crate::{documents::{CacheMode, PathType}, shape::format::{Guid}};
+
+document! {
+    /// One read-only layer of a container's file system.
+    Layer, checked by crate::rules::system::layer {
+        /// Name of the layer for those who keep layers; a Linux container is made from `Path` alone.
+        id: String as Guid = "Id", 2.0;
+        /// Directory that holds the layer. On Linux any directory, `/` included.
+        path: String = "Path", 2.0;
+        /// How `Path` is to be read.
+        path_type: PathType = "PathType", 2.1;
+        /// How a virtual machine may cache the layer.
+        cache: CacheMode = "Cache", 2.0;
+    }
+}

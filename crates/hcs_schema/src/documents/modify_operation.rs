@@ -1,0 +1,11 @@
+//! [`ModifyOperation`].
+
+schema_enum! {
+    /// What can be changed of a running process.
+    ModifyOperation {
+        /// The size of its terminal.
+        ConsoleSize = "ConsoleSize", 2.0 until 2.4;
+        /// One of its streams is closed, as a client does to end its standard input.
+        CloseHandle = "CloseHandle", 2.0 until 2.4;
+    }
+}

@@ -1,0 +1,19 @@
+//! [`ModifySettingRequest`].
+
+use serde_json::Value;
+
+use crate::documents::{ModifyRequestType};
+
+document! {
+    /// A change to a compute system. Read by `HcsModifyComputeSystem`.
+    ModifySettingRequest {
+        /// Which resource of the system's document, for example `Container/Memory/SizeInMB`.
+        resource_path: String = "ResourcePath", 2.1;
+        /// What to do to it; absent means `Add` or, for a resource that always exists, `Update`.
+        request_type: ModifyRequestType = "RequestType", 2.0;
+        /// The resource's document.
+        settings: Value = "Settings", 2.0;
+        /// What the guest agent is to do as well.
+        guest_request: Value = "GuestRequest", 2.1;
+    }
+}

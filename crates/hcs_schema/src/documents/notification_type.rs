@@ -1,0 +1,17 @@
+//! [`NotificationType`].
+
+schema_enum! {
+    /// How a compute system ended.
+    NotificationType {
+        /// It has not.
+        None = "None", 2.1 until 2.4;
+        /// As it was asked to, or by itself.
+        GracefulExit = "GracefulExit", 2.1 until 2.4;
+        /// It was killed.
+        ForcedExit = "ForcedExit", 2.1 until 2.4;
+        /// Something went wrong.
+        UnexpectedExit = "UnexpectedExit", 2.1 until 2.4;
+        /// Nobody can say.
+        Unknown = "Unknown", 2.1 until 2.4;
+    }
+}

@@ -1,0 +1,43 @@
+//! [`ProcessParameters`].
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+document! {
+    /// A process to create in a compute system. Exactly one of `CommandLine` and `CommandArgs` is given. Read by
+    /// `HcsCreateProcess`.
+    ProcessParameters, checked by crate::rules::process::parameters {
+        /// The executable, where it is not the first word of the command.
+        application_name: String = "ApplicationName", 2.0;
+        /// The command as one line. On Linux it is split into words as a POSIX shell does, without any expansion.
+        command_line: String = "CommandLine", 2.0;
+        /// The command as a list of arguments, the program's name first.
+        command_args: Vec<String> = "CommandArgs", 2.0;
+        /// The user to run as. On Linux a name or number, or `user:group`, resolved inside the system.
+        user: String = "User", 2.0;
+        /// The directory to start in.
+        working_directory: String = "WorkingDirectory", 2.0;
+        /// Environment variables.
+        environment: BTreeMap<String, String> = "Environment", 2.0;
+        /// Whether it runs with fewer rights than its user has.
+        restricted_token: bool = "RestrictedToken", 2.0;
+        /// Whether its standard streams are a terminal. It then has no separate standard error.
+        emulate_console: bool = "EmulateConsole", 2.0;
+        /// Whether the caller gets a pipe to its standard input.
+        create_std_in_pipe: bool = "CreateStdInPipe", 2.0;
+        /// Whether the caller gets a pipe from its standard output.
+        create_std_out_pipe: bool = "CreateStdOutPipe", 2.0;
+        /// Whether the caller gets a pipe from its standard error.
+        create_std_err_pipe: bool = "CreateStdErrPipe", 2.0;
+        /// Size of the terminal: height, then width, in characters.
+        console_size: Vec<u16> = "ConsoleSize", 2.0;
+        /// Whether it joins a logon session that its user already has.
+        use_existing_login: bool = "UseExistingLogin", 2.0;
+        /// Whether Windows uses its older console.
+        use_legacy_console: bool = "UseLegacyConsole", 2.0;
+        /// A process as the OCI runtime specification describes it, in place of the command above. Clients of Linux
+        /// guests send it.
+        oci_process: Value = "OciProcess", "extension";
+    }
+}

@@ -1,0 +1,15 @@
+//! [`ProcessStatus`].
+
+document! {
+    /// Whether a process has ended, and how. Comes with `HcsEventProcessExited`, and from `HcsWaitForProcessExit`.
+    ProcessStatus {
+        /// Its pid inside the system.
+        process_id: u32 = "ProcessId", 2.1;
+        /// Whether it has ended.
+        exited: bool = "Exited", 2.1;
+        /// Its exit code; 128 + N when signal N killed it. Valid when `Exited` is true and `LastWaitResult` is 0.
+        exit_code: u32 = "ExitCode", 2.1;
+        /// HRESULT of waiting for it.
+        last_wait_result: i32 = "LastWaitResult", 2.1;
+    }
+}

@@ -1,0 +1,51 @@
+//! [`Properties`].
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::{documents::{NotificationType, OsType, ProcessDetails, State, Statistics, SystemType}, shape::format::{Guid}};
+
+document! {
+    /// What is known of a compute system. Written by `HcsGetComputeSystemProperties`.
+    Properties {
+        /// Its id.
+        id: String = "Id", 2.1;
+        /// Its kind.
+        system_type: SystemType = "SystemType", 2.1;
+        /// The operating system its processes run on.
+        runtime_os_type: OsType = "RuntimeOsType", 2.1;
+        /// Its name.
+        name: String = "Name", 2.1;
+        /// The owner its document named.
+        owner: String = "Owner", 2.1;
+        /// GUID that the service gave it.
+        runtime_id: String as Guid = "RuntimeId", 2.1;
+        /// The template it was cloned from.
+        runtime_template_id: String = "RuntimeTemplateId", 2.1;
+        /// What it is doing.
+        state: State = "State", 2.1;
+        /// Whether it has stopped.
+        stopped: bool = "Stopped", 2.1;
+        /// How it ended.
+        exit_type: NotificationType = "ExitType", 2.1;
+        /// Memory of a virtual machine.
+        memory: Value = "Memory", 2.1;
+        /// What it has used.
+        statistics: Statistics = "Statistics", 2.1;
+        /// Its processes.
+        process_list: Vec<ProcessDetails> = "ProcessList", 2.1;
+        /// Whether it ends with the last handle.
+        terminate_on_last_handle_closed: bool = "TerminateOnLastHandleClosed", 2.1;
+        /// The system it runs in.
+        hosting_system_id: String = "HostingSystemId", 2.1;
+        /// Memory shared with the host.
+        shared_memory_region_info: Vec<Value> = "SharedMemoryRegionInfo", 2.1;
+        /// What its guest agent can do.
+        guest_connection_info: Value = "GuestConnectionInfo", 2.1;
+        /// Answers to a query with `PropertyQueries`, by property.
+        property_responses: BTreeMap<String, Value> = "PropertyResponses", 2.5;
+        /// Whether the guest answers.
+        ic_heartbeat_status: Value = "ICHeartbeatStatus", 2.3 until 2.4;
+    }
+}

@@ -1,0 +1,13 @@
+//! [`SaveOptions`].
+
+use crate::documents::{SaveType};
+
+document! {
+    /// How to save a compute system. Read by `HcsSaveComputeSystem`.
+    SaveOptions {
+        /// What to make of it.
+        save_type: SaveType = "SaveType", 2.1;
+        /// The file to save to.
+        save_state_file_path: String = "SaveStateFilePath", 2.1;
+    }
+}

@@ -1,0 +1,12 @@
+//! [`SignalProcessOptions`].
+
+use crate::documents::{Signal};
+
+document! {
+    /// A signal for a process. Read by `HcsSignalProcess`. Without options, or with 0, it is killed.
+    SignalProcessOptions {
+        /// The signal: a name of the schema, or (our extension, and that of clients of Linux guests) a Linux signal's
+        /// number or name.
+        signal: Signal = "Signal", 2.1;
+    }
+}

@@ -1,0 +1,19 @@
+//! [`State`].
+
+schema_enum! {
+    /// What a compute system is doing.
+    State {
+        /// It has been made and not started.
+        Created = "Created", 2.1 until 2.4;
+        /// It runs.
+        Running = "Running", 2.1 until 2.4;
+        /// It is held.
+        Paused = "Paused", 2.1 until 2.4;
+        /// It has ended.
+        Stopped = "Stopped", 2.1 until 2.4;
+        /// It has been saved for others to be cloned from.
+        SavedAsTemplate = "SavedAsTemplate", 2.1 until 2.4;
+        /// Nobody can say.
+        Unknown = "Unknown", 2.1 until 2.4;
+    }
+}

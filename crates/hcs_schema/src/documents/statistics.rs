@@ -1,0 +1,21 @@
+//! [`Statistics`].
+
+use crate::{documents::{MemoryStats, ProcessorStats, StorageStats}, shape::format::{DateTime}};
+
+document! {
+    /// What a container has used since its start.
+    Statistics {
+        /// When this was measured.
+        timestamp: String as DateTime = "Timestamp", 2.1;
+        /// When the container was started.
+        container_start_time: String as DateTime = "ContainerStartTime", 2.1;
+        /// How long it has run, in 100 ns.
+        uptime100ns: u64 = "Uptime100ns", 2.1;
+        /// Processor time.
+        processor: ProcessorStats = "Processor", 2.1;
+        /// Memory.
+        memory: MemoryStats = "Memory", 2.1;
+        /// Input and output.
+        storage: StorageStats = "Storage", 2.1;
+    }
+}

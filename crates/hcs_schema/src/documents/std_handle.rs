@@ -1,0 +1,15 @@
+//! [`StdHandle`].
+
+schema_enum! {
+    /// A standard stream of a process.
+    StdHandle {
+        /// Standard input.
+        StdIn = "StdIn", 2.0 until 2.4;
+        /// Standard output.
+        StdOut = "StdOut", 2.0 until 2.4;
+        /// Standard error.
+        StdErr = "StdErr", 2.0 until 2.4;
+        /// All three.
+        All = "All", 2.1 until 2.4;
+    }
+}

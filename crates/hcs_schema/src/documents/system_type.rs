@@ -1,0 +1,13 @@
+//! [`SystemType`].
+
+schema_enum! {
+    /// A kind of compute system.
+    SystemType {
+        /// A container.
+        Container = "Container", 2.1 until 2.4;
+        /// A virtual machine.
+        VirtualMachine = "VirtualMachine", 2.1 until 2.4;
+        /// The host itself; dropped from the schema.
+        Host = "Host", 2.1 until 2.4;
+    }
+}

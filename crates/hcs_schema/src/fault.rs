@@ -1,0 +1,199 @@
+//! Faults of a document: where, what was found, what was expected.
+
+use std::fmt::{self, Write as _};
+
+use crate::{Failure, HResult, failure::Cause, parse::Place};
+
+/// A report of more faults than these helps nobody.
+pub(crate) const MOST_FAULTS: usize = 20;
+
+/// Values and names are cut to about this many characters in messages.
+const LONGEST_QUOTE: usize = 80;
+
+/// One step of a JSON pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// Where a walk stands: a list on the stack, so that walking a valid document allocates nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Path<'a>(Option<(&'a Path<'a>, StepRef<'a>)>);
+
+#[derive(Clone, Copy, Debug)]
+enum StepRef<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> Path<'a> {
+    pub(crate) const ROOT: Path<'static> = Path(None);
+
+    pub(crate) fn key(&'a self, key: &'a str) -> Self {
+        Self(Some((self, StepRef::Key(key))))
+    }
+
+    pub(crate) fn index(&'a self, index: usize) -> Self {
+        Self(Some((self, StepRef::Index(index))))
+    }
+
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut here = self;
+        while let Some((parent, step)) = here.0 {
+            steps.push(match step {
+                StepRef::Key(key) => Step::Key(key.to_owned()),
+                StepRef::Index(index) => Step::Index(index),
+            });
+            here = parent;
+        }
+        steps.reverse();
+        steps
+    }
+}
+
+/// The JSON pointer (RFC 6901) of `steps`; `""` is the whole document.
+pub(crate) fn pointer(steps: &[Step]) -> String {
+    let mut text = String::new();
+    for step in steps {
+        text.push('/');
+        match step {
+            Step::Key(key) => text.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Step::Index(index) => {
+                let _ = write!(text, "{index}");
+            }
+        }
+    }
+    text
+}
+
+/// One fault.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    /// To the value at fault.
+    pub(crate) steps: Vec<Step>,
+    /// Whether the property's name is at fault and not its value.
+    pub(crate) at_name: bool,
+    /// A sentence without the place and without a full stop.
+    pub(crate) message: String,
+    /// What would have been right, in words.
+    pub(crate) expected: String,
+}
+
+/// Faults gathered so far, never more than [`MOST_FAULTS`].
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<Fault>);
+
+impl Faults {
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() >= MOST_FAULTS
+    }
+
+    /// Notes a fault of the value at `path`.
+    pub(crate) fn value(
+        &mut self,
+        path: &Path<'_>,
+        message: impl Into<String>,
+        expected: impl Into<String>,
+    ) {
+        self.add(path, false, message.into(), expected.into());
+    }
+
+    /// Notes a fault of the name of the property at `path`.
+    pub(crate) fn name(
+        &mut self,
+        path: &Path<'_>,
+        message: impl Into<String>,
+        expected: impl Into<String>,
+    ) {
+        self.add(path, true, message.into(), expected.into());
+    }
+
+    fn add(&mut self, path: &Path<'_>, at_name: bool, message: String, expected: String) {
+        if !self.is_full() {
+            self.0.push(Fault {
+                steps: path.steps(),
+                at_name,
+                message,
+                expected,
+            });
+        }
+    }
+
+    /// The failure that reports them all, or `Ok` when there are none. `places` are those of the faults in their
+    /// order; missing ones are left out of the report.
+    pub(crate) fn into_result(
+        self,
+        document: &str,
+        places: impl FnOnce(&[Fault]) -> Vec<Option<Place>>,
+    ) -> Result<(), Failure> {
+        let Some(first) = self.0.first() else {
+            return Ok(());
+        };
+        let places = places(&self.0);
+        let place = |index: usize| places.get(index).copied().flatten();
+        let more = match self.0.len() {
+            1 => String::new(),
+            n if self.is_full() => format!(" (and at least {} more faults)", n - 1),
+            n => format!(" (and {} more)", n - 1),
+        };
+        let message = format!(
+            "the {document} document is invalid: {}{}{more}",
+            Where(&first.steps, place(0)),
+            first.message
+        );
+        let mut failure = Failure::new(HResult::HCS_E_INVALID_JSON, message);
+        for (index, fault) in self.0.iter().enumerate() {
+            failure.causes.push(fault.cause(place(index)));
+        }
+        Err(failure)
+    }
+}
+
+impl Fault {
+    fn cause(&self, place: Option<Place>) -> Cause {
+        let mut data = Vec::new();
+        if let Some(place) = place {
+            data.push(place.to_string());
+        }
+        if !self.expected.is_empty() {
+            data.push(format!("expected {}", self.expected));
+        }
+        Cause {
+            message: format!("{}{}", Where(&self.steps, place), self.message),
+            pointer: Some(pointer(&self.steps)),
+            data,
+        }
+    }
+}
+
+/// `"/a/b (line 1, column 2): "`, with what is known of it.
+struct Where<'a>(&'a [Step], Option<Place>);
+
+impl fmt::Display for Where<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.is_empty() {
+            f.write_str(&cut(&pointer(self.0), 4 * LONGEST_QUOTE))?;
+        }
+        match self.1 {
+            Some(place) if self.0.is_empty() => write!(f, "{place}: "),
+            Some(place) => write!(f, " ({place}): "),
+            None if self.0.is_empty() => Ok(()),
+            None => f.write_str(": "),
+        }
+    }
+}
+
+/// `text` in double quotes, with control characters escaped, cut where it is long.
+pub(crate) fn quote(text: &str) -> String {
+    format!("{:?}", cut(text, LONGEST_QUOTE))
+}
+
+/// At most about `limit` characters of `text`.
+pub(crate) fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

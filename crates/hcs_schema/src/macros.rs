@@ -1,0 +1,168 @@
+//! The two macros that turn a few lines per document into its type and its table.
+//!
+//! ```text
+//! document! {
+//!     /// What it is for.
+//!     RustName = "Schema_Name", checked by path::to::rule {
+//!         /// What the property means.
+//!         field: Type as Format = "JsonName", 2.1 until 2.4;
+//!     }
+//! }
+//! ```
+//! `= "Schema_Name"` (where it differs), `checked by`, `as` and `until` may be left out. `as` gives a string its format
+//! ([`crate::shape`]'s `format` module). A version that is no number, as in `"extension"`, marks a name that no schema has.
+
+/// One document: a struct whose fields are all optional, its [`crate::shape::Shape`] and its [`crate::Document`].
+macro_rules! document {
+    (
+        $(#[doc = $doc:literal])+
+        $name:ident $(= $schema:literal)? $(, checked by $rule:path)? {
+            $(
+                $(#[doc = $field_doc:literal])+
+                $field:ident: $type:ty $(as $format:ty)? = $json:literal, $since:literal $(until $until:literal)?;
+            )*
+        }
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Debug, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+        #[serde(default)]
+        pub struct $name {
+            $(
+                $(#[doc = $field_doc])+
+                #[doc = concat!("\n\nJSON `", $json, "`, ", stringify!($since), ".")]
+                #[serde(rename = $json, skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$type>,
+            )*
+        }
+
+        impl $crate::shape::Shaped for $name {
+            const KIND: $crate::shape::Kind = $crate::shape::Kind::Document(<$name as $crate::Document>::shape);
+        }
+
+        impl $crate::rules::Checked for $name {
+            #[allow(unused_variables, clippy::allow_attributes, reason = "a document may be empty and free of rules")]
+            fn check_at(&self, path: &$crate::fault::Path<'_>, faults: &mut $crate::fault::Faults) {
+                $($rule(self, path, faults);)?
+                $($crate::rules::Checked::check_at(&self.$field, &path.key($json), faults);)*
+            }
+        }
+
+        impl $crate::Document for $name {
+            fn shape() -> &'static $crate::shape::Shape {
+                static SHAPE: $crate::shape::Shape = $crate::shape::Shape {
+                    name: $crate::macros::schema_name!($name $($schema)?),
+                    doc: concat!($($doc, "\n"),+),
+                    properties: &[
+                        $($crate::shape::Property {
+                            name: $json,
+                            doc: concat!($($field_doc, "\n"),+),
+                            kind: $crate::macros::kind!($type $(, $format)?),
+                            since: $crate::shape::Since::read(stringify!($since)),
+                            until: $crate::macros::until!($($until)?),
+                        },)*
+                    ],
+                };
+                &SHAPE
+            }
+        }
+    };
+}
+
+/// One enumeration: a Rust enum that reads and writes exactly the schema's names, and its table.
+macro_rules! schema_enum {
+    (
+        $(#[doc = $doc:literal])+
+        $name:ident $(= $schema:literal)? {
+            $(
+                $(#[doc = $value_doc:literal])+
+                $variant:ident = $json:literal, $since:literal $(until $until:literal)?;
+            )+
+        }
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::serde::Serialize, ::serde::Deserialize)]
+        pub enum $name {
+            $(
+                $(#[doc = $value_doc])+
+                #[doc = concat!("\n\nJSON `", $json, "`, ", stringify!($since), ".")]
+                #[serde(rename = $json)]
+                $variant,
+            )+
+        }
+
+        impl $name {
+            /// Every value, in the schema's order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name in JSON.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $json,)+
+                }
+            }
+
+            /// The table behind this type.
+            #[must_use]
+            pub fn enumeration() -> &'static $crate::shape::Enumeration {
+                static TABLE: $crate::shape::Enumeration = $crate::shape::Enumeration {
+                    name: $crate::macros::schema_name!($name $($schema)?),
+                    doc: concat!($($doc, "\n"),+),
+                    values: &[
+                        $($crate::shape::EnumValue {
+                            name: $json,
+                            doc: concat!($($value_doc, "\n"),+),
+                            since: $crate::shape::Since::read(stringify!($since)),
+                            until: $crate::macros::until!($($until)?),
+                        },)+
+                    ],
+                };
+                &TABLE
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl $crate::shape::Shaped for $name {
+            const KIND: $crate::shape::Kind = $crate::shape::Kind::Enumeration(<$name>::enumeration);
+        }
+
+        impl $crate::rules::Checked for $name {}
+    };
+}
+
+/// The schema's name of a type: given, or the Rust name.
+macro_rules! schema_name {
+    ($name:ident) => {
+        stringify!($name)
+    };
+    ($name:ident $schema:literal) => {
+        $schema
+    };
+}
+
+/// The kind of a property: that of its format where one is given.
+macro_rules! kind {
+    ($type:ty) => {
+        <$type as $crate::shape::Shaped>::KIND
+    };
+    ($type:ty, $format:ty) => {
+        <$format as $crate::shape::Shaped>::KIND
+    };
+}
+
+/// The last version that has a name, where it is given.
+macro_rules! until {
+    () => {
+        None
+    };
+    ($until:literal) => {
+        Some($crate::shape::Since::read(stringify!($until)))
+    };
+}
+
+pub(crate) use {kind, schema_name, until};

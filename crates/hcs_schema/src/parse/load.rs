@@ -1,0 +1,179 @@
+//! Text to JSON under limits, refusing names that are given twice.
+//!
+//! serde_json parses; the visitor here builds the value, counts depth and compares names. On an error each level adds
+//! its own step to the path on the way out, so a fault has its JSON pointer and a valid document pays nothing for it.
+
+use std::{cell::RefCell, fmt};
+
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::{
+    Failure, HResult,
+    fault::{Step, pointer, quote},
+    parse::Place,
+};
+
+/// Longest document, in bytes.
+pub const MAX_BYTES: usize = 4 << 20;
+
+/// Deepest nesting of objects and arrays.
+pub const MAX_DEPTH: usize = 64;
+
+/// Parses `text`; `document` names the document in messages.
+pub(super) fn load(document: &str, text: &str) -> Result<Value, Failure> {
+    let invalid = |what: String| {
+        Failure::new(
+            HResult::HCS_E_INVALID_JSON,
+            format!("the {document} document is invalid: {what}"),
+        )
+    };
+    if text.len() > MAX_BYTES {
+        return Err(invalid(format!(
+            "it is {} bytes long where at most {MAX_BYTES} are allowed",
+            text.len()
+        )));
+    }
+    if text.trim().is_empty() {
+        return Err(invalid(
+            "it is empty where a JSON object is expected".to_owned(),
+        ));
+    }
+    let path = RefCell::new(Vec::new());
+    let seed = Seed {
+        depth: 0,
+        path: &path,
+    };
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let result = seed
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
+    result.map_err(|error| {
+        let mut steps = path.into_inner();
+        steps.reverse();
+        let place = Place::of_error(text, &error);
+        let what = describe(&error);
+        invalid(format!("{place}: {what}")).cause_at_place(pointer(&steps), place, what)
+    })
+}
+
+impl Failure {
+    fn cause_at_place(mut self, pointer: String, place: Place, what: String) -> Self {
+        self = self.cause_at(pointer, what);
+        if let Some(cause) = self.causes.last_mut() {
+            cause.data.push(place.to_string());
+        }
+        self
+    }
+}
+
+/// serde_json's message without its own " at line 1 column 2".
+fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let end = format!(" at line {} column {}", error.line(), error.column());
+    let text = text.strip_suffix(&end).unwrap_or(&text);
+    match error.classify() {
+        serde_json::error::Category::Syntax => format!("it is not JSON: {text}"),
+        serde_json::error::Category::Eof => format!("it ends too early: {text}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// Builds one value, `depth` objects and arrays deep.
+#[derive(Clone, Copy)]
+struct Seed<'p> {
+    depth: usize,
+    path: &'p RefCell<Vec<Step>>,
+}
+
+impl Seed<'_> {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        if self.depth == MAX_DEPTH {
+            return Err(E::custom(format_args!(
+                "objects and arrays are nested deeper than the {MAX_DEPTH} levels allowed"
+            )));
+        }
+        Ok(Self {
+            depth: self.depth + 1,
+            ..self
+        })
+    }
+
+    fn failed_at<E>(self, step: Step, error: E) -> E {
+        self.path.borrow_mut().push(step);
+        error
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut list = Vec::new();
+        loop {
+            match items.next_element_seed(inner) {
+                Ok(Some(item)) => list.push(item),
+                Ok(None) => return Ok(Value::Array(list)),
+                Err(error) => return Err(self.failed_at(Step::Index(list.len()), error)),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut object = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if object.contains_key(&key) {
+                let error =
+                    A::Error::custom(format_args!("the name {} is given twice", quote(&key)));
+                return Err(self.failed_at(Step::Key(key), error));
+            }
+            match entries.next_value_seed(inner) {
+                Ok(value) => object.insert(key, value),
+                Err(error) => return Err(self.failed_at(Step::Key(key), error)),
+            };
+        }
+        Ok(Value::Object(object))
+    }
+}

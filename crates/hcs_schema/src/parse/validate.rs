@@ -1,0 +1,152 @@
+//! The walk of a JSON value along its shape, which notes every fault.
+
+use serde_json::Value;
+
+use crate::{
+    documents::Signal,
+    fault::{Faults, Path, quote},
+    shape::{Enumeration, Integer, Kind, Shape, Text},
+    text,
+};
+
+/// Lists of names up to this long are given whole.
+const SHORT_LIST: usize = 16;
+
+/// Checks `value` against `shape`.
+pub(super) fn document(shape: &Shape, value: &Value, path: &Path<'_>, faults: &mut Faults) {
+    let Some(object) = value.as_object() else {
+        let expected = format!("an object ({})", shape.name);
+        return wrong_type(value, &expected, path, faults);
+    };
+    for (name, value) in object {
+        if faults.is_full() {
+            return;
+        }
+        let path = path.key(name);
+        match shape.property(name) {
+            // A property that is null is one that was left out.
+            Some(_) if value.is_null() => {}
+            Some(property) => kind(property.kind, value, &path, faults),
+            None => unknown_property(shape, name, &path, faults),
+        }
+    }
+}
+
+fn kind(kind_wanted: Kind, value: &Value, path: &Path<'_>, faults: &mut Faults) {
+    match kind_wanted {
+        Kind::Any => {}
+        Kind::Boolean if value.is_boolean() => {}
+        Kind::Boolean => wrong_type(value, "true or false", path, faults),
+        Kind::Integer(format) => integer(format, value, path, faults),
+        Kind::String(format) => string(format, value, path, faults),
+        Kind::Document(shape) => document(shape(), value, path, faults),
+        Kind::Enumeration(table) => enumeration(table(), value, path, faults),
+        Kind::Signal => signal(value, path, faults),
+        Kind::Array(inner) => match value.as_array() {
+            Some(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    if faults.is_full() {
+                        return;
+                    }
+                    kind(*inner, item, &path.index(index), faults);
+                }
+            }
+            None => wrong_type(value, "an array", path, faults),
+        },
+        Kind::Map(inner) => match value.as_object() {
+            Some(entries) => {
+                for (name, value) in entries {
+                    if faults.is_full() {
+                        return;
+                    }
+                    kind(*inner, value, &path.key(name), faults);
+                }
+            }
+            None => wrong_type(value, "an object", path, faults),
+        },
+    }
+}
+
+fn integer(format: Integer, value: &Value, path: &Path<'_>, faults: &mut Faults) {
+    let expected = format!("a whole number from {} to {}", format.min, format.max);
+    let Value::Number(number) = value else {
+        return wrong_type(value, &expected, path, faults);
+    };
+    let whole = number
+        .as_u64()
+        .map(i128::from)
+        .or_else(|| number.as_i64().map(i128::from));
+    match whole {
+        Some(whole) if (format.min..=format.max).contains(&whole) => {}
+        _ => faults.value(path, format!("{number} is not {expected}"), expected),
+    }
+}
+
+fn string(format: Text, value: &Value, path: &Path<'_>, faults: &mut Faults) {
+    let expected = text::expected(format);
+    let Some(found) = value.as_str() else {
+        return wrong_type(value, expected, path, faults);
+    };
+    if !text::fits(format, found) {
+        let message = format!("{} is not {expected}", quote(found));
+        faults.value(path, message, expected);
+    }
+}
+
+fn enumeration(table: &Enumeration, value: &Value, path: &Path<'_>, faults: &mut Faults) {
+    let names: Vec<&str> = table.values.iter().map(|v| v.name).collect();
+    let expected = format!("one of {}", list(&names));
+    let Some(found) = value.as_str() else {
+        return wrong_type(value, &expected, path, faults);
+    };
+    if !names.contains(&found) {
+        let name = table.name;
+        let message = format!("{} is not a value of {name}", quote(found));
+        faults.value(path, with_hint(message, found, &names), expected);
+    }
+}
+
+fn signal(value: &Value, path: &Path<'_>, faults: &mut Faults) {
+    if let Err(message) = Signal::read(value) {
+        faults.value(path, message, Signal::EXPECTED);
+    }
+}
+
+fn wrong_type(value: &Value, expected: &str, path: &Path<'_>, faults: &mut Faults) {
+    let found = match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(value) => format!("the number {value}"),
+        Value::String(value) => format!("the string {}", quote(value)),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    };
+    faults.value(
+        path,
+        format!("found {found} where {expected} is expected"),
+        expected,
+    );
+}
+
+fn unknown_property(shape: &Shape, name: &str, path: &Path<'_>, faults: &mut Faults) {
+    let names: Vec<&str> = shape.properties.iter().map(|p| p.name).collect();
+    let message = format!("{} is not a property of {}", quote(name), shape.name);
+    let expected = match names.len() {
+        0 => "no property at all".to_owned(),
+        1..=SHORT_LIST => format!("one of {}", list(&names)),
+        count => format!("one of the {count} properties of {}", shape.name),
+    };
+    faults.name(path, with_hint(message, name, &names), expected);
+}
+
+fn with_hint(message: String, found: &str, names: &[&str]) -> String {
+    match text::nearest(found, names) {
+        Some(name) => format!("{message}; did you mean {}?", quote(name)),
+        None => message,
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| quote(name)).collect();
+    quoted.join(", ")
+}

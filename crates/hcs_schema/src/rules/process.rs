@@ -1,0 +1,114 @@
+//! Rules of the documents about processes.
+
+use crate::{
+    documents::{ModifyOperation, ProcessModifyRequest, ProcessParameters},
+    fault::{Faults, Path, quote},
+    rules::no_nul,
+};
+
+/// Exactly one of command line and arguments, and strings that an `execve` can take.
+pub(crate) fn parameters(document: &ProcessParameters, path: &Path<'_>, faults: &mut Faults) {
+    command(document, path, faults);
+    let strings = [
+        ("ApplicationName", &document.application_name),
+        ("CommandLine", &document.command_line),
+        ("User", &document.user),
+        ("WorkingDirectory", &document.working_directory),
+    ];
+    for (name, text) in strings {
+        no_nul(text.as_deref().unwrap_or_default(), &path.key(name), faults);
+    }
+    environment(document, &path.key("Environment"), faults);
+    if let Some(size) = &document.console_size
+        && size.len() != 2
+    {
+        let message = format!("it has {} elements", size.len());
+        faults.value(
+            &path.key("ConsoleSize"),
+            message,
+            "two numbers: height, then width",
+        );
+    }
+}
+
+fn command(document: &ProcessParameters, path: &Path<'_>, faults: &mut Faults) {
+    const EXPECTED: &str = "exactly one of \"CommandLine\" and \"CommandArgs\"";
+    let line = document
+        .command_line
+        .as_deref()
+        .filter(|line| !line.is_empty());
+    // LCOW clients start a container's init and OCI processes without either.
+    let elsewhere = document.oci_process.is_some();
+    match (line, &document.command_args) {
+        (Some(_), Some(_)) => faults.value(
+            path,
+            "both \"CommandLine\" and \"CommandArgs\" are given",
+            EXPECTED,
+        ),
+        (None, None) if !elsewhere => {
+            faults.value(
+                path,
+                "neither \"CommandLine\" nor \"CommandArgs\" is given",
+                EXPECTED,
+            );
+        }
+        (Some(line), None) if line.trim().is_empty() => {
+            faults.value(
+                &path.key("CommandLine"),
+                "it is blank",
+                "a program and its arguments",
+            );
+        }
+        _ => {}
+    }
+    let args = document.command_args.as_deref().unwrap_or_default();
+    let path = path.key("CommandArgs");
+    match args.first().map(String::as_str) {
+        None if document.command_args.is_some() => {
+            faults.value(&path, "it is empty", "at least the name of the program");
+        }
+        Some("") if document.application_name.is_none() => {
+            faults.value(&path.index(0), "it is empty", "the name of the program");
+        }
+        _ => {}
+    }
+    for (index, argument) in args.iter().enumerate() {
+        no_nul(argument, &path.index(index), faults);
+    }
+}
+
+fn environment(document: &ProcessParameters, path: &Path<'_>, faults: &mut Faults) {
+    for (name, value) in document.environment.iter().flatten() {
+        let here = path.key(name);
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let message = format!("{} cannot name an environment variable", quote(name));
+            faults.name(
+                &here,
+                message,
+                "a name of at least one character, without '=' and NUL",
+            );
+        }
+        no_nul(value, &here, faults);
+    }
+}
+
+/// The details that belong to the operation, and only one of them needed.
+pub(crate) fn modify(document: &ProcessModifyRequest, path: &Path<'_>, faults: &mut Faults) {
+    let missing = |name: &str| {
+        (
+            format!("{} is missing", quote(name)),
+            format!("the property {}", quote(name)),
+        )
+    };
+    let (message, expected) = match document.operation {
+        None => missing("Operation"),
+        Some(ModifyOperation::ConsoleSize) if document.console_size.is_none() => {
+            missing("ConsoleSize")
+        }
+        Some(ModifyOperation::CloseHandle) if document.close_handle.is_none() => {
+            missing("CloseHandle")
+        }
+        Some(_) => return,
+    };
+    faults.value(path, message, expected);
+}

@@ -1,0 +1,200 @@
+//! Rules of the documents that make a compute system.
+
+use crate::{
+    documents::{
+        ComputeSystem, ContainerMemory, ContainerProcessor, GuestOs, Layer, MappedDirectory,
+        MappedPipe, Networking, Storage, Version,
+    },
+    fault::{Faults, Path, quote},
+    rules::{no_nul, required},
+};
+
+/// Longest host name Linux takes, in bytes.
+const MAX_HOST_NAME: usize = 64;
+
+/// Parts of the machine or of the whole weight that a container's processor settings are counted in.
+const WHOLE_PROCESSOR: i64 = 10_000;
+
+/// One kind of system, of a schema version that is known.
+pub(crate) fn compute_system(document: &ComputeSystem, path: &Path<'_>, faults: &mut Faults) {
+    const EXPECTED: &str = "exactly one of \"Container\", \"VirtualMachine\" and \"HostedSystem\"";
+    let kinds = [
+        ("Container", document.container.is_some()),
+        ("VirtualMachine", document.virtual_machine.is_some()),
+        ("HostedSystem", document.hosted_system.is_some()),
+    ];
+    let given: Vec<String> = kinds.iter().filter(|k| k.1).map(|k| quote(k.0)).collect();
+    match given.as_slice() {
+        [_] => {}
+        [] => faults.value(path, "it says nothing of the system to create", EXPECTED),
+        many => faults.value(
+            path,
+            format!("{} are given together", many.join(" and ")),
+            EXPECTED,
+        ),
+    }
+    if let Some(version) = &document.schema_version {
+        schema_version(version, &path.key("SchemaVersion"), faults);
+    }
+    if let Some(id) = &document.hosting_system_id {
+        no_nul(id, &path.key("HostingSystemId"), faults);
+    }
+}
+
+/// Only major version 2 is the schema these types are of. Minor versions are supersets of each other.
+fn schema_version(version: &Version, path: &Path<'_>, faults: &mut Faults) {
+    const EXPECTED: &str = "schema version 2.x";
+    match version.major {
+        Some(2) => {}
+        Some(1) => faults.value(
+            &path.key("Major"),
+            "version 1 documents are of the API before this one",
+            EXPECTED,
+        ),
+        Some(other) => faults.value(
+            &path.key("Major"),
+            format!("schema version {other} is unknown"),
+            EXPECTED,
+        ),
+        None => faults.value(path, "\"Major\" is missing", EXPECTED),
+    }
+}
+
+/// A name the kernel takes.
+pub(crate) fn guest_os(document: &GuestOs, path: &Path<'_>, faults: &mut Faults) {
+    let Some(name) = &document.host_name else {
+        return;
+    };
+    let path = path.key("HostName");
+    no_nul(name, &path, faults);
+    if name.len() > MAX_HOST_NAME {
+        let message = format!("{} is {} bytes long", quote(name), name.len());
+        faults.value(
+            &path,
+            message,
+            format!("a host name of at most {MAX_HOST_NAME} bytes"),
+        );
+    }
+}
+
+/// A layer without a path is none.
+pub(crate) fn layer(document: &Layer, path: &Path<'_>, faults: &mut Faults) {
+    required(document.path.as_deref(), "Path", path, faults);
+}
+
+/// An empty scratch path means nothing.
+pub(crate) fn storage(document: &Storage, path: &Path<'_>, faults: &mut Faults) {
+    if document.path.is_some() {
+        required(document.path.as_deref(), "Path", path, faults);
+    }
+}
+
+/// Both ends are named, and absolute: nobody's working directory decides what is shared.
+pub(crate) fn mapped_directory(document: &MappedDirectory, path: &Path<'_>, faults: &mut Faults) {
+    required(document.host_path.as_deref(), "HostPath", path, faults);
+    required(
+        document.container_path.as_deref(),
+        "ContainerPath",
+        path,
+        faults,
+    );
+    let ends = [
+        ("HostPath", &document.host_path),
+        ("ContainerPath", &document.container_path),
+    ];
+    for (name, end) in ends {
+        let end = end.as_deref().filter(|end| !end.is_empty());
+        if let Some(end) = end.filter(|end| !is_absolute(end)) {
+            faults.value(
+                &path.key(name),
+                format!("{} is not absolute", quote(end)),
+                "an absolute path",
+            );
+        }
+    }
+}
+
+/// Linux paths start with a slash; Windows paths are left to the engine, which says why it has no such thing.
+fn is_absolute(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    matches!(bytes, [b'/' | b'\\', ..] | [_, b':', b'\\' | b'/', ..])
+}
+
+/// Both ends are named.
+pub(crate) fn mapped_pipe(document: &MappedPipe, path: &Path<'_>, faults: &mut Faults) {
+    required(
+        document.container_pipe_name.as_deref(),
+        "ContainerPipeName",
+        path,
+        faults,
+    );
+    required(document.host_path.as_deref(), "HostPath", path, faults);
+}
+
+/// No memory at all is no limit that anything could run under.
+pub(crate) fn memory(document: &ContainerMemory, path: &Path<'_>, faults: &mut Faults) {
+    if document.size_in_mb == Some(0) {
+        faults.value(
+            &path.key("SizeInMB"),
+            "0 is not a size",
+            "at least 1 megabyte",
+        );
+    }
+    if document
+        .size_in_mb
+        .is_some_and(|size| size > u64::MAX >> 20)
+    {
+        faults.value(
+            &path.key("SizeInMB"),
+            "it is more bytes than 64 bits can count",
+            "a size in megabytes",
+        );
+    }
+}
+
+/// One of the three ways to say it, within its range.
+pub(crate) fn processor(document: &ContainerProcessor, path: &Path<'_>, faults: &mut Faults) {
+    let given = [
+        ("Count", document.count.is_some()),
+        ("Maximum", document.maximum.is_some()),
+        ("Weight", document.weight.is_some()),
+    ];
+    let given: Vec<String> = given.iter().filter(|g| g.1).map(|g| quote(g.0)).collect();
+    if given.len() > 1 {
+        let message = format!("{} are given together", given.join(" and "));
+        faults.value(
+            path,
+            message,
+            "only one of \"Count\", \"Maximum\" and \"Weight\"",
+        );
+    }
+    if document.count == Some(0) {
+        faults.value(
+            &path.key("Count"),
+            "0 processors can run nothing",
+            "at least 1",
+        );
+    }
+    let ranges = [
+        ("Maximum", document.maximum, 1),
+        ("Weight", document.weight, 0),
+    ];
+    for (name, value, least) in ranges {
+        let outside = value.filter(|v| !(least..=WHOLE_PROCESSOR).contains(v));
+        if let Some(value) = outside {
+            let expected = format!("a whole number from {least} to {WHOLE_PROCESSOR}");
+            faults.value(
+                &path.key(name),
+                format!("{value} is not {expected}"),
+                expected,
+            );
+        }
+    }
+}
+
+/// An empty name is no name.
+pub(crate) fn networking(document: &Networking, path: &Path<'_>, faults: &mut Faults) {
+    if document.namespace.is_some() {
+        required(document.namespace.as_deref(), "Namespace", path, faults);
+    }
+}
