@@ -1,3 +1,67 @@
-//! Repository tasks.
+//! Repository tasks: the only scripting in the repository.
+//!
+//! - `cargo xtask tidy [--fix] [RULE]...`: the house rules, one file each in [`tidy`].
+//! - `cargo xtask test [FILTER]`: installs what is missing, builds, runs every test, checks that nothing is left behind.
+//! - `cargo xtask packages`: the first step of `test` alone.
+//! - `cargo xtask golden`: writes the generated documents anew.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people at a terminal"
+)]
 
-fn main() {}
+mod golden;
+mod process;
+mod repository;
+mod test;
+mod tidy;
+
+use std::{error::Error, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use repository::Repository;
+
+/// What a task ends with; the message is for the person who ran it.
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", about = "Tasks of this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check the house rules: format, lints, layers, budget, exported symbols, headers, generated documents
+    Tidy {
+        /// Mend what a program can mend
+        #[arg(long)]
+        fix: bool,
+        /// Only these rules, by name (default: all)
+        rules: Vec<String>,
+    },
+    /// Run every test, then check that no process, mount, cgroup, namespace, socket or directory of ours is left
+    Test {
+        /// Only tests whose name contains this
+        filter: Option<String>,
+    },
+    /// Install the Debian packages that `tidy` and `test` use, or say which are missing
+    Packages,
+    /// Write the generated documents anew
+    Golden,
+}
+
+fn main() -> ExitCode {
+    let outcome = Repository::here().and_then(|repository| match Arguments::parse().task {
+        Task::Tidy { fix, rules } => tidy::run(&repository, fix, &rules),
+        Task::Test { filter } => test::run(&repository, filter.as_deref()),
+        Task::Packages => test::provide_packages().map(|()| ExitCode::SUCCESS),
+        Task::Golden => golden::write(&repository).map(|()| ExitCode::SUCCESS),
+    });
+    outcome.unwrap_or_else(|error| {
+        eprintln!("cargo xtask: {error}");
+        ExitCode::FAILURE
+    })
+}

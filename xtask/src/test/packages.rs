@@ -1,0 +1,71 @@
+//! The Debian packages that the tests use.
+
+use std::{path::Path, process::Command};
+
+use crate::{
+    Result,
+    process::{installed, succeeds},
+};
+
+/// A program or file that shows that a package is there, and the package.
+const NEEDED: &[(&str, &str)] = &[
+    ("gcc", "gcc"),
+    ("g++", "g++"),
+    ("/usr/include/stdlib.h", "libc6-dev"),
+    ("nm", "binutils"),
+    ("pkg-config", "pkg-config"),
+    ("valgrind", "valgrind"),
+    ("busybox", "busybox-static"),
+    ("ip", "iproute2"),
+];
+
+/// Installs what is missing.
+///
+/// # Errors
+/// Something is missing and this user may not install it; the message has the command that does.
+pub(crate) fn provide() -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = format!(
+        "apt-get install -y --no-install-recommends {}",
+        missing.join(" ")
+    );
+    let root = rustix::process::geteuid().is_root();
+    if !root || !installed("apt-get") {
+        return Err(format!("the tests need more packages; as root, run: {install}").into());
+    }
+    println!("installing {}", missing.join(" "));
+    if apt_get(&missing)? && self::missing().is_empty() {
+        return Ok(());
+    }
+    // The lists of a fresh image are empty or old.
+    succeeds(Command::new("apt-get").arg("update"))?;
+    if apt_get(&missing)? && self::missing().is_empty() {
+        return Ok(());
+    }
+    Err(format!("packages could not be installed; this failed: {install}").into())
+}
+
+fn apt_get(packages: &[&str]) -> Result<bool> {
+    succeeds(
+        Command::new("apt-get")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(["install", "-y", "-q", "--no-install-recommends"])
+            .args(packages)
+            .stdin(std::process::Stdio::null()),
+    )
+}
+
+fn missing() -> Vec<&'static str> {
+    let there = |probe: &str| match probe.strip_prefix('/') {
+        Some(_) => Path::new(probe).exists(),
+        None => installed(probe),
+    };
+    NEEDED
+        .iter()
+        .filter(|(probe, _)| !there(probe))
+        .map(|(_, package)| *package)
+        .collect()
+}

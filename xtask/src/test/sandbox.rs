@@ -1,0 +1,66 @@
+//! The private surroundings of one test run.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{Repository, Result};
+
+/// A directory with the endpoint and the temporary files of this run.
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    root: PathBuf,
+    service: PathBuf,
+}
+
+impl Sandbox {
+    /// Makes the directory.
+    ///
+    /// # Errors
+    /// It exists already or cannot be made.
+    pub(super) fn new(repository: &Repository) -> Result<Self> {
+        let root = env::temp_dir().join(format!("hcs-test-run-{}", std::process::id()));
+        fs::create_dir(&root)
+            .and_then(|()| fs::create_dir(root.join("tmp")))
+            .map_err(|error| format!("{} cannot be made: {error}", root.display()))?;
+        Ok(Self {
+            root,
+            service: repository.target.join("debug/hcsd"),
+        })
+    }
+
+    /// Lets `command` find this run's service, endpoint and temporary directory.
+    pub(super) fn apply(&self, command: &mut Command) {
+        command
+            .env("HCS_DAEMON", &self.service)
+            .env("HCS_ENDPOINT", self.root.join("hcs.sock"))
+            .env("TMPDIR", self.temporary())
+            .env_remove("HCS_CONFIG");
+    }
+
+    /// Where the tests' temporary files go.
+    pub(super) fn temporary(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// Everything of this run is below.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the run's service keeps its state; there only if a service was started.
+    pub(super) fn state(&self) -> PathBuf {
+        self.root.join("hcs.d")
+    }
+
+    /// Removes the directory. What was left in it has been reported.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub(super) fn remove(self) -> Result<()> {
+        fs::remove_dir_all(&self.root)
+            .map_err(|error| format!("{} cannot be removed: {error}", self.root.display()).into())
+    }
+}

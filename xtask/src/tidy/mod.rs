@@ -1,0 +1,122 @@
+//! The house rules. Each is a file here that exports a [`Rule`]: what is checked, why, and how to mend it.
+
+mod budget;
+mod clippy;
+mod deny;
+mod dependencies;
+mod exports;
+mod fmt;
+mod golden;
+mod headers;
+mod layers;
+mod module_heads;
+mod orphans;
+mod rustdoc;
+mod source;
+mod text;
+mod unsafe_homes;
+
+pub(crate) use exports::{LIST as EXPORT_LIST, listed as listed_exports};
+
+use std::process::ExitCode;
+
+use crate::{Repository, Result};
+
+/// A house rule.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// Why it is a rule.
+    pub reason: &'static str,
+    /// Finds what breaks it.
+    pub check: fn(&Repository) -> Result<Vec<Fault>>,
+    /// Mends what a program can mend.
+    pub fix: Option<fn(&Repository) -> Result<()>>,
+}
+
+/// One place that breaks a rule.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    /// File, with the line where there is one.
+    pub place: String,
+    /// What is wrong there.
+    pub what: String,
+    /// The command or edit that mends it.
+    pub mend: String,
+}
+
+impl Fault {
+    fn new(place: impl Into<String>, what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            what: what.into(),
+            mend: mend.into(),
+        }
+    }
+}
+
+/// Quick ones first.
+const RULES: &[Rule] = &[
+    text::RULE,
+    module_heads::RULE,
+    orphans::RULE,
+    budget::RULE,
+    unsafe_homes::RULE,
+    dependencies::RULE,
+    layers::RULE,
+    fmt::RULE,
+    golden::RULE,
+    headers::RULE,
+    exports::RULE,
+    clippy::RULE,
+    rustdoc::RULE,
+    deny::RULE,
+];
+
+/// Checks the rules named in `only` (all when empty), mending first when `fix`.
+///
+/// # Errors
+/// A rule could not be checked at all, or is unknown.
+pub(crate) fn run(repository: &Repository, fix: bool, only: &[String]) -> Result<ExitCode> {
+    if let Some(unknown) = only
+        .iter()
+        .find(|name| RULES.iter().all(|rule| rule.name != **name))
+    {
+        let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
+        return Err(format!(
+            "no rule is named {unknown:?}; there are {}",
+            names.join(", ")
+        )
+        .into());
+    }
+    let mut faults = 0;
+    let mut checked = 0;
+    for rule in RULES {
+        if !only.is_empty() && only.iter().all(|name| name != rule.name) {
+            continue;
+        }
+        checked += 1;
+        if let (true, Some(mend)) = (fix, rule.fix) {
+            mend(repository).map_err(|error| format!("rule {}: {error}", rule.name))?;
+        }
+        let found =
+            (rule.check)(repository).map_err(|error| format!("rule {}: {error}", rule.name))?;
+        if !found.is_empty() {
+            println!("rule {}: {}", rule.name, rule.reason);
+        }
+        for fault in &found {
+            println!(
+                "  {}: {}\n      mend: {}",
+                fault.place, fault.what, fault.mend
+            );
+        }
+        faults += found.len();
+    }
+    if faults == 0 {
+        println!("tidy: {checked} rules, no fault");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("tidy: {checked} rules, {faults} faults");
+    Ok(ExitCode::FAILURE)
+}
