@@ -1,0 +1,76 @@
+//! A series of measured times and what may be said of it: median, spread, ratio. Pure.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Times of one subject in one regime, in microseconds, in the order they were measured.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Series {
+    /// Who was measured.
+    pub(crate) subject: String,
+    /// Samples in microseconds.
+    pub(crate) samples: Vec<f64>,
+}
+
+impl Series {
+    /// An empty series.
+    pub(crate) fn new(subject: impl Into<String>) -> Self {
+        Self { subject: subject.into(), samples: Vec::new() }
+    }
+
+    /// Adds a sample.
+    pub(crate) fn push(&mut self, time: Duration) {
+        self.samples.push(time.as_secs_f64() * 1e6);
+    }
+
+    /// The value below which `share` (0 to 1) of the samples lie, by linear interpolation; NaN without samples.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.samples.clone();
+        sorted.sort_by(f64::total_cmp);
+        let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+        let at = share * last as f64;
+        let (low, high) = (at.floor() as usize, at.ceil() as usize);
+        sorted[low] + (sorted[high] - sorted[low]) * at.fract()
+    }
+
+    /// The median in microseconds.
+    pub(crate) fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+}
+
+/// Microseconds for people: three figures and a unit.
+pub(crate) fn human(us: f64) -> String {
+    match us {
+        us if us.is_nan() => "-".to_owned(),
+        us if us >= 1e6 => format!("{:.2} s", us / 1e6),
+        us if us >= 1e4 => format!("{:.1} ms", us / 1e3),
+        us if us >= 1e3 => format!("{:.2} ms", us / 1e3),
+        us if us >= 10.0 => format!("{us:.0} us"),
+        us => format!("{:.0} ns", us * 1e3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_interpolate() {
+        let series = Series { subject: String::new(), samples: vec![4.0, 1.0, 3.0, 2.0] };
+        assert!((series.median() - 2.5).abs() < 1e-9);
+        assert!((series.quantile(0.0) - 1.0).abs() < 1e-9);
+        assert!((series.quantile(1.0) - 4.0).abs() < 1e-9);
+        assert!(Series::new("").median().is_nan());
+    }
+
+    #[test]
+    fn times_read_well() {
+        assert_eq!(human(0.15), "150 ns");
+        assert_eq!(human(57.2), "57 us");
+        assert_eq!(human(1234.0), "1.23 ms");
+        assert_eq!(human(23_456.0), "23.5 ms");
+        assert_eq!(human(2_000_000.0), "2.00 s");
+    }
+}
