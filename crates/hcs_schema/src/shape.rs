@@ -104,6 +104,8 @@ pub enum Kind {
     Boolean,
     /// A whole number within the limits of its format.
     Integer(Integer),
+    /// Any number.
+    Number,
     /// A string of some format.
     String(Text),
     /// Any JSON value: what it must be is decided by another property.
@@ -172,6 +174,7 @@ macro_rules! integers {
 
 shaped! {
     bool => Kind::Boolean;
+    f64 => Kind::Number;
     String => Kind::String(Text::Plain);
     Value => Kind::Any;
     format::Guid => Kind::String(Text::Guid);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::documents::{Container, Version};
+use crate::documents::{Container, Version, VirtualMachine};
 
 document! {
     /// A compute system to create: who owns it and what kind it is. Exactly one of `Container`, `VirtualMachine` and
@@ -19,7 +19,7 @@ document! {
         /// What to make a container from.
         container: Container = "Container", 2.0;
         /// What to make a virtual machine from.
-        virtual_machine: Value = "VirtualMachine", 2.0;
+        virtual_machine: VirtualMachine = "VirtualMachine", 2.0;
         /// Whether the system is killed when no client holds a handle to it any more.
         should_terminate_on_last_handle_closed: bool = "ShouldTerminateOnLastHandleClosed", 2.0;
     }

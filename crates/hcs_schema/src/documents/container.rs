@@ -1,8 +1,6 @@
 //! [`Container`].
 
-use serde_json::Value;
-
-use crate::documents::{ContainerMemory, ContainerProcessor, GuestOs, MappedDirectory, MappedPipe, Networking, Storage};
+use crate::documents::{ContainerCredentialGuardState, ContainerHvSocket, ContainerMemory, ContainerProcessor, ContainersDefDevice, Device, GuestOs, MappedDirectory, MappedPipe, Networking, RegistryChanges, Storage};
 
 document! {
     /// What a container is made from.
@@ -22,14 +20,14 @@ document! {
         /// The network namespace and names.
         networking: Networking = "Networking", 2.0;
         /// Sockets between host and container by way of the hypervisor.
-        hv_socket: Value = "HvSocket", 2.0;
+        hv_socket: ContainerHvSocket = "HvSocket", 2.0;
         /// Credentials of a Windows domain for the container.
-        container_credential_guard: Value = "ContainerCredentialGuard", 2.1;
+        container_credential_guard: ContainerCredentialGuardState = "ContainerCredentialGuard", 2.1;
         /// Changes to the container's Windows registry.
-        registry_changes: Value = "RegistryChanges", 2.0;
+        registry_changes: RegistryChanges = "RegistryChanges", 2.0;
         /// Devices of the host that the container may use directly.
-        assigned_devices: Vec<Value> = "AssignedDevices", 2.1;
+        assigned_devices: Vec<Device> = "AssignedDevices", 2.1;
         /// Further Windows device interfaces to show inside.
-        additional_device_namespace: Value = "AdditionalDeviceNamespace", 2.3;
+        additional_device_namespace: ContainersDefDevice = "AdditionalDeviceNamespace", 2.3;
     }
 }

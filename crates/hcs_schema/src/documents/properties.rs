@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use crate::{documents::{NotificationType, OsType, ProcessDetails, State, Statistics, SystemType}, shape::format::{Guid}};
+use crate::{documents::{GuestConnectionInfo, IntegrationComponentStatus, MemoryInformationForVm, NotificationType, OsType, ProcessDetails, PropertyResponse, SharedMemoryRegionInfo, State, Statistics, SystemType}, shape::format::{Guid}};
 
 document! {
     /// What is known of a compute system. Written by `HcsGetComputeSystemProperties`.
@@ -30,7 +28,7 @@ document! {
         /// How it ended.
         exit_type: NotificationType = "ExitType", 2.1;
         /// Memory of a virtual machine.
-        memory: Value = "Memory", 2.1;
+        memory: MemoryInformationForVm = "Memory", 2.1;
         /// What it has used.
         statistics: Statistics = "Statistics", 2.1;
         /// Its processes.
@@ -40,12 +38,12 @@ document! {
         /// The system it runs in.
         hosting_system_id: String = "HostingSystemId", 2.1;
         /// Memory shared with the host.
-        shared_memory_region_info: Vec<Value> = "SharedMemoryRegionInfo", 2.1;
+        shared_memory_region_info: Vec<SharedMemoryRegionInfo> = "SharedMemoryRegionInfo", 2.1;
         /// What its guest agent can do.
-        guest_connection_info: Value = "GuestConnectionInfo", 2.1;
+        guest_connection_info: GuestConnectionInfo = "GuestConnectionInfo", 2.1;
         /// Answers to a query with `PropertyQueries`, by property.
-        property_responses: BTreeMap<String, Value> = "PropertyResponses", 2.5;
+        property_responses: BTreeMap<String, PropertyResponse> = "PropertyResponses", 2.5;
         /// Whether the guest answers.
-        ic_heartbeat_status: Value = "ICHeartbeatStatus", 2.3 until 2.4;
+        ic_heartbeat_status: IntegrationComponentStatus = "ICHeartbeatStatus", 2.3 until 2.4;
     }
 }

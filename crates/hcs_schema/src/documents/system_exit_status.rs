@@ -1,8 +1,6 @@
 //! [`SystemExitStatus`].
 
-use serde_json::Value;
-
-use crate::documents::{NotificationType};
+use crate::documents::{AttributionRecord, NotificationType};
 
 document! {
     /// How a compute system ended. Comes with `HcsEventSystemExited`, and from `HcsWaitForComputeSystemExit`.
@@ -12,6 +10,6 @@ document! {
         /// The kind of its end.
         exit_type: NotificationType = "ExitType", 2.2;
         /// What brought it about.
-        attribution: Vec<Value> = "Attribution", 2.4;
+        attribution: Vec<AttributionRecord> = "Attribution", 2.4;
     }
 }

@@ -37,6 +37,8 @@ fn kind(kind_wanted: Kind, value: &Value, path: &Path<'_>, faults: &mut Faults) 
         Kind::Any => {}
         Kind::Boolean if value.is_boolean() => {}
         Kind::Boolean => wrong_type(value, "true or false", path, faults),
+        Kind::Number if value.is_number() => {}
+        Kind::Number => wrong_type(value, "a number", path, faults),
         Kind::Integer(format) => integer(format, value, path, faults),
         Kind::String(format) => string(format, value, path, faults),
         Kind::Document(shape) => document(shape(), value, path, faults),

@@ -26,7 +26,9 @@ macro_rules! free_of_rules {
     ($($type:ty),*) => { $(impl Checked for $type {})* };
 }
 
-free_of_rules!(bool, u8, u16, u32, u64, i32, i64, String, Value, Signal);
+free_of_rules!(
+    bool, f64, u8, u16, u32, u64, i32, i64, String, Value, Signal
+);
 
 impl<T: Checked> Checked for Option<T> {
     fn check_at(&self, path: &Path<'_>, faults: &mut Faults) {

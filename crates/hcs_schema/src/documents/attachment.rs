@@ -1,0 +1,35 @@
+//! [`Attachment`].
+
+use crate::documents::{AttachmentType, CachingMode};
+
+document! {
+    /// A disk on a SCSI controller of a virtual machine.
+    Attachment {
+        /// What the disk is backed by.
+        r#type: AttachmentType = "Type", 2.0;
+        /// The file or device on the host.
+        path: String = "Path", 2.0;
+        /// How the host caches it.
+        caching_mode: CachingMode = "CachingMode", 2.1;
+        /// Whether the guest may only read it.
+        read_only: bool = "ReadOnly", 2.0;
+        /// Whether the file may lie on a compressed volume.
+        support_compressed_volumes: bool = "SupportCompressedVolumes", 2.3;
+        /// Whether a sparse file will do.
+        always_allow_sparse_files: bool = "AlwaysAllowSparseFiles", 2.6;
+        /// Whether an encrypted file will do.
+        support_encrypted_files: bool = "SupportEncryptedFiles", 2.6;
+        /// Whether the guest's flushes are dropped: fast, and unsafe when the host fails.
+        ignore_flushes: bool = "IgnoreFlushes", 2.7;
+        /// Whether writes may stay in the host's cache.
+        no_write_hardening: bool = "NoWriteHardening", 2.7;
+        /// Whether a growing disk is grown without shortcuts.
+        disable_expansion_optimization: bool = "DisableExpansionOptimization", 2.7;
+        /// Whether a parent disk is found by its absolute path only.
+        ignore_relative_locator: bool = "IgnoreRelativeLocator", 2.7;
+        /// Whether requests are accounted to whoever caused them.
+        capture_io_attribution_context: bool = "CaptureIoAttributionContext", 2.7;
+        /// Kind of an extensible virtual disk.
+        extensible_virtual_disk_type: String = "ExtensibleVirtualDiskType", 2.7;
+    }
+}

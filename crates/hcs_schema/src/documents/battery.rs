@@ -1,0 +1,6 @@
+//! [`Battery`].
+
+document! {
+    /// A battery that a virtual machine sees.
+    Battery {}
+}

@@ -1,0 +1,31 @@
+//! [`ComputeSystemProperties`].
+
+use crate::{documents::{OsType, State, SystemType}, shape::format::{Guid}};
+
+document! {
+    /// The basic properties of a compute system, as enumerations report them.
+    ComputeSystemProperties {
+        /// Its id.
+        id: String = "Id", 2.5;
+        /// Its name.
+        name: String = "Name", 2.5;
+        /// Its kind.
+        system_type: SystemType = "SystemType", 2.5;
+        /// What it is doing.
+        state: State = "State", 2.5;
+        /// The owner its document named.
+        owner: String = "Owner", 2.5;
+        /// GUID that the service gave it.
+        runtime_id: String as Guid = "RuntimeId", 2.5;
+        /// The operating system its processes run on.
+        runtime_os_type: OsType = "RuntimeOsType", 2.5;
+        /// The system it runs in.
+        hosting_system_id: String = "HostingSystemId", 2.5;
+        /// Whether it stands for something that is no compute system.
+        is_dummy: bool = "IsDummy", 2.5;
+        /// Root of its Windows object names.
+        ob_root: String = "ObRoot", 2.5;
+        /// The template it was cloned from.
+        runtime_template_id: String = "RuntimeTemplateId", 2.5;
+    }
+}

@@ -1,0 +1,11 @@
+//! [`ContainerCredentialGuardModifyOperation`].
+
+schema_enum! {
+    /// A change to the service's credential guards.
+    ContainerCredentialGuardModifyOperation {
+        /// One is started.
+        AddInstance = "AddInstance", 2.1 until 2.4;
+        /// One is ended.
+        RemoveInstance = "RemoveInstance", 2.1 until 2.4;
+    }
+}

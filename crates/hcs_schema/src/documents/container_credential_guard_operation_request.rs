@@ -1,0 +1,15 @@
+//! [`ContainerCredentialGuardOperationRequest`].
+
+use serde_json::Value;
+
+use crate::documents::{ContainerCredentialGuardModifyOperation};
+
+document! {
+    /// A change to the service's credential guards.
+    ContainerCredentialGuardOperationRequest {
+        /// What to do.
+        operation: ContainerCredentialGuardModifyOperation = "Operation", 2.1;
+        /// With which details.
+        operation_details: Value = "OperationDetails", 2.1;
+    }
+}

@@ -1,0 +1,11 @@
+//! [`CrashOptions`].
+
+use crate::documents::{CrashType};
+
+document! {
+    /// How to crash a virtual machine. Read by `HcsCrashComputeSystem`.
+    CrashOptions {
+        /// What to crash.
+        r#type: CrashType = "Type", 2.3;
+    }
+}

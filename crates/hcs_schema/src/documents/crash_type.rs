@@ -1,0 +1,9 @@
+//! [`CrashType`].
+
+schema_enum! {
+    /// What to crash.
+    CrashType {
+        /// The guest.
+        CrashGuest = "CrashGuest", 2.3 until 2.4;
+    }
+}

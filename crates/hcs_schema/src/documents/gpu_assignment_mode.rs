@@ -1,0 +1,15 @@
+//! [`GpuAssignmentMode`].
+
+schema_enum! {
+    /// How graphics processors are chosen.
+    GpuAssignmentMode {
+        /// None.
+        Disabled = "Disabled", 2.0 until 2.4;
+        /// The host's default one.
+        Default = "Default", 2.0 until 2.4;
+        /// Those that are listed.
+        List = "List", 2.0 until 2.4;
+        /// All of the host's.
+        Mirror = "Mirror", 2.0 until 2.4;
+    }
+}

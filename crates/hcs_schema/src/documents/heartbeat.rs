@@ -1,0 +1,6 @@
+//! [`Heartbeat`].
+
+document! {
+    /// The guest's heartbeat service.
+    Heartbeat {}
+}

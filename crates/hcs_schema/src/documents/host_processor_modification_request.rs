@@ -1,0 +1,15 @@
+//! [`HostProcessorModificationRequest`].
+
+use serde_json::Value;
+
+use crate::documents::{ModifyServiceOperation};
+
+document! {
+    /// A change to the groups of host processors.
+    HostProcessorModificationRequest {
+        /// What to do.
+        operation: ModifyServiceOperation = "Operation", 2.1;
+        /// With which details.
+        operation_details: Value = "OperationDetails", 2.1;
+    }
+}

@@ -1,0 +1,6 @@
+//! [`InjectNonMaskableInterrupt`].
+
+document! {
+    /// A client injected a non-maskable interrupt.
+    InjectNonMaskableInterrupt {}
+}

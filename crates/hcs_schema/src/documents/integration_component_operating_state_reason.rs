@@ -1,0 +1,19 @@
+//! [`IntegrationComponentOperatingStateReason`].
+
+schema_enum! {
+    /// Why a service in the guest is as it is.
+    IntegrationComponentOperatingStateReason {
+        /// Nobody can say.
+        Unknown = "Unknown", 2.5 until 2.4;
+        /// Programs in the guest are in trouble.
+        AppsInCriticalState = "AppsInCriticalState", 2.5 until 2.4;
+        /// It did not answer in time.
+        CommunicationTimedOut = "CommunicationTimedOut", 2.5 until 2.4;
+        /// It cannot be talked to.
+        FailedCommunication = "FailedCommunication", 2.5 until 2.4;
+        /// Programs in the guest are well.
+        HealthyApps = "HealthyApps", 2.5 until 2.4;
+        /// It speaks another version.
+        ProtocolMismatch = "ProtocolMismatch", 2.5 until 2.4;
+    }
+}

@@ -1,0 +1,19 @@
+//! [`JobNamespace`].
+
+use crate::documents::{JobCpu, JobMemory, JobSystemRoot, JobTerminationPolicy};
+
+document! {
+    /// The job object of a Windows container.
+    JobNamespace {
+        /// Processor limits.
+        cpu: JobCpu = "cpu", 2.3;
+        /// Memory limit.
+        memory: JobMemory = "memory", 2.3;
+        /// Its Windows directory.
+        systemroot: JobSystemRoot = "systemroot", 2.3;
+        /// What ends it.
+        terminationpolicy: JobTerminationPolicy = "terminationpolicy", 2.3;
+        /// Whether threads take on the container's identity.
+        threadimpersonation: bool = "threadimpersonation", 2.3;
+    }
+}

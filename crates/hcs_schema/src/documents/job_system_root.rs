@@ -1,0 +1,9 @@
+//! [`JobSystemRoot`].
+
+document! {
+    /// The Windows directory of a container.
+    JobSystemRoot {
+        /// Where it is.
+        path: String = "path", 2.3;
+    }
+}

@@ -1,0 +1,6 @@
+//! [`KernelIntegration`].
+
+document! {
+    /// Kernel services of a virtual machine. Dropped from the schema.
+    KernelIntegration {}
+}

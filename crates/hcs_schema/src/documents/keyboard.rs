@@ -1,0 +1,6 @@
+//! [`Keyboard`].
+
+document! {
+    /// A keyboard of a virtual machine.
+    Keyboard {}
+}

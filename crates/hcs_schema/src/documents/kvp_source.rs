@@ -1,0 +1,13 @@
+//! [`KvpSource`].
+
+schema_enum! {
+    /// A store of keys and values.
+    KvpSource {
+        /// Set by the host.
+        KvpSetByHost = "KvpSetByHost", 2.5 until 2.4;
+        /// Set by the guest.
+        KvpSetByGuest = "KvpSetByGuest", 2.5 until 2.4;
+        /// What the guest says of itself.
+        GuestOSInfo = "GuestOSInfo", 2.5 until 2.4;
+    }
+}

@@ -1,0 +1,11 @@
+//! [`MemoryBackingPageSize`].
+
+schema_enum! {
+    /// Size of pages.
+    MemoryBackingPageSize {
+        /// 4 KiB.
+        Small = "Small", 2.2 until 2.4;
+        /// 2 MiB.
+        Large = "Large", 2.2 until 2.4;
+    }
+}

@@ -1,0 +1,13 @@
+//! [`MemoryBackingType`].
+
+schema_enum! {
+    /// What a virtual machine's memory is backed by.
+    MemoryBackingType {
+        /// Memory that is held.
+        Physical = "Physical", 2.7;
+        /// Memory that may be swapped.
+        Virtual = "Virtual", 2.7;
+        /// Some of both.
+        Hybrid = "Hybrid", 2.7;
+    }
+}

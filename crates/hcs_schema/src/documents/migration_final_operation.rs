@@ -1,0 +1,11 @@
+//! [`MigrationFinalOperation`].
+
+schema_enum! {
+    /// What becomes of a machine after a move.
+    MigrationFinalOperation {
+        /// It goes on.
+        Resume = "Resume", 2.8;
+        /// It ends.
+        Stop = "Stop", 2.8;
+    }
+}

@@ -1,0 +1,13 @@
+//! [`MigrationFinalizedOptions`].
+
+use crate::documents::{MigrationFinalOperation, MigrationOrigin};
+
+document! {
+    /// How a move ends. Read by `HcsFinalizeLiveMigration`.
+    MigrationFinalizedOptions {
+        /// Which side this is.
+        origin: MigrationOrigin = "Origin", 2.8;
+        /// What becomes of the machine on this side.
+        finalized_operation: MigrationFinalOperation = "FinalizedOperation", 2.8;
+    }
+}

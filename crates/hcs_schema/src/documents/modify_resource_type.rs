@@ -1,0 +1,45 @@
+//! [`ModifyResourceType`].
+
+schema_enum! {
+    /// A kind of thing that a guest agent can change.
+    ModifyResourceType {
+        /// Memory.
+        Memory = "Memory", 2.0 until 2.4;
+        /// A mapped directory.
+        MappedDirectory = "MappedDirectory", 2.0 until 2.4;
+        /// A mapped pipe.
+        MappedPipe = "MappedPipe", 2.0 until 2.4;
+        /// A mapped disk.
+        MappedVirtualDisk = "MappedVirtualDisk", 2.0 until 2.4;
+        /// Combined layers.
+        CombinedLayers = "CombinedLayers", 2.0 until 2.4;
+        /// A network namespace.
+        NetworkNamespace = "NetworkNamespace", 2.1 until 2.4;
+        /// A composite image.
+        CimMount = "CimMount", 2.3 until 2.4;
+        /// A network adapter in a Linux guest.
+        Network = "Network", "extension";
+        /// A SCSI device to be let go of.
+        ScsiDevice = "SCSIDevice", "extension";
+        /// A persistent memory device.
+        VPMemDevice = "VPMemDevice", "extension";
+        /// A PCI device.
+        VPciDevice = "VPCIDevice", "extension";
+        /// Limits of a container.
+        ContainerConstraints = "ContainerConstraints", "extension";
+        /// Hypervisor sockets.
+        HvSocket = "HvSocket", "extension";
+        /// What the guest may be asked for.
+        SecurityPolicy = "SecurityPolicy", "extension";
+        /// A part of that.
+        SecurityPolicyFragment = "SecurityPolicyFragment", "extension";
+        /// A disk for a container's scratch.
+        MappedVirtualDiskForContainerScratch = "MappedVirtualDiskForContainerScratch", "extension";
+        /// Composite images on block devices.
+        WcowBlockCims = "WCOWBlockCims", "extension";
+        /// Combined layers of a confidential Windows guest.
+        CwcowCombinedLayers = "CWCOWCombinedLayers", "extension";
+        /// Memory limit of all containers of a pod.
+        PodCgroupMemoryLimit = "PodCgroupMemoryLimit", "extension";
+    }
+}

@@ -1,0 +1,6 @@
+//! [`Mouse`].
+
+document! {
+    /// A mouse of a virtual machine.
+    Mouse {}
+}

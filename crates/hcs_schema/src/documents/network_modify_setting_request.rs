@@ -1,0 +1,17 @@
+//! [`NetworkModifySettingRequest`].
+
+use serde_json::Value;
+
+use crate::documents::{NetworkModifyRequestType};
+
+document! {
+    /// A change to a guest's network adapter. Dropped from the schema.
+    NetworkModifySettingRequest {
+        /// What to do.
+        request_type: NetworkModifyRequestType = "RequestType", 2.1 until 2.4;
+        /// The adapter.
+        adapter_id: String = "AdapterId", 2.1 until 2.4;
+        /// Its document.
+        settings: Value = "Settings", 2.1 until 2.4;
+    }
+}

@@ -1,0 +1,13 @@
+//! [`ObjectDirectoryShadow`].
+
+schema_enum! {
+    /// Whether a directory shows the host's through.
+    ObjectDirectoryShadow {
+        /// No.
+        False = "false", 2.3 until 2.4;
+        /// Yes.
+        True = "true", 2.3 until 2.4;
+        /// Where the host has one.
+        IfExists = "ifexists", 2.3 until 2.4;
+    }
+}

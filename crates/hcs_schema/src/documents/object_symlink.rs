@@ -1,0 +1,19 @@
+//! [`ObjectSymlink`].
+
+use crate::documents::{ObjectSymlinkScope};
+
+document! {
+    /// A link among Windows object names.
+    ObjectSymlink {
+        /// Its name.
+        name: String = "name", 2.3;
+        /// Where it leads.
+        path: String = "path", 2.3;
+        /// Where the path starts.
+        scope: ObjectSymlinkScope = "scope", 2.3;
+        /// Whose rights it copies.
+        pathtoclone: String = "pathtoclone", 2.3;
+        /// Rights to it.
+        access_mask: u32 = "access_mask", 2.3;
+    }
+}

@@ -1,0 +1,9 @@
+//! [`OperationFailureInfo`].
+
+document! {
+    /// How an operation failed.
+    OperationFailureInfo {
+        /// The HRESULT.
+        result: i32 = "Result", 2.6;
+    }
+}

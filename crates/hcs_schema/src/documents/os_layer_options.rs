@@ -1,0 +1,15 @@
+//! [`OsLayerOptions`].
+
+use crate::documents::{OsLayerType};
+
+document! {
+    /// How to set up an operating system layer. Read by `HcsSetupBaseOSLayer`.
+    OsLayerOptions {
+        /// What it is for.
+        r#type: OsLayerType = "Type", 2.1;
+        /// Whether the cache of checked signatures is left out.
+        disable_ci_cache_optimization: bool = "DisableCiCacheOptimization", 2.1;
+        /// Whether the boot store stays as it is.
+        skip_update_bcd_for_boot: bool = "SkipUpdateBcdForBoot", 2.5;
+    }
+}

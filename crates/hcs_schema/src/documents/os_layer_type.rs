@@ -1,0 +1,11 @@
+//! [`OsLayerType`].
+
+schema_enum! {
+    /// What an operating system layer is for.
+    OsLayerType {
+        /// Containers.
+        Container = "Container", 2.1 until 2.4;
+        /// Virtual machines.
+        Vm = "Vm", 2.1 until 2.4;
+    }
+}

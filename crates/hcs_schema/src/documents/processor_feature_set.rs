@@ -1,0 +1,15 @@
+//! [`ProcessorFeatureSet`].
+
+use crate::documents::{ProcessorFeatureSetMode};
+
+document! {
+    /// Processor features a guest is to see.
+    ProcessorFeatureSet {
+        /// Features, by name.
+        processor_features: Vec<String> = "ProcessorFeatures", 2.5;
+        /// Features with saved registers, by name.
+        xsave_processor_features: Vec<String> = "XsaveProcessorFeatures", 2.5;
+        /// What happens when the host lacks one.
+        processor_feature_set_mode: ProcessorFeatureSetMode = "ProcessorFeatureSetMode", 2.5;
+    }
+}

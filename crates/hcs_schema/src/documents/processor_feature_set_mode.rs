@@ -1,0 +1,11 @@
+//! [`ProcessorFeatureSetMode`].
+
+schema_enum! {
+    /// What happens when a host lacks a processor feature.
+    ProcessorFeatureSetMode {
+        /// The machine is refused.
+        Strict = "Strict", 2.5;
+        /// The feature is left out.
+        Permissive = "Permissive", 2.5;
+    }
+}

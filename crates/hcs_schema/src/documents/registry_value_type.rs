@@ -1,0 +1,23 @@
+//! [`RegistryValueType`].
+
+schema_enum! {
+    /// A type of registry value.
+    RegistryValueType {
+        /// None.
+        None = "None", 2.0 until 2.4;
+        /// Text.
+        String = "String", 2.0 until 2.4;
+        /// Text with names of environment variables.
+        ExpandedString = "ExpandedString", 2.0 until 2.4;
+        /// Several texts.
+        MultiString = "MultiString", 2.0 until 2.4;
+        /// Bytes.
+        Binary = "Binary", 2.0 until 2.4;
+        /// A number of 32 bits.
+        DWord = "DWord", 2.0 until 2.4;
+        /// A number of 64 bits.
+        QWord = "QWord", 2.0 until 2.4;
+        /// Another one, by number.
+        CustomType = "CustomType", 2.0 until 2.4;
+    }
+}

@@ -1,0 +1,6 @@
+//! [`Shutdown`].
+
+document! {
+    /// The guest's shutdown service.
+    Shutdown {}
+}

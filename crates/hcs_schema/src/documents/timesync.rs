@@ -1,0 +1,6 @@
+//! [`Timesync`].
+
+document! {
+    /// The guest's clock service.
+    Timesync {}
+}

@@ -1,0 +1,21 @@
+//! [`Uefi`].
+
+use crate::{documents::{ApplySecureBootTemplateType, SerialConsole, UefiBootEntry}, shape::format::{Guid}};
+
+document! {
+    /// Boot by firmware.
+    Uefi {
+        /// Whether the firmware's debugger listens.
+        enable_debugger: bool = "EnableDebugger", 2.0;
+        /// The keys to check signatures with.
+        secure_boot_template_id: String as Guid = "SecureBootTemplateId", 2.0;
+        /// Whether those keys are installed.
+        apply_secure_boot_template: ApplySecureBootTemplateType = "ApplySecureBootTemplate", 2.3;
+        /// What to boot.
+        boot_this: UefiBootEntry = "BootThis", 2.0;
+        /// Where the firmware writes.
+        console: SerialConsole = "Console", 2.0;
+        /// Whether the machine stops when nothing boots.
+        stop_on_boot_failure: bool = "StopOnBootFailure", 2.2;
+    }
+}

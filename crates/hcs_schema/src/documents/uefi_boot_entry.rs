@@ -1,0 +1,19 @@
+//! [`UefiBootEntry`].
+
+use crate::documents::{UefiBootDevice};
+
+document! {
+    /// What firmware boots.
+    UefiBootEntry {
+        /// From what kind of device.
+        device_type: UefiBootDevice = "DeviceType", 2.1;
+        /// Path of the file or device.
+        device_path: String = "DevicePath", 2.1;
+        /// Number of the disk.
+        disk_number: u16 = "DiskNumber", 2.1;
+        /// Handed to the program booted.
+        optional_data: String = "OptionalData", 2.1;
+        /// Host directory to boot from.
+        vmb_fs_root_path: String = "VmbFsRootPath", 2.1;
+    }
+}

@@ -1,0 +1,15 @@
+//! [`VideoMonitor`].
+
+use crate::documents::{RdpConnectionOptions};
+
+document! {
+    /// A screen of a virtual machine.
+    VideoMonitor {
+        /// Width in pixels.
+        horizontal_resolution: u16 = "HorizontalResolution", 2.1;
+        /// Height in pixels.
+        vertical_resolution: u16 = "VerticalResolution", 2.1;
+        /// Who may connect, and where.
+        connection_options: RdpConnectionOptions = "ConnectionOptions", 2.1;
+    }
+}

@@ -1,0 +1,11 @@
+//! [`VirtualMachineHvSocket`], `VirtualMachine_HvSocket` in the schema.
+
+use crate::documents::{HvSocketSystemConfig};
+
+document! {
+    /// Sockets between a virtual machine and its host.
+    VirtualMachineHvSocket = "VirtualMachine_HvSocket" {
+        /// Who may bind and connect.
+        hv_socket_config: HvSocketSystemConfig = "HvSocketConfig", 2.1;
+    }
+}

@@ -1,0 +1,11 @@
+//! [`VirtualPMemImageFormat`].
+
+schema_enum! {
+    /// Format of a disk image.
+    VirtualPMemImageFormat {
+        /// VHDX.
+        Vhdx = "Vhdx", 2.0 until 2.4;
+        /// VHD.
+        Vhd1 = "Vhd1", 2.0 until 2.4;
+    }
+}

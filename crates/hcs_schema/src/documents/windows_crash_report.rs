@@ -1,0 +1,29 @@
+//! [`WindowsCrashReport`].
+
+use crate::documents::{WindowsCrashPhase};
+
+document! {
+    /// What only Windows guests tell of a crash.
+    WindowsCrashReport {
+        /// The dump's file on the host; there once `FinalPhase` is `Complete`.
+        dump_file: String = "DumpFile", 2.1;
+        /// Major version of the guest.
+        os_major_version: u32 = "OsMajorVersion", 2.1;
+        /// Minor version of the guest.
+        os_minor_version: u32 = "OsMinorVersion", 2.1;
+        /// Build of the guest.
+        os_build_number: u32 = "OsBuildNumber", 2.1;
+        /// Major version of its service pack.
+        os_service_pack_major_version: u32 = "OsServicePackMajorVersion", 2.1;
+        /// Minor version of its service pack.
+        os_service_pack_minor_version: u32 = "OsServicePackMinorVersion", 2.1;
+        /// Its edition, as bits.
+        os_suite_mask: u32 = "OsSuiteMask", 2.1;
+        /// Its kind: workstation, domain controller or server.
+        os_product_type: u32 = "OsProductType", 2.1;
+        /// HRESULT of the dump.
+        status: i32 = "Status", 2.1;
+        /// How far the dump came.
+        final_phase: WindowsCrashPhase = "FinalPhase", 2.1;
+    }
+}
