@@ -1,0 +1,84 @@
+//! Calling back into C.
+
+use std::{
+    ffi::c_void,
+    iter, ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicPtr, Ordering},
+    },
+};
+
+use hcs::raw::{self, event_options};
+use hcs_schema::HResult;
+
+use crate::{
+    abi::{HCS_EVENT, HCS_EVENT_CALLBACK, HCS_OPERATION_COMPLETION, Handle},
+    ffi::operation,
+};
+
+/// `HcsEventOptionEnableOperationCallbacks`, `...EnableVmLifecycle` and `...EnableLiveMigrationEvents`.
+const KNOWN_EVENT_OPTIONS: i32 = 0b111;
+
+/// A context pointer, never followed here. C vouches that its callbacks may get it on another thread.
+pub(crate) type Context = Arc<AtomicPtr<c_void>>;
+
+/// A context with the value `pointer`.
+pub(crate) fn context(pointer: *const c_void) -> Context {
+    Arc::new(AtomicPtr::new(pointer.cast_mut()))
+}
+
+/// The callback of an operation that C knows as `handle`.
+pub(crate) fn completion(
+    callback: HCS_OPERATION_COMPLETION,
+    handle: Handle,
+    context: &Context,
+) -> Option<raw::Callback> {
+    let callback = callback?;
+    let context = Arc::clone(context);
+    let address = handle.addr();
+    Some(Arc::new(move |_| {
+        let handle = ptr::without_provenance_mut(address);
+        // SAFETY: C gave a function of this type and keeps it callable until the operation is closed, which `hcs`
+        // waits for.
+        unsafe { callback(handle, context.load(Ordering::Acquire)) };
+    }))
+}
+
+/// The event callback of a system or process.
+pub(crate) fn events(
+    callback: HCS_EVENT_CALLBACK,
+    pointer: *const c_void,
+) -> Option<raw::EventCallback> {
+    let callback = callback?;
+    let context = context(pointer);
+    Some(Arc::new(move |event| {
+        let data: Option<Vec<u16>> = event
+            .data
+            .as_ref()
+            .map(|data| data.encode_utf16().chain(iter::once(0)).collect());
+        let event = HCS_EVENT {
+            Type: event.event_type.cast_signed(),
+            EventData: data.as_ref().map_or(ptr::null(), Vec::as_ptr),
+            Operation: event
+                .operation
+                .as_ref()
+                .and_then(operation::handle_of)
+                .unwrap_or(ptr::null_mut()),
+        };
+        // SAFETY: C gave a function of this type and keeps it callable until the handle is closed or the callback
+        // replaced, which `hcs` waits for; the event and its data live until it returns.
+        unsafe { callback(&raw const event, context.load(Ordering::Acquire)) };
+    }))
+}
+
+/// Reads `HCS_EVENT_OPTIONS`.
+///
+/// # Errors
+/// `E_INVALIDARG` for a flag that does not exist.
+pub(crate) fn options(options: i32) -> Result<u32, HResult> {
+    if options & !KNOWN_EVENT_OPTIONS != 0 {
+        return Err(HResult::E_INVALIDARG);
+    }
+    Ok(options.cast_unsigned() & event_options::ENABLE_OPERATION_CALLBACKS)
+}
