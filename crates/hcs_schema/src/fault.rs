@@ -10,6 +10,9 @@ pub(crate) const MOST_FAULTS: usize = 20;
 /// Values and names are cut to about this many characters in messages.
 const LONGEST_QUOTE: usize = 80;
 
+/// Pointers are cut to about this many characters: a name in a hostile document may be as long as the document.
+const LONGEST_POINTER: usize = 2048;
+
 /// One step of a JSON pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -128,24 +131,26 @@ impl Faults {
         document: &str,
         places: impl FnOnce(&[Fault]) -> Vec<Option<Place>>,
     ) -> Result<(), Failure> {
-        let Some(first) = self.0.first() else {
+        if self.0.is_empty() {
             return Ok(());
-        };
+        }
         let places = places(&self.0);
         let place = |index: usize| places.get(index).copied().flatten();
+        let mut order: Vec<usize> = (0..self.0.len()).collect();
+        order.sort_by_key(|index| place(*index));
+        let faults = order.iter().map(|index| (&self.0[*index], place(*index)));
         let more = match self.0.len() {
             1 => String::new(),
             n if self.is_full() => format!(" (and at least {} more faults)", n - 1),
             n => format!(" (and {} more)", n - 1),
         };
-        let message = format!(
-            "the {document} document is invalid: {}{}{more}",
-            Where(&first.steps, place(0)),
-            first.message
-        );
-        let mut failure = Failure::new(HResult::HCS_E_INVALID_JSON, message);
-        for (index, fault) in self.0.iter().enumerate() {
-            failure.causes.push(fault.cause(place(index)));
+        let mut failure = Failure::new(HResult::HCS_E_INVALID_JSON, "");
+        failure.causes = faults.map(|(fault, place)| fault.cause(place)).collect();
+        if let Some(first) = failure.causes.first() {
+            failure.message = format!(
+                "the {document} document is invalid: {}{more}",
+                first.message
+            );
         }
         Err(failure)
     }
@@ -162,7 +167,7 @@ impl Fault {
         }
         Cause {
             message: format!("{}{}", Where(&self.steps, place), self.message),
-            pointer: Some(pointer(&self.steps)),
+            pointer: Some(cut(&pointer(&self.steps), LONGEST_POINTER)),
             data,
         }
     }

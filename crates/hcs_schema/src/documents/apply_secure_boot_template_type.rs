@@ -4,8 +4,8 @@ schema_enum! {
     /// Whether secure boot keys are installed.
     ApplySecureBootTemplateType {
         /// They are not.
-        Skip = "Skip", 2.3 until 2.4;
+        Skip = "Skip", 2.3;
         /// They are.
-        Apply = "Apply", 2.3 until 2.4;
+        Apply = "Apply", 2.3;
     }
 }

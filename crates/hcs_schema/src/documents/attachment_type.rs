@@ -4,11 +4,11 @@ schema_enum! {
     /// What a disk is backed by.
     AttachmentType {
         /// A disk image.
-        VirtualDisk = "VirtualDisk", 2.0 until 2.4;
+        VirtualDisk = "VirtualDisk", 2.0;
         /// An image of an optical disk.
-        Iso = "Iso", 2.0 until 2.4;
+        Iso = "Iso", 2.0;
         /// A disk of the host.
-        PassThru = "PassThru", 2.0 until 2.4;
+        PassThru = "PassThru", 2.0;
         /// A disk that another program serves.
         ExtensibleVirtualDisk = "ExtensibleVirtualDisk", 2.7;
     }

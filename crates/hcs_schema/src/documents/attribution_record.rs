@@ -1,6 +1,9 @@
 //! [`AttributionRecord`].
 
-use crate::documents::{GuestCrash, InjectNonMaskableInterrupt, OperationFailure, SystemExit, TripleFault, VirtualDeviceFailure, WorkerExit};
+use crate::documents::{
+    GuestCrash, InjectNonMaskableInterrupt, OperationFailure, SystemExit, TripleFault,
+    VirtualDeviceFailure, WorkerExit,
+};
 
 document! {
     /// What brought a failure or an end about; one of its properties is given.

@@ -1,6 +1,6 @@
 //! [`BasicInformation`].
 
-use crate::documents::{Version};
+use crate::documents::Version;
 
 document! {
     /// The service itself.

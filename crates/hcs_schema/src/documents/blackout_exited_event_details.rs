@@ -1,6 +1,6 @@
 //! [`BlackoutExitedEventDetails`].
 
-use crate::shape::format::{DateTime};
+use crate::shape::format::DateTime;
 
 document! {
     /// How long a guest that moved stood still.

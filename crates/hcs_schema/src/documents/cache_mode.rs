@@ -4,14 +4,14 @@ schema_enum! {
     /// How a layer is cached in a virtual machine.
     CacheMode {
         /// The default.
-        Unspecified = "", 2.1 until 2.4;
+        Unspecified = "", 2.1;
         /// Not at all.
-        Disabled = "Disabled", 2.0 until 2.4;
+        Disabled = "Disabled", 2.0;
         /// In memory that all partitions of the host share.
-        Enabled = "Enabled", 2.0 until 2.4;
+        Enabled = "Enabled", 2.0;
         /// In memory of the one partition.
-        Private = "Private", 2.0 until 2.4;
+        Private = "Private", 2.0;
         /// In memory of the one partition, which others may read.
-        PrivateAllowSharing = "PrivateAllowSharing", 2.0 until 2.4;
+        PrivateAllowSharing = "PrivateAllowSharing", 2.0;
     }
 }

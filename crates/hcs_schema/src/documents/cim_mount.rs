@@ -1,6 +1,6 @@
 //! [`CimMount`].
 
-use crate::shape::format::{Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// A composite image to mount in a Windows guest.

@@ -1,6 +1,6 @@
 //! [`CloseHandle`].
 
-use crate::documents::{StdHandle};
+use crate::documents::StdHandle;
 
 document! {
     /// The stream of a process to close.

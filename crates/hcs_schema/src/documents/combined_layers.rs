@@ -1,6 +1,6 @@
 //! [`CombinedLayers`].
 
-use crate::documents::{Layer};
+use crate::documents::Layer;
 
 document! {
     /// Layers that a guest is to combine into one root directory.

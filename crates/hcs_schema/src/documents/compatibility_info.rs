@@ -1,6 +1,6 @@
 //! [`CompatibilityInfo`].
 
-use crate::shape::format::{Base64};
+use crate::shape::format::Base64;
 
 document! {
     /// What a host must be able to do for a machine.

@@ -1,6 +1,9 @@
 //! [`ComputeSystemProperties`].
 
-use crate::{documents::{OsType, State, SystemType}, shape::format::{Guid}};
+use crate::{
+    documents::{OsType, State, SystemType},
+    shape::format::Guid,
+};
 
 document! {
     /// The basic properties of a compute system, as enumerations report them.

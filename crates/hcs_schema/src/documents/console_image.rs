@@ -1,6 +1,6 @@
 //! [`ConsoleImage`].
 
-use crate::shape::format::{Base64};
+use crate::shape::format::Base64;
 
 document! {
     /// A picture of a virtual machine's screen.

@@ -1,6 +1,10 @@
 //! [`Container`].
 
-use crate::documents::{ContainerCredentialGuardState, ContainerHvSocket, ContainerMemory, ContainerProcessor, ContainersDefDevice, Device, GuestOs, MappedDirectory, MappedPipe, Networking, RegistryChanges, Storage};
+use crate::documents::{
+    ContainerCredentialGuardState, ContainerHvSocket, ContainerMemory, ContainerProcessor,
+    ContainersDefDevice, Device, GuestOs, MappedDirectory, MappedPipe, Networking, RegistryChanges,
+    Storage,
+};
 
 document! {
     /// What a container is made from.

@@ -1,6 +1,6 @@
 //! [`ContainerCredentialGuardAddInstanceRequest`].
 
-use crate::documents::{ContainerCredentialGuardTransport};
+use crate::documents::ContainerCredentialGuardTransport;
 
 document! {
     /// Starts a credential guard for a container.

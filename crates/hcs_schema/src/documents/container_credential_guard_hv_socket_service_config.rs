@@ -1,6 +1,6 @@
 //! [`ContainerCredentialGuardHvSocketServiceConfig`].
 
-use crate::{documents::{HvSocketServiceConfig}, shape::format::{Guid}};
+use crate::{documents::HvSocketServiceConfig, shape::format::Guid};
 
 document! {
     /// The hypervisor socket by which a credential guard is reached.

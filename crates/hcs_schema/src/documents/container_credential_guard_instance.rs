@@ -1,6 +1,8 @@
 //! [`ContainerCredentialGuardInstance`].
 
-use crate::documents::{ContainerCredentialGuardHvSocketServiceConfig, ContainerCredentialGuardState};
+use crate::documents::{
+    ContainerCredentialGuardHvSocketServiceConfig, ContainerCredentialGuardState,
+};
 
 document! {
     /// A credential guard that runs.

@@ -4,8 +4,8 @@ schema_enum! {
     /// A change to the service's credential guards.
     ContainerCredentialGuardModifyOperation {
         /// One is started.
-        AddInstance = "AddInstance", 2.1 until 2.4;
+        AddInstance = "AddInstance", 2.1;
         /// One is ended.
-        RemoveInstance = "RemoveInstance", 2.1 until 2.4;
+        RemoveInstance = "RemoveInstance", 2.1;
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::documents::{ContainerCredentialGuardModifyOperation};
+use crate::documents::ContainerCredentialGuardModifyOperation;
 
 document! {
     /// A change to the service's credential guards.

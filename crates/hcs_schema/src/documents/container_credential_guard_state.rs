@@ -1,6 +1,6 @@
 //! [`ContainerCredentialGuardState`].
 
-use crate::{documents::{ContainerCredentialGuardTransport}, shape::format::{Binary}};
+use crate::{documents::ContainerCredentialGuardTransport, shape::format::Binary};
 
 document! {
     /// How a container reaches its credential guard.

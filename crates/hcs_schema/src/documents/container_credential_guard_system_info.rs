@@ -1,6 +1,6 @@
 //! [`ContainerCredentialGuardSystemInfo`].
 
-use crate::documents::{ContainerCredentialGuardInstance};
+use crate::documents::ContainerCredentialGuardInstance;
 
 document! {
     /// The credential guards of a host.

@@ -4,8 +4,8 @@ schema_enum! {
     /// How a credential guard is reached.
     ContainerCredentialGuardTransport {
         /// By local procedure calls.
-        Lrpc = "LRPC", 2.1 until 2.4;
+        Lrpc = "LRPC", 2.1;
         /// By hypervisor sockets.
-        HvSocket = "HvSocket", 2.1 until 2.4;
+        HvSocket = "HvSocket", 2.1;
     }
 }

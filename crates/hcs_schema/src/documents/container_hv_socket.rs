@@ -1,6 +1,6 @@
 //! [`ContainerHvSocket`], `Container_HvSocket` in the schema.
 
-use crate::documents::{HvSocketSystemConfig};
+use crate::documents::HvSocketSystemConfig;
 
 document! {
     /// Sockets between a container and its host by way of the hypervisor.

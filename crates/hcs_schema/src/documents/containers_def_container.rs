@@ -1,6 +1,6 @@
 //! [`ContainersDefContainer`], `ContainersDef_Container` in the schema.
 
-use crate::documents::{Namespace};
+use crate::documents::Namespace;
 
 document! {
     /// A Windows container in its low-level form.

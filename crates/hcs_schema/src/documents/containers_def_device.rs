@@ -1,6 +1,6 @@
 //! [`ContainersDefDevice`], `ContainersDef_Device` in the schema.
 
-use crate::documents::{DeviceExtension};
+use crate::documents::DeviceExtension;
 
 document! {
     /// Device interfaces that a Windows container is to see besides the usual ones.

@@ -1,6 +1,6 @@
 //! [`CpuGroup`].
 
-use crate::shape::format::{Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// The group of host processors that a virtual machine runs on.

@@ -1,6 +1,9 @@
 //! [`CpuGroupConfig`].
 
-use crate::{documents::{CpuGroupAffinity, CpuGroupProperty}, shape::format::{Guid}};
+use crate::{
+    documents::{CpuGroupAffinity, CpuGroupProperty},
+    shape::format::Guid,
+};
 
 document! {
     /// A group of host processors.

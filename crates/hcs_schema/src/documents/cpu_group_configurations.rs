@@ -1,6 +1,6 @@
 //! [`CpuGroupConfigurations`].
 
-use crate::documents::{CpuGroupConfig};
+use crate::documents::CpuGroupConfig;
 
 document! {
     /// The groups of host processors.

@@ -1,6 +1,6 @@
 //! [`CrashOptions`].
 
-use crate::documents::{CrashType};
+use crate::documents::CrashType;
 
 document! {
     /// How to crash a virtual machine. Read by `HcsCrashComputeSystem`.

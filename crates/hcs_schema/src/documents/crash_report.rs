@@ -1,6 +1,6 @@
 //! [`CrashReport`].
 
-use crate::{documents::{WindowsCrashReport}, shape::format::{Guid}};
+use crate::{documents::WindowsCrashReport, shape::format::Guid};
 
 document! {
     /// A crash of a guest. Comes with the crash events, and is read by `HcsSubmitWerReport`.
@@ -12,9 +12,9 @@ document! {
         /// What only Windows guests tell.
         windows_crash_info: WindowsCrashReport = "WindowsCrashInfo", 2.1;
         /// Numbers the guest gave; a Windows guest's stop code and its four parameters.
-        crash_parameters: Vec<u64> = "CrashParameters", 2.3;
+        crash_parameters: Vec<u64> = "CrashParameters", 2.1;
         /// Text the guest gave, as Linux guests do.
-        crash_log: String = "CrashLog", 2.3;
+        crash_log: String = "CrashLog", 2.1;
         /// HRESULT of taking the report.
         status: i32 = "Status", 2.4;
         /// Says which boot program crashed.

@@ -4,6 +4,6 @@ schema_enum! {
     /// What to crash.
     CrashType {
         /// The guest.
-        CrashGuest = "CrashGuest", 2.3 until 2.4;
+        CrashGuest = "CrashGuest", 2.3;
     }
 }

@@ -1,6 +1,6 @@
 //! [`CreateGroupOperation`].
 
-use crate::shape::format::{Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// Makes a group of host processors.

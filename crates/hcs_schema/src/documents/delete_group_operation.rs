@@ -1,6 +1,6 @@
 //! [`DeleteGroupOperation`].
 
-use crate::shape::format::{Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// Removes a group of host processors.

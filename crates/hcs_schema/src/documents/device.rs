@@ -1,6 +1,6 @@
 //! [`Device`].
 
-use crate::{documents::{DeviceType}, shape::format::{Guid}};
+use crate::{documents::DeviceType, shape::format::Guid};
 
 document! {
     /// A device of the host for a container.

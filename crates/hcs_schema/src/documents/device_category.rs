@@ -1,6 +1,6 @@
 //! [`DeviceCategory`].
 
-use crate::documents::{InterfaceClass};
+use crate::documents::InterfaceClass;
 
 document! {
     /// Device interfaces of one kind.

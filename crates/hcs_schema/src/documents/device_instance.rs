@@ -1,6 +1,6 @@
 //! [`DeviceInstance`].
 
-use crate::documents::{InterfaceClass};
+use crate::documents::InterfaceClass;
 
 document! {
     /// One device for a Windows container.

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::documents::{Battery, ComPort, EnhancedModeVideo, FlexibleIoDevice, GuestCrashReporting, KernelIntegration, Keyboard, Mouse, NetworkAdapter, Plan9, Scsi, SharedMemoryConfiguration, VideoMonitor, VirtioSerial, VirtualMachineHvSocket, VirtualPMemController, VirtualPciDevice, VirtualSmb};
+use crate::documents::{
+    Battery, ComPort, EnhancedModeVideo, FlexibleIoDevice, GuestCrashReporting, KernelIntegration,
+    Keyboard, Mouse, NetworkAdapter, Plan9, Scsi, SharedMemoryConfiguration, VideoMonitor,
+    VirtioSerial, VirtualMachineHvSocket, VirtualPMemController, VirtualPciDevice, VirtualSmb,
+};
 
 document! {
     /// The devices of a virtual machine.
@@ -42,6 +46,6 @@ document! {
         /// PCI devices of the host, by name or GUID.
         virtual_pci: BTreeMap<String, VirtualPciDevice> = "VirtualPci", 2.3;
         /// Kernel services; dropped from the schema.
-        kernel_integration: KernelIntegration = "KernelIntegration", 2.1 until 2.4;
+        kernel_integration: KernelIntegration = "KernelIntegration", 2.1 until 2.3;
     }
 }

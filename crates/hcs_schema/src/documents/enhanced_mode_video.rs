@@ -1,6 +1,6 @@
 //! [`EnhancedModeVideo`].
 
-use crate::documents::{RdpConnectionOptions};
+use crate::documents::RdpConnectionOptions;
 
 document! {
     /// A screen of a virtual machine by remote desktop.

@@ -1,6 +1,6 @@
 //! [`ErrorEvent`].
 
-use crate::{documents::{EventData}, shape::format::{Guid}};
+use crate::{documents::EventData, shape::format::Guid};
 
 document! {
     /// One link of the chain of causes of a failure.

@@ -1,6 +1,6 @@
 //! [`EventData`].
 
-use crate::documents::{EventDataType};
+use crate::documents::EventDataType;
 
 document! {
     /// One fact behind an error message.

@@ -4,36 +4,36 @@ schema_enum! {
     /// A kind of value.
     EventDataType {
         /// None.
-        Empty = "Empty", 2.1 until 2.4;
+        Empty = "Empty", 2.1;
         /// Text.
-        String = "String", 2.1 until 2.4;
+        String = "String", 2.1;
         /// Text in the system's code page.
-        AnsiString = "AnsiString", 2.1 until 2.4;
+        AnsiString = "AnsiString", 2.1;
         /// A number from -128 to 127.
-        SByte = "SByte", 2.1 until 2.4;
+        SByte = "SByte", 2.1;
         /// A number from 0 to 255.
-        Byte = "Byte", 2.1 until 2.4;
+        Byte = "Byte", 2.1;
         /// A signed number of 16 bits.
-        Int16 = "Int16", 2.1 until 2.4;
+        Int16 = "Int16", 2.1;
         /// An unsigned number of 16 bits.
-        UInt16 = "UInt16", 2.1 until 2.4;
+        UInt16 = "UInt16", 2.1;
         /// A signed number of 32 bits.
-        Int32 = "Int32", 2.1 until 2.4;
+        Int32 = "Int32", 2.1;
         /// An unsigned number of 32 bits.
-        UInt32 = "UInt32", 2.1 until 2.4;
+        UInt32 = "UInt32", 2.1;
         /// A signed number of 64 bits.
-        Int64 = "Int64", 2.1 until 2.4;
+        Int64 = "Int64", 2.1;
         /// An unsigned number of 64 bits.
-        UInt64 = "UInt64", 2.1 until 2.4;
+        UInt64 = "UInt64", 2.1;
         /// A floating point number of 32 bits.
-        Single = "Single", 2.1 until 2.4;
+        Single = "Single", 2.1;
         /// A floating point number of 64 bits.
-        Double = "Double", 2.1 until 2.4;
+        Double = "Double", 2.1;
         /// True or false.
-        Boolean = "Boolean", 2.1 until 2.4;
+        Boolean = "Boolean", 2.1;
         /// Bytes.
-        Binary = "Binary", 2.1 until 2.4;
+        Binary = "Binary", 2.1;
         /// A GUID.
-        Guid = "Guid", 2.1 until 2.4;
+        Guid = "Guid", 2.1;
     }
 }

@@ -4,8 +4,8 @@ schema_enum! {
     /// How strictly a Windows container's files are kept apart.
     FilesystemIsolationMode {
         /// Nothing of the host is seen.
-        Hard = "hard", 2.3 until 2.4;
+        Hard = "hard", 2.3;
         /// The host's files show through.
-        Soft = "soft", 2.3 until 2.4;
+        Soft = "soft", 2.3;
     }
 }

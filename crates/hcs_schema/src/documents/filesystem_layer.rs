@@ -1,6 +1,6 @@
 //! [`FilesystemLayer`].
 
-use crate::shape::format::{Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// A layer of a Windows container in its low-level form.

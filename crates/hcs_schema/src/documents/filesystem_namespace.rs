@@ -1,6 +1,8 @@
 //! [`FilesystemNamespace`].
 
-use crate::documents::{ContainersDefBatchedBinding, FilesystemIsolationMode, FilesystemLayer, FilesystemNestingMode};
+use crate::documents::{
+    ContainersDefBatchedBinding, FilesystemIsolationMode, FilesystemLayer, FilesystemNestingMode,
+};
 
 document! {
     /// The files that a Windows container sees.

@@ -4,8 +4,8 @@ schema_enum! {
     /// Where in a nest of containers one stands.
     FilesystemNestingMode {
         /// Inside another.
-        Inner = "inner", 2.3 until 2.4;
+        Inner = "inner", 2.3;
         /// Outside of others.
-        Outer = "outer", 2.3 until 2.4;
+        Outer = "outer", 2.3;
     }
 }

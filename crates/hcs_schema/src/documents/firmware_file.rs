@@ -1,6 +1,6 @@
 //! [`FirmwareFile`].
 
-use crate::shape::format::{Base64};
+use crate::shape::format::Base64;
 
 document! {
     /// Firmware of a client's own.

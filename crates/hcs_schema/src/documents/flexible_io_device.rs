@@ -1,6 +1,6 @@
 //! [`FlexibleIoDevice`].
 
-use crate::{documents::{FlexibleIoDeviceHostingModel}, shape::format::{Guid}};
+use crate::{documents::FlexibleIoDeviceHostingModel, shape::format::Guid};
 
 document! {
     /// A virtual device that another program emulates.

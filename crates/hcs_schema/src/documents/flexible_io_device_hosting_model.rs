@@ -4,9 +4,9 @@ schema_enum! {
     /// Where the emulator of a device runs.
     FlexibleIoDeviceHostingModel {
         /// In the process that runs the machine.
-        Internal = "Internal", 2.1 until 2.4;
+        Internal = "Internal", 2.1;
         /// In a process of its own.
-        External = "External", 2.1 until 2.4;
+        External = "External", 2.1;
         /// In a process of its own with few rights.
         ExternalRestricted = "ExternalRestricted", 2.7;
     }

@@ -4,12 +4,12 @@ schema_enum! {
     /// How graphics processors are chosen.
     GpuAssignmentMode {
         /// None.
-        Disabled = "Disabled", 2.0 until 2.4;
+        Disabled = "Disabled", 2.0;
         /// The host's default one.
-        Default = "Default", 2.0 until 2.4;
+        Default = "Default", 2.0;
         /// Those that are listed.
-        List = "List", 2.0 until 2.4;
+        List = "List", 2.0;
         /// All of the host's.
-        Mirror = "Mirror", 2.0 until 2.4;
+        Mirror = "Mirror", 2.0;
     }
 }

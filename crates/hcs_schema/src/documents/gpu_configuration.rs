@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::documents::{GpuAssignmentMode};
+use crate::documents::GpuAssignmentMode;
 
 document! {
     /// Which graphics processors a virtual machine gets.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::documents::{Version};
+use crate::documents::Version;
 
 document! {
     /// What the agent in a virtual machine can do.

@@ -1,6 +1,6 @@
 //! [`GuestCrashReporting`].
 
-use crate::documents::{WindowsCrashReporting};
+use crate::documents::WindowsCrashReporting;
 
 document! {
     /// What happens when the guest of a virtual machine crashes.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::documents::{ModifyServiceOperation};
+use crate::documents::ModifyServiceOperation;
 
 document! {
     /// A change to the groups of host processors.

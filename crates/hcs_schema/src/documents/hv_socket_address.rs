@@ -1,6 +1,6 @@
 //! [`HvSocketAddress`].
 
-use crate::shape::format::{Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// Addresses of a virtual machine's hypervisor sockets.

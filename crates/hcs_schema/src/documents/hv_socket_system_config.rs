@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::documents::{HvSocketServiceConfig};
+use crate::documents::HvSocketServiceConfig;
 
 document! {
     /// Who may use a system's hypervisor sockets.

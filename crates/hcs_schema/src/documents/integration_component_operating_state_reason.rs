@@ -4,16 +4,16 @@ schema_enum! {
     /// Why a service in the guest is as it is.
     IntegrationComponentOperatingStateReason {
         /// Nobody can say.
-        Unknown = "Unknown", 2.5 until 2.4;
+        Unknown = "Unknown", 2.3;
         /// Programs in the guest are in trouble.
-        AppsInCriticalState = "AppsInCriticalState", 2.5 until 2.4;
+        AppsInCriticalState = "AppsInCriticalState", 2.3;
         /// It did not answer in time.
-        CommunicationTimedOut = "CommunicationTimedOut", 2.5 until 2.4;
+        CommunicationTimedOut = "CommunicationTimedOut", 2.3;
         /// It cannot be talked to.
-        FailedCommunication = "FailedCommunication", 2.5 until 2.4;
+        FailedCommunication = "FailedCommunication", 2.3;
         /// Programs in the guest are well.
-        HealthyApps = "HealthyApps", 2.5 until 2.4;
+        HealthyApps = "HealthyApps", 2.3;
         /// It speaks another version.
-        ProtocolMismatch = "ProtocolMismatch", 2.5 until 2.4;
+        ProtocolMismatch = "ProtocolMismatch", 2.3;
     }
 }

@@ -4,20 +4,20 @@ schema_enum! {
     /// How a service in the guest is.
     IntegrationComponentOperationalState {
         /// Nobody can say.
-        Unknown = "Unknown", 2.5 until 2.4;
+        Unknown = "Unknown", 2.3;
         /// It works in part.
-        Degraded = "Degraded", 2.5 until 2.4;
+        Degraded = "Degraded", 2.3;
         /// It is not in use.
-        Dormant = "Dormant", 2.5 until 2.4;
+        Dormant = "Dormant", 2.3;
         /// It failed.
-        Error = "Error", 2.5 until 2.4;
+        Error = "Error", 2.3;
         /// It stopped answering.
-        LostCommunication = "LostCommunication", 2.5 until 2.4;
+        LostCommunication = "LostCommunication", 2.3;
         /// It failed for good.
-        NonRecoverableError = "NonRecoverableError", 2.5 until 2.4;
+        NonRecoverableError = "NonRecoverableError", 2.3;
         /// It never answered.
-        NoContact = "NoContact", 2.5 until 2.4;
+        NoContact = "NoContact", 2.3;
         /// It works.
-        Ok = "Ok", 2.5 until 2.4;
+        Ok = "Ok", 2.3;
     }
 }

@@ -1,6 +1,6 @@
 //! [`InterfaceClass`].
 
-use crate::{documents::{InterfaceClassType}, shape::format::{Guid}};
+use crate::{documents::InterfaceClassType, shape::format::Guid};
 
 document! {
     /// Interfaces of devices.

@@ -1,6 +1,6 @@
 //! [`IovSettings`].
 
-use crate::documents::{InterruptModerationMode};
+use crate::documents::InterruptModerationMode;
 
 document! {
     /// How much of a network adapter's work the hardware takes over.

@@ -4,8 +4,8 @@ schema_enum! {
     /// What ends a Windows container.
     JobTerminationPolicy {
         /// That nothing runs in it.
-        PermanentQuiescent = "PermanentQuiescent", 2.3 until 2.4;
+        PermanentQuiescent = "PermanentQuiescent", 2.3;
         /// That its last handle is closed.
-        KillOnHandleClose = "KillOnHandleClose", 2.3 until 2.4;
+        KillOnHandleClose = "KillOnHandleClose", 2.3;
     }
 }

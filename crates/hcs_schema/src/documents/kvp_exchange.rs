@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::documents::{StateOverride};
+use crate::documents::StateOverride;
 
 document! {
     /// Exchange of keys and values between host and guest.

@@ -1,6 +1,6 @@
 //! [`KvpQuery`].
 
-use crate::documents::{KvpSource};
+use crate::documents::KvpSource;
 
 document! {
     /// Asks for values that host and guest exchange.

@@ -4,10 +4,10 @@ schema_enum! {
     /// A store of keys and values.
     KvpSource {
         /// Set by the host.
-        KvpSetByHost = "KvpSetByHost", 2.5 until 2.4;
+        KvpSetByHost = "KvpSetByHost", 2.5;
         /// Set by the guest.
-        KvpSetByGuest = "KvpSetByGuest", 2.5 until 2.4;
+        KvpSetByGuest = "KvpSetByGuest", 2.5;
         /// What the guest says of itself.
-        GuestOSInfo = "GuestOSInfo", 2.5 until 2.4;
+        GuestOSInfo = "GuestOSInfo", 2.5;
     }
 }

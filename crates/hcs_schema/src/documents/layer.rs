@@ -1,6 +1,9 @@
 //! [`Layer`].
 
-use crate::{documents::{CacheMode, PathType}, shape::format::{Guid}};
+use crate::{
+    documents::{CacheMode, PathType},
+    shape::format::Guid,
+};
 
 document! {
     /// One read-only layer of a container's file system.

@@ -1,6 +1,6 @@
 //! [`LogicalProcessor`].
 
-use crate::documents::{Subnode};
+use crate::documents::Subnode;
 
 document! {
     /// One processor of the host.

@@ -1,6 +1,6 @@
 //! [`MappedDirectory`].
 
-use crate::documents::{PathType};
+use crate::documents::PathType;
 
 document! {
     /// A directory of the host that appears inside a container.

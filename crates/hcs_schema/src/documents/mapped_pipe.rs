@@ -1,6 +1,6 @@
 //! [`MappedPipe`].
 
-use crate::documents::{MappedPipePathType};
+use crate::documents::MappedPipePathType;
 
 document! {
     /// A pipe of the host that appears inside a container.

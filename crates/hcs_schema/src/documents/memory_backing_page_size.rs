@@ -4,8 +4,8 @@ schema_enum! {
     /// Size of pages.
     MemoryBackingPageSize {
         /// 4 KiB.
-        Small = "Small", 2.2 until 2.4;
+        Small = "Small", 2.2;
         /// 2 MiB.
-        Large = "Large", 2.2 until 2.4;
+        Large = "Large", 2.2;
     }
 }

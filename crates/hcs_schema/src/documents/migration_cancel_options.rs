@@ -1,6 +1,6 @@
 //! [`MigrationCancelOptions`].
 
-use crate::documents::{MigrationOrigin};
+use crate::documents::MigrationOrigin;
 
 document! {
     /// Gives a move up. Read by `HcsCancelLiveMigration`.

@@ -1,6 +1,9 @@
 //! [`MigrationInitializeOptions`].
 
-use crate::documents::{CompatibilityInfo, MemoryMigrationTransferThrottleParams, MigrationCompressionSettings, MigrationMemoryTransport, MigrationOrigin};
+use crate::documents::{
+    CompatibilityInfo, MemoryMigrationTransferThrottleParams, MigrationCompressionSettings,
+    MigrationMemoryTransport, MigrationOrigin,
+};
 
 document! {
     /// How a virtual machine is moved to another host. Read by `HcsInitializeLiveMigrationOnSource`.

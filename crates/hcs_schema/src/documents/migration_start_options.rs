@@ -1,6 +1,6 @@
 //! [`MigrationStartOptions`].
 
-use crate::documents::{MigrationNetworkSettings};
+use crate::documents::MigrationNetworkSettings;
 
 document! {
     /// How a move begins. Read by `HcsStartLiveMigrationOnSource`.

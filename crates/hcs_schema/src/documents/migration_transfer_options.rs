@@ -1,6 +1,6 @@
 //! [`MigrationTransferOptions`].
 
-use crate::documents::{MigrationOrigin};
+use crate::documents::MigrationOrigin;
 
 document! {
     /// How memory is sent. Read by `HcsStartLiveMigrationTransfer`.

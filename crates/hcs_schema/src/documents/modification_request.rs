@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::documents::{ModifyPropertyType};
+use crate::documents::ModifyPropertyType;
 
 document! {
     /// A change to the service. Read by `HcsModifyServiceSettings`.

@@ -4,8 +4,8 @@ schema_enum! {
     /// What can be changed of a running process.
     ModifyOperation {
         /// The size of its terminal.
-        ConsoleSize = "ConsoleSize", 2.0 until 2.4;
+        ConsoleSize = "ConsoleSize", 2.0;
         /// One of its streams is closed, as a client does to end its standard input.
-        CloseHandle = "CloseHandle", 2.0 until 2.4;
+        CloseHandle = "CloseHandle", 2.0;
     }
 }

@@ -4,19 +4,19 @@ schema_enum! {
     /// A kind of thing that a guest agent can change.
     ModifyResourceType {
         /// Memory.
-        Memory = "Memory", 2.0 until 2.4;
+        Memory = "Memory", 2.0;
         /// A mapped directory.
-        MappedDirectory = "MappedDirectory", 2.0 until 2.4;
+        MappedDirectory = "MappedDirectory", 2.0;
         /// A mapped pipe.
-        MappedPipe = "MappedPipe", 2.0 until 2.4;
+        MappedPipe = "MappedPipe", 2.0;
         /// A mapped disk.
-        MappedVirtualDisk = "MappedVirtualDisk", 2.0 until 2.4;
+        MappedVirtualDisk = "MappedVirtualDisk", 2.0;
         /// Combined layers.
-        CombinedLayers = "CombinedLayers", 2.0 until 2.4;
+        CombinedLayers = "CombinedLayers", 2.0;
         /// A network namespace.
-        NetworkNamespace = "NetworkNamespace", 2.1 until 2.4;
+        NetworkNamespace = "NetworkNamespace", 2.1;
         /// A composite image.
-        CimMount = "CimMount", 2.3 until 2.4;
+        CimMount = "CimMount", 2.3;
         /// A network adapter in a Linux guest.
         Network = "Network", "extension";
         /// A SCSI device to be let go of.

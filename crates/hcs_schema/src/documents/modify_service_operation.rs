@@ -4,10 +4,10 @@ schema_enum! {
     /// A change to the groups of host processors.
     ModifyServiceOperation {
         /// Makes one.
-        CreateGroup = "CreateGroup", 2.1 until 2.4;
+        CreateGroup = "CreateGroup", 2.1;
         /// Removes one.
-        DeleteGroup = "DeleteGroup", 2.1 until 2.4;
+        DeleteGroup = "DeleteGroup", 2.1;
         /// Sets a property of one.
-        SetProperty = "SetProperty", 2.1 until 2.4;
+        SetProperty = "SetProperty", 2.1;
     }
 }

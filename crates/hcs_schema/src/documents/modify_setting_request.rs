@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::documents::{ModifyRequestType};
+use crate::documents::ModifyRequestType;
 
 document! {
     /// A change to a compute system. Read by `HcsModifyComputeSystem`.

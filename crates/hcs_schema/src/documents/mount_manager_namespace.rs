@@ -1,6 +1,6 @@
 //! [`MountManagerNamespace`].
 
-use crate::documents::{MountManagerMountPoint};
+use crate::documents::MountManagerMountPoint;
 
 document! {
     /// The drive names of a Windows container.

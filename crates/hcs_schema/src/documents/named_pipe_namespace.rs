@@ -1,6 +1,6 @@
 //! [`NamedPipeNamespace`].
 
-use crate::documents::{NamedPipeSymlink};
+use crate::documents::NamedPipeSymlink;
 
 document! {
     /// The named pipes of a Windows container.

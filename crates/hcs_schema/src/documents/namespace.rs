@@ -1,6 +1,9 @@
 //! [`Namespace`].
 
-use crate::documents::{DeviceNamespace, FilesystemNamespace, HostFiles, JobNamespace, MountManagerNamespace, NamedPipeNamespace, NetworkNamespace, ObjectNamespace, RegistryNamespace};
+use crate::documents::{
+    DeviceNamespace, FilesystemNamespace, HostFiles, JobNamespace, MountManagerNamespace,
+    NamedPipeNamespace, NetworkNamespace, ObjectNamespace, RegistryNamespace,
+};
 
 document! {
     /// All that a Windows container sees, in its low-level form.

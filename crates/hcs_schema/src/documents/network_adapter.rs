@@ -1,6 +1,9 @@
 //! [`NetworkAdapter`].
 
-use crate::{documents::{IovSettings, StateOverride}, shape::format::{Guid, MacAddress}};
+use crate::{
+    documents::{IovSettings, StateOverride},
+    shape::format::{Guid, MacAddress},
+};
 
 document! {
     /// A network adapter of a virtual machine.

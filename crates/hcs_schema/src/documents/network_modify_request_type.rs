@@ -4,10 +4,10 @@ schema_enum! {
     /// What to do to a guest's network adapter. Dropped from the schema.
     NetworkModifyRequestType {
         /// It will be added.
-        PreAdd = "PreAdd", 2.1 until 2.4;
+        PreAdd = "PreAdd", 2.1 until 2.3;
         /// It has been added.
-        Add = "Add", 2.1 until 2.4;
+        Add = "Add", 2.1 until 2.3;
         /// It is removed.
-        Remove = "Remove", 2.1 until 2.4;
+        Remove = "Remove", 2.1 until 2.3;
     }
 }

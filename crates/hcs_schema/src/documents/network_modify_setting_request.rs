@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use crate::documents::{NetworkModifyRequestType};
+use crate::documents::NetworkModifyRequestType;
 
 document! {
     /// A change to a guest's network adapter. Dropped from the schema.
     NetworkModifySettingRequest {
         /// What to do.
-        request_type: NetworkModifyRequestType = "RequestType", 2.1 until 2.4;
+        request_type: NetworkModifyRequestType = "RequestType", 2.1 until 2.3;
         /// The adapter.
-        adapter_id: String = "AdapterId", 2.1 until 2.4;
+        adapter_id: String = "AdapterId", 2.1 until 2.3;
         /// Its document.
-        settings: Value = "Settings", 2.1 until 2.4;
+        settings: Value = "Settings", 2.1 until 2.3;
     }
 }

@@ -1,6 +1,6 @@
 //! [`Networking`].
 
-use crate::shape::format::{Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// The network of a container.

@@ -4,14 +4,14 @@ schema_enum! {
     /// How a compute system ended.
     NotificationType {
         /// It has not.
-        None = "None", 2.1 until 2.4;
+        None = "None", 2.1;
         /// As it was asked to, or by itself.
-        GracefulExit = "GracefulExit", 2.1 until 2.4;
+        GracefulExit = "GracefulExit", 2.1;
         /// It was killed.
-        ForcedExit = "ForcedExit", 2.1 until 2.4;
+        ForcedExit = "ForcedExit", 2.1;
         /// Something went wrong.
-        UnexpectedExit = "UnexpectedExit", 2.1 until 2.4;
+        UnexpectedExit = "UnexpectedExit", 2.1;
         /// Nobody can say.
-        Unknown = "Unknown", 2.1 until 2.4;
+        Unknown = "Unknown", 2.1;
     }
 }

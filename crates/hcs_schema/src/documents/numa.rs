@@ -1,6 +1,6 @@
 //! [`Numa`].
 
-use crate::documents::{NumaSetting};
+use crate::documents::NumaSetting;
 
 document! {
     /// How memory and processors of a virtual machine are spread over NUMA nodes.

@@ -1,6 +1,6 @@
 //! [`NumaProcessors`].
 
-use crate::documents::{NumaRange};
+use crate::documents::NumaRange;
 
 document! {
     /// How processors are spread over NUMA nodes.

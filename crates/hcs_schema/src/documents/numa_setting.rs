@@ -1,6 +1,6 @@
 //! [`NumaSetting`].
 
-use crate::documents::{MemoryBackingType};
+use crate::documents::MemoryBackingType;
 
 document! {
     /// One NUMA node of a virtual machine.

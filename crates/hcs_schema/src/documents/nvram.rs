@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::{documents::{NvramVendor}, shape::format::{DateTime}};
+use crate::{documents::NvramVendor, shape::format::DateTime};
 
 document! {
     /// What firmware stores. Dropped from the schema.
     Nvram {
         /// Variables by vendor.
-        vendors: BTreeMap<String, NvramVendor> = "Vendors", 2.1 until 2.4;
+        vendors: BTreeMap<String, NvramVendor> = "Vendors", 2.1 until 2.3;
         /// When they changed.
-        last_update_time: String as DateTime = "LastUpdateTime", 2.1 until 2.4;
+        last_update_time: String as DateTime = "LastUpdateTime", 2.1 until 2.3;
     }
 }

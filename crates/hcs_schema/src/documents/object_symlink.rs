@@ -1,6 +1,6 @@
 //! [`ObjectSymlink`].
 
-use crate::documents::{ObjectSymlinkScope};
+use crate::documents::ObjectSymlinkScope;
 
 document! {
     /// A link among Windows object names.

@@ -1,6 +1,6 @@
 //! [`OperationFailure`].
 
-use crate::documents::{OperationFailureDetail};
+use crate::documents::OperationFailureDetail;
 
 document! {
     /// A step of the service's work that failed.

@@ -1,6 +1,9 @@
 //! [`OperationInfo`].
 
-use crate::{documents::{OperationFailureInfo, OperationType}, shape::format::{DateTime}};
+use crate::{
+    documents::{OperationFailureInfo, OperationType},
+    shape::format::DateTime,
+};
 
 document! {
     /// An operation on a compute system. Comes with the operation information events.

@@ -1,6 +1,6 @@
 //! [`OsLayerOptions`].
 
-use crate::documents::{OsLayerType};
+use crate::documents::OsLayerType;
 
 document! {
     /// How to set up an operating system layer. Read by `HcsSetupBaseOSLayer`.

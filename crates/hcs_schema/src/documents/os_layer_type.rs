@@ -4,8 +4,8 @@ schema_enum! {
     /// What an operating system layer is for.
     OsLayerType {
         /// Containers.
-        Container = "Container", 2.1 until 2.4;
+        Container = "Container", 2.1;
         /// Virtual machines.
-        Vm = "Vm", 2.1 until 2.4;
+        Vm = "Vm", 2.1;
     }
 }

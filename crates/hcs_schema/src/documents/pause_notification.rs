@@ -1,6 +1,6 @@
 //! [`PauseNotification`].
 
-use crate::documents::{PauseReason};
+use crate::documents::PauseReason;
 
 document! {
     /// What those inside a system that is paused are told.

@@ -4,10 +4,10 @@ schema_enum! {
     /// Why a system is paused.
     PauseReason {
         /// For nothing in particular.
-        None = "None", 2.1 until 2.4;
+        None = "None", 2.1;
         /// To be saved.
-        Save = "Save", 2.1 until 2.4;
+        Save = "Save", 2.1;
         /// To become a template.
-        Template = "Template", 2.1 until 2.4;
+        Template = "Template", 2.1;
     }
 }

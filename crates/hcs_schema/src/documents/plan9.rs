@@ -1,6 +1,6 @@
 //! [`Plan9`].
 
-use crate::documents::{Plan9Share};
+use crate::documents::Plan9Share;
 
 document! {
     /// Host directories that a virtual machine sees by 9P.

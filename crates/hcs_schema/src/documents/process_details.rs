@@ -1,6 +1,6 @@
 //! [`ProcessDetails`].
 
-use crate::shape::format::{DateTime};
+use crate::shape::format::DateTime;
 
 document! {
     /// One process of a compute system.

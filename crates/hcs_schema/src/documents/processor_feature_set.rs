@@ -1,6 +1,6 @@
 //! [`ProcessorFeatureSet`].
 
-use crate::documents::{ProcessorFeatureSetMode};
+use crate::documents::ProcessorFeatureSetMode;
 
 document! {
     /// Processor features a guest is to see.

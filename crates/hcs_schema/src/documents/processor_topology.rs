@@ -1,6 +1,6 @@
 //! [`ProcessorTopology`].
 
-use crate::documents::{LogicalProcessor};
+use crate::documents::LogicalProcessor;
 
 document! {
     /// The processors of the host.

@@ -2,7 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::{documents::{GuestConnectionInfo, IntegrationComponentStatus, MemoryInformationForVm, NotificationType, OsType, ProcessDetails, PropertyResponse, SharedMemoryRegionInfo, State, Statistics, SystemType}, shape::format::{Guid}};
+use crate::{
+    documents::{
+        GuestConnectionInfo, IntegrationComponentStatus, MemoryInformationForVm, NotificationType,
+        OsType, ProcessDetails, PropertyResponse, SharedMemoryRegionInfo, State, Statistics,
+        SystemType,
+    },
+    shape::format::Guid,
+};
 
 document! {
     /// What is known of a compute system. Written by `HcsGetComputeSystemProperties`.
@@ -44,6 +51,6 @@ document! {
         /// Answers to a query with `PropertyQueries`, by property.
         property_responses: BTreeMap<String, PropertyResponse> = "PropertyResponses", 2.5;
         /// Whether the guest answers.
-        ic_heartbeat_status: IntegrationComponentStatus = "ICHeartbeatStatus", 2.3 until 2.4;
+        ic_heartbeat_status: IntegrationComponentStatus = "ICHeartbeatStatus", 2.3 until 2.3;
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::documents::{ResultError};
+use crate::documents::ResultError;
 
 document! {
     /// The answer to one property of a query.

@@ -1,6 +1,6 @@
 //! [`RegistryKey`].
 
-use crate::documents::{RegistryHive};
+use crate::documents::RegistryHive;
 
 document! {
     /// A key of a Windows registry.

@@ -1,6 +1,6 @@
 //! [`RegistryLayer`].
 
-use crate::shape::format::{Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// A layer of a hive.

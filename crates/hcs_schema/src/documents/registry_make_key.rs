@@ -1,6 +1,6 @@
 //! [`RegistryMakeKey`].
 
-use crate::documents::{RegistryMakeValue};
+use crate::documents::RegistryMakeValue;
 
 document! {
     /// A key to make in a Windows container's registry.

@@ -1,6 +1,6 @@
 //! [`RegistryMakeValue`].
 
-use crate::shape::format::{Binary};
+use crate::shape::format::Binary;
 
 document! {
     /// A value to set in a Windows container's registry; one of the data properties is given.

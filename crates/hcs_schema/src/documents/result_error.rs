@@ -10,7 +10,7 @@ document! {
         /// What happened.
         error_message: String = "ErrorMessage", 2.1;
         /// The summary, then the causes, nearest first.
-        error_events: Vec<ErrorEvent> = "ErrorEvents", 2.4;
+        error_events: Vec<ErrorEvent> = "ErrorEvents", 2.1;
         /// What brought it about.
         attribution: Vec<AttributionRecord> = "Attribution", 2.4;
     }

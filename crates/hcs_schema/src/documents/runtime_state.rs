@@ -8,8 +8,8 @@ document! {
     /// The saved state of a virtual machine. Dropped from the schema.
     RuntimeState {
         /// Version of the state.
-        version: Version = "Version", 2.1 until 2.4;
+        version: Version = "Version", 2.1 until 2.3;
         /// States by device.
-        devices: BTreeMap<String, Device2> = "Devices", 2.1 until 2.4;
+        devices: BTreeMap<String, Device2> = "Devices", 2.1 until 2.3;
     }
 }

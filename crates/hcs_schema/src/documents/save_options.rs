@@ -1,6 +1,6 @@
 //! [`SaveOptions`].
 
-use crate::documents::{SaveType};
+use crate::documents::SaveType;
 
 document! {
     /// How to save a compute system. Read by `HcsSaveComputeSystem`.

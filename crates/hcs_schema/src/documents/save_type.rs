@@ -4,8 +4,8 @@ schema_enum! {
     /// What a saved system becomes.
     SaveType {
         /// A file to restore it from.
-        ToFile = "ToFile", 2.1 until 2.4;
+        ToFile = "ToFile", 2.1;
         /// A template to clone others from.
-        AsTemplate = "AsTemplate", 2.1 until 2.4;
+        AsTemplate = "AsTemplate", 2.1;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::documents::{Attachment};
+use crate::documents::Attachment;
 
 document! {
     /// A SCSI controller of a virtual machine.

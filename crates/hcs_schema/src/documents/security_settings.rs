@@ -1,6 +1,6 @@
 //! [`SecuritySettings`].
 
-use crate::documents::{IsolationSettings};
+use crate::documents::IsolationSettings;
 
 document! {
     /// Protection of a guest, also from its host.

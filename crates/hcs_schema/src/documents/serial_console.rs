@@ -4,12 +4,12 @@ schema_enum! {
     /// Where firmware writes.
     SerialConsole {
         /// Where it likes.
-        Default = "Default", 2.0 until 2.4;
+        Default = "Default", 2.0;
         /// Nowhere.
-        Disabled = "Disabled", 2.0 until 2.4;
+        Disabled = "Disabled", 2.0;
         /// The first serial port.
-        ComPort1 = "ComPort1", 2.0 until 2.4;
+        ComPort1 = "ComPort1", 2.0;
         /// The second serial port.
-        ComPort2 = "ComPort2", 2.0 until 2.4;
+        ComPort2 = "ComPort2", 2.0;
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::documents::{PropertyResponse};
+use crate::documents::PropertyResponse;
 
 document! {
     /// What is known of the service. Written by `HcsGetServiceProperties`.

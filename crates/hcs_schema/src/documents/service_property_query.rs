@@ -14,6 +14,6 @@ document! {
         /// Properties wanted, each with a document that says more.
         property_queries: BTreeMap<String, Value> = "PropertyQueries", 2.5;
         /// The older form of `PropertyQueries`.
-        filtered_queries: Vec<FilteredPropertyQuery> = "FilteredQueries", 2.1 until 2.4;
+        filtered_queries: Vec<FilteredPropertyQuery> = "FilteredQueries", 2.1 until 2.3;
     }
 }

@@ -6,7 +6,7 @@ document! {
     /// Services between host and guest.
     Services {
         /// The guest's heartbeat.
-        heartbeat: Heartbeat = "Heartbeat", 2.5;
+        heartbeat: Heartbeat = "Heartbeat", 2.3;
         /// Shutdown on request.
         shutdown: Shutdown = "Shutdown", 2.5;
         /// The guest's clock.

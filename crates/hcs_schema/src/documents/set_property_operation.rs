@@ -1,6 +1,6 @@
 //! [`SetPropertyOperation`].
 
-use crate::shape::format::{Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// Sets a property of a group of host processors.

@@ -1,6 +1,6 @@
 //! [`SharedMemoryConfiguration`].
 
-use crate::documents::{SharedMemoryRegion};
+use crate::documents::SharedMemoryRegion;
 
 document! {
     /// Memory that a virtual machine shares with its host.

@@ -1,6 +1,6 @@
 //! [`SignalProcessOptions`].
 
-use crate::documents::{Signal};
+use crate::documents::Signal;
 
 document! {
     /// A signal for a process. Read by `HcsSignalProcess`. Without options, or with 0, it is killed.

@@ -1,6 +1,6 @@
 //! [`StartOptions`].
 
-use crate::documents::{MigrationStartOptions};
+use crate::documents::MigrationStartOptions;
 
 document! {
     /// How to start a compute system. Read by `HcsStartComputeSystem`.

@@ -4,16 +4,16 @@ schema_enum! {
     /// What a compute system is doing.
     State {
         /// It has been made and not started.
-        Created = "Created", 2.1 until 2.4;
+        Created = "Created", 2.1;
         /// It runs.
-        Running = "Running", 2.1 until 2.4;
+        Running = "Running", 2.1;
         /// It is held.
-        Paused = "Paused", 2.1 until 2.4;
+        Paused = "Paused", 2.1;
         /// It has ended.
-        Stopped = "Stopped", 2.1 until 2.4;
+        Stopped = "Stopped", 2.1;
         /// It has been saved for others to be cloned from.
-        SavedAsTemplate = "SavedAsTemplate", 2.1 until 2.4;
+        SavedAsTemplate = "SavedAsTemplate", 2.1;
         /// Nobody can say.
-        Unknown = "Unknown", 2.1 until 2.4;
+        Unknown = "Unknown", 2.1;
     }
 }

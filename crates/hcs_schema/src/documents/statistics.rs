@@ -1,6 +1,9 @@
 //! [`Statistics`].
 
-use crate::{documents::{MemoryStats, ProcessorStats, StorageStats}, shape::format::{DateTime}};
+use crate::{
+    documents::{MemoryStats, ProcessorStats, StorageStats},
+    shape::format::DateTime,
+};
 
 document! {
     /// What a container has used since its start.

@@ -4,12 +4,12 @@ schema_enum! {
     /// A standard stream of a process.
     StdHandle {
         /// Standard input.
-        StdIn = "StdIn", 2.0 until 2.4;
+        StdIn = "StdIn", 2.0;
         /// Standard output.
-        StdOut = "StdOut", 2.0 until 2.4;
+        StdOut = "StdOut", 2.0;
         /// Standard error.
-        StdErr = "StdErr", 2.0 until 2.4;
+        StdErr = "StdErr", 2.0;
         /// All three.
-        All = "All", 2.1 until 2.4;
+        All = "All", 2.1;
     }
 }

@@ -1,6 +1,6 @@
 //! [`Subnode`].
 
-use crate::documents::{SubnodeType};
+use crate::documents::SubnodeType;
 
 document! {
     /// A group of processors below a NUMA node.

@@ -4,12 +4,12 @@ schema_enum! {
     /// What processors of a group share.
     SubnodeType {
         /// Not said.
-        Any = "Any", 2.4 until 2.4;
+        Any = "Any", 2.4;
         /// The socket.
-        Socket = "Socket", 2.4 until 2.4;
+        Socket = "Socket", 2.4;
         /// The cluster.
-        Cluster = "Cluster", 2.4 until 2.4;
+        Cluster = "Cluster", 2.4;
         /// The cache of level 3.
-        L3 = "L3", 2.4 until 2.4;
+        L3 = "L3", 2.4;
     }
 }

@@ -4,16 +4,16 @@ schema_enum! {
     /// What ended a system.
     SystemExitDetail {
         /// Nothing.
-        Invalid = "Invalid", 2.4 until 2.4;
+        Invalid = "Invalid", 2.4;
         /// A call that failed for good.
-        HcsApiFatalError = "HcsApiFatalError", 2.4 until 2.4;
+        HcsApiFatalError = "HcsApiFatalError", 2.4;
         /// The end of the service.
-        ServiceStop = "ServiceStop", 2.4 until 2.4;
+        ServiceStop = "ServiceStop", 2.4;
         /// A shutdown.
-        Shutdown = "Shutdown", 2.4 until 2.4;
+        Shutdown = "Shutdown", 2.4;
         /// A kill.
-        Terminate = "Terminate", 2.4 until 2.4;
+        Terminate = "Terminate", 2.4;
         /// Something unexpected.
-        UnexpectedExit = "UnexpectedExit", 2.4 until 2.4;
+        UnexpectedExit = "UnexpectedExit", 2.4;
     }
 }

@@ -1,6 +1,6 @@
 //! [`SystemProcessorModificationRequest`].
 
-use crate::shape::format::{Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// Moves a virtual machine to a group of host processors.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::documents::{SystemPropertyType};
+use crate::documents::SystemPropertyType;
 
 document! {
     /// Which properties of a compute system are wanted; the basic ones always come. Read by
@@ -15,6 +15,6 @@ document! {
         /// Properties wanted, each with a document that says more.
         queries: BTreeMap<String, Value> = "Queries", 2.5;
         /// The name that clients give to `Queries`.
-        property_queries: BTreeMap<String, Value> = "PropertyQueries", 2.5;
+        property_queries: BTreeMap<String, Value> = "PropertyQueries", 2.7;
     }
 }

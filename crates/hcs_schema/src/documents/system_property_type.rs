@@ -4,20 +4,20 @@ schema_enum! {
     /// A property of a compute system.
     SystemPropertyType = "System_PropertyType" {
         /// Memory of a virtual machine.
-        Memory = "Memory", 2.1 until 2.4;
+        Memory = "Memory", 2.1;
         /// What it has used.
-        Statistics = "Statistics", 2.1 until 2.4;
+        Statistics = "Statistics", 2.1;
         /// Its processes.
-        ProcessList = "ProcessList", 2.1 until 2.4;
+        ProcessList = "ProcessList", 2.1;
         /// Whether it ends with the last handle.
-        TerminateOnLastHandleClosed = "TerminateOnLastHandleClosed", 2.1 until 2.4;
+        TerminateOnLastHandleClosed = "TerminateOnLastHandleClosed", 2.1;
         /// Memory shared with the host.
-        SharedMemoryRegion = "SharedMemoryRegion", 2.1 until 2.4;
+        SharedMemoryRegion = "SharedMemoryRegion", 2.1;
         /// What its guest agent can do.
-        GuestConnection = "GuestConnection", 2.1 until 2.4;
+        GuestConnection = "GuestConnection", 2.1;
         /// Memory as the guest sees it; dropped from the schema.
-        GuestMemory = "GuestMemory", 2.1 until 2.4;
+        GuestMemory = "GuestMemory", 2.1 until 2.3;
         /// Whether the guest answers; dropped from the schema.
-        ICHeartbeatStatus = "ICHeartbeatStatus", 2.3 until 2.4;
+        ICHeartbeatStatus = "ICHeartbeatStatus", 2.3 until 2.3;
     }
 }

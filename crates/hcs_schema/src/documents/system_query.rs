@@ -1,6 +1,6 @@
 //! [`SystemQuery`].
 
-use crate::documents::{SystemType};
+use crate::documents::SystemType;
 
 document! {
     /// Which compute systems to enumerate; a list that is absent or empty lets all through. Read by

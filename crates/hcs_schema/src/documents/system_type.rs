@@ -4,10 +4,10 @@ schema_enum! {
     /// A kind of compute system.
     SystemType {
         /// A container.
-        Container = "Container", 2.1 until 2.4;
+        Container = "Container", 2.1;
         /// A virtual machine.
-        VirtualMachine = "VirtualMachine", 2.1 until 2.4;
+        VirtualMachine = "VirtualMachine", 2.1;
         /// The host itself; dropped from the schema.
-        Host = "Host", 2.1 until 2.4;
+        Host = "Host", 2.1 until 2.3;
     }
 }

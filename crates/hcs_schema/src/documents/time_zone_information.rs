@@ -1,6 +1,6 @@
 //! [`TimeZoneInformation`].
 
-use crate::documents::{SystemTime};
+use crate::documents::SystemTime;
 
 document! {
     /// A time zone.

@@ -1,6 +1,9 @@
 //! [`Uefi`].
 
-use crate::{documents::{ApplySecureBootTemplateType, SerialConsole, UefiBootEntry}, shape::format::{Guid}};
+use crate::{
+    documents::{ApplySecureBootTemplateType, SerialConsole, UefiBootEntry},
+    shape::format::Guid,
+};
 
 document! {
     /// Boot by firmware.

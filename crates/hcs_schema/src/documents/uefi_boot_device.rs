@@ -4,12 +4,12 @@ schema_enum! {
     /// A kind of device to boot from.
     UefiBootDevice {
         /// A SCSI disk.
-        ScsiDrive = "ScsiDrive", 2.0 until 2.4;
+        ScsiDrive = "ScsiDrive", 2.0;
         /// A directory of the host.
-        VmbFs = "VmbFs", 2.0 until 2.4;
+        VmbFs = "VmbFs", 2.0;
         /// The network.
-        Network = "Network", 2.0 until 2.4;
+        Network = "Network", 2.0;
         /// A file.
-        File = "File", 2.1 until 2.4;
+        File = "File", 2.1;
     }
 }

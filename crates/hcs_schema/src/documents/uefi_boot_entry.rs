@@ -1,6 +1,6 @@
 //! [`UefiBootEntry`].
 
-use crate::documents::{UefiBootDevice};
+use crate::documents::UefiBootDevice;
 
 document! {
     /// What firmware boots.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::documents::{VirtioSerialPort};
+use crate::documents::VirtioSerialPort;
 
 document! {
     /// Virtio serial ports of a virtual machine.

@@ -1,6 +1,6 @@
 //! [`VirtualDeviceFailure`].
 
-use crate::{documents::{VirtualDeviceFailureDetail}, shape::format::{Guid}};
+use crate::{documents::VirtualDeviceFailureDetail, shape::format::Guid};
 
 document! {
     /// A virtual device that failed.

@@ -4,56 +4,56 @@ schema_enum! {
     /// What a virtual device was doing.
     VirtualDeviceFailureDetail {
         /// Nothing.
-        None = "None", 2.4 until 2.4;
+        None = "None", 2.4;
         /// It was made.
-        Create = "Create", 2.4 until 2.4;
+        Create = "Create", 2.4;
         /// It was initialised.
-        Initialize = "Initialize", 2.4 until 2.4;
+        Initialize = "Initialize", 2.4;
         /// It began to reserve resources.
-        StartReservingResources = "StartReservingResources", 2.4 until 2.4;
+        StartReservingResources = "StartReservingResources", 2.4;
         /// It had resources reserved.
-        FinishReservingResources = "FinishReservingResources", 2.4 until 2.4;
+        FinishReservingResources = "FinishReservingResources", 2.4;
         /// It gave reserved resources back.
-        FreeReservedResources = "FreeReservedResources", 2.4 until 2.4;
+        FreeReservedResources = "FreeReservedResources", 2.4;
         /// It saved what was reserved.
-        SaveReservedResources = "SaveReservedResources", 2.4 until 2.4;
+        SaveReservedResources = "SaveReservedResources", 2.4;
         /// It was powered on.
-        PowerOnCold = "PowerOnCold", 2.4 until 2.4;
+        PowerOnCold = "PowerOnCold", 2.4;
         /// It was powered on from saved state.
-        PowerOnRestore = "PowerOnRestore", 2.4 until 2.4;
+        PowerOnRestore = "PowerOnRestore", 2.4;
         /// It was powered off.
-        PowerOff = "PowerOff", 2.4 until 2.4;
+        PowerOff = "PowerOff", 2.4;
         /// It saved its state.
-        Save = "Save", 2.4 until 2.4;
+        Save = "Save", 2.4;
         /// It was resumed.
-        Resume = "Resume", 2.4 until 2.4;
+        Resume = "Resume", 2.4;
         /// It was paused.
-        Pause = "Pause", 2.4 until 2.4;
+        Pause = "Pause", 2.4;
         /// It turned optimisations on.
-        EnableOptimizations = "EnableOptimizations", 2.4 until 2.4;
+        EnableOptimizations = "EnableOptimizations", 2.4;
         /// It began to turn optimisations off.
-        StartDisableOptimizations = "StartDisableOptimizations", 2.4 until 2.4;
+        StartDisableOptimizations = "StartDisableOptimizations", 2.4;
         /// It had turned optimisations off.
-        FinishDisableOptimizations = "FinishDisableOptimizations", 2.4 until 2.4;
+        FinishDisableOptimizations = "FinishDisableOptimizations", 2.4;
         /// It was reset.
-        Reset = "Reset", 2.4 until 2.4;
+        Reset = "Reset", 2.4;
         /// It had been reset.
-        PostReset = "PostReset", 2.4 until 2.4;
+        PostReset = "PostReset", 2.4;
         /// It was taken down.
-        Teardown = "Teardown", 2.4 until 2.4;
+        Teardown = "Teardown", 2.4;
         /// It saved what it is compatible with.
-        SaveCompatibilityInfo = "SaveCompatibilityInfo", 2.4 until 2.4;
+        SaveCompatibilityInfo = "SaveCompatibilityInfo", 2.4;
         /// It restored its metrics.
-        MetricRestore = "MetricRestore", 2.4 until 2.4;
+        MetricRestore = "MetricRestore", 2.4;
         /// It listed its metrics.
-        MetricEnumerate = "MetricEnumerate", 2.4 until 2.4;
+        MetricEnumerate = "MetricEnumerate", 2.4;
         /// It listed its metrics to save them.
-        MetricEnumerateForSave = "MetricEnumerateForSave", 2.4 until 2.4;
+        MetricEnumerateForSave = "MetricEnumerateForSave", 2.4;
         /// It reset its metrics.
-        MetricReset = "MetricReset", 2.4 until 2.4;
+        MetricReset = "MetricReset", 2.4;
         /// It turned metrics on.
-        MetricEnable = "MetricEnable", 2.4 until 2.4;
+        MetricEnable = "MetricEnable", 2.4;
         /// It turned metrics off.
-        MetricDisable = "MetricDisable", 2.4 until 2.4;
+        MetricDisable = "MetricDisable", 2.4;
     }
 }

@@ -1,6 +1,9 @@
 //! [`VirtualMachine`].
 
-use crate::documents::{Chipset, DebugOptions, Devices, GuestConnection, GuestState, MigrationInitializeOptions, RegistryChanges, RestoreState, SecuritySettings, Services, StorageQoS, Topology, Version};
+use crate::documents::{
+    Chipset, DebugOptions, Devices, GuestConnection, GuestState, MigrationInitializeOptions,
+    RegistryChanges, RestoreState, SecuritySettings, Services, StorageQoS, Topology, Version,
+};
 
 document! {
     /// What a virtual machine is made from.
@@ -16,7 +19,7 @@ document! {
         /// Devices.
         devices: Devices = "Devices", 2.0;
         /// Services between host and guest.
-        services: Services = "Services", 2.5;
+        services: Services = "Services", 2.3;
         /// Files that keep its state.
         guest_state: GuestState = "GuestState", 2.1;
         /// What it starts from instead of booting.

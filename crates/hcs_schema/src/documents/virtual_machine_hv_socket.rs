@@ -1,6 +1,6 @@
 //! [`VirtualMachineHvSocket`], `VirtualMachine_HvSocket` in the schema.
 
-use crate::documents::{HvSocketSystemConfig};
+use crate::documents::HvSocketSystemConfig;
 
 document! {
     /// Sockets between a virtual machine and its host.

@@ -12,9 +12,9 @@ document! {
         /// Size of the host's pages behind it.
         backing_page_size: MemoryBackingPageSize = "BackingPageSize", 2.2;
         /// How much is faulted in at once, as a power of two of pages.
-        fault_cluster_size_shift: u32 = "FaultClusterSizeShift", 2.4;
+        fault_cluster_size_shift: u32 = "FaultClusterSizeShift", 2.3;
         /// The same for memory mapped from files.
-        direct_map_fault_cluster_size_shift: u32 = "DirectMapFaultClusterSizeShift", 2.4;
+        direct_map_fault_cluster_size_shift: u32 = "DirectMapFaultClusterSizeShift", 2.3;
         /// Whether a page stays once it was touched.
         pin_backing_pages: bool = "PinBackingPages", 2.2;
         /// Whether large pages are never split unless memory is nearly gone.

@@ -28,7 +28,7 @@ document! {
         /// The group of host processors it runs on.
         cpu_group: CpuGroup = "CpuGroup", 2.5;
         /// Whether the guest may count the architecture's events; dropped from the schema.
-        enable_perfmon_arch_pmu: bool = "EnablePerfmonArchPmu", 2.5 until 2.4;
+        enable_perfmon_arch_pmu: bool = "EnablePerfmonArchPmu", 2.5 until 2.5;
         /// How processors are spread over NUMA nodes.
         numa_processors_settings: NumaProcessors = "NumaProcessorsSettings", 2.7;
         /// Whether large pages are split against a flaw of some processors.

@@ -1,6 +1,6 @@
 //! [`VirtualPciDevice`].
 
-use crate::documents::{VirtualPciFunction};
+use crate::documents::VirtualPciFunction;
 
 document! {
     /// PCI functions of the host that a virtual machine gets as one device.

@@ -4,8 +4,8 @@ schema_enum! {
     /// Format of a disk image.
     VirtualPMemImageFormat {
         /// VHDX.
-        Vhdx = "Vhdx", 2.0 until 2.4;
+        Vhdx = "Vhdx", 2.0;
         /// VHD.
-        Vhd1 = "Vhd1", 2.0 until 2.4;
+        Vhd1 = "Vhd1", 2.0;
     }
 }

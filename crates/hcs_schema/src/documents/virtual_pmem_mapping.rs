@@ -1,6 +1,6 @@
 //! [`VirtualPMemMapping`].
 
-use crate::documents::{VirtualPMemImageFormat};
+use crate::documents::VirtualPMemImageFormat;
 
 document! {
     /// An image within a persistent memory device.

@@ -1,6 +1,6 @@
 //! [`VirtualSmb`].
 
-use crate::documents::{VirtualSmbShare};
+use crate::documents::VirtualSmbShare;
 
 document! {
     /// Host directories that a virtual machine sees by SMB.

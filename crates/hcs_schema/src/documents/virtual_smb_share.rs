@@ -1,6 +1,6 @@
 //! [`VirtualSmbShare`].
 
-use crate::documents::{VirtualSmbShareOptions};
+use crate::documents::VirtualSmbShareOptions;
 
 document! {
     /// A host directory that a virtual machine sees by SMB.

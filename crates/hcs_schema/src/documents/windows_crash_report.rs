@@ -1,6 +1,6 @@
 //! [`WindowsCrashReport`].
 
-use crate::documents::{WindowsCrashPhase};
+use crate::documents::WindowsCrashPhase;
 
 document! {
     /// What only Windows guests tell of a crash.

@@ -4,72 +4,72 @@ schema_enum! {
     /// What ended a virtual machine's process. For people, not for programs.
     WorkerExitDetail {
         /// Nothing.
-        Invalid = "Invalid", 2.4 until 2.4;
+        Invalid = "Invalid", 2.4;
         /// The guest powered off.
-        PowerOff = "PowerOff", 2.4 until 2.4;
+        PowerOff = "PowerOff", 2.4;
         /// The host powered it off in need.
-        PowerOffCritical = "PowerOffCritical", 2.4 until 2.4;
+        PowerOffCritical = "PowerOffCritical", 2.4;
         /// The guest reset itself.
-        Reset = "Reset", 2.4 until 2.4;
+        Reset = "Reset", 2.4;
         /// The guest crashed.
-        GuestCrash = "GuestCrash", 2.4 until 2.4;
+        GuestCrash = "GuestCrash", 2.4;
         /// The firmware crashed.
-        GuestFirmwareCrash = "GuestFirmwareCrash", 2.4 until 2.4;
+        GuestFirmwareCrash = "GuestFirmwareCrash", 2.4;
         /// The processor gave up.
-        TripleFault = "TripleFault", 2.4 until 2.4;
+        TripleFault = "TripleFault", 2.4;
         /// A request to the interrupt controller that cannot be served.
-        DeviceFatalApicRequest = "DeviceFatalApicRequest", 2.4 until 2.4;
+        DeviceFatalApicRequest = "DeviceFatalApicRequest", 2.4;
         /// A request to a processor register that cannot be served.
-        DeviceFatalMsrRequest = "DeviceFatalMsrRequest", 2.4 until 2.4;
+        DeviceFatalMsrRequest = "DeviceFatalMsrRequest", 2.4;
         /// An exception that cannot be served.
-        DeviceFatalException = "DeviceFatalException", 2.4 until 2.4;
+        DeviceFatalException = "DeviceFatalException", 2.4;
         /// An error of a device.
-        DeviceFatalError = "DeviceFatalError", 2.4 until 2.4;
+        DeviceFatalError = "DeviceFatalError", 2.4;
         /// A machine check.
-        DeviceMachineCheck = "DeviceMachineCheck", 2.4 until 2.4;
+        DeviceMachineCheck = "DeviceMachineCheck", 2.4;
         /// An instruction that could not be emulated.
-        EmulatorError = "EmulatorError", 2.4 until 2.4;
+        EmulatorError = "EmulatorError", 2.4;
         /// The hypervisor's driver ended it.
-        VidTerminate = "VidTerminate", 2.4 until 2.4;
+        VidTerminate = "VidTerminate", 2.4;
         /// The process vanished.
-        ProcessUnexpectedExit = "ProcessUnexpectedExit", 2.4 until 2.4;
+        ProcessUnexpectedExit = "ProcessUnexpectedExit", 2.4;
         /// It could not be initialised.
-        InitializationFailure = "InitializationFailure", 2.4 until 2.4;
+        InitializationFailure = "InitializationFailure", 2.4;
         /// It was not initialised in time.
-        InitializationStartTimeout = "InitializationStartTimeout", 2.4 until 2.4;
+        InitializationStartTimeout = "InitializationStartTimeout", 2.4;
         /// It could not be started.
-        ColdStartFailure = "ColdStartFailure", 2.4 until 2.4;
+        ColdStartFailure = "ColdStartFailure", 2.4;
         /// It could not be started again.
-        ResetStartFailure = "ResetStartFailure", 2.4 until 2.4;
+        ResetStartFailure = "ResetStartFailure", 2.4;
         /// It could not be restored quickly.
-        FastRestoreStartFailure = "FastRestoreStartFailure", 2.4 until 2.4;
+        FastRestoreStartFailure = "FastRestoreStartFailure", 2.4;
         /// It could not be restored.
-        RestoreStartFailure = "RestoreStartFailure", 2.4 until 2.4;
+        RestoreStartFailure = "RestoreStartFailure", 2.4;
         /// It was saved quickly, its memory kept.
-        FastSavePreservePartition = "FastSavePreservePartition", 2.4 until 2.4;
+        FastSavePreservePartition = "FastSavePreservePartition", 2.4;
         /// The same, handles passed on.
-        FastSavePreservePartitionHandleTransfer = "FastSavePreservePartitionHandleTransfer", 2.4 until 2.4;
+        FastSavePreservePartitionHandleTransfer = "FastSavePreservePartitionHandleTransfer", 2.4;
         /// It was saved quickly.
-        FastSave = "FastSave", 2.4 until 2.4;
+        FastSave = "FastSave", 2.4;
         /// It became a template.
-        CloneTemplate = "CloneTemplate", 2.4 until 2.4;
+        CloneTemplate = "CloneTemplate", 2.4;
         /// It was saved.
-        Save = "Save", 2.4 until 2.4;
+        Save = "Save", 2.4;
         /// It moved to another host.
-        Migrate = "Migrate", 2.4 until 2.4;
+        Migrate = "Migrate", 2.4;
         /// It could not move to another host.
-        MigrateFailure = "MigrateFailure", 2.4 until 2.4;
+        MigrateFailure = "MigrateFailure", 2.4;
         /// It is not known any more.
-        CannotReferenceVm = "CannotReferenceVm", 2.4 until 2.4;
+        CannotReferenceVm = "CannotReferenceVm", 2.4;
         /// The group it belongs to was removed.
-        MgotUnregister = "MgotUnregister", 2.4 until 2.4;
+        MgotUnregister = "MgotUnregister", 2.4;
         /// It was saved quickly, storage handles passed on.
-        FastSavePreservePartitionHandleTransferStorage = "FastSavePreservePartitionHandleTransferStorage", 2.5 until 2.4;
+        FastSavePreservePartitionHandleTransferStorage = "FastSavePreservePartitionHandleTransferStorage", 2.5;
         /// It was saved quickly, network handles passed on.
-        FastSavePreservePartitionHandleTransferNetworking = "FastSavePreservePartitionHandleTransferNetworking", 2.5 until 2.4;
+        FastSavePreservePartitionHandleTransferNetworking = "FastSavePreservePartitionHandleTransferNetworking", 2.5;
         /// It was saved quickly, both kinds of handles passed on.
-        FastSavePreservePartitionHandleTransferStorageAndNetworking = "FastSavePreservePartitionHandleTransferStorageAndNetworking", 2.5 until 2.4;
+        FastSavePreservePartitionHandleTransferStorageAndNetworking = "FastSavePreservePartitionHandleTransferStorageAndNetworking", 2.5;
         /// It was saved quickly for an update of the hypervisor.
-        FastSavePreservePartitionHsr = "FastSavePreservePartitionHsr", 2.5 until 2.4;
+        FastSavePreservePartitionHsr = "FastSavePreservePartitionHsr", 2.5;
     }
 }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::fault::Step;
 
 /// A place in a text, both counted from 1; columns are characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The line.
     pub line: usize,
