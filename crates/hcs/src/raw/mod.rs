@@ -7,6 +7,7 @@
 
 mod operation;
 mod process;
+mod request;
 mod service;
 mod system;
 
@@ -57,6 +58,11 @@ impl From<&Error> for Failure {
             None => Self::new(error.hresult, ""),
         }
     }
+}
+
+/// Options or a query as they are sent: "" means none, as NULL does.
+fn option(document: Option<&str>) -> Option<String> {
+    document.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// Something that happened to a system or process (`HCS_EVENT`).

@@ -1,10 +1,28 @@
 //! `HCS_OPERATION`: tracks one call at a time.
 
-use std::{fmt, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    os::fd::OwnedFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Weak},
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use hcs_lifecycle::operation::{CallNumber, Cancel, Phase, Streams as Hand};
 use hcs_schema::HResult;
+use hcs_wire::service::Call;
+use serde_json::json;
 
 use super::{Document, Error, OperationKind, Process, System};
+use crate::{
+    cell::{Cell, Unfinished},
+    client::pool,
+    handle::Handle,
+    link::{Link, next_number},
+    stdio::Slot,
+    sync::{Deadline, Mutex, lock},
+};
 
 /// Called once for each completion, on a thread of the library, after the result can be read and with no lock held.
 /// It may block and call every function, [`Operation::close`] of the same operation included.
@@ -25,15 +43,72 @@ pub struct ProcessInformation {
     pub stderr: Option<OwnedFd>,
 }
 
-/// Tracks one call at a time, and may be used again once that has completed.
+/// What a call ends with when it succeeds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Success {
+    pub(crate) document: Option<Document>,
+    pub(crate) process: Option<Started>,
+}
+
+/// Pid of a process, and its streams until somebody takes them.
+#[derive(Clone, Debug)]
+pub(crate) struct Started {
+    pub(crate) process_id: u32,
+    pub(crate) streams: Arc<Slot>,
+}
+
+/// Tracks one call at a time, and may be used again once that has completed. All clones are the same operation.
+///
+/// ```
+/// use hcs::raw::{Operation, OperationKind};
+/// use hcs_schema::HResult;
+///
+/// let operation = Operation::new();
+/// assert_eq!(operation.kind(), OperationKind::None);
+/// let error = operation.result().unwrap_err();
+/// assert_eq!(error.hresult, HResult::HCS_E_OPERATION_NOT_STARTED);
+/// ```
 #[derive(Clone)]
-pub struct Operation {}
+pub struct Operation {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    id: u64,
+    cell: Cell<Success, Error, Callback>,
+    tracked: Mutex<Tracked>,
+}
+
+/// What a call is about.
+#[derive(Clone, Default)]
+pub(super) struct About {
+    pub(super) system: Option<System>,
+    pub(super) process: Option<Process>,
+    /// The handle whose event callback may take the completion.
+    pub(super) on: Option<Arc<Handle>>,
+}
+
+#[derive(Default)]
+struct Tracked {
+    about: About,
+    /// The process that made the call: a child of `fork(2)` has the operation but not the thread that would end it.
+    pid: u32,
+    /// The request, once there is one.
+    request: Option<(u64, Weak<Link>)>,
+}
 
 impl Operation {
     /// `HcsCreateOperation`.
     #[must_use]
     pub fn new() -> Self {
-        Self {}
+        let shared = Shared {
+            id: next_number(),
+            cell: Cell::new(),
+            tracked: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// `HcsSetOperationCallback`. Set while a call is pending, it is called for that call; set after, for the next.
@@ -41,39 +116,49 @@ impl Operation {
     /// # Errors
     /// `E_HANDLE` when closed; `HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET` when the event callback of the handle
     /// that the pending call is made on takes completions; `E_OUTOFMEMORY` when no thread could be started.
-    pub fn set_callback(&self, _callback: Option<Callback>) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn set_callback(&self, callback: Option<Callback>) -> Result<(), HResult> {
+        if callback.is_some() {
+            pool().ensure().map_err(|_| HResult::E_OUTOFMEMORY)?;
+        }
+        let on = lock(&self.shared.tracked).about.on.clone();
+        let conflict = on.is_some_and(|on| on.hub().takes_completions());
+        self.shared
+            .cell
+            .set_callback(callback, conflict)
+            .map_err(|refusal| refusal.hresult())
     }
 
     /// `HcsGetOperationId`: unique in the process, never 0, the same for all calls of this operation.
     #[must_use]
     pub fn id(&self) -> u64 {
-        0
+        self.shared.id
     }
 
-    /// Names the tracked call in the service's logs: the pid of this process and a number. `None` until a call is
-    /// on its way.
+    /// Names the tracked call in the service's logs: the pid of this process and the number of the request. `None`
+    /// until there is one.
     #[must_use]
     pub fn correlation_id(&self) -> Option<String> {
-        None
+        let tracked = lock(&self.shared.tracked);
+        let (request, _) = tracked.request.as_ref()?;
+        Some(format!("{}-{request}", tracked.pid))
     }
 
     /// `HcsGetOperationType`.
     #[must_use]
     pub fn kind(&self) -> OperationKind {
-        OperationKind::None
+        self.shared.cell.kind()
     }
 
     /// `HcsGetComputeSystemFromOperation`: the system the tracked call is made on or makes.
     #[must_use]
     pub fn system(&self) -> Option<System> {
-        None
+        lock(&self.shared.tracked).about.system.clone()
     }
 
     /// `HcsGetProcessFromOperation`: the process the tracked call is made on or makes.
     #[must_use]
     pub fn process(&self) -> Option<Process> {
-        None
+        lock(&self.shared.tracked).about.process.clone()
     }
 
     /// `HcsGetOperationResult`.
@@ -81,7 +166,10 @@ impl Operation {
     /// # Errors
     /// `E_HANDLE` when closed, `HCS_E_OPERATION_NOT_STARTED`, `HCS_E_OPERATION_PENDING`, or what the call ended with.
     pub fn result(&self) -> Result<Option<Document>, Error> {
-        Err(HResult::E_NOTIMPL.into())
+        match self.shared.cell.outcome() {
+            Ok(outcome) => outcome.map(|success| success.document),
+            Err(refusal) => Err(refusal.hresult().into()),
+        }
     }
 
     /// `HcsGetOperationResultAndProcessInfo`. With `take` the streams are handed over, once; otherwise, and to every
@@ -92,17 +180,24 @@ impl Operation {
     /// `HcsCreateProcess` nor `HcsGetProcessInfo`, `HCS_E_OPERATION_PENDING`, then what the call ended with.
     pub fn result_and_process_info(
         &self,
-        _take: bool,
+        take: bool,
     ) -> Result<(Option<Document>, ProcessInformation), Error> {
-        Err(HResult::E_NOTIMPL.into())
+        match self.shared.cell.process_information(take) {
+            Ok((outcome, hand)) => Ok(hand_over(outcome?, hand)),
+            Err(refusal) => Err(refusal.hresult().into()),
+        }
     }
 
     /// `HcsWaitForOperationResult`; `None` waits without limit. After a timeout the operation stays tracked.
     ///
     /// # Errors
     /// Those of [`Operation::result`], `HCS_E_OPERATION_TIMEOUT` in place of pending.
-    pub fn wait(&self, _limit: Option<Duration>) -> Result<Option<Document>, Error> {
-        Err(HResult::E_NOTIMPL.into())
+    pub fn wait(&self, limit: Option<Duration>) -> Result<Option<Document>, Error> {
+        self.check_process()?;
+        match self.shared.cell.wait(Deadline::after(limit)) {
+            Ok(outcome) => outcome.map(|success| success.document),
+            Err(unfinished) => Err(hresult(unfinished).into()),
+        }
     }
 
     /// `HcsWaitForOperationResultAndProcessInfo`.
@@ -111,10 +206,23 @@ impl Operation {
     /// Those of [`Operation::result_and_process_info`], `HCS_E_OPERATION_TIMEOUT` in place of pending.
     pub fn wait_and_process_info(
         &self,
-        _limit: Option<Duration>,
-        _take: bool,
+        limit: Option<Duration>,
+        take: bool,
     ) -> Result<(Option<Document>, ProcessInformation), Error> {
-        Err(HResult::E_NOTIMPL.into())
+        self.check_process()?;
+        let deadline = Deadline::after(limit);
+        match self.shared.cell.wait_process_information(take, deadline) {
+            Ok((outcome, hand)) => Ok(hand_over(outcome?, hand)),
+            Err(unfinished) => Err(hresult(unfinished).into()),
+        }
+    }
+
+    /// Ready when no call is pending, so that [`Operation::result`] can be read; else the task is woken then.
+    pub fn poll_done(&self, context: &Context<'_>) -> Poll<()> {
+        if self.check_process().is_err() {
+            return Poll::Ready(());
+        }
+        self.shared.cell.poll_done(context)
     }
 
     /// `HcsCancelOperation`: asks the service to undo the pending call, which then ends with `ERROR_CANCELLED`, unless
@@ -123,15 +231,43 @@ impl Operation {
     /// # Errors
     /// `E_HANDLE` when closed, `HCS_E_OPERATION_NOT_STARTED`.
     pub fn cancel(&self) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+        match self.shared.cell.cancel().map_err(|r| r.hresult())? {
+            Cancel::Tell(_) => self.send_cancel(),
+            Cancel::Noted | Cancel::Finished => {}
+        }
+        Ok(())
     }
 
-    /// `HcsGetOperationProperties`.
+    fn send_cancel(&self) {
+        let request = lock(&self.shared.tracked).request.clone();
+        if let Some((request, link)) = request
+            && let Some(link) = link.upgrade()
+        {
+            // The cancelled request is what gets an answer; that to the cancellation says nothing more.
+            link.send(next_number(), &Call::Cancel { request }, drop);
+        }
+    }
+
+    /// `HcsGetOperationProperties`: what this side knows of it. There is no query document.
     ///
     /// # Errors
     /// `E_HANDLE` when closed.
     pub fn properties(&self, _query: Option<&str>) -> Result<Option<Document>, Error> {
-        Err(HResult::E_NOTIMPL.into())
+        if self.shared.cell.is_closed() {
+            return Err(HResult::E_HANDLE.into());
+        }
+        let state = match self.shared.cell.phase() {
+            Phase::NotStarted => "NotStarted",
+            Phase::Pending => "Pending",
+            Phase::Completed => "Completed",
+        };
+        let properties = json!({
+            "OperationId": self.id(),
+            "OperationType": self.kind().number(),
+            "State": state,
+            "CorrelationId": self.correlation_id(),
+        });
+        Ok(Some(properties.to_string().into()))
     }
 
     /// `HcsCloseOperation`: for all clones. A pending call goes on and its result is dropped; streams that nobody took
@@ -140,7 +276,100 @@ impl Operation {
     /// # Errors
     /// `E_HANDLE` when closed before.
     pub fn close(&self) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+        let closed = self.shared.cell.close().map_err(|r| r.hresult());
+        let tracked = std::mem::take(&mut *lock(&self.shared.tracked));
+        drop(tracked);
+        closed
+    }
+
+    /// In a child of the process that made the call nothing will ever end it.
+    fn check_process(&self) -> Result<(), Error> {
+        if self.shared.cell.phase() == Phase::Pending
+            && lock(&self.shared.tracked).pid != std::process::id()
+        {
+            return Err(HResult::HCS_E_SERVICE_DISCONNECT.into());
+        }
+        Ok(())
+    }
+
+    /// Begins to track a call.
+    pub(super) fn begin(&self, kind: OperationKind, about: About) -> Result<CallNumber, HResult> {
+        let on = about.on.as_ref();
+        let taken = on.is_some_and(|on| on.hub().takes_completions());
+        // Held over the start: who sees the call pending is to see what it is about.
+        let mut tracked = lock(&self.shared.tracked);
+        let call = self
+            .shared
+            .cell
+            .start(kind, taken)
+            .map_err(|refusal| refusal.hresult())?;
+        let pid = std::process::id();
+        let begun = Tracked {
+            about,
+            pid,
+            request: None,
+        };
+        let former = std::mem::replace(&mut *tracked, begun);
+        drop(tracked);
+        drop(former);
+        Ok(call)
+    }
+
+    /// The request of the tracked call has this number on this link.
+    pub(super) fn requested(&self, request: u64, link: &Arc<Link>) {
+        lock(&self.shared.tracked).request = Some((request, Arc::downgrade(link)));
+    }
+
+    /// The request is on its way.
+    pub(super) fn sent(&self, call: CallNumber) {
+        if self.shared.cell.sent(call) {
+            self.send_cancel();
+        }
+    }
+
+    /// Ends the tracked call: first everybody can read the outcome, then the callback that takes it is scheduled.
+    pub(super) fn finish(&self, call: CallNumber, outcome: Result<Success, Error>) {
+        let on = lock(&self.shared.tracked).about.on.clone();
+        match self.shared.cell.complete(call, outcome) {
+            Some(Some(callback)) => {
+                let operation = self.clone();
+                pool().submit(move || operation.run(&callback));
+            }
+            Some(None) => {
+                if let Some(on) = on.filter(|on| on.hub().takes_completions()) {
+                    on.completed(self.clone());
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn run(&self, callback: &Callback) {
+        self.shared.cell.run_callback(|| {
+            // The panic was reported by the panic hook where it happened; a closer must not wait for ever.
+            let _reported = catch_unwind(AssertUnwindSafe(|| callback(self)));
+        });
+    }
+}
+
+fn hand_over(success: Success, hand: Hand) -> (Option<Document>, ProcessInformation) {
+    let mut information = ProcessInformation::default();
+    if let Some(started) = success.process {
+        information.process_id = started.process_id;
+        if hand == Hand::Given {
+            let streams = std::mem::take(&mut *lock(&started.streams));
+            information.stdin = streams.stdin;
+            information.stdout = streams.stdout;
+            information.stderr = streams.stderr;
+        }
+    }
+    (success.document, information)
+}
+
+fn hresult(unfinished: Unfinished) -> HResult {
+    match unfinished {
+        Unfinished::Refused(refusal) => refusal.hresult(),
+        Unfinished::TimedOut => HResult::HCS_E_OPERATION_TIMEOUT,
     }
 }
 
@@ -152,6 +381,10 @@ impl Default for Operation {
 
 impl fmt::Debug for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Operation").finish_non_exhaustive()
+        f.debug_struct("Operation")
+            .field("id", &self.shared.id)
+            .field("kind", &self.shared.cell.kind())
+            .field("phase", &self.shared.cell.phase())
+            .finish_non_exhaustive()
     }
 }

@@ -1,18 +1,27 @@
 //! `HCS_PROCESS`: a handle to a process in a compute system.
 
 use std::{
-    fmt,
     os::fd::{OwnedFd, RawFd},
+    sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use hcs_schema::{Failure, HResult};
+use hcs_wire::service::Call;
+use serde_json::Value;
 
-use super::{Document, EventCallback, Operation, System};
+use super::{
+    Document, EventCallback, Operation, OperationKind, System, event_options, option,
+    request::Request,
+};
+use crate::{handle::Handle, sync::Deadline};
 
 /// A handle to a process in a compute system. All clones are the same handle; the last one dropped closes it.
-#[derive(Clone)]
-pub struct Process {}
+#[derive(Clone, Debug)]
+pub struct Process {
+    handle: Arc<Handle>,
+}
 
 impl Process {
     /// `HcsCreateProcess`. The handle is usable at once; calls on it are done after the creation.
@@ -20,32 +29,62 @@ impl Process {
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
     pub fn create(
-        _system: &System,
-        _parameters: &str,
-        _operation: &Operation,
+        system: &System,
+        parameters: &str,
+        operation: &Operation,
     ) -> Result<Self, HResult> {
-        Err(HResult::E_NOTIMPL)
+        let process = Self::new(system);
+        let call = Call::CreateProcess {
+            system: system.number(),
+            process: process.number(),
+            parameters: parameters.to_owned(),
+        };
+        Request::on_system(system, OperationKind::CreateProcess, call)
+            .making_process(&process)
+            .checking(parameters)
+            .start(operation)?;
+        Ok(process)
     }
 
-    /// `HcsOpenProcess`. Every access is granted.
+    /// `HcsOpenProcess`. Every access is granted; `access` is there for the signature.
     ///
     /// # Errors
     /// `E_HANDLE` when `system` is closed, `HRESULT_FROM_WIN32(ERROR_NOT_FOUND)` when there is no such process (any
     /// more), or why the service could not be asked.
-    pub fn open(_system: &System, _process_id: u32, _access: u32) -> Result<Self, Failure> {
-        Err(Failure::new(HResult::E_NOTIMPL, ""))
+    pub fn open(system: &System, process_id: u32, _access: u32) -> Result<Self, Failure> {
+        let process = Self::new(system);
+        let call = Call::OpenProcess {
+            system: system.number(),
+            process: process.number(),
+            process_id,
+        };
+        Request::on_system(system, OperationKind::None, call)
+            .making_process(&process)
+            .run()
+            .map_err(|error| Failure::from(&error))?;
+        Ok(process)
+    }
+
+    fn new(system: &System) -> Self {
+        Self {
+            handle: Handle::of_process(system.handle()),
+        }
+    }
+
+    pub(super) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
     }
 
     /// A number that names this handle in the process; never 0, never used again.
     #[must_use]
     pub fn number(&self) -> u64 {
-        0
+        self.handle.number()
     }
 
     /// Pid inside the compute system, once it is known.
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
-        None
+        self.handle.process_id()
     }
 
     /// Gives the write end of standard input away to a holder outside Rust, which owns the returned number from now on
@@ -53,8 +92,11 @@ impl Process {
     /// the child's input although the holder still has it open: then the number is made to mean a pipe without a
     /// reader. Copies that the holder made of it (`dup(2)`, `fork(2)`) are the holder's business.
     #[must_use]
-    pub fn lend_stdin(&self, _stdin: OwnedFd) -> RawFd {
-        -1
+    pub fn lend_stdin(&self, stdin: OwnedFd) -> RawFd {
+        match self.handle.stdio() {
+            Some(stdio) => stdio.lend(stdin),
+            None => std::os::fd::IntoRawFd::into_raw_fd(stdin),
+        }
     }
 
     /// `HcsCloseProcess`: for all clones. The process lives on. Streams that nobody took are closed. Waits for an event
@@ -63,47 +105,80 @@ impl Process {
     /// # Errors
     /// `E_HANDLE` when closed before.
     pub fn close(&self) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+        self.handle.close()
     }
 
     /// `HcsTerminateProcess`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn terminate(&self, _operation: &Operation, _options: Option<&str>) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn terminate(&self, operation: &Operation, options: Option<&str>) -> Result<(), HResult> {
+        let call = Call::TerminateProcess {
+            process: self.number(),
+            options: option(options),
+        };
+        self.request(OperationKind::SignalProcess, call)
+            .checking(options.unwrap_or_default())
+            .start(operation)
     }
 
     /// `HcsSignalProcess`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn signal(&self, _operation: &Operation, _options: Option<&str>) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
-    }
-
-    /// `HcsGetProcessInfo`.
-    ///
-    /// # Errors
-    /// As every call that takes an operation (see [`super`]).
-    pub fn info(&self, _operation: &Operation) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn signal(&self, operation: &Operation, options: Option<&str>) -> Result<(), HResult> {
+        let call = Call::SignalProcess {
+            process: self.number(),
+            options: option(options),
+        };
+        self.request(OperationKind::SignalProcess, call)
+            .checking(options.unwrap_or_default())
+            .start(operation)
     }
 
     /// `HcsGetProcessProperties`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn properties(&self, _operation: &Operation, _query: Option<&str>) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn properties(&self, operation: &Operation, query: Option<&str>) -> Result<(), HResult> {
+        let call = Call::GetProcessProperties {
+            process: self.number(),
+            query: option(query),
+        };
+        self.request(OperationKind::GetProcessProperties, call)
+            .checking(query.unwrap_or_default())
+            .start(operation)
     }
 
-    /// `HcsModifyProcess`.
+    /// `HcsGetProcessInfo`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn modify(&self, _operation: &Operation, _settings: &str) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn info(&self, operation: &Operation) -> Result<(), HResult> {
+        let call = Call::GetProcessInfo {
+            process: self.number(),
+        };
+        self.request(OperationKind::GetProcessInfo, call)
+            .start(operation)
+    }
+
+    /// `HcsModifyProcess`. A `CloseHandle` of `StdIn` also ends what [`Process::lend_stdin`] gave away.
+    ///
+    /// # Errors
+    /// As every call that takes an operation (see [`super`]).
+    pub fn modify(&self, operation: &Operation, settings: &str) -> Result<(), HResult> {
+        let call = Call::ModifyProcess {
+            process: self.number(),
+            settings: settings.to_owned(),
+        };
+        self.request(OperationKind::ModifyProcess, call)
+            .ending_stdin(closes_stdin(settings))
+            .checking(settings)
+            .start(operation)
+    }
+
+    fn request(&self, kind: OperationKind, call: Call) -> Request {
+        Request::on_process(self, kind, call)
     }
 
     /// `HcsSetProcessCallback`; as [`System::set_callback`].
@@ -112,23 +187,51 @@ impl Process {
     /// `E_HANDLE` when closed; `E_OUTOFMEMORY` when no thread could be started.
     pub fn set_callback(
         &self,
-        _options: u32,
-        _callback: Option<EventCallback>,
+        options: u32,
+        callback: Option<EventCallback>,
     ) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+        let completions = options & event_options::ENABLE_OPERATION_CALLBACKS != 0;
+        self.handle.set_callback(completions, callback)
     }
 
     /// `HcsWaitForProcessExit`: the `ProcessStatus`; `None` waits without limit.
     ///
     /// # Errors
     /// `E_HANDLE` when closed, `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`, or why there is no such process.
-    pub fn wait_exit(&self, _limit: Option<Duration>) -> Result<Document, HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn wait_exit(&self, limit: Option<Duration>) -> Result<Document, HResult> {
+        self.handle.hub().wait_exit(Deadline::after(limit))
+    }
+
+    /// The `ProcessStatus`, or the task is woken when there is one.
+    pub fn poll_exit(&self, context: &Context<'_>) -> Poll<Result<Document, HResult>> {
+        self.handle.hub().poll_exit(context)
     }
 }
 
-impl fmt::Debug for Process {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Process").finish_non_exhaustive()
+/// Whether a `ProcessModifyRequest` closes standard input. What is wrong with the document the service will say.
+fn closes_stdin(settings: &str) -> bool {
+    let settings: Value = serde_json::from_str(settings).unwrap_or_default();
+    settings["Operation"] == "CloseHandle"
+        && (settings["CloseHandle"]["Handle"] == "StdIn"
+            || settings["CloseHandle"]["Handle"] == "All")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_close_of_stdin_ends_stdin() {
+        let closing = |handle| {
+            closes_stdin(&format!(
+                r#"{{"Operation":"CloseHandle","CloseHandle":{{"Handle":"{handle}"}}}}"#
+            ))
+        };
+        assert!(closing("StdIn") && closing("All"));
+        assert!(!closing("StdOut") && !closing("StdErr"));
+        assert!(!closes_stdin(
+            r#"{"Operation":"ConsoleSize","ConsoleSize":{"Height":1,"Width":2}}"#
+        ));
+        assert!(!closes_stdin("nonsense"));
     }
 }

@@ -1,37 +1,109 @@
 //! The functions that concern the service as a whole.
 
-use hcs_schema::HResult;
+use hcs_schema::{Failure, HResult};
+use hcs_wire::service::Call;
 
-use super::{Document, Error, Operation};
+use super::{Document, Error, Operation, OperationKind, System, option, request::Request};
+use crate::endpoint::Endpoint;
 
 /// `HcsEnumerateComputeSystems`.
 ///
 /// # Errors
 /// As every call that takes an operation (see [`super`]).
-pub fn enumerate(_query: Option<&str>, _operation: &Operation) -> Result<(), HResult> {
-    Err(HResult::E_NOTIMPL)
+pub fn enumerate(query: Option<&str>, operation: &Operation) -> Result<(), HResult> {
+    let endpoint = Endpoint::from_environment();
+    let failure = endpoint.as_ref().err().cloned();
+    let endpoint = endpoint.unwrap_or_else(|_| Endpoint::at(""));
+    enumerate_at(&endpoint, query, failure, operation)
+}
+
+fn enumerate_at(
+    endpoint: &Endpoint,
+    query: Option<&str>,
+    failure: Option<Failure>,
+    operation: &Operation,
+) -> Result<(), HResult> {
+    let call = Call::EnumerateSystems {
+        query: option(query),
+    };
+    Request::on_service(endpoint.clone(), OperationKind::Enumerate, call)
+        .checking(query.unwrap_or_default())
+        .refusing(failure)
+        .start(operation)
 }
 
 /// `HcsGetServiceProperties`; waits for the answer.
 ///
 /// # Errors
 /// What the service answered, or why it could not be asked.
-pub fn service_properties(_query: Option<&str>) -> Result<Option<Document>, Error> {
-    Err(HResult::E_NOTIMPL.into())
+pub fn service_properties(query: Option<&str>) -> Result<Option<Document>, Error> {
+    let call = Call::GetServiceProperties {
+        query: option(query),
+    };
+    run(OperationKind::GetProperties, call, query)
 }
 
 /// `HcsModifyServiceSettings`; waits for the answer.
 ///
 /// # Errors
 /// What the service answered, or why it could not be asked.
-pub fn modify_service_settings(_settings: &str) -> Result<Option<Document>, Error> {
-    Err(HResult::E_NOTIMPL.into())
+pub fn modify_service_settings(settings: &str) -> Result<Option<Document>, Error> {
+    let call = Call::ModifyServiceSettings {
+        settings: settings.to_owned(),
+    };
+    run(OperationKind::Modify, call, Some(settings))
 }
 
 /// `HcsSubmitWerReport`; waits for the answer.
 ///
 /// # Errors
 /// What the service answered, or why it could not be asked.
-pub fn submit_wer_report(_settings: &str) -> Result<Option<Document>, Error> {
-    Err(HResult::E_NOTIMPL.into())
+pub fn submit_wer_report(settings: &str) -> Result<Option<Document>, Error> {
+    let call = Call::SubmitCrashReport {
+        settings: settings.to_owned(),
+    };
+    run(OperationKind::None, call, Some(settings))
+}
+
+fn run(kind: OperationKind, call: Call, document: Option<&str>) -> Result<Option<Document>, Error> {
+    let endpoint = Endpoint::from_environment()?;
+    Request::on_service(endpoint, kind, call)
+        .checking(document.unwrap_or_default())
+        .run()
+}
+
+/// The same functions for a service at a place of the caller's choice.
+impl Endpoint {
+    /// [`System::create`] there.
+    ///
+    /// # Errors
+    /// As [`System::create`].
+    pub fn create_system(
+        &self,
+        id: &str,
+        document: &str,
+        operation: &Operation,
+    ) -> Result<System, HResult> {
+        System::create_at(self, id, document, None, operation)
+    }
+
+    /// [`System::open`] there.
+    ///
+    /// # Errors
+    /// As [`System::open`].
+    pub fn open_system(&self, id: &str) -> Result<System, Failure> {
+        System::open_at(self, id, 0)
+    }
+
+    /// [`enumerate`] there.
+    ///
+    /// # Errors
+    /// As [`enumerate`].
+    pub fn enumerate_systems(
+        &self,
+        query: Option<&str>,
+        operation: &Operation,
+    ) -> Result<(), HResult> {
+        enumerate_at(self, query, None, operation)
+    }
 }

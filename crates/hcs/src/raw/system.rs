@@ -1,42 +1,106 @@
 //! `HCS_SYSTEM`: a handle to a compute system.
 
-use std::{fmt, time::Duration};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use hcs_schema::{Failure, HResult};
+use hcs_wire::service::Call;
 
-use super::{Document, EventCallback, Operation};
+use super::{
+    Document, EventCallback, Operation, OperationKind, event_options, option, request::Request,
+};
+use crate::{endpoint::Endpoint, handle::Handle, sync::Deadline};
 
 /// A handle to a compute system. All clones are the same handle; the last one dropped closes it.
-#[derive(Clone)]
-pub struct System {}
+#[derive(Clone, Debug)]
+pub struct System {
+    handle: Arc<Handle>,
+}
 
 impl System {
     /// `HcsCreateComputeSystem`. The handle is usable at once; calls on it are done after the creation.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn create(_id: &str, _document: &str, _operation: &Operation) -> Result<Self, HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn create(id: &str, document: &str, operation: &Operation) -> Result<Self, HResult> {
+        let endpoint = Endpoint::from_environment();
+        let failure = endpoint.as_ref().err().cloned();
+        let endpoint = endpoint.unwrap_or_else(|_| Endpoint::at(""));
+        Self::create_at(&endpoint, id, document, failure, operation)
+    }
+
+    pub(super) fn create_at(
+        endpoint: &Endpoint,
+        id: &str,
+        document: &str,
+        failure: Option<Failure>,
+        operation: &Operation,
+    ) -> Result<Self, HResult> {
+        let system = Self::new(endpoint, id);
+        let call = Call::CreateSystem {
+            system: system.number(),
+            id: id.to_owned(),
+            document: document.to_owned(),
+        };
+        Request::on_service(endpoint.clone(), OperationKind::Create, call)
+            .making_system(&system)
+            .checking(document)
+            .refusing(failure)
+            .start(operation)?;
+        Ok(system)
     }
 
     /// `HcsOpenComputeSystem`. Every access is granted; `access` is there for the signature.
     ///
     /// # Errors
     /// `HCS_E_SYSTEM_NOT_FOUND`, or why the service could not be asked.
-    pub fn open(_id: &str, _access: u32) -> Result<Self, Failure> {
-        Err(Failure::new(HResult::E_NOTIMPL, ""))
+    pub fn open(id: &str, access: u32) -> Result<Self, Failure> {
+        Self::open_at(&Endpoint::from_environment()?, id, access)
+    }
+
+    pub(super) fn open_at(endpoint: &Endpoint, id: &str, _access: u32) -> Result<Self, Failure> {
+        let system = Self::new(endpoint, id);
+        let call = Call::OpenSystem {
+            system: system.number(),
+            id: id.to_owned(),
+            runtime_id: None,
+        };
+        Request::on_service(endpoint.clone(), OperationKind::None, call)
+            .making_system(&system)
+            .run()
+            .map_err(|error| Failure::from(&error))?;
+        Ok(system)
+    }
+
+    fn new(endpoint: &Endpoint, id: &str) -> Self {
+        Self {
+            handle: Handle::of_system(endpoint.clone(), id),
+        }
+    }
+
+    pub(super) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
     }
 
     /// A number that names this handle in the process; never 0, never used again.
     #[must_use]
     pub fn number(&self) -> u64 {
-        0
+        self.handle.number()
     }
 
     /// The id it was created or opened with.
     #[must_use]
     pub fn id(&self) -> &str {
-        ""
+        &self.handle.identity().id
+    }
+
+    /// The service's GUID for this very system, once it is known.
+    #[must_use]
+    pub fn runtime_id(&self) -> Option<&str> {
+        self.handle.identity().runtime_id.get().map(String::as_str)
     }
 
     /// `HcsCloseComputeSystem`: for all clones. The system lives on (unless its document says otherwise). Waits for an
@@ -45,105 +109,154 @@ impl System {
     /// # Errors
     /// `E_HANDLE` when closed before.
     pub fn close(&self) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+        self.handle.close()
     }
 
     /// `HcsStartComputeSystem`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn start(&self, _operation: &Operation, _options: Option<&str>) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn start(&self, operation: &Operation, options: Option<&str>) -> Result<(), HResult> {
+        let call = Call::StartSystem {
+            system: self.number(),
+            options: option(options),
+        };
+        self.call(OperationKind::Start, call, options, operation)
     }
 
     /// `HcsShutDownComputeSystem`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn shut_down(&self, _operation: &Operation, _options: Option<&str>) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn shut_down(&self, operation: &Operation, options: Option<&str>) -> Result<(), HResult> {
+        let call = Call::ShutDownSystem {
+            system: self.number(),
+            options: option(options),
+        };
+        self.call(OperationKind::Shutdown, call, options, operation)
     }
 
     /// `HcsTerminateComputeSystem`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn terminate(&self, _operation: &Operation, _options: Option<&str>) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn terminate(&self, operation: &Operation, options: Option<&str>) -> Result<(), HResult> {
+        let call = Call::TerminateSystem {
+            system: self.number(),
+            options: option(options),
+        };
+        self.call(OperationKind::Terminate, call, options, operation)
     }
 
     /// `HcsPauseComputeSystem`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn pause(&self, _operation: &Operation, _options: Option<&str>) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn pause(&self, operation: &Operation, options: Option<&str>) -> Result<(), HResult> {
+        let call = Call::PauseSystem {
+            system: self.number(),
+            options: option(options),
+        };
+        self.call(OperationKind::Pause, call, options, operation)
     }
 
     /// `HcsResumeComputeSystem`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn resume(&self, _operation: &Operation, _options: Option<&str>) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn resume(&self, operation: &Operation, options: Option<&str>) -> Result<(), HResult> {
+        let call = Call::ResumeSystem {
+            system: self.number(),
+            options: option(options),
+        };
+        self.call(OperationKind::Resume, call, options, operation)
     }
 
     /// `HcsSaveComputeSystem`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn save(&self, _operation: &Operation, _options: Option<&str>) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn save(&self, operation: &Operation, options: Option<&str>) -> Result<(), HResult> {
+        let call = Call::SaveSystem {
+            system: self.number(),
+            options: option(options),
+        };
+        self.call(OperationKind::Save, call, options, operation)
     }
 
     /// `HcsCrashComputeSystem`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn crash(&self, _operation: &Operation, _options: Option<&str>) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn crash(&self, operation: &Operation, options: Option<&str>) -> Result<(), HResult> {
+        let call = Call::CrashSystem {
+            system: self.number(),
+            options: option(options),
+        };
+        self.call(OperationKind::Crash, call, options, operation)
     }
 
     /// `HcsModifyComputeSystem`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn modify(&self, _operation: &Operation, _settings: &str) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn modify(&self, operation: &Operation, settings: &str) -> Result<(), HResult> {
+        let call = Call::ModifySystem {
+            system: self.number(),
+            settings: settings.to_owned(),
+        };
+        self.call(OperationKind::Modify, call, Some(settings), operation)
     }
 
     /// `HcsGetComputeSystemProperties`.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
-    pub fn properties(&self, _operation: &Operation, _query: Option<&str>) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn properties(&self, operation: &Operation, query: Option<&str>) -> Result<(), HResult> {
+        let call = Call::GetSystemProperties {
+            system: self.number(),
+            query: option(query),
+        };
+        self.call(OperationKind::GetProperties, call, query, operation)
+    }
+
+    fn call(
+        &self,
+        kind: OperationKind,
+        call: Call,
+        document: Option<&str>,
+        operation: &Operation,
+    ) -> Result<(), HResult> {
+        Request::on_system(self, kind, call)
+            .checking(document.unwrap_or_default())
+            .start(operation)
     }
 
     /// `HcsSetComputeSystemCallback`; `None` takes the callback away. Waits for one that is running, unless called from
-    /// within it. A system that has exited already delivers its exit now, if no callback had it before.
+    /// within it. A system that has exited already delivers its exit now, if no callback had it before. `options` are
+    /// those of [`event_options`]; unknown ones are accepted without effect.
     ///
     /// # Errors
     /// `E_HANDLE` when closed; `E_OUTOFMEMORY` when no thread could be started.
     pub fn set_callback(
         &self,
-        _options: u32,
-        _callback: Option<EventCallback>,
+        options: u32,
+        callback: Option<EventCallback>,
     ) -> Result<(), HResult> {
-        Err(HResult::E_NOTIMPL)
+        let completions = options & event_options::ENABLE_OPERATION_CALLBACKS != 0;
+        self.handle.set_callback(completions, callback)
     }
 
     /// `HcsWaitForComputeSystemExit`: the `SystemExitStatus`; `None` waits without limit.
     ///
     /// # Errors
     /// `E_HANDLE` when closed, `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`, or why there is no such system.
-    pub fn wait_exit(&self, _limit: Option<Duration>) -> Result<Document, HResult> {
-        Err(HResult::E_NOTIMPL)
+    pub fn wait_exit(&self, limit: Option<Duration>) -> Result<Document, HResult> {
+        self.handle.hub().wait_exit(Deadline::after(limit))
     }
-}
 
-impl fmt::Debug for System {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("System").finish_non_exhaustive()
+    /// The `SystemExitStatus`, or the task is woken when there is one.
+    pub fn poll_exit(&self, context: &Context<'_>) -> Poll<Result<Document, HResult>> {
+        self.handle.hub().poll_exit(context)
     }
 }

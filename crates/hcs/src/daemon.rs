@@ -1,0 +1,237 @@
+//! Finding the service's program and having it start a service.
+
+use std::{
+    env, fs, io,
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use hcs_schema::{Failure, HResult};
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use crate::endpoint::Endpoint;
+
+/// Names the service's program.
+pub(crate) const DAEMON_VARIABLE: &str = "HCS_DAEMON";
+
+/// The program's name.
+const PROGRAM: &str = "hcsd";
+
+/// How long a service may take until it accepts connections.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The most of the program's complaint that is passed on, in bytes.
+const COMPLAINT: u64 = 4096;
+
+/// Has a service started at `endpoint` and returns when it accepts connections.
+///
+/// # Errors
+/// `HCS_E_SERVICE_NOT_AVAILABLE`: no program was found, or it says why it could not start.
+pub(crate) fn start(endpoint: &Endpoint) -> Result<(), Failure> {
+    let program = locate(&places())?;
+    let failed = |what: String| {
+        let path = endpoint.path().display();
+        Failure::new(
+            HResult::HCS_E_SERVICE_NOT_AVAILABLE,
+            format!("the host compute service could not be started at {path}"),
+        )
+        .cause(what)
+    };
+    let mut child = Command::new(&program)
+        .arg("--start")
+        .arg("--endpoint")
+        .arg(endpoint.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| failed(format!("{} cannot be run: {e}", program.display())))?;
+    match finish(&mut child) {
+        Ok(End::Done) => Ok(()),
+        Ok(End::Failed { status, complaint }) => {
+            let complaint = complaint.trim();
+            Err(failed(if complaint.is_empty() {
+                format!("{} ended with {status}", program.display())
+            } else {
+                complaint.to_owned()
+            }))
+        }
+        Err(error) => {
+            // The program hangs or cannot be waited for: what is left of it is ended, the failure says what happened.
+            let killed = child.kill().and_then(|()| child.wait());
+            let mut failure = failed(format!("{} did not finish: {error}", program.display()));
+            if let Err(error) = killed {
+                failure = failure.cause(format!("nor could it be ended: {error}"));
+            }
+            Err(failure)
+        }
+    }
+}
+
+enum End {
+    Done,
+    Failed { status: String, complaint: String },
+}
+
+/// Reads what the program complains about until it is done, then waits for it.
+fn finish(child: &mut Child) -> io::Result<End> {
+    let mut complaint = Vec::new();
+    if let Some(stderr) = &mut child.stderr {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+            let mut descriptors = [PollFd::new(stderr, PollFlags::IN)];
+            let ready = rustix::io::retry_on_intr(|| {
+                rustix::event::poll(&mut descriptors, Some(&timeout))
+            })?;
+            if ready == 0 {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let mut part = [0; 512];
+            let read = stderr.read(&mut part)?;
+            if read == 0 {
+                break;
+            }
+            if (complaint.len() as u64) < COMPLAINT {
+                complaint.extend_from_slice(&part[..read]);
+            }
+        }
+    }
+    let complaint = String::from_utf8_lossy(&complaint).into_owned();
+    match child.wait() {
+        Ok(status) if status.success() => Ok(End::Done),
+        Ok(status) => Ok(End::Failed {
+            status: status.to_string(),
+            complaint,
+        }),
+        // The program ignores SIGCHLD, so the kernel keeps no status. Whether it worked, connecting will show.
+        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::CHILD.raw_os_error()) => {
+            if complaint.trim().is_empty() {
+                Ok(End::Done)
+            } else {
+                let status = "an unknown status".to_owned();
+                Ok(End::Failed { status, complaint })
+            }
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Where the program may be, in the order it is looked for.
+fn places() -> Vec<PathBuf> {
+    if let Some(program) = env::var_os(DAEMON_VARIABLE).filter(|value| !value.is_empty()) {
+        return vec![PathBuf::from(program)];
+    }
+    let mut places = Vec::new();
+    let code = code_directory();
+    let executable = env::current_exe().ok();
+    let executable = executable.as_deref().and_then(Path::parent);
+    for directory in code.as_deref().into_iter().chain(executable) {
+        places.extend(beside(directory));
+    }
+    if let Some(path) = env::var_os("PATH") {
+        let absolute = env::split_paths(&path).filter(|directory| directory.is_absolute());
+        places.extend(absolute.map(|directory| directory.join(PROGRAM)));
+    }
+    let mut seen = std::collections::HashSet::new();
+    places.retain(|place| seen.insert(place.clone()));
+    places
+}
+
+/// In `directory`, and one up where cargo puts tests and examples.
+fn beside(directory: &Path) -> Vec<PathBuf> {
+    let mut places = vec![directory.join(PROGRAM)];
+    let folder = directory.file_name().and_then(|name| name.to_str());
+    if let (Some("deps" | "examples"), Some(parent)) = (folder, directory.parent()) {
+        places.push(parent.join(PROGRAM));
+    }
+    places
+}
+
+/// The first of `places` that is an executable file.
+fn locate(places: &[PathBuf]) -> Result<PathBuf, Failure> {
+    let runnable = |place: &&PathBuf| {
+        place.is_file() && rustix::fs::access(*place, rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    if let Some(place) = places.iter().find(runnable) {
+        return Ok(place.clone());
+    }
+    let mut failure = Failure::new(
+        HResult::HCS_E_SERVICE_NOT_AVAILABLE,
+        format!(
+            "the host compute service is not running and its program {PROGRAM} was not found; \
+             ${DAEMON_VARIABLE} can name it"
+        ),
+    );
+    for place in places {
+        failure = failure.cause(format!("{} is not an executable file", place.display()));
+    }
+    Err(failure)
+}
+
+/// The directory of the file that this code was loaded from: the shared library, or the executable.
+fn code_directory() -> Option<PathBuf> {
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    let address = code_directory as *const () as usize;
+    let file = mapped_file(&maps, address)?;
+    Path::new(file).parent().map(Path::to_owned)
+}
+
+/// The file mapped at `address`, by the text of `/proc/self/maps` (`proc_pid_maps(5)`).
+fn mapped_file(maps: &str, address: usize) -> Option<&str> {
+    maps.lines().find_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let start = usize::from_str_radix(start, 16).ok()?;
+        let end = usize::from_str_radix(end, 16).ok()?;
+        let file = &rest[rest.find('/')?..];
+        (start..end)
+            .contains(&address)
+            .then(|| file.strip_suffix(" (deleted)").unwrap_or(file))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_a_test_is_in_its_executable() {
+        let executable = env::current_exe().unwrap();
+        assert_eq!(code_directory().as_deref(), executable.parent());
+    }
+
+    #[test]
+    fn the_mapping_of_an_address_is_found() {
+        let maps = "1000-2000 r--p 00000000 00:00 0 \n\
+                    2000-3000 r-xp 00000000 08:01 42    /opt/a b/lib.so (deleted)\n";
+        assert_eq!(mapped_file(maps, 0x2fff), Some("/opt/a b/lib.so"));
+        assert_eq!(mapped_file(maps, 0x1000), None);
+        assert_eq!(mapped_file(maps, 0x3000), None);
+    }
+
+    #[test]
+    fn a_missing_program_is_named_with_all_places() {
+        let places = [PathBuf::from("/nonexistent/a"), PathBuf::from("/dev/null")];
+        let failure = locate(&places).unwrap_err();
+        assert_eq!(failure.hresult, HResult::HCS_E_SERVICE_NOT_AVAILABLE);
+        assert!(failure.message.contains("HCS_DAEMON"));
+        let causes: Vec<_> = failure.causes.iter().map(|c| c.message.as_str()).collect();
+        assert!(causes[0].contains("/nonexistent/a") && causes[1].contains("/dev/null"));
+    }
+
+    #[test]
+    fn cargo_folders_are_left_upwards() {
+        let places = beside(Path::new("/t/debug/deps"));
+        assert_eq!(
+            places,
+            [
+                PathBuf::from("/t/debug/deps/hcsd"),
+                PathBuf::from("/t/debug/hcsd")
+            ]
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! Where the service listens, and the connecting to it.
+
+use std::{
+    env,
+    ffi::OsStr,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use hcs_schema::{Failure, HResult};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+};
+
+/// Names the service's socket.
+pub const ENDPOINT_VARIABLE: &str = "HCS_ENDPOINT";
+
+/// The socket of the system-wide service.
+const SYSTEM_ENDPOINT: &str = "/run/hcs/hcs.sock";
+
+/// The socket a service listens on. Each has one connection per process, made when it is first needed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    path: Arc<Path>,
+}
+
+impl Endpoint {
+    /// The service whose socket is at `path`.
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into().into(),
+        }
+    }
+
+    /// `$HCS_ENDPOINT`, else the system-wide socket for root and `$XDG_RUNTIME_DIR/hcs/hcs.sock` for everybody else.
+    ///
+    /// # Errors
+    /// `HCS_E_SERVICE_NOT_AVAILABLE` when none of them is there to tell.
+    pub fn from_environment() -> Result<Self, Failure> {
+        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+        if let Some(path) = set(ENDPOINT_VARIABLE) {
+            return Ok(Self::at(PathBuf::from(path)));
+        }
+        if rustix::process::geteuid().is_root() {
+            return Ok(Self::at(SYSTEM_ENDPOINT));
+        }
+        if let Some(directory) = set("XDG_RUNTIME_DIR") {
+            return Ok(Self::at(PathBuf::from(directory).join("hcs/hcs.sock")));
+        }
+        Err(Failure::new(
+            HResult::HCS_E_SERVICE_NOT_AVAILABLE,
+            format!(
+                "no endpoint of the host compute service is known: set ${ENDPOINT_VARIABLE} to its socket, or $XDG_RUNTIME_DIR"
+            ),
+        ))
+    }
+
+    /// The path of the socket.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A connected socket, close-on-exec, whose sends and receives end with `EAGAIN` after `limit`.
+    pub(crate) fn connect(&self, limit: std::time::Duration) -> Result<OwnedFd, Errno> {
+        let socket = rustix::net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        for direction in [
+            rustix::net::sockopt::Timeout::Send,
+            rustix::net::sockopt::Timeout::Recv,
+        ] {
+            rustix::net::sockopt::set_socket_timeout(&socket, direction, Some(limit))?;
+        }
+        let connect = |address: &SocketAddrUnix| {
+            rustix::io::retry_on_intr(|| rustix::net::connect(&socket, address))
+        };
+        match SocketAddrUnix::new(self.path.as_os_str()) {
+            Ok(address) => connect(&address)?,
+            Err(Errno::NAMETOOLONG) => {
+                let (_directory, short) = self.short_path()?;
+                connect(&SocketAddrUnix::new(short)?)?;
+            }
+            Err(errno) => return Err(errno),
+        }
+        Ok(socket)
+    }
+
+    /// A short name for a path that does not fit into a socket address, valid while the descriptor is open.
+    fn short_path(&self) -> Result<(OwnedFd, PathBuf), Errno> {
+        use std::os::fd::AsRawFd as _;
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        let name = self.path.file_name().unwrap_or(OsStr::from_bytes(b""));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(directory, flags, Mode::empty())?;
+        let short = Path::new("/proc/self/fd")
+            .join(opened.as_raw_fd().to_string())
+            .join(name);
+        Ok((opened, short))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::net::UnixListener, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn a_path_too_long_for_an_address_is_connected_to() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("d".repeat(120));
+        std::fs::create_dir(&directory).unwrap();
+        let endpoint = Endpoint::at(directory.join("hcs.sock"));
+        assert_eq!(
+            endpoint.connect(Duration::from_secs(5)).unwrap_err(),
+            Errno::NOENT
+        );
+        let (_directory, short) = endpoint.short_path().unwrap();
+        let listener = UnixListener::bind(short).unwrap();
+        endpoint.connect(Duration::from_secs(5)).unwrap();
+        listener.accept().unwrap();
+    }
+}

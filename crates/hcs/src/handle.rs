@@ -1,0 +1,312 @@
+//! [`Handle`]: what is behind `HCS_SYSTEM` and `HCS_PROCESS`: its number on the connection, its events, its exit.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, OnceLock},
+};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::service::{Call, Reply};
+
+use crate::{
+    client::{Client, pool},
+    endpoint::Endpoint,
+    hub::{Drain, Hub},
+    link::{Link, is_reading, next_number},
+    raw::{Document, Event, EventCallback, Operation, event_type},
+    stdio::Stdio,
+    sync::{Mutex, lock},
+};
+
+/// A compute system, as far as its clients tell it from others.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// The id of the API.
+    pub(crate) id: String,
+    /// The service's GUID for this system, once it said so.
+    pub(crate) runtime_id: OnceLock<String>,
+}
+
+/// What a handle is of.
+#[derive(Debug)]
+pub(crate) enum Subject {
+    System,
+    Process {
+        /// Pid inside the system, once it is known.
+        process_id: OnceLock<u32>,
+        stdio: Stdio,
+    },
+}
+
+/// Whether the thing a handle is of came to be.
+#[derive(Clone, Debug)]
+enum Making {
+    /// The service has not answered yet.
+    Asked,
+    Made,
+    /// Why there is nothing behind the handle.
+    Failed(Failure),
+}
+
+/// One handle of this process.
+pub(crate) struct Handle {
+    number: u64,
+    endpoint: Endpoint,
+    identity: Arc<Identity>,
+    subject: Subject,
+    hub: Hub<Document, Event, EventCallback>,
+    making: Mutex<Making>,
+    /// Serial of the connection that knows the number, 0 for none. Held while it is made known to one.
+    attached: Mutex<u64>,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut f = f.debug_struct("Handle");
+        f.field("number", &self.number)
+            .field("system", &self.identity.id);
+        if let Subject::Process { process_id, .. } = &self.subject {
+            f.field("process_id", &process_id.get());
+        }
+        f.finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// A handle of a system that is about to be made or opened.
+    pub(crate) fn of_system(endpoint: Endpoint, id: &str) -> Arc<Self> {
+        let identity = Identity {
+            id: id.to_owned(),
+            runtime_id: OnceLock::new(),
+        };
+        Self::new(endpoint, Arc::new(identity), Subject::System)
+    }
+
+    /// A handle of a process that is about to be made or opened.
+    pub(crate) fn of_process(system: &Self) -> Arc<Self> {
+        let subject = Subject::Process {
+            process_id: OnceLock::new(),
+            stdio: Stdio::default(),
+        };
+        Self::new(
+            system.endpoint.clone(),
+            Arc::clone(&system.identity),
+            subject,
+        )
+    }
+
+    fn new(endpoint: Endpoint, identity: Arc<Identity>, subject: Subject) -> Arc<Self> {
+        Arc::new(Self {
+            number: next_number(),
+            endpoint,
+            identity,
+            subject,
+            hub: Hub::new(),
+            making: Mutex::new(Making::Asked),
+            attached: Mutex::new(0),
+        })
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) fn hub(&self) -> &Hub<Document, Event, EventCallback> {
+        &self.hub
+    }
+
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        match &self.subject {
+            Subject::Process { process_id, .. } => process_id.get().copied(),
+            Subject::System => None,
+        }
+    }
+
+    pub(crate) fn stdio(&self) -> Option<&Stdio> {
+        match &self.subject {
+            Subject::Process { stdio, .. } => Some(stdio),
+            Subject::System => None,
+        }
+    }
+
+    /// Makes the handle known to `link`, for a call that makes or opens it.
+    pub(crate) fn announce(self: &Arc<Self>, client: &Client, link: &Link) {
+        *lock(&self.attached) = link.serial();
+        client.register(self);
+    }
+
+    /// The service answered the call that makes or opens it.
+    pub(crate) fn made(&self, answer: Result<&Reply, &Failure>) {
+        let failure = match answer {
+            Ok(reply) if reply.result.is_success() => {
+                // A reconnected service answers the same again.
+                if let Some(runtime_id) = &reply.runtime_id {
+                    let _same = self.identity.runtime_id.set(runtime_id.clone());
+                }
+                if let (Subject::Process { process_id, .. }, Some(information)) =
+                    (&self.subject, &reply.process)
+                {
+                    let _same = process_id.set(information.process_id);
+                }
+                *lock(&self.making) = Making::Made;
+                return;
+            }
+            Ok(reply) => {
+                Failure::from_document(reply.result, reply.document.as_deref().unwrap_or_default())
+            }
+            Err(failure) => failure.clone(),
+        };
+        let reason = failure.hresult;
+        *lock(&self.making) = Making::Failed(failure);
+        self.hub.never(reason);
+    }
+
+    /// Makes sure that `link` knows the handle: where it was lost with another connection, it is opened again first.
+    ///
+    /// # Errors
+    /// Why there is nothing behind the handle.
+    pub(crate) fn attach(
+        self: &Arc<Self>,
+        _client: &Arc<Client>,
+        link: &Link,
+    ) -> Result<(), Failure> {
+        if let Making::Failed(failure) = &*lock(&self.making) {
+            let (hresult, what) = match &self.subject {
+                Subject::System => (HResult::HCS_E_SYSTEM_NOT_FOUND, "compute system"),
+                Subject::Process { .. } => (HResult::NOT_FOUND, "process"),
+            };
+            let id = &self.identity.id;
+            let message = format!("the {what} of this handle (in {id:?}) was never made");
+            return Err(Failure::new(hresult, message).because(failure));
+        }
+        if *lock(&self.attached) == link.serial() {
+            return Ok(());
+        }
+        Err(Failure::new(
+            HResult::HCS_E_SERVICE_DISCONNECT,
+            "the connection that this handle was opened on is gone",
+        ))
+    }
+
+    /// Something happened to it. Called by the reading thread.
+    pub(crate) fn event(self: &Arc<Self>, event_type: u32, data: Option<Document>) {
+        let drain = match event_type {
+            event_type::SYSTEM_EXITED | event_type::PROCESS_EXITED => {
+                self.hub.exited(data.unwrap_or_else(|| "{}".into()))
+            }
+            _ => self.hub.post(Event {
+                event_type,
+                data,
+                operation: None,
+            }),
+        };
+        self.schedule(drain);
+    }
+
+    /// An operation on it has completed, and its callback takes that.
+    pub(crate) fn completed(self: &Arc<Self>, operation: Operation) {
+        let drain = self.hub.post(Event {
+            event_type: event_type::OPERATION_CALLBACK,
+            data: None,
+            operation: Some(operation),
+        });
+        self.schedule(drain);
+    }
+
+    /// The connection is over. Called by the reading thread.
+    pub(crate) fn disconnected(self: &Arc<Self>) {
+        if self.hub.lives() {
+            self.event(event_type::SERVICE_DISCONNECT, None);
+        }
+    }
+
+    /// Has queued events handed to the callback, on a thread for callbacks.
+    pub(crate) fn schedule(self: &Arc<Self>, drain: Drain) {
+        if drain == Drain::Needed {
+            let handle = Arc::clone(self);
+            pool().submit(move || handle.drain());
+        }
+    }
+
+    fn drain(&self) {
+        let exit = |document| Event {
+            event_type: match self.subject {
+                Subject::System => event_type::SYSTEM_EXITED,
+                Subject::Process { .. } => event_type::PROCESS_EXITED,
+            },
+            data: Some(document),
+            operation: None,
+        };
+        self.hub.drain(exit, |callback, event| {
+            // The panic was reported by the panic hook where it happened; the next event is to come all the same.
+            let _reported = catch_unwind(AssertUnwindSafe(|| callback(&event)));
+        });
+    }
+
+    /// `HcsSetComputeSystemCallback` and `HcsSetProcessCallback`.
+    pub(crate) fn set_callback(
+        self: &Arc<Self>,
+        completions: bool,
+        callback: Option<EventCallback>,
+    ) -> Result<(), HResult> {
+        if callback.is_some() {
+            pool().ensure().map_err(|_| HResult::E_OUTOFMEMORY)?;
+        }
+        let drain = self.hub.set_callback(callback, completions)?;
+        self.schedule(drain);
+        Ok(())
+    }
+
+    /// Closes it here and in the service.
+    pub(crate) fn close(&self) -> Result<(), HResult> {
+        self.hub.close()?;
+        self.forget();
+        Ok(())
+    }
+
+    fn forget(&self) {
+        if let Some(stdio) = self.stdio() {
+            stdio.close_untaken();
+        }
+        let client = Client::of(&self.endpoint);
+        client.unregister(self.number);
+        let Some(link) = client.current_link() else {
+            return;
+        };
+        if *lock(&self.attached) != link.serial() {
+            return;
+        }
+        let call = match self.subject {
+            Subject::System => Call::CloseSystem {
+                system: self.number,
+            },
+            Subject::Process { .. } => Call::CloseProcess {
+                process: self.number,
+            },
+        };
+        // The service forgets a handle whatever it answers.
+        let send = move || link.send(next_number(), &call, drop);
+        if is_reading() {
+            // A reading thread must not wait for the service to take something.
+            pool().submit(send);
+        } else {
+            send();
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.hub.close().is_ok() {
+            self.forget();
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! [`Hub`]: the events of one handle: kept in order, given to one callback, one at a time; and its exit, which is never
+//! lost.
+//!
+//! ```text
+//!   post ──▶ queue ──▶ drain (one callback thread at a time) ──▶ callback
+//!   exited ─▶ exit status (read by waits, again and again)
+//!         └─▶ the exit event: queued when a callback is there, else owed to the first one that is registered
+//! ```
+//!
+//! Events other than the exit that nobody listens for are dropped. Who takes the lock: the connection's reader (post,
+//! exited), program threads (register, wait, close) and the callback thread that drains. Nothing is called while it is
+//! held.
+//!
+//! Races thought through:
+//! - *exit and registration*: both under the lock, so the exit is either queued by `exited` or owed and then queued by
+//!   `set_callback`; never both.
+//! - *unregistration with the exit still queued*: it becomes owed again.
+//! - *close and a callback that is about to run*: the drain marks itself running under the lock that close takes.
+
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll, Waker},
+};
+
+use hcs_schema::{HResult, win32};
+
+use super::sync::{Condvar, Deadline, Mutex, MutexGuard, lock, thread, wait};
+
+/// `D` is the exit document, `X` an event, `C` a callback.
+#[derive(Debug)]
+pub(crate) struct Hub<D, X, C> {
+    state: Mutex<State<D, X, C>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State<D, X, C> {
+    callback: Option<C>,
+    /// Whether the callback takes completions of operations.
+    completions: bool,
+    queue: VecDeque<Item<X>>,
+    /// Somebody drains or has been told to.
+    draining: bool,
+    /// The thread inside the callback.
+    running: Option<thread::ThreadId>,
+    /// Counts callbacks begun, to wait for the one that runs and not for its followers.
+    runs: u64,
+    closed: bool,
+    exit: Exit<D>,
+    exit_owed: bool,
+    waiting: usize,
+    wakers: Vec<Waker>,
+}
+
+#[derive(Debug)]
+enum Item<X> {
+    Event(X),
+    Exit,
+}
+
+#[derive(Debug)]
+enum Exit<D> {
+    Running,
+    Exited(D),
+    /// There will be no exit: the thing never came to be.
+    Never(HResult),
+}
+
+/// Whether [`Hub::drain`] has to be run on a callback thread now.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drain {
+    /// Yes.
+    Needed,
+    /// No.
+    No,
+}
+
+impl<D: Clone, X, C: Clone> Hub<D, X, C> {
+    pub(crate) fn new() -> Self {
+        let state = State {
+            callback: None,
+            completions: false,
+            queue: VecDeque::new(),
+            draining: false,
+            running: None,
+            runs: 0,
+            closed: false,
+            exit: Exit::Running,
+            exit_owed: false,
+            waiting: 0,
+            wakers: Vec::new(),
+        };
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.state).closed
+    }
+
+    /// Whether completions of operations on this handle go to its callback.
+    pub(crate) fn takes_completions(&self) -> bool {
+        let state = lock(&self.state);
+        state.completions && state.callback.is_some()
+    }
+
+    /// Whether an exit is still to come and somebody wants to hear of it.
+    pub(crate) fn awaits_exit(&self) -> bool {
+        let state = lock(&self.state);
+        let wanted = state.callback.is_some() || state.waiting > 0 || !state.wakers.is_empty();
+        wanted && !state.closed && matches!(state.exit, Exit::Running)
+    }
+
+    /// Whether an exit is still to come.
+    pub(crate) fn lives(&self) -> bool {
+        let state = lock(&self.state);
+        !state.closed && matches!(state.exit, Exit::Running)
+    }
+
+    /// An event happened.
+    pub(crate) fn post(&self, event: X) -> Drain {
+        let mut state = lock(&self.state);
+        if state.closed || state.callback.is_none() {
+            drop(state);
+            drop(event);
+            return Drain::No;
+        }
+        state.queue.push_back(Item::Event(event));
+        state.needs_drain()
+    }
+
+    /// The thing has exited. The first exit wins.
+    pub(crate) fn exited(&self, document: D) -> Drain {
+        let mut state = lock(&self.state);
+        if state.closed || !matches!(state.exit, Exit::Running) {
+            return Drain::No;
+        }
+        state.exit = Exit::Exited(document);
+        let drain = if state.callback.is_some() {
+            state.queue.push_back(Item::Exit);
+            state.needs_drain()
+        } else {
+            state.exit_owed = true;
+            Drain::No
+        };
+        self.wake(state);
+        drain
+    }
+
+    /// The thing never came to be, so it will not exit.
+    pub(crate) fn never(&self, reason: HResult) {
+        let mut state = lock(&self.state);
+        if matches!(state.exit, Exit::Running) {
+            state.exit = Exit::Never(reason);
+        }
+        self.wake(state);
+    }
+
+    fn wake(&self, mut state: MutexGuard<'_, State<D, X, C>>) {
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        self.changed.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Puts `callback` in the place of the one before, and waits while that is running, unless this is within it.
+    ///
+    /// # Errors
+    /// `E_HANDLE` when closed.
+    pub(crate) fn set_callback(
+        &self,
+        callback: Option<C>,
+        completions: bool,
+    ) -> Result<Drain, HResult> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Err(HResult::E_HANDLE);
+        }
+        let registered = callback.is_some();
+        let former = std::mem::replace(&mut state.callback, callback);
+        state.completions = completions;
+        let mut unheard = VecDeque::new();
+        let mut drain = Drain::No;
+        if !registered {
+            unheard = std::mem::take(&mut state.queue);
+            state.exit_owed |= unheard.iter().any(|item| matches!(item, Item::Exit));
+        } else if std::mem::take(&mut state.exit_owed) {
+            state.queue.push_back(Item::Exit);
+            drain = state.needs_drain();
+        }
+        self.settle(state);
+        drop((former, unheard));
+        Ok(drain)
+    }
+
+    /// Waits until the callback that runs now has returned, unless this is within it.
+    fn settle(&self, mut state: MutexGuard<'_, State<D, X, C>>) {
+        let (me, run) = (thread::current().id(), state.runs);
+        while state.running.is_some_and(|runner| runner != me) && state.runs == run {
+            state = wait(&self.changed, state);
+        }
+    }
+
+    /// Gives all queued events to the callback, on this thread. `event` makes the exit event; `call` must not panic.
+    pub(crate) fn drain(&self, event: impl Fn(D) -> X, call: impl Fn(&C, X)) {
+        loop {
+            let mut state = lock(&self.state);
+            let Some((callback, item)) = state.next() else {
+                return;
+            };
+            let next = match (item, &state.exit) {
+                (Item::Event(event), _) => event,
+                (Item::Exit, Exit::Exited(document)) => event(document.clone()),
+                (Item::Exit, Exit::Running | Exit::Never(_)) => continue,
+            };
+            state.running = Some(thread::current().id());
+            state.runs += 1;
+            drop(state);
+            let running = Running(self);
+            call(&callback, next);
+            drop(running);
+        }
+    }
+
+    /// Waits for the exit.
+    ///
+    /// # Errors
+    /// `E_HANDLE` when closed, `ERROR_TIMEOUT`, or why there will be none.
+    pub(crate) fn wait_exit(&self, deadline: Deadline) -> Result<D, HResult> {
+        let mut state = lock(&self.state);
+        state.waiting += 1;
+        loop {
+            if let Some(result) = state.exit_now() {
+                state.waiting -= 1;
+                return result;
+            }
+            match deadline.wait(&self.changed, state) {
+                Ok(guard) => state = guard,
+                Err(mut guard) => {
+                    guard.waiting -= 1;
+                    return Err(HResult::from_win32(win32::ERROR_TIMEOUT));
+                }
+            }
+        }
+    }
+
+    /// The exit, or `context` is woken when it comes.
+    pub(crate) fn poll_exit(&self, context: &Context<'_>) -> Poll<Result<D, HResult>> {
+        let mut state = lock(&self.state);
+        if let Some(result) = state.exit_now() {
+            return Poll::Ready(result);
+        }
+        if !state.wakers.iter().any(|w| w.will_wake(context.waker())) {
+            state.wakers.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Closes it: no callback begins any more, waits end; then waits for the callback that runs, unless this is within
+    /// it.
+    ///
+    /// # Errors
+    /// `E_HANDLE` when closed before.
+    pub(crate) fn close(&self) -> Result<(), HResult> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Err(HResult::E_HANDLE);
+        }
+        state.closed = true;
+        let callback = state.callback.take();
+        let queue = std::mem::take(&mut state.queue);
+        let wakers = std::mem::take(&mut state.wakers);
+        self.changed.notify_all();
+        self.settle(state);
+        wakers.into_iter().for_each(Waker::wake);
+        drop((callback, queue));
+        Ok(())
+    }
+}
+
+impl<D: Clone, X, C: Clone> State<D, X, C> {
+    fn needs_drain(&mut self) -> Drain {
+        if std::mem::replace(&mut self.draining, true) {
+            Drain::No
+        } else {
+            Drain::Needed
+        }
+    }
+
+    /// The next event and who gets it; notes the end of draining when there is none.
+    fn next(&mut self) -> Option<(C, Item<X>)> {
+        let next = self.callback.clone().zip(self.queue.pop_front());
+        self.draining = next.is_some();
+        next
+    }
+
+    fn exit_now(&self) -> Option<Result<D, HResult>> {
+        match &self.exit {
+            _ if self.closed => Some(Err(HResult::E_HANDLE)),
+            Exit::Exited(document) => Some(Ok(document.clone())),
+            Exit::Never(reason) => Some(Err(*reason)),
+            Exit::Running => None,
+        }
+    }
+}
+
+/// A callback that runs.
+struct Running<'a, D, X, C>(&'a Hub<D, X, C>);
+
+impl<D, X, C> Drop for Running<'_, D, X, C> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.running = None;
+        drop(state);
+        self.0.changed.notify_all();
+    }
+}

@@ -1,0 +1,236 @@
+//! What all calls have in common: from the check of their shape to the end of their operation.
+
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::service::{Call, Reply};
+
+use super::{
+    Document, Error, Operation, OperationKind, Process, System,
+    operation::{About, Started, Success},
+};
+use crate::{
+    client::Client,
+    endpoint::Endpoint,
+    handle::Handle,
+    link::{Answer, Link, next_number},
+    stdio::{Slot, Streams},
+};
+
+/// The largest document, in bytes, as the service reads them.
+const MAX_DOCUMENT_BYTES: usize = 4 << 20;
+
+/// How long a function without an operation waits for the service.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// A call that is about to be made.
+pub(super) struct Request {
+    kind: OperationKind,
+    endpoint: Endpoint,
+    call: Call,
+    about: About,
+    /// The handle the call makes or opens.
+    makes: Option<Arc<Handle>>,
+    /// A successful call ends the standard input of the process it is made on.
+    ends_stdin: bool,
+    /// The call will not be made, for this reason.
+    refused: Option<Failure>,
+}
+
+impl Request {
+    /// A call on no handle.
+    pub(super) fn on_service(endpoint: Endpoint, kind: OperationKind, call: Call) -> Self {
+        Self {
+            kind,
+            endpoint,
+            call,
+            about: About::default(),
+            makes: None,
+            ends_stdin: false,
+            refused: None,
+        }
+    }
+
+    /// A call on a system.
+    pub(super) fn on_system(system: &System, kind: OperationKind, call: Call) -> Self {
+        let mut request = Self::on_service(system.handle().endpoint().clone(), kind, call);
+        request.about.on = Some(Arc::clone(system.handle()));
+        request.about.system = Some(system.clone());
+        request
+    }
+
+    /// A call on a process.
+    pub(super) fn on_process(process: &Process, kind: OperationKind, call: Call) -> Self {
+        let mut request = Self::on_service(process.handle().endpoint().clone(), kind, call);
+        request.about.on = Some(Arc::clone(process.handle()));
+        request.about.process = Some(process.clone());
+        request
+    }
+
+    /// The call makes or opens `system`.
+    pub(super) fn making_system(mut self, system: &System) -> Self {
+        self.makes = Some(Arc::clone(system.handle()));
+        self.about.system = Some(system.clone());
+        self
+    }
+
+    /// The call makes or opens `process`.
+    pub(super) fn making_process(mut self, process: &Process) -> Self {
+        self.makes = Some(Arc::clone(process.handle()));
+        self.about.process = Some(process.clone());
+        self
+    }
+
+    /// A successful call ends the standard input of its process.
+    pub(super) fn ending_stdin(mut self, ends: bool) -> Self {
+        self.ends_stdin = ends;
+        self
+    }
+
+    /// Refuses a document that the service would not read.
+    pub(super) fn checking(mut self, document: &str) -> Self {
+        if document.len() > MAX_DOCUMENT_BYTES {
+            let message = format!(
+                "the document has {} bytes; at most {MAX_DOCUMENT_BYTES} are read",
+                document.len()
+            );
+            self.refused = Some(Failure::new(HResult::HCS_E_INVALID_JSON, message));
+        }
+        self
+    }
+
+    /// Refuses the call for `failure`, as the result of its operation.
+    pub(super) fn refusing(mut self, failure: Option<Failure>) -> Self {
+        self.refused = self.refused.or(failure);
+        self
+    }
+
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// Only for its shape (see [`super`]).
+    pub(super) fn start(self, operation: &Operation) -> Result<(), HResult> {
+        if self
+            .about
+            .on
+            .as_ref()
+            .is_some_and(|on| on.hub().is_closed())
+        {
+            return Err(HResult::E_HANDLE);
+        }
+        let number = operation.begin(self.kind, self.about.clone())?;
+        let (request, call) = (next_number(), self.call.clone());
+        match self.prepare() {
+            Ok(link) => {
+                operation.requested(request, &link);
+                let tracking = operation.clone();
+                link.send(request, &call, move |answer| {
+                    tracking.finish(number, self.outcome(answer));
+                });
+                operation.sent(number);
+            }
+            Err(failure) => operation.finish(number, self.outcome(Err(failure))),
+        }
+        Ok(())
+    }
+
+    /// Makes the call and waits for its end.
+    ///
+    /// # Errors
+    /// What the call ended with; `HCS_E_CONNECTION_TIMEOUT` when the service does not answer at all.
+    pub(super) fn run(self) -> Result<Option<Document>, Error> {
+        let operation = Operation::new();
+        self.start(&operation)?;
+        let result = operation.wait(Some(LIMIT));
+        let timed_out = HResult::HCS_E_OPERATION_TIMEOUT;
+        if result
+            .as_ref()
+            .is_err_and(|e| e.hresult == timed_out && e.document.is_none())
+        {
+            let message = format!(
+                "the service did not answer within {} seconds",
+                LIMIT.as_secs()
+            );
+            return Err(Failure::new(HResult::HCS_E_CONNECTION_TIMEOUT, message).into());
+        }
+        result
+    }
+
+    /// The connection, with the handles of the call known on it.
+    fn prepare(&self) -> Result<Arc<Link>, Failure> {
+        if let Some(failure) = &self.refused {
+            return Err(failure.clone());
+        }
+        let client = Client::of(&self.endpoint);
+        let link = client.link()?;
+        if let Some(on) = &self.about.on {
+            on.attach(&client, &link)?;
+        }
+        if let Some(makes) = &self.makes {
+            makes.announce(&client, &link);
+        }
+        Ok(link)
+    }
+
+    /// What the operation ends with; the handles learn of it first.
+    fn outcome(&self, answer: Answer) -> Result<Success, Error> {
+        if let Some(makes) = &self.makes {
+            makes.made(answer.as_ref().map(|(reply, _)| reply));
+        }
+        let (reply, descriptors) = answer?;
+        if !reply.result.is_success() {
+            return Err(refusal(reply));
+        }
+        if self.ends_stdin
+            && let Some(stdio) = self.about.on.as_ref().and_then(|on| on.stdio())
+        {
+            stdio.end_stdin().map_err(|errno| {
+                Failure::new(HResult::E_FAIL, "the standard input could not be ended")
+                    .because(&errno)
+            })?;
+        }
+        let process = if self.kind.has_process_information() {
+            Some(self.started(&reply, descriptors)?)
+        } else {
+            None
+        };
+        let document = reply.document.map(Document::from);
+        Ok(Success { document, process })
+    }
+
+    fn started(&self, reply: &Reply, descriptors: Vec<OwnedFd>) -> Result<Started, Failure> {
+        let unusable =
+            |message: &str| Failure::new(HResult::HCS_E_PROCESS_INFO_NOT_AVAILABLE, message);
+        let information = reply
+            .process
+            .ok_or_else(|| unusable("the service sent no process information"))?;
+        let streams = Streams::new(&information, descriptors).map_err(|error| {
+            unusable("the streams of the process cannot be used").because(&error)
+        })?;
+        let streams = Arc::new(Slot::new(streams));
+        if let Some(handle) = self.about.process.as_ref().map(Process::handle)
+            && let Some(stdio) = handle.stdio()
+        {
+            stdio.offer(&streams);
+            // Closed meanwhile: then nobody is to take them.
+            if handle.hub().is_closed() {
+                stdio.close_untaken();
+            }
+        }
+        Ok(Started {
+            process_id: information.process_id,
+            streams,
+        })
+    }
+}
+
+/// The error of a call that the service refused. It always has a document.
+fn refusal(reply: Reply) -> Error {
+    match reply.document {
+        Some(document) => Error {
+            hresult: reply.result,
+            document: Some(document.into()),
+        },
+        None => Failure::new(reply.result, "").into(),
+    }
+}

@@ -1,0 +1,237 @@
+//! The stdio of a process as descriptors: received, handed over once, and the ending of a stdin that was given away.
+
+use std::{
+    mem::ManuallyDrop,
+    os::fd::{AsRawFd as _, OwnedFd, RawFd},
+    sync::{Arc, Mutex, Weak},
+};
+
+use hcs_wire::service::ProcessInformation;
+use rustix::{
+    io::{DupFlags, Errno},
+    pipe::PipeFlags,
+};
+
+use crate::sync::lock;
+
+/// The caller's ends of a process's stdio.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    pub(crate) stdin: Option<OwnedFd>,
+    pub(crate) stdout: Option<OwnedFd>,
+    pub(crate) stderr: Option<OwnedFd>,
+}
+
+/// Why descriptors cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StreamError {
+    /// Flags and descriptors do not go together.
+    #[error("{announced} streams were announced and {received} descriptors came")]
+    Count {
+        /// Flags set.
+        announced: usize,
+        /// Descriptors received.
+        received: usize,
+    },
+    /// A descriptor below 3 could not be moved.
+    #[error("no descriptor number is free: {0}")]
+    Numbers(#[from] Errno),
+}
+
+impl Streams {
+    /// Sorts the descriptors that came with `information`.
+    pub(crate) fn new(
+        information: &ProcessInformation,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Self, StreamError> {
+        let flags = [information.stdin, information.stdout, information.stderr];
+        let announced = flags.into_iter().filter(|flag| *flag).count();
+        if announced != descriptors.len() {
+            return Err(StreamError::Count {
+                announced,
+                received: descriptors.len(),
+            });
+        }
+        let mut descriptors = descriptors.into_iter();
+        let mut next = |flag: bool| match descriptors.next_if(flag) {
+            Some(descriptor) => not_standard(descriptor).map(Some),
+            None => Ok(None),
+        };
+        Ok(Self {
+            stdin: next(information.stdin)?,
+            stdout: next(information.stdout)?,
+            stderr: next(information.stderr)?,
+        })
+    }
+}
+
+/// `Iterator::next` under a condition.
+trait NextIf: Iterator {
+    fn next_if(&mut self, wanted: bool) -> Option<Self::Item> {
+        if wanted { self.next() } else { None }
+    }
+}
+
+impl<I: Iterator> NextIf for I {}
+
+/// The same open file under a number of 3 or more: 0 would read as "no handle" in `HCS_PROCESS_INFORMATION`.
+fn not_standard(descriptor: OwnedFd) -> Result<OwnedFd, Errno> {
+    if descriptor.as_raw_fd() >= 3 {
+        return Ok(descriptor);
+    }
+    rustix::io::fcntl_dupfd_cloexec(&descriptor, 3)
+}
+
+/// Streams that wait for somebody to take them. Shared by the operation that brought them and their process: whichever
+/// is closed first empties it.
+pub(crate) type Slot = Mutex<Streams>;
+
+/// What a process handle knows of stdio.
+#[derive(Debug, Default)]
+pub(crate) struct Stdio {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    untaken: Vec<Weak<Slot>>,
+    lent: Option<Lent>,
+}
+
+/// A stdin whose number belongs to somebody outside Rust. Never closed here.
+#[derive(Debug)]
+struct Lent {
+    number: ManuallyDrop<OwnedFd>,
+    pipe: (u64, u64),
+}
+
+impl Stdio {
+    /// Remembers streams that came for this process.
+    pub(crate) fn offer(&self, slot: &Arc<Slot>) {
+        let mut state = lock(&self.state);
+        state.untaken.retain(|slot| slot.strong_count() > 0);
+        state.untaken.push(Arc::downgrade(slot));
+    }
+
+    /// Closes what nobody took.
+    pub(crate) fn close_untaken(&self) {
+        let untaken = std::mem::take(&mut lock(&self.state).untaken);
+        for slot in untaken.iter().filter_map(Weak::upgrade) {
+            let streams = std::mem::take(&mut *lock(&slot));
+            drop(streams);
+        }
+    }
+
+    /// Gives `stdin` away as a number, remembering which pipe it is.
+    pub(crate) fn lend(&self, stdin: OwnedFd) -> RawFd {
+        let number = stdin.as_raw_fd();
+        let number_only = ManuallyDrop::new(stdin);
+        if let Ok(pipe) = identity(&number_only) {
+            lock(&self.state).lent = Some(Lent {
+                number: number_only,
+                pipe,
+            });
+        }
+        number
+    }
+
+    /// Ends the standard input that this process holds the write end of, taken or not: the number that was lent means a
+    /// pipe without a reader from now on, if it still means the same pipe.
+    pub(crate) fn end_stdin(&self) -> Result<(), Errno> {
+        let mut state = lock(&self.state);
+        for slot in state.untaken.iter().filter_map(Weak::upgrade) {
+            let stdin = lock(&slot).stdin.take();
+            drop(stdin);
+        }
+        let Some(mut lent) = state.lent.take() else {
+            return Ok(());
+        };
+        match identity(&lent.number) {
+            Ok(pipe) if pipe == lent.pipe => {}
+            // The holder closed it, and perhaps got the number for something else.
+            Ok(_) | Err(Errno::BADF) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+        let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        drop(reader);
+        rustix::io::dup3(&writer, &mut lent.number, DupFlags::CLOEXEC)
+    }
+}
+
+/// What tells one pipe from every other while it is open.
+fn identity(descriptor: &OwnedFd) -> Result<(u64, u64), Errno> {
+    let status = rustix::fs::fstat(descriptor)?;
+    Ok((status.st_dev, status.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pipe() -> (OwnedFd, OwnedFd) {
+        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).unwrap()
+    }
+
+    fn at_end(reader: &OwnedFd) -> bool {
+        rustix::fs::fcntl_setfl(reader, rustix::fs::OFlags::NONBLOCK).unwrap();
+        rustix::io::read(reader, &mut [0; 1]) == Ok(0)
+    }
+
+    #[test]
+    fn a_lent_stdin_ends_though_its_holder_has_it_open() {
+        let (reader, writer) = pipe();
+        let holder = std::fs::File::from(rustix::io::dup(&writer).unwrap());
+        let stdio = Stdio::default();
+        let number = stdio.lend(writer);
+        stdio.end_stdin().unwrap();
+        assert!(!at_end(&reader), "a copy the holder made is the holder's");
+        drop(holder);
+        assert!(at_end(&reader));
+        let flags = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap();
+        assert!(
+            flags.contains("02000001"),
+            "close-on-exec and for writing: {flags}"
+        );
+    }
+
+    #[test]
+    fn a_number_that_means_something_else_is_left_alone() {
+        let stdio = Stdio::default();
+        let (reader, writer) = pipe();
+        let number = stdio.lend(writer);
+        // The holder puts another pipe there, as it would come to be after close and open.
+        let (other_reader, other_writer) = pipe();
+        let mut state = lock(&stdio.state);
+        let lent = &mut state.lent.as_mut().unwrap().number;
+        rustix::io::dup3(&other_writer, lent, DupFlags::CLOEXEC).unwrap();
+        drop((state, other_writer));
+        assert!(at_end(&reader));
+        stdio.end_stdin().unwrap();
+        assert!(!at_end(&other_reader), "number {number} was replaced");
+    }
+
+    #[test]
+    fn streams_nobody_took_are_closed_with_the_process() {
+        let (reader, writer) = pipe();
+        let slot = Arc::new(Slot::new(Streams {
+            stdin: Some(writer),
+            ..Streams::default()
+        }));
+        let stdio = Stdio::default();
+        stdio.offer(&slot);
+        stdio.close_untaken();
+        assert!(at_end(&reader));
+    }
+
+    #[test]
+    fn flags_and_descriptors_have_to_agree() {
+        let information = ProcessInformation {
+            process_id: 1,
+            stdout: true,
+            ..ProcessInformation::default()
+        };
+        assert!(Streams::new(&information, Vec::new()).is_err());
+        let streams = Streams::new(&information, vec![pipe().0]).unwrap();
+        assert!(streams.stdout.is_some() && streams.stdin.is_none());
+    }
+}
