@@ -1,0 +1,184 @@
+//! This project, through its API and its program, with shipped defaults: private endpoint, real service.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use hcs::raw::{Operation, Process, System};
+use serde_json::json;
+
+use super::{
+    bundle::Bundles,
+    command::run_bare,
+    floor::{dd_arguments, drain, rate},
+    interleave::Subject,
+};
+
+/// The longest any call of the bench may take.
+const LIMIT: Option<Duration> = Some(Duration::from_secs(60));
+
+/// What a call answered, for people.
+fn said<T>(step: &str, result: Result<T, hcs::raw::Error>) -> Result<T, String> {
+    result.map_err(|e| format!("{step}: {} {}", e.hresult, e.document.as_deref().unwrap_or_default()))
+}
+
+fn shape(step: &str, result: Result<(), hcs_schema::HResult>) -> Result<(), String> {
+    result.map_err(|e| format!("{step}: {e}"))
+}
+
+/// A running container of the bench.
+pub(crate) struct Container {
+    system: System,
+    operation: Operation,
+}
+
+impl Container {
+    /// Creates and starts one on the bench's root directory.
+    pub(crate) fn start(id: &str, bundles: &Bundles) -> Result<Self, String> {
+        let document = json!({
+            "Owner": "bench",
+            "SchemaVersion": { "Major": 2, "Minor": 1 },
+            "ShouldTerminateOnLastHandleClosed": true,
+            "Container": { "Storage": { "Layers": [{ "Path": bundles.root() }] } },
+        });
+        let operation = Operation::new();
+        let system = System::create(id, &document.to_string(), &operation).map_err(|e| format!("create: {e}"))?;
+        said("create", operation.wait(LIMIT))?;
+        shape("start", system.start(&operation, None))?;
+        said("start", operation.wait(LIMIT))?;
+        Ok(Self { system, operation })
+    }
+
+    fn spawn(&self, arguments: &[String], stdout: bool) -> Result<(Process, Option<File>), String> {
+        let parameters = json!({ "CommandArgs": arguments, "CreateStdOutPipe": stdout });
+        let process = Process::create(&self.system, &parameters.to_string(), &self.operation)
+            .map_err(|e| format!("create process: {e}"))?;
+        let (_, information) = said("create process", self.operation.wait_and_process_info(LIMIT, true))?;
+        Ok((process, information.stdout.map(File::from)))
+    }
+
+    /// One process: its stdout read to the end, its exit code seen.
+    pub(crate) fn process(&self, program: &str) -> Result<(), String> {
+        let (process, stdout) = self.spawn(&[program.to_owned()], true)?;
+        if let Some(mut stdout) = stdout {
+            stdout.read_to_end(&mut Vec::new()).map_err(|e| format!("stdout: {e}"))?;
+        }
+        let status = process.wait_exit(LIMIT).map_err(|e| format!("wait: {e}"))?;
+        let status: serde_json::Value = serde_json::from_str(&status).map_err(|e| format!("status: {e}"))?;
+        shape("close", process.close())?;
+        if status["ExitCode"] == 0 { Ok(()) } else { Err(format!("{program} ended with {status}")) }
+    }
+
+    /// `dd` of `bytes` zeros through the stdout pipe; bytes per second.
+    pub(crate) fn throughput(&self, bytes: u64) -> Result<f64, String> {
+        let begin = Instant::now();
+        let (process, stdout) = self.spawn(&dd_arguments(bytes), true)?;
+        let read = drain(stdout.ok_or("no stdout came")?)?;
+        let time = begin.elapsed();
+        process.wait_exit(LIMIT).map_err(|e| format!("wait: {e}"))?;
+        shape("close", process.close())?;
+        rate(read, bytes, time)
+    }
+
+    /// A process that stays, for calls on it.
+    pub(crate) fn idle_process(&self) -> Result<Process, String> {
+        Ok(self.spawn(&["/bin/sleep".to_owned(), "100000".to_owned()], false)?.0)
+    }
+
+    /// One `HcsGetProcessInfo` round trip.
+    pub(crate) fn process_info(&self, process: &Process) -> Result<(), String> {
+        shape("info", process.info(&self.operation))?;
+        said("info", self.operation.wait_and_process_info(LIMIT, true)).map(drop)
+    }
+
+    /// The mean time of `HcsGetOperationResultAndProcessInfo` on the completed operation, in nanoseconds.
+    pub(crate) fn completed_result_ns(&self, process: &Process) -> Result<f64, String> {
+        const CALLS: u32 = 200_000;
+        self.process_info(process)?;
+        let begin = Instant::now();
+        for _ in 0..CALLS {
+            let answer = self.operation.result_and_process_info(true);
+            std::hint::black_box(&answer);
+        }
+        let time = begin.elapsed();
+        said("result", self.operation.result_and_process_info(true))?;
+        Ok(time.as_secs_f64() * 1e9 / f64::from(CALLS))
+    }
+
+    /// Terminates it, without waiting for its exit event.
+    pub(crate) fn terminate(&self) -> Result<(), String> {
+        shape("terminate", self.system.terminate(&self.operation, None))?;
+        said("terminate", self.operation.wait(LIMIT)).map(drop)
+    }
+
+    /// Waits until it is gone and closes the handle.
+    pub(crate) fn gone(&self) -> Result<(), String> {
+        self.system.wait_exit(LIMIT).map_err(|e| format!("wait for exit: {e}"))?;
+        shape("close", self.system.close())
+    }
+}
+
+/// Container made, first process run and seen to exit.
+pub(crate) fn create_to_first_exit(bundles: &Bundles, id: &str) -> Result<(Container, Duration), String> {
+    let begin = Instant::now();
+    let container = Container::start(id, bundles)?;
+    container.process("/bin/true")?;
+    Ok((container, begin.elapsed()))
+}
+
+/// The program `hcs`, its service found by `HCS_ENDPOINT`.
+pub(crate) struct Program {
+    path: String,
+}
+
+impl Program {
+    /// The release build beside `hcsd`.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { path: folder.join("hcs").display().to_string() }
+    }
+
+    /// `hcs exec` of `/bin/true` in container `id`.
+    pub(crate) fn exec(&self, id: &str) -> Subject<'_> {
+        let id = id.to_owned();
+        Subject::new("hcs exec", move || run_bare(&self.path, &["exec", &id, "--", "/bin/true"]))
+    }
+
+    /// `hcs run` of `/bin/true`.
+    pub(crate) fn run(&self, bundles: &Bundles) -> Subject<'_> {
+        let root = bundles.root().display().to_string();
+        Subject::new("hcs run", move || run_bare(&self.path, &["run", "--layer", &root, "--", "/bin/true"]))
+    }
+
+    /// `hcs list`: start-up and one round trip.
+    pub(crate) fn list(&self) -> Subject<'_> {
+        Subject::new("hcs list", || run_bare(&self.path, &["list"]))
+    }
+}
+
+/// Sum of `field` (kB) over the given processes, from `/proc/PID/smaps_rollup` or `status`.
+pub(crate) fn memory_kb(pids: &[u32], file: &str, field: &str) -> Result<f64, String> {
+    let mut sum = 0.0;
+    for pid in pids {
+        let path = PathBuf::from(format!("/proc/{pid}/{file}"));
+        let text = fs::read_to_string(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+        let line = text.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':'));
+        let number = line.and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse::<f64>().ok());
+        sum += number.ok_or_else(|| format!("no {field} in {}", path.display()))?;
+    }
+    Ok(sum)
+}
+
+/// Direct children of `parent`, by `/proc/PID/stat`.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        after_name.split_whitespace().nth(1) == Some(parent.to_string().as_str())
+    })
+    .collect()
+}
