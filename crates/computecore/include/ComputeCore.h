@@ -154,19 +154,22 @@ HRESULT WINAPI HcsWaitForOperationResultAndProcessInfo(_In_ HCS_OPERATION operat
                                                        _Outptr_opt_ PWSTR *resultDocument);
 
 /**
- * Sets the callback and the context of an operation.
+ * Sets the callback and the context of an operation. While a call is pending, the callback is called for that call; after
+ * its completion, for the next one.
  *
- * @param callback Called once for each completion that follows; not for one that has been. Must not be NULL.
- * @return S_OK, E_INVALIDARG, E_HANDLE; HCS_E_OPERATION_ALREADY_STARTED while a call is tracked.
+ * @param callback Called once for each completion. NULL removes the callback.
+ * @return S_OK, E_INVALIDARG, E_HANDLE; HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET when the completion of the pending
+ *         call goes to the event callback of its handle.
  */
 HRESULT WINAPI HcsSetOperationCallback(_In_ HCS_OPERATION operation, _In_opt_ const void *context,
-                                       _In_ HCS_OPERATION_COMPLETION callback);
+                                       _In_opt_ HCS_OPERATION_COMPLETION callback);
 
 /**
  * Cancels the tracked call: it ends with HRESULT_FROM_WIN32(ERROR_CANCELLED) and what it had begun is undone. A call
  * that completes first keeps its result. Does not wait.
  *
- * @return S_OK, also when nothing was pending; E_INVALIDARG, E_HANDLE. (Windows answers E_NOTIMPL.)
+ * @return S_OK, also when the call has completed; E_INVALIDARG, E_HANDLE, HCS_E_OPERATION_NOT_STARTED. (Windows answers
+ *         E_NOTIMPL.)
  */
 HRESULT WINAPI HcsCancelOperation(_In_ HCS_OPERATION operation);
 
@@ -314,7 +317,7 @@ HRESULT WINAPI HcsModifyComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OP
  *
  * @param timeoutMs Milliseconds; INFINITE for no limit, 0 not to wait.
  * @param result    Receives a SystemExitStatus document; may be NULL.
- * @return S_OK, E_INVALIDARG, E_HANDLE, HCS_E_OPERATION_TIMEOUT.
+ * @return S_OK, E_INVALIDARG, E_HANDLE, HRESULT_FROM_WIN32(ERROR_TIMEOUT).
  */
 HRESULT WINAPI HcsWaitForComputeSystemExit(_In_ HCS_SYSTEM computeSystem, _In_ DWORD timeoutMs,
                                            _Outptr_opt_ PWSTR *result);
@@ -462,7 +465,7 @@ HRESULT WINAPI HcsSetProcessCallback(_In_ HCS_PROCESS process, _In_ HCS_EVENT_OP
  *
  * @param timeoutMs Milliseconds; INFINITE for no limit, 0 not to wait.
  * @param result    Receives a ProcessStatus document; may be NULL.
- * @return S_OK, E_INVALIDARG, E_HANDLE, HCS_E_OPERATION_TIMEOUT.
+ * @return S_OK, E_INVALIDARG, E_HANDLE, HRESULT_FROM_WIN32(ERROR_TIMEOUT).
  */
 HRESULT WINAPI HcsWaitForProcessExit(_In_ HCS_PROCESS process, _In_ DWORD timeoutMs, _Outptr_opt_ PWSTR *result);
 

@@ -50,11 +50,11 @@ typedef enum HCS_OPERATION_TYPE COMPUTECORE_INT_
     HcsOperationTypePause = 4,
     HcsOperationTypeResume = 5,
     HcsOperationTypeSave = 6,
-    /** HcsTerminateComputeSystem, and HcsTerminateProcess too. */
     HcsOperationTypeTerminate = 7,
     HcsOperationTypeModify = 8,
     HcsOperationTypeGetProperties = 9,
     HcsOperationTypeCreateProcess = 10,
+    /** HcsSignalProcess, and HcsTerminateProcess, which has no number of its own. */
     HcsOperationTypeSignalProcess = 11,
     HcsOperationTypeGetProcessInfo = 12,
     HcsOperationTypeGetProcessProperties = 13,
@@ -291,6 +291,8 @@ _Static_assert(sizeof(HCS_EVENT_TYPE) == 4 && sizeof(HCS_EVENT_OPTIONS) == 4 && 
 #define HCS_E_SERVICE_DISCONNECT ((HRESULT)0x8037011Eu)
 /** The process has exited. */
 #define HCS_E_PROCESS_ALREADY_STOPPED ((HRESULT)0x8037011Fu)
+/** The compute system was not set up for this call. */
+#define HCS_E_SYSTEM_NOT_CONFIGURED_FOR_OPERATION ((HRESULT)0x80370120u)
 #endif
 
 #ifdef __cplusplus

@@ -16,6 +16,10 @@ pub type Handle = *mut c_void;
 /// `HANDLE`: a file descriptor in the clothes of a pointer, NULL for none.
 pub type HANDLE = *mut c_void;
 
+/// `SECURITY_DESCRIPTOR`: never looked into.
+#[derive(Debug)]
+pub enum SECURITY_DESCRIPTOR {}
+
 /// `HCS_INVALID_OPERATION_ID`.
 pub const HCS_INVALID_OPERATION_ID: u64 = u64::MAX;
 /// `HcsOperationTypeNone`.
@@ -66,8 +70,8 @@ pub struct HCS_CREATE_OPTIONS_1 {
     pub Version: i32,
     /// An identity; there is none on Linux.
     pub UserToken: HANDLE,
-    /// `SECURITY_DESCRIPTOR*`.
-    pub SecurityDescriptor: *mut c_void,
+    /// Must be NULL.
+    pub SecurityDescriptor: *mut SECURITY_DESCRIPTOR,
     /// `HCS_EVENT_OPTIONS`.
     pub CallbackOptions: i32,
     /// For the callback.

@@ -103,6 +103,7 @@ hresults! {
     HCS_E_PROCESS_INFO_NOT_AVAILABLE = 0x8037_011D, "the process information is not available";
     HCS_E_SERVICE_DISCONNECT = 0x8037_011E, "the host compute service went away";
     HCS_E_PROCESS_ALREADY_STOPPED = 0x8037_011F, "the process has already exited";
+    HCS_E_SYSTEM_NOT_CONFIGURED_FOR_OPERATION = 0x8037_0120, "the compute system was not set up for this call";
 }
 
 impl HResult {

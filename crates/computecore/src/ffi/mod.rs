@@ -25,3 +25,6 @@ mod storage;
 mod string;
 mod system;
 mod vm;
+
+#[cfg(test)]
+mod signatures_tests;

@@ -6,7 +6,7 @@ use hcs::raw;
 use hcs_schema::HResult;
 
 use crate::{
-    abi::{HCS_EVENT_CALLBACK, HRESULT, Handle, PCWSTR, PWSTR},
+    abi::{HCS_EVENT_CALLBACK, HRESULT, Handle, PCWSTR, PWSTR, SECURITY_DESCRIPTOR},
     ffi::{
         callback,
         named::{PROCESSES, SYSTEMS},
@@ -43,13 +43,13 @@ pub(crate) unsafe extern "C" fn HcsCreateProcess(
     compute_system: Handle,
     process_parameters: PCWSTR,
     operation: Handle,
-    security_descriptor: *const c_void,
+    security_descriptor: *const SECURITY_DESCRIPTOR,
     process: *mut Handle,
 ) -> HRESULT {
     guard(|| {
         // SAFETY: the caller passes a place for a handle.
         let out = unsafe { Out::new(process) }.required()?;
-        reserved(security_descriptor)?;
+        reserved(security_descriptor.cast())?;
         both(compute_system, operation)?;
         // SAFETY: the caller passes a string.
         let document = unsafe { string::required(process_parameters) }?;

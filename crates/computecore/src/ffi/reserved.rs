@@ -4,8 +4,6 @@
 //! The latter are there because programs look them up by name; their parameters are not public, and the calling
 //! convention lets a callee ignore them.
 
-use std::ffi::c_void;
-
 use hcs_schema::HResult;
 
 use crate::{
@@ -32,7 +30,7 @@ pub(crate) unsafe extern "C" fn HcsCreateComputeSystemInNamespace(
     id: PCWSTR,
     configuration: PCWSTR,
     operation: Handle,
-    _options: *const c_void,
+    _options: *const i32,
     compute_system: *mut Handle,
 ) -> HRESULT {
     guard(|| {

@@ -6,7 +6,7 @@ use hcs::raw;
 use hcs_schema::HResult;
 
 use crate::{
-    abi::{HANDLE, HCS_EVENT_CALLBACK, HRESULT, Handle, PCWSTR, PWSTR},
+    abi::{HANDLE, HCS_EVENT_CALLBACK, HRESULT, Handle, PCWSTR, PWSTR, SECURITY_DESCRIPTOR},
     ffi::{
         callback,
         named::SYSTEMS,
@@ -64,13 +64,13 @@ pub(crate) unsafe extern "C" fn HcsCreateComputeSystem(
     id: PCWSTR,
     configuration: PCWSTR,
     operation: Handle,
-    security_descriptor: *const c_void,
+    security_descriptor: *const SECURITY_DESCRIPTOR,
     compute_system: *mut Handle,
 ) -> HRESULT {
     guard(|| {
         // SAFETY: the caller passes a place for a handle.
         let out = unsafe { Out::new(compute_system) }.required()?;
-        reserved(security_descriptor)?;
+        reserved(security_descriptor.cast())?;
         both(operation, operation)?;
         // SAFETY: the caller passes a string.
         let id = unsafe { string::id(id) }?;
