@@ -1,0 +1,117 @@
+//! What the program says when it fails, and with which code it then exits.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | the process's | `run`, `exec` and `wait ID PID`: the process ran; 128 + N when signal N killed it |
+//! | 125 | hcs itself failed: the message says why |
+//! | 126 | the command was found and cannot be run |
+//! | 127 | the command was not found |
+
+use hcs_schema::{Cause, Failure, HResult};
+
+/// hcs itself failed.
+pub(crate) const FAILED: u8 = 125;
+/// The command cannot be run.
+pub(crate) const CANNOT_RUN: u8 = 126;
+/// The command was not found.
+pub(crate) const NOT_FOUND: u8 = 127;
+
+/// `ERROR_BAD_EXE_FORMAT`.
+const BAD_EXE_FORMAT: u16 = 193;
+
+/// Why the program ends, and its exit code.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    /// The exit code.
+    pub code: u8,
+    /// The reason.
+    pub failure: Failure,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self {
+            code: FAILED,
+            failure,
+        }
+    }
+}
+
+impl Stop {
+    /// For a process that could not be created.
+    pub(crate) fn of_command(failure: Failure) -> Self {
+        let of = HResult::from_win32;
+        let code = match failure.hresult {
+            HResult::FILE_NOT_FOUND => NOT_FOUND,
+            HResult::E_ACCESSDENIED => CANNOT_RUN,
+            code if code == of(BAD_EXE_FORMAT) => CANNOT_RUN,
+            _ => FAILED,
+        };
+        Self { code, failure }
+    }
+}
+
+/// The failure as lines of text: the message with the name of its code, then the causes.
+pub(crate) fn text(failure: &Failure) -> String {
+    let mut text = format!("hcs: {}", failure.message);
+    if let Some(name) = failure.hresult.name() {
+        text.push_str(&format!(" [{name}]"));
+    }
+    text.push('\n');
+    for cause in &failure.causes {
+        text.push_str(&format!("  {}\n", sentence(cause)));
+    }
+    text
+}
+
+/// One cause in one line: pointer, message, further facts; nothing twice.
+pub(crate) fn sentence(cause: &Cause) -> String {
+    let mut line = String::new();
+    if let Some(pointer) = cause
+        .pointer
+        .as_deref()
+        .filter(|pointer| !pointer.is_empty())
+        && !cause.message.contains(pointer)
+    {
+        line = format!("{pointer}: ");
+    }
+    line.push_str(&cause.message);
+    for fact in cause
+        .data
+        .iter()
+        .filter(|fact| !cause.message.contains(fact.as_str()))
+    {
+        line.push_str("; ");
+        line.push_str(fact);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_in_words_with_its_causes() {
+        let mut failure = Failure::new(HResult::HCS_E_INVALID_JSON, "the document is invalid")
+            .cause_at("/a/b", "12 is no name")
+            .cause_at("/a/c", "/a/c (line 1, column 2): unknown");
+        failure.causes[1].data = vec!["line 1, column 2".to_owned(), "expected \"d\"".to_owned()];
+        let expected = "hcs: the document is invalid [HCS_E_INVALID_JSON]\n  /a/b: 12 is no name\n  \
+                        /a/c (line 1, column 2): unknown; expected \"d\"\n";
+        assert_eq!(text(&failure), expected);
+    }
+
+    #[test]
+    fn codes_without_a_name_are_left_out() {
+        assert_eq!(text(&Failure::new(HResult(-5), "why")), "hcs: why\n");
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_has_the_codes_of_a_shell() {
+        let code = |hresult| Stop::of_command(Failure::new(hresult, "x")).code;
+        assert_eq!(code(HResult::FILE_NOT_FOUND), 127);
+        assert_eq!(code(HResult::E_ACCESSDENIED), 126);
+        assert_eq!(code(HResult::HCS_E_INVALID_STATE), 125);
+    }
+}

@@ -1,0 +1,210 @@
+//! The options that describe a container, and its `ComputeSystem` document.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use hcs_schema::{
+    Failure,
+    documents::{
+        ComputeSystem, Container, ContainerMemory, GuestOs, Layer, Networking, Storage, Version,
+    },
+};
+
+use super::{
+    Surroundings, memory,
+    mount::{self, Mount},
+    processors::{self, Processors},
+};
+
+/// The owner that our documents name.
+pub(crate) const OWNER: &str = "hcs";
+
+/// What a container is made from.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Container")]
+pub(crate) struct ContainerOptions {
+    /// A directory to make the root from, topmost first; repeat for more. What is written inside goes elsewhere
+    /// [default: the host's own files]
+    #[arg(long = "layer", value_name = "DIR")]
+    layers: Vec<PathBuf>,
+
+    /// Let a directory of the host appear inside; repeat for more
+    #[arg(long = "mount", value_name = "HOST:GUEST[:ro]", value_parser = mount::parse)]
+    mounts: Vec<Mount>,
+
+    /// Keep what is written inside in this directory [default: it vanishes with the container]
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+
+    /// Memory limit in megabytes, or as 2G
+    #[arg(long, value_name = "MB", value_parser = memory::megabytes)]
+    memory: Option<u64>,
+
+    /// How many processors it may keep busy, such as 2 or 0.5
+    #[arg(long, value_name = "N", value_parser = processors::parse)]
+    cpus: Option<Processors>,
+
+    /// Host name inside
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
+
+    /// A network namespace made by `ip netns add` [default: one of its own, with loopback only]
+    #[arg(long, value_name = "NAME")]
+    net_namespace: Option<String>,
+}
+
+impl ContainerOptions {
+    /// The document. `ends_with_us`: the service removes the system when the last handle to it is gone.
+    ///
+    /// # Errors
+    /// A path cannot be said in JSON.
+    pub(crate) fn document(
+        &self,
+        surroundings: &Surroundings,
+        ends_with_us: bool,
+    ) -> Result<ComputeSystem, Failure> {
+        let mounts: Vec<_> = self
+            .mounts
+            .iter()
+            .map(|mount| mount.document(surroundings))
+            .collect::<Result<_, _>>()?;
+        let container = Container {
+            guest_os: self.hostname.as_ref().map(|name| GuestOs {
+                host_name: Some(name.clone()),
+            }),
+            storage: self.storage(surroundings)?,
+            mapped_directories: (!mounts.is_empty()).then_some(mounts),
+            memory: self.memory.map(|megabytes| ContainerMemory {
+                size_in_mb: Some(megabytes),
+            }),
+            processor: self.cpus.map(|cpus| cpus.document(surroundings.processors)),
+            networking: self.net_namespace.as_ref().map(|name| Networking {
+                namespace: Some(name.clone()),
+                ..Networking::default()
+            }),
+            ..Container::default()
+        };
+        Ok(ComputeSystem {
+            owner: Some(OWNER.to_owned()),
+            schema_version: Some(Version {
+                major: Some(2),
+                minor: Some(1),
+            }),
+            container: Some(container),
+            should_terminate_on_last_handle_closed: ends_with_us.then_some(true),
+            ..ComputeSystem::default()
+        })
+    }
+
+    /// None at all means the host's files; with a scratch directory they have to be named.
+    fn storage(&self, surroundings: &Surroundings) -> Result<Option<Storage>, Failure> {
+        if self.layers.is_empty() && self.scratch.is_none() {
+            return Ok(None);
+        }
+        let mut paths = self.layers.clone();
+        if paths.is_empty() {
+            paths.push("/".into());
+        }
+        let layers = paths
+            .iter()
+            .map(|path| {
+                Ok(Layer {
+                    path: Some(surroundings.absolute(path)?),
+                    ..Layer::default()
+                })
+            })
+            .collect::<Result<_, Failure>>()?;
+        let scratch = self
+            .scratch
+            .as_ref()
+            .map(|path| surroundings.absolute(path));
+        Ok(Some(Storage {
+            layers: Some(layers),
+            path: scratch.transpose()?,
+            ..Storage::default()
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use hcs_schema::Document;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        container: ContainerOptions,
+    }
+
+    fn document(line: &[&str], ends_with_us: bool) -> Value {
+        let line = Line::try_parse_from([&["x"], line].concat()).unwrap();
+        let surroundings = Surroundings {
+            directory: "/home/me".into(),
+            processors: 4,
+        };
+        let document = line
+            .container
+            .document(&surroundings, ends_with_us)
+            .unwrap();
+        document.check().unwrap();
+        serde_json::to_value(document).unwrap()
+    }
+
+    #[test]
+    fn without_options_the_document_is_as_small_as_it_can_be() {
+        let expected = json!({
+            "Owner": "hcs", "SchemaVersion": {"Major": 2, "Minor": 1}, "Container": {},
+        });
+        assert_eq!(document(&[], false), expected);
+        assert_eq!(
+            document(&[], true)["ShouldTerminateOnLastHandleClosed"],
+            true
+        );
+    }
+
+    #[test]
+    fn every_option_has_its_property() {
+        let line = [
+            "--layer",
+            "top",
+            "--layer",
+            "/base",
+            "--mount",
+            "/a:/b:ro",
+            "--mount",
+            "c:/d",
+            "--scratch",
+            "s",
+            "--memory",
+            "1G",
+            "--cpus",
+            "0.5",
+            "--hostname",
+            "box",
+            "--net-namespace",
+            "blue",
+        ];
+        let expected = json!({
+            "GuestOs": {"HostName": "box"},
+            "Storage": {"Layers": [{"Path": "/home/me/top"}, {"Path": "/base"}], "Path": "/home/me/s"},
+            "MappedDirectories": [
+                {"HostPath": "/a", "ContainerPath": "/b", "ReadOnly": true},
+                {"HostPath": "/home/me/c", "ContainerPath": "/d", "ReadOnly": false},
+            ],
+            "Memory": {"SizeInMB": 1024},
+            "Processor": {"Maximum": 1250},
+            "Networking": {"Namespace": "blue"},
+        });
+        assert_eq!(document(&line, false)["Container"], expected);
+    }
+
+    #[test]
+    fn a_scratch_without_layers_keeps_changes_to_the_hosts_files() {
+        let storage = &document(&["--scratch", "/s"], false)["Container"]["Storage"];
+        assert_eq!(*storage, json!({"Layers": [{"Path": "/"}], "Path": "/s"}));
+    }
+}

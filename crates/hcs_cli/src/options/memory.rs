@@ -1,0 +1,39 @@
+//! `--memory`: a number of megabytes.
+
+/// Reads `512`, `512M`, `2G` or `1T` as megabytes (2^20 bytes).
+///
+/// # Errors
+/// A sentence for the person who typed it.
+pub(crate) fn megabytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "M" | "MB" | "MIB" => 1,
+        "G" | "GB" | "GIB" => 1 << 10,
+        "T" | "TB" | "TIB" => 1 << 20,
+        other => return Err(format!("{other:?} is no unit; there are M, G and T")),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "expected a number of megabytes, such as 512 or 2G".to_owned())?;
+    match number.checked_mul(unit) {
+        Some(0) => Err("a container without memory can run nothing".to_owned()),
+        Some(megabytes) => Ok(megabytes),
+        None => Err("that is more memory than can be counted".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_in_megabytes() {
+        assert_eq!(megabytes("512"), Ok(512));
+        assert_eq!(megabytes("512M"), Ok(512));
+        assert_eq!(megabytes("2g"), Ok(2048));
+        assert_eq!(megabytes("1TiB"), Ok(1 << 20));
+        for bad in ["", "0", "-1", "1.5G", "2K", "M", "99999999999999T"] {
+            assert!(megabytes(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What the command line says about containers and processes, and the documents that come of it.
+//!
+//! Everything here is pure: the working directory, the number of processors and the environment are handed in
+//! ([`Surroundings`]), so that the same arguments always give the same documents.
+
+pub(crate) mod container;
+pub(crate) mod memory;
+pub(crate) mod mount;
+pub(crate) mod process;
+pub(crate) mod processors;
+pub(crate) mod variable;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use hcs_schema::{Failure, HResult};
+
+/// What the documents depend on besides the arguments.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    /// Relative paths start here.
+    pub directory: PathBuf,
+    /// Processors of this machine.
+    pub processors: u32,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    ///
+    /// # Errors
+    /// The working directory was removed or may not be entered.
+    pub(crate) fn here() -> Result<Self, Failure> {
+        let directory = env::current_dir().map_err(|error| {
+            Failure::new(
+                HResult::E_FAIL,
+                "the current working directory cannot be found",
+            )
+            .because(&error)
+        })?;
+        let processors =
+            std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        Ok(Self {
+            directory,
+            processors: u32::try_from(processors).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// `path` from the root, as a document can hold it.
+    ///
+    /// # Errors
+    /// The path is not UTF-8, which JSON cannot say.
+    pub(crate) fn absolute(&self, path: &Path) -> Result<String, Failure> {
+        let absolute = self.directory.join(path);
+        match absolute.to_str() {
+            Some(text) => Ok(text.to_owned()),
+            None => Err(Failure::new(
+                HResult::E_INVALIDARG,
+                format!(
+                    "the path {absolute:?} is not UTF-8, so no JSON document can name it; rename it, or bind-mount it \
+                     to another path"
+                ),
+            )),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The options that describe a process, and its `ProcessParameters` document.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use hcs_schema::documents::ProcessParameters;
+
+use super::variable::{self, Variable};
+use crate::terminal::Size;
+
+/// What to run.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Process")]
+pub(crate) struct ProcessOptions {
+    /// Pass our standard input on [default: standard input is empty]
+    #[arg(short, long)]
+    pub interactive: bool,
+
+    /// Give it a terminal; with -i ours is passed through, keys such as Ctrl-C included
+    #[arg(short, long)]
+    pub tty: bool,
+
+    /// Set an environment variable, or take over the one we have; repeat for more
+    #[arg(short = 'e', long = "env", value_name = "NAME[=VALUE]", value_parser = variable::parse)]
+    variables: Vec<Variable>,
+
+    /// Directory to start in
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+
+    /// User to run as, looked up inside: name, number, or user:group
+    #[arg(short, long, value_name = "USER")]
+    user: Option<String>,
+
+    /// The command and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
+    command: Vec<String>,
+}
+
+impl ProcessOptions {
+    /// The document. `size` is that of our terminal, `ours` reads our environment.
+    pub(crate) fn document(
+        &self,
+        size: Option<Size>,
+        ours: impl Fn(&str) -> Option<String>,
+    ) -> ProcessParameters {
+        let mut environment = BTreeMap::new();
+        if self.tty {
+            let terminal = ours("TERM").unwrap_or_else(|| "xterm".to_owned());
+            environment.insert("TERM".to_owned(), terminal);
+        }
+        for Variable { name, value } in &self.variables {
+            if let Some(value) = value.clone().or_else(|| ours(name)) {
+                environment.insert(name.clone(), value);
+            }
+        }
+        ProcessParameters {
+            command_args: Some(self.command.clone()),
+            user: self.user.clone(),
+            working_directory: self.workdir.clone(),
+            environment: (!environment.is_empty()).then_some(environment),
+            emulate_console: self.tty.then_some(true),
+            console_size: size
+                .filter(|_| self.tty)
+                .map(|size| vec![size.rows, size.columns]),
+            create_std_in_pipe: self.interactive.then_some(true),
+            create_std_out_pipe: Some(true),
+            create_std_err_pipe: (!self.tty).then_some(true),
+            ..ProcessParameters::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use hcs_schema::Document;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        process: ProcessOptions,
+    }
+
+    fn document(line: &[&str]) -> Value {
+        let line = Line::try_parse_from([&["x"], line].concat()).unwrap();
+        let size = Size {
+            rows: 24,
+            columns: 80,
+        };
+        let ours = |name: &str| (name == "TERM" || name == "HAVE").then(|| "mine".to_owned());
+        let document = line.process.document(Some(size), ours);
+        document.check().unwrap();
+        serde_json::to_value(document).unwrap()
+    }
+
+    #[test]
+    fn the_command_is_all_that_follows() {
+        let expected = json!({
+            "CommandArgs": ["sh", "-c", "echo $1", "-i"],
+            "CreateStdOutPipe": true,
+            "CreateStdErrPipe": true,
+        });
+        assert_eq!(document(&["--", "sh", "-c", "echo $1", "-i"]), expected);
+        assert_eq!(document(&["sh", "-c", "echo $1", "-i"]), expected);
+    }
+
+    #[test]
+    fn a_terminal_has_a_size_a_name_and_no_standard_error() {
+        let expected = json!({
+            "CommandArgs": ["sh"],
+            "CreateStdInPipe": true,
+            "CreateStdOutPipe": true,
+            "EmulateConsole": true,
+            "ConsoleSize": [24, 80],
+            "Environment": {"TERM": "mine"},
+        });
+        assert_eq!(document(&["-it", "sh"]), expected);
+        assert_eq!(
+            document(&["-t", "-e", "TERM=x", "sh"])["Environment"],
+            json!({"TERM": "x"})
+        );
+    }
+
+    #[test]
+    fn variables_are_set_taken_over_or_left_out() {
+        let line = [
+            "-e", "A=1", "--env", "HAVE", "--env", "HAVENOT", "-w", "/tmp", "-u", "nobody", "true",
+        ];
+        let expected = json!({
+            "CommandArgs": ["true"],
+            "CreateStdOutPipe": true,
+            "CreateStdErrPipe": true,
+            "Environment": {"A": "1", "HAVE": "mine"},
+            "WorkingDirectory": "/tmp",
+            "User": "nobody",
+        });
+        assert_eq!(document(&line), expected);
+    }
+
+    #[test]
+    fn a_command_is_needed() {
+        assert!(Line::try_parse_from(["x"]).is_err());
+        assert!(Line::try_parse_from(["x", "-i", "--"]).is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! What the program prints: aligned tables and JSON.
+
+use std::io::{self, Write};
+
+use clap::{Args, ValueEnum};
+use hcs_schema::{Failure, HResult};
+use serde::Serialize;
+
+/// How lists are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns, for people
+    #[default]
+    Table,
+    /// One JSON document, for programs
+    Json,
+}
+
+/// The option that chooses it.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct FormatOption {
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Writes text to standard output. A reader that has gone away is no error: it has read what it wanted.
+///
+/// # Errors
+/// Standard output cannot be written, a full disk say.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(cannot_write(&error)),
+        _ => Ok(()),
+    }
+}
+
+/// The failure of writing to standard output.
+pub(crate) fn cannot_write(error: &io::Error) -> Failure {
+    Failure::new(HResult::E_FAIL, "standard output cannot be written").because(error)
+}
+
+/// Writes a JSON document, indented.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| {
+        Failure::new(
+            HResult::E_UNEXPECTED,
+            "the answer cannot be written as JSON",
+        )
+        .because(&error)
+    })?;
+    print(&(text + "\n"))
+}
+
+/// A table with a head, columns two spaces apart. Control characters are shown escaped: names come from anywhere and
+/// must not drive the terminal.
+pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    let clean: Vec<[String; N]> = rows
+        .iter()
+        .map(|row| row.each_ref().map(|c| printable(c)))
+        .collect();
+    let mut widths = head.map(|cell| cell.chars().count());
+    for row in &clean {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = line(head, &widths);
+    for row in &clean {
+        text.push_str(&line(row.each_ref().map(String::as_str), &widths));
+    }
+    text
+}
+
+fn line<const N: usize>(cells: [&str; N], widths: &[usize; N]) -> String {
+    let padded: Vec<String> = cells
+        .iter()
+        .zip(widths)
+        .map(|(cell, width)| format!("{cell:<width$}"))
+        .collect();
+    padded.join("  ").trim_end().to_owned() + "\n"
+}
+
+/// `text` with control characters escaped.
+pub(crate) fn printable(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return text.to_owned();
+    }
+    text.chars()
+        .flat_map(|c| {
+            let escaped: Vec<char> = if c.is_control() {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            };
+            escaped
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_lines_end_with_text() {
+        let rows = [
+            ["a".to_owned(), "long one".to_owned()],
+            ["abc".to_owned(), String::new()],
+        ];
+        assert_eq!(table(["X", "Y"], &rows), "X    Y\na    long one\nabc\n");
+    }
+
+    #[test]
+    fn names_cannot_drive_the_terminal() {
+        let text = table(["X"], &[["a\u{1b}[2Jb\n".to_owned()]]);
+        assert_eq!(text, "X\na\\u{1b}[2Jb\\n\n");
+    }
+}

@@ -1,0 +1,46 @@
+//! `hcs create`: a system that waits to be started.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{new_id, read_document};
+use crate::{
+    client,
+    failure::Stop,
+    options::{Surroundings, container::ContainerOptions},
+    output::{print, printable},
+};
+
+/// Create a container, or any system by its document, and print its id; start runs it, terminate removes it
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs create --id box --layer ./rootfs
+  hcs create --document system.json
+  printf '{\"Container\": {}}' | hcs create --id box --document -")]
+pub(crate) struct Create {
+    /// Name of the system [default: a random one]
+    #[arg(long)]
+    id: Option<String>,
+
+    /// A ComputeSystem document in place of the options below; - reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    document: Option<PathBuf>,
+
+    #[command(flatten)]
+    container: ContainerOptions,
+}
+
+impl Create {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        let document = match &self.document {
+            Some(file) => read_document(file)?,
+            None => client::text(&self.container.document(&Surroundings::here()?, false)?)?,
+        };
+        let id = self.id.unwrap_or_else(new_id);
+        client::create(&id, &document)?;
+        print(&format!("{}\n", printable(&id)))?;
+        Ok(0)
+    }
+}

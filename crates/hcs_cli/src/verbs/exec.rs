@@ -1,0 +1,43 @@
+//! `hcs exec`: a process in a system that runs.
+
+use clap::Args;
+
+use super::our_variable;
+use crate::{
+    client,
+    failure::Stop,
+    options::process::ProcessOptions,
+    session::{self, Manner},
+    terminal,
+};
+
+/// Run a command in a running container and pass its streams and exit code through
+///
+/// Signals are passed on to the command; the second of HUP, INT, QUIT or TERM kills it. When the command has ended but
+/// others still hold its output open, hcs waits until they have been silent for a second.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs exec box -- uname -a
+  hcs exec -it box -- sh
+  hcs exec -i -u nobody -e LANG=C box -- sort < words")]
+pub(crate) struct Exec {
+    /// The container
+    id: String,
+
+    #[command(flatten)]
+    process: ProcessOptions,
+}
+
+impl Exec {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        let system = client::open(&self.id)?;
+        let parameters = self.process.document(terminal::size(), our_variable);
+        let (process, streams) = client::create_process(&system, &parameters)?;
+        let manner = Manner {
+            interactive: self.process.interactive,
+            tty: self.process.tty,
+        };
+        Ok(session::run(&process, streams, manner, || Ok(()))?)
+    }
+}

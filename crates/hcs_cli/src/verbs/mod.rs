@@ -1,0 +1,48 @@
+//! One file per verb: its arguments, and what it does.
+
+pub(crate) mod create;
+pub(crate) mod exec;
+pub(crate) mod inspect;
+pub(crate) mod list;
+pub(crate) mod pause;
+pub(crate) mod ps;
+pub(crate) mod resume;
+pub(crate) mod run;
+pub(crate) mod service;
+pub(crate) mod shutdown;
+pub(crate) mod signal;
+pub(crate) mod start;
+pub(crate) mod stats;
+pub(crate) mod terminate;
+pub(crate) mod validate;
+pub(crate) mod wait;
+
+use std::{env, fs, io::Read as _, path::Path};
+
+use hcs_schema::{Failure, HResult};
+
+/// The value of a variable of ours, where it is UTF-8.
+fn our_variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+/// An id for a system that was not given one: 12 hexadecimal digits.
+fn new_id() -> String {
+    let mut id = uuid::Uuid::new_v4().simple().to_string();
+    id.truncate(12);
+    id
+}
+
+/// The text of `file`; `-` is standard input.
+fn read_document(file: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = if file.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(file)
+    };
+    read.map_err(|error| {
+        let message = format!("{} cannot be read", file.display());
+        Failure::new(HResult::E_INVALIDARG, message).because(&error)
+    })
+}

@@ -1,0 +1,23 @@
+//! `hcs resume`.
+
+use clap::Args;
+
+use crate::{client, failure::Stop};
+
+/// Let a paused system run on
+#[derive(Args, Debug)]
+pub(crate) struct Resume {
+    /// The systems
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+}
+
+impl Resume {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        for id in &self.ids {
+            let system = client::open(id)?;
+            client::call(|operation| system.resume(operation, None))?;
+        }
+        Ok(0)
+    }
+}

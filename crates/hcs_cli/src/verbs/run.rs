@@ -1,0 +1,62 @@
+//! `hcs run`: a container for one command.
+
+use clap::Args;
+use hcs_schema::Failure;
+
+use super::{new_id, our_variable};
+use crate::{
+    client,
+    failure::Stop,
+    options::{Surroundings, container::ContainerOptions, process::ProcessOptions},
+    session::{self, Manner},
+    terminal,
+};
+
+/// Run a command in a new container and pass its streams and exit code through
+///
+/// The container is removed when the command has ended, with everything that still runs in it, also when hcs is
+/// interrupted or killed. Signals are passed on to the command; the second of HUP, INT, QUIT or TERM kills it.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs run -- sh -c 'echo hello from $(hostname)'
+  hcs run -it --layer ./rootfs -- sh
+  tar c . | hcs run -i --scratch ./out -- tar x -C /srv
+  hcs run --id db --keep --mount ./data:/data -- initdb /data      then: hcs exec db -- ...")]
+pub(crate) struct Run {
+    /// Name of the container [default: a random one]
+    #[arg(long)]
+    id: Option<String>,
+
+    /// Keep the container running after the command has ended
+    #[arg(long)]
+    keep: bool,
+
+    #[command(flatten)]
+    container: ContainerOptions,
+
+    #[command(flatten)]
+    process: ProcessOptions,
+}
+
+impl Run {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        let document = self
+            .container
+            .document(&Surroundings::here()?, !self.keep)?;
+        let parameters = self.process.document(terminal::size(), our_variable);
+        let id = self.id.unwrap_or_else(new_id);
+        let (system, process, streams) = client::launch(&id, &document, &parameters)?;
+        let manner = Manner {
+            interactive: self.process.interactive,
+            tty: self.process.tty,
+        };
+        let ended = || -> Result<(), Failure> {
+            if self.keep {
+                return Ok(());
+            }
+            client::terminate(&system)
+        };
+        Ok(session::run(&process, streams, manner, ended)?)
+    }
+}

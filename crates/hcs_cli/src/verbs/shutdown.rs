@@ -1,0 +1,23 @@
+//! `hcs shutdown`.
+
+use clap::Args;
+
+use crate::{client, failure::Stop};
+
+/// Ask everything in a system to end (SIGTERM, then a time limit), then remove it
+#[derive(Args, Debug)]
+pub(crate) struct Shutdown {
+    /// The systems
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+}
+
+impl Shutdown {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        for id in &self.ids {
+            let system = client::open(id)?;
+            client::call(|operation| system.shut_down(operation, None))?;
+        }
+        Ok(0)
+    }
+}

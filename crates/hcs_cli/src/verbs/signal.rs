@@ -1,0 +1,65 @@
+//! `hcs signal`: a signal for one process.
+
+use clap::Args;
+use hcs_schema::documents::Signal as Kind;
+
+use crate::{client, failure::Stop};
+
+/// Send a signal to a process
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  hcs signal box 12 HUP")]
+pub(crate) struct Signal {
+    /// The system
+    id: String,
+
+    /// Pid inside it, as ps shows
+    pid: u32,
+
+    /// Name or number
+    #[arg(default_value = "TERM", value_parser = parse)]
+    signal: u8,
+}
+
+/// Reads `TERM`, `SIGTERM`, `term` or `15`.
+fn parse(text: &str) -> Result<u8, String> {
+    if let Ok(number) = text.parse::<u8>()
+        && (1..=64).contains(&number)
+    {
+        return Ok(number);
+    }
+    match Kind::from_name(text).or_else(|| Kind::from_name(&text.to_ascii_uppercase())) {
+        Some(signal) => Ok(signal.number()),
+        None => {
+            Err("expected the name of a signal such as TERM, or a number from 1 to 64".to_owned())
+        }
+    }
+}
+
+impl Signal {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        let process = client::open_process(&client::open(&self.id)?, self.pid)?;
+        client::signal(&process, self.signal)?;
+        Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_names_and_numbers() {
+        for (text, number) in [
+            ("TERM", 15),
+            ("SIGKILL", 9),
+            ("hup", 1),
+            ("10", 10),
+            ("64", 64),
+        ] {
+            assert_eq!(parse(text), Ok(number), "{text}");
+        }
+        for bad in ["", "0", "65", "-1", "NOPE"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! `hcs terminate`.
+
+use clap::Args;
+
+use crate::{client, failure::Stop};
+
+/// Kill everything in a system and remove it
+#[derive(Args, Debug)]
+pub(crate) struct Terminate {
+    /// The systems
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+}
+
+impl Terminate {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        for id in &self.ids {
+            let system = client::open(id)?;
+            client::terminate(&system)?;
+        }
+        Ok(0)
+    }
+}

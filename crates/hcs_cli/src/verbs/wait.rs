@@ -1,0 +1,29 @@
+//! `hcs wait`: until a system or a process has ended.
+
+use clap::Args;
+
+use crate::{client, failure::Stop, output::print};
+
+/// Wait until a system, or a process in it, has ended
+///
+/// With a PID the exit code is that of the process. Without one the status document of the system is printed.
+#[derive(Args, Debug)]
+pub(crate) struct Wait {
+    /// The system
+    id: String,
+
+    /// A process, by its pid inside
+    pid: Option<u32>,
+}
+
+impl Wait {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        let system = client::open(&self.id)?;
+        if let Some(pid) = self.pid {
+            return Ok(client::wait(&client::open_process(&system, pid)?)?);
+        }
+        let status = client::wait_system(&system)?;
+        print(&format!("{status}\n"))?;
+        Ok(0)
+    }
+}
