@@ -20,10 +20,16 @@ fn check(repository: &Repository) -> Result<Vec<Fault>> {
     for file in repository.ending(&[".rs"]).filter(|f| f.contains("/src/")) {
         if let Some((module, parents)) = module_and_parents(file)
             && !declared(repository, &module, &parents)?
+            && !named_by_path(repository, file)?
         {
+            let parents: Vec<&str> = parents
+                .iter()
+                .map(String::as_str)
+                .filter(|parent| repository.has(parent))
+                .collect();
             faults.push(Fault::new(
                 file,
-                format!("no `mod {module}` in {}", parents.join(" or ")),
+                format!("is no module of {}", parents.join(" or ")),
                 "declare the module there, or delete the file",
             ));
         }
@@ -52,15 +58,26 @@ fn module_and_parents(file: &str) -> Option<(String, Vec<String>)> {
     Some((name.to_owned(), parents))
 }
 
+/// Whether a parent names the module: by `mod`, or as a word given to a macro that declares modules.
 fn declared(repository: &Repository, module: &str, parents: &[String]) -> Result<bool> {
     for parent in parents.iter().filter(|parent| repository.has(parent)) {
-        let text = repository.read(parent)?;
-        let lines = lines_with_word(tokens(parent, &text)?, "mod");
-        let text: Vec<&str> = text.lines().collect();
-        if lines
-            .iter()
-            .any(|line| text[line - 1].contains(&format!("mod {module};")))
-        {
+        let tokens = tokens(parent, &repository.read(parent)?)?;
+        if !lines_with_word(tokens, module).is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a file beside it says `#[path = "..."]`.
+fn named_by_path(repository: &Repository, file: &str) -> Result<bool> {
+    let Some((folder, name)) = file.rsplit_once('/') else {
+        return Ok(false);
+    };
+    let wanted = format!("#[path = \"{name}\"]");
+    for other in repository.ending(&[".rs"]) {
+        let beside = other.rsplit_once('/').is_some_and(|(f, _)| f == folder);
+        if beside && repository.read(other)?.contains(&wanted) {
             return Ok(true);
         }
     }
