@@ -3,6 +3,7 @@
 //! - `cargo xtask tidy [--fix] [RULE]...`: the house rules, one file each in [`tidy`].
 //! - `cargo xtask test [FILTER]`: installs what is missing, builds, runs every test, checks that nothing is left behind.
 //! - `cargo xtask packages`: the first step of `test` alone.
+//! - `cargo xtask bench [--quick] [--check] [NAME]...`: this project side by side with its peers.
 //! - `cargo xtask golden`: writes the generated documents anew.
 #![expect(
     clippy::print_stdout,
@@ -10,6 +11,7 @@
     reason = "a program for people at a terminal"
 )]
 
+mod bench;
 mod golden;
 mod process;
 mod repository;
@@ -49,6 +51,8 @@ enum Task {
     },
     /// Install the Debian packages that `tidy` and `test` use, or say which are missing
     Packages,
+    /// Measure this project side by side with its peers
+    Bench(bench::Arguments),
     /// Write the generated documents anew
     Golden,
 }
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Task::Tidy { fix, rules } => tidy::run(&repository, fix, &rules),
         Task::Test { filter } => test::run(&repository, filter.as_deref()),
         Task::Packages => test::provide_packages().map(|()| ExitCode::SUCCESS),
+        Task::Bench(arguments) => bench::run(&repository, &arguments),
         Task::Golden => golden::write(&repository).map(|()| ExitCode::SUCCESS),
     });
     outcome.unwrap_or_else(|error| {

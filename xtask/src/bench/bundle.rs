@@ -16,15 +16,21 @@ pub(crate) struct Bundles {
 impl Bundles {
     /// Makes the root from the host's static busybox.
     pub(crate) fn make() -> Result<Self, String> {
-        let busybox = super::command::find("busybox").ok_or("no busybox in PATH (package busybox-static)")?;
-        let folder = tempfile::Builder::new().prefix("hcs-bench-").tempdir().map_err(|e| format!("tempdir: {e}"))?;
+        let busybox =
+            super::command::find("busybox").ok_or("no busybox in PATH (package busybox-static)")?;
+        let folder = tempfile::Builder::new()
+            .prefix("hcs-bench-")
+            .tempdir()
+            .map_err(|e| format!("tempdir: {e}"))?;
         let root = folder.path().join("rootfs");
         for name in ["bin", "dev", "proc", "sys", "tmp", "etc"] {
             fs::create_dir_all(root.join(name)).map_err(|e| format!("mkdir {name}: {e}"))?;
         }
-        fs::copy(&busybox, root.join("bin/busybox")).map_err(|e| format!("cannot copy {busybox}: {e}"))?;
+        fs::copy(&busybox, root.join("bin/busybox"))
+            .map_err(|e| format!("cannot copy {busybox}: {e}"))?;
         for applet in ["sh", "true", "sleep", "cat", "dd", "echo"] {
-            symlink("busybox", root.join("bin").join(applet)).map_err(|e| format!("symlink {applet}: {e}"))?;
+            symlink("busybox", root.join("bin").join(applet))
+                .map_err(|e| format!("symlink {applet}: {e}"))?;
         }
         Ok(Self { folder })
     }
@@ -42,11 +48,18 @@ impl Bundles {
     }
 
     /// An OCI bundle running `arguments`, its cgroup at `cgroup` (a path below the hierarchy's root).
-    pub(crate) fn bundle(&self, name: &str, arguments: &[&str], cgroup: &str) -> Result<PathBuf, String> {
+    pub(crate) fn bundle(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        cgroup: &str,
+    ) -> Result<PathBuf, String> {
         let path = self.state(name)?;
         let capabilities = json!(["CAP_KILL", "CAP_CHOWN", "CAP_SETUID", "CAP_SETGID"]);
-        let namespaces: Vec<_> =
-            ["pid", "ipc", "uts", "mount", "network"].iter().map(|kind| json!({ "type": kind })).collect();
+        let namespaces: Vec<_> = ["pid", "ipc", "uts", "mount", "network"]
+            .iter()
+            .map(|kind| json!({ "type": kind }))
+            .collect();
         let config = json!({
             "ociVersion": "1.0.2",
             "hostname": "bench",

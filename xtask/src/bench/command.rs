@@ -15,7 +15,12 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{program} {} ended with {}: {}", arguments.join(" "), output.status, said.trim()))
+    Err(format!(
+        "{program} {} ended with {}: {}",
+        arguments.join(" "),
+        output.status,
+        said.trim()
+    ))
 }
 
 /// Like [`run`], without a pipe for stderr: for measured commands, whose reader would be measured too.
@@ -26,11 +31,21 @@ pub(crate) fn run_bare(program: &str, arguments: &[&str]) -> Result<(), String> 
         .stdout(Stdio::null())
         .status()
         .map_err(|e| format!("cannot run {program}: {e}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{program} {} ended with {status}", arguments.join(" "))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!(
+            "{program} {} ended with {status}",
+            arguments.join(" ")
+        ))
+    }
 }
 
 /// Where `program` is in PATH.
 pub(crate) fn find(program: &str) -> Option<String> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|d| d.join(program)).find(|p| p.is_file()).map(|p| p.display().to_string())
+    std::env::split_paths(&path)
+        .map(|d| d.join(program))
+        .find(|p| p.is_file())
+        .map(|p| p.display().to_string())
 }

@@ -17,7 +17,15 @@ pub(crate) fn spawn_and_wait(program: &Path) -> Result<(), String> {
         .stderr(Stdio::null())
         .output()
         .map_err(|e| format!("cannot run {}: {e}", program.display()))?;
-    if output.status.success() { Ok(()) } else { Err(format!("{} ended with {}", program.display(), output.status)) }
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} ended with {}",
+            program.display(),
+            output.status
+        ))
+    }
 }
 
 /// A peer thread that sends back what it gets, over a raw `SOCK_SEQPACKET` pair: the floor of any round trip.
@@ -30,9 +38,16 @@ pub(crate) struct PingPong {
 impl PingPong {
     /// Starts the peer; messages have `bytes` bytes.
     pub(crate) fn start(bytes: usize) -> Result<Self, String> {
-        use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
-        let (near, far) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|e| format!("socketpair: {e}"))?;
+        use rustix::net::{
+            AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
+        };
+        let (near, far) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .map_err(|e| format!("socketpair: {e}"))?;
         let echo = thread::spawn(move || {
             let mut buffer = vec![0; bytes];
             while let Ok((_, count @ 1..)) = recv(&far, &mut buffer[..], RecvFlags::empty()) {
@@ -41,14 +56,19 @@ impl PingPong {
                 }
             }
         });
-        Ok(Self { near, echo: Some(echo), buffer: vec![7; bytes] })
+        Ok(Self {
+            near,
+            echo: Some(echo),
+            buffer: vec![7; bytes],
+        })
     }
 
     /// One round trip.
     pub(crate) fn round_trip(&mut self) -> Result<(), String> {
         use rustix::net::{RecvFlags, SendFlags, recv, send};
         send(&self.near, &self.buffer, SendFlags::NOSIGNAL).map_err(|e| format!("send: {e}"))?;
-        recv(&self.near, &mut self.buffer[..], RecvFlags::empty()).map_err(|e| format!("recv: {e}"))?;
+        recv(&self.near, &mut self.buffer[..], RecvFlags::empty())
+            .map_err(|e| format!("recv: {e}"))?;
         Ok(())
     }
 }
@@ -65,7 +85,8 @@ impl Drop for PingPong {
 
 /// Bytes per second out of `dd` on the host through a pipe of 1 MiB.
 pub(crate) fn pipe_throughput(busybox: &Path, bytes: u64) -> Result<f64, String> {
-    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|e| format!("pipe: {e}"))?;
     // Best effort, as in the service: an unprivileged user may be over the pipe limit.
     let _ = rustix::pipe::fcntl_setpipe_size(&reader, 1 << 20);
     let begin = Instant::now();
@@ -85,7 +106,11 @@ pub(crate) fn pipe_throughput(busybox: &Path, bytes: u64) -> Result<f64, String>
 /// `dd` that writes `bytes` zeros in 64 KiB blocks.
 pub(crate) fn dd_arguments(bytes: u64) -> Vec<String> {
     let blocks = bytes / (64 << 10);
-    ["dd", "if=/dev/zero", "bs=64k"].map(str::to_owned).into_iter().chain([format!("count={blocks}")]).collect()
+    ["dd", "if=/dev/zero", "bs=64k"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("count={blocks}")])
+        .collect()
 }
 
 /// Reads to the end in 128 KiB steps and throws it away.
@@ -102,5 +127,9 @@ pub(crate) fn drain(mut source: impl Read) -> Result<u64, String> {
 
 /// Bytes per second, after checking that all of them came.
 pub(crate) fn rate(read: u64, expected: u64, time: Duration) -> Result<f64, String> {
-    if read == expected { Ok(read as f64 / time.as_secs_f64()) } else { Err(format!("{read} of {expected} bytes came")) }
+    if read == expected {
+        Ok(read as f64 / time.as_secs_f64())
+    } else {
+        Err(format!("{read} of {expected} bytes came"))
+    }
 }

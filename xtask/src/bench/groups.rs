@@ -19,6 +19,9 @@ use super::{
 
 type Outcome = Result<(), String>;
 
+/// The body of a group.
+type Body = fn(&mut Context<'_>) -> Outcome;
+
 /// What every group needs.
 pub(crate) struct Context<'a> {
     bundles: &'a Bundles,
@@ -29,7 +32,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// Every group: name and body.
-const GROUPS: &[(&str, fn(&mut Context<'_>) -> Outcome)] = &[
+const GROUPS: &[(&str, Body)] = &[
     ("exec-api", exec_api),
     ("exec-cli", exec_cli),
     ("run-cli", run_cli),
@@ -44,9 +47,16 @@ const GROUPS: &[(&str, fn(&mut Context<'_>) -> Outcome)] = &[
 
 /// Runs the groups named, or all.
 pub(crate) fn run_all(context: &mut Context<'_>, names: &[String]) -> crate::Result<()> {
-    if let Some(unknown) = names.iter().find(|n| !GROUPS.iter().any(|(name, _)| name == n)) {
+    if let Some(unknown) = names
+        .iter()
+        .find(|n| !GROUPS.iter().any(|(name, _)| name == n))
+    {
         let known: Vec<&str> = GROUPS.iter().map(|(name, _)| *name).collect();
-        return Err(format!("there is no group \"{unknown}\"; the groups are {}", known.join(", ")).into());
+        return Err(format!(
+            "there is no group \"{unknown}\"; the groups are {}",
+            known.join(", ")
+        )
+        .into());
     }
     for (name, group) in GROUPS {
         if names.is_empty() || names.iter().any(|n| n == name) {
@@ -59,9 +69,23 @@ pub(crate) fn run_all(context: &mut Context<'_>, names: &[String]) -> crate::Res
 
 impl<'a> Context<'a> {
     /// A context with an empty report.
-    pub(crate) fn new(bundles: &'a Bundles, service: &'a Service, binaries: &Path, quick: bool) -> Self {
-        let report = Report { machine: super::machine::describe(), ..Report::default() };
-        Self { bundles, service, program: Program::at(binaries), quick, report }
+    pub(crate) fn new(
+        bundles: &'a Bundles,
+        service: &'a Service,
+        binaries: &Path,
+        quick: bool,
+    ) -> Self {
+        let report = Report {
+            machine: super::machine::describe(),
+            ..Report::default()
+        };
+        Self {
+            bundles,
+            service,
+            program: Program::at(binaries),
+            quick,
+            report,
+        }
     }
 
     /// The report so far.
@@ -74,7 +98,13 @@ impl<'a> Context<'a> {
     }
 
     fn table(&mut self, name: &'static str, title: &str, regime: Regime, series: Vec<Series>) {
-        self.report.tables.push(Table { name, title: title.to_owned(), regime: regime.name(), base: 0, series });
+        self.report.tables.push(Table {
+            name,
+            title: title.to_owned(),
+            regime: regime.name(),
+            base: 0,
+            series,
+        });
     }
 
     /// Keeps what is there; what is missing goes into the report, once.
@@ -93,20 +123,31 @@ impl<'a> Context<'a> {
 
     fn runtimes(&mut self) -> Vec<Runtime> {
         let bundles = self.bundles;
-        ["crun", "runc"].into_iter().filter_map(|name| self.present(Runtime::start(name, bundles))).collect()
+        ["crun", "runc"]
+            .into_iter()
+            .filter_map(|name| self.present(Runtime::start(name, bundles)))
+            .collect()
     }
 }
 
 fn exec_api(context: &mut Context<'_>) -> Outcome {
     let container = Container::start("bench-exec-api", context.bundles)?;
     let program = context.bundles.root().join("bin/true");
-    for (regime, rounds) in [(Regime::Hot, context.rounds(500)), (Regime::Spaced, context.rounds(50))] {
+    for (regime, rounds) in [
+        (Regime::Hot, context.rounds(500)),
+        (Regime::Spaced, context.rounds(50)),
+    ] {
         let mut subjects = [
             Subject::new("vfork+exec+wait", || spawn_and_wait(&program)),
             Subject::new("hcs API process", || container.process("/bin/true")),
         ];
         let series = interleave(&mut subjects, regime, rounds)?;
-        context.table("exec-api", "a process in a running container, through the API", regime, series);
+        context.table(
+            "exec-api",
+            "a process in a running container, through the API",
+            regime,
+            series,
+        );
     }
     container.terminate()?;
     container.gone()
@@ -116,7 +157,10 @@ fn exec_cli(context: &mut Context<'_>) -> Outcome {
     let container = Container::start("bench-exec-cli", context.bundles)?;
     let runtimes = context.runtimes();
     let program = context.bundles.root().join("bin/true");
-    for (regime, rounds) in [(Regime::Hot, context.rounds(60)), (Regime::Spaced, context.rounds(25))] {
+    for (regime, rounds) in [
+        (Regime::Hot, context.rounds(60)),
+        (Regime::Spaced, context.rounds(25)),
+    ] {
         let mut subjects = vec![
             Subject::new("vfork+exec+wait", || spawn_and_wait(&program)),
             context.program.exec("bench-exec-cli"),
@@ -124,7 +168,12 @@ fn exec_cli(context: &mut Context<'_>) -> Outcome {
         subjects.extend(runtimes.iter().map(Runtime::exec));
         let series = interleave(&mut subjects, regime, rounds)?;
         drop(subjects);
-        context.table("exec-cli", "a process in a running container, by command line", regime, series);
+        context.table(
+            "exec-cli",
+            "a process in a running container, by command line",
+            regime,
+            series,
+        );
     }
     container.terminate()?;
     container.gone()
@@ -135,7 +184,10 @@ fn run_cli(context: &mut Context<'_>) -> Outcome {
     let bundles = context.bundles;
     let podman = context.present(podman_run(bundles)).is_some();
     let sandbox = context.present(bubblewrap(bundles)).is_some();
-    for (regime, rounds) in [(Regime::Hot, context.rounds(40)), (Regime::Spaced, context.rounds(25))] {
+    for (regime, rounds) in [
+        (Regime::Hot, context.rounds(40)),
+        (Regime::Spaced, context.rounds(25)),
+    ] {
         let mut subjects = vec![context.program.run(bundles)];
         subjects.extend(runtimes.iter().map(Runtime::run));
         if sandbox {
@@ -146,19 +198,28 @@ fn run_cli(context: &mut Context<'_>) -> Outcome {
         }
         let series = interleave(&mut subjects, regime, rounds)?;
         drop(subjects);
-        context.table("run-cli", "a whole container for one process, by command line", regime, series);
+        context.table(
+            "run-cli",
+            "a whole container for one process, by command line",
+            regime,
+            series,
+        );
     }
     Ok(())
 }
 
 fn create_api(context: &mut Context<'_>) -> Outcome {
-    for (regime, rounds) in [(Regime::Hot, context.rounds(60)), (Regime::Spaced, context.rounds(40))] {
+    for (regime, rounds) in [
+        (Regime::Hot, context.rounds(60)),
+        (Regime::Spaced, context.rounds(40)),
+    ] {
         let mut series = Series::new("hcs API create to first exit");
         for number in 0..rounds + 2 {
             if regime == Regime::Spaced {
                 std::thread::sleep(Duration::from_millis(100));
             }
-            let (container, time) = create_to_first_exit(context.bundles, &format!("bench-create-{number}"))?;
+            let (container, time) =
+                create_to_first_exit(context.bundles, &format!("bench-create-{number}"))?;
             container.terminate()?;
             container.gone()?;
             if number >= 2 {
@@ -166,9 +227,18 @@ fn create_api(context: &mut Context<'_>) -> Outcome {
             }
         }
         if regime == Regime::Spaced {
-            context.report.add("create to first exit, spaced (ms)", series.median() / 1e3, "ms");
+            context.report.add(
+                "create to first exit, spaced (ms)",
+                series.median() / 1e3,
+                "ms",
+            );
         }
-        context.table("create-api", "container created, first process exited, through the API", regime, vec![series]);
+        context.table(
+            "create-api",
+            "container created, first process exited, through the API",
+            regime,
+            vec![series],
+        );
     }
     Ok(())
 }
@@ -181,13 +251,19 @@ fn memory(context: &mut Context<'_>) -> Outcome {
     let launchers = children(service);
     let agents: Vec<u32> = launchers.iter().flat_map(|pid| children(*pid)).collect();
     if agents.len() < containers.len() {
-        return Err(format!("{} agents for {} containers", agents.len(), containers.len()));
+        return Err(format!(
+            "{} agents for {} containers",
+            agents.len(),
+            containers.len()
+        ));
     }
     let pss = memory_kb(&agents, "smaps_rollup", "Pss")? / agents.len() as f64;
     let own: Vec<u32> = launchers.into_iter().chain([service]).collect();
     let rss = memory_kb(&own, "status", "VmRSS")? / 1024.0;
     context.report.add("idle container PSS (kB)", pss, "kB");
-    context.report.add("service and launcher RSS (MB)", rss, "MB");
+    context
+        .report
+        .add("service and launcher RSS (MB)", rss, "MB");
     for container in &containers {
         container.terminate()?;
         container.gone()?;
@@ -205,7 +281,12 @@ fn round_trip(context: &mut Context<'_>) -> Outcome {
     ];
     let series = interleave(&mut subjects, Regime::Hot, context.rounds(5000))?;
     drop(subjects);
-    context.table("round-trip", "a small call and its answer", Regime::Hot, series);
+    context.table(
+        "round-trip",
+        "a small call and its answer",
+        Regime::Hot,
+        series,
+    );
     container.terminate()?;
     container.gone()
 }
@@ -225,25 +306,42 @@ fn stdio(context: &mut Context<'_>) -> Outcome {
     let busybox = context.bundles.root().join("bin/busybox");
     let mut rates: Vec<(f64, f64)> = Vec::new();
     for _ in 0..context.rounds(7) {
-        rates.push((pipe_throughput(&busybox, bytes)?, container.throughput(bytes)?));
+        rates.push((
+            pipe_throughput(&busybox, bytes)?,
+            container.throughput(bytes)?,
+        ));
     }
     let median = |pick: fn(&(f64, f64)) -> f64| {
-        Series { subject: String::new(), samples: rates.iter().map(pick).collect() }.median()
+        Series {
+            subject: String::new(),
+            samples: rates.iter().map(pick).collect(),
+        }
+        .median()
     };
     let (host, ours) = (median(|r| r.0), median(|r| r.1));
     context.report.add("stdout, host pipe", host / 1e6, "MB/s");
     context.report.add("stdout, container", ours / 1e6, "MB/s");
-    context.report.add("stdout, container / host pipe", ours / host, "");
+    context
+        .report
+        .add("stdout, container / host pipe", ours / host, "");
     container.terminate()?;
     container.gone()
 }
 
 fn start_up(context: &mut Context<'_>) -> Outcome {
     let program = context.bundles.root().join("bin/true");
-    let mut subjects = [Subject::new("static true", || spawn_and_wait(&program)), context.program.list()];
+    let mut subjects = [
+        Subject::new("static true", || spawn_and_wait(&program)),
+        context.program.list(),
+    ];
     let series = interleave(&mut subjects, Regime::Hot, context.rounds(100))?;
     drop(subjects);
-    context.table("start-up", "a trivial verb of the program", Regime::Hot, series);
+    context.table(
+        "start-up",
+        "a trivial verb of the program",
+        Regime::Hot,
+        series,
+    );
     Ok(())
 }
 
@@ -251,7 +349,9 @@ fn scale(context: &mut Context<'_>) -> Outcome {
     let count = if context.quick { 10 } else { 300 };
     let ours = scale_ours(context, count)?;
     let bundles = context.bundles;
-    let Some(crun) = context.present(Runtime::start("crun", bundles)) else { return Ok(()) };
+    let Some(crun) = context.present(Runtime::start("crun", bundles)) else {
+        return Ok(());
+    };
     let begin = Instant::now();
     for number in 0..count {
         crun.create_idle(bundles, number)?;
@@ -262,9 +362,21 @@ fn scale(context: &mut Context<'_>) -> Outcome {
         crun.delete_idle(number)?;
     }
     let removed = begin.elapsed();
-    context.report.add(format!("{count} containers, crun"), created.as_secs_f64(), "s");
-    context.report.add("300 containers, crun / hcs", created.as_secs_f64() / ours.0.as_secs_f64(), "");
-    context.report.add("300 containers teardown, crun / hcs", removed.as_secs_f64() / ours.1.as_secs_f64(), "");
+    context.report.add(
+        format!("{count} containers, crun"),
+        created.as_secs_f64(),
+        "s",
+    );
+    context.report.add(
+        "300 containers, crun / hcs",
+        created.as_secs_f64() / ours.0.as_secs_f64(),
+        "",
+    );
+    context.report.add(
+        "300 containers teardown, crun / hcs",
+        removed.as_secs_f64() / ours.1.as_secs_f64(),
+        "",
+    );
     Ok(())
 }
 
@@ -293,11 +405,31 @@ fn scale_ours(context: &mut Context<'_>, count: usize) -> Result<(Duration, Dura
     let removed = begin.elapsed();
     let around = |at: usize| {
         let window = each.samples[at.saturating_sub(5)..(at + 5).min(count)].to_vec();
-        Series { subject: String::new(), samples: window }.median()
+        Series {
+            subject: String::new(),
+            samples: window,
+        }
+        .median()
     };
-    context.report.add(format!("{count} containers, hcs"), created.as_secs_f64(), "s");
-    context.report.add(format!("{count} containers teardown, hcs"), removed.as_secs_f64(), "s");
-    context.report.add("300th / 10th container", around(count - 1) / around(10.min(count - 1)), "");
-    context.report.add(format!("exec with {count} containers (us)"), exec.median(), "us");
+    context.report.add(
+        format!("{count} containers, hcs"),
+        created.as_secs_f64(),
+        "s",
+    );
+    context.report.add(
+        format!("{count} containers teardown, hcs"),
+        removed.as_secs_f64(),
+        "s",
+    );
+    context.report.add(
+        "300th / 10th container",
+        around(count - 1) / around(10.min(count - 1)),
+        "",
+    );
+    context.report.add(
+        format!("exec with {count} containers (us)"),
+        exec.median(),
+        "us",
+    );
     Ok((created, removed))
 }

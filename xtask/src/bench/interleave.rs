@@ -32,37 +32,38 @@ pub(crate) struct Subject<'a> {
     pub(crate) name: String,
     /// Does it once. Failure ends the bench: a time of something that failed means nothing.
     pub(crate) run: Box<dyn FnMut() -> Result<(), String> + 'a>,
-    /// Undoes what one run leaves, outside the measured time.
-    pub(crate) after: Option<Box<dyn FnMut() -> Result<(), String> + 'a>>,
 }
 
 impl<'a> Subject<'a> {
-    /// A subject without anything to undo.
-    pub(crate) fn new(name: impl Into<String>, run: impl FnMut() -> Result<(), String> + 'a) -> Self {
-        Self { name: name.into(), run: Box::new(run), after: None }
-    }
-
-    /// Adds what is done after each run, untimed.
-    pub(crate) fn after(mut self, after: impl FnMut() -> Result<(), String> + 'a) -> Self {
-        self.after = Some(Box::new(after));
-        self
+    /// A subject that does `run`.
+    pub(crate) fn new(
+        name: impl Into<String>,
+        run: impl FnMut() -> Result<(), String> + 'a,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            run: Box::new(run),
+        }
     }
 
     fn sample(&mut self) -> Result<Duration, String> {
         let begin = Instant::now();
         (self.run)().map_err(|e| format!("{}: {e}", self.name))?;
-        let time = begin.elapsed();
-        if let Some(after) = &mut self.after {
-            after().map_err(|e| format!("{} (after): {e}", self.name))?;
-        }
-        Ok(time)
+        Ok(begin.elapsed())
     }
 }
 
 /// Two unmeasured rounds, then `rounds` measured ones; the order turns by one each round.
-pub(crate) fn interleave(subjects: &mut [Subject<'_>], regime: Regime, rounds: usize) -> Result<Vec<Series>, String> {
+pub(crate) fn interleave(
+    subjects: &mut [Subject<'_>],
+    regime: Regime,
+    rounds: usize,
+) -> Result<Vec<Series>, String> {
     const WARM_UP: usize = 2;
-    let mut all: Vec<Series> = subjects.iter().map(|s| Series::new(s.name.clone())).collect();
+    let mut all: Vec<Series> = subjects
+        .iter()
+        .map(|s| Series::new(s.name.clone()))
+        .collect();
     let count = subjects.len();
     for round in 0..WARM_UP + rounds {
         for turn in 0..count {

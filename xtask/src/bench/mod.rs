@@ -65,9 +65,17 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> crate::Resu
     fs::write(&arguments.svg, svg::draw(&report))?;
     println!("{}", report.markdown());
     let missed = print_verdicts(&report);
-    println!("\nsamples: {}; picture: {}", arguments.json.display(), arguments.svg.display());
+    println!(
+        "\nsamples: {}; picture: {}",
+        arguments.json.display(),
+        arguments.svg.display()
+    );
     let failed = arguments.check && missed > 0;
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn measure(folder: &std::path::Path, arguments: &Arguments) -> crate::Result<report::Report> {
@@ -86,14 +94,19 @@ fn print_verdicts(report: &report::Report) -> usize {
     println!("### Targets\n\n| what | target | measured | |\n|---|---|---|---|");
     let mut missed = 0;
     for verdict in targets::check(report) {
-        let measured = verdict.measured.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
+        let measured = verdict
+            .measured
+            .map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
         let word = match verdict.met {
             Some(true) => "met",
             Some(false) => "missed",
             None => "not measured",
         };
         missed += usize::from(verdict.met == Some(false));
-        println!("| {} | {} | {measured} | {word} |", verdict.what, verdict.target);
+        println!(
+            "| {} | {} | {measured} | {word} |",
+            verdict.what, verdict.target
+        );
     }
     missed
 }

@@ -22,7 +22,13 @@ const LIMIT: Option<Duration> = Some(Duration::from_secs(60));
 
 /// What a call answered, for people.
 fn said<T>(step: &str, result: Result<T, hcs::raw::Error>) -> Result<T, String> {
-    result.map_err(|e| format!("{step}: {} {}", e.hresult, e.document.as_deref().unwrap_or_default()))
+    result.map_err(|e| {
+        format!(
+            "{step}: {} {}",
+            e.hresult,
+            e.document.as_deref().unwrap_or_default()
+        )
+    })
 }
 
 fn shape(step: &str, result: Result<(), hcs_schema::HResult>) -> Result<(), String> {
@@ -45,7 +51,8 @@ impl Container {
             "Container": { "Storage": { "Layers": [{ "Path": bundles.root() }] } },
         });
         let operation = Operation::new();
-        let system = System::create(id, &document.to_string(), &operation).map_err(|e| format!("create: {e}"))?;
+        let system = System::create(id, &document.to_string(), &operation)
+            .map_err(|e| format!("create: {e}"))?;
         said("create", operation.wait(LIMIT))?;
         shape("start", system.start(&operation, None))?;
         said("start", operation.wait(LIMIT))?;
@@ -56,7 +63,10 @@ impl Container {
         let parameters = json!({ "CommandArgs": arguments, "CreateStdOutPipe": stdout });
         let process = Process::create(&self.system, &parameters.to_string(), &self.operation)
             .map_err(|e| format!("create process: {e}"))?;
-        let (_, information) = said("create process", self.operation.wait_and_process_info(LIMIT, true))?;
+        let (_, information) = said(
+            "create process",
+            self.operation.wait_and_process_info(LIMIT, true),
+        )?;
         Ok((process, information.stdout.map(File::from)))
     }
 
@@ -64,12 +74,19 @@ impl Container {
     pub(crate) fn process(&self, program: &str) -> Result<(), String> {
         let (process, stdout) = self.spawn(&[program.to_owned()], true)?;
         if let Some(mut stdout) = stdout {
-            stdout.read_to_end(&mut Vec::new()).map_err(|e| format!("stdout: {e}"))?;
+            stdout
+                .read_to_end(&mut Vec::new())
+                .map_err(|e| format!("stdout: {e}"))?;
         }
         let status = process.wait_exit(LIMIT).map_err(|e| format!("wait: {e}"))?;
-        let status: serde_json::Value = serde_json::from_str(&status).map_err(|e| format!("status: {e}"))?;
+        let status: serde_json::Value =
+            serde_json::from_str(&status).map_err(|e| format!("status: {e}"))?;
         shape("close", process.close())?;
-        if status["ExitCode"] == 0 { Ok(()) } else { Err(format!("{program} ended with {status}")) }
+        if status["ExitCode"] == 0 {
+            Ok(())
+        } else {
+            Err(format!("{program} ended with {status}"))
+        }
     }
 
     /// `dd` of `bytes` zeros through the stdout pipe; bytes per second.
@@ -85,7 +102,9 @@ impl Container {
 
     /// A process that stays, for calls on it.
     pub(crate) fn idle_process(&self) -> Result<Process, String> {
-        Ok(self.spawn(&["/bin/sleep".to_owned(), "100000".to_owned()], false)?.0)
+        Ok(self
+            .spawn(&["/bin/sleep".to_owned(), "100000".to_owned()], false)?
+            .0)
     }
 
     /// One `HcsGetProcessInfo` round trip.
@@ -116,13 +135,18 @@ impl Container {
 
     /// Waits until it is gone and closes the handle.
     pub(crate) fn gone(&self) -> Result<(), String> {
-        self.system.wait_exit(LIMIT).map_err(|e| format!("wait for exit: {e}"))?;
+        self.system
+            .wait_exit(LIMIT)
+            .map_err(|e| format!("wait for exit: {e}"))?;
         shape("close", self.system.close())
     }
 }
 
 /// Container made, first process run and seen to exit.
-pub(crate) fn create_to_first_exit(bundles: &Bundles, id: &str) -> Result<(Container, Duration), String> {
+pub(crate) fn create_to_first_exit(
+    bundles: &Bundles,
+    id: &str,
+) -> Result<(Container, Duration), String> {
     let begin = Instant::now();
     let container = Container::start(id, bundles)?;
     container.process("/bin/true")?;
@@ -137,19 +161,25 @@ pub(crate) struct Program {
 impl Program {
     /// The release build beside `hcsd`.
     pub(crate) fn at(folder: &Path) -> Self {
-        Self { path: folder.join("hcs").display().to_string() }
+        Self {
+            path: folder.join("hcs").display().to_string(),
+        }
     }
 
     /// `hcs exec` of `/bin/true` in container `id`.
     pub(crate) fn exec(&self, id: &str) -> Subject<'_> {
         let id = id.to_owned();
-        Subject::new("hcs exec", move || run_bare(&self.path, &["exec", &id, "--", "/bin/true"]))
+        Subject::new("hcs exec", move || {
+            run_bare(&self.path, &["exec", &id, "--", "/bin/true"])
+        })
     }
 
     /// `hcs run` of `/bin/true`.
     pub(crate) fn run(&self, bundles: &Bundles) -> Subject<'_> {
         let root = bundles.root().display().to_string();
-        Subject::new("hcs run", move || run_bare(&self.path, &["run", "--layer", &root, "--", "/bin/true"]))
+        Subject::new("hcs run", move || {
+            run_bare(&self.path, &["run", "--layer", &root, "--", "/bin/true"])
+        })
     }
 
     /// `hcs list`: start-up and one round trip.
@@ -163,9 +193,14 @@ pub(crate) fn memory_kb(pids: &[u32], file: &str, field: &str) -> Result<f64, St
     let mut sum = 0.0;
     for pid in pids {
         let path = PathBuf::from(format!("/proc/{pid}/{file}"));
-        let text = fs::read_to_string(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-        let line = text.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':'));
-        let number = line.and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse::<f64>().ok());
+        let text = fs::read_to_string(&path)
+            .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+        let line = text
+            .lines()
+            .find_map(|l| l.strip_prefix(field)?.strip_prefix(':'));
+        let number = line
+            .and_then(|l| l.split_whitespace().next())
+            .and_then(|n| n.parse::<f64>().ok());
         sum += number.ok_or_else(|| format!("no {field} in {}", path.display()))?;
     }
     Ok(sum)

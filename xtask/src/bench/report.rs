@@ -48,18 +48,32 @@ pub(crate) struct Report {
 impl Report {
     /// The median of `subject` in table `name` and `regime`, in microseconds.
     pub(crate) fn median(&self, name: &str, regime: &str, subject: &str) -> Option<f64> {
-        let table = self.tables.iter().find(|t| t.name == name && t.regime == regime)?;
-        table.series.iter().find(|s| s.subject == subject).map(Series::median)
+        let table = self
+            .tables
+            .iter()
+            .find(|t| t.name == name && t.regime == regime)?;
+        table
+            .series
+            .iter()
+            .find(|s| s.subject == subject)
+            .map(Series::median)
     }
 
     /// A figure by its name.
     pub(crate) fn figure(&self, name: &str) -> Option<f64> {
-        self.figures.iter().find(|f| f.name == name).map(|f| f.value)
+        self.figures
+            .iter()
+            .find(|f| f.name == name)
+            .map(|f| f.value)
     }
 
     /// Adds a figure.
     pub(crate) fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str) {
-        self.figures.push(Figure { name: name.into(), value, unit });
+        self.figures.push(Figure {
+            name: name.into(),
+            value,
+            unit,
+        });
     }
 
     /// The tables as Markdown.
@@ -69,11 +83,20 @@ impl Report {
             let _ = writeln!(text, "Not measured: {missing}");
         }
         for table in &self.tables {
-            let _ = writeln!(text, "\n### {} ({}, {})\n", table.title, table.name, table.regime);
-            let base = table.series.get(table.base).map_or(f64::NAN, Series::median);
-            text.push_str("| subject | median | p10 | p90 | ratio | N |\n|---|---|---|---|---|---|\n");
+            let _ = writeln!(
+                text,
+                "\n### {} ({}, {})\n",
+                table.title, table.name, table.regime
+            );
+            let base = table
+                .series
+                .get(table.base)
+                .map_or(f64::NAN, Series::median);
+            text.push_str(
+                "| subject | median | p10 | p90 | ratio | N |\n|---|---|---|---|---|---|\n",
+            );
             for series in &table.series {
-                let (p10, p90) = (human(series.quantile(0.1)), human(series.quantile(0.9)));
+                let (p10, p90) = (human(series.percentile(10)), human(series.percentile(90)));
                 let median = series.median();
                 let (subject, count) = (&series.subject, series.samples.len());
                 let _ = writeln!(
@@ -87,7 +110,11 @@ impl Report {
         if !self.figures.is_empty() {
             text.push_str("\n### Other figures\n\n| what | value |\n|---|---|\n");
             for figure in &self.figures {
-                let _ = writeln!(text, "| {} | {:.2} {} |", figure.name, figure.value, figure.unit);
+                let _ = writeln!(
+                    text,
+                    "| {} | {:.2} {} |",
+                    figure.name, figure.value, figure.unit
+                );
             }
         }
         text

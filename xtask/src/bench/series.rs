@@ -16,7 +16,10 @@ pub(crate) struct Series {
 impl Series {
     /// An empty series.
     pub(crate) fn new(subject: impl Into<String>) -> Self {
-        Self { subject: subject.into(), samples: Vec::new() }
+        Self {
+            subject: subject.into(),
+            samples: Vec::new(),
+        }
     }
 
     /// Adds a sample.
@@ -24,19 +27,21 @@ impl Series {
         self.samples.push(time.as_secs_f64() * 1e6);
     }
 
-    /// The value below which `share` (0 to 1) of the samples lie, by linear interpolation; NaN without samples.
-    pub(crate) fn quantile(&self, share: f64) -> f64 {
+    /// The value at `percent` (0 to 100) of the sorted samples, by linear interpolation; NaN without samples.
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.samples.clone();
         sorted.sort_by(f64::total_cmp);
-        let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-        let at = share * last as f64;
-        let (low, high) = (at.floor() as usize, at.ceil() as usize);
-        sorted[low] + (sorted[high] - sorted[low]) * at.fract()
+        let Some(last) = sorted.len().checked_sub(1) else {
+            return f64::NAN;
+        };
+        let (low, part) = (percent * last / 100, percent * last % 100);
+        let high = (low + 1).min(last);
+        sorted[low] + (sorted[high] - sorted[low]) * part as f64 / 100.0
     }
 
     /// The median in microseconds.
     pub(crate) fn median(&self) -> f64 {
-        self.quantile(0.5)
+        self.percentile(50)
     }
 }
 
@@ -58,10 +63,13 @@ mod tests {
 
     #[test]
     fn quantiles_interpolate() {
-        let series = Series { subject: String::new(), samples: vec![4.0, 1.0, 3.0, 2.0] };
+        let series = Series {
+            subject: String::new(),
+            samples: vec![4.0, 1.0, 3.0, 2.0],
+        };
         assert!((series.median() - 2.5).abs() < 1e-9);
-        assert!((series.quantile(0.0) - 1.0).abs() < 1e-9);
-        assert!((series.quantile(1.0) - 4.0).abs() < 1e-9);
+        assert!((series.percentile(0) - 1.0).abs() < 1e-9);
+        assert!((series.percentile(100) - 4.0).abs() < 1e-9);
         assert!(Series::new("").median().is_nan());
     }
 

@@ -13,7 +13,15 @@ use crate::repository::Repository;
 /// Builds the release binaries; answers the folder they are in.
 pub(crate) fn build(repository: &Repository) -> crate::Result<PathBuf> {
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "--package", "hcsd", "--package", "hcs_cli"])
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--package",
+            "hcsd",
+            "--package",
+            "hcs_cli",
+        ])
         .current_dir(&repository.root)
         .status()?;
     if !status.success() {
@@ -30,7 +38,9 @@ pub(crate) struct Service {
 impl Service {
     /// Starts it on the endpoint that [`super::isolate`] chose.
     pub(crate) fn start(binaries: &Path) -> crate::Result<Self> {
-        let endpoint = std::env::var_os("HCS_ENDPOINT").map(PathBuf::from).ok_or("HCS_ENDPOINT is not set")?;
+        let endpoint = std::env::var_os("HCS_ENDPOINT")
+            .map(PathBuf::from)
+            .ok_or("HCS_ENDPOINT is not set")?;
         let config = endpoint.with_extension("toml");
         fs::write(&config, "cgroup_root = \"hcs-test-bench-service\"\n")?;
         let child = Command::new(binaries.join("hcsd"))

@@ -37,20 +37,43 @@ fn draw_table(svg: &mut String, table: &Table, mut y: f64) -> f64 {
     );
     y += ROW;
     let medians: Vec<f64> = table.series.iter().map(Series::median).collect();
-    let low = medians.iter().copied().fold(f64::INFINITY, f64::min).max(1e-3) / 2.0;
+    let low = medians
+        .iter()
+        .copied()
+        .fold(f64::INFINITY, f64::min)
+        .max(1e-3)
+        / 2.0;
     let high = medians.iter().copied().fold(low * 2.0, f64::max);
     for (series, median) in table.series.iter().zip(medians) {
         let bar = WIDTH * ((median / low).ln() / (high / low).ln()).clamp(0.0, 1.0);
-        let colour = if series.subject.starts_with("hcs") { "#2a7f62" } else { "#9aa5b1" };
+        let colour = if series.subject.starts_with("hcs") {
+            "#2a7f62"
+        } else {
+            "#9aa5b1"
+        };
         let (text, name) = (y + 13.0, escape(&series.subject));
-        let _ = writeln!(svg, "<text x=\"{}\" y=\"{text}\" text-anchor=\"end\">{name}</text>", LEFT - 8.0);
-        let _ = writeln!(svg, "<rect x=\"{LEFT}\" y=\"{y}\" width=\"{bar:.1}\" height=\"15\" fill=\"{colour}\"/>");
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{text}\">{}</text>", LEFT + bar + 6.0, human(median));
+        let _ = writeln!(
+            svg,
+            "<text x=\"{}\" y=\"{text}\" text-anchor=\"end\">{name}</text>",
+            LEFT - 8.0
+        );
+        let _ = writeln!(
+            svg,
+            "<rect x=\"{LEFT}\" y=\"{y}\" width=\"{bar:.1}\" height=\"15\" fill=\"{colour}\"/>"
+        );
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{text}\">{}</text>",
+            LEFT + bar + 6.0,
+            human(median)
+        );
         y += ROW;
     }
     y + ROW
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

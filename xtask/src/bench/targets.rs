@@ -24,12 +24,48 @@ pub(crate) struct Verdict {
 
 /// Ratio of two medians: (table, regime, numerator, denominator, bound).
 const RATIOS: &[(&str, &str, &str, &str, Bound)] = &[
-    ("exec-api", "hot", "hcs API process", "vfork+exec+wait", Bound::AtMost(1.3)),
-    ("exec-cli", "hot", "crun exec", "hcs exec", Bound::AtLeast(3.5)),
-    ("exec-cli", "spaced", "crun exec", "hcs exec", Bound::AtLeast(8.0)),
-    ("run-cli", "spaced", "crun run", "hcs run", Bound::AtLeast(4.0)),
-    ("round-trip", "hot", "HcsGetProcessInfo", "raw SOCK_SEQPACKET", Bound::AtMost(2.0)),
-    ("start-up", "hot", "hcs list", "static true", Bound::AtMost(2.0)),
+    (
+        "exec-api",
+        "hot",
+        "hcs API process",
+        "vfork+exec+wait",
+        Bound::AtMost(1.3),
+    ),
+    (
+        "exec-cli",
+        "hot",
+        "crun exec",
+        "hcs exec",
+        Bound::AtLeast(3.5),
+    ),
+    (
+        "exec-cli",
+        "spaced",
+        "crun exec",
+        "hcs exec",
+        Bound::AtLeast(8.0),
+    ),
+    (
+        "run-cli",
+        "spaced",
+        "crun run",
+        "hcs run",
+        Bound::AtLeast(4.0),
+    ),
+    (
+        "round-trip",
+        "hot",
+        "HcsGetProcessInfo",
+        "raw SOCK_SEQPACKET",
+        Bound::AtMost(2.0),
+    ),
+    (
+        "start-up",
+        "hot",
+        "hcs list",
+        "static true",
+        Bound::AtMost(2.0),
+    ),
 ];
 
 /// Limits on single figures.
@@ -47,10 +83,15 @@ const FIGURES: &[(&str, Bound)] = &[
 /// Compares `report` with every target.
 pub(crate) fn check(report: &Report) -> Vec<Verdict> {
     let ratios = RATIOS.iter().map(|(table, regime, over, under, bound)| {
-        let value = report.median(table, regime, over).zip(report.median(table, regime, under)).map(|(a, b)| a / b);
+        let value = report
+            .median(table, regime, over)
+            .zip(report.median(table, regime, under))
+            .map(|(a, b)| a / b);
         verdict(format!("{over} / {under} ({regime})"), value, *bound)
     });
-    let figures = FIGURES.iter().map(|(name, bound)| verdict((*name).to_owned(), report.figure(name), *bound));
+    let figures = FIGURES
+        .iter()
+        .map(|(name, bound)| verdict((*name).to_owned(), report.figure(name), *bound));
     ratios.chain(figures).collect()
 }
 
@@ -59,7 +100,12 @@ fn verdict(what: String, measured: Option<f64>, bound: Bound) -> Verdict {
         Bound::AtMost(limit) => (format!("<= {limit}"), measured.map(|v| v <= limit)),
         Bound::AtLeast(limit) => (format!(">= {limit}"), measured.map(|v| v >= limit)),
     };
-    Verdict { what, target, measured, met }
+    Verdict {
+        what,
+        target,
+        measured,
+        met,
+    }
 }
 
 #[cfg(test)]
