@@ -6,8 +6,10 @@
 //! old one, and its copies of the parent's handles are opened again on the child's own connection when they are used.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock, Weak},
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::{Arc, OnceLock, Weak, mpsc},
+    time::Duration,
 };
 
 use hcs_schema::{Failure, HResult};
@@ -17,13 +19,24 @@ use crate::{
     daemon,
     endpoint::Endpoint,
     handle::Handle,
-    link::{Link, Refused},
+    link::{Link, Receiver, Refused},
     pool::Pool,
     sync::{Mutex, lock, thread},
 };
 
 /// How often a service is started that is gone again before it has greeted.
 const STARTS: u32 = 3;
+
+/// How long to wait before each try to reach a service that was lost.
+const RECONNECT_PAUSES: [Duration; 7] = [
+    Duration::ZERO,
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+    Duration::from_secs(10),
+    Duration::from_secs(15),
+];
 
 /// All that belongs to one process of that pid.
 #[derive(Debug)]
@@ -62,12 +75,41 @@ pub(crate) fn pool() -> &'static Pool {
     &World::current().pool
 }
 
+/// Takes the connection, or why there is none.
+type Job = Box<dyn FnOnce(Result<&Arc<Link>, Failure>) + Send>;
+
 /// One process's connection to one endpoint, and its handles there.
+///
+/// ```text
+///          first call                connected, queue empty
+///   Idle ------------> Connecting(queue) ---------------> Up(link)
+///     ^                    | no service                     |
+///     +--------------------+--------------------------------+
+///            every queued call learns why            connection lost
+/// ```
+///
+/// Calls made while it connects are queued and then sent in their order, before any later one.
 #[derive(Debug)]
 pub(crate) struct Client {
     endpoint: Endpoint,
-    link: Mutex<Option<Arc<Link>>>,
+    state: Mutex<State>,
     handles: Mutex<HashMap<u64, Weak<Handle>>>,
+}
+
+enum State {
+    Idle,
+    Connecting(VecDeque<Job>),
+    Up(Arc<Link>),
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Idle => f.write_str("Idle"),
+            Self::Connecting(queue) => write!(f, "Connecting({})", queue.len()),
+            Self::Up(link) => link.fmt(f),
+        }
+    }
 }
 
 impl Client {
@@ -79,62 +121,114 @@ impl Client {
         }
         let client = Arc::new(Self {
             endpoint: endpoint.clone(),
-            link: Mutex::default(),
+            state: Mutex::new(State::Idle),
             handles: Mutex::default(),
         });
         clients.insert(endpoint.clone(), Arc::clone(&client));
         client
     }
 
-    /// The connection; made now, with a service started if there is none, when it is not there. Others who need it wait
-    /// meanwhile.
-    ///
-    /// # Errors
-    /// `HCS_E_SERVICE_NOT_AVAILABLE`, `HCS_E_ACCESS_DENIED`, `HCS_E_UNSUPPORTED_PROTOCOL_VERSION` and their causes.
-    pub(crate) fn link(self: &Arc<Self>) -> Result<Arc<Link>, Failure> {
-        let mut current = lock(&self.link);
-        if let Some(link) = &*current {
-            return Ok(Arc::clone(link));
+    /// Calls `job` once with the connection: on this thread if there is one, else on another when it has been made,
+    /// with a service started if none is there. The failure is `HCS_E_SERVICE_NOT_AVAILABLE`, `HCS_E_ACCESS_DENIED` or
+    /// `HCS_E_UNSUPPORTED_PROTOCOL_VERSION`, with its causes.
+    pub(crate) fn with_link(
+        self: &Arc<Self>,
+        job: impl FnOnce(Result<&Arc<Link>, Failure>) + Send + 'static,
+    ) {
+        let mut state = lock(&self.state);
+        match &mut *state {
+            State::Up(link) => {
+                let link = Arc::clone(link);
+                drop(state);
+                job(Ok(&link));
+            }
+            State::Connecting(queue) => queue.push_back(Box::new(job)),
+            State::Idle => {
+                let queue: [Job; 1] = [Box::new(job)];
+                *state = State::Connecting(queue.into());
+                drop(state);
+                let client = Arc::clone(self);
+                if let Err(failure) = spawn("hcs-connect", move || client.connect()) {
+                    self.refuse(&failure);
+                }
+            }
         }
-        let link = self.connect()?;
-        *current = Some(Arc::clone(&link));
-        Ok(link)
     }
 
     /// The connection, if there is one.
     pub(crate) fn current_link(&self) -> Option<Arc<Link>> {
-        lock(&self.link).clone()
+        match &*lock(&self.state) {
+            State::Up(link) => Some(Arc::clone(link)),
+            State::Idle | State::Connecting(_) => None,
+        }
     }
 
-    fn connect(self: &Arc<Self>) -> Result<Arc<Link>, Failure> {
+    /// Makes the connection, opens the handles of a former one again and sends what was queued meanwhile.
+    fn connect(self: &Arc<Self>) {
+        let link = match self.reach().and_then(|reached| self.read(reached)) {
+            Ok(link) => link,
+            Err(failure) => return self.refuse(&failure),
+        };
+        for handle in self.handles() {
+            // A handle that nothing is behind has told so to whom it concerns.
+            let _told = handle.attach(self, &link);
+        }
+        loop {
+            let mut state = lock(&self.state);
+            let queued = match &mut *state {
+                State::Connecting(queue) => std::mem::take(queue),
+                State::Idle | State::Up(_) => return,
+            };
+            if queued.is_empty() {
+                // Lost already: its reader has told, or will find that nothing is up.
+                *state = if link.is_over() {
+                    State::Idle
+                } else {
+                    State::Up(link)
+                };
+                return;
+            }
+            drop(state);
+            for job in queued {
+                job(Ok(&link));
+            }
+        }
+    }
+
+    /// A connection that has been greeted.
+    fn reach(&self) -> Result<(Link, Receiver), Failure> {
         let mut starts = 0;
-        let (link, receiver) = loop {
+        loop {
             match Link::connect(&self.endpoint) {
-                Ok(connected) => break connected,
+                Ok(connected) => return Ok(connected),
                 Err(Refused::NotThere(_)) if starts < STARTS => {
                     starts += 1;
                     daemon::start(&self.endpoint)?;
                 }
                 Err(refused) => return Err(refused.into_failure()),
             }
-        };
+        }
+    }
+
+    /// Starts the thread that reads it.
+    fn read(self: &Arc<Self>, (link, receiver): (Link, Receiver)) -> Result<Arc<Link>, Failure> {
         let link = Arc::new(link);
         let (reader, client) = (Arc::clone(&link), Arc::clone(self));
-        let run = move || {
+        spawn("hcs-reader", move || {
             reader.read(receiver, |event| client.event(event));
             client.lost(&reader);
-        };
-        thread::Builder::new()
-            .name("hcs-reader".to_owned())
-            .spawn(run)
-            .map_err(|error| {
-                Failure::new(
-                    HResult::E_OUTOFMEMORY,
-                    "no thread could be started for the connection to the host compute service",
-                )
-                .because(&error)
-            })?;
+        })?;
         Ok(link)
+    }
+
+    /// There will be no connection: all who wait for it learn why.
+    fn refuse(&self, failure: &Failure) {
+        let state = std::mem::replace(&mut *lock(&self.state), State::Idle);
+        if let State::Connecting(queue) = state {
+            for job in queue {
+                job(Err(failure.clone()));
+            }
+        }
     }
 
     /// Events of `handle` are handed to it from now on.
@@ -145,6 +239,11 @@ impl Client {
     /// No more events for it.
     pub(crate) fn unregister(&self, number: u64) {
         lock(&self.handles).remove(&number);
+    }
+
+    fn handles(&self) -> Vec<Arc<Handle>> {
+        let handles = lock(&self.handles);
+        handles.values().filter_map(Weak::upgrade).collect()
     }
 
     fn event(&self, event: Event) {
@@ -158,22 +257,60 @@ impl Client {
         }
     }
 
-    /// The connection is over.
-    fn lost(&self, link: &Link) {
-        let mut current = lock(&self.link);
-        if current
-            .as_ref()
-            .is_some_and(|l| l.serial() == link.serial())
-        {
-            *current = None;
+    /// The connection is over: all handles are told, and where somebody waits for an exit it is made again at once.
+    fn lost(self: &Arc<Self>, link: &Link) {
+        let mut state = lock(&self.state);
+        if matches!(&*state, State::Up(up) if up.serial() == link.serial()) {
+            *state = State::Idle;
         }
-        drop(current);
-        let handles: Vec<_> = lock(&self.handles)
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect();
-        for handle in handles {
+        drop(state);
+        let handles = self.handles();
+        for handle in &handles {
             handle.disconnected();
         }
+        if handles.iter().any(|handle| handle.hub().awaits_exit()) {
+            let client = Arc::clone(self);
+            if let Err(failure) = spawn("hcs-reconnect", move || client.reconnect()) {
+                self.give_up(&failure);
+            }
+        }
     }
+
+    /// Tries to reach the service again, with growing pauses; then those who wait for an exit learn that it is gone.
+    fn reconnect(self: &Arc<Self>) {
+        let mut failed = None;
+        for pause in RECONNECT_PAUSES {
+            thread::sleep(pause);
+            let (sender, reached) = mpsc::channel();
+            self.with_link(move |link| {
+                // The receiver waits below.
+                let _waits = sender.send(link.map(drop));
+            });
+            match reached.recv() {
+                Ok(Ok(())) => return,
+                Ok(Err(failure)) => failed = Some(failure),
+                Err(mpsc::RecvError) => {}
+            }
+        }
+        if let Some(failure) = failed {
+            self.give_up(&failure);
+        }
+    }
+
+    fn give_up(&self, failure: &Failure) {
+        for handle in self.handles() {
+            handle.hub().give_up(failure.hresult);
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let started = thread::Builder::new().name(name.to_owned()).spawn(run);
+    started.map(drop).map_err(|error| {
+        Failure::new(
+            HResult::E_OUTOFMEMORY,
+            "no thread could be started for the connection to the host compute service",
+        )
+        .because(&error)
+    })
 }

@@ -7,12 +7,13 @@ use std::{
 
 use hcs_schema::{Failure, HResult};
 use hcs_wire::service::{Call, Reply};
+use serde_json::json;
 
 use crate::{
     client::{Client, pool},
     endpoint::Endpoint,
-    hub::{Drain, Hub},
-    link::{Link, is_reading, next_number},
+    hub::{Drain, Hub, Mark},
+    link::{Answer, Link, is_reading, next_number},
     raw::{Document, Event, EventCallback, Operation, event_type},
     stdio::Stdio,
     sync::{Mutex, lock},
@@ -173,27 +174,119 @@ impl Handle {
     ///
     /// # Errors
     /// Why there is nothing behind the handle.
-    pub(crate) fn attach(
-        self: &Arc<Self>,
-        _client: &Arc<Client>,
-        link: &Link,
-    ) -> Result<(), Failure> {
+    pub(crate) fn attach(self: &Arc<Self>, client: &Client, link: &Link) -> Result<(), Failure> {
         if let Making::Failed(failure) = &*lock(&self.making) {
-            let (hresult, what) = match &self.subject {
-                Subject::System => (HResult::HCS_E_SYSTEM_NOT_FOUND, "compute system"),
-                Subject::Process { .. } => (HResult::NOT_FOUND, "process"),
-            };
-            let id = &self.identity.id;
-            let message = format!("the {what} of this handle (in {id:?}) was never made");
-            return Err(Failure::new(hresult, message).because(failure));
+            return Err(self.never_made(failure));
         }
-        if *lock(&self.attached) == link.serial() {
-            return Ok(());
+        let mut attached = lock(&self.attached);
+        if *attached != link.serial() && self.hub.lives() {
+            self.open_again(link)?;
+            client.register(self);
+            *attached = link.serial();
         }
-        Err(Failure::new(
-            HResult::HCS_E_SERVICE_DISCONNECT,
-            "the connection that this handle was opened on is gone",
-        ))
+        Ok(())
+    }
+
+    fn never_made(&self, failure: &Failure) -> Failure {
+        let (hresult, what) = match &self.subject {
+            Subject::System => (HResult::HCS_E_SYSTEM_NOT_FOUND, "compute system"),
+            Subject::Process { .. } => (HResult::NOT_FOUND, "process"),
+        };
+        let id = &self.identity.id;
+        let message = format!("the {what} of this handle (in {id:?}) was never made");
+        Failure::new(hresult, message).because(failure)
+    }
+
+    /// Sends the calls that make `link` know this handle's number; their answers come later.
+    fn open_again(self: &Arc<Self>, link: &Link) -> Result<(), Failure> {
+        let Some(runtime_id) = self.identity.runtime_id.get() else {
+            return Err(Failure::new(
+                HResult::HCS_E_SERVICE_DISCONNECT,
+                "the connection was lost before the service said what this handle is of",
+            ));
+        };
+        let open_system = |system| Call::OpenSystem {
+            system,
+            id: self.identity.id.clone(),
+            runtime_id: Some(runtime_id.clone()),
+        };
+        let send = |call: &Call| {
+            let handle = Arc::downgrade(self);
+            link.call(call, move |answer| {
+                if let Some(handle) = handle.upgrade() {
+                    handle.opened_again(&answer);
+                }
+            });
+        };
+        match &self.subject {
+            Subject::System => send(&open_system(self.number)),
+            Subject::Process { process_id, .. } => {
+                // The handle of its system may be closed by now, so a passing one is opened.
+                let system = next_number();
+                send(&open_system(system));
+                send(&Call::OpenProcess {
+                    system,
+                    process: self.number,
+                    process_id: process_id.get().copied().unwrap_or_default(),
+                });
+                link.call(&Call::CloseSystem { system }, drop);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the service answered to opening it again. Where the thing is gone, it has exited without our seeing how.
+    fn opened_again(self: &Arc<Self>, answer: &Answer) {
+        let hresult = match answer {
+            Ok((reply, _)) if !reply.result.is_success() => reply.result,
+            // Lost again: the next connection opens it again.
+            Ok(_) | Err(_) => return,
+        };
+        let (event_type, status) = match &self.subject {
+            Subject::System => (
+                event_type::SYSTEM_EXITED,
+                json!({ "Status": hresult, "ExitType": "Unknown" }),
+            ),
+            Subject::Process { process_id, .. } => (
+                event_type::PROCESS_EXITED,
+                json!({
+                    "ProcessId": process_id.get(),
+                    "Exited": true,
+                    "ExitCode": 0,
+                    "LastWaitResult": hresult,
+                }),
+            ),
+        };
+        self.event(event_type, Some(status.to_string().into()));
+    }
+
+    /// What a call is answered that the service refused because it does not know the number: the thing has exited while
+    /// there was no connection.
+    pub(crate) fn gone(&self) -> Option<HResult> {
+        if self.hub.lives() || self.hub.is_closed() {
+            return None;
+        }
+        Some(match self.subject {
+            Subject::System => HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
+            Subject::Process { .. } => HResult::HCS_E_PROCESS_ALREADY_STOPPED,
+        })
+    }
+
+    /// Begins a wait for the exit: where the connection was lost, it is made again so that somebody can tell.
+    pub(crate) fn watch(self: &Arc<Self>) -> Mark {
+        let mark = self.hub.mark();
+        let client = Client::of(&self.endpoint);
+        let connected = client.current_link().map_or(0, |link| link.serial());
+        if self.hub.lives() && *lock(&self.attached) != connected {
+            let (handle, client) = (Arc::clone(self), Arc::clone(&client));
+            Client::of(&self.endpoint).with_link(move |link| {
+                let attached = link.and_then(|link| handle.attach(&client, link));
+                if let Err(failure) = attached {
+                    handle.hub.give_up(failure.hresult);
+                }
+            });
+        }
+        mark
     }
 
     /// Something happened to it. Called by the reading thread.
@@ -293,7 +386,7 @@ impl Handle {
             },
         };
         // The service forgets a handle whatever it answers.
-        let send = move || link.send(next_number(), &call, drop);
+        let send = move || link.call(&call, drop);
         if is_reading() {
             // A reading thread must not wait for the service to take something.
             pool().submit(send);

@@ -49,6 +49,8 @@ struct State<D, X, C> {
     exit: Exit<D>,
     exit_owed: bool,
     waiting: usize,
+    /// Why waits that began before this was counted have to end, and how often that happened.
+    given_up: (u64, HResult),
     wakers: Vec<Waker>,
 }
 
@@ -76,6 +78,10 @@ pub(crate) enum Drain {
     No,
 }
 
+/// When a wait began, see [`Hub::give_up`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark(u64);
+
 impl<D: Clone, X, C: Clone> Hub<D, X, C> {
     pub(crate) fn new() -> Self {
         let state = State {
@@ -89,6 +95,7 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
             exit: Exit::Running,
             exit_owed: false,
             waiting: 0,
+            given_up: (0, HResult::S_OK),
             wakers: Vec::new(),
         };
         Self {
@@ -157,6 +164,20 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
             state.exit = Exit::Never(reason);
         }
         self.wake(state);
+    }
+
+    /// Nobody can say any more when it exits: waits that run now end with `reason`; later ones are not touched.
+    pub(crate) fn give_up(&self, reason: HResult) {
+        let mut state = lock(&self.state);
+        if matches!(state.exit, Exit::Running) {
+            state.given_up = (state.given_up.0 + 1, reason);
+        }
+        self.wake(state);
+    }
+
+    /// A mark for waits that begin now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(lock(&self.state).given_up.0)
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State<D, X, C>>) {
@@ -228,12 +249,12 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
     /// Waits for the exit.
     ///
     /// # Errors
-    /// `E_HANDLE` when closed, `ERROR_TIMEOUT`, or why there will be none.
-    pub(crate) fn wait_exit(&self, deadline: Deadline) -> Result<D, HResult> {
+    /// `E_HANDLE` when closed, `ERROR_TIMEOUT`, why there will be none, or why it was given up since `mark`.
+    pub(crate) fn wait_exit(&self, mark: Mark, deadline: Deadline) -> Result<D, HResult> {
         let mut state = lock(&self.state);
         state.waiting += 1;
         loop {
-            if let Some(result) = state.exit_now() {
+            if let Some(result) = state.exit_now(mark) {
                 state.waiting -= 1;
                 return result;
             }
@@ -248,9 +269,9 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
     }
 
     /// The exit, or `context` is woken when it comes.
-    pub(crate) fn poll_exit(&self, context: &Context<'_>) -> Poll<Result<D, HResult>> {
+    pub(crate) fn poll_exit(&self, mark: Mark, context: &Context<'_>) -> Poll<Result<D, HResult>> {
         let mut state = lock(&self.state);
-        if let Some(result) = state.exit_now() {
+        if let Some(result) = state.exit_now(mark) {
             return Poll::Ready(result);
         }
         if !state.wakers.iter().any(|w| w.will_wake(context.waker())) {
@@ -297,12 +318,12 @@ impl<D: Clone, X, C: Clone> State<D, X, C> {
         next
     }
 
-    fn exit_now(&self) -> Option<Result<D, HResult>> {
+    fn exit_now(&self, mark: Mark) -> Option<Result<D, HResult>> {
         match &self.exit {
             _ if self.closed => Some(Err(HResult::E_HANDLE)),
             Exit::Exited(document) => Some(Ok(document.clone())),
             Exit::Never(reason) => Some(Err(*reason)),
-            Exit::Running => None,
+            Exit::Running => (self.given_up.0 != mark.0).then_some(Err(self.given_up.1)),
         }
     }
 }

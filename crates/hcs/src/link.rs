@@ -167,7 +167,7 @@ impl Link {
             maximum: VERSION,
         };
         let id = next_number();
-        let bytes = encode(Kind::Request, id, 0, &hello).map_err(|e| failed(e.into()))?;
+        let bytes = request_bytes(id, &hello).map_err(|e| failed(e.into()))?;
         self.write(&bytes).map_err(|e| failed(e.into()))?;
         let frame = receiver.frame(&self.socket).map_err(failed)?;
         if frame.kind != Kind::Reply || frame.id != id {
@@ -181,21 +181,24 @@ impl Link {
         self.serial
     }
 
-    /// Sends `call` under the number `request`; `then` is called once, with the reply or the failure, on this thread or
-    /// the reading one.
+    /// Sends `call`; `then` is called once, with the reply or the failure, on this thread or the reading one.
+    pub(crate) fn call(&self, call: &Call, then: impl FnOnce(Answer) + Send + 'static) {
+        let request = next_number();
+        self.send(request, request_bytes(request, call), then);
+    }
+
+    /// Sends the `bytes` that [`request_bytes`] made of a call for the number `request`; `then` as in [`Link::call`].
     pub(crate) fn send(
         &self,
         request: u64,
-        call: &Call,
+        bytes: Result<Vec<u8>, WireError>,
         then: impl FnOnce(Answer) + Send + 'static,
     ) {
-        let bytes = match encode(Kind::Request, request, 0, call) {
+        let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) => {
-                let failure = Failure::new(
-                    HResult::HCS_E_INVALID_JSON,
-                    "the document is too large to be sent",
-                );
+                let message = "the document is too large to be sent";
+                let failure = Failure::new(HResult::HCS_E_INVALID_JSON, message);
                 return then(Err(failure.because(&error)));
             }
         };
@@ -228,8 +231,13 @@ impl Link {
         Ok(())
     }
 
+    /// Whether it ended: requests are only refused any more.
+    pub(crate) fn is_over(&self) -> bool {
+        lock(&self.pending).is_none()
+    }
+
     /// Ends the connection; the reading thread does what follows from it.
-    pub(crate) fn end(&self) {
+    fn end(&self) {
         // Fails only when the connection is over already.
         let _over = rustix::net::shutdown(&self.socket, Shutdown::Both);
     }
@@ -282,6 +290,14 @@ impl Link {
         )
         .because(broken)
     }
+}
+
+/// The message that makes `call` under the number `request`.
+///
+/// # Errors
+/// It is too large.
+pub(crate) fn request_bytes(request: u64, call: &Call) -> Result<Vec<u8>, WireError> {
+    encode(Kind::Request, request, 0, call)
 }
 
 /// Why there is no connection.

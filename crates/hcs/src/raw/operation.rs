@@ -244,7 +244,7 @@ impl Operation {
             && let Some(link) = link.upgrade()
         {
             // The cancelled request is what gets an answer; that to the cancellation says nothing more.
-            link.send(next_number(), &Call::Cancel { request }, drop);
+            link.call(&Call::Cancel { request }, drop);
         }
     }
 

@@ -3,7 +3,6 @@
 use std::{
     os::fd::{OwnedFd, RawFd},
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -69,10 +68,6 @@ impl Process {
         Self {
             handle: Handle::of_process(system.handle()),
         }
-    }
-
-    pub(super) fn handle(&self) -> &Arc<Handle> {
-        &self.handle
     }
 
     /// A number that names this handle in the process; never 0, never used again.
@@ -197,14 +192,15 @@ impl Process {
     /// `HcsWaitForProcessExit`: the `ProcessStatus`; `None` waits without limit.
     ///
     /// # Errors
-    /// `E_HANDLE` when closed, `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`, or why there is no such process.
+    /// `E_HANDLE` when closed, `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`, why there is no such process, or, when the service
+    /// was lost and cannot be reached again, why not.
     pub fn wait_exit(&self, limit: Option<Duration>) -> Result<Document, HResult> {
-        self.handle.hub().wait_exit(Deadline::after(limit))
+        let deadline = Deadline::after(limit);
+        self.handle.hub().wait_exit(self.handle.watch(), deadline)
     }
 
-    /// The `ProcessStatus`, or the task is woken when there is one.
-    pub fn poll_exit(&self, context: &Context<'_>) -> Poll<Result<Document, HResult>> {
-        self.handle.hub().poll_exit(context)
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
     }
 }
 

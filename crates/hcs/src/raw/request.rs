@@ -2,7 +2,8 @@
 
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
-use hcs_schema::{Failure, HResult};
+use hcs_lifecycle::operation::CallNumber;
+use hcs_schema::{Failure, HResult, parse::MAX_BYTES};
 use hcs_wire::service::{Call, Reply};
 
 use super::{
@@ -13,12 +14,9 @@ use crate::{
     client::Client,
     endpoint::Endpoint,
     handle::Handle,
-    link::{Answer, Link, next_number},
+    link::{Answer, Link, next_number, request_bytes},
     stdio::{Slot, Streams},
 };
-
-/// The largest document, in bytes, as the service reads them.
-const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
 /// How long a function without an operation waits for the service.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -89,9 +87,9 @@ impl Request {
 
     /// Refuses a document that the service would not read.
     pub(super) fn checking(mut self, document: &str) -> Self {
-        if document.len() > MAX_DOCUMENT_BYTES {
+        if document.len() > MAX_BYTES {
             let message = format!(
-                "the document has {} bytes; at most {MAX_DOCUMENT_BYTES} are read",
+                "the document has {} bytes; at most {MAX_BYTES} are read",
                 document.len()
             );
             self.refused = Some(Failure::new(HResult::HCS_E_INVALID_JSON, message));
@@ -119,19 +117,32 @@ impl Request {
             return Err(HResult::E_HANDLE);
         }
         let number = operation.begin(self.kind, self.about.clone())?;
-        let (request, call) = (next_number(), self.call.clone());
-        match self.prepare() {
-            Ok(link) => {
-                operation.requested(request, &link);
-                let tracking = operation.clone();
-                link.send(request, &call, move |answer| {
-                    tracking.finish(number, self.outcome(answer));
-                });
-                operation.sent(number);
-            }
-            Err(failure) => operation.finish(number, self.outcome(Err(failure))),
+        let operation = operation.clone();
+        if let Some(failure) = self.refused.clone() {
+            operation.finish(number, self.outcome(Err(failure)));
+            return Ok(());
         }
+        let client = Client::of(&self.endpoint);
+        let known = Arc::clone(&client);
+        client.with_link(move |link| match link {
+            Ok(link) => self.send(&known, link, &operation, number),
+            Err(failure) => operation.finish(number, self.outcome(Err(failure))),
+        });
         Ok(())
+    }
+
+    fn send(self, client: &Client, link: &Arc<Link>, operation: &Operation, number: CallNumber) {
+        if let Err(failure) = self.prepare(client, link) {
+            operation.finish(number, self.outcome(Err(failure)));
+            return;
+        }
+        let request = next_number();
+        operation.requested(request, link);
+        let (tracking, bytes) = (operation.clone(), request_bytes(request, &self.call));
+        link.send(request, bytes, move |answer| {
+            tracking.finish(number, self.outcome(answer));
+        });
+        operation.sent(number);
     }
 
     /// Makes the call and waits for its end.
@@ -156,20 +167,15 @@ impl Request {
         result
     }
 
-    /// The connection, with the handles of the call known on it.
-    fn prepare(&self) -> Result<Arc<Link>, Failure> {
-        if let Some(failure) = &self.refused {
-            return Err(failure.clone());
-        }
-        let client = Client::of(&self.endpoint);
-        let link = client.link()?;
+    /// Makes the handles of the call known on the connection.
+    fn prepare(&self, client: &Client, link: &Link) -> Result<(), Failure> {
         if let Some(on) = &self.about.on {
-            on.attach(&client, &link)?;
+            on.attach(client, link)?;
         }
         if let Some(makes) = &self.makes {
-            makes.announce(&client, &link);
+            makes.announce(client, link);
         }
-        Ok(link)
+        Ok(())
     }
 
     /// What the operation ends with; the handles learn of it first.
@@ -179,7 +185,7 @@ impl Request {
         }
         let (reply, descriptors) = answer?;
         if !reply.result.is_success() {
-            return Err(refusal(reply));
+            return Err(self.refusal(reply));
         }
         if self.ends_stdin
             && let Some(stdio) = self.about.on.as_ref().and_then(|on| on.stdio())
@@ -222,15 +228,20 @@ impl Request {
             streams,
         })
     }
-}
 
-/// The error of a call that the service refused. It always has a document.
-fn refusal(reply: Reply) -> Error {
-    match reply.document {
-        Some(document) => Error {
-            hresult: reply.result,
-            document: Some(document.into()),
-        },
-        None => Failure::new(reply.result, "").into(),
+    /// The error of a call that the service refused. It always has a document.
+    fn refusal(&self, reply: Reply) -> Error {
+        if reply.result == HResult::E_HANDLE
+            && let Some(gone) = self.about.on.as_ref().and_then(|on| on.gone())
+        {
+            return Failure::new(gone, "").into();
+        }
+        match reply.document {
+            Some(document) => Error {
+                hresult: reply.result,
+                document: Some(document.into()),
+            },
+            None => Failure::new(reply.result, "").into(),
+        }
     }
 }

@@ -1,10 +1,6 @@
 //! `HCS_SYSTEM`: a handle to a compute system.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use hcs_schema::{Failure, HResult};
 use hcs_wire::service::Call;
@@ -79,10 +75,6 @@ impl System {
         Self {
             handle: Handle::of_system(endpoint.clone(), id),
         }
-    }
-
-    pub(super) fn handle(&self) -> &Arc<Handle> {
-        &self.handle
     }
 
     /// A number that names this handle in the process; never 0, never used again.
@@ -250,13 +242,14 @@ impl System {
     /// `HcsWaitForComputeSystemExit`: the `SystemExitStatus`; `None` waits without limit.
     ///
     /// # Errors
-    /// `E_HANDLE` when closed, `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`, or why there is no such system.
+    /// `E_HANDLE` when closed, `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`, why there is no such system, or, when the service
+    /// was lost and cannot be reached again, why not.
     pub fn wait_exit(&self, limit: Option<Duration>) -> Result<Document, HResult> {
-        self.handle.hub().wait_exit(Deadline::after(limit))
+        let deadline = Deadline::after(limit);
+        self.handle.hub().wait_exit(self.handle.watch(), deadline)
     }
 
-    /// The `SystemExitStatus`, or the task is woken when there is one.
-    pub fn poll_exit(&self, context: &Context<'_>) -> Poll<Result<Document, HResult>> {
-        self.handle.hub().poll_exit(context)
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
     }
 }
