@@ -1,1 +1,91 @@
 //! The guest agent: pid 1 of a container, processes, stdio, signals, terminals.
+//!
+//! [`run`] is entered by a call, in a process made by `clone3` that has its root file system already and no further
+//! threads; it returns when the system has been shut down. The host speaks the guest bridge (`hcs_wire::guest`) to it.
+//!
+//! 1. `agent`: the event loop. `stream` and `parcels`: requests in, answers out. [`link`]: where streams come from.
+//! 2. `requests`: one file per kind of request.
+//! 3. `command`, `accounts`: what is to be run, as whom. `sys`: running it.
+//! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know.
+//! 5. `console`: emulated consoles.
+//!
+//! **Trust.** The host is trusted, but what it sends is bounded and checked all the same. The system's processes are
+//! not: root among them may replace any file, stop or kill anything but the agent, and fill every pipe. Hence: files are
+//! read without blocking and up to a limit, the agent is not dumpable, its descriptors close on exec, and nothing it
+//! does waits for one of them (but see `sys::spawn` for a program on a file system that does not answer).
+//!
+//! **What it does not do**: mounts, cgroups, networks, limits (the engine has done them before), and anything on behalf
+//! of a process after `execve`.
+
+mod accounts;
+mod agent;
+mod command;
+mod console;
+mod exits;
+mod facts;
+mod failure;
+mod files;
+pub mod link;
+mod parcels;
+mod proc_files;
+mod reaper;
+mod requests;
+mod stream;
+mod sys;
+mod timestamp;
+mod waits;
+
+use std::os::fd::OwnedFd;
+
+use rustix::{
+    fs::Mode,
+    io::Errno,
+    process::{DumpableBehavior, chdir, set_dumpable_behavior, umask},
+};
+
+pub use command::Streams;
+
+use crate::{
+    agent::{Agent, log},
+    link::{Link, UnixLink},
+};
+
+/// File mode creation mask that processes begin with, as everywhere on Linux.
+const UMASK: u32 = 0o022;
+
+/// Serves the host on `listener`, a unix stream socket that is bound and listens, until the system has been shut down.
+/// Answers the exit code for the process: 0, or 1 when the agent could not do its work (stderr says why).
+///
+/// Changes the whole process: signal dispositions and mask, umask, working directory `/`, not dumpable.
+#[must_use]
+pub fn run(listener: OwnedFd) -> i32 {
+    match UnixLink::new(listener) {
+        Ok(link) => serve(link),
+        Err(errno) => {
+            log(&format!("the listening socket is of no use: {errno}"));
+            1
+        }
+    }
+}
+
+/// [`run`] over any [`Link`].
+#[must_use]
+pub fn serve<L: Link>(link: L) -> i32 {
+    let result = prepare()
+        .and_then(|()| Agent::new(link))
+        .and_then(|mut agent| agent.run());
+    match result {
+        Ok(()) => 0,
+        Err(errno) => {
+            log(&format!("the agent cannot work: {errno}"));
+            1
+        }
+    }
+}
+
+fn prepare() -> Result<(), Errno> {
+    // A child shares the agent's memory until it executes; nobody of its user may look into it meanwhile.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    umask(Mode::from_raw_mode(UMASK));
+    chdir("/")
+}

@@ -1,7 +1,12 @@
 //! What every request and every response begins with.
 
 use hcs_schema::{Failure, HResult};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{
+    ExecuteProcess, GetProperties, ModifySettings, NegotiateProtocol, ResizeConsole, SignalProcess,
+    WaitForProcess,
+};
 
 /// Our agent's name in [`ErrorRecord`]s.
 const MODULE: &str = "hcs-agent";
@@ -30,6 +35,38 @@ pub struct RequestBase {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub activity_id: String,
 }
+
+/// A message from host to guest.
+pub trait Request: DeserializeOwned {
+    /// What it begins with.
+    fn base(&self) -> &RequestBase;
+}
+
+impl Request for RequestBase {
+    fn base(&self) -> &RequestBase {
+        self
+    }
+}
+
+macro_rules! requests {
+    ($($name:ident),*) => {
+        $(impl Request for $name {
+            fn base(&self) -> &RequestBase {
+                &self.base
+            }
+        })*
+    };
+}
+
+requests!(
+    NegotiateProtocol,
+    ExecuteProcess,
+    WaitForProcess,
+    SignalProcess,
+    ResizeConsole,
+    GetProperties,
+    ModifySettings
+);
 
 /// What every response begins with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

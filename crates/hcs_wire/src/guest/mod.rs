@@ -28,7 +28,7 @@ mod negotiate;
 mod process;
 mod system;
 
-pub use base::{ErrorRecord, RequestBase, ResponseBase};
+pub use base::{ErrorRecord, Request, RequestBase, ResponseBase};
 pub use frame::{Decoder, Frame, encode, encode_bits};
 pub use kind::{MessageType, Rpc};
 pub use negotiate::{

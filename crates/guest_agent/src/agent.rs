@@ -1,0 +1,333 @@
+//! The event loop and what it owns.
+//!
+//! One thread waits in one `epoll_wait`. Whoever becomes ready is served without blocking: the host's stream
+//! ([`crate::stream`]), ended children, consoles ([`crate::console`]), waits whose time is up. Then the loop settles:
+//! consoles that have more to move get another turn, requests that were held back are taken, answers are sent. So a host
+//! that does not read delays neither the reaping of processes nor a terminal.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+    os::fd::OwnedFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Instant, SystemTime},
+};
+
+use rustix::{
+    event::{
+        Timespec,
+        epoll::{self, CreateFlags, Event, EventData, EventFlags},
+    },
+    io::Errno,
+};
+
+use crate::{
+    console::{Console, Pumped},
+    exits::Exits,
+    facts::Facts,
+    link::Link,
+    stream::{Stream, StreamEnd},
+    sys::{Spawner, signals},
+    waits::Waits,
+};
+
+/// The most processes of ours at a time, consoles still being drained included.
+pub(crate) const MAX_PROCESSES: usize = 8192;
+/// Bytes received from the host, or moved by a console, at once.
+const SCRATCH_BYTES: usize = 32 << 10;
+/// Receipts from the host before others get their turn.
+const TURN_RECEIPTS: usize = 8;
+/// Events taken from the kernel at once.
+const EVENTS: usize = 32;
+
+const LINK: u64 = 0;
+const SIGNALS: u64 = 1;
+const STREAM: u64 = 2;
+/// Consoles are numbered from here.
+const FIRST_CONSOLE: u64 = 16;
+
+/// A process this agent started and has not reaped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// File name of the program.
+    pub(crate) image: String,
+    /// When it was started.
+    pub(crate) started: SystemTime,
+    /// Its console's number, if it has one.
+    pub(crate) console: Option<u64>,
+}
+
+/// Everything the agent knows.
+#[derive(Debug)]
+pub(crate) struct Agent<L> {
+    pub(crate) link: L,
+    epoll: OwnedFd,
+    child_ended: OwnedFd,
+    scratch: Vec<u8>,
+    pub(crate) stream: Option<Stream>,
+    pub(crate) spawner: Spawner,
+    pub(crate) facts: Facts,
+    pub(crate) processes: BTreeMap<u32, Process>,
+    pub(crate) exits: Exits,
+    pub(crate) waits: Waits,
+    pub(crate) consoles: BTreeMap<u64, Console>,
+    next_console: u64,
+    /// Consoles that can move something without waiting for an event.
+    runnable: BTreeSet<u64>,
+    /// Set by a shutdown request: nothing is started any more.
+    pub(crate) shutting_down: bool,
+    /// Whether the present stream asked for the shutdown, so that the agent may leave once everything has ended.
+    pub(crate) may_leave: bool,
+    /// Whether the last look found no child at all, ours or adopted.
+    childless: bool,
+    pub(crate) began: Instant,
+}
+
+impl<L: Link> Agent<L> {
+    /// Prepares the process: signals, epoll, a stack for children.
+    pub(crate) fn new(link: L) -> Result<Self, Errno> {
+        let child_ended = signals::prepare()?;
+        let facts = Facts::gather()?;
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let watch = |descriptor, number| {
+            epoll::add(
+                &epoll,
+                descriptor,
+                EventData::new_u64(number),
+                EventFlags::IN,
+            )
+        };
+        watch(link.descriptor(), LINK)?;
+        watch(std::os::fd::AsFd::as_fd(&child_ended), SIGNALS)?;
+        Ok(Self {
+            link,
+            epoll,
+            child_ended,
+            scratch: vec![0; SCRATCH_BYTES],
+            stream: None,
+            spawner: Spawner::new()?,
+            facts,
+            processes: BTreeMap::new(),
+            exits: Exits::default(),
+            waits: Waits::default(),
+            consoles: BTreeMap::new(),
+            next_console: FIRST_CONSOLE,
+            runnable: BTreeSet::new(),
+            shutting_down: false,
+            may_leave: false,
+            childless: true,
+            began: Instant::now(),
+        })
+    }
+
+    /// Serves until a shutdown is complete.
+    ///
+    /// # Errors
+    /// The errno of `epoll_wait(2)`, when nothing can be waited for any more.
+    pub(crate) fn run(&mut self) -> Result<(), Errno> {
+        let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
+        while !self.is_finished() {
+            let timeout = self.timeout();
+            events.clear();
+            let buffer = rustix::buffer::spare_capacity(&mut events);
+            match epoll::wait(&self.epoll, buffer, timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+            let turn = AssertUnwindSafe(|| self.turn(&events));
+            if catch_unwind(turn).is_err() {
+                // Each request and each console has a guard of its own; what is left is the stream.
+                self.stream_ended(None);
+            }
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, events: &[Event]) {
+        for event in events {
+            match event.data.u64() {
+                LINK => self.accept(),
+                SIGNALS => self.children_ended(),
+                STREAM => self.receive(event.flags),
+                console => {
+                    self.runnable.insert(console);
+                }
+            }
+        }
+        self.answer_expired_waits();
+        self.pump_consoles();
+        self.serve_requests();
+        self.flush();
+    }
+
+    /// Everything has ended, the host knows it, and it asked for that.
+    fn is_finished(&self) -> bool {
+        let delivered = self
+            .stream
+            .as_ref()
+            .is_some_and(|stream| stream.unsent() == 0);
+        self.may_leave && self.childless && self.consoles.is_empty() && delivered
+    }
+
+    fn timeout(&self) -> Option<Timespec> {
+        let held_back = self.stream.as_ref().is_some_and(Stream::has_request);
+        if !self.runnable.is_empty() || held_back {
+            return Some(Timespec::default());
+        }
+        let deadline = self.waits.next_deadline()?;
+        let rest = deadline.saturating_duration_since(Instant::now());
+        Timespec::try_from(rest).ok()
+    }
+
+    fn accept(&mut self) {
+        let mut socket = self.link.next_stream();
+        if matches!(socket, Err(Errno::MFILE | Errno::NFILE)) && self.stream.is_some() {
+            // The one it takes the place of makes room for it.
+            self.stream_ended(None);
+            socket = self.link.next_stream();
+        }
+        let socket = match socket {
+            Ok(Some(socket)) => socket,
+            Ok(None) => return,
+            Err(errno) => return log(&format!("no stream from the host: {errno}")),
+        };
+        self.stream_ended(None);
+        let mut stream = Stream::new(socket);
+        stream.watched = stream.wants();
+        match epoll::add(
+            &self.epoll,
+            &stream,
+            EventData::new_u64(STREAM),
+            stream.watched,
+        ) {
+            Ok(()) => self.stream = Some(stream),
+            Err(errno) => log(&format!("a stream cannot be watched: {errno}")),
+        }
+    }
+
+    /// Drops the stream, if there is one, and what was to be answered on it.
+    pub(crate) fn stream_ended(&mut self, end: Option<&StreamEnd>) {
+        if self.stream.take().is_none() {
+            return;
+        }
+        match end {
+            None | Some(StreamEnd::Closed) => {}
+            Some(end) => log(&format!("stream closed: {}", chain(end))),
+        }
+        self.waits.clear();
+        self.may_leave = false;
+        self.link.stream_lost();
+    }
+
+    fn receive(&mut self, flags: EventFlags) {
+        for _ in 0..TURN_RECEIPTS {
+            let Some(stream) = &mut self.stream else {
+                return;
+            };
+            if !stream.takes_requests() {
+                break;
+            }
+            match stream.receive(&mut self.scratch) {
+                Ok(true) => self.serve_requests(),
+                Ok(false) => return,
+                Err(end) => return self.stream_ended(Some(&end)),
+            }
+        }
+        let held_back = self
+            .stream
+            .as_ref()
+            .is_some_and(|stream| !stream.takes_requests());
+        if held_back && flags.intersects(EventFlags::ERR | EventFlags::HUP) {
+            self.stream_ended(Some(&StreamEnd::Closed));
+        }
+    }
+
+    fn flush(&mut self) {
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        if let Err(end) = stream.flush() {
+            return self.stream_ended(Some(&end));
+        }
+        let wants = stream.wants();
+        if wants == stream.watched {
+            return;
+        }
+        stream.watched = wants;
+        if let Err(errno) = epoll::modify(&self.epoll, &*stream, EventData::new_u64(STREAM), wants)
+        {
+            self.stream_ended(Some(&StreamEnd::Broken(errno)));
+        }
+    }
+
+    /// Makes a console known to the loop; answers its number.
+    pub(crate) fn add_console(&mut self, console: Console) -> Result<u64, Errno> {
+        let number = self.next_console;
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+        for descriptor in console.descriptors() {
+            match epoll::add(&self.epoll, descriptor, EventData::new_u64(number), flags) {
+                // A file that is always ready cannot be watched and need not be.
+                Ok(()) | Err(Errno::PERM) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        self.next_console += 1;
+        self.consoles.insert(number, console);
+        self.runnable.insert(number);
+        Ok(number)
+    }
+
+    /// The process of console `number` has ended.
+    pub(crate) fn console_process_ended(&mut self, number: u64) {
+        if let Some(console) = self.consoles.get_mut(&number) {
+            console.process_ended();
+            self.runnable.insert(number);
+        }
+    }
+
+    fn pump_consoles(&mut self) {
+        for number in std::mem::take(&mut self.runnable) {
+            let Some(console) = self.consoles.get_mut(&number) else {
+                continue;
+            };
+            let scratch = &mut self.scratch;
+            match catch_unwind(AssertUnwindSafe(|| console.pump(scratch))) {
+                Ok(Pumped::Waiting) => {}
+                Ok(Pumped::More) => {
+                    self.runnable.insert(number);
+                }
+                Ok(Pumped::Finished) | Err(_) => {
+                    self.consoles.remove(&number);
+                }
+            }
+        }
+    }
+
+    fn children_ended(&mut self) {
+        let mut news = [0; 128];
+        // What it says does not matter, `waitpid` tells; it only must not stay readable.
+        while rustix::io::read(&self.child_ended, &mut news).is_ok_and(|count| count > 0) {}
+        self.reap();
+    }
+
+    /// Whether no child at all was left when last looked.
+    pub(crate) fn set_childless(&mut self, childless: bool) {
+        self.childless = childless;
+    }
+}
+
+/// Says something to whoever reads the agent's stderr; nobody does as a rule.
+pub(crate) fn log(sentence: &str) {
+    // A log that cannot be written has nobody to be told to.
+    drop(writeln!(std::io::stderr(), "hcs-agent: {sentence}"));
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text
+}

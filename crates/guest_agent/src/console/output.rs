@@ -1,0 +1,99 @@
+//! The terminal to the host's stdout.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use super::Flow;
+
+/// One direction: master to pipe.
+#[derive(Debug)]
+pub(super) struct Output {
+    /// `None` when nobody wanted the output.
+    pipe: Option<OwnedFd>,
+    /// Read, not yet taken by the pipe. Empty while the host keeps up, so an idle console holds no buffer.
+    pending: Vec<u8>,
+    taken: usize,
+    /// Whether the terminal has ended.
+    ended: bool,
+}
+
+impl Output {
+    /// Writes into `pipe`, non-blocking.
+    pub(super) const fn new(pipe: Option<OwnedFd>) -> Self {
+        Self {
+            pipe,
+            pending: Vec::new(),
+            taken: 0,
+            ended: false,
+        }
+    }
+
+    /// What the event loop watches.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(|pipe| pipe.as_fd())
+    }
+
+    /// Moves up to about `budget` bytes. [`Flow::Ended`] means that every byte is delivered, or that nobody reads.
+    pub(super) fn pump(&mut self, master: &OwnedFd, scratch: &mut [u8], budget: usize) -> Flow {
+        let mut moved = 0;
+        loop {
+            if let Some(flow) = self.deliver_pending() {
+                return flow;
+            }
+            if self.ended {
+                return Flow::Ended;
+            }
+            if moved >= budget {
+                return Flow::Spent;
+            }
+            match rustix::io::read(master, &mut *scratch) {
+                Ok(0) => self.ended = true,
+                Ok(count) => {
+                    moved += count;
+                    if let Some(flow) = self.deliver(&scratch[..count]) {
+                        return flow;
+                    }
+                }
+                Err(Errno::AGAIN) => return Flow::Blocked,
+                Err(Errno::INTR) => {}
+                // EIO: nobody has the terminal open any more, and all that was written to it has been read.
+                Err(_) => self.ended = true,
+            }
+        }
+    }
+
+    /// Delivers fresh bytes, keeping what the pipe does not take.
+    fn deliver(&mut self, bytes: &[u8]) -> Option<Flow> {
+        let mut taken = 0;
+        let flow = write(self.pipe.as_ref(), bytes, &mut taken);
+        self.pending.extend_from_slice(&bytes[taken..]);
+        flow
+    }
+
+    fn deliver_pending(&mut self) -> Option<Flow> {
+        let flow = write(self.pipe.as_ref(), &self.pending, &mut self.taken);
+        if flow.is_none() {
+            self.pending = Vec::new();
+            self.taken = 0;
+        }
+        flow
+    }
+}
+
+/// Writes `bytes` from `taken` on and moves `taken`; `None` when all is written.
+fn write(pipe: Option<&OwnedFd>, bytes: &[u8], taken: &mut usize) -> Option<Flow> {
+    let Some(pipe) = pipe else {
+        *taken = bytes.len();
+        return None;
+    };
+    while *taken < bytes.len() {
+        match rustix::io::write(pipe, &bytes[*taken..]) {
+            Ok(count) => *taken += count,
+            Err(Errno::AGAIN) => return Some(Flow::Blocked),
+            Err(Errno::INTR) => {}
+            Err(_) => return Some(Flow::Ended),
+        }
+    }
+    None
+}

@@ -1,0 +1,119 @@
+//! The seam to the host: where streams come from, and how stdio reaches a process.
+//!
+//! In a container the host connects to a listening unix socket and sends the child's ends of the pipes along with the
+//! request ([`UnixLink`]). In a virtual machine the guest dials the host, for the stream as for each of the three
+//! streams of a process; such a link is another implementation of [`Link`], served by the same loop.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::guest::VsockStdioRelaySettings;
+use rustix::{
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    io::Errno,
+    net::{SocketFlags, accept_with},
+};
+
+use crate::command::Streams;
+
+/// The process's ends of what the host gave for it: readable, writable, writable.
+#[derive(Debug, Default)]
+pub struct Stdio {
+    /// Standard input.
+    pub stdin: Option<OwnedFd>,
+    /// Standard output.
+    pub stdout: Option<OwnedFd>,
+    /// Standard error.
+    pub stderr: Option<OwnedFd>,
+}
+
+/// A way to the host. Nothing here may block for longer than the host takes to accept a connection.
+pub trait Link {
+    /// Readable (level-triggered) when [`Link::next_stream`] is worth a call.
+    fn descriptor(&self) -> BorrowedFd<'_>;
+
+    /// A new stream to the host, non-blocking and close-on-exec; `None` when there is none yet. It takes the place of
+    /// the one before.
+    ///
+    /// # Errors
+    /// The errno of `accept4(2)` or `connect(2)`; the loop reports it and goes on.
+    fn next_stream(&mut self) -> Result<Option<OwnedFd>, Errno>;
+
+    /// The stream is gone. A link that dials arms its [`Link::descriptor`] here.
+    fn stream_lost(&mut self) {}
+
+    /// The stdio of a process that wants `wanted`: from `sent`, the descriptors that came with its request, or by
+    /// dialling `ports`, in the order stdin, stdout, stderr.
+    ///
+    /// # Errors
+    /// What is missing or did not answer; everything given is closed then.
+    fn stdio(
+        &mut self,
+        wanted: Streams,
+        ports: VsockStdioRelaySettings,
+        sent: Vec<OwnedFd>,
+    ) -> Result<Stdio, Failure>;
+}
+
+/// A listening unix stream socket; stdio as descriptors.
+#[derive(Debug)]
+pub struct UnixLink {
+    listener: OwnedFd,
+}
+
+impl UnixLink {
+    /// Takes a socket that is bound and listens.
+    ///
+    /// # Errors
+    /// The errno of `fcntl(2)`.
+    pub fn new(listener: OwnedFd) -> Result<Self, Errno> {
+        let flags = fcntl_getfl(&listener)?;
+        fcntl_setfl(&listener, flags | OFlags::NONBLOCK)?;
+        Ok(Self { listener })
+    }
+}
+
+impl Link for UnixLink {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+
+    fn next_stream(&mut self) -> Result<Option<OwnedFd>, Errno> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        match accept_with(&self.listener, flags) {
+            Ok(stream) => Ok(Some(stream)),
+            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn stdio(
+        &mut self,
+        wanted: Streams,
+        _ports: VsockStdioRelaySettings,
+        sent: Vec<OwnedFd>,
+    ) -> Result<Stdio, Failure> {
+        from_descriptors(wanted, sent)
+    }
+}
+
+/// Gives each wanted stream its descriptor. One more than wanted is closed: a host that sends a stderr for a console.
+fn from_descriptors(wanted: Streams, sent: Vec<OwnedFd>) -> Result<Stdio, Failure> {
+    let came = sent.len();
+    let mut sent = sent.into_iter();
+    let mut take = |wanted: bool| if wanted { sent.next() } else { None };
+    let stdio = Stdio {
+        stdin: take(wanted.stdin),
+        stdout: take(wanted.stdout),
+        stderr: take(wanted.stderr),
+    };
+    let expected = [wanted.stdin, wanted.stdout, wanted.stderr];
+    let expected = expected.into_iter().filter(|wanted| *wanted).count();
+    if came < expected || came > expected + 1 {
+        let message = format!(
+            "the request came with {came} descriptors; its CreateStd*Pipe properties ask for {expected}"
+        );
+        return Err(Failure::new(HResult::E_INVALIDARG, message));
+    }
+    Ok(stdio)
+}

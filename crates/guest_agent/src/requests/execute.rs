@@ -1,0 +1,171 @@
+//! `ExecuteProcess`: from the request to a running program.
+
+use std::{
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    time::SystemTime,
+};
+
+use hcs_schema::{Failure, HResult, documents::ProcessParameters, win32};
+use hcs_wire::guest::{ExecuteProcess, ExecuteProcessResponse, code};
+use rustix::process::Pid;
+
+use super::{Answer, Call, explain};
+use crate::{
+    accounts::{self, Identity},
+    agent::{Agent, MAX_PROCESSES, Process},
+    command::{Command, ConsoleSize},
+    console::{Console, Pty},
+    facts::Facts,
+    failure::from_errno,
+    files,
+    link::{Link, Stdio},
+    sys::Launch,
+    waits::Wait,
+};
+
+impl<L: Link> Agent<L> {
+    pub(super) fn execute(
+        &mut self,
+        call: &Call,
+        request: &ExecuteProcess,
+        sent: Vec<OwnedFd>,
+    ) -> Answer {
+        self.check_room(request)?;
+        let settings = &request.settings;
+        let document: ProcessParameters = serde_json::from_str(&settings.process_parameters)
+            .map_err(|error| {
+                let message = format!("ProcessParameters is not a valid document: {error}");
+                Failure::new(code::INVALID_JSON, message)
+            })?;
+        let identity = identify(document.user.as_deref().unwrap_or_default())?;
+        let command = Command::new(&document, identity.home.as_deref())?;
+        let stdio = self
+            .link
+            .stdio(command.streams, settings.vsock_stdio_relay_settings, sent)?;
+        let started = SystemTime::now();
+        let (pid, console) = match command.console {
+            None => (self.start_plain(&command, &identity, &stdio)?, None),
+            Some(size) => self.start_on_console(&command, &identity, stdio, size)?,
+        };
+        self.set_childless(false);
+        let pid = pid.as_raw_nonzero().get().unsigned_abs();
+        let process = Process {
+            image: base_name(&command.program).to_owned(),
+            started,
+            console,
+        };
+        self.processes.insert(pid, process);
+        if let Some(id) = request.wait_message_id {
+            let wait = Wait {
+                id,
+                activity_id: call.activity_id.clone(),
+                deadline: None,
+            };
+            self.waits.add(pid, wait);
+        }
+        call.answer(&ExecuteProcessResponse {
+            base: call.base(),
+            process_id: pid,
+        })
+    }
+
+    fn check_room(&self, request: &ExecuteProcess) -> Result<(), Failure> {
+        if self.shutting_down {
+            let message = "the system is shutting down and starts no more processes";
+            return Err(Failure::new(code::INVALID_STATE, message));
+        }
+        let full = self.processes.len().max(self.consoles.len()) >= MAX_PROCESSES;
+        let too_many_waits = request.wait_message_id.is_some() && self.waits.is_full();
+        if full || too_many_waits {
+            let message = format!(
+                "the agent tracks {} processes and {} waits and takes no more",
+                self.processes.len(),
+                self.waits.len()
+            );
+            let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+            return Err(Failure::new(hresult, message));
+        }
+        Ok(())
+    }
+
+    fn start_plain(
+        &mut self,
+        command: &Command,
+        identity: &Identity,
+        stdio: &Stdio,
+    ) -> Result<Pid, Failure> {
+        let null = self.facts.null();
+        let descriptors = [&stdio.stdin, &stdio.stdout, &stdio.stderr]
+            .map(|given| given.as_ref().map_or(null, |descriptor| descriptor.as_fd()));
+        let launch = launch(command, identity, &self.facts, descriptors);
+        self.spawner
+            .spawn(&launch)
+            .map_err(|error| explain::launch(command, identity, error))
+    }
+
+    fn start_on_console(
+        &mut self,
+        command: &Command,
+        identity: &Identity,
+        stdio: Stdio,
+        size: ConsoleSize,
+    ) -> Result<(Pid, Option<u64>), Failure> {
+        let refuse = |errno| {
+            let doing = format!(
+                "cannot run {:?}: no console can be made for it",
+                command.program
+            );
+            from_errno(&doing, errno)
+        };
+        let pty = Pty::open(identity.uid, size).map_err(refuse)?;
+        let slave = rustix::io::fcntl_dupfd_cloexec(&pty.slave, 3).map_err(refuse)?;
+        let console = Console::new(pty, stdio.stdin, stdio.stdout).map_err(refuse)?;
+        let number = self.add_console(console).map_err(refuse)?;
+        let slave = slave.as_fd();
+        let launch = launch(command, identity, &self.facts, [slave, slave, slave]);
+        match self.spawner.spawn(&launch) {
+            Ok(pid) => Ok((pid, Some(number))),
+            Err(error) => {
+                self.consoles.remove(&number);
+                Err(explain::launch(command, identity, error))
+            }
+        }
+    }
+}
+
+/// Who `user` is in this system.
+fn identify(user: &str) -> Result<Identity, Failure> {
+    let read = |path| {
+        let contents = files::read(path, files::MAX_ACCOUNTS_BYTES);
+        let contents =
+            contents.map_err(|errno| from_errno(&format!("{path} cannot be read"), errno));
+        contents.map(Option::unwrap_or_default)
+    };
+    let (passwd, group) = (read("/etc/passwd")?, read("/etc/group")?);
+    accounts::resolve(user, &passwd, &group)
+        .map_err(|error| Failure::new(HResult::E_INVALIDARG, error.to_string()))
+}
+
+fn launch<'a>(
+    command: &'a Command,
+    identity: &'a Identity,
+    facts: &Facts,
+    stdio: [BorrowedFd<'a>; 3],
+) -> Launch<'a> {
+    Launch {
+        candidates: &command.candidates,
+        arguments: &command.arguments,
+        environment: &command.environment,
+        directory: &command.directory,
+        stdio,
+        terminal: command.console.is_some(),
+        user: identity.uid,
+        group: identity.gid,
+        groups: facts.may_set_groups.then_some(&identity.groups),
+        reset_oom_score: facts.reset_oom_score,
+    }
+}
+
+fn base_name(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or(program)
+}

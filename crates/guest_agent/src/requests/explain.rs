@@ -1,0 +1,102 @@
+//! Why a program did not start, in words.
+
+use std::path::Path;
+
+use hcs_schema::{Failure, HResult};
+use rustix::io::Errno;
+
+use crate::{
+    accounts::Identity,
+    command::Command,
+    failure::{hresult, words},
+    sys::{LaunchError, Step},
+};
+
+/// `ERROR_DIRECTORY`: what Windows answers for a working directory that is none.
+const DIRECTORY: HResult = HResult::from_win32(267);
+
+/// The failure that `error` means for `command` as `identity`.
+pub(super) fn launch(command: &Command, identity: &Identity, error: LaunchError) -> Failure {
+    let program = &command.program;
+    let directory = command.directory.to_string_lossy();
+    let reason = reason(command, identity, error);
+    let code = match (error.step, error.errno) {
+        (Step::Directory, Errno::NOENT | Errno::NOTDIR) => DIRECTORY,
+        (_, errno) => hresult(errno),
+    };
+    let Identity { uid, gid, .. } = identity;
+    let failure = Failure::new(code, format!("cannot run {program:?}: {reason}"))
+        .cause(format!("as user {uid}, group {gid}, in {directory:?}"));
+    if error.step == Step::Execute && command.path.is_some() {
+        return failure.cause(format!("tried {}", tried(command)));
+    }
+    failure
+}
+
+fn reason(command: &Command, identity: &Identity, error: LaunchError) -> String {
+    let directory = command.directory.to_string_lossy();
+    let what = words(error.errno);
+    let Identity {
+        uid, gid, groups, ..
+    } = identity;
+    match error.step {
+        Step::Clone => format!("no process can be made: {what}"),
+        Step::Session => format!("it gets no session of its own: {what}"),
+        Step::Terminal => format!("its console cannot become its controlling terminal: {what}"),
+        Step::Stdio => format!("its standard streams cannot be put in place: {what}"),
+        Step::OomScore => format!("its OOM score cannot be set to 0: {what}"),
+        Step::Groups => format!("it cannot be given the groups {groups:?}: {what}"),
+        Step::Group => format!("it cannot be given the group {gid}: {what}"),
+        Step::User => format!("it cannot be given the user {uid}: {what}"),
+        Step::Directory => {
+            format!("the working directory {directory:?} cannot be entered by user {uid}: {what}")
+        }
+        Step::SignalMask => format!("its signal mask cannot be set: {what}"),
+        Step::Execute => execution(command, identity, error),
+    }
+}
+
+fn execution(command: &Command, identity: &Identity, error: LaunchError) -> String {
+    let tried = command.candidates.get(error.candidate);
+    let file = tried
+        .map(|file| file.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let what = words(error.errno);
+    match (error.errno, &command.path) {
+        (Errno::NOENT, _) if let Some(present) = present(command) => {
+            format!("{present:?} is there, but the interpreter or loader it names is not")
+        }
+        (Errno::NOENT | Errno::NOTDIR, Some(path)) => format!("not found in PATH ({path})"),
+        (Errno::NOENT, None) => "there is no such file".to_owned(),
+        (Errno::ACCESS, _) => format!(
+            "{file:?} may not be executed by user {}: {what}",
+            identity.uid
+        ),
+        (Errno::NOEXEC, _) => {
+            format!("{file:?} is neither a program for this machine nor a script with a #! line")
+        }
+        (Errno::TOOBIG, _) => format!("its arguments and environment are too large: {what}"),
+        _ => format!("{file:?} cannot be executed: {what}"),
+    }
+}
+
+/// The first candidate that is there after all, as far as the agent can see from its own working directory.
+fn present(command: &Command) -> Option<String> {
+    let names = command
+        .candidates
+        .iter()
+        .filter_map(|file| file.to_str().ok());
+    let mut absolute = names.filter(|name| name.starts_with('/'));
+    absolute
+        .find(|name| Path::new(name).is_file())
+        .map(str::to_owned)
+}
+
+fn tried(command: &Command) -> String {
+    let files: Vec<_> = command
+        .candidates
+        .iter()
+        .map(|file| file.to_string_lossy())
+        .collect();
+    files.join(", ")
+}

@@ -1,0 +1,202 @@
+//! Requests of the host: who answers what.
+//!
+//! A request fails with a [`Failure`], which becomes the answer; it never ends the stream. Only bytes that are no
+//! message do.
+
+mod execute;
+mod explain;
+mod process;
+mod properties;
+mod system;
+
+use std::{
+    os::fd::OwnedFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::{
+    WireError,
+    guest::{
+        ExecuteProcess, Frame, GetProperties, MessageType, ModifySettings, NULL_ID,
+        NegotiateProtocol, Request, RequestBase, ResizeConsole, ResponseBase, Rpc, SignalProcess,
+        WaitForProcess, code, encode_bits,
+    },
+};
+use serde::Serialize;
+
+use crate::{agent::Agent, link::Link, stream::StreamEnd};
+
+/// A request being answered.
+struct Call {
+    /// Type field of the answer.
+    bits: u32,
+    /// Id of request and answer.
+    id: u64,
+    /// Echoed in the answer.
+    activity_id: String,
+}
+
+/// Bytes of the answer; `None` when it comes later.
+type Answer = Result<Option<Vec<u8>>, Failure>;
+
+impl Call {
+    /// Base of an answer that says success.
+    fn base(&self) -> ResponseBase {
+        ResponseBase {
+            activity_id: self.activity_id.clone(),
+            ..ResponseBase::default()
+        }
+    }
+
+    /// The answer `body`.
+    fn answer<T: Serialize>(&self, body: &T) -> Answer {
+        encode_bits(self.bits, self.id, body)
+            .map(Some)
+            .map_err(|error| {
+                Failure::new(
+                    HResult::E_OUTOFMEMORY,
+                    format!("the answer does not fit: {error}"),
+                )
+            })
+    }
+
+    /// The answer that has nothing to say but success.
+    fn done(&self) -> Answer {
+        self.answer(&self.base())
+    }
+
+    /// The answer that `failure` is; empty if even that cannot be written.
+    fn failed(&self, failure: &Failure) -> Vec<u8> {
+        let base = ResponseBase::failed(self.activity_id.clone(), failure);
+        encode_bits(self.bits, self.id, &base).unwrap_or_default()
+    }
+}
+
+impl<L: Link> Agent<L> {
+    /// Takes the requests that have been received whole, as long as the host takes the answers.
+    pub(crate) fn serve_requests(&mut self) {
+        while let Some(stream) = &mut self.stream {
+            if !stream.takes_requests() {
+                return;
+            }
+            match stream.next_request() {
+                Ok(Some((frame, descriptors))) => self.serve(&frame, descriptors),
+                Ok(None) => return,
+                Err(end) => return self.stream_ended(Some(&end)),
+            }
+        }
+    }
+
+    fn serve(&mut self, frame: &Frame, descriptors: Vec<OwnedFd>) {
+        let rpc = match frame.kind {
+            MessageType::Request(rpc) => Some(rpc),
+            MessageType::UnknownRequest(_) => None,
+            MessageType::Response(_) | MessageType::Notification => {
+                let kind = frame.kind.to_bits();
+                return self.stream_ended(Some(&StreamEnd::Malformed(WireError::Kind { kind })));
+            }
+        };
+        let mut call = Call {
+            bits: frame.kind.response_bits(),
+            id: frame.id,
+            activity_id: String::new(),
+        };
+        let guarded = AssertUnwindSafe(|| self.dispatch(rpc, &mut call, &frame.body, descriptors));
+        let answer = catch_unwind(guarded).unwrap_or_else(|_| {
+            let message = "the agent failed while it served this request; its stderr says where";
+            Err(Failure::new(HResult::E_UNEXPECTED, message))
+        });
+        let bytes = match answer {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return,
+            Err(failure) => call.failed(&failure),
+        };
+        if let Some(stream) = &mut self.stream {
+            stream.push(&bytes);
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        rpc: Option<Rpc>,
+        call: &mut Call,
+        body: &[u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Answer {
+        let negotiated = self.stream.as_ref().is_some_and(|stream| stream.negotiated);
+        let Some(rpc) = rpc else {
+            parse::<RequestBase>(call, body)?;
+            return Err(not_implemented("the agent knows no message of this number"));
+        };
+        if negotiated == (rpc == Rpc::NegotiateProtocol) {
+            parse::<RequestBase>(call, body)?;
+            let message = if negotiated {
+                "NegotiateProtocol has been answered on this stream already"
+            } else {
+                "the first message of a stream must be NegotiateProtocol"
+            };
+            return Err(not_implemented(message));
+        }
+        match rpc {
+            Rpc::NegotiateProtocol => {
+                let request = parse::<NegotiateProtocol>(call, body)?;
+                self.negotiate(call, &request)
+            }
+            Rpc::ExecuteProcess => {
+                let request = parse::<ExecuteProcess>(call, body)?;
+                self.execute(call, &request, descriptors)
+            }
+            Rpc::WaitForProcess => {
+                let request = parse::<WaitForProcess>(call, body)?;
+                self.wait_for_process(call, &request)
+            }
+            Rpc::SignalProcess => {
+                let request = parse::<SignalProcess>(call, body)?;
+                self.signal_process(call, &request)
+            }
+            Rpc::ResizeConsole => {
+                let request = parse::<ResizeConsole>(call, body)?;
+                self.resize_console(call, &request)
+            }
+            Rpc::GetProperties => {
+                let request = parse::<GetProperties>(call, body)?;
+                self.get_properties(call, &request)
+            }
+            Rpc::ModifySettings => {
+                let request = parse::<ModifySettings>(call, body)?;
+                Self::modify_settings(&request)
+            }
+            Rpc::Start | Rpc::ShutdownGraceful | Rpc::ShutdownForced | Rpc::DumpStacks => {
+                parse::<RequestBase>(call, body)?;
+                self.system_call(rpc, call)
+            }
+            Rpc::Create | Rpc::DeleteContainerState => {
+                parse::<RequestBase>(call, body)?;
+                Err(not_implemented(
+                    "this agent is the first process of its system and hosts no containers",
+                ))
+            }
+        }
+    }
+}
+
+/// Reads a body, remembers its activity in `call`, and checks that it is about this system.
+fn parse<T: Request>(call: &mut Call, body: &[u8]) -> Result<T, Failure> {
+    let request: T = serde_json::from_slice(body).map_err(|error| {
+        let message = format!("the body of the request is not valid JSON for it: {error}");
+        Failure::new(code::INVALID_JSON, message)
+    })?;
+    let base = request.base();
+    call.activity_id.clone_from(&base.activity_id);
+    let container = base.container_id.as_str();
+    if !matches!(container, "" | NULL_ID) {
+        let message = format!("there is no container {container:?} in this system");
+        return Err(Failure::new(code::CONTAINER_NOT_FOUND, message));
+    }
+    Ok(request)
+}
+
+fn not_implemented(message: &str) -> Failure {
+    Failure::new(HResult::E_NOTIMPL, message)
+}

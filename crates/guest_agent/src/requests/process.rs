@@ -1,0 +1,110 @@
+//! Requests about one process: wait, signal, resize.
+
+use std::time::{Duration, Instant};
+
+use hcs_schema::{Failure, HResult, win32};
+use hcs_wire::guest::{
+    NO_TIMEOUT, ResizeConsole, SignalProcess, WaitForProcess, WaitForProcessResponse, code,
+};
+
+use super::{Answer, Call};
+use crate::{
+    agent::Agent,
+    command::ConsoleSize,
+    failure::from_errno,
+    link::Link,
+    sys::signals,
+    waits::{MAX_WAITS, Wait},
+};
+
+const SIGKILL: i32 = 9;
+/// The highest signal number of Linux.
+const MAX_SIGNAL: i32 = 64;
+
+impl<L: Link> Agent<L> {
+    pub(super) fn wait_for_process(&mut self, call: &Call, request: &WaitForProcess) -> Answer {
+        let pid = request.process_id;
+        if !self.processes.contains_key(&pid) {
+            let exit_code = self.exits.claim(pid).ok_or_else(|| unknown(pid))?;
+            let base = call.base();
+            return call.answer(&WaitForProcessResponse { base, exit_code });
+        }
+        let limit = (request.timeout_in_ms != NO_TIMEOUT)
+            .then(|| Duration::from_millis(request.timeout_in_ms.into()));
+        let wait = Wait {
+            id: call.id,
+            activity_id: call.activity_id.clone(),
+            deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
+        };
+        if !self.waits.add(pid, wait) {
+            let message = format!("{MAX_WAITS} requests wait for processes already");
+            let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+            return Err(Failure::new(hresult, message));
+        }
+        Ok(None)
+    }
+
+    /// Sends to the process alone, not to its group: that is what the handle of a process means. Control characters
+    /// typed into a console reach the group in the foreground, through the terminal.
+    pub(super) fn signal_process(&self, call: &Call, request: &SignalProcess) -> Answer {
+        let pid = request.process_id;
+        let signal = match request.options.unwrap_or_default().signal {
+            0 => SIGKILL,
+            signal @ 1..=MAX_SIGNAL => signal,
+            other => {
+                let message =
+                    format!("{other} is no signal: 1 to {MAX_SIGNAL} are, 0 means {SIGKILL}");
+                return Err(Failure::new(HResult::E_INVALIDARG, message));
+            }
+        };
+        self.check_running(pid)?;
+        signals::send(pid.cast_signed(), signal).map_err(|errno| {
+            from_errno(
+                &format!("signal {signal} cannot be sent to process {pid}"),
+                errno,
+            )
+        })?;
+        call.done()
+    }
+
+    pub(super) fn resize_console(&self, call: &Call, request: &ResizeConsole) -> Answer {
+        let pid = request.process_id;
+        self.check_running(pid)?;
+        let console = self.processes.get(&pid).and_then(|process| process.console);
+        let Some(console) = console.and_then(|number| self.consoles.get(&number)) else {
+            let message = format!("process {pid} has no emulated console to resize");
+            return Err(Failure::new(HResult::E_INVALIDARG, message));
+        };
+        let size = ConsoleSize {
+            rows: request.height,
+            columns: request.width,
+        };
+        console.resize(size).map_err(|errno| {
+            from_errno(
+                &format!("the console of process {pid} cannot be resized"),
+                errno,
+            )
+        })?;
+        call.done()
+    }
+
+    /// Fails unless `pid` is a process of ours that has not exited.
+    fn check_running(&self, pid: u32) -> Result<(), Failure> {
+        if self.processes.contains_key(&pid) {
+            return Ok(());
+        }
+        Err(match self.exits.peek(pid) {
+            Some(code) => {
+                let message = format!("process {pid} has already exited with code {code}");
+                Failure::new(code::PROCESS_ALREADY_STOPPED, message)
+            }
+            None => unknown(pid),
+        })
+    }
+}
+
+fn unknown(pid: u32) -> Failure {
+    let message =
+        format!("no process {pid} was started by this service, or its end is long forgotten");
+    Failure::new(HResult::NOT_FOUND, message)
+}

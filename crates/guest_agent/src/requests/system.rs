@@ -1,0 +1,125 @@
+//! Requests about the system as a whole: negotiation, start, shutdown, settings, diagnosis.
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::guest::{
+    DumpStacksResponse, GcsCapabilities, GuestDefinedCapabilities, ModifySettings,
+    NegotiateProtocol, NegotiateProtocolResponse, PROTOCOL_VERSION, Rpc, SchemaVersion, code,
+};
+
+use super::{Answer, Call};
+use crate::{agent::Agent, failure::from_errno, link::Link, sys::signals};
+
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+const SIGCONT: i32 = 18;
+
+impl<L: Link> Agent<L> {
+    pub(super) fn negotiate(&mut self, call: &Call, request: &NegotiateProtocol) -> Answer {
+        let offered = request.minimum_version..=request.maximum_version;
+        if !offered.contains(&PROTOCOL_VERSION) {
+            let message = format!(
+                "the host speaks protocol versions {} to {}, the agent {PROTOCOL_VERSION}",
+                offered.start(),
+                offered.end()
+            );
+            return Err(Failure::new(code::UNSUPPORTED_PROTOCOL_VERSION, message));
+        }
+        let answer = call.answer(&NegotiateProtocolResponse {
+            base: call.base(),
+            version: PROTOCOL_VERSION,
+            capabilities: capabilities(),
+        })?;
+        if let Some(stream) = &mut self.stream {
+            stream.negotiated = true;
+        }
+        Ok(answer)
+    }
+
+    /// Requests without a body of their own.
+    pub(super) fn system_call(&mut self, rpc: Rpc, call: &Call) -> Answer {
+        match rpc {
+            Rpc::ShutdownGraceful => self.shut_down(call, &[SIGTERM, SIGCONT]),
+            Rpc::ShutdownForced => self.shut_down(call, &[SIGKILL]),
+            Rpc::DumpStacks => call.answer(&DumpStacksResponse {
+                base: call.base(),
+                guest_stacks: self.describe(),
+            }),
+            // Start: a container's agent is ready when it can be asked.
+            _ => call.done(),
+        }
+    }
+
+    /// Sends `signals` to everything but the agent; from now on nothing is started. When the last process has ended and
+    /// the host has all answers, the agent ends too. A stopped process cannot hear SIGTERM, so SIGCONT follows it.
+    fn shut_down(&mut self, call: &Call, signals: &[i32]) -> Answer {
+        self.shutting_down = true;
+        for signal in signals {
+            signals::send_to_all(*signal).map_err(|errno| {
+                from_errno(
+                    &format!("signal {signal} cannot be sent to all processes"),
+                    errno,
+                )
+            })?;
+        }
+        self.may_leave = true;
+        self.reap();
+        call.done()
+    }
+
+    /// Everything about a container that can be changed while it runs is changed by the host.
+    pub(super) fn modify_settings(request: &ModifySettings) -> Answer {
+        let resource = request
+            .request
+            .get("ResourceType")
+            .cloned()
+            .unwrap_or_default();
+        let message =
+            format!("the guest has no setting of ResourceType {resource} that can be changed");
+        Err(Failure::new(HResult::NOT_SUPPORTED, message))
+    }
+
+    /// What the agent is busy with, for people.
+    fn describe(&self) -> String {
+        let (unclaimed, claimed) = self.exits.counts();
+        let mut text = format!(
+            "hcs-agent {}, up {} s\n{} processes, {} consoles, {} waits, {unclaimed} exits unclaimed, {claimed} kept\n\
+             {} bytes unsent, shutting down: {}\n",
+            env!("CARGO_PKG_VERSION"),
+            self.began.elapsed().as_secs(),
+            self.processes.len(),
+            self.consoles.len(),
+            self.waits.len(),
+            self.stream
+                .as_ref()
+                .map_or(0, crate::stream::Stream::unsent),
+            self.shutting_down,
+        );
+        for (pid, process) in &self.processes {
+            let console = if process.console.is_some() {
+                ", console"
+            } else {
+                ""
+            };
+            text += &format!("process {pid}: {}{console}\n", process.image);
+        }
+        text
+    }
+}
+
+fn capabilities() -> GcsCapabilities {
+    GcsCapabilities {
+        send_host_create_message: false,
+        send_host_start_message: false,
+        supported_schema_versions: vec![SchemaVersion { major: 2, minor: 1 }],
+        runtime_os_type: "Linux".to_owned(),
+        guest_defined_capabilities: GuestDefinedCapabilities {
+            signal_process_supported: true,
+            dump_stacks_supported: true,
+            delete_container_state_supported: false,
+            descriptor_stdio_supported: true,
+            execute_and_wait_supported: true,
+            system_process_calls_supported: true,
+            large_messages_supported: true,
+        },
+    }
+}

@@ -1,0 +1,164 @@
+//! The stream to the host: requests in, answers out, never blocking.
+//!
+//! What the host does not read stays in `output`. While more than [`HIGH_WATER`] waits there, no further request is
+//! taken ([`Stream::takes_requests`]), so what can pile up is one answer and the exits that were asked for.
+
+use std::{
+    collections::VecDeque,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use hcs_wire::{
+    WireError,
+    guest::{Decoder, Frame, MAX_REQUEST_BYTES},
+    socket,
+};
+use rustix::{event::epoll::EventFlags, io::Errno};
+
+use crate::parcels::{MAX_PARCELS, Parcels};
+
+/// Unsent bytes above which no request is taken.
+const HIGH_WATER: usize = 256 << 10;
+/// What an empty output keeps allocated at most.
+const KEPT_BYTES: usize = 16 << 10;
+
+/// Why a stream ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StreamEnd {
+    /// The host closed it, or is gone.
+    #[error("the host closed the stream")]
+    Closed,
+    /// The connection broke.
+    #[error("the stream broke")]
+    Broken(#[source] Errno),
+    /// The host sent what is no message.
+    #[error("the host sent what is no message")]
+    Malformed(#[from] WireError),
+    /// More descriptors than messages.
+    #[error("descriptors came {MAX_PARCELS} times with no message of their own")]
+    Descriptors,
+}
+
+/// One connection to the host.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    socket: OwnedFd,
+    decoder: Decoder,
+    received: u64,
+    parcels: Parcels<OwnedFd>,
+    /// Whether the decoder has no whole request left.
+    drained: bool,
+    output: Vec<u8>,
+    sent: usize,
+    /// Whether `NegotiateProtocol` has been answered with success.
+    pub(crate) negotiated: bool,
+    /// What the event loop presently watches it for.
+    pub(crate) watched: EventFlags,
+}
+
+impl Stream {
+    /// A fresh stream; `socket` is non-blocking.
+    pub(crate) fn new(socket: OwnedFd) -> Self {
+        Self {
+            socket,
+            decoder: Decoder::with_limit(MAX_REQUEST_BYTES),
+            received: 0,
+            parcels: Parcels::new(),
+            drained: true,
+            output: Vec::new(),
+            sent: 0,
+            negotiated: false,
+            watched: EventFlags::empty(),
+        }
+    }
+
+    /// Receives once into `scratch`; `false` when nothing is there now.
+    pub(crate) fn receive(&mut self, scratch: &mut [u8]) -> Result<bool, StreamEnd> {
+        let mut descriptors = VecDeque::new();
+        let count = match socket::receive(&self.socket, scratch, &mut descriptors) {
+            Ok(0) => return Err(StreamEnd::Closed),
+            Ok(count) => count,
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(Errno::CONNRESET) => return Err(StreamEnd::Closed),
+            Err(errno) => return Err(StreamEnd::Broken(errno)),
+        };
+        let start = self.received;
+        self.received += count as u64;
+        let carried: Vec<OwnedFd> = descriptors.into();
+        if !carried.is_empty() && !self.parcels.add(start, self.received, carried) {
+            return Err(StreamEnd::Descriptors);
+        }
+        self.decoder.feed(&scratch[..count]);
+        self.drained = false;
+        Ok(true)
+    }
+
+    /// The next whole request with the descriptors that came with it.
+    pub(crate) fn next_request(&mut self) -> Result<Option<(Frame, Vec<OwnedFd>)>, StreamEnd> {
+        let start = self.decoder.position();
+        let Some(frame) = self.decoder.next_frame()? else {
+            self.drained = true;
+            return Ok(None);
+        };
+        let descriptors = self.parcels.take(start, self.decoder.position());
+        Ok(Some((frame, descriptors)))
+    }
+
+    /// Whether answers flow off well enough to take another request.
+    pub(crate) fn takes_requests(&self) -> bool {
+        self.unsent() <= HIGH_WATER
+    }
+
+    /// Whether a request that was held back can be taken now.
+    pub(crate) fn has_request(&self) -> bool {
+        self.takes_requests() && !self.drained
+    }
+
+    /// Puts a message into the output.
+    pub(crate) fn push(&mut self, message: &[u8]) {
+        self.output.extend_from_slice(message);
+    }
+
+    /// Sends what the host takes now.
+    pub(crate) fn flush(&mut self) -> Result<(), StreamEnd> {
+        while self.sent < self.output.len() {
+            match socket::send(&self.socket, &self.output[self.sent..], &[]) {
+                Ok(count) => self.sent += count,
+                Err(Errno::AGAIN) => {
+                    self.output.drain(..self.sent);
+                    self.sent = 0;
+                    return Ok(());
+                }
+                Err(Errno::PIPE | Errno::CONNRESET) => return Err(StreamEnd::Closed),
+                Err(errno) => return Err(StreamEnd::Broken(errno)),
+            }
+        }
+        self.output.clear();
+        self.output.shrink_to(KEPT_BYTES);
+        self.sent = 0;
+        Ok(())
+    }
+
+    /// How many bytes the host has not taken yet.
+    pub(crate) fn unsent(&self) -> usize {
+        self.output.len() - self.sent
+    }
+
+    /// What the event loop should watch it for.
+    pub(crate) fn wants(&self) -> EventFlags {
+        let mut wants = EventFlags::empty();
+        if self.takes_requests() {
+            wants |= EventFlags::IN;
+        }
+        if self.unsent() > 0 {
+            wants |= EventFlags::OUT;
+        }
+        wants
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,31 @@
+//! Drives the agent for real: as pid 1 of a pid namespace, over its unix socket, with real pipes and terminals.
+//!
+//! Without the test harness of the standard library, because the agent has to be a process without threads: this program
+//! starts itself again as `--agent`, inside `unshare(1)`. Needs root.
+
+mod bridge;
+mod processes;
+mod protocol;
+mod system;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// A test: its name and its body. A body fails by panicking.
+type Test = (&'static str, fn());
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("--agent") {
+        return system::become_agent();
+    }
+    let arguments = Arguments::from_args();
+    let all = [protocol::TESTS, processes::TESTS];
+    let trials = all.concat().into_iter().map(|(name, body)| {
+        Trial::test(name, move || {
+            body();
+            Ok::<(), Failed>(())
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}

@@ -1,0 +1,167 @@
+//! Processes with plain pipes: start, output, exit, signals, ends.
+
+use std::io::{Read as _, Write as _};
+
+use hcs_schema::HResult;
+use hcs_wire::guest::code;
+use serde_json::json;
+
+use crate::{Test, system::System};
+
+pub const TESTS: &[Test] = &[
+    (
+        "pipes_carry_ten_mebibytes_exactly",
+        pipes_carry_ten_mebibytes_exactly,
+    ),
+    ("streams_are_apart_and_end", streams_are_apart_and_end),
+    ("exit_codes_are_all_delivered", exit_codes_are_all_delivered),
+    (
+        "death_by_signal_is_128_and_its_number",
+        death_by_signal_is_128_and_its_number,
+    ),
+    ("many_processes_at_once", many_processes_at_once),
+    ("orphans_are_reaped", orphans_are_reaped),
+    (
+        "streams_not_asked_for_are_null",
+        streams_not_asked_for_are_null,
+    ),
+    ("a_process_begins_clean", a_process_begins_clean),
+];
+
+fn pipes_carry_ten_mebibytes_exactly() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    let mut cat = bridge.start(&json!({
+        "CommandLine": "cat", "CreateStdInPipe": true, "CreateStdOutPipe": true
+    }));
+    let bytes: Vec<u8> = (0..10_u32 << 20)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    let mut stdin = cat.stdin.take().unwrap();
+    let sent = bytes.clone();
+    let writer = std::thread::spawn(move || stdin.write_all(&sent).unwrap());
+    let mut back = Vec::new();
+    cat.stdout.take().unwrap().read_to_end(&mut back).unwrap();
+    writer.join().unwrap();
+    assert!(back == bytes, "{} bytes came back, some differ", back.len());
+    assert_eq!(bridge.exit(&cat), 0);
+}
+
+fn streams_are_apart_and_end() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    let (code, out, err) = bridge.run("echo out; echo err >&2; cat; exit 3");
+    assert_eq!((code, out.as_str(), err.as_str()), (3, "out\n", "err\n"));
+}
+
+fn exit_codes_are_all_delivered() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    let started: Vec<_> = (0..256)
+        .map(|code| bridge.start(&json!({ "CommandArgs": ["sh", "-c", format!("exit {code}")] })))
+        .collect();
+    for (code, process) in (0..256).zip(&started) {
+        assert_eq!(bridge.exit(process), code);
+    }
+    // Asked again, as after a lost answer, the same is said.
+    let last = started.last().unwrap().pid;
+    let again = bridge.wait_for(last, None);
+    assert_eq!(bridge.exit_of(again), 255);
+}
+
+fn death_by_signal_is_128_and_its_number() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    for (sent, code) in [
+        (None, 137),
+        (Some(0), 137),
+        (Some(9), 137),
+        (Some(15), 143),
+        (Some(1), 129),
+        (Some(34), 162),
+        (Some(64), 192),
+    ] {
+        let process = bridge.start(&json!({ "CommandArgs": ["sleep", "1000"] }));
+        assert_eq!(bridge.signal(process.pid, sent).result, 0);
+        assert_eq!(bridge.exit(&process), code, "signal {sent:?}");
+        let gone = bridge.signal(process.pid, Some(15));
+        assert_eq!(gone.hresult(), code::PROCESS_ALREADY_STOPPED, "{gone:?}");
+    }
+    let process = bridge.shell("exec sleep 1000");
+    for bad in [-1, 65, i32::MAX] {
+        assert_eq!(
+            bridge.signal(process.pid, Some(bad)).hresult(),
+            HResult::E_INVALIDARG
+        );
+    }
+    assert_eq!(bridge.signal(1, None).hresult(), HResult::NOT_FOUND);
+    assert_eq!(bridge.signal(u32::MAX, None).hresult(), HResult::NOT_FOUND);
+    assert_eq!(bridge.signal(0, None).hresult(), HResult::NOT_FOUND);
+}
+
+fn many_processes_at_once() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    let mut all: Vec<_> = (0..200)
+        .map(|_| {
+            bridge.start(
+                &json!({ "CommandLine": "cat", "CreateStdInPipe": true, "CreateStdOutPipe": true }),
+            )
+        })
+        .collect();
+    for (number, process) in all.iter_mut().enumerate() {
+        process.write(&format!("number {number}"));
+    }
+    for (number, process) in all.iter_mut().enumerate() {
+        drop(process.stdin.take());
+        assert_eq!(process.read_stdout(), format!("number {number}"));
+        assert_eq!(bridge.exit(process), 0);
+    }
+}
+
+fn orphans_are_reaped() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    // Each shell leaves children behind that end a little later, all of them writing to the same stdout: its end says
+    // that they have all exited.
+    let (code, ..) =
+        bridge.run("i=0; while [ $i -lt 50 ]; do (sleep 0.0$i; exit 5) & i=$((i+1)); done; exit 0");
+    assert_eq!(code, 0);
+    let count = "n=0; for f in /proc/[0-9]*/stat; do read -r line < $f && case $line in *') Z '*) n=$((n+1));; esac; done; echo $n";
+    // The last of them may have closed its stdout and not yet be reaped when the count begins: count until it is 0.
+    let until_none = format!("while :; do n=$({count}); [ \"$n\" = 0 ] && break; done; echo none");
+    let (_, out, err) = bridge.run(&until_none);
+    assert_eq!(out, "none\n", "{err}");
+}
+
+fn streams_not_asked_for_are_null() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    let document = json!({
+        "CommandArgs": ["sh", "-c", "readlink /proc/self/fd/0; cat; echo x >&2; readlink /proc/self/fd/2"],
+        "CreateStdOutPipe": true
+    });
+    let mut process = bridge.start(&document);
+    assert_eq!(process.read_stdout(), "/dev/null\n/dev/null\n");
+    assert_eq!(bridge.exit(&process), 0);
+}
+
+/// Descriptors, signals, session, umask, directory and environment of a new process.
+fn a_process_begins_clean() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    let script = "ls /proc/self/fd | tr '\\n' ' '; cat /proc/self/status | grep -E 'Sig(Blk|Ign|Cgt)'; \
+                  umask; pwd; set -- $(cat /proc/$$/stat); [ $1 = $6 ] && echo session leader; \
+                  env -u _ -u PWD -u OLDPWD -u SHLVL env | sort";
+    let mut process = bridge.start(&json!({
+        "CommandArgs": ["bash", "-c", script], "CreateStdOutPipe": true, "CreateStdErrPipe": true, "Environment": { "A": "b c" }
+    }));
+    let out = process.read_stdout();
+    let none = "0000000000000000";
+    let expected = format!(
+        "0 1 2 3 SigBlk:\t{none}\nSigIgn:\t{none}\nSigCgt:\t{none}\n0022\n/\nsession leader\nA=b c\nHOME=/root\n\
+         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+    );
+    assert_eq!(out, expected, "{}", process.read_stderr());
+    assert_eq!(bridge.exit(&process), 0);
+}

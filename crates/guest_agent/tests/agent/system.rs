@@ -1,0 +1,104 @@
+//! A system under test: the agent in namespaces of its own.
+
+use std::{
+    io::Read as _,
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::PathBuf,
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::bridge::Bridge;
+
+/// Serves as the agent on the listening socket that is this process's stdin.
+pub fn become_agent() -> ExitCode {
+    let listener = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).unwrap();
+    let null = std::fs::File::open("/dev/null").unwrap();
+    rustix::stdio::dup2_stdin(null).unwrap();
+    ExitCode::from(u8::try_from(guest_agent::run(listener)).unwrap())
+}
+
+/// A running agent. Dropping it kills everything in it.
+pub struct System {
+    unshare: Child,
+    directory: TempDir,
+}
+
+impl System {
+    /// Starts one.
+    pub fn start() -> Self {
+        Self::start_after("true")
+    }
+
+    /// Starts one after `preparation`, a shell script inside its mount namespace.
+    pub fn start_after(preparation: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(directory.path().join("agent.sock")).unwrap();
+        let log = std::fs::File::create(directory.path().join("log")).unwrap();
+        let program = std::env::current_exe().unwrap();
+        let script = format!("{preparation} && exec \"$0\" --agent");
+        let unshare = Command::new("unshare")
+            .args([
+                "--pid",
+                "--fork",
+                "--mount-proc",
+                "--kill-child",
+                "--",
+                "sh",
+                "-ec",
+                &script,
+            ])
+            .arg(program)
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self { unshare, directory }
+    }
+
+    /// A path in a directory of the test's own, the same inside and outside.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A raw stream, nothing sent on it.
+    pub fn dial(&self) -> UnixStream {
+        UnixStream::connect(self.path("agent.sock")).unwrap()
+    }
+
+    /// A negotiated stream.
+    pub fn connect(&self) -> Bridge {
+        let mut bridge = Bridge::new(self.dial());
+        bridge.negotiate();
+        bridge
+    }
+
+    /// What the agent wrote to stderr so far.
+    pub fn log(&self) -> String {
+        let mut text = String::new();
+        let mut file = std::fs::File::open(self.path("log")).unwrap();
+        file.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// Waits until the agent has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.unshare.wait().unwrap()
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        drop(self.unshare.kill());
+        drop(self.unshare.wait());
+        let log = self.log();
+        if !log.is_empty() {
+            eprintln!("the agent's stderr:\n{log}");
+        }
+    }
+}
