@@ -1,0 +1,135 @@
+//! Running the real `hcs` against the real service.
+
+use std::{
+    env,
+    ffi::OsStr,
+    io::Write as _,
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+};
+
+use serde_json::Value;
+
+/// A command line of `hcs`, with standard input empty. The endpoint is that of the test run; without one, one of our
+/// own, so that a service of this machine is left alone.
+pub(crate) fn hcs<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hcs"));
+    command.args(arguments).stdin(Stdio::null());
+    if env::var_os("HCS_ENDPOINT").is_none() {
+        command.env(
+            "HCS_ENDPOINT",
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hcs.sock"),
+        );
+    }
+    command
+}
+
+/// What a finished command left.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ended {
+    /// It succeeded and said nothing on standard error; its output.
+    #[track_caller]
+    pub(crate) fn fine(self) -> String {
+        assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{self:?}");
+        self.out
+    }
+}
+
+/// Runs `hcs` with `words`, parted at spaces.
+#[track_caller]
+pub(crate) fn words(words: &str) -> Ended {
+    ended(&mut hcs(words.split(' ')))
+}
+
+/// Runs `hcs run` with these options and a shell script inside.
+#[track_caller]
+pub(crate) fn script(options: &[&str], script: &str) -> Ended {
+    let shell = ["--", "sh", "-c", script];
+    ended(&mut hcs([&["run"], options, &shell].concat()))
+}
+
+#[track_caller]
+pub(crate) fn ended(command: &mut Command) -> Ended {
+    command.output().unwrap().into()
+}
+
+/// Runs a command with `input` as its standard input.
+pub(crate) fn with_input(command: &mut Command, input: Vec<u8>) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A command that does not read all of it is no fault of the test.
+    let writer = thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+/// A name that no other test uses.
+pub(crate) fn unique(name: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("cli-{name}-{}-{count}", std::process::id())
+}
+
+/// The systems there are, by id.
+pub(crate) fn listed() -> Vec<String> {
+    let list: Value = serde_json::from_str(&words("list --format json").fine()).unwrap();
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|system| system["Id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// A started container that is removed with the test.
+#[derive(Debug)]
+pub(crate) struct Container(pub(crate) String);
+
+impl Container {
+    pub(crate) fn new(name: &str) -> Self {
+        let container = Self(unique(name));
+        let id = &container.0;
+        assert_eq!(
+            words(&format!("create --id {id}")).fine(),
+            format!("{id}\n")
+        );
+        words(&format!("start {id}")).fine();
+        container
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // Tests end containers themselves, too; what is left over fails the check after the run.
+        let _gone = hcs(["terminate", &self.0]).output();
+    }
+}
+
+/// Sends a signal to a child of ours.
+pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, signal).unwrap();
+}

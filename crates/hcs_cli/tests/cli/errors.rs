@@ -1,0 +1,113 @@
+//! What goes wrong is said in words, and told by the exit code.
+
+use std::fs;
+
+use crate::common::{Container, ended, hcs, unique, with_input, words};
+
+#[test]
+fn a_wrong_command_line_is_125_and_help_is_0() {
+    assert_eq!(words("run").code, Some(125));
+    assert_eq!(words("no-such-verb").code, Some(125));
+    let help = words("run --help");
+    assert_eq!(help.code, Some(0));
+    assert!(help.out.contains("Examples:"), "{help:?}");
+}
+
+#[test]
+fn a_system_that_is_not_there_is_named() {
+    let ended = words("exec nobody-made-this -- true");
+    assert_eq!(ended.code, Some(125));
+    assert!(ended.err.starts_with("hcs: "), "{ended:?}");
+    assert!(ended.err.contains("nobody-made-this"), "{ended:?}");
+    assert!(ended.err.contains("HCS_E_SYSTEM_NOT_FOUND"), "{ended:?}");
+}
+
+#[test]
+fn an_id_is_given_once() {
+    let container = Container::new("twice");
+    let ended = words(&format!("create --id {}", container.0));
+    assert_eq!(ended.code, Some(125));
+    assert!(
+        ended.err.contains("HCS_E_SYSTEM_ALREADY_EXISTS"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn a_bad_document_is_refused_with_pointer_line_and_column() {
+    let text = "{\n  \"Container\": {\"Memory\": {\"SizeInMb\": 5}}\n}";
+    let pointer = "/Container/Memory/SizeInMb (line 2, column 28)";
+    let create = hcs(["create", "--id", &unique("bad"), "--document", "-"]);
+    let validate = hcs(["validate", "-"]);
+    for (mut command, code) in [(create, 125), (validate, 1)] {
+        let output = with_input(&mut command, text.as_bytes().to_vec());
+        assert_eq!(output.status.code(), Some(code));
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(said.contains(pointer), "{said}");
+        assert!(
+            said.contains("SizeInMB"),
+            "the right name is suggested: {said}"
+        );
+    }
+}
+
+#[test]
+fn validate_tells_good_documents_from_bad_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("system.json");
+    fs::write(&file, "{\"Container\": {}}").unwrap();
+    let path = file.to_str().unwrap();
+    let good = ended(&mut hcs(["validate", path]));
+    assert_eq!((good.code, good.out), (Some(0), format!("{path}: valid\n")));
+    fs::write(&file, "{\"CommandLine\": \"true\", \"Environment\": []}").unwrap();
+    let bad = ended(&mut hcs([
+        "validate", "--type", "process", "--format", "json", path,
+    ]));
+    assert_eq!(bad.code, Some(1));
+    let document: serde_json::Value = serde_json::from_str(&bad.out).unwrap();
+    assert!(
+        document["ErrorEvents"].to_string().contains("/Environment"),
+        "{document}"
+    );
+    let missing = words("validate /no/such/file.json");
+    assert_eq!(missing.code, Some(125));
+    assert!(missing.err.contains("/no/such/file.json"), "{missing:?}");
+}
+
+#[test]
+fn a_layer_that_is_not_there_is_named() {
+    let ended = words("run --layer /no/such/layer -- true");
+    assert_eq!(ended.code, Some(125));
+    assert!(ended.err.contains("/no/such/layer"), "{ended:?}");
+    assert!(
+        ended.err.contains("/Container/Storage/Layers/0"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn without_a_service_program_the_places_looked_at_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = hcs(["list"]);
+    command
+        .env("HCS_ENDPOINT", folder.path().join("hcs.sock"))
+        .env("HCS_DAEMON", folder.path().join("no-hcsd"));
+    let ended = ended(&mut command);
+    assert_eq!(ended.code, Some(125));
+    assert!(ended.err.contains("no-hcsd"), "{ended:?}");
+    assert!(
+        ended.err.contains("HCS_E_SERVICE_NOT_AVAILABLE"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn standard_output_that_cannot_be_written_is_a_failure() {
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let ended = ended(hcs(["run", "--", "echo", "x"]).stdout(full));
+    assert_eq!(ended.code, Some(125), "{ended:?}");
+    assert!(ended.err.contains("standard output"), "{ended:?}");
+}

@@ -1,0 +1,153 @@
+//! The verbs that keep a container: create, start, exec, ps, inspect, stats, signal, wait, pause, shutdown, terminate.
+
+use std::process::Stdio;
+
+use crate::common::{Container, ended, hcs, listed, unique, with_input, words};
+use serde_json::Value;
+
+fn json(line: &str) -> Value {
+    serde_json::from_str(&words(line).fine()).unwrap()
+}
+
+#[test]
+fn a_container_lives_from_create_to_terminate() {
+    let id = unique("life");
+    assert_eq!(
+        words(&format!("create --id {id}")).fine(),
+        format!("{id}\n")
+    );
+    assert_eq!(json(&format!("inspect {id}"))["State"], "Created");
+    words(&format!("start {id}")).fine();
+    let properties = json(&format!("inspect {id}"));
+    assert_eq!(properties["State"], "Running");
+    assert_eq!(properties["Owner"], "hcs");
+    assert_eq!(properties["Id"], id.as_str());
+    words(&format!("terminate {id}")).fine();
+    assert!(!listed().contains(&id));
+    let ended = words(&format!("inspect {id}"));
+    assert_eq!(ended.code, Some(125));
+    assert!(ended.err.contains("HCS_E_SYSTEM_NOT_FOUND"), "{ended:?}");
+}
+
+#[test]
+fn exec_is_a_process_in_the_same_container() {
+    let container = Container::new("exec");
+    let id = &container.0;
+    assert_eq!(words(&format!("exec {id} -- mkdir /tmp/mark")).fine(), "");
+    assert_eq!(
+        words(&format!("exec {id} ls -d /tmp/mark")).fine(),
+        "/tmp/mark\n"
+    );
+    let output = with_input(
+        &mut hcs(["exec", "-i", id, "--", "sort"]),
+        b"b\na\n".to_vec(),
+    );
+    assert_eq!(output.stdout, b"a\nb\n");
+    assert_eq!(words(&format!("exec {id} -- sh -c exit\t9")).code, Some(2));
+    assert_eq!(
+        ended(&mut hcs(["exec", id, "--", "sh", "-c", "exit 9"])).code,
+        Some(9)
+    );
+    assert_eq!(
+        words(&format!("exec {id} -- no-such-program")).code,
+        Some(127)
+    );
+}
+
+#[test]
+fn output_that_a_background_process_holds_open_is_given_up() {
+    let container = Container::new("held");
+    let script = "sleep 1000 & echo done";
+    let out = ended(&mut hcs(["exec", &container.0, "--", "sh", "-c", script])).fine();
+    assert_eq!(out, "done\n");
+}
+
+#[test]
+fn processes_are_listed_signalled_and_waited_for() {
+    let container = Container::new("ps");
+    let id = &container.0;
+    let mut exec = hcs(["exec", id, "--", "sh", "-c", "echo ready; exec sleep 1000"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 6];
+    std::io::Read::read_exact(exec.stdout.as_mut().unwrap(), &mut said).unwrap();
+    let list = json(&format!("ps {id} --format json"));
+    let process = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|p| ["sh", "sleep"].contains(&p["ImageName"].as_str().unwrap()))
+        .unwrap_or_else(|| panic!("{list}"));
+    let pid = process["ProcessId"].as_u64().unwrap();
+    let table = words(&format!("ps {id}")).fine();
+    assert!(table.starts_with("PID"), "{table}");
+    assert!(
+        table.lines().any(|l| l.starts_with(&format!("{pid} "))),
+        "{table}"
+    );
+    let mut wait = hcs(["wait", id, &pid.to_string()]).spawn().unwrap();
+    words(&format!("signal {id} {pid} TERM")).fine();
+    assert_eq!(exec.wait().unwrap().code(), Some(143));
+    // Whether it opened the process before or after its end, which is delivered once, decides between the two.
+    assert!([Some(143), Some(125)].contains(&wait.wait().unwrap().code()));
+    let ended = words(&format!("signal {id} 99999"));
+    assert_eq!(ended.code, Some(125));
+    assert!(ended.err.contains("99999"), "{ended:?}");
+}
+
+#[test]
+fn figures_are_shown() {
+    let container = Container::new("stats");
+    let id = &container.0;
+    let statistics = json(&format!("stats {id} --format json"));
+    assert!(
+        statistics["Uptime100ns"].as_u64().unwrap() > 0,
+        "{statistics}"
+    );
+    assert!(words(&format!("stats {id}")).fine().starts_with("UPTIME"));
+}
+
+#[test]
+fn a_paused_container_says_so_and_runs_on() {
+    let container = Container::new("pause");
+    let id = &container.0;
+    words(&format!("pause {id}")).fine();
+    assert_eq!(json(&format!("inspect {id}"))["State"], "Paused");
+    words(&format!("resume {id}")).fine();
+    assert_eq!(words(&format!("exec {id} -- echo on")).fine(), "on\n");
+}
+
+#[test]
+fn shutdown_asks_and_wait_tells_how_it_ended() {
+    let container = Container::new("shutdown");
+    let id = &container.0;
+    let waiting = hcs(["wait", id]).stdout(Stdio::piped()).spawn().unwrap();
+    words(&format!("shutdown {id}")).fine();
+    let output = waiting.wait_with_output().unwrap();
+    let status = String::from_utf8(output.stdout).unwrap();
+    // The system may have been gone before `wait` asked for it.
+    assert!(
+        status.contains("ExitType") || output.status.code() == Some(125),
+        "{status}"
+    );
+    assert!(!listed().contains(id));
+}
+
+#[test]
+fn a_table_has_kind_state_id_and_owner() {
+    let container = Container::new("list");
+    let list = words("list").fine();
+    assert!(list.starts_with("TYPE"), "{list}");
+    let line = list
+        .lines()
+        .find(|line| line.contains(&container.0))
+        .unwrap();
+    let cells: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(cells, ["Container", "Running", &container.0, "hcs"]);
+}
+
+#[test]
+fn the_service_speaks_of_itself() {
+    assert!(json("service").is_object());
+}

@@ -1,0 +1,9 @@
+//! The real `hcs` against the real service: one module per theme.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+mod errors;
+mod lifecycle;
+mod run;
+mod terminal;

@@ -1,0 +1,146 @@
+//! `hcs run -it` on a real terminal.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    os::fd::{AsFd as _, OwnedFd},
+    process::{Child, Stdio},
+};
+
+use crate::common::{hcs, signal};
+use rustix::{
+    fs::{Mode, OFlags},
+    process::Signal,
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
+};
+
+/// A terminal and `hcs` on it.
+struct Session {
+    keys_and_screen: File,
+    terminal: OwnedFd,
+    hcs: Child,
+    modes_before: LocalModes,
+}
+
+impl Session {
+    fn start(arguments: &[&str]) -> Self {
+        let master =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let terminal = rustix::fs::open(name, flags, Mode::empty()).unwrap();
+        tcsetwinsize(&terminal, size(33, 77)).unwrap();
+        let modes_before = tcgetattr(&terminal).unwrap().local_modes;
+        let copy = || Stdio::from(terminal.try_clone().unwrap());
+        let hcs = hcs(arguments)
+            .stdin(copy())
+            .stdout(copy())
+            .stderr(copy())
+            .spawn()
+            .unwrap();
+        Self {
+            keys_and_screen: File::from(master),
+            terminal,
+            hcs,
+            modes_before,
+        }
+    }
+
+    fn type_in(&mut self, keys: &[u8]) {
+        self.keys_and_screen.write_all(keys).unwrap();
+    }
+
+    /// Reads the screen until `text` has appeared.
+    fn until(&mut self, text: &str) -> String {
+        let mut seen = Vec::new();
+        let mut part = [0; 256];
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            let count = self.keys_and_screen.read(&mut part).unwrap();
+            seen.extend_from_slice(&part[..count]);
+        }
+        String::from_utf8_lossy(&seen).into_owned()
+    }
+
+    /// Waits for the end: the terminal is as it was; the exit code.
+    fn end(mut self) -> Option<i32> {
+        let code = self.hcs.wait().unwrap().code();
+        assert_eq!(
+            tcgetattr(self.terminal.as_fd()).unwrap().local_modes,
+            self.modes_before
+        );
+        code
+    }
+}
+
+fn size(rows: u16, columns: u16) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
+}
+
+#[test]
+fn the_terminal_inside_has_our_size_and_follows_it() {
+    let script = "trap 'stty size' WINCH; stty size; while :; do sleep 0.05; done";
+    let mut session = Session::start(&["run", "-it", "--", "sh", "-c", script]);
+    session.until("33 77\r\n");
+    tcsetwinsize(&session.terminal, size(10, 20)).unwrap();
+    signal(&session.hcs, Signal::WINCH);
+    session.until("10 20\r\n");
+    session.type_in(b"\x03");
+    assert_eq!(session.end(), Some(130));
+}
+
+#[test]
+fn keys_are_read_by_the_process_alone() {
+    let mut session = Session::start(&["run", "-it", "--", "sh", "-c", "echo ready; cat"]);
+    session.until("ready\r\n");
+    assert!(
+        !tcgetattr(&session.terminal)
+            .unwrap()
+            .local_modes
+            .contains(LocalModes::ECHO)
+    );
+    session.type_in(b"hello\r");
+    // Echoed by the terminal inside, then written by cat.
+    session.until("hello\r\nhello\r\n");
+    session.type_in(b"\x04");
+    assert_eq!(session.end(), Some(0));
+}
+
+#[test]
+fn a_shell_says_that_it_has_a_terminal() {
+    let script = "test -t 0 && test -t 1 && test -t 2 && echo $TERM && tty";
+    let mut session = Session::start(&["run", "-it", "-e", "TERM=vt52", "--", "sh", "-c", script]);
+    session.until("vt52\r\n/dev/");
+    assert_eq!(session.end(), Some(0));
+}
+
+#[test]
+fn the_terminal_is_restored_when_hcs_is_told_to_end() {
+    let script = "trap '' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut session = Session::start(&["run", "-it", "--", "sh", "-c", script]);
+    session.until("ready\r\n");
+    signal(&session.hcs, Signal::TERM);
+    signal(&session.hcs, Signal::HUP);
+    assert_eq!(session.end(), Some(137));
+}
+
+#[test]
+fn the_terminal_is_restored_when_the_command_does_not_exist() {
+    let mut session = Session::start(&["run", "-it", "--", "no-such-program-here"]);
+    session.until("no-such-program-here");
+    assert_eq!(session.end(), Some(127));
+}
+
+#[test]
+fn all_output_comes_before_the_end() {
+    let mut session = Session::start(&["run", "-it", "--", "sh", "-c", "seq 1 20000; exit 5"]);
+    session.until("\r\n20000\r\n");
+    assert_eq!(session.end(), Some(5));
+}
