@@ -1,0 +1,150 @@
+//! The control groups of one container, on hosts with version 1, version 2 or both.
+//!
+//! A container has one group of its name in the unified hierarchy, where there is one, and one in each version 1
+//! hierarchy that has a controller of use. In the unified one it is born (`CLONE_INTO_CGROUP`), frozen and killed,
+//! controllers or not; limits and accounting are where the host has the controller.
+//!
+//! | file | |
+//! |---|---|
+//! | [`detect`] | which hierarchies there are (pure) |
+//! | [`limits`] | document to kernel values (pure) |
+//! | [`apply`] | writing limits |
+//! | [`devices`] | which devices may be used |
+//! | [`statistics`] | reading accounts |
+//! | [`processes`] | freezing, killing, removing |
+
+mod apply;
+pub(crate) mod detect;
+mod devices;
+mod files;
+pub(crate) mod limits;
+mod processes;
+pub(crate) mod statistics;
+
+use std::{
+    fs, io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Mode, OFlags, open};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Attempt, StepError};
+use detect::{Controller, Hierarchies};
+
+pub(crate) use apply::Limits;
+
+/// One group of a version 1 hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct V1Group {
+    directory: PathBuf,
+    controllers: Vec<Controller>,
+}
+
+/// The groups of one container. Knows their names only; dropping it removes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ControlGroups {
+    v1: Vec<V1Group>,
+    unified: Option<PathBuf>,
+}
+
+/// What the launcher needs to put a child into the groups.
+#[derive(Debug)]
+pub(crate) struct Entrances {
+    /// The directory of the unified group, for `clone3(2)`.
+    pub(crate) unified: Option<OwnedFd>,
+    /// The `tasks` file of each version 1 group.
+    pub(crate) tasks: Vec<OwnedFd>,
+}
+
+/// Where a controller's files of a container are.
+enum Home<'a> {
+    V1(&'a Path),
+    V2(&'a Path),
+}
+
+impl ControlGroups {
+    /// The groups of the container `name` below `root` in each of `hierarchies`. Makes nothing.
+    pub(crate) fn named(hierarchies: &Hierarchies, root: &str, name: &str) -> Self {
+        let below = |mount: &Path| mount.join(root.trim_matches('/')).join(name);
+        let v1 = hierarchies.v1.iter().map(|hierarchy| V1Group {
+            directory: below(&hierarchy.mount),
+            controllers: hierarchy.controllers.clone(),
+        });
+        Self {
+            v1: v1.collect(),
+            unified: hierarchies.unified.as_deref().map(below),
+        }
+    }
+
+    /// Makes the groups, and those above them.
+    pub(crate) fn make(&self, hierarchies: &Hierarchies) -> Result<(), StepError> {
+        for group in &self.v1 {
+            make_directory(&group.directory)?;
+        }
+        if let (Some(group), Some(mount)) = (&self.unified, &hierarchies.unified) {
+            apply::delegate(mount, group)?;
+            make_directory(group)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the ways in.
+    pub(crate) fn entrances(&self) -> Result<Entrances, StepError> {
+        let open = |path: PathBuf, flags| {
+            open(&path, flags | OFlags::CLOEXEC, Mode::empty())
+                .step_at("opening the control group", path.display().to_string())
+        };
+        let tasks = self
+            .v1
+            .iter()
+            .map(|group| open(group.directory.join("tasks"), OFlags::WRONLY));
+        let directory = |path: &PathBuf| open(path.clone(), OFlags::RDONLY | OFlags::DIRECTORY);
+        Ok(Entrances {
+            tasks: tasks.collect::<Result<_, _>>()?,
+            unified: self.unified.as_ref().map(directory).transpose()?,
+        })
+    }
+
+    /// All directories, the unified one last.
+    fn directories(&self) -> impl Iterator<Item = &Path> {
+        let v1 = self.v1.iter().map(|group| group.directory.as_path());
+        v1.chain(self.unified.as_deref())
+    }
+
+    /// Where the files of `controller` are; `None` when the host has it nowhere.
+    fn home(&self, controller: Controller) -> Option<Home<'_>> {
+        let mut v1 = self.v1.iter();
+        if let Some(group) = v1.find(|group| group.controllers.contains(&controller)) {
+            return Some(Home::V1(&group.directory));
+        }
+        let name = match controller {
+            Controller::Memory => "memory",
+            Controller::Cpu => "cpu",
+            Controller::Pids => "pids",
+            Controller::Io => "io",
+            Controller::Cpuacct | Controller::Devices | Controller::Freezer => return None,
+        };
+        let unified = self.unified.as_deref()?;
+        let controllers = files::read(unified, "cgroup.controllers").ok()?;
+        controllers
+            .split_whitespace()
+            .any(|known| known == name)
+            .then_some(Home::V2(unified))
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), StepError> {
+    fs::create_dir_all(path).step_at("making the control group", path.display().to_string())
+}
+
+/// Removes an empty group; `true` when it is gone.
+fn remove_directory(path: &Path) -> io::Result<bool> {
+    match fs::remove_dir(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,161 @@
+//! The cloned child: from a copy of the launcher to pid 1 of a container.
+//!
+//! It is born in new namespaces with nothing but its channel. What it does before it reads its specification is the
+//! same for every container, so that a child can be parked there. Then it makes its root, gives up what it must not
+//! keep, says that it is ready and becomes the guest agent, without an exec.
+//!
+//! A failed step ends it: everything it made lives in its own namespaces and goes with it, so nothing is undone here.
+
+pub(crate) mod channel;
+pub(crate) mod spec;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::{
+    fs::{Mode, OFlags, open},
+    net::listen,
+    process::{DumpableBehavior, set_dumpable_behavior, setsid, umask},
+    stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
+};
+
+use crate::{
+    failure::{Attempt, StepError},
+    launcher::AgentEntry,
+    parts::{capabilities, hostname, mapped, masks, mounts, network, pivot, rootfs, seccomp},
+    sys::{descriptors, process},
+};
+use channel::Received;
+use spec::LaunchSpec;
+
+/// The number under which the agent gets its listening socket.
+const LISTENER: i32 = 3;
+/// The number of the channel, until the agent runs.
+const CHANNEL: i32 = 4;
+/// All descriptors from this one on are closed.
+const FIRST_UNUSED: u32 = 5;
+
+/// Exit code of a child that failed on its way.
+const FAILED: i32 = 71;
+
+/// How many connections wait in the agent's socket before the agent has accepted them.
+const BACKLOG: i32 = 8;
+
+/// Makes the container and runs the agent in it; answers the exit code of pid 1.
+pub(crate) fn run(
+    channel: OwnedFd,
+    tasks: Vec<OwnedFd>,
+    filter: &[libc::sock_filter],
+    agent: AgentEntry,
+) -> i32 {
+    match build(&channel, tasks) {
+        Ok(listener) => hand_over(channel, listener, filter, agent),
+        Err(error) => fail(&channel, error),
+    }
+}
+
+/// Everything up to the finished root; answers the agent's socket.
+fn build(channel: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<OwnedFd, StepError> {
+    prepare(tasks)?;
+    let Received {
+        spec,
+        listener,
+        network,
+    } = channel::receive_spec(channel.as_fd())?;
+    enter(&spec, network)?;
+    Ok(listener)
+}
+
+/// What needs no specification.
+fn prepare(tasks: Vec<OwnedFd>) -> Result<(), StepError> {
+    let null = open_null()?;
+    // Standard input was the launcher's socket: the service must not wait for the launcher on account of a child.
+    dup2_stdin(&null).step("replacing standard input")?;
+    dup2_stdout(&null).step("replacing standard output")?;
+    process::default_signals().step("resetting signals")?;
+    for file in &tasks {
+        // "0" in the file `tasks` moves the calling thread, which is all of this process. Unlike for a write to
+        // `cgroup.procs` the kernel then takes no lock that waits for an RCU grace period (5 to 30 ms).
+        rustix::io::write(file, b"0").step("joining a control group")?;
+    }
+    drop(tasks);
+    process::new_cgroup_namespace().step("making a cgroup namespace")
+}
+
+fn open_null() -> Result<OwnedFd, StepError> {
+    open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).step_at("opening", "/dev/null")
+}
+
+/// Puts the process into the container that `spec` describes.
+fn enter(spec: &LaunchSpec, named_network: Option<OwnedFd>) -> Result<(), StepError> {
+    network::apply(named_network)?;
+    hostname::apply(&spec.hostname)?;
+    mounts::leave_host_propagation()?;
+    let sources = mapped::open(&spec.mapped)?;
+    let root = rootfs::apply(&spec.root)?;
+    mounts::apply(&root)?;
+    mapped::apply(&root, sources)?;
+    masks::apply(&root)?;
+    pivot::apply(&root)
+}
+
+/// Gives up what the agent must not have, reports and becomes the agent.
+fn hand_over(
+    channel: OwnedFd,
+    listener: OwnedFd,
+    filter: &[libc::sock_filter],
+    agent: AgentEntry,
+) -> i32 {
+    // In this order, since one may sit on the number of the other.
+    let moved = descriptors::move_up(channel, CHANNEL).and_then(|channel| {
+        descriptors::move_to(listener, LISTENER).and_then(|listener| {
+            descriptors::move_to(channel, CHANNEL).map(|channel| (channel, listener))
+        })
+    });
+    let Ok((channel, listener)) = moved else {
+        // Nothing to report by; the service sees the channel close.
+        return FAILED;
+    };
+    let ready =
+        harden(filter).and_then(|()| listen(&listener, BACKLOG).step("listening for the service"));
+    if let Err(error) = ready {
+        return fail(&channel, error);
+    }
+    channel::report(channel.as_fd(), &channel::Report::Ready);
+    drop(channel);
+    process::trim_heap();
+    agent(listener)
+}
+
+/// The last steps, from where on hardly anything else is possible.
+fn harden(filter: &[libc::sock_filter]) -> Result<(), StepError> {
+    protect_from_oom();
+    leave_keyring()?;
+    setsid().step("making a session")?;
+    umask(Mode::WGRP | Mode::WOTH);
+    dup2_stderr(open_null()?).step("replacing standard error")?;
+    descriptors::close_from(FIRST_UNUSED).step("closing inherited descriptors")?;
+    rustix::thread::set_name(c"hcs-agent").step("naming the agent")?;
+    capabilities::apply()?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).step("making the agent undumpable")?;
+    rustix::thread::set_no_new_privs(true).step("setting no_new_privs")?;
+    seccomp::apply(filter)
+}
+
+/// When memory runs out the kernel shall rather take a process of the container than the agent, which would end all
+/// of them. Without `CAP_SYS_RESOURCE` the host forbids this; the agent's small size then has to do.
+fn protect_from_oom() {
+    let _refused = std::fs::write("/proc/self/oom_score_adj", "-500");
+}
+
+/// The service's session keyring is no business of the container's.
+fn leave_keyring() -> Result<(), StepError> {
+    match process::new_session_keyring() {
+        Err(rustix::io::Errno::NOSYS) => Ok(()),
+        answer => answer.step("making a session keyring"),
+    }
+}
+
+fn fail(channel: &OwnedFd, error: StepError) -> i32 {
+    channel::report(channel.as_fd(), &channel::Report::Failed(error));
+    FAILED
+}

@@ -1,0 +1,47 @@
+//! What a child is told about its container.
+
+use serde::{Deserialize, Serialize};
+
+/// A container, as far as the child makes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LaunchSpec {
+    /// Name of the UTS namespace.
+    pub(crate) hostname: String,
+    /// Its root file system.
+    pub(crate) root: RootSpec,
+    /// What of the host is to be seen in it, in the order to be mounted.
+    pub(crate) mapped: Vec<MappedSpec>,
+}
+
+/// A path of the host and the property that names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Source {
+    /// Absolute path on the host.
+    pub(crate) path: String,
+    /// JSON pointer into the document; empty where the document does not name it.
+    pub(crate) pointer: String,
+}
+
+/// The root file system: read-only layers below one writable directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RootSpec {
+    /// Topmost first; at least one.
+    pub(crate) layers: Vec<Source>,
+    /// Directory for what the container writes.
+    pub(crate) scratch: Source,
+    /// Whether the scratch outlives the container.
+    pub(crate) keep: bool,
+    /// Directory of the host where all containers' scratch is, hidden from a container that sees the host's root.
+    pub(crate) hide: Option<String>,
+}
+
+/// One file, directory, socket or FIFO of the host to be seen in the container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MappedSpec {
+    /// What.
+    pub(crate) source: Source,
+    /// Where: an absolute path in the container.
+    pub(crate) target: String,
+    /// Without the right to write.
+    pub(crate) read_only: bool,
+}

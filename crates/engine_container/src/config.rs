@@ -1,0 +1,25 @@
+//! What an administrator decides for all containers.
+
+use std::path::PathBuf;
+
+/// Configuration of the engine. The default is that of the service for the whole machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Path of the control group, in each hierarchy, that containers' groups are made in: `hcs`, `hcs/<something>`.
+    /// Groups in it whose name is a GUID belong to this engine.
+    pub cgroup_root: String,
+    /// Directory that containers' scratch directories are made in. Entries whose name is a GUID belong to this engine.
+    pub scratch_root: PathBuf,
+    /// How many processes and threads a container may have; `None` for no limit.
+    pub pids_limit: Option<u64>,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            cgroup_root: "hcs".to_owned(),
+            scratch_root: PathBuf::from("/var/lib/hcs/scratch"),
+            pids_limit: Some(4096),
+        }
+    }
+}

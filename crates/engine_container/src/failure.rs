@@ -1,0 +1,161 @@
+//! What failed at which step, and how a caller of HCS is told.
+
+use std::{borrow::Cow, io};
+
+use hcs_schema::{Cause, Failure, HResult, win32};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+/// One step that the host refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{step}{}: {errno}", self.on_path())]
+pub(crate) struct StepError {
+    /// What was being done, to read on with a path: "mounting the overlay on".
+    pub(crate) step: Cow<'static, str>,
+    /// What it was done to.
+    pub(crate) path: Option<String>,
+    /// What the kernel answered.
+    #[serde(with = "errno_number")]
+    pub(crate) errno: Errno,
+    /// JSON pointer to the property of the document that asked for it.
+    pub(crate) pointer: Option<String>,
+}
+
+impl StepError {
+    pub(crate) const fn new(step: &'static str, errno: Errno) -> Self {
+        Self {
+            step: Cow::Borrowed(step),
+            path: None,
+            errno,
+            pointer: None,
+        }
+    }
+
+    /// Says on what it failed.
+    pub(crate) fn at(mut self, path: impl Into<String>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// Says which property of the document asked for it, where no earlier caller has.
+    pub(crate) fn asked_by(mut self, pointer: &str) -> Self {
+        self.pointer.get_or_insert_with(|| pointer.to_owned());
+        self
+    }
+
+    fn on_path(&self) -> String {
+        self.path
+            .as_ref()
+            .map_or_else(String::new, |path| format!(" {path}"))
+    }
+
+    /// The failure of the call, which `summary` names.
+    pub(crate) fn into_failure(self, summary: impl Into<String>) -> Failure {
+        let mut failure = Failure::new(hresult_of(self.errno), summary);
+        failure.causes.push(self.into_cause());
+        failure
+    }
+
+    /// This as one cause of a failure.
+    pub(crate) fn into_cause(self) -> Cause {
+        Cause {
+            message: self.to_string(),
+            data: self.path.into_iter().collect(),
+            pointer: self.pointer,
+        }
+    }
+}
+
+/// The HRESULT that says to an HCS client what an errno says to a Linux program.
+pub(crate) fn hresult_of(errno: Errno) -> HResult {
+    match errno {
+        Errno::NOENT => HResult::FILE_NOT_FOUND,
+        Errno::PERM | Errno::ACCESS => HResult::E_ACCESSDENIED,
+        Errno::NOMEM => HResult::E_OUTOFMEMORY,
+        Errno::NOSPC | Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::USERS | Errno::DQUOT => {
+            HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES)
+        }
+        Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV => HResult::NOT_SUPPORTED,
+        Errno::TIMEDOUT => HResult::HCS_E_CONNECTION_TIMEOUT,
+        _ => HResult::E_FAIL,
+    }
+}
+
+/// Names the step whose result this is.
+pub(crate) trait Attempt<T> {
+    fn step(self, step: &'static str) -> Result<T, StepError>;
+    fn step_at(self, step: &'static str, path: impl Into<String>) -> Result<T, StepError>;
+}
+
+impl<T> Attempt<T> for Result<T, Errno> {
+    fn step(self, step: &'static str) -> Result<T, StepError> {
+        self.map_err(|errno| StepError::new(step, errno))
+    }
+
+    fn step_at(self, step: &'static str, path: impl Into<String>) -> Result<T, StepError> {
+        self.map_err(|errno| StepError::new(step, errno).at(path))
+    }
+}
+
+impl<T> Attempt<T> for io::Result<T> {
+    fn step(self, step: &'static str) -> Result<T, StepError> {
+        self.map_err(|error| errno_of(&error)).step(step)
+    }
+
+    fn step_at(self, step: &'static str, path: impl Into<String>) -> Result<T, StepError> {
+        self.map_err(|error| errno_of(&error)).step_at(step, path)
+    }
+}
+
+/// The errno of an I/O error; `EIO` for the few that std makes itself.
+pub(crate) fn errno_of(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+/// An errno as its number.
+mod errno_number {
+    use rustix::io::Errno;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(errno: &Errno, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_i32(errno.raw_os_error())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Errno, D::Error> {
+        i32::deserialize(from).map(Errno::from_raw_os_error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_says_what_where_why_and_who_asked() {
+        let failed: Result<(), Errno> = Err(Errno::NOENT);
+        let error = failed.step_at("opening the layer", "/nowhere").unwrap_err();
+        let failure = error
+            .asked_by("/Container/Storage/Layers/0/Path")
+            .into_failure("no container");
+        assert_eq!(failure.hresult, HResult::FILE_NOT_FOUND);
+        let cause = &failure.causes[0];
+        assert_eq!(
+            cause.message,
+            "opening the layer /nowhere: No such file or directory (os error 2)"
+        );
+        assert_eq!(
+            cause.pointer.as_deref(),
+            Some("/Container/Storage/Layers/0/Path")
+        );
+    }
+
+    #[test]
+    fn a_step_survives_the_channel() {
+        let error = StepError::new("mounting proc on", Errno::PERM)
+            .at("/proc")
+            .asked_by("/A");
+        let text = serde_json::to_string(&error).unwrap();
+        assert_eq!(serde_json::from_str::<StepError>(&text).unwrap(), error);
+    }
+}

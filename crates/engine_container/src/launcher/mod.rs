@@ -1,0 +1,140 @@
+//! The launcher: a small single-threaded process that containers are cloned from.
+//!
+//! The service has threads and a large heap; cloning it would be slow and unsound. So it starts one helper from a
+//! sealed copy of its own executable, and asks that one for each container:
+//!
+//! ```text
+//! hcsd ── Launcher ──(SOCK_SEQPACKET, protocol.rs)──▶ serve.rs ──clone3──▶ child/ (builds its root, becomes the agent)
+//!   └──────────────────── channel: specification there, report back (child/channel.rs) ────────▶
+//! ```
+//!
+//! The launcher knows nothing of containers. It clones, hands the child's pidfd back and forgets it, so it never
+//! waits for a container and does not grow. It leaves when the service does; the containers stay.
+
+mod executable;
+pub(crate) mod protocol;
+mod serve;
+
+use std::{
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use hcs_schema::Failure;
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt},
+};
+
+use crate::failure::{Attempt, StepError};
+use protocol::{Answer, Request};
+
+pub use serve::{AgentEntry, main_if_launcher};
+
+/// What the launcher calls itself in `argv[0]`.
+const NAME: &str = "hcsd-launcher";
+
+/// How long a clone may take. It is milliseconds; the limit only ends a hang.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// The service's end of the launcher. May be used from several threads; requests take their turn.
+///
+/// When dropped, the launcher exits.
+#[derive(Debug)]
+pub struct Launcher {
+    executable: OwnedFd,
+    running: Mutex<Running>,
+}
+
+/// One launcher process.
+#[derive(Debug)]
+struct Running {
+    process: Child,
+    socket: OwnedFd,
+}
+
+impl Launcher {
+    /// Starts the launcher from a sealed copy of the calling executable, whose `main` must begin with
+    /// [`main_if_launcher`]. Best called before the caller has threads and a heap.
+    ///
+    /// # Errors
+    /// The copy could not be made or executed.
+    pub fn spawn() -> Result<Self, Failure> {
+        let start = || -> Result<Self, StepError> {
+            let executable = executable::sealed_copy()?;
+            let running = Mutex::new(Running::start(&executable)?);
+            Ok(Self {
+                executable,
+                running,
+            })
+        };
+        start()
+            .map_err(|error| error.into_failure("the launcher of containers could not be started"))
+    }
+
+    /// Clones one child as `request` says. A launcher that has died is replaced first.
+    pub(crate) fn launch(&self, request: &Request<'_>) -> Result<Answer, StepError> {
+        let mut running = self.lock();
+        match running.ask(request) {
+            Err(error) if launcher_is_gone(error.errno) => {
+                *running = Running::start(&self.executable)?;
+                running.ask(request)
+            }
+            answer => answer,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        // A panic elsewhere leaves the socket between two requests or broken; both are noticed by the next request.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an errno of the socket says that nobody serves its other end.
+fn launcher_is_gone(errno: Errno) -> bool {
+    matches!(errno, Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN)
+}
+
+impl Running {
+    fn start(executable: &OwnedFd) -> Result<Self, StepError> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .step("making a socket pair for the launcher")?;
+        sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(ANSWER_LIMIT))
+            .step("setting a time limit on the launcher's socket")?;
+        let process = Command::new(executable::path_of(executable))
+            .arg0(NAME)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .spawn()
+            .step("executing the sealed copy of this program")?;
+        Ok(Self {
+            process,
+            socket: ours,
+        })
+    }
+
+    fn ask(&self, request: &Request<'_>) -> Result<Answer, StepError> {
+        request.send(self.socket.as_fd())?;
+        protocol::receive_answer(self.socket.as_fd())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It leaves by itself when the socket closes, but may still be in a clone; it has nothing to lose.
+        let _already_gone = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}

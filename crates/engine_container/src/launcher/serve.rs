@@ -1,0 +1,95 @@
+//! The launcher's own side: wait for a request, clone, answer.
+
+use std::{
+    any::Any,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::exit,
+};
+
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketType, sockopt},
+};
+
+use super::protocol::{self, Answer, Order};
+use crate::{
+    child,
+    parts::seccomp,
+    sys::{
+        clone::{self, Cloned},
+        descriptors, process,
+    },
+};
+
+/// The guest agent's entry: it is given the listening socket (blocking, close-on-exec) that the service connects to, runs as pid 1
+/// of the container, and its answer is pid 1's exit code.
+pub type AgentEntry = fn(OwnedFd) -> i32;
+
+/// Exit code of a launcher that met an error, and of a child that could not be made.
+const FAILED: i32 = 70;
+
+/// Runs the launcher and never returns, when the calling process was started as one; returns at once otherwise.
+///
+/// Must come first in `main`, before there are threads.
+pub fn main_if_launcher(agent: AgentEntry) {
+    let named = std::env::args_os()
+        .next()
+        .is_some_and(|name| name.as_bytes() == super::NAME.as_bytes());
+    if !named || !stdin_is_launcher_socket() {
+        return;
+    }
+    let socket = descriptors::take_stdin();
+    match serve(&socket, agent) {
+        Ok(()) => exit(0),
+        Err(_) => exit(FAILED),
+    }
+}
+
+/// Only the service makes such a standard input.
+fn stdin_is_launcher_socket() -> bool {
+    let stdin = std::io::stdin();
+    sockopt::socket_domain(&stdin) == Ok(AddressFamily::UNIX)
+        && sockopt::socket_type(&stdin) == Ok(SocketType::SEQPACKET)
+}
+
+/// Serves requests until the service is gone.
+fn serve(socket: &OwnedFd, agent: AgentEntry) -> Result<(), Errno> {
+    // Names and dispositions are a comfort; without the filter no container could be made safely.
+    process::ignore_children()?;
+    rustix::thread::set_name(c"hcsd-launcher")?;
+    let filter = seccomp::program();
+    process::trim_heap();
+    loop {
+        let Some(order) = protocol::receive_order(socket.as_fd())? else {
+            return Ok(());
+        };
+        let answer = match clone_child(&order) {
+            Ok(Cloned::Child) => {
+                run_child(order, &filter, agent);
+            }
+            Ok(Cloned::Parent { pid, pidfd }) => Ok(Answer { pid, pidfd }),
+            Err(errno) => Err(errno),
+        };
+        protocol::send_answer(socket.as_fd(), answer.as_ref().map_err(|errno| *errno))?;
+    }
+}
+
+fn clone_child(order: &Order) -> Result<Cloned, Errno> {
+    let mut flags =
+        libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
+    if order.new_network {
+        flags |= libc::CLONE_NEWNET;
+    }
+    clone::clone_into(flags, order.cgroup.as_ref().map(AsFd::as_fd))
+}
+
+/// The child's whole life. It must not return into the launcher's loop, by a panic neither.
+fn run_child(order: Order, filter: &[libc::sock_filter], agent: AgentEntry) -> ! {
+    let life = AssertUnwindSafe(|| child::run(order.channel, order.tasks, filter, agent));
+    let code: Result<i32, Box<dyn Any + Send>> = catch_unwind(life);
+    exit(code.unwrap_or(FAILED))
+}

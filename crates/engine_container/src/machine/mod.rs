@@ -1,0 +1,235 @@
+//! [`ContainerMachine`]: one running container, as the service holds it.
+
+pub(crate) mod agent_socket;
+mod boot;
+mod clock;
+mod modify;
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Mutex,
+    time::{Duration, SystemTime},
+};
+
+use hcs_lifecycle::engine::{CreateRequest, Machine, StdioOffer, Streams};
+use hcs_schema::{
+    Failure, HResult,
+    documents::{MemoryStats, ProcessorStats, Statistics, StorageStats},
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
+use serde_json::Value;
+
+use crate::{
+    cgroup::statistics::TICKS_PER_SECOND,
+    engine::{lock_scratch, open_directory},
+    failure::{Attempt, StepError},
+    parts::scratch,
+    record::{self, Record},
+    stdio::Pipes,
+};
+use boot::Boot;
+
+/// One container.
+#[derive(Debug)]
+pub(crate) struct ContainerMachine {
+    id: String,
+    record: Record,
+    process: OwnedFd,
+    directory: OwnedFd,
+    boot: Mutex<Boot>,
+    /// Holds the lock of a scratch that is kept.
+    _scratch: Option<OwnedFd>,
+}
+
+impl ContainerMachine {
+    /// One that was just cloned.
+    pub(crate) fn made(
+        request: &CreateRequest,
+        record: Record,
+        process: OwnedFd,
+        directory: OwnedFd,
+        channel: OwnedFd,
+        scratch: Option<OwnedFd>,
+    ) -> Self {
+        Self {
+            id: request.id.clone(),
+            record,
+            process,
+            directory,
+            boot: Mutex::new(Boot::Pending(channel)),
+            _scratch: scratch,
+        }
+    }
+
+    /// One that an earlier service made.
+    ///
+    /// # Errors
+    /// The process is gone, is another one, or is not an agent; in the last case it has been killed.
+    pub(crate) fn adopted(request: &CreateRequest, record: Record) -> Result<Self, StepError> {
+        let process = find(&record)?;
+        let directory = open_directory(&request.directory)?;
+        // A child that its service left half-way never becomes an agent that anybody started.
+        let agent = agent_socket::connect_to(directory.as_fd(), record.pid);
+        if let Err(error) = agent {
+            pidfd_send_signal(&process, Signal::KILL).step("killing an abandoned container")?;
+            return Err(error);
+        }
+        let scratch = record
+            .kept_scratch
+            .as_deref()
+            .map(lock_scratch)
+            .transpose()?;
+        Ok(Self {
+            id: request.id.clone(),
+            record,
+            process,
+            directory,
+            boot: Mutex::new(Boot::Ready),
+            _scratch: scratch,
+        })
+    }
+
+    fn fail(&self, what: &str, error: StepError) -> Failure {
+        error.into_failure(format!("the container {:?} could not be {what}", self.id))
+    }
+
+    fn is_gone(&self) -> bool {
+        let mut events = [PollFd::new(&self.process, PollFlags::IN)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut events, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+}
+
+/// The recorded process, if it still is the one that was recorded.
+fn find(record: &Record) -> Result<OwnedFd, StepError> {
+    let step = "finding the container's pid 1";
+    let gone = || StepError::new(step, Errno::SRCH);
+    if record::boot_id()? != record.boot_id {
+        return Err(gone());
+    }
+    let pid = Pid::from_raw(record.pid).ok_or_else(gone)?;
+    let process = pidfd_open(pid, PidfdFlags::empty()).step(step)?;
+    // Held by its descriptor now, so the number cannot change hands between the two looks.
+    if record::start_time(record.pid) != Some(record.start_time) {
+        return Err(gone());
+    }
+    Ok(process)
+}
+
+impl Machine for ContainerMachine {
+    fn wait_ready(&self, limit: Duration) -> Result<(), Failure> {
+        boot::wait(&self.boot, limit, self.process.as_fd()).map_err(|error| {
+            let failure = self.fail("started", error);
+            if self.out_of_memory() {
+                return failure.cause("its memory limit was reached");
+            }
+            failure
+        })
+    }
+
+    fn connect_guest(&self) -> Result<OwnedFd, Failure> {
+        agent_socket::connect_to(self.directory.as_fd(), self.record.pid).map_err(|error| {
+            let mut failure = self.fail("connected to", error);
+            failure.hresult = HResult::HCS_E_CONNECT_FAILED;
+            failure
+        })
+    }
+
+    fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
+        Pipes::open(wanted).map(|pipes| -> Box<dyn StdioOffer> { Box::new(pipes) })
+    }
+
+    fn pause(&self) -> Result<(), Failure> {
+        self.record.groups.freeze(true).map_err(|error| {
+            // Half frozen is neither one thing nor the other.
+            let _thawed = self.record.groups.freeze(false);
+            self.fail("paused", error)
+        })
+    }
+
+    fn resume(&self) -> Result<(), Failure> {
+        self.record
+            .groups
+            .freeze(false)
+            .map_err(|error| self.fail("resumed", error))
+    }
+
+    fn kill(&self) -> Result<(), Failure> {
+        // The kernel ends all other processes of the pid namespace with its pid 1.
+        match pidfd_send_signal(&self.process, Signal::KILL) {
+            Ok(()) => self.record.groups.thaw(),
+            Err(Errno::SRCH) => {}
+            Err(errno) => {
+                return Err(self.fail("killed", StepError::new("killing its pid 1", errno)));
+            }
+        }
+        Ok(())
+    }
+
+    fn exit_descriptor(&self) -> BorrowedFd<'_> {
+        self.process.as_fd()
+    }
+
+    fn release(&self) -> Result<(), Failure> {
+        if !self.is_gone() {
+            let message = format!(
+                "the container {:?} still runs and cannot be released",
+                self.id
+            );
+            return Err(Failure::new(HResult::HCS_E_INVALID_STATE, message));
+        }
+        let groups = self.record.groups.clear();
+        let scratch = self.record.scratch.as_deref().map_or(Ok(()), scratch::undo);
+        groups
+            .and(scratch)
+            .map_err(|error| self.fail("released", error))
+    }
+
+    fn record(&self) -> String {
+        serde_json::to_string(&self.record).unwrap_or_default()
+    }
+
+    fn statistics(&self) -> Result<Statistics, Failure> {
+        let now = SystemTime::now();
+        let created = self.record.created_at();
+        let uptime = now.duration_since(created).unwrap_or_default();
+        let ticks = uptime.as_nanos() / u128::from(1_000_000_000 / TICKS_PER_SECOND);
+        let groups = &self.record.groups;
+        Ok(Statistics {
+            timestamp: Some(clock::date_time(now)),
+            container_start_time: Some(clock::date_time(created)),
+            uptime100ns: u64::try_from(ticks).ok(),
+            processor: groups.cpu_use().map(|cpu| ProcessorStats {
+                total_runtime100ns: Some(cpu.total),
+                runtime_user100ns: Some(cpu.user),
+                runtime_kernel100ns: Some(cpu.kernel),
+            }),
+            memory: groups.memory_use().map(|memory| MemoryStats {
+                memory_usage_commit_bytes: Some(memory.now),
+                memory_usage_commit_peak_bytes: Some(memory.peak),
+                memory_usage_private_working_set_bytes: Some(memory.private),
+            }),
+            storage: groups.io_use().map(|io| StorageStats {
+                read_count_normalized: Some(io.reads),
+                read_size_bytes: Some(io.read_bytes),
+                write_count_normalized: Some(io.writes),
+                write_size_bytes: Some(io.written_bytes),
+            }),
+        })
+    }
+
+    fn out_of_memory(&self) -> bool {
+        self.record.groups.out_of_memory()
+    }
+
+    fn modify(&self, request: &Value) -> Result<(), Failure> {
+        modify::apply(&self.record.groups, request)
+    }
+}

@@ -1,0 +1,56 @@
+//! The capabilities a container keeps (`capabilities(7)`).
+
+use rustix::{
+    io::Errno,
+    thread::{
+        CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+        remove_capability_from_bounding_set, set_capabilities,
+    },
+};
+
+use crate::failure::{Attempt, StepError};
+
+/// What container users expect root to be able to: the set that Docker and containerd grant.
+pub(crate) const DEFAULT: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::MKNOD)
+    .union(CapabilitySet::NET_RAW)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETFCAP)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::SYS_CHROOT)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::AUDIT_WRITE);
+
+/// Reduces the calling process, and all it will start, to [`DEFAULT`]: bounding, permitted and effective; nothing
+/// inheritable or ambient.
+pub(crate) fn apply() -> Result<(), StepError> {
+    for number in 0..u64::BITS {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        if DEFAULT.contains(one) {
+            continue;
+        }
+        match remove_capability_from_bounding_set(one) {
+            Ok(()) => {}
+            // One past the last that this kernel knows.
+            Err(Errno::INVAL) => break,
+            Err(errno) => {
+                return Err(StepError::new(
+                    "reducing the capability bounding set",
+                    errno,
+                ));
+            }
+        }
+    }
+    clear_ambient_capability_set().step("clearing ambient capabilities")?;
+    let sets = CapabilitySets {
+        effective: DEFAULT,
+        permitted: DEFAULT,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets).step("setting capabilities")
+}

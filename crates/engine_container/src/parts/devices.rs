@@ -1,0 +1,108 @@
+//! `/dev`: the devices every program may expect, links, terminals, shared memory and message queues.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::{
+    fs::{FileType, Mode, makedev, mkdirat, mknodat, symlinkat},
+    mount::MountAttrFlags,
+};
+
+use super::mount;
+use crate::failure::{Attempt, StepError};
+
+/// Character devices: name, major, minor (`Documentation/admin-guide/devices.txt` of the kernel).
+pub(crate) const NODES: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
+
+/// Symbolic links: name, target.
+const LINKS: [(&str, &str); 6] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+    ("ptmx", "pts/ptmx"),
+];
+
+/// One file system below `/dev`.
+struct Below {
+    name: &'static str,
+    kind: &'static str,
+    options: &'static [(&'static str, &'static str)],
+    attributes: MountAttrFlags,
+}
+
+const NOSUID_NOEXEC: MountAttrFlags =
+    MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+
+/// Group 5 is `tty` on every distribution; terminals are made for it as `grantpt(3)` would.
+const BELOW: [Below; 3] = [
+    Below {
+        name: "pts",
+        kind: "devpts",
+        options: &[
+            ("newinstance", ""),
+            ("ptmxmode", "0666"),
+            ("mode", "0620"),
+            ("gid", "5"),
+        ],
+        attributes: NOSUID_NOEXEC,
+    },
+    Below {
+        name: "shm",
+        kind: "tmpfs",
+        options: &[("mode", "1777"), ("size", "64m")],
+        attributes: mount::PLAIN,
+    },
+    Below {
+        name: "mqueue",
+        kind: "mqueue",
+        options: &[],
+        attributes: mount::PLAIN,
+    },
+];
+
+/// Fills the empty file system `dev`, which is the container's `/dev`.
+pub(crate) fn apply(dev: BorrowedFd<'_>) -> Result<(), StepError> {
+    // Modes are meant as written here; the agent's mask is set later.
+    let mask = rustix::process::umask(Mode::empty());
+    let filled = fill(dev);
+    rustix::process::umask(mask);
+    filled
+}
+
+fn fill(dev: BorrowedFd<'_>) -> Result<(), StepError> {
+    for (name, major, minor) in NODES {
+        let mode = Mode::from_raw_mode(0o666);
+        mknodat(
+            dev,
+            name,
+            FileType::CharacterDevice,
+            mode,
+            makedev(major, minor),
+        )
+        .step_at("making the device /dev/", name)?;
+    }
+    for (name, target) in LINKS {
+        symlinkat(target, dev, name).step_at("making the link /dev/", name)?;
+    }
+    for below in &BELOW {
+        mount_below(dev, below)?;
+    }
+    Ok(())
+}
+
+fn mount_below(dev: BorrowedFd<'_>, below: &Below) -> Result<(), StepError> {
+    let path = || format!("/dev/{}", below.name);
+    mkdirat(dev, below.name, Mode::from_raw_mode(0o755)).step_at("making", path())?;
+    let target = super::place::open(dev, below.name).step_at("opening", path())?;
+    let file_system =
+        mount::create(below.kind, below.options, below.attributes).step_at("mounting", path())?;
+    mount::attach(file_system.as_fd(), target.as_fd()).step_at("mounting", path())
+}

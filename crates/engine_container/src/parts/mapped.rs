@@ -1,0 +1,202 @@
+//! What the document maps from the host into the container: directories, files, sockets and FIFOs.
+
+use std::{
+    fs::{self, Metadata},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::FileTypeExt,
+    },
+};
+
+use hcs_schema::{
+    Failure, HResult,
+    documents::{MappedDirectory, MappedPipe},
+};
+use rustix::{
+    fs::{CWD, FileType, fstat},
+    mount::OpenTreeFlags,
+};
+
+use super::{
+    mount,
+    place::{self, Kind},
+    rootfs::Root,
+};
+use crate::{
+    child::spec::{MappedSpec, Source},
+    failure::{Attempt, StepError},
+    sys::mount::{MountChange, change},
+};
+
+/// Where a pipe goes that is named without a directory.
+const PIPES: &str = "/run";
+
+/// What to map, in the order to be mounted: a directory comes before what is mapped inside it.
+///
+/// # Errors
+/// A path is missing, not absolute, does not exist or is not of the right kind.
+pub(crate) fn check(
+    directories: &[MappedDirectory],
+    pipes: &[MappedPipe],
+) -> Result<Vec<MappedSpec>, Failure> {
+    let mut mapped = Vec::with_capacity(directories.len() + pipes.len());
+    for (index, directory) in directories.iter().enumerate() {
+        let at = format!("/Container/MappedDirectories/{index}");
+        mapped.push(check_directory(directory, &at)?);
+    }
+    for (index, pipe) in pipes.iter().enumerate() {
+        let at = format!("/Container/MappedPipes/{index}");
+        mapped.push(check_pipe(pipe, &at)?);
+    }
+    mapped.sort_by_key(|mapped| {
+        mapped
+            .target
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .count()
+    });
+    Ok(mapped)
+}
+
+fn check_directory(directory: &MappedDirectory, at: &str) -> Result<MappedSpec, Failure> {
+    let source = check_source(directory.host_path.as_deref(), at, |found| {
+        found.is_dir() || found.is_file()
+    })?;
+    let target = required(directory.container_path.as_deref(), at, "ContainerPath")?;
+    Ok(MappedSpec {
+        source,
+        target: check_target(target, &format!("{at}/ContainerPath"))?,
+        read_only: directory.read_only.unwrap_or_default(),
+    })
+}
+
+fn check_pipe(pipe: &MappedPipe, at: &str) -> Result<MappedSpec, Failure> {
+    let source = check_source(pipe.host_path.as_deref(), at, |found| {
+        found.file_type().is_socket() || found.file_type().is_fifo()
+    })?;
+    let name = required(pipe.container_pipe_name.as_deref(), at, "ContainerPipeName")?;
+    let target = if name.starts_with('/') {
+        name.to_owned()
+    } else {
+        format!("{PIPES}/{name}")
+    };
+    Ok(MappedSpec {
+        source,
+        target: check_target(&target, &format!("{at}/ContainerPipeName"))?,
+        read_only: false,
+    })
+}
+
+fn required<'a>(value: Option<&'a str>, at: &str, name: &str) -> Result<&'a str, Failure> {
+    value.filter(|value| !value.is_empty()).ok_or_else(|| {
+        let message = format!("{name} is missing or empty");
+        Failure::new(HResult::HCS_E_INVALID_JSON, format!("{at}: {message}"))
+            .cause_at(format!("{at}/{name}"), message)
+    })
+}
+
+fn check_source(
+    path: Option<&str>,
+    at: &str,
+    fits: impl Fn(&Metadata) -> bool,
+) -> Result<Source, Failure> {
+    let path = required(path, at, "HostPath")?;
+    let pointer = format!("{at}/HostPath");
+    if !path.starts_with('/') {
+        return Err(invalid(
+            &pointer,
+            format!("{path:?} is not an absolute path"),
+        ));
+    }
+    let found = fs::metadata(path)
+        .step_at("looking for", path)
+        .map_err(|error| {
+            error
+                .asked_by(&pointer)
+                .into_failure(format!("{path:?} cannot be mapped"))
+        })?;
+    if !fits(&found) {
+        let expected = if at.contains("Pipes") {
+            "a unix socket or a FIFO"
+        } else {
+            "a directory or a file"
+        };
+        return Err(invalid(&pointer, format!("{path:?} is not {expected}")));
+    }
+    Ok(Source {
+        path: path.to_owned(),
+        pointer,
+    })
+}
+
+fn check_target(path: &str, pointer: &str) -> Result<String, Failure> {
+    let mut parts = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .peekable();
+    if !path.starts_with('/') || parts.peek().is_none() || parts.any(|part| part == "..") {
+        let message = format!("{path:?} is not an absolute path below / without \"..\"");
+        return Err(invalid(pointer, message));
+    }
+    Ok(path.to_owned())
+}
+
+fn invalid(pointer: &str, message: String) -> Failure {
+    Failure::new(HResult::E_INVALIDARG, message.clone()).cause_at(pointer, message)
+}
+
+/// One thing to map, taken out of the host's view while that is still in sight.
+#[derive(Debug)]
+pub(crate) struct Taken<'a> {
+    spec: &'a MappedSpec,
+    tree: OwnedFd,
+    kind: Kind,
+}
+
+/// Takes second views of everything to map.
+pub(crate) fn open(specs: &[MappedSpec]) -> Result<Vec<Taken<'_>>, StepError> {
+    specs
+        .iter()
+        .map(|spec| take(spec).map_err(|error| error.asked_by(&spec.source.pointer)))
+        .collect()
+}
+
+fn take(spec: &MappedSpec) -> Result<Taken<'_>, StepError> {
+    let path = spec.source.path.as_str();
+    let step = "mapping";
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE;
+    let tree = rustix::mount::open_tree(CWD, path, flags).step_at(step, path)?;
+    let found = fstat(&tree).step_at(step, path)?;
+    let kind = if FileType::from_raw_mode(found.st_mode).is_dir() {
+        Kind::Directory
+    } else {
+        Kind::File
+    };
+    let mut set = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+    if spec.read_only {
+        set |= libc::MOUNT_ATTR_RDONLY;
+    }
+    let attributes = MountChange {
+        set,
+        propagation: libc::MS_PRIVATE,
+        recursive: true,
+    };
+    change(tree.as_fd(), attributes).step_at(step, path)?;
+    Ok(Taken { spec, tree, kind })
+}
+
+/// Mounts them in `root`, making the places where it has none.
+pub(crate) fn apply(root: &Root, taken: Vec<Taken<'_>>) -> Result<(), StepError> {
+    for one in taken {
+        let target = one.spec.target.as_str();
+        let place = place::open_or_make(root.directory.as_fd(), target, one.kind)
+            .step_at("making the mount point", target)
+            .map_err(|error| error.asked_by(&one.spec.source.pointer))?;
+        mount::attach(one.tree.as_fd(), place.as_fd())
+            .step_at("mapping to", target)
+            .map_err(|error| error.asked_by(&one.spec.source.pointer))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! The parts a container is made of, one file each.
+//!
+//! A part has up to three functions: `check` runs in the service and finds out from the document what is to be done,
+//! or refuses it; `apply` runs in the child and does it; `undo` runs in the service and removes what outlives the
+//! child's namespaces. Most parts live in those namespaces and need no `undo`.
+
+pub(crate) mod capabilities;
+pub(crate) mod devices;
+pub(crate) mod hostname;
+pub(crate) mod mapped;
+pub(crate) mod masks;
+pub(crate) mod mount;
+pub(crate) mod mounts;
+pub(crate) mod network;
+pub(crate) mod pivot;
+pub(crate) mod place;
+pub(crate) mod rootfs;
+pub(crate) mod scratch;
+pub(crate) mod seccomp;

@@ -1,0 +1,82 @@
+//! The file systems every container has: `/proc`, `/sys`, `/dev` with what belongs below it, `/sys/fs/cgroup`.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::{fs::CWD, io::Errno, mount::MountAttrFlags};
+
+use super::{
+    devices, mount,
+    place::{self, Kind},
+    rootfs::Root,
+};
+use crate::{
+    failure::{Attempt, StepError},
+    sys::mount::{MountChange, change},
+};
+
+/// Cuts the calling process's view of the mounts off from the host's: nothing it mounts appears there, and nothing
+/// that is mounted there later appears here.
+pub(crate) fn leave_host_propagation() -> Result<(), StepError> {
+    let root = place::open(CWD, "/").step_at("opening", "/")?;
+    let private = MountChange {
+        set: 0,
+        propagation: libc::MS_PRIVATE,
+        recursive: true,
+    };
+    change(root.as_fd(), private).step_at("making the mounts private below", "/")
+}
+
+/// Mounts them into `root`.
+pub(crate) fn apply(root: &Root) -> Result<(), StepError> {
+    let plain = mount::PLAIN;
+    let _proc = add(root, "/proc", "proc", &[], plain)?;
+    let _sys = add(
+        root,
+        "/sys",
+        "sysfs",
+        &[],
+        plain | MountAttrFlags::MOUNT_ATTR_RDONLY,
+    )?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
+    let dev = add(
+        root,
+        "/dev",
+        "tmpfs",
+        &[("mode", "0755"), ("size", "64k")],
+        attributes,
+    )?;
+    devices::apply(dev.as_fd())?;
+    control_groups(root)
+}
+
+/// Mounts a new file system on the directory at `path`, which is made where the root has none.
+fn add(
+    root: &Root,
+    path: &str,
+    kind: &str,
+    options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, StepError> {
+    let target = place::open_or_make(root.directory.as_fd(), path, Kind::Directory)
+        .step_at("making the mount point", path)?;
+    let file_system = mount::create(kind, options, attributes).step_at("mounting", path)?;
+    mount::attach(file_system.as_fd(), target.as_fd()).step_at("mounting", path)?;
+    Ok(file_system)
+}
+
+/// Shows the container its own cgroup, read-only, where the host has the unified hierarchy only: programs read their
+/// limits there. Seven v1 hierarchies would cost as much as the whole of `/dev`.
+fn control_groups(root: &Root) -> Result<(), StepError> {
+    let path = "/sys/fs/cgroup";
+    let host = rustix::fs::statfs(path).step_at("examining", path)?;
+    if host.f_type != libc::CGROUP2_SUPER_MAGIC {
+        return Ok(());
+    }
+    let attributes = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
+    let target = match place::open(root.directory.as_fd(), path) {
+        Err(Errno::NOENT) => return Ok(()),
+        answer => answer.step_at("opening", path)?,
+    };
+    let groups = mount::create("cgroup2", &[], attributes).step_at("mounting", path)?;
+    mount::attach(groups.as_fd(), target.as_fd()).step_at("mounting", path)
+}

@@ -1,0 +1,204 @@
+//! From a document to what is to be made: all that can be refused is refused here, before anything exists.
+
+use std::{os::fd::OwnedFd, thread::available_parallelism};
+
+use hcs_lifecycle::engine::CreateRequest;
+use hcs_schema::{
+    Failure, HResult,
+    documents::{Container, Layer, Networking, PathType, Storage},
+};
+
+use crate::{
+    cgroup::{Limits, limits},
+    child::spec::{LaunchSpec, RootSpec, Source},
+    config::EngineConfig,
+    failure::Attempt,
+    parts::{hostname, mapped, network},
+};
+
+/// What to make.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) spec: LaunchSpec,
+    /// The named network namespace to join.
+    pub(crate) network: Option<OwnedFd>,
+    pub(crate) limits: Limits,
+}
+
+/// Reads the document; looks at the host, changes nothing.
+///
+/// # Errors
+/// A property that this engine refuses, or a path that does not lead to what it should, by JSON pointer.
+pub(crate) fn check(request: &CreateRequest, config: &EngineConfig) -> Result<Plan, Failure> {
+    let none = Container::default();
+    let container = request.document.container.as_ref().unwrap_or(&none);
+    refuse_unsupported(container)?;
+    let guest = container.guest_os.as_ref();
+    let networking = container.networking.as_ref();
+    Ok(Plan {
+        spec: LaunchSpec {
+            hostname: hostname::check(
+                guest.and_then(|os| os.host_name.as_deref()),
+                &request.runtime_id,
+            )?,
+            root: root(container.storage.as_ref(), request, config)?,
+            mapped: mapped::check(
+                container.mapped_directories.as_deref().unwrap_or_default(),
+                container.mapped_pipes.as_deref().unwrap_or_default(),
+            )?,
+        },
+        network: network::check(networking.and_then(|network| network.namespace.as_deref()))?,
+        limits: Limits {
+            memory: limits::memory(container.memory.as_ref())?,
+            cpu: limits::processor(container.processor.as_ref(), processors())?,
+            pids: config.pids_limit,
+        },
+    })
+}
+
+/// Processors of this machine that the service may use.
+pub(crate) fn processors() -> u64 {
+    available_parallelism().map_or(1, |count| u64::try_from(count.get()).unwrap_or(1))
+}
+
+/// Properties that cannot be left out without weakening what the caller asked for.
+fn refuse_unsupported(container: &Container) -> Result<(), Failure> {
+    let no_network = Networking::default();
+    let network = container.networking.as_ref().unwrap_or(&no_network);
+    let storage = container.storage.as_ref();
+    let present = [
+        (container.hv_socket.is_some(), "/Container/HvSocket"),
+        (
+            container.container_credential_guard.is_some(),
+            "/Container/ContainerCredentialGuard",
+        ),
+        (
+            container.registry_changes.is_some(),
+            "/Container/RegistryChanges",
+        ),
+        (
+            has_some(container.assigned_devices.as_ref()),
+            "/Container/AssignedDevices",
+        ),
+        (
+            container.additional_device_namespace.is_some(),
+            "/Container/AdditionalDeviceNamespace",
+        ),
+        (
+            network.network_shared_container_name.is_some(),
+            "/Container/Networking/NetworkSharedContainerName",
+        ),
+        (
+            has_some(network.network_adapters.as_ref()),
+            "/Container/Networking/NetworkAdapters",
+        ),
+        (
+            storage.is_some_and(|storage| storage.qos.is_some()),
+            "/Container/Storage/QoS",
+        ),
+    ];
+    match present.iter().find(|(present, _)| *present) {
+        None => Ok(()),
+        Some((_, pointer)) => {
+            let message = "a Linux container on this host cannot have this".to_owned();
+            let summary = format!("{pointer} is not supported for Linux containers");
+            Err(Failure::new(HResult::NOT_SUPPORTED, summary).cause_at(*pointer, message))
+        }
+    }
+}
+
+fn has_some<T>(list: Option<&Vec<T>>) -> bool {
+    list.is_some_and(|list| !list.is_empty())
+}
+
+/// The root file system: the named layers, or the host's own files when the document names none.
+fn root(
+    storage: Option<&Storage>,
+    request: &CreateRequest,
+    config: &EngineConfig,
+) -> Result<RootSpec, Failure> {
+    let named = storage
+        .and_then(|storage| storage.layers.as_deref())
+        .unwrap_or_default();
+    let mut layers = named
+        .iter()
+        .enumerate()
+        .map(|(index, layer)| check_layer(layer, index))
+        .collect::<Result<Vec<Source>, Failure>>()?;
+    if layers.is_empty() {
+        layers.push(Source {
+            path: "/".to_owned(),
+            pointer: String::new(),
+        });
+    }
+    let kept = storage.and_then(|storage| storage.path.as_deref());
+    let scratch = match kept {
+        Some(path) => check_directory(path, "/Container/Storage/Path", HResult::FILE_NOT_FOUND)?,
+        None => own_scratch(request, config)?,
+    };
+    let sees_host = layers
+        .iter()
+        .any(|layer| layer.path.trim_end_matches('/').is_empty());
+    let hide = config
+        .scratch_root
+        .to_str()
+        .filter(|_| sees_host)
+        .map(str::to_owned);
+    Ok(RootSpec {
+        layers,
+        scratch,
+        keep: kept.is_some(),
+        hide,
+    })
+}
+
+fn own_scratch(request: &CreateRequest, config: &EngineConfig) -> Result<Source, Failure> {
+    let path = config.scratch_root.join(&request.runtime_id);
+    let path = path.to_str().ok_or_else(|| {
+        let message = format!(
+            "the scratch root {} is not valid UTF-8",
+            config.scratch_root.display()
+        );
+        Failure::new(HResult::E_INVALIDARG, message)
+    })?;
+    Ok(Source {
+        path: path.to_owned(),
+        pointer: String::new(),
+    })
+}
+
+fn check_layer(layer: &Layer, index: usize) -> Result<Source, Failure> {
+    let at = format!("/Container/Storage/Layers/{index}");
+    if layer.path_type == Some(PathType::VirtualSmbShareName) {
+        let message = "a Linux container's layers are directories of the host".to_owned();
+        return Err(Failure::new(HResult::NOT_SUPPORTED, message.clone())
+            .cause_at(format!("{at}/PathType"), message));
+    }
+    let path = layer.path.as_deref().unwrap_or_default();
+    check_directory(path, &format!("{at}/Path"), HResult::HCS_E_INVALID_LAYER)
+}
+
+/// `path` has to lead to a directory; something else is answered with `other_kind`.
+fn check_directory(path: &str, pointer: &str, other_kind: HResult) -> Result<Source, Failure> {
+    let refuse = |hresult, message: String| {
+        Err(Failure::new(hresult, message.clone()).cause_at(pointer, message))
+    };
+    if !path.starts_with('/') {
+        return refuse(
+            HResult::E_INVALIDARG,
+            format!("{path:?} is not an absolute path"),
+        );
+    }
+    let found = std::fs::metadata(path).step_at("looking for", path);
+    let found = found.map_err(|error| {
+        let summary = format!("the directory {path:?} cannot be used");
+        error.asked_by(pointer).into_failure(summary)
+    })?;
+    if !found.is_dir() {
+        return refuse(other_kind, format!("{path:?} is not a directory"));
+    }
+    Ok(Source {
+        path: path.to_owned(),
+        pointer: pointer.to_owned(),
+    })
+}

@@ -1,0 +1,87 @@
+//! What is written down about a machine so that a later service finds it again.
+
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cgroup::ControlGroups,
+    failure::{Attempt, StepError},
+};
+
+/// A machine. The fields are the state file's, so they only ever gain optional ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Record {
+    /// Pid of its pid 1 on the host.
+    pub(crate) pid: i32,
+    /// When that process was started, in clock ticks since boot: tells it from a later one of the same pid.
+    pub(crate) start_time: u64,
+    /// Which boot of the host that was.
+    pub(crate) boot_id: String,
+    /// When it was made, in milliseconds since 1970.
+    pub(crate) created: u64,
+    /// Its control groups.
+    pub(crate) groups: ControlGroups,
+    /// Its scratch directory, to be removed with it.
+    pub(crate) scratch: Option<PathBuf>,
+    /// Its scratch directory, to be kept.
+    pub(crate) kept_scratch: Option<PathBuf>,
+}
+
+impl Record {
+    /// When it was made.
+    pub(crate) fn created_at(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.created)
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The kernel's name for this boot.
+pub(crate) fn boot_id() -> Result<String, StepError> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = fs::read_to_string(path).step_at("reading", path)?;
+    Ok(text.trim().to_owned())
+}
+
+/// When process `pid` was started, in clock ticks since boot; `None` when there is no such process.
+pub(crate) fn start_time(pid: i32) -> Option<u64> {
+    parse_start_time(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Field 22 of `proc_pid_stat(5)`. The name in field 2 may hold anything, so counting begins after its last
+/// parenthesis.
+fn parse_start_time(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let stat = "7 (a) (b) R) S 1 7 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
+        assert_eq!(parse_start_time(stat), Some(4711));
+        assert_eq!(parse_start_time("7 (x"), None);
+    }
+
+    #[test]
+    fn this_process_has_a_start_time_and_pid_0_has_none() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(start_time(own).is_some());
+        assert_eq!(start_time(0), None);
+    }
+}

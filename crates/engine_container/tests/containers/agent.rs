@@ -1,0 +1,73 @@
+//! A stand-in for the guest agent: runs what it is told to and answers with what that printed.
+//!
+//! One line of JSON each way: a request is the argument list of a program, or a word in a list of its own that names
+//! something the agent does itself.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::{fd::OwnedFd, unix::net::UnixListener},
+    process::Command,
+};
+
+use serde::{Deserialize, Serialize};
+
+/// What a program did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    /// Its exit code, 128 + N after signal N.
+    pub(crate) code: i32,
+    /// Its standard output, without the last line's end.
+    pub(crate) stdout: String,
+    /// Its standard error, likewise.
+    pub(crate) stderr: String,
+}
+
+/// Serves one connection after the other; a request `["exit", "N"]` ends it.
+pub(crate) fn serve(listener: OwnedFd) -> i32 {
+    for stream in UnixListener::from(listener).incoming() {
+        let stream = stream.expect("a connection");
+        let mut answers = stream.try_clone().expect("a second descriptor");
+        for line in BufReader::new(stream).lines() {
+            let request: Vec<String> = serde_json::from_str(&line.expect("a line")).expect("JSON");
+            if let [word, code] = request.as_slice()
+                && word == "exit"
+            {
+                return code.parse().expect("a number");
+            }
+            let mut answer = serde_json::to_vec(&run(&request)).expect("JSON");
+            answer.push(b'\n');
+            answers.write_all(&answer).expect("the host to listen");
+        }
+    }
+    0
+}
+
+fn run(arguments: &[String]) -> Outcome {
+    let done = Command::new(&arguments[0])
+        .args(&arguments[1..])
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
+        .output();
+    match done {
+        Ok(output) => {
+            use std::os::unix::process::ExitStatusExt;
+            let status = output.status;
+            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end().to_owned();
+            Outcome {
+                code: status
+                    .code()
+                    .or_else(|| Some(128 + status.signal()?))
+                    .expect("an end"),
+                stdout: text(output.stdout),
+                stderr: text(output.stderr),
+            }
+        }
+        Err(error) => Outcome {
+            code: -1,
+            stdout: String::new(),
+            stderr: error.to_string(),
+        },
+    }
+}

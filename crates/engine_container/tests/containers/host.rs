@@ -1,0 +1,192 @@
+//! A place of its own on the host for one case, and the containers in it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::{fd::AsFd, unix::net::UnixStream},
+    path::{Path, PathBuf},
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use engine_container::{ContainerEngine, EngineConfig, Launcher};
+use hcs_lifecycle::engine::{CreateRequest, Engine, Machine};
+use hcs_schema::{Failure, documents::ComputeSystem};
+use rustix::event::{PollFd, PollFlags, poll};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::agent::Outcome;
+
+/// Far more than anything here takes; only ends a hang.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// An engine with its own control group root, scratch root and directory. Dropping it asserts that nothing is left.
+pub(crate) struct Host {
+    pub(crate) engine: ContainerEngine,
+    pub(crate) files: TempDir,
+    pub(crate) config: EngineConfig,
+}
+
+impl Host {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let files = tempfile::tempdir().unwrap();
+        let config = EngineConfig {
+            cgroup_root: format!("hcs-test-engine-{}-{number}", process::id()),
+            scratch_root: files.path().join("scratch"),
+            ..EngineConfig::default()
+        };
+        let engine = ContainerEngine::new(Launcher::spawn().unwrap(), config.clone());
+        Self {
+            engine,
+            files,
+            config,
+        }
+    }
+
+    /// A new directory for a machine.
+    pub(crate) fn request(&self, container: Value) -> CreateRequest {
+        let runtime_id = uuid::Uuid::new_v4().to_string();
+        let directory = self.files.path().join("systems").join(&runtime_id);
+        fs::create_dir_all(&directory).unwrap();
+        let document: ComputeSystem =
+            serde_json::from_value(json!({ "Container": container })).unwrap();
+        CreateRequest {
+            id: format!("case {runtime_id}"),
+            runtime_id,
+            document,
+            directory,
+        }
+    }
+
+    /// A container whose agent answers.
+    pub(crate) fn start(&self, container: Value) -> Container {
+        let request = self.request(container);
+        let machine = self
+            .engine
+            .create(&request)
+            .unwrap_or_else(|f| panic!("{f:#?}"));
+        let container = Container::new(machine, request);
+        container
+            .machine
+            .wait_ready(LIMIT)
+            .unwrap_or_else(|f| panic!("{f:#?}"));
+        container
+    }
+
+    /// Why a container could not be made or started; it is cleaned up.
+    pub(crate) fn failure(&self, container: Value) -> Failure {
+        let request = self.request(container);
+        match self.engine.create(&request) {
+            Err(failure) => failure,
+            Ok(machine) => Container::new(machine, request)
+                .machine
+                .wait_ready(LIMIT)
+                .expect_err("it should have failed"),
+        }
+    }
+
+    /// This host's directories of the container's control groups that exist.
+    pub(crate) fn groups(&self) -> Vec<PathBuf> {
+        let root = Path::new("/sys/fs/cgroup");
+        let mut hierarchies = vec![root.to_owned()];
+        hierarchies.extend(entries(root));
+        let places = hierarchies
+            .iter()
+            .map(|hierarchy| hierarchy.join(&self.config.cgroup_root));
+        places.filter(|place| place.is_dir()).collect()
+    }
+}
+
+/// Paths of what is in a directory; nothing where there is none.
+pub(crate) fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let mut left = entries(&self.config.scratch_root);
+        for group in self.groups() {
+            left.extend(entries(&group).into_iter().filter(|path| path.is_dir()));
+            let _reported_below = fs::remove_dir(&group);
+        }
+        if !std::thread::panicking() {
+            assert_eq!(left, Vec::<PathBuf>::new(), "something is left behind");
+            assert_eq!(
+                self.groups(),
+                Vec::<PathBuf>::new(),
+                "a control group is left behind"
+            );
+        }
+    }
+}
+
+/// A running container. Dropping it kills and releases it.
+pub(crate) struct Container {
+    pub(crate) machine: Arc<dyn Machine>,
+    pub(crate) request: CreateRequest,
+}
+
+impl Container {
+    pub(crate) fn new(machine: Arc<dyn Machine>, request: CreateRequest) -> Self {
+        Self { machine, request }
+    }
+
+    /// Runs a program inside.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        let mut stream = UnixStream::from(
+            self.machine
+                .connect_guest()
+                .unwrap_or_else(|f| panic!("{f:#?}")),
+        );
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let mut request = serde_json::to_vec(arguments).unwrap();
+        request.push(b'\n');
+        stream.write_all(&request).unwrap();
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
+    }
+
+    /// What a shell command prints, which must succeed.
+    pub(crate) fn shell(&self, script: &str) -> String {
+        let outcome = self.run(&["/bin/sh", "-c", script]);
+        assert_eq!(outcome.code, 0, "{script}: {outcome:?}");
+        outcome.stdout
+    }
+
+    /// What the recorded machine says under `key`.
+    pub(crate) fn recorded(&self, key: &str) -> Value {
+        let record: Value = serde_json::from_str(&self.machine.record()).unwrap();
+        record[key].clone()
+    }
+
+    /// Waits for its end, which must be under way.
+    pub(crate) fn wait_gone(&self) {
+        wait_readable(&self.machine.exit_descriptor());
+    }
+}
+
+/// Waits until a descriptor is readable.
+pub(crate) fn wait_readable(descriptor: &impl AsFd) {
+    let mut events = [PollFd::new(descriptor, PollFlags::IN)];
+    let limit = LIMIT.try_into().unwrap();
+    assert_eq!(poll(&mut events, Some(&limit)), Ok(1), "nothing happened");
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let ended = self.machine.kill().map(|()| self.wait_gone());
+        let released = ended.and_then(|()| self.machine.release());
+        if !std::thread::panicking() {
+            released.unwrap_or_else(|f| panic!("{f:#?}"));
+        }
+    }
+}
