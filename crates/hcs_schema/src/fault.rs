@@ -11,7 +11,7 @@ pub(crate) const MOST_FAULTS: usize = 20;
 const LONGEST_QUOTE: usize = 80;
 
 /// Pointers are cut to about this many characters: a name in a hostile document may be as long as the document.
-const LONGEST_POINTER: usize = 2048;
+pub(crate) const LONGEST_POINTER: usize = 2048;
 
 /// One step of a JSON pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]

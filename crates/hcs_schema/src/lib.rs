@@ -16,6 +16,7 @@
 #[macro_use]
 mod macros;
 
+pub mod coverage;
 pub mod documents;
 mod failure;
 mod fault;

@@ -1,4 +1,5 @@
 //! Every document that a real client was seen to send must parse, where the recordings are at hand.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
 
@@ -16,8 +17,11 @@ use hcs_schema::{
 };
 use serde_json::Value;
 
+/// Parses a document and writes it again.
+type Read = fn(&str) -> Result<Value, Failure>;
+
 /// What a call of the API reads.
-const CALLS: &[(&str, fn(&str) -> Result<Value, Failure>)] = &[
+const CALLS: &[(&str, Read)] = &[
     ("HcsCancelLiveMigration", reads::<MigrationCancelOptions>),
     ("HcsCreateComputeSystem", reads::<ComputeSystem>),
     ("HcsCreateProcess", reads::<ProcessParameters>),
@@ -65,7 +69,7 @@ fn every_recorded_document_parses_and_loses_nothing() {
     assert!(count > 0, "no recordings in {}", directory.display());
 }
 
-fn same(name: &str, text: &str, read: fn(&str) -> Result<Value, Failure>) {
+fn same(name: &str, text: &str, read: Read) {
     let document = read(text).unwrap_or_else(|failure| panic!("{name}: {failure}"));
     let sent: Value = serde_json::from_str(text).unwrap();
     assert_eq!(document, sent, "{name}");

@@ -5,10 +5,38 @@ mod signal;
 
 pub use signal::Signal;
 
+use serde_json::Value;
+
 use crate::{
-    Document,
+    Document, Failure, HResult,
     shape::{Enumeration, Shape},
 };
+
+/// One document of the schema as a value, for those who know its name only when they run.
+#[derive(Clone, Copy, Debug)]
+pub struct DocumentType {
+    /// Its name and properties.
+    pub shape: &'static Shape,
+    /// [`crate::parse`] for it; gives the document as JSON again, without what was `null`.
+    pub parse: fn(&str) -> Result<Value, Failure>,
+}
+
+/// The document called `name`, by the schema's spelling or Rust's.
+#[must_use]
+pub fn find(name: &str) -> Option<DocumentType> {
+    let plain = |name: &str| name.replace('_', "");
+    types()
+        .into_iter()
+        .find(|t| plain(t.shape.name) == plain(name))
+}
+
+fn parse_to_value<T: Document>(text: &str) -> Result<Value, Failure> {
+    let document: T = crate::parse(text)?;
+    serde_json::to_value(document).map_err(|error| {
+        let message = format!("the {} document cannot be written", T::shape().name);
+        Failure::new(HResult::E_UNEXPECTED, message).because(&error)
+    })
+}
 
 macro_rules! documents {
     ($($module:ident::$name:ident,)*) => {
@@ -17,10 +45,10 @@ macro_rules! documents {
             pub use $module::$name;
         )*
 
-        /// Every document's shape, in the order of their names.
+        /// Every document, in the order of their names.
         #[must_use]
-        pub fn shapes() -> Vec<&'static Shape> {
-            vec![$($name::shape()),*]
+        pub fn types() -> Vec<DocumentType> {
+            vec![$(DocumentType { shape: $name::shape(), parse: parse_to_value::<$name> }),*]
         }
     };
 }

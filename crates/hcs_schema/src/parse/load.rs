@@ -9,9 +9,9 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::{
-    Failure, HResult,
-    fault::{Step, pointer, quote},
-    parse::Place,
+    Cause, Failure, HResult,
+    fault::{LONGEST_POINTER, Step, cut, pointer, quote},
+    parse::{Place, place},
 };
 
 /// Longest document, in bytes.
@@ -39,31 +39,48 @@ pub(super) fn load(document: &str, text: &str) -> Result<Value, Failure> {
             "it is empty where a JSON object is expected".to_owned(),
         ));
     }
-    let path = RefCell::new(Vec::new());
+    let trace = RefCell::new(Trace::default());
     let seed = Seed {
         depth: 0,
-        path: &path,
+        trace: &trace,
     };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let result = seed
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value));
     result.map_err(|error| {
-        let mut steps = path.into_inner();
-        steps.reverse();
-        let place = Place::of_error(text, &error);
+        let mut trace = trace.into_inner();
+        trace.steps.reverse();
+        let place = trace.place(text, &error);
         let what = describe(&error);
-        invalid(format!("{place}: {what}")).cause_at_place(pointer(&steps), place, what)
+        let mut failure = invalid(format!("{place}: {what}"));
+        failure.causes.push(Cause {
+            message: what,
+            pointer: Some(cut(&pointer(&trace.steps), LONGEST_POINTER)),
+            data: vec![place.to_string()],
+        });
+        failure
     })
 }
 
-impl Failure {
-    fn cause_at_place(mut self, pointer: String, place: Place, what: String) -> Self {
-        self = self.cause_at(pointer, what);
-        if let Some(cause) = self.causes.last_mut() {
-            cause.data.push(place.to_string());
-        }
-        self
+/// Where an error happened, gathered from the innermost level outwards.
+#[derive(Default)]
+struct Trace {
+    steps: Vec<Step>,
+    at_name: bool,
+}
+
+impl Trace {
+    /// serde_json tells the place of a mistake in its grammar; for our own errors it is where it stopped reading, so
+    /// these are looked up by their pointer.
+    fn place(&self, text: &str, error: &serde_json::Error) -> Place {
+        let find = || {
+            place::find(text, &[(&self.steps, self.at_name)])
+                .pop()
+                .flatten()
+        };
+        let found = if error.is_data() { find() } else { None };
+        found.unwrap_or_else(|| Place::of_error(text, error))
     }
 }
 
@@ -83,7 +100,7 @@ fn describe(error: &serde_json::Error) -> String {
 #[derive(Clone, Copy)]
 struct Seed<'p> {
     depth: usize,
-    path: &'p RefCell<Vec<Step>>,
+    trace: &'p RefCell<Trace>,
 }
 
 impl Seed<'_> {
@@ -100,7 +117,7 @@ impl Seed<'_> {
     }
 
     fn failed_at<E>(self, step: Step, error: E) -> E {
-        self.path.borrow_mut().push(step);
+        self.trace.borrow_mut().steps.push(step);
         error
     }
 }
@@ -167,6 +184,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
             if object.contains_key(&key) {
                 let error =
                     A::Error::custom(format_args!("the name {} is given twice", quote(&key)));
+                self.trace.borrow_mut().at_name = true;
                 return Err(self.failed_at(Step::Key(key), error));
             }
             match entries.next_value_seed(inner) {

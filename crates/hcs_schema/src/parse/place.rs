@@ -55,6 +55,10 @@ impl Place {
     }
 }
 
+/// Each level on the way to a pointer is read once more. A document made to be slow costs no more than this many
+/// bytes; its places then stay unknown.
+const MOST_READ: usize = 32 << 20;
+
 /// A pointer to be found, and whether its last name is meant instead of the value.
 type Wanted<'a> = (&'a [Step], bool);
 
@@ -64,6 +68,7 @@ pub(super) fn find(text: &str, wanted: &[Wanted<'_>]) -> Vec<Option<Place>> {
         text,
         wanted,
         offsets: vec![None; wanted.len()],
+        budget: MOST_READ,
     };
     let all: Vec<usize> = (0..wanted.len()).collect();
     let start = text.len() - text.trim_start().len();
@@ -78,6 +83,7 @@ struct Search<'t, 'w> {
     text: &'t str,
     wanted: &'w [Wanted<'w>],
     offsets: Vec<Option<usize>>,
+    budget: usize,
 }
 
 impl<'t> Search<'t, '_> {
@@ -94,9 +100,10 @@ impl<'t> Search<'t, '_> {
                 further.push(index);
             }
         }
-        if further.is_empty() {
+        if further.is_empty() || self.budget < value.len() {
             return;
         }
+        self.budget -= value.len();
         let walker = Walker {
             search: self,
             depth,

@@ -1,4 +1,5 @@
 //! Where the reference files are, which are not part of this repository.
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 use std::{
     env,

@@ -1,0 +1,221 @@
+//! The walk that finds what must be refused in one document.
+
+use serde_json::Value;
+
+use crate::{
+    Document, Failure, HResult,
+    coverage::{Coverage, table},
+    fault::{MOST_FAULTS, Path, pointer},
+    shape::{Kind, Shape},
+};
+
+/// Properties whose mere presence asks for something, empty or not.
+const ASKS_WHEN_EMPTY: &[(&str, &str)] = &[
+    ("ComputeSystem", "VirtualMachine"),
+    ("ComputeSystem", "HostedSystem"),
+];
+
+/// Whether everything that `document` asks for is supported, or can be left undone without harm.
+///
+/// A property asks for nothing when it is `false`, 0, an empty string, list or object, or has only such properties:
+/// clients write out what they leave alone.
+///
+/// # Errors
+/// `HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)` with a cause per refused property: its JSON pointer and the reason. A
+/// virtual machine, for which there is no engine: `HCS_E_HYPERV_NOT_INSTALLED`.
+pub fn check<T: Document>(document: &T) -> Result<(), Failure> {
+    let value = serde_json::to_value(document).map_err(|error| {
+        let message = format!("the {} document cannot be written", T::shape().name);
+        Failure::new(HResult::E_UNEXPECTED, message).because(&error)
+    })?;
+    check_value(T::shape(), &value)
+}
+
+/// As [`check`], for a value that fits `shape`.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_value(shape: &'static Shape, value: &Value) -> Result<(), Failure> {
+    let mut refusals = Vec::new();
+    document(shape, value, &Path::ROOT, &mut refusals);
+    let Some(first) = refusals.first() else {
+        return Ok(());
+    };
+    let mut failure = Failure::new(first.hresult, first.message());
+    for refusal in &refusals {
+        failure = failure.cause_at(refusal.pointer.clone(), refusal.message());
+    }
+    Err(failure)
+}
+
+struct Refusal {
+    hresult: HResult,
+    pointer: String,
+    what: String,
+    reason: &'static str,
+}
+
+impl Refusal {
+    fn message(&self) -> String {
+        format!("{} is not supported: {}", self.what, self.reason)
+    }
+}
+
+fn document(shape: &Shape, value: &Value, path: &Path<'_>, refusals: &mut Vec<Refusal>) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let Some(property) = shape.property(name) else {
+            continue;
+        };
+        let asks =
+            asks_for_something(value) || ASKS_WHEN_EMPTY.contains(&(shape.name, property.name));
+        if !asks || refusals.len() >= MOST_FAULTS {
+            continue;
+        }
+        let path = path.key(name);
+        match table::coverage(shape.name, property.name) {
+            Some(Coverage::Refused(reason)) => {
+                let pointer = pointer(&path.steps());
+                let hresult = match (shape.name, property.name) {
+                    ("ComputeSystem", "VirtualMachine") => HResult::HCS_E_HYPERV_NOT_INSTALLED,
+                    _ => HResult::NOT_SUPPORTED,
+                };
+                refusals.push(Refusal {
+                    hresult,
+                    what: pointer.clone(),
+                    pointer,
+                    reason,
+                });
+            }
+            Some(Coverage::Supported) => inner(property.kind, value, &path, refusals),
+            Some(Coverage::WithoutEffect(_)) | None => {}
+        }
+    }
+}
+
+fn inner(kind: Kind, value: &Value, path: &Path<'_>, refusals: &mut Vec<Refusal>) {
+    match kind {
+        Kind::Document(shape) => document(shape(), value, path, refusals),
+        Kind::Array(item) => {
+            for (index, value) in value.as_array().into_iter().flatten().enumerate() {
+                inner(*item, value, &path.index(index), refusals);
+            }
+        }
+        Kind::Map(item) => {
+            for (key, value) in value.as_object().into_iter().flatten() {
+                inner(*item, value, &path.key(key), refusals);
+            }
+        }
+        Kind::Enumeration(values) => {
+            let name = value.as_str().unwrap_or_default();
+            if let Some(Coverage::Refused(reason)) = table::coverage(values().name, name) {
+                let pointer = pointer(&path.steps());
+                let what = format!("{name:?} at {pointer}");
+                refusals.push(Refusal {
+                    hresult: HResult::NOT_SUPPORTED,
+                    pointer,
+                    what,
+                    reason,
+                });
+            }
+        }
+        Kind::Boolean
+        | Kind::Integer(_)
+        | Kind::Number
+        | Kind::String(_)
+        | Kind::Any
+        | Kind::Signal => {}
+    }
+}
+
+fn asks_for_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => items.iter().any(asks_for_something),
+        Value::Object(entries) => entries.values().any(asks_for_something),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::documents::{ComputeSystem, ProcessParameters, ShutdownOptions};
+
+    fn refusals(system: &Value) -> Failure {
+        check_value(ComputeSystem::shape(), system).unwrap_err()
+    }
+
+    #[test]
+    fn what_would_weaken_isolation_is_refused_by_pointer() {
+        let failure = refusals(&json!({"Container": {
+            "Storage": {"Layers": [{"Path": "/a"}, {"Path": "b", "PathType": "VirtualSmbShareName"}], "QoS": {"IopsMaximum": 5}},
+            "AssignedDevices": [{"Type": "GpuMirror"}],
+        }}));
+        assert_eq!(failure.hresult, HResult::NOT_SUPPORTED);
+        let pointers: Vec<_> = failure
+            .causes
+            .iter()
+            .filter_map(|c| c.pointer.as_deref())
+            .collect();
+        assert_eq!(
+            pointers,
+            [
+                "/Container/AssignedDevices",
+                "/Container/Storage/Layers/1/PathType",
+                "/Container/Storage/QoS"
+            ]
+        );
+        assert!(
+            failure
+                .message
+                .starts_with("/Container/AssignedDevices is not supported: "),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn what_asks_for_nothing_is_not_refused() {
+        let system = json!({"Container": {
+            "HvSocket": {"EnablePowerShellDirect": false, "Config": {"ServiceTable": {}}},
+            "RegistryChanges": {}, "AssignedDevices": [], "Storage": {"QoS": {"IopsMaximum": 0}},
+            "Networking": {"NetworkAdapters": [], "DnsSearchList": ""},
+        }});
+        check_value(ComputeSystem::shape(), &system).unwrap();
+    }
+
+    #[test]
+    fn a_virtual_machine_has_no_engine() {
+        assert_eq!(
+            refusals(&json!({"VirtualMachine": {}})).hresult,
+            HResult::HCS_E_HYPERV_NOT_INSTALLED
+        );
+        assert_eq!(
+            refusals(&json!({"HostedSystem": {}})).hresult,
+            HResult::NOT_SUPPORTED
+        );
+    }
+
+    #[test]
+    fn harmless_details_pass() {
+        let parameters = ProcessParameters {
+            use_legacy_console: Some(true),
+            ..ProcessParameters::default()
+        };
+        check(&parameters).unwrap();
+        let parameters = ProcessParameters {
+            restricted_token: Some(true),
+            ..ProcessParameters::default()
+        };
+        assert_eq!(
+            check(&parameters).unwrap_err().causes[0].pointer.as_deref(),
+            Some("/RestrictedToken")
+        );
+        let options: ShutdownOptions =
+            crate::parse(r#"{"Mechanism": "IntegrationService", "Type": "Shutdown"}"#).unwrap();
+        check(&options).unwrap();
+    }
+}

@@ -1,0 +1,112 @@
+//! Queries, and changes to the service itself.
+
+use crate::coverage::{
+    Coverage::{self, Refused, Supported, WithoutEffect},
+    table::Entries,
+};
+
+const NOT_YET: Coverage = Refused("the service does not do that yet");
+
+pub(super) const ENTRIES: &[(&str, Entries)] = &[
+    (
+        "SystemQuery",
+        &[
+            ("Ids", Supported),
+            ("Names", Supported),
+            ("Types", Supported),
+            ("Owners", Supported),
+        ],
+    ),
+    (
+        "SystemType",
+        &[
+            ("Container", Supported),
+            ("VirtualMachine", Supported),
+            ("Host", WithoutEffect("the host is no compute system here")),
+        ],
+    ),
+    (
+        "System_PropertyQuery",
+        &[
+            ("PropertyTypes", Supported),
+            ("Queries", Supported),
+            ("PropertyQueries", Supported),
+        ],
+    ),
+    (
+        "System_PropertyType",
+        &[
+            (
+                "Memory",
+                WithoutEffect(
+                    "it is about virtual machines; memory of a container is in Statistics",
+                ),
+            ),
+            ("Statistics", Supported),
+            ("ProcessList", Supported),
+            ("TerminateOnLastHandleClosed", Supported),
+            (
+                "SharedMemoryRegion",
+                WithoutEffect("it is about virtual machines"),
+            ),
+            ("GuestConnection", Supported),
+            ("GuestMemory", WithoutEffect("it is about virtual machines")),
+            (
+                "ICHeartbeatStatus",
+                WithoutEffect("it is about virtual machines"),
+            ),
+        ],
+    ),
+    (
+        "Service_PropertyQuery",
+        &[
+            ("PropertyTypes", Supported),
+            ("PropertyQueries", Supported),
+            (
+                "FilteredQueries",
+                Refused("it is the older form of \"PropertyQueries\""),
+            ),
+        ],
+    ),
+    (
+        "GetPropertyType",
+        &[
+            ("Basic", Supported),
+            ("CpuGroup", NOT_YET),
+            ("ProcessorTopology", NOT_YET),
+            (
+                "ContainerCredentialGuard",
+                Refused("there is no Windows domain"),
+            ),
+            ("QoSCapabilities", NOT_YET),
+            ("Memory", NOT_YET),
+            (
+                "CacheAllocation",
+                Refused("the processors' cache is not shared out"),
+            ),
+            (
+                "CacheMonitoring",
+                Refused("the use of the processors' cache is not measured"),
+            ),
+            (
+                "MemoryBwAllocation",
+                Refused("the memory's bandwidth is not shared out"),
+            ),
+            ("Undefined", Refused("it names no property")),
+        ],
+    ),
+    (
+        "ModificationRequest",
+        &[("PropertyType", Supported), ("Settings", Supported)],
+    ),
+    (
+        "ModifyPropertyType",
+        &[
+            ("CpuGroup", NOT_YET),
+            (
+                "ContainerCredentialGuard",
+                Refused("there is no Windows domain"),
+            ),
+        ],
+    ),
+];

@@ -1,0 +1,167 @@
+//! What a compute system is created from.
+
+use crate::coverage::{
+    Coverage::{self, Refused, Supported, WithoutEffect},
+    table::Entries,
+};
+
+const NO_NESTING: Coverage = Refused("systems are not created inside other systems");
+
+const NO_DNS: Coverage = Refused(
+    "the service writes no resolver configuration; put /etc/resolv.conf into a layer or map it",
+);
+
+const NO_SMB: Coverage =
+    Refused("there is no virtual machine whose shares could be meant; give an absolute path");
+
+pub(super) const ENTRIES: &[(&str, Entries)] = &[
+    (
+        "ComputeSystem",
+        &[
+            ("Owner", Supported),
+            ("SchemaVersion", Supported),
+            ("HostingSystemId", NO_NESTING),
+            ("HostedSystem", NO_NESTING),
+            ("Container", Supported),
+            (
+                "VirtualMachine",
+                Refused("this service has no engine for virtual machines"),
+            ),
+            ("ShouldTerminateOnLastHandleClosed", Supported),
+        ],
+    ),
+    (
+        "Version",
+        &[
+            ("Major", Supported),
+            (
+                "Minor",
+                WithoutEffect(
+                    "minor versions are supersets of each other; every property is known at any time",
+                ),
+            ),
+        ],
+    ),
+    (
+        "Container",
+        &[
+            ("GuestOs", Supported),
+            ("Storage", Supported),
+            ("MappedDirectories", Supported),
+            ("MappedPipes", Supported),
+            ("Memory", Supported),
+            ("Processor", Supported),
+            ("Networking", Supported),
+            (
+                "HvSocket",
+                Refused(
+                    "no hypervisor stands between a container and its host, so its rules could not be enforced",
+                ),
+            ),
+            (
+                "ContainerCredentialGuard",
+                Refused(
+                    "there is no Windows domain; the container would run without the identity meant for it",
+                ),
+            ),
+            (
+                "RegistryChanges",
+                Refused("there is no registry; the settings would be lost"),
+            ),
+            (
+                "AssignedDevices",
+                Refused(
+                    "devices of the host are not handed to containers; the container would run without them",
+                ),
+            ),
+            (
+                "AdditionalDeviceNamespace",
+                Refused(
+                    "there are no Windows device interfaces; the container would run without them",
+                ),
+            ),
+        ],
+    ),
+    ("GuestOs", &[("HostName", Supported)]),
+    (
+        "Storage",
+        &[
+            ("Layers", Supported),
+            ("Path", Supported),
+            (
+                "QoS",
+                Refused(
+                    "limits on input and output are not enforced; others would be short of what they count on",
+                ),
+            ),
+        ],
+    ),
+    (
+        "Layer",
+        &[
+            ("Id", WithoutEffect("a layer is found by its path")),
+            ("Path", Supported),
+            ("PathType", Supported),
+            (
+                "Cache",
+                WithoutEffect("the host's page cache serves every container alike"),
+            ),
+        ],
+    ),
+    (
+        "PathType",
+        &[("AbsolutePath", Supported), ("VirtualSmbShareName", NO_SMB)],
+    ),
+    (
+        "MappedDirectory",
+        &[
+            ("HostPath", Supported),
+            ("HostPathType", Supported),
+            ("ContainerPath", Supported),
+            ("ReadOnly", Supported),
+            (
+                "SupportCloudFiles",
+                WithoutEffect("no file of a Linux host is held by a Windows cloud provider"),
+            ),
+        ],
+    ),
+    (
+        "MappedPipe",
+        &[
+            ("ContainerPipeName", Supported),
+            ("HostPath", Supported),
+            ("HostPathType", Supported),
+        ],
+    ),
+    (
+        "MappedPipePathType",
+        &[("AbsolutePath", Supported), ("VirtualSmbPipeName", NO_SMB)],
+    ),
+    ("Container_Memory", &[("SizeInMB", Supported)]),
+    (
+        "Container_Processor",
+        &[
+            ("Count", Supported),
+            ("Weight", Supported),
+            ("Maximum", Supported),
+        ],
+    ),
+    (
+        "Networking",
+        &[
+            ("AllowUnqualifiedDnsQuery", NO_DNS),
+            ("DnsSearchList", NO_DNS),
+            (
+                "NetworkSharedContainerName",
+                Refused("name the network namespace to share in \"Namespace\""),
+            ),
+            ("Namespace", Supported),
+            (
+                "NetworkAdapters",
+                Refused(
+                    "there is no host network service; the container would run without the network meant for it",
+                ),
+            ),
+        ],
+    ),
+];
