@@ -1,18 +1,99 @@
 //! The safe Rust client of the Host Compute Service, blocking and async.
 //!
-//! 1. [`raw`]: the functions of `ComputeCore.h` as Rust methods, one to one; what the C library is made of.
-//! 2. [`Endpoint`]: where the service listens.
+//! 1. [`ComputeSystem`] and [`Process`]: what there is to work with. Each call gives an [`Operation`], which is waited
+//!    for or awaited on any executor; the end of either is an [`Exit`], what happens to it is the stream [`Events`].
+//! 2. [`raw`]: the functions of `ComputeCore.h` as Rust methods, one to one; what the C library is made of.
+//! 3. [`Endpoint`]: where the service listens. Nothing has to be set up: a service is started when none is there.
+//!
+//! ```
+//! use std::io::Read as _;
+//!
+//! use hcs::{ComputeSystem, documents};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let id = format!("hcs-doc-{}", std::process::id());
+//! let document = documents::ComputeSystem {
+//!     container: Some(documents::Container::default()),
+//!     should_terminate_on_last_handle_closed: Some(true),
+//!     ..Default::default()
+//! };
+//! let system = ComputeSystem::create(&id, &document).wait()?;
+//! system.start().wait()?;
+//!
+//! let parameters = documents::ProcessParameters {
+//!     command_line: Some("echo hello".to_owned()),
+//!     create_std_out_pipe: Some(true),
+//!     ..Default::default()
+//! };
+//! let mut process = system.create_process(&parameters).wait()?;
+//! let mut output = String::new();
+//! if let Some(stdout) = process.take_stdout() {
+//!     std::fs::File::from(stdout).read_to_string(&mut output)?;
+//! }
+//! assert_eq!(output, "hello\n");
+//! assert!(process.wait()?.success());
+//! system.terminate().wait()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The same, awaited:
+//!
+//! ```
+//! use futures_lite::AsyncReadExt as _;
+//! use hcs::{ComputeSystem, documents};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let id = format!("hcs-doc-async-{}", std::process::id());
+//! # let document = documents::ComputeSystem {
+//! #     container: Some(documents::Container::default()),
+//! #     should_terminate_on_last_handle_closed: Some(true),
+//! #     ..Default::default()
+//! # };
+//! futures_lite::future::block_on(async {
+//!     let system = ComputeSystem::create(&id, &document).await?;
+//!     system.start().await?;
+//!     let parameters = documents::ProcessParameters {
+//!         command_args: Some(vec!["cat".to_owned(), "/proc/self/comm".to_owned()]),
+//!         create_std_out_pipe: Some(true),
+//!         ..Default::default()
+//!     };
+//!     let mut process = system.create_process(&parameters).await?;
+//!     let mut output = String::new();
+//!     if let Some(mut stdout) = process.stdout_reader()? {
+//!         stdout.read_to_string(&mut output).await?;
+//!     }
+//!     assert_eq!(output, "cat\n");
+//!     assert_eq!(process.exit().await?.code, 0);
+//!     system.terminate().await?;
+//!     Ok(())
+//! })
+//! # }
+//! ```
 
 mod cell;
 mod client;
 mod daemon;
 mod endpoint;
+mod events;
+mod exit;
 mod handle;
 mod hub;
 mod link;
+mod operation;
+mod pipe;
 mod pool;
+mod process;
 pub mod raw;
 mod stdio;
 mod sync;
+mod system;
 
 pub use endpoint::{ENDPOINT_VARIABLE, Endpoint};
+pub use events::Events;
+pub use exit::{Exit, ExitStatus};
+pub use hcs_schema::{Failure, HResult, documents};
+pub use operation::Operation;
+pub use pipe::{PipeReader, PipeWriter};
+pub use process::Process;
+pub use system::{ComputeSystem, enumerate};

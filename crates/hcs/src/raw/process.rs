@@ -51,17 +51,35 @@ impl Process {
     /// `E_HANDLE` when `system` is closed, `HRESULT_FROM_WIN32(ERROR_NOT_FOUND)` when there is no such process (any
     /// more), or why the service could not be asked.
     pub fn open(system: &System, process_id: u32, _access: u32) -> Result<Self, Failure> {
+        let (process, request) = Self::opening(system, process_id);
+        request.run().map_err(|error| Failure::from(&error))?;
+        Ok(process)
+    }
+
+    /// [`Process::open`] tracked by an operation.
+    ///
+    /// # Errors
+    /// As every call that takes an operation (see [`super`]).
+    pub fn open_by(
+        system: &System,
+        process_id: u32,
+        operation: &Operation,
+    ) -> Result<Self, HResult> {
+        let (process, request) = Self::opening(system, process_id);
+        request.start(operation)?;
+        Ok(process)
+    }
+
+    fn opening(system: &System, process_id: u32) -> (Self, Request) {
         let process = Self::new(system);
         let call = Call::OpenProcess {
             system: system.number(),
             process: process.number(),
             process_id,
         };
-        Request::on_system(system, OperationKind::None, call)
-            .making_process(&process)
-            .run()
-            .map_err(|error| Failure::from(&error))?;
-        Ok(process)
+        let request =
+            Request::on_system(system, OperationKind::None, call).making_process(&process);
+        (process, request)
     }
 
     fn new(system: &System) -> Self {

@@ -95,6 +95,14 @@ impl Endpoint {
         System::open_at(self, id, 0)
     }
 
+    /// [`Endpoint::open_system`] tracked by an operation.
+    ///
+    /// # Errors
+    /// As every call that takes an operation (see [`super`]).
+    pub fn open_system_by(&self, id: &str, operation: &Operation) -> Result<System, HResult> {
+        System::open_by(self, id, operation)
+    }
+
     /// [`enumerate`] there.
     ///
     /// # Errors

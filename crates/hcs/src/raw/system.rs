@@ -58,17 +58,31 @@ impl System {
     }
 
     pub(super) fn open_at(endpoint: &Endpoint, id: &str, _access: u32) -> Result<Self, Failure> {
+        let (system, request) = Self::opening(endpoint, id);
+        request.run().map_err(|error| Failure::from(&error))?;
+        Ok(system)
+    }
+
+    pub(super) fn open_by(
+        endpoint: &Endpoint,
+        id: &str,
+        operation: &Operation,
+    ) -> Result<Self, HResult> {
+        let (system, request) = Self::opening(endpoint, id);
+        request.start(operation)?;
+        Ok(system)
+    }
+
+    fn opening(endpoint: &Endpoint, id: &str) -> (Self, Request) {
         let system = Self::new(endpoint, id);
         let call = Call::OpenSystem {
             system: system.number(),
             id: id.to_owned(),
             runtime_id: None,
         };
-        Request::on_service(endpoint.clone(), OperationKind::None, call)
-            .making_system(&system)
-            .run()
-            .map_err(|error| Failure::from(&error))?;
-        Ok(system)
+        let request =
+            Request::on_service(endpoint.clone(), OperationKind::None, call).making_system(&system);
+        (system, request)
     }
 
     fn new(endpoint: &Endpoint, id: &str) -> Self {

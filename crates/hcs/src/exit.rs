@@ -1,0 +1,146 @@
+//! [`Exit`]: waiting for the end of a system or process, and [`ExitStatus`].
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hcs_schema::{Failure, HResult, documents::ProcessStatus, win32};
+use serde::de::DeserializeOwned;
+
+use crate::{handle::Handle, hub::Mark, operation::read, raw::Document, sync::Deadline};
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ExitStatus {
+    /// The exit code; 128 + N when signal N killed it.
+    pub code: u32,
+}
+
+impl ExitStatus {
+    /// Whether the code is 0.
+    #[must_use]
+    pub const fn success(self) -> bool {
+        self.code == 0
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "exit code {}", self.code)
+    }
+}
+
+/// The end of a system or process, to be waited for or awaited, as often as one likes.
+#[must_use = "nothing is waited for before `wait` or `.await`"]
+pub struct Exit<T> {
+    handle: Arc<Handle>,
+    mark: Option<Mark>,
+    read: fn(&str) -> Result<T, Failure>,
+}
+
+impl<T> Exit<T> {
+    pub(crate) fn new(handle: &Arc<Handle>, read: fn(&str) -> Result<T, Failure>) -> Self {
+        Self {
+            handle: Arc::clone(handle),
+            mark: None,
+            read,
+        }
+    }
+
+    /// Blocks until it has exited.
+    ///
+    /// # Errors
+    /// The handle was closed, the thing was never made, or the service is gone and cannot be reached again.
+    pub fn wait(self) -> Result<T, Failure> {
+        self.result(
+            self.handle
+                .hub()
+                .wait_exit(self.handle.watch(), Deadline::after(None)),
+        )
+    }
+
+    /// Blocks until it has exited, at most for `limit`.
+    ///
+    /// # Errors
+    /// `HRESULT_FROM_WIN32(ERROR_TIMEOUT)` when it has not by then; otherwise as [`Exit::wait`].
+    pub fn wait_for(&self, limit: Duration) -> Result<T, Failure> {
+        let deadline = Deadline::after(Some(limit));
+        self.result(self.handle.hub().wait_exit(self.handle.watch(), deadline))
+    }
+
+    fn result(&self, exit: Result<Document, HResult>) -> Result<T, Failure> {
+        let document = exit.map_err(|hresult| {
+            let message = match hresult {
+                _ if hresult == HResult::from_win32(win32::ERROR_TIMEOUT) => {
+                    "it has not exited in time"
+                }
+                HResult::E_HANDLE => "the handle was closed",
+                _ => "it is not known whether it has exited",
+            };
+            Failure::new(hresult, message).cause(hresult.message())
+        })?;
+        (self.read)(&document)
+    }
+}
+
+impl<T> Future for Exit<T> {
+    type Output = Result<T, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mark = self.mark.unwrap_or_else(|| self.handle.watch());
+        self.mark = Some(mark);
+        let exit = ready!(self.handle.hub().poll_exit(mark, context));
+        Poll::Ready(self.result(exit))
+    }
+}
+
+impl<T> fmt::Debug for Exit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exit")
+            .field("of", &self.handle)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The status in a `ProcessStatus`.
+pub(crate) fn process_exit(document: &str) -> Result<ExitStatus, Failure> {
+    let status: ProcessStatus = read("ProcessStatus", Some(document))?;
+    let result = HResult(status.last_wait_result.unwrap_or_default());
+    if !result.is_success() {
+        let process_id = status.process_id.unwrap_or_default();
+        let message = format!("process {process_id} has exited; its exit code is not known");
+        return Err(Failure::new(result, message).cause(result.message()));
+    }
+    match status.exit_code {
+        Some(code) => Ok(ExitStatus { code }),
+        None => {
+            let message = "the service sent a ProcessStatus without an exit code";
+            Err(Failure::new(HResult::HCS_E_PROTOCOL_ERROR, message))
+        }
+    }
+}
+
+/// The `SystemExitStatus`.
+pub(crate) fn system_exit<T: DeserializeOwned>(document: &str) -> Result<T, Failure> {
+    read("SystemExitStatus", Some(document))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_code_counts_only_when_the_wait_worked() {
+        let good = r#"{"ProcessId":7,"Exited":true,"ExitCode":42,"LastWaitResult":0}"#;
+        assert_eq!(process_exit(good).unwrap(), ExitStatus { code: 42 });
+        let lost = r#"{"ProcessId":7,"Exited":true,"ExitCode":0,"LastWaitResult":-2147023728}"#;
+        let failure = process_exit(lost).unwrap_err();
+        assert_eq!(failure.hresult, HResult::NOT_FOUND);
+        assert!(failure.message.contains('7'));
+        assert!(process_exit("{}").is_err() && process_exit("nonsense").is_err());
+    }
+}

@@ -1,0 +1,217 @@
+//! [`Process`].
+
+use std::{io, os::fd::OwnedFd};
+
+use hcs_schema::{
+    Failure,
+    documents::{
+        CloseHandle, ConsoleSize, ModifyOperation, ProcessDetails, ProcessModifyRequest, Signal,
+        SignalProcessOptions, StdHandle,
+    },
+};
+
+use crate::{
+    Events, Exit, ExitStatus, Operation, PipeReader, PipeWriter,
+    exit::process_exit,
+    operation::{read, refused, write},
+    raw::{self, ProcessInformation},
+};
+
+/// A process in a compute system. A handle to it; dropped, the handle is closed and the process lives on.
+///
+/// Its streams are the pipes themselves: each is there if the process was made with it (`CreateStdInPipe` and so on),
+/// until it is taken. Dropping [`Process::take_stdin`]'s descriptor ends the input of the process.
+#[derive(Debug)]
+pub struct Process {
+    raw: raw::Process,
+    process_id: u32,
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+}
+
+impl Process {
+    pub(crate) fn create(
+        system: &raw::System,
+        parameters: Result<String, Failure>,
+    ) -> Operation<Self> {
+        let start = |operation: &raw::Operation| {
+            raw::Process::create(system, &parameters?, operation).map_err(refused)
+        };
+        Operation::new(start, |raw, operation, _| {
+            let (_, information) = operation
+                .result_and_process_info(true)
+                .map_err(|error| Failure::from(&error))?;
+            Ok(Self::new(raw, information))
+        })
+    }
+
+    pub(crate) fn open(system: &raw::System, process_id: u32) -> Operation<Self> {
+        let start = |operation: &raw::Operation| {
+            raw::Process::open_by(system, process_id, operation).map_err(refused)
+        };
+        Operation::new(start, move |raw, _, _| {
+            let information = ProcessInformation {
+                process_id,
+                ..ProcessInformation::default()
+            };
+            Ok(Self::new(raw, information))
+        })
+    }
+
+    fn new(raw: raw::Process, information: ProcessInformation) -> Self {
+        Self {
+            raw,
+            process_id: information.process_id,
+            stdin: information.stdin,
+            stdout: information.stdout,
+            stderr: information.stderr,
+        }
+    }
+
+    /// Pid inside the compute system.
+    #[must_use]
+    pub const fn id(&self) -> u32 {
+        self.process_id
+    }
+
+    /// The handle underneath.
+    #[must_use]
+    pub const fn raw(&self) -> &raw::Process {
+        &self.raw
+    }
+
+    /// The write end of standard input.
+    pub const fn take_stdin(&mut self) -> Option<OwnedFd> {
+        self.stdin.take()
+    }
+
+    /// The read end of standard output.
+    pub const fn take_stdout(&mut self) -> Option<OwnedFd> {
+        self.stdout.take()
+    }
+
+    /// The read end of standard error.
+    pub const fn take_stderr(&mut self) -> Option<OwnedFd> {
+        self.stderr.take()
+    }
+
+    /// [`Process::take_stdin`] for async code.
+    ///
+    /// # Errors
+    /// It cannot be watched.
+    pub fn stdin_writer(&mut self) -> io::Result<Option<PipeWriter>> {
+        self.stdin.take().map(PipeWriter::new).transpose()
+    }
+
+    /// [`Process::take_stdout`] for async code.
+    ///
+    /// # Errors
+    /// It cannot be watched.
+    pub fn stdout_reader(&mut self) -> io::Result<Option<PipeReader>> {
+        self.stdout.take().map(PipeReader::new).transpose()
+    }
+
+    /// [`Process::take_stderr`] for async code.
+    ///
+    /// # Errors
+    /// It cannot be watched.
+    pub fn stderr_reader(&mut self) -> io::Result<Option<PipeReader>> {
+        self.stderr.take().map(PipeReader::new).transpose()
+    }
+
+    /// Asks for the streams of a process that nobody holds any more, because its client has gone. While somebody holds
+    /// them, there are none in the answer.
+    pub fn attach(&self) -> Operation<ProcessInformation> {
+        let start = |operation: &raw::Operation| self.raw.info(operation).map_err(refused);
+        Operation::new(start, |(), operation, _| {
+            let answer = operation.result_and_process_info(true);
+            answer
+                .map(|(_, information)| information)
+                .map_err(|error| Failure::from(&error))
+        })
+    }
+
+    /// Blocks until it has exited: `self.exit().wait()`.
+    ///
+    /// # Errors
+    /// As [`Exit::wait`].
+    pub fn wait(&self) -> Result<ExitStatus, Failure> {
+        self.exit().wait()
+    }
+
+    /// Its end, to be waited for or awaited.
+    pub fn exit(&self) -> Exit<ExitStatus> {
+        Exit::new(self.raw.handle(), process_exit)
+    }
+
+    /// What happens to it from now on.
+    ///
+    /// # Errors
+    /// `E_OUTOFMEMORY` when no thread could be started.
+    pub fn events(&self) -> Result<Events, Failure> {
+        Events::new(self.raw.handle())
+    }
+
+    /// Kills it.
+    pub fn terminate(&self) -> Operation<()> {
+        let start =
+            |operation: &raw::Operation| self.raw.terminate(operation, None).map_err(refused);
+        Operation::new(start, |(), _, _| Ok(()))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Operation<()> {
+        let options = SignalProcessOptions {
+            signal: Some(signal),
+        };
+        let start = |operation: &raw::Operation| {
+            let json = write(&options)?;
+            self.raw.signal(operation, Some(&json)).map_err(refused)
+        };
+        Operation::new(start, |(), _, _| Ok(()))
+    }
+
+    /// Sets the size of its terminal, in characters.
+    pub fn resize(&self, height: u16, width: u16) -> Operation<()> {
+        self.modify(&ProcessModifyRequest {
+            operation: Some(ModifyOperation::ConsoleSize),
+            console_size: Some(ConsoleSize {
+                height: Some(height),
+                width: Some(width),
+            }),
+            ..ProcessModifyRequest::default()
+        })
+    }
+
+    /// Ends its standard input where this side does not hold the pipe; else drop what [`Process::take_stdin`] gave.
+    pub fn close_stdin(&mut self) -> Operation<()> {
+        self.stdin = None;
+        self.modify(&ProcessModifyRequest {
+            operation: Some(ModifyOperation::CloseHandle),
+            close_handle: Some(CloseHandle {
+                handle: Some(StdHandle::StdIn),
+            }),
+            ..ProcessModifyRequest::default()
+        })
+    }
+
+    /// Changes it.
+    pub fn modify(&self, request: &ProcessModifyRequest) -> Operation<()> {
+        let start = |operation: &raw::Operation| {
+            self.raw
+                .modify(operation, &write(request)?)
+                .map_err(refused)
+        };
+        Operation::new(start, |(), _, _| Ok(()))
+    }
+
+    /// What is known of it.
+    pub fn properties(&self) -> Operation<ProcessDetails> {
+        let start =
+            |operation: &raw::Operation| self.raw.properties(operation, None).map_err(refused);
+        Operation::new(start, |(), _, document| {
+            read("ProcessDetails", document.as_deref())
+        })
+    }
+}
