@@ -19,11 +19,7 @@ use std::{
     time::Duration,
 };
 
-use hcs::raw::{Process, ProcessInformation};
-use hcs_schema::{
-    Failure, HResult,
-    documents::{ConsoleSize, ModifyOperation, ProcessModifyRequest},
-};
+use hcs::{Failure, HResult, Process, documents::Signal};
 use rustix::stdio;
 
 use crate::{
@@ -46,22 +42,35 @@ pub(crate) struct Manner {
     pub tty: bool,
 }
 
+/// The pipes of the process.
+#[derive(Debug)]
+struct Streams {
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+}
+
 /// Joins our streams, signals and terminal to `process`; returns its exit code. `ended` is called when it has ended:
 /// after the streams were drained in a terminal session, where the guest's agent relays them, else before.
 ///
 /// # Errors
 /// The process could not be waited for, or its output not be written. `ended` has been called all the same.
 pub(crate) fn run(
-    process: &Process,
-    streams: ProcessInformation,
+    mut process: Process,
     manner: Manner,
     ended: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<u8, Failure> {
-    let (raw, pumps) = match attend(process, streams, manner) {
+    let streams = Streams {
+        stdin: process.take_stdin(),
+        stdout: process.take_stdout(),
+        stderr: process.take_stderr(),
+    };
+    let process = Arc::new(process);
+    let (raw, pumps) = match attend(&process, streams, manner) {
         Ok(attended) => attended,
         Err(failure) => return Err(with(failure, ended())),
     };
-    let code = match client::wait(process) {
+    let code = match client::wait(&process) {
         Ok(code) => code,
         // Without the service nobody knows whether there will be more output.
         Err(failure) => return Err(with(failure, ended())),
@@ -85,11 +94,11 @@ fn with(failure: Failure, after: Result<(), Failure>) -> Failure {
 }
 
 fn attend(
-    process: &Process,
-    streams: ProcessInformation,
+    process: &Arc<Process>,
+    streams: Streams,
     manner: Manner,
 ) -> Result<(Option<RawMode>, Pumps), Failure> {
-    signals::forward(manner.tty, Relay(process.clone()))?;
+    signals::forward(manner.tty, Relay(Arc::clone(process)))?;
     let raw = if manner.tty && manner.interactive {
         RawMode::enter(stdio::stdin())?
     } else {
@@ -100,32 +109,21 @@ fn attend(
 
 /// Passes signals on to the process.
 #[derive(Debug)]
-struct Relay(Process);
+struct Relay(Arc<Process>);
 
 impl signals::Receiver for Relay {
     fn pass(&mut self, signal: u8) {
-        report(client::signal(&self.0, signal));
+        report(self.0.signal(Signal::Linux(signal)).wait());
     }
 
     fn resize(&mut self) {
-        let Some(size) = terminal::size() else {
-            return;
-        };
-        report(client::modify(
-            &self.0,
-            &ProcessModifyRequest {
-                operation: Some(ModifyOperation::ConsoleSize),
-                console_size: Some(ConsoleSize {
-                    height: Some(size.rows),
-                    width: Some(size.columns),
-                }),
-                ..ProcessModifyRequest::default()
-            },
-        ));
+        if let Some(size) = terminal::size() {
+            report(self.0.resize(size.rows, size.columns).wait());
+        }
     }
 
     fn give_up(&mut self) {
-        report(client::call(|operation| self.0.terminate(operation, None)).map(drop));
+        report(self.0.terminate().wait());
     }
 }
 
@@ -146,7 +144,7 @@ struct Pumps {
 }
 
 impl Pumps {
-    fn start(streams: ProcessInformation) -> Result<Self, Failure> {
+    fn start(streams: Streams) -> Result<Self, Failure> {
         Self::threads(streams).map_err(|error| {
             Failure::new(
                 HResult::E_FAIL,
@@ -156,7 +154,7 @@ impl Pumps {
         })
     }
 
-    fn threads(streams: ProcessInformation) -> io::Result<Self> {
+    fn threads(streams: Streams) -> io::Result<Self> {
         let (ended, running) = copy::hang_up()?;
         let ended = Arc::new(ended);
         if let Some(stdin) = streams.stdin {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use hcs::ComputeSystem;
 
 use super::{new_id, read_document};
 use crate::{
@@ -39,7 +40,7 @@ impl Create {
             None => client::text(&self.container.document(&Surroundings::here()?, false)?)?,
         };
         let id = self.id.unwrap_or_else(new_id);
-        client::create(&id, &document)?;
+        ComputeSystem::create_json(&id, &document).wait()?;
         print(&format!("{}\n", printable(&id)))?;
         Ok(0)
     }

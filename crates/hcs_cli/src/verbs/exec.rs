@@ -1,10 +1,10 @@
 //! `hcs exec`: a process in a system that runs.
 
 use clap::Args;
+use hcs::ComputeSystem;
 
 use super::our_variable;
 use crate::{
-    client,
     failure::Stop,
     options::process::ProcessOptions,
     session::{self, Manner},
@@ -31,13 +31,16 @@ pub(crate) struct Exec {
 
 impl Exec {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let system = client::open(&self.id)?;
+        let system = ComputeSystem::open(&self.id).wait()?;
         let parameters = self.process.document(terminal::size(), our_variable);
-        let (process, streams) = client::create_process(&system, &parameters)?;
+        let process = system
+            .create_process(&parameters)
+            .wait()
+            .map_err(Stop::of_command)?;
         let manner = Manner {
             interactive: self.process.interactive,
             tty: self.process.tty,
         };
-        Ok(session::run(&process, streams, manner, || Ok(()))?)
+        Ok(session::run(process, manner, || Ok(()))?)
     }
 }

@@ -1,8 +1,7 @@
 //! `hcs inspect`: all that is known of a system.
 
 use clap::Args;
-use hcs_schema::documents::SystemPropertyType;
-use serde_json::Value;
+use hcs::{ComputeSystem, Failure, documents::SystemPropertyType, raw};
 
 use crate::{client, failure::Stop, output::print_json};
 
@@ -15,16 +14,22 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let system = client::open(&self.id)?;
-        let wanted = [
+        let system = ComputeSystem::open(&self.id).wait()?;
+        let query = client::query(&[
             SystemPropertyType::Statistics,
             SystemPropertyType::ProcessList,
             SystemPropertyType::TerminateOnLastHandleClosed,
-        ];
-        let document = client::properties(&system, &wanted)?;
-        // As the service sent it: with properties that this program does not know yet.
-        let document: Value = client::read_value(&document)?;
-        print_json(&document)?;
+        ]);
+        // The document as it is, not as a type: with properties that this program does not know yet.
+        let operation = raw::Operation::new();
+        let asked = system
+            .raw()
+            .properties(&operation, Some(&client::text(&query)?));
+        asked.map_err(|hresult| Failure::new(hresult, ""))?;
+        let document = operation
+            .wait(None)
+            .map_err(|error| Failure::from(&error))?;
+        print_json(&client::read(document.as_deref())?)?;
         Ok(0)
     }
 }

@@ -1,10 +1,12 @@
 //! `hcs list`: all systems.
 
 use clap::Args;
-use hcs_schema::documents::Properties;
+use hcs::{
+    documents::{ComputeSystemProperties, SystemQuery},
+    enumerate,
+};
 
 use crate::{
-    client,
     failure::Stop,
     output::{Format, FormatOption, print, print_json, table},
 };
@@ -19,7 +21,7 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let systems = client::list()?;
+        let systems = enumerate(&SystemQuery::default()).wait()?;
         match self.format.format {
             Format::Json => print_json(&systems)?,
             Format::Table => print(&text(&systems))?,
@@ -29,7 +31,7 @@ impl List {
 }
 
 /// In the order of `hcsdiag list`.
-fn text(systems: &[Properties]) -> String {
+fn text(systems: &[ComputeSystemProperties]) -> String {
     let rows: Vec<[String; 4]> = systems
         .iter()
         .map(|system| {
@@ -49,18 +51,18 @@ fn text(systems: &[Properties]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hcs_schema::documents::{State, SystemType};
+    use hcs::documents::{State, SystemType};
 
     use super::*;
 
     #[test]
     fn a_system_is_a_line() {
-        let system = Properties {
+        let system = ComputeSystemProperties {
             id: Some("box".to_owned()),
             system_type: Some(SystemType::Container),
             state: Some(State::Running),
             owner: Some("me".to_owned()),
-            ..Properties::default()
+            ..ComputeSystemProperties::default()
         };
         let expected = "TYPE       STATE    ID   OWNER\nContainer  Running  box  me\n";
         assert_eq!(text(&[system]), expected);

@@ -1,8 +1,9 @@
 //! `hcs pause`.
 
 use clap::Args;
+use hcs::ComputeSystem;
 
-use crate::{client, failure::Stop};
+use crate::failure::Stop;
 
 /// Hold all processes of a running system
 #[derive(Args, Debug)]
@@ -15,8 +16,8 @@ pub(crate) struct Pause {
 impl Pause {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         for id in &self.ids {
-            let system = client::open(id)?;
-            client::call(|operation| system.pause(operation, None))?;
+            let system = ComputeSystem::open(id).wait()?;
+            system.pause().wait()?;
         }
         Ok(0)
     }

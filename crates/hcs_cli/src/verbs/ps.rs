@@ -1,7 +1,10 @@
 //! `hcs ps`: the processes of a system.
 
 use clap::Args;
-use hcs_schema::documents::{ProcessDetails, Properties, SystemPropertyType};
+use hcs::{
+    ComputeSystem,
+    documents::{ProcessDetails, SystemPropertyType},
+};
 
 use crate::{
     client,
@@ -21,9 +24,9 @@ pub(crate) struct Ps {
 
 impl Ps {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let system = client::open(&self.id)?;
-        let properties = client::properties(&system, &[SystemPropertyType::ProcessList])?;
-        let properties: Properties = client::read(&properties)?;
+        let system = ComputeSystem::open(&self.id).wait()?;
+        let query = client::query(&[SystemPropertyType::ProcessList]);
+        let properties = system.properties(&query).wait()?;
         let processes = properties.process_list.unwrap_or_default();
         match self.format.format {
             Format::Json => print_json(&processes)?,

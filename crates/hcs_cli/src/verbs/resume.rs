@@ -1,8 +1,9 @@
 //! `hcs resume`.
 
 use clap::Args;
+use hcs::ComputeSystem;
 
-use crate::{client, failure::Stop};
+use crate::failure::Stop;
 
 /// Let a paused system run on
 #[derive(Args, Debug)]
@@ -15,8 +16,8 @@ pub(crate) struct Resume {
 impl Resume {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         for id in &self.ids {
-            let system = client::open(id)?;
-            client::call(|operation| system.resume(operation, None))?;
+            let system = ComputeSystem::open(id).wait()?;
+            system.resume().wait()?;
         }
         Ok(0)
     }

@@ -1,7 +1,7 @@
 //! `hcs run`: a container for one command.
 
 use clap::Args;
-use hcs_schema::Failure;
+use hcs::Failure;
 
 use super::{new_id, our_variable};
 use crate::{
@@ -46,7 +46,7 @@ impl Run {
             .document(&Surroundings::here()?, !self.keep)?;
         let parameters = self.process.document(terminal::size(), our_variable);
         let id = self.id.unwrap_or_else(new_id);
-        let (system, process, streams) = client::launch(&id, &document, &parameters)?;
+        let (system, process) = client::launch(&id, &document, &parameters)?;
         let manner = Manner {
             interactive: self.process.interactive,
             tty: self.process.tty,
@@ -57,6 +57,6 @@ impl Run {
             }
             client::terminate(&system)
         };
-        Ok(session::run(&process, streams, manner, ended)?)
+        Ok(session::run(process, manner, ended)?)
     }
 }

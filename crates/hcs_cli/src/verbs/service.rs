@@ -1,7 +1,7 @@
 //! `hcs service`: the service itself.
 
 use clap::Args;
-use serde_json::Value;
+use hcs::{Failure, raw};
 
 use crate::{client, failure::Stop, output::print_json};
 
@@ -11,9 +11,8 @@ pub(crate) struct Service {}
 
 impl Service {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let document = client::service(None)?;
-        let value: Value = client::read_value(document.as_deref().unwrap_or("{}"))?;
-        print_json(&value)?;
+        let document = raw::service_properties(None).map_err(|error| Failure::from(&error))?;
+        print_json(&client::read(document.as_deref())?)?;
         Ok(0)
     }
 }

@@ -1,8 +1,9 @@
 //! `hcs shutdown`.
 
 use clap::Args;
+use hcs::ComputeSystem;
 
-use crate::{client, failure::Stop};
+use crate::failure::Stop;
 
 /// Ask everything in a system to end (SIGTERM, then a time limit), then remove it
 #[derive(Args, Debug)]
@@ -15,8 +16,8 @@ pub(crate) struct Shutdown {
 impl Shutdown {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         for id in &self.ids {
-            let system = client::open(id)?;
-            client::call(|operation| system.shut_down(operation, None))?;
+            let system = ComputeSystem::open(id).wait()?;
+            system.shut_down().wait()?;
         }
         Ok(0)
     }

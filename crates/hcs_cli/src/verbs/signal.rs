@@ -1,9 +1,9 @@
 //! `hcs signal`: a signal for one process.
 
 use clap::Args;
-use hcs_schema::documents::Signal as Kind;
+use hcs::{ComputeSystem, documents::Signal as Kind};
 
-use crate::{client, failure::Stop};
+use crate::failure::Stop;
 
 /// Send a signal to a process
 #[derive(Args, Debug)]
@@ -17,18 +17,18 @@ pub(crate) struct Signal {
 
     /// Name or number
     #[arg(default_value = "TERM", value_parser = parse)]
-    signal: u8,
+    signal: Kind,
 }
 
 /// Reads `TERM`, `SIGTERM`, `term` or `15`.
-fn parse(text: &str) -> Result<u8, String> {
+fn parse(text: &str) -> Result<Kind, String> {
     if let Ok(number) = text.parse::<u8>()
         && (1..=64).contains(&number)
     {
-        return Ok(number);
+        return Ok(Kind::Linux(number));
     }
     match Kind::from_name(text).or_else(|| Kind::from_name(&text.to_ascii_uppercase())) {
-        Some(signal) => Ok(signal.number()),
+        Some(signal) => Ok(signal),
         None => {
             Err("expected the name of a signal such as TERM, or a number from 1 to 64".to_owned())
         }
@@ -37,8 +37,9 @@ fn parse(text: &str) -> Result<u8, String> {
 
 impl Signal {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let process = client::open_process(&client::open(&self.id)?, self.pid)?;
-        client::signal(&process, self.signal)?;
+        let system = ComputeSystem::open(&self.id).wait()?;
+        let process = system.open_process(self.pid).wait()?;
+        process.signal(self.signal).wait()?;
         Ok(0)
     }
 }
@@ -56,7 +57,7 @@ mod tests {
             ("10", 10),
             ("64", 64),
         ] {
-            assert_eq!(parse(text), Ok(number), "{text}");
+            assert_eq!(parse(text).unwrap().number(), number, "{text}");
         }
         for bad in ["", "0", "65", "-1", "NOPE"] {
             assert!(parse(bad).is_err(), "{bad}");

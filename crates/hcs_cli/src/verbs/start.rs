@@ -1,8 +1,9 @@
 //! `hcs start`.
 
 use clap::Args;
+use hcs::ComputeSystem;
 
-use crate::{client, failure::Stop};
+use crate::failure::Stop;
 
 /// Start a created system; it then waits for commands (exec)
 #[derive(Args, Debug)]
@@ -15,8 +16,8 @@ pub(crate) struct Start {
 impl Start {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         for id in &self.ids {
-            let system = client::open(id)?;
-            client::call(|operation| system.start(operation, None))?;
+            let system = ComputeSystem::open(id).wait()?;
+            system.start().wait()?;
         }
         Ok(0)
     }

@@ -1,7 +1,10 @@
 //! `hcs stats`: what a system has used.
 
 use clap::Args;
-use hcs_schema::documents::{Properties, Statistics, SystemPropertyType};
+use hcs::{
+    ComputeSystem,
+    documents::{Statistics, SystemPropertyType},
+};
 
 use super::ps::{mebibytes, seconds};
 use crate::{
@@ -22,9 +25,9 @@ pub(crate) struct Stats {
 
 impl Stats {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let system = client::open(&self.id)?;
-        let properties = client::properties(&system, &[SystemPropertyType::Statistics])?;
-        let properties: Properties = client::read(&properties)?;
+        let system = ComputeSystem::open(&self.id).wait()?;
+        let query = client::query(&[SystemPropertyType::Statistics]);
+        let properties = system.properties(&query).wait()?;
         let statistics = properties.statistics.unwrap_or_default();
         match self.format.format {
             Format::Json => print_json(&statistics)?,

@@ -1,6 +1,7 @@
 //! `hcs terminate`.
 
 use clap::Args;
+use hcs::ComputeSystem;
 
 use crate::{client, failure::Stop};
 
@@ -15,7 +16,7 @@ pub(crate) struct Terminate {
 impl Terminate {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         for id in &self.ids {
-            let system = client::open(id)?;
+            let system = ComputeSystem::open(id).wait()?;
             client::terminate(&system)?;
         }
         Ok(0)

@@ -1,8 +1,9 @@
 //! `hcs wait`: until a system or a process has ended.
 
 use clap::Args;
+use hcs::ComputeSystem;
 
-use crate::{client, failure::Stop, output::print};
+use crate::{client, failure::Stop, output::print_json};
 
 /// Wait until a system, or a process in it, has ended
 ///
@@ -18,12 +19,11 @@ pub(crate) struct Wait {
 
 impl Wait {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let system = client::open(&self.id)?;
+        let system = ComputeSystem::open(&self.id).wait()?;
         if let Some(pid) = self.pid {
-            return Ok(client::wait(&client::open_process(&system, pid)?)?);
+            return Ok(client::wait(&system.open_process(pid).wait()?)?);
         }
-        let status = client::wait_system(&system)?;
-        print(&format!("{status}\n"))?;
+        print_json(&system.exit().wait()?)?;
         Ok(0)
     }
 }
