@@ -81,6 +81,8 @@ pub(crate) struct Agent<L> {
     /// Whether the last look found no child at all, ours or adopted.
     childless: bool,
     pub(crate) began: Instant,
+    /// How often the loop went round: an agent with nothing to do stands still.
+    pub(crate) turns: u64,
 }
 
 impl<L: Link> Agent<L> {
@@ -117,6 +119,7 @@ impl<L: Link> Agent<L> {
             may_leave: false,
             childless: true,
             began: Instant::now(),
+            turns: 0,
         })
     }
 
@@ -136,14 +139,17 @@ impl<L: Link> Agent<L> {
             }
             let turn = AssertUnwindSafe(|| self.turn(&events));
             if catch_unwind(turn).is_err() {
-                // Each request and each console has a guard of its own; what is left is the stream.
+                // Each request and each console has a guard of its own; what is left is the stream. Events that were
+                // not looked at may have been news of any console.
                 self.stream_ended(None);
+                self.runnable.extend(self.consoles.keys());
             }
         }
         Ok(())
     }
 
     fn turn(&mut self, events: &[Event]) {
+        self.turns += 1;
         for event in events {
             match event.data.u64() {
                 LINK => self.accept(),

@@ -111,7 +111,8 @@ fn from_descriptors(wanted: Streams, sent: Vec<OwnedFd>) -> Result<Stdio, Failur
     let expected = expected.into_iter().filter(|wanted| *wanted).count();
     if came < expected || came > expected + 1 {
         let message = format!(
-            "the request came with {came} descriptors; its CreateStd*Pipe properties ask for {expected}"
+            "the request came with {came} descriptors; its CreateStd*Pipe properties ask for {expected} \
+             (some are lost on the way when the agent has too many open)"
         );
         return Err(Failure::new(HResult::E_INVALIDARG, message));
     }

@@ -183,10 +183,15 @@ impl<L: Link> Agent<L> {
 
 /// Reads a body, remembers its activity in `call`, and checks that it is about this system.
 fn parse<T: Request>(call: &mut Call, body: &[u8]) -> Result<T, Failure> {
-    let request: T = serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the body of the request is not valid JSON for it: {error}");
+    let invalid = |reason: String| {
+        let message = format!("the body of the request is not valid JSON for it: {reason}");
         Failure::new(code::INVALID_JSON, message)
-    })?;
+    };
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        // An array would be taken for an object whose properties are all absent.
+        return Err(invalid("an object was expected".to_owned()));
+    }
+    let request: T = serde_json::from_slice(body).map_err(|error| invalid(error.to_string()))?;
     let base = request.base();
     call.activity_id.clone_from(&base.activity_id);
     let container = base.container_id.as_str();

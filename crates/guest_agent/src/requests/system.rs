@@ -82,10 +82,11 @@ impl<L: Link> Agent<L> {
     fn describe(&self) -> String {
         let (unclaimed, claimed) = self.exits.counts();
         let mut text = format!(
-            "hcs-agent {}, up {} s\n{} processes, {} consoles, {} waits, {unclaimed} exits unclaimed, {claimed} kept\n\
+            "hcs-agent {}, up {} s, {} turns\n{} processes, {} consoles, {} waits, {unclaimed} exits unclaimed, {claimed} kept\n\
              {} bytes unsent, shutting down: {}\n",
             env!("CARGO_PKG_VERSION"),
             self.began.elapsed().as_secs(),
+            self.turns,
             self.processes.len(),
             self.consoles.len(),
             self.waits.len(),

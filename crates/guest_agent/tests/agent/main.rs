@@ -3,10 +3,21 @@
 //! Without the test harness of the standard library, because the agent has to be a process without threads: this program
 //! starts itself again as `--agent`, inside `unshare(1)`. Needs root.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "tests; without the standard harness clippy does not see that"
+)]
+
 mod bridge;
+mod consoles;
+mod failures;
 mod processes;
 mod protocol;
+mod shutdown;
 mod system;
+mod users;
 
 use std::process::ExitCode;
 
@@ -20,12 +31,20 @@ fn main() -> ExitCode {
         return system::become_agent();
     }
     let arguments = Arguments::from_args();
-    let all = [protocol::TESTS, processes::TESTS];
+    let all = [
+        protocol::TESTS,
+        processes::TESTS,
+        failures::TESTS,
+        users::TESTS,
+        consoles::TESTS,
+        shutdown::TESTS,
+    ];
     let trials = all.concat().into_iter().map(|(name, body)| {
-        Trial::test(name, move || {
+        let trial = Trial::test(name, move || {
             body();
             Ok::<(), Failed>(())
-        })
+        });
+        trial.with_ignored_flag(name == processes::OOM_SCORE && !processes::may_lower_oom_score())
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }

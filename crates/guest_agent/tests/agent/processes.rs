@@ -26,6 +26,10 @@ pub const TESTS: &[Test] = &[
         streams_not_asked_for_are_null,
     ),
     ("a_process_begins_clean", a_process_begins_clean),
+    (
+        "the_agents_oom_score_is_its_own",
+        the_agents_oom_score_is_its_own,
+    ),
 ];
 
 fn pipes_carry_ten_mebibytes_exactly() {
@@ -164,4 +168,27 @@ fn a_process_begins_clean() {
     );
     assert_eq!(out, expected, "{}", process.read_stderr());
     assert_eq!(bridge.exit(&process), 0);
+}
+
+/// Name of the test that needs [`may_lower_oom_score`].
+pub const OOM_SCORE: &str = "the_agents_oom_score_is_its_own";
+
+/// Whether this root may give a process an OOM score below 0: in some containers it may not.
+pub fn may_lower_oom_score() -> bool {
+    let mut shell = std::process::Command::new("sh");
+    let shell = shell
+        .args(["-c", "echo -500 > /proc/self/oom_score_adj"])
+        .stderr(std::process::Stdio::null());
+    shell.status().unwrap().success()
+}
+
+fn the_agents_oom_score_is_its_own() {
+    let system = System::start_after("echo -500 > /proc/self/oom_score_adj");
+    let mut bridge = system.connect();
+    for user in ["", "65534"] {
+        let mut process = bridge.start(&json!({
+            "CommandLine": "cat /proc/self/oom_score_adj /proc/1/oom_score_adj", "User": user, "CreateStdOutPipe": true
+        }));
+        assert_eq!(process.read_stdout(), "0\n-500\n");
+    }
 }
