@@ -147,10 +147,10 @@ impl Failure {
                 .into_iter()
                 .flatten()
                 .filter_map(|d| d["Value"].as_str());
-            let data = strings
-                .filter(|s| Some(*s) != pointer.as_deref())
-                .map(str::to_owned)
-                .collect();
+            // Data begin with the pointer, as `to_document` writes them; other services' may not.
+            let own =
+                usize::from(pointer.is_some() && strings.clone().next() == pointer.as_deref());
+            let data = strings.skip(own).map(str::to_owned).collect();
             let message = event["Message"].as_str().unwrap_or_default().to_owned();
             failure.causes.push(Cause {
                 message,
@@ -180,7 +180,10 @@ mod tests {
         let failure = Failure::new(HResult::HCS_E_INVALID_JSON, "the document is invalid")
             .cause_at("/Container/Memory/SizeInMB", "\"12\" is not a number")
             .cause("second")
+            .cause_at("", "third")
             .while_doing("Construct");
+        let mut failure = failure;
+        failure.causes[0].data = vec!["/Container/Memory/SizeInMB".to_owned(), String::new()];
         let back = Failure::from_document(failure.hresult, &failure.to_document());
         assert_eq!(back, failure);
     }

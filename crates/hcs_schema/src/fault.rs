@@ -11,7 +11,7 @@ pub(crate) const MOST_FAULTS: usize = 20;
 const LONGEST_QUOTE: usize = 80;
 
 /// Pointers are cut to about this many characters: a name in a hostile document may be as long as the document.
-pub(crate) const LONGEST_POINTER: usize = 2048;
+const LONGEST_POINTER: usize = 2048;
 
 /// One step of a JSON pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Faults {
         self.0.len() >= MOST_FAULTS
     }
 
-    /// Notes a fault of the value at `path`.
+    /// Notes a fault of the value at `path`: a sentence that says what was expected.
     pub(crate) fn value(
         &mut self,
         path: &Path<'_>,
@@ -103,7 +103,7 @@ impl Faults {
         self.add(path, false, message.into(), expected.into());
     }
 
-    /// Notes a fault of the name of the property at `path`.
+    /// Notes a fault of the name of the property at `path`: a sentence that says what was expected.
     pub(crate) fn name(
         &mut self,
         path: &Path<'_>,
@@ -111,6 +111,28 @@ impl Faults {
         expected: impl Into<String>,
     ) {
         self.add(path, true, message.into(), expected.into());
+    }
+
+    /// Notes that the value at `path` breaks a rule: what was found, and what was expected.
+    pub(crate) fn rule(
+        &mut self,
+        path: &Path<'_>,
+        found: impl fmt::Display,
+        expected: impl Into<String>,
+    ) {
+        let expected = expected.into();
+        self.add(
+            path,
+            false,
+            format!("{found}; expected {expected}"),
+            expected,
+        );
+    }
+
+    /// Notes that the value at `path` lacks the property `name`.
+    pub(crate) fn missing(&mut self, path: &Path<'_>, name: &str) {
+        let message = format!("the property {} is missing", quote(name));
+        self.add(path, false, message, String::new());
     }
 
     fn add(&mut self, path: &Path<'_>, at_name: bool, message: String, expected: String) {
@@ -144,19 +166,26 @@ impl Faults {
             n if self.is_full() => format!(" (and at least {} more faults)", n - 1),
             n => format!(" (and {} more)", n - 1),
         };
-        let mut failure = Failure::new(HResult::HCS_E_INVALID_JSON, "");
-        failure.causes = faults.map(|(fault, place)| fault.cause(place)).collect();
-        if let Some(first) = failure.causes.first() {
-            failure.message = format!(
-                "the {document} document is invalid: {}{more}",
-                first.message
-            );
-        }
-        Err(failure)
+        let causes = faults.map(|(fault, place)| fault.cause(place)).collect();
+        Err(invalid(document, causes, &more))
     }
 }
 
+/// The failure of a whole document; its message tells the first cause.
+fn invalid(document: &str, causes: Vec<Cause>, more: &str) -> Failure {
+    let first = causes.first().map_or("", |cause| cause.message.as_str());
+    let message = format!("the {document} document is invalid: {first}{more}");
+    let mut failure = Failure::new(HResult::HCS_E_INVALID_JSON, message);
+    failure.causes = causes;
+    failure
+}
+
 impl Fault {
+    /// The failure that reports this fault alone.
+    pub(crate) fn into_failure(self, document: &str, place: Place) -> Failure {
+        invalid(document, vec![self.cause(Some(place))], "")
+    }
+
     fn cause(&self, place: Option<Place>) -> Cause {
         let mut data = Vec::new();
         if let Some(place) = place {

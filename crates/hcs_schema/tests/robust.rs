@@ -79,7 +79,7 @@ fn long_texts_are_refused_unread() {
     ] {
         let failure = parse::<ComputeSystem>(&text).unwrap_err();
         let expected = format!(
-            "the ComputeSystem document is invalid: it is {} bytes long where at most {MAX_BYTES} are allowed",
+            "the ComputeSystem document is invalid: line 1, column 1: it is {} bytes long where at most {MAX_BYTES} are allowed",
             text.len()
         );
         assert_eq!(failure.message, expected);
@@ -129,7 +129,7 @@ fn a_document_made_to_be_slow_loses_only_its_places() {
     assert!(
         failure
             .message
-            .contains("line 1, column 86: the name \"a\" is given twice"),
+            .contains("(line 1, column 86): the name \"a\" is given twice"),
         "{failure}"
     );
     let padding = format!("\"b\":\"{}\",", "x".repeat(MAX_BYTES - 500));

@@ -6,7 +6,7 @@ use crate::documents::ModifyRequestType;
 
 document! {
     /// A change to a compute system. Read by `HcsModifyComputeSystem`.
-    ModifySettingRequest {
+    ModifySettingRequest, checked by crate::rules::system::modify {
         /// Which resource of the system's document, for example `Container/Memory/SizeInMB`.
         resource_path: String = "ResourcePath", 2.1;
         /// What to do to it; absent means `Add` or, for a resource that always exists, `Update`.

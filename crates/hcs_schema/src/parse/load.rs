@@ -6,11 +6,11 @@
 use std::{cell::RefCell, fmt};
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, error::Category};
 
 use crate::{
-    Cause, Failure, HResult,
-    fault::{LONGEST_POINTER, Step, cut, pointer, quote},
+    Failure,
+    fault::{Fault, Step, quote},
     parse::{Place, place},
 };
 
@@ -22,20 +22,23 @@ pub const MAX_DEPTH: usize = 64;
 
 /// Parses `text`; `document` names the document in messages.
 pub(super) fn load(document: &str, text: &str) -> Result<Value, Failure> {
-    let invalid = |what: String| {
-        Failure::new(
-            HResult::HCS_E_INVALID_JSON,
-            format!("the {document} document is invalid: {what}"),
-        )
+    let whole = |message: String| {
+        let fault = Fault {
+            steps: Vec::new(),
+            at_name: false,
+            message,
+            expected: String::new(),
+        };
+        fault.into_failure(document, Place::START)
     };
     if text.len() > MAX_BYTES {
-        return Err(invalid(format!(
-            "it is {} bytes long where at most {MAX_BYTES} are allowed",
-            text.len()
+        let length = text.len();
+        return Err(whole(format!(
+            "it is {length} bytes long where at most {MAX_BYTES} are allowed"
         )));
     }
     if text.trim().is_empty() {
-        return Err(invalid(
+        return Err(whole(
             "it is empty where a JSON object is expected".to_owned(),
         ));
     }
@@ -52,14 +55,14 @@ pub(super) fn load(document: &str, text: &str) -> Result<Value, Failure> {
         let mut trace = trace.into_inner();
         trace.steps.reverse();
         let place = trace.place(text, &error);
-        let what = describe(&error);
-        let mut failure = invalid(format!("{place}: {what}"));
-        failure.causes.push(Cause {
-            message: what,
-            pointer: Some(cut(&pointer(&trace.steps), LONGEST_POINTER)),
-            data: vec![place.to_string()],
-        });
-        failure
+        let Trace { steps, at_name } = trace;
+        let fault = Fault {
+            steps,
+            at_name,
+            message: describe(&error),
+            expected: String::new(),
+        };
+        fault.into_failure(document, place)
     })
 }
 
@@ -84,15 +87,26 @@ impl Trace {
     }
 }
 
-/// serde_json's message without its own " at line 1 column 2".
+/// What is wrong, without serde_json's own " at line 1 column 2" and in words for people who do not know its grammar.
 fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let end = format!(" at line {} column {}", error.line(), error.column());
     let text = text.strip_suffix(&end).unwrap_or(&text);
+    let plain = match text {
+        "expected value" | "expected ident" => "a value is expected",
+        "key must be a string" => "a name in double quotes is expected",
+        "trailing comma" => "a comma has nothing behind it",
+        "trailing characters" => "there is more text behind the end",
+        "EOF while parsing a value" => "a value is missing",
+        "EOF while parsing an object" => "an object is not closed",
+        "EOF while parsing a list" => "an array is not closed",
+        "EOF while parsing a string" => "a string is not closed",
+        other => other,
+    };
     match error.classify() {
-        serde_json::error::Category::Syntax => format!("it is not JSON: {text}"),
-        serde_json::error::Category::Eof => format!("it ends too early: {text}"),
-        _ => text.to_owned(),
+        Category::Syntax => format!("this is not JSON: {plain}"),
+        Category::Eof => format!("the text ends too early: {plain}"),
+        Category::Data | Category::Io => plain.to_owned(),
     }
 }
 

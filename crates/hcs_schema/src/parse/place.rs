@@ -29,6 +29,9 @@ impl fmt::Display for Place {
 }
 
 impl Place {
+    /// Where every text begins.
+    pub(super) const START: Self = Self { line: 1, column: 1 };
+
     /// The place of the byte at `offset` of `text`.
     fn at(text: &str, offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
@@ -39,18 +42,17 @@ impl Place {
         }
     }
 
-    /// The place serde_json reports, whose column counts bytes (0 when the error is at a line's end).
+    /// The place serde_json reports. Its columns count bytes, and a line break belongs to the line after it.
     pub(super) fn of_error(text: &str, error: &serde_json::Error) -> Self {
-        let line = error.line().max(1);
+        let (mut line, mut bytes) = (error.line().max(1), error.column().saturating_sub(1));
+        if error.column() == 0 && line > 1 {
+            (line, bytes) = (line - 1, usize::MAX);
+        }
         let content = text.split('\n').nth(line - 1).unwrap_or_default();
-        let bytes = error.column().saturating_sub(1).min(content.len());
-        let characters = content
-            .char_indices()
-            .take_while(|(at, _)| *at < bytes)
-            .count();
+        let before = content.char_indices().take_while(|(at, _)| *at < bytes);
         Self {
             line,
-            column: characters + 1,
+            column: before.count() + 1,
         }
     }
 }

@@ -97,20 +97,23 @@ fn string(format: Text, value: &Value, path: &Path<'_>, faults: &mut Faults) {
 
 fn enumeration(table: &Enumeration, value: &Value, path: &Path<'_>, faults: &mut Faults) {
     let names: Vec<&str> = table.values.iter().map(|v| v.name).collect();
-    let expected = format!("one of {}", list(&names));
+    let expected = one_of(&names, "values", table.name);
     let Some(found) = value.as_str() else {
         return wrong_type(value, &expected, path, faults);
     };
     if !names.contains(&found) {
-        let name = table.name;
-        let message = format!("{} is not a value of {name}", quote(found));
-        faults.value(path, with_hint(message, found, &names), expected);
+        let message = format!("{} is not a value of {}", quote(found), table.name);
+        faults.value(
+            path,
+            with_hint(&message, found, &names, &expected),
+            expected,
+        );
     }
 }
 
 fn signal(value: &Value, path: &Path<'_>, faults: &mut Faults) {
     if let Err(message) = Signal::read(value) {
-        faults.value(path, message, Signal::EXPECTED);
+        faults.rule(path, message, Signal::EXPECTED);
     }
 }
 
@@ -133,22 +136,26 @@ fn wrong_type(value: &Value, expected: &str, path: &Path<'_>, faults: &mut Fault
 fn unknown_property(shape: &Shape, name: &str, path: &Path<'_>, faults: &mut Faults) {
     let names: Vec<&str> = shape.properties.iter().map(|p| p.name).collect();
     let message = format!("{} is not a property of {}", quote(name), shape.name);
-    let expected = match names.len() {
-        0 => "no property at all".to_owned(),
-        1..=SHORT_LIST => format!("one of {}", list(&names)),
-        count => format!("one of the {count} properties of {}", shape.name),
-    };
-    faults.name(path, with_hint(message, name, &names), expected);
+    let expected = one_of(&names, "properties", shape.name);
+    faults.name(path, with_hint(&message, name, &names, &expected), expected);
 }
 
-fn with_hint(message: String, found: &str, names: &[&str]) -> String {
+fn with_hint(message: &str, found: &str, names: &[&str], expected: &str) -> String {
     match text::nearest(found, names) {
         Some(name) => format!("{message}; did you mean {}?", quote(name)),
-        None => message,
+        None => format!("{message}; expected {expected}"),
     }
 }
 
-fn list(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| quote(name)).collect();
-    quoted.join(", ")
+/// The names of something, as far as they are not too many to read.
+fn one_of(names: &[&str], what: &str, of: &str) -> String {
+    match names {
+        [] => format!("none, for {of} has no {what}"),
+        [only] => quote(only),
+        _ if names.len() > SHORT_LIST => format!("one of the {} {what} of {of}", names.len()),
+        _ => {
+            let quoted: Vec<String> = names.iter().map(|name| quote(name)).collect();
+            format!("one of {}", quoted.join(", "))
+        }
+    }
 }

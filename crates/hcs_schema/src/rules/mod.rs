@@ -58,23 +58,19 @@ impl<T: Checked> Checked for BTreeMap<String, T> {
 fn no_nul(text: &str, path: &Path<'_>, faults: &mut Faults) {
     if text.contains('\0') {
         let message = format!("{} holds a NUL character", quote(text));
-        faults.value(path, message, "a string without NUL characters");
+        faults.rule(path, message, "a string without NUL characters");
     }
 }
 
 /// A string that must be there and hold something the kernel will take.
 fn required(text: Option<&str>, name: &str, path: &Path<'_>, faults: &mut Faults) {
     match text {
-        Some("") => faults.value(
+        Some("") => faults.rule(
             &path.key(name),
             "it is empty",
             "a string of at least one character",
         ),
         Some(text) => no_nul(text, &path.key(name), faults),
-        None => faults.value(
-            path,
-            format!("{} is missing", quote(name)),
-            format!("the property {}", quote(name)),
-        ),
+        None => faults.missing(path, name),
     }
 }

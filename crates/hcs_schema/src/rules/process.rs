@@ -23,7 +23,7 @@ pub(crate) fn parameters(document: &ProcessParameters, path: &Path<'_>, faults: 
         && size.len() != 2
     {
         let message = format!("it has {} elements", size.len());
-        faults.value(
+        faults.rule(
             &path.key("ConsoleSize"),
             message,
             "two numbers: height, then width",
@@ -40,20 +40,20 @@ fn command(document: &ProcessParameters, path: &Path<'_>, faults: &mut Faults) {
     // LCOW clients start a container's init and OCI processes without either.
     let elsewhere = document.oci_process.is_some();
     match (line, &document.command_args) {
-        (Some(_), Some(_)) => faults.value(
+        (Some(_), Some(_)) => faults.rule(
             path,
             "both \"CommandLine\" and \"CommandArgs\" are given",
             EXPECTED,
         ),
         (None, None) if !elsewhere => {
-            faults.value(
+            faults.rule(
                 path,
                 "neither \"CommandLine\" nor \"CommandArgs\" is given",
                 EXPECTED,
             );
         }
         (Some(line), None) if line.trim().is_empty() => {
-            faults.value(
+            faults.rule(
                 &path.key("CommandLine"),
                 "it is blank",
                 "a program and its arguments",
@@ -65,10 +65,10 @@ fn command(document: &ProcessParameters, path: &Path<'_>, faults: &mut Faults) {
     let path = path.key("CommandArgs");
     match args.first().map(String::as_str) {
         None if document.command_args.is_some() => {
-            faults.value(&path, "it is empty", "at least the name of the program");
+            faults.rule(&path, "it is empty", "at least the name of the program");
         }
         Some("") if document.application_name.is_none() => {
-            faults.value(&path.index(0), "it is empty", "the name of the program");
+            faults.rule(&path.index(0), "it is empty", "the name of the program");
         }
         _ => {}
     }
@@ -81,12 +81,11 @@ fn environment(document: &ProcessParameters, path: &Path<'_>, faults: &mut Fault
     for (name, value) in document.environment.iter().flatten() {
         let here = path.key(name);
         if name.is_empty() || name.contains(['=', '\0']) {
-            let message = format!("{} cannot name an environment variable", quote(name));
-            faults.name(
-                &here,
-                message,
-                "a name of at least one character, without '=' and NUL",
+            let message = format!(
+                "{} cannot name an environment variable, which has at least one character and neither '=' nor NUL",
+                quote(name)
             );
+            faults.name(&here, message, "the name of an environment variable");
         }
         no_nul(value, &here, faults);
     }
@@ -94,21 +93,14 @@ fn environment(document: &ProcessParameters, path: &Path<'_>, faults: &mut Fault
 
 /// The details that belong to the operation, and only one of them needed.
 pub(crate) fn modify(document: &ProcessModifyRequest, path: &Path<'_>, faults: &mut Faults) {
-    let missing = |name: &str| {
-        (
-            format!("{} is missing", quote(name)),
-            format!("the property {}", quote(name)),
-        )
-    };
-    let (message, expected) = match document.operation {
-        None => missing("Operation"),
+    match document.operation {
+        None => faults.missing(path, "Operation"),
         Some(ModifyOperation::ConsoleSize) if document.console_size.is_none() => {
-            missing("ConsoleSize")
+            faults.missing(path, "ConsoleSize");
         }
         Some(ModifyOperation::CloseHandle) if document.close_handle.is_none() => {
-            missing("CloseHandle")
+            faults.missing(path, "CloseHandle");
         }
-        Some(_) => return,
-    };
-    faults.value(path, message, expected);
+        Some(_) => {}
+    }
 }

@@ -3,7 +3,7 @@
 use crate::{
     documents::{
         ComputeSystem, ContainerMemory, ContainerProcessor, GuestOs, Layer, MappedDirectory,
-        MappedPipe, Networking, Storage, Version,
+        MappedPipe, ModifySettingRequest, Networking, Storage, Version,
     },
     fault::{Faults, Path, quote},
     rules::{no_nul, required},
@@ -26,8 +26,8 @@ pub(crate) fn compute_system(document: &ComputeSystem, path: &Path<'_>, faults: 
     let given: Vec<String> = kinds.iter().filter(|k| k.1).map(|k| quote(k.0)).collect();
     match given.as_slice() {
         [_] => {}
-        [] => faults.value(path, "it says nothing of the system to create", EXPECTED),
-        many => faults.value(
+        [] => faults.rule(path, "it says nothing of the system to create", EXPECTED),
+        many => faults.rule(
             path,
             format!("{} are given together", many.join(" and ")),
             EXPECTED,
@@ -46,17 +46,17 @@ fn schema_version(version: &Version, path: &Path<'_>, faults: &mut Faults) {
     const EXPECTED: &str = "schema version 2.x";
     match version.major {
         Some(2) => {}
-        Some(1) => faults.value(
+        Some(1) => faults.rule(
             &path.key("Major"),
-            "version 1 documents are of the API before this one",
+            "documents of version 1 belong to the API before this one",
             EXPECTED,
         ),
-        Some(other) => faults.value(
+        Some(other) => faults.rule(
             &path.key("Major"),
             format!("schema version {other} is unknown"),
             EXPECTED,
         ),
-        None => faults.value(path, "\"Major\" is missing", EXPECTED),
+        None => faults.missing(path, "Major"),
     }
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn guest_os(document: &GuestOs, path: &Path<'_>, faults: &mut Faults)
     no_nul(name, &path, faults);
     if name.len() > MAX_HOST_NAME {
         let message = format!("{} is {} bytes long", quote(name), name.len());
-        faults.value(
+        faults.rule(
             &path,
             message,
             format!("a host name of at most {MAX_HOST_NAME} bytes"),
@@ -105,7 +105,7 @@ pub(crate) fn mapped_directory(document: &MappedDirectory, path: &Path<'_>, faul
     for (name, end) in ends {
         let end = end.as_deref().filter(|end| !end.is_empty());
         if let Some(end) = end.filter(|end| !is_absolute(end)) {
-            faults.value(
+            faults.rule(
                 &path.key(name),
                 format!("{} is not absolute", quote(end)),
                 "an absolute path",
@@ -134,7 +134,7 @@ pub(crate) fn mapped_pipe(document: &MappedPipe, path: &Path<'_>, faults: &mut F
 /// No memory at all is no limit that anything could run under.
 pub(crate) fn memory(document: &ContainerMemory, path: &Path<'_>, faults: &mut Faults) {
     if document.size_in_mb == Some(0) {
-        faults.value(
+        faults.rule(
             &path.key("SizeInMB"),
             "0 is not a size",
             "at least 1 megabyte",
@@ -144,7 +144,7 @@ pub(crate) fn memory(document: &ContainerMemory, path: &Path<'_>, faults: &mut F
         .size_in_mb
         .is_some_and(|size| size > u64::MAX >> 20)
     {
-        faults.value(
+        faults.rule(
             &path.key("SizeInMB"),
             "it is more bytes than 64 bits can count",
             "a size in megabytes",
@@ -162,14 +162,14 @@ pub(crate) fn processor(document: &ContainerProcessor, path: &Path<'_>, faults: 
     let given: Vec<String> = given.iter().filter(|g| g.1).map(|g| quote(g.0)).collect();
     if given.len() > 1 {
         let message = format!("{} are given together", given.join(" and "));
-        faults.value(
+        faults.rule(
             path,
             message,
             "only one of \"Count\", \"Maximum\" and \"Weight\"",
         );
     }
     if document.count == Some(0) {
-        faults.value(
+        faults.rule(
             &path.key("Count"),
             "0 processors can run nothing",
             "at least 1",
@@ -189,6 +189,21 @@ pub(crate) fn processor(document: &ContainerProcessor, path: &Path<'_>, faults: 
                 expected,
             );
         }
+    }
+}
+
+/// A change is of some resource, or for the guest.
+pub(crate) fn modify(document: &ModifySettingRequest, path: &Path<'_>, faults: &mut Faults) {
+    let named = document
+        .resource_path
+        .as_deref()
+        .is_some_and(|path| !path.is_empty());
+    if !named && document.guest_request.is_none() {
+        faults.rule(
+            path,
+            "it does not say what to change",
+            "\"ResourcePath\", or \"GuestRequest\"",
+        );
     }
 }
 
