@@ -1,0 +1,104 @@
+//! Compiles the conformance programs of `tests/c/` and the examples against the library and runs them, each with a
+//! service of its own; again under valgrind where that is installed.
+
+#[path = "c_programs/program.rs"]
+mod program;
+
+use program::{Language, Program, Service, valgrind};
+
+/// Compiles and runs a program of `tests/c/`, plainly and under valgrind.
+fn conforms(name: &str, service: Service) {
+    let program = Program::build(&format!("tests/c/{name}.c"), Language::C11);
+    program.run(service).succeeds();
+    if valgrind() {
+        program.run_under_valgrind(service).succeeds();
+    }
+}
+
+#[test]
+fn operation() {
+    conforms("operation", Service::Missing);
+}
+
+#[test]
+fn not_implemented() {
+    conforms("not_implemented", Service::Missing);
+}
+
+#[test]
+fn service_missing() {
+    conforms("service_missing", Service::Missing);
+}
+
+#[test]
+fn bad_handles_without_a_service() {
+    conforms("bad_handles", Service::Missing);
+}
+
+#[test]
+fn bad_handles_with_a_service() {
+    conforms("bad_handles", Service::Found);
+}
+
+#[test]
+fn bad_documents() {
+    conforms("bad_documents", Service::Found);
+}
+
+#[test]
+fn system() {
+    conforms("system", Service::Found);
+}
+
+#[test]
+fn process() {
+    conforms("process", Service::Found);
+}
+
+#[test]
+fn callbacks() {
+    conforms("callbacks", Service::Found);
+}
+
+/// 8 threads, 100 processes each; fewer under valgrind, which runs one thread at a time.
+#[test]
+fn stress() {
+    let program = Program::build("tests/c/stress.c", Language::C11);
+    program.run(Service::Found).succeeds();
+    if valgrind() {
+        program
+            .with("HCS_TEST_PROCESSES", "5")
+            .run_under_valgrind(Service::Found)
+            .succeeds();
+    }
+}
+
+#[test]
+fn wide_literals_work_with_short_wchar() {
+    Program::build("tests/c/operation.c", Language::C11ShortWchar)
+        .run(Service::Missing)
+        .succeeds();
+}
+
+#[test]
+fn the_static_library_links() {
+    Program::build("tests/c/operation.c", Language::C11Static)
+        .run(Service::Missing)
+        .succeeds();
+}
+
+#[test]
+fn example_in_c() {
+    example("examples/create_process.c", Language::C11);
+}
+
+#[test]
+fn example_in_cpp() {
+    example("examples/create_process.cpp", Language::Cpp17);
+}
+
+fn example(source: &str, language: Language) {
+    let run = Program::build(source, language).run(Service::Found);
+    assert!(run.stdout.contains("hello"), "{}", run.stdout);
+    run.succeeds();
+}

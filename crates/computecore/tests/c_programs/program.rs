@@ -1,0 +1,202 @@
+//! A C or C++ program: how it is built, and run with a service of its own.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+};
+
+use rustix::fs::{FlockOperation, flock};
+use tempfile::TempDir;
+
+/// What a program is compiled as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    /// C11 against the shared library.
+    C11,
+    /// The same with 16 bit `wchar_t`.
+    C11ShortWchar,
+    /// C11 against the static library.
+    C11Static,
+    /// C++17 against the shared library.
+    Cpp17,
+}
+
+/// What a program finds when it looks for the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// One that the library starts.
+    Found,
+    /// Nothing.
+    Missing,
+}
+
+/// A compiled program.
+#[derive(Debug)]
+pub(crate) struct Program {
+    folder: TempDir,
+    environment: Vec<(&'static str, &'static str)>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) stdout: String,
+    stderr: String,
+    status: ExitStatus,
+}
+
+impl Run {
+    /// Fails the test, with all that the program wrote, unless it exited with 0.
+    pub(crate) fn succeeds(&self) {
+        let Self {
+            stdout,
+            stderr,
+            status,
+        } = self;
+        assert!(status.success(), "{status}\n{stdout}\n{stderr}");
+    }
+}
+
+impl Program {
+    /// Compiles `source`, a path in the repository, with warnings as errors.
+    pub(crate) fn build(source: &str, language: Language) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let libraries = libraries();
+        let (compiler, options): (_, &[&str]) = match language {
+            Language::C11 | Language::C11Static => ("gcc", &["-std=c11"]),
+            Language::C11ShortWchar => ("gcc", &["-std=c11", "-fshort-wchar"]),
+            Language::Cpp17 => ("g++", &["-std=c++17"]),
+        };
+        let mut command = Command::new(compiler);
+        command
+            .args(options)
+            .args([
+                "-D_POSIX_C_SOURCE=200809L",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                "-pedantic",
+                "-g",
+            ])
+            .arg("-I")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("include"))
+            .arg(repository().join(source))
+            .arg("-o")
+            .arg(folder.path().join("program"));
+        if language == Language::C11Static {
+            command
+                .arg(libraries.join("libcomputecore.a"))
+                .args(["-pthread", "-lm", "-ldl"]);
+        } else {
+            command
+                .arg("-L")
+                .arg(&libraries)
+                .arg("-lcomputecore")
+                .arg(format!("-Wl,-rpath,{}", libraries.display()))
+                .arg("-pthread");
+        }
+        let output = command.output().expect("the compiler runs");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}\n{complaint}");
+        Self {
+            folder,
+            environment: Vec::new(),
+        }
+    }
+
+    /// Sets a variable for the runs that follow.
+    pub(crate) fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.environment.push((name, value));
+        self
+    }
+
+    /// Runs it.
+    pub(crate) fn run(&self, service: Service) -> Run {
+        self.run_command(Command::new(self.folder.path().join("program")), service)
+    }
+
+    /// Runs it under valgrind: an error or a lost block makes it fail.
+    pub(crate) fn run_under_valgrind(&self, service: Service) -> Run {
+        let mut command = Command::new("valgrind");
+        command
+            .args([
+                "--quiet",
+                "--leak-check=full",
+                "--errors-for-leak-kinds=definite",
+                "--error-exitcode=99",
+                "--fair-sched=yes",
+            ])
+            .arg(format!("--suppressions={}", suppressions().display()))
+            .arg(self.folder.path().join("program"));
+        self.run_command(command, service)
+    }
+
+    fn run_command(&self, mut command: Command, service: Service) -> Run {
+        let home = tempfile::tempdir().unwrap();
+        let configuration = home.path().join("hcsd.toml");
+        std::fs::write(&configuration, "[times]\nidle_seconds = 1\n").unwrap();
+        let daemon = match service {
+            Service::Found => daemon(),
+            Service::Missing => home.path().join("no-hcsd"),
+        };
+        let output = command
+            .envs(self.environment.iter().copied())
+            .env("HCS_ENDPOINT", home.path().join("hcs.sock"))
+            .env("HCS_CONFIG", &configuration)
+            .env("HCS_DAEMON", daemon)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program runs");
+        wait_for_the_end_of_the_service(home.path());
+        Run {
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            status: output.status,
+        }
+    }
+}
+
+/// A service holds the lock of its state as long as it lives; it leaves by itself after its last client.
+fn wait_for_the_end_of_the_service(home: &Path) {
+    if let Ok(lock) = File::open(home.join("hcs.d/hcsd.lock")) {
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+    }
+}
+
+/// Whether valgrind is installed.
+pub(crate) fn valgrind() -> bool {
+    Command::new("valgrind")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn suppressions() -> PathBuf {
+    repository().join("tests/c/valgrind.supp")
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The folder of this test program has the libraries it was built with.
+fn libraries() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().to_owned()
+}
+
+/// The service's program.
+fn daemon() -> PathBuf {
+    let daemon = match std::env::var_os("HCS_DAEMON") {
+        Some(path) => PathBuf::from(path),
+        None => libraries().join("../hcsd"),
+    };
+    assert!(
+        daemon.exists(),
+        "{} is missing: cargo build -p hcsd",
+        daemon.display()
+    );
+    daemon
+}

@@ -1,0 +1,260 @@
+/* The main job: systems, processes, their stdio, their results, their end. */
+#include "fixture.h"
+
+static HCS_SYSTEM running;
+
+static void a_process_echoes_and_exits(void)
+{
+    HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process = fixture_process(running, COMMAND_COPY, STDIN | STDOUT | STDERR, &info);
+    char *text;
+    CHECK(info.ProcessId != 0 && info.Reserved == 0);
+    CHECK(info.StdInput != NULL && info.StdOutput != NULL && info.StdError != NULL);
+    CHECK(platform_write(info.StdInput, "hello" LINE_END, strlen("hello" LINE_END)));
+    platform_close(info.StdInput);
+    text = platform_read_all(info.StdOutput);
+    CHECK(strstr(text, "hello") != NULL);
+    free(text);
+    text = platform_read_all(info.StdError);
+    CHECK(text[0] == 0);
+    free(text);
+    CHECK(fixture_exit_code(process) == 0);
+    platform_close(info.StdOutput);
+    platform_close(info.StdError);
+    HcsCloseProcess(process);
+}
+
+static void streams_are_apart_and_only_as_asked(void)
+{
+    HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process = fixture_process(running, COMMAND_BOTH, STDOUT | STDERR, &info);
+    char *text;
+    CHECK(info.StdInput == NULL);
+    text = platform_read_all(info.StdOutput);
+    CHECK(strstr(text, "out") != NULL && strstr(text, "err") == NULL);
+    free(text);
+    text = platform_read_all(info.StdError);
+    CHECK(strstr(text, "err") != NULL && strstr(text, "out") == NULL);
+    free(text);
+    CHECK(fixture_exit_code(process) == 0);
+    platform_close(info.StdOutput);
+    platform_close(info.StdError);
+    HcsCloseProcess(process);
+    process = fixture_process(running, COMMAND_EXIT_7, 0, &info);
+    CHECK(info.ProcessId != 0 && info.StdInput == NULL && info.StdOutput == NULL && info.StdError == NULL);
+    CHECK(fixture_exit_code(process) == 7);
+    HcsCloseProcess(process);
+}
+
+static void handles_are_given_once(void)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION first, second;
+    HCS_PROCESS process = NULL;
+    PWSTR document = NULL;
+    CHECK_HR(HcsCreateProcess(running,
+                              W("{" COMMAND_COPY ",\"CreateStdInPipe\":true,\"CreateStdOutPipe\":true}"), operation,
+                              NULL, &process),
+             S_OK);
+    CHECK(HcsGetOperationType(operation) == HcsOperationTypeCreateProcess);
+    CHECK(HcsGetComputeSystemFromOperation(operation) == running);
+    CHECK(HcsGetProcessFromOperation(operation) == process);
+    /* Not asking for the structure takes nothing. */
+    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), S_OK);
+    LocalFree(document);
+    CHECK_HR(HcsWaitForOperationResultAndProcessInfo(operation, PATIENCE, NULL, &document), S_OK);
+    LocalFree(document);
+    CHECK_HR(HcsGetOperationResultAndProcessInfo(operation, &first, NULL), S_OK);
+    CHECK(first.StdInput != NULL && first.StdOutput != NULL && first.StdError == NULL);
+    CHECK_HR(HcsGetOperationResultAndProcessInfo(operation, &second, NULL), S_OK);
+    CHECK(second.ProcessId == first.ProcessId);
+    CHECK(second.StdInput == NULL && second.StdOutput == NULL && second.StdError == NULL);
+    /* Nor does asking anew give them, while they are held. The operation is used again. */
+    CHECK_HR(HcsGetProcessInfo(process, operation), S_OK);
+    CHECK_HR(HcsWaitForOperationResultAndProcessInfo(operation, PATIENCE, &second, NULL), S_OK);
+    CHECK(HcsGetOperationType(operation) == HcsOperationTypeGetProcessInfo);
+    CHECK(second.ProcessId == first.ProcessId);
+    CHECK(second.StdInput == NULL && second.StdOutput == NULL && second.StdError == NULL);
+    platform_close(first.StdInput);
+    CHECK(fixture_exit_code(process) == 0);
+    platform_close(first.StdOutput);
+    HcsCloseProcess(process);
+    HcsCloseOperation(operation);
+}
+
+static void handles_nobody_took_are_closed(void)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS process = NULL;
+    CHECK_HR(HcsCreateProcess(running, W("{" COMMAND_COPY ",\"CreateStdInPipe\":true}"), operation, NULL, &process),
+             S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    /* The process sees the end of its input, and only so it ends. */
+    HcsCloseOperation(operation);
+    CHECK(fixture_exit_code(process) == 0);
+    HcsCloseProcess(process);
+}
+
+static void other_operations_have_no_process_information(void)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info, zeros;
+    PWSTR document = NULL;
+    char *text;
+    memset(&zeros, 0, sizeof zeros);
+    memset(&info, 0xFF, sizeof info);
+    CHECK_HR(HcsGetComputeSystemProperties(running, operation, NULL), S_OK);
+    CHECK_HR(HcsWaitForOperationResultAndProcessInfo(operation, PATIENCE, &info, &document), E_INVALIDARG);
+    CHECK(memcmp(&info, &zeros, sizeof info) == 0 && document == NULL);
+    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), S_OK);
+    text = take_text(document);
+    CHECK(text != NULL && json_value(text, "State") != NULL && strncmp(json_value(text, "State"), "\"Running\"", 9) == 0);
+    free(text);
+    CHECK(HcsGetOperationType(operation) == HcsOperationTypeGetProperties);
+    CHECK(HcsGetProcessFromOperation(operation) == NULL);
+    HcsCloseOperation(operation);
+}
+
+static void a_program_that_is_not_there_is_told(void)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process = NULL;
+    PWSTR document = NULL;
+    HRESULT result;
+    CHECK_HR(HcsCreateProcess(running, W("{\"CommandLine\":\"/no/such/program\"}"), operation, NULL, &process), S_OK);
+    CHECK(process != NULL);
+    result = HcsWaitForOperationResultAndProcessInfo(operation, PATIENCE, &info, &document);
+    CHECK_HR(result, HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND));
+    CHECK_ERROR(document, result);
+    CHECK(info.ProcessId == 0);
+    HcsCloseProcess(process);
+    HcsCloseOperation(operation);
+}
+
+static void a_killed_process_says_so(void)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process = fixture_process(running, COMMAND_SLEEP, 0, &info);
+    PWSTR document = (PWSTR)&info;
+    HRESULT result;
+    CHECK_HR(HcsWaitForProcessExit(process, 0, &document), HRESULT_FROM_WIN32(ERROR_TIMEOUT));
+    CHECK(document == NULL);
+    CHECK_HR(HcsTerminateProcess(process, operation, NULL), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+#ifdef _WIN32
+    CHECK_HR(HcsWaitForProcessExit(process, PATIENCE, NULL), S_OK);
+#else
+    CHECK(fixture_exit_code(process) == 128 + 9);
+#endif
+    CHECK_HR(HcsTerminateProcess(process, operation, W("")), S_OK);
+    result = HcsWaitForOperationResult(operation, PATIENCE, &document);
+    CHECK_HR(result, HCS_E_PROCESS_ALREADY_STOPPED);
+    CHECK_ERROR(document, result);
+    HcsCloseProcess(process);
+    HcsCloseOperation(operation);
+}
+
+#ifndef _WIN32
+static void signals_arrive_as_asked(void)
+{
+    static const struct {
+        PCWSTR options;
+        long code;
+    } cases[] = {
+        {W("{\"Signal\":15}"), 128 + 15},
+        {W("{\"Signal\":1}"), 128 + 1},
+        {W("{\"Signal\":0}"), 128 + 9},
+        {W("{}"), 128 + 9},
+        {NULL, 128 + 9},
+    };
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    size_t i;
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        HCS_PROCESS_INFORMATION info;
+        HCS_PROCESS process = fixture_process(running, COMMAND_SLEEP, 0, &info);
+        CHECK_HR(HcsSignalProcess(process, operation, cases[i].options), S_OK);
+        CHECK_HR(fixture_wait(operation), S_OK);
+        CHECK(fixture_exit_code(process) == cases[i].code);
+        HcsCloseProcess(process);
+    }
+    HcsCloseOperation(operation);
+}
+#endif
+
+static void input_ends_by_handle_or_by_request(void)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
+    PCWSTR request = W("{\"Operation\":\"CloseHandle\",\"CloseHandle\":{\"Handle\":\"StdIn\"}}");
+    HCS_PROCESS process = fixture_process(running, COMMAND_COPY, STDIN | STDOUT, &info);
+    CHECK(platform_write(info.StdInput, "x" LINE_END, strlen("x" LINE_END)));
+    CHECK_HR(HcsModifyProcess(process, operation, request), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK(fixture_exit_code(process) == 0);
+    platform_close(info.StdInput);
+    platform_close(info.StdOutput);
+    HcsCloseProcess(process);
+    HcsCloseOperation(operation);
+}
+
+static void an_open_process_tells_its_end(void)
+{
+    HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process = fixture_process(running, COMMAND_COPY, STDIN, &info);
+    HCS_PROCESS again = NULL;
+    CHECK_HR(HcsOpenProcess(running, info.ProcessId, GENERIC_ALL, &again), S_OK);
+    CHECK(again != NULL && again != process);
+    platform_close(info.StdInput);
+    CHECK(fixture_exit_code(again) == 0);
+    CHECK(fixture_exit_code(process) == 0);
+    HcsCloseProcess(again);
+    HcsCloseProcess(process);
+    again = (HCS_PROCESS)&info;
+    CHECK_HR(HcsOpenProcess(running, 0x7FFFFFF0, GENERIC_ALL, &again), HRESULT_FROM_WIN32(ERROR_NOT_FOUND));
+    CHECK(again == NULL);
+}
+
+static void properties_of_a_process_are_its_status(void)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process = fixture_process(running, COMMAND_SLEEP, 0, &info);
+    PWSTR document = NULL;
+    char *text;
+    CHECK_HR(HcsGetProcessProperties(process, operation, NULL), S_OK);
+    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), S_OK);
+    text = take_text(document);
+    CHECK(json_number(text, "ProcessId", -1) == (long)info.ProcessId);
+    free(text);
+    CHECK_HR(HcsTerminateProcess(process, operation, NULL), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK_HR(HcsWaitForProcessExit(process, PATIENCE, NULL), S_OK);
+    HcsCloseProcess(process);
+    HcsCloseOperation(operation);
+}
+
+int main(void)
+{
+    long before;
+    running = fixture_system();
+    RUN(a_process_echoes_and_exits);
+    before = platform_open_handles();
+    RUN(a_process_echoes_and_exits);
+    RUN(streams_are_apart_and_only_as_asked);
+    RUN(handles_are_given_once);
+    RUN(handles_nobody_took_are_closed);
+    RUN(other_operations_have_no_process_information);
+    RUN(a_program_that_is_not_there_is_told);
+    RUN(a_killed_process_says_so);
+#ifndef _WIN32
+    RUN(signals_arrive_as_asked);
+#endif
+    RUN(input_ends_by_handle_or_by_request);
+    RUN(an_open_process_tells_its_end);
+    RUN(properties_of_a_process_are_its_status);
+    CHECK(platform_open_handles() == before);
+    fixture_end(running);
+    return EXIT_STATUS;
+}

@@ -1,0 +1,201 @@
+/* The life of compute systems, and what their handles answer when. */
+#include "fixture.h"
+
+static HRESULT start_and_wait(HCS_SYSTEM system)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HRESULT result = HcsStartComputeSystem(system, operation, NULL);
+    if (result == S_OK) {
+        result = HcsWaitForOperationResult(operation, PATIENCE, NULL);
+    }
+    HcsCloseOperation(operation);
+    return result;
+}
+
+/* Whether the list of systems names `id`. */
+static int is_listed(const WCHAR *id, PCWSTR query)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    PWSTR document = NULL;
+    char *text, *name = platform_utf8(id);
+    int found;
+    CHECK_HR(HcsEnumerateComputeSystems(query, operation), S_OK);
+    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), S_OK);
+    CHECK(HcsGetOperationType(operation) == HcsOperationTypeEnumerate);
+    CHECK(HcsGetComputeSystemFromOperation(operation) == NULL);
+    text = take_text(document);
+    REQUIRE(text != NULL && name != NULL);
+    CHECK(text[0] == '[');
+    found = strstr(text, name) != NULL;
+    free(text);
+    free(name);
+    HcsCloseOperation(operation);
+    return found;
+}
+
+static void one_operation_serves_a_whole_life(void)
+{
+    WCHAR *id = fixture_id();
+    WCHAR *configuration = platform_wide(DEFAULT_SYSTEM);
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    UINT64 number = HcsGetOperationId(operation);
+    HCS_SYSTEM system = NULL;
+    PWSTR status = NULL;
+    char *text;
+    CHECK_HR(HcsCreateComputeSystem(id, configuration, operation, NULL, &system), S_OK);
+    CHECK(system != NULL);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK(HcsGetOperationType(operation) == HcsOperationTypeCreate);
+    CHECK(HcsGetComputeSystemFromOperation(operation) == system);
+    CHECK_HR(HcsStartComputeSystem(system, operation, W("")), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK(HcsGetOperationType(operation) == HcsOperationTypeStart);
+    CHECK_HR(HcsTerminateComputeSystem(system, operation, W("")), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK(HcsGetOperationType(operation) == HcsOperationTypeTerminate);
+    CHECK(HcsGetOperationId(operation) == number);
+    CHECK_HR(HcsWaitForComputeSystemExit(system, PATIENCE, &status), S_OK);
+    text = take_text(status);
+    CHECK(text != NULL && json_value(text, "ExitType") != NULL);
+    free(text);
+    HcsCloseComputeSystem(system);
+    CHECK(HcsGetComputeSystemFromOperation(operation) == NULL);
+    HcsCloseOperation(operation);
+    free(configuration);
+    free(id);
+}
+
+static void calls_may_follow_before_the_creation_is_done(void)
+{
+    WCHAR *id = fixture_id();
+    WCHAR *configuration = platform_wide(DEFAULT_SYSTEM);
+    HCS_OPERATION create = HcsCreateOperation(NULL, NULL), start = HcsCreateOperation(NULL, NULL);
+    HCS_OPERATION run = HcsCreateOperation(NULL, NULL);
+    HCS_SYSTEM system = NULL;
+    HCS_PROCESS process = NULL;
+    CHECK_HR(HcsCreateComputeSystem(id, configuration, create, NULL, &system), S_OK);
+    CHECK_HR(HcsStartComputeSystem(system, start, NULL), S_OK);
+    CHECK_HR(HcsCreateProcess(system, W("{" COMMAND_EXIT_7 "}"), run, NULL, &process), S_OK);
+    CHECK(fixture_exit_code(process) == 7);
+    CHECK_HR(fixture_wait(create), S_OK);
+    CHECK_HR(fixture_wait(start), S_OK);
+    CHECK_HR(fixture_wait(run), S_OK);
+    HcsCloseProcess(process);
+    HcsCloseOperation(create);
+    HcsCloseOperation(start);
+    HcsCloseOperation(run);
+    fixture_end(system);
+    free(configuration);
+    free(id);
+}
+
+static void an_id_is_taken_once(void)
+{
+    WCHAR *id = fixture_id();
+    WCHAR *configuration = platform_wide(DEFAULT_SYSTEM);
+    HCS_SYSTEM system = fixture_created(id), second = NULL;
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    PWSTR document = NULL;
+    HRESULT result;
+    CHECK_HR(HcsCreateComputeSystem(id, configuration, operation, NULL, &second), S_OK);
+    result = HcsWaitForOperationResult(operation, PATIENCE, &document);
+    CHECK_HR(result, HCS_E_SYSTEM_ALREADY_EXISTS);
+    CHECK_ERROR(document, result);
+    HcsCloseComputeSystem(second);
+    HcsCloseOperation(operation);
+    fixture_end(system);
+    /* Gone, and its id is free again. */
+    second = (HCS_SYSTEM)id;
+    CHECK_HR(HcsOpenComputeSystem(id, GENERIC_ALL, &second), HCS_E_SYSTEM_NOT_FOUND);
+    CHECK(second == NULL);
+    fixture_end(fixture_created(id));
+    free(configuration);
+    free(id);
+}
+
+static void a_system_can_be_opened_and_listed(void)
+{
+    WCHAR *id = fixture_id();
+    HCS_SYSTEM system = fixture_created(id), again = NULL;
+    CHECK(is_listed(id, NULL) && is_listed(id, W("")) && is_listed(id, W("{}")));
+    CHECK(is_listed(id, W("{\"Owners\":[\"test\"]}")) && !is_listed(id, W("{\"Owners\":[\"nobody\"]}")));
+    CHECK_HR(HcsOpenComputeSystem(id, GENERIC_ALL, &again), S_OK);
+    CHECK(again != NULL && again != system);
+    CHECK_HR(start_and_wait(again), S_OK);
+    CHECK_HR(start_and_wait(system), HCS_E_INVALID_STATE);
+    CHECK_HR(HcsWaitForComputeSystemExit(again, 1, NULL), HRESULT_FROM_WIN32(ERROR_TIMEOUT));
+    fixture_end(system);
+    CHECK_HR(HcsWaitForComputeSystemExit(again, PATIENCE, NULL), S_OK);
+    HcsCloseComputeSystem(again);
+    CHECK(!is_listed(id, NULL));
+    free(id);
+}
+
+static void a_stopped_system_answers_its_exit_and_no_more(void)
+{
+    HCS_SYSTEM system = fixture_system();
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process = fixture_process(system, COMMAND_SLEEP, 0, &info), late = NULL;
+    PWSTR document = NULL;
+    CHECK_HR(HcsTerminateComputeSystem(system, operation, NULL), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK_HR(HcsWaitForComputeSystemExit(system, PATIENCE, NULL), S_OK);
+    CHECK_HR(HcsWaitForComputeSystemExit(system, 0, NULL), S_OK);
+    CHECK_HR(HcsWaitForProcessExit(process, PATIENCE, NULL), S_OK);
+    CHECK_HR(start_and_wait(system), HCS_E_SYSTEM_ALREADY_STOPPED);
+    CHECK_HR(HcsTerminateComputeSystem(system, operation, NULL), S_OK);
+    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_SYSTEM_ALREADY_STOPPED);
+    CHECK_ERROR(document, HCS_E_SYSTEM_ALREADY_STOPPED);
+    CHECK_HR(HcsCreateProcess(system, W("{" COMMAND_EXIT_7 "}"), operation, NULL, &late), S_OK);
+    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_SYSTEM_ALREADY_STOPPED);
+    CHECK_ERROR(document, HCS_E_SYSTEM_ALREADY_STOPPED);
+    HcsCloseProcess(late);
+    HcsCloseProcess(process);
+    HcsCloseOperation(operation);
+    HcsCloseComputeSystem(system);
+}
+
+static void a_system_that_is_not_started_runs_nothing(void)
+{
+    WCHAR *id = fixture_id();
+    HCS_SYSTEM system = fixture_created(id);
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS process = NULL;
+    PWSTR document = NULL;
+    CHECK_HR(HcsCreateProcess(system, W("{" COMMAND_EXIT_7 "}"), operation, NULL, &process), S_OK);
+    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_INVALID_STATE);
+    CHECK_ERROR(document, HCS_E_INVALID_STATE);
+    HcsCloseProcess(process);
+    HcsCloseOperation(operation);
+    fixture_end(system);
+    free(id);
+}
+
+static void closing_a_pending_operation_drops_only_the_result(void)
+{
+    WCHAR *id = fixture_id();
+    HCS_SYSTEM system = fixture_created(id), again = NULL;
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
+    CHECK_HR(HcsStartComputeSystem(system, operation, NULL), S_OK);
+    HcsCloseOperation(operation);
+    /* The start went on: a process can be run after it. */
+    CHECK_HR(HcsOpenComputeSystem(id, GENERIC_ALL, &again), S_OK);
+    HcsCloseProcess(fixture_process(system, COMMAND_EXIT_7, 0, &info));
+    HcsCloseComputeSystem(again);
+    fixture_end(system);
+    free(id);
+}
+
+int main(void)
+{
+    RUN(one_operation_serves_a_whole_life);
+    RUN(calls_may_follow_before_the_creation_is_done);
+    RUN(an_id_is_taken_once);
+    RUN(a_system_can_be_opened_and_listed);
+    RUN(a_stopped_system_answers_its_exit_and_no_more);
+    RUN(a_system_that_is_not_started_runs_nothing);
+    RUN(closing_a_pending_operation_drops_only_the_result);
+    return EXIT_STATUS;
+}
