@@ -1,1 +1,102 @@
-//! The host compute service.
+//! The host compute service: accepts clients, authorises them, routes their calls, drives compute systems, publishes
+//! events, and takes over what an earlier service left.
+//!
+//! ```text
+//!   accept ─▶ connection ─▶ router ─▶ system (queue, driver) ─▶ engine: makes and ends machines
+//!                 ▲             └───▶ launch, process ─────────▶ guest_link ─▶ agent: processes
+//!                 └── events, answers ◀──────────────────────────────┘
+//! ```
+//!
+//! Everything runs on one thread, so state needs no locks; engine calls, which may block, run on threads that may wait
+//! ([`blocking`]). So no system waits for another's engine or agent, and the way of a process (create, exit, info)
+//! has no hop between threads.
+//!
+//! This room knows nothing of namespaces, cgroups or QEMU, and nothing of what goes on inside a system beyond what its
+//! agent says; what an agent says concerns its own system only.
+
+mod adopt;
+mod blocking;
+mod cli;
+pub mod config;
+mod connection;
+pub mod endpoint;
+mod enumerate;
+mod events;
+mod gone;
+mod guest_link;
+mod launch;
+mod limits;
+mod listener;
+mod logging;
+mod outgoing;
+mod peer;
+mod process;
+mod properties;
+mod readiness;
+mod router;
+mod serve;
+mod service;
+mod service_properties;
+mod start;
+mod state;
+mod stdio;
+mod system;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser as _;
+use config::Config;
+use rustix::process::geteuid;
+
+pub use cli::Options;
+
+/// Runs the program with the process's own command line. Must be called before any thread exists.
+///
+/// Failures are one sentence on stderr, and the exit code 1.
+#[must_use]
+pub fn main() -> ExitCode {
+    let options = Options::parse();
+    let done = resolve(&options).and_then(|(endpoint, config_path)| {
+        if options.start {
+            start::start(&options, &endpoint)
+        } else {
+            serve::run(&options, &endpoint, config_path.as_deref())
+        }
+    });
+    match done {
+        Ok(code) => code,
+        Err(sentence) => {
+            start::report_failure(&options, &sentence);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The endpoint and the configuration file that the options and the environment name.
+fn resolve(options: &Options) -> Result<(PathBuf, Option<PathBuf>), String> {
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let runtime_directory = variable("XDG_RUNTIME_DIR");
+    let endpoint = options
+        .endpoint
+        .clone()
+        .or_else(|| variable("HCS_ENDPOINT"))
+        .or_else(|| endpoint::default_endpoint(geteuid().as_raw(), runtime_directory.as_deref()))
+        .ok_or("no endpoint: give --endpoint, or set HCS_ENDPOINT or XDG_RUNTIME_DIR")?;
+    if !endpoint.is_absolute() {
+        return Err(format!(
+            "the endpoint {} is not an absolute path",
+            endpoint.display()
+        ));
+    }
+    let config = options.config.clone().or_else(|| variable("HCS_CONFIG"));
+    Ok((endpoint, config))
+}
+
+/// The configuration and the paths that follow from it.
+pub(crate) fn configured(config_path: Option<&std::path::Path>) -> Result<Config, String> {
+    Config::load(config_path).map_err(|e| e.to_string())
+}

@@ -1,3 +1,9 @@
 //! The host compute service.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // In the helper that makes containers this does not return.
+    engine_container::launcher::main_if_launcher(guest_agent::run);
+    hcsd::main()
+}

@@ -1,0 +1,195 @@
+//! What an earlier service left: systems that live are taken over, systems that ended meanwhile are ended properly,
+//! everything else is removed.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use hcs_lifecycle::{
+    engine::{CreateRequest, Engine, Machine},
+    system::State,
+};
+use hcs_schema::{Failure, HResult, documents::ComputeSystem, parse};
+use tokio::task::JoinSet;
+use tracing::{Instrument as _, error, info, info_span, warn};
+
+use crate::{
+    blocking::{blocking, blocking_within},
+    gone::GoneMachine,
+    process::Process,
+    service::Service,
+    state::{
+        Record, StateError,
+        journal::{Journal, Remembered},
+    },
+    system::making::{Facts, put_together, remove_directory, systems_root},
+};
+
+/// How long one engine may take to find one machine again.
+const ADOPTION: Duration = Duration::from_secs(10);
+
+/// Takes over all that lives, and removes all that belongs to nothing any more. Called once, before the first client.
+///
+/// # Errors
+/// The state root cannot be read. What concerns one system only is logged.
+pub(crate) async fn adopt_all(service: &Rc<Service>) -> Result<(), Failure> {
+    let root = systems_root(service);
+    let directories = list(&root).map_err(|e| {
+        Failure::new(
+            HResult::E_FAIL,
+            format!("{} cannot be read", root.display()),
+        )
+        .because(&e)
+    })?;
+    let mut adoptions = JoinSet::new();
+    for (runtime_id, directory) in directories {
+        let service = Rc::clone(service);
+        let span = info_span!("system", %runtime_id);
+        let adopt = async move {
+            adopt(&service, &runtime_id, &directory)
+                .await
+                .then_some(runtime_id)
+        };
+        adoptions.spawn_local(adopt.instrument(span));
+    }
+    let mut keep = Vec::new();
+    while let Some(adopted) = adoptions.join_next().await {
+        match adopted {
+            Ok(runtime_id) => keep.extend(runtime_id),
+            Err(e) => error!("an adoption broke off: {e}"),
+        }
+    }
+    sweep(service, keep).await;
+    Ok(())
+}
+
+/// Removes what machines that are not in `keep` left on the host.
+async fn sweep(service: &Rc<Service>, keep: Vec<String>) {
+    for engine in service.engines() {
+        let (engine, keep) = (Arc::clone(engine), keep.clone());
+        let name = engine.name();
+        if let Err(failure) = blocking(move || engine.sweep(&keep)).await {
+            error!(
+                engine = name,
+                "something of an earlier service is left behind: {failure}"
+            );
+        }
+    }
+}
+
+fn list(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        if let Ok(name) = entry.file_name().into_string() {
+            found.push((name, entry.path()));
+        }
+    }
+    Ok(found)
+}
+
+/// Takes over one system. Answers whether what belongs to it on the host is to be kept.
+async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> bool {
+    let record = match Record::read(directory) {
+        Ok(record) => record,
+        Err(e @ StateError::Newer { .. }) => {
+            error!("{e}; it is left alone");
+            return true;
+        }
+        Err(e) => {
+            // Nothing was written down yet, or what was cannot be used: no client can name this system.
+            warn!(reason = %Failure::new(HResult::E_FAIL, e.to_string()).because(&e), "it is removed");
+            remove_directory(directory);
+            return false;
+        }
+    };
+    let Some(engine) = service
+        .engines()
+        .iter()
+        .find(|engine| engine.name() == record.engine)
+    else {
+        error!(
+            engine = record.engine,
+            "this service has no such engine; it is left alone"
+        );
+        return true;
+    };
+    match take_over(service, Arc::clone(engine), runtime_id, directory, record).await {
+        Ok(lives) => lives,
+        Err(failure) => {
+            error!("it cannot be taken over and is removed: {failure}");
+            remove_directory(directory);
+            false
+        }
+    }
+}
+
+async fn take_over(
+    service: &Rc<Service>,
+    engine: Arc<dyn Engine>,
+    runtime_id: &str,
+    directory: &Path,
+    record: Record,
+) -> Result<bool, Failure> {
+    let document: ComputeSystem = parse(&record.document)?;
+    let request = CreateRequest {
+        id: record.id,
+        runtime_id: runtime_id.to_owned(),
+        document,
+        directory: directory.to_owned(),
+    };
+    let state = State::from_name(&record.state).unwrap_or(State::Running);
+    let remembered = Journal::read(directory).unwrap_or_else(|e| {
+        error!("its processes are not known: {e}");
+        BTreeMap::new()
+    });
+    let name = engine.name();
+    let found = {
+        let (request, machine) = (request.clone(), record.machine);
+        blocking_within(ADOPTION, "finding the machine", move || {
+            engine.adopt(&request, &machine)
+        })
+        .await
+    };
+    let (machine, lives): (Arc<dyn Machine>, bool) = match found {
+        Ok(machine) => (machine, true),
+        Err(failure) => {
+            info!(
+                id = request.id,
+                "it ended while no service was there: {failure}"
+            );
+            (Arc::new(GoneMachine::new()?), false)
+        }
+    };
+    let reservation = service.reserve(&request.id)?;
+    let facts = Facts {
+        request,
+        text: record.document,
+        uid: record.uid,
+        engine: name,
+        state,
+        terminate_on_last_handle_closed: Some(record.terminate_on_last_handle_closed),
+    };
+    let share = service.system_quota.count(record.uid);
+    let system = put_together(service, facts, machine, share);
+    for (pid, process) in remembered {
+        let Remembered { console, exit } = process;
+        let share = service.process_quota.count(record.uid);
+        let process = Process::adopted(&system, pid, console, share);
+        if let Err(reason) = system.processes.insert(&process) {
+            warn!(pid, %reason, "a recorded process is left out");
+        }
+        if let Some(code) = exit {
+            process.exited(code);
+        }
+    }
+    system.start_adopted(lives, service.config.times.reconnect())?;
+    reservation.fill(&system);
+    info!(id = system.id, lives, state = state.name(), "taken over");
+    Ok(lives)
+}

@@ -1,0 +1,257 @@
+//! The configuration file, `/etc/hcs/hcsd.toml`. Every setting has a default that works; a mistake is reported with
+//! its line.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+/// Where the file is looked for when neither `--config` nor `$HCS_CONFIG` names one.
+pub const DEFAULT_CONFIG: &str = "/etc/hcs/hcsd.toml";
+
+/// What an administrator can set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// cgroup below which the systems' cgroups are made, relative to each hierarchy.
+    pub cgroup_root: Option<String>,
+    /// Directory for what containers without a `Storage.Path` write.
+    pub scratch_root: Option<PathBuf>,
+    /// How many processes and threads a container may have; 0 for as many as the host allows.
+    pub processes_per_container: Option<u64>,
+    /// Group whose members may use the service, besides root and the service's own user.
+    pub socket_group: Option<String>,
+    /// What is logged: "error", "warn", "info", "debug", "trace", or directives as `tracing` has them.
+    pub log: Option<String>,
+    /// Limits on what one client may have.
+    pub limits: Limits,
+    /// How long things may take.
+    pub times: Times,
+}
+
+/// Limits on what one client may have. A client is a user: all connections of one uid count together, except where a
+/// limit says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections, over all clients.
+    pub connections: usize,
+    /// Living systems a user has created.
+    pub systems_per_client: usize,
+    /// Living processes a user has created.
+    pub processes_per_client: usize,
+    /// Open handles of one connection.
+    pub handles_per_connection: usize,
+    /// Unanswered calls of one connection.
+    pub pending_per_connection: usize,
+    /// Bytes of answers and events a connection has not read; past it the connection is closed.
+    pub unread_bytes_per_connection: usize,
+    /// Exit statuses nobody has asked for that a system keeps; the oldest goes first.
+    pub unreported_exits_per_system: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            systems_per_client: 16384,
+            processes_per_client: 262_144,
+            handles_per_connection: 262_144,
+            pending_per_connection: 16384,
+            unread_bytes_per_connection: 8 << 20,
+            unreported_exits_per_system: 4096,
+        }
+    }
+}
+
+/// How long things may take, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Times {
+    /// From the start of a system to its agent's first answer.
+    pub start_seconds: u64,
+    /// One answer of a guest agent.
+    pub guest_seconds: u64,
+    /// A polite shutdown.
+    pub shutdown_seconds: u64,
+    /// From a kill to the machine being gone.
+    pub kill_seconds: u64,
+    /// How long an adopted system waits for its clients to come back before its exit status is forgotten, or before
+    /// "terminate on last handle closed" takes effect.
+    pub reconnect_seconds: u64,
+    /// How long a service started by a client stays after its last client and last system.
+    pub idle_seconds: u64,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            start_seconds: 60,
+            guest_seconds: 30,
+            shutdown_seconds: 30,
+            kill_seconds: 10,
+            reconnect_seconds: 60,
+            idle_seconds: 5,
+        }
+    }
+}
+
+impl Times {
+    /// [`Times::start_seconds`].
+    #[must_use]
+    pub const fn start(&self) -> Duration {
+        Duration::from_secs(self.start_seconds)
+    }
+
+    /// [`Times::guest_seconds`].
+    #[must_use]
+    pub const fn guest(&self) -> Duration {
+        Duration::from_secs(self.guest_seconds)
+    }
+
+    /// [`Times::shutdown_seconds`].
+    #[must_use]
+    pub const fn shutdown(&self) -> Duration {
+        Duration::from_secs(self.shutdown_seconds)
+    }
+
+    /// [`Times::kill_seconds`].
+    #[must_use]
+    pub const fn kill(&self) -> Duration {
+        Duration::from_secs(self.kill_seconds)
+    }
+
+    /// [`Times::reconnect_seconds`].
+    #[must_use]
+    pub const fn reconnect(&self) -> Duration {
+        Duration::from_secs(self.reconnect_seconds)
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration {} cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is wrong.
+    #[error("the configuration {} is wrong in line {line}: {reason}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What was expected.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads the file at `named`, or the default one if that exists.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with the line of a mistake.
+    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = named.unwrap_or(Path::new(DEFAULT_CONFIG));
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(e) if named.is_none() && e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let wrong = |offset: Option<usize>, reason: String| ConfigError::Wrong {
+            path: path.to_owned(),
+            line: text[..offset.unwrap_or(0)].matches('\n').count() + 1,
+            reason,
+        };
+        let config: Self = toml::from_str(text)
+            .map_err(|e| wrong(e.span().map(|span| span.start), e.message().to_owned()))?;
+        if let Some((key, reason)) = config.mistake() {
+            return Err(wrong(text.find(key), format!("{key}: {reason}")));
+        }
+        Ok(config)
+    }
+
+    /// The first setting whose value makes no sense, with the reason.
+    fn mistake(&self) -> Option<(&'static str, &'static str)> {
+        let cgroup = self.cgroup_root.as_deref().unwrap_or("hcs");
+        let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        if !cgroup.split('/').all(plain) {
+            return Some((
+                "cgroup_root",
+                "expected a relative path like \"hcs\" or \"hcs/one\"",
+            ));
+        }
+        if self.scratch_root.as_ref().is_some_and(|p| !p.is_absolute()) {
+            return Some(("scratch_root", "expected an absolute path"));
+        }
+        let limits = self.limits;
+        let least_one = [
+            ("connections", limits.connections),
+            ("systems_per_client", limits.systems_per_client),
+            ("processes_per_client", limits.processes_per_client),
+            ("handles_per_connection", limits.handles_per_connection),
+            ("pending_per_connection", limits.pending_per_connection),
+            (
+                "unread_bytes_per_connection",
+                limits.unread_bytes_per_connection,
+            ),
+        ];
+        least_one
+            .into_iter()
+            .find(|(_, value)| *value == 0)
+            .map(|(key, _)| (key, "expected at least 1"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("/c.toml"), text).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn nothing_has_to_be_set() {
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_mistake_is_reported_with_its_line() {
+        for (text, line, word) in [
+            ("\n\ncgrup_root = \"x\"\n", 3, "cgrup_root"),
+            ("[limits]\nconnections = \"many\"\n", 2, "invalid type"),
+            ("log = \"info\"\ncgroup_root = \"../x\"\n", 2, "cgroup_root"),
+            ("scratch_root = \"tmp\"\n", 1, "absolute"),
+            ("[limits]\n\npending_per_connection = 0\n", 3, "at least 1"),
+        ] {
+            let message = parse(text).unwrap_err();
+            assert!(message.contains(&format!("line {line}")), "{message}");
+            assert!(message.contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_named_file_must_exist() {
+        let missing = Path::new("/nonexistent/hcsd.toml");
+        assert!(matches!(
+            Config::load(Some(missing)),
+            Err(ConfigError::Read { .. })
+        ));
+    }
+}

@@ -1,0 +1,337 @@
+//! One client: its socket, its handles, its unanswered calls.
+//!
+//! Calls are taken up in the order they come. A call on a handle that is still being made waits in that handle's slot
+//! ([`handles`]) and is taken up, in order, when the handle is there.
+
+pub(crate) mod handles;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    os::fd::OwnedFd,
+    rc::Rc,
+};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::{
+    WireError,
+    service::{Call, Decoder, Event, Frame, Kind, Reply, Subject, encode},
+    socket::{self, MAX_DESCRIPTORS},
+};
+use rustix::io::Errno;
+use tokio::{io::unix::AsyncFd, sync::Notify};
+use tracing::{debug, warn};
+
+use self::handles::Handles;
+use crate::{
+    outgoing::{Closed, Outgoing},
+    peer::Peer,
+    router,
+    service::Service,
+};
+
+/// What a call ends with: the reply and the descriptors that go along.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+impl Answer {
+    /// Success, with a document where the call has one.
+    pub(crate) fn document(document: Option<String>) -> Self {
+        Self {
+            reply: Reply {
+                document,
+                ..Reply::done()
+            },
+            descriptors: Vec::new(),
+        }
+    }
+
+    /// Plain success.
+    pub(crate) fn done() -> Self {
+        Self::document(None)
+    }
+
+    fn failed(failure: &Failure) -> Self {
+        Self {
+            reply: Reply {
+                result: failure.hresult,
+                document: Some(failure.to_document()),
+                ..Reply::done()
+            },
+            descriptors: Vec::new(),
+        }
+    }
+}
+
+/// A pending call's way to hear that it was cancelled.
+#[derive(Debug, Default)]
+pub(crate) struct Cancel {
+    asked: Cell<bool>,
+    changed: Notify,
+}
+
+impl Cancel {
+    fn ask(&self) {
+        self.asked.set(true);
+        self.changed.notify_one();
+    }
+
+    /// Returns when the call was cancelled. For one waiter.
+    pub(crate) async fn cancelled(&self) {
+        while !self.asked.get() {
+            self.changed.notified().await;
+        }
+    }
+}
+
+/// One client's connection. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) peer: Peer,
+    pub(crate) handles: Handles,
+    outgoing: Outgoing,
+    pending: RefCell<HashMap<u64, Rc<Cancel>>>,
+    events_sent: Cell<u64>,
+    greeted: Cell<bool>,
+    pub(crate) service: Rc<Service>,
+}
+
+impl Connection {
+    /// Serves the client until it leaves, breaks the protocol or stops reading. Then everything it held is released.
+    pub(crate) async fn serve(socket: Rc<AsyncFd<OwnedFd>>, peer: Peer, service: Rc<Service>) {
+        let limits = service.config.limits;
+        let connection = Rc::new(Self {
+            peer,
+            handles: Handles::new(limits.handles_per_connection),
+            outgoing: Outgoing::new(Rc::clone(&socket), limits.unread_bytes_per_connection),
+            pending: RefCell::default(),
+            events_sent: Cell::new(0),
+            greeted: Cell::new(false),
+            service,
+        });
+        let why = tokio::select! {
+            why = connection.read(&socket) => why,
+            closed = connection.outgoing.run() => closed.to_string(),
+        };
+        debug!(peer = ?connection.peer, %why, "a client is gone");
+        connection.outgoing.close(Closed::Gone);
+        for handle in connection.handles.take_all() {
+            handle.release(&connection);
+        }
+    }
+
+    /// Reads until the stream ends; answers why it did.
+    async fn read(self: &Rc<Self>, socket: &AsyncFd<OwnedFd>) -> String {
+        let mut decoder = Decoder::default();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let Ok(mut ready) = socket.readable().await else {
+                return "the socket failed".to_owned();
+            };
+            let carried = decoder.descriptors.len();
+            match socket::receive(socket, &mut buffer, &mut decoder.descriptors) {
+                Ok(0) => return "it closed the connection".to_owned(),
+                Ok(n) => {
+                    // A short read has emptied the socket, unless it stopped behind descriptors.
+                    if n < buffer.len() && decoder.descriptors.len() == carried {
+                        ready.clear_ready();
+                    }
+                    decoder.feed(&buffer[..n]);
+                }
+                Err(Errno::AGAIN) => {
+                    ready.clear_ready();
+                    continue;
+                }
+                Err(e) => return format!("its socket failed: {e}"),
+            }
+            if let Err(e) = self.take_frames(&mut decoder) {
+                warn!(peer = ?self.peer, "a client broke the protocol: {e}");
+                return e.to_string();
+            }
+            if self.outgoing.is_closed() {
+                return "it was turned away".to_owned();
+            }
+        }
+    }
+
+    fn take_frames(self: &Rc<Self>, decoder: &mut Decoder) -> Result<(), WireError> {
+        while let Some(frame) = decoder.next_frame()? {
+            self.take(&frame)?;
+        }
+        if decoder.descriptors.len() > MAX_DESCRIPTORS {
+            return Err(WireError::Descriptors {
+                announced: 0,
+                received: decoder.descriptors.len(),
+            });
+        }
+        Ok(())
+    }
+
+    fn take(self: &Rc<Self>, frame: &Frame) -> Result<(), WireError> {
+        if frame.kind != Kind::Request {
+            return Err(WireError::Kind { kind: 0 });
+        }
+        let request = frame.id;
+        let call = match frame.parse::<Call>("request") {
+            Ok(call) => call,
+            // A newer client's call that this service does not have; the stream itself is sound.
+            Err(e) if self.greeted.get() => {
+                self.answer(
+                    request,
+                    Err(Failure::new(HResult::E_NOTIMPL, e.to_string())),
+                );
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        };
+        match (self.greeted.get(), &call) {
+            (false, Call::Hello { minimum, maximum }) => {
+                self.greet(request, *minimum, *maximum);
+                Ok(())
+            }
+            (true, Call::Cancel { request: other }) => {
+                self.cancel(*other);
+                self.answer(request, Ok(Answer::done()));
+                Ok(())
+            }
+            (true, Call::Hello { .. }) | (false, _) => Err(WireError::Body {
+                kind: "Hello",
+                reason: "it must be the first message and only that".to_owned(),
+            }),
+            (true, _) => {
+                self.begin(request, call);
+                Ok(())
+            }
+        }
+    }
+
+    fn greet(&self, request: u64, minimum: u32, maximum: u32) {
+        let greeting = self.peer.authorise(&self.service).and_then(|()| {
+            let version = hcs_wire::service::VERSION;
+            if minimum <= version && version <= maximum {
+                return Ok(Answer::document(Some(format!("{{\"Version\":{version}}}"))));
+            }
+            Err(Failure::new(
+                HResult::HCS_E_UNSUPPORTED_PROTOCOL_VERSION,
+                format!(
+                    "the client speaks protocol versions {minimum} to {maximum}, this service speaks {version}"
+                ),
+            ))
+        });
+        let welcome = greeting.is_ok();
+        self.greeted.set(welcome);
+        self.answer(request, greeting);
+        if !welcome {
+            self.outgoing.close(Closed::Gone);
+        }
+    }
+
+    /// Takes a call up: at once, or when the handle it is about has been made.
+    fn begin(self: &Rc<Self>, request: u64, call: Call) {
+        let limit = self.service.config.limits.pending_per_connection;
+        let refusal = if self.pending.borrow().contains_key(&request) {
+            Some(Failure::new(
+                HResult::E_INVALIDARG,
+                format!(
+                    "a call with the request number {request} is still pending on this connection"
+                ),
+            ))
+        } else if self.pending.borrow().len() >= limit {
+            Some(crate::limits::reached(
+                "unanswered calls of one connection",
+                limit,
+            ))
+        } else {
+            None
+        };
+        if let Some(failure) = refusal {
+            // Answered beside the pending table: the number may belong to another call.
+            self.write_reply(request, Err(failure));
+            return;
+        }
+        let cancel = Rc::new(Cancel::default());
+        self.pending
+            .borrow_mut()
+            .insert(request, Rc::clone(&cancel));
+        router::admit(self, request, call, cancel);
+    }
+
+    fn cancel(self: &Rc<Self>, request: u64) {
+        if let Some(dropped) = self.handles.withdraw(request) {
+            router::withdrawn(self, &dropped);
+            self.answer(request, Err(cancelled()));
+            return;
+        }
+        if let Some(cancel) = self.pending.borrow().get(&request) {
+            cancel.ask();
+        }
+    }
+
+    /// Ends a call. Each call ends once; a connection that is gone takes no more answers.
+    pub(crate) fn answer(&self, request: u64, answer: Result<Answer, Failure>) {
+        self.pending.borrow_mut().remove(&request);
+        self.write_reply(request, answer);
+    }
+
+    fn write_reply(&self, request: u64, answer: Result<Answer, Failure>) {
+        let answer = answer.unwrap_or_else(|failure| {
+            debug!(request, result = %failure.hresult, "a call failed: {failure}");
+            Answer::failed(&failure)
+        });
+        let count = u16::try_from(answer.descriptors.len()).unwrap_or(u16::MAX);
+        let encoded = encode(Kind::Reply, request, count, &answer.reply).or_else(|e| {
+            let failure =
+                Failure::new(HResult::E_OUTOFMEMORY, "the answer is too large to be sent")
+                    .because(&e);
+            encode(Kind::Reply, request, 0, &Answer::failed(&failure).reply)
+        });
+        match encoded {
+            Ok(bytes) => self.write(bytes, answer.descriptors),
+            Err(e) => warn!(request, "an answer could not be written: {e}"),
+        }
+    }
+
+    /// Tells the client of something that happened to one of its handles.
+    pub(crate) fn push_event(&self, subject: Subject, event_type: u32, data: Option<&str>) {
+        let number = self.events_sent.get() + 1;
+        self.events_sent.set(number);
+        let event = Event {
+            subject,
+            event_type,
+            data: data.map(str::to_owned),
+        };
+        match encode(Kind::Event, number, 0, &event) {
+            Ok(bytes) => self.write(bytes, Vec::new()),
+            Err(e) => warn!(number, "an event could not be written: {e}"),
+        }
+    }
+
+    fn write(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) {
+        if let Err(Closed::Full { unread }) = self.outgoing.send(bytes, descriptors) {
+            warn!(peer = ?self.peer, unread, "a client does not read and is disconnected");
+        }
+    }
+
+    /// Whether the client is gone: nothing reaches it any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.outgoing.is_closed()
+    }
+
+    /// The calls that waited for a handle, now that it is there or will never be. Kept for [`VecDeque`]'s order.
+    pub(crate) fn resume(self: &Rc<Self>, waiting: VecDeque<(u64, Call)>) {
+        for (request, call) in waiting {
+            let cancel = self.pending.borrow().get(&request).cloned();
+            if let Some(cancel) = cancel {
+                router::admit(self, request, call, cancel);
+            }
+        }
+    }
+}
+
+/// What a cancelled call ends with.
+pub(crate) fn cancelled() -> Failure {
+    Failure::new(HResult::CANCELLED, "the operation was cancelled")
+}

@@ -1,0 +1,194 @@
+//! The handle table of a connection: numbers the client chose, and what they stand for.
+//!
+//! ```text
+//!   (free) ──reserve──▶ Opening ──open──▶ System or Process ──remove──▶ (free)
+//!                          └──fail──▶ (free)
+//! ```
+//! While a handle is opening, calls on it wait in its slot, in the order they came.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    rc::Rc,
+};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::service::Call;
+
+use super::Connection;
+use crate::{process::Process, system::System};
+
+/// What a handle stands for.
+#[derive(Clone, Debug)]
+pub(crate) enum Object {
+    /// A compute system.
+    System(Rc<System>),
+    /// A process.
+    Process(Rc<Process>),
+}
+
+/// A handle taken out of the table, to be released.
+#[derive(Debug)]
+pub(crate) struct Released {
+    number: u64,
+    object: Object,
+}
+
+impl Released {
+    /// Ends what the handle held: events, and the system's count of handles.
+    pub(crate) fn release(self, connection: &Rc<Connection>) {
+        match self.object {
+            Object::System(system) => system.detach(connection, self.number),
+            Object::Process(process) => process.detach(connection, self.number),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Slot {
+    Opening(VecDeque<(u64, Call)>),
+    Open(Object),
+}
+
+/// The handles of one connection.
+#[derive(Debug)]
+pub(crate) struct Handles {
+    slots: RefCell<HashMap<u64, Slot>>,
+    limit: usize,
+}
+
+impl Handles {
+    /// An empty table for at most `limit` handles.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            slots: RefCell::default(),
+            limit,
+        }
+    }
+
+    /// Takes a number for a handle that is about to be made.
+    ///
+    /// # Errors
+    /// The number is 0 or taken, or there are too many handles.
+    pub(crate) fn reserve(&self, number: u64) -> Result<(), Failure> {
+        let mut slots = self.slots.borrow_mut();
+        if slots.len() >= self.limit {
+            return Err(crate::limits::reached(
+                "open handles of one connection",
+                self.limit,
+            ));
+        }
+        match slots.entry(number) {
+            Entry::Vacant(slot) if number != 0 => {
+                slot.insert(Slot::Opening(VecDeque::new()));
+                Ok(())
+            }
+            _ => Err(Failure::new(
+                HResult::E_INVALIDARG,
+                format!("the handle number {number} cannot be used: numbers are new and not 0"),
+            )),
+        }
+    }
+
+    /// Whether calls on `number` have to wait.
+    pub(crate) fn is_opening(&self, number: u64) -> bool {
+        matches!(self.slots.borrow().get(&number), Some(Slot::Opening(_)))
+    }
+
+    /// Lets a call wait for the handle. Only while it [is opening](Self::is_opening).
+    pub(crate) fn wait(&self, number: u64, request: u64, call: Call) {
+        if let Some(Slot::Opening(waiting)) = self.slots.borrow_mut().get_mut(&number) {
+            waiting.push_back((request, call));
+        }
+    }
+
+    /// The handle is there. Answers the calls that waited for it.
+    pub(crate) fn open(&self, number: u64, object: Object) -> VecDeque<(u64, Call)> {
+        match self.slots.borrow_mut().insert(number, Slot::Open(object)) {
+            Some(Slot::Opening(waiting)) => waiting,
+            _ => VecDeque::new(),
+        }
+    }
+
+    /// The handle will never be there. Answers the calls that waited for it.
+    pub(crate) fn fail(&self, number: u64) -> VecDeque<(u64, Call)> {
+        let mut slots = self.slots.borrow_mut();
+        match slots.remove(&number) {
+            Some(Slot::Opening(waiting)) => waiting,
+            Some(open) => {
+                slots.insert(number, open);
+                VecDeque::new()
+            }
+            None => VecDeque::new(),
+        }
+    }
+
+    /// Takes a waiting call out of whatever slot it waits in.
+    pub(crate) fn withdraw(&self, request: u64) -> Option<Call> {
+        let mut slots = self.slots.borrow_mut();
+        slots.values_mut().find_map(|slot| {
+            let Slot::Opening(waiting) = slot else {
+                return None;
+            };
+            let position = waiting.iter().position(|(r, _)| *r == request)?;
+            waiting.remove(position).map(|(_, call)| call)
+        })
+    }
+
+    /// The system behind a handle.
+    ///
+    /// # Errors
+    /// `E_HANDLE`.
+    pub(crate) fn system(&self, number: u64) -> Result<Rc<System>, Failure> {
+        match self.slots.borrow().get(&number) {
+            Some(Slot::Open(Object::System(system))) => Ok(Rc::clone(system)),
+            other => Err(wrong(number, "compute system", other)),
+        }
+    }
+
+    /// The process behind a handle.
+    ///
+    /// # Errors
+    /// `E_HANDLE`.
+    pub(crate) fn process(&self, number: u64) -> Result<Rc<Process>, Failure> {
+        match self.slots.borrow().get(&number) {
+            Some(Slot::Open(Object::Process(process))) => Ok(Rc::clone(process)),
+            other => Err(wrong(number, "process", other)),
+        }
+    }
+
+    /// Takes an open handle out.
+    pub(crate) fn remove(&self, number: u64) -> Option<Released> {
+        match self.slots.borrow_mut().remove(&number)? {
+            Slot::Open(object) => Some(Released { number, object }),
+            Slot::Opening(_) => None,
+        }
+    }
+
+    /// Takes everything out. Calls that still wait are dropped: nobody is there to hear their answers.
+    pub(crate) fn take_all(&self) -> Vec<Released> {
+        let slots = std::mem::take(&mut *self.slots.borrow_mut());
+        let mut released: Vec<_> = slots
+            .into_iter()
+            .filter_map(|(number, slot)| match slot {
+                Slot::Open(object) => Some(Released { number, object }),
+                Slot::Opening(_) => None,
+            })
+            .collect();
+        released.sort_by_key(|handle| handle.number);
+        released
+    }
+}
+
+fn wrong(number: u64, wanted: &str, slot: Option<&Slot>) -> Failure {
+    let found = match slot {
+        None => "is not open",
+        Some(Slot::Opening(_)) => "is still being made",
+        Some(Slot::Open(Object::System(_))) => "is of a compute system",
+        Some(Slot::Open(Object::Process(_))) => "is of a process",
+    };
+    Failure::new(
+        HResult::E_HANDLE,
+        format!("a handle of a {wanted} was expected, but handle {number} {found}"),
+    )
+}

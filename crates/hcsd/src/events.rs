@@ -1,0 +1,136 @@
+//! Events: who hears of what, and the documents that say it.
+
+use std::{
+    cell::RefCell,
+    rc::{Rc, Weak},
+};
+
+use hcs_lifecycle::system::ExitType;
+use hcs_wire::service::Subject;
+use serde_json::{Value, json};
+
+use crate::connection::Connection;
+
+/// `HCS_EVENT_TYPE` values.
+pub(crate) mod event_type {
+    /// `HcsEventSystemExited`.
+    pub(crate) const SYSTEM_EXITED: u32 = 0x0000_0001;
+    /// `HcsEventProcessExited`.
+    pub(crate) const PROCESS_EXITED: u32 = 0x0001_0000;
+}
+
+/// The handles through which something is watched.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers {
+    handles: RefCell<Vec<(Weak<Connection>, u64)>>,
+}
+
+impl Watchers {
+    /// Adds a handle.
+    pub(crate) fn add(&self, connection: &Rc<Connection>, handle: u64) {
+        self.handles
+            .borrow_mut()
+            .push((Rc::downgrade(connection), handle));
+    }
+
+    /// Takes a handle out; answers whether it was there.
+    pub(crate) fn remove(&self, connection: &Rc<Connection>, handle: u64) -> bool {
+        let mut handles = self.handles.borrow_mut();
+        let before = handles.len();
+        handles
+            .retain(|(c, h)| !(*h == handle && std::ptr::eq(c.as_ptr(), Rc::as_ptr(connection))));
+        handles.len() != before
+    }
+
+    /// How many handles there are.
+    pub(crate) fn count(&self) -> usize {
+        self.handles.borrow().len()
+    }
+
+    /// Tells every handle; answers how many clients could be told.
+    pub(crate) fn push(
+        &self,
+        subject: impl Fn(u64) -> Subject,
+        event_type: u32,
+        data: &str,
+    ) -> usize {
+        let handles: Vec<_> = self.handles.borrow().clone();
+        let mut told = 0;
+        for (connection, handle) in handles {
+            if let Some(connection) = connection.upgrade()
+                && !connection.is_closed()
+            {
+                connection.push_event(subject(handle), event_type, Some(data));
+                told += usize::from(!connection.is_closed());
+            }
+        }
+        told
+    }
+}
+
+/// The `ProcessStatus` document. `code` is `None` when it has not exited, or nobody can say with what.
+pub(crate) fn process_status(pid: u32, exited: bool, code: Option<u32>) -> String {
+    /// `HRESULT_FROM_WIN32(ERROR_NOT_FOUND)`: the wait itself failed, so the exit code says nothing.
+    const LOST: i32 = hcs_schema::HResult::NOT_FOUND.0;
+    let lost = exited && code.is_none();
+    json!({
+        "ProcessId": pid,
+        "Exited": exited,
+        "ExitCode": code.unwrap_or(0),
+        "LastWaitResult": if lost { LOST } else { 0 },
+    })
+    .to_string()
+}
+
+/// The `SystemExitStatus` document.
+pub(crate) fn system_exit(exit: ExitType, out_of_memory: bool, fault: Option<&str>) -> String {
+    let mut attribution = Vec::new();
+    let detail = match exit {
+        ExitType::Graceful => Some(("Shutdown", "GuestOS")),
+        ExitType::Forced => Some(("Terminate", "Client")),
+        ExitType::Unexpected => None,
+    };
+    if let Some((detail, initiator)) = detail {
+        attribution.push(json!({ "SystemExit": { "Detail": detail, "Initiator": initiator } }));
+    } else if fault.is_some() {
+        attribution.push(
+            json!({ "SystemExit": { "Detail": "HcsApiFatalError", "Initiator": "Internal" } }),
+        );
+    } else {
+        attribution
+            .push(json!({ "SystemExit": { "Detail": "UnexpectedExit", "Initiator": "GuestOS" } }));
+    }
+    if out_of_memory && exit == ExitType::Unexpected {
+        // The schema has no word for this; clients read `Detail` as text.
+        attribution.push(json!({ "WorkerExit": {
+            "ExitCode": 137, "Type": "UnrecoverableError", "Detail": "OutOfMemory", "Initiator": "Internal",
+        } }));
+    }
+    let document: Value =
+        json!({ "Status": 0, "ExitType": exit.name(), "Attribution": attribution });
+    document.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_as_clients_know_them() {
+        let status: Value = serde_json::from_str(&process_status(7, true, Some(42))).unwrap();
+        assert_eq!(
+            status,
+            json!({"ProcessId": 7, "Exited": true, "ExitCode": 42, "LastWaitResult": 0})
+        );
+        let lost: Value = serde_json::from_str(&process_status(7, true, None)).unwrap();
+        assert_ne!(
+            lost["LastWaitResult"], 0,
+            "an exit code nobody knows is not 0"
+        );
+        let exit: Value =
+            serde_json::from_str(&system_exit(ExitType::Graceful, false, None)).unwrap();
+        assert_eq!(exit["Status"], 0);
+        assert_eq!(exit["ExitType"], "GracefulExit");
+        assert_eq!(exit["Attribution"][0]["SystemExit"]["Detail"], "Shutdown");
+    }
+}

@@ -1,0 +1,87 @@
+//! A machine that is not there any more: what a system is taken over with that ended while no service was there, so
+//! that its end is told and cleared away like any other's.
+
+use std::{
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    time::Duration,
+};
+
+use hcs_lifecycle::engine::{Machine, StdioOffer, Streams};
+use hcs_schema::{Failure, HResult, documents::Statistics};
+use rustix::event::{EventfdFlags, eventfd};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct GoneMachine {
+    /// Always readable.
+    gone: OwnedFd,
+}
+
+impl GoneMachine {
+    /// # Errors
+    /// No descriptors left.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let gone = eventfd(1, EventfdFlags::CLOEXEC).map_err(|e| {
+            Failure::new(HResult::E_OUTOFMEMORY, "no descriptor is left").because(&e)
+        })?;
+        Ok(Self { gone })
+    }
+}
+
+fn ended<T>() -> Result<T, Failure> {
+    Err(Failure::new(
+        HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
+        "the machine ended while no service was there",
+    ))
+}
+
+impl Machine for GoneMachine {
+    fn wait_ready(&self, _limit: Duration) -> Result<(), Failure> {
+        ended()
+    }
+
+    fn connect_guest(&self) -> Result<OwnedFd, Failure> {
+        ended()
+    }
+
+    fn open_stdio(&self, _wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
+        ended()
+    }
+
+    fn pause(&self) -> Result<(), Failure> {
+        ended()
+    }
+
+    fn resume(&self) -> Result<(), Failure> {
+        ended()
+    }
+
+    fn kill(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn exit_descriptor(&self) -> BorrowedFd<'_> {
+        self.gone.as_fd()
+    }
+
+    fn release(&self) -> Result<(), Failure> {
+        // The engine sweeps what is left of it.
+        Ok(())
+    }
+
+    fn record(&self) -> String {
+        "{}".to_owned()
+    }
+
+    fn statistics(&self) -> Result<Statistics, Failure> {
+        ended()
+    }
+
+    fn out_of_memory(&self) -> bool {
+        false
+    }
+
+    fn modify(&self, _request: &serde_json::Value) -> Result<(), Failure> {
+        ended()
+    }
+}

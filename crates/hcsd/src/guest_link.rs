@@ -1,0 +1,377 @@
+//! The guest bridge from the service's side: one stream to the agent of one system.
+//!
+//! The agent is NOT trusted. Its messages are bounded by the decoder; every answer has to be the answer to an open
+//! request, of that request's kind, and say something possible. An agent that breaks this has its own system ended
+//! ([`GuestLink::fault`]), nothing else.
+//!
+//! Who does what: the link's own task reads and writes; calls ([`calls`]) put a request into the table of open
+//! requests and wait for its answer. Exits are taken in by the reading task itself, so they are known in the order
+//! the agent told them, whatever else is waiting to run.
+
+pub(crate) mod calls;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    os::fd::OwnedFd,
+    rc::Rc,
+};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::{
+    guest::{
+        Decoder, ExecuteProcessResponse, Frame, GcsCapabilities, MAX_MESSAGE_BYTES, MessageType,
+        ResponseBase, Rpc, WaitForProcessResponse, encode,
+    },
+    socket,
+};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::unix::AsyncFd,
+    sync::{Notify, oneshot},
+};
+use tracing::{debug, warn};
+
+use crate::{
+    outgoing::{Closed, Outgoing},
+    process::Process,
+    readiness::watch_stream,
+};
+
+/// Bytes of requests an agent may leave unread before calls to it fail.
+const UNREAD_BOUND: usize = 4 << 20;
+
+/// A request the agent has not answered yet.
+#[derive(Debug)]
+enum Open {
+    /// Somebody waits for the answer.
+    Call(Rpc, oneshot::Sender<Frame>),
+    /// Creates a process. Registered as soon as the answer is read, before anything else can be read.
+    Execute(Rc<Process>, oneshot::Sender<ExecuteProcessResponse>),
+    /// Answered when the process has exited.
+    Exit(Rc<Process>),
+}
+
+/// A stream to one agent. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct GuestLink {
+    outgoing: Outgoing,
+    socket: Rc<AsyncFd<OwnedFd>>,
+    open: RefCell<HashMap<u64, Open>>,
+    next_id: Cell<u64>,
+    capabilities: RefCell<GcsCapabilities>,
+    /// Why the agent is not to be believed any more.
+    fault: RefCell<Option<String>>,
+    ended: Cell<bool>,
+    changed: Notify,
+}
+
+impl GuestLink {
+    /// Takes a connected stream over and starts its task. Nothing has been said on it yet.
+    pub(crate) fn start(stream: OwnedFd) -> Result<Rc<Self>, Failure> {
+        let failed = |e: &dyn std::error::Error| {
+            Failure::new(
+                HResult::HCS_E_CONNECT_FAILED,
+                "the stream to the guest agent cannot be used",
+            )
+            .because(e)
+        };
+        rustix::io::ioctl_fionbio(&stream, true).map_err(|e| failed(&e))?;
+        let socket = Rc::new(watch_stream(stream).map_err(|e| failed(&e))?);
+        let link = Rc::new(Self {
+            outgoing: Outgoing::new(Rc::clone(&socket), UNREAD_BOUND),
+            socket,
+            open: RefCell::default(),
+            next_id: Cell::new(1),
+            capabilities: RefCell::default(),
+            fault: RefCell::default(),
+            ended: Cell::new(false),
+            changed: Notify::new(),
+        });
+        tokio::task::spawn_local(Rc::clone(&link).run());
+        Ok(link)
+    }
+
+    async fn run(self: Rc<Self>) {
+        let result = tokio::select! {
+            result = self.read() => result,
+            _ = self.outgoing.run() => Ok(()),
+        };
+        if let Err(reason) = result {
+            warn!(%reason, "the guest agent broke the protocol");
+            self.fault.replace(Some(reason));
+        }
+        self.close();
+    }
+
+    /// Ends the stream. Waiting calls fail.
+    pub(crate) fn close(&self) {
+        self.outgoing.close(Closed::Gone);
+        self.ended.set(true);
+        self.open.borrow_mut().clear();
+        self.changed.notify_waiters();
+    }
+
+    /// Returns when the stream has ended and everything the agent said on it has been taken in.
+    pub(crate) async fn ended(&self) {
+        while !self.ended.get() {
+            self.changed.notified().await;
+        }
+    }
+
+    /// Whether the stream has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Why the agent is not to be believed, once the link has ended for that reason.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.fault.borrow().clone()
+    }
+
+    /// What the agent said it can do.
+    pub(crate) fn capabilities(&self) -> std::cell::Ref<'_, GcsCapabilities> {
+        self.capabilities.borrow()
+    }
+
+    async fn read(&self) -> Result<(), String> {
+        let mut decoder = Decoder::default();
+        let mut buffer = vec![0; 64 << 10];
+        // Nobody asked the agent for descriptors: what it sends is closed at once.
+        let mut unwanted = VecDeque::new();
+        loop {
+            let Ok(mut ready) = self.socket.readable().await else {
+                return Ok(());
+            };
+            match socket::receive(&*self.socket, &mut buffer, &mut unwanted) {
+                Ok(0) => return Ok(()),
+                Ok(n) => {
+                    if n < buffer.len() && unwanted.is_empty() {
+                        ready.clear_ready();
+                    }
+                    decoder.feed(&buffer[..n]);
+                }
+                Err(Errno::AGAIN) => {
+                    ready.clear_ready();
+                    continue;
+                }
+                // The other end is gone.
+                Err(_) => return Ok(()),
+            }
+            unwanted.clear();
+            while let Some(frame) = decoder.next_frame().map_err(|e| e.to_string())? {
+                self.take(frame)?;
+            }
+        }
+    }
+
+    fn take(&self, frame: Frame) -> Result<(), String> {
+        let rpc = match frame.kind {
+            MessageType::Response(rpc) => rpc,
+            MessageType::Notification => {
+                debug!(
+                    "the guest agent sent a notification, which says nothing the machine itself does not"
+                );
+                return Ok(());
+            }
+            MessageType::Request(_) | MessageType::UnknownRequest(_) => {
+                return Err(format!(
+                    "it sent a request ({:?}), which only the host may",
+                    frame.kind
+                ));
+            }
+        };
+        let open = self.open.borrow_mut().remove(&frame.id);
+        let Some(open) = open else {
+            return Err(format!(
+                "it answered request {}, which is not open",
+                frame.id
+            ));
+        };
+        let expected = match &open {
+            Open::Call(rpc, _) => *rpc,
+            Open::Execute(..) => Rpc::ExecuteProcess,
+            Open::Exit(_) => Rpc::WaitForProcess,
+        };
+        if rpc != expected {
+            return Err(format!(
+                "it answered {rpc:?} to {expected:?} (request {})",
+                frame.id
+            ));
+        }
+        match open {
+            Open::Call(_, waiter) => {
+                // Nobody waits when the call was cancelled or ran into its limit.
+                drop(waiter.send(frame));
+                Ok(())
+            }
+            Open::Execute(process, waiter) => self.take_created(&process, waiter, &frame),
+            Open::Exit(process) => take_exit(&process, &frame),
+        }
+    }
+
+    fn take_created(
+        &self,
+        process: &Rc<Process>,
+        waiter: oneshot::Sender<ExecuteProcessResponse>,
+        frame: &Frame,
+    ) -> Result<(), String> {
+        let response: ExecuteProcessResponse = body(frame)?;
+        if response.base.hresult().is_success() {
+            process.created(response.process_id)?;
+            let waits = self
+                .capabilities
+                .borrow()
+                .guest_defined_capabilities
+                .execute_and_wait_supported;
+            if !waits {
+                self.wait_for_exit(process);
+            }
+        } else if let Some(wait) = process.take_wait_id() {
+            self.open.borrow_mut().remove(&wait);
+        }
+        if let Err(response) = waiter.send(response) {
+            debug!(
+                pid = response.process_id,
+                "a process was created that nobody wants any more"
+            );
+            if response.base.hresult().is_success() {
+                process.abandon();
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a request on the stream.
+    fn send<T: Serialize>(
+        &self,
+        rpc: Rpc,
+        id: u64,
+        body: &T,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), Failure> {
+        let too_large = || {
+            Failure::new(
+                HResult::E_INVALIDARG,
+                "the request is too large for the guest bridge",
+            )
+        };
+        let bytes =
+            encode(MessageType::Request(rpc), id, body).map_err(|e| too_large().because(&e))?;
+        let large = self
+            .capabilities
+            .borrow()
+            .guest_defined_capabilities
+            .large_messages_supported;
+        if bytes.len() > MAX_MESSAGE_BYTES as usize && !large {
+            return Err(too_large().cause(format!(
+                "it has {} bytes; this guest takes {MAX_MESSAGE_BYTES}",
+                bytes.len()
+            )));
+        }
+        self.outgoing.send(bytes, descriptors).map_err(|closed| {
+            Failure::new(
+                HResult::HCS_E_CONNECTION_CLOSED,
+                "the guest agent cannot be reached",
+            )
+            .because(&closed)
+        })
+    }
+
+    fn take_id(&self) -> u64 {
+        let id = self.next_id.get();
+        self.next_id.set(id + 1);
+        id
+    }
+}
+
+/// The body of an answer, as its kind has it.
+fn body<T: for<'de> Deserialize<'de>>(frame: &Frame) -> Result<T, String> {
+    serde_json::from_slice(&frame.body)
+        .map_err(|e| format!("its answer to {:?} makes no sense: {e}", frame.kind))
+}
+
+fn take_exit(process: &Rc<Process>, frame: &Frame) -> Result<(), String> {
+    let response: WaitForProcessResponse = body(frame)?;
+    if process.pid() == 0 {
+        return Err("it reported the exit of a process before its creation".to_owned());
+    }
+    let code = response
+        .base
+        .hresult()
+        .is_success()
+        .then_some(response.exit_code);
+    process.exited(code);
+    Ok(())
+}
+
+/// The failure an agent reported, in the words of the host's side; `None` when it reported success.
+fn reported(base: &ResponseBase, what: &str) -> Option<Failure> {
+    let mut failure = base.to_failure()?;
+    failure.hresult = host_family(failure.hresult);
+    failure.message = if base.error_message.is_empty() {
+        format!("{what}: {}", failure.hresult.message())
+    } else {
+        printable(&failure.message)
+    };
+    for cause in &mut failure.causes {
+        cause.message = printable(&cause.message);
+    }
+    Some(failure)
+}
+
+/// Guests use the 0xC037xxxx codes, callers of the API expect their 0x8037xxxx twins.
+const fn host_family(code: HResult) -> HResult {
+    let bits = code.0.cast_unsigned();
+    if bits >> 16 == 0xC037 {
+        return HResult((bits & 0x3fff_ffff | 0x8000_0000).cast_signed());
+    }
+    code
+}
+
+/// A text of the agent's, free of control characters.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hcs_wire::guest::ErrorRecord;
+
+    use super::*;
+
+    #[test]
+    fn what_an_agent_reports_is_translated_and_bounded() {
+        let base = ResponseBase {
+            result: HResult(0xC037_0110_u32.cast_signed()).0,
+            error_message: "x\n".repeat(5000),
+            error_records: vec![
+                ErrorRecord {
+                    message: "because".to_owned(),
+                    ..ErrorRecord::default()
+                };
+                100
+            ],
+            ..ResponseBase::default()
+        };
+        let failure = reported(&base, "it failed").unwrap();
+        assert_eq!(failure.hresult, HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
+        assert!(failure.message.len() <= 8192);
+        assert!(!failure.message.contains('\n'));
+        assert!(failure.causes.len() <= 17);
+        let silent = ResponseBase {
+            result: -5,
+            ..ResponseBase::default()
+        };
+        assert!(
+            reported(&silent, "it failed")
+                .unwrap()
+                .message
+                .starts_with("it failed")
+        );
+        assert!(reported(&ResponseBase::default(), "it failed").is_none());
+    }
+}

@@ -1,0 +1,278 @@
+//! The requests the service makes of an agent, each with its limit.
+
+use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
+
+use hcs_lifecycle::engine::StdioPorts;
+use hcs_schema::{Failure, HResult};
+use hcs_wire::guest::{
+    ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, GetProperties,
+    GetPropertiesResponse, NO_TIMEOUT, NULL_ID, NegotiateProtocol, NegotiateProtocolResponse,
+    PROTOCOL_VERSION, RequestBase, ResizeConsole, ResponseBase, Rpc, SignalOptions, SignalProcess,
+    VsockStdioRelaySettings, WaitForProcess,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::{GuestLink, Open, body, reported};
+use crate::process::Process;
+
+/// The part every answer has, for answers that have no other.
+#[derive(Debug, Deserialize)]
+struct Plain {
+    #[serde(flatten)]
+    base: ResponseBase,
+}
+
+/// The part every request has, for requests that have no other.
+#[derive(Debug, Serialize)]
+struct Bare {
+    #[serde(flatten)]
+    base: RequestBase,
+}
+
+fn base() -> RequestBase {
+    RequestBase {
+        container_id: NULL_ID.to_owned(),
+        ..RequestBase::default()
+    }
+}
+
+impl GuestLink {
+    /// The first words on a stream. Does what the agent then asks for before the system counts as running.
+    ///
+    /// # Errors
+    /// The agent does not answer within `limit`, or speaks no version of ours.
+    pub(crate) async fn negotiate(&self, limit: Duration) -> Result<(), Failure> {
+        let request = NegotiateProtocol {
+            base: base(),
+            minimum_version: PROTOCOL_VERSION,
+            maximum_version: PROTOCOL_VERSION,
+        };
+        let response: NegotiateProtocolResponse =
+            self.call(Rpc::NegotiateProtocol, &request, limit).await?;
+        check(&response.base, "the guest agent refused to negotiate")?;
+        if response.version != PROTOCOL_VERSION {
+            return Err(Failure::new(
+                HResult::HCS_E_UNSUPPORTED_PROTOCOL_VERSION,
+                format!(
+                    "the guest agent chose protocol version {}, but was offered {PROTOCOL_VERSION} only",
+                    response.version
+                ),
+            ));
+        }
+        self.capabilities.replace(response.capabilities);
+        Ok(())
+    }
+
+    /// Tells an agent that wants to be told that the system runs now.
+    ///
+    /// # Errors
+    /// The agent refused or did not answer.
+    pub(crate) async fn announce_start(&self, limit: Duration) -> Result<(), Failure> {
+        let capabilities = self.capabilities().clone();
+        for (wanted, rpc) in [
+            (capabilities.send_host_create_message, Rpc::Create),
+            (capabilities.send_host_start_message, Rpc::Start),
+        ] {
+            if wanted {
+                let response: Plain = self.call(rpc, &Bare { base: base() }, limit).await?;
+                check(&response.base, "the guest agent refused to start")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for a process. The answer comes through the receiver; dropping that abandons the process.
+    ///
+    /// # Errors
+    /// The request cannot be sent.
+    pub(crate) fn execute(
+        &self,
+        parameters: String,
+        guest_ends: Vec<OwnedFd>,
+        ports: Option<StdioPorts>,
+        process: &Rc<Process>,
+    ) -> Result<oneshot::Receiver<ExecuteProcessResponse>, Failure> {
+        let together = self
+            .capabilities()
+            .guest_defined_capabilities
+            .execute_and_wait_supported;
+        let id = self.take_id();
+        let wait_message_id = together.then(|| self.take_id());
+        let ports = ports.unwrap_or_default();
+        let request = ExecuteProcess {
+            base: base(),
+            settings: ExecuteProcessSettings {
+                process_parameters: parameters,
+                vsock_stdio_relay_settings: VsockStdioRelaySettings {
+                    std_in: ports.stdin,
+                    std_out: ports.stdout,
+                    std_err: ports.stderr,
+                },
+            },
+            wait_message_id,
+        };
+        self.send(Rpc::ExecuteProcess, id, &request, guest_ends)?;
+        let (sender, receiver) = oneshot::channel();
+        let mut open = self.open.borrow_mut();
+        open.insert(id, Open::Execute(Rc::clone(process), sender));
+        if let Some(wait) = wait_message_id {
+            process.set_wait_id(wait);
+            open.insert(wait, Open::Exit(Rc::clone(process)));
+        }
+        Ok(receiver)
+    }
+
+    /// Asks to be told of an exit: for agents that cannot create and wait in one, and for adopted processes.
+    pub(crate) fn wait_for_exit(&self, process: &Rc<Process>) {
+        let id = self.take_id();
+        let request = WaitForProcess {
+            base: base(),
+            process_id: process.pid(),
+            timeout_in_ms: NO_TIMEOUT,
+        };
+        match self.send(Rpc::WaitForProcess, id, &request, Vec::new()) {
+            Ok(()) => {
+                self.open
+                    .borrow_mut()
+                    .insert(id, Open::Exit(Rc::clone(process)));
+            }
+            // The stream is gone; the end of the system decides.
+            Err(failure) => tracing::debug!(pid = process.pid(), "{failure}"),
+        }
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// What the agent reported.
+    pub(crate) async fn signal(
+        &self,
+        pid: u32,
+        signal: i32,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let request = SignalProcess {
+            base: base(),
+            process_id: pid,
+            options: Some(SignalOptions { signal }),
+        };
+        let response: Plain = self.call(Rpc::SignalProcess, &request, limit).await?;
+        check(&response.base, "the signal could not be sent")
+    }
+
+    /// Kills a process that nobody wants, without waiting for the answer.
+    pub(crate) fn kill_unwanted(&self, pid: u32) {
+        let request = SignalProcess {
+            base: base(),
+            process_id: pid,
+            options: None,
+        };
+        drop(self.begin(Rpc::SignalProcess, &request));
+    }
+
+    /// Sets the size of a process's console.
+    ///
+    /// # Errors
+    /// What the agent reported.
+    pub(crate) async fn resize(
+        &self,
+        pid: u32,
+        height: u16,
+        width: u16,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let request = ResizeConsole {
+            base: base(),
+            process_id: pid,
+            height,
+            width,
+        };
+        let response: Plain = self.call(Rpc::ResizeConsole, &request, limit).await?;
+        check(&response.base, "the console could not be resized")
+    }
+
+    /// Reads properties; answers the `Properties` document as it came.
+    ///
+    /// # Errors
+    /// What the agent reported.
+    pub(crate) async fn properties(&self, query: &str, limit: Duration) -> Result<String, Failure> {
+        let request = GetProperties {
+            base: base(),
+            query: query.to_owned(),
+        };
+        let response: GetPropertiesResponse =
+            self.call(Rpc::GetProperties, &request, limit).await?;
+        check(&response.base, "the guest's properties could not be read")?;
+        Ok(response.properties)
+    }
+
+    /// Asks everything in the system to end. There is no answer: the system ends, or it does not.
+    ///
+    /// # Errors
+    /// The request cannot be sent.
+    pub(crate) fn shut_down(&self) -> Result<(), Failure> {
+        self.begin(Rpc::ShutdownGraceful, &Bare { base: base() })
+            .map(drop)
+    }
+
+    fn begin<T: Serialize>(
+        &self,
+        rpc: Rpc,
+        request: &T,
+    ) -> Result<(u64, oneshot::Receiver<hcs_wire::guest::Frame>), Failure> {
+        let id = self.take_id();
+        self.send(rpc, id, request, Vec::new())?;
+        let (sender, receiver) = oneshot::channel();
+        self.open.borrow_mut().insert(id, Open::Call(rpc, sender));
+        Ok((id, receiver))
+    }
+
+    async fn call<T: Serialize, R: for<'de> Deserialize<'de>>(
+        &self,
+        rpc: Rpc,
+        request: &T,
+        limit: Duration,
+    ) -> Result<R, Failure> {
+        let (_, receiver) = self.begin(rpc, request)?;
+        let frame = answered(receiver, limit, rpc).await?;
+        body(&frame).map_err(|reason| {
+            self.fault.replace(Some(reason.clone()));
+            self.close();
+            Failure::new(
+                HResult::HCS_E_PROTOCOL_ERROR,
+                format!("the guest agent broke the protocol: {reason}"),
+            )
+        })
+    }
+}
+
+/// Waits for an answer, at most for `limit`.
+///
+/// # Errors
+/// The limit, or the end of the stream.
+pub(crate) async fn answered<T>(
+    receiver: oneshot::Receiver<T>,
+    limit: Duration,
+    rpc: Rpc,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(limit, receiver).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_closed)) => Err(Failure::new(
+            HResult::HCS_E_CONNECTION_CLOSED,
+            format!("the guest agent went away before it answered {rpc:?}"),
+        )),
+        Err(_elapsed) => Err(Failure::new(
+            HResult::HCS_E_CONNECTION_TIMEOUT,
+            format!("the guest agent did not answer {rpc:?} within {limit:?}"),
+        )),
+    }
+}
+
+/// Success, or the failure an answer reports.
+///
+/// # Errors
+/// That failure.
+pub(crate) fn check(base: &ResponseBase, what: &str) -> Result<(), Failure> {
+    reported(base, what).map_or(Ok(()), Err)
+}

@@ -1,0 +1,79 @@
+//! `HcsCreateProcess`, from checked parameters to a process with its stdio.
+
+use std::rc::Rc;
+
+use hcs_lifecycle::engine::{HostStdio, Streams};
+use hcs_schema::{Failure, documents::ProcessParameters};
+use hcs_wire::guest::Rpc;
+
+use crate::{
+    blocking::blocking,
+    guest_link::calls::{answered, check},
+    limits::Share,
+    process::Process,
+    stdio::Stdio,
+    system::System,
+};
+
+/// Abandons a process unless somebody takes it.
+struct Guard {
+    process: Rc<Process>,
+    armed: bool,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.armed {
+            self.process.abandon();
+        }
+    }
+}
+
+/// Creates a process in a running system. Dropping the future cancels the call: a process that comes to be
+/// nevertheless is killed, and nobody hears of it.
+///
+/// # Errors
+/// What the agent reported, or why it could not be asked.
+pub(crate) async fn launch(
+    system: &Rc<System>,
+    parameters: String,
+    document: &ProcessParameters,
+    share: Share,
+) -> Result<(Rc<Process>, HostStdio), Failure> {
+    let limit = system.service()?.config.times.guest();
+    let link = system.guest().await?;
+    let console = document.emulate_console == Some(true);
+    let mut offer = system.machine.open_stdio(Streams {
+        stdin: document.create_std_in_pipe == Some(true),
+        stdout: document.create_std_out_pipe == Some(true),
+        // A console has one output.
+        stderr: document.create_std_err_pipe == Some(true) && !console,
+    })?;
+    let process = Process::new(system, console, share);
+    let mut guard = Guard {
+        process: Rc::clone(&process),
+        armed: true,
+    };
+    let ports = offer.ports();
+    let answer = link.execute(parameters, offer.take_guest_ends(), ports, &process)?;
+    let response = answered(answer, limit, Rpc::ExecuteProcess)
+        .await
+        .map_err(|failure| {
+            // The end of the system says more than the end of its link.
+            system
+                .alive()
+                .err()
+                .unwrap_or(failure)
+                .while_doing("ExecuteProcess")
+        })?;
+    check(&response.base, "the process could not be created")
+        .map_err(|failure| failure.while_doing("ExecuteProcess"))?;
+    let stdio = if ports.is_some() {
+        blocking(move || offer.into_host_ends(limit)).await?
+    } else {
+        offer.into_host_ends(limit)?
+    };
+    process.stdio.replace(Stdio::remember(&stdio));
+    guard.armed = false;
+    Ok((process, stdio))
+}

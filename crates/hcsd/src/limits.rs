@@ -1,0 +1,93 @@
+//! Counters that keep one user from taking everything.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+
+use hcs_schema::{Failure, HResult, win32};
+
+/// The failure of a call that would pass a limit.
+pub(crate) fn reached(what: &str, limit: usize) -> Failure {
+    Failure::new(
+        HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES),
+        format!("the limit of {limit} {what} is reached; it is set under [limits] in hcsd.toml"),
+    )
+}
+
+/// Counts one kind of thing per user.
+#[derive(Debug)]
+pub(crate) struct Quota {
+    what: &'static str,
+    limit: usize,
+    used: RefCell<HashMap<u32, usize>>,
+}
+
+/// One counted thing; dropping it uncounts it.
+#[derive(Debug)]
+pub(crate) struct Share {
+    quota: Rc<Quota>,
+    uid: u32,
+}
+
+impl Quota {
+    /// At most `limit` of `what` per user.
+    pub(crate) fn new(what: &'static str, limit: usize) -> Rc<Self> {
+        Rc::new(Self {
+            what,
+            limit,
+            used: RefCell::default(),
+        })
+    }
+
+    /// Counts one for `uid`.
+    ///
+    /// # Errors
+    /// The user has as many as are allowed.
+    pub(crate) fn take(self: &Rc<Self>, uid: u32) -> Result<Share, Failure> {
+        if self.used.borrow().get(&uid).copied().unwrap_or(0) >= self.limit {
+            return Err(reached(self.what, self.limit));
+        }
+        Ok(self.count(uid))
+    }
+
+    /// Counts one for `uid`, whatever the limit: for what is already there.
+    pub(crate) fn count(self: &Rc<Self>, uid: u32) -> Share {
+        *self.used.borrow_mut().entry(uid).or_default() += 1;
+        Share {
+            quota: Rc::clone(self),
+            uid,
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut used = self.quota.used.borrow_mut();
+        if let Some(count) = used.get_mut(&self.uid) {
+            *count -= 1;
+            if *count == 0 {
+                used.remove(&self.uid);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_per_user_and_given_back() {
+        let quota = Quota::new("systems", 2);
+        let first = quota.take(1).unwrap();
+        let _second = quota.take(1).unwrap();
+        assert!(
+            quota
+                .take(1)
+                .unwrap_err()
+                .message
+                .contains("limit of 2 systems")
+        );
+        let _other = quota.take(2).unwrap();
+        drop(first);
+        assert!(quota.take(1).is_ok());
+    }
+}

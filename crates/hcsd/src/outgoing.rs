@@ -1,0 +1,160 @@
+//! What is written to one peer: sent at once where the socket takes it, kept in order where it does not, up to a bound.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    os::fd::{AsFd as _, OwnedFd},
+    rc::Rc,
+};
+
+use hcs_wire::socket;
+use rustix::io::Errno;
+use tokio::{io::unix::AsyncFd, sync::Notify};
+
+/// A message or the rest of one.
+#[derive(Debug)]
+struct Message {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// To go with the first byte.
+    descriptors: Vec<OwnedFd>,
+}
+
+/// Why nothing more is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Closed {
+    /// The peer is gone, or the stream was ended here.
+    #[error("the stream is closed")]
+    Gone,
+    /// The peer does not read.
+    #[error("the peer left {unread} bytes unread")]
+    Full {
+        /// Bytes it was sent and did not read.
+        unread: usize,
+    },
+}
+
+/// The writing half of a stream. Belongs to one thread.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    socket: Rc<AsyncFd<OwnedFd>>,
+    waiting: RefCell<VecDeque<Message>>,
+    unread: Cell<usize>,
+    bound: usize,
+    closed: Cell<Option<Closed>>,
+    /// Told when something has to wait, when that is gone, and when the stream is closed.
+    changed: Notify,
+}
+
+impl Outgoing {
+    /// For a non-blocking socket. `bound` is how many bytes may wait; a single message may be larger.
+    pub(crate) fn new(socket: Rc<AsyncFd<OwnedFd>>, bound: usize) -> Self {
+        Self {
+            socket,
+            waiting: RefCell::default(),
+            unread: Cell::new(0),
+            bound,
+            closed: Cell::new(None),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Writes a message, or keeps it. Once this has failed it always fails.
+    ///
+    /// # Errors
+    /// The stream is closed, by the peer or because it does not read.
+    pub(crate) fn send(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<(), Closed> {
+        if let Some(closed) = self.closed.get() {
+            return Err(closed);
+        }
+        let mut message = Message {
+            bytes,
+            sent: 0,
+            descriptors,
+        };
+        if self.waiting.borrow().is_empty() {
+            match self.write(&mut message) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(_) => return Err(self.close(Closed::Gone)),
+            }
+        } else if self.unread.get() >= self.bound {
+            return Err(self.close(Closed::Full {
+                unread: self.unread.get(),
+            }));
+        }
+        let rest = message.bytes.len() - message.sent;
+        self.unread.set(self.unread.get() + rest);
+        self.waiting.borrow_mut().push_back(message);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Writes as much as the socket takes; `true` when all of it went.
+    fn write(&self, message: &mut Message) -> Result<bool, Errno> {
+        while message.sent < message.bytes.len() {
+            let rights: Vec<_> = message.descriptors.iter().map(|fd| fd.as_fd()).collect();
+            match socket::send(&*self.socket, &message.bytes[message.sent..], &rights) {
+                Ok(sent) => {
+                    message.sent += sent;
+                    message.descriptors.clear();
+                }
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes what waits, for as long as the stream lives. Poll it beside the reading half.
+    pub(crate) async fn run(&self) -> Closed {
+        loop {
+            if let Some(closed) = self.closed.get() {
+                return closed;
+            }
+            if self.waiting.borrow().is_empty() {
+                self.changed.notified().await;
+                continue;
+            }
+            let Ok(mut ready) = self.socket.writable().await else {
+                return self.close(Closed::Gone);
+            };
+            match ready.try_io(|_| self.write_waiting().map_err(Into::into)) {
+                Ok(Ok(())) => self.changed.notify_waiters(),
+                Ok(Err(_)) => return self.close(Closed::Gone),
+                Err(_would_block) => {}
+            }
+        }
+    }
+
+    /// Writes until nothing waits (`Ok`) or the socket takes no more (`EAGAIN`).
+    fn write_waiting(&self) -> Result<(), Errno> {
+        let mut waiting = self.waiting.borrow_mut();
+        while let Some(message) = waiting.front_mut() {
+            let before = message.sent;
+            let all = self.write(message);
+            self.unread
+                .set(self.unread.get().saturating_sub(message.sent - before));
+            if !all? {
+                return Err(Errno::AGAIN);
+            }
+            waiting.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Ends the stream: what waits is dropped.
+    pub(crate) fn close(&self, why: Closed) -> Closed {
+        let why = self.closed.get().unwrap_or(why);
+        self.closed.set(Some(why));
+        self.waiting.borrow_mut().clear();
+        self.unread.set(0);
+        self.changed.notify_waiters();
+        why
+    }
+
+    /// Whether the stream was ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get().is_some()
+    }
+}

@@ -1,0 +1,219 @@
+//! One process of a system: its life as the agent reported it, its handles, its stdio.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+};
+
+use hcs_lifecycle::process::{Call, ExitStatus, Life};
+use hcs_schema::{Failure, HResult};
+use hcs_wire::service::Subject;
+use tracing::debug;
+
+use crate::{
+    connection::Connection,
+    events::{Watchers, event_type, process_status},
+    limits::Share,
+    stdio::Stdio,
+    system::System,
+};
+
+/// Exit code of what is killed together with its system: 128 + SIGKILL.
+pub(crate) const KILLED: u32 = 137;
+
+/// One process. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// Not kept alive from here: the system's table holds its processes.
+    system: Weak<System>,
+    /// 0 until the agent has created it.
+    pid: Cell<u32>,
+    life: Cell<Life>,
+    /// The agent could not say how it ended.
+    status_lost: Cell<bool>,
+    /// Whoever wanted it gave up before it was there.
+    abandoned: Cell<bool>,
+    /// The bridge request that is answered with its exit.
+    wait_id: Cell<Option<u64>>,
+    pub(crate) emulates_console: bool,
+    pub(crate) stdio: RefCell<Stdio>,
+    watchers: Watchers,
+    /// Counts it for its user until it has exited.
+    share: RefCell<Option<Share>>,
+}
+
+impl Process {
+    /// A process that is about to be created.
+    pub(crate) fn new(system: &Rc<System>, emulates_console: bool, share: Share) -> Rc<Self> {
+        Rc::new(Self {
+            system: Rc::downgrade(system),
+            pid: Cell::new(0),
+            life: Cell::new(Life::new()),
+            status_lost: Cell::new(false),
+            abandoned: Cell::new(false),
+            wait_id: Cell::new(None),
+            emulates_console,
+            stdio: RefCell::default(),
+            watchers: Watchers::default(),
+            share: RefCell::new(Some(share)),
+        })
+    }
+
+    /// A process that an earlier service created.
+    pub(crate) fn adopted(
+        system: &Rc<System>,
+        pid: u32,
+        emulates_console: bool,
+        share: Share,
+    ) -> Rc<Self> {
+        let process = Self::new(system, emulates_console, share);
+        process.pid.set(pid);
+        process
+    }
+
+    /// Pid inside the system; 0 before it was created.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.get()
+    }
+
+    /// Its system, while that is there.
+    ///
+    /// # Errors
+    /// The system is gone, so the process is.
+    pub(crate) fn system(&self) -> Result<Rc<System>, Failure> {
+        self.system.upgrade().ok_or_else(|| {
+            Failure::new(
+                HResult::HCS_E_PROCESS_ALREADY_STOPPED,
+                format!("process {} has ended with its compute system", self.pid()),
+            )
+        })
+    }
+
+    /// Whether `call` is let in now.
+    ///
+    /// # Errors
+    /// The refusal, naming the process.
+    pub(crate) fn judge(&self, call: Call) -> Result<(), Failure> {
+        self.life.get().judge(call).map_err(|refusal| {
+            Failure::new(
+                refusal.hresult(),
+                format!("process {}: {refusal}", self.pid()),
+            )
+        })
+    }
+
+    /// The agent created it, under this pid.
+    ///
+    /// # Errors
+    /// The agent cannot have: the reason.
+    pub(crate) fn created(self: &Rc<Self>, pid: u32) -> Result<(), String> {
+        if pid == 0 || pid > i32::MAX.cast_unsigned() {
+            return Err(format!("it created a process with the impossible id {pid}"));
+        }
+        self.pid.set(pid);
+        let Some(system) = self.system.upgrade() else {
+            return Ok(());
+        };
+        system.processes.insert(self)
+    }
+
+    /// Nobody wants it: it is killed, and its exit status is nobody's.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.set(true);
+        if self.pid() == 0 || self.life.get().exit().is_some() {
+            return;
+        }
+        if let Some(system) = self.system.upgrade() {
+            debug!(system = %system.id, pid = self.pid(), "killing a process that was cancelled");
+            if let Some(link) = system.link() {
+                link.kill_unwanted(self.pid());
+            }
+        }
+    }
+
+    /// A terminate was obeyed.
+    pub(crate) fn terminated(&self) {
+        let mut life = self.life.get();
+        life.terminated();
+        self.life.set(life);
+    }
+
+    /// It has exited; `code` is `None` when nobody can say how. The first report stands.
+    pub(crate) fn exited(&self, code: Option<u32>) {
+        let mut life = self.life.get();
+        let first = life.exited(ExitStatus {
+            exit_code: code.unwrap_or(0),
+        });
+        if !first {
+            return;
+        }
+        self.status_lost.set(code.is_none());
+        self.share.borrow_mut().take();
+        let told = self.watchers.push(
+            Subject::Process,
+            event_type::PROCESS_EXITED,
+            &self.status_of(life),
+        );
+        if told > 0 {
+            life.delivered();
+        }
+        self.life.set(life);
+        if let Some(system) = self.system.upgrade() {
+            let wanted = life.owes_status() && !self.abandoned.get();
+            system.processes.exited(self.pid(), code, wanted);
+        }
+    }
+
+    /// The `ProcessStatus` document, as of now.
+    pub(crate) fn status(&self) -> String {
+        self.status_of(self.life.get())
+    }
+
+    fn status_of(&self, life: Life) -> String {
+        let code = life
+            .exit()
+            .filter(|_| !self.status_lost.get())
+            .map(|status| status.exit_code);
+        process_status(self.pid(), life.exit().is_some(), code)
+    }
+
+    /// Whether it has exited.
+    pub(crate) fn has_exited(&self) -> bool {
+        self.life.get().exit().is_some()
+    }
+
+    /// A handle is there. If the process has exited already, the handle hears of it now.
+    pub(crate) fn attach(&self, connection: &Rc<Connection>, handle: u64) {
+        self.watchers.add(connection, handle);
+        let mut life = self.life.get();
+        if life.exit().is_none() || connection.is_closed() {
+            return;
+        }
+        connection.push_event(
+            Subject::Process(handle),
+            event_type::PROCESS_EXITED,
+            Some(&self.status_of(life)),
+        );
+        if life.delivered() {
+            self.life.set(life);
+            if let Some(system) = self.system.upgrade() {
+                system.processes.delivered(self.pid());
+            }
+        }
+    }
+
+    /// A handle is closed.
+    pub(crate) fn detach(&self, connection: &Rc<Connection>, handle: u64) {
+        self.watchers.remove(connection, handle);
+    }
+
+    /// Remembers the bridge request that its exit answers.
+    pub(crate) fn set_wait_id(&self, id: u64) {
+        self.wait_id.set(Some(id));
+    }
+
+    /// That request, when it is not to be answered after all.
+    pub(crate) fn take_wait_id(&self) -> Option<u64> {
+        self.wait_id.take()
+    }
+}

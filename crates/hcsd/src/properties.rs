@@ -1,0 +1,224 @@
+//! `HcsGetComputeSystemProperties`: from the query to the `Properties` document.
+
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+
+use hcs_schema::{
+    Failure, HResult,
+    documents::{
+        GuestConnectionInfo, MemoryInformationForVm, OsType, Properties, PropertyResponse,
+        ResultError, State as StateName, Statistics, SystemPropertyQuery, SystemPropertyType,
+        Version, VmMemory,
+    },
+    parse, parse_optional,
+};
+use serde_json::Value;
+
+use crate::{blocking::blocking, system::System};
+
+/// Bytes of a page, as the schema counts memory.
+const PAGE: u64 = 4096;
+
+/// Answers a query. One property of `PropertyTypes` that fails fails the call; one of `PropertyQueries` only itself.
+///
+/// # Errors
+/// The query is wrong, or a property cannot be had.
+pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<String, Failure> {
+    let query: SystemPropertyQuery = parse_optional(query)?;
+    system.alive()?;
+    let mut properties = basic(system);
+    for kind in query.property_types.unwrap_or_default() {
+        let one = property(system, kind).await?;
+        merge(&mut properties, one);
+    }
+    let named = query.queries.into_iter().chain(query.property_queries);
+    let mut responses = BTreeMap::new();
+    for name in named.flat_map(BTreeMap::into_keys) {
+        let response = match by_name(system, &name).await {
+            Ok(value) => PropertyResponse {
+                response: Some(value),
+                error: None,
+            },
+            Err(failure) => PropertyResponse {
+                response: None,
+                error: Some(as_result_error(&failure)?),
+            },
+        };
+        responses.insert(name, response);
+    }
+    if !responses.is_empty() {
+        properties.property_responses = Some(responses);
+    }
+    to_text(&properties)
+}
+
+/// What every answer has, and an enumeration shows.
+pub(crate) fn basic(system: &System) -> Properties {
+    Properties {
+        id: Some(system.id.clone()),
+        system_type: Some(system.system_type),
+        runtime_os_type: Some(OsType::Linux),
+        owner: system.owner.clone(),
+        runtime_id: Some(system.runtime_id.clone()),
+        state: StateName::ALL
+            .iter()
+            .copied()
+            .find(|name| name.name() == system.state().name()),
+        ..Properties::default()
+    }
+}
+
+/// The document as text.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn to_text<T: serde::Serialize>(document: &T) -> Result<String, Failure> {
+    serde_json::to_string(document).map_err(|e| {
+        Failure::new(HResult::E_UNEXPECTED, "an answer could not be written").because(&e)
+    })
+}
+
+/// A failure inside an answer.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn as_result_error(failure: &Failure) -> Result<ResultError, Failure> {
+    serde_json::from_str(&failure.to_document()).map_err(|e| {
+        Failure::new(HResult::E_UNEXPECTED, "a failure could not be written").because(&e)
+    })
+}
+
+/// The properties, with nothing but `kind` in them.
+async fn property(system: &Rc<System>, kind: SystemPropertyType) -> Result<Properties, Failure> {
+    let mut properties = Properties::default();
+    match kind {
+        SystemPropertyType::Memory => properties.memory = Some(memory(&statistics(system).await?)),
+        SystemPropertyType::Statistics => properties.statistics = Some(statistics(system).await?),
+        SystemPropertyType::ProcessList => {
+            properties.process_list = process_list(system).await?.process_list;
+        }
+        SystemPropertyType::TerminateOnLastHandleClosed => {
+            properties.terminate_on_last_handle_closed =
+                Some(system.terminate_on_last_handle_closed.get());
+        }
+        SystemPropertyType::GuestConnection => {
+            properties.guest_connection_info = Some(guest_connection(system).await?);
+        }
+        other => return Err(unavailable(system, other.name())),
+    }
+    Ok(properties)
+}
+
+fn unavailable(system: &System, name: &str) -> Failure {
+    Failure::new(
+        HResult::NOT_SUPPORTED,
+        format!("the property {name} is not available for '{}'", system.id),
+    )
+    .while_doing("GetProperties")
+}
+
+/// One property of the newer form, as the value that stands under its name.
+async fn by_name(system: &Rc<System>, name: &str) -> Result<Value, Failure> {
+    let kind = SystemPropertyType::ALL
+        .iter()
+        .copied()
+        .find(|kind| kind.name() == name);
+    let Some(kind) = kind else {
+        return Err(if name == "Basic" || name == "ProcessorCapabilities" {
+            unavailable(system, name)
+        } else {
+            Failure::new(
+                HResult::E_INVALIDARG,
+                format!("there is no property {name}"),
+            )
+        });
+    };
+    let properties = property(system, kind).await?;
+    let value = match kind {
+        SystemPropertyType::Memory => serde_json::to_value(properties.memory),
+        SystemPropertyType::Statistics => serde_json::to_value(properties.statistics),
+        SystemPropertyType::ProcessList => serde_json::to_value(properties.process_list),
+        SystemPropertyType::GuestConnection => {
+            serde_json::to_value(properties.guest_connection_info)
+        }
+        _ => serde_json::to_value(properties.terminate_on_last_handle_closed),
+    };
+    value.map_err(|e| {
+        Failure::new(HResult::E_UNEXPECTED, "an answer could not be written").because(&e)
+    })
+}
+
+fn merge(into: &mut Properties, one: Properties) {
+    into.memory = one.memory.or(into.memory.take());
+    into.statistics = one.statistics.or(into.statistics.take());
+    into.process_list = one.process_list.or(into.process_list.take());
+    into.terminate_on_last_handle_closed = one
+        .terminate_on_last_handle_closed
+        .or(into.terminate_on_last_handle_closed);
+    into.guest_connection_info = one
+        .guest_connection_info
+        .or(into.guest_connection_info.take());
+}
+
+async fn statistics(system: &Rc<System>) -> Result<Statistics, Failure> {
+    let machine = Arc::clone(&system.machine);
+    blocking(move || machine.statistics())
+        .await
+        .map_err(|failure| failure.while_doing("GetProperties"))
+}
+
+/// What a container uses, in the words the schema has for virtual machines.
+fn memory(statistics: &Statistics) -> MemoryInformationForVm {
+    let used = statistics
+        .memory
+        .as_ref()
+        .and_then(|memory| memory.memory_usage_commit_bytes)
+        .unwrap_or(0);
+    MemoryInformationForVm {
+        virtual_machine_memory: Some(VmMemory {
+            assigned_memory: Some(used.div_ceil(PAGE)),
+            ..VmMemory::default()
+        }),
+        ..MemoryInformationForVm::default()
+    }
+}
+
+/// The processes as the agent knows them: a `Properties` document, of which only the list is believed.
+async fn process_list(system: &Rc<System>) -> Result<Properties, Failure> {
+    let limit = system.service()?.config.times.guest();
+    let text = system
+        .guest()
+        .await?
+        .properties(r#"{"PropertyTypes":["ProcessList"]}"#, limit)
+        .await
+        .map_err(|failure| failure.while_doing("GetProperties"))?;
+    parse::<Properties>(&text).map_err(|failure| {
+        Failure::new(
+            HResult::HCS_E_PROTOCOL_ERROR,
+            format!(
+                "the guest agent of '{}' answered no list of processes",
+                system.id
+            ),
+        )
+        .because(&failure)
+        .while_doing("GetProperties")
+    })
+}
+
+async fn guest_connection(system: &System) -> Result<GuestConnectionInfo, Failure> {
+    let link = system.guest().await?;
+    let capabilities = link.capabilities();
+    let versions = capabilities.supported_schema_versions.iter().take(16);
+    Ok(GuestConnectionInfo {
+        supported_schema_versions: Some(
+            versions
+                .map(|version| Version {
+                    major: Some(version.major),
+                    minor: Some(version.minor),
+                })
+                .collect(),
+        ),
+        protocol_version: Some(hcs_wire::guest::PROTOCOL_VERSION),
+        guest_defined_capabilities: serde_json::to_value(&capabilities.guest_defined_capabilities)
+            .ok(),
+    })
+}

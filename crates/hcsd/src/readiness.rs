@@ -1,0 +1,26 @@
+//! The one place where descriptors are given to the runtime to be watched.
+
+use std::{io, os::fd::OwnedFd};
+
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// Watches a non-blocking descriptor for `interest`.
+///
+/// # Errors
+/// The kernel does not watch this kind of descriptor, or none are left.
+#[expect(
+    deprecated,
+    reason = "the constructor is called unsound for types that may close or change their descriptor; an OwnedFd \
+              never does, and the constructor that replaces it is unsafe, which this room is not"
+)]
+pub(crate) fn watch(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(descriptor, interest)
+}
+
+/// Watches a non-blocking stream socket for both directions.
+///
+/// # Errors
+/// As [`watch`].
+pub(crate) fn watch_stream(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    watch(socket, Interest::READABLE | Interest::WRITABLE)
+}

@@ -1,0 +1,192 @@
+//! From calls to the code that does them.
+//!
+//! A call whose handle is still being made waits in the handle's slot. A call that makes a handle takes its number
+//! first, so that later calls on it find the slot. What can be answered from memory is answered at once; everything
+//! else runs as a task of its own that a cancel ends.
+
+pub(crate) mod processes;
+pub(crate) mod systems;
+
+use std::{future::Future, rc::Rc};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::service::Call;
+
+use crate::{
+    connection::{Answer, Cancel, Connection, cancelled},
+    enumerate, service_properties,
+    system::Request,
+};
+
+/// A call on its way to its answer.
+pub(crate) struct Errand {
+    pub(crate) connection: Rc<Connection>,
+    pub(crate) request: u64,
+    pub(crate) cancel: Rc<Cancel>,
+}
+
+impl Errand {
+    /// Ends the call.
+    pub(crate) fn answer(&self, answer: Result<Answer, Failure>) {
+        self.connection.answer(self.request, answer);
+    }
+
+    /// Runs `work` as a task; a cancel drops it and ends the call.
+    pub(crate) fn run(self, work: impl Future<Output = Result<Answer, Failure>> + 'static) {
+        tokio::task::spawn_local(async move {
+            let answer = self.until_cancelled(work).await;
+            self.answer(answer);
+        });
+    }
+
+    /// `work`, or the failure of a cancelled call, whichever comes first.
+    pub(crate) async fn until_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            result = work => result,
+            () = self.cancel.cancelled() => Err(cancelled()),
+        }
+    }
+}
+
+/// Takes a call up, or lets it wait for its handle.
+pub(crate) fn admit(connection: &Rc<Connection>, request: u64, call: Call, cancel: Rc<Cancel>) {
+    let errand = Errand {
+        connection: Rc::clone(connection),
+        request,
+        cancel,
+    };
+    // A call that waited for its handle took the number of the handle it makes when it came.
+    if let Some(made) = makes(&call)
+        && !connection.handles.is_opening(made)
+        && let Err(failure) = connection.handles.reserve(made)
+    {
+        errand.answer(Err(failure));
+        return;
+    }
+    match concerns(&call) {
+        Some(handle) if connection.handles.is_opening(handle) => {
+            connection.handles.wait(handle, request, call);
+        }
+        _ => dispatch(errand, call),
+    }
+}
+
+/// A call was cancelled while it waited for its handle: the handle it would have made will not be.
+pub(crate) fn withdrawn(connection: &Rc<Connection>, call: &Call) {
+    if let Some(made) = makes(call) {
+        let waiting = connection.handles.fail(made);
+        connection.resume(waiting);
+    }
+}
+
+/// The handle a call makes.
+const fn makes(call: &Call) -> Option<u64> {
+    match call {
+        Call::CreateSystem { system, .. } | Call::OpenSystem { system, .. } => Some(*system),
+        Call::CreateProcess { process, .. } | Call::OpenProcess { process, .. } => Some(*process),
+        _ => None,
+    }
+}
+
+/// The handle a call is about, which must be there before.
+const fn concerns(call: &Call) -> Option<u64> {
+    match call {
+        Call::CloseSystem { system }
+        | Call::StartSystem { system, .. }
+        | Call::ShutDownSystem { system, .. }
+        | Call::TerminateSystem { system, .. }
+        | Call::PauseSystem { system, .. }
+        | Call::ResumeSystem { system, .. }
+        | Call::SaveSystem { system, .. }
+        | Call::CrashSystem { system, .. }
+        | Call::ModifySystem { system, .. }
+        | Call::GetSystemProperties { system, .. }
+        | Call::CreateProcess { system, .. }
+        | Call::OpenProcess { system, .. } => Some(*system),
+        Call::CloseProcess { process }
+        | Call::TerminateProcess { process, .. }
+        | Call::SignalProcess { process, .. }
+        | Call::GetProcessInfo { process }
+        | Call::GetProcessProperties { process, .. }
+        | Call::ModifyProcess { process, .. } => Some(*process),
+        _ => None,
+    }
+}
+
+fn dispatch(errand: Errand, call: Call) {
+    match call {
+        Call::CreateSystem {
+            system,
+            id,
+            document,
+        } => systems::create(errand, system, id, document),
+        Call::OpenSystem {
+            system,
+            id,
+            runtime_id,
+        } => systems::open(&errand, system, &id, runtime_id.as_deref()),
+        Call::CloseSystem { system } => systems::close(&errand, system),
+        Call::StartSystem { system, options } => systems::start(errand, system, options.as_deref()),
+        Call::ShutDownSystem { system, options } => {
+            systems::shut_down(errand, system, options.as_deref());
+        }
+        Call::TerminateSystem { system, options } => {
+            systems::plain(errand, system, options.as_deref(), Request::Terminate);
+        }
+        Call::PauseSystem { system, options } => systems::pause(errand, system, options.as_deref()),
+        Call::ResumeSystem { system, options } => {
+            systems::plain(errand, system, options.as_deref(), Request::Resume);
+        }
+        Call::ModifySystem { system, settings } => systems::modify(errand, system, &settings),
+        Call::GetSystemProperties { system, query } => systems::properties(errand, system, query),
+        Call::EnumerateSystems { query } => {
+            let listed = enumerate::answer(&errand.connection.service, query.as_deref());
+            errand.answer(listed.map(|text| Answer::document(Some(text))));
+        }
+        Call::CreateProcess {
+            system,
+            process,
+            parameters,
+        } => {
+            processes::create(errand, system, process, parameters);
+        }
+        Call::OpenProcess {
+            system,
+            process,
+            process_id,
+        } => {
+            processes::open(&errand, system, process, process_id);
+        }
+        Call::CloseProcess { process } => processes::close(&errand, process),
+        Call::TerminateProcess { process, options } => {
+            processes::terminate(errand, process, options.as_deref());
+        }
+        Call::SignalProcess { process, options } => {
+            processes::signal(errand, process, options.as_deref());
+        }
+        Call::GetProcessInfo { process } => errand.answer(processes::info(&errand, process)),
+        Call::GetProcessProperties { process, query } => {
+            errand.answer(processes::properties(&errand, process, query.as_deref()));
+        }
+        Call::ModifyProcess { process, settings } => processes::modify(errand, process, &settings),
+        Call::GetServiceProperties { query } => {
+            let answered = service_properties::answer(query.as_deref());
+            errand.answer(answered.map(|text| Answer::document(Some(text))));
+        }
+        Call::SaveSystem { .. }
+        | Call::CrashSystem { .. }
+        | Call::ModifyServiceSettings { .. }
+        | Call::SubmitCrashReport { .. }
+        | Call::ReadEvents { .. }
+        | Call::ExplainOperation { .. } => errand.answer(Err(Failure::new(
+            HResult::E_NOTIMPL,
+            "this call is not implemented by this service",
+        ))),
+        // Taken care of by the connection itself.
+        Call::Hello { .. } | Call::Cancel { .. } => errand.answer(Ok(Answer::done())),
+    }
+}

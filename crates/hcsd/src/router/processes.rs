@@ -1,0 +1,265 @@
+//! Calls on processes.
+
+use std::{os::fd::OwnedFd, rc::Rc};
+
+use hcs_lifecycle::{engine::HostStdio, process::Call};
+use hcs_schema::{
+    Failure, HResult,
+    documents::{
+        ModifyOperation, ProcessModifyRequest, ProcessParameters, ProcessStatus,
+        SignalProcessOptions, StdHandle,
+    },
+    parse, parse_optional,
+};
+use hcs_wire::service::ProcessInformation;
+
+use super::{Errand, systems};
+use crate::{
+    connection::{Answer, handles::Object},
+    launch,
+    process::Process,
+    system::{Creating, Request, System},
+};
+
+/// `SIGKILL`.
+const KILL: i32 = 9;
+
+/// `HcsCreateProcess`.
+pub(super) fn create(errand: Errand, system: u64, handle: u64, parameters: String) {
+    let checked = errand.connection.handles.system(system).and_then(|system| {
+        system.alive()?;
+        let document: ProcessParameters = parse(&parameters)?;
+        Ok((system, document))
+    });
+    let (system, document) = match checked {
+        Ok(checked) => checked,
+        Err(failure) => {
+            created(&errand, handle, Err(failure));
+            return;
+        }
+    };
+    tokio::task::spawn_local(async move {
+        let launched = launch_in_turn(&errand, &system, parameters, &document);
+        // Kept until the creation is answered: the end of the system waits for that.
+        let (_creating, launched) = match errand.until_cancelled(launched).await {
+            Ok((creating, process, stdio)) => (Some(creating), Ok((process, stdio))),
+            Err(failure) => (None, Err(failure)),
+        };
+        created(&errand, handle, launched);
+    });
+}
+
+async fn launch_in_turn(
+    errand: &Errand,
+    system: &Rc<System>,
+    parameters: String,
+    document: &ProcessParameters,
+) -> Result<(Creating, Rc<Process>, HostStdio), Failure> {
+    if !system.process_may_begin() {
+        system.perform(Request::CreateProcess).await?;
+    }
+    let share = errand
+        .connection
+        .service
+        .process_quota
+        .take(errand.connection.peer.uid)?;
+    let creating = system.begin_creating();
+    let (process, stdio) = launch::launch(system, parameters, document, share).await?;
+    Ok((creating, process, stdio))
+}
+
+/// Answers the creation, and takes up what waited for the handle. The answer goes before the exit event.
+fn created(errand: &Errand, handle: u64, launched: Result<(Rc<Process>, HostStdio), Failure>) {
+    let connection = &errand.connection;
+    let waiting = match launched {
+        Ok((process, stdio)) => {
+            errand.answer(Ok(information(&process, stdio)));
+            let waiting = connection
+                .handles
+                .open(handle, Object::Process(Rc::clone(&process)));
+            process.attach(connection, handle);
+            waiting
+        }
+        Err(failure) => {
+            let waiting = connection.handles.fail(handle);
+            errand.answer(Err(failure));
+            waiting
+        }
+    };
+    connection.resume(waiting);
+    systems::release_if_gone(errand, handle);
+}
+
+/// The answer that carries a process's pid and stdio.
+fn information(process: &Process, stdio: HostStdio) -> Answer {
+    let mut answer = Answer::done();
+    answer.reply.process = Some(ProcessInformation {
+        process_id: process.pid(),
+        stdin: stdio.stdin.is_some(),
+        stdout: stdio.stdout.is_some(),
+        stderr: stdio.stderr.is_some(),
+    });
+    let ends: [Option<OwnedFd>; 3] = [stdio.stdin, stdio.stdout, stdio.stderr];
+    answer.descriptors = ends.into_iter().flatten().collect();
+    answer
+}
+
+/// `HcsOpenProcess`.
+pub(super) fn open(errand: &Errand, system: u64, handle: u64, pid: u32) {
+    let found = errand.connection.handles.system(system).and_then(|system| {
+        let process = system.processes.get(pid);
+        if process.is_none() {
+            system.alive()?;
+        }
+        let process = process.ok_or_else(|| {
+            Failure::new(
+                HResult::NOT_FOUND,
+                format!(
+                    "'{}' has no process {pid}, or its exit status was already delivered",
+                    system.id
+                ),
+            )
+        })?;
+        process.judge(Call::Open)?;
+        Ok((process, HostStdio::default()))
+    });
+    created(errand, handle, found);
+}
+
+/// `HcsCloseProcess`.
+pub(super) fn close(errand: &Errand, handle: u64) {
+    let found = errand.connection.handles.process(handle).map(drop);
+    errand.answer(found.map(|()| {
+        if let Some(released) = errand.connection.handles.remove(handle) {
+            released.release(&errand.connection);
+        }
+        Answer::done()
+    }));
+}
+
+/// The process behind a handle, if `call` is let in.
+fn judged(errand: &Errand, handle: u64, call: Call) -> Result<Rc<Process>, Failure> {
+    let process = errand.connection.handles.process(handle)?;
+    process.judge(call)?;
+    Ok(process)
+}
+
+/// `HcsTerminateProcess`.
+pub(super) fn terminate(errand: Errand, handle: u64, options: Option<&str>) {
+    let ready =
+        systems::no_options(options).and_then(|()| judged(&errand, handle, Call::Terminate));
+    match ready {
+        Ok(process) => errand.run(async move {
+            send_signal(&process, KILL, Call::Terminate).await?;
+            process.terminated();
+            Ok(Answer::done())
+        }),
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+/// `HcsSignalProcess`.
+pub(super) fn signal(errand: Errand, handle: u64, options: Option<&str>) {
+    let ready = parse_optional::<SignalProcessOptions>(options).and_then(|options| {
+        let number = options
+            .signal
+            .map_or(KILL, |signal| i32::from(signal.number()));
+        Ok((judged(&errand, handle, Call::Signal)?, number))
+    });
+    match ready {
+        Ok((process, number)) => errand.run(async move {
+            send_signal(&process, number, Call::Signal).await?;
+            Ok(Answer::done())
+        }),
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+async fn send_signal(process: &Rc<Process>, number: i32, call: Call) -> Result<(), Failure> {
+    let system = process.system()?;
+    let limit = system.service()?.config.times.guest();
+    let sent = system
+        .guest()
+        .await?
+        .signal(process.pid(), number, limit)
+        .await;
+    // Its exit may have been reported while the agent was asked; that is the better reason.
+    sent.map_err(|failure| {
+        process
+            .judge(call)
+            .err()
+            .unwrap_or(failure)
+            .while_doing("SignalProcess")
+    })
+}
+
+/// `HcsGetProcessInfo`. Fresh stdio is given only when nobody holds any of the old.
+pub(super) fn info(errand: &Errand, handle: u64) -> Result<Answer, Failure> {
+    let process = judged(errand, handle, Call::GetInfo)?;
+    let stdio = process.stdio.borrow().reattach().map_err(|e| {
+        Failure::new(
+            HResult::HCS_E_PROCESS_INFO_NOT_AVAILABLE,
+            format!("the stdio of process {} cannot be opened", process.pid()),
+        )
+        .because(&e)
+        .while_doing("GetProcessInfo")
+    })?;
+    Ok(information(&process, stdio))
+}
+
+/// `HcsGetProcessProperties`.
+pub(super) fn properties(
+    errand: &Errand,
+    handle: u64,
+    query: Option<&str>,
+) -> Result<Answer, Failure> {
+    parse_optional::<ProcessStatus>(query)?;
+    let process = judged(errand, handle, Call::GetProperties)?;
+    Ok(Answer::document(Some(process.status())))
+}
+
+/// `HcsModifyProcess`.
+pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
+    let ready = parse::<ProcessModifyRequest>(settings)
+        .and_then(|request| Ok((judged(&errand, handle, Call::Modify)?, request)));
+    match ready {
+        Ok((process, request)) => errand.run(async move {
+            apply(&process, &request)
+                .await
+                .map_err(|f| f.while_doing("ModifyProcess"))?;
+            Ok(Answer::done())
+        }),
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+async fn apply(process: &Rc<Process>, request: &ProcessModifyRequest) -> Result<(), Failure> {
+    match (
+        request.operation,
+        &request.console_size,
+        &request.close_handle,
+    ) {
+        (Some(ModifyOperation::ConsoleSize), Some(size), _) => {
+            let system = process.system()?;
+            let limit = system.service()?.config.times.guest();
+            let (height, width) = (size.height.unwrap_or(0), size.width.unwrap_or(0));
+            system
+                .guest()
+                .await?
+                .resize(process.pid(), height, width, limit)
+                .await
+        }
+        (Some(ModifyOperation::CloseHandle), _, Some(close)) => {
+            // The client's library closes the client's descriptor; what is left to do here is never to give out a
+            // new one. The service itself holds no end of the pipes.
+            if matches!(close.handle, Some(StdHandle::StdIn | StdHandle::All)) {
+                process.stdio.borrow().close_stdin();
+            }
+            Ok(())
+        }
+        _ => Err(Failure::new(
+            HResult::HCS_E_INVALID_JSON,
+            "expected Operation \"ConsoleSize\" with ConsoleSize, or \"CloseHandle\" with CloseHandle",
+        )),
+    }
+}

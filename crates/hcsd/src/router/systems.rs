@@ -1,0 +1,204 @@
+//! Calls on compute systems.
+
+use std::rc::Rc;
+
+use hcs_schema::{
+    Failure, HResult,
+    documents::{ModifySettingRequest, PauseOptions, ShutdownOptions, ShutdownType, StartOptions},
+    parse, parse_optional,
+};
+use serde_json::Value;
+
+use super::Errand;
+use crate::{
+    connection::{Answer, handles::Object},
+    properties,
+    system::{Request, System, making},
+};
+
+/// `HcsCreateComputeSystem`.
+pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) {
+    tokio::task::spawn_local(async move {
+        let service = Rc::clone(&errand.connection.service);
+        let uid = errand.connection.peer.uid;
+        let made = making::create(&service, uid, id, document);
+        let made = errand.until_cancelled(made).await;
+        opened(&errand, handle, made);
+    });
+}
+
+/// `HcsOpenComputeSystem`.
+pub(super) fn open(errand: &Errand, handle: u64, id: &str, runtime_id: Option<&str>) {
+    let found = errand.connection.service.find(id, runtime_id);
+    opened(errand, handle, found);
+}
+
+/// Answers a call that makes a handle, and takes up what waited for it. The answer goes before every event of the
+/// handle.
+fn opened(errand: &Errand, handle: u64, made: Result<Rc<System>, Failure>) {
+    let connection = &errand.connection;
+    let waiting = match made {
+        Ok(system) => {
+            let mut answer = Answer::done();
+            answer.reply.runtime_id = Some(system.runtime_id.clone());
+            errand.answer(Ok(answer));
+            let waiting = connection
+                .handles
+                .open(handle, Object::System(Rc::clone(&system)));
+            system.attach(connection, handle);
+            waiting
+        }
+        Err(failure) => {
+            let waiting = connection.handles.fail(handle);
+            errand.answer(Err(failure));
+            waiting
+        }
+    };
+    connection.resume(waiting);
+    release_if_gone(errand, handle);
+}
+
+/// The client may have left while the handle was made.
+pub(super) fn release_if_gone(errand: &Errand, handle: u64) {
+    if errand.connection.is_closed()
+        && let Some(released) = errand.connection.handles.remove(handle)
+    {
+        released.release(&errand.connection);
+    }
+}
+
+/// `HcsCloseComputeSystem`, and the closing of a process handle: whatever the number stands for.
+pub(super) fn close(errand: &Errand, handle: u64) {
+    let found = errand.connection.handles.system(handle).map(drop);
+    errand.answer(found.map(|()| {
+        if let Some(released) = errand.connection.handles.remove(handle) {
+            released.release(&errand.connection);
+        }
+        Answer::done()
+    }));
+}
+
+/// Submits `request` for the system behind `handle`.
+fn submit(errand: Errand, handle: u64, request: Result<Request, Failure>) {
+    let ready = errand
+        .connection
+        .handles
+        .system(handle)
+        .and_then(|system| Ok((system, request?)));
+    match ready {
+        Ok((system, request)) => errand.run(async move {
+            system.perform(request).await?;
+            Ok(Answer::done())
+        }),
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+/// Calls whose options are reserved: `HcsTerminateComputeSystem`, `HcsResumeComputeSystem`.
+pub(super) fn plain(errand: Errand, handle: u64, options: Option<&str>, request: Request) {
+    let request = no_options(options).map(|()| request);
+    submit(errand, handle, request);
+}
+
+/// Options where the reference allows none: NULL, the empty string and `{}`.
+pub(super) fn no_options(options: Option<&str>) -> Result<(), Failure> {
+    let text = options.unwrap_or("").trim();
+    let inside = text
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    if text.is_empty() || inside.is_some_and(|inside| inside.trim().is_empty()) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        HResult::E_INVALIDARG,
+        "the options of this call are reserved: expected NULL, an empty string or {}",
+    ))
+}
+
+/// `HcsStartComputeSystem`.
+pub(super) fn start(errand: Errand, handle: u64, options: Option<&str>) {
+    let request = parse_optional::<StartOptions>(options).map(|_| Request::Start);
+    submit(errand, handle, request);
+}
+
+/// `HcsPauseComputeSystem`. A container is suspended in one way only, so the options change nothing.
+pub(super) fn pause(errand: Errand, handle: u64, options: Option<&str>) {
+    let request = parse_optional::<PauseOptions>(options).map(|_| Request::Pause);
+    submit(errand, handle, request);
+}
+
+/// `HcsShutDownComputeSystem`. With `Force`, what does not end in time is terminated.
+pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
+    let checked =
+        parse_optional::<ShutdownOptions>(options).and_then(|options| match options.r#type {
+            None | Some(ShutdownType::Shutdown) => Ok(options.force == Some(true)),
+            Some(other) => Err(Failure::new(
+                HResult::NOT_SUPPORTED,
+                format!("a shutdown of the type {} is not supported", other.name()),
+            )
+            .cause_at("/Type", "expected \"Shutdown\"")),
+        });
+    let ready = errand
+        .connection
+        .handles
+        .system(handle)
+        .and_then(|system| Ok((system, checked?)));
+    match ready {
+        Ok((system, force)) => errand.run(async move {
+            let ended = system.perform(Request::ShutDown).await;
+            match ended {
+                Err(failure) if force && failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT => {
+                    system.perform(Request::Terminate).await?;
+                }
+                ended => ended?,
+            }
+            Ok(Answer::done())
+        }),
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+/// `HcsModifyComputeSystem`.
+pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
+    let request = parse::<ModifySettingRequest>(settings).and_then(|document| {
+        serde_json::to_value(&document)
+            .map(|value: Value| Request::Modify(value))
+            .map_err(|e| {
+                Failure::new(HResult::HCS_E_INVALID_JSON, "the settings cannot be read").because(&e)
+            })
+    });
+    submit(errand, handle, request);
+}
+
+/// `HcsGetComputeSystemProperties`.
+pub(super) fn properties(errand: Errand, handle: u64, query: Option<String>) {
+    match errand.connection.handles.system(handle) {
+        Ok(system) => errand.run(async move {
+            let text = properties::answer(&system, query.as_deref()).await?;
+            Ok(Answer::document(Some(text)))
+        }),
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_options_may_be_said_in_several_ways() {
+        for text in [
+            None,
+            Some(""),
+            Some(" "),
+            Some("{}"),
+            Some("{ }"),
+            Some(" {\n} "),
+        ] {
+            assert!(no_options(text).is_ok(), "{text:?}");
+        }
+        for text in ["{\"A\":1}", "[]", "null", "{{}}", "{"] {
+            assert!(no_options(Some(text)).is_err(), "{text}");
+        }
+    }
+}

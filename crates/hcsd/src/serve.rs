@@ -1,0 +1,243 @@
+//! The service itself, from its options to its end.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io,
+    os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
+    path::Path,
+    process::ExitCode,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use engine_container::{ContainerEngine, EngineConfig, Launcher};
+use hcs_lifecycle::engine::Engine;
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::LocalSet,
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    Options, adopt,
+    config::Config,
+    connection::Connection,
+    endpoint,
+    listener::{Accepting, Listener},
+    logging,
+    peer::Peer,
+    readiness::watch_stream,
+    service::{Seat, Service},
+    start,
+};
+
+/// Engine calls that may block at the same time.
+const WAITING_THREADS: usize = 512;
+/// How long accepting rests when there are no descriptors left.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Serves until the service is told to leave, or is idle.
+///
+/// # Errors
+/// The sentence to be shown.
+pub(crate) fn run(
+    options: &Options,
+    endpoint: &Path,
+    config_path: Option<&Path>,
+) -> Result<ExitCode, String> {
+    if options.serve {
+        start::detach()?;
+    }
+    let config = crate::configured(config_path)?;
+    logging::start(config.log.as_deref())?;
+    raise_descriptor_limit();
+    let root = endpoint::state_root(endpoint);
+    make_directories(&root)?;
+    let Some(_lock) = lock(&root)? else {
+        return start::somebody_else_serves(options, endpoint);
+    };
+    let inherited = Listener::inherited()?;
+    // Before any thread exists: what it starts from is a copy of this process.
+    let launcher = Launcher::spawn()
+        .map_err(|failure| format!("the launcher cannot be started: {failure}"))?;
+    let engine = ContainerEngine::new(launcher, engine_config(&config, endpoint));
+    let engines: Vec<Arc<dyn Engine>> = vec![Arc::new(engine)];
+    let group = config.socket_group.as_deref().map(group_id).transpose()?;
+    let idle = options
+        .idle_exit
+        .map(|seconds| Duration::from_secs(seconds.unwrap_or(config.times.idle_seconds)));
+    let admitted_group = config.socket_group.clone();
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(WAITING_THREADS)
+        .build()
+        .map_err(|e| format!("the runtime cannot be started: {e}"))?;
+    let local = LocalSet::new();
+    local.block_on(&runtime, async {
+        let service = Service::new(config, root, admitted_group, engines);
+        adopt::adopt_all(&service)
+            .await
+            .map_err(|failure| failure.to_string())?;
+        let listener = match inherited {
+            Some(listener) => listener,
+            None => Listener::bind(endpoint, group)?,
+        };
+        let accepting = listener
+            .listen()
+            .map_err(|e| format!("the socket cannot be watched: {e}"))?;
+        info!(endpoint = %endpoint.display(), "serving");
+        start::report_ready(options)?;
+        serve(&service, accepting, idle).await
+    })?;
+    // Engine calls that never return must not keep the service from leaving.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn engine_config(config: &Config, endpoint: &Path) -> EngineConfig {
+    EngineConfig {
+        cgroup_root: config
+            .cgroup_root
+            .clone()
+            .unwrap_or_else(|| endpoint::cgroup_root(endpoint)),
+        scratch_root: config
+            .scratch_root
+            .clone()
+            .unwrap_or_else(|| endpoint::scratch_root(endpoint)),
+        pids_limit: match config.processes_per_container {
+            Some(0) => None,
+            Some(limit) => Some(limit),
+            None => EngineConfig::default().pids_limit,
+        },
+    }
+}
+
+async fn serve(
+    service: &Rc<Service>,
+    mut accepting: Accepting,
+    idle: Option<Duration>,
+) -> Result<(), String> {
+    let watch = |kind| signal(kind).map_err(|e| format!("signals cannot be watched: {e}"));
+    let (mut terminate, mut interrupt) = (
+        watch(SignalKind::terminate())?,
+        watch(SignalKind::interrupt())?,
+    );
+    let idle = async {
+        match idle {
+            Some(idle) => service.idle(idle).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(idle);
+    loop {
+        tokio::select! {
+            accepted = accepting.accept() => match accepted {
+                Ok(socket) => welcome(service, socket),
+                Err(e) => {
+                    warn!("no client can be accepted for now: {e}");
+                    tokio::time::sleep(BREATH).await;
+                }
+            },
+            () = &mut idle => {
+                info!("idle, leaving");
+                break;
+            }
+            _ = terminate.recv() => {
+                info!("told to leave; compute systems go on");
+                break;
+            }
+            _ = interrupt.recv() => {
+                info!("interrupted; compute systems go on");
+                break;
+            }
+        }
+    }
+    // A client that connected in the last instant finds its connection closed and starts another service.
+    drop(accepting.retire());
+    Ok(())
+}
+
+fn welcome(service: &Rc<Service>, socket: OwnedFd) {
+    let Some(seat) = service.seat() else {
+        warn!("a client is turned away: there are as many connections as are allowed");
+        return;
+    };
+    let prepared = Peer::of(&socket)
+        .map_err(io::Error::from)
+        .and_then(|peer| Ok((peer, watch_stream(socket)?)));
+    match prepared {
+        Ok((peer, socket)) => {
+            let service = Rc::clone(service);
+            tokio::task::spawn_local(async move {
+                let _seat: Seat = seat;
+                Connection::serve(Rc::new(socket), peer, service).await;
+            });
+        }
+        Err(e) => error!("a client cannot be served: {e}"),
+    }
+}
+
+/// As many descriptors as the system allows: every process's pipes pass through here.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(e) = setrlimit(Resource::Nofile, raised) {
+        warn!("the limit on descriptors stays at {:?}: {e}", limit.current);
+    }
+}
+
+fn make_directories(root: &Path) -> Result<(), String> {
+    let make = |path: &Path, mode: u32| {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(path)
+            .map_err(|e| format!("the directory {} cannot be made: {e}", path.display()))
+    };
+    // Clients of other users find the socket in here.
+    make(root, 0o755)?;
+    make(&root.join("systems"), 0o700)
+}
+
+/// The lock that makes this the only service of its endpoint; `None` when another holds it.
+fn lock(root: &Path) -> Result<Option<File>, String> {
+    let path = root.join("hcsd.lock");
+    let failed = |e: io::Error| format!("{} cannot be locked: {e}", path.display());
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(e) => Err(failed(e.into())),
+    }
+}
+
+/// The number of a group, from `/etc/group`, or the number itself.
+fn group_id(name: &str) -> Result<u32, String> {
+    if let Ok(number) = name.parse() {
+        return Ok(number);
+    }
+    let groups =
+        fs::read_to_string("/etc/group").map_err(|e| format!("/etc/group cannot be read: {e}"))?;
+    groups
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find_map(|fields| match fields[..] {
+            [found, _, number, ..] if found == name => number.parse().ok(),
+            _ => None,
+        })
+        .ok_or_else(|| format!("socket_group = \"{name}\": there is no such group"))
+}

@@ -1,0 +1,242 @@
+//! What all parts of the service share: configuration, engines, the registry of systems, the limits.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use hcs_lifecycle::engine::Engine;
+use hcs_schema::{Failure, HResult, documents::ComputeSystem};
+use tokio::sync::Notify;
+
+use crate::{config::Config, limits::Quota, system::System};
+
+/// A place in the registry.
+#[derive(Clone, Debug)]
+enum Entry {
+    /// The id is taken; the system is still being made.
+    Making,
+    /// A system.
+    System(Rc<System>),
+}
+
+/// The service. Belongs to one thread.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) config: Config,
+    /// The state root.
+    pub(crate) root: PathBuf,
+    /// The group whose members the socket's mode lets in, if there is one.
+    pub(crate) admitted_group: Option<String>,
+    engines: Vec<Arc<dyn Engine>>,
+    systems: RefCell<HashMap<String, Entry>>,
+    /// Systems that ended before their clients could come back, by runtime id.
+    departed: RefCell<HashMap<String, Rc<System>>>,
+    pub(crate) system_quota: Rc<Quota>,
+    pub(crate) process_quota: Rc<Quota>,
+    connections: Cell<usize>,
+    changed: Notify,
+}
+
+/// An id taken for a system that is being made. Dropped, the id is free again.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    service: Rc<Service>,
+    id: Option<String>,
+}
+
+impl Reservation {
+    /// The system is made.
+    pub(crate) fn fill(mut self, system: &Rc<System>) {
+        if let Some(id) = self.id.take() {
+            self.service
+                .systems
+                .borrow_mut()
+                .insert(id, Entry::System(Rc::clone(system)));
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.service.systems.borrow_mut().remove(&id);
+            self.service.changed.notify_waiters();
+        }
+    }
+}
+
+/// A counted connection.
+#[derive(Debug)]
+pub(crate) struct Seat(Rc<Service>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl Service {
+    /// A service without systems.
+    pub(crate) fn new(
+        config: Config,
+        root: PathBuf,
+        admitted_group: Option<String>,
+        engines: Vec<Arc<dyn Engine>>,
+    ) -> Rc<Self> {
+        let limits = config.limits;
+        Rc::new(Self {
+            config,
+            root,
+            admitted_group,
+            engines,
+            systems: RefCell::default(),
+            departed: RefCell::default(),
+            system_quota: Quota::new("compute systems of one user", limits.systems_per_client),
+            process_quota: Quota::new("processes of one user", limits.processes_per_client),
+            connections: Cell::new(0),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Counts a connection in, unless there are too many.
+    pub(crate) fn seat(self: &Rc<Self>) -> Option<Seat> {
+        if self.connections.get() >= self.config.limits.connections {
+            return None;
+        }
+        self.connections.set(self.connections.get() + 1);
+        self.changed.notify_waiters();
+        Some(Seat(Rc::clone(self)))
+    }
+
+    /// All engines.
+    pub(crate) fn engines(&self) -> &[Arc<dyn Engine>] {
+        &self.engines
+    }
+
+    /// The engine for a document.
+    ///
+    /// # Errors
+    /// This build has none, or the document does not say what it wants.
+    pub(crate) fn engine_for(&self, document: &ComputeSystem) -> Result<Arc<dyn Engine>, Failure> {
+        if let Some(engine) = self.engines.iter().find(|engine| engine.accepts(document)) {
+            return Ok(Arc::clone(engine));
+        }
+        if document.virtual_machine.is_some() {
+            return Err(Failure::new(
+                HResult::HCS_E_HYPERV_NOT_INSTALLED,
+                "a virtual machine was asked for, but this service was built without a virtual machine engine",
+            )
+            .cause_at("/VirtualMachine", "only Container is available here")
+            .while_doing("Construct"));
+        }
+        Err(Failure::new(
+            HResult::HCS_E_INVALID_JSON,
+            "the document describes no compute system: it needs Container or VirtualMachine",
+        )
+        .cause_at("", "expected one of Container, VirtualMachine"))
+    }
+
+    /// Takes an id.
+    ///
+    /// # Errors
+    /// `HCS_E_SYSTEM_ALREADY_EXISTS`.
+    pub(crate) fn reserve(self: &Rc<Self>, id: &str) -> Result<Reservation, Failure> {
+        let mut systems = self.systems.borrow_mut();
+        if systems.contains_key(id) {
+            return Err(Failure::new(
+                HResult::HCS_E_SYSTEM_ALREADY_EXISTS,
+                format!("a compute system with the id '{id}' already exists"),
+            ));
+        }
+        systems.insert(id.to_owned(), Entry::Making);
+        Ok(Reservation {
+            service: Rc::clone(self),
+            id: Some(id.to_owned()),
+        })
+    }
+
+    /// The system with this id; with `runtime_id` only that very one, even if it has ended since the service started.
+    ///
+    /// # Errors
+    /// `HCS_E_SYSTEM_NOT_FOUND`.
+    pub(crate) fn find(&self, id: &str, runtime_id: Option<&str>) -> Result<Rc<System>, Failure> {
+        let wanted = |system: &Rc<System>| {
+            system.id == id && runtime_id.is_none_or(|wanted| wanted == system.runtime_id)
+        };
+        if let Some(Entry::System(system)) = self.systems.borrow().get(id)
+            && wanted(system)
+        {
+            return Ok(Rc::clone(system));
+        }
+        let departed = self.departed.borrow();
+        let departed = runtime_id.and_then(|runtime_id| departed.get(runtime_id));
+        match departed.filter(|system| wanted(system)) {
+            Some(system) => Ok(Rc::clone(system)),
+            None => Err(Failure::new(
+                HResult::HCS_E_SYSTEM_NOT_FOUND,
+                format!("there is no compute system with the id '{id}'"),
+            )),
+        }
+    }
+
+    /// All systems, by id.
+    pub(crate) fn systems(&self) -> Vec<Rc<System>> {
+        let mut systems: Vec<_> = self
+            .systems
+            .borrow()
+            .values()
+            .filter_map(|entry| match entry {
+                Entry::System(system) => Some(Rc::clone(system)),
+                Entry::Making => None,
+            })
+            .collect();
+        systems.sort_by(|a, b| a.id.cmp(&b.id));
+        systems
+    }
+
+    /// A system has ended: its id is free.
+    pub(crate) fn forget(&self, system: &Rc<System>) {
+        let mut systems = self.systems.borrow_mut();
+        if let Some(Entry::System(registered)) = systems.get(&system.id)
+            && Rc::ptr_eq(registered, system)
+        {
+            systems.remove(&system.id);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Keeps a system that ended while no client could hear of it, for clients that come back within `limit`.
+    pub(crate) fn remember_departed(self: &Rc<Self>, system: &Rc<System>, limit: Duration) {
+        let runtime_id = system.runtime_id.clone();
+        self.departed
+            .borrow_mut()
+            .insert(runtime_id.clone(), Rc::clone(system));
+        let service = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(limit).await;
+            service.departed.borrow_mut().remove(&runtime_id);
+            service.changed.notify_waiters();
+        });
+    }
+
+    /// Returns when there has been no client and no system for `idle`.
+    pub(crate) async fn idle(&self, idle: Duration) {
+        loop {
+            let change = self.changed.notified();
+            let busy = self.connections.get() > 0
+                || !self.systems.borrow().is_empty()
+                || !self.departed.borrow().is_empty();
+            if busy {
+                change.await;
+            } else if tokio::time::timeout(idle, change).await.is_err() {
+                return;
+            }
+        }
+    }
+}

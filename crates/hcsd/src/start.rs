@@ -1,0 +1,186 @@
+//! `hcsd --start`: a detached service for a client that found none.
+//!
+//! The starter runs `hcsd --serve` with its stdout as a pipe. The service says one line on it, "ready", "busy" or
+//! "failed: " with a sentence, and then lets go of it. Which of several starters wins is decided by the lock in the state
+//! root; the others find the winner's socket.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Child, Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+    process::setsid,
+    stdio,
+};
+
+use crate::{Options, endpoint::state_root};
+
+/// How long a service may take to come up, or to make room.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long a starter waits before it looks again whether another's service is there.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Starts a service at `endpoint` unless one is there. Returns when it can be connected to.
+///
+/// # Errors
+/// The sentence to be shown.
+pub(crate) fn start(options: &Options, endpoint: &Path) -> Result<ExitCode, String> {
+    let deadline = Instant::now() + LIMIT;
+    while Instant::now() < deadline {
+        if answers(endpoint) {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut child = spawn(options, endpoint)?;
+        match said(&mut child)?.as_str() {
+            "ready" => return Ok(ExitCode::SUCCESS),
+            // Another service is coming up or leaving.
+            "busy" => std::thread::sleep(PAUSE),
+            line => {
+                let sentence = line.strip_prefix("failed: ").unwrap_or(line);
+                let log = state_root(endpoint).join("hcsd.log");
+                return Err(if sentence.is_empty() {
+                    format!(
+                        "the service ended while it was starting; {} may say why",
+                        log.display()
+                    )
+                } else {
+                    sentence.to_owned()
+                });
+            }
+        }
+    }
+    Err(format!(
+        "another service holds the lock in {} but does not answer at {}",
+        state_root(endpoint).display(),
+        endpoint.display()
+    ))
+}
+
+/// Whether a service accepts connections at `endpoint`, whatever the length of its path.
+fn answers(endpoint: &Path) -> bool {
+    let connected = || -> rustix::io::Result<()> {
+        let file = rustix::fs::open(endpoint, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+        let socket = socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        connect(&socket, &SocketAddrUnix::new(path)?)
+    };
+    connected().is_ok()
+}
+
+fn spawn(options: &Options, endpoint: &Path) -> Result<Child, String> {
+    let root = state_root(endpoint);
+    let failed = |what: &str, e: &dyn std::fmt::Display| format!("{what}: {e}");
+    fs::create_dir_all(&root).map_err(|e| {
+        failed(
+            &format!("the directory {} cannot be made", root.display()),
+            &e,
+        )
+    })?;
+    let log = root.join("hcsd.log");
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .map_err(|e| failed(&format!("{} cannot be written", log.display()), &e))?;
+    let program = std::env::current_exe().map_err(|e| failed("the program hcsd is gone", &e))?;
+    let mut command = Command::new(program);
+    command.arg("--serve").arg("--endpoint").arg(endpoint);
+    if let Some(config) = &options.config {
+        command.arg("--config").arg(config);
+    }
+    command.arg("--idle-exit");
+    if let Some(Some(seconds)) = options.idle_exit {
+        command.arg(seconds.to_string());
+    }
+    command
+        .arg0("hcsd")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .map_err(|e| failed("the service cannot be started", &e))
+}
+
+/// The first line a service says; empty when it ends without a word.
+fn said(child: &mut Child) -> Result<String, String> {
+    let mut line = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .map_err(|e| format!("the service that was started cannot be heard: {e}"))?;
+    }
+    let line = line.trim_end().to_owned();
+    if line != "ready" {
+        child
+            .wait()
+            .map_err(|e| format!("the end of the service cannot be waited for: {e}"))?;
+    }
+    Ok(line)
+}
+
+/// Leaves the session of whoever started this service: their terminal's signals are not ours.
+///
+/// # Errors
+/// The sentence to be shown.
+pub(crate) fn detach() -> Result<(), String> {
+    setsid()
+        .map(drop)
+        .map_err(|e| format!("the service cannot leave its session: {e}"))
+}
+
+/// Another service holds the lock.
+///
+/// # Errors
+/// The sentence to be shown, unless a starter is listening.
+pub(crate) fn somebody_else_serves(options: &Options, endpoint: &Path) -> Result<ExitCode, String> {
+    if options.serve {
+        say("busy")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(format!(
+        "another service is already serving {}",
+        endpoint.display()
+    ))
+}
+
+/// Tells the starter, if there is one, that clients can connect, and lets go of its pipe.
+///
+/// # Errors
+/// The sentence to be shown.
+pub(crate) fn report_ready(options: &Options) -> Result<(), String> {
+    if !options.serve {
+        return Ok(());
+    }
+    say("ready")?;
+    stdio::dup2_stdout(stdio::stderr())
+        .map_err(|e| format!("stdout cannot be sent to the log: {e}"))
+}
+
+/// Shows a failure where it is looked for: on the starter's pipe, else on stderr.
+pub(crate) fn report_failure(options: &Options, sentence: &str) {
+    let told = options.serve && say(&format!("failed: {}", sentence.replace('\n', " "))).is_ok();
+    if !told {
+        // Nothing is left to be done when stderr is closed.
+        drop(writeln!(std::io::stderr(), "hcsd: {sentence}"));
+    }
+}
+
+fn say(line: &str) -> Result<(), String> {
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .map_err(|e| format!("the starter cannot be told: {e}"))
+}

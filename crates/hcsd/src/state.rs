@@ -1,0 +1,170 @@
+//! What the service writes down about a system, so that the next one can take it over.
+//!
+//! `<state root>/systems/<runtime id>/state.json` says what the system is; it is replaced as a whole. Beside it
+//! [`journal`] says what its processes are doing; it is appended to.
+
+pub(crate) mod journal;
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the format. A newer service reads older versions; an older one refuses newer ones.
+const VERSION: u32 = 1;
+/// Name of the file in the system's directory.
+const FILE: &str = "state.json";
+
+/// A system, written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    version: u32,
+    /// The id clients use.
+    pub(crate) id: String,
+    /// The machine's GUID, and the name of its directory.
+    pub(crate) runtime_id: String,
+    /// Who created it.
+    pub(crate) uid: u32,
+    /// The document it was created from, as it came.
+    pub(crate) document: String,
+    /// Which engine made it.
+    pub(crate) engine: String,
+    /// What that engine wants to know.
+    pub(crate) machine: String,
+    /// `State` of the schema.
+    pub(crate) state: String,
+    /// It ends with its last handle. May be changed after creation.
+    pub(crate) terminate_on_last_handle_closed: bool,
+}
+
+/// What does not change while a system lives.
+#[derive(Debug)]
+pub(crate) struct Facts<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) runtime_id: &'a str,
+    pub(crate) uid: u32,
+    pub(crate) document: &'a str,
+    pub(crate) engine: &'a str,
+}
+
+impl Record {
+    /// A record of the current version.
+    pub(crate) fn new(
+        facts: &Facts<'_>,
+        machine: String,
+        state: &str,
+        terminate_on_last_handle_closed: bool,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            id: facts.id.to_owned(),
+            runtime_id: facts.runtime_id.to_owned(),
+            uid: facts.uid,
+            document: facts.document.to_owned(),
+            engine: facts.engine.to_owned(),
+            machine,
+            state: state.to_owned(),
+            terminate_on_last_handle_closed,
+        }
+    }
+
+    /// Writes it into the system's directory: a reader finds the old file or the new one, never a part.
+    ///
+    /// # Errors
+    /// What the file system said.
+    pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
+        let temporary = directory.join("state.json.new");
+        let mut file = fs::File::create(&temporary)?;
+        serde_json::to_writer(&mut file, self)?;
+        file.flush()?;
+        fs::rename(&temporary, directory.join(FILE))
+    }
+
+    /// Reads the record in a system's directory.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(crate) fn read(directory: &Path) -> Result<Self, StateError> {
+        let path = directory.join(FILE);
+        let text = fs::read_to_string(&path).map_err(|source| StateError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        let record: Self = serde_json::from_str(&text).map_err(|source| StateError::Damaged {
+            path: path.clone(),
+            source,
+        })?;
+        if record.version > VERSION {
+            return Err(StateError::Newer {
+                path,
+                version: record.version,
+            });
+        }
+        Ok(record)
+    }
+}
+
+/// Why a system's record cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateError {
+    /// It is not there, or cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// It is not what was written.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A later service wrote it.
+    #[error("{} has version {version}; this service knows versions up to {VERSION}", path.display())]
+    Newer { path: PathBuf, version: u32 },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let facts = Facts {
+            id: "../a\0b",
+            runtime_id: "g",
+            uid: 7,
+            document: "{}",
+            engine: "container",
+        };
+        Record::new(&facts, "{}".to_owned(), "Running", true)
+    }
+
+    #[test]
+    fn a_record_is_read_back_as_it_was_written() {
+        let directory = tempfile::tempdir().unwrap();
+        record().write(directory.path()).unwrap();
+        record().write(directory.path()).unwrap();
+        assert_eq!(Record::read(directory.path()).unwrap(), record());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn damaged_missing_and_newer_records_are_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let read = || Record::read(directory.path());
+        assert!(matches!(read(), Err(StateError::Read { .. })));
+        fs::write(directory.path().join(FILE), "{\"version\":1").unwrap();
+        assert!(matches!(read(), Err(StateError::Damaged { .. })));
+        let newer = Record {
+            version: 2,
+            ..record()
+        };
+        newer.write(directory.path()).unwrap();
+        assert!(matches!(read(), Err(StateError::Newer { version: 2, .. })));
+    }
+}

@@ -1,0 +1,195 @@
+//! Re-attaching to a process's stdio after whoever held it is gone.
+//!
+//! The pipes' host ends belong to the client; the service keeps `O_PATH` descriptors of them. Those keep the pipe's
+//! inode reachable without counting as a reader or writer, so end-of-file and `EPIPE` work as if the service were not
+//! there (`open(2)`, `pipe(7)`). While anybody holds one of the ends, nobody else gets any; once nobody does, all of
+//! them can be opened anew through `/proc/self/fd`.
+//!
+//! Whether an end is held is asked of the pipe itself: its other end is opened for an instant and polled. `POLLERR`
+//! at a write end says that there is no reader, `POLLHUP` at a read end that there is no writer (`poll(2)`).
+
+use std::{
+    cell::Cell,
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    path::PathBuf,
+};
+
+use hcs_lifecycle::engine::HostStdio;
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    fs::{Mode, OFlags},
+    io::Errno,
+};
+
+/// How one pipe can be found again.
+#[derive(Debug)]
+struct Trace {
+    inode: OwnedFd,
+}
+
+impl Trace {
+    fn of(end: Option<&OwnedFd>) -> Option<Self> {
+        let inode = open_again(end?, OFlags::PATH).ok()?;
+        Some(Self { inode })
+    }
+
+    fn open(&self, access: OFlags) -> Result<OwnedFd, Errno> {
+        open_again(&self.inode, access)
+    }
+
+    /// Whether somebody holds the end that `access` opens.
+    fn is_held(&self, access: OFlags) -> Result<bool, Errno> {
+        let (other_end, abandoned) = if access == OFlags::WRONLY {
+            (OFlags::RDONLY, PollFlags::HUP)
+        } else {
+            (OFlags::WRONLY, PollFlags::ERR)
+        };
+        let other = self.open(other_end | OFlags::NONBLOCK)?;
+        let mut polled = [PollFd::from_borrowed_fd(other.as_fd(), PollFlags::empty())];
+        poll(&mut polled, Some(&rustix::time::Timespec::default()))?;
+        Ok(!polled[0].revents().contains(abandoned))
+    }
+}
+
+fn open_again(descriptor: &OwnedFd, access: OFlags) -> Result<OwnedFd, Errno> {
+    let path = PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
+    rustix::fs::open(path, access | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// The pipes of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Stdio {
+    stdin: Option<Trace>,
+    stdout: Option<Trace>,
+    stderr: Option<Trace>,
+    /// A client ended the stream on purpose; it is not to be opened anew.
+    stdin_closed: Cell<bool>,
+}
+
+impl Stdio {
+    /// Remembers the pipes behind `ends`. Ends that are not pipes, or that cannot be found again, are given out once.
+    pub(crate) fn remember(ends: &HostStdio) -> Self {
+        Self {
+            stdin: Trace::of(ends.stdin.as_ref()),
+            stdout: Trace::of(ends.stdout.as_ref()),
+            stderr: Trace::of(ends.stderr.as_ref()),
+            stdin_closed: Cell::new(false),
+        }
+    }
+
+    /// A client said that nothing more will be written. The client's own descriptor is the client's to close: the
+    /// service holds no writing end that could keep the stream open.
+    pub(crate) fn close_stdin(&self) {
+        self.stdin_closed.set(true);
+    }
+
+    /// Fresh ends, when nobody holds any of the old ones; else none.
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub(crate) fn reattach(&self) -> Result<HostStdio, Errno> {
+        let streams = [
+            (self.stdin.as_ref(), OFlags::WRONLY),
+            (self.stdout.as_ref(), OFlags::RDONLY),
+            (self.stderr.as_ref(), OFlags::RDONLY),
+        ];
+        for (trace, access) in streams {
+            if let Some(trace) = trace
+                && trace.is_held(access)?
+            {
+                return Ok(HostStdio::default());
+            }
+        }
+        let [stdin, stdout, stderr] = streams;
+        let open = |(trace, access): (Option<&Trace>, OFlags)| {
+            trace.map(|trace| trace.open(access)).transpose()
+        };
+        Ok(HostStdio {
+            stdin: if self.stdin_closed.get() {
+                None
+            } else {
+                open(stdin)?
+            },
+            stdout: open(stdout)?,
+            stderr: open(stderr)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    use super::*;
+
+    fn pipe() -> (OwnedFd, OwnedFd) {
+        pipe_with(PipeFlags::CLOEXEC).unwrap()
+    }
+
+    #[test]
+    fn held_ends_are_not_given_twice_and_lost_ones_are_given_anew() {
+        let ((child_in, host_in), (host_out, child_out)) = (pipe(), pipe());
+        let ends = HostStdio {
+            stdin: Some(host_in),
+            stdout: Some(host_out),
+            stderr: None,
+        };
+        let stdio = Stdio::remember(&ends);
+        let none = stdio.reattach().unwrap();
+        assert!(none.stdin.is_none() && none.stdout.is_none());
+
+        let HostStdio { stdin, stdout, .. } = ends;
+        drop(stdin);
+        let none = stdio.reattach().unwrap();
+        assert!(
+            none.stdin.is_none() && none.stdout.is_none(),
+            "stdout is still held"
+        );
+        drop(stdout);
+
+        let fresh = stdio.reattach().unwrap();
+        let mut written = std::fs::File::from(child_out);
+        written.write_all(b"late").unwrap();
+        drop(written);
+        let mut text = String::new();
+        std::fs::File::from(fresh.stdout.unwrap())
+            .read_to_string(&mut text)
+            .unwrap();
+        assert_eq!(text, "late");
+        std::fs::File::from(fresh.stdin.unwrap())
+            .write_all(b"x")
+            .unwrap();
+        let mut byte = Vec::new();
+        std::fs::File::from(child_in)
+            .read_to_end(&mut byte)
+            .unwrap();
+        assert_eq!(byte, b"x", "and then the end: no hidden writer");
+    }
+
+    #[test]
+    fn a_stream_that_was_closed_on_purpose_stays_closed() {
+        let (_child_in, host_in) = pipe();
+        let ends = HostStdio {
+            stdin: Some(host_in),
+            ..HostStdio::default()
+        };
+        let stdio = Stdio::remember(&ends);
+        stdio.close_stdin();
+        drop(ends);
+        assert!(stdio.reattach().unwrap().stdin.is_none());
+    }
+
+    #[test]
+    fn remembering_does_not_keep_a_pipe_open() {
+        let (host_out, child_out) = pipe();
+        let stdio = Stdio::remember(&HostStdio {
+            stdout: Some(host_out),
+            ..HostStdio::default()
+        });
+        let error = rustix::io::write(&child_out, b"x").unwrap_err();
+        assert_eq!(error, Errno::PIPE);
+        drop(stdio);
+    }
+}

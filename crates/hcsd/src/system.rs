@@ -1,0 +1,322 @@
+//! One compute system: what is known of it, and the calls that concern it as a whole.
+//!
+//! A system is driven by one task ([`driver`]), which alone moves it through its life. Everybody else submits calls to
+//! the admission queue ([`System::perform`]) and waits.
+
+mod actions;
+mod driver;
+mod ending;
+pub(crate) mod making;
+pub(crate) mod processes;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    rc::{Rc, Weak},
+    sync::Arc,
+};
+
+use hcs_lifecycle::{
+    engine::Machine,
+    system::{Action, Cancelled, Queue, Refusal, State, Ticket, judge_guest_call},
+};
+use hcs_schema::{Failure, HResult, documents::SystemType};
+use hcs_wire::service::Subject;
+use serde_json::Value;
+use tokio::sync::{Notify, oneshot};
+use tracing::{error, info};
+
+use self::processes::Processes;
+use crate::{
+    connection::Connection,
+    events::{Watchers, event_type},
+    guest_link::GuestLink,
+    limits::Share,
+    service::Service,
+    state::{Facts, Record},
+};
+
+/// A call that takes its turn, with what the caller gave along.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Start,
+    Pause,
+    Resume,
+    ShutDown,
+    Terminate,
+    Modify(Value),
+    CreateProcess,
+}
+
+impl Request {
+    const fn action(&self) -> Action {
+        match self {
+            Self::Start => Action::Start,
+            Self::Pause => Action::Pause,
+            Self::Resume => Action::Resume,
+            Self::ShutDown => Action::ShutDown,
+            Self::Terminate => Action::Terminate,
+            Self::Modify(_) => Action::Modify,
+            Self::CreateProcess => Action::CreateProcess,
+        }
+    }
+}
+
+/// Somebody who waits for a ticket.
+#[derive(Debug)]
+struct Waiter {
+    request: Request,
+    sender: oneshot::Sender<Result<(), Failure>>,
+}
+
+/// One compute system. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct System {
+    pub(crate) id: String,
+    pub(crate) runtime_id: String,
+    pub(crate) owner: Option<String>,
+    pub(crate) system_type: SystemType,
+    pub(crate) terminate_on_last_handle_closed: Cell<bool>,
+    pub(crate) processes: Processes,
+    pub(crate) machine: Arc<dyn Machine>,
+    service: Weak<Service>,
+    engine: &'static str,
+    document: String,
+    uid: u32,
+    directory: PathBuf,
+    queue: RefCell<Queue>,
+    waiters: RefCell<HashMap<Ticket, Waiter>>,
+    /// Tickets that were given up while they ran.
+    cancelled: RefCell<HashSet<Ticket>>,
+    /// Tells the driver that the queue, the link or the cancelled tickets changed.
+    wake: Notify,
+    link: RefCell<Option<Rc<GuestLink>>>,
+    link_changed: Notify,
+    /// How often the link was lost.
+    links: Cell<u32>,
+    /// What was wrong with its agent.
+    fault: RefCell<Option<String>>,
+    watchers: Watchers,
+    /// The `SystemExitStatus` document, once it has ended.
+    exit: RefCell<Option<String>>,
+    /// It was taken over from an earlier service, and its clients may come back.
+    expected_back: Cell<bool>,
+    /// Processes whose creation is under way: the end of the system waits for their answers.
+    creating: Cell<usize>,
+    settled: Notify,
+    /// Counts it for its user until it has ended.
+    share: RefCell<Option<Share>>,
+}
+
+/// Gives a ticket up when the caller stops waiting for it.
+struct GiveUp<'a> {
+    system: &'a System,
+    ticket: Ticket,
+    armed: bool,
+}
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.system.give_up(self.ticket);
+        }
+    }
+}
+
+/// Counts a process that is being created; see [`System::creating`].
+#[derive(Debug)]
+pub(crate) struct Creating(Rc<System>);
+
+impl Drop for Creating {
+    fn drop(&mut self) {
+        self.0.creating.set(self.0.creating.get() - 1);
+        self.0.settled.notify_waiters();
+    }
+}
+
+impl System {
+    /// Where it is in its life.
+    pub(crate) fn state(&self) -> State {
+        self.queue.borrow().state()
+    }
+
+    /// Takes its turn and does what `request` says. Dropping the future cancels the call: what it had begun is undone.
+    ///
+    /// # Errors
+    /// It was refused, or failed.
+    pub(crate) async fn perform(&self, request: Request) -> Result<(), Failure> {
+        let action = request.action();
+        let (sender, receiver) = oneshot::channel();
+        let ticket = self.queue.borrow_mut().submit(action);
+        self.waiters
+            .borrow_mut()
+            .insert(ticket, Waiter { request, sender });
+        self.wake.notify_one();
+        let mut give_up = GiveUp {
+            system: self,
+            ticket,
+            armed: true,
+        };
+        let result = receiver.await;
+        give_up.armed = false;
+        result.unwrap_or_else(|_| Err(self.refused(action, Refusal::Stopped)))
+    }
+
+    fn give_up(&self, ticket: Ticket) {
+        match self.queue.borrow_mut().cancel(ticket) {
+            Cancelled::Waiting => {
+                self.waiters.borrow_mut().remove(&ticket);
+            }
+            Cancelled::Running(_) => {
+                self.cancelled.borrow_mut().insert(ticket);
+            }
+            Cancelled::Unknown => return,
+        }
+        self.wake.notify_one();
+    }
+
+    /// Whether a process may be created without waiting for anything.
+    pub(crate) fn process_may_begin(&self) -> bool {
+        self.queue.borrow().process_may_begin()
+    }
+
+    /// The failure of a call that was not let in.
+    fn refused(&self, action: Action, refusal: Refusal) -> Failure {
+        Failure::new(
+            refusal.hresult(),
+            format!("cannot {} '{}': {refusal}", action.verb(), self.id),
+        )
+    }
+
+    /// Lets a call in that goes to the guest beside the queue. Waits while the link to the agent is being made anew.
+    ///
+    /// # Errors
+    /// The refusal, or the agent cannot be reached.
+    pub(crate) async fn guest(&self) -> Result<Rc<GuestLink>, Failure> {
+        let usable = || {
+            judge_guest_call(self.state()).map_err(|refusal| {
+                Failure::new(refusal.hresult(), format!("'{}': {refusal}", self.id))
+            })?;
+            Ok::<_, Failure>(self.link().filter(|link| !link.has_ended()))
+        };
+        let linked = async {
+            loop {
+                let changed = self.link_changed.notified();
+                if let Some(link) = usable()? {
+                    return Ok(link);
+                }
+                changed.await;
+            }
+        };
+        let limit = self.service()?.config.times.guest();
+        tokio::time::timeout(limit, linked)
+            .await
+            .unwrap_or_else(|_| {
+                Err(Failure::new(
+                    HResult::HCS_E_CONNECTION_CLOSED,
+                    format!("'{}': there is no connection to its guest agent", self.id),
+                ))
+            })
+    }
+
+    /// Replaces the link; answers the one there was.
+    fn set_link(&self, link: Option<Rc<GuestLink>>) -> Option<Rc<GuestLink>> {
+        let before = self.link.replace(link);
+        self.link_changed.notify_waiters();
+        before
+    }
+
+    /// The link to the agent, while there is one.
+    pub(crate) fn link(&self) -> Option<Rc<GuestLink>> {
+        self.link.borrow().clone()
+    }
+
+    /// Refuses calls on a system that has ended.
+    ///
+    /// # Errors
+    /// `HCS_E_SYSTEM_ALREADY_STOPPED`.
+    pub(crate) fn alive(&self) -> Result<(), Failure> {
+        if self.state() == State::Stopped {
+            return Err(Failure::new(
+                HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
+                format!("the compute system '{}' has stopped", self.id),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Counts a process in whose creation begins.
+    pub(crate) fn begin_creating(self: &Rc<Self>) -> Creating {
+        self.creating.set(self.creating.get() + 1);
+        Creating(Rc::clone(self))
+    }
+
+    /// The service it belongs to.
+    ///
+    /// # Errors
+    /// The service is leaving.
+    pub(crate) fn service(&self) -> Result<Rc<Service>, Failure> {
+        self.service.upgrade().ok_or_else(|| {
+            Failure::new(HResult::HCS_E_SERVICE_DISCONNECT, "the service is leaving")
+        })
+    }
+
+    /// A handle is there. If the system has ended already, the handle hears of it now.
+    pub(crate) fn attach(&self, connection: &Rc<Connection>, handle: u64) {
+        self.watchers.add(connection, handle);
+        if let Some(exit) = &*self.exit.borrow() {
+            connection.push_event(
+                Subject::System(handle),
+                event_type::SYSTEM_EXITED,
+                Some(exit),
+            );
+        }
+    }
+
+    /// A handle is closed; perhaps it was the last.
+    pub(crate) fn detach(self: &Rc<Self>, connection: &Rc<Connection>, handle: u64) {
+        if self.watchers.remove(connection, handle) {
+            self.end_if_unheld();
+        }
+    }
+
+    /// Terminates it when nobody has a handle and that is what its document wants.
+    pub(crate) fn end_if_unheld(self: &Rc<Self>) {
+        let wanted = self.terminate_on_last_handle_closed.get();
+        if self.expected_back.get()
+            || !wanted
+            || self.watchers.count() > 0
+            || self.state() == State::Stopped
+        {
+            return;
+        }
+        info!(system = %self.id, "its last handle was closed, so it is terminated");
+        let system = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            match system.perform(Request::Terminate).await {
+                Err(failure) if system.state() != State::Stopped => {
+                    error!(system = %system.id, "it cannot be terminated: {failure}");
+                }
+                _ => {}
+            }
+        });
+    }
+
+    /// What the next service has to know of it, in the state it is about to be in.
+    fn record(&self, state: State) -> Record {
+        let facts = Facts {
+            id: &self.id,
+            runtime_id: &self.runtime_id,
+            uid: self.uid,
+            document: &self.document,
+            engine: self.engine,
+        };
+        Record::new(
+            &facts,
+            self.machine.record(),
+            state.name(),
+            self.terminate_on_last_handle_closed.get(),
+        )
+    }
+}

@@ -1,0 +1,231 @@
+//! What the admitted calls do to a system, and how that is undone.
+
+use std::{future::pending, rc::Rc, sync::Arc, time::Duration};
+
+use hcs_lifecycle::{
+    engine::Machine,
+    system::{Action, State},
+};
+use hcs_schema::{Failure, HResult};
+use serde_json::Value;
+use tracing::{error, info};
+
+use super::{Request, System, driver::Running};
+use crate::{
+    blocking::{blocking, blocking_within},
+    connection::cancelled,
+    guest_link::GuestLink,
+};
+
+/// How long after the end of its stream an agent may take to end itself, before it counts as one that lives on.
+const PARTING: Duration = Duration::from_millis(500);
+/// How often a system's link is made anew before its agent counts as broken.
+const MOST_LINKS: u32 = 8;
+
+/// What `request` does. The future ends early, and is dropped, when the machine is gone.
+pub(super) fn run(system: &Rc<System>, request: &Request) -> Running {
+    let system = Rc::clone(system);
+    match request {
+        Request::Start => Box::pin(start(system)),
+        Request::Pause => Box::pin(pause(system)),
+        Request::Resume => Box::pin(resume(system)),
+        Request::ShutDown => Box::pin(shut_down(system)),
+        Request::Terminate => Box::pin(terminate(system)),
+        Request::Modify(settings) => {
+            Box::pin(modify(Arc::clone(&system.machine), settings.clone()))
+        }
+        Request::CreateProcess => Box::pin(async { Ok(()) }),
+    }
+}
+
+/// Undoes `action`, which `begun` is doing. Ends with the failure of a cancelled call.
+pub(super) fn undo(system: &Rc<System>, action: Action, begun: Running) -> Running {
+    let system = Rc::clone(system);
+    Box::pin(async move {
+        match action {
+            Action::Start => {
+                drop(begun);
+                if let Some(link) = system.set_link(None) {
+                    link.close();
+                }
+                system.write_down(State::Created);
+            }
+            Action::Pause => {
+                if begun.await.is_ok() {
+                    resume(Rc::clone(&system)).await?;
+                }
+            }
+            Action::Resume => {
+                if begun.await.is_ok() {
+                    pause(Rc::clone(&system)).await?;
+                }
+            }
+            // The machine changes a setting as a whole or not at all, and keeps no earlier value.
+            Action::Modify => drop(begun.await),
+            // What was asked of the processes cannot be unasked.
+            Action::ShutDown => drop(begun),
+            Action::Save { .. } | Action::Terminate | Action::CreateProcess => {}
+        }
+        Err(cancelled())
+    })
+}
+
+async fn start(system: Rc<System>) -> Result<(), Failure> {
+    let limit = system.service()?.config.times.start();
+    let link = connect(&system, limit)
+        .await
+        .map_err(|f| f.while_doing("Start"))?;
+    if let Err(failure) = link.announce_start(limit).await {
+        link.close();
+        return Err(failure.while_doing("Start"));
+    }
+    system.set_link(Some(link));
+    system.write_down(State::Running);
+    Ok(())
+}
+
+/// A negotiated link to the agent, within `limit`.
+async fn connect(system: &Rc<System>, limit: Duration) -> Result<Rc<GuestLink>, Failure> {
+    let machine = Arc::clone(&system.machine);
+    let stream = blocking(move || {
+        machine.wait_ready(limit)?;
+        machine.connect_guest()
+    })
+    .await?;
+    let link = GuestLink::start(stream)?;
+    match link.negotiate(limit).await {
+        Ok(()) => Ok(link),
+        Err(failure) => {
+            link.close();
+            Err(failure)
+        }
+    }
+}
+
+async fn pause(system: Rc<System>) -> Result<(), Failure> {
+    let machine = Arc::clone(&system.machine);
+    blocking(move || machine.pause())
+        .await
+        .map_err(|f| f.while_doing("Pause"))?;
+    system.write_down(State::Paused);
+    Ok(())
+}
+
+async fn resume(system: Rc<System>) -> Result<(), Failure> {
+    let machine = Arc::clone(&system.machine);
+    blocking(move || machine.resume())
+        .await
+        .map_err(|f| f.while_doing("Resume"))?;
+    if system.link().is_none() {
+        // It was taken over while it was paused.
+        relink(&system).await.map_err(|f| f.while_doing("Resume"))?;
+    }
+    system.write_down(State::Running);
+    Ok(())
+}
+
+async fn modify(machine: Arc<dyn Machine>, settings: Value) -> Result<(), Failure> {
+    blocking(move || machine.modify(&settings))
+        .await
+        .map_err(|f| f.while_doing("Modify"))
+}
+
+/// Asks, and waits for the end of the system, which settles this from outside.
+async fn shut_down(system: Rc<System>) -> Result<(), Failure> {
+    let limit = system.service()?.config.times.shutdown();
+    system
+        .guest()
+        .await?
+        .shut_down()
+        .map_err(|f| f.while_doing("Shutdown"))?;
+    let ended: Result<(), _> = tokio::time::timeout(limit, pending()).await;
+    ended.map_err(|_| {
+        Failure::new(
+            HResult::HCS_E_CONNECTION_TIMEOUT,
+            format!(
+                "'{}' did not shut down within {limit:?}; it can be terminated",
+                system.id
+            ),
+        )
+        .while_doing("Shutdown")
+    })
+}
+
+/// Kills, and waits for the end of the system, which settles this from outside.
+async fn terminate(system: Rc<System>) -> Result<(), Failure> {
+    let limit = system.service()?.config.times.kill();
+    let machine = Arc::clone(&system.machine);
+    blocking_within(limit, "killing the machine", move || machine.kill())
+        .await
+        .map_err(|f| f.while_doing("Terminate"))?;
+    let ended: Result<(), _> = tokio::time::timeout(limit, pending()).await;
+    ended.map_err(|_| {
+        Failure::new(
+            HResult::HCS_E_CONNECTION_TIMEOUT,
+            format!("'{}' was killed but is not gone after {limit:?}", system.id),
+        )
+        .while_doing("Terminate")
+    })
+}
+
+/// The link has ended although the machine lives. An agent that went away may be back (the guest of a virtual machine
+/// dials again); one that broke the protocol has its system ended.
+pub(super) async fn mend(system: Rc<System>) {
+    let Some(old) = system.link() else {
+        return;
+    };
+    let links = system.links.get() + 1;
+    system.links.set(links);
+    let fault = match old.fault() {
+        Some(fault) => fault,
+        None if links > MOST_LINKS => "it closed its stream again and again".to_owned(),
+        None => {
+            // Nearly always the machine itself is about to be gone, and this future with it.
+            tokio::time::sleep(PARTING).await;
+            match relink(&system).await {
+                Ok(()) => return,
+                Err(failure) => {
+                    format!("it closed its stream and could not be reached again: {failure}")
+                }
+            }
+        }
+    };
+    distrust(&system, fault).await;
+}
+
+/// Connects to the agent of a system that an earlier service ran. One that cannot be reached has its system ended.
+pub(super) async fn take_over(system: Rc<System>) {
+    if let Err(failure) = relink(&system).await {
+        distrust(
+            &system,
+            format!("it could not be reached after the service started: {failure}"),
+        )
+        .await;
+    }
+}
+
+/// Ends a system whose agent is not to be believed.
+async fn distrust(system: &Rc<System>, fault: String) {
+    error!("its guest agent is not to be trusted any more, so it is ended: {fault}");
+    system.fault.replace(Some(fault));
+    let machine = Arc::clone(&system.machine);
+    if let Err(failure) = blocking(move || machine.kill()).await {
+        error!("it cannot be killed: {failure}");
+    }
+}
+
+/// Reaches the agent of a running system anew, and asks for the exits of the processes known of.
+async fn relink(system: &Rc<System>) -> Result<(), Failure> {
+    let limit = system.service()?.config.times.guest();
+    let link = connect(system, limit).await?;
+    let living = system.processes.living();
+    info!(
+        processes = living.len(),
+        "connected to its guest agent again"
+    );
+    for process in living {
+        link.wait_for_exit(&process);
+    }
+    system.set_link(Some(link));
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! The task that drives one system: takes the steps the queue decides, runs what they begin, and sees the end of the
+//! machine and of the link.
+//!
+//! ```text
+//!   queue ──Begin──▶ occupying lane (start, pause, ...)  ─┐
+//!         ──Begin──▶ terminating lane                    ─┼─ finished ─▶ queue.finish, answer the caller
+//!         ──Refuse─▶ answer the caller                    │
+//!   machine gone ─────────────────────────────────────────┴────────────▶ ending
+//! ```
+
+use std::{future::Future, os::fd::OwnedFd, pin::Pin, rc::Rc};
+
+use hcs_lifecycle::system::{Action, Step, Ticket};
+use hcs_schema::{Failure, HResult};
+use tokio::io::{Interest, unix::AsyncFd};
+use tracing::{Instrument as _, debug, error, info, info_span};
+
+use super::{System, actions, ending};
+use crate::readiness;
+
+/// A running action.
+pub(super) type Running = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
+
+struct Work {
+    ticket: Ticket,
+    action: Action,
+    running: Running,
+}
+
+/// What runs for one system.
+#[derive(Default)]
+struct Lanes {
+    occupying: Option<Work>,
+    terminating: Option<Work>,
+    /// Not a call: getting the link to the agent back, or ending a system whose agent is not to be believed.
+    upkeep: Option<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+/// Starts the task. With `reach_agent` it first connects to the agent of a system that is running already.
+///
+/// # Errors
+/// The end of the machine cannot be watched.
+pub(super) fn start(system: &Rc<System>, reach_agent: bool) -> Result<(), Failure> {
+    let mut lanes = Lanes::default();
+    if reach_agent {
+        lanes.upkeep = Some(Box::pin(actions::take_over(Rc::clone(system))));
+    }
+    let watch = || -> std::io::Result<AsyncFd<OwnedFd>> {
+        let descriptor = system.machine.exit_descriptor().try_clone_to_owned()?;
+        readiness::watch(descriptor, Interest::READABLE)
+    };
+    let gone = watch().map_err(|e| {
+        Failure::new(HResult::E_FAIL, "the end of the machine cannot be watched").because(&e)
+    })?;
+    let span = info_span!("system", id = %system.id);
+    tokio::task::spawn_local(drive(Rc::clone(system), gone, lanes).instrument(span));
+    Ok(())
+}
+
+async fn drive(system: Rc<System>, gone: AsyncFd<OwnedFd>, mut lanes: Lanes) {
+    loop {
+        take_steps(&system, &mut lanes);
+        let mendable = lanes.upkeep.is_none() && system.fault.borrow().is_none();
+        let link = if mendable { system.link() } else { None };
+        tokio::select! {
+            biased;
+            _ = gone.readable() => break,
+            (work, result) = finished(&mut lanes.occupying) => settle(&system, &work, result),
+            (work, result) = finished(&mut lanes.terminating) => settle(&system, &work, result),
+            () = upkeep(&mut lanes.upkeep) => {
+                lanes.upkeep = None;
+                system.link_changed.notify_waiters();
+            }
+            () = link_ended(link.as_deref()) => lanes.upkeep = Some(Box::pin(actions::mend(Rc::clone(&system)))),
+            () = system.wake.notified() => take_cancellations(&system, &mut lanes),
+        }
+    }
+    debug!("the machine is gone");
+    drop(lanes);
+    ending::end(&system, || take_steps(&system, &mut Lanes::default())).await;
+}
+
+/// Waits for the work in a lane and takes it out; for ever while the lane is empty.
+async fn finished(lane: &mut Option<Work>) -> (Work, Result<(), Failure>) {
+    let result = match lane {
+        Some(work) => work.running.as_mut().await,
+        None => std::future::pending().await,
+    };
+    match lane.take() {
+        Some(work) => (work, result),
+        None => std::future::pending().await,
+    }
+}
+
+async fn upkeep(lane: &mut Option<Pin<Box<dyn Future<Output = ()>>>>) {
+    match lane {
+        Some(running) => running.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn link_ended(link: Option<&crate::guest_link::GuestLink>) {
+    match link {
+        Some(link) => link.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes all steps the queue has.
+fn take_steps(system: &Rc<System>, lanes: &mut Lanes) {
+    loop {
+        // The queue is not borrowed while a step is taken.
+        let step = system.queue.borrow_mut().next();
+        match step {
+            None => return,
+            Some(Step::Begin(ticket, Action::CreateProcess)) => answer(system, ticket, Ok(())),
+            Some(Step::Begin(ticket, action)) => begin(system, lanes, ticket, action),
+            Some(Step::Refuse(ticket, refusal)) => {
+                let action = requested(system, ticket);
+                answer(system, ticket, Err(system.refused(action, refusal)));
+            }
+            Some(Step::Settle(ticket, result)) => {
+                let action = requested(system, ticket);
+                answer(
+                    system,
+                    ticket,
+                    result.map_err(|refusal| system.refused(action, refusal)),
+                );
+            }
+        }
+    }
+}
+
+fn requested(system: &System, ticket: Ticket) -> Action {
+    let waiters = system.waiters.borrow();
+    // A ticket without a waiter was cancelled; nobody reads what is said about it.
+    waiters
+        .get(&ticket)
+        .map_or(Action::Terminate, |waiter| waiter.request.action())
+}
+
+fn answer(system: &System, ticket: Ticket, result: Result<(), Failure>) {
+    system.cancelled.borrow_mut().remove(&ticket);
+    if let Some(waiter) = system.waiters.borrow_mut().remove(&ticket) {
+        // The caller may have left.
+        drop(waiter.sender.send(result));
+    }
+}
+
+fn begin(system: &Rc<System>, lanes: &mut Lanes, ticket: Ticket, action: Action) {
+    info!("{}: begun", action.verb());
+    let running = {
+        let waiters = system.waiters.borrow();
+        match waiters.get(&ticket) {
+            Some(waiter) => actions::run(system, &waiter.request),
+            None => Box::pin(async { Err(crate::connection::cancelled()) }),
+        }
+    };
+    let work = Work {
+        ticket,
+        action,
+        running,
+    };
+    if action == Action::Terminate {
+        lanes.terminating = Some(work);
+    } else {
+        lanes.occupying = Some(work);
+    }
+}
+
+fn settle(system: &Rc<System>, work: &Work, result: Result<(), Failure>) {
+    match &result {
+        Ok(()) => info!("{}: done", work.action.verb()),
+        Err(failure) => {
+            error!(result = %failure.hresult, "{}: failed: {failure}", work.action.verb());
+        }
+    }
+    system
+        .queue
+        .borrow_mut()
+        .finish(work.ticket, result.is_ok());
+    answer(system, work.ticket, result);
+}
+
+/// Turns what was cancelled while it ran into its own undoing. A terminate that has begun goes on: there is no way
+/// back from a kill.
+fn take_cancellations(system: &Rc<System>, lanes: &mut Lanes) {
+    let Some(work) = &mut lanes.occupying else {
+        return;
+    };
+    if !system.cancelled.borrow_mut().remove(&work.ticket) {
+        return;
+    }
+    info!("{}: cancelled", work.action.verb());
+    system.waiters.borrow_mut().remove(&work.ticket);
+    let begun = std::mem::replace(&mut work.running, Box::pin(std::future::pending()));
+    work.running = actions::undo(system, work.action, begun);
+}

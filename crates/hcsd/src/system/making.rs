@@ -1,0 +1,308 @@
+//! How a system comes to be: from a document, or from what an earlier service wrote down.
+
+use std::{
+    cell::{Cell, RefCell},
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use hcs_lifecycle::{
+    engine::{CreateRequest, Engine, Machine},
+    system::{Queue, State},
+};
+use hcs_schema::{
+    Failure, HResult, check_id,
+    documents::{ComputeSystem, SystemType},
+    parse,
+};
+use tokio::sync::oneshot;
+use tracing::{Instrument as _, error, info, info_span};
+
+use super::{System, driver, processes::Processes};
+use crate::{
+    blocking::blocking,
+    events::Watchers,
+    limits::Share,
+    service::{Reservation, Service},
+    state::journal::Journal,
+    system::Request,
+};
+
+/// Where the systems' directories are.
+pub(crate) fn systems_root(service: &Service) -> PathBuf {
+    service.root.join("systems")
+}
+
+/// Makes a system. Dropping the future cancels the call: what it had begun is undone.
+///
+/// # Errors
+/// The document is wrong, the id is taken, a limit is reached, or the engine failed.
+pub(crate) async fn create(
+    service: &Rc<Service>,
+    uid: u32,
+    id: String,
+    text: String,
+) -> Result<Rc<System>, Failure> {
+    check_id(&id)?;
+    let document: ComputeSystem = parse(&text)?;
+    let engine = service.engine_for(&document)?;
+    let share = service.system_quota.take(uid)?;
+    let reservation = service.reserve(&id)?;
+    let plan = Plan {
+        engine,
+        share,
+        reservation,
+        text,
+        uid,
+        id,
+        document,
+        runtime_id: uuid::Uuid::new_v4().to_string(),
+    };
+    let (sender, receiver) = oneshot::channel();
+    let span = info_span!("system", id = %plan.id, runtime_id = %plan.runtime_id);
+    let make = make(Rc::clone(service), plan, sender);
+    tokio::task::spawn_local(make.instrument(span));
+    receiver.await.unwrap_or_else(|_| {
+        Err(Failure::new(
+            HResult::E_UNEXPECTED,
+            "the creation broke off",
+        ))
+    })
+}
+
+struct Plan {
+    engine: Arc<dyn Engine>,
+    share: Share,
+    reservation: Reservation,
+    text: String,
+    uid: u32,
+    id: String,
+    document: ComputeSystem,
+    runtime_id: String,
+}
+
+async fn make(
+    service: Rc<Service>,
+    plan: Plan,
+    sender: oneshot::Sender<Result<Rc<System>, Failure>>,
+) {
+    let directory = systems_root(&service).join(&plan.runtime_id);
+    let request = CreateRequest {
+        id: plan.id,
+        runtime_id: plan.runtime_id,
+        document: plan.document,
+        directory: directory.clone(),
+    };
+    let engine = Arc::clone(&plan.engine);
+    let made = blocking(move || {
+        make_directory(&request.directory)?;
+        let machine = engine
+            .create(&request)
+            .inspect_err(|_| remove_directory(&request.directory))?;
+        Ok((machine, request))
+    })
+    .await;
+    let (machine, request) = match made {
+        Ok(made) => made,
+        Err(failure) => {
+            let failure = failure.while_doing("Construct");
+            info!(result = %failure.hresult, "it could not be created: {failure}");
+            // The id is free before the caller can know.
+            drop(plan.reservation);
+            drop(sender.send(Err(failure)));
+            return;
+        }
+    };
+    let facts = Facts {
+        request,
+        text: plan.text,
+        uid: plan.uid,
+        engine: plan.engine.name(),
+        state: State::Created,
+        terminate_on_last_handle_closed: None,
+    };
+    let system = match assemble(&service, facts, machine, plan.share).await {
+        Ok(system) => system,
+        Err(failure) => {
+            drop(plan.reservation);
+            drop(sender.send(Err(failure)));
+            return;
+        }
+    };
+    plan.reservation.fill(&system);
+    info!("created");
+    if sender.send(Ok(Rc::clone(&system))).is_err() {
+        info!("its creation was cancelled, so it is terminated");
+        if let Err(failure) = system.perform(Request::Terminate).await {
+            error!("it cannot be terminated: {failure}");
+        }
+    }
+}
+
+/// What a system is made from, besides its machine.
+pub(crate) struct Facts {
+    pub(crate) request: CreateRequest,
+    pub(crate) text: String,
+    pub(crate) uid: u32,
+    pub(crate) engine: &'static str,
+    pub(crate) state: State,
+    /// `None` for what the document says.
+    pub(crate) terminate_on_last_handle_closed: Option<bool>,
+}
+
+/// Puts a system together, writes it down and starts its driver. On failure the machine is ended.
+async fn assemble(
+    service: &Rc<Service>,
+    facts: Facts,
+    machine: Arc<dyn Machine>,
+    share: Share,
+) -> Result<Rc<System>, Failure> {
+    let directory = facts.request.directory.clone();
+    let unusable = Arc::clone(&machine);
+    let system = put_together(service, facts, machine, share);
+    let started = match system.record(State::Created).write(&directory) {
+        Ok(()) => driver::start(&system, false),
+        Err(e) => Err(Failure::new(
+            HResult::E_FAIL,
+            "the state of the system could not be written",
+        )
+        .because(&e)),
+    };
+    if let Err(failure) = started {
+        let discarded = blocking(move || {
+            unusable.kill()?;
+            let mut gone = [rustix::event::PollFd::from_borrowed_fd(
+                unusable.exit_descriptor(),
+                rustix::event::PollFlags::IN,
+            )];
+            let limit = rustix::time::Timespec {
+                tv_sec: 10,
+                tv_nsec: 0,
+            };
+            rustix::event::poll(&mut gone, Some(&limit)).map_err(|e| {
+                Failure::new(HResult::E_FAIL, "its end cannot be waited for").because(&e)
+            })?;
+            unusable.release()?;
+            remove_directory(&directory);
+            Ok(())
+        })
+        .await;
+        if let Err(also) = discarded {
+            error!("what was made of it could not be removed: {also}");
+        }
+        return Err(failure.while_doing("Construct"));
+    }
+    Ok(system)
+}
+
+/// Puts a system together; nothing drives it yet.
+pub(crate) fn put_together(
+    service: &Rc<Service>,
+    facts: Facts,
+    machine: Arc<dyn Machine>,
+    share: Share,
+) -> Rc<System> {
+    let Facts {
+        request,
+        text,
+        uid,
+        engine,
+        state,
+        terminate_on_last_handle_closed,
+    } = facts;
+    let document = request.document;
+    let terminate = terminate_on_last_handle_closed
+        .or(document.should_terminate_on_last_handle_closed)
+        .unwrap_or(false);
+    let most_owed = service.config.limits.unreported_exits_per_system;
+    Rc::new(System {
+        id: request.id,
+        runtime_id: request.runtime_id,
+        owner: document.owner,
+        system_type: if document.virtual_machine.is_some() {
+            SystemType::VirtualMachine
+        } else {
+            SystemType::Container
+        },
+        terminate_on_last_handle_closed: Cell::new(terminate),
+        processes: Processes::new(Journal::new(&request.directory), most_owed),
+        machine,
+        service: Rc::downgrade(service),
+        engine,
+        document: text,
+        uid,
+        directory: request.directory,
+        queue: RefCell::new(Queue::new(state)),
+        waiters: RefCell::default(),
+        cancelled: RefCell::default(),
+        wake: tokio::sync::Notify::new(),
+        link: RefCell::default(),
+        link_changed: tokio::sync::Notify::new(),
+        links: Cell::new(0),
+        fault: RefCell::default(),
+        watchers: Watchers::default(),
+        exit: RefCell::default(),
+        expected_back: Cell::new(false),
+        creating: Cell::new(0),
+        settled: tokio::sync::Notify::new(),
+        share: RefCell::new(Some(share)),
+    })
+}
+
+fn make_directory(directory: &Path) -> Result<(), Failure> {
+    DirBuilder::new()
+        .mode(0o700)
+        .create(directory)
+        .map_err(|e| {
+            Failure::new(
+                HResult::E_FAIL,
+                format!("{} cannot be made", directory.display()),
+            )
+            .because(&e)
+        })
+}
+
+/// Removes a system's directory; what cannot be removed is said in the log and tried again at the next start.
+pub(crate) fn remove_directory(directory: &Path) {
+    if let Err(e) = fs::remove_dir_all(directory)
+        && e.kind() != std::io::ErrorKind::NotFound
+    {
+        error!(directory = %directory.display(), "it cannot be removed: {e}");
+    }
+}
+
+impl System {
+    /// Starts to drive a system that was taken over, or one of which only the end is left to be told. Its clients have `limit` to come back; then it ends if it is to
+    /// end with its last handle.
+    ///
+    /// # Errors
+    /// The end of the machine cannot be watched.
+    pub(crate) fn start_adopted(
+        self: &Rc<Self>,
+        lives: bool,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        self.expected_back.set(true);
+        driver::start(self, lives && self.state() == State::Running)?;
+        let system = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(limit).await;
+            system.expected_back.set(false);
+            system.end_if_unheld();
+        });
+        Ok(())
+    }
+
+    /// Writes down what the next service has to know of it, for the state it is about to be in.
+    pub(super) fn write_down(&self, state: State) {
+        if let Err(e) = self.record(state).write(&self.directory) {
+            error!(
+                "its state cannot be written down, so a restarted service would take it over as it was: {e}"
+            );
+        }
+    }
+}

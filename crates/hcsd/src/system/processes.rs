@@ -1,0 +1,105 @@
+//! The table of a system's processes: those that live, and those whose exit status nobody has been told.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+};
+
+use tracing::warn;
+
+use crate::{
+    process::Process,
+    state::journal::{Entry, Journal},
+};
+
+/// Processes by pid. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct Processes {
+    by_pid: RefCell<HashMap<u32, Rc<Process>>>,
+    /// Pids whose exit status is owed, oldest first.
+    owed: RefCell<VecDeque<u32>>,
+    most_owed: usize,
+    journal: Journal,
+}
+
+impl Processes {
+    /// An empty table that writes what changes to `journal` and keeps at most `most_owed` exit statuses.
+    pub(crate) fn new(journal: Journal, most_owed: usize) -> Self {
+        Self {
+            by_pid: RefCell::default(),
+            owed: RefCell::default(),
+            most_owed,
+            journal,
+        }
+    }
+
+    /// Takes in what was created.
+    ///
+    /// # Errors
+    /// The pid belongs to a process that lives.
+    pub(crate) fn insert(&self, process: &Rc<Process>) -> Result<(), String> {
+        let pid = process.pid();
+        if let Some(other) = self.by_pid.borrow().get(&pid)
+            && !other.has_exited()
+        {
+            return Err(format!("it created process {pid}, which is running"));
+        }
+        self.owed.borrow_mut().retain(|owed| *owed != pid);
+        self.by_pid.borrow_mut().insert(pid, Rc::clone(process));
+        self.journal.append(&Entry::Created {
+            pid,
+            console: process.emulates_console,
+        });
+        Ok(())
+    }
+
+    /// A process has exited. `wanted` says that its status is still owed to somebody.
+    pub(crate) fn exited(&self, pid: u32, code: Option<u32>, wanted: bool) {
+        if !wanted {
+            self.delivered(pid);
+            return;
+        }
+        self.journal.append(&Entry::Exited { pid, code });
+        let oldest = {
+            let mut owed = self.owed.borrow_mut();
+            owed.push_back(pid);
+            (owed.len() > self.most_owed)
+                .then(|| owed.pop_front())
+                .flatten()
+        };
+        if let Some(oldest) = oldest {
+            warn!(pid = oldest, "an exit status nobody asked for is forgotten");
+            self.delivered(oldest);
+        }
+    }
+
+    /// Its status has been told, so it is gone.
+    pub(crate) fn delivered(&self, pid: u32) {
+        self.owed.borrow_mut().retain(|owed| *owed != pid);
+        if self.by_pid.borrow_mut().remove(&pid).is_some() {
+            self.journal.append(&Entry::Gone { pid });
+        }
+        if self.by_pid.borrow().is_empty() {
+            self.journal.forget();
+        }
+    }
+
+    /// The process of that pid.
+    pub(crate) fn get(&self, pid: u32) -> Option<Rc<Process>> {
+        self.by_pid.borrow().get(&pid).cloned()
+    }
+
+    /// Those that have not exited, by pid.
+    pub(crate) fn living(&self) -> Vec<Rc<Process>> {
+        let mut living: Vec<_> = self
+            .by_pid
+            .borrow()
+            .values()
+            .filter(|process| !process.has_exited())
+            .cloned()
+            .collect();
+        living.sort_by_key(|process| process.pid());
+        living
+    }
+}
