@@ -16,11 +16,14 @@ use crate::{
 /// Signals are passed on to the command; the second of HUP, INT, QUIT or TERM kills it. When the command has ended but
 /// others still hold its output open, hcs waits until they have been silent for a second.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    override_usage = "hcs exec [OPTIONS] ID [--] CMD...",
+    after_help = "\
 Examples:
   hcs exec box -- uname -a
   hcs exec -it box -- sh
-  hcs exec -i -u nobody -e LANG=C box -- sort < words")]
+  hcs exec -i -u nobody -e LANG=C box -- sort < words"
+)]
 pub(crate) struct Exec {
     /// The container
     id: String,

@@ -17,12 +17,15 @@ use crate::{
 /// The container is removed when the command has ended, with everything that still runs in it, also when hcs is
 /// interrupted or killed. Signals are passed on to the command; the second of HUP, INT, QUIT or TERM kills it.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    override_usage = "hcs run [OPTIONS] [--] CMD...",
+    after_help = "\
 Examples:
   hcs run -- sh -c 'echo hello from $(hostname)'
   hcs run -it --layer ./rootfs -- sh
   tar c . | hcs run -i --scratch ./out -- tar x -C /srv
-  hcs run --id db --keep --mount ./data:/data -- initdb /data      then: hcs exec db -- ...")]
+  hcs run --id db --keep --mount ./data:/data -- initdb /data      then: hcs exec db -- ..."
+)]
 pub(crate) struct Run {
     /// Name of the container [default: a random one]
     #[arg(long)]

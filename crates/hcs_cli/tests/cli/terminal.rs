@@ -123,7 +123,7 @@ fn a_shell_says_that_it_has_a_terminal() {
 
 #[test]
 fn the_terminal_is_restored_when_hcs_is_told_to_end() {
-    let script = "trap '' TERM; echo ready; while :; do sleep 0.05; done";
+    let script = "trap '' TERM HUP; echo ready; while :; do sleep 0.05; done";
     let mut session = Session::start(&["run", "-it", "--", "sh", "-c", script]);
     session.until("ready\r\n");
     signal(&session.hcs, Signal::TERM);
