@@ -147,6 +147,10 @@ impl System {
     /// It was refused, or failed.
     pub(crate) async fn perform(&self, request: Request) -> Result<(), Failure> {
         let action = request.action();
+        // Nobody drives the queue any more once the exit is known.
+        if self.exit.borrow().is_some() {
+            return Err(self.refused(action, Refusal::Stopped));
+        }
         let (sender, receiver) = oneshot::channel();
         let ticket = self.queue.borrow_mut().submit(action);
         self.waiters
