@@ -135,6 +135,22 @@ impl Client {
         self: &Arc<Self>,
         job: impl FnOnce(Result<&Arc<Link>, Failure>) + Send + 'static,
     ) {
+        self.with_state(job, true);
+    }
+
+    /// [`Client::with_link`] where a connection is there or being made; else `job` is dropped.
+    pub(crate) fn with_present_link(
+        self: &Arc<Self>,
+        job: impl FnOnce(Result<&Arc<Link>, Failure>) + Send + 'static,
+    ) {
+        self.with_state(job, false);
+    }
+
+    fn with_state(
+        self: &Arc<Self>,
+        job: impl FnOnce(Result<&Arc<Link>, Failure>) + Send + 'static,
+        connect: bool,
+    ) {
         let mut state = lock(&self.state);
         match &mut *state {
             State::Up(link) => {
@@ -143,6 +159,7 @@ impl Client {
                 job(Ok(&link));
             }
             State::Connecting(queue) => queue.push_back(Box::new(job)),
+            State::Idle if !connect => {}
             State::Idle => {
                 let queue: [Job; 1] = [Box::new(job)];
                 *state = State::Connecting(queue.into());

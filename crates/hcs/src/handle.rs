@@ -58,7 +58,7 @@ pub(crate) struct Handle {
     hub: Hub<Document, Event, EventCallback>,
     making: Mutex<Making>,
     /// Serial of the connection that knows the number, 0 for none. Held while it is made known to one.
-    attached: Mutex<u64>,
+    attached: Arc<Mutex<u64>>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -104,7 +104,7 @@ impl Handle {
             subject,
             hub: Hub::new(),
             making: Mutex::new(Making::Asked),
-            attached: Mutex::new(0),
+            attached: Arc::default(),
         })
     }
 
@@ -175,9 +175,7 @@ impl Handle {
     /// # Errors
     /// Why there is nothing behind the handle.
     pub(crate) fn attach(self: &Arc<Self>, client: &Client, link: &Link) -> Result<(), Failure> {
-        if let Making::Failed(failure) = &*lock(&self.making) {
-            return Err(self.never_made(failure));
-        }
+        self.check_made()?;
         let mut attached = lock(&self.attached);
         if *attached != link.serial() && self.hub.lives() {
             self.open_again(link)?;
@@ -187,14 +185,21 @@ impl Handle {
         Ok(())
     }
 
-    fn never_made(&self, failure: &Failure) -> Failure {
+    /// Whether there is, or may come to be, something behind the handle.
+    ///
+    /// # Errors
+    /// Why there is nothing.
+    pub(crate) fn check_made(&self) -> Result<(), Failure> {
+        let Making::Failed(failure) = &*lock(&self.making) else {
+            return Ok(());
+        };
         let (hresult, what) = match &self.subject {
             Subject::System => (HResult::HCS_E_SYSTEM_NOT_FOUND, "compute system"),
             Subject::Process { .. } => (HResult::NOT_FOUND, "process"),
         };
         let id = &self.identity.id;
         let message = format!("the {what} of this handle (in {id:?}) was never made");
-        Failure::new(hresult, message).because(failure)
+        Err(Failure::new(hresult, message).because(failure))
     }
 
     /// Sends the calls that make `link` know this handle's number; their answers come later.
@@ -371,12 +376,10 @@ impl Handle {
         }
         let client = Client::of(&self.endpoint);
         client.unregister(self.number);
-        let Some(link) = client.current_link() else {
-            return;
-        };
-        if *lock(&self.attached) != link.serial() {
+        if matches!(&*lock(&self.making), Making::Failed(_)) {
             return;
         }
+        let attached = Arc::clone(&self.attached);
         let call = match self.subject {
             Subject::System => Call::CloseSystem {
                 system: self.number,
@@ -385,8 +388,16 @@ impl Handle {
                 process: self.number,
             },
         };
-        // The service forgets a handle whatever it answers.
-        let send = move || link.call(&call, drop);
+        let send = move || {
+            client.with_present_link(move |link| {
+                if let Ok(link) = link
+                    && *lock(&attached) == link.serial()
+                {
+                    // The service forgets a handle whatever it answers.
+                    link.call(&call, drop);
+                }
+            });
+        };
         if is_reading() {
             // A reading thread must not wait for the service to take something.
             pool().submit(send);

@@ -118,7 +118,7 @@ impl Request {
         }
         let number = operation.begin(self.kind, self.about.clone())?;
         let operation = operation.clone();
-        if let Some(failure) = self.refused.clone() {
+        if let Some(failure) = self.impossible() {
             operation.finish(number, self.outcome(Err(failure)));
             return Ok(());
         }
@@ -129,6 +129,12 @@ impl Request {
             Err(failure) => operation.finish(number, self.outcome(Err(failure))),
         });
         Ok(())
+    }
+
+    /// Why the call need not even be sent.
+    fn impossible(&self) -> Option<Failure> {
+        let made = self.about.on.as_ref().map(|on| on.check_made());
+        self.refused.clone().or_else(|| made?.err())
     }
 
     fn send(self, client: &Client, link: &Arc<Link>, operation: &Operation, number: CallNumber) {

@@ -1,0 +1,193 @@
+//! A service that does as the test says, on a real socket: for what the client makes of everything a peer may send.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    clippy::allow_attributes,
+    reason = "what is unused differs by test file"
+)]
+
+use std::{
+    collections::VecDeque,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::Path,
+    thread::{self, JoinHandle},
+};
+
+use hcs::{Endpoint, HResult};
+use hcs_wire::{
+    service::{
+        Call, Decoder, Event, Frame, Kind, ProcessInformation, Reply, Subject, VERSION, encode,
+    },
+    socket::{receive, send_all},
+};
+
+/// A directory with the socket of a peer.
+pub struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint::at(self.directory.path().join("hcs.sock"))
+    }
+
+    pub fn listen(&self) -> UnixListener {
+        let path = self.directory.path().join("hcs.sock");
+        if path.exists() {
+            std::fs::remove_file(&path).unwrap();
+        }
+        UnixListener::bind(path).unwrap()
+    }
+
+    /// Plays `script` on the first connection, after the greeting.
+    pub fn play(&self, script: impl FnOnce(&mut Peer) + Send + 'static) -> JoinHandle<()> {
+        let listener = self.listen();
+        thread::spawn(move || script(&mut Peer::accept(&listener)))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+/// One connection of a client.
+pub struct Peer {
+    pub stream: UnixStream,
+    decoder: Decoder,
+    events: u64,
+}
+
+/// A request as it came.
+#[derive(Debug)]
+pub struct Request {
+    pub id: u64,
+    pub call: Call,
+}
+
+impl Peer {
+    /// Accepts and greets.
+    pub fn accept(listener: &UnixListener) -> Self {
+        let mut peer = Self::accept_only(listener);
+        let hello = peer.request();
+        assert!(
+            matches!(hello.call, Call::Hello { minimum, maximum } if minimum <= VERSION && VERSION <= maximum)
+        );
+        peer.reply(hello.id, &Reply::done());
+        peer
+    }
+
+    pub fn accept_only(listener: &UnixListener) -> Self {
+        let (stream, _) = listener.accept().unwrap();
+        Self {
+            stream,
+            decoder: Decoder::default(),
+            events: 0,
+        }
+    }
+
+    /// The next message, or none when the client has closed.
+    pub fn frame(&mut self) -> Option<Frame> {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            if let Some(frame) = self.decoder.next_frame().unwrap() {
+                return Some(frame);
+            }
+            let mut descriptors = VecDeque::new();
+            let received = receive(&self.stream, &mut buffer, &mut descriptors).ok()?;
+            if received == 0 {
+                return None;
+            }
+            self.decoder.feed(&buffer[..received]);
+        }
+    }
+
+    pub fn request(&mut self) -> Request {
+        self.next_request().expect("the client has closed")
+    }
+
+    pub fn next_request(&mut self) -> Option<Request> {
+        let frame = self.frame()?;
+        assert_eq!(frame.kind, Kind::Request);
+        let call = frame.parse("request").unwrap();
+        Some(Request { id: frame.id, call })
+    }
+
+    pub fn reply(&self, id: u64, reply: &Reply) {
+        self.reply_with(id, reply, &[]);
+    }
+
+    pub fn reply_with(&self, id: u64, reply: &Reply, descriptors: &[OwnedFd]) {
+        let count = u16::try_from(descriptors.len()).unwrap();
+        let bytes = encode(Kind::Reply, id, count, reply).unwrap();
+        let borrowed: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
+        send_all(&self.stream, &bytes, &borrowed).unwrap();
+    }
+
+    pub fn event(&mut self, subject: Subject, event_type: u32, data: Option<&str>) {
+        self.events += 1;
+        let event = Event {
+            subject,
+            event_type,
+            data: data.map(str::to_owned),
+        };
+        let bytes = encode(Kind::Event, self.events, 0, &event).unwrap();
+        send_all(&self.stream, &bytes, &[]).unwrap();
+    }
+
+    /// Answers the creation of a system; its handle.
+    pub fn create_system(&mut self) -> u64 {
+        let request = self.request();
+        let Call::CreateSystem { system, .. } = request.call else {
+            panic!("{request:?}");
+        };
+        self.reply(request.id, &made_system());
+        system
+    }
+
+    /// Answers the creation of a process with pid 7; its handle.
+    pub fn create_process(&mut self, descriptors: &[OwnedFd]) -> u64 {
+        let request = self.request();
+        let Call::CreateProcess { process, .. } = request.call else {
+            panic!("{request:?}");
+        };
+        self.reply_with(request.id, &made_process(descriptors.len()), descriptors);
+        process
+    }
+}
+
+pub fn made_system() -> Reply {
+    Reply {
+        runtime_id: Some("c0ffee00-0000-4000-8000-000000000001".to_owned()),
+        ..Reply::done()
+    }
+}
+
+/// Pid 7 with so many streams.
+pub fn made_process(streams: usize) -> Reply {
+    Reply {
+        process: Some(ProcessInformation {
+            process_id: 7,
+            stdin: streams > 0,
+            stdout: streams > 1,
+            stderr: streams > 2,
+        }),
+        ..Reply::done()
+    }
+}
+
+pub fn failed(result: HResult, message: &str) -> Reply {
+    Reply {
+        result,
+        document: Some(hcs::Failure::new(result, message).to_document()),
+        ..Reply::done()
+    }
+}

@@ -1,0 +1,204 @@
+//! What happens to handles when the service goes away and comes back.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod peer;
+
+use std::sync::{Arc, mpsc};
+
+use hcs::{
+    HResult,
+    raw::{Operation, Process, event_type},
+};
+use hcs_wire::service::{Call, Reply, Subject};
+use peer::{Peer, Place, failed, made_process, made_system};
+
+const EXIT: &str = r#"{"ProcessId":7,"Exited":true,"ExitCode":3,"LastWaitResult":0}"#;
+
+/// Answers the calls that open a process again; its handle.
+fn reopened_process(peer: &mut Peer, reply: &Reply) -> u64 {
+    let open = peer.request();
+    let Call::OpenSystem {
+        system: passing,
+        runtime_id: Some(_),
+        ..
+    } = open.call
+    else {
+        panic!("{open:?}");
+    };
+    peer.reply(open.id, &made_system());
+    let open = peer.request();
+    let Call::OpenProcess {
+        system,
+        process,
+        process_id: 7,
+    } = open.call
+    else {
+        panic!("{open:?}");
+    };
+    assert_eq!(system, passing);
+    peer.reply(open.id, reply);
+    let close = peer.request();
+    assert_eq!(close.call, Call::CloseSystem { system: passing });
+    peer.reply(close.id, &Reply::done());
+    process
+}
+
+#[test]
+fn waits_for_an_exit_survive_the_service() {
+    let place = Place::new();
+    let listener = place.listen();
+    let (listening, is_listening) = mpsc::channel::<()>();
+    let peer = std::thread::spawn(move || {
+        let mut peer = Peer::accept(&listener);
+        peer.create_system();
+        let process = peer.create_process(&[]);
+        is_listening.recv().unwrap();
+        drop(peer);
+        let mut peer = Peer::accept(&listener);
+        // The system's handle and the process's are opened in any order.
+        let mut opened = 0;
+        let mut passing = None;
+        while opened < 2 {
+            let request = peer.request();
+            match request.call {
+                Call::OpenSystem {
+                    system, runtime_id, ..
+                } => {
+                    assert!(runtime_id.is_some());
+                    peer.reply(request.id, &made_system());
+                    passing = Some(system);
+                    opened += u32::from(system < process);
+                }
+                Call::OpenProcess {
+                    system,
+                    process: again,
+                    process_id,
+                } => {
+                    assert_eq!((Some(system), again, process_id), (passing, process, 7));
+                    peer.reply(request.id, &made_process(0));
+                    opened += 1;
+                }
+                Call::CloseSystem { .. } => peer.reply(request.id, &Reply::done()),
+                call => panic!("{call:?}"),
+            }
+        }
+        peer.event(
+            Subject::Process(process),
+            event_type::PROCESS_EXITED,
+            Some(EXIT),
+        );
+        peer
+    });
+    let operation = Operation::new();
+    let system = place
+        .endpoint()
+        .create_system("a", "{}", &operation)
+        .unwrap();
+    operation.wait(None).unwrap();
+    let process = Process::create(&system, "{}", &operation).unwrap();
+    let (sender, events) = mpsc::channel();
+    let callback = move |event: &hcs::raw::Event| sender.send(event.event_type).unwrap();
+    process.set_callback(0, Some(Arc::new(callback))).unwrap();
+    listening.send(()).unwrap();
+    assert_eq!(&*process.wait_exit(None).unwrap(), EXIT);
+    assert_eq!(events.recv().unwrap(), event_type::SERVICE_DISCONNECT);
+    assert_eq!(events.recv().unwrap(), event_type::PROCESS_EXITED);
+    drop(peer.join().unwrap());
+    process.close().unwrap();
+    assert!(events.recv().is_err());
+}
+
+#[test]
+fn the_same_handles_work_again_with_the_next_call() {
+    let place = Place::new();
+    let listener = place.listen();
+    let (lost, was_lost) = mpsc::channel::<()>();
+    let peer = std::thread::spawn(move || {
+        let mut peer = Peer::accept(&listener);
+        peer.create_system();
+        let _pending = peer.request();
+        drop(peer);
+        was_lost.recv().unwrap();
+        let mut peer = Peer::accept(&listener);
+        let open = peer.request();
+        let Call::OpenSystem { system, .. } = open.call else {
+            panic!("{open:?}");
+        };
+        peer.reply(open.id, &made_system());
+        let start = peer.request();
+        assert_eq!(
+            start.call,
+            Call::StartSystem {
+                system,
+                options: None
+            }
+        );
+        peer.reply(start.id, &Reply::done());
+    });
+    let operation = Operation::new();
+    let system = place
+        .endpoint()
+        .create_system("a", "{}", &operation)
+        .unwrap();
+    operation.wait(None).unwrap();
+    system.start(&operation, None).unwrap();
+    let error = operation.wait(None).unwrap_err();
+    assert_eq!(error.hresult, HResult::HCS_E_SERVICE_DISCONNECT);
+    lost.send(()).unwrap();
+    loop {
+        // The reading thread may still be telling others that the connection is over.
+        system.start(&operation, None).unwrap();
+        match operation.wait(None) {
+            Ok(_) => break,
+            Err(error) => assert_eq!(error.hresult, HResult::HCS_E_SERVICE_DISCONNECT),
+        }
+    }
+    peer.join().unwrap();
+}
+
+#[test]
+fn what_is_gone_when_the_service_is_back_has_exited() {
+    let place = Place::new();
+    let listener = place.listen();
+    let peer = std::thread::spawn(move || {
+        let mut peer = Peer::accept(&listener);
+        peer.create_system();
+        peer.create_process(&[]);
+        let close = peer.request();
+        assert!(matches!(close.call, Call::CloseSystem { .. }));
+        drop(peer);
+        let mut peer = Peer::accept(&listener);
+        let gone = failed(HResult::NOT_FOUND, "no such process");
+        reopened_process(&mut peer, &gone);
+        let signal = peer.request();
+        peer.reply(signal.id, &failed(HResult::E_HANDLE, "no such handle"));
+    });
+    let operation = Operation::new();
+    let system = place
+        .endpoint()
+        .create_system("a", "{}", &operation)
+        .unwrap();
+    operation.wait(None).unwrap();
+    let process = Process::create(&system, "{}", &operation).unwrap();
+    operation.wait(None).unwrap();
+    let (sender, events) = mpsc::channel();
+    let callback = move |event: &hcs::raw::Event| sender.send(event.clone()).unwrap();
+    process.set_callback(0, Some(Arc::new(callback))).unwrap();
+    system.close().unwrap();
+    assert_eq!(
+        events.recv().unwrap().event_type,
+        event_type::SERVICE_DISCONNECT
+    );
+    let exit = events.recv().unwrap();
+    assert_eq!(exit.event_type, event_type::PROCESS_EXITED);
+    let status: serde_json::Value = serde_json::from_str(exit.data.as_deref().unwrap()).unwrap();
+    assert_eq!(status["ProcessId"], 7);
+    assert_eq!(status["LastWaitResult"], HResult::NOT_FOUND.0);
+    process.signal(&operation, None).unwrap();
+    assert_eq!(
+        operation.wait(None).unwrap_err().hresult,
+        HResult::HCS_E_PROCESS_ALREADY_STOPPED
+    );
+    peer.join().unwrap();
+}
