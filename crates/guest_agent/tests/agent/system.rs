@@ -41,8 +41,12 @@ impl System {
         let log = std::fs::File::create(directory.path().join("log")).unwrap();
         let program = std::env::current_exe().unwrap();
         let script = format!("{preparation} && exec \"$0\" --agent");
-        let unshare = Command::new("unshare")
+        // Should this program be killed, the thread that started the system takes it along.
+        let unshare = Command::new("setpriv")
             .args([
+                "--pdeathsig=KILL",
+                "--",
+                "unshare",
                 "--pid",
                 "--fork",
                 "--mount-proc",
