@@ -80,6 +80,8 @@ mod exit;
 mod handle;
 mod hub;
 mod link;
+#[cfg(test)]
+mod model;
 mod operation;
 mod pipe;
 mod pool;

@@ -1,5 +1,10 @@
 //! A service that does as the test says, on a real socket: for what the client makes of everything a peer may send.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(
     clippy::allow_attributes,
@@ -25,22 +30,22 @@ use hcs_wire::{
 };
 
 /// A directory with the socket of a peer.
-pub struct Place {
+pub(crate) struct Place {
     directory: tempfile::TempDir,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
         }
     }
 
-    pub fn endpoint(&self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint::at(self.directory.path().join("hcs.sock"))
     }
 
-    pub fn listen(&self) -> UnixListener {
+    pub(crate) fn listen(&self) -> UnixListener {
         let path = self.directory.path().join("hcs.sock");
         if path.exists() {
             std::fs::remove_file(&path).unwrap();
@@ -49,33 +54,33 @@ impl Place {
     }
 
     /// Plays `script` on the first connection, after the greeting.
-    pub fn play(&self, script: impl FnOnce(&mut Peer) + Send + 'static) -> JoinHandle<()> {
+    pub(crate) fn play(&self, script: impl FnOnce(&mut Peer) + Send + 'static) -> JoinHandle<()> {
         let listener = self.listen();
         thread::spawn(move || script(&mut Peer::accept(&listener)))
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 }
 
 /// One connection of a client.
-pub struct Peer {
-    pub stream: UnixStream,
+pub(crate) struct Peer {
+    pub(crate) stream: UnixStream,
     decoder: Decoder,
     events: u64,
 }
 
 /// A request as it came.
 #[derive(Debug)]
-pub struct Request {
-    pub id: u64,
-    pub call: Call,
+pub(crate) struct Request {
+    pub(crate) id: u64,
+    pub(crate) call: Call,
 }
 
 impl Peer {
     /// Accepts and greets.
-    pub fn accept(listener: &UnixListener) -> Self {
+    pub(crate) fn accept(listener: &UnixListener) -> Self {
         let mut peer = Self::accept_only(listener);
         let hello = peer.request();
         assert!(
@@ -85,7 +90,7 @@ impl Peer {
         peer
     }
 
-    pub fn accept_only(listener: &UnixListener) -> Self {
+    pub(crate) fn accept_only(listener: &UnixListener) -> Self {
         let (stream, _) = listener.accept().unwrap();
         Self {
             stream,
@@ -95,7 +100,7 @@ impl Peer {
     }
 
     /// The next message, or none when the client has closed.
-    pub fn frame(&mut self) -> Option<Frame> {
+    pub(crate) fn frame(&mut self) -> Option<Frame> {
         let mut buffer = vec![0; 1 << 16];
         loop {
             if let Some(frame) = self.decoder.next_frame().unwrap() {
@@ -110,29 +115,29 @@ impl Peer {
         }
     }
 
-    pub fn request(&mut self) -> Request {
+    pub(crate) fn request(&mut self) -> Request {
         self.next_request().expect("the client has closed")
     }
 
-    pub fn next_request(&mut self) -> Option<Request> {
+    pub(crate) fn next_request(&mut self) -> Option<Request> {
         let frame = self.frame()?;
         assert_eq!(frame.kind, Kind::Request);
         let call = frame.parse("request").unwrap();
         Some(Request { id: frame.id, call })
     }
 
-    pub fn reply(&self, id: u64, reply: &Reply) {
+    pub(crate) fn reply(&self, id: u64, reply: &Reply) {
         self.reply_with(id, reply, &[]);
     }
 
-    pub fn reply_with(&self, id: u64, reply: &Reply, descriptors: &[OwnedFd]) {
+    pub(crate) fn reply_with(&self, id: u64, reply: &Reply, descriptors: &[OwnedFd]) {
         let count = u16::try_from(descriptors.len()).unwrap();
         let bytes = encode(Kind::Reply, id, count, reply).unwrap();
         let borrowed: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
         send_all(&self.stream, &bytes, &borrowed).unwrap();
     }
 
-    pub fn event(&mut self, subject: Subject, event_type: u32, data: Option<&str>) {
+    pub(crate) fn event(&mut self, subject: Subject, event_type: u32, data: Option<&str>) {
         self.events += 1;
         let event = Event {
             subject,
@@ -144,7 +149,7 @@ impl Peer {
     }
 
     /// Answers the creation of a system; its handle.
-    pub fn create_system(&mut self) -> u64 {
+    pub(crate) fn create_system(&mut self) -> u64 {
         let request = self.request();
         let Call::CreateSystem { system, .. } = request.call else {
             panic!("{request:?}");
@@ -154,7 +159,7 @@ impl Peer {
     }
 
     /// Answers the creation of a process with pid 7; its handle.
-    pub fn create_process(&mut self, descriptors: &[OwnedFd]) -> u64 {
+    pub(crate) fn create_process(&mut self, descriptors: &[OwnedFd]) -> u64 {
         let request = self.request();
         let Call::CreateProcess { process, .. } = request.call else {
             panic!("{request:?}");
@@ -164,7 +169,7 @@ impl Peer {
     }
 }
 
-pub fn made_system() -> Reply {
+pub(crate) fn made_system() -> Reply {
     Reply {
         runtime_id: Some("c0ffee00-0000-4000-8000-000000000001".to_owned()),
         ..Reply::done()
@@ -172,7 +177,7 @@ pub fn made_system() -> Reply {
 }
 
 /// Pid 7 with so many streams.
-pub fn made_process(streams: usize) -> Reply {
+pub(crate) fn made_process(streams: usize) -> Reply {
     Reply {
         process: Some(ProcessInformation {
             process_id: 7,
@@ -184,7 +189,7 @@ pub fn made_process(streams: usize) -> Reply {
     }
 }
 
-pub fn failed(result: HResult, message: &str) -> Reply {
+pub(crate) fn failed(result: HResult, message: &str) -> Reply {
     Reply {
         result,
         document: Some(hcs::Failure::new(result, message).to_document()),

@@ -1,0 +1,271 @@
+//! [`crate::cell`] and [`crate::hub`] compiled once more over shuttle, and run under many schedules.
+//!
+//! A schedule in which a thread waits for ever is reported by shuttle as a deadlock.
+
+#[expect(dead_code, reason = "not all of it is modelled")]
+#[path = "../cell.rs"]
+mod cell;
+#[expect(dead_code, reason = "not all of it is modelled")]
+#[path = "../hub.rs"]
+mod hub;
+mod sync;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use hcs_lifecycle::{
+    operation::{CallNumber, Refusal},
+    operation_kind::OperationKind,
+};
+use hcs_schema::HResult;
+use shuttle::{check_random, thread};
+
+use cell::{Cell, Unfinished};
+use hub::{Drain, Hub};
+use sync::Deadline;
+
+/// Schedules tried per test.
+const SCHEDULES: usize = 500;
+
+type TestCell = Cell<u32, (), ()>;
+
+fn started() -> (Arc<TestCell>, CallNumber) {
+    let cell = TestCell::new();
+    cell.set_callback(Some(()), false).unwrap();
+    let call = cell.start(OperationKind::Start, false).unwrap();
+    (Arc::new(cell), call)
+}
+
+/// Completes as the connection does, and runs the callback as the pool does.
+fn complete(cell: &Arc<TestCell>, call: CallNumber, callback: impl FnOnce() + Send + 'static) {
+    if let Some(Some(())) = cell.complete(call, Ok(7)) {
+        let cell = Arc::clone(cell);
+        thread::spawn(move || cell.run_callback(callback));
+    }
+}
+
+#[test]
+fn a_waiter_sees_the_outcome_however_it_races_the_completion() {
+    check_random(
+        || {
+            let cell = Arc::new(TestCell::new());
+            let call = cell.start(OperationKind::Start, false).unwrap();
+            let waiting = Arc::clone(&cell);
+            let waiter = thread::spawn(move || waiting.wait(Deadline::Never));
+            assert_eq!(cell.complete(call, Ok(7)), Some(None));
+            assert_eq!(cell.outcome(), Ok(Ok(7)));
+            assert_eq!(waiter.join().unwrap(), Ok(Ok(7)));
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn no_callback_runs_once_close_has_returned() {
+    check_random(
+        || {
+            let (cell, call) = started();
+            let (begun, ended) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+            let (in_begun, in_ended) = (Arc::clone(&begun), Arc::clone(&ended));
+            let completing = Arc::clone(&cell);
+            let completer = thread::spawn(move || {
+                complete(&completing, call, move || {
+                    in_begun.fetch_add(1, Ordering::SeqCst);
+                    thread::yield_now();
+                    in_ended.fetch_add(1, Ordering::SeqCst);
+                });
+            });
+            cell.close().unwrap();
+            let at_close = begun.load(Ordering::SeqCst);
+            assert_eq!(
+                ended.load(Ordering::SeqCst),
+                at_close,
+                "a callback still ran"
+            );
+            completer.join().unwrap();
+            thread::yield_now();
+            assert_eq!(begun.load(Ordering::SeqCst), at_close, "a callback began");
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn a_callback_may_close_its_own_operation_while_others_wait() {
+    check_random(
+        || {
+            let (cell, call) = started();
+            let waiting = Arc::clone(&cell);
+            let waiter = thread::spawn(move || waiting.wait(Deadline::Never));
+            let closing = Arc::clone(&cell);
+            complete(&cell, call, move || closing.close().unwrap());
+            let result = waiter.join().unwrap();
+            assert!(
+                matches!(
+                    result,
+                    Ok(Ok(7)) | Err(Unfinished::Refused(Refusal::Closed))
+                ),
+                "{result:?}"
+            );
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn a_timed_out_wait_leaves_the_operation_tracked() {
+    check_random(
+        || {
+            let (cell, call) = started();
+            let completing = Arc::clone(&cell);
+            let completer = thread::spawn(move || complete(&completing, call, || {}));
+            let early = cell.wait(Deadline::Now);
+            assert!(
+                matches!(early, Ok(Ok(7)) | Err(Unfinished::TimedOut)),
+                "{early:?}"
+            );
+            assert_eq!(cell.wait(Deadline::Never), Ok(Ok(7)));
+            completer.join().unwrap();
+        },
+        SCHEDULES,
+    );
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Event(u32),
+    Exit(u32),
+}
+
+type Log = Arc<std::sync::Mutex<Vec<Seen>>>;
+type TestHub = Hub<u32, Seen, Log>;
+
+fn drain(hub: &Arc<TestHub>, needed: Drain) -> Option<thread::JoinHandle<()>> {
+    let hub = Arc::clone(hub);
+    (needed == Drain::Needed).then(|| {
+        thread::spawn(move || {
+            hub.drain(Seen::Exit, |log, event| {
+                thread::yield_now();
+                log.lock().unwrap().push(event);
+            });
+        })
+    })
+}
+
+fn seen(log: &Log) -> Vec<Seen> {
+    log.lock().unwrap().clone()
+}
+
+#[test]
+fn the_exit_is_seen_once_however_it_races_the_registration() {
+    check_random(
+        || {
+            let hub = Arc::new(TestHub::new());
+            let exiting = Arc::clone(&hub);
+            let exit = thread::spawn(move || {
+                let needed = exiting.exited(3);
+                if let Some(drained) = drain(&exiting, needed) {
+                    drained.join().unwrap();
+                }
+                let again = exiting.exited(4);
+                assert_eq!(again, Drain::No, "a second exit");
+            });
+            let log = Log::default();
+            let needed = hub.set_callback(Some(Arc::clone(&log)), false).unwrap();
+            let drained = drain(&hub, needed);
+            assert_eq!(hub.wait_exit(hub.mark(), Deadline::Never), Ok(3));
+            exit.join().unwrap();
+            if let Some(drained) = drained {
+                drained.join().unwrap();
+            }
+            assert_eq!(seen(&log), [Seen::Exit(3)]);
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn events_keep_their_order_and_none_comes_after_close() {
+    check_random(
+        || {
+            let hub = Arc::new(TestHub::new());
+            let log = Log::default();
+            let none = hub.set_callback(Some(Arc::clone(&log)), false).unwrap();
+            assert_eq!(none, Drain::No);
+            let posting = Arc::clone(&hub);
+            let poster = thread::spawn(move || {
+                for number in 0..3 {
+                    let needed = posting.post(Seen::Event(number));
+                    drain(&posting, needed);
+                }
+                let needed = posting.exited(9);
+                drain(&posting, needed);
+            });
+            hub.close().unwrap();
+            let at_close = seen(&log);
+            poster.join().unwrap();
+            thread::yield_now();
+            assert_eq!(seen(&log), at_close, "an event after close");
+            let all = [
+                Seen::Event(0),
+                Seen::Event(1),
+                Seen::Event(2),
+                Seen::Exit(9),
+            ];
+            assert_eq!(at_close, all[..at_close.len()]);
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn an_unheard_exit_goes_to_the_next_callback() {
+    check_random(
+        || {
+            let hub = Arc::new(TestHub::new());
+            let (first, second) = (Log::default(), Log::default());
+            let none = hub.set_callback(Some(Arc::clone(&first)), false).unwrap();
+            assert_eq!(none, Drain::No);
+            let exiting = Arc::clone(&hub);
+            let exit = thread::spawn(move || {
+                let needed = exiting.exited(3);
+                drain(&exiting, needed).map(|drained| drained.join().unwrap())
+            });
+            let none = hub.set_callback(None, false).unwrap();
+            assert_eq!(none, Drain::No);
+            let needed = hub.set_callback(Some(Arc::clone(&second)), false).unwrap();
+            if let Some(drained) = drain(&hub, needed) {
+                drained.join().unwrap();
+            }
+            exit.join().unwrap();
+            let heard = [seen(&first), seen(&second)].concat();
+            assert_eq!(heard, [Seen::Exit(3)]);
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn a_wait_for_the_exit_ends_with_the_handle_or_when_it_is_given_up() {
+    check_random(
+        || {
+            let hub = Arc::new(TestHub::new());
+            let waiting = Arc::clone(&hub);
+            let mark = hub.mark();
+            let waiter = thread::spawn(move || waiting.wait_exit(mark, Deadline::Never));
+            hub.give_up(HResult::HCS_E_SERVICE_NOT_AVAILABLE);
+            assert_eq!(
+                waiter.join().unwrap(),
+                Err(HResult::HCS_E_SERVICE_NOT_AVAILABLE)
+            );
+            let waiting = Arc::clone(&hub);
+            let mark = hub.mark();
+            let waiter = thread::spawn(move || waiting.wait_exit(mark, Deadline::Never));
+            hub.close().unwrap();
+            assert_eq!(waiter.join().unwrap(), Err(HResult::E_HANDLE));
+        },
+        SCHEDULES,
+    );
+}
