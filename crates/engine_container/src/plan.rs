@@ -9,11 +9,11 @@ use hcs_schema::{
 };
 
 use crate::{
-    cgroup::{Limits, limits},
+    cgroup::{DeviceControl, Limits, limits},
     child::spec::{LaunchSpec, RootSpec, Source},
     config::EngineConfig,
     failure::Attempt,
-    parts::{hostname, mapped, network},
+    parts::{hostname, mapped, network, rootfs, scratch},
 };
 
 /// What to make.
@@ -29,7 +29,11 @@ pub(crate) struct Plan {
 ///
 /// # Errors
 /// A property that this engine refuses, or a path that does not lead to what it should, by JSON pointer.
-pub(crate) fn check(request: &CreateRequest, config: &EngineConfig) -> Result<Plan, Failure> {
+pub(crate) fn check(
+    request: &CreateRequest,
+    config: &EngineConfig,
+    devices: &DeviceControl,
+) -> Result<Plan, Failure> {
     let none = Container::default();
     let container = request.document.container.as_ref().unwrap_or(&none);
     refuse_unsupported(container)?;
@@ -42,6 +46,7 @@ pub(crate) fn check(request: &CreateRequest, config: &EngineConfig) -> Result<Pl
                 &request.runtime_id,
             )?,
             root: root(container.storage.as_ref(), request, config)?,
+            trusts_nodes: !matches!(devices, DeviceControl::None),
             mapped: mapped::check(
                 container.mapped_directories.as_deref().unwrap_or_default(),
                 container.mapped_pipes.as_deref().unwrap_or_default(),
@@ -125,6 +130,15 @@ fn root(
         .enumerate()
         .map(|(index, layer)| check_layer(layer, index))
         .collect::<Result<Vec<Source>, Failure>>()?;
+    if layers.len() > rootfs::MAX_LAYERS {
+        let message = format!(
+            "{} layers are given; {} are possible",
+            layers.len(),
+            rootfs::MAX_LAYERS
+        );
+        let failure = Failure::new(HResult::NOT_SUPPORTED, message.clone());
+        return Err(failure.cause_at("/Container/Storage/Layers", message));
+    }
     if layers.is_empty() {
         layers.push(Source {
             path: "/".to_owned(),
@@ -133,22 +147,16 @@ fn root(
     }
     let kept = storage.and_then(|storage| storage.path.as_deref());
     let scratch = match kept {
-        Some(path) => check_directory(path, "/Container/Storage/Path", HResult::FILE_NOT_FOUND)?,
+        Some(path) => check_directory(path, scratch::POINTER, HResult::FILE_NOT_FOUND)?,
         None => own_scratch(request, config)?,
     };
-    let sees_host = layers
-        .iter()
-        .any(|layer| layer.path.trim_end_matches('/').is_empty());
-    let hide = config
-        .scratch_root
-        .to_str()
-        .filter(|_| sees_host)
-        .map(str::to_owned);
+    let sees_host = layers.iter().any(|layer| rootfs::is_host(&layer.path));
+    let hidden = config.scratch_root.to_str().filter(|_| sees_host);
     Ok(RootSpec {
         layers,
         scratch,
         keep: kept.is_some(),
-        hide,
+        host_view: hidden.map(str::to_owned),
     })
 }
 

@@ -89,6 +89,18 @@ impl Hierarchies {
         }
     }
 
+    /// Those that containers are put into: in a version 1 hierarchy only for a controller that is not `unwanted`.
+    pub(crate) fn without(mut self, unwanted: &[Controller]) -> Self {
+        for hierarchy in &mut self.v1 {
+            hierarchy
+                .controllers
+                .retain(|controller| !unwanted.contains(controller));
+        }
+        self.v1
+            .retain(|hierarchy| !hierarchy.controllers.is_empty());
+        self
+    }
+
     /// The mount points, for looking below all of them.
     pub(crate) fn mounts(&self) -> impl Iterator<Item = &Path> {
         let v1 = self.v1.iter().map(|hierarchy| hierarchy.mount.as_path());
@@ -162,6 +174,16 @@ mod tests {
             found.unified.as_deref(),
             Some(Path::new("/sys/fs/cgroup/unified"))
         );
+    }
+
+    #[test]
+    fn what_is_unwanted_is_left_out() {
+        let found =
+            Hierarchies::from_mountinfo(HYBRID).without(&[Controller::Memory, Controller::Cpu]);
+        let [only] = found.v1.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert_eq!(only.controllers, [Controller::Cpuacct]);
     }
 
     #[test]

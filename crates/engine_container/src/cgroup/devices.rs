@@ -1,37 +1,267 @@
-//! Which devices a container may use, whatever nodes it makes.
+//! Which devices a container may use, whatever nodes it makes: those of its `/dev` and terminals, nothing else.
+//!
+//! The unified hierarchy takes a small program that the kernel asks at each access ([`program`]); version 1 has a
+//! controller with a list of rules ([`v1_rules`]). A host with neither leaves it to the mounts: no file system of the
+//! container then has working devices but its `/dev`, and it may make no nodes.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::{
+    fs::{Mode, OFlags, open},
+    io::Errno,
+};
 
 use super::{ControlGroups, Home, detect::Controller, files};
-use crate::{failure::StepError, parts::devices::NODES};
+use crate::{
+    failure::{Attempt, StepError},
+    parts::devices::NODES,
+    sys::bpf::{self, Instruction},
+};
 
-/// Devices besides those with a node from the start: terminals of `/dev/pts` and the door to them.
-const ALSO: [&str; 4] = [
-    // Any node may be made; using it is another matter.
-    "c *:* m",
-    "b *:* m",
-    "c 136:* rwm",
-    "c 5:2 rwm",
-];
+/// Character devices besides those with a node from the start: terminals of `/dev/pts`, and the door to them.
+const TERMINALS: [(u32, Option<u32>); 2] = [(136, None), (5, Some(2))];
+
+/// What enforces the rules on this host.
+#[derive(Debug)]
+pub(crate) enum DeviceControl {
+    /// A loaded program, one for all containers.
+    Program(OwnedFd),
+    /// The controller of version 1.
+    Controller,
+    /// Nothing.
+    None,
+}
+
+impl DeviceControl {
+    /// Finds out what this host has.
+    pub(crate) fn detect(hierarchies: &super::Hierarchies) -> Self {
+        let loaded = hierarchies
+            .unified
+            .as_ref()
+            .and_then(|_| bpf::load_device_program(&program()).ok());
+        let mut v1 = hierarchies
+            .v1
+            .iter()
+            .flat_map(|hierarchy| &hierarchy.controllers);
+        match loaded {
+            Some(program) => Self::Program(program),
+            None if v1.any(|controller| *controller == Controller::Devices) => Self::Controller,
+            None => Self::None,
+        }
+    }
+}
 
 impl ControlGroups {
     /// Allows the devices of `/dev` and no others.
     ///
     /// # Errors
     /// The kernel refused.
-    pub(crate) fn limit_devices(&self) -> Result<(), StepError> {
-        let Some(Home::V1(directory)) = self.home(Controller::Devices) else {
-            return Ok(());
+    pub(crate) fn limit_devices(&self, control: &DeviceControl) -> Result<(), StepError> {
+        match control {
+            DeviceControl::None => Ok(()),
+            DeviceControl::Program(program) => self.attach(program),
+            DeviceControl::Controller => {
+                let Some(Home::V1(directory)) = self.home(Controller::Devices) else {
+                    return Err(StepError::new(
+                        "finding the control group of devices",
+                        Errno::NODEV,
+                    ));
+                };
+                files::write(directory, "devices.deny", "a")?;
+                v1_rules()
+                    .iter()
+                    .try_for_each(|rule| files::write(directory, "devices.allow", rule))
+            }
+        }
+    }
+
+    fn attach(&self, program: &OwnedFd) -> Result<(), StepError> {
+        let step = "attaching the device rules to";
+        let Some(unified) = &self.unified else {
+            return Err(StepError::new(step, Errno::NODEV));
         };
-        files::write(directory, "devices.deny", "a")?;
-        for rule in ALSO {
-            files::write(directory, "devices.allow", rule)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        open(unified, flags, Mode::empty())
+            .and_then(|group| bpf::attach_device_program(program.as_fd(), group.as_fd()))
+            .step_at(step, unified.display().to_string())
+    }
+}
+
+/// All character devices that may be used; `None` for every minor number.
+fn allowed() -> impl Iterator<Item = (u32, Option<u32>)> {
+    NODES
+        .into_iter()
+        .map(|(_, major, minor)| (major, Some(minor)))
+        .chain(TERMINALS)
+}
+
+/// The rules in the words of `devices.allow`. Any node may be made; using it is another matter.
+fn v1_rules() -> Vec<String> {
+    let usable = allowed().map(|(major, minor)| match minor {
+        Some(minor) => format!("c {major}:{minor} rwm"),
+        None => format!("c {major}:* rwm"),
+    });
+    ["c *:* m", "b *:* m"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(usable)
+        .collect()
+}
+
+/// `struct bpf_cgroup_dev_ctx`: offsets of its words, and what the first one holds.
+const ACCESS_AND_TYPE: i16 = 0;
+const MAJOR: i16 = 4;
+const MINOR: i16 = 8;
+const CHARACTER_DEVICE: i32 = 2;
+const MAKE_NODE: i32 = 1;
+
+/// The rules as a program: answers 1 to allow, 0 to refuse.
+///
+/// ```text
+/// r2 = what is to be done, r3 = kind of device, r4 = major, r5 = minor
+/// if r2 is making a node: allow
+/// if r3 is not a character device: refuse
+/// for each rule: if major and minor are the rule's: allow
+/// refuse
+/// ```
+fn program() -> Vec<Instruction> {
+    let mut program = vec![
+        load(2, ACCESS_AND_TYPE),
+        load(3, ACCESS_AND_TYPE),
+        operate(BPF_RSH, 2, 16),
+        operate(BPF_AND, 3, 0xffff),
+        load(4, MAJOR),
+        load(5, MINOR),
+    ];
+    program.push(jump_unless_equal(2, MAKE_NODE, 2));
+    program.extend(answer(1));
+    program.push(jump_if_equal(3, CHARACTER_DEVICE, 2));
+    program.extend(answer(0));
+    for (major, minor) in allowed() {
+        let number = |number: u32| number.cast_signed();
+        match minor {
+            None => program.push(jump_unless_equal(4, number(major), 2)),
+            Some(minor) => program.extend([
+                jump_unless_equal(4, number(major), 3),
+                jump_unless_equal(5, number(minor), 2),
+            ]),
         }
-        for (_, major, minor) in NODES {
-            files::write(
-                directory,
-                "devices.allow",
-                &format!("c {major}:{minor} rwm"),
-            )?;
+        program.extend(answer(1));
+    }
+    program.extend(answer(0));
+    program
+}
+
+// Operation codes of `linux/bpf_common.h` and `linux/bpf.h`, 32-bit arithmetic and jumps on 64 bits.
+const BPF_LOAD_WORD: u8 = 0x61;
+const BPF_ALU: u8 = 0x04;
+const BPF_AND: u8 = 0x50;
+const BPF_RSH: u8 = 0x70;
+const BPF_MOVE: u8 = 0xb7;
+const BPF_JEQ: u8 = 0x15;
+const BPF_JNE: u8 = 0x55;
+const BPF_EXIT: u8 = 0x95;
+
+/// Register 1 points to the question.
+fn load(to: u8, offset: i16) -> Instruction {
+    instruction(BPF_LOAD_WORD, 1 << 4 | to, offset, 0)
+}
+
+fn operate(operation: u8, register: u8, operand: i32) -> Instruction {
+    instruction(BPF_ALU | operation, register, 0, operand)
+}
+
+fn jump_if_equal(register: u8, value: i32, over: i16) -> Instruction {
+    instruction(BPF_JEQ, register, over, value)
+}
+
+fn jump_unless_equal(register: u8, value: i32, over: i16) -> Instruction {
+    instruction(BPF_JNE, register, over, value)
+}
+
+fn answer(value: i32) -> [Instruction; 2] {
+    [
+        instruction(BPF_MOVE, 0, 0, value),
+        instruction(BPF_EXIT, 0, 0, 0),
+    ]
+}
+
+const fn instruction(code: u8, registers: u8, offset: i16, immediate: i32) -> Instruction {
+    Instruction {
+        code,
+        registers,
+        offset,
+        immediate,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHARACTER: u32 = 2;
+    const BLOCK: u32 = 1;
+    const MKNOD: u32 = 1;
+    const READ: u32 = 2;
+
+    /// What the kernel would do with the program.
+    fn ask(access: u32, kind: u32, major: u32, minor: u32) -> i64 {
+        let program = program();
+        let context = [access << 16 | kind, major, minor];
+        let mut registers = [0_i64; 11];
+        let mut at = 0_usize;
+        loop {
+            let now = program[at];
+            at += 1;
+            let to = usize::from(now.registers & 0xf);
+            let operand = i64::from(now.immediate);
+            let skip = usize::try_from(now.offset).unwrap();
+            match now.code {
+                BPF_LOAD_WORD => registers[to] = i64::from(context[skip / 4]),
+                code if code == BPF_ALU | BPF_AND => registers[to] &= operand,
+                code if code == BPF_ALU | BPF_RSH => registers[to] >>= operand,
+                BPF_MOVE => registers[to] = operand,
+                BPF_JEQ if registers[to] == operand => at += skip,
+                BPF_JNE if registers[to] != operand => at += skip,
+                BPF_JEQ | BPF_JNE => {}
+                BPF_EXIT => return registers[0],
+                code => panic!("instruction {code:#x}"),
+            }
         }
-        Ok(())
+    }
+
+    #[test]
+    fn the_devices_of_dev_and_terminals_may_be_used() {
+        for (name, major, minor) in NODES {
+            assert_eq!(ask(READ, CHARACTER, major, minor), 1, "{name}");
+        }
+        assert_eq!(ask(READ, CHARACTER, 136, 77), 1);
+        assert_eq!(ask(READ, CHARACTER, 5, 2), 1);
+    }
+
+    #[test]
+    fn others_may_not_but_their_nodes_may_be_made() {
+        for (kind, major, minor) in [
+            (BLOCK, 8, 0),
+            (BLOCK, 1, 3),
+            (CHARACTER, 10, 200),
+            (CHARACTER, 1, 1),
+        ] {
+            assert_eq!(ask(READ, kind, major, minor), 0, "{kind} {major}:{minor}");
+            assert_eq!(
+                ask(READ | MKNOD, kind, major, minor),
+                0,
+                "{kind} {major}:{minor}"
+            );
+            assert_eq!(ask(MKNOD, kind, major, minor), 1, "{kind} {major}:{minor}");
+        }
+    }
+
+    #[test]
+    fn both_versions_say_the_same() {
+        let rules = v1_rules();
+        assert!(rules.contains(&"c 1:3 rwm".to_owned()), "{rules:?}");
+        assert!(rules.contains(&"c 136:* rwm".to_owned()), "{rules:?}");
+        assert_eq!(rules.len(), 2 + NODES.len() + TERMINALS.len());
     }
 }

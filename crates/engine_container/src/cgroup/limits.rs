@@ -124,7 +124,6 @@ mod tests {
             count: Some(count),
             weight: Some(weight),
             maximum: Some(maximum),
-            ..ContainerProcessor::default()
         }
     }
 
@@ -178,7 +177,6 @@ mod tests {
         let size = |size| {
             memory(Some(&ContainerMemory {
                 size_in_mb: Some(size),
-                ..ContainerMemory::default()
             }))
         };
         assert_eq!(size(64).unwrap(), Some(64 << 20));

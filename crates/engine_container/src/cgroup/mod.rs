@@ -34,6 +34,7 @@ use crate::failure::{Attempt, StepError};
 use detect::{Controller, Hierarchies};
 
 pub(crate) use apply::Limits;
+pub(crate) use devices::DeviceControl;
 
 /// One group of a version 1 hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::{
     fs::{Mode, OFlags, open},
+    io::Errno,
     net::listen,
     process::{DumpableBehavior, set_dumpable_behavior, setsid, umask},
     stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
@@ -24,7 +25,7 @@ use crate::{
     parts::{capabilities, hostname, mapped, masks, mounts, network, pivot, rootfs, seccomp},
     sys::{descriptors, process},
 };
-use channel::Received;
+use channel::{Received, Report};
 use spec::LaunchSpec;
 
 /// The number under which the agent gets its listening socket.
@@ -48,13 +49,13 @@ pub(crate) fn run(
     agent: AgentEntry,
 ) -> i32 {
     match build(&channel, tasks) {
-        Ok(listener) => hand_over(channel, listener, filter, agent),
+        Ok((listener, spec)) => hand_over(channel, listener, spec, filter, agent),
         Err(error) => fail(&channel, error),
     }
 }
 
-/// Everything up to the finished root; answers the agent's socket.
-fn build(channel: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<OwnedFd, StepError> {
+/// Everything up to the finished root; answers the agent's socket and what there is to know about the container.
+fn build(channel: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<(OwnedFd, LaunchSpec), StepError> {
     prepare(tasks)?;
     let Received {
         spec,
@@ -62,7 +63,7 @@ fn build(channel: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<OwnedFd, StepError> {
         network,
     } = channel::receive_spec(channel.as_fd())?;
     enter(&spec, network)?;
-    Ok(listener)
+    Ok((listener, spec))
 }
 
 /// What needs no specification.
@@ -91,7 +92,7 @@ fn enter(spec: &LaunchSpec, named_network: Option<OwnedFd>) -> Result<(), StepEr
     hostname::apply(&spec.hostname)?;
     mounts::leave_host_propagation()?;
     let sources = mapped::open(&spec.mapped)?;
-    let root = rootfs::apply(&spec.root)?;
+    let root = rootfs::apply(&spec.root, spec.trusts_nodes)?;
     mounts::apply(&root)?;
     mapped::apply(&root, sources)?;
     masks::apply(&root)?;
@@ -102,40 +103,51 @@ fn enter(spec: &LaunchSpec, named_network: Option<OwnedFd>) -> Result<(), StepEr
 fn hand_over(
     channel: OwnedFd,
     listener: OwnedFd,
+    spec: LaunchSpec,
     filter: &[libc::sock_filter],
     agent: AgentEntry,
 ) -> i32 {
-    // In this order, since one may sit on the number of the other.
-    let moved = descriptors::move_up(channel, CHANNEL).and_then(|channel| {
-        descriptors::move_to(listener, LISTENER).and_then(|listener| {
-            descriptors::move_to(channel, CHANNEL).map(|channel| (channel, listener))
-        })
-    });
-    let Ok((channel, listener)) = moved else {
+    let Ok((channel, listener)) = renumber(channel, listener) else {
         // Nothing to report by; the service sees the channel close.
         return FAILED;
     };
-    let ready =
-        harden(filter).and_then(|()| listen(&listener, BACKLOG).step("listening for the service"));
+    let ready = harden(&spec, filter)
+        .and_then(|()| listen(&listener, BACKLOG).step("listening for the service"));
     if let Err(error) = ready {
         return fail(&channel, error);
     }
-    channel::report(channel.as_fd(), &channel::Report::Ready);
+    channel::report(channel.as_fd(), &Report::Ready);
     drop(channel);
+    // The agent stays for the container's whole life; nothing else shall.
+    drop(spec);
     process::trim_heap();
     agent(listener)
 }
 
+/// Gives both their numbers. The channel goes out of the way first, since it may sit on the other's.
+fn renumber(channel: OwnedFd, listener: OwnedFd) -> Result<(OwnedFd, OwnedFd), Errno> {
+    let channel = descriptors::move_up(channel, CHANNEL)?;
+    let listener = descriptors::move_to(listener, LISTENER)?;
+    let channel = descriptors::move_to(channel, CHANNEL)?;
+    Ok((channel, listener))
+}
+
 /// The last steps, from where on hardly anything else is possible.
-fn harden(filter: &[libc::sock_filter]) -> Result<(), StepError> {
+fn harden(spec: &LaunchSpec, filter: &[libc::sock_filter]) -> Result<(), StepError> {
     protect_from_oom();
     leave_keyring()?;
     setsid().step("making a session")?;
     umask(Mode::WGRP | Mode::WOTH);
-    dup2_stderr(open_null()?).step("replacing standard error")?;
+    // All three from the container's own /dev, so that nothing of the host's mounts is held on to.
+    let null = open_null()?;
+    dup2_stdin(&null)
+        .and_then(|()| dup2_stdout(&null))
+        .and_then(|()| dup2_stderr(&null))
+        .step("replacing the standard descriptors")?;
+    drop(null);
     descriptors::close_from(FIRST_UNUSED).step("closing inherited descriptors")?;
     rustix::thread::set_name(c"hcs-agent").step("naming the agent")?;
-    capabilities::apply()?;
+    capabilities::apply(spec.trusts_nodes)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step("making the agent undumpable")?;
     rustix::thread::set_no_new_privs(true).step("setting no_new_privs")?;
     seccomp::apply(filter)
@@ -150,12 +162,12 @@ fn protect_from_oom() {
 /// The service's session keyring is no business of the container's.
 fn leave_keyring() -> Result<(), StepError> {
     match process::new_session_keyring() {
-        Err(rustix::io::Errno::NOSYS) => Ok(()),
+        Err(Errno::NOSYS) => Ok(()),
         answer => answer.step("making a session keyring"),
     }
 }
 
 fn fail(channel: &OwnedFd, error: StepError) -> i32 {
-    channel::report(channel.as_fd(), &channel::Report::Failed(error));
+    channel::report(channel.as_fd(), &Report::Failed(error));
     FAILED
 }

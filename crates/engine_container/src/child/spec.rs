@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct LaunchSpec {
     /// Name of the UTS namespace.
     pub(crate) hostname: String,
+    /// Whether the host says which devices it may use. If not, device nodes must not work, wherever they come from.
+    pub(crate) trusts_nodes: bool,
     /// Its root file system.
     pub(crate) root: RootSpec,
     /// What of the host is to be seen in it, in the order to be mounted.
@@ -31,8 +33,8 @@ pub(crate) struct RootSpec {
     pub(crate) scratch: Source,
     /// Whether the scratch outlives the container.
     pub(crate) keep: bool,
-    /// Directory of the host where all containers' scratch is, hidden from a container that sees the host's root.
-    pub(crate) hide: Option<String>,
+    /// Set when a layer is the host's own root: the directory of all containers' scratch, which is then hidden.
+    pub(crate) host_view: Option<String>,
 }
 
 /// One file, directory, socket or FIFO of the host to be seen in the container.

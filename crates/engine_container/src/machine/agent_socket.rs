@@ -2,9 +2,13 @@
 //!
 //! Paths of unix sockets end at 107 bytes, so both go by way of a descriptor of the directory.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::{
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
+};
 
 use rustix::{
+    fs::{Mode, OFlags, open},
     io::Errno,
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with,
@@ -16,6 +20,12 @@ use crate::failure::{Attempt, StepError};
 
 /// Its name.
 pub(crate) const NAME: &str = "agent.sock";
+
+/// A descriptor of the machine's directory.
+pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd, StepError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    open(path, flags, Mode::empty()).step_at("opening", path.display().to_string())
+}
 
 /// Makes the socket, not yet listening. A connection is refused until the agent listens.
 pub(crate) fn bind_in(directory: BorrowedFd<'_>) -> Result<OwnedFd, StepError> {

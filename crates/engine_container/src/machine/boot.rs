@@ -1,6 +1,7 @@
 //! Waiting for a child to become the agent.
 
 use std::{
+    fmt,
     os::fd::{BorrowedFd, OwnedFd},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -20,6 +21,43 @@ use crate::{
 /// More than any report is long.
 const REPORT_LIMIT: usize = 64 << 10;
 
+/// How long a process may take between closing its descriptors and ending.
+const A_MOMENT: Timespec = Timespec {
+    tv_sec: 2,
+    tv_nsec: 0,
+};
+
+/// Why there is no agent.
+#[derive(Clone, Debug)]
+pub(super) enum BootFailure {
+    /// A step failed, here or in the child.
+    Step(StepError),
+    /// The child ended without a word.
+    Ended(Ended),
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ended {
+    /// By this signal.
+    Signal(i32),
+    /// With this exit code.
+    Code(i32),
+    /// The kernel does not tell (before Linux 6.15).
+    Unknown,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the container's first process ended before it was ready")?;
+        match self {
+            Self::Signal(signal) => write!(f, ", by signal {signal}"),
+            Self::Code(code) => write!(f, ", with exit code {code}"),
+            Self::Unknown => Ok(()),
+        }
+    }
+}
+
 /// How far the child is.
 #[derive(Debug)]
 pub(super) enum Boot {
@@ -28,7 +66,7 @@ pub(super) enum Boot {
     /// The agent can be connected to.
     Ready,
     /// It failed.
-    Failed(StepError),
+    Failed(BootFailure),
 }
 
 /// Blocks until the child has reported or died, at most for `limit`. One caller waits at the channel, others for it.
@@ -36,14 +74,14 @@ pub(super) fn wait(
     boot: &Mutex<Boot>,
     limit: Duration,
     process: BorrowedFd<'_>,
-) -> Result<(), StepError> {
+) -> Result<(), BootFailure> {
     let mut boot = boot.lock().unwrap_or_else(PoisonError::into_inner);
     if let Boot::Pending(channel) = &*boot {
-        let text = read_to_end(channel, limit)?;
+        let text = read_to_end(channel, limit).map_err(BootFailure::Step)?;
         *boot = match parse_report(&text) {
             Some(Report::Ready) => Boot::Ready,
-            Some(Report::Failed(error)) => Boot::Failed(error),
-            None => Boot::Failed(silent_death(process)),
+            Some(Report::Failed(error)) => Boot::Failed(BootFailure::Step(error)),
+            None => Boot::Failed(BootFailure::Ended(silent_death(process))),
         };
     }
     match &*boot {
@@ -80,18 +118,16 @@ fn read_to_end(channel: &OwnedFd, limit: Duration) -> Result<Vec<u8>, StepError>
     }
 }
 
-/// Why a child ended that said nothing.
-fn silent_death(process: BorrowedFd<'_>) -> StepError {
-    let how = pidfd::wait_status(process).map_or_else(
-        || "for an unknown reason".to_owned(),
-        |status| {
-            if libc::WIFSIGNALED(status) {
-                format!("by signal {}", libc::WTERMSIG(status))
-            } else {
-                format!("with exit code {}", libc::WEXITSTATUS(status))
-            }
-        },
-    );
-    let error = StepError::new("starting the agent, whose process ended", Errno::SRCH);
-    error.at(how)
+/// How a child ended that said nothing.
+fn silent_death(process: BorrowedFd<'_>) -> Ended {
+    // Its descriptors were closed a moment before it ended.
+    let mut events = [PollFd::new(&process, PollFlags::IN)];
+    let _ended = poll(&mut events, Some(&A_MOMENT));
+    pidfd::wait_status(process).map_or(Ended::Unknown, |status| {
+        if libc::WIFSIGNALED(status) {
+            Ended::Signal(libc::WTERMSIG(status))
+        } else {
+            Ended::Code(libc::WEXITSTATUS(status))
+        }
+    })
 }

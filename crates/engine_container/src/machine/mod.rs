@@ -24,14 +24,13 @@ use rustix::{
 use serde_json::Value;
 
 use crate::{
-    cgroup::statistics::TICKS_PER_SECOND,
-    engine::{lock_scratch, open_directory},
+    cgroup::{limits, statistics::TICKS_PER_SECOND},
     failure::{Attempt, StepError},
     parts::scratch,
     record::{self, Record},
     stdio::Pipes,
 };
-use boot::Boot;
+use boot::{Boot, BootFailure};
 
 /// One container.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ pub(crate) struct ContainerMachine {
 impl ContainerMachine {
     /// One that was just cloned.
     pub(crate) fn made(
-        request: &CreateRequest,
+        id: &str,
         record: Record,
         process: OwnedFd,
         directory: OwnedFd,
@@ -56,7 +55,7 @@ impl ContainerMachine {
         scratch: Option<OwnedFd>,
     ) -> Self {
         Self {
-            id: request.id.clone(),
+            id: id.to_owned(),
             record,
             process,
             directory,
@@ -71,7 +70,7 @@ impl ContainerMachine {
     /// The process is gone, is another one, or is not an agent; in the last case it has been killed.
     pub(crate) fn adopted(request: &CreateRequest, record: Record) -> Result<Self, StepError> {
         let process = find(&record)?;
-        let directory = open_directory(&request.directory)?;
+        let directory = agent_socket::open_directory(&request.directory)?;
         // A child that its service left half-way never becomes an agent that anybody started.
         let agent = agent_socket::connect_to(directory.as_fd(), record.pid);
         if let Err(error) = agent {
@@ -81,7 +80,7 @@ impl ContainerMachine {
         let scratch = record
             .kept_scratch
             .as_deref()
-            .map(lock_scratch)
+            .map(scratch::lock)
             .transpose()?;
         Ok(Self {
             id: request.id.clone(),
@@ -126,9 +125,16 @@ fn find(record: &Record) -> Result<OwnedFd, StepError> {
 impl Machine for ContainerMachine {
     fn wait_ready(&self, limit: Duration) -> Result<(), Failure> {
         boot::wait(&self.boot, limit, self.process.as_fd()).map_err(|error| {
-            let failure = self.fail("started", error);
+            let failure = match error {
+                BootFailure::Step(error) => self.fail("started", error),
+                BootFailure::Ended(how) => {
+                    let summary = format!("the container {:?} could not be started", self.id);
+                    Failure::new(HResult::HCS_E_TERMINATED_DURING_START, summary)
+                        .cause(how.to_string())
+                }
+            };
             if self.out_of_memory() {
-                return failure.cause("its memory limit was reached");
+                return failure.cause_at(limits::MEMORY, "its memory limit was reached");
             }
             failure
         })

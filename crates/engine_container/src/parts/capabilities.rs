@@ -27,11 +27,16 @@ pub(crate) const DEFAULT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::AUDIT_WRITE);
 
 /// Reduces the calling process, and all it will start, to [`DEFAULT`]: bounding, permitted and effective; nothing
-/// inheritable or ambient.
-pub(crate) fn apply() -> Result<(), StepError> {
+/// inheritable or ambient. Nodes may be made only where `trusts_nodes`.
+pub(crate) fn apply(trusts_nodes: bool) -> Result<(), StepError> {
+    let keep = if trusts_nodes {
+        DEFAULT
+    } else {
+        DEFAULT.difference(CapabilitySet::MKNOD)
+    };
     for number in 0..u64::BITS {
         let one = CapabilitySet::from_bits_retain(1 << number);
-        if DEFAULT.contains(one) {
+        if keep.contains(one) {
             continue;
         }
         match remove_capability_from_bounding_set(one) {
@@ -48,8 +53,8 @@ pub(crate) fn apply() -> Result<(), StepError> {
     }
     clear_ambient_capability_set().step("clearing ambient capabilities")?;
     let sets = CapabilitySets {
-        effective: DEFAULT,
-        permitted: DEFAULT,
+        effective: keep,
+        permitted: keep,
         inheritable: CapabilitySet::empty(),
     };
     set_capabilities(None, sets).step("setting capabilities")

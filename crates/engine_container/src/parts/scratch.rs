@@ -7,17 +7,38 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, renameat, unlinkat},
+    fs::{
+        AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, flock, mkdirat, open, openat,
+        renameat, unlinkat,
+    },
     io::Errno,
 };
 
 use crate::failure::{Attempt, StepError};
+
+/// JSON pointer of the property that names a scratch to keep.
+pub(crate) const POINTER: &str = "/Container/Storage/Path";
 
 /// Makes the scratch directory `<root>/<runtime id>`, and `root` where it does not exist; only root may look inside.
 pub(crate) fn make(root: &Path, directory: &Path) -> Result<(), StepError> {
     let name = |path: &Path| path.display().to_string();
     fs::create_dir_all(root).step_at("making the scratch root", name(root))?;
     mkdirat(CWD, directory, Mode::RWXU).step_at("making the scratch", name(directory))
+}
+
+/// Takes a scratch that is kept for one container, as long as the answer is held: two that write to the same one would
+/// ruin it. `EBUSY` when another container has it.
+pub(crate) fn lock(directory: &Path) -> Result<OwnedFd, StepError> {
+    let name = || directory.display().to_string();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = open(directory, flags, Mode::empty()).step_at("opening", name())?;
+    match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(Errno::BUSY),
+        answer => answer,
+    }
+    .step_at("taking, while no other container has it,", name())
+    .map_err(|error| error.asked_by(POINTER))?;
+    Ok(opened)
 }
 
 /// Removes a scratch directory and all below it. Again is fine.

@@ -1,5 +1,6 @@
 //! Raw system calls that no dependency wraps. The only unsafe code of this crate; every function here is safe to call.
 
+pub(crate) mod bpf;
 pub(crate) mod clone;
 pub(crate) mod descriptors;
 pub(crate) mod loopback;

@@ -1,7 +1,7 @@
 //! What a process changes about itself: namespaces, signals, keyring.
 #![expect(unsafe_code, reason = "calls that no dependency wraps safely")]
 
-use std::{mem::MaybeUninit, ptr};
+use std::ptr;
 
 use rustix::{
     io::Errno,
@@ -24,34 +24,52 @@ pub(crate) fn new_cgroup_namespace() -> Result<(), Errno> {
 /// # Errors
 /// The errno of `signal(2)`.
 pub(crate) fn ignore_children() -> Result<(), Errno> {
-    disposition(libc::SIGCHLD, libc::SIG_IGN)
+    // SAFETY: SIG_IGN runs no code of ours.
+    if unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) } == libc::SIG_ERR {
+        return Err(last_errno());
+    }
+    Ok(())
 }
 
-/// Sets every signal to its default disposition and unblocks all of them.
+/// The highest signal number of Linux, and the size of a set of signals in bytes.
+const LAST_SIGNAL: i32 = 64;
+const SIGNAL_SET: usize = 8;
+
+/// Sets every signal to its default disposition and unblocks all of them; those too that libc keeps to itself, since
+/// the caller of all this may have left them ignored.
 ///
 /// # Errors
-/// The errno of `sigprocmask(2)`.
+/// The errno of `rt_sigaction(2)` or `rt_sigprocmask(2)`.
 pub(crate) fn default_signals() -> Result<(), Errno> {
-    for signal in 1..=64 {
-        // SIGKILL, SIGSTOP and the two that libc keeps for itself refuse; they are as they have to be.
-        let _refused = disposition(signal, libc::SIG_DFL);
+    // The kernel's structure on every architecture begins with the handler; SIG_DFL, no flags and no mask are zero.
+    let default = [0_u64; 4];
+    let nowhere = ptr::null_mut::<u64>();
+    for signal in
+        (1..=LAST_SIGNAL).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal))
+    {
+        // SAFETY: the structure outlives the call and installs no code.
+        checked(unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                nowhere,
+                SIGNAL_SET,
+            )
+        })?;
     }
-    let mut empty = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: initialises the set it is given.
-    unsafe { libc::sigemptyset(empty.as_mut_ptr()) };
-    // SAFETY: the set is initialised and outlives the call.
-    if unsafe { libc::sigprocmask(libc::SIG_SETMASK, empty.as_ptr(), ptr::null_mut()) } == -1 {
-        return Err(last_errno());
-    }
-    Ok(())
-}
-
-fn disposition(signal: i32, to: libc::sighandler_t) -> Result<(), Errno> {
-    // SAFETY: only SIG_DFL and SIG_IGN are passed, so no handler runs later.
-    if unsafe { libc::signal(signal, to) } == libc::SIG_ERR {
-        return Err(last_errno());
-    }
-    Ok(())
+    let none = [0_u8; SIGNAL_SET];
+    // SAFETY: the set outlives the call.
+    checked(unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            none.as_ptr(),
+            nowhere,
+            SIGNAL_SET,
+        )
+    })
+    .map(drop)
 }
 
 /// Leaves the session keyring of whoever started the calling process for an empty one.

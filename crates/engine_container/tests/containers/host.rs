@@ -1,7 +1,7 @@
 //! A place of its own on the host for one case, and the containers in it.
 
 use std::{
-    fs,
+    env, fs,
     io::{BufRead, BufReader, Write},
     os::{fd::AsFd, unix::net::UnixStream},
     path::{Path, PathBuf},
@@ -34,14 +34,20 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    /// One with another configuration.
+    pub(crate) fn with(change: impl FnOnce(&mut EngineConfig)) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let files = tempfile::tempdir().unwrap();
-        let config = EngineConfig {
+        let mut config = EngineConfig {
             cgroup_root: format!("hcs-test-engine-{}-{number}", process::id()),
             scratch_root: files.path().join("scratch"),
             ..EngineConfig::default()
         };
+        change(&mut config);
         let engine = ContainerEngine::new(Launcher::spawn().unwrap(), config.clone());
         Self {
             engine,
@@ -51,6 +57,10 @@ impl Host {
     }
 
     /// A new directory for a machine.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "literals are read more easily without &"
+    )]
     pub(crate) fn request(&self, container: Value) -> CreateRequest {
         let runtime_id = uuid::Uuid::new_v4().to_string();
         let directory = self.files.path().join("systems").join(&runtime_id);
@@ -102,6 +112,31 @@ impl Host {
             .map(|hierarchy| hierarchy.join(&self.config.cgroup_root));
         places.filter(|place| place.is_dir()).collect()
     }
+}
+
+/// Runs a case again in a process of its own whose mounts are changed by the shell script `setup`; answers whether the
+/// caller is that process, where the case is to go on.
+pub(crate) fn in_private_mounts(case: &str, setup: &str) -> bool {
+    const MARK: &str = "HCS_TEST_PRIVATE_MOUNTS";
+    if env::var_os(MARK).is_some() {
+        return true;
+    }
+    let script = format!("{setup} && exec \"$0\" --exact {case} --nocapture");
+    let outcome = process::Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-ec", &script])
+        .arg(env::current_exe().unwrap())
+        .env(MARK, case)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        outcome.status.success(),
+        "{}{}",
+        text(&outcome.stdout),
+        text(&outcome.stderr)
+    );
+    assert!(text(&outcome.stdout).contains("1 passed"), "{outcome:?}");
+    false
 }
 
 /// Paths of what is in a directory; nothing where there is none.

@@ -2,6 +2,7 @@
 //!
 //! The launcher is a copy of the running program, so this program has a `main` of its own which can be one. Needs
 //! root; otherwise every case is listed as ignored.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod agent;
 mod cases;

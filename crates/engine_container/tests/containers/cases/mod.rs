@@ -1,6 +1,13 @@
 //! The cases, by what they are about.
 
+mod failures;
+mod hardening;
 mod isolation;
+mod life;
+mod limits;
+mod mapped;
+mod mounts;
+mod rootfs;
 
 /// A case: fails by a panic.
 pub(crate) type Case = fn();
@@ -17,7 +24,16 @@ use cases;
 
 /// All of them, named `module::function`.
 pub(crate) fn all() -> Vec<(String, Case)> {
-    let modules = [("isolation", isolation::all())];
+    let modules = [
+        ("failures", failures::all()),
+        ("hardening", hardening::all()),
+        ("isolation", isolation::all()),
+        ("life", life::all()),
+        ("limits", limits::all()),
+        ("mapped", mapped::all()),
+        ("mounts", mounts::all()),
+        ("rootfs", rootfs::all()),
+    ];
     modules
         .into_iter()
         .flat_map(|(module, cases)| {

@@ -1,0 +1,54 @@
+//! What the engine has to know about its host: looked up once.
+
+use std::{fs, sync::OnceLock};
+
+use crate::{
+    cgroup::{
+        DeviceControl,
+        detect::{Controller, Hierarchies},
+    },
+    failure::{Attempt, StepError},
+};
+
+/// The host's control groups, as they are used for containers.
+#[derive(Debug)]
+pub(super) struct HostGroups {
+    /// All hierarchies.
+    pub(super) all: Hierarchies,
+    /// Those that containers are put into.
+    pub(super) used: Hierarchies,
+    /// What enforces device rules.
+    pub(super) devices: DeviceControl,
+}
+
+impl HostGroups {
+    fn look() -> Result<Self, StepError> {
+        let path = "/proc/self/mountinfo";
+        let text = fs::read_to_string(path).step_at("reading", path)?;
+        let all = Hierarchies::from_mountinfo(&text);
+        let devices = DeviceControl::detect(&all);
+        let mut unwanted = Vec::new();
+        if all.unified.is_some() {
+            unwanted.push(Controller::Freezer);
+        }
+        if !matches!(devices, DeviceControl::Controller) {
+            unwanted.push(Controller::Devices);
+        }
+        Ok(Self {
+            used: all.clone().without(&unwanted),
+            all,
+            devices,
+        })
+    }
+
+    /// The answer of an earlier call, or a new look.
+    ///
+    /// # Errors
+    /// The host's mounts cannot be read.
+    pub(super) fn once(kept: &OnceLock<Self>) -> Result<&Self, StepError> {
+        match kept.get() {
+            Some(groups) => Ok(groups),
+            None => Self::look().map(|groups| kept.get_or_init(|| groups)),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Making one container: the service's half of the work, and taking it back when a step fails.
+
+use std::{
+    fs,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use hcs_lifecycle::engine::CreateRequest;
+use hcs_schema::Failure;
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, socketpair},
+    process::{Signal, pidfd_send_signal},
+};
+
+use super::host::HostGroups;
+use crate::{
+    cgroup::ControlGroups,
+    child::channel,
+    config::EngineConfig,
+    failure::{Attempt, StepError},
+    launcher::{
+        Launcher,
+        protocol::{Answer, Request},
+    },
+    machine::{ContainerMachine, agent_socket},
+    parts::scratch,
+    plan::Plan,
+    record::{self, Record},
+};
+
+/// A container that is being made.
+pub(super) struct Making<'a> {
+    request: &'a CreateRequest,
+    plan: &'a Plan,
+    groups: ControlGroups,
+    /// The scratch that goes with the container, unless it is kept.
+    scratch: Option<PathBuf>,
+}
+
+impl<'a> Making<'a> {
+    pub(super) fn new(
+        request: &'a CreateRequest,
+        plan: &'a Plan,
+        host: &HostGroups,
+        config: &EngineConfig,
+    ) -> Self {
+        Self {
+            request,
+            plan,
+            groups: ControlGroups::named(&host.used, &config.cgroup_root, &request.runtime_id),
+            scratch: (!plan.spec.root.keep).then(|| PathBuf::from(&plan.spec.root.scratch.path)),
+        }
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// The step that failed; nothing is left then.
+    pub(super) fn make(
+        &self,
+        launcher: &Launcher,
+        host: &HostGroups,
+        config: &EngineConfig,
+    ) -> Result<ContainerMachine, Failure> {
+        self.prepare_groups(host)
+            .and_then(|()| {
+                self.make_machine(launcher, config)
+                    .map_err(|error| self.fail(error))
+            })
+            .inspect_err(|_| self.undo())
+    }
+
+    fn fail(&self, error: StepError) -> Failure {
+        error.into_failure(format!(
+            "the container {:?} could not be made",
+            self.request.id
+        ))
+    }
+
+    fn prepare_groups(&self, host: &HostGroups) -> Result<(), Failure> {
+        self.groups
+            .make(&host.used)
+            .map_err(|error| self.fail(error))?;
+        self.groups.apply(&self.plan.limits)?;
+        self.groups
+            .limit_devices(&host.devices)
+            .map_err(|error| self.fail(error))
+    }
+
+    fn make_machine(
+        &self,
+        launcher: &Launcher,
+        config: &EngineConfig,
+    ) -> Result<ContainerMachine, StepError> {
+        let boot_id = record::boot_id()?;
+        let lock = match &self.scratch {
+            Some(path) => scratch::make(&config.scratch_root, path).map(|()| None),
+            None => scratch::lock(self.scratch_path()).map(Some),
+        }?;
+        let directory = agent_socket::open_directory(&self.request.directory)?;
+        let listener = agent_socket::bind_in(directory.as_fd())?;
+        let (channel, child) = self.launch(launcher, listener.as_fd())?;
+        let record = Record {
+            pid: child.pid,
+            // Gone already, if there is none: its report says why.
+            start_time: record::start_time(child.pid).unwrap_or_default(),
+            boot_id,
+            created: record::now(),
+            groups: self.groups.clone(),
+            scratch: self.scratch.clone(),
+            kept_scratch: lock.as_ref().map(|_| self.scratch_path().to_owned()),
+        };
+        Ok(ContainerMachine::made(
+            &self.request.id,
+            record,
+            child.pidfd,
+            directory,
+            channel,
+            lock,
+        ))
+    }
+
+    fn scratch_path(&self) -> &Path {
+        Path::new(&self.plan.spec.root.scratch.path)
+    }
+
+    /// Has the child cloned and tells it what to be; answers our end of its channel.
+    fn launch(
+        &self,
+        launcher: &Launcher,
+        listener: BorrowedFd<'_>,
+    ) -> Result<(OwnedFd, Answer), StepError> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .step("making a socket pair for the container")?;
+        let entrances = self.groups.entrances()?;
+        let child = launcher.launch(&Request {
+            channel: theirs.as_fd(),
+            new_network: self.plan.network.is_none(),
+            cgroup: entrances.unified.as_ref().map(AsFd::as_fd),
+            tasks: entrances.tasks.iter().map(AsFd::as_fd).collect(),
+        })?;
+        // The child has its own: when it dies, the channel has to end.
+        drop(theirs);
+        let mut descriptors = vec![listener];
+        descriptors.extend(self.plan.network.as_ref().map(AsFd::as_fd));
+        match channel::send_spec(ours.as_fd(), &self.plan.spec, &descriptors) {
+            // It failed before it had read all; its report says more than our broken pipe.
+            Err(error) if matches!(error.errno, Errno::PIPE | Errno::CONNRESET) => {}
+            Err(error) => {
+                let _gone = pidfd_send_signal(&child.pidfd, Signal::KILL);
+                return Err(error);
+            }
+            Ok(()) => {}
+        }
+        Ok((ours, child))
+    }
+
+    /// Removes what exists. What resists is found by the next sweep; the failure that led here is the one to report.
+    fn undo(&self) {
+        let _groups = self.groups.clear();
+        let _scratch = self.scratch.as_deref().map(scratch::undo);
+        let _socket = fs::remove_file(self.request.directory.join(agent_socket::NAME));
+    }
+}

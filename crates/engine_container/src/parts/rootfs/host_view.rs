@@ -1,0 +1,124 @@
+//! The layer `/`: a throw-away view of the host's own files.
+//!
+//! An overlay shows one file system, not what is mounted below it. So where the host has file systems of their own at
+//! the usual places of a system (`/usr`, `/var`, `/home`...), each gets an overlay of its own. `/proc`, `/sys` and
+//! `/dev` come fresh in any case; anything else that is mounted on the host (`/run`, `/mnt/...`) is seen as the
+//! directory below it.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::{
+    fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, openat2, statx},
+    io::Errno,
+    mount::MountAttrFlags,
+};
+
+use super::{
+    Root, memory, open_path,
+    overlay::{Overlays, make_directory, mount_read_only, path_of},
+};
+use crate::{
+    failure::{Attempt, StepError},
+    parts::{mount, place},
+};
+
+/// Where a host may have a file system of its own that belongs to the view of its root.
+const PARTS_OF_A_SYSTEM: [&str; 14] = [
+    "/bin",
+    "/etc",
+    "/gnu/store",
+    "/home",
+    "/lib",
+    "/nix/store",
+    "/opt",
+    "/root",
+    "/sbin",
+    "/srv",
+    "/usr",
+    "/usr/local",
+    "/var",
+    "/var/lib",
+];
+
+/// The host's root as an overlay without anything above it: overlayfs refuses layers that are inside each other, and
+/// every directory is inside the root. Mounted in a file system that covers `place`.
+pub(super) fn as_file_system_of_its_own(
+    root: &OwnedFd,
+    covered: &str,
+) -> Result<OwnedFd, StepError> {
+    let step = "making a view of the host's root";
+    let staging = memory(covered)?;
+    for name in ["empty", "root"] {
+        make_directory(staging.as_fd(), name).step(step)?;
+    }
+    let open = |name| place::open(staging.as_fd(), name).step(step);
+    let root = root.try_clone().step(step)?;
+    mount_read_only(&[open("empty")?, root], &path_of(&open("root")?)).step(step)?;
+    open("root")
+}
+
+/// Adds a view of each file system that the host has at a usual place of a system. `host` says which of `layers` is the
+/// host's root; those above it cover the parts as well, those below are covered.
+pub(super) fn add_parts(
+    overlays: &Overlays,
+    root: &Root,
+    layers: &[OwnedFd],
+    host: usize,
+) -> Result<(), StepError> {
+    let step = "adding a view of the host's";
+    for path in PARTS_OF_A_SYSTEM {
+        if !is_mount_point(path).step_at(step, path)? {
+            continue;
+        }
+        // Where a layer has something else in its place, the host's is not to be seen.
+        let place = match directory_in(&root.directory, path) {
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => continue,
+            answer => answer.step_at(step, path)?,
+        };
+        let mut parts = Vec::new();
+        for (index, layer) in layers.iter().enumerate() {
+            if index == host {
+                parts.push(open_path(path).step_at(step, path)?);
+            } else if let Ok(part) = directory_in(layer, path) {
+                parts.push(part);
+            }
+        }
+        let name = path.replace('/', "-");
+        overlays
+            .mount(&parts, &name, &path_of(&place))
+            .step_at(step, path)?;
+    }
+    Ok(())
+}
+
+/// A directory of a layer, no symbolic link on the way.
+fn directory_in(layer: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    openat2(layer, path, flags, Mode::empty(), resolve)
+}
+
+fn is_mount_point(path: &str) -> Result<bool, Errno> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    match statx(CWD, path, flags, StatxFlags::empty()) {
+        Ok(found) => Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Covers the directory that holds all containers' scratch, where this root shows it.
+pub(super) fn hide(root: &Root, path: &str) -> Result<(), StepError> {
+    let step = "hiding";
+    match place::open(root.directory.as_fd(), path) {
+        // Not there, or refused by the overlay itself.
+        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => Ok(()),
+        Err(errno) => Err(StepError::new(step, errno).at(path)),
+        Ok(place) => {
+            let attributes = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
+            let empty = mount::create("tmpfs", &[("mode", "0755"), ("size", "4k")], attributes);
+            let empty = empty.step_at(step, path)?;
+            mount::attach(empty.as_fd(), place.as_fd()).step_at(step, path)
+        }
+    }
+}

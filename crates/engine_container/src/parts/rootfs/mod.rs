@@ -1,0 +1,116 @@
+//! The root file system: the layers, read-only, below one directory that takes what the container writes.
+//!
+//! 1. [`overlay`]: one overlayfs mount.
+//! 2. [`host_view`]: what is special about the layer `/`, the throw-away view of the host's own files.
+//!
+//! It is mounted over its own scratch directory, where only the container's mount namespace sees it.
+
+mod host_view;
+mod overlay;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::{
+    fs::{Mode, OFlags, open},
+    io::Errno,
+    mount::MountAttrFlags,
+};
+
+use super::mount;
+use crate::{
+    child::spec::{RootSpec, Source},
+    failure::{Attempt, StepError},
+};
+use overlay::Overlays;
+
+/// The most layers that fit into the one page of options of `mount(2)`.
+pub(crate) const MAX_LAYERS: usize = 128;
+
+/// JSON pointer of the whole part of the document.
+const POINTER: &str = "/Container/Storage";
+
+/// The container's root, mounted but not yet `/`.
+#[derive(Debug)]
+pub(crate) struct Root {
+    /// Its directory, on the topmost mount.
+    pub(crate) directory: OwnedFd,
+}
+
+/// Whether a layer's path is that of the host's root.
+pub(crate) fn is_host(path: &str) -> bool {
+    path.starts_with('/') && path.trim_end_matches('/').is_empty()
+}
+
+/// Mounts the root file system, of which the calling process must have a private view. Device nodes in it work where
+/// `trusts_nodes`.
+pub(crate) fn apply(spec: &RootSpec, trusts_nodes: bool) -> Result<Root, StepError> {
+    let path = spec.scratch.path.as_str();
+    let mut layers = spec
+        .layers
+        .iter()
+        .map(open_directory)
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut overlays = Overlays {
+        trusts_nodes,
+        sync: spec.keep,
+        scratch: open_directory(&spec.scratch)?,
+    };
+    let host = spec.layers.iter().position(|layer| is_host(&layer.path));
+    if let Some(host) = host.filter(|_| layers.len() > 1) {
+        layers[host] = host_view::as_file_system_of_its_own(&layers[host], path)?;
+    }
+    mount_layers(&mut overlays, &layers, spec)?;
+    let root = Root {
+        directory: open_directory(&spec.scratch)?,
+    };
+    if let (Some(host), Some(hidden)) = (host, spec.host_view.as_deref()) {
+        host_view::add_parts(&overlays, &root, &layers, host)?;
+        host_view::hide(&root, hidden)?;
+    }
+    Ok(root)
+}
+
+/// Mounts the root, with a scratch in memory where the file system of the real one cannot hold an overlay's upper
+/// directory (another overlay, NFS, FAT) and need not be kept.
+fn mount_layers(
+    overlays: &mut Overlays,
+    layers: &[OwnedFd],
+    spec: &RootSpec,
+) -> Result<(), StepError> {
+    let path = spec.scratch.path.as_str();
+    let mounted = match overlays.mount(layers, "root", path) {
+        Err(Errno::INVAL | Errno::OPNOTSUPP) if !spec.keep => {
+            overlays.scratch = memory(path)?;
+            overlays.mount(layers, "root", path)
+        }
+        answer => answer,
+    };
+    mounted.map_err(|errno| {
+        let step = match errno {
+            // That is how overlayfs says it.
+            Errno::LOOP => "mounting layers, of which one is inside another, over",
+            _ => "mounting the layers over",
+        };
+        StepError::new(step, errno).at(path).asked_by(POINTER)
+    })
+}
+
+/// A file system in memory, charged to the container, mounted on `path`.
+fn memory(path: &str) -> Result<OwnedFd, StepError> {
+    let step = "mounting a file system in memory on";
+    let memory = mount::create("tmpfs", &[("mode", "0700")], MountAttrFlags::empty());
+    let memory = memory.step_at(step, path)?;
+    mount::attach_at(memory.as_fd(), path).step_at(step, path)?;
+    Ok(memory)
+}
+
+fn open_directory(source: &Source) -> Result<OwnedFd, StepError> {
+    open_path(&source.path)
+        .step_at("opening", &*source.path)
+        .map_err(|error| error.asked_by(&source.pointer))
+}
+
+fn open_path(path: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    open(path, flags, Mode::empty())
+}

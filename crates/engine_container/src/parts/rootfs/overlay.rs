@@ -1,0 +1,97 @@
+//! One overlayfs mount.
+//!
+//! Layers and scratch are named by descriptors, so that no character of a path can be taken for an option. It is one
+//! classic `mount(2)`: with the newer calls a list of layers could not be longer than 255 characters before Linux 6.8.
+
+use std::{
+    ffi::CString,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    fs::{AtFlags, Gid, Mode, Stat, Uid, chmodat, chownat, fstat, mkdirat},
+    io::Errno,
+    mount::{MountFlags, mount},
+};
+
+use crate::parts::place;
+
+/// How the overlays of one container are mounted.
+pub(super) struct Overlays {
+    /// Whether device nodes in them work.
+    pub(super) trusts_nodes: bool,
+    /// Whether what is written is to be on disk when a program syncs it. Otherwise a sync is free.
+    pub(super) sync: bool,
+    /// Where upper directories are made.
+    pub(super) scratch: OwnedFd,
+}
+
+impl Overlays {
+    /// Mounts `layers`, topmost first, on `target`; what is written goes to the directory `name` of the scratch.
+    pub(super) fn mount(&self, layers: &[OwnedFd], name: &str, target: &str) -> Result<(), Errno> {
+        let fresh = make_directory(self.scratch.as_fd(), name)?;
+        let own = place::open(self.scratch.as_fd(), name)?;
+        make_directory(own.as_fd(), "upper")?;
+        make_directory(own.as_fd(), "work")?;
+        if let (true, Some(top)) = (fresh, layers.first()) {
+            // The merged root has the attributes of the upper directory; they shall be those of the layer.
+            copy_attributes(&fstat(top)?, own.as_fd(), "upper")?;
+        }
+        let own = path_of(&own);
+        let sync = if self.sync { "" } else { ",volatile" };
+        let writable = format!("upperdir={own}/upper,workdir={own}/work{sync}");
+        let flags = if self.trusts_nodes {
+            MountFlags::empty()
+        } else {
+            MountFlags::NODEV
+        };
+        mount_overlay(layers, &writable, flags, target)
+    }
+}
+
+/// Mounts `layers`, at least two, read-only on `target`.
+pub(super) fn mount_read_only(layers: &[OwnedFd], target: &str) -> Result<(), Errno> {
+    mount_overlay(layers, "", MountFlags::RDONLY, target)
+}
+
+fn mount_overlay(
+    layers: &[OwnedFd],
+    options: &str,
+    flags: MountFlags,
+    target: &str,
+) -> Result<(), Errno> {
+    let lower: Vec<String> = layers.iter().map(path_of).collect();
+    let mut options = format!("lowerdir={},{options}", lower.join(":"));
+    options.truncate(options.trim_end_matches(',').len());
+    let options = CString::new(options).map_err(|_| Errno::INVAL)?;
+    mount("hcs", target, "overlay", flags, options.as_c_str())
+}
+
+/// A path without anything an option could choke on.
+pub(super) fn path_of(directory: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", directory.as_raw_fd())
+}
+
+/// Makes a directory that only root may use; `false` when it is there already.
+pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
+    match mkdirat(parent, name, Mode::RWXU) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn copy_attributes(from: &Stat, directory: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+    if from.st_uid != 0 || from.st_gid != 0 {
+        let (user, group) = (Uid::from_raw(from.st_uid), Gid::from_raw(from.st_gid));
+        chownat(
+            directory,
+            name,
+            Some(user),
+            Some(group),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?;
+    }
+    let mode = Mode::from_raw_mode(from.st_mode & 0o7777);
+    chmodat(directory, name, mode, AtFlags::empty())
+}

@@ -1,0 +1,323 @@
+//! From birth to removal: kill, pause, adoption by a later service, sweeping, the launcher's death.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use engine_container::{ContainerEngine, Launcher};
+use hcs_lifecycle::engine::Engine;
+use hcs_schema::HResult;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::host::{Container, Host, entries, wait_readable};
+
+super::cases![
+    killing_ends_every_process,
+    the_agents_end_is_the_machines_end,
+    killing_again_is_fine,
+    a_running_machine_is_not_released,
+    pausing_stops_and_resuming_continues,
+    a_paused_machine_can_be_killed,
+    a_killed_machine_is_never_ready,
+    a_machine_outlives_its_engine_and_is_adopted,
+    another_process_is_not_adopted,
+    leftovers_are_swept_and_others_kept,
+    a_dead_launcher_is_replaced,
+    many_are_made_at_once,
+    paths_of_any_length_work,
+];
+
+/// Starts a process that runs until it is killed; answers when it runs.
+fn start_sleeper(container: &Container) {
+    container.shell("sleep 1000 > /dev/null 2>&1 & echo $!");
+}
+
+/// Pids on the host of everything in the container.
+fn members(host: &Host, container: &Container) -> Vec<i32> {
+    let files = host.groups().into_iter().map(|group| {
+        group
+            .join(&container.request.runtime_id)
+            .join("cgroup.procs")
+    });
+    let texts = files.filter_map(|file| fs::read_to_string(file).ok());
+    let mut pids: Vec<i32> = texts
+        .flat_map(|text| {
+            text.lines()
+                .map(|pid| pid.parse().unwrap())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
+fn killing_ends_every_process() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    start_sleeper(&container);
+    let pids = members(&host, &container);
+    assert_eq!(pids.len(), 2, "{pids:?}");
+    container.machine.kill().unwrap();
+    container.wait_gone();
+    let alive: Vec<i32> = pids
+        .into_iter()
+        .filter(|pid| {
+            // Its own pid 1 may still be waiting to be reaped by the launcher.
+            fs::read_to_string(format!("/proc/{pid}/stat"))
+                .is_ok_and(|stat| !stat.contains(") Z") && !stat.contains(") X"))
+        })
+        .collect();
+    assert_eq!(alive, Vec::<i32>::new());
+    assert_eq!(
+        container.machine.connect_guest().unwrap_err().hresult,
+        HResult::HCS_E_CONNECT_FAILED
+    );
+}
+
+fn the_agents_end_is_the_machines_end() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    let mut stream = UnixStream::from(container.machine.connect_guest().unwrap());
+    stream.write_all(b"[\"exit\", \"3\"]\n").unwrap();
+    container.wait_gone();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+}
+
+fn killing_again_is_fine() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    container.machine.kill().unwrap();
+    container.machine.kill().unwrap();
+    container.wait_gone();
+    container.machine.kill().unwrap();
+    container.machine.release().unwrap();
+    container.machine.release().unwrap();
+}
+
+fn a_running_machine_is_not_released() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    let failure = container.machine.release().unwrap_err();
+    assert_eq!(failure.hresult, HResult::HCS_E_INVALID_STATE);
+    assert_eq!(container.shell("echo here"), "here");
+}
+
+fn pausing_stops_and_resuming_continues() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    let mut stream = UnixStream::from(container.machine.connect_guest().unwrap());
+    container
+        .machine
+        .pause()
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    container
+        .machine
+        .pause()
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    stream.write_all(b"[\"echo\", \"late\"]\n").unwrap();
+    // Frozen, it cannot have answered; that it never would is not to be shown by waiting.
+    stream.set_nonblocking(true).unwrap();
+    assert_eq!(
+        stream.read(&mut [0]).unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock
+    );
+    container
+        .machine
+        .resume()
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    stream.set_nonblocking(false).unwrap();
+    let mut answer = [0; 256];
+    let length = stream.read(&mut answer).unwrap();
+    assert!(String::from_utf8_lossy(&answer[..length]).contains("late"));
+    container
+        .machine
+        .resume()
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+}
+
+fn a_paused_machine_can_be_killed() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    start_sleeper(&container);
+    container
+        .machine
+        .pause()
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    container.machine.kill().unwrap();
+    container.wait_gone();
+}
+
+fn a_killed_machine_is_never_ready() {
+    let host = Host::new();
+    let request = host.request(json!({}));
+    let machine = host
+        .engine
+        .create(&request)
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    let container = Container::new(machine, request);
+    // Stopped before it is killed, so that it cannot have become ready in between.
+    container
+        .machine
+        .pause()
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    let early = container.machine.wait_ready(Duration::ZERO);
+    container.machine.kill().unwrap();
+    match early {
+        // It was faster than the pause.
+        Ok(()) => {}
+        Err(failure) => {
+            assert_eq!(failure.hresult, HResult::HCS_E_CONNECTION_TIMEOUT);
+            let failure = container
+                .machine
+                .wait_ready(Duration::from_secs(60))
+                .unwrap_err();
+            assert!(
+                failure.causes[0].message.contains("by signal 9"),
+                "{failure:#?}"
+            );
+        }
+    }
+}
+
+/// A second service on the same place.
+fn second_engine(host: &Host) -> ContainerEngine {
+    ContainerEngine::new(Launcher::spawn().unwrap(), host.config.clone())
+}
+
+fn a_machine_outlives_its_engine_and_is_adopted() {
+    let mut host = Host::new();
+    let first = host.start(json!({ "Memory": { "SizeInMB": 64 } }));
+    let record = first.machine.record();
+    let request = first.request.clone();
+    host.engine = second_engine(&host);
+    let machine = host
+        .engine
+        .adopt(&request, &record)
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    let adopted = Container::new(machine, request);
+    adopted
+        .machine
+        .wait_ready(Duration::from_secs(60))
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    assert_eq!(adopted.shell("echo here"), "here");
+    assert_eq!(adopted.machine.record(), record);
+    assert!(adopted.machine.statistics().unwrap().memory.is_some());
+    adopted.machine.kill().unwrap();
+    wait_readable(&first.machine.exit_descriptor());
+}
+
+fn another_process_is_not_adopted() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    let record: Value = serde_json::from_str(&container.machine.record()).unwrap();
+    let changed = |key: &str, value: Value| {
+        let mut record = record.clone();
+        record[key] = value;
+        record.to_string()
+    };
+    let records = [
+        changed("StartTime", json!(1)),
+        changed("BootId", json!("another boot")),
+        changed("Pid", json!(std::process::id())),
+        "{}".to_owned(),
+    ];
+    for record in records {
+        let failure = host
+            .engine
+            .adopt(&container.request, &record)
+            .expect_err(&record);
+        assert!(!failure.causes.is_empty(), "{failure:#?}");
+    }
+    assert_eq!(container.shell("echo unharmed"), "unharmed");
+}
+
+fn leftovers_are_swept_and_others_kept() {
+    let host = Host::new();
+    let forgotten = host.start(json!({}));
+    let kept = host.start(json!({}));
+    start_sleeper(&forgotten);
+    // Not ours: another service's root may be inside our own.
+    let strangers: Vec<_> = host
+        .groups()
+        .iter()
+        .map(|group| group.join("0123456789abcdef"))
+        .collect();
+    for stranger in &strangers {
+        fs::create_dir(stranger).unwrap();
+    }
+    let later = second_engine(&host);
+    later
+        .sweep(std::slice::from_ref(&kept.request.runtime_id))
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    forgotten.wait_gone();
+    assert_eq!(entries(&host.config.scratch_root).len(), 1);
+    for group in host.groups() {
+        assert!(!group.join(&forgotten.request.runtime_id).exists());
+    }
+    for stranger in strangers {
+        fs::remove_dir(stranger).unwrap();
+    }
+    assert_eq!(kept.shell("echo here"), "here");
+    later
+        .sweep(std::slice::from_ref(&kept.request.runtime_id))
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+}
+
+fn a_dead_launcher_is_replaced() {
+    let host = Host::new();
+    let before = host.start(json!({}));
+    let status = fs::read_to_string(format!("/proc/{}/status", before.recorded("Pid"))).unwrap();
+    let parent = status
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:\t"))
+        .unwrap();
+    let parent = Pid::from_raw(parent.parse().unwrap()).unwrap();
+    kill_process(parent, Signal::KILL).unwrap();
+    let after = host.start(json!({}));
+    assert_eq!(after.shell("echo here"), "here");
+    assert_eq!(before.shell("echo here"), "here");
+}
+
+fn many_are_made_at_once() {
+    let host = Host::new();
+    let containers: Vec<Container> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| host.start(json!({}))))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let mut names: Vec<String> = containers
+        .iter()
+        .map(|container| container.shell("hostname"))
+        .collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 8);
+}
+
+fn paths_of_any_length_work() {
+    let host = Host::new();
+    let mut request = host.request(json!({}));
+    for _ in 0..4 {
+        request.directory.push("x".repeat(200));
+    }
+    fs::create_dir_all(&request.directory).unwrap();
+    let machine = host
+        .engine
+        .create(&request)
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    let container = Container::new(machine, request);
+    container
+        .machine
+        .wait_ready(Duration::from_secs(60))
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    assert_eq!(container.shell("echo here"), "here");
+}

@@ -1,0 +1,163 @@
+//! Limits and accounts.
+
+use hcs_schema::HResult;
+use serde_json::json;
+
+use crate::host::{Container, Host, in_private_mounts};
+
+super::cases![
+    memory_is_limited_and_the_agent_survives,
+    memory_can_be_changed_while_it_runs,
+    processors_are_limited_and_can_be_changed,
+    the_number_of_processes_is_limited,
+    what_was_used_is_told,
+    a_limit_that_nothing_enforces_is_refused,
+    what_cannot_be_modified_is_refused,
+];
+
+/// Takes that many MiB of memory and says so.
+fn take(container: &Container, megabytes: u32) -> bool {
+    let script = format!("$x = 'x' x ({megabytes} << 20); print length $x");
+    container.run(&["perl", "-e", &script]).code == 0
+}
+
+fn memory_is_limited_and_the_agent_survives() {
+    let host = Host::new();
+    let container = host.start(json!({ "Memory": { "SizeInMB": 64 } }));
+    assert!(take(&container, 16));
+    assert!(!container.machine.out_of_memory());
+    assert!(!take(&container, 128));
+    assert!(container.machine.out_of_memory());
+    assert_eq!(container.shell("echo here"), "here");
+}
+
+fn memory_can_be_changed_while_it_runs() {
+    let host = Host::new();
+    let container = host.start(json!({ "Memory": { "SizeInMB": 64 } }));
+    let change = |size: u32| {
+        let request = json!({ "ResourcePath": "Container/Memory/SizeInMB", "RequestType": "Update", "Settings": size });
+        container
+            .machine
+            .modify(&request)
+            .unwrap_or_else(|f| panic!("{f:#?}"));
+    };
+    change(256);
+    assert!(take(&container, 96));
+    change(32);
+    assert!(!take(&container, 96));
+}
+
+fn processors_are_limited_and_can_be_changed() {
+    let host = Host::new();
+    let container = host.start(json!({ "Processor": { "Count": 1 } }));
+    let request = json!({ "ResourcePath": "Container/Processor", "RequestType": "Update", "Settings": { "Maximum": 1000 } });
+    container
+        .machine
+        .modify(&request)
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    // A tenth of the machine: a loop that wants more is held back, which the kernel counts.
+    let throttled = |host: &Host| {
+        let files = host
+            .groups()
+            .into_iter()
+            .map(|group| group.join(&container.request.runtime_id).join("cpu.stat"));
+        files
+            .filter_map(|file| std::fs::read_to_string(file).ok())
+            .any(|text| {
+                let mut lines = text
+                    .lines()
+                    .filter_map(|line| line.strip_prefix("nr_throttled "));
+                lines.any(|count| count != "0")
+            })
+    };
+    container.shell("i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done");
+    assert!(throttled(&host));
+}
+
+fn the_number_of_processes_is_limited() {
+    let host = Host::with(|config| config.pids_limit = Some(32));
+    let container = host.start(json!({}));
+    let script = "for (1..64) { my $pid = fork; last unless defined $pid; unless ($pid) { close STDOUT; close STDERR; sleep 1000; exit } $n++ } print $n";
+    let outcome = container.run(&["perl", "-e", script]);
+    // The agent and perl itself are among them.
+    assert_eq!(outcome.stdout, "30", "{outcome:?}");
+}
+
+fn what_was_used_is_told() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    container.shell("i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done");
+    let statistics = container.machine.statistics().unwrap();
+    let cpu = statistics.processor.unwrap();
+    assert!(cpu.total_runtime100ns.unwrap() > 0);
+    let memory = statistics.memory.unwrap();
+    assert!(memory.memory_usage_commit_bytes.unwrap() > 0);
+    assert!(
+        memory.memory_usage_commit_peak_bytes.unwrap() >= memory.memory_usage_commit_bytes.unwrap()
+    );
+    assert!(statistics.uptime100ns.unwrap() > 0);
+    assert!(statistics.container_start_time.unwrap() <= statistics.timestamp.unwrap());
+}
+
+fn a_limit_that_nothing_enforces_is_refused() {
+    let case = "limits::a_limit_that_nothing_enforces_is_refused";
+    if !in_private_mounts(case, "umount -l /sys/fs/cgroup") {
+        return;
+    }
+    let host = Host::new();
+    for (name, settings) in [
+        ("Memory", json!({ "SizeInMB": 64 })),
+        ("Processor", json!({ "Count": 1 })),
+    ] {
+        let failure = host.failure(json!({ name: settings }));
+        assert_eq!(failure.hresult, HResult::NOT_SUPPORTED, "{failure:#?}");
+        let pointer = failure.causes[0].pointer.clone().unwrap();
+        assert!(
+            pointer.starts_with(&format!("/Container/{name}")),
+            "{pointer}"
+        );
+    }
+    // Without limits it works: accounts are missing then.
+    let container = host.start(json!({}));
+    assert_eq!(container.shell("echo here"), "here");
+    assert_eq!(container.machine.statistics().unwrap().memory, None);
+}
+
+fn what_cannot_be_modified_is_refused() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    let refused = [
+        (
+            json!({ "ResourcePath": "Container/Nothing", "Settings": 1 }),
+            HResult::NOT_SUPPORTED,
+            "/ResourcePath",
+        ),
+        (
+            json!({ "ResourcePath": "Container/Memory/SizeInMB", "RequestType": "Remove" }),
+            HResult::NOT_SUPPORTED,
+            "/RequestType",
+        ),
+        (
+            json!({ "ResourcePath": "Container/Memory/SizeInMB", "Settings": "much" }),
+            HResult::HCS_E_INVALID_JSON,
+            "/Settings",
+        ),
+        (
+            json!({ "ResourcePath": "Container/Processor", "Settings": { "Weight": 10_001 } }),
+            HResult::HCS_E_INVALID_JSON,
+            "/Settings",
+        ),
+    ];
+    for (request, hresult, pointer) in refused {
+        let failure = container.machine.modify(&request).unwrap_err();
+        assert_eq!(failure.hresult, hresult, "{failure:#?}");
+        assert!(
+            failure.causes[0]
+                .pointer
+                .as_deref()
+                .unwrap()
+                .starts_with(pointer),
+            "{failure:#?}"
+        );
+    }
+}

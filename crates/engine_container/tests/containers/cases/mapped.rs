@@ -1,0 +1,206 @@
+//! Directories, files, sockets and FIFOs of the host inside a container.
+
+use std::{
+    fs,
+    os::unix::{fs::symlink, net::UnixListener},
+    path::Path,
+};
+
+use hcs_schema::HResult;
+use serde_json::{Value, json};
+
+use crate::host::{Host, in_private_mounts};
+
+super::cases![
+    a_directory_is_shared,
+    read_only_means_all_of_it,
+    a_file_can_be_mapped,
+    sockets_and_fifos_are_pipes,
+    directories_are_mapped_before_what_is_in_them,
+    links_in_the_container_do_not_lead_out,
+    impossible_mappings_are_refused_where_they_stand,
+];
+
+fn mapping(from: &Path, to: &str, read_only: bool) -> Value {
+    json!({ "HostPath": from, "ContainerPath": to, "ReadOnly": read_only })
+}
+
+fn a_directory_is_shared() {
+    let host = Host::new();
+    let shared = host.files.path().join("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::write(shared.join("theirs"), "theirs").unwrap();
+    let container =
+        host.start(json!({ "MappedDirectories": [mapping(&shared, "/a/new/place", false)] }));
+    assert_eq!(
+        container.shell("cat /a/new/place/theirs && echo ours > /a/new/place/ours"),
+        "theirs"
+    );
+    assert_eq!(fs::read_to_string(shared.join("ours")).unwrap(), "ours\n");
+    let options = container.shell("grep ' /a/new/place ' /proc/self/mountinfo");
+    assert!(
+        options.contains("nosuid") && options.contains("nodev"),
+        "{options}"
+    );
+}
+
+fn read_only_means_all_of_it() {
+    let case = "mapped::read_only_means_all_of_it";
+    if !in_private_mounts(
+        case,
+        "mount -t tmpfs none /mnt && mkdir /mnt/below && mount -t tmpfs none /mnt/below",
+    ) {
+        return;
+    }
+    let host = Host::new();
+    let container =
+        host.start(json!({ "MappedDirectories": [mapping(Path::new("/mnt"), "/shared", true)] }));
+    container.shell("ls /shared/below");
+    for file in ["/shared/file", "/shared/below/file"] {
+        let outcome = container.run(&["touch", file]);
+        assert!(
+            outcome.stderr.contains("Read-only file system"),
+            "{outcome:?}"
+        );
+    }
+    fs::write("/mnt/below/file", "the host may").unwrap();
+    assert_eq!(container.shell("cat /shared/below/file"), "the host may");
+}
+
+fn a_file_can_be_mapped() {
+    let host = Host::new();
+    let file = host.files.path().join("file");
+    fs::write(&file, "one").unwrap();
+    let container = host.start(json!({ "MappedDirectories": [
+        mapping(&file, "/etc/hosts", true),
+        mapping(&file, "/etc/not/there/yet", false),
+    ] }));
+    assert_eq!(container.shell("cat /etc/hosts"), "one");
+    container.shell("echo two > /etc/not/there/yet");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "two\n");
+}
+
+fn sockets_and_fifos_are_pipes() {
+    let host = Host::new();
+    let socket = host.files.path().join("socket");
+    let fifo = host.files.path().join("fifo");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(&fifo)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let container = host.start(json!({ "MappedPipes": [
+        { "HostPath": socket, "ContainerPipeName": "talk" },
+        { "HostPath": fifo, "ContainerPipeName": "/srv/talk/fifo" },
+    ] }));
+    assert_eq!(container.shell("stat -c %F /run/talk"), "socket");
+    let reader = std::thread::spawn(move || fs::read_to_string(fifo).unwrap());
+    container.shell("echo through > /srv/talk/fifo");
+    assert_eq!(reader.join().unwrap(), "through\n");
+}
+
+fn directories_are_mapped_before_what_is_in_them() {
+    let host = Host::new();
+    let directory = |name: &str| {
+        let path = host.files.path().join(name);
+        fs::create_dir(&path).unwrap();
+        path
+    };
+    let (outer, inner) = (directory("outer"), directory("inner"));
+    fs::write(inner.join("file"), "inner").unwrap();
+    let container = host.start(json!({ "MappedDirectories": [
+        mapping(&inner, "/x/inner", false),
+        mapping(&outer, "/x", false),
+    ] }));
+    assert_eq!(container.shell("cat /x/inner/file"), "inner");
+}
+
+fn links_in_the_container_do_not_lead_out() {
+    let host = Host::new();
+    let directory = |name: &str| {
+        let path = host.files.path().join(name);
+        fs::create_dir(&path).unwrap();
+        path
+    };
+    let (layer, outside, shared) = (
+        directory("layer"),
+        directory("outside"),
+        directory("shared"),
+    );
+    symlink(&outside, layer.join("trap")).unwrap();
+    symlink("../../../../../..", layer.join("up")).unwrap();
+    fs::write(shared.join("file"), "shared").unwrap();
+    let container = host.start(json!({
+        "Storage": { "Layers": [{ "Path": layer }, { "Path": "/" }] },
+        "MappedDirectories": [mapping(&shared, "/trap/a", false), mapping(&shared, "/up/b", false)],
+    }));
+    assert!(!outside.join("a").exists());
+    assert!(!Path::new("/b").exists());
+    // Inside the link means the same path below the container's own root.
+    assert_eq!(
+        container.shell(&format!("cat {}/a/file", outside.display())),
+        "shared"
+    );
+    assert_eq!(container.shell("cat /b/file"), "shared");
+}
+
+fn impossible_mappings_are_refused_where_they_stand() {
+    let host = Host::new();
+    let file = host.files.path().join("file");
+    fs::write(&file, "").unwrap();
+    let directories = |value: Value| json!({ "MappedDirectories": [mapping(host.files.path(), "/ok", false), value] });
+    let at = "/Container/MappedDirectories/1";
+    let cases = [
+        (
+            directories(mapping(Path::new("/not/there"), "/x", false)),
+            HResult::FILE_NOT_FOUND,
+            format!("{at}/HostPath"),
+        ),
+        (
+            directories(mapping(Path::new("relative"), "/x", false)),
+            HResult::E_INVALIDARG,
+            format!("{at}/HostPath"),
+        ),
+        (
+            directories(mapping(Path::new("/dev/null"), "/x", false)),
+            HResult::E_INVALIDARG,
+            format!("{at}/HostPath"),
+        ),
+        (
+            directories(mapping(&file, "/", false)),
+            HResult::E_INVALIDARG,
+            format!("{at}/ContainerPath"),
+        ),
+        (
+            directories(mapping(&file, "x", false)),
+            HResult::E_INVALIDARG,
+            format!("{at}/ContainerPath"),
+        ),
+        (
+            directories(mapping(&file, "/a/../b", false)),
+            HResult::E_INVALIDARG,
+            format!("{at}/ContainerPath"),
+        ),
+        (
+            json!({ "MappedPipes": [{ "HostPath": file, "ContainerPipeName": "x" }] }),
+            HResult::E_INVALIDARG,
+            "/Container/MappedPipes/0/HostPath".to_owned(),
+        ),
+        // Only seen when it is mounted: a file cannot cover a directory.
+        (
+            directories(mapping(&file, "/etc", false)),
+            HResult::E_FAIL,
+            format!("{at}/HostPath"),
+        ),
+    ];
+    for (document, hresult, pointer) in cases {
+        let failure = host.failure(document);
+        assert_eq!(failure.hresult, hresult, "{failure:#?}");
+        assert_eq!(
+            failure.causes[0].pointer.as_ref(),
+            Some(&pointer),
+            "{failure:#?}"
+        );
+    }
+}
