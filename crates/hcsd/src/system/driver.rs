@@ -52,7 +52,7 @@ pub(super) fn start(system: &Rc<System>, reach_agent: bool) -> Result<(), Failur
     let gone = watch().map_err(|e| {
         Failure::new(HResult::E_FAIL, "the end of the machine cannot be watched").because(&e)
     })?;
-    let span = info_span!("system", id = %system.id);
+    let span = info_span!(parent: None, "system", id = %system.id, runtime_id = %system.runtime_id);
     tokio::task::spawn_local(drive(Rc::clone(system), gone, lanes).instrument(span));
     Ok(())
 }

@@ -1,0 +1,305 @@
+//! A client: one connection, calls and answers by number.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fs::File,
+    io::{Read as _, Write as _},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::Path,
+    time::Duration,
+};
+
+use hcs_schema::HResult;
+use hcs_wire::{
+    service::{
+        Call, Decoder, Event, Frame, Kind, ProcessInformation, Reply, Subject, VERSION, encode,
+    },
+    socket,
+};
+use serde_json::Value;
+
+/// No test waits longer than this for one message; a service that hangs fails the test instead of blocking it.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) const PROCESS_EXITED: u32 = 0x0001_0000;
+pub(crate) const SYSTEM_EXITED: u32 = 0x0000_0001;
+
+/// The answer to a call.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    pub(crate) descriptors: VecDeque<OwnedFd>,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(
+            self.reply.result,
+            HResult::S_OK,
+            "{:?}",
+            self.reply.document
+        );
+        self
+    }
+
+    /// Asserts the failure, and that it is told in words.
+    #[track_caller]
+    pub(crate) fn failed(self, expected: HResult) -> String {
+        assert_eq!(self.reply.result, expected, "{:?}", self.reply.document);
+        let document: Value =
+            serde_json::from_str(self.reply.document.as_deref().unwrap()).unwrap();
+        let message = document["ErrorMessage"].as_str().unwrap().to_owned();
+        assert!(!message.is_empty());
+        message
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(self.reply.document.as_deref().unwrap()).unwrap()
+    }
+}
+
+/// A process as its creator sees it.
+#[derive(Debug)]
+pub(crate) struct Created {
+    pub(crate) pid: u32,
+    pub(crate) handle: u64,
+    pub(crate) stdin: Option<File>,
+    pub(crate) stdout: Option<File>,
+    pub(crate) stderr: Option<File>,
+}
+
+impl Created {
+    pub(crate) fn write(&mut self, text: &str) {
+        self.stdin
+            .as_mut()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+    }
+
+    /// Everything it still writes to stdout.
+    pub(crate) fn output(&mut self) -> String {
+        let mut text = String::new();
+        self.stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        text
+    }
+}
+
+pub(crate) struct Client {
+    pub(crate) stream: UnixStream,
+    decoder: Decoder,
+    next: u64,
+    replies: HashMap<u64, Answer>,
+    pub(crate) events: VecDeque<Event>,
+}
+
+impl Client {
+    /// Connects and says hello.
+    pub(crate) fn connect(endpoint: &Path) -> Self {
+        let mut client = Self::connect_silently(endpoint);
+        let hello = Call::Hello {
+            minimum: VERSION,
+            maximum: VERSION,
+        };
+        client.call(&hello).ok();
+        client
+    }
+
+    pub(crate) fn connect_silently(endpoint: &Path) -> Self {
+        let stream = UnixStream::connect(endpoint).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        Self {
+            stream,
+            decoder: Decoder::default(),
+            next: 1,
+            replies: HashMap::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Sends a call; answers its number.
+    pub(crate) fn send(&mut self, call: &Call) -> u64 {
+        let request = self.next;
+        self.next += 1;
+        let bytes = encode(Kind::Request, request, 0, call).unwrap();
+        socket::send_all(&self.stream, &bytes, &[]).unwrap();
+        request
+    }
+
+    /// Waits for the answer to a call.
+    #[track_caller]
+    pub(crate) fn wait(&mut self, request: u64) -> Answer {
+        loop {
+            if let Some(answer) = self.replies.remove(&request) {
+                return answer;
+            }
+            assert!(self.receive(), "the service closed the connection");
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn call(&mut self, call: &Call) -> Answer {
+        let request = self.send(call);
+        self.wait(request)
+    }
+
+    /// Receives something; `false` when the service has closed the connection.
+    #[track_caller]
+    pub(crate) fn receive(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        let n = match socket::receive(&self.stream, &mut buffer, &mut self.decoder.descriptors) {
+            Ok(n) => n,
+            Err(rustix::io::Errno::CONNRESET) => 0,
+            Err(e) => panic!("nothing came: {e}"),
+        };
+        if n == 0 {
+            return false;
+        }
+        self.decoder.feed(&buffer[..n]);
+        while let Some(frame) = self.decoder.next_frame().unwrap() {
+            self.sort(frame);
+        }
+        true
+    }
+
+    fn sort(&mut self, frame: Frame) {
+        match frame.kind {
+            Kind::Reply => {
+                let reply: Reply = frame.parse("reply").unwrap();
+                let answer = Answer {
+                    reply,
+                    descriptors: frame.descriptors.into(),
+                };
+                assert!(
+                    self.replies.insert(frame.id, answer).is_none(),
+                    "two answers to {}",
+                    frame.id
+                );
+            }
+            Kind::Event => self.events.push_back(frame.parse("event").unwrap()),
+            Kind::Request => panic!("the service sent a request"),
+        }
+    }
+
+    /// Waits for the next event; answers its subject, type and document.
+    #[track_caller]
+    pub(crate) fn event(&mut self) -> (Subject, u32, Value) {
+        while self.events.is_empty() {
+            assert!(self.receive(), "the service closed the connection");
+        }
+        let event = self.events.pop_front().unwrap();
+        let data = serde_json::from_str(event.data.as_deref().unwrap()).unwrap();
+        (event.subject, event.event_type, data)
+    }
+
+    /// Waits for the exit of a process, which must be the next event; answers its exit code.
+    #[track_caller]
+    pub(crate) fn exit_code(&mut self, handle: u64) -> u64 {
+        let (subject, event_type, status) = self.event();
+        assert_eq!(
+            (subject, event_type),
+            (Subject::Process(handle), PROCESS_EXITED)
+        );
+        assert_eq!(status["Exited"], true);
+        assert_eq!(status["LastWaitResult"], 0, "{status}");
+        status["ExitCode"].as_u64().unwrap()
+    }
+
+    /// Waits for the end of a system, which must be the next event; answers its kind.
+    #[track_caller]
+    pub(crate) fn system_exit(&mut self, handle: u64) -> String {
+        let (subject, event_type, status) = self.event();
+        assert_eq!(
+            (subject, event_type),
+            (Subject::System(handle), SYSTEM_EXITED)
+        );
+        assert_eq!(status["Status"], 0);
+        status["ExitType"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes and starts a container on the host's own files.
+    #[track_caller]
+    pub(crate) fn start_container(&mut self, handle: u64, id: &str) {
+        self.call(&create_system(handle, id, CONTAINER)).ok();
+        self.call(&start_system(handle)).ok();
+    }
+
+    #[track_caller]
+    pub(crate) fn create_process(
+        &mut self,
+        system: u64,
+        handle: u64,
+        parameters: &Value,
+    ) -> Created {
+        let request = self.send(&create_process(system, handle, parameters));
+        self.created(request, handle)
+    }
+
+    #[track_caller]
+    pub(crate) fn created(&mut self, request: u64, handle: u64) -> Created {
+        let mut answer = self.wait(request).ok();
+        let information: ProcessInformation = answer.reply.process.unwrap();
+        let mut take =
+            |wanted: bool| wanted.then(|| File::from(answer.descriptors.pop_front().unwrap()));
+        let created = Created {
+            pid: information.process_id,
+            handle,
+            stdin: take(information.stdin),
+            stdout: take(information.stdout),
+            stderr: take(information.stderr),
+        };
+        assert!(answer.descriptors.is_empty());
+        created
+    }
+
+    #[track_caller]
+    pub(crate) fn terminate(&mut self, system: u64) {
+        self.call(&terminate_system(system)).ok();
+    }
+}
+
+pub(crate) const CONTAINER: &str =
+    r#"{"SchemaVersion":{"Major":2,"Minor":1},"Owner":"test","Container":{}}"#;
+
+pub(crate) fn create_system(system: u64, id: &str, document: &str) -> Call {
+    Call::CreateSystem {
+        system,
+        id: id.to_owned(),
+        document: document.to_owned(),
+    }
+}
+
+pub(crate) fn start_system(system: u64) -> Call {
+    Call::StartSystem {
+        system,
+        options: None,
+    }
+}
+
+pub(crate) fn terminate_system(system: u64) -> Call {
+    Call::TerminateSystem {
+        system,
+        options: None,
+    }
+}
+
+pub(crate) fn create_process(system: u64, process: u64, parameters: &Value) -> Call {
+    Call::CreateProcess {
+        system,
+        process,
+        parameters: parameters.to_string(),
+    }
+}
+
+/// Parameters of a shell command with all three pipes.
+pub(crate) fn shell(script: &str) -> Value {
+    serde_json::json!({
+        "CommandArgs": ["/bin/sh", "-c", script],
+        "CreateStdInPipe": true, "CreateStdOutPipe": true, "CreateStdErrPipe": true,
+    })
+}

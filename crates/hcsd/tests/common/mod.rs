@@ -1,0 +1,194 @@
+//! A real service of a test's own, and clients that speak its protocol directly.
+
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test program uses a part of it"
+)]
+
+pub(crate) mod client;
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use tempfile::TempDir;
+
+pub(crate) use client::Client;
+
+static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+/// A service in a directory of its own, with a cgroup of its own. Dropped, it is ended, and whatever it left is a
+/// failure of the test.
+pub(crate) struct Service {
+    directory: TempDir,
+    pub(crate) cgroup_root: String,
+    child: Option<Child>,
+}
+
+impl Service {
+    pub(crate) fn new() -> Self {
+        Self::with_config("")
+    }
+
+    /// With further lines of configuration.
+    pub(crate) fn with_config(lines: &str) -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("hcsd-test-")
+            .tempdir()
+            .unwrap();
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let cgroup_root = format!("hcs-test-{}-{number}", std::process::id());
+        let config = format!("cgroup_root = \"{cgroup_root}\"\n{lines}");
+        fs::write(directory.path().join("hcsd.toml"), config).unwrap();
+        let mut service = Self {
+            directory,
+            cgroup_root,
+            child: None,
+        };
+        service.run();
+        service
+    }
+
+    pub(crate) fn endpoint(&self) -> PathBuf {
+        self.directory.path().join("hcs.sock")
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.directory.path().join("hcs.d")
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hcsd"));
+        command
+            .arg("--endpoint")
+            .arg(self.endpoint())
+            .arg("--config")
+            .arg(self.directory.path().join("hcsd.toml"));
+        command
+    }
+
+    /// Starts it and waits until it says that it serves.
+    pub(crate) fn run(&mut self) {
+        let mut child = self
+            .command()
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("serving") {
+            let before = said.len();
+            log.read_line(&mut said).unwrap();
+            assert!(said.len() > before, "the service ended: {said}");
+        }
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                eprintln!("  {line}");
+            }
+        });
+        self.child = Some(child);
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Asks it to leave, and waits.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let pid = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+            assert!(child.wait().unwrap().success());
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(&self.endpoint())
+    }
+
+    /// How many descriptors the service has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid()))
+            .unwrap()
+            .count()
+    }
+
+    /// Everything on the host that belongs to this service's systems.
+    pub(crate) fn left_behind(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for hierarchy in hierarchies() {
+            let group = hierarchy.join(&self.cgroup_root);
+            left.extend(below(&group).into_iter().filter(|path| path.is_dir()));
+        }
+        for directory in ["systems", "scratch"] {
+            left.extend(below(&self.root().join(directory)));
+        }
+        let mut left: Vec<_> = left.iter().map(|path| path.display().to_string()).collect();
+        let own = self.directory.path().display().to_string();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        left.extend(
+            mounts
+                .lines()
+                .filter(|line| line.contains(&own))
+                .map(str::to_owned),
+        );
+        left
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The log has said what is wrong; what is left must still go.
+            if let Some(mut child) = self.child.take() {
+                drop(child.kill());
+                drop(child.wait());
+            }
+            return;
+        }
+        let left = self.left_behind();
+        assert!(left.is_empty(), "left behind while serving: {left:#?}");
+        self.stop();
+        let left = self.left_behind();
+        assert!(left.is_empty(), "left behind: {left:#?}");
+        for hierarchy in hierarchies() {
+            // Its own group holds nothing any more.
+            drop(fs::remove_dir(hierarchy.join(&self.cgroup_root)));
+        }
+        assert!(!self.endpoint().exists(), "the socket is left behind");
+    }
+}
+
+fn hierarchies() -> Vec<PathBuf> {
+    let top = Path::new("/sys/fs/cgroup");
+    let mut all: Vec<_> = fs::read_dir(top)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir() && !path.is_symlink())
+        .collect();
+    all.push(top.to_owned());
+    all
+}
+
+fn below(directory: &Path) -> Vec<PathBuf> {
+    match fs::read_dir(directory) {
+        Ok(entries) => entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_dir() || !directory.starts_with("/sys"))
+            .collect(),
+        Err(_) => Vec::new(),
+    }
+}
