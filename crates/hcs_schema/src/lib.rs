@@ -47,7 +47,7 @@ pub trait Document:
     /// Checks the rules beyond shape, for a document that was built and not parsed.
     ///
     /// # Errors
-    /// `HCS_E_INVALID_JSON` with JSON pointers, as [`parse`] gives, but without lines and columns.
+    /// `HCS_E_INVALID_JSON` with JSON pointers, as [`parse()`] gives, but without lines and columns.
     fn check(&self) -> Result<(), Failure> {
         let mut faults = fault::Faults::default();
         self.check_at(&fault::Path::ROOT, &mut faults);

@@ -111,6 +111,14 @@ const WHAT_IS_NOT_JSON: &[Case] = &[
 
 const SYSTEMS: &[Case] = &[
     (
+        "Storage",
+        r#"{"Layers": [{"Path": "a"}, {"Path": "a", "PathType": "VirtualSmbShareName"}, {"Path": "C:\\a"}], "Path": "./b"}"#,
+        &[
+            r#"/Layers/0/Path (line 1, column 22): "a" is not absolute; expected an absolute path"#,
+            r#"/Path (line 1, column 106): "./b" is not absolute; expected an absolute path"#,
+        ],
+    ),
+    (
         "ComputeSystem",
         "{}",
         &[

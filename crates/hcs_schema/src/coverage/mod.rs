@@ -2,7 +2,7 @@
 //!
 //! The table (`table.rs`) has one entry per property of the documents that clients send, and one per value of the
 //! enumerations in them. A property that is not supported speaks for everything below it. From the table come the
-//! refusals that a client gets ([`check`]) and the coverage document ([`rows`]), so the two cannot disagree.
+//! refusals that a client gets ([`check`]) and the coverage document ([`rows()`]), so the two cannot disagree.
 //!
 //! The entries are those of Linux containers, the only systems there are so far.
 

@@ -17,7 +17,7 @@ use crate::{
 pub struct DocumentType {
     /// Its name and properties.
     pub shape: &'static Shape,
-    /// [`crate::parse`] for it; gives the document as JSON again, without what was `null`.
+    /// [`crate::parse()`] for it; gives the document as JSON again, without what was `null`.
     pub parse: fn(&str) -> Result<Value, Failure>,
 }
 

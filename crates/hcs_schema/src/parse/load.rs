@@ -59,7 +59,7 @@ pub(super) fn load(document: &str, text: &str) -> Result<Value, Failure> {
         let fault = Fault {
             steps,
             at_name,
-            message: describe(&error),
+            message: describe(text, &error),
             expected: String::new(),
         };
         fault.into_failure(document, place)
@@ -88,11 +88,16 @@ impl Trace {
 }
 
 /// What is wrong, without serde_json's own " at line 1 column 2" and in words for people who do not know its grammar.
-fn describe(error: &serde_json::Error) -> String {
-    let text = error.to_string();
+fn describe(text: &str, error: &serde_json::Error) -> String {
+    // No JSON text may hold U+0000, and the C library puts it where UTF-16 is broken.
+    if error.is_syntax() && text.contains('\0') {
+        return "this is not JSON: it holds U+0000, or, as UTF-16, a surrogate without its pair"
+            .to_owned();
+    }
+    let told = error.to_string();
     let end = format!(" at line {} column {}", error.line(), error.column());
-    let text = text.strip_suffix(&end).unwrap_or(&text);
-    let plain = match text {
+    let told = told.strip_suffix(&end).unwrap_or(&told);
+    let plain = match told {
         "expected value" | "expected ident" => "a value is expected",
         "key must be a string" => "a name in double quotes is expected",
         "trailing comma" => "a comma has nothing behind it",

@@ -36,10 +36,10 @@ pub fn parse<T: Document>(text: &str) -> Result<T, Failure> {
     Ok(document)
 }
 
-/// Like [`parse`], for documents that may be left out: none, the empty string and `{}` mean the same.
+/// Like [`parse()`], for documents that may be left out: none, the empty string and `{}` mean the same.
 ///
 /// # Errors
-/// As [`parse`].
+/// As [`parse()`].
 pub fn parse_optional<T: Document>(text: Option<&str>) -> Result<T, Failure> {
     match text {
         Some(text) if !text.trim().is_empty() => parse(text),
@@ -50,7 +50,7 @@ pub fn parse_optional<T: Document>(text: Option<&str>) -> Result<T, Failure> {
 /// Reads text and checks it against `shape`, without the rules beyond shape.
 ///
 /// # Errors
-/// As [`parse`].
+/// As [`parse()`].
 pub fn parse_value(shape: &'static Shape, text: &str) -> Result<Value, Failure> {
     let value = load::load(shape.name, text)?;
     let mut faults = Faults::default();

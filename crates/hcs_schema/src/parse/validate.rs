@@ -70,17 +70,17 @@ fn kind(kind_wanted: Kind, value: &Value, path: &Path<'_>, faults: &mut Faults) 
 }
 
 fn integer(format: Integer, value: &Value, path: &Path<'_>, faults: &mut Faults) {
+    let unsigned = value.as_u64().map(i128::from);
+    let whole = unsigned.or_else(|| value.as_i64().map(i128::from));
+    if whole.is_some_and(|whole| (format.min..=format.max).contains(&whole)) {
+        return;
+    }
     let expected = format!("a whole number from {} to {}", format.min, format.max);
-    let Value::Number(number) = value else {
-        return wrong_type(value, &expected, path, faults);
-    };
-    let whole = number
-        .as_u64()
-        .map(i128::from)
-        .or_else(|| number.as_i64().map(i128::from));
-    match whole {
-        Some(whole) if (format.min..=format.max).contains(&whole) => {}
-        _ => faults.value(path, format!("{number} is not {expected}"), expected),
+    match value {
+        Value::Number(number) => {
+            faults.value(path, format!("{number} is not {expected}"), expected);
+        }
+        _ => wrong_type(value, &expected, path, faults),
     }
 }
 
@@ -96,19 +96,21 @@ fn string(format: Text, value: &Value, path: &Path<'_>, faults: &mut Faults) {
 }
 
 fn enumeration(table: &Enumeration, value: &Value, path: &Path<'_>, faults: &mut Faults) {
+    let found = value.as_str();
+    if table.values.iter().any(|known| Some(known.name) == found) {
+        return;
+    }
     let names: Vec<&str> = table.values.iter().map(|v| v.name).collect();
     let expected = one_of(&names, "values", table.name);
-    let Some(found) = value.as_str() else {
+    let Some(found) = found else {
         return wrong_type(value, &expected, path, faults);
     };
-    if !names.contains(&found) {
-        let message = format!("{} is not a value of {}", quote(found), table.name);
-        faults.value(
-            path,
-            with_hint(&message, found, &names, &expected),
-            expected,
-        );
-    }
+    let message = format!("{} is not a value of {}", quote(found), table.name);
+    faults.value(
+        path,
+        with_hint(&message, found, &names, &expected),
+        expected,
+    );
 }
 
 fn signal(value: &Value, path: &Path<'_>, faults: &mut Faults) {

@@ -3,7 +3,7 @@
 use crate::{
     documents::{
         ComputeSystem, ContainerMemory, ContainerProcessor, GuestOs, Layer, MappedDirectory,
-        MappedPipe, ModifySettingRequest, Networking, Storage, Version,
+        MappedPipe, ModifySettingRequest, Networking, PathType, Storage, Version,
     },
     fault::{Faults, Path, quote},
     rules::{no_nul, required},
@@ -77,19 +77,23 @@ pub(crate) fn guest_os(document: &GuestOs, path: &Path<'_>, faults: &mut Faults)
     }
 }
 
-/// A layer without a path is none.
+/// A layer without a path is none. Below a share a path is relative.
 pub(crate) fn layer(document: &Layer, path: &Path<'_>, faults: &mut Faults) {
     required(document.path.as_deref(), "Path", path, faults);
+    if document.path_type != Some(PathType::VirtualSmbShareName) {
+        absolute(document.path.as_deref(), &path.key("Path"), faults);
+    }
 }
 
 /// An empty scratch path means nothing.
 pub(crate) fn storage(document: &Storage, path: &Path<'_>, faults: &mut Faults) {
     if document.path.is_some() {
         required(document.path.as_deref(), "Path", path, faults);
+        absolute(document.path.as_deref(), &path.key("Path"), faults);
     }
 }
 
-/// Both ends are named, and absolute: nobody's working directory decides what is shared.
+/// Both ends are named, and absolute.
 pub(crate) fn mapped_directory(document: &MappedDirectory, path: &Path<'_>, faults: &mut Faults) {
     required(document.host_path.as_deref(), "HostPath", path, faults);
     required(
@@ -98,19 +102,25 @@ pub(crate) fn mapped_directory(document: &MappedDirectory, path: &Path<'_>, faul
         path,
         faults,
     );
-    let ends = [
-        ("HostPath", &document.host_path),
-        ("ContainerPath", &document.container_path),
-    ];
-    for (name, end) in ends {
-        let end = end.as_deref().filter(|end| !end.is_empty());
-        if let Some(end) = end.filter(|end| !is_absolute(end)) {
-            faults.rule(
-                &path.key(name),
-                format!("{} is not absolute", quote(end)),
-                "an absolute path",
-            );
-        }
+    if document.host_path_type != Some(PathType::VirtualSmbShareName) {
+        absolute(document.host_path.as_deref(), &path.key("HostPath"), faults);
+    }
+    absolute(
+        document.container_path.as_deref(),
+        &path.key("ContainerPath"),
+        faults,
+    );
+}
+
+/// A path that means the same whoever reads it: nobody's working directory decides what is shared. Missing and empty
+/// ones are reported elsewhere.
+fn absolute(text: Option<&str>, path: &Path<'_>, faults: &mut Faults) {
+    if let Some(text) = text.filter(|text| !text.is_empty() && !is_absolute(text)) {
+        faults.rule(
+            path,
+            format!("{} is not absolute", quote(text)),
+            "an absolute path",
+        );
     }
 }
 
