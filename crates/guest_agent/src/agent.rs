@@ -10,7 +10,7 @@ use std::{
     io::Write as _,
     os::fd::OwnedFd,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustix::{
@@ -39,6 +39,9 @@ const SCRATCH_BYTES: usize = 32 << 10;
 const TURN_RECEIPTS: usize = 8;
 /// Events taken from the kernel at once.
 const EVENTS: usize = 32;
+
+/// The longest time to wait at once: more does not fit into what `epoll_wait` takes.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 const LINK: u64 = 0;
 const SIGNALS: u64 = 1;
@@ -182,7 +185,7 @@ impl<L: Link> Agent<L> {
         }
         let deadline = self.waits.next_deadline()?;
         let rest = deadline.saturating_duration_since(Instant::now());
-        Timespec::try_from(rest).ok()
+        Timespec::try_from(rest.min(LONGEST_WAIT)).ok()
     }
 
     fn accept(&mut self) {

@@ -44,8 +44,13 @@ impl<L: Link> Agent<L> {
                 base: call.base(),
                 guest_stacks: self.describe(),
             }),
-            // Start: a container's agent is ready when it can be asked.
-            _ => call.done(),
+            // A container's agent is ready when it can be asked. After a shutdown that not all processes obeyed, this
+            // withdraws it: processes may be started again.
+            _ => {
+                self.shutting_down = false;
+                self.may_leave = false;
+                call.done()
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Drives the agent for real: as pid 1 of a pid namespace, over its unix socket, with real pipes and terminals.
 //!
 //! Without the test harness of the standard library, because the agent has to be a process without threads: this program
-//! starts itself again as `--agent`, inside `unshare(1)`. Needs root.
+//! starts itself again as `--agent` or `--dialling-agent`, inside `unshare(1)`. Needs root.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
 
 mod bridge;
 mod consoles;
+mod dialled;
 mod failures;
 mod processes;
 mod protocol;
@@ -27,8 +28,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("--agent") {
-        return system::become_agent();
+    let mut words = std::env::args().skip(1);
+    match words.next().as_deref() {
+        Some("--agent") => return system::become_agent(),
+        Some("--dialling-agent") => return dialled::become_agent(words.next()),
+        _ => {}
     }
     let arguments = Arguments::from_args();
     let all = [
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         users::TESTS,
         consoles::TESTS,
         shutdown::TESTS,
+        dialled::TESTS,
     ];
     let trials = all.concat().into_iter().map(|(name, body)| {
         let trial = Trial::test(name, move || {

@@ -380,7 +380,7 @@ fn waits_time_out() {
         assert_eq!(answer.hresult(), code::TIMEOUT);
         assert!(answer.error_message.contains(&process.pid.to_string()));
     }
-    let long = bridge.wait_for(process.pid, Some(1_000_000));
+    let long = bridge.wait_for(process.pid, Some(u32::MAX - 1));
     bridge.signal(process.pid, None);
     assert_eq!(bridge.exit_of(long), 137);
     let unknown = WaitForProcess {

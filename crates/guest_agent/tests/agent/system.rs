@@ -36,11 +36,20 @@ impl System {
 
     /// Starts one after `preparation`, a shell script inside its mount namespace.
     pub fn start_after(preparation: &str) -> Self {
+        Self::start_as(preparation, "--agent")
+    }
+
+    /// Starts one that dials the sockets in its directory, [`System::path`].
+    pub fn start_dialling() -> Self {
+        Self::start_as("true", "--dialling-agent \"$1\"")
+    }
+
+    fn start_as(preparation: &str, mode: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("agent.sock")).unwrap();
         let log = std::fs::File::create(directory.path().join("log")).unwrap();
         let program = std::env::current_exe().unwrap();
-        let script = format!("{preparation} && exec \"$0\" --agent");
+        let script = format!("{preparation} && exec \"$0\" {mode}");
         // Should this program be killed, the thread that started the system takes it along.
         let unshare = Command::new("setpriv")
             .args([
@@ -57,6 +66,7 @@ impl System {
                 &script,
             ])
             .arg(program)
+            .arg(directory.path())
             .stdin(Stdio::from(OwnedFd::from(listener)))
             .stdout(Stdio::null())
             .stderr(log)
