@@ -81,6 +81,10 @@ mod handle;
 mod hub;
 mod link;
 #[cfg(test)]
+#[expect(
+    clippy::duplicate_mod,
+    reason = "the model is the same code over other locks"
+)]
 mod model;
 mod operation;
 mod pipe;

@@ -1,7 +1,5 @@
 //! What happens to handles when the service goes away and comes back.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod peer;
 
 use std::sync::{Arc, mpsc};

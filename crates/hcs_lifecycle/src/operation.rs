@@ -361,3 +361,7 @@ impl<T, E> Operation<T, E> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "operation_tests.rs"]
+mod tests;
