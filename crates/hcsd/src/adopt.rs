@@ -68,6 +68,16 @@ pub(crate) async fn adopt_all(service: &Rc<Service>) -> Result<(), Failure> {
     Ok(())
 }
 
+impl Service {
+    /// Leaving: without systems, known or left alone, nothing of ours stays on the host.
+    pub(crate) async fn clear_up(self: &Rc<Self>) {
+        let none_left = list(&systems_root(self)).is_ok_and(|found| found.is_empty());
+        if none_left && self.is_empty() {
+            sweep(self, Vec::new()).await;
+        }
+    }
+}
+
 /// Removes what machines that are not in `keep` left on the host.
 async fn sweep(service: &Rc<Service>, keep: Vec<String>) {
     for engine in service.engines() {
@@ -76,7 +86,7 @@ async fn sweep(service: &Rc<Service>, keep: Vec<String>) {
         if let Err(failure) = blocking(move || engine.sweep(&keep)).await {
             error!(
                 engine = name,
-                "something of an earlier service is left behind: {failure}"
+                "something of systems that are gone is left behind: {failure}"
             );
         }
     }

@@ -160,6 +160,7 @@ async fn serve(
     }
     // A client that connected in the last instant finds its connection closed and starts another service.
     drop(accepting.retire());
+    service.clear_up().await;
     Ok(())
 }
 

@@ -185,6 +185,11 @@ impl Service {
         }
     }
 
+    /// Whether there is no system, not even one that is being made.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.systems.borrow().is_empty()
+    }
+
     /// All systems, by id.
     pub(crate) fn systems(&self) -> Vec<Rc<System>> {
         let mut systems: Vec<_> = self

@@ -27,7 +27,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::{
+    fs::{Mode, OFlags, open},
+    io::Errno,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Attempt, StepError};
@@ -81,6 +84,17 @@ impl ControlGroups {
 
     /// Makes the groups, and those above them.
     pub(crate) fn make(&self, hierarchies: &Hierarchies) -> Result<(), StepError> {
+        // A service that leaves removes empty groups above ours ([`remove_root`]), perhaps between two steps here.
+        let mut tries = 8;
+        loop {
+            match self.try_make(hierarchies) {
+                Err(error) if error.errno == Errno::NOENT && tries > 0 => tries -= 1,
+                made => return made,
+            }
+        }
+    }
+
+    fn try_make(&self, hierarchies: &Hierarchies) -> Result<(), StepError> {
         for group in &self.v1 {
             make_directory(&group.directory)?;
         }
@@ -138,6 +152,32 @@ impl ControlGroups {
 
 fn make_directory(path: &Path) -> Result<(), StepError> {
     fs::create_dir_all(path).step_at("making the control group", path.display().to_string())
+}
+
+/// Removes the groups of `root` in all hierarchies, each with those above it, as far as nothing is in them.
+pub(crate) fn remove_root(hierarchies: &Hierarchies, root: &str) -> Result<(), StepError> {
+    for mount in hierarchies.mounts() {
+        let path = mount.join(root);
+        for group in path.ancestors().take_while(|group| *group != mount) {
+            match fs::remove_dir(group) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // In use by another service.
+                Err(error)
+                    if [Some(libc::EBUSY), Some(libc::ENOTEMPTY)]
+                        .contains(&error.raw_os_error()) =>
+                {
+                    break;
+                }
+                Err(error) => {
+                    let failed: Result<(), _> = Err(error);
+                    return failed
+                        .step_at("removing the control group", group.display().to_string());
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes an empty group; `true` when it is gone.

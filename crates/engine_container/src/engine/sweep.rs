@@ -5,13 +5,15 @@ use std::{collections::BTreeSet, fs, path::Path};
 use hcs_schema::Failure;
 
 use crate::{
-    cgroup::{ControlGroups, detect::Hierarchies},
+    cgroup::{ControlGroups, detect::Hierarchies, remove_root},
     config::EngineConfig,
+    failure::StepError,
     parts::scratch,
 };
 
 /// Clears every container's groups and scratch below the configured roots whose runtime id is not in `keep`. What is
-/// not named like one is not ours: another service may have its root inside ours.
+/// not named like one is not ours: another service may have its root inside ours. With nothing to keep, the roots of
+/// the groups go as well, if they are empty then; the next container makes them again.
 ///
 /// # Errors
 /// What could not be removed; everything else has been.
@@ -30,16 +32,24 @@ pub(super) fn sweep(
         let groups = ControlGroups::named(hierarchies, root, &name).clear();
         let scratch = scratch::undo(&config.scratch_root.join(&name));
         for error in [groups, scratch].into_iter().filter_map(Result::err) {
-            match &mut failure {
-                Some(failure) => failure.causes.push(error.into_cause()),
-                None => {
-                    failure =
-                        Some(error.into_failure("leftovers of containers could not be removed"));
-                }
-            }
+            note(&mut failure, error);
         }
     }
+    if keep.is_empty()
+        && let Err(error) = remove_root(hierarchies, root)
+    {
+        note(&mut failure, error);
+    }
     failure.map_or(Ok(()), Err)
+}
+
+fn note(failure: &mut Option<Failure>, error: StepError) {
+    match failure {
+        Some(failure) => failure.causes.push(error.into_cause()),
+        None => {
+            *failure = Some(error.into_failure("leftovers of containers could not be removed"));
+        }
+    }
 }
 
 /// Names in a directory that are runtime ids; a missing directory has none.
