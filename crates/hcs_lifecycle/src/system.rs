@@ -23,7 +23,8 @@
 //! - Terminate overtakes: it begins at once, beside whatever runs, so a stuck start or shutdown never delays it. A
 //!   second one waits for the first, and then finds the system stopped (or, if the first failed, is tried).
 //! - CreateProcess takes its turn but does not occupy it: any number run beside each other and beside what follows.
-//!   While the system is being shut down it is refused rather than kept waiting for the shutdown's time limit.
+//!   While the system is being shut down it is refused rather than kept waiting for the shutdown's time limit; while a
+//!   cancelled shutdown is being undone it waits.
 
 mod queue;
 

@@ -40,6 +40,8 @@ pub struct Queue {
     waiting: VecDeque<(Ticket, Action)>,
     /// The one action that occupies the system.
     running: Option<(Ticket, Action)>,
+    /// That action was cancelled and is being undone.
+    undoing: bool,
     /// The terminate that runs beside it.
     terminating: Option<Ticket>,
     /// A shutdown was begun and not undone: an end that comes now was asked for.
@@ -59,6 +61,7 @@ impl Queue {
             next_ticket: 1,
             waiting: VecDeque::new(),
             running: None,
+            undoing: false,
             terminating: None,
             asked_to_stop: false,
             ordered_to_stop: false,
@@ -127,7 +130,7 @@ impl Queue {
             // A second terminate waits for the first; only its end or its failure decides.
             (Some(_), _, Action::Terminate) => return self.take_turn_behind_terminate(),
             (Some(_), ..) => Err(Refusal::Terminating),
-            (None, Some((_, Action::ShutDown)), Action::CreateProcess) => {
+            (None, Some((_, Action::ShutDown)), Action::CreateProcess) if !self.undoing => {
                 Err(Refusal::ShuttingDown)
             }
             (None, Some(_), _) => return None,
@@ -176,6 +179,7 @@ impl Queue {
             return;
         };
         self.running = None;
+        self.undoing = false;
         // A shutdown that ran into its limit has still asked: the processes may yet go, one by one.
         if done && self.state != State::Stopped {
             self.state = after(self.state, action);
@@ -192,7 +196,10 @@ impl Queue {
             return Cancelled::Running(Action::Terminate);
         }
         match self.running {
-            Some((running, action)) if running == ticket => Cancelled::Running(action),
+            Some((running, action)) if running == ticket => {
+                self.undoing = true;
+                Cancelled::Running(action)
+            }
             _ => Cancelled::Unknown,
         }
     }

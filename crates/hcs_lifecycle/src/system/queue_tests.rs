@@ -138,6 +138,21 @@ fn a_cancelled_ticket_is_spent_or_is_to_be_undone() {
     assert_eq!(drain(&mut queue), []);
 }
 
+#[test]
+fn a_process_waits_for_a_shutdown_to_be_undone() {
+    let mut queue = running();
+    let shutdown = queue.submit(Action::ShutDown);
+    drain(&mut queue);
+    assert_eq!(queue.cancel(shutdown), Cancelled::Running(Action::ShutDown));
+    let process = queue.submit(Action::CreateProcess);
+    assert_eq!(drain(&mut queue), []);
+    queue.finish(shutdown, false);
+    assert_eq!(
+        drain(&mut queue),
+        [Step::Begin(process, Action::CreateProcess)]
+    );
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Input {
     Submit(Action),

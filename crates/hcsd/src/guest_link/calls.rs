@@ -216,6 +216,15 @@ impl GuestLink {
             .map(drop)
     }
 
+    /// Takes a shutdown back that nobody waits for any more: processes may be created again.
+    ///
+    /// # Errors
+    /// The agent refused or did not answer.
+    pub(crate) async fn withdraw_shut_down(&self, limit: Duration) -> Result<(), Failure> {
+        let response: Plain = self.call(Rpc::Start, &Bare { base: base() }, limit).await?;
+        check(&response.base, "the shutdown could not be withdrawn")
+    }
+
     fn begin<T: Serialize>(
         &self,
         rpc: Rpc,

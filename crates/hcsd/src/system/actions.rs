@@ -8,7 +8,7 @@ use hcs_lifecycle::{
 };
 use hcs_schema::{Failure, HResult};
 use serde_json::Value;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{Request, System, driver::Running};
 use crate::{
@@ -62,8 +62,10 @@ pub(super) fn undo(system: &Rc<System>, action: Action, begun: Running) -> Runni
             }
             // The machine changes a setting as a whole or not at all, and keeps no earlier value.
             Action::Modify => drop(begun.await),
-            // What was asked of the processes cannot be unasked.
-            Action::ShutDown => drop(begun),
+            Action::ShutDown => {
+                drop(begun);
+                withdraw(&system).await;
+            }
             Action::Save { .. } | Action::Terminate | Action::CreateProcess => {}
         }
         Err(cancelled())
@@ -139,16 +141,27 @@ async fn shut_down(system: Rc<System>) -> Result<(), Failure> {
         .shut_down()
         .map_err(|f| f.while_doing("Shutdown"))?;
     let ended: Result<(), _> = tokio::time::timeout(limit, pending()).await;
-    ended.map_err(|_| {
-        Failure::new(
-            HResult::HCS_E_CONNECTION_TIMEOUT,
-            format!(
-                "'{}' did not shut down within {limit:?}; it can be terminated",
-                system.id
-            ),
-        )
-        .while_doing("Shutdown")
-    })
+    if ended.is_ok() {
+        return Ok(());
+    }
+    withdraw(&system).await;
+    let id = &system.id;
+    Err(Failure::new(
+        HResult::HCS_E_CONNECTION_TIMEOUT,
+        format!("'{id}' did not shut down within {limit:?}; it can be terminated"),
+    )
+    .while_doing("Shutdown"))
+}
+
+/// What was asked of the processes cannot be unasked, but those that did not obey may go on, and others be created.
+async fn withdraw(system: &System) {
+    let withdrawn = async {
+        let limit = system.service()?.config.times.guest();
+        system.guest().await?.withdraw_shut_down(limit).await
+    };
+    if let Err(failure) = withdrawn.await {
+        warn!("its agent goes on refusing new processes: {failure}");
+    }
 }
 
 /// Kills, and waits for the end of the system, which settles this from outside.

@@ -13,7 +13,7 @@ use std::{future::Future, os::fd::OwnedFd, pin::Pin, rc::Rc};
 use hcs_lifecycle::system::{Action, Step, Ticket};
 use hcs_schema::{Failure, HResult};
 use tokio::io::{Interest, unix::AsyncFd};
-use tracing::{Instrument as _, debug, error, info, info_span};
+use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::{System, actions, ending};
 use crate::readiness;
@@ -172,7 +172,7 @@ fn settle(system: &Rc<System>, work: &Work, result: Result<(), Failure>) {
     match &result {
         Ok(()) => info!("{}: done", work.action.verb()),
         Err(failure) => {
-            error!(result = %failure.hresult, "{}: failed: {failure}", work.action.verb());
+            warn!(result = %failure.hresult, "{}: failed: {failure}", work.action.verb());
         }
     }
     system
