@@ -58,6 +58,13 @@ static inline HRESULT check_hresult(HRESULT found, HRESULT expected, const char 
 
 #define EXIT_STATUS (platform_counted(&check_failures) == 0 ? 0 : 1)
 
+/* A number from the environment: the size of a test. */
+static inline long check_setting(const char *name, long otherwise)
+{
+    const char *value = getenv(name);
+    return value == NULL ? otherwise : strtol(value, NULL, 10);
+}
+
 /* A result document as UTF-8, to be freed with free(); the document itself is released. NULL stays NULL. */
 static inline char *take_text(PWSTR document)
 {

@@ -53,18 +53,12 @@ static PLATFORM_THREAD_RESULT work(void *argument)
     return 0;
 }
 
-static long setting(const char *name, long otherwise)
-{
-    const char *value = getenv(name);
-    return value == NULL ? otherwise : strtol(value, NULL, 10);
-}
-
 static void nothing_is_lost(void)
 {
     platform_thread threads[64];
-    long count = setting("HCS_TEST_THREADS", 8), i;
+    long count = check_setting("HCS_TEST_THREADS", 8), i;
     long before;
-    processes = setting("HCS_TEST_PROCESSES", 100);
+    processes = check_setting("HCS_TEST_PROCESSES", 100);
     REQUIRE(count > 0 && count <= 64);
     run_one(99, 0);
     before = platform_open_handles();
