@@ -37,6 +37,8 @@ pub(crate) const MAX_PROCESSES: usize = 8192;
 const SCRATCH_BYTES: usize = 32 << 10;
 /// Receipts from the host before others get their turn.
 const TURN_RECEIPTS: usize = 8;
+/// Size of one `signalfd_siginfo`.
+const SIGNAL_NEWS_BYTES: usize = 128;
 /// Events taken from the kernel at once.
 const EVENTS: usize = 32;
 
@@ -238,6 +240,7 @@ impl<L: Link> Agent<L> {
             }
             match stream.receive(&mut self.scratch) {
                 Ok(true) => self.serve_requests(),
+                // Requests that came are served when the loop settles.
                 Ok(false) => return,
                 Err(end) => return self.stream_ended(Some(&end)),
             }
@@ -313,9 +316,14 @@ impl<L: Link> Agent<L> {
     }
 
     fn children_ended(&mut self) {
-        let mut news = [0; 128];
-        // What it says does not matter, `waitpid` tells; it only must not stay readable.
-        while rustix::io::read(&self.child_ended, &mut news).is_ok_and(|count| count > 0) {}
+        // What it says does not matter, `waitpid` tells; it only must not stay readable. SIGCHLD is pending at most once,
+        // and one that comes after this read makes it readable again.
+        let mut news = [0; SIGNAL_NEWS_BYTES];
+        if let Err(errno) = rustix::io::read(&self.child_ended, &mut news)
+            && errno != Errno::AGAIN
+        {
+            log(&format!("news of children cannot be read: {errno}"));
+        }
         self.reap();
     }
 

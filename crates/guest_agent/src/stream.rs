@@ -72,7 +72,7 @@ impl Stream {
         }
     }
 
-    /// Receives once into `scratch`; `false` when nothing is there now.
+    /// Receives once into `scratch`; `false` when nothing more is there now, as far as that can be told.
     pub(crate) fn receive(&mut self, scratch: &mut [u8]) -> Result<bool, StreamEnd> {
         let mut descriptors = VecDeque::new();
         let count = match socket::receive(&self.socket, scratch, &mut descriptors) {
@@ -85,12 +85,14 @@ impl Stream {
         let start = self.received;
         self.received += count as u64;
         let carried: Vec<OwnedFd> = descriptors.into();
+        // Descriptors end a receipt early.
+        let more = count == scratch.len() || !carried.is_empty();
         if !carried.is_empty() && !self.parcels.add(start, self.received, carried) {
             return Err(StreamEnd::Descriptors);
         }
         self.decoder.feed(&scratch[..count]);
         self.drained = false;
-        Ok(true)
+        Ok(more)
     }
 
     /// The next whole request with the descriptors that came with it.

@@ -1,36 +1,42 @@
 //! `GetProperties`: the list of processes.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{
+    Failure, HResult,
+    documents::{ProcessDetails, Properties},
+};
 use hcs_wire::guest::{GetProperties, GetPropertiesResponse, code};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Answer, Call};
 use crate::{
     agent::{Agent, Process},
     link::Link,
-    proc_files::{self, Usage},
-    timestamp,
+    proc_files, timestamp,
 };
 
 impl<L: Link> Agent<L> {
     pub(super) fn get_properties(&self, call: &Call, request: &GetProperties) -> Answer {
-        let mut properties = json!({});
+        let mut properties = Properties::default();
         for name in wanted(&request.query)? {
             if name != "ProcessList" {
                 let message = format!("the guest has no property {name:?}; it has \"ProcessList\"");
                 return Err(Failure::new(HResult::NOT_SUPPORTED, message));
             }
-            let list = self
-                .processes
-                .iter()
-                .map(|(pid, process)| details(*pid, process));
-            properties["ProcessList"] = list.collect();
+            let list = self.processes.iter();
+            properties.process_list =
+                Some(list.map(|(pid, process)| details(*pid, process)).collect());
         }
+        let properties = serde_json::to_string(&properties).map_err(|error| {
+            Failure::new(
+                HResult::E_UNEXPECTED,
+                format!("the properties cannot be written: {error}"),
+            )
+        })?;
         call.answer(&GetPropertiesResponse {
             base: call.base(),
-            properties: properties.to_string(),
+            properties,
         })
     }
 }
@@ -54,28 +60,21 @@ fn wanted(query: &str) -> Result<Vec<String>, Failure> {
     }
 }
 
-/// A `ProcessDetails` document.
-fn details(pid: u32, process: &Process) -> Value {
+fn details(pid: u32, process: &Process) -> ProcessDetails {
+    // A process that has just ended is listed until it is reaped, with nothing used.
     let usage = proc_files::usage(pid).unwrap_or_default();
-    let Usage {
-        user_100ns,
-        kernel_100ns,
-        commit_bytes,
-        private_bytes,
-        shared_bytes,
-    } = usage;
-    json!({
-        "ProcessId": pid,
-        "ImageName": process.image,
-        "CreateTimestamp": timestamp::rfc3339(since_1970(process.started)),
-        "UserTime100ns": user_100ns,
-        "KernelTime100ns": kernel_100ns,
-        "MemoryCommitBytes": commit_bytes,
-        "MemoryWorkingSetPrivateBytes": private_bytes,
-        "MemoryWorkingSetSharedBytes": shared_bytes,
-    })
+    ProcessDetails {
+        process_id: Some(pid),
+        image_name: Some(process.image.clone()),
+        create_timestamp: Some(timestamp::rfc3339(since_1970(process.started))),
+        user_time100ns: Some(usage.user_100ns),
+        kernel_time100ns: Some(usage.kernel_100ns),
+        memory_commit_bytes: Some(usage.commit_bytes),
+        memory_working_set_private_bytes: Some(usage.private_bytes),
+        memory_working_set_shared_bytes: Some(usage.shared_bytes),
+    }
 }
 
-fn since_1970(time: SystemTime) -> std::time::Duration {
+fn since_1970(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -50,6 +50,7 @@ pub const TESTS: &[Test] = &[
         the_terminal_belongs_to_the_user,
     ),
     ("idle_consoles_wake_nobody", idle_consoles_wake_nobody),
+    ("a_false_ptmx_is_refused", a_false_ptmx_is_refused),
     ("descriptors_run_out_in_words", descriptors_run_out_in_words),
 ];
 
@@ -318,6 +319,28 @@ fn idle_consoles_wake_nobody() {
         made < 100,
         "the agent woke up {made} times while everything waited"
     );
+}
+
+/// What stands where the terminals are made may be anything: nothing blocks the agent.
+fn a_false_ptmx_is_refused() {
+    for trap in [
+        "mkfifo $d/ptmx",
+        "cp /bin/true $d/ptmx",
+        "mknod $d/ptmx c 1 5",
+    ] {
+        let script = format!(
+            "d=$1/trap; mkdir $d; mount -t tmpfs trap $d; {trap}; mount --bind $d/ptmx /dev/ptmx"
+        );
+        let system = System::start_after(&script);
+        let mut bridge = system.connect();
+        let refusal = bridge.try_start(&console(&["true"])).unwrap_err();
+        let message = refusal.error_message;
+        assert!(
+            message.starts_with("cannot run \"true\": no console can be made for it"),
+            "{message}"
+        );
+        assert_eq!(bridge.run("exit 3").0, 3);
+    }
 }
 
 /// Descriptors run out: what does not fit is refused, everything else goes on.

@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
+    net::Shutdown,
     os::fd::AsFd as _,
 };
 
@@ -44,6 +45,7 @@ pub const TESTS: &[Test] = &[
         "a_host_may_vanish_in_any_byte",
         a_host_may_vanish_in_any_byte,
     ),
+    ("a_host_may_say_anything", a_host_may_say_anything),
     (
         "descriptors_stay_with_their_message",
         descriptors_stay_with_their_message,
@@ -245,6 +247,33 @@ fn a_host_may_vanish_in_any_byte() {
     }
     let mut bridge = system.connect();
     assert_eq!(bridge.run("exit 5").0, 5);
+}
+
+/// One byte wrong at a time: whatever becomes of that stream, the next one is served.
+fn a_host_may_say_anything() {
+    let system = System::start();
+    let bytes = conversation();
+    for index in 0..bytes.len() {
+        for flip in [0x01, 0x20, 0x80] {
+            let mut wrong = bytes.clone();
+            wrong[index] ^= flip;
+            if wrong[1..]
+                .windows(3)
+                .any(|w| matches!(w, [3 | 4, 0x10, 0x10]))
+            {
+                // One bit makes ExecuteProcess a shutdown, which would be obeyed.
+                continue;
+            }
+            let mut stream = system.dial();
+            stream.write_all(&wrong).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            // The agent closes the stream at its end, at the latest.
+            drop(stream.read_to_end(&mut Vec::new()));
+        }
+    }
+    let mut bridge = system.connect();
+    assert_eq!(bridge.run("exit 5").0, 5);
+    assert!(!system.log().contains("panicked"), "{}", system.log());
 }
 
 /// An `ExecuteProcess` that is refused takes its descriptors with it, also when all are sent in one go.

@@ -34,7 +34,7 @@ impl System {
         Self::start_after("true")
     }
 
-    /// Starts one after `preparation`, a shell script inside its mount namespace.
+    /// Starts one after `preparation`, a shell script inside its mount namespace; `$1` is a directory of its own.
     pub fn start_after(preparation: &str) -> Self {
         Self::start_as(preparation, "--agent")
     }
