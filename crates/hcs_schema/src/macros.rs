@@ -25,7 +25,6 @@ macro_rules! document {
     ) => {
         $(#[doc = $doc])+
         #[derive(Clone, Debug, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
-        #[serde(default)]
         pub struct $name {
             $(
                 $(#[doc = $field_doc])+
