@@ -162,9 +162,9 @@ fn in_sandbox(sandbox: &Sandbox) -> Vec<String> {
     left.extend(list(sandbox.state().join("systems")));
     left.extend(list(sandbox.state().join("scratch")));
     left.extend(
-        list(sandbox.root().to_owned())
-            .into_iter()
-            .filter(|path| *path != sandbox.temporary() && *path != sandbox.state()),
+        list(sandbox.root().to_owned()).into_iter().filter(|path| {
+            ![sandbox.temporary(), sandbox.state(), sandbox.config()].contains(path)
+        }),
     );
     left.iter().map(|path| path.display().to_string()).collect()
 }

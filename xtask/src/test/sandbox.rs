@@ -8,6 +8,8 @@ use std::{
 
 use crate::{Repository, Result};
 
+const CONFIG: &str = "hcsd.toml";
+
 /// A directory with the endpoint and the temporary files of this run.
 #[derive(Debug)]
 pub(super) struct Sandbox {
@@ -24,6 +26,7 @@ impl Sandbox {
         let root = env::temp_dir().join(format!("hcs-test-run-{}", std::process::id()));
         fs::create_dir(&root)
             .and_then(|()| fs::create_dir(root.join("tmp")))
+            .and_then(|()| fs::write(root.join(CONFIG), ""))
             .map_err(|error| format!("{} cannot be made: {error}", root.display()))?;
         Ok(Self {
             root,
@@ -37,7 +40,12 @@ impl Sandbox {
             .env("HCS_DAEMON", &self.service)
             .env("HCS_ENDPOINT", self.root.join("hcs.sock"))
             .env("TMPDIR", self.temporary())
-            .env_remove("HCS_CONFIG");
+            .env("HCS_CONFIG", self.config());
+    }
+
+    /// An empty configuration: that of this machine must not matter.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.root.join(CONFIG)
     }
 
     /// Where the tests' temporary files go.

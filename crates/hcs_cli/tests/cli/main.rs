@@ -6,4 +6,5 @@ mod common;
 mod errors;
 mod lifecycle;
 mod run;
+mod service;
 mod terminal;

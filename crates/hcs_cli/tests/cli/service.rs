@@ -1,0 +1,157 @@
+//! A service that dies while `hcs` uses it.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::fd::OwnedFd,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
+use tempfile::TempDir;
+
+use crate::common::{Ended, hcs};
+
+/// An endpoint of our own, whose services leave at once when nobody needs them.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// A service that was started anew waits `reconnect` seconds for the clients of the one before.
+    fn new(reconnect: u32) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("hcs-cli-")
+            .tempdir()
+            .unwrap();
+        let text = format!("[times]\nidle_seconds = 0\nreconnect_seconds = {reconnect}\n");
+        fs::write(folder.path().join("hcsd.toml"), text).unwrap();
+        Self { folder }
+    }
+
+    fn hcs(&self, arguments: &[&str]) -> Command {
+        let mut command = hcs(arguments);
+        command
+            .env("HCS_ENDPOINT", self.endpoint())
+            .env("HCS_CONFIG", self.folder.path().join("hcsd.toml"));
+        command
+    }
+
+    fn endpoint(&self) -> PathBuf {
+        self.folder.path().join("hcs.sock")
+    }
+
+    /// The services that serve this endpoint now.
+    fn services(&self) -> Vec<OwnedFd> {
+        let endpoint = self.endpoint();
+        let serves = |pid: &i32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+            words.contains(&b"--serve".as_slice())
+                && words.contains(&endpoint.as_os_str().as_encoded_bytes())
+        };
+        fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(serves)
+            .filter_map(|pid| pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok())
+            .collect()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for service in self.services() {
+            // One that has just left by itself needs no signal.
+            let _left = pidfd_send_signal(&service, Signal::TERM);
+            gone(&service);
+        }
+    }
+}
+
+/// Waits for the end of a process.
+fn gone(process: &OwnedFd) {
+    let mut polled = [PollFd::new(process, PollFlags::IN)];
+    poll(&mut polled, None).unwrap();
+}
+
+#[test]
+fn a_command_goes_on_when_the_service_dies_and_its_exit_code_arrives() {
+    let place = Place::new(60);
+    let script = "echo ready; read line; echo $line; exit 9";
+    let mut child = place
+        .hcs(&["run", "-i", "--id", "box", "--", "sh", "-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 6];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut said)
+        .unwrap();
+    assert_eq!(&said, b"ready\n");
+    let [service] = place.services().try_into().unwrap();
+    pidfd_send_signal(&service, Signal::KILL).unwrap();
+    gone(&service);
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"still here\n")
+        .unwrap();
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (Some(9), "still here\n"),
+        "{ended:?}"
+    );
+    let list = Ended::from(place.hcs(&["list", "--format", "json"]).output().unwrap());
+    assert_eq!(list.fine(), "[]\n");
+}
+
+#[test]
+fn a_container_does_not_outlive_its_run_when_both_hcs_and_the_service_were_killed() {
+    let place = Place::new(1);
+    let mut child = place
+        .hcs(&[
+            "run",
+            "--id",
+            "box",
+            "--",
+            "sh",
+            "-c",
+            "echo ready; exec sleep 1000",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 6];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut said)
+        .unwrap();
+    let [service] = place.services().try_into().unwrap();
+    pidfd_send_signal(&service, Signal::KILL).unwrap();
+    gone(&service);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The next service takes the container over, waits in vain for its client, ends it, and leaves.
+    let list = Ended::from(place.hcs(&["list", "--format", "json"]).output().unwrap());
+    assert!(list.fine().contains("box"));
+    for service in place.services() {
+        gone(&service);
+    }
+    let list = Ended::from(place.hcs(&["list", "--format", "json"]).output().unwrap());
+    assert_eq!(list.fine(), "[]\n");
+}
