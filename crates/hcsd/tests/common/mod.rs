@@ -149,6 +149,24 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Kills what a failed test left running in its own control groups.
+    fn clear_away(&self) {
+        let groups: Vec<_> = hierarchies()
+            .iter()
+            .flat_map(|hierarchy| below(&hierarchy.join(&self.cgroup_root)))
+            .collect();
+        for group in &groups {
+            let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+            for pid in processes.lines().filter_map(|pid| pid.parse().ok()) {
+                if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+                    rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+                }
+            }
+        }
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -157,6 +175,7 @@ impl Drop for Service {
                 drop(child.kill());
                 drop(child.wait());
             }
+            self.clear_away();
             return;
         }
         let left = self.left_behind();

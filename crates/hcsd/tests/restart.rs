@@ -1,0 +1,304 @@
+//! The service may be killed at any moment; the next one takes over what lives and tells what ended.
+
+mod common;
+
+use std::{fs, io::Read as _};
+
+use common::{
+    Client, Service,
+    client::{CONTAINER, Created, create_system, shell, start_system},
+};
+use hcs_schema::HResult;
+use hcs_wire::service::Call;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+fn open_system(system: u64, id: &str, runtime_id: Option<&str>) -> Call {
+    Call::OpenSystem {
+        system,
+        id: id.to_owned(),
+        runtime_id: runtime_id.map(str::to_owned),
+    }
+}
+
+fn open_process(system: u64, process: u64, process_id: u32) -> Call {
+    Call::OpenProcess {
+        system,
+        process,
+        process_id,
+    }
+}
+
+fn line(process: &mut Created, text: &str) {
+    let mut read = vec![0; text.len()];
+    process
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut read)
+        .unwrap();
+    assert_eq!(String::from_utf8(read).unwrap(), text);
+}
+
+/// The record of the only system there is.
+fn record(service: &Service) -> Value {
+    let systems: Vec<_> = fs::read_dir(service.root().join("systems"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(systems.len(), 1, "{systems:?}");
+    let text = fs::read_to_string(systems[0].join("state.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Kills the agent of the only system there is: the system ends.
+fn kill_agent(service: &Service) {
+    let machine: Value =
+        serde_json::from_str(record(service)["machine"].as_str().unwrap()).unwrap();
+    let pid = find_pid(&machine).unwrap_or_else(|| panic!("no pid in {machine}"));
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+}
+
+fn find_pid(record: &Value) -> Option<i32> {
+    let object = record.as_object()?;
+    object
+        .get("Pid")
+        .and_then(Value::as_i64)
+        .map(|pid| i32::try_from(pid).unwrap())
+}
+
+#[test]
+fn running_processes_go_on_and_are_taken_over() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    let made = client.call(&create_system(1, "goes on", CONTAINER)).ok();
+    let runtime_id = made.reply.runtime_id.unwrap();
+    client.call(&start_system(1)).ok();
+    let script = "echo before; read x; echo $x; exit 11";
+    let mut process = client.create_process(1, 2, &shell(script));
+    line(&mut process, "before\n");
+    service.kill();
+    assert!(!client.receive(), "the connection ends with the service");
+    service.run();
+
+    let mut client = service.client();
+    let again = client
+        .call(&open_system(1, "goes on", Some(&runtime_id)))
+        .ok();
+    assert_eq!(again.reply.runtime_id.unwrap(), runtime_id);
+    client.call(&open_process(1, 2, process.pid)).ok();
+    process.write("after\n");
+    assert_eq!(process.output(), "after\n");
+    assert_eq!(client.exit_code(2), 11);
+    let mut other = client.create_process(1, 3, &shell("echo new; exit 12"));
+    assert_eq!(other.output(), "new\n");
+    assert_eq!(client.exit_code(3), 12);
+    client.terminate(1);
+    assert_eq!(client.system_exit(1), "ForcedExit");
+}
+
+#[test]
+fn what_exited_while_no_service_was_there_is_told_with_its_true_code() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "meanwhile");
+    let mut process = client.create_process(1, 2, &shell("read x; exit 21"));
+    service.kill();
+    process.write("go\n");
+    assert_eq!(process.output(), "");
+    service.run();
+    let mut client = service.client();
+    client.call(&open_system(1, "meanwhile", None)).ok();
+    client.call(&open_process(1, 2, process.pid)).ok();
+    assert_eq!(client.exit_code(2), 21);
+    client
+        .call(&open_process(1, 3, process.pid))
+        .failed(HResult::NOT_FOUND);
+    client.terminate(1);
+}
+
+#[test]
+fn an_exit_nobody_was_told_of_survives_the_service() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "owed");
+    let mut owed = client.create_process(1, 2, &shell("read x; exit 31"));
+    let mut told = client.create_process(1, 3, &shell("read x; exit 32"));
+    client.call(&Call::CloseProcess { process: 2 }).ok();
+    owed.write("go\n");
+    assert_eq!(owed.output(), "");
+    told.write("go\n");
+    assert_eq!(client.exit_code(3), 32);
+    // What is told first is written down after: a service killed in between would tell it again rather than never.
+    client.call(&Call::EnumerateSystems { query: None }).ok();
+    service.kill();
+    service.run();
+    let mut client = service.client();
+    client.call(&open_system(1, "owed", None)).ok();
+    client.call(&open_process(1, 2, owed.pid)).ok();
+    assert_eq!(client.exit_code(2), 31);
+    client
+        .call(&open_process(1, 3, told.pid))
+        .failed(HResult::NOT_FOUND);
+    client.terminate(1);
+}
+
+#[test]
+fn a_system_that_ended_while_no_service_was_there_tells_its_end_once_clients_are_back() {
+    let mut service = Service::with_config("[times]\nreconnect_seconds = 5\n");
+    let mut client = service.client();
+    let made = client.call(&create_system(1, "gone", CONTAINER)).ok();
+    let runtime_id = made.reply.runtime_id.unwrap();
+    client.call(&start_system(1)).ok();
+    let process = client.create_process(1, 2, &json!({"CommandArgs": ["/bin/sleep", "1000"]}));
+    service.kill();
+    // The record is read while nobody changes it.
+    kill_agent(&service);
+    service.run();
+    let mut client = service.client();
+    client
+        .call(&open_system(1, "gone", None))
+        .failed(HResult::HCS_E_SYSTEM_NOT_FOUND);
+    client.call(&open_system(1, "gone", Some(&runtime_id))).ok();
+    assert_eq!(client.system_exit(1), "UnexpectedExit");
+    client.call(&open_process(1, 2, process.pid)).ok();
+    let (_, _, status) = client.event();
+    assert_eq!(status["Exited"], true);
+    assert_ne!(status["LastWaitResult"], 0, "nobody knows its exit code");
+    // Its id is free.
+    client.start_container(5, "gone");
+    client.terminate(5);
+}
+
+#[test]
+fn an_agent_that_is_killed_ends_its_system_and_no_other() {
+    let service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "killed");
+    let process = client.create_process(1, 2, &json!({"CommandArgs": ["/bin/sleep", "1000"]}));
+    assert!(process.pid > 1);
+    kill_agent(&service);
+    assert_eq!(client.exit_code(2), 137);
+    assert_eq!(client.system_exit(1), "UnexpectedExit");
+    client.start_container(3, "other");
+    client.terminate(3);
+}
+
+#[test]
+fn states_survive() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.call(&create_system(1, "created", CONTAINER)).ok();
+    client.start_container(2, "paused");
+    let mut process = client.create_process(2, 3, &shell("read x; exit 41"));
+    let pause = Call::PauseSystem {
+        system: 2,
+        options: None,
+    };
+    client.call(&pause).ok();
+    service.kill();
+    service.run();
+    let mut client = service.client();
+    let state = |client: &mut Client, system: u64| {
+        let query = Call::GetSystemProperties {
+            system,
+            query: None,
+        };
+        client.call(&query).ok().json()["State"].clone()
+    };
+    client.call(&open_system(1, "created", None)).ok();
+    client.call(&open_system(2, "paused", None)).ok();
+    assert_eq!(state(&mut client, 1), "Created");
+    assert_eq!(state(&mut client, 2), "Paused");
+    client.call(&start_system(1)).ok();
+    let resume = Call::ResumeSystem {
+        system: 2,
+        options: None,
+    };
+    client.call(&resume).ok();
+    client.call(&open_process(2, 3, process.pid)).ok();
+    process.write("go\n");
+    assert_eq!(client.exit_code(3), 41);
+    client.terminate(1);
+    client.terminate(2);
+}
+
+#[test]
+fn a_system_nobody_comes_back_for_ends_if_it_is_to_end_with_its_last_handle() {
+    let mut service = Service::with_config("[times]\nreconnect_seconds = 1\n");
+    let document = r#"{"Container":{},"ShouldTerminateOnLastHandleClosed":true}"#;
+    let mut client = service.client();
+    for (handle, id) in [(1, "forgotten"), (2, "fetched")] {
+        client.call(&create_system(handle, id, document)).ok();
+    }
+    service.kill();
+    service.run();
+    let mut client = service.client();
+    client.call(&open_system(2, "fetched", None)).ok();
+    let enumerate = Call::EnumerateSystems { query: None };
+    loop {
+        let left = client.call(&enumerate).ok().json();
+        let ids: Vec<_> = left
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| s["Id"].as_str().unwrap().to_owned())
+            .collect();
+        if ids == ["fetched"] {
+            break;
+        }
+        assert_eq!(ids, ["fetched", "forgotten"]);
+    }
+    client.terminate(2);
+}
+
+#[test]
+fn damaged_records_are_cleared_away_and_newer_ones_left_alone() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "damaged");
+    let directory = service
+        .root()
+        .join("systems")
+        .join(record(&service)["runtime_id"].as_str().unwrap());
+    service.kill();
+    fs::write(directory.join("state.json"), "{\"version\":1,\"id\":").unwrap();
+    let newer = service
+        .root()
+        .join("systems/0b7a2f6e-0000-4000-8000-000000000001");
+    fs::create_dir(&newer).unwrap();
+    let future = json!({
+        "version": 99, "id": "future", "runtime_id": "0b7a2f6e-0000-4000-8000-000000000001",
+        "uid": 0, "document": "{}", "engine": "container", "machine": "{}", "state": "Running",
+        "terminate_on_last_handle_closed": false,
+    });
+    fs::write(newer.join("state.json"), future.to_string()).unwrap();
+    service.run();
+    assert!(!directory.exists());
+    assert!(newer.exists());
+    let mut client = service.client();
+    let left = client
+        .call(&Call::EnumerateSystems { query: None })
+        .ok()
+        .json();
+    assert_eq!(left, json!([]));
+    fs::remove_dir_all(newer).unwrap();
+}
+
+#[test]
+fn a_service_that_is_told_to_leave_leaves_its_systems_running() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "stays");
+    let mut process = client.create_process(1, 2, &shell("read x; exit 51"));
+    service.stop();
+    assert!(!client.receive());
+    process.write("go\n");
+    assert_eq!(process.output(), "");
+    service.run();
+    let mut client = service.client();
+    client.call(&open_system(1, "stays", None)).ok();
+    client.call(&open_process(1, 2, process.pid)).ok();
+    assert_eq!(client.exit_code(2), 51);
+    client.terminate(1);
+}

@@ -1,0 +1,241 @@
+//! Starting, finding and leaving.
+
+mod common;
+
+use std::{
+    fs::{self, File},
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use common::Client;
+use hcs_schema::HResult;
+use hcs_wire::service::{Call, VERSION};
+use rustix::fs::{FlockOperation, flock};
+
+/// A place for a service that the test does not start itself.
+struct Place {
+    directory: tempfile::TempDir,
+    cgroup_root: String,
+}
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("hcsd-test-")
+            .tempdir()
+            .unwrap();
+        let cgroup_root = format!("hcs-test-{}-{name}", std::process::id());
+        let place = Self {
+            directory,
+            cgroup_root,
+        };
+        place.configure("");
+        place
+    }
+
+    fn configure(&self, lines: &str) {
+        let text = format!("cgroup_root = \"{}\"\n{lines}", self.cgroup_root);
+        fs::write(self.config(), text).unwrap();
+    }
+
+    fn config(&self) -> PathBuf {
+        self.directory.path().join("hcsd.toml")
+    }
+
+    fn endpoint(&self) -> PathBuf {
+        self.directory.path().join("hcs.sock")
+    }
+
+    fn hcsd(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hcsd"));
+        command
+            .arg("--endpoint")
+            .arg(self.endpoint())
+            .arg("--config")
+            .arg(self.config())
+            .args(arguments);
+        command
+    }
+
+    /// Returns when no service is there any more: the lock says so.
+    fn wait_until_left(&self) {
+        let lock = File::open(self.directory.path().join("hcs.d/hcsd.lock")).unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+    }
+}
+
+fn sentence(output: &Output) -> String {
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn many_starters_get_one_service_which_leaves_when_it_is_idle() {
+    let place = Place::new("many");
+    let starters: Vec<_> = (0..4)
+        .map(|_| {
+            place
+                .hcsd(&["--start", "--idle-exit", "1"])
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let mut clients = Vec::new();
+    for mut starter in starters {
+        assert!(starter.wait().unwrap().success());
+        clients.push(Client::connect(&place.endpoint()));
+    }
+    let log = place.directory.path().join("hcs.d/hcsd.log");
+    let served = fs::read_to_string(&log).unwrap().matches("serving").count();
+    assert_eq!(served, 1);
+    drop(clients);
+    place.wait_until_left();
+    assert!(!place.endpoint().exists());
+    assert!(fs::read_to_string(log).unwrap().contains("idle, leaving"));
+}
+
+#[test]
+fn a_starter_that_fails_says_why_in_one_sentence() {
+    let place = Place::new("fails");
+    place.configure("[limits]\nconections = 1\n");
+    let said = sentence(&place.hcsd(&["--start"]).output().unwrap());
+    assert!(said.contains("line 3"), "{said}");
+    assert!(said.contains("conections"), "{said}");
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+
+    let missing = Path::new("/nonexistent/hcsd.toml");
+    let output = Command::new(env!("CARGO_BIN_EXE_hcsd"))
+        .arg("--start")
+        .arg("--endpoint")
+        .arg(place.endpoint())
+        .arg("--config")
+        .arg(missing)
+        .output()
+        .unwrap();
+    assert!(sentence(&output).contains("/nonexistent/hcsd.toml"));
+}
+
+#[test]
+fn a_second_service_does_not_disturb_the_first() {
+    let place = Place::new("second");
+    assert!(
+        place
+            .hcsd(&["--start", "--idle-exit", "1"])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut client = Client::connect(&place.endpoint());
+    let said = sentence(&place.hcsd(&[]).output().unwrap());
+    assert!(said.contains("already serving"), "{said}");
+    client.call(&Call::EnumerateSystems { query: None }).ok();
+    drop(client);
+    place.wait_until_left();
+}
+
+#[test]
+fn a_socket_path_may_be_longer_than_a_socket_address() {
+    let place = Place::new("long");
+    let deep = place
+        .directory
+        .path()
+        .join("d".repeat(100))
+        .join("e".repeat(100));
+    fs::create_dir_all(&deep).unwrap();
+    let endpoint = deep.join("hcs.sock");
+    let start = Command::new(env!("CARGO_BIN_EXE_hcsd"))
+        .args(["--start", "--idle-exit", "1", "--endpoint"])
+        .arg(&endpoint)
+        .arg("--config")
+        .arg(place.config())
+        .status()
+        .unwrap();
+    assert!(start.success());
+    let lock = File::open(deep.join("hcs.d/hcsd.lock")).unwrap();
+    let directory = File::open(&deep).unwrap();
+    let short = format!(
+        "/proc/self/fd/{}/hcs.sock",
+        std::os::fd::AsRawFd::as_raw_fd(&directory)
+    );
+    let mut client = Client::connect(Path::new(&short));
+    client.start_container(1, "deep");
+    client.terminate(1);
+    drop(client);
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+}
+
+/// What another user's client sees. Run by [`strangers_are_told_what_to_do`] in a process of that user.
+#[test]
+fn stranger() {
+    let Some(endpoint) = std::env::var_os("HCSD_TEST_STRANGER") else {
+        return;
+    };
+    let mut client = Client::connect_silently(Path::new(&endpoint));
+    let hello = Call::Hello {
+        minimum: VERSION,
+        maximum: VERSION,
+    };
+    let message = client.call(&hello).failed(HResult::HCS_E_ACCESS_DENIED);
+    assert!(message.contains("socket_group"), "{message}");
+    assert!(!client.receive());
+}
+
+#[test]
+fn strangers_are_told_what_to_do() {
+    let place = Place::new("strangers");
+    for directory in [place.directory.path().to_owned()] {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    assert!(
+        place
+            .hcsd(&["--start", "--idle-exit", "1"])
+            .status()
+            .unwrap()
+            .success()
+    );
+    // The program itself may lie where the stranger cannot reach it.
+    let program = place.directory.path().join("stranger");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new(program)
+        .args(["--exact", "stranger"])
+        .env("HCSD_TEST_STRANGER", place.endpoint())
+        .current_dir("/")
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    let ran = String::from_utf8(output.stdout).unwrap();
+    assert!(ran.contains("1 passed"), "{ran}");
+    place.wait_until_left();
+}
+
+#[test]
+fn a_socket_that_systemd_made_is_served() {
+    let place = Place::new("activated");
+    let listener = std::os::unix::net::UnixListener::bind(place.endpoint()).unwrap();
+    // What sd_listen_fds(3) describes, done by a shell: the socket as descriptor 3, and the pid of the service itself.
+    let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"";
+    let mut service = Command::new("/bin/sh")
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_hcsd")])
+        .args(["--idle-exit", "1", "--endpoint"])
+        .arg(place.endpoint())
+        .arg("--config")
+        .arg(place.config())
+        .stdin(std::os::fd::OwnedFd::from(listener))
+        .spawn()
+        .unwrap();
+    let mut client = Client::connect(&place.endpoint());
+    client.start_container(1, "activated");
+    client.terminate(1);
+    drop(client);
+    assert!(service.wait().unwrap().success());
+    assert!(place.endpoint().exists(), "the socket is systemd's");
+}
