@@ -77,7 +77,7 @@ const RULES: &[Rule] = &[
 /// Checks the rules named in `only` (all when empty), mending first when `fix`.
 ///
 /// # Errors
-/// A rule could not be checked at all, or is unknown.
+/// A rule is unknown, or what it mends could not be mended.
 pub(crate) fn run(repository: &Repository, fix: bool, only: &[String]) -> Result<ExitCode> {
     if let Some(unknown) = only
         .iter()
@@ -100,8 +100,10 @@ pub(crate) fn run(repository: &Repository, fix: bool, only: &[String]) -> Result
         if let (true, Some(mend)) = (fix, rule.fix) {
             mend(repository).map_err(|error| format!("rule {}: {error}", rule.name))?;
         }
-        let found =
-            (rule.check)(repository).map_err(|error| format!("rule {}: {error}", rule.name))?;
+        let found = (rule.check)(repository).unwrap_or_else(|error| {
+            let what = format!("could not be checked: {error}");
+            vec![Fault::new("the rule", what, "mend that first")]
+        });
         if !found.is_empty() {
             println!("rule {}: {}", rule.name, rule.reason);
         }
