@@ -2,13 +2,13 @@
 //!
 //! One thread waits in one `epoll_wait`. Whoever becomes ready is served without blocking: the host's stream
 //! ([`crate::stream`]), ended children, consoles ([`crate::console`]), waits whose time is up. Then the loop settles:
-//! consoles that have more to move get another turn, requests that were held back are taken, answers are sent. So a host
-//! that does not read delays neither the reaping of processes nor a terminal.
+//! consoles that have more to move get another turn, some requests are served, answers are sent. So neither a host that
+//! does not read nor one that asks for much at once delays the reaping of processes or a terminal.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
-    os::fd::OwnedFd,
+    os::fd::{AsFd as _, OwnedFd},
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant, SystemTime},
 };
@@ -35,8 +35,6 @@ use crate::{
 pub(crate) const MAX_PROCESSES: usize = 8192;
 /// Bytes received from the host, or moved by a console, at once.
 const SCRATCH_BYTES: usize = 32 << 10;
-/// Receipts from the host before others get their turn.
-const TURN_RECEIPTS: usize = 8;
 /// Size of one `signalfd_siginfo`.
 const SIGNAL_NEWS_BYTES: usize = 128;
 /// Events taken from the kernel at once.
@@ -105,7 +103,7 @@ impl<L: Link> Agent<L> {
             )
         };
         watch(link.descriptor(), LINK)?;
-        watch(std::os::fd::AsFd::as_fd(&child_ended), SIGNALS)?;
+        watch(child_ended.as_fd(), SIGNALS)?;
         Ok(Self {
             link,
             epoll,
@@ -231,25 +229,18 @@ impl<L: Link> Agent<L> {
     }
 
     fn receive(&mut self, flags: EventFlags) {
-        for _ in 0..TURN_RECEIPTS {
-            let Some(stream) = &mut self.stream else {
-                return;
-            };
-            if !stream.takes_requests() {
-                break;
-            }
-            match stream.receive(&mut self.scratch) {
-                Ok(true) => self.serve_requests(),
-                // Requests that came are served when the loop settles.
-                Ok(false) => return,
-                Err(end) => return self.stream_ended(Some(&end)),
-            }
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        if stream.has_request() {
+            // What came before is served first; the event comes again.
+            return;
         }
-        let held_back = self
-            .stream
-            .as_ref()
-            .is_some_and(|stream| !stream.takes_requests());
-        if held_back && flags.intersects(EventFlags::ERR | EventFlags::HUP) {
+        if stream.takes_requests() {
+            if let Err(end) = stream.receive(&mut self.scratch) {
+                self.stream_ended(Some(&end));
+            }
+        } else if flags.intersects(EventFlags::ERR | EventFlags::HUP) {
             self.stream_ended(Some(&StreamEnd::Closed));
         }
     }

@@ -46,7 +46,7 @@ pub(crate) struct Stream {
     decoder: Decoder,
     received: u64,
     parcels: Parcels<OwnedFd>,
-    /// Whether the decoder has no whole request left.
+    /// Whether the decoder was found to have no whole request left.
     drained: bool,
     output: Vec<u8>,
     sent: usize,
@@ -72,27 +72,25 @@ impl Stream {
         }
     }
 
-    /// Receives once into `scratch`; `false` when nothing more is there now, as far as that can be told.
-    pub(crate) fn receive(&mut self, scratch: &mut [u8]) -> Result<bool, StreamEnd> {
+    /// Receives once, by way of `scratch`.
+    pub(crate) fn receive(&mut self, scratch: &mut [u8]) -> Result<(), StreamEnd> {
         let mut descriptors = VecDeque::new();
         let count = match socket::receive(&self.socket, scratch, &mut descriptors) {
             Ok(0) => return Err(StreamEnd::Closed),
             Ok(count) => count,
-            Err(Errno::AGAIN) => return Ok(false),
+            Err(Errno::AGAIN) => return Ok(()),
             Err(Errno::CONNRESET) => return Err(StreamEnd::Closed),
             Err(errno) => return Err(StreamEnd::Broken(errno)),
         };
         let start = self.received;
         self.received += count as u64;
         let carried: Vec<OwnedFd> = descriptors.into();
-        // Descriptors end a receipt early.
-        let more = count == scratch.len() || !carried.is_empty();
         if !carried.is_empty() && !self.parcels.add(start, self.received, carried) {
             return Err(StreamEnd::Descriptors);
         }
         self.decoder.feed(&scratch[..count]);
         self.drained = false;
-        Ok(more)
+        Ok(())
     }
 
     /// The next whole request with the descriptors that came with it.
@@ -111,7 +109,7 @@ impl Stream {
         self.unsent() <= HIGH_WATER
     }
 
-    /// Whether a request that was held back can be taken now.
+    /// Whether something received has not been looked at and can be now.
     pub(crate) fn has_request(&self) -> bool {
         self.takes_requests() && !self.drained
     }

@@ -27,6 +27,9 @@ use serde::Serialize;
 
 use crate::{agent::Agent, link::Link, stream::StreamEnd};
 
+/// Requests served before others get their turn: starting this many programs takes a few milliseconds.
+const TURN_REQUESTS: usize = 8;
+
 /// A request being answered.
 struct Call {
     /// Type field of the answer.
@@ -74,9 +77,13 @@ impl Call {
 }
 
 impl<L: Link> Agent<L> {
-    /// Takes the requests that have been received whole, as long as the host takes the answers.
+    /// Serves some of the requests that have been received whole, as long as the host takes the answers. The loop comes
+    /// back for the rest.
     pub(crate) fn serve_requests(&mut self) {
-        while let Some(stream) = &mut self.stream {
+        for _ in 0..TURN_REQUESTS {
+            let Some(stream) = &mut self.stream else {
+                return;
+            };
             if !stream.takes_requests() {
                 return;
             }

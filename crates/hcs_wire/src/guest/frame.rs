@@ -149,6 +149,8 @@ impl Decoder {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::guest::{NO_TIMEOUT, Rpc, WaitForProcess};
 
@@ -172,6 +174,63 @@ mod tests {
                 body
             );
             assert_eq!(decoder.position(), stream.len() as u64);
+        }
+    }
+
+    proptest! {
+        /// Whatever comes in whatever pieces: frames or an error, and never more kept than was fed.
+        #[test]
+        fn any_bytes_are_survived(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20),
+            small in any::<bool>(),
+        ) {
+            let mut decoder = Decoder::with_limit(1000);
+            if small {
+                // A header that announces little, so that nonsense gets as far as a frame.
+                decoder.feed(&0x1010_0201_u32.to_le_bytes());
+                decoder.feed(&20_u32.to_le_bytes());
+            }
+            let mut fed = decoder.waiting();
+            'pieces: for piece in &pieces {
+                decoder.feed(piece);
+                fed += piece.len();
+                loop {
+                    let before = decoder.position();
+                    match decoder.next_frame() {
+                        Ok(Some(frame)) => {
+                            let size = frame.body.len() + HEADER_BYTES;
+                            prop_assert_eq!(decoder.position(), before + size as u64);
+                        }
+                        Ok(None) => break,
+                        Err(_) => break 'pieces,
+                    }
+                }
+                prop_assert_eq!(decoder.position() + decoder.waiting() as u64, fed as u64);
+            }
+        }
+
+        /// Frames of any content in any pieces come out as they went in.
+        #[test]
+        fn frames_come_out_as_they_went_in(
+            bodies in prop::collection::vec("[a-z\"\\\\\u{e4}]{0,60}", 1..8),
+            cuts in prop::collection::vec(1..50_usize, 1..30),
+        ) {
+            let kind = MessageType::Request(Rpc::GetProperties);
+            let stream: Vec<u8> = (0..).zip(&bodies).flat_map(|(id, body)| encode(kind, id, body).unwrap()).collect();
+            let mut decoder = Decoder::default();
+            let mut found = Vec::new();
+            let mut rest = stream.as_slice();
+            let mut cuts = cuts.iter().cycle();
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
+                decoder.feed(piece);
+                rest = after;
+                while let Some(frame) = decoder.next_frame().unwrap() {
+                    prop_assert_eq!((frame.kind, frame.id), (kind, found.len() as u64));
+                    found.push(serde_json::from_slice::<String>(&frame.body).unwrap());
+                }
+            }
+            prop_assert_eq!(found, bodies);
         }
     }
 

@@ -82,3 +82,104 @@ pub mod code {
     /// The process has exited.
     pub const PROCESS_ALREADY_STOPPED: HResult = guest(0x11F);
 }
+
+#[cfg(test)]
+mod tests {
+    //! Bodies as they were recorded between a host and Microsoft's own Linux guest agent.
+
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    const ACTIVITY: &str = "00000000-0000-0000-0000-000000000000";
+
+    fn read<T: DeserializeOwned>(json: &str) -> T {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn recorded_answers_are_understood() {
+        let negotiated: NegotiateProtocolResponse = read(
+            r#"{"Result":0,"ActivityId":"00000000-0000-0000-0000-000000000000","Version":4,"Capabilities":{
+            "SupportedSchemaVersions":[{"Major":2,"Minor":1}],"RuntimeOsType":"Linux","GuestDefinedCapabilities":{
+            "NamespaceAddRequestSupported":true,"SignalProcessSupported":true,"DumpStacksSupported":true,
+            "DeleteContainerStateSupported":true}}}"#,
+        );
+        let capabilities = negotiated.capabilities;
+        assert_eq!((negotiated.version, negotiated.base.hresult().0), (4, 0));
+        assert!(!capabilities.send_host_create_message && !capabilities.send_host_start_message);
+        let own = capabilities.guest_defined_capabilities;
+        assert!(own.signal_process_supported && !own.descriptor_stdio_supported);
+        let executed: ExecuteProcessResponse = read(
+            r#"{"Result":0,"ActivityId":"00000000-0000-0000-0000-000000000000","ProcessId":100}"#,
+        );
+        assert_eq!(executed.process_id, 100);
+        let waited: WaitForProcessResponse = read(
+            r#"{"Result":0,"ActivityId":"00000000-0000-0000-0000-000000000000","ExitCode":143}"#,
+        );
+        assert_eq!(waited.exit_code, 143);
+        let refused: WaitForProcessResponse = read(
+            r#"{"Result":-1070137079,"ActivityId":"00000000-0000-0000-0000-000000000000","ErrorMessage":
+            "HRESULT: 0xc0370109","ErrorRecords":[{"Result":-1070137079,"Message":"HRESULT: 0xc0370109",
+            "ModuleName":"gcs","FileName":"","Line":4294967295}]}"#,
+        );
+        assert_eq!(refused.base.hresult(), code::TIMEOUT);
+        assert_eq!(
+            refused.base.to_failure().unwrap().message,
+            "HRESULT: 0xc0370109"
+        );
+        let ended: ContainerNotification = read(
+            r#"{"ContainerId":"kill0001","ActivityId":"00000000-0000-0000-0000-000000000000","Type":"ForcedExit",
+            "Operation":"None","Result":0}"#,
+        );
+        assert_eq!(ended.notification_type, "ForcedExit");
+    }
+
+    /// What we send has the very bytes that were recorded.
+    #[test]
+    fn requests_are_as_recorded() {
+        let base = RequestBase {
+            container_id: NULL_ID.to_owned(),
+            activity_id: ACTIVITY.to_owned(),
+        };
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes[HEADER_BYTES..].to_vec()).unwrap();
+        let negotiate = NegotiateProtocol {
+            base: base.clone(),
+            minimum_version: 4,
+            maximum_version: 4,
+        };
+        let bytes = encode(MessageType::Request(Rpc::NegotiateProtocol), 1, &negotiate).unwrap();
+        assert_eq!(
+            bytes[..HEADER_BYTES],
+            [1, 0x0b, 0x10, 0x10, 0xa0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+        );
+        assert_eq!(
+            text(bytes),
+            r#"{"ContainerId":"00000000-0000-0000-0000-000000000000","ActivityId":"00000000-0000-0000-0000-000000000000","MinimumVersion":4,"MaximumVersion":4}"#
+        );
+        let execute = ExecuteProcess {
+            base: base.clone(),
+            settings: ExecuteProcessSettings {
+                process_parameters: r#"{"CommandLine":"/bin/true"}"#.to_owned(),
+                vsock_stdio_relay_settings: VsockStdioRelaySettings {
+                    std_out: Some(1_073_741_825),
+                    ..VsockStdioRelaySettings::default()
+                },
+            },
+            wait_message_id: None,
+        };
+        assert_eq!(
+            text(encode(MessageType::Request(Rpc::ExecuteProcess), 2, &execute).unwrap()),
+            r#"{"ContainerId":"00000000-0000-0000-0000-000000000000","ActivityId":"00000000-0000-0000-0000-000000000000","Settings":{"ProcessParameters":"{\"CommandLine\":\"/bin/true\"}","VsockStdioRelaySettings":{"StdOut":1073741825}}}"#
+        );
+        let signal = SignalProcess {
+            base,
+            process_id: 107,
+            options: Some(SignalOptions { signal: 15 }),
+        };
+        assert_eq!(
+            text(encode(MessageType::Request(Rpc::SignalProcess), 10, &signal).unwrap()),
+            r#"{"ContainerId":"00000000-0000-0000-0000-000000000000","ActivityId":"00000000-0000-0000-0000-000000000000","ProcessId":107,"Options":{"Signal":15}}"#
+        );
+    }
+}

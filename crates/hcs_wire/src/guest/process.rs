@@ -65,7 +65,7 @@ pub struct WaitForProcess {
     pub base: RequestBase,
     /// Pid inside the system.
     pub process_id: u32,
-    /// Milliseconds; [`NO_TIMEOUT`] for none.
+    /// Milliseconds; [`super::NO_TIMEOUT`] for none.
     pub timeout_in_ms: u32,
 }
 
