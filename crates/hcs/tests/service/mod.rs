@@ -1,0 +1,196 @@
+//! A real service for one test, at an endpoint of its own, in the foreground so that it ends with the test.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::print_stderr,
+    reason = "the log of the service explains failures"
+)]
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    clippy::allow_attributes,
+    reason = "what is unused differs by test file"
+)]
+
+use std::{
+    fs::File,
+    ops::Deref,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use hcs::{
+    ComputeSystem, Endpoint, HResult,
+    documents::{self, ProcessParameters},
+    raw,
+};
+
+/// The service's program: `$HCS_DAEMON`, else where cargo puts it.
+///
+/// # Panics
+/// It is not there: these tests cannot run without it.
+pub(crate) fn program() -> PathBuf {
+    if let Some(program) = std::env::var_os("HCS_DAEMON") {
+        return program.into();
+    }
+    let executable = std::env::current_exe().unwrap();
+    let program = executable.ancestors().nth(2).unwrap().join("hcsd");
+    assert!(
+        program.is_file(),
+        "{} is missing: build it first (cargo build -p hcsd), or name it by $HCS_DAEMON",
+        program.display()
+    );
+    program
+}
+
+/// A running service.
+pub(crate) struct Service {
+    directory: tempfile::TempDir,
+    child: Child,
+}
+
+impl Service {
+    /// Starts it and waits until it has said that it serves.
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = Command::new(program())
+            .arg("--endpoint")
+            .arg(directory.path().join("hcs.sock"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = child.stderr.take().unwrap();
+        wait_until_serving(stderr);
+        Self { directory, child }
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint::at(self.directory.path().join("hcs.sock"))
+    }
+
+    /// A started container with nothing special.
+    pub(crate) fn system(&self, id: &str) -> Running {
+        Running::at(&self.endpoint(), id)
+    }
+}
+
+/// A started container, ended when dropped.
+pub(crate) struct Running(ComputeSystem);
+
+impl Running {
+    pub(crate) fn at(endpoint: &Endpoint, id: &str) -> Self {
+        let operation = raw::Operation::new();
+        let document = serde_json::to_string(&container()).unwrap();
+        let system = endpoint.create_system(id, &document, &operation).unwrap();
+        operation.wait(None).unwrap();
+        let system = ComputeSystem::from(system);
+        system.start().wait().unwrap();
+        Self(system)
+    }
+}
+
+impl Deref for Running {
+    type Target = ComputeSystem;
+
+    fn deref(&self) -> &ComputeSystem {
+        &self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(failure) = self.0.terminate().wait() {
+            let stopped = HResult::HCS_E_SYSTEM_ALREADY_STOPPED;
+            assert_eq!(failure.hresult, stopped, "{failure}");
+        }
+        self.0.exit().wait().unwrap();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// Where a test finds its endpoint when it runs in a process of its own.
+const PLACE: &str = "HCS_TEST_PLACE";
+
+/// Runs `test` in a process of its own, where the library starts the service itself, and waits until both have left.
+/// In that process it answers the endpoint.
+pub(crate) fn on_its_own(test: &str) -> Option<Endpoint> {
+    if let Some(place) = std::env::var_os(PLACE) {
+        return Some(Endpoint::at(Path::new(&place).join("hcs.sock")));
+    }
+    let place = tempfile::tempdir().unwrap();
+    let configuration = place.path().join("hcsd.toml");
+    std::fs::write(
+        &configuration,
+        "[times]\nidle_seconds = 0\nreconnect_seconds = 2\n",
+    )
+    .unwrap();
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(PLACE, place.path())
+        .env("HCS_CONFIG", configuration)
+        .env("HCS_DAEMON", program())
+        .status()
+        .unwrap();
+    let lock = File::open(place.path().join("hcs.d/hcsd.lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockShared).unwrap();
+    assert!(status.success());
+    None
+}
+
+/// Ends the service there as a crash would.
+pub(crate) fn kill(endpoint: &Endpoint) {
+    let stream = UnixStream::connect(endpoint.path()).unwrap();
+    let peer = rustix::net::sockopt::socket_peercred(&stream).unwrap();
+    rustix::process::kill_process(peer.pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// Reads the service's log until it serves, and the rest of it on a thread of its own.
+fn wait_until_serving(stderr: impl Into<OwnedFd>) {
+    use std::io::{BufRead as _, BufReader};
+    let mut lines = BufReader::new(File::from(stderr.into())).lines();
+    let mut log = Vec::new();
+    loop {
+        let Some(Ok(line)) = lines.next() else {
+            panic!("the service ended: {log:?}");
+        };
+        let serving = line.contains("serving");
+        log.push(line);
+        if serving {
+            break;
+        }
+    }
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            eprintln!("{line}");
+        }
+    });
+}
+
+/// A container of the host's own files.
+pub(crate) fn container() -> documents::ComputeSystem {
+    documents::ComputeSystem {
+        container: Some(documents::Container::default()),
+        should_terminate_on_last_handle_closed: Some(true),
+        ..Default::default()
+    }
+}
+
+/// `sh -c script` with pipes for all streams.
+pub(crate) fn shell(script: &str) -> ProcessParameters {
+    let args = ["/bin/sh", "-c", script].map(str::to_owned);
+    ProcessParameters {
+        command_args: Some(args.to_vec()),
+        create_std_in_pipe: Some(true),
+        create_std_out_pipe: Some(true),
+        create_std_err_pipe: Some(true),
+        ..Default::default()
+    }
+}
