@@ -17,6 +17,7 @@
 //! capabilities, the system call filter, device rules and namespaces.
 
 mod cgroup;
+mod channel;
 mod child;
 mod config;
 mod engine;

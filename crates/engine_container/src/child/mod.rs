@@ -6,7 +6,7 @@
 //!
 //! A failed step ends it: everything it made lives in its own namespaces and goes with it, so nothing is undone here.
 
-pub(crate) mod channel;
+pub(crate) mod errand;
 pub(crate) mod spec;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,12 +20,12 @@ use rustix::{
 };
 
 use crate::{
+    channel::{self, Report},
     failure::{Attempt, StepError},
     launcher::AgentEntry,
     parts::{capabilities, hostname, mapped, masks, mounts, network, pivot, rootfs, seccomp},
     sys::{descriptors, process},
 };
-use channel::{Received, Report};
 use spec::LaunchSpec;
 
 /// The number under which the agent gets its listening socket.
@@ -57,22 +57,26 @@ pub(crate) fn run(
 /// Everything up to the finished root; answers the agent's socket and what there is to know about the container.
 fn build(channel: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<(OwnedFd, LaunchSpec), StepError> {
     prepare(tasks)?;
-    let Received {
-        spec,
-        listener,
-        network,
-    } = channel::receive_spec(channel.as_fd())?;
-    enter(&spec, network)?;
+    let (spec, mut descriptors) = channel::receive::<LaunchSpec>(channel.as_fd())?;
+    let listener = descriptors
+        .pop_front()
+        .ok_or_else(|| StepError::new("taking the agent's socket", Errno::BADF))?;
+    enter(&spec, descriptors.pop_front())?;
     Ok((listener, spec))
+}
+
+/// Lets go of what every child inherits from the launcher. Standard input was the launcher's socket: the service must
+/// not wait for the launcher on account of a child.
+fn leave_launcher() -> Result<(), StepError> {
+    let null = open_null()?;
+    dup2_stdin(&null).step("replacing standard input")?;
+    dup2_stdout(&null).step("replacing standard output")?;
+    process::default_signals().step("resetting signals")
 }
 
 /// What needs no specification.
 fn prepare(tasks: Vec<OwnedFd>) -> Result<(), StepError> {
-    let null = open_null()?;
-    // Standard input was the launcher's socket: the service must not wait for the launcher on account of a child.
-    dup2_stdin(&null).step("replacing standard input")?;
-    dup2_stdout(&null).step("replacing standard output")?;
-    process::default_signals().step("resetting signals")?;
+    leave_launcher()?;
     for file in &tasks {
         // "0" in the file `tasks` moves the calling thread, which is all of this process. Unlike for a write to
         // `cgroup.procs` the kernel then takes no lock that waits for an RCU grace period (5 to 30 ms).
@@ -94,7 +98,7 @@ fn enter(spec: &LaunchSpec, named_network: Option<OwnedFd>) -> Result<(), StepEr
     let sources = mapped::open(&spec.mapped)?;
     let root = rootfs::apply(&spec.root, spec.trusts_nodes)?;
     mounts::apply(&root)?;
-    mapped::apply(&root, sources)?;
+    mapped::apply(&root, &sources)?;
     masks::apply(&root)?;
     pivot::apply(&root)
 }

@@ -4,27 +4,24 @@ use std::{
     fs,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
 
 use hcs_lifecycle::engine::CreateRequest;
 use hcs_schema::Failure;
-use rustix::{
-    io::Errno,
-    net::{AddressFamily, SocketFlags, SocketType, socketpair},
-    process::{Signal, pidfd_send_signal},
-};
+use rustix::process::{Signal, pidfd_send_signal};
 
 use super::host::HostGroups;
 use crate::{
     cgroup::ControlGroups,
-    child::channel,
+    channel,
     config::EngineConfig,
-    failure::{Attempt, StepError},
+    failure::StepError,
     launcher::{
         Launcher,
-        protocol::{Answer, Request},
+        protocol::{Answer, Child, Request},
     },
-    machine::{ContainerMachine, agent_socket},
+    machine::{Boot, ContainerMachine, agent_socket},
     parts::scratch,
     plan::Plan,
     record::{self, Record},
@@ -60,7 +57,7 @@ impl<'a> Making<'a> {
     /// The step that failed; nothing is left then.
     pub(super) fn make(
         &self,
-        launcher: &Launcher,
+        launcher: &Arc<Launcher>,
         host: &HostGroups,
         config: &EngineConfig,
     ) -> Result<ContainerMachine, Failure> {
@@ -91,7 +88,7 @@ impl<'a> Making<'a> {
 
     fn make_machine(
         &self,
-        launcher: &Launcher,
+        launcher: &Arc<Launcher>,
         config: &EngineConfig,
     ) -> Result<ContainerMachine, StepError> {
         let boot_id = record::boot_id()?;
@@ -112,14 +109,15 @@ impl<'a> Making<'a> {
             scratch: self.scratch.clone(),
             kept_scratch: lock.as_ref().map(|_| self.scratch_path().to_owned()),
         };
-        Ok(ContainerMachine::made(
-            &self.request.id,
+        Ok(ContainerMachine {
+            id: self.request.id.clone(),
+            launcher: Arc::clone(launcher),
             record,
-            child.pidfd,
+            process: child.pidfd,
             directory,
-            channel,
-            lock,
-        ))
+            boot: Mutex::new(Boot::Pending(channel)),
+            scratch: lock,
+        })
     }
 
     fn scratch_path(&self) -> &Path {
@@ -132,32 +130,23 @@ impl<'a> Making<'a> {
         launcher: &Launcher,
         listener: BorrowedFd<'_>,
     ) -> Result<(OwnedFd, Answer), StepError> {
-        let (ours, theirs) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .step("making a socket pair for the container")?;
+        let (ours, theirs) = channel::open()?;
         let entrances = self.groups.entrances()?;
         let child = launcher.launch(&Request {
             channel: theirs.as_fd(),
-            new_network: self.plan.network.is_none(),
-            cgroup: entrances.unified.as_ref().map(AsFd::as_fd),
-            tasks: entrances.tasks.iter().map(AsFd::as_fd).collect(),
+            child: Child::Container {
+                new_network: self.plan.network.is_none(),
+                cgroup: entrances.unified.as_ref().map(AsFd::as_fd),
+                tasks: entrances.tasks.iter().map(AsFd::as_fd).collect(),
+            },
         })?;
         // The child has its own: when it dies, the channel has to end.
         drop(theirs);
         let mut descriptors = vec![listener];
         descriptors.extend(self.plan.network.as_ref().map(AsFd::as_fd));
-        match channel::send_spec(ours.as_fd(), &self.plan.spec, &descriptors) {
-            // It failed before it had read all; its report says more than our broken pipe.
-            Err(error) if matches!(error.errno, Errno::PIPE | Errno::CONNRESET) => {}
-            Err(error) => {
-                let _gone = pidfd_send_signal(&child.pidfd, Signal::KILL);
-                return Err(error);
-            }
-            Ok(()) => {}
+        if let Err(error) = channel::instruct(ours.as_fd(), &self.plan.spec, &descriptors) {
+            let _gone = pidfd_send_signal(&child.pidfd, Signal::KILL);
+            return Err(error);
         }
         Ok((ours, child))
     }

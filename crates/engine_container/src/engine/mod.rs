@@ -18,7 +18,7 @@ use make::Making;
 /// The engine for Linux containers. Needs root, and Linux 5.12 or newer.
 #[derive(Debug)]
 pub struct ContainerEngine {
-    launcher: Launcher,
+    launcher: Arc<Launcher>,
     config: EngineConfig,
     groups: OnceLock<HostGroups>,
 }
@@ -26,9 +26,9 @@ pub struct ContainerEngine {
 impl ContainerEngine {
     /// An engine that clones containers from `launcher`.
     #[must_use]
-    pub const fn new(launcher: Launcher, config: EngineConfig) -> Self {
+    pub fn new(launcher: Launcher, config: EngineConfig) -> Self {
         Self {
-            launcher,
+            launcher: Arc::new(launcher),
             config,
             groups: OnceLock::new(),
         }
@@ -68,7 +68,7 @@ impl Engine for ContainerEngine {
             Ok(record) => record,
             Err(error) => return Err(Failure::new(HResult::E_UNEXPECTED, summary).because(&error)),
         };
-        match ContainerMachine::adopted(request, record) {
+        match ContainerMachine::adopted(request, record, &self.launcher) {
             Ok(machine) => Ok(Arc::new(machine)),
             Err(error) => Err(error.into_failure(summary)),
         }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! hcsd ── Launcher ──(SOCK_SEQPACKET, protocol.rs)──▶ serve.rs ──clone3──▶ child/ (builds its root, becomes the agent)
-//!   └──────────────────── channel: specification there, report back (child/channel.rs) ────────▶
+//!   └──────────────────── channel: specification there, report back (channel.rs) ──────────────▶
 //! ```
 //!
 //! The launcher knows nothing of containers. It clones, hands the child's pidfd back and forgets it, so it never
@@ -17,10 +17,10 @@ mod serve;
 
 use std::{
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::CommandExt,
     },
-    process::{Child, Command, Stdio},
+    process::{self, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -54,7 +54,7 @@ pub struct Launcher {
 /// One launcher process.
 #[derive(Debug)]
 struct Running {
-    process: Child,
+    process: process::Child,
     socket: OwnedFd,
 }
 
@@ -78,7 +78,7 @@ impl Launcher {
     }
 
     /// Clones one child as `request` says. A launcher that has died is replaced first.
-    pub(crate) fn launch(&self, request: &Request<'_>) -> Result<Answer, StepError> {
+    pub(crate) fn launch(&self, request: &Request<BorrowedFd<'_>>) -> Result<Answer, StepError> {
         let mut running = self.lock();
         match running.ask(request) {
             Err(error) if launcher_is_gone(error.errno) => {
@@ -125,7 +125,7 @@ impl Running {
         })
     }
 
-    fn ask(&self, request: &Request<'_>) -> Result<Answer, StepError> {
+    fn ask(&self, request: &Request<BorrowedFd<'_>>) -> Result<Answer, StepError> {
         request.send(self.socket.as_fd())?;
         protocol::receive_answer(self.socket.as_fd())
     }

@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     io::{IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
@@ -23,51 +23,63 @@ use crate::failure::{Attempt, StepError};
 /// The most descriptors a request may carry: channel, cgroup directory, one file per v1 hierarchy.
 const MAX_DESCRIPTORS: usize = 16;
 
-const NEW_NETWORK: u8 = 1;
-const INTO_CGROUP: u8 = 2;
+const CONTAINER: u8 = 1;
+const NEW_NETWORK: u8 = 2;
+const INTO_CGROUP: u8 = 4;
 
-/// What to clone.
+/// What to clone. Generic over owned and borrowed descriptors: the service's side and the launcher's.
 #[derive(Debug)]
-pub(crate) struct Request<'a> {
+pub(crate) struct Request<Fd> {
     /// The child's end of its channel.
-    pub(crate) channel: BorrowedFd<'a>,
-    /// Whether it gets a network namespace of its own.
-    pub(crate) new_network: bool,
-    /// Directory of the cgroup of the unified hierarchy to be born in.
-    pub(crate) cgroup: Option<BorrowedFd<'a>>,
-    /// The `tasks` file of each v1 cgroup it is to join.
-    pub(crate) tasks: Vec<BorrowedFd<'a>>,
+    pub(crate) channel: Fd,
+    /// What kind of child.
+    pub(crate) child: Child<Fd>,
 }
 
-impl Request<'_> {
+/// Kinds of children.
+#[derive(Debug)]
+pub(crate) enum Child<Fd> {
+    /// Pid 1 of a container.
+    Container {
+        /// Whether it gets a network namespace of its own.
+        new_network: bool,
+        /// Directory of the cgroup of the unified hierarchy to be born in.
+        cgroup: Option<Fd>,
+        /// The `tasks` file of each v1 cgroup it is to join.
+        tasks: Vec<Fd>,
+    },
+    /// A short-lived helper in the service's own namespaces.
+    Errand,
+}
+
+impl Request<BorrowedFd<'_>> {
     pub(super) fn send(&self, socket: BorrowedFd<'_>) -> Result<(), StepError> {
         let mut flags = 0;
         let mut descriptors = vec![self.channel];
-        if self.new_network {
-            flags |= NEW_NETWORK;
+        if let Child::Container {
+            new_network,
+            cgroup,
+            tasks,
+        } = &self.child
+        {
+            flags |= CONTAINER;
+            if *new_network {
+                flags |= NEW_NETWORK;
+            }
+            if let Some(cgroup) = cgroup {
+                flags |= INTO_CGROUP;
+                descriptors.push(*cgroup);
+            }
+            descriptors.extend(tasks);
         }
-        if let Some(cgroup) = self.cgroup {
-            flags |= INTO_CGROUP;
-            descriptors.push(cgroup);
-        }
-        descriptors.extend(&self.tasks);
         let count = u8::try_from(descriptors.len()).map_err(|_| Errno::INVAL);
         let count = count.step("counting the descriptors of a request")?;
         send_message(socket, &[flags, count], &descriptors).step("asking the launcher")
     }
 }
 
-/// What a request says to the launcher.
-#[derive(Debug)]
-pub(super) struct Order {
-    pub(super) channel: OwnedFd,
-    pub(super) new_network: bool,
-    pub(super) cgroup: Option<OwnedFd>,
-    pub(super) tasks: Vec<OwnedFd>,
-}
-
 /// Waits for the next request; `None` when the service is gone.
-pub(super) fn receive_order(socket: BorrowedFd<'_>) -> Result<Option<Order>, Errno> {
+pub(super) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<Request<OwnedFd>>, Errno> {
     let mut bytes = [0; 2];
     let mut descriptors = VecDeque::new();
     let received = receive_message(socket, &mut bytes, &mut descriptors)?;
@@ -78,17 +90,18 @@ pub(super) fn receive_order(socket: BorrowedFd<'_>) -> Result<Option<Order>, Err
     if received != bytes.len() || descriptors.len() != usize::from(count) {
         return Err(Errno::BADMSG);
     }
-    let channel = descriptors.pop_front().ok_or(Errno::BADMSG)?;
-    let cgroup = match flags & INTO_CGROUP {
-        0 => None,
-        _ => Some(descriptors.pop_front().ok_or(Errno::BADMSG)?),
-    };
-    Ok(Some(Order {
-        channel,
+    let mut next = || descriptors.pop_front().ok_or(Errno::BADMSG);
+    let channel = next()?;
+    if flags & CONTAINER == 0 {
+        let child = Child::Errand;
+        return Ok(Some(Request { channel, child }));
+    }
+    let child = Child::Container {
         new_network: flags & NEW_NETWORK != 0,
-        cgroup,
+        cgroup: (flags & INTO_CGROUP != 0).then(&mut next).transpose()?,
         tasks: descriptors.into(),
-    }))
+    };
+    Ok(Some(Request { channel, child }))
 }
 
 /// A child that was cloned.
@@ -112,10 +125,7 @@ pub(super) fn send_answer(
     let mut bytes = [0; 8];
     bytes[..4].copy_from_slice(&errno.to_le_bytes());
     bytes[4..].copy_from_slice(&pid.to_le_bytes());
-    let pidfd = answer.ok().map(|answer| {
-        use std::os::fd::AsFd;
-        answer.pidfd.as_fd()
-    });
+    let pidfd = answer.ok().map(|answer| answer.pidfd.as_fd());
     send_message(socket, &bytes, pidfd.as_slice())
 }
 

@@ -15,7 +15,7 @@ use rustix::{
     net::{AddressFamily, SocketType, sockopt},
 };
 
-use super::protocol::{self, Answer, Order};
+use super::protocol::{self, Answer, Child, Request};
 use crate::{
     child,
     parts::seccomp,
@@ -63,33 +63,39 @@ fn serve(socket: &OwnedFd, agent: AgentEntry) -> Result<(), Errno> {
     rustix::thread::set_name(c"hcsd-launcher")?;
     let filter = seccomp::program();
     process::trim_heap();
-    loop {
-        let Some(order) = protocol::receive_order(socket.as_fd())? else {
-            return Ok(());
-        };
-        let answer = match clone_child(&order) {
-            Ok(Cloned::Child) => {
-                run_child(order, &filter, agent);
-            }
+    while let Some(request) = protocol::receive_request(socket.as_fd())? {
+        let answer = match clone_child(&request.child) {
+            Ok(Cloned::Child) => run_child(request, &filter, agent),
             Ok(Cloned::Parent { pid, pidfd }) => Ok(Answer { pid, pidfd }),
             Err(errno) => Err(errno),
         };
         protocol::send_answer(socket.as_fd(), answer.as_ref().map_err(|errno| *errno))?;
     }
+    Ok(())
 }
 
-fn clone_child(order: &Order) -> Result<Cloned, Errno> {
-    let mut flags =
-        libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
-    if order.new_network {
-        flags |= libc::CLONE_NEWNET;
+fn clone_child(child: &Child<OwnedFd>) -> Result<Cloned, Errno> {
+    match child {
+        Child::Errand => clone::clone_into(0, None),
+        Child::Container {
+            new_network,
+            cgroup,
+            ..
+        } => {
+            let network = if *new_network { libc::CLONE_NEWNET } else { 0 };
+            let others =
+                libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
+            clone::clone_into(network | others, cgroup.as_ref().map(AsFd::as_fd))
+        }
     }
-    clone::clone_into(flags, order.cgroup.as_ref().map(AsFd::as_fd))
 }
 
 /// The child's whole life. It must not return into the launcher's loop, by a panic neither.
-fn run_child(order: Order, filter: &[libc::sock_filter], agent: AgentEntry) -> ! {
-    let life = AssertUnwindSafe(|| child::run(order.channel, order.tasks, filter, agent));
+fn run_child(request: Request<OwnedFd>, filter: &[libc::sock_filter], agent: AgentEntry) -> ! {
+    let life = AssertUnwindSafe(|| match request.child {
+        Child::Errand => child::errand::run(&request.channel),
+        Child::Container { tasks, .. } => child::run(request.channel, tasks, filter, agent),
+    });
     let code: Result<i32, Box<dyn Any + Send>> = catch_unwind(life);
     exit(code.unwrap_or(FAILED))
 }

@@ -4,22 +4,16 @@ use std::{
     fmt,
     os::fd::{BorrowedFd, OwnedFd},
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
-    child::channel::{Report, parse_report},
-    failure::{Attempt, StepError},
+    channel::{self, Report},
+    failure::StepError,
     sys::pidfd,
 };
-
-/// More than any report is long.
-const REPORT_LIMIT: usize = 64 << 10;
 
 /// How long a process may take between closing its descriptors and ending.
 const A_MOMENT: Timespec = Timespec {
@@ -29,7 +23,7 @@ const A_MOMENT: Timespec = Timespec {
 
 /// Why there is no agent.
 #[derive(Clone, Debug)]
-pub(super) enum BootFailure {
+pub(crate) enum BootFailure {
     /// A step failed, here or in the child.
     Step(StepError),
     /// The child ended without a word.
@@ -38,7 +32,7 @@ pub(super) enum BootFailure {
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// By this signal.
     Signal(i32),
     /// With this exit code.
@@ -60,7 +54,7 @@ impl fmt::Display for Ended {
 
 /// How far the child is.
 #[derive(Debug)]
-pub(super) enum Boot {
+pub(crate) enum Boot {
     /// On its way; our end of its channel.
     Pending(OwnedFd),
     /// The agent can be connected to.
@@ -77,8 +71,8 @@ pub(super) fn wait(
 ) -> Result<(), BootFailure> {
     let mut boot = boot.lock().unwrap_or_else(PoisonError::into_inner);
     if let Boot::Pending(channel) = &*boot {
-        let text = read_to_end(channel, limit).map_err(BootFailure::Step)?;
-        *boot = match parse_report(&text) {
+        let report = channel::read_report(channel, limit).map_err(BootFailure::Step)?;
+        *boot = match report {
             Some(Report::Ready) => Boot::Ready,
             Some(Report::Failed(error)) => Boot::Failed(BootFailure::Step(error)),
             None => Boot::Failed(BootFailure::Ended(silent_death(process))),
@@ -87,34 +81,6 @@ pub(super) fn wait(
     match &*boot {
         Boot::Failed(error) => Err(error.clone()),
         _ => Ok(()),
-    }
-}
-
-/// All that comes before the child closes its end.
-fn read_to_end(channel: &OwnedFd, limit: Duration) -> Result<Vec<u8>, StepError> {
-    let step = "waiting for the container";
-    let deadline = Instant::now() + limit;
-    let mut text = Vec::new();
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(|_| StepError::new(step, Errno::INVAL))?;
-        let mut events = [PollFd::new(channel, PollFlags::IN)];
-        match poll(&mut events, Some(&left)) {
-            Ok(0) => return Err(StepError::new(step, Errno::TIMEDOUT)),
-            Err(Errno::INTR) => continue,
-            answer => answer.step(step)?,
-        };
-        let mut buffer = [0; 1024];
-        match rustix::io::read(channel, &mut buffer) {
-            // It died with a part of the specification unread.
-            Ok(0) | Err(Errno::CONNRESET) => return Ok(text),
-            Ok(read) => text.extend_from_slice(&buffer[..read]),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(StepError::new(step, errno)),
-        }
-        if text.len() > REPORT_LIMIT {
-            return Err(StepError::new(step, Errno::MSGSIZE));
-        }
     }
 }
 

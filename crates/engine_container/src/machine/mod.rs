@@ -3,11 +3,12 @@
 pub(crate) mod agent_socket;
 mod boot;
 mod clock;
+mod errand;
 mod modify;
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -26,49 +27,45 @@ use serde_json::Value;
 use crate::{
     cgroup::{limits, statistics::TICKS_PER_SECOND},
     failure::{Attempt, StepError},
+    launcher::Launcher,
     parts::scratch,
     record::{self, Record},
     stdio::Pipes,
 };
-use boot::{Boot, BootFailure};
+use boot::BootFailure;
+
+pub(crate) use boot::Boot;
 
 /// One container.
 #[derive(Debug)]
 pub(crate) struct ContainerMachine {
-    id: String,
-    record: Record,
-    process: OwnedFd,
-    directory: OwnedFd,
-    boot: Mutex<Boot>,
+    /// The id clients know it by, for messages.
+    pub(crate) id: String,
+    /// Who runs errands.
+    pub(crate) launcher: Arc<Launcher>,
+    /// What a later service is told.
+    pub(crate) record: Record,
+    /// The pidfd of its pid 1.
+    pub(crate) process: OwnedFd,
+    /// The directory that the agent's socket is in.
+    pub(crate) directory: OwnedFd,
+    /// How far its pid 1 is.
+    pub(crate) boot: Mutex<Boot>,
     /// Holds the lock of a scratch that is kept.
-    _scratch: Option<OwnedFd>,
+    #[expect(dead_code, reason = "held, not used")]
+    pub(crate) scratch: Option<OwnedFd>,
 }
 
 impl ContainerMachine {
-    /// One that was just cloned.
-    pub(crate) fn made(
-        id: &str,
-        record: Record,
-        process: OwnedFd,
-        directory: OwnedFd,
-        channel: OwnedFd,
-        scratch: Option<OwnedFd>,
-    ) -> Self {
-        Self {
-            id: id.to_owned(),
-            record,
-            process,
-            directory,
-            boot: Mutex::new(Boot::Pending(channel)),
-            _scratch: scratch,
-        }
-    }
-
     /// One that an earlier service made.
     ///
     /// # Errors
     /// The process is gone, is another one, or is not an agent; in the last case it has been killed.
-    pub(crate) fn adopted(request: &CreateRequest, record: Record) -> Result<Self, StepError> {
+    pub(crate) fn adopted(
+        request: &CreateRequest,
+        record: Record,
+        launcher: &Arc<Launcher>,
+    ) -> Result<Self, StepError> {
         let process = find(&record)?;
         let directory = agent_socket::open_directory(&request.directory)?;
         // A child that its service left half-way never becomes an agent that anybody started.
@@ -84,11 +81,12 @@ impl ContainerMachine {
             .transpose()?;
         Ok(Self {
             id: request.id.clone(),
+            launcher: Arc::clone(launcher),
             record,
             process,
             directory,
             boot: Mutex::new(Boot::Ready),
-            _scratch: scratch,
+            scratch,
         })
     }
 
@@ -191,7 +189,7 @@ impl Machine for ContainerMachine {
             );
             return Err(Failure::new(HResult::HCS_E_INVALID_STATE, message));
         }
-        let groups = self.record.groups.clear();
+        let groups = self.record.groups.remove();
         let scratch = self.record.scratch.as_deref().map_or(Ok(()), scratch::undo);
         groups
             .and(scratch)
@@ -236,6 +234,6 @@ impl Machine for ContainerMachine {
     }
 
     fn modify(&self, request: &Value) -> Result<(), Failure> {
-        modify::apply(&self.record.groups, request)
+        modify::apply(self, request)
     }
 }

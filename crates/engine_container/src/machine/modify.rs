@@ -1,43 +1,73 @@
 //! Changes to a running container.
 
+use std::os::fd::AsFd;
+
 use hcs_schema::{
     Failure, HResult,
-    documents::{ContainerMemory, ContainerProcessor},
+    documents::{ContainerMemory, ContainerProcessor, MappedDirectory, MappedPipe},
 };
 use serde_json::Value;
 
+use super::{ContainerMachine, errand};
 use crate::{
-    cgroup::{
-        ControlGroups,
-        limits::{self, CpuLimits},
-    },
+    cgroup::limits::{self, CpuLimits},
+    child::{errand::Errand, spec::MappedSpec},
+    parts::mapped,
     plan,
 };
+
+/// JSON pointer of the value in a request.
+const SETTINGS: &str = "/Settings";
+
+/// What is to be changed.
+#[derive(Debug)]
+enum Change {
+    Memory(u64),
+    Cpu(CpuLimits),
+    Mounts(Errand),
+}
 
 /// Applies a `ModifySettingRequest`.
 ///
 /// # Errors
 /// The resource or the kind of change is not supported, the value does not fit, or the kernel refused it.
-pub(super) fn apply(groups: &ControlGroups, request: &Value) -> Result<(), Failure> {
+pub(super) fn apply(machine: &ContainerMachine, request: &Value) -> Result<(), Failure> {
+    match read(request)? {
+        Change::Memory(bytes) => machine
+            .record
+            .groups
+            .limit_memory(Some(bytes))
+            .map_err(in_settings),
+        Change::Cpu(cpu) => machine.record.groups.limit_cpu(cpu).map_err(in_settings),
+        Change::Mounts(errand) => errand::run(&machine.launcher, machine.process.as_fd(), &errand)
+            .map_err(|error| machine.fail("changed", error)),
+    }
+}
+
+/// Reads the request.
+fn read(request: &Value) -> Result<Change, Failure> {
     let resource = request["ResourcePath"].as_str().unwrap_or_default();
     let kind = request["RequestType"].as_str().unwrap_or("Update");
     let settings = &request["Settings"];
-    let update = || match kind {
-        "Update" => Ok(()),
-        other => Err(refuse(
+    match (resource, kind) {
+        ("Container/Memory/SizeInMB", "Update") => memory(settings).map(Change::Memory),
+        ("Container/Processor", "Update") => processor(settings).map(Change::Cpu),
+        ("Container/MappedDirectories", "Add" | "Remove") => {
+            let document: MappedDirectory = parse(settings)?;
+            mapped::check_directory(&document, SETTINGS).map(|spec| mounts(kind, spec))
+        }
+        ("Container/MappedPipes", "Add" | "Remove") => {
+            let document: MappedPipe = parse(settings)?;
+            mapped::check_pipe(&document, SETTINGS).map(|spec| mounts(kind, spec))
+        }
+        ("Container/Memory/SizeInMB" | "Container/Processor", _) => Err(refuse(
             "/RequestType",
-            format!("{other:?} of {resource} is not supported, only \"Update\""),
+            format!("{kind:?} of {resource} is not supported, only \"Update\""),
         )),
-    };
-    match resource {
-        "Container/Memory/SizeInMB" => {
-            update()?;
-            groups.limit_memory(Some(memory(settings)?))
-        }
-        "Container/Processor" => {
-            update()?;
-            groups.limit_cpu(processor(settings)?)
-        }
+        ("Container/MappedDirectories" | "Container/MappedPipes", _) => Err(refuse(
+            "/RequestType",
+            format!("{kind:?} of {resource} is not supported, only \"Add\" and \"Remove\""),
+        )),
         _ => Err(refuse(
             "/ResourcePath",
             format!("{resource:?} of a Linux container cannot be modified"),
@@ -45,33 +75,50 @@ pub(super) fn apply(groups: &ControlGroups, request: &Value) -> Result<(), Failu
     }
 }
 
+fn mounts(kind: &str, spec: MappedSpec) -> Change {
+    Change::Mounts(if kind == "Add" {
+        Errand::Map(spec)
+    } else {
+        Errand::Unmap(spec)
+    })
+}
+
 fn refuse(pointer: &str, message: String) -> Failure {
     Failure::new(HResult::NOT_SUPPORTED, message.clone()).cause_at(pointer, message)
+}
+
+fn parse<T: hcs_schema::Document>(settings: &Value) -> Result<T, Failure> {
+    hcs_schema::parse(&settings.to_string()).map_err(in_settings)
 }
 
 fn memory(settings: &Value) -> Result<u64, Failure> {
     let document = ContainerMemory {
         size_in_mb: settings.as_u64(),
     };
-    limits::memory(Some(&document))
-        .map_err(in_settings)?
-        .ok_or_else(|| {
-            let message = format!("{settings} is not a size in megabytes");
-            Failure::new(HResult::HCS_E_INVALID_JSON, message.clone())
-                .cause_at("/Settings", message)
-        })
+    let size = limits::memory(Some(&document)).map_err(in_settings)?;
+    size.ok_or_else(|| {
+        let message = format!("{settings} is not a size in megabytes");
+        Failure::new(HResult::HCS_E_INVALID_JSON, message.clone()).cause_at(SETTINGS, message)
+    })
 }
 
 fn processor(settings: &Value) -> Result<CpuLimits, Failure> {
-    let document: ContainerProcessor =
-        hcs_schema::parse(&settings.to_string()).map_err(in_settings)?;
+    let document: ContainerProcessor = parse(settings)?;
     limits::processor(Some(&document), plan::processors()).map_err(in_settings)
 }
 
-/// The pointers of a failure are those of the document a container is made from; here the value stands elsewhere.
+/// The pointers of a failure are those of the document a container is made from, or of the settings alone; in this
+/// request the value stands elsewhere.
 fn in_settings(mut failure: Failure) -> Failure {
-    for cause in &mut failure.causes {
-        cause.pointer = Some("/Settings".to_owned());
+    for pointer in failure
+        .causes
+        .iter_mut()
+        .filter_map(|cause| cause.pointer.as_mut())
+    {
+        let rest = pointer
+            .strip_prefix(limits::MEMORY)
+            .or_else(|| pointer.strip_prefix(limits::PROCESSOR));
+        *pointer = format!("{SETTINGS}{}", rest.unwrap_or(pointer));
     }
     failure
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, Metadata},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::fs::FileTypeExt,
     },
 };
@@ -13,8 +13,10 @@ use hcs_schema::{
     documents::{MappedDirectory, MappedPipe},
 };
 use rustix::{
-    fs::{CWD, FileType, fstat},
-    mount::OpenTreeFlags,
+    fs::{AtFlags, CWD, FileType, Stat, StatxAttributes, StatxFlags, fstat, statx},
+    io::Errno,
+    mount::{OpenTreeFlags, UnmountFlags, unmount},
+    process::fchdir,
 };
 
 use super::{
@@ -58,7 +60,11 @@ pub(crate) fn check(
     Ok(mapped)
 }
 
-fn check_directory(directory: &MappedDirectory, at: &str) -> Result<MappedSpec, Failure> {
+/// Like [`check`] for one directory; `at` is the JSON pointer of its document.
+pub(crate) fn check_directory(
+    directory: &MappedDirectory,
+    at: &str,
+) -> Result<MappedSpec, Failure> {
     let source = check_source(directory.host_path.as_deref(), at, |found| {
         found.is_dir() || found.is_file()
     })?;
@@ -70,7 +76,8 @@ fn check_directory(directory: &MappedDirectory, at: &str) -> Result<MappedSpec, 
     })
 }
 
-fn check_pipe(pipe: &MappedPipe, at: &str) -> Result<MappedSpec, Failure> {
+/// Like [`check`] for one pipe.
+pub(crate) fn check_pipe(pipe: &MappedPipe, at: &str) -> Result<MappedSpec, Failure> {
     let source = check_source(pipe.host_path.as_deref(), at, |found| {
         found.file_type().is_socket() || found.file_type().is_fifo()
     })?;
@@ -155,13 +162,15 @@ pub(crate) struct Taken<'a> {
 
 /// Takes second views of everything to map.
 pub(crate) fn open(specs: &[MappedSpec]) -> Result<Vec<Taken<'_>>, StepError> {
-    specs
-        .iter()
-        .map(|spec| take(spec).map_err(|error| error.asked_by(&spec.source.pointer)))
-        .collect()
+    specs.iter().map(take).collect()
 }
 
-fn take(spec: &MappedSpec) -> Result<Taken<'_>, StepError> {
+/// Takes a second view of one.
+pub(crate) fn take(spec: &MappedSpec) -> Result<Taken<'_>, StepError> {
+    take_tree(spec).map_err(|error| error.asked_by(&spec.source.pointer))
+}
+
+fn take_tree(spec: &MappedSpec) -> Result<Taken<'_>, StepError> {
     let path = spec.source.path.as_str();
     let step = "mapping";
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
@@ -188,15 +197,67 @@ fn take(spec: &MappedSpec) -> Result<Taken<'_>, StepError> {
 }
 
 /// Mounts them in `root`, making the places where it has none.
-pub(crate) fn apply(root: &Root, taken: Vec<Taken<'_>>) -> Result<(), StepError> {
-    for one in taken {
-        let target = one.spec.target.as_str();
-        let place = place::open_or_make(root.directory.as_fd(), target, one.kind)
-            .step_at("making the mount point", target)
-            .map_err(|error| error.asked_by(&one.spec.source.pointer))?;
-        mount::attach(one.tree.as_fd(), place.as_fd())
-            .step_at("mapping to", target)
-            .map_err(|error| error.asked_by(&one.spec.source.pointer))?;
+pub(crate) fn apply(root: &Root, taken: &[Taken<'_>]) -> Result<(), StepError> {
+    taken
+        .iter()
+        .try_for_each(|one| put(one, root.directory.as_fd()))
+}
+
+/// Mounts one in `root`, making the place where it has none.
+pub(crate) fn put(one: &Taken<'_>, root: BorrowedFd<'_>) -> Result<(), StepError> {
+    let target = one.spec.target.as_str();
+    place::open_or_make(root, target, one.kind)
+        .step_at("making the mount point", target)
+        .and_then(|place| {
+            mount::attach(one.tree.as_fd(), place.as_fd()).step_at("mapping to", target)
+        })
+        .map_err(|error| error.asked_by(&one.spec.source.pointer))
+}
+
+/// Which file on the host something mapped is, to tell it from anything else that may be mounted in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// That of what is mapped, as the host sees it now.
+    pub(crate) fn of_source(spec: &MappedSpec) -> Result<Self, StepError> {
+        let path = spec.source.path.as_str();
+        rustix::fs::stat(path)
+            .map(|found| Self::of(&found))
+            .step_at("looking for", path)
+            .map_err(|error| error.asked_by(&spec.source.pointer))
     }
-    Ok(())
+
+    fn of(found: &Stat) -> Self {
+        Self {
+            device: found.st_dev,
+            inode: found.st_ino,
+        }
+    }
+}
+
+/// Unmounts what is mapped, which must be `source` and nothing else. The calling process is in the container's mount
+/// namespace; `own_descriptors` is its `/proc/self/fd`, by which the mount is named whatever the container does to the
+/// directories above it meanwhile.
+pub(crate) fn undo(
+    spec: &MappedSpec,
+    source: Identity,
+    root: BorrowedFd<'_>,
+    own_descriptors: BorrowedFd<'_>,
+) -> Result<(), StepError> {
+    let target = spec.target.as_str();
+    let step = "unmapping";
+    let place = place::open(root, target).step_at(step, target)?;
+    let flags = AtFlags::EMPTY_PATH;
+    let found = statx(&place, "", flags, StatxFlags::empty()).step_at(step, target)?;
+    let is_mount = found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
+    if !is_mount || Identity::of(&fstat(&place).step_at(step, target)?) != source {
+        let error = StepError::new("finding the mapped file or directory at", Errno::NOENT);
+        return Err(error.at(target));
+    }
+    fchdir(own_descriptors).step_at(step, target)?;
+    unmount(place.as_raw_fd().to_string(), UnmountFlags::DETACH).step_at(step, target)
 }

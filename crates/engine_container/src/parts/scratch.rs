@@ -1,6 +1,7 @@
 //! The directory that takes what a container writes.
 
 use std::{
+    ffi::CStr,
     fs,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
@@ -43,74 +44,77 @@ pub(crate) fn lock(directory: &Path) -> Result<OwnedFd, StepError> {
 
 /// Removes a scratch directory and all below it. Again is fine.
 ///
-/// The container's processes made what is in it, so nothing is assumed: symbolic links are not followed, and a tree
-/// of any depth takes neither stack nor descriptors, because every directory that is not empty is first moved up to
-/// the top.
+/// The container's processes made what is in it, so nothing is assumed: symbolic links are not followed, and a tree of
+/// any depth takes no more than [`DEPTH`] descriptors, because directories deeper than that are first moved to the top.
 pub(crate) fn undo(directory: &Path) -> Result<(), StepError> {
-    let step = "removing the scratch";
-    let path = || directory.display().to_string();
     match remove_tree(directory) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(StepError::new(step, errno).at(path())),
+        Err(errno) => {
+            let path = directory.display().to_string();
+            Err(StepError::new("removing the scratch", errno).at(path))
+        }
     }
 }
+
+/// How deep removal goes down in one sweep.
+const DEPTH: usize = 32;
 
 fn remove_tree(path: &Path) -> Result<(), Errno> {
     let top = open_directory(CWD, path)?;
-    let mut moved: u64 = 0;
-    // Each round empties every directory that was there at its start; what those held is there in the next round.
-    while !empty_top(&top, &mut moved)? {}
+    let mut removal = Removal {
+        top: top.as_fd(),
+        moved: 0,
+    };
+    // What was moved to the top in one round is removed in the next.
+    while removal.empty(top.as_fd(), 0)? {}
     unlinkat(CWD, path, AtFlags::REMOVEDIR)
 }
 
-/// Removes the entries of `top`, except directories that were moved into it meanwhile; `true` when it is empty.
-fn empty_top(top: &OwnedFd, moved: &mut u64) -> Result<bool, Errno> {
-    let mut found = false;
-    for entry in Dir::read_from(top)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        found = true;
-        if remove_entry(top.as_fd(), name, entry.file_type())? {
-            continue;
-        }
-        let inner = open_directory(top.as_fd(), name)?;
-        hoist(&inner, top, moved)?;
-        unlinkat(top, name, AtFlags::REMOVEDIR)?;
-    }
-    Ok(!found)
+/// One removal under way.
+struct Removal<'a> {
+    top: BorrowedFd<'a>,
+    /// How many directories were moved, for their names.
+    moved: u64,
 }
 
-/// Empties `inner`: removes what can be removed and moves directories that are not empty into `top`.
-fn hoist(inner: &OwnedFd, top: &OwnedFd, moved: &mut u64) -> Result<(), Errno> {
-    for entry in Dir::read_from(inner)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
+impl Removal<'_> {
+    /// Removes all entries of `directory`; `true` when it had some.
+    fn empty(&mut self, directory: BorrowedFd<'_>, depth: usize) -> Result<bool, Errno> {
+        let mut found = false;
+        for entry in Dir::read_from(directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            found = true;
+            while !remove_entry(directory, name, entry.file_type())? {
+                if depth == DEPTH {
+                    self.move_to_top(directory, name)?;
+                    break;
+                }
+                let inner = open_directory(directory, name)?;
+                self.empty(inner.as_fd(), depth + 1)?;
+            }
         }
-        while !remove_entry(inner.as_fd(), name, entry.file_type())? {
-            let free = format!(".hcs-removed-{moved}");
-            *moved += 1;
-            match renameat(inner, name, top, free.as_str()) {
-                Ok(()) => break,
-                // A container may have guessed the name: take the next.
+        Ok(found)
+    }
+
+    fn move_to_top(&mut self, directory: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+        loop {
+            let free = format!(".hcs-removed-{}", self.moved);
+            self.moved += 1;
+            match renameat(directory, name, self.top, free.as_str()) {
+                // The container may have guessed the name: take the next.
                 Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => {}
-                Err(errno) => return Err(errno),
+                answer => return answer,
             }
         }
     }
-    Ok(())
 }
 
 /// Removes one entry; `false` when it is a directory that is not empty.
-fn remove_entry(
-    directory: BorrowedFd<'_>,
-    name: &std::ffi::CStr,
-    kind: FileType,
-) -> Result<bool, Errno> {
+fn remove_entry(directory: BorrowedFd<'_>, name: &CStr, kind: FileType) -> Result<bool, Errno> {
     let flags = if kind.is_dir() {
         AtFlags::REMOVEDIR
     } else {

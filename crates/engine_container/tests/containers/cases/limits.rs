@@ -145,7 +145,12 @@ fn what_cannot_be_modified_is_refused() {
         (
             json!({ "ResourcePath": "Container/Processor", "Settings": { "Weight": 10_001 } }),
             HResult::HCS_E_INVALID_JSON,
-            "/Settings",
+            "/Settings/Weight",
+        ),
+        (
+            json!({ "ResourcePath": "Container/MappedDirectories", "RequestType": "Update" }),
+            HResult::NOT_SUPPORTED,
+            "/RequestType",
         ),
     ];
     for (request, hresult, pointer) in refused {

@@ -19,6 +19,9 @@ super::cases![
     directories_are_mapped_before_what_is_in_them,
     links_in_the_container_do_not_lead_out,
     impossible_mappings_are_refused_where_they_stand,
+    directories_come_and_go_while_it_runs,
+    only_what_was_mapped_is_taken_away,
+    pipes_come_and_go_while_it_runs,
 ];
 
 fn mapping(from: &Path, to: &str, read_only: bool) -> Value {
@@ -203,4 +206,85 @@ fn impossible_mappings_are_refused_where_they_stand() {
             "{failure:#?}"
         );
     }
+}
+
+/// A request to change the running container.
+fn change(resource: &str, kind: &str, settings: &Value) -> Value {
+    json!({ "ResourcePath": resource, "RequestType": kind, "Settings": settings })
+}
+
+fn directories_come_and_go_while_it_runs() {
+    let host = Host::new();
+    let shared = host.files.path().join("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::write(shared.join("file"), "shared").unwrap();
+    let container = host.start(json!({}));
+    let mapping = mapping(&shared, "/late/place", true);
+    let request = |kind| change("Container/MappedDirectories", kind, &mapping);
+    container
+        .machine
+        .modify(&request("Add"))
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    assert_eq!(container.shell("cat /late/place/file"), "shared");
+    assert_ne!(container.run(&["touch", "/late/place/other"]).code, 0);
+    container
+        .machine
+        .modify(&request("Remove"))
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    assert_eq!(container.shell("ls -A /late/place"), "");
+    let failure = container.machine.modify(&request("Remove")).unwrap_err();
+    assert_eq!(failure.hresult, HResult::FILE_NOT_FOUND);
+    // Nothing of it was seen on the host.
+    assert!(
+        !fs::read_to_string("/proc/self/mountinfo")
+            .unwrap()
+            .contains("/late/place")
+    );
+    assert!(!Path::new("/late").exists());
+}
+
+fn only_what_was_mapped_is_taken_away() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    // A mask, which the container would like to be rid of, and a directory that is no mount.
+    for target in ["/proc/interrupts", "/sys/firmware", "/etc"] {
+        let request = change(
+            "Container/MappedDirectories",
+            "Remove",
+            &mapping(host.files.path(), target, false),
+        );
+        container.machine.modify(&request).unwrap_err();
+    }
+    assert_eq!(container.shell("cat /proc/interrupts"), "");
+    // Nor does a link that the container lays take the helper anywhere else.
+    container.shell("ln -s /proc/1/root /trap && mkdir /place");
+    let request = change(
+        "Container/MappedDirectories",
+        "Add",
+        &mapping(host.files.path(), "/trap/place", false),
+    );
+    container.machine.modify(&request).unwrap_err();
+    assert_eq!(container.shell("ls -A /place"), "");
+}
+
+fn pipes_come_and_go_while_it_runs() {
+    let host = Host::new();
+    let socket = host.files.path().join("socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let container = host.start(json!({}));
+    let pipe = json!({ "HostPath": socket, "ContainerPipeName": "late" });
+    let request = |kind| change("Container/MappedPipes", kind, &pipe);
+    container
+        .machine
+        .modify(&request("Add"))
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    assert_eq!(container.shell("stat -c %F /run/late"), "socket");
+    container
+        .machine
+        .modify(&request("Remove"))
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    assert_eq!(
+        container.shell("stat -c %F /run/late"),
+        "regular empty file"
+    );
 }

@@ -1,0 +1,148 @@
+//! The channel between the service and one child: what to do goes there, one report comes back.
+//!
+//! A stream socket. The service sends JSON with the descriptors that belong to it on the first byte and shuts its
+//! direction; the child answers with one JSON document and closes. An early end of either direction means that the
+//! other side has died.
+
+use std::{
+    collections::VecDeque,
+    os::fd::{BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType, send, socketpair},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::failure::{Attempt, StepError};
+
+/// More than any report is long.
+const REPORT_LIMIT: usize = 64 << 10;
+
+/// How a child's work ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// All is done. For a container: its agent can be connected to.
+    Ready,
+    /// A step failed, and the child has ended.
+    Failed(StepError),
+}
+
+/// Makes one: the service's end, then the child's.
+pub(crate) fn open() -> Result<(OwnedFd, OwnedFd), StepError> {
+    let flags = SocketFlags::CLOEXEC;
+    socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .step("making a channel to a child")
+}
+
+/// The child's side: waits for what it is to do.
+pub(crate) fn receive<T: DeserializeOwned>(
+    channel: BorrowedFd<'_>,
+) -> Result<(T, VecDeque<OwnedFd>), StepError> {
+    let step = "reading what to do";
+    let mut text = Vec::with_capacity(4096);
+    let mut descriptors = VecDeque::new();
+    loop {
+        let mut buffer = [0; 4096];
+        match hcs_wire::socket::receive(channel, &mut buffer, &mut descriptors).step(step)? {
+            0 => break,
+            read => text.extend_from_slice(&buffer[..read]),
+        }
+    }
+    let what = serde_json::from_slice(&text).map_err(|_| StepError::new(step, Errno::BADMSG))?;
+    Ok((what, descriptors))
+}
+
+/// The child's side: reports. A service that is gone will look at the agent's socket instead, so nothing is lost.
+pub(crate) fn report(channel: BorrowedFd<'_>, report: &Report) {
+    if let Ok(text) = serde_json::to_vec(report) {
+        let _service_is_gone = send(channel, &text, SendFlags::NOSIGNAL);
+    }
+}
+
+/// The service's side: says what to do. Blocks only for more than the socket's buffer holds, while the child reads.
+///
+/// A child that died before it had read all is no failure here: its report says more than our broken pipe.
+pub(crate) fn instruct<T: Serialize>(
+    channel: BorrowedFd<'_>,
+    what: &T,
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), StepError> {
+    let step = "telling a child what to do";
+    let text = serde_json::to_vec(what).map_err(|_| StepError::new(step, Errno::INVAL))?;
+    let sent = hcs_wire::socket::send_all(channel, &text, descriptors)
+        .and_then(|()| rustix::net::shutdown(channel, Shutdown::Write));
+    match sent {
+        Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Ok(()),
+        answer => answer.step(step),
+    }
+}
+
+/// The service's side: waits until the child closes, at most for `limit`; answers what it said, `None` when it died
+/// without a word.
+pub(crate) fn read_report(channel: &OwnedFd, limit: Duration) -> Result<Option<Report>, StepError> {
+    let step = "waiting for a child";
+    let deadline = Instant::now() + limit;
+    let mut text = Vec::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(|_| StepError::new(step, Errno::INVAL))?;
+        let mut events = [PollFd::new(channel, PollFlags::IN)];
+        match poll(&mut events, Some(&left)) {
+            Ok(0) => return Err(StepError::new(step, Errno::TIMEDOUT)),
+            Err(Errno::INTR) => continue,
+            answer => answer.step(step)?,
+        };
+        let mut buffer = [0; 1024];
+        match rustix::io::read(channel, &mut buffer) {
+            // Reset: it died with a part of its instructions unread.
+            Ok(0) | Err(Errno::CONNRESET) => return Ok(serde_json::from_slice(&text).ok()),
+            Ok(read) => text.extend_from_slice(&buffer[..read]),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(StepError::new(step, errno)),
+        }
+        if text.len() > REPORT_LIMIT {
+            return Err(StepError::new(step, Errno::MSGSIZE));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn instructions_and_descriptors_arrive_and_the_report_comes_back() {
+        let (service, child) = open().unwrap();
+        let what = "x".repeat(100_000);
+        instruct(service.as_fd(), &what, &[service.as_fd()]).unwrap();
+        let (received, descriptors) = receive::<String>(child.as_fd()).unwrap();
+        assert_eq!((received, descriptors.len()), (what, 1));
+        let failed = Report::Failed(StepError::new("testing", Errno::PERM));
+        report(child.as_fd(), &failed);
+        drop(child);
+        drop(descriptors);
+        assert_eq!(
+            read_report(&service, Duration::from_secs(60)).unwrap(),
+            Some(failed)
+        );
+    }
+
+    #[test]
+    fn a_child_that_says_nothing_is_told_from_one_that_takes_long() {
+        let (service, child) = open().unwrap();
+        let late = read_report(&service, Duration::ZERO).unwrap_err();
+        assert_eq!(late.errno, Errno::TIMEDOUT);
+        drop(child);
+        assert_eq!(
+            read_report(&service, Duration::from_secs(60)).unwrap(),
+            None
+        );
+        instruct(service.as_fd(), &1, &[]).unwrap();
+    }
+}
