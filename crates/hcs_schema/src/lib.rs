@@ -22,6 +22,7 @@ mod failure;
 mod fault;
 mod hresult;
 pub mod parse;
+mod read;
 mod rules;
 pub mod shape;
 mod text;
@@ -39,7 +40,7 @@ pub use rules::id::{MAX_ID_UNITS, check_id};
     reason = "the rules of a document are this crate's own"
 )]
 pub trait Document:
-    Serialize + DeserializeOwned + Default + rules::Checked + shape::Shaped
+    Serialize + DeserializeOwned + Default + read::Read + rules::Checked + shape::Shaped
 {
     /// Its name and properties.
     fn shape() -> &'static shape::Shape;

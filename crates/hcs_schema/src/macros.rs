@@ -24,7 +24,7 @@ macro_rules! document {
         }
     ) => {
         $(#[doc = $doc])+
-        #[derive(Clone, Debug, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, ::serde::Serialize)]
         pub struct $name {
             $(
                 $(#[doc = $field_doc])+
@@ -32,6 +32,23 @@ macro_rules! document {
                 #[serde(rename = $json, skip_serializing_if = "Option::is_none")]
                 pub $field: Option<$type>,
             )*
+        }
+
+        impl $crate::read::Read for $name {
+            #[allow(unused_mut, unused_variables, clippy::allow_attributes, reason = "a document may be empty")]
+            fn read(value: ::serde_json::Value) -> Result<Self, $crate::read::Misfit> {
+                let mut members = $crate::read::object(value)?;
+                Ok(Self {
+                    $($field: $crate::read::take(&mut members, $json)?,)*
+                })
+            }
+        }
+
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let value = ::serde_json::Value::deserialize(deserializer)?;
+                $crate::read::Read::read(value).map_err(::serde::de::Error::custom)
+            }
         }
 
         impl $crate::shape::Shaped for $name {
@@ -123,6 +140,14 @@ macro_rules! schema_enum {
         impl ::std::fmt::Display for $name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(self.name())
+            }
+        }
+
+        impl $crate::read::Read for $name {
+            fn read(value: ::serde_json::Value) -> Result<Self, $crate::read::Misfit> {
+                let found = value.as_str();
+                let name = Self::ALL.iter().copied().find(|one| Some(one.name()) == found);
+                name.ok_or_else(|| $crate::read::Misfit::new(format!("{value} is no value of the enumeration")))
             }
         }
 

@@ -33,6 +33,12 @@ pub enum Signal {
     Linux(u8),
 }
 
+impl crate::read::Read for Signal {
+    fn read(value: Value) -> Result<Self, crate::read::Misfit> {
+        Self::read(&value).map_err(crate::read::Misfit::new)
+    }
+}
+
 impl Signal {
     pub(crate) const EXPECTED: &str = "a signal: \"CtrlC\", \"CtrlBreak\", \"CtrlClose\", \"CtrlLogOff\", \"CtrlShutdown\", a Linux signal's name such \
          as \"SIGTERM\", or its number from 0 to 64";

@@ -23,7 +23,7 @@ use crate::{
 /// reported as causes.
 pub fn parse<T: Document>(text: &str) -> Result<T, Failure> {
     let value = parse_value(T::shape(), text)?;
-    let document: T = serde_json::from_value(value).map_err(|error| {
+    let document = T::read(value).map_err(|error| {
         let name = T::shape().name;
         Failure::new(
             HResult::HCS_E_INVALID_JSON,
