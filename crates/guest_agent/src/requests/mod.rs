@@ -30,6 +30,9 @@ use crate::{agent::Agent, link::Link, stream::StreamEnd};
 /// Requests served before others get their turn: starting this many programs takes a few milliseconds.
 const TURN_REQUESTS: usize = 8;
 
+/// The longest `ActivityId` that is echoed; a GUID has 36.
+const MAX_ACTIVITY_BYTES: usize = 64;
+
 /// A request being answered.
 struct Call {
     /// Type field of the answer.
@@ -69,7 +72,7 @@ impl Call {
         self.answer(&self.base())
     }
 
-    /// The answer that `failure` is; empty if even that cannot be written.
+    /// The answer that `failure` is. All its parts are bounded, so it always fits.
     fn failed(&self, failure: &Failure) -> Vec<u8> {
         let base = ResponseBase::failed(self.activity_id.clone(), failure);
         encode_bits(self.bits, self.id, &base).unwrap_or_default()
@@ -200,6 +203,12 @@ fn parse<T: Request>(call: &mut Call, body: &[u8]) -> Result<T, Failure> {
     }
     let request: T = serde_json::from_slice(body).map_err(|error| invalid(error.to_string()))?;
     let base = request.base();
+    if base.activity_id.len() > MAX_ACTIVITY_BYTES {
+        return Err(invalid(format!(
+            "ActivityId has {} bytes; a GUID was expected",
+            base.activity_id.len()
+        )));
+    }
     call.activity_id.clone_from(&base.activity_id);
     let container = base.container_id.as_str();
     if !matches!(container, "" | NULL_ID) {

@@ -170,6 +170,8 @@ fn bad_bodies_are_refused_and_nothing_else() {
         bridge.refusal(Rpc::ExecuteProcess, &execute).0,
         code::INVALID_JSON
     );
+    let endless = json!({ "ActivityId": "a".repeat(5_000_000) });
+    assert_eq!(bridge.refusal(Rpc::Start, &endless).0, code::INVALID_JSON);
     let elsewhere = json!({ "ContainerId": "nocontainer" });
     let (code, message) = bridge.refusal(Rpc::Start, &elsewhere);
     assert_eq!(code, code::CONTAINER_NOT_FOUND);
