@@ -1,7 +1,7 @@
 //! The exports. Each one: keep panics in, empty the out-parameters, check pointers and handles, convert, call
 //! `hcs::raw`, convert back. Nothing is decided here that another client of the service would have to decide again.
 //!
-//! 1. [`panic`], [`string`], [`out`]: panics, strings and out-parameters at the border.
+//! 1. [`mod@panic`], [`string`], [`out`]: panics, strings and out-parameters at the border.
 //! 2. [`handle`], [`named`]: what the handles of C stand for.
 //! 3. [`callback`]: calling back into C.
 //! 4. [`operation`], [`system`], [`process`], [`service`], [`vm`], [`storage`], [`reserved`]: the functions, by the
