@@ -1,9 +1,9 @@
 //! `HcsEnumerateComputeSystems`: which systems a query lets through. Answered from the registry alone.
 
+use crate::document::parse_optional;
 use hcs_schema::{
     Failure,
     documents::{Properties, SystemQuery},
-    parse_optional,
 };
 
 use crate::{

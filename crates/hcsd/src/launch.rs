@@ -55,19 +55,15 @@ pub(crate) async fn launch(
         armed: true,
     };
     let ports = offer.ports();
-    let answer = link.execute(parameters, offer.take_guest_ends(), ports, &process)?;
-    let response = answered(answer, limit, Rpc::ExecuteProcess)
-        .await
-        .map_err(|failure| {
-            // The end of the system says more than the end of its link.
-            system
-                .alive()
-                .err()
-                .unwrap_or(failure)
-                .while_doing("ExecuteProcess")
-        })?;
-    check(&response.base, "the process could not be created")
-        .map_err(|failure| failure.while_doing("ExecuteProcess"))?;
+    let guest_ends = offer.take_guest_ends();
+    let created = async {
+        let answer = link.execute(parameters, guest_ends, ports, &process)?;
+        let response = answered(answer, limit, Rpc::ExecuteProcess).await?;
+        check(&response.base, "the process could not be created")
+    };
+    if let Err(failure) = created.await {
+        return Err(system.explain(failure).await.while_doing("ExecuteProcess"));
+    }
     let stdio = if ports.is_some() {
         blocking(move || offer.into_host_ends(limit)).await?
     } else {

@@ -19,6 +19,7 @@ mod blocking;
 mod cli;
 pub mod config;
 mod connection;
+mod document;
 pub mod endpoint;
 mod enumerate;
 mod events;

@@ -185,12 +185,11 @@ fn memory(statistics: &Statistics) -> MemoryInformationForVm {
 /// The processes as the agent knows them: a `Properties` document, of which only the list is believed.
 async fn process_list(system: &Rc<System>) -> Result<Properties, Failure> {
     let limit = system.service()?.config.times.guest();
-    let text = system
-        .guest()
-        .await?
-        .properties(r#"{"PropertyTypes":["ProcessList"]}"#, limit)
-        .await
-        .map_err(|failure| failure.while_doing("GetProperties"))?;
+    let query = r#"{"PropertyTypes":["ProcessList"]}"#;
+    let text = match system.guest().await?.properties(query, limit).await {
+        Ok(text) => text,
+        Err(failure) => return Err(system.explain(failure).await.while_doing("GetProperties")),
+    };
     parse::<Properties>(&text).map_err(|failure| {
         Failure::new(
             HResult::HCS_E_PROTOCOL_ERROR,

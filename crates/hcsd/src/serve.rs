@@ -55,7 +55,6 @@ pub(crate) fn run(
     }
     let config = crate::configured(config_path)?;
     logging::start(config.log.as_deref())?;
-    raise_descriptor_limit();
     let root = endpoint::state_root(endpoint);
     make_directories(&root)?;
     let Some(_lock) = lock(&root)? else {
@@ -65,6 +64,8 @@ pub(crate) fn run(
     // Before any thread exists: what it starts from is a copy of this process.
     let launcher = Launcher::spawn()
         .map_err(|failure| format!("the launcher cannot be started: {failure}"))?;
+    // After the launcher, so that containers keep the limit the administrator gave.
+    raise_descriptor_limit();
     let engine = ContainerEngine::new(launcher, engine_config(&config, endpoint));
     let engines: Vec<Arc<dyn Engine>> = vec![Arc::new(engine)];
     let group = config.socket_group.as_deref().map(group_id).transpose()?;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::document::parse_optional;
 use hcs_schema::{
     Failure, HResult,
     documents::{
         BasicInformation, GetPropertyType, PropertyResponse, ServiceProperties,
         ServicePropertyQuery, Version,
     },
-    parse_optional,
 };
 use serde_json::Value;
 

@@ -250,6 +250,26 @@ impl System {
         Ok(())
     }
 
+    /// The better reason for a failed call to the guest: an agent whose stream ends is nearly always about to be gone
+    /// with its machine, and that says more.
+    pub(crate) async fn explain(&self, failure: Failure) -> Failure {
+        if failure.hresult != HResult::HCS_E_CONNECTION_CLOSED {
+            return failure;
+        }
+        let stopped = async {
+            loop {
+                let changed = self.link_changed.notified();
+                if let Err(stopped) = self.alive() {
+                    return stopped;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(actions::PARTING, stopped)
+            .await
+            .unwrap_or(failure)
+    }
+
     /// Counts a process in whose creation begins.
     pub(crate) fn begin_creating(self: &Rc<Self>) -> Creating {
         self.creating.set(self.creating.get() + 1);

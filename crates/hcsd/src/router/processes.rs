@@ -2,6 +2,7 @@
 
 use std::{os::fd::OwnedFd, rc::Rc};
 
+use crate::document::{parse, parse_optional};
 use hcs_lifecycle::{engine::HostStdio, process::Call};
 use hcs_schema::{
     Failure, HResult,
@@ -9,7 +10,6 @@ use hcs_schema::{
         ModifyOperation, ProcessModifyRequest, ProcessParameters, ProcessStatus,
         SignalProcessOptions, StdHandle,
     },
-    parse, parse_optional,
 };
 use hcs_wire::service::ProcessInformation;
 
@@ -183,14 +183,13 @@ async fn send_signal(process: &Rc<Process>, number: i32, call: Call) -> Result<(
         .await?
         .signal(process.pid(), number, limit)
         .await;
+    let Err(failure) = sent else {
+        return Ok(());
+    };
+    let failure = system.explain(failure).await;
     // Its exit may have been reported while the agent was asked; that is the better reason.
-    sent.map_err(|failure| {
-        process
-            .judge(call)
-            .err()
-            .unwrap_or(failure)
-            .while_doing("SignalProcess")
-    })
+    let failure = process.judge(call).err().unwrap_or(failure);
+    Err(failure.while_doing("SignalProcess"))
 }
 
 /// `HcsGetProcessInfo`. Fresh stdio is given only when nobody holds any of the old.
@@ -243,11 +242,11 @@ async fn apply(process: &Rc<Process>, request: &ProcessModifyRequest) -> Result<
             let system = process.system()?;
             let limit = system.service()?.config.times.guest();
             let (height, width) = (size.height.unwrap_or(0), size.width.unwrap_or(0));
-            system
-                .guest()
-                .await?
-                .resize(process.pid(), height, width, limit)
-                .await
+            let link = system.guest().await?;
+            match link.resize(process.pid(), height, width, limit).await {
+                Ok(()) => Ok(()),
+                Err(failure) => Err(system.explain(failure).await),
+            }
         }
         (Some(ModifyOperation::CloseHandle), _, Some(close)) => {
             // The client's library closes the client's descriptor; what is left to do here is never to give out a

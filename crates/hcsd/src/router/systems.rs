@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
+use crate::document::{parse, parse_optional};
 use hcs_schema::{
     Failure, HResult,
     documents::{ModifySettingRequest, PauseOptions, ShutdownOptions, ShutdownType, StartOptions},
-    parse, parse_optional,
 };
 use serde_json::Value;
 

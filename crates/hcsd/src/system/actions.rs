@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long after the end of its stream an agent may take to end itself, before it counts as one that lives on.
-const PARTING: Duration = Duration::from_millis(500);
+pub(super) const PARTING: Duration = Duration::from_millis(500);
 /// How often a system's link is made anew before its agent counts as broken.
 const MOST_LINKS: u32 = 8;
 
@@ -195,12 +195,11 @@ pub(super) async fn mend(system: Rc<System>) {
         None => {
             // Nearly always the machine itself is about to be gone, and this future with it.
             tokio::time::sleep(PARTING).await;
-            match relink(&system).await {
-                Ok(()) => return,
-                Err(failure) => {
-                    format!("it closed its stream and could not be reached again: {failure}")
-                }
-            }
+            let Err(failure) = relink(&system).await else {
+                return;
+            };
+            tokio::time::sleep(PARTING).await;
+            format!("it closed its stream and could not be reached again: {failure}")
         }
     };
     distrust(&system, fault).await;
@@ -209,11 +208,10 @@ pub(super) async fn mend(system: Rc<System>) {
 /// Connects to the agent of a system that an earlier service ran. One that cannot be reached has its system ended.
 pub(super) async fn take_over(system: Rc<System>) {
     if let Err(failure) = relink(&system).await {
-        distrust(
-            &system,
-            format!("it could not be reached after the service started: {failure}"),
-        )
-        .await;
+        // An agent that is about to be gone with its machine is not at fault.
+        tokio::time::sleep(PARTING).await;
+        let fault = format!("it could not be reached after the service started: {failure}");
+        distrust(&system, fault).await;
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use crate::document::parse;
 use hcs_lifecycle::{
     engine::{CreateRequest, Engine, Machine},
     system::{Queue, State},
@@ -17,7 +18,6 @@ use hcs_lifecycle::{
 use hcs_schema::{
     Failure, HResult, check_id,
     documents::{ComputeSystem, SystemType},
-    parse,
 };
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, error, info, info_span};

@@ -1,0 +1,47 @@
+//! Documents of clients: read, checked, and refused where this host cannot do what they ask for.
+
+use hcs_schema::{Document, Failure, coverage};
+
+/// [`hcs_schema::parse`], then what [`coverage`] says of each property.
+///
+/// # Errors
+/// `HCS_E_INVALID_JSON` for a document that is none; `ERROR_NOT_SUPPORTED`, with the JSON pointer, for a property that
+/// must not be ignored.
+pub(crate) fn parse<T: Document>(text: &str) -> Result<T, Failure> {
+    let document = hcs_schema::parse(text)?;
+    coverage::check(&document)?;
+    Ok(document)
+}
+
+/// [`parse`] for a document that may be left out.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn parse_optional<T: Document>(text: Option<&str>) -> Result<T, Failure> {
+    let document = hcs_schema::parse_optional(text)?;
+    coverage::check(&document)?;
+    Ok(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use hcs_schema::{HResult, documents::ComputeSystem};
+
+    use super::*;
+
+    #[test]
+    fn what_must_not_be_ignored_is_refused() {
+        let text =
+            r#"{"SchemaVersion":{"Major":2,"Minor":1},"Container":{"AssignedDevices":[{}]}}"#;
+        let failure = parse::<ComputeSystem>(text).unwrap_err();
+        assert_eq!(failure.hresult, HResult::NOT_SUPPORTED);
+        let pointer = failure
+            .causes
+            .iter()
+            .find_map(|cause| cause.pointer.as_deref());
+        assert!(
+            pointer.is_some_and(|p| p.starts_with("/Container/AssignedDevices")),
+            "{pointer:?}"
+        );
+    }
+}
