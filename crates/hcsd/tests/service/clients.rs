@@ -1,10 +1,8 @@
 //! What clients do to themselves and to each other: leaving, cancelling, not reading, asking for nonsense.
 
-mod common;
-
 use std::io::{Read as _, Write as _};
 
-use common::{
+use crate::common::{
     Service,
     client::{CONTAINER, Client, create_process, create_system, shell, start_system},
 };

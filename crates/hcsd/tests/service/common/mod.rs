@@ -16,6 +16,10 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
+};
 use tempfile::TempDir;
 
 pub(crate) use client::Client;
@@ -105,8 +109,8 @@ impl Service {
     /// Asks it to leave, and waits.
     pub(crate) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let pid = rustix::process::Pid::from_child(&child);
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+            let pid = Pid::from_child(&child);
+            kill_process(pid, Signal::TERM).unwrap();
             assert!(child.wait().unwrap().success());
         }
     }
@@ -159,8 +163,8 @@ impl Service {
         for group in &groups {
             let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
             for pid in processes.lines().filter_map(|pid| pid.parse().ok()) {
-                if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-                    rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+                if let Some(pid) = Pid::from_raw(pid) {
+                    kill_process(pid, Signal::KILL).ok();
                 }
             }
         }
@@ -210,4 +214,11 @@ fn below(directory: &Path) -> Vec<PathBuf> {
             .collect(),
         Err(_) => Vec::new(),
     }
+}
+
+/// Kills a process and waits until it is gone.
+pub(crate) fn kill(pid: i32) {
+    let process = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(&process, Signal::KILL).unwrap();
+    poll(&mut [PollFd::new(&process, PollFlags::IN)], None).unwrap();
 }

@@ -1,7 +1,5 @@
 //! Starting, finding and leaving.
 
-mod common;
-
 use std::{
     fs::{self, File},
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
@@ -9,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-use common::Client;
+use crate::common::Client;
 use hcs_schema::HResult;
 use hcs_wire::service::{Call, VERSION};
 use rustix::fs::{FlockOperation, flock};
@@ -185,9 +183,7 @@ fn stranger() {
 #[test]
 fn strangers_are_told_what_to_do() {
     let place = Place::new("strangers");
-    for directory in [place.directory.path().to_owned()] {
-        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    fs::set_permissions(place.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     assert!(
         place
             .hcsd(&["--start", "--idle-exit", "1"])
@@ -200,7 +196,7 @@ fn strangers_are_told_what_to_do() {
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let output = Command::new(program)
-        .args(["--exact", "stranger"])
+        .args(["--exact", "starting::stranger"])
         .env("HCSD_TEST_STRANGER", place.endpoint())
         .current_dir("/")
         .uid(65534)

@@ -1,8 +1,6 @@
 //! The life of systems and processes, through a real service with real containers.
 
-mod common;
-
-use common::{
+use crate::common::{
     Client, Service,
     client::{CONTAINER, create_process, create_system, shell, start_system, terminate_system},
 };
@@ -284,7 +282,7 @@ fn two_clients_see_the_same_system() {
     assert!(two.events.is_empty(), "a closed handle hears nothing");
 }
 
-fn wait_for(process: &mut common::client::Created, text: &str) {
+fn wait_for(process: &mut crate::common::client::Created, text: &str) {
     use std::io::Read as _;
     let mut read = vec![0; text.len()];
     process

@@ -1,16 +1,14 @@
 //! The service may be killed at any moment; the next one takes over what lives and tells what ended.
 
-mod common;
-
 use std::{fs, io::Read as _};
 
-use common::{
+use crate::common::{
     Client, Service,
     client::{CONTAINER, Created, create_system, shell, start_system},
+    kill,
 };
 use hcs_schema::HResult;
 use hcs_wire::service::Call;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 fn open_system(system: u64, id: &str, runtime_id: Option<&str>) -> Call {
@@ -56,7 +54,7 @@ fn kill_agent(service: &Service) {
     let machine: Value =
         serde_json::from_str(record(service)["machine"].as_str().unwrap()).unwrap();
     let pid = find_pid(&machine).unwrap_or_else(|| panic!("no pid in {machine}"));
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    kill(pid);
 }
 
 fn find_pid(record: &Value) -> Option<i32> {
@@ -152,7 +150,6 @@ fn a_system_that_ended_while_no_service_was_there_tells_its_end_once_clients_are
     client.call(&start_system(1)).ok();
     let process = client.create_process(1, 2, &json!({"CommandArgs": ["/bin/sleep", "1000"]}));
     service.kill();
-    // The record is read while nobody changes it.
     kill_agent(&service);
     service.run();
     let mut client = service.client();

@@ -1,0 +1,392 @@
+//! Agents that misbehave: each can harm its own system, nothing else.
+//!
+//! The service is killed, the agent of one container too, and a process of the test's is written into the record in
+//! its place; the next service takes the system over with that.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::{UnixListener, UnixStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use crate::common::{
+    Client, Service,
+    client::{CONTAINER, create_process, create_system, shell, start_system},
+    kill,
+};
+use hcs_schema::HResult;
+use hcs_wire::{
+    guest::{
+        Decoder, ExecuteProcessResponse, Frame, GcsCapabilities, GetPropertiesResponse,
+        GuestDefinedCapabilities, HEADER_BYTES, MessageType, NegotiateProtocolResponse,
+        PROTOCOL_VERSION, ResponseBase, Rpc, WaitForProcessResponse, encode,
+    },
+    service::{Call, Subject},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// What an agent of the test's does with a request after the greeting.
+type Script = fn(&Frame, &mut UnixStream);
+
+/// The agents, by name: each runs in a process of its own.
+const SCRIPTS: &[(&str, Script)] = &[
+    ("noise", |_, stream| {
+        stream.write_all(&[0xee; 64]).ok();
+    }),
+    ("too large", |frame, stream| {
+        let mut header = [0; HEADER_BYTES];
+        header[0..4].copy_from_slice(&frame.kind.response_bits().to_le_bytes());
+        header[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+        stream.write_all(&header).ok();
+    }),
+    ("unasked", |_, stream| created(stream, 999, 7)),
+    ("other kind", |frame, stream| {
+        let body = GetPropertiesResponse::default();
+        respond(stream, Rpc::GetProperties, frame.id, &body);
+    }),
+    ("request", |_, stream| {
+        let body = json!({"ContainerId": ""});
+        let request = encode(MessageType::Request(Rpc::Start), 1, &body).unwrap();
+        stream.write_all(&request).ok();
+    }),
+    ("pid 0", |frame, stream| created(stream, frame.id, 0)),
+    ("pid -1", |frame, stream| {
+        created(stream, frame.id, u32::MAX);
+    }),
+    ("pid 7", |frame, stream| created(stream, frame.id, 7)),
+    ("early exit", |frame, stream| {
+        let request: Value = serde_json::from_slice(&frame.body).unwrap();
+        let wait = request["WaitMessageId"].as_u64().unwrap();
+        let body = WaitForProcessResponse::default();
+        respond(stream, Rpc::WaitForProcess, wait, &body);
+    }),
+    ("errors", |frame, stream| {
+        let MessageType::Request(rpc) = frame.kind else {
+            return;
+        };
+        let base = ResponseBase {
+            result: HResult(0xC037_010E_u32.cast_signed()).0,
+            error_message: "line one\nline two \u{1b}[31m".repeat(2000),
+            ..ResponseBase::default()
+        };
+        respond(stream, rpc, frame.id, &base);
+    }),
+    ("properties", |frame, stream| {
+        let body = GetPropertiesResponse {
+            properties: "{\"ProcessList\": 7}".to_owned(),
+            ..GetPropertiesResponse::default()
+        };
+        respond(stream, Rpc::GetProperties, frame.id, &body);
+    }),
+    ("silent", |_, _| {}),
+    ("hangs up", |_, stream| {
+        stream.shutdown(std::net::Shutdown::Both).ok();
+    }),
+    // Does not even greet.
+    ("mute", |_, _| {}),
+];
+
+fn created(stream: &mut UnixStream, id: u64, process_id: u32) {
+    let body = ExecuteProcessResponse {
+        process_id,
+        ..ExecuteProcessResponse::default()
+    };
+    respond(stream, Rpc::ExecuteProcess, id, &body);
+}
+
+fn respond<T: Serialize>(stream: &mut UnixStream, rpc: Rpc, id: u64, body: &T) {
+    let bytes = encode(MessageType::Response(rpc), id, body).unwrap();
+    // The service may have hung up already, which is what the test is about.
+    stream.write_all(&bytes).ok();
+}
+
+fn greeting() -> NegotiateProtocolResponse {
+    NegotiateProtocolResponse {
+        version: PROTOCOL_VERSION,
+        capabilities: GcsCapabilities {
+            guest_defined_capabilities: GuestDefinedCapabilities {
+                descriptor_stdio_supported: true,
+                execute_and_wait_supported: true,
+                system_process_calls_supported: true,
+                ..GuestDefinedCapabilities::default()
+            },
+            ..GcsCapabilities::default()
+        },
+        ..NegotiateProtocolResponse::default()
+    }
+}
+
+fn serve(mut stream: UnixStream, name: &str, script: Script) {
+    let mut decoder = Decoder::with_limit(hcs_wire::guest::MAX_REQUEST_BYTES);
+    let mut buffer = [0; 4096];
+    while let Ok(n @ 1..) = stream.read(&mut buffer) {
+        decoder.feed(&buffer[..n]);
+        while let Some(frame) = decoder.next_frame().unwrap() {
+            let greets = frame.kind == MessageType::Request(Rpc::NegotiateProtocol);
+            if greets && name != "mute" {
+                respond(&mut stream, Rpc::NegotiateProtocol, frame.id, &greeting());
+            } else {
+                script(&frame, &mut stream);
+            }
+        }
+    }
+}
+
+/// The process that plays an agent. Started by [`Hostile::start`], does nothing otherwise.
+#[test]
+fn agent() {
+    let (Ok(path), Ok(wanted)) = (
+        std::env::var("HCSD_TEST_AGENT"),
+        std::env::var("HCSD_TEST_SCRIPT"),
+    ) else {
+        return;
+    };
+    let (name, script) = SCRIPTS.iter().find(|(name, _)| *name == wanted).unwrap();
+    let listener = UnixListener::bind(path).unwrap();
+    println!("listening");
+    while let Ok((stream, _)) = listener.accept() {
+        thread::spawn(|| serve(stream, name, *script));
+    }
+}
+
+/// A process that plays an agent.
+struct Hostile(Child);
+
+impl Hostile {
+    /// Starts one at `path`, and waits until it can be connected to.
+    fn start(path: &str, script: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "hostile::agent", "--nocapture"])
+            .env("HCSD_TEST_AGENT", path)
+            .env("HCSD_TEST_SCRIPT", script)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(said.any(|line| line.unwrap().contains("listening")));
+        // The harness of the child would end at a closed stdout.
+        thread::spawn(move || said.for_each(drop));
+        Self(child)
+    }
+
+    /// Field 22 of its `proc_pid_stat(5)`.
+    fn start_time(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        fields.split(' ').nth(19).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn systems(service: &Service) -> Vec<PathBuf> {
+    let mut all: Vec<_> = fs::read_dir(service.root().join("systems"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    all.sort();
+    all
+}
+
+/// A service with a sound system "sound" (handle 1) and a system "hostile" (handle 2) whose agent follows `script`.
+fn with_hostile_agent(lines: &str, script: &str) -> (Hostile, Service, Client) {
+    let mut service = Service::with_config(lines);
+    let mut client = service.client();
+    client.start_container(1, "sound");
+    let sound = systems(&service);
+    client.call(&create_system(2, "hostile", CONTAINER)).ok();
+    client.call(&start_system(2)).ok();
+    let directory = systems(&service)
+        .into_iter()
+        .find(|path| !sound.contains(path))
+        .unwrap();
+    service.kill();
+
+    let state = directory.join("state.json");
+    let mut record: Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
+    let mut machine: Value = serde_json::from_str(record["machine"].as_str().unwrap()).unwrap();
+    kill(i32::try_from(machine["Pid"].as_i64().unwrap()).unwrap());
+    let socket = directory.join("agent.sock");
+    fs::remove_file(&socket).unwrap();
+    let hostile = Hostile::start(socket.to_str().unwrap(), script);
+    machine["Pid"] = json!(hostile.0.id());
+    machine["StartTime"] = json!(hostile.start_time());
+    record["machine"] = json!(machine.to_string());
+    fs::write(&state, record.to_string()).unwrap();
+
+    service.run();
+    let mut client = service.client();
+    for (handle, id) in [(1, "sound"), (2, "hostile")] {
+        let open = Call::OpenSystem {
+            system: handle,
+            id: id.to_owned(),
+            runtime_id: None,
+        };
+        client.call(&open).ok();
+    }
+    (hostile, service, client)
+}
+
+/// The hostile system has ended because of its agent; the other works.
+fn only_the_hostile_one_ends(mut client: Client) {
+    let (subject, _, status) = client.event();
+    assert_eq!(subject, Subject::System(2));
+    assert_eq!(status["ExitType"], "UnexpectedExit");
+    assert_eq!(
+        status["Attribution"][0]["SystemExit"]["Initiator"], "Internal",
+        "{status}"
+    );
+    let mut process = client.create_process(1, 100, &shell("echo sound"));
+    assert_eq!(process.output(), "sound\n");
+    assert_eq!(client.exit_code(100), 0);
+    client.terminate(1);
+}
+
+fn process_list(system: u64) -> Call {
+    Call::GetSystemProperties {
+        system,
+        query: Some(r#"{"PropertyTypes":["ProcessList"]}"#.to_owned()),
+    }
+}
+
+/// Sends a process creation to the hostile system, whose agent's answer must end it.
+fn creation_is_fatal(script: &str) {
+    let (_hostile, _service, mut client) = with_hostile_agent("", script);
+    let created = client.send(&create_process(2, 3, &shell("true")));
+    let result = client.wait(created).reply.result;
+    assert!(!result.is_success(), "{result}");
+    only_the_hostile_one_ends(client);
+}
+
+#[test]
+fn bytes_that_are_no_message_end_the_system() {
+    creation_is_fatal("noise");
+}
+
+#[test]
+fn a_message_that_is_announced_too_large_ends_the_system() {
+    creation_is_fatal("too large");
+}
+
+#[test]
+fn an_answer_nobody_waits_for_ends_the_system() {
+    creation_is_fatal("unasked");
+}
+
+#[test]
+fn an_answer_of_another_kind_ends_the_system() {
+    creation_is_fatal("other kind");
+}
+
+#[test]
+fn a_request_from_the_agent_ends_the_system() {
+    creation_is_fatal("request");
+}
+
+#[test]
+fn an_impossible_process_id_ends_the_system() {
+    creation_is_fatal("pid 0");
+    creation_is_fatal("pid -1");
+}
+
+#[test]
+fn an_exit_before_the_creation_ends_the_system() {
+    creation_is_fatal("early exit");
+}
+
+#[test]
+fn a_process_created_twice_ends_the_system() {
+    let (_hostile, _service, mut client) = with_hostile_agent("", "pid 7");
+    let first = client.create_process(2, 3, &shell("true"));
+    assert_eq!(first.pid, 7);
+    let second = client.send(&create_process(2, 4, &shell("true")));
+    assert!(!client.wait(second).reply.result.is_success());
+    let (subject, _, status) = client.event();
+    assert_eq!(subject, Subject::Process(3));
+    assert_ne!(
+        status["LastWaitResult"], 0,
+        "an agent that lies is not asked for exit codes"
+    );
+    only_the_hostile_one_ends(client);
+}
+
+#[test]
+fn errors_are_told_in_the_agents_words_but_made_safe() {
+    let (_hostile, _service, mut client) = with_hostile_agent("", "errors");
+    let message = client
+        .call(&create_process(2, 3, &shell("true")))
+        .failed(HResult::HCS_E_SYSTEM_NOT_FOUND);
+    assert!(message.starts_with("line one line two"), "{message}");
+    assert!(message.len() <= 8192 && !message.contains(char::is_control));
+    client
+        .call(&process_list(2))
+        .failed(HResult::HCS_E_SYSTEM_NOT_FOUND);
+    client.terminate(2);
+    client.terminate(1);
+}
+
+#[test]
+fn a_property_list_that_is_none_fails_the_call_only() {
+    let (_hostile, _service, mut client) = with_hostile_agent("", "properties");
+    client
+        .call(&process_list(2))
+        .failed(HResult::HCS_E_PROTOCOL_ERROR);
+    client.terminate(2);
+    client.terminate(1);
+}
+
+#[test]
+fn an_agent_that_says_nothing_delays_nobody() {
+    let lines = "[times]\nguest_seconds = 1\n";
+    let (_hostile, _service, mut client) = with_hostile_agent(lines, "silent");
+    let stuck = client.send(&create_process(2, 3, &shell("true")));
+    let stuck_list = client.send(&process_list(2));
+    // Everybody else is served meanwhile, and its own terminate is.
+    let mut process = client.create_process(1, 100, &shell("echo sound"));
+    assert_eq!(process.output(), "sound\n");
+    assert_eq!(client.exit_code(100), 0);
+    client.call(&Call::EnumerateSystems { query: None }).ok();
+    client.wait(stuck).failed(HResult::HCS_E_CONNECTION_TIMEOUT);
+    client
+        .wait(stuck_list)
+        .failed(HResult::HCS_E_CONNECTION_TIMEOUT);
+    let stuck = client.send(&create_process(2, 4, &shell("true")));
+    client.terminate(2);
+    client
+        .wait(stuck)
+        .failed(HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
+    assert_eq!(client.system_exit(2), "ForcedExit");
+    client.terminate(1);
+}
+
+#[test]
+fn an_agent_that_never_greets_ends_its_system_only() {
+    let lines = "[times]\nguest_seconds = 1\n";
+    let (_hostile, _service, client) = with_hostile_agent(lines, "mute");
+    only_the_hostile_one_ends(client);
+}
+
+#[test]
+fn an_agent_that_hangs_up_again_and_again_ends_its_system_only() {
+    let (_hostile, _service, mut client) = with_hostile_agent("", "hangs up");
+    loop {
+        let result = client
+            .call(&create_process(2, 3, &shell("true")))
+            .reply
+            .result;
+        if result == HResult::HCS_E_SYSTEM_ALREADY_STOPPED {
+            break;
+        }
+        assert!(!result.is_success());
+    }
+    only_the_hostile_one_ends(client);
+}

@@ -1,0 +1,14 @@
+//! A real service, real containers, and clients that speak the protocol directly. Needs root.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails, and shows the log of its service"
+)]
+
+mod clients;
+mod common;
+mod hostile;
+mod lifecycle;
+mod restart;
+mod starting;
