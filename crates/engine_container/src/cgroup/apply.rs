@@ -96,8 +96,8 @@ impl ControlGroups {
         }
         let written = match self.home(Controller::Cpu) {
             None => return Err(missing("cpu", limits::PROCESSOR)),
-            Some(Home::V1(at)) => limit_cpu_v1(at, cpu),
-            Some(Home::V2(at)) => limit_cpu_v2(at, cpu),
+            Some(Home::V1(at)) => write_all(at, cpu_v1(cpu)),
+            Some(Home::V2(at)) => write_all(at, cpu_v2(cpu)),
         };
         written.map_err(|error| {
             error
@@ -107,53 +107,72 @@ impl ControlGroups {
     }
 }
 
-/// Neither of the two limits may ever be above the other in the wrong direction: memory <= memory and swap. So the one
-/// that grows out of the way goes first.
+/// What to write into which file of a group, in this order.
+type Writes = Vec<(&'static str, String)>;
+
+fn write_all(at: &Path, writes: Writes) -> Result<(), StepError> {
+    writes
+        .into_iter()
+        .try_for_each(|(file, value)| files::write(at, file, &value))
+}
+
+const MEMORY_AND_SWAP: &str = "memory.memsw.limit_in_bytes";
+
 fn limit_memory_v1(at: &Path, bytes: u64) -> Result<(), StepError> {
-    const MEMORY: &str = "memory.limit_in_bytes";
-    const WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
-    let value = bytes.to_string();
-    if !at.join(WITH_SWAP).exists() {
-        return files::write(at, MEMORY, &value);
-    }
-    if files::read_number(at, WITH_SWAP)? < bytes {
-        files::write(at, WITH_SWAP, &value)?;
-        files::write(at, MEMORY, &value)
-    } else {
-        files::write(at, MEMORY, &value)?;
-        files::write(at, WITH_SWAP, &value)
+    let with_swap = at.join(MEMORY_AND_SWAP).exists();
+    let now = with_swap
+        .then(|| files::read_number(at, MEMORY_AND_SWAP))
+        .transpose()?;
+    write_all(at, memory_v1(bytes, now))
+}
+
+/// `now` is the present limit of memory and swap, where the host counts swap. The limit of memory must never be above
+/// it, so the one that grows out of the way goes first.
+fn memory_v1(bytes: u64, now: Option<u64>) -> Writes {
+    let memory = ("memory.limit_in_bytes", bytes.to_string());
+    let with_swap = (MEMORY_AND_SWAP, bytes.to_string());
+    match now {
+        None => vec![memory],
+        Some(now) if now < bytes => vec![with_swap, memory],
+        Some(_) => vec![memory, with_swap],
     }
 }
 
 fn limit_memory_v2(at: &Path, bytes: u64) -> Result<(), StepError> {
-    files::write(at, "memory.max", &bytes.to_string())?;
-    if at.join("memory.swap.max").exists() {
-        files::write(at, "memory.swap.max", "0")?;
-    }
-    Ok(())
+    write_all(at, memory_v2(bytes, at.join(SWAP).exists()))
 }
 
-fn limit_cpu_v1(at: &Path, cpu: CpuLimits) -> Result<(), StepError> {
+const SWAP: &str = "memory.swap.max";
+
+fn memory_v2(bytes: u64, counts_swap: bool) -> Writes {
+    let mut writes = vec![("memory.max", bytes.to_string())];
+    if counts_swap {
+        writes.push((SWAP, "0".to_owned()));
+    }
+    writes
+}
+
+fn cpu_v1(cpu: CpuLimits) -> Writes {
+    let mut writes = Vec::new();
     if let Some(shares) = cpu.shares() {
-        files::write(at, "cpu.shares", &shares.to_string())?;
+        writes.push(("cpu.shares", shares.to_string()));
     }
-    match cpu.quota {
-        None => Ok(()),
-        Some(quota) => {
-            files::write(at, "cpu.cfs_period_us", &quota.period.to_string())?;
-            files::write(at, "cpu.cfs_quota_us", &quota.quota.to_string())
-        }
+    if let Some(quota) = cpu.quota {
+        writes.push(("cpu.cfs_period_us", quota.period.to_string()));
+        writes.push(("cpu.cfs_quota_us", quota.quota.to_string()));
     }
+    writes
 }
 
-fn limit_cpu_v2(at: &Path, cpu: CpuLimits) -> Result<(), StepError> {
+fn cpu_v2(cpu: CpuLimits) -> Writes {
+    let mut writes = Vec::new();
     if let Some(weight) = cpu.weight {
-        files::write(at, "cpu.weight", &weight.to_string())?;
+        writes.push(("cpu.weight", weight.to_string()));
     }
-    match cpu.quota {
-        None => Ok(()),
-        Some(quota) => files::write(at, "cpu.max", &format!("{} {}", quota.quota, quota.period)),
+    if let Some(quota) = cpu.quota {
+        writes.push(("cpu.max", format!("{} {}", quota.quota, quota.period)));
     }
+    writes
 }
 
 fn missing(controller: &str, pointer: &str) -> Failure {
@@ -161,4 +180,56 @@ fn missing(controller: &str, pointer: &str) -> Failure {
         "this host has no control group controller \"{controller}\" that could enforce the limit"
     );
     Failure::new(HResult::NOT_SUPPORTED, message.clone()).cause_at(pointer, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::limits::CpuQuota, *};
+
+    #[test]
+    fn memory_is_never_above_memory_and_swap() {
+        let files =
+            |now| -> Vec<&str> { memory_v1(100, now).iter().map(|write| write.0).collect() };
+        assert_eq!(files(Some(50)), [MEMORY_AND_SWAP, "memory.limit_in_bytes"]);
+        assert_eq!(files(Some(200)), ["memory.limit_in_bytes", MEMORY_AND_SWAP]);
+        assert_eq!(files(None), ["memory.limit_in_bytes"]);
+    }
+
+    #[test]
+    fn version_2_takes_no_swap() {
+        let swap = ("memory.swap.max", "0".to_owned());
+        assert_eq!(
+            memory_v2(4096, true),
+            [("memory.max", "4096".to_owned()), swap]
+        );
+        assert_eq!(memory_v2(4096, false), [("memory.max", "4096".to_owned())]);
+    }
+
+    #[test]
+    fn processors_are_said_in_the_words_of_each_version() {
+        let cpu = CpuLimits {
+            quota: Some(CpuQuota {
+                quota: 150_000,
+                period: 100_000,
+            }),
+            weight: Some(200),
+        };
+        let text = |writes: Writes| -> Vec<String> {
+            writes
+                .iter()
+                .map(|(file, value)| format!("{file}={value}"))
+                .collect()
+        };
+        let v1 = [
+            "cpu.shares=2048",
+            "cpu.cfs_period_us=100000",
+            "cpu.cfs_quota_us=150000",
+        ];
+        assert_eq!(text(cpu_v1(cpu)), v1);
+        assert_eq!(
+            text(cpu_v2(cpu)),
+            ["cpu.weight=200", "cpu.max=150000 100000"]
+        );
+        assert!(cpu_v2(CpuLimits::default()).is_empty());
+    }
 }

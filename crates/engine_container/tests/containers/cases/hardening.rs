@@ -72,7 +72,7 @@ fn new_privileges_are_out_of_reach() {
     assert_eq!(container.shell(script), "1000");
 }
 
-fn devices_of_the_host_cannot_be_used() {
+pub(super) fn devices_of_the_host_cannot_be_used() {
     let host = Host::new();
     let container = host.start(json!({}));
     // Any node may be made, even of a device that is there: the kernel's log and the disk of every virtual machine.

@@ -56,7 +56,7 @@ fn members(host: &Host, container: &Container) -> Vec<i32> {
     pids
 }
 
-fn killing_ends_every_process() {
+pub(super) fn killing_ends_every_process() {
     let host = Host::new();
     let container = host.start(json!({}));
     start_sleeper(&container);
@@ -107,7 +107,7 @@ fn a_running_machine_is_not_released() {
     assert_eq!(container.shell("echo here"), "here");
 }
 
-fn pausing_stops_and_resuming_continues() {
+pub(super) fn pausing_stops_and_resuming_continues() {
     let host = Host::new();
     let container = host.start(json!({}));
     let mut stream = UnixStream::from(container.machine.connect_guest().unwrap());
@@ -140,7 +140,7 @@ fn pausing_stops_and_resuming_continues() {
         .unwrap_or_else(|f| panic!("{f:#?}"));
 }
 
-fn a_paused_machine_can_be_killed() {
+pub(super) fn a_paused_machine_can_be_killed() {
     let host = Host::new();
     let container = host.start(json!({}));
     start_sleeper(&container);
@@ -189,7 +189,7 @@ fn second_engine(host: &Host) -> ContainerEngine {
     ContainerEngine::new(Launcher::spawn().unwrap(), host.config.clone())
 }
 
-fn a_machine_outlives_its_engine_and_is_adopted() {
+pub(super) fn a_machine_outlives_its_engine_and_is_adopted() {
     let mut host = Host::new();
     let first = host.start(json!({ "Memory": { "SizeInMB": 64 } }));
     let record = first.machine.record();
@@ -236,7 +236,7 @@ fn another_process_is_not_adopted() {
     assert_eq!(container.shell("echo unharmed"), "unharmed");
 }
 
-fn leftovers_are_swept_and_others_kept() {
+pub(super) fn leftovers_are_swept_and_others_kept() {
     let host = Host::new();
     let forgotten = host.start(json!({}));
     let kept = host.start(json!({}));

@@ -21,7 +21,7 @@ fn take(container: &Container, megabytes: u32) -> bool {
     container.run(&["perl", "-e", &script]).code == 0
 }
 
-fn memory_is_limited_and_the_agent_survives() {
+pub(super) fn memory_is_limited_and_the_agent_survives() {
     let host = Host::new();
     let container = host.start(json!({ "Memory": { "SizeInMB": 64 } }));
     assert!(take(&container, 16));
@@ -74,7 +74,7 @@ fn processors_are_limited_and_can_be_changed() {
     assert!(throttled(&host));
 }
 
-fn the_number_of_processes_is_limited() {
+pub(super) fn the_number_of_processes_is_limited() {
     let host = Host::with(|config| config.pids_limit = Some(32));
     let container = host.start(json!({}));
     let script = "for (1..64) { my $pid = fork; last unless defined $pid; unless ($pid) { close STDOUT; close STDERR; sleep 1000; exit } $n++ } print $n";

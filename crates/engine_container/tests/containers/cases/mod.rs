@@ -3,6 +3,7 @@
 mod failures;
 mod hardening;
 mod isolation;
+mod layouts;
 mod life;
 mod limits;
 mod mapped;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<(String, Case)> {
         ("failures", failures::all()),
         ("hardening", hardening::all()),
         ("isolation", isolation::all()),
+        ("layouts", layouts::all()),
         ("life", life::all()),
         ("limits", limits::all()),
         ("mapped", mapped::all()),
