@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use hcs_lifecycle::operation::{CallNumber, Cancel, Operation, Phase, Refusal, Streams};
 use hcs_lifecycle::operation_kind::OperationKind;
 
-use super::sync::{Condvar, Deadline, Mutex, lock, thread, wait};
+use super::sync::{Condvar, Deadline, Mutex, MutexGuard, lock, thread, wait};
 
 /// Why a wait did not end with an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,17 @@ impl From<Refusal> for Unfinished {
     }
 }
 
+/// What follows from a completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Completion {
+    /// Nothing: the operation was closed, or tracks another call.
+    Unwanted,
+    /// [`Cell::run_callback`] is to be called on a thread for callbacks.
+    Callback,
+    /// The operation has no callback; perhaps the handle of the call has.
+    NoCallback,
+}
+
 /// A shared operation. `C` is its callback.
 #[derive(Debug)]
 pub(crate) struct Cell<T, E, C> {
@@ -37,8 +48,10 @@ pub(crate) struct Cell<T, E, C> {
 struct State<T, E, C> {
     machine: Operation<T, E>,
     callback: Option<C>,
-    /// Threads inside a callback of this operation.
-    runners: Vec<thread::ThreadId>,
+    /// Counts the callbacks that were set.
+    callbacks: u64,
+    /// Threads inside a callback of this operation, and which of those that were set it is.
+    runners: Vec<(thread::ThreadId, u64)>,
     wakers: Vec<Waker>,
 }
 
@@ -47,6 +60,7 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
         let state = State {
             machine: Operation::default(),
             callback: None,
+            callbacks: 0,
             runners: Vec::new(),
             wakers: Vec::new(),
         };
@@ -68,14 +82,28 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
         lock(&self.state).machine.is_closed()
     }
 
-    /// See [`Operation::set_callback`].
+    /// See [`Operation::set_callback`]. The former callback does not begin any more; where it runs, this waits until it
+    /// has returned, unless called from within it.
     pub(crate) fn set_callback(&self, callback: Option<C>, conflict: bool) -> Result<(), Refusal> {
         let mut state = lock(&self.state);
         state.machine.set_callback(callback.is_some(), conflict)?;
         let former = std::mem::replace(&mut state.callback, callback);
-        drop(state);
+        state.callbacks += 1;
+        let set = state.callbacks;
+        self.settle(state, |runner| runner < set);
         drop(former);
         Ok(())
+    }
+
+    /// Waits until no callback runs that was set as one of `which`, unless this is within a callback.
+    fn settle(&self, mut state: MutexGuard<'_, State<T, E, C>>, which: impl Fn(u64) -> bool) {
+        let me = thread::current().id();
+        if state.runners.iter().any(|(runner, _)| *runner == me) {
+            return;
+        }
+        while state.runners.iter().any(|(_, set)| which(*set)) {
+            state = wait(&self.changed, state);
+        }
     }
 
     /// See [`Operation::start`].
@@ -99,21 +127,23 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
         lock(&self.state).machine.cancel()
     }
 
-    /// Ends the tracked call and wakes all who wait. Answers whether somebody may want it, and the callback that has to
-    /// be run now, by [`Cell::run_callback`].
-    pub(crate) fn complete(&self, call: CallNumber, outcome: Result<T, E>) -> Option<Option<C>> {
+    /// Ends the tracked call and wakes all who wait. Answers whether somebody may want it, and who is to be told.
+    pub(crate) fn complete(&self, call: CallNumber, outcome: Result<T, E>) -> Completion {
         let mut state = lock(&self.state);
         if let Err(unwanted) = state.machine.complete(call, outcome) {
             drop(state);
             drop(unwanted);
-            return None;
+            return Completion::Unwanted;
         }
         let wakers = std::mem::take(&mut state.wakers);
-        let callback = state.callback.clone();
+        let completion = match state.callback {
+            Some(_) => Completion::Callback,
+            None => Completion::NoCallback,
+        };
         drop(state);
         self.changed.notify_all();
         wakers.into_iter().for_each(Waker::wake);
-        Some(callback)
+        completion
     }
 
     /// The outcome, if there is one.
@@ -177,33 +207,31 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
         Poll::Pending
     }
 
-    /// Runs `callback` on this thread, unless the operation was closed.
-    pub(crate) fn run_callback(&self, callback: impl FnOnce()) {
+    /// Has `call` run the callback on this thread, unless it was taken away or the operation closed.
+    pub(crate) fn run_callback(&self, call: impl FnOnce(C)) {
         let mut state = lock(&self.state);
+        let Some(callback) = state.callback.clone() else {
+            return;
+        };
         if !state.machine.callback_begins() {
             return;
         }
-        state.runners.push(thread::current().id());
+        let set = state.callbacks;
+        state.runners.push((thread::current().id(), set));
         drop(state);
         let running = Running(self);
-        callback();
+        call(callback);
         drop(running);
     }
 
-    /// Closes it; then waits until none of its callbacks runs, unless this is one of them.
+    /// Closes it; then waits until none of its callbacks runs, unless this is within one.
     pub(crate) fn close(&self) -> Result<(), Refusal> {
         let mut state = lock(&self.state);
         let outcome = state.machine.close()?;
         let callback = state.callback.take();
         let wakers = std::mem::take(&mut state.wakers);
         self.changed.notify_all();
-        let me = thread::current().id();
-        if !state.runners.contains(&me) {
-            while state.machine.callbacks_running() > 0 {
-                state = wait(&self.changed, state);
-            }
-        }
-        drop(state);
+        self.settle(state, |_| true);
         wakers.into_iter().for_each(Waker::wake);
         drop((outcome, callback));
         Ok(())
@@ -217,7 +245,7 @@ impl<T, E, C> Drop for Running<'_, T, E, C> {
     fn drop(&mut self) {
         let mut state = lock(&self.0.state);
         let me = thread::current().id();
-        if let Some(index) = state.runners.iter().rposition(|runner| *runner == me) {
+        if let Some(index) = state.runners.iter().rposition(|(runner, _)| *runner == me) {
             state.runners.swap_remove(index);
         }
         state.machine.callback_ends();

@@ -62,7 +62,11 @@ impl World {
     fn current() -> &'static Self {
         static FIRST: OnceLock<World> = OnceLock::new();
         let pid = std::process::id();
-        let mut world = FIRST.get_or_init(|| Self::new(pid));
+        FIRST.get_or_init(|| Self::new(pid)).of(pid)
+    }
+
+    fn of(&self, pid: u32) -> &Self {
+        let mut world = self;
         while world.pid != pid {
             world = world.next.get_or_init(|| Box::new(Self::new(pid)));
         }
@@ -330,4 +334,20 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure>
         )
         .because(&error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_process_of_a_line_of_forks_has_a_world_of_its_own() {
+        let first = World::new(1);
+        assert!(std::ptr::eq(first.of(1), &raw const first));
+        let child = first.of(2);
+        assert_eq!(child.pid, 2);
+        assert!(std::ptr::eq(first.of(2), child));
+        assert_eq!(first.of(3).pid, 3);
+        assert!(std::ptr::eq(first.of(2), child));
+    }
 }

@@ -83,10 +83,10 @@ impl Handle {
         Self::new(endpoint, Arc::new(identity), Subject::System)
     }
 
-    /// A handle of a process that is about to be made or opened.
-    pub(crate) fn of_process(system: &Self) -> Arc<Self> {
+    /// A handle of a process that is about to be made, or opened by its pid.
+    pub(crate) fn of_process(system: &Self, process_id: Option<u32>) -> Arc<Self> {
         let subject = Subject::Process {
-            process_id: OnceLock::new(),
+            process_id: process_id.map_or_else(OnceLock::new, OnceLock::from),
             stdio: Stdio::default(),
         };
         Self::new(

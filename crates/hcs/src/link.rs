@@ -340,3 +340,25 @@ impl Refused {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_refused_says_what_to_do_about_it() {
+        let endpoint = Endpoint::at("/run/x/hcs.sock");
+        let refused = |errno| Refused::from_connect(&endpoint, errno);
+        for errno in [Errno::NOENT, Errno::CONNREFUSED] {
+            assert!(matches!(refused(errno), Refused::NotThere(_)), "{errno}");
+        }
+        let Refused::Final(denied) = refused(Errno::ACCESS) else {
+            panic!("a service is not to be started when access is denied");
+        };
+        assert_eq!(denied.hresult, HResult::HCS_E_ACCESS_DENIED);
+        assert!(denied.message.contains("/run/x/hcs.sock"));
+        let silent = refused(Errno::AGAIN).into_failure();
+        assert_eq!(silent.hresult, HResult::HCS_E_SERVICE_NOT_AVAILABLE);
+        assert!(silent.causes[0].message.contains("30 seconds"));
+    }
+}

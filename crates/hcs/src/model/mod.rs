@@ -22,7 +22,7 @@ use hcs_lifecycle::{
 use hcs_schema::HResult;
 use shuttle::{check_random, thread};
 
-use cell::{Cell, Unfinished};
+use cell::{Cell, Completion, Unfinished};
 use hub::{Drain, Hub};
 use sync::Deadline;
 
@@ -40,9 +40,9 @@ fn started() -> (Arc<TestCell>, CallNumber) {
 
 /// Completes as the connection does, and runs the callback as the pool does.
 fn complete(cell: &Arc<TestCell>, call: CallNumber, callback: impl FnOnce() + Send + 'static) {
-    if let Some(Some(())) = cell.complete(call, Ok(7)) {
+    if cell.complete(call, Ok(7)) == Completion::Callback {
         let cell = Arc::clone(cell);
-        thread::spawn(move || cell.run_callback(callback));
+        thread::spawn(move || cell.run_callback(|()| callback()));
     }
 }
 
@@ -54,7 +54,7 @@ fn a_waiter_sees_the_outcome_however_it_races_the_completion() {
             let call = cell.start(OperationKind::Start, false).unwrap();
             let waiting = Arc::clone(&cell);
             let waiter = thread::spawn(move || waiting.wait(Deadline::Never));
-            assert_eq!(cell.complete(call, Ok(7)), Some(None));
+            assert_eq!(cell.complete(call, Ok(7)), Completion::NoCallback);
             assert_eq!(cell.outcome(), Ok(Ok(7)));
             assert_eq!(waiter.join().unwrap(), Ok(Ok(7)));
         },
@@ -62,10 +62,10 @@ fn a_waiter_sees_the_outcome_however_it_races_the_completion() {
     );
 }
 
-#[test]
-fn no_callback_runs_once_close_has_returned() {
+/// A callback that races `end`, after which it must neither run nor begin.
+fn callback_ends_with(end: impl Fn(&TestCell) + Send + Sync + 'static) {
     check_random(
-        || {
+        move || {
             let (cell, call) = started();
             let (begun, ended) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
             let (in_begun, in_ended) = (Arc::clone(&begun), Arc::clone(&ended));
@@ -77,19 +77,25 @@ fn no_callback_runs_once_close_has_returned() {
                     in_ended.fetch_add(1, Ordering::SeqCst);
                 });
             });
-            cell.close().unwrap();
-            let at_close = begun.load(Ordering::SeqCst);
-            assert_eq!(
-                ended.load(Ordering::SeqCst),
-                at_close,
-                "a callback still ran"
-            );
+            end(&cell);
+            let at_end = begun.load(Ordering::SeqCst);
+            assert_eq!(ended.load(Ordering::SeqCst), at_end, "a callback still ran");
             completer.join().unwrap();
             thread::yield_now();
-            assert_eq!(begun.load(Ordering::SeqCst), at_close, "a callback began");
+            assert_eq!(begun.load(Ordering::SeqCst), at_end, "a callback began");
         },
         SCHEDULES,
     );
+}
+
+#[test]
+fn no_callback_runs_once_close_has_returned() {
+    callback_ends_with(|cell| cell.close().unwrap());
+}
+
+#[test]
+fn no_callback_runs_once_it_was_taken_away() {
+    callback_ends_with(|cell| cell.set_callback(None, false).unwrap());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{Document, Error, OperationKind, Process, System};
 use crate::{
-    cell::{Cell, Unfinished},
+    cell::{Cell, Completion, Unfinished},
     client::pool,
     handle::Handle,
     link::{Link, next_number},
@@ -111,7 +111,9 @@ impl Operation {
         }
     }
 
-    /// `HcsSetOperationCallback`. Set while a call is pending, it is called for that call; set after, for the next.
+    /// `HcsSetOperationCallback`. Set while a call is pending, it is called for that call; set after, for the next. It
+    /// takes the place of the former, which is not called any more; where that is running, this waits until it has
+    /// returned, unless called from within it.
     ///
     /// # Errors
     /// `E_HANDLE` when closed; `HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET` when the event callback of the handle
@@ -331,21 +333,21 @@ impl Operation {
     pub(super) fn finish(&self, call: CallNumber, outcome: Result<Success, Error>) {
         let on = lock(&self.shared.tracked).about.on.clone();
         match self.shared.cell.complete(call, outcome) {
-            Some(Some(callback)) => {
+            Completion::Callback => {
                 let operation = self.clone();
-                pool().submit(move || operation.run(&callback));
+                pool().submit(move || operation.run_callback());
             }
-            Some(None) => {
+            Completion::NoCallback => {
                 if let Some(on) = on.filter(|on| on.hub().takes_completions()) {
                     on.completed(self.clone());
                 }
             }
-            None => {}
+            Completion::Unwanted => {}
         }
     }
 
-    fn run(&self, callback: &Callback) {
-        self.shared.cell.run_callback(|| {
+    fn run_callback(&self) {
+        self.shared.cell.run_callback(|callback| {
             // The panic was reported by the panic hook where it happened; a closer must not wait for ever.
             let _reported = catch_unwind(AssertUnwindSafe(|| callback(self)));
         });

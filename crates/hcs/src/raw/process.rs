@@ -32,7 +32,7 @@ impl Process {
         parameters: &str,
         operation: &Operation,
     ) -> Result<Self, HResult> {
-        let process = Self::new(system);
+        let process = Self::new(system, None);
         let call = Call::CreateProcess {
             system: system.number(),
             process: process.number(),
@@ -71,7 +71,7 @@ impl Process {
     }
 
     fn opening(system: &System, process_id: u32) -> (Self, Request) {
-        let process = Self::new(system);
+        let process = Self::new(system, Some(process_id));
         let call = Call::OpenProcess {
             system: system.number(),
             process: process.number(),
@@ -82,9 +82,9 @@ impl Process {
         (process, request)
     }
 
-    fn new(system: &System) -> Self {
+    fn new(system: &System, process_id: Option<u32>) -> Self {
         Self {
-            handle: Handle::of_process(system.handle()),
+            handle: Handle::of_process(system.handle(), process_id),
         }
     }
 

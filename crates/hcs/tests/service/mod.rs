@@ -129,7 +129,7 @@ pub(crate) fn on_its_own(test: &str) -> Option<Endpoint> {
     let configuration = place.path().join("hcsd.toml");
     std::fs::write(
         &configuration,
-        "[times]\nidle_seconds = 0\nreconnect_seconds = 2\n",
+        "[times]\nidle_seconds = 1\nreconnect_seconds = 2\n",
     )
     .unwrap();
     let status = Command::new(std::env::current_exe().unwrap())
