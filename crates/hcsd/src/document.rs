@@ -31,8 +31,7 @@ mod tests {
 
     #[test]
     fn what_must_not_be_ignored_is_refused() {
-        let text =
-            r#"{"SchemaVersion":{"Major":2,"Minor":1},"Container":{"AssignedDevices":[{}]}}"#;
+        let text = r#"{"SchemaVersion":{"Major":2,"Minor":1},"Container":{"AssignedDevices":[{"LocationPath":"PCI"}]}}"#;
         let failure = parse::<ComputeSystem>(text).unwrap_err();
         assert_eq!(failure.hresult, HResult::NOT_SUPPORTED);
         let pointer = failure
