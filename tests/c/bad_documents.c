@@ -1,6 +1,7 @@
 /*
  * Documents that are no documents: each is the result of the operation, with a ResultError that has a message.
- * $HCS_TEST_DEPTH and $HCS_TEST_LENGTH are how deep and how long (in tens of characters; 0 for none) the worst of them are.
+ * $HCS_TEST_DEPTH and $HCS_TEST_LENGTH are how deep and how long (in tens of characters; 0 for none) the worst of them
+ * are.
  */
 #include "fixture.h"
 
@@ -145,6 +146,40 @@ static void unknown_and_wrong_properties(void)
     HcsCloseProcess(process);
 }
 
+/* Options that are reserved must not be there; those that are documents must be good ones. */
+static void options_of_systems_and_processes(void)
+{
+    typedef HRESULT(WINAPI * system_call)(HCS_SYSTEM, HCS_OPERATION, PCWSTR);
+    static const struct {
+        system_call call;
+        HRESULT result;
+    } cases[] = {
+        {HcsStartComputeSystem, HCS_E_INVALID_JSON},   {HcsShutDownComputeSystem, HCS_E_INVALID_JSON},
+        {HcsPauseComputeSystem, HCS_E_INVALID_JSON},   {HcsResumeComputeSystem, E_INVALIDARG},
+        {HcsTerminateComputeSystem, E_INVALIDARG},
+    };
+    static const WCHAR broken[] = {'{', '"', 0xD800, '"', ':', '1', '}', 0};
+    const PCWSTR bad[] = {W("{"), W("[]"), W("{\"Nonsense\":1}"), broken};
+    HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process = fixture_process(running, COMMAND_COPY, STDIN, &info);
+    PWSTR document = NULL;
+    size_t i, k;
+    for (k = 0; k < sizeof bad / sizeof bad[0]; k++) {
+        for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            CHECK_HR(cases[i].call(running, operation, bad[k]), S_OK);
+            CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), cases[i].result);
+            CHECK_ERROR(document, cases[i].result);
+        }
+        CHECK_HR(HcsTerminateProcess(process, operation, bad[k]), S_OK);
+        CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), E_INVALIDARG);
+        CHECK_ERROR(document, E_INVALIDARG);
+    }
+    /* Nothing of all that happened. */
+    platform_close(info.StdInput);
+    CHECK(fixture_exit_code(process) == 0);
+    HcsCloseProcess(process);
+}
+
 static void documents_for_the_service(void)
 {
     static const WCHAR broken[] = {'{', '"', 0xD800, '"', ':', '1', '}', 0};
@@ -164,6 +199,7 @@ int main(void)
     RUN(deeply_nested);
     RUN(ten_megabytes);
     RUN(unknown_and_wrong_properties);
+    RUN(options_of_systems_and_processes);
     RUN(documents_for_the_service);
     fixture_end(running);
     HcsCloseOperation(operation);

@@ -1,8 +1,8 @@
 /*
  * check.h - what a conformance program needs to check and to report.
  *
- * A program is a list of cases. A failed check is told and counted, and the case goes on; the program's exit status says
- * whether there was one.
+ * A program is a list of cases. A failed check is told and counted, and the case goes on; the program's exit status
+ * says whether there was one.
  */
 #ifndef CHECK_H
 #define CHECK_H

@@ -108,7 +108,8 @@ static void other_operations_have_no_process_information(void)
     CHECK(memcmp(&info, &zeros, sizeof info) == 0 && document == NULL);
     CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), S_OK);
     text = take_text(document);
-    CHECK(text != NULL && json_value(text, "State") != NULL && strncmp(json_value(text, "State"), "\"Running\"", 9) == 0);
+    CHECK(text != NULL && json_value(text, "State") != NULL);
+    CHECK(text != NULL && strncmp(json_value(text, "State"), "\"Running\"", 9) == 0);
     free(text);
     CHECK(HcsGetOperationType(operation) == HcsOperationTypeGetProperties);
     CHECK(HcsGetProcessFromOperation(operation) == NULL);
@@ -216,6 +217,36 @@ static void an_open_process_tells_its_end(void)
     CHECK(again == NULL);
 }
 
+#ifndef _WIN32
+static void streams_that_were_dropped_can_be_had_again(void)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
+    const char *command = "\"CommandLine\":\"sh -c 'trap \\\"echo again; exit 5\\\" TERM; "
+                          "echo ready; while :; do sleep 1; done'\"";
+    HCS_PROCESS process = fixture_process(running, command, STDOUT, &info);
+    HCS_PROCESS other = NULL;
+    char ready[8];
+    char *text;
+    CHECK(platform_read(info.StdOutput, ready, sizeof ready) > 0);
+    CHECK_HR(HcsOpenProcess(running, info.ProcessId, GENERIC_ALL, &other), S_OK);
+    platform_close(info.StdOutput);
+    CHECK_HR(HcsGetProcessInfo(other, operation), S_OK);
+    CHECK_HR(HcsWaitForOperationResultAndProcessInfo(operation, PATIENCE, &info, NULL), S_OK);
+    CHECK(info.StdInput == NULL && info.StdOutput != NULL && info.StdError == NULL);
+    CHECK_HR(HcsSignalProcess(process, operation, W("{\"Signal\":15}")), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    text = platform_read_all(info.StdOutput);
+    CHECK(strcmp(text, "again\n") == 0);
+    free(text);
+    platform_close(info.StdOutput);
+    CHECK(fixture_exit_code(process) == 5);
+    HcsCloseProcess(other);
+    HcsCloseProcess(process);
+    HcsCloseOperation(operation);
+}
+#endif
+
 static void properties_of_a_process_are_its_status(void)
 {
     HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
@@ -254,6 +285,9 @@ int main(void)
     RUN(input_ends_by_handle_or_by_request);
     RUN(an_open_process_tells_its_end);
     RUN(properties_of_a_process_are_its_status);
+#ifndef _WIN32
+    RUN(streams_that_were_dropped_can_be_had_again);
+#endif
     CHECK(platform_open_handles() == before);
     fixture_end(running);
     return EXIT_STATUS;

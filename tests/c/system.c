@@ -188,6 +188,60 @@ static void closing_a_pending_operation_drops_only_the_result(void)
     free(id);
 }
 
+/* Whether the properties of a system say that it is in this state. */
+static int is_in_state(HCS_SYSTEM system, const char *state)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    PWSTR document = NULL;
+    char *text;
+    const char *value;
+    int is;
+    CHECK_HR(HcsGetComputeSystemProperties(system, operation, NULL), S_OK);
+    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), S_OK);
+    text = take_text(document);
+    value = text == NULL ? NULL : json_value(text, "State");
+    is = value != NULL && value[0] == '"' && strncmp(value + 1, state, strlen(state)) == 0;
+    free(text);
+    HcsCloseOperation(operation);
+    return is;
+}
+
+static void a_system_can_be_paused_and_resumed(void)
+{
+    HCS_SYSTEM system = fixture_system();
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    PWSTR document = NULL;
+    HCS_PROCESS_INFORMATION info;
+    CHECK(is_in_state(system, "Running"));
+    CHECK_HR(HcsPauseComputeSystem(system, operation, W("{}")), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK(is_in_state(system, "Paused"));
+    CHECK_HR(HcsPauseComputeSystem(system, operation, NULL), S_OK);
+    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_INVALID_STATE);
+    CHECK_ERROR(document, HCS_E_INVALID_STATE);
+    CHECK_HR(HcsResumeComputeSystem(system, operation, W("")), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK(is_in_state(system, "Running"));
+    HcsCloseProcess(fixture_process(system, COMMAND_EXIT_7, 0, &info));
+    HcsCloseOperation(operation);
+    fixture_end(system);
+}
+
+static void a_shutdown_ends_processes_and_system(void)
+{
+    HCS_SYSTEM system = fixture_system();
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process = fixture_process(system, COMMAND_SLEEP, 0, &info);
+    CHECK_HR(HcsShutDownComputeSystem(system, operation, NULL), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK_HR(HcsWaitForComputeSystemExit(system, PATIENCE, NULL), S_OK);
+    CHECK_HR(HcsWaitForProcessExit(process, PATIENCE, NULL), S_OK);
+    HcsCloseProcess(process);
+    HcsCloseOperation(operation);
+    HcsCloseComputeSystem(system);
+}
+
 int main(void)
 {
     RUN(one_operation_serves_a_whole_life);
@@ -197,5 +251,7 @@ int main(void)
     RUN(a_stopped_system_answers_its_exit_and_no_more);
     RUN(a_system_that_is_not_started_runs_nothing);
     RUN(closing_a_pending_operation_drops_only_the_result);
+    RUN(a_system_can_be_paused_and_resumed);
+    RUN(a_shutdown_ends_processes_and_system);
     return EXIT_STATUS;
 }

@@ -11,25 +11,26 @@
  * time. After fork(2) only the parent may go on using the library.
  *
  * Shape errors are the result of the call itself and change nothing: E_INVALIDARG for NULL where it is not allowed (a
- * NULL handle included), E_HANDLE for a handle that is closed, or of another kind, or never was one. Where both could be
- * said, E_INVALIDARG is. HCS_E_OPERATION_ALREADY_STARTED when the operation is tracking another call, which is not
+ * NULL handle included), E_HANDLE for a handle that is closed, or of another kind, or never was one. Where both could
+ * be said, E_INVALIDARG is. HCS_E_OPERATION_ALREADY_STARTED when the operation is tracking another call, which is not
  * disturbed; HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET as explained at HcsSetComputeSystemCallback.
  *
- * Asynchronous calls are those that take an operation. S_OK means that the call has begun; how it ended is the result of
- * the operation: errors in documents, in the state of the system or process, in reaching the service. Every result that
- * is a failure comes with a ResultError document that says what was wrong, and where.
+ * Asynchronous calls are those that take an operation. S_OK means that the call has begun; how it ended is the result
+ * of the operation: errors in documents, in the state of the system or process, in reaching the service. Every result
+ * that is a failure comes with a ResultError document that says what was wrong, and where.
  *
  * Strings are UTF-16 and end with NUL. An id with a lone surrogate is refused with E_INVALIDARG. A document with one is
  * an invalid document: HCS_E_INVALID_JSON, as result of the operation where there is one. An optional document may be
  * NULL, empty or {}; all mean the same. A document is limited to 4 MiB (as UTF-8) and 64 levels.
  *
- * Out-parameters are set to NULL (structures to zeros) whenever the call gives nothing. Strings that are given belong to
- * the caller, who releases each with LocalFree or CoTaskMemFree. Event data belongs to the library.
+ * Out-parameters are set to NULL (structures to zeros) whenever the call gives nothing. Strings that are given belong
+ * to the caller, who releases each with LocalFree or CoTaskMemFree. Event data belongs to the library.
  *
  * Closing a handle never fails; a wrong handle is ignored. Closing does not end what the handle stands for.
  *
- * Callbacks run on threads of the library, one at a time for a handle, with no lock held. Closing a handle waits for its
- * running callback, except from within that callback; after that none of its callbacks starts any more.
+ * Callbacks run on threads of the library, one at a time for a handle, with no lock held. Closing a handle waits for
+ * its running callback, except from within that callback; after that none of its callbacks starts any more. A callback
+ * must return: no C++ exception and no longjmp may leave it.
  *
  * The service is found through $HCS_ENDPOINT (the path of its socket), else in the system's or the user's run-time
  * directory, and started when it does not run. Result HCS_E_SERVICE_NOT_AVAILABLE when that fails.
@@ -136,8 +137,8 @@ HRESULT WINAPI HcsAddResourceToOperation(_In_ HCS_OPERATION operation, _In_ HCS_
  * Waits until the tracked call, of any type, has completed, and gets its result.
  *
  * @param timeoutMs Milliseconds; INFINITE for no limit, 0 not to wait.
- * @return As HcsGetOperationResult, with HCS_E_OPERATION_TIMEOUT in place of HCS_E_OPERATION_PENDING; the operation then
- *         stays as it is and can be waited for again.
+ * @return As HcsGetOperationResult, with HCS_E_OPERATION_TIMEOUT in place of HCS_E_OPERATION_PENDING; the operation
+ *         then stays as it is and can be waited for again.
  */
 HRESULT WINAPI HcsWaitForOperationResult(_In_ HCS_OPERATION operation, _In_ DWORD timeoutMs,
                                          _Outptr_opt_ PWSTR *resultDocument);
@@ -154,8 +155,8 @@ HRESULT WINAPI HcsWaitForOperationResultAndProcessInfo(_In_ HCS_OPERATION operat
                                                        _Outptr_opt_ PWSTR *resultDocument);
 
 /**
- * Sets the callback and the context of an operation. While a call is pending, the callback is called for that call; after
- * its completion, for the next one.
+ * Sets the callback and the context of an operation. While a call is pending, the callback is called for that call;
+ * after its completion, for the next one.
  *
  * @param callback Called once for each completion. NULL removes the callback.
  * @return S_OK, E_INVALIDARG, E_HANDLE; HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET when the completion of the pending
@@ -205,7 +206,8 @@ HRESULT WINAPI HcsCreateComputeSystem(_In_ PCWSTR id, _In_ PCWSTR configuration,
  * @return E_NOTIMPL: not implemented on Linux.
  */
 HRESULT WINAPI HcsCreateComputeSystemInNamespace(_In_ PCWSTR idNamespace, _In_ PCWSTR id, _In_ PCWSTR configuration,
-                                                 _In_ HCS_OPERATION operation, _In_opt_ const HCS_CREATE_OPTIONS *options,
+                                                 _In_ HCS_OPERATION operation,
+                                                 _In_opt_ const HCS_CREATE_OPTIONS *options,
                                                  _Out_ HCS_SYSTEM *computeSystem);
 
 /**
@@ -233,7 +235,7 @@ void WINAPI HcsCloseComputeSystem(_In_ HCS_SYSTEM computeSystem);
 /**
  * Starts a created compute system. A container is then ready for HcsCreateProcess; nothing runs in it by itself.
  *
- * @param options Optional document; none is defined for containers.
+ * @param options Optional StartOptions document; a container has no use for it.
  * @return S_OK when begun. Results: HCS_E_INVALID_STATE, HCS_E_TERMINATED_DURING_START, HCS_E_SYSTEM_ALREADY_STOPPED.
  */
 HRESULT WINAPI HcsStartComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
@@ -251,7 +253,7 @@ HRESULT WINAPI HcsShutDownComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_
 /**
  * Ends a compute system at once, in whatever state it is.
  *
- * @param options Optional document; none is defined.
+ * @param options Reserved; E_INVALIDARG is the result when there are any.
  * @return S_OK when begun. Results: HCS_E_SYSTEM_ALREADY_STOPPED.
  */
 HRESULT WINAPI HcsTerminateComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
@@ -278,7 +280,7 @@ HRESULT WINAPI HcsPauseComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPE
 /**
  * Lets a paused compute system go on.
  *
- * @param options Optional document; none is defined.
+ * @param options Reserved; E_INVALIDARG is the result when there are any.
  * @return S_OK when begun. Results: HCS_E_INVALID_STATE, HCS_E_SYSTEM_ALREADY_STOPPED.
  */
 HRESULT WINAPI HcsResumeComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
@@ -411,7 +413,7 @@ void WINAPI HcsCloseProcess(_In_ HCS_PROCESS process);
 /**
  * Kills a process. Never waits behind another signal.
  *
- * @param options Optional document; none is defined.
+ * @param options Reserved; E_INVALIDARG is the result when there are any.
  * @return S_OK when begun. Results: HCS_E_PROCESS_ALREADY_STOPPED.
  */
 HRESULT WINAPI HcsTerminateProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation, _In_opt_ PCWSTR options);
@@ -436,7 +438,7 @@ HRESULT WINAPI HcsGetProcessInfo(_In_ HCS_PROCESS process, _In_ HCS_OPERATION op
 /**
  * Asks for the state of a process. The result document is a ProcessStatus document.
  *
- * @param propertyQuery Optional document; none is defined.
+ * @param propertyQuery Reserved.
  * @return S_OK when begun.
  */
 HRESULT WINAPI HcsGetProcessProperties(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation,
@@ -460,8 +462,8 @@ HRESULT WINAPI HcsSetProcessCallback(_In_ HCS_PROCESS process, _In_ HCS_EVENT_OP
                                      _In_opt_ const void *context, _In_opt_ HCS_EVENT_CALLBACK callback);
 
 /**
- * Waits until the process has exited. Works for as long as the handle is open, also after the exit. Death by signal N is
- * exit code 128 + N.
+ * Waits until the process has exited. Works for as long as the handle is open, also after the exit. Death by signal N
+ * is exit code 128 + N.
  *
  * @param timeoutMs Milliseconds; INFINITE for no limit, 0 not to wait.
  * @param result    Receives a ProcessStatus document; may be NULL.
@@ -474,7 +476,7 @@ HRESULT WINAPI HcsWaitForProcessExit(_In_ HCS_PROCESS process, _In_ DWORD timeou
 /**
  * Asks for properties of the service. Waits for the answer.
  *
- * @param propertyQuery Optional Service_PropertyQuery document; without it the basic properties.
+ * @param propertyQuery Optional Service_PropertyQuery document; without it nothing is asked for.
  * @param result        Receives a ServiceProperties document, or a ResultError when the call fails.
  * @return S_OK, E_INVALIDARG, HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
  */

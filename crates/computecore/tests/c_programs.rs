@@ -1,6 +1,12 @@
 //! Compiles the conformance programs of `tests/c/` and the examples against the library and runs them, each with a
 //! service of its own; again under valgrind where that is installed.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 #[path = "c_programs/program.rs"]
 mod program;
 
@@ -62,6 +68,16 @@ fn system() {
 #[test]
 fn process() {
     conforms("process", Service::Found);
+}
+
+#[test]
+fn pending() {
+    conforms("pending", Service::Found);
+}
+
+#[test]
+fn service() {
+    conforms("service", Service::Found);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The headers as a program meets them: alone, twice, from several files, in several languages, after a program's own
 //! definitions, and through `pkg-config`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

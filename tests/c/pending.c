@@ -1,0 +1,119 @@
+/* Operations that take long: what they answer meanwhile, a second use, a cancel, a close. */
+#include "fixture.h"
+
+#ifdef _WIN32
+#define COMMAND_STUBBORN COMMAND_SLEEP
+#else
+#define COMMAND_STUBBORN "\"CommandLine\":\"sh -c 'trap : TERM; echo ready; while :; do sleep 1; done'\""
+#endif
+
+/* A system with a process that does not end when it is asked to. */
+static HCS_SYSTEM stubborn_system(HCS_PROCESS *process)
+{
+    HCS_SYSTEM system = fixture_system();
+    HCS_PROCESS_INFORMATION info;
+    char ready[8];
+    *process = fixture_process(system, COMMAND_STUBBORN, STDOUT, &info);
+    CHECK(platform_read(info.StdOutput, ready, sizeof ready) > 0);
+    platform_close(info.StdOutput);
+    return system;
+}
+
+static void a_pending_operation_says_so_and_is_not_disturbed(void)
+{
+    HCS_PROCESS process, other = NULL;
+    HCS_SYSTEM system = stubborn_system(&process), second = NULL;
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL), kill = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
+    PWSTR document = (PWSTR)&info;
+    CHECK_HR(HcsShutDownComputeSystem(system, operation, NULL), S_OK);
+    CHECK_HR(HcsGetOperationResult(operation, &document), HCS_E_OPERATION_PENDING);
+    CHECK(document == NULL);
+    CHECK_HR(HcsWaitForOperationResult(operation, 10, &document), HCS_E_OPERATION_TIMEOUT);
+    CHECK_HR(HcsGetOperationResultAndProcessInfo(operation, &info, NULL), E_INVALIDARG);
+    CHECK_HR(HcsWaitForOperationResultAndProcessInfo(operation, INFINITE, &info, NULL), E_INVALIDARG);
+    CHECK(HcsGetOperationType(operation) == HcsOperationTypeShutdown);
+    CHECK(HcsGetComputeSystemFromOperation(operation) == system);
+    CHECK_HR(HcsPauseComputeSystem(system, operation, NULL), HCS_E_OPERATION_ALREADY_STARTED);
+    CHECK_HR(HcsEnumerateComputeSystems(NULL, operation), HCS_E_OPERATION_ALREADY_STARTED);
+    CHECK_HR(HcsSignalProcess(process, operation, NULL), HCS_E_OPERATION_ALREADY_STARTED);
+    CHECK_HR(HcsCreateProcess(system, W("{" COMMAND_EXIT_7 "}"), operation, NULL, &other),
+             HCS_E_OPERATION_ALREADY_STARTED);
+    CHECK_HR(HcsCreateComputeSystem(W("refused"), W("{}"), operation, NULL, &second), HCS_E_OPERATION_ALREADY_STARTED);
+    CHECK(other == NULL && second == NULL);
+    CHECK(HcsGetOperationType(operation) == HcsOperationTypeShutdown);
+    CHECK_HR(HcsGetOperationResult(operation, NULL), HCS_E_OPERATION_PENDING);
+    /* A terminate does not wait behind it, and the shutdown then has what it asked for. */
+    CHECK_HR(HcsTerminateComputeSystem(system, kill, NULL), S_OK);
+    CHECK_HR(fixture_wait(kill), S_OK);
+    CHECK(HcsWaitForOperationResult(operation, PATIENCE, NULL) != HCS_E_OPERATION_TIMEOUT);
+    CHECK_HR(HcsWaitForComputeSystemExit(system, PATIENCE, NULL), S_OK);
+    HcsCloseOperation(operation);
+    HcsCloseOperation(kill);
+    HcsCloseProcess(process);
+    HcsCloseComputeSystem(system);
+}
+
+#ifndef _WIN32 /* Windows answers E_NOTIMPL. */
+static void a_cancelled_call_is_undone(void)
+{
+    HCS_PROCESS process;
+    HCS_SYSTEM system = stubborn_system(&process);
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
+    PWSTR document = NULL;
+    CHECK_HR(HcsShutDownComputeSystem(system, operation, NULL), S_OK);
+    CHECK_HR(HcsCancelOperation(operation), S_OK);
+    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), HRESULT_FROM_WIN32(ERROR_CANCELLED));
+    CHECK_ERROR(document, HRESULT_FROM_WIN32(ERROR_CANCELLED));
+    /* The system runs on, and a finished call is left alone. */
+    HcsCloseProcess(fixture_process(system, COMMAND_EXIT_7, 0, &info));
+    CHECK_HR(HcsGetComputeSystemProperties(system, operation, NULL), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK_HR(HcsCancelOperation(operation), S_OK);
+    CHECK_HR(HcsGetOperationResult(operation, NULL), S_OK);
+    HcsCloseOperation(operation);
+    HcsCloseProcess(process);
+    fixture_end(system);
+}
+#endif
+
+static HCS_OPERATION waited_for;
+static platform_semaphore waiting;
+
+static PLATFORM_THREAD_RESULT wait_without_limit(void *argument)
+{
+    HRESULT *result = (HRESULT *)argument;
+    platform_semaphore_post(&waiting);
+    *result = HcsWaitForOperationResult(waited_for, INFINITE, NULL);
+    return 0;
+}
+
+static void a_close_ends_the_waits_of_others(void)
+{
+    HCS_PROCESS process;
+    HCS_SYSTEM system = stubborn_system(&process);
+    HRESULT result = S_OK;
+    platform_thread thread;
+    platform_semaphore_make(&waiting);
+    waited_for = HcsCreateOperation(NULL, NULL);
+    CHECK_HR(HcsShutDownComputeSystem(system, waited_for, NULL), S_OK);
+    REQUIRE(platform_thread_start(&thread, wait_without_limit, &result));
+    platform_semaphore_wait(&waiting);
+    HcsCloseOperation(waited_for);
+    platform_thread_join(thread);
+    CHECK_HR(result, E_HANDLE);
+    platform_semaphore_free(&waiting);
+    HcsCloseProcess(process);
+    fixture_end(system);
+}
+
+int main(void)
+{
+    RUN(a_pending_operation_says_so_and_is_not_disturbed);
+#ifndef _WIN32
+    RUN(a_cancelled_call_is_undone);
+#endif
+    RUN(a_close_ends_the_waits_of_others);
+    return EXIT_STATUS;
+}

@@ -1,0 +1,42 @@
+/* The functions about the service. */
+#include "check.h"
+
+static void the_basic_properties_name_the_schema_versions(void)
+{
+    PWSTR document = NULL;
+    char *text;
+    CHECK_HR(HcsGetServiceProperties(W("{\"PropertyTypes\":[\"Basic\"]}"), &document), S_OK);
+    text = take_text(document);
+    CHECK(text != NULL && json_value(text, "SupportedSchemaVersions") != NULL);
+    CHECK(json_number(text, "Major", -1) >= 1);
+    free(text);
+}
+
+static void no_query_asks_for_nothing(void)
+{
+    const PCWSTR queries[] = {NULL, W(""), W("{}")};
+    size_t i;
+    for (i = 0; i < sizeof queries / sizeof queries[0]; i++) {
+        PWSTR document = NULL;
+        char *text;
+        CHECK_HR(HcsGetServiceProperties(queries[i], &document), S_OK);
+        text = take_text(document);
+        CHECK(text != NULL && text[0] == '{');
+        free(text);
+    }
+}
+
+static void unknown_properties_are_refused(void)
+{
+    PWSTR document = NULL;
+    CHECK_HR(HcsGetServiceProperties(W("{\"PropertyTypes\":[\"Nonsense\"]}"), &document), HCS_E_INVALID_JSON);
+    CHECK_ERROR(document, HCS_E_INVALID_JSON);
+}
+
+int main(void)
+{
+    RUN(the_basic_properties_name_the_schema_versions);
+    RUN(no_query_asks_for_nothing);
+    RUN(unknown_properties_are_refused);
+    return EXIT_STATUS;
+}
