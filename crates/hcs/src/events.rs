@@ -23,6 +23,32 @@ use crate::{
 ///
 /// The exit always comes, also when it happened before, and is the last: the stream ends after it. Dropping this ends
 /// the listening. A handle has one listener: a later one takes the place of the former, whose stream ends.
+///
+/// ```
+/// use futures_lite::StreamExt as _;
+/// use hcs::{ComputeSystem, documents, raw::event_type};
+///
+/// # fn main() -> Result<(), hcs::Failure> {
+/// # let id = format!("hcs-doc-events-{}", std::process::id());
+/// # let document = documents::ComputeSystem {
+/// #     container: Some(documents::Container::default()),
+/// #     should_terminate_on_last_handle_closed: Some(true),
+/// #     ..Default::default()
+/// # };
+/// let system = ComputeSystem::create(&id, &document).wait()?;
+/// let mut events = system.events()?;
+/// futures_lite::future::block_on(async {
+///     system.start().await?;
+///     system.terminate().await?;
+///     while let Some(event) = events.next().await {
+///         if event.event_type == event_type::SYSTEM_EXITED {
+///             println!("{:?}", event.data);
+///         }
+///     }
+///     Ok(())
+/// })
+/// # }
+/// ```
 pub struct Events {
     handle: Arc<Handle>,
     shared: Arc<Shared>,

@@ -20,6 +20,27 @@ type Finish<T> = Box<dyn FnOnce(&raw::Operation, Option<Document>) -> Result<T, 
 /// It has been made already and goes on by itself: [`Operation::wait`] blocks until it is done, `.await` suspends the
 /// task, on any executor. Dropped, the call still goes on and its result is lost, with what it would have given: a
 /// handle is closed again, the system or process behind it lives on.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use hcs::{HResult, documents::SystemQuery};
+///
+/// # fn main() -> Result<(), hcs::Failure> {
+/// let mut enumeration = hcs::enumerate(&SystemQuery::default());
+/// let systems = match enumeration.wait_for(Duration::from_secs(10)) {
+///     Err(failure) if failure.hresult == HResult::HCS_E_OPERATION_TIMEOUT => {
+///         enumeration.cancel();
+///         enumeration.wait()?
+///     }
+///     result => result?,
+/// };
+/// for system in systems {
+///     println!("{:?}", system.id);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "whether the call succeeded is known only from its operation"]
 pub struct Operation<T> {
     raw: raw::Operation,

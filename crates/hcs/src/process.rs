@@ -21,6 +21,43 @@ use crate::{
 ///
 /// Its streams are the pipes themselves: each is there if the process was made with it (`CreateStdInPipe` and so on),
 /// until it is taken. Dropping [`Process::take_stdin`]'s descriptor ends the input of the process.
+///
+/// ```
+/// use std::{
+///     fs::File,
+///     io::{Read as _, Write as _},
+/// };
+///
+/// use hcs::{ComputeSystem, documents};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let id = format!("hcs-doc-process-{}", std::process::id());
+/// # let document = documents::ComputeSystem {
+/// #     container: Some(documents::Container::default()),
+/// #     should_terminate_on_last_handle_closed: Some(true),
+/// #     ..Default::default()
+/// # };
+/// # let system = ComputeSystem::create(&id, &document).wait()?;
+/// # system.start().wait()?;
+/// let mut process = system
+///     .create_process(&documents::ProcessParameters {
+///         command_line: Some("tr a-z A-Z".to_owned()),
+///         create_std_in_pipe: Some(true),
+///         create_std_out_pipe: Some(true),
+///         ..Default::default()
+///     })
+///     .wait()?;
+/// if let (Some(stdin), Some(stdout)) = (process.take_stdin(), process.take_stdout()) {
+///     File::from(stdin).write_all(b"shout")?;
+///     let mut output = String::new();
+///     File::from(stdout).read_to_string(&mut output)?;
+///     assert_eq!(output, "SHOUT");
+/// }
+/// assert_eq!(process.exit().wait()?.code, 0);
+/// # system.terminate().wait()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Process {
     raw: raw::Process,

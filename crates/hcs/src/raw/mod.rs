@@ -105,3 +105,23 @@ pub mod event_options {
     /// Completions of operations come as [`super::event_type::OPERATION_CALLBACK`] events.
     pub const ENABLE_OPERATION_CALLBACKS: u32 = 1;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_go_between_threads() {
+        fn shared<T: Send + Sync + Clone>() {}
+        shared::<Operation>();
+        shared::<System>();
+        shared::<Process>();
+        shared::<Event>();
+    }
+
+    #[test]
+    fn no_options_and_empty_options_are_the_same() {
+        assert_eq!(option(None), option(Some("")));
+        assert_eq!(option(Some("{}")).as_deref(), Some("{}"));
+    }
+}

@@ -59,6 +59,9 @@ pub(crate) struct Started {
 
 /// Tracks one call at a time, and may be used again once that has completed. All clones are the same operation.
 ///
+/// Only [`Operation::close`] takes it back: dropped with a call pending, that still completes, with its callback, and
+/// then what nobody can ask for any more is freed.
+///
 /// ```
 /// use hcs::raw::{Operation, OperationKind};
 /// use hcs_schema::HResult;
