@@ -71,7 +71,7 @@ fn leave_launcher() -> Result<(), StepError> {
     let null = open_null()?;
     dup2_stdin(&null).step("replacing standard input")?;
     dup2_stdout(&null).step("replacing standard output")?;
-    process::default_signals().step("resetting signals")
+    process::ignore_children(false).step("resetting signals")
 }
 
 /// What needs no specification.
@@ -97,9 +97,9 @@ fn enter(spec: &LaunchSpec, named_network: Option<OwnedFd>) -> Result<(), StepEr
     mounts::leave_host_propagation()?;
     let sources = mapped::open(&spec.mapped)?;
     let root = rootfs::apply(&spec.root, spec.trusts_nodes)?;
-    mounts::apply(&root)?;
+    let mounts = mounts::apply(&root)?;
+    masks::apply(&root, &mounts, spec.root.host_view.as_deref())?;
     mapped::apply(&root, &sources)?;
-    masks::apply(&root)?;
     pivot::apply(&root)
 }
 
@@ -153,7 +153,6 @@ fn harden(spec: &LaunchSpec, filter: &[libc::sock_filter]) -> Result<(), StepErr
     rustix::thread::set_name(c"hcs-agent").step("naming the agent")?;
     capabilities::apply(spec.trusts_nodes)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step("making the agent undumpable")?;
-    rustix::thread::set_no_new_privs(true).step("setting no_new_privs")?;
     seccomp::apply(filter)
 }
 

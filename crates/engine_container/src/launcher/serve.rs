@@ -18,7 +18,8 @@ use rustix::{
 use super::protocol::{self, Answer, Child, Request};
 use crate::{
     child,
-    parts::seccomp,
+    failure::{Attempt, StepError},
+    parts::{capabilities, seccomp},
     sys::{
         clone::{self, Cloned},
         descriptors, process,
@@ -51,27 +52,37 @@ pub fn main_if_launcher(agent: AgentEntry) {
 
 /// Only the service makes such a standard input.
 fn stdin_is_launcher_socket() -> bool {
-    let stdin = std::io::stdin();
-    sockopt::socket_domain(&stdin) == Ok(AddressFamily::UNIX)
-        && sockopt::socket_type(&stdin) == Ok(SocketType::SEQPACKET)
+    let stdin = rustix::stdio::stdin();
+    sockopt::socket_domain(stdin) == Ok(AddressFamily::UNIX)
+        && sockopt::socket_type(stdin) == Ok(SocketType::SEQPACKET)
 }
 
 /// Serves requests until the service is gone.
-fn serve(socket: &OwnedFd, agent: AgentEntry) -> Result<(), Errno> {
-    // Names and dispositions are a comfort; without the filter no container could be made safely.
-    process::ignore_children()?;
-    rustix::thread::set_name(c"hcsd-launcher")?;
-    let filter = seccomp::program();
-    process::trim_heap();
-    while let Some(request) = protocol::receive_request(socket.as_fd())? {
+fn serve(socket: &OwnedFd, agent: AgentEntry) -> Result<(), StepError> {
+    let filter = prepare()?;
+    let step = "serving";
+    while let Some(request) = protocol::receive_request(socket.as_fd()).step(step)? {
         let answer = match clone_child(&request.child) {
             Ok(Cloned::Child) => run_child(request, &filter, agent),
             Ok(Cloned::Parent { pid, pidfd }) => Ok(Answer { pid, pidfd }),
             Err(errno) => Err(errno),
         };
-        protocol::send_answer(socket.as_fd(), answer.as_ref().map_err(|errno| *errno))?;
+        protocol::send_answer(socket.as_fd(), answer.as_ref().map_err(|errno| *errno))
+            .step(step)?;
     }
     Ok(())
+}
+
+/// Does once what is the same for all containers, so that they inherit it; answers their system call filter.
+fn prepare() -> Result<Vec<libc::sock_filter>, StepError> {
+    process::default_signals().step("resetting signals")?;
+    process::ignore_children(true).step("ignoring children")?;
+    rustix::thread::set_name(c"hcsd-launcher").step("naming the launcher")?;
+    capabilities::limit_children()?;
+    rustix::thread::set_no_new_privs(true).step("setting no_new_privs")?;
+    let filter = seccomp::program();
+    process::trim_heap();
+    Ok(filter)
 }
 
 fn clone_child(child: &Child<OwnedFd>) -> Result<Cloned, Errno> {

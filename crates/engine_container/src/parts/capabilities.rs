@@ -26,32 +26,32 @@ pub(crate) const DEFAULT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::KILL)
     .union(CapabilitySet::AUDIT_WRITE);
 
-/// Reduces the calling process, and all it will start, to [`DEFAULT`]: bounding, permitted and effective; nothing
-/// inheritable or ambient. Nodes may be made only where `trusts_nodes`.
-pub(crate) fn apply(trusts_nodes: bool) -> Result<(), StepError> {
-    let keep = if trusts_nodes {
-        DEFAULT
-    } else {
-        DEFAULT.difference(CapabilitySet::MKNOD)
-    };
+/// Takes everything but [`DEFAULT`] from what the calling process can ever pass on: bounding and ambient set. Its own
+/// capabilities stay. Done once, by the launcher, since all its children inherit it.
+pub(crate) fn limit_children() -> Result<(), StepError> {
     for number in 0..u64::BITS {
         let one = CapabilitySet::from_bits_retain(1 << number);
-        if keep.contains(one) {
+        if DEFAULT.contains(one) {
             continue;
         }
         match remove_capability_from_bounding_set(one) {
-            Ok(()) => {}
             // One past the last that this kernel knows.
             Err(Errno::INVAL) => break,
-            Err(errno) => {
-                return Err(StepError::new(
-                    "reducing the capability bounding set",
-                    errno,
-                ));
-            }
+            answer => answer.step("reducing the capability bounding set")?,
         }
     }
-    clear_ambient_capability_set().step("clearing ambient capabilities")?;
+    clear_ambient_capability_set().step("clearing ambient capabilities")
+}
+
+/// Reduces the calling process to what its bounding set allows; nothing inheritable. Nodes may be made only where
+/// `trusts_nodes`.
+pub(crate) fn apply(trusts_nodes: bool) -> Result<(), StepError> {
+    let mut keep = DEFAULT;
+    if !trusts_nodes {
+        keep = keep.difference(CapabilitySet::MKNOD);
+        remove_capability_from_bounding_set(CapabilitySet::MKNOD)
+            .step("reducing the capability bounding set")?;
+    }
     let sets = CapabilitySets {
         effective: keep,
         permitted: keep,

@@ -1,86 +1,124 @@
-//! Places of `/proc` and `/sys` that speak of the host: hidden, or kept from being written.
+//! Places that speak of the host, or by which it could be changed: hidden, or kept from being written.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::{
-    fs::{FileType, fstat},
-    io::Errno,
-    mount::MountAttrFlags,
-};
+use rustix::{io::Errno, mount::MountAttrFlags};
 
-use super::{mount, place, rootfs::Root};
+use super::{mount, mounts::Mounts, place, rootfs::Root};
 use crate::{
     failure::{Attempt, StepError},
     sys::mount::{MountChange, change},
 };
 
-/// Not to be seen: files read as empty, directories are empty.
-const HIDDEN: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
+/// Not to be seen: below `/proc`, files that read as empty.
+const HIDDEN_PROC_FILES: [&str; 7] = [
+    "interrupts",
+    "kcore",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "timer_list",
+    "timer_stats",
 ];
+/// Below `/proc`, directories that are empty.
+const HIDDEN_PROC_DIRECTORIES: [&str; 3] = ["acpi", "asound", "scsi"];
+/// Below `/sys`, directories that are empty.
+const HIDDEN_SYS_DIRECTORIES: [&str; 2] = ["devices/virtual/powercap", "firmware"];
 
-/// Not to be written.
-const READ_ONLY: [&str; 5] = [
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-];
+/// Not to be written, below `/proc`.
+const READ_ONLY_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-/// Hides and protects them in `root`. What the kernel does not have is left out.
-pub(crate) fn apply(root: &Root) -> Result<(), StepError> {
-    let root = root.directory.as_fd();
-    let null = place::open(root, "/dev/null").step_at("opening", "/dev/null")?;
-    let attributes = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
-    let empty = mount::create("tmpfs", &[("mode", "0555"), ("size", "4k")], attributes)
-        .step("making an empty file system")?;
-    for path in HIDDEN {
-        hide(root, path, &null, &empty).step_at("hiding", path)?;
+/// Hides and protects them. What the kernel does not have is left out. `scratch` is the host's directory of all
+/// containers' scratch, which a container that sees the host's root must not see.
+pub(crate) fn apply(root: &Root, mounts: &Mounts, scratch: Option<&str>) -> Result<(), StepError> {
+    let (proc, sys, dev) = (mounts.proc.as_fd(), mounts.sys.as_fd(), mounts.dev.as_fd());
+    for file in HIDDEN_PROC_FILES {
+        hide_file(dev, proc, file).step_at("hiding, below /proc,", file)?;
     }
-    for path in READ_ONLY {
-        protect(root, path).step_at("making read-only", path)?;
+    let mut empty = EmptyDirectory::new().step("making an empty file system")?;
+    for path in HIDDEN_PROC_DIRECTORIES {
+        empty
+            .cover(proc, path)
+            .step_at("hiding, below /proc,", path)?;
     }
-    Ok(())
+    for path in HIDDEN_SYS_DIRECTORIES {
+        empty
+            .cover(sys, path)
+            .step_at("hiding, below /sys,", path)?;
+    }
+    for path in READ_ONLY_PROC {
+        protect(proc, path).step_at("making read-only, below /proc,", path)?;
+    }
+    match scratch {
+        Some(path) => hide_in_root(root, &mut empty, path).step_at("hiding", path),
+        None => Ok(()),
+    }
 }
 
-fn hide(root: BorrowedFd<'_>, path: &str, null: &OwnedFd, empty: &OwnedFd) -> Result<(), Errno> {
-    let Some(place) = existing(root, path)? else {
-        return Ok(());
-    };
-    let directory = FileType::from_raw_mode(fstat(&place)?.st_mode).is_dir();
-    let cover = if directory { empty } else { null };
-    let cover = mount::clone_tree(cover.as_fd(), "", false)?;
-    mount::attach(cover.as_fd(), place.as_fd())
+/// Mounts the container's `/dev/null` on a file.
+fn hide_file(dev: BorrowedFd<'_>, directory: BorrowedFd<'_>, file: &str) -> Result<(), Errno> {
+    let null = mount::clone_tree(dev, "null", false)?;
+    if_there(mount::attach_below(null.as_fd(), directory, file)).map(drop)
 }
 
-fn protect(root: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
-    let Some(place) = existing(root, path)? else {
-        return Ok(());
+/// An empty read-only directory that is mounted in several places.
+struct EmptyDirectory {
+    mount: OwnedFd,
+    /// Whether it is mounted somewhere: only then can there be further views of it (before Linux 6.15).
+    attached: bool,
+}
+
+impl EmptyDirectory {
+    fn new() -> Result<Self, Errno> {
+        let attributes = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
+        let options = [("mode", "0555"), ("size", "4k")];
+        mount::create("tmpfs", &options, attributes).map(|mount| Self {
+            mount,
+            attached: false,
+        })
+    }
+
+    /// Mounts it on a directory below `directory`; an empty path means that itself.
+    fn cover(&mut self, directory: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
+        if self.attached {
+            let view = mount::clone_tree(self.mount.as_fd(), "", false)?;
+            return if_there(mount::attach_below(view.as_fd(), directory, path)).map(drop);
+        }
+        let attached = mount::attach_below(self.mount.as_fd(), directory, path);
+        self.attached = if_there(attached)?;
+        Ok(())
+    }
+}
+
+/// `false` when there is nothing to cover.
+fn if_there(attached: Result<(), Errno>) -> Result<bool, Errno> {
+    match attached {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Mounts a read-only view of what is at `path` on itself.
+fn protect(directory: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
+    let view = match mount::clone_tree(directory, path, false) {
+        Err(Errno::NOENT) => return Ok(()),
+        answer => answer?,
     };
-    let view = mount::clone_tree(place.as_fd(), "", false)?;
     let read_only = MountChange {
         set: libc::MOUNT_ATTR_RDONLY,
         ..MountChange::default()
     };
     change(view.as_fd(), read_only)?;
-    mount::attach(view.as_fd(), place.as_fd())
+    mount::attach_below(view.as_fd(), directory, path)
 }
 
-fn existing(root: BorrowedFd<'_>, path: &str) -> Result<Option<OwnedFd>, Errno> {
-    match place::open(root, path) {
-        Err(Errno::NOENT) => Ok(None),
-        answer => answer.map(Some),
+/// Covers a directory of the root, if it is there.
+fn hide_in_root(root: &Root, empty: &mut EmptyDirectory, path: &str) -> Result<(), Errno> {
+    match place::open(root.directory.as_fd(), path) {
+        // Not there, or refused by the overlay itself.
+        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => Ok(()),
+        Err(errno) => Err(errno),
+        Ok(place) => empty.cover(place.as_fd(), ""),
     }
 }

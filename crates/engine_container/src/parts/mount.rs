@@ -61,8 +61,21 @@ pub(crate) fn clone_tree(
 /// # Errors
 /// The errno of `move_mount(2)`.
 pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    attach_below(mount, target, "")
+}
+
+/// Mounts `mount` on `path` below `directory`, or on that itself if the path is empty. For paths that nobody else can
+/// change.
+///
+/// # Errors
+/// The errno of `move_mount(2)`.
+pub(crate) fn attach_below(
+    mount: BorrowedFd<'_>,
+    directory: BorrowedFd<'_>,
+    path: &str,
+) -> Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(mount, "", target, "", flags)
+    move_mount(mount, "", directory, path, flags)
 }
 
 /// Mounts `mount` on an absolute path of the calling process.

@@ -26,27 +26,26 @@ pub(crate) fn leave_host_propagation() -> Result<(), StepError> {
     change(root.as_fd(), private).step_at("making the mounts private below", "/")
 }
 
+/// Those that others go on working on.
+#[derive(Debug)]
+pub(crate) struct Mounts {
+    pub(crate) proc: OwnedFd,
+    pub(crate) sys: OwnedFd,
+    pub(crate) dev: OwnedFd,
+}
+
 /// Mounts them into `root`.
-pub(crate) fn apply(root: &Root) -> Result<(), StepError> {
-    let plain = mount::PLAIN;
-    let _proc = add(root, "/proc", "proc", &[], plain)?;
-    let _sys = add(
-        root,
-        "/sys",
-        "sysfs",
-        &[],
-        plain | MountAttrFlags::MOUNT_ATTR_RDONLY,
-    )?;
+pub(crate) fn apply(root: &Root) -> Result<Mounts, StepError> {
+    let proc = add(root, "/proc", "proc", &[], mount::PLAIN)?;
+    let read_only = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
+    let sys = add(root, "/sys", "sysfs", &[], read_only)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
-    let dev = add(
-        root,
-        "/dev",
-        "tmpfs",
-        &[("mode", "0755"), ("size", "64k")],
-        attributes,
-    )?;
+    let options = [("mode", "0755"), ("size", "64k")];
+    let dev = add(root, "/dev", "tmpfs", &options, attributes)?;
     devices::apply(dev.as_fd())?;
-    control_groups(root)
+    let mounts = Mounts { proc, sys, dev };
+    control_groups(&mounts)?;
+    Ok(mounts)
 }
 
 /// Mounts a new file system on the directory at `path`, which is made where the root has none.
@@ -66,14 +65,14 @@ fn add(
 
 /// Shows the container its own cgroup, read-only, where the host has the unified hierarchy only: programs read their
 /// limits there. Seven v1 hierarchies would cost as much as the whole of `/dev`.
-fn control_groups(root: &Root) -> Result<(), StepError> {
+fn control_groups(mounts: &Mounts) -> Result<(), StepError> {
     let path = "/sys/fs/cgroup";
     let host = rustix::fs::statfs(path).step_at("examining", path)?;
     if host.f_type != libc::CGROUP2_SUPER_MAGIC {
         return Ok(());
     }
     let attributes = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
-    let target = match place::open(root.directory.as_fd(), path) {
+    let target = match place::open(mounts.sys.as_fd(), "fs/cgroup") {
         Err(Errno::NOENT) => return Ok(()),
         answer => answer.step_at("opening", path)?,
     };

@@ -19,13 +19,14 @@ pub(crate) fn new_cgroup_namespace() -> Result<(), Errno> {
     unsafe { unshare_unsafe(UnshareFlags::NEWCGROUP) }
 }
 
-/// Lets the kernel reap the children of the calling process by itself.
+/// Whether the kernel reaps the children of the calling process by itself.
 ///
 /// # Errors
 /// The errno of `signal(2)`.
-pub(crate) fn ignore_children() -> Result<(), Errno> {
-    // SAFETY: SIG_IGN runs no code of ours.
-    if unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) } == libc::SIG_ERR {
+pub(crate) fn ignore_children(ignore: bool) -> Result<(), Errno> {
+    let disposition = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
+    // SAFETY: neither runs code of ours.
+    if unsafe { libc::signal(libc::SIGCHLD, disposition) } == libc::SIG_ERR {
         return Err(last_errno());
     }
     Ok(())

@@ -10,7 +10,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::{
     fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, openat2, statx},
     io::Errno,
-    mount::MountAttrFlags,
 };
 
 use super::{
@@ -19,7 +18,7 @@ use super::{
 };
 use crate::{
     failure::{Attempt, StepError},
-    parts::{mount, place},
+    parts::place,
 };
 
 /// Where a host may have a file system of its own that belongs to the view of its root.
@@ -104,21 +103,5 @@ fn is_mount_point(path: &str) -> Result<bool, Errno> {
         Ok(found) => Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
         Err(errno) => Err(errno),
-    }
-}
-
-/// Covers the directory that holds all containers' scratch, where this root shows it.
-pub(super) fn hide(root: &Root, path: &str) -> Result<(), StepError> {
-    let step = "hiding";
-    match place::open(root.directory.as_fd(), path) {
-        // Not there, or refused by the overlay itself.
-        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => Ok(()),
-        Err(errno) => Err(StepError::new(step, errno).at(path)),
-        Ok(place) => {
-            let attributes = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
-            let empty = mount::create("tmpfs", &[("mode", "0755"), ("size", "4k")], attributes);
-            let empty = empty.step_at(step, path)?;
-            mount::attach(empty.as_fd(), place.as_fd()).step_at(step, path)
-        }
     }
 }

@@ -63,9 +63,8 @@ pub(crate) fn apply(spec: &RootSpec, trusts_nodes: bool) -> Result<Root, StepErr
     let root = Root {
         directory: open_directory(&spec.scratch)?,
     };
-    if let (Some(host), Some(hidden)) = (host, spec.host_view.as_deref()) {
+    if let Some(host) = host {
         host_view::add_parts(&overlays, &root, &layers, host)?;
-        host_view::hide(&root, hidden)?;
     }
     Ok(root)
 }
