@@ -166,7 +166,15 @@ fn in_sandbox(sandbox: &Sandbox) -> Vec<String> {
             ![sandbox.temporary(), sandbox.state(), sandbox.config()].contains(path)
         }),
     );
-    left.iter().map(|path| path.display().to_string()).collect()
+    left.iter()
+        .map(|path| {
+            let inside: Vec<String> = list(path.clone())
+                .iter()
+                .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+                .collect();
+            format!("{} {inside:?}", path.display())
+        })
+        .collect()
 }
 
 /// Names that only we give: `hcs`, `hcs-...`, `hcs....`, `hcsd`.

@@ -39,7 +39,9 @@ pub(super) fn tests(
     filter: Option<&str>,
 ) -> Result<Count> {
     let mut command = cargo();
+    let mut summary: Summary = summary_of_cargo;
     if installed("cargo-nextest") {
+        summary = summary_of_nextest;
         let profile = if env::var_os("CI").is_some() {
             "ci"
         } else {
@@ -50,7 +52,7 @@ pub(super) fn tests(
         command.args(["test", "--no-fail-fast", "--all-targets"]);
     }
     command.args(["--workspace", "--locked"]).args(filter);
-    counted(command, repository, sandbox)
+    counted(command, summary, repository, sandbox)
 }
 
 /// Runs the examples of the documentation.
@@ -66,12 +68,20 @@ pub(super) fn documentation(
     command
         .args(["test", "--doc", "--no-fail-fast", "--workspace", "--locked"])
         .args(filter);
-    counted(command, repository, sandbox)
+    counted(command, summary_of_cargo, repository, sandbox)
 }
+
+/// Reads a line of a runner's output, and what it says if it is one of its summaries.
+type Summary = fn(&str) -> Option<Count>;
 
 /// Runs a runner, shows what it writes, and adds up its summaries. A runner that fails without a failed test (a build
 /// that broke, say) counts as one failure.
-fn counted(mut command: Command, repository: &Repository, sandbox: &Sandbox) -> Result<Count> {
+fn counted(
+    mut command: Command,
+    summary: Summary,
+    repository: &Repository,
+    sandbox: &Sandbox,
+) -> Result<Count> {
     sandbox.apply(&mut command);
     let (reader, writer) = std::io::pipe()?;
     command
@@ -95,17 +105,22 @@ fn counted(mut command: Command, repository: &Repository, sandbox: &Sandbox) -> 
     Ok(count)
 }
 
-/// Reads the line that a runner sums up with: nextest's `Summary [ 1.2s] 5 tests run: 4 passed, 1 failed, 2 skipped`
-/// or cargo's `test result: ok. 3 passed; 0 failed; ...`.
-fn summary(line: &str) -> Option<Count> {
-    let line = line.trim_start();
-    let figures = if line.starts_with("Summary [") {
-        line.split_once(" run: ")?.1
-    } else {
-        line.strip_prefix("test result: ")?.split_once(". ")?.1
-    };
+/// `Summary [ 1.2s] 5 tests run: 4 passed, 1 failed, 2 skipped`. What tests themselves write, summaries of cargo's runner
+/// included, is not one.
+fn summary_of_nextest(line: &str) -> Option<Count> {
+    let line = line.trim_start().strip_prefix("Summary [")?;
+    Some(figures(line.split_once(" run: ")?.1))
+}
+
+/// `test result: ok. 3 passed; 0 failed; ...`.
+fn summary_of_cargo(line: &str) -> Option<Count> {
+    let line = line.strip_prefix("test result: ")?;
+    Some(figures(line.split_once(". ")?.1))
+}
+
+fn figures(text: &str) -> Count {
     let mut count = Count::default();
-    for figure in figures.split([',', ';']) {
+    for figure in text.split([',', ';']) {
         let mut words = figure.split_whitespace();
         let (Some(number), Some(what)) = (words.next(), words.next()) else {
             continue;
@@ -120,7 +135,7 @@ fn summary(line: &str) -> Option<Count> {
             _ => {}
         }
     }
-    Some(count)
+    count
 }
 
 #[cfg(test)]
@@ -134,9 +149,10 @@ mod tests {
     #[test]
     fn summaries_of_both_runners_are_read() {
         let nextest = "     Summary [   0.012s] 9 tests run: 5 passed (1 slow, 1 leaky), 2 failed, 1 exec failed, 1 timed out, 4 skipped";
-        assert_eq!(summary(nextest), count(5, 4));
+        assert_eq!(summary_of_nextest(nextest), count(5, 4));
         let cargo = "test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 7 filtered out; finished in 0.00s";
-        assert_eq!(summary(cargo), count(3, 1));
-        assert_eq!(summary("5 passed, 1 failed"), None);
+        assert_eq!(summary_of_cargo(cargo), count(3, 1));
+        assert_eq!(summary_of_nextest(cargo), None);
+        assert_eq!(summary_of_nextest("5 passed, 1 failed"), None);
     }
 }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::common::{Ended, hcs};
 
-/// An endpoint of our own, whose services leave at once when nobody needs them.
+/// An endpoint of our own, whose services leave soon when nobody needs them.
 struct Place {
     folder: TempDir,
 }
@@ -28,7 +28,7 @@ impl Place {
             .prefix("hcs-cli-")
             .tempdir()
             .unwrap();
-        let text = format!("[times]\nidle_seconds = 0\nreconnect_seconds = {reconnect}\n");
+        let text = format!("[times]\nidle_seconds = 1\nreconnect_seconds = {reconnect}\n");
         fs::write(folder.path().join("hcsd.toml"), text).unwrap();
         Self { folder }
     }
