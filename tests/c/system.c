@@ -227,6 +227,25 @@ static void a_system_can_be_paused_and_resumed(void)
     fixture_end(system);
 }
 
+static void settings_of_a_running_system_can_be_changed(void)
+{
+    HCS_SYSTEM system = fixture_system();
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    PWSTR document = NULL;
+    PCWSTR memory = W("{\"ResourcePath\":\"Container/Memory/SizeInMB\",\"RequestType\":\"Update\",\"Settings\":512}");
+    PCWSTR nonsense = W("{\"ResourcePath\":\"Container/Nonsense\",\"RequestType\":\"Update\",\"Settings\":{}}");
+    HCS_PROCESS_INFORMATION info;
+    CHECK_HR(HcsModifyComputeSystem(system, operation, memory, NULL), S_OK);
+    CHECK(HcsGetOperationType(operation) == HcsOperationTypeModify);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK_HR(HcsModifyComputeSystem(system, operation, nonsense, NULL), S_OK);
+    CHECK(FAILED(HcsWaitForOperationResult(operation, PATIENCE, &document)));
+    CHECK_ERROR(document, HcsGetOperationResult(operation, NULL));
+    HcsCloseProcess(fixture_process(system, COMMAND_EXIT_7, 0, &info));
+    HcsCloseOperation(operation);
+    fixture_end(system);
+}
+
 static void a_shutdown_ends_processes_and_system(void)
 {
     HCS_SYSTEM system = fixture_system();
@@ -252,6 +271,7 @@ int main(void)
     RUN(a_system_that_is_not_started_runs_nothing);
     RUN(closing_a_pending_operation_drops_only_the_result);
     RUN(a_system_can_be_paused_and_resumed);
+    RUN(settings_of_a_running_system_can_be_changed);
     RUN(a_shutdown_ends_processes_and_system);
     return EXIT_STATUS;
 }

@@ -96,11 +96,11 @@ typedef enum HCS_EVENT_TYPE COMPUTECORE_INT_
     HcsEventOperationCallback = 0x01000000,
     /** The service went away. Handles work again once it is back. */
     HcsEventServiceDisconnect = 0x02000000,
-    /** Life of a virtual machine; needs HcsEventOptionEnableVmLifecycle. */
+    /** Life of a virtual machine; needs HcsEventOptionEnableVmLifecycle. Not raised on Linux yet. */
     HcsEventGroupVmLifecycle = (int)0x80000002u,
-    /** Live migration; needs HcsEventOptionEnableLiveMigrationEvents. */
+    /** Live migration; needs HcsEventOptionEnableLiveMigrationEvents. Not raised on Linux. */
     HcsEventGroupLiveMigration = (int)0x80000003u,
-    /** Progress of an operation; see HcsCreateOperationWithNotifications. */
+    /** Progress of an operation; see HcsCreateOperationWithNotifications. Not raised on Linux. */
     HcsEventGroupOperationInfo = (int)0xC0000001u
 } HCS_EVENT_TYPE;
 

@@ -1,5 +1,5 @@
 //! Compiles the conformance programs of `tests/c/` and the examples against the library and runs them, each with a
-//! service of its own; again under valgrind where that is installed.
+//! service of its own; the programs of `tests/c/` again under valgrind where that is installed.
 
 #![expect(
     clippy::unwrap_used,
@@ -114,16 +114,24 @@ fn the_static_library_links() {
 
 #[test]
 fn example_in_c() {
-    example("examples/create_process.c", Language::C11);
+    example(&Program::build("examples/create_process.c", Language::C11));
 }
 
 #[test]
 fn example_in_cpp() {
-    example("examples/create_process.cpp", Language::Cpp17);
+    example(&Program::build(
+        "examples/create_process.cpp",
+        Language::Cpp17,
+    ));
 }
 
-fn example(source: &str, language: Language) {
-    let run = Program::build(source, language).run(Service::Found);
-    assert!(run.stdout.contains("hello"), "{}", run.stdout);
+#[test]
+fn example_in_rust() {
+    example(&Program::rust_example("create_process"));
+}
+
+fn example(program: &Program) {
+    let run = program.run(Service::Found);
     run.succeeds();
+    assert!(run.stdout.contains("hello from the host"), "{}", run.stdout);
 }

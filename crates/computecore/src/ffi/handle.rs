@@ -12,7 +12,6 @@
 //! own lock, keep threads apart; a lock is held for a look-up only, never while anything else is called.
 
 use std::{
-    marker::PhantomData,
     mem,
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -46,7 +45,6 @@ pub(crate) struct Table<T> {
     kind: Kind,
     shards: [RwLock<Shard<T>>; SHARDS],
     next: AtomicUsize,
-    marker: PhantomData<T>,
 }
 
 #[derive(Debug)]
@@ -80,7 +78,6 @@ impl<T> Table<T> {
                 })
             }; SHARDS],
             next: AtomicUsize::new(0),
-            marker: PhantomData,
         }
     }
 

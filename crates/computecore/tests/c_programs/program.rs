@@ -34,7 +34,9 @@ pub(crate) enum Service {
 /// A compiled program.
 #[derive(Debug)]
 pub(crate) struct Program {
-    folder: TempDir,
+    path: PathBuf,
+    /// Where it was compiled to, if it was compiled here.
+    _folder: Option<TempDir>,
     environment: Vec<(&'static str, &'static str)>,
 }
 
@@ -62,6 +64,7 @@ impl Program {
     /// Compiles `source`, a path in the repository, with warnings as errors.
     pub(crate) fn build(source: &str, language: Language) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
         let libraries = libraries();
         let (compiler, options): (_, &[&str]) = match language {
             Language::C11 | Language::C11Static => ("gcc", &["-std=c11"]),
@@ -83,7 +86,7 @@ impl Program {
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("include"))
             .arg(repository().join(source))
             .arg("-o")
-            .arg(folder.path().join("program"));
+            .arg(&path);
         if language == Language::C11Static {
             command
                 .arg(libraries.join("libcomputecore.a"))
@@ -100,7 +103,23 @@ impl Program {
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command:?}\n{complaint}");
         Self {
-            folder,
+            path,
+            _folder: Some(folder),
+            environment: Vec::new(),
+        }
+    }
+
+    /// The example `name` of the crate `hcs`, which cargo has built.
+    pub(crate) fn rust_example(name: &str) -> Self {
+        let path = libraries().join("../examples").join(name);
+        assert!(
+            path.exists(),
+            "{} is missing: cargo build -p hcs --examples",
+            path.display()
+        );
+        Self {
+            path,
+            _folder: None,
             environment: Vec::new(),
         }
     }
@@ -113,7 +132,7 @@ impl Program {
 
     /// Runs it.
     pub(crate) fn run(&self, service: Service) -> Run {
-        self.run_command(Command::new(self.folder.path().join("program")), service)
+        self.run_command(Command::new(&self.path), service)
     }
 
     /// Runs it under valgrind: an error or a lost block makes it fail.
@@ -128,7 +147,7 @@ impl Program {
                 "--fair-sched=yes",
             ])
             .arg(format!("--suppressions={}", suppressions().display()))
-            .arg(self.folder.path().join("program"));
+            .arg(&self.path);
         self.run_command(command, service)
     }
 
