@@ -1,11 +1,13 @@
 //! From a document to what is to be made: all that can be refused is refused here, before anything exists.
+//!
+//! Properties that no Linux container can have never come here: the service refuses them (`hcs_schema::coverage`).
 
 use std::{os::fd::OwnedFd, thread::available_parallelism};
 
 use hcs_lifecycle::engine::CreateRequest;
 use hcs_schema::{
     Failure, HResult,
-    documents::{Container, Layer, Networking, PathType, Storage},
+    documents::{Container, Layer, Storage},
 };
 
 use crate::{
@@ -36,7 +38,6 @@ pub(crate) fn check(
 ) -> Result<Plan, Failure> {
     let none = Container::default();
     let container = request.document.container.as_ref().unwrap_or(&none);
-    refuse_unsupported(container)?;
     let guest = container.guest_os.as_ref();
     let networking = container.networking.as_ref();
     Ok(Plan {
@@ -64,56 +65,6 @@ pub(crate) fn check(
 /// Processors of this machine that the service may use.
 pub(crate) fn processors() -> u64 {
     available_parallelism().map_or(1, |count| u64::try_from(count.get()).unwrap_or(1))
-}
-
-/// Properties that cannot be left out without weakening what the caller asked for.
-fn refuse_unsupported(container: &Container) -> Result<(), Failure> {
-    let no_network = Networking::default();
-    let network = container.networking.as_ref().unwrap_or(&no_network);
-    let storage = container.storage.as_ref();
-    let present = [
-        (container.hv_socket.is_some(), "/Container/HvSocket"),
-        (
-            container.container_credential_guard.is_some(),
-            "/Container/ContainerCredentialGuard",
-        ),
-        (
-            container.registry_changes.is_some(),
-            "/Container/RegistryChanges",
-        ),
-        (
-            has_some(container.assigned_devices.as_ref()),
-            "/Container/AssignedDevices",
-        ),
-        (
-            container.additional_device_namespace.is_some(),
-            "/Container/AdditionalDeviceNamespace",
-        ),
-        (
-            network.network_shared_container_name.is_some(),
-            "/Container/Networking/NetworkSharedContainerName",
-        ),
-        (
-            has_some(network.network_adapters.as_ref()),
-            "/Container/Networking/NetworkAdapters",
-        ),
-        (
-            storage.is_some_and(|storage| storage.qos.is_some()),
-            "/Container/Storage/QoS",
-        ),
-    ];
-    match present.iter().find(|(present, _)| *present) {
-        None => Ok(()),
-        Some((_, pointer)) => {
-            let message = "a Linux container on this host cannot have this".to_owned();
-            let summary = format!("{pointer} is not supported for Linux containers");
-            Err(Failure::new(HResult::NOT_SUPPORTED, summary).cause_at(*pointer, message))
-        }
-    }
-}
-
-fn has_some<T>(list: Option<&Vec<T>>) -> bool {
-    list.is_some_and(|list| !list.is_empty())
 }
 
 /// The root file system: the named layers, or the host's own files when the document names none.
@@ -177,11 +128,6 @@ fn own_scratch(request: &CreateRequest, config: &EngineConfig) -> Result<Source,
 
 fn check_layer(layer: &Layer, index: usize) -> Result<Source, Failure> {
     let at = format!("/Container/Storage/Layers/{index}");
-    if layer.path_type == Some(PathType::VirtualSmbShareName) {
-        let message = "a Linux container's layers are directories of the host".to_owned();
-        return Err(Failure::new(HResult::NOT_SUPPORTED, message.clone())
-            .cause_at(format!("{at}/PathType"), message));
-    }
     let path = layer.path.as_deref().unwrap_or_default();
     check_directory(path, &format!("{at}/Path"), HResult::HCS_E_INVALID_LAYER)
 }

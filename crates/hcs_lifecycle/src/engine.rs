@@ -29,7 +29,7 @@ pub struct CreateRequest {
     pub id: String,
     /// A GUID made for this machine; names its directory, its cgroup and whatever else needs a name on the host.
     pub runtime_id: String,
-    /// The document, already valid against the schema.
+    /// The document, already valid against the schema and without what `hcs_schema::coverage` refuses.
     pub document: ComputeSystem,
     /// An existing directory of the machine's own, mode 0700, removed by the service after [`Machine::release`].
     pub directory: PathBuf,

@@ -88,7 +88,9 @@ fn refuse(pointer: &str, message: String) -> Failure {
 }
 
 fn parse<T: hcs_schema::Document>(settings: &Value) -> Result<T, Failure> {
-    hcs_schema::parse(&settings.to_string()).map_err(in_settings)
+    hcs_schema::parse(&settings.to_string())
+        .and_then(|document| hcs_schema::coverage::check(&document).map(|()| document))
+        .map_err(in_settings)
 }
 
 fn memory(settings: &Value) -> Result<u64, Failure> {

@@ -38,13 +38,13 @@ pub const RESOURCES: &[Resource] = &[
         path: "Container/MappedDirectories",
         settings: "MappedDirectory",
         requests: ADD_REMOVE,
-        coverage: FIXED,
+        coverage: Coverage::Supported,
     },
     Resource {
         path: "Container/MappedPipes",
         settings: "MappedPipe",
         requests: ADD_REMOVE,
-        coverage: FIXED,
+        coverage: Coverage::Supported,
     },
     Resource {
         path: "Container/Networking/Namespace",

@@ -9,7 +9,6 @@ use crate::host::Host;
 
 super::cases![
     a_layer_has_to_be_there,
-    what_this_engine_has_not_is_refused,
     a_network_has_to_be_there,
     a_failed_container_can_be_made_again,
     names_are_checked,
@@ -36,34 +35,6 @@ fn a_layer_has_to_be_there() {
             failure.message.contains(path.as_str().unwrap()),
             "{failure:#?}"
         );
-    }
-}
-
-fn what_this_engine_has_not_is_refused() {
-    let host = Host::new();
-    let refused = [
-        ("/Container/HvSocket", json!({ "HvSocket": {} })),
-        (
-            "/Container/RegistryChanges",
-            json!({ "RegistryChanges": {} }),
-        ),
-        (
-            "/Container/Storage/QoS",
-            json!({ "Storage": { "QoS": {} } }),
-        ),
-        (
-            "/Container/AssignedDevices",
-            json!({ "AssignedDevices": [{}] }),
-        ),
-        (
-            "/Container/Storage/Layers/0/PathType",
-            json!({ "Storage": { "Layers": [{ "Path": "x", "PathType": "VirtualSmbShareName" }] } }),
-        ),
-    ];
-    for (pointer, document) in refused {
-        let failure = host.failure(document);
-        assert_eq!(failure.hresult, HResult::NOT_SUPPORTED, "{failure:#?}");
-        assert_eq!(failure.causes[0].pointer.as_deref(), Some(pointer));
     }
 }
 
