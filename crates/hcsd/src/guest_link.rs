@@ -9,12 +9,15 @@
 //! the agent told them, whatever else is waiting to run.
 
 pub(crate) mod calls;
+mod deadlines;
 
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
+    convert::Infallible,
     os::fd::OwnedFd,
     rc::Rc,
+    time::Duration,
 };
 
 use hcs_schema::{Failure, HResult};
@@ -30,9 +33,11 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::unix::AsyncFd,
     sync::{Notify, oneshot},
+    time::Instant,
 };
 use tracing::{debug, warn};
 
+use self::deadlines::Deadlines;
 use crate::{
     outgoing::{Closed, Outgoing},
     process::Process,
@@ -42,15 +47,25 @@ use crate::{
 /// Bytes of requests an agent may leave unread before calls to it fail.
 const UNREAD_BOUND: usize = 4 << 20;
 
-/// A request the agent has not answered yet.
+/// Somebody who waits for an answer; gone when nobody does any more.
+type Waiter<T> = Option<oneshot::Sender<Result<T, Failure>>>;
+
+/// What the agent has not answered yet.
 #[derive(Debug)]
-enum Open {
-    /// Somebody waits for the answer.
-    Call(Rpc, oneshot::Sender<Frame>),
+enum Request {
+    /// A plain call.
+    Call(Rpc, Waiter<Frame>),
     /// Creates a process. Registered as soon as the answer is read, before anything else can be read.
-    Execute(Rc<Process>, oneshot::Sender<ExecuteProcessResponse>),
+    Execute(Rc<Process>, Waiter<ExecuteProcessResponse>),
     /// Answered when the process has exited.
     Exit(Rc<Process>),
+}
+
+/// An entry of the table of open requests.
+#[derive(Debug)]
+struct Open {
+    request: Request,
+    deadline: Option<Instant>,
 }
 
 /// A stream to one agent. Belongs to the service's thread.
@@ -59,6 +74,7 @@ pub(crate) struct GuestLink {
     outgoing: Outgoing,
     socket: Rc<AsyncFd<OwnedFd>>,
     open: RefCell<HashMap<u64, Open>>,
+    deadlines: Deadlines,
     next_id: Cell<u64>,
     capabilities: RefCell<GcsCapabilities>,
     /// Why the agent is not to be believed any more.
@@ -83,6 +99,7 @@ impl GuestLink {
             outgoing: Outgoing::new(Rc::clone(&socket), UNREAD_BOUND),
             socket,
             open: RefCell::default(),
+            deadlines: Deadlines::default(),
             next_id: Cell::new(1),
             capabilities: RefCell::default(),
             fault: RefCell::default(),
@@ -97,12 +114,41 @@ impl GuestLink {
         let result = tokio::select! {
             result = self.read() => result,
             _ = self.outgoing.run() => Ok(()),
+            never = self.give_up_late_ones() => match never {},
         };
         if let Err(reason) = result {
             warn!(%reason, "the guest agent broke the protocol");
             self.fault.replace(Some(reason));
         }
         self.close();
+    }
+
+    /// Fails the calls that are not answered in time. Their answers may still come, and are then taken in silence.
+    async fn give_up_late_ones(&self) -> Infallible {
+        loop {
+            let id = self.deadlines.passed().await;
+            let mut open = self.open.borrow_mut();
+            let Some(late) = open.get_mut(&id) else {
+                continue;
+            };
+            late.deadline = None;
+            match &mut late.request {
+                Request::Call(rpc, waiter) => give_up(waiter, *rpc),
+                Request::Execute(_, waiter) => give_up(waiter, Rpc::ExecuteProcess),
+                Request::Exit(_) => {}
+            }
+        }
+    }
+
+    /// Notes a request that was sent.
+    fn note(&self, id: u64, request: Request, limit: Option<Duration>) {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        if let Some(deadline) = deadline {
+            self.deadlines.add(deadline, id);
+        }
+        self.open
+            .borrow_mut()
+            .insert(id, Open { request, deadline });
     }
 
     /// Ends the stream. Waiting calls fail.
@@ -189,10 +235,13 @@ impl GuestLink {
                 frame.id
             ));
         };
-        let expected = match &open {
-            Open::Call(rpc, _) => *rpc,
-            Open::Execute(..) => Rpc::ExecuteProcess,
-            Open::Exit(_) => Rpc::WaitForProcess,
+        if let Some(deadline) = open.deadline {
+            self.deadlines.remove(deadline, frame.id);
+        }
+        let expected = match &open.request {
+            Request::Call(rpc, _) => *rpc,
+            Request::Execute(..) => Rpc::ExecuteProcess,
+            Request::Exit(_) => Rpc::WaitForProcess,
         };
         if rpc != expected {
             return Err(format!(
@@ -200,21 +249,23 @@ impl GuestLink {
                 frame.id
             ));
         }
-        match open {
-            Open::Call(_, waiter) => {
+        match open.request {
+            Request::Call(_, waiter) => {
                 // Nobody waits when the call was cancelled or ran into its limit.
-                drop(waiter.send(frame));
+                if let Some(waiter) = waiter {
+                    drop(waiter.send(Ok(frame)));
+                }
                 Ok(())
             }
-            Open::Execute(process, waiter) => self.take_created(&process, waiter, &frame),
-            Open::Exit(process) => take_exit(&process, &frame),
+            Request::Execute(process, waiter) => self.take_created(&process, waiter, &frame),
+            Request::Exit(process) => take_exit(&process, &frame),
         }
     }
 
     fn take_created(
         &self,
         process: &Rc<Process>,
-        waiter: oneshot::Sender<ExecuteProcessResponse>,
+        waiter: Waiter<ExecuteProcessResponse>,
         frame: &Frame,
     ) -> Result<(), String> {
         let response: ExecuteProcessResponse = body(frame)?;
@@ -231,14 +282,14 @@ impl GuestLink {
         } else if let Some(wait) = process.take_wait_id() {
             self.open.borrow_mut().remove(&wait);
         }
-        if let Err(response) = waiter.send(response) {
+        let created = response.base.hresult().is_success();
+        let wanted = waiter.is_some_and(|waiter| waiter.send(Ok(response)).is_ok());
+        if created && !wanted {
             debug!(
-                pid = response.process_id,
+                pid = process.pid(),
                 "a process was created that nobody wants any more"
             );
-            if response.base.hresult().is_success() {
-                process.abandon();
-            }
+            process.abandon();
         }
         Ok(())
     }
@@ -283,6 +334,18 @@ impl GuestLink {
         let id = self.next_id.get();
         self.next_id.set(id + 1);
         id
+    }
+}
+
+/// Tells whoever waits that the agent did not answer in time.
+fn give_up<T>(waiter: &mut Waiter<T>, rpc: Rpc) {
+    if let Some(waiter) = waiter.take() {
+        let failure = Failure::new(
+            HResult::HCS_E_CONNECTION_TIMEOUT,
+            format!("the guest agent did not answer {rpc:?} in time"),
+        );
+        // The caller may have left.
+        drop(waiter.send(Err(failure)));
     }
 }
 

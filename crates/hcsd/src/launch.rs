@@ -57,8 +57,8 @@ pub(crate) async fn launch(
     let ports = offer.ports();
     let guest_ends = offer.take_guest_ends();
     let created = async {
-        let answer = link.execute(parameters, guest_ends, ports, &process)?;
-        let response = answered(answer, limit, Rpc::ExecuteProcess).await?;
+        let answer = link.execute(parameters, guest_ends, ports, &process, limit)?;
+        let response = answered(answer, Rpc::ExecuteProcess).await?;
         check(&response.base, "the process could not be created")
     };
     if let Err(failure) = created.await {

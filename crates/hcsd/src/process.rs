@@ -33,6 +33,8 @@ pub(crate) struct Process {
     status_lost: Cell<bool>,
     /// Whoever wanted it gave up before it was there.
     abandoned: Cell<bool>,
+    /// Its creation has not been answered yet: whether its exit status is owed to anybody is not known.
+    unanswered: Cell<bool>,
     /// The bridge request that is answered with its exit.
     wait_id: Cell<Option<u64>>,
     pub(crate) emulates_console: bool,
@@ -51,6 +53,7 @@ impl Process {
             life: Cell::new(Life::new()),
             status_lost: Cell::new(false),
             abandoned: Cell::new(false),
+            unanswered: Cell::new(true),
             wait_id: Cell::new(None),
             emulates_console,
             stdio: RefCell::default(),
@@ -68,6 +71,7 @@ impl Process {
     ) -> Rc<Self> {
         let process = Self::new(system, emulates_console, share);
         process.pid.set(pid);
+        process.unanswered.set(false);
         process
     }
 
@@ -120,14 +124,26 @@ impl Process {
     /// Nobody wants it: it is killed, and its exit status is nobody's.
     pub(crate) fn abandon(&self) {
         self.abandoned.set(true);
-        if self.pid() == 0 || self.life.get().exit().is_some() {
+        let Some(system) = self.system.upgrade() else {
             return;
-        }
-        if let Some(system) = self.system.upgrade() {
+        };
+        if self.has_exited() {
+            system.processes.delivered(self.pid());
+        } else if let Some(link) = system.link().filter(|_| self.pid() != 0) {
             debug!(system = %system.id, pid = self.pid(), "killing a process that was cancelled");
-            if let Some(link) = system.link() {
-                link.kill_unwanted(self.pid());
-            }
+            link.kill_unwanted(self.pid());
+        }
+    }
+
+    /// Its creation has been answered, and whoever asked for it has a handle, or is gone.
+    pub(crate) fn answered(&self) {
+        self.unanswered.set(false);
+        let life = self.life.get();
+        if let (Some(system), Some(exit), true) =
+            (self.system.upgrade(), life.exit(), life.owes_status())
+        {
+            let code = Some(exit.exit_code).filter(|_| !self.status_lost.get());
+            system.processes.owe(self.pid(), code);
         }
     }
 
@@ -159,8 +175,12 @@ impl Process {
         }
         self.life.set(life);
         if let Some(system) = self.system.upgrade() {
-            let wanted = life.owes_status() && !self.abandoned.get();
-            system.processes.exited(self.pid(), code, wanted);
+            let owed = life.owes_status() && !self.abandoned.get();
+            if !owed {
+                system.processes.delivered(self.pid());
+            } else if !self.unanswered.get() {
+                system.processes.owe(self.pid(), code);
+            }
         }
     }
 

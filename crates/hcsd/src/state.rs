@@ -6,8 +6,7 @@
 pub(crate) mod journal;
 
 use std::{
-    fs,
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -77,9 +76,7 @@ impl Record {
     /// What the file system said.
     pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
         let temporary = directory.join("state.json.new");
-        let mut file = fs::File::create(&temporary)?;
-        serde_json::to_writer(&mut file, self)?;
-        file.flush()?;
+        fs::write(&temporary, serde_json::to_vec(self)?)?;
         fs::rename(&temporary, directory.join(FILE))
     }
 

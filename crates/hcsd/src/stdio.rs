@@ -88,10 +88,11 @@ impl Stdio {
     /// # Errors
     /// No descriptors left.
     pub(crate) fn reattach(&self) -> Result<HostStdio, Errno> {
+        // The stream that is most likely held comes first: stdin is often closed early.
         let streams = [
-            (self.stdin.as_ref(), OFlags::WRONLY),
             (self.stdout.as_ref(), OFlags::RDONLY),
             (self.stderr.as_ref(), OFlags::RDONLY),
+            (self.stdin.as_ref(), OFlags::WRONLY),
         ];
         for (trace, access) in streams {
             if let Some(trace) = trace
@@ -100,7 +101,7 @@ impl Stdio {
                 return Ok(HostStdio::default());
             }
         }
-        let [stdin, stdout, stderr] = streams;
+        let [stdout, stderr, stdin] = streams;
         let open = |(trace, access): (Option<&Trace>, OFlags)| {
             trace.map(|trace| trace.open(access)).transpose()
         };

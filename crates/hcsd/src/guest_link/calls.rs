@@ -13,7 +13,7 @@ use hcs_wire::guest::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::{GuestLink, Open, body, reported};
+use super::{GuestLink, Request, body, reported};
 use crate::process::Process;
 
 /// The part every answer has, for answers that have no other.
@@ -92,7 +92,8 @@ impl GuestLink {
         guest_ends: Vec<OwnedFd>,
         ports: Option<StdioPorts>,
         process: &Rc<Process>,
-    ) -> Result<oneshot::Receiver<ExecuteProcessResponse>, Failure> {
+        limit: Duration,
+    ) -> Result<oneshot::Receiver<Result<ExecuteProcessResponse, Failure>>, Failure> {
         let together = self
             .capabilities()
             .guest_defined_capabilities
@@ -114,11 +115,11 @@ impl GuestLink {
         };
         self.send(Rpc::ExecuteProcess, id, &request, guest_ends)?;
         let (sender, receiver) = oneshot::channel();
-        let mut open = self.open.borrow_mut();
-        open.insert(id, Open::Execute(Rc::clone(process), sender));
+        let request = Request::Execute(Rc::clone(process), Some(sender));
+        self.note(id, request, Some(limit));
         if let Some(wait) = wait_message_id {
             process.set_wait_id(wait);
-            open.insert(wait, Open::Exit(Rc::clone(process)));
+            self.note(wait, Request::Exit(Rc::clone(process)), None);
         }
         Ok(receiver)
     }
@@ -132,11 +133,7 @@ impl GuestLink {
             timeout_in_ms: NO_TIMEOUT,
         };
         match self.send(Rpc::WaitForProcess, id, &request, Vec::new()) {
-            Ok(()) => {
-                self.open
-                    .borrow_mut()
-                    .insert(id, Open::Exit(Rc::clone(process)));
-            }
+            Ok(()) => self.note(id, Request::Exit(Rc::clone(process)), None),
             // The stream is gone; the end of the system decides.
             Err(failure) => tracing::debug!(pid = process.pid(), "{failure}"),
         }
@@ -168,7 +165,9 @@ impl GuestLink {
             process_id: pid,
             options: None,
         };
-        drop(self.begin(Rpc::SignalProcess, &request));
+        if let Err(failure) = self.tell(Rpc::SignalProcess, &request) {
+            tracing::debug!(pid, "{failure}");
+        }
     }
 
     /// Sets the size of a process's console.
@@ -212,8 +211,7 @@ impl GuestLink {
     /// # Errors
     /// The request cannot be sent.
     pub(crate) fn shut_down(&self) -> Result<(), Failure> {
-        self.begin(Rpc::ShutdownGraceful, &Bare { base: base() })
-            .map(drop)
+        self.tell(Rpc::ShutdownGraceful, &Bare { base: base() })
     }
 
     /// Takes a shutdown back that nobody waits for any more: processes may be created again.
@@ -225,16 +223,12 @@ impl GuestLink {
         check(&response.base, "the shutdown could not be withdrawn")
     }
 
-    fn begin<T: Serialize>(
-        &self,
-        rpc: Rpc,
-        request: &T,
-    ) -> Result<(u64, oneshot::Receiver<hcs_wire::guest::Frame>), Failure> {
+    /// Sends a request whose answer, if there is one, nobody waits for.
+    fn tell<T: Serialize>(&self, rpc: Rpc, request: &T) -> Result<(), Failure> {
         let id = self.take_id();
         self.send(rpc, id, request, Vec::new())?;
-        let (sender, receiver) = oneshot::channel();
-        self.open.borrow_mut().insert(id, Open::Call(rpc, sender));
-        Ok((id, receiver))
+        self.note(id, Request::Call(rpc, None), None);
+        Ok(())
     }
 
     async fn call<T: Serialize, R: for<'de> Deserialize<'de>>(
@@ -243,8 +237,11 @@ impl GuestLink {
         request: &T,
         limit: Duration,
     ) -> Result<R, Failure> {
-        let (_, receiver) = self.begin(rpc, request)?;
-        let frame = answered(receiver, limit, rpc).await?;
+        let id = self.take_id();
+        self.send(rpc, id, request, Vec::new())?;
+        let (sender, receiver) = oneshot::channel();
+        self.note(id, Request::Call(rpc, Some(sender)), Some(limit));
+        let frame = answered(receiver, rpc).await?;
         body(&frame).map_err(|reason| {
             self.fault.replace(Some(reason.clone()));
             self.close();
@@ -256,26 +253,20 @@ impl GuestLink {
     }
 }
 
-/// Waits for an answer, at most for `limit`.
+/// Waits for an answer.
 ///
 /// # Errors
-/// The limit, or the end of the stream.
+/// The request's limit, or the end of the stream.
 pub(crate) async fn answered<T>(
-    receiver: oneshot::Receiver<T>,
-    limit: Duration,
+    receiver: oneshot::Receiver<Result<T, Failure>>,
     rpc: Rpc,
 ) -> Result<T, Failure> {
-    match tokio::time::timeout(limit, receiver).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_closed)) => Err(Failure::new(
+    receiver.await.unwrap_or_else(|_closed| {
+        Err(Failure::new(
             HResult::HCS_E_CONNECTION_CLOSED,
             format!("the guest agent went away before it answered {rpc:?}"),
-        )),
-        Err(_elapsed) => Err(Failure::new(
-            HResult::HCS_E_CONNECTION_TIMEOUT,
-            format!("the guest agent did not answer {rpc:?} within {limit:?}"),
-        )),
-    }
+        ))
+    })
 }
 
 /// Success, or the failure an answer reports.

@@ -78,6 +78,7 @@ fn created(errand: &Errand, handle: u64, launched: Result<(Rc<Process>, HostStdi
                 .handles
                 .open(handle, Object::Process(Rc::clone(&process)));
             process.attach(connection, handle);
+            process.answered();
             waiting
         }
         Err(failure) => {

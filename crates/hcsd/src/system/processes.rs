@@ -54,12 +54,8 @@ impl Processes {
         Ok(())
     }
 
-    /// A process has exited. `wanted` says that its status is still owed to somebody.
-    pub(crate) fn exited(&self, pid: u32, code: Option<u32>, wanted: bool) {
-        if !wanted {
-            self.delivered(pid);
-            return;
-        }
+    /// A process has exited, and its status is owed to whoever asks.
+    pub(crate) fn owe(&self, pid: u32, code: Option<u32>) {
         self.journal.append(&Entry::Exited { pid, code });
         let oldest = {
             let mut owed = self.owed.borrow_mut();
@@ -74,7 +70,7 @@ impl Processes {
         }
     }
 
-    /// Its status has been told, so it is gone.
+    /// Its status has been told, or is nobody's: it is gone.
     pub(crate) fn delivered(&self, pid: u32) {
         self.owed.borrow_mut().retain(|owed| *owed != pid);
         if self.by_pid.borrow_mut().remove(&pid).is_some() {
