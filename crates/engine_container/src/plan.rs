@@ -156,3 +156,85 @@ fn check_directory(path: &str, pointer: &str, other_kind: HResult) -> Result<Sou
         pointer: pointer.to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use hcs_schema::documents::ComputeSystem;
+
+    use super::*;
+
+    fn plan(container: &str) -> Result<Plan, Failure> {
+        let document = format!(r#"{{ "Container": {container} }}"#);
+        let request = CreateRequest {
+            id: "test".to_owned(),
+            runtime_id: "3f2504e0-4f89-11d3-9a0c-0305e82c3301".to_owned(),
+            document: serde_json::from_str::<ComputeSystem>(&document).unwrap(),
+            directory: "/nowhere".into(),
+        };
+        check(&request, &EngineConfig::default(), &DeviceControl::None)
+    }
+
+    fn layers(plan: &Plan) -> Vec<&str> {
+        plan.spec
+            .root
+            .layers
+            .iter()
+            .map(|layer| layer.path.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn nothing_said_means_a_throw_away_view_of_the_host() {
+        let plan = plan("{}").unwrap();
+        assert_eq!(layers(&plan), ["/"]);
+        assert!(!plan.spec.root.keep);
+        let scratch = "/var/lib/hcs/scratch/3f2504e0-4f89-11d3-9a0c-0305e82c3301";
+        assert_eq!(plan.spec.root.scratch.path, scratch);
+        assert_eq!(
+            plan.spec.root.host_view.as_deref(),
+            Some("/var/lib/hcs/scratch")
+        );
+        assert_eq!(plan.spec.hostname, "3f2504e04f89");
+        assert_eq!(plan.limits.pids, Some(4096));
+        assert!(plan.network.is_none());
+    }
+
+    #[test]
+    fn only_a_view_of_the_host_hides_something() {
+        let plan = plan(r#"{ "Storage": { "Layers": [{ "Path": "/usr" }, { "Path": "/etc" }] } }"#);
+        let plan = plan.unwrap();
+        assert_eq!(layers(&plan), ["/usr", "/etc"]);
+        assert_eq!(plan.spec.root.host_view, None);
+    }
+
+    #[test]
+    fn a_named_scratch_is_kept() {
+        let plan = plan(r#"{ "Storage": { "Path": "/tmp" } }"#).unwrap();
+        assert!(plan.spec.root.keep);
+        assert_eq!(layers(&plan), ["/"]);
+        assert_eq!(plan.spec.root.scratch.pointer, scratch::POINTER);
+    }
+
+    #[test]
+    fn directories_are_looked_at_before_anything_is_made() {
+        let refused = [
+            (r#"[{ "Path": "/not/there" }]"#, HResult::FILE_NOT_FOUND),
+            (r#"[{ "Path": "/dev/null" }]"#, HResult::HCS_E_INVALID_LAYER),
+            (r#"[{ "Path": "usr" }]"#, HResult::E_INVALIDARG),
+            ("[{}]", HResult::E_INVALIDARG),
+        ];
+        for (layers, hresult) in refused {
+            let failure =
+                plan(&format!(r#"{{ "Storage": {{ "Layers": {layers} }} }}"#)).unwrap_err();
+            assert_eq!(failure.hresult, hresult, "{failure:?}");
+            let pointer = failure.causes[0].pointer.as_deref();
+            assert_eq!(pointer, Some("/Container/Storage/Layers/0/Path"));
+        }
+    }
+
+    #[test]
+    fn roots_are_recognised_however_they_are_written() {
+        assert!(rootfs::is_host("/") && rootfs::is_host("//"));
+        assert!(!rootfs::is_host("") && !rootfs::is_host("/usr/"));
+    }
+}

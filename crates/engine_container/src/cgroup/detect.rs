@@ -213,4 +213,24 @@ mod tests {
     fn escapes_are_undone() {
         assert_eq!(unescape(r"/a\040b\134c\9"), Path::new(r"/a b\c\9"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read(text in "[0-9a-z/ \\\\\\n,:=-]{0,200}") {
+            let found = Hierarchies::from_mountinfo(&text);
+            proptest::prop_assert!(found.v1.iter().all(|hierarchy| !hierarchy.controllers.is_empty()));
+        }
+
+        #[test]
+        fn what_mountinfo_escapes_is_undone(path in "[ -~]{0,40}") {
+            let escaped: String = path
+                .chars()
+                .map(|c| match c {
+                    ' ' | '\\' => format!("\\{:03o}", u32::from(c)),
+                    c => c.to_string(),
+                })
+                .collect();
+            proptest::prop_assert_eq!(unescape(&escaped), PathBuf::from(path));
+        }
+    }
 }

@@ -115,6 +115,8 @@ impl Running {
             .arg0(NAME)
             .env_clear()
             .current_dir("/")
+            // A terminal's Ctrl-C is for the service, which ends the launcher when it is time.
+            .process_group(0)
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .spawn()

@@ -30,6 +30,9 @@ use crate::{
 /// of the container, and its answer is pid 1's exit code.
 pub type AgentEntry = fn(OwnedFd) -> i32;
 
+/// The launcher has its socket as standard input, and the other standard descriptors.
+const FIRST_UNUSED: u32 = 3;
+
 /// Exit code of a launcher that met an error, and of a child that could not be made.
 const FAILED: i32 = 70;
 
@@ -75,6 +78,8 @@ fn serve(socket: &OwnedFd, agent: AgentEntry) -> Result<(), StepError> {
 
 /// Does once what is the same for all containers, so that they inherit it; answers their system call filter.
 fn prepare() -> Result<Vec<libc::sock_filter>, StepError> {
+    // The service marks its own descriptors close-on-exec; who started the service may not have.
+    descriptors::close_from(FIRST_UNUSED).step("closing inherited descriptors")?;
     process::default_signals().step("resetting signals")?;
     process::ignore_children(true).step("ignoring children")?;
     rustix::thread::set_name(c"hcsd-launcher").step("naming the launcher")?;

@@ -3,7 +3,9 @@
 //! 1. [`overlay`]: one overlayfs mount.
 //! 2. [`host_view`]: what is special about the layer `/`, the throw-away view of the host's own files.
 //!
-//! It is mounted over its own scratch directory, where only the container's mount namespace sees it.
+//! It is mounted over its own scratch directory, where only the container's mount namespace sees it. In the scratch,
+//! `root/upper` has what the container wrote; where the host's root is a layer, further directories (`-usr`, `-var`)
+//! have what it wrote to other file systems of the host.
 
 mod host_view;
 mod overlay;
