@@ -90,6 +90,8 @@ impl Cancel {
 /// One client's connection. Belongs to the service's thread.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    /// Names it in the log.
+    pub(crate) number: u64,
     pub(crate) peer: Peer,
     pub(crate) handles: Handles,
     outgoing: Outgoing,
@@ -104,6 +106,7 @@ impl Connection {
     pub(crate) async fn serve(socket: Rc<AsyncFd<OwnedFd>>, peer: Peer, service: Rc<Service>) {
         let limits = service.config.limits;
         let connection = Rc::new(Self {
+            number: service.number_connection(),
             peer,
             handles: Handles::new(limits.handles_per_connection),
             outgoing: Outgoing::new(Rc::clone(&socket), limits.unread_bytes_per_connection),
@@ -112,11 +115,12 @@ impl Connection {
             greeted: Cell::new(false),
             service,
         });
+        debug!(connection = connection.number, peer = ?connection.peer, "a client connected");
         let why = tokio::select! {
             why = connection.read(&socket) => why,
             closed = connection.outgoing.run() => closed.to_string(),
         };
-        debug!(peer = ?connection.peer, %why, "a client is gone");
+        debug!(connection = connection.number, %why, "a client is gone");
         connection.outgoing.close(Closed::Gone);
         for handle in connection.handles.take_all() {
             handle.release(&connection);
@@ -148,7 +152,7 @@ impl Connection {
                 Err(e) => return format!("its socket failed: {e}"),
             }
             if let Err(e) = self.take_frames(&mut decoder) {
-                warn!(peer = ?self.peer, "a client broke the protocol: {e}");
+                warn!(connection = self.number, peer = ?self.peer, "a client broke the protocol: {e}");
                 return e.to_string();
             }
             if self.outgoing.is_closed() {
@@ -278,7 +282,7 @@ impl Connection {
 
     fn write_reply(&self, request: u64, answer: Result<Answer, Failure>) {
         let answer = answer.unwrap_or_else(|failure| {
-            debug!(request, result = %failure.hresult, "a call failed: {failure}");
+            debug!(operation = format_args!("{}:{request}", self.number), result = %failure.hresult, "a call failed: {failure}");
             Answer::failed(&failure)
         });
         let count = u16::try_from(answer.descriptors.len()).unwrap_or(u16::MAX);
@@ -311,7 +315,7 @@ impl Connection {
 
     fn write(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) {
         if let Err(Closed::Full { unread }) = self.outgoing.send(bytes, descriptors) {
-            warn!(peer = ?self.peer, unread, "a client does not read and is disconnected");
+            warn!(connection = self.number, peer = ?self.peer, unread, "a client does not read and is disconnected");
         }
     }
 

@@ -1,19 +1,26 @@
 //! The socket clients connect to: made here, or handed over by systemd.
 
 use std::{
-    io,
+    fs, io,
     os::{
         fd::{AsRawFd as _, OwnedFd},
-        unix::net::UnixListener,
+        unix::{
+            fs::{FileTypeExt as _, MetadataExt as _},
+            net::UnixListener,
+        },
     },
     path::{Path, PathBuf},
 };
 
 use rustix::{
     fs::{Gid, Mode, OFlags, chmod, chown},
-    net::{SocketFlags, accept_with},
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen,
+        socket_with,
+    },
 };
 use tokio::io::{Interest, unix::AsyncFd};
+use tracing::warn;
 
 use crate::readiness::watch;
 
@@ -21,6 +28,9 @@ use crate::readiness::watch;
 const OPEN: Mode = Mode::from_raw_mode(0o666);
 /// Mode of a socket that only its owner and a group may connect to.
 const GROUP: Mode = Mode::from_raw_mode(0o660);
+
+/// Connections that may wait to be accepted; the kernel's own limit may be lower.
+const BACKLOG: i32 = 4096;
 
 /// The listening socket.
 #[derive(Debug)]
@@ -49,28 +59,24 @@ impl Listener {
         Ok(Some(Self { socket, path: None }))
     }
 
-    /// Makes the socket at `path`, in place of whatever an earlier service left there. Only for the holder of the lock.
+    /// Makes the socket at `path`, in place of one that an earlier service left there. Only for the holder of the lock.
     ///
     /// # Errors
     /// The sentence to be shown.
     pub(crate) fn bind(path: &Path, group: Option<u32>) -> Result<Self, String> {
-        let bound = || -> io::Result<UnixListener> {
-            match std::fs::remove_file(path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
+        let failed = |e: io::Error| format!("the socket {} cannot be made: {e}", path.display());
+        match fs::symlink_metadata(path) {
+            Ok(found) if found.file_type().is_socket() => fs::remove_file(path).map_err(failed)?,
+            Ok(_) => {
+                return Err(format!(
+                    "{} is there already and is no socket",
+                    path.display()
+                ));
             }
-            let socket = bind_anywhere(path)?;
-            match group {
-                Some(group) => {
-                    chown(path, None, Some(Gid::from_raw(group)))?;
-                    chmod(path, GROUP)?;
-                }
-                None => chmod(path, OPEN)?,
-            }
-            Ok(socket)
-        };
-        let socket =
-            bound().map_err(|e| format!("the socket {} cannot be made: {e}", path.display()))?;
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed(e)),
+        }
+        let socket = bind_anywhere(path, group).map_err(failed)?;
         Ok(Self {
             socket,
             path: Some(path.to_owned()),
@@ -90,20 +96,43 @@ impl Listener {
     }
 }
 
-/// `bind(2)`, also where the path is longer than the 107 bytes of a `sockaddr_un`: by way of its directory.
-fn bind_anywhere(path: &Path) -> io::Result<UnixListener> {
+/// `bind(2)`, also where the path is longer than the 107 bytes of a `sockaddr_un`: by way of its directory. Nobody can
+/// connect before the owner and mode are right.
+fn bind_anywhere(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let directory = rustix::fs::open(
-        parent,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(parent, flags, Mode::empty())?;
     let short = Path::new("/proc/self/fd")
         .join(directory.as_raw_fd().to_string())
         .join(name);
-    UnixListener::bind(short)
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    bind(&socket, &SocketAddrUnix::new(short)?)?;
+    match group {
+        Some(group) => {
+            chown(path, None, Some(Gid::from_raw(group)))?;
+            chmod(path, GROUP)?;
+        }
+        None => chmod(path, OPEN)?,
+    }
+    listen(&socket, BACKLOG)?;
+    Ok(UnixListener::from(socket))
+}
+
+/// Whether the socket at `path`, which somebody else made, lets in nobody but its owner and `group`.
+pub(crate) fn is_guarded(path: &Path, group: u32) -> bool {
+    let guarded =
+        fs::metadata(path).is_ok_and(|found| found.gid() == group && found.mode() & 0o002 == 0);
+    if !guarded {
+        warn!(
+            path = %path.display(),
+            "the socket that was handed over is not of the configured group, or open to all: members of the group \
+             are not let in"
+        );
+    }
+    guarded
 }
 
 /// The listening socket in the runtime.
@@ -136,9 +165,9 @@ impl Accepting {
     /// Takes the path away, so that nobody new connects, and then whoever had connected before.
     pub(crate) fn retire(&mut self) -> Option<OwnedFd> {
         if let Some(path) = self.path.take()
-            && let Err(e) = std::fs::remove_file(&path)
+            && let Err(e) = fs::remove_file(&path)
         {
-            tracing::warn!(path = %path.display(), "the socket cannot be removed: {e}");
+            warn!(path = %path.display(), "the socket cannot be removed: {e}");
         }
         accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()
     }

@@ -1,9 +1,10 @@
 //! Who is at the other end of a connection, and whether it may be.
 
-use std::os::fd::AsFd;
+use std::io;
 
 use hcs_schema::{Failure, HResult};
-use rustix::{io::Errno, net::sockopt::socket_peercred, process::geteuid};
+use rustix::process::geteuid;
+use tokio::net::UnixStream;
 
 use crate::service::Service;
 
@@ -11,24 +12,27 @@ use crate::service::Service;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub(crate) uid: u32,
-    pub(crate) pid: i32,
+    /// `None` for a process of a pid namespace that cannot be seen from here. For the log only: it may be gone.
+    pub(crate) pid: Option<i32>,
 }
 
 impl Peer {
     /// Asks the kernel.
-    pub(crate) fn of(socket: impl AsFd) -> Result<Self, Errno> {
-        let credentials = socket_peercred(socket)?;
+    ///
+    /// # Errors
+    /// The socket is none that has a peer.
+    pub(crate) fn of(socket: &UnixStream) -> io::Result<Self> {
+        let credentials = socket.peer_cred()?;
         Ok(Self {
-            uid: credentials.uid.as_raw(),
-            pid: credentials.pid.as_raw_nonzero().get(),
+            uid: credentials.uid(),
+            pid: credentials.pid(),
         })
     }
 
     /// # Errors
     /// `HCS_E_ACCESS_DENIED`, with a sentence that says what to do.
     pub(crate) fn authorise(self, service: &Service) -> Result<(), Failure> {
-        let group = service.admitted_group.as_deref();
-        if may_use(self.uid, geteuid().as_raw(), group.is_some()) {
+        if may_use(self.uid, geteuid().as_raw(), service.guarded) {
             return Ok(());
         }
         Err(Failure::new(
@@ -44,9 +48,9 @@ impl Peer {
     }
 }
 
-/// With a group, the socket's mode has already kept everybody else from connecting.
-const fn may_use(peer: u32, own: u32, socket_guarded_by_group: bool) -> bool {
-    peer == 0 || peer == own || socket_guarded_by_group
+/// Where the socket's mode is guarded by a group, everybody else was kept from connecting.
+const fn may_use(peer: u32, own: u32, guarded: bool) -> bool {
+    peer == 0 || peer == own || guarded
 }
 
 #[cfg(test)]

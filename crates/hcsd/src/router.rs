@@ -15,7 +15,7 @@ use hcs_wire::service::Call;
 use crate::{
     connection::{Answer, Cancel, Connection, cancelled},
     enumerate, service_properties,
-    system::Request,
+    system::{Behalf, Request},
 };
 
 /// A call on its way to its answer.
@@ -29,6 +29,14 @@ impl Errand {
     /// Ends the call.
     pub(crate) fn answer(&self, answer: Result<Answer, Failure>) {
         self.connection.answer(self.request, answer);
+    }
+
+    /// Who asks, for the log.
+    pub(crate) fn behalf(&self) -> Behalf {
+        Behalf::Client {
+            connection: self.connection.number,
+            request: self.request,
+        }
     }
 
     /// Runs `work` as a task; a cancel drops it and ends the call.

@@ -3,7 +3,10 @@
 use std::{
     fs::{self, DirBuilder, File},
     io,
-    os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    },
     path::Path,
     process::ExitCode,
     rc::Rc,
@@ -15,9 +18,10 @@ use engine_container::{ContainerEngine, EngineConfig, Launcher};
 use hcs_lifecycle::engine::Engine;
 use rustix::{
     fs::{FlockOperation, flock},
-    process::{Resource, Rlimit, getrlimit, setrlimit},
+    process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
 };
 use tokio::{
+    net::UnixStream,
     signal::unix::{SignalKind, signal},
     task::LocalSet,
 };
@@ -28,7 +32,7 @@ use crate::{
     config::Config,
     connection::Connection,
     endpoint,
-    listener::{Accepting, Listener},
+    listener::{self, Accepting, Listener},
     logging,
     peer::Peer,
     readiness::watch_stream,
@@ -72,7 +76,11 @@ pub(crate) fn run(
     let idle = options
         .idle_exit
         .map(|seconds| Duration::from_secs(seconds.unwrap_or(config.times.idle_seconds)));
-    let admitted_group = config.socket_group.clone();
+    let guarded = match (&inherited, group) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(_), Some(group)) => listener::is_guarded(endpoint, group),
+    };
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -81,7 +89,7 @@ pub(crate) fn run(
         .map_err(|e| format!("the runtime cannot be started: {e}"))?;
     let local = LocalSet::new();
     local.block_on(&runtime, async {
-        let service = Service::new(config, root, admitted_group, engines);
+        let service = Service::new(config, root, guarded, engines);
         adopt::adopt_all(&service)
             .await
             .map_err(|failure| failure.to_string())?;
@@ -170,10 +178,12 @@ fn welcome(service: &Rc<Service>, socket: OwnedFd) {
         warn!("a client is turned away: there are as many connections as are allowed");
         return;
     };
-    let prepared = Peer::of(&socket)
-        .map_err(io::Error::from)
-        .and_then(|peer| Ok((peer, watch_stream(socket)?)));
-    match prepared {
+    let introduce = || -> io::Result<_> {
+        let stream = UnixStream::from_std(socket.into())?;
+        let peer = Peer::of(&stream)?;
+        Ok((peer, watch_stream(stream.into_std()?.into())?))
+    };
+    match introduce() {
         Ok((peer, socket)) => {
             let service = Rc::clone(service);
             tokio::task::spawn_local(async move {
@@ -197,13 +207,27 @@ fn raise_descriptor_limit() {
     }
 }
 
+/// Makes the state root, and refuses one that somebody else could change.
 fn make_directories(root: &Path) -> Result<(), String> {
     let make = |path: &Path, mode: u32| {
+        let failed = |e: io::Error| format!("the directory {} cannot be made: {e}", path.display());
         DirBuilder::new()
             .recursive(true)
             .mode(mode)
             .create(path)
-            .map_err(|e| format!("the directory {} cannot be made: {e}", path.display()))
+            .map_err(failed)?;
+        let found = fs::symlink_metadata(path).map_err(failed)?;
+        let own = geteuid().as_raw();
+        if found.is_dir() && found.uid() == own && found.mode() & 0o022 == 0 {
+            return Ok(());
+        }
+        Err(format!(
+            "{} is not safe to use: expected a directory of user {own} that nobody else can write to, found mode {:o} \
+             of user {}",
+            path.display(),
+            found.mode(),
+            found.uid()
+        ))
     };
     // Clients of other users find the socket in here.
     make(root, 0o755)?;

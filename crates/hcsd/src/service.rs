@@ -30,8 +30,8 @@ pub(crate) struct Service {
     pub(crate) config: Config,
     /// The state root.
     pub(crate) root: PathBuf,
-    /// The group whose members the socket's mode lets in, if there is one.
-    pub(crate) admitted_group: Option<String>,
+    /// The socket's mode lets in nobody but its owner and the configured group.
+    pub(crate) guarded: bool,
     engines: Vec<Arc<dyn Engine>>,
     systems: RefCell<HashMap<String, Entry>>,
     /// Systems that ended before their clients could come back, by runtime id.
@@ -39,6 +39,7 @@ pub(crate) struct Service {
     pub(crate) system_quota: Rc<Quota>,
     pub(crate) process_quota: Rc<Quota>,
     connections: Cell<usize>,
+    numbered: Cell<u64>,
     changed: Notify,
 }
 
@@ -86,20 +87,21 @@ impl Service {
     pub(crate) fn new(
         config: Config,
         root: PathBuf,
-        admitted_group: Option<String>,
+        guarded: bool,
         engines: Vec<Arc<dyn Engine>>,
     ) -> Rc<Self> {
         let limits = config.limits;
         Rc::new(Self {
             config,
             root,
-            admitted_group,
+            guarded,
             engines,
             systems: RefCell::default(),
             departed: RefCell::default(),
             system_quota: Quota::new("compute systems of one user", limits.systems_per_client),
             process_quota: Quota::new("processes of one user", limits.processes_per_client),
             connections: Cell::new(0),
+            numbered: Cell::new(0),
             changed: Notify::new(),
         })
     }
@@ -112,6 +114,12 @@ impl Service {
         self.connections.set(self.connections.get() + 1);
         self.changed.notify_waiters();
         Some(Seat(Rc::clone(self)))
+    }
+
+    /// A number for a connection, for the log.
+    pub(crate) fn number_connection(&self) -> u64 {
+        self.numbered.set(self.numbered.get() + 1);
+        self.numbered.get()
     }
 
     /// All engines.

@@ -12,6 +12,7 @@ pub(crate) mod processes;
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
+    fmt,
     path::PathBuf,
     rc::{Rc, Weak},
     sync::Arc,
@@ -63,10 +64,32 @@ impl Request {
     }
 }
 
+/// On whose behalf something is done, for the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Behalf {
+    /// The service's own.
+    Service,
+    /// A client's: its connection and the number of its call.
+    Client { connection: u64, request: u64 },
+}
+
+impl fmt::Display for Behalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service => f.write_str("own"),
+            Self::Client {
+                connection,
+                request,
+            } => write!(f, "{connection}:{request}"),
+        }
+    }
+}
+
 /// Somebody who waits for a ticket.
 #[derive(Debug)]
 struct Waiter {
     request: Request,
+    behalf: Behalf,
     sender: oneshot::Sender<Result<(), Failure>>,
 }
 
@@ -145,7 +168,7 @@ impl System {
     ///
     /// # Errors
     /// It was refused, or failed.
-    pub(crate) async fn perform(&self, request: Request) -> Result<(), Failure> {
+    pub(crate) async fn perform(&self, behalf: Behalf, request: Request) -> Result<(), Failure> {
         let action = request.action();
         // Nobody drives the queue any more once the exit is known.
         if self.exit.borrow().is_some() {
@@ -153,9 +176,14 @@ impl System {
         }
         let (sender, receiver) = oneshot::channel();
         let ticket = self.queue.borrow_mut().submit(action);
-        self.waiters
-            .borrow_mut()
-            .insert(ticket, Waiter { request, sender });
+        self.waiters.borrow_mut().insert(
+            ticket,
+            Waiter {
+                request,
+                behalf,
+                sender,
+            },
+        );
         self.wake.notify_one();
         let mut give_up = GiveUp {
             system: self,
@@ -318,7 +346,7 @@ impl System {
         info!(system = %self.id, "its last handle was closed, so it is terminated");
         let system = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            match system.perform(Request::Terminate).await {
+            match system.perform(Behalf::Service, Request::Terminate).await {
                 Err(failure) if system.state() != State::Stopped => {
                     error!(system = %system.id, "it cannot be terminated: {failure}");
                 }

@@ -13,7 +13,10 @@ use hcs_wire::guest::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::{GuestLink, Request, body, reported};
+use super::{
+    GuestLink, Request,
+    answers::{body, reported},
+};
 use crate::process::Process;
 
 /// The part every answer has, for answers that have no other.

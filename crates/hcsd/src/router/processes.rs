@@ -56,7 +56,9 @@ async fn launch_in_turn(
     document: &ProcessParameters,
 ) -> Result<(Creating, Rc<Process>, HostStdio), Failure> {
     if !system.process_may_begin() {
-        system.perform(Request::CreateProcess).await?;
+        system
+            .perform(errand.behalf(), Request::CreateProcess)
+            .await?;
     }
     let share = errand
         .connection

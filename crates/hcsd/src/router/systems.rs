@@ -21,7 +21,7 @@ pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) 
     tokio::task::spawn_local(async move {
         let service = Rc::clone(&errand.connection.service);
         let uid = errand.connection.peer.uid;
-        let made = making::create(&service, uid, id, document);
+        let made = making::create(&service, errand.behalf(), uid, id, document);
         let made = errand.until_cancelled(made).await;
         opened(&errand, handle, made);
     });
@@ -86,10 +86,13 @@ fn submit(errand: Errand, handle: u64, request: Result<Request, Failure>) {
         .system(handle)
         .and_then(|system| Ok((system, request?)));
     match ready {
-        Ok((system, request)) => errand.run(async move {
-            system.perform(request).await?;
-            Ok(Answer::done())
-        }),
+        Ok((system, request)) => {
+            let behalf = errand.behalf();
+            errand.run(async move {
+                system.perform(behalf, request).await?;
+                Ok(Answer::done())
+            });
+        }
         Err(failure) => errand.answer(Err(failure)),
     }
 }
@@ -144,16 +147,21 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
         .system(handle)
         .and_then(|system| Ok((system, checked?)));
     match ready {
-        Ok((system, force)) => errand.run(async move {
-            let ended = system.perform(Request::ShutDown).await;
-            match ended {
-                Err(failure) if force && failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT => {
-                    system.perform(Request::Terminate).await?;
+        Ok((system, force)) => {
+            let behalf = errand.behalf();
+            errand.run(async move {
+                let ended = system.perform(behalf, Request::ShutDown).await;
+                match ended {
+                    Err(failure)
+                        if force && failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT =>
+                    {
+                        system.perform(behalf, Request::Terminate).await?;
+                    }
+                    ended => ended?,
                 }
-                ended => ended?,
-            }
-            Ok(Answer::done())
-        }),
+                Ok(Answer::done())
+            });
+        }
         Err(failure) => errand.answer(Err(failure)),
     }
 }

@@ -15,7 +15,7 @@ use hcs_schema::{Failure, HResult};
 use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
-use super::{System, actions, ending};
+use super::{Behalf, System, actions, ending};
 use crate::readiness;
 
 /// A running action.
@@ -24,6 +24,7 @@ pub(super) type Running = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
 struct Work {
     ticket: Ticket,
     action: Action,
+    behalf: Behalf,
     running: Running,
 }
 
@@ -148,17 +149,18 @@ fn answer(system: &System, ticket: Ticket, result: Result<(), Failure>) {
 }
 
 fn begin(system: &Rc<System>, lanes: &mut Lanes, ticket: Ticket, action: Action) {
-    info!("{}: begun", action.verb());
-    let running = {
-        let waiters = system.waiters.borrow();
-        match waiters.get(&ticket) {
-            Some(waiter) => actions::run(system, &waiter.request),
-            None => Box::pin(async { Err(crate::connection::cancelled()) }),
+    let (running, behalf) = match system.waiters.borrow().get(&ticket) {
+        Some(waiter) => (actions::run(system, &waiter.request), waiter.behalf),
+        None => {
+            let given_up: Running = Box::pin(async { Err(crate::connection::cancelled()) });
+            (given_up, Behalf::Service)
         }
     };
+    info!(operation = %behalf, "{}: begun", action.verb());
     let work = Work {
         ticket,
         action,
+        behalf,
         running,
     };
     if action == Action::Terminate {
@@ -170,9 +172,9 @@ fn begin(system: &Rc<System>, lanes: &mut Lanes, ticket: Ticket, action: Action)
 
 fn settle(system: &Rc<System>, work: &Work, result: Result<(), Failure>) {
     match &result {
-        Ok(()) => info!("{}: done", work.action.verb()),
+        Ok(()) => info!(operation = %work.behalf, "{}: done", work.action.verb()),
         Err(failure) => {
-            warn!(result = %failure.hresult, "{}: failed: {failure}", work.action.verb());
+            warn!(operation = %work.behalf, result = %failure.hresult, "{}: failed: {failure}", work.action.verb());
         }
     }
     system
@@ -191,7 +193,7 @@ fn take_cancellations(system: &Rc<System>, lanes: &mut Lanes) {
     if !system.cancelled.borrow_mut().remove(&work.ticket) {
         return;
     }
-    info!("{}: cancelled", work.action.verb());
+    info!(operation = %work.behalf, "{}: cancelled", work.action.verb());
     system.waiters.borrow_mut().remove(&work.ticket);
     let begun = std::mem::replace(&mut work.running, Box::pin(std::future::pending()));
     work.running = actions::undo(system, work.action, begun);

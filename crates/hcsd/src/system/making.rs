@@ -22,7 +22,7 @@ use hcs_schema::{
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, error, info, info_span};
 
-use super::{System, driver, processes::Processes};
+use super::{Behalf, System, driver, processes::Processes};
 use crate::{
     blocking::blocking,
     events::Watchers,
@@ -43,6 +43,7 @@ pub(crate) fn systems_root(service: &Service) -> PathBuf {
 /// The document is wrong, the id is taken, a limit is reached, or the engine failed.
 pub(crate) async fn create(
     service: &Rc<Service>,
+    behalf: Behalf,
     uid: u32,
     id: String,
     text: String,
@@ -53,6 +54,7 @@ pub(crate) async fn create(
     let share = service.system_quota.take(uid)?;
     let reservation = service.reserve(&id)?;
     let plan = Plan {
+        behalf,
         engine,
         share,
         reservation,
@@ -75,6 +77,7 @@ pub(crate) async fn create(
 }
 
 struct Plan {
+    behalf: Behalf,
     engine: Arc<dyn Engine>,
     share: Share,
     reservation: Reservation,
@@ -110,7 +113,7 @@ async fn make(
         Ok(made) => made,
         Err(failure) => {
             let failure = failure.while_doing("Construct");
-            info!(result = %failure.hresult, "it could not be created: {failure}");
+            info!(operation = %plan.behalf, result = %failure.hresult, "it could not be created: {failure}");
             // The id is free before the caller can know.
             drop(plan.reservation);
             drop(sender.send(Err(failure)));
@@ -134,10 +137,10 @@ async fn make(
         }
     };
     plan.reservation.fill(&system);
-    info!("created");
+    info!(operation = %plan.behalf, "created");
     if sender.send(Ok(Rc::clone(&system))).is_err() {
         info!("its creation was cancelled, so it is terminated");
-        if let Err(failure) = system.perform(Request::Terminate).await {
+        if let Err(failure) = system.perform(Behalf::Service, Request::Terminate).await {
             error!("it cannot be terminated: {failure}");
         }
     }

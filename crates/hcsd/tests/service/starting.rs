@@ -118,13 +118,7 @@ fn a_starter_that_fails_says_why_in_one_sentence() {
 #[test]
 fn a_second_service_does_not_disturb_the_first() {
     let place = Place::new("second");
-    assert!(
-        place
-            .hcsd(&["--start", "--idle-exit", "1"])
-            .status()
-            .unwrap()
-            .success()
-    );
+    start(&place);
     let mut client = Client::connect(&place.endpoint());
     let said = sentence(&place.hcsd(&[]).output().unwrap());
     assert!(said.contains("already serving"), "{said}");
@@ -164,7 +158,7 @@ fn a_socket_path_may_be_longer_than_a_socket_address() {
     flock(&lock, FlockOperation::LockExclusive).unwrap();
 }
 
-/// What another user's client sees. Run by [`strangers_are_told_what_to_do`] in a process of that user.
+/// What another user's client sees. Run by [`stranger_in`] in a process of that user.
 #[test]
 fn stranger() {
     let Some(endpoint) = std::env::var_os("HCSD_TEST_STRANGER") else {
@@ -175,42 +169,89 @@ fn stranger() {
         minimum: VERSION,
         maximum: VERSION,
     };
-    let message = client.call(&hello).failed(HResult::HCS_E_ACCESS_DENIED);
+    let answer = client.call(&hello);
+    if std::env::var_os("HCSD_TEST_MEMBER").is_some() {
+        answer.ok();
+        return;
+    }
+    let message = answer.failed(HResult::HCS_E_ACCESS_DENIED);
     assert!(message.contains("socket_group"), "{message}");
     assert!(!client.receive());
+}
+
+/// Runs [`stranger`] as the user "nobody" with the group `group`.
+fn stranger_in(place: &Place, group: u32, member: bool) -> Output {
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(place.directory.path(), open.clone()).unwrap();
+    // The program itself may lie where the stranger cannot reach it.
+    let program = place.directory.path().join("stranger");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    fs::set_permissions(&program, open).unwrap();
+    let mut command = Command::new(program);
+    if member {
+        command.env("HCSD_TEST_MEMBER", "1");
+    }
+    command
+        .args(["--exact", "starting::stranger"])
+        .env("HCSD_TEST_STRANGER", place.endpoint())
+        .current_dir("/")
+        .uid(65534)
+        .gid(group)
+        .output()
+        .unwrap()
+}
+
+fn start(place: &Place) {
+    let start = place.hcsd(&["--start", "--idle-exit", "1"]).status();
+    assert!(start.unwrap().success());
 }
 
 #[test]
 fn strangers_are_told_what_to_do() {
     let place = Place::new("strangers");
-    fs::set_permissions(place.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    start(&place);
+    let output = stranger_in(&place, 65534, false);
+    let said = String::from_utf8_lossy(&output.stdout);
     assert!(
-        place
-            .hcsd(&["--start", "--idle-exit", "1"])
-            .status()
-            .unwrap()
-            .success()
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
     );
-    // The program itself may lie where the stranger cannot reach it.
-    let program = place.directory.path().join("stranger");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let output = Command::new(program)
-        .args(["--exact", "starting::stranger"])
-        .env("HCSD_TEST_STRANGER", place.endpoint())
-        .current_dir("/")
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
-    let ran = String::from_utf8(output.stdout).unwrap();
-    assert!(ran.contains("1 passed"), "{ran}");
     place.wait_until_left();
+}
+
+#[test]
+fn members_of_the_configured_group_are_let_in_and_nobody_else_connects() {
+    let place = Place::new("members");
+    place.configure("socket_group = \"64123\"\n");
+    start(&place);
+    let output = stranger_in(&place, 64123, true);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+    let output = stranger_in(&place, 65534, true);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        !output.status.success() && said.contains("PermissionDenied"),
+        "{said}"
+    );
+    place.wait_until_left();
+}
+
+#[test]
+fn nothing_but_a_socket_is_ever_replaced_and_no_foreign_directory_used() {
+    let place = Place::new("foreign");
+    fs::write(place.endpoint(), "precious").unwrap();
+    let said = sentence(&place.hcsd(&[]).output().unwrap());
+    assert!(said.contains("no socket"), "{said}");
+    assert_eq!(fs::read_to_string(place.endpoint()).unwrap(), "precious");
+    fs::remove_file(place.endpoint()).unwrap();
+
+    let systems = place.directory.path().join("hcs.d/systems");
+    fs::set_permissions(&systems, fs::Permissions::from_mode(0o777)).unwrap();
+    let said = sentence(&place.hcsd(&["--start"]).output().unwrap());
+    assert!(said.contains("not safe to use"), "{said}");
 }
 
 #[test]
