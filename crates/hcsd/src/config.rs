@@ -232,6 +232,26 @@ mod tests {
     }
 
     #[test]
+    fn the_example_shows_every_setting_with_its_default() {
+        let example = include_str!("../../../packaging/hcsd.toml");
+        assert_eq!(parse(example).unwrap(), Config::default());
+        let settings: String = example
+            .lines()
+            .filter(|line| !line.starts_with("# "))
+            .map(|line| format!("{}\n", line.trim_start_matches('#')))
+            .collect();
+        let shown = parse(&settings).unwrap();
+        assert_eq!(shown.limits, Limits::default());
+        assert_eq!(shown.times, Times::default());
+        assert_eq!(shown.cgroup_root.as_deref(), Some("hcs"));
+        for (key, value) in [("[limits]", 7), ("[times]", 6)] {
+            let table = settings.split(key).nth(1).unwrap();
+            let keys = table.split('[').next().unwrap().matches('=').count();
+            assert_eq!(keys, value, "{key}");
+        }
+    }
+
+    #[test]
     fn a_mistake_is_reported_with_its_line() {
         for (text, line, word) in [
             ("\n\ncgrup_root = \"x\"\n", 3, "cgrup_root"),

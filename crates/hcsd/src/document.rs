@@ -2,6 +2,8 @@
 
 use hcs_schema::{Document, Failure, coverage};
 
+use crate::blocking::blocking;
+
 /// [`hcs_schema::parse`], then what [`coverage`] says of each property.
 ///
 /// # Errors
@@ -21,6 +23,22 @@ pub(crate) fn parse_optional<T: Document>(text: Option<&str>) -> Result<T, Failu
     let document = hcs_schema::parse_optional(text)?;
     coverage::check(&document)?;
     Ok(document)
+}
+
+/// Length up to which a document is read at once; longer ones are read aside, so that nobody waits for them.
+const SHORT: usize = 64 << 10;
+
+/// [`parse`] for documents that may be long. Answers the text as well.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) async fn parse_long<T: Document + Send + 'static>(
+    text: String,
+) -> Result<(T, String), Failure> {
+    if text.len() <= SHORT {
+        return Ok((parse(&text)?, text));
+    }
+    blocking(move || Ok((parse(&text)?, text))).await
 }
 
 #[cfg(test)]

@@ -124,6 +124,7 @@ fn engine_config(config: &Config, endpoint: &Path) -> EngineConfig {
             Some(limit) => Some(limit),
             None => EngineConfig::default().pids_limit,
         },
+        hidden: vec![endpoint::state_root(endpoint)],
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{os::fd::OwnedFd, rc::Rc};
 
-use crate::document::{parse, parse_optional};
+use crate::document::{parse, parse_long, parse_optional};
 use hcs_lifecycle::{engine::HostStdio, process::Call};
 use hcs_schema::{
     Failure, HResult,
@@ -26,20 +26,15 @@ const KILL: i32 = 9;
 
 /// `HcsCreateProcess`.
 pub(super) fn create(errand: Errand, system: u64, handle: u64, parameters: String) {
-    let checked = errand.connection.handles.system(system).and_then(|system| {
-        system.alive()?;
-        let document: ProcessParameters = parse(&parameters)?;
-        Ok((system, document))
-    });
-    let (system, document) = match checked {
-        Ok(checked) => checked,
+    let system = match errand.connection.handles.system(system) {
+        Ok(system) => system,
         Err(failure) => {
             created(&errand, handle, Err(failure));
             return;
         }
     };
     tokio::task::spawn_local(async move {
-        let launched = launch_in_turn(&errand, &system, parameters, &document);
+        let launched = launch_in_turn(&errand, &system, parameters);
         // Kept until the creation is answered: the end of the system waits for that.
         let (_creating, launched) = match errand.until_cancelled(launched).await {
             Ok((creating, process, stdio)) => (Some(creating), Ok((process, stdio))),
@@ -53,8 +48,9 @@ async fn launch_in_turn(
     errand: &Errand,
     system: &Rc<System>,
     parameters: String,
-    document: &ProcessParameters,
 ) -> Result<(Creating, Rc<Process>, HostStdio), Failure> {
+    system.alive()?;
+    let (document, parameters) = parse_long::<ProcessParameters>(parameters).await?;
     if !system.process_may_begin() {
         system
             .perform(errand.behalf(), Request::CreateProcess)
@@ -66,7 +62,7 @@ async fn launch_in_turn(
         .process_quota
         .take(errand.connection.peer.uid)?;
     let creating = system.begin_creating();
-    let (process, stdio) = launch::launch(system, parameters, document, share).await?;
+    let (process, stdio) = launch::launch(system, parameters, &document, share).await?;
     Ok((creating, process, stdio))
 }
 

@@ -15,7 +15,7 @@ use hcs_schema::{Failure, HResult};
 use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
-use super::{Behalf, System, actions, ending};
+use super::{Behalf, System, actions, ending, ending::LAST_WORDS};
 use crate::readiness;
 
 /// A running action.
@@ -77,8 +77,24 @@ async fn drive(system: Rc<System>, gone: AsyncFd<OwnedFd>, mut lanes: Lanes) {
         }
     }
     debug!("the machine is gone");
+    hear_failed_start(&system, &mut lanes).await;
     drop(lanes);
     ending::end(&system, || take_steps(&system, &mut Lanes::default())).await;
+}
+
+/// A start whose machine is gone knows better than anybody why: its failure is the answer, if it comes soon. One that
+/// was terminated, or lost its agent, is answered like every call that the end of a system interrupts.
+async fn hear_failed_start(system: &Rc<System>, lanes: &mut Lanes) {
+    let starting = lanes.occupying.take_if(|work| work.action == Action::Start);
+    let Some(mut work) = starting.filter(|_| lanes.terminating.is_none()) else {
+        return;
+    };
+    let heard = tokio::time::timeout(LAST_WORDS, work.running.as_mut()).await;
+    if let Ok(Err(failure)) = heard
+        && failure.hresult != HResult::HCS_E_CONNECTION_CLOSED
+    {
+        settle(system, &work, Err(failure));
+    }
 }
 
 /// Waits for the work in a lane and takes it out; for ever while the lane is empty.

@@ -13,7 +13,7 @@ use crate::{
 use hcs_wire::service::Subject;
 
 /// How long what the agent said last, and creations under way, are waited for.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Takes a system apart whose machine is gone. `answer_waiting` answers the calls that still wait, at the very end:
 /// when a terminate is answered, nothing of the system is left.

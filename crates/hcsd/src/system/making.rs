@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::document::parse;
+use crate::document::parse_long;
 use hcs_lifecycle::{
     engine::{CreateRequest, Engine, Machine},
     system::{Queue, State},
@@ -49,7 +49,7 @@ pub(crate) async fn create(
     text: String,
 ) -> Result<Rc<System>, Failure> {
     check_id(&id)?;
-    let document: ComputeSystem = parse(&text)?;
+    let (document, text) = parse_long::<ComputeSystem>(text).await?;
     let engine = service.engine_for(&document)?;
     let share = service.system_quota.take(uid)?;
     let reservation = service.reserve(&id)?;

@@ -308,3 +308,66 @@ fn a_client_that_greets_wrongly_is_turned_away() {
     answer.failed(HResult::HCS_E_UNSUPPORTED_PROTOCOL_VERSION);
     assert!(!old.receive());
 }
+
+#[test]
+fn a_container_that_cannot_be_says_why() {
+    let service = Service::new();
+    let mut client = service.client();
+    let document = json!({"Container": {"Storage": {"Layers": [
+        {"Id": "0b7a2f6e-0000-4000-8000-000000000001", "Path": "/nonexistent/layer"}
+    ]}}});
+    let create = client.call(&create_system(1, "layerless", &document.to_string()));
+    let failed = if create.reply.result.is_success() {
+        client.call(&start_system(1))
+    } else {
+        create
+    };
+    let said = failed.reply.document.clone().unwrap();
+    assert!(!failed.reply.result.is_success());
+    assert!(said.contains("/nonexistent/layer"), "{said}");
+    let listed = client.call(&Call::EnumerateSystems { query: None }).ok();
+    assert_eq!(listed.json(), json!([]));
+}
+
+#[test]
+fn systems_come_and_go_without_a_trace() {
+    let service = Service::new();
+    let mut client = service.client();
+    let cycle = |client: &mut Client, handle: u64| {
+        client.start_container(handle, "cycle");
+        let mut process = client.create_process(handle, handle + 1, &shell("echo x"));
+        assert_eq!(process.output(), "x\n");
+        assert_eq!(client.exit_code(handle + 1), 0);
+        client.terminate(handle);
+        assert_eq!(client.system_exit(handle), "ForcedExit");
+        client
+            .call(&Call::CloseProcess {
+                process: handle + 1,
+            })
+            .ok();
+        client.call(&Call::CloseSystem { system: handle }).ok();
+    };
+    cycle(&mut client, 10);
+    let before = service.descriptors();
+    for handle in 2..20 {
+        cycle(&mut client, handle * 10);
+    }
+    assert_eq!(service.descriptors(), before);
+}
+
+#[test]
+fn documents_may_be_large_within_limits() {
+    let service = Service::new();
+    let mut client = service.client();
+    let huge = format!(r#"{{"Owner":"{}","Container":{{}}}}"#, "x".repeat(10 << 20));
+    client
+        .call(&create_system(1, "huge", &huge))
+        .failed(HResult::HCS_E_INVALID_JSON);
+    client.start_container(1, "large");
+    let mut parameters = shell("printf %s \"$BIG\" | wc -c");
+    parameters["Environment"] = json!({"BIG": "y".repeat(100_000), "PATH": "/usr/bin:/bin"});
+    let mut process = client.create_process(1, 2, &parameters);
+    assert_eq!(process.output().trim(), "100000");
+    assert_eq!(client.exit_code(2), 0);
+    client.terminate(1);
+}
