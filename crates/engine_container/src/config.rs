@@ -12,6 +12,9 @@ pub struct EngineConfig {
     pub scratch_root: PathBuf,
     /// How many processes and threads a container may have; `None` for no limit.
     pub pids_limit: Option<u64>,
+    /// Directories of the host that a container which sees the host's root must not see, besides the scratch root: the
+    /// service's own.
+    pub hidden: Vec<PathBuf>,
 }
 
 impl Default for EngineConfig {
@@ -20,6 +23,7 @@ impl Default for EngineConfig {
             cgroup_root: "hcs".to_owned(),
             scratch_root: PathBuf::from("/var/lib/hcs/scratch"),
             pids_limit: Some(4096),
+            hidden: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Properties that no Linux container can have never come here: the service refuses them (`hcs_schema::coverage`).
 
-use std::{os::fd::OwnedFd, thread::available_parallelism};
+use std::{os::fd::OwnedFd, path::Path, thread::available_parallelism};
 
 use hcs_lifecycle::engine::CreateRequest;
 use hcs_schema::{
@@ -102,27 +102,33 @@ fn root(
         None => own_scratch(request, config)?,
     };
     let sees_host = layers.iter().any(|layer| rootfs::is_host(&layer.path));
-    let hidden = config.scratch_root.to_str().filter(|_| sees_host);
+    let hidden = if sees_host {
+        let own = config.hidden.iter().chain([&config.scratch_root]);
+        own.map(|path| utf8(path)).collect::<Result<_, _>>()?
+    } else {
+        Vec::new()
+    };
     Ok(RootSpec {
         layers,
         scratch,
         keep: kept.is_some(),
-        host_view: hidden.map(str::to_owned),
+        hidden,
     })
 }
 
 fn own_scratch(request: &CreateRequest, config: &EngineConfig) -> Result<Source, Failure> {
     let path = config.scratch_root.join(&request.runtime_id);
-    let path = path.to_str().ok_or_else(|| {
-        let message = format!(
-            "the scratch root {} is not valid UTF-8",
-            config.scratch_root.display()
-        );
-        Failure::new(HResult::E_INVALIDARG, message)
-    })?;
     Ok(Source {
-        path: path.to_owned(),
+        path: utf8(&path)?,
         pointer: String::new(),
+    })
+}
+
+/// A path of the configuration in the encoding of documents.
+fn utf8(path: &Path) -> Result<String, Failure> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        let message = format!("the configured path {} is not valid UTF-8", path.display());
+        Failure::new(HResult::E_INVALIDARG, message)
     })
 }
 
@@ -190,10 +196,7 @@ mod tests {
         assert!(!plan.spec.root.keep);
         let scratch = "/var/lib/hcs/scratch/3f2504e0-4f89-11d3-9a0c-0305e82c3301";
         assert_eq!(plan.spec.root.scratch.path, scratch);
-        assert_eq!(
-            plan.spec.root.host_view.as_deref(),
-            Some("/var/lib/hcs/scratch")
-        );
+        assert_eq!(plan.spec.root.hidden, ["/var/lib/hcs/scratch"]);
         assert_eq!(plan.spec.hostname, "3f2504e04f89");
         assert_eq!(plan.limits.pids, Some(4096));
         assert!(plan.network.is_none());
@@ -204,7 +207,7 @@ mod tests {
         let plan = plan(r#"{ "Storage": { "Layers": [{ "Path": "/usr" }, { "Path": "/etc" }] } }"#);
         let plan = plan.unwrap();
         assert_eq!(layers(&plan), ["/usr", "/etc"]);
-        assert_eq!(plan.spec.root.host_view, None);
+        assert!(plan.spec.root.hidden.is_empty());
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn enter(spec: &LaunchSpec, named_network: Option<OwnedFd>) -> Result<(), StepEr
     let sources = mapped::open(&spec.mapped)?;
     let root = rootfs::apply(&spec.root, spec.trusts_nodes)?;
     let mounts = mounts::apply(&root)?;
-    masks::apply(&root, &mounts, spec.root.host_view.as_deref())?;
+    masks::apply(&root, &mounts, &spec.root.hidden)?;
     mapped::apply(&root, &sources)?;
     pivot::apply(&root)
 }

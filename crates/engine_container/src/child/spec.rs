@@ -33,8 +33,8 @@ pub(crate) struct RootSpec {
     pub(crate) scratch: Source,
     /// Whether the scratch outlives the container.
     pub(crate) keep: bool,
-    /// Set when a layer is the host's own root: the directory of all containers' scratch, which is then hidden.
-    pub(crate) host_view: Option<String>,
+    /// Directories of the host to be hidden; none unless a layer is the host's own root.
+    pub(crate) hidden: Vec<String>,
 }
 
 /// One file, directory, socket or FIFO of the host to be seen in the container.

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use hcs_lifecycle::engine::{CreateRequest, Engine, Machine};
 use hcs_schema::{Failure, HResult, documents::ComputeSystem};
+use rustix::process::geteuid;
 
 use crate::{
     config::EngineConfig, launcher::Launcher, machine::ContainerMachine, plan, record::Record,
@@ -40,6 +41,10 @@ impl ContainerEngine {
     }
 
     fn make(&self, request: &CreateRequest) -> Result<ContainerMachine, Failure> {
+        if !geteuid().is_root() {
+            let message = "Linux containers can only be made by a service that runs as root";
+            return Err(Failure::new(HResult::E_ACCESSDENIED, message));
+        }
         let host = self.host("the host's control groups could not be found")?;
         let plan = plan::check(request, &self.config, &host.devices)?;
         Making::new(request, &plan, host, &self.config).make(&self.launcher, host, &self.config)

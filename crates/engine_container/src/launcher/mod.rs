@@ -29,6 +29,7 @@ use hcs_schema::Failure;
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt},
+    process::{Pid, Resource, Rlimit, getrlimit, prlimit},
 };
 
 use crate::failure::{Attempt, StepError};
@@ -48,6 +49,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Launcher {
     executable: OwnedFd,
+    /// The limit on open files that containers get: the service may raise its own later.
+    open_files: Rlimit,
     running: Mutex<Running>,
 }
 
@@ -67,9 +70,11 @@ impl Launcher {
     pub fn spawn() -> Result<Self, Failure> {
         let start = || -> Result<Self, StepError> {
             let executable = executable::sealed_copy()?;
-            let running = Mutex::new(Running::start(&executable)?);
+            let open_files = getrlimit(Resource::Nofile);
+            let running = Mutex::new(Running::start(&executable, open_files)?);
             Ok(Self {
                 executable,
+                open_files,
                 running,
             })
         };
@@ -82,7 +87,7 @@ impl Launcher {
         let mut running = self.lock();
         match running.ask(request) {
             Err(error) if launcher_is_gone(error.errno) => {
-                *running = Running::start(&self.executable)?;
+                *running = Running::start(&self.executable, self.open_files)?;
                 running.ask(request)
             }
             answer => answer,
@@ -101,7 +106,7 @@ fn launcher_is_gone(errno: Errno) -> bool {
 }
 
 impl Running {
-    fn start(executable: &OwnedFd) -> Result<Self, StepError> {
+    fn start(executable: &OwnedFd, open_files: Rlimit) -> Result<Self, StepError> {
         let (ours, theirs) = socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
@@ -121,10 +126,20 @@ impl Running {
             .stdout(Stdio::null())
             .spawn()
             .step("executing the sealed copy of this program")?;
-        Ok(Self {
+        let running = Self {
             process,
             socket: ours,
-        })
+        };
+        prlimit(Some(running.pid()?), Resource::Nofile, open_files)
+            .step("setting the launcher's limit on open files")?;
+        Ok(running)
+    }
+
+    fn pid(&self) -> Result<Pid, StepError> {
+        let pid = i32::try_from(self.process.id())
+            .ok()
+            .and_then(Pid::from_raw);
+        pid.ok_or_else(|| StepError::new("looking at the launcher's pid", Errno::SRCH))
     }
 
     fn ask(&self, request: &Request<BorrowedFd<'_>>) -> Result<Answer, StepError> {

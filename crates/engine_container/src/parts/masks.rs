@@ -28,9 +28,8 @@ const HIDDEN_SYS_DIRECTORIES: [&str; 2] = ["devices/virtual/powercap", "firmware
 /// Not to be written, below `/proc`.
 const READ_ONLY_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-/// Hides and protects them. What the kernel does not have is left out. `scratch` is the host's directory of all
-/// containers' scratch, which a container that sees the host's root must not see.
-pub(crate) fn apply(root: &Root, mounts: &Mounts, scratch: Option<&str>) -> Result<(), StepError> {
+/// Hides and protects them, and what of the host is to be hidden in the root itself. What does not exist is left out.
+pub(crate) fn apply(root: &Root, mounts: &Mounts, hidden: &[String]) -> Result<(), StepError> {
     let (proc, sys, dev) = (mounts.proc.as_fd(), mounts.sys.as_fd(), mounts.dev.as_fd());
     for file in HIDDEN_PROC_FILES {
         hide_file(dev, proc, file).step_at("hiding, below /proc,", file)?;
@@ -49,10 +48,10 @@ pub(crate) fn apply(root: &Root, mounts: &Mounts, scratch: Option<&str>) -> Resu
     for path in READ_ONLY_PROC {
         protect(proc, path).step_at("making read-only, below /proc,", path)?;
     }
-    match scratch {
-        Some(path) => hide_in_root(root, &mut empty, path).step_at("hiding", path),
-        None => Ok(()),
+    for path in hidden {
+        hide_in_root(root, &mut empty, path).step_at("hiding", path)?;
     }
+    Ok(())
 }
 
 /// Mounts the container's `/dev/null` on a file.

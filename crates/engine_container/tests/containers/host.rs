@@ -154,6 +154,9 @@ impl Drop for Host {
         }
         if !std::thread::panicking() {
             assert_eq!(left, Vec::<PathBuf>::new(), "something is left behind");
+            let place = self.files.path().to_str().unwrap();
+            let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+            assert!(!mounts.contains(place), "a mount is left behind: {mounts}");
             assert_eq!(
                 self.groups(),
                 Vec::<PathBuf>::new(),

@@ -1,6 +1,6 @@
 //! The system calls a container may make (`seccomp(2)`).
 //!
-//! [`policy`] says which, [`program`] turns that into the instructions that the kernel runs.
+//! [`policy`] says which, [`mod@program`] turns that into the instructions that the kernel runs.
 
 mod policy;
 mod program;

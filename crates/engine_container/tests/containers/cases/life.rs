@@ -280,6 +280,7 @@ fn a_dead_launcher_is_replaced() {
     kill_process(parent, Signal::KILL).unwrap();
     let after = host.start(json!({}));
     assert_eq!(after.shell("echo here"), "here");
+    assert_eq!(after.shell("ulimit -n"), before.shell("ulimit -n"));
     assert_eq!(before.shell("echo here"), "here");
 }
 

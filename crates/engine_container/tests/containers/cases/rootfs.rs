@@ -19,6 +19,7 @@ super::cases![
     a_named_scratch_is_kept,
     a_scratch_serves_one_container_at_a_time,
     other_containers_scratch_is_hidden,
+    the_services_own_files_are_hidden,
     separate_file_systems_of_the_host_are_part_of_the_view,
     a_scratch_that_cannot_hold_an_overlay_is_replaced_by_memory,
     a_deep_scratch_is_removed,
@@ -130,6 +131,17 @@ fn other_containers_scratch_is_hidden() {
     let second = host.start(json!({}));
     let scratch = host.config.scratch_root.display();
     assert_eq!(second.shell(&format!("ls -A {scratch}")), "");
+}
+
+fn the_services_own_files_are_hidden() {
+    let state = tempfile::tempdir().unwrap();
+    fs::write(state.path().join("state.json"), "secret").unwrap();
+    let host = Host::with(|config| config.hidden = vec![state.path().to_owned()]);
+    let container = host.start(json!({}));
+    assert_eq!(
+        container.shell(&format!("ls -A {}", state.path().display())),
+        ""
+    );
 }
 
 fn separate_file_systems_of_the_host_are_part_of_the_view() {
