@@ -176,7 +176,8 @@ async fn take_over(
             (Arc::new(GoneMachine::new()?), false)
         }
     };
-    let reservation = service.reserve(&request.id)?;
+    // One that has ended owns its id no more: another may have been created under it since.
+    let reservation = lives.then(|| service.reserve(&request.id)).transpose()?;
     let facts = Facts {
         request,
         text: record.document,
@@ -199,7 +200,9 @@ async fn take_over(
         }
     }
     system.start_adopted(lives, service.config.times.reconnect())?;
-    reservation.fill(&system);
+    if let Some(reservation) = reservation {
+        reservation.fill(&system);
+    }
     info!(id = system.id, lives, state = state.name(), "taken over");
     Ok(lives)
 }

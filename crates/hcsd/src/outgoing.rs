@@ -158,3 +158,95 @@ impl Outgoing {
         self.closed.get().is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read as _, os::unix::net::UnixStream, time::Duration};
+
+    use super::*;
+    use crate::readiness::watch_stream;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    fn pair(bound: usize) -> (Rc<Outgoing>, UnixStream) {
+        let (own, peer) = UnixStream::pair().unwrap();
+        own.set_nonblocking(true).unwrap();
+        let socket = Rc::new(watch_stream(own.into()).unwrap());
+        (Rc::new(Outgoing::new(socket, bound)), peer)
+    }
+
+    fn in_runtime<T>(work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async { tokio::time::timeout(LIMIT, work).await.unwrap() })
+    }
+
+    #[test]
+    fn messages_arrive_whole_and_in_order_whatever_the_socket_takes_at_once() {
+        in_runtime(async {
+            let (outgoing, mut peer) = pair(usize::MAX);
+            let sizes = [1, 70_000, 3, 500_000, 2, 300_000];
+            for (mark, size) in (1..).zip(sizes) {
+                outgoing.send(vec![mark; size], Vec::new()).unwrap();
+            }
+            let total = sizes.iter().sum();
+            let reader = tokio::task::spawn_blocking(move || {
+                let mut read = vec![0; total];
+                peer.read_exact(&mut read).unwrap();
+                read
+            });
+            let read = tokio::select! {
+                read = reader => read.unwrap(),
+                closed = outgoing.run() => panic!("{closed}"),
+            };
+            let expected: Vec<u8> = (1..)
+                .zip(sizes)
+                .flat_map(|(mark, size)| std::iter::repeat_n(mark, size))
+                .collect();
+            assert!(read == expected);
+            assert_eq!(outgoing.unread.get(), 0);
+        });
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_given_up_at_the_bound() {
+        in_runtime(async {
+            let (outgoing, mut peer) = pair(100_000);
+            let closed = loop {
+                if let Err(closed) = outgoing.send(vec![7; 1000], Vec::new()) {
+                    break closed;
+                }
+            };
+            assert!(
+                matches!(closed, Closed::Full { unread } if unread >= 100_000),
+                "{closed}"
+            );
+            assert_eq!(outgoing.send(vec![7], Vec::new()), Err(closed));
+            assert_eq!(outgoing.run().await, closed);
+            drop(outgoing);
+            let mut rest = Vec::new();
+            peer.read_to_end(&mut rest).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_single_message_may_be_larger_than_the_bound() {
+        in_runtime(async {
+            let (outgoing, _peer) = pair(10);
+            outgoing.send(vec![7; 1 << 20], Vec::new()).unwrap();
+            assert!(outgoing.send(vec![7], Vec::new()).is_err());
+        });
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_noticed() {
+        in_runtime(async {
+            let (outgoing, peer) = pair(usize::MAX);
+            drop(peer);
+            assert_eq!(outgoing.send(vec![7], Vec::new()), Err(Closed::Gone));
+            assert_eq!(outgoing.run().await, Closed::Gone);
+        });
+    }
+}

@@ -299,3 +299,33 @@ fn a_service_that_is_told_to_leave_leaves_its_systems_running() {
     assert_eq!(client.exit_code(2), 51);
     client.terminate(1);
 }
+
+#[test]
+fn what_an_ended_system_left_behind_does_not_harm_a_later_one_of_its_id() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "again");
+    let mut process = client.create_process(1, 2, &shell("read x; exit 61"));
+    let living = record(&service);
+    service.kill();
+    // An earlier system of the same id, whose directory could not be removed when it ended.
+    for number in 1..=8 {
+        let runtime_id = format!("0b7a2f6e-0000-4000-8000-00000000000{number}");
+        let directory = service.root().join("systems").join(&runtime_id);
+        fs::create_dir(&directory).unwrap();
+        let mut ended = living.clone();
+        let mut machine: Value = serde_json::from_str(ended["machine"].as_str().unwrap()).unwrap();
+        machine["StartTime"] = json!(1);
+        ended["machine"] = json!(machine.to_string());
+        ended["runtime_id"] = json!(runtime_id);
+        fs::write(directory.join("state.json"), ended.to_string()).unwrap();
+    }
+    service.run();
+    let mut client = service.client();
+    let runtime_id = living["runtime_id"].as_str();
+    client.call(&open_system(1, "again", runtime_id)).ok();
+    client.call(&open_process(1, 2, process.pid)).ok();
+    process.write("go\n");
+    assert_eq!(client.exit_code(2), 61);
+    client.terminate(1);
+}
