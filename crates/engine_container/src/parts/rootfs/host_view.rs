@@ -84,7 +84,7 @@ pub(super) fn add_parts(
         }
         let name = path.replace('/', "-");
         overlays
-            .mount(&parts, &name, &path_of(&place))
+            .mount_part(&name, &parts, &path_of(&place))
             .step_at(step, path)?;
     }
     Ok(())

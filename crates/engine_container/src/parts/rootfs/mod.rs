@@ -4,8 +4,8 @@
 //! 2. [`host_view`]: what is special about the layer `/`, the throw-away view of the host's own files.
 //!
 //! It is mounted over its own scratch directory, where only the container's mount namespace sees it. In the scratch,
-//! `root/upper` has what the container wrote; where the host's root is a layer, further directories (`-usr`, `-var`)
-//! have what it wrote to other file systems of the host.
+//! `upper` has what the container wrote; where the host's root is a layer, further directories (`-usr`, `-var`) have
+//! what it wrote to other file systems of the host.
 
 mod host_view;
 mod overlay;
@@ -79,10 +79,10 @@ fn mount_layers(
     spec: &RootSpec,
 ) -> Result<(), StepError> {
     let path = spec.scratch.path.as_str();
-    let mounted = match overlays.mount(layers, "root", path) {
+    let mounted = match overlays.mount(layers, path) {
         Err(Errno::INVAL | Errno::OPNOTSUPP) if !spec.keep => {
             overlays.scratch = memory(path)?;
-            overlays.mount(layers, "root", path)
+            overlays.mount(layers, path)
         }
         answer => answer,
     };

@@ -27,17 +27,31 @@ pub(super) struct Overlays {
 }
 
 impl Overlays {
-    /// Mounts `layers`, topmost first, on `target`; what is written goes to the directory `name` of the scratch.
-    pub(super) fn mount(&self, layers: &[OwnedFd], name: &str, target: &str) -> Result<(), Errno> {
-        let fresh = make_directory(self.scratch.as_fd(), name)?;
+    /// Mounts `layers`, topmost first, on `target`; what is written goes to the scratch.
+    pub(super) fn mount(&self, layers: &[OwnedFd], target: &str) -> Result<(), Errno> {
+        self.mount_with(&self.scratch, layers, target)
+    }
+
+    /// The same, but what is written goes to the directory `name` of the scratch.
+    pub(super) fn mount_part(
+        &self,
+        name: &str,
+        layers: &[OwnedFd],
+        target: &str,
+    ) -> Result<(), Errno> {
+        make_directory(self.scratch.as_fd(), name)?;
         let own = place::open(self.scratch.as_fd(), name)?;
-        make_directory(own.as_fd(), "upper")?;
+        self.mount_with(&own, layers, target)
+    }
+
+    fn mount_with(&self, own: &OwnedFd, layers: &[OwnedFd], target: &str) -> Result<(), Errno> {
+        let fresh = make_directory(own.as_fd(), "upper")?;
         make_directory(own.as_fd(), "work")?;
         if let (true, Some(top)) = (fresh, layers.first()) {
             // The merged root has the attributes of the upper directory; they shall be those of the layer.
             copy_attributes(&fstat(top)?, own.as_fd(), "upper")?;
         }
-        let own = path_of(&own);
+        let own = path_of(own);
         let sync = if self.sync { "" } else { ",volatile" };
         let writable = format!("upperdir={own}/upper,workdir={own}/work{sync}");
         let flags = if self.trusts_nodes {

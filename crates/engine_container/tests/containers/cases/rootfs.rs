@@ -107,7 +107,7 @@ fn a_named_scratch_is_kept() {
     assert_eq!(again.shell("cat /etc/kept"), "kept");
     again.shell("[ ! -e /etc/passwd ]");
     drop(again);
-    assert!(scratch.join("root/upper/etc/kept").exists());
+    assert!(scratch.join("upper/etc/kept").exists());
 }
 
 fn a_scratch_serves_one_container_at_a_time() {
@@ -179,7 +179,7 @@ fn a_scratch_that_cannot_hold_an_overlay_is_replaced_by_memory() {
             .shell("grep ' / / ' /proc/self/mountinfo")
             .contains("overlay")
     );
-    let written = scratch.join("root/upper/etc/written");
+    let written = scratch.join("upper/etc/written");
     assert!(!written.exists(), "{}", written.display());
 }
 
