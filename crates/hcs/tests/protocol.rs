@@ -381,10 +381,12 @@ fn callbacks_come_once_and_may_do_everything() {
 #[test]
 fn an_event_callback_may_take_the_completions() {
     let place = Place::new();
-    let peer = place.play(|peer| {
+    let (hang_up, end) = mpsc::channel::<()>();
+    let peer = place.play(move |peer| {
         peer.create_system();
         let start = peer.request();
         peer.reply(start.id, &Reply::done());
+        end.recv().unwrap_err();
     });
     let operation = Operation::new();
     let system = place
@@ -412,6 +414,9 @@ fn an_event_callback_may_take_the_completions() {
     assert_eq!(event.event_type, event_type::OPERATION_CALLBACK);
     let completed = event.operation.unwrap();
     assert!(completed.id() == operation.id() && completed.result().is_ok());
+    // A handle that is listened to would have the library look for another service.
+    system.close().unwrap();
+    drop(hang_up);
     peer.join().unwrap();
 }
 
