@@ -4,7 +4,7 @@ use hcs_schema::{Document, Failure, coverage};
 
 use crate::blocking::blocking;
 
-/// [`hcs_schema::parse`], then what [`coverage`] says of each property.
+/// [`parse()`], then what [`coverage`] says of each property.
 ///
 /// # Errors
 /// `HCS_E_INVALID_JSON` for a document that is none; `ERROR_NOT_SUPPORTED`, with the JSON pointer, for a property that
