@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{Failure, HResult, win32};
 use hcs_wire::{
     guest::{
         Decoder, ExecuteProcessResponse, Frame, GcsCapabilities, MAX_MESSAGE_BYTES, MessageType,
@@ -50,6 +50,9 @@ use crate::{
 
 /// Bytes of requests an agent may leave unread before calls to it fail.
 const UNREAD_BOUND: usize = 4 << 20;
+
+/// Requests an agent may leave unanswered; every living process is one.
+const MOST_OPEN: usize = 1 << 20;
 
 /// Somebody who waits for an answer; gone when nobody does any more.
 type Waiter<T> = Option<oneshot::Sender<Result<T, Failure>>>;
@@ -298,7 +301,7 @@ impl GuestLink {
         Ok(())
     }
 
-    /// Puts a request on the stream.
+    /// Puts a request on the stream. An agent that reads and never answers is not asked for ever.
     fn send<T: Serialize>(
         &self,
         rpc: Rpc,
@@ -306,6 +309,12 @@ impl GuestLink {
         body: &T,
         descriptors: Vec<OwnedFd>,
     ) -> Result<(), Failure> {
+        if self.open.borrow().len() >= MOST_OPEN {
+            return Err(Failure::new(
+                HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES),
+                format!("the guest agent has left {MOST_OPEN} requests unanswered"),
+            ));
+        }
         let too_large = || {
             Failure::new(
                 HResult::E_INVALIDARG,

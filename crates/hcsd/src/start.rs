@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use engine_container::launcher::leave_descriptors_behind;
 use rustix::{
     fs::{Mode, OFlags},
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
@@ -32,6 +33,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// The sentence to be shown.
 pub(crate) fn start(options: &Options, endpoint: &Path) -> Result<ExitCode, String> {
+    leave_descriptors_behind().map_err(|failure| failure.to_string())?;
     let deadline = Instant::now() + LIMIT;
     while Instant::now() < deadline {
         if answers(endpoint) {

@@ -37,6 +37,17 @@ use protocol::{Answer, Request};
 
 pub use serve::{AgentEntry, main_if_launcher};
 
+/// For a program that starts a service in the background: makes all descriptors but the standard ones stay behind at
+/// the next `execve(2)`. A service that kept a pipe of whoever happened to start it would keep that pipe open for ever.
+///
+/// # Errors
+/// The kernel is older than Linux 5.11.
+pub fn leave_descriptors_behind() -> Result<(), Failure> {
+    crate::sys::descriptors::close_on_exec_from(3)
+        .step("leaving descriptors behind")
+        .map_err(|error| error.into_failure("inherited descriptors cannot be left behind"))
+}
+
 /// What the launcher calls itself in `argv[0]`.
 const NAME: &str = "hcsd-launcher";
 

@@ -51,3 +51,20 @@ pub(crate) fn close_from(first: u32) -> Result<(), Errno> {
     // SAFETY: takes numbers only; the caller has given up what they stood for.
     checked(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0_u32) }).map(drop)
 }
+
+/// Makes every descriptor from `first` on stay behind at the next `execve(2)`.
+///
+/// # Errors
+/// The errno of `close_range(2)`.
+pub(crate) fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+    // SAFETY: takes numbers only, and closes nothing now.
+    checked(unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    })
+    .map(drop)
+}

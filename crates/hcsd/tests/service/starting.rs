@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::Read as _,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -92,6 +93,34 @@ fn many_starters_get_one_service_which_leaves_when_it_is_idle() {
     place.wait_until_left();
     assert!(!place.endpoint().exists());
     assert!(fs::read_to_string(log).unwrap().contains("idle, leaving"));
+}
+
+#[test]
+fn a_started_service_keeps_nothing_of_its_starters() {
+    let place = Place::new("keeps");
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    // A shell hands its children every descriptor it has.
+    let status = Command::new("/bin/sh")
+        .args([
+            "-c",
+            "exec 7<&0; exec \"$@\"",
+            "sh",
+            env!("CARGO_BIN_EXE_hcsd"),
+        ])
+        .args(["--start", "--idle-exit", "1", "--endpoint"])
+        .arg(place.endpoint())
+        .arg("--config")
+        .arg(place.config())
+        .stdin(writer)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let client = Client::connect(&place.endpoint());
+    let mut nothing = Vec::new();
+    // Ends only when nobody holds the other end, the running service included.
+    reader.read_to_end(&mut nothing).unwrap();
+    drop(client);
+    place.wait_until_left();
 }
 
 #[test]
