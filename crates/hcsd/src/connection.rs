@@ -265,7 +265,7 @@ impl Connection {
 
     fn cancel(self: &Rc<Self>, request: u64) {
         if let Some(dropped) = self.handles.withdraw(request) {
-            router::withdrawn(self, &dropped);
+            router::withdrawn(self, &dropped, &cancelled());
             self.answer(request, Err(cancelled()));
             return;
         }
@@ -324,7 +324,14 @@ impl Connection {
         self.outgoing.is_closed()
     }
 
-    /// The calls that waited for a handle, now that it is there or will never be. Kept for [`VecDeque`]'s order.
+    /// The calls that waited for a handle that will never be there, in their order.
+    pub(crate) fn refuse(self: &Rc<Self>, waiting: VecDeque<(u64, Call)>, failure: &Failure) {
+        for (request, call) in waiting {
+            router::refused(self, request, &call, failure);
+        }
+    }
+
+    /// The calls that waited for a handle, now that it is there, in their order.
     pub(crate) fn resume(self: &Rc<Self>, waiting: VecDeque<(u64, Call)>) {
         for (request, call) in waiting {
             let cancel = self.pending.borrow().get(&request).cloned();

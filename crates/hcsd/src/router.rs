@@ -83,12 +83,25 @@ pub(crate) fn admit(connection: &Rc<Connection>, request: u64, call: Call, cance
     }
 }
 
-/// A call was cancelled while it waited for its handle: the handle it would have made will not be.
-pub(crate) fn withdrawn(connection: &Rc<Connection>, call: &Call) {
+/// A call ended with `failure` while it waited for its handle: the handle it would have made will not be.
+pub(crate) fn withdrawn(connection: &Rc<Connection>, call: &Call, failure: &Failure) {
     if let Some(made) = makes(call) {
         let waiting = connection.handles.fail(made);
-        connection.resume(waiting);
+        connection.refuse(waiting, failure);
     }
+}
+
+/// A call whose handle was never made ends as the making did; closing such a handle succeeds.
+pub(crate) fn refused(connection: &Rc<Connection>, request: u64, call: &Call, failure: &Failure) {
+    withdrawn(connection, call, failure);
+    let answer = match call {
+        Call::CloseSystem { .. } | Call::CloseProcess { .. } => Ok(Answer::done()),
+        _ => Err(Failure {
+            message: format!("the handle was never made: {}", failure.message),
+            ..failure.clone()
+        }),
+    };
+    connection.answer(request, answer);
 }
 
 /// The handle a call makes.

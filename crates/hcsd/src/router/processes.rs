@@ -81,8 +81,9 @@ fn created(errand: &Errand, handle: u64, launched: Result<(Rc<Process>, HostStdi
         }
         Err(failure) => {
             let waiting = connection.handles.fail(handle);
-            errand.answer(Err(failure));
-            waiting
+            errand.answer(Err(failure.clone()));
+            connection.refuse(waiting, &failure);
+            return;
         }
     };
     connection.resume(waiting);

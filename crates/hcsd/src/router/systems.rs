@@ -50,8 +50,9 @@ fn opened(errand: &Errand, handle: u64, made: Result<Rc<System>, Failure>) {
         }
         Err(failure) => {
             let waiting = connection.handles.fail(handle);
-            errand.answer(Err(failure));
-            waiting
+            errand.answer(Err(failure.clone()));
+            connection.refuse(waiting, &failure);
+            return;
         }
     };
     connection.resume(waiting);

@@ -160,8 +160,8 @@ fn a_cancelled_creation_leaves_nothing() {
         results,
         [
             HResult::CANCELLED,
-            HResult::E_HANDLE,
-            HResult::E_HANDLE,
+            HResult::CANCELLED,
+            HResult::CANCELLED,
             HResult::S_OK
         ]
     );

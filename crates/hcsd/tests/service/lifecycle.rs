@@ -73,9 +73,9 @@ fn calls_behind_a_failed_creation_fail_with_it() {
     let process = client.send(&create_process(1, 2, &shell("true")));
     let info = client.send(&Call::GetProcessInfo { process: 2 });
     client.wait(create).failed(HResult::HCS_E_INVALID_JSON);
-    client.wait(start).failed(HResult::E_HANDLE);
-    client.wait(process).failed(HResult::E_HANDLE);
-    client.wait(info).failed(HResult::E_HANDLE);
+    client.wait(start).failed(HResult::HCS_E_INVALID_JSON);
+    client.wait(process).failed(HResult::HCS_E_INVALID_JSON);
+    client.wait(info).failed(HResult::HCS_E_INVALID_JSON);
     // The numbers are free again, and so is the id.
     client.start_container(1, "broken");
     client.terminate(1);
