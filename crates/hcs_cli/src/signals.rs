@@ -6,8 +6,8 @@
 //! | USR1, USR2, ALRM | sent to the process |
 //! | WINCH, in a terminal session | the terminal inside gets our size |
 //!
-//! Until [`forward`] they end us as usual; the service then removes what was made for us, because the last handle to
-//! it is gone.
+//! Until [`forward`] they end us as usual; the service then removes what was made for us, once nobody else has a handle
+//! to it.
 
 use std::{io, thread};
 

@@ -15,7 +15,8 @@ use crate::{
 /// Run a command in a new container and pass its streams and exit code through
 ///
 /// The container is removed when the command has ended, with everything that still runs in it, also when hcs is
-/// interrupted or killed. Signals are passed on to the command; the second of HUP, INT, QUIT or TERM kills it.
+/// interrupted. When hcs is killed (SIGKILL), the service removes it as soon as no other program, an exec or a wait
+/// say, uses it. Signals are passed on to the command; the second of HUP, INT, QUIT or TERM kills it.
 #[derive(Args, Debug)]
 #[command(
     override_usage = "hcs run [OPTIONS] [--] CMD...",

@@ -5,7 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     os::fd::OwnedFd,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use rustix::{
@@ -41,6 +41,18 @@ impl Place {
         command
     }
 
+    /// A container `box` whose command runs until it is killed.
+    fn ready(&self) -> Child {
+        let script = "echo ready; exec sleep 1000";
+        let mut run = self
+            .hcs(&["run", "--id", "box", "--", "sh", "-c", script])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        said_ready(&mut run);
+        run
+    }
+
     fn endpoint(&self) -> PathBuf {
         self.folder.path().join("hcs.sock")
     }
@@ -72,6 +84,14 @@ impl Drop for Place {
             gone(&service);
         }
     }
+}
+
+/// Waits until the command inside has said so.
+fn said_ready(child: &mut Child) {
+    let mut said = [0; 6];
+    let stdout = child.stdout.as_mut().unwrap();
+    stdout.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"ready\n");
 }
 
 /// Waits for the end of a process.
@@ -151,6 +171,52 @@ fn a_container_does_not_outlive_its_run_when_both_hcs_and_the_service_were_kille
     assert!(list.fine().contains("box"));
     for service in place.services() {
         gone(&service);
+    }
+    let list = Ended::from(place.hcs(&["list", "--format", "json"]).output().unwrap());
+    assert_eq!(list.fine(), "[]\n");
+}
+
+#[test]
+fn a_killed_run_leaves_no_container() {
+    let place = Place::new(60);
+    let mut run = place.ready();
+    let services = place.services();
+    run.kill().unwrap();
+    run.wait().unwrap();
+    // It leaves only when it has no system any more.
+    for service in &services {
+        gone(service);
+    }
+    let list = Ended::from(place.hcs(&["list", "--format", "json"]).output().unwrap());
+    assert_eq!(list.fine(), "[]\n");
+}
+
+#[test]
+fn a_container_whose_run_was_killed_lasts_as_long_as_others_use_it() {
+    let place = Place::new(60);
+    let mut run = place.ready();
+    let services = place.services();
+    let mut exec = place
+        .hcs(&[
+            "exec",
+            "-i",
+            "box",
+            "--",
+            "sh",
+            "-c",
+            "echo ready; read line; exit 5",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    said_ready(&mut exec);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    exec.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    assert_eq!(exec.wait().unwrap().code(), Some(5));
+    for service in &services {
+        gone(service);
     }
     let list = Ended::from(place.hcs(&["list", "--format", "json"]).output().unwrap());
     assert_eq!(list.fine(), "[]\n");
