@@ -3,6 +3,7 @@
 //! - `cargo xtask tidy [--fix] [RULE]...`: the house rules, one file each in [`tidy`].
 //! - `cargo xtask test [FILTER]`: installs what is missing, builds, runs every test, checks that nothing is left behind.
 //! - `cargo xtask packages`: the first step of `test` alone.
+//! - `cargo xtask cgroup2`: the container engine on control groups v2, in a virtual machine.
 //! - `cargo xtask bench [--quick] [--check] [NAME]...`: this project side by side with its peers.
 //! - `cargo xtask golden`: writes the generated documents anew.
 #![expect(
@@ -12,6 +13,7 @@
 )]
 
 mod bench;
+mod cgroup2;
 mod golden;
 mod process;
 mod repository;
@@ -51,6 +53,8 @@ enum Task {
     },
     /// Install the Debian packages that `tidy` and `test` use, or say which are missing
     Packages,
+    /// Run the container engine on control groups v2, in a virtual machine
+    Cgroup2,
     /// Measure this project side by side with its peers
     Bench(bench::Arguments),
     /// Write the generated documents anew
@@ -61,7 +65,8 @@ fn main() -> ExitCode {
     let outcome = Repository::here().and_then(|repository| match Arguments::parse().task {
         Task::Tidy { fix, rules } => tidy::run(&repository, fix, &rules),
         Task::Test { filter } => test::run(&repository, filter.as_deref()),
-        Task::Packages => test::provide_packages().map(|()| ExitCode::SUCCESS),
+        Task::Packages => test::provide(test::NEEDED).map(|()| ExitCode::SUCCESS),
+        Task::Cgroup2 => cgroup2::run(&repository),
         Task::Bench(arguments) => bench::run(&repository, &arguments),
         Task::Golden => golden::write(&repository).map(|()| ExitCode::SUCCESS),
     });

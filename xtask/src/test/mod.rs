@@ -13,7 +13,7 @@ mod packages;
 mod runner;
 mod sandbox;
 
-pub(crate) use packages::provide as provide_packages;
+pub(crate) use packages::{NEEDED, provide};
 
 use std::process::ExitCode;
 
@@ -31,7 +31,7 @@ use crate::{
 /// # Errors
 /// Packages are missing and may not be installed, or a program cannot be run.
 pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitCode> {
-    packages::provide()?;
+    provide(NEEDED)?;
     let count = if build(repository)? {
         run_built(repository, filter)?
     } else {

@@ -8,7 +8,10 @@ use crate::{
 };
 
 /// A program or file that shows that a package is there, and the package.
-const NEEDED: &[(&str, &str)] = &[
+pub(crate) type Package = (&'static str, &'static str);
+
+/// What `tidy` and `test` need.
+pub(crate) const NEEDED: &[Package] = &[
     ("gcc", "gcc"),
     ("g++", "g++"),
     ("/usr/include/stdlib.h", "libc6-dev"),
@@ -19,12 +22,12 @@ const NEEDED: &[(&str, &str)] = &[
     ("ip", "iproute2"),
 ];
 
-/// Installs what is missing.
+/// Installs what is missing of `needed`.
 ///
 /// # Errors
 /// Something is missing and this user may not install it; the message has the command that does.
-pub(crate) fn provide() -> Result<()> {
-    let missing = missing();
+pub(crate) fn provide(needed: &[Package]) -> Result<()> {
+    let missing = missing(needed);
     if missing.is_empty() {
         return Ok(());
     }
@@ -34,15 +37,15 @@ pub(crate) fn provide() -> Result<()> {
     );
     let root = rustix::process::geteuid().is_root();
     if !root || !installed("apt-get") {
-        return Err(format!("the tests need more packages; as root, run: {install}").into());
+        return Err(format!("more packages are needed; as root, run: {install}").into());
     }
     println!("installing {}", missing.join(" "));
-    if apt_get(&missing)? && self::missing().is_empty() {
+    if apt_get(&missing)? && self::missing(needed).is_empty() {
         return Ok(());
     }
     // The lists of a fresh image are empty or old.
     succeeds(Command::new("apt-get").arg("update"))?;
-    if apt_get(&missing)? && self::missing().is_empty() {
+    if apt_get(&missing)? && self::missing(needed).is_empty() {
         return Ok(());
     }
     Err(format!("packages could not be installed; this failed: {install}").into())
@@ -58,12 +61,12 @@ fn apt_get(packages: &[&str]) -> Result<bool> {
     )
 }
 
-fn missing() -> Vec<&'static str> {
+fn missing(needed: &[Package]) -> Vec<&'static str> {
     let there = |probe: &str| match probe.strip_prefix('/') {
         Some(_) => Path::new(probe).exists(),
         None => installed(probe),
     };
-    NEEDED
+    needed
         .iter()
         .filter(|(probe, _)| !there(probe))
         .map(|(_, package)| *package)

@@ -1,0 +1,50 @@
+#!/bin/sh
+# What the guest runs after switch_root: each check prints "PASS name" or "FAIL name: why"; the end is "DONE".
+export PATH=/bin HOME=/root
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+mkdir -p /dev/pts
+mount -t devpts devpts /dev/pts
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /tmp
+insmod /overlay.ko
+
+# is NAME EXPECTED FOUND
+is() {
+    if [ "$2" = "$3" ]; then echo "PASS $1"; else echo "FAIL $1: expected \"$2\", found \"$3\""; fi
+}
+
+is "a process in a container" "hello" "$(hcs run -- echo hello 2>&1)"
+hcs run -- sh -c 'exit 42'
+is "its exit code" 42 $?
+is "the container's own view of its group" "0::/" "$(hcs run -- cat /proc/self/cgroup 2>&1)"
+
+is "create with limits" "lim" "$(hcs create --id lim --memory 32 --cpus 0.5 2>&1)"
+hcs start lim
+for group in /sys/fs/cgroup/hcs/*/; do [ -f "$group/memory.max" ] && break; done
+is "memory.max" 33554432 "$(cat "$group/memory.max")"
+is "memory.swap.max" 0 "$(cat "$group/memory.swap.max")"
+is "cpu.max" "50000 100000" "$(cat "$group/cpu.max")"
+is "pids.max" 4096 "$(cat "$group/pids.max")"
+hcs exec lim -- dd if=/dev/zero of=/dev/null bs=100M count=1
+is "more memory than allowed is death by SIGKILL" 137 $?
+hcs pause lim
+is "pause" 1 "$(cat "$group/cgroup.freeze")"
+hcs resume lim
+is "resume" alive "$(hcs exec lim -- echo alive 2>&1)"
+is "other devices" 1 "$(hcs exec lim -- sh -c 'mknod /k c 1 1 2>/dev/null && cat /k >/dev/null 2>&1; echo $?' 2>&1)"
+hcs terminate lim
+[ -d "$group" ]
+is "terminate removes the group" 1 $?
+# The service leaves by itself some seconds after its last client and system.
+tries=0
+while [ -d /sys/fs/cgroup/hcs ] && [ $tries -lt 30 ]; do
+    sleep 1
+    tries=$((tries + 1))
+done
+[ -d /sys/fs/cgroup/hcs ]
+is "the service leaves nothing" 1 $?
+echo DONE
+poweroff -f

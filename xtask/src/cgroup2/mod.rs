@@ -1,0 +1,255 @@
+//! `cargo xtask cgroup2`: the container engine on control groups v2, in a virtual machine.
+//!
+//! A host has one layout of control groups; this boots Debian's cloud kernel with the other. [`GUEST`] is what runs
+//! there; it says PASS or FAIL of each check on the serial console. Nothing but the kernel, busybox and our programs is
+//! in the guest. Emulated (TCG), so it works on machines without virtualization.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+};
+
+use crate::{
+    Repository, Result,
+    process::{cargo, output, succeeds},
+    test,
+};
+
+/// The checks.
+const GUEST: &str = include_str!("guest.sh");
+/// First program in the guest: `pivot_root(2)` refuses to leave an initial ramdisk, so a tmpfs becomes the root.
+const INIT: &str = "#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t tmpfs -o size=80% root /new
+/bin/busybox cp -a /bin /lib /lib64 /usr /etc /overlay.ko /guest.sh /new/
+cd /new && /bin/busybox mkdir -p proc sys dev tmp run var root
+exec /bin/busybox switch_root /new /guest.sh
+";
+/// Probes and packages beyond those of the tests.
+const PACKAGES: &[(&str, &str)] = &[
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("cpio", "cpio"),
+    ("busybox", "busybox-static"),
+    ("strip", "binutils"),
+];
+/// The package that depends on the newest cloud kernel.
+const KERNEL: &str = "linux-image-cloud-amd64";
+/// The longest the guest may take, in seconds: it needs some fifteen.
+const LIMIT: &str = "240";
+
+/// Boots the guest and reports its checks.
+///
+/// # Errors
+/// Something needed is missing, or a program cannot be run.
+pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
+    test::provide(PACKAGES)?;
+    let build = [
+        "build",
+        "--locked",
+        "--package",
+        "hcsd",
+        "--package",
+        "hcs_cli",
+    ];
+    if !succeeds(cargo().current_dir(&repository.root).args(build))? {
+        return Err("the build failed".into());
+    }
+    let folder = tempfile::Builder::new().prefix("hcs-cgroup2-").tempdir()?;
+    let kernel = unpack_kernel(folder.path())?;
+    let root = folder.path().join("root");
+    fill_root(&root, &kernel, &repository.target.join("debug"))?;
+    let image = pack(&root)?;
+    let said = boot(&kernel.join("boot"), &image)?;
+    verdict(&said)
+}
+
+fn verdict(said: &str) -> Result<ExitCode> {
+    let lines = |word: &str| {
+        said.lines()
+            .map(str::trim)
+            .filter(|l| l.starts_with(word))
+            .count()
+    };
+    let (passed, failed, done) = (lines("PASS "), lines("FAIL "), lines("DONE"));
+    for line in said
+        .lines()
+        .map(str::trim)
+        .filter(|l| l.starts_with("FAIL "))
+    {
+        println!("{line}");
+    }
+    if done != 1 {
+        return Err(format!("the guest did not come to its end; it said:\n{said}").into());
+    }
+    println!("control groups v2: {passed} passed, {failed} failed");
+    Ok(if failed == 0 && passed > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The name of the newest cloud kernel's package, where apt's lists have it.
+fn kernel_package() -> Result<Option<String>> {
+    let depends = output(Command::new("apt-cache").args(["depends", KERNEL]))?;
+    let mut names = depends
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: "));
+    Ok(names
+        .find(|name| name.starts_with("linux-image-"))
+        .map(str::to_owned))
+}
+
+/// Downloads the kernel's package and unpacks it into `folder`/kernel.
+fn unpack_kernel(folder: &Path) -> Result<PathBuf> {
+    let mut package = kernel_package()?;
+    if package.is_none() {
+        // The lists of a fresh image are empty.
+        succeeds(Command::new("apt-get").arg("update"))?;
+        package = kernel_package()?;
+    }
+    let package = package.ok_or_else(|| format!("apt knows no kernel by the name {KERNEL}"))?;
+    let mut download = Command::new("apt-get");
+    download
+        .current_dir(folder)
+        .args(["download", "-q", &package])
+        .stdout(Stdio::null());
+    if !succeeds(&mut download)? {
+        return Err(format!("the package {package} could not be downloaded").into());
+    }
+    let archive = file_in(folder, "linux-image-", ".deb")?;
+    let unpacked = folder.join("kernel");
+    if !succeeds(
+        Command::new("dpkg-deb")
+            .arg("-x")
+            .arg(archive)
+            .arg(&unpacked),
+    )? {
+        return Err(format!("the package {package} could not be unpacked").into());
+    }
+    Ok(unpacked)
+}
+
+/// The file of `folder` whose name begins and ends so.
+fn file_in(folder: &Path, begin: &str, end: &str) -> Result<PathBuf> {
+    let mut found = None;
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if name.to_string_lossy().starts_with(begin) && name.to_string_lossy().ends_with(end) {
+            found = Some(folder.join(name));
+        }
+    }
+    found.ok_or_else(|| format!("there is no {begin}*{end} in {}", folder.display()).into())
+}
+
+/// The guest's files: busybox, our programs with their libraries, the module for overlays.
+fn fill_root(root: &Path, kernel: &Path, programs: &Path) -> Result<()> {
+    for folder in ["bin", "lib", "lib64", "usr/lib", "etc", "proc", "new"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    let busybox = output(Command::new("sh").args(["-c", "command -v busybox"]))?;
+    fs::copy(busybox.trim(), root.join("bin/busybox"))?;
+    for applet in output(Command::new("busybox").arg("--list"))?
+        .lines()
+        .filter(|a| *a != "busybox")
+    {
+        symlink("busybox", root.join("bin").join(applet))?;
+    }
+    for program in ["hcs", "hcsd"] {
+        let (from, to) = (programs.join(program), root.join("bin").join(program));
+        if !succeeds(Command::new("strip").arg("-o").arg(&to).arg(&from))? {
+            return Err(format!("{} could not be stripped", from.display()).into());
+        }
+        copy_libraries(&from, root)?;
+    }
+    let modules = kernel.join("lib/modules");
+    let version = file_in(&modules, "", "-amd64")?;
+    fs::copy(
+        version.join("kernel/fs/overlayfs/overlay.ko"),
+        root.join("overlay.ko"),
+    )?;
+    fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
+    fs::write(root.join("etc/group"), "root:x:0:\n")?;
+    for (name, text) in [("init", INIT), ("guest.sh", GUEST)] {
+        fs::write(root.join(name), text)?;
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+/// Copies the shared libraries that `program` needs to where it looks for them.
+fn copy_libraries(program: &Path, root: &Path) -> Result<()> {
+    let needed = output(Command::new("ldd").arg(program))?;
+    for library in needed
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+    {
+        let to = root.join(library.trim_start_matches('/'));
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::copy(library, to)?;
+    }
+    Ok(())
+}
+
+/// The files below `root` as an initial ramdisk.
+fn pack(root: &Path) -> Result<PathBuf> {
+    let image = root.with_extension("cpio");
+    let pack = "find . | cpio --quiet -o -H newc > \"$0\"";
+    if !succeeds(
+        Command::new("sh")
+            .current_dir(root)
+            .args(["-c", pack])
+            .arg(&image),
+    )? {
+        return Err("the initial ramdisk could not be packed".into());
+    }
+    Ok(image)
+}
+
+/// Runs the guest to its end and answers what it wrote on its console.
+fn boot(folder: &Path, image: &Path) -> Result<String> {
+    let kernel = file_in(folder, "vmlinuz-", "")?;
+    let machine = [
+        "-M",
+        "q35",
+        "-accel",
+        "tcg,thread=multi",
+        "-cpu",
+        "max",
+        "-smp",
+        "2",
+        "-m",
+        "2048",
+    ];
+    let command_line = "console=ttyS0 quiet panic=-1 cryptomgr.notests";
+    let answer = Command::new("timeout")
+        .args([
+            LIMIT,
+            "qemu-system-x86_64",
+            "-nodefaults",
+            "-no-reboot",
+            "-display",
+            "none",
+            "-serial",
+            "stdio",
+        ])
+        .args(machine)
+        .arg("-kernel")
+        .arg(kernel)
+        .arg("-initrd")
+        .arg(image)
+        .args(["-append", command_line])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("the guest could not be started: {error}"))?;
+    let errors = String::from_utf8_lossy(&answer.stderr);
+    if !answer.status.success() {
+        let said = String::from_utf8_lossy(&answer.stdout);
+        return Err(format!("the guest ended with {}: {errors}\n{said}", answer.status).into());
+    }
+    Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
+}
