@@ -5,6 +5,7 @@
 //! - `cargo xtask packages`: the first step of `test` alone.
 //! - `cargo xtask cgroup2`: the container engine on control groups v2, in a virtual machine.
 //! - `cargo xtask bench [--quick] [--check] [NAME]...`: this project side by side with its peers.
+//! - `cargo xtask install [--prefix DIR]`: programs, libraries, headers, pkg-config file, systemd units.
 //! - `cargo xtask golden`: writes the generated documents anew.
 #![expect(
     clippy::print_stdout,
@@ -15,6 +16,7 @@
 mod bench;
 mod cgroup2;
 mod golden;
+mod install;
 mod process;
 mod repository;
 mod test;
@@ -57,6 +59,8 @@ enum Task {
     Cgroup2,
     /// Measure this project side by side with its peers
     Bench(bench::Arguments),
+    /// Install programs, libraries, headers, the pkg-config file and the systemd units
+    Install(install::Arguments),
     /// Write the generated documents anew
     Golden,
 }
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Task::Packages => test::provide(test::NEEDED).map(|()| ExitCode::SUCCESS),
         Task::Cgroup2 => cgroup2::run(&repository),
         Task::Bench(arguments) => bench::run(&repository, &arguments),
+        Task::Install(arguments) => install::run(&repository, &arguments),
         Task::Golden => golden::write(&repository).map(|()| ExitCode::SUCCESS),
     });
     outcome.unwrap_or_else(|error| {

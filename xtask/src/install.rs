@@ -1,0 +1,139 @@
+//! `cargo xtask install`: programs, libraries, headers, the pkg-config file and the systemd units, below a prefix.
+//!
+//! A C program then builds with `cc $(pkg-config --cflags --libs computecore)`.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use crate::{
+    Repository, Result,
+    process::{cargo, succeeds},
+};
+
+/// Options of `cargo xtask install`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Below which directory things go and are looked for later
+    #[arg(long, default_value = "/usr/local")]
+    prefix: PathBuf,
+    /// A directory to put in front of every path written, for packages; no file mentions it
+    #[arg(long, default_value = "/")]
+    destdir: PathBuf,
+}
+
+/// Builds the release and copies it.
+///
+/// # Errors
+/// The build failed, or a file cannot be written; the message names it.
+pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
+    let build = [
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "computecore",
+        "-p",
+        "hcsd",
+        "-p",
+        "hcs_cli",
+    ];
+    if !succeeds(cargo().current_dir(&repository.root).args(build))? {
+        return Err("the release build failed".into());
+    }
+    if !arguments.prefix.is_absolute() {
+        return Err(format!(
+            "--prefix must be absolute, not {}",
+            arguments.prefix.display()
+        )
+        .into());
+    }
+    let prefix = below(&arguments.destdir, &arguments.prefix);
+    let release = repository.target.join("release");
+    for program in ["hcs", "hcsd"] {
+        copy(&release.join(program), &prefix.join("bin"), 0o755)?;
+    }
+    for (library, mode) in [("libcomputecore.so", 0o755), ("libcomputecore.a", 0o644)] {
+        copy(&release.join(library), &prefix.join("lib"), mode)?;
+    }
+    let library = repository.root.join("crates/computecore");
+    for header in fs::read_dir(library.join("include"))? {
+        copy(&header?.path(), &prefix.join("include"), 0o644)?;
+    }
+    let template = fs::read_to_string(library.join("computecore.pc.in"))?;
+    let text = pkg_config(&template, &arguments.prefix);
+    write(&prefix.join("lib/pkgconfig/computecore.pc"), &text)?;
+    for unit in fs::read_dir(repository.root.join("packaging/systemd"))? {
+        let unit = unit?.path();
+        let text = fs::read_to_string(&unit)?.replace(
+            "/usr/bin/hcsd",
+            &format!("{}/bin/hcsd", arguments.prefix.display()),
+        );
+        let name = unit.file_name().unwrap_or_default();
+        write(&prefix.join("lib/systemd/system").join(name), &text)?;
+    }
+    println!("installed below {}", prefix.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn below(destdir: &Path, prefix: &Path) -> PathBuf {
+    destdir.join(prefix.strip_prefix("/").unwrap_or(prefix))
+}
+
+fn pkg_config(template: &str, prefix: &Path) -> String {
+    template
+        .replace("@PREFIX@", &prefix.display().to_string())
+        .replace("@LIBDIR@", "${prefix}/lib")
+        .replace("@INCLUDEDIR@", "${prefix}/include")
+        .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
+}
+
+/// Copies a file into a folder. What is there is replaced, not written into: it may be running.
+fn copy(from: &Path, folder: &Path, mode: u32) -> Result<()> {
+    let name = from.file_name().ok_or("a file has a name")?;
+    let (to, new) = (
+        folder.join(name),
+        folder.join(format!("{}.new", name.to_string_lossy())),
+    );
+    let copied = fs::create_dir_all(folder)
+        .and_then(|()| fs::copy(from, &new))
+        .and_then(|_| fs::set_permissions(&new, fs::Permissions::from_mode(mode)))
+        .and_then(|()| fs::rename(&new, &to));
+    copied.map_err(|e| {
+        format!(
+            "{} cannot be copied to {}: {e}",
+            from.display(),
+            to.display()
+        )
+        .into()
+    })
+}
+
+fn write(to: &Path, text: &str) -> Result<()> {
+    let folder = to.parent().ok_or("a file has a folder")?;
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(to, text));
+    written.map_err(|e| format!("{} cannot be written: {e}", to.display()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pkg_config_file_has_no_placeholder_left() {
+        let template = include_str!("../../crates/computecore/computecore.pc.in");
+        let text = pkg_config(template, Path::new("/opt/hcs"));
+        assert!(text.contains("prefix=/opt/hcs"), "{text}");
+        assert!(!text.contains('@'), "{text}");
+    }
+
+    #[test]
+    fn a_destdir_goes_in_front() {
+        let path = below(Path::new("/tmp/stage"), Path::new("/usr"));
+        assert_eq!(path, Path::new("/tmp/stage/usr"));
+        assert_eq!(below(Path::new("/"), Path::new("/usr")), Path::new("/usr"));
+    }
+}
