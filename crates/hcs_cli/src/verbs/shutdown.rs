@@ -5,7 +5,7 @@ use hcs::ComputeSystem;
 
 use crate::failure::Stop;
 
-/// Ask everything in a system to end (SIGTERM, then a time limit), then remove it
+/// Ask everything in a system to end (SIGTERM), then remove it; fails, and leaves it running, when that takes too long
 #[derive(Args, Debug)]
 pub(crate) struct Shutdown {
     /// The systems
