@@ -32,7 +32,8 @@ pub(crate) struct ContainerOptions {
     #[arg(long = "mount", value_name = "HOST:GUEST[:ro]", value_parser = mount::parse)]
     mounts: Vec<Mount>,
 
-    /// Keep what is written inside in this directory [default: it vanishes with the container]
+    /// Keep what is written inside in this directory, which has to exist, below upper/ [default: it vanishes with the
+    /// container]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
 
