@@ -175,9 +175,9 @@ HRESULT WINAPI HcsSetOperationCallback(_In_ HCS_OPERATION operation, _In_opt_ co
 HRESULT WINAPI HcsCancelOperation(_In_ HCS_OPERATION operation);
 
 /**
- * Asks for facts about the operation itself.
+ * Asks for facts about the operation itself: its id, type and state, and the id that names it in the service's log.
  *
- * @return E_NOTIMPL: not implemented on Linux.
+ * @return S_OK, E_INVALIDARG, E_HANDLE.
  */
 HRESULT WINAPI HcsGetOperationProperties(_In_ HCS_OPERATION operation, _In_ PCWSTR options,
                                          _Outptr_ PWSTR *resultDocument);
@@ -263,7 +263,7 @@ HRESULT WINAPI HcsTerminateComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS
  * Makes the guest of a virtual machine crash, for a dump.
  *
  * @param options Optional CrashOptions document.
- * @return S_OK when begun. Results: HCS_E_INVALID_STATE, HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) for a container.
+ * @return S_OK when begun. Results: E_NOTIMPL; there are no virtual machines yet.
  */
 HRESULT WINAPI HcsCrashComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
                                      _In_opt_ PCWSTR options);
@@ -290,7 +290,7 @@ HRESULT WINAPI HcsResumeComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OP
  * Saves a paused compute system.
  *
  * @param options Optional SaveOptions document.
- * @return S_OK when begun. Results: HCS_E_INVALID_STATE, HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) for a container.
+ * @return S_OK when begun. Results: E_NOTIMPL; nothing can be saved yet.
  */
 HRESULT WINAPI HcsSaveComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
                                     _In_opt_ PCWSTR options);
@@ -487,7 +487,7 @@ HRESULT WINAPI HcsGetServiceProperties(_In_opt_ PCWSTR propertyQuery, _Outptr_ P
  *
  * @param settings ModificationRequest document.
  * @param result   Receives the document of the answer, or a ResultError when the call fails. May be NULL.
- * @return S_OK, E_INVALIDARG, HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
+ * @return E_NOTIMPL for now; E_INVALIDARG, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
  */
 HRESULT WINAPI HcsModifyServiceSettings(_In_ PCWSTR settings, _Outptr_opt_ PWSTR *result);
 
@@ -495,7 +495,7 @@ HRESULT WINAPI HcsModifyServiceSettings(_In_ PCWSTR settings, _Outptr_opt_ PWSTR
  * Submits a report about the crash of a virtual machine. Waits for the answer.
  *
  * @param settings CrashReport document.
- * @return S_OK, E_INVALIDARG, HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
+ * @return E_NOTIMPL for now; E_INVALIDARG, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
  */
 HRESULT WINAPI HcsSubmitWerReport(_In_ PCWSTR settings);
 

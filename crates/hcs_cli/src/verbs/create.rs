@@ -25,8 +25,12 @@ pub(crate) struct Create {
     #[arg(long)]
     id: Option<String>,
 
-    /// A ComputeSystem document in place of the options below; - reads it from standard input
-    #[arg(long, value_name = "FILE")]
+    /// A ComputeSystem document in place of the container options; - reads it from standard input
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["layers", "mounts", "scratch", "memory", "cpus", "hostname", "net_namespace"]
+    )]
     document: Option<PathBuf>,
 
     #[command(flatten)]

@@ -26,7 +26,9 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Type", Supported),
             (
                 "Force",
-                WithoutEffect("what does not end in time is killed in any case"),
+                WithoutEffect(
+                    "no process can refuse; what does not end in time is left to HcsTerminateComputeSystem",
+                ),
             ),
             (
                 "Reason",
