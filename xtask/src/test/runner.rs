@@ -52,6 +52,8 @@ pub(super) fn tests(
         command.args(["test", "--no-fail-fast", "--all-targets"]);
     }
     command.args(["--workspace", "--locked"]).args(filter);
+    // A failed test says where and why in one line; a trace of the test harness would only push that out of sight.
+    command.env("RUST_BACKTRACE", "0");
     counted(command, summary, repository, sandbox)
 }
 
