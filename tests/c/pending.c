@@ -89,20 +89,24 @@ static PLATFORM_THREAD_RESULT wait_without_limit(void *argument)
     return 0;
 }
 
+/* Often, because the close may come before, within or after the first look of the wait. */
 static void a_close_ends_the_waits_of_others(void)
 {
     HCS_PROCESS process;
     HCS_SYSTEM system = stubborn_system(&process);
-    HRESULT result = S_OK;
     platform_thread thread;
+    int round;
     platform_semaphore_make(&waiting);
-    waited_for = HcsCreateOperation(NULL, NULL);
-    CHECK_HR(HcsShutDownComputeSystem(system, waited_for, NULL), S_OK);
-    REQUIRE(platform_thread_start(&thread, wait_without_limit, &result));
-    platform_semaphore_wait(&waiting);
-    HcsCloseOperation(waited_for);
-    platform_thread_join(thread);
-    CHECK_HR(result, E_HANDLE);
+    for (round = 0; round < 25; round++) {
+        HRESULT result = S_OK;
+        waited_for = HcsCreateOperation(NULL, NULL);
+        CHECK_HR(HcsShutDownComputeSystem(system, waited_for, NULL), S_OK);
+        REQUIRE(platform_thread_start(&thread, wait_without_limit, &result));
+        platform_semaphore_wait(&waiting);
+        HcsCloseOperation(waited_for);
+        platform_thread_join(thread);
+        CHECK_HR(result, E_HANDLE);
+    }
     platform_semaphore_free(&waiting);
     HcsCloseProcess(process);
     fixture_end(system);

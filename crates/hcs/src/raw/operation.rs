@@ -289,9 +289,9 @@ impl Operation {
 
     /// In a child of the process that made the call nothing will ever end it.
     fn check_process(&self) -> Result<(), Error> {
-        if self.shared.cell.phase() == Phase::Pending
-            && lock(&self.shared.tracked).pid != std::process::id()
-        {
+        // Held over both looks: a close that comes between them would leave nobody's process here.
+        let tracked = lock(&self.shared.tracked);
+        if self.shared.cell.phase() == Phase::Pending && tracked.pid != std::process::id() {
             return Err(HResult::HCS_E_SERVICE_DISCONNECT.into());
         }
         Ok(())
