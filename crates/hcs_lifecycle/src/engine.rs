@@ -155,8 +155,12 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// Becomes readable (`poll(2)`) when the machine is gone.
     fn exit_descriptor(&self) -> BorrowedFd<'_>;
 
+    /// Gives up what another machine may want next: locks on what a document names. The machine must be gone; it is to
+    /// be released all the same. Does not block, and again is fine.
+    fn let_go(&self) {}
+
     /// Removes all that was made for it outside its directory: cgroups, mounts, network. The machine must be gone.
-    /// Again is fine.
+    /// Takes as long as the host's file systems take. Again is fine.
     ///
     /// # Errors
     /// What could not be removed.

@@ -34,6 +34,7 @@ mod peer;
 mod process;
 mod properties;
 mod readiness;
+mod removals;
 mod router;
 mod serve;
 mod service;

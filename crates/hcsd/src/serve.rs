@@ -170,6 +170,7 @@ async fn serve(
     }
     // A client that connected in the last instant finds its connection closed and starts another service.
     drop(accepting.retire());
+    service.removals.finish(service.config.times.kill()).await;
     service.clear_up().await;
     Ok(())
 }

@@ -13,7 +13,7 @@ use hcs_lifecycle::engine::Engine;
 use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 use tokio::sync::Notify;
 
-use crate::{config::Config, limits::Quota, system::System};
+use crate::{config::Config, limits::Quota, removals::Removals, system::System};
 
 /// A place in the registry.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub(crate) struct Service {
     departed: RefCell<HashMap<String, Rc<System>>>,
     pub(crate) system_quota: Rc<Quota>,
     pub(crate) process_quota: Rc<Quota>,
+    /// What ended systems left.
+    pub(crate) removals: Rc<Removals>,
     connections: Cell<usize>,
     numbered: Cell<u64>,
     changed: Notify,
@@ -100,6 +102,7 @@ impl Service {
             departed: RefCell::default(),
             system_quota: Quota::new("compute systems of one user", limits.systems_per_client),
             process_quota: Quota::new("processes of one user", limits.processes_per_client),
+            removals: Rc::default(),
             connections: Cell::new(0),
             numbered: Cell::new(0),
             changed: Notify::new(),
@@ -238,13 +241,19 @@ impl Service {
         });
     }
 
-    /// Returns when there has been no client and no system for `idle`.
+    /// Returns when there has been no client, no system and nothing to be removed for `idle`.
     pub(crate) async fn idle(&self, idle: Duration) {
         loop {
-            let change = self.changed.notified();
+            let change = async {
+                tokio::select! {
+                    () = self.changed.notified() => {}
+                    () = self.removals.progress() => {}
+                }
+            };
             let busy = self.connections.get() > 0
                 || !self.systems.borrow().is_empty()
-                || !self.departed.borrow().is_empty();
+                || !self.departed.borrow().is_empty()
+                || !self.removals.are_done();
             if busy {
                 change.await;
             } else if tokio::time::timeout(idle, change).await.is_err() {

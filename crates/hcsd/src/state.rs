@@ -80,6 +80,17 @@ impl Record {
         fs::rename(&temporary, directory.join(FILE))
     }
 
+    /// Removes the record in a system's directory: for a next service there is no such system. Again is fine.
+    ///
+    /// # Errors
+    /// What the file system said.
+    pub(crate) fn remove(directory: &Path) -> io::Result<()> {
+        match fs::remove_file(directory.join(FILE)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the record in a system's directory.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::{
     fs,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 use hcs_lifecycle::engine::CreateRequest;
@@ -116,7 +116,8 @@ impl<'a> Making<'a> {
             process: child.pidfd,
             directory,
             boot: Mutex::new(Boot::Pending(channel)),
-            scratch: lock,
+            scratch: Mutex::new(lock),
+            paused: AtomicBool::new(false),
         })
     }
 

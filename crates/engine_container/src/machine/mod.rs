@@ -8,7 +8,10 @@ mod modify;
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -51,9 +54,10 @@ pub(crate) struct ContainerMachine {
     pub(crate) directory: OwnedFd,
     /// How far its pid 1 is.
     pub(crate) boot: Mutex<Boot>,
-    /// Holds the lock of a scratch that is kept.
-    #[expect(dead_code, reason = "held, not used")]
-    pub(crate) scratch: Option<OwnedFd>,
+    /// Holds the lock of a scratch that is kept, until the machine is gone.
+    pub(crate) scratch: Mutex<Option<OwnedFd>>,
+    /// Whether it may be frozen, and would have to be thawed to die.
+    pub(crate) paused: AtomicBool,
 }
 
 impl ContainerMachine {
@@ -86,7 +90,9 @@ impl ContainerMachine {
             process,
             directory,
             boot: Mutex::new(Boot::Ready),
-            scratch,
+            scratch: Mutex::new(scratch),
+            // By whoever ran it before.
+            paused: AtomicBool::new(true),
         })
     }
 
@@ -151,6 +157,7 @@ impl Machine for ContainerMachine {
     }
 
     fn pause(&self) -> Result<(), Failure> {
+        self.paused.store(true, Ordering::SeqCst);
         self.record.groups.freeze(true).map_err(|error| {
             // Half frozen is neither one thing nor the other.
             let _thawed = self.record.groups.freeze(false);
@@ -168,8 +175,8 @@ impl Machine for ContainerMachine {
     fn kill(&self) -> Result<(), Failure> {
         // The kernel ends all other processes of the pid namespace with its pid 1.
         match pidfd_send_signal(&self.process, Signal::KILL) {
-            Ok(()) => self.record.groups.thaw(),
-            Err(Errno::SRCH) => {}
+            Ok(()) if self.paused.load(Ordering::SeqCst) => self.record.groups.thaw(),
+            Ok(()) | Err(Errno::SRCH) => {}
             Err(errno) => {
                 return Err(self.fail("killed", StepError::new("killing its pid 1", errno)));
             }
@@ -179,6 +186,11 @@ impl Machine for ContainerMachine {
 
     fn exit_descriptor(&self) -> BorrowedFd<'_> {
         self.process.as_fd()
+    }
+
+    fn let_go(&self) {
+        let lock = self.scratch.lock();
+        drop(lock.unwrap_or_else(PoisonError::into_inner).take());
     }
 
     fn release(&self) -> Result<(), Failure> {

@@ -4,19 +4,20 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 
 use tracing::{error, info, warn};
 
-use super::{System, making::remove_directory};
+use super::System;
 use crate::{
-    blocking::blocking_within,
     events::{event_type, system_exit},
     process::KILLED,
+    state::Record,
 };
 use hcs_wire::service::Subject;
 
 /// How long what the agent said last, and creations under way, are waited for.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Takes a system apart whose machine is gone. `answer_waiting` answers the calls that still wait, at the very end:
-/// when a terminate is answered, nothing of the system is left.
+/// Takes a system apart whose machine is gone. `answer_waiting` answers the calls that still wait, at the very end: when
+/// a terminate is answered, nothing of the system runs, its id is free and a restarted service knows nothing of it. What
+/// it left on disk is removed in the background.
 pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     let exit = system.queue.borrow_mut().exited();
     let agent_told_all = hear_last_words(system).await;
@@ -70,19 +71,18 @@ async fn hear_last_words(system: &Rc<System>) -> bool {
     link.is_some() && system.fault.borrow().is_none()
 }
 
+/// Gives up what the next system may want, and leaves the rest to be removed in the background.
 async fn remove(system: &Rc<System>) {
-    let limit = system
-        .service()
-        .map_or(LAST_WORDS, |service| service.config.times.kill());
-    let machine = Arc::clone(&system.machine);
-    let directory = system.directory.clone();
-    let removed = blocking_within(limit, "removing what was made for the system", move || {
-        machine.release()?;
-        remove_directory(&directory);
-        Ok(())
-    })
-    .await;
-    if let Err(failure) = removed {
-        error!("something of it is left behind until the service starts again: {failure}");
+    system.machine.let_go();
+    // Whatever happens from here on, the next service has nothing to tell of it.
+    if let Err(e) = Record::remove(&system.directory) {
+        error!(
+            "its state cannot be removed, so a restarted service would tell of its end again: {e}"
+        );
+    }
+    if let Ok(service) = system.service() {
+        let machine = Arc::clone(&system.machine);
+        let directory = system.directory.clone();
+        service.removals.remove(machine, directory).await;
     }
 }

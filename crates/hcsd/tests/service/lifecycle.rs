@@ -1,7 +1,7 @@
 //! The life of systems and processes, through a real service with real containers.
 
 use crate::common::{
-    Client, Service,
+    Client, Service, await_that,
     client::{CONTAINER, create_process, create_system, shell, start_system, terminate_system},
 };
 use hcs_schema::HResult;
@@ -352,7 +352,49 @@ fn systems_come_and_go_without_a_trace() {
     for handle in 2..20 {
         cycle(&mut client, handle * 10);
     }
-    assert_eq!(service.descriptors(), before);
+    // What they left is removed in the background; there is nothing else to wait for.
+    await_that("no descriptor is left", || service.descriptors() <= before);
+}
+
+#[test]
+fn a_service_that_leaves_removes_first_what_ended_systems_left() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    let mut written = Vec::new();
+    for system in 1..5 {
+        client.start_container(system, &format!("writer {system}"));
+        let script = "cd /tmp && for i in 1 2 3 4 5 6 7 8 9; do mkdir -p $i/$i/$i && echo $i > $i/$i/$i/file; done";
+        let mut process = client.create_process(system, 10 + system, &shell(script));
+        assert_eq!(process.output(), "");
+        assert_eq!(client.exit_code(10 + system), 0);
+        written.push(system);
+    }
+    for system in written {
+        client.terminate(system);
+    }
+    service.stop();
+    assert_eq!(service.left_behind(), Vec::<String>::new());
+}
+
+#[test]
+fn a_kept_scratch_can_be_used_again_at_once() {
+    let scratch = tempfile::tempdir().unwrap();
+    let service = Service::new();
+    let mut client = service.client();
+    let document = json!({"Container": {"Storage": {"Path": scratch.path()}}}).to_string();
+    for (system, said) in [(1, ""), (2, "1\n"), (3, "1\n2\n")] {
+        // The handles of those before stay open.
+        client
+            .call(&create_system(system, "keeper", &document))
+            .ok();
+        client.call(&start_system(system)).ok();
+        let script = format!("cat /kept 2>/dev/null; echo {system} >> /kept");
+        let mut process = client.create_process(system, 10 + system, &shell(&script));
+        assert_eq!(process.output(), said);
+        assert_eq!(client.exit_code(10 + system), 0);
+        client.terminate(system);
+        assert_eq!(client.system_exit(system), "ForcedExit");
+    }
 }
 
 #[test]

@@ -184,7 +184,7 @@ impl Drop for Service {
             return;
         }
         // A system that was found dead ends beside what the test waited for.
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(60);
         let mut left = self.left_behind();
         while !left.is_empty() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(10));
@@ -220,6 +220,15 @@ fn below(directory: &Path) -> Vec<PathBuf> {
             .filter(|path| path.is_dir() || !directory.starts_with("/sys"))
             .collect(),
         Err(_) => Vec::new(),
+    }
+}
+
+/// Waits for something that the service does behind its clients' backs.
+pub(crate) fn await_that(what: &str, mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !so() {
+        assert!(Instant::now() < end, "{what}: not after a minute");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
