@@ -12,10 +12,9 @@ use hcs_schema::{
 
 use crate::{
     cgroup::{DeviceControl, Limits, limits},
-    child::spec::{LaunchSpec, RootSpec, Source},
+    child::spec::{LaunchSpec, RootSpec},
     config::EngineConfig,
-    failure::Attempt,
-    parts::{hostname, mapped, network, rootfs, scratch},
+    parts::{hostname, mapped, network, rootfs, scratch, source::Source},
 };
 
 /// What to make.
@@ -91,10 +90,7 @@ fn root(
         return Err(failure.cause_at("/Container/Storage/Layers", message));
     }
     if layers.is_empty() {
-        layers.push(Source {
-            path: "/".to_owned(),
-            pointer: String::new(),
-        });
+        layers.push(Source::own("/".to_owned()));
     }
     let kept = storage.and_then(|storage| storage.path.as_deref());
     let scratch = match kept {
@@ -118,10 +114,7 @@ fn root(
 
 fn own_scratch(request: &CreateRequest, config: &EngineConfig) -> Result<Source, Failure> {
     let path = config.scratch_root.join(&request.runtime_id);
-    Ok(Source {
-        path: utf8(&path)?,
-        pointer: String::new(),
-    })
+    utf8(&path).map(Source::own)
 }
 
 /// A path of the configuration in the encoding of documents.
@@ -149,18 +142,14 @@ fn check_directory(path: &str, pointer: &str, other_kind: HResult) -> Result<Sou
             format!("{path:?} is not an absolute path"),
         );
     }
-    let found = std::fs::metadata(path).step_at("looking for", path);
-    let found = found.map_err(|error| {
+    let (source, kind) = Source::look(path, pointer).map_err(|error| {
         let summary = format!("the directory {path:?} cannot be used");
-        error.asked_by(pointer).into_failure(summary)
+        error.into_failure(summary)
     })?;
-    if !found.is_dir() {
+    if !kind.is_dir() {
         return refuse(other_kind, format!("{path:?} is not a directory"));
     }
-    Ok(Source {
-        path: path.to_owned(),
-        pointer: pointer.to_owned(),
-    })
+    Ok(source)
 }
 
 #[cfg(test)]

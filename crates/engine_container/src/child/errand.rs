@@ -14,7 +14,7 @@ use super::{FAILED, spec::MappedSpec};
 use crate::{
     channel::{self, Report},
     failure::{Attempt, StepError},
-    parts::mapped::{self, Identity},
+    parts::mapped,
 };
 
 /// What to do. The pidfd of the container's pid 1 comes with it.
@@ -54,10 +54,7 @@ fn work(channel: &OwnedFd) -> Result<(), StepError> {
             let taken = mapped::take(&spec)?;
             mapped::put(&taken, enter()?.as_fd())
         }
-        Errand::Unmap(spec) => {
-            let source = Identity::of_source(&spec)?;
-            mapped::undo(&spec, source, enter()?.as_fd(), own_descriptors.as_fd())
-        }
+        Errand::Unmap(spec) => mapped::undo(&spec, enter()?.as_fd(), own_descriptors.as_fd()),
     }
 }
 

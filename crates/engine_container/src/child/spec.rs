@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::parts::source::Source;
+
 /// A container, as far as the child makes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LaunchSpec {
@@ -13,15 +15,6 @@ pub(crate) struct LaunchSpec {
     pub(crate) root: RootSpec,
     /// What of the host is to be seen in it, in the order to be mounted.
     pub(crate) mapped: Vec<MappedSpec>,
-}
-
-/// A path of the host and the property that names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Source {
-    /// Absolute path on the host.
-    pub(crate) path: String,
-    /// JSON pointer into the document; empty where the document does not name it.
-    pub(crate) pointer: String,
 }
 
 /// The root file system: read-only layers below one writable directory.

@@ -1,21 +1,15 @@
 //! What the document maps from the host into the container: directories, files, sockets and FIFOs.
 
-use std::{
-    fs::{self, Metadata},
-    os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-        unix::fs::FileTypeExt,
-    },
-};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use hcs_schema::{
     Failure, HResult,
     documents::{MappedDirectory, MappedPipe},
 };
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Stat, StatxAttributes, StatxFlags, fstat, statx},
+    fs::{AtFlags, FileType, StatxAttributes, StatxFlags, fstat, statx},
     io::Errno,
-    mount::{OpenTreeFlags, UnmountFlags, unmount},
+    mount::{UnmountFlags, unmount},
     process::fchdir,
 };
 
@@ -23,9 +17,10 @@ use super::{
     mount,
     place::{self, Kind},
     rootfs::Root,
+    source::Source,
 };
 use crate::{
-    child::spec::{MappedSpec, Source},
+    child::spec::MappedSpec,
     failure::{Attempt, StepError},
     sys::mount::{MountChange, change},
 };
@@ -79,7 +74,7 @@ pub(crate) fn check_directory(
 /// Like [`check`] for one pipe.
 pub(crate) fn check_pipe(pipe: &MappedPipe, at: &str) -> Result<MappedSpec, Failure> {
     let source = check_source(pipe.host_path.as_deref(), at, |found| {
-        found.file_type().is_socket() || found.file_type().is_fifo()
+        found.is_socket() || found.is_fifo()
     })?;
     let name = required(pipe.container_pipe_name.as_deref(), at, "ContainerPipeName")?;
     let target = if name.starts_with('/') {
@@ -105,7 +100,7 @@ fn required<'a>(value: Option<&'a str>, at: &str, name: &str) -> Result<&'a str,
 fn check_source(
     path: Option<&str>,
     at: &str,
-    fits: impl Fn(&Metadata) -> bool,
+    fits: impl Fn(FileType) -> bool,
 ) -> Result<Source, Failure> {
     let path = required(path, at, "HostPath")?;
     let pointer = format!("{at}/HostPath");
@@ -115,14 +110,9 @@ fn check_source(
             format!("{path:?} is not an absolute path"),
         ));
     }
-    let found = fs::metadata(path)
-        .step_at("looking for", path)
-        .map_err(|error| {
-            error
-                .asked_by(&pointer)
-                .into_failure(format!("{path:?} cannot be mapped"))
-        })?;
-    if !fits(&found) {
+    let (source, kind) = Source::look(path, &pointer)
+        .map_err(|error| error.into_failure(format!("{path:?} cannot be mapped")))?;
+    if !fits(kind) {
         let expected = if at.contains("Pipes") {
             "a unix socket or a FIFO"
         } else {
@@ -130,10 +120,7 @@ fn check_source(
         };
         return Err(invalid(&pointer, format!("{path:?} is not {expected}")));
     }
-    Ok(Source {
-        path: path.to_owned(),
-        pointer,
-    })
+    Ok(source)
 }
 
 fn check_target(path: &str, pointer: &str) -> Result<String, Failure> {
@@ -173,10 +160,7 @@ pub(crate) fn take(spec: &MappedSpec) -> Result<Taken<'_>, StepError> {
 fn take_tree(spec: &MappedSpec) -> Result<Taken<'_>, StepError> {
     let path = spec.source.path.as_str();
     let step = "mapping";
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE;
-    let tree = rustix::mount::open_tree(CWD, path, flags).step_at(step, path)?;
+    let tree = mount::clone_tree(spec.source.open()?.as_fd(), "", true).step_at(step, path)?;
     let found = fstat(&tree).step_at(step, path)?;
     let kind = if FileType::from_raw_mode(found.st_mode).is_dir() {
         Kind::Directory
@@ -214,37 +198,11 @@ pub(crate) fn put(one: &Taken<'_>, root: BorrowedFd<'_>) -> Result<(), StepError
         .map_err(|error| error.asked_by(&one.spec.source.pointer))
 }
 
-/// Which file on the host something mapped is, to tell it from anything else that may be mounted in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    device: u64,
-    inode: u64,
-}
-
-impl Identity {
-    /// That of what is mapped, as the host sees it now.
-    pub(crate) fn of_source(spec: &MappedSpec) -> Result<Self, StepError> {
-        let path = spec.source.path.as_str();
-        rustix::fs::stat(path)
-            .map(|found| Self::of(&found))
-            .step_at("looking for", path)
-            .map_err(|error| error.asked_by(&spec.source.pointer))
-    }
-
-    fn of(found: &Stat) -> Self {
-        Self {
-            device: found.st_dev,
-            inode: found.st_ino,
-        }
-    }
-}
-
-/// Unmounts what is mapped, which must be `source` and nothing else. The calling process is in the container's mount
+/// Unmounts what is mapped, which must be what `spec` was found to name and nothing else. The calling process is in the container's mount
 /// namespace; `own_descriptors` is its `/proc/self/fd`, by which the mount is named whatever the container does to the
 /// directories above it meanwhile.
 pub(crate) fn undo(
     spec: &MappedSpec,
-    source: Identity,
     root: BorrowedFd<'_>,
     own_descriptors: BorrowedFd<'_>,
 ) -> Result<(), StepError> {
@@ -254,7 +212,7 @@ pub(crate) fn undo(
     let flags = AtFlags::EMPTY_PATH;
     let found = statx(&place, "", flags, StatxFlags::empty()).step_at(step, target)?;
     let is_mount = found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
-    if !is_mount || Identity::of(&fstat(&place).step_at(step, target)?) != source {
+    if !is_mount || spec.source.is(&place).is_err() {
         let error = StepError::new("finding the mapped file or directory at", Errno::NOENT);
         return Err(error.at(target));
     }

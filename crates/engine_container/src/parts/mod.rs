@@ -17,3 +17,4 @@ pub(crate) mod place;
 pub(crate) mod rootfs;
 pub(crate) mod scratch;
 pub(crate) mod seccomp;
+pub(crate) mod source;

@@ -3,7 +3,6 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::{
-    fs::CWD,
     io::Errno,
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -76,13 +75,4 @@ pub(crate) fn attach_below(
 ) -> Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, "", directory, path, flags)
-}
-
-/// Mounts `mount` on an absolute path of the calling process.
-///
-/// # Errors
-/// The errno of `move_mount(2)`.
-pub(crate) fn attach_at(mount: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    move_mount(mount, "", CWD, path, flags)
 }

@@ -1,10 +1,11 @@
 //! The container's network: an isolated namespace with loopback only, or a named one (`ip netns`).
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use hcs_schema::Failure;
 use rustix::{
-    fs::{Mode, OFlags, open},
+    fs::{CWD, Mode, OFlags, ResolveFlags, fstatfs, open, openat2},
+    io::Errno,
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
@@ -19,6 +20,9 @@ const POINTER: &str = "/Container/Networking/Namespace";
 /// Where `ip netns` keeps its names.
 const NAMES: &str = "/run/netns";
 
+/// The type of the file system that namespaces are files of (`linux/magic.h`).
+const NSFS_MAGIC: i64 = 0x6e73_6673;
+
 /// Opens the namespace that the document names: below `/run/netns`, or by its absolute path. `None` for an isolated
 /// one.
 ///
@@ -28,23 +32,36 @@ pub(crate) fn check(name: Option<&str>) -> Result<Option<OwnedFd>, Failure> {
     let Some(name) = name.filter(|name| !name.is_empty()) else {
         return Ok(None);
     };
-    let path = if name.starts_with('/') {
-        name.to_owned()
-    } else {
-        format!("{NAMES}/{name}")
-    };
-    open(
-        path.as_str(),
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .step_at("opening the network namespace", path)
-    .map(Some)
-    .map_err(|error| {
+    open_named(name).map(Some).map_err(|error| {
         error
             .asked_by(POINTER)
             .into_failure(format!("the network namespace {name:?} cannot be used"))
     })
+}
+
+/// A name stays below [`NAMES`], without symbolic links; an absolute path may be one of `/proc`, which is such a link.
+/// What is opened has to be a namespace, whatever the way there: opening anything else might wait for ever or have
+/// effects of its own, so it is only looked at first.
+fn open_named(name: &str) -> Result<OwnedFd, StepError> {
+    let step = "opening the network namespace";
+    let (directory, resolve, path) = if name.starts_with('/') {
+        (None, ResolveFlags::empty(), name.to_owned())
+    } else {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let names = open(NAMES, flags, Mode::empty()).step_at(step, format!("{NAMES}/{name}"))?;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        (Some(names), resolve, format!("{NAMES}/{name}"))
+    };
+    let directory = directory.as_ref().map_or(CWD, AsFd::as_fd);
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let looked_at =
+        openat2(directory, name, flags, Mode::empty(), resolve).step_at(step, &*path)?;
+    let found = fstatfs(&looked_at).step_at(step, &*path)?;
+    if found.f_type != NSFS_MAGIC {
+        return Err(StepError::new("finding a namespace at", Errno::INVAL).at(path));
+    }
+    let same = format!("/proc/self/fd/{}", looked_at.as_raw_fd());
+    open(same, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).step_at(step, path)
 }
 
 /// Joins `named`, or sets the loopback interface of the namespace that the process was born with up.
@@ -54,5 +71,27 @@ pub(crate) fn apply(named: Option<OwnedFd>) -> Result<(), StepError> {
             .step("joining the network namespace")
             .map_err(|error| error.asked_by(POINTER)),
         None => loopback::up().step("setting the loopback interface up"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_namespaces_are_opened_and_names_stay_in_their_directory() {
+        assert!(check(None).unwrap().is_none() && check(Some("")).unwrap().is_none());
+        assert!(check(Some("/proc/self/ns/net")).unwrap().is_some());
+        for name in [
+            "../../proc/self/ns/net",
+            "/dev/null",
+            "/etc",
+            "no-such",
+            "a\0b",
+        ] {
+            let failure = check(Some(name)).unwrap_err();
+            let pointer = failure.causes[0].pointer.as_deref();
+            assert_eq!(pointer, Some(POINTER), "{name:?}: {failure:?}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use rustix::{
         renameat, unlinkat,
     },
     io::Errno,
+    process::geteuid,
 };
 
 use crate::failure::{Attempt, StepError};
@@ -24,6 +25,11 @@ pub(crate) const POINTER: &str = "/Container/Storage/Path";
 pub(crate) fn make(root: &Path, directory: &Path) -> Result<(), StepError> {
     let name = |path: &Path| path.display().to_string();
     fs::create_dir_all(root).step_at("making the scratch root", name(root))?;
+    let found = rustix::fs::stat(root).step_at("examining the scratch root", name(root))?;
+    if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
+        let step = "finding the scratch root to be the service's own, and writable by nobody else,";
+        return Err(StepError::new(step, Errno::PERM).at(name(root)));
+    }
     mkdirat(CWD, directory, Mode::RWXU).step_at("making the scratch", name(directory))
 }
 

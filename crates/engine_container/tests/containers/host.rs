@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use crate::agent::Outcome;
 
 /// Far more than anything here takes; only ends a hang.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// An engine with its own control group root, scratch root and directory. Dropping it asserts that nothing is left.
 pub(crate) struct Host {

@@ -40,10 +40,10 @@ const PARTS_OF_A_SYSTEM: [&str; 14] = [
 ];
 
 /// The host's root as an overlay without anything above it: overlayfs refuses layers that are inside each other, and
-/// every directory is inside the root. Mounted in a file system that covers `place`.
+/// every directory is inside the root. Mounted in a file system that covers `covered`.
 pub(super) fn as_file_system_of_its_own(
     root: &OwnedFd,
-    covered: &str,
+    covered: &OwnedFd,
 ) -> Result<OwnedFd, StepError> {
     let step = "making a view of the host's root";
     let staging = memory(covered)?;

@@ -10,20 +10,23 @@
 mod host_view;
 mod overlay;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    ffi::CStr,
+    os::fd::{AsFd, OwnedFd},
+};
 
 use rustix::{
-    fs::{Mode, OFlags, open},
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, open, openat2, readlink},
     io::Errno,
     mount::MountAttrFlags,
 };
 
-use super::mount;
+use super::{mount, source::Source};
 use crate::{
-    child::spec::{RootSpec, Source},
+    child::spec::RootSpec,
     failure::{Attempt, StepError},
 };
-use overlay::Overlays;
+use overlay::{Overlays, path_of};
 
 /// The most layers that fit into the one page of options of `mount(2)`.
 pub(crate) const MAX_LAYERS: usize = 128;
@@ -46,7 +49,6 @@ pub(crate) fn is_host(path: &str) -> bool {
 /// Mounts the root file system, of which the calling process must have a private view. Device nodes in it work where
 /// `trusts_nodes`.
 pub(crate) fn apply(spec: &RootSpec, trusts_nodes: bool) -> Result<Root, StepError> {
-    let path = spec.scratch.path.as_str();
     let mut layers = spec
         .layers
         .iter()
@@ -59,11 +61,13 @@ pub(crate) fn apply(spec: &RootSpec, trusts_nodes: bool) -> Result<Root, StepErr
     };
     let host = spec.layers.iter().position(|layer| is_host(&layer.path));
     if let Some(host) = host.filter(|_| layers.len() > 1) {
-        layers[host] = host_view::as_file_system_of_its_own(&layers[host], path)?;
+        layers[host] = host_view::as_file_system_of_its_own(&layers[host], &overlays.scratch)?;
     }
+    let place = path_of(&overlays.scratch);
+    let place = readlink(&place, Vec::new()).step_at("finding the way to", &*spec.scratch.path)?;
     mount_layers(&mut overlays, &layers, spec)?;
     let root = Root {
-        directory: open_directory(&spec.scratch)?,
+        directory: open_mounted(&place)?,
     };
     if let Some(host) = host {
         host_view::add_parts(&overlays, &root, &layers, host)?;
@@ -79,10 +83,10 @@ fn mount_layers(
     spec: &RootSpec,
 ) -> Result<(), StepError> {
     let path = spec.scratch.path.as_str();
-    let mounted = match overlays.mount(layers, path) {
+    let mounted = match overlays.mount(layers) {
         Err(Errno::INVAL | Errno::OPNOTSUPP) if !spec.keep => {
-            overlays.scratch = memory(path)?;
-            overlays.mount(layers, path)
+            overlays.scratch = memory(&overlays.scratch)?;
+            overlays.mount(layers)
         }
         answer => answer,
     };
@@ -96,19 +100,36 @@ fn mount_layers(
     })
 }
 
-/// A file system in memory, charged to the container, mounted on `path`.
-fn memory(path: &str) -> Result<OwnedFd, StepError> {
-    let step = "mounting a file system in memory on";
-    let memory = mount::create("tmpfs", &[("mode", "0700")], MountAttrFlags::empty());
-    let memory = memory.step_at(step, path)?;
-    mount::attach_at(memory.as_fd(), path).step_at(step, path)?;
+/// A file system in memory, charged to the container, mounted on `place`.
+fn memory(place: &OwnedFd) -> Result<OwnedFd, StepError> {
+    let step = "mounting a file system in memory";
+    let memory = mount::create("tmpfs", &[("mode", "0700")], MountAttrFlags::empty()).step(step)?;
+    mount::attach(memory.as_fd(), place.as_fd()).step(step)?;
     Ok(memory)
 }
 
+/// Opens the overlay that was mounted at `place`, the way there as the kernel tells it. Whoever changed that way since
+/// cannot have another overlay at its end.
+fn open_mounted(place: &CStr) -> Result<OwnedFd, StepError> {
+    let name = || place.to_string_lossy().into_owned();
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = openat2(CWD, place, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+        .step_at("opening the overlay on", name())?;
+    let found = fstatfs(&opened).step_at("examining", name())?;
+    if found.f_type != libc::OVERLAYFS_SUPER_MAGIC {
+        return Err(StepError::new("finding the overlay on", Errno::STALE).at(name()));
+    }
+    Ok(opened)
+}
+
 fn open_directory(source: &Source) -> Result<OwnedFd, StepError> {
-    open_path(&source.path)
-        .step_at("opening", &*source.path)
-        .map_err(|error| error.asked_by(&source.pointer))
+    let opened = source.open()?;
+    let found = fstat(&opened).step_at("examining", &*source.path)?;
+    if FileType::from_raw_mode(found.st_mode).is_dir() {
+        return Ok(opened);
+    }
+    let error = StepError::new("opening", Errno::NOTDIR).at(&*source.path);
+    Err(error.asked_by(&source.pointer))
 }
 
 fn open_path(path: &str) -> Result<OwnedFd, Errno> {

@@ -27,9 +27,9 @@ pub(super) struct Overlays {
 }
 
 impl Overlays {
-    /// Mounts `layers`, topmost first, on `target`; what is written goes to the scratch.
-    pub(super) fn mount(&self, layers: &[OwnedFd], target: &str) -> Result<(), Errno> {
-        self.mount_with(&self.scratch, layers, target)
+    /// Mounts `layers`, topmost first, over the scratch; what is written goes there.
+    pub(super) fn mount(&self, layers: &[OwnedFd]) -> Result<(), Errno> {
+        self.mount_with(&self.scratch, layers, &path_of(&self.scratch))
     }
 
     /// The same, but what is written goes to the directory `name` of the scratch.

@@ -8,6 +8,7 @@ mod life;
 mod limits;
 mod mapped;
 mod mounts;
+mod races;
 mod rootfs;
 
 /// A case: fails by a panic.
@@ -34,6 +35,7 @@ pub(crate) fn all() -> Vec<(String, Case)> {
         ("limits", limits::all()),
         ("mapped", mapped::all()),
         ("mounts", mounts::all()),
+        ("races", races::all()),
         ("rootfs", rootfs::all()),
     ];
     modules
