@@ -32,7 +32,6 @@ mod reaper;
 mod requests;
 mod stream;
 mod sys;
-mod timestamp;
 mod waits;
 
 use std::os::fd::OwnedFd;

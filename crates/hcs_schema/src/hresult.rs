@@ -26,6 +26,8 @@ pub mod win32 {
     pub const ERROR_ALREADY_EXISTS: u16 = 183;
     /// The element was not found; HCS answers this for a process that is gone.
     pub const ERROR_NOT_FOUND: u16 = 1168;
+    /// What is asked for was dropped from a log.
+    pub const ERROR_JOURNAL_ENTRY_DELETED: u16 = 1181;
     /// The operation was cancelled.
     pub const ERROR_CANCELLED: u16 = 1223;
     /// A string is not valid Unicode.
@@ -111,6 +113,8 @@ impl HResult {
     pub const CANCELLED: Self = Self::from_win32(win32::ERROR_CANCELLED);
     /// `HRESULT_FROM_WIN32(ERROR_NOT_FOUND)`: a process that is gone or never was.
     pub const NOT_FOUND: Self = Self::from_win32(win32::ERROR_NOT_FOUND);
+    /// `HRESULT_FROM_WIN32(ERROR_JOURNAL_ENTRY_DELETED)`: events that the service does not keep any more.
+    pub const ENTRY_DELETED: Self = Self::from_win32(win32::ERROR_JOURNAL_ENTRY_DELETED);
     /// `HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)`: a property this host refuses.
     pub const NOT_SUPPORTED: Self = Self::from_win32(win32::ERROR_NOT_SUPPORTED);
     /// `HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND)`: a path or program that does not exist.
@@ -147,6 +151,7 @@ impl HResult {
         }
         let win32 = match self {
             Self::CANCELLED => "the operation was cancelled",
+            Self::ENTRY_DELETED => "the entry was deleted from the log",
             Self::NOT_FOUND => "the element was not found",
             Self::NOT_SUPPORTED => "this is not supported here",
             Self::FILE_NOT_FOUND => "the file or path does not exist",

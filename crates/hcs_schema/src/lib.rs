@@ -26,6 +26,7 @@ mod read;
 mod rules;
 pub mod shape;
 mod text;
+pub mod timestamp;
 
 use serde::{Serialize, de::DeserializeOwned};
 

@@ -3,11 +3,13 @@
 //! 1. [`service`]: library and program to `hcsd`. The peer is another program of the same user or root; it is bounded
 //!    and validated, but it may ask for anything that its user may have.
 //! 2. [`guest`]: `hcsd` to the agent inside a compute system: the guest bridge of HCS. The agent's side is UNTRUSTED.
-//! 3. [`socket`]: bytes together with file descriptors over a unix stream socket.
+//! 3. [`log`]: the service's event log as its readers see it.
+//! 4. [`socket`]: bytes together with file descriptors over a unix stream socket.
 //!
 //! The two protocols share the shape of their header, nothing else: their types are apart on purpose.
 
 pub mod guest;
+pub mod log;
 pub mod service;
 pub mod socket;
 

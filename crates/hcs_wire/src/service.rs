@@ -12,7 +12,7 @@ use std::{collections::VecDeque, os::fd::OwnedFd};
 use hcs_schema::HResult;
 use serde::{Deserialize, Serialize};
 
-use crate::WireError;
+use crate::{WireError, log::LogQuery};
 
 /// Version of this protocol; the service answers older clients it still understands.
 pub const VERSION: u32 = 1;
@@ -167,12 +167,8 @@ pub enum Call {
     ModifyServiceSettings { settings: String },
     /// `HcsSubmitWerReport`.
     SubmitCrashReport { settings: String },
-    /// Ours: read the numbered event log from `since`; with `follow` later events come as [`Event`] messages.
-    ReadEvents {
-        since: u64,
-        #[serde(default)]
-        follow: bool,
-    },
+    /// Ours: reads the numbered event log; answered with a [`LogPage`](crate::log::LogPage).
+    ReadEvents(LogQuery),
     /// Ours: the time line of one operation.
     ExplainOperation { operation: String },
     /// `HcsCancelOperation`: cancels the request with this id on the same connection.
@@ -233,7 +229,7 @@ pub enum Subject {
     System(u64),
     /// The client's handle of a process.
     Process(u64),
-    /// The service itself (event log entries a client follows).
+    /// The service itself.
     Service,
 }
 

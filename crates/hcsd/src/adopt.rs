@@ -15,11 +15,13 @@ use hcs_lifecycle::{
     system::State,
 };
 use hcs_schema::{Failure, HResult, documents::ComputeSystem, parse};
+use serde_json::json;
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::{
     blocking::{blocking, blocking_within},
+    event_log::Kind,
     gone::GoneMachine,
     process::Process,
     service::Service,
@@ -27,7 +29,10 @@ use crate::{
         Record, StateError,
         journal::{Journal, Remembered},
     },
-    system::making::{Facts, put_together, remove_directory, systems_root},
+    system::{
+        Behalf,
+        making::{Facts, put_together, remove_directory, systems_root},
+    },
 };
 
 /// How long one engine may take to find one machine again.
@@ -191,13 +196,20 @@ async fn take_over(
     for (pid, process) in remembered {
         let Remembered { console, exit } = process;
         let share = service.process_quota.count(record.uid);
-        let process = Process::adopted(&system, pid, console, share);
+        let told = exit.is_some() || service.log.tells_exit(runtime_id, pid);
+        let process = Process::adopted(&system, pid, console, told, share);
         if let Err(reason) = system.processes.insert(&process) {
             warn!(pid, %reason, "a recorded process is left out");
         }
         if let Some(code) = exit {
             process.exited(code);
         }
+    }
+    if !lives && service.log.tells_end(runtime_id) {
+        system.set_end_told();
+    } else {
+        let about = json!({ "State": state.name(), "Lives": lives });
+        system.note(Kind::SystemAdopted, None, Behalf::Service, Some(about));
     }
     system.start_adopted(lives, service.config.times.reconnect())?;
     if let Some(reservation) = reservation {

@@ -12,6 +12,9 @@ use serde::Deserialize;
 /// Where the file is looked for when neither `--config` nor `$HCS_CONFIG` names one.
 pub const DEFAULT_CONFIG: &str = "/etc/hcs/hcsd.toml";
 
+/// Bytes of event log below which it would forget too soon.
+const LEAST_EVENT_LOG: usize = 64 << 10;
+
 /// What an administrator can set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -51,6 +54,8 @@ pub struct Limits {
     pub unread_bytes_per_connection: usize,
     /// Exit statuses nobody has asked for that a system keeps; the oldest goes first.
     pub unreported_exits_per_system: usize,
+    /// About how many bytes of the event log are kept, in the state root; the oldest events go first.
+    pub event_log_bytes: usize,
 }
 
 impl Default for Limits {
@@ -63,6 +68,7 @@ impl Default for Limits {
             pending_per_connection: 16384,
             unread_bytes_per_connection: 8 << 20,
             unreported_exits_per_system: 4096,
+            event_log_bytes: 8 << 20,
         }
     }
 }
@@ -211,6 +217,9 @@ impl Config {
                 limits.unread_bytes_per_connection,
             ),
         ];
+        if limits.event_log_bytes < LEAST_EVENT_LOG {
+            return Some(("event_log_bytes", "expected at least 65536"));
+        }
         least_one
             .into_iter()
             .find(|(_, value)| *value == 0)
@@ -244,7 +253,7 @@ mod tests {
         assert_eq!(shown.limits, Limits::default());
         assert_eq!(shown.times, Times::default());
         assert_eq!(shown.cgroup_root.as_deref(), Some("hcs"));
-        for (key, value) in [("[limits]", 7), ("[times]", 6)] {
+        for (key, value) in [("[limits]", 8), ("[times]", 6)] {
             let table = settings.split(key).nth(1).unwrap();
             let keys = table.split('[').next().unwrap().matches('=').count();
             assert_eq!(keys, value, "{key}");

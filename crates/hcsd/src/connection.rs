@@ -324,6 +324,11 @@ impl Connection {
         self.outgoing.is_closed()
     }
 
+    /// Returns when the client is gone.
+    pub(crate) async fn gone(&self) {
+        self.outgoing.closed().await;
+    }
+
     /// The calls that waited for a handle that will never be there, in their order.
     pub(crate) fn refuse(self: &Rc<Self>, waiting: VecDeque<(u64, Call)>, failure: &Failure) {
         for (request, call) in waiting {

@@ -12,7 +12,7 @@ use crate::{
     limits::Share,
     process::Process,
     stdio::Stdio,
-    system::System,
+    system::{Behalf, System},
 };
 
 /// Abandons a process unless somebody takes it.
@@ -36,6 +36,7 @@ impl Drop for Guard {
 /// What the agent reported, or why it could not be asked.
 pub(crate) async fn launch(
     system: &Rc<System>,
+    behalf: Behalf,
     parameters: String,
     document: &ProcessParameters,
     share: Share,
@@ -50,6 +51,7 @@ pub(crate) async fn launch(
         stderr: document.create_std_err_pipe == Some(true) && !console,
     })?;
     let process = Process::new(system, console, share);
+    process.set_behalf(behalf);
     let mut guard = Guard {
         process: Rc::clone(&process),
         armed: true,

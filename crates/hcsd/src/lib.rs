@@ -22,6 +22,7 @@ mod connection;
 mod document;
 pub mod endpoint;
 mod enumerate;
+mod event_log;
 mod events;
 mod gone;
 mod guest_link;

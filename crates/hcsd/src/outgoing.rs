@@ -153,6 +153,17 @@ impl Outgoing {
         why
     }
 
+    /// Returns when the stream was ended.
+    pub(crate) async fn closed(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_closed() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Whether the stream was ended.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get().is_some()

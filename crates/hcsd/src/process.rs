@@ -12,10 +12,11 @@ use tracing::debug;
 
 use crate::{
     connection::Connection,
+    event_log::{self, Kind},
     events::{Watchers, event_type, process_status},
     limits::Share,
     stdio::Stdio,
-    system::System,
+    system::{Behalf, System},
 };
 
 /// Exit code of what is killed together with its system: 128 + SIGKILL.
@@ -35,11 +36,15 @@ pub(crate) struct Process {
     abandoned: Cell<bool>,
     /// Its creation has not been answered yet: whether its exit status is owed to anybody is not known.
     unanswered: Cell<bool>,
+    /// Who asked for it.
+    behalf: Cell<Behalf>,
     /// The bridge request that is answered with its exit.
     wait_id: Cell<Option<u64>>,
     pub(crate) emulates_console: bool,
     pub(crate) stdio: RefCell<Stdio>,
     watchers: Watchers,
+    /// Its exit is in the event log already.
+    exit_is_told: Cell<bool>,
     /// Counts it for its user until it has exited.
     share: RefCell<Option<Share>>,
 }
@@ -54,25 +59,34 @@ impl Process {
             status_lost: Cell::new(false),
             abandoned: Cell::new(false),
             unanswered: Cell::new(true),
+            behalf: Cell::new(Behalf::Service),
             wait_id: Cell::new(None),
             emulates_console,
             stdio: RefCell::default(),
             watchers: Watchers::default(),
+            exit_is_told: Cell::new(false),
             share: RefCell::new(Some(share)),
         })
     }
 
-    /// A process that an earlier service created.
+    /// A process that an earlier service created. With `exit_is_told` that service wrote its exit into the event log.
     pub(crate) fn adopted(
         system: &Rc<System>,
         pid: u32,
         emulates_console: bool,
+        exit_is_told: bool,
         share: Share,
     ) -> Rc<Self> {
         let process = Self::new(system, emulates_console, share);
         process.pid.set(pid);
         process.unanswered.set(false);
+        process.exit_is_told.set(exit_is_told);
         process
+    }
+
+    /// Somebody asked for it.
+    pub(crate) fn set_behalf(&self, behalf: Behalf) {
+        self.behalf.set(behalf);
     }
 
     /// Pid inside the system; 0 before it was created.
@@ -118,6 +132,8 @@ impl Process {
         let Some(system) = self.system.upgrade() else {
             return Ok(());
         };
+        let behalf = self.behalf.get();
+        system.note(Kind::ProcessCreated, Some(pid), behalf, None);
         system.processes.insert(self)
     }
 
@@ -165,6 +181,16 @@ impl Process {
         }
         self.status_lost.set(code.is_none());
         self.share.borrow_mut().take();
+        let system = self.system.upgrade();
+        if let Some(system) = system.as_ref().filter(|_| !self.exit_is_told.get()) {
+            let status = event_log::data(&self.status_of(life));
+            system.note(
+                Kind::ProcessExited,
+                Some(self.pid()),
+                Behalf::Service,
+                status,
+            );
+        }
         let told = self.watchers.push(
             Subject::Process,
             event_type::PROCESS_EXITED,
@@ -174,7 +200,7 @@ impl Process {
             life.delivered();
         }
         self.life.set(life);
-        if let Some(system) = self.system.upgrade() {
+        if let Some(system) = system {
             let owed = life.owes_status() && !self.abandoned.get();
             if !owed {
                 system.processes.delivered(self.pid());

@@ -10,11 +10,13 @@ pub(crate) mod systems;
 use std::{future::Future, rc::Rc};
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::service::Call;
+use hcs_wire::{log::LogQuery, service::Call};
 
 use crate::{
     connection::{Answer, Cancel, Connection, cancelled},
-    enumerate, service_properties,
+    enumerate,
+    properties::to_text,
+    service_properties,
     system::{Behalf, Request},
 };
 
@@ -198,11 +200,11 @@ fn dispatch(errand: Errand, call: Call) {
             let answered = service_properties::answer(query.as_deref());
             errand.answer(answered.map(|text| Answer::document(Some(text))));
         }
+        Call::ReadEvents(query) => read_events(errand, query),
         Call::SaveSystem { .. }
         | Call::CrashSystem { .. }
         | Call::ModifyServiceSettings { .. }
         | Call::SubmitCrashReport { .. }
-        | Call::ReadEvents { .. }
         | Call::ExplainOperation { .. } => errand.answer(Err(Failure::new(
             HResult::E_NOTIMPL,
             "this call is not implemented by this service",
@@ -210,4 +212,16 @@ fn dispatch(errand: Errand, call: Call) {
         // Taken care of by the connection itself.
         Call::Hello { .. } | Call::Cancel { .. } => errand.answer(Ok(Answer::done())),
     }
+}
+
+/// Reads the event log. A reader that waits for events and is gone waits no more.
+fn read_events(errand: Errand, query: LogQuery) {
+    let connection = Rc::clone(&errand.connection);
+    errand.run(async move {
+        let page = tokio::select! {
+            page = connection.service.log.read(query) => page?,
+            () = connection.gone() => return Ok(Answer::done()),
+        };
+        Ok(Answer::document(Some(to_text(&page)?)))
+    });
 }

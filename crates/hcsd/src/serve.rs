@@ -32,6 +32,7 @@ use crate::{
     config::Config,
     connection::Connection,
     endpoint,
+    event_log::{EventLog, Kind, event},
     listener::{self, Accepting, Listener},
     logging,
     peer::Peer,
@@ -65,6 +66,7 @@ pub(crate) fn run(
         return start::somebody_else_serves(options, endpoint);
     };
     let inherited = Listener::inherited()?;
+    let log = open_log(&root, &config)?;
     // Before any thread exists: what it starts from is a copy of this process.
     let launcher = Launcher::spawn()
         .map_err(|failure| format!("the launcher cannot be started: {failure}"))?;
@@ -89,7 +91,8 @@ pub(crate) fn run(
         .map_err(|e| format!("the runtime cannot be started: {e}"))?;
     let local = LocalSet::new();
     local.block_on(&runtime, async {
-        let service = Service::new(config, root, guarded, engines);
+        let service = Service::new(config, root, log, guarded, engines);
+        service.log.append(event(Kind::ServiceStarted));
         adopt::adopt_all(&service)
             .await
             .map_err(|failure| failure.to_string())?;
@@ -172,7 +175,18 @@ async fn serve(
     drop(accepting.retire());
     service.removals.finish(service.config.times.kill()).await;
     service.clear_up().await;
+    service.log.append(event(Kind::ServiceStopped));
     Ok(())
+}
+
+fn open_log(root: &Path, config: &Config) -> Result<EventLog, String> {
+    let directory = root.join("events");
+    EventLog::open(&directory, config.limits.event_log_bytes).map_err(|e| {
+        format!(
+            "the event log in {} cannot be opened: {e}",
+            directory.display()
+        )
+    })
 }
 
 fn welcome(service: &Rc<Service>, socket: OwnedFd) {

@@ -13,7 +13,9 @@ use hcs_lifecycle::engine::Engine;
 use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 use tokio::sync::Notify;
 
-use crate::{config::Config, limits::Quota, removals::Removals, system::System};
+use crate::{
+    config::Config, event_log::EventLog, limits::Quota, removals::Removals, system::System,
+};
 
 /// A place in the registry.
 #[derive(Clone, Debug)]
@@ -30,6 +32,7 @@ pub(crate) struct Service {
     pub(crate) config: Config,
     /// The state root.
     pub(crate) root: PathBuf,
+    pub(crate) log: EventLog,
     /// The socket's mode lets in nobody but its owner and the configured group.
     pub(crate) guarded: bool,
     engines: Vec<Arc<dyn Engine>>,
@@ -89,6 +92,7 @@ impl Service {
     pub(crate) fn new(
         config: Config,
         root: PathBuf,
+        log: EventLog,
         guarded: bool,
         engines: Vec<Arc<dyn Engine>>,
     ) -> Rc<Self> {
@@ -96,6 +100,7 @@ impl Service {
         Rc::new(Self {
             config,
             root,
+            log,
             guarded,
             engines,
             systems: RefCell::default(),

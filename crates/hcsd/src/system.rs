@@ -23,7 +23,7 @@ use hcs_lifecycle::{
     system::{Action, Cancelled, Queue, Refusal, State, Ticket, judge_guest_call},
 };
 use hcs_schema::{Failure, HResult, documents::SystemType};
-use hcs_wire::service::Subject;
+use hcs_wire::{log::LogEntry, service::Subject};
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info};
@@ -31,6 +31,7 @@ use tracing::{error, info};
 use self::processes::Processes;
 use crate::{
     connection::Connection,
+    event_log::{self, Kind},
     events::{Watchers, event_type},
     guest_link::GuestLink,
     limits::Share,
@@ -71,6 +72,16 @@ pub(crate) enum Behalf {
     Service,
     /// A client's: its connection and the number of its call.
     Client { connection: u64, request: u64 },
+}
+
+impl Behalf {
+    /// The client's operation, where there is one.
+    pub(crate) fn operation(self) -> Option<String> {
+        match self {
+            Self::Service => None,
+            Self::Client { .. } => Some(self.to_string()),
+        }
+    }
 }
 
 impl fmt::Display for Behalf {
@@ -125,6 +136,8 @@ pub(crate) struct System {
     exit: RefCell<Option<String>>,
     /// It was taken over from an earlier service, and its clients may come back.
     expected_back: Cell<bool>,
+    /// Its end is in the event log already.
+    end_is_told: Cell<bool>,
     /// Processes whose creation is under way: the end of the system waits for their answers.
     creating: Cell<usize>,
     settled: Notify,
@@ -353,6 +366,25 @@ impl System {
                 _ => {}
             }
         });
+    }
+
+    /// Writes what happened to it into the event log, with the document that goes with it.
+    pub(crate) fn note(&self, kind: Kind, pid: Option<u32>, behalf: Behalf, data: Option<Value>) {
+        if let Some(service) = self.service.upgrade() {
+            service.log.append(LogEntry {
+                system: Some(self.id.clone()),
+                runtime_id: Some(self.runtime_id.clone()),
+                process_id: pid,
+                operation: behalf.operation(),
+                data,
+                ..event_log::event(kind)
+            });
+        }
+    }
+
+    /// Its end was told by the service before.
+    pub(crate) fn set_end_told(&self) {
+        self.end_is_told.set(true);
     }
 
     /// What the next service has to know of it, in the state it is about to be in.

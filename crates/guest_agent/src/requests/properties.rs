@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hcs_schema::{
     Failure, HResult,
     documents::{ProcessDetails, Properties},
+    timestamp::rfc3339,
 };
 use hcs_wire::guest::{GetProperties, GetPropertiesResponse, code};
 use serde_json::Value;
@@ -13,7 +14,7 @@ use super::{Answer, Call};
 use crate::{
     agent::{Agent, Process},
     link::Link,
-    proc_files, timestamp,
+    proc_files,
 };
 
 impl<L: Link> Agent<L> {
@@ -66,7 +67,7 @@ fn details(pid: u32, process: &Process) -> ProcessDetails {
     ProcessDetails {
         process_id: Some(pid),
         image_name: Some(process.image.clone()),
-        create_timestamp: Some(timestamp::rfc3339(since_1970(process.started))),
+        create_timestamp: Some(rfc3339(since_1970(process.started))),
         user_time100ns: Some(usage.user_100ns),
         kernel_time100ns: Some(usage.kernel_100ns),
         memory_commit_bytes: Some(usage.commit_bytes),

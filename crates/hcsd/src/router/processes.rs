@@ -62,7 +62,8 @@ async fn launch_in_turn(
         .process_quota
         .take(errand.connection.peer.uid)?;
     let creating = system.begin_creating();
-    let (process, stdio) = launch::launch(system, parameters, &document, share).await?;
+    let (process, stdio) =
+        launch::launch(system, errand.behalf(), parameters, &document, share).await?;
     Ok((creating, process, stdio))
 }
 

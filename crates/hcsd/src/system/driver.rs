@@ -16,7 +16,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::{Behalf, System, actions, ending, ending::LAST_WORDS};
-use crate::readiness;
+use crate::{event_log::Kind, readiness};
 
 /// A running action.
 pub(super) type Running = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
@@ -186,9 +186,26 @@ fn begin(system: &Rc<System>, lanes: &mut Lanes, ticket: Ticket, action: Action)
     }
 }
 
+/// The event that a finished action is.
+const fn told(action: Action) -> Option<Kind> {
+    match action {
+        Action::Start => Some(Kind::SystemStarted),
+        Action::Pause => Some(Kind::SystemPaused),
+        Action::Resume => Some(Kind::SystemResumed),
+        Action::Modify => Some(Kind::SystemModified),
+        // The end of a system is told when it is there.
+        Action::ShutDown | Action::Terminate | Action::Save { .. } | Action::CreateProcess => None,
+    }
+}
+
 fn settle(system: &Rc<System>, work: &Work, result: Result<(), Failure>) {
     match &result {
-        Ok(()) => info!(operation = %work.behalf, "{}: done", work.action.verb()),
+        Ok(()) => {
+            info!(operation = %work.behalf, "{}: done", work.action.verb());
+            if let Some(kind) = told(work.action) {
+                system.note(kind, None, work.behalf, None);
+            }
+        }
         Err(failure) => {
             warn!(operation = %work.behalf, result = %failure.hresult, "{}: failed: {failure}", work.action.verb());
         }

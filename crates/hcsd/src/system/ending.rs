@@ -4,8 +4,9 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 
 use tracing::{error, info, warn};
 
-use super::System;
+use super::{Behalf, System};
 use crate::{
+    event_log::{self, Kind},
     events::{event_type, system_exit},
     process::KILLED,
     state::Record,
@@ -26,7 +27,7 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
         process.exited(agent_told_all.then_some(KILLED));
     }
     let out_of_memory = system.machine.out_of_memory();
-    remove(system).await;
+    system.machine.let_go();
 
     let document = system_exit(exit, out_of_memory, system.fault.borrow().as_deref());
     info!(exit = exit.name(), out_of_memory, "ended");
@@ -38,6 +39,13 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
         }
         service.forget(system);
     }
+    // Before its record is gone, so that a service that is killed in between can tell its end all the same; one that is
+    // killed later finds the event.
+    if !system.end_is_told.get() {
+        let data = event_log::data(&document);
+        system.note(Kind::SystemExited, None, Behalf::Service, data);
+    }
+    remove(system).await;
     system
         .watchers
         .push(Subject::System, event_type::SYSTEM_EXITED, &document);
@@ -71,9 +79,8 @@ async fn hear_last_words(system: &Rc<System>) -> bool {
     link.is_some() && system.fault.borrow().is_none()
 }
 
-/// Gives up what the next system may want, and leaves the rest to be removed in the background.
+/// Leaves what it left on the host to be removed in the background.
 async fn remove(system: &Rc<System>) {
-    system.machine.let_go();
     // Whatever happens from here on, the next service has nothing to tell of it.
     if let Err(e) = Record::remove(&system.directory) {
         error!(

@@ -19,12 +19,14 @@ use hcs_schema::{
     Failure, HResult, check_id,
     documents::{ComputeSystem, SystemType},
 };
+use serde_json::json;
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, error, info, info_span};
 
 use super::{Behalf, System, driver, processes::Processes};
 use crate::{
     blocking::blocking,
+    event_log::Kind,
     events::Watchers,
     limits::Share,
     service::{Reservation, Service},
@@ -138,6 +140,8 @@ async fn make(
     };
     plan.reservation.fill(&system);
     info!(operation = %plan.behalf, "created");
+    let about = json!({ "Owner": system.owner, "SystemType": system.system_type });
+    system.note(Kind::SystemCreated, None, plan.behalf, Some(about));
     if sender.send(Ok(Rc::clone(&system))).is_err() {
         info!("its creation was cancelled, so it is terminated");
         if let Err(failure) = system.perform(Behalf::Service, Request::Terminate).await {
@@ -250,6 +254,7 @@ pub(crate) fn put_together(
         watchers: Watchers::default(),
         exit: RefCell::default(),
         expected_back: Cell::new(false),
+        end_is_told: Cell::new(false),
         creating: Cell::new(0),
         settled: tokio::sync::Notify::new(),
         share: RefCell::new(Some(share)),

@@ -5,7 +5,8 @@ use std::time::Duration;
 const DAY: u64 = 86_400;
 
 /// `since_1970` (Unix time) as for example `2024-02-29T12:30:00.5000000Z`, to 100 ns as HCS gives it.
-pub(crate) fn rfc3339(since_1970: Duration) -> String {
+#[must_use]
+pub fn rfc3339(since_1970: Duration) -> String {
     let seconds = since_1970.as_secs();
     let (year, month, day) = date(seconds / DAY);
     let (hour, minute, second) = (seconds % DAY / 3600, seconds % 3600 / 60, seconds % 60);

@@ -1,0 +1,189 @@
+//! The numbered event log: everything that happened to systems and processes, and to the service itself, each event
+//! with a number that only grows, also through restarts of the service.
+//!
+//! ```text
+//!   append ─▶ segment file (one write) ─▶ recent, in memory ─▶ readers that wait
+//!                                            ▲ misses
+//!   read from N ────────────────────────────┴────▶ segment files, on a thread that may wait
+//! ```
+//!
+//! 1. [`segments`]: the files, `<state root>/events/<first number>.jsonl`, one event per line. The oldest is dropped
+//!    when there are too many.
+//! 2. [`reading`]: a reader's cursor against what there is.
+//!
+//! **What is promised.** An event is in the kernel's hands before anybody is told of what it says, so the end of the
+//! service, `kill -9` included, loses none; a line that was cut off is taken back. Nothing is forced to the disk: when
+//! the machine itself fails, the systems and their state root (by default on a tmpfs) are gone with the log. An event
+//! that cannot be written, because the disk is full say, gets no number and is told in the service's own log only.
+//! Environments, command lines and streams are never in it.
+
+mod reading;
+mod segments;
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    collections::{HashSet, VecDeque},
+    io,
+    path::Path,
+    rc::Rc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use hcs_schema::timestamp::rfc3339;
+use hcs_wire::log::LogEntry;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tracing::{error, info};
+
+use self::segments::Segments;
+
+/// Events that are kept in memory for readers that keep up.
+const RECENT: usize = 256;
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The service serves.
+    ServiceStarted,
+    /// The service leaves, in order.
+    ServiceStopped,
+    /// A system of an earlier service was taken over, dead or alive.
+    SystemAdopted,
+    /// A system was created.
+    SystemCreated,
+    /// Its agent answers: processes can be created.
+    SystemStarted,
+    /// Its processes stand still.
+    SystemPaused,
+    /// They go on.
+    SystemResumed,
+    /// Its settings were changed.
+    SystemModified,
+    /// It has ended; with its `SystemExitStatus`.
+    SystemExited,
+    /// A process was created.
+    ProcessCreated,
+    /// It has exited; with its `ProcessStatus`.
+    ProcessExited,
+}
+
+impl Kind {
+    /// As readers see it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::ServiceStarted => "ServiceStarted",
+            Self::ServiceStopped => "ServiceStopped",
+            Self::SystemAdopted => "SystemAdopted",
+            Self::SystemCreated => "SystemCreated",
+            Self::SystemStarted => "SystemStarted",
+            Self::SystemPaused => "SystemPaused",
+            Self::SystemResumed => "SystemResumed",
+            Self::SystemModified => "SystemModified",
+            Self::SystemExited => "SystemExited",
+            Self::ProcessCreated => "ProcessCreated",
+            Self::ProcessExited => "ProcessExited",
+        }
+    }
+}
+
+/// An event without number and time.
+pub(crate) fn event(kind: Kind) -> LogEntry {
+    LogEntry {
+        kind: kind.name().to_owned(),
+        ..LogEntry::default()
+    }
+}
+
+/// The log of this service. Belongs to its thread.
+#[derive(Debug)]
+pub(crate) struct EventLog {
+    segments: RefCell<Segments>,
+    /// The last events that were written, by number without gaps.
+    recent: RefCell<VecDeque<Rc<LogEntry>>>,
+    grown: Notify,
+    /// The last event of the service before this one.
+    inherited: Option<LogEntry>,
+    /// Runtime ids of the systems whose end earlier services wrote down; read when first needed.
+    ended: OnceCell<HashSet<String>>,
+    /// The last event could not be written.
+    failing: Cell<bool>,
+}
+
+impl EventLog {
+    /// Goes on with the log in `directory`, of which at most about `bytes` are kept.
+    ///
+    /// # Errors
+    /// The directory cannot be made, read or written.
+    pub(crate) fn open(directory: &Path, bytes: usize) -> io::Result<Self> {
+        let (segments, inherited) = Segments::open(directory, bytes)?;
+        Ok(Self {
+            segments: RefCell::new(segments),
+            recent: RefCell::default(),
+            grown: Notify::new(),
+            inherited,
+            ended: OnceCell::new(),
+            failing: Cell::new(false),
+        })
+    }
+
+    /// Writes an event down, with its number and the time, and tells those who wait for it.
+    pub(crate) fn append(&self, mut entry: LogEntry) {
+        let now = SystemTime::now();
+        entry.time = rfc3339(now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO));
+        let mut segments = self.segments.borrow_mut();
+        entry.number = segments.next();
+        match segments.append(&entry) {
+            Ok(()) => {
+                if self.failing.replace(false) {
+                    info!(
+                        "events are written down again, from number {}",
+                        entry.number
+                    );
+                }
+            }
+            Err(e) => {
+                if !self.failing.replace(true) {
+                    error!(
+                        kind = entry.kind,
+                        "events cannot be written down and are lost: {e}"
+                    );
+                }
+                return;
+            }
+        }
+        drop(segments);
+        let mut recent = self.recent.borrow_mut();
+        if recent.len() == RECENT {
+            recent.pop_front();
+        }
+        recent.push_back(Rc::new(entry));
+        drop(recent);
+        self.grown.notify_waiters();
+    }
+
+    /// Whether the service before wrote this process's exit down and was gone before it could note that anywhere else:
+    /// then it is the very last event.
+    pub(crate) fn tells_exit(&self, runtime_id: &str, pid: u32) -> bool {
+        self.inherited.as_ref().is_some_and(|last| {
+            last.kind == Kind::ProcessExited.name()
+                && last.runtime_id.as_deref() == Some(runtime_id)
+                && last.process_id == Some(pid)
+        })
+    }
+
+    /// Whether a service before wrote the end of this system down.
+    pub(crate) fn tells_end(&self, runtime_id: &str) -> bool {
+        let read = || {
+            self.segments.borrow().ended().unwrap_or_else(|e| {
+                error!("the event log cannot be read: {e}");
+                HashSet::new()
+            })
+        };
+        self.ended.get_or_init(read).contains(runtime_id)
+    }
+}
+
+/// The document of an event, from its text.
+pub(crate) fn data(document: &str) -> Option<Value> {
+    serde_json::from_str(document).ok()
+}
