@@ -2,8 +2,9 @@
 //!
 //! 1. [`ComputeSystem`] and [`Process`]: what there is to work with. Each call gives an [`Operation`], which is waited
 //!    for or awaited on any executor; the end of either is an [`Exit`], what happens to it is the stream [`Events`].
-//! 2. [`raw`]: the functions of `ComputeCore.h` as Rust methods, one to one; what the C library is made of.
-//! 3. [`Endpoint`]: where the service listens. Nothing has to be set up: a service is started when none is there.
+//! 2. [`read_log`], [`LogFollower`]: the service's event log.
+//! 3. [`raw`]: the functions of `ComputeCore.h` as Rust methods, one to one; what the C library is made of.
+//! 4. [`Endpoint`]: where the service listens. Nothing has to be set up: a service is started when none is there.
 //!
 //! ```
 //! use std::io::Read as _;
@@ -80,6 +81,7 @@ mod exit;
 mod handle;
 mod hub;
 mod link;
+mod log;
 #[cfg(test)]
 #[expect(
     clippy::duplicate_mod,
@@ -99,6 +101,8 @@ pub use endpoint::{ENDPOINT_VARIABLE, Endpoint};
 pub use events::Events;
 pub use exit::{Exit, ExitStatus};
 pub use hcs_schema::{Failure, HResult, documents};
+pub use hcs_wire::log::{LogEntry, LogPage, LogQuery};
+pub use log::{LogFollower, read_log};
 pub use operation::Operation;
 pub use pipe::{PipeReader, PipeWriter};
 pub use process::Process;

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use crate::{
     failure::Stop,
     verbs::{
-        create::Create, exec::Exec, inspect::Inspect, list::List, pause::Pause, ps::Ps,
-        resume::Resume, run::Run, service::Service, shutdown::Shutdown, signal::Signal,
+        create::Create, events::Events, exec::Exec, inspect::Inspect, list::List, pause::Pause,
+        ps::Ps, resume::Resume, run::Run, service::Service, shutdown::Shutdown, signal::Signal,
         start::Start, stats::Stats, terminate::Terminate, validate::Validate, wait::Wait,
     },
 };
@@ -24,6 +24,7 @@ Examples:
   hcs run --memory 512 --cpus 0.5 --mount .:/src:ro -w /src -- make test
   hcs create --id box && hcs start box && hcs exec box -- uname -a && hcs terminate box
   hcs list --format json
+  hcs events --since 100 --follow                      what happened, also while nobody looked
 
 Exit codes:
   that of the process for run, exec and wait ID PID (128 + N when signal N killed it);
@@ -56,6 +57,7 @@ pub(crate) enum Verb {
     Terminate(Terminate),
     Validate(Validate),
     Service(Service),
+    Events(Events),
 }
 
 impl Verb {
@@ -81,6 +83,7 @@ impl Verb {
             Self::Terminate(verb) => verb.run(),
             Self::Validate(verb) => verb.run(),
             Self::Service(verb) => verb.run(),
+            Self::Events(verb) => verb.run(),
         }
     }
 }
@@ -126,6 +129,8 @@ mod tests {
             "hcs wait box 12",
             "hcs terminate box other",
             "hcs validate -",
+            "hcs events",
+            "hcs events --since 12 --follow --system box --format json",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");

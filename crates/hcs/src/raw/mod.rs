@@ -18,7 +18,9 @@ use hcs_schema::{Failure, HResult};
 pub use hcs_lifecycle::operation_kind::OperationKind;
 pub use operation::{Callback, Operation, ProcessInformation};
 pub use process::Process;
-pub use service::{enumerate, modify_service_settings, service_properties, submit_wer_report};
+pub use service::{
+    enumerate, modify_service_settings, read_events, service_properties, submit_wer_report,
+};
 pub use system::System;
 
 /// A JSON document as the service sent it.

@@ -1,7 +1,7 @@
 //! The functions that concern the service as a whole.
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::service::Call;
+use hcs_wire::{log::LogQuery, service::Call};
 
 use super::{Document, Error, Operation, OperationKind, System, option, request::Request};
 use crate::endpoint::Endpoint;
@@ -63,6 +63,20 @@ pub fn submit_wer_report(settings: &str) -> Result<Option<Document>, Error> {
         settings: settings.to_owned(),
     };
     run(OperationKind::None, call, Some(settings))
+}
+
+/// Ours: a page of the service's event log, as a [`LogPage`](hcs_wire::log::LogPage).
+///
+/// # Errors
+/// As every call that takes an operation (see [`super`]).
+pub fn read_events(query: &LogQuery, operation: &Operation) -> Result<(), HResult> {
+    let endpoint = Endpoint::from_environment();
+    let failure = endpoint.as_ref().err().cloned();
+    let endpoint = endpoint.unwrap_or_else(|_| Endpoint::at(""));
+    let call = Call::ReadEvents(query.clone());
+    Request::on_service(endpoint, OperationKind::None, call)
+        .refusing(failure)
+        .start(operation)
 }
 
 fn run(kind: OperationKind, call: Call, document: Option<&str>) -> Result<Option<Document>, Error> {

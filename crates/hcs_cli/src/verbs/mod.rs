@@ -1,6 +1,7 @@
 //! One file per verb: its arguments, and what it does.
 
 pub(crate) mod create;
+pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod inspect;
 pub(crate) mod list;

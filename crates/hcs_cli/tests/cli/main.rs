@@ -4,6 +4,7 @@
 
 mod common;
 mod errors;
+mod events;
 mod lifecycle;
 mod run;
 mod service;

@@ -17,13 +17,13 @@ use tempfile::TempDir;
 use crate::common::{Ended, hcs};
 
 /// An endpoint of our own, whose services leave soon when nobody needs them.
-struct Place {
+pub(crate) struct Place {
     folder: TempDir,
 }
 
 impl Place {
     /// A service that was started anew waits `reconnect` seconds for the clients of the one before.
-    fn new(reconnect: u32) -> Self {
+    pub(crate) fn new(reconnect: u32) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("hcs-cli-")
             .tempdir()
@@ -33,7 +33,7 @@ impl Place {
         Self { folder }
     }
 
-    fn hcs(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn hcs(&self, arguments: &[&str]) -> Command {
         let mut command = hcs(arguments);
         command
             .env("HCS_ENDPOINT", self.endpoint())
@@ -83,6 +83,14 @@ impl Drop for Place {
             let _left = pidfd_send_signal(&service, Signal::TERM);
             gone(&service);
         }
+    }
+}
+
+/// Kills the service of a place, and waits for its end.
+pub(crate) fn kill_services(place: &Place) {
+    for service in place.services() {
+        pidfd_send_signal(&service, Signal::KILL).unwrap();
+        gone(&service);
     }
 }
 

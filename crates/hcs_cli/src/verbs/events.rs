@@ -1,0 +1,155 @@
+//! `hcs events`: the service's event log.
+
+use std::io::{self, Write as _};
+
+use clap::Args;
+use hcs::{Failure, HResult, LogEntry, LogFollower, LogQuery, read_log};
+use serde_json::Value;
+
+use crate::{
+    failure::Stop,
+    output::{Format, FormatOption, cannot_write, printable},
+};
+
+/// Show what happened to systems, processes and the service, also while nobody looked
+///
+/// Every event has a number that only grows, also through restarts of the service. The oldest events are dropped when
+/// there are too many; who asks for one of those is told the first number there is.
+#[derive(Args, Debug)]
+pub(crate) struct Events {
+    /// The first number wanted; 0 for the oldest event there is
+    #[arg(long, value_name = "N", default_value_t)]
+    since: u64,
+
+    /// Go on with what happens from now on, until interrupted
+    #[arg(long, short)]
+    follow: bool,
+
+    /// Events of this system only: its id, or its runtime id
+    #[arg(long, value_name = "ID")]
+    system: Option<String>,
+
+    #[command(flatten)]
+    format: FormatOption,
+}
+
+impl Events {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        if self.format.format == Format::Table {
+            print(&line("NUMBER", "TIME", "EVENT", "SYSTEM", ""))?;
+        }
+        if self.follow {
+            for event in LogFollower::new(self.since, self.system.as_deref()) {
+                if !self.show(&event?)? {
+                    break;
+                }
+            }
+            return Ok(0);
+        }
+        let mut query = LogQuery {
+            since: self.since,
+            system: self.system.clone(),
+            ..LogQuery::default()
+        };
+        loop {
+            let page = read_log(&query).wait()?;
+            for event in &page.events {
+                if !self.show(event)? {
+                    return Ok(0);
+                }
+            }
+            if !page.more {
+                return Ok(0);
+            }
+            query.since = page.next;
+        }
+    }
+
+    /// Prints one event; answers whether anybody reads on.
+    fn show(&self, event: &LogEntry) -> Result<bool, Failure> {
+        match self.format.format {
+            Format::Table => print(&text(event)),
+            Format::Json => print(&format!("{}\n", json(event)?)),
+        }
+    }
+}
+
+/// Writes to standard output; answers whether anybody reads on.
+fn print(text: &str) -> Result<bool, Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(cannot_write(&error)),
+    }
+}
+
+fn json(event: &LogEntry) -> Result<String, Failure> {
+    serde_json::to_string(event).map_err(|error| {
+        let message = "the event cannot be written as JSON";
+        Failure::new(HResult::E_UNEXPECTED, message).because(&error)
+    })
+}
+
+fn line(number: &str, time: &str, kind: &str, system: &str, detail: &str) -> String {
+    let line = format!("{number:>8}  {time:<28}  {kind:<15}  {system:<16}  {detail}");
+    line.trim_end().to_owned() + "\n"
+}
+
+fn text(event: &LogEntry) -> String {
+    line(
+        &event.number.to_string(),
+        &printable(&event.time),
+        &printable(&event.kind),
+        &printable(event.system.as_deref().unwrap_or("-")),
+        &printable(&detail(event)),
+    )
+}
+
+/// What a person wants to know of an event beside its kind.
+fn detail(event: &LogEntry) -> String {
+    let mut words = Vec::new();
+    if let Some(pid) = event.process_id {
+        words.push(format!("process {pid}"));
+    }
+    let data = event.data.as_ref().unwrap_or(&Value::Null);
+    if let Some(code) = data["ExitCode"].as_u64() {
+        words.push(format!("exit code {code}"));
+    }
+    for key in ["ExitType", "State", "ErrorMessage"] {
+        words.extend(data[key].as_str().map(str::to_owned));
+    }
+    if let Some(operation) = &event.operation {
+        words.push(format!("operation {operation}"));
+    }
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_line() {
+        let event = LogEntry {
+            number: 12,
+            time: "2024-02-29T12:30:00.5000000Z".to_owned(),
+            kind: "ProcessExited".to_owned(),
+            system: Some("box".to_owned()),
+            process_id: Some(7),
+            data: Some(json!({"ProcessId": 7, "Exited": true, "ExitCode": 3})),
+            ..LogEntry::default()
+        };
+        assert_eq!(
+            text(&event),
+            "      12  2024-02-29T12:30:00.5000000Z  ProcessExited    box               process 7, exit code 3\n"
+        );
+        let bare = LogEntry {
+            kind: "a\u{1b}b".to_owned(),
+            ..LogEntry::default()
+        };
+        assert!(text(&bare).contains("a\\u{1b}b"));
+    }
+}

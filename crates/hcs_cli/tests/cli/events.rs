@@ -1,0 +1,72 @@
+//! `hcs events` against a service that comes and goes.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
+
+use serde_json::Value;
+
+use crate::{
+    common::ended,
+    service::{Place, kill_services},
+};
+
+fn kinds(lines: &str) -> Vec<(u64, String)> {
+    lines
+        .lines()
+        .map(|line| {
+            let event: Value = serde_json::from_str(line).unwrap();
+            let kind = event["Kind"].as_str().unwrap().to_owned();
+            (event["Number"].as_u64().unwrap(), kind)
+        })
+        .collect()
+}
+
+#[test]
+fn a_follower_goes_on_through_a_killed_service_without_gap_or_repetition() {
+    let place = Place::new(60);
+    ended(&mut place.hcs(&["create", "--id", "box"])).fine();
+    let mut follower = place
+        .hcs(&["events", "--follow", "--format", "json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut followed = String::new();
+    let mut until = |kind: &str| {
+        let wanted = format!("\"Kind\":\"{kind}\"");
+        for line in &mut lines {
+            let line = line.unwrap();
+            followed.push_str(&format!("{line}\n"));
+            if line.contains(&wanted) {
+                return;
+            }
+        }
+        panic!("the follower ended before {kind}");
+    };
+    until("SystemCreated");
+    kill_services(&place);
+    until("SystemAdopted");
+    ended(&mut place.hcs(&["start", "box"])).fine();
+    until("SystemStarted");
+    ended(&mut place.hcs(&["terminate", "box"])).fine();
+    until("SystemExited");
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    let all = ended(&mut place.hcs(&["events", "--format", "json"])).fine();
+    let (all, followed) = (kinds(&all), kinds(&followed));
+    assert_eq!(all[..followed.len()], followed);
+    assert_eq!(all[0].0, 1);
+
+    let table = ended(&mut place.hcs(&["events", "--system", "box"])).fine();
+    let table: Vec<&str> = table.lines().collect();
+    assert!(table[0].trim_start().starts_with("NUMBER"), "{table:?}");
+    assert!(table[1].contains("SystemCreated"), "{table:?}");
+    assert!(table.iter().skip(1).all(|line| line.contains("box")));
+    let since = ended(&mut place.hcs(&["events", "--since", "3", "--format", "json"])).fine();
+    assert_eq!(kinds(&since)[0].0, 3);
+    let beyond = ended(&mut place.hcs(&["events", "--since", "123456"]));
+    assert_eq!(beyond.code, Some(125));
+    assert!(beyond.err.contains("begun anew"), "{}", beyond.err);
+}
