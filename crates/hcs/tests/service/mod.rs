@@ -122,16 +122,17 @@ const PLACE: &str = "HCS_TEST_PLACE";
 /// Runs `test` in a process of its own, where the library starts the service itself, and waits until both have left.
 /// In that process it answers the endpoint.
 pub(crate) fn on_its_own(test: &str) -> Option<Endpoint> {
+    on_its_own_with(test, "[times]\nidle_seconds = 1\nreconnect_seconds = 2\n")
+}
+
+/// [`on_its_own`], with that configuration of the service.
+pub(crate) fn on_its_own_with(test: &str, lines: &str) -> Option<Endpoint> {
     if let Some(place) = std::env::var_os(PLACE) {
         return Some(Endpoint::at(Path::new(&place).join("hcs.sock")));
     }
     let place = tempfile::tempdir().unwrap();
     let configuration = place.path().join("hcsd.toml");
-    std::fs::write(
-        &configuration,
-        "[times]\nidle_seconds = 1\nreconnect_seconds = 2\n",
-    )
-    .unwrap();
+    std::fs::write(&configuration, lines).unwrap();
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(PLACE, place.path())
