@@ -25,6 +25,7 @@ use crate::{
     console::{Console, Pumped},
     exits::Exits,
     facts::Facts,
+    kept::{Keeper, Kept},
     link::Link,
     stream::{Stream, StreamEnd},
     sys::{Spawner, signals},
@@ -58,6 +59,8 @@ pub(crate) struct Process {
     pub(crate) started: SystemTime,
     /// Its console's number, if it has one.
     pub(crate) console: Option<u64>,
+    /// The pipes that were given for it.
+    pub(crate) kept: Kept,
 }
 
 /// Everything the agent knows.
@@ -71,6 +74,7 @@ pub(crate) struct Agent<L> {
     pub(crate) spawner: Spawner,
     pub(crate) facts: Facts,
     pub(crate) processes: BTreeMap<u32, Process>,
+    pub(crate) keeper: Keeper,
     pub(crate) exits: Exits,
     pub(crate) waits: Waits,
     pub(crate) consoles: BTreeMap<u64, Console>,
@@ -113,6 +117,7 @@ impl<L: Link> Agent<L> {
             spawner: Spawner::new()?,
             facts,
             processes: BTreeMap::new(),
+            keeper: Keeper::new(),
             exits: Exits::default(),
             waits: Waits::default(),
             consoles: BTreeMap::new(),

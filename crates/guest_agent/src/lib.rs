@@ -7,7 +7,7 @@
 //! 2. `requests`: one file per kind of request.
 //! 3. `command`, `accounts`: what is to be run, as whom. `sys`: running it.
 //! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know.
-//! 5. `console`: emulated consoles.
+//! 5. `console`: emulated consoles. `kept`: pipes that can be handed out again.
 //!
 //! **Trust.** The host is trusted, but what it sends is bounded and checked all the same. The system's processes are
 //! not: root among them may replace any file, stop or kill anything but the agent, and fill every pipe. Hence: files are
@@ -25,6 +25,7 @@ mod exits;
 mod facts;
 mod failure;
 mod files;
+mod kept;
 pub mod link;
 mod parcels;
 mod proc_files;

@@ -35,6 +35,7 @@ impl<L: Link> Agent<L> {
         let Some(process) = self.processes.remove(&pid) else {
             return;
         };
+        self.keeper.release(process.kept);
         let waits = self.waits.take(pid);
         self.exits.record(pid, code, !waits.is_empty());
         for wait in waits {

@@ -39,6 +39,14 @@ pub(crate) enum StreamEnd {
     Descriptors,
 }
 
+/// Descriptors of the message that is `start..end` of the output. It is sent on its own.
+#[derive(Debug)]
+struct Cargo {
+    start: usize,
+    end: usize,
+    descriptors: Vec<OwnedFd>,
+}
+
 /// One connection to the host.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -50,6 +58,8 @@ pub(crate) struct Stream {
     drained: bool,
     output: Vec<u8>,
     sent: usize,
+    /// Descriptors that go along, in the order of their messages.
+    cargo: VecDeque<Cargo>,
     /// Whether `NegotiateProtocol` has been answered with success.
     pub(crate) negotiated: bool,
     /// What the event loop presently watches it for.
@@ -67,6 +77,7 @@ impl Stream {
             drained: true,
             output: Vec::new(),
             sent: 0,
+            cargo: VecDeque::new(),
             negotiated: false,
             watched: EventFlags::empty(),
         }
@@ -119,13 +130,43 @@ impl Stream {
         self.output.extend_from_slice(message);
     }
 
+    /// Puts a message into the output that carries descriptors.
+    pub(crate) fn push_with(&mut self, message: &[u8], descriptors: Vec<OwnedFd>) {
+        let start = self.output.len();
+        self.push(message);
+        self.cargo.push_back(Cargo {
+            start,
+            end: self.output.len(),
+            descriptors,
+        });
+    }
+
+    /// Sends some of the output: up to where descriptors go along, or the message they go along with.
+    fn send(&mut self) -> Result<usize, Errno> {
+        let Some(cargo) = self.cargo.front() else {
+            return socket::send(&self.socket, &self.output[self.sent..], &[]);
+        };
+        if self.sent < cargo.start {
+            return socket::send(&self.socket, &self.output[self.sent..cargo.start], &[]);
+        }
+        let rights: Vec<_> = cargo.descriptors.iter().map(OwnedFd::as_fd).collect();
+        let count = socket::send(&self.socket, &self.output[self.sent..cargo.end], &rights)?;
+        // They went with the first byte.
+        self.cargo.pop_front();
+        Ok(count)
+    }
+
     /// Sends what the host takes now.
     pub(crate) fn flush(&mut self) -> Result<(), StreamEnd> {
         while self.sent < self.output.len() {
-            match socket::send(&self.socket, &self.output[self.sent..], &[]) {
+            match self.send() {
                 Ok(count) => self.sent += count,
                 Err(Errno::AGAIN) => {
                     self.output.drain(..self.sent);
+                    for cargo in &mut self.cargo {
+                        cargo.start -= self.sent;
+                        cargo.end -= self.sent;
+                    }
                     self.sent = 0;
                     return Ok(());
                 }

@@ -25,10 +25,7 @@ use crate::{
     gone::GoneMachine,
     process::Process,
     service::Service,
-    state::{
-        Record, StateError,
-        journal::{Journal, Remembered},
-    },
+    state::{Record, StateError, journal::Journal},
     system::{
         Behalf,
         making::{Facts, put_together, remove_directory, systems_root},
@@ -163,6 +160,9 @@ async fn take_over(
         error!("its processes are not known: {e}");
         BTreeMap::new()
     });
+    if let Err(e) = Journal::compact(directory, &remembered) {
+        warn!("its journal goes on growing: {e}");
+    }
     let name = engine.name();
     let found = {
         let (request, machine) = (request.clone(), record.machine);
@@ -193,15 +193,16 @@ async fn take_over(
     };
     let share = service.system_quota.count(record.uid);
     let system = put_together(service, facts, machine, share);
-    for (pid, process) in remembered {
-        let Remembered { console, exit } = process;
+    for (pid, remembered) in remembered {
         let share = service.process_quota.count(record.uid);
-        let told = exit.is_some() || service.log.tells_exit(runtime_id, pid);
-        let process = Process::adopted(&system, pid, console, told, share);
-        if let Err(reason) = system.processes.insert(&process) {
+        let process = Process::adopted(&system, pid, remembered, share);
+        if remembered.exit.is_some() || service.log.tells_exit(runtime_id, pid) {
+            process.set_exit_is_told();
+        }
+        if let Err(reason) = system.processes.adopt(&process) {
             warn!(pid, %reason, "a recorded process is left out");
         }
-        if let Some(code) = exit {
+        if let Some(code) = remembered.exit {
             process.exited(code);
         }
     }

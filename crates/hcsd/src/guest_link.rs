@@ -66,6 +66,8 @@ enum Request {
     Execute(Rc<Process>, Waiter<ExecuteProcessResponse>),
     /// Answered when the process has exited.
     Exit(Rc<Process>),
+    /// Asks for the stdio of a process; the only answer that may carry descriptors.
+    Stdio(Waiter<(Frame, Vec<OwnedFd>)>),
 }
 
 /// An entry of the table of open requests.
@@ -88,6 +90,8 @@ pub(crate) struct GuestLink {
     fault: RefCell<Option<String>>,
     ended: Cell<bool>,
     changed: Notify,
+    /// Held while stdio is asked for, so that no two answers with descriptors are under way.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 impl GuestLink {
@@ -112,6 +116,7 @@ impl GuestLink {
             fault: RefCell::default(),
             ended: Cell::new(false),
             changed: Notify::new(),
+            fetching: tokio::sync::Mutex::default(),
         });
         tokio::task::spawn_local(Rc::clone(&link).run());
         Ok(link)
@@ -142,6 +147,7 @@ impl GuestLink {
             match &mut late.request {
                 Request::Call(rpc, waiter) => give_up(waiter, *rpc),
                 Request::Execute(_, waiter) => give_up(waiter, Rpc::ExecuteProcess),
+                Request::Stdio(waiter) => give_up(waiter, Rpc::FetchStdio),
                 Request::Exit(_) => {}
             }
         }
@@ -191,16 +197,15 @@ impl GuestLink {
     async fn read(&self) -> Result<(), String> {
         let mut decoder = Decoder::default();
         let mut buffer = vec![0; 64 << 10];
-        // Nobody asked the agent for descriptors: what it sends is closed at once.
-        let mut unwanted = VecDeque::new();
+        let mut carried = VecDeque::new();
         loop {
             let Ok(mut ready) = self.socket.readable().await else {
                 return Ok(());
             };
-            match socket::receive(&*self.socket, &mut buffer, &mut unwanted) {
+            match socket::receive(&*self.socket, &mut buffer, &mut carried) {
                 Ok(0) => return Ok(()),
                 Ok(n) => {
-                    if n < buffer.len() && unwanted.is_empty() {
+                    if n < buffer.len() && carried.is_empty() {
                         ready.clear_ready();
                     }
                     decoder.feed(&buffer[..n]);
@@ -212,14 +217,23 @@ impl GuestLink {
                 // The other end is gone.
                 Err(_) => return Ok(()),
             }
-            unwanted.clear();
             while let Some(frame) = decoder.next_frame().map_err(|e| e.to_string())? {
-                self.take(frame)?;
+                self.take(frame, &mut carried)?;
+            }
+            if carried.len() > socket::MAX_DESCRIPTORS || !self.awaits_descriptors() {
+                // Nobody asked for them.
+                carried.clear();
             }
         }
     }
 
-    fn take(&self, frame: Frame) -> Result<(), String> {
+    /// Whether an answer that carries descriptors may come.
+    fn awaits_descriptors(&self) -> bool {
+        // The lock is there for tasks; this is the only thread.
+        self.fetching.try_lock().is_err()
+    }
+
+    fn take(&self, frame: Frame, carried: &mut VecDeque<OwnedFd>) -> Result<(), String> {
         let rpc = match frame.kind {
             MessageType::Response(rpc) => rpc,
             MessageType::Notification => {
@@ -249,6 +263,7 @@ impl GuestLink {
             Request::Call(rpc, _) => *rpc,
             Request::Execute(..) => Rpc::ExecuteProcess,
             Request::Exit(_) => Rpc::WaitForProcess,
+            Request::Stdio(_) => Rpc::FetchStdio,
         };
         if rpc != expected {
             return Err(format!(
@@ -266,6 +281,13 @@ impl GuestLink {
             }
             Request::Execute(process, waiter) => self.take_created(&process, waiter, &frame),
             Request::Exit(process) => take_exit(&process, &frame),
+            Request::Stdio(waiter) => {
+                let descriptors = carried.drain(..).collect();
+                if let Some(waiter) = waiter {
+                    drop(waiter.send(Ok((frame, descriptors))));
+                }
+                Ok(())
+            }
         }
     }
 

@@ -71,7 +71,7 @@ pub(crate) async fn launch(
     } else {
         offer.into_host_ends(limit)?
     };
-    process.stdio.replace(Stdio::remember(&stdio));
+    process.set_stdio(Stdio::remember(&stdio));
     guard.armed = false;
     Ok((process, stdio))
 }

@@ -5,7 +5,10 @@ use std::{
     rc::{Rc, Weak},
 };
 
-use hcs_lifecycle::process::{Call, ExitStatus, Life};
+use hcs_lifecycle::{
+    engine::HostStdio,
+    process::{Call, ExitStatus, Life},
+};
 use hcs_schema::{Failure, HResult};
 use hcs_wire::service::Subject;
 use tracing::debug;
@@ -15,6 +18,7 @@ use crate::{
     event_log::{self, Kind},
     events::{Watchers, event_type, process_status},
     limits::Share,
+    state::journal::Remembered,
     stdio::Stdio,
     system::{Behalf, System},
 };
@@ -41,7 +45,9 @@ pub(crate) struct Process {
     /// The bridge request that is answered with its exit.
     wait_id: Cell<Option<u64>>,
     pub(crate) emulates_console: bool,
-    pub(crate) stdio: RefCell<Stdio>,
+    stdio: RefCell<Stdio>,
+    /// An earlier service made its pipes; this one has not asked for them yet.
+    stdio_unknown: Cell<bool>,
     watchers: Watchers,
     /// Its exit is in the event log already.
     exit_is_told: Cell<bool>,
@@ -63,6 +69,7 @@ impl Process {
             wait_id: Cell::new(None),
             emulates_console,
             stdio: RefCell::default(),
+            stdio_unknown: Cell::new(false),
             watchers: Watchers::default(),
             exit_is_told: Cell::new(false),
             share: RefCell::new(Some(share)),
@@ -73,20 +80,81 @@ impl Process {
     pub(crate) fn adopted(
         system: &Rc<System>,
         pid: u32,
-        emulates_console: bool,
-        exit_is_told: bool,
+        remembered: Remembered,
         share: Share,
     ) -> Rc<Self> {
-        let process = Self::new(system, emulates_console, share);
+        let process = Self::new(system, remembered.console, share);
         process.pid.set(pid);
         process.unanswered.set(false);
-        process.exit_is_told.set(exit_is_told);
+        process.stdio_unknown.set(true);
+        if remembered.stdin_closed {
+            process.stdio.borrow().close_stdin();
+        }
         process
     }
 
     /// Somebody asked for it.
     pub(crate) fn set_behalf(&self, behalf: Behalf) {
         self.behalf.set(behalf);
+    }
+
+    /// An earlier service has logged its exit.
+    pub(crate) fn set_exit_is_told(&self) {
+        self.exit_is_told.set(true);
+    }
+
+    /// Its pipes, as they were made.
+    pub(crate) fn set_stdio(&self, stdio: Stdio) {
+        self.stdio.replace(stdio);
+    }
+
+    /// Fresh ends of its pipes, when nobody holds any of the old ones; else none.
+    ///
+    /// # Errors
+    /// No descriptors left, or its agent cannot be asked for pipes that an earlier service made.
+    pub(crate) async fn recall_and_reattach(&self) -> Result<HostStdio, Failure> {
+        if self.stdio_is_unknown() {
+            let system = self.system()?;
+            let limit = system.service()?.config.times.guest();
+            let link = system.guest().await?;
+            let recalled = link.fetch_stdio(self.pid(), limit).await?;
+            // Several may have asked.
+            if self.stdio_unknown.replace(false) {
+                let closed = self.stdio.borrow().is_stdin_closed();
+                if closed {
+                    recalled.close_stdin();
+                }
+                self.stdio.replace(recalled);
+            }
+        }
+        self.reattach()
+    }
+
+    /// Whether an earlier service made its pipes and this one has not asked for them yet.
+    pub(crate) fn stdio_is_unknown(&self) -> bool {
+        self.stdio_unknown.get()
+    }
+
+    /// [`Process::recall_and_reattach`] for pipes that are known.
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub(crate) fn reattach(&self) -> Result<HostStdio, Failure> {
+        self.stdio.borrow().reattach().map_err(|e| {
+            Failure::new(
+                HResult::HCS_E_PROCESS_INFO_NOT_AVAILABLE,
+                format!("the stdio of process {} cannot be opened", self.pid()),
+            )
+            .because(&e)
+        })
+    }
+
+    /// A client said that nothing more will be written to it.
+    pub(crate) fn close_stdin(&self) {
+        self.stdio.borrow().close_stdin();
+        if let Some(system) = self.system.upgrade() {
+            system.processes.stdin_closed(self.pid());
+        }
     }
 
     /// Pid inside the system; 0 before it was created.

@@ -182,7 +182,7 @@ fn dispatch(errand: Errand, call: Call) {
             process,
             process_id,
         } => {
-            processes::open(&errand, system, process, process_id);
+            processes::open(errand, system, process, process_id);
         }
         Call::CloseProcess { process } => processes::close(&errand, process),
         Call::TerminateProcess { process, options } => {
@@ -191,7 +191,7 @@ fn dispatch(errand: Errand, call: Call) {
         Call::SignalProcess { process, options } => {
             processes::signal(errand, process, options.as_deref());
         }
-        Call::GetProcessInfo { process } => errand.answer(processes::info(&errand, process)),
+        Call::GetProcessInfo { process } => processes::info(errand, process),
         Call::GetProcessProperties { process, query } => {
             errand.answer(processes::properties(&errand, process, query.as_deref()));
         }

@@ -3,7 +3,8 @@
 //! The pipes' host ends belong to the client; the service keeps `O_PATH` descriptors of them. Those keep the pipe's
 //! inode reachable without counting as a reader or writer, so end-of-file and `EPIPE` work as if the service were not
 //! there (`open(2)`, `pipe(7)`). While anybody holds one of the ends, nobody else gets any; once nobody does, all of
-//! them can be opened anew through `/proc/self/fd`.
+//! them can be opened anew through `/proc/self/fd`. These descriptors die with the service; of processes that an earlier
+//! service created, the guest agent is asked for its own, the first time somebody wants them.
 //!
 //! Whether an end is held is asked of the pipe itself: its other end is opened for an instant and polled. `POLLERR`
 //! at a write end says that there is no reader, `POLLHUP` at a read end that there is no writer (`poll(2)`).
@@ -20,6 +21,9 @@ use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
 };
+
+/// The file system of pipes that have no name (`linux/magic.h`).
+const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
 
 /// How one pipe can be found again.
 #[derive(Debug)]
@@ -77,10 +81,32 @@ impl Stdio {
         }
     }
 
+    /// Pipes that an earlier service gave out, found again by what the guest kept of them. The guest is not trusted: only
+    /// what is a pipe without a name counts, because opening anything else might block or do something.
+    pub(crate) fn recalled(ways: &HostStdio) -> Self {
+        let trace = |way: &Option<OwnedFd>| {
+            let way = way.as_ref()?;
+            let system = rustix::fs::fstatfs(way).ok()?;
+            // An end that is held would keep the pipe open; what is kept of it here is a way to it and no more.
+            (system.f_type == PIPEFS).then(|| Trace::of(Some(way)))?
+        };
+        Self {
+            stdin: trace(&ways.stdin),
+            stdout: trace(&ways.stdout),
+            stderr: trace(&ways.stderr),
+            stdin_closed: Cell::new(false),
+        }
+    }
+
     /// A client said that nothing more will be written. The client's own descriptor is the client's to close: the
     /// service holds no writing end that could keep the stream open.
     pub(crate) fn close_stdin(&self) {
         self.stdin_closed.set(true);
+    }
+
+    /// Whether a client said so.
+    pub(crate) fn is_stdin_closed(&self) -> bool {
+        self.stdin_closed.get()
     }
 
     /// Fresh ends, when nobody holds any of the old ones; else none.
@@ -180,6 +206,23 @@ mod tests {
         stdio.close_stdin();
         drop(ends);
         assert!(stdio.reattach().unwrap().stdin.is_none());
+    }
+
+    #[test]
+    fn only_pipes_without_a_name_are_taken_from_a_guest() {
+        let (host_out, child_out) = pipe();
+        let way = open_again(&host_out, OFlags::PATH).unwrap();
+        drop(host_out);
+        let other = rustix::fs::open("/dev/null", OFlags::PATH, Mode::empty()).unwrap();
+        let stdio = Stdio::recalled(&HostStdio {
+            stdin: Some(other),
+            stdout: Some(way),
+            stderr: None,
+        });
+        assert!(stdio.stdin.is_none());
+        let fresh = stdio.reattach().unwrap();
+        assert_eq!(rustix::io::write(&child_out, b"x"), Ok(1));
+        assert!(fresh.stdout.is_some());
     }
 
     #[test]

@@ -43,9 +43,19 @@ impl<L: Link> Agent<L> {
             .link
             .stdio(command.streams, settings.vsock_stdio_relay_settings, sent)?;
         let started = SystemTime::now();
-        let (pid, console) = match command.console {
-            None => (self.start_plain(&command, &identity, &stdio)?, None),
-            Some(size) => self.start_on_console(&command, &identity, stdio, size)?,
+        let kept = self.keeper.keep(&stdio);
+        let begun = match command.console {
+            None => self
+                .start_plain(&command, &identity, &stdio)
+                .map(|pid| (pid, None)),
+            Some(size) => self.start_on_console(&command, &identity, stdio, size),
+        };
+        let (pid, console) = match begun {
+            Ok(begun) => begun,
+            Err(failure) => {
+                self.keeper.release(kept);
+                return Err(failure);
+            }
         };
         self.set_childless(false);
         let pid = pid.as_raw_nonzero().get().unsigned_abs();
@@ -53,6 +63,7 @@ impl<L: Link> Agent<L> {
             image: base_name(&command.program).to_owned(),
             started,
             console,
+            kept,
         };
         self.processes.insert(pid, process);
         if let Some(id) = request.wait_message_id {

@@ -18,7 +18,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     WireError,
     guest::{
-        ExecuteProcess, Frame, GetProperties, MessageType, ModifySettings, NULL_ID,
+        ExecuteProcess, FetchStdio, Frame, GetProperties, MessageType, ModifySettings, NULL_ID,
         NegotiateProtocol, Request, RequestBase, ResizeConsole, ResponseBase, Rpc, SignalProcess,
         WaitForProcess, code, encode_bits,
     },
@@ -180,6 +180,10 @@ impl<L: Link> Agent<L> {
             Rpc::Start | Rpc::ShutdownGraceful | Rpc::ShutdownForced | Rpc::DumpStacks => {
                 parse::<RequestBase>(call, body)?;
                 self.system_call(rpc, call)
+            }
+            Rpc::FetchStdio => {
+                let request = parse::<FetchStdio>(call, body)?;
+                self.fetch_stdio(call, &request)
             }
             Rpc::Create | Rpc::DeleteContainerState => {
                 parse::<RequestBase>(call, body)?;

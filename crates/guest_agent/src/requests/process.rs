@@ -1,10 +1,14 @@
 //! Requests about one process: wait, signal, resize.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
 use hcs_schema::{Failure, HResult, win32};
 use hcs_wire::guest::{
-    NO_TIMEOUT, ResizeConsole, SignalProcess, WaitForProcess, WaitForProcessResponse, code,
+    FetchStdio, FetchStdioResponse, NO_TIMEOUT, ResizeConsole, SignalProcess, WaitForProcess,
+    WaitForProcessResponse, code,
 };
 
 use super::{Answer, Call};
@@ -86,6 +90,31 @@ impl<L: Link> Agent<L> {
             )
         })?;
         call.done()
+    }
+
+    /// Hands out ways back to the pipes that were given for a process. The message carries them itself.
+    pub(super) fn fetch_stdio(&mut self, call: &Call, request: &FetchStdio) -> Answer {
+        self.check_running(request.process_id)?;
+        let Some(process) = self.processes.get(&request.process_id) else {
+            return Err(unknown(request.process_id));
+        };
+        let copy = |end: &Option<OwnedFd>| end.as_ref().map(OwnedFd::try_clone).transpose();
+        let [stdin, stdout, stderr] = &process.kept.pipes;
+        let copied = || std::io::Result::Ok([copy(stdin)?, copy(stdout)?, copy(stderr)?]);
+        let pipes = copied().map_err(|error| {
+            let message = format!("the stdio of process {} cannot be sent", request.process_id);
+            Failure::new(HResult::E_OUTOFMEMORY, message).because(&error)
+        })?;
+        let message = call.answer(&FetchStdioResponse {
+            base: call.base(),
+            std_in: pipes[0].is_some(),
+            std_out: pipes[1].is_some(),
+            std_err: pipes[2].is_some(),
+        })?;
+        if let (Some(stream), Some(message)) = (&mut self.stream, message) {
+            stream.push_with(&message, pipes.into_iter().flatten().collect());
+        }
+        Ok(None)
     }
 
     /// Fails unless `pid` is a process of ours that has not exited.

@@ -126,6 +126,7 @@ fn capabilities() -> GcsCapabilities {
             execute_and_wait_supported: true,
             system_process_calls_supported: true,
             large_messages_supported: true,
+            fetch_stdio_supported: true,
         },
     }
 }

@@ -1,7 +1,7 @@
 //! The host's side of the guest bridge, blocking.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fs::File,
     io::{Read as _, Write as _},
     os::{
@@ -21,6 +21,7 @@ use hcs_wire::{
     },
     socket,
 };
+use rustix::io::Errno;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -31,6 +32,8 @@ const HANG: Duration = Duration::from_secs(120);
 pub struct Bridge {
     pub stream: UnixStream,
     decoder: Decoder,
+    /// What came along with answers.
+    pub descriptors: VecDeque<OwnedFd>,
     answers: BTreeMap<u64, (u32, Vec<u8>)>,
     next_id: u64,
 }
@@ -59,6 +62,7 @@ impl Bridge {
         Self {
             stream,
             decoder: Decoder::default(),
+            descriptors: VecDeque::new(),
             answers: BTreeMap::new(),
             next_id: 1,
         }
@@ -102,9 +106,9 @@ impl Bridge {
     /// Receives once; `false` at the end of the stream.
     pub fn receive_some(&mut self) -> bool {
         let mut bytes = [0; 65536];
-        let count = match self.stream.read(&mut bytes) {
+        let count = match socket::receive(&self.stream, &mut bytes, &mut self.descriptors) {
             Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
+            Err(Errno::CONNRESET) => 0,
             Err(error) => panic!("no answer: {error}"),
         };
         self.decoder.feed(&bytes[..count]);

@@ -1,12 +1,20 @@
 //! Processes with plain pipes: start, output, exit, signals, ends.
 
-use std::io::{Read as _, Write as _};
+use std::{
+    io::{Read as _, Write as _},
+    os::fd::{AsFd, OwnedFd},
+};
 
 use hcs_schema::HResult;
-use hcs_wire::guest::code;
+use hcs_wire::guest::{FetchStdio, FetchStdioResponse, Rpc, code};
+use rustix::fs::OFlags;
 use serde_json::json;
 
-use crate::{Test, system::System};
+use crate::{
+    Test,
+    bridge::{Bridge, base},
+    system::System,
+};
 
 pub const TESTS: &[Test] = &[
     (
@@ -21,6 +29,7 @@ pub const TESTS: &[Test] = &[
     ),
     ("many_processes_at_once", many_processes_at_once),
     ("orphans_are_reaped", orphans_are_reaped),
+    ("pipes_are_handed_out_again", pipes_are_handed_out_again),
     (
         "streams_not_asked_for_are_null",
         streams_not_asked_for_are_null,
@@ -49,6 +58,59 @@ fn pipes_carry_ten_mebibytes_exactly() {
     writer.join().unwrap();
     assert!(back == bytes, "{} bytes came back, some differ", back.len());
     assert_eq!(bridge.exit(&cat), 0);
+}
+
+/// The pipes of `pid` that the agent kept, in the order stdin, stdout, stderr.
+fn fetch(bridge: &mut Bridge, pid: u32) -> Vec<OwnedFd> {
+    let request = FetchStdio {
+        base: base(),
+        process_id: pid,
+    };
+    let response: FetchStdioResponse = bridge.call(Rpc::FetchStdio, &request);
+    assert_eq!(response.base.result, 0, "{response:?}");
+    let streams = [response.std_in, response.std_out, response.std_err];
+    let descriptors: Vec<_> = bridge.descriptors.drain(..).collect();
+    assert_eq!(
+        descriptors.len(),
+        streams.into_iter().filter(|s| *s).count()
+    );
+    descriptors
+}
+
+fn pipes_are_handed_out_again() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    let inode = |file: &dyn AsFd| rustix::fs::fstat(file.as_fd()).unwrap().st_ino;
+    for console in [false, true] {
+        let mut cat = bridge.start(&json!({
+            "CommandArgs": ["sh", "-c", "exec 7<&0 0</dev/null; exec cat <&7"],
+            "CreateStdInPipe": true, "CreateStdOutPipe": true, "EmulateConsole": console,
+        }));
+        let given = [
+            inode(cat.stdin.as_ref().unwrap()),
+            inode(cat.stdout.as_ref().unwrap()),
+        ];
+        // Again and again, on another stream too.
+        for _ in 0..2 {
+            let kept = fetch(&mut bridge, cat.pid);
+            assert_eq!(kept.iter().map(|fd| inode(fd)).collect::<Vec<_>>(), given);
+            let flags = rustix::fs::fcntl_getfl(&kept[0]).unwrap();
+            assert!(flags.contains(OFlags::PATH), "no end of it is kept open");
+            bridge = system.connect();
+        }
+        let wait = bridge.wait_for(cat.pid, None);
+        if console {
+            cat.write("\u{4}");
+        }
+        drop(cat.stdin.take());
+        assert_eq!(bridge.exit_of(wait), 0);
+        let request = FetchStdio {
+            base: base(),
+            process_id: cat.pid,
+        };
+        let (refused, _) = bridge.refusal(Rpc::FetchStdio, &request);
+        assert_eq!(refused, code::PROCESS_ALREADY_STOPPED);
+    }
 }
 
 fn streams_are_apart_and_end() {

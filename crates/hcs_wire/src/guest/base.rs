@@ -4,8 +4,8 @@ use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    ExecuteProcess, GetProperties, ModifySettings, NegotiateProtocol, ResizeConsole, SignalProcess,
-    WaitForProcess,
+    ExecuteProcess, FetchStdio, GetProperties, ModifySettings, NegotiateProtocol, ResizeConsole,
+    SignalProcess, WaitForProcess,
 };
 
 /// Our agent's name in [`ErrorRecord`]s.
@@ -61,6 +61,7 @@ macro_rules! requests {
 requests!(
     NegotiateProtocol,
     ExecuteProcess,
+    FetchStdio,
     WaitForProcess,
     SignalProcess,
     ResizeConsole,

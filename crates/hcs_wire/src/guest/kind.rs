@@ -31,11 +31,13 @@ pub enum Rpc {
     DumpStacks,
     /// Forgets a container of a hosting guest.
     DeleteContainerState,
+    /// Ours: hands out the pipes of a process, for a host that has lost track of them.
+    FetchStdio,
 }
 
 impl Rpc {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Create,
         Self::Start,
         Self::ShutdownGraceful,
@@ -49,6 +51,7 @@ impl Rpc {
         Self::NegotiateProtocol,
         Self::DumpStacks,
         Self::DeleteContainerState,
+        Self::FetchStdio,
     ];
 
     /// The 12 bit message number.
@@ -68,6 +71,8 @@ impl Rpc {
             Self::NegotiateProtocol => 11,
             Self::DumpStacks => 12,
             Self::DeleteContainerState => 13,
+            // Far from the numbers that HCS itself may come to use.
+            Self::FetchStdio => 0xf01,
         }
     }
 

@@ -10,6 +10,10 @@
 //! `CreateStd*Pipe` that is true; the agent says that it takes them by `DescriptorStdioSupported`. With
 //! `EmulateConsole` there is no stderr, so none is sent for it (one that comes nevertheless is closed).
 //!
+//! An agent that says `FetchStdioSupported` keeps an `O_PATH` descriptor of each of these pipes while the process lives,
+//! which keeps no end of them open, and hands them out by [`Rpc::FetchStdio`]: so a host that was restarted can give
+//! the stdio of a process out again.
+//!
 //! **Descriptors belong to the message they were sent with**: a message with descriptors has a `sendmsg` of its own
 //! ([`crate::socket::send_all`] does it), it is not glued to others in one buffer. So a message that is refused takes
 //! its descriptors with it, and the ones of later messages stay where they belong.
@@ -36,8 +40,9 @@ pub use negotiate::{
     SchemaVersion,
 };
 pub use process::{
-    ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, ResizeConsole, SignalOptions,
-    SignalProcess, VsockStdioRelaySettings, WaitForProcess, WaitForProcessResponse,
+    ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio, FetchStdioResponse,
+    ResizeConsole, SignalOptions, SignalProcess, VsockStdioRelaySettings, WaitForProcess,
+    WaitForProcessResponse,
 };
 pub use system::{
     ContainerNotification, DumpStacksResponse, GetProperties, GetPropertiesResponse, ModifySettings,

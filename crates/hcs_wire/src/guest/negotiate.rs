@@ -82,4 +82,6 @@ pub struct GuestDefinedCapabilities {
     pub system_process_calls_supported: bool,
     /// Ours: requests of up to [`super::MAX_REQUEST_BYTES`] are taken.
     pub large_messages_supported: bool,
+    /// Ours: [`super::Rpc::FetchStdio`] works.
+    pub fetch_stdio_supported: bool,
 }

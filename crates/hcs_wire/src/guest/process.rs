@@ -118,3 +118,33 @@ pub struct ResizeConsole {
     /// Columns.
     pub width: u16,
 }
+
+/// `FetchStdio` request, ours: for an agent that says `FetchStdioSupported`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FetchStdio {
+    /// Base.
+    #[serde(flatten)]
+    pub base: RequestBase,
+    /// Pid inside the system.
+    pub process_id: u32,
+}
+
+/// `FetchStdio` response. The pipes that were given for the process come along as descriptors opened with `O_PATH`, one
+/// for each stream that is true, in the order stdin, stdout, stderr.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FetchStdioResponse {
+    /// Base.
+    #[serde(flatten)]
+    pub base: ResponseBase,
+    /// Standard input is among them.
+    #[serde(default)]
+    pub std_in: bool,
+    /// Standard output is.
+    #[serde(default)]
+    pub std_out: bool,
+    /// Standard error is.
+    #[serde(default)]
+    pub std_err: bool,
+}

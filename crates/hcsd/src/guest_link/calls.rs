@@ -2,13 +2,13 @@
 
 use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
 
-use hcs_lifecycle::engine::StdioPorts;
-use hcs_schema::{Failure, HResult};
+use hcs_lifecycle::engine::{HostStdio, StdioPorts};
+use hcs_schema::{Failure, HResult, documents::Properties};
 use hcs_wire::guest::{
-    ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, GetProperties,
-    GetPropertiesResponse, NO_TIMEOUT, NULL_ID, NegotiateProtocol, NegotiateProtocolResponse,
-    PROTOCOL_VERSION, RequestBase, ResizeConsole, ResponseBase, Rpc, SignalOptions, SignalProcess,
-    VsockStdioRelaySettings, WaitForProcess,
+    ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio, FetchStdioResponse,
+    Frame, GetProperties, GetPropertiesResponse, NO_TIMEOUT, NULL_ID, NegotiateProtocol,
+    NegotiateProtocolResponse, PROTOCOL_VERSION, RequestBase, ResizeConsole, ResponseBase, Rpc,
+    SignalOptions, SignalProcess, VsockStdioRelaySettings, WaitForProcess,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -17,7 +17,10 @@ use super::{
     GuestLink, Request,
     answers::{body, reported},
 };
-use crate::process::Process;
+use crate::{process::Process, stdio::Stdio};
+
+/// Processes an agent is believed to have, at most.
+const MOST_LISTED: usize = 1 << 14;
 
 /// The part every answer has, for answers that have no other.
 #[derive(Debug, Deserialize)]
@@ -209,6 +212,62 @@ impl GuestLink {
         Ok(response.properties)
     }
 
+    /// Asks for ways back to the pipes that were given for a process. An agent that keeps none has none.
+    ///
+    /// # Errors
+    /// What the agent reported.
+    pub(crate) async fn fetch_stdio(&self, pid: u32, limit: Duration) -> Result<Stdio, Failure> {
+        let supported = self
+            .capabilities()
+            .guest_defined_capabilities
+            .fetch_stdio_supported;
+        if !supported {
+            return Ok(Stdio::default());
+        }
+        let _one_at_a_time = self.fetching.lock().await;
+        let request = FetchStdio {
+            base: base(),
+            process_id: pid,
+        };
+        let id = self.take_id();
+        self.send(Rpc::FetchStdio, id, &request, Vec::new())?;
+        let (sender, receiver) = oneshot::channel();
+        self.note(id, Request::Stdio(Some(sender)), Some(limit));
+        let (frame, descriptors) = answered(receiver, Rpc::FetchStdio).await?;
+        let response: FetchStdioResponse = self.understood(&frame)?;
+        check(&response.base, "the stdio of the process is not to be had")?;
+        let mut descriptors = descriptors.into_iter();
+        let mut take = |there: bool| if there { descriptors.next() } else { None };
+        let ways = HostStdio {
+            stdin: take(response.std_in),
+            stdout: take(response.std_out),
+            stderr: take(response.std_err),
+        };
+        Ok(Stdio::recalled(&ways))
+    }
+
+    /// The pids of the processes that the agent started and that have not exited. One that lists none has none.
+    ///
+    /// # Errors
+    /// What the agent reported.
+    pub(crate) async fn process_list(&self, limit: Duration) -> Result<Vec<u32>, Failure> {
+        let supported = self
+            .capabilities()
+            .guest_defined_capabilities
+            .system_process_calls_supported;
+        if !supported {
+            return Ok(Vec::new());
+        }
+        let listed = self
+            .properties(r#"{"PropertyTypes":["ProcessList"]}"#, limit)
+            .await?;
+        let properties: Properties = hcs_schema::parse(&listed)?;
+        let list = properties.process_list.unwrap_or_default();
+        let possible = |pid: &u32| (1..=i32::MAX.cast_unsigned()).contains(pid);
+        let pids = list.iter().filter_map(|process| process.process_id);
+        Ok(pids.filter(possible).take(MOST_LISTED).collect())
+    }
+
     /// Asks everything in the system to end. There is no answer: the system ends, or it does not.
     ///
     /// # Errors
@@ -245,7 +304,12 @@ impl GuestLink {
         let (sender, receiver) = oneshot::channel();
         self.note(id, Request::Call(rpc, Some(sender)), Some(limit));
         let frame = answered(receiver, rpc).await?;
-        body(&frame).map_err(|reason| {
+        self.understood(&frame)
+    }
+
+    /// The body of an answer. An agent that answers nonsense is not to be believed any more.
+    fn understood<R: for<'de> Deserialize<'de>>(&self, frame: &Frame) -> Result<R, Failure> {
+        body(frame).map_err(|reason| {
             self.fault.replace(Some(reason.clone()));
             self.close();
             Failure::new(

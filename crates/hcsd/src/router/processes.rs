@@ -106,25 +106,46 @@ fn information(process: &Process, stdio: HostStdio) -> Answer {
 }
 
 /// `HcsOpenProcess`.
-pub(super) fn open(errand: &Errand, system: u64, handle: u64, pid: u32) {
-    let found = errand.connection.handles.system(system).and_then(|system| {
-        let process = system.processes.get(pid);
-        if process.is_none() {
-            system.alive()?;
+pub(super) fn open(errand: Errand, system: u64, handle: u64, pid: u32) {
+    let system = match errand.connection.handles.system(system) {
+        Ok(system) => system,
+        Err(failure) => {
+            created(&errand, handle, Err(failure));
+            return;
         }
-        let process = process.ok_or_else(|| {
-            Failure::new(
-                HResult::NOT_FOUND,
-                format!(
-                    "'{}' has no process {pid}, or its exit status was already delivered",
-                    system.id
-                ),
-            )
-        })?;
-        process.judge(Call::Open)?;
-        Ok((process, HostStdio::default()))
+    };
+    if system.processes.get(pid).is_some() || system.link().is_some() || system.alive().is_err() {
+        created(&errand, handle, find(&system, pid));
+        return;
+    }
+    // A system that was taken over just now: its agent may know of more processes than were written down.
+    tokio::task::spawn_local(async move {
+        let linked = async {
+            // A paused system cannot be asked.
+            let _asked = system.guest().await;
+            find(&system, pid)
+        };
+        let found = errand.until_cancelled(linked).await;
+        created(&errand, handle, found);
     });
-    created(errand, handle, found);
+}
+
+fn find(system: &Rc<System>, pid: u32) -> Result<(Rc<Process>, HostStdio), Failure> {
+    let process = system.processes.get(pid);
+    if process.is_none() {
+        system.alive()?;
+    }
+    let process = process.ok_or_else(|| {
+        Failure::new(
+            HResult::NOT_FOUND,
+            format!(
+                "'{}' has no process {pid}, or its exit status was already delivered",
+                system.id
+            ),
+        )
+    })?;
+    process.judge(Call::Open)?;
+    Ok((process, HostStdio::default()))
 }
 
 /// `HcsCloseProcess`.
@@ -194,17 +215,23 @@ async fn send_signal(process: &Rc<Process>, number: i32, call: Call) -> Result<(
 }
 
 /// `HcsGetProcessInfo`. Fresh stdio is given only when nobody holds any of the old.
-pub(super) fn info(errand: &Errand, handle: u64) -> Result<Answer, Failure> {
-    let process = judged(errand, handle, Call::GetInfo)?;
-    let stdio = process.stdio.borrow().reattach().map_err(|e| {
-        Failure::new(
-            HResult::HCS_E_PROCESS_INFO_NOT_AVAILABLE,
-            format!("the stdio of process {} cannot be opened", process.pid()),
-        )
-        .because(&e)
-        .while_doing("GetProcessInfo")
-    })?;
-    Ok(information(&process, stdio))
+pub(super) fn info(errand: Errand, handle: u64) {
+    match judged(&errand, handle, Call::GetInfo) {
+        Ok(process) if process.stdio_is_unknown() => errand.run(async move {
+            let stdio = process.recall_and_reattach().await;
+            // Its exit may have been reported while the agent was asked; that is the better reason.
+            let stdio =
+                stdio.map_err(|failure| process.judge(Call::GetInfo).err().unwrap_or(failure));
+            told(&process, stdio)
+        }),
+        Ok(process) => errand.answer(told(&process, process.reattach())),
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+fn told(process: &Process, stdio: Result<HostStdio, Failure>) -> Result<Answer, Failure> {
+    let stdio = stdio.map_err(|failure| failure.while_doing("GetProcessInfo"))?;
+    Ok(information(process, stdio))
 }
 
 /// `HcsGetProcessProperties`.
@@ -253,7 +280,7 @@ async fn apply(process: &Rc<Process>, request: &ProcessModifyRequest) -> Result<
             // The client's library closes the client's descriptor; what is left to do here is never to give out a
             // new one. The service itself holds no end of the pipes.
             if matches!(close.handle, Some(StdHandle::StdIn | StdHandle::All)) {
-                process.stdio.borrow().close_stdin();
+                process.close_stdin();
             }
             Ok(())
         }

@@ -37,6 +37,11 @@ pub(crate) enum Entry {
         /// `None` when nobody can say how.
         code: Option<u32>,
     },
+    /// Nothing more is to be written to its standard input.
+    StdinClosed {
+        /// Pid inside the system.
+        pid: u32,
+    },
     /// There is nothing more to tell of it.
     Gone {
         /// Pid inside the system.
@@ -49,6 +54,8 @@ pub(crate) enum Entry {
 pub(crate) struct Remembered {
     /// It has an emulated console.
     pub(crate) console: bool,
+    /// Nothing more was to be written to its standard input.
+    pub(crate) stdin_closed: bool,
     /// It had exited, with this code.
     pub(crate) exit: Option<Option<u32>>,
 }
@@ -118,6 +125,33 @@ impl Journal {
         }
     }
 
+    /// Writes the journal in a system's directory anew, with what it tells of and no more: a reader finds the old one
+    /// or the new one.
+    ///
+    /// # Errors
+    /// What the file system said; the old one is still there.
+    pub(crate) fn compact(directory: &Path, told: &BTreeMap<u32, Remembered>) -> io::Result<()> {
+        let mut text = Vec::new();
+        let mut add = |entry: Entry| -> io::Result<()> {
+            serde_json::to_writer(&mut text, &entry)?;
+            text.push(b'\n');
+            Ok(())
+        };
+        for (&pid, remembered) in told {
+            let console = remembered.console;
+            add(Entry::Created { pid, console })?;
+            if remembered.stdin_closed {
+                add(Entry::StdinClosed { pid })?;
+            }
+            if let Some(code) = remembered.exit {
+                add(Entry::Exited { pid, code })?;
+            }
+        }
+        let new = directory.join("processes.jsonl.new");
+        fs::write(&new, text)?;
+        fs::rename(new, directory.join(FILE))
+    }
+
     /// What the journal in a system's directory tells of, by pid. Whatever makes no sense is left out.
     ///
     /// # Errors
@@ -132,16 +166,17 @@ impl Journal {
         for line in text.split(|byte| *byte == b'\n') {
             match serde_json::from_slice(line) {
                 Ok(Entry::Created { pid, console }) => {
-                    processes.insert(
-                        pid,
-                        Remembered {
-                            console,
-                            exit: None,
-                        },
-                    );
+                    let begun = Remembered {
+                        console,
+                        ..Remembered::default()
+                    };
+                    processes.insert(pid, begun);
                 }
                 Ok(Entry::Exited { pid, code }) => {
                     processes.entry(pid).or_default().exit = Some(code);
+                }
+                Ok(Entry::StdinClosed { pid }) => {
+                    processes.entry(pid).or_default().stdin_closed = true;
                 }
                 Ok(Entry::Gone { pid }) => {
                     processes.remove(&pid);
@@ -174,6 +209,7 @@ mod tests {
                 pid: 4,
                 console: false,
             },
+            Entry::StdinClosed { pid: 3 },
             Entry::Exited {
                 pid: 3,
                 code: Some(7),
@@ -205,6 +241,7 @@ mod tests {
                     3,
                     Remembered {
                         console: true,
+                        stdin_closed: true,
                         exit: Some(Some(7))
                     }
                 ),
@@ -212,12 +249,17 @@ mod tests {
                     4,
                     Remembered {
                         console: false,
+                        stdin_closed: false,
                         exit: None
                     }
                 ),
             ],
             "the last line was cut off and does not count"
         );
+        let told: BTreeMap<_, _> = told.into_iter().collect();
+        Journal::compact(directory.path(), &told).unwrap();
+        assert_eq!(Journal::read(directory.path()).unwrap(), told);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

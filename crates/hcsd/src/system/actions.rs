@@ -15,10 +15,14 @@ use crate::{
     blocking::{blocking, blocking_within},
     connection::cancelled,
     guest_link::GuestLink,
+    process::Process,
+    state::journal::Remembered,
 };
 
 /// How long after the end of its stream an agent may take to end itself, before it counts as one that lives on.
 pub(super) const PARTING: Duration = Duration::from_millis(500);
+/// How long an agent may take to list its processes.
+const LISTING: Duration = Duration::from_secs(5);
 /// How often a system's link is made anew before its agent counts as broken.
 const MOST_LINKS: u32 = 8;
 
@@ -229,6 +233,10 @@ async fn distrust(system: &Rc<System>, fault: String) {
 async fn relink(system: &Rc<System>) -> Result<(), Failure> {
     let limit = system.service()?.config.times.guest();
     let link = connect(system, limit).await?;
+    // Before anything else: an exit must not come between the list and the look at what is known.
+    if let Err(failure) = find_unknown(system, &link, limit.min(LISTING)).await {
+        warn!("processes whose creation was not answered stay unknown: {failure}");
+    }
     let living = system.processes.living();
     info!(
         processes = living.len(),
@@ -238,5 +246,25 @@ async fn relink(system: &Rc<System>) -> Result<(), Failure> {
         link.wait_for_exit(&process);
     }
     system.set_link(Some(link));
+    Ok(())
+}
+
+/// Takes in the processes that the agent has and this service does not know: created on behalf of a service that was
+/// gone before it could write that down. Whoever lists the processes can open them.
+async fn find_unknown(
+    system: &Rc<System>,
+    link: &Rc<GuestLink>,
+    limit: Duration,
+) -> Result<(), Failure> {
+    for pid in link.process_list(limit).await? {
+        if system.processes.get(pid).is_some() {
+            continue;
+        }
+        let share = system.service()?.process_quota.count(system.uid);
+        let process = Process::adopted(system, pid, Remembered::default(), share);
+        if system.processes.insert(&process).is_ok() {
+            info!(pid, "found a process whose creation was never answered");
+        }
+    }
     Ok(())
 }

@@ -39,6 +39,19 @@ impl Processes {
     /// # Errors
     /// The pid belongs to a process that lives.
     pub(crate) fn insert(&self, process: &Rc<Process>) -> Result<(), String> {
+        self.adopt(process)?;
+        self.journal.append(&Entry::Created {
+            pid: process.pid(),
+            console: process.emulates_console,
+        });
+        Ok(())
+    }
+
+    /// Takes in what the journal tells of already.
+    ///
+    /// # Errors
+    /// The pid belongs to a process that lives.
+    pub(crate) fn adopt(&self, process: &Rc<Process>) -> Result<(), String> {
         let pid = process.pid();
         if let Some(other) = self.by_pid.borrow().get(&pid)
             && !other.has_exited()
@@ -47,11 +60,14 @@ impl Processes {
         }
         self.owed.borrow_mut().retain(|owed| *owed != pid);
         self.by_pid.borrow_mut().insert(pid, Rc::clone(process));
-        self.journal.append(&Entry::Created {
-            pid,
-            console: process.emulates_console,
-        });
         Ok(())
+    }
+
+    /// Nothing more is to be written to its standard input, whoever asks for it.
+    pub(crate) fn stdin_closed(&self, pid: u32) {
+        if self.by_pid.borrow().contains_key(&pid) {
+            self.journal.append(&Entry::StdinClosed { pid });
+        }
     }
 
     /// A process has exited, and its status is owed to whoever asks.

@@ -57,7 +57,17 @@ const SCRIPTS: &[(&str, Script)] = &[
     ("pid -1", |frame, stream| {
         created(stream, frame.id, u32::MAX);
     }),
-    ("pid 7", |frame, stream| created(stream, frame.id, 7)),
+    ("pid 7", |frame, stream| {
+        if frame.kind == MessageType::Request(Rpc::ExecuteProcess) {
+            created(stream, frame.id, 7);
+        } else {
+            let body = GetPropertiesResponse {
+                properties: "{}".to_owned(),
+                ..GetPropertiesResponse::default()
+            };
+            respond(stream, Rpc::GetProperties, frame.id, &body);
+        }
+    }),
     ("early exit", |frame, stream| {
         let request: Value = serde_json::from_slice(&frame.body).unwrap();
         let wait = request["WaitMessageId"].as_u64().unwrap();

@@ -9,6 +9,7 @@ use crate::common::{
 };
 use hcs_schema::HResult;
 use hcs_wire::service::Call;
+use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
 
 fn open_system(system: u64, id: &str, runtime_id: Option<&str>) -> Call {
@@ -179,6 +180,104 @@ fn an_agent_that_is_killed_ends_its_system_and_no_other() {
     assert_eq!(client.system_exit(1), "UnexpectedExit");
     client.start_container(3, "other");
     client.terminate(3);
+}
+
+fn wait_until_readable(file: &fs::File) {
+    let mut polled = [PollFd::new(file, PollFlags::IN)];
+    poll(&mut polled, None).unwrap();
+    assert_eq!(polled[0].revents(), PollFlags::IN);
+}
+
+/// Asks for fresh ends of a process's stdio.
+fn attach(client: &mut Client, handle: u64) -> Created {
+    let request = client.send(&Call::GetProcessInfo { process: handle });
+    client.created(request, handle)
+}
+
+#[test]
+fn stdio_can_be_fetched_again_when_both_client_and_service_have_died() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "attach");
+    // It has moved its pipes elsewhere, and other files are in their places.
+    let script = "exec 7<&0 8>&1 9>&2 0</dev/null 1>/dev/null 2>/dev/null; mkfifo /gate; echo bad >&9; echo before >&8; \
+                  read x <&7; echo got $x >&8; read go < /gate; read y <&7 || echo end >&8; exit 71";
+    let mut process = client.create_process(1, 2, &shell(script));
+    line(&mut process, "before\n");
+    process.write("first\n");
+    service.kill();
+    service.run();
+
+    let mut client = service.client();
+    client.call(&open_system(1, "attach", None)).ok();
+    client.call(&open_process(1, 2, process.pid)).ok();
+    let held = attach(&mut client, 2);
+    assert!(held.stdin.is_none() && held.stdout.is_none() && held.stderr.is_none());
+    wait_until_readable(process.stdout.as_ref().unwrap());
+    // What the first client had not read is not lost with it.
+    drop(process);
+    let mut again = attach(&mut client, 2);
+    client.create_process(1, 3, &shell("echo go > /gate"));
+    assert_eq!(client.exit_code(3), 0);
+    let mut stderr = String::new();
+    drop(again.stdin.take().unwrap());
+    again
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut stderr)
+        .unwrap();
+    assert_eq!(stderr, "bad\n");
+    assert_eq!(again.output(), "got first\nend\n");
+    assert_eq!(client.exit_code(2), 71);
+    client.terminate(1);
+}
+
+#[test]
+fn a_stdin_that_was_closed_stays_closed() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "closed");
+    let process = client.create_process(1, 2, &shell("sleep 1000"));
+    let close = Call::ModifyProcess {
+        process: 2,
+        settings: r#"{"Operation":"CloseHandle","CloseHandle":{"Handle":"StdIn"}}"#.to_owned(),
+    };
+    client.call(&close).ok();
+    for _ in 0..2 {
+        service.kill();
+        service.run();
+    }
+    let mut client = service.client();
+    client.call(&open_system(1, "closed", None)).ok();
+    client.call(&open_process(1, 2, process.pid)).ok();
+    drop(process);
+    let again = attach(&mut client, 2);
+    assert!(again.stdin.is_none() && again.stdout.is_some() && again.stderr.is_some());
+    client.terminate(1);
+}
+
+#[test]
+fn a_process_whose_creation_was_not_written_down_is_found_again() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "unknown");
+    let mut process = client.create_process(1, 2, &shell("read x; exit 81"));
+    let directory = record(&service)["runtime_id"].as_str().unwrap().to_owned();
+    service.kill();
+    let journal = service
+        .root()
+        .join("systems")
+        .join(directory)
+        .join("processes.jsonl");
+    fs::remove_file(journal).unwrap();
+    service.run();
+    let mut client = service.client();
+    client.call(&open_system(1, "unknown", None)).ok();
+    client.call(&open_process(1, 2, process.pid)).ok();
+    process.write("go\n");
+    assert_eq!(client.exit_code(2), 81);
+    client.terminate(1);
 }
 
 #[test]
