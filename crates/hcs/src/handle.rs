@@ -233,6 +233,7 @@ impl Handle {
                     system,
                     process: self.number,
                     process_id: process_id.get().copied().unwrap_or_default(),
+                    again: true,
                 });
                 link.call(&Call::CloseSystem { system }, drop);
             }

@@ -84,7 +84,7 @@ fn exit_code(process: &Process) -> u32 {
 
 /// Bytes that no other round of no other thread has.
 fn bytes(thread: usize, round: usize) -> Vec<u8> {
-    let mut state = (thread as u64 + 1) << 32 | round as u64 + 1;
+    let mut state = ((thread as u64 + 1) << 32) | (round as u64 + 1);
     let next = || {
         state ^= state << 13;
         state ^= state >> 7;
@@ -155,7 +155,8 @@ fn kill(endpoint: &Endpoint) -> bool {
 #[test]
 fn a_hundred_kills_of_the_service_lose_nothing() {
     let test = "a_hundred_kills_of_the_service_lose_nothing";
-    let configuration = "[times]\nidle_seconds = 1\nreconnect_seconds = 100\n";
+    // No longer than clients need to come back: for so long a service stays.
+    let configuration = "[times]\nidle_seconds = 1\nreconnect_seconds = 15\n";
     let Some(endpoint) = on_its_own_with(test, configuration) else {
         return;
     };

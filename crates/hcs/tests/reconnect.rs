@@ -30,6 +30,7 @@ fn reopened_process(peer: &mut Peer, reply: &Reply) -> u64 {
         system,
         process,
         process_id: 7,
+        again: true,
     } = open.call
     else {
         panic!("{open:?}");
@@ -72,6 +73,7 @@ fn waits_for_an_exit_survive_the_service() {
                     system,
                     process: again,
                     process_id,
+                    again: true,
                 } => {
                     assert_eq!((Some(system), again, process_id), (passing, process, 7));
                     peer.reply(request.id, &made_process(0));

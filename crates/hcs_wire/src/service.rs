@@ -133,6 +133,10 @@ pub enum Call {
         system: u64,
         process: u64,
         process_id: u32,
+        /// For a handle that was there before the connection was lost: it hears how the process ended even if others
+        /// have been told since.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     },
     /// `HcsCloseProcess`.
     CloseProcess { process: u64 },
@@ -381,6 +385,7 @@ mod tests {
             system: 1,
             process: 2,
             process_id: 3,
+            again: false,
         };
         let mut stream = encode(Kind::Request, 7, 0, &call).unwrap();
         stream.extend(encode(Kind::Reply, 8, 0, &Reply::done()).unwrap());

@@ -181,8 +181,9 @@ fn dispatch(errand: Errand, call: Call) {
             system,
             process,
             process_id,
+            again,
         } => {
-            processes::open(errand, system, process, process_id);
+            processes::open(errand, system, process, process_id, again);
         }
         Call::CloseProcess { process } => processes::close(&errand, process),
         Call::TerminateProcess { process, options } => {

@@ -35,8 +35,9 @@ use crate::{
     events::{Watchers, event_type},
     guest_link::GuestLink,
     limits::Share,
+    process::Process,
     service::Service,
-    state::{Facts, Record},
+    state::{Facts, Record, journal::Remembered},
 };
 
 /// A call that takes its turn, with what the caller gave along.
@@ -309,6 +310,23 @@ impl System {
         tokio::time::timeout(actions::PARTING, stopped)
             .await
             .unwrap_or(failure)
+    }
+
+    /// A process that a client knew before the service was restarted, and that is not known here: the one whose exit was
+    /// on its way to the client when the service died. Its agent remembers exits for a while, and is asked.
+    pub(crate) fn remembered_by_agent(self: &Rc<Self>, pid: u32) -> Option<Rc<Process>> {
+        let link = self.link().filter(|_| self.expected_back.get())?;
+        let share = self.service().ok()?.process_quota.count(self.uid);
+        let process = Process::adopted(self, pid, Remembered::default(), share);
+        self.processes.insert(&process).ok()?;
+        link.wait_for_exit(&process);
+        Some(process)
+    }
+
+    /// Expects clients back that had handles when an earlier service died, or does not any more.
+    fn expect_back(&self, expected: bool) {
+        self.expected_back.set(expected);
+        self.processes.keep_told(expected);
     }
 
     /// Counts a process in whose creation begins.

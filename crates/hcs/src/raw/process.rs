@@ -76,6 +76,7 @@ impl Process {
             system: system.number(),
             process: process.number(),
             process_id,
+            again: false,
         };
         let request =
             Request::on_system(system, OperationKind::None, call).making_process(&process);

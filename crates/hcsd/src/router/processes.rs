@@ -106,7 +106,7 @@ fn information(process: &Process, stdio: HostStdio) -> Answer {
 }
 
 /// `HcsOpenProcess`.
-pub(super) fn open(errand: Errand, system: u64, handle: u64, pid: u32) {
+pub(super) fn open(errand: Errand, system: u64, handle: u64, pid: u32, again: bool) {
     let system = match errand.connection.handles.system(system) {
         Ok(system) => system,
         Err(failure) => {
@@ -115,7 +115,7 @@ pub(super) fn open(errand: Errand, system: u64, handle: u64, pid: u32) {
         }
     };
     if system.processes.get(pid).is_some() || system.link().is_some() || system.alive().is_err() {
-        created(&errand, handle, find(&system, pid));
+        created(&errand, handle, find(&system, pid, again));
         return;
     }
     // A system that was taken over just now: its agent may know of more processes than were written down.
@@ -123,29 +123,35 @@ pub(super) fn open(errand: Errand, system: u64, handle: u64, pid: u32) {
         let linked = async {
             // A paused system cannot be asked.
             let _asked = system.guest().await;
-            find(&system, pid)
+            find(&system, pid, again)
         };
         let found = errand.until_cancelled(linked).await;
         created(&errand, handle, found);
     });
 }
 
-fn find(system: &Rc<System>, pid: u32) -> Result<(Rc<Process>, HostStdio), Failure> {
-    let process = system.processes.get(pid);
-    if process.is_none() {
-        system.alive()?;
+/// The process to open. For a handle that was there `again`, that may be one that has exited and whose status others
+/// have been told, or one that only its agent remembers.
+fn find(system: &Rc<System>, pid: u32, again: bool) -> Result<(Rc<Process>, HostStdio), Failure> {
+    let found = |process| Ok((process, HostStdio::default()));
+    if let Some(process) = system.processes.get(pid) {
+        process.judge(Call::Open)?;
+        return found(process);
     }
-    let process = process.ok_or_else(|| {
-        Failure::new(
-            HResult::NOT_FOUND,
-            format!(
-                "'{}' has no process {pid}, or its exit status was already delivered",
-                system.id
-            ),
-        )
-    })?;
-    process.judge(Call::Open)?;
-    Ok((process, HostStdio::default()))
+    if again && let Some(process) = system.processes.told(pid) {
+        return found(process);
+    }
+    system.alive()?;
+    if again && let Some(process) = system.remembered_by_agent(pid) {
+        return found(process);
+    }
+    Err(Failure::new(
+        HResult::NOT_FOUND,
+        format!(
+            "'{}' has no process {pid}, or its exit status was already delivered",
+            system.id
+        ),
+    ))
 }
 
 /// `HcsCloseProcess`.

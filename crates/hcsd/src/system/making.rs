@@ -294,12 +294,12 @@ impl System {
         lives: bool,
         limit: Duration,
     ) -> Result<(), Failure> {
-        self.expected_back.set(true);
+        self.expect_back(true);
         driver::start(self, lives && self.state() == State::Running)?;
         let system = Rc::clone(self);
         tokio::task::spawn_local(async move {
             tokio::time::sleep(limit).await;
-            system.expected_back.set(false);
+            system.expect_back(false);
             system.end_if_unheld();
         });
         Ok(())

@@ -20,6 +20,8 @@ pub(crate) struct Processes {
     /// Pids whose exit status is owed, oldest first.
     owed: RefCell<VecDeque<u32>>,
     most_owed: usize,
+    /// Those whose status was told while further clients are expected back that had handles on them.
+    told: RefCell<Option<HashMap<u32, Rc<Process>>>>,
     journal: Journal,
 }
 
@@ -30,6 +32,7 @@ impl Processes {
             by_pid: RefCell::default(),
             owed: RefCell::default(),
             most_owed,
+            told: RefCell::default(),
             journal,
         }
     }
@@ -60,6 +63,10 @@ impl Processes {
         }
         self.owed.borrow_mut().retain(|owed| *owed != pid);
         self.by_pid.borrow_mut().insert(pid, Rc::clone(process));
+        if let Some(told) = &mut *self.told.borrow_mut() {
+            // A newer one of its number.
+            told.remove(&pid);
+        }
         Ok(())
     }
 
@@ -89,12 +96,28 @@ impl Processes {
     /// Its status has been told, or is nobody's: it is gone.
     pub(crate) fn delivered(&self, pid: u32) {
         self.owed.borrow_mut().retain(|owed| *owed != pid);
-        if self.by_pid.borrow_mut().remove(&pid).is_some() {
+        let gone = self.by_pid.borrow_mut().remove(&pid);
+        if let Some(process) = gone {
+            if let Some(told) = &mut *self.told.borrow_mut()
+                && told.len() < self.most_owed
+            {
+                told.insert(pid, process);
+            }
             self.journal.append(&Entry::Gone { pid });
         }
         if self.by_pid.borrow().is_empty() {
             self.journal.forget();
         }
+    }
+
+    /// From now on those whose status was told are kept for clients that come back, or are not any more.
+    pub(crate) fn keep_told(&self, keep: bool) {
+        self.told.replace(keep.then(HashMap::new));
+    }
+
+    /// The process of that pid whose status was told while clients were expected back.
+    pub(crate) fn told(&self, pid: u32) -> Option<Rc<Process>> {
+        self.told.borrow().as_ref()?.get(&pid).cloned()
     }
 
     /// The process of that pid.

@@ -64,6 +64,7 @@ fn a_system_outlives_its_client_and_its_processes_can_be_taken_up_again() {
             system: 1,
             process: 2,
             process_id: pid,
+            again: false,
         })
         .ok();
     let info = second.send(&Call::GetProcessInfo { process: 2 });

@@ -57,17 +57,7 @@ const SCRIPTS: &[(&str, Script)] = &[
     ("pid -1", |frame, stream| {
         created(stream, frame.id, u32::MAX);
     }),
-    ("pid 7", |frame, stream| {
-        if frame.kind == MessageType::Request(Rpc::ExecuteProcess) {
-            created(stream, frame.id, 7);
-        } else {
-            let body = GetPropertiesResponse {
-                properties: "{}".to_owned(),
-                ..GetPropertiesResponse::default()
-            };
-            respond(stream, Rpc::GetProperties, frame.id, &body);
-        }
-    }),
+    ("pid 7", |frame, stream| created(stream, frame.id, 7)),
     ("early exit", |frame, stream| {
         let request: Value = serde_json::from_slice(&frame.body).unwrap();
         let wait = request["WaitMessageId"].as_u64().unwrap();
@@ -133,14 +123,23 @@ fn greeting() -> NegotiateProtocolResponse {
 fn serve(mut stream: UnixStream, name: &str, script: Script) {
     let mut decoder = Decoder::with_limit(hcs_wire::guest::MAX_REQUEST_BYTES);
     let mut buffer = [0; 4096];
+    let mut received = 0;
     while let Ok(n @ 1..) = stream.read(&mut buffer) {
         decoder.feed(&buffer[..n]);
         while let Some(frame) = decoder.next_frame().unwrap() {
-            let greets = frame.kind == MessageType::Request(Rpc::NegotiateProtocol);
-            if greets && name != "mute" {
-                respond(&mut stream, Rpc::NegotiateProtocol, frame.id, &greeting());
-            } else {
-                script(&frame, &mut stream);
+            received += 1;
+            match (received, frame.kind) {
+                _ if name == "mute" => {}
+                (1, _) => respond(&mut stream, Rpc::NegotiateProtocol, frame.id, &greeting()),
+                // A service that takes a system over begins with a look at its processes.
+                (2, MessageType::Request(Rpc::GetProperties)) => {
+                    let body = GetPropertiesResponse {
+                        properties: "{}".to_owned(),
+                        ..GetPropertiesResponse::default()
+                    };
+                    respond(&mut stream, Rpc::GetProperties, frame.id, &body);
+                }
+                _ => script(&frame, &mut stream),
             }
         }
     }

@@ -201,6 +201,7 @@ fn processes_are_signalled_terminated_and_opened() {
         system: 1,
         process: 3,
         process_id: process.pid,
+        again: false,
     };
     client.call(&open).failed(HResult::NOT_FOUND);
 
@@ -238,6 +239,7 @@ fn an_exit_status_is_kept_until_somebody_was_told() {
         system: 1,
         process: handle,
         process_id: process.pid,
+        again: false,
     };
     let opened = client.call(&open(3)).ok();
     assert_eq!(opened.reply.process.unwrap().process_id, process.pid);
@@ -269,6 +271,7 @@ fn two_clients_see_the_same_system() {
         system: 10,
         process: 12,
         process_id: process.pid,
+        again: false,
     })
     .ok();
     let info = two.call(&Call::GetProcessInfo { process: 12 }).ok();

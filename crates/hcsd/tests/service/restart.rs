@@ -25,6 +25,7 @@ fn open_process(system: u64, process: u64, process_id: u32) -> Call {
         system,
         process,
         process_id,
+        again: false,
     }
 }
 
@@ -112,6 +113,45 @@ fn what_exited_while_no_service_was_there_is_told_with_its_true_code() {
     assert_eq!(client.exit_code(2), 21);
     client
         .call(&open_process(1, 3, process.pid))
+        .failed(HResult::NOT_FOUND);
+    client.terminate(1);
+}
+
+/// Opens a process as the library does for a handle that it had before the connection was lost.
+fn open_again(system: u64, process: u64, process_id: u32) -> Call {
+    Call::OpenProcess {
+        system,
+        process,
+        process_id,
+        again: true,
+    }
+}
+
+#[test]
+fn each_client_that_comes_back_is_told_of_an_exit_it_missed() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "each");
+    let mut process = client.create_process(1, 2, &shell("read x; exit 22"));
+    let lost = client.create_process(1, 3, &shell("exit 23"));
+    assert_eq!(client.exit_code(3), 23);
+    service.kill();
+    process.write("go\n");
+    assert_eq!(process.output(), "");
+    service.run();
+    for _ in 0..2 {
+        let mut client = service.client();
+        client.call(&open_system(1, "each", None)).ok();
+        client.call(&open_again(1, 2, process.pid)).ok();
+        assert_eq!(client.exit_code(2), 22);
+        // One whose exit was written down as told, although it may not have arrived.
+        client.call(&open_again(1, 3, lost.pid)).ok();
+        assert_eq!(client.exit_code(3), 23);
+    }
+    let mut client = service.client();
+    client.call(&open_system(1, "each", None)).ok();
+    client
+        .call(&open_process(1, 2, process.pid))
         .failed(HResult::NOT_FOUND);
     client.terminate(1);
 }
