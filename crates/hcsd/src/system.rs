@@ -316,8 +316,12 @@ impl System {
     /// on its way to the client when the service died. Its agent remembers exits for a while, and is asked.
     pub(crate) fn remembered_by_agent(self: &Rc<Self>, pid: u32) -> Option<Rc<Process>> {
         let link = self.link().filter(|_| self.expected_back.get())?;
-        let share = self.service().ok()?.process_quota.count(self.uid);
+        let service = self.service().ok()?;
+        let share = service.process_quota.count(self.uid);
         let process = Process::adopted(self, pid, Remembered::default(), share);
+        if service.log.tells_exit(&self.runtime_id, pid) {
+            process.set_exit_is_told();
+        }
         self.processes.insert(&process).ok()?;
         link.wait_for_exit(&process);
         Some(process)
