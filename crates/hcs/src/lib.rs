@@ -2,7 +2,7 @@
 //!
 //! 1. [`ComputeSystem`] and [`Process`]: what there is to work with. Each call gives an [`Operation`], which is waited
 //!    for or awaited on any executor; the end of either is an [`Exit`], what happens to it is the stream [`Events`].
-//! 2. [`read_log`], [`LogFollower`]: the service's event log.
+//! 2. [`read_log`], [`LogFollower`]: the service's event log. [`explain`]: the time line of one operation.
 //! 3. [`raw`]: the functions of `ComputeCore.h` as Rust methods, one to one; what the C library is made of.
 //! 4. [`Endpoint`]: where the service listens. Nothing has to be set up: a service is started when none is there.
 //!
@@ -78,6 +78,7 @@ mod daemon;
 mod endpoint;
 mod events;
 mod exit;
+mod explain;
 mod handle;
 mod hub;
 mod link;
@@ -100,8 +101,12 @@ mod system;
 pub use endpoint::{ENDPOINT_VARIABLE, Endpoint};
 pub use events::Events;
 pub use exit::{Exit, ExitStatus};
+pub use explain::explain;
 pub use hcs_schema::{Failure, HResult, documents};
-pub use hcs_wire::log::{LogEntry, LogPage, LogQuery};
+pub use hcs_wire::{
+    explain::{OperationReport, OperationStep},
+    log::{LogEntry, LogPage, LogQuery},
+};
 pub use log::{LogFollower, read_log};
 pub use operation::Operation;
 pub use pipe::{PipeReader, PipeWriter};

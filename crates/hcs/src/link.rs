@@ -56,6 +56,8 @@ type Waiting = Box<dyn FnOnce(Answer) + Send>;
 /// One connection. It is over when reading has ended.
 pub(crate) struct Link {
     serial: u64,
+    /// Our pid as the service sees it: its names for our operations begin with it.
+    process: u32,
     endpoint: Endpoint,
     socket: OwnedFd,
     writer: Mutex<()>,
@@ -136,8 +138,9 @@ impl Link {
         let socket = endpoint
             .connect(LIMIT)
             .map_err(|errno| Refused::from_connect(endpoint, errno))?;
-        let link = Self {
+        let mut link = Self {
             serial: next_number(),
+            process: std::process::id(),
             endpoint: endpoint.clone(),
             socket,
             writer: Mutex::new(()),
@@ -150,6 +153,7 @@ impl Link {
             let failure = Failure::from_document(reply.result, &document);
             return Err(Refused::Final(failure));
         }
+        link.process = process(reply.document.as_deref()).unwrap_or(link.process);
         rustix::net::sockopt::set_socket_timeout(&link.socket, Timeout::Recv, None)
             .map_err(|errno| Refused::Final(link.lost(&errno.into())))?;
         Ok((link, receiver))
@@ -179,6 +183,11 @@ impl Link {
     /// Tells this connection from all others of this process.
     pub(crate) fn serial(&self) -> u64 {
         self.serial
+    }
+
+    /// Our pid as the service sees it.
+    pub(crate) const fn process(&self) -> u32 {
+        self.process
     }
 
     /// Sends `call`; `then` is called once, with the reply or the failure, on this thread or the reading one.
@@ -290,6 +299,12 @@ impl Link {
         )
         .because(broken)
     }
+}
+
+/// Our pid, from the service's greeting.
+fn process(greeting: Option<&str>) -> Option<u32> {
+    let greeting: serde_json::Value = serde_json::from_str(greeting?).ok()?;
+    greeting["Process"].as_u64()?.try_into().ok()
 }
 
 /// The message that makes `call` under the number `request`.

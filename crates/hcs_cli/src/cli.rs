@@ -5,9 +5,10 @@ use clap::{Parser, Subcommand};
 use crate::{
     failure::Stop,
     verbs::{
-        create::Create, events::Events, exec::Exec, inspect::Inspect, list::List, pause::Pause,
-        ps::Ps, resume::Resume, run::Run, service::Service, shutdown::Shutdown, signal::Signal,
-        start::Start, stats::Stats, terminate::Terminate, validate::Validate, wait::Wait,
+        create::Create, events::Events, exec::Exec, explain::Explain, inspect::Inspect, list::List,
+        pause::Pause, ps::Ps, resume::Resume, run::Run, service::Service, shutdown::Shutdown,
+        signal::Signal, start::Start, stats::Stats, terminate::Terminate, validate::Validate,
+        wait::Wait,
     },
 };
 
@@ -58,6 +59,7 @@ pub(crate) enum Verb {
     Validate(Validate),
     Service(Service),
     Events(Events),
+    Explain(Explain),
 }
 
 impl Verb {
@@ -84,6 +86,7 @@ impl Verb {
             Self::Validate(verb) => verb.run(),
             Self::Service(verb) => verb.run(),
             Self::Events(verb) => verb.run(),
+            Self::Explain(verb) => verb.run(),
         }
     }
 }
@@ -130,6 +133,7 @@ mod tests {
             "hcs terminate box other",
             "hcs validate -",
             "hcs events",
+            "hcs explain 4711-17",
             "hcs events --since 12 --follow --system box --format json",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {

@@ -61,7 +61,32 @@ pub(crate) fn text(failure: &Failure) -> String {
     for cause in &failure.causes {
         text.push_str(&format!("  {}\n", sentence(cause)));
     }
+    if let Some(operation) = &failure.operation
+        && !says_all(failure.hresult)
+    {
+        text.push_str(&format!("  how far it got: hcs explain {operation}\n"));
+    }
     text
+}
+
+/// Whether there is nothing more to a failure than its message: nothing had been begun.
+fn says_all(hresult: HResult) -> bool {
+    [
+        HResult::HCS_E_INVALID_JSON,
+        HResult::E_INVALIDARG,
+        HResult::NOT_SUPPORTED,
+        HResult::NOT_FOUND,
+        HResult::ENTRY_DELETED,
+        HResult::FILE_NOT_FOUND,
+        HResult::E_ACCESSDENIED,
+        HResult::HCS_E_ACCESS_DENIED,
+        HResult::HCS_E_SYSTEM_NOT_FOUND,
+        HResult::HCS_E_SYSTEM_ALREADY_EXISTS,
+        HResult::HCS_E_INVALID_STATE,
+        HResult::E_NOTIMPL,
+    ]
+    .iter()
+    .any(|all| hresult.same_error(*all))
 }
 
 /// One cause in one line: pointer, message, further facts; nothing twice.
@@ -100,6 +125,15 @@ mod tests {
         let expected = "hcs: the document is invalid [HCS_E_INVALID_JSON]\n  /a/b: 12 is no name\n  \
                         /a/c (line 1, column 2): unknown; expected \"d\"\n";
         assert_eq!(text(&failure), expected);
+    }
+
+    #[test]
+    fn where_something_was_begun_the_operation_is_named() {
+        let mut failure = Failure::new(HResult::E_FAIL, "it broke");
+        failure.operation = Some("4711-17".to_owned());
+        assert!(text(&failure).ends_with("\n  how far it got: hcs explain 4711-17\n"));
+        failure.hresult = HResult::HCS_E_SYSTEM_NOT_FOUND;
+        assert!(!text(&failure).contains("explain"));
     }
 
     #[test]

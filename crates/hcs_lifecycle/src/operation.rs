@@ -32,6 +32,14 @@ use crate::operation_kind::OperationKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallNumber(u64);
 
+impl CallNumber {
+    /// How many calls the operation had tracked before this one.
+    #[must_use]
+    pub const fn earlier(self) -> u64 {
+        self.0.saturating_sub(1)
+    }
+}
+
 /// Why something may not be done with an operation now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

@@ -13,6 +13,9 @@ use crate::HResult;
 /// Provider GUID under which HCS itself reports (`Microsoft-Windows-Hyper-V-Compute`).
 pub const PROVIDER: &str = "17103e3f-3c6e-4677-bb17-3b267eb5be57";
 
+/// How the operation is told from other data of the summary.
+const OPERATION: &str = "operation ";
+
 /// One cause of a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cause {
@@ -35,6 +38,8 @@ pub struct Failure {
     pub causes: Vec<Cause>,
     /// The schema's `Attribution` records, as JSON, where they apply.
     pub attribution: Vec<Value>,
+    /// The operation that failed, as the service's logs and `hcs explain` name it, where one is known.
+    pub operation: Option<String>,
 }
 
 impl Failure {
@@ -50,6 +55,7 @@ impl Failure {
             message,
             causes: Vec::new(),
             attribution: Vec::new(),
+            operation: None,
         }
     }
 
@@ -113,7 +119,9 @@ impl Failure {
             }
             event
         };
-        let mut events = vec![event(&self.message, None, &[])];
+        let operation = self.operation.iter().map(|id| format!("{OPERATION}{id}"));
+        let operation: Vec<String> = operation.collect();
+        let mut events = vec![event(&self.message, None, &operation)];
         events.extend(
             self.causes
                 .iter()
@@ -158,6 +166,12 @@ impl Failure {
                 data,
             });
         }
+        failure.operation = value["ErrorEvents"][0]["Data"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find_map(|data| data["Value"].as_str()?.strip_prefix(OPERATION))
+            .map(str::to_owned);
         failure.attribution = value["Attribution"].as_array().cloned().unwrap_or_default();
         failure
     }
@@ -183,6 +197,7 @@ mod tests {
             .cause_at("", "third")
             .while_doing("Construct");
         let mut failure = failure;
+        failure.operation = Some("4711-17".to_owned());
         failure.causes[0].data = vec!["/Container/Memory/SizeInMB".to_owned(), String::new()];
         let back = Failure::from_document(failure.hresult, &failure.to_document());
         assert_eq!(back, failure);

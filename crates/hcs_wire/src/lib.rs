@@ -4,12 +4,15 @@
 //!    and validated, but it may ask for anything that its user may have.
 //! 2. [`guest`]: `hcsd` to the agent inside a compute system: the guest bridge of HCS. The agent's side is UNTRUSTED.
 //! 3. [`log`]: the service's event log as its readers see it.
-//! 4. [`socket`]: bytes together with file descriptors over a unix stream socket.
+//! 4. [`operation`], [`explain`]: one name for an operation in all parts, and what is told of it.
+//! 5. [`socket`]: bytes together with file descriptors over a unix stream socket.
 //!
 //! The two protocols share the shape of their header, nothing else: their types are apart on purpose.
 
+pub mod explain;
 pub mod guest;
 pub mod log;
+pub mod operation;
 pub mod service;
 pub mod socket;
 

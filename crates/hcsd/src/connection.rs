@@ -15,6 +15,7 @@ use std::{
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     WireError,
+    operation::OperationId,
     service::{Call, Decoder, Event, Frame, Kind, Reply, Subject, encode},
     socket::{self, MAX_DESCRIPTORS},
 };
@@ -24,6 +25,7 @@ use tracing::{debug, warn};
 
 use self::handles::Handles;
 use crate::{
+    operations::Trail,
     outgoing::{Closed, Outgoing},
     peer::Peer,
     router,
@@ -66,14 +68,15 @@ impl Answer {
     }
 }
 
-/// A pending call's way to hear that it was cancelled.
-#[derive(Debug, Default)]
-pub(crate) struct Cancel {
+/// A call that has not been answered: its time line, and its way to hear that it was cancelled.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) trail: Rc<Trail>,
     asked: Cell<bool>,
     changed: Notify,
 }
 
-impl Cancel {
+impl Pending {
     fn ask(&self) {
         self.asked.set(true);
         self.changed.notify_one();
@@ -95,7 +98,7 @@ pub(crate) struct Connection {
     pub(crate) peer: Peer,
     pub(crate) handles: Handles,
     outgoing: Outgoing,
-    pending: RefCell<HashMap<u64, Rc<Cancel>>>,
+    pending: RefCell<HashMap<u64, Rc<Pending>>>,
     events_sent: Cell<u64>,
     greeted: Cell<bool>,
     pub(crate) service: Rc<Service>,
@@ -216,7 +219,10 @@ impl Connection {
         let greeting = self.peer.authorise(&self.service).and_then(|()| {
             let version = hcs_wire::service::VERSION;
             if minimum <= version && version <= maximum {
-                return Ok(Answer::document(Some(format!("{{\"Version\":{version}}}"))));
+                // The pid that operations of this client are named after.
+                let process = self.operation(0).process;
+                let greeting = format!("{{\"Version\":{version},\"Process\":{process}}}");
+                return Ok(Answer::document(Some(greeting)));
             }
             Err(Failure::new(
                 HResult::HCS_E_UNSUPPORTED_PROTOCOL_VERSION,
@@ -256,11 +262,16 @@ impl Connection {
             self.write_reply(request, Err(failure));
             return;
         }
-        let cancel = Rc::new(Cancel::default());
+        let id = self.operation(request);
+        let pending = Rc::new(Pending {
+            trail: self.service.operations.received(id, &call, self.peer.uid),
+            asked: Cell::new(false),
+            changed: Notify::new(),
+        });
         self.pending
             .borrow_mut()
-            .insert(request, Rc::clone(&cancel));
-        router::admit(self, request, call, cancel);
+            .insert(request, Rc::clone(&pending));
+        router::admit(self, request, call, pending);
     }
 
     fn cancel(self: &Rc<Self>, request: u64) {
@@ -269,20 +280,36 @@ impl Connection {
             self.answer(request, Err(cancelled()));
             return;
         }
-        if let Some(cancel) = self.pending.borrow().get(&request) {
-            cancel.ask();
+        if let Some(pending) = self.pending.borrow().get(&request) {
+            pending.trail.step("cancelled by the client");
+            pending.ask();
         }
     }
 
     /// Ends a call. Each call ends once; a connection that is gone takes no more answers.
     pub(crate) fn answer(&self, request: u64, answer: Result<Answer, Failure>) {
-        self.pending.borrow_mut().remove(&request);
+        let pending = self.pending.borrow_mut().remove(&request);
+        let answer = answer.map_err(|failure| Failure {
+            operation: Some(self.operation(request).to_string()),
+            ..failure
+        });
+        if let Some(Pending { trail, .. }) = pending.as_deref() {
+            let service = &self.service;
+            let outcome = answer.as_ref().map(|_| ());
+            service.operations.answered(trail, outcome, &service.log);
+        }
         self.write_reply(request, answer);
+    }
+
+    /// The operation that a call of this client belongs to.
+    pub(crate) fn operation(&self, request: u64) -> OperationId {
+        let pid = self.peer.pid.and_then(|pid| u32::try_from(pid).ok());
+        OperationId::of_request(pid.unwrap_or(0), request)
     }
 
     fn write_reply(&self, request: u64, answer: Result<Answer, Failure>) {
         let answer = answer.unwrap_or_else(|failure| {
-            debug!(operation = format_args!("{}:{request}", self.number), result = %failure.hresult, "a call failed: {failure}");
+            debug!(operation = %self.operation(request), result = %failure.hresult, "a call failed: {failure}");
             Answer::failed(&failure)
         });
         let count = u16::try_from(answer.descriptors.len()).unwrap_or(u16::MAX);
@@ -339,9 +366,9 @@ impl Connection {
     /// The calls that waited for a handle, now that it is there, in their order.
     pub(crate) fn resume(self: &Rc<Self>, waiting: VecDeque<(u64, Call)>) {
         for (request, call) in waiting {
-            let cancel = self.pending.borrow().get(&request).cloned();
-            if let Some(cancel) = cancel {
-                router::admit(self, request, call, cancel);
+            let pending = self.pending.borrow().get(&request).cloned();
+            if let Some(pending) = pending {
+                router::admit(self, request, call, pending);
             }
         }
     }

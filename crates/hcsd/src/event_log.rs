@@ -65,6 +65,8 @@ pub(crate) enum Kind {
     ProcessCreated,
     /// It has exited; with its `ProcessStatus`.
     ProcessExited,
+    /// A call failed that was to change something; with its time line.
+    OperationFailed,
 }
 
 impl Kind {
@@ -82,6 +84,7 @@ impl Kind {
             Self::SystemExited => "SystemExited",
             Self::ProcessCreated => "ProcessCreated",
             Self::ProcessExited => "ProcessExited",
+            Self::OperationFailed => "OperationFailed",
         }
     }
 }

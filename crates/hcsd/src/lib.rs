@@ -30,6 +30,7 @@ mod launch;
 mod limits;
 mod listener;
 mod logging;
+mod operations;
 mod outgoing;
 mod peer;
 mod process;

@@ -13,8 +13,8 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::{log::LogQuery, service::Call};
 
 use crate::{
-    connection::{Answer, Cancel, Connection, cancelled},
-    enumerate,
+    connection::{Answer, Connection, Pending, cancelled},
+    enumerate, operations,
     properties::to_text,
     service_properties,
     system::{Behalf, Request},
@@ -24,7 +24,7 @@ use crate::{
 pub(crate) struct Errand {
     pub(crate) connection: Rc<Connection>,
     pub(crate) request: u64,
-    pub(crate) cancel: Rc<Cancel>,
+    pub(crate) pending: Rc<Pending>,
 }
 
 impl Errand {
@@ -35,10 +35,7 @@ impl Errand {
 
     /// Who asks, for the log.
     pub(crate) fn behalf(&self) -> Behalf {
-        Behalf::Client {
-            connection: self.connection.number,
-            request: self.request,
-        }
+        Behalf::Client(self.connection.operation(self.request))
     }
 
     /// Runs `work` as a task; a cancel drops it and ends the call.
@@ -54,20 +51,21 @@ impl Errand {
         &self,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
+        let trail = Rc::clone(&self.pending.trail);
         tokio::select! {
             biased;
-            result = work => result,
-            () = self.cancel.cancelled() => Err(cancelled()),
+            result = operations::carry(Some(trail), work) => result,
+            () = self.pending.cancelled() => Err(cancelled()),
         }
     }
 }
 
 /// Takes a call up, or lets it wait for its handle.
-pub(crate) fn admit(connection: &Rc<Connection>, request: u64, call: Call, cancel: Rc<Cancel>) {
+pub(crate) fn admit(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
     let errand = Errand {
         connection: Rc::clone(connection),
         request,
-        cancel,
+        pending,
     };
     // A call that waited for its handle took the number of the handle it makes when it came.
     if let Some(made) = makes(&call)
@@ -79,6 +77,10 @@ pub(crate) fn admit(connection: &Rc<Connection>, request: u64, call: Call, cance
     }
     match concerns(&call) {
         Some(handle) if connection.handles.is_opening(handle) => {
+            errand
+                .pending
+                .trail
+                .step("waits for the call that makes its handle");
             connection.handles.wait(handle, request, call);
         }
         _ => dispatch(errand, call),
@@ -140,7 +142,20 @@ const fn concerns(call: &Call) -> Option<u64> {
     }
 }
 
+/// Notes which system a call is about.
+fn note_system(errand: &Errand, call: &Call) {
+    let trail = &errand.pending.trail;
+    if let Call::CreateSystem { id, .. } | Call::OpenSystem { id, .. } = call {
+        trail.concerns(id, None);
+    }
+    let handles = &errand.connection.handles;
+    if let Some(system) = concerns(call).and_then(|handle| handles.system_of(handle)) {
+        trail.concerns(&system.id, Some(&system.runtime_id));
+    }
+}
+
 fn dispatch(errand: Errand, call: Call) {
+    note_system(&errand, &call);
     match call {
         Call::CreateSystem {
             system,
@@ -202,11 +217,11 @@ fn dispatch(errand: Errand, call: Call) {
             errand.answer(answered.map(|text| Answer::document(Some(text))));
         }
         Call::ReadEvents(query) => read_events(errand, query),
+        Call::ExplainOperation { operation } => explain(errand, operation),
         Call::SaveSystem { .. }
         | Call::CrashSystem { .. }
         | Call::ModifyServiceSettings { .. }
-        | Call::SubmitCrashReport { .. }
-        | Call::ExplainOperation { .. } => errand.answer(Err(Failure::new(
+        | Call::SubmitCrashReport { .. } => errand.answer(Err(Failure::new(
             HResult::E_NOTIMPL,
             "this call is not implemented by this service",
         ))),
@@ -224,5 +239,14 @@ fn read_events(errand: Errand, query: LogQuery) {
             () = connection.gone() => return Ok(Answer::done()),
         };
         Ok(Answer::document(Some(to_text(&page)?)))
+    });
+}
+
+/// Tells the time line of an operation.
+fn explain(errand: Errand, operation: String) {
+    let service = Rc::clone(&errand.connection.service);
+    errand.run(async move {
+        let report = service.operations.explain(&operation, &service.log).await?;
+        Ok(Answer::document(Some(to_text(&report)?)))
     });
 }

@@ -14,7 +14,8 @@ use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 use tokio::sync::Notify;
 
 use crate::{
-    config::Config, event_log::EventLog, limits::Quota, removals::Removals, system::System,
+    config::Config, event_log::EventLog, limits::Quota, operations::Operations, removals::Removals,
+    system::System,
 };
 
 /// A place in the registry.
@@ -33,6 +34,7 @@ pub(crate) struct Service {
     /// The state root.
     pub(crate) root: PathBuf,
     pub(crate) log: EventLog,
+    pub(crate) operations: Operations,
     /// The socket's mode lets in nobody but its owner and the configured group.
     pub(crate) guarded: bool,
     engines: Vec<Arc<dyn Engine>>,
@@ -101,6 +103,7 @@ impl Service {
             config,
             root,
             log,
+            operations: Operations::default(),
             guarded,
             engines,
             systems: RefCell::default(),

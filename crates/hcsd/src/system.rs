@@ -23,7 +23,7 @@ use hcs_lifecycle::{
     system::{Action, Cancelled, Queue, Refusal, State, Ticket, judge_guest_call},
 };
 use hcs_schema::{Failure, HResult, documents::SystemType};
-use hcs_wire::{log::LogEntry, service::Subject};
+use hcs_wire::{log::LogEntry, operation::OperationId, service::Subject};
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info};
@@ -36,6 +36,7 @@ use crate::{
     guest_link::GuestLink,
     limits::Share,
     process::Process,
+    operations::{self, Trail},
     service::Service,
     state::{Facts, Record, journal::Remembered},
 };
@@ -71,8 +72,8 @@ impl Request {
 pub(crate) enum Behalf {
     /// The service's own.
     Service,
-    /// A client's: its connection and the number of its call.
-    Client { connection: u64, request: u64 },
+    /// A client's.
+    Client(OperationId),
 }
 
 impl Behalf {
@@ -80,7 +81,7 @@ impl Behalf {
     pub(crate) fn operation(self) -> Option<String> {
         match self {
             Self::Service => None,
-            Self::Client { .. } => Some(self.to_string()),
+            Self::Client(id) => Some(id.to_string()),
         }
     }
 }
@@ -89,10 +90,7 @@ impl fmt::Display for Behalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Service => f.write_str("own"),
-            Self::Client {
-                connection,
-                request,
-            } => write!(f, "{connection}:{request}"),
+            Self::Client(id) => id.fmt(f),
         }
     }
 }
@@ -102,6 +100,8 @@ impl fmt::Display for Behalf {
 struct Waiter {
     request: Request,
     behalf: Behalf,
+    /// Where what is done for it is noted.
+    trail: Option<Rc<Trail>>,
     sender: oneshot::Sender<Result<(), Failure>>,
 }
 
@@ -122,6 +122,8 @@ pub(crate) struct System {
     directory: PathBuf,
     queue: RefCell<Queue>,
     waiters: RefCell<HashMap<Ticket, Waiter>>,
+    /// What occupies it, for whom.
+    running: RefCell<Option<(Action, Behalf)>>,
     /// Tickets that were given up while they ran.
     cancelled: RefCell<HashSet<Ticket>>,
     /// Tells the driver that the queue, the link or the cancelled tickets changed.
@@ -188,6 +190,9 @@ impl System {
         if self.exit.borrow().is_some() {
             return Err(self.refused(action, Refusal::Stopped));
         }
+        if let Some(before) = self.busy_with() {
+            operations::step(before);
+        }
         let (sender, receiver) = oneshot::channel();
         let ticket = self.queue.borrow_mut().submit(action);
         self.waiters.borrow_mut().insert(
@@ -195,6 +200,7 @@ impl System {
             Waiter {
                 request,
                 behalf,
+                trail: operations::current(),
                 sender,
             },
         );
@@ -207,6 +213,19 @@ impl System {
         let result = receiver.await;
         give_up.armed = false;
         result.unwrap_or_else(|_| Err(self.refused(action, Refusal::Stopped)))
+    }
+
+    /// What a call that comes now may have to wait for.
+    fn busy_with(&self) -> Option<String> {
+        let waiters = self.waiters.borrow();
+        let first = waiters.iter().min_by_key(|(ticket, _)| **ticket);
+        let first = first.map(|(_, waiter)| (waiter.request.action(), waiter.behalf));
+        let (action, behalf) = self.running.borrow().or(first)?;
+        let verb = action.verb();
+        Some(match waiters.len() {
+            0 | 1 => format!("queued behind {verb} ({behalf})"),
+            more => format!("queued behind {verb} ({behalf}) and {} more", more - 1),
+        })
     }
 
     fn give_up(&self, ticket: Ticket) {

@@ -11,7 +11,7 @@ use std::{
 
 use hcs_lifecycle::operation::{CallNumber, Cancel, Phase, Streams as Hand};
 use hcs_schema::HResult;
-use hcs_wire::service::Call;
+use hcs_wire::{operation::OperationId, service::Call};
 use serde_json::json;
 
 use super::{Document, Error, OperationKind, Process, System};
@@ -97,7 +97,7 @@ struct Tracked {
     /// The process that made the call: a child of `fork(2)` has the operation but not the thread that would end it.
     pid: u32,
     /// The request, once there is one.
-    request: Option<(u64, Weak<Link>)>,
+    request: Option<(OperationId, Weak<Link>)>,
 }
 
 impl Operation {
@@ -139,13 +139,13 @@ impl Operation {
         self.shared.id
     }
 
-    /// Names the tracked call in the service's logs: the pid of this process and the number of the request. `None`
-    /// until there is one.
+    /// Names the tracked call in errors, in the service's logs and for `hcs explain`: the pid of this process and
+    /// [`Operation::id`], and after the first call of the operation which one it is. `None` until there is one.
     #[must_use]
     pub fn correlation_id(&self) -> Option<String> {
         let tracked = lock(&self.shared.tracked);
-        let (request, _) = tracked.request.as_ref()?;
-        Some(format!("{}-{request}", tracked.pid))
+        let (name, _) = tracked.request.as_ref()?;
+        Some(name.to_string())
     }
 
     /// `HcsGetOperationType`.
@@ -249,6 +249,7 @@ impl Operation {
             && let Some(link) = link.upgrade()
         {
             // The cancelled request is what gets an answer; that to the cancellation says nothing more.
+            let request = request.request();
             link.call(&Call::Cancel { request }, drop);
         }
     }
@@ -320,9 +321,20 @@ impl Operation {
         Ok(call)
     }
 
-    /// The request of the tracked call has this number on this link.
-    pub(super) fn requested(&self, request: u64, link: &Arc<Link>) {
-        lock(&self.shared.tracked).request = Some((request, Arc::downgrade(link)));
+    /// The tracked call is about to be made on this link; the number of its request.
+    pub(super) fn requested(&self, call: CallNumber, link: &Arc<Link>) -> u64 {
+        let name = OperationId {
+            process: link.process(),
+            number: self.shared.id,
+            earlier: u16::try_from(call.earlier()).unwrap_or(u16::MAX),
+        };
+        // An operation that was used that often cannot name its calls apart any more.
+        let name = match name.earlier {
+            u16::MAX => OperationId::of_request(name.process, next_number()),
+            _ => name,
+        };
+        lock(&self.shared.tracked).request = Some((name, Arc::downgrade(link)));
+        name.request()
     }
 
     /// The request is on its way.

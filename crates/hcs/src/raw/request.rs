@@ -14,7 +14,7 @@ use crate::{
     client::Client,
     endpoint::Endpoint,
     handle::Handle,
-    link::{Answer, Link, next_number, request_bytes},
+    link::{Answer, Link, request_bytes},
     stdio::{Slot, Streams},
 };
 
@@ -142,8 +142,7 @@ impl Request {
             operation.finish(number, self.outcome(Err(failure)));
             return;
         }
-        let request = next_number();
-        operation.requested(request, link);
+        let request = operation.requested(number, link);
         let (tracking, bytes) = (operation.clone(), request_bytes(request, &self.call));
         link.send(request, bytes, move |answer| {
             tracking.finish(number, self.outcome(answer));

@@ -70,10 +70,24 @@ pub fn submit_wer_report(settings: &str) -> Result<Option<Document>, Error> {
 /// # Errors
 /// As every call that takes an operation (see [`super`]).
 pub fn read_events(query: &LogQuery, operation: &Operation) -> Result<(), HResult> {
+    start(Call::ReadEvents(query.clone()), operation)
+}
+
+/// Ours: the time line of an operation, as an [`OperationReport`](hcs_wire::explain::OperationReport).
+///
+/// # Errors
+/// As every call that takes an operation (see [`super`]).
+pub fn explain(name: &str, operation: &Operation) -> Result<(), HResult> {
+    let call = Call::ExplainOperation {
+        operation: name.to_owned(),
+    };
+    start(call, operation)
+}
+
+fn start(call: Call, operation: &Operation) -> Result<(), HResult> {
     let endpoint = Endpoint::from_environment();
     let failure = endpoint.as_ref().err().cloned();
     let endpoint = endpoint.unwrap_or_else(|_| Endpoint::at(""));
-    let call = Call::ReadEvents(query.clone());
     Request::on_service(endpoint, OperationKind::None, call)
         .refusing(failure)
         .start(operation)

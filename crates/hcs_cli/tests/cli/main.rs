@@ -5,6 +5,7 @@
 mod common;
 mod errors;
 mod events;
+mod explain;
 mod lifecycle;
 mod run;
 mod service;

@@ -157,6 +157,15 @@ impl Handles {
         }
     }
 
+    /// The system that an open handle is of, or is in.
+    pub(crate) fn system_of(&self, number: u64) -> Option<Rc<System>> {
+        match self.slots.borrow().get(&number)? {
+            Slot::Open(Object::System(system)) => Some(Rc::clone(system)),
+            Slot::Open(Object::Process(process)) => process.system().ok(),
+            Slot::Opening(_) => None,
+        }
+    }
+
     /// Takes an open handle out.
     pub(crate) fn remove(&self, number: u64) -> Option<Released> {
         match self.slots.borrow_mut().remove(&number)? {

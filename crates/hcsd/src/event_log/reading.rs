@@ -3,10 +3,13 @@
 use std::{fs, io, path::Path, rc::Rc};
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::log::{LogEntry, LogPage, LogQuery};
+use hcs_wire::{
+    explain::OperationReport,
+    log::{LogEntry, LogPage, LogQuery},
+};
 
 use super::{EventLog, segments};
-use crate::blocking::blocking;
+use crate::{blocking::blocking, operations::Wanted};
 
 /// Most events in one answer, and what an answer has without a limit.
 const MOST: usize = 1000;
@@ -99,6 +102,37 @@ impl EventLog {
             page.take(entry);
         }
         true
+    }
+
+    /// What the log tells of failed operations of that name.
+    ///
+    /// # Errors
+    /// A segment cannot be read.
+    pub(crate) async fn failed_operations(
+        &self,
+        wanted: Wanted,
+    ) -> Result<Vec<OperationReport>, Failure> {
+        let paths = self.segments.borrow().paths();
+        blocking(move || {
+            let mut found = Vec::new();
+            for path in paths {
+                match fs::read(&path) {
+                    Ok(text) => {
+                        let entries = segments::entries(&text);
+                        found.extend(entries.filter_map(|entry| wanted.report_in(&entry)));
+                    }
+                    // Dropped meanwhile.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(e) => {
+                        let path = path.display();
+                        let message = format!("{path} cannot be read");
+                        return Err(Failure::new(HResult::E_FAIL, message).because(&e));
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .await
     }
 
     /// Goes on from the segment that holds the cursor.

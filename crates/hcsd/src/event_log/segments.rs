@@ -138,6 +138,12 @@ impl Segments {
         Some((path(&self.directory, *first), *first))
     }
 
+    /// All files, oldest first.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let paths = self.firsts.iter();
+        paths.map(|first| path(&self.directory, *first)).collect()
+    }
+
     /// Runtime ids of all systems whose end is written down.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use super::{
     GuestLink, Request,
     answers::{body, reported},
 };
-use crate::{process::Process, stdio::Stdio};
+use crate::{operations, process::Process, stdio::Stdio};
 
 /// Processes an agent is believed to have, at most.
 const MOST_LISTED: usize = 1 << 14;
@@ -36,10 +36,11 @@ struct Bare {
     base: RequestBase,
 }
 
+/// What every request begins with: it names the operation it is made for.
 fn base() -> RequestBase {
     RequestBase {
         container_id: NULL_ID.to_owned(),
-        ..RequestBase::default()
+        activity_id: operations::current().map_or_else(String::new, |t| t.id().activity_id()),
     }
 }
 
@@ -328,7 +329,14 @@ pub(crate) async fn answered<T>(
     receiver: oneshot::Receiver<Result<T, Failure>>,
     rpc: Rpc,
 ) -> Result<T, Failure> {
-    receiver.await.unwrap_or_else(|_closed| {
+    operations::step(format!("asked the guest agent: {rpc:?}"));
+    let answer = receiver.await;
+    operations::step(match &answer {
+        Ok(Ok(_)) => "the guest agent answered",
+        Ok(Err(_)) => "the guest agent did not answer in time",
+        Err(_) => "the guest agent went away",
+    });
+    answer.unwrap_or_else(|_closed| {
         Err(Failure::new(
             HResult::HCS_E_CONNECTION_CLOSED,
             format!("the guest agent went away before it answered {rpc:?}"),

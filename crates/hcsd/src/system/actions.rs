@@ -17,6 +17,7 @@ use crate::{
     guest_link::GuestLink,
     process::Process,
     state::journal::Remembered,
+    operations,
 };
 
 /// How long after the end of its stream an agent may take to end itself, before it counts as one that lives on.
@@ -92,12 +93,14 @@ async fn start(system: Rc<System>) -> Result<(), Failure> {
 
 /// A negotiated link to the agent, within `limit`.
 async fn connect(system: &Rc<System>, limit: Duration) -> Result<Rc<GuestLink>, Failure> {
+    operations::step("waits for the machine to be ready");
     let machine = Arc::clone(&system.machine);
     let stream = blocking(move || {
         machine.wait_ready(limit)?;
         machine.connect_guest()
     })
     .await?;
+    operations::step("connected to the guest agent");
     let link = GuestLink::start(stream)?;
     match link.negotiate(limit).await {
         Ok(()) => Ok(link),
@@ -109,6 +112,7 @@ async fn connect(system: &Rc<System>, limit: Duration) -> Result<Rc<GuestLink>, 
 }
 
 async fn pause(system: Rc<System>) -> Result<(), Failure> {
+    operations::step("the engine pauses the machine");
     let machine = Arc::clone(&system.machine);
     blocking(move || machine.pause())
         .await
@@ -118,6 +122,7 @@ async fn pause(system: Rc<System>) -> Result<(), Failure> {
 }
 
 async fn resume(system: Rc<System>) -> Result<(), Failure> {
+    operations::step("the engine resumes the machine");
     let machine = Arc::clone(&system.machine);
     blocking(move || machine.resume())
         .await
@@ -131,6 +136,7 @@ async fn resume(system: Rc<System>) -> Result<(), Failure> {
 }
 
 async fn modify(machine: Arc<dyn Machine>, settings: Value) -> Result<(), Failure> {
+    operations::step("the engine changes the machine");
     blocking(move || machine.modify(&settings))
         .await
         .map_err(|f| f.while_doing("Modify"))
@@ -139,6 +145,7 @@ async fn modify(machine: Arc<dyn Machine>, settings: Value) -> Result<(), Failur
 /// Asks, and waits for the end of the system, which settles this from outside.
 async fn shut_down(system: Rc<System>) -> Result<(), Failure> {
     let limit = system.service()?.config.times.shutdown();
+    operations::step("asks the guest agent to shut down, and waits for the end of the system");
     system
         .guest()
         .await?
@@ -171,6 +178,7 @@ async fn withdraw(system: &System) {
 /// Kills, and waits for the end of the system, which settles this from outside.
 async fn terminate(system: Rc<System>) -> Result<(), Failure> {
     let limit = system.service()?.config.times.kill();
+    operations::step("the engine kills the machine; waits for its end");
     let machine = Arc::clone(&system.machine);
     blocking_within(limit, "killing the machine", move || machine.kill())
         .await

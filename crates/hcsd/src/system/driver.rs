@@ -16,7 +16,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::{Behalf, System, actions, ending, ending::LAST_WORDS};
-use crate::{event_log::Kind, readiness};
+use crate::{event_log::Kind, operations, readiness};
 
 /// A running action.
 pub(super) type Running = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
@@ -166,7 +166,14 @@ fn answer(system: &System, ticket: Ticket, result: Result<(), Failure>) {
 
 fn begin(system: &Rc<System>, lanes: &mut Lanes, ticket: Ticket, action: Action) {
     let (running, behalf) = match system.waiters.borrow().get(&ticket) {
-        Some(waiter) => (actions::run(system, &waiter.request), waiter.behalf),
+        Some(waiter) => {
+            if let Some(trail) = &waiter.trail {
+                trail.step("begun");
+            }
+            let running = actions::run(system, &waiter.request);
+            let running: Running = Box::pin(operations::carry(waiter.trail.clone(), running));
+            (running, waiter.behalf)
+        }
         None => {
             let given_up: Running = Box::pin(async { Err(crate::connection::cancelled()) });
             (given_up, Behalf::Service)
@@ -182,6 +189,7 @@ fn begin(system: &Rc<System>, lanes: &mut Lanes, ticket: Ticket, action: Action)
     if action == Action::Terminate {
         lanes.terminating = Some(work);
     } else {
+        system.running.replace(Some((action, behalf)));
         lanes.occupying = Some(work);
     }
 }
@@ -209,6 +217,9 @@ fn settle(system: &Rc<System>, work: &Work, result: Result<(), Failure>) {
         Err(failure) => {
             warn!(operation = %work.behalf, result = %failure.hresult, "{}: failed: {failure}", work.action.verb());
         }
+    }
+    if work.action != Action::Terminate {
+        system.running.take();
     }
     system
         .queue

@@ -29,6 +29,7 @@ use crate::{
     event_log::Kind,
     events::Watchers,
     limits::Share,
+    operations,
     service::{Reservation, Service},
     state::journal::Journal,
     system::Request,
@@ -68,7 +69,10 @@ pub(crate) async fn create(
     };
     let (sender, receiver) = oneshot::channel();
     let span = info_span!("system", id = %plan.id, runtime_id = %plan.runtime_id);
-    let make = make(Rc::clone(service), plan, sender);
+    let make = operations::carry(
+        operations::current(),
+        make(Rc::clone(service), plan, sender),
+    );
     tokio::task::spawn_local(make.instrument(span));
     receiver.await.unwrap_or_else(|_| {
         Err(Failure::new(
@@ -102,6 +106,13 @@ async fn make(
         document: plan.document,
         directory: directory.clone(),
     };
+    if let Some(trail) = operations::current() {
+        trail.concerns(&request.id, Some(&request.runtime_id));
+        trail.step(format!(
+            "the {} engine makes the machine",
+            plan.engine.name()
+        ));
+    }
     let engine = Arc::clone(&plan.engine);
     let made = blocking(move || {
         make_directory(&request.directory)?;
@@ -111,6 +122,10 @@ async fn make(
         Ok((machine, request))
     })
     .await;
+    operations::step(match &made {
+        Ok(_) => "the machine is made",
+        Err(_) => "the engine failed",
+    });
     let (machine, request) = match made {
         Ok(made) => made,
         Err(failure) => {
@@ -245,6 +260,7 @@ pub(crate) fn put_together(
         directory: request.directory,
         queue: RefCell::new(Queue::new(state)),
         waiters: RefCell::default(),
+        running: RefCell::default(),
         cancelled: RefCell::default(),
         wake: tokio::sync::Notify::new(),
         link: RefCell::default(),

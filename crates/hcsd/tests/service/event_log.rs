@@ -1,5 +1,7 @@
 //! The numbered event log: complete, in order, and kept through the end of the service.
 
+use std::io::Read as _;
+
 use hcs_schema::HResult;
 use hcs_wire::{
     log::{LogEntry, LogPage, LogQuery},
@@ -8,7 +10,7 @@ use hcs_wire::{
 
 use crate::common::{
     Client, Service,
-    client::{CONTAINER, create_system, shell, start_system},
+    client::{CONTAINER, create_process, create_system, shell, start_system},
 };
 
 fn since(since: u64) -> Call {
@@ -185,4 +187,89 @@ fn dropped_events_are_told_with_the_first_that_is_there() {
     assert!(message.contains("event 1 "), "{message}");
     client.call(&since(1 << 40)).failed(HResult::NOT_FOUND);
     client.terminate(1);
+}
+
+fn explain(operation: &str) -> Call {
+    Call::ExplainOperation {
+        operation: operation.to_owned(),
+    }
+}
+
+#[test]
+fn a_failed_operation_is_explained_also_by_the_next_service() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "box");
+    let missing = serde_json::json!({ "CommandArgs": ["/no/such/program"] });
+    let request = client.send(&create_process(1, 2, &missing));
+    let answer = client.wait(request);
+    let document = answer.json();
+    let operation = document["ErrorEvents"][0]["Data"][0]["Value"].as_str();
+    let operation = operation.unwrap().strip_prefix("operation ").unwrap();
+    assert_eq!(operation, format!("{}-{request}", std::process::id()));
+    let before = client.call(&explain(operation)).ok().json();
+    assert_eq!(before["Call"], "CreateProcess");
+    assert_eq!(before["System"], "box");
+    assert_eq!(before["Error"]["Error"], document["Error"]);
+    let steps: Vec<&str> = before["Steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["Step"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            "asked the guest agent: ExecuteProcess",
+            "the guest agent answered",
+            "answered"
+        ]
+    );
+    service.kill();
+    service.run();
+    let mut client = service.client();
+    let after = client.call(&explain(operation)).ok().json();
+    assert_eq!(after, before);
+    client.call(&explain("1-1")).failed(HResult::NOT_FOUND);
+    client.call(&explain("box")).failed(HResult::E_INVALIDARG);
+    let open = Call::OpenSystem {
+        system: 1,
+        id: "box".to_owned(),
+        runtime_id: None,
+    };
+    client.call(&open).ok();
+    client.terminate(1);
+}
+
+#[test]
+fn a_call_that_waits_says_behind_what() {
+    let service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "box");
+    // A process that refuses to end keeps the shutdown waiting.
+    let mut deaf = client.create_process(
+        1,
+        2,
+        &shell("trap '' TERM; echo ready; while :; do sleep 1; done"),
+    );
+    let mut said = [0; 6];
+    deaf.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    let shut_down = client.send(&Call::ShutDownSystem {
+        system: 1,
+        options: None,
+    });
+    let pause = client.send(&Call::PauseSystem {
+        system: 1,
+        options: None,
+    });
+    let name = |request: u64| format!("{}-{request}", std::process::id());
+    let report = client.call(&explain(&name(pause))).ok().json();
+    assert_eq!(report["Done"], false);
+    let behind = format!("queued behind shut down ({})", name(shut_down));
+    assert_eq!(report["Steps"][0]["Step"], behind, "{report}");
+    client.terminate(1);
+    client.wait(shut_down);
+    client
+        .wait(pause)
+        .failed(HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
 }

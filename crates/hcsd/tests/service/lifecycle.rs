@@ -64,14 +64,12 @@ fn calls_may_be_sent_before_their_handles_are_there() {
 fn calls_behind_a_failed_creation_fail_with_it() {
     let service = Service::new();
     let mut client = service.client();
-    let create = client.send(&create_system(
-        1,
-        "broken",
-        "{\"Container\":{\"Nonsense\":1}}",
-    ));
-    let start = client.send(&start_system(1));
-    let process = client.send(&create_process(1, 2, &shell("true")));
-    let info = client.send(&Call::GetProcessInfo { process: 2 });
+    let [create, start, process, info] = client.send_together([
+        &create_system(1, "broken", "{\"Container\":{\"Nonsense\":1}}"),
+        &start_system(1),
+        &create_process(1, 2, &shell("true")),
+        &Call::GetProcessInfo { process: 2 },
+    ]);
     client.wait(create).failed(HResult::HCS_E_INVALID_JSON);
     client.wait(start).failed(HResult::HCS_E_INVALID_JSON);
     client.wait(process).failed(HResult::HCS_E_INVALID_JSON);

@@ -131,6 +131,19 @@ impl Client {
         request
     }
 
+    /// Sends calls at once, so that all are there when the service takes the first up; answers their numbers.
+    pub(crate) fn send_together<const N: usize>(&mut self, calls: [&Call; N]) -> [u64; N] {
+        let mut bytes = Vec::new();
+        let requests = calls.map(|call| {
+            let request = self.next;
+            self.next += 1;
+            bytes.extend(encode(Kind::Request, request, 0, call).unwrap());
+            request
+        });
+        socket::send_all(&self.stream, &bytes, &[]).unwrap();
+        requests
+    }
+
     /// Waits for the answer to a call.
     #[track_caller]
     pub(crate) fn wait(&mut self, request: u64) -> Answer {

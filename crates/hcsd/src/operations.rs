@@ -1,0 +1,432 @@
+//! What is known of the calls of clients: for each a time line, kept for a while after its answer, so that anybody can
+//! ask what became of an operation and how far it got ([`Operations::explain`]).
+//!
+//! Whatever works for a call notes its steps without being handed anything: the time line of the call that is being
+//! worked for belongs to the running task ([`carry`], [`step`]). A call that failed is told in the event log with its
+//! time line, so a later service can explain it as well.
+
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use hcs_schema::{Failure, HResult, timestamp::rfc3339};
+use hcs_wire::{
+    explain::{OperationReport, OperationStep},
+    log::LogEntry,
+    operation::OperationId,
+    service::Call,
+};
+use serde_json::Value;
+
+use crate::event_log::{self, EventLog, Kind};
+
+/// Answered calls that are remembered: those that succeeded, and those that failed.
+const REMEMBERED: (usize, usize) = (1024, 256);
+/// Steps of one time line; a call that makes more of them is told without the rest.
+const MOST_STEPS: usize = 64;
+
+tokio::task_local! {
+    static CURRENT: Rc<Trail>;
+}
+
+/// The time line of one call. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct Trail {
+    id: OperationId,
+    call: &'static str,
+    uid: u32,
+    received: SystemTime,
+    begun: Instant,
+    /// Whether a failure is an event; it is none where a call only asks.
+    is_told: bool,
+    line: RefCell<Line>,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    system: Option<String>,
+    runtime_id: Option<String>,
+    steps: Vec<(u64, Cow<'static, str>)>,
+    outcome: Option<Result<(), Failure>>,
+}
+
+impl Trail {
+    /// A call that was received this moment.
+    pub(crate) fn new(id: OperationId, call: &Call, uid: u32) -> Rc<Self> {
+        let (name, is_told) = about(call);
+        Rc::new(Self {
+            id,
+            call: name,
+            uid,
+            received: SystemTime::now(),
+            begun: Instant::now(),
+            is_told,
+            line: RefCell::default(),
+        })
+    }
+
+    /// Its operation.
+    pub(crate) const fn id(&self) -> OperationId {
+        self.id
+    }
+
+    /// Notes a step.
+    pub(crate) fn step(&self, step: impl Into<Cow<'static, str>>) {
+        let mut line = self.line.borrow_mut();
+        if line.steps.len() < MOST_STEPS {
+            let after = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            line.steps.push((after, step.into()));
+        }
+    }
+
+    /// Notes which system it concerns; the runtime id once there is one.
+    pub(crate) fn concerns(&self, id: &str, runtime_id: Option<&str>) {
+        let mut line = self.line.borrow_mut();
+        line.system = Some(id.to_owned());
+        line.runtime_id = runtime_id.map(str::to_owned);
+    }
+
+    fn report(&self) -> OperationReport {
+        let line = self.line.borrow();
+        let received = self.received.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let failure = match &line.outcome {
+            Some(Err(failure)) => Some(failure),
+            _ => None,
+        };
+        let step = |(after, step): &(u64, Cow<'static, str>)| OperationStep {
+            after_microseconds: *after,
+            step: step.clone().into_owned(),
+        };
+        OperationReport {
+            operation: self.id.to_string(),
+            call: self.call.to_owned(),
+            system: line.system.clone(),
+            user_id: self.uid,
+            received: rfc3339(received),
+            done: line.outcome.is_some(),
+            steps: line.steps.iter().map(step).collect(),
+            result: line.outcome.as_ref().map(|outcome| {
+                let result = outcome.as_ref().err().map_or(HResult::S_OK, |f| f.hresult);
+                result.to_string()
+            }),
+            error: failure.and_then(|f| event_log::data(&f.to_document())),
+        }
+    }
+}
+
+/// Name of a call, and whether it asks for more than an answer.
+const fn about(call: &Call) -> (&'static str, bool) {
+    match call {
+        Call::Hello { .. } => ("Hello", false),
+        Call::CreateSystem { .. } => ("CreateSystem", true),
+        Call::OpenSystem { .. } => ("OpenSystem", false),
+        Call::CloseSystem { .. } => ("CloseSystem", false),
+        Call::StartSystem { .. } => ("StartSystem", true),
+        Call::ShutDownSystem { .. } => ("ShutDownSystem", true),
+        Call::TerminateSystem { .. } => ("TerminateSystem", true),
+        Call::PauseSystem { .. } => ("PauseSystem", true),
+        Call::ResumeSystem { .. } => ("ResumeSystem", true),
+        Call::SaveSystem { .. } => ("SaveSystem", true),
+        Call::CrashSystem { .. } => ("CrashSystem", true),
+        Call::ModifySystem { .. } => ("ModifySystem", true),
+        Call::GetSystemProperties { .. } => ("GetSystemProperties", false),
+        Call::EnumerateSystems { .. } => ("EnumerateSystems", false),
+        Call::CreateProcess { .. } => ("CreateProcess", true),
+        Call::OpenProcess { .. } => ("OpenProcess", false),
+        Call::CloseProcess { .. } => ("CloseProcess", false),
+        Call::TerminateProcess { .. } => ("TerminateProcess", true),
+        Call::SignalProcess { .. } => ("SignalProcess", true),
+        Call::GetProcessInfo { .. } => ("GetProcessInfo", false),
+        Call::GetProcessProperties { .. } => ("GetProcessProperties", false),
+        Call::ModifyProcess { .. } => ("ModifyProcess", true),
+        Call::GetServiceProperties { .. } => ("GetServiceProperties", false),
+        Call::ModifyServiceSettings { .. } => ("ModifyServiceSettings", true),
+        Call::SubmitCrashReport { .. } => ("SubmitCrashReport", true),
+        Call::ReadEvents { .. } => ("ReadEvents", false),
+        Call::ExplainOperation { .. } => ("ExplainOperation", false),
+        Call::Cancel { .. } => ("Cancel", false),
+    }
+}
+
+/// Whether a call is remembered: those that only look at what happened, or give a handle back, would push out others.
+const fn is_remembered(call: &Call) -> bool {
+    !matches!(
+        call,
+        Call::ReadEvents { .. }
+            | Call::ExplainOperation { .. }
+            | Call::CloseSystem { .. }
+            | Call::CloseProcess { .. }
+    )
+}
+
+/// Notes a step of the call that the running task works for, if it works for one.
+pub(crate) fn step(step: impl Into<Cow<'static, str>>) {
+    // Outside of any call, upkeep say, there is nobody to tell.
+    let _nobody = CURRENT.try_with(|trail| trail.step(step));
+}
+
+/// The call that the running task works for.
+pub(crate) fn current() -> Option<Rc<Trail>> {
+    CURRENT.try_with(Rc::clone).ok()
+}
+
+/// `work`, done for that call.
+pub(crate) async fn carry<F: Future>(trail: Option<Rc<Trail>>, work: F) -> F::Output {
+    match trail {
+        Some(trail) => CURRENT.scope(trail, work).await,
+        None => work.await,
+    }
+}
+
+/// The calls the service knows of. Belongs to its thread.
+#[derive(Debug, Default)]
+pub(crate) struct Operations {
+    pending: RefCell<HashMap<OperationId, Rc<Trail>>>,
+    succeeded: RefCell<VecDeque<Rc<Trail>>>,
+    failed: RefCell<VecDeque<Rc<Trail>>>,
+}
+
+impl Operations {
+    /// A call was received.
+    pub(crate) fn received(&self, id: OperationId, call: &Call, uid: u32) -> Rc<Trail> {
+        let trail = Trail::new(id, call, uid);
+        if is_remembered(call) {
+            self.pending.borrow_mut().insert(id, Rc::clone(&trail));
+        }
+        trail
+    }
+
+    /// It was answered.
+    pub(crate) fn answered(
+        &self,
+        trail: &Rc<Trail>,
+        outcome: Result<(), &Failure>,
+        log: &EventLog,
+    ) {
+        trail.step("answered");
+        trail.line.borrow_mut().outcome = Some(outcome.map_err(Clone::clone));
+        let mut pending = self.pending.borrow_mut();
+        let remembered = match pending.get(&trail.id) {
+            Some(known) if Rc::ptr_eq(known, trail) => pending.remove(&trail.id).is_some(),
+            _ => false,
+        };
+        drop(pending);
+        if !remembered {
+            return;
+        }
+        let (done, most) = match outcome {
+            Ok(()) => (&self.succeeded, REMEMBERED.0),
+            Err(_) => (&self.failed, REMEMBERED.1),
+        };
+        let mut done = done.borrow_mut();
+        if done.len() >= most {
+            done.pop_front();
+        }
+        done.push_back(Rc::clone(trail));
+        drop(done);
+        if let (true, Err(failure)) = (trail.is_told, outcome)
+            && failure.hresult != HResult::CANCELLED
+        {
+            tell(trail, log);
+        }
+    }
+
+    /// The time line of the operation that `name` names: as errors and logs write it, or the number that the client has
+    /// for it alone.
+    ///
+    /// # Errors
+    /// `E_INVALIDARG` when it names none, or several; `ERROR_NOT_FOUND` when that operation is not known.
+    pub(crate) async fn explain(
+        &self,
+        name: &str,
+        log: &EventLog,
+    ) -> Result<OperationReport, Failure> {
+        let wanted = Wanted::parse(name)?;
+        let mut found = self.known(&wanted);
+        if found.is_empty() {
+            found = log.failed_operations(wanted.clone()).await?;
+        }
+        // Of one operation's calls, and of clients that had the same pid, the latest is meant.
+        let mut clients: Vec<&str> = found
+            .iter()
+            .map(|report| client(&report.operation))
+            .collect();
+        clients.sort_unstable();
+        clients.dedup();
+        if clients.len() > 1 {
+            let names: Vec<String> = clients.iter().map(|pid| format!("{pid}-{name}")).collect();
+            return Err(Failure::new(
+                HResult::E_INVALIDARG,
+                format!(
+                    "several clients have an operation {name}: {}",
+                    names.join(", ")
+                ),
+            ));
+        }
+        found
+            .into_iter()
+            .max_by(|a, b| a.received.cmp(&b.received))
+            .ok_or_else(|| {
+                Failure::new(
+                    HResult::NOT_FOUND,
+                    format!("nothing is known of an operation {name}: it never was, or too many came after it"),
+                )
+            })
+    }
+
+    fn known(&self, wanted: &Wanted) -> Vec<OperationReport> {
+        let (pending, failed, succeeded) = (
+            self.pending.borrow(),
+            self.failed.borrow(),
+            self.succeeded.borrow(),
+        );
+        let all = pending
+            .values()
+            .chain(failed.iter())
+            .chain(succeeded.iter());
+        all.filter(|trail| wanted.is(trail.id))
+            .map(|trail| trail.report())
+            .collect()
+    }
+}
+
+fn client(operation: &str) -> &str {
+    operation.split('-').next().unwrap_or_default()
+}
+
+fn tell(trail: &Trail, log: &EventLog) {
+    let line = trail.line.borrow();
+    let (system, runtime_id) = (line.system.clone(), line.runtime_id.clone());
+    drop(line);
+    log.append(LogEntry {
+        system,
+        runtime_id,
+        operation: Some(trail.id.to_string()),
+        data: serde_json::to_value(trail.report()).ok(),
+        ..event_log::event(Kind::OperationFailed)
+    });
+}
+
+/// Which operation is asked for.
+#[derive(Clone, Debug)]
+pub(crate) enum Wanted {
+    /// That call.
+    One(OperationId),
+    /// Whatever a client has under this number.
+    Number(u64),
+}
+
+impl Wanted {
+    fn parse(name: &str) -> Result<Self, Failure> {
+        let name = name.trim();
+        if let Ok(number) = name.parse() {
+            return Ok(Self::Number(number));
+        }
+        name.parse().map(Self::One).map_err(|e| {
+            Failure::new(
+                HResult::E_INVALIDARG,
+                format!("'{name}' names no operation"),
+            )
+            .because(&e)
+        })
+    }
+
+    fn is(&self, id: OperationId) -> bool {
+        match self {
+            Self::One(wanted) => *wanted == id,
+            Self::Number(number) => *number == id.number,
+        }
+    }
+
+    /// Whether an event tells of it; the report.
+    pub(crate) fn report_in(&self, entry: &LogEntry) -> Option<OperationReport> {
+        let id = entry.operation.as_deref()?.parse().ok()?;
+        if entry.kind != Kind::OperationFailed.name() || !self.is(id) {
+            return None;
+        }
+        let data: Value = entry.data.clone()?;
+        serde_json::from_value(data).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(operations: &Operations, id: OperationId, log: &EventLog, outcome: HResult) {
+        let call = Call::StartSystem {
+            system: 1,
+            options: None,
+        };
+        let trail = operations.received(id, &call, 0);
+        trail.concerns("box", Some("guid"));
+        trail.step("begun");
+        let failure = Failure::new(outcome, "it did not work");
+        let outcome = if outcome.is_success() {
+            Ok(())
+        } else {
+            Err(&failure)
+        };
+        operations.answered(&trail, outcome, log);
+    }
+
+    fn explained(
+        operations: &Operations,
+        name: &str,
+        log: &EventLog,
+    ) -> Result<OperationReport, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(operations.explain(name, log))
+    }
+
+    #[test]
+    fn failures_are_remembered_longer_than_successes_and_by_the_next_service() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = EventLog::open(directory.path(), 8 << 20).unwrap();
+        let operations = Operations::default();
+        let id = |number| OperationId::of_request(7, number);
+        call(&operations, id(1), &log, HResult::E_FAIL);
+        for number in 2..2000 {
+            call(&operations, id(number), &log, HResult::S_OK);
+        }
+        let gone = explained(&operations, "7-2", &log).unwrap_err();
+        assert_eq!(gone.hresult, HResult::NOT_FOUND);
+        let last = explained(&operations, "1999", &log).unwrap();
+        assert_eq!((last.operation.as_str(), last.done), ("7-1999", true));
+        let here = explained(&operations, "7-1", &log).unwrap();
+        assert_eq!(
+            here.error.as_ref().unwrap()["ErrorMessage"],
+            "it did not work"
+        );
+        let steps: Vec<_> = here.steps.iter().map(|step| step.step.as_str()).collect();
+        assert_eq!(steps, ["begun", "answered"]);
+        let next = explained(&Operations::default(), "1", &log).unwrap();
+        assert_eq!(next, here);
+    }
+
+    #[test]
+    fn a_number_that_several_clients_have_is_refused_with_their_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = EventLog::open(directory.path(), 8 << 20).unwrap();
+        let operations = Operations::default();
+        for process in [5, 6] {
+            call(
+                &operations,
+                OperationId::of_request(process, 9),
+                &log,
+                HResult::S_OK,
+            );
+        }
+        let failure = explained(&operations, "9", &log).unwrap_err();
+        assert!(failure.message.ends_with("5-9, 6-9"), "{failure}");
+        assert!(explained(&operations, "6-9", &log).is_ok());
+        let nonsense = explained(&operations, "box", &log).unwrap_err();
+        assert_eq!(nonsense.hresult, HResult::E_INVALIDARG);
+    }
+}
