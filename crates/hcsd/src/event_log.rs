@@ -97,6 +97,15 @@ pub(crate) fn event(kind: Kind) -> LogEntry {
     }
 }
 
+/// The ends that earlier services wrote down.
+#[derive(Debug, Default)]
+struct Told {
+    /// Systems, by runtime id.
+    ended: HashSet<String>,
+    /// Processes that have exited, by system and pid.
+    exited: HashSet<(String, u32)>,
+}
+
 /// The log of this service. Belongs to its thread.
 #[derive(Debug)]
 pub(crate) struct EventLog {
@@ -106,8 +115,8 @@ pub(crate) struct EventLog {
     grown: Notify,
     /// The last event of the service before this one.
     inherited: Option<LogEntry>,
-    /// Runtime ids of the systems whose end earlier services wrote down; read when first needed.
-    ended: OnceCell<HashSet<String>>,
+    /// Read when first needed, which is seldom.
+    told: OnceCell<Told>,
     /// The last event could not be written.
     failing: Cell<bool>,
 }
@@ -124,7 +133,7 @@ impl EventLog {
             recent: RefCell::default(),
             grown: Notify::new(),
             inherited,
-            ended: OnceCell::new(),
+            told: OnceCell::new(),
             failing: Cell::new(false),
         })
     }
@@ -174,15 +183,24 @@ impl EventLog {
         })
     }
 
+    /// Whether a service before wrote this process's exit down at any time.
+    pub(crate) fn told_exit(&self, runtime_id: &str, pid: u32) -> bool {
+        let exited = &self.told().exited;
+        exited.contains(&(runtime_id.to_owned(), pid))
+    }
+
     /// Whether a service before wrote the end of this system down.
     pub(crate) fn tells_end(&self, runtime_id: &str) -> bool {
-        let read = || {
-            self.segments.borrow().ended().unwrap_or_else(|e| {
+        self.told().ended.contains(runtime_id)
+    }
+
+    fn told(&self) -> &Told {
+        self.told.get_or_init(|| {
+            self.segments.borrow().told().unwrap_or_else(|e| {
                 error!("the event log cannot be read: {e}");
-                HashSet::new()
+                Told::default()
             })
-        };
-        self.ended.get_or_init(read).contains(runtime_id)
+        })
     }
 }
 

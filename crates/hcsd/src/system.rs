@@ -35,8 +35,8 @@ use crate::{
     events::{Watchers, event_type},
     guest_link::GuestLink,
     limits::Share,
-    process::Process,
     operations::{self, Trail},
+    process::Process,
     service::Service,
     state::{Facts, Record, journal::Remembered},
 };
@@ -338,7 +338,7 @@ impl System {
         let service = self.service().ok()?;
         let share = service.process_quota.count(self.uid);
         let process = Process::adopted(self, pid, Remembered::default(), share);
-        if service.log.tells_exit(&self.runtime_id, pid) {
+        if service.log.told_exit(&self.runtime_id, pid) {
             process.set_exit_is_told();
         }
         self.processes.insert(&process).ok()?;

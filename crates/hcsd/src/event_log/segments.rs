@@ -5,7 +5,7 @@
 //! because the service was killed or the disk is full, is cut off before the next is written.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -14,7 +14,7 @@ use std::{
 
 use hcs_wire::log::LogEntry;
 
-use super::Kind;
+use super::{Kind, Told};
 
 /// How many segments the log is cut into.
 const SEGMENTS: usize = 16;
@@ -144,18 +144,34 @@ impl Segments {
         paths.map(|first| path(&self.directory, *first)).collect()
     }
 
-    /// Runtime ids of all systems whose end is written down.
+    /// All ends that are written down.
     ///
     /// # Errors
     /// A segment cannot be read.
-    pub(super) fn ended(&self) -> io::Result<HashSet<String>> {
-        let mut ended = HashSet::new();
-        for first in &self.firsts {
-            let text = fs::read(path(&self.directory, *first))?;
-            let ends = entries(&text).filter(|entry| entry.kind == Kind::SystemExited.name());
-            ended.extend(ends.filter_map(|entry| entry.runtime_id));
+    pub(super) fn told(&self) -> io::Result<Told> {
+        let mut told = Told::default();
+        for path in self.paths() {
+            let text = fs::read(path)?;
+            for entry in entries(&text) {
+                let Some(system) = entry.runtime_id else {
+                    continue;
+                };
+                match entry.process_id {
+                    None if entry.kind == Kind::SystemExited.name() => {
+                        told.ended.insert(system);
+                    }
+                    Some(pid) if entry.kind == Kind::ProcessExited.name() => {
+                        told.exited.insert((system, pid));
+                    }
+                    // A later process may have the pid of an earlier one.
+                    Some(pid) if entry.kind == Kind::ProcessCreated.name() => {
+                        told.exited.remove(&(system, pid));
+                    }
+                    _ => {}
+                }
+            }
         }
-        Ok(ended)
+        Ok(told)
     }
 }
 

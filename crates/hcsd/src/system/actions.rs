@@ -15,9 +15,9 @@ use crate::{
     blocking::{blocking, blocking_within},
     connection::cancelled,
     guest_link::GuestLink,
+    operations,
     process::Process,
     state::journal::Remembered,
-    operations,
 };
 
 /// How long after the end of its stream an agent may take to end itself, before it counts as one that lives on.
