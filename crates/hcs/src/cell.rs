@@ -4,27 +4,12 @@
 //! threads (begin, end). Nothing is called and nothing of the program's is dropped while it is held: callbacks, wakers
 //! and outcomes are moved out first.
 
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use hcs_lifecycle::operation::{CallNumber, Cancel, Operation, Phase, Refusal, Streams};
 use hcs_lifecycle::operation_kind::OperationKind;
 
-use super::sync::{Condvar, Deadline, Mutex, MutexGuard, lock, thread, wait};
-
-/// Why a wait did not end with an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unfinished {
-    /// The machine refused.
-    Refused(Refusal),
-    /// The time was over; the call is still tracked.
-    TimedOut,
-}
-
-impl From<Refusal> for Unfinished {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
+use super::sync::{Condvar, Mutex, MutexGuard, lock, thread, wait};
 
 /// What follows from a completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +126,6 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
             None => Completion::NoCallback,
         };
         drop(state);
-        self.changed.notify_all();
         wakers.into_iter().for_each(Waker::wake);
         completion
     }
@@ -149,21 +133,6 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
     /// The outcome, if there is one.
     pub(crate) fn outcome(&self) -> Result<Result<T, E>, Refusal> {
         lock(&self.state).machine.outcome().cloned()
-    }
-
-    /// Waits for the outcome.
-    pub(crate) fn wait(&self, deadline: Deadline) -> Result<Result<T, E>, Unfinished> {
-        let mut state = lock(&self.state);
-        loop {
-            match state.machine.outcome() {
-                Ok(outcome) => return Ok(outcome.clone()),
-                Err(Refusal::Pending) => {}
-                Err(refusal) => return Err(refusal.into()),
-            }
-            state = deadline
-                .wait(&self.changed, state)
-                .map_err(|_| Unfinished::TimedOut)?;
-        }
     }
 
     /// The outcome of a call that has process information, and whether the caller gets the streams.
@@ -176,35 +145,26 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
         Ok((outcome.clone(), streams))
     }
 
-    /// [`Cell::process_information`] once there is an outcome; what cannot have any is refused before waiting.
-    pub(crate) fn wait_process_information(
-        &self,
-        take: bool,
-        deadline: Deadline,
-    ) -> Result<(Result<T, E>, Streams), Unfinished> {
-        let mut state = lock(&self.state);
-        loop {
-            match state.machine.process_information(take) {
-                Ok((outcome, streams)) => return Ok((outcome.clone(), streams)),
-                Err(Refusal::Pending) => {}
-                Err(refusal) => return Err(refusal.into()),
-            }
-            state = deadline
-                .wait(&self.changed, state)
-                .map_err(|_| Unfinished::TimedOut)?;
-        }
-    }
-
-    /// Ready when no call is pending; until then `context` is woken.
-    pub(crate) fn poll_done(&self, context: &Context<'_>) -> Poll<()> {
+    /// Ready when no call is pending; until then `waker` is woken.
+    pub(crate) fn poll_done(&self, waker: &Waker) -> Poll<()> {
         let mut state = lock(&self.state);
         if state.machine.is_closed() || state.machine.phase() != Phase::Pending {
             return Poll::Ready(());
         }
-        if !state.wakers.iter().any(|w| w.will_wake(context.waker())) {
-            state.wakers.push(context.waker().clone());
+        if !state.wakers.iter().any(|w| w.will_wake(waker)) {
+            state.wakers.push(waker.clone());
         }
         Poll::Pending
+    }
+
+    /// `waker` is not woken any more.
+    pub(crate) fn forget(&self, waker: &Waker) {
+        lock(&self.state).wakers.retain(|w| !w.will_wake(waker));
+    }
+
+    /// Whether the operation has a callback.
+    pub(crate) fn has_callback(&self) -> bool {
+        lock(&self.state).callback.is_some()
     }
 
     /// Has `call` run the callback on this thread, unless it was taken away or the operation closed.
@@ -230,9 +190,9 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
         let outcome = state.machine.close()?;
         let callback = state.callback.take();
         let wakers = std::mem::take(&mut state.wakers);
-        self.changed.notify_all();
-        self.settle(state, |_| true);
+        drop(state);
         wakers.into_iter().for_each(Waker::wake);
+        self.settle(lock(&self.state), |_| true);
         drop((outcome, callback));
         Ok(())
     }

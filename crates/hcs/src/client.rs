@@ -9,20 +9,30 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     sync::{Arc, OnceLock, Weak, mpsc},
+    task::Waker,
     time::Duration,
 };
 
 use hcs_schema::{Failure, HResult};
 use hcs_wire::service::{Event, Subject};
+use rustix::io::Errno;
 
 use crate::{
     daemon,
     endpoint::Endpoint,
     handle::Handle,
-    link::{Link, Receiver, Refused},
+    link::{Greeted, Greeting, LIMIT, Link, Receiver, Refused, is_reading},
     pool::Pool,
-    sync::{Mutex, lock, thread},
+    sync::{Deadline, Mutex, lock, thread},
+    turn::{Source, Step, Turn},
 };
+
+/// How long a thread that makes the first call waits for a service that is there: it answers at once, or another thread
+/// waits on.
+const AT_ONCE: Duration = Duration::from_millis(20);
+
+/// With so many handles, events are read that nobody waits for: the service keeps only so many unread ones.
+const MANY_HANDLES: usize = 64;
 
 /// How often a service is started that is gone again before it has greeted.
 const STARTS: u32 = 3;
@@ -98,6 +108,59 @@ pub(crate) struct Client {
     endpoint: Endpoint,
     state: Mutex<State>,
     handles: Mutex<HashMap<u64, Weak<Handle>>>,
+    turn: Arc<Turn<Reader>>,
+}
+
+/// The reading end of a connection, in the hands of whoever reads.
+pub(crate) struct Reader {
+    client: Arc<Client>,
+    link: Arc<Link>,
+    receiver: Receiver,
+}
+
+impl Source for Reader {
+    fn bell(&self) -> Waker {
+        self.link.bell()
+    }
+
+    fn step(&mut self, deadline: Deadline) -> Step {
+        let event = |event| self.client.event(event);
+        self.link.step(&mut self.receiver, deadline, event)
+    }
+
+    fn over(self) {
+        self.client.lost(&self.link);
+    }
+
+    fn owes(&self) -> bool {
+        self.link.owes() || lock(&self.client.handles).len() > MANY_HANDLES
+    }
+}
+
+impl Reader {
+    /// The connection.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+}
+
+/// Somebody wants to hear of what the service sends without waiting for it, for as long as this exists.
+pub(crate) struct Watch {
+    turn: Arc<Turn<Reader>>,
+}
+
+impl Watch {
+    pub(crate) fn new(client: &Client) -> Self {
+        let turn = Arc::clone(&client.turn);
+        turn.watch();
+        Self { turn }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.turn.unwatch();
+    }
 }
 
 enum State {
@@ -123,17 +186,26 @@ impl Client {
         if let Some(client) = clients.get(endpoint) {
             return Arc::clone(client);
         }
-        let client = Arc::new(Self {
-            endpoint: endpoint.clone(),
-            state: Mutex::new(State::Idle),
-            handles: Mutex::default(),
+        let client = Arc::new_cyclic(|client: &Weak<Self>| {
+            let client = Weak::clone(client);
+            Self {
+                endpoint: endpoint.clone(),
+                state: Mutex::new(State::Idle),
+                handles: Mutex::default(),
+                turn: Arc::new(Turn::new(move || start_keeper(&client))),
+            }
         });
         clients.insert(endpoint.clone(), Arc::clone(&client));
         client
     }
 
-    /// Calls `job` once with the connection: on this thread if there is one, else on another when it has been made,
-    /// with a service started if none is there. The failure is `HCS_E_SERVICE_NOT_AVAILABLE`, `HCS_E_ACCESS_DENIED` or
+    /// Who reads the connection.
+    pub(crate) fn turn(&self) -> &Arc<Turn<Reader>> {
+        &self.turn
+    }
+
+    /// Calls `job` once with the connection: on this thread if there is one or a service answers at once, else on another
+    /// when it has been made, with a service started if none is there. The failure is `HCS_E_SERVICE_NOT_AVAILABLE`, `HCS_E_ACCESS_DENIED` or
     /// `HCS_E_UNSUPPORTED_PROTOCOL_VERSION`, with its causes.
     pub(crate) fn with_link(
         self: &Arc<Self>,
@@ -155,6 +227,10 @@ impl Client {
         job: impl FnOnce(Result<&Arc<Link>, Failure>) + Send + 'static,
         connect: bool,
     ) {
+        if connect && !is_reading() {
+            // A connection that ended while nobody read is made again, not written to.
+            self.turn.catch_up();
+        }
         let mut state = lock(&self.state);
         match &mut *state {
             State::Up(link) => {
@@ -168,11 +244,34 @@ impl Client {
                 let queue: [Job; 1] = [Box::new(job)];
                 *state = State::Connecting(queue.into());
                 drop(state);
-                let client = Arc::clone(self);
-                if let Err(failure) = spawn("hcs-connect", move || client.connect()) {
-                    self.refuse(&failure);
-                }
+                self.connect();
             }
+        }
+    }
+
+    /// Makes the connection: here, where that is a matter of a moment, else on a thread.
+    fn connect(self: &Arc<Self>) {
+        let begun = if is_reading() {
+            Ok(None)
+        } else {
+            Link::connect(&self.endpoint, None).and_then(|greeting| match greeting {
+                Some(greeting) => greeting.wait(AT_ONCE).map(Some),
+                None => Ok(None),
+            })
+        };
+        let greeting = match begun {
+            Ok(Some(Greeted::Ready(link, receiver))) => return self.connected(link, receiver),
+            Err(Refused::Final(failure)) => return self.refuse(&failure),
+            Ok(Some(Greeted::Waiting(greeting))) => Some(greeting),
+            Ok(None) | Err(Refused::NotThere(_)) => None,
+        };
+        let client = Arc::clone(self);
+        let started = spawn("hcs-connect", move || match client.reach(greeting) {
+            Ok((link, receiver)) => client.connected(link, receiver),
+            Err(failure) => client.refuse(&failure),
+        });
+        if let Err(failure) = started {
+            self.refuse(&failure);
         }
     }
 
@@ -184,12 +283,14 @@ impl Client {
         }
     }
 
-    /// Makes the connection, opens the handles of a former one again and sends what was queued meanwhile.
-    fn connect(self: &Arc<Self>) {
-        let link = match self.reach().and_then(|reached| self.read(reached)) {
-            Ok(link) => link,
-            Err(failure) => return self.refuse(&failure),
-        };
+    /// Opens the handles of a former connection again and sends what was queued meanwhile.
+    fn connected(self: &Arc<Self>, link: Link, receiver: Receiver) {
+        let link = Arc::new(link);
+        self.turn.put(Reader {
+            client: Arc::clone(self),
+            link: Arc::clone(&link),
+            receiver,
+        });
         for handle in self.handles() {
             // A handle that nothing is behind has told so to whom it concerns.
             let _told = handle.attach(self, &link);
@@ -216,11 +317,11 @@ impl Client {
         }
     }
 
-    /// A connection that has been greeted.
-    fn reach(&self) -> Result<(Link, Receiver), Failure> {
+    /// A connection that has been greeted, from one that may be waiting to be.
+    fn reach(&self, mut greeting: Option<Box<Greeting>>) -> Result<(Link, Receiver), Failure> {
         let mut starts = 0;
         loop {
-            match Link::connect(&self.endpoint) {
+            match self.greeted(greeting.take()) {
                 Ok(connected) => return Ok(connected),
                 Err(Refused::NotThere(_)) if starts < STARTS => {
                     starts += 1;
@@ -231,15 +332,17 @@ impl Client {
         }
     }
 
-    /// Starts the thread that reads it.
-    fn read(self: &Arc<Self>, (link, receiver): (Link, Receiver)) -> Result<Arc<Link>, Failure> {
-        let link = Arc::new(link);
-        let (reader, client) = (Arc::clone(&link), Arc::clone(self));
-        spawn("hcs-reader", move || {
-            reader.read(receiver, |event| client.event(event));
-            client.lost(&reader);
-        })?;
-        Ok(link)
+    fn greeted(&self, greeting: Option<Box<Greeting>>) -> Result<(Link, Receiver), Refused> {
+        let greeting = match greeting {
+            Some(greeting) => greeting,
+            // Only an impatient try ends without either.
+            None => Link::connect(&self.endpoint, Some(LIMIT))?
+                .ok_or_else(|| Refused::from_connect(&self.endpoint, Errno::AGAIN))?,
+        };
+        match greeting.wait(LIMIT)? {
+            Greeted::Ready(link, receiver) => Ok((link, receiver)),
+            Greeted::Waiting(greeting) => Err(Refused::Final(greeting.silent())),
+        }
     }
 
     /// There will be no connection: all who wait for it learn why.
@@ -323,6 +426,14 @@ impl Client {
             handle.hub().give_up(failure.hresult);
         }
     }
+}
+
+/// Starts the thread that reads where nobody waits.
+fn start_keeper(client: &Weak<Client>) -> bool {
+    let Some(client) = client.upgrade() else {
+        return false;
+    };
+    spawn("hcs-reader", move || client.turn.keep()).is_ok()
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {

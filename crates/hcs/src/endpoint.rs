@@ -65,19 +65,16 @@ impl Endpoint {
         &self.path
     }
 
-    /// A connected socket, close-on-exec, whose sends and receives end with `EAGAIN` after `limit`.
-    pub(crate) fn connect(&self, limit: std::time::Duration) -> Result<OwnedFd, Errno> {
-        let socket = rustix::net::socket_with(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        for direction in [
-            rustix::net::sockopt::Timeout::Send,
-            rustix::net::sockopt::Timeout::Recv,
-        ] {
-            rustix::net::sockopt::set_socket_timeout(&socket, direction, Some(limit))?;
+    /// A connected socket that does not block, close-on-exec. A service that is too busy to take the connection is
+    /// waited for as long as `patience` says; then, or without it at once, `EAGAIN`.
+    pub(crate) fn connect(&self, patience: Option<std::time::Duration>) -> Result<OwnedFd, Errno> {
+        let mut flags = SocketFlags::CLOEXEC;
+        flags.set(SocketFlags::NONBLOCK, patience.is_none());
+        let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+        let socket = rustix::net::socket_with(family, kind, flags, None)?;
+        if patience.is_some() {
+            let direction = rustix::net::sockopt::Timeout::Send;
+            rustix::net::sockopt::set_socket_timeout(&socket, direction, patience)?;
         }
         let connect = |address: &SocketAddrUnix| {
             rustix::io::retry_on_intr(|| rustix::net::connect(&socket, address))
@@ -89,6 +86,9 @@ impl Endpoint {
                 connect(&SocketAddrUnix::new(short)?)?;
             }
             Err(errno) => return Err(errno),
+        }
+        if patience.is_some() {
+            rustix::io::ioctl_fionbio(&socket, true)?;
         }
         Ok(socket)
     }
@@ -120,12 +120,12 @@ mod tests {
         std::fs::create_dir(&directory).unwrap();
         let endpoint = Endpoint::at(directory.join("hcs.sock"));
         assert_eq!(
-            endpoint.connect(Duration::from_secs(5)).unwrap_err(),
+            endpoint.connect(Some(Duration::from_secs(5))).unwrap_err(),
             Errno::NOENT
         );
         let (_directory, short) = endpoint.short_path().unwrap();
         let listener = UnixListener::bind(short).unwrap();
-        endpoint.connect(Duration::from_secs(5)).unwrap();
+        endpoint.connect(Some(Duration::from_secs(5))).unwrap();
         listener.accept().unwrap();
     }
 }

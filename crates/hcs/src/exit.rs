@@ -11,7 +11,14 @@ use std::{
 use hcs_schema::{Failure, HResult, documents::ProcessStatus, win32};
 use serde::de::DeserializeOwned;
 
-use crate::{handle::Handle, hub::Mark, operation::read, raw::Document, sync::Deadline};
+use crate::{
+    client::{Client, Watch},
+    handle::Handle,
+    hub::Mark,
+    operation::read,
+    raw::Document,
+    sync::Deadline,
+};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +46,8 @@ impl fmt::Display for ExitStatus {
 pub struct Exit<T> {
     handle: Arc<Handle>,
     mark: Option<Mark>,
+    /// From the first time on that it was not ready.
+    watch: Option<Watch>,
     read: fn(&str) -> Result<T, Failure>,
 }
 
@@ -47,6 +56,7 @@ impl<T> Exit<T> {
         Self {
             handle: Arc::clone(handle),
             mark: None,
+            watch: None,
             read,
         }
     }
@@ -56,11 +66,7 @@ impl<T> Exit<T> {
     /// # Errors
     /// The handle was closed, the thing was never made, or the service is gone and cannot be reached again.
     pub fn wait(self) -> Result<T, Failure> {
-        self.result(
-            self.handle
-                .hub()
-                .wait_exit(self.handle.watch(), Deadline::after(None)),
-        )
+        self.result(self.handle.wait_exit(Deadline::after(None)))
     }
 
     /// Blocks until it has exited, at most for `limit`.
@@ -69,7 +75,7 @@ impl<T> Exit<T> {
     /// `HRESULT_FROM_WIN32(ERROR_TIMEOUT)` when it has not by then; otherwise as [`Exit::wait`].
     pub fn wait_for(&self, limit: Duration) -> Result<T, Failure> {
         let deadline = Deadline::after(Some(limit));
-        self.result(self.handle.hub().wait_exit(self.handle.watch(), deadline))
+        self.result(self.handle.wait_exit(deadline))
     }
 
     fn result(&self, exit: Result<Document, HResult>) -> Result<T, Failure> {
@@ -93,7 +99,12 @@ impl<T> Future for Exit<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mark = self.mark.unwrap_or_else(|| self.handle.watch());
         self.mark = Some(mark);
-        let exit = ready!(self.handle.hub().poll_exit(mark, context));
+        let hub = self.handle.hub();
+        if self.watch.is_none() && hub.exit(mark).is_pending() {
+            self.watch = Some(Watch::new(&Client::of(self.handle.endpoint())));
+        }
+        let exit = ready!(self.handle.hub().poll_exit(mark, context.waker()));
+        self.watch = None;
         Poll::Ready(self.result(exit))
     }
 }

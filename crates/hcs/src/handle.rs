@@ -3,20 +3,22 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, OnceLock},
+    task::{Poll, Waker},
 };
 
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{Failure, HResult, win32};
 use hcs_wire::service::{Call, Reply};
 use serde_json::json;
 
 use crate::{
-    client::{Client, pool},
+    client::{Client, Watch, pool},
     endpoint::Endpoint,
     hub::{Drain, Hub, Mark},
     link::{Answer, Link, is_reading, next_number},
     raw::{Document, Event, EventCallback, Operation, event_type},
     stdio::Stdio,
-    sync::{Mutex, lock},
+    sync::{Deadline, Mutex, lock},
+    turn::Awaited,
 };
 
 /// A compute system, as far as its clients tell it from others.
@@ -59,6 +61,8 @@ pub(crate) struct Handle {
     making: Mutex<Making>,
     /// Serial of the connection that knows the number, 0 for none. Held while it is made known to one.
     attached: Arc<Mutex<u64>>,
+    /// While a callback is registered.
+    watch: Mutex<Option<Watch>>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -105,6 +109,7 @@ impl Handle {
             hub: Hub::new(),
             making: Mutex::new(Making::Asked),
             attached: Arc::default(),
+            watch: Mutex::default(),
         })
     }
 
@@ -181,8 +186,16 @@ impl Handle {
             self.open_again(link)?;
             client.register(self);
             *attached = link.serial();
+            // A child of the process that registered the callback has another connection.
+            self.watch_if_heard(client);
         }
         Ok(())
+    }
+
+    fn watch_if_heard(&self, client: &Client) {
+        let watch = self.hub.has_callback().then(|| Watch::new(client));
+        let former = std::mem::replace(&mut *lock(&self.watch), watch);
+        drop(former);
     }
 
     /// Whether there is, or may come to be, something behind the handle.
@@ -235,7 +248,7 @@ impl Handle {
                     process_id: process_id.get().copied().unwrap_or_default(),
                     again: true,
                 });
-                link.call(&Call::CloseSystem { system }, drop);
+                link.tell(&Call::CloseSystem { system });
             }
         }
         Ok(())
@@ -293,6 +306,25 @@ impl Handle {
             });
         }
         mark
+    }
+
+    /// Waits for the exit.
+    ///
+    /// # Errors
+    /// `E_HANDLE` when closed, `ERROR_TIMEOUT`, why there will be none, or why it was given up.
+    pub(crate) fn wait_exit(self: &Arc<Self>, deadline: Deadline) -> Result<Document, HResult> {
+        let mut ending = Ending {
+            hub: &self.hub,
+            mark: self.watch(),
+        };
+        if let Poll::Ready(exit) = self.hub.exit(ending.mark) {
+            return exit;
+        }
+        let client = Client::of(&self.endpoint);
+        self.hub.wait_begins();
+        let exit = client.turn().wait(deadline, &mut ending);
+        self.hub.wait_ends();
+        exit.unwrap_or(Err(HResult::from_win32(win32::ERROR_TIMEOUT)))
     }
 
     /// Something happened to it. Called by the reading thread.
@@ -361,6 +393,7 @@ impl Handle {
         }
         let drain = self.hub.set_callback(callback, completions)?;
         self.schedule(drain);
+        self.watch_if_heard(&Client::of(&self.endpoint));
         Ok(())
     }
 
@@ -372,6 +405,8 @@ impl Handle {
     }
 
     fn forget(&self) {
+        let watch = lock(&self.watch).take();
+        drop(watch);
         if let Some(stdio) = self.stdio() {
             stdio.close_untaken();
         }
@@ -380,6 +415,8 @@ impl Handle {
         if matches!(&*lock(&self.making), Making::Failed(_)) {
             return;
         }
+        // What it was to bring may be on its way, and is to be closed when it comes.
+        client.turn().nudge();
         let attached = Arc::clone(&self.attached);
         let call = match self.subject {
             Subject::System => Call::CloseSystem {
@@ -395,7 +432,7 @@ impl Handle {
                     && *lock(&attached) == link.serial()
                 {
                     // The service forgets a handle whatever it answers.
-                    link.call(&call, drop);
+                    link.tell(&call);
                 }
             });
         };
@@ -405,6 +442,24 @@ impl Handle {
         } else {
             send();
         }
+    }
+}
+
+/// The end of a wait for the exit.
+struct Ending<'a> {
+    hub: &'a Hub<Document, Event, EventCallback>,
+    mark: Mark,
+}
+
+impl Awaited for Ending<'_> {
+    type Output = Result<Document, HResult>;
+
+    fn poll(&mut self, waker: &Waker) -> Poll<Self::Output> {
+        self.hub.poll_exit(self.mark, waker)
+    }
+
+    fn forget(&mut self, waker: &Waker) {
+        self.hub.forget(waker);
     }
 }
 

@@ -19,12 +19,12 @@
 
 use std::{
     collections::VecDeque,
-    task::{Context, Poll, Waker},
+    task::{Poll, Waker},
 };
 
-use hcs_schema::{HResult, win32};
+use hcs_schema::HResult;
 
-use super::sync::{Condvar, Deadline, Mutex, MutexGuard, lock, thread, wait};
+use super::sync::{Condvar, Mutex, MutexGuard, lock, thread, wait};
 
 /// `D` is the exit document, `X` an event, `C` a callback.
 #[derive(Debug)]
@@ -121,6 +121,11 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
         wanted && !state.closed && matches!(state.exit, Exit::Running)
     }
 
+    /// Whether somebody listens.
+    pub(crate) fn has_callback(&self) -> bool {
+        lock(&self.state).callback.is_some()
+    }
+
     /// Whether an exit is still to come.
     pub(crate) fn lives(&self) -> bool {
         let state = lock(&self.state);
@@ -183,7 +188,6 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
     fn wake(&self, mut state: MutexGuard<'_, State<D, X, C>>) {
         let wakers = std::mem::take(&mut state.wakers);
         drop(state);
-        self.changed.notify_all();
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -246,38 +250,40 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
         }
     }
 
-    /// Waits for the exit.
-    ///
-    /// # Errors
-    /// `E_HANDLE` when closed, `ERROR_TIMEOUT`, why there will be none, or why it was given up since `mark`.
-    pub(crate) fn wait_exit(&self, mark: Mark, deadline: Deadline) -> Result<D, HResult> {
-        let mut state = lock(&self.state);
-        state.waiting += 1;
-        loop {
-            if let Some(result) = state.exit_now(mark) {
-                state.waiting -= 1;
-                return result;
-            }
-            match deadline.wait(&self.changed, state) {
-                Ok(guard) => state = guard,
-                Err(mut guard) => {
-                    guard.waiting -= 1;
-                    return Err(HResult::from_win32(win32::ERROR_TIMEOUT));
-                }
-            }
-        }
+    /// A thread begins to wait for the exit, until [`Hub::wait_ends`].
+    pub(crate) fn wait_begins(&self) {
+        lock(&self.state).waiting += 1;
     }
 
-    /// The exit, or `context` is woken when it comes.
-    pub(crate) fn poll_exit(&self, mark: Mark, context: &Context<'_>) -> Poll<Result<D, HResult>> {
+    /// See [`Hub::wait_begins`].
+    pub(crate) fn wait_ends(&self) {
+        lock(&self.state).waiting -= 1;
+    }
+
+    /// The exit, if it is there; see [`Hub::poll_exit`].
+    pub(crate) fn exit(&self, mark: Mark) -> Poll<Result<D, HResult>> {
+        let exit = lock(&self.state).exit_now(mark);
+        exit.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// The exit, or `waker` is woken when it comes.
+    ///
+    /// # Errors
+    /// `E_HANDLE` when closed, why there will be none, or why it was given up since `mark`.
+    pub(crate) fn poll_exit(&self, mark: Mark, waker: &Waker) -> Poll<Result<D, HResult>> {
         let mut state = lock(&self.state);
         if let Some(result) = state.exit_now(mark) {
             return Poll::Ready(result);
         }
-        if !state.wakers.iter().any(|w| w.will_wake(context.waker())) {
-            state.wakers.push(context.waker().clone());
+        if !state.wakers.iter().any(|w| w.will_wake(waker)) {
+            state.wakers.push(waker.clone());
         }
         Poll::Pending
+    }
+
+    /// `waker` is not woken any more.
+    pub(crate) fn forget(&self, waker: &Waker) {
+        lock(&self.state).wakers.retain(|w| !w.will_wake(waker));
     }
 
     /// Closes it: no callback begins any more, waits end; then waits for the callback that runs, unless this is within
@@ -294,9 +300,9 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
         let callback = state.callback.take();
         let queue = std::mem::take(&mut state.queue);
         let wakers = std::mem::take(&mut state.wakers);
-        self.changed.notify_all();
-        self.settle(state);
+        drop(state);
         wakers.into_iter().for_each(Waker::wake);
+        self.settle(lock(&self.state));
         drop((callback, queue));
         Ok(())
     }

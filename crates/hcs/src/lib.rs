@@ -72,6 +72,8 @@
 //! # }
 //! ```
 
+mod attendant;
+mod bell;
 mod cell;
 mod client;
 mod daemon;
@@ -97,7 +99,9 @@ pub mod raw;
 mod stdio;
 mod sync;
 mod system;
+mod turn;
 
+pub use attendant::Attendant;
 pub use endpoint::{ENDPOINT_VARIABLE, Endpoint};
 pub use events::Events;
 pub use exit::{Exit, ExitStatus};

@@ -1,16 +1,24 @@
 //! [`Link`]: one connection to the service.
 //!
-//! A thread that makes a call writes its request itself; a thread of the link reads what the service sends and hands it
-//! out. Each request waits in `pending` for its reply, as the closure that takes it. When the connection ends, for
-//! whatever reason, every closure still there is called with the failure, so each is called exactly once.
+//! A thread that makes a call writes its request itself; whoever's turn it is ([`crate::turn`]) reads what the service
+//! sends and hands it out. Each request waits in `pending` for its reply, as the closure that takes it. When the
+//! connection ends, for whatever reason, every closure still there is called with the failure, so each is called exactly
+//! once.
 //!
-//! Locks: `writer` is held for one whole message, at most for [`LIMIT`]; `pending` never while something is called.
+//! The socket never blocks: where it would, `poll(2)` waits, with a limit.
+//!
+//! Locks: `writer` is held for one whole message, at most for [`LIMIT`] without progress; `pending` never while
+//! something is called.
 
 use std::{
     cell::Cell,
     collections::HashMap,
-    os::fd::OwnedFd,
-    sync::atomic::{AtomicU64, Ordering},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Waker,
     time::Duration,
 };
 
@@ -21,13 +29,16 @@ use hcs_wire::{
     socket::receive,
 };
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    net::{SendFlags, Shutdown, sockopt::Timeout},
+    net::{SendFlags, Shutdown},
 };
 
 use crate::{
+    bell::Bell,
     endpoint::Endpoint,
-    sync::{Mutex, lock},
+    sync::{Deadline, Mutex, lock},
+    turn::Step,
 };
 
 /// How long the service may take nothing of a request, or may take to greet, before it counts as gone.
@@ -43,15 +54,57 @@ thread_local! {
     static READING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this is the thread that reads some link: it must never wait for the service.
+/// Whether this thread is just handing out what some link received: it must not wait for the service.
 pub(crate) fn is_reading() -> bool {
     READING.get()
+}
+
+/// While it exists, this thread hands out.
+struct Reading {
+    before: bool,
+}
+
+impl Reading {
+    fn begin() -> Self {
+        Self {
+            before: READING.replace(true),
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        READING.set(self.before);
+    }
 }
 
 /// A reply with the descriptors that came along, or why there is none.
 pub(crate) type Answer = Result<(Reply, Vec<OwnedFd>), Failure>;
 
 type Waiting = Box<dyn FnOnce(Answer) + Send>;
+
+/// The requests that have not been answered.
+#[derive(Default)]
+struct Pending {
+    requests: HashMap<u64, (Weight, Waiting)>,
+    /// How many of them matter.
+    owed: usize,
+}
+
+/// Whether anything depends on an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    Matters,
+    Nothing,
+}
+
+impl Pending {
+    fn take(&mut self, request: u64) -> Option<Waiting> {
+        let (weight, then) = self.requests.remove(&request)?;
+        self.owed -= usize::from(weight == Weight::Matters);
+        Some(then)
+    }
+}
 
 /// One connection. It is over when reading has ended.
 pub(crate) struct Link {
@@ -61,8 +114,10 @@ pub(crate) struct Link {
     endpoint: Endpoint,
     socket: OwnedFd,
     writer: Mutex<()>,
+    /// Wakes whoever reads.
+    bell: Arc<Bell>,
     /// `None` once the connection is over.
-    pending: Mutex<Option<HashMap<u64, Waiting>>>,
+    pending: Mutex<Option<Pending>>,
 }
 
 impl std::fmt::Debug for Link {
@@ -115,69 +170,143 @@ impl Receiver {
         }
     }
 
-    fn frame(&mut self, socket: &OwnedFd) -> Result<Frame, Broken> {
-        loop {
-            if let Some(frame) = self.decoder.next_frame()? {
-                return Ok(frame);
+    /// Takes what has come; false when nothing has.
+    fn fill(&mut self, socket: &OwnedFd) -> Result<bool, Broken> {
+        match receive(socket, &mut self.buffer, &mut self.decoder.descriptors) {
+            Ok(0) => Err(Broken::Closed),
+            Ok(received) => {
+                self.decoder.feed(&self.buffer[..received]);
+                Ok(true)
             }
-            let received = receive(socket, &mut self.buffer, &mut self.decoder.descriptors)?;
-            if received == 0 {
-                return Err(Broken::Closed);
-            }
-            self.decoder.feed(&self.buffer[..received]);
+            Err(Errno::AGAIN) => Ok(false),
+            Err(errno) => Err(errno.into()),
         }
     }
 }
 
-impl Link {
-    /// Connects and greets.
+/// A connection whose service has not greeted yet.
+pub(crate) struct Greeting {
+    link: Link,
+    receiver: Receiver,
+    request: u64,
+}
+
+/// What came of waiting for the greeting.
+pub(crate) enum Greeted {
+    /// The connection can be used.
+    Ready(Link, Receiver),
+    /// Not yet.
+    Waiting(Box<Greeting>),
+}
+
+impl Greeting {
+    /// Waits for the greeting, at most for `limit`.
     ///
     /// # Errors
-    /// [`Refused::NotThere`] when nobody listens or the service left while greeting, so that it is to be started.
-    pub(crate) fn connect(endpoint: &Endpoint) -> Result<(Self, Receiver), Refused> {
-        let socket = endpoint
-            .connect(LIMIT)
-            .map_err(|errno| Refused::from_connect(endpoint, errno))?;
-        let mut link = Self {
-            serial: next_number(),
-            process: std::process::id(),
-            endpoint: endpoint.clone(),
-            socket,
-            writer: Mutex::new(()),
-            pending: Mutex::new(Some(HashMap::new())),
+    /// [`Refused::NotThere`] when the service left while greeting, so that it is to be started.
+    pub(crate) fn wait(mut self: Box<Self>, limit: Duration) -> Result<Greeted, Refused> {
+        let deadline = Deadline::after(Some(limit));
+        let frame = loop {
+            match self.receiver.decoder.next_frame() {
+                Ok(Some(frame)) => break frame,
+                Ok(None) => {}
+                Err(error) => return Err(self.link.refused(&error.into())),
+            }
+            let ready = ready(&self.link.socket, PollFlags::IN, deadline);
+            if !ready.map_err(|errno| self.link.refused(&errno.into()))? {
+                return Ok(Greeted::Waiting(self));
+            }
+            let filled = self.receiver.fill(&self.link.socket);
+            filled.map_err(|broken| self.link.refused(&broken))?;
         };
-        let mut receiver = Receiver::new();
-        let reply = link.greet(&mut receiver)?;
+        if frame.kind != Kind::Reply || frame.id != self.request {
+            return Err(self.link.refused(&Broken::UnknownReply(frame.id)));
+        }
+        let reply: Reply = frame
+            .parse("reply")
+            .map_err(|error| self.link.refused(&error.into()))?;
         if !reply.result.is_success() {
             let document = reply.document.unwrap_or_default();
             let failure = Failure::from_document(reply.result, &document);
             return Err(Refused::Final(failure));
         }
-        link.process = process(reply.document.as_deref()).unwrap_or(link.process);
-        rustix::net::sockopt::set_socket_timeout(&link.socket, Timeout::Recv, None)
-            .map_err(|errno| Refused::Final(link.lost(&errno.into())))?;
-        Ok((link, receiver))
+        self.link.process = process(reply.document.as_deref()).unwrap_or(self.link.process);
+        Ok(Greeted::Ready(self.link, self.receiver))
     }
 
-    fn greet(&self, receiver: &mut Receiver) -> Result<Reply, Refused> {
-        let failed = |broken: Broken| match broken {
-            Broken::Closed | Broken::Socket(Errno::CONNRESET | Errno::PIPE) => {
-                Refused::NotThere(self.lost(&broken))
-            }
-            _ => Refused::Final(self.lost(&broken)),
+    /// The failure of a service that does not greet.
+    pub(crate) fn silent(&self) -> Failure {
+        self.link.lost(&Broken::Silent)
+    }
+}
+
+/// Whether `socket` is `wanted` before the time is over. An error or hang-up is, too: the next call tells it.
+fn ready(socket: &OwnedFd, wanted: PollFlags, deadline: Deadline) -> Result<bool, Errno> {
+    wait_for(&mut [PollFd::new(socket, wanted)], deadline)
+}
+
+/// Whether one of them is ready before the time is over.
+fn wait_for(descriptors: &mut [PollFd<'_>], deadline: Deadline) -> Result<bool, Errno> {
+    loop {
+        let left = deadline.left().map(Timespec::try_from);
+        // A limit that the kernel cannot express is none.
+        let limit = left.and_then(Result::ok);
+        match poll(descriptors, limit.as_ref()) {
+            Ok(count) => return Ok(count > 0),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+impl Link {
+    /// Connects and sends our greeting. Without `patience` a service that is too busy to take the connection is not
+    /// waited for: `None`.
+    ///
+    /// # Errors
+    /// [`Refused::NotThere`] when nobody listens or the service leaves just now, so that it is to be started.
+    pub(crate) fn connect(
+        endpoint: &Endpoint,
+        patience: Option<Duration>,
+    ) -> Result<Option<Box<Greeting>>, Refused> {
+        let socket = match endpoint.connect(patience) {
+            Ok(socket) => socket,
+            Err(Errno::AGAIN) if patience.is_none() => return Ok(None),
+            Err(errno) => return Err(Refused::from_connect(endpoint, errno)),
+        };
+        let bell = Bell::new().map_err(|errno| Refused::from_connect(endpoint, errno))?;
+        let link = Self {
+            serial: next_number(),
+            process: std::process::id(),
+            endpoint: endpoint.clone(),
+            socket,
+            writer: Mutex::new(()),
+            bell,
+            pending: Mutex::new(Some(Pending::default())),
         };
         let hello = Call::Hello {
             minimum: VERSION,
             maximum: VERSION,
         };
-        let id = next_number();
-        let bytes = request_bytes(id, &hello).map_err(|e| failed(e.into()))?;
-        self.write(&bytes).map_err(|e| failed(e.into()))?;
-        let frame = receiver.frame(&self.socket).map_err(failed)?;
-        if frame.kind != Kind::Reply || frame.id != id {
-            return Err(failed(Broken::UnknownReply(frame.id)));
+        let request = next_number();
+        let bytes = request_bytes(request, &hello).map_err(|e| link.refused(&e.into()))?;
+        link.write(&bytes).map_err(|e| link.refused(&e.into()))?;
+        Ok(Some(Box::new(Greeting {
+            link,
+            receiver: Receiver::new(),
+            request,
+        })))
+    }
+
+    /// Why there is no connection, when it broke before the greeting.
+    fn refused(&self, broken: &Broken) -> Refused {
+        let failure = self.lost(broken);
+        match broken {
+            Broken::Closed | Broken::Socket(Errno::CONNRESET | Errno::PIPE) => {
+                Refused::NotThere(failure)
+            }
+            _ => Refused::Final(failure),
         }
-        frame.parse("reply").map_err(|e| failed(e.into()))
     }
 
     /// Tells this connection from all others of this process.
@@ -196,9 +325,26 @@ impl Link {
         self.send(request, request_bytes(request, call), then);
     }
 
+    /// Sends `call`, whose answer says nothing that matters.
+    pub(crate) fn tell(&self, call: &Call) {
+        let request = next_number();
+        let bytes = request_bytes(request, call);
+        self.send_weighing(Weight::Nothing, request, bytes, drop);
+    }
+
     /// Sends the `bytes` that [`request_bytes`] made of a call for the number `request`; `then` as in [`Link::call`].
     pub(crate) fn send(
         &self,
+        request: u64,
+        bytes: Result<Vec<u8>, WireError>,
+        then: impl FnOnce(Answer) + Send + 'static,
+    ) {
+        self.send_weighing(Weight::Matters, request, bytes, then);
+    }
+
+    fn send_weighing(
+        &self,
+        weight: Weight,
         request: u64,
         bytes: Result<Vec<u8>, WireError>,
         then: impl FnOnce(Answer) + Send + 'static,
@@ -215,7 +361,8 @@ impl Link {
         if let Some(pending) = &mut *lock(&self.pending)
             && let Some(then) = then.take()
         {
-            pending.insert(request, then);
+            pending.owed += usize::from(weight == Weight::Matters);
+            pending.requests.insert(request, (weight, then));
         }
         if let Some(then) = then {
             return then(Err(self.lost(&Broken::Closed)));
@@ -234,8 +381,17 @@ impl Link {
         while !rest.is_empty() {
             let sent = rustix::io::retry_on_intr(|| {
                 rustix::net::send(&self.socket, rest, SendFlags::NOSIGNAL)
-            })?;
-            rest = &rest[sent..];
+            });
+            match sent {
+                Ok(sent) => rest = &rest[sent..],
+                Err(Errno::AGAIN) => {
+                    let deadline = Deadline::after(Some(LIMIT));
+                    if !ready(&self.socket, PollFlags::OUT, deadline)? {
+                        return Err(Errno::AGAIN);
+                    }
+                }
+                Err(errno) => return Err(errno),
+            }
         }
         Ok(())
     }
@@ -245,32 +401,79 @@ impl Link {
         lock(&self.pending).is_none()
     }
 
-    /// Ends the connection; the reading thread does what follows from it.
+    /// Whether an answer that matters is to come.
+    pub(crate) fn owes(&self) -> bool {
+        lock(&self.pending)
+            .as_ref()
+            .is_some_and(|pending| pending.owed > 0)
+    }
+
+    /// Wakes whoever reads.
+    pub(crate) fn bell(&self) -> Waker {
+        Waker::from(Arc::clone(&self.bell))
+    }
+
+    /// Ends the connection; whoever reads does what follows from it.
     fn end(&self) {
         // Fails only when the connection is over already.
         let _over = rustix::net::shutdown(&self.socket, Shutdown::Both);
     }
 
-    /// Reads until the connection is over; then answers all that is pending with the failure, and gives it back.
-    pub(crate) fn read(&self, mut receiver: Receiver, event: impl Fn(Event)) -> Failure {
-        READING.set(true);
-        let broken = loop {
-            if let Err(broken) = self.step(&mut receiver, &event) {
-                break broken;
-            }
-        };
-        self.end();
-        let pending = lock(&self.pending).take().unwrap_or_default();
-        let failure = self.lost(&broken);
-        for then in pending.into_values() {
-            then(Err(failure.clone()));
-        }
-        failure
+    /// Waits until something comes, at most until `deadline` or the bell, and hands out what has come: one
+    /// [`Turn`](crate::turn::Turn) at a time.
+    ///
+    /// At the end of the connection all that is pending is answered with the failure.
+    pub(crate) fn step(
+        &self,
+        receiver: &mut Receiver,
+        deadline: Deadline,
+        event: impl Fn(Event),
+    ) -> Step {
+        let _reading = Reading::begin();
+        let stepped = self.try_step(receiver, deadline, &event);
+        stepped.unwrap_or_else(|broken| {
+            self.finish(&broken);
+            Step::Over
+        })
     }
 
-    /// Hands out one message.
-    fn step(&self, receiver: &mut Receiver, event: impl Fn(Event)) -> Result<(), Broken> {
-        let frame = receiver.frame(&self.socket)?;
+    fn try_step(
+        &self,
+        receiver: &mut Receiver,
+        deadline: Deadline,
+        event: impl Fn(Event),
+    ) -> Result<Step, Broken> {
+        Ok(match self.await_input(deadline)? {
+            Input::TimedOut => Step::TimedOut,
+            Input::Bell => Step::Done,
+            Input::Some => {
+                receiver.fill(&self.socket)?;
+                while let Some(frame) = receiver.decoder.next_frame()? {
+                    self.hand_out(frame, &event)?;
+                }
+                Step::Done
+            }
+        })
+    }
+
+    fn await_input(&self, deadline: Deadline) -> Result<Input, Broken> {
+        if !self.bell.lie_down() {
+            return Ok(Input::Bell);
+        }
+        let mut polled = [
+            PollFd::new(&self.socket, PollFlags::IN),
+            PollFd::new(&*self.bell, PollFlags::IN),
+        ];
+        let ready = wait_for(&mut polled, deadline);
+        self.bell.get_up();
+        Ok(match ready? {
+            false => Input::TimedOut,
+            true if polled[0].revents().is_empty() => Input::Bell,
+            true => Input::Some,
+        })
+    }
+
+    fn hand_out(&self, frame: Frame, event: impl Fn(Event)) -> Result<(), Broken> {
         match frame.kind {
             Kind::Request => Err(Broken::Request),
             Kind::Event => {
@@ -280,7 +483,7 @@ impl Link {
             Kind::Reply => {
                 let then = lock(&self.pending)
                     .as_mut()
-                    .and_then(|pending| pending.remove(&frame.id));
+                    .and_then(|pending| pending.take(frame.id));
                 let then = then.ok_or(Broken::UnknownReply(frame.id))?;
                 match frame.parse("reply") {
                     Ok(reply) => then(Ok((reply, frame.descriptors))),
@@ -288,6 +491,16 @@ impl Link {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// The connection is over: all that is pending is answered so.
+    fn finish(&self, broken: &Broken) {
+        self.end();
+        let pending = lock(&self.pending).take().unwrap_or_default();
+        let failure = self.lost(broken);
+        for (_, then) in pending.requests.into_values() {
+            then(Err(failure.clone()));
         }
     }
 
@@ -305,6 +518,19 @@ impl Link {
 fn process(greeting: Option<&str>) -> Option<u32> {
     let greeting: serde_json::Value = serde_json::from_str(greeting?).ok()?;
     greeting["Process"].as_u64()?.try_into().ok()
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// What ended a wait for input.
+enum Input {
+    Some,
+    Bell,
+    TimedOut,
 }
 
 /// The message that makes `call` under the number `request`.
@@ -325,7 +551,7 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    fn from_connect(endpoint: &Endpoint, errno: Errno) -> Self {
+    pub(crate) fn from_connect(endpoint: &Endpoint, errno: Errno) -> Self {
         let path = endpoint.path().display();
         let unavailable = |message| {
             Failure::new(HResult::HCS_E_SERVICE_NOT_AVAILABLE, message)

@@ -21,6 +21,9 @@ pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexG
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How long answers that nobody waits for may lie before the keeper of [`crate::turn`] reads them.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(10);
+
 /// The end of a wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<Instant>);
@@ -29,6 +32,17 @@ impl Deadline {
     /// `None` means never; so does a limit that the clock cannot express.
     pub(crate) fn after(limit: Option<Duration>) -> Self {
         Self(limit.and_then(|limit| Instant::now().checked_add(limit)))
+    }
+
+    /// No waiting at all.
+    pub(crate) fn now() -> Self {
+        Self(Some(Instant::now()))
+    }
+
+    /// What is left until then, `None` for ever.
+    pub(crate) fn left(self) -> Option<Duration> {
+        self.0
+            .map(|end| end.saturating_duration_since(Instant::now()))
     }
 
     /// Waits for a notification at most until then; gives the guard back in `Err` when the time is over.

@@ -1,4 +1,4 @@
-//! [`crate::cell`] and [`crate::hub`] compiled once more over shuttle, and run under many schedules.
+//! [`crate::cell`], [`crate::hub`] and [`crate::turn`] compiled once more over shuttle, and run under many schedules.
 //!
 //! A schedule in which a thread waits for ever is reported by shuttle as a deadlock.
 
@@ -8,11 +8,17 @@ mod cell;
 #[expect(dead_code, reason = "not all of it is modelled")]
 #[path = "../hub.rs"]
 mod hub;
+mod reading;
 mod sync;
+#[path = "../turn.rs"]
+mod turn;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Poll, Waker},
 };
 
 use hcs_lifecycle::{
@@ -22,14 +28,51 @@ use hcs_lifecycle::{
 use hcs_schema::HResult;
 use shuttle::{check_random, thread};
 
-use cell::{Cell, Completion, Unfinished};
-use hub::{Drain, Hub};
+use cell::{Cell, Completion};
+use hub::{Drain, Hub, Mark};
 use sync::Deadline;
+use turn::{Awaited, Source, Step, Turn};
 
 /// Schedules tried per test.
 const SCHEDULES: usize = 500;
 
 type TestCell = Cell<u32, (), ()>;
+
+/// The source of those who wait for what needs no reading.
+struct Nothing;
+
+impl Source for Nothing {
+    fn bell(&self) -> Waker {
+        Waker::noop().clone()
+    }
+
+    fn step(&mut self, _deadline: Deadline) -> Step {
+        Step::Over
+    }
+
+    fn over(self) {}
+
+    fn owes(&self) -> bool {
+        false
+    }
+}
+
+impl Awaited for &TestCell {
+    type Output = Result<Result<u32, ()>, Refusal>;
+
+    fn poll(&mut self, waker: &Waker) -> Poll<Self::Output> {
+        self.poll_done(waker).map(|()| self.outcome())
+    }
+
+    fn forget(&mut self, waker: &Waker) {
+        TestCell::forget(self, waker);
+    }
+}
+
+/// Waits as an operation does that another thread reads for; `None` when the time was over.
+fn wait(mut cell: &TestCell, deadline: Deadline) -> Option<Result<Result<u32, ()>, Refusal>> {
+    Turn::<Nothing>::new(|| false).wait(deadline, &mut cell)
+}
 
 fn started() -> (Arc<TestCell>, CallNumber) {
     let cell = TestCell::new();
@@ -53,10 +96,10 @@ fn a_waiter_sees_the_outcome_however_it_races_the_completion() {
             let cell = Arc::new(TestCell::new());
             let call = cell.start(OperationKind::Start, false).unwrap();
             let waiting = Arc::clone(&cell);
-            let waiter = thread::spawn(move || waiting.wait(Deadline::Never));
+            let waiter = thread::spawn(move || wait(&waiting, Deadline::Never));
             assert_eq!(cell.complete(call, Ok(7)), Completion::NoCallback);
             assert_eq!(cell.outcome(), Ok(Ok(7)));
-            assert_eq!(waiter.join().unwrap(), Ok(Ok(7)));
+            assert_eq!(waiter.join().unwrap(), Some(Ok(Ok(7))));
         },
         SCHEDULES,
     );
@@ -104,15 +147,12 @@ fn a_callback_may_close_its_own_operation_while_others_wait() {
         || {
             let (cell, call) = started();
             let waiting = Arc::clone(&cell);
-            let waiter = thread::spawn(move || waiting.wait(Deadline::Never));
+            let waiter = thread::spawn(move || wait(&waiting, Deadline::Never));
             let closing = Arc::clone(&cell);
             complete(&cell, call, move || closing.close().unwrap());
             let result = waiter.join().unwrap();
             assert!(
-                matches!(
-                    result,
-                    Ok(Ok(7)) | Err(Unfinished::Refused(Refusal::Closed))
-                ),
+                matches!(result, Some(Ok(Ok(7)) | Err(Refusal::Closed))),
                 "{result:?}"
             );
         },
@@ -127,12 +167,9 @@ fn a_timed_out_wait_leaves_the_operation_tracked() {
             let (cell, call) = started();
             let completing = Arc::clone(&cell);
             let completer = thread::spawn(move || complete(&completing, call, || {}));
-            let early = cell.wait(Deadline::Now);
-            assert!(
-                matches!(early, Ok(Ok(7)) | Err(Unfinished::TimedOut)),
-                "{early:?}"
-            );
-            assert_eq!(cell.wait(Deadline::Never), Ok(Ok(7)));
+            let early = wait(&cell, Deadline::Now);
+            assert!(matches!(early, Some(Ok(Ok(7))) | None), "{early:?}");
+            assert_eq!(wait(&cell, Deadline::Never), Some(Ok(Ok(7))));
             completer.join().unwrap();
         },
         SCHEDULES,
@@ -147,6 +184,27 @@ enum Seen {
 
 type Log = Arc<std::sync::Mutex<Vec<Seen>>>;
 type TestHub = Hub<u32, Seen, Log>;
+
+/// A wait for the exit.
+struct Ending<'a>(&'a TestHub, Mark);
+
+impl Awaited for Ending<'_> {
+    type Output = Result<u32, HResult>;
+
+    fn poll(&mut self, waker: &Waker) -> Poll<Self::Output> {
+        self.0.poll_exit(self.1, waker)
+    }
+
+    fn forget(&mut self, waker: &Waker) {
+        self.0.forget(waker);
+    }
+}
+
+fn wait_exit(hub: &TestHub, mark: Mark) -> Result<u32, HResult> {
+    Turn::<Nothing>::new(|| false)
+        .wait(Deadline::Never, &mut Ending(hub, mark))
+        .unwrap()
+}
 
 fn drain(hub: &Arc<TestHub>, needed: Drain) -> Option<thread::JoinHandle<()>> {
     let hub = Arc::clone(hub);
@@ -181,7 +239,7 @@ fn the_exit_is_seen_once_however_it_races_the_registration() {
             let log = Log::default();
             let needed = hub.set_callback(Some(Arc::clone(&log)), false).unwrap();
             let drained = drain(&hub, needed);
-            assert_eq!(hub.wait_exit(hub.mark(), Deadline::Never), Ok(3));
+            assert_eq!(wait_exit(&hub, hub.mark()), Ok(3));
             exit.join().unwrap();
             if let Some(drained) = drained {
                 drained.join().unwrap();
@@ -260,7 +318,7 @@ fn a_wait_for_the_exit_ends_with_the_handle_or_when_it_is_given_up() {
             let hub = Arc::new(TestHub::new());
             let waiting = Arc::clone(&hub);
             let mark = hub.mark();
-            let waiter = thread::spawn(move || waiting.wait_exit(mark, Deadline::Never));
+            let waiter = thread::spawn(move || wait_exit(&waiting, mark));
             hub.give_up(HResult::HCS_E_SERVICE_NOT_AVAILABLE);
             assert_eq!(
                 waiter.join().unwrap(),
@@ -268,7 +326,7 @@ fn a_wait_for_the_exit_ends_with_the_handle_or_when_it_is_given_up() {
             );
             let waiting = Arc::clone(&hub);
             let mark = hub.mark();
-            let waiter = thread::spawn(move || waiting.wait_exit(mark, Deadline::Never));
+            let waiter = thread::spawn(move || wait_exit(&waiting, mark));
             hub.close().unwrap();
             assert_eq!(waiter.join().unwrap(), Err(HResult::E_HANDLE));
         },

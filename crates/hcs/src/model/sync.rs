@@ -5,7 +5,10 @@ pub(crate) use shuttle::{
     thread,
 };
 
-use std::sync::PoisonError;
+use std::{sync::PoisonError, time::Duration};
+
+/// Time is over at once here.
+pub(crate) const PATIENCE: Duration = Duration::ZERO;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -23,6 +26,14 @@ pub(crate) enum Deadline {
 }
 
 impl Deadline {
+    pub(crate) fn after(limit: Option<Duration>) -> Self {
+        limit.map_or(Self::Never, |_| Self::Now)
+    }
+
+    pub(crate) fn now() -> Self {
+        Self::Now
+    }
+
     pub(crate) fn wait<'a, T>(
         self,
         condvar: &Condvar,

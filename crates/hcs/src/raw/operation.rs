@@ -5,23 +5,24 @@ use std::{
     os::fd::OwnedFd,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use hcs_lifecycle::operation::{CallNumber, Cancel, Phase, Streams as Hand};
+use hcs_lifecycle::operation::{CallNumber, Cancel, Phase, Refusal, Streams as Hand};
 use hcs_schema::HResult;
 use hcs_wire::{operation::OperationId, service::Call};
 use serde_json::json;
 
 use super::{Document, Error, OperationKind, Process, System};
 use crate::{
-    cell::{Cell, Completion, Unfinished},
-    client::pool,
+    cell::{Cell, Completion},
+    client::{Client, Watch, pool},
     handle::Handle,
     link::{Link, next_number},
     stdio::Slot,
     sync::{Deadline, Mutex, lock},
+    turn::Awaited,
 };
 
 /// Called once for each completion, on a thread of the library, after the result can be read and with no lock held.
@@ -76,9 +77,11 @@ pub struct Operation {
     shared: Arc<Shared>,
 }
 
+type Tracker = Cell<Success, Error, Callback>;
+
 struct Shared {
     id: u64,
-    cell: Cell<Success, Error, Callback>,
+    cell: Tracker,
     tracked: Mutex<Tracked>,
 }
 
@@ -98,6 +101,20 @@ struct Tracked {
     pid: u32,
     /// The request, once there is one.
     request: Option<(OperationId, Weak<Link>)>,
+    /// Which call it is, and whose connection brings its answer.
+    call: Option<(CallNumber, Arc<Client>)>,
+    /// While the answer is to come and somebody wants it who does not wait.
+    watch: Option<Watch>,
+}
+
+impl Tracked {
+    fn watch(&mut self) {
+        if self.watch.is_none()
+            && let Some((_, client)) = &self.call
+        {
+            self.watch = Some(Watch::new(client));
+        }
+    }
 }
 
 impl Operation {
@@ -130,7 +147,11 @@ impl Operation {
         self.shared
             .cell
             .set_callback(callback, conflict)
-            .map_err(|refusal| refusal.hresult())
+            .map_err(|refusal| refusal.hresult())?;
+        if self.shared.cell.has_callback() {
+            self.watch();
+        }
+        Ok(())
     }
 
     /// `HcsGetOperationId`: unique in the process, never 0, the same for all calls of this operation.
@@ -173,7 +194,7 @@ impl Operation {
     pub fn result(&self) -> Result<Option<Document>, Error> {
         match self.shared.cell.outcome() {
             Ok(outcome) => outcome.map(|success| success.document),
-            Err(refusal) => Err(refusal.hresult().into()),
+            Err(refusal) => Err(self.not_yet(refusal).into()),
         }
     }
 
@@ -189,8 +210,16 @@ impl Operation {
     ) -> Result<(Option<Document>, ProcessInformation), Error> {
         match self.shared.cell.process_information(take) {
             Ok((outcome, hand)) => Ok(hand_over(outcome?, hand)),
-            Err(refusal) => Err(refusal.hresult().into()),
+            Err(refusal) => Err(self.not_yet(refusal).into()),
         }
+    }
+
+    /// A refusal; who asked for a pending operation may ask again, so its answer has to be read.
+    fn not_yet(&self, refusal: Refusal) -> HResult {
+        if refusal == Refusal::Pending {
+            self.watch();
+        }
+        refusal.hresult()
     }
 
     /// `HcsWaitForOperationResult`; `None` waits without limit. After a timeout the operation stays tracked.
@@ -198,11 +227,8 @@ impl Operation {
     /// # Errors
     /// Those of [`Operation::result`], `HCS_E_OPERATION_TIMEOUT` in place of pending.
     pub fn wait(&self, limit: Option<Duration>) -> Result<Option<Document>, Error> {
-        self.check_process()?;
-        match self.shared.cell.wait(Deadline::after(limit)) {
-            Ok(outcome) => outcome.map(|success| success.document),
-            Err(unfinished) => Err(hresult(unfinished).into()),
-        }
+        let outcome = self.wait_until(limit, Cell::outcome)?;
+        outcome.map(|success| success.document)
     }
 
     /// `HcsWaitForOperationResultAndProcessInfo`.
@@ -214,11 +240,35 @@ impl Operation {
         limit: Option<Duration>,
         take: bool,
     ) -> Result<(Option<Document>, ProcessInformation), Error> {
-        self.check_process()?;
+        let (outcome, hand) =
+            self.wait_until(limit, |cell: &Tracker| cell.process_information(take))?;
+        Ok(hand_over(outcome?, hand))
+    }
+
+    /// Waits while `read` says that the call is pending.
+    fn wait_until<T>(
+        &self,
+        limit: Option<Duration>,
+        read: impl Fn(&Tracker) -> Result<T, Refusal>,
+    ) -> Result<T, Error> {
         let deadline = Deadline::after(limit);
-        match self.shared.cell.wait_process_information(take, deadline) {
-            Ok((outcome, hand)) => Ok(hand_over(outcome?, hand)),
-            Err(unfinished) => Err(hresult(unfinished).into()),
+        loop {
+            match read(&self.shared.cell) {
+                Ok(outcome) => return Ok(outcome),
+                Err(Refusal::Pending) => {}
+                Err(refusal) => return Err(refusal.hresult().into()),
+            }
+            self.check_process()?;
+            let call = lock(&self.shared.tracked).call.clone();
+            // Without one it has just been closed.
+            if let Some((call, client)) = call {
+                let mut ending = Ending {
+                    operation: self,
+                    call,
+                };
+                let ended = client.turn().wait(deadline, &mut ending);
+                ended.ok_or(HResult::HCS_E_OPERATION_TIMEOUT)?;
+            }
         }
     }
 
@@ -227,7 +277,21 @@ impl Operation {
         if self.check_process().is_err() {
             return Poll::Ready(());
         }
-        self.shared.cell.poll_done(context)
+        self.watch();
+        let done = self.shared.cell.poll_done(context.waker());
+        if done.is_ready() {
+            let watch = lock(&self.shared.tracked).watch.take();
+            drop(watch);
+        }
+        done
+    }
+
+    /// Has the answer read although nobody waits for it, where one is to come.
+    fn watch(&self) {
+        let mut tracked = lock(&self.shared.tracked);
+        if self.shared.cell.phase() == Phase::Pending {
+            tracked.watch();
+        }
     }
 
     /// `HcsCancelOperation`: asks the service to undo the pending call, which then ends with `ERROR_CANCELLED`, unless
@@ -262,6 +326,7 @@ impl Operation {
         if self.shared.cell.is_closed() {
             return Err(HResult::E_HANDLE.into());
         }
+        self.watch();
         let state = match self.shared.cell.phase() {
             Phase::NotStarted => "NotStarted",
             Phase::Pending => "Pending",
@@ -282,8 +347,13 @@ impl Operation {
     /// # Errors
     /// `E_HANDLE` when closed before.
     pub fn close(&self) -> Result<(), HResult> {
+        let pending = self.shared.cell.phase() == Phase::Pending;
         let closed = self.shared.cell.close().map_err(|r| r.hresult());
         let tracked = std::mem::take(&mut *lock(&self.shared.tracked));
+        if let (true, Some((_, client))) = (pending, &tracked.call) {
+            // What its answer brings is to be closed when it comes.
+            client.turn().nudge();
+        }
         drop(tracked);
         closed
     }
@@ -299,7 +369,12 @@ impl Operation {
     }
 
     /// Begins to track a call.
-    pub(super) fn begin(&self, kind: OperationKind, about: About) -> Result<CallNumber, HResult> {
+    pub(super) fn begin(
+        &self,
+        kind: OperationKind,
+        about: About,
+        client: &Arc<Client>,
+    ) -> Result<CallNumber, HResult> {
         let on = about.on.as_ref();
         let taken = on.is_some_and(|on| on.hub().takes_completions());
         // Held over the start: who sees the call pending is to see what it is about.
@@ -310,10 +385,13 @@ impl Operation {
             .start(kind, taken)
             .map_err(|refusal| refusal.hresult())?;
         let pid = std::process::id();
+        let watched = self.shared.cell.has_callback() || taken;
         let begun = Tracked {
             about,
             pid,
             request: None,
+            call: Some((call, Arc::clone(client))),
+            watch: watched.then(|| Watch::new(client)),
         };
         let former = std::mem::replace(&mut *tracked, begun);
         drop(tracked);
@@ -359,6 +437,14 @@ impl Operation {
             }
             Completion::Unwanted => {}
         }
+        let mut tracked = lock(&self.shared.tracked);
+        let watch = match &tracked.call {
+            Some((tracked_call, _)) if *tracked_call == call => tracked.watch.take(),
+            // Started again meanwhile.
+            _ => None,
+        };
+        drop(tracked);
+        drop(watch);
     }
 
     fn run_callback(&self) {
@@ -383,10 +469,27 @@ fn hand_over(success: Success, hand: Hand) -> (Option<Document>, ProcessInformat
     (success.document, information)
 }
 
-fn hresult(unfinished: Unfinished) -> HResult {
-    match unfinished {
-        Unfinished::Refused(refusal) => refusal.hresult(),
-        Unfinished::TimedOut => HResult::HCS_E_OPERATION_TIMEOUT,
+/// The end of a wait for a call.
+struct Ending<'a> {
+    operation: &'a Operation,
+    call: CallNumber,
+}
+
+impl Awaited for Ending<'_> {
+    type Output = ();
+
+    fn poll(&mut self, waker: &Waker) -> Poll<()> {
+        let tracked = lock(&self.operation.shared.tracked);
+        // Another call may have another connection.
+        if !matches!(&tracked.call, Some((call, _)) if *call == self.call) {
+            return Poll::Ready(());
+        }
+        drop(tracked);
+        self.operation.shared.cell.poll_done(waker)
+    }
+
+    fn forget(&mut self, waker: &Waker) {
+        self.operation.shared.cell.forget(waker);
     }
 }
 

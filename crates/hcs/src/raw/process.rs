@@ -214,8 +214,7 @@ impl Process {
     /// `E_HANDLE` when closed, `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`, why there is no such process, or, when the service
     /// was lost and cannot be reached again, why not.
     pub fn wait_exit(&self, limit: Option<Duration>) -> Result<Document, HResult> {
-        let deadline = Deadline::after(limit);
-        self.handle.hub().wait_exit(self.handle.watch(), deadline)
+        self.handle.wait_exit(Deadline::after(limit))
     }
 
     pub(crate) fn handle(&self) -> &Arc<Handle> {

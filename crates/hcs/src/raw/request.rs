@@ -116,13 +116,13 @@ impl Request {
         {
             return Err(HResult::E_HANDLE);
         }
-        let number = operation.begin(self.kind, self.about.clone())?;
+        let client = Client::of(&self.endpoint);
+        let number = operation.begin(self.kind, self.about.clone(), &client)?;
         let operation = operation.clone();
         if let Some(failure) = self.impossible() {
             operation.finish(number, self.outcome(Err(failure)));
             return Ok(());
         }
-        let client = Client::of(&self.endpoint);
         let known = Arc::clone(&client);
         client.with_link(move |link| match link {
             Ok(link) => self.send(&known, link, &operation, number),

@@ -1,0 +1,517 @@
+//! [`Turn`]: who reads the connection. A thread that waits for an answer reads it itself, so that an answer comes without
+//! a detour over another thread; only where nobody waits a thread of the library, the keeper, does.
+//!
+//! ```text
+//!                    take                                   leave
+//!   (none) ─put─▶ Free ──▶ Taken by a waiting thread ─────────────▶ the first of the waiting threads
+//!      ▲            ▲                 │   │                          │ nobody waits
+//!      └── Over ────┼─────────────────┘   └──▶ hands out, until its own wait is over
+//!                   └────────────────────────────────────────────────┘
+//!   Free, and somebody watches ──▶ the keeper takes it at once, and keeps it while somebody watches
+//!   Free, and answers are owed ──▶ the keeper takes it when nobody has read for PATIENCE, until it is asked for
+//! ```
+//!
+//! Watching is what is not waiting: callbacks, tasks, events, operations that are asked again and again. Owed are answers
+//! to calls that nobody waits for at the moment.
+//!
+//! Locks: `state` is never held while something is read or called; a seat's lock is taken within it, never the other way
+//! round.
+//!
+//! Races thought through:
+//! - *a source is left while a thread sits down*: both under `state`, so there is never a free source beside a thread
+//!   that waits for one.
+//! - *a thread's wait ends when it is just being given the source*: it finds it in its seat when it leaves, and passes it
+//!   on.
+//! - *a wait ends by another thread while its own reads*: its waker is then the source's bell, which ends the reading;
+//!   the condition is looked at after the waker was left, so that no end is overlooked.
+//! - *somebody begins to watch while a thread reads*: that thread sees it when it leaves.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Poll, Wake, Waker},
+};
+
+use super::sync::{Condvar, Deadline, Mutex, PATIENCE, lock, wait};
+
+/// What is read.
+pub(crate) trait Source: Send + 'static {
+    /// Ends a [`Source::step`] that waits, or keeps the next from waiting.
+    fn bell(&self) -> Waker;
+
+    /// Waits until something comes, at most until `deadline` or the bell, and hands it out.
+    fn step(&mut self, deadline: Deadline) -> Step;
+
+    /// It came to its end and was given up; from now on there may be another.
+    fn over(self);
+
+    /// Whether something is to come that nobody may be waiting for. Called under a lock: quick, and calls nothing.
+    fn owes(&self) -> bool;
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It has handed out something, or the bell rang.
+    Done,
+    /// The time was over.
+    TimedOut,
+    /// It has come to its end.
+    Over,
+}
+
+/// What a thread waits for.
+pub(crate) trait Awaited {
+    /// What comes of it.
+    type Output;
+
+    /// What came of it, or `waker` is woken when it is worth asking again.
+    fn poll(&mut self, waker: &Waker) -> Poll<Self::Output>;
+
+    /// `waker` is not to be woken any more.
+    fn forget(&mut self, waker: &Waker);
+}
+
+/// The one source of a connection, and all who read or would.
+pub(crate) struct Turn<S> {
+    state: Mutex<State<S>>,
+    /// For the keeper.
+    wanted: Condvar,
+    /// Starts a thread that calls [`Turn::keep`]; false when it cannot.
+    start_keeper: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl<S> std::fmt::Debug for Turn<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn").finish_non_exhaustive()
+    }
+}
+
+struct State<S> {
+    source: Place<S>,
+    /// Those who wait for it, or for the end of their wait.
+    waiting: VecDeque<Arc<Seat<S>>>,
+    watching: usize,
+    keeper: Keeper,
+    /// Somebody had to wait while the keeper read.
+    asked_for: bool,
+    /// Counts how often it was left.
+    left: u64,
+}
+
+enum Place<S> {
+    /// There is none.
+    Nowhere,
+    Free(S),
+    /// Somebody reads it.
+    Taken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeper {
+    /// There is no such thread.
+    Never,
+    /// It sleeps until it is woken.
+    Asleep,
+    /// It does something, or looks again soon.
+    Awake,
+}
+
+/// Where a thread waits while another reads.
+pub(crate) struct Seat<S> {
+    state: Mutex<Seated<S>>,
+    changed: Condvar,
+    /// Woken along, for threads that sleep elsewhere.
+    elsewhere: Option<Waker>,
+}
+
+struct Seated<S> {
+    woken: bool,
+    given: Option<S>,
+}
+
+impl<S> Seat<S> {
+    fn new(elsewhere: Option<Waker>) -> Arc<Self> {
+        let state = Seated {
+            woken: false,
+            given: None,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            elsewhere,
+        })
+    }
+
+    fn give(&self, source: S) {
+        lock(&self.state).given = Some(source);
+        self.changed.notify_one();
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.wake_by_ref();
+        }
+    }
+
+    /// What it was given.
+    fn given(&self) -> Option<S> {
+        lock(&self.state).given.take()
+    }
+
+    /// Sleeps until woken or given the source; false when the time was over before that.
+    fn sleep(&self, deadline: Deadline) -> bool {
+        let mut state = lock(&self.state);
+        loop {
+            if std::mem::take(&mut state.woken) || state.given.is_some() {
+                return true;
+            }
+            match deadline.wait(&self.changed, state) {
+                Ok(guard) => state = guard,
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+impl<S: Send> Wake for Seat<S> {
+    fn wake(self: Arc<Self>) {
+        lock(&self.state).woken = true;
+        self.changed.notify_one();
+    }
+}
+
+/// The source in the hands of the thread that reads; dropped, also by a panic, it is left.
+pub(crate) struct Lead<'a, S: Source> {
+    turn: &'a Turn<S>,
+    source: Option<S>,
+}
+
+impl<'a, S: Source> Lead<'a, S> {
+    fn new(turn: &'a Turn<S>, source: S) -> Self {
+        Self {
+            turn,
+            source: Some(source),
+        }
+    }
+
+    /// [`Source::step`].
+    fn step(&mut self, deadline: Deadline) -> Step {
+        let Some(source) = &mut self.source else {
+            return Step::Over;
+        };
+        let step = source.step(deadline);
+        if step == Step::Over
+            && let Some(source) = self.source.take()
+        {
+            self.turn.gone(source);
+        }
+        step
+    }
+}
+
+impl<S: Source> Drop for Lead<'_, S> {
+    fn drop(&mut self) {
+        if let Some(source) = self.source.take() {
+            self.turn.put(source);
+        }
+    }
+}
+
+/// How reading for a wait ended.
+enum Led<T> {
+    Ready(T),
+    TimedOut,
+    Over,
+}
+
+/// How sitting ended.
+enum Sat<S, T> {
+    Ready(T),
+    TimedOut,
+    Given(S),
+}
+
+impl<S: Source> Turn<S> {
+    pub(crate) fn new(start_keeper: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let state = State {
+            source: Place::Nowhere,
+            waiting: VecDeque::new(),
+            watching: 0,
+            keeper: Keeper::Never,
+            asked_for: false,
+            left: 0,
+        };
+        Self {
+            state: Mutex::new(state),
+            wanted: Condvar::new(),
+            start_keeper: Box::new(start_keeper),
+        }
+    }
+
+    /// Waits for `awaited`; `None` when the time was over before. Reads where nobody else does.
+    pub(crate) fn wait<A: Awaited>(
+        &self,
+        deadline: Deadline,
+        awaited: &mut A,
+    ) -> Option<A::Output> {
+        loop {
+            let source = match self.take() {
+                Some(source) => source,
+                None => match self.sit(deadline, awaited) {
+                    Sat::Ready(output) => return Some(output),
+                    Sat::TimedOut => return None,
+                    Sat::Given(source) => source,
+                },
+            };
+            match self.lead(source, deadline, awaited) {
+                Led::Ready(output) => return Some(output),
+                Led::TimedOut => return None,
+                Led::Over => {}
+            }
+        }
+    }
+
+    fn lead<A: Awaited>(&self, source: S, deadline: Deadline, awaited: &mut A) -> Led<A::Output> {
+        let bell = source.bell();
+        let mut lead = Lead::new(self, source);
+        loop {
+            if let Poll::Ready(output) = awaited.poll(&bell) {
+                return Led::Ready(output);
+            }
+            match lead.step(deadline) {
+                Step::Done => {}
+                Step::TimedOut => {
+                    awaited.forget(&bell);
+                    return Led::TimedOut;
+                }
+                Step::Over => {
+                    awaited.forget(&bell);
+                    return Led::Over;
+                }
+            }
+        }
+    }
+
+    fn sit<A: Awaited>(&self, deadline: Deadline, awaited: &mut A) -> Sat<S, A::Output> {
+        let seat = Seat::new(None);
+        if let Some(source) = self.sit_down(&seat) {
+            return Sat::Given(source);
+        }
+        let waker = Waker::from(Arc::clone(&seat));
+        loop {
+            if let Poll::Ready(output) = awaited.poll(&waker) {
+                self.get_up(&seat);
+                return Sat::Ready(output);
+            }
+            let slept = seat.sleep(deadline);
+            if let Some(source) = seat.given() {
+                awaited.forget(&waker);
+                return Sat::Given(source);
+            }
+            if !slept {
+                awaited.forget(&waker);
+                self.get_up(&seat);
+                return Sat::TimedOut;
+            }
+        }
+    }
+
+    /// The source, if nobody has it.
+    fn take(&self) -> Option<S> {
+        lock(&self.state).take()
+    }
+
+    /// The source, if nobody has it; else it will be given to `seat`.
+    fn sit_down(&self, seat: &Arc<Seat<S>>) -> Option<S> {
+        let mut state = lock(&self.state);
+        let source = state.take();
+        if source.is_none() {
+            state.asked_for = true;
+            state.waiting.push_back(Arc::clone(seat));
+        }
+        source
+    }
+
+    fn get_up(&self, seat: &Arc<Seat<S>>) {
+        lock(&self.state)
+            .waiting
+            .retain(|other| !Arc::ptr_eq(other, seat));
+        // Given meanwhile: then it is the next one's.
+        if let Some(source) = seat.given() {
+            self.put(source);
+        }
+    }
+
+    /// A new source, or one that somebody leaves.
+    pub(crate) fn put(&self, source: S) {
+        let mut state = lock(&self.state);
+        state.left += 1;
+        if let Some(seat) = state.waiting.pop_front() {
+            seat.give(source);
+            return;
+        }
+        state.source = Place::Free(source);
+        self.call_keeper(&mut state);
+    }
+
+    /// The source has come to its end. Only then is it told, as the next may be put here at once.
+    fn gone(&self, source: S) {
+        let mut state = lock(&self.state);
+        state.source = Place::Nowhere;
+        drop(state);
+        self.wanted.notify_one();
+        source.over();
+    }
+
+    /// What has come already is handed out, where nobody reads.
+    pub(crate) fn catch_up(&self) {
+        if let Some(source) = self.take() {
+            let mut lead = Lead::new(self, source);
+            while lead.step(Deadline::now()) == Step::Done {}
+        }
+    }
+
+    /// Answers may be owed that nobody waits for any more.
+    pub(crate) fn nudge(&self) {
+        self.call_keeper(&mut lock(&self.state));
+    }
+
+    /// Somebody wants to hear what comes, without waiting, until [`Turn::unwatch`].
+    pub(crate) fn watch(&self) {
+        let mut state = lock(&self.state);
+        state.watching += 1;
+        self.call_keeper(&mut state);
+    }
+
+    /// Ends one [`Turn::watch`].
+    pub(crate) fn unwatch(&self) {
+        lock(&self.state).watching -= 1;
+    }
+
+    /// Has the keeper look, where there is something for it. What cannot be started now is tried the next time.
+    fn call_keeper(&self, state: &mut State<S>) {
+        if !state.is_wanted() {
+            return;
+        }
+        match state.keeper {
+            Keeper::Never if (self.start_keeper)() => state.keeper = Keeper::Awake,
+            Keeper::Asleep => {
+                state.keeper = Keeper::Awake;
+                self.wanted.notify_one();
+            }
+            // It may be looking away for a moment, which is too long for whoever watches.
+            Keeper::Awake if state.watching > 0 => self.wanted.notify_one(),
+            Keeper::Never | Keeper::Awake => {}
+        }
+    }
+
+    /// The life of the keeper, which ends with the source.
+    pub(crate) fn keep(&self) {
+        let mut state = lock(&self.state);
+        // How often the source had been left when it was last seen free.
+        let mut seen = None;
+        loop {
+            let patient = state.watching == 0 && seen != Some(state.left);
+            if matches!(state.source, Place::Nowhere) {
+                state.keeper = Keeper::Never;
+                return;
+            }
+            if !state.is_wanted() {
+                seen = None;
+                state.keeper = Keeper::Asleep;
+                state = wait(&self.wanted, state);
+                state.keeper = Keeper::Awake;
+            } else if patient {
+                seen = Some(state.left);
+                state = match Deadline::after(Some(PATIENCE)).wait(&self.wanted, state) {
+                    Ok(state) | Err(state) => state,
+                };
+            } else if let Some(source) = state.take() {
+                state.asked_for = false;
+                drop(state);
+                self.read(source);
+                seen = None;
+                state = lock(&self.state);
+            }
+        }
+    }
+
+    /// Reads while somebody watches, or answers are owed and nobody asks for the source.
+    fn read(&self, source: S) {
+        let mut lead = Lead::new(self, source);
+        while lead.step(Deadline::after(None)) != Step::Over {
+            let state = lock(&self.state);
+            let owes = lead.source.as_ref().is_some_and(Source::owes) && !state.asked_for;
+            if state.watching == 0 && !owes {
+                break;
+            }
+        }
+    }
+}
+
+impl<S: Source> State<S> {
+    fn take(&mut self) -> Option<S> {
+        if !matches!(self.source, Place::Free(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.source, Place::Taken) {
+            Place::Free(source) => Some(source),
+            Place::Nowhere | Place::Taken => None,
+        }
+    }
+
+    /// Whether the keeper should read, at once or soon.
+    fn is_wanted(&self) -> bool {
+        match &self.source {
+            Place::Free(source) => self.watching > 0 || source.owes(),
+            Place::Nowhere | Place::Taken => false,
+        }
+    }
+}
+
+/// For a thread that sleeps elsewhere than here, in a `poll(2)` of its own, and reads whenever nobody else does.
+pub(crate) struct Attendance<S: Source> {
+    turn: Arc<Turn<S>>,
+    seat: Arc<Seat<S>>,
+    source: Option<S>,
+}
+
+impl<S: Source> Attendance<S> {
+    /// `elsewhere` wakes the thread.
+    pub(crate) fn new(turn: Arc<Turn<S>>, elsewhere: Waker) -> Self {
+        let seat = Seat::new(Some(elsewhere));
+        let source = turn.sit_down(&seat);
+        Self { turn, seat, source }
+    }
+
+    /// What this thread is to watch; `None` while another one reads.
+    pub(crate) fn source(&self) -> Option<&S> {
+        self.source.as_ref()
+    }
+
+    /// Hands out what has come.
+    pub(crate) fn step(&mut self) {
+        if self.source.is_none() {
+            self.source = self.seat.given();
+        }
+        while let Some(source) = &mut self.source {
+            match source.step(Deadline::now()) {
+                Step::Done => {}
+                Step::TimedOut => return,
+                Step::Over => {
+                    if let Some(source) = self.source.take() {
+                        self.turn.gone(source);
+                    }
+                    self.source = self.turn.sit_down(&self.seat);
+                }
+            }
+        }
+    }
+}
+
+impl<S: Source> Drop for Attendance<S> {
+    fn drop(&mut self) {
+        self.turn.get_up(&self.seat);
+        if let Some(source) = self.source.take() {
+            self.turn.put(source);
+        }
+    }
+}
