@@ -1,7 +1,7 @@
 //! What several verbs need of the `hcs` crate.
 
 use hcs::{
-    ComputeSystem, Failure, HResult, Process,
+    ComputeSystem, Endpoint, ExitStatus, Failure, HResult, Process,
     documents::{self, ProcessParameters, SystemPropertyQuery, SystemPropertyType},
     raw,
 };
@@ -25,21 +25,45 @@ pub(crate) fn launch(
         .map_err(|hresult| Failure::new(hresult, ""))?;
     let started = system.start();
     let running = system.create_process(parameters);
-    created.wait(None).map_err(|error| Failure::from(&error))?;
-    let process = started
-        .wait()
-        .map_err(Stop::from)
-        .and_then(|()| running.wait().map_err(Stop::of_command));
+    // What is answered last is waited for first; what went wrong first is told.
+    let process = running.wait().or_else(|failure| {
+        created.wait(None).map_err(|error| Failure::from(&error))?;
+        started.wait()?;
+        Err(Stop::of_command(failure))
+    });
     match process {
         Ok(process) => Ok((system, process)),
         Err(mut stop) => {
-            if let Err(also) = terminate(&system) {
+            // Where nothing was made there is nothing to be removed.
+            let made = created.result().is_ok();
+            if let (true, Err(also)) = (made, terminate(&system)) {
                 let message = format!("nor could the container be removed: {also}");
                 stop.failure = stop.failure.cause(message);
             }
             Err(stop)
         }
     }
+}
+
+/// Opens a system and creates a process in it, in one journey as [`launch`].
+///
+/// # Errors
+/// The first of the two that failed.
+pub(crate) fn join(
+    id: &str,
+    parameters: &ProcessParameters,
+) -> Result<(ComputeSystem, Process), Stop> {
+    let opened = raw::Operation::new();
+    let system = Endpoint::from_environment()?
+        .open_system_by(id, &opened)
+        .map(ComputeSystem::from)
+        .map_err(|hresult| Failure::new(hresult, ""))?;
+    let process = system.create_process(parameters).wait();
+    let process = process.or_else(|failure| {
+        opened.wait(None).map_err(|error| Failure::from(&error))?;
+        Err(Stop::of_command(failure))
+    })?;
+    Ok((system, process))
 }
 
 /// Ends a system; one that has ended already is fine.
@@ -65,14 +89,10 @@ pub(crate) fn is_gone(hresult: HResult) -> bool {
     .any(|gone| hresult.same_error(*gone))
 }
 
-/// Waits for the end of a process; its exit code.
-///
-/// # Errors
-/// The service went away, or could not learn how the process ended.
-pub(crate) fn wait(process: &Process) -> Result<u8, Failure> {
-    // Linux knows 8 bits of an exit code.
-    let [code, ..] = process.wait()?.code.to_le_bytes();
-    Ok(code)
+/// The exit code of a process, of which Linux knows 8 bits.
+pub(crate) fn code(exit: ExitStatus) -> u8 {
+    let [code, ..] = exit.code.to_le_bytes();
+    code
 }
 
 /// A query for these properties.

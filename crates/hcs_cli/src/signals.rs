@@ -6,22 +6,28 @@
 //! | USR1, USR2, ALRM | sent to the process |
 //! | WINCH, in a terminal session | the terminal inside gets our size |
 //!
-//! Until [`forward`] they end us as usual; the service then removes what was made for us, once nobody else has a handle
-//! to it.
+//! Until [`Signals::take`] they end us as usual; the service then removes what was made for us, once nobody else has a
+//! handle to it.
 
-use std::{io, thread};
+use std::{
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+};
 
 use hcs_schema::{Failure, HResult};
 use signal_hook::{
     consts::signal::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH},
-    iterator::Signals,
+    iterator::{backend::SignalDelivery, exfiltrator::SignalOnly},
 };
 
 const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 const PASSED: [i32; 3] = [SIGUSR1, SIGUSR2, SIGALRM];
 
-/// What is done with signals. Called on a thread of its own, one signal at a time.
-pub(crate) trait Receiver: Send + 'static {
+/// What is done with signals, one at a time. Does not block.
+pub(crate) trait Receiver {
     /// Passes a signal on to the process.
     fn pass(&mut self, signal: u8);
     /// Gives the terminal inside our size.
@@ -30,35 +36,49 @@ pub(crate) trait Receiver: Send + 'static {
     fn give_up(&mut self);
 }
 
-/// Takes signals from now on. The thread lasts as long as the program.
-///
-/// # Errors
-/// The system refused a handler or a thread.
-pub(crate) fn forward(resizes: bool, mut receiver: impl Receiver) -> Result<(), Failure> {
-    let mut wanted = [ENDING.as_slice(), PASSED.as_slice()].concat();
-    if resizes {
-        wanted.push(SIGWINCH);
-    }
-    let failed = |error: io::Error| {
-        Failure::new(HResult::E_FAIL, "signals cannot be handled").because(&error)
-    };
-    let mut signals = Signals::new(wanted).map_err(failed)?;
-    if resizes {
-        // The window may have changed since its size was read.
-        receiver.resize();
-    }
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            let mut asked = false;
-            for signal in signals.forever() {
-                handle(signal, &mut asked, &mut receiver);
-            }
-        })
-        .map_err(failed)?;
-    Ok(())
+/// The signals that have come and have not been handled.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    delivery: SignalDelivery<UnixStream, SignalOnly>,
+    asked: bool,
 }
 
+impl Signals {
+    /// Takes signals from now on, for as long as the program lasts.
+    ///
+    /// # Errors
+    /// The system refused a handler or descriptors.
+    pub(crate) fn take(resizes: bool) -> Result<Self, Failure> {
+        let failed = |error: io::Error| {
+            Failure::new(HResult::E_FAIL, "signals cannot be handled").because(&error)
+        };
+        let mut wanted = [ENDING.as_slice(), PASSED.as_slice()].concat();
+        if resizes {
+            wanted.push(SIGWINCH);
+        }
+        let (read, write) = UnixStream::pair().map_err(failed)?;
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly::default(), wanted)
+            .map_err(failed)?;
+        Ok(Self {
+            delivery,
+            asked: false,
+        })
+    }
+
+    /// Has `receiver` handle what has come.
+    pub(crate) fn handle(&mut self, receiver: &mut impl Receiver) {
+        for signal in self.delivery.pending() {
+            handle(signal, &mut self.asked, receiver);
+        }
+    }
+}
+
+/// Readable when some have come.
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.delivery.get_read().as_fd()
+    }
+}
 fn handle(signal: i32, asked: &mut bool, receiver: &mut impl Receiver) {
     if signal == SIGWINCH {
         return receiver.resize();

@@ -1,4 +1,4 @@
-//! Copying one stream, by splice(2) where the kernel can, else through a buffer.
+//! Copying one stream on a thread of its own, by splice(2) where the kernel can, else through a buffer.
 
 use std::{
     io,
@@ -14,9 +14,9 @@ use rustix::{
 };
 
 /// The most moved at once: the size of the service's pipes.
-const AT_ONCE: usize = 1 << 20;
+pub(super) const AT_ONCE: usize = 1 << 20;
 /// Size of the buffer where splice does not work.
-const BUFFER: usize = 1 << 16;
+pub(super) const BUFFER: usize = 1 << 16;
 
 /// How a copy ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,32 +6,35 @@
 //!                         └─ exit ─▶ [leave it, or what it ran in, as the verb says] ─▶ drain ─▶ exit code
 //! ```
 //!
+//! All of it is one loop around one `poll(2)` on one thread, the reading of the connection included; only what could
+//! block the loop, a terminal say, has a thread of its own ([`pumps`]).
+//!
 //! Output is never cut: after the process has ended, its streams are read to end-of-file. Only when another process
-//! has inherited them, so that no end-of-file comes, are they given up, after [`GRACE`] without a byte.
+//! has inherited them, so that no end-of-file comes, are they given up, after a second without a byte.
 
 mod copy;
+mod pumps;
+mod stream;
 
 use std::{
-    io,
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
-    sync::Arc,
-    thread::{self, JoinHandle},
-    time::Duration,
+    os::fd::AsFd as _,
+    pin::Pin,
+    task::{Context, Poll},
 };
 
-use hcs::{Failure, HResult, Process, documents::Signal};
-use rustix::stdio;
+use hcs::{Attendant, Failure, HResult, Operation, Process, documents::Signal};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+    stdio,
+};
 
 use crate::{
     client, complain, failure,
-    output::cannot_write,
-    signals,
+    signals::{self, Signals},
     terminal::{self, RawMode},
 };
-use copy::{End, Ending};
-
-/// How long streams may be silent after the process that we started has ended.
-const GRACE: Duration = Duration::from_secs(1);
+use pumps::{Pipes, Pumps};
 
 /// How a session is set up.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +43,6 @@ pub(crate) struct Manner {
     pub interactive: bool,
     /// The process has a terminal.
     pub tty: bool,
-}
-
-/// The pipes of the process.
-#[derive(Debug)]
-struct Streams {
-    stdin: Option<OwnedFd>,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
 }
 
 /// Joins our streams, signals and terminal to `process`; returns its exit code. `ended` is called when it has ended:
@@ -60,18 +55,16 @@ pub(crate) fn run(
     manner: Manner,
     ended: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<u8, Failure> {
-    let streams = Streams {
+    let pipes = Pipes {
         stdin: process.take_stdin(),
         stdout: process.take_stdout(),
         stderr: process.take_stderr(),
     };
-    let process = Arc::new(process);
-    let (raw, pumps) = match attend(&process, streams, manner) {
+    let outcome = attend(&process, pipes, manner);
+    // Its handle ends with the connection, which ends with us: the service need not hear of it before.
+    std::mem::forget(process);
+    let (code, pumps, raw) = match outcome {
         Ok(attended) => attended,
-        Err(failure) => return Err(with(failure, ended())),
-    };
-    let code = match client::wait(&process) {
-        Ok(code) => code,
         // Without the service nobody knows whether there will be more output.
         Err(failure) => return Err(with(failure, ended())),
     };
@@ -93,37 +86,120 @@ fn with(failure: Failure, after: Result<(), Failure>) -> Failure {
     }
 }
 
+/// Until the process has ended: its exit code, and what there may still be to pass on.
 fn attend(
-    process: &Arc<Process>,
-    streams: Streams,
+    process: &Process,
+    pipes: Pipes,
     manner: Manner,
-) -> Result<(Option<RawMode>, Pumps), Failure> {
-    signals::forward(manner.tty, Relay(Arc::clone(process)))?;
+) -> Result<(u8, Pumps, Option<RawMode>), Failure> {
+    let mut session = Session {
+        process,
+        signals: Signals::take(manner.tty)?,
+        attendant: Attendant::new(process)?,
+        calls: Vec::new(),
+    };
+    if manner.tty {
+        // The window may have changed since its size was read.
+        signals::Receiver::resize(&mut session.relay());
+    }
     let raw = if manner.tty && manner.interactive {
         RawMode::enter(stdio::stdin())?
     } else {
         None
     };
-    Ok((raw, Pumps::start(streams)?))
+    let mut pumps = Pumps::start(pipes)?;
+    let code = session.until_exit(&mut pumps)?;
+    Ok((code, pumps, raw))
+}
+
+/// All that the loop watches beside the streams.
+struct Session<'a> {
+    process: &'a Process,
+    signals: Signals,
+    attendant: Attendant,
+    /// What was asked of the service for signals.
+    calls: Vec<Operation<()>>,
+}
+
+impl Session<'_> {
+    fn until_exit(&mut self, pumps: &mut Pumps) -> Result<u8, Failure> {
+        let waker = self.attendant.waker();
+        let mut context = Context::from_waker(&waker);
+        let mut exit = self.process.exit();
+        loop {
+            self.attendant.work();
+            if let Poll::Ready(exit) = Pin::new(&mut exit).poll(&mut context) {
+                return exit.map(client::code);
+            }
+            self.calls
+                .retain_mut(|call| match Pin::new(call).poll(&mut context) {
+                    Poll::Ready(outcome) => {
+                        report(outcome);
+                        false
+                    }
+                    Poll::Pending => true,
+                });
+            if self.attendant.rests() {
+                self.sleep(pumps)?;
+            }
+        }
+    }
+
+    /// Sleeps until something happens, and does what follows from it.
+    fn sleep(&mut self, pumps: &mut Pumps) -> Result<(), Failure> {
+        let input = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
+        let mut polled: Vec<_> = pumps.awaits().collect();
+        let streams = polled.len();
+        polled.push(input(self.signals.as_fd()));
+        polled.extend(self.attendant.descriptors().map(input));
+        match poll(&mut polled, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => {
+                let message = "the streams of the process cannot be waited for";
+                return Err(Failure::new(HResult::E_FAIL, message).because(&errno));
+            }
+        }
+        let ready: Vec<_> = polled.iter().map(|p| !p.revents().is_empty()).collect();
+        drop(polled);
+        if ready[streams] {
+            let mut relay = Relay {
+                process: self.process,
+                calls: &mut self.calls,
+            };
+            self.signals.handle(&mut relay);
+        }
+        pumps.step(&ready[..streams]);
+        Ok(())
+    }
+
+    fn relay(&mut self) -> Relay<'_> {
+        Relay {
+            process: self.process,
+            calls: &mut self.calls,
+        }
+    }
 }
 
 /// Passes signals on to the process.
-#[derive(Debug)]
-struct Relay(Arc<Process>);
+struct Relay<'a> {
+    process: &'a Process,
+    calls: &'a mut Vec<Operation<()>>,
+}
 
-impl signals::Receiver for Relay {
+impl signals::Receiver for Relay<'_> {
     fn pass(&mut self, signal: u8) {
-        report(self.0.signal(Signal::Linux(signal)).wait());
+        self.calls.push(self.process.signal(Signal::Linux(signal)));
     }
 
     fn resize(&mut self) {
         if let Some(size) = terminal::size() {
-            report(self.0.resize(size.rows, size.columns).wait());
+            self.calls
+                .push(self.process.resize(size.rows, size.columns));
         }
     }
 
     fn give_up(&mut self) {
-        report(self.0.terminate().wait());
+        self.calls.push(self.process.terminate());
     }
 }
 
@@ -133,77 +209,4 @@ fn report(outcome: Result<(), Failure>) {
         Err(failure) if !client::is_gone(failure.hresult) => complain(&failure::text(&failure)),
         _ => {}
     }
-}
-
-/// The threads that copy.
-#[derive(Debug)]
-struct Pumps {
-    outputs: Vec<JoinHandle<io::Result<End>>>,
-    /// Dropped when the process has ended.
-    running: OwnedFd,
-}
-
-impl Pumps {
-    fn start(streams: Streams) -> Result<Self, Failure> {
-        Self::threads(streams).map_err(|error| {
-            Failure::new(
-                HResult::E_FAIL,
-                "the streams of the process cannot be passed on",
-            )
-            .because(&error)
-        })
-    }
-
-    fn threads(streams: Streams) -> io::Result<Self> {
-        let (ended, running) = copy::hang_up()?;
-        let ended = Arc::new(ended);
-        if let Some(stdin) = streams.stdin {
-            // Not waited for: it may be waiting for a key. When our input ends, so does that of the process.
-            thread::Builder::new()
-                .name("stdin".to_owned())
-                .spawn(move || copy::copy(stdio::stdin(), stdin.as_fd(), None))?;
-        }
-        let outputs = [
-            ("stdout", streams.stdout, stdio::stdout()),
-            ("stderr", streams.stderr, stdio::stderr()),
-        ];
-        let outputs = outputs
-            .into_iter()
-            .filter_map(|(name, from, to)| Some((name, from?, to)))
-            .map(|(name, from, to)| output(name, from, to, Arc::clone(&ended)))
-            .collect::<io::Result<_>>()?;
-        Ok(Self { outputs, running })
-    }
-
-    /// Waits until all output has been written.
-    fn drain(self) -> Result<(), Failure> {
-        drop(self.running);
-        let mut outcome = Ok(());
-        for thread in self.outputs {
-            let copied = thread
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("the thread that copied it panicked")));
-            if let Err(error) = copied {
-                outcome = Err(cannot_write(&error));
-            }
-        }
-        outcome
-    }
-}
-
-/// Starts to copy one output stream. When our reader goes away the pipe is closed, and the process learns it the way
-/// it would without us.
-fn output(
-    name: &str,
-    from: OwnedFd,
-    to: BorrowedFd<'static>,
-    ended: Arc<OwnedFd>,
-) -> io::Result<JoinHandle<io::Result<End>>> {
-    thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let ending = Ending {
-            ended: ended.as_fd(),
-            grace: GRACE,
-        };
-        copy::copy(from.as_fd(), to, Some(ending))
-    })
 }

@@ -1,10 +1,10 @@
 //! `hcs exec`: a process in a system that runs.
 
 use clap::Args;
-use hcs::ComputeSystem;
 
 use super::our_variable;
 use crate::{
+    client,
     failure::Stop,
     options::process::ProcessOptions,
     session::{self, Manner},
@@ -34,12 +34,11 @@ pub(crate) struct Exec {
 
 impl Exec {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let system = ComputeSystem::open(&self.id).wait()?;
-        let parameters = self.process.document(terminal::size(), our_variable);
-        let process = system
-            .create_process(&parameters)
-            .wait()
-            .map_err(Stop::of_command)?;
+        let size = self.process.tty.then(terminal::size).flatten();
+        let parameters = self.process.document(size, our_variable);
+        let (system, process) = client::join(&self.id, &parameters)?;
+        // Its handle ends with the connection, which ends with us: the service need not hear of it before.
+        std::mem::forget(system);
         let manner = Manner {
             interactive: self.process.interactive,
             tty: self.process.tty,

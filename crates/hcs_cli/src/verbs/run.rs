@@ -48,7 +48,8 @@ impl Run {
         let document = self
             .container
             .document(&Surroundings::here()?, !self.keep)?;
-        let parameters = self.process.document(terminal::size(), our_variable);
+        let size = self.process.tty.then(terminal::size).flatten();
+        let parameters = self.process.document(size, our_variable);
         let id = self.id.unwrap_or_else(new_id);
         let (system, process) = client::launch(&id, &document, &parameters)?;
         let manner = Manner {
@@ -61,6 +62,9 @@ impl Run {
             }
             client::terminate(&system)
         };
-        Ok(session::run(process, manner, ended)?)
+        let code = session::run(process, manner, ended);
+        // Its handle ends with the connection, which ends with us: the service need not hear of it before.
+        std::mem::forget(system);
+        Ok(code?)
     }
 }

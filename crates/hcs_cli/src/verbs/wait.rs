@@ -21,7 +21,7 @@ impl Wait {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let system = ComputeSystem::open(&self.id).wait()?;
         if let Some(pid) = self.pid {
-            return Ok(client::wait(&system.open_process(pid).wait()?)?);
+            return Ok(client::code(system.open_process(pid).wait()?.wait()?));
         }
         print_json(&system.exit().wait()?)?;
         Ok(0)
