@@ -57,8 +57,8 @@ impl Signals {
             wanted.push(SIGWINCH);
         }
         let (read, write) = UnixStream::pair().map_err(failed)?;
-        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly::default(), wanted)
-            .map_err(failed)?;
+        let delivery =
+            SignalDelivery::with_pipe(read, write, SignalOnly, wanted).map_err(failed)?;
         Ok(Self {
             delivery,
             asked: false,
