@@ -10,10 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcs_wire::socket::{MAX_DESCRIPTORS, send_all};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    net::{AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType, send, socketpair},
+    net::{AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType, socketpair},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -59,7 +60,7 @@ pub(crate) fn receive<T: DeserializeOwned>(
 /// The child's side: reports. A service that is gone will look at the agent's socket instead, so nothing is lost.
 pub(crate) fn report(channel: BorrowedFd<'_>, report: &Report) {
     if let Ok(text) = serde_json::to_vec(report) {
-        let _service_is_gone = send(channel, &text, SendFlags::NOSIGNAL);
+        let _service_is_gone = rustix::net::send(channel, &text, SendFlags::NOSIGNAL);
     }
 }
 
@@ -73,12 +74,32 @@ pub(crate) fn instruct<T: Serialize>(
 ) -> Result<(), StepError> {
     let step = "telling a child what to do";
     let text = serde_json::to_vec(what).map_err(|_| StepError::new(step, Errno::INVAL))?;
-    let sent = hcs_wire::socket::send_all(channel, &text, descriptors)
+    let sent = send(channel, &text, descriptors)
         .and_then(|()| rustix::net::shutdown(channel, Shutdown::Write));
     match sent {
         Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Ok(()),
         answer => answer.step(step),
     }
+}
+
+/// Sends `text`, its first bytes each with as many descriptors as one message may have.
+fn send(
+    channel: BorrowedFd<'_>,
+    mut text: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), Errno> {
+    let mut parts = descriptors.chunks(MAX_DESCRIPTORS).peekable();
+    while let Some(part) = parts.next() {
+        let now = if parts.peek().is_some() {
+            1
+        } else {
+            text.len()
+        };
+        let (first, rest) = text.split_at_checked(now).ok_or(Errno::TOOBIG)?;
+        send_all(channel, first, part)?;
+        text = rest;
+    }
+    send_all(channel, text, &[])
 }
 
 /// The service's side: waits until the child closes, at most for `limit`; answers what it said, `None` when it died
@@ -120,9 +141,9 @@ mod tests {
     fn instructions_and_descriptors_arrive_and_the_report_comes_back() {
         let (service, child) = open().unwrap();
         let what = "x".repeat(100_000);
-        instruct(service.as_fd(), &what, &[service.as_fd()]).unwrap();
+        instruct(service.as_fd(), &what, &[service.as_fd(); 20]).unwrap();
         let (received, descriptors) = receive::<String>(child.as_fd()).unwrap();
-        assert_eq!((received, descriptors.len()), (what, 1));
+        assert_eq!((received, descriptors.len()), (what, 20));
         let failed = Report::Failed(StepError::new("testing", Errno::PERM));
         report(child.as_fd(), &failed);
         drop(child);

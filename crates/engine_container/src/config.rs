@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::user_namespace::UserNamespaces;
+
 /// Configuration of the engine. The default is that of the service for the whole machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineConfig {
@@ -15,6 +17,8 @@ pub struct EngineConfig {
     /// Directories of the host that a container which sees the host's root must not see, besides the scratch root: the
     /// service's own.
     pub hidden: Vec<PathBuf>,
+    /// Who containers are on the host. Only for a service that runs as root.
+    pub user_namespaces: UserNamespaces,
 }
 
 impl Default for EngineConfig {
@@ -24,6 +28,7 @@ impl Default for EngineConfig {
             scratch_root: PathBuf::from("/var/lib/hcs/scratch"),
             pids_limit: Some(4096),
             hidden: Vec::new(),
+            user_namespaces: UserNamespaces::default(),
         }
     }
 }

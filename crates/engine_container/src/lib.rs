@@ -8,13 +8,12 @@
 //! 3. `child`: what the clone does until it is the agent.
 //! 4. `parts`: root file system, mounts, devices, network..., each with what is checked, applied and undone.
 //! 5. `cgroup`: limits, accounting, freezing, on both versions of control groups.
-//! 6. `sys`: raw system calls, the only unsafe code.
+//! 6. `user_namespace`: whose ids a container's are, where it has a user namespace.
+//! 7. `sys`: raw system calls, the only unsafe code.
 //!
 //! This crate knows nothing of the processes inside a container, nor of the protocol spoken with the agent.
 //!
-//! Not done: user namespaces. They belong into `launcher/serve.rs` (one more flag, and waiting until the service has
-//! written the maps) and `parts/capabilities.rs`; root in a container is therefore root of the host, fenced by
-//! capabilities, the system call filter, device rules and namespaces.
+//! Run by an ordinary user it makes containers with a user namespace only, and without control groups.
 
 mod cgroup;
 mod channel;
@@ -29,7 +28,9 @@ mod plan;
 mod record;
 mod stdio;
 mod sys;
+mod user_namespace;
 
 pub use config::EngineConfig;
 pub use engine::ContainerEngine;
 pub use launcher::Launcher;
+pub use user_namespace::{IdRange, UserNamespaces};

@@ -9,13 +9,34 @@ use hcs_schema::{
     Failure, HResult,
     documents::{Container, Layer, Storage},
 };
+use rustix::process::geteuid;
 
 use crate::{
     cgroup::{DeviceControl, Limits, limits},
-    child::spec::{LaunchSpec, RootSpec},
+    child::spec::{LaunchSpec, RootSpec, UserSpec},
     config::EngineConfig,
-    parts::{hostname, mapped, network, rootfs, scratch, source::Source},
+    parts::{hostname, mapped, network, rootfs, scratch, source::Source, user},
 };
+
+/// What the service may do on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Privilege {
+    /// Everything.
+    Root,
+    /// What an ordinary user may.
+    User,
+}
+
+impl Privilege {
+    /// That of the calling process.
+    pub(crate) fn own() -> Self {
+        if geteuid().is_root() {
+            Self::Root
+        } else {
+            Self::User
+        }
+    }
+}
 
 /// What to make.
 #[derive(Debug)]
@@ -34,11 +55,13 @@ pub(crate) fn check(
     request: &CreateRequest,
     config: &EngineConfig,
     devices: &DeviceControl,
+    privilege: Privilege,
 ) -> Result<Plan, Failure> {
     let none = Container::default();
     let container = request.document.container.as_ref().unwrap_or(&none);
     let guest = container.guest_os.as_ref();
     let networking = container.networking.as_ref();
+    let user = user::check(container, config, privilege)?.then(UserSpec::default);
     Ok(Plan {
         spec: LaunchSpec {
             hostname: hostname::check(
@@ -46,11 +69,12 @@ pub(crate) fn check(
                 &request.runtime_id,
             )?,
             root: root(container.storage.as_ref(), request, config)?,
-            trusts_nodes: !matches!(devices, DeviceControl::None),
+            trusts_nodes: user.is_none() && !matches!(devices, DeviceControl::None),
             mapped: mapped::check(
                 container.mapped_directories.as_deref().unwrap_or_default(),
                 container.mapped_pipes.as_deref().unwrap_or_default(),
             )?,
+            user,
         },
         network: network::check(networking.and_then(|network| network.namespace.as_deref()))?,
         limits: Limits {
@@ -166,7 +190,8 @@ mod tests {
             document: serde_json::from_str::<ComputeSystem>(&document).unwrap(),
             directory: "/nowhere".into(),
         };
-        check(&request, &EngineConfig::default(), &DeviceControl::None)
+        let config = EngineConfig::default();
+        check(&request, &config, &DeviceControl::None, Privilege::Root)
     }
 
     fn layers(plan: &Plan) -> Vec<&str> {

@@ -31,6 +31,21 @@ pub(crate) struct Record {
     pub(crate) scratch: Option<PathBuf>,
     /// Its scratch directory, to be kept.
     pub(crate) kept_scratch: Option<PathBuf>,
+    /// Its user namespace, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) user_namespace: Option<UserRecord>,
+}
+
+/// Who a container with a user namespace is on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct UserRecord {
+    /// Which range of ids it has, where it is one of its own.
+    pub(crate) slot: Option<u32>,
+    /// The host's id of its root.
+    pub(crate) user: u32,
+    /// And of its root group.
+    pub(crate) group: u32,
 }
 
 impl Record {

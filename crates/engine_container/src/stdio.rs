@@ -4,7 +4,10 @@ use std::{os::fd::OwnedFd, time::Duration};
 
 use hcs_lifecycle::engine::{HostStdio, StdioOffer, StdioPorts, Streams};
 use hcs_schema::Failure;
-use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use rustix::{
+    fs::{Gid, Uid, fchown},
+    pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
+};
 
 use crate::failure::{Attempt, StepError};
 
@@ -19,11 +22,12 @@ pub(crate) struct Pipes {
 }
 
 impl Pipes {
-    /// Makes the pipes that are `wanted`.
+    /// Makes the pipes that are `wanted`. They belong to `owner`, so that a process whose root is not the host's can
+    /// open `/dev/stdout` again.
     ///
     /// # Errors
     /// No descriptors are left.
-    pub(crate) fn open(wanted: Streams) -> Result<Self, Failure> {
+    pub(crate) fn open(wanted: Streams, owner: Option<(Uid, Gid)>) -> Result<Self, Failure> {
         let mut pipes = Self::default();
         let mut make = || -> Result<(), StepError> {
             if wanted.stdin {
@@ -37,7 +41,12 @@ impl Pipes {
             if wanted.stderr {
                 pipes.host.stderr = Some(output(&mut pipes.guest)?);
             }
-            Ok(())
+            let Some((user, group)) = owner else {
+                return Ok(());
+            };
+            pipes.guest.iter().try_for_each(|end| {
+                fchown(end, Some(user), Some(group)).step("giving a pipe to the container")
+            })
         };
         match make() {
             Ok(()) => Ok(pipes),
@@ -84,7 +93,7 @@ mod tests {
             stdout: false,
             stderr: true,
         };
-        let mut pipes = Box::new(Pipes::open(wanted).unwrap());
+        let mut pipes = Box::new(Pipes::open(wanted, None).unwrap());
         let guest = pipes.take_guest_ends();
         let host = pipes.into_host_ends(Duration::ZERO).unwrap();
         let [stdin, stderr] = guest.as_slice() else {

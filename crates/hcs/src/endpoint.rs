@@ -18,9 +18,6 @@ use rustix::{
 /// Names the service's socket.
 pub const ENDPOINT_VARIABLE: &str = "HCS_ENDPOINT";
 
-/// The socket of the system-wide service.
-const SYSTEM_ENDPOINT: &str = "/run/hcs/hcs.sock";
-
 /// The socket a service listens on. Each has one connection per process, made when it is first needed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -36,25 +33,32 @@ impl Endpoint {
         }
     }
 
-    /// `$HCS_ENDPOINT`, else the system-wide socket for root and `$XDG_RUNTIME_DIR/hcs/hcs.sock` for everybody else.
+    /// `$HCS_ENDPOINT`, else the system-wide socket for root, and for everybody else that of their private service: in
+    /// `$XDG_RUNTIME_DIR`, else below `$HOME`, else in `/tmp` ([`hcs_wire::endpoint`]).
     ///
     /// # Errors
-    /// `HCS_E_SERVICE_NOT_AVAILABLE` when none of them is there to tell.
+    /// `HCS_E_SERVICE_NOT_AVAILABLE` when somebody else could change what is found there.
     pub fn from_environment() -> Result<Self, Failure> {
         let set = |name| env::var_os(name).filter(|value| !value.is_empty());
         if let Some(path) = set(ENDPOINT_VARIABLE) {
             return Ok(Self::at(PathBuf::from(path)));
         }
-        if rustix::process::geteuid().is_root() {
-            return Ok(Self::at(SYSTEM_ENDPOINT));
-        }
-        if let Some(directory) = set("XDG_RUNTIME_DIR") {
-            return Ok(Self::at(PathBuf::from(directory).join("hcs/hcs.sock")));
+        let user = rustix::process::geteuid().as_raw();
+        let (runtime, home) = (set("XDG_RUNTIME_DIR"), set("HOME"));
+        let path = hcs_wire::endpoint::default_for(
+            user,
+            runtime.as_deref().map(Path::new),
+            home.as_deref().map(Path::new),
+        );
+        if user == 0 || hcs_wire::endpoint::is_private(&path, user) {
+            return Ok(Self::at(path));
         }
         Err(Failure::new(
             HResult::HCS_E_SERVICE_NOT_AVAILABLE,
             format!(
-                "no endpoint of the host compute service is known: set ${ENDPOINT_VARIABLE} to its socket, or $XDG_RUNTIME_DIR"
+                "the directory of {} belongs to somebody else than user {user}, or others can write to it, so what is \
+                 found there cannot be trusted: set ${ENDPOINT_VARIABLE} to a socket elsewhere, or $XDG_RUNTIME_DIR",
+                path.display()
             ),
         ))
     }

@@ -32,7 +32,8 @@ Exit codes:
   125 when hcs itself failed, 126 when the command cannot be run, 127 when it was not found
 
 Environment:
-  HCS_ENDPOINT  the service's socket [/run/hcs/hcs.sock, $XDG_RUNTIME_DIR/hcs/hcs.sock for users other than root]
+  HCS_ENDPOINT  the service's socket [/run/hcs/hcs.sock; for users other than root hcs/hcs.sock in
+                $XDG_RUNTIME_DIR or ~/.local/state]
   HCS_DAEMON    the service's program, started when nobody listens there [hcsd beside hcs, or in PATH]"
 )]
 pub(crate) struct Cli {

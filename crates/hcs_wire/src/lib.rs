@@ -6,9 +6,11 @@
 //! 3. [`log`]: the service's event log as its readers see it.
 //! 4. [`operation`], [`explain`]: one name for an operation in all parts, and what is told of it.
 //! 5. [`socket`]: bytes together with file descriptors over a unix stream socket.
+//! 6. [`endpoint`]: where both sides look for the socket.
 //!
 //! The two protocols share the shape of their header, nothing else: their types are apart on purpose.
 
+pub mod endpoint;
 pub mod explain;
 pub mod guest;
 pub mod log;

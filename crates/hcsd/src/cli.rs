@@ -9,7 +9,7 @@ use clap::Parser;
 #[command(name = "hcsd", version)]
 pub struct Options {
     /// Path of the service's socket [default: $HCS_ENDPOINT, else /run/hcs/hcs.sock for root and
-    /// $XDG_RUNTIME_DIR/hcs/hcs.sock for other users]
+    /// for other users hcs/hcs.sock in $XDG_RUNTIME_DIR or ~/.local/state]
     #[arg(long, value_name = "PATH")]
     pub endpoint: Option<PathBuf>,
 

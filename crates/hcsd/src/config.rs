@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use engine_container::IdRange;
 use serde::Deserialize;
 
 /// Where the file is looked for when neither `--config` nor `$HCS_CONFIG` names one.
@@ -25,14 +26,43 @@ pub struct Config {
     pub scratch_root: Option<PathBuf>,
     /// How many processes and threads a container may have; 0 for as many as the host allows.
     pub processes_per_container: Option<u64>,
+    /// Whether containers whose document does not say so get a user namespace.
+    pub user_namespaces: bool,
+    /// Ids of the host that containers with user namespaces have, users and groups alike.
+    pub user_namespace_ids: Option<Ids>,
     /// Group whose members may use the service, besides root and the service's own user.
     pub socket_group: Option<String>,
+    /// User who owns the socket and may use the service.
+    pub socket_owner: Option<String>,
+    /// Mode of the socket.
+    pub socket_mode: Option<u32>,
     /// What is logged: "error", "warn", "info", "debug", "trace", or directives as `tracing` has them.
     pub log: Option<String>,
     /// Limits on what one client may have.
     pub limits: Limits,
     /// How long things may take.
     pub times: Times,
+}
+
+/// A range of ids of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ids {
+    /// The first one.
+    pub first: u32,
+    /// How many.
+    pub count: u32,
+}
+
+impl Ids {
+    /// In the words of the engine.
+    #[must_use]
+    pub const fn range(self) -> IdRange {
+        IdRange {
+            first: self.first,
+            count: self.count,
+        }
+    }
 }
 
 /// Limits on what one client may have. A client is a user: all connections of one uid count together, except where a
@@ -205,6 +235,24 @@ impl Config {
         if self.scratch_root.as_ref().is_some_and(|p| !p.is_absolute()) {
             return Some(("scratch_root", "expected an absolute path"));
         }
+        if self
+            .user_namespace_ids
+            .is_some_and(|ids| !ids.range().is_sound())
+        {
+            return Some((
+                "user_namespace_ids",
+                "expected a first id of at least 1000 and a count of at least 1, within 32 bits",
+            ));
+        }
+        if self.socket_mode.is_some_and(|mode| mode & !0o777 != 0) {
+            return Some(("socket_mode", "expected a mode like 0o660"));
+        }
+        if self.socket_group.is_some() && self.socket_mode.is_some_and(|mode| mode & 0o002 != 0) {
+            return Some((
+                "socket_mode",
+                "others may connect, so members of socket_group could not be told from them; expected a mode like 0o660",
+            ));
+        }
         let limits = self.limits;
         let least_one = [
             ("connections", limits.connections),
@@ -267,6 +315,17 @@ mod tests {
             ("[limits]\nconnections = \"many\"\n", 2, "invalid type"),
             ("log = \"info\"\ncgroup_root = \"../x\"\n", 2, "cgroup_root"),
             ("scratch_root = \"tmp\"\n", 1, "absolute"),
+            (
+                "user_namespace_ids = { first = 0, count = 9 }\n",
+                1,
+                "at least 1000",
+            ),
+            ("\nsocket_mode = 0o4755\n", 2, "0o660"),
+            (
+                "socket_group = \"hcs\"\nsocket_mode = 0o666\n",
+                2,
+                "others may connect",
+            ),
             ("[limits]\n\npending_per_connection = 0\n", 3, "at least 1"),
         ] {
             let message = parse(text).unwrap_err();

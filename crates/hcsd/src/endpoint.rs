@@ -7,17 +7,7 @@ use std::{
 };
 
 /// The socket of the machine's own service.
-pub const DEFAULT_ENDPOINT: &str = "/run/hcs/hcs.sock";
-
-/// The socket a client of `uid` uses when `$HCS_ENDPOINT` does not name another: the machine's own for root, the
-/// user's private one in `$XDG_RUNTIME_DIR` otherwise. `None` when that variable is not set either.
-#[must_use]
-pub fn default_endpoint(uid: u32, runtime_directory: Option<&Path>) -> Option<PathBuf> {
-    if uid == 0 {
-        return Some(PathBuf::from(DEFAULT_ENDPOINT));
-    }
-    runtime_directory.map(|directory| directory.join("hcs/hcs.sock"))
-}
+pub const DEFAULT_ENDPOINT: &str = hcs_wire::endpoint::SYSTEM;
 
 /// The directory that holds the systems' directories, the lock and the log: `/run/hcs` for the machine's own service,
 /// else the endpoint with `.sock` taken off and `.d` added.
@@ -65,10 +55,10 @@ mod tests {
 
     #[test]
     fn the_machines_own_service_uses_the_systems_directories() {
-        let endpoint = default_endpoint(0, None).unwrap();
-        assert_eq!(state_root(&endpoint), Path::new("/run/hcs"));
-        assert_eq!(scratch_root(&endpoint), Path::new("/var/lib/hcs/scratch"));
-        assert_eq!(cgroup_root(&endpoint), "hcs");
+        let endpoint = Path::new(DEFAULT_ENDPOINT);
+        assert_eq!(state_root(endpoint), Path::new("/run/hcs"));
+        assert_eq!(scratch_root(endpoint), Path::new("/var/lib/hcs/scratch"));
+        assert_eq!(cgroup_root(endpoint), "hcs");
     }
 
     #[test]
@@ -85,14 +75,5 @@ mod tests {
             cgroup_root(Path::new("/tmp/y/hcs.sock"))
         );
         assert!(cgroup_root(endpoint).starts_with("hcs/"));
-    }
-
-    #[test]
-    fn a_user_without_a_runtime_directory_has_no_default() {
-        assert_eq!(default_endpoint(1000, None), None);
-        assert_eq!(
-            default_endpoint(1000, Some(Path::new("/run/user/1000"))).unwrap(),
-            Path::new("/run/user/1000/hcs/hcs.sock")
-        );
     }
 }

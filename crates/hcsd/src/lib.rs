@@ -83,13 +83,15 @@ fn resolve(options: &Options) -> Result<(PathBuf, Option<PathBuf>), String> {
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    let runtime_directory = variable("XDG_RUNTIME_DIR");
+    let default = || {
+        let (runtime, home) = (variable("XDG_RUNTIME_DIR"), variable("HOME"));
+        hcs_wire::endpoint::default_for(geteuid().as_raw(), runtime.as_deref(), home.as_deref())
+    };
     let endpoint = options
         .endpoint
         .clone()
         .or_else(|| variable("HCS_ENDPOINT"))
-        .or_else(|| endpoint::default_endpoint(geteuid().as_raw(), runtime_directory.as_deref()))
-        .ok_or("no endpoint: give --endpoint, or set HCS_ENDPOINT or XDG_RUNTIME_DIR")?;
+        .unwrap_or_else(default);
     if !endpoint.is_absolute() {
         return Err(format!(
             "the endpoint {} is not an absolute path",

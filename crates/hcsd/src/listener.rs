@@ -13,11 +13,12 @@ use std::{
 };
 
 use rustix::{
-    fs::{Gid, Mode, OFlags, chmod, chown},
+    fs::{AtFlags, Gid, Mode, OFlags, Uid, chmodat, chownat},
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen,
         socket_with,
     },
+    process::geteuid,
 };
 use tokio::io::{Interest, unix::AsyncFd};
 use tracing::warn;
@@ -28,6 +29,30 @@ use crate::readiness::watch;
 const OPEN: Mode = Mode::from_raw_mode(0o666);
 /// Mode of a socket that only its owner and a group may connect to.
 const GROUP: Mode = Mode::from_raw_mode(0o660);
+/// Mode of the socket of an ordinary user's private service.
+const PRIVATE: Mode = Mode::from_raw_mode(0o600);
+
+/// Who may connect to the socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Access {
+    /// Its owner, where that is not the service's own user.
+    pub(crate) owner: Option<u32>,
+    /// Its group, where one may use the service.
+    pub(crate) group: Option<u32>,
+    /// Its mode, where one is configured.
+    pub(crate) mode: Option<u32>,
+}
+
+impl Access {
+    fn mode(self) -> Mode {
+        match (self.mode, self.group) {
+            (Some(mode), _) => Mode::from_raw_mode(mode),
+            (None, Some(_)) => GROUP,
+            (None, None) if geteuid().is_root() => OPEN,
+            (None, None) => PRIVATE,
+        }
+    }
+}
 
 /// Connections that may wait to be accepted; the kernel's own limit may be lower.
 const BACKLOG: i32 = 4096;
@@ -63,7 +88,7 @@ impl Listener {
     ///
     /// # Errors
     /// The sentence to be shown.
-    pub(crate) fn bind(path: &Path, group: Option<u32>) -> Result<Self, String> {
+    pub(crate) fn bind(path: &Path, access: Access) -> Result<Self, String> {
         let failed = |e: io::Error| format!("the socket {} cannot be made: {e}", path.display());
         match fs::symlink_metadata(path) {
             Ok(found) if found.file_type().is_socket() => fs::remove_file(path).map_err(failed)?,
@@ -76,7 +101,7 @@ impl Listener {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(failed(e)),
         }
-        let socket = bind_anywhere(path, group).map_err(failed)?;
+        let socket = bind_anywhere(path, access).map_err(failed)?;
         Ok(Self {
             socket,
             path: Some(path.to_owned()),
@@ -98,7 +123,7 @@ impl Listener {
 
 /// `bind(2)`, also where the path is longer than the 107 bytes of a `sockaddr_un`: by way of its directory. Nobody can
 /// connect before the owner and mode are right.
-fn bind_anywhere(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
+fn bind_anywhere(path: &Path, access: Access) -> io::Result<UnixListener> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
@@ -110,13 +135,12 @@ fn bind_anywhere(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     bind(&socket, &SocketAddrUnix::new(short)?)?;
-    match group {
-        Some(group) => {
-            chown(path, None, Some(Gid::from_raw(group)))?;
-            chmod(path, GROUP)?;
-        }
-        None => chmod(path, OPEN)?,
-    }
+    let (owner, group) = (
+        access.owner.map(Uid::from_raw),
+        access.group.map(Gid::from_raw),
+    );
+    chownat(&directory, name, owner, group, AtFlags::SYMLINK_NOFOLLOW)?;
+    chmodat(&directory, name, access.mode(), AtFlags::empty())?;
     listen(&socket, BACKLOG)?;
     Ok(UnixListener::from(socket))
 }

@@ -8,6 +8,15 @@ use tokio::net::UnixStream;
 
 use crate::service::Service;
 
+/// Who may use the service, besides root and its own user.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Entitled {
+    /// The configured owner of the socket.
+    pub(crate) owner: Option<u32>,
+    /// Everybody who can connect: the socket's mode keeps all but a group out.
+    pub(crate) guarded: bool,
+}
+
 /// A client, as the kernel knows it (`unix(7)`, `SO_PEERCRED`: its state when it connected).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
@@ -32,7 +41,7 @@ impl Peer {
     /// # Errors
     /// `HCS_E_ACCESS_DENIED`, with a sentence that says what to do.
     pub(crate) fn authorise(self, service: &Service) -> Result<(), Failure> {
-        if may_use(self.uid, geteuid().as_raw(), service.guarded) {
+        if may_use(self.uid, geteuid().as_raw(), service.entitled) {
             return Ok(());
         }
         Err(Failure::new(
@@ -49,8 +58,8 @@ impl Peer {
 }
 
 /// Where the socket's mode is guarded by a group, everybody else was kept from connecting.
-const fn may_use(peer: u32, own: u32, guarded: bool) -> bool {
-    peer == 0 || peer == own || guarded
+fn may_use(peer: u32, own: u32, entitled: Entitled) -> bool {
+    peer == 0 || peer == own || entitled.owner == Some(peer) || entitled.guarded
 }
 
 #[cfg(test)]
@@ -59,10 +68,25 @@ mod tests {
 
     #[test]
     fn root_and_the_services_own_user_may() {
-        assert!(may_use(0, 1000, false));
-        assert!(may_use(1000, 1000, false));
-        assert!(!may_use(1001, 1000, false));
-        assert!(!may_use(1001, 0, false));
-        assert!(may_use(1001, 0, true));
+        let nobody = Entitled::default();
+        assert!(may_use(0, 1000, nobody));
+        assert!(may_use(1000, 1000, nobody));
+        assert!(!may_use(1001, 1000, nobody));
+        assert!(!may_use(1001, 0, nobody));
+    }
+
+    #[test]
+    fn so_may_whoever_is_configured() {
+        let owner = Entitled {
+            owner: Some(1001),
+            guarded: false,
+        };
+        assert!(may_use(1001, 0, owner));
+        assert!(!may_use(1002, 0, owner));
+        let guarded = Entitled {
+            owner: None,
+            guarded: true,
+        };
+        assert!(may_use(1002, 0, guarded));
     }
 }

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use engine_container::{ContainerEngine, EngineConfig, Launcher};
+use engine_container::{ContainerEngine, EngineConfig, Launcher, UserNamespaces};
 use hcs_lifecycle::engine::Engine;
 use rustix::{
     fs::{FlockOperation, flock},
@@ -29,13 +29,13 @@ use tracing::{error, info, warn};
 
 use crate::{
     Options, adopt,
-    config::Config,
+    config::{Config, Ids},
     connection::Connection,
     endpoint,
     event_log::{EventLog, Kind, event},
-    listener::{self, Accepting, Listener},
+    listener::{self, Accepting, Access, Listener},
     logging,
-    peer::Peer,
+    peer::{Entitled, Peer},
     readiness::watch_stream,
     service::{Seat, Service},
     start,
@@ -62,6 +62,7 @@ pub(crate) fn run(
     logging::start(config.log.as_deref())?;
     let root = endpoint::state_root(endpoint);
     make_directories(&root)?;
+    check_surroundings(endpoint)?;
     let Some(_lock) = lock(&root)? else {
         return start::somebody_else_serves(options, endpoint);
     };
@@ -74,11 +75,11 @@ pub(crate) fn run(
     raise_descriptor_limit();
     let engine = ContainerEngine::new(launcher, engine_config(&config, endpoint));
     let engines: Vec<Arc<dyn Engine>> = vec![Arc::new(engine)];
-    let group = config.socket_group.as_deref().map(group_id).transpose()?;
+    let access = access(&config)?;
     let idle = options
         .idle_exit
         .map(|seconds| Duration::from_secs(seconds.unwrap_or(config.times.idle_seconds)));
-    let guarded = match (&inherited, group) {
+    let guarded = match (&inherited, access.group) {
         (_, None) => false,
         (None, Some(_)) => true,
         (Some(_), Some(group)) => listener::is_guarded(endpoint, group),
@@ -91,14 +92,18 @@ pub(crate) fn run(
         .map_err(|e| format!("the runtime cannot be started: {e}"))?;
     let local = LocalSet::new();
     local.block_on(&runtime, async {
-        let service = Service::new(config, root, log, guarded, engines);
+        let entitled = Entitled {
+            owner: access.owner,
+            guarded,
+        };
+        let service = Service::new(config, root, log, entitled, engines);
         service.log.append(event(Kind::ServiceStarted));
         adopt::adopt_all(&service)
             .await
             .map_err(|failure| failure.to_string())?;
         let listener = match inherited {
             Some(listener) => listener,
-            None => Listener::bind(endpoint, group)?,
+            None => Listener::bind(endpoint, access)?,
         };
         let accepting = listener
             .listen()
@@ -128,6 +133,17 @@ fn engine_config(config: &Config, endpoint: &Path) -> EngineConfig {
             None => EngineConfig::default().pids_limit,
         },
         hidden: vec![endpoint::state_root(endpoint)],
+        user_namespaces: user_namespaces(config),
+    }
+}
+
+fn user_namespaces(config: &Config) -> UserNamespaces {
+    let ids = config.user_namespace_ids.map(Ids::range);
+    let of_host = UserNamespaces::of_host();
+    UserNamespaces {
+        by_default: config.user_namespaces,
+        users: ids.unwrap_or(of_host.users),
+        groups: ids.unwrap_or(of_host.groups),
     }
 }
 
@@ -223,6 +239,18 @@ fn raise_descriptor_limit() {
     }
 }
 
+/// Refuses a socket whose directory somebody else could change: they could put theirs in its place.
+fn check_surroundings(endpoint: &Path) -> Result<(), String> {
+    let own = geteuid().as_raw();
+    if hcs_wire::endpoint::is_private(endpoint, own) {
+        return Ok(());
+    }
+    Err(format!(
+        "the directory of {} is not safe to use: expected one of user {own}, or of root, that nobody else can write to",
+        endpoint.display()
+    ))
+}
+
 /// Makes the state root, and refuses one that somebody else could change.
 fn make_directories(root: &Path) -> Result<(), String> {
     let make = |path: &Path, mode: u32| {
@@ -245,8 +273,8 @@ fn make_directories(root: &Path) -> Result<(), String> {
             found.uid()
         ))
     };
-    // Clients of other users find the socket in here.
-    make(root, 0o755)?;
+    // Clients of other users find the socket in here; an ordinary user's service has none.
+    make(root, if geteuid().is_root() { 0o755 } else { 0o700 })?;
     make(&root.join("systems"), 0o700)
 }
 
@@ -267,19 +295,31 @@ fn lock(root: &Path) -> Result<Option<File>, String> {
     }
 }
 
-/// The number of a group, from `/etc/group`, or the number itself.
-fn group_id(name: &str) -> Result<u32, String> {
+/// Who may connect, as it is configured.
+fn access(config: &Config) -> Result<Access, String> {
+    let id = |key, name: &Option<String>, file| {
+        let name = name.as_deref();
+        name.map(|name| id_of(key, name, file)).transpose()
+    };
+    Ok(Access {
+        owner: id("socket_owner", &config.socket_owner, "/etc/passwd")?,
+        group: id("socket_group", &config.socket_group, "/etc/group")?,
+        mode: config.socket_mode,
+    })
+}
+
+/// The number of a user or group, from the third field of its line in `file`, or the number itself.
+fn id_of(key: &str, name: &str, file: &str) -> Result<u32, String> {
     if let Ok(number) = name.parse() {
         return Ok(number);
     }
-    let groups =
-        fs::read_to_string("/etc/group").map_err(|e| format!("/etc/group cannot be read: {e}"))?;
-    groups
+    let lines = fs::read_to_string(file).map_err(|e| format!("{file} cannot be read: {e}"))?;
+    lines
         .lines()
         .map(|line| line.split(':').collect::<Vec<_>>())
         .find_map(|fields| match fields[..] {
             [found, _, number, ..] if found == name => number.parse().ok(),
             _ => None,
         })
-        .ok_or_else(|| format!("socket_group = \"{name}\": there is no such group"))
+        .ok_or_else(|| format!("{key} = \"{name}\": there is no such name in {file}"))
 }

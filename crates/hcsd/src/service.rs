@@ -14,8 +14,8 @@ use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 use tokio::sync::Notify;
 
 use crate::{
-    config::Config, event_log::EventLog, limits::Quota, operations::Operations, removals::Removals,
-    system::System,
+    config::Config, event_log::EventLog, limits::Quota, operations::Operations, peer::Entitled,
+    removals::Removals, system::System,
 };
 
 /// A place in the registry.
@@ -35,8 +35,8 @@ pub(crate) struct Service {
     pub(crate) root: PathBuf,
     pub(crate) log: EventLog,
     pub(crate) operations: Operations,
-    /// The socket's mode lets in nobody but its owner and the configured group.
-    pub(crate) guarded: bool,
+    /// Who may use it besides root and its own user.
+    pub(crate) entitled: Entitled,
     engines: Vec<Arc<dyn Engine>>,
     systems: RefCell<HashMap<String, Entry>>,
     /// Systems that ended before their clients could come back, by runtime id.
@@ -95,7 +95,7 @@ impl Service {
         config: Config,
         root: PathBuf,
         log: EventLog,
-        guarded: bool,
+        entitled: Entitled,
         engines: Vec<Arc<dyn Engine>>,
     ) -> Rc<Self> {
         let limits = config.limits;
@@ -104,7 +104,7 @@ impl Service {
             root,
             log,
             operations: Operations::default(),
-            guarded,
+            entitled,
             engines,
             systems: RefCell::default(),
             departed: RefCell::default(),

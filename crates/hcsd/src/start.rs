@@ -5,9 +5,9 @@
 //! root; the others find the winner's socket.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{DirBuilder, OpenOptions},
     io::{BufRead as _, BufReader, Write as _},
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::DirBuilderExt as _, process::CommandExt as _},
     path::Path,
     process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ use engine_container::launcher::leave_descriptors_behind;
 use rustix::{
     fs::{Mode, OFlags},
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
-    process::setsid,
+    process::{geteuid, setsid},
     stdio,
 };
 
@@ -84,7 +84,10 @@ fn answers(endpoint: &Path) -> bool {
 fn spawn(options: &Options, endpoint: &Path) -> Result<Child, String> {
     let root = state_root(endpoint);
     let failed = |what: &str, e: &dyn std::fmt::Display| format!("{what}: {e}");
-    fs::create_dir_all(&root).map_err(|e| {
+    // An ordinary user's is nobody else's business from the beginning.
+    let mode = if geteuid().is_root() { 0o755 } else { 0o700 };
+    let make = DirBuilder::new().recursive(true).mode(mode).create(&root);
+    make.map_err(|e| {
         failed(
             &format!("the directory {} cannot be made", root.display()),
             &e,

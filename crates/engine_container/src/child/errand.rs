@@ -14,10 +14,10 @@ use super::{FAILED, spec::MappedSpec};
 use crate::{
     channel::{self, Report},
     failure::{Attempt, StepError},
-    parts::mapped,
+    parts::{handed, identity, mapped},
 };
 
-/// What to do. The pidfd of the container's pid 1 comes with it.
+/// What to do. The pidfd of the container's pid 1 comes with it, and its user namespace if it has one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Errand {
     /// Show something of the host in the container.
@@ -43,15 +43,26 @@ fn work(channel: &OwnedFd) -> Result<(), StepError> {
     let container = descriptors
         .pop_front()
         .ok_or_else(|| StepError::new(step, Errno::BADF))?;
+    let namespace = descriptors.pop_front();
     let own_descriptors = directory("/proc/self/fd")?;
     let enter = || {
-        move_into_thread_name_spaces(container.as_fd(), ThreadNameSpaceType::MOUNT)
-            .step(step)
-            .and_then(|()| directory("/"))
+        let mut kinds = ThreadNameSpaceType::MOUNT;
+        if namespace.is_some() {
+            kinds |= ThreadNameSpaceType::USER;
+        }
+        move_into_thread_name_spaces(container.as_fd(), kinds).step(step)?;
+        if namespace.is_some() {
+            // What is made on the way has to belong to somebody inside.
+            identity::become_root(true)?;
+        }
+        directory("/")
     };
     match errand {
         Errand::Map(spec) => {
             let taken = mapped::take(&spec)?;
+            if let Some(namespace) = &namespace {
+                handed::shift(taken.tree(), namespace.as_fd())?;
+            }
             mapped::put(&taken, enter()?.as_fd())
         }
         Errand::Unmap(spec) => mapped::undo(&spec, enter()?.as_fd(), own_descriptors.as_fd()),

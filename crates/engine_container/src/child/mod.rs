@@ -23,10 +23,18 @@ use crate::{
     channel::{self, Report},
     failure::{Attempt, StepError},
     launcher::AgentEntry,
-    parts::{capabilities, hostname, mapped, masks, mounts, network, pivot, rootfs, seccomp},
+    parts::{
+        capabilities,
+        handed::Handed,
+        hostname, identity,
+        mapped::{self, Taken},
+        masks, mounts, network, pivot,
+        rootfs::{self, Root},
+        seccomp,
+    },
     sys::{descriptors, process},
 };
-use spec::LaunchSpec;
+use spec::{LaunchSpec, UserSpec};
 
 /// The number under which the agent gets its listening socket.
 const LISTENER: i32 = 3;
@@ -61,7 +69,10 @@ fn build(channel: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<(OwnedFd, LaunchSpec)
     let listener = descriptors
         .pop_front()
         .ok_or_else(|| StepError::new("taking the agent's socket", Errno::BADF))?;
-    enter(&spec, descriptors.pop_front())?;
+    match &spec.user {
+        Some(user) => enter_as_root_of_its_own(&spec, user, Handed(descriptors))?,
+        None => enter(&spec, descriptors.pop_front())?,
+    }
     Ok((listener, spec))
 }
 
@@ -96,11 +107,42 @@ fn enter(spec: &LaunchSpec, named_network: Option<OwnedFd>) -> Result<(), StepEr
     hostname::apply(&spec.hostname)?;
     mounts::leave_host_propagation()?;
     let sources = mapped::open(&spec.mapped)?;
-    let root = rootfs::apply(&spec.root, spec.trusts_nodes)?;
-    let mounts = mounts::apply(&root)?;
-    masks::apply(&root, &mounts, &spec.root.hidden)?;
-    mapped::apply(&root, &sources)?;
-    pivot::apply(&root)
+    let root = rootfs::apply(spec, &mut Handed::default())?;
+    finish(spec, &root, &sources)
+}
+
+/// The same for a process in a user namespace of its own.
+fn enter_as_root_of_its_own(
+    spec: &LaunchSpec,
+    user: &UserSpec,
+    mut handed: Handed,
+) -> Result<(), StepError> {
+    forget_oom_score();
+    identity::become_root(user.many)?;
+    network::apply(None)?;
+    hostname::apply(&spec.hostname)?;
+    mounts::leave_host_propagation()?;
+    // Before anything covers the host's root.
+    let opened = if user.handed {
+        Vec::new()
+    } else {
+        mapped::open(&spec.mapped)?
+    };
+    let root = rootfs::apply(spec, &mut handed)?;
+    let sources = if user.handed {
+        mapped::handed(&spec.mapped, &mut handed)?
+    } else {
+        opened
+    };
+    finish(spec, &root, &sources)
+}
+
+/// What goes into a root that is mounted, and the change to it.
+fn finish(spec: &LaunchSpec, root: &Root, sources: &[Taken<'_>]) -> Result<(), StepError> {
+    let mounts = mounts::apply(root, spec.user.as_ref())?;
+    masks::apply(root, &mounts, &spec.root.hidden)?;
+    mapped::apply(root, sources)?;
+    pivot::apply(root)
 }
 
 /// Gives up what the agent must not have, reports and becomes the agent.
@@ -138,7 +180,9 @@ fn renumber(channel: OwnedFd, listener: OwnedFd) -> Result<(OwnedFd, OwnedFd), E
 
 /// The last steps, from where on hardly anything else is possible.
 fn harden(spec: &LaunchSpec, filter: &[libc::sock_filter]) -> Result<(), StepError> {
-    protect_from_oom();
+    if spec.user.is_none() {
+        protect_from_oom();
+    }
     leave_keyring()?;
     setsid().step("making a session")?;
     umask(Mode::WGRP | Mode::WOTH);
@@ -151,6 +195,9 @@ fn harden(spec: &LaunchSpec, filter: &[libc::sock_filter]) -> Result<(), StepErr
     drop(null);
     descriptors::close_from(FIRST_UNUSED).step("closing inherited descriptors")?;
     rustix::thread::set_name(c"hcs-agent").step("naming the agent")?;
+    if spec.user.is_some() {
+        capabilities::limit()?;
+    }
     capabilities::apply(spec.trusts_nodes)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step("making the agent undumpable")?;
     seccomp::apply(filter)
@@ -160,6 +207,12 @@ fn harden(spec: &LaunchSpec, filter: &[libc::sock_filter]) -> Result<(), StepErr
 /// of them. Without `CAP_SYS_RESOURCE` the host forbids this; the agent's small size then has to do.
 fn protect_from_oom() {
     let _refused = std::fs::write("/proc/self/oom_score_adj", "-500");
+}
+
+/// The agent shall not have the service's score where it could not reset it for others: once it is root of its own
+/// namespace only, nobody may change its score any more. Best effort, as it is the host's to allow.
+fn forget_oom_score() {
+    let _refused = std::fs::write("/proc/self/oom_score_adj", "0");
 }
 
 /// The service's session keyring is no business of the container's.

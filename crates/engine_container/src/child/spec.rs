@@ -15,6 +15,20 @@ pub(crate) struct LaunchSpec {
     pub(crate) root: RootSpec,
     /// What of the host is to be seen in it, in the order to be mounted.
     pub(crate) mapped: Vec<MappedSpec>,
+    /// Its user namespace, if it has one.
+    pub(crate) user: Option<UserSpec>,
+}
+
+/// A user namespace, of which the child has the ids by the time it reads this.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UserSpec {
+    /// Whether it has more ids than root's, and groups may be set.
+    pub(crate) many: bool,
+    /// Whether mounts of the host come with this, made by a service that may: layers, scratch, the parts below, what is
+    /// mapped, in this order. Otherwise the child opens the paths itself.
+    pub(crate) handed: bool,
+    /// File systems of their own that belong to the view of the host's root.
+    pub(crate) parts: Vec<String>,
 }
 
 /// The root file system: read-only layers below one writable directory.

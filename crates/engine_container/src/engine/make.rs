@@ -15,6 +15,7 @@ use super::host::HostGroups;
 use crate::{
     cgroup::ControlGroups,
     channel,
+    child::spec::{LaunchSpec, UserSpec},
     config::EngineConfig,
     failure::StepError,
     launcher::{
@@ -22,9 +23,10 @@ use crate::{
         protocol::{Answer, Child, Request},
     },
     machine::{Boot, ContainerMachine, agent_socket},
-    parts::scratch,
+    parts::{handed, scratch},
     plan::Plan,
-    record::{self, Record},
+    record::{self, Record, UserRecord},
+    user_namespace::{self, Mapping, Slot},
 };
 
 /// A container that is being made.
@@ -34,6 +36,9 @@ pub(super) struct Making<'a> {
     groups: ControlGroups,
     /// The scratch that goes with the container, unless it is kept.
     scratch: Option<PathBuf>,
+    /// Which ids of the host its own are, if it has a user namespace, and which range of the service's that is.
+    ids: Option<Mapping>,
+    slot: Option<u32>,
 }
 
 impl<'a> Making<'a> {
@@ -42,8 +47,15 @@ impl<'a> Making<'a> {
         plan: &'a Plan,
         host: &HostGroups,
         config: &EngineConfig,
+        slot: Option<&Slot>,
     ) -> Self {
+        let ids = plan.spec.user.as_ref().map(|_| match slot {
+            Some(slot) => Mapping::of_ranges(config.user_namespaces.of_slot(slot.number)),
+            None => Mapping::of_user(),
+        });
         Self {
+            slot: slot.map(|slot| slot.number),
+            ids,
             request,
             plan,
             groups: ControlGroups::named(&host.used, &config.cgroup_root, &request.runtime_id),
@@ -108,6 +120,7 @@ impl<'a> Making<'a> {
             groups: self.groups.clone(),
             scratch: self.scratch.clone(),
             kept_scratch: lock.as_ref().map(|_| self.scratch_path().to_owned()),
+            user_namespace: self.user_record(),
         };
         Ok(ContainerMachine {
             id: self.request.id.clone(),
@@ -118,6 +131,7 @@ impl<'a> Making<'a> {
             boot: Mutex::new(Boot::Pending(channel)),
             scratch: Mutex::new(lock),
             paused: AtomicBool::new(false),
+            slot: None,
         })
     }
 
@@ -137,19 +151,66 @@ impl<'a> Making<'a> {
             channel: theirs.as_fd(),
             child: Child::Container {
                 new_network: self.plan.network.is_none(),
+                new_user: self.ids.is_some(),
                 cgroup: entrances.unified.as_ref().map(AsFd::as_fd),
                 tasks: entrances.tasks.iter().map(AsFd::as_fd).collect(),
             },
         })?;
         // The child has its own: when it dies, the channel has to end.
         drop(theirs);
-        let mut descriptors = vec![listener];
-        descriptors.extend(self.plan.network.as_ref().map(AsFd::as_fd));
-        if let Err(error) = channel::instruct(ours.as_fd(), &self.plan.spec, &descriptors) {
+        let instructed = match &self.ids {
+            None => {
+                let mut descriptors = vec![listener];
+                descriptors.extend(self.plan.network.as_ref().map(AsFd::as_fd));
+                channel::instruct(ours.as_fd(), &self.plan.spec, &descriptors)
+            }
+            Some(ids) => self.instruct_in_namespace(ours.as_fd(), ids, &child, listener),
+        };
+        if let Err(error) = instructed {
             let _gone = pidfd_send_signal(&child.pidfd, Signal::KILL);
             return Err(error);
         }
         Ok((ours, child))
+    }
+
+    /// Gives the child in its user namespace its ids, and what it cannot open itself; then tells it what to be.
+    fn instruct_in_namespace(
+        &self,
+        channel: BorrowedFd<'_>,
+        ids: &Mapping,
+        child: &Answer,
+        listener: BorrowedFd<'_>,
+    ) -> Result<(), StepError> {
+        let found = user_namespace::Child::find(child.pid, child.pidfd.as_fd())?;
+        let many = found.map(ids)?;
+        let (mounts, user) = match (self.slot, ids.root()) {
+            (Some(_), Some(root)) => {
+                handed::make(&self.plan.spec, found.namespace()?.as_fd(), root)?
+            }
+            _ => {
+                let user = UserSpec {
+                    many,
+                    ..UserSpec::default()
+                };
+                (Vec::new(), user)
+            }
+        };
+        let spec = LaunchSpec {
+            user: Some(user),
+            ..self.plan.spec.clone()
+        };
+        let mut descriptors = vec![listener];
+        descriptors.extend(mounts.iter().map(AsFd::as_fd));
+        channel::instruct(channel, &spec, &descriptors)
+    }
+
+    fn user_record(&self) -> Option<UserRecord> {
+        let (user, group) = self.ids.as_ref()?.root()?;
+        Some(UserRecord {
+            slot: self.slot,
+            user,
+            group,
+        })
     }
 
     /// Removes what exists. What resists is found by the next sweep; the failure that led here is the one to report.

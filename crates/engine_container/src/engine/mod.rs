@@ -7,21 +7,28 @@ mod sweep;
 use std::sync::{Arc, OnceLock};
 
 use hcs_lifecycle::engine::{CreateRequest, Engine, Machine};
-use hcs_schema::{Failure, HResult, documents::ComputeSystem};
-use rustix::process::geteuid;
+use hcs_schema::{Failure, HResult, documents::ComputeSystem, win32};
 
 use crate::{
-    config::EngineConfig, launcher::Launcher, machine::ContainerMachine, plan, record::Record,
+    config::EngineConfig,
+    launcher::Launcher,
+    machine::ContainerMachine,
+    plan::{self, Plan, Privilege},
+    record::Record,
+    user_namespace::{IdPool, Slot},
 };
 use host::HostGroups;
 use make::Making;
 
-/// The engine for Linux containers. Needs root, and Linux 5.12 or newer.
+/// The engine for Linux containers. Wants root, and Linux 5.12 or newer; for an ordinary user it makes containers with
+/// user namespaces only.
 #[derive(Debug)]
 pub struct ContainerEngine {
     launcher: Arc<Launcher>,
     config: EngineConfig,
     groups: OnceLock<HostGroups>,
+    /// Whose ids containers with user namespaces have.
+    ids: Arc<IdPool>,
 }
 
 impl ContainerEngine {
@@ -32,6 +39,7 @@ impl ContainerEngine {
             launcher: Arc::new(launcher),
             config,
             groups: OnceLock::new(),
+            ids: Arc::default(),
         }
     }
 
@@ -41,13 +49,30 @@ impl ContainerEngine {
     }
 
     fn make(&self, request: &CreateRequest) -> Result<ContainerMachine, Failure> {
-        if !geteuid().is_root() {
-            let message = "Linux containers can only be made by a service that runs as root";
-            return Err(Failure::new(HResult::E_ACCESSDENIED, message));
-        }
         let host = self.host("the host's control groups could not be found")?;
-        let plan = plan::check(request, &self.config, &host.devices)?;
-        Making::new(request, &plan, host, &self.config).make(&self.launcher, host, &self.config)
+        let plan = plan::check(request, &self.config, &host.devices, Privilege::own())?;
+        let slot = self.slot(&plan)?;
+        let mut machine = Making::new(request, &plan, host, &self.config, slot.as_ref()).make(
+            &self.launcher,
+            host,
+            &self.config,
+        )?;
+        machine.slot = slot;
+        Ok(machine)
+    }
+
+    /// Ids of the container's own, if it is to have some and the service has some to give.
+    fn slot(&self, plan: &Plan) -> Result<Option<Slot>, Failure> {
+        if plan.spec.user.is_none() || Privilege::own() == Privilege::User {
+            return Ok(None);
+        }
+        let slot = self.ids.take(self.config.user_namespaces);
+        slot.map(Some).ok_or_else(|| {
+            let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+            let message = "all ids for user namespaces are taken by other containers; end one, or grant the service \
+                           more in /etc/subuid and /etc/subgid";
+            Failure::new(hresult, message)
+        })
     }
 }
 
@@ -73,8 +98,12 @@ impl Engine for ContainerEngine {
             Ok(record) => record,
             Err(error) => return Err(Failure::new(HResult::E_UNEXPECTED, summary).because(&error)),
         };
+        let slot = record.user_namespace.and_then(|user| user.slot);
         match ContainerMachine::adopted(request, record, &self.launcher) {
-            Ok(machine) => Ok(Arc::new(machine)),
+            Ok(mut machine) => {
+                machine.slot = slot.map(|number| self.ids.keep(number));
+                Ok(Arc::new(machine))
+            }
             Err(error) => Err(error.into_failure(summary)),
         }
     }

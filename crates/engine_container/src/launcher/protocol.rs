@@ -26,6 +26,7 @@ const MAX_DESCRIPTORS: usize = 16;
 const CONTAINER: u8 = 1;
 const NEW_NETWORK: u8 = 2;
 const INTO_CGROUP: u8 = 4;
+const NEW_USER: u8 = 8;
 
 /// What to clone. Generic over owned and borrowed descriptors: the service's side and the launcher's.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub(crate) enum Child<Fd> {
     Container {
         /// Whether it gets a network namespace of its own.
         new_network: bool,
+        /// Whether it gets a user namespace, which the service then has to map ids into.
+        new_user: bool,
         /// Directory of the cgroup of the unified hierarchy to be born in.
         cgroup: Option<Fd>,
         /// The `tasks` file of each v1 cgroup it is to join.
@@ -58,11 +61,15 @@ impl Request<BorrowedFd<'_>> {
         let mut descriptors = vec![self.channel];
         if let Child::Container {
             new_network,
+            new_user,
             cgroup,
             tasks,
         } = &self.child
         {
             flags |= CONTAINER;
+            if *new_user {
+                flags |= NEW_USER;
+            }
             if *new_network {
                 flags |= NEW_NETWORK;
             }
@@ -98,6 +105,7 @@ pub(super) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<Request<O
     }
     let child = Child::Container {
         new_network: flags & NEW_NETWORK != 0,
+        new_user: flags & NEW_USER != 0,
         cgroup: (flags & INTO_CGROUP != 0).then(&mut next).transpose()?,
         tasks: descriptors.into(),
     };

@@ -83,7 +83,10 @@ fn prepare() -> Result<Vec<libc::sock_filter>, StepError> {
     process::default_signals().step("resetting signals")?;
     process::ignore_children(true).step("ignoring children")?;
     rustix::thread::set_name(c"hcsd-launcher").step("naming the launcher")?;
-    capabilities::limit_children()?;
+    // An ordinary user's has none to begin with. Those of a new user namespace are limited there.
+    if rustix::process::geteuid().is_root() {
+        capabilities::limit()?;
+    }
     rustix::thread::set_no_new_privs(true).step("setting no_new_privs")?;
     let filter = seccomp::program();
     process::trim_heap();
@@ -95,13 +98,15 @@ fn clone_child(child: &Child<OwnedFd>) -> Result<Cloned, Errno> {
         Child::Errand => clone::clone_into(0, None),
         Child::Container {
             new_network,
+            new_user,
             cgroup,
             ..
         } => {
             let network = if *new_network { libc::CLONE_NEWNET } else { 0 };
+            let user = if *new_user { libc::CLONE_NEWUSER } else { 0 };
             let others =
                 libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
-            clone::clone_into(network | others, cgroup.as_ref().map(AsFd::as_fd))
+            clone::clone_into(user | network | others, cgroup.as_ref().map(AsFd::as_fd))
         }
     }
 }

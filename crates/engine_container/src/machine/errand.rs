@@ -23,13 +23,15 @@ use crate::{
 /// An errand is a handful of system calls; the limit only ends a hang (a mapped directory on a dead server).
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Has `errand` done in the container whose pid 1 is `container`, and waits for it.
+/// Has `errand` done in the container whose pid 1 is `container`, and waits for it. `namespace` is its user namespace,
+/// if it has one.
 ///
 /// # Errors
 /// The step that failed.
 pub(super) fn run(
     launcher: &Launcher,
     container: BorrowedFd<'_>,
+    namespace: Option<BorrowedFd<'_>>,
     errand: &Errand,
 ) -> Result<(), StepError> {
     let (ours, theirs) = channel::open()?;
@@ -38,7 +40,9 @@ pub(super) fn run(
         child: Child::Errand,
     })?;
     drop(theirs);
-    let report = channel::instruct(ours.as_fd(), errand, &[container])
+    let mut descriptors = vec![container];
+    descriptors.extend(namespace);
+    let report = channel::instruct(ours.as_fd(), errand, &descriptors)
         .and_then(|()| channel::read_report(&ours, LIMIT));
     match report {
         Ok(Some(Report::Ready)) => Ok(()),

@@ -22,6 +22,7 @@ use hcs_schema::{
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Gid, Uid},
     io::Errno,
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
@@ -34,6 +35,7 @@ use crate::{
     parts::scratch,
     record::{self, Record},
     stdio::Pipes,
+    user_namespace::Slot,
 };
 use boot::BootFailure;
 
@@ -58,6 +60,8 @@ pub(crate) struct ContainerMachine {
     pub(crate) scratch: Mutex<Option<OwnedFd>>,
     /// Whether it may be frozen, and would have to be thawed to die.
     pub(crate) paused: AtomicBool,
+    /// Holds its ids on the host, if it has some of its own.
+    pub(crate) slot: Option<Slot>,
 }
 
 impl ContainerMachine {
@@ -93,11 +97,19 @@ impl ContainerMachine {
             scratch: Mutex::new(scratch),
             // By whoever ran it before.
             paused: AtomicBool::new(true),
+            slot: None,
         })
     }
 
     fn fail(&self, what: &str, error: StepError) -> Failure {
         error.into_failure(format!("the container {:?} could not be {what}", self.id))
+    }
+
+    /// Whether the service that made it was an ordinary user's.
+    fn is_of_user(&self) -> bool {
+        self.record
+            .user_namespace
+            .is_some_and(|user| user.slot.is_none())
     }
 
     fn is_gone(&self) -> bool {
@@ -153,7 +165,12 @@ impl Machine for ContainerMachine {
     }
 
     fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
-        Pipes::open(wanted).map(|pipes| -> Box<dyn StdioOffer> { Box::new(pipes) })
+        let owner = self
+            .record
+            .user_namespace
+            .filter(|user| user.slot.is_some());
+        let owner = owner.map(|owner| (Uid::from_raw(owner.user), Gid::from_raw(owner.group)));
+        Pipes::open(wanted, owner).map(|pipes| -> Box<dyn StdioOffer> { Box::new(pipes) })
     }
 
     fn pause(&self) -> Result<(), Failure> {

@@ -12,8 +12,9 @@ use super::{ContainerMachine, errand};
 use crate::{
     cgroup::limits::{self, CpuLimits},
     child::{errand::Errand, spec::MappedSpec},
+    failure::StepError,
     parts::mapped,
-    plan,
+    plan, user_namespace,
 };
 
 /// JSON pointer of the value in a request.
@@ -39,9 +40,25 @@ pub(super) fn apply(machine: &ContainerMachine, request: &Value) -> Result<(), F
             .limit_memory(Some(bytes))
             .map_err(in_settings),
         Change::Cpu(cpu) => machine.record.groups.limit_cpu(cpu).map_err(in_settings),
-        Change::Mounts(errand) => errand::run(&machine.launcher, machine.process.as_fd(), &errand)
-            .map_err(|error| machine.fail("changed", error)),
+        Change::Mounts(errand) => {
+            let message = "a service that runs as an ordinary user cannot map anything into a container that runs, or \
+                           take it away; name it in the document of the container";
+            if machine.is_of_user() {
+                return Err(refuse("/ResourcePath", message.to_owned()));
+            }
+            run(machine, &errand).map_err(|error| machine.fail("changed", error))
+        }
     }
+}
+
+fn run(machine: &ContainerMachine, errand: &Errand) -> Result<(), StepError> {
+    let process = machine.process.as_fd();
+    let namespace = match machine.record.user_namespace {
+        Some(_) => Some(user_namespace::Child::find(machine.record.pid, process)?.namespace()?),
+        None => None,
+    };
+    let namespace = namespace.as_ref().map(AsFd::as_fd);
+    errand::run(&machine.launcher, process, namespace, errand)
 }
 
 /// Reads the request.

@@ -27,8 +27,9 @@ pub(crate) const DEFAULT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::AUDIT_WRITE);
 
 /// Takes everything but [`DEFAULT`] from what the calling process can ever pass on: bounding and ambient set. Its own
-/// capabilities stay. Done once, by the launcher, since all its children inherit it.
-pub(crate) fn limit_children() -> Result<(), StepError> {
+/// capabilities stay. Done once, by the launcher, since all its children inherit it; again by a child in a user namespace,
+/// which begins with all of them over what the namespace owns.
+pub(crate) fn limit() -> Result<(), StepError> {
     for number in 0..u64::BITS {
         let one = CapabilitySet::from_bits_retain(1 << number);
         if DEFAULT.contains(one) {

@@ -3,12 +3,19 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::{
-    fs::{FileType, Mode, makedev, mkdirat, mknodat, symlinkat},
+    fs::{CWD, FileType, Mode, makedev, mkdirat, mknodat, symlinkat},
+    io::Errno,
     mount::MountAttrFlags,
 };
 
-use super::mount;
-use crate::failure::{Attempt, StepError};
+use super::{
+    mount,
+    place::{self, Kind},
+};
+use crate::{
+    child::spec::UserSpec,
+    failure::{Attempt, StepError},
+};
 
 /// Character devices: name, major, minor (`Documentation/admin-guide/devices.txt` of the kernel).
 pub(crate) const NODES: [(&str, u32, u32); 6] = [
@@ -69,16 +76,20 @@ const BELOW: [Below; 3] = [
 ];
 
 /// Fills the empty file system `dev`, which is the container's `/dev`.
-pub(crate) fn apply(dev: BorrowedFd<'_>) -> Result<(), StepError> {
+pub(crate) fn apply(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), StepError> {
     // Modes are meant as written here; the agent's mask is set later.
     let mask = rustix::process::umask(Mode::empty());
-    let filled = fill(dev);
+    let filled = fill(dev, user);
     rustix::process::umask(mask);
     filled
 }
 
-fn fill(dev: BorrowedFd<'_>) -> Result<(), StepError> {
+fn fill(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), StepError> {
     for (name, major, minor) in NODES {
+        if user.is_some() {
+            borrow_node(dev, name).step_at("showing the host's /dev/", name)?;
+            continue;
+        }
         let mode = Mode::from_raw_mode(0o666);
         mknodat(
             dev,
@@ -93,16 +104,36 @@ fn fill(dev: BorrowedFd<'_>) -> Result<(), StepError> {
         symlinkat(target, dev, name).step_at("making the link /dev/", name)?;
     }
     for below in &BELOW {
-        mount_below(dev, below)?;
+        mount_below(dev, below, user)?;
     }
     Ok(())
 }
 
-fn mount_below(dev: BorrowedFd<'_>, below: &Below) -> Result<(), StepError> {
+/// Shows the host's own node: nobody makes nodes in a user namespace. One that the host has not is left out.
+fn borrow_node(dev: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+    let node = match place::open(CWD, &format!("/dev/{name}")) {
+        Err(Errno::NOENT) => return Ok(()),
+        node => node?,
+    };
+    let view = mount::clone_tree(node.as_fd(), "", false)?;
+    let place = place::open_or_make(dev, name, Kind::File)?;
+    mount::attach(view.as_fd(), place.as_fd())
+}
+
+fn mount_below(
+    dev: BorrowedFd<'_>,
+    below: &Below,
+    user: Option<&UserSpec>,
+) -> Result<(), StepError> {
     let path = || format!("/dev/{}", below.name);
     mkdirat(dev, below.name, Mode::from_raw_mode(0o755)).step_at("making", path())?;
-    let target = super::place::open(dev, below.name).step_at("opening", path())?;
+    let target = place::open(dev, below.name).step_at("opening", path())?;
+    let mut options = below.options.to_vec();
+    if user.is_some_and(|user| !user.many) {
+        // There is no group but root's.
+        options.retain(|(key, _)| *key != "gid");
+    }
     let file_system =
-        mount::create(below.kind, below.options, below.attributes).step_at("mounting", path())?;
+        mount::create(below.kind, &options, below.attributes).step_at("mounting", path())?;
     mount::attach(file_system.as_fd(), target.as_fd()).step_at("mounting", path())
 }

@@ -14,6 +14,7 @@ use rustix::{
 };
 
 use super::{
+    handed::Handed,
     mount,
     place::{self, Kind},
     rootfs::Root,
@@ -147,6 +148,42 @@ pub(crate) struct Taken<'a> {
     kind: Kind,
 }
 
+impl Taken<'_> {
+    /// The view itself, mounted nowhere.
+    pub(crate) fn into_tree(self) -> OwnedFd {
+        self.tree
+    }
+
+    /// The view itself, mounted nowhere.
+    pub(crate) fn tree(&self) -> BorrowedFd<'_> {
+        self.tree.as_fd()
+    }
+}
+
+/// What the service took and handed over.
+pub(crate) fn handed<'a>(
+    specs: &'a [MappedSpec],
+    handed: &mut Handed,
+) -> Result<Vec<Taken<'a>>, StepError> {
+    specs
+        .iter()
+        .map(|spec| {
+            let tree = handed.take()?;
+            let kind = kind_of(&tree).step_at("mapping", &*spec.source.path)?;
+            Ok(Taken { spec, tree, kind })
+        })
+        .collect()
+}
+
+fn kind_of(tree: &OwnedFd) -> Result<Kind, Errno> {
+    let found = fstat(tree)?;
+    Ok(if FileType::from_raw_mode(found.st_mode).is_dir() {
+        Kind::Directory
+    } else {
+        Kind::File
+    })
+}
+
 /// Takes second views of everything to map.
 pub(crate) fn open(specs: &[MappedSpec]) -> Result<Vec<Taken<'_>>, StepError> {
     specs.iter().map(take).collect()
@@ -161,12 +198,7 @@ fn take_tree(spec: &MappedSpec) -> Result<Taken<'_>, StepError> {
     let path = spec.source.path.as_str();
     let step = "mapping";
     let tree = mount::clone_tree(spec.source.open()?.as_fd(), "", true).step_at(step, path)?;
-    let found = fstat(&tree).step_at(step, path)?;
-    let kind = if FileType::from_raw_mode(found.st_mode).is_dir() {
-        Kind::Directory
-    } else {
-        Kind::File
-    };
+    let kind = kind_of(&tree).step_at(step, path)?;
     let mut set = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
     if spec.read_only {
         set |= libc::MOUNT_ATTR_RDONLY;

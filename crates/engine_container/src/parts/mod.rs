@@ -6,7 +6,9 @@
 
 pub(crate) mod capabilities;
 pub(crate) mod devices;
+pub(crate) mod handed;
 pub(crate) mod hostname;
+pub(crate) mod identity;
 pub(crate) mod mapped;
 pub(crate) mod masks;
 pub(crate) mod mount;
@@ -18,3 +20,4 @@ pub(crate) mod rootfs;
 pub(crate) mod scratch;
 pub(crate) mod seccomp;
 pub(crate) mod source;
+pub(crate) mod user;

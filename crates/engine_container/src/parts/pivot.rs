@@ -3,6 +3,8 @@
 use std::os::fd::AsFd;
 
 use rustix::{
+    fs::stat,
+    io::Errno,
     mount::{UnmountFlags, unmount},
     process::{chdir, fchdir, pivot_root},
 };
@@ -16,5 +18,18 @@ pub(crate) fn apply(root: &Root) -> Result<(), StepError> {
     // With both the same, the old root ends up mounted over the new one, and is taken off from there.
     pivot_root(".", ".").step("changing the root")?;
     unmount(".", UnmountFlags::DETACH).step("unmounting the old root")?;
-    chdir("/").step("entering the new root")
+    chdir("/").step("entering the new root")?;
+    nothing_covers_it()
+}
+
+/// Whoever enters the container's mounts from outside begins at the topmost mount of its root, which `/..` leads to as
+/// well. That has to be the root itself.
+fn nothing_covers_it() -> Result<(), StepError> {
+    let step = "making sure that nothing of the host is left";
+    let [own, top] = ["/", "/.."].map(|path| stat(path).step(step));
+    let (own, top) = (own?, top?);
+    if (own.st_dev, own.st_ino) == (top.st_dev, top.st_ino) {
+        return Ok(());
+    }
+    Err(StepError::new(step, Errno::BUSY))
 }

@@ -26,12 +26,46 @@ pub(crate) struct MountChange {
 /// # Errors
 /// The errno of `mount_setattr(2)`; nothing has changed then.
 pub(crate) fn change(mount: BorrowedFd<'_>, change: MountChange) -> Result<(), Errno> {
-    let attributes = libc::mount_attr {
-        attr_set: change.set,
-        attr_clr: 0,
-        propagation: change.propagation,
-        userns_fd: 0,
+    set(
+        mount,
+        change,
+        libc::mount_attr {
+            attr_set: change.set,
+            attr_clr: 0,
+            propagation: change.propagation,
+            userns_fd: 0,
+        },
+    )
+}
+
+/// Has files of the mount, which is attached nowhere yet, belong to the ids of `namespace` that have the numbers which
+/// are on the disk: 0 to the namespace's root. Ids that the namespace has not are nobody's.
+///
+/// # Errors
+/// The errno of `mount_setattr(2)`: `EINVAL` for a file system that cannot do that.
+pub(crate) fn shift_owners(
+    mount: BorrowedFd<'_>,
+    namespace: BorrowedFd<'_>,
+    recursive: bool,
+) -> Result<(), Errno> {
+    let change = MountChange {
+        recursive,
+        ..MountChange::default()
     };
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: u64::from(namespace.as_raw_fd().cast_unsigned()),
+    };
+    set(mount, change, attributes)
+}
+
+fn set(
+    mount: BorrowedFd<'_>,
+    change: MountChange,
+    attributes: libc::mount_attr,
+) -> Result<(), Errno> {
     let recursive = if change.recursive {
         libc::AT_RECURSIVE
     } else {

@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::agent::Outcome;
+use crate::{agent::Outcome, mode::Mode};
 
 /// Far more than anything here takes; only ends a hang.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -47,6 +47,7 @@ impl Host {
             scratch_root: files.path().join("scratch"),
             ..EngineConfig::default()
         };
+        config.user_namespaces.by_default = Mode::get() == Mode::User;
         change(&mut config);
         let engine = ContainerEngine::new(Launcher::spawn().unwrap(), config.clone());
         Self {
@@ -121,6 +122,7 @@ pub(crate) fn in_private_mounts(case: &str, setup: &str) -> bool {
     if env::var_os(MARK).is_some() {
         return true;
     }
+    let case = format!("{}{case}", Mode::get().prefix());
     let script = format!("{setup} && exec \"$0\" --exact {case} --nocapture");
     let outcome = process::Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-ec", &script])

@@ -49,6 +49,10 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
 
+    /// Make root inside an unprivileged user of the host
+    #[arg(long)]
+    userns: bool,
+
     /// A network namespace made by `ip netns add` [default: one of its own, with loopback only]
     #[arg(long, value_name = "NAME")]
     net_namespace: Option<String>,
@@ -83,6 +87,7 @@ impl ContainerOptions {
                 namespace: Some(name.clone()),
                 ..Networking::default()
             }),
+            user_namespace: self.userns.then_some(true),
             ..Container::default()
         };
         Ok(ComputeSystem {
@@ -188,6 +193,7 @@ mod tests {
             "box",
             "--net-namespace",
             "blue",
+            "--userns",
         ];
         let expected = json!({
             "GuestOs": {"HostName": "box"},
@@ -199,6 +205,7 @@ mod tests {
             "Memory": {"SizeInMB": 1024},
             "Processor": {"Maximum": 1250},
             "Networking": {"Namespace": "blue"},
+            "UserNamespace": true,
         });
         assert_eq!(document(&line, false)["Container"], expected);
     }

@@ -33,5 +33,8 @@ document! {
         assigned_devices: Vec<Device> = "AssignedDevices", 2.1;
         /// Further Windows device interfaces to show inside.
         additional_device_namespace: ContainersDefDevice = "AdditionalDeviceNamespace", 2.3;
+        /// Whether root inside is an unprivileged user of the host (our extension): a user namespace. Without it the
+        /// service's configuration decides.
+        user_namespace: bool = "UserNamespace", "extension";
     }
 }

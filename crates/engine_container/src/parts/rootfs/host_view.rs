@@ -56,36 +56,47 @@ pub(super) fn as_file_system_of_its_own(
     open("root")
 }
 
-/// Adds a view of each file system that the host has at a usual place of a system. `host` says which of `layers` is the
-/// host's root; those above it cover the parts as well, those below are covered.
+/// The file systems that the host has at usual places of a system, and these places.
+pub(crate) fn parts_of_host() -> Result<Vec<(String, OwnedFd)>, StepError> {
+    let step = "looking for a file system at";
+    let mut parts = Vec::new();
+    for path in PARTS_OF_A_SYSTEM {
+        if is_mount_point(path).step_at(step, path)? {
+            parts.push((path.to_owned(), open_path(path).step_at(step, path)?));
+        }
+    }
+    Ok(parts)
+}
+
+/// Adds a view of each of `parts`. `host` says which of `layers` is the host's root; those above it cover the parts as
+/// well, those below are covered.
 pub(super) fn add_parts(
     overlays: &Overlays,
     root: &Root,
     layers: &[OwnedFd],
     host: usize,
+    parts: &[(String, OwnedFd)],
 ) -> Result<(), StepError> {
     let step = "adding a view of the host's";
-    for path in PARTS_OF_A_SYSTEM {
-        if !is_mount_point(path).step_at(step, path)? {
-            continue;
-        }
+    for (path, host_part) in parts {
         // Where a layer has something else in its place, the host's is not to be seen.
         let place = match directory_in(&root.directory, path) {
             Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => continue,
-            answer => answer.step_at(step, path)?,
+            answer => answer.step_at(step, &**path)?,
         };
-        let mut parts = Vec::new();
+        let mut merged = Vec::new();
         for (index, layer) in layers.iter().enumerate() {
             if index == host {
-                parts.push(open_path(path).step_at(step, path)?);
+                let part = host_part.try_clone();
+                merged.push(part.step_at(step, &**path)?);
             } else if let Ok(part) = directory_in(layer, path) {
-                parts.push(part);
+                merged.push(part);
             }
         }
         let name = path.replace('/', "-");
         overlays
-            .mount_part(&name, &parts, &path_of(&place))
-            .step_at(step, path)?;
+            .mount_part(&name, &merged, &path_of(&place))
+            .step_at(step, &**path)?;
     }
     Ok(())
 }

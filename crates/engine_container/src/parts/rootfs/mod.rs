@@ -2,6 +2,7 @@
 //!
 //! 1. [`overlay`]: one overlayfs mount.
 //! 2. [`host_view`]: what is special about the layer `/`, the throw-away view of the host's own files.
+//! 3. [`user`]: how it is put together in a user namespace.
 //!
 //! It is mounted over its own scratch directory, where only the container's mount namespace sees it. In the scratch,
 //! `upper` has what the container wrote; where the host's root is a layer, further directories (`-usr`, `-var`) have
@@ -9,6 +10,7 @@
 
 mod host_view;
 mod overlay;
+mod user;
 
 use std::{
     ffi::CStr,
@@ -21,12 +23,14 @@ use rustix::{
     mount::MountAttrFlags,
 };
 
-use super::{mount, source::Source};
+use super::{handed::Handed, mount, source::Source};
 use crate::{
-    child::spec::RootSpec,
+    child::spec::{LaunchSpec, RootSpec},
     failure::{Attempt, StepError},
 };
 use overlay::{Overlays, path_of};
+
+pub(crate) use host_view::parts_of_host;
 
 /// The most layers that fit into the one page of options of `mount(2)`.
 pub(crate) const MAX_LAYERS: usize = 128;
@@ -46,9 +50,16 @@ pub(crate) fn is_host(path: &str) -> bool {
     path.starts_with('/') && path.trim_end_matches('/').is_empty()
 }
 
-/// Mounts the root file system, of which the calling process must have a private view. Device nodes in it work where
-/// `trusts_nodes`.
-pub(crate) fn apply(spec: &RootSpec, trusts_nodes: bool) -> Result<Root, StepError> {
+/// Mounts the root file system; the calling process must have a private view of the host's mounts.
+pub(crate) fn apply(spec: &LaunchSpec, handed: &mut Handed) -> Result<Root, StepError> {
+    match &spec.user {
+        Some(user) => user::apply(&spec.root, user, handed),
+        None => apply_as_host(&spec.root, spec.trusts_nodes),
+    }
+}
+
+/// The same for a process that is the host's root. Device nodes in it work where `trusts_nodes`.
+fn apply_as_host(spec: &RootSpec, trusts_nodes: bool) -> Result<Root, StepError> {
     let mut layers = spec
         .layers
         .iter()
@@ -57,6 +68,7 @@ pub(crate) fn apply(spec: &RootSpec, trusts_nodes: bool) -> Result<Root, StepErr
     let mut overlays = Overlays {
         trusts_nodes,
         sync: spec.keep,
+        user: false,
         scratch: open_directory(&spec.scratch)?,
     };
     let host = spec.layers.iter().position(|layer| is_host(&layer.path));
@@ -65,28 +77,29 @@ pub(crate) fn apply(spec: &RootSpec, trusts_nodes: bool) -> Result<Root, StepErr
     }
     let place = path_of(&overlays.scratch);
     let place = readlink(&place, Vec::new()).step_at("finding the way to", &*spec.scratch.path)?;
-    mount_layers(&mut overlays, &layers, spec)?;
+    mount_layers(&mut overlays, &layers, spec, None)?;
     let root = Root {
         directory: open_mounted(&place)?,
     };
     if let Some(host) = host {
-        host_view::add_parts(&overlays, &root, &layers, host)?;
+        host_view::add_parts(&overlays, &root, &layers, host, &parts_of_host()?)?;
     }
     Ok(root)
 }
 
 /// Mounts the root, with a scratch in memory where the file system of the real one cannot hold an overlay's upper
-/// directory (another overlay, NFS, FAT) and need not be kept.
+/// directory (another overlay, NFS, FAT) and need not be kept. Without a `target` it covers the scratch.
 fn mount_layers(
     overlays: &mut Overlays,
     layers: &[OwnedFd],
     spec: &RootSpec,
+    target: Option<&OwnedFd>,
 ) -> Result<(), StepError> {
     let path = spec.scratch.path.as_str();
-    let mounted = match overlays.mount(layers) {
+    let mounted = match overlays.mount(layers, target) {
         Err(Errno::INVAL | Errno::OPNOTSUPP) if !spec.keep => {
             overlays.scratch = memory(&overlays.scratch)?;
-            overlays.mount(layers)
+            overlays.mount(layers, target)
         }
         answer => answer,
     };

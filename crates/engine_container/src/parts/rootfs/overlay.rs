@@ -22,14 +22,17 @@ pub(super) struct Overlays {
     pub(super) trusts_nodes: bool,
     /// Whether what is written is to be on disk when a program syncs it. Otherwise a sync is free.
     pub(super) sync: bool,
+    /// Whether it is mounted in a user namespace, where an overlay keeps its notes in attributes that users may set.
+    pub(super) user: bool,
     /// Where upper directories are made.
     pub(super) scratch: OwnedFd,
 }
 
 impl Overlays {
-    /// Mounts `layers`, topmost first, over the scratch; what is written goes there.
-    pub(super) fn mount(&self, layers: &[OwnedFd]) -> Result<(), Errno> {
-        self.mount_with(&self.scratch, layers, &path_of(&self.scratch))
+    /// Mounts `layers`, topmost first, on `target`, else over the scratch; what is written goes to the scratch.
+    pub(super) fn mount(&self, layers: &[OwnedFd], target: Option<&OwnedFd>) -> Result<(), Errno> {
+        let target = path_of(target.unwrap_or(&self.scratch));
+        self.mount_with(&self.scratch, layers, &target)
     }
 
     /// The same, but what is written goes to the directory `name` of the scratch.
@@ -49,11 +52,16 @@ impl Overlays {
         make_directory(own.as_fd(), "work")?;
         if let (true, Some(top)) = (fresh, layers.first()) {
             // The merged root has the attributes of the upper directory; they shall be those of the layer.
-            copy_attributes(&fstat(top)?, own.as_fd(), "upper")?;
+            match copy_attributes(&fstat(top)?, own.as_fd(), "upper") {
+                // Nobody's, in a user namespace that has not even nobody.
+                Err(Errno::INVAL) if self.user => {}
+                answer => answer?,
+            }
         }
         let own = path_of(own);
         let sync = if self.sync { "" } else { ",volatile" };
-        let writable = format!("upperdir={own}/upper,workdir={own}/work{sync}");
+        let user = if self.user { ",userxattr" } else { "" };
+        let writable = format!("upperdir={own}/upper,workdir={own}/work{sync}{user}");
         let flags = if self.trusts_nodes {
             MountFlags::empty()
         } else {

@@ -2,6 +2,7 @@
 
 mod failures;
 mod hardening;
+mod identity;
 mod isolation;
 mod layouts;
 mod life;
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Vec<(String, Case)> {
     let modules = [
         ("failures", failures::all()),
         ("hardening", hardening::all()),
+        ("identity", identity::all()),
         ("isolation", isolation::all()),
         ("layouts", layouts::all()),
         ("life", life::all()),

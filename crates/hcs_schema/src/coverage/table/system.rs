@@ -52,6 +52,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Memory", Supported),
             ("Processor", Supported),
             ("Networking", Supported),
+            ("UserNamespace", Supported),
             (
                 "HvSocket",
                 Refused(

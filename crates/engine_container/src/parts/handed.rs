@@ -1,0 +1,139 @@
+//! Mounts of the host that a service which runs as root makes for a container with a user namespace.
+//!
+//! The container's root is nobody on the host: it could not walk to most layers, and files there belong to others. So
+//! the service takes a second view of each, in which files that belong to id 0 on the disk belong to the container's
+//! root (an idmapped mount), and hands it over as a descriptor. What the container writes has the ids on the disk that
+//! it has inside.
+//!
+//! A file system that cannot shift owners is handed over as it is: all files are nobody's then, and may be read where
+//! everybody may.
+
+use std::{
+    collections::VecDeque,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    fs::{Gid, Uid, chownat},
+    io::Errno,
+};
+
+use super::{mapped, mount, rootfs, source::Source};
+use crate::{
+    child::spec::{LaunchSpec, UserSpec},
+    failure::{Attempt, StepError},
+    sys::mount::shift_owners,
+};
+
+/// The service's side: makes them all, in the order that [`UserSpec::handed`] tells. `namespace` is the container's,
+/// `root` the host's ids of its root.
+pub(crate) fn make(
+    spec: &LaunchSpec,
+    namespace: BorrowedFd<'_>,
+    root: (u32, u32),
+) -> Result<(Vec<OwnedFd>, UserSpec), StepError> {
+    let mut mounts = Vec::new();
+    for layer in &spec.root.layers {
+        mounts.push(
+            view(&layer.open()?, namespace)
+                .step_at("making a view of", &*layer.path)?
+                .0,
+        );
+    }
+    mounts.push(scratch(
+        &spec.root.scratch,
+        spec.root.keep,
+        namespace,
+        root,
+    )?);
+    let parts = if spec
+        .root
+        .layers
+        .iter()
+        .any(|layer| rootfs::is_host(&layer.path))
+    {
+        rootfs::parts_of_host()?
+    } else {
+        Vec::new()
+    };
+    for (path, part) in &parts {
+        mounts.push(
+            view(part, namespace)
+                .step_at("making a view of", &**path)?
+                .0,
+        );
+    }
+    for taken in mapped::open(&spec.mapped)? {
+        let tree = taken.into_tree();
+        shift(tree.as_fd(), namespace)?;
+        mounts.push(tree);
+    }
+    let user = UserSpec {
+        many: true,
+        handed: true,
+        parts: parts.into_iter().map(|(path, _)| path).collect(),
+    };
+    Ok((mounts, user))
+}
+
+/// A second view of a directory, mounted nowhere, and whether its owners are shifted.
+fn view(directory: &OwnedFd, namespace: BorrowedFd<'_>) -> Result<(OwnedFd, bool), Errno> {
+    let view = mount::clone_tree(directory.as_fd(), "", false)?;
+    let shifted = if_possible(shift_owners(view.as_fd(), namespace, false))?;
+    Ok((view, shifted))
+}
+
+/// Has the owners of something mapped shifted, where its file systems can.
+pub(crate) fn shift(tree: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result<bool, StepError> {
+    if_possible(shift_owners(tree, namespace, true)).step("shifting owners")
+}
+
+/// `false` where the file system cannot.
+fn if_possible(shifted: Result<(), Errno>) -> Result<bool, Errno> {
+    match shifted {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::PERM | Errno::OPNOTSUPP) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The directory for what the container writes. Where owners cannot be shifted it is given to the container's root,
+/// unless it outlives it: the next container has other ids.
+fn scratch(
+    source: &Source,
+    keep: bool,
+    namespace: BorrowedFd<'_>,
+    (user, group): (u32, u32),
+) -> Result<OwnedFd, StepError> {
+    let step = "making a view of";
+    let path = source.path.as_str();
+    let directory = source.open()?;
+    let (scratch, shifted) = view(&directory, namespace).step_at(step, path)?;
+    if shifted {
+        return Ok(scratch);
+    }
+    if keep {
+        let step = "shifting owners, which a scratch that is kept needs, on the file system of";
+        return Err(StepError::new(step, Errno::OPNOTSUPP)
+            .at(path)
+            .asked_by(&source.pointer));
+    }
+    let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
+    let flags = rustix::fs::AtFlags::EMPTY_PATH;
+    chownat(&directory, "", user, group, flags).step_at("giving the container", path)?;
+    Ok(scratch)
+}
+
+/// The child's side: what was handed over, taken in order.
+#[derive(Debug, Default)]
+pub(crate) struct Handed(pub(crate) VecDeque<OwnedFd>);
+
+impl Handed {
+    /// The next one.
+    pub(crate) fn take(&mut self) -> Result<OwnedFd, StepError> {
+        let step = "taking a mount of the host that should have been handed over";
+        self.0
+            .pop_front()
+            .ok_or_else(|| StepError::new(step, Errno::BADF))
+    }
+}

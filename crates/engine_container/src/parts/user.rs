@@ -1,0 +1,120 @@
+//! Whether a container has a user namespace, and what cannot be had with one.
+
+use hcs_schema::{Failure, HResult, documents::Container};
+
+use crate::{config::EngineConfig, plan::Privilege};
+
+/// JSON pointer of the property.
+const POINTER: &str = "/Container/UserNamespace";
+
+/// Why an ordinary user's service enforces no limits.
+const NO_LIMITS: &str = "nothing could enforce it: this service runs as an ordinary user, who has no control groups of \
+                         the host; leave the limit out, or use a service that runs as root";
+
+/// What the document asks for, else what is configured. A service of an ordinary user makes no others.
+///
+/// # Errors
+/// The document asks for something that cannot be had with it, or without it.
+pub(crate) fn check(
+    container: &Container,
+    config: &EngineConfig,
+    privilege: Privilege,
+) -> Result<bool, Failure> {
+    let has = match (container.user_namespace, privilege) {
+        (Some(false), Privilege::User) => {
+            let message = "a service that runs as an ordinary user makes containers with a user namespace only";
+            return Err(refuse(POINTER, message));
+        }
+        (_, Privilege::User) => true,
+        (asked, Privilege::Root) => asked.unwrap_or(config.user_namespaces.by_default),
+    };
+    let networking = container.networking.as_ref();
+    let network = networking.and_then(|network| network.namespace.as_deref());
+    if has && network.is_some_and(|name| !name.is_empty()) {
+        let message = "a named network namespace belongs to the host's root, so a container with a user namespace could \
+                       not use it as its own; leave one of both out";
+        return Err(refuse("/Container/Networking/Namespace", message));
+    }
+    if privilege == Privilege::User {
+        let memory = container.memory.as_ref();
+        if memory.is_some_and(|memory| memory.size_in_mb.unwrap_or_default() > 0) {
+            return Err(refuse(crate::cgroup::limits::MEMORY, NO_LIMITS));
+        }
+        if container.processor.as_ref().is_some_and(|processor| {
+            let asked = [
+                processor.maximum,
+                processor.weight,
+                processor.count.map(i64::from),
+            ];
+            asked.iter().any(|value| value.unwrap_or_default() != 0)
+        }) {
+            return Err(refuse(crate::cgroup::limits::PROCESSOR, NO_LIMITS));
+        }
+    }
+    Ok(has)
+}
+
+fn refuse(pointer: &str, message: &str) -> Failure {
+    Failure::new(HResult::NOT_SUPPORTED, message).cause_at(pointer, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(container: &str, by_default: bool, privilege: Privilege) -> Result<bool, Failure> {
+        let mut config = EngineConfig::default();
+        config.user_namespaces.by_default = by_default;
+        check(
+            &serde_json::from_str(container).unwrap(),
+            &config,
+            privilege,
+        )
+    }
+
+    #[test]
+    fn the_document_decides_then_the_configuration() {
+        let root = Privilege::Root;
+        assert!(!checked("{}", false, root).unwrap());
+        assert!(checked("{}", true, root).unwrap());
+        assert!(checked(r#"{ "UserNamespace": true }"#, false, root).unwrap());
+        assert!(!checked(r#"{ "UserNamespace": false }"#, true, root).unwrap());
+        assert!(checked("{}", false, Privilege::User).unwrap());
+    }
+
+    #[test]
+    fn what_nothing_would_enforce_is_refused_where_it_stands() {
+        let refused = [
+            (r#"{ "UserNamespace": false }"#, "/Container/UserNamespace"),
+            (
+                r#"{ "Memory": { "SizeInMB": 64 } }"#,
+                "/Container/Memory/SizeInMB",
+            ),
+            (
+                r#"{ "Processor": { "Weight": 100 } }"#,
+                "/Container/Processor",
+            ),
+            (
+                r#"{ "Networking": { "Namespace": "blue" } }"#,
+                "/Container/Networking/Namespace",
+            ),
+        ];
+        for (container, pointer) in refused {
+            let failure = checked(container, false, Privilege::User).unwrap_err();
+            assert_eq!(failure.hresult, HResult::NOT_SUPPORTED);
+            assert_eq!(failure.causes[0].pointer.as_deref(), Some(pointer));
+        }
+        checked(
+            r#"{ "Memory": { "SizeInMB": 64 }, "UserNamespace": true }"#,
+            false,
+            Privilege::Root,
+        )
+        .unwrap();
+        checked(
+            r#"{ "Memory": { "SizeInMB": 0 }, "Processor": {} }"#,
+            false,
+            Privilege::User,
+        )
+        .unwrap();
+    }
+}

@@ -1,0 +1,163 @@
+//! Who a container with a user namespace is: root inside, nobody outside.
+
+use std::{fs, os::unix::fs::MetadataExt};
+
+use serde_json::json;
+
+use crate::host::{Container, Host};
+
+super::cases![
+    root_inside_is_nobody_outside,
+    each_container_is_somebody_else,
+    no_capability_reaches_the_host,
+    what_it_writes_has_its_own_ids,
+    other_users_and_groups_work_inside,
+    pipes_can_be_opened_again,
+    what_cannot_be_had_is_refused,
+];
+
+fn start(host: &Host) -> Container {
+    host.start(json!({ "UserNamespace": true }))
+}
+
+/// The ids of the container's pid 1 on the host.
+fn ids(container: &Container) -> [u32; 2] {
+    let status = fs::read_to_string(format!("/proc/{}/status", container.recorded("Pid"))).unwrap();
+    ["Uid:", "Gid:"].map(|key| {
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        let ids: Vec<u32> = line
+            .split_whitespace()
+            .skip(1)
+            .map(|id| id.parse().unwrap())
+            .collect();
+        assert!(ids.iter().all(|id| *id == ids[0]), "{line}");
+        ids[0]
+    })
+}
+
+fn root_inside_is_nobody_outside() {
+    let host = Host::new();
+    let container = start(&host);
+    assert_eq!(container.shell("id -u; id -g"), "0\n0");
+    let range = host.config.user_namespaces.users;
+    for id in ids(&container) {
+        assert!(
+            (range.first..range.first + range.count).contains(&id),
+            "{id}"
+        );
+    }
+    let map = container.shell("cat /proc/self/uid_map");
+    let map: Vec<&str> = map.split_whitespace().collect();
+    assert_eq!(map, ["0", ids(&container)[0].to_string().as_str(), "65536"]);
+    let own = fs::read_link("/proc/self/ns/user").unwrap();
+    assert_ne!(
+        container.shell("readlink /proc/self/ns/user"),
+        own.to_str().unwrap()
+    );
+    // No groups of the service's are left.
+    assert_eq!(
+        container.shell("sed -n 's/^Groups:\\s*//p' /proc/1/status"),
+        ""
+    );
+}
+
+fn each_container_is_somebody_else() {
+    let host = Host::new();
+    let (first, second) = (start(&host), start(&host));
+    assert_ne!(ids(&first), ids(&second));
+    assert_eq!(first.recorded("UserNamespace")["Slot"], 0);
+    // What one has is free again when it is gone.
+    drop(first);
+    assert_eq!(start(&host).recorded("UserNamespace")["Slot"], 0);
+}
+
+fn no_capability_reaches_the_host() {
+    let host = Host::new();
+    let container = start(&host);
+    for set in ["CapPrm", "CapEff", "CapBnd"] {
+        // As without, but no mknod, which the host would refuse.
+        let found = container.shell(&format!("sed -n 's/^{set}:\\s*//p' /proc/self/status"));
+        assert_eq!(found, "00000000a00425fb", "{set}");
+    }
+    for (what, script) in [
+        ("a node", "mknod /tmp/null c 1 3"),
+        ("the clock", "date -s @0"),
+        ("the host name", "hostname other"),
+        ("a mount", "mount -t tmpfs none /mnt"),
+        (
+            "a setting of the kernel",
+            "echo x > /proc/sys/kernel/core_pattern",
+        ),
+        ("a priority", "renice -n -5 $$"),
+    ] {
+        let outcome = container.run(&["sh", "-c", script]);
+        assert_ne!(outcome.code, 0, "{what}: {outcome:?}");
+    }
+}
+
+fn what_it_writes_has_its_own_ids() {
+    let host = Host::new();
+    let shared = host.files.path().join("shared");
+    let scratch = host.files.path().join("kept");
+    for directory in [&shared, &scratch] {
+        fs::create_dir(directory).unwrap();
+    }
+    let document = json!({
+        "UserNamespace": true,
+        "Storage": { "Layers": [{ "Path": "/" }], "Path": scratch },
+        "MappedDirectories": [{ "HostPath": shared, "ContainerPath": "/shared" }],
+    });
+    let container = host.start(document.clone());
+    container
+        .shell("echo mine > /shared/mine && echo theirs > /opt/theirs && chown 7:8 /opt/theirs");
+    let owner = |path: &std::path::Path| {
+        let found = fs::metadata(path).unwrap();
+        (found.uid(), found.gid())
+    };
+    assert_eq!(owner(&shared.join("mine")), (0, 0));
+    assert_eq!(owner(&scratch.join("upper/opt/theirs")), (7, 8));
+    drop(container);
+    // Whoever the next container is on the host, it finds what was kept as it was left.
+    let _other = start(&host);
+    let again = host.start(document);
+    assert_eq!(
+        again.shell("stat -c %u:%g /opt/theirs; cat /opt/theirs"),
+        "7:8\ntheirs"
+    );
+}
+
+fn other_users_and_groups_work_inside() {
+    let host = Host::new();
+    let container = start(&host);
+    let script = "setpriv --reuid 1000 --regid 1000 --groups 5,7 id -u; cd /tmp && touch a && chown 1000 a && \
+                  setpriv --reuid 1000 --regid 1000 --clear-groups sh -c 'echo x > a; cat a'";
+    assert_eq!(container.shell(script), "1000\nx");
+    // Ids past the range are none.
+    assert_ne!(container.run(&["chown", "100000", "/tmp/a"]).code, 0);
+}
+
+fn pipes_can_be_opened_again() {
+    use hcs_lifecycle::engine::Streams;
+    let host = Host::new();
+    let container = start(&host);
+    let wanted = Streams {
+        stdin: true,
+        stdout: true,
+        stderr: true,
+    };
+    let mut offer = container.machine.open_stdio(wanted).unwrap();
+    for end in offer.take_guest_ends() {
+        assert_eq!(rustix::fs::fstat(&end).unwrap().st_uid, ids(&container)[0]);
+    }
+}
+
+fn what_cannot_be_had_is_refused() {
+    let host = Host::new();
+    let failure = host.failure(json!({
+        "UserNamespace": true,
+        "Networking": { "Namespace": "/proc/self/ns/net" },
+    }));
+    assert_eq!(failure.hresult, hcs_schema::HResult::NOT_SUPPORTED);
+    let pointer = failure.causes[0].pointer.as_deref();
+    assert_eq!(pointer, Some("/Container/Networking/Namespace"));
+}

@@ -1,0 +1,62 @@
+//! Containers as the host's root, and in user namespaces.
+
+use std::cell::Cell;
+
+/// Who root in the containers of a case is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The host's root, behind the other walls.
+    Host,
+    /// Nobody on the host.
+    User,
+}
+
+thread_local! {
+    static MODE: Cell<Mode> = const { Cell::new(Mode::Host) };
+}
+
+/// Cases that are about what a user namespace changes, so that they are not repeated in one.
+const HOST_ONLY: &[&str] = &[
+    // Its network is the container's own there; another one belongs to the host's root.
+    "isolation::a_named_network_is_joined",
+    "failures::a_network_has_to_be_there",
+    // Nobody makes nodes there.
+    "hardening::devices_of_the_host_cannot_be_used",
+    "layouts::version_1_controls_devices",
+    "layouts::version_2_controls_devices",
+    "hardening::nodes_do_not_work_where_nothing_controls_devices",
+    "hardening::capabilities_are_the_usual_few",
+    // They ask for one themselves.
+    "identity::root_inside_is_nobody_outside",
+    "identity::each_container_is_somebody_else",
+    "identity::no_capability_reaches_the_host",
+    "identity::what_it_writes_has_its_own_ids",
+    "identity::other_users_and_groups_work_inside",
+    "identity::pipes_can_be_opened_again",
+    "identity::what_cannot_be_had_is_refused",
+];
+
+impl Mode {
+    pub(crate) const ALL: [Self; 2] = [Self::Host, Self::User];
+
+    /// What the names of its cases begin with.
+    pub(crate) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Host => "",
+            Self::User => "user::",
+        }
+    }
+
+    pub(crate) fn has(self, case: &str) -> bool {
+        self == Self::Host || !HOST_ONLY.contains(&case)
+    }
+
+    /// That of the running case.
+    pub(crate) fn get() -> Self {
+        MODE.get()
+    }
+
+    pub(crate) fn set(self) {
+        MODE.set(self);
+    }
+}

@@ -1,0 +1,94 @@
+//! Where the service of a user is found when nobody says.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+/// The socket of the machine's own service.
+pub const SYSTEM: &str = "/run/hcs/hcs.sock";
+
+/// The socket for a process of user `uid`: the machine's own for root. For everybody else that of the user's private
+/// service, in `runtime_directory` (`$XDG_RUNTIME_DIR`), else below `home` if that is the user's own directory, else in a
+/// directory in `/tmp` that is named after the user.
+///
+/// In the last case somebody else may have been there first: ask [`is_private`] before trusting what is found.
+#[must_use]
+pub fn default_for(uid: u32, runtime_directory: Option<&Path>, home: Option<&Path>) -> PathBuf {
+    if uid == 0 {
+        return PathBuf::from(SYSTEM);
+    }
+    if let Some(directory) = runtime_directory {
+        return directory.join("hcs/hcs.sock");
+    }
+    let own =
+        |home: &&Path| fs::metadata(home).is_ok_and(|found| found.is_dir() && found.uid() == uid);
+    match home.filter(own) {
+        Some(home) => home.join(".local/state/hcs/hcs.sock"),
+        None => PathBuf::from(format!("/tmp/hcs-{uid}/hcs.sock")),
+    }
+}
+
+/// Whether nobody but user `uid`, and root, can change what is in the directory of `endpoint`. One that does not exist
+/// cannot be changed either: who makes it has to ask again.
+#[must_use]
+pub fn is_private(endpoint: &Path, uid: u32) -> bool {
+    let directory = endpoint.parent().unwrap_or(endpoint);
+    match fs::symlink_metadata(directory) {
+        Ok(found) => {
+            let closed = found.mode() & 0o022 == 0;
+            // In a directory like /tmp nobody removes what is another's.
+            let sticky = found.uid() == 0 && found.mode() & 0o1000 != 0;
+            found.is_dir() && (found.uid() == uid || found.uid() == 0) && (closed || sticky)
+        }
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn every_user_has_a_place() {
+        let path = Path::new;
+        assert_eq!(default_for(0, Some(path("/x")), None), path(SYSTEM));
+        let runtime = Some(path("/run/user/7"));
+        assert_eq!(
+            default_for(7, runtime, None),
+            path("/run/user/7/hcs/hcs.sock")
+        );
+        assert_eq!(default_for(7, None, None), path("/tmp/hcs-7/hcs.sock"));
+        // Somebody else's home is no place.
+        assert_eq!(
+            default_for(7, None, Some(path("/proc"))),
+            path("/tmp/hcs-7/hcs.sock")
+        );
+        let home = tempfile::tempdir().unwrap();
+        let uid = fs::metadata(home.path()).unwrap().uid();
+        if uid != 0 {
+            let expected = home.path().join(".local/state/hcs/hcs.sock");
+            assert_eq!(default_for(uid, None, Some(home.path())), expected);
+        }
+    }
+
+    #[test]
+    fn a_place_that_others_can_change_is_not_private() {
+        let place = tempfile::tempdir().unwrap();
+        let uid = fs::metadata(place.path()).unwrap().uid();
+        let endpoint = place.path().join("d/hcs.sock");
+        assert!(is_private(&endpoint, uid), "there is nothing yet");
+        fs::create_dir(place.path().join("d")).unwrap();
+        assert!(is_private(&endpoint, uid));
+        assert_eq!(is_private(&endpoint, uid + 1), uid == 0);
+        let open = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(place.path().join("d"), open).unwrap();
+        assert!(!is_private(&endpoint, uid));
+        symlink("d", place.path().join("link")).unwrap();
+        assert!(!is_private(&place.path().join("link/hcs.sock"), uid));
+        assert!(is_private(Path::new("/tmp/hcs.sock"), uid));
+    }
+}
