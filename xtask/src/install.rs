@@ -30,6 +30,20 @@ pub(crate) struct Arguments {
 /// # Errors
 /// The build failed, or a file cannot be written; the message names it.
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
+    build(repository)?;
+    place(repository, &arguments.prefix, &arguments.destdir)?;
+    println!(
+        "installed below {}",
+        below(&arguments.destdir, &arguments.prefix).display()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds what is shipped, as it is shipped.
+///
+/// # Errors
+/// The build failed.
+pub(crate) fn build(repository: &Repository) -> Result<()> {
     let build = [
         "build",
         "--release",
@@ -44,14 +58,18 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
     if !succeeds(cargo().current_dir(&repository.root).args(build))? {
         return Err("the release build failed".into());
     }
-    if !arguments.prefix.is_absolute() {
-        return Err(format!(
-            "--prefix must be absolute, not {}",
-            arguments.prefix.display()
-        )
-        .into());
+    Ok(())
+}
+
+/// Copies what [`build`] made below `prefix`, which is itself below `destdir`.
+///
+/// # Errors
+/// `prefix` is not absolute, or a file cannot be written; the message names it.
+pub(crate) fn place(repository: &Repository, prefix: &Path, destdir: &Path) -> Result<()> {
+    if !prefix.is_absolute() {
+        return Err(format!("--prefix must be absolute, not {}", prefix.display()).into());
     }
-    let prefix = below(&arguments.destdir, &arguments.prefix);
+    let (at, prefix) = (prefix, below(destdir, prefix));
     let release = repository.target.join("release");
     for program in ["hcs", "hcsd"] {
         copy(&release.join(program), &prefix.join("bin"), 0o755)?;
@@ -64,19 +82,16 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
         copy(&header?.path(), &prefix.join("include"), 0o644)?;
     }
     let template = fs::read_to_string(library.join("computecore.pc.in"))?;
-    let text = pkg_config(&template, &arguments.prefix);
+    let text = pkg_config(&template, at);
     write(&prefix.join("lib/pkgconfig/computecore.pc"), &text)?;
     for unit in fs::read_dir(repository.root.join("packaging/systemd"))? {
         let unit = unit?.path();
-        let text = fs::read_to_string(&unit)?.replace(
-            "/usr/bin/hcsd",
-            &format!("{}/bin/hcsd", arguments.prefix.display()),
-        );
+        let text = fs::read_to_string(&unit)?
+            .replace("/usr/bin/hcsd", &format!("{}/bin/hcsd", at.display()));
         let name = unit.file_name().unwrap_or_default();
         write(&prefix.join("lib/systemd/system").join(name), &text)?;
     }
-    println!("installed below {}", prefix.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn below(destdir: &Path, prefix: &Path) -> PathBuf {

@@ -4,7 +4,7 @@
 //! - `cargo xtask test [FILTER]`: installs what is missing, builds, runs every test, checks that nothing is left behind.
 //! - `cargo xtask packages`: the first step of `test` alone.
 //! - `cargo xtask cgroup2`: the container engine on control groups v2, in a virtual machine.
-//! - `cargo xtask bench [--quick] [--check] [NAME]...`: this project side by side with its peers.
+//! - `cargo xtask bench [--quick] [--check] [--docs] [NAME]...`: this project side by side with its peers.
 //! - `cargo xtask install [--prefix DIR]`: programs, libraries, headers, pkg-config file, systemd units.
 //! - `cargo xtask golden`: writes the generated documents anew.
 #![expect(

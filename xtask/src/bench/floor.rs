@@ -3,28 +3,24 @@
 use std::{
     fs::File,
     io::Read,
-    path::Path,
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
 };
 
+use super::command::{finish, line, spawn};
+
 /// Starts `program` (posix_spawn, that is vfork and exec), reads its stdout to the end and waits for it.
-pub(crate) fn spawn_and_wait(program: &Path) -> Result<(), String> {
+pub(crate) fn spawn_and_wait(program: &str) -> Result<(), String> {
     let output = Command::new(program)
         .env_clear()
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
-        .map_err(|e| format!("cannot run {}: {e}", program.display()))?;
+        .map_err(|e| format!("cannot run {program}: {e}"))?;
     if output.status.success() {
         Ok(())
     } else {
-        Err(format!(
-            "{} ended with {}",
-            program.display(),
-            output.status
-        ))
+        Err(format!("{program} ended with {}", output.status))
     }
 }
 
@@ -83,34 +79,22 @@ impl Drop for PingPong {
     }
 }
 
-/// Bytes per second out of `dd` on the host through a pipe of 1 MiB.
-pub(crate) fn pipe_throughput(busybox: &Path, bytes: u64) -> Result<f64, String> {
+/// Runs `line`, which writes `bytes` bytes to its stdout, a pipe of 1 MiB, and reads them all.
+pub(crate) fn pour(line: &[String], bytes: u64) -> Result<(), String> {
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|e| format!("pipe: {e}"))?;
     // Best effort, as in the service: an unprivileged user may be over the pipe limit.
-    let _ = rustix::pipe::fcntl_setpipe_size(&reader, 1 << 20);
-    let begin = Instant::now();
-    let mut child = Command::new(busybox)
-        .args(dd_arguments(bytes))
-        .stdin(Stdio::null())
-        .stdout(writer)
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|e| format!("cannot run dd: {e}"))?;
+    let _smaller = rustix::pipe::fcntl_setpipe_size(&reader, 1 << 20);
+    let child = spawn(line, Stdio::from(writer))?;
     let read = drain(File::from(reader))?;
-    let time = begin.elapsed();
-    child.wait().map_err(|e| format!("wait: {e}"))?;
-    rate(read, bytes, time)
+    finish(line, child)?;
+    whole(read, bytes)
 }
 
 /// `dd` that writes `bytes` zeros in 64 KiB blocks.
 pub(crate) fn dd_arguments(bytes: u64) -> Vec<String> {
-    let blocks = bytes / (64 << 10);
-    ["dd", "if=/dev/zero", "bs=64k"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain([format!("count={blocks}")])
-        .collect()
+    let count = format!("count={}", bytes / (64 << 10));
+    line(&["/bin/dd", "if=/dev/zero", "bs=64k", &count])
 }
 
 /// Reads to the end in 128 KiB steps and throws it away.
@@ -125,10 +109,10 @@ pub(crate) fn drain(mut source: impl Read) -> Result<u64, String> {
     }
 }
 
-/// Bytes per second, after checking that all of them came.
-pub(crate) fn rate(read: u64, expected: u64, time: Duration) -> Result<f64, String> {
+/// Whether all bytes came.
+pub(crate) fn whole(read: u64, expected: u64) -> Result<(), String> {
     if read == expected {
-        Ok(read as f64 / time.as_secs_f64())
+        Ok(())
     } else {
         Err(format!("{read} of {expected} bytes came"))
     }

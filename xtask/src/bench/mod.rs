@@ -1,15 +1,18 @@
 //! `cargo xtask bench`: this project side by side with what a user would take instead, in one interleaved run.
 //!
-//! 1. [`isolate`] moves the bench into a mount namespace of its own (crun refuses the hybrid cgroup layout).
-//! 2. [`groups`] hold what is measured: a table of subjects in turn, or a few figures.
+//! 1. [`service`] builds and installs the release; [`isolate`] runs the bench in namespaces of its own.
+//! 2. [`groups`] hold what is measured: tables of subjects in turn ([`interleave`]), and figures. The subjects are
+//!    [`ours`], the [`peers`] and the [`floor`].
 //! 3. [`report`], [`svg`] print it; [`targets`] compares it with the ratios the project means to reach.
 //!
-//! The service runs its shipped defaults on a private endpoint. A peer that is not installed is named, not hidden.
+//! The service runs its shipped defaults. A peer that is not installed, or fails, is named, not hidden.
 
 mod bundle;
 mod command;
+mod docs;
 mod floor;
 mod groups;
+mod image;
 mod interleave;
 mod isolate;
 mod machine;
@@ -34,13 +37,19 @@ pub(crate) struct Arguments {
     /// Fail when a target is missed
     #[arg(long)]
     check: bool,
+    /// Measure what is installed below this prefix with this very program, and build nothing
+    #[arg(long, value_name = "PREFIX")]
+    installed: Option<PathBuf>,
+    /// Put the tables into docs/PERFORMANCE.md and the picture beside it
+    #[arg(long)]
+    docs: bool,
     /// Where the raw samples go as JSON
     #[arg(long, default_value = "target/bench/report.json")]
     json: PathBuf,
     /// Where the picture goes
     #[arg(long, default_value = "target/bench/report.svg")]
     svg: PathBuf,
-    /// Only these groups (exec-api exec-cli run-cli create-api memory scale round-trip result stdio start-up)
+    /// Only these groups (exec-api exec-cli run-cli create-api memory round-trip pipelining result start-up stdio scale)
     names: Vec<String>,
 }
 
@@ -50,63 +59,74 @@ fn warn(text: &str) {
 }
 
 /// Runs the bench.
+///
+/// # Errors
+/// A group is unknown, the build failed, or something of ours did not work.
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> crate::Result<ExitCode> {
-    if let Some(code) = isolate::reenter()? {
-        return Ok(code);
-    }
-    let folder = service::build(repository)?;
-    let report = measure(&folder, arguments)?;
+    groups::check_names(&arguments.names)?;
+    let Some(place) = isolate::Place::here() else {
+        return outside(repository, arguments);
+    };
+    let report = measure(&place, arguments)?;
     for path in [&arguments.json, &arguments.svg] {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
     }
+    let picture = svg::draw(&report);
     fs::write(&arguments.json, serde_json::to_string(&report)?)?;
-    fs::write(&arguments.svg, svg::draw(&report))?;
+    fs::write(&arguments.svg, &picture)?;
+    if arguments.docs {
+        docs::write(repository, &report, &picture)?;
+    }
     println!("{}", report.markdown());
-    let missed = print_verdicts(&report);
-    println!(
-        "\nsamples: {}; picture: {}",
-        arguments.json.display(),
-        arguments.svg.display()
-    );
-    let failed = arguments.check && missed > 0;
-    Ok(if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    let (json, svg) = (arguments.json.display(), arguments.svg.display());
+    println!("samples: {json}; picture: {svg}");
+    let missed = report.targets.iter().any(|v| v.met == Some(false));
+    Ok(ExitCode::from(u8::from(arguments.check && missed)))
 }
 
-fn measure(folder: &std::path::Path, arguments: &Arguments) -> crate::Result<report::Report> {
-    let bundles = bundle::Bundles::make()?;
-    let service = service::Service::start(folder)?;
-    let mut context = groups::Context::new(&bundles, &service, folder, arguments.quick);
+/// The first program: builds, then runs the second one in a place of its own.
+fn outside(repository: &Repository, arguments: &Arguments) -> crate::Result<ExitCode> {
+    let folder = tempfile::Builder::new().prefix("hcs-bench-").tempdir()?;
+    let (program, prefix) = if let Some(prefix) = &arguments.installed {
+        if cfg!(debug_assertions) {
+            warn("this is a debug build, and so is the client library it measures");
+        }
+        (std::env::current_exe()?, fs::canonicalize(prefix)?)
+    } else {
+        let prefix = folder.path().join("installed");
+        (service::install(repository, &prefix)?, prefix)
+    };
+    isolate::enter(&program, folder.path(), &prefix)
+}
+
+fn measure(place: &isolate::Place, arguments: &Arguments) -> crate::Result<report::Report> {
+    let bundles = bundle::Bundles::make(place)?;
+    let service = service::Service::start(place)?;
+    let report = report::Report {
+        machine: machine::describe(&place.folder),
+        peers: peers::versions(),
+        command: command_line(arguments),
+        load: [machine::load(), String::new()],
+        ..report::Report::default()
+    };
+    let mut context = groups::Context::new(&bundles, place, &service, arguments.quick, report);
     let outcome = groups::run_all(&mut context, &arguments.names);
-    let report = context.into_report();
+    let mut report = context.into_report();
+    outcome.map_err(|error| service.explain(&error))?;
     drop(service);
-    peers::remove_cgroups();
-    outcome?;
+    report.load[1] = machine::load();
+    report.targets = targets::check(&report);
     Ok(report)
 }
 
-fn print_verdicts(report: &report::Report) -> usize {
-    println!("### Targets\n\n| what | target | measured | |\n|---|---|---|---|");
-    let mut missed = 0;
-    for verdict in targets::check(report) {
-        let measured = verdict
-            .measured
-            .map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
-        let word = match verdict.met {
-            Some(true) => "met",
-            Some(false) => "missed",
-            None => "not measured",
-        };
-        missed += usize::from(verdict.met == Some(false));
-        println!(
-            "| {} | {} | {measured} | {word} |",
-            verdict.what, verdict.target
-        );
+/// What was asked for, to ask for it again.
+fn command_line(arguments: &Arguments) -> String {
+    let mut words = vec!["cargo xtask bench"];
+    if arguments.quick {
+        words.push("--quick");
     }
-    missed
+    words.extend(arguments.names.iter().map(String::as_str));
+    words.join(" ")
 }

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::{
     bundle::Bundles,
-    command::run_bare,
-    floor::{dd_arguments, drain, rate},
+    command::{Line, line, run},
+    floor::{dd_arguments, drain, whole},
     interleave::Subject,
 };
 
@@ -37,6 +37,7 @@ fn shape(step: &str, result: Result<(), hcs_schema::HResult>) -> Result<(), Stri
 
 /// A running container of the bench.
 pub(crate) struct Container {
+    id: String,
     system: System,
     operation: Operation,
 }
@@ -56,7 +57,12 @@ impl Container {
         said("create", operation.wait(LIMIT))?;
         shape("start", system.start(&operation, None))?;
         said("start", operation.wait(LIMIT))?;
-        Ok(Self { system, operation })
+        let id = id.to_owned();
+        Ok(Self {
+            id,
+            system,
+            operation,
+        })
     }
 
     fn spawn(&self, arguments: &[String], stdout: bool) -> Result<(Process, Option<File>), String> {
@@ -89,15 +95,13 @@ impl Container {
         }
     }
 
-    /// `dd` of `bytes` zeros through the stdout pipe; bytes per second.
-    pub(crate) fn throughput(&self, bytes: u64) -> Result<f64, String> {
-        let begin = Instant::now();
+    /// `dd` of `bytes` zeros through the stdout pipe, read to its end.
+    pub(crate) fn pour(&self, bytes: u64) -> Result<(), String> {
         let (process, stdout) = self.spawn(&dd_arguments(bytes), true)?;
         let read = drain(stdout.ok_or("no stdout came")?)?;
-        let time = begin.elapsed();
         process.wait_exit(LIMIT).map_err(|e| format!("wait: {e}"))?;
         shape("close", process.close())?;
-        rate(read, bytes, time)
+        whole(read, bytes)
     }
 
     /// A process that stays, for calls on it.
@@ -109,28 +113,24 @@ impl Container {
 
     /// One `HcsGetProcessInfo` round trip.
     pub(crate) fn process_info(&self, process: &Process) -> Result<(), String> {
-        shape("info", process.info(&self.operation))?;
-        said("info", self.operation.wait_and_process_info(LIMIT, true)).map(drop)
+        process_info(process, &self.operation)
     }
 
-    /// The mean time of `HcsGetOperationResultAndProcessInfo` on the completed operation, in nanoseconds.
-    pub(crate) fn completed_result_ns(&self, process: &Process) -> Result<f64, String> {
-        const CALLS: u32 = 200_000;
-        self.process_info(process)?;
-        let begin = Instant::now();
-        for _ in 0..CALLS {
-            let answer = self.operation.result_and_process_info(true);
-            std::hint::black_box(&answer);
-        }
-        let time = begin.elapsed();
-        said("result", self.operation.result_and_process_info(true))?;
-        Ok(time.as_secs_f64() * 1e9 / f64::from(CALLS))
+    /// The id it was created with.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     /// Terminates it, without waiting for its exit event.
     pub(crate) fn terminate(&self) -> Result<(), String> {
         shape("terminate", self.system.terminate(&self.operation, None))?;
         said("terminate", self.operation.wait(LIMIT)).map(drop)
+    }
+
+    /// Terminates it and waits until it is gone.
+    pub(crate) fn end(&self) -> Result<(), String> {
+        self.terminate()?;
+        self.gone()
     }
 
     /// Waits until it is gone and closes the handle.
@@ -140,6 +140,43 @@ impl Container {
             .map_err(|e| format!("wait for exit: {e}"))?;
         shape("close", self.system.close())
     }
+}
+
+/// One `HcsGetProcessInfo` round trip on `operation`.
+fn process_info(process: &Process, operation: &Operation) -> Result<(), String> {
+    shape("info", process.info(operation))?;
+    said("info", operation.wait_and_process_info(LIMIT, true)).map(drop)
+}
+
+/// `calls` times `HcsGetProcessInfo` from each of `threads` threads, each with `depth` calls on their way at a time.
+pub(crate) fn many_calls(
+    process: &Process,
+    threads: usize,
+    depth: usize,
+    calls: usize,
+) -> Result<(), String> {
+    let one_thread = || -> Result<(), String> {
+        let operations: Vec<Operation> = (0..depth).map(|_| Operation::new()).collect();
+        for operation in &operations {
+            shape("info", process.info(operation))?;
+        }
+        for call in depth..calls + depth {
+            let operation = &operations[call % depth];
+            said("info", operation.wait_and_process_info(LIMIT, true))?;
+            if call < calls {
+                shape("info", process.info(operation))?;
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(one_thread)).collect();
+        running.into_iter().try_for_each(|thread| {
+            thread
+                .join()
+                .map_err(|_| "a calling thread panicked".to_owned())?
+        })
+    })
 }
 
 /// Container made, first process run and seen to exit.
@@ -153,38 +190,44 @@ pub(crate) fn create_to_first_exit(
     Ok((container, begin.elapsed()))
 }
 
-/// The program `hcs`, its service found by `HCS_ENDPOINT`.
+/// The program `hcs`; it finds the service where it always is.
+#[derive(Debug)]
 pub(crate) struct Program {
     path: String,
 }
 
 impl Program {
-    /// The release build beside `hcsd`.
-    pub(crate) fn at(folder: &Path) -> Self {
+    /// Installed below `prefix`.
+    pub(crate) fn at(prefix: &Path) -> Self {
         Self {
-            path: folder.join("hcs").display().to_string(),
+            path: prefix.join("bin/hcs").display().to_string(),
         }
     }
 
+    /// The command line of `hcs exec` of `words` in container `id`.
+    pub(crate) fn exec_line(&self, id: &str, words: &[&str]) -> Line {
+        let mut command = line(&[&self.path, "exec", id, "--"]);
+        command.extend(line(words));
+        command
+    }
+
     /// `hcs exec` of `/bin/true` in container `id`.
-    pub(crate) fn exec(&self, id: &str) -> Subject<'_> {
-        let id = id.to_owned();
-        Subject::new("hcs exec", move || {
-            run_bare(&self.path, &["exec", &id, "--", "/bin/true"])
-        })
+    pub(crate) fn exec(&self, id: &str) -> Subject<'static> {
+        let command = self.exec_line(id, &["/bin/true"]);
+        Subject::new("hcs exec", move || run(&command))
     }
 
     /// `hcs run` of `/bin/true`.
-    pub(crate) fn run(&self, bundles: &Bundles) -> Subject<'_> {
-        let root = bundles.root().display().to_string();
-        Subject::new("hcs run", move || {
-            run_bare(&self.path, &["run", "--layer", &root, "--", "/bin/true"])
-        })
+    pub(crate) fn run(&self, bundles: &Bundles) -> Subject<'static> {
+        let root = bundles.root_text();
+        let command = line(&[&self.path, "run", "--layer", &root, "--", "/bin/true"]);
+        Subject::new("hcs run", move || run(&command))
     }
 
     /// `hcs list`: start-up and one round trip.
-    pub(crate) fn list(&self) -> Subject<'_> {
-        Subject::new("hcs list", || run_bare(&self.path, &["list"]))
+    pub(crate) fn list(&self) -> Subject<'static> {
+        let command = line(&[&self.path, "list"]);
+        Subject::new("hcs list", move || run(&command))
     }
 }
 
@@ -216,4 +259,15 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
         after_name.split_whitespace().nth(1) == Some(parent.to_string().as_str())
     })
     .collect()
+}
+
+/// `parent`, its children and theirs: the service, the launcher, the agents.
+pub(crate) fn descendants(parent: u32) -> Vec<u32> {
+    let launchers = children(parent);
+    let agents: Vec<u32> = launchers.iter().flat_map(|pid| children(*pid)).collect();
+    [parent]
+        .into_iter()
+        .chain(launchers)
+        .chain(agents)
+        .collect()
 }

@@ -39,6 +39,26 @@ impl Series {
         sorted[low] + (sorted[high] - sorted[low]) * part as f64 / 100.0
     }
 
+    /// The median of the samples around the `at`th.
+    pub(crate) fn around(&self, at: usize) -> f64 {
+        let at = at.min(self.samples.len());
+        let window = at.saturating_sub(5)..(at + 5).min(self.samples.len());
+        Self {
+            subject: String::new(),
+            samples: self.samples[window].to_vec(),
+        }
+        .median()
+    }
+
+    /// How many samples lie further beyond the quartiles than three times their distance. They stay in: the median does
+    /// not mind them, and a reader may.
+    pub(crate) fn far_out(&self) -> usize {
+        let (low, high) = (self.percentile(25), self.percentile(75));
+        let reach = 3.0 * (high - low);
+        let beyond = |sample: &&f64| **sample > high + reach || **sample < low - reach;
+        self.samples.iter().filter(beyond).count()
+    }
+
     /// The median in microseconds.
     pub(crate) fn median(&self) -> f64 {
         self.percentile(50)
@@ -71,6 +91,16 @@ mod tests {
         assert!((series.percentile(0) - 1.0).abs() < 1e-9);
         assert!((series.percentile(100) - 4.0).abs() < 1e-9);
         assert!(Series::new("").median().is_nan());
+    }
+
+    #[test]
+    fn what_is_far_out_is_counted() {
+        let series = Series {
+            subject: String::new(),
+            samples: vec![10.0, 11.0, 12.0, 13.0, 14.0, 100.0],
+        };
+        assert_eq!(series.far_out(), 1);
+        assert_eq!(Series::new("").far_out(), 0);
     }
 
     #[test]

@@ -1,0 +1,149 @@
+//! What is measured: one function per group, each adding tables or figures to the report.
+//!
+//! 1. [`processes`]: a process in a running container, by API and by command line, and what comes out of its stdout.
+//! 2. [`containers`]: a whole container; what an idle one takes.
+//! 3. [`calls`]: small calls, results, the start of the program.
+//! 4. [`scale`]: hundreds of containers at once.
+
+mod calls;
+mod containers;
+mod processes;
+mod scale;
+
+use super::{
+    bundle::Bundles,
+    interleave::{Regime, Subject, interleave},
+    isolate::Place,
+    ours::Program,
+    peers::{self, Peer},
+    report::{Report, Table},
+    service::Service,
+};
+
+type Outcome = Result<(), String>;
+
+/// The body of a group.
+type Body = fn(&mut Context<'_>) -> Outcome;
+
+/// Every group: name and body.
+const GROUPS: &[(&str, Body)] = &[
+    ("exec-api", processes::exec_api),
+    ("exec-cli", processes::exec_cli),
+    ("run-cli", containers::run_cli),
+    ("create-api", containers::create_api),
+    ("memory", containers::memory),
+    ("round-trip", calls::round_trip),
+    ("pipelining", calls::pipelining),
+    ("result", calls::result),
+    ("start-up", calls::start_up),
+    ("stdio", processes::stdio),
+    ("scale", scale::scale),
+];
+
+/// What every group needs.
+pub(crate) struct Context<'a> {
+    bundles: &'a Bundles,
+    place: &'a Place,
+    service: &'a Service,
+    program: Program,
+    quick: bool,
+    report: Report,
+}
+
+/// What a table is of.
+struct About {
+    name: &'static str,
+    title: String,
+    /// The subject that ratios refer to.
+    base: &'static str,
+}
+
+/// Refuses names that no group has.
+pub(crate) fn check_names(names: &[String]) -> Outcome {
+    let known: Vec<&str> = GROUPS.iter().map(|(name, _)| *name).collect();
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(unknown) => Err(format!(
+            "there is no group \"{unknown}\"; the groups are {}",
+            known.join(", ")
+        )),
+    }
+}
+
+/// Runs the groups named, or all.
+///
+/// # Errors
+/// Something of ours failed.
+pub(crate) fn run_all(context: &mut Context<'_>, names: &[String]) -> Outcome {
+    for (name, group) in GROUPS {
+        if names.is_empty() || names.iter().any(|n| n == name) {
+            eprintln!("bench: {name}");
+            group(context).map_err(|e| format!("{name}: {e}"))?;
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Context<'a> {
+    /// A context that adds to `report`.
+    pub(crate) fn new(
+        bundles: &'a Bundles,
+        place: &'a Place,
+        service: &'a Service,
+        quick: bool,
+        report: Report,
+    ) -> Self {
+        Self {
+            bundles,
+            place,
+            service,
+            program: Program::at(&place.prefix),
+            quick,
+            report,
+        }
+    }
+
+    /// The report so far.
+    pub(crate) fn into_report(self) -> Report {
+        self.report
+    }
+
+    fn rounds(&self, full: usize) -> usize {
+        if self.quick { full.min(3) } else { full }
+    }
+
+    /// Runs `subjects` in turn, in one table for each regime with its rounds.
+    fn compare(
+        &mut self,
+        about: &About,
+        regimes: &[(Regime, usize)],
+        mut subjects: Vec<Subject<'_>>,
+    ) -> Outcome {
+        for (regime, rounds) in regimes {
+            let measured = interleave(&mut subjects, *regime, self.rounds(*rounds))?;
+            for reason in measured.failed {
+                self.report.miss(reason);
+            }
+            self.report.tables.push(Table {
+                name: about.name,
+                title: about.title.clone(),
+                regime: regime.name(),
+                base: about.base,
+                series: measured.series,
+            });
+        }
+        Ok(())
+    }
+
+    /// Every peer that runs here; the others go into the report.
+    fn peers(&mut self) -> Vec<Box<dyn Peer>> {
+        let mut ready = Vec::new();
+        for peer in peers::start_all(self.bundles) {
+            match peer {
+                Ok(peer) => ready.push(peer),
+                Err(reason) => self.report.miss(reason),
+            }
+        }
+        ready
+    }
+}
