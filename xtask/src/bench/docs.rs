@@ -23,7 +23,9 @@ pub(super) fn write(repository: &Repository, report: &Report, picture: &str) -> 
 fn replace(text: &str, tables: &str) -> Option<String> {
     let (before, rest) = text.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{tables}\n{END}{after}"))
+    Some(format!(
+        "{before}{BEGIN}\n![Every table as bars](performance.svg)\n\n{tables}\n{END}{after}"
+    ))
 }
 
 #[cfg(test)]
@@ -34,7 +36,9 @@ mod tests {
     fn only_what_is_between_the_marks_changes() {
         let text = format!("before\n{BEGIN}old\n{END}after\n");
         let new = replace(&text, "new").unwrap();
-        assert_eq!(new, format!("before\n{BEGIN}\nnew\n{END}after\n"));
+        assert!(new.starts_with(&format!("before\n{BEGIN}")), "{new}");
+        assert!(new.ends_with(&format!("\nnew\n{END}after\n")), "{new}");
+        assert_eq!(replace(&new, "new"), Some(new));
         assert_eq!(replace("no marks", "new"), None);
     }
 }
