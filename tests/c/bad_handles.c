@@ -41,35 +41,30 @@ static HRESULT WINAPI modify_process(HCS_PROCESS process, HCS_OPERATION operatio
 }
 
 static const struct {
-    const char *name;
+    const char *null_row, *handle_row;
     system_call call;
 } system_calls[] = {
-    {"HcsStartComputeSystem", HcsStartComputeSystem},
-    {"HcsShutDownComputeSystem", HcsShutDownComputeSystem},
-    {"HcsTerminateComputeSystem", HcsTerminateComputeSystem},
-    {"HcsCrashComputeSystem", HcsCrashComputeSystem},
-    {"HcsPauseComputeSystem", HcsPauseComputeSystem},
-    {"HcsResumeComputeSystem", HcsResumeComputeSystem},
-    {"HcsSaveComputeSystem", HcsSaveComputeSystem},
-    {"HcsGetComputeSystemProperties", HcsGetComputeSystemProperties},
-    {"HcsModifyComputeSystem", modify_system},
-    {"HcsCreateProcess", create_process},
-    {"HcsInitializeLiveMigrationOnSource", HcsInitializeLiveMigrationOnSource},
-    {"HcsStartLiveMigrationOnSource", HcsStartLiveMigrationOnSource},
-    {"HcsStartLiveMigrationTransfer", HcsStartLiveMigrationTransfer},
-    {"HcsFinalizeLiveMigration", HcsFinalizeLiveMigration},
-    {"HcsCancelLiveMigration", HcsCancelLiveMigration},
+    {"HcsStartComputeSystem/E_INVALIDARG", "HcsStartComputeSystem/E_HANDLE", HcsStartComputeSystem},
+    {"HcsShutDownComputeSystem/E_INVALIDARG", "HcsShutDownComputeSystem/E_HANDLE", HcsShutDownComputeSystem},
+    {"HcsTerminateComputeSystem/E_INVALIDARG", "HcsTerminateComputeSystem/E_HANDLE", HcsTerminateComputeSystem},
+    {"HcsCrashComputeSystem/E_INVALIDARG", "HcsCrashComputeSystem/E_HANDLE", HcsCrashComputeSystem},
+    {"HcsPauseComputeSystem/E_INVALIDARG", "HcsPauseComputeSystem/E_HANDLE", HcsPauseComputeSystem},
+    {"HcsResumeComputeSystem/E_INVALIDARG", "HcsResumeComputeSystem/E_HANDLE", HcsResumeComputeSystem},
+    {"HcsSaveComputeSystem/E_INVALIDARG", "HcsSaveComputeSystem/E_HANDLE", HcsSaveComputeSystem},
+    {"HcsGetComputeSystemProperties/E_INVALIDARG", "HcsGetComputeSystemProperties/E_HANDLE", HcsGetComputeSystemProperties},
+    {"HcsModifyComputeSystem/E_INVALIDARG", "HcsModifyComputeSystem/E_HANDLE", modify_system},
+    {"HcsCreateProcess/E_INVALIDARG", "HcsCreateProcess/E_HANDLE", create_process},
 };
 
 static const struct {
-    const char *name;
+    const char *null_row, *handle_row;
     process_call call;
 } process_calls[] = {
-    {"HcsTerminateProcess", HcsTerminateProcess},
-    {"HcsSignalProcess", HcsSignalProcess},
-    {"HcsGetProcessInfo", process_info},
-    {"HcsGetProcessProperties", HcsGetProcessProperties},
-    {"HcsModifyProcess", modify_process},
+    {"HcsTerminateProcess/E_INVALIDARG", "HcsTerminateProcess/E_HANDLE", HcsTerminateProcess},
+    {"HcsSignalProcess/E_INVALIDARG", "HcsSignalProcess/E_HANDLE", HcsSignalProcess},
+    {"HcsGetProcessInfo/E_INVALIDARG", "HcsGetProcessInfo/E_HANDLE", process_info},
+    {"HcsGetProcessProperties/E_INVALIDARG", "HcsGetProcessProperties/E_HANDLE", HcsGetProcessProperties},
+    {"HcsModifyProcess/E_INVALIDARG", "HcsModifyProcess/E_HANDLE", modify_process},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -84,10 +79,10 @@ static void check_untouched(const char *name)
     }
 }
 
-static void check_call(const char *name, HRESULT found, HRESULT expected)
+static void check_call(const char *row, HRESULT found, HRESULT expected)
 {
-    check_hresult(found, expected, __FILE__, __LINE__, name, expected == E_HANDLE ? "E_HANDLE" : "E_INVALIDARG");
-    check_untouched(name);
+    CONFORMS_HR(row, found, expected);
+    check_untouched(row);
 }
 
 static void calls_on_systems(void)
@@ -98,16 +93,16 @@ static void calls_on_systems(void)
                                               (HCS_OPERATION)(intptr_t)8};
     size_t i, k;
     for (i = 0; i < COUNT(system_calls); i++) {
-        const char *name = system_calls[i].name;
+        const char *null_row = system_calls[i].null_row, *handle_row = system_calls[i].handle_row;
         system_call call = system_calls[i].call;
-        check_call(name, call(NULL, good_operation, NULL), E_INVALIDARG);
-        check_call(name, call(good_system, NULL, NULL), E_INVALIDARG);
-        check_call(name, call(closed_system, NULL, NULL), E_INVALIDARG);
+        check_call(null_row, call(NULL, good_operation, NULL), E_INVALIDARG);
+        check_call(null_row, call(good_system, NULL, NULL), E_INVALIDARG);
+        check_call(null_row, call(closed_system, NULL, NULL), E_INVALIDARG);
         for (k = 0; k < COUNT(wrong); k++) {
-            check_call(name, call(wrong[k], good_operation, NULL), E_HANDLE);
+            check_call(handle_row, call(wrong[k], good_operation, NULL), E_HANDLE);
         }
         for (k = 0; k < COUNT(wrong_operations); k++) {
-            check_call(name, call(good_system, wrong_operations[k], NULL), E_HANDLE);
+            check_call(handle_row, call(good_system, wrong_operations[k], NULL), E_HANDLE);
         }
     }
 }
@@ -120,15 +115,15 @@ static void calls_on_processes(void)
                                               (HCS_OPERATION)(intptr_t)8};
     size_t i, k;
     for (i = 0; i < COUNT(process_calls); i++) {
-        const char *name = process_calls[i].name;
+        const char *null_row = process_calls[i].null_row, *handle_row = process_calls[i].handle_row;
         process_call call = process_calls[i].call;
-        check_call(name, call(NULL, good_operation, NULL), E_INVALIDARG);
-        check_call(name, call(good_process, NULL, NULL), E_INVALIDARG);
+        check_call(null_row, call(NULL, good_operation, NULL), E_INVALIDARG);
+        check_call(null_row, call(good_process, NULL, NULL), E_INVALIDARG);
         for (k = 0; k < COUNT(wrong); k++) {
-            check_call(name, call(wrong[k], good_operation, NULL), E_HANDLE);
+            check_call(handle_row, call(wrong[k], good_operation, NULL), E_HANDLE);
         }
         for (k = 0; k < COUNT(wrong_operations); k++) {
-            check_call(name, call(good_process, wrong_operations[k], NULL), E_HANDLE);
+            check_call(handle_row, call(good_process, wrong_operations[k], NULL), E_HANDLE);
         }
     }
 }
@@ -143,25 +138,25 @@ static void making_systems_and_processes(void)
     for (i = 0; i < 257; i++) {
         longest[i] = 'x';
     }
-#define CREATE(id, document, operation, descriptor, expected)                                                          \
+#define CREATE(row, id, document, operation, descriptor, expected)                                                     \
     system = (HCS_SYSTEM)&system;                                                                                      \
-    CHECK_HR(HcsCreateComputeSystem(id, document, operation, descriptor, &system), expected);                          \
+    CONFORMS_HR(row, HcsCreateComputeSystem(id, document, operation, descriptor, &system), expected);                  \
     CHECK(system == NULL);                                                                                             \
     check_untouched("HcsCreateComputeSystem")
-    CREATE(NULL, W("{}"), good_operation, NULL, E_INVALIDARG);
-    CREATE(W(""), W("{}"), good_operation, NULL, E_INVALIDARG);
-    CREATE(broken, W("{}"), good_operation, NULL, E_INVALIDARG);
-    CREATE(longest, W("{}"), good_operation, NULL, E_INVALIDARG);
-    CREATE(W("bad"), NULL, good_operation, NULL, E_INVALIDARG);
-    CREATE(W("bad"), W("{}"), NULL, NULL, E_INVALIDARG);
-    CREATE(W("bad"), W("{}"), closed_operation, NULL, E_HANDLE);
-    CREATE(W("bad"), W("{}"), (HCS_OPERATION)good_system, NULL, E_HANDLE);
-    CREATE(W("bad"), W("{}"), good_operation, descriptor, E_INVALIDARG);
+    CREATE("HcsCreateComputeSystem/E_INVALIDARG", NULL, W("{}"), good_operation, NULL, E_INVALIDARG);
+    CREATE("HcsCreateComputeSystem/id", W(""), W("{}"), good_operation, NULL, E_INVALIDARG);
+    CREATE("HcsCreateComputeSystem/id", broken, W("{}"), good_operation, NULL, E_INVALIDARG);
+    CREATE("HcsCreateComputeSystem/id", longest, W("{}"), good_operation, NULL, E_INVALIDARG);
+    CREATE("HcsCreateComputeSystem/E_INVALIDARG", W("bad"), NULL, good_operation, NULL, E_INVALIDARG);
+    CREATE("HcsCreateComputeSystem/E_INVALIDARG", W("bad"), W("{}"), NULL, NULL, E_INVALIDARG);
+    CREATE("HcsCreateComputeSystem/E_HANDLE", W("bad"), W("{}"), closed_operation, NULL, E_HANDLE);
+    CREATE("HcsCreateComputeSystem/E_HANDLE", W("bad"), W("{}"), (HCS_OPERATION)good_system, NULL, E_HANDLE);
+    CREATE("HcsCreateComputeSystem/securityDescriptor", W("bad"), W("{}"), good_operation, descriptor, E_INVALIDARG);
     CHECK_HR(HcsCreateComputeSystem(W("bad"), W("{}"), good_operation, NULL, NULL), E_INVALIDARG);
     check_untouched("HcsCreateComputeSystem");
 #define OPEN(id, expected)                                                                                             \
     system = (HCS_SYSTEM)&system;                                                                                      \
-    CHECK_HR(HcsOpenComputeSystem(id, GENERIC_ALL, &system), expected);                                                \
+    CONFORMS_HR("HcsOpenComputeSystem/E_INVALIDARG", HcsOpenComputeSystem(id, GENERIC_ALL, &system), expected);        \
     CHECK(system == NULL)
     OPEN(NULL, E_INVALIDARG);
     OPEN(W(""), E_INVALIDARG);
@@ -169,23 +164,25 @@ static void making_systems_and_processes(void)
     OPEN(longest, E_INVALIDARG);
     CHECK_HR(HcsOpenComputeSystem(W("bad"), GENERIC_ALL, NULL), E_INVALIDARG);
     process = (HCS_PROCESS)&process;
-    CHECK_HR(HcsCreateProcess(good_system, W("{}"), good_operation, descriptor, &process), E_INVALIDARG);
+    CONFORMS_HR("HcsCreateProcess/securityDescriptor",
+                HcsCreateProcess(good_system, W("{}"), good_operation, descriptor, &process), E_INVALIDARG);
     CHECK(process == NULL);
     CHECK_HR(HcsCreateProcess(good_system, NULL, good_operation, NULL, &process), E_INVALIDARG);
     CHECK_HR(HcsCreateProcess(good_system, W("{}"), good_operation, NULL, NULL), E_INVALIDARG);
     check_untouched("HcsCreateProcess");
     process = (HCS_PROCESS)&process;
-    CHECK_HR(HcsOpenProcess(NULL, 1, GENERIC_ALL, &process), E_INVALIDARG);
+    CONFORMS_HR("HcsOpenProcess/E_INVALIDARG", HcsOpenProcess(NULL, 1, GENERIC_ALL, &process), E_INVALIDARG);
     CHECK(process == NULL);
-    CHECK_HR(HcsOpenProcess(closed_system, 1, GENERIC_ALL, &process), E_HANDLE);
+    CONFORMS_HR("HcsOpenProcess/E_HANDLE", HcsOpenProcess(closed_system, 1, GENERIC_ALL, &process), E_HANDLE);
     CHECK_HR(HcsOpenProcess((HCS_SYSTEM)good_process, 1, GENERIC_ALL, &process), E_HANDLE);
     CHECK_HR(HcsOpenProcess(good_system, 1, GENERIC_ALL, NULL), E_INVALIDARG);
     CHECK_HR(HcsModifyComputeSystem(good_system, good_operation, NULL, NULL), E_INVALIDARG);
-    CHECK_HR(HcsModifyComputeSystem(good_system, good_operation, W("{}"), (HANDLE)&system), E_INVALIDARG);
+    CONFORMS_HR("HcsModifyComputeSystem/identity",
+                HcsModifyComputeSystem(good_system, good_operation, W("{}"), (HANDLE)&system), E_INVALIDARG);
     CHECK_HR(HcsModifyProcess(good_process, good_operation, NULL), E_INVALIDARG);
     check_untouched("HcsModify...");
-    CHECK_HR(HcsEnumerateComputeSystems(NULL, NULL), E_INVALIDARG);
-    CHECK_HR(HcsEnumerateComputeSystems(NULL, closed_operation), E_HANDLE);
+    CONFORMS_HR("HcsEnumerateComputeSystems/E_INVALIDARG", HcsEnumerateComputeSystems(NULL, NULL), E_INVALIDARG);
+    CONFORMS_HR("HcsEnumerateComputeSystems/E_HANDLE", HcsEnumerateComputeSystems(NULL, closed_operation), E_HANDLE);
     CHECK_HR(HcsEnumerateComputeSystems(NULL, (HCS_OPERATION)good_system), E_HANDLE);
 }
 
@@ -198,20 +195,26 @@ static void CALLBACK on_event(HCS_EVENT *event, void *context)
 static void waits_and_callbacks(void)
 {
     PWSTR document = (PWSTR)&good_system;
-    CHECK_HR(HcsWaitForComputeSystemExit(NULL, 0, &document), E_INVALIDARG);
+    CONFORMS_HR("HcsWaitForComputeSystemExit/E_INVALIDARG", HcsWaitForComputeSystemExit(NULL, 0, &document),
+                E_INVALIDARG);
     CHECK(document == NULL);
-    CHECK_HR(HcsWaitForComputeSystemExit(closed_system, INFINITE, NULL), E_HANDLE);
+    CONFORMS_HR("HcsWaitForComputeSystemExit/E_HANDLE", HcsWaitForComputeSystemExit(closed_system, INFINITE, NULL),
+                E_HANDLE);
     CHECK_HR(HcsWaitForComputeSystemExit((HCS_SYSTEM)good_process, INFINITE, NULL), E_HANDLE);
     document = (PWSTR)&good_system;
-    CHECK_HR(HcsWaitForProcessExit(NULL, 0, &document), E_INVALIDARG);
+    CONFORMS_HR("HcsWaitForProcessExit/E_INVALIDARG", HcsWaitForProcessExit(NULL, 0, &document), E_INVALIDARG);
     CHECK(document == NULL);
-    CHECK_HR(HcsWaitForProcessExit(closed_process, INFINITE, NULL), E_HANDLE);
+    CONFORMS_HR("HcsWaitForProcessExit/E_HANDLE", HcsWaitForProcessExit(closed_process, INFINITE, NULL), E_HANDLE);
     CHECK_HR(HcsWaitForProcessExit((HCS_PROCESS)good_system, INFINITE, NULL), E_HANDLE);
-    CHECK_HR(HcsSetComputeSystemCallback(NULL, HcsEventOptionNone, NULL, on_event), E_INVALIDARG);
-    CHECK_HR(HcsSetComputeSystemCallback(closed_system, HcsEventOptionNone, NULL, on_event), E_HANDLE);
+    CONFORMS_HR("HcsSetComputeSystemCallback/E_INVALIDARG",
+                HcsSetComputeSystemCallback(NULL, HcsEventOptionNone, NULL, on_event), E_INVALIDARG);
+    CONFORMS_HR("HcsSetComputeSystemCallback/E_HANDLE",
+                HcsSetComputeSystemCallback(closed_system, HcsEventOptionNone, NULL, on_event), E_HANDLE);
     CHECK_HR(HcsSetComputeSystemCallback((HCS_SYSTEM)good_operation, HcsEventOptionNone, NULL, on_event), E_HANDLE);
-    CHECK_HR(HcsSetProcessCallback(NULL, HcsEventOptionNone, NULL, on_event), E_INVALIDARG);
-    CHECK_HR(HcsSetProcessCallback(closed_process, HcsEventOptionNone, NULL, on_event), E_HANDLE);
+    CONFORMS_HR("HcsSetProcessCallback/E_INVALIDARG", HcsSetProcessCallback(NULL, HcsEventOptionNone, NULL, on_event),
+                E_INVALIDARG);
+    CONFORMS_HR("HcsSetProcessCallback/E_HANDLE",
+                HcsSetProcessCallback(closed_process, HcsEventOptionNone, NULL, on_event), E_HANDLE);
     CHECK_HR(HcsSetProcessCallback((HCS_PROCESS)good_operation, HcsEventOptionNone, NULL, on_event), E_HANDLE);
 }
 
@@ -226,18 +229,23 @@ static void closing_what_is_no_handle(void)
     HcsCloseProcess((HCS_PROCESS)good_operation);
     HcsCloseOperation((HCS_OPERATION)good_system);
     /* None of them closed anything. */
-    CHECK_HR(HcsSetComputeSystemCallback(good_system, HcsEventOptionNone, NULL, NULL), S_OK);
-    CHECK_HR(HcsSetProcessCallback(good_process, HcsEventOptionNone, NULL, NULL), S_OK);
+    CONFORMS_HR("HcsCloseComputeSystem/wrong",
+                HcsSetComputeSystemCallback(good_system, HcsEventOptionNone, NULL, NULL), S_OK);
+    CONFORMS_HR("HcsCloseProcess/wrong", HcsSetProcessCallback(good_process, HcsEventOptionNone, NULL, NULL), S_OK);
+    CONFORMS_HR("HcsCloseComputeSystem/closed",
+                HcsSetComputeSystemCallback(closed_system, HcsEventOptionNone, NULL, NULL), E_HANDLE);
+    CONFORMS_HR("HcsCloseProcess/closed", HcsSetProcessCallback(closed_process, HcsEventOptionNone, NULL, NULL),
+                E_HANDLE);
     CHECK(HcsGetOperationId(good_operation) != HCS_INVALID_OPERATION_ID);
 }
 
 static void the_service_functions(void)
 {
     PWSTR document = (PWSTR)&good_system;
-    CHECK_HR(HcsGetServiceProperties(NULL, NULL), E_INVALIDARG);
-    CHECK_HR(HcsModifyServiceSettings(NULL, &document), E_INVALIDARG);
+    CONFORMS_HR("HcsGetServiceProperties/E_INVALIDARG", HcsGetServiceProperties(NULL, NULL), E_INVALIDARG);
+    CONFORMS_HR("HcsModifyServiceSettings/E_INVALIDARG", HcsModifyServiceSettings(NULL, &document), E_INVALIDARG);
     CHECK(document == NULL);
-    CHECK_HR(HcsSubmitWerReport(NULL), E_INVALIDARG);
+    CONFORMS_HR("HcsSubmitWerReport/E_INVALIDARG", HcsSubmitWerReport(NULL), E_INVALIDARG);
 }
 
 int main(void)

@@ -38,6 +38,32 @@ static inline HRESULT check_hresult(HRESULT found, HRESULT expected, const char 
     return found;
 }
 
+/*
+ * Checks a row of conformance.toml, which `id` names: "Function/what". Each row that was found to be so is told on a
+ * line of its own, "row " and the id.
+ */
+#define CONFORMS(id, condition) check_row((id), (condition) ? 1 : 0, __FILE__, __LINE__, #condition)
+
+/* The same for a row that is an HRESULT. */
+#define CONFORMS_HR(id, call, expected)                                                                                \
+    check_row_told((id), check_hresult((call), (expected), __FILE__, __LINE__, #call, #expected) == (expected))
+
+static inline void check_row_told(const char *id, int so)
+{
+    if (so) {
+        printf("row %s\n", id);
+    }
+}
+
+static inline void check_row(const char *id, int so, const char *file, int line, const char *condition)
+{
+    if (!so) {
+        platform_count(&check_failures);
+        fprintf(stderr, "%s:%d: %s: not so: %s\n", file, line, id, condition);
+    }
+    check_row_told(id, so);
+}
+
 /* For what every further check of the program depends on. */
 #define REQUIRE(condition)                                                                                             \
     do {                                                                                                               \
@@ -101,18 +127,27 @@ static inline long json_number(const char *text, const char *property, long othe
 }
 
 /* Whether a document is a ResultError with this code and a message; releases it. */
+static inline int is_error(PWSTR document, HRESULT code)
+{
+    char *text = take_text(document);
+    const char *message = text == NULL ? NULL : json_value(text, "ErrorMessage");
+    int is = message != NULL && message[0] == '"' && message[1] != '"' && json_number(text, "Error", 0) == (long)code;
+    if (!is) {
+        fprintf(stderr, "not a ResultError with 0x%08X and a message: %s\n", (unsigned)code,
+                text == NULL ? "NULL" : text);
+    }
+    free(text);
+    return is;
+}
+
 #define CHECK_ERROR(document, code) check_error((document), (code), __FILE__, __LINE__)
 
 static inline void check_error(PWSTR document, HRESULT code, const char *file, int line)
 {
-    char *text = take_text(document);
-    const char *message = text == NULL ? NULL : json_value(text, "ErrorMessage");
-    if (message == NULL || message[0] != '"' || message[1] == '"' || json_number(text, "Error", 0) != (long)code) {
+    if (!is_error(document, code)) {
         platform_count(&check_failures);
-        fprintf(stderr, "%s:%d: not a ResultError with 0x%08X and a message: %s\n", file, line, (unsigned)code,
-                text == NULL ? "NULL" : text);
+        fprintf(stderr, "%s:%d: that is not so\n", file, line);
     }
-    free(text);
 }
 
 #endif

@@ -1,6 +1,8 @@
 /* Operations by themselves: no service is needed. */
 #include "check.h"
 
+static int never_used;
+
 static void CALLBACK never(HCS_OPERATION operation, void *context)
 {
     (void)operation;
@@ -8,40 +10,75 @@ static void CALLBACK never(HCS_OPERATION operation, void *context)
     CHECK(!"a callback without a call");
 }
 
-/* All ways to ask for a result give `expected`, and leave nothing in the out-parameters. */
-static void check_results(HCS_OPERATION operation, HRESULT expected)
+/* What an operation without a result answers, whoever asks. */
+struct answers {
+    HRESULT code;
+    const char *get, *wait, *get_info, *wait_info;
+};
+
+static const struct answers not_started = {
+    HCS_E_OPERATION_NOT_STARTED,
+    "HcsGetOperationResult/HCS_E_OPERATION_NOT_STARTED",
+    "HcsWaitForOperationResult/HCS_E_OPERATION_NOT_STARTED",
+    "HcsGetOperationResultAndProcessInfo/HCS_E_OPERATION_NOT_STARTED",
+    "HcsWaitForOperationResultAndProcessInfo/HCS_E_OPERATION_NOT_STARTED",
+};
+
+static const struct answers no_handle = {
+    E_HANDLE,
+    "HcsGetOperationResult/E_HANDLE",
+    "HcsWaitForOperationResult/E_HANDLE",
+    "HcsGetOperationResultAndProcessInfo/E_HANDLE",
+    "HcsWaitForOperationResultAndProcessInfo/E_HANDLE",
+};
+
+static const struct answers null_handle = {
+    E_INVALIDARG,
+    "HcsGetOperationResult/E_INVALIDARG",
+    "HcsWaitForOperationResult/E_INVALIDARG",
+    "HcsGetOperationResultAndProcessInfo/E_INVALIDARG/NULL",
+    "HcsWaitForOperationResultAndProcessInfo/E_INVALIDARG/NULL",
+};
+
+/* All ways to ask for a result give what is expected, and leave nothing in the out-parameters. */
+static void check_results(HCS_OPERATION operation, const struct answers *expected)
 {
     HCS_PROCESS_INFORMATION information, zeros;
     PWSTR document = (PWSTR)&zeros;
     memset(&zeros, 0, sizeof zeros);
-    CHECK_HR(HcsGetOperationResult(operation, &document), expected);
-    CHECK(document == NULL);
+    CONFORMS_HR(expected->get, HcsGetOperationResult(operation, &document), expected->code);
+    CONFORMS("HcsGetOperationResult/NULL document", document == NULL);
     document = (PWSTR)&zeros;
-    CHECK_HR(HcsWaitForOperationResult(operation, INFINITE, &document), expected);
+    CONFORMS_HR(expected->wait, HcsWaitForOperationResult(operation, INFINITE, &document), expected->code);
     CHECK(document == NULL);
     document = (PWSTR)&zeros;
     memset(&information, 0xFF, sizeof information);
-    CHECK_HR(HcsGetOperationResultAndProcessInfo(operation, &information, &document), expected);
-    CHECK(document == NULL && memcmp(&information, &zeros, sizeof zeros) == 0);
+    CONFORMS_HR(expected->get_info, HcsGetOperationResultAndProcessInfo(operation, &information, &document),
+                expected->code);
+    CONFORMS("HcsGetOperationResultAndProcessInfo/zeros",
+             document == NULL && memcmp(&information, &zeros, sizeof zeros) == 0);
     document = (PWSTR)&zeros;
     memset(&information, 0xFF, sizeof information);
-    CHECK_HR(HcsWaitForOperationResultAndProcessInfo(operation, 0, &information, &document), expected);
-    CHECK(document == NULL && memcmp(&information, &zeros, sizeof zeros) == 0);
-    CHECK_HR(HcsGetOperationResult(operation, NULL), expected);
-    CHECK_HR(HcsWaitForOperationResult(operation, 0, NULL), expected);
-    CHECK_HR(HcsGetOperationResultAndProcessInfo(operation, NULL, NULL), expected);
-    CHECK_HR(HcsWaitForOperationResultAndProcessInfo(operation, INFINITE, NULL, NULL), expected);
+    CONFORMS_HR(expected->wait_info, HcsWaitForOperationResultAndProcessInfo(operation, 0, &information, &document),
+                expected->code);
+    CONFORMS("HcsWaitForOperationResultAndProcessInfo/zeros",
+             document == NULL && memcmp(&information, &zeros, sizeof zeros) == 0);
+    CHECK_HR(HcsGetOperationResult(operation, NULL), expected->code);
+    CHECK_HR(HcsWaitForOperationResult(operation, 0, NULL), expected->code);
+    CHECK_HR(HcsGetOperationResultAndProcessInfo(operation, NULL, NULL), expected->code);
+    CHECK_HR(HcsWaitForOperationResultAndProcessInfo(operation, INFINITE, NULL, NULL), expected->code);
 }
 
 static void a_fresh_operation_tracks_nothing(void)
 {
     HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
-    CHECK(operation != NULL);
-    CHECK(HcsGetOperationType(operation) == HcsOperationTypeNone);
-    CHECK(HcsGetComputeSystemFromOperation(operation) == NULL);
+    CONFORMS("HcsCreateOperation/handle", operation != NULL);
+    CONFORMS("HcsGetOperationType/HcsOperationTypeNone", HcsGetOperationType(operation) == HcsOperationTypeNone);
+    CONFORMS("HcsGetComputeSystemFromOperation/NULL", HcsGetComputeSystemFromOperation(operation) == NULL);
     CHECK(HcsGetProcessFromOperation(operation) == NULL);
-    check_results(operation, HCS_E_OPERATION_NOT_STARTED);
-    CHECK_HR(HcsCancelOperation(operation), HCS_E_OPERATION_NOT_STARTED);
+    check_results(operation, &not_started);
+    CONFORMS_HR("HcsCancelOperation/HCS_E_OPERATION_NOT_STARTED", HcsCancelOperation(operation),
+                CANCEL_RESULT(HCS_E_OPERATION_NOT_STARTED));
     CHECK(HcsGetOperationType(operation) == HcsOperationTypeNone);
     HcsCloseOperation(operation);
 }
@@ -53,7 +90,7 @@ static void operations_have_ids_of_their_own(void)
     CHECK(one != two);
     CHECK(HcsGetOperationId(one) != HCS_INVALID_OPERATION_ID);
     CHECK(HcsGetOperationId(one) == HcsGetOperationId(one));
-    CHECK(HcsGetOperationId(one) != HcsGetOperationId(two));
+    CONFORMS("HcsGetOperationId/id", HcsGetOperationId(one) != HcsGetOperationId(two));
     HcsCloseOperation(one);
     HcsCloseOperation(two);
 }
@@ -62,10 +99,10 @@ static void the_context_is_kept_and_replaced(void)
 {
     int first = 0, second = 0, third = 0;
     HCS_OPERATION operation = HcsCreateOperation(&first, never);
-    CHECK(HcsGetOperationContext(operation) == &first);
-    CHECK_HR(HcsSetOperationContext(operation, &second), S_OK);
+    CONFORMS("HcsGetOperationContext/context", HcsGetOperationContext(operation) == &first);
+    CONFORMS_HR("HcsSetOperationContext/S_OK", HcsSetOperationContext(operation, &second), S_OK);
     CHECK(HcsGetOperationContext(operation) == &second);
-    CHECK_HR(HcsSetOperationCallback(operation, &third, never), S_OK);
+    CONFORMS_HR("HcsSetOperationCallback/S_OK", HcsSetOperationCallback(operation, &third, never), S_OK);
     CHECK(HcsGetOperationContext(operation) == &third);
     CHECK_HR(HcsSetOperationContext(operation, NULL), S_OK);
     CHECK(HcsGetOperationContext(operation) == NULL);
@@ -73,50 +110,66 @@ static void the_context_is_kept_and_replaced(void)
     HcsCloseOperation(operation);
 }
 
-static void check_refused(HCS_OPERATION operation, HRESULT expected)
+/* What the functions with an HRESULT answer to a bad handle. */
+struct refusals {
+    HRESULT code;
+    const struct answers *results;
+    const char *set_context, *set_callback, *cancel;
+};
+
+static const struct refusals of_no_handle = {
+    E_HANDLE, &no_handle, "HcsSetOperationContext/E_HANDLE", "HcsSetOperationCallback/E_HANDLE",
+    "HcsCancelOperation/E_HANDLE",
+};
+
+static const struct refusals of_null = {
+    E_INVALIDARG, &null_handle, "HcsSetOperationContext/E_INVALIDARG", "HcsSetOperationCallback/E_INVALIDARG",
+    "HcsCancelOperation/E_INVALIDARG",
+};
+
+static void check_refused(HCS_OPERATION operation, const struct refusals *expected)
 {
-    PWSTR document;
-    CHECK(HcsGetOperationType(operation) == HcsOperationTypeNone);
-    CHECK(HcsGetOperationId(operation) == HCS_INVALID_OPERATION_ID);
-    CHECK(HcsGetOperationContext(operation) == NULL);
-    CHECK(HcsGetComputeSystemFromOperation(operation) == NULL);
-    CHECK(HcsGetProcessFromOperation(operation) == NULL);
-    CHECK_HR(HcsSetOperationContext(operation, &document), expected);
-    CHECK_HR(HcsSetOperationCallback(operation, NULL, never), expected);
-    CHECK_HR(HcsCancelOperation(operation), expected);
-    CHECK_HR(HcsGetOperationProperties(operation, W("{}"), &document), expected);
-    CHECK(document == NULL);
-    CHECK_HR(HcsAddResourceToOperation(operation, HcsResourceTypeFile, W("hcs:/x"), NULL), expected);
-    check_results(operation, expected);
+    static int context;
+    CONFORMS("HcsGetOperationType/invalid", HcsGetOperationType(operation) == HcsOperationTypeNone);
+    CONFORMS("HcsGetOperationId/HCS_INVALID_OPERATION_ID", HcsGetOperationId(operation) == HCS_INVALID_OPERATION_ID);
+    CONFORMS("HcsGetOperationContext/NULL", HcsGetOperationContext(operation) == NULL);
+    CONFORMS("HcsGetComputeSystemFromOperation/invalid", HcsGetComputeSystemFromOperation(operation) == NULL);
+    CONFORMS("HcsGetProcessFromOperation/invalid", HcsGetProcessFromOperation(operation) == NULL);
+    CONFORMS_HR(expected->set_context, HcsSetOperationContext(operation, &context), expected->code);
+    CONFORMS_HR(expected->set_callback, HcsSetOperationCallback(operation, NULL, never), expected->code);
+    CONFORMS_HR(expected->cancel, HcsCancelOperation(operation), CANCEL_RESULT(expected->code));
+    check_results(operation, expected->results);
     HcsCloseOperation(operation);
 }
 
 static void a_closed_operation_is_refused(void)
 {
-    HCS_OPERATION operation = HcsCreateOperation(&check_failures, never);
+    HCS_OPERATION operation = HcsCreateOperation(&never_used, never);
     HCS_OPERATION next;
     HcsCloseOperation(operation);
-    check_refused(operation, E_HANDLE);
+    CONFORMS("HcsCloseOperation/freed", HcsGetOperationId(operation) == HCS_INVALID_OPERATION_ID);
+    check_refused(operation, &of_no_handle);
     /* Nor does its value come back with a later one. */
     next = HcsCreateOperation(NULL, NULL);
     CHECK(next != operation);
-    check_refused(operation, E_HANDLE);
+    check_refused(operation, &of_no_handle);
     CHECK(HcsGetOperationId(next) != HCS_INVALID_OPERATION_ID);
     HcsCloseOperation(next);
 }
 
 static void null_and_nonsense_are_refused(void)
 {
-    check_refused(NULL, E_INVALIDARG);
-    check_refused((HCS_OPERATION)(intptr_t)-1, E_HANDLE);
-    check_refused((HCS_OPERATION)(intptr_t)4, E_HANDLE);
-    check_refused((HCS_OPERATION)&check_failures, E_HANDLE);
+    check_refused(NULL, &of_null);
+    check_refused((HCS_OPERATION)(intptr_t)-1, &of_no_handle);
+    check_refused((HCS_OPERATION)(intptr_t)4, &of_no_handle);
+    check_refused((HCS_OPERATION)&never_used, &of_no_handle);
 }
 
 static void null_may_be_released(void)
 {
-    CHECK(LocalFree(NULL) == NULL);
+    CONFORMS("LocalFree/NULL", LocalFree(NULL) == NULL);
     CoTaskMemFree(NULL);
+    CONFORMS("CoTaskMemFree/NULL", 1);
 }
 
 static void many_operations_may_be_open(void)

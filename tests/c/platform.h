@@ -34,8 +34,9 @@
 #define W(literal) u##literal
 #endif
 
-/* What the programs run, and in what. */
+/* What the programs run, and in what; and what HcsCancelOperation answers, which Windows does not have. */
 #ifdef _WIN32
+#define CANCEL_RESULT(elsewhere) E_NOTIMPL
 #define DEFAULT_SYSTEM "{\"SchemaVersion\":{\"Major\":2,\"Minor\":1},\"Owner\":\"test\",\"Container\":{}}"
 #define COMMAND_COPY "\"CommandLine\":\"more.com\""
 #define COMMAND_EXIT_7 "\"CommandLine\":\"cmd.exe /c exit 7\""
@@ -43,6 +44,7 @@
 #define COMMAND_SLEEP "\"CommandLine\":\"ping.exe -n 1000 127.0.0.1\""
 #define LINE_END "\r\n"
 #else
+#define CANCEL_RESULT(elsewhere) (elsewhere)
 #define DEFAULT_SYSTEM                                                                                                 \
     "{\"SchemaVersion\":{\"Major\":2,\"Minor\":1},\"Owner\":\"test\","                                                 \
     "\"ShouldTerminateOnLastHandleClosed\":true,\"Container\":{}}"

@@ -10,11 +10,13 @@ static void results_say_so(void)
     HCS_PROCESS process = NULL;
     PWSTR document = NULL;
     CHECK_HR(HcsEnumerateComputeSystems(NULL, operation), S_OK);
-    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_SERVICE_NOT_AVAILABLE);
+    CONFORMS_HR("HcsEnumerateComputeSystems/result/HCS_E_SERVICE_NOT_AVAILABLE",
+                HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_SERVICE_NOT_AVAILABLE);
     CHECK_ERROR(document, HCS_E_SERVICE_NOT_AVAILABLE);
     CHECK_HR(HcsCreateComputeSystem(W("x"), W("{}"), operation, NULL, &system), S_OK);
     CHECK(system != NULL);
-    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_SERVICE_NOT_AVAILABLE);
+    CONFORMS_HR("HcsCreateComputeSystem/result/HCS_E_SERVICE_NOT_AVAILABLE",
+                HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_SERVICE_NOT_AVAILABLE);
     CHECK_ERROR(document, HCS_E_SERVICE_NOT_AVAILABLE);
     CHECK_HR(HcsGetOperationResult(operation, &document), HCS_E_SERVICE_NOT_AVAILABLE);
     CHECK_ERROR(document, HCS_E_SERVICE_NOT_AVAILABLE);
@@ -33,13 +35,17 @@ static void waiting_functions_say_so(void)
 {
     HCS_SYSTEM system = (HCS_SYSTEM)&check_failures;
     PWSTR document = NULL;
-    CHECK_HR(HcsOpenComputeSystem(W("x"), GENERIC_ALL, &system), HCS_E_SERVICE_NOT_AVAILABLE);
+    CONFORMS_HR("HcsOpenComputeSystem/HCS_E_SERVICE_NOT_AVAILABLE", HcsOpenComputeSystem(W("x"), GENERIC_ALL, &system),
+                HCS_E_SERVICE_NOT_AVAILABLE);
     CHECK(system == NULL);
-    CHECK_HR(HcsGetServiceProperties(NULL, &document), HCS_E_SERVICE_NOT_AVAILABLE);
+    CONFORMS_HR("HcsGetServiceProperties/HCS_E_SERVICE_NOT_AVAILABLE", HcsGetServiceProperties(NULL, &document),
+                HCS_E_SERVICE_NOT_AVAILABLE);
     CHECK_ERROR(document, HCS_E_SERVICE_NOT_AVAILABLE);
-    CHECK_HR(HcsModifyServiceSettings(W("{}"), &document), HCS_E_SERVICE_NOT_AVAILABLE);
+    CONFORMS_HR("HcsModifyServiceSettings/HCS_E_SERVICE_NOT_AVAILABLE", HcsModifyServiceSettings(W("{}"), &document),
+                HCS_E_SERVICE_NOT_AVAILABLE);
     CHECK_ERROR(document, HCS_E_SERVICE_NOT_AVAILABLE);
-    CHECK_HR(HcsSubmitWerReport(W("{}")), HCS_E_SERVICE_NOT_AVAILABLE);
+    CONFORMS_HR("HcsSubmitWerReport/HCS_E_SERVICE_NOT_AVAILABLE", HcsSubmitWerReport(W("{}")),
+                HCS_E_SERVICE_NOT_AVAILABLE);
 }
 
 int main(void)

@@ -21,6 +21,8 @@ mod child;
 mod config;
 mod engine;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod launcher;
 mod machine;
 mod parts;

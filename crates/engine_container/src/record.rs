@@ -77,7 +77,7 @@ pub(crate) fn start_time(pid: i32) -> Option<u64> {
 
 /// Field 22 of `proc_pid_stat(5)`. The name in field 2 may hold anything, so counting begins after its last
 /// parenthesis.
-fn parse_start_time(stat: &str) -> Option<u64> {
+pub(crate) fn parse_start_time(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(") ")?;
     fields.split(' ').nth(19)?.parse().ok()
 }

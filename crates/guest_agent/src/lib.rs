@@ -25,6 +25,8 @@ mod exits;
 mod facts;
 mod failure;
 mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod kept;
 pub mod link;
 mod parcels;

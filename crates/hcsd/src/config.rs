@@ -208,7 +208,7 @@ impl Config {
         }
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let wrong = |offset: Option<usize>, reason: String| ConfigError::Wrong {
             path: path.to_owned(),
             line: text[..offset.unwrap_or(0)].matches('\n').count() + 1,

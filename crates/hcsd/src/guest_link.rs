@@ -8,7 +8,7 @@
 //! requests and wait for its answer. Exits are taken in by the reading task itself, so they are known in the order
 //! the agent told them, whatever else is waiting to run.
 
-mod answers;
+pub(crate) mod answers;
 pub(crate) mod calls;
 mod deadlines;
 

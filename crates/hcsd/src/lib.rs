@@ -24,6 +24,8 @@ pub mod endpoint;
 mod enumerate;
 mod event_log;
 mod events;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gone;
 mod guest_link;
 mod launch;

@@ -218,9 +218,13 @@ fn dispatch(errand: Errand, call: Call) {
         }
         Call::ReadEvents(query) => read_events(errand, query),
         Call::ExplainOperation { operation } => explain(errand, operation),
-        Call::SaveSystem { .. }
-        | Call::CrashSystem { .. }
-        | Call::ModifyServiceSettings { .. }
+        Call::SaveSystem { system, options } => {
+            errand.answer(systems::save(&errand, system, options.as_deref()));
+        }
+        Call::CrashSystem { system, options } => {
+            errand.answer(systems::crash(&errand, system, options.as_deref()));
+        }
+        Call::ModifyServiceSettings { .. }
         | Call::SubmitCrashReport { .. } => errand.answer(Err(Failure::new(
             HResult::E_NOTIMPL,
             "this call is not implemented by this service",

@@ -101,13 +101,21 @@ impl Record {
             path: path.clone(),
             source,
         })?;
-        let record: Self = serde_json::from_str(&text).map_err(|source| StateError::Damaged {
-            path: path.clone(),
+        Self::parse(&path, &text)
+    }
+
+    /// Understands `text`, the contents of `path`.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, StateError> {
+        let record: Self = serde_json::from_str(text).map_err(|source| StateError::Damaged {
+            path: path.to_owned(),
             source,
         })?;
         if record.version > VERSION {
             return Err(StateError::Newer {
-                path,
+                path: path.to_owned(),
                 version: record.version,
             });
         }

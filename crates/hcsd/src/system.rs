@@ -20,7 +20,7 @@ use std::{
 
 use hcs_lifecycle::{
     engine::Machine,
-    system::{Action, Cancelled, Queue, Refusal, State, Ticket, judge_guest_call},
+    system::{Action, Cancelled, Queue, Refusal, State, Ticket, judge, judge_guest_call},
 };
 use hcs_schema::{Failure, HResult, documents::SystemType};
 use hcs_wire::{log::LogEntry, operation::OperationId, service::Subject};
@@ -246,6 +246,23 @@ impl System {
         self.queue.borrow().process_may_begin()
     }
 
+    /// Whether `action` is possible in the present state.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn may(&self, action: Action) -> Result<(), Failure> {
+        judge(self.state(), action).map_err(|refusal| self.refused(action, refusal))
+    }
+
+    /// Whether the guest runs and has not stopped.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn guest_may_be_asked(&self) -> Result<(), Failure> {
+        judge_guest_call(self.state())
+            .map_err(|refusal| Failure::new(refusal.hresult(), format!("'{}': {refusal}", self.id)))
+    }
+
     /// The failure of a call that was not let in.
     fn refused(&self, action: Action, refusal: Refusal) -> Failure {
         Failure::new(
@@ -260,9 +277,7 @@ impl System {
     /// The refusal, or the agent cannot be reached.
     pub(crate) async fn guest(&self) -> Result<Rc<GuestLink>, Failure> {
         let usable = || {
-            judge_guest_call(self.state()).map_err(|refusal| {
-                Failure::new(refusal.hresult(), format!("'{}': {refusal}", self.id))
-            })?;
+            self.guest_may_be_asked()?;
             Ok::<_, Failure>(self.link().filter(|link| !link.has_ended()))
         };
         let linked = async {

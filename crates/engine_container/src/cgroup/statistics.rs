@@ -97,7 +97,7 @@ impl ControlGroups {
 }
 
 /// `cpu.stat` of version 2, in microseconds.
-fn parse_cpu_stat(text: &str) -> Option<CpuUse> {
+pub(crate) fn parse_cpu_stat(text: &str) -> Option<CpuUse> {
     let ticks =
         |key| files::value_of(text, key).map(|microseconds| microseconds.saturating_mul(10));
     Some(CpuUse {
@@ -108,7 +108,7 @@ fn parse_cpu_stat(text: &str) -> Option<CpuUse> {
 }
 
 /// `io.stat` of version 2: one line per device, `8:0 rbytes=1 wbytes=2 rios=3 wios=4 ...`.
-fn parse_io_stat(text: &str) -> IoUse {
+pub(crate) fn parse_io_stat(text: &str) -> IoUse {
     let sum = |key: &str| {
         let fields = text.lines().flat_map(|line| line.split(' '));
         let values =
@@ -124,7 +124,7 @@ fn parse_io_stat(text: &str) -> IoUse {
 }
 
 /// The two `blkio.throttle` files of version 1: lines of device, direction and number, `8:0 Read 1`.
-fn parse_blkio(bytes: &str, requests: &str) -> IoUse {
+pub(crate) fn parse_blkio(bytes: &str, requests: &str) -> IoUse {
     let sum = |text: &str, direction: &str| {
         let values = text.lines().filter_map(|line| {
             let mut fields = line.split(' ');

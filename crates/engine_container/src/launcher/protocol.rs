@@ -86,7 +86,7 @@ impl Request<BorrowedFd<'_>> {
 }
 
 /// Waits for the next request; `None` when the service is gone.
-pub(super) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<Request<OwnedFd>>, Errno> {
+pub(crate) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<Request<OwnedFd>>, Errno> {
     let mut bytes = [0; 2];
     let mut descriptors = VecDeque::new();
     let received = receive_message(socket, &mut bytes, &mut descriptors)?;
@@ -138,7 +138,7 @@ pub(super) fn send_answer(
 }
 
 /// Waits for the launcher's answer.
-pub(super) fn receive_answer(socket: BorrowedFd<'_>) -> Result<Answer, StepError> {
+pub(crate) fn receive_answer(socket: BorrowedFd<'_>) -> Result<Answer, StepError> {
     let step = "waiting for the launcher";
     let mut bytes = [0; 8];
     let mut descriptors = VecDeque::new();

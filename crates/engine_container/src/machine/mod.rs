@@ -4,7 +4,7 @@ pub(crate) mod agent_socket;
 mod boot;
 mod clock;
 mod errand;
-mod modify;
+pub(crate) mod modify;
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},

@@ -22,7 +22,7 @@ const SETTINGS: &str = "/Settings";
 
 /// What is to be changed.
 #[derive(Debug)]
-enum Change {
+pub(crate) enum Change {
     Memory(u64),
     Cpu(CpuLimits),
     Mounts(Errand),
@@ -62,7 +62,7 @@ fn run(machine: &ContainerMachine, errand: &Errand) -> Result<(), StepError> {
 }
 
 /// Reads the request.
-fn read(request: &Value) -> Result<Change, Failure> {
+pub(crate) fn read(request: &Value) -> Result<Change, Failure> {
     let resource = request["ResourcePath"].as_str().unwrap_or_default();
     let kind = request["RequestType"].as_str().unwrap_or("Update");
     let settings = &request["Settings"];

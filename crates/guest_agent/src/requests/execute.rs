@@ -32,11 +32,7 @@ impl<L: Link> Agent<L> {
     ) -> Answer {
         self.check_room(request)?;
         let settings = &request.settings;
-        let document: ProcessParameters = serde_json::from_str(&settings.process_parameters)
-            .map_err(|error| {
-                let message = format!("ProcessParameters is not a valid document: {error}");
-                Failure::new(code::INVALID_JSON, message)
-            })?;
+        let document = document(&settings.process_parameters)?;
         let identity = identify(document.user.as_deref().unwrap_or_default())?;
         let command = Command::new(&document, identity.home.as_deref())?;
         let stdio = self
@@ -142,6 +138,22 @@ impl<L: Link> Agent<L> {
             }
         }
     }
+}
+
+/// Reads the document of the program to run.
+fn document(text: &str) -> Result<ProcessParameters, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        let message = format!("ProcessParameters is not a valid document: {error}");
+        Failure::new(code::INVALID_JSON, message)
+    })
+}
+
+/// All of a request that is read before anything happens.
+#[cfg(fuzzing)]
+pub(super) fn read_only(request: &ExecuteProcess) -> Result<(), Failure> {
+    let document = document(&request.settings.process_parameters)?;
+    Command::new(&document, None)?;
+    Ok(())
 }
 
 /// Who `user` is in this system.

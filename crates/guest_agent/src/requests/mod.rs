@@ -222,6 +222,37 @@ fn parse<T: Request>(call: &mut Call, body: &[u8]) -> Result<T, Failure> {
     Ok(request)
 }
 
+/// Reads a request as far as it is read before anything happens.
+#[cfg(fuzzing)]
+pub(crate) fn read_only(frame: &Frame) {
+    let mut call = Call {
+        bits: frame.kind.response_bits(),
+        id: frame.id,
+        activity_id: String::new(),
+    };
+    let MessageType::Request(rpc) = frame.kind else {
+        let _refused = parse::<RequestBase>(&mut call, &frame.body);
+        return;
+    };
+    let body = &frame.body;
+    let failure = match rpc {
+        Rpc::NegotiateProtocol => parse::<NegotiateProtocol>(&mut call, body).err(),
+        Rpc::ExecuteProcess => parse::<ExecuteProcess>(&mut call, body)
+            .and_then(|request| execute::read_only(&request))
+            .err(),
+        Rpc::WaitForProcess => parse::<WaitForProcess>(&mut call, body).err(),
+        Rpc::SignalProcess => parse::<SignalProcess>(&mut call, body).err(),
+        Rpc::ResizeConsole => parse::<ResizeConsole>(&mut call, body).err(),
+        Rpc::GetProperties => parse::<GetProperties>(&mut call, body).err(),
+        Rpc::ModifySettings => parse::<ModifySettings>(&mut call, body).err(),
+        _ => parse::<RequestBase>(&mut call, body).err(),
+    };
+    if let Some(failure) = failure {
+        // What is said of any request fits into an answer.
+        assert!(!call.failed(&failure).is_empty());
+    }
+}
+
 fn not_implemented(message: &str) -> Failure {
     Failure::new(HResult::E_NOTIMPL, message)
 }

@@ -12,7 +12,7 @@ use crate::process::Process;
 ///
 /// # Errors
 /// It is something else: the reason.
-pub(super) fn body<T: for<'de> Deserialize<'de>>(frame: &Frame) -> Result<T, String> {
+pub(crate) fn body<T: for<'de> Deserialize<'de>>(frame: &Frame) -> Result<T, String> {
     serde_json::from_slice(&frame.body)
         .map_err(|e| format!("its answer to {:?} makes no sense: {e}", frame.kind))
 }
@@ -36,7 +36,7 @@ pub(super) fn take_exit(process: &Rc<Process>, frame: &Frame) -> Result<(), Stri
 }
 
 /// The failure an agent reported, in the words of the host's side; `None` when it reported success.
-pub(super) fn reported(base: &ResponseBase, what: &str) -> Option<Failure> {
+pub(crate) fn reported(base: &ResponseBase, what: &str) -> Option<Failure> {
     let mut failure = base.to_failure()?;
     failure.hresult = host_family(failure.hresult);
     failure.message = if base.error_message.is_empty() {

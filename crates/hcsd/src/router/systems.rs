@@ -3,9 +3,13 @@
 use std::rc::Rc;
 
 use crate::document::{parse, parse_optional};
+use hcs_lifecycle::system::Action;
 use hcs_schema::{
     Failure, HResult,
-    documents::{ModifySettingRequest, PauseOptions, ShutdownOptions, ShutdownType, StartOptions},
+    documents::{
+        CrashOptions, ModifySettingRequest, PauseOptions, SaveOptions, SaveType, ShutdownOptions,
+        ShutdownType, StartOptions,
+    },
 };
 use serde_json::Value;
 
@@ -129,6 +133,46 @@ pub(super) fn start(errand: Errand, handle: u64, options: Option<&str>) {
 pub(super) fn pause(errand: Errand, handle: u64, options: Option<&str>) {
     let request = parse_optional::<PauseOptions>(options).map(|_| Request::Pause);
     submit(errand, handle, request);
+}
+
+/// `HcsSaveComputeSystem`. Whatever can be said before an engine has to do it is said; no engine saves yet.
+///
+/// # Errors
+/// Always.
+pub(super) fn save(errand: &Errand, handle: u64, options: Option<&str>) -> Result<Answer, Failure> {
+    let system = errand.connection.handles.system(handle)?;
+    let options = parse_optional::<SaveOptions>(options);
+    let template = options
+        .as_ref()
+        .is_ok_and(|options| options.save_type == Some(SaveType::AsTemplate));
+    system.may(Action::Save { template })?;
+    options?;
+    Err(not_implemented(&system, "saved"))
+}
+
+/// `HcsCrashComputeSystem`: only a virtual machine has a guest that can crash.
+///
+/// # Errors
+/// Always.
+pub(super) fn crash(
+    errand: &Errand,
+    handle: u64,
+    options: Option<&str>,
+) -> Result<Answer, Failure> {
+    let system = errand.connection.handles.system(handle)?;
+    system.guest_may_be_asked()?;
+    parse_optional::<CrashOptions>(options)?;
+    Err(not_implemented(&system, "crashed"))
+}
+
+fn not_implemented(system: &System, done: &str) -> Failure {
+    Failure::new(
+        HResult::E_NOTIMPL,
+        format!(
+            "'{}' cannot be {done}: that takes a virtual machine, and this service has containers only",
+            system.id
+        ),
+    )
 }
 
 /// `HcsShutDownComputeSystem`. With `Force`, what does not end in time is terminated.

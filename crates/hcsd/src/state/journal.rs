@@ -162,6 +162,11 @@ impl Journal {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
             Err(e) => return Err(e),
         };
+        Ok(Self::parse(&text))
+    }
+
+    /// What `text`, the contents of a journal, tells of.
+    pub(crate) fn parse(text: &[u8]) -> BTreeMap<u32, Remembered> {
         let mut processes: BTreeMap<u32, Remembered> = BTreeMap::new();
         for line in text.split(|byte| *byte == b'\n') {
             match serde_json::from_slice(line) {
@@ -184,7 +189,7 @@ impl Journal {
                 Err(_) => {}
             }
         }
-        Ok(processes)
+        processes
     }
 }
 
