@@ -135,7 +135,8 @@ static void unknown_and_wrong_properties(void)
     HCS_PROCESS process = NULL;
     char *text;
     CHECK_HR(HcsCreateProcess(running, W("{\"CommandLin\":\"cat\"}"), operation, NULL, &process), S_OK);
-    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_INVALID_JSON);
+    CONFORMS_HR("HcsCreateProcess/result/HCS_E_INVALID_JSON",
+                HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_INVALID_JSON);
     text = take_text(document);
     CHECK(text != NULL && strstr(text, "/CommandLin") != NULL && strstr(text, "CommandLine") != NULL);
     free(text);
@@ -144,6 +145,10 @@ static void unknown_and_wrong_properties(void)
     CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_INVALID_JSON);
     CHECK_ERROR(document, HCS_E_INVALID_JSON);
     HcsCloseProcess(process);
+    CHECK_HR(HcsEnumerateComputeSystems(W("{\"Nonsense\":1}"), operation), S_OK);
+    CONFORMS_HR("HcsEnumerateComputeSystems/result/HCS_E_INVALID_JSON",
+                HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_INVALID_JSON);
+    CHECK_ERROR(document, HCS_E_INVALID_JSON);
 }
 
 /* Options that are reserved must not be there; those that are documents must be good ones. */
@@ -184,7 +189,8 @@ static void documents_for_the_service(void)
 {
     static const WCHAR broken[] = {'{', '"', 0xD800, '"', ':', '1', '}', 0};
     PWSTR document = NULL;
-    CHECK_HR(HcsGetServiceProperties(W("{"), &document), HCS_E_INVALID_JSON);
+    CONFORMS_HR("HcsGetServiceProperties/HCS_E_INVALID_JSON", HcsGetServiceProperties(W("{"), &document),
+                HCS_E_INVALID_JSON);
     CHECK_ERROR(document, HCS_E_INVALID_JSON);
     CHECK_HR(HcsGetServiceProperties(broken, &document), HCS_E_INVALID_JSON);
     CHECK_ERROR(document, HCS_E_INVALID_JSON);

@@ -51,7 +51,8 @@ static const struct {
     {"HcsPauseComputeSystem/E_INVALIDARG", "HcsPauseComputeSystem/E_HANDLE", HcsPauseComputeSystem},
     {"HcsResumeComputeSystem/E_INVALIDARG", "HcsResumeComputeSystem/E_HANDLE", HcsResumeComputeSystem},
     {"HcsSaveComputeSystem/E_INVALIDARG", "HcsSaveComputeSystem/E_HANDLE", HcsSaveComputeSystem},
-    {"HcsGetComputeSystemProperties/E_INVALIDARG", "HcsGetComputeSystemProperties/E_HANDLE", HcsGetComputeSystemProperties},
+    {"HcsGetComputeSystemProperties/E_INVALIDARG", "HcsGetComputeSystemProperties/E_HANDLE",
+     HcsGetComputeSystemProperties},
     {"HcsModifyComputeSystem/E_INVALIDARG", "HcsModifyComputeSystem/E_HANDLE", modify_system},
     {"HcsCreateProcess/E_INVALIDARG", "HcsCreateProcess/E_HANDLE", create_process},
 };

@@ -60,7 +60,7 @@ static void a_completion_is_told_once_and_can_be_read(void)
     operation = HcsCreateOperation(&seen, on_completion);
     CHECK_HR(HcsCreateProcess(running, W("{" COMMAND_EXIT_7 "}"), operation, NULL, &process), S_OK);
     platform_semaphore_wait(&seen.arrived);
-    CHECK(seen.operation == operation && seen.result == S_OK);
+    CONFORMS("HcsCreateOperation/callback", seen.operation == operation && seen.result == S_OK);
     /* Also when the callback comes before HcsCreateProcess has returned. */
     CHECK(seen.process == process);
     CHECK(fixture_exit_code(process) == 7);
@@ -74,19 +74,30 @@ static void a_completion_is_told_once_and_can_be_read(void)
 
 static void a_failure_completes_too(void)
 {
-    struct seen seen;
+    struct seen seen, other;
     HCS_OPERATION operation;
     HCS_PROCESS process = NULL;
     seen_make(&seen);
     operation = HcsCreateOperation(NULL, NULL);
+    seen_make(&other);
     CHECK_HR(HcsSetOperationCallback(operation, &seen, on_completion), S_OK);
     CHECK_HR(HcsCreateProcess(running, W("{"), operation, NULL, &process), S_OK);
     platform_semaphore_wait(&seen.arrived);
-    CHECK(seen.result == HCS_E_INVALID_JSON);
+    CONFORMS("HcsSetOperationCallback/callback", seen.result == HCS_E_INVALID_JSON);
     HcsCloseProcess(process);
+    /* Another context, then no callback. */
+    CHECK_HR(HcsSetOperationContext(operation, &other), S_OK);
+    CHECK_HR(HcsGetComputeSystemProperties(running, operation, NULL), S_OK);
+    platform_semaphore_wait(&other.arrived);
+    CONFORMS("HcsSetOperationContext/callback", other.operation == operation && other.result == S_OK);
+    CHECK_HR(HcsSetOperationCallback(operation, NULL, NULL), S_OK);
+    CHECK_HR(HcsGetComputeSystemProperties(running, operation, NULL), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
     HcsCloseOperation(operation);
-    CHECK(platform_counted(&seen.completions) == 1);
+    CONFORMS("HcsSetOperationCallback/NULL",
+             platform_counted(&seen.completions) == 1 && platform_counted(&other.completions) == 1);
     seen_free(&seen);
+    seen_free(&other);
 }
 
 static void an_operation_may_be_closed_within_its_callback(void)
@@ -99,7 +110,7 @@ static void an_operation_may_be_closed_within_its_callback(void)
     CHECK_HR(HcsGetComputeSystemProperties(running, operation, NULL), S_OK);
     platform_semaphore_wait(&seen.arrived);
     CHECK(seen.result == S_OK);
-    CHECK(HcsGetOperationId(operation) == HCS_INVALID_OPERATION_ID);
+    CONFORMS("HcsCloseOperation/within a callback", HcsGetOperationId(operation) == HCS_INVALID_OPERATION_ID);
     HcsCloseOperation(operation);
     seen_free(&seen);
 }
@@ -133,19 +144,24 @@ static void the_exit_of_a_process_is_told_early_and_late(void)
     seen_make(&early);
     seen_make(&late);
     CHECK_HR(HcsOpenProcess(running, info.ProcessId, GENERIC_ALL, &other), S_OK);
-    CHECK_HR(HcsSetProcessCallback(process, HcsEventOptionNone, &early, on_event), S_OK);
+    CONFORMS_HR("HcsSetProcessCallback/S_OK",
+                HcsSetProcessCallback(process, HcsEventOptionNone, &early, on_event), S_OK);
     platform_close(info.StdInput);
     platform_semaphore_wait(&early.arrived);
-    CHECK(early.type == HcsEventProcessExited && early.operation == NULL);
-    CHECK(json_number(early.data, "ProcessId", -1) == (long)info.ProcessId);
-    CHECK(json_number(early.data, "ExitCode", -1) == 0);
+    CONFORMS("HcsSetProcessCallback/HcsEventProcessExited",
+             early.type == HcsEventProcessExited && early.operation == NULL &&
+                 json_number(early.data, "ProcessId", -1) == (long)info.ProcessId &&
+                 json_number(early.data, "ExitCode", -1) == 0);
     CHECK_HR(HcsWaitForProcessExit(other, PATIENCE, NULL), S_OK);
     CHECK_HR(HcsSetProcessCallback(other, HcsEventOptionNone, &late, on_event), S_OK);
     platform_semaphore_wait(&late.arrived);
-    CHECK(late.type == HcsEventProcessExited);
+    CONFORMS("HcsSetProcessCallback/late", late.type == HcsEventProcessExited);
     HcsCloseProcess(process);
     HcsCloseProcess(other);
-    CHECK(platform_counted(&early.events) == 1 && platform_counted(&late.events) == 1);
+    /* Each callback was called with its own context, which is where it counts. */
+    CONFORMS("HcsSetProcessCallback/context",
+             platform_counted(&early.events) >= 1 && platform_counted(&late.events) >= 1);
+    CONFORMS("HcsSetProcessCallback/once", platform_counted(&early.events) == 1 && platform_counted(&late.events) == 1);
     seen_free(&early);
     seen_free(&late);
 }
@@ -159,25 +175,93 @@ static void a_system_takes_the_completions_of_its_calls(void)
     seen_make(&seen);
     seen_make(&own);
     with_callback = HcsCreateOperation(&own, on_completion);
-    CHECK_HR(HcsSetComputeSystemCallback(system, HcsEventOptionEnableOperationCallbacks, &seen, on_event), S_OK);
-    CHECK_HR(HcsStartComputeSystem(system, with_callback, NULL), HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET);
+    CONFORMS_HR("HcsSetComputeSystemCallback/S_OK",
+                HcsSetComputeSystemCallback(system, HcsEventOptionEnableOperationCallbacks, &seen, on_event), S_OK);
+    CONFORMS_HR("HcsStartComputeSystem/HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET",
+                HcsStartComputeSystem(system, with_callback, NULL), HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET);
+    CONFORMS_HR("HcsSetComputeSystemCallback/HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET",
+                HcsPauseComputeSystem(system, with_callback, NULL), HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET);
     CHECK(HcsGetOperationType(with_callback) == HcsOperationTypeNone);
     CHECK_HR(HcsStartComputeSystem(system, plain, NULL), S_OK);
     platform_semaphore_wait(&seen.arrived);
-    CHECK(seen.type == HcsEventOperationCallback && seen.operation == plain);
+    CONFORMS("HcsSetComputeSystemCallback/HcsEventOperationCallback",
+             seen.type == HcsEventOperationCallback && seen.operation == plain);
+    CONFORMS("HcsSetComputeSystemCallback/context", platform_counted(&seen.events) == 1);
     CHECK_HR(HcsGetOperationResult(plain, NULL), S_OK);
     CHECK_HR(HcsSetComputeSystemCallback(system, HcsEventOptionNone, NULL, NULL), S_OK);
     CHECK_HR(HcsGetComputeSystemProperties(system, with_callback, NULL), S_OK);
     platform_semaphore_wait(&own.arrived);
     CHECK(own.result == S_OK);
-    CHECK_HR(HcsSetComputeSystemCallback(system, (HCS_EVENT_OPTIONS)0x40000000, &seen, on_event), E_INVALIDARG);
+    CONFORMS_HR("HcsSetComputeSystemCallback/options",
+                HcsSetComputeSystemCallback(system, (HCS_EVENT_OPTIONS)0x40000000, &seen, on_event), E_INVALIDARG);
+    CONFORMS_HR("HcsSetProcessCallback/options",
+                HcsSetProcessCallback(NULL, (HCS_EVENT_OPTIONS)0x40000000, &seen, on_event), E_INVALIDARG);
     HcsCloseOperation(plain);
     HcsCloseOperation(with_callback);
     fixture_end(system);
-    CHECK(platform_counted(&seen.events) == 1);
+    CONFORMS("HcsSetComputeSystemCallback/NULL", platform_counted(&seen.events) == 1);
     seen_free(&seen);
     seen_free(&own);
     free(id);
+}
+
+static void a_process_takes_the_completions_of_its_calls(void)
+{
+    struct seen seen, own;
+    HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process = fixture_process(running, COMMAND_COPY, STDIN, &info);
+    HCS_OPERATION plain = HcsCreateOperation(NULL, NULL), with_callback;
+    seen_make(&seen);
+    seen_make(&own);
+    with_callback = HcsCreateOperation(&own, on_completion);
+    CHECK_HR(HcsSetProcessCallback(process, HcsEventOptionEnableOperationCallbacks, &seen, on_event), S_OK);
+    CONFORMS_HR("HcsSetProcessCallback/HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET",
+                HcsGetProcessProperties(process, with_callback, NULL), HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET);
+    CHECK_HR(HcsGetProcessProperties(process, plain, NULL), S_OK);
+    platform_semaphore_wait(&seen.arrived);
+    CONFORMS("HcsSetProcessCallback/HcsEventOperationCallback",
+             seen.type == HcsEventOperationCallback && seen.operation == plain);
+    CHECK_HR(HcsSetProcessCallback(process, HcsEventOptionNone, NULL, NULL), S_OK);
+    CHECK_HR(HcsGetProcessProperties(process, with_callback, NULL), S_OK);
+    platform_semaphore_wait(&own.arrived);
+    CHECK(own.result == S_OK);
+    platform_close(info.StdInput);
+    CHECK(fixture_exit_code(process) == 0);
+    HcsCloseProcess(process);
+    HcsCloseOperation(plain);
+    HcsCloseOperation(with_callback);
+    CHECK(platform_counted(&seen.events) == 1);
+    seen_free(&seen);
+    seen_free(&own);
+}
+
+/* A callback cannot come between a pending call and the event callback that its completion goes to. */
+static void a_pending_call_keeps_its_event_callback(void)
+{
+    struct seen seen, own;
+    HCS_SYSTEM system = fixture_system();
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL), kill = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process = fixture_process(system, COMMAND_STUBBORN, STDOUT, &info);
+    char ready[8];
+    CHECK(platform_read(info.StdOutput, ready, sizeof ready) > 0);
+    platform_close(info.StdOutput);
+    seen_make(&seen);
+    seen_make(&own);
+    CHECK_HR(HcsSetComputeSystemCallback(system, HcsEventOptionEnableOperationCallbacks, &seen, on_event), S_OK);
+    CHECK_HR(HcsShutDownComputeSystem(system, operation, NULL), S_OK);
+    CONFORMS_HR("HcsSetOperationCallback/HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET",
+                HcsSetOperationCallback(operation, &own, on_completion), HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET);
+    CHECK_HR(HcsTerminateComputeSystem(system, kill, NULL), S_OK);
+    CHECK_HR(HcsWaitForComputeSystemExit(system, PATIENCE, NULL), S_OK);
+    CHECK_HR(fixture_wait(kill), S_OK);
+    HcsCloseProcess(process);
+    HcsCloseComputeSystem(system);
+    HcsCloseOperation(operation);
+    HcsCloseOperation(kill);
+    CHECK(platform_counted(&own.completions) == 0);
+    seen_free(&seen);
+    seen_free(&own);
 }
 
 static void the_exit_of_a_system_is_told(void)
@@ -189,8 +273,28 @@ static void the_exit_of_a_system_is_told(void)
     CHECK_HR(HcsSetComputeSystemCallback(system, HcsEventOptionNone, &seen, on_event), S_OK);
     CHECK_HR(HcsTerminateComputeSystem(system, operation, NULL), S_OK);
     platform_semaphore_wait(&seen.arrived);
-    CHECK(seen.type == HcsEventSystemExited);
-    CHECK(seen.data != NULL && json_value(seen.data, "ExitType") != NULL);
+    CONFORMS("HcsSetComputeSystemCallback/HcsEventSystemExited",
+             seen.type == HcsEventSystemExited && seen.data != NULL && json_value(seen.data, "ExitType") != NULL);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK_HR(HcsWaitForComputeSystemExit(system, PATIENCE, NULL), S_OK);
+    HcsCloseComputeSystem(system);
+    HcsCloseOperation(operation);
+    CONFORMS("HcsSetComputeSystemCallback/HcsEventOptionNone", platform_counted(&seen.events) == 1);
+    CONFORMS("HcsSetComputeSystemCallback/once", platform_counted(&seen.events) == 1);
+    seen_free(&seen);
+}
+
+static void the_exit_of_a_system_is_told_late(void)
+{
+    struct seen seen;
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_SYSTEM system = fixture_system();
+    seen_make(&seen);
+    CHECK_HR(HcsTerminateComputeSystem(system, operation, NULL), S_OK);
+    CHECK_HR(HcsWaitForComputeSystemExit(system, PATIENCE, NULL), S_OK);
+    CHECK_HR(HcsSetComputeSystemCallback(system, HcsEventOptionNone, &seen, on_event), S_OK);
+    platform_semaphore_wait(&seen.arrived);
+    CONFORMS("HcsSetComputeSystemCallback/late", seen.type == HcsEventSystemExited);
     CHECK_HR(fixture_wait(operation), S_OK);
     HcsCloseComputeSystem(system);
     HcsCloseOperation(operation);
@@ -207,7 +311,10 @@ int main(void)
     RUN(no_callback_starts_after_a_close);
     RUN(the_exit_of_a_process_is_told_early_and_late);
     RUN(a_system_takes_the_completions_of_its_calls);
+    RUN(a_process_takes_the_completions_of_its_calls);
+    RUN(a_pending_call_keeps_its_event_callback);
     RUN(the_exit_of_a_system_is_told);
+    RUN(the_exit_of_a_system_is_told_late);
     fixture_end(running);
     return EXIT_STATUS;
 }

@@ -107,6 +107,8 @@ static void check_result(const struct rows *of, HCS_SYSTEM system, PCWSTR option
         CHECK_HR(HcsGetOperationResult(operation, &document), expected);
         CONFORMS("HcsGetOperationResult/ResultError", is_error(document, expected));
     } else {
+        CONFORMS("HcsWaitForOperationResult/S_OK", result == S_OK);
+        CONFORMS_HR("HcsWaitForOperationResult/any type", HcsWaitForOperationResult(operation, 0, NULL), S_OK);
         LocalFree(document);
     }
 }
@@ -327,9 +329,19 @@ static void properties_of_systems(void)
                      strncmp(json_value(text, "SystemType"), "\"Container\"", 11) == 0);
         CONFORMS("HcsWaitForOperationResult/document", text != NULL && text[0] == '{');
         free(text);
+        CONFORMS_HR("HcsGetOperationResult/S_OK", HcsGetOperationResult(operation, &document), S_OK);
+        text = platform_utf8(document);
+        CONFORMS("HcsGetOperationResult/document", json_value(text, "Id") != NULL);
+        free(text);
+        CONFORMS("HcsGetOperationResult/LocalFree", LocalFree(document) == NULL);
+        CONFORMS_HR("HcsGetOperationResult/again", HcsGetOperationResult(operation, &document), S_OK);
+        text = platform_utf8(document);
+        CONFORMS("LocalFree/document", json_value(text, "Id") != NULL && LocalFree(document) == NULL);
+        free(text);
         CHECK_HR(HcsGetOperationResult(operation, &document), S_OK);
-        text = take_text(document);
-        CONFORMS("HcsGetOperationResult/document", text != NULL && json_value(text, "Id") != NULL);
+        text = platform_utf8(document);
+        CoTaskMemFree(document);
+        CONFORMS("CoTaskMemFree/document", json_value(text, "Id") != NULL);
         free(text);
     }
     CHECK_HR(HcsGetComputeSystemProperties(system, operation, W("{\"PropertyTypes\":[\"Nonsense\"]}")), S_OK);

@@ -1,4 +1,7 @@
-/* Functions of the reference that Linux does not have yet: bad arguments are refused, good ones get E_NOTIMPL, never success. */
+/*
+ * Functions of the reference that Linux does not have yet: bad arguments are refused, good ones get E_NOTIMPL, never
+ * success.
+ */
 #include "check.h"
 
 static PCWSTR const text = W("/tmp/x");

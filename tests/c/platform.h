@@ -42,7 +42,10 @@
 #define COMMAND_EXIT_7 "\"CommandLine\":\"cmd.exe /c exit 7\""
 #define COMMAND_BOTH "\"CommandLine\":\"cmd.exe /c echo out& echo err>&2\""
 #define COMMAND_SLEEP "\"CommandLine\":\"ping.exe -n 1000 127.0.0.1\""
+#define COMMAND_STUBBORN COMMAND_SLEEP
 #define LINE_END "\r\n"
+#define SIGNAL_OPTIONS "{\"Signal\":\"CtrlC\"}"
+#define IS_KILLED(exit_code) ((exit_code) != 0)
 #else
 #define CANCEL_RESULT(elsewhere) (elsewhere)
 #define DEFAULT_SYSTEM                                                                                                 \
@@ -52,7 +55,11 @@
 #define COMMAND_EXIT_7 "\"CommandLine\":\"sh -c 'exit 7'\""
 #define COMMAND_BOTH "\"CommandLine\":\"sh -c 'echo out; echo err >&2'\""
 #define COMMAND_SLEEP "\"CommandLine\":\"sleep 1000\""
+/* Says that it is ready, and does not end when it is asked to. */
+#define COMMAND_STUBBORN "\"CommandLine\":\"sh -c 'trap : TERM; echo ready; while :; do sleep 1; done'\""
 #define LINE_END "\n"
+#define SIGNAL_OPTIONS "{\"Signal\":15}"
+#define IS_KILLED(exit_code) ((exit_code) == 128 + 9)
 #endif
 
 /* ---- Strings ---- */

@@ -5,9 +5,10 @@ static void the_basic_properties_name_the_schema_versions(void)
 {
     PWSTR document = NULL;
     char *text;
-    CHECK_HR(HcsGetServiceProperties(W("{\"PropertyTypes\":[\"Basic\"]}"), &document), S_OK);
+    CONFORMS_HR("HcsGetServiceProperties/S_OK",
+                HcsGetServiceProperties(W("{\"PropertyTypes\":[\"Basic\"]}"), &document), S_OK);
     text = take_text(document);
-    CHECK(text != NULL && json_value(text, "SupportedSchemaVersions") != NULL);
+    CONFORMS("HcsGetServiceProperties/Basic", text != NULL && json_value(text, "SupportedSchemaVersions") != NULL);
     CHECK(json_number(text, "Major", -1) >= 1);
     free(text);
 }
@@ -21,7 +22,7 @@ static void no_query_asks_for_nothing(void)
         char *text;
         CHECK_HR(HcsGetServiceProperties(queries[i], &document), S_OK);
         text = take_text(document);
-        CHECK(text != NULL && text[0] == '{');
+        CONFORMS("HcsGetServiceProperties/no query", text != NULL && text[0] == '{');
         free(text);
     }
 }
@@ -30,7 +31,7 @@ static void unknown_properties_are_refused(void)
 {
     PWSTR document = NULL;
     CHECK_HR(HcsGetServiceProperties(W("{\"PropertyTypes\":[\"Nonsense\"]}"), &document), HCS_E_INVALID_JSON);
-    CHECK_ERROR(document, HCS_E_INVALID_JSON);
+    CONFORMS("HcsGetServiceProperties/ResultError", is_error(document, HCS_E_INVALID_JSON));
 }
 
 int main(void)

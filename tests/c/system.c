@@ -19,13 +19,14 @@ static int is_listed(const WCHAR *id, PCWSTR query)
     PWSTR document = NULL;
     char *text, *name = platform_utf8(id);
     int found;
-    CHECK_HR(HcsEnumerateComputeSystems(query, operation), S_OK);
+    CONFORMS_HR("HcsEnumerateComputeSystems/S_OK", HcsEnumerateComputeSystems(query, operation), S_OK);
     CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), S_OK);
-    CHECK(HcsGetOperationType(operation) == HcsOperationTypeEnumerate);
+    CONFORMS("HcsGetOperationType/HcsOperationTypeEnumerate",
+             HcsGetOperationType(operation) == HcsOperationTypeEnumerate);
     CHECK(HcsGetComputeSystemFromOperation(operation) == NULL);
     text = take_text(document);
     REQUIRE(text != NULL && name != NULL);
-    CHECK(text[0] == '[');
+    CONFORMS("HcsEnumerateComputeSystems/result/S_OK", text[0] == '[');
     found = strstr(text, name) != NULL;
     free(text);
     free(name);
@@ -54,12 +55,13 @@ static void one_operation_serves_a_whole_life(void)
     CHECK_HR(fixture_wait(operation), S_OK);
     CHECK(HcsGetOperationType(operation) == HcsOperationTypeTerminate);
     CHECK(HcsGetOperationId(operation) == number);
-    CHECK_HR(HcsWaitForComputeSystemExit(system, PATIENCE, &status), S_OK);
-    text = take_text(status);
-    CHECK(text != NULL && json_value(text, "ExitType") != NULL);
+    CONFORMS_HR("HcsWaitForComputeSystemExit/S_OK", HcsWaitForComputeSystemExit(system, PATIENCE, &status), S_OK);
+    text = status == NULL ? NULL : platform_utf8(status);
+    CONFORMS("HcsWaitForComputeSystemExit/result", text != NULL && json_value(text, "ExitType") != NULL);
     free(text);
+    CONFORMS("HcsWaitForComputeSystemExit/LocalFree", LocalFree(status) == NULL);
     HcsCloseComputeSystem(system);
-    CHECK(HcsGetComputeSystemFromOperation(operation) == NULL);
+    CONFORMS("HcsGetComputeSystemFromOperation/closed", HcsGetComputeSystemFromOperation(operation) == NULL);
     HcsCloseOperation(operation);
     free(configuration);
     free(id);
@@ -71,12 +73,19 @@ static void calls_may_follow_before_the_creation_is_done(void)
     WCHAR *configuration = platform_wide(DEFAULT_SYSTEM);
     HCS_OPERATION create = HcsCreateOperation(NULL, NULL), start = HcsCreateOperation(NULL, NULL);
     HCS_OPERATION run = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
     HCS_SYSTEM system = NULL;
     HCS_PROCESS process = NULL;
+    HRESULT get, wait;
     CHECK_HR(HcsCreateComputeSystem(id, configuration, create, NULL, &system), S_OK);
     CHECK_HR(HcsStartComputeSystem(system, start, NULL), S_OK);
     CHECK_HR(HcsCreateProcess(system, W("{" COMMAND_EXIT_7 "}"), run, NULL, &process), S_OK);
-    CHECK(fixture_exit_code(process) == 7);
+    /* A system cannot have been made and started meanwhile. */
+    get = HcsGetOperationResultAndProcessInfo(run, &info, NULL);
+    wait = HcsWaitForOperationResultAndProcessInfo(run, 0, &info, NULL);
+    CONFORMS_HR("HcsGetOperationResultAndProcessInfo/HCS_E_OPERATION_PENDING", get, HCS_E_OPERATION_PENDING);
+    CONFORMS_HR("HcsWaitForOperationResultAndProcessInfo/HCS_E_OPERATION_TIMEOUT", wait, HCS_E_OPERATION_TIMEOUT);
+    CONFORMS("HcsCreateComputeSystem/early", fixture_exit_code(process) == 7);
     CHECK_HR(fixture_wait(create), S_OK);
     CHECK_HR(fixture_wait(start), S_OK);
     CHECK_HR(fixture_wait(run), S_OK);
@@ -99,14 +108,15 @@ static void an_id_is_taken_once(void)
     HRESULT result;
     CHECK_HR(HcsCreateComputeSystem(id, configuration, operation, NULL, &second), S_OK);
     result = HcsWaitForOperationResult(operation, PATIENCE, &document);
-    CHECK_HR(result, HCS_E_SYSTEM_ALREADY_EXISTS);
+    CONFORMS_HR("HcsCreateComputeSystem/result/HCS_E_SYSTEM_ALREADY_EXISTS", result, HCS_E_SYSTEM_ALREADY_EXISTS);
     CHECK_ERROR(document, result);
     HcsCloseComputeSystem(second);
     HcsCloseOperation(operation);
     fixture_end(system);
     /* Gone, and its id is free again. */
     second = (HCS_SYSTEM)id;
-    CHECK_HR(HcsOpenComputeSystem(id, GENERIC_ALL, &second), HCS_E_SYSTEM_NOT_FOUND);
+    CONFORMS_HR("HcsOpenComputeSystem/HCS_E_SYSTEM_NOT_FOUND", HcsOpenComputeSystem(id, GENERIC_ALL, &second),
+                HCS_E_SYSTEM_NOT_FOUND);
     CHECK(second == NULL);
     fixture_end(fixture_created(id));
     free(configuration);
@@ -117,13 +127,15 @@ static void a_system_can_be_opened_and_listed(void)
 {
     WCHAR *id = fixture_id();
     HCS_SYSTEM system = fixture_created(id), again = NULL;
-    CHECK(is_listed(id, NULL) && is_listed(id, W("")) && is_listed(id, W("{}")));
-    CHECK(is_listed(id, W("{\"Owners\":[\"test\"]}")) && !is_listed(id, W("{\"Owners\":[\"nobody\"]}")));
-    CHECK_HR(HcsOpenComputeSystem(id, GENERIC_ALL, &again), S_OK);
+    CONFORMS("HcsEnumerateComputeSystems/empty", is_listed(id, NULL) && is_listed(id, W("")) && is_listed(id, W("{}")));
+    CONFORMS("HcsEnumerateComputeSystems/query", is_listed(id, W("{\"Owners\":[\"test\"]}")) &&
+             !is_listed(id, W("{\"Owners\":[\"nobody\"]}")));
+    CONFORMS_HR("HcsOpenComputeSystem/S_OK", HcsOpenComputeSystem(id, GENERIC_ALL, &again), S_OK);
     CHECK(again != NULL && again != system);
-    CHECK_HR(start_and_wait(again), S_OK);
+    CONFORMS_HR("HcsOpenComputeSystem/requestedAccess", start_and_wait(again), S_OK);
     CHECK_HR(start_and_wait(system), HCS_E_INVALID_STATE);
-    CHECK_HR(HcsWaitForComputeSystemExit(again, 1, NULL), HRESULT_FROM_WIN32(ERROR_TIMEOUT));
+    CONFORMS_HR("HcsWaitForComputeSystemExit/ERROR_TIMEOUT", HcsWaitForComputeSystemExit(again, 1, NULL),
+                HRESULT_FROM_WIN32(ERROR_TIMEOUT));
     fixture_end(system);
     CHECK_HR(HcsWaitForComputeSystemExit(again, PATIENCE, NULL), S_OK);
     HcsCloseComputeSystem(again);
@@ -148,7 +160,8 @@ static void a_stopped_system_answers_its_exit_and_no_more(void)
     CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_SYSTEM_ALREADY_STOPPED);
     CHECK_ERROR(document, HCS_E_SYSTEM_ALREADY_STOPPED);
     CHECK_HR(HcsCreateProcess(system, W("{" COMMAND_EXIT_7 "}"), operation, NULL, &late), S_OK);
-    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_SYSTEM_ALREADY_STOPPED);
+    CONFORMS_HR("HcsCreateProcess/result/HCS_E_SYSTEM_ALREADY_STOPPED",
+                HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_SYSTEM_ALREADY_STOPPED);
     CHECK_ERROR(document, HCS_E_SYSTEM_ALREADY_STOPPED);
     HcsCloseProcess(late);
     HcsCloseProcess(process);
@@ -164,7 +177,8 @@ static void a_system_that_is_not_started_runs_nothing(void)
     HCS_PROCESS process = NULL;
     PWSTR document = NULL;
     CHECK_HR(HcsCreateProcess(system, W("{" COMMAND_EXIT_7 "}"), operation, NULL, &process), S_OK);
-    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_INVALID_STATE);
+    CONFORMS_HR("HcsCreateProcess/result/HCS_E_INVALID_STATE",
+                HcsWaitForOperationResult(operation, PATIENCE, &document), HCS_E_INVALID_STATE);
     CHECK_ERROR(document, HCS_E_INVALID_STATE);
     HcsCloseProcess(process);
     HcsCloseOperation(operation);
@@ -178,12 +192,19 @@ static void closing_a_pending_operation_drops_only_the_result(void)
     HCS_SYSTEM system = fixture_created(id), again = NULL;
     HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
     HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process;
     CHECK_HR(HcsStartComputeSystem(system, operation, NULL), S_OK);
     HcsCloseOperation(operation);
-    /* The start went on: a process can be run after it. */
+    /* The start went on: a process can be run after it, also by another handle. */
     CHECK_HR(HcsOpenComputeSystem(id, GENERIC_ALL, &again), S_OK);
-    HcsCloseProcess(fixture_process(system, COMMAND_EXIT_7, 0, &info));
-    HcsCloseComputeSystem(again);
+    process = fixture_process(system, COMMAND_EXIT_7, 0, &info);
+    CONFORMS("HcsCloseOperation/pending", fixture_exit_code(process) == 7);
+    HcsCloseProcess(process);
+    HcsCloseComputeSystem(system);
+    system = again;
+    process = fixture_process(system, COMMAND_EXIT_7, 0, &info);
+    CONFORMS("HcsCloseComputeSystem/lives on", fixture_exit_code(process) == 7);
+    HcsCloseProcess(process);
     fixture_end(system);
     free(id);
 }

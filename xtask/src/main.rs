@@ -15,6 +15,7 @@
 
 mod bench;
 mod cgroup2;
+mod conformance;
 mod golden;
 mod install;
 mod process;

@@ -10,12 +10,16 @@
 #[path = "c_programs/program.rs"]
 mod program;
 
-use program::{Language, Program, Service, valgrind};
+use program::{
+    Language, Program, Service, compiles_for_windows, mingw, programs, rows_of, valgrind,
+};
 
-/// Compiles and runs a program of `tests/c/`, plainly and under valgrind.
+/// Compiles and runs a program of `tests/c/`, plainly and under valgrind. Each row of `tests/c/conformance.toml` that it
+/// names it has to have seen come true.
 fn conforms(name: &str, service: Service) {
-    let program = Program::build(&format!("tests/c/{name}.c"), Language::C11);
-    program.run(service).succeeds();
+    let source = format!("tests/c/{name}.c");
+    let program = Program::build(&source, Language::C11);
+    program.run(service).confirms(&rows_of(&source));
     if valgrind() {
         program.run_under_valgrind(service).succeeds();
     }
@@ -29,6 +33,21 @@ fn operation() {
 #[test]
 fn not_implemented() {
     conforms("not_implemented", Service::Missing);
+}
+
+#[test]
+fn newer_without_a_service() {
+    conforms("newer", Service::Missing);
+}
+
+#[test]
+fn newer_with_a_service() {
+    conforms("newer", Service::Found);
+}
+
+#[test]
+fn undeclared() {
+    conforms("undeclared", Service::Missing);
 }
 
 #[test]
@@ -49,8 +68,9 @@ fn bad_handles_with_a_service() {
 /// Under valgrind, which needs minutes for them, without the longest and deepest documents.
 #[test]
 fn bad_documents() {
-    let program = Program::build("tests/c/bad_documents.c", Language::C11);
-    program.run(Service::Found).succeeds();
+    let source = "tests/c/bad_documents.c";
+    let program = Program::build(source, Language::C11);
+    program.run(Service::Found).confirms(&rows_of(source));
     if valgrind() {
         program
             .with("HCS_TEST_DEPTH", "1000")
@@ -63,6 +83,11 @@ fn bad_documents() {
 #[test]
 fn system() {
     conforms("system", Service::Found);
+}
+
+#[test]
+fn lifecycle() {
+    conforms("lifecycle", Service::Found);
 }
 
 #[test]
@@ -95,6 +120,21 @@ fn stress() {
             .with("HCS_TEST_PROCESSES", "5")
             .run_under_valgrind(Service::Found)
             .succeeds();
+    }
+}
+
+/// The programs are for Windows too: they compile against the Windows headers of mingw where those are installed. What
+/// is newer than these headers is compiled against ours alone.
+#[test]
+fn the_programs_compile_for_windows() {
+    if !mingw() {
+        return;
+    }
+    let newer = ["newer", "undeclared"];
+    for name in programs() {
+        if !newer.contains(&name.as_str()) {
+            compiles_for_windows(&format!("tests/c/{name}.c"));
+        }
     }
 }
 

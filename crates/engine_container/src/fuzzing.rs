@@ -10,6 +10,7 @@
 )]
 
 use std::{
+    fs::File,
     os::fd::{AsFd as _, OwnedFd},
     time::Duration,
 };
@@ -33,6 +34,14 @@ fn pair(kind: SocketType) -> (OwnedFd, OwnedFd) {
         .expect("there are descriptors left")
 }
 
+/// Something to send. Never an end of the pair itself: a descriptor on its way keeps its file open, and a reader waits
+/// for the end.
+fn descriptor() -> OwnedFd {
+    File::open("/dev/null")
+        .expect("there is a /dev/null")
+        .into()
+}
+
 /// The report of a child to the service.
 pub fn report(bytes: &[u8]) {
     let (service, child) = pair(SocketType::STREAM);
@@ -50,7 +59,7 @@ pub fn instructions(bytes: &[u8]) {
     for errand in [false, true] {
         let (service, child) = pair(SocketType::STREAM);
         let sent = &bytes[..bytes.len().min(64 << 10)];
-        let _all = hcs_wire::socket::send_all(&service, sent, &[service.as_fd()]);
+        let _all = hcs_wire::socket::send_all(&service, sent, &[descriptor().as_fd()]);
         drop(service);
         if errand {
             let _errand = channel::receive::<Errand>(child.as_fd());
@@ -64,9 +73,9 @@ pub fn instructions(bytes: &[u8]) {
 pub fn launcher(bytes: &[u8], descriptors: usize) {
     for answer in [false, true] {
         let (one, other) = pair(SocketType::SEQPACKET);
-        let sent = vec![one.as_fd(); descriptors.min(hcs_wire::socket::MAX_DESCRIPTORS)];
+        let descriptor = descriptor();
+        let sent = vec![descriptor.as_fd(); descriptors.min(hcs_wire::socket::MAX_DESCRIPTORS)];
         let _sent = hcs_wire::socket::send(&one, bytes, &sent);
-        drop(sent);
         drop(one);
         if answer {
             let _answer = protocol::receive_answer(other.as_fd());

@@ -113,6 +113,29 @@ impl Stdio {
         state.untaken.push(Arc::downgrade(slot));
     }
 
+    /// Moves what came for this process before, and nobody took, into `streams`.
+    pub(crate) fn gather(&self, streams: &mut Streams) {
+        let earlier: Vec<_> = lock(&self.state)
+            .untaken
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
+        for slot in earlier {
+            let mut slot = lock(&slot);
+            let slot = &mut *slot;
+            let pairs = [
+                (&mut streams.stdin, &mut slot.stdin),
+                (&mut streams.stdout, &mut slot.stdout),
+                (&mut streams.stderr, &mut slot.stderr),
+            ];
+            for (here, there) in pairs {
+                if here.is_none() {
+                    *here = there.take();
+                }
+            }
+        }
+    }
+
     /// Closes what nobody took.
     pub(crate) fn close_untaken(&self) {
         let untaken = std::mem::take(&mut lock(&self.state).untaken);

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     Repository, Result,
+    conformance::Conformance,
     tidy::{EXPORT_LIST, listed_exports},
 };
 
@@ -66,7 +67,7 @@ pub(crate) fn documents(repository: &Repository) -> Result<Vec<Document>> {
     agree(&functions, &exports)?;
     Ok(vec![Document {
         file: COVERAGE,
-        text: coverage::text(&functions),
+        text: coverage::text(&functions, &Conformance::read(repository)?),
     }])
 }
 

@@ -2,6 +2,7 @@
 
 mod budget;
 mod clippy;
+mod conformance;
 mod deny;
 mod dependencies;
 mod exports;
@@ -66,6 +67,7 @@ const RULES: &[Rule] = &[
     dependencies::RULE,
     layers::RULE,
     fmt::RULE,
+    conformance::RULE,
     golden::RULE,
     headers::RULE,
     exports::RULE,

@@ -45,6 +45,8 @@ pub(crate) struct Table<T> {
     kind: Kind,
     shards: [RwLock<Shard<T>>; SHARDS],
     next: AtomicUsize,
+    /// Slots of a shard at most.
+    room: usize,
 }
 
 #[derive(Debug)]
@@ -69,8 +71,14 @@ struct Place {
 
 impl<T> Table<T> {
     pub(crate) const fn new(kind: Kind) -> Self {
+        Self::with_room(kind, 1 << SLOT_BITS)
+    }
+
+    /// One whose shards have at most `room` slots, which fit into [`SLOT_BITS`].
+    const fn with_room(kind: Kind, room: usize) -> Self {
         Self {
             kind,
+            room,
             shards: [const {
                 RwLock::new(Shard {
                     slots: Vec::new(),
@@ -137,7 +145,7 @@ impl<T> Table<T> {
         let mut slots = self.write(shard);
         let slot = match slots.free.pop() {
             Some(slot) => slot,
-            None if slots.slots.len() >> SLOT_BITS == 0 => {
+            None if slots.slots.len() < self.room => {
                 slots.slots.push(Slot {
                     generation: 0,
                     entry: None,
@@ -243,6 +251,21 @@ mod tests {
         }
         let (fresh, _) = table.insert_with(|_| ()).unwrap();
         assert_eq!(table.unpack(fresh).unwrap().slot, 1);
+    }
+
+    #[test]
+    fn a_full_shard_refuses_another() {
+        let table = Table::with_room(Kind::Operation, 1);
+        let handles: Vec<_> = (0..SHARDS)
+            .map(|_| table.insert_with(|_| ()).unwrap().0)
+            .collect();
+        assert_eq!(
+            table.insert_with(|_| ()).err(),
+            Some(HResult::E_OUTOFMEMORY)
+        );
+        // The refused attempt used up the turn of the first shard.
+        table.remove(handles[1]).unwrap();
+        assert!(table.insert_with(|_| ()).is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A C or C++ program: how it is built, and run with a service of its own.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
@@ -58,6 +59,83 @@ impl Run {
         } = self;
         assert!(status.success(), "{status}\n{stdout}\n{stderr}");
     }
+
+    /// [`Run::succeeds`], and each of `rows` was found to be so.
+    pub(crate) fn confirms(&self, rows: &BTreeSet<String>) {
+        self.succeeds();
+        let found: BTreeSet<String> = self
+            .stdout
+            .lines()
+            .filter_map(|line| line.strip_prefix("row "))
+            .map(str::to_owned)
+            .collect();
+        let missed: Vec<_> = rows.difference(&found).collect();
+        assert!(missed.is_empty(), "never checked: {missed:?}");
+    }
+}
+
+/// The rows of `tests/c/conformance.toml` that the program `source`, a path in the repository, names.
+pub(crate) fn rows_of(source: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(repository().join(source)).unwrap();
+    let literals = text
+        .lines()
+        .flat_map(|line| line.split('"').skip(1).step_by(2));
+    let functions = ["Hcs", "LocalFree/", "CoTaskMemFree/"];
+    literals
+        .filter(|it| it.contains('/') && functions.iter().any(|start| it.starts_with(start)))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The names of the programs in `tests/c/`.
+pub(crate) fn programs() -> BTreeSet<String> {
+    let folder = std::fs::read_dir(repository().join("tests/c")).unwrap();
+    let files = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    files
+        .filter_map(|name| name.strip_suffix(".c").map(str::to_owned))
+        .collect()
+}
+
+const MINGW: &str = "x86_64-w64-mingw32-gcc";
+
+/// Whether there is a compiler for Windows.
+pub(crate) fn mingw() -> bool {
+    installed(MINGW)
+}
+
+/// Compiles `source` against the Windows headers of mingw. Their names are in lower case, and they lack the result codes
+/// of HCS, which the Windows SDK has in `winerror.h`: those come from our header.
+pub(crate) fn compiles_for_windows(source: &str) {
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("include");
+    let definitions = std::fs::read_to_string(include.join("ComputeDefs.h")).unwrap();
+    let codes: String = definitions
+        .lines()
+        .filter(|line| line.starts_with("#define HCS_E_"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let header = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    header(
+        "ComputeCore.h",
+        &format!("#include <computecore.h>\n{codes}"),
+    );
+    header("ComputeStorage.h", "#include <computestorage.h>\n");
+    let mut command = Command::new(MINGW);
+    command
+        .args([
+            "-std=c11",
+            "-D_WIN32_WINNT=0x0A00",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-fsyntax-only",
+        ])
+        .arg("-I")
+        .arg(folder.path())
+        .arg(repository().join(source));
+    let output = command.output().expect("the compiler runs");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}\n{complaint}");
 }
 
 impl Program {
@@ -185,7 +263,11 @@ fn wait_for_the_end_of_the_service(home: &Path) {
 
 /// Whether valgrind is installed.
 pub(crate) fn valgrind() -> bool {
-    Command::new("valgrind")
+    installed("valgrind")
+}
+
+fn installed(program: &str) -> bool {
+    Command::new(program)
         .arg("--version")
         .stdout(Stdio::null())
         .status()

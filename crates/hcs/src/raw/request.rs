@@ -215,13 +215,16 @@ impl Request {
         let information = reply
             .process
             .ok_or_else(|| unusable("the service sent no process information"))?;
-        let streams = Streams::new(&information, descriptors).map_err(|error| {
+        let mut streams = Streams::new(&information, descriptors).map_err(|error| {
             unusable("the streams of the process cannot be used").because(&error)
         })?;
+        let handle = self.about.process.as_ref().map(Process::handle);
+        let stdio = handle.and_then(|handle| handle.stdio());
+        if let Some(stdio) = stdio {
+            stdio.gather(&mut streams);
+        }
         let streams = Arc::new(Slot::new(streams));
-        if let Some(handle) = self.about.process.as_ref().map(Process::handle)
-            && let Some(stdio) = handle.stdio()
-        {
+        if let (Some(handle), Some(stdio)) = (handle, stdio) {
             stdio.offer(&streams);
             // Closed meanwhile: then nobody is to take them.
             if handle.hub().is_closed() {

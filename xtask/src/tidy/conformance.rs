@@ -1,0 +1,56 @@
+//! Rule: every promise of the C API has a check, every check a promise, and every function makes some.
+
+use super::{Fault, Rule, listed_exports};
+use crate::{
+    Repository, Result,
+    conformance::{Conformance, FILE, Source},
+};
+
+pub(super) const RULE: Rule = Rule {
+    name: "conformance",
+    reason: "what is documented of a function and checked nowhere is a hope",
+    check,
+    fix: None,
+};
+
+fn check(repository: &Repository) -> Result<Vec<Fault>> {
+    let conformance = Conformance::read(repository)?;
+    let mut faults = Vec::new();
+    for row in &conformance.rows {
+        match &row.source {
+            Source::Elsewhere { file, test } => {
+                let there = repository
+                    .read(file)
+                    .is_ok_and(|text| text.contains(&format!("fn {test}(")));
+                if !there {
+                    let what = format!("{} names {file}::{test}, which is not there", row.id());
+                    faults.push(Fault::new(FILE, what, "name the test that checks it"));
+                }
+            }
+            _ if conformance.checks.contains_key(&row.id()) => {}
+            _ => faults.push(Fault::new(
+                FILE,
+                format!("{} is checked by no program", row.id()),
+                "check it by CONFORMS in a program of tests/c/",
+            )),
+        }
+    }
+    for (id, checks) in &conformance.checks {
+        let known = |row: &crate::conformance::Row| {
+            row.id() == *id && !matches!(row.source, Source::Elsewhere { .. })
+        };
+        if !conformance.rows.iter().any(known) {
+            let place = checks.first().map_or(FILE, |check| &check.file);
+            let what = format!("{id} is no row of {FILE}");
+            faults.push(Fault::new(place, what, "add the row, or mend the id"));
+        }
+    }
+    for name in listed_exports(repository)? {
+        if !conformance.rows.iter().any(|row| row.function == name) {
+            let what = format!("{name} is exported and promises nothing");
+            let mend = "say what its page, or its declaration, promises";
+            faults.push(Fault::new(FILE, what, mend));
+        }
+    }
+    Ok(faults)
+}
