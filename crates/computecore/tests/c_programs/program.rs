@@ -125,6 +125,7 @@ pub(crate) fn compiles_for_windows(source: &str) {
         .args([
             "-std=c11",
             "-D_WIN32_WINNT=0x0A00",
+            "-DWIN32_LEAN_AND_MEAN",
             "-Wall",
             "-Wextra",
             "-Werror",
