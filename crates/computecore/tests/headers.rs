@@ -9,11 +9,12 @@ use std::{
     process::{Command, Output},
 };
 
-const HEADERS: [&str; 7] = [
+const HEADERS: [&str; 8] = [
     "ComputeCore.h",
     "ComputeDefs.h",
     "ComputeStorage.h",
     "ComputeWin32.h",
+    "HcsExtensions.h",
     "computecore.h",
     "computedefs.h",
     "computestorage.h",

@@ -24,6 +24,7 @@ use crate::{
     link::{Greeted, Greeting, LIMIT, Link, Receiver, Refused, is_reading},
     pool::Pool,
     sync::{Deadline, Mutex, lock, thread},
+    timer::Timer,
     turn::{Source, Step, Turn},
 };
 
@@ -54,6 +55,7 @@ struct World {
     pid: u32,
     clients: Mutex<HashMap<Endpoint, Arc<Client>>>,
     pool: Pool,
+    timer: Timer,
     /// The world of a child.
     next: OnceLock<Box<World>>,
 }
@@ -64,6 +66,7 @@ impl World {
             pid,
             clients: Mutex::default(),
             pool: Pool::default(),
+            timer: Timer::default(),
             next: OnceLock::new(),
         }
     }
@@ -87,6 +90,11 @@ impl World {
 /// The threads for callbacks of this process.
 pub(crate) fn pool() -> &'static Pool {
     &World::current().pool
+}
+
+/// What this process does later.
+pub(crate) fn timer() -> &'static Timer {
+    &World::current().timer
 }
 
 /// Takes the connection, or why there is none.

@@ -99,6 +99,7 @@ pub mod raw;
 mod stdio;
 mod sync;
 mod system;
+mod timer;
 mod turn;
 
 pub use attendant::Attendant;

@@ -72,6 +72,14 @@ impl<T> Operation<T> {
         }
     }
 
+    /// The call has to be done within `limit` from now on: else it ends with `HCS_E_OPERATION_TIMEOUT`, and what it had
+    /// begun is undone, as by [`Operation::cancel`].
+    pub fn deadline(self, limit: Duration) -> Self {
+        // Without a thread the service alone keeps the time; a call that was refused has ended already.
+        let _unwatched = self.raw.set_deadline(Some(limit));
+        self
+    }
+
     /// Blocks until the call is done.
     ///
     /// # Errors

@@ -552,3 +552,41 @@ fn close_of_stdin_ends_what_was_lent() {
     );
     peer.join().unwrap();
 }
+
+#[test]
+fn a_call_with_a_deadline_ends_even_when_the_service_is_silent() {
+    let place = Place::new();
+    let (told, limit) = mpsc::channel();
+    let peer = place.play(move |peer| {
+        let create = peer.request();
+        let limit = peer.request();
+        told.send((create.id, limit.call)).unwrap();
+        // Silent until the client has given up and closes what it made.
+        assert!(matches!(peer.request().call, Call::CloseSystem { .. }));
+    });
+    let operation = Operation::new();
+    operation
+        .set_deadline(Some(Duration::from_millis(30)))
+        .unwrap();
+    let system = place
+        .endpoint()
+        .create_system("a", "{}", &operation)
+        .unwrap();
+    let error = operation.wait(None).unwrap_err();
+    assert_eq!(error.hresult, HResult::HCS_E_OPERATION_TIMEOUT);
+    assert!(error.document.unwrap().contains("did not answer"));
+    let (request, limit) = limit.recv().unwrap();
+    let Call::Limit {
+        request: limited,
+        milliseconds,
+    } = limit
+    else {
+        panic!("{limit:?}");
+    };
+    assert_eq!(limited, request);
+    assert!(milliseconds <= 30);
+    system.close().unwrap();
+    peer.join().unwrap();
+    operation.close().unwrap();
+    assert_eq!(operation.set_deadline(None), Err(HResult::E_HANDLE));
+}

@@ -131,6 +131,8 @@ mod tests {
             "hcs signal box 12 TERM",
             "hcs wait box",
             "hcs wait box 12",
+            "hcs wait box --timeout 1.5",
+            "hcs shutdown box --timeout 5",
             "hcs terminate box other",
             "hcs validate -",
             "hcs events",

@@ -7,7 +7,7 @@ use hcs::{
 };
 use serde_json::Value;
 
-use crate::failure::Stop;
+use crate::{failure::Stop, options::limit::Limit};
 
 /// Creates a system, starts it and creates a process in it: one journey to the service, as calls on a handle may be
 /// made before the call that makes the handle has been answered.
@@ -36,7 +36,7 @@ pub(crate) fn launch(
         Err(mut stop) => {
             // Where nothing was made there is nothing to be removed.
             let made = created.result().is_ok();
-            if let (true, Err(also)) = (made, terminate(&system)) {
+            if let (true, Err(also)) = (made, terminate(&system, Limit::default())) {
                 let message = format!("nor could the container be removed: {also}");
                 stop.failure = stop.failure.cause(message);
             }
@@ -70,8 +70,8 @@ pub(crate) fn join(
 ///
 /// # Errors
 /// The service refused.
-pub(crate) fn terminate(system: &ComputeSystem) -> Result<(), Failure> {
-    match system.terminate().wait() {
+pub(crate) fn terminate(system: &ComputeSystem, limit: Limit) -> Result<(), Failure> {
+    match limit.on(system.terminate()).wait() {
         Err(failure) if !is_gone(failure.hresult) => Err(failure),
         _ => Ok(()),
     }

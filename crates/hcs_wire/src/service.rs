@@ -175,6 +175,9 @@ pub enum Call {
     ReadEvents(LogQuery),
     /// Ours: the time line of one operation.
     ExplainOperation { operation: String },
+    /// Ours: the request with this id on the same connection is to be done within this time from now on; else it is
+    /// cancelled, and ends with `HCS_E_OPERATION_TIMEOUT`.
+    Limit { request: u64, milliseconds: u64 },
     /// `HcsCancelOperation`: cancels the request with this id on the same connection.
     Cancel { request: u64 },
 }

@@ -10,6 +10,7 @@ use std::{
     collections::{HashMap, VecDeque},
     os::fd::OwnedFd,
     rc::Rc,
+    time::Duration,
 };
 
 use hcs_schema::{Failure, HResult};
@@ -20,7 +21,7 @@ use hcs_wire::{
     socket::{self, MAX_DESCRIPTORS},
 };
 use rustix::io::Errno;
-use tokio::{io::unix::AsyncFd, sync::Notify};
+use tokio::{io::unix::AsyncFd, sync::Notify, task::JoinHandle};
 use tracing::{debug, warn};
 
 use self::handles::Handles;
@@ -72,20 +73,33 @@ impl Answer {
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) trail: Rc<Trail>,
-    asked: Cell<bool>,
+    /// Why it is to end.
+    asked: RefCell<Option<Failure>>,
     changed: Notify,
+    /// Ends it when its time is over.
+    limit: RefCell<Option<JoinHandle<()>>>,
 }
 
 impl Pending {
-    fn ask(&self) {
-        self.asked.set(true);
+    fn ask(&self, why: Failure) {
+        self.asked.borrow_mut().get_or_insert(why);
         self.changed.notify_one();
     }
 
-    /// Returns when the call was cancelled. For one waiter.
-    pub(crate) async fn cancelled(&self) {
-        while !self.asked.get() {
+    /// Returns when the call was cancelled; answers what it ends with. For one waiter.
+    pub(crate) async fn cancelled(&self) -> Failure {
+        loop {
+            if let Some(why) = &*self.asked.borrow() {
+                return why.clone();
+            }
             self.changed.notified().await;
+        }
+    }
+
+    /// Has `limit` end it, in place of an earlier one.
+    fn set_limit(&self, limit: Option<JoinHandle<()>>) {
+        if let Some(earlier) = self.limit.replace(limit) {
+            earlier.abort();
         }
     }
 }
@@ -200,7 +214,18 @@ impl Connection {
                 Ok(())
             }
             (true, Call::Cancel { request: other }) => {
-                self.cancel(*other);
+                self.end(*other, "cancelled by the client", cancelled());
+                self.answer(request, Ok(Answer::done()));
+                Ok(())
+            }
+            (
+                true,
+                Call::Limit {
+                    request: other,
+                    milliseconds,
+                },
+            ) => {
+                self.limit(*other, Duration::from_millis(*milliseconds));
                 self.answer(request, Ok(Answer::done()));
                 Ok(())
             }
@@ -265,8 +290,9 @@ impl Connection {
         let id = self.operation(request);
         let pending = Rc::new(Pending {
             trail: self.service.operations.received(id, &call, self.peer.uid),
-            asked: Cell::new(false),
+            asked: RefCell::default(),
             changed: Notify::new(),
+            limit: RefCell::default(),
         });
         self.pending
             .borrow_mut()
@@ -274,16 +300,35 @@ impl Connection {
         router::admit(self, request, call, pending);
     }
 
-    fn cancel(self: &Rc<Self>, request: u64) {
-        if let Some(dropped) = self.handles.withdraw(request) {
-            router::withdrawn(self, &dropped, &cancelled());
-            self.answer(request, Err(cancelled()));
+    /// Ends a call that has not been answered, with `why`; what it had begun is undone.
+    fn end(self: &Rc<Self>, request: u64, step: &'static str, why: Failure) {
+        let pending = self.pending.borrow().get(&request).cloned();
+        let Some(pending) = pending else {
             return;
+        };
+        pending.trail.step(step);
+        if let Some(dropped) = self.handles.withdraw(request) {
+            router::withdrawn(self, &dropped, &why);
+            self.answer(request, Err(why));
+        } else {
+            pending.ask(why);
         }
-        if let Some(pending) = self.pending.borrow().get(&request) {
-            pending.trail.step("cancelled by the client");
-            pending.ask();
-        }
+    }
+
+    /// A call that has not been answered is to end after `limit`.
+    fn limit(self: &Rc<Self>, request: u64, limit: Duration) {
+        let pending = self.pending.borrow().get(&request).cloned();
+        let Some(pending) = pending else {
+            return;
+        };
+        let connection = Rc::downgrade(self);
+        let limiting = tokio::task::spawn_local(async move {
+            tokio::time::sleep(limit).await;
+            if let Some(connection) = connection.upgrade() {
+                connection.end(request, "its time is over", late());
+            }
+        });
+        pending.set_limit(Some(limiting));
     }
 
     /// Ends a call. Each call ends once; a connection that is gone takes no more answers.
@@ -293,7 +338,9 @@ impl Connection {
             operation: Some(self.operation(request).to_string()),
             ..failure
         });
-        if let Some(Pending { trail, .. }) = pending.as_deref() {
+        if let Some(pending) = pending.as_deref() {
+            pending.set_limit(None);
+            let trail = &pending.trail;
             let service = &self.service;
             let outcome = answer.as_ref().map(|_| ());
             service.operations.answered(trail, outcome, &service.log);
@@ -377,4 +424,12 @@ impl Connection {
 /// What a cancelled call ends with.
 pub(crate) fn cancelled() -> Failure {
     Failure::new(HResult::CANCELLED, "the operation was cancelled")
+}
+
+/// What a call ends with that was not done by its deadline.
+fn late() -> Failure {
+    Failure::new(
+        HResult::HCS_E_OPERATION_TIMEOUT,
+        "the operation was not done by its deadline and was given up",
+    )
 }

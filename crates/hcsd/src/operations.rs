@@ -149,6 +149,7 @@ const fn about(call: &Call) -> (&'static str, bool) {
         Call::ReadEvents { .. } => ("ReadEvents", false),
         Call::ExplainOperation { .. } => ("ExplainOperation", false),
         Call::Cancel { .. } => ("Cancel", false),
+        Call::Limit { .. } => ("Limit", false),
     }
 }
 

@@ -13,7 +13,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::{log::LogQuery, service::Call};
 
 use crate::{
-    connection::{Answer, Connection, Pending, cancelled},
+    connection::{Answer, Connection, Pending},
     enumerate, operations,
     properties::to_text,
     service_properties,
@@ -55,7 +55,7 @@ impl Errand {
         tokio::select! {
             biased;
             result = operations::carry(Some(trail), work) => result,
-            () = self.pending.cancelled() => Err(cancelled()),
+            why = self.pending.cancelled() => Err(why),
         }
     }
 }
@@ -230,7 +230,9 @@ fn dispatch(errand: Errand, call: Call) {
             "this call is not implemented by this service",
         ))),
         // Taken care of by the connection itself.
-        Call::Hello { .. } | Call::Cancel { .. } => errand.answer(Ok(Answer::done())),
+        Call::Hello { .. } | Call::Cancel { .. } | Call::Limit { .. } => {
+            errand.answer(Ok(Answer::done()));
+        }
     }
 }
 

@@ -368,6 +368,20 @@ pub(crate) unsafe extern "C" fn HcsCancelOperation(operation: Handle) -> HRESULT
     guard(|| OPERATIONS.get(operation)?.raw.cancel())
 }
 
+/// See `HcsExtensions.h`.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn HcsSetOperationDeadline(
+    operation: Handle,
+    timeout_ms: u32,
+) -> HRESULT {
+    guard(|| {
+        OPERATIONS
+            .get(operation)?
+            .raw
+            .set_deadline(limit(timeout_ms))
+    })
+}
+
 /// See `ComputeCore.h`.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn HcsGetOperationProperties(

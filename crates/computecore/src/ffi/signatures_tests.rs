@@ -172,6 +172,7 @@ fn ours() -> Vec<(&'static str, String)> {
         HcsInitializeLiveMigrationOnSource(_, _, _);
         HcsStartLiveMigrationOnSource(_, _, _);
         HcsStartLiveMigrationTransfer(_, _, _);
+        HcsSetOperationDeadline(_, _);
         LocalFree(_);
     });
     all
@@ -226,7 +227,7 @@ fn the_headers_declare_these_signatures() {
     let checks: String = checks.collect();
     compile(&format!(
         "#define DECLARE_HANDLE(name) typedef void *name\n\
-         #include <ComputeCore.h>\n#include <ComputeStorage.h>\n{checks}"
+         #include <ComputeCore.h>\n#include <ComputeStorage.h>\n#include <HcsExtensions.h>\n{checks}"
     ));
 }
 

@@ -6,18 +6,18 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak},
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hcs_lifecycle::operation::{CallNumber, Cancel, Phase, Refusal, Streams as Hand};
-use hcs_schema::HResult;
+use hcs_schema::{Failure, HResult};
 use hcs_wire::{operation::OperationId, service::Call};
 use serde_json::json;
 
 use super::{Document, Error, OperationKind, Process, System};
 use crate::{
     cell::{Cell, Completion},
-    client::{Client, Watch, pool},
+    client::{Client, Watch, pool, timer},
     handle::Handle,
     link::{Link, next_number},
     stdio::Slot,
@@ -83,7 +83,12 @@ struct Shared {
     id: u64,
     cell: Tracker,
     tracked: Mutex<Tracked>,
+    /// How long calls may take.
+    limit: Mutex<Option<Duration>>,
 }
+
+/// How much longer than its limit a call is left to the service, before it is ended without it.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What a call is about.
 #[derive(Clone, Default)]
@@ -99,6 +104,8 @@ struct Tracked {
     about: About,
     /// The process that made the call: a child of `fork(2)` has the operation but not the thread that would end it.
     pid: u32,
+    /// When the call has to be done.
+    end: Option<Instant>,
     /// The request, once there is one.
     request: Option<(OperationId, Weak<Link>)>,
     /// Which call it is, and whose connection brings its answer.
@@ -125,6 +132,7 @@ impl Operation {
             id: next_number(),
             cell: Cell::new(),
             tracked: Mutex::default(),
+            limit: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -307,6 +315,77 @@ impl Operation {
         Ok(())
     }
 
+    /// `HcsSetOperationDeadline`, which is ours: the pending call has to be done within `limit` from now on, and each
+    /// later call within `limit` from its start on. One that is not ends with `HCS_E_OPERATION_TIMEOUT` and a
+    /// `ResultError`, undone as by [`Operation::cancel`]. The service sees to that; one that does not even answer is
+    /// given up some seconds later. `None` takes the limit away from later calls.
+    ///
+    /// # Errors
+    /// `E_HANDLE` when closed; `E_OUTOFMEMORY` when no thread could be started.
+    pub fn set_deadline(&self, limit: Option<Duration>) -> Result<(), HResult> {
+        if self.shared.cell.is_closed() {
+            return Err(HResult::E_HANDLE);
+        }
+        *lock(&self.shared.limit) = limit;
+        match limit {
+            Some(limit) if self.shared.cell.phase() == Phase::Pending => self.limit_call(limit),
+            _ => Ok(()),
+        }
+    }
+
+    /// The pending call has to be done within `limit`.
+    fn limit_call(&self, limit: Duration) -> Result<(), HResult> {
+        let mut tracked = lock(&self.shared.tracked);
+        let Some((call, _)) = tracked.call else {
+            return Ok(());
+        };
+        tracked.end = Instant::now().checked_add(limit);
+        drop(tracked);
+        let operation = Arc::downgrade(&self.shared);
+        let give_up = move || {
+            if let Some(shared) = operation.upgrade() {
+                Self { shared }.give_up(call);
+            }
+        };
+        timer()
+            .after(limit.saturating_add(GRACE), give_up)
+            .map_err(|_| HResult::E_OUTOFMEMORY)?;
+        self.send_limit();
+        Ok(())
+    }
+
+    /// Tells the service when the pending call has to be done, once it knows the call.
+    fn send_limit(&self) {
+        let tracked = lock(&self.shared.tracked);
+        let (request, end) = (tracked.request.clone(), tracked.end);
+        drop(tracked);
+        if let (Some((name, link)), Some(end)) = (request, end)
+            && let Some(link) = link.upgrade()
+        {
+            let left = end.saturating_duration_since(Instant::now()).as_millis();
+            let limit = Call::Limit {
+                request: name.request(),
+                milliseconds: u64::try_from(left).unwrap_or(u64::MAX),
+            };
+            link.call(&limit, drop);
+        }
+    }
+
+    /// Ends a call that the service has not ended in time.
+    fn give_up(&self, call: CallNumber) {
+        let tracked = lock(&self.shared.tracked);
+        let same = matches!(&tracked.call, Some((tracked_call, _)) if *tracked_call == call);
+        let late = same && tracked.end.is_some_and(|end| end <= Instant::now());
+        drop(tracked);
+        if late {
+            let failure = Failure::new(
+                HResult::HCS_E_OPERATION_TIMEOUT,
+                "the call was not done in time, and the service did not answer",
+            );
+            self.finish(call, Err(failure.into()));
+        }
+    }
+
     fn send_cancel(&self) {
         let request = lock(&self.shared.tracked).request.clone();
         if let Some((request, link)) = request
@@ -389,6 +468,7 @@ impl Operation {
         let begun = Tracked {
             about,
             pid,
+            end: None,
             request: None,
             call: Some((call, Arc::clone(client))),
             watch: watched.then(|| Watch::new(client)),
@@ -396,6 +476,11 @@ impl Operation {
         let former = std::mem::replace(&mut *tracked, begun);
         drop(tracked);
         drop(former);
+        let limit = *lock(&self.shared.limit);
+        if let Some(limit) = limit {
+            // Without a thread the service alone keeps the time.
+            let _unwatched = self.limit_call(limit);
+        }
         Ok(call)
     }
 
@@ -417,6 +502,7 @@ impl Operation {
 
     /// The request is on its way.
     pub(super) fn sent(&self, call: CallNumber) {
+        self.send_limit();
         if self.shared.cell.sent(call) {
             self.send_cancel();
         }

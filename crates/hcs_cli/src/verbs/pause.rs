@@ -3,7 +3,7 @@
 use clap::Args;
 use hcs::ComputeSystem;
 
-use crate::failure::Stop;
+use crate::{failure::Stop, options::limit::Limit};
 
 /// Hold all processes of a running system
 #[derive(Args, Debug)]
@@ -11,13 +11,16 @@ pub(crate) struct Pause {
     /// The systems
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 impl Pause {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         for id in &self.ids {
             let system = ComputeSystem::open(id).wait()?;
-            system.pause().wait()?;
+            self.limit.on(system.pause()).wait()?;
         }
         Ok(0)
     }

@@ -7,7 +7,7 @@ use super::{new_id, our_variable};
 use crate::{
     client,
     failure::Stop,
-    options::{Surroundings, container::ContainerOptions, process::ProcessOptions},
+    options::{Surroundings, container::ContainerOptions, limit::Limit, process::ProcessOptions},
     session::{self, Manner},
     terminal,
 };
@@ -60,7 +60,7 @@ impl Run {
             if self.keep {
                 return Ok(());
             }
-            client::terminate(&system)
+            client::terminate(&system, Limit::default())
         };
         let code = session::run(process, manner, ended);
         // Its handle ends with the connection, which ends with us: the service need not hear of it before.

@@ -3,7 +3,7 @@
 use clap::Args;
 use hcs::ComputeSystem;
 
-use crate::{client, failure::Stop};
+use crate::{client, failure::Stop, options::limit::Limit};
 
 /// Kill everything in a system and remove it
 #[derive(Args, Debug)]
@@ -11,13 +11,16 @@ pub(crate) struct Terminate {
     /// The systems
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 impl Terminate {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         for id in &self.ids {
             let system = ComputeSystem::open(id).wait()?;
-            client::terminate(&system)?;
+            client::terminate(&system, self.limit)?;
         }
         Ok(0)
     }

@@ -1,9 +1,11 @@
 //! `hcs wait`: until a system or a process has ended.
 
+use std::time::Duration;
+
 use clap::Args;
 use hcs::ComputeSystem;
 
-use crate::{client, failure::Stop, output::print_json};
+use crate::{client, failure::Stop, options::limit::seconds, output::print_json};
 
 /// Wait until a system, or a process in it, has ended
 ///
@@ -15,15 +17,28 @@ pub(crate) struct Wait {
 
     /// A process, by its pid inside
     pid: Option<u32>,
+
+    /// Give up when it takes longer (0.5 is half a second); what is waited for goes on
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
 }
 
 impl Wait {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let system = ComputeSystem::open(&self.id).wait()?;
         if let Some(pid) = self.pid {
-            return Ok(client::code(system.open_process(pid).wait()?.wait()?));
+            let process = system.open_process(pid).wait()?;
+            let status = match self.timeout {
+                Some(limit) => process.exit().wait_for(limit)?,
+                None => process.wait()?,
+            };
+            return Ok(client::code(status));
         }
-        print_json(&system.exit().wait()?)?;
+        let status = match self.timeout {
+            Some(limit) => system.exit().wait_for(limit)?,
+            None => system.exit().wait()?,
+        };
+        print_json(&status)?;
         Ok(0)
     }
 }

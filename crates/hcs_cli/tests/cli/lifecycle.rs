@@ -1,6 +1,6 @@
 //! The verbs that keep a container: create, start, exec, ps, inspect, stats, signal, wait, pause, shutdown, terminate.
 
-use std::process::Stdio;
+use std::{io::Read as _, process::Stdio};
 
 use crate::common::{Container, ended, hcs, listed, unique, with_input, words};
 use serde_json::Value;
@@ -150,4 +150,35 @@ fn a_table_has_kind_state_id_and_owner() {
 fn the_service_speaks_of_itself() {
     let versions = &json("service")["Properties"][0]["SupportedSchemaVersions"];
     assert_eq!(versions[0]["Major"], 2);
+}
+
+#[test]
+fn what_takes_too_long_is_given_up_and_undone() {
+    let container = Container::new("late");
+    let id = &container.0;
+    let waited = words(&format!("wait {id} --timeout 0.05"));
+    assert_eq!(waited.code, Some(125));
+    assert!(waited.err.contains("in time"), "{}", waited.err);
+    words(&format!("pause {id} --timeout 60")).fine();
+    words(&format!("resume {id} --timeout 60")).fine();
+    let mut deaf = hcs([
+        "exec",
+        id,
+        "--",
+        "sh",
+        "-c",
+        "trap '' TERM; echo ready; while :; do sleep 1; done",
+    ])
+    .stdout(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let mut said = [0; 6];
+    deaf.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    let late = words(&format!("shutdown {id} --timeout 0.1"));
+    assert_eq!(late.code, Some(125));
+    assert!(late.err.contains("HCS_E_OPERATION_TIMEOUT"), "{}", late.err);
+    assert!(late.err.contains("hcs explain "), "{}", late.err);
+    assert_eq!(words(&format!("exec {id} -- echo again")).fine(), "again\n");
+    words(&format!("terminate {id}")).fine();
+    deaf.wait().unwrap();
 }

@@ -8,6 +8,7 @@
 
 mod clients;
 mod common;
+mod deadlines;
 mod event_log;
 mod hostile;
 mod lifecycle;

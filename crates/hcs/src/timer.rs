@@ -1,0 +1,128 @@
+//! One thread that does things later: ends calls that the service does not answer by their deadline.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::sync::{Condvar, Deadline, Mutex, lock, thread};
+
+/// How long the thread stays when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(5);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// What is to be done when. Belongs to one process.
+#[derive(Default)]
+pub(crate) struct Timer {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Timer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Timer").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// By time, and a number that keeps equal times apart.
+    jobs: BTreeMap<(Instant, u64), Job>,
+    numbered: u64,
+    runs: bool,
+}
+
+impl Timer {
+    /// Does `job` after `delay`, on the timer's thread: it must not block.
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub(crate) fn after(
+        &self,
+        delay: Duration,
+        job: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let Some(at) = Instant::now().checked_add(delay) else {
+            // Later than the clock can say is never.
+            return Ok(());
+        };
+        let mut state = lock(&self.shared.state);
+        if !state.runs {
+            let shared = Arc::clone(&self.shared);
+            let named = thread::Builder::new().name("hcs-timer".to_owned());
+            named.spawn(move || shared.run())?;
+            state.runs = true;
+        }
+        state.numbered += 1;
+        let number = state.numbered;
+        state.jobs.insert((at, number), Box::new(job));
+        drop(state);
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        let mut state = lock(&self.state);
+        loop {
+            let now = Instant::now();
+            let first = state.jobs.first_key_value().map(|((at, _), _)| *at);
+            match first {
+                Some(at) if at <= now => {
+                    let job = state.jobs.pop_first();
+                    drop(state);
+                    if let Some((_, job)) = job {
+                        job();
+                    }
+                    state = lock(&self.state);
+                }
+                _ => {
+                    let wait = first.map_or(IDLE, |at| at - now);
+                    let deadline = Deadline::after(Some(wait));
+                    state = match deadline.wait(&self.changed, state) {
+                        Ok(state) => state,
+                        Err(mut state) => {
+                            if state.jobs.is_empty() {
+                                state.runs = false;
+                                return;
+                            }
+                            state
+                        }
+                    };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn things_are_done_in_the_order_of_their_times() {
+        let timer = Timer::default();
+        let (sender, done) = mpsc::channel();
+        for (delay, mark) in [(40, 3), (1, 1), (20, 2)] {
+            let sender = sender.clone();
+            let delay = Duration::from_millis(delay);
+            timer
+                .after(delay, move || sender.send(mark).unwrap())
+                .unwrap();
+        }
+        drop(sender);
+        assert_eq!(done.iter().collect::<Vec<_>>(), [1, 2, 3]);
+        timer.after(Duration::MAX, || unreachable!()).unwrap();
+    }
+}

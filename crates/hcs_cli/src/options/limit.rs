@@ -1,0 +1,51 @@
+//! `--timeout`: how long what a verb asks for may take.
+
+use std::time::Duration;
+
+use clap::Args;
+use hcs::Operation;
+
+/// The option that limits it.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Limit {
+    /// Give up, and undo what was begun, when it takes longer (0.5 is half a second)
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+}
+
+impl Limit {
+    /// The operation, with this limit.
+    pub(crate) fn on<T>(self, operation: Operation<T>) -> Operation<T> {
+        match self.timeout {
+            Some(limit) => operation.deadline(limit),
+            None => operation,
+        }
+    }
+}
+
+/// Reads a time.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("expected a number of seconds above 0, found '{text}'");
+    let seconds: f64 = text.parse().map_err(|_| wrong())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(limit) if !limit.is_zero() => Ok(limit),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_may_have_parts_and_must_be_some() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds("30"), Ok(Duration::from_secs(30)));
+        for text in ["", "x", "0", "-1", "nan", "inf", "1e300"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}
