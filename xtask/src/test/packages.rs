@@ -20,6 +20,7 @@ pub(crate) const NEEDED: &[Package] = &[
     ("valgrind", "valgrind"),
     ("busybox", "busybox-static"),
     ("ip", "iproute2"),
+    ("newuidmap", "uidmap"),
 ];
 
 /// Installs what is missing of `needed`.

@@ -1,7 +1,11 @@
 //! Work inside a running container's mounts, done by a short-lived child of the launcher: it may enter a mount
 //! namespace because it has one thread only, which the service has not.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    collections::VecDeque,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+};
 
 use rustix::{
     fs::{Mode, OFlags, open},
@@ -14,7 +18,7 @@ use super::{FAILED, spec::MappedSpec};
 use crate::{
     channel::{self, Report},
     failure::{Attempt, StepError},
-    parts::{handed, identity, mapped},
+    parts::{handed, identity, mapped, scratch},
 };
 
 /// What to do. The pidfd of the container's pid 1 comes with it, and its user namespace if it has one.
@@ -24,6 +28,8 @@ pub(crate) enum Errand {
     Map(MappedSpec),
     /// Take it away again.
     Unmap(MappedSpec),
+    /// Remove a scratch, as root of the user namespace this runs in.
+    Remove(PathBuf),
 }
 
 /// Does what the channel says and reports; answers the exit code.
@@ -38,34 +44,57 @@ pub(crate) fn run(channel: &OwnedFd) -> i32 {
 
 fn work(channel: &OwnedFd) -> Result<(), StepError> {
     super::leave_launcher()?;
-    let (errand, mut descriptors) = channel::receive(channel.as_fd())?;
-    let step = "entering the container's mounts";
-    let container = descriptors
-        .pop_front()
-        .ok_or_else(|| StepError::new(step, Errno::BADF))?;
-    let namespace = descriptors.pop_front();
-    let own_descriptors = directory("/proc/self/fd")?;
-    let enter = || {
+    let (errand, descriptors) = channel::receive(channel.as_fd())?;
+    match errand {
+        Errand::Map(spec) => {
+            let inside = Inside::of(descriptors)?;
+            let taken = mapped::take(&spec)?;
+            if let Some(namespace) = &inside.namespace {
+                handed::shift(taken.tree(), namespace.as_fd())?;
+            }
+            mapped::put(&taken, inside.enter()?.as_fd())
+        }
+        Errand::Unmap(spec) => {
+            let inside = Inside::of(descriptors)?;
+            let own_descriptors = directory("/proc/self/fd")?;
+            mapped::undo(&spec, inside.enter()?.as_fd(), own_descriptors.as_fd())
+        }
+        Errand::Remove(directory) => {
+            identity::become_root(false)?;
+            scratch::undo(&directory)
+        }
+    }
+}
+
+const ENTERING: &str = "entering the container's mounts";
+
+/// The way into a container.
+struct Inside {
+    container: OwnedFd,
+    namespace: Option<OwnedFd>,
+}
+
+impl Inside {
+    fn of(mut descriptors: VecDeque<OwnedFd>) -> Result<Self, StepError> {
+        let missing = || StepError::new(ENTERING, Errno::BADF);
+        Ok(Self {
+            container: descriptors.pop_front().ok_or_else(missing)?,
+            namespace: descriptors.pop_front(),
+        })
+    }
+
+    /// Enters; answers the container's root.
+    fn enter(&self) -> Result<OwnedFd, StepError> {
         let mut kinds = ThreadNameSpaceType::MOUNT;
-        if namespace.is_some() {
+        if self.namespace.is_some() {
             kinds |= ThreadNameSpaceType::USER;
         }
-        move_into_thread_name_spaces(container.as_fd(), kinds).step(step)?;
-        if namespace.is_some() {
+        move_into_thread_name_spaces(self.container.as_fd(), kinds).step(ENTERING)?;
+        if self.namespace.is_some() {
             // What is made on the way has to belong to somebody inside.
             identity::become_root(true)?;
         }
         directory("/")
-    };
-    match errand {
-        Errand::Map(spec) => {
-            let taken = mapped::take(&spec)?;
-            if let Some(namespace) = &namespace {
-                handed::shift(taken.tree(), namespace.as_fd())?;
-            }
-            mapped::put(&taken, enter()?.as_fd())
-        }
-        Errand::Unmap(spec) => mapped::undo(&spec, enter()?.as_fd(), own_descriptors.as_fd()),
     }
 }
 

@@ -110,6 +110,6 @@ impl Engine for ContainerEngine {
 
     fn sweep(&self, keep: &[String]) -> Result<(), Failure> {
         let host = self.host("leftovers of containers could not be looked for")?;
-        sweep::sweep(&host.all, &self.config, keep)
+        sweep::sweep(&host.all, &self.config, &self.launcher, keep)
     }
 }

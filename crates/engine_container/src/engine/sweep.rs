@@ -8,7 +8,8 @@ use crate::{
     cgroup::{ControlGroups, detect::Hierarchies, remove_root},
     config::EngineConfig,
     failure::StepError,
-    parts::scratch,
+    launcher::Launcher,
+    machine::errand,
 };
 
 /// Clears every container's groups and scratch below the configured roots whose runtime id is not in `keep`. What is
@@ -20,6 +21,7 @@ use crate::{
 pub(super) fn sweep(
     hierarchies: &Hierarchies,
     config: &EngineConfig,
+    launcher: &Launcher,
     keep: &[String],
 ) -> Result<(), Failure> {
     let root = config.cgroup_root.trim_matches('/');
@@ -30,7 +32,7 @@ pub(super) fn sweep(
     let mut failure: Option<Failure> = None;
     for name in names {
         let groups = ControlGroups::named(hierarchies, root, &name).clear();
-        let scratch = scratch::undo(&config.scratch_root.join(&name));
+        let scratch = errand::remove_scratch(launcher, &config.scratch_root.join(&name));
         for error in [groups, scratch].into_iter().filter_map(Result::err) {
             note(&mut failure, error);
         }

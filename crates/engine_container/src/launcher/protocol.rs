@@ -52,12 +52,18 @@ pub(crate) enum Child<Fd> {
         tasks: Vec<Fd>,
     },
     /// A short-lived helper in the service's own namespaces.
-    Errand,
+    Errand {
+        /// But for a user namespace, which the service then has to map ids into.
+        new_user: bool,
+    },
 }
 
 impl Request<BorrowedFd<'_>> {
     pub(super) fn send(&self, socket: BorrowedFd<'_>) -> Result<(), StepError> {
-        let mut flags = 0;
+        let mut flags = match self.child {
+            Child::Errand { new_user: true } => NEW_USER,
+            _ => 0,
+        };
         let mut descriptors = vec![self.channel];
         if let Child::Container {
             new_network,
@@ -100,7 +106,8 @@ pub(crate) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<Request<O
     let mut next = || descriptors.pop_front().ok_or(Errno::BADMSG);
     let channel = next()?;
     if flags & CONTAINER == 0 {
-        let child = Child::Errand;
+        let new_user = flags & NEW_USER != 0;
+        let child = Child::Errand { new_user };
         return Ok(Some(Request { channel, child }));
     }
     let child = Child::Container {

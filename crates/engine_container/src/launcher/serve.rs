@@ -95,7 +95,10 @@ fn prepare() -> Result<Vec<libc::sock_filter>, StepError> {
 
 fn clone_child(child: &Child<OwnedFd>) -> Result<Cloned, Errno> {
     match child {
-        Child::Errand => clone::clone_into(0, None),
+        Child::Errand { new_user } => {
+            let user = if *new_user { libc::CLONE_NEWUSER } else { 0 };
+            clone::clone_into(user, None)
+        }
         Child::Container {
             new_network,
             new_user,
@@ -114,7 +117,7 @@ fn clone_child(child: &Child<OwnedFd>) -> Result<Cloned, Errno> {
 /// The child's whole life. It must not return into the launcher's loop, by a panic neither.
 fn run_child(request: Request<OwnedFd>, filter: &[libc::sock_filter], agent: AgentEntry) -> ! {
     let life = AssertUnwindSafe(|| match request.child {
-        Child::Errand => child::errand::run(&request.channel),
+        Child::Errand { .. } => child::errand::run(&request.channel),
         Child::Container { tasks, .. } => child::run(request.channel, tasks, filter, agent),
     });
     let code: Result<i32, Box<dyn Any + Send>> = catch_unwind(life);

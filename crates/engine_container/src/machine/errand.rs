@@ -1,7 +1,8 @@
 //! Sending a child of the launcher into a running container.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
     time::Duration,
 };
 
@@ -16,12 +17,41 @@ use crate::{
     failure::StepError,
     launcher::{
         Launcher,
-        protocol::{Child, Request},
+        protocol::{Answer, Child, Request},
     },
+    parts::scratch,
+    plan::Privilege,
+    user_namespace::{self, Mapping},
 };
 
 /// An errand is a handful of system calls; the limit only ends a hang (a mapped directory on a dead server).
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// Removes a scratch. What an ordinary user's container wrote as somebody else than its root, only such a one can
+/// remove: a helper with the same ids.
+///
+/// # Errors
+/// The step that failed.
+pub(crate) fn remove_scratch(launcher: &Launcher, directory: &Path) -> Result<(), StepError> {
+    match scratch::undo(directory) {
+        Err(error)
+            if matches!(error.errno, Errno::PERM | Errno::ACCESS)
+                && Privilege::own() == Privilege::User =>
+        {
+            let (ours, theirs) = channel::open()?;
+            let child = launcher.launch(&Request {
+                channel: theirs.as_fd(),
+                child: Child::Errand { new_user: true },
+            })?;
+            drop(theirs);
+            let found = user_namespace::Child::find(child.pid, child.pidfd.as_fd())?;
+            found.map(&Mapping::of_user())?;
+            let errand = Errand::Remove(directory.to_owned());
+            wait(&ours, &child, &errand, &[])
+        }
+        answer => answer,
+    }
+}
 
 /// Has `errand` done in the container whose pid 1 is `container`, and waits for it. `namespace` is its user namespace,
 /// if it has one.
@@ -37,13 +67,23 @@ pub(super) fn run(
     let (ours, theirs) = channel::open()?;
     let child = launcher.launch(&Request {
         channel: theirs.as_fd(),
-        child: Child::Errand,
+        child: Child::Errand { new_user: false },
     })?;
     drop(theirs);
     let mut descriptors = vec![container];
     descriptors.extend(namespace);
-    let report = channel::instruct(ours.as_fd(), errand, &descriptors)
-        .and_then(|()| channel::read_report(&ours, LIMIT));
+    wait(&ours, &child, errand, &descriptors)
+}
+
+/// Tells a helper what to do and waits for it.
+fn wait(
+    ours: &OwnedFd,
+    child: &Answer,
+    errand: &Errand,
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), StepError> {
+    let report = channel::instruct(ours.as_fd(), errand, descriptors)
+        .and_then(|()| channel::read_report(ours, LIMIT));
     match report {
         Ok(Some(Report::Ready)) => Ok(()),
         Ok(Some(Report::Failed(error))) => Err(error),

@@ -3,7 +3,7 @@
 pub(crate) mod agent_socket;
 mod boot;
 mod clock;
-mod errand;
+pub(crate) mod errand;
 pub(crate) mod modify;
 
 use std::{
@@ -219,7 +219,8 @@ impl Machine for ContainerMachine {
             return Err(Failure::new(HResult::HCS_E_INVALID_STATE, message));
         }
         let groups = self.record.groups.remove();
-        let scratch = self.record.scratch.as_deref().map_or(Ok(()), scratch::undo);
+        let scratch = self.record.scratch.as_deref();
+        let scratch = scratch.map_or(Ok(()), |path| errand::remove_scratch(&self.launcher, path));
         groups
             .and(scratch)
             .map_err(|error| self.fail("released", error))

@@ -9,8 +9,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, flock, mkdirat, open, openat,
-        renameat, unlinkat,
+        AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, chmodat, fchmod, flock, mkdirat,
+        open, openat, renameat, unlinkat,
     },
     io::Errno,
     process::geteuid,
@@ -94,12 +94,12 @@ impl Removal<'_> {
                 continue;
             }
             found = true;
-            while !remove_entry(directory, name, entry.file_type())? {
+            while !remove_writable(directory, name, entry.file_type())? {
                 if depth == DEPTH {
                     self.move_to_top(directory, name)?;
                     break;
                 }
-                let inner = open_directory(directory, name)?;
+                let inner = open_closed(directory, name)?;
                 self.empty(inner.as_fd(), depth + 1)?;
             }
         }
@@ -116,6 +116,26 @@ impl Removal<'_> {
                 answer => return answer,
             }
         }
+    }
+}
+
+/// Like [`remove_entry`], for the owner of `directory` also where the container has left that without the right to write.
+fn remove_writable(directory: BorrowedFd<'_>, name: &CStr, kind: FileType) -> Result<bool, Errno> {
+    match remove_entry(directory, name, kind) {
+        Err(Errno::ACCESS) if fchmod(directory, Mode::RWXU).is_ok() => {
+            remove_entry(directory, name, kind)
+        }
+        answer => answer,
+    }
+}
+
+/// Opens a directory, for its owner also where it has no rights to it; an overlay's work directory is like that.
+fn open_closed(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    match open_directory(directory, name) {
+        // Nobody is left who could put a link in its place.
+        Err(Errno::ACCESS) => chmodat(directory, name, Mode::RWXU, AtFlags::empty())
+            .and_then(|()| open_directory(directory, name)),
+        answer => answer,
     }
 }
 

@@ -7,6 +7,7 @@ mod errors;
 mod events;
 mod explain;
 mod lifecycle;
+mod rootless;
 mod run;
 mod service;
 mod terminal;

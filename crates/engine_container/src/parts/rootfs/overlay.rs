@@ -52,11 +52,7 @@ impl Overlays {
         make_directory(own.as_fd(), "work")?;
         if let (true, Some(top)) = (fresh, layers.first()) {
             // The merged root has the attributes of the upper directory; they shall be those of the layer.
-            match copy_attributes(&fstat(top)?, own.as_fd(), "upper") {
-                // Nobody's, in a user namespace that has not even nobody.
-                Err(Errno::INVAL) if self.user => {}
-                answer => answer?,
-            }
+            copy_attributes(&fstat(top)?, own.as_fd(), "upper", self.user)?;
         }
         let own = path_of(own);
         let sync = if self.sync { "" } else { ",volatile" };
@@ -103,16 +99,20 @@ pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &str) -> Result<bool,
     }
 }
 
-fn copy_attributes(from: &Stat, directory: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+fn copy_attributes(
+    from: &Stat,
+    directory: BorrowedFd<'_>,
+    name: &str,
+    user: bool,
+) -> Result<(), Errno> {
     if from.st_uid != 0 || from.st_gid != 0 {
-        let (user, group) = (Uid::from_raw(from.st_uid), Gid::from_raw(from.st_gid));
-        chownat(
-            directory,
-            name,
-            Some(user),
-            Some(group),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?;
+        let (owner, group) = (Uid::from_raw(from.st_uid), Gid::from_raw(from.st_gid));
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        match chownat(directory, name, Some(owner), Some(group), flags) {
+            // Nobody's, in a user namespace that has not even nobody: it stays root's.
+            Err(Errno::INVAL) if user => {}
+            answer => answer?,
+        }
     }
     let mode = Mode::from_raw_mode(from.st_mode & 0o7777);
     chmodat(directory, name, mode, AtFlags::empty())

@@ -1,5 +1,6 @@
 //! The cases, by what they are about.
 
+mod attacks;
 mod failures;
 mod hardening;
 mod identity;
@@ -28,6 +29,7 @@ use cases;
 /// All of them, named `module::function`.
 pub(crate) fn all() -> Vec<(String, Case)> {
     let modules = [
+        ("attacks", attacks::all()),
         ("failures", failures::all()),
         ("hardening", hardening::all()),
         ("identity", identity::all()),

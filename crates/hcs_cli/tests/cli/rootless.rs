@@ -1,0 +1,290 @@
+//! `hcs` as an ordinary user, with a private service that nobody set up. The tests run as root and become that user.
+
+use std::{
+    env, fs,
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::common::{Ended, ended};
+
+/// Users that no host has.
+const ALONE: u32 = 54_321;
+const WITH_GRANTS: u32 = 54_322;
+const ADOPTED: u32 = 54_323;
+const WATCHED: u32 = 54_324;
+
+/// A user with a home and copies of the programs, and no rights whatever.
+struct User {
+    place: TempDir,
+    id: u32,
+    /// A script that runs first, in mounts of its own.
+    setup: String,
+}
+
+impl User {
+    fn new(id: u32) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let open = |path: &Path| {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        open(place.path());
+        let hcs = PathBuf::from(env!("CARGO_BIN_EXE_hcs"));
+        let beside = hcs.with_file_name("hcsd");
+        let hcsd = env::var_os("HCS_DAEMON").map_or(beside, PathBuf::from);
+        for (from, name) in [(hcs, "hcs"), (hcsd, "hcsd")] {
+            fs::copy(from, place.path().join(name)).unwrap();
+            open(&place.path().join(name));
+        }
+        let home = place.path().join("home");
+        fs::create_dir(&home).unwrap();
+        chown(&home, Some(id), Some(id)).unwrap();
+        Self {
+            place,
+            id,
+            setup: ":".to_owned(),
+        }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.place.path().join("home")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.home().join(".local/state/hcs")
+    }
+
+    /// A command line of the user's.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let id = self.id;
+        let become_user = format!(
+            "{}; exec setpriv --reuid {id} --regid {id} --clear-groups -- \"$@\"",
+            self.setup
+        );
+        let mut command = Command::new("unshare");
+        command
+            .args([
+                "--mount",
+                "--propagation",
+                "slave",
+                "sh",
+                "-ec",
+                &become_user,
+                "-",
+            ])
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", self.home())
+            .env("HCS_CONFIG", "/dev/null")
+            .current_dir("/")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn hcs(&self, arguments: &[&str]) -> Ended {
+        let program = self.place.path().join("hcs");
+        let program = [program.to_str().unwrap()];
+        ended(&mut self.command(&[&program, arguments].concat()))
+    }
+
+    fn script(&self, options: &[&str], script: &str) -> Ended {
+        self.hcs(&[&["run"], options, &["--", "sh", "-c", script]].concat())
+    }
+
+    /// The user's service.
+    fn services(&self) -> Vec<Pid> {
+        let endpoint = self.state().join("hcs.sock");
+        let endpoint = endpoint.to_str().unwrap();
+        let serves = |pid: &i32| {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.contains("--serve") && line.contains(endpoint)
+        };
+        let numbers = fs::read_dir("/proc").unwrap().flatten();
+        let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter(serves).filter_map(Pid::from_raw).collect()
+    }
+
+    /// Ends the service, and waits until it is gone.
+    fn end_service(&self, signal: Signal) {
+        for pid in self.services() {
+            let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
+                continue;
+            };
+            let _gone = pidfd_send_signal(&process, signal);
+            let limit = std::time::Duration::from_secs(60).try_into().unwrap();
+            let mut events = [PollFd::new(&process, PollFlags::IN)];
+            assert_eq!(
+                poll(&mut events, Some(&limit)),
+                Ok(1),
+                "the service goes on"
+            );
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.state().join("hcs.d/hcsd.log")).unwrap_or_default()
+    }
+
+    /// What is left of containers.
+    fn left(&self) -> Vec<String> {
+        let places = ["scratch", "systems"].map(|name| self.state().join("hcs.d").join(name));
+        let entries = places
+            .iter()
+            .flat_map(|place| fs::read_dir(place).into_iter().flatten());
+        entries
+            .flatten()
+            .map(|entry| entry.path().display().to_string())
+            .collect()
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        self.end_service(Signal::TERM);
+        if !std::thread::panicking() {
+            assert_eq!(self.left(), Vec::<String>::new(), "{}", self.log());
+            assert!(!self.log().contains("ERROR"), "{}", self.log());
+        }
+    }
+}
+
+fn unprivileged() -> bool {
+    !rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn an_ordinary_user_runs_containers_without_any_set_up() {
+    if unprivileged() {
+        return;
+    }
+    let user = User::new(ALONE);
+    let script = "id -u; cat /proc/self/uid_map; echo to-err >&2; echo again > /dev/stdout; exit 7";
+    let run = user.script(&[], script);
+    assert_eq!(
+        (run.code, run.err.as_str()),
+        (Some(7), "to-err\n"),
+        "{run:?}"
+    );
+    let lines: Vec<Vec<&str>> = run
+        .out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let id = ALONE.to_string();
+    assert_eq!(lines, [vec!["0"], vec!["0", &id, "1"], vec!["again"]]);
+    let socket = fs::metadata(user.state().join("hcs.sock")).unwrap();
+    assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+    // What it writes is its own and vanishes; the host's stays as it is; there is a loopback and nothing else.
+    let inside = "touch /etc/new /new && rm -f /etc/hostname; ls /sys/class/net; echo -n > /proc/sys/kernel/core_pattern";
+    let run = user.script(&[], inside);
+    assert_eq!(run.out, "lo\n", "{run:?}");
+    assert_ne!(run.code, Some(0), "{run:?}");
+    assert!(!Path::new("/etc/new").exists());
+    // Its own directories can be shown inside, and written to as the user.
+    let shared = user.home().join("shared");
+    fs::create_dir(&shared).unwrap();
+    chown(&shared, Some(ALONE), Some(ALONE)).unwrap();
+    let mount = format!("{}:/shared", shared.display());
+    user.script(&["--mount", &mount], "echo mine > /shared/file")
+        .fine();
+    let written = fs::metadata(shared.join("file")).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&written), ALONE);
+    // A terminal.
+    let hcs = user.place.path().join("hcs");
+    let line = format!("{} run -it -- sh -c 'tty; stty size'", hcs.display());
+    let terminal = ended(&mut user.command(&["script", "-qec", &line, "/dev/null"]));
+    assert!(terminal.out.contains("/dev/pts/0"), "{terminal:?}");
+}
+
+#[test]
+fn what_an_ordinary_user_cannot_have_is_refused_with_the_reason() {
+    if unprivileged() {
+        return;
+    }
+    let user = User::new(WATCHED);
+    for option in [&["--memory", "64"], &["--cpus", "1"]] {
+        let run = user.script(option, "true");
+        assert_ne!(run.code, Some(0));
+        assert!(run.err.contains("ordinary user"), "{run:?}");
+    }
+    // What it may not read it may not read in a container either.
+    let run = user.script(&[], "cat /etc/shadow");
+    assert_ne!(run.code, Some(0), "{run:?}");
+    // Somebody else is not let in.
+    let endpoint = user.state().join("hcs.sock");
+    let hcs = user.place.path().join("hcs");
+    let mut other = Command::new("setpriv");
+    other.args(["--reuid", "54399", "--regid", "54399", "--clear-groups"]);
+    other.arg(hcs).arg("list").env("HCS_ENDPOINT", endpoint);
+    let other = ended(&mut other);
+    assert_ne!(other.code, Some(0), "{other:?}");
+}
+
+#[test]
+fn containers_of_an_ordinary_user_live_on_without_its_service() {
+    if unprivileged() {
+        return;
+    }
+    let user = User::new(ADOPTED);
+    user.hcs(&["create", "--id", "own"]).fine();
+    user.hcs(&["start", "own"]).fine();
+    user.hcs(&["exec", "own", "--", "sh", "-c", "echo kept > /kept"])
+        .fine();
+    let list = user.hcs(&["list", "--format", "json"]).fine();
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list[0]["Id"], "own");
+    user.end_service(Signal::KILL);
+    assert_eq!(
+        user.hcs(&["exec", "own", "--", "cat", "/kept"]).fine(),
+        "kept\n"
+    );
+    let paused = user.hcs(&["pause", "own"]);
+    assert_ne!(paused.code, Some(0), "nothing could freeze it: {paused:?}");
+    user.hcs(&["terminate", "own"]).fine();
+}
+
+#[test]
+fn subordinate_ids_are_used_where_the_host_grants_them() {
+    if unprivileged() {
+        return;
+    }
+    let mut user = User::new(WITH_GRANTS);
+    let place = user.place.path().to_owned();
+    let grants = format!("{WITH_GRANTS}:200000:65536\n");
+    fs::write(place.join("grants"), grants).unwrap();
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let line = format!("hcstest:x:{WITH_GRANTS}:{WITH_GRANTS}::/:/bin/sh\n");
+    fs::write(place.join("passwd"), passwd + &line).unwrap();
+    // Files to mount on are made where the host has none, and taken away again.
+    user.setup = format!(
+        "mkdir {0}/up {0}/work 2>/dev/null || :; mount -t overlay -o lowerdir=/etc,upperdir={0}/up,workdir={0}/work none /etc; \
+         cp {0}/grants /etc/subuid; cp {0}/grants /etc/subgid; cp {0}/passwd /etc/passwd",
+        place.display()
+    );
+    let script = "cat /proc/self/uid_map && cd /tmp && mkdir theirs && touch theirs/file && chown -R 7:8 theirs && \
+                  stat -c %u:%g theirs/file && chmod 700 theirs";
+    let run = user.script(&[], script).fine();
+    let lines: Vec<Vec<&str>> = run
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let id = WITH_GRANTS.to_string();
+    let expected = [
+        vec!["0", id.as_str(), "1"],
+        vec!["1", "200000", "65536"],
+        vec!["7:8"],
+    ];
+    assert_eq!(lines, expected);
+    // What somebody else wrote inside, in a directory of theirs, is removed with the container as well.
+    let script = "mkdir /opt/theirs && touch /opt/theirs/file && chown -R 7:8 /opt/theirs && chmod 500 /opt/theirs";
+    user.script(&[], script).fine();
+}
