@@ -224,11 +224,12 @@ fn dispatch(errand: Errand, call: Call) {
         Call::CrashSystem { system, options } => {
             errand.answer(systems::crash(&errand, system, options.as_deref()));
         }
-        Call::ModifyServiceSettings { .. }
-        | Call::SubmitCrashReport { .. } => errand.answer(Err(Failure::new(
-            HResult::E_NOTIMPL,
-            "this call is not implemented by this service",
-        ))),
+        Call::ModifyServiceSettings { .. } | Call::SubmitCrashReport { .. } => {
+            errand.answer(Err(Failure::new(
+                HResult::E_NOTIMPL,
+                "this call is not implemented by this service",
+            )))
+        }
         // Taken care of by the connection itself.
         Call::Hello { .. } | Call::Cancel { .. } | Call::Limit { .. } => {
             errand.answer(Ok(Answer::done()));

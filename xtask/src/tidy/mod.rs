@@ -15,6 +15,7 @@ mod orphans;
 mod rustdoc;
 mod source;
 mod text;
+mod threats;
 mod unsafe_homes;
 
 pub(crate) use exports::{LIST as EXPORT_LIST, listed as listed_exports};
@@ -68,6 +69,7 @@ const RULES: &[Rule] = &[
     layers::RULE,
     fmt::RULE,
     conformance::RULE,
+    threats::RULE,
     golden::RULE,
     headers::RULE,
     exports::RULE,

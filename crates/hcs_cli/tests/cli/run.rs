@@ -237,3 +237,28 @@ fn the_second_interrupt_kills_what_ignores_the_first() {
     assert_eq!(child.wait().unwrap().code(), Some(137));
     assert!(!listed().contains(&id));
 }
+
+#[test]
+fn a_process_has_its_three_streams_and_nothing_else() {
+    for options in [&[][..], &["--userns"]] {
+        // The fourth is the directory that is being read.
+        let seen = script(
+            options,
+            "ls /proc/self/fd | tr '\\n' ' '; readlink /proc/self/fd/1",
+        )
+        .fine();
+        assert!(seen.starts_with("0 1 2 3 pipe:"), "{seen}");
+    }
+}
+
+#[test]
+fn root_can_be_nobody_on_the_host() {
+    let map = script(
+        &["--userns"],
+        "id -u; cat /proc/self/uid_map; echo again > /dev/stdout",
+    )
+    .fine();
+    let words: Vec<&str> = map.split_whitespace().collect();
+    assert_eq!((words[0], words[1], words[4]), ("0", "0", "again"), "{map}");
+    assert!(words[2].parse::<u32>().unwrap() >= 1000, "{map}");
+}

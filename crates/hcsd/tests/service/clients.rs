@@ -218,6 +218,34 @@ fn a_cancelled_process_is_killed() {
 }
 
 #[test]
+fn ids_are_never_paths() {
+    let service = Service::new();
+    let mut client = service.client();
+    let ids = [
+        "../../../../etc",
+        "..",
+        "a/b",
+        "/etc/passwd",
+        "\u{1}\u{1b}[2J\n",
+        "~",
+        "*",
+    ];
+    for (handle, id) in (1..).zip(ids) {
+        client.start_container(handle, id);
+        let systems = std::fs::read_dir(service.root().join("systems")).unwrap();
+        for entry in systems {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let guid = name.len() == 36 && name.chars().all(|c| c == '-' || c.is_ascii_hexdigit());
+            assert!(guid, "{id:?} became {name:?}");
+        }
+        client.terminate(handle);
+    }
+    client
+        .call(&create_system(99, "../\0", CONTAINER))
+        .failed(HResult::E_INVALIDARG);
+}
+
+#[test]
 fn nonsense_is_refused_and_changes_nothing() {
     let service = Service::new();
     let mut client = service.client();

@@ -210,6 +210,11 @@ fn stranger() {
 
 /// Runs [`stranger`] as the user "nobody" with the group `group`.
 fn stranger_in(place: &Place, group: u32, member: bool) -> Output {
+    stranger_as(place, 65534, group, member)
+}
+
+/// The same as another user.
+fn stranger_as(place: &Place, user: u32, group: u32, member: bool) -> Output {
     let open = fs::Permissions::from_mode(0o755);
     fs::set_permissions(place.directory.path(), open.clone()).unwrap();
     // The program itself may lie where the stranger cannot reach it.
@@ -224,7 +229,7 @@ fn stranger_in(place: &Place, group: u32, member: bool) -> Output {
         .args(["--exact", "starting::stranger"])
         .env("HCSD_TEST_STRANGER", place.endpoint())
         .current_dir("/")
-        .uid(65534)
+        .uid(user)
         .gid(group)
         .output()
         .unwrap()
@@ -254,6 +259,29 @@ fn members_of_the_configured_group_are_let_in_and_nobody_else_connects() {
     place.configure("socket_group = \"64123\"\n");
     start(&place);
     let output = stranger_in(&place, 64123, true);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+    let output = stranger_in(&place, 65534, true);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        !output.status.success() && said.contains("PermissionDenied"),
+        "{said}"
+    );
+    place.wait_until_left();
+}
+
+#[test]
+fn the_sockets_owner_and_mode_are_as_configured() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = Place::new("owner");
+    place.configure("socket_owner = \"64124\"\nsocket_mode = 0o600\n");
+    start(&place);
+    let socket = fs::metadata(place.endpoint()).unwrap();
+    assert_eq!((socket.uid(), socket.mode() & 0o777), (64124, 0o600));
+    let output = stranger_as(&place, 64124, 64124, true);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && said.contains("1 passed"),
