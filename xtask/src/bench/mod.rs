@@ -3,7 +3,8 @@
 //! 1. [`service`] builds and installs the release; [`isolate`] runs the bench in namespaces of its own.
 //! 2. [`groups`] hold what is measured: tables of subjects in turn ([`interleave`]), and figures. The subjects are
 //!    [`ours`], the [`peers`] and the [`floor`].
-//! 3. [`report`], [`svg`] print it; [`targets`] compares it with the ratios the project means to reach.
+//! 3. [`profile`] tells where the time goes, by the kernel's tracer.
+//! 4. [`report`], [`svg`] print it; [`targets`] compares it with the ratios the project means to reach.
 //!
 //! The service runs its shipped defaults. A peer that is not installed, or fails, is named, not hidden.
 
@@ -18,6 +19,7 @@ mod isolate;
 mod machine;
 mod ours;
 mod peers;
+mod profile;
 mod report;
 mod series;
 mod service;
@@ -49,7 +51,7 @@ pub(crate) struct Arguments {
     /// Where the picture goes
     #[arg(long, default_value = "target/bench/report.svg")]
     svg: PathBuf,
-    /// Only these groups (exec-api exec-cli run-cli create-api memory round-trip pipelining result start-up stdio scale)
+    /// Only these groups (exec-api exec-cli run-cli create-api memory round-trip pipelining result start-up stdio scale profile)
     names: Vec<String>,
 }
 

@@ -217,10 +217,20 @@ impl Program {
         Subject::new("hcs exec", move || run(&command))
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The command line of `hcs run` of `/bin/true`.
+    pub(crate) fn run_line(&self, bundles: &Bundles) -> Line {
+        let root = bundles.root_text();
+        line(&[&self.path, "run", "--layer", &root, "--", "/bin/true"])
+    }
+
     /// `hcs run` of `/bin/true`.
     pub(crate) fn run(&self, bundles: &Bundles) -> Subject<'static> {
-        let root = bundles.root_text();
-        let command = line(&[&self.path, "run", "--layer", &root, "--", "/bin/true"]);
+        let command = self.run_line(bundles);
         Subject::new("hcs run", move || run(&command))
     }
 
@@ -269,5 +279,14 @@ pub(crate) fn descendants(parent: u32) -> Vec<u32> {
         .into_iter()
         .chain(launchers)
         .chain(agents)
+        .collect()
+}
+
+/// The threads of a process.
+pub(crate) fn tasks(pid: u32) -> Vec<u32> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task"));
+    let entries = entries.into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect()
 }

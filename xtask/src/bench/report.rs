@@ -62,6 +62,8 @@ pub(crate) struct Report {
     pub(crate) tables: Vec<Table>,
     /// Single figures.
     pub(crate) figures: Vec<Figure>,
+    /// Where the time goes, as Markdown.
+    pub(crate) profile: String,
     /// Each target, what was measured, and whether that meets it.
     pub(crate) targets: Vec<Verdict>,
 }
@@ -134,6 +136,7 @@ impl Report {
             }
         }
         write_targets(&mut text, &self.targets);
+        text.push_str(&self.profile);
         text
     }
 }

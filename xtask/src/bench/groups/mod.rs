@@ -4,10 +4,12 @@
 //! 2. [`containers`]: a whole container; what an idle one takes.
 //! 3. [`calls`]: small calls, results, the start of the program.
 //! 4. [`scale`]: hundreds of containers at once.
+//! 5. [`profile`]: where the time goes.
 
 mod calls;
 mod containers;
 mod processes;
+mod profile;
 mod scale;
 
 use super::{
@@ -38,6 +40,7 @@ const GROUPS: &[(&str, Body)] = &[
     ("start-up", calls::start_up),
     ("stdio", processes::stdio),
     ("scale", scale::scale),
+    ("profile", profile::profile),
 ];
 
 /// What every group needs.
