@@ -113,6 +113,8 @@ type Job = Box<dyn FnOnce(Result<&Arc<Link>, Failure>) + Send>;
 /// Calls made while it connects are queued and then sent in their order, before any later one.
 #[derive(Debug)]
 pub(crate) struct Client {
+    /// The process it belongs to.
+    pid: u32,
     endpoint: Endpoint,
     state: Mutex<State>,
     handles: Mutex<HashMap<u64, Weak<Handle>>>,
@@ -190,13 +192,15 @@ impl fmt::Debug for State {
 impl Client {
     /// The one of this process for `endpoint`.
     pub(crate) fn of(endpoint: &Endpoint) -> Arc<Self> {
-        let mut clients = lock(&World::current().clients);
+        let world = World::current();
+        let mut clients = lock(&world.clients);
         if let Some(client) = clients.get(endpoint) {
             return Arc::clone(client);
         }
         let client = Arc::new_cyclic(|client: &Weak<Self>| {
             let client = Weak::clone(client);
             Self {
+                pid: world.pid,
                 endpoint: endpoint.clone(),
                 state: Mutex::new(State::Idle),
                 handles: Mutex::default(),
@@ -205,6 +209,11 @@ impl Client {
         });
         clients.insert(endpoint.clone(), Arc::clone(&client));
         client
+    }
+
+    /// The process it belongs to.
+    pub(crate) const fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Who reads the connection.

@@ -26,7 +26,8 @@ use std::{
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let arguments = match cli::Cli::try_parse() {
+    let quickly = cli::Cli::quickly(std::env::args_os().skip(1));
+    let arguments = match quickly.map_or_else(cli::Cli::try_parse, Ok) {
         Ok(arguments) => arguments,
         Err(error) => {
             let written = error.print();

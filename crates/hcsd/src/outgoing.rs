@@ -3,13 +3,23 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    io,
     os::fd::{AsFd as _, OwnedFd},
     rc::Rc,
+    time::Duration,
 };
 
 use hcs_wire::socket;
 use rustix::io::Errno;
-use tokio::{io::unix::AsyncFd, sync::Notify};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    sync::Notify,
+};
+
+use crate::readiness::watch;
+
+/// How long writing rests when there is no descriptor left to watch the socket by.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// A message or the rest of one.
 #[derive(Debug)]
@@ -108,22 +118,48 @@ impl Outgoing {
 
     /// Writes what waits, for as long as the stream lives. Poll it beside the reading half.
     pub(crate) async fn run(&self) -> Closed {
+        // Watched only while something waits.
+        let mut output = None;
         loop {
             if let Some(closed) = self.closed.get() {
                 return closed;
             }
             if self.waiting.borrow().is_empty() {
+                output = None;
                 self.changed.notified().await;
                 continue;
             }
-            let Ok(mut ready) = self.socket.writable().await else {
-                return self.close(Closed::Gone);
+            if output.is_none() {
+                output = self.watch_output().ok();
+            }
+            let written = match &output {
+                Some(output) => match output.writable().await {
+                    Ok(mut ready) => ready.try_io(|_| self.write_waiting().map_err(Into::into)),
+                    Err(_) => return self.close(Closed::Gone),
+                },
+                None => {
+                    // No descriptors are left for now.
+                    tokio::time::sleep(BREATH).await;
+                    Ok(self.write_what_goes())
+                }
             };
-            match ready.try_io(|_| self.write_waiting().map_err(Into::into)) {
+            match written {
                 Ok(Ok(())) => self.changed.notify_waiters(),
                 Ok(Err(_)) => return self.close(Closed::Gone),
                 Err(_would_block) => {}
             }
+        }
+    }
+
+    fn watch_output(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        watch(self.socket.get_ref().try_clone()?, Interest::WRITABLE)
+    }
+
+    /// [`Outgoing::write_waiting`] where it does not matter whether all went.
+    fn write_what_goes(&self) -> io::Result<()> {
+        match self.write_waiting() {
+            Ok(()) | Err(Errno::AGAIN) => Ok(()),
+            Err(errno) => Err(errno.into()),
         }
     }
 

@@ -17,10 +17,10 @@ pub(crate) fn watch(descriptor: OwnedFd, interest: Interest) -> io::Result<Async
     AsyncFd::with_interest(descriptor, interest)
 }
 
-/// Watches a non-blocking stream socket for both directions.
+/// Watches a non-blocking stream socket for input. Not for output: the peer would wake us whenever it reads.
 ///
 /// # Errors
 /// As [`watch`].
 pub(crate) fn watch_stream(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    watch(socket, Interest::READABLE | Interest::WRITABLE)
+    watch(socket, Interest::READABLE)
 }

@@ -463,7 +463,7 @@ impl Operation {
             .cell
             .start(kind, taken)
             .map_err(|refusal| refusal.hresult())?;
-        let pid = std::process::id();
+        let pid = client.pid();
         let watched = self.shared.cell.has_callback() || taken;
         let begun = Tracked {
             about,
