@@ -327,7 +327,7 @@ impl Handle {
         exit.unwrap_or(Err(HResult::from_win32(win32::ERROR_TIMEOUT)))
     }
 
-    /// Something happened to it. Called by the reading thread.
+    /// Something happened to it. Called by whoever reads the connection.
     pub(crate) fn event(self: &Arc<Self>, event_type: u32, data: Option<Document>) {
         let drain = match event_type {
             event_type::SYSTEM_EXITED | event_type::PROCESS_EXITED => {
@@ -352,7 +352,7 @@ impl Handle {
         self.schedule(drain);
     }
 
-    /// The connection is over. Called by the reading thread.
+    /// The connection is over. Called by whoever reads the connection.
     pub(crate) fn disconnected(self: &Arc<Self>) {
         if self.hub.lives() {
             self.event(event_type::SERVICE_DISCONNECT, None);
@@ -437,7 +437,7 @@ impl Handle {
             });
         };
         if is_reading() {
-            // A reading thread must not wait for the service to take something.
+            // Who hands out must not wait for the service to take something.
             pool().submit(send);
         } else {
             send();

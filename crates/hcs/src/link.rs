@@ -368,7 +368,7 @@ impl Link {
             return then(Err(self.lost(&Broken::Closed)));
         }
         if self.write(&bytes).is_err() {
-            // What was written of the message cannot be taken back. Ending the connection makes the reading thread
+            // What was written of the message cannot be taken back. Ending the connection makes whoever reads it
             // answer this request along with all others.
             self.end();
         }

@@ -343,13 +343,10 @@ impl<S: Source> Turn<S> {
     /// A new source, or one that somebody leaves.
     pub(crate) fn put(&self, source: S) {
         let mut state = lock(&self.state);
-        state.left += 1;
-        if let Some(seat) = state.waiting.pop_front() {
-            seat.give(source);
-            return;
+        if state.lay_down(source) {
+            state.left += 1;
+            self.call_keeper(&mut state);
         }
-        state.source = Place::Free(source);
-        self.call_keeper(&mut state);
     }
 
     /// The source has come to its end. Only then is it told, as the next may be put here at once.
@@ -363,9 +360,17 @@ impl<S: Source> Turn<S> {
 
     /// What has come already is handed out, where nobody reads.
     pub(crate) fn catch_up(&self) {
-        if let Some(source) = self.take() {
-            let mut lead = Lead::new(self, source);
-            while lead.step(Deadline::now()) == Step::Done {}
+        let Some(source) = self.take() else {
+            return;
+        };
+        let mut lead = Lead::new(self, source);
+        while lead.step(Deadline::now()) == Step::Done {}
+        if let Some(source) = lead.source.take() {
+            // Back as it was: whoever is about to make a call will wait, or watch, or ask for the keeper.
+            let mut state = lock(&self.state);
+            if state.lay_down(source) && state.watching > 0 {
+                self.call_keeper(&mut state);
+            }
         }
     }
 
@@ -456,6 +461,16 @@ impl<S: Source> State<S> {
             Place::Free(source) => Some(source),
             Place::Nowhere | Place::Taken => None,
         }
+    }
+
+    /// Gives the source to the next who waits; true when there is nobody, so that it is free.
+    fn lay_down(&mut self, source: S) -> bool {
+        if let Some(seat) = self.waiting.pop_front() {
+            seat.give(source);
+            return false;
+        }
+        self.source = Place::Free(source);
+        true
     }
 
     /// Whether the keeper should read, at once or soon.
