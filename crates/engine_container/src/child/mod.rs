@@ -1,8 +1,9 @@
 //! The cloned child: from a copy of the launcher to pid 1 of a container.
 //!
 //! It is born in new namespaces with nothing but its channel. What it does before it reads its specification is the
-//! same for every container, so that a child can be parked there. Then it makes its root, gives up what it must not
-//! keep, says that it is ready and becomes the guest agent, without an exec.
+//! same for every container, so that a child can be parked there: it holds nothing of the host that somebody might want
+//! to unmount, and ends when the service closes the channel. Then it makes its mounts and its root, gives up what it
+//! must not keep, says that it is ready and becomes the guest agent, without an exec.
 //!
 //! A failed step ends it: everything it made lives in its own namespaces and goes with it, so nothing is undone here.
 
@@ -28,7 +29,9 @@ use crate::{
         handed::Handed,
         hostname, identity,
         mapped::{self, Taken},
-        masks, mounts, network, pivot,
+        masks,
+        mounts::{self, FileSystems},
+        network, pivot,
         rootfs::{self, Root},
         seccomp,
     },
@@ -53,27 +56,52 @@ const BACKLOG: i32 = 8;
 pub(crate) fn run(
     channel: OwnedFd,
     tasks: Vec<OwnedFd>,
+    own_network_now: bool,
     filter: &[libc::sock_filter],
     agent: AgentEntry,
 ) -> i32 {
-    match build(&channel, tasks) {
+    match build(&channel, tasks, own_network_now) {
         Ok((listener, spec)) => hand_over(channel, listener, spec, filter, agent),
         Err(error) => fail(&channel, error),
     }
 }
 
 /// Everything up to the finished root; answers the agent's socket and what there is to know about the container.
-fn build(channel: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<(OwnedFd, LaunchSpec), StepError> {
+fn build(
+    channel: &OwnedFd,
+    tasks: Vec<OwnedFd>,
+    own_network_now: bool,
+) -> Result<(OwnedFd, LaunchSpec), StepError> {
     prepare(tasks)?;
+    // What belongs to a network namespace can be made as soon as the process is in it, and has its ids.
+    let early = own_network_now.then(own_network).transpose()?;
     let (spec, mut descriptors) = channel::receive::<LaunchSpec>(channel.as_fd())?;
     let listener = descriptors
         .pop_front()
         .ok_or_else(|| StepError::new("taking the agent's socket", Errno::BADF))?;
     match &spec.user {
         Some(user) => enter_as_root_of_its_own(&spec, user, Handed(descriptors))?,
-        None => enter(&spec, descriptors.pop_front())?,
+        None => {
+            let file_systems = match (early, descriptors.pop_front()) {
+                (Some(early), None) => early,
+                (_, Some(named)) => {
+                    network::join(&named)?;
+                    FileSystems::make(None)?
+                }
+                (None, None) => {
+                    return Err(StepError::new("taking the network namespace", Errno::BADF));
+                }
+            };
+            enter(&spec, file_systems)?;
+        }
     }
     Ok((listener, spec))
+}
+
+/// Sets up the network namespace that the process was born with.
+fn own_network() -> Result<FileSystems, StepError> {
+    network::set_up()?;
+    FileSystems::make(None)
 }
 
 /// Lets go of what every child inherits from the launcher. Standard input was the launcher's socket: the service must
@@ -94,6 +122,7 @@ fn prepare(tasks: Vec<OwnedFd>) -> Result<(), StepError> {
         rustix::io::write(file, b"0").step("joining a control group")?;
     }
     drop(tasks);
+    rustix::thread::set_name(c"hcs-slot").step("naming the child")?;
     process::new_cgroup_namespace().step("making a cgroup namespace")
 }
 
@@ -102,13 +131,13 @@ fn open_null() -> Result<OwnedFd, StepError> {
 }
 
 /// Puts the process into the container that `spec` describes.
-fn enter(spec: &LaunchSpec, named_network: Option<OwnedFd>) -> Result<(), StepError> {
-    network::apply(named_network)?;
+fn enter(spec: &LaunchSpec, file_systems: FileSystems) -> Result<(), StepError> {
     hostname::apply(&spec.hostname)?;
+    process::new_mount_namespace().step("making a mount namespace")?;
     mounts::leave_host_propagation()?;
     let sources = mapped::open(&spec.mapped)?;
     let root = rootfs::apply(spec, &mut Handed::default())?;
-    finish(spec, &root, &sources)
+    finish(spec, &root, file_systems, &sources)
 }
 
 /// The same for a process in a user namespace of its own.
@@ -119,7 +148,7 @@ fn enter_as_root_of_its_own(
 ) -> Result<(), StepError> {
     forget_oom_score();
     identity::become_root(user.many)?;
-    network::apply(None)?;
+    network::set_up()?;
     hostname::apply(&spec.hostname)?;
     mounts::leave_host_propagation()?;
     // Before anything covers the host's root.
@@ -134,12 +163,17 @@ fn enter_as_root_of_its_own(
     } else {
         opened
     };
-    finish(spec, &root, &sources)
+    finish(spec, &root, FileSystems::make(Some(user))?, &sources)
 }
 
 /// What goes into a root that is mounted, and the change to it.
-fn finish(spec: &LaunchSpec, root: &Root, sources: &[Taken<'_>]) -> Result<(), StepError> {
-    let mounts = mounts::apply(root, spec.user.as_ref())?;
+fn finish(
+    spec: &LaunchSpec,
+    root: &Root,
+    file_systems: FileSystems,
+    sources: &[Taken<'_>],
+) -> Result<(), StepError> {
+    let mounts = file_systems.apply(root, spec.user.as_ref())?;
     masks::apply(root, &mounts, &spec.root.hidden)?;
     mapped::apply(root, sources)?;
     pivot::apply(root)

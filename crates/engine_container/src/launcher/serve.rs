@@ -106,9 +106,14 @@ fn clone_child(child: &Child<OwnedFd>) -> Result<Cloned, Errno> {
             ..
         } => {
             let network = if *new_network { libc::CLONE_NEWNET } else { 0 };
-            let user = if *new_user { libc::CLONE_NEWUSER } else { 0 };
-            let others =
-                libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
+            // Its mount namespace it makes itself, when it knows what it is to be: until then a parked child would see
+            // the mounts of yesterday, and keep them from being unmounted. One with a user namespace is never parked.
+            let user = if *new_user {
+                libc::CLONE_NEWUSER | libc::CLONE_NEWNS
+            } else {
+                0
+            };
+            let others = libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
             clone::clone_into(user | network | others, cgroup.as_ref().map(AsFd::as_fd))
         }
     }
@@ -118,7 +123,18 @@ fn clone_child(child: &Child<OwnedFd>) -> Result<Cloned, Errno> {
 fn run_child(request: Request<OwnedFd>, filter: &[libc::sock_filter], agent: AgentEntry) -> ! {
     let life = AssertUnwindSafe(|| match request.child {
         Child::Errand { .. } => child::errand::run(&request.channel),
-        Child::Container { tasks, .. } => child::run(request.channel, tasks, filter, agent),
+        Child::Container {
+            tasks,
+            new_network,
+            new_user,
+            ..
+        } => child::run(
+            request.channel,
+            tasks,
+            new_network && !new_user,
+            filter,
+            agent,
+        ),
     });
     let code: Result<i32, Box<dyn Any + Send>> = catch_unwind(life);
     exit(code.unwrap_or(FAILED))

@@ -1,6 +1,6 @@
 //! `/dev`: the devices every program may expect, links, terminals, shared memory and message queues.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::{
     fs::{CWD, FileType, Mode, makedev, mkdirat, mknodat, symlinkat},
@@ -75,21 +75,19 @@ const BELOW: [Below; 3] = [
     },
 ];
 
-/// Fills the empty file system `dev`, which is the container's `/dev`.
-pub(crate) fn apply(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), StepError> {
+/// Fills the empty file system `dev`, which is to be the container's `/dev`, with nodes, links and mount points; without
+/// nodes for a container with a user namespace, where nobody makes any.
+pub(crate) fn fill(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), StepError> {
     // Modes are meant as written here; the agent's mask is set later.
     let mask = rustix::process::umask(Mode::empty());
-    let filled = fill(dev, user);
+    let filled = make_entries(dev, user);
     rustix::process::umask(mask);
     filled
 }
 
-fn fill(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), StepError> {
-    for (name, major, minor) in NODES {
-        if user.is_some() {
-            borrow_node(dev, name).step_at("showing the host's /dev/", name)?;
-            continue;
-        }
+fn make_entries(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), StepError> {
+    let nodes = if user.is_none() { &NODES[..] } else { &[] };
+    for &(name, major, minor) in nodes {
         let mode = Mode::from_raw_mode(0o666);
         mknodat(
             dev,
@@ -104,7 +102,8 @@ fn fill(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), StepError> {
         symlinkat(target, dev, name).step_at("making the link /dev/", name)?;
     }
     for below in &BELOW {
-        mount_below(dev, below, user)?;
+        mkdirat(dev, below.name, Mode::from_raw_mode(0o755))
+            .step_at("making the directory /dev/", below.name)?;
     }
     Ok(())
 }
@@ -120,20 +119,39 @@ fn borrow_node(dev: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
     mount::attach(view.as_fd(), place.as_fd())
 }
 
-fn mount_below(
+/// Makes the file systems below `/dev`, mounted nowhere yet.
+pub(crate) fn make_below(user: Option<&UserSpec>) -> Result<Vec<OwnedFd>, StepError> {
+    let made = BELOW.iter().map(|below| {
+        let mut options = below.options.to_vec();
+        if user.is_some_and(|user| !user.many) {
+            // There is no group but root's.
+            options.retain(|(key, _)| *key != "gid");
+        }
+        mount::create(below.kind, &options, below.attributes)
+            .step_at("making the file system for /dev/", below.name)
+    });
+    made.collect()
+}
+
+/// Mounts what [`make_below`] made, and nodes that could not be made. `dev` has to be mounted itself, and nobody else's
+/// to change.
+pub(crate) fn mount_below(
     dev: BorrowedFd<'_>,
-    below: &Below,
+    made: &[OwnedFd],
     user: Option<&UserSpec>,
 ) -> Result<(), StepError> {
-    let path = || format!("/dev/{}", below.name);
-    mkdirat(dev, below.name, Mode::from_raw_mode(0o755)).step_at("making", path())?;
-    let target = place::open(dev, below.name).step_at("opening", path())?;
-    let mut options = below.options.to_vec();
-    if user.is_some_and(|user| !user.many) {
-        // There is no group but root's.
-        options.retain(|(key, _)| *key != "gid");
+    if user.is_some() {
+        let mask = rustix::process::umask(Mode::empty());
+        let mut nodes = NODES.into_iter();
+        let borrowed = nodes.try_for_each(|(name, ..)| {
+            borrow_node(dev, name).step_at("showing the host's /dev/", name)
+        });
+        rustix::process::umask(mask);
+        borrowed?;
     }
-    let file_system =
-        mount::create(below.kind, &options, below.attributes).step_at("mounting", path())?;
-    mount::attach(file_system.as_fd(), target.as_fd()).step_at("mounting", path())
+    for (below, file_system) in BELOW.iter().zip(made) {
+        mount::attach_below(file_system.as_fd(), dev, below.name)
+            .step_at("mounting /dev/", below.name)?;
+    }
+    Ok(())
 }

@@ -35,36 +35,65 @@ pub(crate) struct Mounts {
     pub(crate) dev: OwnedFd,
 }
 
-/// Mounts them into `root`.
-pub(crate) fn apply(root: &Root, user: Option<&UserSpec>) -> Result<Mounts, StepError> {
-    let proc = add(root, "/proc", "proc", &[], mount::PLAIN)?;
-    let read_only = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
-    let sys = match add(root, "/sys", "sysfs", &[], read_only) {
-        Err(error) if user.is_some() && error.errno == Errno::PERM => borrow_sys(root)?,
-        sys => sys?,
-    };
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
-    let options = [("mode", "0755"), ("size", "64k")];
-    let dev = add(root, "/dev", "tmpfs", &options, attributes)?;
-    devices::apply(dev.as_fd(), user)?;
-    let mounts = Mounts { proc, sys, dev };
-    control_groups(&mounts, user)?;
-    Ok(mounts)
+/// The file systems, made but mounted nowhere yet. They belong to the pid, network and IPC namespaces of the process
+/// that makes them, and to no root.
+#[derive(Debug)]
+pub(crate) struct FileSystems {
+    proc: OwnedFd,
+    /// `None` where the kernel lets a user namespace have none.
+    sys: Option<OwnedFd>,
+    dev: OwnedFd,
+    below_dev: Vec<OwnedFd>,
 }
 
-/// Mounts a new file system on the directory at `path`, which is made where the root has none.
-fn add(
-    root: &Root,
-    path: &str,
-    kind: &str,
-    options: &[(&str, &str)],
-    attributes: MountAttrFlags,
-) -> Result<OwnedFd, StepError> {
+impl FileSystems {
+    /// Makes them, for a container with the user namespace `user`, if that is some.
+    pub(crate) fn make(user: Option<&UserSpec>) -> Result<Self, StepError> {
+        let step = "making the file system for";
+        let read_only = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
+        let sys = match mount::create("sysfs", &[], read_only) {
+            Err(Errno::PERM) if user.is_some() => None,
+            sys => Some(sys.step_at(step, "/sys")?),
+        };
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
+        let options = [("mode", "0755"), ("size", "64k")];
+        let dev = mount::create("tmpfs", &options, attributes).step_at(step, "/dev")?;
+        devices::fill(dev.as_fd(), user)?;
+        Ok(Self {
+            proc: mount::create("proc", &[], mount::PLAIN).step_at(step, "/proc")?,
+            sys,
+            dev,
+            below_dev: devices::make_below(user)?,
+        })
+    }
+
+    /// Mounts them into `root`.
+    pub(crate) fn apply(self, root: &Root, user: Option<&UserSpec>) -> Result<Mounts, StepError> {
+        add(root, "/proc", &self.proc)?;
+        let sys = match self.sys {
+            Some(sys) => {
+                add(root, "/sys", &sys)?;
+                sys
+            }
+            None => borrow_sys(root)?,
+        };
+        add(root, "/dev", &self.dev)?;
+        devices::mount_below(self.dev.as_fd(), &self.below_dev, user)?;
+        let mounts = Mounts {
+            proc: self.proc,
+            sys,
+            dev: self.dev,
+        };
+        control_groups(&mounts, user)?;
+        Ok(mounts)
+    }
+}
+
+/// Mounts a file system on the directory at `path`, which is made where the root has none.
+fn add(root: &Root, path: &str, file_system: &OwnedFd) -> Result<(), StepError> {
     let target = place::open_or_make(root.directory.as_fd(), path, Kind::Directory)
         .step_at("making the mount point", path)?;
-    let file_system = mount::create(kind, options, attributes).step_at("mounting", path)?;
-    mount::attach(file_system.as_fd(), target.as_fd()).step_at("mounting", path)?;
-    Ok(file_system)
+    mount::attach(file_system.as_fd(), target.as_fd()).step_at("mounting", path)
 }
 
 /// Shows the host's `/sys`, read-only and without control groups: on a host that hides parts of its own, the kernel

@@ -64,14 +64,16 @@ fn open_named(name: &str) -> Result<OwnedFd, StepError> {
     open(same, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).step_at(step, path)
 }
 
-/// Joins `named`, or sets the loopback interface of the namespace that the process was born with up.
-pub(crate) fn apply(named: Option<OwnedFd>) -> Result<(), StepError> {
-    match named {
-        Some(named) => move_into_link_name_space(named.as_fd(), Some(LinkNameSpaceType::Network))
-            .step("joining the network namespace")
-            .map_err(|error| error.asked_by(POINTER)),
-        None => loopback::up().step("setting the loopback interface up"),
-    }
+/// Joins a named namespace.
+pub(crate) fn join(named: &OwnedFd) -> Result<(), StepError> {
+    move_into_link_name_space(named.as_fd(), Some(LinkNameSpaceType::Network))
+        .step("joining the network namespace")
+        .map_err(|error| error.asked_by(POINTER))
+}
+
+/// Sets the loopback interface of the namespace that the process was born with up.
+pub(crate) fn set_up() -> Result<(), StepError> {
+    loopback::up().step("setting the loopback interface up")
 }
 
 #[cfg(test)]

@@ -19,6 +19,15 @@ pub(crate) fn new_cgroup_namespace() -> Result<(), Errno> {
     unsafe { unshare_unsafe(UnshareFlags::NEWCGROUP) }
 }
 
+/// Gives the calling process a mount namespace of its own, a copy of the one it is in.
+///
+/// # Errors
+/// The errno of `unshare(2)`.
+pub(crate) fn new_mount_namespace() -> Result<(), Errno> {
+    // SAFETY: as above.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
+}
+
 /// Whether the kernel reaps the children of the calling process by itself.
 ///
 /// # Errors
