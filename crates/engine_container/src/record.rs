@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    io::Read as _,
     path::PathBuf,
+    sync::OnceLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -65,14 +67,22 @@ pub(crate) fn now() -> u64 {
 
 /// The kernel's name for this boot.
 pub(crate) fn boot_id() -> Result<String, StepError> {
+    static KNOWN: OnceLock<String> = OnceLock::new();
     let path = "/proc/sys/kernel/random/boot_id";
+    if let Some(known) = KNOWN.get() {
+        return Ok(known.clone());
+    }
     let text = fs::read_to_string(path).step_at("reading", path)?;
-    Ok(text.trim().to_owned())
+    Ok(KNOWN.get_or_init(|| text.trim().to_owned()).clone())
 }
 
 /// When process `pid` was started, in clock ticks since boot; `None` when there is no such process.
 pub(crate) fn start_time(pid: i32) -> Option<u64> {
-    parse_start_time(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    // One read: it is on the way of every container, and the whole file is shorter.
+    let mut text = [0; 1024];
+    let mut file = fs::File::open(format!("/proc/{pid}/stat")).ok()?;
+    let read = file.read(&mut text).ok()?;
+    parse_start_time(&String::from_utf8_lossy(&text[..read]))
 }
 
 /// Field 22 of `proc_pid_stat(5)`. The name in field 2 may hold anything, so counting begins after its last

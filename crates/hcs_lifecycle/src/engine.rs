@@ -12,7 +12,7 @@
 use std::{
     fmt,
     os::fd::{BorrowedFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -49,6 +49,20 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// What the host refused, by JSON pointer where a property of the document asked for it.
     fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure>;
 
+    /// Prepares a machine as far as that is possible without its document: nobody waits for it, and it is not running.
+    /// It ends with the calling process, however that ends, and is then swept like anything else of its `runtime_id`.
+    /// `directory` is the machine's own, as in a [`CreateRequest`]. `None` from an engine that prepares nothing.
+    ///
+    /// # Errors
+    /// What the host refused; nothing is left behind then.
+    fn prepare(
+        &self,
+        _runtime_id: &str,
+        _directory: &Path,
+    ) -> Result<Option<Box<dyn Slot>>, Failure> {
+        Ok(None)
+    }
+
     /// Takes over a machine that an earlier service made, from what its [`Machine::record`] said.
     ///
     /// # Errors
@@ -61,6 +75,26 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// # Errors
     /// What could not be removed; everything else has been.
     fn sweep(&self, keep: &[String]) -> Result<(), Failure>;
+}
+
+/// A machine that has been prepared ([`Engine::prepare`]). Dropped, it ends, but what was made for it on the host stays
+/// until it is swept: it is to be used or discarded.
+pub trait Slot: fmt::Debug + Send {
+    /// Whether a machine can be made from it as `document` wants. If not, [`Engine::create`] has to do it from scratch.
+    fn fits(&self, document: &ComputeSystem) -> bool;
+
+    /// As [`Engine::create`], and with the same result, from what is prepared. The request has to have the runtime id
+    /// of the slot; its directory may have been renamed since.
+    ///
+    /// # Errors
+    /// As for [`Engine::create`], or what is prepared is not usable any more; the slot has been discarded then.
+    fn make(self: Box<Self>, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure>;
+
+    /// Removes everything that was made for it outside its directory. May wait for some milliseconds.
+    ///
+    /// # Errors
+    /// What could not be removed; the next sweep finds it.
+    fn discard(self: Box<Self>) -> Result<(), Failure>;
 }
 
 /// Which stdio streams a process wants.

@@ -40,6 +40,7 @@ const ADOPTION: Duration = Duration::from_secs(10);
 /// # Errors
 /// The state root cannot be read. What concerns one system only is logged.
 pub(crate) async fn adopt_all(service: &Rc<Service>) -> Result<(), Failure> {
+    service.slots.clear_left();
     let root = systems_root(service);
     let directories = list(&root).map_err(|e| {
         Failure::new(
@@ -73,6 +74,9 @@ pub(crate) async fn adopt_all(service: &Rc<Service>) -> Result<(), Failure> {
 impl Service {
     /// Leaving: without systems, known or left alone, nothing of ours stays on the host.
     pub(crate) async fn clear_up(self: &Rc<Self>) {
+        let limit = self.config.times.kill();
+        self.removals.finish(limit).await;
+        self.slots.close(limit).await;
         let none_left = list(&systems_root(self)).is_ok_and(|found| found.is_empty());
         if none_left && self.is_empty() {
             sweep(self, Vec::new()).await;

@@ -30,6 +30,8 @@ pub struct Config {
     pub user_namespaces: bool,
     /// Ids of the host that containers with user namespaces have, users and groups alike.
     pub user_namespace_ids: Option<Ids>,
+    /// How many containers are kept ready, without a name, for systems to come; 0 for none.
+    pub warm_slots: Option<usize>,
     /// Group whose members may use the service, besides root and the service's own user.
     pub socket_group: Option<String>,
     /// User who owns the socket and may use the service.
@@ -191,7 +193,19 @@ pub enum ConfigError {
     },
 }
 
+/// Two: one to be taken while the other is being made, which is as fast as one client can ask. More only help when
+/// several ask at the same instant, and each takes some memory and is a process in the host's list.
+const WARM_SLOTS: usize = 2;
+/// More would be a mistake, or a denial of service against oneself.
+const MOST_WARM_SLOTS: usize = 256;
+
 impl Config {
+    /// [`Config::warm_slots`], or the default.
+    #[must_use]
+    pub fn warm_slots(&self) -> usize {
+        self.warm_slots.unwrap_or(WARM_SLOTS)
+    }
+
     /// Reads the file at `named`, or the default one if that exists.
     ///
     /// # Errors
@@ -253,6 +267,9 @@ impl Config {
                 "others may connect, so members of socket_group could not be told from them; expected a mode like 0o660",
             ));
         }
+        if self.warm_slots() > MOST_WARM_SLOTS {
+            return Some(("warm_slots", "expected at most 256"));
+        }
         let limits = self.limits;
         let least_one = [
             ("connections", limits.connections),
@@ -301,6 +318,7 @@ mod tests {
         assert_eq!(shown.limits, Limits::default());
         assert_eq!(shown.times, Times::default());
         assert_eq!(shown.cgroup_root.as_deref(), Some("hcs"));
+        assert_eq!(shown.warm_slots, Some(WARM_SLOTS));
         for (key, value) in [("[limits]", 8), ("[times]", 6)] {
             let table = settings.split(key).nth(1).unwrap();
             let keys = table.split('[').next().unwrap().matches('=').count();
@@ -326,6 +344,7 @@ mod tests {
                 2,
                 "others may connect",
             ),
+            ("warm_slots = 1000\n", 1, "at most 256"),
             ("[limits]\n\npending_per_connection = 0\n", 3, "at least 1"),
         ] {
             let message = parse(text).unwrap_err();

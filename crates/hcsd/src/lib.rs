@@ -43,6 +43,7 @@ mod router;
 mod serve;
 mod service;
 mod service_properties;
+mod slots;
 mod start;
 mod state;
 mod stdio;

@@ -189,7 +189,6 @@ async fn serve(
     }
     // A client that connected in the last instant finds its connection closed and starts another service.
     drop(accepting.retire());
-    service.removals.finish(service.config.times.kill()).await;
     service.clear_up().await;
     service.log.append(event(Kind::ServiceStopped));
     Ok(())

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use crate::{
     config::Config, event_log::EventLog, limits::Quota, operations::Operations, peer::Entitled,
-    removals::Removals, system::System,
+    removals::Removals, slots::Slots, system::System,
 };
 
 /// A place in the registry.
@@ -45,6 +45,8 @@ pub(crate) struct Service {
     pub(crate) process_quota: Rc<Quota>,
     /// What ended systems left.
     pub(crate) removals: Rc<Removals>,
+    /// What is kept ready for systems to come.
+    pub(crate) slots: Rc<Slots>,
     connections: Cell<usize>,
     numbered: Cell<u64>,
     changed: Notify,
@@ -99,6 +101,7 @@ impl Service {
         engines: Vec<Arc<dyn Engine>>,
     ) -> Rc<Self> {
         let limits = config.limits;
+        let slots = Slots::new(root.join("slots"), config.warm_slots());
         Rc::new(Self {
             config,
             root,
@@ -111,6 +114,7 @@ impl Service {
             system_quota: Quota::new("compute systems of one user", limits.systems_per_client),
             process_quota: Quota::new("processes of one user", limits.processes_per_client),
             removals: Rc::default(),
+            slots,
             connections: Cell::new(0),
             numbered: Cell::new(0),
             changed: Notify::new(),

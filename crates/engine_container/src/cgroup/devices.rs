@@ -68,9 +68,7 @@ impl ControlGroups {
                     ));
                 };
                 files::write(directory, "devices.deny", "a")?;
-                v1_rules()
-                    .iter()
-                    .try_for_each(|rule| files::write(directory, "devices.allow", rule))
+                files::write_each(directory, "devices.allow", &v1_rules())
             }
         }
     }

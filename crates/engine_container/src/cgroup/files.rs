@@ -10,15 +10,29 @@ use crate::failure::{Attempt, StepError};
 
 /// Writes `value` in one write, as the kernel wants it. The file must exist.
 pub(super) fn write(directory: &Path, file: &str, value: &str) -> Result<(), StepError> {
+    write_each(directory, file, &[value])
+}
+
+/// Writes `values` one after the other, each in one write.
+pub(super) fn write_each<T: AsRef<str>>(
+    directory: &Path,
+    file: &str,
+    values: &[T],
+) -> Result<(), StepError> {
     let path = directory.join(file);
-    let opened = OpenOptions::new().write(true).open(&path);
-    opened
-        .and_then(|mut file| file.write_all(value.as_bytes()))
-        .map_err(|error| (error, path))
-        .or_else(|(error, path)| {
-            let step = "writing the control group's";
-            Err(error).step_at(step, format!("{} ({value})", path.display()))
-        })
+    let step = "writing the control group's";
+    let mut opened = OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .step_at(step, path.display().to_string())?;
+    values.iter().map(AsRef::as_ref).try_for_each(|value| {
+        let written = opened.write_all(value.as_bytes());
+        written
+            .map_err(|error| (error, &path))
+            .or_else(|(error, path)| {
+                Err(error).step_at(step, format!("{} ({value})", path.display()))
+            })
+    })
 }
 
 /// The text of a file.

@@ -25,6 +25,7 @@ use std::{
     fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use rustix::{
@@ -82,25 +83,34 @@ impl ControlGroups {
         }
     }
 
-    /// Makes the groups, and those above them.
-    pub(crate) fn make(&self, hierarchies: &Hierarchies) -> Result<(), StepError> {
+    /// Makes the groups, and those above them. `delegated` remembers that those above pass their controllers on.
+    pub(crate) fn make(
+        &self,
+        hierarchies: &Hierarchies,
+        delegated: &AtomicBool,
+    ) -> Result<(), StepError> {
         // A service that leaves removes empty groups above ours ([`remove_root`]), perhaps between two steps here.
         let mut tries = 8;
         loop {
-            match self.try_make(hierarchies) {
+            match self.try_make(hierarchies, delegated) {
                 Err(error) if error.errno == Errno::NOENT && tries > 0 => tries -= 1,
                 made => return made,
             }
         }
     }
 
-    fn try_make(&self, hierarchies: &Hierarchies) -> Result<(), StepError> {
+    fn try_make(&self, hierarchies: &Hierarchies, delegated: &AtomicBool) -> Result<(), StepError> {
         for group in &self.v1 {
             make_directory(&group.directory)?;
         }
         if let (Some(group), Some(mount)) = (&self.unified, &hierarchies.unified) {
+            // While the group above is there, it is the one that has been looked at.
+            if delegated.load(Ordering::Relaxed) && fs::create_dir(group).is_ok() {
+                return Ok(());
+            }
             apply::delegate(mount, group)?;
             make_directory(group)?;
+            delegated.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

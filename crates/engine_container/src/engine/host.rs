@@ -1,6 +1,9 @@
 //! What the engine has to know about its host: looked up once.
 
-use std::{fs, sync::OnceLock};
+use std::{
+    fs,
+    sync::{OnceLock, atomic::AtomicBool},
+};
 
 use crate::{
     cgroup::{
@@ -20,6 +23,8 @@ pub(super) struct HostGroups {
     pub(super) used: Hierarchies,
     /// What enforces device rules.
     pub(super) devices: DeviceControl,
+    /// Whether the groups above those of containers have been set up.
+    pub(super) delegated: AtomicBool,
 }
 
 impl HostGroups {
@@ -30,6 +35,7 @@ impl HostGroups {
                 all: Hierarchies::default(),
                 used: Hierarchies::default(),
                 devices: DeviceControl::None,
+                delegated: AtomicBool::new(false),
             });
         }
         let path = "/proc/self/mountinfo";
@@ -47,6 +53,7 @@ impl HostGroups {
             used: all.clone().without(&unwanted),
             all,
             devices,
+            delegated: AtomicBool::new(false),
         })
     }
 

@@ -1,192 +1,268 @@
 //! Making one container: the service's half of the work, and taking it back when a step fails.
+//!
+//! [`Prepared`] is a container whose child has been cloned and waits at its channel; [`Prepared::finish`] tells it what
+//! to be. One that is made from scratch goes through both at once, a warm slot rests in between.
 
 use std::{
-    fs,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 use hcs_lifecycle::engine::CreateRequest;
 use hcs_schema::Failure;
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::{
+    fs::{AtFlags, unlinkat},
+    process::{Signal, pidfd_send_signal},
+};
 
-use super::host::HostGroups;
+use super::{Workshop, host::HostGroups};
 use crate::{
-    cgroup::ControlGroups,
+    cgroup::{ControlGroups, Limits},
     channel,
     child::spec::{LaunchSpec, UserSpec},
-    config::EngineConfig,
     failure::StepError,
-    launcher::{
-        Launcher,
-        protocol::{Answer, Child, Request},
-    },
-    machine::{Boot, ContainerMachine, agent_socket},
+    launcher::protocol::{Answer, Child, Request},
+    machine::{Boot, ContainerMachine, agent_socket, is_readable},
     parts::{handed, scratch},
     plan::Plan,
     record::{self, Record, UserRecord},
     user_namespace::{self, Mapping, Slot},
 };
 
-/// A container that is being made.
-pub(super) struct Making<'a> {
-    request: &'a CreateRequest,
-    plan: &'a Plan,
-    groups: ControlGroups,
-    /// The scratch that goes with the container, unless it is kept.
-    scratch: Option<PathBuf>,
-    /// Which ids of the host its own are, if it has a user namespace, and which range of the service's that is.
-    ids: Option<Mapping>,
+/// What is to be prepared.
+pub(super) struct Order<'a> {
+    /// How failures call it.
+    pub(super) name: String,
+    pub(super) runtime_id: &'a str,
+    pub(super) directory: &'a Path,
+    pub(super) limits: Limits,
+    pub(super) new_network: bool,
+    pub(super) new_user: bool,
+    /// The scratch to be made, which goes with the container.
+    pub(super) scratch: Option<PathBuf>,
+}
+
+/// A container that is being made, with everything that exists of it.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    name: String,
+    left: Leftovers,
+    directory: OwnedFd,
+    listener: OwnedFd,
+    channel: OwnedFd,
+    child: Answer,
+}
+
+/// Which ids of the host a container's own are that has a user namespace, and which range of the service's that is.
+pub(super) struct Ids {
+    mapping: Mapping,
     slot: Option<u32>,
 }
 
-impl<'a> Making<'a> {
-    pub(super) fn new(
-        request: &'a CreateRequest,
-        plan: &'a Plan,
-        host: &HostGroups,
-        config: &EngineConfig,
-        slot: Option<&Slot>,
-    ) -> Self {
-        let ids = plan.spec.user.as_ref().map(|_| match slot {
-            Some(slot) => Mapping::of_ranges(config.user_namespaces.of_slot(slot.number)),
-            None => Mapping::of_user(),
-        });
-        Self {
-            slot: slot.map(|slot| slot.number),
-            ids,
-            request,
-            plan,
-            groups: ControlGroups::named(&host.used, &config.cgroup_root, &request.runtime_id),
-            scratch: (!plan.spec.root.keep).then(|| PathBuf::from(&plan.spec.root.scratch.path)),
-        }
+impl Ids {
+    fn record(&self) -> Option<UserRecord> {
+        let (user, group) = self.mapping.root()?;
+        Some(UserRecord {
+            slot: self.slot,
+            user,
+            group,
+        })
     }
+}
 
-    /// Makes it.
+/// What stays on the host until somebody removes it.
+#[derive(Debug)]
+struct Leftovers {
+    groups: ControlGroups,
+    scratch: Option<PathBuf>,
+}
+
+impl Leftovers {
+    fn remove(&self) -> Result<(), StepError> {
+        let groups = self.groups.clear();
+        let scratch = self.scratch.as_deref().map_or(Ok(()), scratch::undo);
+        groups.and(scratch)
+    }
+}
+
+fn fail(name: &str, error: StepError) -> Failure {
+    error.into_failure(format!("the container {name} could not be made"))
+}
+
+/// Makes a container from scratch.
+///
+/// # Errors
+/// The step that failed; nothing is left then.
+pub(super) fn make(
+    workshop: &Workshop,
+    host: &HostGroups,
+    request: &CreateRequest,
+    plan: &Plan,
+    slot: Option<&Slot>,
+) -> Result<ContainerMachine, Failure> {
+    let ids = plan.spec.user.as_ref().map(|_| Ids {
+        mapping: match slot {
+            Some(slot) => Mapping::of_ranges(workshop.config.user_namespaces.of_slot(slot.number)),
+            None => Mapping::of_user(),
+        },
+        slot: slot.map(|slot| slot.number),
+    });
+    let own_scratch = !plan.spec.root.keep;
+    let order = Order {
+        name: format!("{:?}", request.id),
+        runtime_id: &request.runtime_id,
+        directory: &request.directory,
+        limits: plan.limits,
+        new_network: plan.network.is_none(),
+        new_user: ids.is_some(),
+        scratch: own_scratch.then(|| PathBuf::from(&plan.spec.root.scratch.path)),
+    };
+    Prepared::start(workshop, host, &order)?.finish(workshop, request, plan, ids.as_ref())
+}
+
+impl Prepared {
+    /// Makes what `order` says and has the child cloned.
     ///
     /// # Errors
     /// The step that failed; nothing is left then.
-    pub(super) fn make(
-        &self,
-        launcher: &Arc<Launcher>,
+    pub(super) fn start(
+        workshop: &Workshop,
         host: &HostGroups,
-        config: &EngineConfig,
-    ) -> Result<ContainerMachine, Failure> {
-        self.prepare_groups(host)
-            .and_then(|()| {
-                self.make_machine(launcher, config)
-                    .map_err(|error| self.fail(error))
-            })
-            .inspect_err(|_| self.undo())
+        order: &Order<'_>,
+    ) -> Result<Self, Failure> {
+        let root = &workshop.config.cgroup_root;
+        let left = Leftovers {
+            groups: ControlGroups::named(&host.used, root, order.runtime_id),
+            scratch: order.scratch.clone(),
+        };
+        let limited = prepare_groups(&left.groups, host, order);
+        let made = limited.and_then(|()| {
+            // Held by the closure: the rest takes it over.
+            Self::launch(workshop, &left, order).map_err(|error| fail(&order.name, error))
+        });
+        match made {
+            Ok((directory, listener, channel, child)) => Ok(Self {
+                name: order.name.clone(),
+                left,
+                directory,
+                listener,
+                channel,
+                child,
+            }),
+            Err(failure) => {
+                // What resists is found by the next sweep; the failure that led here is the one to report.
+                let _left = left.remove();
+                let _socket = std::fs::remove_file(order.directory.join(agent_socket::NAME));
+                Err(failure)
+            }
+        }
     }
 
-    fn fail(&self, error: StepError) -> Failure {
-        error.into_failure(format!(
-            "the container {:?} could not be made",
-            self.request.id
-        ))
-    }
-
-    fn prepare_groups(&self, host: &HostGroups) -> Result<(), Failure> {
-        self.groups
-            .make(&host.used)
-            .map_err(|error| self.fail(error))?;
-        self.groups.apply(&self.plan.limits)?;
-        self.groups
-            .limit_devices(&host.devices)
-            .map_err(|error| self.fail(error))
-    }
-
-    fn make_machine(
-        &self,
-        launcher: &Arc<Launcher>,
-        config: &EngineConfig,
-    ) -> Result<ContainerMachine, StepError> {
-        let boot_id = record::boot_id()?;
-        let lock = match &self.scratch {
-            Some(path) => scratch::make(&config.scratch_root, path).map(|()| None),
-            None => scratch::lock(self.scratch_path()).map(Some),
-        }?;
-        let directory = agent_socket::open_directory(&self.request.directory)?;
+    fn launch(
+        workshop: &Workshop,
+        left: &Leftovers,
+        order: &Order<'_>,
+    ) -> Result<(OwnedFd, OwnedFd, OwnedFd, Answer), StepError> {
+        if let Some(path) = &left.scratch {
+            scratch::make(&workshop.config.scratch_root, path)?;
+        }
+        let directory = agent_socket::open_directory(order.directory)?;
         let listener = agent_socket::bind_in(directory.as_fd())?;
-        let (channel, child) = self.launch(launcher, listener.as_fd())?;
-        let record = Record {
-            pid: child.pid,
-            // Gone already, if there is none: its report says why.
-            start_time: record::start_time(child.pid).unwrap_or_default(),
-            boot_id,
-            created: record::now(),
-            groups: self.groups.clone(),
-            scratch: self.scratch.clone(),
-            kept_scratch: lock.as_ref().map(|_| self.scratch_path().to_owned()),
-            user_namespace: self.user_record(),
+        let (ours, theirs) = channel::open()?;
+        let entrances = left.groups.entrances()?;
+        let child = workshop.launcher.launch(&Request {
+            // The child has its own: when it dies, the channel has to end.
+            channel: theirs.as_fd(),
+            child: Child::Container {
+                new_network: order.new_network,
+                new_user: order.new_user,
+                cgroup: entrances.unified.as_ref().map(AsFd::as_fd),
+                tasks: entrances.tasks.iter().map(AsFd::as_fd).collect(),
+            },
+        })?;
+        Ok((directory, listener, ours, child))
+    }
+
+    /// Whether the child is gone.
+    pub(super) fn has_ended(&self) -> bool {
+        is_readable(self.child.pidfd.as_fd())
+    }
+
+    /// Applies `limits` now that they are known.
+    ///
+    /// # Errors
+    /// As for [`ControlGroups::apply`].
+    pub(super) fn limit(&self, limits: &Limits) -> Result<(), Failure> {
+        self.left.groups.apply(limits)
+    }
+
+    /// Tells the child what to be.
+    ///
+    /// # Errors
+    /// The step that failed; nothing is left then.
+    pub(super) fn finish(
+        self,
+        workshop: &Workshop,
+        request: &CreateRequest,
+        plan: &Plan,
+        ids: Option<&Ids>,
+    ) -> Result<ContainerMachine, Failure> {
+        let (record, lock) = match self.instruct(plan, ids) {
+            Ok(done) => done,
+            Err(error) => {
+                let _left = self.discard();
+                return Err(fail(&self.name, error));
+            }
         };
         Ok(ContainerMachine {
-            id: self.request.id.clone(),
-            launcher: Arc::clone(launcher),
+            id: request.id.clone(),
+            launcher: Arc::clone(&workshop.launcher),
             record,
-            process: child.pidfd,
-            directory,
-            boot: Mutex::new(Boot::Pending(channel)),
+            process: self.child.pidfd,
+            directory: self.directory,
+            boot: Mutex::new(Boot::Pending(self.channel)),
             scratch: Mutex::new(lock),
             paused: AtomicBool::new(false),
             slot: None,
         })
     }
 
-    fn scratch_path(&self) -> &Path {
-        Path::new(&self.plan.spec.root.scratch.path)
-    }
-
-    /// Has the child cloned and tells it what to be; answers our end of its channel.
-    fn launch(
+    fn instruct(
         &self,
-        launcher: &Launcher,
-        listener: BorrowedFd<'_>,
-    ) -> Result<(OwnedFd, Answer), StepError> {
-        let (ours, theirs) = channel::open()?;
-        let entrances = self.groups.entrances()?;
-        let child = launcher.launch(&Request {
-            channel: theirs.as_fd(),
-            child: Child::Container {
-                new_network: self.plan.network.is_none(),
-                new_user: self.ids.is_some(),
-                cgroup: entrances.unified.as_ref().map(AsFd::as_fd),
-                tasks: entrances.tasks.iter().map(AsFd::as_fd).collect(),
-            },
-        })?;
-        // The child has its own: when it dies, the channel has to end.
-        drop(theirs);
-        let instructed = match &self.ids {
-            None => {
-                let mut descriptors = vec![listener];
-                descriptors.extend(self.plan.network.as_ref().map(AsFd::as_fd));
-                channel::instruct(ours.as_fd(), &self.plan.spec, &descriptors)
-            }
-            Some(ids) => self.instruct_in_namespace(ours.as_fd(), ids, &child, listener),
-        };
-        if let Err(error) = instructed {
-            let _gone = pidfd_send_signal(&child.pidfd, Signal::KILL);
-            return Err(error);
+        plan: &Plan,
+        ids: Option<&Ids>,
+    ) -> Result<(Record, Option<OwnedFd>), StepError> {
+        let root = &plan.spec.root;
+        let kept_scratch = root.keep.then(|| PathBuf::from(&root.scratch.path));
+        let lock = kept_scratch.as_deref().map(scratch::lock).transpose()?;
+        if let Some(ids) = ids {
+            self.instruct_in_namespace(&plan.spec, ids)?;
+        } else {
+            let mut descriptors = vec![self.listener.as_fd()];
+            descriptors.extend(plan.network.as_ref().map(AsFd::as_fd));
+            channel::instruct(self.channel.as_fd(), &plan.spec, &descriptors)?;
         }
-        Ok((ours, child))
+        let record = Record {
+            pid: self.child.pid,
+            // Gone already, if there is none: its report says why.
+            start_time: record::start_time(self.child.pid).unwrap_or_default(),
+            boot_id: record::boot_id()?,
+            created: record::now(),
+            groups: self.left.groups.clone(),
+            scratch: self.left.scratch.clone(),
+            kept_scratch,
+            user_namespace: ids.and_then(Ids::record),
+        };
+        Ok((record, lock))
     }
 
     /// Gives the child in its user namespace its ids, and what it cannot open itself; then tells it what to be.
-    fn instruct_in_namespace(
-        &self,
-        channel: BorrowedFd<'_>,
-        ids: &Mapping,
-        child: &Answer,
-        listener: BorrowedFd<'_>,
-    ) -> Result<(), StepError> {
-        let found = user_namespace::Child::find(child.pid, child.pidfd.as_fd())?;
-        let many = found.map(ids)?;
-        let (mounts, user) = match (self.slot, ids.root()) {
-            (Some(_), Some(root)) => {
-                handed::make(&self.plan.spec, found.namespace()?.as_fd(), root)?
-            }
+    fn instruct_in_namespace(&self, spec: &LaunchSpec, ids: &Ids) -> Result<(), StepError> {
+        let found = user_namespace::Child::find(self.child.pid, self.child.pidfd.as_fd())?;
+        let many = found.map(&ids.mapping)?;
+        let (mounts, user) = match (ids.slot, ids.mapping.root()) {
+            (Some(_), Some(root)) => handed::make(spec, found.namespace()?.as_fd(), root)?,
             _ => {
                 let user = UserSpec {
                     many,
@@ -197,26 +273,31 @@ impl<'a> Making<'a> {
         };
         let spec = LaunchSpec {
             user: Some(user),
-            ..self.plan.spec.clone()
+            ..spec.clone()
         };
-        let mut descriptors = vec![listener];
+        let mut descriptors = vec![self.listener.as_fd()];
         descriptors.extend(mounts.iter().map(AsFd::as_fd));
-        channel::instruct(channel, &spec, &descriptors)
+        channel::instruct(self.channel.as_fd(), &spec, &descriptors)
     }
 
-    fn user_record(&self) -> Option<UserRecord> {
-        let (user, group) = self.ids.as_ref()?.root()?;
-        Some(UserRecord {
-            slot: self.slot,
-            user,
-            group,
-        })
+    /// Ends the child and removes what exists.
+    ///
+    /// # Errors
+    /// What could not be removed; the next sweep finds it.
+    pub(super) fn discard(&self) -> Result<(), StepError> {
+        let _gone_already = pidfd_send_signal(&self.child.pidfd, Signal::KILL);
+        let _gone_already = unlinkat(&self.directory, agent_socket::NAME, AtFlags::empty());
+        self.left.remove()
     }
+}
 
-    /// Removes what exists. What resists is found by the next sweep; the failure that led here is the one to report.
-    fn undo(&self) {
-        let _groups = self.groups.clear();
-        let _scratch = self.scratch.as_deref().map(scratch::undo);
-        let _socket = fs::remove_file(self.request.directory.join(agent_socket::NAME));
-    }
+fn prepare_groups(
+    groups: &ControlGroups,
+    host: &HostGroups,
+    order: &Order<'_>,
+) -> Result<(), Failure> {
+    let step = |result: Result<(), StepError>| result.map_err(|error| fail(&order.name, error));
+    step(groups.make(&host.used, &host.delegated))?;
+    groups.apply(&order.limits)?;
+    step(groups.limit_devices(&host.devices))
 }

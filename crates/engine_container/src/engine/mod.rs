@@ -1,12 +1,16 @@
-//! [`ContainerEngine`]: makes, adopts and sweeps containers.
+//! [`ContainerEngine`]: makes, prepares, adopts and sweeps containers.
 
 mod host;
 mod make;
+mod slot;
 mod sweep;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
-use hcs_lifecycle::engine::{CreateRequest, Engine, Machine};
+use hcs_lifecycle::engine::{CreateRequest, Engine, Machine, Slot};
 use hcs_schema::{Failure, HResult, documents::ComputeSystem, win32};
 
 use crate::{
@@ -15,15 +19,24 @@ use crate::{
     machine::ContainerMachine,
     plan::{self, Plan, Privilege},
     record::Record,
-    user_namespace::{IdPool, Slot},
+    user_namespace::{self, IdPool},
 };
 use host::HostGroups;
-use make::Making;
+use slot::ContainerSlot;
+
+/// Ids of the host that one container has for its own.
+type OwnIds = user_namespace::Slot;
 
 /// The engine for Linux containers. Wants root, and Linux 5.12 or newer; for an ordinary user it makes containers with
 /// user namespaces only.
 #[derive(Debug)]
 pub struct ContainerEngine {
+    workshop: Arc<Workshop>,
+}
+
+/// What containers are made with. Shared with those that are prepared.
+#[derive(Debug)]
+struct Workshop {
     launcher: Arc<Launcher>,
     config: EngineConfig,
     groups: OnceLock<HostGroups>,
@@ -36,38 +49,45 @@ impl ContainerEngine {
     #[must_use]
     pub fn new(launcher: Launcher, config: EngineConfig) -> Self {
         Self {
-            launcher: Arc::new(launcher),
-            config,
-            groups: OnceLock::new(),
-            ids: Arc::default(),
+            workshop: Arc::new(Workshop {
+                launcher: Arc::new(launcher),
+                config,
+                groups: OnceLock::new(),
+                ids: Arc::default(),
+            }),
         }
     }
 
+    fn make(&self, request: &CreateRequest) -> Result<ContainerMachine, Failure> {
+        let workshop = &*self.workshop;
+        let host = workshop.host(NO_GROUPS)?;
+        let plan = workshop.plan(host, request)?;
+        let ids = workshop.own_ids(&plan)?;
+        let mut machine = make::make(workshop, host, request, &plan, ids.as_ref())?;
+        machine.slot = ids;
+        Ok(machine)
+    }
+}
+
+const NO_GROUPS: &str = "the host's control groups could not be found";
+
+impl Workshop {
     /// What is known of the host.
     fn host(&self, summary: &str) -> Result<&HostGroups, Failure> {
         HostGroups::once(&self.groups).map_err(|error| error.into_failure(summary))
     }
 
-    fn make(&self, request: &CreateRequest) -> Result<ContainerMachine, Failure> {
-        let host = self.host("the host's control groups could not be found")?;
-        let plan = plan::check(request, &self.config, &host.devices, Privilege::own())?;
-        let slot = self.slot(&plan)?;
-        let mut machine = Making::new(request, &plan, host, &self.config, slot.as_ref()).make(
-            &self.launcher,
-            host,
-            &self.config,
-        )?;
-        machine.slot = slot;
-        Ok(machine)
+    fn plan(&self, host: &HostGroups, request: &CreateRequest) -> Result<Plan, Failure> {
+        plan::check(request, &self.config, &host.devices, Privilege::own())
     }
 
     /// Ids of the container's own, if it is to have some and the service has some to give.
-    fn slot(&self, plan: &Plan) -> Result<Option<Slot>, Failure> {
+    fn own_ids(&self, plan: &Plan) -> Result<Option<OwnIds>, Failure> {
         if plan.spec.user.is_none() || Privilege::own() == Privilege::User {
             return Ok(None);
         }
-        let slot = self.ids.take(self.config.user_namespaces);
-        slot.map(Some).ok_or_else(|| {
+        let ids = self.ids.take(self.config.user_namespaces);
+        ids.map(Some).ok_or_else(|| {
             let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
             let message = "all ids for user namespaces are taken by other containers; end one, or grant the service \
                            more in /etc/subuid and /etc/subgid";
@@ -92,6 +112,19 @@ impl Engine for ContainerEngine {
         }
     }
 
+    fn prepare(
+        &self,
+        runtime_id: &str,
+        directory: &Path,
+    ) -> Result<Option<Box<dyn Slot>>, Failure> {
+        // A user namespace gets its ids with the document, and its owner decides what else is possible in it.
+        if Privilege::own() == Privilege::User || self.workshop.config.user_namespaces.by_default {
+            return Ok(None);
+        }
+        let slot = ContainerSlot::prepare(&self.workshop, runtime_id, directory)?;
+        Ok(Some(Box::new(slot)))
+    }
+
     fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Arc<dyn Machine>, Failure> {
         let summary = format!("the container {:?} could not be taken over", request.id);
         let record: Record = match serde_json::from_str(record) {
@@ -99,9 +132,9 @@ impl Engine for ContainerEngine {
             Err(error) => return Err(Failure::new(HResult::E_UNEXPECTED, summary).because(&error)),
         };
         let slot = record.user_namespace.and_then(|user| user.slot);
-        match ContainerMachine::adopted(request, record, &self.launcher) {
+        match ContainerMachine::adopted(request, record, &self.workshop.launcher) {
             Ok(mut machine) => {
-                machine.slot = slot.map(|number| self.ids.keep(number));
+                machine.slot = slot.map(|number| self.workshop.ids.keep(number));
                 Ok(Arc::new(machine))
             }
             Err(error) => Err(error.into_failure(summary)),
@@ -109,7 +142,8 @@ impl Engine for ContainerEngine {
     }
 
     fn sweep(&self, keep: &[String]) -> Result<(), Failure> {
-        let host = self.host("leftovers of containers could not be looked for")?;
-        sweep::sweep(&host.all, &self.config, &self.launcher, keep)
+        let workshop = &*self.workshop;
+        let host = workshop.host("leftovers of containers could not be looked for")?;
+        sweep::sweep(&host.all, &workshop.config, &workshop.launcher, keep)
     }
 }

@@ -113,13 +113,14 @@ impl ContainerMachine {
     }
 
     fn is_gone(&self) -> bool {
-        let mut events = [PollFd::new(&self.process, PollFlags::IN)];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        poll(&mut events, Some(&now)).is_ok_and(|ready| ready > 0)
+        is_readable(self.process.as_fd())
     }
+}
+
+/// Whether a descriptor is readable now: of a process, whether that is gone.
+pub(crate) fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
+    let mut events = [PollFd::new(&descriptor, PollFlags::IN)];
+    poll(&mut events, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// The recorded process, if it still is the one that was recorded.

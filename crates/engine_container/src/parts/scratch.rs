@@ -16,7 +16,7 @@ use rustix::{
     process::geteuid,
 };
 
-use crate::failure::{Attempt, StepError};
+use crate::failure::{Attempt, StepError, errno_of};
 
 /// JSON pointer of the property that names a scratch to keep.
 pub(crate) const POINTER: &str = "/Container/Storage/Path";
@@ -24,8 +24,15 @@ pub(crate) const POINTER: &str = "/Container/Storage/Path";
 /// Makes the scratch directory `<root>/<runtime id>`, and `root` where it does not exist; only root may look inside.
 pub(crate) fn make(root: &Path, directory: &Path) -> Result<(), StepError> {
     let name = |path: &Path| path.display().to_string();
-    fs::create_dir_all(root).step_at("making the scratch root", name(root))?;
-    let found = rustix::fs::stat(root).step_at("examining the scratch root", name(root))?;
+    let examine = || rustix::fs::stat(root);
+    let found = examine().or_else(|errno| {
+        if errno != Errno::NOENT {
+            return Err(errno);
+        }
+        fs::create_dir_all(root).map_err(|error| errno_of(&error))?;
+        examine()
+    });
+    let found = found.step_at("making the scratch root", name(root))?;
     if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
         let step = "finding the scratch root to be the service's own, and writable by nobody else,";
         return Err(StepError::new(step, Errno::PERM).at(name(root)));

@@ -21,7 +21,7 @@ use hcs_schema::{
 };
 use serde_json::json;
 use tokio::sync::oneshot;
-use tracing::{Instrument as _, error, info, info_span};
+use tracing::{Instrument as _, debug, error, info, info_span};
 
 use super::{Behalf, System, driver, processes::Processes};
 use crate::{
@@ -31,6 +31,7 @@ use crate::{
     limits::Share,
     operations,
     service::{Reservation, Service},
+    slots::Ready,
     state::journal::Journal,
     system::Request,
 };
@@ -56,6 +57,11 @@ pub(crate) async fn create(
     let engine = service.engine_for(&document)?;
     let share = service.system_quota.take(uid)?;
     let reservation = service.reserve(&id)?;
+    let slot = service.slots.take(&*engine, &document);
+    let runtime_id = match &slot {
+        Some(ready) => ready.runtime_id.clone(),
+        None => uuid::Uuid::new_v4().to_string(),
+    };
     let plan = Plan {
         behalf,
         engine,
@@ -65,7 +71,8 @@ pub(crate) async fn create(
         uid,
         id,
         document,
-        runtime_id: uuid::Uuid::new_v4().to_string(),
+        runtime_id,
+        slot,
     };
     let (sender, receiver) = oneshot::channel();
     let span = info_span!("system", id = %plan.id, runtime_id = %plan.runtime_id);
@@ -92,6 +99,8 @@ struct Plan {
     id: String,
     document: ComputeSystem,
     runtime_id: String,
+    /// What it is made from, if something fits.
+    slot: Option<Ready>,
 }
 
 async fn make(
@@ -113,15 +122,13 @@ async fn make(
             plan.engine.name()
         ));
     }
-    let engine = Arc::clone(&plan.engine);
+    let (engine, slot) = (Arc::clone(&plan.engine), plan.slot);
     let made = blocking(move || {
-        make_directory(&request.directory)?;
-        let machine = engine
-            .create(&request)
-            .inspect_err(|_| remove_directory(&request.directory))?;
+        let machine = make_machine(&*engine, slot, &request)?;
         Ok((machine, request))
     })
     .await;
+    service.slots.fill(&plan.engine);
     operations::step(match &made {
         Ok(_) => "the machine is made",
         Err(_) => "the engine failed",
@@ -163,6 +170,24 @@ async fn make(
             error!("it cannot be terminated: {failure}");
         }
     }
+}
+
+/// Makes the machine from what is ready, else from scratch. The second also happens when the first fails, so that
+/// keeping something ready never makes a creation fail.
+fn make_machine(
+    engine: &dyn Engine,
+    slot: Option<Ready>,
+    request: &CreateRequest,
+) -> Result<Arc<dyn Machine>, Failure> {
+    if let Some(ready) = slot {
+        match ready.become_machine(request) {
+            Ok(machine) => return Ok(machine),
+            Err(failure) => debug!("it is made from scratch: {failure}"),
+        }
+    }
+    make_directory(&request.directory)?;
+    let made = engine.create(request);
+    made.inspect_err(|_| remove_directory(&request.directory))
 }
 
 /// What a system is made from, besides its machine.
@@ -277,7 +302,7 @@ pub(crate) fn put_together(
     })
 }
 
-fn make_directory(directory: &Path) -> Result<(), Failure> {
+pub(crate) fn make_directory(directory: &Path) -> Result<(), Failure> {
     DirBuilder::new()
         .mode(0o700)
         .create(directory)

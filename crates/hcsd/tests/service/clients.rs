@@ -545,7 +545,7 @@ fn limits_are_kept_per_client() {
 
 #[test]
 fn descriptors_and_memory_of_the_service_do_not_grow() {
-    let service = Service::new();
+    let service = Service::with_config("warm_slots = 0\n");
     let mut client = service.client();
     client.start_container(1, "many");
     let mut handle = 10;

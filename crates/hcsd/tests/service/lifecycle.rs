@@ -332,7 +332,7 @@ fn a_container_that_cannot_be_says_why() {
 
 #[test]
 fn systems_come_and_go_without_a_trace() {
-    let service = Service::new();
+    let service = Service::with_config("warm_slots = 0\n");
     let mut client = service.client();
     let cycle = |client: &mut Client, handle: u64| {
         client.start_container(handle, "cycle");

@@ -131,7 +131,16 @@ impl Service {
             .count()
     }
 
-    /// Everything on the host that belongs to this service's systems.
+    /// Runtime ids of what is kept ready.
+    pub(crate) fn ready(&self) -> Vec<String> {
+        let directories = below(&self.root().join("slots"));
+        let names = directories.iter().filter_map(|path| path.file_name());
+        names
+            .map(|name| name.to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Everything on the host that belongs to this service's systems, and nothing of what it keeps ready.
     pub(crate) fn left_behind(&self) -> Vec<String> {
         let mut left = Vec::new();
         for hierarchy in hierarchies() {
@@ -141,6 +150,8 @@ impl Service {
         for directory in ["systems", "scratch"] {
             left.extend(below(&self.root().join(directory)));
         }
+        let ready = self.ready();
+        left.retain(|path| !ready.iter().any(|id| path.ends_with(id)));
         let mut left: Vec<_> = left.iter().map(|path| path.display().to_string()).collect();
         let own = self.directory.path().display().to_string();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
@@ -192,7 +203,7 @@ impl Drop for Service {
         }
         assert!(left.is_empty(), "left behind while serving: {left:#?}");
         self.stop();
-        let left = self.left_behind();
+        let left = [self.left_behind(), self.ready()].concat();
         assert!(left.is_empty(), "left behind: {left:#?}");
         for hierarchy in hierarchies() {
             // Its own group holds nothing any more.
