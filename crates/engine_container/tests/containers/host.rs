@@ -14,7 +14,7 @@ use std::{
 };
 
 use engine_container::{ContainerEngine, EngineConfig, Launcher};
-use hcs_lifecycle::engine::{CreateRequest, Engine, Machine};
+use hcs_lifecycle::engine::{CreateRequest, Engine, Machine, Slot};
 use hcs_schema::{Failure, documents::ComputeSystem};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// An engine with its own control group root, scratch root and directory. Dropping it asserts that nothing is left.
 pub(crate) struct Host {
     pub(crate) engine: ContainerEngine,
+    warm: bool,
     pub(crate) files: TempDir,
     pub(crate) config: EngineConfig,
 }
@@ -52,6 +53,7 @@ impl Host {
         let engine = ContainerEngine::new(Launcher::spawn().unwrap(), config.clone());
         Self {
             engine,
+            warm: Mode::get() == Mode::Warm,
             files,
             config,
         }
@@ -76,13 +78,33 @@ impl Host {
         }
     }
 
+    /// Prepares a container in a directory that is not yet the one of `request`.
+    pub(crate) fn prepare(&self, request: &CreateRequest) -> Box<dyn Slot> {
+        let directory = self.files.path().join("slots").join(&request.runtime_id);
+        fs::create_dir_all(&directory).unwrap();
+        let slot = self.engine.prepare(&request.runtime_id, &directory);
+        let slot = slot.unwrap_or_else(|f| panic!("{f:#?}")).unwrap();
+        fs::rename(&directory, &request.directory).unwrap();
+        slot
+    }
+
+    /// Makes a machine as the service does: from what is ready, if it fits and works, else from scratch.
+    pub(crate) fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure> {
+        if self.warm {
+            let slot = self.prepare(request);
+            if !slot.fits(&request.document) {
+                slot.discard().unwrap_or_else(|f| panic!("{f:#?}"));
+            } else if let Ok(machine) = slot.make(request) {
+                return Ok(machine);
+            }
+        }
+        self.engine.create(request)
+    }
+
     /// A container whose agent answers.
     pub(crate) fn start(&self, container: Value) -> Container {
         let request = self.request(container);
-        let machine = self
-            .engine
-            .create(&request)
-            .unwrap_or_else(|f| panic!("{f:#?}"));
+        let machine = self.create(&request).unwrap_or_else(|f| panic!("{f:#?}"));
         let container = Container::new(machine, request);
         container
             .machine
@@ -94,7 +116,7 @@ impl Host {
     /// Why a container could not be made or started; it is cleaned up.
     pub(crate) fn failure(&self, container: Value) -> Failure {
         let request = self.request(container);
-        match self.engine.create(&request) {
+        match self.create(&request) {
             Err(failure) => failure,
             Ok(machine) => Container::new(machine, request)
                 .machine

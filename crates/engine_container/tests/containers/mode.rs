@@ -1,4 +1,4 @@
-//! Containers as the host's root, and in user namespaces.
+//! Containers as the host's root, the same from warm slots, and in user namespaces.
 
 use std::cell::Cell;
 
@@ -7,6 +7,8 @@ use std::cell::Cell;
 pub(crate) enum Mode {
     /// The host's root, behind the other walls.
     Host,
+    /// The host's root, in containers that were kept ready.
+    Warm,
     /// Nobody on the host.
     User,
 }
@@ -37,18 +39,23 @@ const HOST_ONLY: &[&str] = &[
 ];
 
 impl Mode {
-    pub(crate) const ALL: [Self; 2] = [Self::Host, Self::User];
+    pub(crate) const ALL: [Self; 3] = [Self::Host, Self::Warm, Self::User];
 
     /// What the names of its cases begin with.
     pub(crate) const fn prefix(self) -> &'static str {
         match self {
             Self::Host => "",
+            Self::Warm => "warm::",
             Self::User => "user::",
         }
     }
 
     pub(crate) fn has(self, case: &str) -> bool {
-        self == Self::Host || !HOST_ONLY.contains(&case)
+        match self {
+            Self::Host => true,
+            Self::Warm => !case.starts_with("slots::") && !case.starts_with("identity::"),
+            Self::User => !case.starts_with("slots::") && !HOST_ONLY.contains(&case),
+        }
     }
 
     /// That of the running case.

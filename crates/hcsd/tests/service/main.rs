@@ -13,4 +13,5 @@ mod event_log;
 mod hostile;
 mod lifecycle;
 mod restart;
+mod slots;
 mod starting;

@@ -56,15 +56,9 @@ fn a_network_has_to_be_there() {
 fn a_failed_container_can_be_made_again() {
     let host = Host::new();
     let mut request = host.request(json!({ "Storage": { "Layers": [{ "Path": "/not/there" }] } }));
-    use hcs_lifecycle::engine::Engine;
-    host.engine
-        .create(&request)
-        .expect_err("there is no such layer");
+    host.create(&request).expect_err("there is no such layer");
     request.document = host.request(json!({})).document;
-    let machine = host
-        .engine
-        .create(&request)
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    let machine = host.create(&request).unwrap_or_else(|f| panic!("{f:#?}"));
     let container = crate::host::Container::new(machine, request);
     container
         .machine

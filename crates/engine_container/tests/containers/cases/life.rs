@@ -155,10 +155,7 @@ pub(super) fn a_paused_machine_can_be_killed() {
 fn a_killed_machine_is_never_ready() {
     let host = Host::new();
     let request = host.request(json!({}));
-    let machine = host
-        .engine
-        .create(&request)
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    let machine = host.create(&request).unwrap_or_else(|f| panic!("{f:#?}"));
     let container = Container::new(machine, request);
     // Stopped before it is killed, so that it cannot have become ready in between.
     container
@@ -311,10 +308,7 @@ fn paths_of_any_length_work() {
         request.directory.push("x".repeat(200));
     }
     fs::create_dir_all(&request.directory).unwrap();
-    let machine = host
-        .engine
-        .create(&request)
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    let machine = host.create(&request).unwrap_or_else(|f| panic!("{f:#?}"));
     let container = Container::new(machine, request);
     container
         .machine

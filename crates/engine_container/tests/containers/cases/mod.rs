@@ -12,6 +12,7 @@ mod mapped;
 mod mounts;
 mod races;
 mod rootfs;
+mod slots;
 
 /// A case: fails by a panic.
 pub(crate) type Case = fn();
@@ -41,6 +42,7 @@ pub(crate) fn all() -> Vec<(String, Case)> {
         ("mounts", mounts::all()),
         ("races", races::all()),
         ("rootfs", rootfs::all()),
+        ("slots", slots::all()),
     ];
     modules
         .into_iter()

@@ -6,7 +6,6 @@ use std::{
     path::Path,
 };
 
-use hcs_lifecycle::engine::Engine;
 use serde_json::{Value, json};
 
 use crate::host::{Container, Host, entries, in_private_mounts};
@@ -213,10 +212,7 @@ fn links_in_a_layer_do_not_lead_out() {
     let only: Value = json!({ "Storage": { "Layers": [{ "Path": layer }] } });
     // Nothing can run in it, but it starts; what matters is that the host's directories stay as they are.
     let request = host.request(only);
-    let machine = host
-        .engine
-        .create(&request)
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    let machine = host.create(&request).unwrap_or_else(|f| panic!("{f:#?}"));
     let container = Container::new(machine, request);
     let _failed = container
         .machine

@@ -213,7 +213,7 @@ impl Drop for Service {
     }
 }
 
-fn hierarchies() -> Vec<PathBuf> {
+pub(crate) fn hierarchies() -> Vec<PathBuf> {
     let top = Path::new("/sys/fs/cgroup");
     let mut all: Vec<_> = fs::read_dir(top)
         .unwrap()
