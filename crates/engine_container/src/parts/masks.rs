@@ -2,7 +2,11 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::{io::Errno, mount::MountAttrFlags};
+use rustix::{
+    fs::{AtFlags, statat},
+    io::Errno,
+    mount::MountAttrFlags,
+};
 
 use super::{mount, mounts::Mounts, place, rootfs::Root};
 use crate::{
@@ -56,8 +60,11 @@ pub(crate) fn apply(root: &Root, mounts: &Mounts, hidden: &[String]) -> Result<(
 
 /// Mounts the container's `/dev/null` on a file.
 fn hide_file(dev: BorrowedFd<'_>, directory: BorrowedFd<'_>, file: &str) -> Result<(), Errno> {
+    if !is_there(directory, file)? {
+        return Ok(());
+    }
     let null = mount::clone_tree(dev, "null", false)?;
-    if_there(mount::attach_below(null.as_fd(), directory, file)).map(drop)
+    mount::attach_below(null.as_fd(), directory, file)
 }
 
 /// An empty read-only directory that is mounted in several places.
@@ -79,20 +86,24 @@ impl EmptyDirectory {
 
     /// Mounts it on a directory below `directory`; an empty path means that itself.
     fn cover(&mut self, directory: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
+        if !is_there(directory, path)? {
+            return Ok(());
+        }
         if self.attached {
             let view = mount::clone_tree(self.mount.as_fd(), "", false)?;
-            return if_there(mount::attach_below(view.as_fd(), directory, path)).map(drop);
+            return mount::attach_below(view.as_fd(), directory, path);
         }
-        let attached = mount::attach_below(self.mount.as_fd(), directory, path);
-        self.attached = if_there(attached)?;
+        mount::attach_below(self.mount.as_fd(), directory, path)?;
+        self.attached = true;
         Ok(())
     }
 }
 
-/// `false` when there is nothing to cover.
-fn if_there(attached: Result<(), Errno>) -> Result<bool, Errno> {
-    match attached {
-        Ok(()) => Ok(true),
+/// Whether there is something to cover. Asked before a view is made: throwing one away that was mounted nowhere waits for
+/// a grace period of the kernel, which takes longer than all of these mounts together.
+fn is_there(directory: BorrowedFd<'_>, path: &str) -> Result<bool, Errno> {
+    match statat(directory, path, AtFlags::EMPTY_PATH) {
+        Ok(_) => Ok(true),
         Err(Errno::NOENT) => Ok(false),
         Err(errno) => Err(errno),
     }
