@@ -179,6 +179,10 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// The host refused.
     fn resume(&self) -> Result<(), Failure>;
 
+    /// Whether it is paused, or half-way there: for one that was taken over from a service that died while it paused or
+    /// resumed it. `None` when the host cannot say.
+    fn is_paused(&self) -> Option<bool>;
+
     /// Ends everything in it at once, paused or not. Returns when that has been ordered; [`Machine::exit_descriptor`]
     /// tells when it has happened. Again is fine.
     ///

@@ -185,6 +185,12 @@ async fn take_over(
             (Arc::new(GoneMachine::new()?), false)
         }
     };
+    let state = match (state, machine.is_paused()) {
+        // The service before died while it paused or resumed it.
+        (State::Running, Some(true)) => State::Paused,
+        (State::Paused, Some(false)) => State::Running,
+        (recorded, _) => recorded,
+    };
     // One that has ended owns its id no more: another may have been created under it since.
     let reservation = lives.then(|| service.reserve(&request.id)).transpose()?;
     let facts = Facts {

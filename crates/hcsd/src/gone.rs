@@ -56,6 +56,10 @@ impl Machine for GoneMachine {
         ended()
     }
 
+    fn is_paused(&self) -> Option<bool> {
+        None
+    }
+
     fn kill(&self) -> Result<(), Failure> {
         Ok(())
     }

@@ -45,6 +45,17 @@ impl ControlGroups {
         })
     }
 
+    /// Whether processes are frozen or being frozen; `None` where nothing freezes, or the groups are gone.
+    pub(crate) fn is_frozen(&self) -> Option<bool> {
+        if let Some(unified) = &self.unified {
+            return Some(files::read(unified, "cgroup.freeze").ok()?.trim() == "1");
+        }
+        let Some(Home::V1(directory)) = self.home(Controller::Freezer) else {
+            return None;
+        };
+        Some(files::read(directory, "freezer.state").ok()?.trim() != "THAWED")
+    }
+
     /// Lets frozen processes go on, without waiting for it: one that was killed while it was frozen has to, to die.
     pub(crate) fn thaw(&self) {
         if let Some(unified) = &self.unified {

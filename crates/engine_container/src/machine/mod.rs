@@ -190,6 +190,10 @@ impl Machine for ContainerMachine {
             .map_err(|error| self.fail("resumed", error))
     }
 
+    fn is_paused(&self) -> Option<bool> {
+        self.record.groups.is_frozen()
+    }
+
     fn kill(&self) -> Result<(), Failure> {
         // The kernel ends all other processes of the pid namespace with its pid 1.
         match pidfd_send_signal(&self.process, Signal::KILL) {

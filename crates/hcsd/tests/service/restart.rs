@@ -360,6 +360,49 @@ fn states_survive() {
 }
 
 #[test]
+fn what_was_being_paused_when_the_service_died_is_taken_over_as_it_is() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    for (handle, id) in [(1, "running"), (2, "paused")] {
+        client.start_container(handle, id);
+    }
+    let pause = Call::PauseSystem {
+        system: 2,
+        options: None,
+    };
+    client.call(&pause).ok();
+    service.kill();
+    // As if it had died after it had frozen the one and thawed the other, and before it could write that down.
+    for entry in fs::read_dir(service.root().join("systems")).unwrap() {
+        let path = entry.unwrap().path().join("state.json");
+        let mut record: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let other = if record["state"] == "Paused" {
+            "Running"
+        } else {
+            "Paused"
+        };
+        record["state"] = json!(other);
+        fs::write(path, record.to_string()).unwrap();
+    }
+    service.run();
+    let mut client = service.client();
+    for (handle, id) in [(1, "running"), (2, "paused")] {
+        client.call(&open_system(handle, id, None)).ok();
+    }
+    let resume = Call::ResumeSystem {
+        system: 2,
+        options: None,
+    };
+    client.call(&resume).ok();
+    for (system, process) in [(1, 3), (2, 4)] {
+        client.create_process(system, process, &shell("exit 42"));
+        assert_eq!(client.exit_code(process), 42);
+        client.terminate(system);
+        assert_eq!(client.system_exit(system), "ForcedExit");
+    }
+}
+
+#[test]
 fn a_system_nobody_comes_back_for_ends_if_it_is_to_end_with_its_last_handle() {
     let mut service = Service::with_config("[times]\nreconnect_seconds = 1\n");
     let document = r#"{"Container":{},"ShouldTerminateOnLastHandleClosed":true}"#;
