@@ -4,6 +4,7 @@
 //! - `cargo xtask test [FILTER]`: installs what is missing, builds, runs every test, checks that nothing is left behind.
 //! - `cargo xtask packages`: the first step of `test` alone.
 //! - `cargo xtask cgroup2`: the container engine on control groups v2, in a virtual machine.
+//! - `cargo xtask torture [--seed N] [--minutes M]`: the service under everything that may happen to it.
 //! - `cargo xtask bench [--quick] [--check] [--docs] [NAME]...`: this project side by side with its peers.
 //! - `cargo xtask install [--prefix DIR]`: programs, libraries, headers, pkg-config file, systemd units.
 //! - `cargo xtask golden`: writes the generated documents anew.
@@ -22,6 +23,7 @@ mod process;
 mod repository;
 mod test;
 mod tidy;
+mod torture;
 
 use std::{error::Error, process::ExitCode};
 
@@ -58,6 +60,8 @@ enum Task {
     Packages,
     /// Run the container engine on control groups v2, in a virtual machine
     Cgroup2,
+    /// Torment the service: kill, stop, fill, refuse, damage and cut what there is, and see that nothing is lost
+    Torture(torture::Arguments),
     /// Measure this project side by side with its peers
     Bench(bench::Arguments),
     /// Install programs, libraries, headers, the pkg-config file and the systemd units
@@ -67,7 +71,12 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let outcome = Repository::here().and_then(|repository| match Arguments::parse().task {
+    let task = Arguments::parse().task;
+    // Its clients have no use for a repository.
+    if let Task::Torture(arguments) = task {
+        return end(torture::run(arguments));
+    }
+    end(Repository::here().and_then(|repository| match task {
         Task::Tidy { fix, rules } => tidy::run(&repository, fix, &rules),
         Task::Test { filter } => test::run(&repository, filter.as_deref()),
         Task::Packages => test::provide(test::NEEDED).map(|()| ExitCode::SUCCESS),
@@ -75,7 +84,11 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&repository, &arguments),
         Task::Install(arguments) => install::run(&repository, &arguments),
         Task::Golden => golden::write(&repository).map(|()| ExitCode::SUCCESS),
-    });
+        Task::Torture(arguments) => torture::run(arguments),
+    }))
+}
+
+fn end(outcome: Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| {
         eprintln!("cargo xtask: {error}");
         ExitCode::FAILURE

@@ -1,0 +1,236 @@
+//! Where the torture takes place: a directory with a small file system for the service's state, an endpoint, a cgroup of
+//! its own, and a second service that nobody torments.
+//!
+//! ```text
+//!   <arena>/small/      a tmpfs of a few MiB, to be filled: hcs.sock, hcs.d
+//!   <arena>/marks/      a file named after each system that was deliberately harmed
+//!   <arena>/control/    the second service
+//! ```
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use rustix::{
+    mount::{MountFlags, UnmountFlags, mount, unmount},
+    process::Pid,
+};
+
+use crate::Result;
+
+/// Size of the small file system.
+const SMALL: &str = "size=48m,mode=755";
+
+/// The services' times: a system whose clients are gone is not to stay for long.
+const TIMES: &str = "[times]\nidle_seconds = 2\nreconnect_seconds = 20\n";
+
+/// One of the two services.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// Its socket.
+    pub(super) endpoint: PathBuf,
+    /// Its configuration.
+    pub(super) config: PathBuf,
+    /// Its program.
+    pub(super) daemon: PathBuf,
+    /// Its cgroup, relative to each hierarchy.
+    pub(super) cgroup: String,
+}
+
+impl Place {
+    fn new(directory: &Path, daemon: &Path, cgroup: &str) -> Result<Self> {
+        let config = directory.join("hcsd.toml");
+        let text = format!("cgroup_root = \"{cgroup}\"\nprocesses_per_container = 64\n{TIMES}");
+        fs::write(&config, text)?;
+        Ok(Self {
+            endpoint: directory.join("hcs.sock"),
+            config,
+            daemon: daemon.to_owned(),
+            cgroup: cgroup.to_owned(),
+        })
+    }
+
+    /// Lets `command` find the service.
+    pub(super) fn apply(&self, command: &mut Command) {
+        command
+            .env("HCS_ENDPOINT", &self.endpoint)
+            .env("HCS_CONFIG", &self.config)
+            .env("HCS_DAEMON", &self.daemon);
+    }
+
+    /// The service's state root.
+    pub(super) fn state(&self) -> PathBuf {
+        self.endpoint.with_extension("d")
+    }
+
+    /// The service that listens now.
+    pub(super) fn service(&self) -> Option<Pid> {
+        let stream = UnixStream::connect(&self.endpoint).ok()?;
+        Some(rustix::net::sockopt::socket_peercred(stream).ok()?.pid)
+    }
+
+    /// The directories of its systems.
+    pub(super) fn systems(&self) -> Vec<PathBuf> {
+        let mut systems = entries(&self.state().join("systems"));
+        systems.sort();
+        systems
+    }
+
+    /// What of its systems is on the host.
+    pub(super) fn leftovers(&self) -> Vec<String> {
+        let mut left = self.systems();
+        left.extend(entries(&self.state().join("scratch")));
+        for hierarchy in hierarchies() {
+            let below = entries(&hierarchy.join(&self.cgroup));
+            left.extend(below.into_iter().filter(|path| path.is_dir()));
+        }
+        left.iter().map(|path| path.display().to_string()).collect()
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Arena {
+    root: PathBuf,
+    /// The service that is tormented.
+    pub(super) place: Place,
+    /// The one that is not.
+    pub(super) control: Place,
+}
+
+impl Arena {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// What the host refused; it takes root.
+    pub(super) fn new(daemon: &Path) -> Result<Self> {
+        let number = std::process::id();
+        let root = env::temp_dir().join(format!("hcs-torture-{number}"));
+        let small = root.join("small");
+        for directory in [&small, &root.join("marks"), &root.join("control")] {
+            fs::create_dir_all(directory)?;
+        }
+        let size = std::ffi::CString::new(SMALL)?;
+        mount(
+            "tmpfs",
+            &small,
+            "tmpfs",
+            MountFlags::empty(),
+            size.as_c_str(),
+        )
+        .map_err(|e| {
+            format!(
+                "a small file system cannot be mounted at {}: {e}",
+                small.display()
+            )
+        })?;
+        let cgroup = format!("hcs-test-torture-{number}");
+        Ok(Self {
+            place: Place::new(&small, daemon, &cgroup)?,
+            control: Place::new(&root.join("control"), daemon, &format!("{cgroup}-control"))?,
+            root,
+        })
+    }
+
+    /// The file system that may be filled.
+    pub(super) fn small(&self) -> PathBuf {
+        self.root.join("small")
+    }
+
+    /// Where harmed systems are written down.
+    pub(super) fn marks(&self) -> PathBuf {
+        self.root.join("marks")
+    }
+
+    /// The proxy's socket.
+    pub(super) fn proxy(&self) -> PathBuf {
+        self.root.join("proxy.sock")
+    }
+
+    /// Notes that the system of that runtime id is about to be harmed.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(super) fn mark(&self, system: &Path) -> Result<()> {
+        if let Some(name) = system.file_name() {
+            fs::write(self.marks().join(name), "")?;
+        }
+        Ok(())
+    }
+
+    /// What is left on the host although nobody has anything: systems, and mounts but our own.
+    pub(super) fn leftovers(&self) -> Result<Vec<String>> {
+        let mut left = self.place.leftovers();
+        let own = self.root.display().to_string();
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        let point = |line: &str| line.split(' ').nth(4).map(str::to_owned);
+        let points = mounts.lines().filter_map(point);
+        let small = self.small().display().to_string();
+        left.extend(points.filter(|point| point.starts_with(&own) && *point != small));
+        Ok(left)
+    }
+
+    /// The end of the service's log.
+    pub(super) fn log(&self) -> String {
+        let log = fs::read_to_string(self.place.state().join("hcsd.log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Removes it, and its cgroups.
+    ///
+    /// # Errors
+    /// Something is still used.
+    pub(super) fn remove(self) -> Result<()> {
+        for hierarchy in hierarchies() {
+            for cgroup in [&self.place.cgroup, &self.control.cgroup] {
+                // Not in every hierarchy.
+                let _gone = fs::remove_dir(hierarchy.join(cgroup));
+            }
+        }
+        unmount(self.small(), UnmountFlags::DETACH)?;
+        fs::remove_dir_all(&self.root)?;
+        Ok(())
+    }
+}
+
+/// Our descendants that live, and the path of their program.
+pub(super) fn descendants() -> BTreeSet<(i32, String)> {
+    let mut found = BTreeSet::new();
+    let mut parents = vec![std::process::id().cast_signed()];
+    while let Some(parent) = parents.pop() {
+        for task in entries(&PathBuf::from(format!("/proc/{parent}/task"))) {
+            let children = fs::read_to_string(task.join("children")).unwrap_or_default();
+            for child in children
+                .split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+            {
+                parents.push(child);
+                // A zombie has no program.
+                if let Ok(program) = fs::read_link(format!("/proc/{child}/exe")) {
+                    found.insert((child, program.display().to_string()));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn hierarchies() -> Vec<PathBuf> {
+    let top = Path::new("/sys/fs/cgroup");
+    let mut all: Vec<_> = entries(top)
+        .into_iter()
+        .filter(|path| path.is_dir() && !path.is_symlink())
+        .collect();
+    all.push(top.to_owned());
+    all
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}

@@ -1,0 +1,319 @@
+//! `cargo xtask torture --seed N --minutes M [--threads T]`: the service under everything that may happen to it.
+//!
+//! 1. [`arena`]: a private service on a small file system, and a second one that nobody torments.
+//! 2. [`crew`], [`client`], [`session`]: client processes, one of them behind a [`proxy`] that cuts its connections.
+//!    They use the service without pause and know what has to be true whatever happens.
+//! 3. [`torments`]: step by step, as the seed decides, somebody is killed or stopped, something is refused, filled,
+//!    damaged.
+//! 4. After each step every client has to get on, none may have found anything wrong, and the container of the second
+//!    service has to have gone on counting. After some steps everybody pauses, and nothing may be left on the host.
+//!
+//! The same seed gives the same torments in the same order; when they hit is up to the machine.
+
+mod arena;
+mod client;
+mod crew;
+mod proxy;
+mod random;
+mod session;
+mod torments;
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use rustix::process::{Pid, Signal, kill_process};
+
+use arena::{Arena, descendants};
+use client::LIMIT;
+use crew::Member;
+use random::Random;
+
+use crate::{
+    Repository, Result,
+    process::{cargo, succeeds},
+};
+
+/// Client processes; the last one comes through the proxy.
+const MEMBERS: usize = 3;
+/// After so many steps everybody pauses, and the host is looked at.
+const STEPS_TO_REST: u64 = 4;
+/// How long the host may take to become clean: systems of a client that was killed wait for it to come back.
+const CLEAN: Duration = Duration::from_secs(90);
+/// Descriptors an idle service may have more or less than at another time.
+const SLACK: usize = 6;
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Decides what is done, and in which order
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// How long
+    #[arg(long, default_value_t = 5.0)]
+    minutes: f64,
+
+    /// Threads of each client
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+
+    /// Be a client: the directory of harmed systems
+    #[arg(long, hide = true)]
+    client: Option<PathBuf>,
+
+    /// Be a client whose connection is cut again and again
+    #[arg(long, hide = true)]
+    cut: bool,
+
+    /// Be the client that counts
+    #[arg(long, hide = true)]
+    count: bool,
+}
+
+/// Runs it, or one of its clients.
+///
+/// # Errors
+/// A promise of the service was broken, or the harness cannot work here.
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
+    if let Some(marks) = arguments.client {
+        client::run(arguments.seed, arguments.threads, marks, arguments.cut)?;
+    } else if arguments.count {
+        client::count()?;
+    } else {
+        torture(&Repository::here()?, &arguments)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn torture(repository: &Repository, arguments: &Arguments) -> Result<()> {
+    let mut build = cargo();
+    build
+        .current_dir(&repository.root)
+        .args(["build", "--quiet", "--locked", "-p", "hcsd"]);
+    if !succeeds(&mut build)? {
+        return Err("hcsd could not be built".into());
+    }
+    // So that whoever loses its parent becomes ours, and can be counted and ended.
+    rustix::process::set_child_subreaper(Pid::from_raw(1))?;
+    let arena = Arena::new(&repository.target.join("debug/hcsd"))?;
+    let seed = arguments.seed;
+    println!("torture: seed {seed}, {} minutes", arguments.minutes);
+    let mut torture = Torture {
+        random: Random::new(seed),
+        crew: Vec::new(),
+        started: 0,
+        step: 0,
+        descriptors: None,
+        arena,
+    };
+    let done = torture.all(arguments);
+    let step = torture.step;
+    let log = torture.arena.log();
+    let ended = torture.clear_away();
+    done.map_err(|e| {
+        format!("seed {seed}, step {step}: {e}\nthe end of the service's log:\n{log}")
+    })?;
+    ended?;
+    println!(
+        "torture: seed {seed}: {step} steps, {} connections cut, nothing lost",
+        proxy::cuts()
+    );
+    Ok(())
+}
+
+struct Torture {
+    arena: Arena,
+    random: Random,
+    crew: Vec<Member>,
+    /// Clients started so far; each has a seed of its own.
+    started: u64,
+    step: u64,
+    /// What the service had open at its first rest.
+    descriptors: Option<usize>,
+}
+
+impl Torture {
+    fn all(&mut self, arguments: &Arguments) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs_f64(arguments.minutes * 60.0);
+        proxy::start(
+            &self.arena.proxy(),
+            self.arena.place.endpoint.clone(),
+            arguments.seed,
+        )?;
+        let control = Member::start(&self.arena.control, None, &["--count"])?;
+        if !control.does_more_than(0, LIMIT) {
+            return Err("the container that counts does not begin".into());
+        }
+        for number in 0..MEMBERS {
+            let member = self.member(number, arguments)?;
+            self.crew.push(member);
+        }
+        while Instant::now() < end {
+            self.step += 1;
+            self.one_step(arguments, &control)?;
+        }
+        self.rest()?;
+        let mut refused = Vec::new();
+        for member in self.crew.drain(..) {
+            refused.extend(member.leave()?);
+        }
+        for refusal in refused {
+            println!("  refused: {refusal}");
+        }
+        control.leave()?;
+        Ok(())
+    }
+
+    fn member(&mut self, number: usize, arguments: &Arguments) -> Result<Member> {
+        self.started += 1;
+        let seed = (arguments.seed << 16 | self.started).to_string();
+        let (threads, marks) = (arguments.threads.to_string(), self.arena.marks());
+        let marks = marks
+            .to_str()
+            .ok_or("the temporary directory has no proper name")?;
+        let proxy = self.arena.proxy();
+        let mut words = vec!["--client", marks, "--seed", &seed, "--threads", &threads];
+        if number + 1 < MEMBERS {
+            return Member::start(&self.arena.place, None, &words);
+        }
+        words.push("--cut");
+        Member::start(&self.arena.place, Some(&proxy), &words)
+    }
+
+    fn one_step(&mut self, arguments: &Arguments, control: &Member) -> Result<()> {
+        let counted = control.rounds();
+        let (done, killed) = torments::torment(&self.arena, &mut self.crew, &mut self.random)?;
+        println!("step {}: {done}", self.step);
+        if let Some(number) = killed {
+            self.crew[number] = self.member(number, arguments)?;
+        }
+        let rounds: Vec<_> = self.crew.iter().map(Member::rounds).collect();
+        for (member, rounds) in self.crew.iter().zip(rounds) {
+            let got_on = member.does_more_than(rounds, LIMIT);
+            check(&member.wrong())?;
+            if !got_on {
+                return Err("a client does not get on".into());
+            }
+        }
+        if !control.does_more_than(counted, LIMIT) {
+            return Err("the container of the other service stopped counting".into());
+        }
+        check(&control.wrong())?;
+        if self.step.is_multiple_of(STEPS_TO_REST) {
+            self.rest()?;
+        }
+        Ok(())
+    }
+
+    /// Everybody pauses; then nothing may be left on the host.
+    fn rest(&mut self) -> Result<()> {
+        for member in &mut self.crew {
+            member.pause()?;
+        }
+        for member in &self.crew {
+            let idle = member.is_idle(LIMIT * 2);
+            check(&member.wrong())?;
+            if !idle {
+                return Err("a client does not come to rest".into());
+            }
+        }
+        let limit = Instant::now() + CLEAN;
+        loop {
+            let left = self.left()?;
+            if left.is_empty() {
+                break;
+            }
+            if Instant::now() > limit {
+                return Err(format!("left behind: {left:#?}").into());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        for member in &mut self.crew {
+            member.go()?;
+        }
+        Ok(())
+    }
+
+    /// What is there that nobody has any use for.
+    fn left(&mut self) -> Result<Vec<String>> {
+        let mut left = self.arena.leftovers()?;
+        let services = [self.arena.place.service(), self.arena.control.service()]
+            .map(|pid| pid.map(|pid| pid.as_raw_nonzero().get()));
+        let controls = self.arena.control.systems();
+        let members: Vec<_> = self
+            .crew
+            .iter()
+            .map(|member| member.pid().as_raw_nonzero().get())
+            .collect();
+        let ours = descendants();
+        let parent = |pid: i32| -> Option<i32> {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            stat.rsplit_once(')')?
+                .1
+                .split_whitespace()
+                .nth(1)?
+                .parse()
+                .ok()
+        };
+        for (pid, program) in &ours {
+            let known = services.contains(&Some(*pid)) || members.contains(pid);
+            // A launcher is its service's child; the other service has an agent and what that runs.
+            let helper = parent(*pid).is_some_and(|parent| services.contains(&Some(parent)));
+            let control = fs::read_to_string(format!("/proc/{pid}/cgroup"))
+                .is_ok_and(|text| text.contains(&self.arena.control.cgroup));
+            let counts = fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|words| words.ends_with(b"--count\0"));
+            if !(known || helper || control || counts || controls.is_empty()) {
+                left.push(format!("process {pid} ({program})"));
+            }
+        }
+        if let Some(service) = services[0] {
+            let open = fs::read_dir(format!("/proc/{service}/fd")).map_or(0, Iterator::count);
+            let before = *self.descriptors.get_or_insert(open);
+            if left.is_empty() && open > before + SLACK {
+                left.push(format!(
+                    "{open} descriptors of the service, {before} at its first rest"
+                ));
+            }
+        }
+        Ok(left)
+    }
+
+    /// Ends whatever is still there, and removes the arena.
+    fn clear_away(mut self) -> Result<()> {
+        for member in &mut self.crew {
+            member.kill()?;
+        }
+        let places = [&self.arena.place, &self.arena.control];
+        let limit = Instant::now() + CLEAN;
+        // Services leave by themselves when nobody needs them.
+        while !descendants().is_empty() && Instant::now() < limit {
+            thread::sleep(Duration::from_millis(50));
+        }
+        let left = descendants();
+        for (pid, _) in &left {
+            if let Some(pid) = Pid::from_raw(*pid) {
+                // It may be gone by now.
+                let _killed = kill_process(pid, Signal::KILL);
+            }
+        }
+        let things: Vec<_> = places.iter().flat_map(|place| place.leftovers()).collect();
+        self.arena.remove()?;
+        if left.is_empty() && things.is_empty() {
+            return Ok(());
+        }
+        Err(format!("left behind at the end: {left:?} {things:?}").into())
+    }
+}
+
+fn check(wrong: &[String]) -> Result<()> {
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(wrong.join("\n").into())
+}

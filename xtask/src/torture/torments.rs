@@ -1,0 +1,309 @@
+//! What is done to the service, its helpers and its clients.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use serde_json::Value;
+
+use super::{arena::Arena, crew::Member, random::Random};
+use crate::Result;
+
+/// Whom a torment meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Service,
+    Launcher,
+    Agent,
+    Client,
+}
+
+const VICTIMS: [Victim; 4] = [
+    Victim::Service,
+    Victim::Launcher,
+    Victim::Agent,
+    Victim::Client,
+];
+
+/// What is done in one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Torment {
+    /// SIGKILL.
+    Kill(Victim),
+    /// SIGSTOP, and SIGCONT some milliseconds later.
+    Stop(Victim, u64),
+    /// The file system of the state and the scratch is full for some milliseconds.
+    FillDisk(u64),
+    /// The service may have so many descriptors more than it has, for some milliseconds.
+    RefuseDescriptors(u64, u64),
+    /// The service may have no more memory than it has, for some milliseconds.
+    RefuseMemory(u64),
+    /// Nobody in the service's cgroup may start a thread or process, for some milliseconds.
+    RefuseClones(u64),
+    /// A system's record is damaged while no service is there.
+    DamageState,
+    /// A system's journal is damaged while no service is there.
+    DamageJournal,
+    /// Nothing: the clients, and the proxy that cuts connections, work undisturbed for some milliseconds.
+    Leave(u64),
+}
+
+/// The next torment.
+fn choose(random: &mut Random) -> Torment {
+    let victim = VICTIMS[random.below(VICTIMS.len())];
+    let time = 50 + random.next() % 1500;
+    match random.below(12) {
+        0 | 1 => Torment::Kill(Victim::Service),
+        2 | 3 => Torment::Kill(victim),
+        4 => Torment::Stop(victim, time),
+        5 => Torment::FillDisk(time),
+        6 => Torment::RefuseDescriptors(random.next() % 6, time),
+        7 => Torment::RefuseMemory(time),
+        8 => Torment::RefuseClones(time),
+        9 => Torment::DamageState,
+        10 => Torment::DamageJournal,
+        _ => Torment::Leave(time),
+    }
+}
+
+/// Does what `random` says; answers what that was. A victim that is not there is left alone.
+///
+/// # Errors
+/// The host refused what the harness itself needs.
+pub(super) fn torment(
+    arena: &Arena,
+    crew: &mut [Member],
+    random: &mut Random,
+) -> Result<(String, Option<usize>)> {
+    let torment = choose(random);
+    // Drawn whether it is needed or not, so that what follows does not depend on what is there.
+    let (one, two) = (random.next(), random.next());
+    let mut own = Random::new(one ^ two.rotate_left(32));
+    let mut killed = None;
+    let done = match torment {
+        Torment::Kill(Victim::Client) => {
+            let member = own.below(crew.len());
+            crew[member].kill()?;
+            killed = Some(member);
+            true
+        }
+        Torment::Kill(victim) => find(arena, crew, victim, &mut own)?
+            .is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok()),
+        Torment::Stop(victim, time) => match find(arena, crew, victim, &mut own)? {
+            Some(pid) => stop(pid, || pause(time)),
+            None => false,
+        },
+        Torment::FillDisk(time) => fill(&arena.small().join("filler"), time)?,
+        Torment::RefuseDescriptors(more, time) => limited(arena, Resource::Nofile, time, |pid| {
+            Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64 + more)
+        }),
+        Torment::RefuseMemory(time) => limited(arena, Resource::As, time, |pid| {
+            let pages = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+            let pages: u64 = pages.split(' ').next()?.parse().ok()?;
+            Some(pages * 4096 + (256 << 10))
+        }),
+        Torment::RefuseClones(time) => refuse_clones(arena, time)?,
+        Torment::DamageState => damage(arena, "state.json", &mut own)?,
+        Torment::DamageJournal => damage(arena, "processes.jsonl", &mut own)?,
+        Torment::Leave(time) => {
+            pause(time);
+            true
+        }
+    };
+    let missed = if done { "" } else { " (nobody there)" };
+    Ok((format!("{torment:?}{missed}"), killed))
+}
+
+fn pause(milliseconds: u64) {
+    thread::sleep(Duration::from_millis(milliseconds));
+}
+
+fn find(
+    arena: &Arena,
+    crew: &[Member],
+    victim: Victim,
+    random: &mut Random,
+) -> Result<Option<Pid>> {
+    Ok(match victim {
+        Victim::Service => arena.place.service(),
+        Victim::Launcher => arena.place.service().and_then(launcher),
+        Victim::Client => random.one_of(crew).map(Member::pid),
+        Victim::Agent => {
+            let systems = arena.place.systems();
+            let Some(system) = random.one_of(&systems) else {
+                return Ok(None);
+            };
+            arena.mark(system)?;
+            agent(system)
+        }
+    })
+}
+
+/// The only child of a service.
+fn launcher(service: Pid) -> Option<Pid> {
+    let service = service.as_raw_nonzero();
+    let children = fs::read_to_string(format!("/proc/{service}/task/{service}/children")).ok()?;
+    Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
+}
+
+/// Pid 1 of a system, by its record.
+fn agent(system: &Path) -> Option<Pid> {
+    let record: Value =
+        serde_json::from_str(&fs::read_to_string(system.join("state.json")).ok()?).ok()?;
+    let machine: Value = serde_json::from_str(record["machine"].as_str()?).ok()?;
+    let pid = i32::try_from(machine["Pid"].as_i64()?).ok()?;
+    let started = machine["StartTime"].as_u64()?;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let now: u64 = stat
+        .rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()?;
+    if now == started {
+        Pid::from_raw(pid)
+    } else {
+        None
+    }
+}
+
+/// Stops a process for as long as `meanwhile` takes.
+fn stop(pid: Pid, meanwhile: impl FnOnce()) -> bool {
+    if kill_process(pid, Signal::STOP).is_err() {
+        return false;
+    }
+    meanwhile();
+    // It may have been killed.
+    let _went_on = kill_process(pid, Signal::CONT);
+    true
+}
+
+fn fill(path: &Path, time: u64) -> Result<bool> {
+    let mut file = File::create(path)?;
+    let block = vec![0x55; 64 << 10];
+    for size in [block.len(), 512, 1] {
+        while file.write_all(&block[..size]).is_ok() {}
+    }
+    pause(time);
+    drop(file);
+    fs::remove_file(path)?;
+    Ok(true)
+}
+
+/// Lowers a limit of the service for a while.
+fn limited(
+    arena: &Arena,
+    resource: Resource,
+    time: u64,
+    limit: impl FnOnce(i32) -> Option<u64>,
+) -> bool {
+    let Some(pid) = arena.place.service() else {
+        return false;
+    };
+    let Some(limit) = limit(pid.as_raw_nonzero().get()) else {
+        return false;
+    };
+    let before = prlimit(
+        Some(pid),
+        resource,
+        Rlimit {
+            current: Some(limit),
+            maximum: None,
+        },
+    );
+    let Ok(before) = before else {
+        return false;
+    };
+    pause(time);
+    // It may have died of it.
+    let _restored = prlimit(Some(pid), resource, before);
+    true
+}
+
+/// Puts the service and its launcher into a cgroup that is full.
+fn refuse_clones(arena: &Arena, time: u64) -> Result<bool> {
+    let pids = PathBuf::from("/sys/fs/cgroup/pids");
+    let Some(service) = arena.place.service().filter(|_| pids.is_dir()) else {
+        return Ok(false);
+    };
+    let full = pids.join(format!("{}-full", arena.place.cgroup));
+    fs::create_dir(&full)?;
+    let members = [Some(service), launcher(service)];
+    let own = fs::read_to_string("/proc/self/cgroup")?;
+    let home = own
+        .lines()
+        .find_map(|line| line.split_once(":pids:/"))
+        .map_or("", |(_, path)| path);
+    let move_to = |group: &Path| {
+        for pid in members.iter().flatten() {
+            // It may have died.
+            let _moved = fs::write(group.join("cgroup.procs"), pid.as_raw_nonzero().to_string());
+        }
+    };
+    move_to(&full);
+    fs::write(full.join("pids.max"), "1")?;
+    pause(time);
+    fs::write(full.join("pids.max"), "max")?;
+    let home = pids.join(home);
+    move_to(&home);
+    // What they started meanwhile.
+    for _ in 0..100 {
+        let left = fs::read_to_string(full.join("cgroup.procs"))?;
+        for pid in left.lines() {
+            let _moved = fs::write(home.join("cgroup.procs"), pid);
+        }
+        if fs::remove_dir(&full).is_ok() {
+            return Ok(true);
+        }
+        pause(20);
+    }
+    Err(format!("{} does not become empty", full.display()).into())
+}
+
+/// Damages a file of some system: with the service stopped, so that it is not written again, and then killed.
+fn damage(arena: &Arena, name: &str, random: &mut Random) -> Result<bool> {
+    let Some(service) = arena.place.service() else {
+        return Ok(false);
+    };
+    let mut done = false;
+    let mut failed = None;
+    stop(service, || {
+        let systems = arena.place.systems();
+        if let Some(system) = random.one_of(&systems) {
+            let damaged = damage_file(arena, system, name, random);
+            done = *damaged.as_ref().unwrap_or(&false);
+            failed = damaged.err();
+        }
+        // It may have been killed by somebody else.
+        let _killed = kill_process(service, Signal::KILL);
+    });
+    failed.map_or(Ok(done), Err)
+}
+
+fn damage_file(arena: &Arena, system: &Path, name: &str, random: &mut Random) -> Result<bool> {
+    let path = system.join(name);
+    let Ok(bytes) = fs::read(&path) else {
+        return Ok(false);
+    };
+    if name == "state.json" {
+        arena.mark(system)?;
+    }
+    let at = random.below(bytes.len() + 1);
+    if random.below(2) == 0 {
+        OpenOptions::new()
+            .write(true)
+            .open(&path)?
+            .set_len(at as u64)?;
+    } else {
+        let mut bytes = bytes;
+        bytes.splice(at.., random.bytes(100));
+        fs::write(&path, bytes)?;
+    }
+    Ok(true)
+}
