@@ -59,8 +59,9 @@ pub(crate) fn run(
         start::detach()?;
     }
     let config = crate::configured(config_path)?;
-    logging::start(config.log.as_deref())?;
     let root = endpoint::state_root(endpoint);
+    let log = options.serve.then(|| root.join(logging::FILE));
+    logging::start(config.log.as_deref(), log)?;
     make_directories(&root)?;
     check_surroundings(endpoint)?;
     let Some(_lock) = lock(&root)? else {

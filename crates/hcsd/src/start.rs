@@ -5,7 +5,7 @@
 //! root; the others find the winner's socket.
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
+    fs::DirBuilder,
     io::{BufRead as _, BufReader, Write as _},
     os::unix::{fs::DirBuilderExt as _, process::CommandExt as _},
     path::Path,
@@ -21,7 +21,7 @@ use rustix::{
     stdio,
 };
 
-use crate::{Options, endpoint::state_root};
+use crate::{Options, endpoint::state_root, logging};
 
 /// How long a service may take to come up, or to make room.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -46,7 +46,7 @@ pub(crate) fn start(options: &Options, endpoint: &Path) -> Result<ExitCode, Stri
             "busy" => std::thread::sleep(PAUSE),
             line => {
                 let sentence = line.strip_prefix("failed: ").unwrap_or(line);
-                let log = state_root(endpoint).join("hcsd.log");
+                let log = state_root(endpoint).join(logging::FILE);
                 return Err(if sentence.is_empty() {
                     format!(
                         "the service ended while it was starting; {} may say why",
@@ -93,11 +93,8 @@ fn spawn(options: &Options, endpoint: &Path) -> Result<Child, String> {
             &e,
         )
     })?;
-    let log = root.join("hcsd.log");
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&log)
+    let log = root.join(logging::FILE);
+    let log = logging::open(&log)
         .map_err(|e| failed(&format!("{} cannot be written", log.display()), &e))?;
     let program = std::env::current_exe().map_err(|e| failed("the program hcsd is gone", &e))?;
     let mut command = Command::new(program);

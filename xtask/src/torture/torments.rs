@@ -85,6 +85,13 @@ pub(super) fn torment(
     let (one, two) = (random.next(), random.next());
     let mut own = Random::new(one ^ two.rotate_left(32));
     let mut killed = None;
+    // Clients start it when it is not there.
+    for _ in 0..100 {
+        if arena.place.service().is_some() {
+            break;
+        }
+        pause(20);
+    }
     let done = match torment {
         Torment::Kill(Victim::Client) => {
             let member = own.below(crew.len());

@@ -82,12 +82,13 @@ async fn start(system: Rc<System>) -> Result<(), Failure> {
     let link = connect(&system, limit)
         .await
         .map_err(|f| f.while_doing("Start"))?;
-    if let Err(failure) = link.announce_start(limit).await {
+    let announced = link.announce_start(limit).await;
+    // A system that the next service took for one that was never started would lose its processes.
+    if let Err(failure) = announced.and_then(|()| system.try_write_down(State::Running)) {
         link.close();
         return Err(failure.while_doing("Start"));
     }
     system.set_link(Some(link));
-    system.write_down(State::Running);
     Ok(())
 }
 

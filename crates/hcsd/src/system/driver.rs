@@ -13,7 +13,7 @@ use std::{future::Future, os::fd::OwnedFd, pin::Pin, rc::Rc};
 use hcs_lifecycle::system::{Action, Step, Ticket};
 use hcs_schema::{Failure, HResult};
 use tokio::io::{Interest, unix::AsyncFd};
-use tracing::{Instrument as _, debug, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Behalf, System, actions, ending, ending::LAST_WORDS};
 use crate::{event_log::Kind, operations, readiness};
@@ -54,8 +54,28 @@ pub(super) fn start(system: &Rc<System>, reach_agent: bool) -> Result<(), Failur
         Failure::new(HResult::E_FAIL, "the end of the machine cannot be watched").because(&e)
     })?;
     let span = info_span!(parent: None, "system", id = %system.id, runtime_id = %system.runtime_id);
-    tokio::task::spawn_local(drive(Rc::clone(system), gone, lanes).instrument(span));
+    let driven = drive(Rc::clone(system), gone, lanes).instrument(span);
+    tokio::task::spawn_local(async move {
+        let guard = Undriven;
+        driven.await;
+        std::mem::forget(guard);
+    });
     Ok(())
+}
+
+/// A system whose driver has broken off would never do anything again, and nobody would hear of it. The next service
+/// takes it over as it is; so this one ends.
+struct Undriven;
+
+impl Drop for Undriven {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!(
+                "the task that drives a system broke off; the service ends, to be started again"
+            );
+            std::process::abort();
+        }
+    }
 }
 
 async fn drive(system: Rc<System>, gone: AsyncFd<OwnedFd>, mut lanes: Lanes) {

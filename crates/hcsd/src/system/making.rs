@@ -21,7 +21,7 @@ use hcs_schema::{
 };
 use serde_json::json;
 use tokio::sync::oneshot;
-use tracing::{Instrument as _, debug, error, info, info_span};
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Behalf, System, driver, processes::Processes};
 use crate::{
@@ -347,11 +347,23 @@ impl System {
     }
 
     /// Writes down what the next service has to know of it, for the state it is about to be in.
+    ///
+    /// # Errors
+    /// The file system refused; the next service would take it over as it was.
+    pub(super) fn try_write_down(&self, state: State) -> Result<(), Failure> {
+        self.record(state).write(&self.directory).map_err(|e| {
+            Failure::new(
+                HResult::E_FAIL,
+                format!("the state of '{}' cannot be written down", self.id),
+            )
+            .because(&e)
+        })
+    }
+
+    /// [`System::try_write_down`] where the next service finds out by itself, should it fail.
     pub(super) fn write_down(&self, state: State) {
-        if let Err(e) = self.record(state).write(&self.directory) {
-            error!(
-                "its state cannot be written down, so a restarted service would take it over as it was: {e}"
-            );
+        if let Err(failure) = self.try_write_down(state) {
+            warn!("{failure}");
         }
     }
 }
