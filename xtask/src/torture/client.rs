@@ -20,7 +20,7 @@ use super::{random::Random, session};
 use crate::Result;
 
 /// How long anything may take before it counts as hanging.
-pub(super) const LIMIT: Duration = Duration::from_secs(40);
+pub(super) const LIMIT: Duration = Duration::from_secs(150);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {

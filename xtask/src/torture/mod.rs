@@ -8,6 +8,8 @@
 //! 4. After each step every client has to get on, none may have found anything wrong, and the container of the second
 //!    service has to have gone on counting. After some steps everybody pauses, and nothing may be left on the host.
 //!
+//! `$HCS_DAEMON` names the service's program; without it, it is built.
+//!
 //! The same seed gives the same torments in the same order; when they hit is up to the machine.
 
 mod arena;
@@ -91,16 +93,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 fn torture(repository: &Repository, arguments: &Arguments) -> Result<()> {
-    let mut build = cargo();
-    build
-        .current_dir(&repository.root)
-        .args(["build", "--quiet", "--locked", "-p", "hcsd"]);
-    if !succeeds(&mut build)? {
-        return Err("hcsd could not be built".into());
-    }
+    let daemon = match std::env::var_os("HCS_DAEMON") {
+        Some(daemon) => PathBuf::from(daemon),
+        None => build(repository)?,
+    };
     // So that whoever loses its parent becomes ours, and can be counted and ended.
     rustix::process::set_child_subreaper(Pid::from_raw(1))?;
-    let arena = Arena::new(&repository.target.join("debug/hcsd"))?;
+    let arena = Arena::new(&daemon)?;
     let seed = arguments.seed;
     println!("torture: seed {seed}, {} minutes", arguments.minutes);
     let mut torture = Torture {
@@ -124,6 +123,18 @@ fn torture(repository: &Repository, arguments: &Arguments) -> Result<()> {
         proxy::cuts()
     );
     Ok(())
+}
+
+/// The service's program, built anew.
+fn build(repository: &Repository) -> Result<PathBuf> {
+    let mut build = cargo();
+    build
+        .current_dir(&repository.root)
+        .args(["build", "--quiet", "--locked", "-p", "hcsd"]);
+    if !succeeds(&mut build)? {
+        return Err("hcsd could not be built".into());
+    }
+    Ok(repository.target.join("debug/hcsd"))
 }
 
 struct Torture {
