@@ -393,7 +393,7 @@ impl Operation {
         {
             // The cancelled request is what gets an answer; that to the cancellation says nothing more.
             let request = request.request();
-            link.call(&Call::Cancel { request }, drop);
+            link.tell(&Call::Cancel { request });
         }
     }
 
