@@ -196,8 +196,8 @@ fn a_warm_container_is_like_a_cold_one() {
     let look = [
         // Mounts: where, from what, how; without the numbers and the layers' descriptors.
         r"sed -E 's/^[0-9]+ [0-9]+ [0-9]+:[0-9]+ //; s/lowerdir=.*//; s/(upper|work)dir=.*//' /proc/self/mountinfo",
-        "grep -E '^(Cap|NoNewPrivs|Seccomp|Groups|Uid|Gid|Sig|Shd)' /proc/self/status",
-        "grep -E '^(Cap|NoNewPrivs|Seccomp|Groups|Uid|Gid|Sig|Shd)' /proc/1/status",
+        "grep -E '^(Cap|NoNewPrivs|Seccomp|Groups|Uid|Gid|SigBlk|SigIgn|SigCgt)' /proc/self/status",
+        "grep -E '^(Cap|NoNewPrivs|Seccomp|Groups|Uid|Gid|SigIgn|SigCgt)' /proc/1/status",
         "cat /proc/1/limits /proc/1/oom_score_adj; hostname; id",
         "ls -ln --time-style=+ /dev /dev/pts /dev/shm /sys/fs/cgroup | sed 's/^total.*//'",
         "cat /sys/class/net/lo/flags; ls /sys/class/net; cat /proc/self/cgroup",
