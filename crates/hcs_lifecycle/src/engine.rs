@@ -69,6 +69,18 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// When the machine is gone or is not the one recorded; the caller then calls [`Engine::sweep`].
     fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Arc<dyn Machine>, Failure>;
 
+    /// Makes a group of processors that machines may name (`Processor.CpuGroup`), or gives a group there is these.
+    ///
+    /// # Errors
+    /// The host has no such groups, or refuses these processors.
+    fn make_cpu_group(&self, id: &str, processors: &[u32]) -> Result<(), Failure>;
+
+    /// Removes a group of processors; one that is gone is fine.
+    ///
+    /// # Errors
+    /// `ERROR_BUSY` while machines are in it.
+    fn remove_cpu_group(&self, id: &str) -> Result<(), Failure>;
+
     /// Removes what machines of this service left on the host (cgroups, mounts, processes), except those whose
     /// `runtime_id` is in `keep`.
     ///

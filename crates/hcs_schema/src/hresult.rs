@@ -22,6 +22,8 @@ pub mod win32 {
     pub const ERROR_NOT_SUPPORTED: u16 = 50;
     /// A limit on resources was reached.
     pub const ERROR_NO_SYSTEM_RESOURCES: u16 = 1450;
+    /// The thing is in use.
+    pub const ERROR_BUSY: u16 = 170;
     /// The thing already exists.
     pub const ERROR_ALREADY_EXISTS: u16 = 183;
     /// The element was not found; HCS answers this for a process that is gone.

@@ -24,6 +24,8 @@ pub struct Config {
     pub cgroup_root: Option<String>,
     /// Directory for what containers without a `Storage.Path` write.
     pub scratch_root: Option<PathBuf>,
+    /// Directory for submitted crash reports.
+    pub crash_report_directory: Option<PathBuf>,
     /// How many processes and threads a container may have; 0 for as many as the host allows.
     pub processes_per_container: Option<u64>,
     /// Whether containers whose document does not say so get a user namespace.
@@ -269,6 +271,10 @@ impl Config {
         }
         if self.warm_slots() > MOST_WARM_SLOTS {
             return Some(("warm_slots", "expected at most 256"));
+        }
+        let crashes = self.crash_report_directory.as_ref();
+        if crashes.is_some_and(|p| !p.is_absolute()) {
+            return Some(("crash_report_directory", "expected an absolute path"));
         }
         let limits = self.limits;
         let least_one = [

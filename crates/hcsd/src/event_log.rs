@@ -65,6 +65,8 @@ pub(crate) enum Kind {
     ProcessCreated,
     /// It has exited; with its `ProcessStatus`.
     ProcessExited,
+    /// A crash report was submitted; with its file.
+    CrashReported,
     /// A call failed that was to change something; with its time line.
     OperationFailed,
 }
@@ -84,6 +86,7 @@ impl Kind {
             Self::SystemExited => "SystemExited",
             Self::ProcessCreated => "ProcessCreated",
             Self::ProcessExited => "ProcessExited",
+            Self::CrashReported => "CrashReported",
             Self::OperationFailed => "OperationFailed",
         }
     }

@@ -9,12 +9,18 @@ pub(crate) mod systems;
 
 use std::{future::Future, rc::Rc};
 
-use hcs_schema::{Failure, HResult};
-use hcs_wire::{log::LogQuery, service::Call};
+use hcs_schema::Failure;
+use hcs_wire::{
+    log::{LogEntry, LogQuery},
+    service::Call,
+};
+use serde_json::json;
 
 use crate::{
     connection::{Answer, Connection, Pending},
-    enumerate, operations,
+    cpu_groups, crash_reports, enumerate,
+    event_log::{self, Kind},
+    operations,
     properties::to_text,
     service_properties,
     system::{Behalf, Request},
@@ -213,22 +219,19 @@ fn dispatch(errand: Errand, call: Call) {
         }
         Call::ModifyProcess { process, settings } => processes::modify(errand, process, &settings),
         Call::GetServiceProperties { query } => {
-            let answered = service_properties::answer(query.as_deref());
+            let service = &errand.connection.service;
+            let answered = service_properties::answer(service, query.as_deref());
             errand.answer(answered.map(|text| Answer::document(Some(text))));
         }
         Call::ReadEvents(query) => read_events(errand, query),
+        Call::ModifyServiceSettings { settings } => modify_service(errand, settings),
+        Call::SubmitCrashReport { settings } => submit_crash_report(errand, settings),
         Call::ExplainOperation { operation } => explain(errand, operation),
         Call::SaveSystem { system, options } => {
             errand.answer(systems::save(&errand, system, options.as_deref()));
         }
         Call::CrashSystem { system, options } => {
             errand.answer(systems::crash(&errand, system, options.as_deref()));
-        }
-        Call::ModifyServiceSettings { .. } | Call::SubmitCrashReport { .. } => {
-            errand.answer(Err(Failure::new(
-                HResult::E_NOTIMPL,
-                "this call is not implemented by this service",
-            )))
         }
         // Taken care of by the connection itself.
         Call::Hello { .. } | Call::Cancel { .. } | Call::Limit { .. } => {
@@ -255,5 +258,32 @@ fn explain(errand: Errand, operation: String) {
     errand.run(async move {
         let report = service.operations.explain(&operation, &service.log).await?;
         Ok(Answer::document(Some(to_text(&report)?)))
+    });
+}
+
+/// `HcsModifyServiceSettings`.
+fn modify_service(errand: Errand, settings: String) {
+    let service = Rc::clone(&errand.connection.service);
+    errand.run(async move {
+        cpu_groups::modify(&service, &settings).await?;
+        Ok(Answer::done())
+    });
+}
+
+/// `HcsSubmitWerReport`.
+fn submit_crash_report(errand: Errand, settings: String) {
+    let service = Rc::clone(&errand.connection.service);
+    let (uid, behalf) = (errand.connection.peer.uid, errand.behalf());
+    errand.run(async move {
+        let configured = service.config.crash_report_directory.clone();
+        let directory = configured.unwrap_or_else(|| service.root.join("crashes"));
+        let (report, file) = crash_reports::submit(directory, &settings, uid).await?;
+        service.log.append(LogEntry {
+            system: report.system_id,
+            operation: behalf.operation(),
+            data: Some(json!({ "File": file })),
+            ..event_log::event(Kind::CrashReported)
+        });
+        Ok(Answer::done())
     });
 }

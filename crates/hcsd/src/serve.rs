@@ -31,6 +31,7 @@ use crate::{
     Options, adopt,
     config::{Config, Ids},
     connection::Connection,
+    cpu_groups::{self, CpuGroups},
     endpoint,
     event_log::{EventLog, Kind, event},
     listener::{self, Accepting, Access, Listener},
@@ -69,6 +70,12 @@ pub(crate) fn run(
     };
     let inherited = Listener::inherited()?;
     let log = open_log(&root, &config)?;
+    let cpu_groups = CpuGroups::open(&root).map_err(|e| {
+        format!(
+            "the groups of processors in {} cannot be read: {e}",
+            root.display()
+        )
+    })?;
     // Before any thread exists: what it starts from is a copy of this process.
     let launcher = Launcher::spawn()
         .map_err(|failure| format!("the launcher cannot be started: {failure}"))?;
@@ -97,8 +104,9 @@ pub(crate) fn run(
             owner: access.owner,
             guarded,
         };
-        let service = Service::new(config, root, log, entitled, engines);
+        let service = Service::new(config, root, (log, cpu_groups), entitled, engines);
         service.log.append(event(Kind::ServiceStarted));
+        cpu_groups::restore(&service).await;
         adopt::adopt_all(&service)
             .await
             .map_err(|failure| failure.to_string())?;

@@ -14,8 +14,8 @@ use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 use tokio::sync::Notify;
 
 use crate::{
-    config::Config, event_log::EventLog, limits::Quota, operations::Operations, peer::Entitled,
-    removals::Removals, slots::Slots, system::System,
+    config::Config, cpu_groups::CpuGroups, event_log::EventLog, limits::Quota,
+    operations::Operations, peer::Entitled, removals::Removals, slots::Slots, system::System,
 };
 
 /// A place in the registry.
@@ -34,6 +34,7 @@ pub(crate) struct Service {
     /// The state root.
     pub(crate) root: PathBuf,
     pub(crate) log: EventLog,
+    pub(crate) cpu_groups: CpuGroups,
     pub(crate) operations: Operations,
     /// Who may use it besides root and its own user.
     pub(crate) entitled: Entitled,
@@ -96,7 +97,7 @@ impl Service {
     pub(crate) fn new(
         config: Config,
         root: PathBuf,
-        log: EventLog,
+        (log, cpu_groups): (EventLog, CpuGroups),
         entitled: Entitled,
         engines: Vec<Arc<dyn Engine>>,
     ) -> Rc<Self> {
@@ -106,6 +107,7 @@ impl Service {
             config,
             root,
             log,
+            cpu_groups,
             operations: Operations::default(),
             entitled,
             engines,

@@ -1,37 +1,53 @@
-//! `HcsGetServiceProperties`.
+//! `HcsGetServiceProperties`: what the service and its host are.
+//!
+//! A property that cannot be had fails the call when `PropertyTypes` names it, and only itself in `PropertyQueries`.
+
+mod capabilities;
 
 use std::collections::BTreeMap;
 
-use crate::document::parse_optional;
 use hcs_schema::{
     Failure, HResult,
     documents::{
-        BasicInformation, GetPropertyType, PropertyResponse, ServiceProperties,
+        BasicInformation, GetPropertyType, PropertyResponse, QoSCapabilities, ServiceProperties,
         ServicePropertyQuery, Version,
     },
 };
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::properties::{as_result_error, to_text};
+use crate::{
+    document::parse_optional,
+    host,
+    properties::{as_result_error, to_text},
+    service::Service,
+};
 
 /// Minor versions of schema 2 that documents may name.
 const MINORS: std::ops::RangeInclusive<u32> = 0..=6;
 
-/// Answers a query; without one, nothing was asked and the answer is empty.
+/// Answers a query; without one, with the basic property.
 ///
 /// # Errors
 /// The query is wrong, or names a property in `PropertyTypes` that cannot be had.
-pub(crate) fn answer(query: Option<&str>) -> Result<String, Failure> {
+pub(crate) fn answer(service: &Service, query: Option<&str>) -> Result<String, Failure> {
     let query: ServicePropertyQuery = parse_optional(query)?;
     let mut properties = ServiceProperties::default();
-    if let Some(kinds) = query.property_types {
-        let values: Result<_, _> = kinds.iter().map(|kind| property(kind.name())).collect();
+    let mut kinds = query.property_types;
+    if kinds.is_none() && query.property_queries.is_none() {
+        kinds = Some(vec![GetPropertyType::Basic]);
+    }
+    if let Some(kinds) = kinds {
+        let values: Result<_, _> = kinds
+            .into_iter()
+            .map(|kind| property(service, kind))
+            .collect();
         properties.properties = Some(values?);
     }
     if let Some(queries) = query.property_queries {
         let mut responses = BTreeMap::new();
         for name in queries.into_keys() {
-            let response = match property(&name) {
+            let response = match by_name(service, &name) {
                 Ok(value) => PropertyResponse {
                     response: Some(value),
                     error: None,
@@ -48,62 +64,64 @@ pub(crate) fn answer(query: Option<&str>) -> Result<String, Failure> {
     to_text(&properties)
 }
 
-fn property(name: &str) -> Result<Value, Failure> {
-    if name == GetPropertyType::Basic.name() {
-        let basic = BasicInformation {
-            supported_schema_versions: Some(
-                MINORS
-                    .map(|minor| Version {
-                        major: Some(2),
-                        minor: Some(minor),
-                    })
-                    .collect(),
-            ),
-        };
-        return serde_json::to_value(basic).map_err(|e| {
-            Failure::new(HResult::E_UNEXPECTED, "an answer could not be written").because(&e)
-        });
+fn by_name(service: &Service, name: &str) -> Result<Value, Failure> {
+    let known = GetPropertyType::ALL.iter().find(|kind| kind.name() == name);
+    match known {
+        Some(kind) => property(service, *kind),
+        None => Err(Failure::new(
+            HResult::E_INVALIDARG,
+            format!("there is no service property {name}"),
+        )),
     }
-    if GetPropertyType::ALL.iter().any(|kind| kind.name() == name) || name == "Memory" {
-        return Err(Failure::new(
-            HResult::NOT_SUPPORTED,
-            format!("the service property {name} is not available on this host"),
-        ));
-    }
-    Err(Failure::new(
-        HResult::E_INVALIDARG,
-        format!("there is no service property {name}"),
-    ))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn basic_names_the_schema_versions() {
-        let answer: Value =
-            serde_json::from_str(&answer(Some(r#"{"PropertyTypes":["Basic"]}"#)).unwrap()).unwrap();
-        let versions = answer["Properties"][0]["SupportedSchemaVersions"]
-            .as_array()
-            .unwrap();
-        assert_eq!(versions.len(), 7);
-        assert_eq!(versions[6], serde_json::json!({"Major": 2, "Minor": 6}));
+fn property(service: &Service, kind: GetPropertyType) -> Result<Value, Failure> {
+    let unknown = |what: &str, e: std::io::Error| {
+        Failure::new(HResult::E_FAIL, format!("the host's {what} is not known")).because(&e)
+    };
+    match kind {
+        GetPropertyType::Basic => value(&basic()),
+        GetPropertyType::ProcessorTopology => {
+            value(&host::topology().map_err(|e| unknown("processor topology", e))?)
+        }
+        GetPropertyType::Memory => {
+            let memory = host::memory().map_err(|e| unknown("memory", e))?;
+            Ok(json!({
+                "TotalMemoryInBytes": memory.total,
+                "AvailableMemoryInBytes": memory.available,
+            }))
+        }
+        GetPropertyType::CpuGroup => value(&service.cpu_groups.configurations()),
+        GetPropertyType::QoSCapabilities => value(&QoSCapabilities {
+            processor_qos_supported: Some(capabilities::limits_processors(&host::kernel())),
+        }),
+        GetPropertyType::Capabilities => Ok(capabilities::answer()),
+        GetPropertyType::ContainerCredentialGuard
+        | GetPropertyType::CacheAllocation
+        | GetPropertyType::CacheMonitoring
+        | GetPropertyType::MemoryBwAllocation
+        | GetPropertyType::Undefined => Err(Failure::new(
+            HResult::NOT_SUPPORTED,
+            format!(
+                "the service property {} is not available on this host",
+                kind.name()
+            ),
+        )),
     }
+}
 
-    #[test]
-    fn a_property_that_cannot_be_had_fails_the_call_or_only_itself() {
-        let failure = answer(Some(r#"{"PropertyTypes":["Basic","CpuGroup"]}"#)).unwrap_err();
-        assert_eq!(failure.hresult, HResult::NOT_SUPPORTED);
-        let both = answer(Some(r#"{"PropertyQueries":{"Basic":{},"CpuGroup":{}}}"#)).unwrap();
-        let both: Value = serde_json::from_str(&both).unwrap();
-        assert!(both["PropertyResponses"]["Basic"]["Response"].is_object());
-        assert!(both["PropertyResponses"]["CpuGroup"]["Error"]["ErrorMessage"].is_string());
+fn basic() -> BasicInformation {
+    let version = |minor| Version {
+        major: Some(2),
+        minor: Some(minor),
+    };
+    BasicInformation {
+        supported_schema_versions: Some(MINORS.map(version).collect()),
     }
+}
 
-    #[test]
-    fn nothing_asked_is_nothing_answered() {
-        assert_eq!(answer(None).unwrap(), "{}");
-        assert_eq!(answer(Some("")).unwrap(), "{}");
-    }
+fn value<T: Serialize>(document: &T) -> Result<Value, Failure> {
+    serde_json::to_value(document).map_err(|e| {
+        Failure::new(HResult::E_UNEXPECTED, "an answer could not be written").because(&e)
+    })
 }

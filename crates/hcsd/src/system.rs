@@ -111,6 +111,8 @@ pub(crate) struct System {
     pub(crate) id: String,
     pub(crate) runtime_id: String,
     pub(crate) owner: Option<String>,
+    /// The group of processors it runs on.
+    pub(crate) cpu_group: Option<String>,
     pub(crate) system_type: SystemType,
     pub(crate) terminate_on_last_handle_closed: Cell<bool>,
     pub(crate) processes: Processes,

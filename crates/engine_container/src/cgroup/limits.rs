@@ -124,6 +124,7 @@ mod tests {
             count: Some(count),
             weight: Some(weight),
             maximum: Some(maximum),
+            ..ContainerProcessor::default()
         }
     }
 

@@ -9,11 +9,13 @@
 //! | [`detect`] | which hierarchies there are (pure) |
 //! | [`limits`] | document to kernel values (pure) |
 //! | [`apply`] | writing limits |
+//! | [`cpu_groups`] | processors that several containers share |
 //! | [`devices`] | which devices may be used |
 //! | [`statistics`] | reading accounts |
 //! | [`processes`] | freezing, killing, removing |
 
 mod apply;
+pub(crate) mod cpu_groups;
 pub(crate) mod detect;
 mod devices;
 mod files;

@@ -208,11 +208,17 @@ impl Prepared {
         plan: &Plan,
         ids: Option<&Ids>,
     ) -> Result<ContainerMachine, Failure> {
-        let (record, lock) = match self.instruct(plan, ids) {
+        // Before it is told anything, so that it is alone and everything it starts is there as well.
+        let joined = workshop.join_cpu_group(&request.document, self.child.pid);
+        let instructed = joined.and_then(|()| {
+            let instructed = self.instruct(plan, ids);
+            instructed.map_err(|error| fail(&self.name, error))
+        });
+        let (record, lock) = match instructed {
             Ok(done) => done,
-            Err(error) => {
+            Err(failure) => {
                 let _left = self.discard();
-                return Err(fail(&self.name, error));
+                return Err(failure);
             }
         };
         Ok(ContainerMachine {

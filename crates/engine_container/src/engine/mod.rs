@@ -6,6 +6,7 @@ mod slot;
 mod sweep;
 
 use std::{
+    fs,
     path::Path,
     sync::{Arc, OnceLock},
 };
@@ -14,6 +15,7 @@ use hcs_lifecycle::engine::{CreateRequest, Engine, Machine, Slot};
 use hcs_schema::{Failure, HResult, documents::ComputeSystem, win32};
 
 use crate::{
+    cgroup::cpu_groups::CpuGroups,
     config::EngineConfig,
     launcher::Launcher,
     machine::ContainerMachine,
@@ -81,6 +83,27 @@ impl Workshop {
         plan::check(request, &self.config, &host.devices, Privilege::own())
     }
 
+    /// Takes a child into the group of processors that its document names.
+    fn join_cpu_group(&self, document: &ComputeSystem, child: i32) -> Result<(), Failure> {
+        let processor = document
+            .container
+            .as_ref()
+            .and_then(|c| c.processor.as_ref());
+        let group = processor.and_then(|processor| processor.cpu_group.as_ref());
+        match group.and_then(|group| group.id.as_deref()) {
+            Some(id) => self.cpu_groups()?.join(&id.to_lowercase(), child),
+            None => Ok(()),
+        }
+    }
+
+    fn cpu_groups(&self) -> Result<CpuGroups, Failure> {
+        let path = "/proc/self/mountinfo";
+        let text = fs::read_to_string(path).map_err(|e| {
+            Failure::new(HResult::E_FAIL, format!("{path} cannot be read")).because(&e)
+        })?;
+        CpuGroups::find(&text, &self.config.cgroup_root)
+    }
+
     /// Ids of the container's own, if it is to have some and the service has some to give.
     fn own_ids(&self, plan: &Plan) -> Result<Option<OwnIds>, Failure> {
         if plan.spec.user.is_none() || Privilege::own() == Privilege::User {
@@ -139,6 +162,15 @@ impl Engine for ContainerEngine {
             }
             Err(error) => Err(error.into_failure(summary)),
         }
+    }
+
+    fn make_cpu_group(&self, id: &str, processors: &[u32]) -> Result<(), Failure> {
+        let made = self.workshop.cpu_groups()?.make(id, processors);
+        made.map_err(|e| e.into_failure(format!("the group of processors {id} cannot be made")))
+    }
+
+    fn remove_cpu_group(&self, id: &str) -> Result<(), Failure> {
+        self.workshop.cpu_groups()?.remove(id)
     }
 
     fn sweep(&self, keep: &[String]) -> Result<(), Failure> {

@@ -123,6 +123,10 @@ fn memory(settings: &Value) -> Result<u64, Failure> {
 
 fn processor(settings: &Value) -> Result<CpuLimits, Failure> {
     let document: ContainerProcessor = parse(settings)?;
+    if document.cpu_group.is_some() {
+        let message = "a running container stays in its group of processors".to_owned();
+        return Err(refuse("/Settings/CpuGroup", message));
+    }
     limits::processor(Some(&document), plan::processors()).map_err(in_settings)
 }
 

@@ -2,20 +2,29 @@
 
 use clap::Args;
 use hcs::{Failure, raw};
+use serde_json::{Map, Value, json};
 
 use crate::{client, failure::Stop, output::print_json};
 
-/// The query for what can always be had.
-const BASIC: &str = r#"{"PropertyTypes": ["Basic"]}"#;
-
 /// Print what the service says of itself as JSON
 #[derive(Args, Debug)]
-pub(crate) struct Service {}
+pub(crate) struct Service {
+    /// Properties: Basic, ProcessorTopology, Memory, CpuGroup, QoSCapabilities, and Capabilities, which says what is
+    /// honoured of documents here, and why not
+    #[arg(value_name = "PROPERTY")]
+    properties: Vec<String>,
+}
 
 impl Service {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let document =
-            raw::service_properties(Some(BASIC)).map_err(|error| Failure::from(&error))?;
+        let wanted = self.properties.iter().map(|name| (name.clone(), json!({})));
+        let wanted: Map<String, Value> = wanted.collect();
+        let query = match wanted.is_empty() {
+            true => json!({ "PropertyTypes": ["Basic"] }),
+            false => json!({ "PropertyQueries": wanted }),
+        };
+        let document = raw::service_properties(Some(&query.to_string()))
+            .map_err(|error| Failure::from(&error))?;
         print_json(&client::read(document.as_deref())?)?;
         Ok(0)
     }

@@ -17,8 +17,10 @@ pub struct Resource {
 
 const UPDATE: &[ModifyRequestType] = &[ModifyRequestType::Update];
 const ADD_REMOVE: &[ModifyRequestType] = &[ModifyRequestType::Add, ModifyRequestType::Remove];
-const FIXED: Coverage =
-    Coverage::Refused("it cannot be changed any more once the container is made");
+const NAMESPACE: Coverage = Coverage::Refused(
+    "processes and sockets stay in the network namespace they were made in, so a running container cannot change its own; \
+     make another container, or change what is in the namespace",
+);
 
 /// The resources of a container.
 pub const RESOURCES: &[Resource] = &[
@@ -50,6 +52,6 @@ pub const RESOURCES: &[Resource] = &[
         path: "Container/Networking/Namespace",
         settings: "string",
         requests: UPDATE,
-        coverage: FIXED,
+        coverage: NAMESPACE,
     },
 ];

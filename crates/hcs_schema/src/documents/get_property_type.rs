@@ -23,5 +23,7 @@ schema_enum! {
         MemoryBwAllocation = "MemoryBwAllocation", 2.1 until 2.3;
         /// None.
         Undefined = "Undefined", 2.1 until 2.3;
+        /// What is honoured of documents, and why not.
+        Capabilities = "Capabilities", "extension";
     }
 }

@@ -26,6 +26,7 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 use super::{Behalf, System, driver, processes::Processes};
 use crate::{
     blocking::blocking,
+    cpu_groups,
     event_log::Kind,
     events::Watchers,
     limits::Share,
@@ -269,6 +270,7 @@ pub(crate) fn put_together(
     Rc::new(System {
         id: request.id,
         runtime_id: request.runtime_id,
+        cpu_group: cpu_group(&document),
         owner: document.owner,
         system_type: if document.virtual_machine.is_some() {
             SystemType::VirtualMachine
@@ -300,6 +302,12 @@ pub(crate) fn put_together(
         settled: tokio::sync::Notify::new(),
         share: RefCell::new(Some(share)),
     })
+}
+
+/// The group of processors that a document names.
+fn cpu_group(document: &ComputeSystem) -> Option<String> {
+    let processor = document.container.as_ref()?.processor.as_ref()?;
+    cpu_groups::canonical(processor.cpu_group.as_ref()?.id.as_deref()?).ok()
 }
 
 pub(crate) fn make_directory(directory: &Path) -> Result<(), Failure> {

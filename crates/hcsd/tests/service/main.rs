@@ -10,6 +10,7 @@ mod clients;
 mod common;
 mod deadlines;
 mod event_log;
+mod host;
 mod hostile;
 mod lifecycle;
 mod restart;

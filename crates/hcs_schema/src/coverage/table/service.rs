@@ -1,11 +1,9 @@
 //! Queries, and changes to the service itself.
 
 use crate::coverage::{
-    Coverage::{self, Refused, Supported, WithoutEffect},
+    Coverage::{Refused, Supported, WithoutEffect},
     table::Entries,
 };
-
-const NOT_YET: Coverage = Refused("the service does not do that yet");
 
 pub(super) const ENTRIES: &[(&str, Entries)] = &[
     (
@@ -72,14 +70,14 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
         "GetPropertyType",
         &[
             ("Basic", Supported),
-            ("CpuGroup", NOT_YET),
-            ("ProcessorTopology", NOT_YET),
+            ("CpuGroup", Supported),
+            ("ProcessorTopology", Supported),
             (
                 "ContainerCredentialGuard",
                 Refused("there is no Windows domain"),
             ),
-            ("QoSCapabilities", NOT_YET),
-            ("Memory", NOT_YET),
+            ("QoSCapabilities", Supported),
+            ("Memory", Supported),
             (
                 "CacheAllocation",
                 Refused("the processors' cache is not shared out"),
@@ -93,6 +91,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 Refused("the memory's bandwidth is not shared out"),
             ),
             ("Undefined", Refused("it names no property")),
+            ("Capabilities", Supported),
         ],
     ),
     (
@@ -102,7 +101,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
     (
         "ModifyPropertyType",
         &[
-            ("CpuGroup", NOT_YET),
+            ("CpuGroup", Supported),
             (
                 "ContainerCredentialGuard",
                 Refused("there is no Windows domain"),

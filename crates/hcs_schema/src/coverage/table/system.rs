@@ -145,6 +145,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Count", Supported),
             ("Weight", Supported),
             ("Maximum", Supported),
+            ("CpuGroup", Supported),
         ],
     ),
     (

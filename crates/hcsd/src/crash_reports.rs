@@ -1,0 +1,112 @@
+//! `HcsSubmitWerReport`: a crash report is written into a directory, where whoever looks after crashes finds it.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use hcs_schema::{Failure, HResult, documents::CrashReport, timestamp::rfc3339};
+use serde_json::{Value, json};
+
+use crate::{blocking::blocking, document::parse};
+
+/// Reports that are kept; the oldest goes first.
+const MOST: usize = 256;
+
+/// Writes a report; answers its file.
+///
+/// # Errors
+/// The document is no `CrashReport`, or the file cannot be written.
+pub(crate) async fn submit(
+    directory: PathBuf,
+    settings: &str,
+    uid: u32,
+) -> Result<(CrashReport, PathBuf), Failure> {
+    let report: CrashReport = parse(settings)?;
+    let text: Value = serde_json::from_str(settings).unwrap_or_default();
+    let place = directory.clone();
+    let file = blocking(move || {
+        write(&place, &text, uid).map_err(|e| {
+            Failure::new(
+                HResult::E_FAIL,
+                format!(
+                    "the crash report cannot be written into {}",
+                    place.display()
+                ),
+            )
+            .because(&e)
+        })
+    })
+    .await?;
+    Ok((report, file))
+}
+
+fn write(directory: &Path, report: &Value, uid: u32) -> io::Result<PathBuf> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    let now = SystemTime::now();
+    let now = rfc3339(now.duration_since(UNIX_EPOCH).unwrap_or_default());
+    let document = json!({ "Received": now, "UserId": uid, "Report": report });
+    // The names sort by time.
+    let name = format!("crash-{now}-{}", uuid::Uuid::new_v4().simple());
+    let temporary = directory.join(format!(".{name}"));
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    let written = serde_json::to_vec_pretty(&document)
+        .map_err(io::Error::from)
+        .and_then(|text| file.write_all(&text))
+        .and_then(|()| {
+            let whole = directory.join(format!("{name}.json"));
+            fs::rename(&temporary, &whole).map(|()| whole)
+        });
+    if written.is_err() {
+        // The failure that led here is the one to report.
+        let _left = fs::remove_file(&temporary);
+    }
+    let written = written?;
+    drop_oldest(directory)?;
+    Ok(written)
+}
+
+fn drop_oldest(directory: &Path) -> io::Result<()> {
+    let mut reports = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with("crash-") && name.ends_with(".json")) {
+            reports.push(path);
+        }
+    }
+    reports.sort_unstable();
+    for old in reports.iter().rev().skip(MOST) {
+        fs::remove_file(old)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_are_kept_up_to_a_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut last = PathBuf::new();
+        for number in 0..MOST + 3 {
+            last = write(directory.path(), &json!({ "SystemId": number }), 7).unwrap();
+        }
+        let kept = fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(kept, MOST);
+        let text: Value = serde_json::from_slice(&fs::read(last).unwrap()).unwrap();
+        assert_eq!(text["Report"]["SystemId"], MOST + 2);
+        assert_eq!(text["UserId"], 7);
+    }
+}
