@@ -148,6 +148,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("CpuGroup", Supported),
         ],
     ),
+    ("CpuGroup", &[("Id", Supported)]),
     (
         "Networking",
         &[
