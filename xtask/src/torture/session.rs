@@ -27,6 +27,8 @@ use super::{
 /// A broken promise.
 type Promise<T> = Result<T, String>;
 
+/// `ERROR_TIMEOUT`.
+const TIMED_OUT: u16 = 1460;
 /// 128 + SIGKILL.
 const KILLED: u32 = 137;
 /// 128 + SIGTERM.
@@ -190,8 +192,9 @@ impl Session<'_> {
             }
         }
         if let Some((mut process, exits)) = companion {
-            self.echo_with(&mut process, 77, &random.bytes(1000))?;
-            exits.check("the companion")?;
+            if self.echo_with(&mut process, 77, &random.bytes(1000))? {
+                exits.check("the companion")?;
+            }
         }
         Ok(())
     }
@@ -254,11 +257,13 @@ impl Session<'_> {
         let Some((mut process, exits)) = self.begin(script)? else {
             return Ok(());
         };
-        self.echo_with(&mut process, code, sent)?;
-        exits.check(script)
+        if self.echo_with(&mut process, code, sent)? {
+            exits.check(script)?;
+        }
+        Ok(())
     }
 
-    fn echo_with(&self, process: &mut Process, code: u32, sent: &[u8]) -> Promise<()> {
+    fn echo_with(&self, process: &mut Process, code: u32, sent: &[u8]) -> Promise<bool> {
         let streams = process.take_stdin().zip(process.take_stdout());
         let (stdin, stdout) = streams.ok_or("a process came without its streams")?;
         let got = thread::scope(|scope| {
@@ -268,10 +273,10 @@ impl Session<'_> {
             });
             read_to_end(stdout)
         })?;
-        self.exit(process, &[code])?;
+        let known = self.exit(process, &[code])?;
         let whole = got == sent;
         if whole || (self.is_harmed() && sent.starts_with(&got)) {
-            return Ok(());
+            return Ok(known);
         }
         Err(format!(
             "{} bytes were sent, {} came back{}",
@@ -285,24 +290,27 @@ impl Session<'_> {
         ))
     }
 
-    /// Waits for the exit of a process, which must be one of `codes`, unless its system was harmed.
-    fn exit(&self, process: &Process, codes: &[u32]) -> Promise<()> {
+    /// Waits for the exit of a process, which must be one of `codes`, unless its system was harmed. Answers whether it is
+    /// known that it has exited.
+    fn exit(&self, process: &Process, codes: &[u32]) -> Promise<bool> {
         let limit = Instant::now() + LIMIT;
         loop {
             match process.exit().wait_for(LIMIT) {
-                Ok(status) if codes.contains(&status.code) => return Ok(()),
-                Ok(status) if status.code == KILLED && self.is_harmed() => return Ok(()),
+                Ok(status) if codes.contains(&status.code) => return Ok(true),
+                Ok(status) if status.code == KILLED && self.is_harmed() => return Ok(true),
                 Ok(status) => {
+                    let (id, code) = (process.id(), status.code);
                     return Err(format!(
-                        "process {} ended with {} instead of {codes:?}",
-                        process.id(),
-                        status.code
+                        "process {id} ended with {code} instead of {codes:?}"
                     ));
+                }
+                Err(failure) if failure.hresult == HResult::from_win32(TIMED_OUT) => {
+                    return Err(format!("process {} does not exit", process.id()));
                 }
                 Err(failure) if is_lost(&failure) && Instant::now() < limit => {
                     self.shared.refused("exit", failure.hresult);
                 }
-                Err(_) if self.is_harmed() => return Ok(()),
+                Err(_) if self.is_harmed() => return Ok(false),
                 Err(failure) => {
                     return Err(format!("the exit of process {}: {failure}", process.id()));
                 }
