@@ -13,7 +13,7 @@ static void the_basic_properties_name_the_schema_versions(void)
     free(text);
 }
 
-static void no_query_asks_for_nothing(void)
+static void no_query_asks_for_the_basic_property(void)
 {
     const PCWSTR queries[] = {NULL, W(""), W("{}")};
     size_t i;
@@ -22,7 +22,7 @@ static void no_query_asks_for_nothing(void)
         char *text;
         CHECK_HR(HcsGetServiceProperties(queries[i], &document), S_OK);
         text = take_text(document);
-        CONFORMS("HcsGetServiceProperties/no query", text != NULL && text[0] == '{');
+        CONFORMS("HcsGetServiceProperties/no query", text != NULL && json_value(text, "SupportedSchemaVersions") != NULL);
         free(text);
     }
 }
@@ -34,10 +34,20 @@ static void unknown_properties_are_refused(void)
     CONFORMS("HcsGetServiceProperties/ResultError", is_error(document, HCS_E_INVALID_JSON));
 }
 
+static void settings_and_reports_are_read(void)
+{
+    PWSTR document = NULL;
+    CONFORMS_HR("HcsModifyServiceSettings/HCS_E_INVALID_JSON", HcsModifyServiceSettings(W("{}"), &document),
+                HCS_E_INVALID_JSON);
+    CHECK(is_error(document, HCS_E_INVALID_JSON));
+    CONFORMS_HR("HcsSubmitWerReport/HCS_E_INVALID_JSON", HcsSubmitWerReport(W("{\"CrashLog\":7}")), HCS_E_INVALID_JSON);
+}
+
 int main(void)
 {
     RUN(the_basic_properties_name_the_schema_versions);
-    RUN(no_query_asks_for_nothing);
+    RUN(no_query_asks_for_the_basic_property);
     RUN(unknown_properties_are_refused);
+    RUN(settings_and_reports_are_read);
     return EXIT_STATUS;
 }

@@ -476,7 +476,8 @@ HRESULT WINAPI HcsWaitForProcessExit(_In_ HCS_PROCESS process, _In_ DWORD timeou
 /**
  * Asks for properties of the service. Waits for the answer.
  *
- * @param propertyQuery Optional Service_PropertyQuery document; without it nothing is asked for.
+ * @param propertyQuery Optional Service_PropertyQuery document; without it the property Basic is given. Beyond the
+ *                      schema there is the property Capabilities: what is honoured of documents here, and why not.
  * @param result        Receives a ServiceProperties document, or a ResultError when the call fails.
  * @return S_OK, E_INVALIDARG, HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
  */
@@ -487,15 +488,18 @@ HRESULT WINAPI HcsGetServiceProperties(_In_opt_ PCWSTR propertyQuery, _Outptr_ P
  *
  * @param settings ModificationRequest document.
  * @param result   Receives the document of the answer, or a ResultError when the call fails. May be NULL.
- * @return E_NOTIMPL for now; E_INVALIDARG, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
+ * @return S_OK, E_INVALIDARG, HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE;
+ *         HRESULT_FROM_WIN32 of ERROR_ALREADY_EXISTS, ERROR_NOT_FOUND, ERROR_BUSY for a group of processors that is there,
+ *         is not, or is in use; ERROR_NOT_SUPPORTED for what this host does not have.
  */
 HRESULT WINAPI HcsModifyServiceSettings(_In_ PCWSTR settings, _Outptr_opt_ PWSTR *result);
 
 /**
- * Submits a report about the crash of a virtual machine. Waits for the answer.
+ * Submits a report about a crash: it is written into the directory that the service is configured with. Waits for the
+ * answer.
  *
  * @param settings CrashReport document.
- * @return E_NOTIMPL for now; E_INVALIDARG, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
+ * @return S_OK, E_INVALIDARG, HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
  */
 HRESULT WINAPI HcsSubmitWerReport(_In_ PCWSTR settings);
 
