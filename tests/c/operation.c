@@ -1,5 +1,8 @@
 /* Operations by themselves: no service is needed. */
 #include "check.h"
+#ifndef _WIN32
+#include <HcsExtensions.h>
+#endif
 
 static int never_used;
 
@@ -188,8 +191,23 @@ static void many_operations_may_be_open(void)
     }
 }
 
+#ifndef _WIN32
+static void a_deadline_is_set_on_open_operations(void)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    CONFORMS_HR("HcsSetOperationDeadline/S_OK", HcsSetOperationDeadline(operation, 1000), S_OK);
+    CHECK_HR(HcsSetOperationDeadline(operation, INFINITE), S_OK);
+    HcsCloseOperation(operation);
+    CONFORMS_HR("HcsSetOperationDeadline/E_HANDLE", HcsSetOperationDeadline(operation, 1000), E_HANDLE);
+    CONFORMS_HR("HcsSetOperationDeadline/E_INVALIDARG", HcsSetOperationDeadline(NULL, 1000), E_INVALIDARG);
+}
+#endif
+
 int main(void)
 {
+#ifndef _WIN32
+    RUN(a_deadline_is_set_on_open_operations);
+#endif
     RUN(a_fresh_operation_tracks_nothing);
     RUN(operations_have_ids_of_their_own);
     RUN(the_context_is_kept_and_replaced);
