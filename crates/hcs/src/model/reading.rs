@@ -105,13 +105,20 @@ struct Connection {
 impl Connection {
     /// With a source and a keeper that is a thread, as in the client.
     fn new() -> Self {
+        Self::with_keeper(true)
+    }
+
+    /// Without a keeper nobody makes good what a waiting thread fails to pass on.
+    fn with_keeper(startable: bool) -> Self {
         let wire = Arc::<Wire>::default();
         let turn = Arc::new_cyclic(|turn: &std::sync::Weak<TestTurn>| {
             let turn = turn.clone();
             Turn::new(move || {
-                let turn = turn.upgrade().unwrap();
-                thread::spawn(move || turn.keep());
-                true
+                if startable {
+                    let turn = turn.upgrade().unwrap();
+                    thread::spawn(move || turn.keep());
+                }
+                startable
             })
         });
         turn.put(Line(Arc::clone(&wire)));
@@ -156,7 +163,7 @@ fn waits(connection: &Arc<Connection>, deadline: Deadline) -> thread::JoinHandle
 fn each_waiter_gets_its_answer_whoever_reads() {
     check_random(
         || {
-            let connection = Arc::new(Connection::new());
+            let connection = Arc::new(Connection::with_keeper(false));
             let waiters: Vec<_> = (0..3)
                 .map(|_| waits(&connection, Deadline::Never))
                 .collect();
@@ -170,7 +177,7 @@ fn each_waiter_gets_its_answer_whoever_reads() {
 fn who_gives_up_waiting_passes_the_reading_on() {
     check_random(
         || {
-            let connection = Arc::new(Connection::new());
+            let connection = Arc::new(Connection::with_keeper(false));
             let patient = waits(&connection, Deadline::Never);
             let hasty = waits(&connection, Deadline::Now);
             let other = waits(&connection, Deadline::Never);
@@ -185,7 +192,7 @@ fn who_gives_up_waiting_passes_the_reading_on() {
 fn a_wait_that_another_thread_ends_ends_also_where_it_reads() {
     check_random(
         || {
-            let connection = Arc::new(Connection::new());
+            let connection = Arc::new(Connection::with_keeper(false));
             // Never answered.
             let cell = Arc::new(TestCell::new());
             cell.start(OperationKind::Start, false).unwrap();
@@ -267,7 +274,7 @@ fn an_answer_that_nobody_waits_for_any_more_is_read() {
 fn who_attends_reads_for_others_and_leaves_it_to_them() {
     check_random(
         || {
-            let connection = Arc::new(Connection::new());
+            let connection = Arc::new(Connection::with_keeper(false));
             let waiter = waits(&connection, Deadline::Never);
             // Woken by its own bell, and by what comes while it reads.
             let bell = Arc::<Task>::default();
