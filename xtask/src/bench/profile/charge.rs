@@ -1,7 +1,7 @@
 //! Charges every moment of a sample to whoever was at work. Pure.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
 };
 
@@ -10,6 +10,8 @@ use super::events::{Event, Left, What};
 /// Who takes part, the one nearest to the process last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
+    /// A child that is made ready for a container of later on.
+    Spare,
     /// The program that calls: `hcs`, or the bench with the library in it.
     Client,
     /// `hcsd`, all its threads.
@@ -29,7 +31,7 @@ impl Role {
             Self::Client => Self::Client,
             Self::Service => Self::Service,
             Self::Launcher => Self::Agent,
-            Self::Agent | Self::Process => Self::Process,
+            Self::Spare | Self::Agent | Self::Process => Self::Process,
         }
     }
 }
@@ -37,6 +39,7 @@ impl Role {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Spare => "child for later",
             Self::Client => "client",
             Self::Service => "service",
             Self::Launcher => "launcher",
@@ -91,14 +94,18 @@ pub(super) fn of_all(events: &[Event<'_>], roles: &[(u32, Role)]) -> Vec<Charges
     }
     let mut samples = Vec::new();
     let mut sample: Option<Charges> = None;
+    let mut in_use = HashSet::new();
     let mut last = 0.0;
-    for event in events {
+    for (number, event) in events.iter().enumerate() {
         if let Some(charges) = &mut sample {
-            *charges.entry(at_work(&tasks)).or_default() += event.time - last;
+            *charges.entry(at_work(&tasks, &in_use)).or_default() += event.time - last;
         }
         last = event.time;
         match event.what {
-            What::Begin => sample = Some(Charges::new()),
+            What::Begin => {
+                sample = Some(Charges::new());
+                in_use = starters(&events[number..]);
+            }
             What::End => samples.extend(sample.take()),
             _ => note(&mut tasks, event),
         }
@@ -154,23 +161,39 @@ fn note<'a>(tasks: &mut HashMap<u32, Task<'a>>, event: &Event<'a>) {
     }
 }
 
-fn at_work(tasks: &HashMap<u32, Task<'_>>) -> Line {
-    let nearest = |wanted: &dyn Fn(&Task<'_>) -> bool| {
-        let found = tasks.values().filter(|task| wanted(task));
-        found.max_by_key(|task| (task.role, task.call))
+/// Who starts something before the sample ends: an agent that does not is one for later.
+fn starters(events: &[Event<'_>]) -> HashSet<u32> {
+    events
+        .iter()
+        .take_while(|event| event.what != What::End)
+        .filter(|event| matches!(event.what, What::Fork { .. }))
+        .map(|event| event.task)
+        .collect()
+}
+
+fn at_work(tasks: &HashMap<u32, Task<'_>>, in_use: &HashSet<u32>) -> Line {
+    let role = |number: &u32, task: &Task<'_>| match task.role {
+        Role::Agent if !in_use.contains(number) => Role::Spare,
+        role => role,
     };
-    if let Some(task) = nearest(&|task| task.running) {
-        let what = task.call.unwrap_or("its own code, page faults");
-        return (task.role.to_string(), what.to_owned());
+    let nearest = |wanted: &dyn Fn(&Task<'_>) -> bool| {
+        let found = tasks.iter().filter(|(_, task)| wanted(task));
+        let found = found.map(|(number, task)| (role(number, task), task.call));
+        found.max()
+    };
+    if let Some((role, call)) = nearest(&|task| task.running) {
+        let what = call.unwrap_or("its own code, page faults");
+        return (role.to_string(), what.to_owned());
     }
-    if tasks.values().any(|task| task.ready) {
+    let waits = |(number, task): (&u32, &Task<'_>)| task.ready && role(number, task) != Role::Spare;
+    if tasks.iter().any(waits) {
         return ("nobody".to_owned(), WAITING.to_owned());
     }
     let working = |task: &Task<'_>| task.call.is_some_and(|call| !WAITS.contains(&call));
     match nearest(&working) {
-        Some(task) => (
-            task.role.to_string(),
-            format!("{}, blocked in the kernel", task.call.unwrap_or_default()),
+        Some((role, call)) => (
+            role.to_string(),
+            format!("{}, blocked in the kernel", call.unwrap_or_default()),
         ),
         None => (
             "nobody".to_owned(),
@@ -250,6 +273,33 @@ mod tests {
         assert_eq!(time("service", "epoll_wait"), Some(2.0));
         assert_eq!(time("service", "mkdir, blocked in the kernel"), Some(13.0));
         assert_eq!(time("nobody", WAITING), Some(2.0));
+    }
+
+    #[test]
+    fn a_child_that_starts_nothing_is_for_later() {
+        let events = [
+            event(0, 1, What::Begin),
+            event(1, 3, What::Fork { child: 4 }),
+            event(2, 4, What::Enter("mount")),
+            event(5, 1, What::Enter("sendmsg")),
+            event(9, 1, What::End),
+            event(10, 1, What::Begin),
+            event(11, 4, What::Leave),
+            event(14, 4, What::Fork { child: 5 }),
+            event(16, 1, What::End),
+        ];
+        let samples = of_all(&events, &[(1, Role::Client), (3, Role::Launcher)]);
+        let line = |who: &str, what: &str| (who.to_owned(), what.to_owned());
+        assert_eq!(
+            samples[0].get(&line("child for later", "mount")),
+            Some(&3.0)
+        );
+        // Somebody nearer to the process counts more.
+        assert_eq!(samples[0].get(&line("client", "sendmsg")), Some(&4.0));
+        assert_eq!(
+            samples[1].get(&line("child and agent", "mount")),
+            Some(&1.0)
+        );
     }
 
     #[test]
