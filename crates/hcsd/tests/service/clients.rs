@@ -302,7 +302,7 @@ fn nonsense_is_refused_and_changes_nothing() {
             system: 1,
             options: None,
         })
-        .failed(HResult::E_NOTIMPL);
+        .failed(HResult::HCS_E_INVALID_STATE);
     let terminate = Call::TerminateSystem {
         system: 1,
         options: Some("{\"A\":1}".to_owned()),
