@@ -59,6 +59,8 @@ use crate::{
 ///     }
 /// };
 /// assert!(status.success());
+/// // From here on this thread may wait again.
+/// drop(attendant);
 /// # system.terminate().wait()?;
 /// # Ok(())
 /// # }
