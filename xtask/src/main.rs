@@ -3,6 +3,8 @@
 //! - `cargo xtask tidy [--fix] [RULE]...`: the house rules, one file each in [`tidy`].
 //! - `cargo xtask test [FILTER]`: installs what is missing, builds, runs every test, checks that nothing is left behind.
 //! - `cargo xtask packages`: the first step of `test` alone.
+//! - `cargo xtask sanitize [PROGRAM]...`: the C programs under the address and the thread sanitizer.
+//! - `cargo xtask fuzz [--seconds N] [TARGET]...`: every reader that faces a peer, from its corpus.
 //! - `cargo xtask cgroup2`: the container engine on control groups v2, in a virtual machine.
 //! - `cargo xtask torture [--seed N] [--minutes M]`: the service under everything that may happen to it.
 //! - `cargo xtask bench [--quick] [--check] [--docs] [NAME]...`: this project side by side with its peers.
@@ -17,10 +19,12 @@
 mod bench;
 mod cgroup2;
 mod conformance;
+mod fuzz;
 mod golden;
 mod install;
 mod process;
 mod repository;
+mod sanitize;
 mod test;
 mod tidy;
 mod torture;
@@ -58,6 +62,10 @@ enum Task {
     },
     /// Install the Debian packages that `tidy` and `test` use, or say which are missing
     Packages,
+    /// Run the C programs under the address and the thread sanitizer
+    Sanitize(sanitize::Arguments),
+    /// Run the fuzz targets, each from its corpus
+    Fuzz(fuzz::Arguments),
     /// Run the container engine on control groups v2, in a virtual machine
     Cgroup2,
     /// Torment the service: kill, stop, fill, refuse, damage and cut what there is, and see that nothing is lost
@@ -80,6 +88,8 @@ fn main() -> ExitCode {
         Task::Tidy { fix, rules } => tidy::run(&repository, fix, &rules),
         Task::Test { filter } => test::run(&repository, filter.as_deref()),
         Task::Packages => test::provide(test::NEEDED).map(|()| ExitCode::SUCCESS),
+        Task::Sanitize(arguments) => sanitize::run(&repository, &arguments),
+        Task::Fuzz(arguments) => fuzz::run(&repository, &arguments),
         Task::Cgroup2 => cgroup2::run(&repository),
         Task::Bench(arguments) => bench::run(&repository, &arguments),
         Task::Install(arguments) => install::run(&repository, &arguments),

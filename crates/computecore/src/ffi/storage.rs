@@ -1,226 +1,44 @@
-//! The functions for layers: none is implemented, each refuses bad arguments and answers `E_NOTIMPL`.
+//! The functions for layers: none is implemented.
 
-use hcs_schema::HResult;
+use crate::ffi::absent::absent;
 
-use crate::{
-    abi::{HANDLE, HRESULT, PCWSTR, PWSTR},
-    ffi::{out::Out, panic::guard, string, system::both},
-};
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsImportLayer(
-    layer_path: PCWSTR,
-    source_folder_path: PCWSTR,
-    layer_data: PCWSTR,
-) -> HRESULT {
-    guard(|| {
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(source_folder_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_data) }?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsExportLayer(
-    layer_path: PCWSTR,
-    export_folder_path: PCWSTR,
-    layer_data: PCWSTR,
-    options: PCWSTR,
-) -> HRESULT {
-    guard(|| {
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(export_folder_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_data) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(options) }?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsExportLegacyWritableLayer(
-    writable_layer_mount_path: PCWSTR,
-    writable_layer_folder_path: PCWSTR,
-    export_folder_path: PCWSTR,
-    layer_data: PCWSTR,
-) -> HRESULT {
-    guard(|| {
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(writable_layer_mount_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(writable_layer_folder_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(export_folder_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_data) }?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsDestroyLayer(layer_path: PCWSTR) -> HRESULT {
-    guard(|| {
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_path) }?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsSetupBaseOSVolume(
-    layer_path: PCWSTR,
-    volume_path: PCWSTR,
-    options: PCWSTR,
-) -> HRESULT {
-    guard(|| {
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(volume_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(options) }?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsInitializeWritableLayer(
-    writable_layer_path: PCWSTR,
-    layer_data: PCWSTR,
-    _options: PCWSTR,
-) -> HRESULT {
-    guard(|| {
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(writable_layer_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_data) }?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsInitializeLegacyWritableLayer(
-    writable_layer_mount_path: PCWSTR,
-    writable_layer_folder_path: PCWSTR,
-    layer_data: PCWSTR,
-    _options: PCWSTR,
-) -> HRESULT {
-    guard(|| {
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(writable_layer_mount_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(writable_layer_folder_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_data) }?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsAttachLayerStorageFilter(
-    layer_path: PCWSTR,
-    layer_data: PCWSTR,
-) -> HRESULT {
-    guard(|| {
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_data) }?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsDetachLayerStorageFilter(layer_path: PCWSTR) -> HRESULT {
-    guard(|| {
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_path) }?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsAttachOverlayFilter(
-    volume_mount_point: PCWSTR,
-    layer_data: PCWSTR,
-) -> HRESULT {
-    guard(|| {
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(volume_mount_point) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_data) }?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsDetachOverlayFilter(
-    volume_mount_point: PCWSTR,
-    layer_data: PCWSTR,
-) -> HRESULT {
-    guard(|| {
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(volume_mount_point) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_data) }?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsSetupBaseOSLayer(
-    layer_path: PCWSTR,
-    vhd_handle: HANDLE,
-    options: PCWSTR,
-) -> HRESULT {
-    guard(|| {
-        both(vhd_handle, vhd_handle)?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(layer_path) }?;
-        // SAFETY: the caller passes a string.
-        unsafe { string::required(options) }?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsFormatWritableLayerVhd(vhd_handle: HANDLE) -> HRESULT {
-    guard(|| {
-        both(vhd_handle, vhd_handle)?;
-        Err(HResult::E_NOTIMPL)
-    })
-}
-
-/// See `ComputeStorage.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn HcsGetLayerVhdMountPath(
-    vhd_handle: HANDLE,
-    mount_path: *mut PWSTR,
-) -> HRESULT {
-    guard(|| {
-        // SAFETY: the caller passes a place for a pointer.
-        unsafe { Out::new(mount_path) }.required()?;
-        both(vhd_handle, vhd_handle)?;
-        Err(HResult::E_NOTIMPL)
-    })
+absent! {
+    /// See `ComputeStorage.h`.
+    fn HcsImportLayer(layer_path: text, source_folder_path: text, layer_data: text);
+    /// See `ComputeStorage.h`.
+    fn HcsExportLayer(layer_path: text, export_folder_path: text, layer_data: text, options: text);
+    /// See `ComputeStorage.h`.
+    fn HcsExportLegacyWritableLayer(
+        writable_layer_mount_path: text,
+        writable_layer_folder_path: text,
+        export_folder_path: text,
+        layer_data: text,
+    );
+    /// See `ComputeStorage.h`.
+    fn HcsDestroyLayer(layer_path: text);
+    /// See `ComputeStorage.h`.
+    fn HcsSetupBaseOSVolume(layer_path: text, volume_path: text, options: text);
+    /// See `ComputeStorage.h`.
+    fn HcsInitializeWritableLayer(writable_layer_path: text, layer_data: text, options: any_text);
+    /// See `ComputeStorage.h`.
+    fn HcsInitializeLegacyWritableLayer(
+        writable_layer_mount_path: text,
+        writable_layer_folder_path: text,
+        layer_data: text,
+        options: any_text,
+    );
+    /// See `ComputeStorage.h`.
+    fn HcsAttachLayerStorageFilter(layer_path: text, layer_data: text);
+    /// See `ComputeStorage.h`.
+    fn HcsDetachLayerStorageFilter(layer_path: text);
+    /// See `ComputeStorage.h`.
+    fn HcsAttachOverlayFilter(volume_mount_point: text, layer_data: text);
+    /// See `ComputeStorage.h`.
+    fn HcsDetachOverlayFilter(volume_mount_point: text, layer_data: text);
+    /// See `ComputeStorage.h`.
+    fn HcsSetupBaseOSLayer(layer_path: text, vhd_handle: file, options: text);
+    /// See `ComputeStorage.h`.
+    fn HcsFormatWritableLayerVhd(vhd_handle: file);
+    /// See `ComputeStorage.h`.
+    fn HcsGetLayerVhdMountPath(vhd_handle: file, mount_path: text_out);
 }
