@@ -1,11 +1,12 @@
 //! Fuzzing of every reader that faces a peer: the targets in `fuzz/`, each from its corpus.
 //!
 //! Neither `cargo-fuzz` nor a nightly toolchain is needed: the targets are built with the options that `cargo fuzz`
-//! gives, and `RUSTC_BOOTSTRAP` for those that are not stable. What is found stays in `<target>/fuzz/artifacts/`.
+//! gives, and `RUSTC_BOOTSTRAP` for those that are not stable. A corpus is a folder of seeds and an archive of what
+//! earlier runs found. What this one finds stays in `<target>/fuzz/found/`.
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitCode, Stdio},
     thread,
 };
@@ -89,8 +90,19 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
 }
 
 impl Place {
-    fn corpus(&self, target: &str) -> PathBuf {
+    /// Inputs written by hand.
+    fn seeds(&self, target: &str) -> PathBuf {
         self.sources.join("corpus").join(target)
+    }
+
+    /// Inputs that earlier runs found: thousands of small files, so they are kept in one.
+    fn archive(&self, target: &str) -> PathBuf {
+        self.sources.join("corpus").join(format!("{target}.tar.gz"))
+    }
+
+    /// Where they are unpacked.
+    fn packed(&self, target: &str) -> PathBuf {
+        self.found.join("packed").join(target)
     }
 
     fn new_inputs(&self, target: &str) -> PathBuf {
@@ -155,10 +167,12 @@ fn start(place: &Place, target: &str, seconds: u32) -> Result<Child> {
     let artifacts = place.found.join("artifacts").join(target);
     fs::create_dir_all(place.new_inputs(target))?;
     fs::create_dir_all(&artifacts)?;
+    unpack(place, target)?;
     let log = fs::File::create(place.log(target))?;
     let child = Command::new(place.programs.join(target))
         .arg(place.new_inputs(target))
-        .arg(place.corpus(target))
+        .arg(place.seeds(target))
+        .arg(place.packed(target))
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .args(["-rss_limit_mb=2048", "-timeout=60", "-print_final_stats=1"])
@@ -180,9 +194,8 @@ fn summary(place: &Place, target: &str) -> Result<String> {
     Ok(format!("{runs} inputs"))
 }
 
-/// Replaces a corpus by the fewest inputs, old and new, that reach the same code.
+/// Replaces the packed corpus by the fewest inputs, old and new, that reach the same code. The seeds stay as they are.
 fn grow(place: &Place, target: &str) -> Result<()> {
-    let (corpus, new) = (place.corpus(target), place.new_inputs(target));
     let merged = place.found.join("merged").join(target);
     if merged.exists() {
         fs::remove_dir_all(&merged)?;
@@ -190,22 +203,52 @@ fn grow(place: &Place, target: &str) -> Result<()> {
     fs::create_dir_all(&merged)?;
     let merge = Command::new(place.programs.join(target))
         .args(["-merge=1", "-rss_limit_mb=2048"])
-        .args([&merged, &corpus, &new])
+        .args([
+            &merged,
+            &place.seeds(target),
+            &place.packed(target),
+            &place.new_inputs(target),
+        ])
         .stderr(Stdio::null())
         .status()?;
     if !merge.success() {
         return Err(format!("the corpus of {target} cannot be merged").into());
     }
-    replace(&corpus, &merged)
+    // The same files always make the same archive.
+    let packed = succeeds(
+        Command::new("tar")
+            .args([
+                "--sort=name",
+                "--mtime=@0",
+                "--owner=0",
+                "--group=0",
+                "--numeric-owner",
+            ])
+            .args(["--use-compress-program", "gzip -9n", "-cf"])
+            .arg(place.archive(target))
+            .arg("-C")
+            .arg(&merged)
+            .arg("."),
+    )?;
+    if packed {
+        return Ok(());
+    }
+    Err(format!("the corpus of {target} cannot be packed").into())
 }
 
-/// Lets `corpus` have the files of `merged`.
-fn replace(corpus: &Path, merged: &Path) -> Result<()> {
-    fs::remove_dir_all(corpus)?;
-    fs::create_dir_all(corpus)?;
-    for entry in fs::read_dir(merged)? {
-        let entry = entry?;
-        fs::copy(entry.path(), corpus.join(entry.file_name()))?;
+/// Unpacks what earlier runs found, as far as there is something.
+fn unpack(place: &Place, target: &str) -> Result<()> {
+    let (archive, folder) = (place.archive(target), place.packed(target));
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
     }
-    Ok(())
+    fs::create_dir_all(&folder)?;
+    if !archive.exists() {
+        return Ok(());
+    }
+    let mut tar = Command::new("tar");
+    if succeeds(tar.arg("-xzf").arg(&archive).arg("-C").arg(&folder))? {
+        return Ok(());
+    }
+    Err(format!("{} cannot be unpacked", archive.display()).into())
 }
