@@ -112,6 +112,17 @@ pub(crate) fn errno_of(error: &io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
+/// The errno that another process reports as `number`; `EBADMSG` when that is none.
+pub(crate) fn errno(number: i32) -> Errno {
+    if (1..=MAX_ERRNO).contains(&number) {
+        return Errno::from_raw_os_error(number);
+    }
+    Errno::BADMSG
+}
+
+/// The kernel's own limit (`MAX_ERRNO` in `include/linux/err.h`).
+const MAX_ERRNO: i32 = 4095;
+
 /// An errno as its number.
 mod errno_number {
     use rustix::io::Errno;
@@ -123,13 +134,21 @@ mod errno_number {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Errno, D::Error> {
-        i32::deserialize(from).map(Errno::from_raw_os_error)
+        i32::deserialize(from).map(super::errno)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_is_no_errno_is_a_bad_message() {
+        assert_eq!(errno(2), Errno::NOENT);
+        for number in [i32::MIN, -1, 0, 4096, i32::MAX] {
+            assert_eq!(errno(number), Errno::BADMSG);
+        }
+    }
 
     #[test]
     fn a_step_says_what_where_why_and_who_asked() {

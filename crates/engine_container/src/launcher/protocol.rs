@@ -18,7 +18,7 @@ use rustix::{
     },
 };
 
-use crate::failure::{Attempt, StepError};
+use crate::failure::{self, Attempt, StepError};
 
 /// The most descriptors a request may carry: channel, cgroup directory, one file per v1 hierarchy.
 const MAX_DESCRIPTORS: usize = 16;
@@ -164,7 +164,7 @@ pub(crate) fn receive_answer(socket: BorrowedFd<'_>) -> Result<Answer, StepError
         }
         errno => Err(StepError::new(
             "cloning a process into new namespaces",
-            Errno::from_raw_os_error(errno),
+            failure::errno(errno),
         )),
     }
 }
