@@ -224,6 +224,8 @@ fn run_program(repository: &Repository, build: &Build, name: &str) -> Result<boo
     let passed = succeeds(
         Command::new(&program)
             .envs(SIZES)
+            // Cargo sets it for us, and it would lead to the library without a sanitizer.
+            .env_remove("LD_LIBRARY_PATH")
             .env("ASAN_OPTIONS", "detect_leaks=1")
             .env("TSAN_OPTIONS", "halt_on_error=0")
             .env("HCS_ENDPOINT", folder.join("hcs.sock"))

@@ -44,7 +44,9 @@ pub(super) struct Place {
 impl Place {
     fn new(directory: &Path, daemon: &Path, cgroup: &str) -> Result<Self> {
         let config = directory.join("hcsd.toml");
-        let text = format!("cgroup_root = \"{cgroup}\"\nprocesses_per_container = 64\nwarm_slots = 0\n{TIMES}");
+        let text = format!(
+            "cgroup_root = \"{cgroup}\"\nprocesses_per_container = 64\nwarm_slots = 0\n{TIMES}"
+        );
         fs::write(&config, text)?;
         Ok(Self {
             endpoint: directory.join("hcs.sock"),
