@@ -2,7 +2,7 @@
 //!
 //! 1. [`ComputeSystem`] and [`Process`]: what there is to work with. Each call gives an [`Operation`], which is waited
 //!    for or awaited on any executor; the end of either is an [`Exit`], what happens to it is the stream [`Events`].
-//! 2. [`read_log`], [`LogFollower`]: the service's event log. [`explain`]: the time line of one operation.
+//! 2. [`read_log`], [`LogFollower`]: the service's event log. [`explain()`]: the time line of one operation.
 //! 3. [`raw`]: the functions of `ComputeCore.h` as Rust methods, one to one; what the C library is made of.
 //! 4. [`Endpoint`]: where the service listens. Nothing has to be set up: a service is started when none is there.
 //!

@@ -191,10 +191,10 @@ impl Session<'_> {
                 }
             }
         }
-        if let Some((mut process, exits)) = companion {
-            if self.echo_with(&mut process, 77, &random.bytes(1000))? {
-                exits.check("the companion")?;
-            }
+        if let Some((mut process, exits)) = companion
+            && self.echo_with(&mut process, 77, &random.bytes(1000))?
+        {
+            exits.check("the companion")?;
         }
         Ok(())
     }
