@@ -14,6 +14,7 @@
 
 #ifdef _WIN32
 #include <windows.h>
+#include <combaseapi.h>
 #else
 #include <dirent.h>
 #include <errno.h>
