@@ -240,6 +240,8 @@ impl Program {
         };
         let output = command
             .envs(self.environment.iter().copied())
+            // Whoever runs the tests may have set it to where another build of the library is.
+            .env_remove("LD_LIBRARY_PATH")
             .env("HCS_ENDPOINT", home.path().join("hcs.sock"))
             .env("HCS_CONFIG", &configuration)
             .env("HCS_DAEMON", daemon)
