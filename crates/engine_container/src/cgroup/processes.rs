@@ -34,7 +34,7 @@ impl ControlGroups {
         }
         let Some(Home::V1(directory)) = self.home(Controller::Freezer) else {
             return Err(StepError::new(
-                "finding a control group that can freeze",
+                "looking for a control group that can freeze (a service of an ordinary user has none)",
                 Errno::OPNOTSUPP,
             ));
         };

@@ -1,7 +1,7 @@
 //! `hcs service`: the service itself.
 
 use clap::Args;
-use hcs::{Failure, raw};
+use hcs::{Failure, HResult, raw};
 use serde_json::{Map, Value, json};
 
 use crate::{client, failure::Stop, output::print_json};
@@ -25,7 +25,27 @@ impl Service {
         };
         let document = raw::service_properties(Some(&query.to_string()))
             .map_err(|error| Failure::from(&error))?;
-        print_json(&client::read(document.as_deref())?)?;
-        Ok(0)
+        let answer: Value = client::read(document.as_deref())?;
+        print_json(&answer)?;
+        match refused(&answer) {
+            Some(failure) => Err(failure.into()),
+            None => Ok(0),
+        }
     }
+}
+
+/// The properties that were asked for and could not be had, each with the reason; the others are printed all the same.
+fn refused(answer: &Value) -> Option<Failure> {
+    let responses = answer.get("PropertyResponses")?.as_object()?;
+    let mut errors = responses.iter().filter_map(|(name, response)| {
+        let message = response.pointer("/Error/ErrorMessage")?.as_str()?;
+        Some(format!("{name:?}: {message}"))
+    });
+    let first = Failure::new(
+        HResult::E_INVALIDARG,
+        format!("property {}", errors.next()?),
+    );
+    Some(errors.fold(first, |failure, error| {
+        failure.cause(format!("property {error}"))
+    }))
 }

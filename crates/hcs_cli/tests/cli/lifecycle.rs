@@ -150,6 +150,10 @@ fn a_table_has_kind_state_id_and_owner() {
 fn the_service_speaks_of_itself() {
     let versions = &json("service")["Properties"][0]["SupportedSchemaVersions"];
     assert_eq!(versions[0]["Major"], 2);
+    let some = words("service Memory Bad");
+    assert_eq!(some.code, Some(125));
+    assert!(some.err.contains("\"Bad\""), "{}", some.err);
+    assert!(some.out.contains("TotalMemoryInBytes"), "{}", some.out);
 }
 
 #[test]

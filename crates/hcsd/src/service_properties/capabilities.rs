@@ -12,9 +12,10 @@ use crate::host::{self, Kernel};
 /// The answer.
 pub(super) fn answer() -> Value {
     let kernel = host::kernel();
+    let privileged = rustix::process::geteuid().is_root();
     json!({
         "Host": of_host(&kernel),
-        "Limits": limits(&kernel),
+        "Limits": limits(&kernel, privileged),
         "Properties": properties(),
         "ModifyPaths": modify_paths(),
     })
@@ -38,8 +39,13 @@ pub(super) fn limits_processors(kernel: &Kernel) -> bool {
     all.any(|controller| controller == "cpu")
 }
 
-/// Which limits the kernel can enforce here, each with the reason where not.
-fn limits(kernel: &Kernel) -> Value {
+/// Which limits this service can have the kernel enforce, each with the reason where not.
+fn limits(kernel: &Kernel, privileged: bool) -> Value {
+    if !privileged {
+        let reason = "this service runs as an ordinary user, who has no control groups of the host";
+        let none = json!({ "Supported": false, "Reason": reason });
+        return json!({ "Memory": none, "Processor": none, "Processes": none, "CpuGroups": none });
+    }
     let has = |v1: &str, v2: &str| {
         kernel.v1.iter().any(|name| name == v1) || kernel.v2.iter().any(|name| name == v2)
     };
@@ -133,18 +139,19 @@ mod tests {
 
     #[test]
     fn limits_follow_from_the_controllers_there_are() {
-        let nothing = limits(&Kernel::default());
+        let nothing = limits(&Kernel::default(), true);
         assert_eq!(nothing["Memory"]["Supported"], false);
         assert!(
             nothing["CpuGroups"]["Reason"]
                 .as_str()
                 .is_some_and(|why| why.contains("cpuset"))
         );
-        let v2 = limits(&Kernel {
+        let kernel = Kernel {
             v2: vec!["memory".to_owned()],
             unified: true,
             ..Kernel::default()
-        });
-        assert_eq!(v2["Memory"]["Supported"], true);
+        };
+        assert_eq!(limits(&kernel, true)["Memory"]["Supported"], true);
+        assert_eq!(limits(&kernel, false)["Memory"]["Supported"], false);
     }
 }
