@@ -43,11 +43,33 @@ static void settings_and_reports_are_read(void)
     CONFORMS_HR("HcsSubmitWerReport/HCS_E_INVALID_JSON", HcsSubmitWerReport(W("{\"CrashLog\":7}")), HCS_E_INVALID_JSON);
 }
 
+#define GROUP "\"GroupId\":\"5f0c4f0e-6a52-4c12-8b53-0d2f5b1c7a11\""
+#define CHANGE(operation, details)                                                                                     \
+    "\"PropertyType\":\"CpuGroup\",\"Settings\":{\"Operation\":\"" operation "\",\"OperationDetails\":{" details "}}}"
+
+/* A host without the means for groups says so, with a reason, to both. */
+static void settings_and_reports_are_taken(void)
+{
+    PWSTR document = NULL;
+    HRESULT result = HcsModifyServiceSettings(
+        W("{" CHANGE("CreateGroup", GROUP ",\"LogicalProcessorCount\":1,\"LogicalProcessors\":[0]")), &document);
+    if (result == HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)) {
+        CHECK(is_error(document, result));
+        result = S_OK;
+    } else {
+        CHECK(document == NULL);
+        CHECK_HR(HcsModifyServiceSettings(W("{" CHANGE("DeleteGroup", GROUP)), &document), S_OK);
+    }
+    CONFORMS_HR("HcsModifyServiceSettings/S_OK", result, S_OK);
+    CONFORMS_HR("HcsSubmitWerReport/S_OK", HcsSubmitWerReport(W("{\"SystemId\":\"gone\"}")), S_OK);
+}
+
 int main(void)
 {
     RUN(the_basic_properties_name_the_schema_versions);
     RUN(no_query_asks_for_the_basic_property);
     RUN(unknown_properties_are_refused);
     RUN(settings_and_reports_are_read);
+    RUN(settings_and_reports_are_taken);
     return EXIT_STATUS;
 }

@@ -34,25 +34,17 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
     (
         "System_PropertyType",
         &[
-            (
-                "Memory",
-                WithoutEffect(
-                    "it is about virtual machines; memory of a container is in Statistics",
-                ),
-            ),
+            ("Memory", Supported),
             ("Statistics", Supported),
             ("ProcessList", Supported),
             ("TerminateOnLastHandleClosed", Supported),
             (
                 "SharedMemoryRegion",
-                WithoutEffect("it is about virtual machines"),
+                Refused("it is about virtual machines"),
             ),
             ("GuestConnection", Supported),
-            ("GuestMemory", WithoutEffect("it is about virtual machines")),
-            (
-                "ICHeartbeatStatus",
-                WithoutEffect("it is about virtual machines"),
-            ),
+            ("GuestMemory", Refused("it is about virtual machines")),
+            ("ICHeartbeatStatus", Refused("it is about virtual machines")),
         ],
     ),
     (
