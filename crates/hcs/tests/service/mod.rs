@@ -134,7 +134,7 @@ pub(crate) fn on_its_own_with(test: &str, lines: &str) -> Option<Endpoint> {
     let configuration = place.path().join("hcsd.toml");
     std::fs::write(&configuration, lines).unwrap();
     let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
+        .args(["--exact", test, "--nocapture", "--include-ignored"])
         .env(PLACE, place.path())
         .env("HCS_CONFIG", configuration)
         .env("HCS_DAEMON", program())

@@ -70,8 +70,12 @@ fn processors_are_limited_and_can_be_changed() {
                 lines.any(|count| count != "0")
             })
     };
-    container.shell("i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done");
-    assert!(throttled(&host));
+    // On a busy machine it may get less than its share for a while.
+    let held_back = (0..50).any(|_| {
+        container.shell("i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done");
+        throttled(&host)
+    });
+    assert!(held_back);
 }
 
 pub(super) fn the_number_of_processes_is_limited() {
