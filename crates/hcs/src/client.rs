@@ -39,7 +39,7 @@ const MANY_HANDLES: usize = 64;
 const STARTS: u32 = 3;
 
 /// How long to wait before each try to reach a service that was lost.
-const RECONNECT_PAUSES: [Duration; 7] = [
+pub(crate) const RECONNECT_PAUSES: [Duration; 7] = [
     Duration::ZERO,
     Duration::from_millis(50),
     Duration::from_millis(200),

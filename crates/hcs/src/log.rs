@@ -1,25 +1,16 @@
 //! The service's event log: everything that happened, numbered, also while nobody looked.
 
-use std::{collections::VecDeque, thread, time::Duration};
+use std::{collections::VecDeque, thread};
 
 use hcs_schema::{Failure, HResult};
 use hcs_wire::log::{LogEntry, LogPage, LogQuery};
 
 use crate::{
     Operation,
+    client::RECONNECT_PAUSES,
     operation::{read, refused},
     raw,
 };
-
-/// How long to wait before each try to reach a service that was lost.
-const PAUSES: [Duration; 6] = [
-    Duration::ZERO,
-    Duration::from_millis(50),
-    Duration::from_millis(200),
-    Duration::from_secs(1),
-    Duration::from_secs(4),
-    Duration::from_secs(10),
-];
 
 /// One page of the event log, from the cursor of the query on. With `follow` it ends when there is something to tell;
 /// cancel it to stop waiting.
@@ -85,7 +76,7 @@ impl LogFollower {
     /// Waits for the next page, making the connection anew where it was lost.
     fn page(&self) -> Result<LogPage, Failure> {
         let mut page = read_log(&self.query).wait();
-        for pause in PAUSES {
+        for pause in RECONNECT_PAUSES {
             match &page {
                 Err(failure) if is_lost(failure.hresult) => {}
                 _ => break,

@@ -4,21 +4,13 @@ use std::io::{Read as _, Write as _};
 
 use crate::common::{
     Service,
-    client::{CONTAINER, Client, create_process, create_system, shell, start_system},
+    client::{CONTAINER, Client, create_process, create_system, open_system, shell, start_system},
 };
 use hcs_schema::{HResult, win32};
 use hcs_wire::service::{Call, Kind, Subject, encode};
 use serde_json::{Value, json};
 
 const LAST_HANDLE: &str = r#"{"Container":{},"ShouldTerminateOnLastHandleClosed":true}"#;
-
-fn open_system(system: u64, id: &str) -> Call {
-    Call::OpenSystem {
-        system,
-        id: id.to_owned(),
-        runtime_id: None,
-    }
-}
 
 fn enumerate(query: Option<&str>) -> Call {
     Call::EnumerateSystems {
@@ -58,7 +50,7 @@ fn a_system_outlives_its_client_and_its_processes_can_be_taken_up_again() {
     drop((first, process));
 
     let mut second = service.client();
-    second.call(&open_system(1, "outlives")).ok();
+    second.call(&open_system(1, "outlives", None)).ok();
     second
         .call(&Call::OpenProcess {
             system: 1,
@@ -87,7 +79,7 @@ fn a_system_that_is_to_end_with_its_last_handle_does() {
         let id = format!("last-{handle}");
         first.call(&create_system(handle, &id, LAST_HANDLE)).ok();
         first.call(&start_system(handle)).ok();
-        watcher.call(&open_system(handle, &id)).ok();
+        watcher.call(&open_system(handle, &id, None)).ok();
     }
     first.create_process(1, 3, &json!({"CommandArgs": ["/bin/sleep", "1000"]}));
     first.call(&Call::CloseSystem { system: 1 }).ok();
@@ -508,9 +500,9 @@ fn limits_are_kept_per_client() {
         .read_exact(&mut [0; 6])
         .unwrap();
     for handle in [5, 6] {
-        client.call(&open_system(handle, "only")).ok();
+        client.call(&open_system(handle, "only", None)).ok();
     }
-    client.call(&open_system(7, "only")).failed(exhausted);
+    client.call(&open_system(7, "only", None)).failed(exhausted);
     let pending: Vec<_> = (0..3)
         .map(|_| {
             client.send(&Call::ShutDownSystem {

@@ -1,7 +1,5 @@
 //! The numbered event log: complete, in order, and kept through the end of the service.
 
-use std::io::Read as _;
-
 use hcs_schema::HResult;
 use hcs_wire::{
     log::{LogEntry, LogPage, LogQuery},
@@ -10,7 +8,7 @@ use hcs_wire::{
 
 use crate::common::{
     Client, Service,
-    client::{CONTAINER, create_process, create_system, shell, start_system},
+    client::{CONTAINER, create_process, create_system, open_system, shell, start_system},
 };
 
 fn since(since: u64) -> Call {
@@ -119,11 +117,7 @@ fn numbers_go_on_through_a_killed_service_and_nothing_is_told_twice() {
     assert_eq!(late.output(), "");
     service.run();
     let mut client = service.client();
-    let open = Call::OpenSystem {
-        system: 1,
-        id: "box".to_owned(),
-        runtime_id: None,
-    };
+    let open = open_system(1, "box", None);
     client.call(&open).ok();
     client.terminate(1);
     let events = everything(&mut client);
@@ -232,11 +226,7 @@ fn a_failed_operation_is_explained_also_by_the_next_service() {
     assert_eq!(after, before);
     client.call(&explain("1-1")).failed(HResult::NOT_FOUND);
     client.call(&explain("box")).failed(HResult::E_INVALIDARG);
-    let open = Call::OpenSystem {
-        system: 1,
-        id: "box".to_owned(),
-        runtime_id: None,
-    };
+    let open = open_system(1, "box", None);
     client.call(&open).ok();
     client.terminate(1);
 }
@@ -247,13 +237,7 @@ fn a_call_that_waits_says_behind_what() {
     let mut client = service.client();
     client.start_container(1, "box");
     // A process that refuses to end keeps the shutdown waiting.
-    let mut deaf = client.create_process(
-        1,
-        2,
-        &shell("trap '' TERM; echo ready; while :; do sleep 1; done"),
-    );
-    let mut said = [0; 6];
-    deaf.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    let _deaf = client.create_deaf_process(1, 2);
     let shut_down = client.send(&Call::ShutDownSystem {
         system: 1,
         options: None,

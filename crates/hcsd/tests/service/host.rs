@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::common::{
     Client, Service,
-    client::{create_system, shell, start_system},
+    client::{create_system, open_system, shell, start_system},
 };
 
 const GROUP: &str = "0ad8b3c2-91e6-4ed2-9bf2-6f47f2b1a3c4";
@@ -118,11 +118,7 @@ fn a_group_of_processors_holds_its_containers_and_is_kept() {
     let mut client = service.client();
     assert_eq!(property(&mut client, "CpuGroup"), listed);
     assert!(client.call(&delete).failed(busy).contains("'box'"));
-    let open = Call::OpenSystem {
-        system: 2,
-        id: "box".to_owned(),
-        runtime_id: None,
-    };
+    let open = open_system(2, "box", None);
     client.call(&open).ok();
     client.terminate(2);
     client.call(&delete).ok();

@@ -14,7 +14,7 @@ use std::{
 
 use crate::common::{
     Client, Service,
-    client::{CONTAINER, create_process, create_system, shell, start_system},
+    client::{CONTAINER, create_process, create_system, open_system, shell, start_system},
     kill,
 };
 use hcs_schema::HResult;
@@ -235,11 +235,7 @@ fn with_hostile_agent(lines: &str, script: &str) -> (Hostile, Service, Client) {
     service.run();
     let mut client = service.client();
     for (handle, id) in [(1, "sound"), (2, "hostile")] {
-        let open = Call::OpenSystem {
-            system: handle,
-            id: id.to_owned(),
-            runtime_id: None,
-        };
+        let open = open_system(handle, id, None);
         client.call(&open).ok();
     }
     (hostile, service, client)

@@ -2,7 +2,10 @@
 
 use crate::common::{
     Client, Service, await_that,
-    client::{CONTAINER, create_process, create_system, shell, start_system, terminate_system},
+    client::{
+        CONTAINER, create_process, create_system, open_system, shell, start_system,
+        terminate_system,
+    },
 };
 use hcs_schema::HResult;
 use hcs_wire::service::{Call, Subject};
@@ -126,11 +129,7 @@ fn states_allow_what_they_allow() {
             query: None,
         })
         .failed(HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
-    let open = Call::OpenSystem {
-        system: 5,
-        id: "states".to_owned(),
-        runtime_id: None,
-    };
+    let open = open_system(5, "states", None);
     client.call(&open).failed(HResult::HCS_E_SYSTEM_NOT_FOUND);
     // The id is free although handle 1 is still open.
     client.start_container(6, "states");
@@ -251,17 +250,9 @@ fn two_clients_see_the_same_system() {
     let service = Service::new();
     let (mut one, mut two) = (service.client(), service.client());
     one.start_container(1, "shared");
-    let open = Call::OpenSystem {
-        system: 10,
-        id: "shared".to_owned(),
-        runtime_id: None,
-    };
+    let open = open_system(10, "shared", None);
     let opened = two.call(&open).ok();
-    let wrong = Call::OpenSystem {
-        system: 11,
-        id: "shared".to_owned(),
-        runtime_id: Some("another".to_owned()),
-    };
+    let wrong = open_system(11, "shared", Some("another"));
     two.call(&wrong).failed(HResult::HCS_E_SYSTEM_NOT_FOUND);
     assert!(opened.reply.runtime_id.is_some());
     let mut process = one.create_process(1, 2, &shell("read x; exit 4"));

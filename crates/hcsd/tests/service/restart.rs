@@ -4,21 +4,13 @@ use std::{fs, io::Read as _};
 
 use crate::common::{
     Client, Service,
-    client::{CONTAINER, Created, create_system, shell, start_system},
+    client::{CONTAINER, Created, create_system, open_system, shell, start_system},
     kill,
 };
 use hcs_schema::HResult;
 use hcs_wire::service::Call;
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
-
-fn open_system(system: u64, id: &str, runtime_id: Option<&str>) -> Call {
-    Call::OpenSystem {
-        system,
-        id: id.to_owned(),
-        runtime_id: runtime_id.map(str::to_owned),
-    }
-}
 
 fn open_process(system: u64, process: u64, process_id: u32) -> Call {
     Call::OpenProcess {

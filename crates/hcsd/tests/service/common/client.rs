@@ -253,6 +253,16 @@ impl Client {
         self.created(request, handle)
     }
 
+    /// A process that does not end when it is asked to, and so keeps a shutdown waiting; deaf already.
+    #[track_caller]
+    pub(crate) fn create_deaf_process(&mut self, system: u64, handle: u64) -> Created {
+        let script = "trap '' TERM; echo ready; while :; do sleep 1; done";
+        let mut deaf = self.create_process(system, handle, &shell(script));
+        let mut said = [0; 6];
+        deaf.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        deaf
+    }
+
     #[track_caller]
     pub(crate) fn created(&mut self, request: u64, handle: u64) -> Created {
         let mut answer = self.wait(request).ok();
@@ -315,4 +325,12 @@ pub(crate) fn shell(script: &str) -> Value {
         "CommandArgs": ["/bin/sh", "-c", script],
         "CreateStdInPipe": true, "CreateStdOutPipe": true, "CreateStdErrPipe": true,
     })
+}
+
+pub(crate) fn open_system(system: u64, id: &str, runtime_id: Option<&str>) -> Call {
+    Call::OpenSystem {
+        system,
+        id: id.to_owned(),
+        runtime_id: runtime_id.map(str::to_owned),
+    }
 }

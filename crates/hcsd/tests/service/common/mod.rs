@@ -166,8 +166,12 @@ impl Service {
 }
 
 impl Service {
-    /// Kills what a failed test left running in its own control groups.
-    fn clear_away(&self) {
+    /// Kills the service of a failed test and what it left running, and removes its control groups.
+    fn clear_away(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
         let groups: Vec<_> = hierarchies()
             .iter()
             .flat_map(|hierarchy| below(&hierarchy.join(&self.cgroup_root)))
@@ -180,6 +184,13 @@ impl Service {
                 }
             }
         }
+        // Those that are still held by something dying stay, which the failed run then says.
+        for group in groups.iter().rev() {
+            drop(fs::remove_dir(group));
+        }
+        for hierarchy in hierarchies() {
+            drop(fs::remove_dir(hierarchy.join(&self.cgroup_root)));
+        }
     }
 }
 
@@ -187,10 +198,6 @@ impl Drop for Service {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // The log has said what is wrong; what is left must still go.
-            if let Some(mut child) = self.child.take() {
-                drop(child.kill());
-                drop(child.wait());
-            }
             self.clear_away();
             return;
         }
@@ -201,7 +208,10 @@ impl Drop for Service {
             std::thread::sleep(Duration::from_millis(10));
             left = self.left_behind();
         }
-        assert!(left.is_empty(), "left behind while serving: {left:#?}");
+        if !left.is_empty() {
+            self.clear_away();
+            panic!("left behind while serving: {left:#?}");
+        }
         self.stop();
         let left = [self.left_behind(), self.ready()].concat();
         assert!(left.is_empty(), "left behind: {left:#?}");
