@@ -26,7 +26,14 @@ is "root of a user namespace, with a limit" "0 1879048192 33554432" "$(hcs run -
 
 is "create with limits" "lim" "$(hcs create --id lim --memory 32 --cpus 0.5 2>&1)"
 hcs start lim
-for group in /sys/fs/cgroup/hcs/*/; do [ -f "$group/memory.max" ] && break; done
+# Groups of containers that are kept ready stand beside its own, so it is found by a process of it.
+hcs exec lim -- sleep 12345 &
+tries=0
+until marker=$(pidof sleep) || [ $tries -ge 30 ]; do
+    sleep 1
+    tries=$((tries + 1))
+done
+group=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$marker/cgroup")
 is "memory.max" 33554432 "$(cat "$group/memory.max")"
 is "memory.swap.max" 0 "$(cat "$group/memory.swap.max")"
 is "cpu.max" "50000 100000" "$(cat "$group/cpu.max")"

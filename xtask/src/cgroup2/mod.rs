@@ -114,7 +114,7 @@ fn unpack_kernel(folder: &Path) -> Result<PathBuf> {
     let mut download = Command::new("apt-get");
     download
         .current_dir(folder)
-        .args(["download", "-q", &package])
+        .args(["-o", "APT::Sandbox::User=root", "download", "-q", &package])
         .stdout(Stdio::null());
     if !succeeds(&mut download)? {
         return Err(format!("the package {package} could not be downloaded").into());
