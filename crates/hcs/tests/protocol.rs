@@ -51,11 +51,7 @@ fn one_operation_tracks_one_call_after_the_other() {
             },
         );
     });
-    let operation = Operation::new();
-    let system = place
-        .endpoint()
-        .create_system("a", "{}", &operation)
-        .unwrap();
+    let (operation, system) = place.begin();
     assert_eq!(operation.wait(None).unwrap(), None);
     assert_eq!(operation.kind(), OperationKind::Create);
     assert_eq!(operation.system().unwrap().number(), system.number());
@@ -126,12 +122,7 @@ fn streams_are_given_once() {
         peer.create_system();
         peer.create_process(&writers);
     });
-    let operation = Operation::new();
-    let system = place
-        .endpoint()
-        .create_system("a", "{}", &operation)
-        .unwrap();
-    operation.wait(None).unwrap();
+    let (operation, system) = place.system();
     let process = Process::create(&system, "{}", &operation).unwrap();
     let (_, first) = operation.wait_and_process_info(None, false).unwrap();
     assert!((first.process_id, first.stdin.is_none()) == (7, true));
@@ -156,12 +147,7 @@ fn streams_that_nobody_took_are_closed_with_operation_or_process() {
             peer.create_system();
             peer.create_process(&writers);
         });
-        let operation = Operation::new();
-        let system = place
-            .endpoint()
-            .create_system("a", "{}", &operation)
-            .unwrap();
-        operation.wait(None).unwrap();
+        let (operation, system) = place.system();
         let process = Process::create(&system, "{}", &operation).unwrap();
         operation.wait(None).unwrap();
         peer.join().unwrap();
@@ -186,12 +172,7 @@ fn process_information_without_descriptors_is_a_failure_not_a_crash() {
             peer.reply(request.id, &reply);
         }
     });
-    let operation = Operation::new();
-    let system = place
-        .endpoint()
-        .create_system("a", "{}", &operation)
-        .unwrap();
-    operation.wait(None).unwrap();
+    let (operation, system) = place.system();
     let mut processes = Vec::new();
     for _ in 0..2 {
         processes.push(Process::create(&system, "{}", &operation).unwrap());
@@ -209,11 +190,7 @@ fn broken_by(script: impl FnOnce(&mut Peer, u64) + Send + 'static) -> (HResult, 
         let request = peer.request();
         script(peer, request.id);
     });
-    let operation = Operation::new();
-    let system = place
-        .endpoint()
-        .create_system("a", "{}", &operation)
-        .unwrap();
+    let (operation, system) = place.begin();
     let error = operation.wait(None).unwrap_err();
     peer.join().unwrap();
     assert_eq!(system.wait_exit(None).unwrap_err(), error.hresult);
@@ -290,11 +267,7 @@ fn a_refused_greeting_is_the_result() {
         HResult::HCS_E_ACCESS_DENIED,
         HResult::HCS_E_UNSUPPORTED_PROTOCOL_VERSION,
     ] {
-        let operation = Operation::new();
-        let _system = place
-            .endpoint()
-            .create_system("a", "{}", &operation)
-            .unwrap();
+        let (operation, _system) = place.begin();
         let error = operation.wait(None).unwrap_err();
         assert_eq!(error.hresult, expected);
         assert!(error.document.unwrap().contains("ask the administrator"));
@@ -388,12 +361,7 @@ fn an_event_callback_may_take_the_completions() {
         peer.reply(start.id, &Reply::done());
         end.recv().unwrap_err();
     });
-    let operation = Operation::new();
-    let system = place
-        .endpoint()
-        .create_system("a", "{}", &operation)
-        .unwrap();
-    operation.wait(None).unwrap();
+    let (operation, system) = place.system();
     let (sender, events) = mpsc::channel();
     let callback = move |event: &hcs::raw::Event| sender.send(event.clone()).unwrap();
     let options = event_options::ENABLE_OPERATION_CALLBACKS;
@@ -436,12 +404,7 @@ fn an_exit_is_delivered_once_also_late_and_read_for_ever() {
         );
         end.recv().unwrap();
     });
-    let operation = Operation::new();
-    let system = place
-        .endpoint()
-        .create_system("a", "{}", &operation)
-        .unwrap();
-    operation.wait(None).unwrap();
+    let (operation, system) = place.system();
     let process = Process::create(&system, "{}", &operation).unwrap();
     for _ in 0..2 {
         assert_eq!(&*process.wait_exit(None).unwrap(), EXIT);
@@ -469,12 +432,7 @@ fn a_wait_for_an_exit_ends_in_time_or_with_the_handle() {
         peer.create_system();
         assert!(matches!(peer.request().call, Call::CloseSystem { .. }));
     });
-    let operation = Operation::new();
-    let system = place
-        .endpoint()
-        .create_system("a", "{}", &operation)
-        .unwrap();
-    operation.wait(None).unwrap();
+    let (operation, system) = place.system();
     let timeout = system.wait_exit(Some(Duration::from_millis(1)));
     assert_eq!(
         timeout.unwrap_err(),
@@ -531,12 +489,7 @@ fn close_of_stdin_ends_what_was_lent() {
         assert!(matches!(modify.call, Call::ModifyProcess { .. }));
         peer.reply(modify.id, &Reply::done());
     });
-    let operation = Operation::new();
-    let system = place
-        .endpoint()
-        .create_system("a", "{}", &operation)
-        .unwrap();
-    operation.wait(None).unwrap();
+    let (operation, system) = place.system();
     let process = Process::create(&system, "{}", &operation).unwrap();
     let (_, information) = operation.wait_and_process_info(None, true).unwrap();
     let number = process.lend_stdin(information.stdin.unwrap());

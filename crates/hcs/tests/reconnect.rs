@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 
 use hcs::{
     HResult,
-    raw::{Operation, Process, event_type},
+    raw::{Process, event_type},
 };
 use hcs_wire::service::{Call, Reply, Subject};
 use peer::{Peer, Place, failed, made_process, made_system};
@@ -90,12 +90,7 @@ fn waits_for_an_exit_survive_the_service() {
         );
         peer
     });
-    let operation = Operation::new();
-    let system = place
-        .endpoint()
-        .create_system("a", "{}", &operation)
-        .unwrap();
-    operation.wait(None).unwrap();
+    let (operation, system) = place.system();
     let process = Process::create(&system, "{}", &operation).unwrap();
     let (sender, events) = mpsc::channel();
     let callback = move |event: &hcs::raw::Event| sender.send(event.event_type).unwrap();
@@ -136,12 +131,7 @@ fn the_same_handles_work_again_with_the_next_call() {
         );
         peer.reply(start.id, &Reply::done());
     });
-    let operation = Operation::new();
-    let system = place
-        .endpoint()
-        .create_system("a", "{}", &operation)
-        .unwrap();
-    operation.wait(None).unwrap();
+    let (operation, system) = place.system();
     system.start(&operation, None).unwrap();
     let error = operation.wait(None).unwrap_err();
     assert_eq!(error.hresult, HResult::HCS_E_SERVICE_DISCONNECT);
@@ -174,12 +164,7 @@ fn what_is_gone_when_the_service_is_back_has_exited() {
         let signal = peer.request();
         peer.reply(signal.id, &failed(HResult::E_HANDLE, "no such handle"));
     });
-    let operation = Operation::new();
-    let system = place
-        .endpoint()
-        .create_system("a", "{}", &operation)
-        .unwrap();
-    operation.wait(None).unwrap();
+    let (operation, system) = place.system();
     let process = Process::create(&system, "{}", &operation).unwrap();
     operation.wait(None).unwrap();
     let (sender, events) = mpsc::channel();

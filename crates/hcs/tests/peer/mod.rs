@@ -21,7 +21,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use hcs::{Endpoint, HResult};
+use hcs::{
+    Endpoint, HResult,
+    raw::{Operation, System},
+};
 use hcs_wire::{
     service::{
         Call, Decoder, Event, Frame, Kind, ProcessInformation, Reply, Subject, VERSION, encode,
@@ -57,6 +60,23 @@ impl Place {
     pub(crate) fn play(&self, script: impl FnOnce(&mut Peer) + Send + 'static) -> JoinHandle<()> {
         let listener = self.listen();
         thread::spawn(move || script(&mut Peer::accept(&listener)))
+    }
+
+    /// Asks for the creation of a system.
+    pub(crate) fn begin(&self) -> (Operation, System) {
+        let operation = Operation::new();
+        let system = self
+            .endpoint()
+            .create_system("a", "{}", &operation)
+            .unwrap();
+        (operation, system)
+    }
+
+    /// A system whose creation the peer has answered, and the operation that tracked it.
+    pub(crate) fn system(&self) -> (Operation, System) {
+        let (operation, system) = self.begin();
+        operation.wait(None).unwrap();
+        (operation, system)
     }
 
     pub(crate) fn path(&self) -> &Path {
