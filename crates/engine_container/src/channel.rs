@@ -16,20 +16,40 @@ use rustix::{
     io::Errno,
     net::{AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType, socketpair},
 };
+use hcs_lifecycle::steps::Step;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::failure::{Attempt, StepError};
+use crate::{
+    failure::{Attempt, StepError},
+    steps::Told,
+};
 
 /// More than any report is long.
 const REPORT_LIMIT: usize = 64 << 10;
 
 /// How a child's work ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Report {
-    /// All is done. For a container: its agent can be connected to.
-    Ready,
-    /// A step failed, and the child has ended.
-    Failed(StepError),
+pub(crate) struct Report {
+    /// With it, the child has ended. Without: all is done; the agent of a container can be connected to.
+    pub(crate) failed: Option<StepError>,
+    /// What it had done.
+    pub(crate) steps: Told,
+}
+
+impl Report {
+    /// What a child says that did `steps` with this result.
+    pub(crate) fn of(result: Result<(), StepError>, steps: &[Step]) -> Self {
+        Self {
+            failed: result.err(),
+            steps: Told::now(steps),
+        }
+    }
+
+    /// Notes the child's steps as some of the calling thread's; answers how its work ended.
+    pub(crate) fn heard(self) -> Result<(), StepError> {
+        self.steps.note();
+        self.failed.map_or(Ok(()), Err)
+    }
 }
 
 /// Makes one: the service's end, then the child's.
@@ -117,7 +137,7 @@ pub(crate) fn read_report(channel: &OwnedFd, limit: Duration) -> Result<Option<R
             Err(Errno::INTR) => continue,
             answer => answer.step(step)?,
         };
-        let mut buffer = [0; 1024];
+        let mut buffer = [0; 4096];
         match rustix::io::read(channel, &mut buffer) {
             // Reset: it died with a part of its instructions unread.
             Ok(0) | Err(Errno::CONNRESET) => return Ok(serde_json::from_slice(&text).ok()),
@@ -144,7 +164,8 @@ mod tests {
         instruct(service.as_fd(), &what, &[service.as_fd(); 20]).unwrap();
         let (received, descriptors) = receive::<String>(child.as_fd()).unwrap();
         assert_eq!((received, descriptors.len()), (what, 20));
-        let failed = Report::Failed(StepError::new("testing", Errno::PERM));
+        let ((), steps) = hcs_lifecycle::steps::watch(|| crate::steps::done("tested"));
+        let failed = Report::of(Err(StepError::new("testing", Errno::PERM)), &steps);
         report(child.as_fd(), &failed);
         drop(child);
         drop(descriptors);

@@ -6,6 +6,8 @@ use hcs_schema::{Cause, Failure, HResult, win32};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::steps;
+
 /// One step that the host refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{step}{}: {errno}", self.on_path())]
@@ -51,6 +53,7 @@ impl StepError {
 
     /// The failure of the call, which `summary` names.
     pub(crate) fn into_failure(self, summary: impl Into<String>) -> Failure {
+        steps::failed(&self);
         let mut failure = Failure::new(hresult_of(self.errno), summary);
         failure.causes.push(self.into_cause());
         failure

@@ -29,6 +29,7 @@ mod parts;
 mod plan;
 mod record;
 mod stdio;
+mod steps;
 mod sys;
 mod user_namespace;
 

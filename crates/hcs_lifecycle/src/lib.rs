@@ -1,4 +1,5 @@
-//! What may happen when: pure state machines of operation, system and process, and the [`engine`] seam.
+//! What may happen when: pure state machines of operation, system and process, and the [`engine`] seam, over which the
+//! [`steps`] of an engine's work are told.
 //!
 //! This room does no I/O and reads no clock: whoever owns sockets and time asks it for decisions.
 
@@ -6,4 +7,5 @@ pub mod engine;
 pub mod operation;
 pub mod operation_kind;
 pub mod process;
+pub mod steps;
 pub mod system;

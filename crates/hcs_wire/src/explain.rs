@@ -34,8 +34,9 @@ pub struct OperationReport {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct OperationStep {
-    /// Microseconds since the call was received.
-    pub after_microseconds: u64,
+    /// Microseconds since the call was received; negative for what it found done: the boot of a system may be over
+    /// before its start is asked for.
+    pub after_microseconds: i64,
     /// What was done, or waited for.
     pub step: String,
 }

@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
+use hcs_lifecycle::steps;
 use hcs_schema::{Failure, HResult};
 
-/// Runs `call` on a thread of its own. Dropping the future does not stop the call, only the waiting.
+use crate::operations;
+
+/// Runs `call` on a thread of its own; the steps it notes are those of the operation that waits for it. Dropping the future does not stop the call, only the waiting.
 ///
 /// # Errors
 /// What `call` fails with; `E_UNEXPECTED` when it panicked.
 pub(crate) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(call).await {
-        Ok(result) => result,
+    match tokio::task::spawn_blocking(|| steps::watch(call)).await {
+        Ok((result, steps)) => {
+            operations::others_steps(steps);
+            result
+        }
         Err(e) => Err(Failure::new(HResult::E_UNEXPECTED, "an engine call broke off").because(&e)),
     }
 }

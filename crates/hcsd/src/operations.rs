@@ -10,9 +10,10 @@ use std::{
     cell::RefCell,
     collections::{HashMap, VecDeque},
     rc::Rc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use hcs_lifecycle::steps::Step;
 use hcs_schema::{Failure, HResult, timestamp::rfc3339};
 use hcs_wire::{
     explain::{OperationReport, OperationStep},
@@ -27,7 +28,7 @@ use crate::event_log::{self, EventLog, Kind};
 /// Answered calls that are remembered: those that succeeded, and those that failed.
 const REMEMBERED: (usize, usize) = (1024, 256);
 /// Steps of one time line; a call that makes more of them is told without the rest.
-const MOST_STEPS: usize = 64;
+const MOST_STEPS: usize = 96;
 
 tokio::task_local! {
     static CURRENT: Rc<Trail>;
@@ -50,7 +51,7 @@ pub(crate) struct Trail {
 struct Line {
     system: Option<String>,
     runtime_id: Option<String>,
-    steps: Vec<(u64, Cow<'static, str>)>,
+    steps: Vec<(i64, Cow<'static, str>)>,
     outcome: Option<Result<(), Failure>>,
 }
 
@@ -76,10 +77,14 @@ impl Trail {
 
     /// Notes a step.
     pub(crate) fn step(&self, step: impl Into<Cow<'static, str>>) {
+        self.step_at(Instant::now(), step);
+    }
+
+    /// Notes a step that was done `at` some moment, perhaps before the call was received.
+    pub(crate) fn step_at(&self, at: Instant, step: impl Into<Cow<'static, str>>) {
         let mut line = self.line.borrow_mut();
         if line.steps.len() < MOST_STEPS {
-            let after = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            line.steps.push((after, step.into()));
+            line.steps.push((microseconds(self.begun, at), step.into()));
         }
     }
 
@@ -97,10 +102,13 @@ impl Trail {
             Some(Err(failure)) => Some(failure),
             _ => None,
         };
-        let step = |(after, step): &(u64, Cow<'static, str>)| OperationStep {
+        let step = |(after, step): &(i64, Cow<'static, str>)| OperationStep {
             after_microseconds: *after,
             step: step.clone().into_owned(),
         };
+        let mut steps: Vec<_> = line.steps.iter().map(step).collect();
+        // Others tell their steps when they are done.
+        steps.sort_by_key(|step| step.after_microseconds);
         OperationReport {
             operation: self.id.to_string(),
             call: self.call.to_owned(),
@@ -108,13 +116,22 @@ impl Trail {
             user_id: self.uid,
             received: rfc3339(received),
             done: line.outcome.is_some(),
-            steps: line.steps.iter().map(step).collect(),
+            steps,
             result: line.outcome.as_ref().map(|outcome| {
                 let result = outcome.as_ref().err().map_or(HResult::S_OK, |f| f.hresult);
                 result.to_string()
             }),
             error: failure.and_then(|f| event_log::data(&f.to_document())),
         }
+    }
+}
+
+/// From `begun` to `at`; negative when that is earlier.
+fn microseconds(begun: Instant, at: Instant) -> i64 {
+    let amount = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    match at.checked_duration_since(begun) {
+        Some(after) => amount(after),
+        None => -amount(begun.duration_since(at)),
     }
 }
 
@@ -168,6 +185,15 @@ const fn is_remembered(call: &Call) -> bool {
 pub(crate) fn step(step: impl Into<Cow<'static, str>>) {
     // Outside of any call, upkeep say, there is nobody to tell.
     let _nobody = CURRENT.try_with(|trail| trail.step(step));
+}
+
+/// Notes what was done for that call on another thread.
+pub(crate) fn others_steps(steps: Vec<Step>) {
+    let _nobody = CURRENT.try_with(|trail| {
+        for step in steps {
+            trail.step_at(step.at, step.what);
+        }
+    });
 }
 
 /// The call that the running task works for.

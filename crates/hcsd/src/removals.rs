@@ -11,7 +11,7 @@ use hcs_lifecycle::engine::Machine;
 use tokio::sync::{Notify, Semaphore};
 use tracing::{Instrument as _, Span, error, warn};
 
-use crate::{blocking::blocking_within, system::making::remove_directory};
+use crate::{blocking::blocking_within, operations, system::making::remove_directory};
 
 /// How many are removed at the same time: more only wait for each other in the file system's journal, and one that
 /// hangs shall not keep the others waiting.
@@ -101,6 +101,7 @@ impl Removals {
                 error!("something of it is left behind until the service starts again: {failure}");
             }
         };
+        let removal = operations::carry(operations::current(), removal);
         tokio::task::spawn_local(removal.instrument(Span::current()));
     }
 }

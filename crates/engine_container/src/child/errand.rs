@@ -7,6 +7,7 @@ use std::{
     path::PathBuf,
 };
 
+use hcs_lifecycle::steps;
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
@@ -19,6 +20,7 @@ use crate::{
     channel::{self, Report},
     failure::{Attempt, StepError},
     parts::{handed, identity, mapped, scratch},
+    steps::done,
 };
 
 /// What to do. The pidfd of the container's pid 1 comes with it, and its user namespace if it has one.
@@ -34,12 +36,10 @@ pub(crate) enum Errand {
 
 /// Does what the channel says and reports; answers the exit code.
 pub(crate) fn run(channel: &OwnedFd) -> i32 {
-    let report = match work(channel) {
-        Ok(()) => Report::Ready,
-        Err(error) => Report::Failed(error),
-    };
+    let (result, steps) = steps::watch(|| work(channel));
+    let report = Report::of(result, &steps);
     channel::report(channel.as_fd(), &report);
-    if report == Report::Ready { 0 } else { FAILED }
+    if report.failed.is_none() { 0 } else { FAILED }
 }
 
 fn work(channel: &OwnedFd) -> Result<(), StepError> {
@@ -52,6 +52,7 @@ fn work(channel: &OwnedFd) -> Result<(), StepError> {
             if let Some(namespace) = &inside.namespace {
                 handed::shift(taken.tree(), namespace.as_fd())?;
             }
+            done("took what is to be mapped");
             mapped::put(&taken, inside.enter()?.as_fd())
         }
         Errand::Unmap(spec) => {

@@ -12,6 +12,7 @@ pub(crate) mod spec;
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use hcs_lifecycle::steps::{Step, watch};
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
@@ -35,6 +36,7 @@ use crate::{
         rootfs::{self, Root},
         seccomp,
     },
+    steps::done,
     sys::{descriptors, process},
 };
 use spec::{LaunchSpec, UserSpec};
@@ -60,9 +62,10 @@ pub(crate) fn run(
     filter: &[libc::sock_filter],
     agent: AgentEntry,
 ) -> i32 {
-    match build(&channel, tasks, own_network_now) {
-        Ok((listener, spec)) => hand_over(channel, listener, spec, filter, agent),
-        Err(error) => fail(&channel, error),
+    let (built, steps) = watch(|| build(&channel, tasks, own_network_now));
+    match built {
+        Ok((listener, spec)) => hand_over(channel, listener, spec, steps, filter, agent),
+        Err(error) => fail(&channel, error, &steps),
     }
 }
 
@@ -76,6 +79,7 @@ fn build(
     // What belongs to a network namespace can be made as soon as the process is in it, and has its ids.
     let early = own_network_now.then(own_network).transpose()?;
     let (spec, mut descriptors) = channel::receive::<LaunchSpec>(channel.as_fd())?;
+    done("was told what to be");
     let listener = descriptors
         .pop_front()
         .ok_or_else(|| StepError::new("taking the agent's socket", Errno::BADF))?;
@@ -86,6 +90,7 @@ fn build(
                 (Some(early), None) => early,
                 (_, Some(named)) => {
                     network::join(&named)?;
+                    done("joined the named network namespace");
                     FileSystems::make(None)?
                 }
                 (None, None) => {
@@ -101,7 +106,8 @@ fn build(
 /// Sets up the network namespace that the process was born with.
 fn own_network() -> Result<FileSystems, StepError> {
     network::set_up()?;
-    FileSystems::make(None)
+    done("set up its network");
+    FileSystems::make(None).inspect(|_| done("made its own file systems"))
 }
 
 /// Lets go of what every child inherits from the launcher. Standard input was the launcher's socket: the service must
@@ -116,12 +122,14 @@ fn leave_launcher() -> Result<(), StepError> {
 /// What needs no specification.
 fn prepare(tasks: Vec<OwnedFd>) -> Result<(), StepError> {
     leave_launcher()?;
+    done("cloned into new namespaces");
     for file in &tasks {
         // "0" in the file `tasks` moves the calling thread, which is all of this process. Unlike for a write to
         // `cgroup.procs` the kernel then takes no lock that waits for an RCU grace period (5 to 30 ms).
         rustix::io::write(file, b"0").step("joining a control group")?;
     }
     drop(tasks);
+    done("joined its control groups");
     rustix::thread::set_name(c"hcs-slot").step("naming the child")?;
     process::new_cgroup_namespace().step("making a cgroup namespace")
 }
@@ -135,8 +143,10 @@ fn enter(spec: &LaunchSpec, file_systems: FileSystems) -> Result<(), StepError> 
     hostname::apply(&spec.hostname)?;
     process::new_mount_namespace().step("making a mount namespace")?;
     mounts::leave_host_propagation()?;
+    done("has its mounts to itself");
     let sources = mapped::open(&spec.mapped)?;
     let root = rootfs::apply(spec, &mut Handed::default())?;
+    done("mounted the root file system");
     finish(spec, &root, file_systems, &sources)
 }
 
@@ -148,7 +158,9 @@ fn enter_as_root_of_its_own(
 ) -> Result<(), StepError> {
     forget_oom_score();
     identity::become_root(user.many)?;
+    done("became root of its user namespace");
     network::set_up()?;
+    done("set up its network");
     hostname::apply(&spec.hostname)?;
     mounts::leave_host_propagation()?;
     // Before anything covers the host's root.
@@ -158,6 +170,7 @@ fn enter_as_root_of_its_own(
         mapped::open(&spec.mapped)?
     };
     let root = rootfs::apply(spec, &mut handed)?;
+    done("mounted the root file system");
     let sources = if user.handed {
         mapped::handed(&spec.mapped, &mut handed)?
     } else {
@@ -175,8 +188,12 @@ fn finish(
 ) -> Result<(), StepError> {
     let mounts = file_systems.apply(root, spec.user.as_ref())?;
     masks::apply(root, &mounts, &spec.root.hidden)?;
+    done("mounted proc, sys and dev, and hid what is not to be seen");
     mapped::apply(root, sources)?;
-    pivot::apply(root)
+    if !sources.is_empty() {
+        done("mapped directories and pipes");
+    }
+    pivot::apply(root).inspect(|()| done("changed to its root"))
 }
 
 /// Gives up what the agent must not have, reports and becomes the agent.
@@ -184,6 +201,7 @@ fn hand_over(
     channel: OwnedFd,
     listener: OwnedFd,
     spec: LaunchSpec,
+    mut steps: Vec<Step>,
     filter: &[libc::sock_filter],
     agent: AgentEntry,
 ) -> i32 {
@@ -191,15 +209,19 @@ fn hand_over(
         // Nothing to report by; the service sees the channel close.
         return FAILED;
     };
-    let ready = harden(&spec, filter)
-        .and_then(|()| listen(&listener, BACKLOG).step("listening for the service"));
+    let (ready, last) = watch(|| {
+        harden(&spec, filter)
+            .and_then(|()| listen(&listener, BACKLOG).step("listening for the service"))
+            .inspect(|()| done("the agent listens"))
+    });
+    steps.extend(last);
     if let Err(error) = ready {
-        return fail(&channel, error);
+        return fail(&channel, error, &steps);
     }
-    channel::report(channel.as_fd(), &Report::Ready);
+    channel::report(channel.as_fd(), &Report::of(Ok(()), &steps));
     drop(channel);
     // The agent stays for the container's whole life; nothing else shall.
-    drop(spec);
+    drop((spec, steps));
     process::trim_heap();
     agent(listener)
 }
@@ -234,7 +256,8 @@ fn harden(spec: &LaunchSpec, filter: &[libc::sock_filter]) -> Result<(), StepErr
     }
     capabilities::apply(spec.trusts_nodes)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step("making the agent undumpable")?;
-    seccomp::apply(filter)
+    done("gave up its capabilities");
+    seccomp::apply(filter).inspect(|()| done("put the system call filter in place"))
 }
 
 /// When memory runs out the kernel shall rather take a process of the container than the agent, which would end all
@@ -257,7 +280,7 @@ fn leave_keyring() -> Result<(), StepError> {
     }
 }
 
-fn fail(channel: &OwnedFd, error: StepError) -> i32 {
-    channel::report(channel.as_fd(), &Report::Failed(error));
+fn fail(channel: &OwnedFd, error: StepError, steps: &[Step]) -> i32 {
+    channel::report(channel.as_fd(), &Report::of(Err(error), steps));
     FAILED
 }

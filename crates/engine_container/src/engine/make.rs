@@ -27,6 +27,7 @@ use crate::{
     parts::{handed, scratch},
     plan::Plan,
     record::{self, Record, UserRecord},
+    steps::done,
     user_namespace::{self, Mapping, Slot},
 };
 
@@ -166,6 +167,7 @@ impl Prepared {
     ) -> Result<(OwnedFd, OwnedFd, OwnedFd, Answer), StepError> {
         if let Some(path) = &left.scratch {
             scratch::make(&workshop.config.scratch_root, path)?;
+            done("made the scratch");
         }
         let directory = agent_socket::open_directory(order.directory)?;
         let listener = agent_socket::bind_in(directory.as_fd())?;
@@ -181,6 +183,7 @@ impl Prepared {
                 tasks: entrances.tasks.iter().map(AsFd::as_fd).collect(),
             },
         })?;
+        done("the launcher cloned the container's first process");
         Ok((directory, listener, ours, child))
     }
 
@@ -242,6 +245,9 @@ impl Prepared {
         let root = &plan.spec.root;
         let kept_scratch = root.keep.then(|| PathBuf::from(&root.scratch.path));
         let lock = kept_scratch.as_deref().map(scratch::lock).transpose()?;
+        if lock.is_some() {
+            done("locked the scratch that is kept");
+        }
         if let Some(ids) = ids {
             self.instruct_in_namespace(&plan.spec, ids)?;
         } else {
@@ -249,6 +255,7 @@ impl Prepared {
             descriptors.extend(plan.network.as_ref().map(AsFd::as_fd));
             channel::instruct(self.channel.as_fd(), &plan.spec, &descriptors)?;
         }
+        done("told the container what to be");
         let record = Record {
             pid: self.child.pid,
             // Gone already, if there is none: its report says why.
@@ -267,6 +274,7 @@ impl Prepared {
     fn instruct_in_namespace(&self, spec: &LaunchSpec, ids: &Ids) -> Result<(), StepError> {
         let found = user_namespace::Child::find(self.child.pid, self.child.pidfd.as_fd())?;
         let many = found.map(&ids.mapping)?;
+        done("gave the user namespace its ids");
         let (mounts, user) = match (ids.slot, ids.mapping.root()) {
             (Some(_), Some(root)) => handed::make(spec, found.namespace()?.as_fd(), root)?,
             _ => {
@@ -304,6 +312,9 @@ fn prepare_groups(
 ) -> Result<(), Failure> {
     let step = |result: Result<(), StepError>| result.map_err(|error| fail(&order.name, error));
     step(groups.make(&host.used, &host.delegated))?;
+    done("made the control groups");
     groups.apply(&order.limits)?;
-    step(groups.limit_devices(&host.devices))
+    step(groups.limit_devices(&host.devices))?;
+    done("set their limits");
+    Ok(())
 }

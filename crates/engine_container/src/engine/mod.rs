@@ -21,6 +21,7 @@ use crate::{
     machine::ContainerMachine,
     plan::{self, Plan, Privilege},
     record::Record,
+    steps::done,
     user_namespace::{self, IdPool},
 };
 use host::HostGroups;
@@ -81,6 +82,7 @@ impl Workshop {
 
     fn plan(&self, host: &HostGroups, request: &CreateRequest) -> Result<Plan, Failure> {
         plan::check(request, &self.config, &host.devices, Privilege::own())
+            .inspect(|_| done("the document is possible on this host"))
     }
 
     /// Takes a child into the group of processors that its document names.
@@ -91,7 +93,11 @@ impl Workshop {
             .and_then(|c| c.processor.as_ref());
         let group = processor.and_then(|processor| processor.cpu_group.as_ref());
         match group.and_then(|group| group.id.as_deref()) {
-            Some(id) => self.cpu_groups()?.join(&id.to_lowercase(), child),
+            Some(id) => {
+                self.cpu_groups()?.join(&id.to_lowercase(), child)?;
+                done("joined the group of processors");
+                Ok(())
+            }
             None => Ok(()),
         }
     }

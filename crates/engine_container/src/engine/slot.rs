@@ -17,7 +17,7 @@ use super::{
     NO_GROUPS, Workshop,
     make::{Order, Prepared},
 };
-use crate::{cgroup::Limits, plan::Plan};
+use crate::{cgroup::Limits, plan::Plan, steps::done};
 
 /// A parked child weighs something, so a lower limit on memory could refuse what it would allow a new child.
 const LEAST_MEMORY_MB: u64 = 32;
@@ -95,6 +95,7 @@ impl Slot for ContainerSlot {
                 return Err(failure.while_doing("Construct"));
             }
         };
+        done("took a container that was kept ready, and set its limits");
         match self.prepared.finish(&self.workshop, request, &plan, None) {
             Ok(machine) => Ok(Arc::new(machine)),
             Err(failure) => Err(failure.while_doing("Construct")),

@@ -10,7 +10,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
-    channel::{self, Report},
+    channel,
     failure::StepError,
     sys::pidfd,
 };
@@ -73,8 +73,10 @@ pub(super) fn wait(
     if let Boot::Pending(channel) = &*boot {
         let report = channel::read_report(channel, limit).map_err(BootFailure::Step)?;
         *boot = match report {
-            Some(Report::Ready) => Boot::Ready,
-            Some(Report::Failed(error)) => Boot::Failed(BootFailure::Step(error)),
+            Some(report) => match report.heard() {
+                Ok(()) => Boot::Ready,
+                Err(error) => Boot::Failed(BootFailure::Step(error)),
+            },
             None => Boot::Failed(BootFailure::Ended(silent_death(process))),
         };
     }

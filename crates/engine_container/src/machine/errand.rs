@@ -12,7 +12,7 @@ use rustix::{
 };
 
 use crate::{
-    channel::{self, Report},
+    channel,
     child::errand::Errand,
     failure::StepError,
     launcher::{
@@ -85,8 +85,7 @@ fn wait(
     let report = channel::instruct(ours.as_fd(), errand, descriptors)
         .and_then(|()| channel::read_report(ours, LIMIT));
     match report {
-        Ok(Some(Report::Ready)) => Ok(()),
-        Ok(Some(Report::Failed(error))) => Err(error),
+        Ok(Some(report)) => report.heard(),
         Ok(None) => Err(StepError::new("running a helper", Errno::CONNRESET)),
         Err(error) => {
             let _gone = pidfd_send_signal(&child.pidfd, Signal::KILL);

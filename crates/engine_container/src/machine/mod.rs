@@ -34,6 +34,7 @@ use crate::{
     launcher::Launcher,
     parts::scratch,
     record::{self, Record},
+    steps::done,
     stdio::Pipes,
     user_namespace::Slot,
 };
@@ -223,9 +224,12 @@ impl Machine for ContainerMachine {
             );
             return Err(Failure::new(HResult::HCS_E_INVALID_STATE, message));
         }
-        let groups = self.record.groups.remove();
+        let removed = self.record.groups.remove();
+        let groups = removed.inspect(|()| done("removed the control groups"));
         let scratch = self.record.scratch.as_deref();
-        let scratch = scratch.map_or(Ok(()), |path| errand::remove_scratch(&self.launcher, path));
+        let scratch = scratch.map_or(Ok(()), |path| {
+            errand::remove_scratch(&self.launcher, path).inspect(|()| done("removed the scratch"))
+        });
         groups
             .and(scratch)
             .map_err(|error| self.fail("released", error))

@@ -47,14 +47,8 @@ fn text(report: &OperationReport) -> String {
         report.user_id
     );
     for step in &report.steps {
-        let (seconds, rest) = (
-            step.after_microseconds / 1_000_000,
-            step.after_microseconds % 1_000_000,
-        );
-        text.push_str(&format!(
-            "{seconds:>6}.{rest:06} s  {}\n",
-            printable(&step.step)
-        ));
+        let time = seconds(step.after_microseconds);
+        text.push_str(&format!("{time:>13} s  {}\n", printable(&step.step)));
     }
     if !report.done {
         text.push_str("it is still pending\n");
@@ -83,6 +77,14 @@ fn text(report: &OperationReport) -> String {
         None => {}
     }
     text
+}
+
+fn seconds(microseconds: i64) -> String {
+    let (sign, amount) = (
+        if microseconds < 0 { "-" } else { "" },
+        microseconds.unsigned_abs(),
+    );
+    format!("{sign}{}.{:06}", amount / 1_000_000, amount % 1_000_000)
 }
 
 #[cfg(test)]

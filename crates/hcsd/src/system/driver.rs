@@ -16,7 +16,11 @@ use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Behalf, System, actions, ending, ending::LAST_WORDS};
-use crate::{event_log::Kind, operations, readiness};
+use crate::{
+    event_log::Kind,
+    operations::{self, Trail},
+    readiness,
+};
 
 /// A running action.
 pub(super) type Running = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
@@ -98,8 +102,18 @@ async fn drive(system: Rc<System>, gone: AsyncFd<OwnedFd>, mut lanes: Lanes) {
     }
     debug!("the machine is gone");
     hear_failed_start(&system, &mut lanes).await;
+    let trail = ending_call(&system, &lanes);
     drop(lanes);
-    ending::end(&system, || take_steps(&system, &mut Lanes::default())).await;
+    let end = ending::end(&system, || take_steps(&system, &mut Lanes::default()));
+    operations::carry(trail, end).await;
+}
+
+/// The call that the end of the machine is the work of, if it is.
+fn ending_call(system: &System, lanes: &Lanes) -> Option<Rc<Trail>> {
+    let shutting_down = lanes.occupying.as_ref();
+    let shutting_down = shutting_down.filter(|work| work.action == Action::ShutDown);
+    let work = lanes.terminating.as_ref().or(shutting_down)?;
+    system.waiters.borrow().get(&work.ticket)?.trail.clone()
 }
 
 /// A start whose machine is gone knows better than anybody why: its failure is the answer, if it comes soon. One that

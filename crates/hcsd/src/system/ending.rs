@@ -8,6 +8,7 @@ use super::{Behalf, System};
 use crate::{
     event_log::{self, Kind},
     events::{event_type, system_exit},
+    operations,
     process::KILLED,
     state::Record,
 };
@@ -20,6 +21,7 @@ pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 /// a terminate is answered, nothing of the system runs, its id is free and a restarted service knows nothing of it. What
 /// it left on disk is removed in the background.
 pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
+    operations::step("the machine is gone");
     let exit = system.queue.borrow_mut().exited();
     let agent_told_all = hear_last_words(system).await;
     for process in system.processes.living() {

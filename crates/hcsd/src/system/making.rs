@@ -1,6 +1,7 @@
 //! How a system comes to be: from a document, or from what an earlier service wrote down.
 
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt as _,
@@ -131,8 +132,8 @@ async fn make(
     .await;
     service.slots.fill(&plan.engine);
     operations::step(match &made {
-        Ok(_) => "the machine is made",
-        Err(_) => "the engine failed",
+        Ok(_) => Cow::Borrowed("the machine is made"),
+        Err(failure) => format!("the engine failed: {}", failure.message).into(),
     });
     let (machine, request) = match made {
         Ok(made) => made,
