@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcs_lifecycle::steps::Step;
 use hcs_wire::socket::{MAX_DESCRIPTORS, send_all};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     net::{AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType, socketpair},
 };
-use hcs_lifecycle::steps::Step;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{

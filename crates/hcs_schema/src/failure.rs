@@ -94,8 +94,10 @@ impl Failure {
     /// Says at which step of HCS's work this failed (`Attribution[].OperationFailure.Detail` of schema 2.5).
     #[must_use]
     pub fn while_doing(mut self, detail: &str) -> Self {
-        self.attribution
-            .push(json!({ "OperationFailure": { "Detail": detail } }));
+        let step = json!({ "OperationFailure": { "Detail": detail } });
+        if self.attribution.last() != Some(&step) {
+            self.attribution.push(step);
+        }
         self
     }
 

@@ -43,6 +43,7 @@ use self::{
     deadlines::Deadlines,
 };
 use crate::{
+    operations,
     outgoing::{Closed, Outgoing},
     process::Process,
     readiness::watch_stream,
@@ -356,6 +357,7 @@ impl GuestLink {
                 bytes.len()
             )));
         }
+        operations::step(format!("asked the guest agent: {rpc:?}"));
         self.outgoing.send(bytes, descriptors).map_err(|closed| {
             Failure::new(
                 HResult::HCS_E_CONNECTION_CLOSED,

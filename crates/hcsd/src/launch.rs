@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use hcs_lifecycle::engine::{HostStdio, Streams};
 use hcs_schema::{Failure, documents::ProcessParameters};
-use hcs_wire::guest::Rpc;
+use hcs_wire::guest::{ExecuteSteps, Rpc};
 
 use crate::{
     blocking::blocking,
     guest_link::calls::{answered, check},
     limits::Share,
+    operations,
     process::Process,
     stdio::Stdio,
     system::{Behalf, System},
@@ -27,6 +28,24 @@ impl Drop for Guard {
             self.process.abandon();
         }
     }
+}
+
+/// Puts what the agent did into the time line of the operation.
+fn note(steps: &ExecuteSteps) {
+    let told = [
+        (steps.begun, "agent: took the request up"),
+        (steps.identified, "agent: looked up the user"),
+        (steps.decided, "agent: read what to run"),
+        (steps.connected, "agent: has its standard streams ready"),
+        (steps.cloned, "process: cloned from the agent"),
+        (steps.became, "process: has its session, streams and user"),
+        (steps.entered, "process: entered its working directory"),
+        (steps.executed, "process: became the program (execve)"),
+    ];
+    operations::agents_steps(
+        told.into_iter()
+            .filter_map(|(ago, what)| Some((ago?, what))),
+    );
 }
 
 /// Creates a process in a running system. Dropping the future cancels the call: a process that comes to be
@@ -61,6 +80,9 @@ pub(crate) async fn launch(
     let created = async {
         let answer = link.execute(parameters, guest_ends, ports, &process, limit)?;
         let response = answered(answer, Rpc::ExecuteProcess).await?;
+        if let Some(steps) = &response.steps {
+            note(steps);
+        }
         check(&response.base, "the process could not be created")
     };
     if let Err(failure) = created.await {

@@ -9,11 +9,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::{
-    channel,
-    failure::StepError,
-    sys::pidfd,
-};
+use crate::{channel, failure::StepError, sys::pidfd};
 
 /// How long a process may take between closing its descriptors and ending.
 const A_MOMENT: Timespec = Timespec {

@@ -34,8 +34,8 @@ use crate::{
     launcher::Launcher,
     parts::scratch,
     record::{self, Record},
-    steps::done,
     stdio::Pipes,
+    steps::done,
     user_namespace::Slot,
 };
 use boot::BootFailure;

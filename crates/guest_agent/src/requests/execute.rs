@@ -6,10 +6,13 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult, documents::ProcessParameters, win32};
-use hcs_wire::guest::{ExecuteProcess, ExecuteProcessResponse, code};
+use hcs_wire::guest::{ExecuteProcess, ExecuteProcessResponse, ResponseBase, code};
 use rustix::process::Pid;
 
-use super::{Answer, Call, explain};
+use super::{
+    Answer, Call, explain,
+    marks::{self, Marks},
+};
 use crate::{
     accounts::{self, Identity},
     agent::{Agent, MAX_PROCESSES, Process},
@@ -19,7 +22,7 @@ use crate::{
     failure::from_errno,
     files,
     link::{Link, Stdio},
-    sys::Launch,
+    sys::{Launch, LaunchError, Spawner},
     waits::Wait,
 };
 
@@ -30,11 +33,34 @@ impl<L: Link> Agent<L> {
         request: &ExecuteProcess,
         sent: Vec<OwnedFd>,
     ) -> Answer {
+        let mut marks = Marks::begin();
+        let begun = self.begin(call, request, sent, &mut marks);
+        let (base, process_id) = match &begun {
+            Ok(pid) => (call.base(), *pid),
+            Err(failure) => (ResponseBase::failed(call.activity_id.clone(), failure), 0),
+        };
+        call.answer(&ExecuteProcessResponse {
+            base,
+            process_id,
+            steps: Some(marks.told()),
+        })
+    }
+
+    /// Begins what is asked for; answers its pid.
+    fn begin(
+        &mut self,
+        call: &Call,
+        request: &ExecuteProcess,
+        sent: Vec<OwnedFd>,
+        marks: &mut Marks,
+    ) -> Result<u32, Failure> {
         self.check_room(request)?;
         let settings = &request.settings;
         let document = document(&settings.process_parameters)?;
         let identity = identify(document.user.as_deref().unwrap_or_default())?;
+        marks.identified = Some(marks::now());
         let command = Command::new(&document, identity.home.as_deref())?;
+        marks.decided = Some(marks::now());
         let stdio = self
             .link
             .stdio(command.streams, settings.vsock_stdio_relay_settings, sent)?;
@@ -42,9 +68,9 @@ impl<L: Link> Agent<L> {
         let kept = self.keeper.keep(&stdio);
         let begun = match command.console {
             None => self
-                .start_plain(&command, &identity, &stdio)
+                .start_plain(&command, &identity, &stdio, marks)
                 .map(|pid| (pid, None)),
-            Some(size) => self.start_on_console(&command, &identity, stdio, size),
+            Some(size) => self.start_on_console(&command, &identity, stdio, size, marks),
         };
         let (pid, console) = match begun {
             Ok(begun) => begun,
@@ -70,10 +96,7 @@ impl<L: Link> Agent<L> {
             };
             self.waits.add(pid, wait);
         }
-        call.answer(&ExecuteProcessResponse {
-            base: call.base(),
-            process_id: pid,
-        })
+        Ok(pid)
     }
 
     fn check_room(&self, request: &ExecuteProcess) -> Result<(), Failure> {
@@ -100,13 +123,13 @@ impl<L: Link> Agent<L> {
         command: &Command,
         identity: &Identity,
         stdio: &Stdio,
+        marks: &mut Marks,
     ) -> Result<Pid, Failure> {
         let null = self.facts.null();
         let descriptors = [&stdio.stdin, &stdio.stdout, &stdio.stderr]
             .map(|given| given.as_ref().map_or(null, |descriptor| descriptor.as_fd()));
         let launch = launch(command, identity, &self.facts, descriptors);
-        self.spawner
-            .spawn(&launch)
+        spawn(&mut self.spawner, &launch, marks)
             .map_err(|error| explain::launch(command, identity, error))
     }
 
@@ -116,6 +139,7 @@ impl<L: Link> Agent<L> {
         identity: &Identity,
         stdio: Stdio,
         size: ConsoleSize,
+        marks: &mut Marks,
     ) -> Result<(Pid, Option<u64>), Failure> {
         let refuse = |errno| {
             let doing = format!(
@@ -130,7 +154,7 @@ impl<L: Link> Agent<L> {
         let number = self.add_console(console).map_err(refuse)?;
         let slave = slave.as_fd();
         let launch = launch(command, identity, &self.facts, [slave, slave, slave]);
-        match self.spawner.spawn(&launch) {
+        match spawn(&mut self.spawner, &launch, marks) {
             Ok(pid) => Ok((pid, Some(number))),
             Err(error) => {
                 self.consoles.remove(&number);
@@ -138,6 +162,21 @@ impl<L: Link> Agent<L> {
             }
         }
     }
+}
+
+/// Starts a program, and notes how far that got.
+fn spawn(
+    spawner: &mut Spawner,
+    launch: &Launch<'_>,
+    marks: &mut Marks,
+) -> Result<Pid, LaunchError> {
+    marks.connected = Some(marks::now());
+    let spawned = spawner.spawn(launch);
+    marks.child = spawner.times();
+    if spawned.is_ok() {
+        marks.executed = Some(marks::now());
+    }
+    spawned
 }
 
 /// Reads the document of the program to run.

@@ -5,6 +5,7 @@
 
 mod execute;
 mod explain;
+mod marks;
 mod process;
 mod properties;
 mod system;

@@ -9,8 +9,10 @@ use std::{
     ffi::{c_char, c_int, c_long, c_void},
     mem::MaybeUninit,
     ptr,
-    sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering},
+    sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicUsize, Ordering},
 };
+
+use rustix::time::Timespec;
 
 use super::spawn::Step;
 
@@ -52,18 +54,53 @@ pub(super) struct Report {
     pub(super) errno: AtomicI32,
     /// Which candidate the errno is about.
     pub(super) candidate: AtomicUsize,
+    /// When it began.
+    pub(super) cloned: Mark,
+    /// When it had its session, its streams and its user.
+    pub(super) became: Mark,
+    /// When it had entered its directory.
+    pub(super) entered: Mark,
+}
+
+/// A moment of `CLOCK_MONOTONIC`, once it is there.
+#[derive(Debug, Default)]
+pub(super) struct Mark {
+    /// 0 until then: the host has been up for longer.
+    seconds: AtomicI64,
+    nanoseconds: AtomicI64,
+}
+
+impl Mark {
+    /// Sets it to this moment.
+    fn set(&self) {
+        let mut now = MaybeUninit::<libc::timespec>::zeroed();
+        // SAFETY: writes the whole of `now`; no lock and no memory of its own.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, now.as_mut_ptr()) };
+        // SAFETY: all zeroes are a valid value, and so is what was written.
+        let now = unsafe { now.assume_init() };
+        self.nanoseconds.store(now.tv_nsec, Ordering::Relaxed);
+        self.seconds.store(now.tv_sec, Ordering::Release);
+    }
+
+    /// The moment, for the agent.
+    pub(super) fn moment(&self) -> Option<Timespec> {
+        let tv_sec = self.seconds.load(Ordering::Acquire);
+        let tv_nsec = self.nanoseconds.load(Ordering::Relaxed);
+        (tv_sec != 0).then_some(Timespec { tv_sec, tv_nsec })
+    }
 }
 
 /// Entry of the child: `orders` points to an [`Orders`]. Never returns to the agent's code.
 pub(super) extern "C" fn enter(orders: *mut c_void) -> c_int {
     // SAFETY: `spawn` passes a pointer to an Orders that lives until the agent goes on, which is after this.
     let orders = unsafe { &*orders.cast::<Orders>() };
-    let (step, candidate) = match prepare(orders) {
+    // SAFETY: as for `orders`.
+    let report = unsafe { &*orders.report };
+    report.cloned.set();
+    let (step, candidate) = match prepare(orders, report) {
         Err(step) => (step, 0),
         Ok(()) => (Step::Execute, execute(orders)),
     };
-    // SAFETY: as for `orders`.
-    let report = unsafe { &*orders.report };
     report.errno.store(errno(), Ordering::Relaxed);
     report.candidate.store(candidate, Ordering::Relaxed);
     report.step.store(step as u32, Ordering::Release);
@@ -72,7 +109,7 @@ pub(super) extern "C" fn enter(orders: *mut c_void) -> c_int {
 }
 
 /// Everything before `execve`. On error errno is that of the step.
-fn prepare(orders: &Orders) -> Result<(), Step> {
+fn prepare(orders: &Orders, report: &Report) -> Result<(), Step> {
     // SAFETY: no memory involved.
     done(unsafe { libc::setsid() }, Step::Session)?;
     if orders.terminal {
@@ -91,9 +128,11 @@ fn prepare(orders: &Orders) -> Result<(), Step> {
     // SAFETY: as for dup2.
     unsafe { libc::syscall(libc::SYS_close_range, 3, c_int::MAX, 0) };
     become_user(orders)?;
+    report.became.set();
     // After the user was set: a directory this user may not enter must refuse.
     // SAFETY: `directory` is a C string of the agent, which stands still.
     done(unsafe { libc::chdir(orders.directory) }, Step::Directory)?;
+    report.entered.set();
     let mut none = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset writes the whole set.
     unsafe { libc::sigemptyset(none.as_mut_ptr()) };

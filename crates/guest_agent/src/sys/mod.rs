@@ -10,4 +10,4 @@ pub(crate) mod signals;
 pub(crate) mod spawn;
 mod stack;
 
-pub(crate) use spawn::{Launch, LaunchError, Spawner, Step};
+pub(crate) use spawn::{Launch, LaunchError, Spawner, Step, Times};

@@ -19,6 +19,7 @@ use std::{
 use rustix::{
     io::Errno,
     process::{Pid, WaitOptions, waitpid},
+    time::Timespec,
 };
 
 use super::{
@@ -106,10 +107,22 @@ pub(crate) struct LaunchError {
     pub(crate) candidate: usize,
 }
 
+/// When the new process of a launch got how far: moments of `CLOCK_MONOTONIC`; `None` for what it did not reach.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    /// It ran.
+    pub(crate) cloned: Option<Timespec>,
+    /// It had its session, its streams and its user.
+    pub(crate) became: Option<Timespec>,
+    /// It had entered its working directory.
+    pub(crate) entered: Option<Timespec>,
+}
+
 /// Starts programs, one after the other on the same stack.
 #[derive(Debug)]
 pub(crate) struct Spawner {
     stack: Stack,
+    times: Times,
 }
 
 impl Spawner {
@@ -120,7 +133,13 @@ impl Spawner {
     pub(crate) fn new() -> Result<Self, Errno> {
         Ok(Self {
             stack: Stack::new()?,
+            times: Times::default(),
         })
+    }
+
+    /// How far the process of the last launch got, and when.
+    pub(crate) const fn times(&self) -> Times {
+        self.times
     }
 
     /// Starts `launch` and answers its pid once `execve` has succeeded. All signals must be blocked
@@ -161,11 +180,17 @@ impl Spawner {
         };
         let Some(pid) = Pid::from_raw(raw).filter(|_| raw > 0) else {
             let error = std::io::Error::last_os_error();
+            self.times = Times::default();
             return Err(LaunchError {
                 step: Step::Clone,
                 errno: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
                 candidate: 0,
             });
+        };
+        self.times = Times {
+            cloned: report.cloned.moment(),
+            became: report.became.moment(),
+            entered: report.entered.moment(),
         };
         match failure(&report) {
             None => Ok(pid),

@@ -116,6 +116,7 @@ mod tests {
                         1.000002 s  begun\nit failed with E_FAIL (0x80004005): it broke\n  a wheel came off\n  \
                         at the step Start\n";
         assert_eq!(text(&report), expected);
+        assert_eq!(seconds(-3_195), "-0.003195");
         let pending = OperationReport::default();
         assert!(text(&pending).ends_with("it is still pending\n"));
     }

@@ -40,9 +40,9 @@ pub use negotiate::{
     SchemaVersion,
 };
 pub use process::{
-    ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio, FetchStdioResponse,
-    ResizeConsole, SignalOptions, SignalProcess, VsockStdioRelaySettings, WaitForProcess,
-    WaitForProcessResponse,
+    ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, ExecuteSteps, FetchStdio,
+    FetchStdioResponse, ResizeConsole, SignalOptions, SignalProcess, VsockStdioRelaySettings,
+    WaitForProcess, WaitForProcessResponse,
 };
 pub use system::{
     ContainerNotification, DumpStacksResponse, GetProperties, GetPropertiesResponse, ModifySettings,

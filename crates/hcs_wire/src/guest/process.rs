@@ -54,6 +54,40 @@ pub struct ExecuteProcessResponse {
     /// Pid inside the system.
     #[serde(default)]
     pub process_id: u32,
+    /// Ours: what was done for it, and when. Also of a request that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<ExecuteSteps>,
+}
+
+/// What an agent has done for an `ExecuteProcess` request: for each step how many microseconds before its answer. A step
+/// that was not reached is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ExecuteSteps {
+    /// The request was taken up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<u32>,
+    /// The user was looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identified: Option<u32>,
+    /// What to run, and where, was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<u32>,
+    /// Its standard streams, or its console, were ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<u32>,
+    /// The new process ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloned: Option<u32>,
+    /// It had its session, its streams and its user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub became: Option<u32>,
+    /// It had entered its working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entered: Option<u32>,
+    /// It had become the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executed: Option<u32>,
 }
 
 /// `WaitForProcess` request.

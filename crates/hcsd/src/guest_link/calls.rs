@@ -329,7 +329,6 @@ pub(crate) async fn answered<T>(
     receiver: oneshot::Receiver<Result<T, Failure>>,
     rpc: Rpc,
 ) -> Result<T, Failure> {
-    operations::step(format!("asked the guest agent: {rpc:?}"));
     let answer = receiver.await;
     operations::step(match &answer {
         Ok(Ok(_)) => "the guest agent answered",
@@ -349,5 +348,9 @@ pub(crate) async fn answered<T>(
 /// # Errors
 /// That failure.
 pub(crate) fn check(base: &ResponseBase, what: &str) -> Result<(), Failure> {
-    reported(base, what).map_or(Ok(()), Err)
+    let Some(failure) = reported(base, what) else {
+        return Ok(());
+    };
+    operations::step(format!("failed: {}", failure.message));
+    Err(failure)
 }

@@ -8,12 +8,13 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::document::parse_long;
 use hcs_lifecycle::{
     engine::{CreateRequest, Engine, Machine},
+    steps::{self, Step},
     system::{Queue, State},
 };
 use hcs_schema::{
@@ -184,7 +185,13 @@ fn make_machine(
     if let Some(ready) = slot {
         match ready.become_machine(request) {
             Ok(machine) => return Ok(machine),
-            Err(failure) => debug!("it is made from scratch: {failure}"),
+            Err(failure) => {
+                steps::note(|| Step {
+                    at: Instant::now(),
+                    what: "what was kept ready cannot be used: it is made from scratch".into(),
+                });
+                debug!("it is made from scratch: {failure}");
+            }
         }
     }
     make_directory(&request.directory)?;

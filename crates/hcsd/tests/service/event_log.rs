@@ -215,7 +215,15 @@ fn a_failed_operation_is_explained_also_by_the_next_service() {
         steps,
         [
             "asked the guest agent: ExecuteProcess",
+            "agent: took the request up",
+            "agent: looked up the user",
+            "agent: read what to run",
+            "agent: has its standard streams ready",
+            "process: cloned from the agent",
+            "process: has its session, streams and user",
+            "process: entered its working directory",
             "the guest agent answered",
+            "failed: cannot run \"/no/such/program\": there is no such file",
             "answered"
         ]
     );
