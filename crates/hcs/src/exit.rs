@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_schema::{Failure, HResult, documents::ProcessStatus, win32};
+use hcs_schema::{Failure, HResult, documents::ProcessStatus};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -66,7 +66,7 @@ impl<T> Exit<T> {
     /// # Errors
     /// The handle was closed, the thing was never made, or the service is gone and cannot be reached again.
     pub fn wait(self) -> Result<T, Failure> {
-        self.result(self.handle.wait_exit(Deadline::after(None)))
+        self.wait_within(None)
     }
 
     /// Blocks until it has exited, at most for `limit`.
@@ -74,20 +74,28 @@ impl<T> Exit<T> {
     /// # Errors
     /// `HRESULT_FROM_WIN32(ERROR_TIMEOUT)` when it has not by then; otherwise as [`Exit::wait`].
     pub fn wait_for(&self, limit: Duration) -> Result<T, Failure> {
-        let deadline = Deadline::after(Some(limit));
-        self.result(self.handle.wait_exit(deadline))
+        self.wait_within(Some(limit))
+    }
+
+    /// [`Exit::wait_for`], or without a limit [`Exit::wait`].
+    ///
+    /// # Errors
+    /// As those.
+    pub fn wait_within(&self, limit: Option<Duration>) -> Result<T, Failure> {
+        self.result(self.handle.wait_exit(Deadline::after(limit)))
     }
 
     fn result(&self, exit: Result<Document, HResult>) -> Result<T, Failure> {
         let document = exit.map_err(|hresult| {
-            let message = match hresult {
-                _ if hresult == HResult::from_win32(win32::ERROR_TIMEOUT) => {
-                    "it has not exited in time"
+            let of = &self.handle;
+            match hresult {
+                HResult::TIMEOUT => Failure::new(hresult, format!("{of} has not exited in time")),
+                HResult::E_HANDLE => {
+                    Failure::new(hresult, format!("the handle of {of} was closed"))
                 }
-                HResult::E_HANDLE => "the handle was closed",
-                _ => "it is not known whether it has exited",
-            };
-            Failure::new(hresult, message).cause(hresult.message())
+                _ => Failure::new(hresult, format!("it is not known whether {of} has exited"))
+                    .cause(hresult.message()),
+            }
         })?;
         (self.read)(&document)
     }

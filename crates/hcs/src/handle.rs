@@ -6,7 +6,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use hcs_schema::{Failure, HResult, win32};
+use hcs_schema::{Failure, HResult};
 use hcs_wire::service::{Call, Reply};
 use serde_json::json;
 
@@ -74,6 +74,18 @@ impl std::fmt::Debug for Handle {
             f.field("process_id", &process_id.get());
         }
         f.finish_non_exhaustive()
+    }
+}
+
+/// What it is of, in words.
+impl std::fmt::Display for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let id = &self.identity.id;
+        match (&self.subject, self.process_id()) {
+            (Subject::System, _) => write!(f, "compute system {id:?}"),
+            (Subject::Process { .. }, Some(pid)) => write!(f, "process {pid} of {id:?}"),
+            (Subject::Process { .. }, None) => write!(f, "the process of this handle, of {id:?},"),
+        }
     }
 }
 
@@ -324,7 +336,7 @@ impl Handle {
         self.hub.wait_begins();
         let exit = client.turn().wait(deadline, &mut ending);
         self.hub.wait_ends();
-        exit.unwrap_or(Err(HResult::from_win32(win32::ERROR_TIMEOUT)))
+        exit.unwrap_or(Err(HResult::TIMEOUT))
     }
 
     /// Something happened to it. Called by whoever reads the connection.

@@ -1,6 +1,10 @@
 //! The service's event log: everything that happened, numbered, also while nobody looked.
 
-use std::{collections::VecDeque, thread};
+use std::{
+    collections::VecDeque,
+    thread,
+    time::{Duration, Instant},
+};
 
 use hcs_schema::{Failure, HResult};
 use hcs_wire::log::{LogEntry, LogPage, LogQuery};
@@ -46,6 +50,8 @@ pub struct LogFollower {
     query: LogQuery,
     events: VecDeque<LogEntry>,
     failed: bool,
+    /// Until when it follows.
+    end: Option<Instant>,
 }
 
 impl LogFollower {
@@ -62,7 +68,15 @@ impl LogFollower {
             },
             events: VecDeque::new(),
             failed: false,
+            end: None,
         }
+    }
+
+    /// It follows for `limit` from now on; then it ends with the failure `HCS_E_OPERATION_TIMEOUT`.
+    #[must_use]
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        self.end = Instant::now().checked_add(limit);
+        self
     }
 
     /// The first number that was not given yet.
@@ -75,16 +89,33 @@ impl LogFollower {
 
     /// Waits for the next page, making the connection anew where it was lost.
     fn page(&self) -> Result<LogPage, Failure> {
-        let mut page = read_log(&self.query).wait();
+        let mut page = self.ask();
         for pause in RECONNECT_PAUSES {
             match &page {
                 Err(failure) if is_lost(failure.hresult) => {}
                 _ => break,
             }
+            let left = self.left();
+            if left.is_some_and(|left| left <= pause) {
+                break;
+            }
             thread::sleep(pause);
-            page = read_log(&self.query).wait();
+            page = self.ask();
         }
         page
+    }
+
+    fn ask(&self) -> Result<LogPage, Failure> {
+        let reading = read_log(&self.query);
+        match self.left() {
+            Some(left) => reading.deadline(left).wait(),
+            None => reading.wait(),
+        }
+    }
+
+    fn left(&self) -> Option<Duration> {
+        let end = self.end?;
+        Some(end.saturating_duration_since(Instant::now()))
     }
 }
 

@@ -31,6 +31,7 @@ Examples:
 
 Exit codes:
   that of the process for run, exec and wait ID PID (128 + N when signal N killed it);
+  124 when the time given by --timeout was over,
   125 when hcs itself failed, 126 when the command cannot be run, 127 when it was not found
 
 Environment:

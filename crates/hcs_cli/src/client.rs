@@ -1,13 +1,18 @@
 //! What several verbs need of the `hcs` crate.
 
 use hcs::{
-    ComputeSystem, Endpoint, ExitStatus, Failure, HResult, Process,
-    documents::{self, ProcessParameters, SystemPropertyQuery, SystemPropertyType},
+    ComputeSystem, Endpoint, ExitStatus, Failure, HResult, Operation, Process,
+    documents::{self, ProcessParameters, State, SystemPropertyQuery, SystemPropertyType},
     raw,
 };
 use serde_json::Value;
 
-use crate::{failure::Stop, options::limit::Limit};
+use crate::{
+    clock::Clock,
+    complain,
+    failure::{self, Stop},
+    options::systems::Systems,
+};
 
 /// Creates a system, starts it and creates a process in it: one journey to the service, as calls on a handle may be
 /// made before the call that makes the handle has been answered.
@@ -18,25 +23,28 @@ pub(crate) fn launch(
     id: &str,
     document: &documents::ComputeSystem,
     parameters: &ProcessParameters,
+    clock: Clock,
 ) -> Result<(ComputeSystem, Process), Stop> {
     let created = raw::Operation::new();
+    clock.on_raw(&created);
     let system = raw::System::create(id, &text(document)?, &created)
         .map(ComputeSystem::from)
         .map_err(|hresult| Failure::new(hresult, ""))?;
-    let started = system.start();
-    let running = system.create_process(parameters);
+    let started = clock.on(system.start());
+    let running = clock.on(system.create_process(parameters));
     // What is answered last is waited for first; what went wrong first is told.
     let process = running.wait().or_else(|failure| {
-        created.wait(None).map_err(|error| Failure::from(&error))?;
+        finish(&created, Ok(()))?;
         started.wait()?;
         Err(Stop::of_command(failure))
     });
     match process {
         Ok(process) => Ok((system, process)),
-        Err(mut stop) => {
+        Err(stop) => {
+            let mut stop = clock.stop(id, stop);
             // Where nothing was made there is nothing to be removed.
             let made = created.result().is_ok();
-            if let (true, Err(also)) = (made, terminate(&system, Limit::default())) {
+            if let (true, Err(also)) = (made, terminate(&system, clock.grace())) {
                 let message = format!("nor could the container be removed: {also}");
                 stop.failure = stop.failure.cause(message);
             }
@@ -52,26 +60,119 @@ pub(crate) fn launch(
 pub(crate) fn join(
     id: &str,
     parameters: &ProcessParameters,
+    clock: Clock,
 ) -> Result<(ComputeSystem, Process), Stop> {
-    let opened = raw::Operation::new();
-    let system = Endpoint::from_environment()?
-        .open_system_by(id, &opened)
-        .map(ComputeSystem::from)
-        .map_err(|hresult| Failure::new(hresult, ""))?;
-    let process = system.create_process(parameters).wait();
+    let (system, opened) = open(&Endpoint::from_environment()?, id, clock)?;
+    let process = clock.on(system.create_process(parameters)).wait();
     let process = process.or_else(|failure| {
-        opened.wait(None).map_err(|error| Failure::from(&error))?;
-        Err(Stop::of_command(failure))
-    })?;
-    Ok((system, process))
+        finish(&opened, Ok(())).map_err(|failure| clock.stop(id, failure))?;
+        Err(clock.stop(id, Stop::of_command(failure)))
+    });
+    match process {
+        Ok(process) => Ok((system, process)),
+        Err(mut stop) => {
+            if let Some(hint) = hint(&system, stop.failure.hresult, clock) {
+                stop.failure = stop.failure.cause(hint);
+            }
+            Err(stop)
+        }
+    }
+}
+
+/// What makes a process possible in a system whose state does not allow it.
+fn hint(system: &ComputeSystem, hresult: HResult, clock: Clock) -> Option<String> {
+    if hresult != HResult::HCS_E_INVALID_STATE {
+        return None;
+    }
+    let properties = clock.on(system.properties(&SystemPropertyQuery::default()));
+    let verb = match properties.wait().ok()?.state? {
+        State::Created => "start",
+        State::Paused => "resume",
+        _ => return None,
+    };
+    Some(format!("first: hcs {verb} {}", system.id()))
+}
+
+/// A handle on which calls can be made at once, and the operation that opens it.
+fn open(
+    endpoint: &Endpoint,
+    id: &str,
+    clock: Clock,
+) -> Result<(ComputeSystem, raw::Operation), Failure> {
+    let opened = raw::Operation::new();
+    clock.on_raw(&opened);
+    let system = endpoint
+        .open_system_by(id, &opened)
+        .map_err(|hresult| Failure::new(hresult, ""))?;
+    Ok((system.into(), opened))
+}
+
+/// Does the same to all the systems at the same time, each in one journey.
+///
+/// # Errors
+/// One of those that failed; the others have been told.
+pub(crate) fn each(
+    systems: &Systems,
+    verb: &'static str,
+    call: impl Fn(&ComputeSystem) -> Operation<()>,
+) -> Result<u8, Stop> {
+    each_but(systems, verb, call, |_| false)
+}
+
+/// [`each`], where some results are as good as success.
+///
+/// # Errors
+/// As [`each`].
+pub(crate) fn each_but(
+    systems: &Systems,
+    verb: &'static str,
+    call: impl Fn(&ComputeSystem) -> Operation<()>,
+    is_fine: impl Fn(HResult) -> bool,
+) -> Result<u8, Stop> {
+    let clock = systems.limit.begin(verb);
+    let endpoint = Endpoint::from_environment()?;
+    let mut begun = Vec::new();
+    for id in &systems.ids {
+        let (system, opened) = open(&endpoint, id, clock)?;
+        begun.push((id, opened, clock.on(call(&system))));
+    }
+    let mut failed = None;
+    for (id, opened, called) in begun {
+        let ended = called.wait().or_else(|failure| {
+            finish(&opened, Ok(()))?;
+            if is_fine(failure.hresult) {
+                Ok(())
+            } else {
+                Err(failure)
+            }
+        });
+        if let Err(failure) = ended
+            && let Some(before) = failed.replace(clock.stop(id, failure))
+        {
+            complain(&failure::text(&before.failure));
+        }
+    }
+    failed.map_or(Ok(0), Err)
+}
+
+/// What an operation ended with, once the call is done that was `made` with it.
+///
+/// # Errors
+/// The call could not even be made, or failed.
+pub(crate) fn finish(
+    operation: &raw::Operation,
+    made: Result<(), HResult>,
+) -> Result<Option<raw::Document>, Failure> {
+    made.map_err(|hresult| Failure::new(hresult, ""))?;
+    operation.wait(None).map_err(|error| Failure::from(&error))
 }
 
 /// Ends a system; one that has ended already is fine.
 ///
 /// # Errors
 /// The service refused.
-pub(crate) fn terminate(system: &ComputeSystem, limit: Limit) -> Result<(), Failure> {
-    match limit.on(system.terminate()).wait() {
+pub(crate) fn terminate(system: &ComputeSystem, clock: Clock) -> Result<(), Failure> {
+    match clock.on(system.terminate()).wait() {
         Err(failure) if !is_gone(failure.hresult) => Err(failure),
         _ => Ok(()),
     }

@@ -3,12 +3,17 @@
 //! | code | meaning |
 //! |---|---|
 //! | the process's | `run`, `exec` and `wait ID PID`: the process ran; 128 + N when signal N killed it |
+//! | 124 | the time given by `--timeout` was over: the message says of what |
 //! | 125 | hcs itself failed: the message says why |
 //! | 126 | the command was found and cannot be run |
 //! | 127 | the command was not found |
 
 use hcs_schema::{Cause, Failure, HResult};
 
+use crate::output::printable;
+
+/// The time given by `--timeout` was over.
+pub(crate) const LATE: u8 = 124;
 /// hcs itself failed.
 pub(crate) const FAILED: u8 = 125;
 /// The command cannot be run.
@@ -38,6 +43,12 @@ impl From<Failure> for Stop {
 }
 
 impl Stop {
+    /// For a call that the service does not remember, so that it cannot explain it.
+    pub(crate) fn unexplained(mut self) -> Self {
+        self.failure.operation = None;
+        self
+    }
+
     /// For a process that could not be created.
     pub(crate) fn of_command(failure: Failure) -> Self {
         let of = HResult::from_win32;
@@ -51,42 +62,38 @@ impl Stop {
     }
 }
 
-/// The failure as lines of text: the message with the name of its code, then the causes.
+/// The failure as lines of text: the message with the name of its code, then the causes, nothing twice. Control
+/// characters are shown escaped: what a container says must not drive the terminal.
 pub(crate) fn text(failure: &Failure) -> String {
-    let mut text = format!("hcs: {}", failure.message);
+    let mut text = format!("hcs: {}", printable(&failure.message));
     if let Some(name) = failure.hresult.name() {
         text.push_str(&format!(" [{name}]"));
     }
     text.push('\n');
     for cause in &failure.causes {
-        text.push_str(&format!("  {}\n", sentence(cause)));
+        if let Some(more) = beyond(&failure.message, cause) {
+            text.push_str(&format!("  {}\n", printable(&more)));
+        }
     }
-    if let Some(operation) = &failure.operation
-        && !says_all(failure.hresult)
-    {
-        text.push_str(&format!("  how far it got: hcs explain {operation}\n"));
+    if let Some(operation) = &failure.operation {
+        text.push_str(&format!("  its steps: hcs explain {operation}\n"));
     }
     text
 }
 
-/// Whether there is nothing more to a failure than its message: nothing had been begun.
-fn says_all(hresult: HResult) -> bool {
-    [
-        HResult::HCS_E_INVALID_JSON,
-        HResult::E_INVALIDARG,
-        HResult::NOT_SUPPORTED,
-        HResult::NOT_FOUND,
-        HResult::ENTRY_DELETED,
-        HResult::FILE_NOT_FOUND,
-        HResult::E_ACCESSDENIED,
-        HResult::HCS_E_ACCESS_DENIED,
-        HResult::HCS_E_SYSTEM_NOT_FOUND,
-        HResult::HCS_E_SYSTEM_ALREADY_EXISTS,
-        HResult::HCS_E_INVALID_STATE,
-        HResult::E_NOTIMPL,
-    ]
-    .iter()
-    .any(|all| hresult.same_error(*all))
+/// What a cause says that the message has not said.
+fn beyond(message: &str, cause: &Cause) -> Option<String> {
+    if cause.message.is_empty() || !message.contains(&cause.message) {
+        return Some(sentence(cause));
+    }
+    let pointer = cause.pointer.iter().filter(|pointer| !pointer.is_empty());
+    let pointer = pointer.map(|pointer| format!("at {pointer}"));
+    let new = |fact: &String| !fact.is_empty() && !message.contains(fact.as_str());
+    let facts: Vec<String> = pointer
+        .chain(cause.data.iter().cloned())
+        .filter(new)
+        .collect();
+    (!facts.is_empty()).then(|| facts.join("; "))
 }
 
 /// One cause in one line: pointer, message, further facts; nothing twice.
@@ -128,12 +135,32 @@ mod tests {
     }
 
     #[test]
-    fn where_something_was_begun_the_operation_is_named() {
-        let mut failure = Failure::new(HResult::E_FAIL, "it broke");
+    fn the_operation_is_named_last() {
+        let mut failure = Failure::new(HResult::E_FAIL, "it broke").cause("a wheel came off");
         failure.operation = Some("4711-17".to_owned());
-        assert!(text(&failure).ends_with("\n  how far it got: hcs explain 4711-17\n"));
-        failure.hresult = HResult::HCS_E_SYSTEM_NOT_FOUND;
-        assert!(!text(&failure).contains("explain"));
+        let expected =
+            "hcs: it broke [E_FAIL]\n  a wheel came off\n  its steps: hcs explain 4711-17\n";
+        assert_eq!(text(&failure), expected);
+        let stop = Stop::from(failure).unexplained();
+        assert!(!text(&stop.failure).contains("explain"));
+    }
+
+    #[test]
+    fn what_the_message_says_is_not_said_again() {
+        let message = "the host name \"a b\" is wrong";
+        let mut failure = Failure::new(HResult::E_INVALIDARG, message)
+            .cause_at("/Container/GuestOs/HostName", message)
+            .cause(message);
+        failure.causes[0].data = vec!["line 1".to_owned()];
+        let expected =
+            format!("hcs: {message} [E_INVALIDARG]\n  at /Container/GuestOs/HostName; line 1\n");
+        assert_eq!(text(&failure), expected);
+    }
+
+    #[test]
+    fn what_a_container_says_cannot_drive_the_terminal() {
+        let failure = Failure::new(HResult::E_FAIL, "a\u{1b}[2J").cause("b\nc");
+        assert_eq!(text(&failure), "hcs: a\\u{1b}[2J [E_FAIL]\n  b\\nc\n");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! 1. [`cli`]: the verbs and what `--help` says; one file per verb in [`verbs`].
 //! 2. [`options`]: arguments to documents, pure.
-//! 3. [`client`]: the calls that the verbs make.
+//! 3. [`client`]: the calls that the verbs make; [`clock`]: how long they may take.
 //! 4. [`session`]: our standard streams, signals and terminal, joined to those of a process; [`terminal`], [`signals`].
 //! 5. [`output`], [`failure`]: what people see, and the exit code.
 //!
@@ -10,6 +10,7 @@
 
 mod cli;
 mod client;
+mod clock;
 mod failure;
 mod options;
 mod output;

@@ -119,6 +119,8 @@ impl HResult {
     pub const ENTRY_DELETED: Self = Self::from_win32(win32::ERROR_JOURNAL_ENTRY_DELETED);
     /// `HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)`: a property this host refuses.
     pub const NOT_SUPPORTED: Self = Self::from_win32(win32::ERROR_NOT_SUPPORTED);
+    /// `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`: what was waited for did not happen within the time given.
+    pub const TIMEOUT: Self = Self::from_win32(win32::ERROR_TIMEOUT);
     /// `HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND)`: a path or program that does not exist.
     pub const FILE_NOT_FOUND: Self = Self::from_win32(win32::ERROR_FILE_NOT_FOUND);
 
@@ -157,6 +159,7 @@ impl HResult {
             Self::NOT_FOUND => "the element was not found",
             Self::NOT_SUPPORTED => "this is not supported here",
             Self::FILE_NOT_FOUND => "the file or path does not exist",
+            Self::TIMEOUT => "it did not happen within the time given",
             _ => return format!("error {self:?}"),
         };
         win32.to_owned()

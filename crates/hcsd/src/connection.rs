@@ -348,6 +348,13 @@ impl Connection {
         self.write_reply(request, answer);
     }
 
+    /// The failure of a call only follows from another.
+    pub(crate) fn follows(&self, request: u64) {
+        if let Some(pending) = self.pending.borrow().get(&request) {
+            pending.trail.follows();
+        }
+    }
+
     /// The operation that a call of this client belongs to.
     pub(crate) fn operation(&self, request: u64) -> OperationId {
         let pid = self.peer.pid.and_then(|pid| u32::try_from(pid).ok());

@@ -7,7 +7,7 @@
 
 use std::{
     borrow::Cow,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
     rc::Rc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -43,7 +43,7 @@ pub(crate) struct Trail {
     received: SystemTime,
     begun: Instant,
     /// Whether a failure is an event; it is none where a call only asks.
-    is_told: bool,
+    is_told: Cell<bool>,
     line: RefCell<Line>,
 }
 
@@ -65,7 +65,7 @@ impl Trail {
             uid,
             received: SystemTime::now(),
             begun: Instant::now(),
-            is_told,
+            is_told: Cell::new(is_told),
             line: RefCell::default(),
         })
     }
@@ -93,6 +93,11 @@ impl Trail {
         let mut line = self.line.borrow_mut();
         line.system = Some(id.to_owned());
         line.runtime_id = runtime_id.map(str::to_owned);
+    }
+
+    /// A failure is no event: it only follows from another that is.
+    pub(crate) fn follows(&self) {
+        self.is_told.set(false);
     }
 
     fn report(&self) -> OperationReport {
@@ -267,8 +272,9 @@ impl Operations {
         }
         done.push_back(Rc::clone(trail));
         drop(done);
-        if let (true, Err(failure)) = (trail.is_told, outcome)
-            && failure.hresult != HResult::CANCELLED
+        if let (true, Err(failure)) = (trail.is_told.get(), outcome)
+            // Given up by its client, or a call on nothing.
+            && ![HResult::CANCELLED, HResult::E_HANDLE].contains(&failure.hresult)
         {
             tell(trail, log);
         }

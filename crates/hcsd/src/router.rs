@@ -104,6 +104,7 @@ pub(crate) fn withdrawn(connection: &Rc<Connection>, call: &Call, failure: &Fail
 /// A call whose handle was never made ends as the making did; closing such a handle succeeds.
 pub(crate) fn refused(connection: &Rc<Connection>, request: u64, call: &Call, failure: &Failure) {
     withdrawn(connection, call, failure);
+    connection.follows(request);
     let answer = match call {
         Call::CloseSystem { .. } | Call::CloseProcess { .. } => Ok(Answer::done()),
         _ => Err(Failure {

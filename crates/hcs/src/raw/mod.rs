@@ -19,7 +19,8 @@ pub use hcs_lifecycle::operation_kind::OperationKind;
 pub use operation::{Callback, Operation, ProcessInformation};
 pub use process::Process;
 pub use service::{
-    enumerate, explain, modify_service_settings, read_events, service_properties, submit_wer_report,
+    enumerate, explain, modify_service_settings, read_events, service_properties,
+    service_properties_by, submit_wer_report,
 };
 pub use system::System;
 

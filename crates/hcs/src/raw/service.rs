@@ -11,25 +11,10 @@ use crate::endpoint::Endpoint;
 /// # Errors
 /// As every call that takes an operation (see [`super`]).
 pub fn enumerate(query: Option<&str>, operation: &Operation) -> Result<(), HResult> {
-    let endpoint = Endpoint::from_environment();
-    let failure = endpoint.as_ref().err().cloned();
-    let endpoint = endpoint.unwrap_or_else(|_| Endpoint::at(""));
-    enumerate_at(&endpoint, query, failure, operation)
-}
-
-fn enumerate_at(
-    endpoint: &Endpoint,
-    query: Option<&str>,
-    failure: Option<Failure>,
-    operation: &Operation,
-) -> Result<(), HResult> {
     let call = Call::EnumerateSystems {
         query: option(query),
     };
-    Request::on_service(endpoint.clone(), OperationKind::Enumerate, call)
-        .checking(query.unwrap_or_default())
-        .refusing(failure)
-        .start(operation)
+    start(OperationKind::Enumerate, call, query, operation)
 }
 
 /// `HcsGetServiceProperties`; waits for the answer.
@@ -41,6 +26,17 @@ pub fn service_properties(query: Option<&str>) -> Result<Option<Document>, Error
         query: option(query),
     };
     run(OperationKind::GetProperties, call, query)
+}
+
+/// [`service_properties`] tracked by an operation.
+///
+/// # Errors
+/// As every call that takes an operation (see [`super`]).
+pub fn service_properties_by(query: Option<&str>, operation: &Operation) -> Result<(), HResult> {
+    let call = Call::GetServiceProperties {
+        query: option(query),
+    };
+    start(OperationKind::GetProperties, call, query, operation)
 }
 
 /// `HcsModifyServiceSettings`; waits for the answer.
@@ -70,7 +66,8 @@ pub fn submit_wer_report(settings: &str) -> Result<Option<Document>, Error> {
 /// # Errors
 /// As every call that takes an operation (see [`super`]).
 pub fn read_events(query: &LogQuery, operation: &Operation) -> Result<(), HResult> {
-    start(Call::ReadEvents(query.clone()), operation)
+    let call = Call::ReadEvents(query.clone());
+    start(OperationKind::None, call, None, operation)
 }
 
 /// Ours: the time line of an operation, as an [`OperationReport`](hcs_wire::explain::OperationReport).
@@ -81,14 +78,21 @@ pub fn explain(name: &str, operation: &Operation) -> Result<(), HResult> {
     let call = Call::ExplainOperation {
         operation: name.to_owned(),
     };
-    start(call, operation)
+    start(OperationKind::None, call, None, operation)
 }
 
-fn start(call: Call, operation: &Operation) -> Result<(), HResult> {
+/// Makes a call on no handle, with the endpoint of the environment.
+fn start(
+    kind: OperationKind,
+    call: Call,
+    document: Option<&str>,
+    operation: &Operation,
+) -> Result<(), HResult> {
     let endpoint = Endpoint::from_environment();
     let failure = endpoint.as_ref().err().cloned();
     let endpoint = endpoint.unwrap_or_else(|_| Endpoint::at(""));
-    Request::on_service(endpoint, OperationKind::None, call)
+    Request::on_service(endpoint, kind, call)
+        .checking(document.unwrap_or_default())
         .refusing(failure)
         .start(operation)
 }
@@ -140,6 +144,11 @@ impl Endpoint {
         query: Option<&str>,
         operation: &Operation,
     ) -> Result<(), HResult> {
-        enumerate_at(self, query, None, operation)
+        let call = Call::EnumerateSystems {
+            query: option(query),
+        };
+        Request::on_service(self.clone(), OperationKind::Enumerate, call)
+            .checking(query.unwrap_or_default())
+            .start(operation)
     }
 }

@@ -3,23 +3,21 @@
 use std::time::Duration;
 
 use clap::Args;
-use hcs::Operation;
+
+use crate::clock::Clock;
 
 /// The option that limits it.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Limit {
-    /// Give up, and undo what was begun, when it takes longer (0.5 is half a second)
+    /// Give up with exit code 124, and undo what was begun, when it takes longer (0.5 is half a second)
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub timeout: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl Limit {
-    /// The operation, with this limit.
-    pub(crate) fn on<T>(self, operation: Operation<T>) -> Operation<T> {
-        match self.timeout {
-            Some(limit) => operation.deadline(limit),
-            None => operation,
-        }
+    /// The time of `verb` begins now.
+    pub(crate) fn begin(self, verb: &'static str) -> Clock {
+        Clock::new(verb, self.timeout)
     }
 }
 
@@ -27,7 +25,7 @@ impl Limit {
 ///
 /// # Errors
 /// It is none.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+fn seconds(text: &str) -> Result<Duration, String> {
     let wrong = || format!("expected a number of seconds above 0, found '{text}'");
     let seconds: f64 = text.parse().map_err(|_| wrong())?;
     match Duration::try_from_secs_f64(seconds) {

@@ -9,6 +9,7 @@ pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod process;
 pub(crate) mod processors;
+pub(crate) mod systems;
 pub(crate) mod variable;
 
 use std::{
@@ -17,6 +18,17 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
+
+/// Reads the pid of a process.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn pid(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => Err("expected the pid of a process, as hcs ps shows it".to_owned()),
+    }
+}
 
 /// What the documents depend on besides the arguments.
 #[derive(Clone, Debug)]

@@ -38,6 +38,11 @@ pub(crate) struct ProcessOptions {
 }
 
 impl ProcessOptions {
+    /// What is run, without its arguments.
+    pub(crate) fn program(&self) -> &str {
+        self.command.first().map_or("", String::as_str)
+    }
+
     /// The document. `size` is that of our terminal, `ours` reads our environment.
     pub(crate) fn document(
         &self,

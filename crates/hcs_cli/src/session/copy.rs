@@ -170,6 +170,12 @@ pub(crate) fn hang_up() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?)
 }
 
+/// Waits for that at most for `limit`.
+pub(crate) fn hung_up(half: BorrowedFd<'_>, limit: Duration) {
+    // What cannot be waited for is not.
+    let _in_time = ready(half, PollFlags::IN, Some(limit));
+}
+
 #[cfg(test)]
 mod tests {
     use std::{

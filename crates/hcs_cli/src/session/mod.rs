@@ -20,41 +20,63 @@ use std::{
     os::fd::AsFd as _,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use hcs::{Attendant, Failure, HResult, Operation, Process, documents::Signal};
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     stdio,
 };
 
 use crate::{
-    client, complain, failure,
+    client,
+    clock::Clock,
+    complain,
+    failure::{self, Stop},
+    options::process::ProcessOptions,
     signals::{self, Signals},
     terminal::{self, RawMode},
 };
 use pumps::{Pipes, Pumps};
 
 /// How a session is set up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Manner {
     /// Our standard input is passed on.
-    pub interactive: bool,
+    interactive: bool,
     /// The process has a terminal.
-    pub tty: bool,
+    tty: bool,
+    /// When the process is killed.
+    clock: Clock,
+    /// What that is then called.
+    what: String,
+}
+
+impl Manner {
+    /// For a process of these options in the system `id`.
+    pub(crate) fn new(options: &ProcessOptions, id: &str, clock: Clock) -> Self {
+        Self {
+            interactive: options.interactive,
+            tty: options.tty,
+            clock,
+            what: format!("{} of {:?} in {id:?}", clock.verb(), options.program()),
+        }
+    }
 }
 
 /// Joins our streams, signals and terminal to `process`; returns its exit code. `ended` is called when it has ended:
 /// after the streams were drained in a terminal session, where the guest's agent relays them, else before.
 ///
 /// # Errors
-/// The process could not be waited for, or its output not be written. `ended` has been called all the same.
+/// The process could not be waited for, was killed because its time was over, or its output could not be written.
+/// `ended` has been called all the same.
 pub(crate) fn run(
     mut process: Process,
-    manner: Manner,
+    manner: &Manner,
     ended: impl FnOnce() -> Result<(), Failure>,
-) -> Result<u8, Failure> {
+) -> Result<u8, Stop> {
     let pipes = Pipes {
         stdin: process.take_stdin(),
         stdout: process.take_stdout(),
@@ -63,37 +85,55 @@ pub(crate) fn run(
     let outcome = attend(&process, pipes, manner);
     // Its handle ends with the connection, which ends with us: the service need not hear of it before.
     std::mem::forget(process);
-    let (code, pumps, raw) = match outcome {
+    let Attended {
+        code,
+        killed,
+        pumps,
+        raw,
+    } = match outcome {
         Ok(attended) => attended,
         // Without the service nobody knows whether there will be more output.
-        Err(failure) => return Err(with(failure, ended())),
+        Err(stop) => return Err(with(stop, ended())),
     };
     let (drained, left) = if manner.tty {
-        (pumps.drain(), ended())
+        (pumps.drain(killed), ended())
     } else {
         let left = ended();
-        (pumps.drain(), left)
+        (pumps.drain(killed), left)
     };
     drop(raw);
-    drained.and(left).map(|()| code)
-}
-
-/// `failure`, and what went wrong after it.
-fn with(failure: Failure, after: Result<(), Failure>) -> Failure {
-    match after {
-        Ok(()) => failure,
-        Err(after) => failure.cause(after.message),
+    if killed {
+        let late = manner.clock.passed(&manner.what, "was killed");
+        return Err(with(late, drained.and(left)));
     }
+    drained.and(left)?;
+    Ok(code)
 }
 
-/// Until the process has ended: its exit code, and what there may still be to pass on.
-fn attend(
-    process: &Process,
-    pipes: Pipes,
-    manner: Manner,
-) -> Result<(u8, Pumps, Option<RawMode>), Failure> {
+/// Why it stopped, and what went wrong after it.
+fn with(mut stop: Stop, after: Result<(), Failure>) -> Stop {
+    if let Err(after) = after {
+        stop.failure = stop.failure.cause(after.message);
+    }
+    stop
+}
+
+/// What is left when the process has ended.
+struct Attended {
+    code: u8,
+    /// Because its time was over.
+    killed: bool,
+    /// What there may still be to pass on.
+    pumps: Pumps,
+    raw: Option<RawMode>,
+}
+
+/// Until the process has ended.
+fn attend(process: &Process, pipes: Pipes, manner: &Manner) -> Result<Attended, Stop> {
     let mut session = Session {
         process,
+        manner,
+        killed: None,
         signals: Signals::take(manner.tty)?,
         attendant: Attendant::new(process)?,
         calls: Vec::new(),
@@ -109,12 +149,20 @@ fn attend(
     };
     let mut pumps = Pumps::start(pipes)?;
     let code = session.until_exit(&mut pumps)?;
-    Ok((code, pumps, raw))
+    Ok(Attended {
+        code,
+        killed: session.killed.is_some(),
+        pumps,
+        raw,
+    })
 }
 
 /// All that the loop watches beside the streams.
 struct Session<'a> {
     process: &'a Process,
+    manner: &'a Manner,
+    /// Once its time was over: how long its end is waited for.
+    killed: Option<Clock>,
     signals: Signals,
     attendant: Attendant,
     /// What was asked of the service for signals.
@@ -122,15 +170,16 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn until_exit(&mut self, pumps: &mut Pumps) -> Result<u8, Failure> {
+    fn until_exit(&mut self, pumps: &mut Pumps) -> Result<u8, Stop> {
         let waker = self.attendant.waker();
         let mut context = Context::from_waker(&waker);
         let mut exit = self.process.exit();
         loop {
             self.attendant.work();
             if let Poll::Ready(exit) = Pin::new(&mut exit).poll(&mut context) {
-                return exit.map(client::code);
+                return Ok(exit.map(client::code)?);
             }
+            self.mind_the_time()?;
             self.calls
                 .retain_mut(|call| match Pin::new(call).poll(&mut context) {
                     Poll::Ready(outcome) => {
@@ -145,6 +194,25 @@ impl Session<'_> {
         }
     }
 
+    /// Kills the process when its time is over, and gives up when that does not end it.
+    fn mind_the_time(&mut self) -> Result<(), Stop> {
+        if self.left() != Some(Duration::ZERO) {
+            return Ok(());
+        }
+        if self.killed.is_some() {
+            let left = "was to be killed, but its end could not be learnt";
+            return Err(self.manner.clock.passed(&self.manner.what, left));
+        }
+        signals::Receiver::give_up(&mut self.relay());
+        self.killed = Some(self.manner.clock.grace());
+        Ok(())
+    }
+
+    /// How long nothing has to be done about the time.
+    fn left(&self) -> Option<Duration> {
+        self.killed.unwrap_or(self.manner.clock).left()
+    }
+
     /// Sleeps until something happens, and does what follows from it.
     fn sleep(&mut self, pumps: &mut Pumps) -> Result<(), Failure> {
         let input = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
@@ -152,7 +220,8 @@ impl Session<'_> {
         let streams = polled.len();
         polled.push(input(self.signals.as_fd()));
         polled.extend(self.attendant.descriptors().map(input));
-        match poll(&mut polled, None) {
+        let limit = self.left().and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut polled, limit.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => {
                 let message = "the streams of the process cannot be waited for";

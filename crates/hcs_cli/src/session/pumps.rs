@@ -47,6 +47,10 @@ struct Threads {
     ended: Arc<OwnedFd>,
     /// Dropped when the process has ended.
     running: OwnedFd,
+    /// Hangs up when all of them are done.
+    done: OwnedFd,
+    /// Each of them holds it.
+    busy: Arc<OwnedFd>,
 }
 
 impl Pumps {
@@ -105,7 +109,7 @@ impl Pumps {
             Some(threads) => threads,
             none => none.insert(Threads::new()?),
         };
-        let ended = Arc::clone(&threads.ended);
+        let (ended, busy) = (Arc::clone(&threads.ended), Arc::clone(&threads.busy));
         let output = thread::Builder::new()
             .name("output".to_owned())
             .spawn(move || {
@@ -113,7 +117,9 @@ impl Pumps {
                     ended: ended.as_fd(),
                     grace: GRACE,
                 };
-                copy::copy(pipe.as_fd(), ours, Some(ending))
+                let copied = copy::copy(pipe.as_fd(), ours, Some(ending));
+                drop(busy);
+                copied
             })?;
         threads.outputs.push(output);
         Ok(())
@@ -151,16 +157,17 @@ impl Pumps {
         }
     }
 
-    /// The process has ended: waits until all its output has been written.
+    /// The process has ended: waits until all its output has been written; in a hurry, only while our readers go on
+    /// reading.
     ///
     /// # Errors
     /// Some of it could not be.
-    pub(super) fn drain(mut self) -> Result<(), Failure> {
-        let threads = self.threads.take().map(Threads::end);
+    pub(super) fn drain(mut self, hurried: bool) -> Result<(), Failure> {
+        let threads = self.threads.take().map(|threads| threads.end(hurried));
         self.streams
             .retain(|stream| stream.direction == Direction::Out);
         for stream in &mut self.streams {
-            stream.ended();
+            stream.ended(hurried);
         }
         while !self.streams.is_empty() {
             if let Err(error) = self.drain_some() {
@@ -204,15 +211,23 @@ impl Pumps {
 impl Threads {
     fn new() -> io::Result<Self> {
         let (ended, running) = copy::hang_up()?;
+        let (done, busy) = copy::hang_up()?;
         Ok(Self {
             outputs: Vec::new(),
             ended: Arc::new(ended),
             running,
+            done,
+            busy: Arc::new(busy),
         })
     }
 
-    fn end(self) -> Vec<JoinHandle<io::Result<End>>> {
-        drop(self.running);
+    /// Those to be waited for. In a hurry only such as do not wait for a terminal, say, that nobody reads.
+    fn end(mut self, hurried: bool) -> Vec<JoinHandle<io::Result<End>>> {
+        drop((self.running, self.busy));
+        if hurried {
+            copy::hung_up(self.done.as_fd(), 2 * GRACE);
+            self.outputs.retain(JoinHandle::is_finished);
+        }
         self.outputs
     }
 }

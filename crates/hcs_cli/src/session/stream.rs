@@ -29,6 +29,8 @@ pub(super) struct Stream<'a> {
     blocked: Blocked,
     /// When it last moved something, or was told to end.
     moved: Instant,
+    /// Our reader is not waited for much longer than the process.
+    hurried: bool,
 }
 
 /// Which way it goes.
@@ -110,6 +112,7 @@ impl<'a> Stream<'a> {
             way,
             blocked: Blocked::Input,
             moved: Instant::now(),
+            hurried: false,
         }))
     }
 
@@ -198,14 +201,16 @@ impl<'a> Stream<'a> {
         Ok(count)
     }
 
-    /// The process has ended: the time of silence begins.
-    pub(super) fn ended(&mut self) {
+    /// The process has ended: the time of silence begins; in a hurry also that in which our reader may be busy.
+    pub(super) fn ended(&mut self, hurried: bool) {
         self.moved = Instant::now();
+        self.hurried = hurried;
     }
 
-    /// How long its input may still be silent, if it is.
+    /// How long it may still not move, if it is not to wait for ever.
     pub(super) fn patience(&self, grace: Duration) -> Option<Duration> {
-        (self.blocked == Blocked::Input).then(|| grace.saturating_sub(self.moved.elapsed()))
+        let limited = self.hurried || self.blocked == Blocked::Input;
+        limited.then(|| grace.saturating_sub(self.moved.elapsed()))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{new_id, read_document};
 use crate::{
     client,
     failure::Stop,
-    options::{Surroundings, container::ContainerOptions},
+    options::{Surroundings, container::ContainerOptions, limit::Limit},
     output::{print, printable},
 };
 
@@ -35,6 +35,17 @@ pub(crate) struct Create {
 
     #[command(flatten)]
     container: ContainerOptions,
+
+    #[command(flatten, next_help_heading = None)]
+    limit: Limit,
+
+    /// Only there to say where the name goes
+    #[arg(hide = true, value_name = "ID", value_parser = named)]
+    misplaced: Option<String>,
+}
+
+fn named(id: &str) -> Result<String, String> {
+    Err(format!("a name is given as --id: hcs create --id {id}"))
 }
 
 impl Create {
@@ -44,7 +55,8 @@ impl Create {
             None => client::text(&self.container.document(&Surroundings::here()?, false)?)?,
         };
         let id = self.id.unwrap_or_else(new_id);
-        ComputeSystem::create_json(&id, &document).wait()?;
+        let clock = self.limit.begin("create");
+        clock.wait(&id, ComputeSystem::create_json(&id, &document))?;
         print(&format!("{}\n", printable(&id)))?;
         Ok(0)
     }

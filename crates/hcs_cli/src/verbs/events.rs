@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     failure::Stop,
+    options::limit::Limit,
     output::{Format, FormatOption, cannot_write, printable},
 };
 
@@ -31,45 +32,56 @@ pub(crate) struct Events {
 
     #[command(flatten)]
     format: FormatOption,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 impl Events {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        if self.format.format == Format::Table {
-            print(&line("NUMBER", "TIME", "EVENT", "SYSTEM", ""))?;
-        }
+        let clock = self.limit.begin("events");
         if self.follow {
-            for event in LogFollower::new(self.since, self.system.as_deref()) {
-                if !self.show(&event?)? {
+            let follower = LogFollower::new(self.since, self.system.as_deref());
+            let mut head = self.head();
+            for event in clock.on_follower(follower) {
+                let event = event.map_err(|failure| clock.stop("", failure).unexplained())?;
+                if !print(&(std::mem::take(&mut head) + &self.line(&event)?))? {
                     break;
                 }
             }
             return Ok(0);
         }
+        let mut text = self.head();
         let mut query = LogQuery {
             since: self.since,
             system: self.system.clone(),
             ..LogQuery::default()
         };
         loop {
-            let page = read_log(&query).wait()?;
+            let page = clock.on(read_log(&query)).wait();
+            let page = page.map_err(|failure| clock.stop("", failure).unexplained())?;
             for event in &page.events {
-                if !self.show(event)? {
-                    return Ok(0);
-                }
+                text.push_str(&self.line(event)?);
             }
-            if !page.more {
+            if !print(&std::mem::take(&mut text))? || !page.more {
                 return Ok(0);
             }
             query.since = page.next;
         }
     }
 
-    /// Prints one event; answers whether anybody reads on.
-    fn show(&self, event: &LogEntry) -> Result<bool, Failure> {
+    /// What is printed before the first event.
+    fn head(&self) -> String {
         match self.format.format {
-            Format::Table => print(&text(event)),
-            Format::Json => print(&format!("{}\n", json(event)?)),
+            Format::Table => line("NUMBER", "TIME", "EVENT", "SYSTEM", ""),
+            Format::Json => String::new(),
+        }
+    }
+
+    fn line(&self, event: &LogEntry) -> Result<String, Failure> {
+        match self.format.format {
+            Format::Table => Ok(text(event)),
+            Format::Json => Ok(json(event)? + "\n"),
         }
     }
 }
@@ -108,11 +120,16 @@ fn text(event: &LogEntry) -> String {
 
 /// What a person wants to know of an event beside its kind.
 fn detail(event: &LogEntry) -> String {
+    let data = event.data.as_ref().unwrap_or(&Value::Null);
+    if let Some(operation) = &event.operation
+        && let Some(call) = data["Call"].as_str()
+    {
+        return failed(operation, call, data);
+    }
     let mut words = Vec::new();
     if let Some(pid) = event.process_id {
         words.push(format!("process {pid}"));
     }
-    let data = event.data.as_ref().unwrap_or(&Value::Null);
     if let Some(code) = data["ExitCode"].as_u64() {
         words.push(format!("exit code {code}"));
     }
@@ -123,6 +140,17 @@ fn detail(event: &LogEntry) -> String {
         words.push(format!("operation {operation}"));
     }
     words.join(", ")
+}
+
+/// What an operation that failed was to do, and why it did not.
+fn failed(operation: &str, call: &str, report: &Value) -> String {
+    let error = report
+        .pointer("/Error/ErrorMessage")
+        .and_then(Value::as_str);
+    let why = error
+        .or(report["Result"].as_str())
+        .unwrap_or("not known why");
+    format!("{call}: {why}, operation {operation}")
 }
 
 #[cfg(test)]
@@ -146,6 +174,13 @@ mod tests {
             text(&event),
             "      12  2024-02-29T12:30:00.5000000Z  ProcessExited    box               process 7, exit code 3\n"
         );
+        let failed = LogEntry {
+            kind: "OperationFailed".to_owned(),
+            operation: Some("4711-17".to_owned()),
+            data: Some(json!({"Call": "StartSystem", "Error": {"ErrorMessage": "it broke"}})),
+            ..LogEntry::default()
+        };
+        assert!(text(&failed).ends_with("  StartSystem: it broke, operation 4711-17\n"));
         let bare = LogEntry {
             kind: "a\u{1b}b".to_owned(),
             ..LogEntry::default()

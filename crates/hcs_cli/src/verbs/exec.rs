@@ -6,10 +6,13 @@ use super::our_variable;
 use crate::{
     client,
     failure::Stop,
-    options::process::ProcessOptions,
+    options::{limit::Limit, process::ProcessOptions},
     session::{self, Manner},
     terminal,
 };
+
+const TIMEOUT: &str = "Kill the command when it takes longer, from the call to its end (0.5 is half a second); the exit \
+code is then 124";
 
 /// Run a command in a running container and pass its streams and exit code through
 ///
@@ -17,6 +20,7 @@ use crate::{
 /// others still hold its output open, hcs waits until they have been silent for a second.
 #[derive(Args, Debug)]
 #[command(
+    mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),
     override_usage = "hcs exec [OPTIONS] ID [--] CMD...",
     after_help = "\
 Examples:
@@ -29,6 +33,9 @@ pub(crate) struct Exec {
     id: String,
 
     #[command(flatten)]
+    limit: Limit,
+
+    #[command(flatten)]
     process: ProcessOptions,
 }
 
@@ -36,13 +43,11 @@ impl Exec {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let size = self.process.tty.then(terminal::size).flatten();
         let parameters = self.process.document(size, our_variable);
-        let (system, process) = client::join(&self.id, &parameters)?;
+        let clock = self.limit.begin("exec");
+        let (system, process) = client::join(&self.id, &parameters, clock)?;
         // Its handle ends with the connection, which ends with us: the service need not hear of it before.
         std::mem::forget(system);
-        let manner = Manner {
-            interactive: self.process.interactive,
-            tty: self.process.tty,
-        };
-        Ok(session::run(process, manner, || Ok(()))?)
+        let manner = Manner::new(&self.process, &self.id, clock);
+        session::run(process, &manner, || Ok(()))
     }
 }

@@ -5,6 +5,7 @@ use hcs::{Failure, HResult, OperationReport, explain};
 
 use crate::{
     failure::{self, Stop},
+    options::limit::Limit,
     output::{Format, FormatOption, print, print_json, printable},
 };
 
@@ -20,11 +21,16 @@ pub(crate) struct Explain {
 
     #[command(flatten)]
     format: FormatOption,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 impl Explain {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let report = explain(&self.operation).wait()?;
+        let clock = self.limit.begin("explain");
+        let report = clock.on(explain(&self.operation)).wait();
+        let report = report.map_err(|failure| clock.stop("", failure).unexplained())?;
         match self.format.format {
             Format::Json => print_json(&report)?,
             Format::Table => print(&text(&report))?,

@@ -8,6 +8,7 @@ use hcs::{
 
 use crate::{
     failure::Stop,
+    options::limit::Limit,
     output::{Format, FormatOption, print, print_json, table},
 };
 
@@ -17,11 +18,17 @@ use crate::{
 pub(crate) struct List {
     #[command(flatten)]
     format: FormatOption,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 impl List {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let systems = enumerate(&SystemQuery::default()).wait()?;
+        let systems = self
+            .limit
+            .begin("list")
+            .wait("", enumerate(&SystemQuery::default()))?;
         match self.format.format {
             Format::Json => print_json(&systems)?,
             Format::Table => print(&text(&systems))?,

@@ -1,14 +1,12 @@
 //! `hcs ps`: the processes of a system.
 
 use clap::Args;
-use hcs::{
-    ComputeSystem,
-    documents::{ProcessDetails, SystemPropertyType},
-};
+use hcs::documents::{ProcessDetails, SystemPropertyType};
 
 use crate::{
     client,
     failure::Stop,
+    options::limit::Limit,
     output::{Format, FormatOption, print, print_json, table},
 };
 
@@ -20,13 +18,17 @@ pub(crate) struct Ps {
 
     #[command(flatten)]
     format: FormatOption,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 impl Ps {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let system = ComputeSystem::open(&self.id).wait()?;
+        let clock = self.limit.begin("ps");
+        let system = clock.open(&self.id)?;
         let query = client::query(&[SystemPropertyType::ProcessList]);
-        let properties = system.properties(&query).wait()?;
+        let properties = clock.wait(&self.id, system.properties(&query))?;
         let processes = properties.process_list.unwrap_or_default();
         match self.format.format {
             Format::Json => print_json(&processes)?,

@@ -1,7 +1,6 @@
 //! `hcs run`: a container for one command.
 
 use clap::Args;
-use hcs::Failure;
 
 use super::{new_id, our_variable};
 use crate::{
@@ -12,6 +11,9 @@ use crate::{
     terminal,
 };
 
+const TIMEOUT: &str = "Kill the command, and remove the container, when all of it takes longer, from the creation to the \
+command's end (0.5 is half a second); the exit code is then 124";
+
 /// Run a command in a new container and pass its streams and exit code through
 ///
 /// The container is removed when the command has ended, with everything that still runs in it, also when hcs is
@@ -19,6 +21,7 @@ use crate::{
 /// say, uses it. Signals are passed on to the command; the second of HUP, INT, QUIT or TERM kills it.
 #[derive(Args, Debug)]
 #[command(
+    mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),
     override_usage = "hcs run [OPTIONS] [--] CMD...",
     after_help = "\
 Examples:
@@ -37,6 +40,9 @@ pub(crate) struct Run {
     keep: bool,
 
     #[command(flatten)]
+    limit: Limit,
+
+    #[command(flatten)]
     container: ContainerOptions,
 
     #[command(flatten)]
@@ -51,20 +57,16 @@ impl Run {
         let size = self.process.tty.then(terminal::size).flatten();
         let parameters = self.process.document(size, our_variable);
         let id = self.id.unwrap_or_else(new_id);
-        let (system, process) = client::launch(&id, &document, &parameters)?;
-        let manner = Manner {
-            interactive: self.process.interactive,
-            tty: self.process.tty,
+        let clock = self.limit.begin("run");
+        let (system, process) = client::launch(&id, &document, &parameters, clock)?;
+        let manner = Manner::new(&self.process, &id, clock);
+        let ended = || match self.keep {
+            true => Ok(()),
+            false => client::terminate(&system, clock.grace()),
         };
-        let ended = || -> Result<(), Failure> {
-            if self.keep {
-                return Ok(());
-            }
-            client::terminate(&system, Limit::default())
-        };
-        let code = session::run(process, manner, ended);
+        let code = session::run(process, &manner, ended);
         // Its handle ends with the connection, which ends with us: the service need not hear of it before.
         std::mem::forget(system);
-        Ok(code?)
+        code
     }
 }

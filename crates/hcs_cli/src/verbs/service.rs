@@ -4,7 +4,7 @@ use clap::Args;
 use hcs::{Failure, HResult, raw};
 use serde_json::{Map, Value, json};
 
-use crate::{client, failure::Stop, output::print_json};
+use crate::{client, failure::Stop, options::limit::Limit, output::print_json};
 
 /// Print what the service says of itself as JSON
 #[derive(Args, Debug)]
@@ -13,6 +13,9 @@ pub(crate) struct Service {
     /// honoured of documents here, and why not
     #[arg(value_name = "PROPERTY")]
     properties: Vec<String>,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 impl Service {
@@ -23,8 +26,11 @@ impl Service {
             true => json!({ "PropertyTypes": ["Basic"] }),
             false => json!({ "PropertyQueries": wanted }),
         };
-        let document = raw::service_properties(Some(&query.to_string()))
-            .map_err(|error| Failure::from(&error))?;
+        let operation = raw::Operation::new();
+        let clock = self.limit.begin("service");
+        clock.on_raw(&operation);
+        let asked = raw::service_properties_by(Some(&query.to_string()), &operation);
+        let document = client::finish(&operation, asked).map_err(|f| clock.stop("", f))?;
         let answer: Value = client::read(document.as_deref())?;
         print_json(&answer)?;
         match refused(&answer) {

@@ -3,25 +3,17 @@
 use clap::Args;
 use hcs::ComputeSystem;
 
-use crate::{failure::Stop, options::limit::Limit};
+use crate::{client, failure::Stop, options::systems::Systems};
 
 /// Ask everything in a system to end (SIGTERM), then remove it; fails, and leaves it running, when that takes too long
 #[derive(Args, Debug)]
 pub(crate) struct Shutdown {
-    /// The systems
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<String>,
-
     #[command(flatten)]
-    limit: Limit,
+    systems: Systems,
 }
 
 impl Shutdown {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        for id in &self.ids {
-            let system = ComputeSystem::open(id).wait()?;
-            self.limit.on(system.shut_down()).wait()?;
-        }
-        Ok(0)
+        client::each(&self.systems, "shutdown", ComputeSystem::shut_down)
     }
 }

@@ -1,9 +1,12 @@
 //! `hcs signal`: a signal for one process.
 
 use clap::Args;
-use hcs::{ComputeSystem, documents::Signal as Kind};
+use hcs::documents::Signal as Kind;
 
-use crate::failure::Stop;
+use crate::{
+    failure::Stop,
+    options::{self, limit::Limit},
+};
 
 /// Send a signal to a process
 #[derive(Args, Debug)]
@@ -13,11 +16,15 @@ pub(crate) struct Signal {
     id: String,
 
     /// Pid inside it, as ps shows
+    #[arg(value_parser = options::pid)]
     pid: u32,
 
     /// Name or number
     #[arg(default_value = "TERM", value_parser = parse)]
     signal: Kind,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 /// Reads `TERM`, `SIGTERM`, `term` or `15`.
@@ -37,9 +44,10 @@ fn parse(text: &str) -> Result<Kind, String> {
 
 impl Signal {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let system = ComputeSystem::open(&self.id).wait()?;
-        let process = system.open_process(self.pid).wait()?;
-        process.signal(self.signal).wait()?;
+        let clock = self.limit.begin("signal");
+        let system = clock.open(&self.id)?;
+        let process = clock.wait(&self.id, system.open_process(self.pid))?;
+        clock.wait(&self.id, process.signal(self.signal))?;
         Ok(0)
     }
 }

@@ -1,15 +1,13 @@
 //! `hcs stats`: what a system has used.
 
 use clap::Args;
-use hcs::{
-    ComputeSystem,
-    documents::{Statistics, SystemPropertyType},
-};
+use hcs::documents::{Statistics, SystemPropertyType};
 
 use super::ps::{mebibytes, seconds};
 use crate::{
     client,
     failure::Stop,
+    options::limit::Limit,
     output::{Format, FormatOption, print, print_json, table},
 };
 
@@ -21,13 +19,17 @@ pub(crate) struct Stats {
 
     #[command(flatten)]
     format: FormatOption,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 impl Stats {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let system = ComputeSystem::open(&self.id).wait()?;
+        let clock = self.limit.begin("stats");
+        let system = clock.open(&self.id)?;
         let query = client::query(&[SystemPropertyType::Statistics]);
-        let properties = system.properties(&query).wait()?;
+        let properties = clock.wait(&self.id, system.properties(&query))?;
         let statistics = properties.statistics.unwrap_or_default();
         match self.format.format {
             Format::Json => print_json(&statistics)?,

@@ -3,25 +3,22 @@
 use clap::Args;
 use hcs::ComputeSystem;
 
-use crate::{client, failure::Stop, options::limit::Limit};
+use crate::{client, failure::Stop, options::systems::Systems};
 
 /// Kill everything in a system and remove it
 #[derive(Args, Debug)]
 pub(crate) struct Terminate {
-    /// The systems
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<String>,
-
     #[command(flatten)]
-    limit: Limit,
+    systems: Systems,
 }
 
 impl Terminate {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        for id in &self.ids {
-            let system = ComputeSystem::open(id).wait()?;
-            client::terminate(&system, self.limit)?;
-        }
-        Ok(0)
+        client::each_but(
+            &self.systems,
+            "terminate",
+            ComputeSystem::terminate,
+            client::is_gone,
+        )
     }
 }

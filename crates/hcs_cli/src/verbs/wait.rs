@@ -1,44 +1,54 @@
 //! `hcs wait`: until a system or a process has ended.
 
-use std::time::Duration;
-
 use clap::Args;
-use hcs::ComputeSystem;
+use hcs::{Exit, HResult};
 
-use crate::{client, failure::Stop, options::limit::seconds, output::print_json};
+use crate::{
+    client,
+    clock::Clock,
+    failure::Stop,
+    options::{self, limit::Limit},
+    output::print_json,
+};
 
 /// Wait until a system, or a process in it, has ended
 ///
 /// With a PID the exit code is that of the process. Without one the status document of the system is printed.
 #[derive(Args, Debug)]
+#[command(mut_arg("timeout", |timeout| {
+    timeout.help("Give up with exit code 124 when it takes longer (0.5 is half a second); what is waited for goes on")
+}))]
 pub(crate) struct Wait {
     /// The system
     id: String,
 
     /// A process, by its pid inside
+    #[arg(value_parser = options::pid)]
     pid: Option<u32>,
 
-    /// Give up when it takes longer (0.5 is half a second); what is waited for goes on
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 impl Wait {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let system = ComputeSystem::open(&self.id).wait()?;
+        let clock = self.limit.begin("wait");
+        let system = clock.open(&self.id)?;
         if let Some(pid) = self.pid {
-            let process = system.open_process(pid).wait()?;
-            let status = match self.timeout {
-                Some(limit) => process.exit().wait_for(limit)?,
-                None => process.wait()?,
-            };
-            return Ok(client::code(status));
+            let process = clock.wait(&self.id, system.open_process(pid))?;
+            let what = format!("process {pid} of {:?}", self.id);
+            return Ok(client::code(end(&process.exit(), clock, &what)?));
         }
-        let status = match self.timeout {
-            Some(limit) => system.exit().wait_for(limit)?,
-            None => system.exit().wait()?,
-        };
-        print_json(&status)?;
+        let what = format!("compute system {:?}", self.id);
+        print_json(&end(&system.exit(), clock, &what)?)?;
         Ok(0)
+    }
+}
+
+/// Waits for the end of `what`.
+fn end<T>(exit: &Exit<T>, clock: Clock, what: &str) -> Result<T, Stop> {
+    match exit.wait_within(clock.left()) {
+        Err(late) if late.hresult == HResult::TIMEOUT => Err(clock.passed(what, "goes on")),
+        ended => Ok(ended?),
     }
 }

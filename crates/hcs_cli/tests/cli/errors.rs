@@ -23,6 +23,24 @@ fn a_system_that_is_not_there_is_named() {
 }
 
 #[test]
+fn the_name_of_a_new_system_goes_after_id() {
+    let ended = words("create box");
+    assert_eq!(ended.code, Some(125));
+    assert!(ended.err.contains("hcs create --id box"), "{ended:?}");
+}
+
+#[test]
+fn a_command_for_a_system_that_was_not_started_says_how_to_start_it() {
+    let id = unique("created");
+    words(&format!("create --id {id}")).fine();
+    let ended = words(&format!("exec {id} -- true"));
+    assert_eq!(ended.code, Some(125));
+    let hint = format!("\n  first: hcs start {id}\n  its steps: hcs explain ");
+    assert!(ended.err.contains(&hint), "{ended:?}");
+    words(&format!("terminate {id}")).fine();
+}
+
+#[test]
 fn an_id_is_given_once() {
     let container = Container::new("twice");
     let ended = words(&format!("create --id {}", container.0));

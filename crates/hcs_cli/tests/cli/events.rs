@@ -68,5 +68,19 @@ fn a_follower_goes_on_through_a_killed_service_without_gap_or_repetition() {
     assert_eq!(kinds(&since)[0].0, 3);
     let beyond = ended(&mut place.hcs(&["events", "--since", "123456"]));
     assert_eq!(beyond.code, Some(125));
-    assert!(beyond.err.contains("begun anew"), "{}", beyond.err);
+    assert_eq!(beyond.out, "");
+    let said = "there is no event 123456 yet: the next one has the number ";
+    assert!(beyond.err.contains(said), "{}", beyond.err);
+    let late = ended(&mut place.hcs(&["events", "--since", "3", "--follow", "--timeout", "0.2"]));
+    assert_eq!(late.code, Some(124));
+    ended(&mut place.hcs(&["create", "--id", "kept"])).fine();
+    ended(&mut place.hcs(&["exec", "kept", "--", "true"]));
+    let table = ended(&mut place.hcs(&["events", "--system", "kept"])).fine();
+    let failed = table.lines().find(|line| line.contains("OperationFailed"));
+    let failed = failed.unwrap_or_else(|| panic!("{table}"));
+    assert!(
+        failed.contains("CreateProcess: cannot create a process in 'kept': "),
+        "{failed}"
+    );
+    ended(&mut place.hcs(&["terminate", "kept"])).fine();
 }

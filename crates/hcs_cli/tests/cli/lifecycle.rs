@@ -161,8 +161,10 @@ fn what_takes_too_long_is_given_up_and_undone() {
     let container = Container::new("late");
     let id = &container.0;
     let waited = words(&format!("wait {id} --timeout 0.05"));
-    assert_eq!(waited.code, Some(125));
-    assert!(waited.err.contains("in time"), "{}", waited.err);
+    assert_eq!(waited.code, Some(124));
+    let said =
+        format!("hcs: compute system {id:?} had not ended within 0.05 seconds and goes on\n");
+    assert_eq!(waited.err, said);
     words(&format!("pause {id} --timeout 60")).fine();
     words(&format!("resume {id} --timeout 60")).fine();
     let mut deaf = hcs([
@@ -179,10 +181,84 @@ fn what_takes_too_long_is_given_up_and_undone() {
     let mut said = [0; 6];
     deaf.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
     let late = words(&format!("shutdown {id} --timeout 0.1"));
-    assert_eq!(late.code, Some(125));
+    assert_eq!(late.code, Some(124));
+    let said = format!("hcs: shutdown of {id:?} was not done within 0.1 seconds and was given up ");
+    assert!(late.err.starts_with(&said), "{}", late.err);
     assert!(late.err.contains("HCS_E_OPERATION_TIMEOUT"), "{}", late.err);
     assert!(late.err.contains("hcs explain "), "{}", late.err);
     assert_eq!(words(&format!("exec {id} -- echo again")).fine(), "again\n");
     words(&format!("terminate {id}")).fine();
     deaf.wait().unwrap();
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_killed_and_a_run_leaves_nothing() {
+    let container = Container::new("killed");
+    let id = &container.0;
+    let deaf = "trap '' TERM; echo begun; exec sleep 1000";
+    let exec = ["exec", "--timeout", "0.3", id, "--", "sh", "-c", deaf];
+    let name = unique("killed");
+    let run = [
+        "run",
+        "--timeout",
+        "3",
+        "--id",
+        &name,
+        "--",
+        "sh",
+        "-c",
+        deaf,
+    ];
+    for (line, limit, id) in [(&exec[..], "0.3", id), (&run, "3", &name)] {
+        let late = ended(&mut hcs(line));
+        assert_eq!(
+            (late.code, late.out.as_str()),
+            (Some(124), "begun\n"),
+            "{late:?}"
+        );
+        let verb = line[0];
+        let said = format!(
+            "hcs: {verb} of \"sh\" in {id:?} had not ended within {limit} seconds and was killed\n"
+        );
+        assert_eq!(late.err, said);
+    }
+    assert!(!listed().contains(&name));
+    let left = words(&format!("exec {id} -- ps")).fine();
+    assert!(!left.contains("sleep 1000"), "{left}");
+    // What was done in time is as it is without a limit.
+    let done = ["exec", "--timeout", "60", id, "--", "sh", "-c", "exit 7"];
+    assert_eq!(ended(&mut hcs(done)).code, Some(7));
+}
+
+#[test]
+fn the_time_of_a_run_includes_its_creation() {
+    let name = unique("at-once");
+    let late = words(&format!("run --timeout 0.000001 --id {name} -- sleep 1000"));
+    assert_eq!(late.code, Some(124), "{late:?}");
+    assert!(late.err.contains(&name), "{late:?}");
+    assert!(!listed().contains(&name));
+}
+
+#[test]
+fn the_same_is_done_to_several_and_each_failure_is_told() {
+    let (one, two) = (Container::new("one"), Container::new("two"));
+    let pause = words(&format!(
+        "pause {} no-such-system {} nor-this",
+        one.0, two.0
+    ));
+    assert_eq!(pause.code, Some(125));
+    for missing in ["no-such-system", "nor-this"] {
+        assert!(pause.err.contains(missing), "{pause:?}");
+    }
+    for paused in [&one.0, &two.0] {
+        assert_eq!(json(&format!("inspect {paused}"))["State"], "Paused");
+    }
+    let asleep = words(&format!("exec {} -- true", one.0));
+    assert!(
+        asleep
+            .err
+            .contains(&format!("first: hcs resume {}\n", one.0)),
+        "{asleep:?}"
+    );
+    words(&format!("resume {} {}", one.0, two.0)).fine();
 }

@@ -197,8 +197,8 @@ fn check(cursor: u64, first: u64, next: u64) -> Result<(), Failure> {
         return Err(Failure::new(
             HResult::NOT_FOUND,
             format!(
-                "there is no event {cursor}, nor one before it: the next event has the number {next}. The log was begun \
-                 anew since that number was given out"
+                "there is no event {cursor} yet: the next one has the number {next}. If this service gave out a later \
+                 number, its log has been begun anew since: read from 0"
             ),
         ));
     }
