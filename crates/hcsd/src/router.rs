@@ -17,7 +17,7 @@ use hcs_wire::{
 use serde_json::json;
 
 use crate::{
-    connection::{Answer, Connection, Pending},
+    connection::{Answer, Connection, Pending, handles::never_made},
     cpu_groups, crash_reports, enumerate,
     event_log::{self, Kind},
     operations,
@@ -96,7 +96,7 @@ pub(crate) fn admit(connection: &Rc<Connection>, request: u64, call: Call, pendi
 /// A call ended with `failure` while it waited for its handle: the handle it would have made will not be.
 pub(crate) fn withdrawn(connection: &Rc<Connection>, call: &Call, failure: &Failure) {
     if let Some(made) = makes(call) {
-        let waiting = connection.handles.fail(made);
+        let waiting = connection.handles.fail(made, failure);
         connection.refuse(waiting, failure);
     }
 }
@@ -106,11 +106,11 @@ pub(crate) fn refused(connection: &Rc<Connection>, request: u64, call: &Call, fa
     withdrawn(connection, call, failure);
     connection.follows(request);
     let answer = match call {
-        Call::CloseSystem { .. } | Call::CloseProcess { .. } => Ok(Answer::done()),
-        _ => Err(Failure {
-            message: format!("the handle was never made: {}", failure.message),
-            ..failure.clone()
-        }),
+        Call::CloseSystem { system: number } | Call::CloseProcess { process: number } => {
+            connection.handles.forget_unmade(*number);
+            Ok(Answer::done())
+        }
+        _ => Err(never_made(failure)),
     };
     connection.answer(request, answer);
 }

@@ -4,7 +4,8 @@
 //!   (free) ──reserve──▶ Opening ──open──▶ System or Process ──remove──▶ (free)
 //!                          └──fail──▶ (free)
 //! ```
-//! While a handle is opening, calls on it wait in its slot, in the order they came.
+//! While a handle is opening, calls on it wait in its slot, in the order they came. Clients send calls on a handle
+//! before they know that it could not be made; so the last few that could not be are remembered, with the reason.
 
 use std::{
     cell::RefCell,
@@ -17,6 +18,9 @@ use hcs_wire::service::Call;
 
 use super::Connection;
 use crate::{process::Process, system::System};
+
+/// Handles of a connection that could not be made and are remembered.
+const MOST_UNMADE: usize = 64;
 
 /// What a handle stands for.
 #[derive(Clone, Debug)]
@@ -54,6 +58,8 @@ enum Slot {
 #[derive(Debug)]
 pub(crate) struct Handles {
     slots: RefCell<HashMap<u64, Slot>>,
+    /// Why a handle is not there, the latest last.
+    unmade: RefCell<VecDeque<(u64, Failure)>>,
     limit: usize,
 }
 
@@ -62,6 +68,7 @@ impl Handles {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             slots: RefCell::default(),
+            unmade: RefCell::default(),
             limit,
         }
     }
@@ -81,6 +88,7 @@ impl Handles {
         match slots.entry(number) {
             Entry::Vacant(slot) if number != 0 => {
                 slot.insert(Slot::Opening(VecDeque::new()));
+                self.forget_unmade(number);
                 Ok(())
             }
             _ => Err(Failure::new(
@@ -110,17 +118,34 @@ impl Handles {
         }
     }
 
-    /// The handle will never be there. Answers the calls that waited for it.
-    pub(crate) fn fail(&self, number: u64) -> VecDeque<(u64, Call)> {
+    /// The handle will never be there, because of `why`. Answers the calls that waited for it.
+    pub(crate) fn fail(&self, number: u64, why: &Failure) -> VecDeque<(u64, Call)> {
         let mut slots = self.slots.borrow_mut();
-        match slots.remove(&number) {
-            Some(Slot::Opening(waiting)) => waiting,
-            Some(open) => {
-                slots.insert(number, open);
+        let Some(slot) = slots.remove(&number) else {
+            return VecDeque::new();
+        };
+        match slot {
+            Slot::Opening(waiting) => {
+                let mut unmade = self.unmade.borrow_mut();
+                if unmade.len() >= MOST_UNMADE {
+                    unmade.pop_front();
+                }
+                unmade.push_back((number, never_made(why)));
+                waiting
+            }
+            Slot::Open(_) => {
+                slots.insert(number, slot);
                 VecDeque::new()
             }
-            None => VecDeque::new(),
         }
+    }
+
+    /// Forgets why a handle could not be made; whether it was known.
+    pub(crate) fn forget_unmade(&self, number: u64) -> bool {
+        let mut unmade = self.unmade.borrow_mut();
+        let known = unmade.len();
+        unmade.retain(|(other, _)| *other != number);
+        unmade.len() < known
     }
 
     /// Takes a waiting call out of whatever slot it waits in.
@@ -138,22 +163,22 @@ impl Handles {
     /// The system behind a handle.
     ///
     /// # Errors
-    /// `E_HANDLE`.
+    /// `E_HANDLE`, or why it could not be made.
     pub(crate) fn system(&self, number: u64) -> Result<Rc<System>, Failure> {
         match self.slots.borrow().get(&number) {
             Some(Slot::Open(Object::System(system))) => Ok(Rc::clone(system)),
-            other => Err(wrong(number, "compute system", other)),
+            other => Err(self.wrong(number, "compute system", other)),
         }
     }
 
     /// The process behind a handle.
     ///
     /// # Errors
-    /// `E_HANDLE`.
+    /// `E_HANDLE`, or why it could not be made.
     pub(crate) fn process(&self, number: u64) -> Result<Rc<Process>, Failure> {
         match self.slots.borrow().get(&number) {
             Some(Slot::Open(Object::Process(process))) => Ok(Rc::clone(process)),
-            other => Err(wrong(number, "process", other)),
+            other => Err(self.wrong(number, "process", other)),
         }
     }
 
@@ -187,17 +212,82 @@ impl Handles {
         released.sort_by_key(|handle| handle.number);
         released
     }
+
+    /// Why `number`, with `slot` in it, does not stand for what is `wanted`.
+    fn wrong(&self, number: u64, wanted: &str, slot: Option<&Slot>) -> Failure {
+        let found = match slot {
+            None => {
+                let unmade = self.unmade.borrow();
+                if let Some((_, why)) = unmade.iter().find(|(other, _)| *other == number) {
+                    return why.clone();
+                }
+                "is not open"
+            }
+            Some(Slot::Opening(_)) => "is still being made",
+            Some(Slot::Open(Object::System(_))) => "is of a compute system",
+            Some(Slot::Open(Object::Process(_))) => "is of a process",
+        };
+        Failure::new(
+            HResult::E_HANDLE,
+            format!("a handle of a {wanted} was expected, but handle {number} {found}"),
+        )
+    }
 }
 
-fn wrong(number: u64, wanted: &str, slot: Option<&Slot>) -> Failure {
-    let found = match slot {
-        None => "is not open",
-        Some(Slot::Opening(_)) => "is still being made",
-        Some(Slot::Open(Object::System(_))) => "is of a compute system",
-        Some(Slot::Open(Object::Process(_))) => "is of a process",
+/// What a call ends with whose handle could not be made because of `why`.
+pub(crate) fn never_made(why: &Failure) -> Failure {
+    const BECAUSE: &str = "the handle was never made: ";
+    let message = if why.message.starts_with(BECAUSE) {
+        why.message.clone()
+    } else {
+        format!("{BECAUSE}{}", why.message)
     };
-    Failure::new(
-        HResult::E_HANDLE,
-        format!("a handle of a {wanted} was expected, but handle {number} {found}"),
-    )
+    Failure {
+        message,
+        ..why.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(message: &str) -> Failure {
+        Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, message)
+    }
+
+    #[test]
+    fn a_handle_that_could_not_be_made_says_why_until_it_is_closed_or_its_number_used_again() {
+        let handles = Handles::new(8);
+        handles.reserve(2).unwrap();
+        assert!(handles.fail(2, &why("no box")).is_empty());
+        let failure = handles.system(2).unwrap_err();
+        assert_eq!(failure.hresult, HResult::HCS_E_SYSTEM_NOT_FOUND);
+        assert_eq!(failure.message, "the handle was never made: no box");
+        // The handle of a process in that system fails for the same reason.
+        handles.reserve(3).unwrap();
+        assert!(handles.fail(3, &failure).is_empty());
+        assert_eq!(handles.process(3).unwrap_err(), failure);
+        assert!(handles.forget_unmade(3));
+        assert!(!handles.forget_unmade(3));
+        let closed = handles.process(3).unwrap_err();
+        assert_eq!(closed.hresult, HResult::E_HANDLE);
+        handles.reserve(2).unwrap();
+        assert!(handles.is_opening(2));
+        assert!(!handles.forget_unmade(2));
+    }
+
+    #[test]
+    fn the_number_of_failures_that_are_remembered_is_bounded() {
+        let handles = Handles::new(1);
+        let most = MOST_UNMADE as u64;
+        for number in 1..=most + 1 {
+            handles.reserve(number).unwrap();
+            assert!(handles.fail(number, &why("no box")).is_empty());
+        }
+        let hresult = |number| handles.system(number).unwrap_err().hresult;
+        assert_eq!(hresult(1), HResult::E_HANDLE);
+        assert_eq!(hresult(2), HResult::HCS_E_SYSTEM_NOT_FOUND);
+        assert_eq!(handles.unmade.borrow().len(), MOST_UNMADE);
+    }
 }

@@ -81,7 +81,7 @@ fn created(errand: &Errand, handle: u64, launched: Result<(Rc<Process>, HostStdi
             waiting
         }
         Err(failure) => {
-            let waiting = connection.handles.fail(handle);
+            let waiting = connection.handles.fail(handle, &failure);
             errand.answer(Err(failure.clone()));
             connection.refuse(waiting, &failure);
             return;
@@ -156,13 +156,7 @@ fn find(system: &Rc<System>, pid: u32, again: bool) -> Result<(Rc<Process>, Host
 
 /// `HcsCloseProcess`.
 pub(super) fn close(errand: &Errand, handle: u64) {
-    let found = errand.connection.handles.process(handle).map(drop);
-    errand.answer(found.map(|()| {
-        if let Some(released) = errand.connection.handles.remove(handle) {
-            released.release(&errand.connection);
-        }
-        Answer::done()
-    }));
+    systems::release(errand, handle, |handles| handles.process(handle).map(drop));
 }
 
 /// The process behind a handle, if `call` is let in.

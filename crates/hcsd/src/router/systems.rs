@@ -15,7 +15,10 @@ use serde_json::Value;
 
 use super::Errand;
 use crate::{
-    connection::{Answer, handles::Object},
+    connection::{
+        Answer,
+        handles::{Handles, Object},
+    },
     properties,
     system::{Request, System, making},
 };
@@ -53,7 +56,7 @@ fn opened(errand: &Errand, handle: u64, made: Result<Rc<System>, Failure>) {
             waiting
         }
         Err(failure) => {
-            let waiting = connection.handles.fail(handle);
+            let waiting = connection.handles.fail(handle, &failure);
             errand.answer(Err(failure.clone()));
             connection.refuse(waiting, &failure);
             return;
@@ -72,11 +75,25 @@ pub(super) fn release_if_gone(errand: &Errand, handle: u64) {
     }
 }
 
-/// `HcsCloseComputeSystem`, and the closing of a process handle: whatever the number stands for.
+/// `HcsCloseComputeSystem`.
 pub(super) fn close(errand: &Errand, handle: u64) {
-    let found = errand.connection.handles.system(handle).map(drop);
-    errand.answer(found.map(|()| {
-        if let Some(released) = errand.connection.handles.remove(handle) {
+    release(errand, handle, |handles| handles.system(handle).map(drop));
+}
+
+/// Closes a handle that is what `check` wants, or that could not be made.
+pub(super) fn release(
+    errand: &Errand,
+    handle: u64,
+    check: impl FnOnce(&Handles) -> Result<(), Failure>,
+) {
+    let handles = &errand.connection.handles;
+    if handles.forget_unmade(handle) {
+        errand.answer(Ok(Answer::done()));
+        return;
+    }
+    let checked = check(handles);
+    errand.answer(checked.map(|()| {
+        if let Some(released) = handles.remove(handle) {
             released.release(&errand.connection);
         }
         Answer::done()

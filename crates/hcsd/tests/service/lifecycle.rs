@@ -31,6 +31,34 @@ fn a_process_runs_in_a_container_and_everything_ends() {
 }
 
 #[test]
+fn calls_on_a_handle_that_could_not_be_made_end_as_the_making_did() {
+    let service = Service::new();
+    let mut client = service.client();
+    let create = create_process(1, 2, &shell("true"));
+    let info = Call::GetProcessInfo { process: 2 };
+    let close = [
+        Call::CloseProcess { process: 2 },
+        Call::CloseSystem { system: 1 },
+    ];
+    // In one go, and one after the other.
+    let together = client.send_together([&open_system(1, "nosuch", None), &create, &info]);
+    let mut said: Vec<String> = together
+        .into_iter()
+        .map(|request| client.wait(request).failed(HResult::HCS_E_SYSTEM_NOT_FOUND))
+        .collect();
+    for call in [&create, &info] {
+        said.push(client.call(call).failed(HResult::HCS_E_SYSTEM_NOT_FOUND));
+    }
+    for sentence in said {
+        assert!(sentence.contains("'nosuch'"), "{sentence}");
+    }
+    for call in &close {
+        client.call(call).ok();
+        client.call(call).failed(HResult::E_HANDLE);
+    }
+}
+
+#[test]
 fn calls_may_be_sent_before_their_handles_are_there() {
     let service = Service::new();
     let mut client = service.client();
