@@ -9,16 +9,10 @@ use crate::{
     shape::{Kind, Shape},
 };
 
-/// Properties whose mere presence asks for something, empty or not.
-const ASKS_WHEN_EMPTY: &[(&str, &str)] = &[
-    ("ComputeSystem", "VirtualMachine"),
-    ("ComputeSystem", "HostedSystem"),
-];
-
 /// Whether everything that `document` asks for is supported, or can be left undone without harm.
 ///
-/// A property asks for nothing when it is `false`, 0, an empty string, list or object, or has only such properties:
-/// clients write out what they leave alone.
+/// A property asks for nothing when it is `false`, 0, or an empty string, list or map: clients write out what they leave
+/// alone. A document asks for what it is about, with whatever it leaves open at its default; so does one in a list.
 ///
 /// # Errors
 /// `HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)` with a cause per refused property: its JSON pointer and the reason. A
@@ -66,14 +60,15 @@ fn document(shape: &Shape, value: &Value, path: &Path<'_>, refusals: &mut Vec<Re
         let Some(property) = shape.property(name) else {
             continue;
         };
-        let asks =
-            asks_for_something(value) || ASKS_WHEN_EMPTY.contains(&(shape.name, property.name));
-        if !asks || refusals.len() >= MOST_FAULTS {
-            continue;
+        if refusals.len() >= MOST_FAULTS {
+            return;
         }
         let path = path.key(name);
         match table::coverage(shape.name, property.name) {
             Some(Coverage::Refused(reason)) => {
+                if !asks_for_something(property.kind, value) {
+                    continue;
+                }
                 let pointer = pointer(&path.steps());
                 let hresult = match (shape.name, property.name) {
                     ("ComputeSystem", "VirtualMachine") => HResult::HCS_E_HYPERV_NOT_INSTALLED,
@@ -127,14 +122,14 @@ fn inner(kind: Kind, value: &Value, path: &Path<'_>, refusals: &mut Vec<Refusal>
     }
 }
 
-fn asks_for_something(value: &Value) -> bool {
+fn asks_for_something(kind: Kind, value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(value) => *value,
         Value::Number(number) => number.as_f64() != Some(0.0),
         Value::String(text) => !text.is_empty(),
-        Value::Array(items) => items.iter().any(asks_for_something),
-        Value::Object(entries) => entries.values().any(asks_for_something),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(entries) => !matches!(kind, Kind::Map(_)) || !entries.is_empty(),
     }
 }
 
@@ -143,7 +138,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::documents::{ComputeSystem, ProcessParameters, ShutdownOptions};
+    use crate::{
+        coverage::{ROOTS, rows},
+        documents::{ComputeSystem, ProcessParameters, ShutdownOptions},
+    };
 
     fn refusals(system: &Value) -> Failure {
         check_value(ComputeSystem::shape(), system).unwrap_err()
@@ -179,12 +177,75 @@ mod tests {
 
     #[test]
     fn what_asks_for_nothing_is_not_refused() {
-        let system = json!({"Container": {
-            "HvSocket": {"EnablePowerShellDirect": false, "Config": {"ServiceTable": {}}},
-            "RegistryChanges": {}, "AssignedDevices": [], "Storage": {"QoS": {"IopsMaximum": 0}},
-            "Networking": {"NetworkAdapters": [], "DnsSearchList": ""},
+        let system = json!({"HostingSystemId": "", "Container": {
+            "AssignedDevices": [], "AdditionalDeviceNamespace": null,
+            "Networking": {"NetworkAdapters": [], "DnsSearchList": "", "AllowUnqualifiedDnsQuery": false},
         }});
         check_value(ComputeSystem::shape(), &system).unwrap();
+    }
+
+    /// The least that a value of this kind can ask for.
+    fn least(kind: Kind) -> Value {
+        match kind {
+            Kind::Boolean => json!(true),
+            Kind::Integer(_) | Kind::Number => json!(1),
+            Kind::String(_) | Kind::Signal => json!("x"),
+            Kind::Array(inner) => json!([empty(*inner)]),
+            Kind::Map(inner) => json!({ "x": empty(*inner) }),
+            Kind::Any | Kind::Document(_) => json!({}),
+            Kind::Enumeration(values) => json!(values().values[0].name),
+        }
+    }
+
+    /// The emptiest value of this kind: in a list, or under a key, it is there all the same.
+    fn empty(kind: Kind) -> Value {
+        match kind {
+            Kind::Boolean => json!(false),
+            Kind::Integer(_) | Kind::Number => json!(0),
+            Kind::String(_) | Kind::Signal => json!(""),
+            Kind::Array(_) => json!([]),
+            Kind::Map(_) | Kind::Any | Kind::Document(_) => json!({}),
+            Kind::Enumeration(values) => json!(values().values[0].name),
+        }
+    }
+
+    /// Puts `value` at `pointer`, whose `*` are the first items of lists.
+    fn at(pointer: &str, value: Value) -> Value {
+        let steps = pointer.trim_start_matches('/').rsplit('/');
+        steps.fold(value, |inner, step| match step {
+            "*" => json!([inner]),
+            name => json!({ name: inner }),
+        })
+    }
+
+    #[test]
+    fn every_refused_property_is_refused_however_little_it_says() {
+        let mut tried = 0;
+        for root in ROOTS {
+            let refused = rows().filter(|row| {
+                row.call == root.call
+                    && row.value.is_none()
+                    && !row.inherited
+                    && matches!(row.coverage, Coverage::Refused(_))
+            });
+            for row in refused {
+                let name = row.pointer.rsplit('/').find(|step| *step != "*").unwrap();
+                let shape = crate::documents::find(row.document).unwrap().shape;
+                let kind = shape.property(name).unwrap().kind;
+                let document = at(&row.pointer, least(kind));
+                let failure = check_value((root.shape)(), &document).unwrap_err();
+                let expected = row.pointer.replace('*', "0");
+                let pointers: Vec<_> = failure
+                    .causes
+                    .iter()
+                    .map(|c| c.pointer.as_deref())
+                    .collect();
+                assert_eq!(pointers, [Some(&*expected)], "{} {document}", root.call);
+                check_value((root.shape)(), &at(&row.pointer, Value::Null)).unwrap();
+                tried += 1;
+            }
+        }
+        assert!(tried > 20, "{tried} were tried");
     }
 
     #[test]
