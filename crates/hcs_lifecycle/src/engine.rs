@@ -35,6 +35,15 @@ pub struct CreateRequest {
     pub directory: PathBuf,
 }
 
+/// What became of a machine that an earlier service made.
+#[derive(Debug)]
+pub enum Found {
+    /// It lives.
+    Living(Arc<dyn Machine>),
+    /// It has ended, for this reason as far as one can tell; the caller then calls [`Engine::sweep`].
+    Gone(Failure),
+}
+
 /// One way to run compute systems. Its methods may be called from several threads at once.
 pub trait Engine: fmt::Debug + Send + Sync {
     /// Name for logs and state files: "container", "vm".
@@ -63,11 +72,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Takes over a machine that an earlier service made, from what its [`Machine::record`] said.
+    /// Takes over a machine that an earlier service made, from what its [`Machine::record`] said. Asks nothing of the
+    /// machine itself, which may be paused, still booting, or not get its turn on a busy host.
     ///
     /// # Errors
-    /// When the machine is gone or is not the one recorded; the caller then calls [`Engine::sweep`].
-    fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Arc<dyn Machine>, Failure>;
+    /// The host does not let one find out for now whether it lives: it is to be left as it is.
+    fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Found, Failure>;
 
     /// Makes a group of processors that machines may name (`Processor.CpuGroup`), or gives a group there is these.
     ///
@@ -167,11 +177,12 @@ pub trait Machine: fmt::Debug + Send + Sync {
     fn wait_ready(&self, limit: Duration) -> Result<(), Failure>;
 
     /// A new stream to the guest agent, on which `NegotiateProtocol` must come first. The agent serves one stream at a
-    /// time: a new one takes the place of the one before.
+    /// time: a new one takes the place of the one before. Blocks at most for `limit`, while more streams wait for the
+    /// agent than fit into its queue.
     ///
     /// # Errors
-    /// The agent is not there.
-    fn connect_guest(&self) -> Result<OwnedFd, Failure>;
+    /// The agent is not there, or does not take streams.
+    fn connect_guest(&self, limit: Duration) -> Result<OwnedFd, Failure>;
 
     /// Prepares stdio for one process. Does not block.
     ///

@@ -7,14 +7,13 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
-    time::Duration,
 };
 
 use hcs_lifecycle::{
-    engine::{CreateRequest, Engine, Machine},
+    engine::{CreateRequest, Engine, Found, Machine},
     system::State,
 };
-use hcs_schema::{Failure, HResult, documents::ComputeSystem, parse};
+use hcs_schema::{Failure, HResult, parse};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, error, info, info_span, warn};
@@ -31,9 +30,6 @@ use crate::{
         making::{Facts, put_together, remove_directory, systems_root},
     },
 };
-
-/// How long one engine may take to find one machine again.
-const ADOPTION: Duration = Duration::from_secs(10);
 
 /// Takes over all that lives, and removes all that belongs to nothing any more. Called once, before the first client.
 ///
@@ -135,52 +131,60 @@ async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> boo
         );
         return true;
     };
-    match take_over(service, Arc::clone(engine), runtime_id, directory, record).await {
-        Ok(lives) => lives,
+    let document = match parse(&record.document) {
+        Ok(document) => document,
         Err(failure) => {
-            error!("it cannot be taken over and is removed: {failure}");
+            error!("what it was made from cannot be read, so it is removed: {failure}");
             remove_directory(directory);
-            false
+            return false;
         }
-    }
-}
-
-async fn take_over(
-    service: &Rc<Service>,
-    engine: Arc<dyn Engine>,
-    runtime_id: &str,
-    directory: &Path,
-    record: Record,
-) -> Result<bool, Failure> {
-    let document: ComputeSystem = parse(&record.document)?;
+    };
     let request = CreateRequest {
-        id: record.id,
+        id: record.id.clone(),
         runtime_id: runtime_id.to_owned(),
         document,
         directory: directory.to_owned(),
     };
+    match take_over(service, Arc::clone(engine), request, record).await {
+        Ok(lives) => lives,
+        Err(failure) => {
+            error!("it cannot be taken over for now; it is left alone: {failure}");
+            true
+        }
+    }
+}
+
+/// Takes over the system of `request`, or what is left of it; answers whether it lives.
+async fn take_over(
+    service: &Rc<Service>,
+    engine: Arc<dyn Engine>,
+    request: CreateRequest,
+    record: Record,
+) -> Result<bool, Failure> {
+    let (runtime_id, directory) = (request.runtime_id.clone(), request.directory.clone());
     let state = State::from_name(&record.state).unwrap_or(State::Running);
-    let remembered = Journal::read(directory).unwrap_or_else(|e| {
+    let remembered = Journal::read(&directory).unwrap_or_else(|e| {
         error!("its processes are not known: {e}");
         BTreeMap::new()
     });
-    if let Err(e) = Journal::compact(directory, &remembered) {
+    if let Err(e) = Journal::compact(&directory, &remembered) {
         warn!("its journal goes on growing: {e}");
     }
     let name = engine.name();
     let found = {
         let (request, machine) = (request.clone(), record.machine);
-        blocking_within(ADOPTION, "finding the machine", move || {
+        let limit = service.config.times.start();
+        blocking_within(limit, "finding the machine", move || {
             engine.adopt(&request, &machine)
         })
-        .await
+        .await?
     };
     let (machine, lives): (Arc<dyn Machine>, bool) = match found {
-        Ok(machine) => (machine, true),
-        Err(failure) => {
+        Found::Living(machine) => (machine, true),
+        Found::Gone(why) => {
             info!(
                 id = request.id,
-                "it ended while no service was there: {failure}"
+                "it ended while no service was there: {why}"
             );
             (Arc::new(GoneMachine::new()?), false)
         }
@@ -206,7 +210,7 @@ async fn take_over(
     for (pid, remembered) in remembered {
         let share = service.process_quota.count(record.uid);
         let process = Process::adopted(&system, pid, remembered, share);
-        if remembered.exit.is_some() || service.log.tells_exit(runtime_id, pid) {
+        if remembered.exit.is_some() || service.log.tells_exit(&runtime_id, pid) {
             process.set_exit_is_told();
         }
         if let Err(reason) = system.processes.adopt(&process) {
@@ -216,7 +220,7 @@ async fn take_over(
             process.exited(code);
         }
     }
-    if !lives && service.log.tells_end(runtime_id) {
+    if !lives && service.log.tells_end(&runtime_id) {
         system.set_end_told();
     } else {
         let about = json!({ "State": state.name(), "Lives": lives });

@@ -40,7 +40,7 @@ impl Machine for GoneMachine {
         ended()
     }
 
-    fn connect_guest(&self) -> Result<OwnedFd, Failure> {
+    fn connect_guest(&self, _limit: Duration) -> Result<OwnedFd, Failure> {
         ended()
     }
 

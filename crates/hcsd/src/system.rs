@@ -132,7 +132,9 @@ pub(crate) struct System {
     wake: Notify,
     link: RefCell<Option<Rc<GuestLink>>>,
     link_changed: Notify,
-    /// How often the link was lost.
+    /// It runs, and its agent is to be reached.
+    unlinked: Cell<bool>,
+    /// How often its agent ended the link.
     links: Cell<u32>,
     /// What was wrong with its agent.
     fault: RefCell<Option<String>>,

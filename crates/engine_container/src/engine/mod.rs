@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use hcs_lifecycle::engine::{CreateRequest, Engine, Machine, Slot};
+use hcs_lifecycle::engine::{CreateRequest, Engine, Found, Machine, Slot};
 use hcs_schema::{Failure, HResult, documents::ComputeSystem, win32};
 
 use crate::{
@@ -154,19 +154,26 @@ impl Engine for ContainerEngine {
         Ok(Some(Box::new(slot)))
     }
 
-    fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Arc<dyn Machine>, Failure> {
-        let summary = format!("the container {:?} could not be taken over", request.id);
+    fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Found, Failure> {
+        let gone = |why: &str| Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why);
         let record: Record = match serde_json::from_str(record) {
             Ok(record) => record,
-            Err(error) => return Err(Failure::new(HResult::E_UNEXPECTED, summary).because(&error)),
+            Err(error) => {
+                let gone = gone("the record of the container cannot be read").because(&error);
+                return Ok(Found::Gone(gone));
+            }
         };
         let slot = record.user_namespace.and_then(|user| user.slot);
         match ContainerMachine::adopted(request, record, &self.workshop.launcher) {
-            Ok(mut machine) => {
+            Ok(Some(mut machine)) => {
                 machine.slot = slot.map(|number| self.workshop.ids.keep(number));
-                Ok(Arc::new(machine))
+                Ok(Found::Living(Arc::new(machine)))
             }
-            Err(error) => Err(error.into_failure(summary)),
+            Ok(None) => Ok(Found::Gone(gone("the container's pid 1 is gone"))),
+            Err(error) => Err(error.into_failure(format!(
+                "the container {:?} could not be taken over",
+                request.id
+            ))),
         }
     }
 

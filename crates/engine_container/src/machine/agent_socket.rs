@@ -1,10 +1,14 @@
 //! The agent's socket `agent.sock` in the machine's directory: bound by the service, listened on by the agent.
 //!
 //! Paths of unix sockets end at 107 bytes, so both go by way of a descriptor of the directory.
+//!
+//! An agent may be stopped, or not get its turn for long; what services that came and went have left in its queue may
+//! fill that. So connecting waits.
 
 use std::{
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
     path::Path,
+    time::Duration,
 };
 
 use rustix::{
@@ -12,7 +16,7 @@ use rustix::{
     io::Errno,
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with,
-        sockopt::socket_peercred,
+        sockopt::{Timeout, set_socket_timeout, socket_peercred},
     },
 };
 
@@ -36,13 +40,39 @@ pub(crate) fn bind_in(directory: BorrowedFd<'_>) -> Result<OwnedFd, StepError> {
     Ok(socket)
 }
 
-/// Connects to the agent, which must be the process `pid`. Does not block; the stream it answers does.
-pub(crate) fn connect_to(directory: BorrowedFd<'_>, pid: i32) -> Result<OwnedFd, StepError> {
-    let step = "connecting to the agent";
+/// Whether somebody listens there; a full queue is one as well. Does not block.
+pub(crate) fn is_listened_on(directory: BorrowedFd<'_>) -> Result<bool, StepError> {
     let socket = stream(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-    address(directory)
-        .and_then(|address| connect(&socket, &address))
-        .step(step)?;
+    let connected = address(directory).and_then(|address| connect(&socket, &address));
+    match connected {
+        Ok(()) | Err(Errno::AGAIN) => Ok(true),
+        Err(Errno::CONNREFUSED) => Ok(false),
+        Err(errno) => Err(StepError::new("looking for the agent", errno)),
+    }
+}
+
+/// Connects to the agent, which must be the process `pid`, and blocks for at most `limit` while its queue is full. The
+/// stream it answers blocks.
+pub(crate) fn connect_to(
+    directory: BorrowedFd<'_>,
+    pid: i32,
+    limit: Duration,
+) -> Result<OwnedFd, StepError> {
+    let step = "connecting to the agent";
+    let socket = stream(SocketFlags::CLOEXEC)?;
+    // A limit of zero would be none.
+    let limit = limit.max(Duration::from_millis(1));
+    set_socket_timeout(&socket, Timeout::Send, Some(limit)).step(step)?;
+    let address = address(directory).step(step)?;
+    let connected = loop {
+        match connect(&socket, &address) {
+            Err(Errno::INTR) => {}
+            // Not "try again" but "it took too long".
+            Err(Errno::AGAIN) => break Err(Errno::TIMEDOUT),
+            answer => break answer,
+        }
+    };
+    connected.step(step)?;
     // The kernel noted who listened.
     let peer = socket_peercred(&socket).step(step)?;
     if peer.pid.as_raw_nonzero().get() != pid {
@@ -51,7 +81,7 @@ pub(crate) fn connect_to(directory: BorrowedFd<'_>, pid: i32) -> Result<OwnedFd,
             Errno::CONNREFUSED,
         ));
     }
-    rustix::io::ioctl_fionbio(&socket, false).step(step)?;
+    set_socket_timeout(&socket, Timeout::Send, None).step(step)?;
     Ok(socket)
 }
 

@@ -4,18 +4,22 @@ use std::{
     fmt,
     os::fd::{BorrowedFd, OwnedFd},
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
-use crate::{channel, failure::StepError, sys::pidfd};
+use crate::{
+    channel,
+    failure::StepError,
+    machine::{agent_socket, ends_within},
+    sys::pidfd,
+};
 
 /// How long a process may take between closing its descriptors and ending.
-const A_MOMENT: Timespec = Timespec {
-    tv_sec: 2,
-    tv_nsec: 0,
-};
+const A_MOMENT: Duration = Duration::from_secs(2);
+/// How often it is looked whether a child listens that cannot report any more.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Why there is no agent.
 #[derive(Clone, Debug)]
@@ -53,6 +57,9 @@ impl fmt::Display for Ended {
 pub(crate) enum Boot {
     /// On its way; our end of its channel.
     Pending(OwnedFd),
+    /// An earlier service has told it what to be, and had the channel on which it reports. Whether it listens can be
+    /// seen.
+    Unheard,
     /// The agent can be connected to.
     Ready,
     /// It failed.
@@ -64,17 +71,22 @@ pub(super) fn wait(
     boot: &Mutex<Boot>,
     limit: Duration,
     process: BorrowedFd<'_>,
+    directory: BorrowedFd<'_>,
 ) -> Result<(), BootFailure> {
     let mut boot = boot.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Boot::Pending(channel) = &*boot {
-        let report = channel::read_report(channel, limit).map_err(BootFailure::Step)?;
-        *boot = match report {
-            Some(report) => match report.heard() {
-                Ok(()) => Boot::Ready,
-                Err(error) => Boot::Failed(BootFailure::Step(error)),
-            },
-            None => Boot::Failed(BootFailure::Ended(silent_death(process))),
-        };
+    match &*boot {
+        Boot::Pending(channel) => {
+            let report = channel::read_report(channel, limit).map_err(BootFailure::Step)?;
+            *boot = match report {
+                Some(report) => match report.heard() {
+                    Ok(()) => Boot::Ready,
+                    Err(error) => Boot::Failed(BootFailure::Step(error)),
+                },
+                None => Boot::Failed(BootFailure::Ended(silent_death(process))),
+            };
+        }
+        Boot::Unheard => *boot = look(limit, process, directory).map_err(BootFailure::Step)?,
+        Boot::Ready | Boot::Failed(_) => {}
     }
     match &*boot {
         Boot::Failed(error) => Err(error.clone()),
@@ -82,11 +94,28 @@ pub(super) fn wait(
     }
 }
 
+/// Looks until the child listens or has ended, at most for `limit`.
+fn look(
+    limit: Duration,
+    process: BorrowedFd<'_>,
+    directory: BorrowedFd<'_>,
+) -> Result<Boot, StepError> {
+    let deadline = Instant::now() + limit;
+    while !agent_socket::is_listened_on(directory)? {
+        if ends_within(process, LOOK) {
+            return Ok(Boot::Failed(BootFailure::Ended(silent_death(process))));
+        }
+        if Instant::now() >= deadline {
+            return Err(StepError::new("waiting for a child", Errno::TIMEDOUT));
+        }
+    }
+    Ok(Boot::Ready)
+}
+
 /// How a child ended that said nothing.
 fn silent_death(process: BorrowedFd<'_>) -> Ended {
     // Its descriptors were closed a moment before it ended.
-    let mut events = [PollFd::new(&process, PollFlags::IN)];
-    let _ended = poll(&mut events, Some(&A_MOMENT));
+    let _ended = ends_within(process, A_MOMENT);
     pidfd::wait_status(process).map_or(Ended::Unknown, |status| {
         if libc::WIFSIGNALED(status) {
             Ended::Signal(libc::WTERMSIG(status))

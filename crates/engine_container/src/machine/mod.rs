@@ -30,7 +30,7 @@ use serde_json::Value;
 
 use crate::{
     cgroup::{limits, statistics::TICKS_PER_SECOND},
-    failure::{Attempt, StepError},
+    failure::StepError,
     launcher::Launcher,
     parts::scratch,
     record::{self, Record},
@@ -66,40 +66,34 @@ pub(crate) struct ContainerMachine {
 }
 
 impl ContainerMachine {
-    /// One that an earlier service made.
+    /// One that an earlier service made; `None` when its process is gone. Nothing is recorded before its child has been
+    /// told all it needs, so that has become an agent or does so without anybody's help, unless it ends.
     ///
     /// # Errors
-    /// The process is gone, is another one, or is not an agent; in the last case it has been killed.
+    /// It cannot be found out, or what it holds cannot be held again.
     pub(crate) fn adopted(
         request: &CreateRequest,
         record: Record,
         launcher: &Arc<Launcher>,
-    ) -> Result<Self, StepError> {
-        let process = find(&record)?;
+    ) -> Result<Option<Self>, StepError> {
+        let Some(process) = find(&record)? else {
+            return Ok(None);
+        };
         let directory = agent_socket::open_directory(&request.directory)?;
-        // A child that its service left half-way never becomes an agent that anybody started.
-        let agent = agent_socket::connect_to(directory.as_fd(), record.pid);
-        if let Err(error) = agent {
-            pidfd_send_signal(&process, Signal::KILL).step("killing an abandoned container")?;
-            return Err(error);
-        }
-        let scratch = record
-            .kept_scratch
-            .as_deref()
-            .map(scratch::lock)
-            .transpose()?;
-        Ok(Self {
+        let kept = record.kept_scratch.as_deref();
+        let scratch = kept.map(scratch::lock_again).transpose()?;
+        Ok(Some(Self {
             id: request.id.clone(),
             launcher: Arc::clone(launcher),
             record,
             process,
             directory,
-            boot: Mutex::new(Boot::Ready),
+            boot: Mutex::new(Boot::Unheard),
             scratch: Mutex::new(scratch),
             // By whoever ran it before.
             paused: AtomicBool::new(true),
             slot: None,
-        })
+        }))
     }
 
     fn fail(&self, what: &str, error: StepError) -> Failure {
@@ -120,29 +114,42 @@ impl ContainerMachine {
 
 /// Whether a descriptor is readable now: of a process, whether that is gone.
 pub(crate) fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
-    let mut events = [PollFd::new(&descriptor, PollFlags::IN)];
-    poll(&mut events, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    ends_within(descriptor, Duration::ZERO)
+}
+
+/// Waits until the process of a descriptor is gone, at most for `limit`; whether it is.
+fn ends_within(process: BorrowedFd<'_>, limit: Duration) -> bool {
+    let mut events = [PollFd::new(&process, PollFlags::IN)];
+    let limit = Timespec::try_from(limit).ok();
+    poll(&mut events, limit.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
 /// The recorded process, if it still is the one that was recorded.
-fn find(record: &Record) -> Result<OwnedFd, StepError> {
+fn find(record: &Record) -> Result<Option<OwnedFd>, StepError> {
     let step = "finding the container's pid 1";
-    let gone = || StepError::new(step, Errno::SRCH);
+    let Some(pid) = Pid::from_raw(record.pid) else {
+        return Ok(None);
+    };
     if record::boot_id()? != record.boot_id {
-        return Err(gone());
+        return Ok(None);
     }
-    let pid = Pid::from_raw(record.pid).ok_or_else(gone)?;
-    let process = pidfd_open(pid, PidfdFlags::empty()).step(step)?;
+    let process = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(process) => process,
+        Err(Errno::SRCH) => return Ok(None),
+        Err(errno) => return Err(StepError::new(step, errno)),
+    };
     // Held by its descriptor now, so the number cannot change hands between the two looks.
-    if record::start_time(record.pid) != Some(record.start_time) {
-        return Err(gone());
+    match record::start_time(record.pid) {
+        Some(time) => Ok((time == record.start_time).then_some(process)),
+        None if is_readable(process.as_fd()) => Ok(None),
+        None => Err(StepError::new(step, Errno::IO).at(format!("/proc/{}/stat", record.pid))),
     }
-    Ok(process)
 }
 
 impl Machine for ContainerMachine {
     fn wait_ready(&self, limit: Duration) -> Result<(), Failure> {
-        boot::wait(&self.boot, limit, self.process.as_fd()).map_err(|error| {
+        let (process, directory) = (self.process.as_fd(), self.directory.as_fd());
+        boot::wait(&self.boot, limit, process, directory).map_err(|error| {
             let failure = match error {
                 BootFailure::Step(error) => self.fail("started", error),
                 BootFailure::Ended(how) => {
@@ -158,10 +165,13 @@ impl Machine for ContainerMachine {
         })
     }
 
-    fn connect_guest(&self) -> Result<OwnedFd, Failure> {
-        agent_socket::connect_to(self.directory.as_fd(), self.record.pid).map_err(|error| {
+    fn connect_guest(&self, limit: Duration) -> Result<OwnedFd, Failure> {
+        let connected = agent_socket::connect_to(self.directory.as_fd(), self.record.pid, limit);
+        connected.map_err(|error| {
             let mut failure = self.fail("connected to", error);
-            failure.hresult = HResult::HCS_E_CONNECT_FAILED;
+            if failure.hresult != HResult::HCS_E_CONNECTION_TIMEOUT {
+                failure.hresult = HResult::HCS_E_CONNECT_FAILED;
+            }
             failure
         })
     }

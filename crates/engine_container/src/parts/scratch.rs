@@ -5,6 +5,8 @@ use std::{
     fs,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -54,6 +56,22 @@ pub(crate) fn lock(directory: &Path) -> Result<OwnedFd, StepError> {
     .map_err(|error| error.asked_by(POINTER))?;
     Ok(opened)
 }
+
+/// [`lock`] for a container that has it already: the service before may have died a moment ago, and its descriptors are
+/// not all closed at once.
+pub(crate) fn lock_again(directory: &Path) -> Result<OwnedFd, StepError> {
+    let end = Instant::now() + LAST_MOMENTS;
+    loop {
+        match lock(directory) {
+            Err(error) if error.errno == Errno::BUSY && Instant::now() < end => sleep(LOOK),
+            answer => return answer,
+        }
+    }
+}
+
+/// How long a dying process may keep its locks, and how often they are tried.
+const LAST_MOMENTS: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Removes a scratch directory and all below it. Again is fine.
 ///

@@ -205,7 +205,7 @@ impl Container {
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
         let mut stream = UnixStream::from(
             self.machine
-                .connect_guest()
+                .connect_guest(LIMIT)
                 .unwrap_or_else(|f| panic!("{f:#?}")),
         );
         stream.set_read_timeout(Some(LIMIT)).unwrap();

@@ -120,14 +120,30 @@ pub(super) fn open(errand: Errand, system: u64, handle: u64, pid: u32, again: bo
     }
     // A system that was taken over just now: its agent may know of more processes than were written down.
     tokio::task::spawn_local(async move {
-        let linked = async {
-            // A paused system cannot be asked.
-            let _asked = system.guest().await;
-            find(&system, pid, again)
-        };
+        let linked = find_when_linked(&system, pid, again);
         let found = errand.until_cancelled(linked).await;
         created(&errand, handle, found);
     });
+}
+
+/// [`find`], once the agent can be asked. Who had a handle would take a failure for the end of the process, and learn of
+/// an exit in any case only when the agent tells it, so it is not answered before that.
+async fn find_when_linked(
+    system: &Rc<System>,
+    pid: u32,
+    again: bool,
+) -> Result<(Rc<Process>, HostStdio), Failure> {
+    loop {
+        match system.guest().await {
+            Err(failure) if failure.hresult == HResult::HCS_E_CONNECTION_CLOSED => {
+                if !again {
+                    return Err(failure);
+                }
+            }
+            // A paused system cannot be asked.
+            Ok(_) | Err(_) => return find(system, pid, again),
+        }
+    }
 }
 
 /// The process to open. For a handle that was there `again`, that may be one that has exited and whose status others

@@ -8,7 +8,7 @@ use hcs_lifecycle::{
 };
 use hcs_schema::{Failure, HResult};
 use serde_json::Value;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{Request, System, driver::Running};
 use crate::{
@@ -22,10 +22,10 @@ use crate::{
 
 /// How long after the end of its stream an agent may take to end itself, before it counts as one that lives on.
 pub(super) const PARTING: Duration = Duration::from_millis(500);
-/// How long an agent may take to list its processes.
-const LISTING: Duration = Duration::from_secs(5);
-/// How often a system's link is made anew before its agent counts as broken.
+/// How often an agent may end a link before it counts as broken.
 const MOST_LINKS: u32 = 8;
+/// The longest rest between two attempts to reach an agent.
+const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// What `request` does. The future ends early, and is dropped, when the machine is gone.
 pub(super) fn run(system: &Rc<System>, request: &Request) -> Running {
@@ -81,7 +81,7 @@ async fn start(system: Rc<System>) -> Result<(), Failure> {
     let limit = system.service()?.config.times.start();
     let link = connect(&system, limit)
         .await
-        .map_err(|f| f.while_doing("Start"))?;
+        .map_err(|unlinked| unlinked.failure.while_doing("Start"))?;
     let announced = link.announce_start(limit).await;
     // A system that the next service took for one that was never started would lose its processes.
     if let Err(failure) = announced.and_then(|()| system.try_write_down(State::Running)) {
@@ -92,23 +92,49 @@ async fn start(system: Rc<System>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Why there is no link to an agent.
+struct Unlinked {
+    failure: Failure,
+    /// The link that came to nothing, if there was one.
+    link: Option<Rc<GuestLink>>,
+}
+
+impl From<Failure> for Unlinked {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            link: None,
+        }
+    }
+}
+
+impl Unlinked {
+    /// Gives `link` up because of `failure`.
+    fn after(link: Rc<GuestLink>, failure: Failure) -> Self {
+        // Whether the agent has ended it is known before.
+        let ended = link.has_ended();
+        link.close();
+        Self {
+            failure,
+            link: ended.then_some(link),
+        }
+    }
+}
+
 /// A negotiated link to the agent, within `limit`.
-async fn connect(system: &Rc<System>, limit: Duration) -> Result<Rc<GuestLink>, Failure> {
+async fn connect(system: &Rc<System>, limit: Duration) -> Result<Rc<GuestLink>, Unlinked> {
     operations::step("waits for the machine to be ready");
     let machine = Arc::clone(&system.machine);
     let stream = blocking(move || {
         machine.wait_ready(limit)?;
-        machine.connect_guest()
+        machine.connect_guest(limit)
     })
     .await?;
     operations::step("connected to the guest agent");
     let link = GuestLink::start(stream)?;
     match link.negotiate(limit).await {
         Ok(()) => Ok(link),
-        Err(failure) => {
-            link.close();
-            Err(failure)
-        }
+        Err(failure) => Err(Unlinked::after(link, failure)),
     }
 }
 
@@ -128,10 +154,8 @@ async fn resume(system: Rc<System>) -> Result<(), Failure> {
     blocking(move || machine.resume())
         .await
         .map_err(|f| f.while_doing("Resume"))?;
-    if system.link().is_none() {
-        // It was taken over while it was paused.
-        relink(&system).await.map_err(|f| f.while_doing("Resume"))?;
-    }
+    // Where it was taken over while it was paused.
+    system.unlinked.set(system.link().is_none());
     system.write_down(State::Running);
     Ok(())
 }
@@ -195,37 +219,56 @@ async fn terminate(system: Rc<System>) -> Result<(), Failure> {
 }
 
 /// The link has ended although the machine lives. An agent that went away may be back (the guest of a virtual machine
-/// dials again); one that broke the protocol has its system ended.
+/// dials again); one that broke the protocol, or goes away again and again, has its system ended.
 pub(super) async fn mend(system: Rc<System>) {
     let Some(old) = system.link() else {
         return;
     };
-    let links = system.links.get() + 1;
-    system.links.set(links);
-    let fault = match old.fault() {
-        Some(fault) => fault,
-        None if links > MOST_LINKS => "it closed its stream again and again".to_owned(),
-        None => {
-            // Nearly always the machine itself is about to be gone, and this future with it.
-            tokio::time::sleep(PARTING).await;
-            let Err(failure) = relink(&system).await else {
-                return;
-            };
-            tokio::time::sleep(PARTING).await;
-            format!("it closed its stream and could not be reached again: {failure}")
-        }
-    };
-    distrust(&system, fault).await;
+    if let Err(fault) = excuse(&system, &old) {
+        distrust(&system, fault).await;
+        return;
+    }
+    // Nearly always the machine itself is about to be gone, and this future with it.
+    tokio::time::sleep(PARTING).await;
+    reach(system).await;
 }
 
-/// Connects to the agent of a system that an earlier service ran. One that cannot be reached has its system ended.
-pub(super) async fn take_over(system: Rc<System>) {
-    if let Err(failure) = relink(&system).await {
-        // An agent that is about to be gone with its machine is not at fault.
-        tokio::time::sleep(PARTING).await;
-        let fault = format!("it could not be reached after the service started: {failure}");
-        distrust(&system, fault).await;
+/// Connects to the agent of a running system that has no link to it, however long that takes: an agent may be stopped,
+/// or not get its turn on a busy host, and that is no reason to end what runs in its system. Meanwhile calls to it fail,
+/// and the system can be terminated.
+pub(super) async fn reach(system: Rc<System>) {
+    let mut rest = PARTING;
+    while system.guest_may_be_asked().is_ok() {
+        let Err(Unlinked { failure, link }) = relink(&system).await else {
+            return;
+        };
+        if rest == PARTING {
+            warn!("its guest agent cannot be reached; that is tried again and again: {failure}");
+        } else {
+            debug!("its guest agent still cannot be reached: {failure}");
+        }
+        // One that is about to be gone with its machine is not at fault.
+        tokio::time::sleep(rest).await;
+        if let Some(link) = link
+            && let Err(fault) = excuse(&system, &link)
+        {
+            return distrust(&system, fault).await;
+        }
+        rest = LONGEST_REST.min(rest * 2);
     }
+}
+
+/// Whether an agent that ended `link` may have another: if not, why.
+fn excuse(system: &System, link: &GuestLink) -> Result<(), String> {
+    if let Some(fault) = link.fault() {
+        return Err(fault);
+    }
+    let links = system.links.get() + 1;
+    system.links.set(links);
+    if links > MOST_LINKS {
+        return Err("it closed its stream again and again".to_owned());
+    }
+    Ok(())
 }
 
 /// Ends a system whose agent is not to be believed.
@@ -239,11 +282,15 @@ async fn distrust(system: &Rc<System>, fault: String) {
 }
 
 /// Reaches the agent of a running system anew, and asks for the exits of the processes known of.
-async fn relink(system: &Rc<System>) -> Result<(), Failure> {
+async fn relink(system: &Rc<System>) -> Result<(), Unlinked> {
     let limit = system.service()?.config.times.guest();
     let link = connect(system, limit).await?;
     // Before anything else: an exit must not come between the list and the look at what is known.
-    if let Err(failure) = find_unknown(system, &link, limit.min(LISTING)).await {
+    if let Err(failure) = find_unknown(system, &link, limit).await {
+        let unanswered = failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT;
+        if unanswered || link.has_ended() {
+            return Err(Unlinked::after(link, failure));
+        }
         warn!("processes whose creation was not answered stay unknown: {failure}");
     }
     let living = system.processes.living();

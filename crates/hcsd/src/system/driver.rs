@@ -41,15 +41,11 @@ struct Lanes {
     upkeep: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
-/// Starts the task. With `reach_agent` it first connects to the agent of a system that is running already.
+/// Starts the task.
 ///
 /// # Errors
 /// The end of the machine cannot be watched.
-pub(super) fn start(system: &Rc<System>, reach_agent: bool) -> Result<(), Failure> {
-    let mut lanes = Lanes::default();
-    if reach_agent {
-        lanes.upkeep = Some(Box::pin(actions::take_over(Rc::clone(system))));
-    }
+pub(super) fn start(system: &Rc<System>) -> Result<(), Failure> {
     let watch = || -> std::io::Result<AsyncFd<OwnedFd>> {
         let descriptor = system.machine.exit_descriptor().try_clone_to_owned()?;
         readiness::watch(descriptor, Interest::READABLE)
@@ -58,7 +54,7 @@ pub(super) fn start(system: &Rc<System>, reach_agent: bool) -> Result<(), Failur
         Failure::new(HResult::E_FAIL, "the end of the machine cannot be watched").because(&e)
     })?;
     let span = info_span!(parent: None, "system", id = %system.id, runtime_id = %system.runtime_id);
-    let driven = drive(Rc::clone(system), gone, lanes).instrument(span);
+    let driven = drive(Rc::clone(system), gone).instrument(span);
     tokio::task::spawn_local(async move {
         let guard = Undriven;
         driven.await;
@@ -82,9 +78,13 @@ impl Drop for Undriven {
     }
 }
 
-async fn drive(system: Rc<System>, gone: AsyncFd<OwnedFd>, mut lanes: Lanes) {
+async fn drive(system: Rc<System>, gone: AsyncFd<OwnedFd>) {
+    let mut lanes = Lanes::default();
     loop {
         take_steps(&system, &mut lanes);
+        if lanes.upkeep.is_none() && system.unlinked.take() {
+            lanes.upkeep = Some(Box::pin(actions::reach(Rc::clone(&system))));
+        }
         let mendable = lanes.upkeep.is_none() && system.fault.borrow().is_none();
         let link = if mendable { system.link() } else { None };
         tokio::select! {

@@ -221,7 +221,7 @@ async fn assemble(
     let unusable = Arc::clone(&machine);
     let system = put_together(service, facts, machine, share);
     let started = match system.record(State::Created).write(&directory) {
-        Ok(()) => driver::start(&system, false),
+        Ok(()) => driver::start(&system),
         Err(e) => Err(Failure::new(
             HResult::E_FAIL,
             "the state of the system could not be written",
@@ -300,6 +300,7 @@ pub(crate) fn put_together(
         wake: tokio::sync::Notify::new(),
         link: RefCell::default(),
         link_changed: tokio::sync::Notify::new(),
+        unlinked: Cell::new(false),
         links: Cell::new(0),
         fault: RefCell::default(),
         watchers: Watchers::default(),
@@ -352,7 +353,8 @@ impl System {
         limit: Duration,
     ) -> Result<(), Failure> {
         self.expect_back(true);
-        driver::start(self, lives && self.state() == State::Running)?;
+        self.unlinked.set(lives && self.state() == State::Running);
+        driver::start(self)?;
         let system = Rc::clone(self);
         tokio::task::spawn_local(async move {
             tokio::time::sleep(limit).await;

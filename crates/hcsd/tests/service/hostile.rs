@@ -374,10 +374,18 @@ fn an_agent_that_says_nothing_delays_nobody() {
 }
 
 #[test]
-fn an_agent_that_never_greets_ends_its_system_only() {
+fn an_agent_that_never_greets_delays_nobody() {
     let lines = "[times]\nguest_seconds = 1\n";
-    let (_hostile, _service, client) = with_hostile_agent(lines, "mute");
-    only_the_hostile_one_ends(client);
+    let (_hostile, _service, mut client) = with_hostile_agent(lines, "mute");
+    let stuck = client.send(&create_process(2, 3, &shell("true")));
+    let mut process = client.create_process(1, 100, &shell("echo sound"));
+    assert_eq!(process.output(), "sound\n");
+    assert_eq!(client.exit_code(100), 0);
+    client.wait(stuck).failed(HResult::HCS_E_CONNECTION_CLOSED);
+    // It may be a good one that does not get its turn. Whoever knows better terminates it.
+    client.terminate(2);
+    assert_eq!(client.system_exit(2), "ForcedExit");
+    client.terminate(1);
 }
 
 #[test]

@@ -1,15 +1,22 @@
 //! The service may be killed at any moment; the next one takes over what lives and tells what ended.
 
-use std::{fs, io::Read as _};
+use std::{fs, io::Read as _, os::fd::OwnedFd};
 
 use crate::common::{
     Client, Service,
-    client::{CONTAINER, Created, create_system, open_system, shell, start_system},
+    client::{
+        CONTAINER, Created, create_process, create_system, open_system, shell, start_system,
+    },
     kill,
 };
 use hcs_schema::HResult;
 use hcs_wire::service::Call;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+    process::{Pid, Signal, kill_process},
+};
 use serde_json::{Value, json};
 
 fn open_process(system: u64, process: u64, process_id: u32) -> Call {
@@ -43,20 +50,16 @@ fn record(service: &Service) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Kills the agent of the only system there is: the system ends.
-fn kill_agent(service: &Service) {
+/// The pid of the agent of the only system there is.
+fn agent(service: &Service) -> i32 {
     let machine: Value =
         serde_json::from_str(record(service)["machine"].as_str().unwrap()).unwrap();
-    let pid = find_pid(&machine).unwrap_or_else(|| panic!("no pid in {machine}"));
-    kill(pid);
+    i32::try_from(machine["Pid"].as_i64().unwrap()).unwrap()
 }
 
-fn find_pid(record: &Value) -> Option<i32> {
-    let object = record.as_object()?;
-    object
-        .get("Pid")
-        .and_then(Value::as_i64)
-        .map(|pid| i32::try_from(pid).unwrap())
+/// Kills the agent of the only system there is: the system ends.
+fn kill_agent(service: &Service) {
+    kill(agent(service));
 }
 
 #[test]
@@ -501,5 +504,78 @@ fn what_an_ended_system_left_behind_does_not_harm_a_later_one_of_its_id() {
     client.call(&open_process(1, 2, process.pid)).ok();
     process.write("go\n");
     assert_eq!(client.exit_code(2), 61);
+    client.terminate(1);
+}
+
+/// Connects to the agent of the only system there is until no further connection fits into its queue.
+fn fill_queue(service: &Service) -> Vec<OwnedFd> {
+    let directory = record(service)["runtime_id"].as_str().unwrap().to_owned();
+    let path = service
+        .root()
+        .join("systems")
+        .join(directory)
+        .join("agent.sock");
+    let address = SocketAddrUnix::new(path).unwrap();
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let mut connected = Vec::new();
+    loop {
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        match connect(&socket, &address) {
+            Ok(()) => connected.push(socket),
+            Err(Errno::AGAIN) => return connected,
+            Err(errno) => panic!("{errno}"),
+        }
+    }
+}
+
+#[test]
+fn an_agent_that_does_not_come_to_accept_is_waited_for() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "starved");
+    let mut process = client.create_process(1, 2, &shell("read x; exit 91"));
+    // As on a machine where it is not its turn for as long as several services take to come and go.
+    let agent = Pid::from_raw(agent(&service)).unwrap();
+    kill_process(agent, Signal::STOP).unwrap();
+    drop(fill_queue(&service));
+    for _ in 0..2 {
+        service.kill();
+        service.run();
+    }
+    let mut client = service.client();
+    client.call(&open_system(1, "starved", None)).ok();
+    let opening = client.send(&open_process(1, 2, process.pid));
+    let creation = client.send(&create_process(1, 3, &shell("exit 92")));
+    kill_process(agent, Signal::CONT).unwrap();
+    client.wait(opening).ok();
+    process.write("go\n");
+    assert_eq!(client.exit_code(2), 91);
+    client.wait(creation).ok();
+    assert_eq!(client.exit_code(3), 92);
+    client.terminate(1);
+}
+
+#[test]
+fn a_paused_system_outlives_any_number_of_services() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "paused");
+    let pause = Call::PauseSystem {
+        system: 1,
+        options: None,
+    };
+    client.call(&pause).ok();
+    drop(fill_queue(&service));
+    service.kill();
+    service.run();
+    let mut client = service.client();
+    client.call(&open_system(1, "paused", None)).ok();
+    let resume = Call::ResumeSystem {
+        system: 1,
+        options: None,
+    };
+    client.call(&resume).ok();
+    client.create_process(1, 2, &shell("exit 93"));
+    assert_eq!(client.exit_code(2), 93);
     client.terminate(1);
 }

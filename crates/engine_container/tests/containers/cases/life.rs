@@ -4,16 +4,17 @@ use std::{
     fs,
     io::{Read, Write},
     os::unix::net::UnixStream,
+    sync::Arc,
     time::Duration,
 };
 
 use engine_container::{ContainerEngine, Launcher};
-use hcs_lifecycle::engine::Engine;
+use hcs_lifecycle::engine::{CreateRequest, Engine, Found, Machine};
 use hcs_schema::HResult;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::host::{Container, Host, entries, wait_readable};
+use crate::host::{Container, Host, LIMIT, entries, wait_readable};
 
 super::cases![
     killing_ends_every_process,
@@ -23,6 +24,7 @@ super::cases![
     pausing_stops_and_resuming_continues,
     a_paused_machine_can_be_killed,
     a_killed_machine_is_never_ready,
+    one_that_is_not_ready_yet_is_adopted,
     a_machine_outlives_its_engine_and_is_adopted,
     another_process_is_not_adopted,
     leftovers_are_swept_and_others_kept,
@@ -74,7 +76,7 @@ pub(super) fn killing_ends_every_process() {
         .collect();
     assert_eq!(alive, Vec::<i32>::new());
     assert_eq!(
-        container.machine.connect_guest().unwrap_err().hresult,
+        container.machine.connect_guest(LIMIT).unwrap_err().hresult,
         HResult::HCS_E_CONNECT_FAILED
     );
 }
@@ -82,7 +84,7 @@ pub(super) fn killing_ends_every_process() {
 fn the_agents_end_is_the_machines_end() {
     let host = Host::new();
     let container = host.start(json!({}));
-    let mut stream = UnixStream::from(container.machine.connect_guest().unwrap());
+    let mut stream = UnixStream::from(container.machine.connect_guest(LIMIT).unwrap());
     stream.write_all(b"[\"exit\", \"3\"]\n").unwrap();
     container.wait_gone();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
@@ -110,7 +112,7 @@ fn a_running_machine_is_not_released() {
 pub(super) fn pausing_stops_and_resuming_continues() {
     let host = Host::new();
     let container = host.start(json!({}));
-    let mut stream = UnixStream::from(container.machine.connect_guest().unwrap());
+    let mut stream = UnixStream::from(container.machine.connect_guest(LIMIT).unwrap());
     container
         .machine
         .pause()
@@ -186,17 +188,39 @@ fn second_engine(host: &Host) -> ContainerEngine {
     ContainerEngine::new(Launcher::spawn().unwrap(), host.config.clone())
 }
 
+fn adopt(engine: &ContainerEngine, request: &CreateRequest, record: &str) -> Arc<dyn Machine> {
+    match engine.adopt(request, record) {
+        Ok(Found::Living(machine)) => machine,
+        other => panic!("{other:#?}"),
+    }
+}
+
+fn one_that_is_not_ready_yet_is_adopted() {
+    let mut host = Host::new();
+    let request = host.request(json!({}));
+    let machine = host.create(&request).unwrap_or_else(|f| panic!("{f:#?}"));
+    let first = Container::new(machine, request.clone());
+    // So that most often it does not listen yet when it is looked for.
+    first.machine.pause().unwrap_or_else(|f| panic!("{f:#?}"));
+    let record = first.machine.record();
+    host.engine = second_engine(&host);
+    let adopted = Container::new(adopt(&host.engine, &request, &record), request);
+    drop(adopted.machine.wait_ready(Duration::ZERO));
+    adopted.machine.resume().unwrap_or_else(|f| panic!("{f:#?}"));
+    adopted
+        .machine
+        .wait_ready(LIMIT)
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    assert_eq!(adopted.shell("echo here"), "here");
+}
+
 pub(super) fn a_machine_outlives_its_engine_and_is_adopted() {
     let mut host = Host::new();
     let first = host.start(json!({ "Memory": { "SizeInMB": 64 } }));
     let record = first.machine.record();
     let request = first.request.clone();
     host.engine = second_engine(&host);
-    let machine = host
-        .engine
-        .adopt(&request, &record)
-        .unwrap_or_else(|f| panic!("{f:#?}"));
-    let adopted = Container::new(machine, request);
+    let adopted = Container::new(adopt(&host.engine, &request, &record), request);
     adopted
         .machine
         .wait_ready(Duration::from_secs(60))
@@ -224,11 +248,8 @@ fn another_process_is_not_adopted() {
         "{}".to_owned(),
     ];
     for record in records {
-        let failure = host
-            .engine
-            .adopt(&container.request, &record)
-            .expect_err(&record);
-        assert!(!failure.causes.is_empty(), "{failure:#?}");
+        let found = host.engine.adopt(&container.request, &record);
+        assert!(matches!(found, Ok(Found::Gone(_))), "{record}: {found:#?}");
     }
     assert_eq!(container.shell("echo unharmed"), "unharmed");
 }
