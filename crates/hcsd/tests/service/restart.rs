@@ -4,9 +4,7 @@ use std::{fs, io::Read as _, os::fd::OwnedFd};
 
 use crate::common::{
     Client, Service,
-    client::{
-        CONTAINER, Created, create_process, create_system, open_system, shell, start_system,
-    },
+    client::{CONTAINER, Created, create_process, create_system, open_system, shell, start_system},
     kill,
 };
 use hcs_schema::HResult;

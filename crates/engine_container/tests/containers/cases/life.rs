@@ -206,7 +206,10 @@ fn one_that_is_not_ready_yet_is_adopted() {
     host.engine = second_engine(&host);
     let adopted = Container::new(adopt(&host.engine, &request, &record), request);
     drop(adopted.machine.wait_ready(Duration::ZERO));
-    adopted.machine.resume().unwrap_or_else(|f| panic!("{f:#?}"));
+    adopted
+        .machine
+        .resume()
+        .unwrap_or_else(|f| panic!("{f:#?}"));
     adopted
         .machine
         .wait_ready(LIMIT)
