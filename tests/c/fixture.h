@@ -119,4 +119,22 @@ static inline long fixture_exit_code(HCS_PROCESS process)
     return code;
 }
 
+/* Has a process send `sent` back, with all three pipes, and end; what came, to be freed. `information` is told. */
+static inline char *fixture_copy(HCS_SYSTEM system, const char *sent, HCS_PROCESS_INFORMATION *information)
+{
+    HCS_PROCESS process = fixture_process(system, COMMAND_COPY, STDIN | STDOUT | STDERR, information);
+    char *received, *errors;
+    CHECK(platform_write(information->StdInput, sent, strlen(sent)));
+    platform_close(information->StdInput);
+    received = platform_read_all(information->StdOutput);
+    errors = platform_read_all(information->StdError);
+    CHECK(errors[0] == 0);
+    free(errors);
+    CHECK(fixture_exit_code(process) == 0);
+    platform_close(information->StdOutput);
+    platform_close(information->StdError);
+    HcsCloseProcess(process);
+    return received;
+}
+
 #endif

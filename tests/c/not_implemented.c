@@ -1,74 +1,81 @@
-/*
- * Functions of the reference that Linux does not have yet: bad arguments are refused, good ones get E_NOTIMPL, never
- * success.
- */
-#include "check.h"
+/* Functions of the reference that Linux does not have yet. */
+#include "absent.h"
 
-static PCWSTR const text = W("/tmp/x");
-static HANDLE const handle = (HANDLE)&check_failures;
+ABSENT_CALL(HcsCreateEmptyGuestStateFile, given[0])
+ABSENT_CALL(HcsCreateEmptyRuntimeStateFile, given[0])
+ABSENT_CALL(HcsGrantVmAccess, given[0], given[1])
+ABSENT_CALL(HcsRevokeVmAccess, given[0], given[1])
+ABSENT_CALL(HcsGrantVmGroupAccess, given[0])
+ABSENT_CALL(HcsRevokeVmGroupAccess, given[0])
+ABSENT_CALL(HcsGetProcessorCompatibilityFromSavedState, given[0], NULL)
+
+static const struct absent_function utilities[] = {
+    {"HcsCreateEmptyGuestStateFile/E_NOTIMPL", "HcsCreateEmptyGuestStateFile/E_INVALIDARG",
+     call_HcsCreateEmptyGuestStateFile, 1},
+    {"HcsCreateEmptyRuntimeStateFile/E_NOTIMPL", "HcsCreateEmptyRuntimeStateFile/E_INVALIDARG",
+     call_HcsCreateEmptyRuntimeStateFile, 1},
+    {"HcsGrantVmAccess/E_NOTIMPL", "HcsGrantVmAccess/E_INVALIDARG", call_HcsGrantVmAccess, 2},
+    {"HcsRevokeVmAccess/E_NOTIMPL", "HcsRevokeVmAccess/E_INVALIDARG", call_HcsRevokeVmAccess, 2},
+    {"HcsGrantVmGroupAccess/E_NOTIMPL", "HcsGrantVmGroupAccess/E_INVALIDARG", call_HcsGrantVmGroupAccess, 1},
+    {"HcsRevokeVmGroupAccess/E_NOTIMPL", "HcsRevokeVmGroupAccess/E_INVALIDARG", call_HcsRevokeVmGroupAccess, 1},
+    {"HcsGetProcessorCompatibilityFromSavedState/E_NOTIMPL", "HcsGetProcessorCompatibilityFromSavedState/E_INVALIDARG",
+     call_HcsGetProcessorCompatibilityFromSavedState, 1},
+};
 
 static void utilities_for_virtual_machines(void)
 {
     PCWSTR out = (PCWSTR)&check_failures;
-    CONFORMS_HR("HcsCreateEmptyGuestStateFile/E_NOTIMPL", HcsCreateEmptyGuestStateFile(text), E_NOTIMPL);
-    CONFORMS_HR("HcsCreateEmptyGuestStateFile/E_INVALIDARG", HcsCreateEmptyGuestStateFile(NULL), E_INVALIDARG);
-    CONFORMS_HR("HcsCreateEmptyRuntimeStateFile/E_NOTIMPL", HcsCreateEmptyRuntimeStateFile(text), E_NOTIMPL);
-    CONFORMS_HR("HcsCreateEmptyRuntimeStateFile/E_INVALIDARG", HcsCreateEmptyRuntimeStateFile(NULL), E_INVALIDARG);
-    CONFORMS_HR("HcsGrantVmAccess/E_NOTIMPL", HcsGrantVmAccess(text, text), E_NOTIMPL);
-    CONFORMS_HR("HcsGrantVmAccess/E_INVALIDARG", HcsGrantVmAccess(NULL, text), E_INVALIDARG);
-    CONFORMS_HR("HcsGrantVmAccess/E_INVALIDARG", HcsGrantVmAccess(text, NULL), E_INVALIDARG);
-    CONFORMS_HR("HcsRevokeVmAccess/E_NOTIMPL", HcsRevokeVmAccess(text, text), E_NOTIMPL);
-    CONFORMS_HR("HcsRevokeVmAccess/E_INVALIDARG", HcsRevokeVmAccess(NULL, text), E_INVALIDARG);
-    CONFORMS_HR("HcsRevokeVmAccess/E_INVALIDARG", HcsRevokeVmAccess(text, NULL), E_INVALIDARG);
-    CONFORMS_HR("HcsGrantVmGroupAccess/E_NOTIMPL", HcsGrantVmGroupAccess(text), E_NOTIMPL);
-    CONFORMS_HR("HcsGrantVmGroupAccess/E_INVALIDARG", HcsGrantVmGroupAccess(NULL), E_INVALIDARG);
-    CONFORMS_HR("HcsRevokeVmGroupAccess/E_NOTIMPL", HcsRevokeVmGroupAccess(text), E_NOTIMPL);
-    CONFORMS_HR("HcsRevokeVmGroupAccess/E_INVALIDARG", HcsRevokeVmGroupAccess(NULL), E_INVALIDARG);
-    CONFORMS_HR("HcsGetProcessorCompatibilityFromSavedState/E_NOTIMPL",
-                HcsGetProcessorCompatibilityFromSavedState(text, &out), E_NOTIMPL);
+    CHECK_ABSENT(utilities);
+    CHECK_HR(HcsGetProcessorCompatibilityFromSavedState(W("/tmp/x"), &out), E_NOTIMPL);
     CHECK(out == NULL);
-    CONFORMS_HR("HcsGetProcessorCompatibilityFromSavedState/E_INVALIDARG",
-                HcsGetProcessorCompatibilityFromSavedState(NULL, NULL), E_INVALIDARG);
 }
 
-static void layers(void)
+ABSENT_CALL(HcsImportLayer, given[0], given[1], given[2])
+ABSENT_CALL(HcsExportLayer, given[0], given[1], given[2], given[3])
+ABSENT_CALL(HcsExportLegacyWritableLayer, given[0], given[1], given[2], given[3])
+ABSENT_CALL(HcsDestroyLayer, given[0])
+ABSENT_CALL(HcsSetupBaseOSLayer, given[0], ABSENT_FILE(given[1]), given[2])
+ABSENT_CALL(HcsSetupBaseOSVolume, given[0], given[1], given[2])
+ABSENT_CALL(HcsInitializeWritableLayer, given[0], given[1], NULL)
+ABSENT_CALL(HcsInitializeLegacyWritableLayer, given[0], given[1], given[2], NULL)
+ABSENT_CALL(HcsAttachLayerStorageFilter, given[0], given[1])
+ABSENT_CALL(HcsDetachLayerStorageFilter, given[0])
+ABSENT_CALL(HcsFormatWritableLayerVhd, ABSENT_FILE(given[0]))
+
+static const struct absent_function layers[] = {
+    {"HcsImportLayer/E_NOTIMPL", "HcsImportLayer/E_INVALIDARG", call_HcsImportLayer, 3},
+    {"HcsExportLayer/E_NOTIMPL", "HcsExportLayer/E_INVALIDARG", call_HcsExportLayer, 4},
+    {"HcsExportLegacyWritableLayer/E_NOTIMPL", "HcsExportLegacyWritableLayer/E_INVALIDARG",
+     call_HcsExportLegacyWritableLayer, 4},
+    {"HcsDestroyLayer/E_NOTIMPL", "HcsDestroyLayer/E_INVALIDARG", call_HcsDestroyLayer, 1},
+    {"HcsSetupBaseOSLayer/E_NOTIMPL", "HcsSetupBaseOSLayer/E_INVALIDARG", call_HcsSetupBaseOSLayer, 3},
+    {"HcsSetupBaseOSVolume/E_NOTIMPL", "HcsSetupBaseOSVolume/E_INVALIDARG", call_HcsSetupBaseOSVolume, 3},
+    {"HcsInitializeWritableLayer/E_NOTIMPL", "HcsInitializeWritableLayer/E_INVALIDARG",
+     call_HcsInitializeWritableLayer, 2},
+    {"HcsInitializeLegacyWritableLayer/E_NOTIMPL", "HcsInitializeLegacyWritableLayer/E_INVALIDARG",
+     call_HcsInitializeLegacyWritableLayer, 3},
+    {"HcsAttachLayerStorageFilter/E_NOTIMPL", "HcsAttachLayerStorageFilter/E_INVALIDARG",
+     call_HcsAttachLayerStorageFilter, 2},
+    {"HcsDetachLayerStorageFilter/E_NOTIMPL", "HcsDetachLayerStorageFilter/E_INVALIDARG",
+     call_HcsDetachLayerStorageFilter, 1},
+    {"HcsFormatWritableLayerVhd/E_NOTIMPL", "HcsFormatWritableLayerVhd/E_INVALIDARG", call_HcsFormatWritableLayerVhd,
+     1},
+};
+
+static void layers_of_storage(void)
 {
+    HANDLE file = (HANDLE)&check_failures;
     PWSTR out = (PWSTR)&check_failures;
-    CONFORMS_HR("HcsImportLayer/E_NOTIMPL", HcsImportLayer(text, text, text), E_NOTIMPL);
-    CONFORMS_HR("HcsImportLayer/E_INVALIDARG", HcsImportLayer(text, text, NULL), E_INVALIDARG);
-    CONFORMS_HR("HcsExportLayer/E_NOTIMPL", HcsExportLayer(text, text, text, text), E_NOTIMPL);
-    CONFORMS_HR("HcsExportLayer/E_INVALIDARG", HcsExportLayer(text, NULL, text, text), E_INVALIDARG);
-    CONFORMS_HR("HcsExportLegacyWritableLayer/E_NOTIMPL", HcsExportLegacyWritableLayer(text, text, text, text),
-                E_NOTIMPL);
-    CONFORMS_HR("HcsExportLegacyWritableLayer/E_INVALIDARG", HcsExportLegacyWritableLayer(NULL, text, text, text),
-                E_INVALIDARG);
-    CONFORMS_HR("HcsDestroyLayer/E_NOTIMPL", HcsDestroyLayer(text), E_NOTIMPL);
-    CONFORMS_HR("HcsDestroyLayer/E_INVALIDARG", HcsDestroyLayer(NULL), E_INVALIDARG);
-    CONFORMS_HR("HcsSetupBaseOSLayer/E_NOTIMPL", HcsSetupBaseOSLayer(text, handle, text), E_NOTIMPL);
-    CONFORMS_HR("HcsSetupBaseOSLayer/E_INVALIDARG", HcsSetupBaseOSLayer(text, NULL, text), E_INVALIDARG);
-    CONFORMS_HR("HcsSetupBaseOSVolume/E_NOTIMPL", HcsSetupBaseOSVolume(text, text, text), E_NOTIMPL);
-    CONFORMS_HR("HcsSetupBaseOSVolume/E_INVALIDARG", HcsSetupBaseOSVolume(text, NULL, text), E_INVALIDARG);
-    CONFORMS_HR("HcsInitializeWritableLayer/E_NOTIMPL", HcsInitializeWritableLayer(text, text, NULL), E_NOTIMPL);
-    CONFORMS_HR("HcsInitializeWritableLayer/E_INVALIDARG", HcsInitializeWritableLayer(text, NULL, NULL), E_INVALIDARG);
-    CONFORMS_HR("HcsInitializeLegacyWritableLayer/E_NOTIMPL", HcsInitializeLegacyWritableLayer(text, text, text, NULL),
-                E_NOTIMPL);
-    CONFORMS_HR("HcsInitializeLegacyWritableLayer/E_INVALIDARG",
-                HcsInitializeLegacyWritableLayer(text, text, NULL, NULL), E_INVALIDARG);
-    CONFORMS_HR("HcsAttachLayerStorageFilter/E_NOTIMPL", HcsAttachLayerStorageFilter(text, text), E_NOTIMPL);
-    CONFORMS_HR("HcsAttachLayerStorageFilter/E_INVALIDARG", HcsAttachLayerStorageFilter(NULL, text), E_INVALIDARG);
-    CONFORMS_HR("HcsDetachLayerStorageFilter/E_NOTIMPL", HcsDetachLayerStorageFilter(text), E_NOTIMPL);
-    CONFORMS_HR("HcsDetachLayerStorageFilter/E_INVALIDARG", HcsDetachLayerStorageFilter(NULL), E_INVALIDARG);
-    CONFORMS_HR("HcsFormatWritableLayerVhd/E_NOTIMPL", HcsFormatWritableLayerVhd(handle), E_NOTIMPL);
-    CONFORMS_HR("HcsFormatWritableLayerVhd/E_INVALIDARG", HcsFormatWritableLayerVhd(NULL), E_INVALIDARG);
-    CONFORMS_HR("HcsGetLayerVhdMountPath/E_NOTIMPL", HcsGetLayerVhdMountPath(handle, &out), E_NOTIMPL);
+    CHECK_ABSENT(layers);
+    CONFORMS_HR("HcsGetLayerVhdMountPath/E_NOTIMPL", HcsGetLayerVhdMountPath(file, &out), E_NOTIMPL);
     CHECK(out == NULL);
     CONFORMS_HR("HcsGetLayerVhdMountPath/E_INVALIDARG", HcsGetLayerVhdMountPath(NULL, &out), E_INVALIDARG);
-    CONFORMS_HR("HcsGetLayerVhdMountPath/E_INVALIDARG", HcsGetLayerVhdMountPath(handle, NULL), E_INVALIDARG);
+    CONFORMS_HR("HcsGetLayerVhdMountPath/E_INVALIDARG", HcsGetLayerVhdMountPath(file, NULL), E_INVALIDARG);
 }
 
 int main(void)
 {
     RUN(utilities_for_virtual_machines);
-    RUN(layers);
+    RUN(layers_of_storage);
     return EXIT_STATUS;
 }

@@ -6,23 +6,12 @@ static HCS_SYSTEM running;
 static void a_process_echoes_and_exits(void)
 {
     HCS_PROCESS_INFORMATION info;
-    HCS_PROCESS process = fixture_process(running, COMMAND_COPY, STDIN | STDOUT | STDERR, &info);
-    char *text;
+    char *text = fixture_copy(running, "hello" LINE_END, &info);
     CHECK(info.ProcessId != 0 && info.Reserved == 0);
     CONFORMS("HcsCreateProcess/process information", info.StdInput != NULL && info.StdOutput != NULL &&
              info.StdError != NULL);
-    CHECK(platform_write(info.StdInput, "hello" LINE_END, strlen("hello" LINE_END)));
-    platform_close(info.StdInput);
-    text = platform_read_all(info.StdOutput);
     CHECK(strstr(text, "hello") != NULL);
     free(text);
-    text = platform_read_all(info.StdError);
-    CHECK(text[0] == 0);
-    free(text);
-    CHECK(fixture_exit_code(process) == 0);
-    platform_close(info.StdOutput);
-    platform_close(info.StdError);
-    HcsCloseProcess(process);
 }
 
 static void streams_are_apart_and_only_as_asked(void)
@@ -297,6 +286,21 @@ static void input_ends_by_handle_or_by_request(void)
     HcsCloseOperation(operation);
 }
 
+static void the_console_of_a_process_has_the_size_it_is_given(void)
+{
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    HCS_PROCESS_INFORMATION info;
+    HCS_PROCESS process = fixture_process(running, COMMAND_SLEEP ",\"EmulateConsole\":true", 0, &info);
+    PCWSTR request = W("{\"Operation\":\"ConsoleSize\",\"ConsoleSize\":{\"Height\":20,\"Width\":90}}");
+    CHECK_HR(HcsModifyProcess(process, operation, request), S_OK);
+    CONFORMS_HR("HcsModifyProcess/ConsoleSize", fixture_wait(operation), S_OK);
+    CHECK_HR(HcsTerminateProcess(process, operation, NULL), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK_HR(HcsWaitForProcessExit(process, PATIENCE, NULL), S_OK);
+    HcsCloseProcess(process);
+    HcsCloseOperation(operation);
+}
+
 static void an_open_process_tells_its_end(void)
 {
     HCS_PROCESS_INFORMATION info;
@@ -408,6 +412,7 @@ int main(void)
     RUN(signals_arrive_as_asked);
 #endif
     RUN(input_ends_by_handle_or_by_request);
+    RUN(the_console_of_a_process_has_the_size_it_is_given);
     RUN(an_open_process_tells_its_end);
     RUN(properties_of_a_process_are_its_status);
 #ifndef _WIN32

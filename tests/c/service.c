@@ -13,6 +13,35 @@ static void the_basic_properties_name_the_schema_versions(void)
     free(text);
 }
 
+/* Of the property types of the page; what a host does not have is refused with a reason. */
+static void other_properties_are_told_too(void)
+{
+    static const struct {
+        const char *row;
+        PCWSTR query;
+        const char *property;
+    } cases[] = {
+        {"HcsGetServiceProperties/CpuGroup", W("{\"PropertyTypes\":[\"CpuGroup\"]}"), "CpuGroups"},
+        {"HcsGetServiceProperties/ProcessorTopology", W("{\"PropertyTypes\":[\"ProcessorTopology\"]}"),
+         "LogicalProcessorCount"},
+        {"HcsGetServiceProperties/QoSCapabilities", W("{\"PropertyTypes\":[\"QoSCapabilities\"]}"),
+         "ProcessorQoSSupported"},
+    };
+    PWSTR document = NULL;
+    HRESULT result;
+    size_t i;
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *text;
+        CHECK_HR(HcsGetServiceProperties(cases[i].query, &document), S_OK);
+        text = take_text(document);
+        CONFORMS(cases[i].row, text != NULL && json_value(text, cases[i].property) != NULL);
+        free(text);
+    }
+    result = HcsGetServiceProperties(W("{\"PropertyTypes\":[\"ContainerCredentialGuard\"]}"), &document);
+    CONFORMS_HR("HcsGetServiceProperties/ContainerCredentialGuard", result, HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED));
+    CHECK_ERROR(document, result);
+}
+
 static void no_query_asks_for_the_basic_property(void)
 {
     const PCWSTR queries[] = {NULL, W(""), W("{}")};
@@ -40,6 +69,10 @@ static void settings_and_reports_are_read(void)
     CONFORMS_HR("HcsModifyServiceSettings/HCS_E_INVALID_JSON", HcsModifyServiceSettings(W("{}"), &document),
                 HCS_E_INVALID_JSON);
     CHECK(is_error(document, HCS_E_INVALID_JSON));
+    CONFORMS_HR("HcsModifyServiceSettings/ContainerCredentialGuard",
+                HcsModifyServiceSettings(W("{\"PropertyType\":\"ContainerCredentialGuard\"}"), &document),
+                HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED));
+    CHECK(is_error(document, HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)));
     CONFORMS_HR("HcsSubmitWerReport/HCS_E_INVALID_JSON", HcsSubmitWerReport(W("{\"CrashLog\":7}")), HCS_E_INVALID_JSON);
 }
 
@@ -67,6 +100,7 @@ static void settings_and_reports_are_taken(void)
 int main(void)
 {
     RUN(the_basic_properties_name_the_schema_versions);
+    RUN(other_properties_are_told_too);
     RUN(no_query_asks_for_the_basic_property);
     RUN(unknown_properties_are_refused);
     RUN(settings_and_reports_are_read);

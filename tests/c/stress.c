@@ -9,24 +9,13 @@ static void run_one(long thread, long round)
 {
     char sent[512];
     HCS_PROCESS_INFORMATION info;
-    HCS_PROCESS process;
     char *text;
     int length = snprintf(sent, sizeof sent, "thread %ld, round %ld, ", thread, round);
     memset(sent + length, 'a' + (int)(round % 26), sizeof sent - (size_t)length - 2);
     memcpy(sent + sizeof sent - 2, "\n", 2);
-    process = fixture_process(running, COMMAND_COPY, STDIN | STDOUT | STDERR, &info);
-    CHECK(platform_write(info.StdInput, sent, strlen(sent)));
-    platform_close(info.StdInput);
-    text = platform_read_all(info.StdOutput);
+    text = fixture_copy(running, sent, &info);
     CHECK(strcmp(text, sent) == 0);
     free(text);
-    text = platform_read_all(info.StdError);
-    CHECK(text[0] == 0);
-    free(text);
-    CHECK(fixture_exit_code(process) == 0);
-    platform_close(info.StdOutput);
-    platform_close(info.StdError);
-    HcsCloseProcess(process);
 }
 
 static void run_exit(long code)

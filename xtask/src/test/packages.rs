@@ -20,6 +20,7 @@ pub(crate) const NEEDED: &[Package] = &[
     ("valgrind", "valgrind"),
     ("busybox", "busybox-static"),
     ("ip", "iproute2"),
+    ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32"),
     ("newuidmap", "uidmap"),
 ];
 
