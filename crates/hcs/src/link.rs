@@ -26,7 +26,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     WireError,
     service::{Call, Decoder, Event, Frame, Kind, Reply, VERSION, encode},
-    socket::receive,
+    socket::Buffer,
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -156,26 +156,19 @@ impl From<Errno> for Broken {
 }
 
 /// Takes what the service sends apart. Belongs to whoever reads the link.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Receiver {
     decoder: Decoder,
-    buffer: Box<[u8]>,
+    buffer: Buffer,
 }
 
 impl Receiver {
-    fn new() -> Self {
-        Self {
-            decoder: Decoder::default(),
-            buffer: vec![0; 64 << 10].into(),
-        }
-    }
-
     /// Takes what has come; false when nothing has.
     fn fill(&mut self, socket: &OwnedFd) -> Result<bool, Broken> {
-        match receive(socket, &mut self.buffer, &mut self.decoder.descriptors) {
-            Ok(0) => Err(Broken::Closed),
+        match self.buffer.receive(socket, &mut self.decoder.descriptors) {
+            Ok(received) if received.bytes.is_empty() => Err(Broken::Closed),
             Ok(received) => {
-                self.decoder.feed(&self.buffer[..received]);
+                self.decoder.feed(received.bytes);
                 Ok(true)
             }
             Err(Errno::AGAIN) => Ok(false),
@@ -293,7 +286,7 @@ impl Link {
         link.write(&bytes).map_err(|e| link.refused(&e.into()))?;
         Ok(Some(Box::new(Greeting {
             link,
-            receiver: Receiver::new(),
+            receiver: Receiver::default(),
             request,
         })))
     }

@@ -94,3 +94,83 @@ pub fn receive(
     }
     Ok(received.bytes)
 }
+
+/// Where a stream is received: small at first, as a page that is never touched costs nothing, and larger for a peer that
+/// fills it.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    filled: bool,
+}
+
+/// What [`Buffer::receive`] received.
+#[derive(Debug)]
+pub struct Received<'a> {
+    /// The bytes; none at the end of the stream.
+    pub bytes: &'a [u8],
+    /// There was room for more: the socket had no more, unless it stopped behind descriptors.
+    pub short: bool,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self {
+            bytes: vec![0; Self::SMALLEST],
+            filled: false,
+        }
+    }
+}
+
+impl Buffer {
+    const SMALLEST: usize = 4 << 10;
+    const LARGEST: usize = 64 << 10;
+
+    /// [`receive`] into the buffer, which has been made larger where it was filled the last time.
+    ///
+    /// # Errors
+    /// The errno of `recvmsg(2)`.
+    pub fn receive(
+        &mut self,
+        socket: impl AsFd,
+        descriptors: &mut VecDeque<OwnedFd>,
+    ) -> Result<Received<'_>, Errno> {
+        if self.filled && self.bytes.len() < Self::LARGEST {
+            self.bytes = vec![0; self.bytes.len() * 4];
+        }
+        let count = receive(socket, &mut self.bytes, descriptors)?;
+        self.filled = count == self.bytes.len();
+        Ok(Received {
+            bytes: &self.bytes[..count],
+            short: !self.filled,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write as _, os::unix::net::UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn a_buffer_grows_for_who_fills_it_and_loses_nothing() {
+        let (mut peer, socket) = UnixStream::pair().unwrap();
+        let sent: Vec<u8> = (0..=u8::MAX).cycle().take(100_000).collect();
+        let (mut buffer, mut received, mut most) = (Buffer::default(), Vec::new(), 0);
+        let writer = std::thread::spawn({
+            let sent = sent.clone();
+            move || peer.write_all(&sent).unwrap()
+        });
+        loop {
+            let part = buffer.receive(&socket, &mut VecDeque::new()).unwrap();
+            if part.bytes.is_empty() {
+                break;
+            }
+            most = most.max(part.bytes.len());
+            received.extend_from_slice(part.bytes);
+        }
+        writer.join().unwrap();
+        assert!(received == sent);
+        assert!(buffer.bytes.len() <= Buffer::LARGEST && most <= Buffer::LARGEST);
+    }
+}

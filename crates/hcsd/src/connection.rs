@@ -147,20 +147,21 @@ impl Connection {
     /// Reads until the stream ends; answers why it did.
     async fn read(self: &Rc<Self>, socket: &AsyncFd<OwnedFd>) -> String {
         let mut decoder = Decoder::default();
-        let mut buffer = vec![0; 64 << 10];
+        let mut buffer = socket::Buffer::default();
         loop {
             let Ok(mut ready) = socket.readable().await else {
                 return "the socket failed".to_owned();
             };
             let carried = decoder.descriptors.len();
-            match socket::receive(socket, &mut buffer, &mut decoder.descriptors) {
-                Ok(0) => return "it closed the connection".to_owned(),
-                Ok(n) => {
-                    // A short read has emptied the socket, unless it stopped behind descriptors.
-                    if n < buffer.len() && decoder.descriptors.len() == carried {
+            match buffer.receive(socket, &mut decoder.descriptors) {
+                Ok(received) if received.bytes.is_empty() => {
+                    return "it closed the connection".to_owned();
+                }
+                Ok(received) => {
+                    decoder.feed(received.bytes);
+                    if received.short && decoder.descriptors.len() == carried {
                         ready.clear_ready();
                     }
-                    decoder.feed(&buffer[..n]);
                 }
                 Err(Errno::AGAIN) => {
                     ready.clear_ready();

@@ -197,19 +197,19 @@ impl GuestLink {
 
     async fn read(&self) -> Result<(), String> {
         let mut decoder = Decoder::default();
-        let mut buffer = vec![0; 64 << 10];
+        let mut buffer = socket::Buffer::default();
         let mut carried = VecDeque::new();
         loop {
             let Ok(mut ready) = self.socket.readable().await else {
                 return Ok(());
             };
-            match socket::receive(&*self.socket, &mut buffer, &mut carried) {
-                Ok(0) => return Ok(()),
-                Ok(n) => {
-                    if n < buffer.len() && carried.is_empty() {
+            match buffer.receive(&*self.socket, &mut carried) {
+                Ok(received) if received.bytes.is_empty() => return Ok(()),
+                Ok(received) => {
+                    decoder.feed(received.bytes);
+                    if received.short && carried.is_empty() {
                         ready.clear_ready();
                     }
-                    decoder.feed(&buffer[..n]);
                 }
                 Err(Errno::AGAIN) => {
                     ready.clear_ready();
