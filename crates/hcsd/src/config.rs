@@ -115,6 +115,8 @@ pub struct Times {
     pub start_seconds: u64,
     /// One answer of a guest agent.
     pub guest_seconds: u64,
+    /// What a guest agent has to say for a query of properties, if that is less.
+    pub query_seconds: u64,
     /// A polite shutdown.
     pub shutdown_seconds: u64,
     /// From a kill to the machine being gone.
@@ -131,6 +133,7 @@ impl Default for Times {
         Self {
             start_seconds: 60,
             guest_seconds: 30,
+            query_seconds: 5,
             shutdown_seconds: 30,
             kill_seconds: 10,
             reconnect_seconds: 60,
@@ -150,6 +153,12 @@ impl Times {
     #[must_use]
     pub const fn guest(&self) -> Duration {
         Duration::from_secs(self.guest_seconds)
+    }
+
+    /// [`Times::query_seconds`], or [`Times::guest_seconds`].
+    #[must_use]
+    pub fn query(&self) -> Duration {
+        Duration::from_secs(self.query_seconds.min(self.guest_seconds))
     }
 
     /// [`Times::shutdown_seconds`].
@@ -325,7 +334,7 @@ mod tests {
         assert_eq!(shown.times, Times::default());
         assert_eq!(shown.cgroup_root.as_deref(), Some("hcs"));
         assert_eq!(shown.warm_slots, Some(WARM_SLOTS));
-        for (key, value) in [("[limits]", 8), ("[times]", 6)] {
+        for (key, value) in [("[limits]", 8), ("[times]", 7)] {
             let table = settings.split(key).nth(1).unwrap();
             let keys = table.split('[').next().unwrap().matches('=').count();
             assert_eq!(keys, value, "{key}");

@@ -1,6 +1,11 @@
 //! `HcsGetComputeSystemProperties`: from the query to the `Properties` document.
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hcs_schema::{
     Failure, HResult,
@@ -26,14 +31,16 @@ pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<S
     let query: SystemPropertyQuery = parse_optional(query)?;
     system.alive()?;
     let mut properties = basic(system);
+    // Together: those that have nothing to do with the agent do not wait for it.
+    let end = Instant::now() + system.service()?.config.times.query();
     for kind in query.property_types.unwrap_or_default() {
-        let one = property(system, kind).await?;
+        let one = property(system, kind, end).await?;
         merge(&mut properties, one);
     }
     let named = query.queries.into_iter().chain(query.property_queries);
     let mut responses = BTreeMap::new();
     for name in named.flat_map(BTreeMap::into_keys) {
-        let response = match by_name(system, &name).await {
+        let response = match by_name(system, &name, end).await {
             Ok(value) => PropertyResponse {
                 response: Some(value),
                 error: None,
@@ -87,21 +94,26 @@ pub(crate) fn as_result_error(failure: &Failure) -> Result<ResultError, Failure>
     })
 }
 
-/// The properties, with nothing but `kind` in them.
-async fn property(system: &Rc<System>, kind: SystemPropertyType) -> Result<Properties, Failure> {
+/// The properties, with nothing but `kind` in them. What the agent has to say for it is waited for until `end`.
+async fn property(
+    system: &Rc<System>,
+    kind: SystemPropertyType,
+    end: Instant,
+) -> Result<Properties, Failure> {
     let mut properties = Properties::default();
     match kind {
+        SystemPropertyType::Basic => properties = basic(system),
         SystemPropertyType::Memory => properties.memory = Some(memory(&statistics(system).await?)),
         SystemPropertyType::Statistics => properties.statistics = Some(statistics(system).await?),
         SystemPropertyType::ProcessList => {
-            properties.process_list = process_list(system).await?.process_list;
+            properties.process_list = process_list(system, end).await?.process_list;
         }
         SystemPropertyType::TerminateOnLastHandleClosed => {
             properties.terminate_on_last_handle_closed =
                 Some(system.terminate_on_last_handle_closed.get());
         }
         SystemPropertyType::GuestConnection => {
-            properties.guest_connection_info = Some(guest_connection(system).await?);
+            properties.guest_connection_info = Some(guest_connection(system, end).await?);
         }
         other => return Err(unavailable(system, other.name())),
     }
@@ -117,13 +129,13 @@ fn unavailable(system: &System, name: &str) -> Failure {
 }
 
 /// One property of the newer form, as the value that stands under its name.
-async fn by_name(system: &Rc<System>, name: &str) -> Result<Value, Failure> {
+async fn by_name(system: &Rc<System>, name: &str, end: Instant) -> Result<Value, Failure> {
     let kind = SystemPropertyType::ALL
         .iter()
         .copied()
         .find(|kind| kind.name() == name);
     let Some(kind) = kind else {
-        return Err(if name == "Basic" || name == "ProcessorCapabilities" {
+        return Err(if name == "ProcessorCapabilities" {
             unavailable(system, name)
         } else {
             Failure::new(
@@ -132,8 +144,9 @@ async fn by_name(system: &Rc<System>, name: &str) -> Result<Value, Failure> {
             )
         });
     };
-    let properties = property(system, kind).await?;
+    let properties = property(system, kind, end).await?;
     let value = match kind {
+        SystemPropertyType::Basic => serde_json::to_value(properties),
         SystemPropertyType::Memory => serde_json::to_value(properties.memory),
         SystemPropertyType::Statistics => serde_json::to_value(properties.statistics),
         SystemPropertyType::ProcessList => serde_json::to_value(properties.process_list),
@@ -183,10 +196,10 @@ fn memory(statistics: &Statistics) -> MemoryInformationForVm {
 }
 
 /// The processes as the agent knows them: a `Properties` document, of which only the list is believed.
-async fn process_list(system: &Rc<System>) -> Result<Properties, Failure> {
-    let limit = system.service()?.config.times.guest();
+async fn process_list(system: &Rc<System>, end: Instant) -> Result<Properties, Failure> {
     let query = r#"{"PropertyTypes":["ProcessList"]}"#;
-    let text = match system.guest().await?.properties(query, limit).await {
+    let link = system.guest_within(left(end)).await?;
+    let text = match link.properties(query, left(end)).await {
         Ok(text) => text,
         Err(failure) => return Err(system.explain(failure).await.while_doing("GetProperties")),
     };
@@ -203,8 +216,13 @@ async fn process_list(system: &Rc<System>) -> Result<Properties, Failure> {
     })
 }
 
-async fn guest_connection(system: &System) -> Result<GuestConnectionInfo, Failure> {
-    let link = system.guest().await?;
+/// What is left of the time.
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
+}
+
+async fn guest_connection(system: &System, end: Instant) -> Result<GuestConnectionInfo, Failure> {
+    let link = system.guest_within(left(end)).await?;
     let capabilities = link.capabilities();
     let versions = capabilities.supported_schema_versions.iter().take(16);
     Ok(GuestConnectionInfo {

@@ -16,6 +16,7 @@ use std::{
     path::PathBuf,
     rc::{Rc, Weak},
     sync::Arc,
+    time::Duration,
 };
 
 use hcs_lifecycle::{
@@ -280,6 +281,15 @@ impl System {
     /// # Errors
     /// The refusal, or the agent cannot be reached.
     pub(crate) async fn guest(&self) -> Result<Rc<GuestLink>, Failure> {
+        let limit = self.service()?.config.times.guest();
+        self.guest_within(limit).await
+    }
+
+    /// [`System::guest`] with a limit of the caller's.
+    ///
+    /// # Errors
+    /// As for that.
+    pub(crate) async fn guest_within(&self, limit: Duration) -> Result<Rc<GuestLink>, Failure> {
         let usable = || {
             self.guest_may_be_asked()?;
             Ok::<_, Failure>(self.link().filter(|link| !link.has_ended()))
@@ -293,7 +303,6 @@ impl System {
                 changed.await;
             }
         };
-        let limit = self.service()?.config.times.guest();
         tokio::time::timeout(limit, linked)
             .await
             .unwrap_or_else(|_| {
@@ -331,8 +340,19 @@ impl System {
     }
 
     /// The better reason for a failed call to the guest: an agent whose stream ends is nearly always about to be gone
-    /// with its machine, and that says more.
+    /// with its machine, and that says more. One that says nothing is named.
     pub(crate) async fn explain(&self, failure: Failure) -> Failure {
+        if failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT {
+            let message = format!(
+                "the guest agent of '{}' does not answer; is it stopped?",
+                self.id
+            );
+            return Failure {
+                message,
+                ..failure.clone()
+            }
+            .cause(failure.message);
+        }
         if failure.hresult != HResult::HCS_E_CONNECTION_CLOSED {
             return failure;
         }

@@ -7,6 +7,8 @@ use serde_json::Value;
 use crate::{client, clock::Clock, failure::Stop, options::limit::Limit, output::print_json};
 
 /// Print all that is known of a system as JSON: state, figures, processes
+///
+/// Where nothing in the system answers, what is known without is printed, and the command fails.
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
     /// The system
@@ -20,23 +22,36 @@ impl Inspect {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let clock = self.limit.begin("inspect");
         let system = clock.open(&self.id)?;
-        let document = match properties(&system, &ALL, clock) {
-            // Not started, or paused: nobody inside can be asked.
-            Err(failure) if failure.hresult == HResult::HCS_E_INVALID_STATE => {
-                properties(&system, &[], clock)
+        let stop = |failure| clock.stop(&self.id, failure);
+        let unasked = match properties(&system, &ALL, clock) {
+            Ok(document) => {
+                print_json(&document)?;
+                return Ok(0);
             }
-            other => other,
+            Err(failure) => failure,
         };
-        let document = document.map_err(|failure| clock.stop(&self.id, failure))?;
-        print_json(&document)?;
-        Ok(0)
+        let [outside @ .., _] = &ALL;
+        match unasked.hresult {
+            // Not started, or paused: nobody inside can be asked.
+            HResult::HCS_E_INVALID_STATE => {
+                print_json(&properties(&system, outside, clock).map_err(stop)?)?;
+                Ok(0)
+            }
+            // Nobody inside answers; the rest is known without.
+            HResult::HCS_E_CONNECTION_TIMEOUT | HResult::HCS_E_CONNECTION_CLOSED => {
+                print_json(&properties(&system, outside, clock).map_err(stop)?)?;
+                Err(stop(unasked))
+            }
+            _ => Err(stop(unasked)),
+        }
     }
 }
 
+/// What is shown; the last is the one that the guest has to be asked for.
 const ALL: [SystemPropertyType; 3] = [
     SystemPropertyType::Statistics,
-    SystemPropertyType::ProcessList,
     SystemPropertyType::TerminateOnLastHandleClosed,
+    SystemPropertyType::ProcessList,
 ];
 
 /// The document as it is, not as a type: with properties that this program does not know yet.

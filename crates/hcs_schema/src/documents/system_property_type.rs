@@ -3,6 +3,8 @@
 schema_enum! {
     /// A property of a compute system.
     SystemPropertyType = "System_PropertyType" {
+        /// What every answer has, also unasked: id, kind, owner and state. Clients ask for it by name.
+        Basic = "Basic", "extension";
         /// Memory of a virtual machine.
         Memory = "Memory", 2.1;
         /// What it has used.

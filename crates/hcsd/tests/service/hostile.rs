@@ -374,6 +374,44 @@ fn an_agent_that_says_nothing_delays_nobody() {
 }
 
 #[test]
+fn what_needs_no_agent_is_told_although_the_agent_says_nothing() {
+    let lines = "[times]\nquery_seconds = 1\n";
+    let (_hostile, _service, mut client) = with_hostile_agent(lines, "silent");
+    let names = [
+        "Basic",
+        "GuestConnection",
+        "Memory",
+        "ProcessList",
+        "Statistics",
+    ];
+    let query: Value = names
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({})))
+        .collect();
+    let call = Call::GetSystemProperties {
+        system: 2,
+        query: Some(json!({ "PropertyQueries": query }).to_string()),
+    };
+    let answers = client.call(&call).ok().json()["PropertyResponses"].clone();
+    for name in names {
+        let error = &answers[name]["Error"];
+        if name == "ProcessList" {
+            assert_eq!(error["Error"], HResult::HCS_E_CONNECTION_TIMEOUT.0);
+            let message = "the guest agent of 'hostile' does not answer; is it stopped?";
+            assert_eq!(error["ErrorMessage"], message);
+        } else {
+            assert!(
+                error.is_null() && answers[name]["Response"].is_object(),
+                "{answers}"
+            );
+        }
+    }
+    assert_eq!(answers["Basic"]["Response"]["Id"], "hostile");
+    client.terminate(2);
+    client.terminate(1);
+}
+
+#[test]
 fn an_agent_that_never_greets_delays_nobody() {
     let lines = "[times]\nguest_seconds = 1\n";
     let (_hostile, _service, mut client) = with_hostile_agent(lines, "mute");

@@ -34,6 +34,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
     (
         "System_PropertyType",
         &[
+            ("Basic", Supported),
             ("Memory", Supported),
             ("Statistics", Supported),
             ("ProcessList", Supported),
