@@ -163,14 +163,20 @@ async fn make(
             return;
         }
     };
-    plan.reservation.fill(&system);
     info!(operation = %plan.behalf, "created");
     let about = json!({ "Owner": system.owner, "SystemType": system.system_type });
     system.note(Kind::SystemCreated, None, plan.behalf, Some(about));
-    if sender.send(Ok(Rc::clone(&system))).is_err() {
-        info!("its creation was cancelled, so it is terminated");
-        if let Err(failure) = system.perform(Behalf::Service, Request::Terminate).await {
-            error!("it cannot be terminated: {failure}");
+    let Err(Ok(unwanted)) = sender.send(Ok(Rc::clone(&system))) else {
+        plan.reservation.fill(&system);
+        return;
+    };
+    // Nobody finds what was taken back; its id is free when it is gone.
+    info!("its creation was cancelled, so it is terminated");
+    let ended = unwanted.perform(Behalf::Service, Request::Terminate).await;
+    if let Err(failure) = ended {
+        error!("it cannot be terminated: {failure}");
+        if unwanted.alive().is_ok() {
+            plan.reservation.fill(&unwanted);
         }
     }
 }
