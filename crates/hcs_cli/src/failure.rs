@@ -86,12 +86,11 @@ fn beyond(message: &str, cause: &Cause) -> Option<String> {
     if cause.message.is_empty() || !message.contains(&cause.message) {
         return Some(sentence(cause));
     }
-    let pointer = cause.pointer.iter().filter(|pointer| !pointer.is_empty());
+    let new = |fact: &&String| !fact.is_empty() && !message.contains(fact.as_str());
+    let pointer = cause.pointer.iter().filter(new);
     let pointer = pointer.map(|pointer| format!("at {pointer}"));
-    let new = |fact: &String| !fact.is_empty() && !message.contains(fact.as_str());
     let facts: Vec<String> = pointer
-        .chain(cause.data.iter().cloned())
-        .filter(new)
+        .chain(cause.data.iter().filter(new).cloned())
         .collect();
     (!facts.is_empty()).then(|| facts.join("; "))
 }

@@ -20,16 +20,23 @@ mod terminal;
 mod verbs;
 
 use std::{
+    ffi::OsString,
     io::{self, Write as _},
+    os::fd::{AsFd as _, BorrowedFd},
     process::ExitCode,
 };
 
-use clap::Parser as _;
+use clap::{Parser as _, error::ErrorKind};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 fn main() -> ExitCode {
     let quickly = cli::Cli::quickly(std::env::args_os().skip(1));
     let arguments = match quickly.map_or_else(cli::Cli::try_parse, Ok) {
         Ok(arguments) => arguments,
+        Err(error) if error.kind() == ErrorKind::InvalidUtf8 => {
+            complain(&odd_argument(std::env::args_os()));
+            return ExitCode::from(failure::FAILED);
+        }
         Err(error) => {
             let written = error.print();
             return match (error.use_stderr(), written) {
@@ -41,10 +48,32 @@ fn main() -> ExitCode {
     match arguments.verb.run() {
         Ok(code) => ExitCode::from(code),
         Err(stop) => {
-            complain(&failure::text(&stop.failure));
+            // The time is over, also that of a terminal that takes nothing.
+            if stop.code != failure::LATE || takes_more(io::stderr().as_fd()) {
+                complain(&failure::text(&stop.failure));
+            }
             ExitCode::from(stop.code)
         }
     }
+}
+
+/// What is said of an argument that no JSON document can hold, which clap does not name.
+fn odd_argument(arguments: impl Iterator<Item = OsString>) -> String {
+    let odd = arguments
+        .skip(1)
+        .find(|argument| argument.to_str().is_none());
+    let odd = odd.unwrap_or_default();
+    format!("hcs: the argument {odd:?} is not UTF-8, so no JSON document can hold it\n")
+}
+
+/// Whether something can be written to `stream` soon.
+fn takes_more(stream: BorrowedFd<'_>) -> bool {
+    let second = Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    };
+    let mut polled = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
+    poll(&mut polled, Some(&second)) != Ok(0)
 }
 
 /// Writes to standard error; where even that is closed, the exit code has to do.

@@ -5,6 +5,7 @@
 //! | HUP, INT, QUIT, TERM | sent to the process; the second of them calls `give_up` |
 //! | USR1, USR2, ALRM | sent to the process |
 //! | WINCH, in a terminal session | the terminal inside gets our size |
+//! | CONT, in a terminal session | the same, and our terminal is as the session needs it again |
 //!
 //! Until [`Signals::take`] they end us as usual; the service then removes what was made for us, once nobody else has a
 //! handle to it.
@@ -19,7 +20,9 @@ use std::{
 
 use hcs_schema::{Failure, HResult};
 use signal_hook::{
-    consts::signal::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH},
+    consts::signal::{
+        SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
+    },
     iterator::{backend::SignalDelivery, exfiltrator::SignalOnly},
 };
 
@@ -32,6 +35,8 @@ pub(crate) trait Receiver {
     fn pass(&mut self, signal: u8);
     /// Gives the terminal inside our size.
     fn resize(&mut self);
+    /// We were stopped, and whoever had the terminal meanwhile left it as they liked.
+    fn go_on(&mut self);
     /// Ends the process, which did not heed the first signal.
     fn give_up(&mut self);
 }
@@ -54,7 +59,7 @@ impl Signals {
         };
         let mut wanted = [ENDING.as_slice(), PASSED.as_slice()].concat();
         if resizes {
-            wanted.push(SIGWINCH);
+            wanted.extend([SIGWINCH, SIGCONT]);
         }
         let (read, write) = UnixStream::pair().map_err(failed)?;
         let delivery =
@@ -79,9 +84,12 @@ impl AsFd for Signals {
         self.delivery.get_read().as_fd()
     }
 }
+
 fn handle(signal: i32, asked: &mut bool, receiver: &mut impl Receiver) {
-    if signal == SIGWINCH {
-        return receiver.resize();
+    match signal {
+        SIGWINCH => return receiver.resize(),
+        SIGCONT => return receiver.go_on(),
+        _ => {}
     }
     if ENDING.contains(&signal) && std::mem::replace(asked, true) {
         return receiver.give_up();
@@ -105,6 +113,9 @@ mod tests {
         fn resize(&mut self) {
             self.0.push("resize".to_owned());
         }
+        fn go_on(&mut self) {
+            self.0.push("go on".to_owned());
+        }
         fn give_up(&mut self) {
             self.0.push("give up".to_owned());
         }
@@ -113,9 +124,12 @@ mod tests {
     #[test]
     fn the_second_request_to_end_is_not_asked_any_more() {
         let (mut log, mut asked) = (Log::default(), false);
-        for signal in [SIGUSR1, SIGWINCH, SIGINT, SIGUSR1, SIGTERM] {
+        for signal in [SIGUSR1, SIGWINCH, SIGINT, SIGCONT, SIGUSR1, SIGTERM] {
             handle(signal, &mut asked, &mut log);
         }
-        assert_eq!(log.0, ["pass 10", "resize", "pass 2", "pass 10", "give up"]);
+        assert_eq!(
+            log.0,
+            ["pass 10", "resize", "pass 2", "go on", "pass 10", "give up"]
+        );
     }
 }

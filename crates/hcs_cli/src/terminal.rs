@@ -36,6 +36,7 @@ pub(crate) fn size() -> Option<Size> {
 pub(crate) struct RawMode {
     terminal: OwnedFd,
     before: Termios,
+    raw: Termios,
 }
 
 impl RawMode {
@@ -56,7 +57,17 @@ impl RawMode {
         let mut raw = before.clone();
         raw.make_raw();
         termios::tcsetattr(&terminal, OptionalActions::Now, &raw).map_err(|e| failed(&e))?;
-        Ok(Some(Self { terminal, before }))
+        Ok(Some(Self {
+            terminal,
+            before,
+            raw,
+        }))
+    }
+
+    /// Once more, after somebody else may have changed it.
+    pub(crate) fn enter_again(&self) {
+        // A terminal that hung up ends the session by itself.
+        let _gone = termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.raw);
     }
 }
 

@@ -1,9 +1,9 @@
 //! The options that describe a process, and its `ProcessParameters` document.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ffi::OsString};
 
 use clap::Args;
-use hcs_schema::documents::ProcessParameters;
+use hcs_schema::{Failure, HResult, documents::ProcessParameters};
 
 use super::variable::{self, Variable};
 use crate::terminal::Size;
@@ -44,22 +44,30 @@ impl ProcessOptions {
     }
 
     /// The document. `size` is that of our terminal, `ours` reads our environment.
+    ///
+    /// # Errors
+    /// A variable that is taken over cannot be said in JSON.
     pub(crate) fn document(
         &self,
         size: Option<Size>,
-        ours: impl Fn(&str) -> Option<String>,
-    ) -> ProcessParameters {
+        ours: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<ProcessParameters, Failure> {
+        let ours = |name: &str| ours(name).map(|value| unicode(name, value)).transpose();
         let mut environment = BTreeMap::new();
         if self.tty {
-            let terminal = ours("TERM").unwrap_or_else(|| "xterm".to_owned());
+            let terminal = ours("TERM")?.unwrap_or_else(|| "xterm".to_owned());
             environment.insert("TERM".to_owned(), terminal);
         }
         for Variable { name, value } in &self.variables {
-            if let Some(value) = value.clone().or_else(|| ours(name)) {
+            let value = match value {
+                Some(value) => Some(value.clone()),
+                None => ours(name)?,
+            };
+            if let Some(value) = value {
                 environment.insert(name.clone(), value);
             }
         }
-        ProcessParameters {
+        Ok(ProcessParameters {
             command_args: Some(self.command.clone()),
             user: self.user.clone(),
             working_directory: self.workdir.clone(),
@@ -72,12 +80,25 @@ impl ProcessOptions {
             create_std_out_pipe: Some(true),
             create_std_err_pipe: (!self.tty).then_some(true),
             ..ProcessParameters::default()
-        }
+        })
     }
+}
+
+/// The value of our variable `name`.
+fn unicode(name: &str, value: OsString) -> Result<String, Failure> {
+    value.into_string().map_err(|value| {
+        let message = format!(
+            "the value of {name} is {value:?}, which is not UTF-8, so no JSON document can hold it; give another by \
+             --env {name}=VALUE"
+        );
+        Failure::new(HResult::E_INVALIDARG, message)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use clap::Parser;
     use hcs_schema::Document;
     use serde_json::{Value, json};
@@ -96,8 +117,8 @@ mod tests {
             rows: 24,
             columns: 80,
         };
-        let ours = |name: &str| (name == "TERM" || name == "HAVE").then(|| "mine".to_owned());
-        let document = line.process.document(Some(size), ours);
+        let ours = |name: &str| (name == "TERM" || name == "HAVE").then(|| "mine".into());
+        let document = line.process.document(Some(size), ours).unwrap();
         document.check().unwrap();
         serde_json::to_value(document).unwrap()
     }
@@ -144,6 +165,17 @@ mod tests {
             "User": "nobody",
         });
         assert_eq!(document(&line), expected);
+    }
+
+    #[test]
+    fn a_variable_that_json_cannot_hold_is_named() {
+        let line = Line::try_parse_from(["x", "-e", "ODD", "true"]).unwrap();
+        let odd = |_: &str| Some(OsString::from_vec(vec![b'a', 0xff]));
+        let failure = line.process.document(None, odd).unwrap_err();
+        assert!(
+            failure.message.contains("value of ODD is \"a\\xFF\""),
+            "{failure}"
+        );
     }
 
     #[test]

@@ -137,23 +137,22 @@ fn attend(process: &Process, pipes: Pipes, manner: &Manner) -> Result<Attended, 
         signals: Signals::take(manner.tty)?,
         attendant: Attendant::new(process)?,
         calls: Vec::new(),
+        raw: None,
     };
     if manner.tty {
         // The window may have changed since its size was read.
         signals::Receiver::resize(&mut session.relay());
+        if manner.interactive {
+            session.raw = RawMode::enter(stdio::stdin())?;
+        }
     }
-    let raw = if manner.tty && manner.interactive {
-        RawMode::enter(stdio::stdin())?
-    } else {
-        None
-    };
     let mut pumps = Pumps::start(pipes)?;
     let code = session.until_exit(&mut pumps)?;
     Ok(Attended {
         code,
         killed: session.killed.is_some(),
         pumps,
-        raw,
+        raw: session.raw,
     })
 }
 
@@ -167,6 +166,7 @@ struct Session<'a> {
     attendant: Attendant,
     /// What was asked of the service for signals.
     calls: Vec<Operation<()>>,
+    raw: Option<RawMode>,
 }
 
 impl Session<'_> {
@@ -234,6 +234,7 @@ impl Session<'_> {
             let mut relay = Relay {
                 process: self.process,
                 calls: &mut self.calls,
+                raw: self.raw.as_ref(),
             };
             self.signals.handle(&mut relay);
         }
@@ -245,6 +246,7 @@ impl Session<'_> {
         Relay {
             process: self.process,
             calls: &mut self.calls,
+            raw: self.raw.as_ref(),
         }
     }
 }
@@ -253,6 +255,7 @@ impl Session<'_> {
 struct Relay<'a> {
     process: &'a Process,
     calls: &'a mut Vec<Operation<()>>,
+    raw: Option<&'a RawMode>,
 }
 
 impl signals::Receiver for Relay<'_> {
@@ -265,6 +268,13 @@ impl signals::Receiver for Relay<'_> {
             self.calls
                 .push(self.process.resize(size.rows, size.columns));
         }
+    }
+
+    fn go_on(&mut self) {
+        if let Some(raw) = self.raw {
+            raw.enter_again();
+        }
+        self.resize();
     }
 
     fn give_up(&mut self) {

@@ -42,7 +42,7 @@ pub(crate) struct Exec {
 impl Exec {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let size = self.process.tty.then(terminal::size).flatten();
-        let parameters = self.process.document(size, our_variable);
+        let parameters = self.process.document(size, our_variable)?;
         let clock = self.limit.begin("exec");
         let (system, process) = client::join(&self.id, &parameters, clock)?;
         // Its handle ends with the connection, which ends with us: the service need not hear of it before.

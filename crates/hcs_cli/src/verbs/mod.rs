@@ -19,13 +19,13 @@ pub(crate) mod terminate;
 pub(crate) mod validate;
 pub(crate) mod wait;
 
-use std::{env, fs, io::Read as _, path::Path};
+use std::{env, ffi::OsString, fs, io::Read as _, path::Path};
 
 use hcs_schema::{Failure, HResult};
 
-/// The value of a variable of ours, where it is UTF-8.
-fn our_variable(name: &str) -> Option<String> {
-    env::var(name).ok()
+/// The value of a variable of ours.
+fn our_variable(name: &str) -> Option<OsString> {
+    env::var_os(name)
 }
 
 /// An id for a system that was not given one: 12 hexadecimal digits.

@@ -55,7 +55,7 @@ impl Run {
             .container
             .document(&Surroundings::here()?, !self.keep)?;
         let size = self.process.tty.then(terminal::size).flatten();
-        let parameters = self.process.document(size, our_variable);
+        let parameters = self.process.document(size, our_variable)?;
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("run");
         let (system, process) = client::launch(&id, &document, &parameters, clock)?;

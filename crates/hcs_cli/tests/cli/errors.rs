@@ -1,6 +1,6 @@
 //! What goes wrong is said in words, and told by the exit code.
 
-use std::fs;
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _};
 
 use crate::common::{Container, ended, hcs, unique, with_input, words};
 
@@ -38,6 +38,17 @@ fn a_command_for_a_system_that_was_not_started_says_how_to_start_it() {
     let hint = format!("\n  first: hcs start {id}\n  its steps: hcs explain ");
     assert!(ended.err.contains(&hint), "{ended:?}");
     words(&format!("terminate {id}")).fine();
+}
+
+#[test]
+fn what_json_cannot_hold_is_named() {
+    let odd = OsStr::from_bytes(b"a\xffb");
+    let argument = ended(hcs(["run", "--", "echo"]).arg(odd));
+    assert_eq!(argument.code, Some(125));
+    assert!(argument.err.contains("\"a\\xFFb\""), "{argument:?}");
+    let variable = ended(hcs(["run", "--env", "ODD", "--", "true"]).env("ODD", odd));
+    assert_eq!(variable.code, Some(125));
+    assert!(variable.err.contains("value of ODD"), "{variable:?}");
 }
 
 #[test]

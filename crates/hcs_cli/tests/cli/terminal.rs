@@ -12,7 +12,7 @@ use rustix::{
     fs::{Mode, OFlags},
     process::Signal,
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
+    termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize},
 };
 
 /// A terminal and `hcs` on it.
@@ -136,6 +136,33 @@ fn the_terminal_is_restored_when_the_command_does_not_exist() {
     let mut session = Session::start(&["run", "-it", "--", "no-such-program-here"]);
     session.until("no-such-program-here");
     assert_eq!(session.end(), Some(127));
+}
+
+#[test]
+fn a_session_that_was_stopped_has_its_terminal_again() {
+    let script = "trap 'stty size' WINCH; echo ready; until read line; do :; done; echo got $line";
+    let mut session = Session::start(&["run", "-it", "--", "sh", "-c", script]);
+    session.until("ready\r\n");
+    let modes = |session: &Session| tcgetattr(&session.terminal).unwrap();
+    let raw = modes(&session).local_modes;
+    signal(&session.hcs, Signal::STOP);
+    // As a shell does when a job of its stops.
+    let mut cooked = modes(&session);
+    cooked.local_modes = session.modes_before;
+    tcsetattr(&session.terminal, OptionalActions::Now, &cooked).unwrap();
+    tcsetwinsize(&session.terminal, size(10, 20)).unwrap();
+    signal(&session.hcs, Signal::CONT);
+    session.until("10 20\r\n");
+    assert_eq!(modes(&session).local_modes, raw);
+    session.type_in(b"on\r");
+    session.until("got on\r\n");
+    assert_eq!(session.end(), Some(0));
+}
+
+#[test]
+fn the_time_of_a_session_is_over_also_when_nobody_reads_its_terminal() {
+    let session = Session::start(&["run", "-it", "--timeout", "0.5", "--", "yes"]);
+    assert_eq!(session.end(), Some(124));
 }
 
 #[test]
