@@ -88,7 +88,7 @@ typedef enum HCS_EVENT_TYPE COMPUTECORE_INT_
     HcsEventSystemRdpEnhancedModeStateChanged = 0x00000004,
     /** Not raised on Linux. */
     HcsEventSystemSiloJobCreated = 0x00000005,
-    /** The connection to the agent in the compute system is closed. */
+    /** The connection to the agent in the compute system is lost, though nobody ended the system; no data. */
     HcsEventSystemGuestConnectionClosed = 0x00000006,
     /** The process is gone; data: ProcessStatus. */
     HcsEventProcessExited = 0x00010000,

@@ -59,6 +59,8 @@ pub(crate) enum Kind {
     SystemResumed,
     /// Its settings were changed.
     SystemModified,
+    /// The connection to its agent is lost, though nobody ended it; with the reason, if the agent is at fault.
+    GuestConnectionClosed,
     /// It has ended; with its `SystemExitStatus`.
     SystemExited,
     /// A process was created.
@@ -83,6 +85,7 @@ impl Kind {
             Self::SystemPaused => "SystemPaused",
             Self::SystemResumed => "SystemResumed",
             Self::SystemModified => "SystemModified",
+            Self::GuestConnectionClosed => "GuestConnectionClosed",
             Self::SystemExited => "SystemExited",
             Self::ProcessCreated => "ProcessCreated",
             Self::ProcessExited => "ProcessExited",

@@ -15,6 +15,8 @@ use crate::connection::Connection;
 pub(crate) mod event_type {
     /// `HcsEventSystemExited`.
     pub(crate) const SYSTEM_EXITED: u32 = 0x0000_0001;
+    /// `HcsEventSystemGuestConnectionClosed`.
+    pub(crate) const GUEST_CONNECTION_CLOSED: u32 = 0x0000_0006;
     /// `HcsEventProcessExited`.
     pub(crate) const PROCESS_EXITED: u32 = 0x0001_0000;
 }
@@ -52,7 +54,7 @@ impl Watchers {
         &self,
         subject: impl Fn(u64) -> Subject,
         event_type: u32,
-        data: &str,
+        data: Option<&str>,
     ) -> usize {
         let handles: Vec<_> = self.handles.borrow().clone();
         let mut told = 0;
@@ -60,7 +62,7 @@ impl Watchers {
             if let Some(connection) = connection.upgrade()
                 && !connection.is_closed()
             {
-                connection.push_event(subject(handle), event_type, Some(data));
+                connection.push_event(subject(handle), event_type, data);
                 told += usize::from(!connection.is_closed());
             }
         }

@@ -90,6 +90,8 @@ pub(crate) struct GuestLink {
     /// Why the agent is not to be believed any more.
     fault: RefCell<Option<String>>,
     ended: Cell<bool>,
+    /// Whether the clients of its system have been told that it ended.
+    pub(crate) end_is_told: Cell<bool>,
     changed: Notify,
     /// Held while stdio is asked for, so that no two answers with descriptors are under way.
     fetching: tokio::sync::Mutex<()>,
@@ -116,6 +118,7 @@ impl GuestLink {
             capabilities: RefCell::default(),
             fault: RefCell::default(),
             ended: Cell::new(false),
+            end_is_told: Cell::new(false),
             changed: Notify::new(),
             fetching: tokio::sync::Mutex::default(),
         });

@@ -262,7 +262,7 @@ impl Process {
         let told = self.watchers.push(
             Subject::Process,
             event_type::PROCESS_EXITED,
-            &self.status_of(life),
+            Some(&self.status_of(life)),
         );
         if told > 0 {
             life.delivered();

@@ -91,7 +91,7 @@ pub mod event_type {
     pub const SYSTEM_CRASH_INITIATED: u32 = 0x0000_0002;
     /// The guest's crash was recorded; data is a `CrashReport`.
     pub const SYSTEM_CRASH_REPORT: u32 = 0x0000_0003;
-    /// The connection to the guest was closed.
+    /// The connection to the guest is lost, though nobody ended the system; no data.
     pub const SYSTEM_GUEST_CONNECTION_CLOSED: u32 = 0x0000_0006;
     /// A process has exited; data is a `ProcessStatus`.
     pub const PROCESS_EXITED: u32 = 0x0001_0000;

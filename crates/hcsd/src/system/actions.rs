@@ -225,11 +225,13 @@ pub(super) async fn mend(system: Rc<System>) {
         return;
     };
     if let Err(fault) = excuse(&system, &old) {
+        system.tell_lost(&old);
         distrust(&system, fault).await;
         return;
     }
     // Nearly always the machine itself is about to be gone, and this future with it.
     tokio::time::sleep(PARTING).await;
+    system.tell_lost(&old);
     reach(system).await;
 }
 

@@ -2,16 +2,19 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
+use serde_json::json;
 use tracing::{error, info, warn};
 
 use super::{Behalf, System};
 use crate::{
     event_log::{self, Kind},
     events::{event_type, system_exit},
+    guest_link::GuestLink,
     operations,
     process::KILLED,
     state::Record,
 };
+use hcs_lifecycle::system::ExitType;
 use hcs_wire::service::Subject;
 
 /// How long what the agent said last, and creations under way, are waited for.
@@ -23,7 +26,11 @@ pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     operations::step("the machine is gone");
     let exit = system.queue.borrow_mut().exited();
+    let link = system.link();
     let agent_told_all = hear_last_words(system).await;
+    if let (ExitType::Unexpected, Some(link)) = (exit, link) {
+        system.tell_lost(&link);
+    }
     for process in system.processes.living() {
         // What the agent had not reported by its own end was killed with it.
         process.exited(agent_told_all.then_some(KILLED));
@@ -50,8 +57,21 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     remove(system).await;
     system
         .watchers
-        .push(Subject::System, event_type::SYSTEM_EXITED, &document);
+        .push(Subject::System, event_type::SYSTEM_EXITED, Some(&document));
     answer_waiting();
+}
+
+impl System {
+    /// Tells the clients, once, that the connection to the agent is lost though nobody asked the system to end.
+    pub(super) fn tell_lost(&self, link: &GuestLink) {
+        if link.end_is_told.replace(true) {
+            return;
+        }
+        let reason = link.fault().map(|fault| json!({ "Reason": fault }));
+        self.note(Kind::GuestConnectionClosed, None, Behalf::Service, reason);
+        let event = event_type::GUEST_CONNECTION_CLOSED;
+        self.watchers.push(Subject::System, event, None);
+    }
 }
 
 /// Takes in the exits the agent reported before it was gone, and lets creations under way learn how they ended.

@@ -8,7 +8,7 @@ use crate::common::{
     kill,
 };
 use hcs_schema::HResult;
-use hcs_wire::service::Call;
+use hcs_wire::service::{Call, Subject};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
@@ -209,10 +209,14 @@ fn an_agent_that_is_killed_ends_its_system_and_no_other() {
     let process = client.create_process(1, 2, &json!({"CommandArgs": ["/bin/sleep", "1000"]}));
     assert!(process.pid > 1);
     kill_agent(&service);
-    assert_eq!(client.exit_code(2), 137);
+    let (subject, _, status) = client.connection_closed(1);
+    assert_eq!(subject, Subject::Process(2));
+    assert_eq!(status["ExitCode"], 137);
     assert_eq!(client.system_exit(1), "UnexpectedExit");
+    // Where the host has it ended, the end of the connection is nothing to tell.
     client.start_container(3, "other");
     client.terminate(3);
+    assert_eq!(client.system_exit(3), "ForcedExit");
 }
 
 fn wait_until_readable(file: &fs::File) {

@@ -23,6 +23,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) const PROCESS_EXITED: u32 = 0x0001_0000;
 pub(crate) const SYSTEM_EXITED: u32 = 0x0000_0001;
+/// `HcsEventSystemGuestConnectionClosed`.
+const GUEST_CONNECTION_CLOSED: u32 = 0x0000_0006;
 
 /// The answer to a call.
 #[derive(Debug)]
@@ -199,14 +201,15 @@ impl Client {
         }
     }
 
-    /// Waits for the next event; answers its subject, type and document.
+    /// Waits for the next event; answers its subject, type and document, null where it has none.
     #[track_caller]
     pub(crate) fn event(&mut self) -> (Subject, u32, Value) {
         while self.events.is_empty() {
             assert!(self.receive(), "the service closed the connection");
         }
         let event = self.events.pop_front().unwrap();
-        let data = serde_json::from_str(event.data.as_deref().unwrap()).unwrap();
+        let data = event.data.as_deref().unwrap_or("null");
+        let data = serde_json::from_str(data).unwrap();
         (event.subject, event.event_type, data)
     }
 
@@ -221,6 +224,24 @@ impl Client {
         assert_eq!(status["Exited"], true);
         assert_eq!(status["LastWaitResult"], 0, "{status}");
         status["ExitCode"].as_u64().unwrap()
+    }
+
+    /// Waits to hear that the agent of a system is lost, which must be the next event, and perhaps again; answers the
+    /// event after.
+    #[track_caller]
+    pub(crate) fn connection_closed(&mut self, system: u64) -> (Subject, u32, Value) {
+        let lost = (
+            Subject::System(system),
+            GUEST_CONNECTION_CLOSED,
+            Value::Null,
+        );
+        assert_eq!(self.event(), lost);
+        loop {
+            let next = self.event();
+            if next != lost {
+                return next;
+            }
+        }
     }
 
     /// Waits for the end of a system, which must be the next event; answers its kind.
