@@ -8,12 +8,13 @@ use std::{
     io::Write as _,
     os::fd::OwnedFd,
     sync::{Arc, mpsc},
+    thread::JoinHandle,
     time::Duration,
 };
 
 use hcs::{
     HResult,
-    raw::{Operation, OperationKind, Process, event_options, event_type},
+    raw::{Operation, OperationKind, Process, System, event_options, event_type},
 };
 use hcs_wire::service::{Call, Kind, Reply, Subject, encode};
 use peer::{Peer, Place, failed, made_process, made_system};
@@ -114,26 +115,52 @@ fn a_pending_operation_refuses_and_times_out_and_goes_on() {
     peer.join().unwrap();
 }
 
-#[test]
-fn streams_are_given_once() {
+/// A process of a system of its own, and who plays the service.
+struct OneProcess {
+    /// The far ends of its streams.
+    readers: Vec<OwnedFd>,
+    operation: Operation,
+    process: Process,
+    peer: JoinHandle<()>,
+    _system: System,
+    _place: Place,
+}
+
+/// A process that is created with so many streams; the peer then goes on.
+fn one_process(streams: usize, go_on: impl FnOnce(&mut Peer) + Send + 'static) -> OneProcess {
     let place = Place::new();
-    let (readers, writers) = pipes(3);
+    let (readers, writers) = pipes(streams);
     let peer = place.play(move |peer| {
         peer.create_system();
         peer.create_process(&writers);
+        drop(writers);
+        go_on(peer);
     });
     let (operation, system) = place.system();
     let process = Process::create(&system, "{}", &operation).unwrap();
-    let (_, first) = operation.wait_and_process_info(None, false).unwrap();
+    OneProcess {
+        readers,
+        operation,
+        process,
+        peer,
+        _system: system,
+        _place: place,
+    }
+}
+
+#[test]
+fn streams_are_given_once() {
+    let it = one_process(3, |_| {});
+    let (_, first) = it.operation.wait_and_process_info(None, false).unwrap();
     assert!((first.process_id, first.stdin.is_none()) == (7, true));
-    let (_, second) = operation.result_and_process_info(true).unwrap();
+    let (_, second) = it.operation.result_and_process_info(true).unwrap();
     assert!(second.stdin.is_some() && second.stdout.is_some() && second.stderr.is_some());
-    let (_, third) = operation.result_and_process_info(true).unwrap();
+    let (_, third) = it.operation.result_and_process_info(true).unwrap();
     assert!(third.process_id == 7 && third.stdin.is_none() && third.stderr.is_none());
-    assert_eq!(process.process_id(), Some(7));
-    peer.join().unwrap();
+    assert_eq!(it.process.process_id(), Some(7));
+    it.peer.join().unwrap();
     drop(second);
-    for reader in &readers {
+    for reader in &it.readers {
         assert_eq!(rustix::io::read(reader, &mut [0; 1]), Ok(0));
     }
 }
@@ -141,24 +168,17 @@ fn streams_are_given_once() {
 #[test]
 fn streams_that_nobody_took_are_closed_with_operation_or_process() {
     for by_process in [false, true] {
-        let place = Place::new();
-        let (readers, writers) = pipes(1);
-        let peer = place.play(move |peer| {
-            peer.create_system();
-            peer.create_process(&writers);
-        });
-        let (operation, system) = place.system();
-        let process = Process::create(&system, "{}", &operation).unwrap();
-        operation.wait(None).unwrap();
-        peer.join().unwrap();
+        let it = one_process(1, |_| {});
+        it.operation.wait(None).unwrap();
+        it.peer.join().unwrap();
         if by_process {
-            process.close().unwrap();
-            let (_, information) = operation.result_and_process_info(true).unwrap();
+            it.process.close().unwrap();
+            let (_, information) = it.operation.result_and_process_info(true).unwrap();
             assert!(information.process_id == 7 && information.stdin.is_none());
         } else {
-            operation.close().unwrap();
+            it.operation.close().unwrap();
         }
-        assert_eq!(rustix::io::read(&readers[0], &mut [0; 1]), Ok(0));
+        assert_eq!(rustix::io::read(&it.readers[0], &mut [0; 1]), Ok(0));
     }
 }
 
@@ -479,31 +499,24 @@ fn calls_on_what_was_never_made_say_so() {
 
 #[test]
 fn close_of_stdin_ends_what_was_lent() {
-    let place = Place::new();
-    let (readers, writers) = pipes(1);
-    let peer = place.play(move |peer| {
-        peer.create_system();
-        peer.create_process(&writers);
-        drop(writers);
+    let it = one_process(1, |peer| {
         let modify = peer.request();
         assert!(matches!(modify.call, Call::ModifyProcess { .. }));
         peer.reply(modify.id, &Reply::done());
     });
-    let (operation, system) = place.system();
-    let process = Process::create(&system, "{}", &operation).unwrap();
-    let (_, information) = operation.wait_and_process_info(None, true).unwrap();
-    let number = process.lend_stdin(information.stdin.unwrap());
+    let (_, information) = it.operation.wait_and_process_info(None, true).unwrap();
+    let number = it.process.lend_stdin(information.stdin.unwrap());
     assert!(number >= 3);
     let settings = r#"{"Operation":"CloseHandle","CloseHandle":{"Handle":"StdIn"}}"#;
-    process.modify(&operation, settings).unwrap();
-    operation.wait(None).unwrap();
-    assert_eq!(rustix::io::read(&readers[0], &mut [0; 1]), Ok(0));
+    it.process.modify(&it.operation, settings).unwrap();
+    it.operation.wait(None).unwrap();
+    assert_eq!(rustix::io::read(&it.readers[0], &mut [0; 1]), Ok(0));
     let open = std::fs::read_link(format!("/proc/self/fd/{number}")).unwrap();
     assert!(
         open.to_string_lossy().starts_with("pipe:"),
         "the holder can still close it"
     );
-    peer.join().unwrap();
+    it.peer.join().unwrap();
 }
 
 #[test]

@@ -149,7 +149,7 @@ mod tests {
     fn document(line: &[&str], ends_with_us: bool) -> Value {
         let line = Line::try_parse_from([&["x"], line].concat()).unwrap();
         let surroundings = Surroundings {
-            directory: "/home/me".into(),
+            directory: Some("/home/me".into()),
             processors: 4,
         };
         let document = line

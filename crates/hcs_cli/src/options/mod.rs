@@ -33,39 +33,38 @@ pub(crate) fn pid(text: &str) -> Result<u32, String> {
 /// What the documents depend on besides the arguments.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
-    /// Relative paths start here.
-    pub directory: PathBuf,
+    /// Relative paths start here; none where that was removed or may not be entered.
+    pub directory: Option<PathBuf>,
     /// Processors of this machine.
     pub processors: u32,
 }
 
 impl Surroundings {
     /// Those of this process.
-    ///
-    /// # Errors
-    /// The working directory was removed or may not be entered.
-    pub(crate) fn here() -> Result<Self, Failure> {
-        let directory = env::current_dir().map_err(|error| {
-            Failure::new(
-                HResult::E_FAIL,
-                "the current working directory cannot be found",
-            )
-            .because(&error)
-        })?;
+    pub(crate) fn here() -> Self {
         let processors =
             std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        Ok(Self {
-            directory,
+        Self {
+            directory: env::current_dir().ok(),
             processors: u32::try_from(processors).unwrap_or(u32::MAX),
-        })
+        }
     }
 
     /// `path` from the root, as a document can hold it.
     ///
     /// # Errors
-    /// The path is not UTF-8, which JSON cannot say.
+    /// The path is not UTF-8, which JSON cannot say, or relative to a working directory that is not there.
     pub(crate) fn absolute(&self, path: &Path) -> Result<String, Failure> {
-        let absolute = self.directory.join(path);
+        let absolute = match &self.directory {
+            Some(directory) => directory.join(path),
+            None if path.is_absolute() => path.to_owned(),
+            None => {
+                let message = format!(
+                    "{path:?} cannot be found: the current working directory was removed, or may not be entered"
+                );
+                return Err(Failure::new(HResult::E_INVALIDARG, message));
+            }
+        };
         match absolute.to_str() {
             Some(text) => Ok(text.to_owned()),
             None => Err(Failure::new(

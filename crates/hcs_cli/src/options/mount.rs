@@ -72,7 +72,7 @@ mod tests {
     fn mounts_have_two_paths_and_a_mode() {
         let mount = parse("src:/src:ro").unwrap();
         let surroundings = Surroundings {
-            directory: "/home/me".into(),
+            directory: Some("/home/me".into()),
             processors: 1,
         };
         let document = mount.document(&surroundings).unwrap();

@@ -52,7 +52,7 @@ impl Create {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let document = match &self.document {
             Some(file) => read_document(file)?,
-            None => client::text(&self.container.document(&Surroundings::here()?, false)?)?,
+            None => client::text(&self.container.document(&Surroundings::here(), false)?)?,
         };
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("create");

@@ -51,9 +51,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let document = self
-            .container
-            .document(&Surroundings::here()?, !self.keep)?;
+        let document = self.container.document(&Surroundings::here(), !self.keep)?;
         let size = self.process.tty.then(terminal::size).flatten();
         let parameters = self.process.document(size, our_variable)?;
         let id = self.id.unwrap_or_else(new_id);

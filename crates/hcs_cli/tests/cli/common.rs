@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
-    io::Write as _,
+    io::{Read as _, Write as _},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -15,7 +15,18 @@ use serde_json::Value;
 /// A command line of `hcs`, with standard input empty. The endpoint is that of the test run; without one, one of our
 /// own, so that a service of this machine is left alone.
 pub(crate) fn hcs<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hcs"));
+    command(env!("CARGO_BIN_EXE_hcs"), arguments)
+}
+
+/// A shell script that calls `$HCS`.
+pub(crate) fn shell(script: &str) -> Command {
+    let mut command = command("sh", ["-c", script]);
+    command.env("HCS", env!("CARGO_BIN_EXE_hcs"));
+    command
+}
+
+fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     if env::var_os("HCS_ENDPOINT").is_none() {
         command.env(
@@ -85,6 +96,26 @@ pub(crate) fn with_input(command: &mut Command, input: Vec<u8>) -> Output {
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
     output
+}
+
+/// Starts a command whose process inside says first that it is ready.
+pub(crate) fn ready(command: &mut Command) -> Child {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    says(&mut child, "ready\n");
+    child
+}
+
+/// Waits until a command says this and nothing before it.
+#[track_caller]
+pub(crate) fn says(child: &mut Child, expected: &str) {
+    let mut said = vec![0; expected.len()];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut said)
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&said), expected);
 }
 
 /// A name that no other test uses.

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _};
 
-use crate::common::{Container, ended, hcs, unique, with_input, words};
+use crate::common::{Container, ended, hcs, shell, unique, with_input, words};
 
 #[test]
 fn a_wrong_command_line_is_125_and_help_is_0() {
@@ -49,6 +49,22 @@ fn what_json_cannot_hold_is_named() {
     let variable = ended(hcs(["run", "--env", "ODD", "--", "true"]).env("ODD", odd));
     assert_eq!(variable.code, Some(125));
     assert!(variable.err.contains("value of ODD"), "{variable:?}");
+}
+
+#[test]
+fn without_a_working_directory_only_relative_paths_are_refused() {
+    let gone = |line: &str| {
+        ended(&mut shell(&format!(
+            "d=$(mktemp -d) && cd $d && rmdir $d && exec $HCS {line}"
+        )))
+    };
+    assert_eq!(gone("run -- echo here").fine(), "here\n");
+    let relative = gone("run --layer x -- true");
+    assert_eq!(relative.code, Some(125));
+    assert!(
+        relative.err.contains("\"x\" cannot be found"),
+        "{relative:?}"
+    );
 }
 
 #[test]

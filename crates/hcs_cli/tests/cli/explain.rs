@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::{Container, ended, hcs, words};
+use crate::common::{Container, ended, hcs, unique, words};
 
 #[test]
 fn what_an_event_names_can_be_explained() {
@@ -102,7 +102,7 @@ fn time_lines_have_what_the_engine_the_agent_and_the_process_did() {
 
 #[test]
 fn a_container_that_cannot_be_made_says_at_which_step() {
-    let id = "explain-unmade";
+    let id = &unique("explain-unmade");
     let no_directory = "/etc/hostname:/etc/hostname/below";
     let failed = ended(&mut hcs([
         "run",

@@ -1,8 +1,8 @@
 //! The verbs that keep a container: create, start, exec, ps, inspect, stats, signal, wait, pause, shutdown, terminate.
 
-use std::{io::Read as _, process::Stdio};
+use std::process::Stdio;
 
-use crate::common::{Container, ended, hcs, listed, unique, with_input, words};
+use crate::common::{Container, ended, hcs, listed, ready, unique, with_input, words};
 use serde_json::Value;
 
 fn json(line: &str) -> Value {
@@ -65,12 +65,8 @@ fn output_that_a_background_process_holds_open_is_given_up() {
 fn processes_are_listed_signalled_and_waited_for() {
     let container = Container::new("ps");
     let id = &container.0;
-    let mut exec = hcs(["exec", id, "--", "sh", "-c", "echo ready; exec sleep 1000"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = [0; 6];
-    std::io::Read::read_exact(exec.stdout.as_mut().unwrap(), &mut said).unwrap();
+    let script = "echo ready; exec sleep 1000";
+    let mut exec = ready(&mut hcs(["exec", id, "--", "sh", "-c", script]));
     let list = json(&format!("ps {id} --format json"));
     let process = list
         .as_array()
@@ -167,19 +163,8 @@ fn what_takes_too_long_is_given_up_and_undone() {
     assert_eq!(waited.err, said);
     words(&format!("pause {id} --timeout 60")).fine();
     words(&format!("resume {id} --timeout 60")).fine();
-    let mut deaf = hcs([
-        "exec",
-        id,
-        "--",
-        "sh",
-        "-c",
-        "trap '' TERM; echo ready; while :; do sleep 1; done",
-    ])
-    .stdout(Stdio::piped())
-    .spawn()
-    .unwrap();
-    let mut said = [0; 6];
-    deaf.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    let script = "trap '' TERM; echo ready; while :; do sleep 1; done";
+    let mut deaf = ready(&mut hcs(["exec", id, "--", "sh", "-c", script]));
     let late = words(&format!("shutdown {id} --timeout 0.1"));
     assert_eq!(late.code, Some(124));
     let said = format!("hcs: shutdown of {id:?} was not done within 0.1 seconds and was given up ");

@@ -2,11 +2,11 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     process::{Child, Stdio},
 };
 
-use crate::common::{ended, hcs, listed, script, signal, unique, with_input, words};
+use crate::common::{ended, hcs, listed, ready, says, script, signal, unique, with_input, words};
 use rustix::process::Signal;
 
 #[test]
@@ -187,27 +187,15 @@ fn the_container_is_gone_when_run_returns_and_stays_with_keep() {
 }
 
 /// A script that runs inside and has said `ready`.
-fn ready(id: &str, script: &str) -> Child {
-    let mut child = hcs(["run", "--id", id, "--", "sh", "-c", script])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = [0; 6];
-    child
-        .stdout
-        .as_mut()
-        .unwrap()
-        .read_exact(&mut said)
-        .unwrap();
-    assert_eq!(&said, b"ready\n");
-    child
+fn script_in(id: &str, script: &str) -> Child {
+    ready(&mut hcs(["run", "--id", id, "--", "sh", "-c", script]))
 }
 
 #[test]
 fn signals_reach_the_command() {
     let id = unique("signal");
     let script = "trap 'echo got; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
-    let child = ready(&id, script);
+    let child = script_in(&id, script);
     signal(&child, Signal::TERM);
     let output = child.wait_with_output().unwrap();
     assert_eq!(
@@ -220,19 +208,12 @@ fn signals_reach_the_command() {
 #[test]
 fn the_second_interrupt_kills_what_ignores_the_first() {
     let id = unique("stubborn");
-    let mut child = ready(
+    let mut child = script_in(
         &id,
         "trap 'echo no' INT; echo ready; while :; do sleep 0.05; done",
     );
     signal(&child, Signal::INT);
-    let mut said = [0; 3];
-    child
-        .stdout
-        .as_mut()
-        .unwrap()
-        .read_exact(&mut said)
-        .unwrap();
-    assert_eq!(&said, b"no\n");
+    says(&mut child, "no\n");
     signal(&child, Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(137));
     assert!(!listed().contains(&id));

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::Write as _,
     os::fd::OwnedFd,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -14,7 +14,7 @@ use rustix::{
 };
 use tempfile::TempDir;
 
-use crate::common::{Ended, hcs};
+use crate::common::{Ended, hcs, ready};
 
 /// An endpoint of our own, whose services leave soon when nobody needs them.
 pub(crate) struct Place {
@@ -44,13 +44,7 @@ impl Place {
     /// A container `box` whose command runs until it is killed.
     fn ready(&self) -> Child {
         let script = "echo ready; exec sleep 1000";
-        let mut run = self
-            .hcs(&["run", "--id", "box", "--", "sh", "-c", script])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        said_ready(&mut run);
-        run
+        ready(&mut self.hcs(&["run", "--id", "box", "--", "sh", "-c", script]))
     }
 
     fn endpoint(&self) -> PathBuf {
@@ -94,14 +88,6 @@ pub(crate) fn kill_services(place: &Place) {
     }
 }
 
-/// Waits until the command inside has said so.
-fn said_ready(child: &mut Child) {
-    let mut said = [0; 6];
-    let stdout = child.stdout.as_mut().unwrap();
-    stdout.read_exact(&mut said).unwrap();
-    assert_eq!(&said, b"ready\n");
-}
-
 /// Waits for the end of a process.
 fn gone(process: &OwnedFd) {
     let mut polled = [PollFd::new(process, PollFlags::IN)];
@@ -112,21 +98,8 @@ fn gone(process: &OwnedFd) {
 fn a_command_goes_on_when_the_service_dies_and_its_exit_code_arrives() {
     let place = Place::new(60);
     let script = "echo ready; read line; echo $line; exit 9";
-    let mut child = place
-        .hcs(&["run", "-i", "--id", "box", "--", "sh", "-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = [0; 6];
-    child
-        .stdout
-        .as_mut()
-        .unwrap()
-        .read_exact(&mut said)
-        .unwrap();
-    assert_eq!(&said, b"ready\n");
+    let mut run = place.hcs(&["run", "-i", "--id", "box", "--", "sh", "-c", script]);
+    let mut child = ready(run.stdin(Stdio::piped()).stderr(Stdio::piped()));
     let [service] = place.services().try_into().unwrap();
     pidfd_send_signal(&service, Signal::KILL).unwrap();
     gone(&service);
@@ -149,26 +122,7 @@ fn a_command_goes_on_when_the_service_dies_and_its_exit_code_arrives() {
 #[test]
 fn a_container_does_not_outlive_its_run_when_both_hcs_and_the_service_were_killed() {
     let place = Place::new(1);
-    let mut child = place
-        .hcs(&[
-            "run",
-            "--id",
-            "box",
-            "--",
-            "sh",
-            "-c",
-            "echo ready; exec sleep 1000",
-        ])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = [0; 6];
-    child
-        .stdout
-        .as_mut()
-        .unwrap()
-        .read_exact(&mut said)
-        .unwrap();
+    let mut child = place.ready();
     let [service] = place.services().try_into().unwrap();
     pidfd_send_signal(&service, Signal::KILL).unwrap();
     gone(&service);
@@ -204,21 +158,9 @@ fn a_container_whose_run_was_killed_lasts_as_long_as_others_use_it() {
     let place = Place::new(60);
     let mut run = place.ready();
     let services = place.services();
-    let mut exec = place
-        .hcs(&[
-            "exec",
-            "-i",
-            "box",
-            "--",
-            "sh",
-            "-c",
-            "echo ready; read line; exit 5",
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    said_ready(&mut exec);
+    let script = "echo ready; read line; exit 5";
+    let mut exec = place.hcs(&["exec", "-i", "box", "--", "sh", "-c", script]);
+    let mut exec = ready(exec.stdin(Stdio::piped()));
     run.kill().unwrap();
     run.wait().unwrap();
     exec.stdin.take().unwrap().write_all(b"go\n").unwrap();
