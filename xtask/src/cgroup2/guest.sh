@@ -56,5 +56,20 @@ while [ -d /sys/fs/cgroup/hcs ] && [ $tries -lt 30 ]; do
 done
 [ -d /sys/fs/cgroup/hcs ]
 is "the service leaves nothing" 1 $?
+
+# A group of processors that an earlier service left, so that the next one makes it again.
+state=/run/groups/hcs.d
+id=0ad8b3c2-91e6-4ed2-9bf2-6f47f2b1a3c4
+mkdir -p "$state"
+echo "{\"$id\":[1]}" >"$state/cpu_groups.json"
+export HCS_ENDPOINT=/run/groups/hcs.sock
+echo "{\"Container\":{\"Processor\":{\"CpuGroup\":{\"Id\":\"$id\"}}}}" >/tmp/grouped.json
+is "a group of processors of an earlier service" 1 "$(hcs service CpuGroup 2>&1 | grep -c "$id")"
+is "create in a group of processors" "grouped" "$(hcs create --id grouped --document /tmp/grouped.json 2>&1)"
+hcs start grouped
+is "it runs on the processors of its group" 1 "$(hcs exec grouped -- \
+    sh -c 'sed -n "s/^Cpus_allowed_list:[^0-9]*//p" /proc/self/status' 2>&1)"
+is "others run on all" 0-1 "$(hcs run -- sh -c 'sed -n "s/^Cpus_allowed_list:[^0-9]*//p" /proc/self/status' 2>&1)"
+hcs terminate grouped
 echo DONE
 poweroff -f

@@ -179,9 +179,11 @@ fn fill_root(root: &Path, kernel: &Path, programs: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies the shared libraries that `program` needs to where it looks for them.
+/// Copies the shared libraries that `program` needs to where it looks for them. One that is linked statically, of which
+/// `ldd` has nothing to say, needs none.
 fn copy_libraries(program: &Path, root: &Path) -> Result<()> {
-    let needed = output(Command::new("ldd").arg(program))?;
+    let listed = Command::new("ldd").arg(program).output()?;
+    let needed = String::from_utf8_lossy(&listed.stdout).into_owned();
     for library in needed
         .split_whitespace()
         .filter(|word| word.starts_with('/'))

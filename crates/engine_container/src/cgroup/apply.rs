@@ -13,7 +13,7 @@ use super::{
 use crate::failure::StepError;
 
 /// Controllers that a container's group in the unified hierarchy needs from the groups above it.
-const DELEGATED: [&str; 4] = ["memory", "cpu", "pids", "io"];
+pub(super) const DELEGATED: [&str; 4] = ["memory", "cpu", "pids", "io"];
 
 /// All limits of a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,17 +26,17 @@ pub(crate) struct Limits {
     pub(crate) pids: Option<u64>,
 }
 
-/// Has the groups from the hierarchy's root down to above `group` pass controllers on to those below. What the host
+/// Has the groups from the hierarchy's root down to above `group` pass `controllers` on to those below. What the host
 /// does not have, or does not let us pass on, is missing in `cgroup.controllers` of the group afterwards.
-pub(super) fn delegate(mount: &Path, group: &Path) -> Result<(), StepError> {
+pub(super) fn delegate(mount: &Path, group: &Path, controllers: &[&str]) -> Result<(), StepError> {
     let mut ancestors: Vec<&Path> = group.ancestors().skip(1).collect();
     ancestors.retain(|ancestor| ancestor.starts_with(mount));
     for ancestor in ancestors.into_iter().rev() {
         super::make_directory(ancestor)?;
         let passed = files::read(ancestor, "cgroup.subtree_control")?;
         let available = files::read(ancestor, "cgroup.controllers")?;
-        for name in DELEGATED {
-            let has = |list: &str| list.split_whitespace().any(|known| known == name);
+        for name in controllers {
+            let has = |list: &str| list.split_whitespace().any(|known| known == *name);
             if has(&available) && !has(&passed) {
                 // One at a time: a refused one shall not keep the others back. A limit that then turns out to be
                 // impossible is refused where it is asked for.

@@ -1,19 +1,22 @@
-//! Groups of processors that containers share: one group each in the version 1 hierarchy of the controller `cpuset`,
-//! below our root. A container of a group has its processes there, beside its own groups in the other hierarchies. The
-//! kernel knows whether a group is in use.
+//! Groups of processors that containers share: one control group each below our root, in the version 1 hierarchy of the
+//! controller `cpuset`, else in the unified one.
 //!
-//! With the unified hierarchy alone a process has one group only, which is its container's; so there are none there.
+//! In version 1 a container of a group has its processes there, beside its own groups in the other hierarchies, and the
+//! kernel knows whether a group is in use. In the unified hierarchy a process has one group only, which is its
+//! container's: that one is given the processors of the group, which itself stays empty.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use hcs_schema::{Failure, HResult, win32};
-use rustix::io::Errno;
-
-use super::{files, make_directory, remove_directory};
+use super::{ControlGroups, apply, detect::Hierarchies, files, make_directory, remove_directory};
 use crate::failure::{Attempt, StepError};
+use hcs_schema::{Failure, HResult, win32};
+
+/// The controller, and the file of it that names processors.
+const CONTROLLER: &str = "cpuset";
+const PROCESSORS: &str = "cpuset.cpus";
 
 /// JSON pointer of the property that names a group.
 const POINTER: &str = "/Container/Processor/CpuGroup/Id";
@@ -23,6 +26,8 @@ const POINTER: &str = "/Container/Processor/CpuGroup/Id";
 pub(crate) struct CpuGroups {
     mount: PathBuf,
     root: PathBuf,
+    /// Whether that is in the unified hierarchy.
+    unified: bool,
 }
 
 impl CpuGroups {
@@ -34,21 +39,27 @@ impl CpuGroups {
         let alone = mountinfo.lines().find_map(|line| {
             let (place, kind) = line.split_once(" - cgroup ")?;
             let options = kind.split(' ').nth(1)?;
-            let cpuset_only = options.split(',').any(|option| option == "cpuset")
+            let cpuset_only = options.split(',').any(|option| option == CONTROLLER)
                 && !options.split(',').any(|option| option == "cpu");
             cpuset_only.then(|| place.split(' ').nth(4)).flatten()
         });
-        let Some(mount) = alone else {
-            return Err(Failure::new(
-                HResult::NOT_SUPPORTED,
-                "there are no groups of processors on this host: they need the control group controller cpuset of \
-                 version 1, in a hierarchy of its own",
-            ));
+        let (mount, unified) = match alone {
+            Some(mount) => (PathBuf::from(mount), false),
+            None => match unified_with_cpuset(mountinfo) {
+                Some(mount) => (mount, true),
+                None => {
+                    return Err(Failure::new(
+                        HResult::NOT_SUPPORTED,
+                        "there are no groups of processors on this host: they need the control group controller \
+                         cpuset, of version 2 or in a hierarchy of its own of version 1",
+                    ));
+                }
+            },
         };
-        let mount = PathBuf::from(mount);
         Ok(Self {
             root: mount.join(root.trim_matches('/')),
             mount,
+            unified,
         })
     }
 
@@ -64,24 +75,33 @@ impl CpuGroups {
     /// Makes a group of these processors, or gives a group these.
     pub(crate) fn make(&self, id: &str, processors: &[u32]) -> Result<(), StepError> {
         let group = self.group(id);
+        if self.unified {
+            apply::delegate(&self.mount, &group, &[CONTROLLER])?;
+        }
         make_directory(&group)?;
+        if !self.unified {
+            self.inherit_from_above(&group)?;
+        }
+        let list: Vec<String> = processors.iter().map(u32::to_string).collect();
+        files::write(&group, PROCESSORS, &list.join(","))
+    }
+
+    /// A new group of version 1 has neither processors nor memory, and can then hold no process.
+    fn inherit_from_above(&self, group: &Path) -> Result<(), StepError> {
         let mut above: Vec<&Path> = group
             .ancestors()
             .skip(1)
             .take_while(|directory| *directory != self.mount)
             .collect();
         above.reverse();
-        // A new group has neither processors nor memory, and can then hold no process.
         let mut parent = self.mount.as_path();
         for directory in above {
-            for file in ["cpuset.cpus", "cpuset.mems"] {
+            for file in [PROCESSORS, "cpuset.mems"] {
                 inherit(parent, directory, file)?;
             }
             parent = directory;
         }
-        inherit(parent, &group, "cpuset.mems")?;
-        let list: Vec<String> = processors.iter().map(u32::to_string).collect();
-        files::write(&group, "cpuset.cpus", &list.join(","))
+        inherit(parent, group, "cpuset.mems")
     }
 
     /// Removes a group, and what is above it and empty.
@@ -110,12 +130,17 @@ impl CpuGroups {
         Ok(())
     }
 
-    /// Takes a process with one thread into a group.
-    pub(crate) fn join(&self, id: &str, process: i32) -> Result<(), Failure> {
+    /// Takes a container into a group: so far it is the process `first`, which has one thread, in `groups`.
+    pub(crate) fn join(&self, id: &str, groups: &ControlGroups, first: i32) -> Result<(), Failure> {
         let group = self.group(id);
-        match files::write(&group, "tasks", &process.to_string()) {
+        let joined = match &groups.unified {
+            Some(own) if self.unified => files::read(&group, PROCESSORS)
+                .and_then(|processors| files::write(own, PROCESSORS, processors.trim())),
+            _ => files::write(&group, "tasks", &first.to_string()),
+        };
+        match joined {
             Ok(()) => Ok(()),
-            Err(error) if error.errno == Errno::NOENT => {
+            Err(_) if !group.exists() => {
                 let message = format!("there is no group of processors {id}");
                 Err(Failure::new(HResult::NOT_FOUND, message.clone()).cause_at(POINTER, message))
             }
@@ -124,6 +149,14 @@ impl CpuGroups {
                 .into_failure(format!("the group of processors {id} cannot be used"))),
         }
     }
+}
+
+/// Where the unified hierarchy is mounted, if it has the controller.
+fn unified_with_cpuset(mountinfo: &str) -> Option<PathBuf> {
+    let mount = Hierarchies::from_mountinfo(mountinfo).unified?;
+    let controllers = files::read(&mount, "cgroup.controllers").ok()?;
+    let mut controllers = controllers.split_whitespace();
+    controllers.any(|name| name == CONTROLLER).then_some(mount)
 }
 
 /// Gives a new group what the one above has.
@@ -151,5 +184,46 @@ mod tests {
         for text in [line("cpu,cpuset"), line("memory"), String::new()] {
             assert!(CpuGroups::find(&text, "hcs").is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_unified_hierarchy_will_do_if_it_has_the_controller() {
+        let directory = tempfile::tempdir().unwrap();
+        let mount = directory.path();
+        let unified = format!("30 23 0:26 / {} rw - cgroup2 cgroup2 rw\n", mount.display());
+        for (controllers, found) in [("cpu cpuset io", true), ("cpu io", false)] {
+            fs::write(mount.join("cgroup.controllers"), controllers).unwrap();
+            assert_eq!(CpuGroups::find(&unified, "hcs").is_ok(), found);
+        }
+        // A hierarchy of its own is better: the kernel then knows who is in a group.
+        let both = format!("{unified}31 25 0:27 / /v1 rw - cgroup cgroup rw,cpuset\n");
+        assert_eq!(
+            CpuGroups::find(&both, "hcs").unwrap().mount,
+            Path::new("/v1")
+        );
+    }
+
+    #[test]
+    fn in_the_unified_hierarchy_a_container_is_given_the_processors_of_its_group() {
+        let directory = tempfile::tempdir().unwrap();
+        let mount = directory.path().to_owned();
+        let groups = CpuGroups {
+            root: mount.join("hcs"),
+            mount,
+            unified: true,
+        };
+        let own = groups.root.join("box");
+        for (directory, processors) in [(&groups.group("0a"), "1,3\n"), (&own, "")] {
+            fs::create_dir_all(directory).unwrap();
+            fs::write(directory.join(PROCESSORS), processors).unwrap();
+        }
+        let container = ControlGroups {
+            unified: Some(own.clone()),
+            ..ControlGroups::default()
+        };
+        groups.join("0a", &container, 7).unwrap();
+        assert_eq!(fs::read_to_string(own.join(PROCESSORS)).unwrap(), "1,3");
+        let missing = groups.join("0b", &container, 7).unwrap_err();
+        assert_eq!(missing.hresult, HResult::NOT_FOUND);
     }
 }

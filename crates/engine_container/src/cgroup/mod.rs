@@ -110,7 +110,7 @@ impl ControlGroups {
             if delegated.load(Ordering::Relaxed) && fs::create_dir(group).is_ok() {
                 return Ok(());
             }
-            apply::delegate(mount, group)?;
+            apply::delegate(mount, group, &apply::DELEGATED)?;
             make_directory(group)?;
             delegated.store(true, Ordering::Relaxed);
         }

@@ -212,7 +212,7 @@ impl Prepared {
         ids: Option<&Ids>,
     ) -> Result<ContainerMachine, Failure> {
         // Before it is told anything, so that it is alone and everything it starts is there as well.
-        let joined = workshop.join_cpu_group(&request.document, self.child.pid);
+        let joined = workshop.join_cpu_group(&request.document, &self.left.groups, self.child.pid);
         let instructed = joined.and_then(|()| {
             let instructed = self.instruct(plan, ids);
             instructed.map_err(|error| fail(&self.name, error))

@@ -15,7 +15,7 @@ use hcs_lifecycle::engine::{CreateRequest, Engine, Found, Machine, Slot};
 use hcs_schema::{Failure, HResult, documents::ComputeSystem, win32};
 
 use crate::{
-    cgroup::cpu_groups::CpuGroups,
+    cgroup::{ControlGroups, cpu_groups::CpuGroups},
     config::EngineConfig,
     launcher::Launcher,
     machine::ContainerMachine,
@@ -86,7 +86,12 @@ impl Workshop {
     }
 
     /// Takes a child into the group of processors that its document names.
-    fn join_cpu_group(&self, document: &ComputeSystem, child: i32) -> Result<(), Failure> {
+    fn join_cpu_group(
+        &self,
+        document: &ComputeSystem,
+        groups: &ControlGroups,
+        child: i32,
+    ) -> Result<(), Failure> {
         let processor = document
             .container
             .as_ref()
@@ -94,7 +99,7 @@ impl Workshop {
         let group = processor.and_then(|processor| processor.cpu_group.as_ref());
         match group.and_then(|group| group.id.as_deref()) {
             Some(id) => {
-                self.cpu_groups()?.join(&id.to_lowercase(), child)?;
+                self.cpu_groups()?.join(&id.to_lowercase(), groups, child)?;
                 done("joined the group of processors");
                 Ok(())
             }

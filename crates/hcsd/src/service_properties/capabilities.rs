@@ -57,17 +57,11 @@ fn limits(kernel: &Kernel, privileged: bool) -> Value {
             json!({ "Supported": false, "Reason": reason })
         }
     };
-    let groups = if kernel.v1.iter().any(|name| name == "cpuset") {
-        json!({ "Supported": true })
-    } else {
-        let reason = "groups of processors need the version 1 controller \"cpuset\"";
-        json!({ "Supported": false, "Reason": reason })
-    };
     json!({
         "Memory": one("memory", "memory"),
         "Processor": one("cpu", "cpu"),
         "Processes": one("pids", "pids"),
-        "CpuGroups": groups,
+        "CpuGroups": one("cpuset", "cpuset"),
     })
 }
 
