@@ -1,7 +1,8 @@
 //! Warm slots: machines that engines have prepared before anybody asks for one, so that a creation has less to do.
 //!
 //! They are filled in the background, from the first creation on: a service that nobody creates with keeps nothing
-//! ready. They are no systems: nobody sees them, they count for nobody, and a service does not stay for their sake. Each
+//! ready. As long as one is left, that waits for a quiet moment, so that it does not contend with the very system that
+//! took one. They are no systems: nobody sees them, they count for nobody, and a service does not stay for their sake. Each
 //! has a runtime id and a directory `<state root>/slots/<runtime id>`; both become the system's that takes it. What a
 //! service that was killed had ready has ended with it, and is cleared away by the next one.
 
@@ -24,6 +25,10 @@ use crate::{
     blocking::{blocking, blocking_within},
     system::making::{make_directory, remove_directory},
 };
+
+/// How long none is taken before another is prepared beside those that are left: about as long as a short-lived system
+/// takes from its creation to its end.
+const QUIET: Duration = Duration::from_millis(20);
 
 /// A prepared machine.
 #[derive(Debug)]
@@ -69,6 +74,8 @@ pub(crate) struct Slots {
     /// One is being prepared.
     filling: Cell<bool>,
     filled: Notify,
+    /// One was taken, or the service is leaving.
+    taken: Notify,
     /// The service is leaving.
     closed: Cell<bool>,
 }
@@ -82,6 +89,7 @@ impl Slots {
             ready: RefCell::default(),
             filling: Cell::new(false),
             filled: Notify::new(),
+            taken: Notify::new(),
             closed: Cell::new(false),
         })
     }
@@ -98,6 +106,7 @@ impl Slots {
         let mut ready = self.ready.borrow_mut();
         let fits = |ready: &Ready| ready.engine == engine.name() && ready.slot.fits(document);
         let index = ready.iter().position(fits)?;
+        self.taken.notify_waiters();
         ready.remove(index)
     }
 
@@ -111,6 +120,10 @@ impl Slots {
         let (slots, engine) = (Rc::clone(self), Arc::clone(engine));
         tokio::task::spawn_local(async move {
             while slots.has_room() {
+                slots.await_quiet().await;
+                if !slots.has_room() {
+                    break;
+                }
                 match slots.prepare(&engine).await {
                     Ok(Some(ready)) => slots.ready.borrow_mut().push_back(ready),
                     Ok(None) => break,
@@ -127,6 +140,19 @@ impl Slots {
 
     fn has_room(&self) -> bool {
         !self.closed.get() && self.ready.borrow().len() < self.wanted
+    }
+
+    /// Returns when none has been taken for a while; at once when none is left, or the service leaves.
+    async fn await_quiet(&self) {
+        loop {
+            let taken = self.taken.notified();
+            if self.closed.get() || self.ready.borrow().is_empty() {
+                return;
+            }
+            if tokio::time::timeout(QUIET, taken).await.is_err() {
+                return;
+            }
+        }
     }
 
     async fn prepare(&self, engine: &Arc<dyn Engine>) -> Result<Option<Ready>, Failure> {
@@ -164,6 +190,7 @@ impl Slots {
     /// Ends all of them; none is prepared any more. Waits for that, at most for `limit`.
     pub(crate) async fn close(&self, limit: Duration) {
         self.closed.set(true);
+        self.taken.notify_waiters();
         let prepared = async {
             loop {
                 let filled = self.filled.notified();
