@@ -2,7 +2,9 @@
 
 use hcs::{
     ComputeSystem, Endpoint, ExitStatus, Failure, HResult, Operation, Process,
-    documents::{self, ProcessParameters, State, SystemPropertyQuery, SystemPropertyType},
+    documents::{
+        self, ProcessParameters, Properties, State, SystemPropertyQuery, SystemPropertyType,
+    },
     raw,
 };
 use serde_json::Value;
@@ -194,6 +196,19 @@ pub(crate) fn is_gone(hresult: HResult) -> bool {
 pub(crate) fn code(exit: ExitStatus) -> u8 {
     let [code, ..] = exit.code.to_le_bytes();
     code
+}
+
+/// A property of a system.
+///
+/// # Errors
+/// Why it is not known.
+pub(crate) fn property(
+    id: &str,
+    wanted: SystemPropertyType,
+    clock: Clock,
+) -> Result<Properties, Stop> {
+    let system = clock.open(id)?;
+    clock.wait(id, system.properties(&query(&[wanted])))
 }
 
 /// A query for these properties.

@@ -26,9 +26,7 @@ pub(crate) struct Ps {
 impl Ps {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let clock = self.limit.begin("ps");
-        let system = clock.open(&self.id)?;
-        let query = client::query(&[SystemPropertyType::ProcessList]);
-        let properties = clock.wait(&self.id, system.properties(&query))?;
+        let properties = client::property(&self.id, SystemPropertyType::ProcessList, clock)?;
         let processes = properties.process_list.unwrap_or_default();
         match self.format.format {
             Format::Json => print_json(&processes)?,

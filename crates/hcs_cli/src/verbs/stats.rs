@@ -27,9 +27,7 @@ pub(crate) struct Stats {
 impl Stats {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let clock = self.limit.begin("stats");
-        let system = clock.open(&self.id)?;
-        let query = client::query(&[SystemPropertyType::Statistics]);
-        let properties = clock.wait(&self.id, system.properties(&query))?;
+        let properties = client::property(&self.id, SystemPropertyType::Statistics, clock)?;
         let statistics = properties.statistics.unwrap_or_default();
         match self.format.format {
             Format::Json => print_json(&statistics)?,
