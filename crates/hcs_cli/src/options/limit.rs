@@ -26,12 +26,11 @@ impl Limit {
 /// # Errors
 /// It is none.
 fn seconds(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("expected a number of seconds above 0, found '{text}'");
-    let seconds: f64 = text.parse().map_err(|_| wrong())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(limit) if !limit.is_zero() => Ok(limit),
-        _ => Err(wrong()),
-    }
+    let seconds: Option<f64> = text.parse().ok();
+    let limit = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    limit
+        .filter(|limit| !limit.is_zero())
+        .ok_or_else(|| "expected a number of seconds above 0, such as 2.5".to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! What goes wrong is said in words, and told by the exit code.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt as _, net::UnixListener},
+};
 
 use crate::common::{Container, ended, hcs, shell, unique, with_input, words};
 
@@ -65,6 +69,20 @@ fn without_a_working_directory_only_relative_paths_are_refused() {
         relative.err.contains("\"x\" cannot be found"),
         "{relative:?}"
     );
+}
+
+#[test]
+fn a_service_that_does_not_even_answer_is_given_up_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = folder.path().join("hcs.sock");
+    let _silent = UnixListener::bind(&endpoint).unwrap();
+    let mut list = hcs(["list", "--timeout", "0.2"]);
+    let late = ended(list.env("HCS_ENDPOINT", &endpoint));
+    assert_eq!(late.code, Some(124), "{late:?}");
+    let said =
+        "hcs: list was not done within 0.2 seconds and was given up [HCS_E_OPERATION_TIMEOUT]\n";
+    assert!(late.err.starts_with(said), "{late:?}");
+    assert!(late.err.contains("the service did not answer"), "{late:?}");
 }
 
 #[test]
