@@ -208,6 +208,8 @@ static void documents_of_systems(void)
     check_creation_refused("HcsCreateComputeSystem/exclusive", W("{\"Owner\":\"test\"}"), HCS_E_INVALID_JSON);
     check_creation_refused("HcsCreateComputeSystem/exclusive", W("{\"Container\":{},\"VirtualMachine\":{}}"),
                            HCS_E_INVALID_JSON);
+    check_creation_refused("HcsCreateComputeSystem/exclusive", W("{\"Container\":{},\"HostedSystem\":{}}"),
+                           HCS_E_INVALID_JSON);
     check_creation_refused("HcsCreateComputeSystem/result/ERROR_NOT_SUPPORTED",
                            W("{\"HostingSystemId\":\"x\",\"Container\":{}}"),
                            HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED));
@@ -310,7 +312,8 @@ static void properties_of_systems(void)
     WCHAR *id = fixture_id();
     char *name = platform_utf8(id), *text;
     HCS_SYSTEM system = fixture_created(id);
-    const PCWSTR queries[] = {NULL, W(""), W("{}")};
+    const PCWSTR queries[] = {NULL, W(""), W("{}"), W("{\"PropertyTypes\":[\"TerminateOnLastHandleClosed\"]}"),
+                              W("{\"PropertyTypes\":[\"Memory\"]}")};
     PWSTR document = NULL;
     size_t i;
     for (i = 0; i < sizeof queries / sizeof queries[0]; i++) {
