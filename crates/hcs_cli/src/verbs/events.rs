@@ -1,9 +1,17 @@
 //! `hcs events`: the service's event log.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    thread,
+};
 
 use clap::Args;
 use hcs::{Failure, HResult, LogEntry, LogFollower, LogQuery, read_log};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::retry_on_intr,
+    stdio,
+};
 use serde_json::Value;
 
 use crate::{
@@ -41,6 +49,7 @@ impl Events {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let clock = self.limit.begin("events");
         if self.follow {
+            end_with_the_reader()?;
             let follower = LogFollower::new(self.since, self.system.as_deref());
             let mut head = self.head();
             for event in clock.on_follower(follower) {
@@ -84,6 +93,23 @@ impl Events {
             Format::Json => Ok(json(event)? + "\n"),
         }
     }
+}
+
+/// Has the program end when nobody reads its output any more, though nothing happens that could be written.
+fn end_with_the_reader() -> Result<(), Failure> {
+    let watching = thread::Builder::new().name("reader".to_owned()).spawn(|| {
+        let mut polled = [PollFd::from_borrowed_fd(
+            stdio::stdout(),
+            PollFlags::empty(),
+        )];
+        // Errors and the hang-up alone are waited for.
+        if matches!(retry_on_intr(|| poll(&mut polled, None)), Ok(1..)) {
+            std::process::exit(0);
+        }
+    });
+    watching.map(drop).map_err(|error| {
+        Failure::new(HResult::E_OUTOFMEMORY, "no thread could be started").because(&error)
+    })
 }
 
 /// Writes to standard output; answers whether anybody reads on.

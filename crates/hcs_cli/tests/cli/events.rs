@@ -24,6 +24,25 @@ fn kinds(lines: &str) -> Vec<(u64, String)> {
 }
 
 #[test]
+fn a_follower_ends_with_its_reader_though_nothing_happens() {
+    let place = Place::new(60);
+    ended(&mut place.hcs(&["create", "--id", "box"])).fine();
+    let mut follower = place
+        .hcs(&["events", "--follow"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    for expected in ["NUMBER", "ServiceStarted", "SystemCreated"] {
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.contains(expected), "{line}");
+    }
+    drop(lines);
+    assert_eq!(follower.wait().unwrap().code(), Some(0));
+    ended(&mut place.hcs(&["terminate", "box"])).fine();
+}
+
+#[test]
 fn a_follower_goes_on_through_a_killed_service_without_gap_or_repetition() {
     let place = Place::new(60);
     ended(&mut place.hcs(&["create", "--id", "box"])).fine();
