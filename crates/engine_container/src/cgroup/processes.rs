@@ -19,6 +19,11 @@ use crate::failure::{Attempt, StepError};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl ControlGroups {
+    /// Whether there is a group to freeze by: a service of an ordinary user has none.
+    pub(crate) fn can_freeze(&self) -> bool {
+        self.unified.is_some() || self.home(Controller::Freezer).is_some()
+    }
+
     /// Freezes every process, or lets them go on, and waits until that is so.
     ///
     /// # Errors
@@ -34,7 +39,7 @@ impl ControlGroups {
         }
         let Some(Home::V1(directory)) = self.home(Controller::Freezer) else {
             return Err(StepError::new(
-                "looking for a control group that can freeze (a service of an ordinary user has none)",
+                "looking for a control group that can freeze",
                 Errno::OPNOTSUPP,
             ));
         };

@@ -186,6 +186,14 @@ impl Machine for ContainerMachine {
     }
 
     fn pause(&self) -> Result<(), Failure> {
+        if !self.record.groups.can_freeze() {
+            let message = format!(
+                "the container {:?} cannot be paused: it has no control group to be frozen by, as a service that runs as \
+                 an ordinary user can give it none; containers of a service of root can be paused",
+                self.id
+            );
+            return Err(Failure::new(HResult::NOT_SUPPORTED, message));
+        }
         self.paused.store(true, Ordering::SeqCst);
         self.record.groups.freeze(true).map_err(|error| {
             // Half frozen is neither one thing nor the other.

@@ -39,12 +39,17 @@ fn reason(command: &Command, identity: &Identity, error: LaunchError) -> String 
     let Identity {
         uid, gid, groups, ..
     } = identity;
+    // The kernel says so of ids that the user namespace does not have.
+    let unknown = error.errno == Errno::INVAL;
     match error.step {
         Step::Clone => format!("no process can be made: {what}"),
         Step::Session => format!("it gets no session of its own: {what}"),
         Step::Terminal => format!("its console cannot become its controlling terminal: {what}"),
         Step::Stdio => format!("its standard streams cannot be put in place: {what}"),
         Step::OomScore => format!("its OOM score cannot be set to 0: {what}"),
+        Step::Groups if unknown => no_such_id("all of the groups", &format!("{groups:?}")),
+        Step::Group if unknown => no_such_id("a group", &gid.to_string()),
+        Step::User if unknown => no_such_id("a user", &uid.to_string()),
         Step::Groups => format!("it cannot be given the groups {groups:?}: {what}"),
         Step::Group => format!("it cannot be given the group {gid}: {what}"),
         Step::User => format!("it cannot be given the user {uid}: {what}"),
@@ -54,6 +59,13 @@ fn reason(command: &Command, identity: &Identity, error: LaunchError) -> String 
         Step::SignalMask => format!("its signal mask cannot be set: {what}"),
         Step::Execute => execution(command, identity, error),
     }
+}
+
+fn no_such_id(what: &str, id: &str) -> String {
+    format!(
+        "its user namespace does not have {what} {id}: it has root, and as many others as /etc/subuid and /etc/subgid of \
+         the host grant to whoever runs the service"
+    )
 }
 
 fn execution(command: &Command, identity: &Identity, error: LaunchError) -> String {

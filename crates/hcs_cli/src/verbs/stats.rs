@@ -12,6 +12,9 @@ use crate::{
 };
 
 /// Show what a system has used: processor time, memory, input and output
+///
+/// n/a stands for what the host does not count: for most figures that is so where the service runs as an ordinary user,
+/// who has no control groups.
 #[derive(Args, Debug)]
 pub(crate) struct Stats {
     /// The system
@@ -37,20 +40,47 @@ impl Stats {
     }
 }
 
+/// What stands for a figure that the host does not count.
+const UNCOUNTED: &str = "n/a";
+
 fn text(statistics: &Statistics) -> String {
-    let processor = statistics.processor.clone().unwrap_or_default();
-    let memory = statistics.memory.clone().unwrap_or_default();
-    let storage = statistics.storage.clone().unwrap_or_default();
+    let processor = statistics.processor.as_ref();
+    let memory = statistics.memory.as_ref();
+    let storage = statistics.storage.as_ref();
+    let time = |amount: Option<u64>| amount.map_or_else(|| UNCOUNTED.to_owned(), seconds);
+    let bytes = |amount: Option<u64>| amount.map_or_else(|| UNCOUNTED.to_owned(), mebibytes);
     let row = [
-        seconds(statistics.uptime100ns.unwrap_or_default()),
-        seconds(processor.total_runtime100ns.unwrap_or_default()),
-        mebibytes(memory.memory_usage_commit_bytes.unwrap_or_default()),
-        mebibytes(memory.memory_usage_commit_peak_bytes.unwrap_or_default()),
-        mebibytes(storage.read_size_bytes.unwrap_or_default()),
-        mebibytes(storage.write_size_bytes.unwrap_or_default()),
+        time(statistics.uptime100ns),
+        time(processor.and_then(|used| used.total_runtime100ns)),
+        bytes(memory.and_then(|used| used.memory_usage_commit_bytes)),
+        bytes(memory.and_then(|used| used.memory_usage_commit_peak_bytes)),
+        bytes(storage.and_then(|used| used.read_size_bytes)),
+        bytes(storage.and_then(|used| used.write_size_bytes)),
     ];
     table(
         ["UPTIME", "CPU", "MEMORY", "PEAK", "READ", "WRITTEN"],
         &[row],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use hcs::documents::ProcessorStats;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_counted_is_not_nothing() {
+        let statistics = Statistics {
+            uptime100ns: Some(25_000_000),
+            processor: Some(ProcessorStats {
+                total_runtime100ns: Some(0),
+                ..ProcessorStats::default()
+            }),
+            ..Statistics::default()
+        };
+        let expected =
+            "UPTIME  CPU    MEMORY  PEAK  READ  WRITTEN\n2.50s   0.00s  n/a     n/a   n/a   n/a\n";
+        assert_eq!(text(&statistics), expected);
+    }
 }

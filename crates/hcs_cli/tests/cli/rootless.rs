@@ -248,7 +248,13 @@ fn containers_of_an_ordinary_user_live_on_without_its_service() {
         "kept\n"
     );
     let paused = user.hcs(&["pause", "own"]);
-    assert_ne!(paused.code, Some(0), "nothing could freeze it: {paused:?}");
+    assert_eq!(paused.code, Some(125), "{paused:?}");
+    assert!(paused.err.contains("ordinary user"), "{paused:?}");
+    let figures = user.hcs(&["stats", "own"]).fine();
+    assert!(figures.contains("n/a"), "{figures}");
+    let nobody = user.hcs(&["exec", "-u", "nobody", "own", "--", "true"]);
+    assert_eq!(nobody.code, Some(125), "{nobody:?}");
+    assert!(nobody.err.contains("/etc/subuid"), "{nobody:?}");
     user.hcs(&["terminate", "own"]).fine();
 }
 

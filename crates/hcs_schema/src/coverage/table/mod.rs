@@ -9,8 +9,8 @@ use crate::{
     Document,
     coverage::{Coverage, Root},
     documents::{
-        ComputeSystem, CrashOptions, ModificationRequest, ModifySettingRequest, PauseOptions,
-        ProcessModifyRequest, ProcessParameters, SaveOptions, ServicePropertyQuery,
+        ComputeSystem, CrashOptions, CrashReport, ModificationRequest, ModifySettingRequest,
+        PauseOptions, ProcessModifyRequest, ProcessParameters, SaveOptions, ServicePropertyQuery,
         ShutdownOptions, SignalProcessOptions, StartOptions, SystemPropertyQuery, SystemQuery,
     },
 };
@@ -72,6 +72,10 @@ pub const ROOTS: &[Root] = &[
     Root {
         call: "HcsModifyServiceSettings",
         shape: ModificationRequest::shape,
+    },
+    Root {
+        call: "HcsSubmitWerReport",
+        shape: CrashReport::shape,
     },
 ];
 

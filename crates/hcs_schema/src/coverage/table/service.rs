@@ -101,4 +101,23 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ),
         ],
     ),
+    (
+        // Kept as it came, for whoever looks after crashes.
+        "CrashReport",
+        &[
+            ("SystemId", Supported),
+            ("ActivityId", Supported),
+            (
+                "WindowsCrashInfo",
+                WithoutEffect(
+                    "it is kept with the report; the dump that it names is not looked at",
+                ),
+            ),
+            ("CrashParameters", Supported),
+            ("CrashLog", Supported),
+            ("Status", Supported),
+            ("PreOSId", Supported),
+            ("CrashStackUnavailable", Supported),
+        ],
+    ),
 ];
