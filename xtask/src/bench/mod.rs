@@ -19,6 +19,7 @@ mod isolate;
 mod machine;
 mod ours;
 mod peers;
+mod processor;
 mod profile;
 mod report;
 mod series;

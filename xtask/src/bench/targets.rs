@@ -91,6 +91,12 @@ const RATIOS: &[Ratio] = &[
         AtMost(2.0),
     ),
     ratio(
+        ("round-trip-shared", "hot"),
+        "HcsGetProcessInfo",
+        "raw SOCK_SEQPACKET",
+        AtMost(2.0),
+    ),
+    ratio(
         ("pipelining", "hot"),
         "raw SOCK_SEQPACKET, one thread",
         "HcsGetProcessInfo, 8 threads of 8 calls",

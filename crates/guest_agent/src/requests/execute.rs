@@ -65,18 +65,21 @@ impl<L: Link> Agent<L> {
             .link
             .stdio(command.streams, settings.vsock_stdio_relay_settings, sent)?;
         let started = SystemTime::now();
-        let kept = self.keeper.keep(&stdio);
-        let begun = match command.console {
-            None => self
-                .start_plain(&command, &identity, &stdio, marks)
-                .map(|pid| (pid, None)),
-            Some(size) => self.start_on_console(&command, &identity, stdio, size, marks),
-        };
-        let (pid, console) = match begun {
-            Ok(begun) => begun,
-            Err(failure) => {
-                self.keeper.release(kept);
-                return Err(failure);
+        let (pid, console, kept) = match command.console {
+            None => {
+                let pid = self.start_plain(&command, &identity, &stdio, marks)?;
+                // Only now, as the program runs meanwhile.
+                (pid, None, self.keeper.keep(&stdio))
+            }
+            Some(size) => {
+                let kept = self.keeper.keep(&stdio);
+                match self.start_on_console(&command, &identity, stdio, size, marks) {
+                    Ok((pid, console)) => (pid, console, kept),
+                    Err(failure) => {
+                        self.keeper.release(kept);
+                        return Err(failure);
+                    }
+                }
             }
         };
         self.set_childless(false);

@@ -1,7 +1,7 @@
 //! [`Stream`]: one stream that is passed on by the session's own loop, a bit whenever `poll(2)` says so.
 //!
-//! Only where no step can block: between pipes and regular files by `splice(2)`, to files that are appended to and to
-//! `/dev/null` through a buffer. For terminals, sockets and devices [`super::copy`] needs a thread, as writing to them can
+//! Only where no step can block: between pipes and regular files and to `/dev/null` by `splice(2)`, to files that are
+//! appended to and from `/dev/null` through a buffer. For terminals, sockets and devices [`super::copy`] needs a thread, as writing to them can
 //! take for ever.
 
 use std::{
@@ -18,6 +18,9 @@ use rustix::{
 };
 
 use super::copy::{AT_ONCE, BUFFER};
+
+/// Size of the buffer until it was filled once: most streams bring little or nothing, and each page costs a fault.
+const FIRST_BUFFER: usize = 4096;
 
 /// A stream between a pipe of the process, which is closed with it, and one of our descriptors.
 #[derive(Debug)]
@@ -101,8 +104,10 @@ impl<'a> Stream<'a> {
         direction: Direction,
     ) -> Result<Result<Self, OwnedFd>, Errno> {
         let way = match (direction, kind(pipe.as_fd())?, kind(ours)?) {
-            (_, Kind::Pipe, Kind::Pipe | Kind::File) => Way::Splice,
-            (_, Kind::Pipe, Kind::Null) => Way::Buffer(vec![0; BUFFER]),
+            (_, Kind::Pipe, Kind::Pipe | Kind::File) | (Direction::Out, Kind::Pipe, Kind::Null) => {
+                Way::Splice
+            }
+            (Direction::In, Kind::Pipe, Kind::Null) => Way::Buffer(vec![0; FIRST_BUFFER]),
             _ => return Ok(Err(pipe)),
         };
         Ok(Ok(Self {
@@ -174,7 +179,7 @@ impl<'a> Stream<'a> {
         if self.direction == Direction::In || kind(self.ours)? == Kind::Pipe {
             return Ok(Moved::Unfit);
         }
-        self.way = Way::Buffer(vec![0; BUFFER]);
+        self.way = Way::Buffer(vec![0; FIRST_BUFFER]);
         Ok(Moved::On)
     }
 
@@ -185,7 +190,13 @@ impl<'a> Stream<'a> {
                 let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
                 splice(self.from(), None, self.to(), None, AT_ONCE, flags)
             }),
-            Way::Buffer(buffer) => self.carry(buffer),
+            Way::Buffer(buffer) => {
+                let moved = self.carry(buffer);
+                if moved == Ok(FIRST_BUFFER) {
+                    *buffer = vec![0; BUFFER];
+                }
+                moved
+            }
         };
         self.way = way;
         moved

@@ -6,26 +6,40 @@ use crate::bench::{
     floor::PingPong,
     interleave::{Regime, Subject},
     ours::{Container, many_calls},
+    processor::Shared,
 };
 
 /// As long as a small call of the protocol.
 const MESSAGE_BYTES: usize = 200;
 const RAW: &str = "raw SOCK_SEQPACKET";
 
+/// A call and its answer: where the scheduler puts the two sides, and with both on one processor. The first is a matter
+/// of luck as well: whichever side wakes up on a processor that sleeps pays for that.
 pub(super) fn round_trip(context: &mut Context<'_>) -> Outcome {
     let container = Container::start("bench-round-trip", context.bundles)?;
     let process = container.idle_process()?;
-    let mut raw = PingPong::start(MESSAGE_BYTES)?;
-    let subjects = vec![
-        Subject::new(RAW, || raw.round_trip()),
-        Subject::new("HcsGetProcessInfo", || container.process_info(&process)),
+    let places = [
+        ("round-trip", "a small call and its answer", None),
+        (
+            "round-trip-shared",
+            "a small call and its answer, both sides on one processor",
+            Some(context.service.pid()),
+        ),
     ];
-    let about = About {
-        name: "round-trip",
-        title: "a small call and its answer".to_owned(),
-        base: RAW,
-    };
-    context.compare(&about, &[(Regime::Hot, 5000)], subjects)?;
+    for (name, title, service) in places {
+        let _shared = service.map(Shared::with).transpose()?;
+        let mut raw = PingPong::start(MESSAGE_BYTES)?;
+        let subjects = vec![
+            Subject::new(RAW, || raw.round_trip()),
+            Subject::new("HcsGetProcessInfo", || container.process_info(&process)),
+        ];
+        let about = About {
+            name,
+            title: title.to_owned(),
+            base: RAW,
+        };
+        context.compare(&about, &[(Regime::Hot, 5000)], subjects)?;
+    }
     container.end()
 }
 
