@@ -40,8 +40,27 @@ struct State {
     runs: bool,
 }
 
+/// Something that is to be done; dropped before its time, it is not.
+#[must_use = "what is to be done is forgotten with it"]
+pub(crate) struct Alarm {
+    shared: Arc<Shared>,
+    key: (Instant, u64),
+    /// The process that it belongs to: in a child of it the lock may be held by a thread that is not there.
+    pid: u32,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if self.pid == std::process::id() {
+            let job = lock(&self.shared.state).jobs.remove(&self.key);
+            drop(job);
+        }
+    }
+}
+
 impl Timer {
-    /// Does `job` after `delay`, on the timer's thread: it must not block.
+    /// Does `job` after `delay`, on the timer's thread: it must not block. `None` when that is later than the clock can
+    /// say, which is never.
     ///
     /// # Errors
     /// No thread could be started.
@@ -49,10 +68,9 @@ impl Timer {
         &self,
         delay: Duration,
         job: impl FnOnce() + Send + 'static,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<Alarm>> {
         let Some(at) = Instant::now().checked_add(delay) else {
-            // Later than the clock can say is never.
-            return Ok(());
+            return Ok(None);
         };
         let mut state = lock(&self.shared.state);
         if !state.runs {
@@ -62,11 +80,15 @@ impl Timer {
             state.runs = true;
         }
         state.numbered += 1;
-        let number = state.numbered;
-        state.jobs.insert((at, number), Box::new(job));
+        let key = (at, state.numbered);
+        state.jobs.insert(key, Box::new(job));
         drop(state);
         self.shared.changed.notify_all();
-        Ok(())
+        Ok(Some(Alarm {
+            shared: Arc::clone(&self.shared),
+            key,
+            pid: std::process::id(),
+        }))
     }
 }
 
@@ -114,15 +136,32 @@ mod tests {
     fn things_are_done_in_the_order_of_their_times() {
         let timer = Timer::default();
         let (sender, done) = mpsc::channel();
+        let mut alarms = Vec::new();
         for (delay, mark) in [(40, 3), (1, 1), (20, 2)] {
             let sender = sender.clone();
             let delay = Duration::from_millis(delay);
-            timer
-                .after(delay, move || sender.send(mark).unwrap())
-                .unwrap();
+            let alarm = timer.after(delay, move || sender.send(mark).unwrap());
+            alarms.push(alarm.unwrap().unwrap());
         }
         drop(sender);
         assert_eq!(done.iter().collect::<Vec<_>>(), [1, 2, 3]);
-        timer.after(Duration::MAX, || unreachable!()).unwrap();
+        assert!(
+            timer
+                .after(Duration::MAX, || unreachable!())
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_is_forgotten_at_once() {
+        let timer = Timer::default();
+        let (sender, done) = mpsc::channel::<()>();
+        let hour = Duration::from_secs(3600);
+        let alarm = timer.after(hour, move || sender.send(()).unwrap()).unwrap();
+        drop(alarm);
+        // Nobody can send any more: the job is gone with all that it held.
+        assert!(done.recv().is_err());
+        assert!(lock(&timer.shared.state).jobs.is_empty());
     }
 }

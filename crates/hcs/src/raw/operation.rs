@@ -22,6 +22,7 @@ use crate::{
     link::{Link, next_number},
     stdio::Slot,
     sync::{Deadline, Mutex, lock},
+    timer::Alarm,
     turn::Awaited,
 };
 
@@ -106,6 +107,8 @@ struct Tracked {
     pid: u32,
     /// When the call has to be done.
     end: Option<Instant>,
+    /// What ends it where the service does not.
+    alarm: Option<Alarm>,
     /// The request, once there is one.
     request: Option<(OperationId, Weak<Link>)>,
     /// Which call it is, and whose connection brings its answer.
@@ -347,9 +350,19 @@ impl Operation {
                 Self { shared }.give_up(call);
             }
         };
-        timer()
+        let alarm = timer()
             .after(limit.saturating_add(GRACE), give_up)
             .map_err(|_| HResult::E_OUTOFMEMORY)?;
+        let mut tracked = lock(&self.shared.tracked);
+        let same = matches!(&tracked.call, Some((tracked_call, _)) if *tracked_call == call);
+        // Where the call has ended meanwhile, or another begun, nothing is to be done later.
+        let former = if same && self.shared.cell.phase() == Phase::Pending {
+            std::mem::replace(&mut tracked.alarm, alarm)
+        } else {
+            alarm
+        };
+        drop(tracked);
+        drop(former);
         self.send_limit();
         Ok(())
     }
@@ -469,6 +482,7 @@ impl Operation {
             about,
             pid,
             end: None,
+            alarm: None,
             request: None,
             call: Some((call, Arc::clone(client))),
             watch: watched.then(|| Watch::new(client)),
@@ -524,13 +538,15 @@ impl Operation {
             Completion::Unwanted => {}
         }
         let mut tracked = lock(&self.shared.tracked);
-        let watch = match &tracked.call {
-            Some((tracked_call, _)) if *tracked_call == call => tracked.watch.take(),
+        let over = match &tracked.call {
+            Some((tracked_call, _)) if *tracked_call == call => {
+                Some((tracked.watch.take(), tracked.alarm.take()))
+            }
             // Started again meanwhile.
             _ => None,
         };
         drop(tracked);
-        drop(watch);
+        drop(over);
     }
 
     fn run_callback(&self) {
