@@ -194,7 +194,8 @@ impl Handle {
     pub(crate) fn attach(self: &Arc<Self>, client: &Client, link: &Link) -> Result<(), Failure> {
         self.check_made()?;
         let mut attached = lock(&self.attached);
-        if *attached != link.serial() && self.hub.lives() {
+        // A connection that was made before is over, or soon will be.
+        if *attached < link.serial() && self.hub.lives() {
             self.open_again(link)?;
             client.register(self);
             *attached = link.serial();
