@@ -110,7 +110,8 @@ type Job = Box<dyn FnOnce(Result<&Arc<Link>, Failure>) + Send>;
 ///            every queued call learns why            connection lost
 /// ```
 ///
-/// Calls made while it connects are queued and then sent in their order, before any later one.
+/// Calls made while it connects are queued and then sent in their order, before any later one. Whoever was reading a
+/// connection that is over has told so ([`Client::lost`]) before the next one is made.
 #[derive(Debug)]
 pub(crate) struct Client {
     /// The process it belongs to.
@@ -175,15 +176,23 @@ impl Drop for Watch {
 
 enum State {
     Idle,
-    Connecting(VecDeque<Job>),
+    Connecting(Connecting),
     Up(Arc<Link>),
+}
+
+/// A connection in the making, up to where all that waited for it is sent.
+#[derive(Default)]
+struct Connecting {
+    queue: VecDeque<Job>,
+    /// It was there, and is over already.
+    lost: bool,
 }
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Idle => f.write_str("Idle"),
-            Self::Connecting(queue) => write!(f, "Connecting({})", queue.len()),
+            Self::Connecting(connecting) => write!(f, "Connecting({})", connecting.queue.len()),
             Self::Up(link) => link.fmt(f),
         }
     }
@@ -255,11 +264,12 @@ impl Client {
                 drop(state);
                 job(Ok(&link));
             }
-            State::Connecting(queue) => queue.push_back(Box::new(job)),
+            State::Connecting(connecting) => connecting.queue.push_back(Box::new(job)),
             State::Idle if !connect => {}
             State::Idle => {
-                let queue: [Job; 1] = [Box::new(job)];
-                *state = State::Connecting(queue.into());
+                let mut connecting = Connecting::default();
+                connecting.queue.push_back(Box::new(job));
+                *state = State::Connecting(connecting);
                 drop(state);
                 self.connect();
             }
@@ -314,16 +324,15 @@ impl Client {
         }
         loop {
             let mut state = lock(&self.state);
-            let queued = match &mut *state {
-                State::Connecting(queue) => std::mem::take(queue),
-                State::Idle | State::Up(_) => return,
+            let State::Connecting(connecting) = &mut *state else {
+                return;
             };
+            let queued = std::mem::take(&mut connecting.queue);
             if queued.is_empty() {
-                // Lost already: its reader has told, or will find that nothing is up.
-                *state = if link.is_over() {
-                    State::Idle
-                } else {
-                    State::Up(link)
+                // One that is over and still being read is there until its reader has told.
+                *state = match connecting.lost {
+                    true => State::Idle,
+                    false => State::Up(link),
                 };
                 return;
             }
@@ -365,8 +374,8 @@ impl Client {
     /// There will be no connection: all who wait for it learn why.
     fn refuse(&self, failure: &Failure) {
         let state = std::mem::replace(&mut *lock(&self.state), State::Idle);
-        if let State::Connecting(queue) = state {
-            for job in queue {
+        if let State::Connecting(connecting) = state {
+            for job in connecting.queue {
                 job(Err(failure.clone()));
             }
         }
@@ -401,8 +410,10 @@ impl Client {
     /// The connection is over: all handles are told, and where somebody waits for an exit it is made again at once.
     fn lost(self: &Arc<Self>, link: &Link) {
         let mut state = lock(&self.state);
-        if matches!(&*state, State::Up(up) if up.serial() == link.serial()) {
-            *state = State::Idle;
+        match &mut *state {
+            State::Up(up) if up.serial() == link.serial() => *state = State::Idle,
+            State::Connecting(connecting) => connecting.lost = true,
+            State::Idle | State::Up(_) => {}
         }
         drop(state);
         let handles = self.handles();
@@ -424,13 +435,14 @@ impl Client {
             thread::sleep(pause);
             let (sender, reached) = mpsc::channel();
             self.with_link(move |link| {
-                // The receiver waits below.
-                let _waits = sender.send(link.map(drop));
+                // The receiver waits below. A connection that is over was perhaps lost before this was begun; if it is
+                // lost later, another thread begins.
+                let _waits = sender.send(link.map(|link| !link.is_over()));
             });
             match reached.recv() {
-                Ok(Ok(())) => return,
+                Ok(Ok(true)) => return,
                 Ok(Err(failure)) => failed = Some(failure),
-                Err(mpsc::RecvError) => {}
+                Ok(Ok(false)) | Err(mpsc::RecvError) => {}
             }
         }
         if let Some(failure) = failed {

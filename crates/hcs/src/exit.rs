@@ -105,13 +105,16 @@ impl<T> Future for Exit<T> {
     type Output = Result<T, Failure>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mark = self.mark.unwrap_or_else(|| self.handle.watch());
+        let first = self.mark.is_none();
+        let mark = self.mark.unwrap_or_else(|| self.handle.hub().mark());
         self.mark = Some(mark);
-        let hub = self.handle.hub();
-        if self.watch.is_none() && hub.exit(mark).is_pending() {
+        let polled = self.handle.hub().poll_exit(mark, context.waker());
+        if first && polled.is_pending() {
+            // In this order: a connection that is lost from here on is made again.
+            self.handle.watch();
             self.watch = Some(Watch::new(&Client::of(self.handle.endpoint())));
         }
-        let exit = ready!(self.handle.hub().poll_exit(mark, context.waker()));
+        let exit = ready!(polled);
         self.watch = None;
         Poll::Ready(self.result(exit))
     }

@@ -304,9 +304,8 @@ impl Handle {
         })
     }
 
-    /// Begins a wait for the exit: where the connection was lost, it is made again so that somebody can tell.
-    pub(crate) fn watch(self: &Arc<Self>) -> Mark {
-        let mark = self.hub.mark();
+    /// A wait for the exit has begun: where the connection was lost, it is made again so that somebody can tell.
+    pub(crate) fn watch(self: &Arc<Self>) {
         let client = Client::of(&self.endpoint);
         let connected = client.current_link().map_or(0, |link| link.serial());
         if self.hub.lives() && *lock(&self.attached) != connected {
@@ -318,7 +317,6 @@ impl Handle {
                 }
             });
         }
-        mark
     }
 
     /// Waits for the exit.
@@ -328,13 +326,15 @@ impl Handle {
     pub(crate) fn wait_exit(self: &Arc<Self>, deadline: Deadline) -> Result<Document, HResult> {
         let mut ending = Ending {
             hub: &self.hub,
-            mark: self.watch(),
+            mark: self.hub.mark(),
         };
         if let Poll::Ready(exit) = self.hub.exit(ending.mark) {
             return exit;
         }
         let client = Client::of(&self.endpoint);
+        // In this order: a connection that is lost from here on is made again.
         self.hub.wait_begins();
+        self.watch();
         let exit = client.turn().wait(deadline, &mut ending);
         self.hub.wait_ends();
         exit.unwrap_or(Err(HResult::TIMEOUT))

@@ -187,3 +187,48 @@ fn what_is_gone_when_the_service_is_back_has_exited() {
     );
     peer.join().unwrap();
 }
+
+/// How often the connection is lost again at once, each time at another moment.
+const CUTS: usize = 40;
+
+#[test]
+fn a_wait_for_an_exit_survives_connections_that_are_lost_at_once() {
+    let place = Place::new();
+    let listener = place.listen();
+    let peer = std::thread::spawn(move || {
+        let mut peer = Peer::accept(&listener);
+        peer.create_system();
+        let process = peer.create_process(&[]);
+        drop(peer);
+        for cut in 0..CUTS {
+            let mut peer = Peer::accept(&listener);
+            for _ in 0..cut % 5 {
+                if peer.next_request().is_none() {
+                    break;
+                }
+            }
+        }
+        let mut peer = Peer::accept(&listener);
+        while let Some(request) = peer.next_request() {
+            match request.call {
+                Call::OpenProcess { process: again, .. } => {
+                    assert_eq!(again, process);
+                    peer.reply(request.id, &made_process(0));
+                    let exited = event_type::PROCESS_EXITED;
+                    peer.event(Subject::Process(process), exited, Some(EXIT));
+                }
+                Call::OpenSystem { .. } => peer.reply(request.id, &made_system()),
+                _ => peer.reply(request.id, &Reply::done()),
+            }
+        }
+    });
+    let (operation, system) = place.system();
+    let process = Process::create(&system, "{}", &operation).unwrap();
+    operation.wait(None).unwrap();
+    let limit = std::time::Duration::from_secs(300);
+    assert_eq!(&*process.wait_exit(Some(limit)).unwrap(), EXIT);
+    process.close().unwrap();
+    system.close().unwrap();
+    drop(place);
+    drop(peer);
+}

@@ -168,6 +168,15 @@ pub trait StdioOffer: fmt::Debug + Send {
     fn into_host_ends(self: Box<Self>, limit: Duration) -> Result<HostStdio, Failure>;
 }
 
+/// What the kernel killed for want of memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryKills {
+    /// How many processes.
+    pub count: u64,
+    /// The limit of the machine's memory, in bytes, where there is one.
+    pub limit: Option<u64>,
+}
+
 /// One running container or virtual machine.
 pub trait Machine: fmt::Debug + Send + Sync {
     /// Blocks until the guest agent can be connected to, at most for `limit`.
@@ -236,8 +245,8 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// The host's accounting could not be read.
     fn statistics(&self) -> Result<Statistics, Failure>;
 
-    /// Whether the kernel killed something in it for want of memory since it was made.
-    fn out_of_memory(&self) -> bool;
+    /// What the kernel killed in it for want of memory since it was made.
+    fn memory_kills(&self) -> MemoryKills;
 
     /// Applies a `ModifySettingRequest` document (already valid) to the host's side of the machine.
     ///

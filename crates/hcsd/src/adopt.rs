@@ -204,6 +204,7 @@ async fn take_over(
         engine: name,
         state,
         terminate_on_last_handle_closed: Some(record.terminate_on_last_handle_closed),
+        memory_kills: record.memory_kills,
     };
     let share = service.system_quota.count(record.uid);
     let system = put_together(service, facts, machine, share);
@@ -216,8 +217,8 @@ async fn take_over(
         if let Err(reason) = system.processes.adopt(&process) {
             warn!(pid, %reason, "a recorded process is left out");
         }
-        if let Some(code) = remembered.exit {
-            process.exited(code);
+        if let Some(ending) = remembered.exit {
+            process.ended(ending);
         }
     }
     if !lives && service.log.tells_end(&runtime_id) {

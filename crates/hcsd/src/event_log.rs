@@ -61,6 +61,8 @@ pub(crate) enum Kind {
     SystemModified,
     /// The connection to its agent is lost, though nobody ended it; with the reason, if the agent is at fault.
     GuestConnectionClosed,
+    /// The kernel killed something in it because there was no memory left; with how often, and the limit.
+    SystemOutOfMemory,
     /// It has ended; with its `SystemExitStatus`.
     SystemExited,
     /// A process was created.
@@ -86,6 +88,7 @@ impl Kind {
             Self::SystemResumed => "SystemResumed",
             Self::SystemModified => "SystemModified",
             Self::GuestConnectionClosed => "GuestConnectionClosed",
+            Self::SystemOutOfMemory => "SystemOutOfMemory",
             Self::SystemExited => "SystemExited",
             Self::ProcessCreated => "ProcessCreated",
             Self::ProcessExited => "ProcessExited",

@@ -9,7 +9,7 @@ use hcs_lifecycle::system::ExitType;
 use hcs_wire::service::Subject;
 use serde_json::{Value, json};
 
-use crate::connection::Connection;
+use crate::{connection::Connection, process::Ending};
 
 /// `HCS_EVENT_TYPE` values.
 pub(crate) mod event_type {
@@ -70,18 +70,26 @@ impl Watchers {
     }
 }
 
-/// The `ProcessStatus` document. `code` is `None` when it has not exited, or nobody can say with what.
-pub(crate) fn process_status(pid: u32, exited: bool, code: Option<u32>) -> String {
+/// The `ProcessStatus` document; without an ending it has not exited.
+pub(crate) fn process_status(pid: u32, ending: Option<Ending>) -> String {
     /// `HRESULT_FROM_WIN32(ERROR_NOT_FOUND)`: the wait itself failed, so the exit code says nothing.
     const LOST: i32 = hcs_schema::HResult::NOT_FOUND.0;
-    let lost = exited && code.is_none();
-    json!({
+    let exited = ending.is_some();
+    let ending = ending.unwrap_or_default();
+    let lost = exited && ending.code.is_none();
+    let mut status = json!({
         "ProcessId": pid,
         "Exited": exited,
-        "ExitCode": code.unwrap_or(0),
+        "ExitCode": ending.code.unwrap_or(0),
         "LastWaitResult": if lost { LOST } else { 0 },
-    })
-    .to_string()
+    });
+    if let Some(out_of_memory) = ending.out_of_memory {
+        status["OutOfMemory"] = true.into();
+        if let Some(limit) = out_of_memory.limit_in_mb {
+            status["MemoryLimitInMB"] = limit.into();
+        }
+    }
+    status.to_string()
 }
 
 /// The `SystemExitStatus` document.
@@ -103,7 +111,7 @@ pub(crate) fn system_exit(exit: ExitType, out_of_memory: bool, fault: Option<&st
             .push(json!({ "SystemExit": { "Detail": "UnexpectedExit", "Initiator": "GuestOS" } }));
     }
     if out_of_memory && exit == ExitType::Unexpected {
-        // The schema has no word for this; clients read `Detail` as text.
+        // The schema has no word for this; the detail is an extension.
         attribution.push(json!({ "WorkerExit": {
             "ExitCode": 137, "Type": "UnrecoverableError", "Detail": "OutOfMemory", "Initiator": "Internal",
         } }));
@@ -115,16 +123,36 @@ pub(crate) fn system_exit(exit: ExitType, out_of_memory: bool, fault: Option<&st
 
 #[cfg(test)]
 mod tests {
+    use hcs_schema::documents::{ProcessStatus, SystemExitStatus};
+
     use super::*;
+    use crate::system::memory::OutOfMemory;
 
     #[test]
     fn documents_are_as_clients_know_them() {
-        let status: Value = serde_json::from_str(&process_status(7, true, Some(42))).unwrap();
+        let ended = |code, limit: Option<Option<u64>>| {
+            let out_of_memory = limit.map(|limit_in_mb| OutOfMemory { limit_in_mb });
+            let ending = Ending {
+                code,
+                out_of_memory,
+            };
+            let text = process_status(7, Some(ending));
+            // Our own readers take it.
+            hcs_schema::parse::<ProcessStatus>(&text).unwrap();
+            serde_json::from_str::<Value>(&text).unwrap()
+        };
         assert_eq!(
-            status,
+            ended(Some(42), None),
             json!({"ProcessId": 7, "Exited": true, "ExitCode": 42, "LastWaitResult": 0})
         );
-        let lost: Value = serde_json::from_str(&process_status(7, true, None)).unwrap();
+        let killed = ended(Some(137), Some(Some(64)));
+        assert_eq!(
+            (&killed["OutOfMemory"], &killed["MemoryLimitInMB"]),
+            (&json!(true), &json!(64))
+        );
+        let killed = ended(Some(137), Some(None));
+        assert!(killed["OutOfMemory"] == true && killed.get("MemoryLimitInMB").is_none());
+        let lost = ended(None, None);
         assert_ne!(
             lost["LastWaitResult"], 0,
             "an exit code nobody knows is not 0"
@@ -134,5 +162,11 @@ mod tests {
         assert_eq!(exit["Status"], 0);
         assert_eq!(exit["ExitType"], "GracefulExit");
         assert_eq!(exit["Attribution"][0]["SystemExit"]["Detail"], "Shutdown");
+        for exit in [ExitType::Graceful, ExitType::Forced, ExitType::Unexpected] {
+            for fault in [None, Some("it lied")] {
+                let text = system_exit(exit, true, fault);
+                hcs_schema::parse::<SystemExitStatus>(&text).unwrap();
+            }
+        }
     }
 }

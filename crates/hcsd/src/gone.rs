@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_lifecycle::engine::{Machine, StdioOffer, Streams};
+use hcs_lifecycle::engine::{Machine, MemoryKills, StdioOffer, Streams};
 use hcs_schema::{Failure, HResult, documents::Statistics};
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -81,8 +81,8 @@ impl Machine for GoneMachine {
         ended()
     }
 
-    fn out_of_memory(&self) -> bool {
-        false
+    fn memory_kills(&self) -> MemoryKills {
+        MemoryKills::default()
     }
 
     fn modify(&self, _request: &serde_json::Value) -> Result<(), Failure> {

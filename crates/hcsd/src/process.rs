@@ -18,13 +18,33 @@ use crate::{
     event_log::{self, Kind},
     events::{Watchers, event_type, process_status},
     limits::Share,
-    state::journal::Remembered,
+    state::journal::{Entry, Remembered},
     stdio::Stdio,
-    system::{Behalf, System},
+    system::{Behalf, System, memory::OutOfMemory},
 };
 
 /// Exit code of what is killed together with its system: 128 + SIGKILL.
 pub(crate) const KILLED: u32 = 137;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// `None` when nobody can say with which code.
+    pub(crate) code: Option<u32>,
+    /// It was killed because of that.
+    pub(crate) out_of_memory: Option<OutOfMemory>,
+}
+
+impl Ending {
+    /// As it is written down.
+    pub(crate) const fn entry(self, pid: u32) -> Entry {
+        Entry::Exited {
+            pid,
+            code: self.code,
+            out_of_memory: self.out_of_memory,
+        }
+    }
+}
 
 /// One process. Belongs to the service's thread.
 #[derive(Debug)]
@@ -34,8 +54,10 @@ pub(crate) struct Process {
     /// 0 until the agent has created it.
     pid: Cell<u32>,
     life: Cell<Life>,
-    /// The agent could not say how it ended.
-    status_lost: Cell<bool>,
+    /// How it ended, once it has.
+    ending: Cell<Ending>,
+    /// A client asked for its end.
+    is_to_die: Cell<bool>,
     /// Whoever wanted it gave up before it was there.
     abandoned: Cell<bool>,
     /// Its creation has not been answered yet: whether its exit status is owed to anybody is not known.
@@ -62,7 +84,8 @@ impl Process {
             system: Rc::downgrade(system),
             pid: Cell::new(0),
             life: Cell::new(Life::new()),
-            status_lost: Cell::new(false),
+            ending: Cell::default(),
+            is_to_die: Cell::new(false),
             abandoned: Cell::new(false),
             unanswered: Cell::new(true),
             behalf: Cell::new(Behalf::Service),
@@ -223,12 +246,14 @@ impl Process {
     pub(crate) fn answered(&self) {
         self.unanswered.set(false);
         let life = self.life.get();
-        if let (Some(system), Some(exit), true) =
-            (self.system.upgrade(), life.exit(), life.owes_status())
-        {
-            let code = Some(exit.exit_code).filter(|_| !self.status_lost.get());
-            system.processes.owe(self.pid(), code);
+        if let (Some(system), true) = (self.system.upgrade(), life.owes_status()) {
+            system.processes.owe(self.pid(), self.ending.get());
         }
+    }
+
+    /// A client asks for its end: SIGKILL is what it then dies of.
+    pub(crate) fn is_asked_to_die(&self) {
+        self.is_to_die.set(true);
     }
 
     /// A terminate was obeyed.
@@ -238,16 +263,33 @@ impl Process {
         self.life.set(life);
     }
 
-    /// It has exited; `code` is `None` when nobody can say how. The first report stands.
+    /// Its agent reported its exit; `code` is `None` when it cannot say how.
     pub(crate) fn exited(&self, code: Option<u32>) {
+        let system = self.system.upgrade().filter(|_| !self.has_exited());
+        let out_of_memory = match (code, system) {
+            (None | Some(0), _) | (_, None) => None,
+            (Some(KILLED), Some(system)) if !self.is_to_die.get() => system.memory_kill(),
+            (Some(_), Some(system)) => {
+                system.look_for_memory_kills();
+                None
+            }
+        };
+        self.ended(Ending {
+            code,
+            out_of_memory,
+        });
+    }
+
+    /// It has exited. The first report stands.
+    pub(crate) fn ended(&self, ending: Ending) {
         let mut life = self.life.get();
         let first = life.exited(ExitStatus {
-            exit_code: code.unwrap_or(0),
+            exit_code: ending.code.unwrap_or(0),
         });
         if !first {
             return;
         }
-        self.status_lost.set(code.is_none());
+        self.ending.set(ending);
         self.share.borrow_mut().take();
         let system = self.system.upgrade();
         if let Some(system) = system.as_ref().filter(|_| !self.exit_is_told.get()) {
@@ -273,7 +315,7 @@ impl Process {
             if !owed {
                 system.processes.delivered(self.pid());
             } else if !self.unanswered.get() {
-                system.processes.owe(self.pid(), code);
+                system.processes.owe(self.pid(), ending);
             }
         }
     }
@@ -284,11 +326,8 @@ impl Process {
     }
 
     fn status_of(&self, life: Life) -> String {
-        let code = life
-            .exit()
-            .filter(|_| !self.status_lost.get())
-            .map(|status| status.exit_code);
-        process_status(self.pid(), life.exit().is_some(), code)
+        let ending = life.exit().map(|_| self.ending.get());
+        process_status(self.pid(), ending)
     }
 
     /// Whether it has exited.

@@ -37,6 +37,9 @@ pub(crate) struct Record {
     pub(crate) state: String,
     /// It ends with its last handle. May be changed after creation.
     pub(crate) terminate_on_last_handle_closed: bool,
+    /// How often the kernel has killed in it for want of memory, as far as that was told.
+    #[serde(default)]
+    pub(crate) memory_kills: u64,
 }
 
 /// What does not change while a system lives.
@@ -56,6 +59,7 @@ impl Record {
         machine: String,
         state: &str,
         terminate_on_last_handle_closed: bool,
+        memory_kills: u64,
     ) -> Self {
         Self {
             version: VERSION,
@@ -67,6 +71,7 @@ impl Record {
             machine,
             state: state.to_owned(),
             terminate_on_last_handle_closed,
+            memory_kills,
         }
     }
 
@@ -157,7 +162,7 @@ mod tests {
             document: "{}",
             engine: "container",
         };
-        Record::new(&facts, "{}".to_owned(), "Running", true)
+        Record::new(&facts, "{}".to_owned(), "Running", true, 0)
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod actions;
 mod driver;
 mod ending;
 pub(crate) mod making;
+pub(crate) mod memory;
 pub(crate) mod processes;
 
 use std::{
@@ -29,7 +30,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info};
 
-use self::processes::Processes;
+use self::{memory::Kills, processes::Processes};
 use crate::{
     connection::Connection,
     event_log::{self, Kind},
@@ -142,6 +143,8 @@ pub(crate) struct System {
     watchers: Watchers,
     /// The `SystemExitStatus` document, once it has ended.
     exit: RefCell<Option<String>>,
+    /// What the kernel killed in it for want of memory.
+    memory_kills: Kills,
     /// It was taken over from an earlier service, and its clients may come back.
     expected_back: Cell<bool>,
     /// Its end is in the event log already.
@@ -481,6 +484,7 @@ impl System {
             self.machine.record(),
             state.name(),
             self.terminate_on_last_handle_closed.get(),
+            self.memory_kills.seen(),
         )
     }
 }

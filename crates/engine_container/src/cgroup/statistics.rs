@@ -1,6 +1,11 @@
 //! What a container has used, from the accounts of its groups.
 
+use hcs_lifecycle::engine::MemoryKills;
+
 use super::{ControlGroups, Home, detect::Controller, files};
+
+/// A limit of memory from which on there is none: version 1 has a number for that.
+const UNLIMITED: u64 = 1 << 60;
 
 /// Units of 100 ns, as HCS counts time, per second.
 pub(crate) const TICKS_PER_SECOND: u64 = 10_000_000;
@@ -84,15 +89,24 @@ impl ControlGroups {
         }
     }
 
-    /// Whether the kernel killed a process of the container because its memory limit was reached.
-    pub(crate) fn out_of_memory(&self) -> bool {
-        let (at, file) = match self.home(Controller::Memory) {
-            None => return false,
-            Some(Home::V1(at)) => (at, "memory.oom_control"),
-            Some(Home::V2(at)) => (at, "memory.events"),
+    /// What the kernel killed in the container for want of memory.
+    pub(crate) fn memory_kills(&self) -> MemoryKills {
+        let (at, file, limit) = match self.home(Controller::Memory) {
+            None => return MemoryKills::default(),
+            Some(Home::V1(at)) => (at, "memory.oom_control", "memory.limit_in_bytes"),
+            Some(Home::V2(at)) => (at, "memory.events", "memory.max"),
         };
         let text = files::read(at, file).unwrap_or_default();
-        files::value_of(&text, "oom_kill").is_some_and(|kills| kills > 0)
+        let count = files::value_of(&text, "oom_kill").unwrap_or_default();
+        if count == 0 {
+            return MemoryKills::default();
+        }
+        // "max", or for version 1 the largest number of pages, is no limit.
+        let limit = files::read_number(at, limit).ok();
+        MemoryKills {
+            count,
+            limit: limit.filter(|limit| *limit < UNLIMITED),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hcs_lifecycle::engine::{CreateRequest, Machine, StdioOffer, Streams};
+use hcs_lifecycle::engine::{CreateRequest, Machine, MemoryKills, StdioOffer, Streams};
 use hcs_schema::{
     Failure, HResult,
     documents::{MemoryStats, ProcessorStats, Statistics, StorageStats},
@@ -158,7 +158,7 @@ impl Machine for ContainerMachine {
                         .cause(how.to_string())
                 }
             };
-            if self.out_of_memory() {
+            if self.memory_kills().count > 0 {
                 return failure.cause_at(limits::MEMORY, "its memory limit was reached");
             }
             failure
@@ -286,8 +286,8 @@ impl Machine for ContainerMachine {
         })
     }
 
-    fn out_of_memory(&self) -> bool {
-        self.record.groups.out_of_memory()
+    fn memory_kills(&self) -> MemoryKills {
+        self.record.groups.memory_kills()
     }
 
     fn modify(&self, request: &Value) -> Result<(), Failure> {

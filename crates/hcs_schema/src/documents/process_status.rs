@@ -11,5 +11,10 @@ document! {
         exit_code: u32 = "ExitCode", 2.1;
         /// HRESULT of waiting for it.
         last_wait_result: i32 = "LastWaitResult", 2.1;
+        /// The kernel killed it because its system had no memory left (our extension). Only there when it is true.
+        out_of_memory: bool = "OutOfMemory", "extension";
+        /// How much memory its system might have, in megabytes (our extension); with `OutOfMemory`, where there was such
+        /// a limit.
+        memory_limit_in_mb: u64 = "MemoryLimitInMB", "extension";
     }
 }

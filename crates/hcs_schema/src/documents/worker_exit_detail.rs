@@ -71,5 +71,7 @@ schema_enum! {
         FastSavePreservePartitionHandleTransferStorageAndNetworking = "FastSavePreservePartitionHandleTransferStorageAndNetworking", 2.5;
         /// It was saved quickly for an update of the hypervisor.
         FastSavePreservePartitionHsr = "FastSavePreservePartitionHsr", 2.5;
+        /// The kernel killed it because the system had no memory left.
+        OutOfMemory = "OutOfMemory", "extension";
     }
 }

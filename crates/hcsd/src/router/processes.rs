@@ -216,6 +216,9 @@ pub(super) fn signal(errand: Errand, handle: u64, options: Option<&str>) {
 async fn send_signal(process: &Rc<Process>, number: i32, call: Call) -> Result<(), Failure> {
     let system = process.system()?;
     let limit = system.service()?.config.times.guest();
+    if number == KILL {
+        process.is_asked_to_die();
+    }
     let sent = system
         .guest()
         .await?

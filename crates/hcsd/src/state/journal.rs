@@ -14,6 +14,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use crate::{process::Ending, system::memory::OutOfMemory};
+
 /// Name of the file in the system's directory.
 const FILE: &str = "processes.jsonl";
 /// Bytes after which a journal with nothing to tell starts over.
@@ -36,6 +38,9 @@ pub(crate) enum Entry {
         pid: u32,
         /// `None` when nobody can say how.
         code: Option<u32>,
+        /// It was killed because of that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        out_of_memory: Option<OutOfMemory>,
     },
     /// Nothing more is to be written to its standard input.
     StdinClosed {
@@ -56,8 +61,8 @@ pub(crate) struct Remembered {
     pub(crate) console: bool,
     /// Nothing more was to be written to its standard input.
     pub(crate) stdin_closed: bool,
-    /// It had exited, with this code.
-    pub(crate) exit: Option<Option<u32>>,
+    /// It had exited like this.
+    pub(crate) exit: Option<Ending>,
 }
 
 /// The writing end.
@@ -143,8 +148,8 @@ impl Journal {
             if remembered.stdin_closed {
                 add(Entry::StdinClosed { pid })?;
             }
-            if let Some(code) = remembered.exit {
-                add(Entry::Exited { pid, code })?;
+            if let Some(exit) = remembered.exit {
+                add(exit.entry(pid))?;
             }
         }
         let new = directory.join("processes.jsonl.new");
@@ -177,8 +182,16 @@ impl Journal {
                     };
                     processes.insert(pid, begun);
                 }
-                Ok(Entry::Exited { pid, code }) => {
-                    processes.entry(pid).or_default().exit = Some(code);
+                Ok(Entry::Exited {
+                    pid,
+                    code,
+                    out_of_memory,
+                }) => {
+                    let ending = Ending {
+                        code,
+                        out_of_memory,
+                    };
+                    processes.entry(pid).or_default().exit = Some(ending);
                 }
                 Ok(Entry::StdinClosed { pid }) => {
                     processes.entry(pid).or_default().stdin_closed = true;
@@ -217,7 +230,10 @@ mod tests {
             Entry::StdinClosed { pid: 3 },
             Entry::Exited {
                 pid: 3,
-                code: Some(7),
+                code: Some(137),
+                out_of_memory: Some(OutOfMemory {
+                    limit_in_mb: Some(48),
+                }),
             },
             Entry::Gone { pid: 2 },
             Entry::Created {
@@ -247,7 +263,12 @@ mod tests {
                     Remembered {
                         console: true,
                         stdin_closed: true,
-                        exit: Some(Some(7))
+                        exit: Some(Ending {
+                            code: Some(137),
+                            out_of_memory: Some(OutOfMemory {
+                                limit_in_mb: Some(48)
+                            })
+                        })
                     }
                 ),
                 (

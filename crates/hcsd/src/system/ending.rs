@@ -11,7 +11,7 @@ use crate::{
     events::{event_type, system_exit},
     guest_link::GuestLink,
     operations,
-    process::KILLED,
+    process::{Ending, KILLED},
     state::Record,
 };
 use hcs_lifecycle::system::ExitType;
@@ -28,18 +28,29 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     let exit = system.queue.borrow_mut().exited();
     let link = system.link();
     let agent_told_all = hear_last_words(system).await;
+    let out_of_memory = match exit {
+        ExitType::Unexpected => system.memory_kill(),
+        ExitType::Graceful | ExitType::Forced => None,
+    };
     if let (ExitType::Unexpected, Some(link)) = (exit, link) {
         system.tell_lost(&link);
     }
     for process in system.processes.living() {
         // What the agent had not reported by its own end was killed with it.
-        process.exited(agent_told_all.then_some(KILLED));
+        process.ended(Ending {
+            code: agent_told_all.then_some(KILLED),
+            out_of_memory,
+        });
     }
-    let out_of_memory = system.machine.out_of_memory();
     system.machine.let_go();
 
-    let document = system_exit(exit, out_of_memory, system.fault.borrow().as_deref());
-    info!(exit = exit.name(), out_of_memory, "ended");
+    let fault = system.fault.borrow().clone();
+    let document = system_exit(exit, out_of_memory.is_some(), fault.as_deref());
+    info!(
+        exit = exit.name(),
+        out_of_memory = out_of_memory.is_some(),
+        "ended"
+    );
     system.exit.replace(Some(document.clone()));
     system.share.borrow_mut().take();
     if let Ok(service) = system.service() {

@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
-use super::{Behalf, System, driver, processes::Processes};
+use super::{Behalf, System, driver, memory::Kills, processes::Processes};
 use crate::{
     blocking::blocking,
     cpu_groups,
@@ -154,6 +154,7 @@ async fn make(
         engine: plan.engine.name(),
         state: State::Created,
         terminate_on_last_handle_closed: None,
+        memory_kills: 0,
     };
     let system = match assemble(&service, facts, machine, plan.share).await {
         Ok(system) => system,
@@ -214,6 +215,8 @@ pub(crate) struct Facts {
     pub(crate) state: State,
     /// `None` for what the document says.
     pub(crate) terminate_on_last_handle_closed: Option<bool>,
+    /// Kills for want of memory that were told of.
+    pub(crate) memory_kills: u64,
 }
 
 /// Puts a system together, writes it down and starts its driver. On failure the machine is ended.
@@ -275,6 +278,7 @@ pub(crate) fn put_together(
         engine,
         state,
         terminate_on_last_handle_closed,
+        memory_kills,
     } = facts;
     let document = request.document;
     let terminate = terminate_on_last_handle_closed
@@ -311,6 +315,7 @@ pub(crate) fn put_together(
         fault: RefCell::default(),
         watchers: Watchers::default(),
         exit: RefCell::default(),
+        memory_kills: Kills::new(memory_kills),
         expected_back: Cell::new(false),
         end_is_told: Cell::new(false),
         creating: Cell::new(0),

@@ -9,7 +9,7 @@ use std::{
 use tracing::warn;
 
 use crate::{
-    process::Process,
+    process::{Ending, Process},
     state::journal::{Entry, Journal},
 };
 
@@ -78,8 +78,8 @@ impl Processes {
     }
 
     /// A process has exited, and its status is owed to whoever asks.
-    pub(crate) fn owe(&self, pid: u32, code: Option<u32>) {
-        self.journal.append(&Entry::Exited { pid, code });
+    pub(crate) fn owe(&self, pid: u32, ending: Ending) {
+        self.journal.append(&ending.entry(pid));
         let oldest = {
             let mut owed = self.owed.borrow_mut();
             owed.push_back(pid);

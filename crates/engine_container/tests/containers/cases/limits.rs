@@ -1,5 +1,6 @@
 //! Limits and accounts.
 
+use hcs_lifecycle::engine::MemoryKills;
 use hcs_schema::HResult;
 use serde_json::json;
 
@@ -25,9 +26,13 @@ pub(super) fn memory_is_limited_and_the_agent_survives() {
     let host = Host::new();
     let container = host.start(json!({ "Memory": { "SizeInMB": 64 } }));
     assert!(take(&container, 16));
-    assert!(!container.machine.out_of_memory());
+    assert_eq!(container.machine.memory_kills(), MemoryKills::default());
     assert!(!take(&container, 128));
-    assert!(container.machine.out_of_memory());
+    let expected = MemoryKills {
+        count: 1,
+        limit: Some(64 << 20),
+    };
+    assert_eq!(container.machine.memory_kills(), expected);
     assert_eq!(container.shell("echo here"), "here");
 }
 

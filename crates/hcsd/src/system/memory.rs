@@ -1,0 +1,101 @@
+//! What the kernel killed in a system for want of memory, and whom that explains.
+//!
+//! The kernel counts its kills per control group and does not say whom it met. So each counted kill explains the end of
+//! one process that SIGKILL ended, unless a client had asked for that. It is looked at only when a process ends
+//! otherwise than well: that costs nothing on the way of all others.
+
+use std::cell::Cell;
+
+use hcs_lifecycle::engine::MemoryKills;
+use serde_json::json;
+use tracing::warn;
+
+use super::{Behalf, System};
+use crate::event_log::Kind;
+
+/// A process had to go because there was no memory left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct OutOfMemory {
+    /// How much its system might have, in megabytes, where it was limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limit_in_mb: Option<u64>,
+}
+
+/// The kills of one system.
+#[derive(Debug, Default)]
+pub(super) struct Kills {
+    /// Counted so far.
+    seen: Cell<u64>,
+    /// Of those, how many have explained nothing yet.
+    unexplained: Cell<u64>,
+}
+
+impl Kills {
+    /// Those that were `seen` before have been explained or told of.
+    pub(super) fn new(seen: u64) -> Self {
+        Self {
+            seen: Cell::new(seen),
+            unexplained: Cell::default(),
+        }
+    }
+
+    /// How many were counted so far.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen.get()
+    }
+
+    /// There have been `count` by now; answers how many of them are new.
+    fn count(&self, count: u64) -> u64 {
+        let new = count.saturating_sub(self.seen.get());
+        self.seen.set(self.seen.get().max(count));
+        self.unexplained.set(self.unexplained.get() + new);
+        new
+    }
+
+    /// Whether one is left to explain an end; it explains no other then.
+    fn explain(&self) -> bool {
+        let left = self.unexplained.get().checked_sub(1);
+        self.unexplained.set(left.unwrap_or_default());
+        left.is_some()
+    }
+}
+
+impl System {
+    /// Looks for kills since the last look, and tells of them in the event log.
+    pub(crate) fn look_for_memory_kills(&self) -> OutOfMemory {
+        let MemoryKills { count, limit } = self.machine.memory_kills();
+        let limit_in_mb = limit.map(|bytes| bytes >> 20);
+        let new = self.memory_kills.count(count);
+        if new > 0 {
+            warn!(system = %self.id, kills = new, limit_in_mb, "the kernel killed in it, as there was no memory left");
+            let data = json!({ "Kills": new, "MemoryLimitInMB": limit_in_mb });
+            self.note(Kind::SystemOutOfMemory, None, Behalf::Service, Some(data));
+            self.write_down(self.state());
+        }
+        OutOfMemory { limit_in_mb }
+    }
+
+    /// Why a process of it was killed that nobody asked to be, if that was for want of memory.
+    pub(crate) fn memory_kill(&self) -> Option<OutOfMemory> {
+        let out_of_memory = self.look_for_memory_kills();
+        self.memory_kills.explain().then_some(out_of_memory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kill_explains_one_end() {
+        let kills = Kills::new(2);
+        assert_eq!(kills.count(2), 0);
+        assert!(!kills.explain());
+        assert_eq!(kills.count(4), 2);
+        assert!(kills.explain() && kills.explain() && !kills.explain());
+        // The accounts cannot be read for a moment.
+        assert_eq!(kills.count(0), 0);
+        assert_eq!(kills.count(5), 1);
+        assert_eq!(kills.seen(), 5);
+    }
+}
