@@ -21,10 +21,29 @@ use crate::{
 };
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ExitStatus {
     /// The exit code; 128 + N when signal N killed it.
     pub code: u32,
+    /// The kernel killed it because its system had no memory left.
+    pub out_of_memory: Option<OutOfMemory>,
+}
+
+/// Why a process had no memory left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct OutOfMemory {
+    /// How much its system might have, in megabytes. Without a limit of its own the host had no more.
+    pub limit_in_mb: Option<u64>,
+}
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("out of memory")?;
+        match self.limit_in_mb {
+            Some(limit) => write!(f, " (limit {limit} MB)"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl ExitStatus {
@@ -37,7 +56,11 @@ impl ExitStatus {
 
 impl fmt::Display for ExitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exit code {}", self.code)
+        write!(f, "exit code {}", self.code)?;
+        match self.out_of_memory {
+            Some(why) => write!(f, ", killed: {why}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -138,7 +161,12 @@ pub(crate) fn process_exit(document: &str) -> Result<ExitStatus, Failure> {
         return Err(Failure::new(result, message).cause(result.message()));
     }
     match status.exit_code {
-        Some(code) => Ok(ExitStatus { code }),
+        Some(code) => Ok(ExitStatus {
+            code,
+            out_of_memory: (status.out_of_memory == Some(true)).then_some(OutOfMemory {
+                limit_in_mb: status.memory_limit_in_mb,
+            }),
+        }),
         None => {
             let message = "the service sent a ProcessStatus without an exit code";
             Err(Failure::new(HResult::HCS_E_PROTOCOL_ERROR, message))
@@ -158,7 +186,10 @@ mod tests {
     #[test]
     fn an_exit_code_counts_only_when_the_wait_worked() {
         let good = r#"{"ProcessId":7,"Exited":true,"ExitCode":42,"LastWaitResult":0}"#;
-        assert_eq!(process_exit(good).unwrap(), ExitStatus { code: 42 });
+        assert_eq!(process_exit(good).unwrap().code, 42);
+        let killed = r#"{"ProcessId":7,"Exited":true,"ExitCode":137,"LastWaitResult":0,"OutOfMemory":true,"MemoryLimitInMB":64}"#;
+        let said = process_exit(killed).unwrap().to_string();
+        assert_eq!(said, "exit code 137, killed: out of memory (limit 64 MB)");
         let lost = r#"{"ProcessId":7,"Exited":true,"ExitCode":0,"LastWaitResult":-2147023728}"#;
         let failure = process_exit(lost).unwrap_err();
         assert_eq!(failure.hresult, HResult::NOT_FOUND);

@@ -105,7 +105,7 @@ mod turn;
 pub use attendant::Attendant;
 pub use endpoint::{ENDPOINT_VARIABLE, Endpoint};
 pub use events::Events;
-pub use exit::{Exit, ExitStatus};
+pub use exit::{Exit, ExitStatus, OutOfMemory};
 pub use explain::explain;
 pub use hcs_schema::{Failure, HResult, documents};
 pub use hcs_wire::{

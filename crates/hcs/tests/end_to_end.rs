@@ -36,7 +36,11 @@ fn a_process_says_what_it_was_told_and_how_it_ended() {
     drop(stdin);
     assert_eq!(read(process.take_stdout()), "through and back");
     assert_eq!(read(process.take_stderr()), "oops\n");
-    assert_eq!(process.wait().unwrap(), ExitStatus { code: 42 });
+    let exited = ExitStatus {
+        code: 42,
+        out_of_memory: None,
+    };
+    assert_eq!(process.wait().unwrap(), exited);
     assert_eq!(process.exit().wait().unwrap().code, 42);
 }
 

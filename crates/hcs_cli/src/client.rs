@@ -192,8 +192,11 @@ pub(crate) fn is_gone(hresult: HResult) -> bool {
     .any(|gone| hresult.same_error(*gone))
 }
 
-/// The exit code of a process, of which Linux knows 8 bits.
+/// The exit code of a process, of which Linux knows 8 bits. Where that does not say why it ended, standard error does.
 pub(crate) fn code(exit: ExitStatus) -> u8 {
+    if let Some(why) = exit.out_of_memory {
+        complain(&format!("hcs: killed: {why}\n"));
+    }
     let [code, ..] = exit.code.to_le_bytes();
     code
 }

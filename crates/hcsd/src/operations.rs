@@ -280,6 +280,14 @@ impl Operations {
         }
     }
 
+    /// Notes what became of something that an operation made, after it was answered, as long as it is remembered.
+    pub(crate) fn afterwards(&self, id: OperationId, step: String) {
+        let done = self.succeeded.borrow();
+        if let Some(trail) = done.iter().rev().find(|trail| trail.id == id) {
+            trail.step(step);
+        }
+    }
+
     /// The time line of the operation that `name` names: as errors and logs write it, or the number that the client has
     /// for it alone.
     ///

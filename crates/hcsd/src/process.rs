@@ -270,7 +270,7 @@ impl Process {
             (None | Some(0), _) | (_, None) => None,
             (Some(KILLED), Some(system)) if !self.is_to_die.get() => system.memory_kill(),
             (Some(_), Some(system)) => {
-                system.look_for_memory_kills();
+                system.failed_beside_memory_kills();
                 None
             }
         };
@@ -290,6 +290,7 @@ impl Process {
             return;
         }
         self.ending.set(ending);
+        self.explain(ending);
         self.share.borrow_mut().take();
         let system = self.system.upgrade();
         if let Some(system) = system.as_ref().filter(|_| !self.exit_is_told.get()) {
@@ -317,6 +318,17 @@ impl Process {
             } else if !self.unanswered.get() {
                 system.processes.owe(self.pid(), ending);
             }
+        }
+    }
+
+    /// Where the exit code does not say why it ended, the time line of its creation does.
+    fn explain(&self, ending: Ending) {
+        if let (Some(why), Behalf::Client(id)) = (ending.out_of_memory, self.behalf.get())
+            && let Some(service) = self.system.upgrade().and_then(|s| s.service().ok())
+        {
+            let (pid, why) = (self.pid(), why.sentence());
+            let step = format!("process {pid} was killed: {why}");
+            service.operations.afterwards(id, step);
         }
     }
 

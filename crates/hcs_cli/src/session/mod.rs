@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use hcs::{Attendant, Failure, HResult, Operation, Process, documents::Signal};
+use hcs::{Attendant, ExitStatus, Failure, HResult, Operation, Process, documents::Signal};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -86,7 +86,7 @@ pub(crate) fn run(
     // Its handle ends with the connection, which ends with us: the service need not hear of it before.
     std::mem::forget(process);
     let Attended {
-        code,
+        exit,
         killed,
         pumps,
         raw,
@@ -107,7 +107,7 @@ pub(crate) fn run(
         return Err(with(late, drained.and(left)));
     }
     drained.and(left)?;
-    Ok(code)
+    Ok(client::code(exit))
 }
 
 /// Why it stopped, and what went wrong after it.
@@ -120,7 +120,7 @@ fn with(mut stop: Stop, after: Result<(), Failure>) -> Stop {
 
 /// What is left when the process has ended.
 struct Attended {
-    code: u8,
+    exit: ExitStatus,
     /// Because its time was over.
     killed: bool,
     /// What there may still be to pass on.
@@ -147,9 +147,9 @@ fn attend(process: &Process, pipes: Pipes, manner: &Manner) -> Result<Attended, 
         }
     }
     let mut pumps = Pumps::start(pipes)?;
-    let code = session.until_exit(&mut pumps)?;
+    let exit = session.until_exit(&mut pumps)?;
     Ok(Attended {
-        code,
+        exit,
         killed: session.killed.is_some(),
         pumps,
         raw: session.raw,
@@ -170,14 +170,14 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn until_exit(&mut self, pumps: &mut Pumps) -> Result<u8, Stop> {
+    fn until_exit(&mut self, pumps: &mut Pumps) -> Result<ExitStatus, Stop> {
         let waker = self.attendant.waker();
         let mut context = Context::from_waker(&waker);
         let mut exit = self.process.exit();
         loop {
             self.attendant.work();
             if let Poll::Ready(exit) = Pin::new(&mut exit).poll(&mut context) {
-                return Ok(exit.map(client::code)?);
+                return Ok(exit?);
             }
             self.mind_the_time()?;
             self.calls

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use hcs::{Failure, HResult, LogEntry, LogFollower, LogQuery, read_log};
+use hcs::{Failure, HResult, LogEntry, LogFollower, LogQuery, OutOfMemory, read_log};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::retry_on_intr,
@@ -159,6 +159,13 @@ fn detail(event: &LogEntry) -> String {
     if let Some(code) = data["ExitCode"].as_u64() {
         words.push(format!("exit code {code}"));
     }
+    if let Some(kills) = data["Kills"].as_u64() {
+        words.push(format!("{kills} killed"));
+    }
+    if data["OutOfMemory"] == true || !data["Kills"].is_null() {
+        let limit_in_mb = data["MemoryLimitInMB"].as_u64();
+        words.push(OutOfMemory { limit_in_mb }.to_string());
+    }
     for key in ["ExitType", "State", "ErrorMessage"] {
         words.extend(data[key].as_str().map(str::to_owned));
     }
@@ -207,6 +214,20 @@ mod tests {
             ..LogEntry::default()
         };
         assert!(text(&failed).ends_with("  StartSystem: it broke, operation 4711-17\n"));
+        let killed = LogEntry {
+            process_id: Some(7),
+            data: Some(json!({"ExitCode": 137, "OutOfMemory": true, "MemoryLimitInMB": 64})),
+            ..LogEntry::default()
+        };
+        assert!(
+            text(&killed).ends_with("  process 7, exit code 137, out of memory (limit 64 MB)\n")
+        );
+        let kills = LogEntry {
+            kind: "SystemOutOfMemory".to_owned(),
+            data: Some(json!({"Kills": 2, "MemoryLimitInMB": null})),
+            ..LogEntry::default()
+        };
+        assert!(text(&kills).ends_with("  2 killed, out of memory\n"));
         let bare = LogEntry {
             kind: "a\u{1b}b".to_owned(),
             ..LogEntry::default()

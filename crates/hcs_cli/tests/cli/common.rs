@@ -67,7 +67,7 @@ impl Ended {
 /// Runs `hcs` with `words`, parted at spaces.
 #[track_caller]
 pub(crate) fn words(words: &str) -> Ended {
-    ended(&mut hcs(words.split(' ')))
+    ended(&mut hcs(words.split_whitespace()))
 }
 
 /// Runs `hcs run` with these options and a shell script inside.
@@ -141,10 +141,15 @@ pub(crate) struct Container(pub(crate) String);
 
 impl Container {
     pub(crate) fn new(name: &str) -> Self {
+        Self::with(name, "")
+    }
+
+    /// One that is created with these options.
+    pub(crate) fn with(name: &str, options: &str) -> Self {
         let container = Self(unique(name));
         let id = &container.0;
         assert_eq!(
-            words(&format!("create --id {id}")).fine(),
+            words(&format!("create {options} --id {id}")).fine(),
             format!("{id}\n")
         );
         words(&format!("start {id}")).fine();

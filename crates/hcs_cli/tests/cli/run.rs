@@ -6,7 +6,9 @@ use std::{
     process::{Child, Stdio},
 };
 
-use crate::common::{ended, hcs, listed, ready, says, script, signal, unique, with_input, words};
+use crate::common::{
+    Container, ended, hcs, listed, ready, says, script, signal, unique, with_input, words,
+};
 use rustix::process::Signal;
 
 #[test]
@@ -173,6 +175,50 @@ fn a_layer_is_the_root_and_scratch_keeps_what_was_written() {
 fn the_memory_limit_is_a_limit() {
     let ended = words("run --memory 32 -- tail /dev/zero");
     assert_eq!(ended.code, Some(137), "{ended:?}");
+    assert_eq!(
+        ended.err, "hcs: killed: out of memory (limit 32 MB)\n",
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn who_is_killed_for_want_of_memory_is_told_so_and_nobody_else() {
+    let limited = Container::with("memory", "--memory 32");
+    let other = Container::new("memory-other");
+    let kills = |id: &str, pid: &str| {
+        let events = words(&format!("events --system {id}")).fine();
+        let told = |line: &&str| line.contains("OutOfMemory") || line.contains("out of memory");
+        let lines = events.lines().filter(told);
+        lines.filter(|line| line.contains(pid)).count()
+    };
+    let exec = |id: &str, script: &str| ended(&mut hcs(["exec", id, "--", "sh", "-c", script]));
+    let hungry = exec(&limited.0, "exec tail /dev/zero");
+    let said = "hcs: killed: out of memory (limit 32 MB)\n";
+    assert_eq!((hungry.code, hungry.err.as_str()), (Some(137), said));
+    // One whose own child was killed, and one that killed itself.
+    let survivor = exec(&limited.0, "tail /dev/zero; exit 3");
+    assert_eq!(survivor.code, Some(3), "{survivor:?}");
+    let killed = exec(&limited.0, "kill -9 $$");
+    assert_eq!((killed.code, killed.err.as_str()), (Some(137), ""));
+    assert_eq!(exec(&other.0, "exit 4").code, Some(4));
+    assert_eq!(kills(&limited.0, "process "), 1);
+    assert_eq!(
+        kills(&limited.0, "1 killed, out of memory (limit 32 MB)"),
+        2
+    );
+    assert_eq!(kills(&other.0, ""), 0);
+    let events = words(&format!("events --system {} --format json", limited.0)).fine();
+    let created = events
+        .lines()
+        .find(|line| line.contains("\"ProcessCreated\""))
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .unwrap();
+    let operation = created["Operation"].as_str().unwrap();
+    let told = words(&format!("explain {operation}")).fine();
+    assert!(
+        told.contains(" was killed: out of memory (limit 32 MB)\n"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -30,7 +30,10 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     let agent_told_all = hear_last_words(system).await;
     let out_of_memory = match exit {
         ExitType::Unexpected => system.memory_kill(),
-        ExitType::Graceful | ExitType::Forced => None,
+        ExitType::Graceful | ExitType::Forced => {
+            system.look_for_memory_kills();
+            None
+        }
     };
     if let (ExitType::Unexpected, Some(link)) = (exit, link) {
         system.tell_lost(&link);

@@ -1,8 +1,8 @@
 //! What the kernel killed in a system for want of memory, and whom that explains.
 //!
 //! The kernel counts its kills per control group and does not say whom it met. So each counted kill explains the end of
-//! one process that SIGKILL ended, unless a client had asked for that. It is looked at only when a process ends
-//! otherwise than well: that costs nothing on the way of all others.
+//! one process that SIGKILL ended, unless a client had asked for that, or that failed: a child of its may have been met.
+//! It is looked at only when a process ends otherwise than well: that costs nothing on the way of all others.
 
 use std::cell::Cell;
 
@@ -19,6 +19,16 @@ pub(crate) struct OutOfMemory {
     /// How much its system might have, in megabytes, where it was limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) limit_in_mb: Option<u64>,
+}
+
+impl OutOfMemory {
+    /// In words.
+    pub(crate) fn sentence(self) -> String {
+        match self.limit_in_mb {
+            Some(limit) => format!("out of memory (limit {limit} MB)"),
+            None => "out of memory".to_owned(),
+        }
+    }
 }
 
 /// The kills of one system.
@@ -52,6 +62,11 @@ impl Kills {
         new
     }
 
+    /// What there was has explained an end.
+    fn forget(&self) {
+        self.unexplained.set(0);
+    }
+
     /// Whether one is left to explain an end; it explains no other then.
     fn explain(&self) -> bool {
         let left = self.unexplained.get().checked_sub(1);
@@ -70,9 +85,18 @@ impl System {
             warn!(system = %self.id, kills = new, limit_in_mb, "the kernel killed in it, as there was no memory left");
             let data = json!({ "Kills": new, "MemoryLimitInMB": limit_in_mb });
             self.note(Kind::SystemOutOfMemory, None, Behalf::Service, Some(data));
-            self.write_down(self.state());
+            // What has ended is told of once more at most.
+            if self.alive().is_ok() {
+                self.write_down(self.state());
+            }
         }
         OutOfMemory { limit_in_mb }
+    }
+
+    /// A process of it failed; whatever was killed explains that, without being told.
+    pub(crate) fn failed_beside_memory_kills(&self) {
+        self.look_for_memory_kills();
+        self.memory_kills.forget();
     }
 
     /// Why a process of it was killed that nobody asked to be, if that was for want of memory.
@@ -97,5 +121,7 @@ mod tests {
         assert_eq!(kills.count(0), 0);
         assert_eq!(kills.count(5), 1);
         assert_eq!(kills.seen(), 5);
+        kills.forget();
+        assert!(!kills.explain());
     }
 }
