@@ -5,9 +5,16 @@
 //! wants the id, or the answer, has it before. The service does not leave while something is being removed, and what
 //! cannot be removed is found by the next one.
 
-use std::{cell::Cell, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use hcs_lifecycle::engine::Machine;
+use hcs_schema::Failure;
 use tokio::sync::{Notify, Semaphore};
 use tracing::{Instrument as _, Span, error, warn};
 
@@ -20,6 +27,12 @@ const AT_ONCE: usize = 4;
 const MOST: usize = 1024;
 /// How long one removal may take before it counts as failed. A container may have written millions of files.
 const LIMIT: Duration = Duration::from_secs(600);
+/// How long to rest before each further try to remove what could not be removed: the host may be short of something.
+const RESTS: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(25),
+];
 
 /// Removals that are under way or wait for their turn. Belongs to the service's thread.
 #[derive(Debug)]
@@ -89,20 +102,35 @@ impl Removals {
         let pending = Pending(Rc::clone(self));
         let removal = async move {
             let removals = &pending.0;
-            let _turn = removals.turns.acquire().await;
-            let what = "removing what was made for the system";
-            let removed = blocking_within(LIMIT, what, move || {
-                let released = machine.release();
-                remove_directory(&directory);
-                released
-            })
-            .await;
-            if let Err(failure) = removed {
+            for rest in RESTS {
+                match removals.try_to_remove(&machine, &directory).await {
+                    Ok(()) => return,
+                    Err(failure) => warn!("trying again in {rest:?}: {failure}"),
+                }
+                tokio::time::sleep(rest).await;
+            }
+            if let Err(failure) = removals.try_to_remove(&machine, &directory).await {
                 error!("something of it is left behind until the service starts again: {failure}");
             }
         };
         let removal = operations::carry(operations::current(), removal);
         tokio::task::spawn_local(removal.instrument(Span::current()));
+    }
+
+    async fn try_to_remove(
+        &self,
+        machine: &Arc<dyn Machine>,
+        directory: &Path,
+    ) -> Result<(), Failure> {
+        let (machine, directory) = (Arc::clone(machine), directory.to_owned());
+        let _turn = self.turns.acquire().await;
+        let what = "removing what was made for the system";
+        blocking_within(LIMIT, what, move || {
+            let released = machine.release();
+            remove_directory(&directory);
+            released
+        })
+        .await
     }
 }
 

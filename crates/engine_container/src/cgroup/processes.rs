@@ -87,11 +87,19 @@ impl ControlGroups {
             .any(|directory| !members(directory).is_empty())
     }
 
-    /// Removes the groups, waiting a little for dead processes to be gone. Again is fine.
+    /// Removes the groups of a container that is gone, waiting a little for dead processes to be gone. Again is fine.
     ///
     /// # Errors
-    /// A group is still in use after two seconds, or the kernel refused.
+    /// As for [`ControlGroups::clear`].
     pub(crate) fn remove(&self) -> Result<(), StepError> {
+        match self.remove_empty() {
+            // Nobody knows what that may be.
+            Err(error) if error.errno == Errno::BUSY => self.clear(),
+            answer => answer,
+        }
+    }
+
+    fn remove_empty(&self) -> Result<(), StepError> {
         let step = "removing the control group";
         for directory in self.directories() {
             wait_until(directory, step, || {
@@ -104,13 +112,13 @@ impl ControlGroups {
     /// Kills what lives in the groups, then removes them.
     ///
     /// # Errors
-    /// As for [`ControlGroups::kill`] and [`ControlGroups::remove`].
+    /// A group is still in use after two seconds, or the kernel refused.
     pub(crate) fn clear(&self) -> Result<(), StepError> {
         if self.is_populated() {
             self.kill()?;
             self.thaw();
         }
-        self.remove()
+        self.remove_empty()
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     channel,
     child::spec::{LaunchSpec, UserSpec},
     failure::StepError,
-    launcher::protocol::{Answer, Child, Request},
+    launcher::protocol::{Answer, Child},
     machine::{Boot, ContainerMachine, agent_socket, is_readable},
     parts::{handed, scratch},
     plan::Plan,
@@ -171,20 +171,15 @@ impl Prepared {
         }
         let directory = agent_socket::open_directory(order.directory)?;
         let listener = agent_socket::bind_in(directory.as_fd())?;
-        let (ours, theirs) = channel::open()?;
         let entrances = left.groups.entrances()?;
-        let child = workshop.launcher.launch(&Request {
-            // The child has its own: when it dies, the channel has to end.
-            channel: theirs.as_fd(),
-            child: Child::Container {
-                new_network: order.new_network,
-                new_user: order.new_user,
-                cgroup: entrances.unified.as_ref().map(AsFd::as_fd),
-                tasks: entrances.tasks.iter().map(AsFd::as_fd).collect(),
-            },
+        let (channel, child) = workshop.launcher.launch(&Child::Container {
+            new_network: order.new_network,
+            new_user: order.new_user,
+            cgroup: entrances.unified.as_ref().map(AsFd::as_fd),
+            tasks: entrances.tasks.iter().map(AsFd::as_fd).collect(),
         })?;
         done("the launcher cloned the container's first process");
-        Ok((directory, listener, ours, child))
+        Ok((directory, listener, channel, child))
     }
 
     /// Whether the child is gone.

@@ -32,8 +32,11 @@ use rustix::{
     process::{Pid, Resource, Rlimit, getrlimit, prlimit},
 };
 
-use crate::failure::{Attempt, StepError};
-use protocol::{Answer, Request};
+use crate::{
+    channel,
+    failure::{Attempt, StepError},
+};
+use protocol::{Answer, Child};
 
 pub use serve::{AgentEntry, main_if_launcher};
 
@@ -93,15 +96,25 @@ impl Launcher {
             .map_err(|error| error.into_failure("the launcher of containers could not be started"))
     }
 
-    /// Clones one child as `request` says. A launcher that has died is replaced first.
-    pub(crate) fn launch(&self, request: &Request<BorrowedFd<'_>>) -> Result<Answer, StepError> {
+    /// Clones one child; answers our end of its channel and what it is. A launcher that has died is replaced first. It
+    /// may have cloned before, so each attempt has a channel of its own: a child that nobody knows ends with that.
+    pub(crate) fn launch(
+        &self,
+        child: &Child<BorrowedFd<'_>>,
+    ) -> Result<(OwnedFd, Answer), StepError> {
         let mut running = self.lock();
-        match running.ask(request) {
+        let launched = running.ask(child);
+        match &launched {
             Err(error) if launcher_is_gone(error.errno) => {
                 *running = Running::start(&self.executable, self.open_files)?;
-                running.ask(request)
+                running.ask(child)
             }
-            answer => answer,
+            Err(error) if error.errno == Errno::TIMEDOUT => {
+                // Its answer would be taken for that to the next request.
+                *running = Running::start(&self.executable, self.open_files)?;
+                launched
+            }
+            _ => launched,
         }
     }
 
@@ -153,9 +166,13 @@ impl Running {
         pid.ok_or_else(|| StepError::new("looking at the launcher's pid", Errno::SRCH))
     }
 
-    fn ask(&self, request: &Request<BorrowedFd<'_>>) -> Result<Answer, StepError> {
-        request.send(self.socket.as_fd())?;
-        protocol::receive_answer(self.socket.as_fd())
+    fn ask(&self, child: &Child<BorrowedFd<'_>>) -> Result<(OwnedFd, Answer), StepError> {
+        let (ours, theirs) = channel::open()?;
+        child.request(theirs.as_fd(), self.socket.as_fd())?;
+        // The child has its own: when it dies, the channel has to end.
+        drop(theirs);
+        let answer = protocol::receive_answer(self.socket.as_fd())?;
+        Ok((ours, answer))
     }
 }
 

@@ -28,16 +28,16 @@ const NEW_NETWORK: u8 = 2;
 const INTO_CGROUP: u8 = 4;
 const NEW_USER: u8 = 8;
 
-/// What to clone. Generic over owned and borrowed descriptors: the service's side and the launcher's.
+/// What to clone, as the launcher has it.
 #[derive(Debug)]
-pub(crate) struct Request<Fd> {
+pub(crate) struct Request {
     /// The child's end of its channel.
-    pub(crate) channel: Fd,
+    pub(crate) channel: OwnedFd,
     /// What kind of child.
-    pub(crate) child: Child<Fd>,
+    pub(crate) child: Child<OwnedFd>,
 }
 
-/// Kinds of children.
+/// Kinds of children. Generic over owned and borrowed descriptors: the launcher's side and the service's.
 #[derive(Debug)]
 pub(crate) enum Child<Fd> {
     /// Pid 1 of a container.
@@ -58,19 +58,24 @@ pub(crate) enum Child<Fd> {
     },
 }
 
-impl Request<BorrowedFd<'_>> {
-    pub(super) fn send(&self, socket: BorrowedFd<'_>) -> Result<(), StepError> {
-        let mut flags = match self.child {
+impl Child<BorrowedFd<'_>> {
+    /// Asks for such a child, `channel` being its end of its channel.
+    pub(super) fn request(
+        &self,
+        channel: BorrowedFd<'_>,
+        socket: BorrowedFd<'_>,
+    ) -> Result<(), StepError> {
+        let mut flags = match self {
             Child::Errand { new_user: true } => NEW_USER,
             _ => 0,
         };
-        let mut descriptors = vec![self.channel];
+        let mut descriptors = vec![channel];
         if let Child::Container {
             new_network,
             new_user,
             cgroup,
             tasks,
-        } = &self.child
+        } = self
         {
             flags |= CONTAINER;
             if *new_user {
@@ -92,7 +97,7 @@ impl Request<BorrowedFd<'_>> {
 }
 
 /// Waits for the next request; `None` when the service is gone.
-pub(crate) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<Request<OwnedFd>>, Errno> {
+pub(crate) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<Request>, Errno> {
     let mut bytes = [0; 2];
     let mut descriptors = VecDeque::new();
     let received = receive_message(socket, &mut bytes, &mut descriptors)?;
@@ -149,7 +154,13 @@ pub(crate) fn receive_answer(socket: BorrowedFd<'_>) -> Result<Answer, StepError
     let step = "waiting for the launcher";
     let mut bytes = [0; 8];
     let mut descriptors = VecDeque::new();
-    let received = receive_message(socket, &mut bytes, &mut descriptors).step(step)?;
+    let received = receive_message(socket, &mut bytes, &mut descriptors);
+    // What a clone answers may be the same number.
+    let late = |errno| match errno {
+        Errno::AGAIN => Errno::TIMEDOUT,
+        errno => errno,
+    };
+    let received = received.map_err(late).step(step)?;
     if received != bytes.len() {
         return Err(StepError::new(step, Errno::CONNRESET));
     }

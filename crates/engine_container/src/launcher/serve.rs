@@ -120,7 +120,7 @@ fn clone_child(child: &Child<OwnedFd>) -> Result<Cloned, Errno> {
 }
 
 /// The child's whole life. It must not return into the launcher's loop, by a panic neither.
-fn run_child(request: Request<OwnedFd>, filter: &[libc::sock_filter], agent: AgentEntry) -> ! {
+fn run_child(request: Request, filter: &[libc::sock_filter], agent: AgentEntry) -> ! {
     let life = AssertUnwindSafe(|| match request.child {
         Child::Errand { .. } => child::errand::run(&request.channel),
         Child::Container {

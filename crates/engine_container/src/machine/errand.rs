@@ -17,7 +17,7 @@ use crate::{
     failure::StepError,
     launcher::{
         Launcher,
-        protocol::{Answer, Child, Request},
+        protocol::{Answer, Child},
     },
     parts::scratch,
     plan::Privilege,
@@ -38,12 +38,7 @@ pub(crate) fn remove_scratch(launcher: &Launcher, directory: &Path) -> Result<()
             if matches!(error.errno, Errno::PERM | Errno::ACCESS)
                 && Privilege::own() == Privilege::User =>
         {
-            let (ours, theirs) = channel::open()?;
-            let child = launcher.launch(&Request {
-                channel: theirs.as_fd(),
-                child: Child::Errand { new_user: true },
-            })?;
-            drop(theirs);
+            let (ours, child) = launcher.launch(&Child::Errand { new_user: true })?;
             let found = user_namespace::Child::find(child.pid, child.pidfd.as_fd())?;
             found.map(&Mapping::of_user())?;
             let errand = Errand::Remove(directory.to_owned());
@@ -64,12 +59,7 @@ pub(super) fn run(
     namespace: Option<BorrowedFd<'_>>,
     errand: &Errand,
 ) -> Result<(), StepError> {
-    let (ours, theirs) = channel::open()?;
-    let child = launcher.launch(&Request {
-        channel: theirs.as_fd(),
-        child: Child::Errand { new_user: false },
-    })?;
-    drop(theirs);
+    let (ours, child) = launcher.launch(&Child::Errand { new_user: false })?;
     let mut descriptors = vec![container];
     descriptors.extend(namespace);
     wait(&ours, &child, errand, &descriptors)
