@@ -1,10 +1,15 @@
 //! Steps of work, told to whoever watches the thread that does it.
 //!
 //! An engine notes what it has done ([`note`]) without being handed anything; the service, which calls it on a thread
-//! that may wait, watches that thread meanwhile ([`watch`]) and puts what it heard into the time line of the operation.
-//! Where nobody watches, a note costs a look at a thread's own variable.
+//! that may wait, watches that thread meanwhile ([`Watch`]) and shows what it heard in the time line of the operation,
+//! also while the work goes on. Where nobody watches, a note costs a look at a thread's own variable.
 
-use std::{borrow::Cow, cell::RefCell, time::Instant};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 /// The most steps of one piece of work that are told; later ones are not.
 pub const MOST: usize = 48;
@@ -19,29 +24,57 @@ pub struct Step {
 }
 
 thread_local! {
-    /// What the running work of this thread has noted; `None` while nobody watches.
-    static NOTED: RefCell<Option<Vec<Step>>> = const { RefCell::new(None) };
+    /// Who watches the running work of this thread.
+    static WATCHING: RefCell<Option<Watch>> = const { RefCell::new(None) };
 }
 
-/// Does `work`, and answers with its result the steps it noted on this thread, in the order they were noted. Work
-/// within work keeps its steps to itself.
+/// Somebody who watches work: hears the steps that are noted for it. Clones hear the same.
+#[derive(Clone, Debug, Default)]
+pub struct Watch(Arc<Mutex<Vec<Step>>>);
+
+impl Watch {
+    /// Does `work`, watched; it hears the steps that this thread notes meanwhile, except those of work within that is
+    /// watched by others.
+    pub fn over<T>(&self, work: impl FnOnce() -> T) -> T {
+        /// Puts back who watched before, however the work ends.
+        struct Back(Option<Watch>);
+        impl Drop for Back {
+            fn drop(&mut self) {
+                WATCHING.with(|watching| watching.replace(self.0.take()));
+            }
+        }
+        let _back = Back(WATCHING.with(|watching| watching.replace(Some(self.clone()))));
+        work()
+    }
+
+    /// What was heard so far, in the order it was noted.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Step> {
+        self.steps().clone()
+    }
+
+    fn steps(&self) -> std::sync::MutexGuard<'_, Vec<Step>> {
+        // A step is pushed as a whole, or not at all.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does `work`, and answers with its result the steps it noted on this thread, in the order they were noted.
 pub fn watch<T>(work: impl FnOnce() -> T) -> (T, Vec<Step>) {
-    let outer = NOTED.with(|noted| noted.replace(Some(Vec::new())));
-    let result = work();
-    let steps = NOTED.with(|noted| noted.replace(outer));
-    (result, steps.unwrap_or_default())
+    let watch = Watch::default();
+    let result = watch.over(work);
+    (result, watch.heard())
 }
 
 /// Notes a step, if somebody watches this thread: asks `step` for it only then.
 pub fn note(step: impl FnOnce() -> Step) {
-    NOTED.with(|noted| {
-        if let Ok(mut noted) = noted.try_borrow_mut()
-            && let Some(steps) = &mut *noted
-            && steps.len() < MOST
-        {
+    let watching = WATCHING.with(|watching| watching.borrow().clone());
+    if let Some(watch) = watching {
+        let mut steps = watch.steps();
+        if steps.len() < MOST {
             steps.push(step());
         }
-    });
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +90,23 @@ mod tests {
 
     fn names(steps: &[Step]) -> Vec<&str> {
         steps.iter().map(|step| &*step.what).collect()
+    }
+
+    #[test]
+    fn what_is_heard_can_be_looked_at_meanwhile_and_after_a_panic() {
+        let watch = Watch::default();
+        let looking = watch.clone();
+        let work = std::panic::AssertUnwindSafe(|| {
+            watch.over(|| {
+                done("one");
+                assert_eq!(names(&looking.heard()), ["one"]);
+                done("two");
+                panic!("it breaks off");
+            });
+        });
+        assert!(std::panic::catch_unwind(work).is_err());
+        note(|| panic!("nobody watches any more"));
+        assert_eq!(names(&looking.heard()), ["one", "two"]);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use hcs_lifecycle::steps;
 use hcs_schema::{Failure, HResult};
 
 use crate::operations;
@@ -14,11 +13,13 @@ use crate::operations;
 pub(crate) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(|| steps::watch(call)).await {
-        Ok((result, steps)) => {
-            operations::others_steps(steps);
-            result
-        }
+    let watch = operations::watch();
+    let call = move || match watch {
+        Some(watch) => watch.over(call),
+        None => call(),
+    };
+    match tokio::task::spawn_blocking(call).await {
+        Ok(result) => result,
         Err(e) => Err(Failure::new(HResult::E_UNEXPECTED, "an engine call broke off").because(&e)),
     }
 }

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use hcs_lifecycle::steps::Step;
+use hcs_lifecycle::steps::Watch;
 use hcs_schema::{Failure, HResult, timestamp::rfc3339};
 use hcs_wire::{
     explain::{OperationReport, OperationStep},
@@ -28,7 +28,9 @@ use crate::event_log::{self, EventLog, Kind};
 /// Answered calls that are remembered: those that succeeded, and those that failed.
 const REMEMBERED: (usize, usize) = (1024, 256);
 /// Steps of one time line; a call that makes more of them is told without the rest.
-const MOST_STEPS: usize = 96;
+const MOST_STEPS: usize = 64;
+/// Pieces of work on other threads whose steps one time line has.
+const MOST_WATCHED: usize = 8;
 
 tokio::task_local! {
     static CURRENT: Rc<Trail>;
@@ -52,6 +54,8 @@ struct Line {
     system: Option<String>,
     runtime_id: Option<String>,
     steps: Vec<(i64, Cow<'static, str>)>,
+    /// Work that is done for it on other threads, or was and nobody waited for its end.
+    watched: Vec<Watch>,
     outcome: Option<Result<(), Failure>>,
 }
 
@@ -112,6 +116,11 @@ impl Trail {
             step: step.clone().into_owned(),
         };
         let mut steps: Vec<_> = line.steps.iter().map(step).collect();
+        let heard = line.watched.iter().flat_map(Watch::heard);
+        steps.extend(heard.map(|heard| OperationStep {
+            after_microseconds: microseconds(self.begun, heard.at),
+            step: heard.what.into_owned(),
+        }));
         // Others tell their steps when they are done.
         steps.sort_by_key(|step| step.after_microseconds);
         OperationReport {
@@ -192,13 +201,17 @@ pub(crate) fn step(step: impl Into<Cow<'static, str>>) {
     let _nobody = CURRENT.try_with(|trail| trail.step(step));
 }
 
-/// Notes what was done for that call on another thread.
-pub(crate) fn others_steps(steps: Vec<Step>) {
-    let _nobody = CURRENT.try_with(|trail| {
-        for step in steps {
-            trail.step_at(step.at, step.what);
-        }
+/// Watches work for that call on another thread: its steps belong to the time line from now on. `None` where no call is
+/// worked for, or it has had many such pieces of work.
+pub(crate) fn watch() -> Option<Watch> {
+    let watching = CURRENT.try_with(|trail| {
+        let mut line = trail.line.borrow_mut();
+        let watch = Watch::default();
+        let room = line.watched.len() < MOST_WATCHED;
+        room.then(|| line.watched.push(watch.clone()))
+            .map(|()| watch)
     });
+    watching.ok().flatten()
 }
 
 /// Notes what an agent says it has done for that call, each so many microseconds ago. It is believed as far as that can

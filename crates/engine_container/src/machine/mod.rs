@@ -4,6 +4,7 @@ pub(crate) mod agent_socket;
 mod boot;
 mod clock;
 pub(crate) mod errand;
+mod held_up;
 pub(crate) mod modify;
 
 use std::{
@@ -151,7 +152,12 @@ impl Machine for ContainerMachine {
         let (process, directory) = (self.process.as_fd(), self.directory.as_fd());
         boot::wait(&self.boot, limit, process, directory).map_err(|error| {
             let failure = match error {
-                BootFailure::Step(error) => self.fail("started", error),
+                BootFailure::Step(error) => {
+                    let late = error.errno == Errno::TIMEDOUT;
+                    let held_up = late.then(|| held_up::look(self.record.pid)).flatten();
+                    let failure = self.fail("started", error);
+                    held_up.into_iter().fold(failure, Failure::cause)
+                }
                 BootFailure::Ended(how) => {
                     let summary = format!("the container {:?} could not be started", self.id);
                     Failure::new(HResult::HCS_E_TERMINATED_DURING_START, summary)
