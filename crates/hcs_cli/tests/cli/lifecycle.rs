@@ -158,9 +158,9 @@ fn what_takes_too_long_is_given_up_and_undone() {
     let id = &container.0;
     let waited = words(&format!("wait {id} --timeout 0.05"));
     assert_eq!(waited.code, Some(124));
-    let said =
-        format!("hcs: compute system {id:?} had not ended within 0.05 seconds and goes on\n");
-    assert_eq!(waited.err, said);
+    for said in [id.as_str(), " within 0.05 seconds and "] {
+        assert!(waited.err.contains(said), "{waited:?}");
+    }
     words(&format!("pause {id} --timeout 60")).fine();
     words(&format!("resume {id} --timeout 60")).fine();
     let script = "trap '' TERM; echo ready; while :; do sleep 1; done";
@@ -180,13 +180,13 @@ fn what_takes_too_long_is_given_up_and_undone() {
 fn a_command_that_takes_too_long_is_killed_and_a_run_leaves_nothing() {
     let container = Container::new("killed");
     let id = &container.0;
-    let deaf = "trap '' TERM; echo begun; exec sleep 1000";
-    let exec = ["exec", "--timeout", "0.3", id, "--", "sh", "-c", deaf];
+    let deaf = "trap '' TERM; exec sleep 1000";
+    let exec = ["exec", "--timeout", "1", id, "--", "sh", "-c", deaf];
     let name = unique("killed");
     let run = [
         "run",
         "--timeout",
-        "3",
+        "2",
         "--id",
         &name,
         "--",
@@ -194,22 +194,20 @@ fn a_command_that_takes_too_long_is_killed_and_a_run_leaves_nothing() {
         "-c",
         deaf,
     ];
-    for (line, limit, id) in [(&exec[..], "0.3", id), (&run, "3", &name)] {
+    for (line, limit, id) in [(&exec[..], "1 second ", id), (&run, "2 seconds ", &name)] {
         let late = ended(&mut hcs(line));
-        assert_eq!(
-            (late.code, late.out.as_str()),
-            (Some(124), "begun\n"),
+        assert_eq!(late.code, Some(124), "{late:?}");
+        assert!(
+            late.err.starts_with(&format!("hcs: {} of ", line[0])),
             "{late:?}"
         );
-        let verb = line[0];
-        let said = format!(
-            "hcs: {verb} of \"sh\" in {id:?} had not ended within {limit} seconds and was killed\n"
-        );
-        assert_eq!(late.err, said);
+        for said in [format!("{id:?} "), format!(" within {limit}")] {
+            assert!(late.err.contains(&said), "{late:?}");
+        }
     }
     assert!(!listed().contains(&name));
-    let left = words(&format!("exec {id} -- ps")).fine();
-    assert!(!left.contains("sleep 1000"), "{left}");
+    let left = words(&format!("ps {id}")).fine();
+    assert!(!left.contains("sleep"), "{left}");
     // What was done in time is as it is without a limit.
     let done = ["exec", "--timeout", "60", id, "--", "sh", "-c", "exit 7"];
     assert_eq!(ended(&mut hcs(done)).code, Some(7));
