@@ -119,7 +119,15 @@ pub(crate) fn run(
             .map_err(|e| format!("the socket cannot be watched: {e}"))?;
         info!(endpoint = %endpoint.display(), "serving");
         start::report_ready(options)?;
-        serve(&service, accepting, idle).await
+        // A task of its own, as what is awaited here is looked at whenever any task wakes up.
+        let serving = async move { serve(&service, accepting, idle).await };
+        match tokio::task::spawn_local(serving).await {
+            Ok(served) => served,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => Err(format!("serving was given up: {error}")),
+            },
+        }
     })?;
     // Engine calls that never return must not keep the service from leaving.
     runtime.shutdown_background();
