@@ -9,7 +9,9 @@
 
 use std::{
     collections::BTreeSet,
-    env, fs,
+    env,
+    ffi::{OsStr, OsString},
+    fs,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
@@ -42,10 +44,10 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn new(directory: &Path, daemon: &Path, cgroup: &str) -> Result<Self> {
+    fn new(directory: &Path, daemon: &Path, cgroup: &str, slots: usize) -> Result<Self> {
         let config = directory.join("hcsd.toml");
         let text = format!(
-            "cgroup_root = \"{cgroup}\"\nprocesses_per_container = 64\nwarm_slots = 0\n{TIMES}"
+            "cgroup_root = \"{cgroup}\"\nprocesses_per_container = 64\nwarm_slots = {slots}\n{TIMES}"
         );
         fs::write(&config, text)?;
         Ok(Self {
@@ -82,14 +84,27 @@ impl Place {
         systems
     }
 
+    /// Runtime ids of what it keeps ready for systems to come.
+    pub(super) fn ready(&self) -> Vec<OsString> {
+        let slots = entries(&self.state().join("slots"));
+        let names = slots.iter().filter_map(|slot| slot.file_name());
+        names.map(OsStr::to_owned).collect()
+    }
+
     /// What of its systems is on the host.
     pub(super) fn leftovers(&self) -> Vec<String> {
+        // Before the rest: what becomes a system meanwhile is there for somebody.
+        let ready = self.ready();
         let mut left = self.systems();
         left.extend(entries(&self.state().join("scratch")));
         for hierarchy in hierarchies() {
             let below = entries(&hierarchy.join(&self.cgroup));
             left.extend(below.into_iter().filter(|path| path.is_dir()));
         }
+        left.retain(|path| {
+            let name = path.file_name();
+            !ready.iter().any(|ready| Some(ready.as_os_str()) == name)
+        });
         left.iter().map(|path| path.display().to_string()).collect()
     }
 }
@@ -105,11 +120,11 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    /// Makes it.
+    /// Makes it. The service that is tormented keeps so many containers ready.
     ///
     /// # Errors
     /// What the host refused; it takes root.
-    pub(super) fn new(daemon: &Path) -> Result<Self> {
+    pub(super) fn new(daemon: &Path, slots: usize) -> Result<Self> {
         let number = std::process::id();
         let root = env::temp_dir().join(format!("hcs-torture-{number}"));
         let small = root.join("small");
@@ -132,8 +147,13 @@ impl Arena {
         })?;
         let cgroup = format!("hcs-test-torture-{number}");
         Ok(Self {
-            place: Place::new(&small, daemon, &cgroup)?,
-            control: Place::new(&root.join("control"), daemon, &format!("{cgroup}-control"))?,
+            place: Place::new(&small, daemon, &cgroup, slots)?,
+            control: Place::new(
+                &root.join("control"),
+                daemon,
+                &format!("{cgroup}-control"),
+                0,
+            )?,
             root,
         })
     }

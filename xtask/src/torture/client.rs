@@ -43,6 +43,7 @@ pub(super) struct Shared {
     pub(super) marks: PathBuf,
     /// The connection is cut again and again.
     pub(super) cut: bool,
+    threads: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -62,16 +63,22 @@ impl Shared {
     }
 
     fn order(&self, order: Order) {
-        self.state().order = order;
+        let mut state = self.state();
+        state.order = order;
+        // They have not even begun since the last pause.
+        if order == Order::Pause && state.idle == self.threads {
+            say("idle");
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
     /// Waits until there is something to do; `false` when it is to end.
-    fn may_go_on(&self, threads: usize) -> bool {
+    fn may_go_on(&self) -> bool {
         let mut state = self.state();
         if state.order == Order::Pause {
             state.idle += 1;
-            if state.idle == threads {
+            if state.idle == self.threads {
                 say("idle");
             }
             while state.order == Order::Pause {
@@ -100,6 +107,7 @@ pub(super) fn run(seed: u64, threads: usize, marks: PathBuf, cut: bool) -> Resul
     let shared = Shared {
         marks,
         cut,
+        threads,
         state: Mutex::new(State {
             order: Order::Go,
             idle: 0,
@@ -110,7 +118,7 @@ pub(super) fn run(seed: u64, threads: usize, marks: PathBuf, cut: bool) -> Resul
     thread::scope(|scope| -> Result<()> {
         for thread in 0..threads {
             let shared = &shared;
-            scope.spawn(move || work(shared, thread, threads, seed));
+            scope.spawn(move || work(shared, thread, seed));
         }
         for line in std::io::stdin().lines() {
             match line?.as_str() {
@@ -127,10 +135,10 @@ pub(super) fn run(seed: u64, threads: usize, marks: PathBuf, cut: bool) -> Resul
     Ok(())
 }
 
-fn work(shared: &Shared, thread: usize, threads: usize, seed: u64) {
+fn work(shared: &Shared, thread: usize, seed: u64) {
     let mut random = Random::new(seed ^ ((thread as u64 + 1) << 40));
     let mut number = 0;
-    while shared.may_go_on(threads) {
+    while shared.may_go_on() {
         number += 1;
         let id = format!("torture-{}-{thread}-{number}", std::process::id());
         if let Err(wrong) = session::run(&id, &mut random, shared) {
