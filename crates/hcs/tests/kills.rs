@@ -152,30 +152,34 @@ fn kill(endpoint: &Endpoint) -> bool {
     rustix::process::kill_process(peer.pid, rustix::process::Signal::KILL).is_ok()
 }
 
-#[test]
-fn a_hundred_kills_of_the_service_lose_nothing() {
-    let test = "a_hundred_kills_of_the_service_lose_nothing";
-    // No longer than clients need to come back: for so long a service stays.
-    let configuration = "[times]\nidle_seconds = 1\nreconnect_seconds = 15\n";
-    let Some(endpoint) = on_its_own_with(test, configuration) else {
-        return;
-    };
-    let systems = ["one", "two"].map(|id| Running::at(&endpoint, id));
-    let progress = Progress::default();
-    thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (system, progress) = (&systems[thread % systems.len()], &progress);
-            scope.spawn(move || work(system, thread, progress));
+mod alone {
+    use super::*;
+
+    #[test]
+    fn a_hundred_kills_of_the_service_lose_nothing() {
+        let test = "alone::a_hundred_kills_of_the_service_lose_nothing";
+        // No longer than clients need to come back: for so long a service stays.
+        let configuration = "[times]\nidle_seconds = 1\nreconnect_seconds = 15\n";
+        let Some(endpoint) = on_its_own_with(test, configuration) else {
+            return;
+        };
+        let systems = ["one", "two"].map(|id| Running::at(&endpoint, id));
+        let progress = Progress::default();
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (system, progress) = (&systems[thread % systems.len()], &progress);
+                scope.spawn(move || work(system, thread, progress));
+            }
+            let _end = End(&progress);
+            let mut kills = 0;
+            while kills < KILLS && !progress.is_over() {
+                // At another moment of their work each time.
+                progress.more(u64::from(1 + kills % 7));
+                kills += u32::from(kill(&endpoint));
+            }
+        });
+        for system in &systems {
+            answered(|| system.properties(&SystemPropertyQuery::default()));
         }
-        let _end = End(&progress);
-        let mut kills = 0;
-        while kills < KILLS && !progress.is_over() {
-            // At another moment of their work each time.
-            progress.more(u64::from(1 + kills % 7));
-            kills += u32::from(kill(&endpoint));
-        }
-    });
-    for system in &systems {
-        answered(|| system.properties(&SystemPropertyQuery::default()));
     }
 }

@@ -52,10 +52,19 @@ pub(crate) struct Service {
 impl Service {
     /// Starts it and waits until it has said that it serves.
     pub(crate) fn new() -> Self {
+        Self::with("")
+    }
+
+    /// One of that configuration.
+    pub(crate) fn with(lines: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let configuration = directory.path().join("hcsd.toml");
+        std::fs::write(&configuration, lines).unwrap();
         let mut child = Command::new(program())
             .arg("--endpoint")
             .arg(directory.path().join("hcs.sock"))
+            .arg("--config")
+            .arg(configuration)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -63,6 +72,16 @@ impl Service {
         let stderr = child.stderr.take().unwrap();
         wait_until_serving(stderr);
         Self { directory, child }
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it keeps its state.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.directory.path().join("hcs.d")
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {
