@@ -109,8 +109,15 @@ fn list(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> bool {
     let record = match Record::read(directory) {
         Ok(record) => record,
-        Err(e @ StateError::Newer { .. }) => {
-            error!("{e}; it is left alone");
+        Err(StateError::Newer { path, version, id }) => {
+            let why = format!(
+                "a newer service made it ({} has version {version})",
+                path.display()
+            );
+            error!("{why}; it is left alone");
+            if let Some(id) = id {
+                service.set_aside(id, why);
+            }
             return true;
         }
         Err(e) => {
@@ -139,6 +146,7 @@ async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> boo
             return false;
         }
     };
+    let id = record.id.clone();
     let request = CreateRequest {
         id: record.id.clone(),
         runtime_id: runtime_id.to_owned(),
@@ -149,6 +157,7 @@ async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> boo
         Ok(lives) => lives,
         Err(failure) => {
             error!("it cannot be taken over for now; it is left alone: {failure}");
+            service.set_aside(id, failure.to_string());
             true
         }
     }

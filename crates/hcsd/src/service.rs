@@ -40,6 +40,8 @@ pub(crate) struct Service {
     pub(crate) entitled: Entitled,
     engines: Vec<Arc<dyn Engine>>,
     systems: RefCell<HashMap<String, Entry>>,
+    /// Ids of systems that are there and left alone, with the reason.
+    aside: RefCell<HashMap<String, String>>,
     /// Systems that ended before their clients could come back, by runtime id.
     departed: RefCell<HashMap<String, Rc<System>>>,
     pub(crate) system_quota: Rc<Quota>,
@@ -112,6 +114,7 @@ impl Service {
             entitled,
             engines,
             systems: RefCell::default(),
+            aside: RefCell::default(),
             departed: RefCell::default(),
             system_quota: Quota::new("compute systems of one user", limits.systems_per_client),
             process_quota: Quota::new("processes of one user", limits.processes_per_client),
@@ -172,6 +175,12 @@ impl Service {
     /// # Errors
     /// `HCS_E_SYSTEM_ALREADY_EXISTS`.
     pub(crate) fn reserve(self: &Rc<Self>, id: &str) -> Result<Reservation, Failure> {
+        if let Some(why) = self.aside.borrow().get(id) {
+            let message = format!(
+                "a compute system with the id '{id}' already exists, but is left alone: {why}"
+            );
+            return Err(Failure::new(HResult::HCS_E_SYSTEM_ALREADY_EXISTS, message));
+        }
         let mut systems = self.systems.borrow_mut();
         if systems.contains_key(id) {
             return Err(Failure::new(
@@ -184,6 +193,11 @@ impl Service {
             service: Rc::clone(self),
             id: Some(id.to_owned()),
         })
+    }
+
+    /// A system is there that this service cannot use: its id is taken, and whoever asks for it is told `why`.
+    pub(crate) fn set_aside(&self, id: String, why: String) {
+        self.aside.borrow_mut().insert(id, why);
     }
 
     /// The system with this id; with `runtime_id` only that very one, even if it has ended since the service started.
@@ -205,7 +219,10 @@ impl Service {
             Some(system) => Ok(Rc::clone(system)),
             None => Err(Failure::new(
                 HResult::HCS_E_SYSTEM_NOT_FOUND,
-                format!("there is no compute system with the id '{id}'"),
+                match self.aside.borrow().get(id) {
+                    Some(why) => format!("the compute system '{id}' is left alone: {why}"),
+                    None => format!("there is no compute system with the id '{id}'"),
+                },
             )),
         }
     }

@@ -2,6 +2,9 @@
 //!
 //! `<state root>/systems/<runtime id>/state.json` says what the system is; it is replaced as a whole. Beside it
 //! [`journal`] says what its processes are doing; it is appended to.
+//!
+//! A service never touches what a newer one wrote: the administrator who goes back to an older version finds the newer
+//! version's systems running, and has them again with it.
 
 pub(crate) mod journal;
 
@@ -11,6 +14,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Version of the format. A newer service reads older versions; an older one refuses newer ones.
 const VERSION: u32 = 1;
@@ -114,18 +118,31 @@ impl Record {
     /// # Errors
     /// Why it cannot be used.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, StateError> {
-        let record: Self = serde_json::from_str(text).map_err(|source| StateError::Damaged {
+        // First of all: whatever else a newer version has may look otherwise.
+        match serde_json::from_str::<Head>(text) {
+            Ok(head) if head.version > VERSION => {
+                return Err(StateError::Newer {
+                    path: path.to_owned(),
+                    version: head.version,
+                    id: head.id.as_str().map(str::to_owned),
+                });
+            }
+            _ => {}
+        }
+        serde_json::from_str(text).map_err(|source| StateError::Damaged {
             path: path.to_owned(),
             source,
-        })?;
-        if record.version > VERSION {
-            return Err(StateError::Newer {
-                path: path.to_owned(),
-                version: record.version,
-            });
-        }
-        Ok(record)
+        })
     }
+}
+
+/// What a record of any version has.
+#[derive(Deserialize)]
+struct Head {
+    version: u32,
+    /// The id clients use, in all versions so far.
+    #[serde(default)]
+    id: Value,
 }
 
 /// Why a system's record cannot be used.
@@ -147,7 +164,12 @@ pub(crate) enum StateError {
     },
     /// A later service wrote it.
     #[error("{} has version {version}; this service knows versions up to {VERSION}", path.display())]
-    Newer { path: PathBuf, version: u32 },
+    Newer {
+        path: PathBuf,
+        version: u32,
+        /// The id that clients have for it.
+        id: Option<String>,
+    },
 }
 
 #[cfg(test)]
@@ -187,5 +209,19 @@ mod tests {
         };
         newer.write(directory.path()).unwrap();
         assert!(matches!(read(), Err(StateError::Newer { version: 2, .. })));
+        let other = r#"{"version":3,"id":["a"],"state":7}"#;
+        fs::write(directory.path().join(FILE), other).unwrap();
+        let newer = read();
+        assert!(
+            matches!(
+                newer,
+                Err(StateError::Newer {
+                    version: 3,
+                    id: None,
+                    ..
+                })
+            ),
+            "whatever it looks like: {newer:?}"
+        );
     }
 }

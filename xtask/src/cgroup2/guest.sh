@@ -38,8 +38,10 @@ is "memory.max" 33554432 "$(cat "$group/memory.max")"
 is "memory.swap.max" 0 "$(cat "$group/memory.swap.max")"
 is "cpu.max" "50000 100000" "$(cat "$group/cpu.max")"
 is "pids.max" 4096 "$(cat "$group/pids.max")"
-hcs exec lim -- dd if=/dev/zero of=/dev/null bs=100M count=1
+said=$(hcs exec lim -- dd if=/dev/zero of=/dev/null bs=100M count=1 2>&1)
 is "more memory than allowed is death by SIGKILL" 137 $?
+is "which is said" "hcs: killed: out of memory (limit 32 MB)" "$said"
+is "and stands in the event log" 1 "$(hcs events --system lim 2>&1 | grep -c "exit code 137, out of memory (limit 32 MB)")"
 hcs pause lim
 is "pause" 1 "$(cat "$group/cgroup.freeze")"
 hcs resume lim

@@ -458,6 +458,13 @@ fn damaged_records_are_cleared_away_and_newer_ones_left_alone() {
         .ok()
         .json();
     assert_eq!(left, json!([]));
+    let said = client
+        .call(&open_system(1, "future", None))
+        .failed(HResult::HCS_E_SYSTEM_NOT_FOUND);
+    assert!(said.contains("a newer service made it"), "{said}");
+    client
+        .call(&create_system(2, "future", CONTAINER))
+        .failed(HResult::HCS_E_SYSTEM_ALREADY_EXISTS);
     fs::remove_dir_all(newer).unwrap();
 }
 
