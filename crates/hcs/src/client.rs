@@ -53,7 +53,8 @@ pub(crate) const RECONNECT_PAUSES: [Duration; 7] = [
 #[derive(Debug)]
 struct World {
     pid: u32,
-    clients: Mutex<HashMap<Endpoint, Arc<Client>>>,
+    /// Few as a rule, so one is found without ado.
+    clients: Mutex<Vec<Arc<Client>>>,
     pool: Pool,
     timer: Timer,
     /// The world of a child.
@@ -203,7 +204,7 @@ impl Client {
     pub(crate) fn of(endpoint: &Endpoint) -> Arc<Self> {
         let world = World::current();
         let mut clients = lock(&world.clients);
-        if let Some(client) = clients.get(endpoint) {
+        if let Some(client) = clients.iter().find(|client| client.endpoint == *endpoint) {
             return Arc::clone(client);
         }
         let client = Arc::new_cyclic(|client: &Weak<Self>| {
@@ -216,7 +217,7 @@ impl Client {
                 turn: Arc::new(Turn::new(move || start_keeper(&client))),
             }
         });
-        clients.insert(endpoint.clone(), Arc::clone(&client));
+        clients.push(Arc::clone(&client));
         client
     }
 
