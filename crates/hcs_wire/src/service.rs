@@ -333,6 +333,12 @@ impl Decoder {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// How many bytes there are that were not part of a whole frame yet.
+    #[must_use]
+    pub const fn rest(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
     /// The next whole frame, if there is one.
     ///
     /// # Errors

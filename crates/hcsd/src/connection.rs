@@ -33,6 +33,9 @@ use crate::{
     service::Service,
 };
 
+/// Bytes that are kept of somebody who has not been greeted: a `Hello` is far shorter.
+const MOST_BEFORE_GREETING: usize = 4096;
+
 /// What a call ends with: the reply and the descriptors that go along.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -170,7 +173,10 @@ impl Connection {
                 Err(e) => return format!("its socket failed: {e}"),
             }
             if let Err(e) = self.take_frames(&mut decoder) {
-                warn!(connection = self.number, peer = ?self.peer, "a client broke the protocol: {e}");
+                // Those who may not come in do not fill the log.
+                if self.peer.authorise(&self.service).is_ok() {
+                    warn!(connection = self.number, peer = ?self.peer, "a client broke the protocol: {e}");
+                }
                 return e.to_string();
             }
             if self.outgoing.is_closed() {
@@ -182,6 +188,12 @@ impl Connection {
     fn take_frames(self: &Rc<Self>, decoder: &mut Decoder) -> Result<(), WireError> {
         while let Some(frame) = decoder.next_frame()? {
             self.take(&frame)?;
+        }
+        if !self.greeted.get() && decoder.rest() > MOST_BEFORE_GREETING {
+            return Err(WireError::Body {
+                kind: "Hello",
+                reason: format!("it is longer than {MOST_BEFORE_GREETING} bytes"),
+            });
         }
         if decoder.descriptors.len() > MAX_DESCRIPTORS {
             return Err(WireError::Descriptors {
@@ -423,7 +435,7 @@ impl Connection {
         for (request, call) in waiting {
             let pending = self.pending.borrow().get(&request).cloned();
             if let Some(pending) = pending {
-                router::admit(self, request, call, pending);
+                router::take_up(self, request, call, pending);
             }
         }
     }

@@ -39,14 +39,26 @@ pub(crate) struct CpuGroups {
 }
 
 impl CpuGroups {
-    /// Those that were kept.
+    /// Those that were kept. A file that is not what was written is put aside: without groups there is still a service.
     ///
     /// # Errors
-    /// The file cannot be read, or is not what was written.
+    /// The file cannot be read or put aside.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         let file = root.join("cpu_groups.json");
         let groups = match fs::read(&file) {
-            Ok(text) => serde_json::from_slice(&text)?,
+            Ok(text) => match serde_json::from_slice(&text) {
+                Ok(groups) => groups,
+                Err(e) => {
+                    let aside = file.with_extension("json.damaged");
+                    fs::rename(&file, &aside)?;
+                    error!(
+                        "the groups of processors are lost: {} is damaged ({e}) and now {}",
+                        file.display(),
+                        aside.display()
+                    );
+                    Groups::new()
+                }
+            },
             Err(e) if e.kind() == io::ErrorKind::NotFound => Groups::new(),
             Err(e) => return Err(e),
         };
@@ -336,5 +348,19 @@ mod tests {
         open().write(&Groups::new()).unwrap();
         assert!(open().groups.borrow().is_empty());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_damaged_file_is_put_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("cpu_groups.json");
+        for damaged in ["", "{\"a\":[0", "[]", "{\"a\":-1}"] {
+            fs::write(&file, damaged).unwrap();
+            let opened = CpuGroups::open(directory.path()).unwrap();
+            assert!(opened.groups.borrow().is_empty(), "{damaged}");
+            assert!(!file.exists(), "{damaged}");
+            let aside = fs::read_to_string(file.with_extension("json.damaged"));
+            assert_eq!(aside.unwrap(), damaged);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     rc::{Rc, Weak},
 };
 
@@ -21,27 +22,25 @@ pub(crate) mod event_type {
     pub(crate) const PROCESS_EXITED: u32 = 0x0001_0000;
 }
 
-/// The handles through which something is watched.
+/// The handles through which something is watched. One client may have very many, and leave with all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Watchers {
-    handles: RefCell<Vec<(Weak<Connection>, u64)>>,
+    /// By the connection's number and the handle's.
+    handles: RefCell<BTreeMap<(u64, u64), Weak<Connection>>>,
 }
 
 impl Watchers {
     /// Adds a handle.
     pub(crate) fn add(&self, connection: &Rc<Connection>, handle: u64) {
-        self.handles
-            .borrow_mut()
-            .push((Rc::downgrade(connection), handle));
+        let key = (connection.number, handle);
+        let watcher = Rc::downgrade(connection);
+        self.handles.borrow_mut().insert(key, watcher);
     }
 
     /// Takes a handle out; answers whether it was there.
     pub(crate) fn remove(&self, connection: &Rc<Connection>, handle: u64) -> bool {
-        let mut handles = self.handles.borrow_mut();
-        let before = handles.len();
-        handles
-            .retain(|(c, h)| !(*h == handle && std::ptr::eq(c.as_ptr(), Rc::as_ptr(connection))));
-        handles.len() != before
+        let key = (connection.number, handle);
+        self.handles.borrow_mut().remove(&key).is_some()
     }
 
     /// How many handles there are.
@@ -56,9 +55,9 @@ impl Watchers {
         event_type: u32,
         data: Option<&str>,
     ) -> usize {
-        let handles: Vec<_> = self.handles.borrow().clone();
+        let handles = self.handles.borrow().clone();
         let mut told = 0;
-        for (connection, handle) in handles {
+        for ((_, handle), connection) in handles {
             if let Some(connection) = connection.upgrade()
                 && !connection.is_closed()
             {

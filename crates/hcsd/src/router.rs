@@ -66,21 +66,24 @@ impl Errand {
     }
 }
 
-/// Takes a call up, or lets it wait for its handle.
+/// Takes the number of the handle that a call makes, then the call itself up.
 pub(crate) fn admit(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
+    if let Some(made) = makes(&call)
+        && let Err(failure) = connection.handles.reserve(made, concerns(&call))
+    {
+        connection.answer(request, Err(failure));
+        return;
+    }
+    take_up(connection, request, call, pending);
+}
+
+/// Takes a call up, or lets it wait for its handle. It has the number of the handle it makes.
+pub(crate) fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
     let errand = Errand {
         connection: Rc::clone(connection),
         request,
         pending,
     };
-    // A call that waited for its handle took the number of the handle it makes when it came.
-    if let Some(made) = makes(&call)
-        && !connection.handles.is_opening(made)
-        && let Err(failure) = connection.handles.reserve(made)
-    {
-        errand.answer(Err(failure));
-        return;
-    }
     match concerns(&call) {
         Some(handle) if connection.handles.is_opening(handle) => {
             errand

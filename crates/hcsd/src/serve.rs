@@ -25,7 +25,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     task::LocalSet,
 };
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     Options, adopt,
@@ -38,7 +38,7 @@ use crate::{
     logging,
     peer::{Entitled, Peer},
     readiness::watch_stream,
-    service::{Seat, Service},
+    service::{DoorMat, Seat, Service},
     start,
 };
 
@@ -46,6 +46,8 @@ use crate::{
 const WAITING_THREADS: usize = 512;
 /// How long accepting rests when there are no descriptors left.
 const BREATH: Duration = Duration::from_millis(100);
+/// How long somebody who may not use the service has to ask and to read the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves until the service is told to leave, or is idle.
 ///
@@ -222,17 +224,23 @@ fn open_log(root: &Path, config: &Config) -> Result<EventLog, String> {
 }
 
 fn welcome(service: &Rc<Service>, socket: OwnedFd) {
+    let introduce = || -> io::Result<_> {
+        let stream = UnixStream::from_std(socket.into())?;
+        Ok((Peer::of(&stream)?, OwnedFd::from(stream.into_std()?)))
+    };
+    let (peer, socket) = match introduce() {
+        Ok(introduced) => introduced,
+        Err(e) => return error!("a client cannot be served: {e}"),
+    };
+    if peer.authorise(service).is_err() {
+        return turn_away(service, socket, peer);
+    }
     let Some(seat) = service.seat() else {
         warn!("a client is turned away: there are as many connections as are allowed");
         return;
     };
-    let introduce = || -> io::Result<_> {
-        let stream = UnixStream::from_std(socket.into())?;
-        let peer = Peer::of(&stream)?;
-        Ok((peer, watch_stream(stream.into_std()?.into())?))
-    };
-    match introduce() {
-        Ok((peer, socket)) => {
+    match watch_stream(socket) {
+        Ok(socket) => {
             let service = Rc::clone(service);
             tokio::task::spawn_local(async move {
                 let _seat: Seat = seat;
@@ -240,6 +248,30 @@ fn welcome(service: &Rc<Service>, socket: OwnedFd) {
             });
         }
         Err(e) => error!("a client cannot be served: {e}"),
+    }
+}
+
+/// Tells somebody who may not use the service why not, if they ask soon. Whatever they do takes nothing from clients,
+/// the lines of the log included.
+fn turn_away(service: &Rc<Service>, socket: OwnedFd, peer: Peer) {
+    let Some(door_mat) = service.door_mat() else {
+        return debug!(
+            ?peer,
+            "a stranger is turned away without a word: there are too many"
+        );
+    };
+    match watch_stream(socket) {
+        Ok(socket) => {
+            let service = Rc::clone(service);
+            tokio::task::spawn_local(async move {
+                let _door_mat: DoorMat = door_mat;
+                let told = Connection::serve(Rc::new(socket), peer, service);
+                if tokio::time::timeout(PATIENCE, told).await.is_err() {
+                    debug!(?peer, "a stranger said nothing and is turned away");
+                }
+            });
+        }
+        Err(e) => debug!(?peer, "a stranger cannot be told: {e}"),
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct Service {
     /// What is kept ready for systems to come.
     pub(crate) slots: Rc<Slots>,
     connections: Cell<usize>,
+    /// Connections of users who may not use it.
+    strangers: Cell<usize>,
     numbered: Cell<u64>,
     changed: Notify,
 }
@@ -94,6 +96,19 @@ impl Drop for Seat {
     }
 }
 
+/// Connections, at one time, of users who may not use the service and are told so. Theirs are beside those of clients.
+const MOST_STRANGERS: usize = 64;
+
+/// A counted connection of somebody who may not use the service.
+#[derive(Debug)]
+pub(crate) struct DoorMat(Rc<Service>);
+
+impl Drop for DoorMat {
+    fn drop(&mut self) {
+        self.0.strangers.set(self.0.strangers.get() - 1);
+    }
+}
+
 impl Service {
     /// A service without systems.
     pub(crate) fn new(
@@ -121,6 +136,7 @@ impl Service {
             removals: Rc::default(),
             slots,
             connections: Cell::new(0),
+            strangers: Cell::new(0),
             numbered: Cell::new(0),
             changed: Notify::new(),
         })
@@ -134,6 +150,16 @@ impl Service {
         self.connections.set(self.connections.get() + 1);
         self.changed.notify_waiters();
         Some(Seat(Rc::clone(self)))
+    }
+
+    /// Counts the connection of somebody who may not use the service in, unless there are too many. The service does
+    /// not stay for it.
+    pub(crate) fn door_mat(self: &Rc<Self>) -> Option<DoorMat> {
+        if self.strangers.get() >= MOST_STRANGERS {
+            return None;
+        }
+        self.strangers.set(self.strangers.get() + 1);
+        Some(DoorMat(Rc::clone(self)))
     }
 
     /// A number for a connection, for the log.

@@ -73,11 +73,11 @@ impl Handles {
         }
     }
 
-    /// Takes a number for a handle that is about to be made.
+    /// Takes a number for a handle that is about to be made by way of the handle `by`, if by one.
     ///
     /// # Errors
-    /// The number is 0 or taken, or there are too many handles.
-    pub(crate) fn reserve(&self, number: u64) -> Result<(), Failure> {
+    /// The number is 0, taken, or `by` itself, or there are too many handles.
+    pub(crate) fn reserve(&self, number: u64, by: Option<u64>) -> Result<(), Failure> {
         let mut slots = self.slots.borrow_mut();
         if slots.len() >= self.limit {
             return Err(crate::limits::reached(
@@ -86,7 +86,7 @@ impl Handles {
             ));
         }
         match slots.entry(number) {
-            Entry::Vacant(slot) if number != 0 => {
+            Entry::Vacant(slot) if number != 0 && by != Some(number) => {
                 slot.insert(Slot::Opening(VecDeque::new()));
                 self.forget_unmade(number);
                 Ok(())
@@ -259,20 +259,20 @@ mod tests {
     #[test]
     fn a_handle_that_could_not_be_made_says_why_until_it_is_closed_or_its_number_used_again() {
         let handles = Handles::new(8);
-        handles.reserve(2).unwrap();
+        handles.reserve(2, None).unwrap();
         assert!(handles.fail(2, &why("no box")).is_empty());
         let failure = handles.system(2).unwrap_err();
         assert_eq!(failure.hresult, HResult::HCS_E_SYSTEM_NOT_FOUND);
         assert_eq!(failure.message, "the handle was never made: no box");
         // The handle of a process in that system fails for the same reason.
-        handles.reserve(3).unwrap();
+        handles.reserve(3, None).unwrap();
         assert!(handles.fail(3, &failure).is_empty());
         assert_eq!(handles.process(3).unwrap_err(), failure);
         assert!(handles.forget_unmade(3));
         assert!(!handles.forget_unmade(3));
         let closed = handles.process(3).unwrap_err();
         assert_eq!(closed.hresult, HResult::E_HANDLE);
-        handles.reserve(2).unwrap();
+        handles.reserve(2, None).unwrap();
         assert!(handles.is_opening(2));
         assert!(!handles.forget_unmade(2));
     }
@@ -282,7 +282,7 @@ mod tests {
         let handles = Handles::new(1);
         let most = MOST_UNMADE as u64;
         for number in 1..=most + 1 {
-            handles.reserve(number).unwrap();
+            handles.reserve(number, None).unwrap();
             assert!(handles.fail(number, &why("no box")).is_empty());
         }
         let hresult = |number| handles.system(number).unwrap_err().hresult;

@@ -71,6 +71,26 @@ fn a_system_outlives_its_client_and_its_processes_can_be_taken_up_again() {
 }
 
 #[test]
+fn a_handle_number_is_taken_from_the_call_that_makes_it_on() {
+    let service = Service::new();
+    let mut client = service.client();
+    let first = client.send(&create_system(1, "first", CONTAINER));
+    let second = client.send(&create_system(1, "second", CONTAINER));
+    client.wait(second).failed(HResult::E_INVALIDARG);
+    client.wait(first).ok();
+    assert_eq!(ids(&mut client, None), ["first"]);
+    // A handle that is to be made by way of itself would wait for itself.
+    let itself = Call::OpenProcess {
+        system: 9,
+        process: 9,
+        process_id: 1,
+        again: false,
+    };
+    client.call(&itself).failed(HResult::E_INVALIDARG);
+    client.terminate(1);
+}
+
+#[test]
 fn a_system_that_is_to_end_with_its_last_handle_does() {
     let service = Service::new();
     let mut watcher = service.client();

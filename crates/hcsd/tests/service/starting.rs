@@ -193,7 +193,10 @@ fn stranger() {
     let Some(endpoint) = std::env::var_os("HCSD_TEST_STRANGER") else {
         return;
     };
-    let mut client = Client::connect_silently(Path::new(&endpoint));
+    // More than clients may have: they take no client's place.
+    let connect = || Client::connect_silently(Path::new(&endpoint));
+    let _silent: Vec<_> = (0..10).map(|_| connect()).collect();
+    let mut client = connect();
     let hello = Call::Hello {
         minimum: VERSION,
         maximum: VERSION,
@@ -243,6 +246,7 @@ fn start(place: &Place) {
 #[test]
 fn strangers_are_told_what_to_do() {
     let place = Place::new("strangers");
+    place.configure("[limits]\nconnections = 2\n");
     start(&place);
     let output = stranger_in(&place, 65534, false);
     let said = String::from_utf8_lossy(&output.stdout);
