@@ -159,7 +159,7 @@ mod alone {
     fn a_hundred_kills_of_the_service_lose_nothing() {
         let test = "alone::a_hundred_kills_of_the_service_lose_nothing";
         // No longer than clients need to come back: for so long a service stays.
-        let configuration = "[times]\nidle_seconds = 1\nreconnect_seconds = 15\n";
+        let configuration = "[times]\nidle_seconds = 1\nreconnect_seconds = 30\n";
         let Some(endpoint) = on_its_own_with(test, configuration) else {
             return;
         };
