@@ -33,8 +33,10 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
     build(repository)?;
     place(repository, &arguments.prefix, &arguments.destdir)?;
     println!(
-        "installed below {}",
-        below(&arguments.destdir, &arguments.prefix).display()
+        "installed below {}; where ld.so does not look by itself, programs need LD_LIBRARY_PATH={}/lib, and where it keeps \
+         a list (/usr/local), `ldconfig` has to be run",
+        below(&arguments.destdir, &arguments.prefix).display(),
+        arguments.prefix.display()
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -141,12 +141,14 @@ fn places() -> Vec<PathBuf> {
     places
 }
 
-/// In `directory`, and one up where cargo puts tests and examples.
+/// In `directory`, one up where cargo puts tests and examples, and where programs are installed beside libraries.
 fn beside(directory: &Path) -> Vec<PathBuf> {
     let mut places = vec![directory.join(PROGRAM)];
     let folder = directory.file_name().and_then(|name| name.to_str());
-    if let (Some("deps" | "examples"), Some(parent)) = (folder, directory.parent()) {
-        places.push(parent.join(PROGRAM));
+    match (folder, directory.parent()) {
+        (Some("deps" | "examples"), Some(parent)) => places.push(parent.join(PROGRAM)),
+        (Some("lib" | "lib64"), Some(prefix)) => places.push(prefix.join("bin").join(PROGRAM)),
+        _ => {}
     }
     places
 }
@@ -224,14 +226,12 @@ mod tests {
     }
 
     #[test]
-    fn cargo_folders_are_left_upwards() {
-        let places = beside(Path::new("/t/debug/deps"));
-        assert_eq!(
-            places,
-            [
-                PathBuf::from("/t/debug/deps/hcsd"),
-                PathBuf::from("/t/debug/hcsd")
-            ]
-        );
+    fn cargo_folders_are_left_upwards_and_programs_are_beside_libraries() {
+        for (directory, expected) in [
+            ("/t/debug/deps", ["/t/debug/deps/hcsd", "/t/debug/hcsd"]),
+            ("/opt/hcs/lib", ["/opt/hcs/lib/hcsd", "/opt/hcs/bin/hcsd"]),
+        ] {
+            assert_eq!(beside(Path::new(directory)), expected.map(PathBuf::from));
+        }
     }
 }

@@ -97,6 +97,15 @@ fn an_id_is_given_once() {
 }
 
 #[test]
+fn a_document_takes_the_place_of_all_options_of_containers() {
+    for option in ["--userns", "--memory 32", "--hostname a"] {
+        let ended = words(&format!("create --document none.json {option}"));
+        assert_eq!(ended.code, Some(125));
+        assert!(ended.err.contains("cannot be used with"), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_bad_document_is_refused_with_pointer_line_and_column() {
     let text = "{\n  \"Container\": {\"Memory\": {\"SizeInMb\": 5}}\n}";
     let pointer = "/Container/Memory/SizeInMb (line 2, column 28)";
