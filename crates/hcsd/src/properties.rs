@@ -31,7 +31,7 @@ pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<S
     let query: SystemPropertyQuery = parse_optional(query)?;
     system.alive()?;
     let mut properties = basic(system);
-    // Together: those that have nothing to do with the agent do not wait for it.
+    // One limit for all that the agent has to say.
     let end = Instant::now() + system.service()?.config.times.query();
     for kind in query.property_types.unwrap_or_default() {
         let one = property(system, kind, end).await?;
@@ -40,16 +40,7 @@ pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<S
     let named = query.queries.into_iter().chain(query.property_queries);
     let mut responses = BTreeMap::new();
     for name in named.flat_map(BTreeMap::into_keys) {
-        let response = match by_name(system, &name, end).await {
-            Ok(value) => PropertyResponse {
-                response: Some(value),
-                error: None,
-            },
-            Err(failure) => PropertyResponse {
-                response: None,
-                error: Some(as_result_error(&failure)?),
-            },
-        };
+        let response = response(by_name(system, &name, end).await)?;
         responses.insert(name, response);
     }
     if !responses.is_empty() {
@@ -84,11 +75,24 @@ pub(crate) fn to_text<T: serde::Serialize>(document: &T) -> Result<String, Failu
     })
 }
 
-/// A failure inside an answer.
+/// What stands under the name of a property of the newer form: its value, or why it cannot be had.
 ///
 /// # Errors
-/// It cannot be written.
-pub(crate) fn as_result_error(failure: &Failure) -> Result<ResultError, Failure> {
+/// The failure cannot be written.
+pub(crate) fn response(answer: Result<Value, Failure>) -> Result<PropertyResponse, Failure> {
+    match answer {
+        Ok(value) => Ok(PropertyResponse {
+            response: Some(value),
+            error: None,
+        }),
+        Err(failure) => Ok(PropertyResponse {
+            response: None,
+            error: Some(as_result_error(&failure)?),
+        }),
+    }
+}
+
+fn as_result_error(failure: &Failure) -> Result<ResultError, Failure> {
     serde_json::from_str(&failure.to_document()).map_err(|e| {
         Failure::new(HResult::E_UNEXPECTED, "a failure could not be written").because(&e)
     })

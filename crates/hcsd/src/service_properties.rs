@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use hcs_schema::{
     Failure, HResult,
     documents::{
-        BasicInformation, GetPropertyType, PropertyResponse, QoSCapabilities, ServiceProperties,
+        BasicInformation, GetPropertyType, QoSCapabilities, ServiceProperties,
         ServicePropertyQuery, Version,
     },
 };
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::{
     document::parse_optional,
     host,
-    properties::{as_result_error, to_text},
+    properties::{response, to_text},
     service::Service,
 };
 
@@ -47,16 +47,7 @@ pub(crate) fn answer(service: &Service, query: Option<&str>) -> Result<String, F
     if let Some(queries) = query.property_queries {
         let mut responses = BTreeMap::new();
         for name in queries.into_keys() {
-            let response = match by_name(service, &name) {
-                Ok(value) => PropertyResponse {
-                    response: Some(value),
-                    error: None,
-                },
-                Err(failure) => PropertyResponse {
-                    response: None,
-                    error: Some(as_result_error(&failure)?),
-                },
-            };
+            let response = response(by_name(service, &name))?;
             responses.insert(name, response);
         }
         properties.property_responses = Some(responses);

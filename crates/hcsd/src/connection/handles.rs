@@ -31,6 +31,19 @@ pub(crate) enum Object {
     Process(Rc<Process>),
 }
 
+impl Object {
+    /// Lets the handle `number` hear of what happens to it. The call that makes the handle has been answered.
+    pub(crate) fn attach(&self, connection: &Rc<Connection>, number: u64) {
+        match self {
+            Self::System(system) => system.attach(connection, number),
+            Self::Process(process) => {
+                process.attach(connection, number);
+                process.answered();
+            }
+        }
+    }
+}
+
 /// A handle taken out of the table, to be released.
 #[derive(Debug)]
 pub(crate) struct Released {

@@ -67,28 +67,11 @@ async fn launch_in_turn(
     Ok((creating, process, stdio))
 }
 
-/// Answers the creation, and takes up what waited for the handle. The answer goes before the exit event.
+/// Answers a creation or an opening.
 fn created(errand: &Errand, handle: u64, launched: Result<(Rc<Process>, HostStdio), Failure>) {
-    let connection = &errand.connection;
-    let waiting = match launched {
-        Ok((process, stdio)) => {
-            errand.answer(Ok(information(&process, stdio)));
-            let waiting = connection
-                .handles
-                .open(handle, Object::Process(Rc::clone(&process)));
-            process.attach(connection, handle);
-            process.answered();
-            waiting
-        }
-        Err(failure) => {
-            let waiting = connection.handles.fail(handle, &failure);
-            errand.answer(Err(failure.clone()));
-            connection.refuse(waiting, &failure);
-            return;
-        }
-    };
-    connection.resume(waiting);
-    systems::release_if_gone(errand, handle);
+    let made =
+        launched.map(|(process, stdio)| (information(&process, stdio), Object::Process(process)));
+    systems::settle(errand, handle, made);
 }
 
 /// The answer that carries a process's pid and stdio.

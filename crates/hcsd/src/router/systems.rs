@@ -40,34 +40,37 @@ pub(super) fn open(errand: &Errand, handle: u64, id: &str, runtime_id: Option<&s
     opened(errand, handle, found);
 }
 
+fn opened(errand: &Errand, handle: u64, made: Result<Rc<System>, Failure>) {
+    let made = made.map(|system| {
+        let mut answer = Answer::done();
+        answer.reply.runtime_id = Some(system.runtime_id.clone());
+        (answer, Object::System(system))
+    });
+    settle(errand, handle, made);
+}
+
 /// Answers a call that makes a handle, and takes up what waited for it. The answer goes before every event of the
 /// handle.
-fn opened(errand: &Errand, handle: u64, made: Result<Rc<System>, Failure>) {
+pub(super) fn settle(errand: &Errand, handle: u64, made: Result<(Answer, Object), Failure>) {
     let connection = &errand.connection;
-    let waiting = match made {
-        Ok(system) => {
-            let mut answer = Answer::done();
-            answer.reply.runtime_id = Some(system.runtime_id.clone());
+    match made {
+        Ok((answer, object)) => {
             errand.answer(Ok(answer));
-            let waiting = connection
-                .handles
-                .open(handle, Object::System(Rc::clone(&system)));
-            system.attach(connection, handle);
-            waiting
+            let waiting = connection.handles.open(handle, object.clone());
+            object.attach(connection, handle);
+            connection.resume(waiting);
+            release_if_gone(errand, handle);
         }
         Err(failure) => {
             let waiting = connection.handles.fail(handle, &failure);
             errand.answer(Err(failure.clone()));
             connection.refuse(waiting, &failure);
-            return;
         }
-    };
-    connection.resume(waiting);
-    release_if_gone(errand, handle);
+    }
 }
 
 /// The client may have left while the handle was made.
-pub(super) fn release_if_gone(errand: &Errand, handle: u64) {
+fn release_if_gone(errand: &Errand, handle: u64) {
     if errand.connection.is_closed()
         && let Some(released) = errand.connection.handles.remove(handle)
     {
