@@ -153,7 +153,7 @@ impl EventLog {
         entry.time = rfc3339(now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO));
         let mut segments = self.segments.borrow_mut();
         entry.number = segments.next();
-        match segments.append(&entry) {
+        match segments.append(&mut entry) {
             Ok(()) => {
                 if self.failing.replace(false) {
                     info!(

@@ -29,6 +29,11 @@ use crate::event_log::{self, EventLog, Kind};
 const REMEMBERED: (usize, usize) = (1024, 256);
 /// Steps of one time line; a call that makes more of them is told without the rest.
 const MOST_STEPS: usize = 64;
+/// Characters of a system's id that are remembered: as many as an id may have.
+const MOST_ID: usize = 256;
+/// Characters of a sentence of a failure that are remembered, and causes. A client may ask for nonsense of any length,
+/// and sentences quote it.
+const MOST_SAID: (usize, usize) = (2048, 16);
 /// Pieces of work on other threads whose steps one time line has.
 const MOST_WATCHED: usize = 8;
 
@@ -88,14 +93,18 @@ impl Trail {
     pub(crate) fn step_at(&self, at: Instant, step: impl Into<Cow<'static, str>>) {
         let mut line = self.line.borrow_mut();
         if line.steps.len() < MOST_STEPS {
-            line.steps.push((microseconds(self.begun, at), step.into()));
+            let mut step = step.into();
+            if step.len() > MOST_SAID.0 {
+                step = beginning(&step, MOST_SAID.0).into();
+            }
+            line.steps.push((microseconds(self.begun, at), step));
         }
     }
 
     /// Notes which system it concerns; the runtime id once there is one.
     pub(crate) fn concerns(&self, id: &str, runtime_id: Option<&str>) {
         let mut line = self.line.borrow_mut();
-        line.system = Some(id.to_owned());
+        line.system = Some(beginning(id, MOST_ID));
         line.runtime_id = runtime_id.map(str::to_owned);
     }
 
@@ -265,7 +274,7 @@ impl Operations {
         log: &EventLog,
     ) {
         trail.step("answered");
-        trail.line.borrow_mut().outcome = Some(outcome.map_err(Clone::clone));
+        trail.line.borrow_mut().outcome = Some(outcome.map_err(remembered_as));
         let mut pending = self.pending.borrow_mut();
         let remembered = match pending.get(&trail.id) {
             Some(known) if Rc::ptr_eq(known, trail) => pending.remove(&trail.id).is_some(),
@@ -364,6 +373,31 @@ fn client(operation: &str) -> &str {
     operation.split('-').next().unwrap_or_default()
 }
 
+/// The beginning of a text that is longer than `most` characters, else all of it.
+fn beginning(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A failure, as much of it as is remembered.
+fn remembered_as(failure: &Failure) -> Failure {
+    let mut failure = failure.clone();
+    failure.causes.truncate(MOST_SAID.1);
+    failure.message = beginning(&failure.message, MOST_SAID.0);
+    for cause in &mut failure.causes {
+        cause.message = beginning(&cause.message, MOST_SAID.0);
+        let pointer = cause.pointer.as_deref();
+        cause.pointer = pointer.map(|pointer| beginning(pointer, MOST_SAID.0));
+        cause.data.truncate(MOST_SAID.1);
+        for fact in &mut cause.data {
+            *fact = beginning(fact, MOST_SAID.0);
+        }
+    }
+    failure
+}
+
 fn tell(trail: &Trail, log: &EventLog) {
     let line = trail.line.borrow();
     let (system, runtime_id) = (line.system.clone(), line.runtime_id.clone());
@@ -422,6 +456,16 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nonsense_of_any_length_is_remembered_short() {
+        let long = "\u{e4}".repeat(5 << 20);
+        let failure = Failure::new(HResult::E_INVALIDARG, long.clone()).cause_at(&long, &long);
+        let remembered = remembered_as(&failure);
+        assert!(remembered.to_document().len() < 1 << 16);
+        let short = Failure::new(HResult::E_INVALIDARG, "no box").cause_at("/Id", "none");
+        assert_eq!(remembered_as(&short), short);
+    }
 
     fn call(operations: &Operations, id: OperationId, log: &EventLog, outcome: HResult) {
         let call = Call::StartSystem {

@@ -13,11 +13,17 @@ use std::{
 };
 
 use hcs_wire::log::LogEntry;
+use serde_json::json;
 
 use super::{Kind, Told};
 
 /// How many segments the log is cut into.
 const SEGMENTS: usize = 16;
+
+/// Bytes of an event, and of each of its texts, past which its document is left out and the texts are cut: no client
+/// makes an event that pushes the others out, or that no answer has room for.
+const MOST_BYTES: usize = 128 << 10;
+const MOST_TEXT: usize = 1024;
 
 /// The segments there are, and the end of the last one.
 #[derive(Debug)]
@@ -84,12 +90,16 @@ impl Segments {
         self.firsts.front().copied().unwrap_or(self.next)
     }
 
-    /// Writes the next event. Nothing has changed when that fails.
+    /// Writes the next event, cut short if it is too long. Nothing has changed when that fails.
     ///
     /// # Errors
     /// What the file system said.
-    pub(super) fn append(&mut self, entry: &LogEntry) -> io::Result<()> {
+    pub(super) fn append(&mut self, entry: &mut LogEntry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
+        if line.len() > MOST_BYTES {
+            cut_short(entry, line.len());
+            line = serde_json::to_vec(entry)?;
+        }
         line.push(b'\n');
         if self.torn {
             self.cut()?;
@@ -181,6 +191,20 @@ pub(super) fn entries(text: &[u8]) -> impl DoubleEndedIterator<Item = LogEntry> 
         .filter_map(|line| serde_json::from_slice(line).ok())
 }
 
+fn cut_short(entry: &mut LogEntry, bytes: usize) {
+    entry.data = Some(json!({ "BytesLeftOut": bytes }));
+    let texts = [
+        &mut entry.system,
+        &mut entry.runtime_id,
+        &mut entry.operation,
+    ];
+    for text in texts.into_iter().flatten() {
+        if let Some((end, _)) = text.char_indices().nth(MOST_TEXT) {
+            text.truncate(end);
+        }
+    }
+}
+
 fn list(directory: &Path) -> io::Result<VecDeque<u64>> {
     let mut firsts = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -235,8 +259,8 @@ mod tests {
             assert_eq!(segments.next(), run * 10 + 1);
             assert_eq!(last.map_or(0, |last| last.number), run * 10);
             for _ in 0..10 {
-                let entry = entry(&segments);
-                segments.append(&entry).unwrap();
+                let mut entry = entry(&segments);
+                segments.append(&mut entry).unwrap();
             }
             let kept = numbers(&segments);
             assert_eq!(kept.first(), Some(&segments.first()));
@@ -253,8 +277,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (mut segments, _) = Segments::open(directory.path(), 1 << 20).unwrap();
         for _ in 0..3 {
-            let entry = entry(&segments);
-            segments.append(&entry).unwrap();
+            let mut entry = entry(&segments);
+            segments.append(&mut entry).unwrap();
         }
         let whole = segments.last_bytes;
         for cut in [whole - 1, whole - 5, 1, 0] {
@@ -266,27 +290,43 @@ mod tests {
             let (mut segments, last) = Segments::open(directory.path(), 1 << 20).unwrap();
             let before = last.map_or(0, |last| last.number);
             assert_eq!(segments.next(), before + 1);
-            let entry = entry(&segments);
-            segments.append(&entry).unwrap();
+            let mut entry = entry(&segments);
+            segments.append(&mut entry).unwrap();
             assert_eq!(numbers(&segments), (1..=before + 1).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn an_event_of_any_length_is_written_short() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut segments, _) = Segments::open(directory.path(), 1 << 20).unwrap();
+        let long = "\u{e4}".repeat(5 << 20);
+        let mut told = LogEntry {
+            system: Some(long.clone()),
+            data: Some(json!({ "Said": long })),
+            ..entry(&segments)
+        };
+        segments.append(&mut told).unwrap();
+        assert!(told.data.unwrap()["BytesLeftOut"].as_u64() > Some(10 << 20));
+        assert!(segments.last_bytes < MOST_BYTES as u64);
+        assert_eq!(numbers(&segments), [1]);
     }
 
     #[test]
     fn an_event_that_cannot_be_written_takes_no_number() {
         let directory = tempfile::tempdir().unwrap();
         let (mut segments, _) = Segments::open(directory.path(), 1 << 20).unwrap();
-        let one = entry(&segments);
-        segments.append(&one).unwrap();
+        let mut one = entry(&segments);
+        segments.append(&mut one).unwrap();
         let writable = std::mem::replace(
             &mut segments.last,
             File::open(path(directory.path(), 1)).unwrap(),
         );
-        segments.append(&one).unwrap_err();
+        segments.append(&mut one).unwrap_err();
         assert_eq!(segments.next(), 2);
         segments.last = writable;
-        let two = entry(&segments);
-        segments.append(&two).unwrap();
+        let mut two = entry(&segments);
+        segments.append(&mut two).unwrap();
         assert_eq!(numbers(&segments), [1, 2]);
     }
 }
