@@ -87,7 +87,11 @@ fn drop_oldest(directory: &Path) -> io::Result<()> {
     }
     reports.sort_unstable();
     for old in reports.iter().rev().skip(MOST) {
-        fs::remove_file(old)?;
+        match fs::remove_file(old) {
+            // Another report that came at the same time took it away.
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -108,5 +112,22 @@ mod tests {
         let text: Value = serde_json::from_slice(&fs::read(last).unwrap()).unwrap();
         assert_eq!(text["Report"]["SystemId"], MOST + 2);
         assert_eq!(text["UserId"], 7);
+    }
+
+    #[test]
+    fn reports_that_come_at_once_are_all_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let submit = || {
+            for _ in 0..MOST {
+                write(directory.path(), &json!({}), 7).unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(submit);
+            }
+        });
+        let kept = fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(kept, MOST);
     }
 }
