@@ -5,7 +5,9 @@ use std::{
     io,
     os::{
         fd::OwnedFd,
-        unix::fs::{DirBuilderExt as _, MetadataExt as _},
+        unix::fs::{
+            DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+        },
     },
     path::Path,
     process::ExitCode,
@@ -326,15 +328,20 @@ fn make_directories(root: &Path) -> Result<(), String> {
     make(&root.join("systems"), 0o700)
 }
 
-/// The lock that makes this the only service of its endpoint; `None` when another holds it.
+/// The lock that makes this the only service of its endpoint; `None` when another holds it. Whoever may open its file
+/// could hold it (`flock(2)` asks for no more) and keep every service away.
 fn lock(root: &Path) -> Result<Option<File>, String> {
-    let path = root.join("hcsd.lock");
+    let path = root.join(start::LOCK);
     let failed = |e: io::Error| format!("{} cannot be locked: {e}", path.display());
     let file = fs::OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(&path)
+        .map_err(failed)?;
+    // Where an earlier version made it.
+    file.set_permissions(fs::Permissions::from_mode(0o600))
         .map_err(failed)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),

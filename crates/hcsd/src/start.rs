@@ -23,6 +23,8 @@ use rustix::{
 
 use crate::{Options, endpoint::state_root, logging};
 
+/// The file in the state root that a service holds locked.
+pub(crate) const LOCK: &str = "hcsd.lock";
 /// How long a service may take to come up, or to make room.
 const LIMIT: Duration = Duration::from_secs(30);
 /// How long a starter waits before it looks again whether another's service is there.
@@ -59,8 +61,8 @@ pub(crate) fn start(options: &Options, endpoint: &Path) -> Result<ExitCode, Stri
         }
     }
     Err(format!(
-        "another service holds the lock in {} but does not answer at {}",
-        state_root(endpoint).display(),
+        "another process, which lsof or fuser can name, holds the lock {} but no service answers at {}",
+        state_root(endpoint).join(LOCK).display(),
         endpoint.display()
     ))
 }

@@ -58,9 +58,13 @@ impl Place {
         command
     }
 
+    fn lock(&self) -> PathBuf {
+        self.directory.path().join("hcs.d/hcsd.lock")
+    }
+
     /// Returns when no service is there any more: the lock says so.
     fn wait_until_left(&self) {
-        let lock = File::open(self.directory.path().join("hcs.d/hcsd.lock")).unwrap();
+        let lock = File::open(self.lock()).unwrap();
         flock(&lock, FlockOperation::LockExclusive).unwrap();
     }
 }
@@ -254,6 +258,20 @@ fn strangers_are_told_what_to_do() {
         output.status.success() && said.contains("1 passed"),
         "{said}"
     );
+    place.wait_until_left();
+}
+
+#[test]
+fn nobody_else_can_open_the_lock_and_keep_the_service_away() {
+    let place = Place::new("lock");
+    start(&place);
+    let mode = || fs::metadata(place.lock()).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    place.wait_until_left();
+    // One that was made with another mode.
+    fs::set_permissions(place.lock(), fs::Permissions::from_mode(0o644)).unwrap();
+    start(&place);
+    assert_eq!(mode(), 0o600);
     place.wait_until_left();
 }
 
