@@ -202,13 +202,20 @@ async fn create(service: &Rc<Service>, asked: CreateGroupOperation) -> Result<()
         ));
     }
     groups.insert(id.clone(), processors.clone());
+    // Written down first: one that was made and is not known would stay for ever if the service were killed in between.
+    service.cpu_groups.write(&groups)?;
     let group = id.clone();
-    on_engine(service, move |engine| {
+    let made = on_engine(service, move |engine| {
         engine.make_cpu_group(&group, &processors)
-    })
-    .await?;
-    if let Err(failure) = service.cpu_groups.write(&groups) {
-        on_engine(service, move |engine| engine.remove_cpu_group(&id)).await?;
+    });
+    if let Err(failure) = made.await {
+        groups.remove(&id);
+        if let Err(also) = service.cpu_groups.write(&groups) {
+            error!(
+                group = id,
+                "a group that could not be made is still written down: {also}"
+            );
+        }
         return Err(failure);
     }
     info!(group = id, "a group of processors was made");
