@@ -3,7 +3,7 @@
 //
 // Build it after `cargo build --release`, in the root of the repository:
 //
-//   c++ -std=c++17 -Wall -Wextra -I crates/computecore/include examples/create_process.cpp
+//   c++ -std=c++17 -Wall -Wextra -I crates/computecore/include examples/create_process.cpp \
 //       -L target/release -Wl,-rpath,$PWD/target/release -lcomputecore -o create_process
 //
 // or, where the library is installed:

@@ -46,17 +46,8 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<Exit
 /// # Errors
 /// The build failed.
 pub(crate) fn build(repository: &Repository) -> Result<()> {
-    let build = [
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "computecore",
-        "-p",
-        "hcsd",
-        "-p",
-        "hcs_cli",
-    ];
+    // The default members, just as a person builds them: what is there is not built again.
+    let build = ["build", "--release", "--locked"];
     if !succeeds(cargo().current_dir(&repository.root).args(build))? {
         return Err("the release build failed".into());
     }
@@ -86,6 +77,8 @@ pub(crate) fn place(repository: &Repository, prefix: &Path, destdir: &Path) -> R
     let template = fs::read_to_string(library.join("computecore.pc.in"))?;
     let text = pkg_config(&template, at);
     write(&prefix.join("lib/pkgconfig/computecore.pc"), &text)?;
+    let sample = repository.root.join("packaging/hcsd.toml");
+    copy(&sample, &prefix.join("share/doc/hcs"), 0o644)?;
     for unit in fs::read_dir(repository.root.join("packaging/systemd"))? {
         let unit = unit?.path();
         let text = fs::read_to_string(&unit)?

@@ -1,7 +1,7 @@
 //! Starts a container, runs a process in it and talks with it.
 //!
 //! ```text
-//! cargo run --example create_process
+//! cargo build && cargo run --example create_process
 //! ```
 
 #![expect(
