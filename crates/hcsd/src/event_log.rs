@@ -32,7 +32,7 @@ use std::{
 use hcs_schema::timestamp::rfc3339;
 use hcs_wire::log::LogEntry;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tracing::{error, info};
 
 use self::segments::Segments;
@@ -122,6 +122,8 @@ pub(crate) struct EventLog {
     /// The last events that were written, by number without gaps.
     recent: RefCell<VecDeque<Rc<LogEntry>>>,
     grown: Notify,
+    /// Reading from files takes turns: a client that asks ten thousand times leaves the processors to others.
+    reading: Semaphore,
     /// The last event of the service before this one.
     inherited: Option<LogEntry>,
     /// Read when first needed, which is seldom.
@@ -141,6 +143,7 @@ impl EventLog {
             segments: RefCell::new(segments),
             recent: RefCell::default(),
             grown: Notify::new(),
+            reading: Semaphore::new(1),
             inherited,
             told: OnceCell::new(),
             failing: Cell::new(false),

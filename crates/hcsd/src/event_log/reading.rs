@@ -145,6 +145,8 @@ impl EventLog {
         let Some((path, first)) = segment else {
             return Ok(page);
         };
+        // Never closed.
+        let _turn = self.reading.acquire().await.ok();
         let (page, read) = blocking(move || {
             let read = take_lines(&mut page, &path, first, after).map_err(|e| {
                 let path = path.display();
