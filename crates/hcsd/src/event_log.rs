@@ -71,7 +71,7 @@ pub(crate) enum Kind {
     ProcessExited,
     /// A crash report was submitted; with its file.
     CrashReported,
-    /// A call failed that was to change something; with its time line.
+    /// A call failed that was to make, open or change something; with its time line.
     OperationFailed,
 }
 

@@ -158,12 +158,13 @@ fn microseconds(begun: Instant, at: Instant) -> i64 {
     }
 }
 
-/// Name of a call, and whether it asks for more than an answer.
+/// Name of a call, and whether its failure is an event: it asks for more than an answer.
 const fn about(call: &Call) -> (&'static str, bool) {
     match call {
         Call::Hello { .. } => ("Hello", false),
         Call::CreateSystem { .. } => ("CreateSystem", true),
-        Call::OpenSystem { .. } => ("OpenSystem", false),
+        // Clients of an earlier service get their handles back; that one is gone they know by its end.
+        Call::OpenSystem { runtime_id, .. } => ("OpenSystem", runtime_id.is_none()),
         Call::CloseSystem { .. } => ("CloseSystem", false),
         Call::StartSystem { .. } => ("StartSystem", true),
         Call::ShutDownSystem { .. } => ("ShutDownSystem", true),
@@ -176,7 +177,7 @@ const fn about(call: &Call) -> (&'static str, bool) {
         Call::GetSystemProperties { .. } => ("GetSystemProperties", false),
         Call::EnumerateSystems { .. } => ("EnumerateSystems", false),
         Call::CreateProcess { .. } => ("CreateProcess", true),
-        Call::OpenProcess { .. } => ("OpenProcess", false),
+        Call::OpenProcess { again, .. } => ("OpenProcess", !*again),
         Call::CloseProcess { .. } => ("CloseProcess", false),
         Call::TerminateProcess { .. } => ("TerminateProcess", true),
         Call::SignalProcess { .. } => ("SignalProcess", true),
@@ -348,7 +349,10 @@ impl Operations {
             .ok_or_else(|| {
                 Failure::new(
                     HResult::NOT_FOUND,
-                    format!("nothing is known of an operation {name}: it never was, or too many came after it"),
+                    format!(
+                        "nothing is known of an operation {name}: it never was, too many came after it, or the service was \
+                         begun anew since and it had not failed"
+                    ),
                 )
             })
     }

@@ -9,6 +9,7 @@ use std::{
 
 use hcs_schema::{
     Failure, HResult,
+    coverage::{self, Coverage},
     documents::{
         GuestConnectionInfo, MemoryInformationForVm, OsType, Properties, PropertyResponse,
         ResultError, State as StateName, Statistics, SystemPropertyQuery, SystemPropertyType,
@@ -30,6 +31,7 @@ const PAGE: u64 = 4096;
 pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<String, Failure> {
     let query: SystemPropertyQuery = parse_optional(query)?;
     system.alive()?;
+    coverage::check(&query).map_err(|failure| failure.while_doing("GetProperties"))?;
     let mut properties = basic(system);
     // One limit for all that the agent has to say.
     let end = Instant::now() + system.service()?.config.times.query();
@@ -125,9 +127,15 @@ async fn property(
 }
 
 fn unavailable(system: &System, name: &str) -> Failure {
+    let reason = coverage::coverage(SystemPropertyType::enumeration().name, name)
+        .and_then(Coverage::reason)
+        .unwrap_or("it is about virtual machines");
     Failure::new(
         HResult::NOT_SUPPORTED,
-        format!("the property {name} is not available for '{}'", system.id),
+        format!(
+            "the property {name} is not available for '{}': {reason}",
+            system.id
+        ),
     )
     .while_doing("GetProperties")
 }

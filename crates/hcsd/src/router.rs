@@ -84,7 +84,12 @@ pub(crate) fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pen
         request,
         pending,
     };
-    match concerns(&call) {
+    let concerned = concerns(&call);
+    if let Some(why) = concerned.and_then(|handle| connection.handles.why_unmade(handle)) {
+        refused(connection, request, &call, &why);
+        return;
+    }
+    match concerned {
         Some(handle) if connection.handles.is_opening(handle) => {
             errand
                 .pending

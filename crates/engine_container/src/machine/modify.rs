@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use hcs_schema::{
-    Failure, HResult,
+    Failure, HResult, coverage,
     documents::{ContainerMemory, ContainerProcessor, MappedDirectory, MappedPipe},
 };
 use serde_json::Value;
@@ -85,10 +85,7 @@ pub(crate) fn read(request: &Value) -> Result<Change, Failure> {
             "/RequestType",
             format!("{kind:?} of {resource} is not supported, only \"Add\" and \"Remove\""),
         )),
-        _ => Err(refuse(
-            "/ResourcePath",
-            format!("{resource:?} of a Linux container cannot be modified"),
-        )),
+        _ => Err(coverage::refuse_resource(resource)),
     }
 }
 
@@ -106,7 +103,7 @@ fn refuse(pointer: &str, message: String) -> Failure {
 
 fn parse<T: hcs_schema::Document>(settings: &Value) -> Result<T, Failure> {
     hcs_schema::parse(&settings.to_string())
-        .and_then(|document| hcs_schema::coverage::check(&document).map(|()| document))
+        .and_then(|document| coverage::check(&document).map(|()| document))
         .map_err(in_settings)
 }
 

@@ -12,7 +12,8 @@ use crate::{
 /// Show the time line of an operation, and why it failed
 ///
 /// Errors, the service's log and `hcs events` name operations as PID-NUMBER; the number alone, as HcsGetOperationId gives
-/// it, will do where no other client has the same. The service remembers its last thousand or so, failed ones longer.
+/// it, will do where no other client has the same. The service remembers its last thousand or so
+/// until it leaves, some seconds after its last client; those that failed are kept longer, in the event log.
 #[derive(Args, Debug)]
 pub(crate) struct Explain {
     /// The operation

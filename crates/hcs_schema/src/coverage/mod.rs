@@ -12,7 +12,7 @@ mod rows;
 mod table;
 
 pub use refuse::{check, check_value};
-pub use resources::{RESOURCES, Resource};
+pub use resources::{RESOURCES, Resource, refuse_resource};
 pub use rows::{Row, rows};
 
 use crate::shape::Shape;

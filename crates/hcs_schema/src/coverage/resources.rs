@@ -1,6 +1,6 @@
 //! What `HcsModifyComputeSystem` can change of a running container, by resource path.
 
-use crate::{coverage::Coverage, documents::ModifyRequestType};
+use crate::{Failure, HResult, coverage::Coverage, documents::ModifyRequestType, text::nearest};
 
 /// A resource of a container that a modify request may name.
 #[derive(Clone, Copy, Debug)]
@@ -55,3 +55,51 @@ pub const RESOURCES: &[Resource] = &[
         coverage: NAMESPACE,
     },
 ];
+
+/// Why a running container's resource `path`, which is none that can be modified, cannot be: the reason the table has,
+/// or what was probably meant.
+#[must_use]
+pub fn refuse_resource(path: &str) -> Failure {
+    let refused = RESOURCES.iter().find(|resource| resource.path == path);
+    let supported = RESOURCES
+        .iter()
+        .filter(|resource| resource.coverage == Coverage::Supported);
+    let names: Vec<&str> = supported.map(|resource| resource.path).collect();
+    let because = match (
+        refused.and_then(|resource| resource.coverage.reason()),
+        nearest(path, &names),
+    ) {
+        (Some(reason), _) => format!(": {reason}"),
+        (None, Some(name)) => format!("; did you mean {name:?}?"),
+        (None, None) => format!("; expected one of {}", names.join(", ")),
+    };
+    let message = format!("{path:?} of a Linux container cannot be modified{because}");
+    Failure::new(HResult::NOT_SUPPORTED, message.clone()).cause_at("/ResourcePath", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_that_cannot_be_modified_is_refused_with_the_reason_or_a_hint() {
+        for (path, end) in [
+            (
+                "Container/Memory/SizeInMb",
+                "; did you mean \"Container/Memory/SizeInMB\"?",
+            ),
+            (
+                "Container/Networking/Namespace",
+                "or change what is in the namespace",
+            ),
+            (
+                "Nonsense",
+                ", Container/MappedDirectories, Container/MappedPipes",
+            ),
+        ] {
+            let failure = refuse_resource(path);
+            assert!(failure.message.ends_with(end), "{failure}");
+            assert_eq!(failure.causes[0].pointer.as_deref(), Some("/ResourcePath"));
+        }
+    }
+}

@@ -161,6 +161,13 @@ impl Handles {
         unmade.len() < known
     }
 
+    /// Why there is no such handle, where it could not be made.
+    pub(crate) fn why_unmade(&self, number: u64) -> Option<Failure> {
+        let unmade = self.unmade.borrow();
+        let (_, why) = unmade.iter().find(|(other, _)| *other == number)?;
+        Some(why.clone())
+    }
+
     /// Takes a waiting call out of whatever slot it waits in.
     pub(crate) fn withdraw(&self, request: u64) -> Option<Call> {
         let mut slots = self.slots.borrow_mut();
@@ -230,9 +237,8 @@ impl Handles {
     fn wrong(&self, number: u64, wanted: &str, slot: Option<&Slot>) -> Failure {
         let found = match slot {
             None => {
-                let unmade = self.unmade.borrow();
-                if let Some((_, why)) = unmade.iter().find(|(other, _)| *other == number) {
-                    return why.clone();
+                if let Some(why) = self.why_unmade(number) {
+                    return why;
                 }
                 "is not open"
             }

@@ -83,17 +83,13 @@ pub(super) fn close(errand: &Errand, handle: u64) {
     release(errand, handle, |handles| handles.system(handle).map(drop));
 }
 
-/// Closes a handle that is what `check` wants, or that could not be made.
+/// Closes a handle that is what `check` wants.
 pub(super) fn release(
     errand: &Errand,
     handle: u64,
     check: impl FnOnce(&Handles) -> Result<(), Failure>,
 ) {
     let handles = &errand.connection.handles;
-    if handles.forget_unmade(handle) {
-        errand.answer(Ok(Answer::done()));
-        return;
-    }
     let checked = check(handles);
     errand.answer(checked.map(|()| {
         if let Some(released) = handles.remove(handle) {
@@ -155,7 +151,8 @@ pub(super) fn pause(errand: Errand, handle: u64, options: Option<&str>) {
     submit(errand, handle, request);
 }
 
-/// `HcsSaveComputeSystem`. Whatever can be said before an engine has to do it is said; no engine saves yet.
+/// `HcsSaveComputeSystem`. Whatever can be said before an engine has to do it is said; no engine saves yet, and nobody
+/// is left to think that another state would help.
 ///
 /// # Errors
 /// Always.
@@ -165,7 +162,13 @@ pub(super) fn save(errand: &Errand, handle: u64, options: Option<&str>) -> Resul
     let template = options
         .as_ref()
         .is_ok_and(|options| options.save_type == Some(SaveType::AsTemplate));
-    system.may(Action::Save { template })?;
+    system.may(Action::Save { template }).map_err(|failure| {
+        let reason = not_implemented(&system, "saved").message;
+        Failure {
+            message: format!("{}; in other states neither: {reason}", failure.message),
+            ..failure
+        }
+    })?;
     options?;
     Err(not_implemented(&system, "saved"))
 }

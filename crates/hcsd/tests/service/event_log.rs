@@ -265,3 +265,39 @@ fn a_call_that_waits_says_behind_what() {
         .wait(pause)
         .failed(HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
 }
+
+#[test]
+fn an_open_of_nothing_is_one_event_and_the_next_service_explains_it() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    let open = client.send(&open_system(1, "nobox", None));
+    // Whether it waits for the handle or comes after it failed: it ends as the open does, and is no event.
+    let terminate = Call::TerminateSystem {
+        system: 1,
+        options: None,
+    };
+    let waiting = client.send(&terminate);
+    for request in [open, waiting, client.send(&terminate)] {
+        client.wait(request).failed(HResult::HCS_E_SYSTEM_NOT_FOUND);
+    }
+    client.call(&Call::CloseSystem { system: 1 }).ok();
+    client.call(&terminate).failed(HResult::E_HANDLE);
+    let again = open_system(2, "nobox", Some("00000000-0000-0000-0000-000000000000"));
+    client.call(&again).failed(HResult::HCS_E_SYSTEM_NOT_FOUND);
+    let operation = format!("{}-{open}", std::process::id());
+    let events = everything(&mut client);
+    let failed: Vec<_> = events
+        .iter()
+        .filter(|entry| entry.kind == "OperationFailed")
+        .map(|entry| (entry.system.as_deref(), entry.operation.as_deref()))
+        .collect();
+    assert_eq!(failed, [(Some("nobox"), Some(operation.as_str()))]);
+    let before = client.call(&explain(&operation)).ok().json();
+    assert_eq!(before["Call"], "OpenSystem");
+    service.kill();
+    service.run();
+    let mut client = service.client();
+    assert_eq!(client.call(&explain(&operation)).ok().json(), before);
+    let unknown = client.call(&explain("1-1")).failed(HResult::NOT_FOUND);
+    assert!(unknown.contains("begun anew"), "{unknown}");
+}

@@ -433,3 +433,38 @@ fn documents_may_be_large_within_limits() {
     assert_eq!(client.exit_code(2), 0);
     client.terminate(1);
 }
+
+#[test]
+fn what_containers_do_not_have_is_refused_with_the_reason() {
+    let service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "box");
+    let query = |query: &str| Call::GetSystemProperties {
+        system: 1,
+        query: Some(query.to_owned()),
+    };
+    let request = client.send(&query(
+        r#"{"PropertyTypes":["Memory","ICHeartbeatStatus"]}"#,
+    ));
+    let answer = client.wait(request);
+    let document = answer.json().to_string();
+    assert!(document.contains("/PropertyTypes/1"), "{document}");
+    let message = answer.failed(HResult::NOT_SUPPORTED);
+    assert!(
+        message.ends_with("it is about virtual machines"),
+        "{message}"
+    );
+    let newer = client.call(&query(r#"{"PropertyQueries":{"GuestMemory":{}}}"#));
+    let error = newer.ok().json()["PropertyResponses"]["GuestMemory"]["Error"].to_string();
+    assert!(error.contains("it is about virtual machines"), "{error}");
+    let save = Call::SaveSystem {
+        system: 1,
+        options: None,
+    };
+    let message = client.call(&save).failed(HResult::HCS_E_INVALID_STATE);
+    assert!(
+        message.contains("this service has containers only"),
+        "{message}"
+    );
+    client.terminate(1);
+}
