@@ -73,6 +73,8 @@ pub(crate) enum Kind {
     CrashReported,
     /// A call failed that was to make, open or change something; with its time line.
     OperationFailed,
+    /// Something became of what a call made that its time line has to tell; with that time line.
+    OperationNoted,
 }
 
 impl Kind {
@@ -94,6 +96,7 @@ impl Kind {
             Self::ProcessExited => "ProcessExited",
             Self::CrashReported => "CrashReported",
             Self::OperationFailed => "OperationFailed",
+            Self::OperationNoted => "OperationNoted",
         }
     }
 }

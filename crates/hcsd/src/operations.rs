@@ -3,7 +3,7 @@
 //!
 //! Whatever works for a call notes its steps without being handed anything: the time line of the call that is being
 //! worked for belongs to the running task ([`carry`], [`step`]). A call that failed is told in the event log with its
-//! time line, so a later service can explain it as well.
+//! time line, and so is one whose process the kernel killed, so a later service can explain them as well.
 
 use std::{
     borrow::Cow,
@@ -299,15 +299,17 @@ impl Operations {
             // Given up by its client, or a call on nothing.
             && ![HResult::CANCELLED, HResult::E_HANDLE].contains(&failure.hresult)
         {
-            tell(trail, log);
+            tell(trail, Kind::OperationFailed, log);
         }
     }
 
-    /// Notes what became of something that an operation made, after it was answered, as long as it is remembered.
-    pub(crate) fn afterwards(&self, id: OperationId, step: String) {
+    /// Notes what became of something that an operation made, after it was answered, as long as it is remembered; the
+    /// event log has it for longer.
+    pub(crate) fn afterwards(&self, id: OperationId, step: String, log: &EventLog) {
         let done = self.succeeded.borrow();
         if let Some(trail) = done.iter().rev().find(|trail| trail.id == id) {
             trail.step(step);
+            tell(trail, Kind::OperationNoted, log);
         }
     }
 
@@ -324,7 +326,7 @@ impl Operations {
         let wanted = Wanted::parse(name)?;
         let mut found = self.known(&wanted);
         if found.is_empty() {
-            found = log.failed_operations(wanted.clone()).await?;
+            found = log.told_operations(wanted.clone()).await?;
         }
         // Of one operation's calls, and of clients that had the same pid, the latest is meant.
         let mut clients: Vec<&str> = found
@@ -402,7 +404,7 @@ fn remembered_as(failure: &Failure) -> Failure {
     failure
 }
 
-fn tell(trail: &Trail, log: &EventLog) {
+fn tell(trail: &Trail, kind: Kind, log: &EventLog) {
     let line = trail.line.borrow();
     let (system, runtime_id) = (line.system.clone(), line.runtime_id.clone());
     drop(line);
@@ -411,7 +413,7 @@ fn tell(trail: &Trail, log: &EventLog) {
         runtime_id,
         operation: Some(trail.id.to_string()),
         data: serde_json::to_value(trail.report()).ok(),
-        ..event_log::event(Kind::OperationFailed)
+        ..event_log::event(kind)
     });
 }
 
@@ -449,7 +451,8 @@ impl Wanted {
     /// Whether an event tells of it; the report.
     pub(crate) fn report_in(&self, entry: &LogEntry) -> Option<OperationReport> {
         let id = entry.operation.as_deref()?.parse().ok()?;
-        if entry.kind != Kind::OperationFailed.name() || !self.is(id) {
+        let told = [Kind::OperationFailed, Kind::OperationNoted];
+        if !told.iter().any(|kind| kind.name() == entry.kind) || !self.is(id) {
             return None;
         }
         let data: Value = entry.data.clone()?;
@@ -522,6 +525,23 @@ mod tests {
         assert_eq!(steps, ["begun", "answered"]);
         let next = explained(&Operations::default(), "1", &log).unwrap();
         assert_eq!(next, here);
+    }
+
+    #[test]
+    fn what_became_of_a_success_is_told_by_the_next_service() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = EventLog::open(directory.path(), 8 << 20).unwrap();
+        let operations = Operations::default();
+        let id = OperationId::of_request(7, 1);
+        call(&operations, id, &log, HResult::S_OK);
+        assert!(explained(&Operations::default(), "7-1", &log).is_err());
+        for step in ["process 2 was killed", "process 3 was killed"] {
+            operations.afterwards(id, step.to_owned(), &log);
+            let here = explained(&operations, "7-1", &log).unwrap();
+            assert_eq!(here.steps.last().unwrap().step, step);
+            let next = explained(&Operations::default(), "7-1", &log).unwrap();
+            assert_eq!(next, here);
+        }
     }
 
     #[test]

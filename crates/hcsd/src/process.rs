@@ -321,14 +321,15 @@ impl Process {
         }
     }
 
-    /// Where the exit code does not say why it ended, the time line of its creation does.
+    /// Where the exit code does not say why it ended, the time line of its creation does. Comes before its exit in the
+    /// event log: a later service takes an exit that is the last event for one that was noted nowhere else.
     fn explain(&self, ending: Ending) {
         if let (Some(why), Behalf::Client(id)) = (ending.out_of_memory, self.behalf.get())
             && let Some(service) = self.system.upgrade().and_then(|s| s.service().ok())
         {
             let (pid, why) = (self.pid(), why.sentence());
             let step = format!("process {pid} was killed: {why}");
-            service.operations.afterwards(id, step);
+            service.operations.afterwards(id, step, &service.log);
         }
     }
 

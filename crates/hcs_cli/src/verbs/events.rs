@@ -175,12 +175,16 @@ fn detail(event: &LogEntry) -> String {
     words.join(", ")
 }
 
-/// What an operation that failed was to do, and why it did not.
+/// What an operation that failed was to do, and why it did not; or what became of what it made.
 fn failed(operation: &str, call: &str, report: &Value) -> String {
     let error = report
         .pointer("/Error/ErrorMessage")
         .and_then(Value::as_str);
+    let steps = report["Steps"].as_array();
+    let last = steps.and_then(|steps| steps.last()?["Step"].as_str());
+    let noted = if error.is_none() { last } else { None };
     let why = error
+        .or(noted)
         .or(report["Result"].as_str())
         .unwrap_or("not known why");
     format!("{call}: {why}, operation {operation}")

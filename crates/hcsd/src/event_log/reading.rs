@@ -104,11 +104,11 @@ impl EventLog {
         true
     }
 
-    /// What the log tells of failed operations of that name.
+    /// What the log tells of operations of that name: those that failed, or had something become of them.
     ///
     /// # Errors
     /// A segment cannot be read.
-    pub(crate) async fn failed_operations(
+    pub(crate) async fn told_operations(
         &self,
         wanted: Wanted,
     ) -> Result<Vec<OperationReport>, Failure> {
