@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use hcs_schema::{
-    Failure,
+    Document, Failure, coverage,
     documents::{ComputeSystem, ProcessParameters},
     parse,
 };
@@ -20,7 +20,8 @@ const INVALID: u8 = 1;
 
 /// Check a document and print every fault with its JSON pointer, line and column
 ///
-/// Exits with 0 when the document is valid and 1 when it is not. Only the document is looked at, not this machine.
+/// Exits with 0 when the document is valid and 1 when it is not, or asks for what the service refuses on every machine.
+/// Only the document is looked at, not this machine.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -51,8 +52,8 @@ impl Validate {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let text = read_document(&self.file)?;
         let checked = match self.kind {
-            Kind::System => parse::<ComputeSystem>(&text).map(drop),
-            Kind::Process => parse::<ProcessParameters>(&text).map(drop),
+            Kind::System => check::<ComputeSystem>(&text),
+            Kind::Process => check::<ProcessParameters>(&text),
         };
         let json = self.format.format == Format::Json;
         match checked {
@@ -71,6 +72,11 @@ impl Validate {
         }
         Ok(0)
     }
+}
+
+/// What the service would say of the document before it looks at anything else.
+fn check<T: Document>(text: &str) -> Result<(), Failure> {
+    coverage::check(&parse::<T>(text)?)
 }
 
 /// A line for each fault.
@@ -110,5 +116,25 @@ mod tests {
             text.contains("Container"),
             "the nearest name is suggested: {text}"
         );
+    }
+
+    #[test]
+    fn what_is_refused_everywhere_is_told_with_its_reason() {
+        let container = r#"{"Container":{"RegistryChanges":{}}}"#;
+        let machine = r#"{"VirtualMachine":{}}"#;
+        for (document, said) in [
+            (container, "/Container/RegistryChanges is not supported: "),
+            (machine, "/VirtualMachine is not supported: "),
+        ] {
+            let text = faults("x", &check::<ComputeSystem>(document).unwrap_err());
+            assert!(text.starts_with("x: /") && text.contains(said), "{text}");
+        }
+        let token = r#"{"CommandLine":"a","RestrictedToken":true}"#;
+        let text = faults("x", &check::<ProcessParameters>(token).unwrap_err());
+        assert!(
+            text.contains("/RestrictedToken is not supported: "),
+            "{text}"
+        );
+        check::<ProcessParameters>(r#"{"CommandLine":"a","RestrictedToken":false}"#).unwrap();
     }
 }
