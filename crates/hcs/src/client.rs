@@ -226,6 +226,11 @@ impl Client {
         self.pid
     }
 
+    /// Where the service is.
+    pub(crate) const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// Who reads the connection.
     pub(crate) fn turn(&self) -> &Arc<Turn<Reader>> {
         &self.turn

@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
+    fs,
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -97,6 +98,27 @@ impl Endpoint {
         Ok(socket)
     }
 
+    /// The failure of a call whose service did not answer in time, with what can be done about that.
+    pub(crate) fn unanswered(&self) -> Failure {
+        let path = self.path.display();
+        let failure = Failure::new(
+            HResult::HCS_E_OPERATION_TIMEOUT,
+            format!("the host compute service at {path} did not answer in time"),
+        );
+        let socket = match self.connect(None) {
+            Ok(socket) => socket,
+            Err(Errno::AGAIN) => {
+                return failure.cause("it takes no more connections: it is stopped, or very busy");
+            }
+            Err(_) => return failure.cause("it was still being started: give it more time"),
+        };
+        // Who listens; for a socket made beforehand that is whoever made it.
+        match rustix::net::sockopt::socket_peercred(&socket) {
+            Ok(peer) => failure.cause(advice(peer.pid.as_raw_nonzero().get())),
+            Err(_) => failure,
+        }
+    }
+
     /// A short name for a path that does not fit into a socket address, valid while the descriptor is open.
     fn short_path(&self) -> Result<(OwnedFd, PathBuf), Errno> {
         use std::os::fd::AsRawFd as _;
@@ -111,6 +133,19 @@ impl Endpoint {
     }
 }
 
+/// What to do about the process `pid` that listens and does not answer.
+fn advice(pid: i32) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Its name, before that, may have parentheses too.
+    let state = status
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    match state {
+        Some('T' | 't') => format!("process {pid} is stopped: kill -CONT {pid} lets it go on"),
+        _ => format!("process {pid} listens there: it hangs, or is very busy"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{os::unix::net::UnixListener, time::Duration};
@@ -121,7 +156,7 @@ mod tests {
     fn a_path_too_long_for_an_address_is_connected_to() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("d".repeat(120));
-        std::fs::create_dir(&directory).unwrap();
+        fs::create_dir(&directory).unwrap();
         let endpoint = Endpoint::at(directory.join("hcs.sock"));
         assert_eq!(
             endpoint.connect(Some(Duration::from_secs(5))).unwrap_err(),
@@ -131,5 +166,23 @@ mod tests {
         let listener = UnixListener::bind(short).unwrap();
         endpoint.connect(Some(Duration::from_secs(5))).unwrap();
         listener.accept().unwrap();
+    }
+
+    #[test]
+    fn who_does_not_answer_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let endpoint = Endpoint::at(folder.path().join("hcs.sock"));
+        let absent = endpoint.unanswered();
+        assert!(
+            absent.causes[0].message.contains("being started"),
+            "{absent:?}"
+        );
+        let _listener = UnixListener::bind(endpoint.path()).unwrap();
+        let silent = endpoint.unanswered();
+        assert_eq!(silent.hresult, HResult::HCS_E_OPERATION_TIMEOUT);
+        let path = endpoint.path().display().to_string();
+        assert!(silent.message.contains(&path), "{silent:?}");
+        let who = format!("process {} listens there", std::process::id());
+        assert!(silent.causes[0].message.starts_with(&who), "{silent:?}");
     }
 }

@@ -527,7 +527,14 @@ fn a_call_with_a_deadline_ends_even_when_the_service_is_silent() {
         let create = peer.request();
         let limit = peer.request();
         told.send((create.id, limit.call)).unwrap();
-        // Silent until the client has given up and closes what it made.
+        // Silent, also when the client asks once more, until it has given up and closes what it made.
+        assert!(matches!(
+            peer.request().call,
+            Call::Limit {
+                milliseconds: 0,
+                ..
+            }
+        ));
         assert!(matches!(peer.request().call, Call::CloseSystem { .. }));
     });
     let operation = Operation::new();

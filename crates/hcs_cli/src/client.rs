@@ -46,7 +46,7 @@ pub(crate) fn launch(
             let mut stop = clock.stop(id, stop);
             // Where nothing was made there is nothing to be removed.
             let made = created.result().is_ok();
-            if let (true, Err(also)) = (made, terminate(&system, clock.grace())) {
+            if made && let Err(also) = terminate(&system, clock.grace()) {
                 let message = format!("nor could the container be removed: {also}");
                 stop.failure = stop.failure.cause(message);
             }

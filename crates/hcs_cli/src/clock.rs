@@ -99,6 +99,7 @@ impl Clock {
                 if why.failure.operation.is_none() {
                     // Ended on this side.
                     failure = failure.cause(why.failure.message);
+                    failure.causes.extend(why.failure.causes);
                 }
                 failure.operation = why.failure.operation;
                 late_stop(failure)

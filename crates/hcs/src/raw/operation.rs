@@ -10,7 +10,7 @@ use std::{
 };
 
 use hcs_lifecycle::operation::{CallNumber, Cancel, Phase, Refusal, Streams as Hand};
-use hcs_schema::{Failure, HResult};
+use hcs_schema::HResult;
 use hcs_wire::{operation::OperationId, service::Call};
 use serde_json::json;
 
@@ -19,9 +19,9 @@ use crate::{
     cell::{Cell, Completion},
     client::{Client, Watch, pool, timer},
     handle::Handle,
-    link::{Link, next_number},
+    link::{Answer, Link, next_number},
     stdio::Slot,
-    sync::{Deadline, Mutex, lock},
+    sync::{Deadline, Mutex, lock, thread},
     timer::Alarm,
     turn::Awaited,
 };
@@ -88,8 +88,11 @@ struct Shared {
     limit: Mutex<Option<Duration>>,
 }
 
-/// How much longer than its limit a call is left to the service, before it is ended without it.
+/// How much longer than its limit a call is left to a service that reacts, before it is ended without it.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How soon after the limit of a call its service has to react at all.
+const REACTION: Duration = Duration::from_secs(1);
 
 /// What a call is about.
 #[derive(Clone, Default)]
@@ -109,6 +112,8 @@ struct Tracked {
     end: Option<Instant>,
     /// What ends it where the service does not.
     alarm: Option<Alarm>,
+    /// The service reacted after that, so it will end the call.
+    reacted: bool,
     /// The request, once there is one.
     request: Option<(OperationId, Weak<Link>)>,
     /// Which call it is, and whose connection brings its answer.
@@ -320,8 +325,8 @@ impl Operation {
 
     /// `HcsSetOperationDeadline`, which is ours: the pending call has to be done within `limit` from now on, and each
     /// later call within `limit` from its start on. One that is not ends with `HCS_E_OPERATION_TIMEOUT` and a
-    /// `ResultError`, undone as by [`Operation::cancel`]. The service sees to that; one that does not even answer is
-    /// given up some seconds later. `None` takes the limit away from later calls.
+    /// `ResultError`, undone as by [`Operation::cancel`]. The service sees to that; one that is not even connected to
+    /// then is not waited for, and one that does not react is given up a second later. `None` takes the limit away from later calls.
     ///
     /// # Errors
     /// `E_HANDLE` when closed; `E_OUTOFMEMORY` when no thread could be started.
@@ -344,14 +349,26 @@ impl Operation {
         };
         tracked.end = Instant::now().checked_add(limit);
         drop(tracked);
+        self.alarm(call, limit, Self::out_of_time)?;
+        self.send_limit();
+        Ok(())
+    }
+
+    /// Does `job` after `delay` where `call` is pending then.
+    fn alarm(
+        &self,
+        call: CallNumber,
+        delay: Duration,
+        job: fn(&Self, CallNumber),
+    ) -> Result<(), HResult> {
         let operation = Arc::downgrade(&self.shared);
-        let give_up = move || {
+        let ring = move || {
             if let Some(shared) = operation.upgrade() {
-                Self { shared }.give_up(call);
+                job(&Self { shared }, call);
             }
         };
         let alarm = timer()
-            .after(limit.saturating_add(GRACE), give_up)
+            .after(delay, ring)
             .map_err(|_| HResult::E_OUTOFMEMORY)?;
         let mut tracked = lock(&self.shared.tracked);
         let same = matches!(&tracked.call, Some((tracked_call, _)) if *tracked_call == call);
@@ -363,12 +380,61 @@ impl Operation {
         };
         drop(tracked);
         drop(former);
-        self.send_limit();
         Ok(())
+    }
+
+    /// The time of a call is over: a service that reacts to that is left to end it, one that does not is not waited for.
+    fn out_of_time(&self, call: CallNumber) {
+        let tracked = lock(&self.shared.tracked);
+        let same = matches!(&tracked.call, Some((tracked_call, _)) if *tracked_call == call);
+        let late = same && tracked.end.is_some_and(|end| end <= Instant::now());
+        let is_sent = tracked.request.is_some();
+        drop(tracked);
+        if !late {
+            // It has got more time, and an alarm for that.
+            return;
+        }
+        let waits = is_sent && self.alarm(call, REACTION, Self::has_reacted).is_ok();
+        if waits {
+            self.watch();
+            let operation = self.clone();
+            // The timer's thread must not wait until the service takes the question.
+            let asks = thread::Builder::new()
+                .name("hcs-limit".to_owned())
+                .spawn(move || operation.ask_for_reaction(call));
+            if asks.is_ok() {
+                return;
+            }
+        }
+        self.give_up(call);
+    }
+
+    /// Says once more that the time is over: what reacts to it is at work.
+    fn ask_for_reaction(&self, call: CallNumber) {
+        let shared = Arc::downgrade(&self.shared);
+        self.tell_limit(move |answer| {
+            if let (Ok(_), Some(shared)) = (answer, shared.upgrade()) {
+                let mut tracked = lock(&shared.tracked);
+                tracked.reacted |=
+                    matches!(&tracked.call, Some((tracked_call, _)) if *tracked_call == call);
+            }
+        });
+    }
+
+    /// What is to be done once the service had time to react.
+    fn has_reacted(&self, call: CallNumber) {
+        let reacted = lock(&self.shared.tracked).reacted;
+        if !reacted || self.alarm(call, GRACE, Self::give_up).is_err() {
+            self.give_up(call);
+        }
     }
 
     /// Tells the service when the pending call has to be done, once it knows the call.
     fn send_limit(&self) {
+        self.tell_limit(drop);
+    }
+
+    fn tell_limit(&self, then: impl FnOnce(Answer) + Send + 'static) {
         let tracked = lock(&self.shared.tracked);
         let (request, end) = (tracked.request.clone(), tracked.end);
         drop(tracked);
@@ -380,22 +446,21 @@ impl Operation {
                 request: name.request(),
                 milliseconds: u64::try_from(left).unwrap_or(u64::MAX),
             };
-            link.call(&limit, drop);
+            link.call(&limit, then);
         }
     }
 
     /// Ends a call that the service has not ended in time.
     fn give_up(&self, call: CallNumber) {
         let tracked = lock(&self.shared.tracked);
-        let same = matches!(&tracked.call, Some((tracked_call, _)) if *tracked_call == call);
-        let late = same && tracked.end.is_some_and(|end| end <= Instant::now());
+        let late = tracked.end.is_some_and(|end| end <= Instant::now());
+        let tracked_call = tracked.call.clone();
         drop(tracked);
-        if late {
-            let failure = Failure::new(
-                HResult::HCS_E_OPERATION_TIMEOUT,
-                "the call was not done in time, and the service did not answer",
-            );
-            self.finish(call, Err(failure.into()));
+        if let Some((tracked_call, client)) = tracked_call
+            && tracked_call == call
+            && late
+        {
+            self.finish(call, Err(client.endpoint().unanswered().into()));
         }
     }
 
@@ -483,6 +548,7 @@ impl Operation {
             pid,
             end: None,
             alarm: None,
+            reacted: false,
             request: None,
             call: Some((call, Arc::clone(client))),
             watch: watched.then(|| Watch::new(client)),

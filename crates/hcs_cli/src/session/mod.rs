@@ -41,6 +41,9 @@ use crate::{
 };
 use pumps::{Pipes, Pumps};
 
+/// How long a service may take to kill what has to go; one that does not even react is not waited for.
+const KILL: Duration = Duration::from_secs(1);
+
 /// How a session is set up.
 #[derive(Clone, Debug)]
 pub(crate) struct Manner {
@@ -92,6 +95,8 @@ pub(crate) fn run(
         raw,
     } = match outcome {
         Ok(attended) => attended,
+        // The service removes what it ran in once it finds our connection closed.
+        Err(stop) if stop.failure.hresult == HResult::HCS_E_OPERATION_TIMEOUT => return Err(stop),
         // Without the service nobody knows whether there will be more output.
         Err(stop) => return Err(with(stop, ended())),
     };
@@ -180,14 +185,22 @@ impl Session<'_> {
                 return Ok(exit?);
             }
             self.mind_the_time()?;
+            let mut silence = None;
             self.calls
                 .retain_mut(|call| match Pin::new(call).poll(&mut context) {
+                    Poll::Ready(Err(failure)) if is_silence(&failure) => {
+                        silence = Some(failure);
+                        false
+                    }
                     Poll::Ready(outcome) => {
                         report(outcome);
                         false
                     }
                     Poll::Pending => true,
                 });
+            if let Some(silence) = silence {
+                return Err(self.unknown_end(Some(silence)));
+            }
             if self.attendant.rests() {
                 self.sleep(pumps)?;
             }
@@ -200,12 +213,23 @@ impl Session<'_> {
             return Ok(());
         }
         if self.killed.is_some() {
-            let left = "was to be killed, but its end could not be learnt";
-            return Err(self.manner.clock.passed(&self.manner.what, left));
+            return Err(self.unknown_end(None));
         }
-        signals::Receiver::give_up(&mut self.relay());
+        self.calls.push(self.process.terminate().deadline(KILL));
         self.killed = Some(self.manner.clock.grace());
         Ok(())
+    }
+
+    /// The process was killed as its time was over, and nobody says that it has ended.
+    fn unknown_end(&self, silence: Option<Failure>) -> Stop {
+        let left = "was to be killed, but its end could not be learnt";
+        let mut stop = self.manner.clock.passed(&self.manner.what, left);
+        if let Some(silence) = silence {
+            stop.failure.hresult = silence.hresult;
+            stop.failure = stop.failure.cause(silence.message);
+            stop.failure.causes.extend(silence.causes);
+        }
+        stop
     }
 
     /// How long nothing has to be done about the time.
@@ -280,6 +304,11 @@ impl signals::Receiver for Relay<'_> {
     fn give_up(&mut self) {
         self.calls.push(self.process.terminate());
     }
+}
+
+/// Whether a call with a limit was ended on this side, as the service did not react.
+fn is_silence(failure: &Failure) -> bool {
+    failure.hresult == HResult::HCS_E_OPERATION_TIMEOUT && failure.operation.is_none()
 }
 
 /// Says what failed beside the session. A process that has just ended needs no signal any more.

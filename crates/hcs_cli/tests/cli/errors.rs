@@ -82,7 +82,16 @@ fn a_service_that_does_not_even_answer_is_given_up_too() {
     let said =
         "hcs: list was not done within 0.2 seconds and was given up [HCS_E_OPERATION_TIMEOUT]\n";
     assert!(late.err.starts_with(said), "{late:?}");
-    assert!(late.err.contains("the service did not answer"), "{late:?}");
+    let silent = format!(
+        "the host compute service at {} did not answer in time\n  process {} listens there",
+        endpoint.display(),
+        std::process::id()
+    );
+    assert!(late.err.contains(&silent), "{late:?}");
+    let mut run = hcs(["run", "--timeout", "0.2", "--", "true"]);
+    let late = ended(run.env("HCS_ENDPOINT", &endpoint));
+    assert_eq!(late.code, Some(124), "{late:?}");
+    assert!(late.err.contains(&silent), "{late:?}");
 }
 
 #[test]
