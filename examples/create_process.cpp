@@ -1,14 +1,16 @@
-// create_process.cpp - starts a container, runs a process in it and talks with it: handles that close themselves,
-// failures as exceptions.
-//
-// Build it after `cargo build --release`, in the root of the repository:
-//
-//   c++ -std=c++17 -Wall -Wextra -I crates/computecore/include examples/create_process.cpp \
-//       -L target/release -Wl,-rpath,$PWD/target/release -lcomputecore -o create_process
-//
-// or, where the library is installed:
-//
-//   c++ -std=c++17 examples/create_process.cpp $(pkg-config --cflags --libs computecore) -o create_process
+/*
+ * create_process.cpp - starts a container, runs a process in it and talks with it: handles that close themselves,
+ * failures as exceptions.
+ *
+ * Build it after `cargo build --release`, in the root of the repository:
+ *
+ *   c++ -std=c++17 -Wall -Wextra -I crates/computecore/include examples/create_process.cpp \
+ *       -L target/release -Wl,-rpath,$PWD/target/release -lcomputecore -o create_process
+ *
+ * or, where the library is installed:
+ *
+ *   c++ -std=c++17 examples/create_process.cpp $(pkg-config --cflags --libs computecore) -o create_process
+ */
 
 #include <ComputeCore.h>
 

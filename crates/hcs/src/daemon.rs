@@ -161,17 +161,21 @@ fn locate(places: &[PathBuf]) -> Result<PathBuf, Failure> {
     if let Some(place) = places.iter().find(runnable) {
         return Ok(place.clone());
     }
-    let mut failure = Failure::new(
+    let failure = Failure::new(
         HResult::HCS_E_SERVICE_NOT_AVAILABLE,
         format!(
             "the host compute service is not running and its program {PROGRAM} was not found; \
              ${DAEMON_VARIABLE} can name it"
         ),
     );
-    for place in places {
-        failure = failure.cause(format!("{} is not an executable file", place.display()));
-    }
-    Err(failure)
+    let places: Vec<_> = places
+        .iter()
+        .map(|place| place.display().to_string())
+        .collect();
+    Err(failure.cause(format!(
+        "none of these is an executable file: {}",
+        places.join(", ")
+    )))
 }
 
 /// The directory of the file that this code was loaded from: the shared library, or the executable.
@@ -222,7 +226,8 @@ mod tests {
         assert_eq!(failure.hresult, HResult::HCS_E_SERVICE_NOT_AVAILABLE);
         assert!(failure.message.contains("HCS_DAEMON"));
         let causes: Vec<_> = failure.causes.iter().map(|c| c.message.as_str()).collect();
-        assert!(causes[0].contains("/nonexistent/a") && causes[1].contains("/dev/null"));
+        let expected = "none of these is an executable file: /nonexistent/a, /dev/null";
+        assert_eq!(causes, [expected]);
     }
 
     #[test]
