@@ -54,6 +54,8 @@ pub(crate) struct Outgoing {
     closed: Cell<Option<Closed>>,
     /// Told when something has to wait, when that is gone, and when the stream is closed.
     changed: Notify,
+    /// Told when the stream is closed: ten thousand calls may wait for that alone.
+    ended: Notify,
 }
 
 impl Outgoing {
@@ -66,6 +68,7 @@ impl Outgoing {
             bound,
             closed: Cell::new(None),
             changed: Notify::new(),
+            ended: Notify::new(),
         }
     }
 
@@ -186,17 +189,18 @@ impl Outgoing {
         self.waiting.borrow_mut().clear();
         self.unread.set(0);
         self.changed.notify_waiters();
+        self.ended.notify_waiters();
         why
     }
 
     /// Returns when the stream was ended.
     pub(crate) async fn closed(&self) {
         loop {
-            let changed = self.changed.notified();
+            let ended = self.ended.notified();
             if self.is_closed() {
                 return;
             }
-            changed.await;
+            ended.await;
         }
     }
 

@@ -557,10 +557,10 @@ fn an_agent_that_does_not_come_to_accept_is_waited_for() {
     let creation = client.send(&create_process(1, 3, &shell("exit 92")));
     kill_process(agent, Signal::CONT).unwrap();
     client.wait(opening).ok();
-    process.write("go\n");
-    assert_eq!(client.exit_code(2), 91);
     client.wait(creation).ok();
     assert_eq!(client.exit_code(3), 92);
+    process.write("go\n");
+    assert_eq!(client.exit_code(2), 91);
     client.terminate(1);
 }
 
