@@ -44,14 +44,16 @@ impl Peer {
         if may_use(self.uid, geteuid().as_raw(), service.entitled) {
             return Ok(());
         }
+        let owner = match geteuid().as_raw() {
+            0 => String::new(),
+            owner => format!(" or as user {owner}"),
+        };
+        let uid = self.uid;
         Err(Failure::new(
             HResult::HCS_E_ACCESS_DENIED,
             format!(
-                "user {} may not use this host compute service: run the program as root or as user {}, \
-                 or set socket_group in hcsd.toml to a group of user {}",
-                self.uid,
-                geteuid().as_raw(),
-                self.uid
+                "user {uid} may not use this host compute service: unset HCS_ENDPOINT for a service of user {uid}, run \
+                 the program as root{owner}, or set socket_group in this service's hcsd.toml to a group of user {uid}",
             ),
         ))
     }

@@ -59,6 +59,11 @@ pub(crate) struct ContainerOptions {
 }
 
 impl ContainerOptions {
+    /// Whether the memory is limited.
+    pub(crate) const fn limits_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
     /// The document. `ends_with_us`: the service removes the system when the last handle to it is gone.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct Events {
     /// The first number wanted; 0 for the oldest event there is
-    #[arg(long, value_name = "N", default_value_t)]
+    #[arg(long, value_name = "N", default_value_t, value_parser = number)]
     since: u64,
 
     /// Go on with what happens from now on, until interrupted
@@ -93,6 +93,15 @@ impl Events {
             Format::Json => Ok(json(event)? + "\n"),
         }
     }
+}
+
+/// Reads the number of an event.
+///
+/// # Errors
+/// It is none.
+fn number(text: &str) -> Result<u64, String> {
+    let expected = |_| "expected the number of an event, such as 17, or 0".to_owned();
+    text.parse().map_err(expected)
 }
 
 /// Has the program end when nobody reads its output any more, though nothing happens that could be written.
@@ -195,6 +204,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn numbers_of_events_are_digits() {
+        assert_eq!(number("17"), Ok(17));
+        for bad in ["", "x", "-1", "1.5"] {
+            assert!(number(bad).unwrap_err().starts_with("expected "), "{bad}");
+        }
+    }
 
     #[test]
     fn an_event_is_a_line() {

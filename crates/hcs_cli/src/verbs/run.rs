@@ -1,10 +1,13 @@
 //! `hcs run`: a container for one command.
 
 use clap::Args;
+use hcs::{ComputeSystem, LogQuery, OutOfMemory, read_log};
 
 use super::{new_id, our_variable};
 use crate::{
     client,
+    clock::Clock,
+    complain,
     failure::Stop,
     options::{Surroundings, container::ContainerOptions, limit::Limit, process::ProcessOptions},
     session::{self, Manner},
@@ -13,6 +16,9 @@ use crate::{
 
 const TIMEOUT: &str = "Kill the command, and remove the container, when all of it takes longer, from the creation to the \
 command's end (0.5 is half a second); the exit code is then 124";
+
+/// The exit code of a command that was killed: whether for want of memory has been told with its end.
+const KILLED: u8 = 137;
 
 /// Run a command in a new container and pass its streams and exit code through
 ///
@@ -63,8 +69,45 @@ impl Run {
             false => client::terminate(&system, clock.grace()),
         };
         let code = session::run(process, &manner, ended);
+        // What was killed for want of memory may be a child of the command, whose own end does not tell.
+        if self.container.limits_memory() && !self.keep && matches!(code, Ok(0..KILLED)) {
+            tell_memory_kills(&system, clock.grace());
+        }
         // Its handle ends with the connection, which ends with us: the service need not hear of it before.
         std::mem::forget(system);
         code
+    }
+}
+
+/// Says how many processes of `system`, which has ended, were killed for want of memory, if the event log knows of any.
+fn tell_memory_kills(system: &ComputeSystem, clock: Clock) {
+    let Some(runtime_id) = system.runtime_id() else {
+        return;
+    };
+    let mut query = LogQuery {
+        system: Some(runtime_id.to_owned()),
+        ..LogQuery::default()
+    };
+    let mut kills = 0;
+    let mut why = OutOfMemory::default();
+    // The command has ended as it did, whatever can be learnt of this.
+    while let Ok(page) = clock.on(read_log(&query)).wait() {
+        for data in page.events.iter().filter_map(|event| event.data.as_ref()) {
+            if let Some(more) = data["Kills"].as_u64() {
+                kills += more;
+                why.limit_in_mb = data["MemoryLimitInMB"].as_u64();
+            }
+        }
+        if !page.more {
+            break;
+        }
+        query.since = page.next;
+    }
+    match kills {
+        0 => {}
+        1 => complain(&format!("hcs: 1 process in it was killed: {why}\n")),
+        _ => complain(&format!(
+            "hcs: {kills} processes in it were killed: {why}\n"
+        )),
     }
 }

@@ -182,6 +182,21 @@ fn the_memory_limit_is_a_limit() {
 }
 
 #[test]
+fn a_child_that_was_killed_for_want_of_memory_is_told_of() {
+    let run = |script| {
+        ended(&mut hcs([
+            "run", "--memory", "32", "--", "sh", "-c", script,
+        ]))
+    };
+    let survivor = run("tail /dev/zero 2>/dev/null; exit 3");
+    assert_eq!(survivor.code, Some(3), "{survivor:?}");
+    let said = "hcs: 1 process in it was killed: out of memory (limit 32 MB)\n";
+    assert!(survivor.err.ends_with(said), "{survivor:?}");
+    let frugal = run("exit 3");
+    assert_eq!((frugal.code, frugal.err.as_str()), (Some(3), ""));
+}
+
+#[test]
 fn who_is_killed_for_want_of_memory_is_told_so_and_nobody_else() {
     let limited = Container::with("memory", "--memory 32");
     let other = Container::new("memory-other");

@@ -147,7 +147,8 @@ fn find(system: &Rc<System>, pid: u32, again: bool) -> Result<(Rc<Process>, Host
     Err(Failure::new(
         HResult::NOT_FOUND,
         format!(
-            "'{}' has no process {pid}, or its exit status was already delivered",
+            "'{0}' has no process {pid}, or its exit status was already delivered; the event log has it then \
+             (hcs events --system {0})",
             system.id
         ),
     ))
