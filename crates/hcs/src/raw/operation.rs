@@ -325,8 +325,8 @@ impl Operation {
 
     /// `HcsSetOperationDeadline`, which is ours: the pending call has to be done within `limit` from now on, and each
     /// later call within `limit` from its start on. One that is not ends with `HCS_E_OPERATION_TIMEOUT` and a
-    /// `ResultError`, undone as by [`Operation::cancel`]. The service sees to that; one that is not even connected to
-    /// then is not waited for, and one that does not react is given up a second later. `None` takes the limit away from later calls.
+    /// `ResultError`, undone as by [`Operation::cancel`]. The service sees to that; one that does not even
+    /// react is given up a second later. `None` takes the limit away from later calls.
     ///
     /// # Errors
     /// `E_HANDLE` when closed; `E_OUTOFMEMORY` when no thread could be started.
@@ -394,31 +394,20 @@ impl Operation {
             // It has got more time, and an alarm for that.
             return;
         }
-        let waits = is_sent && self.alarm(call, REACTION, Self::has_reacted).is_ok();
-        if waits {
+        if self.alarm(call, REACTION, Self::has_reacted).is_err() {
+            self.give_up(call);
+        } else if is_sent {
             self.watch();
             let operation = self.clone();
-            // The timer's thread must not wait until the service takes the question.
+            // The timer's thread must not wait until the service takes the question: what reacts to being told once more
+            // is at work. A call that is sent only now is sent with its limit.
             let asks = thread::Builder::new()
                 .name("hcs-limit".to_owned())
-                .spawn(move || operation.ask_for_reaction(call));
-            if asks.is_ok() {
-                return;
+                .spawn(move || operation.send_limit());
+            if asks.is_err() {
+                self.give_up(call);
             }
         }
-        self.give_up(call);
-    }
-
-    /// Says once more that the time is over: what reacts to it is at work.
-    fn ask_for_reaction(&self, call: CallNumber) {
-        let shared = Arc::downgrade(&self.shared);
-        self.tell_limit(move |answer| {
-            if let (Ok(_), Some(shared)) = (answer, shared.upgrade()) {
-                let mut tracked = lock(&shared.tracked);
-                tracked.reacted |=
-                    matches!(&tracked.call, Some((tracked_call, _)) if *tracked_call == call);
-            }
-        });
     }
 
     /// What is to be done once the service had time to react.
@@ -431,10 +420,6 @@ impl Operation {
 
     /// Tells the service when the pending call has to be done, once it knows the call.
     fn send_limit(&self) {
-        self.tell_limit(drop);
-    }
-
-    fn tell_limit(&self, then: impl FnOnce(Answer) + Send + 'static) {
         let tracked = lock(&self.shared.tracked);
         let (request, end) = (tracked.request.clone(), tracked.end);
         drop(tracked);
@@ -446,7 +431,13 @@ impl Operation {
                 request: name.request(),
                 milliseconds: u64::try_from(left).unwrap_or(u64::MAX),
             };
-            link.call(&limit, then);
+            let operation = Arc::downgrade(&self.shared);
+            link.call(&limit, move |answer: Answer| {
+                if let (Ok(_), Some(shared)) = (answer, operation.upgrade()) {
+                    let mut tracked = lock(&shared.tracked);
+                    tracked.reacted |= tracked.end == Some(end) && end <= Instant::now();
+                }
+            });
         }
     }
 
