@@ -82,7 +82,13 @@ pub(crate) unsafe fn id(text: PCWSTR) -> Result<String, HResult> {
 /// # Errors
 /// `E_OUTOFMEMORY`.
 pub(crate) fn give(text: &str) -> Result<PWSTR, HResult> {
-    let units = text.encode_utf16().count();
+    // Nearly all documents are, and then a unit is a byte: whole registers of them are converted at a time.
+    let is_ascii = text.is_ascii();
+    let units = if is_ascii {
+        text.len()
+    } else {
+        text.encode_utf16().count()
+    };
     let bytes = (units + 1)
         .checked_mul(size_of::<u16>())
         .ok_or(HResult::E_OUTOFMEMORY)?;
@@ -94,8 +100,18 @@ pub(crate) fn give(text: &str) -> Result<PWSTR, HResult> {
     // SAFETY: the block has room for that many units, nobody else knows it, and malloc aligns for every type.
     let block: &mut [MaybeUninit<u16>] =
         unsafe { slice::from_raw_parts_mut(start.cast(), units + 1) };
-    for (place, unit) in block.iter_mut().zip(text.encode_utf16().chain([0])) {
-        place.write(unit);
+    let (places, end) = block.split_at_mut(units);
+    if is_ascii {
+        for (place, byte) in places.iter_mut().zip(text.bytes()) {
+            place.write(u16::from(byte));
+        }
+    } else {
+        for (place, unit) in places.iter_mut().zip(text.encode_utf16()) {
+            place.write(unit);
+        }
+    }
+    for place in end {
+        place.write(0);
     }
     Ok(start)
 }
