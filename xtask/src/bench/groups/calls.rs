@@ -132,7 +132,8 @@ fn compile(context: &Context<'_>) -> Result<String, String> {
     let mut command = line(&[&compiler, "-O2", "-std=gnu11", &source, "-o", &program]);
     command.push(format!("-I{prefix}/include"));
     command.push(format!("-L{prefix}/lib"));
-    command.push(format!("-Wl,-rpath,{prefix}/lib"));
+    // An RPATH, not a RUNPATH: cargo's LD_LIBRARY_PATH would lead to the library of the debug build.
+    command.push(format!("-Wl,--disable-new-dtags,-rpath,{prefix}/lib"));
     command.push("-lcomputecore".to_owned());
     run(&command)?;
     Ok(program)
