@@ -22,11 +22,13 @@ mod alone {
     /// How much more memory the service may have at the end: it remembers the time lines of its last calls, of which
     /// the first cycles make some hundred and which are about a thousand in the end.
     const REMEMBERED_KIB: usize = 4096;
-    /// What ended systems left is removed behind their backs.
+    /// Containers that the service keeps ready.
+    const SLOTS: usize = 2;
+    /// What ended systems left is removed behind their backs, and slots are prepared there.
     const LIMIT: Duration = Duration::from_secs(60);
 
     /// What there is of a service, counted.
-    #[derive(Clone, Debug, Default)]
+    #[derive(Debug, PartialEq, Eq)]
     struct Census {
         /// It and all its descendants.
         processes: usize,
@@ -142,6 +144,22 @@ mod alone {
         number.parse().unwrap()
     }
 
+    /// What there is once nothing is left of ended systems, all slots are there, and nothing changes any more.
+    fn at_rest(service: &Service, cgroup_root: &str) -> Census {
+        let end = Instant::now() + LIMIT;
+        let mut last = Census::of(service, cgroup_root);
+        loop {
+            thread::sleep(Duration::from_millis(100));
+            let census = Census::of(service, cgroup_root);
+            // The service, its launcher, and each slot's only process; a slot has a scratch.
+            if census == last && census.processes == 2 + SLOTS && census.directories == SLOTS {
+                return census;
+            }
+            assert!(Instant::now() < end, "nothing comes to rest: {census:?}");
+            last = census;
+        }
+    }
+
     fn cycle(service: &Service, number: usize) {
         let system = service.system(&format!("cycle-{number}"));
         let process = system.create_process(&shell("exit 7")).wait().unwrap();
@@ -153,29 +171,18 @@ mod alone {
         let cycles = std::env::var("HCS_TEST_CYCLES");
         let cycles = cycles.map_or(CYCLES, |cycles| cycles.parse().unwrap());
         let cgroup_root = format!("hcs-test-cycles-{}", std::process::id());
-        let service = Service::with(&format!("cgroup_root = \"{cgroup_root}\"\n"));
+        let service = Service::with(&format!(
+            "cgroup_root = \"{cgroup_root}\"\nwarm_slots = {SLOTS}\n"
+        ));
         (0..FIRST).for_each(|number| cycle(&service, number));
-        let settled =
-            |census: &Census| census.directories <= entries(&service.root().join("slots")).len();
-        let end = Instant::now() + LIMIT;
-        let mut before = Census::of(&service, &cgroup_root);
-        while !settled(&before) {
-            assert!(Instant::now() < end, "nothing comes to rest: {before:?}");
-            thread::sleep(Duration::from_millis(20));
-            before = Census::of(&service, &cgroup_root);
-        }
+        let before = at_rest(&service, &cgroup_root);
         let memory = resident(&service);
         (0..cycles).for_each(|number| cycle(&service, FIRST + number));
-        let end = Instant::now() + LIMIT;
-        let mut after = Census::of(&service, &cgroup_root);
-        while !after.is_within(&before) {
-            assert!(
-                Instant::now() < end,
-                "after {cycles} cycles {after:?}, before {before:?}"
-            );
-            thread::sleep(Duration::from_millis(20));
-            after = Census::of(&service, &cgroup_root);
-        }
+        let after = at_rest(&service, &cgroup_root);
+        assert!(
+            after.is_within(&before),
+            "after {cycles} cycles {after:?}, before {before:?}"
+        );
         let now = resident(&service);
         println!("{cycles} cycles: {before:?} {memory} KiB, then {after:?} {now} KiB");
         assert!(

@@ -6,7 +6,8 @@ use hcs_schema::{Failure, HResult};
 
 use crate::operations;
 
-/// Runs `call` on a thread of its own; the steps it notes are those of the operation that waits for it. Dropping the future does not stop the call, only the waiting.
+/// Runs `call` on a thread of its own; the steps it notes are those of the operation that waits for it. Dropping the
+/// future does not stop the call, only the waiting.
 ///
 /// # Errors
 /// What `call` fails with; `E_UNEXPECTED` when it panicked.
