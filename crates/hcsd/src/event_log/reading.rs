@@ -166,6 +166,13 @@ impl EventLog {
 /// Reads the events from the cursor on, as far as the segment and the page go, `after` not included.
 fn take_lines(page: &mut Page, path: &Path, first: u64, after: u64) -> io::Result<()> {
     let text = fs::read(path)?;
+    // The wanted system as its events spell it: a line without it belongs to another system and needs no parsing.
+    let wanted = page.query.system.as_ref().map(serde_json::to_string);
+    let wanted = wanted.transpose()?;
+    let is_of_others = |line: &[u8]| match (&wanted, std::str::from_utf8(line)) {
+        (Some(wanted), Ok(line)) => !line.contains(wanted.as_str()),
+        _ => false,
+    };
     let lines = text.split_inclusive(|byte| *byte == b'\n');
     let mut number = first;
     for line in lines.filter(|line| line.ends_with(b"\n")) {
@@ -173,9 +180,14 @@ fn take_lines(page: &mut Page, path: &Path, first: u64, after: u64) -> io::Resul
             return Ok(());
         }
         if number >= page.cursor {
-            match segments::entries(line).next() {
+            let entry = if is_of_others(line) {
+                None
+            } else {
+                segments::entries(line).next()
+            };
+            match entry {
                 Some(entry) if entry.number == number => page.take(&entry),
-                // Somebody has written into the file: what cannot be read is passed over.
+                // An event of another system, or a damaged line: the reader passes over both.
                 _ => page.cursor = number + 1,
             }
         }
