@@ -17,6 +17,8 @@ pub struct EngineConfig {
     /// Directories of the host that a container which sees the host's root must not see, besides the scratch root: the
     /// service's own.
     pub hidden: Vec<PathBuf>,
+    /// The directory of the service's socket, which no container must see, unless it is one that all users share (`/tmp`).
+    pub socket_directory: Option<PathBuf>,
     /// Who containers are on the host. Only for a service that runs as root.
     pub user_namespaces: UserNamespaces,
 }
@@ -28,6 +30,7 @@ impl Default for EngineConfig {
             scratch_root: PathBuf::from("/var/lib/hcs/scratch"),
             pids_limit: Some(4096),
             hidden: Vec::new(),
+            socket_directory: None,
             user_namespaces: UserNamespaces::default(),
         }
     }

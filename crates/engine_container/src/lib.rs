@@ -9,7 +9,8 @@
 //! 4. `parts`: root file system, mounts, devices, network..., each with what is checked, applied and undone.
 //! 5. `cgroup`: limits, accounting, freezing, on both versions of control groups.
 //! 6. `user_namespace`: whose ids a container's are, where it has a user namespace.
-//! 7. `sys`: raw system calls, the only unsafe code.
+//! 7. `peer`: whether a client of the service lives in a container.
+//! 8. `sys`: raw system calls, the only unsafe code.
 //!
 //! This crate knows nothing of the processes inside a container, nor of the protocol spoken with the agent.
 //!
@@ -26,6 +27,7 @@ pub mod fuzzing;
 pub mod launcher;
 mod machine;
 mod parts;
+mod peer;
 mod plan;
 mod record;
 mod stdio;

@@ -18,7 +18,9 @@ use crate::{
     },
     child::spec::{LaunchSpec, RootSpec, UserSpec},
     config::EngineConfig,
-    parts::{hostname, mapped, network, rootfs, scratch, source::Source, user},
+    parts::{
+        hostname, mapped, network, own_places::OwnPlaces, rootfs, scratch, source::Source, user,
+    },
 };
 
 /// What the service may do on the host.
@@ -65,18 +67,21 @@ pub(crate) fn check(
     let guest = container.guest_os.as_ref();
     let networking = container.networking.as_ref();
     let user = user::check(container, config, privilege)?.then(UserSpec::default);
+    let own = OwnPlaces::of(config);
+    let mut mapped = mapped::check(
+        container.mapped_directories.as_deref().unwrap_or_default(),
+        container.mapped_pipes.as_deref().unwrap_or_default(),
+    )?;
+    own.cover_in_mapped(&mut mapped)?;
     Ok(Plan {
         spec: LaunchSpec {
             hostname: hostname::check(
                 guest.and_then(|os| os.host_name.as_deref()),
                 &request.runtime_id,
             )?,
-            root: root(container.storage.as_ref(), request, config)?,
+            root: root(container.storage.as_ref(), request, config, &own)?,
             trusts_nodes: user.is_none() && !matches!(devices, DeviceControl::None),
-            mapped: mapped::check(
-                container.mapped_directories.as_deref().unwrap_or_default(),
-                container.mapped_pipes.as_deref().unwrap_or_default(),
-            )?,
+            mapped,
             user,
         },
         network: network::check(networking.and_then(|network| network.namespace.as_deref()))?,
@@ -102,6 +107,7 @@ fn root(
     storage: Option<&Storage>,
     request: &CreateRequest,
     config: &EngineConfig,
+    places: &OwnPlaces,
 ) -> Result<RootSpec, Failure> {
     let named = storage
         .and_then(|storage| storage.layers.as_deref())
@@ -128,13 +134,13 @@ fn root(
         Some(path) => check_directory(path, scratch::POINTER, HResult::FILE_NOT_FOUND)?,
         None => own_scratch(request, config)?,
     };
-    let sees_host = layers.iter().any(|layer| rootfs::is_host(&layer.path));
-    let hidden = if sees_host {
-        let own = config.hidden.iter().chain([&config.scratch_root]);
-        own.map(|path| utf8(path)).collect::<Result<_, _>>()?
-    } else {
-        Vec::new()
-    };
+    let named = layers.iter().filter(|layer| !rootfs::is_host(&layer.path));
+    let mut hidden = places.in_layers(named)?;
+    if layers.iter().any(|layer| rootfs::is_host(&layer.path)) {
+        for own in config.hidden.iter().chain([&config.scratch_root]) {
+            hidden.push(utf8(own)?);
+        }
+    }
     Ok(RootSpec {
         layers,
         scratch,

@@ -44,6 +44,17 @@ pub enum Found {
     Gone(Failure),
 }
 
+/// Where a process lives that has connected to the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Beside the service, or further out.
+    Host,
+    /// In a container, of this service or of any other program.
+    Container,
+    /// It has ended, or the host does not tell.
+    Unknown,
+}
+
 /// One way to run compute systems. Its methods may be called from several threads at once.
 pub trait Engine: fmt::Debug + Send + Sync {
     /// Name for logs and state files: "container", "vm".
@@ -78,6 +89,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// # Errors
     /// The host does not let one find out for now whether it lives: it is to be left as it is.
     fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Found, Failure>;
+
+    /// Where the process lives that connected by the unix socket `socket`. What runs in a compute system must not use
+    /// the service. Does not block.
+    fn origin(&self, _socket: BorrowedFd<'_>) -> Origin {
+        Origin::Host
+    }
 
     /// Makes a group of processors that machines may name (`Processor.CpuGroup`), or gives a group there is these.
     ///

@@ -40,6 +40,8 @@ pub struct Config {
     pub socket_owner: Option<String>,
     /// Mode of the socket.
     pub socket_mode: Option<u32>,
+    /// Whether processes in containers may use the service, if their user may.
+    pub clients_in_containers: bool,
     /// What is logged: "error", "warn", "info", "debug", "trace", or directives as `tracing` has them.
     pub log: Option<String>,
     /// Limits on what one client may have.

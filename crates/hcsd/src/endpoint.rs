@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsString,
-    os::unix::ffi::OsStrExt as _,
+    fs,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -21,6 +22,14 @@ pub fn state_root(endpoint: &Path) -> PathBuf {
     let mut root = OsString::from(std::ffi::OsStr::from_bytes(stem));
     root.push(".d");
     PathBuf::from(root)
+}
+
+/// The directory that the socket is in; `None` for one that all users put their files into, like `/tmp`.
+#[must_use]
+pub fn socket_directory(endpoint: &Path) -> Option<PathBuf> {
+    let directory = endpoint.parent()?;
+    let shared = fs::metadata(directory).is_ok_and(|found| found.mode() & 0o1002 == 0o1002);
+    (!shared).then(|| directory.to_owned())
 }
 
 /// Where containers without a `Storage.Path` keep what they write.

@@ -107,6 +107,7 @@ pub(crate) fn run(
         let entitled = Entitled {
             owner: access.owner,
             guarded,
+            containers: config.clients_in_containers,
         };
         let service = Service::new(config, root, (log, cpu_groups), entitled, engines);
         service.log.append(event(Kind::ServiceStarted));
@@ -154,6 +155,7 @@ fn engine_config(config: &Config, endpoint: &Path) -> EngineConfig {
             None => EngineConfig::default().pids_limit,
         },
         hidden: vec![endpoint::state_root(endpoint)],
+        socket_directory: endpoint::socket_directory(endpoint),
         user_namespaces: user_namespaces(config),
     }
 }
@@ -228,7 +230,10 @@ fn open_log(root: &Path, config: &Config) -> Result<EventLog, String> {
 fn welcome(service: &Rc<Service>, socket: OwnedFd) {
     let introduce = || -> io::Result<_> {
         let stream = UnixStream::from_std(socket.into())?;
-        Ok((Peer::of(&stream)?, OwnedFd::from(stream.into_std()?)))
+        Ok((
+            Peer::of(&stream, service)?,
+            OwnedFd::from(stream.into_std()?),
+        ))
     };
     let (peer, socket) = match introduce() {
         Ok(introduced) => introduced,

@@ -40,7 +40,7 @@ pub(crate) struct RootSpec {
     pub(crate) scratch: Source,
     /// Whether the scratch outlives the container.
     pub(crate) keep: bool,
-    /// Directories of the host to be hidden; none unless a layer is the host's own root.
+    /// Directories to be hidden in it: the service's own, wherever a layer shows them.
     pub(crate) hidden: Vec<String>,
 }
 
@@ -53,4 +53,7 @@ pub(crate) struct MappedSpec {
     pub(crate) target: String,
     /// Without the right to write.
     pub(crate) read_only: bool,
+    /// Directories of the service's own in it, relative to its top, which are covered.
+    #[serde(default)]
+    pub(crate) covered: Vec<String>,
 }

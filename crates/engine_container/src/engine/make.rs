@@ -222,6 +222,7 @@ impl Prepared {
         Ok(ContainerMachine {
             id: request.id.clone(),
             launcher: Arc::clone(&workshop.launcher),
+            own_places: Arc::clone(&workshop.own_places),
             record,
             process: self.child.pidfd,
             directory: self.directory,

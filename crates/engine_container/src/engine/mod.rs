@@ -7,11 +7,12 @@ mod sweep;
 
 use std::{
     fs,
+    os::fd::BorrowedFd,
     path::Path,
     sync::{Arc, OnceLock},
 };
 
-use hcs_lifecycle::engine::{CreateRequest, Engine, Found, Machine, Slot};
+use hcs_lifecycle::engine::{CreateRequest, Engine, Found, Machine, Origin, Slot};
 use hcs_schema::{Failure, HResult, documents::ComputeSystem, win32};
 
 use crate::{
@@ -19,6 +20,8 @@ use crate::{
     config::EngineConfig,
     launcher::Launcher,
     machine::ContainerMachine,
+    parts::own_places::OwnPlaces,
+    peer,
     plan::{self, Plan, Privilege},
     record::Record,
     steps::done,
@@ -41,6 +44,8 @@ pub struct ContainerEngine {
 #[derive(Debug)]
 struct Workshop {
     launcher: Arc<Launcher>,
+    /// What no container sees of the host.
+    own_places: Arc<OwnPlaces>,
     config: EngineConfig,
     groups: OnceLock<HostGroups>,
     /// Whose ids containers with user namespaces have.
@@ -54,6 +59,7 @@ impl ContainerEngine {
         Self {
             workshop: Arc::new(Workshop {
                 launcher: Arc::new(launcher),
+                own_places: Arc::new(OwnPlaces::of(&config)),
                 config,
                 groups: OnceLock::new(),
                 ids: Arc::default(),
@@ -169,7 +175,12 @@ impl Engine for ContainerEngine {
             }
         };
         let slot = record.user_namespace.and_then(|user| user.slot);
-        match ContainerMachine::adopted(request, record, &self.workshop.launcher) {
+        match ContainerMachine::adopted(
+            request,
+            record,
+            &self.workshop.launcher,
+            &self.workshop.own_places,
+        ) {
             Ok(Some(mut machine)) => {
                 machine.slot = slot.map(|number| self.workshop.ids.keep(number));
                 Ok(Found::Living(Arc::new(machine)))
@@ -180,6 +191,10 @@ impl Engine for ContainerEngine {
                 request.id
             ))),
         }
+    }
+
+    fn origin(&self, socket: BorrowedFd<'_>) -> Origin {
+        peer::origin(socket)
     }
 
     fn make_cpu_group(&self, id: &str, processors: &[u32]) -> Result<(), Failure> {

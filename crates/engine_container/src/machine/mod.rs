@@ -33,7 +33,7 @@ use crate::{
     cgroup::{limits, statistics::TICKS_PER_SECOND},
     failure::StepError,
     launcher::Launcher,
-    parts::scratch,
+    parts::{own_places::OwnPlaces, scratch},
     record::{self, Record},
     stdio::Pipes,
     steps::done,
@@ -50,6 +50,8 @@ pub(crate) struct ContainerMachine {
     pub(crate) id: String,
     /// Who runs errands.
     pub(crate) launcher: Arc<Launcher>,
+    /// What it must not see of the host.
+    pub(crate) own_places: Arc<OwnPlaces>,
     /// What a later service is told.
     pub(crate) record: Record,
     /// The pidfd of its pid 1.
@@ -76,6 +78,7 @@ impl ContainerMachine {
         request: &CreateRequest,
         record: Record,
         launcher: &Arc<Launcher>,
+        own_places: &Arc<OwnPlaces>,
     ) -> Result<Option<Self>, StepError> {
         let Some(process) = find(&record)? else {
             return Ok(None);
@@ -86,6 +89,7 @@ impl ContainerMachine {
         Ok(Some(Self {
             id: request.id.clone(),
             launcher: Arc::clone(launcher),
+            own_places: Arc::clone(own_places),
             record,
             process,
             directory,

@@ -46,9 +46,18 @@ pub(super) fn apply(machine: &ContainerMachine, request: &Value) -> Result<(), F
             if machine.is_of_user() {
                 return Err(refuse("/ResourcePath", message.to_owned()));
             }
-            run(machine, &errand).map_err(|error| machine.fail("changed", error))
+            run(machine, &covering(machine, errand)?)
+                .map_err(|error| machine.fail("changed", error))
         }
     }
+}
+
+/// Has the service's own directories covered in what is mapped.
+fn covering(machine: &ContainerMachine, mut errand: Errand) -> Result<Errand, Failure> {
+    if let Errand::Map(spec) = &mut errand {
+        machine.own_places.cover_in_mapped([spec])?;
+    }
+    Ok(errand)
 }
 
 fn run(machine: &ContainerMachine, errand: &Errand) -> Result<(), StepError> {

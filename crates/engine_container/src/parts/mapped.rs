@@ -15,7 +15,7 @@ use rustix::{
 
 use super::{
     handed::Handed,
-    mount,
+    mount, own_places,
     place::{self, Kind},
     rootfs::Root,
     source::Source,
@@ -69,6 +69,7 @@ pub(crate) fn check_directory(
         source,
         target: check_target(target, &format!("{at}/ContainerPath"))?,
         read_only: directory.read_only.unwrap_or_default(),
+        covered: Vec::new(),
     })
 }
 
@@ -87,6 +88,7 @@ pub(crate) fn check_pipe(pipe: &MappedPipe, at: &str) -> Result<MappedSpec, Fail
         source,
         target: check_target(&target, &format!("{at}/ContainerPipeName"))?,
         read_only: false,
+        covered: Vec::new(),
     })
 }
 
@@ -227,6 +229,7 @@ pub(crate) fn put(one: &Taken<'_>, root: BorrowedFd<'_>) -> Result<(), StepError
         .and_then(|place| {
             mount::attach(one.tree.as_fd(), place.as_fd()).step_at("mapping to", target)
         })
+        .and_then(|()| own_places::cover(one.tree.as_fd(), &one.spec.covered))
         .map_err(|error| error.asked_by(&one.spec.source.pointer))
 }
 

@@ -68,14 +68,14 @@ fn hide_file(dev: BorrowedFd<'_>, directory: BorrowedFd<'_>, file: &str) -> Resu
 }
 
 /// An empty read-only directory that is mounted in several places.
-struct EmptyDirectory {
+pub(super) struct EmptyDirectory {
     mount: OwnedFd,
     /// Whether it is mounted somewhere: only then can there be further views of it (before Linux 6.15).
     attached: bool,
 }
 
 impl EmptyDirectory {
-    fn new() -> Result<Self, Errno> {
+    pub(super) fn new() -> Result<Self, Errno> {
         let attributes = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
         let options = [("mode", "0555"), ("size", "4k")];
         mount::create("tmpfs", &options, attributes).map(|mount| Self {
@@ -85,7 +85,7 @@ impl EmptyDirectory {
     }
 
     /// Mounts it on a directory below `directory`; an empty path means that itself.
-    fn cover(&mut self, directory: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
+    pub(super) fn cover(&mut self, directory: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
         if !is_there(directory, path)? {
             return Ok(());
         }

@@ -5,6 +5,7 @@ pub(crate) mod clone;
 pub(crate) mod descriptors;
 pub(crate) mod loopback;
 pub(crate) mod mount;
+pub(crate) mod peer;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod seccomp;

@@ -6,6 +6,7 @@ mod common;
 mod errors;
 mod events;
 mod explain;
+mod inside;
 mod lifecycle;
 mod rootless;
 mod run;

@@ -47,7 +47,7 @@ impl Place {
         ready(&mut self.hcs(&["run", "--id", "box", "--", "sh", "-c", script]))
     }
 
-    fn endpoint(&self) -> PathBuf {
+    pub(crate) fn endpoint(&self) -> PathBuf {
         self.folder.path().join("hcs.sock")
     }
 

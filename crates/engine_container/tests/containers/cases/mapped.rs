@@ -22,6 +22,7 @@ super::cases![
     directories_come_and_go_while_it_runs,
     only_what_was_mapped_is_taken_away,
     pipes_come_and_go_while_it_runs,
+    the_services_own_directories_are_not_seen,
 ];
 
 fn mapping(from: &Path, to: &str, read_only: bool) -> Value {
@@ -286,5 +287,52 @@ fn pipes_come_and_go_while_it_runs() {
     assert_eq!(
         container.shell("stat -c %F /run/late"),
         "regular empty file"
+    );
+}
+
+fn the_services_own_directories_are_not_seen() {
+    let case = "mapped::the_services_own_directories_are_not_seen";
+    // The same file system twice, and a part of it a third time.
+    let setup = "mount -t tmpfs none /mnt && mkdir -p /mnt/a/state /mnt/a/sock /mnt/a/free /mnt/again /mnt/part && \
+                 touch /mnt/a/state/secret /mnt/a/sock/secret /mnt/a/free/file && mount --bind /mnt /mnt/again && \
+                 mount --bind /mnt/a /mnt/part";
+    if !in_private_mounts(case, setup) {
+        return;
+    }
+    let host = Host::with(|config| {
+        config.hidden = vec!["/mnt/a/state".into()];
+        config.socket_directory = Some("/mnt/a/sock".into());
+    });
+    let secrets =
+        "ls /seen/*/*/secret /seen/*/*/*/secret /seen/*/*/file /seen/*/*/*/file 2>/dev/null || :";
+    let container = host.start(json!({ "MappedDirectories": [
+        mapping(Path::new("/mnt"), "/seen", false),
+    ] }));
+    let files = "/seen/a/free/file\n/seen/again/a/free/file\n/seen/part/free/file";
+    assert_eq!(container.shell(secrets), files);
+    let add = |path: &str| {
+        container.machine.modify(&json!({
+            "ResourcePath": "Container/MappedDirectories",
+            "RequestType": "Add",
+            "Settings": mapping(Path::new(path), "/added", false),
+        }))
+    };
+    add("/mnt/part").unwrap();
+    assert_eq!(
+        container.shell("ls /added/free; find /added -name secret"),
+        "file"
+    );
+    for own in ["/mnt/part/state", "/mnt/again/a/sock", "/mnt/a/state"] {
+        let failure = add(own).unwrap_err();
+        assert_eq!(failure.hresult, HResult::E_ACCESSDENIED, "{failure:?}");
+        let pointer = failure.causes[0].pointer.as_deref();
+        assert_eq!(pointer, Some("/Settings/HostPath"), "{failure:?}");
+    }
+    let layered = host.start(json!({ "Storage": { "Layers": [
+        { "Path": "/mnt/part" }, { "Path": "/" },
+    ] } }));
+    assert_eq!(
+        layered.shell("ls /free; ls -A /state /sock"),
+        "file\n/sock:\n\n/state:"
     );
 }

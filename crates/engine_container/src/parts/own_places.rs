@@ -1,0 +1,213 @@
+//! The service's own directories, which no container may see: the service's socket, the sockets of other containers'
+//! agents, records and documents, and what other containers write.
+//!
+//! They are covered in every layer and every mapped directory that they are in, at every place where a mount of the host
+//! shows them. A directory that lies in one of them cannot be mapped at all. The view of the host's root covers them by
+//! itself (`masks.rs`). The directory that the socket is in may hold other things as well: what lies in it can be
+//! mapped, as the socket is not seen there.
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use hcs_schema::{Failure, HResult};
+use rustix::{
+    fs::{Mode, OFlags, ResolveFlags, fstat, open, openat2},
+    io::Errno,
+};
+
+use super::{
+    masks::EmptyDirectory,
+    mount_table::{Location, MountTable, Sight},
+    source::{Identity, Source},
+};
+use crate::{
+    child::spec::MappedSpec,
+    config::EngineConfig,
+    failure::{Attempt, StepError},
+};
+
+/// Which directories they are.
+#[derive(Debug, Default)]
+pub(crate) struct OwnPlaces {
+    /// Those with nothing else in them.
+    whole: Vec<PathBuf>,
+    /// That of the service's socket.
+    socket: Option<PathBuf>,
+}
+
+/// They and the mounts of the host, looked at once for all that one document names.
+struct Look {
+    mounts: MountTable,
+    own: Vec<Own>,
+}
+
+struct Own {
+    location: Location,
+    identity: Identity,
+    /// Whether nothing in it may be mapped.
+    whole: bool,
+}
+
+impl OwnPlaces {
+    /// Those of a service with this configuration.
+    pub(crate) fn of(config: &EngineConfig) -> Self {
+        let own = config.hidden.iter().chain([&config.scratch_root]);
+        Self {
+            whole: own.cloned().collect(),
+            socket: config.socket_directory.clone(),
+        }
+    }
+
+    /// Has them covered in everything that is mapped.
+    ///
+    /// # Errors
+    /// `E_ACCESSDENIED`: what is to be mapped lies in one of them.
+    pub(crate) fn cover_in_mapped<'a>(
+        &self,
+        mapped: impl IntoIterator<Item = &'a mut MappedSpec>,
+    ) -> Result<(), Failure> {
+        let mut look = None;
+        for spec in mapped {
+            spec.covered = self.look(&mut look)?.places_in(&spec.source)?;
+        }
+        Ok(())
+    }
+
+    /// Where they are in a root file system of these layers.
+    ///
+    /// # Errors
+    /// `E_ACCESSDENIED`: a layer lies in one of them.
+    pub(crate) fn in_layers<'a>(
+        &self,
+        layers: impl IntoIterator<Item = &'a Source>,
+    ) -> Result<Vec<String>, Failure> {
+        let (mut look, mut hidden) = (None, Vec::new());
+        for layer in layers {
+            hidden.extend(self.look(&mut look)?.places_in(layer)?);
+        }
+        Ok(hidden)
+    }
+
+    fn look<'a>(&self, look: &'a mut Option<Look>) -> Result<&'a Look, Failure> {
+        let look = match look.take() {
+            Some(there) => look.insert(there),
+            None => look.insert(self.look_anew().map_err(|error| {
+                error.into_failure("the service's own directories could not be looked for")
+            })?),
+        };
+        Ok(look)
+    }
+
+    fn look_anew(&self) -> Result<Look, StepError> {
+        let mounts = MountTable::read().step("reading the mounts of the host")?;
+        let mut own = Vec::new();
+        let whole = self.whole.iter().map(|path| (path, true));
+        let socket = self.socket.iter().map(|path| (path, false));
+        for (path, whole) in whole.chain(socket) {
+            let step = "examining";
+            let name = || path.display().to_string();
+            // A scratch root is made when it is first needed.
+            let Some(opened) = open_directory(path).step_at(step, name())? else {
+                continue;
+            };
+            own.push(Own {
+                location: mounts.locate(&opened).step_at(step, name())?,
+                identity: Identity::of(&fstat(&opened).step_at(step, name())?),
+                whole,
+            });
+        }
+        Ok(Look { mounts, own })
+    }
+}
+
+impl Look {
+    /// Where the own directories are in the tree of `source`, relative to its top.
+    fn places_in(&self, source: &Source) -> Result<Vec<String>, Failure> {
+        let path = &source.path;
+        let failed = |error: StepError| {
+            error
+                .asked_by(&source.pointer)
+                .into_failure(format!("{path:?} cannot be used"))
+        };
+        let tree = source.open().map_err(failed)?;
+        let located = self.mounts.locate(&tree).step_at("locating", &**path);
+        let located = located.map_err(failed)?;
+        let mut covered = Vec::new();
+        for own in &self.own {
+            let places = match self.mounts.sight(&located, &own.location) {
+                Sight::Within if own.whole || located.is(&own.location) => {
+                    return Err(refuse(source));
+                }
+                Sight::Within => continue,
+                Sight::At(places) => places,
+            };
+            for place in places {
+                let opened = open_below(tree.as_fd(), &place);
+                let found = opened.and_then(fstat).map(|found| Identity::of(&found));
+                // Another mount may lie over it, now and in the container.
+                if found == Ok(own.identity) {
+                    let place = String::from_utf8(place).map_err(|_| {
+                        let step = "naming one of the service's own directories in";
+                        failed(StepError::new(step, Errno::ILSEQ).at(&**path))
+                    })?;
+                    covered.push(place);
+                }
+            }
+        }
+        Ok(covered)
+    }
+}
+
+fn refuse(source: &Source) -> Failure {
+    let message = format!(
+        "{:?} belongs to the host compute service itself: it leads to the service's socket or to files of other \
+         containers, which no container may see; name another directory, or have the service use another endpoint",
+        source.path
+    );
+    let failure = Failure::new(HResult::E_ACCESSDENIED, message.clone());
+    failure.cause_at(&*source.pointer, message)
+}
+
+/// Mounts empty directories on the places `covered` in `tree`, which has just been mounted.
+///
+/// # Errors
+/// `ESTALE`: what was found there has moved since.
+pub(crate) fn cover(tree: impl AsFd, covered: &[String]) -> Result<(), StepError> {
+    if covered.is_empty() {
+        return Ok(());
+    }
+    let step = "hiding a directory of the service's own,";
+    let mut empty = EmptyDirectory::new().step(step)?;
+    for place in covered {
+        let opened = match open_below(tree.as_fd(), place.as_bytes()) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Errno::STALE),
+            answer => answer,
+        };
+        opened
+            .and_then(|opened| empty.cover(opened.as_fd(), ""))
+            .step_at(step, &**place)?;
+    }
+    Ok(())
+}
+
+fn open_directory(path: &Path) -> Result<Option<OwnedFd>, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match open(path, flags, Mode::empty()) {
+        Err(Errno::NOENT) => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+fn open_below(tree: impl AsFd, place: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    loop {
+        match openat2(&tree, place, flags, Mode::empty(), resolve) {
+            // Something on the way was renamed meanwhile.
+            Err(Errno::AGAIN) => {}
+            answer => return answer,
+        }
+    }
+}
