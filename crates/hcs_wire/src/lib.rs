@@ -7,16 +7,22 @@
 //! 4. [`operation`], [`explain`]: one name for an operation in all parts, and what is told of it.
 //! 5. [`socket`]: bytes together with file descriptors over a unix stream socket.
 //! 6. [`endpoint`]: where both sides look for the socket.
+//! 7. [`environment`], [`trust`], [`peer`]: whose word is taken for that: variables, files and directories, listeners.
+//! 8. `sys`: the only unsafe code.
 //!
 //! The two protocols share the shape of their header, nothing else: their types are apart on purpose.
 
 pub mod endpoint;
+pub mod environment;
 pub mod explain;
 pub mod guest;
 pub mod log;
 pub mod operation;
+pub mod peer;
 pub mod service;
 pub mod socket;
+mod sys;
+pub mod trust;
 
 use hcs_schema::{Failure, HResult};
 

@@ -1,0 +1,70 @@
+//! The environment variables that decide which service is used, and whether they may decide that.
+//!
+//! A program that runs with more rights than its caller (set-user-ID, set-group-ID, file capabilities) takes none of
+//! them from its environment: its caller set them.
+
+use std::{env, ffi::OsString, fs, sync::OnceLock};
+
+use rustix::process::{getegid, geteuid, getgid, getuid};
+
+/// The entry of the auxiliary vector that says whether the kernel asks for "secure execution" (`getauxval(3)`).
+const AT_SECURE: usize = 23;
+const WORD: usize = size_of::<usize>();
+
+/// The value of the environment variable `name`, unless it is unset, empty, or not to be relied on ([`is_elevated`]).
+///
+/// Everything that chooses a socket, a program, a directory or a configuration by the environment asks here.
+#[must_use]
+pub fn variable(name: &str) -> Option<OsString> {
+    if is_elevated() {
+        return None;
+    }
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Whether this program runs with rights that its caller has not, so that its environment is not to be relied on. Where
+/// the kernel does not say (`/proc` is missing or may not be read), it does.
+#[must_use]
+pub fn is_elevated() -> bool {
+    static AT_START: OnceLock<bool> = OnceLock::new();
+    let at_start = *AT_START.get_or_init(|| secure_execution().unwrap_or(true));
+    at_start || geteuid() != getuid() || getegid() != getgid()
+}
+
+/// What the kernel said when the program was executed; `None` where that cannot be read. The file of a program with more
+/// rights than its caller belongs to root and has mode 0400.
+fn secure_execution() -> Option<bool> {
+    let vector = fs::read("/proc/self/auxv").ok()?;
+    entry(&vector, AT_SECURE).map(|value| value != 0)
+}
+
+/// The value of the entry `key` in an auxiliary vector: pairs of machine words.
+fn entry(vector: &[u8], key: usize) -> Option<usize> {
+    let word = |bytes: &[u8]| bytes.try_into().ok().map(usize::from_ne_bytes);
+    vector
+        .chunks_exact(2 * WORD)
+        .find(|pair| word(&pair[..WORD]) == Some(key))
+        .and_then(|pair| word(&pair[WORD..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_of_the_auxiliary_vector_is_found() {
+        let words = [6_usize, 4096, AT_SECURE, 1, 0, 0];
+        let vector: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        assert_eq!(entry(&vector, AT_SECURE), Some(1));
+        assert_eq!(entry(&vector, 6), Some(4096));
+        assert_eq!(entry(&vector, 7), None);
+        assert_eq!(entry(&vector[..3], 6), None);
+    }
+
+    #[test]
+    fn a_test_is_not_elevated_and_sees_its_environment() {
+        assert_eq!(secure_execution(), Some(false));
+        assert!(variable("PATH").is_some());
+        assert_eq!(variable("HCS_TEST_THAT_IS_NOT_SET"), None);
+    }
+}

@@ -1,0 +1,495 @@
+//! Files and directories that no other user can change.
+//!
+//! A path is walked from `/` by descriptors, links included. Every directory on the way, every link and the file at its
+//! end has to belong to root or to the user, and must not be writable by others; in a directory like `/tmp`, whose mode
+//! has the sticky bit, others may make entries but not replace those of somebody else. The answer is a descriptor of the
+//! very file that was looked at, so what happens to the path afterwards changes nothing.
+//!
+//! Writable by a group is writable by others, unless nobody else is in the group: the group of that name which systems
+//! with the mask 002 give every user (a rule that `sshd` of Debian has, too). A group that the files `/etc/passwd` and
+//! `/etc/group` do not know counts as one with others in it.
+//!
+//! In a user namespace, owners that have no id there count as root: `/` itself is such a directory.
+
+use std::{
+    collections::VecDeque,
+    ffi::{OsStr, OsString},
+    fmt, fs,
+    os::{fd::OwnedFd, unix::ffi::OsStringExt as _},
+    path::{Component, Path, PathBuf},
+};
+
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, Stat, fchmod, fstat, mkdirat, openat, readlinkat},
+    io::Errno,
+    process::geteuid,
+};
+
+use crate::environment::is_elevated;
+
+/// Links that are followed on one path, as in the kernel.
+const MOST_LINKS: u32 = 40;
+
+/// Why a path is not to be relied on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untrusted {
+    /// The file or directory, without links.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: Reason,
+}
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It belongs to another user.
+    Owner {
+        /// That user.
+        owner: u32,
+        /// The user it may belong to, besides root.
+        user: u32,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Others may write to it.
+    Writable {
+        /// Its owner.
+        owner: u32,
+        /// Its group.
+        group: u32,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It is something else than was expected.
+    Kind,
+    /// It cannot be looked at.
+    Io(Errno),
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match self.reason {
+            Reason::Owner { owner, user, mode } => {
+                write!(
+                    f,
+                    "{path} belongs to user {owner} (mode {mode:04o}), who could change it: expected "
+                )?;
+                match user {
+                    0 => write!(f, "root as its owner"),
+                    user => write!(f, "user {user} or root as its owner"),
+                }
+            }
+            Reason::Writable { owner, group, mode } => {
+                let who = match mode & 0o022 {
+                    0o020 => format!("members of group {group}"),
+                    _ => "all users".to_owned(),
+                };
+                write!(
+                    f,
+                    "{path} (owner user {owner}, mode {mode:04o}) can be changed by {who}: chmod go-w {path}"
+                )
+            }
+            Reason::Kind => write!(
+                f,
+                "{path} is not a directory, or no file that can be used here"
+            ),
+            Reason::Io(errno) => write!(f, "{path}: {errno}"),
+        }
+    }
+}
+
+impl std::error::Error for Untrusted {}
+
+/// Whose files are relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trusted {
+    /// Besides root.
+    user: u32,
+    /// How owners are shown that have no id in this user namespace.
+    unmapped: Option<u32>,
+}
+
+impl Trusted {
+    /// Root, and the effective user of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self {
+            user: geteuid().as_raw(),
+            unmapped: if is_elevated() { None } else { unmapped() },
+        }
+    }
+
+    /// The same, for files that are executed: root alone where this process runs with more rights than its caller.
+    #[must_use]
+    pub fn for_programs() -> Self {
+        if is_elevated() {
+            return Self::root_and(0);
+        }
+        Self::of_process()
+    }
+
+    /// Root and `user`.
+    #[must_use]
+    pub const fn root_and(user: u32) -> Self {
+        Self {
+            user,
+            unmapped: None,
+        }
+    }
+
+    /// The file at `path`, which is absolute, as a descriptor that names it (`O_PATH`).
+    ///
+    /// # Errors
+    /// Which part of the path is missing or could be changed by others.
+    pub fn open(self, path: &Path) -> Result<OwnedFd, Untrusted> {
+        Walk::new(self, None)?.to(path)
+    }
+
+    /// The directory at `path`, which is absolute. With a `mode`, directories that are missing are made with it.
+    ///
+    /// # Errors
+    /// Which part of the path could be changed by others, is missing, or cannot be made.
+    pub fn directory(self, path: &Path, mode: Option<u32>) -> Result<OwnedFd, Untrusted> {
+        let mut walk = Walk::new(self, mode.map(Mode::from_raw_mode))?;
+        let found = walk.to(path)?;
+        match kind(&walk.look(&found)?) {
+            FileType::Directory => Ok(found),
+            _ => Err(walk.blame(Reason::Kind)),
+        }
+    }
+
+    fn owns(self, owner: u32) -> bool {
+        owner == 0 || owner == self.user || self.unmapped == Some(owner)
+    }
+}
+
+/// The id that stands for owners without one, in a user namespace that does not have them all.
+fn unmapped() -> Option<u32> {
+    let map = fs::read_to_string("/proc/self/uid_map").ok()?;
+    let fields: Vec<&str> = map.split_whitespace().collect();
+    if fields == ["0", "0", "4294967295"] {
+        return None;
+    }
+    let id = fs::read_to_string("/proc/sys/kernel/overflowuid").ok()?;
+    id.trim().parse().ok()
+}
+
+/// On the way along a path.
+struct Walk {
+    trusted: Trusted,
+    /// Directories that are missing are made with this mode.
+    make: Option<Mode>,
+    /// The directories from `/` to here.
+    above: Vec<OwnedFd>,
+    /// Where that is.
+    place: PathBuf,
+    links: u32,
+}
+
+impl Walk {
+    fn new(trusted: Trusted, make: Option<Mode>) -> Result<Self, Untrusted> {
+        let mut walk = Self {
+            trusted,
+            make,
+            above: Vec::new(),
+            place: PathBuf::from("/"),
+            links: 0,
+        };
+        let root = openat(
+            CWD,
+            "/",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        );
+        let root = root.map_err(|errno| walk.blame(Reason::Io(errno)))?;
+        walk.check(&walk.look(&root)?)?;
+        walk.above.push(root);
+        Ok(walk)
+    }
+
+    fn to(&mut self, path: &Path) -> Result<OwnedFd, Untrusted> {
+        if !path.is_absolute() {
+            path.clone_into(&mut self.place);
+            return Err(self.blame(Reason::Io(Errno::INVAL)));
+        }
+        let mut steps = steps(path);
+        while let Some(step) = steps.pop_front() {
+            match Path::new(&step).components().next() {
+                Some(Component::RootDir) => {
+                    self.above.truncate(1);
+                    self.place = PathBuf::from("/");
+                }
+                Some(Component::ParentDir) => {
+                    if self.above.len() > 1 {
+                        self.above.pop();
+                        self.place.pop();
+                    }
+                }
+                Some(Component::Normal(name)) => {
+                    self.place.push(name);
+                    let found = self.enter(name)?;
+                    let stat = self.look(&found)?;
+                    match kind(&stat) {
+                        FileType::Symlink => {
+                            self.check_owner(&stat)?;
+                            let target = self.follow(&found)?;
+                            self.place.pop();
+                            steps = steps_before(&target, steps);
+                        }
+                        FileType::Directory => {
+                            self.check(&stat)?;
+                            self.above.push(found);
+                        }
+                        _ if steps.is_empty() => {
+                            self.check(&stat)?;
+                            return Ok(found);
+                        }
+                        _ => return Err(self.blame(Reason::Io(Errno::NOTDIR))),
+                    }
+                }
+                _ => {}
+            }
+        }
+        let last = self.above.pop();
+        last.ok_or_else(|| self.blame(Reason::Io(Errno::NOENT)))
+    }
+
+    /// Opens `name` in the directory reached so far, or makes it.
+    fn enter(&self, name: &OsStr) -> Result<OwnedFd, Untrusted> {
+        let failed = |errno| self.blame(Reason::Io(errno));
+        let parent = self.above.last().ok_or_else(|| failed(Errno::NOENT))?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match (openat(parent, name, flags, Mode::empty()), self.make) {
+            (Err(Errno::NOENT), Some(mode)) => match mkdirat(parent, name, mode) {
+                Ok(()) => {
+                    // The mask of this process may have taken some of it.
+                    let flags =
+                        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    let made = openat(parent, name, flags, Mode::empty()).map_err(failed)?;
+                    fchmod(&made, mode).map_err(failed)?;
+                    Ok(made)
+                }
+                // Another process was faster.
+                Err(Errno::EXIST) => openat(parent, name, flags, Mode::empty()).map_err(failed),
+                Err(errno) => Err(failed(errno)),
+            },
+            (opened, _) => opened.map_err(failed),
+        }
+    }
+
+    fn follow(&mut self, link: &OwnedFd) -> Result<PathBuf, Untrusted> {
+        self.links += 1;
+        if self.links > MOST_LINKS {
+            return Err(self.blame(Reason::Io(Errno::LOOP)));
+        }
+        let target = readlinkat(link, c"", Vec::new());
+        let target = target.map_err(|errno| self.blame(Reason::Io(errno)))?;
+        Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
+    }
+
+    fn look(&self, found: &OwnedFd) -> Result<Stat, Untrusted> {
+        fstat(found).map_err(|errno| self.blame(Reason::Io(errno)))
+    }
+
+    fn check(&self, stat: &Stat) -> Result<(), Untrusted> {
+        self.check_owner(stat)?;
+        let (owner, group, mode) = (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777);
+        let sticky = kind(stat) == FileType::Directory && mode & 0o1000 != 0;
+        // What a device says does not come from who may write to it.
+        let device = kind(stat) == FileType::CharacterDevice;
+        let open = match mode & 0o022 {
+            0 => false,
+            0o020 => !is_private_group(owner, group),
+            _ => true,
+        };
+        if !open || sticky || device {
+            return Ok(());
+        }
+        Err(self.blame(Reason::Writable { owner, group, mode }))
+    }
+
+    fn check_owner(&self, stat: &Stat) -> Result<(), Untrusted> {
+        if self.trusted.owns(stat.st_uid) {
+            return Ok(());
+        }
+        Err(self.blame(Reason::Owner {
+            owner: stat.st_uid,
+            user: self.trusted.user,
+            mode: stat.st_mode & 0o7777,
+        }))
+    }
+
+    fn blame(&self, reason: Reason) -> Untrusted {
+        Untrusted {
+            path: self.place.clone(),
+            reason,
+        }
+    }
+}
+
+/// The parts of a path, to be taken one after the other.
+fn steps(path: &Path) -> VecDeque<OsString> {
+    let parts = path.components();
+    parts.map(|part| part.as_os_str().to_owned()).collect()
+}
+
+fn steps_before(path: &Path, mut rest: VecDeque<OsString>) -> VecDeque<OsString> {
+    let mut all = steps(path);
+    all.append(&mut rest);
+    all
+}
+
+fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+/// Whether `group` is that of user `owner` alone.
+fn is_private_group(owner: u32, group: u32) -> bool {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    private_group(owner, group, &read("/etc/passwd"), &read("/etc/group"))
+}
+
+/// By the text of `passwd(5)` and `group(5)`: it has the user's name, is the user's own and no other user's, and has no
+/// other members.
+fn private_group(owner: u32, group: u32, users: &str, groups: &str) -> bool {
+    let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+    let users: Vec<Vec<String>> = users.lines().map(fields).collect();
+    let number = |fields: &[String], at: usize| fields.get(at).and_then(|text| text.parse().ok());
+    let Some(name) = users
+        .iter()
+        .find(|user| number(user, 2) == Some(owner) && number(user, 3) == Some(group))
+        .and_then(|user| user.first())
+    else {
+        return false;
+    };
+    let shared = users
+        .iter()
+        .any(|user| number(user, 3) == Some(group) && number(user, 2) != Some(owner));
+    let mut own = groups
+        .lines()
+        .map(fields)
+        .filter(|line| number(line, 2) == Some(group));
+    let alone = |line: Vec<String>| {
+        let members = line.get(3).map_or("", String::as_str);
+        line.first() == Some(name)
+            && members
+                .split(',')
+                .all(|member| member.is_empty() || member == name)
+    };
+    !shared && own.next().is_some_and(alone) && own.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, Trusted) {
+        let place = tempfile::tempdir().unwrap();
+        let uid = fs::metadata(place.path()).unwrap().uid();
+        (place, Trusted::root_and(uid))
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn every_directory_on_the_way_counts_links_included() {
+        let (place, trusted) = place();
+        let (real, shared) = (place.path().join("real"), place.path().join("shared"));
+        fs::create_dir_all(real.join("bin")).unwrap();
+        fs::create_dir(&shared).unwrap();
+        let file = real.join("bin/program");
+        fs::write(&file, "").unwrap();
+        symlink("../real/bin", shared.join("link")).unwrap();
+        trusted.open(&file).unwrap();
+        trusted.open(&shared.join("link/program")).unwrap();
+        trusted
+            .open(&real.join("bin/../../shared/link/./program"))
+            .unwrap();
+
+        // Others can put another link there.
+        chmod(&shared, 0o757);
+        let refused = trusted.open(&shared.join("link/program")).unwrap_err();
+        assert_eq!(refused.path, shared);
+        assert!(matches!(
+            refused.reason,
+            Reason::Writable { mode: 0o757, .. }
+        ));
+        let advice = format!("chmod go-w {}", shared.display());
+        assert!(refused.to_string().contains(&advice), "{refused}");
+        // But not in a directory like /tmp.
+        chmod(&shared, 0o1777);
+        trusted.open(&shared.join("link/program")).unwrap();
+        chmod(&real, 0o777);
+        let refused = trusted.open(&shared.join("link/program")).unwrap_err();
+        assert_eq!(refused.path, real);
+        chmod(&real, 0o755);
+        chmod(&file, 0o666);
+        assert_eq!(trusted.open(&file).unwrap_err().path, file);
+    }
+
+    #[test]
+    fn what_is_not_there_or_a_circle_is_said() {
+        let (place, trusted) = place();
+        let missing = trusted.open(&place.path().join("a/b")).unwrap_err();
+        assert_eq!(missing.path, place.path().join("a"));
+        assert_eq!(missing.reason, Reason::Io(Errno::NOENT));
+        symlink("circle", place.path().join("circle")).unwrap();
+        let circle = trusted.open(&place.path().join("circle")).unwrap_err();
+        assert_eq!(circle.reason, Reason::Io(Errno::LOOP));
+        let relative = trusted.open(Path::new("bin/hcsd")).unwrap_err();
+        assert_eq!(relative.reason, Reason::Io(Errno::INVAL));
+    }
+
+    #[test]
+    fn missing_directories_are_made_with_their_mode_and_not_through_links_of_others() {
+        let (place, trusted) = place();
+        let deep = place.path().join("a/b");
+        trusted.directory(&deep, Some(0o750)).unwrap();
+        for made in [place.path().join("a"), deep.clone()] {
+            assert_eq!(fs::metadata(made).unwrap().mode() & 0o7777, 0o750);
+        }
+        trusted.directory(&deep, None).unwrap();
+        fs::write(deep.join("file"), "").unwrap();
+        let file = trusted
+            .directory(&deep.join("file"), Some(0o700))
+            .unwrap_err();
+        assert_eq!(file.reason, Reason::Kind);
+        if !geteuid().is_root() {
+            return;
+        }
+        let link = place.path().join("link");
+        symlink("/nonexistent-target", &link).unwrap();
+        std::os::unix::fs::lchown(&link, Some(65534), None).unwrap();
+        let refused = trusted
+            .directory(&link.join("below"), Some(0o700))
+            .unwrap_err();
+        assert_eq!(refused.path, link);
+        assert!(
+            matches!(refused.reason, Reason::Owner { owner: 65534, .. }),
+            "{refused}"
+        );
+        assert!(!Path::new("/nonexistent-target").exists());
+    }
+
+    #[test]
+    fn a_group_is_private_when_the_user_is_alone_in_it() {
+        let users =
+            "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/:\nbob:x:1001:1000::/:\neve:x:7:7::/:\n";
+        let groups = "root:x:0:\nann:x:1000:\neve:x:7:eve\nstaff:x:50:ann\n";
+        assert!(private_group(0, 0, users, groups));
+        assert!(private_group(7, 7, users, groups));
+        assert!(!private_group(1000, 1000, users, groups), "bob is in it");
+        assert!(
+            !private_group(1000, 50, users, groups),
+            "it is not ann's own"
+        );
+        assert!(!private_group(9, 9, users, groups), "nobody knows it");
+        assert!(!private_group(0, 0, users, "root:x:0:ann\n"));
+        assert!(!private_group(0, 0, users, "wheel:x:0:\n"));
+    }
+}
