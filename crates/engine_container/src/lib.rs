@@ -10,7 +10,8 @@
 //! 5. `cgroup`: limits, accounting, freezing, on both versions of control groups.
 //! 6. `user_namespace`: whose ids a container's are, where it has a user namespace.
 //! 7. `peer`: whether a client of the service lives in a container.
-//! 8. `sys`: raw system calls, the only unsafe code.
+//! 8. [`surroundings`]: what a service inherits from its starter, undone.
+//! 9. `sys`: raw system calls, the only unsafe code.
 //!
 //! This crate knows nothing of the processes inside a container, nor of the protocol spoken with the agent.
 //!
@@ -32,6 +33,7 @@ mod plan;
 mod record;
 mod stdio;
 mod steps;
+pub mod surroundings;
 mod sys;
 mod user_namespace;
 

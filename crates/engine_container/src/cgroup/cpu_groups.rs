@@ -80,28 +80,10 @@ impl CpuGroups {
         }
         make_directory(&group)?;
         if !self.unified {
-            self.inherit_from_above(&group)?;
+            inherit_from_above(&self.mount, &group)?;
         }
         let list: Vec<String> = processors.iter().map(u32::to_string).collect();
         files::write(&group, PROCESSORS, &list.join(","))
-    }
-
-    /// A new group of version 1 has neither processors nor memory, and can then hold no process.
-    fn inherit_from_above(&self, group: &Path) -> Result<(), StepError> {
-        let mut above: Vec<&Path> = group
-            .ancestors()
-            .skip(1)
-            .take_while(|directory| *directory != self.mount)
-            .collect();
-        above.reverse();
-        let mut parent = self.mount.as_path();
-        for directory in above {
-            for file in [PROCESSORS, "cpuset.mems"] {
-                inherit(parent, directory, file)?;
-            }
-            parent = directory;
-        }
-        inherit(parent, group, "cpuset.mems")
     }
 
     /// Removes a group, and what is above it and empty.
@@ -157,6 +139,24 @@ fn unified_with_cpuset(mountinfo: &str) -> Option<PathBuf> {
     let controllers = files::read(&mount, "cgroup.controllers").ok()?;
     let mut controllers = controllers.split_whitespace();
     controllers.any(|name| name == CONTROLLER).then_some(mount)
+}
+
+/// A new group of version 1 has neither processors nor memory, and can then hold no process: `group`, below `mount`, and
+/// those above it get what the one above them has.
+pub(super) fn inherit_from_above(mount: &Path, group: &Path) -> Result<(), StepError> {
+    let mut path: Vec<&Path> = group
+        .ancestors()
+        .take_while(|directory| *directory != mount)
+        .collect();
+    path.reverse();
+    let mut parent = mount;
+    for directory in path {
+        for file in [PROCESSORS, "cpuset.mems"] {
+            inherit(parent, directory, file)?;
+        }
+        parent = directory;
+    }
+    Ok(())
 }
 
 /// Gives a new group what the one above has.

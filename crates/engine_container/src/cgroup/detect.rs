@@ -108,6 +108,17 @@ impl Hierarchies {
     }
 }
 
+/// Every hierarchy, also those without a controller of use here, and whether it is the unified one.
+pub(super) fn every_mount(text: &str) -> Vec<(PathBuf, bool)> {
+    let mounts = text.lines().filter_map(parse_line);
+    let hierarchies = mounts.filter_map(|(path, kind, _)| match kind {
+        "cgroup" => Some((path, false)),
+        "cgroup2" => Some((path, true)),
+        _ => None,
+    });
+    hierarchies.collect()
+}
+
 /// Mount point, file system type and options of the file system, of one line.
 fn parse_line(line: &str) -> Option<(PathBuf, &str, &str)> {
     let (mount, file_system) = line.split_once(" - ")?;
@@ -174,6 +185,14 @@ mod tests {
             found.unified.as_deref(),
             Some(Path::new("/sys/fs/cgroup/unified"))
         );
+    }
+
+    #[test]
+    fn every_hierarchy_is_found_those_without_a_controller_too() {
+        let found = every_mount(HYBRID);
+        assert_eq!(found.len(), 6);
+        assert!(found.contains(&("/sys/fs/cgroup/systemd".into(), false)));
+        assert!(found.contains(&("/sys/fs/cgroup/unified".into(), true)));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | [`apply`] | writing limits |
 //! | [`cpu_groups`] | processors that several containers share |
 //! | [`devices`] | which devices may be used |
+//! | [`own`] | the service's own group |
 //! | [`statistics`] | reading accounts |
 //! | [`processes`] | freezing, killing, removing |
 
@@ -20,6 +21,7 @@ pub(crate) mod detect;
 mod devices;
 mod files;
 pub(crate) mod limits;
+pub(crate) mod own;
 mod processes;
 pub(crate) mod statistics;
 
@@ -170,6 +172,8 @@ fn make_directory(path: &Path) -> Result<(), StepError> {
 pub(crate) fn remove_root(hierarchies: &Hierarchies, root: &str) -> Result<(), StepError> {
     for mount in hierarchies.mounts() {
         let path = mount.join(root);
+        // One in use, or of which there is more to say, is met again one level up.
+        let _stays = own::sweep(&path);
         for group in path.ancestors().take_while(|group| *group != mount) {
             match fs::remove_dir(group) {
                 Ok(()) => {}

@@ -2,13 +2,13 @@
 
 use std::{
     ffi::CStr,
-    fs,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     thread::sleep,
     time::{Duration, Instant},
 };
 
+use hcs_wire::trust::{Reason, Trusted};
 use rustix::{
     fs::{
         AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, chmodat, fchmod, flock, mkdirat,
@@ -18,7 +18,7 @@ use rustix::{
     process::geteuid,
 };
 
-use crate::failure::{Attempt, StepError, errno_of};
+use crate::failure::{Attempt, StepError};
 
 /// JSON pointer of the property that names a scratch to keep.
 pub(crate) const POINTER: &str = "/Container/Storage/Path";
@@ -26,18 +26,15 @@ pub(crate) const POINTER: &str = "/Container/Storage/Path";
 /// Makes the scratch directory `<root>/<runtime id>`, and `root` where it does not exist; only root may look inside.
 pub(crate) fn make(root: &Path, directory: &Path) -> Result<(), StepError> {
     let name = |path: &Path| path.display().to_string();
-    let examine = || rustix::fs::stat(root);
-    let found = examine().or_else(|errno| {
-        if errno != Errno::NOENT {
-            return Err(errno);
-        }
-        fs::create_dir_all(root).map_err(|error| errno_of(&error))?;
-        examine()
-    });
-    let found = found.step_at("making the scratch root", name(root))?;
+    let own = "finding the scratch root to be the service's own, and writable by nobody else,";
+    let found = Trusted::of_process().directory(root, Some(0o755));
+    let found = found.map_err(|untrusted| match untrusted.reason {
+        Reason::Io(errno) => StepError::new("making the scratch root", errno).at(name(root)),
+        _ => StepError::new(own, Errno::PERM).at(untrusted.to_string()),
+    })?;
+    let found = rustix::fs::fstat(&found).step_at("looking at the scratch root", name(root))?;
     if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
-        let step = "finding the scratch root to be the service's own, and writable by nobody else,";
-        return Err(StepError::new(step, Errno::PERM).at(name(root)));
+        return Err(StepError::new(own, Errno::PERM).at(name(root)));
     }
     mkdirat(CWD, directory, Mode::RWXU).step_at("making the scratch", name(directory))
 }

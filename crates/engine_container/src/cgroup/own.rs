@@ -1,0 +1,110 @@
+//! The control group of the service itself, [`NAME`] below its root in every hierarchy: whoever happened to start it may be
+//! in one with little memory, few processors or an end of its own, and that is nobody else's business.
+//!
+//! Beside the containers' groups, never above them: in version 2 a group with processes passes no controllers on.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use rustix::io::Errno;
+
+use super::{apply, cpu_groups::inherit_from_above, detect, files, make_directory};
+use crate::failure::StepError;
+
+/// Its name. Containers' groups are named by GUIDs.
+pub(super) const NAME: &str = "service";
+
+/// Makes the group in each hierarchy and moves the calling process there. Answers what was refused.
+pub(crate) fn join(root: &str) -> Vec<StepError> {
+    let hierarchies = hierarchies().into_iter();
+    let joined = hierarchies.map(|hierarchy| {
+        // A service that leaves removes empty groups above, perhaps between two steps here.
+        let mut tries = 8;
+        loop {
+            match hierarchy.join(root) {
+                Err(error) if error.errno == Errno::NOENT && tries > 0 => tries -= 1,
+                joined => return joined,
+            }
+        }
+    });
+    joined.filter_map(Result::err).collect()
+}
+
+/// Moves the calling process to the root of each hierarchy and removes the group, with those above that are empty. Where
+/// containers without a group of their own in a hierarchy are still in it, it stays, for the next service.
+pub(crate) fn leave(root: &str) {
+    for hierarchy in hierarchies() {
+        let group = hierarchy.group(root);
+        if !group.is_dir() {
+            continue;
+        }
+        let _stays = files::write(&hierarchy.mount, hierarchy.entrance(), THIS_PROCESS);
+        let above = group
+            .ancestors()
+            .take_while(|above| *above != hierarchy.mount);
+        for group in above {
+            if fs::remove_dir(group).is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// Removes a group that a service without an end left below `root` of one hierarchy, if nothing is in it.
+pub(super) fn sweep(root: &Path) -> io::Result<bool> {
+    super::remove_directory(&root.join(NAME))
+}
+
+const THIS_PROCESS: &str = "0";
+
+struct Hierarchy {
+    mount: PathBuf,
+    unified: bool,
+}
+
+fn hierarchies() -> Vec<Hierarchy> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let all = detect::every_mount(&text).into_iter();
+    all.map(|(mount, unified)| Hierarchy { mount, unified })
+        .collect()
+}
+
+impl Hierarchy {
+    fn group(&self, root: &str) -> PathBuf {
+        self.mount.join(root.trim_matches('/')).join(NAME)
+    }
+
+    /// In version 1 by the thread: the process has one, and then the kernel skips a grace period.
+    const fn entrance(&self) -> &'static str {
+        if self.unified {
+            "cgroup.procs"
+        } else {
+            "tasks"
+        }
+    }
+
+    /// Among the containers beside it, however many are busy, the service gets its turn: they all wait for it. A host that
+    /// does not share out processors needs nothing of the kind.
+    fn prefer(&self, group: &Path) {
+        if self.unified {
+            let _not_passed_on = apply::delegate(&self.mount, group, &apply::DELEGATED);
+        }
+        for (file, most) in [("cpu.shares", "262144"), ("cpu.weight", "10000")] {
+            if group.join(file).exists() {
+                let _even = files::write(group, file, most);
+            }
+        }
+    }
+
+    fn join(&self, root: &str) -> Result<(), StepError> {
+        let group = self.group(root);
+        make_directory(&group)?;
+        self.prefer(&group);
+        if !self.unified && group.join("cpuset.cpus").exists() {
+            inherit_from_above(&self.mount, &group)?;
+        }
+        files::write(&group, self.entrance(), THIS_PROCESS)
+    }
+}

@@ -1,0 +1,115 @@
+//! What a service inherits from whoever happened to start it, undone: a service that a client starts serves others as
+//! well, so it has to be as if init had started it.
+//!
+//! | when | what |
+//! |---|---|
+//! | [`renew`], by the starter | signals, mask of modes, limits, scheduling, user and groups, personality, keyring, namespaces, directory |
+//! | [`settle`], by the service | control group of its own, all processors |
+//! | [`protect`], by the service | its score for when memory runs out |
+//! | [`give_up_capabilities`], by the service | those it has no use for |
+//! | [`remaining`], by the service | what could not be undone, in sentences for its log |
+//!
+//! Descriptors, environment, session and standard streams are the starter's own business: they change with `execve(2)`.
+//!
+//! All of it is for a process with one thread. What is refused is left as it is, for [`remaining`] to tell: a service of an
+//! ordinary user cannot have more than its user, and one in a container not more than the container.
+
+mod capabilities;
+mod limits;
+mod namespaces;
+mod remaining;
+
+use std::path::Path;
+
+use rustix::{
+    fs::Mode,
+    io::Errno,
+    process::{getegid, geteuid, setpriority_process, umask},
+    thread::{
+        CpuSet, clear_ambient_capability_set, disable_transparent_huge_pages, sched_setaffinity,
+    },
+};
+
+use crate::{cgroup::own, sys::heritage, sys::process};
+
+pub use capabilities::give_up as give_up_capabilities;
+pub use remaining::remaining;
+
+/// Everything that is created has a mode of its own; this only keeps a mask of nothing, or of everything, away.
+const MASK: Mode = Mode::from_raw_mode(0o022);
+
+/// How likely the service is to be killed when the host's memory runs out, beside -1000 (never) and 1000: systems are
+/// better ended before it.
+const SCORE: &str = "-500";
+
+/// Undoes what the calling process inherited, as far as it may. The paths in `seen` have to be the same files in the
+/// namespace of mounts of pid 1, or the process stays in its own.
+pub fn renew(seen: &[&Path]) {
+    // Signals and limits first: with those of a caller the rest might end this process.
+    let _unchanged = process::default_signals();
+    limits::renew();
+    umask(MASK);
+    let _unchanged = [
+        setpriority_process(None, 0),
+        heritage::ordinary_scheduling(),
+        heritage::no_io_priority(),
+        heritage::ordinary_personality(),
+        disable_transparent_huge_pages(false),
+        clear_ambient_capability_set(),
+        become_one_user(),
+        process::new_session_keyring(),
+    ];
+    let _refused = std::fs::write("/proc/self/oom_score_adj", "0");
+    namespaces::join(seen);
+    let _unchanged = rustix::process::chdir("/");
+}
+
+/// The real and saved ids become the effective ones: a set-user-ID program that starts a service would leave the service
+/// to the signals of its caller. Root has no groups but its own.
+fn become_one_user() -> Result<(), Errno> {
+    let root = geteuid().is_root();
+    if root {
+        // Where it is not allowed, a user namespace forbids it, in which no group has any power over the host.
+        let _kept = heritage::leave_groups();
+    }
+    let group = if root { 0 } else { getegid().as_raw() };
+    heritage::set_group(group).or_else(|_| heritage::set_group(getegid().as_raw()))?;
+    heritage::set_user(geteuid().as_raw())
+}
+
+/// Moves the calling process into a control group of its own, `service` below `cgroup_root` in each hierarchy, and lets it
+/// run on every processor. Answers what was refused. For root only; others stay where they are.
+#[must_use]
+pub fn settle(cgroup_root: &str) -> Vec<String> {
+    let mut refused = Vec::new();
+    if geteuid().is_root() {
+        refused.extend(
+            own::join(cgroup_root).into_iter().map(|error| {
+                format!("the service stays in a control group of its starter: {error}")
+            }),
+        );
+    }
+    let mut all = CpuSet::new();
+    for index in 0..CpuSet::MAX_CPU {
+        all.set(index);
+    }
+    if let Err(errno) = sched_setaffinity(None, &all) {
+        refused.push(format!(
+            "the service runs on the processors of its starter only: {errno}"
+        ));
+    }
+    refused
+}
+
+/// Leaves the group of [`settle`] and removes it, and those above it as far as they are empty. The last thing before the
+/// process ends: it is in the hierarchies' roots then.
+pub fn leave(cgroup_root: &str) {
+    if geteuid().is_root() {
+        own::leave(cgroup_root);
+    }
+}
+
+/// Makes the calling process, and no child it had before, one of the last to be killed when the host's memory runs out.
+pub fn protect() {
+    let _refused = std::fs::write("/proc/self/oom_score_adj", SCORE);
+}
