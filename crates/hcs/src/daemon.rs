@@ -1,20 +1,43 @@
 //! Finding the service's program and having it start a service.
+//!
+//! The program runs with all rights of this process, and as the service for more than this process. So it is only taken
+//! from a file and directories that no other user can change ([`hcs_wire::trust`]); what is executed is the file that was
+//! looked at; and nothing of this process's environment comes along but what was decided by it: the endpoint and the
+//! configuration, as arguments.
 
 use std::{
     env, fs, io,
     io::Read as _,
+    os::{fd::OwnedFd, unix::process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use hcs_schema::{Failure, HResult};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use hcs_wire::{
+    environment::{is_elevated, variable},
+    trust::{Trusted, Untrusted},
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    fs::{Access, AtFlags, CWD, FileType},
+};
 
 use crate::endpoint::Endpoint;
 
 /// Names the service's program.
 pub(crate) const DAEMON_VARIABLE: &str = "HCS_DAEMON";
+
+/// Names the service's configuration.
+const CONFIGURATION_VARIABLE: &str = "HCS_CONFIG";
+
+/// Where a service looks for programs of the host.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The file that a process has as standard input, to be executed by that process: no name of it can lead elsewhere by now.
+/// A script is read from there by its interpreter, too.
+const STANDARD_INPUT: &str = "/proc/self/fd/0";
 
 /// The program's name.
 const PROGRAM: &str = "hcsd";
@@ -39,11 +62,25 @@ pub(crate) fn start(endpoint: &Endpoint) -> Result<(), Failure> {
         )
         .cause(what)
     };
-    let mut child = Command::new(&program)
+    let Program { path, file } = program;
+    let program = path;
+    let mut command = Command::new(STANDARD_INPUT);
+    command
+        .arg0(PROGRAM)
         .arg("--start")
         .arg("--endpoint")
-        .arg(endpoint.path())
-        .stdin(Stdio::null())
+        .arg(endpoint.path());
+    if let Some(named) = variable(CONFIGURATION_VARIABLE).map(PathBuf::from) {
+        // Relative to where this process is, and the service is not.
+        command
+            .arg("--config")
+            .arg(std::path::absolute(&named).unwrap_or(named));
+    }
+    let mut child = command
+        .env_clear()
+        .env("PATH", PATH)
+        .current_dir("/")
+        .stdin(Stdio::from(file))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -120,10 +157,18 @@ fn finish(child: &mut Child) -> io::Result<End> {
     }
 }
 
-/// Where the program may be, in the order it is looked for.
+/// A program that may be executed.
+#[derive(Debug)]
+struct Program {
+    path: PathBuf,
+    file: OwnedFd,
+}
+
+/// Where the program may be, in the order it is looked for. Never relative to the current directory, unless
+/// `$HCS_DAEMON` says so itself.
 fn places() -> Vec<PathBuf> {
-    if let Some(program) = env::var_os(DAEMON_VARIABLE).filter(|value| !value.is_empty()) {
-        return vec![PathBuf::from(program)];
+    if let Some(program) = variable(DAEMON_VARIABLE).map(PathBuf::from) {
+        return vec![std::path::absolute(&program).unwrap_or(program)];
     }
     let mut places = Vec::new();
     let code = code_directory();
@@ -132,7 +177,8 @@ fn places() -> Vec<PathBuf> {
     for directory in code.as_deref().into_iter().chain(executable) {
         places.extend(beside(directory));
     }
-    if let Some(path) = env::var_os("PATH") {
+    let path = variable("PATH").or_else(|| is_elevated().then(|| PATH.into()));
+    if let Some(path) = path {
         let absolute = env::split_paths(&path).filter(|directory| directory.is_absolute());
         places.extend(absolute.map(|directory| directory.join(PROGRAM)));
     }
@@ -153,13 +199,29 @@ fn beside(directory: &Path) -> Vec<PathBuf> {
     places
 }
 
-/// The first of `places` that is an executable file.
-fn locate(places: &[PathBuf]) -> Result<PathBuf, Failure> {
+/// The first of `places` that is an executable file. Where others could change that, no other is taken for it: a service of
+/// another version might be found.
+fn locate(places: &[PathBuf]) -> Result<Program, Failure> {
     let runnable = |place: &&PathBuf| {
-        place.is_file() && rustix::fs::access(*place, rustix::fs::Access::EXEC_OK).is_ok()
+        let permitted = rustix::fs::accessat(CWD, *place, Access::EXEC_OK, AtFlags::EACCESS);
+        place.is_file() && permitted.is_ok()
     };
     if let Some(place) = places.iter().find(runnable) {
-        return Ok(place.clone());
+        let path = place.clone();
+        return match open(&path) {
+            Ok(file) => Ok(Program { path, file }),
+            Err(untrusted) => Err(Failure::new(
+                HResult::HCS_E_SERVICE_NOT_AVAILABLE,
+                format!(
+                    "the host compute service is not running, and {} was not started: other users could change that \
+                     program",
+                    place.display()
+                ),
+            )
+            .cause(format!(
+                "{untrusted}; or install the program (cargo xtask install), or name another by ${DAEMON_VARIABLE}"
+            ))),
+        };
     }
     let failure = Failure::new(
         HResult::HCS_E_SERVICE_NOT_AVAILABLE,
@@ -176,6 +238,18 @@ fn locate(places: &[PathBuf]) -> Result<PathBuf, Failure> {
         "none of these is an executable file: {}",
         places.join(", ")
     )))
+}
+
+/// The program at `path`, if no other user can change it.
+fn open(path: &Path) -> Result<OwnedFd, Untrusted> {
+    let file = Trusted::for_programs().open(path)?;
+    match rustix::fs::fstat(&file) {
+        Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile => Ok(file),
+        _ => Err(Untrusted {
+            path: path.to_owned(),
+            reason: hcs_wire::trust::Reason::Kind,
+        }),
+    }
 }
 
 /// The directory of the file that this code was loaded from: the shared library, or the executable.
@@ -228,6 +302,32 @@ mod tests {
         let causes: Vec<_> = failure.causes.iter().map(|c| c.message.as_str()).collect();
         let expected = "none of these is an executable file: /nonexistent/a, /dev/null";
         assert_eq!(causes, [expected]);
+    }
+
+    #[test]
+    fn a_program_that_others_can_change_is_refused_with_what_to_do() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let (bin, mode) = (folder.path().join("bin"), fs::Permissions::from_mode);
+        let program = bin.join(PROGRAM);
+        fs::create_dir(&bin).unwrap();
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&program, mode(0o755)).unwrap();
+        let places = [program.clone(), PathBuf::from("/bin/true")];
+        assert_eq!(locate(&places).unwrap().path, program);
+        for (changed, open) in [(&bin, 0o777), (&program, 0o757)] {
+            fs::set_permissions(changed, mode(open)).unwrap();
+            let failure = locate(&places).unwrap_err();
+            assert_eq!(failure.hresult, HResult::HCS_E_SERVICE_NOT_AVAILABLE);
+            assert!(failure.message.contains(program.to_str().unwrap()));
+            let cause = &failure.causes[0].message;
+            let expected = format!("chmod go-w {}", changed.display());
+            assert!(
+                cause.contains(&expected) && cause.contains(&format!("{open:o}")),
+                "{cause}"
+            );
+            fs::set_permissions(changed, mode(0o755)).unwrap();
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Where the service listens, and the connecting to it.
 
 use std::{
-    env,
     ffi::OsStr,
     fs,
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
@@ -10,10 +9,12 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
+use hcs_wire::{environment::variable, peer::Peer, trust::Trusted};
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+    process::geteuid,
 };
 
 /// Names the service's socket.
@@ -37,31 +38,37 @@ impl Endpoint {
     /// `$HCS_ENDPOINT`, else the system-wide socket for root, and for everybody else that of their private service: in
     /// `$XDG_RUNTIME_DIR`, else below `$HOME`, else in `/tmp` ([`hcs_wire::endpoint`]).
     ///
+    /// A program that runs with more rights than its caller (set-user-ID, set-group-ID, file capabilities) takes none of
+    /// these variables: the socket is the system-wide one, or that in `/tmp`.
+    ///
     /// # Errors
-    /// `HCS_E_SERVICE_NOT_AVAILABLE` when somebody else could change what is found there.
+    /// `HCS_E_SERVICE_NOT_AVAILABLE` when another user could change what is found there.
     pub fn from_environment() -> Result<Self, Failure> {
-        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-        if let Some(path) = set(ENDPOINT_VARIABLE) {
+        if let Some(path) = variable(ENDPOINT_VARIABLE) {
             return Ok(Self::at(PathBuf::from(path)));
         }
-        let user = rustix::process::geteuid().as_raw();
-        let (runtime, home) = (set("XDG_RUNTIME_DIR"), set("HOME"));
+        let user = geteuid().as_raw();
+        let (runtime, home) = (variable("XDG_RUNTIME_DIR"), variable("HOME"));
         let path = hcs_wire::endpoint::default_for(
             user,
             runtime.as_deref().map(Path::new),
             home.as_deref().map(Path::new),
         );
-        if user == 0 || hcs_wire::endpoint::is_private(&path, user) {
+        if user == 0 {
             return Ok(Self::at(path));
         }
-        Err(Failure::new(
-            HResult::HCS_E_SERVICE_NOT_AVAILABLE,
-            format!(
-                "the directory of {} belongs to somebody else than user {user}, or others can write to it, so what is \
-                 found there cannot be trusted: set ${ENDPOINT_VARIABLE} to a socket elsewhere, or $XDG_RUNTIME_DIR",
-                path.display()
-            ),
-        ))
+        match hcs_wire::endpoint::check(&path, Trusted::of_process()) {
+            Ok(()) => Ok(Self::at(path)),
+            Err(untrusted) => Err(Failure::new(
+                HResult::HCS_E_SERVICE_NOT_AVAILABLE,
+                format!(
+                    "what is found at {} cannot be relied on, since other users could change it: mend that directory, \
+                     or set ${ENDPOINT_VARIABLE} to a socket elsewhere",
+                    path.display()
+                ),
+            )
+            .cause(untrusted.to_string())),
+        }
     }
 
     /// The path of the socket.
@@ -72,7 +79,13 @@ impl Endpoint {
 
     /// A connected socket that does not block, close-on-exec. A service that is too busy to take the connection is
     /// waited for as long as `patience` says; then, or without it at once, `EAGAIN`.
-    pub(crate) fn connect(&self, patience: Option<std::time::Duration>) -> Result<OwnedFd, Errno> {
+    ///
+    /// # Errors
+    /// Nothing is sent to a listener that is neither root's nor this user's.
+    pub(crate) fn connect(
+        &self,
+        patience: Option<std::time::Duration>,
+    ) -> Result<OwnedFd, Unreached> {
         let mut flags = SocketFlags::CLOEXEC;
         flags.set(SocketFlags::NONBLOCK, patience.is_none());
         let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
@@ -90,12 +103,42 @@ impl Endpoint {
                 let (_directory, short) = self.short_path()?;
                 connect(&SocketAddrUnix::new(short)?)?;
             }
-            Err(errno) => return Err(errno),
+            Err(errno) => return Err(errno.into()),
         }
         if patience.is_some() {
             rustix::io::ioctl_fionbio(&socket, true)?;
         }
+        self.know(&socket)?;
         Ok(socket)
+    }
+
+    /// Makes sure that who listens may be told what this program has to say: for root, root. The credentials are those of
+    /// the process that called `listen(2)`, so a socket that systemd made is root's.
+    fn know(&self, socket: &OwnedFd) -> Result<(), Unreached> {
+        let peer = Peer::of(socket)?;
+        let (listener, own) = (peer.user, geteuid().as_raw());
+        if listener == 0 || listener == own {
+            return Ok(());
+        }
+        let expected = match own {
+            0 => "root".to_owned(),
+            own => format!("root or user {own}"),
+        };
+        let path = self.path.display();
+        let process = match peer.process {
+            Some(pid) => format!("process {pid} of user {listener}"),
+            None => format!("a process of user {listener}"),
+        };
+        Err(Unreached::Stranger(
+            Failure::new(
+                HResult::HCS_E_ACCESS_DENIED,
+                format!("the service at {path} belongs to user {listener}, so nothing was sent to it"),
+            )
+            .cause(format!(
+                "{process} listens there; expected one of {expected}: unset ${ENDPOINT_VARIABLE} for a \
+                 service of your own, name another socket by it, or run this program as user {listener}"
+            )),
+        ))
     }
 
     /// The failure of a call whose service did not answer in time, with what can be done about that.
@@ -107,15 +150,17 @@ impl Endpoint {
         );
         let socket = match self.connect(None) {
             Ok(socket) => socket,
-            Err(Errno::AGAIN) => {
+            Err(Unreached::Errno(Errno::AGAIN)) => {
                 return failure.cause("it takes no more connections: it is stopped, or very busy");
             }
             Err(_) => return failure.cause("it was still being started: give it more time"),
         };
         // Who listens; for a socket made beforehand that is whoever made it.
-        match rustix::net::sockopt::socket_peercred(&socket) {
-            Ok(peer) => failure.cause(advice(peer.pid.as_raw_nonzero().get())),
-            Err(_) => failure,
+        match Peer::of(&socket) {
+            Ok(Peer {
+                process: Some(pid), ..
+            }) => failure.cause(advice(pid)),
+            _ => failure,
         }
     }
 
@@ -130,6 +175,21 @@ impl Endpoint {
             .join(opened.as_raw_fd().to_string())
             .join(name);
         Ok((opened, short))
+    }
+}
+
+/// Why there is no socket.
+#[derive(Debug)]
+pub(crate) enum Unreached {
+    /// What the kernel said.
+    Errno(Errno),
+    /// Another user listens.
+    Stranger(Failure),
+}
+
+impl From<Errno> for Unreached {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
     }
 }
 
@@ -158,9 +218,10 @@ mod tests {
         let directory = root.path().join("d".repeat(120));
         fs::create_dir(&directory).unwrap();
         let endpoint = Endpoint::at(directory.join("hcs.sock"));
-        assert_eq!(
-            endpoint.connect(Some(Duration::from_secs(5))).unwrap_err(),
-            Errno::NOENT
+        let absent = endpoint.connect(Some(Duration::from_secs(5))).unwrap_err();
+        assert!(
+            matches!(absent, Unreached::Errno(Errno::NOENT)),
+            "{absent:?}"
         );
         let (_directory, short) = endpoint.short_path().unwrap();
         let listener = UnixListener::bind(short).unwrap();

@@ -36,7 +36,7 @@ use rustix::{
 
 use crate::{
     bell::Bell,
-    endpoint::Endpoint,
+    endpoint::{Endpoint, Unreached},
     sync::{Deadline, Mutex, lock},
     turn::Step,
 };
@@ -264,8 +264,9 @@ impl Link {
     ) -> Result<Option<Box<Greeting>>, Refused> {
         let socket = match endpoint.connect(patience) {
             Ok(socket) => socket,
-            Err(Errno::AGAIN) if patience.is_none() => return Ok(None),
-            Err(errno) => return Err(Refused::from_connect(endpoint, errno)),
+            Err(Unreached::Errno(Errno::AGAIN)) if patience.is_none() => return Ok(None),
+            Err(Unreached::Errno(errno)) => return Err(Refused::from_connect(endpoint, errno)),
+            Err(Unreached::Stranger(failure)) => return Err(Refused::Final(failure)),
         };
         let bell = Bell::new().map_err(|errno| Refused::from_connect(endpoint, errno))?;
         let link = Self {

@@ -6,6 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::io::Errno;
+
+use crate::trust::{Reason, Trusted, Untrusted};
+
 /// The socket of the machine's own service.
 pub const SYSTEM: &str = "/run/hcs/hcs.sock";
 
@@ -13,7 +17,7 @@ pub const SYSTEM: &str = "/run/hcs/hcs.sock";
 /// service, in `runtime_directory` (`$XDG_RUNTIME_DIR`), else below `home` if that is the user's own directory, else in a
 /// directory in `/tmp` that is named after the user.
 ///
-/// In the last case somebody else may have been there first: ask [`is_private`] before trusting what is found.
+/// In the last case somebody else may have been there first: ask [`check`] before trusting what is found.
 #[must_use]
 pub fn default_for(uid: u32, runtime_directory: Option<&Path>, home: Option<&Path>) -> PathBuf {
     if uid == 0 {
@@ -27,6 +31,19 @@ pub fn default_for(uid: u32, runtime_directory: Option<&Path>, home: Option<&Pat
     match home.filter(own) {
         Some(home) => home.join(".local/state/hcs/hcs.sock"),
         None => PathBuf::from(format!("/tmp/hcs-{uid}/hcs.sock")),
+    }
+}
+
+/// Whether only those who are `trusted` can change what is at `endpoint`: the socket's directory and all above it. What does
+/// not exist cannot be changed either; a service that makes it asks again.
+///
+/// # Errors
+/// Which directory others could change.
+pub fn check(endpoint: &Path, trusted: Trusted) -> Result<(), Untrusted> {
+    let directory = endpoint.parent().unwrap_or(endpoint);
+    match trusted.directory(directory, None) {
+        Err(untrusted) if untrusted.reason != Reason::Io(Errno::NOENT) => Err(untrusted),
+        _ => Ok(()),
     }
 }
 
@@ -79,16 +96,20 @@ mod tests {
     fn a_place_that_others_can_change_is_not_private() {
         let place = tempfile::tempdir().unwrap();
         let uid = fs::metadata(place.path()).unwrap().uid();
+        let private = |path: &Path, uid| check(path, Trusted::root_and(uid)).is_ok();
         let endpoint = place.path().join("d/hcs.sock");
-        assert!(is_private(&endpoint, uid), "there is nothing yet");
+        assert!(private(&endpoint, uid), "there is nothing yet");
         fs::create_dir(place.path().join("d")).unwrap();
-        assert!(is_private(&endpoint, uid));
-        assert_eq!(is_private(&endpoint, uid + 1), uid == 0);
+        assert!(private(&endpoint, uid));
+        assert_eq!(private(&endpoint, uid + 1), uid == 0);
         let open = fs::Permissions::from_mode(0o777);
-        fs::set_permissions(place.path().join("d"), open).unwrap();
-        assert!(!is_private(&endpoint, uid));
+        fs::set_permissions(place.path().join("d"), open.clone()).unwrap();
+        assert!(!private(&endpoint, uid));
         symlink("d", place.path().join("link")).unwrap();
-        assert!(!is_private(&place.path().join("link/hcs.sock"), uid));
-        assert!(is_private(Path::new("/tmp/hcs.sock"), uid));
+        assert!(!private(&place.path().join("link/hcs.sock"), uid));
+        assert!(private(Path::new("/tmp/hcs.sock"), uid));
+        // Who can replace a directory above can replace it.
+        fs::create_dir(place.path().join("d/below")).unwrap();
+        assert!(!private(&place.path().join("d/below/hcs.sock"), uid));
     }
 }
