@@ -47,22 +47,6 @@ pub fn check(endpoint: &Path, trusted: Trusted) -> Result<(), Untrusted> {
     }
 }
 
-/// Whether nobody but user `uid`, and root, can change what is in the directory of `endpoint`. One that does not exist
-/// cannot be changed either: who makes it has to ask again.
-#[must_use]
-pub fn is_private(endpoint: &Path, uid: u32) -> bool {
-    let directory = endpoint.parent().unwrap_or(endpoint);
-    match fs::symlink_metadata(directory) {
-        Ok(found) => {
-            let closed = found.mode() & 0o022 == 0;
-            // In a directory like /tmp nobody removes what is another's.
-            let sticky = found.uid() == 0 && found.mode() & 0o1000 != 0;
-            found.is_dir() && (found.uid() == uid || found.uid() == 0) && (closed || sticky)
-        }
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};

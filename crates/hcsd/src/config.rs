@@ -8,7 +8,11 @@ use std::{
 };
 
 use engine_container::IdRange;
+use hcs_wire::trust::{Reason, Untrusted};
+use rustix::io::Errno;
 use serde::Deserialize;
+
+use crate::files;
 
 /// Where the file is looked for when neither `--config` nor `$HCS_CONFIG` names one.
 pub const DEFAULT_CONFIG: &str = "/etc/hcs/hcsd.toml";
@@ -194,6 +198,15 @@ pub enum ConfigError {
         #[source]
         source: io::Error,
     },
+    /// Others could change the file.
+    #[error("the configuration {} is not used, since other users could change it: {source}", path.display())]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// Which part of its path.
+        #[source]
+        source: Untrusted,
+    },
     /// The file is wrong.
     #[error("the configuration {} is wrong in line {line}: {reason}", path.display())]
     Wrong {
@@ -222,16 +235,23 @@ impl Config {
     /// Reads the file at `named`, or the default one if that exists.
     ///
     /// # Errors
-    /// [`ConfigError`], with the line of a mistake.
+    /// [`ConfigError`], with the line of a mistake. A file that other users could change is none to be used.
     pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
         let path = named.unwrap_or(Path::new(DEFAULT_CONFIG));
-        match std::fs::read_to_string(path) {
+        let owned = path.to_owned();
+        match files::read_trusted(path) {
             Ok(text) => Self::parse(path, &text),
-            Err(e) if named.is_none() && e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(ConfigError::Read {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(untrusted) => match untrusted.reason {
+                Reason::Io(Errno::NOENT) if named.is_none() => Ok(Self::default()),
+                Reason::Io(errno) => Err(ConfigError::Read {
+                    path: owned,
+                    source: errno.into(),
+                }),
+                _ => Err(ConfigError::Untrusted {
+                    path: owned,
+                    source: untrusted,
+                }),
+            },
         }
     }
 

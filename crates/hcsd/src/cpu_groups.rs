@@ -24,7 +24,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tracing::{error, info};
 
-use crate::{blocking::blocking, document::parse, host, service::Service};
+use crate::{blocking::blocking, document::parse, files, host, service::Service};
 
 /// Groups by id, each with its processors.
 type Groups = BTreeMap<String, Vec<u32>>;
@@ -78,7 +78,7 @@ impl CpuGroups {
                 };
             }
             let temporary = self.file.with_extension("json.new");
-            fs::write(&temporary, serde_json::to_vec(groups)?)?;
+            files::write(&temporary, &serde_json::to_vec(groups)?)?;
             fs::rename(&temporary, &self.file)
         };
         write().map_err(|e| {

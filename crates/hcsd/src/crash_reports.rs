@@ -1,9 +1,8 @@
 //! `HcsSubmitWerReport`: a crash report is written into a directory, where whoever looks after crashes finds it.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs,
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -11,7 +10,7 @@ use std::{
 use hcs_schema::{Failure, HResult, documents::CrashReport, timestamp::rfc3339};
 use serde_json::{Value, json};
 
-use crate::{blocking::blocking, document::parse};
+use crate::{blocking::blocking, document::parse, files};
 
 /// Reports that are kept; the oldest goes first.
 const MOST: usize = 256;
@@ -29,6 +28,7 @@ pub(crate) async fn submit(
     let text: Value = serde_json::from_str(settings).unwrap_or_default();
     let place = directory.clone();
     let file = blocking(move || {
+        files::make(&place, 0o700).map_err(|sentence| Failure::new(HResult::E_FAIL, sentence))?;
         write(&place, &text, uid).map_err(|e| {
             Failure::new(
                 HResult::E_FAIL,
@@ -45,21 +45,14 @@ pub(crate) async fn submit(
 }
 
 fn write(directory: &Path, report: &Value, uid: u32) -> io::Result<PathBuf> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
     let now = SystemTime::now();
     let now = rfc3339(now.duration_since(UNIX_EPOCH).unwrap_or_default());
     let document = json!({ "Received": now, "UserId": uid, "Report": report });
     // The names sort by time.
     let name = format!("crash-{now}-{}", uuid::Uuid::new_v4().simple());
     let temporary = directory.join(format!(".{name}"));
-    let mut file = OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let mut options = files::options();
+    let mut file = options.create_new(true).write(true).open(&temporary)?;
     let written = serde_json::to_vec_pretty(&document)
         .map_err(io::Error::from)
         .and_then(|text| file.write_all(&text))

@@ -26,6 +26,7 @@ pub mod endpoint;
 mod enumerate;
 mod event_log;
 mod events;
+mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gone;
@@ -35,6 +36,7 @@ mod launch;
 mod limits;
 mod listener;
 mod logging;
+mod notify;
 mod operations;
 mod outgoing;
 mod peer;
@@ -56,6 +58,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser as _;
 use config::Config;
+use hcs_wire::environment::variable;
 use rustix::process::geteuid;
 
 pub use cli::Options;
@@ -68,7 +71,7 @@ pub fn main() -> ExitCode {
     let options = Options::parse();
     let done = resolve(&options).and_then(|(endpoint, config_path)| {
         if options.start {
-            start::start(&options, &endpoint)
+            start::start(&options, &endpoint, config_path.as_deref())
         } else {
             serve::run(&options, &endpoint, config_path.as_deref())
         }
@@ -84,11 +87,7 @@ pub fn main() -> ExitCode {
 
 /// The endpoint and the configuration file that the options and the environment name.
 fn resolve(options: &Options) -> Result<(PathBuf, Option<PathBuf>), String> {
-    let variable = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let variable = |name: &str| variable(name).map(PathBuf::from);
     let default = || {
         let (runtime, home) = (variable("XDG_RUNTIME_DIR"), variable("HOME"));
         hcs_wire::endpoint::default_for(geteuid().as_raw(), runtime.as_deref(), home.as_deref())
@@ -105,6 +104,8 @@ fn resolve(options: &Options) -> Result<(PathBuf, Option<PathBuf>), String> {
         ));
     }
     let config = options.config.clone().or_else(|| variable("HCS_CONFIG"));
+    // A service in the background is in another directory than its starter.
+    let config = config.map(|path| std::path::absolute(&path).unwrap_or(path));
     Ok((endpoint, config))
 }
 

@@ -8,18 +8,17 @@
 //! is bounded: past [`MOST_BYTES`] it is put aside, in the place of the one put aside before, and a new one begun.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::fs::OpenOptionsExt as _,
-    },
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
 use rustix::{fs::fstat, stdio};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use crate::files;
 
 /// Name of the log file of a service that a client started, in the state root.
 pub(crate) const FILE: &str = "hcsd.log";
@@ -50,17 +49,16 @@ pub(crate) fn start(directives: Option<&str>, file: Option<PathBuf>) -> Result<(
         .map_err(|e| format!("logging cannot be started: {e}"))
 }
 
-/// Opens a log file to be added to; one that is too long is put aside first.
+/// Opens a log file to be added to, in a directory that was looked at ([`files::make`]); one that is too long is put aside
+/// first.
 ///
 /// # Errors
 /// What the file system said.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    if fs::metadata(path).is_ok_and(|metadata| metadata.len() >= MOST_BYTES) {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.len() >= MOST_BYTES) {
         fs::rename(path, path.with_extension("log.1"))?;
     }
-    // It names the systems of everybody.
-    let mut options = OpenOptions::new();
-    options.create(true).append(true).mode(0o600).open(path)
+    files::append(path)
 }
 
 /// stderr, as far as the log writes to it.

@@ -1,14 +1,9 @@
 //! The service itself, from its options to its end.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, File},
     io,
-    os::{
-        fd::OwnedFd,
-        unix::fs::{
-            DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-        },
-    },
+    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
     path::Path,
     process::ExitCode,
     rc::Rc,
@@ -16,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use engine_container::{ContainerEngine, EngineConfig, Launcher, UserNamespaces};
+use engine_container::{ContainerEngine, EngineConfig, Launcher, UserNamespaces, surroundings};
 use hcs_lifecycle::engine::Engine;
 use rustix::{
-    fs::{FlockOperation, flock},
-    process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
+    fs::{FlockOperation, Mode, flock},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use tokio::{
     net::UnixStream,
@@ -36,8 +31,10 @@ use crate::{
     cpu_groups::{self, CpuGroups},
     endpoint,
     event_log::{EventLog, Kind, event},
+    files,
     listener::{self, Accepting, Access, Listener},
     logging,
+    notify::{READY, STOPPING, notify},
     peer::{Entitled, Peer},
     readiness::watch_stream,
     service::{DoorMat, Seat, Service},
@@ -60,32 +57,22 @@ pub(crate) fn run(
     endpoint: &Path,
     config_path: Option<&Path>,
 ) -> Result<ExitCode, String> {
-    if options.serve {
-        start::detach()?;
-    }
+    prepare(options)?;
     let config = crate::configured(config_path)?;
     let root = endpoint::state_root(endpoint);
+    files::make_state_root(endpoint, &root)?;
     let log = options.serve.then(|| root.join(logging::FILE));
     logging::start(config.log.as_deref(), log)?;
-    make_directories(&root)?;
-    check_surroundings(endpoint)?;
     let Some(_lock) = lock(&root)? else {
         return start::somebody_else_serves(options, endpoint);
     };
+    let engine_config = engine_config(&config, endpoint);
+    let group_root = engine_config.cgroup_root.clone();
+    let _own_group = options.serve.then(|| OwnGroup::join(&group_root));
     let inherited = Listener::inherited()?;
-    let log = open_log(&root, &config)?;
-    let cpu_groups = CpuGroups::open(&root).map_err(|e| {
-        format!(
-            "the groups of processors in {} cannot be read: {e}",
-            root.display()
-        )
-    })?;
-    // Before any thread exists: what it starts from is a copy of this process.
-    let launcher = Launcher::spawn()
-        .map_err(|failure| format!("the launcher cannot be started: {failure}"))?;
-    // After the launcher, so that containers keep the limit the administrator gave.
-    raise_descriptor_limit();
-    let engine = ContainerEngine::new(launcher, engine_config(&config, endpoint));
+    let kept = (open_log(&root, &config)?, open_cpu_groups(&root)?);
+    let launcher = start_launcher(options)?;
+    let engine = ContainerEngine::new(launcher, engine_config);
     let engines: Vec<Arc<dyn Engine>> = vec![Arc::new(engine)];
     let access = access(&config)?;
     let idle = options
@@ -109,7 +96,7 @@ pub(crate) fn run(
             guarded,
             containers: config.clients_in_containers,
         };
-        let service = Service::new(config, root, (log, cpu_groups), entitled, engines);
+        let service = Service::new(config, root, kept, entitled, engines);
         service.log.append(event(Kind::ServiceStarted));
         cpu_groups::restore(&service).await;
         adopt::adopt_all(&service)
@@ -124,6 +111,7 @@ pub(crate) fn run(
             .map_err(|e| format!("the socket cannot be watched: {e}"))?;
         info!(endpoint = %endpoint.display(), "serving");
         start::report_ready(options)?;
+        notify(READY);
         // A task of its own, as what is awaited here is looked at whenever any task wakes up.
         let serving = async move { serve(&service, accepting, idle).await };
         match tokio::task::spawn_local(serving).await {
@@ -137,6 +125,54 @@ pub(crate) fn run(
     // Engine calls that never return must not keep the service from leaving.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the process is before it does anything.
+fn prepare(options: &Options) -> Result<(), String> {
+    if options.serve {
+        start::detach()?;
+    }
+    // Everything has a mode of its own. This is for a service that no starter has started.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    rustix::thread::set_name(c"hcsd").map_err(|e| format!("the service cannot be named: {e}"))
+}
+
+/// The launcher, before any thread exists: what it starts from is a copy of this process. What is the service's own comes
+/// after it: containers keep the limit that the administrator gave, and the score and the capabilities are not theirs.
+fn start_launcher(options: &Options) -> Result<Launcher, String> {
+    for sentence in surroundings::remaining(options.serve) {
+        info!("{sentence}");
+    }
+    let launcher = Launcher::spawn()
+        .map_err(|failure| format!("the launcher cannot be started: {failure}"))?;
+    raise_descriptor_limit();
+    if options.serve {
+        surroundings::protect();
+    }
+    if let Err(e) = surroundings::give_up_capabilities() {
+        warn!("capabilities that are of no use cannot be given up: {e}");
+    }
+    Ok(launcher)
+}
+
+/// While it exists, a service that a client started is in a control group of its own.
+struct OwnGroup<'a> {
+    root: &'a str,
+}
+
+impl<'a> OwnGroup<'a> {
+    fn join(root: &'a str) -> Self {
+        for sentence in surroundings::settle(root) {
+            warn!("{sentence}");
+        }
+        Self { root }
+    }
+}
+
+impl Drop for OwnGroup<'_> {
+    fn drop(&mut self) {
+        surroundings::leave(self.root);
+    }
 }
 
 fn engine_config(config: &Config, endpoint: &Path) -> EngineConfig {
@@ -211,6 +247,7 @@ async fn serve(
         }
     }
     // A client that connected in the last instant finds its connection closed and starts another service.
+    notify(STOPPING);
     drop(accepting.retire());
     service.clear_up().await;
     service.log.append(event(Kind::ServiceStopped));
@@ -223,6 +260,15 @@ fn open_log(root: &Path, config: &Config) -> Result<EventLog, String> {
         format!(
             "the event log in {} cannot be opened: {e}",
             directory.display()
+        )
+    })
+}
+
+fn open_cpu_groups(root: &Path) -> Result<CpuGroups, String> {
+    CpuGroups::open(root).map_err(|e| {
+        format!(
+            "the groups of processors in {} cannot be read: {e}",
+            root.display()
         )
     })
 }
@@ -294,57 +340,14 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Refuses a socket whose directory somebody else could change: they could put theirs in its place.
-fn check_surroundings(endpoint: &Path) -> Result<(), String> {
-    let own = geteuid().as_raw();
-    if hcs_wire::endpoint::is_private(endpoint, own) {
-        return Ok(());
-    }
-    Err(format!(
-        "the directory of {} is not safe to use: expected one of user {own}, or of root, that nobody else can write to",
-        endpoint.display()
-    ))
-}
-
-/// Makes the state root, and refuses one that somebody else could change.
-fn make_directories(root: &Path) -> Result<(), String> {
-    let make = |path: &Path, mode: u32| {
-        let failed = |e: io::Error| format!("the directory {} cannot be made: {e}", path.display());
-        DirBuilder::new()
-            .recursive(true)
-            .mode(mode)
-            .create(path)
-            .map_err(failed)?;
-        let found = fs::symlink_metadata(path).map_err(failed)?;
-        let own = geteuid().as_raw();
-        if found.is_dir() && found.uid() == own && found.mode() & 0o022 == 0 {
-            return Ok(());
-        }
-        Err(format!(
-            "{} is not safe to use: expected a directory of user {own} that nobody else can write to, found mode {:o} \
-             of user {}",
-            path.display(),
-            found.mode(),
-            found.uid()
-        ))
-    };
-    // Clients of other users find the socket in here; an ordinary user's service has none.
-    make(root, if geteuid().is_root() { 0o755 } else { 0o700 })?;
-    make(&root.join("systems"), 0o700)
-}
-
 /// The lock that makes this the only service of its endpoint; `None` when another holds it. Whoever may open its file
 /// could hold it (`flock(2)` asks for no more) and keep every service away.
 fn lock(root: &Path) -> Result<Option<File>, String> {
     let path = root.join(start::LOCK);
     let failed = |e: io::Error| format!("{} cannot be locked: {e}", path.display());
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed)?;
+    let mut options = files::options();
+    let file = options.create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(failed)?;
     // Where an earlier version made it.
     file.set_permissions(fs::Permissions::from_mode(0o600))
         .map_err(failed)?;

@@ -10,6 +10,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     fs, io,
+    os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
     rc::Rc,
     sync::Arc,
@@ -161,7 +162,7 @@ impl Slots {
         let root = self.root.clone();
         blocking(move || {
             let directory = root.join(&runtime_id);
-            match fs::create_dir(&root) {
+            match fs::DirBuilder::new().mode(0o700).create(&root) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
                     let message = format!("{} cannot be made", root.display());
                     return Err(Failure::new(HResult::E_FAIL, message).because(&e));

@@ -1,28 +1,32 @@
 //! `hcsd --start`: a detached service for a client that found none.
 //!
-//! The starter runs `hcsd --serve` with its stdout as a pipe. The service says one line on it, "ready", "busy" or
+//! The starter sheds what it has from its caller ([`engine_container::surroundings`]), looks at the state root, and runs
+//! `hcsd --serve` in an environment of its own, with its stdout as a pipe. The service says one line on it, "ready", "busy" or
 //! "failed: " with a sentence, and then lets go of it. Which of several starters wins is decided by the lock in the state
 //! root; the others find the winner's socket.
 
 use std::{
-    fs::DirBuilder,
     io::{BufRead as _, BufReader, Write as _},
-    os::unix::{fs::DirBuilderExt as _, process::CommandExt as _},
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
-use engine_container::launcher::leave_descriptors_behind;
+use engine_container::{launcher::leave_descriptors_behind, surroundings};
 use rustix::{
     fs::{Mode, OFlags},
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
-    process::{geteuid, setsid},
+    process::setsid,
     stdio,
 };
 
-use crate::{Options, endpoint::state_root, logging};
+use crate::{Options, endpoint::state_root, files, logging};
 
+/// This very program, even if another has its name by now.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+/// Where the service looks for programs of the host, `newuidmap` say. All that it has of an environment.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The file in the state root that a service holds locked.
 pub(crate) const LOCK: &str = "hcsd.lock";
 /// How long a service may take to come up, or to make room.
@@ -34,14 +38,22 @@ const PAUSE: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// The sentence to be shown.
-pub(crate) fn start(options: &Options, endpoint: &Path) -> Result<ExitCode, String> {
+pub(crate) fn start(
+    options: &Options,
+    endpoint: &Path,
+    config: Option<&Path>,
+) -> Result<ExitCode, String> {
     leave_descriptors_behind().map_err(|failure| failure.to_string())?;
+    let program = std::env::current_exe().map_err(|e| format!("/proc cannot be read: {e}"))?;
+    let mut seen = vec![endpoint.parent().unwrap_or(endpoint), &program];
+    seen.extend(config);
+    surroundings::renew(&seen);
     let deadline = Instant::now() + LIMIT;
     while Instant::now() < deadline {
         if answers(endpoint) {
             return Ok(ExitCode::SUCCESS);
         }
-        let mut child = spawn(options, endpoint)?;
+        let mut child = spawn(options, endpoint, config)?;
         match said(&mut child)?.as_str() {
             "ready" => return Ok(ExitCode::SUCCESS),
             // Another service is coming up or leaving.
@@ -83,25 +95,16 @@ fn answers(endpoint: &Path) -> bool {
     connected().is_ok()
 }
 
-fn spawn(options: &Options, endpoint: &Path) -> Result<Child, String> {
+fn spawn(options: &Options, endpoint: &Path, config: Option<&Path>) -> Result<Child, String> {
     let root = state_root(endpoint);
     let failed = |what: &str, e: &dyn std::fmt::Display| format!("{what}: {e}");
-    // An ordinary user's is nobody else's business from the beginning.
-    let mode = if geteuid().is_root() { 0o755 } else { 0o700 };
-    let make = DirBuilder::new().recursive(true).mode(mode).create(&root);
-    make.map_err(|e| {
-        failed(
-            &format!("the directory {} cannot be made", root.display()),
-            &e,
-        )
-    })?;
+    files::make_state_root(endpoint, &root)?;
     let log = root.join(logging::FILE);
     let log = logging::open(&log)
         .map_err(|e| failed(&format!("{} cannot be written", log.display()), &e))?;
-    let program = std::env::current_exe().map_err(|e| failed("the program hcsd is gone", &e))?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(THIS_PROGRAM);
     command.arg("--serve").arg("--endpoint").arg(endpoint);
-    if let Some(config) = &options.config {
+    if let Some(config) = config {
         command.arg("--config").arg(config);
     }
     command.arg("--idle-exit");
@@ -110,6 +113,8 @@ fn spawn(options: &Options, endpoint: &Path) -> Result<Child, String> {
     }
     command
         .arg0("hcsd")
+        .env_clear()
+        .env("PATH", PATH)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -16,6 +16,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::files;
+
 /// Version of the format. A newer service reads older versions; an older one refuses newer ones.
 const VERSION: u32 = 1;
 /// Name of the file in the system's directory.
@@ -85,7 +87,7 @@ impl Record {
     /// What the file system said.
     pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
         let temporary = directory.join("state.json.new");
-        fs::write(&temporary, serde_json::to_vec(self)?)?;
+        files::write(&temporary, &serde_json::to_vec(self)?)?;
         fs::rename(&temporary, directory.join(FILE))
     }
 

@@ -6,9 +6,9 @@
 
 use std::{
     collections::VecDeque,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +16,7 @@ use hcs_wire::log::LogEntry;
 use serde_json::json;
 
 use super::{Kind, Told};
+use crate::files;
 
 /// How many segments the log is cut into.
 const SEGMENTS: usize = 16;
@@ -217,11 +218,7 @@ fn list(directory: &Path) -> io::Result<VecDeque<u64>> {
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
+    files::append(path)
 }
 
 #[cfg(test)]
@@ -282,7 +279,7 @@ mod tests {
         }
         let whole = segments.last_bytes;
         for cut in [whole - 1, whole - 5, 1, 0] {
-            let file = OpenOptions::new()
+            let file = fs::OpenOptions::new()
                 .write(true)
                 .open(path(directory.path(), 1))
                 .unwrap();

@@ -6,7 +6,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -14,7 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::{process::Ending, system::memory::OutOfMemory};
+use crate::{files, process::Ending, system::memory::OutOfMemory};
 
 /// Name of the file in the system's directory.
 const FILE: &str = "processes.jsonl";
@@ -104,12 +104,7 @@ impl Journal {
             None => {
                 // An earlier service may have been cut off inside a line.
                 line.insert(0, b'\n');
-                file.insert(
-                    OpenOptions::new()
-                        .create(true)
-                        .append(true)
-                        .open(&self.path)?,
-                )
+                file.insert(files::append(&self.path)?)
             }
         };
         self.written.set(self.written.get() + line.len() as u64);
@@ -153,7 +148,7 @@ impl Journal {
             }
         }
         let new = directory.join("processes.jsonl.new");
-        fs::write(&new, text)?;
+        files::write(&new, &text)?;
         fs::rename(new, directory.join(FILE))
     }
 
@@ -245,7 +240,7 @@ mod tests {
         }
         let path = directory.path().join(FILE);
         let cut = fs::metadata(&path).unwrap().len() - 3;
-        OpenOptions::new()
+        fs::OpenOptions::new()
             .write(true)
             .open(&path)
             .unwrap()

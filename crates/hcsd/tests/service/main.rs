@@ -9,6 +9,7 @@
 mod clients;
 mod common;
 mod deadlines;
+mod environment;
 mod event_log;
 mod flood;
 mod host;

@@ -14,13 +14,13 @@ use hcs_wire::service::{Call, VERSION};
 use rustix::fs::{FlockOperation, flock};
 
 /// A place for a service that the test does not start itself.
-struct Place {
+pub(crate) struct Place {
     directory: tempfile::TempDir,
-    cgroup_root: String,
+    pub(crate) cgroup_root: String,
 }
 
 impl Place {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("hcsd-test-")
             .tempdir()
@@ -39,15 +39,19 @@ impl Place {
         fs::write(self.config(), text).unwrap();
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
         self.directory.path().join("hcsd.toml")
     }
 
-    fn endpoint(&self) -> PathBuf {
+    pub(crate) fn endpoint(&self) -> PathBuf {
         self.directory.path().join("hcs.sock")
     }
 
-    fn hcsd(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn hcsd(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hcsd"));
         command
             .arg("--endpoint")
@@ -63,7 +67,7 @@ impl Place {
     }
 
     /// Returns when no service is there any more: the lock says so.
-    fn wait_until_left(&self) {
+    pub(crate) fn wait_until_left(&self) {
         let lock = File::open(self.lock()).unwrap();
         flock(&lock, FlockOperation::LockExclusive).unwrap();
     }

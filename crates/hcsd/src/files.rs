@@ -1,0 +1,140 @@
+//! The service's own files and directories: checked before anything is made in them, made with modes of their own whatever
+//! the mask of the process is, and never opened through a link.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use hcs_wire::trust::{Trusted, Untrusted};
+use rustix::{fs::OFlags, process::geteuid};
+
+/// How files of ours are opened: they are nobody else's business, and nobody's link leads to them.
+pub(crate) fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
+}
+
+/// Replaces the contents of a file, or makes it.
+///
+/// # Errors
+/// What the file system said.
+pub(crate) fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(path)?;
+    file.write_all(contents)
+}
+
+/// A file that is only added to.
+///
+/// # Errors
+/// What the file system said.
+pub(crate) fn append(path: &Path) -> io::Result<File> {
+    options().create(true).append(true).open(path)
+}
+
+/// Refuses a socket that another user could put theirs in the place of.
+///
+/// # Errors
+/// The sentence to be shown.
+pub(crate) fn check_surroundings(endpoint: &Path) -> Result<(), String> {
+    hcs_wire::endpoint::check(endpoint, Trusted::of_process()).map_err(|untrusted| {
+        format!(
+            "the directory of {} is not safe to use: {untrusted}",
+            endpoint.display()
+        )
+    })
+}
+
+/// Makes the state root, after a look at what it is made in, and refuses one that another user could change.
+///
+/// # Errors
+/// The sentence to be shown.
+pub(crate) fn make_state_root(endpoint: &Path, root: &Path) -> Result<(), String> {
+    check_surroundings(endpoint)?;
+    // Clients of other users find the socket in here; an ordinary user's service has none.
+    make(root, if geteuid().is_root() { 0o755 } else { 0o700 })?;
+    make(&root.join("systems"), 0o700)
+}
+
+/// Makes a directory of the service's own with `mode`, and those above it that are missing.
+///
+/// # Errors
+/// The sentence to be shown, also when others could change what is there.
+pub(crate) fn make(path: &Path, mode: u32) -> Result<(), String> {
+    let failed = |why: &dyn std::fmt::Display| {
+        format!(
+            "{} is not safe to use, or cannot be made: {why}",
+            path.display()
+        )
+    };
+    let made: Result<_, Untrusted> = Trusted::of_process().directory(path, Some(mode));
+    let directory = File::from(made.map_err(|untrusted| failed(&untrusted))?);
+    let found = directory.metadata().map_err(|e| failed(&e))?;
+    let own = geteuid().as_raw();
+    if found.uid() == own && found.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(failed(&format!(
+        "expected a directory of user {own} that no other user can write to, found mode {:04o} of user {}",
+        found.mode() & 0o7777,
+        found.uid()
+    )))
+}
+
+/// The text of a configuration file, if no other user can change it.
+///
+/// # Errors
+/// The file cannot be read, or others could change it.
+pub(crate) fn read_trusted(path: &Path) -> Result<String, Untrusted> {
+    use std::os::fd::AsRawFd as _;
+    let file = Trusted::of_process().open(&std::path::absolute(path).unwrap_or(path.to_owned()))?;
+    let text = fs::read_to_string(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    text.map_err(|e| Untrusted {
+        path: path.to_owned(),
+        reason: hcs_wire::trust::Reason::Io(
+            rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::ILSEQ),
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn links_are_not_followed_and_nobody_else_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        write(&file, b"first, and long").unwrap();
+        write(&file, b"second").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"second");
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        symlink(folder.path().join("elsewhere"), &link).unwrap();
+        write(&link, b"x").unwrap_err();
+        append(&link).unwrap_err();
+        assert!(!folder.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_to_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("a/b");
+        make(&root, 0o755).unwrap();
+        assert_eq!(fs::metadata(&root).unwrap().mode() & 0o777, 0o755);
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = make(&root, 0o755).unwrap_err();
+        assert!(refused.contains("not safe to use"), "{refused}");
+        assert!(refused.contains("chmod go-w"), "{refused}");
+    }
+}
