@@ -3,7 +3,7 @@
 //! A C program then builds with `cc $(pkg-config --cflags --libs computecore)`.
 
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -108,7 +108,7 @@ fn copy(from: &Path, folder: &Path, mode: u32) -> Result<()> {
         folder.join(name),
         folder.join(format!("{}.new", name.to_string_lossy())),
     );
-    let copied = fs::create_dir_all(folder)
+    let copied = make(folder)
         .and_then(|()| fs::copy(from, &new))
         .and_then(|_| fs::set_permissions(&new, fs::Permissions::from_mode(mode)))
         .and_then(|()| fs::rename(&new, &to));
@@ -124,13 +124,78 @@ fn copy(from: &Path, folder: &Path, mode: u32) -> Result<()> {
 
 fn write(to: &Path, text: &str) -> Result<()> {
     let folder = to.parent().ok_or("a file has a folder")?;
-    let written = fs::create_dir_all(folder).and_then(|()| fs::write(to, text));
+    let written = make(folder)
+        .and_then(|()| fs::write(to, text))
+        .and_then(|()| fs::set_permissions(to, fs::Permissions::from_mode(0o644)));
     written.map_err(|e| format!("{} cannot be written: {e}", to.display()).into())
+}
+
+/// Makes a folder, and those above it. The service is only started from folders that nobody but their owner can write to,
+/// whatever the mask of the person who installs.
+fn make(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        make(above)?;
+    }
+    fs::create_dir(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+
+    #[test]
+    fn folders_that_are_made_are_writable_by_their_owner_only() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("lib/systemd/system");
+        make(&folder).unwrap();
+        make(&folder).unwrap();
+        for made in [folder.as_path(), folder.parent().unwrap()] {
+            let mode = fs::metadata(made).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o755);
+        }
+    }
+
+    #[test]
+    fn the_unit_is_one_that_systemd_takes_and_keeps_containers_alive() {
+        let unit = include_str!("../../packaging/systemd/hcsd.service");
+        let settings: Vec<&str> = unit.lines().filter(|line| !line.starts_with('#')).collect();
+        for needed in [
+            "Type=notify",
+            "KillMode=process",
+            "Delegate=yes",
+            "SystemCallArchitectures=native",
+        ] {
+            assert!(settings.contains(&needed), "{needed}");
+        }
+        for wrong in [
+            "NoNewPrivileges=yes",
+            "PrivateMounts=yes",
+            "RestrictNamespaces=yes",
+        ] {
+            assert!(!settings.contains(&wrong), "{wrong}");
+        }
+        // Where systemd is installed it says itself what it does not understand.
+        let place = tempfile::tempdir().unwrap();
+        let socket = include_str!("../../packaging/systemd/hcsd.socket");
+        let service = place.path().join("hcsd.service");
+        fs::write(&service, unit.replace("/usr/bin/hcsd", "/bin/true")).unwrap();
+        fs::write(place.path().join("hcsd.socket"), socket).unwrap();
+        let verify = ["verify", "--man=no"];
+        if let Ok(said) = Command::new("systemd-analyze")
+            .args(verify)
+            .arg(&service)
+            .output()
+        {
+            let said = String::from_utf8_lossy(&said.stderr).into_owned();
+            assert!(!said.contains("hcsd."), "{said}");
+        }
+    }
 
     #[test]
     fn the_pkg_config_file_has_no_placeholder_left() {
