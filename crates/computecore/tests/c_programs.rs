@@ -174,3 +174,56 @@ fn example(program: &Program) {
     run.succeeds();
     assert!(run.stdout.contains("hello from the host"), "{}", run.stdout);
 }
+
+/// A set-user-ID program of root, called by a user who sets every variable that could lead it elsewhere.
+#[test]
+fn a_program_with_more_rights_than_its_caller_takes_nothing_from_its_environment() {
+    use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let chmod = |path: &std::path::Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    chmod(folder.path(), 0o755);
+    let source = "crates/computecore/tests/c_programs/elevated.c";
+    let program = Program::build_beside_a_copy(source, folder.path());
+    // What the caller would like to be run as root.
+    let (evil, proof) = (at("evil"), at("evil/proof"));
+    std::fs::create_dir(&evil).unwrap();
+    std::os::unix::fs::chown(&evil, Some(65534), Some(65534)).unwrap();
+    let script = format!("#!/bin/sh\nid > {}\n", proof.display());
+    for name in ["hcsd", "evil"] {
+        std::fs::write(evil.join(name), &script).unwrap();
+        chmod(&evil.join(name), 0o755);
+    }
+    let call = || {
+        let output = std::process::Command::new(&program)
+            .env("HCS_ENDPOINT", evil.join("none"))
+            .env("HCS_DAEMON", evil.join("evil"))
+            .env("HCS_CONFIG", evil.join("none"))
+            .env("XDG_RUNTIME_DIR", &evil)
+            .env("HOME", &evil)
+            .env("PATH", &evil)
+            .current_dir(&evil)
+            .uid(65534)
+            .gid(65534)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // Without more rights the variables count.
+    let said = call();
+    assert!(said.starts_with("user 65534 as 65534: "), "{said}");
+    std::fs::remove_file(&proof).unwrap();
+    chmod(&program, 0o4755);
+    let said = call();
+    assert!(said.starts_with("user 65534 as 0: "), "{said}");
+    assert!(!said.contains(evil.to_str().unwrap()), "{said}");
+    assert!(!proof.exists(), "{said}");
+    // Set-group-ID is as much.
+    chmod(&program, 0o2755);
+    let said = call();
+    assert!(!said.contains(evil.to_str().unwrap()), "{said}");
+    assert!(!proof.exists(), "{said}");
+}

@@ -188,6 +188,33 @@ impl Program {
         }
     }
 
+    /// Compiles `source` as C11 into `folder`, against a copy of the shared library beside it.
+    pub(crate) fn build_beside_a_copy(source: &str, folder: &Path) -> PathBuf {
+        let path = folder.join("program");
+        let library = "libcomputecore.so";
+        std::fs::copy(libraries().join(library), folder.join(library)).unwrap();
+        let status = Command::new("gcc")
+            .args([
+                "-std=c11",
+                "-D_POSIX_C_SOURCE=200809L",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+            ])
+            .arg("-I")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("include"))
+            .arg(repository().join(source))
+            .arg("-o")
+            .arg(&path)
+            .arg("-L")
+            .arg(folder)
+            .arg("-lcomputecore")
+            .arg(format!("-Wl,-rpath,{}", folder.display()))
+            .status();
+        assert!(status.unwrap().success());
+        path
+    }
+
     /// The example `name` of the crate `hcs`, which cargo has built.
     pub(crate) fn rust_example(name: &str) -> Self {
         let path = libraries().join("../examples").join(name);

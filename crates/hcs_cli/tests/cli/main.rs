@@ -12,3 +12,4 @@ mod rootless;
 mod run;
 mod service;
 mod terminal;
+mod trust;

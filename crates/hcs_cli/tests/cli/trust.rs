@@ -1,0 +1,178 @@
+//! Whom `hcs` trusts: the service's program, and who listens at the endpoint.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a process of another user tells the test what it sees"
+)]
+
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader, Read as _},
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        net::UnixListener,
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::common::{Ended, ended, hcs};
+
+/// Where the listener below listens.
+const SOCKET: &str = "HCS_TEST_TRUST_SOCKET";
+
+/// A listener of another user, in a process of its own. Says that it listens, and then what it was sent.
+#[test]
+fn stranger() {
+    let Some(socket) = env::var_os(SOCKET) else {
+        return;
+    };
+    let listener = UnixListener::bind(&socket).unwrap();
+    println!("listens");
+    let mut sent = Vec::new();
+    listener.accept().unwrap().0.read_to_end(&mut sent).unwrap();
+    println!("heard {} bytes", sent.len());
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn refused(ended: &Ended) -> &str {
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (Some(125), ""),
+        "{ended:?}"
+    );
+    &ended.err
+}
+
+#[test]
+fn nothing_is_sent_to_a_service_of_another_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("hcs.sock");
+    chown(folder.path(), Some(65534), Some(65534)).unwrap();
+    // The test program itself may lie where the other user cannot reach it.
+    let program = folder.path().join("stranger");
+    fs::copy(env::current_exe().unwrap(), &program).unwrap();
+    mode(&program, 0o755);
+    let mut stranger = Command::new(program)
+        .args(["--exact", "trust::stranger", "--nocapture"])
+        .env(SOCKET, &socket)
+        .current_dir("/")
+        .uid(65534)
+        .gid(65534)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(stranger.stdout.take().unwrap()).lines();
+    let mut wait_for = |word: &str| {
+        let found = lines
+            .by_ref()
+            .find(|line| line.as_ref().unwrap().contains(word));
+        found.unwrap().unwrap()
+    };
+    wait_for("listens");
+    let mut run = hcs(["run", "--", "echo", "secret"]);
+    let said = ended(run.env("HCS_ENDPOINT", &socket));
+    let said = refused(&said);
+    assert!(said.contains("belongs to user 65534"), "{said}");
+    assert!(said.contains(socket.to_str().unwrap()), "{said}");
+    assert!(said.contains("HCS_ENDPOINT"), "{said}");
+    assert!(wait_for("heard").contains("heard 0 bytes"));
+    assert!(stranger.wait().unwrap().success());
+}
+
+/// A copy of `hcs` with an `hcsd` beside it that would leave a proof of its having run.
+struct Beside {
+    folder: tempfile::TempDir,
+}
+
+impl Beside {
+    fn new() -> Self {
+        let beside = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        mode(beside.folder.path(), 0o755);
+        fs::create_dir(beside.path("bin")).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_hcs"), beside.path("bin/hcs")).unwrap();
+        let script = format!(
+            "#!/bin/sh\nenv > {}\necho ran >&2\nexit 1\n",
+            beside.path("proof").display()
+        );
+        fs::write(beside.path("bin/hcsd"), script).unwrap();
+        mode(&beside.path("bin/hcsd"), 0o755);
+        beside
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn list(&self) -> Ended {
+        let mut command = Command::new(self.path("bin/hcs"));
+        command
+            .arg("list")
+            .current_dir(self.path("bin"))
+            .env_remove("HCS_DAEMON")
+            .env("HCS_CONFIG", "some.toml")
+            .env("HCS_ENDPOINT", self.path("hcs.sock"));
+        ended(&mut command)
+    }
+
+    fn has_run(&self) -> bool {
+        fs::remove_file(self.path("proof")).is_ok()
+    }
+}
+
+#[test]
+fn a_program_that_others_can_change_is_not_started() {
+    let beside = Beside::new();
+    let said = beside.list();
+    assert!(refused(&said).contains("ran"), "{said:?}");
+    assert!(beside.has_run());
+    for (path, open, close) in [
+        ("bin", 0o777, 0o755),
+        ("bin/hcsd", 0o777, 0o755),
+        ("", 0o757, 0o755),
+    ] {
+        mode(&beside.path(path), open);
+        let said = beside.list();
+        let advice = format!(
+            "chmod go-w {}",
+            beside
+                .path(path)
+                .display()
+                .to_string()
+                .trim_end_matches('/')
+        );
+        assert!(refused(&said).contains(&advice), "{said:?}");
+        assert!(!beside.has_run());
+        mode(&beside.path(path), close);
+    }
+    for path in ["bin", "bin/hcsd"] {
+        chown(beside.path(path), Some(65534), None).unwrap();
+        let said = beside.list();
+        assert!(refused(&said).contains("belongs to user 65534"), "{said:?}");
+        assert!(!beside.has_run());
+        chown(beside.path(path), Some(0), None).unwrap();
+    }
+}
+
+#[test]
+fn a_service_has_nothing_of_the_environment_of_its_caller() {
+    let beside = Beside::new();
+    beside.list();
+    let environment = fs::read_to_string(beside.path("proof")).unwrap();
+    // The shell adds two of its own.
+    let names: Vec<&str> = environment
+        .lines()
+        .filter_map(|line| line.split('=').next())
+        .collect();
+    let known = ["PATH", "PWD", "_", "SHLVL", "OLDPWD"];
+    assert!(
+        names.iter().all(|name| known.contains(name)),
+        "{environment}"
+    );
+}
