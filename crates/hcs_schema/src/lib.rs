@@ -22,6 +22,7 @@ mod failure;
 mod fault;
 mod hresult;
 pub mod parse;
+pub mod privileges;
 mod read;
 mod rules;
 pub mod shape;

@@ -3,12 +3,12 @@
 use crate::documents::{
     ContainerCredentialGuardState, ContainerHvSocket, ContainerMemory, ContainerProcessor,
     ContainersDefDevice, Device, GuestOs, MappedDirectory, MappedPipe, Networking, RegistryChanges,
-    Storage,
+    ResourceLimit, Storage,
 };
 
 document! {
     /// What a container is made from.
-    Container {
+    Container, checked by crate::rules::privileges::container {
         /// What the processes inside see as their operating system.
         guest_os: GuestOs = "GuestOs", 2.0;
         /// The file system: layers and scratch.
@@ -36,5 +36,15 @@ document! {
         /// Whether root inside is an unprivileged user of the host (our extension): a user namespace. Without it the
         /// service's configuration decides.
         user_namespace: bool = "UserNamespace", "extension";
+        /// Capabilities that processes inside have beside the usual ones (our extension): names as in
+        /// `capabilities(7)`, or `ALL`. No process can have one that is neither usual nor named here.
+        add_capabilities: Vec<String> = "AddCapabilities", "extension";
+        /// Usual capabilities that processes inside have not, unless they name them (our extension).
+        drop_capabilities: Vec<String> = "DropCapabilities", "extension";
+        /// Whether no program gives its process more rights, set-user-ID programs such as `sudo` among them (our
+        /// extension). They do not, unless this is `false`.
+        no_new_privileges: bool = "NoNewPrivileges", "extension";
+        /// Limits on what each process inside may use by itself (our extension).
+        resource_limits: Vec<ResourceLimit> = "ResourceLimits", "extension";
     }
 }

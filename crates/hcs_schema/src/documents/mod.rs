@@ -226,6 +226,7 @@ documents! {
     registry_redirection_node::RegistryRedirectionNode,
     registry_symlink::RegistrySymlink,
     registry_value::RegistryValue,
+    resource_limit::ResourceLimit,
     restore_state::RestoreState,
     result_error::ResultError,
     rs4_network_modify_setting_request::Rs4NetworkModifySettingRequest,

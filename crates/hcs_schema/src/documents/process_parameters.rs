@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::documents::ResourceLimit;
+
 document! {
     /// A process to create in a compute system. Exactly one of `CommandLine` and `CommandArgs` is given. Read by
     /// `HcsCreateProcess`.
@@ -39,5 +41,15 @@ document! {
         /// A process as the OCI runtime specification describes it, in place of the command above. Clients of Linux
         /// guests send it.
         oci_process: Value = "OciProcess", "extension";
+        /// Capabilities that it has beside its container's (our extension): those that its container drops, or all that
+        /// are possible in it by `ALL`.
+        add_capabilities: Vec<String> = "AddCapabilities", "extension";
+        /// Capabilities of its container's that it has not (our extension).
+        drop_capabilities: Vec<String> = "DropCapabilities", "extension";
+        /// Whether no program that it runs gives it more rights (our extension). Without it the container's document
+        /// decides.
+        no_new_privileges: bool = "NoNewPrivileges", "extension";
+        /// Limits on what it may use by itself (our extension), in place of its container's of the same names.
+        resource_limits: Vec<ResourceLimit> = "ResourceLimits", "extension";
     }
 }

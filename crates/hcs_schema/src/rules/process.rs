@@ -3,7 +3,7 @@
 use crate::{
     documents::{ModifyOperation, ProcessModifyRequest, ProcessParameters},
     fault::{Faults, Path, quote},
-    rules::no_nul,
+    rules::{no_nul, privileges},
 };
 
 /// Exactly one of command line and arguments, and strings that an `execve` can take.
@@ -19,6 +19,14 @@ pub(crate) fn parameters(document: &ProcessParameters, path: &Path<'_>, faults: 
         no_nul(text.as_deref().unwrap_or_default(), &path.key(name), faults);
     }
     environment(document, &path.key("Environment"), faults);
+    privileges::capabilities(
+        [
+            ("AddCapabilities", document.add_capabilities.as_deref()),
+            ("DropCapabilities", document.drop_capabilities.as_deref()),
+        ],
+        path,
+        faults,
+    );
     if let Some(size) = &document.console_size
         && size.len() != 2
     {

@@ -38,6 +38,18 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                     "only Linux virtual machines take it; give \"CommandArgs\", \"User\" and the others",
                 ),
             ),
+            ("AddCapabilities", Supported),
+            ("DropCapabilities", Supported),
+            ("NoNewPrivileges", Supported),
+            ("ResourceLimits", Supported),
+        ],
+    ),
+    (
+        "ResourceLimit",
+        &[
+            ("Name", Supported),
+            ("Soft", Supported),
+            ("Hard", Supported),
         ],
     ),
     (

@@ -53,6 +53,10 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Processor", Supported),
             ("Networking", Supported),
             ("UserNamespace", Supported),
+            ("AddCapabilities", Supported),
+            ("DropCapabilities", Supported),
+            ("NoNewPrivileges", Supported),
+            ("ResourceLimits", Supported),
             (
                 "HvSocket",
                 Refused(
