@@ -19,7 +19,8 @@ use crate::{
     child::spec::{LaunchSpec, RootSpec, UserSpec},
     config::EngineConfig,
     parts::{
-        hostname, mapped, network, own_places::OwnPlaces, rootfs, scratch, source::Source, user,
+        hostname, mapped, network, own_places::OwnPlaces, privileges, rootfs, scratch,
+        source::Source, user,
     },
 };
 
@@ -66,7 +67,8 @@ pub(crate) fn check(
     let container = request.document.container.as_ref().unwrap_or(&none);
     let guest = container.guest_os.as_ref();
     let networking = container.networking.as_ref();
-    let user = user::check(container, config, privilege)?.then(UserSpec::default);
+    let own_user = user::check(container, config, privilege)?;
+    let user = own_user.then(UserSpec::default);
     let own = OwnPlaces::of(config);
     let mut mapped = mapped::check(
         container.mapped_directories.as_deref().unwrap_or_default(),
@@ -83,6 +85,7 @@ pub(crate) fn check(
             trusts_nodes: user.is_none() && !matches!(devices, DeviceControl::None),
             mapped,
             user,
+            privileges: privileges::check(container, devices, own_user)?,
         },
         network: network::check(networking.and_then(|network| network.namespace.as_deref()))?,
         limits: Limits {

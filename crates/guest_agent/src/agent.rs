@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use hcs_schema::privileges::Privileges;
 use rustix::{
     event::{
         Timespec,
@@ -73,6 +74,8 @@ pub(crate) struct Agent<L> {
     pub(crate) stream: Option<Stream>,
     pub(crate) spawner: Spawner,
     pub(crate) facts: Facts,
+    /// What processes get that do not say.
+    pub(crate) privileges: Privileges,
     pub(crate) processes: BTreeMap<u32, Process>,
     pub(crate) keeper: Keeper,
     pub(crate) exits: Exits,
@@ -94,7 +97,7 @@ pub(crate) struct Agent<L> {
 
 impl<L: Link> Agent<L> {
     /// Prepares the process: signals, epoll, a stack for children.
-    pub(crate) fn new(link: L) -> Result<Self, Errno> {
+    pub(crate) fn new(link: L, privileges: Privileges) -> Result<Self, Errno> {
         let child_ended = signals::prepare()?;
         let facts = Facts::gather()?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -116,6 +119,7 @@ impl<L: Link> Agent<L> {
             stream: None,
             spawner: Spawner::new()?,
             facts,
+            privileges,
             processes: BTreeMap::new(),
             keeper: Keeper::new(),
             exits: Exits::default(),

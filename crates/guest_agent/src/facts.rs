@@ -2,9 +2,11 @@
 
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, IntoRawFd as _, OwnedFd};
 
+use hcs_schema::privileges::Capabilities;
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
+    thread::{CapabilitySet, capability_is_in_bounding_set},
 };
 
 use crate::files;
@@ -17,6 +19,8 @@ pub(crate) struct Facts {
     pub(crate) reset_oom_score: bool,
     /// Whether supplementary groups may be set; in some user namespaces nobody may.
     pub(crate) may_set_groups: bool,
+    /// The capabilities that programs can have at most.
+    pub(crate) bounding: Capabilities,
 }
 
 impl Facts {
@@ -34,6 +38,7 @@ impl Facts {
         Ok(Self {
             null,
             reset_oom_score: oom_score.trim_start().starts_with('-'),
+            bounding: bounding(),
             may_set_groups: read_own("/proc/self/setgroups").trim() != "deny",
         })
     }
@@ -42,6 +47,17 @@ impl Facts {
     pub(crate) fn null(&self) -> BorrowedFd<'_> {
         self.null.as_fd()
     }
+}
+
+/// The agent's bounding set.
+fn bounding() -> Capabilities {
+    let numbers = (0..u64::BITS).filter(|number| {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        capability_is_in_bounding_set(one).unwrap_or(false)
+    });
+    numbers.fold(Capabilities::NONE, |all, number| {
+        all.union(Capabilities::of_number(number))
+    })
 }
 
 fn open_null() -> Result<OwnedFd, Errno> {

@@ -16,6 +16,9 @@
 //!
 //! **What it does not do**: mounts, cgroups, networks, limits (the engine has done them before), and anything on behalf
 //! of a process after `execve`.
+//!
+//! **What it has that they have not**: two capabilities beside those that processes can have, so that the kernel lets none
+//! of them trace it or change its scheduling. Each process is given its own when it is started.
 
 mod accounts;
 mod agent;
@@ -39,6 +42,7 @@ mod waits;
 
 use std::os::fd::OwnedFd;
 
+use hcs_schema::privileges::Privileges;
 use rustix::{
     fs::Mode,
     io::Errno,
@@ -58,11 +62,13 @@ const UMASK: u32 = 0o022;
 /// Serves the host on `listener`, a unix stream socket that is bound and listens, until the system has been shut down.
 /// Answers the exit code for the process: 0, or 1 when the agent could not do its work (stderr says why).
 ///
+/// `privileges` is what processes get, where their documents say no more.
+///
 /// Changes the whole process: signal dispositions and mask, umask, working directory `/`, not dumpable.
 #[must_use]
-pub fn run(listener: OwnedFd) -> i32 {
+pub fn run(listener: OwnedFd, privileges: Privileges) -> i32 {
     match UnixLink::new(listener) {
-        Ok(link) => serve(link),
+        Ok(link) => serve(link, privileges),
         Err(errno) => {
             log(&format!("the listening socket is of no use: {errno}"));
             1
@@ -72,9 +78,9 @@ pub fn run(listener: OwnedFd) -> i32 {
 
 /// [`run`] over any [`Link`].
 #[must_use]
-pub fn serve<L: Link>(link: L) -> i32 {
+pub fn serve<L: Link>(link: L, privileges: Privileges) -> i32 {
     let result = prepare()
-        .and_then(|()| Agent::new(link))
+        .and_then(|()| Agent::new(link, privileges))
         .and_then(|mut agent| agent.run());
     match result {
         Ok(()) => 0,

@@ -22,6 +22,11 @@ pub(crate) const NEEDED: &[Package] = &[
     ("ip", "iproute2"),
     ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32"),
     ("newuidmap", "uidmap"),
+    // Podman's own tables of capabilities and system calls.
+    (
+        "/usr/share/containers/seccomp.json",
+        "golang-github-containers-common",
+    ),
 ];
 
 /// Installs what is missing of `needed`.

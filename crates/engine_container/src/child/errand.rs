@@ -44,6 +44,7 @@ pub(crate) fn run(channel: &OwnedFd) -> i32 {
 
 fn work(channel: &OwnedFd) -> Result<(), StepError> {
     super::leave_launcher()?;
+    rustix::thread::set_no_new_privs(true).step("setting no_new_privs")?;
     let (errand, descriptors) = channel::receive(channel.as_fd())?;
     match errand {
         Errand::Map(spec) => {

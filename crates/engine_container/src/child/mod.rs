@@ -13,6 +13,7 @@ pub(crate) mod spec;
 use std::os::fd::{AsFd, OwnedFd};
 
 use hcs_lifecycle::steps::{Step, watch};
+use hcs_schema::privileges::Privileges;
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
@@ -107,7 +108,9 @@ fn build(
 fn own_network() -> Result<FileSystems, StepError> {
     network::set_up()?;
     done("set up its network");
-    FileSystems::make(None).inspect(|_| done("made its own file systems"))
+    let file_systems = FileSystems::make(None)?.open_network();
+    done("made its own file systems");
+    Ok(file_systems)
 }
 
 /// Lets go of what every child inherits from the launcher. Standard input was the launcher's socket: the service must
@@ -140,6 +143,7 @@ fn open_null() -> Result<OwnedFd, StepError> {
 
 /// Puts the process into the container that `spec` describes.
 fn enter(spec: &LaunchSpec, file_systems: FileSystems) -> Result<(), StepError> {
+    protect_from_oom();
     hostname::apply(&spec.hostname)?;
     process::new_mount_namespace().step("making a mount namespace")?;
     mounts::leave_host_propagation()?;
@@ -176,7 +180,8 @@ fn enter_as_root_of_its_own(
     } else {
         opened
     };
-    finish(spec, &root, FileSystems::make(Some(user))?, &sources)
+    let file_systems = FileSystems::make(Some(user))?.open_network();
+    finish(spec, &root, file_systems, &sources)
 }
 
 /// What goes into a root that is mounted, and the change to it.
@@ -210,20 +215,23 @@ fn hand_over(
         return FAILED;
     };
     let (ready, last) = watch(|| {
-        harden(&spec, filter)
-            .and_then(|()| listen(&listener, BACKLOG).step("listening for the service"))
-            .inspect(|()| done("the agent listens"))
+        harden(&spec, filter).and_then(|privileges| {
+            listen(&listener, BACKLOG).step("listening for the service")?;
+            done("the agent listens");
+            Ok(privileges)
+        })
     });
     steps.extend(last);
-    if let Err(error) = ready {
-        return fail(&channel, error, &steps);
-    }
+    let privileges = match ready {
+        Ok(privileges) => privileges,
+        Err(error) => return fail(&channel, error, &steps),
+    };
     channel::report(channel.as_fd(), &Report::of(Ok(()), &steps));
     drop(channel);
     // The agent stays for the container's whole life; nothing else shall.
     drop((spec, steps));
     process::trim_heap();
-    agent(listener)
+    agent(listener, privileges)
 }
 
 /// Gives both their numbers. The channel goes out of the way first, since it may sit on the other's.
@@ -235,10 +243,9 @@ fn renumber(channel: OwnedFd, listener: OwnedFd) -> Result<(OwnedFd, OwnedFd), E
 }
 
 /// The last steps, from where on hardly anything else is possible.
-fn harden(spec: &LaunchSpec, filter: &[libc::sock_filter]) -> Result<(), StepError> {
-    if spec.user.is_none() {
-        protect_from_oom();
-    }
+/// Answers what processes get on this host.
+fn harden(spec: &LaunchSpec, filter: &[libc::sock_filter]) -> Result<Privileges, StepError> {
+    let privileges = capabilities::check(spec.privileges.clone())?;
     leave_keyring()?;
     setsid().step("making a session")?;
     umask(Mode::WGRP | Mode::WOTH);
@@ -251,17 +258,17 @@ fn harden(spec: &LaunchSpec, filter: &[libc::sock_filter]) -> Result<(), StepErr
     drop(null);
     descriptors::close_from(FIRST_UNUSED).step("closing inherited descriptors")?;
     rustix::thread::set_name(c"hcs-agent").step("naming the agent")?;
-    if spec.user.is_some() {
-        capabilities::limit()?;
-    }
-    capabilities::apply(spec.trusts_nodes)?;
+    seccomp::apply(privileges.possible, filter)?;
+    done("put the system call filter in place");
+    capabilities::apply(privileges.possible)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step("making the agent undumpable")?;
     done("gave up its capabilities");
-    seccomp::apply(filter).inspect(|()| done("put the system call filter in place"))
+    Ok(privileges)
 }
 
 /// When memory runs out the kernel shall rather take a process of the container than the agent, which would end all
-/// of them. Without `CAP_SYS_RESOURCE` the host forbids this; the agent's small size then has to do.
+/// of them. Without `CAP_SYS_RESOURCE` the host forbids this; the agent's small size then has to do. The path is the
+/// host's: the container's own is read-only for pid 1.
 fn protect_from_oom() {
     let _refused = std::fs::write("/proc/self/oom_score_adj", "-500");
 }

@@ -1,5 +1,6 @@
 //! What a child is told about its container.
 
+use hcs_schema::privileges::Privileges;
 use serde::{Deserialize, Serialize};
 
 use crate::parts::source::Source;
@@ -17,6 +18,8 @@ pub(crate) struct LaunchSpec {
     pub(crate) mapped: Vec<MappedSpec>,
     /// Its user namespace, if it has one.
     pub(crate) user: Option<UserSpec>,
+    /// What its processes get.
+    pub(crate) privileges: Privileges,
 }
 
 /// A user namespace, of which the child has the ids by the time it reads this.

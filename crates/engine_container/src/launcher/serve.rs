@@ -10,6 +10,7 @@ use std::{
     process::exit,
 };
 
+use hcs_schema::privileges::{Capabilities, Privileges};
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketType, sockopt},
@@ -19,16 +20,16 @@ use super::protocol::{self, Answer, Child, Request};
 use crate::{
     child,
     failure::{Attempt, StepError},
-    parts::{capabilities, seccomp},
+    parts::seccomp,
     sys::{
         clone::{self, Cloned},
         descriptors, process,
     },
 };
 
-/// The guest agent's entry: it is given the listening socket (blocking, close-on-exec) that the service connects to, runs as pid 1
-/// of the container, and its answer is pid 1's exit code.
-pub type AgentEntry = fn(OwnedFd) -> i32;
+/// The guest agent's entry: it is given the listening socket (blocking, close-on-exec) that the service connects to, and
+/// what processes of the container get, runs as pid 1 of the container, and its answer is pid 1's exit code.
+pub type AgentEntry = fn(OwnedFd, Privileges) -> i32;
 
 /// The launcher has its socket as standard input, and the other standard descriptors.
 const FIRST_UNUSED: u32 = 3;
@@ -76,19 +77,14 @@ fn serve(socket: &OwnedFd, agent: AgentEntry) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Does once what is the same for all containers, so that they inherit it; answers their system call filter.
+/// Does once what is the same for all containers, so that they inherit it; answers the usual system call filter.
 fn prepare() -> Result<Vec<libc::sock_filter>, StepError> {
     // The service marks its own descriptors close-on-exec; who started the service may not have.
     descriptors::close_from(FIRST_UNUSED).step("closing inherited descriptors")?;
     process::default_signals().step("resetting signals")?;
     process::ignore_children(true).step("ignoring children")?;
     rustix::thread::set_name(c"hcsd-launcher").step("naming the launcher")?;
-    // An ordinary user's has none to begin with. Those of a new user namespace are limited there.
-    if rustix::process::geteuid().is_root() {
-        capabilities::limit()?;
-    }
-    rustix::thread::set_no_new_privs(true).step("setting no_new_privs")?;
-    let filter = seccomp::program();
+    let filter = seccomp::program(Capabilities::USUAL);
     process::trim_heap();
     Ok(filter)
 }

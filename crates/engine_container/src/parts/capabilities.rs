@@ -1,58 +1,70 @@
-//! The capabilities a container keeps (`capabilities(7)`).
+//! The capabilities of the agent, and the most that what it starts can have (`capabilities(7)`).
+//!
+//! What a process gets is decided when it is started, by the agent. The bounding set is what no process can exceed.
 
+use hcs_schema::privileges::{Capabilities, Privileges};
 use rustix::{
     io::Errno,
     thread::{
-        CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+        CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
         remove_capability_from_bounding_set, set_capabilities,
     },
 };
 
 use crate::failure::{Attempt, StepError};
 
-/// What container users expect root to be able to: the set that Docker and containerd grant.
-pub(crate) const DEFAULT: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::MKNOD)
-    .union(CapabilitySet::NET_RAW)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::SETFCAP)
-    .union(CapabilitySet::SETPCAP)
-    .union(CapabilitySet::NET_BIND_SERVICE)
-    .union(CapabilitySet::SYS_CHROOT)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::AUDIT_WRITE);
+/// JSON pointer of the property.
+const POINTER: &str = "/Container/AddCapabilities";
 
-/// Takes everything but [`DEFAULT`] from what the calling process can ever pass on: bounding and ambient set. Its own
-/// capabilities stay. Done once, by the launcher, since all its children inherit it; again by a child in a user namespace,
-/// which begins with all of them over what the namespace owns.
-pub(crate) fn limit() -> Result<(), StepError> {
+/// What the agent has beside what its processes can have. The kernel lets nobody without `CAP_SYS_NICE` touch the
+/// scheduling of a process that has more than the caller, nor trace it. The first is of use as well: the agent sets
+/// limits above its own. The second is there where the service has not got the first.
+const AGENT: Capabilities = Capabilities::SYS_RESOURCE.union(Capabilities::WAKE_ALARM);
+
+/// What the container's processes can have on this host: `ALL` is what the service has itself.
+///
+/// # Errors
+/// `EPERM` for one that is named, and that the service has not.
+pub(crate) fn check(asked: Privileges) -> Result<Privileges, StepError> {
+    let own = own()?;
+    // What the service left out of all is nodes, where nothing controls devices.
+    if asked.possible.union(Capabilities::MKNOD) == Capabilities::ALL {
+        return Ok(Privileges {
+            possible: asked.possible.intersection(own),
+            root: asked.root.intersection(own),
+            others: asked.others.intersection(own),
+            ..asked
+        });
+    }
+    let missing = asked.possible.difference(own);
+    if missing.is_empty() {
+        return Ok(asked);
+    }
+    let error = StepError::new("giving a capability that the service has not:", Errno::PERM);
+    Err(error.at(missing.to_string()).asked_by(POINTER))
+}
+
+fn own() -> Result<Capabilities, StepError> {
+    let own = capabilities(None).step("looking at the capabilities")?;
+    Ok(Capabilities::from_bits(own.permitted.bits()))
+}
+
+/// Takes all but `possible` from what the calling process can pass on, and from itself all that is not the agent's.
+pub(crate) fn apply(possible: Capabilities) -> Result<(), StepError> {
+    let agent = possible.union(AGENT.intersection(own()?));
     for number in 0..u64::BITS {
-        let one = CapabilitySet::from_bits_retain(1 << number);
-        if DEFAULT.contains(one) {
+        if possible.contains(Capabilities::of_number(number)) {
             continue;
         }
+        let one = CapabilitySet::from_bits_retain(1 << number);
         match remove_capability_from_bounding_set(one) {
             // One past the last that this kernel knows.
             Err(Errno::INVAL) => break,
             answer => answer.step("reducing the capability bounding set")?,
         }
     }
-    clear_ambient_capability_set().step("clearing ambient capabilities")
-}
-
-/// Reduces the calling process to what its bounding set allows; nothing inheritable. Nodes may be made only where
-/// `trusts_nodes`.
-pub(crate) fn apply(trusts_nodes: bool) -> Result<(), StepError> {
-    let mut keep = DEFAULT;
-    if !trusts_nodes {
-        keep = keep.difference(CapabilitySet::MKNOD);
-        remove_capability_from_bounding_set(CapabilitySet::MKNOD)
-            .step("reducing the capability bounding set")?;
-    }
+    clear_ambient_capability_set().step("clearing ambient capabilities")?;
+    let keep = CapabilitySet::from_bits_retain(agent.bits());
     let sets = CapabilitySets {
         effective: keep,
         permitted: keep,

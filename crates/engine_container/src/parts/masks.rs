@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::{
-    fs::{AtFlags, statat},
+    fs::{AtFlags, Dir, Mode, OFlags, openat, statat},
     io::Errno,
     mount::MountAttrFlags,
 };
@@ -27,10 +27,16 @@ const HIDDEN_PROC_FILES: [&str; 7] = [
 /// Below `/proc`, directories that are empty.
 const HIDDEN_PROC_DIRECTORIES: [&str; 3] = ["acpi", "asound", "scsi"];
 /// Below `/sys`, directories that are empty.
-const HIDDEN_SYS_DIRECTORIES: [&str; 2] = ["devices/virtual/powercap", "firmware"];
+const HIDDEN_SYS_DIRECTORIES: [&str; 4] = [
+    "dev/block",
+    "devices/virtual/powercap",
+    "firmware",
+    "fs/selinux",
+];
 
-/// Not to be written, below `/proc`.
-const READ_ONLY_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+/// Not to be written, below `/proc`. `1` is the agent: root may set the OOM score, the timer slack and more of whatever
+/// process it finds there.
+const READ_ONLY_PROC: [&str; 6] = ["1", "bus", "fs", "irq", "sys", "sysrq-trigger"];
 
 /// Hides and protects them, and what of the host is to be hidden in the root itself. What does not exist is left out.
 pub(crate) fn apply(root: &Root, mounts: &Mounts, hidden: &[String]) -> Result<(), StepError> {
@@ -49,6 +55,11 @@ pub(crate) fn apply(root: &Root, mounts: &Mounts, hidden: &[String]) -> Result<(
             .cover(sys, path)
             .step_at("hiding, below /sys,", path)?;
     }
+    for path in throttles(sys).step_at("looking for what to hide, below /sys,", PROCESSORS)? {
+        empty
+            .cover(sys, &path)
+            .step_at("hiding, below /sys,", &*path)?;
+    }
     for path in READ_ONLY_PROC {
         protect(proc, path).step_at("making read-only, below /proc,", path)?;
     }
@@ -56,6 +67,29 @@ pub(crate) fn apply(root: &Root, mounts: &Mounts, hidden: &[String]) -> Result<(
         hide_in_root(root, &mut empty, path).step_at("hiding", path)?;
     }
     Ok(())
+}
+
+/// Where processors are, below `/sys`.
+const PROCESSORS: &str = "devices/system/cpu";
+
+/// What says how hot each processor is, by which others' secrets can be guessed; virtual machines have none.
+fn throttles(sys: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {
+    let of = |processor: &str| format!("{PROCESSORS}/{processor}/thermal_throttle");
+    if !is_there(sys, &of("cpu0"))? {
+        return Ok(Vec::new());
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = openat(sys, PROCESSORS, flags, Mode::empty())?;
+    let mut all = Vec::new();
+    for entry in Dir::new(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy();
+        let number = name.strip_prefix("cpu").unwrap_or_default();
+        if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+            all.push(of(&name));
+        }
+    }
+    Ok(all)
 }
 
 /// Mounts the container's `/dev/null` on a file.

@@ -18,6 +18,7 @@ pub(crate) mod network;
 pub(crate) mod own_places;
 pub(crate) mod pivot;
 pub(crate) mod place;
+pub(crate) mod privileges;
 pub(crate) mod rootfs;
 pub(crate) mod scratch;
 pub(crate) mod seccomp;

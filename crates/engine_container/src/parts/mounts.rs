@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::{fs::CWD, io::Errno, mount::MountAttrFlags};
 
 use super::{
-    devices, mount,
+    devices, mount, network,
     place::{self, Kind},
     rootfs::Root,
 };
@@ -65,6 +65,12 @@ impl FileSystems {
             dev,
             below_dev: devices::make_below(user)?,
         })
+    }
+
+    /// What there is to set in the container's own network namespace.
+    pub(crate) fn open_network(self) -> Self {
+        network::open_to_all_users(self.proc.as_fd());
+        self
     }
 
     /// Mounts them into `root`.

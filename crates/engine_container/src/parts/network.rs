@@ -1,10 +1,10 @@
 //! The container's network: an isolated namespace with loopback only, or a named one (`ip netns`).
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use hcs_schema::Failure;
 use rustix::{
-    fs::{CWD, Mode, OFlags, ResolveFlags, fstatfs, open, openat2},
+    fs::{CWD, Mode, OFlags, ResolveFlags, fstatfs, open, openat, openat2},
     io::Errno,
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
@@ -74,6 +74,38 @@ pub(crate) fn join(named: &OwnedFd) -> Result<(), StepError> {
 /// Sets the loopback interface of the namespace that the process was born with up.
 pub(crate) fn set_up() -> Result<(), StepError> {
     loopback::up().step("setting the loopback interface up")
+}
+
+/// Below a procfs: who may ask for echoes without being root, and the lowest port that everybody may bind.
+const PING: &str = "sys/net/ipv4/ping_group_range";
+const PORTS: &str = "sys/net/ipv4/ip_unprivileged_port_start";
+
+/// Lets all users of the calling process's network namespace, which is the container's own, ping and bind any port. `proc`
+/// is the container's procfs. Best effort, as it only is for comfort: kernels may lack IPv4, hosts may forbid it.
+pub(crate) fn open_to_all_users(proc: BorrowedFd<'_>) {
+    let write = |path, text: &str| -> Result<(), Errno> {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = openat(proc, path, flags, Mode::empty())?;
+        rustix::io::write(&file, text.as_bytes()).map(drop)
+    };
+    let _refused = write(PORTS, "0");
+    let _refused = write(PING, &format!("0 {}", highest_group(proc).unwrap_or(0)));
+}
+
+/// The highest group that the range may name: the highest of the user namespace, and no more than an `int` holds.
+fn highest_group(proc: BorrowedFd<'_>) -> Option<u64> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = openat(proc, "self/gid_map", flags, Mode::empty()).ok()?;
+    let mut text = [0; 4096];
+    let read = rustix::io::read(&file, &mut text).ok()?;
+    let text = String::from_utf8_lossy(text.get(..read)?);
+    let last = |line: &str| -> Option<u64> {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        let (inside, _, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        (inside.ok()? + count.ok()?).checked_sub(1)
+    };
+    let highest = text.lines().filter_map(last).max()?;
+    Some(highest.min(i32::MAX.unsigned_abs().into()))
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use rustix::io::Errno;
 
 use super::checked;
 
-/// Filters the calling process's system calls by `program` from now on, and those of what it starts. `no_new_privs`
-/// must be set.
+/// Filters the calling process's system calls by `program` from now on, and those of what it starts. It must have
+/// `CAP_SYS_ADMIN` in its user namespace, or `no_new_privs` set.
 ///
 /// # Errors
 /// The errno of `seccomp(2)`.

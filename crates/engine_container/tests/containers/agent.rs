@@ -9,6 +9,8 @@ use std::{
     process::Command,
 };
 
+use hcs_schema::privileges::Privileges;
+use rustix::thread::set_no_new_privs;
 use serde::{Deserialize, Serialize};
 
 /// What a program did.
@@ -23,7 +25,9 @@ pub(crate) struct Outcome {
 }
 
 /// Serves one connection after the other; a request `["exit", "N"]` ends it.
-pub(crate) fn serve(listener: OwnedFd) -> i32 {
+pub(crate) fn serve(listener: OwnedFd, privileges: Privileges) -> i32 {
+    // What the real agent does for each process.
+    set_no_new_privs(privileges.no_new_privileges).expect("no new privileges");
     for stream in UnixListener::from(listener).incoming() {
         let stream = stream.expect("a connection");
         let mut answers = stream.try_clone().expect("a second descriptor");

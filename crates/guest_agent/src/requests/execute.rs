@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use hcs_schema::{Failure, HResult, documents::ProcessParameters, win32};
+use hcs_schema::{Failure, HResult, documents::ProcessParameters, privileges::Privileges, win32};
 use hcs_wire::guest::{ExecuteProcess, ExecuteProcessResponse, ResponseBase, code};
 use rustix::process::Pid;
 
@@ -60,6 +60,7 @@ impl<L: Link> Agent<L> {
         let identity = identify(document.user.as_deref().unwrap_or_default())?;
         marks.identified = Some(marks::now());
         let command = Command::new(&document, identity.home.as_deref())?;
+        let privileges = self.privileges.of_process(&document)?;
         marks.decided = Some(marks::now());
         let stdio = self
             .link
@@ -67,13 +68,14 @@ impl<L: Link> Agent<L> {
         let started = SystemTime::now();
         let (pid, console, kept) = match command.console {
             None => {
-                let pid = self.start_plain(&command, &identity, &stdio, marks)?;
+                let pid = self.start_plain(&command, &identity, &privileges, &stdio, marks)?;
                 // Only now, as the program runs meanwhile.
                 (pid, None, self.keeper.keep(&stdio))
             }
             Some(size) => {
                 let kept = self.keeper.keep(&stdio);
-                match self.start_on_console(&command, &identity, stdio, size, marks) {
+                let who = (&identity, &privileges);
+                match self.start_on_console(&command, who, stdio, size, marks) {
                     Ok((pid, console)) => (pid, console, kept),
                     Err(failure) => {
                         self.keeper.release(kept);
@@ -125,21 +127,22 @@ impl<L: Link> Agent<L> {
         &mut self,
         command: &Command,
         identity: &Identity,
+        privileges: &Privileges,
         stdio: &Stdio,
         marks: &mut Marks,
     ) -> Result<Pid, Failure> {
         let null = self.facts.null();
         let descriptors = [&stdio.stdin, &stdio.stdout, &stdio.stderr]
             .map(|given| given.as_ref().map_or(null, |descriptor| descriptor.as_fd()));
-        let launch = launch(command, identity, &self.facts, descriptors);
+        let launch = launch(command, identity, privileges, &self.facts, descriptors);
         spawn(&mut self.spawner, &launch, marks)
-            .map_err(|error| explain::launch(command, identity, error))
+            .map_err(|error| explain::launch(command, identity, privileges, error))
     }
 
     fn start_on_console(
         &mut self,
         command: &Command,
-        identity: &Identity,
+        (identity, privileges): (&Identity, &Privileges),
         stdio: Stdio,
         size: ConsoleSize,
         marks: &mut Marks,
@@ -156,12 +159,13 @@ impl<L: Link> Agent<L> {
         let console = Console::new(pty, stdio.stdin, stdio.stdout).map_err(refuse)?;
         let number = self.add_console(console).map_err(refuse)?;
         let slave = slave.as_fd();
-        let launch = launch(command, identity, &self.facts, [slave, slave, slave]);
+        let stdio = [slave, slave, slave];
+        let launch = launch(command, identity, privileges, &self.facts, stdio);
         match spawn(&mut self.spawner, &launch, marks) {
             Ok(pid) => Ok((pid, Some(number))),
             Err(error) => {
                 self.consoles.remove(&number);
-                Err(explain::launch(command, identity, error))
+                Err(explain::launch(command, identity, privileges, error))
             }
         }
     }
@@ -214,6 +218,7 @@ fn identify(user: &str) -> Result<Identity, Failure> {
 fn launch<'a>(
     command: &'a Command,
     identity: &'a Identity,
+    privileges: &'a Privileges,
     facts: &Facts,
     stdio: [BorrowedFd<'a>; 3],
 ) -> Launch<'a> {
@@ -228,6 +233,8 @@ fn launch<'a>(
         group: identity.gid,
         groups: facts.may_set_groups.then_some(&identity.groups),
         reset_oom_score: facts.reset_oom_score,
+        privileges,
+        bounding: facts.bounding,
     }
 }
 

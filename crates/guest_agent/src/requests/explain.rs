@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{
+    Failure, HResult,
+    privileges::{Limit, Privileges, limits},
+};
 use rustix::io::Errno;
 
 use crate::{
@@ -16,12 +19,18 @@ use crate::{
 const DIRECTORY: HResult = HResult::from_win32(267);
 
 /// The failure that `error` means for `command` as `identity`.
-pub(super) fn launch(command: &Command, identity: &Identity, error: LaunchError) -> Failure {
+pub(super) fn launch(
+    command: &Command,
+    identity: &Identity,
+    privileges: &Privileges,
+    error: LaunchError,
+) -> Failure {
     let program = &command.program;
     let directory = command.directory.to_string_lossy();
-    let reason = reason(command, identity, error);
+    let reason = reason(command, identity, privileges, error);
     let code = match (error.step, error.errno) {
         (Step::Directory, Errno::NOENT | Errno::NOTDIR) => DIRECTORY,
+        (Step::Late, _) => HResult::TIMEOUT,
         (_, errno) => hresult(errno),
     };
     let Identity { uid, gid, .. } = identity;
@@ -33,7 +42,12 @@ pub(super) fn launch(command: &Command, identity: &Identity, error: LaunchError)
     failure
 }
 
-fn reason(command: &Command, identity: &Identity, error: LaunchError) -> String {
+fn reason(
+    command: &Command,
+    identity: &Identity,
+    privileges: &Privileges,
+    error: LaunchError,
+) -> String {
     let directory = command.directory.to_string_lossy();
     let what = words(error.errno);
     let Identity {
@@ -53,12 +67,38 @@ fn reason(command: &Command, identity: &Identity, error: LaunchError) -> String 
         Step::Groups => format!("it cannot be given the groups {groups:?}: {what}"),
         Step::Group => format!("it cannot be given the group {gid}: {what}"),
         Step::User => format!("it cannot be given the user {uid}: {what}"),
+        Step::Limit => limit(privileges.limits.get(error.candidate), &what),
+        Step::Capabilities => format!("it cannot be given its capabilities: {what}"),
+        Step::NoNewPrivileges => format!("it cannot be kept from new privileges: {what}"),
+        Step::Stopped => {
+            "a process of the system stopped it by a signal before it ran, so it was ended".to_owned()
+        }
+        Step::Late => "it did not run within 30 seconds, so it was ended: the file system of its program or its \
+                       directory does not answer, or it did not get its turn"
+            .to_owned(),
         Step::Directory => {
             format!("the working directory {directory:?} cannot be entered by user {uid}: {what}")
         }
         Step::SignalMask => format!("its signal mask cannot be set: {what}"),
         Step::Execute => execution(command, identity, error),
     }
+}
+
+fn limit(limit: Option<&Limit>, what: &str) -> String {
+    let Some(limit) = limit else {
+        return format!("a limit cannot be set: {what}");
+    };
+    let name = limits::name(limit.number);
+    let value = |value| match value {
+        limits::UNLIMITED => "unlimited".to_owned(),
+        value => value.to_string(),
+    };
+    format!(
+        "its limit {name} cannot be {} (at most {}): {what}; a service without CAP_SYS_RESOURCE, or in a user namespace, \
+         sets no limit above its own",
+        value(limit.soft),
+        value(limit.hard)
+    )
 }
 
 fn no_such_id(what: &str, id: &str) -> String {

@@ -1,8 +1,9 @@
-//! The child's side of a launch: it runs in the agent's memory, on a stack of its own, while the agent stands still.
+//! The child's side of a launch: it runs in the agent's memory, on a stack of its own, while the agent waits for it in
+//! one system call.
 //!
 //! So it may do system calls and write its [`Report`], nothing else: no allocation, no lock, no panic, no drop of
 //! anything. The C functions used here are bare system calls; where the C library does more (changing ids in all
-//! threads), the system call is made directly.
+//! threads), the system call is made directly. `errno` is the agent's: that one does not use it meanwhile.
 #![expect(unsafe_code, reason = "system calls between clone and execve")]
 
 use std::{
@@ -41,18 +42,52 @@ pub(super) struct Orders {
     pub(super) group: libc::gid_t,
     /// Real, effective and saved user.
     pub(super) user: libc::uid_t,
+    /// Limits to be set.
+    pub(super) limits: *const Limit,
+    /// Their number.
+    pub(super) limit_count: usize,
+    /// Capabilities to be taken out of the bounding set, a bit for each.
+    pub(super) dropped: u64,
+    /// Capabilities to have; where [`Keep::Nothing`] is to be done, `execve` works them out.
+    pub(super) capabilities: u64,
+    /// How they come to be had.
+    pub(super) keep: Keep,
+    /// Whether no `execve` gives more.
+    pub(super) no_new_privileges: bool,
     /// Where the child says what failed.
     pub(super) report: *const Report,
 }
 
-/// What the child tells the agent through their common memory. Untouched when `execve` succeeded.
+/// How a process comes to have its capabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// By its user: root has what is in the bounding set, another none.
+    Nothing,
+    /// By the bounding set, and right now.
+    Now,
+    /// Although its user is not root: they are handed on (`ambient`).
+    Ambient,
+}
+
+/// One limit, as `prlimit(2)` takes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    /// `RLIMIT_*`.
+    pub(super) number: c_int,
+    /// Its values.
+    pub(super) values: libc::rlimit64,
+}
+
+/// What the child tells the agent through their common memory. Untouched when `execve` succeeded, but for the first.
 #[derive(Debug, Default)]
 pub(super) struct Report {
+    /// Not 0 while the child is in the agent's memory. The kernel clears it, and wakes who waits for that.
+    pub(super) present: AtomicU32,
     /// [`Step`] as a number; 0 for none.
     pub(super) step: AtomicU32,
     /// errno of that step.
     pub(super) errno: AtomicI32,
-    /// Which candidate the errno is about.
+    /// Which candidate, limit or capability the errno is about.
     pub(super) candidate: AtomicUsize,
     /// When it began.
     pub(super) cloned: Mark,
@@ -92,13 +127,13 @@ impl Mark {
 
 /// Entry of the child: `orders` points to an [`Orders`]. Never returns to the agent's code.
 pub(super) extern "C" fn enter(orders: *mut c_void) -> c_int {
-    // SAFETY: `spawn` passes a pointer to an Orders that lives until the agent goes on, which is after this.
+    // SAFETY: `spawn` passes a pointer to an Orders that lives until this process is gone or past returning to this code.
     let orders = unsafe { &*orders.cast::<Orders>() };
     // SAFETY: as for `orders`.
     let report = unsafe { &*orders.report };
     report.cloned.set();
     let (step, candidate) = match prepare(orders, report) {
-        Err(step) => (step, 0),
+        Err(failed) => failed,
         Ok(()) => (Step::Execute, execute(orders)),
     };
     report.errno.store(errno(), Ordering::Relaxed);
@@ -108,8 +143,11 @@ pub(super) extern "C" fn enter(orders: *mut c_void) -> c_int {
     unsafe { libc::_exit(127) }
 }
 
-/// Everything before `execve`. On error errno is that of the step.
-fn prepare(orders: &Orders, report: &Report) -> Result<(), Step> {
+/// A step that failed, with errno set, and which of several things it was about.
+type Failed = (Step, usize);
+
+/// Everything before `execve`.
+fn prepare(orders: &Orders, report: &Report) -> Result<(), Failed> {
     // SAFETY: no memory involved.
     done(unsafe { libc::setsid() }, Step::Session)?;
     if orders.terminal {
@@ -127,10 +165,15 @@ fn prepare(orders: &Orders, report: &Report) -> Result<(), Step> {
     // All of the agent's descriptors close on exec; this is a second lock on that door. Kernels before 5.9 lack it.
     // SAFETY: as for dup2.
     unsafe { libc::syscall(libc::SYS_close_range, 3, c_int::MAX, 0) };
+    limit(orders)?;
     become_user(orders)?;
+    keep_capabilities(orders)?;
+    if orders.no_new_privileges {
+        control(libc::PR_SET_NO_NEW_PRIVS, 1, 0, Step::NoNewPrivileges)?;
+    }
     report.became.set();
     // After the user was set: a directory this user may not enter must refuse.
-    // SAFETY: `directory` is a C string of the agent, which stands still.
+    // SAFETY: `directory` is a C string of the agent, which leaves it alone.
     done(unsafe { libc::chdir(orders.directory) }, Step::Directory)?;
     report.entered.set();
     let mut none = MaybeUninit::<libc::sigset_t>::uninit();
@@ -141,9 +184,36 @@ fn prepare(orders: &Orders, report: &Report) -> Result<(), Step> {
     done(result, Step::SignalMask)
 }
 
-fn become_user(orders: &Orders) -> Result<(), Step> {
+fn limit(orders: &Orders) -> Result<(), Failed> {
+    for index in 0..orders.limit_count {
+        // SAFETY: `limits` points to `limit_count` of them, which the agent leaves alone.
+        let Limit { number, values } = unsafe { *orders.limits.wrapping_add(index) };
+        // SAFETY: reads the new values, which are on this stack, and writes no old ones.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_prlimit64,
+                0,
+                number,
+                &raw const values,
+                ptr::null_mut::<libc::rlimit64>(),
+            )
+        };
+        if result == -1 {
+            return Err((Step::Limit, index));
+        }
+    }
+    Ok(())
+}
+
+fn become_user(orders: &Orders) -> Result<(), Failed> {
+    for number in numbers(orders.dropped) {
+        control(libc::PR_CAPBSET_DROP, number, 0, Step::Capabilities)?;
+    }
+    if orders.keep == Keep::Ambient {
+        control(libc::PR_SET_KEEPCAPS, 1, 0, Step::Capabilities)?;
+    }
     if orders.group_count >= 0 {
-        // SAFETY: `groups` points to `group_count` ids of the agent, which stands still.
+        // SAFETY: `groups` points to `group_count` ids of the agent, which leaves them alone.
         let result =
             unsafe { libc::syscall(libc::SYS_setgroups, orders.group_count, orders.groups) };
         done_long(result, Step::Groups)?;
@@ -158,7 +228,60 @@ fn become_user(orders: &Orders) -> Result<(), Step> {
     done_long(result, Step::User)
 }
 
-fn reset_oom_score() -> Result<(), Step> {
+/// `struct __user_cap_header_struct` and `struct __user_cap_data_struct` of version 3.
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: c_int,
+}
+#[repr(C)]
+struct CapabilityWords {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+
+fn keep_capabilities(orders: &Orders) -> Result<(), Failed> {
+    let inherited = match orders.keep {
+        Keep::Nothing => return Ok(()),
+        Keep::Now => 0,
+        Keep::Ambient => orders.capabilities,
+    };
+    let header = CapabilityHeader {
+        version: CAPABILITY_VERSION,
+        pid: 0,
+    };
+    let low = |set: u64| (set & 0xffff_ffff) as u32;
+    let words = [0, 32].map(|shift| CapabilityWords {
+        effective: low(orders.capabilities >> shift),
+        permitted: low(orders.capabilities >> shift),
+        inheritable: low(inherited >> shift),
+    });
+    // SAFETY: the kernel reads a header and two sets of words, which are on this stack.
+    let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, words.as_ptr()) };
+    done_long(result, Step::Capabilities)?;
+    for number in numbers(inherited) {
+        let raise = libc::PR_CAP_AMBIENT_RAISE as c_long;
+        control(libc::PR_CAP_AMBIENT, raise, number, Step::Capabilities)?;
+    }
+    Ok(())
+}
+
+/// The numbers whose bits are set.
+fn numbers(set: u64) -> impl Iterator<Item = c_long> {
+    (0..64).filter(move |number| set & (1_u64 << number) != 0)
+}
+
+/// `prctl(2)` with numbers only.
+fn control(option: c_int, first: c_long, second: c_long, step: Step) -> Result<(), Failed> {
+    let none: c_long = 0;
+    // SAFETY: none of the options used here takes an address.
+    let result = unsafe { libc::syscall(libc::SYS_prctl, option, first, second, none, none) };
+    done_long(result, step)
+}
+
+fn reset_oom_score() -> Result<(), Failed> {
     // SAFETY: the path is a constant C string.
     let file = unsafe {
         libc::open(
@@ -172,7 +295,7 @@ fn reset_oom_score() -> Result<(), Step> {
     if written == 1 {
         Ok(())
     } else {
-        Err(Step::OomScore)
+        Err((Step::OomScore, 0))
     }
 }
 
@@ -187,7 +310,7 @@ fn execute(orders: &Orders) -> usize {
         if candidate.is_null() {
             break;
         }
-        // SAFETY: C string and null-ended lists of the agent, which stands still.
+        // SAFETY: C string and null-ended lists of the agent, which leaves them alone.
         unsafe { libc::execve(candidate, orders.arguments, orders.environment) };
         match errno() {
             libc::EACCES => denied = denied.or(Some(index)),
@@ -203,18 +326,18 @@ fn execute(orders: &Orders) -> usize {
     denied
 }
 
-fn done(result: c_int, step: Step) -> Result<(), Step> {
-    if result == -1 { Err(step) } else { Ok(()) }
+fn done(result: c_int, step: Step) -> Result<(), Failed> {
+    done_long(result.into(), step)
 }
 
-fn done_long(result: c_long, step: Step) -> Result<(), Step> {
-    if result == -1 { Err(step) } else { Ok(()) }
+fn done_long(result: c_long, step: Step) -> Result<(), Failed> {
+    if result == -1 { Err((step, 0)) } else { Ok(()) }
 }
 
 fn errno() -> c_int {
     // SAFETY: answers an address and nothing else.
     let place = unsafe { libc::__errno_location() };
-    // SAFETY: the errno of this thread, which is the agent's own; the agent stands still.
+    // SAFETY: the errno of this thread, which is the agent's own; that one does not use it meanwhile.
     unsafe { *place }
 }
 

@@ -1,31 +1,46 @@
-//! Starting a program: `clone(2)` with the agent's memory shared and the agent stopped until the program runs.
+//! Starting a program: `clone(2)` with the agent's memory shared, and the agent waiting until the program runs.
 //!
-//! `CLONE_VM | CLONE_VFORK` copies no page tables and tells exactly whether `execve` worked: when `clone` returns, the
-//! child has either become the program or left its errno in a [`Report`] and exited. No pidfd is asked for: the agent is
-//! the only one who reaps its children, so a pid it has not reaped cannot be another process.
+//! `CLONE_VM` copies no page tables, and the kernel tells when a child has left the agent's memory
+//! (`CLONE_CHILD_CLEARTID`): then it has either become the program or left its errno in a [`Report`] and exits. No pidfd
+//! is asked for: the agent is the only one who reaps its children, so a pid it has not reaped cannot be another process.
 //!
-//! The price: an `execve` that hangs (a file system that does not answer) holds the agent up with it. Such a file system
-//! is either the host's, or the system's own, which then delays nobody but itself.
+//! It is as with `CLONE_VFORK`, but for one thing: a child may be stopped before its program runs, by a process of the
+//! system that has its user, and nothing forbids that. The agent sees it, ends the child and says so. A child that takes
+//! longer than [`LIMIT`], as its program is on a file system that does not answer, is ended too.
 #![expect(unsafe_code, reason = "clone(2)")]
 
 use std::{
     ffi::{CStr, CString, c_char},
-    iter,
+    iter, mem,
     os::fd::{AsRawFd as _, BorrowedFd},
     ptr,
     sync::atomic::Ordering,
+    time::{Duration, Instant},
 };
 
+use hcs_schema::privileges::{Capabilities, Privileges};
 use rustix::{
     io::Errno,
-    process::{Pid, WaitOptions, waitpid},
+    process::{Pid, WaitId, WaitIdOptions, WaitOptions, waitid, waitpid},
+    thread::futex,
     time::Timespec,
 };
 
 use super::{
-    child::{self, Orders, Report},
+    child::{self, Keep, Limit, Orders, Report},
+    signals,
     stack::Stack,
 };
+
+/// How long a child may take until its program runs.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How often it is looked whether it was stopped.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
+/// How long a child that was killed may take to be gone. One that is held up in the kernel is left to itself then.
+const END: Duration = Duration::from_secs(1);
 
 /// A program to be started, everything about it decided.
 #[derive(Debug)]
@@ -50,6 +65,23 @@ pub(crate) struct Launch<'a> {
     pub(crate) groups: Option<&'a [u32]>,
     /// Whether the agent has an OOM score that the program must not inherit.
     pub(crate) reset_oom_score: bool,
+    /// What it may do beside that, and use.
+    pub(crate) privileges: &'a Privileges,
+    /// What the agent could hand on.
+    pub(crate) bounding: Capabilities,
+}
+
+impl Launch<'_> {
+    /// Which capabilities it is to have, and how it comes to have them.
+    fn keep(&self) -> (Capabilities, Keep) {
+        let Privileges { root, others, .. } = self.privileges;
+        match self.user {
+            0 if self.bounding == *root => (*root, Keep::Nothing),
+            0 => (*root, Keep::Now),
+            _ if others.is_empty() => (*others, Keep::Nothing),
+            _ => (*others, Keep::Ambient),
+        }
+    }
 }
 
 /// What was being done when a launch failed.
@@ -72,16 +104,26 @@ pub(crate) enum Step {
     Group,
     /// User id.
     User,
+    /// A limit.
+    Limit,
+    /// Capabilities.
+    Capabilities,
+    /// `no_new_privs`.
+    NoNewPrivileges,
     /// Working directory.
     Directory,
     /// Signal mask.
     SignalMask,
     /// `execve`.
     Execute,
+    /// Anything: a signal stopped it on its way.
+    Stopped,
+    /// Anything: it did not get there in time.
+    Late,
 }
 
 impl Step {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 16] = [
         Self::Clone,
         Self::Session,
         Self::Terminal,
@@ -90,9 +132,14 @@ impl Step {
         Self::Groups,
         Self::Group,
         Self::User,
+        Self::Limit,
+        Self::Capabilities,
+        Self::NoNewPrivileges,
         Self::Directory,
         Self::SignalMask,
         Self::Execute,
+        Self::Stopped,
+        Self::Late,
     ];
 }
 
@@ -103,7 +150,7 @@ pub(crate) struct LaunchError {
     pub(crate) step: Step,
     /// What the kernel said.
     pub(crate) errno: Errno,
-    /// For [`Step::Execute`] which candidate that is about.
+    /// For [`Step::Execute`] which candidate that is about, for [`Step::Limit`] which limit.
     pub(crate) candidate: usize,
 }
 
@@ -122,7 +169,14 @@ pub(crate) struct Times {
 #[derive(Debug)]
 pub(crate) struct Spawner {
     stack: Stack,
+    report: Box<Report>,
     times: Times,
+}
+
+/// Why a child never was what it was to become.
+enum Stuck {
+    Stopped,
+    Late,
 }
 
 impl Spawner {
@@ -133,6 +187,7 @@ impl Spawner {
     pub(crate) fn new() -> Result<Self, Errno> {
         Ok(Self {
             stack: Stack::new()?,
+            report: Box::default(),
             times: Times::default(),
         })
     }
@@ -146,13 +201,16 @@ impl Spawner {
     /// ([`super::signals::prepare`]): the child begins with the agent's mask and shares its memory.
     ///
     /// # Errors
-    /// What failed; no process is left then.
+    /// What failed; no process is left then, but one that the kernel does not let go of yet.
     pub(crate) fn spawn(&mut self, launch: &Launch<'_>) -> Result<Pid, LaunchError> {
         let candidates = pointers(launch.candidates);
         let arguments = pointers(launch.arguments);
         let environment = pointers(launch.environment);
         let groups = launch.groups;
-        let report = Report::default();
+        let limits = limits(launch.privileges);
+        let (capabilities, keep) = launch.keep();
+        *self.report = Report::default();
+        self.report.present.store(1, Ordering::Relaxed);
         let orders = Orders {
             candidates: candidates.as_ptr(),
             arguments: arguments.as_ptr(),
@@ -165,34 +223,25 @@ impl Spawner {
             group_count: groups.map_or(-1, |list| i32::try_from(list.len()).unwrap_or(i32::MAX)),
             group: launch.group,
             user: launch.user,
-            report: &raw const report,
+            limits: limits.as_ptr(),
+            limit_count: limits.len(),
+            dropped: launch.bounding.difference(launch.privileges.root).bits(),
+            capabilities: capabilities.bits(),
+            keep,
+            no_new_privileges: launch.privileges.no_new_privileges,
+            report: &raw const *self.report,
         };
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        // SAFETY: the child runs `enter` on a stack that no other child uses, because CLONE_VFORK stops us until it has
-        // left our memory; `orders` and all it points to live longer than that; no signal handler can run in it.
-        let raw = unsafe {
-            libc::clone(
-                child::enter,
-                self.stack.top(),
-                flags,
-                (&raw const orders).cast_mut().cast(),
-            )
-        };
-        let Some(pid) = Pid::from_raw(raw).filter(|_| raw > 0) else {
-            let error = std::io::Error::last_os_error();
-            self.times = Times::default();
-            return Err(LaunchError {
-                step: Step::Clone,
-                errno: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
-                candidate: 0,
-            });
-        };
+        let pid = self.clone_child(&orders)?;
+        let arrived = self.wait(pid, LIMIT);
         self.times = Times {
-            cloned: report.cloned.moment(),
-            became: report.became.moment(),
-            entered: report.entered.moment(),
+            cloned: self.report.cloned.moment(),
+            became: self.report.became.moment(),
+            entered: self.report.entered.moment(),
         };
-        match failure(&report) {
+        if let Err(stuck) = arrived {
+            return Err(self.give_up(pid, &stuck));
+        }
+        match failure(&self.report) {
             None => Ok(pid),
             Some(error) => {
                 // The child has exited; it may still be on its way to being a zombie, so this waits for that.
@@ -201,6 +250,102 @@ impl Spawner {
             }
         }
     }
+
+    fn clone_child(&mut self, orders: &Orders) -> Result<Pid, LaunchError> {
+        let flags = libc::CLONE_VM | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
+        let none = ptr::null_mut::<libc::c_void>();
+        // SAFETY: the child runs `enter` on a stack that no other child uses: `spawn` waits until this one has left our
+        // memory, and gives up the stack and the report of one that will not leave. `orders` and all it points to live
+        // until then, or until the child has been killed and runs no more of our code. No signal handler can run in it.
+        // The kernel writes one word, in the report.
+        let raw = unsafe {
+            libc::clone(
+                child::enter,
+                self.stack.top(),
+                flags,
+                (&raw const *orders).cast_mut().cast(),
+                none,
+                none,
+                self.report.present.as_ptr(),
+            )
+        };
+        Pid::from_raw(raw).filter(|_| raw > 0).ok_or_else(|| {
+            let error = std::io::Error::last_os_error();
+            self.times = Times::default();
+            LaunchError {
+                step: Step::Clone,
+                errno: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
+                candidate: 0,
+            }
+        })
+    }
+
+    /// Waits until the child has left our memory. Uses neither errno nor anything else that is the child's meanwhile:
+    /// these are bare system calls.
+    fn wait(&self, pid: Pid, limit: Duration) -> Result<(), Stuck> {
+        let began = Instant::now();
+        let present = &self.report.present;
+        while present.load(Ordering::Acquire) != 0 {
+            // Not a private one: the kernel does not wake those.
+            match futex::wait(present, futex::Flags::empty(), 1, Some(&LOOK)) {
+                Err(Errno::TIMEDOUT) => {}
+                _ => continue,
+            }
+            if is_stopped(pid) {
+                return Err(Stuck::Stopped);
+            }
+            if began.elapsed() >= limit {
+                return Err(Stuck::Late);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a child that did not arrive. One that does not end either is in the kernel, where it can do nothing but end:
+    /// it may keep what it stands on.
+    fn give_up(&mut self, pid: Pid, stuck: &Stuck) -> LaunchError {
+        let _gone_already = signals::send(pid.as_raw_nonzero().get(), libc::SIGKILL);
+        let began = Instant::now();
+        while self.report.present.load(Ordering::Acquire) != 0 && began.elapsed() < END {
+            let present = &self.report.present;
+            let _looked_at_again = futex::wait(present, futex::Flags::empty(), 1, Some(&LOOK));
+        }
+        if self.report.present.load(Ordering::Acquire) == 0 {
+            while let Err(Errno::INTR) = waitpid(Some(pid), WaitOptions::empty()) {}
+        } else {
+            mem::forget(mem::take(&mut self.report));
+            if let Ok(stack) = Stack::new() {
+                mem::forget(mem::replace(&mut self.stack, stack));
+            }
+        }
+        let (step, errno) = match stuck {
+            Stuck::Stopped => (Step::Stopped, Errno::CANCELED),
+            Stuck::Late => (Step::Late, Errno::TIMEDOUT),
+        };
+        LaunchError {
+            step,
+            errno,
+            candidate: 0,
+        }
+    }
+}
+
+/// Whether a signal has stopped a child of ours.
+fn is_stopped(pid: Pid) -> bool {
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::Pid(pid), options), Ok(Some(status)) if status.stopped())
+}
+
+/// The limits to be set, as the kernel takes them.
+fn limits(privileges: &Privileges) -> Vec<Limit> {
+    let limits = privileges.limits.iter().map(|limit| Limit {
+        number: limit.number.cast_signed(),
+        values: libc::rlimit64 {
+            rlim_cur: limit.soft,
+            rlim_max: limit.hard,
+        },
+    });
+    limits.collect()
 }
 
 fn failure(report: &Report) -> Option<LaunchError> {

@@ -16,7 +16,7 @@ use guest_agent::{
     Streams,
     link::{Link, Stdio},
 };
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{Failure, HResult, privileges::Privileges};
 use hcs_wire::guest::{BRIDGE_PORT, ExecuteProcessResponse, Rpc, VsockStdioRelaySettings};
 use rustix::{
     io::Errno,
@@ -129,7 +129,7 @@ impl Link for DialLink {
 /// Serves as an agent that dials the sockets in `directory`.
 pub fn become_agent(directory: Option<String>) -> ExitCode {
     let link = DialLink::new(directory.unwrap().into());
-    ExitCode::from(u8::try_from(guest_agent::serve(link)).unwrap())
+    ExitCode::from(u8::try_from(guest_agent::serve(link, Privileges::default())).unwrap())
 }
 
 /// The host's side: a system and the sockets it dials.

@@ -10,6 +10,7 @@ use std::{
     process::{Child, Command, ExitCode, ExitStatus, Stdio},
 };
 
+use hcs_schema::privileges::Privileges;
 use tempfile::TempDir;
 
 use crate::bridge::Bridge;
@@ -19,7 +20,7 @@ pub fn become_agent() -> ExitCode {
     let listener = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).unwrap();
     let null = std::fs::File::open("/dev/null").unwrap();
     rustix::stdio::dup2_stdin(null).unwrap();
-    ExitCode::from(u8::try_from(guest_agent::run(listener)).unwrap())
+    ExitCode::from(u8::try_from(guest_agent::run(listener, Privileges::default())).unwrap())
 }
 
 /// A running agent. Dropping it kills everything in it.

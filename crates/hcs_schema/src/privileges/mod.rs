@@ -84,9 +84,7 @@ impl Privileges {
             possible: self.possible,
             root: with(self.root, added, dropped),
             others: with(self.others, added, dropped),
-            no_new_privileges: document
-                .no_new_privileges
-                .unwrap_or(self.no_new_privileges),
+            no_new_privileges: document.no_new_privileges.unwrap_or(self.no_new_privileges),
             limits: limits(self.limits.clone(), document.resource_limits.as_deref())?,
         })
     }
@@ -121,10 +119,7 @@ fn named(names: Option<&[String]>) -> Result<Capabilities, Failure> {
 }
 
 /// `all`, with those of `documents` in place of the ones they name.
-fn limits(
-    mut all: Vec<Limit>,
-    documents: Option<&[ResourceLimit]>,
-) -> Result<Vec<Limit>, Failure> {
+fn limits(mut all: Vec<Limit>, documents: Option<&[ResourceLimit]>) -> Result<Vec<Limit>, Failure> {
     for document in documents.unwrap_or_default() {
         let name = document.name.as_deref().unwrap_or_default();
         let number = limits::number(name).ok_or_else(|| {
@@ -181,13 +176,19 @@ mod tests {
     fn a_process_gets_what_is_possible_and_no_more() {
         let none = container(json!({ "DropCapabilities": ["ALL"] }));
         let one = process(&none, json!({ "AddCapabilities": ["KILL"] })).unwrap();
-        assert_eq!((one.root, one.others), (Capabilities::KILL, Capabilities::KILL));
+        assert_eq!(
+            (one.root, one.others),
+            (Capabilities::KILL, Capabilities::KILL)
+        );
         let all = process(&none, json!({ "AddCapabilities": ["ALL"] })).unwrap();
         assert_eq!(all.root, Capabilities::USUAL);
         let failure = process(&none, json!({ "AddCapabilities": ["NET_RAW"] })).unwrap_err();
         assert_eq!(failure.hresult, HResult::E_ACCESSDENIED);
         assert!(failure.message.contains("CAP_NET_RAW"), "{failure}");
-        let fewer = process(&container(json!({})), json!({ "DropCapabilities": ["ALL"] }));
+        let fewer = process(
+            &container(json!({})),
+            json!({ "DropCapabilities": ["ALL"] }),
+        );
         assert_eq!(fewer.unwrap().root, Capabilities::NONE);
     }
 

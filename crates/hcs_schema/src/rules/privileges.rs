@@ -30,7 +30,9 @@ pub(super) fn capabilities(
         for (index, name) in names.unwrap_or_default().iter().enumerate() {
             if let Err(error) = Capabilities::named([name.as_str()]) {
                 let likely = error.likely();
-                let meant = likely.map(|name| format!(", such as {name}")).unwrap_or_default();
+                let meant = likely
+                    .map(|name| format!(", such as {name}"))
+                    .unwrap_or_default();
                 faults.rule(
                     &path.index(index),
                     format!("{} is not the name of a capability", quote(name)),

@@ -2,8 +2,14 @@
 //!
 //! [`policy`] says which, [`mod@program`] turns that into the instructions that the kernel runs.
 
+#[cfg(test)]
+mod machine;
+#[cfg(test)]
+mod peers;
 mod policy;
 mod program;
+
+use hcs_schema::privileges::Capabilities;
 
 use crate::{
     failure::{Attempt, StepError},
@@ -12,7 +18,15 @@ use crate::{
 
 pub(crate) use program::program;
 
-/// Filters the calling process's system calls from now on.
-pub(crate) fn apply(filter: &[libc::sock_filter]) -> Result<(), StepError> {
-    sys::seccomp::install(filter).step("installing the system call filter")
+/// Filters the calling process's system calls from now on, and those of all it starts: `usual` is the filter of containers
+/// with the usual capabilities. Installed once and inherited, as installing one takes the kernel as long as a tenth of an
+/// `hcs exec`; what one process has fewer of than another, capabilities decide. The process must have `CAP_SYS_ADMIN`: it
+/// does not give up new privileges here, since what it starts may be allowed some.
+pub(crate) fn apply(possible: Capabilities, usual: &[libc::sock_filter]) -> Result<(), StepError> {
+    let installed = if possible == Capabilities::USUAL {
+        sys::seccomp::install(usual)
+    } else {
+        sys::seccomp::install(&program(possible))
+    };
+    installed.step("installing the system call filter")
 }

@@ -6,9 +6,11 @@
 //! are ended: none of their calls was looked at.
 //!
 //! Much of what is listed needs capabilities that the container does not have. The filter is the second wall: it
-//! keeps container processes away from kernel code that has had holes.
+//! keeps container processes away from kernel code that has had holes. A container that was given the capability by
+//! name may make the call ([`OPENED`]).
 
-use libc::{EAFNOSUPPORT, ENOSYS, EPERM, c_long};
+use hcs_schema::privileges::Capabilities;
+use libc::{EAFNOSUPPORT, ENOSYS, EPERM, EPROTONOSUPPORT, c_long};
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +37,15 @@ pub(super) enum Action {
         values: &'static [u32],
         errno: i32,
     },
+    /// It answers `EAFNOSUPPORT` unless the bit of argument 0, a socket family, is set in `families`, and for netlink
+    /// `EPROTONOSUPPORT` unless that of argument 2 is set in `netlink`.
+    Sockets { families: u64, netlink: u32 },
 }
+
+/// What sockets of families without a bit answer.
+pub(super) const NO_FAMILY: i32 = EAFNOSUPPORT;
+/// What netlink sockets without one answer. Libraries take it for a kernel without that protocol.
+pub(super) const NO_PROTOCOL: i32 = EPROTONOSUPPORT;
 
 /// The newest call that was looked at: `file_setattr` of Linux 6.17.
 pub(super) const NEWEST: c_long = 469;
@@ -59,18 +69,84 @@ const CLONE_NEWTIME: u32 = 0x80;
 /// question for the present one.
 const PERSONALITIES: &[u32] = &[0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
-/// Socket families: vsock reaches past the container's network namespace, the kernel's crypto is not needed.
-const FAMILIES: &[u32] = &[libc::AF_VSOCK.cast_unsigned(), libc::AF_ALG.cast_unsigned()];
+/// Socket families that every container has. Not among them: packets and XDP (frames of whole interfaces), vsock (past
+/// the container's network namespace), the kernel's crypto, and what is rare and often broken.
+const FAMILIES: &[i32] = &[
+    libc::AF_UNIX,
+    libc::AF_INET,
+    libc::AF_INET6,
+    libc::AF_NETLINK,
+];
 
-/// Everything that is not simply allowed, in any order.
-pub(super) fn exceptions() -> Vec<(c_long, Action)> {
-    let refuse = |number: &c_long| (*number, Action::Refuse(EPERM));
-    let mut all: Vec<(c_long, Action)> = REFUSED.iter().map(refuse).collect();
+/// Protocols of netlink that every container has: routes and addresses, messages between processes, sockets of its
+/// network namespace, events of devices, and what is found by name.
+const NETLINK: &[i32] = &[
+    libc::NETLINK_ROUTE,
+    libc::NETLINK_USERSOCK,
+    libc::NETLINK_INET_DIAG,
+    libc::NETLINK_KOBJECT_UEVENT,
+    libc::NETLINK_GENERIC,
+];
+
+/// What a capability adds to both.
+const FAMILIES_OPENED: &[(Capabilities, i32)] = &[(Capabilities::NET_RAW, libc::AF_PACKET)];
+const NETLINK_OPENED: &[(Capabilities, i32)] = &[
+    (Capabilities::NET_ADMIN, libc::NETLINK_NFLOG),
+    (Capabilities::NET_ADMIN, libc::NETLINK_XFRM),
+    (Capabilities::NET_ADMIN, libc::NETLINK_FIB_LOOKUP),
+    (Capabilities::NET_ADMIN, libc::NETLINK_NETFILTER),
+    (Capabilities::AUDIT_WRITE, libc::NETLINK_AUDIT),
+];
+
+/// Pid 1, the agent: nobody inside changes its limits or its scheduling. Everybody else there has another number, as no
+/// process gets into another pid namespace.
+const AGENT: &[u32] = &[1];
+
+/// Everything that is not simply allowed in a container whose processes can have `possible`, in any order.
+pub(super) fn exceptions(possible: Capabilities) -> Vec<(c_long, Action)> {
+    let mut refused = REFUSED.to_vec();
     #[cfg(target_arch = "x86_64")]
-    all.extend(REFUSED_X86_64.iter().map(refuse));
+    refused.extend(REFUSED_X86_64);
+    let opened: Vec<c_long> = OPENED
+        .iter()
+        .filter(|(capability, _)| possible.contains(*capability))
+        .flat_map(|(_, calls)| calls.iter().copied())
+        .collect();
+    refused.retain(|number| !opened.contains(number));
+    let mut all: Vec<(c_long, Action)> = refused
+        .into_iter()
+        .map(|number| (number, Action::Refuse(EPERM)))
+        .collect();
+    if !possible.contains(Capabilities::SYS_ADMIN) {
+        all.extend(namespaces());
+    }
     all.extend([
         // Its flags are in memory, where a filter cannot look; libraries fall back to clone.
         (libc::SYS_clone3, Action::Refuse(ENOSYS)),
+        (
+            libc::SYS_personality,
+            Action::AllowValues {
+                argument: 0,
+                values: PERSONALITIES,
+                errno: EPERM,
+            },
+        ),
+    ]);
+    all.extend(sockets(possible));
+    all.extend(OF_ANOTHER.map(|number| {
+        let action = Action::RefuseValues {
+            argument: 0,
+            values: AGENT,
+            errno: EPERM,
+        };
+        (number, action)
+    }));
+    all
+}
+
+/// Calls that make namespaces.
+fn namespaces() -> [(c_long, Action); 2] {
+    [
         (
             libc::SYS_clone,
             Action::RefuseBits {
@@ -87,24 +163,25 @@ pub(super) fn exceptions() -> Vec<(c_long, Action)> {
                 errno: EPERM,
             },
         ),
-        (
-            libc::SYS_personality,
-            Action::AllowValues {
-                argument: 0,
-                values: PERSONALITIES,
-                errno: EPERM,
-            },
-        ),
-        (
-            libc::SYS_socket,
-            Action::RefuseValues {
-                argument: 0,
-                values: FAMILIES,
-                errno: EAFNOSUPPORT,
-            },
-        ),
-    ]);
-    all
+    ]
+}
+
+/// Calls that make sockets.
+fn sockets(possible: Capabilities) -> [(c_long, Action); 2] {
+    let all = |usual: &[i32], opened: &[(Capabilities, i32)]| {
+        let mut numbers = usual.to_vec();
+        let given = opened.iter().filter(|(with, _)| possible.contains(*with));
+        numbers.extend(given.map(|(_, number)| *number));
+        numbers
+            .iter()
+            .fold(0, |bits, number| bits | 1_u64 << number)
+    };
+    let action = Action::Sockets {
+        families: all(FAMILIES, FAMILIES_OPENED),
+        // Their numbers are below 32.
+        netlink: u32::try_from(all(NETLINK, NETLINK_OPENED)).unwrap_or_default(),
+    };
+    [(libc::SYS_socket, action), (libc::SYS_socketpair, action)]
 }
 
 /// Which argument of `clone` has the flags.
@@ -156,6 +233,9 @@ const REFUSED: &[c_long] = &[
     libc::SYS_fanotify_mark,
     libc::SYS_lookup_dcookie,
     libc::SYS_kcmp,
+    // Memory of others, and pages that two processes have at once.
+    libc::SYS_process_madvise,
+    libc::SYS_vmsplice,
     // Keyrings have no namespace.
     libc::SYS_add_key,
     libc::SYS_request_key,
@@ -167,6 +247,85 @@ const REFUSED: &[c_long] = &[
     libc::SYS_set_mempolicy_home_node,
     libc::SYS_migrate_pages,
     libc::SYS_move_pages,
+];
+
+/// Calls whose first argument is the pid of the process that is changed.
+const OF_ANOTHER: [c_long; 5] = [
+    libc::SYS_prlimit64,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+];
+
+/// Refused calls that may be made in a container with a capability that they are for.
+const OPENED: &[(Capabilities, &[c_long])] = &[
+    (
+        Capabilities::SYS_ADMIN,
+        &[
+            libc::SYS_mount,
+            libc::SYS_umount2,
+            libc::SYS_pivot_root,
+            libc::SYS_open_tree,
+            SYS_OPEN_TREE_ATTR,
+            libc::SYS_move_mount,
+            libc::SYS_fsopen,
+            libc::SYS_fsconfig,
+            libc::SYS_fsmount,
+            libc::SYS_fspick,
+            libc::SYS_mount_setattr,
+            libc::SYS_setns,
+            libc::SYS_quotactl,
+            libc::SYS_quotactl_fd,
+            libc::SYS_sethostname,
+            libc::SYS_setdomainname,
+            libc::SYS_syslog,
+            libc::SYS_bpf,
+            libc::SYS_perf_event_open,
+            libc::SYS_fanotify_init,
+            libc::SYS_fanotify_mark,
+            libc::SYS_lookup_dcookie,
+        ],
+    ),
+    (Capabilities::SYSLOG, &[libc::SYS_syslog]),
+    (Capabilities::BPF, &[libc::SYS_bpf]),
+    (Capabilities::PERFMON, &[libc::SYS_perf_event_open]),
+    (
+        Capabilities::DAC_READ_SEARCH,
+        &[libc::SYS_open_by_handle_at],
+    ),
+    (
+        Capabilities::SYS_MODULE,
+        &[
+            libc::SYS_init_module,
+            libc::SYS_finit_module,
+            libc::SYS_delete_module,
+        ],
+    ),
+    (Capabilities::SYS_PACCT, &[libc::SYS_acct]),
+    (
+        Capabilities::SYS_PTRACE,
+        &[libc::SYS_kcmp, libc::SYS_process_madvise],
+    ),
+    #[cfg(target_arch = "x86_64")]
+    (Capabilities::SYS_RAWIO, &[libc::SYS_iopl, libc::SYS_ioperm]),
+    (
+        Capabilities::SYS_TIME,
+        &[libc::SYS_settimeofday, libc::SYS_clock_settime],
+    ),
+    (Capabilities::SYS_TTY_CONFIG, &[libc::SYS_vhangup]),
+    (Capabilities::SYS_BOOT, &[libc::SYS_reboot]),
+    (
+        Capabilities::SYS_NICE,
+        &[
+            libc::SYS_mbind,
+            libc::SYS_set_mempolicy,
+            libc::SYS_get_mempolicy,
+            libc::SYS_set_mempolicy_home_node,
+            libc::SYS_migrate_pages,
+            libc::SYS_move_pages,
+        ],
+    ),
 ];
 
 /// Calls that only this architecture has.

@@ -9,6 +9,7 @@
 //! number < k? ──▶ … ──▶ allow │ refuse │ look at an argument
 //! ```
 
+use hcs_schema::privileges::Capabilities;
 use libc::{
     BPF_ABS, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W,
     sock_filter,
@@ -23,9 +24,9 @@ const ARGUMENTS: u32 = 16;
 
 /// `AUDIT_ARCH_*` of `linux/audit.h`.
 #[cfg(target_arch = "x86_64")]
-const NATIVE: u32 = 0xC000_003E;
+pub(super) const NATIVE: u32 = 0xC000_003E;
 #[cfg(target_arch = "aarch64")]
-const NATIVE: u32 = 0xC000_00B7;
+pub(super) const NATIVE: u32 = 0xC000_00B7;
 
 /// The call numbers from `first` up to the next range, and what happens to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,22 +35,23 @@ struct Range {
     action: Action,
 }
 
-/// The filter of every container. Allocates; made once, by the launcher.
-pub(crate) fn program() -> Vec<sock_filter> {
+/// The filter of containers whose processes can have `possible`. Allocates; that of the usual ones is made once, by the
+/// launcher.
+pub(crate) fn program(possible: Capabilities) -> Vec<sock_filter> {
     let mut program = vec![
         load(ARCHITECTURE),
         jump(BPF_JEQ, NATIVE, 1, 0),
         answer(libc::SECCOMP_RET_KILL_PROCESS),
         load(NUMBER),
     ];
-    search(&ranges(), &mut program);
+    search(&ranges(possible), &mut program);
     program.shrink_to_fit();
     program
 }
 
 /// The whole number line cut into ranges, in order.
-fn ranges() -> Vec<Range> {
-    let mut exceptions: Vec<(u32, Action)> = policy::exceptions()
+fn ranges(possible: Capabilities) -> Vec<Range> {
+    let mut exceptions: Vec<(u32, Action)> = policy::exceptions(possible)
         .into_iter()
         .filter_map(|(number, action)| Some((u32::try_from(number).ok()?, action)))
         .collect();
@@ -127,7 +129,37 @@ fn emit(action: Action, program: &mut Vec<sock_filter>) {
             compare(argument, values, program);
             program.extend([allow(), refuse(errno)]);
         }
+        Action::Sockets { families, netlink } => sockets(families, netlink, program),
     }
+}
+
+/// Emits the two looks at the arguments of a call that makes sockets.
+fn sockets(families: u64, netlink: u32, program: &mut Vec<sock_filter>) {
+    const NETLINK: u32 = libc::AF_NETLINK.cast_unsigned();
+    let bits = |set: u64| (0..u64::BITS).filter(move |bit| set & (1 << bit) != 0);
+    let plain: Vec<u32> = bits(families & !(1 << NETLINK)).collect();
+    let protocols: Vec<u32> = bits(netlink.into()).collect();
+    // The last instruction allows. Before it: netlink's comparisons with a load and a refusal, and before these one
+    // comparison and a refusal.
+    let after = protocols.len() + 4;
+    let far = |instructions: usize| u8::try_from(instructions).unwrap_or(u8::MAX);
+    program.push(load(low_half(0)));
+    for (index, family) in plain.iter().enumerate() {
+        program.push(jump(
+            BPF_JEQ,
+            *family,
+            far(plain.len() - 1 - index + after),
+            0,
+        ));
+    }
+    program.push(jump(BPF_JEQ, NETLINK, 1, 0));
+    program.push(refuse(policy::NO_FAMILY));
+    program.push(load(low_half(2)));
+    for (index, protocol) in protocols.iter().enumerate() {
+        program.push(jump(BPF_JEQ, *protocol, far(protocols.len() - index), 0));
+    }
+    program.push(refuse(policy::NO_PROTOCOL));
+    program.push(allow());
 }
 
 /// Emits: if the argument is one of `values`, go to the second instruction from here, else to the first.
@@ -182,7 +214,7 @@ fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
 mod tests {
     use libc::{EAFNOSUPPORT, ENOSYS, EPERM, c_long};
 
-    use super::*;
+    use super::{super::machine, *};
 
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 
@@ -190,41 +222,22 @@ mod tests {
         libc::SECCOMP_RET_ERRNO | number.cast_unsigned()
     }
 
-    /// What the kernel would do: runs the program on a `struct seccomp_data`. Also counts the instructions.
     fn run(program: &[sock_filter], architecture: u32, number: u32, first: u64) -> (u32, usize) {
-        let mut data = [0_u8; 64];
-        data[0..4].copy_from_slice(&number.to_ne_bytes());
-        data[4..8].copy_from_slice(&architecture.to_ne_bytes());
-        data[16..24].copy_from_slice(&first.to_ne_bytes());
-        let (mut accumulator, mut at, mut steps) = (0_u32, 0_usize, 0);
-        loop {
-            let now = program[at];
-            at += 1;
-            steps += 1;
-            let jump = |condition: bool| usize::from(if condition { now.jt } else { now.jf });
-            match u32::from(now.code) {
-                code if code == BPF_RET | BPF_K => return (now.k, steps),
-                code if code == BPF_LD | BPF_W | BPF_ABS => {
-                    let offset = now.k as usize;
-                    accumulator = u32::from_ne_bytes(data[offset..offset + 4].try_into().unwrap());
-                }
-                code if code == BPF_JMP | BPF_JA => at += now.k as usize,
-                code if code == BPF_JMP | BPF_JEQ | BPF_K => at += jump(accumulator == now.k),
-                code if code == BPF_JMP | BPF_JGE | BPF_K => at += jump(accumulator >= now.k),
-                code if code == BPF_JMP | BPF_JSET | BPF_K => at += jump(accumulator & now.k != 0),
-                code => panic!("instruction {code:#x}"),
-            }
-        }
+        machine::run(program, architecture, number, [first, 0, 0])
+    }
+
+    fn usual() -> Vec<sock_filter> {
+        program(Capabilities::USUAL)
     }
 
     fn answer_to(number: c_long, first: u64) -> u32 {
-        run(&program(), NATIVE, u32::try_from(number).unwrap(), first).0
+        run(&usual(), NATIVE, u32::try_from(number).unwrap(), first).0
     }
 
     #[test]
     fn every_number_gets_what_the_policy_says() {
-        let program = program();
-        let exceptions = policy::exceptions();
+        let program = usual();
+        let exceptions = policy::exceptions(Capabilities::USUAL);
         for number in 0..=1024 {
             let (answer, steps) = run(&program, NATIVE, number, 0);
             let exception = exceptions
@@ -232,6 +245,8 @@ mod tests {
                 .find(|(known, _)| *known == c_long::from(number));
             let expected = match exception {
                 Some((_, Action::Refuse(code))) => errno(*code),
+                // Of no family.
+                Some((_, Action::Sockets { .. })) => errno(EAFNOSUPPORT),
                 _ if c_long::from(number) > policy::NEWEST => errno(ENOSYS),
                 _ => ALLOW,
             };
@@ -242,7 +257,7 @@ mod tests {
 
     #[test]
     fn each_exception_is_named_once() {
-        let mut numbers: Vec<c_long> = policy::exceptions()
+        let mut numbers: Vec<c_long> = policy::exceptions(Capabilities::USUAL)
             .iter()
             .map(|(number, _)| *number)
             .collect();
@@ -315,9 +330,81 @@ mod tests {
         assert_eq!(family(libc::AF_UNIX), ALLOW);
         assert_eq!(family(libc::AF_VSOCK), errno(EAFNOSUPPORT));
         assert_eq!(family(libc::AF_ALG), errno(EAFNOSUPPORT));
+        assert_eq!(family(libc::AF_PACKET), errno(EAFNOSUPPORT));
+        assert_eq!(family(libc::AF_XDP), errno(EAFNOSUPPORT));
+        assert_eq!(family(63), errno(EAFNOSUPPORT));
         assert_eq!(answer_to(libc::SYS_personality, 0xffff_ffff), ALLOW);
         assert_eq!(answer_to(libc::SYS_personality, 0x20000), ALLOW);
         assert_eq!(answer_to(libc::SYS_personality, 0x40000), errno(EPERM));
+    }
+
+    #[test]
+    fn netlink_has_protocols_and_capabilities_add_some() {
+        let socket = u32::try_from(libc::SYS_socket).unwrap();
+        let answer = |possible, family: i32, protocol: i32| {
+            let arguments = [family, libc::SOCK_RAW, protocol].map(|a| a.unsigned_abs().into());
+            machine::run(&program(possible), NATIVE, socket, arguments).0
+        };
+        let none = errno(libc::EPROTONOSUPPORT);
+        let cases = [
+            (Capabilities::NONE, libc::NETLINK_ROUTE, ALLOW),
+            (Capabilities::NONE, libc::NETLINK_GENERIC, ALLOW),
+            (Capabilities::NONE, libc::NETLINK_AUDIT, none),
+            (Capabilities::AUDIT_WRITE, libc::NETLINK_AUDIT, ALLOW),
+            (Capabilities::NONE, libc::NETLINK_NETFILTER, none),
+            (Capabilities::NET_ADMIN, libc::NETLINK_NETFILTER, ALLOW),
+            (Capabilities::ALL, 31, none),
+        ];
+        for (possible, protocol, expected) in cases {
+            let found = answer(possible, libc::AF_NETLINK, protocol);
+            assert_eq!(found, expected, "{possible}, protocol {protocol}");
+        }
+        // Of other families any protocol.
+        assert_eq!(answer(Capabilities::NONE, libc::AF_INET6, 58), ALLOW);
+        assert_eq!(answer(Capabilities::NET_RAW, libc::AF_PACKET, 3), ALLOW);
+        assert_eq!(
+            answer(Capabilities::ALL, libc::AF_VSOCK, 0),
+            errno(EAFNOSUPPORT)
+        );
+    }
+
+    #[test]
+    fn capabilities_that_are_named_open_calls() {
+        let answer = |possible, number: c_long, first| {
+            let number = u32::try_from(number).unwrap();
+            run(&program(possible), NATIVE, number, first).0
+        };
+        let clone = u64::from(libc::CLONE_NEWNS.cast_unsigned());
+        for (possible, number, first) in [
+            (Capabilities::SYS_ADMIN, libc::SYS_mount, 0),
+            (Capabilities::SYS_ADMIN, libc::SYS_clone, clone),
+            (Capabilities::SYS_PTRACE, libc::SYS_kcmp, 0),
+            (Capabilities::SYS_TIME, libc::SYS_clock_settime, 0),
+            (Capabilities::ALL, libc::SYS_finit_module, 0),
+        ] {
+            assert_eq!(answer(possible, number, first), ALLOW, "call {number}");
+            let usual = answer(Capabilities::USUAL, number, first);
+            assert_eq!(usual, errno(EPERM), "call {number}");
+        }
+        assert_eq!(answer(Capabilities::ALL, libc::SYS_keyctl, 0), errno(EPERM));
+    }
+
+    #[test]
+    fn pid_1_is_out_of_reach_whatever_was_given() {
+        for possible in [Capabilities::USUAL, Capabilities::ALL] {
+            let program = program(possible);
+            for number in [
+                libc::SYS_prlimit64,
+                libc::SYS_sched_setaffinity,
+                libc::SYS_sched_setscheduler,
+            ] {
+                let number = u32::try_from(number).unwrap();
+                assert_eq!(run(&program, NATIVE, number, 1).0, errno(EPERM));
+                assert_eq!(run(&program, NATIVE, number, 1 << 32 | 1).0, errno(EPERM));
+                assert_eq!(run(&program, NATIVE, number, 0).0, ALLOW);
+                assert_eq!(run(&program, NATIVE, number, 2).0, ALLOW);
+            }
+        }
     }
 
     #[test]
@@ -328,7 +415,7 @@ mod tests {
 
     #[test]
     fn other_architectures_are_ended_and_x32_does_not_exist() {
-        let program = program();
+        let program = usual();
         assert_eq!(
             run(&program, 0x4000_0003, 1, 0).0,
             libc::SECCOMP_RET_KILL_PROCESS

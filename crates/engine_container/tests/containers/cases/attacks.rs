@@ -25,6 +25,8 @@ super::cases![
     keyrings_are_out_of_reach,
     no_cgroup_is_there_to_escape_by,
     the_agent_cannot_be_traced_or_read,
+    the_agents_limits_and_scheduling_cannot_be_changed,
+    the_agents_files_in_proc_cannot_be_written,
     file_handles_open_nothing,
     a_namespace_of_its_own_is_refused,
     kernel_programs_and_counters_are_refused,
@@ -235,6 +237,93 @@ fn the_agent_cannot_be_traced_or_read() {
     assert_eq!(found, libc::EPERM.to_string());
 }
 
+/// What the host says of pid 1: its limits, its OOM score, its timer slack, its processors and its priority.
+fn agent_on_the_host(container: &Container) -> String {
+    let directory = format!("/proc/{}", container.recorded("Pid"));
+    let read = |file: &str| fs::read_to_string(format!("{directory}/{file}")).unwrap();
+    let status = read("status");
+    let processors = status
+        .lines()
+        .find(|line| line.starts_with("Cpus_allowed:"));
+    // Nice value and scheduling policy: fields 19 and 41 of the whole.
+    let stat = read("stat");
+    let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    format!(
+        "{}{}{}{:?} nice {} policy {}",
+        read("limits"),
+        read("oom_score_adj"),
+        read("timerslack_ns"),
+        processors,
+        fields[16],
+        fields[38]
+    )
+}
+
+fn the_agents_limits_and_scheduling_cannot_be_changed() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    let before = agent_on_the_host(&container);
+    // Of open files: none at all. One processor. The idle policy, priority 0. Nice 19; the idle class of input and output.
+    let calls = [
+        (libc::SYS_prlimit64, r#"1, 7, pack("QQ", 0, 0), 0"#),
+        (libc::SYS_prlimit64, r#"4294967297, 7, pack("QQ", 0, 0), 0"#),
+        (libc::SYS_sched_setaffinity, r#"1, 8, pack("Q", 1)"#),
+        (libc::SYS_sched_setscheduler, r#"1, 5, pack("L", 0)"#),
+        (libc::SYS_sched_setparam, r#"1, pack("L", 0)"#),
+        (
+            libc::SYS_sched_setattr,
+            r#"1, pack("LLQlLQQQ", 48, 5, 0, 0, 0, 0, 0, 0), 0"#,
+        ),
+        (libc::SYS_setpriority, "0, 1, 19"),
+        (libc::SYS_setpriority, "1, 1, 19"),
+        (libc::SYS_setpriority, "2, 0, 19"),
+        (libc::SYS_ioprio_set, "1, 1, 3 << 13"),
+        (libc::SYS_ioprio_set, "3, 0, 3 << 13"),
+        (libc::SYS_kcmp, "1, 1, 0, 0, 0"),
+        (libc::SYS_migrate_pages, "1, 1, $v, $v"),
+        (libc::SYS_move_pages, "1, 0, $v, 0, 0, 0"),
+        (
+            libc::SYS_process_madvise,
+            "syscall(434, 1, 0), $v, 1, 21, 0",
+        ),
+        (libc::SYS_setpgid, "1, 0"),
+        (libc::SYS_pidfd_getfd, "syscall(434, 1, 0), 3, 0"),
+    ];
+    for (call, arguments) in calls {
+        let found = errno(&container, call, arguments);
+        let allowed = [libc::EPERM, libc::ESRCH, libc::EACCES];
+        assert!(
+            allowed.contains(&found),
+            "call {call} with {arguments}: {found}"
+        );
+    }
+    assert_eq!(agent_on_the_host(&container), before);
+    container.shell("exec true");
+}
+
+fn the_agents_files_in_proc_cannot_be_written() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    let before = agent_on_the_host(&container);
+    let script = r#"
+        use File::Find; use Fcntl; my ($tried, @open) = (0);
+        for my $where ("/proc/1", "/proc/self/../1", "/proc/1/task/1") {
+            for my $file (qw(oom_score_adj oom_adj mem clear_refs autogroup timerslack_ns coredump_filter comm sched
+                attr/current attr/exec uid_map gid_map setgroups projid_map make-it-fail loginuid timens_offsets)) {
+                $tried++ if -e "$where/$file";
+                push @open, "$where/$file" if sysopen(my $f, "$where/$file", O_WRONLY | O_NONBLOCK);
+            }
+        }
+        print "$tried:@open";
+    "#;
+    let found = container.run(&["perl", "-e", script]).stdout;
+    let (tried, open) = found.split_once(':').unwrap();
+    assert!(tried.parse::<u32>().unwrap() > 20, "{tried}");
+    assert_eq!(open, "");
+    container.run(&["sh", "-c", "echo 1000 > /proc/1/oom_score_adj"]);
+    assert_eq!(agent_on_the_host(&container), before);
+}
+
 fn file_handles_open_nothing() {
     refused(&[(
         libc::SYS_open_by_handle_at,
@@ -405,7 +494,7 @@ fn layer(host: &Host) -> String {
 
 fn disks_of_the_host_cannot_be_opened() {
     let host = Host::new();
-    let container = host.start(json!({}));
+    let container = host.start(json!({ "AddCapabilities": ["MKNOD"] }));
     let device = fs::metadata("/").unwrap().dev();
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     // Where nodes can be made they do not work; in a user namespace none can.

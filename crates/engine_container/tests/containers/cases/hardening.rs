@@ -8,6 +8,11 @@ use crate::host::{Container, Host, in_private_mounts};
 
 super::cases![
     capabilities_are_the_usual_few,
+    capabilities_that_are_named_are_there_and_dropped_ones_can_be_had,
+    sockets_are_of_families_that_are_listed,
+    packets_are_for_those_who_were_given_them,
+    what_other_engines_hide_is_hidden,
+    every_user_may_ping_and_bind_low_ports,
     system_calls_are_filtered,
     new_privileges_are_out_of_reach,
     devices_of_the_host_cannot_be_used,
@@ -25,14 +30,141 @@ fn status(container: &Container, key: &str) -> String {
 fn capabilities_are_the_usual_few() {
     let host = Host::new();
     let container = host.start(json!({}));
-    // chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot,
-    // mknod, audit_write, setfcap: the number that Docker's containers show as well.
+    // chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, sys_chroot, setfcap: those
+    // that Podman's containers show as well.
     for set in ["CapPrm", "CapEff", "CapBnd"] {
-        assert_eq!(status(&container, set), "00000000a80425fb", "{set}");
+        assert_eq!(status(&container, set), "00000000800405fb", "{set}");
     }
     for set in ["CapInh", "CapAmb"] {
         assert_eq!(status(&container, set), "0000000000000000", "{set}");
     }
+}
+
+fn capabilities_that_are_named_are_there_and_dropped_ones_can_be_had() {
+    let host = Host::new();
+    let more = host.start(json!({ "AddCapabilities": ["NET_RAW"] }));
+    assert_eq!(status(&more, "CapBnd"), "00000000800425fb");
+    // What a container drops its processes have not by themselves; which the real agent sees to. Adding one is possible
+    // still, so it stays in the bounding set.
+    let fewer = host.start(json!({ "DropCapabilities": ["ALL"] }));
+    assert_eq!(status(&fewer, "CapBnd"), "00000000800405fb");
+}
+
+fn sockets_are_of_families_that_are_listed() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    let call = libc::SYS_socket;
+    for family in 0..64 {
+        let expected = match family {
+            libc::AF_UNIX | libc::AF_INET | libc::AF_INET6 | libc::AF_NETLINK => 0,
+            _ => libc::EAFNOSUPPORT,
+        };
+        // SOCK_DGRAM, and netlink for routes.
+        let found = errno(&container, &format!("{call}, {family}, 2, 0"));
+        assert_eq!(found, expected.to_string(), "family {family}");
+    }
+    for (protocol, expected) in [
+        (libc::NETLINK_INET_DIAG, 0),
+        (libc::NETLINK_AUDIT, libc::EPROTONOSUPPORT),
+        (libc::NETLINK_NETFILTER, libc::EPROTONOSUPPORT),
+        (libc::NETLINK_CRYPTO, libc::EPROTONOSUPPORT),
+    ] {
+        let found = errno(&container, &format!("{call}, 16, 3, {protocol}"));
+        assert_eq!(found, expected.to_string(), "netlink {protocol}");
+    }
+    // Raw sockets are the kernel's to refuse.
+    let raw = errno(&container, &format!("{call}, 2, 3, 1"));
+    assert_eq!(raw, libc::EPERM.to_string());
+}
+
+fn packets_are_for_those_who_were_given_them() {
+    let host = Host::new();
+    let container = host.start(json!({ "AddCapabilities": ["CAP_NET_RAW"] }));
+    for arguments in ["17, 3, 0", "2, 3, 1"] {
+        let found = errno(&container, &format!("{}, {arguments}", libc::SYS_socket));
+        assert_eq!(found, "0", "{arguments}");
+    }
+}
+
+/// What Podman and Docker hide in `/proc` and `/sys`, and what they make read-only: the lists of `containers/common` and
+/// of Docker's default specification.
+const HIDDEN_BY_OTHERS: [&str; 15] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/dev/block",
+    "/sys/devices/system/cpu/cpu*/thermal_throttle",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys/fs/selinux",
+];
+const READ_ONLY_FOR_OTHERS: [&str; 6] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+    "/sys/fs/cgroup",
+];
+
+fn what_other_engines_hide_is_hidden() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    let mut there = 0;
+    for pattern in HIDDEN_BY_OTHERS {
+        // Directories have no entries, files no bytes.
+        let found = container.shell(&format!(
+            "for i in {pattern}; do
+                 [ -e $i ] || continue
+                 echo -n .
+                 if [ -d $i ]; then ls -A $i; else head -c 1 $i; fi
+             done"
+        ));
+        there += found.len();
+        assert_eq!(found.trim_matches('.'), "", "{pattern}");
+    }
+    assert!(there > 3, "this kernel has none of them");
+    for path in READ_ONLY_FOR_OTHERS {
+        let found = container.shell(&format!(
+            "[ ! -e {path} ] || findmnt -n -o OPTIONS --target {path}"
+        ));
+        assert!(
+            found.is_empty() || found.starts_with("ro"),
+            "{path}: {found}"
+        );
+    }
+}
+
+fn every_user_may_ping_and_bind_low_ports() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    // SOCK_DGRAM of ICMP, and port 80 of every address.
+    let script = r#"use Socket; socket(my $p, PF_INET, SOCK_DGRAM, 1) or die "ping: $!";
+        socket(my $s, PF_INET, SOCK_STREAM, 0) or die; bind($s, sockaddr_in(80, INADDR_ANY)) or die "port: $!";"#;
+    let outcome = container.run(&[
+        "setpriv",
+        "--reuid",
+        "1000",
+        "--regid",
+        "1000",
+        "--clear-groups",
+        "perl",
+        "-e",
+        script,
+    ]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    // Of this namespace only.
+    let own = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    let inside = container.shell("cat /proc/sys/net/ipv4/ip_unprivileged_port_start");
+    assert_eq!(inside, "0");
+    assert_ne!(own.trim(), "0", "the host's own is untouched");
 }
 
 /// The errno of a system call that is made with small numbers as arguments.
@@ -52,6 +184,7 @@ fn system_calls_are_filtered() {
         (libc::SYS_keyctl, "0, -3, 0", libc::EPERM),
         (libc::SYS_clone3, "0, 0", libc::ENOSYS),
         (libc::SYS_socket, "38, 5, 0", libc::EAFNOSUPPORT),
+        (libc::SYS_vmsplice, "0, 0, 0, 0", libc::EPERM),
         // And what is allowed is.
         (libc::SYS_socket, "1, 1, 0", 0),
         (libc::SYS_getpid, "0", 0),
@@ -74,11 +207,16 @@ fn new_privileges_are_out_of_reach() {
 
 pub(super) fn devices_of_the_host_cannot_be_used() {
     let host = Host::new();
-    let container = host.start(json!({}));
-    // Any node may be made, even of a device that is there: the kernel's log and the disk of every virtual machine.
-    let disk = fs::metadata("/sys/dev/block")
-        .map(|_| container.shell("ls /sys/dev/block | head -1"))
-        .unwrap();
+    assert_ne!(
+        host.start(json!({}))
+            .run(&["mknod", "/tmp/null", "c", "1", "3"])
+            .code,
+        0
+    );
+    let container = host.start(json!({ "AddCapabilities": ["CAP_MKNOD"] }));
+    // Any node may be made then, even of a device that is there: the kernel's log and the disk of every virtual machine.
+    let disks = crate::host::entries("/sys/dev/block".as_ref());
+    let disk = disks[0].file_name().unwrap().to_str().unwrap();
     let (major, minor) = disk.split_once(':').unwrap();
     container.shell(&format!(
         "mknod /tmp/disk b {major} {minor} && mknod /tmp/kmsg c 1 11 && mknod /tmp/null c 1 3"
@@ -101,7 +239,8 @@ fn nodes_do_not_work_where_nothing_controls_devices() {
     }
     let host = Host::new();
     let container = host.start(json!({}));
-    assert_eq!(status(&container, "CapBnd"), "00000000a00425fb");
+    let failure = host.failure(json!({ "AddCapabilities": ["CAP_MKNOD"] }));
+    assert!(failure.message.contains("CAP_MKNOD"), "{failure:#?}");
     assert_ne!(
         container.run(&["mknod", "/tmp/null", "c", "1", "3"]).code,
         0
