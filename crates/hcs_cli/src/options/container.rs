@@ -13,6 +13,7 @@ use hcs_schema::{
 use super::{
     Surroundings, memory,
     mount::{self, Mount},
+    privileges::PrivilegeOptions,
     processors::{self, Processors},
 };
 
@@ -56,6 +57,9 @@ pub(crate) struct ContainerOptions {
     /// A network namespace made by `ip netns add` [default: one of its own, with loopback only]
     #[arg(long, value_name = "NAME")]
     net_namespace: Option<String>,
+
+    #[command(flatten)]
+    privileges: PrivilegeOptions,
 }
 
 impl ContainerOptions {
@@ -93,6 +97,10 @@ impl ContainerOptions {
                 ..Networking::default()
             }),
             user_namespace: self.userns.then_some(true),
+            add_capabilities: self.privileges.added(),
+            drop_capabilities: self.privileges.dropped(),
+            no_new_privileges: self.privileges.no_new_privileges(),
+            resource_limits: self.privileges.limits(),
             ..Container::default()
         };
         Ok(ComputeSystem {
@@ -199,6 +207,13 @@ mod tests {
             "--net-namespace",
             "blue",
             "--userns",
+            "--cap-add",
+            "net_raw",
+            "--cap-drop",
+            "CAP_KILL",
+            "--allow-new-privileges",
+            "--ulimit",
+            "nofile=64:unlimited",
         ];
         let expected = json!({
             "GuestOs": {"HostName": "box"},
@@ -211,6 +226,10 @@ mod tests {
             "Processor": {"Maximum": 1250},
             "Networking": {"Namespace": "blue"},
             "UserNamespace": true,
+            "AddCapabilities": ["CAP_NET_RAW"],
+            "DropCapabilities": ["CAP_KILL"],
+            "NoNewPrivileges": false,
+            "ResourceLimits": [{"Name": "nofile", "Soft": 64, "Hard": u64::MAX}],
         });
         assert_eq!(document(&line, false)["Container"], expected);
     }

@@ -7,6 +7,7 @@ pub(crate) mod container;
 pub(crate) mod limit;
 pub(crate) mod memory;
 pub(crate) mod mount;
+pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod processors;
 pub(crate) mod systems;

@@ -26,7 +26,7 @@ pub(crate) struct Create {
     id: Option<String>,
 
     /// A ComputeSystem document in place of the container options; - reads it from standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "ContainerOptions")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ContainerOptions", "PrivilegeOptions"])]
     document: Option<PathBuf>,
 
     #[command(flatten)]

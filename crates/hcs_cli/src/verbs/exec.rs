@@ -6,7 +6,7 @@ use super::our_variable;
 use crate::{
     client,
     failure::Stop,
-    options::{limit::Limit, process::ProcessOptions},
+    options::{limit::Limit, privileges::PrivilegeOptions, process::ProcessOptions},
     session::{self, Manner},
     terminal,
 };
@@ -26,7 +26,8 @@ code is then 124";
 Examples:
   hcs exec box -- uname -a
   hcs exec -it box -- sh
-  hcs exec -i -u nobody -e LANG=C box -- sort < words"
+  hcs exec -i -u nobody -e LANG=C box -- sort < words
+  hcs exec --cap-drop ALL --ulimit nofile=256 box -- ./untrusted"
 )]
 pub(crate) struct Exec {
     /// The container
@@ -37,12 +38,16 @@ pub(crate) struct Exec {
 
     #[command(flatten)]
     process: ProcessOptions,
+
+    #[command(flatten)]
+    privileges: PrivilegeOptions,
 }
 
 impl Exec {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let size = self.process.tty.then(terminal::size).flatten();
-        let parameters = self.process.document(size, our_variable)?;
+        let mut parameters = self.process.document(size, our_variable)?;
+        self.privileges.apply(&mut parameters);
         let clock = self.limit.begin("exec");
         let (system, process) = client::join(&self.id, &parameters, clock)?;
         // Its handle ends with the connection, which ends with us: the service need not hear of it before.
