@@ -8,6 +8,7 @@ mod events;
 mod explain;
 mod inside;
 mod lifecycle;
+mod privileges;
 mod rootless;
 mod run;
 mod service;
