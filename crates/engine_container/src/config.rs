@@ -21,6 +21,9 @@ pub struct EngineConfig {
     pub socket_directory: Option<PathBuf>,
     /// Who containers are on the host. Only for a service that runs as root.
     pub user_namespaces: UserNamespaces,
+    /// Directory in which all services of the host write down which ids their containers have. It is made where there is
+    /// none; has to be root's own.
+    pub ids_in_use: PathBuf,
 }
 
 impl Default for EngineConfig {
@@ -32,6 +35,7 @@ impl Default for EngineConfig {
             hidden: Vec::new(),
             socket_directory: None,
             user_namespaces: UserNamespaces::default(),
+            ids_in_use: PathBuf::from("/run/hcs-ids"),
         }
     }
 }

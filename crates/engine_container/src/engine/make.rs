@@ -56,16 +56,16 @@ pub(super) struct Prepared {
 }
 
 /// Which ids of the host a container's own are that has a user namespace, and which range of the service's that is.
-pub(super) struct Ids {
+pub(super) struct Ids<'a> {
     mapping: Mapping,
-    slot: Option<u32>,
+    slot: Option<&'a Slot>,
 }
 
-impl Ids {
+impl Ids<'_> {
     fn record(&self) -> Option<UserRecord> {
         let (user, group) = self.mapping.root()?;
         Some(UserRecord {
-            slot: self.slot,
+            slot: self.slot.map(|slot| slot.number),
             user,
             group,
         })
@@ -104,10 +104,10 @@ pub(super) fn make(
 ) -> Result<ContainerMachine, Failure> {
     let ids = plan.spec.user.as_ref().map(|_| Ids {
         mapping: match slot {
-            Some(slot) => Mapping::of_ranges(workshop.config.user_namespaces.of_slot(slot.number)),
+            Some(slot) => Mapping::of_ranges(slot.ids()),
             None => Mapping::of_user(),
         },
-        slot: slot.map(|slot| slot.number),
+        slot,
     });
     let own_scratch = !plan.spec.root.keep;
     let order = Order {
@@ -204,7 +204,7 @@ impl Prepared {
         workshop: &Workshop,
         request: &CreateRequest,
         plan: &Plan,
-        ids: Option<&Ids>,
+        ids: Option<&Ids<'_>>,
     ) -> Result<ContainerMachine, Failure> {
         // Before it is told anything, so that it is alone and everything it starts is there as well.
         let joined = workshop.join_cpu_group(&request.document, &self.left.groups, self.child.pid);
@@ -236,7 +236,7 @@ impl Prepared {
     fn instruct(
         &self,
         plan: &Plan,
-        ids: Option<&Ids>,
+        ids: Option<&Ids<'_>>,
     ) -> Result<(Record, Option<OwnedFd>), StepError> {
         let root = &plan.spec.root;
         let kept_scratch = root.keep.then(|| PathBuf::from(&root.scratch.path));
@@ -267,8 +267,11 @@ impl Prepared {
     }
 
     /// Gives the child in its user namespace its ids, and what it cannot open itself; then tells it what to be.
-    fn instruct_in_namespace(&self, spec: &LaunchSpec, ids: &Ids) -> Result<(), StepError> {
+    fn instruct_in_namespace(&self, spec: &LaunchSpec, ids: &Ids<'_>) -> Result<(), StepError> {
         let found = user_namespace::Child::find(self.child.pid, self.child.pidfd.as_fd())?;
+        if let Some(slot) = ids.slot {
+            slot.hold(self.child.pid)?;
+        }
         let many = found.map(&ids.mapping)?;
         done("gave the user namespace its ids");
         let (mounts, user) = match (ids.slot, ids.mapping.root()) {

@@ -18,6 +18,7 @@ use hcs_schema::{Failure, HResult, documents::ComputeSystem, win32};
 use crate::{
     cgroup::{ControlGroups, cpu_groups::CpuGroups},
     config::EngineConfig,
+    failure::StepError,
     launcher::Launcher,
     machine::ContainerMachine,
     parts::own_places::OwnPlaces,
@@ -25,7 +26,7 @@ use crate::{
     plan::{self, Plan, Privilege},
     record::Record,
     steps::done,
-    user_namespace::{self, IdPool},
+    user_namespace::{self, Claims, IdPool},
 };
 use host::HostGroups;
 use slot::ContainerSlot;
@@ -56,13 +57,14 @@ impl ContainerEngine {
     /// An engine that clones containers from `launcher`.
     #[must_use]
     pub fn new(launcher: Launcher, config: EngineConfig) -> Self {
+        let claims = Claims::at(config.ids_in_use.clone());
         Self {
             workshop: Arc::new(Workshop {
                 launcher: Arc::new(launcher),
                 own_places: Arc::new(OwnPlaces::of(&config)),
                 config,
                 groups: OnceLock::new(),
-                ids: Arc::default(),
+                ids: Arc::new(IdPool::new(claims)),
             }),
         }
     }
@@ -127,10 +129,13 @@ impl Workshop {
             return Ok(None);
         }
         let ids = self.ids.take(self.config.user_namespaces);
+        let ids = ids.map_err(|error| {
+            error.into_failure("no ids for the user namespace could be reserved on this host")
+        })?;
         ids.map(Some).ok_or_else(|| {
             let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
-            let message = "all ids for user namespaces are taken by other containers; end one, or grant the service \
-                           more in /etc/subuid and /etc/subgid";
+            let message = "all ids for user namespaces are taken by containers of this or of other services; end one, \
+                           or grant more in /etc/subuid and /etc/subgid";
             Failure::new(hresult, message)
         })
     }
@@ -174,7 +179,12 @@ impl Engine for ContainerEngine {
                 return Ok(Found::Gone(gone));
             }
         };
-        let slot = record.user_namespace.and_then(|user| user.slot);
+        let user = record.user_namespace;
+        let (slot, pid) = (user.and_then(|user| user.slot.zip(Some(user))), record.pid);
+        let failed = |error: StepError| {
+            let id = &request.id;
+            error.into_failure(format!("the container {id:?} could not be taken over"))
+        };
         match ContainerMachine::adopted(
             request,
             record,
@@ -182,14 +192,14 @@ impl Engine for ContainerEngine {
             &self.workshop.own_places,
         ) {
             Ok(Some(mut machine)) => {
-                machine.slot = slot.map(|number| self.workshop.ids.keep(number));
+                let ids = &self.workshop.ids;
+                let kept =
+                    slot.map(|(number, user)| ids.keep(number, (user.user, user.group), pid));
+                machine.slot = kept.transpose().map_err(failed)?;
                 Ok(Found::Living(Arc::new(machine)))
             }
             Ok(None) => Ok(Found::Gone(gone("the container's pid 1 is gone"))),
-            Err(error) => Err(error.into_failure(format!(
-                "the container {:?} could not be taken over",
-                request.id
-            ))),
+            Err(error) => Err(failed(error)),
         }
     }
 

@@ -1,12 +1,11 @@
 //! Which ids of the host containers may have.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fs, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+
+use super::claims::Claims;
+use crate::failure::StepError;
 
 /// A range of ids of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,52 +112,84 @@ impl UserNamespaces {
     }
 }
 
-/// Hands out ranges, each to one container at a time.
-#[derive(Debug, Default)]
+/// Hands out ranges, each to one container of this host at a time.
+#[derive(Debug)]
 pub(crate) struct IdPool {
-    taken: Mutex<BTreeSet<u32>>,
+    claims: Claims,
 }
 
-/// A range that a container has, for as long as this is held.
+/// A range that a container has, for as long as that lives.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pool: Arc<IdPool>,
     pub(crate) number: u32,
+    ids: (IdRange, IdRange),
 }
 
 impl IdPool {
+    /// A pool of what `claims` says is in nobody's use.
+    pub(crate) const fn new(claims: Claims) -> Self {
+        Self { claims }
+    }
+
     /// The lowest free one; `None` when all are taken.
-    pub(crate) fn take(self: &Arc<Self>, from: UserNamespaces) -> Option<Slot> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = (0..from.slots()).find(|number| !taken.contains(number))?;
-        taken.insert(number);
-        Some(self.slot(number))
+    ///
+    /// # Errors
+    /// It cannot be found out, or written down.
+    pub(crate) fn take(self: &Arc<Self>, from: UserNamespaces) -> Result<Option<Slot>, StepError> {
+        let all = (0..from.slots()).map(|number| (number, from.of_slot(number)));
+        let taken = self.claims.take(all)?;
+        Ok(taken.map(|(number, ids)| self.slot(number, ids)))
     }
 
-    /// The one that a container of an earlier service has. After a change of configuration two may overlap until the
-    /// older ends.
-    pub(crate) fn keep(self: &Arc<Self>, number: u32) -> Slot {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.insert(number);
-        self.slot(number)
+    /// The one that a container of an earlier service has, whose pid 1 is `pid` and whose root on the host has the ids
+    /// `root`.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub(crate) fn keep(
+        self: &Arc<Self>,
+        number: u32,
+        root: (u32, u32),
+        pid: i32,
+    ) -> Result<Slot, StepError> {
+        let range = |first| IdRange {
+            first,
+            count: IdRange::EACH,
+        };
+        let slot = self.slot(number, (range(root.0), range(root.1)));
+        slot.hold(pid)?;
+        Ok(slot)
     }
 
-    fn slot(self: &Arc<Self>, number: u32) -> Slot {
+    fn slot(self: &Arc<Self>, number: u32, ids: (IdRange, IdRange)) -> Slot {
         Slot {
             pool: Arc::clone(self),
             number,
+            ids,
         }
+    }
+}
+
+impl Slot {
+    /// The users and groups.
+    pub(crate) const fn ids(&self) -> (IdRange, IdRange) {
+        self.ids
+    }
+
+    /// Lets them be in use for as long as the process `pid` lives.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub(crate) fn hold(&self, pid: i32) -> Result<(), StepError> {
+        self.pool.claims.hold(self.ids, pid)
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.pool.taken.lock();
-        let taken = taken.as_mut().map_err(|poisoned| poisoned.get_mut());
-        match taken {
-            Ok(taken) => taken.remove(&self.number),
-            Err(taken) => taken.remove(&self.number),
-        };
+        // One of a container that lives stays; whoever takes ids next removes what is left.
+        let _left_to_others = self.pool.claims.give_up(self.ids);
     }
 }
 
@@ -193,15 +224,16 @@ mod tests {
             },
             by_default: false,
         };
-        let pool = Arc::new(IdPool::default());
-        let first = pool.take(from).unwrap();
-        let second = pool.take(from).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let pool = Arc::new(IdPool::new(Claims::at(place.path().join("ids"))));
+        let first = pool.take(from).unwrap().unwrap();
+        let second = pool.take(from).unwrap().unwrap();
         assert_eq!((first.number, second.number), (0, 1));
-        assert!(pool.take(from).is_none());
+        assert!(pool.take(from).unwrap().is_none());
         let (users, groups) = from.of_slot(second.number);
         assert_eq!((users.first, groups.first), (165_536, 565_536));
         drop(first);
-        assert_eq!(pool.take(from).unwrap().number, 0);
+        assert_eq!(pool.take(from).unwrap().unwrap().number, 0);
     }
 
     #[test]
@@ -215,9 +247,10 @@ mod tests {
             groups: few,
             by_default: false,
         };
-        let pool = Arc::new(IdPool::default());
-        let slot = pool.take(from).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let pool = Arc::new(IdPool::new(Claims::at(place.path().join("ids"))));
+        let slot = pool.take(from).unwrap().unwrap();
         assert_eq!(from.of_slot(slot.number).0.count, 10);
-        assert!(pool.take(from).is_none());
+        assert!(pool.take(from).unwrap().is_none());
     }
 }

@@ -46,6 +46,7 @@ impl Host {
         let mut config = EngineConfig {
             cgroup_root: format!("hcs-test-engine-{}-{number}", process::id()),
             scratch_root: files.path().join("scratch"),
+            ids_in_use: files.path().join("ids"),
             ..EngineConfig::default()
         };
         config.user_namespaces.by_default = Mode::get() == Mode::User;

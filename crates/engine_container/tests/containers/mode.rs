@@ -31,6 +31,8 @@ const HOST_ONLY: &[&str] = &[
     // They ask for one themselves.
     "identity::root_inside_is_nobody_outside",
     "identity::each_container_is_somebody_else",
+    "identity::another_service_gives_out_other_ids",
+    "identity::instances_of_the_hosts_root_are_its_own",
     "identity::no_capability_reaches_the_host",
     "identity::what_it_writes_has_its_own_ids",
     "identity::other_users_and_groups_work_inside",

@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
+use hcs_lifecycle::engine::Engine as _;
 use serde_json::json;
 
 use crate::host::{Container, Host};
@@ -9,6 +10,8 @@ use crate::host::{Container, Host};
 super::cases![
     root_inside_is_nobody_outside,
     each_container_is_somebody_else,
+    another_service_gives_out_other_ids,
+    instances_of_the_hosts_root_are_its_own,
     no_capability_reaches_the_host,
     what_it_writes_has_its_own_ids,
     other_users_and_groups_work_inside,
@@ -69,6 +72,48 @@ fn each_container_is_somebody_else() {
     // What one has is free again when it is gone.
     drop(first);
     assert_eq!(start(&host).recorded("UserNamespace")["Slot"], 0);
+}
+
+fn another_service_gives_out_other_ids() {
+    let host = Host::new();
+    let other = Host::with(|config| config.ids_in_use.clone_from(&host.config.ids_in_use));
+    let first = start(&host);
+    let second = start(&other);
+    assert_ne!(ids(&first), ids(&second));
+    // A service that comes after the first finds them as they were, and so does the other.
+    let record = first.machine.record();
+    let request = first.request.clone();
+    let adopted = host.engine.adopt(&request, &record).unwrap();
+    drop(adopted);
+    let third = start(&other);
+    assert!(![ids(&first), ids(&second)].contains(&ids(&third)));
+    let free = ids(&first);
+    drop(first);
+    assert_eq!(ids(&start(&other)), free);
+}
+
+fn instances_of_the_hosts_root_are_its_own() {
+    // Of inotify each user of a user namespace has a number, and that of who made the namespace counts as well. What root
+    // inside uses up, host's root has left.
+    let host = Host::new();
+    let container = start(&host);
+    let number = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap();
+    let script = format!(
+        "my @all; for (0..{}) {{ my $fd = syscall({}, 0); last if $fd < 0; push @all, $fd }} print scalar @all; \
+         my $r = syscall({}, 0); print $r < 0 ? ' full' : ' more'",
+        number.trim().parse::<u32>().unwrap() + 10,
+        libc::SYS_inotify_init1,
+        libc::SYS_inotify_init1
+    );
+    let outcome = container.run(&[
+        "sh",
+        "-c",
+        "ulimit -n $(ulimit -Hn); exec perl -e \"$0\"",
+        &script,
+    ]);
+    assert!(outcome.stdout.ends_with("full"), "{outcome:?}");
+    let own = rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::CLOEXEC);
+    assert!(own.is_ok(), "{own:?}");
 }
 
 fn no_capability_reaches_the_host() {

@@ -1,0 +1,320 @@
+//! Which ranges of ids are in use on this host, so that services of different endpoints give out different ones.
+//!
+//! A directory with a file for each range, named after its ids. The file says who has them: first the service, then the
+//! container's pid 1, so that a claim lasts as long as the container, whatever becomes of the service. A file whose
+//! holder is gone means nothing and is removed by whoever comes next. All is done under one lock.
+
+use std::{
+    ffi::OsString,
+    fmt::Write as _,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::PathBuf,
+};
+
+use rustix::{
+    fs::{
+        AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, stat,
+        unlinkat,
+    },
+    io::Errno,
+    process::{geteuid, getpid},
+};
+
+use super::ranges::IdRange;
+use crate::{
+    failure::{Attempt, StepError},
+    record,
+};
+
+/// More than a file says.
+const LIMIT: usize = 256;
+
+/// The users and the groups of one container.
+pub(super) type Ids = (IdRange, IdRange);
+
+/// The directory of claims.
+#[derive(Clone, Debug)]
+pub(crate) struct Claims {
+    path: PathBuf,
+}
+
+/// The directory, locked.
+struct Locked(OwnedFd);
+
+impl Claims {
+    pub(crate) const fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Takes the first of `wanted` that is nobody's, for the calling process; answers which.
+    pub(super) fn take(
+        &self,
+        mut wanted: impl Iterator<Item = (u32, Ids)>,
+    ) -> Result<Option<(u32, Ids)>, StepError> {
+        let locked = self.lock()?;
+        let others = locked.living().step_at(READING, self.shown())?;
+        let free = wanted.find(|(_, ids)| !others.iter().any(|other| overlap(*other, *ids)));
+        if let Some((_, ids)) = free {
+            let own = getpid().as_raw_nonzero().get();
+            locked.write(ids, own).step_at(WRITING, self.shown())?;
+        }
+        Ok(free)
+    }
+
+    /// Makes the process `pid` the holder of a claim.
+    pub(super) fn hold(&self, ids: Ids, pid: i32) -> Result<(), StepError> {
+        self.lock()?.write(ids, pid).step_at(WRITING, self.shown())
+    }
+
+    /// Removes a claim if its holder is gone, or is the calling process.
+    pub(super) fn give_up(&self, ids: Ids) -> Result<(), StepError> {
+        let locked = self.lock()?;
+        let name = name(ids);
+        let holder = locked
+            .read(name.as_bytes())
+            .step_at(READING, self.shown())?;
+        let own = Holder::of(getpid().as_raw_nonzero().get());
+        if Some(&holder) == own.as_ref() || !holder.lives() {
+            locked
+                .remove(name.as_bytes())
+                .step_at(WRITING, self.shown())?;
+        }
+        Ok(())
+    }
+
+    fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Opens and locks the directory, which has to be the service's own. It is made where there is none.
+    fn lock(&self) -> Result<Locked, StepError> {
+        let step = "opening the directory of ids in use,";
+        let path = &self.path;
+        match mkdirat(CWD, path, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(StepError::new(step, errno).at(self.shown())),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = openat(CWD, path, flags, Mode::empty()).step_at(step, self.shown())?;
+        let found = fstat(&directory).step_at(step, self.shown())?;
+        let shared = Mode::from_raw_mode(found.st_mode).intersects(Mode::WGRP | Mode::WOTH);
+        if found.st_uid != geteuid().as_raw() || shared {
+            let step = "trusting the directory of ids in use, which others may write,";
+            return Err(StepError::new(step, Errno::PERM).at(self.shown()));
+        }
+        flock(&directory, FlockOperation::LockExclusive).step_at(step, self.shown())?;
+        Ok(Locked(directory))
+    }
+}
+
+const READING: &str = "reading which ids are in use, in";
+const WRITING: &str = "writing down which ids are in use, in";
+
+impl Locked {
+    /// What is claimed by somebody who lives. Other claims are removed.
+    fn living(&self) -> Result<Vec<Ids>, Errno> {
+        let mut living = Vec::new();
+        for entry in Dir::read_from(&self.0)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            let Some(ids) = parse(name) else { continue };
+            if self.read(name)?.lives() {
+                living.push(ids);
+            } else {
+                self.remove(name)?;
+            }
+        }
+        Ok(living)
+    }
+
+    /// Who has a claim; [`Holder::Nobody`] where there is none.
+    fn read(&self, name: &[u8]) -> Result<Holder, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match openat(self.0.as_fd(), name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(Holder::Nobody),
+            file => file?,
+        };
+        let mut text = [0; LIMIT];
+        let read = rustix::io::read(&file, &mut text)?;
+        let text = text.get(..read).unwrap_or_default();
+        Ok(Holder::parse(&String::from_utf8_lossy(text)).unwrap_or(Holder::Nobody))
+    }
+
+    fn write(&self, ids: Ids, pid: i32) -> Result<(), Errno> {
+        // Gone already, if it is none: then the claim means nothing, as it should.
+        let text = Holder::of(pid).map(|holder| holder.text());
+        let flags = OFlags::WRONLY
+            | OFlags::CREATE
+            | OFlags::TRUNC
+            | OFlags::NOFOLLOW
+            | OFlags::NONBLOCK
+            | OFlags::CLOEXEC;
+        let file = openat(self.0.as_fd(), name(ids), flags, Mode::RUSR | Mode::WUSR)?;
+        rustix::io::write(&file, text.unwrap_or_default().as_bytes()).map(drop)
+    }
+
+    fn remove(&self, name: &[u8]) -> Result<(), Errno> {
+        match unlinkat(self.0.as_fd(), name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// Who has a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Holder {
+    Nobody,
+    /// A process: its number, when it was started, and in which pid namespace and boot that is its number.
+    Process {
+        pid: i32,
+        started: u64,
+        namespace: u64,
+        boot: String,
+    },
+}
+
+impl Holder {
+    fn of(pid: i32) -> Option<Self> {
+        Some(Self::Process {
+            pid,
+            started: record::start_time(pid)?,
+            namespace: stat("/proc/self/ns/pid").ok()?.st_ino,
+            boot: record::boot_id().ok()?,
+        })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace();
+        Some(Self::Process {
+            pid: words.next()?.parse().ok()?,
+            started: words.next()?.parse().ok()?,
+            namespace: words.next()?.parse().ok()?,
+            boot: words.next()?.to_owned(),
+        })
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Nobody => String::new(),
+            Self::Process {
+                pid,
+                started,
+                namespace,
+                boot,
+            } => format!("{pid} {started} {namespace} {boot}\n"),
+        }
+    }
+
+    /// Whether it is there. One of another pid namespace cannot be looked at, so it counts until the next boot.
+    fn lives(&self) -> bool {
+        let Self::Process {
+            pid,
+            namespace,
+            boot,
+            ..
+        } = self
+        else {
+            return false;
+        };
+        if record::boot_id().is_ok_and(|own| own != *boot) {
+            return false;
+        }
+        let own = stat("/proc/self/ns/pid").map(|own| own.st_ino);
+        own.is_ok_and(|own| own != *namespace) || Self::of(*pid).as_ref() == Some(self)
+    }
+}
+
+fn overlap((users, groups): Ids, (other_users, other_groups): Ids) -> bool {
+    let meet = |one: IdRange, other: IdRange| {
+        let end = |range: IdRange| u64::from(range.first) + u64::from(range.count);
+        u64::from(one.first) < end(other) && u64::from(other.first) < end(one)
+    };
+    meet(users, other_users) || meet(groups, other_groups)
+}
+
+/// The name of the file: first and number of the users, then of the groups.
+fn name((users, groups): Ids) -> OsString {
+    let mut name = String::new();
+    for range in [users, groups] {
+        let separator = if name.is_empty() { "" } else { "-" };
+        // A string takes everything.
+        let _written = write!(name, "{separator}{}-{}", range.first, range.count);
+    }
+    name.into()
+}
+
+fn parse(name: &[u8]) -> Option<Ids> {
+    let mut numbers = std::str::from_utf8(name).ok()?.split('-');
+    let mut range = || {
+        Some(IdRange {
+            first: numbers.next()?.parse().ok()?,
+            count: numbers.next()?.parse().ok()?,
+        })
+    };
+    Some((range()?, range()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    fn ids(first: u32) -> Ids {
+        let range = IdRange { first, count: 10 };
+        (range, range)
+    }
+
+    fn wanted(firsts: &[u32]) -> impl Iterator<Item = (u32, Ids)> {
+        (0..).zip(firsts.iter().map(|first| ids(*first)))
+    }
+
+    #[test]
+    fn ranges_that_overlap_are_given_out_once_until_their_holder_is_gone() {
+        let place = tempfile::tempdir().unwrap();
+        let claims = Claims::at(place.path().join("ids"));
+        let other = claims.clone();
+        assert_eq!(claims.take(wanted(&[1000])).unwrap(), Some((0, ids(1000))));
+        assert_eq!(other.take(wanted(&[995, 1009])).unwrap(), None);
+        let free = other.take(wanted(&[1005, 1010])).unwrap();
+        assert_eq!(free, Some((1, ids(1010))));
+        // A container takes over; its end gives the range back, whatever the service does.
+        let mut container = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let pid = i32::try_from(container.id()).unwrap();
+        claims.hold(ids(1000), pid).unwrap();
+        claims.give_up(ids(1000)).unwrap();
+        assert_eq!(other.take(wanted(&[1000])).unwrap(), None);
+        drop(container.stdin.take());
+        container.wait().unwrap();
+        assert_eq!(other.take(wanted(&[1000])).unwrap(), Some((0, ids(1000))));
+        other.give_up(ids(1000)).unwrap();
+        other.give_up(ids(1010)).unwrap();
+        assert_eq!(std::fs::read_dir(&claims.path).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_no_claim_is_left_alone_and_a_damaged_one_counts_for_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let claims = Claims::at(place.path().join("ids"));
+        drop(claims.lock().unwrap());
+        for name in ["note", "1000-10-1000-10"] {
+            std::fs::write(claims.path.join(name), "?").unwrap();
+        }
+        assert!(claims.take(wanted(&[1000])).unwrap().is_some());
+        assert!(claims.path.join("note").exists());
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let place = tempfile::tempdir().unwrap();
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(place.path(), open).unwrap();
+        let claims = Claims::at(place.path().to_owned());
+        assert_eq!(claims.take(wanted(&[1000])).unwrap_err().errno, Errno::PERM);
+    }
+}
