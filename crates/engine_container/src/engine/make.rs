@@ -39,7 +39,8 @@ pub(super) struct Order<'a> {
     pub(super) directory: &'a Path,
     pub(super) limits: Limits,
     pub(super) new_network: bool,
-    pub(super) new_user: bool,
+    /// The host's user that its user namespace belongs to, if it gets one.
+    pub(super) owner: Option<u32>,
     /// The scratch to be made, which goes with the container.
     pub(super) scratch: Option<PathBuf>,
 }
@@ -116,7 +117,7 @@ pub(super) fn make(
         directory: &request.directory,
         limits: plan.limits,
         new_network: plan.network.is_none(),
-        new_user: ids.is_some(),
+        owner: ids.as_ref().and_then(|ids| Some(ids.mapping.root()?.0)),
         scratch: own_scratch.then(|| PathBuf::from(&plan.spec.root.scratch.path)),
     };
     Prepared::start(workshop, host, &order)?.finish(workshop, request, plan, ids.as_ref())
@@ -174,7 +175,7 @@ impl Prepared {
         let entrances = left.groups.entrances()?;
         let (channel, child) = workshop.launcher.launch(&Child::Container {
             new_network: order.new_network,
-            new_user: order.new_user,
+            owner: order.owner,
             cgroup: entrances.unified.as_ref().map(AsFd::as_fd),
             tasks: entrances.tasks.iter().map(AsFd::as_fd).collect(),
         })?;

@@ -45,7 +45,7 @@ impl ContainerSlot {
                 ..Limits::default()
             },
             new_network: true,
-            new_user: false,
+            owner: None,
             scratch: Some(workshop.config.scratch_root.join(runtime_id)),
         };
         let prepared = Prepared::start(workshop, workshop.host(NO_GROUPS)?, &order)?;

@@ -1,7 +1,7 @@
 //! Messages between the service and the launcher: one `SOCK_SEQPACKET` message each way.
 //!
-//! Both ends come from one executable, so there is no version and no escape: a request is two bytes (flags, number of
-//! descriptors) with the descriptors, an answer eight (errno, pid) with the pidfd.
+//! Both ends come from one executable, so there is no version and no escape: a request is six bytes (flags, number of
+//! descriptors, owner of the user namespace) with the descriptors, an answer eight (errno, pid) with the pidfd.
 
 use std::{
     collections::VecDeque,
@@ -44,8 +44,9 @@ pub(crate) enum Child<Fd> {
     Container {
         /// Whether it gets a network namespace of its own.
         new_network: bool,
-        /// Whether it gets a user namespace, which the service then has to map ids into.
-        new_user: bool,
+        /// Whether it gets a user namespace, which the service then has to map ids into, and whose that is on the host.
+        /// What processes in the namespace use up of things that each user has so many of is its owner's as well.
+        owner: Option<u32>,
         /// Directory of the cgroup of the unified hierarchy to be born in.
         cgroup: Option<Fd>,
         /// The `tasks` file of each v1 cgroup it is to join.
@@ -69,17 +70,19 @@ impl Child<BorrowedFd<'_>> {
             Child::Errand { new_user: true } => NEW_USER,
             _ => 0,
         };
+        let mut owned_by = 0;
         let mut descriptors = vec![channel];
         if let Child::Container {
             new_network,
-            new_user,
+            owner,
             cgroup,
             tasks,
         } = self
         {
             flags |= CONTAINER;
-            if *new_user {
+            if let Some(user) = owner {
                 flags |= NEW_USER;
+                owned_by = *user;
             }
             if *new_network {
                 flags |= NEW_NETWORK;
@@ -92,19 +95,21 @@ impl Child<BorrowedFd<'_>> {
         }
         let count = u8::try_from(descriptors.len()).map_err(|_| Errno::INVAL);
         let count = count.step("counting the descriptors of a request")?;
-        send_message(socket, &[flags, count], &descriptors).step("asking the launcher")
+        let [o0, o1, o2, o3] = owned_by.to_le_bytes();
+        send_message(socket, &[flags, count, o0, o1, o2, o3], &descriptors)
+            .step("asking the launcher")
     }
 }
 
 /// Waits for the next request; `None` when the service is gone.
 pub(crate) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<Request>, Errno> {
-    let mut bytes = [0; 2];
+    let mut bytes = [0; 6];
     let mut descriptors = VecDeque::new();
     let received = receive_message(socket, &mut bytes, &mut descriptors)?;
     if received == 0 {
         return Ok(None);
     }
-    let [flags, count] = bytes;
+    let [flags, count, owner @ ..] = bytes;
     if received != bytes.len() || descriptors.len() != usize::from(count) {
         return Err(Errno::BADMSG);
     }
@@ -117,7 +122,7 @@ pub(crate) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<Request>,
     }
     let child = Child::Container {
         new_network: flags & NEW_NETWORK != 0,
-        new_user: flags & NEW_USER != 0,
+        owner: (flags & NEW_USER != 0).then_some(u32::from_le_bytes(owner)),
         cgroup: (flags & INTO_CGROUP != 0).then(&mut next).transpose()?,
         tasks: descriptors.into(),
     };

@@ -12,8 +12,11 @@ use std::{
 
 use hcs_schema::privileges::{Capabilities, Privileges};
 use rustix::{
+    fs::Uid,
     io::Errno,
     net::{AddressFamily, SocketType, sockopt},
+    process::{DumpableBehavior, geteuid, set_dumpable_behavior},
+    thread::{CapabilitiesSecureBits, set_capabilities_secure_bits, set_thread_res_uid},
 };
 
 use super::protocol::{self, Answer, Child, Request};
@@ -97,22 +100,47 @@ fn clone_child(child: &Child<OwnedFd>) -> Result<Cloned, Errno> {
         }
         Child::Container {
             new_network,
-            new_user,
+            owner,
             cgroup,
             ..
         } => {
             let network = if *new_network { libc::CLONE_NEWNET } else { 0 };
             // Its mount namespace it makes itself, when it knows what it is to be: until then a parked child would see
             // the mounts of yesterday, and keep them from being unmounted. One with a user namespace is never parked.
-            let user = if *new_user {
-                libc::CLONE_NEWUSER | libc::CLONE_NEWNS
-            } else {
-                0
-            };
             let others = libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
-            clone::clone_into(user | network | others, cgroup.as_ref().map(AsFd::as_fd))
+            let cgroup = cgroup.as_ref().map(AsFd::as_fd);
+            let Some(owner) = owner else {
+                return clone::clone_into(network | others, cgroup);
+            };
+            let user = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
+            as_user(*owner, || {
+                clone::clone_into(user | network | others, cgroup)
+            })
         }
     }
+}
+
+/// Clones as the user `owner`, whose the new user namespace is then, with all capabilities that the launcher has. An
+/// ordinary user's launcher is that user already.
+fn as_user(owner: u32, clone: impl FnOnce() -> Result<Cloned, Errno>) -> Result<Cloned, Errno> {
+    if geteuid().as_raw() == owner {
+        return clone();
+    }
+    let become_user = |user| {
+        set_thread_res_uid(Uid::ROOT, user, Uid::ROOT)?;
+        // Which the kernel takes away at each such change; the child needs its own files in /proc.
+        set_dumpable_behavior(DumpableBehavior::Dumpable)
+    };
+    set_capabilities_secure_bits(CapabilitiesSecureBits::NO_SETUID_FIXUP)?;
+    become_user(Uid::from_raw(owner))?;
+    let cloned = clone();
+    if matches!(cloned, Ok(Cloned::Child)) {
+        // In its namespace it has begun anew: no such bits, all capabilities.
+        return cloned;
+    }
+    become_user(Uid::ROOT)?;
+    set_capabilities_secure_bits(CapabilitiesSecureBits::empty())?;
+    cloned
 }
 
 /// The child's whole life. It must not return into the launcher's loop, by a panic neither.
@@ -122,12 +150,12 @@ fn run_child(request: Request, filter: &[libc::sock_filter], agent: AgentEntry) 
         Child::Container {
             tasks,
             new_network,
-            new_user,
+            owner,
             ..
         } => child::run(
             request.channel,
             tasks,
-            new_network && !new_user,
+            new_network && owner.is_none(),
             filter,
             agent,
         ),
