@@ -26,7 +26,23 @@ pub(crate) enum AccountError {
     /// No such group.
     #[error("there is no group {0:?} in /etc/group")]
     Group(String),
+    /// A number that is no id.
+    #[error("{0} is no id of a user or group: those are from 0 to 4294967294")]
+    Id(String),
+    /// More than the kernel takes.
+    #[error(
+        "the user {user:?} is a member of {count} groups in /etc/group, and a process can be in 65536 (NGROUPS_MAX) at most"
+    )]
+    Groups {
+        /// Who.
+        user: String,
+        /// Of how many.
+        count: usize,
+    },
 }
+
+/// How many supplementary groups a process can have (`NGROUPS_MAX`).
+const MAX_GROUPS: usize = 65_536;
 
 /// One line of `/etc/passwd`.
 struct Account<'a> {
@@ -48,6 +64,7 @@ pub(crate) fn resolve(user: &str, passwd: &str, group: &str) -> Result<Identity,
     let (uid, account) = match (by_name(), parse_id(user)) {
         (Some(account), _) => (account.uid, Some(account)),
         (None, Some(uid)) => (uid, by_number(uid)),
+        (None, None) if is_number(user) => return Err(AccountError::Id(user.to_owned())),
         (None, None) => return Err(AccountError::User(user.to_owned())),
     };
     let home = account.as_ref().map(|account| account.home);
@@ -59,6 +76,12 @@ pub(crate) fn resolve(user: &str, passwd: &str, group: &str) -> Result<Identity,
             (gid, groups.unwrap_or_default())
         }
     };
+    if groups.len() > MAX_GROUPS {
+        return Err(AccountError::Groups {
+            user: user.to_owned(),
+            count: groups.len(),
+        });
+    }
     Ok(Identity {
         uid,
         gid,
@@ -97,7 +120,10 @@ fn find_group(wanted: &str, group: &str) -> Result<u32, AccountError> {
     named
         .map(|(_, gid, _)| gid)
         .or_else(|| parse_id(wanted))
-        .ok_or_else(|| AccountError::Group(wanted.to_owned()))
+        .ok_or_else(|| match is_number(wanted) {
+            true => AccountError::Id(wanted.to_owned()),
+            false => AccountError::Group(wanted.to_owned()),
+        })
 }
 
 fn memberships(user: &str, own: u32, group: &str) -> Vec<u32> {
@@ -113,9 +139,12 @@ fn memberships(user: &str, own: u32, group: &str) -> Vec<u32> {
 
 /// A plain decimal id; 4294967295 means "no change" to the kernel and is none.
 fn parse_id(text: &str) -> Option<u32> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let id = text.parse().ok().filter(|_| digits)?;
+    let id = text.parse().ok().filter(|_| is_number(text))?;
     (id != u32::MAX).then_some(id)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -123,6 +152,31 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn numbers_that_are_no_ids_and_too_many_groups_are_called_so() {
+        let told = |user: &str, group: &str| resolve(user, PASSWD, group).unwrap_err().to_string();
+        for (user, id) in [
+            ("4294967295", "4294967295"),
+            ("0:99999999999", "99999999999"),
+        ] {
+            assert!(
+                told(user, GROUP).starts_with(&format!("{id} is no id")),
+                "{user}"
+            );
+        }
+        let many: String = (0..=65_536)
+            .map(|gid| format!("g{gid}:x:{gid}:bob\n"))
+            .collect();
+        // All but its own.
+        assert!(resolve("bob", PASSWD, &many).is_ok());
+        let more = format!("{many}more:x:70000:bob\n");
+        assert!(
+            told("bob", &more).contains("65537 groups"),
+            "{}",
+            told("bob", &more)
+        );
+    }
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n# comment\n\nbob:x:1000:1000:Bob,,,:/home/bob:/bin/sh\n\
                           broken:x:nan:5::/:\n1234:x:77:78::/n:/bin/sh\nhomeless:x:5:6\n:x:1:1::/:\n";
@@ -153,7 +207,7 @@ mod tests {
         assert_eq!(ids("+5"), Err(AccountError::User("+5".into())));
         assert_eq!(
             ids("4294967295"),
-            Err(AccountError::User("4294967295".into()))
+            Err(AccountError::Id("4294967295".into()))
         );
     }
 

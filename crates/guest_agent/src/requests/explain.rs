@@ -61,10 +61,10 @@ fn reason(
         Step::Terminal => format!("its console cannot become its controlling terminal: {what}"),
         Step::Stdio => format!("its standard streams cannot be put in place: {what}"),
         Step::OomScore => format!("its OOM score cannot be set to 0: {what}"),
-        Step::Groups if unknown => no_such_id("all of the groups", &format!("{groups:?}")),
+        Step::Groups if unknown => no_such_id("all of the groups", &listed(groups)),
         Step::Group if unknown => no_such_id("a group", &gid.to_string()),
         Step::User if unknown => no_such_id("a user", &uid.to_string()),
-        Step::Groups => format!("it cannot be given the groups {groups:?}: {what}"),
+        Step::Groups => format!("it cannot be given the groups {}: {what}", listed(groups)),
         Step::Group => format!("it cannot be given the group {gid}: {what}"),
         Step::User => format!("it cannot be given the user {uid}: {what}"),
         Step::Limit => limit(privileges.limits.get(error.candidate), &what),
@@ -103,9 +103,19 @@ fn limit(limit: Option<&Limit>, what: &str) -> String {
 
 fn no_such_id(what: &str, id: &str) -> String {
     format!(
-        "its user namespace does not have {what} {id}: it has root, and as many others as /etc/subuid and /etc/subgid of \
-         the host grant to whoever runs the service"
+        "its user namespace does not have {what} {id}: with a service of root it has those from 0 to 65535, with a \
+         service of an ordinary user root, and as many others as /etc/subuid and /etc/subgid of the host grant to that user"
     )
+}
+
+/// The first of these groups.
+fn listed(groups: &[u32]) -> String {
+    const SHOWN: usize = 16;
+    let first: Vec<String> = groups.iter().take(SHOWN).map(u32::to_string).collect();
+    match groups.len().saturating_sub(SHOWN) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }
 
 fn execution(command: &Command, identity: &Identity, error: LaunchError) -> String {
