@@ -2,13 +2,13 @@
 
 use std::fs;
 
+use hcs_schema::privileges::Capabilities;
 use rustix::{
     process::{geteuid, getpriority_process},
     thread::{CapabilitySet, capabilities_secure_bits},
 };
 
 use super::{limits, namespaces};
-use crate::parts::capabilities::DEFAULT;
 
 /// Without these root makes no containers.
 const NEEDED: [(&str, CapabilitySet); 4] = [
@@ -84,7 +84,7 @@ fn of_status(status: &str, root: bool) -> Vec<String> {
         let bounding = CapabilitySet::from_bits_retain(bounding);
         let missing = NEEDED.iter().filter(|(_, one)| !bounding.contains(*one));
         let mut missing: Vec<&str> = missing.map(|(name, _)| *name).collect();
-        if !bounding.contains(DEFAULT) {
+        if !bounding.contains(CapabilitySet::from_bits_retain(Capabilities::USUAL.bits())) {
             missing.push("some of those that containers are given");
         }
         if !missing.is_empty() {
