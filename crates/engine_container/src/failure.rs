@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, io};
 
-use hcs_schema::{Cause, Failure, HResult, win32};
+use hcs_schema::{Cause, Failure, HResult, Record, win32};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -51,8 +51,13 @@ impl StepError {
             .map_or_else(String::new, |path| format!(" {path}"))
     }
 
+    /// This without what it was done to, which a client may have named.
+    pub(crate) fn recorded(&self) -> String {
+        format!("{}: {}", self.step, self.errno)
+    }
+
     /// The failure of the call, which `summary` names.
-    pub(crate) fn into_failure(self, summary: impl Into<String>) -> Failure {
+    pub(crate) fn into_failure(self, summary: impl Into<Cow<'static, str>>) -> Failure {
         steps::failed(&self);
         let mut failure = Failure::new(hresult_of(self.errno), summary);
         failure.causes.push(self.into_cause());
@@ -62,6 +67,7 @@ impl StepError {
     /// This as one cause of a failure.
     pub(crate) fn into_cause(self) -> Cause {
         Cause {
+            record: Record::of(self.recorded()),
             message: self.to_string(),
             data: self.path.into_iter().collect(),
             pointer: self.pointer,

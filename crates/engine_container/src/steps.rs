@@ -17,11 +17,11 @@ pub(crate) fn done(what: &'static str) {
     });
 }
 
-/// Notes which step failed, and why.
+/// Notes which step failed, and why. Others than the caller read that, so it does not say on which path.
 pub(crate) fn failed(error: &StepError) {
     note(|| Step {
         at: Instant::now(),
-        what: format!("failed: {error}").into(),
+        what: format!("failed: {}", error.recorded()).into(),
     });
 }
 

@@ -48,7 +48,7 @@ impl RawMode {
         if !termios::isatty(stream) {
             return Ok(None);
         }
-        let failed = |error: &dyn std::error::Error| {
+        let failed = |error: &(dyn std::error::Error + 'static)| {
             Failure::new(HResult::E_FAIL, "the terminal cannot be put into raw mode").because(error)
         };
         // A descriptor of our own: the terminal can be restored when standard input was closed meanwhile.

@@ -1,14 +1,18 @@
 //! [`Failure`]: the one error that crosses every room, an HRESULT with a message that names the thing and its causes.
 //!
 //! A failure becomes a `ResultError` document at the edge ([`Failure::to_document`]) and is read back from one by the
-//! client ([`Failure::from_document`]). The first `ErrorEvents` entry of the document is the summary, the later ones
+//! client ([`Failure::from_document`]). Its caller is told all of it; logs, events and other users are told what
+//! [`Failure::recorded`] keeps, in which nothing stands that a client wrote. The first `ErrorEvents` entry of the document is the summary, the later ones
 //! are the causes, nearest first (`design.md`, decision 20).
 
-use std::{error::Error, fmt};
+use std::{borrow::Cow, error::Error, fmt, io};
 
 use serde_json::{Value, json};
 
-use crate::HResult;
+use crate::{
+    HResult,
+    record::{self, Record},
+};
 
 /// Provider GUID under which HCS itself reports (`Microsoft-Windows-Hyper-V-Compute`).
 pub const PROVIDER: &str = "17103e3f-3c6e-4677-bb17-3b267eb5be57";
@@ -25,6 +29,8 @@ pub struct Cause {
     pub pointer: Option<String>,
     /// Further facts (value found, what was expected, a path, an errno), in the order to be shown.
     pub data: Vec<String>,
+    /// What may be written down of the message.
+    pub record: Record,
 }
 
 /// Why a call failed. Never without a message.
@@ -40,30 +46,43 @@ pub struct Failure {
     pub attribution: Vec<Value>,
     /// The operation that failed, as the service's logs and `hcs explain` name it, where one is known.
     pub operation: Option<String>,
+    /// What may be written down of the message.
+    pub record: Record,
 }
 
 impl Failure {
-    /// A failure with `message`; an empty message is replaced by the meaning of `hresult`.
+    /// A failure with `message`; an empty message is replaced by the meaning of `hresult`. A message that was put together
+    /// when the program ran is for the caller only, unless [`Failure::on_record`] says what may be written down of it.
     #[must_use]
-    pub fn new(hresult: HResult, message: impl Into<String>) -> Self {
-        let mut message = message.into();
+    pub fn new(hresult: HResult, message: impl Into<Cow<'static, str>>) -> Self {
+        let (mut message, record) = taken(message.into());
         if message.is_empty() {
             message = hresult.message();
         }
         Self {
             hresult,
             message,
+            record,
             causes: Vec::new(),
             attribution: Vec::new(),
             operation: None,
         }
     }
 
-    /// Adds a cause in words.
+    /// Says what may be written down of the message: a sentence in which nothing stands that a client wrote.
     #[must_use]
-    pub fn cause(mut self, message: impl Into<String>) -> Self {
+    pub fn on_record(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.record = Record::of(text);
+        self
+    }
+
+    /// Adds a cause in words. As for [`Failure::new`], only a text of the program's own is written down.
+    #[must_use]
+    pub fn cause(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        let (message, record) = taken(message.into());
         self.causes.push(Cause {
-            message: message.into(),
+            message,
+            record,
             ..Cause::default()
         });
         self
@@ -71,24 +90,71 @@ impl Failure {
 
     /// Adds a cause that points into a document.
     #[must_use]
-    pub fn cause_at(mut self, pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        self.causes.push(Cause {
-            message: message.into(),
-            pointer: Some(pointer.into()),
-            data: Vec::new(),
-        });
-        self
+    pub fn cause_at(
+        self,
+        pointer: impl Into<String>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let mut failure = self.cause(message);
+        if let Some(cause) = failure.causes.last_mut() {
+            cause.pointer = Some(pointer.into());
+        }
+        failure
     }
 
-    /// Adds `error` and all its sources as causes.
+    /// Adds `error` and all its sources as causes. Of those only what the system said is written down.
     #[must_use]
-    pub fn because(mut self, error: &dyn Error) -> Self {
+    pub fn because(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
             self = self.cause(error.to_string());
+            if let Some(cause) = self.causes.last_mut()
+                && let Some(error) = error.downcast_ref::<io::Error>()
+            {
+                cause.record = Record::of(said(error));
+            }
             next = error.source();
         }
         self
+    }
+
+    /// What may be written down where others than the caller read it: the code, the texts of the program's own, the
+    /// pointers as far as they name properties of the schema. Nothing in it was written by a client, but the name of the
+    /// operation, which is a number.
+    #[must_use]
+    pub fn recorded(&self) -> Self {
+        let text = |record: &Record| record.text().map(str::to_owned);
+        let cause = |cause: &Cause| {
+            let pointer = cause.pointer.as_deref().map(record::pointer);
+            let message = text(&cause.record).unwrap_or_default();
+            (pointer.is_some() || !message.is_empty()).then(|| Cause {
+                message,
+                pointer,
+                ..Cause::default()
+            })
+        };
+        Self {
+            message: text(&self.record).unwrap_or_else(|| self.hresult.message()),
+            causes: self.causes.iter().filter_map(cause).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// [`Failure::recorded`] in one line, for a log.
+    #[must_use]
+    pub fn log_line(&self) -> String {
+        let recorded = self.recorded();
+        let mut line = recorded.message;
+        for cause in recorded.causes {
+            let pointer = cause.pointer.unwrap_or_default();
+            let parts = [pointer, cause.message];
+            let parts = parts.iter().filter(|part| !part.is_empty());
+            for (number, part) in parts.enumerate() {
+                line.push_str(if number == 0 { "; " } else { ": " });
+                line.push_str(part);
+            }
+        }
+        line
     }
 
     /// Says at which step of HCS's work this failed (`Attribution[].OperationFailure.Detail` of schema 2.5).
@@ -144,7 +210,8 @@ impl Failure {
     #[must_use]
     pub fn from_document(hresult: HResult, document: &str) -> Self {
         let value: Value = serde_json::from_str(document).unwrap_or_default();
-        let mut failure = Self::new(hresult, value["ErrorMessage"].as_str().unwrap_or_default());
+        let message = value["ErrorMessage"].as_str().unwrap_or_default();
+        let mut failure = Self::new(hresult, message.to_owned());
         for event in value["ErrorEvents"]
             .as_array()
             .into_iter()
@@ -166,6 +233,7 @@ impl Failure {
                 message,
                 pointer,
                 data,
+                ..Cause::default()
             });
         }
         failure.operation = value["ErrorEvents"][0]["Data"]
@@ -176,6 +244,23 @@ impl Failure {
             .map(str::to_owned);
         failure.attribution = value["Attribution"].as_array().cloned().unwrap_or_default();
         failure
+    }
+}
+
+/// A message, and what may be written down of it: all, where it is a text of the program's own.
+fn taken(message: Cow<'static, str>) -> (String, Record) {
+    let record = match &message {
+        Cow::Borrowed(text) => Record::of(*text),
+        Cow::Owned(_) => Record::default(),
+    };
+    (message.into_owned(), record)
+}
+
+/// What the system said, without what a library added to it.
+fn said(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number).to_string(),
+        None => error.kind().to_string(),
     }
 }
 
@@ -203,6 +288,31 @@ mod tests {
         failure.causes[0].data = vec!["/Container/Memory/SizeInMB".to_owned(), String::new()];
         let back = Failure::from_document(failure.hresult, &failure.to_document());
         assert_eq!(back, failure);
+    }
+
+    #[test]
+    fn nothing_that_was_put_together_from_a_clients_words_is_recorded() {
+        let canary = "CANARY";
+        let error = io::Error::from_raw_os_error(2);
+        let failure = Failure::new(HResult::E_INVALIDARG, format!("{canary} is wrong"))
+            .cause("a reason of ours")
+            .cause(format!("because of {canary}"))
+            .cause_at(format!("/Container/{canary}/0"), format!("{canary}?"))
+            .because(&error)
+            .because(&io::Error::other(canary))
+            .while_doing("Construct");
+        let recorded = failure.recorded();
+        assert!(!recorded.to_document().contains(canary), "{recorded:?}");
+        let expected = format!(
+            "{}; a reason of ours; /Container/*/0; {error}; other error",
+            HResult::E_INVALIDARG.message()
+        );
+        assert_eq!(failure.log_line(), expected);
+        let said = failure.on_record("an argument is wrong");
+        assert!(said.log_line().starts_with("an argument is wrong; "));
+        assert_eq!(said.recorded().recorded(), said.recorded());
+        let plain = Failure::new(HResult::E_FAIL, "it broke");
+        assert_eq!(plain.recorded(), plain);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::{Failure, HResult, failure::Cause, parse::Place};
+use crate::{Failure, HResult, Record, failure::Cause, parse::Place};
 
 /// A report of more faults than these helps nobody.
 pub(crate) const MOST_FAULTS: usize = 20;
@@ -175,7 +175,8 @@ impl Faults {
 fn invalid(document: &str, causes: Vec<Cause>, more: &str) -> Failure {
     let first = causes.first().map_or("", |cause| cause.message.as_str());
     let message = format!("the {document} document is invalid: {first}{more}");
-    let mut failure = Failure::new(HResult::HCS_E_INVALID_JSON, message);
+    let record = format!("the {document} document is invalid");
+    let mut failure = Failure::new(HResult::HCS_E_INVALID_JSON, message).on_record(record);
     failure.causes = causes;
     failure
 }
@@ -194,7 +195,13 @@ impl Fault {
         if !self.expected.is_empty() {
             data.push(format!("expected {}", self.expected));
         }
+        let what = match self.at_name {
+            true => "a property that is not known or not allowed here",
+            false => "a value that is not allowed here",
+        };
+        let at = place.map_or_else(String::new, |place| format!("{place}: "));
         Cause {
+            record: Record::of(format!("{at}{what}")),
             message: format!("{}{}", Where(&self.steps, place), self.message),
             pointer: Some(cut(&pointer(&self.steps), LONGEST_POINTER)),
             data,

@@ -24,8 +24,10 @@ mod hresult;
 pub mod parse;
 pub mod privileges;
 mod read;
+mod record;
 mod rules;
 pub mod shape;
+mod shown;
 mod text;
 pub mod timestamp;
 
@@ -34,7 +36,9 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use failure::{Cause, Failure, PROVIDER};
 pub use hresult::{HResult, win32};
 pub use parse::{parse, parse_optional};
+pub use record::Record;
 pub use rules::id::{MAX_ID_UNITS, check_id};
+pub use shown::{is_hidden, shown, shown_json};
 
 /// A document of the schema. Only the types of [`documents`] are.
 #[expect(

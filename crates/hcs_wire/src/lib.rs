@@ -63,8 +63,20 @@ pub enum WireError {
     },
 }
 
+impl WireError {
+    /// This without anything that the peer wrote: what serde says of a body quotes it.
+    #[must_use]
+    pub fn recorded(&self) -> String {
+        match self {
+            Self::Body { kind, .. } => format!("the body of a {kind} message is not valid"),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl From<WireError> for Failure {
     fn from(error: WireError) -> Self {
-        Self::new(HResult::HCS_E_PROTOCOL_ERROR, error.to_string())
+        let recorded = error.recorded();
+        Self::new(HResult::HCS_E_PROTOCOL_ERROR, error.to_string()).on_record(recorded)
     }
 }

@@ -84,7 +84,7 @@ const NO_GROUPS: &str = "the host's control groups could not be found";
 
 impl Workshop {
     /// What is known of the host.
-    fn host(&self, summary: &str) -> Result<&HostGroups, Failure> {
+    fn host(&self, summary: &'static str) -> Result<&HostGroups, Failure> {
         HostGroups::once(&self.groups).map_err(|error| error.into_failure(summary))
     }
 
@@ -171,7 +171,7 @@ impl Engine for ContainerEngine {
     }
 
     fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Found, Failure> {
-        let gone = |why: &str| Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why);
+        let gone = |why: &'static str| Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why);
         let record: Record = match serde_json::from_str(record) {
             Ok(record) => record,
             Err(error) => {

@@ -54,7 +54,7 @@ pub(crate) fn check(
     Ok(has)
 }
 
-fn refuse(pointer: &str, message: &str) -> Failure {
+fn refuse(pointer: &str, message: &'static str) -> Failure {
     Failure::new(HResult::NOT_SUPPORTED, message).cause_at(pointer, message)
 }
 

@@ -254,6 +254,6 @@ pub(crate) fn read_only(frame: &Frame) {
     }
 }
 
-fn not_implemented(message: &str) -> Failure {
+fn not_implemented(message: &'static str) -> Failure {
     Failure::new(HResult::E_NOTIMPL, message)
 }

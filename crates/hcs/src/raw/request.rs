@@ -210,8 +210,9 @@ impl Request {
     }
 
     fn started(&self, reply: &Reply, descriptors: Vec<OwnedFd>) -> Result<Started, Failure> {
-        let unusable =
-            |message: &str| Failure::new(HResult::HCS_E_PROCESS_INFO_NOT_AVAILABLE, message);
+        let unusable = |message: &'static str| {
+            Failure::new(HResult::HCS_E_PROCESS_INFO_NOT_AVAILABLE, message)
+        };
         let information = reply
             .process
             .ok_or_else(|| unusable("the service sent no process information"))?;
