@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{Failure, HResult, shown, shown_json};
 use serde::Serialize;
 
 /// How lists are printed.
@@ -41,7 +41,7 @@ pub(crate) fn cannot_write(error: &io::Error) -> Failure {
     Failure::new(HResult::E_FAIL, "standard output cannot be written").because(error)
 }
 
-/// Writes a JSON document, indented.
+/// Writes a JSON document, indented. Characters that would drive a terminal are escaped, which JSON can say as well.
 ///
 /// # Errors
 /// As [`print`].
@@ -53,10 +53,10 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
         )
         .because(&error)
     })?;
-    print(&(text + "\n"))
+    print(&(shown_json(&text).into_owned() + "\n"))
 }
 
-/// A table with a head, columns two spaces apart. Control characters are shown escaped: names come from anywhere and
+/// A table with a head, columns two spaces apart. What is hidden or controls is shown escaped: names come from anywhere and
 /// must not drive the terminal.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let clean: Vec<[String; N]> = rows
@@ -85,21 +85,9 @@ fn line<const N: usize>(cells: [&str; N], widths: &[usize; N]) -> String {
     padded.join("  ").trim_end().to_owned() + "\n"
 }
 
-/// `text` with control characters escaped.
+/// [`hcs_schema::shown`], for every text of others that is printed.
 pub(crate) fn printable(text: &str) -> String {
-    if !text.chars().any(char::is_control) {
-        return text.to_owned();
-    }
-    text.chars()
-        .flat_map(|c| {
-            let escaped: Vec<char> = if c.is_control() {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            };
-            escaped
-        })
-        .collect()
+    shown(text).into_owned()
 }
 
 #[cfg(test)]
@@ -119,5 +107,7 @@ mod tests {
     fn names_cannot_drive_the_terminal() {
         let text = table(["X"], &[["a\u{1b}[2Jb\n".to_owned()]]);
         assert_eq!(text, "X\na\\u{1b}[2Jb\\n\n");
+        let turned = table(["X"], &[["a\u{202e}b".to_owned()]]);
+        assert_eq!(turned, "X\na\\u{202e}b\n");
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use clap::Args;
 use hcs::{Failure, HResult, LogEntry, LogFollower, LogQuery, OutOfMemory, read_log};
+use hcs_schema::shown_json;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::retry_on_intr,
@@ -132,10 +133,11 @@ fn print(text: &str) -> Result<bool, Failure> {
 }
 
 fn json(event: &LogEntry) -> Result<String, Failure> {
-    serde_json::to_string(event).map_err(|error| {
+    let text = serde_json::to_string(event).map_err(|error| {
         let message = "the event cannot be written as JSON";
         Failure::new(HResult::E_UNEXPECTED, message).because(&error)
-    })
+    })?;
+    Ok(shown_json(&text).into_owned())
 }
 
 fn line(number: &str, time: &str, kind: &str, system: &str, detail: &str) -> String {
