@@ -339,6 +339,13 @@ impl Decoder {
         self.bytes.len() - self.taken
     }
 
+    /// How long the next frame says it is, header included, where its header is there.
+    #[must_use]
+    pub fn announced(&self) -> Option<usize> {
+        let size = self.bytes[self.taken..].first_chunk::<4>()?;
+        Some(u32::from_le_bytes(*size) as usize)
+    }
+
     /// The next whole frame, if there is one.
     ///
     /// # Errors
@@ -417,6 +424,7 @@ mod tests {
     fn impossible_headers_are_refused() {
         let mut decoder = Decoder::default();
         decoder.feed(&[0xff; 16]);
+        assert_eq!(decoder.announced(), Some(u32::MAX as usize));
         assert!(matches!(decoder.next_frame(), Err(WireError::Size { .. })));
         let mut header = encode(Kind::Event, 1, 0, &()).unwrap();
         header[4] = 9;

@@ -86,9 +86,10 @@ async fn sweep(service: &Rc<Service>, keep: Vec<String>) {
         let (engine, keep) = (Arc::clone(engine), keep.clone());
         let name = engine.name();
         if let Err(failure) = blocking(move || engine.sweep(&keep)).await {
+            let why = failure.log_line();
             error!(
                 engine = name,
-                "something of systems that are gone is left behind: {failure}"
+                "something of systems that are gone is left behind: {why}"
             );
         }
     }
@@ -122,7 +123,8 @@ async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> boo
         }
         Err(e) => {
             // Nothing was written down yet, or what was cannot be used: no client can name this system.
-            warn!(reason = %Failure::new(HResult::E_FAIL, e.to_string()).because(&e), "it is removed");
+            let reason = Failure::new(HResult::E_FAIL, "its record cannot be read").because(&e);
+            warn!(reason = reason.log_line(), "it is removed");
             remove_directory(directory);
             return false;
         }
@@ -141,7 +143,10 @@ async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> boo
     let document = match parse(&record.document) {
         Ok(document) => document,
         Err(failure) => {
-            error!("what it was made from cannot be read, so it is removed: {failure}");
+            error!(
+                "what it was made from cannot be read, so it is removed: {}",
+                failure.log_line()
+            );
             remove_directory(directory);
             return false;
         }
@@ -156,7 +161,10 @@ async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> boo
     match take_over(service, Arc::clone(engine), request, record).await {
         Ok(lives) => lives,
         Err(failure) => {
-            error!("it cannot be taken over for now; it is left alone: {failure}");
+            error!(
+                "it cannot be taken over for now; it is left alone: {}",
+                failure.log_line()
+            );
             service.set_aside(id, failure.to_string());
             true
         }

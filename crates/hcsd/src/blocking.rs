@@ -14,10 +14,19 @@ use crate::operations;
 pub(crate) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
+    // No client takes all of them.
+    let place = match operations::share() {
+        Some(share) => Some(share.thread().await),
+        None => None,
+    };
     let watch = operations::watch();
-    let call = move || match watch {
-        Some(watch) => watch.over(call),
-        None => call(),
+    let call = move || {
+        // Held for as long as the thread is, though nobody may wait for it any more.
+        let _place = place;
+        match watch {
+            Some(watch) => watch.over(call),
+            None => call(),
+        }
     };
     match tokio::task::spawn_blocking(call).await {
         Ok(result) => result,

@@ -20,6 +20,9 @@ pub const DEFAULT_CONFIG: &str = "/etc/hcs/hcsd.toml";
 /// Bytes of event log below which it would forget too soon.
 const LEAST_EVENT_LOG: usize = 64 << 10;
 
+/// Bytes of unanswered calls below which the longest call could not be made.
+const LEAST_UNANSWERED: usize = hcs_wire::service::MAX_MESSAGE_BYTES as usize;
+
 /// What an administrator can set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -48,6 +51,8 @@ pub struct Config {
     pub clients_in_containers: bool,
     /// What is logged: "error", "warn", "info", "debug", "trace", or directives as `tracing` has them.
     pub log: Option<String>,
+    /// Whether the event log and the log may quote what clients wrote into documents, for finding a fault.
+    pub log_client_values: bool,
     /// Limits on what one client may have.
     pub limits: Limits,
     /// How long things may take.
@@ -80,8 +85,10 @@ impl Ids {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Connections, over all clients.
+    /// Connections, over all clients. Root and the service's own user get some more.
     pub connections: usize,
+    /// Connections of one user, root and the service's own user excepted.
+    pub connections_per_client: usize,
     /// Living systems a user has created.
     pub systems_per_client: usize,
     /// Living processes a user has created.
@@ -90,6 +97,8 @@ pub struct Limits {
     pub handles_per_connection: usize,
     /// Unanswered calls of one connection.
     pub pending_per_connection: usize,
+    /// Bytes of the unanswered calls of a user: further long calls are refused.
+    pub unanswered_bytes_per_client: usize,
     /// Bytes of answers and events a connection has not read; past it the connection is closed.
     pub unread_bytes_per_connection: usize,
     /// Exit statuses nobody has asked for that a system keeps; the oldest goes first.
@@ -102,10 +111,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4096,
+            connections_per_client: 1024,
             systems_per_client: 16384,
             processes_per_client: 262_144,
             handles_per_connection: 262_144,
             pending_per_connection: 16384,
+            unanswered_bytes_per_client: 256 << 20,
             unread_bytes_per_connection: 8 << 20,
             unreported_exits_per_system: 4096,
             event_log_bytes: 8 << 20,
@@ -310,6 +321,7 @@ impl Config {
         let limits = self.limits;
         let least_one = [
             ("connections", limits.connections),
+            ("connections_per_client", limits.connections_per_client),
             ("systems_per_client", limits.systems_per_client),
             ("processes_per_client", limits.processes_per_client),
             ("handles_per_connection", limits.handles_per_connection),
@@ -319,6 +331,10 @@ impl Config {
                 limits.unread_bytes_per_connection,
             ),
         ];
+        if limits.unanswered_bytes_per_client < LEAST_UNANSWERED {
+            let expected = "expected at least 16777216, the size of the longest call";
+            return Some(("unanswered_bytes_per_client", expected));
+        }
         if limits.event_log_bytes < LEAST_EVENT_LOG {
             return Some(("event_log_bytes", "expected at least 65536"));
         }
@@ -356,7 +372,7 @@ mod tests {
         assert_eq!(shown.times, Times::default());
         assert_eq!(shown.cgroup_root.as_deref(), Some("hcs"));
         assert_eq!(shown.warm_slots, Some(WARM_SLOTS));
-        for (key, value) in [("[limits]", 8), ("[times]", 7)] {
+        for (key, value) in [("[limits]", 10), ("[times]", 7)] {
             let table = settings.split(key).nth(1).unwrap();
             let keys = table.split('[').next().unwrap().matches('=').count();
             assert_eq!(keys, value, "{key}");

@@ -1,9 +1,11 @@
 //! One client: its socket, its handles, its unanswered calls.
 //!
 //! Calls are taken up in the order they come. A call on a handle that is still being made waits in that handle's slot
-//! ([`handles`]) and is taken up, in order, when the handle is there.
+//! ([`handles`]) and is taken up, in order, when the handle is there. What a connection sends is read, and what it asks
+//! for is done, in turns with all others ([`share`]); the rest stays in the socket.
 
 pub(crate) mod handles;
+pub(crate) mod share;
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,11 +23,17 @@ use hcs_wire::{
     socket::{self, MAX_DESCRIPTORS},
 };
 use rustix::io::Errno;
+use serde::Serialize;
 use tokio::{io::unix::AsyncFd, sync::Notify, task::JoinHandle};
 use tracing::{debug, warn};
 
-use self::handles::Handles;
+use self::{
+    handles::Handles,
+    share::{Share, place},
+};
 use crate::{
+    blocking::blocking,
+    limits,
     operations::Trail,
     outgoing::{Closed, Outgoing},
     peer::Peer,
@@ -35,11 +43,17 @@ use crate::{
 
 /// Bytes that are kept of somebody who has not been greeted: a `Hello` is far shorter.
 const MOST_BEFORE_GREETING: usize = 4096;
+/// Bytes of a message that is parsed at once; longer ones are parsed aside, so that nobody waits for them.
+const SHORT: usize = 64 << 10;
+/// How long a long message may take to arrive: it is held in memory, and others of its user wait for its place.
+const LONG_MESSAGE: Duration = Duration::from_secs(30);
 
 /// What a call ends with: the reply and the descriptors that go along.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) reply: Reply,
+    /// The whole message, where it was written aside.
+    bytes: Option<Vec<u8>>,
     pub(crate) descriptors: Vec<OwnedFd>,
 }
 
@@ -51,8 +65,31 @@ impl Answer {
                 document,
                 ..Reply::done()
             },
+            bytes: None,
             descriptors: Vec::new(),
         }
+    }
+
+    /// Success of the call `request` with a document that may be long: it is written aside.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) async fn encoded<T: Serialize + Send + 'static>(
+        request: u64,
+        document: T,
+    ) -> Result<Self, Failure> {
+        let bytes = blocking(move || {
+            let failed = |e: &(dyn std::error::Error + 'static)| {
+                Failure::new(HResult::E_UNEXPECTED, "an answer could not be written").because(e)
+            };
+            let text = serde_json::to_string(&document).map_err(|e| failed(&e))?;
+            let reply = Self::document(Some(text)).reply;
+            encode(Kind::Reply, request, 0, &reply).map_err(|e| failed(&e))
+        });
+        Ok(Self {
+            bytes: Some(bytes.await?),
+            ..Self::done()
+        })
     }
 
     /// Plain success.
@@ -67,6 +104,7 @@ impl Answer {
                 document: Some(failure.to_document()),
                 ..Reply::done()
             },
+            bytes: None,
             descriptors: Vec::new(),
         }
     }
@@ -81,6 +119,7 @@ pub(crate) struct Pending {
     changed: Notify,
     /// Ends it when its time is over.
     limit: RefCell<Option<JoinHandle<()>>>,
+    _bytes: limits::Share,
 }
 
 impl Pending {
@@ -114,25 +153,39 @@ pub(crate) struct Connection {
     pub(crate) number: u64,
     pub(crate) peer: Peer,
     pub(crate) handles: Handles,
+    pub(crate) share: Rc<Share>,
     outgoing: Outgoing,
     pending: RefCell<HashMap<u64, Rc<Pending>>>,
     events_sent: Cell<u64>,
     greeted: Cell<bool>,
+    /// Why it may not be served now.
+    refused: Option<Failure>,
+    /// The log says once that it asks for too much.
+    is_flood: Cell<bool>,
     pub(crate) service: Rc<Service>,
 }
 
 impl Connection {
     /// Serves the client until it leaves, breaks the protocol or stops reading. Then everything it held is released.
-    pub(crate) async fn serve(socket: Rc<AsyncFd<OwnedFd>>, peer: Peer, service: Rc<Service>) {
+    /// With a reason in `refused`, that is all it is told.
+    pub(crate) async fn serve(
+        socket: Rc<AsyncFd<OwnedFd>>,
+        peer: Peer,
+        refused: Option<Failure>,
+        service: Rc<Service>,
+    ) {
         let limits = service.config.limits;
         let connection = Rc::new(Self {
             number: service.number_connection(),
             peer,
             handles: Handles::new(limits.handles_per_connection),
+            share: Share::new(service.user_share(peer.uid)),
             outgoing: Outgoing::new(Rc::clone(&socket), limits.unread_bytes_per_connection),
             pending: RefCell::default(),
             events_sent: Cell::new(0),
             greeted: Cell::new(false),
+            refused,
+            is_flood: Cell::new(false),
             service,
         });
         debug!(connection = connection.number, peer = ?connection.peer, "a client connected");
@@ -151,8 +204,31 @@ impl Connection {
     async fn read(self: &Rc<Self>, socket: &AsyncFd<OwnedFd>) -> String {
         let mut decoder = Decoder::default();
         let mut buffer = socket::Buffer::default();
+        let mut long = None;
         loop {
-            let Ok(mut ready) = socket.readable().await else {
+            // What somebody sends who does not read the answers stays where it is.
+            self.outgoing.room().await;
+            let is_long = decoder.announced().is_some_and(|size| size > SHORT);
+            long = match long {
+                Some(held) if is_long => Some(held),
+                None if is_long => Some((
+                    place(&self.share.user.long).await,
+                    tokio::time::Instant::now() + LONG_MESSAGE,
+                )),
+                _ => None,
+            };
+            let readable = async {
+                match &long {
+                    Some((_, end)) => tokio::time::timeout_at(*end, socket.readable()).await.ok(),
+                    None => Some(socket.readable().await),
+                }
+            };
+            let Some(readable) = readable.await else {
+                let late = "a long message was not sent to its end";
+                warn!(connection = self.number, peer = ?self.peer, "{late} within {LONG_MESSAGE:?}");
+                return late.to_owned();
+            };
+            let Ok(mut ready) = readable else {
                 return "the socket failed".to_owned();
             };
             let carried = decoder.descriptors.len();
@@ -172,12 +248,13 @@ impl Connection {
                 }
                 Err(e) => return format!("its socket failed: {e}"),
             }
-            if let Err(e) = self.take_frames(&mut decoder) {
+            drop(ready);
+            if let Err(e) = self.take_frames(&mut decoder).await {
                 // Those who may not come in do not fill the log.
                 if self.peer.authorise(&self.service).is_ok() {
-                    warn!(connection = self.number, peer = ?self.peer, "a client broke the protocol: {e}");
+                    warn!(connection = self.number, peer = ?self.peer, "a client broke the protocol: {}", e.recorded());
                 }
-                return e.to_string();
+                return e.recorded();
             }
             if self.outgoing.is_closed() {
                 return "it was turned away".to_owned();
@@ -185,9 +262,20 @@ impl Connection {
         }
     }
 
-    fn take_frames(self: &Rc<Self>, decoder: &mut Decoder) -> Result<(), WireError> {
-        while let Some(frame) = decoder.next_frame()? {
-            self.take(&frame)?;
+    async fn take_frames(self: &Rc<Self>, decoder: &mut Decoder) -> Result<(), WireError> {
+        loop {
+            self.share.turns.take().await;
+            self.outgoing.room().await;
+            let Some(frame) = decoder.next_frame()? else {
+                break;
+            };
+            if frame.kind != Kind::Request {
+                return Err(WireError::Kind { kind: 0 });
+            }
+            let (request, bytes) = (frame.id, frame.body.len());
+            let call = self.parse(frame).await;
+            let turns = &self.share.turns;
+            turns.charge(|| self.take(request, call, bytes))?;
         }
         if !self.greeted.get() && decoder.rest() > MOST_BEFORE_GREETING {
             return Err(WireError::Body {
@@ -204,12 +292,31 @@ impl Connection {
         Ok(())
     }
 
-    fn take(self: &Rc<Self>, frame: &Frame) -> Result<(), WireError> {
-        if frame.kind != Kind::Request {
-            return Err(WireError::Kind { kind: 0 });
+    async fn parse(&self, frame: Frame) -> Result<Call, WireError> {
+        let parse = |frame: &Frame| frame.parse::<Call>("request");
+        if frame.body.len() <= SHORT {
+            return parse(&frame);
         }
-        let request = frame.id;
-        let call = match frame.parse::<Call>("request") {
+        let place = place(&self.share.parsing).await;
+        let parsing = tokio::task::spawn_blocking(move || {
+            let _held = place;
+            parse(&frame)
+        });
+        parsing.await.unwrap_or_else(|e| {
+            Err(WireError::Body {
+                kind: "request",
+                reason: e.to_string(),
+            })
+        })
+    }
+
+    fn take(
+        self: &Rc<Self>,
+        request: u64,
+        call: Result<Call, WireError>,
+        bytes: usize,
+    ) -> Result<(), WireError> {
+        let call = match call {
             Ok(call) => call,
             // A newer client's call that this service does not have; the stream itself is sound.
             Err(e) if self.greeted.get() => {
@@ -247,14 +354,16 @@ impl Connection {
                 reason: "it must be the first message and only that".to_owned(),
             }),
             (true, _) => {
-                self.begin(request, call);
+                self.begin(request, call, bytes);
                 Ok(())
             }
         }
     }
 
     fn greet(&self, request: u64, minimum: u32, maximum: u32) {
-        let greeting = self.peer.authorise(&self.service).and_then(|()| {
+        let refused = self.refused.clone().map_or(Ok(()), Err);
+        let entitled = self.peer.authorise(&self.service).and(refused);
+        let greeting = entitled.and_then(|()| {
             let version = hcs_wire::service::VERSION;
             if minimum <= version && version <= maximum {
                 // The pid that operations of this client are named after.
@@ -277,40 +386,53 @@ impl Connection {
         }
     }
 
-    /// Takes a call up: at once, or when the handle it is about has been made.
-    fn begin(self: &Rc<Self>, request: u64, call: Call) {
-        let limit = self.service.config.limits.pending_per_connection;
-        let refusal = if self.pending.borrow().contains_key(&request) {
-            Some(Failure::new(
-                HResult::E_INVALIDARG,
-                format!(
-                    "a call with the request number {request} is still pending on this connection"
-                ),
-            ))
-        } else if self.pending.borrow().len() >= limit {
-            Some(crate::limits::reached(
-                "unanswered calls of one connection",
-                limit,
-            ))
-        } else {
-            None
-        };
-        if let Some(failure) = refusal {
+    /// Takes a call of so many bytes up: at once, or when the handle it is about has been made.
+    fn begin(self: &Rc<Self>, request: u64, call: Call, bytes: usize) {
+        let bytes = match self.let_in(request, bytes) {
+            Ok(bytes) => bytes,
             // Answered beside the pending table: the number may belong to another call.
-            self.write_reply(request, Err(failure));
-            return;
-        }
+            Err(failure) => return self.write_reply(request, Err(failure)),
+        };
         let id = self.operation(request);
+        let trail = self.service.operations.received(id, &call, self.peer.uid);
+        trail.is_done_by(&self.share);
         let pending = Rc::new(Pending {
-            trail: self.service.operations.received(id, &call, self.peer.uid),
+            trail,
             asked: RefCell::default(),
             changed: Notify::new(),
             limit: RefCell::default(),
+            _bytes: bytes,
         });
         self.pending
             .borrow_mut()
             .insert(request, Rc::clone(&pending));
         router::admit(self, request, call, pending);
+    }
+
+    /// Counts a call of so many bytes in.
+    fn let_in(&self, request: u64, bytes: usize) -> Result<limits::Share, Failure> {
+        let limit = self.service.config.limits.pending_per_connection;
+        let pending = self.pending.borrow();
+        if pending.contains_key(&request) {
+            return Err(Failure::new(
+                HResult::E_INVALIDARG,
+                format!(
+                    "a call with the request number {request} is still pending on this connection"
+                ),
+            ));
+        }
+        let room = match pending.len() < limit {
+            true => Ok(()),
+            false => Err(limits::reached("unanswered calls of one connection", limit)),
+        };
+        let quota = &self.service.bytes_quota;
+        let counted = room.and_then(|()| quota.take_many(self.peer.uid, bytes));
+        if let Err(failure) = &counted
+            && !self.is_flood.replace(true)
+        {
+            warn!(connection = self.number, peer = ?self.peer, "calls of a client are refused: {}", failure.log_line());
+        }
+        counted
     }
 
     /// Ends a call that has not been answered, with `why`; what it had begun is undone.
@@ -376,10 +498,17 @@ impl Connection {
 
     fn write_reply(&self, request: u64, answer: Result<Answer, Failure>) {
         let answer = answer.unwrap_or_else(|failure| {
-            debug!(operation = %self.operation(request), result = %failure.hresult, "a call failed: {failure}");
+            let why = match self.service.config.log_client_values {
+                true => failure.to_string(),
+                false => failure.log_line(),
+            };
+            debug!(operation = %self.operation(request), result = %failure.hresult, "a call failed: {why}");
             Answer::failed(&failure)
         });
         let count = u16::try_from(answer.descriptors.len()).unwrap_or(u16::MAX);
+        if let Some(bytes) = answer.bytes {
+            return self.write(bytes, answer.descriptors);
+        }
         let encoded = encode(Kind::Reply, request, count, &answer.reply).or_else(|e| {
             let failure =
                 Failure::new(HResult::E_OUTOFMEMORY, "the answer is too large to be sent")
@@ -408,14 +537,28 @@ impl Connection {
     }
 
     fn write(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) {
-        if let Err(Closed::Full { unread }) = self.outgoing.send(bytes, descriptors) {
+        let was_open = !self.is_closed();
+        if let Err(Closed::Full { unread }) = self.outgoing.send(bytes, descriptors)
+            && was_open
+        {
             warn!(connection = self.number, peer = ?self.peer, unread, "a client does not read and is disconnected");
         }
+    }
+
+    /// Does `work` as a task of its own, in turns with all others.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        let share = Rc::clone(&self.share);
+        tokio::task::spawn_local(async move { share.turns.spread(work).await });
     }
 
     /// Whether the client is gone: nothing reaches it any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.outgoing.is_closed()
+    }
+
+    /// Returns when the client has read most of its answers.
+    pub(crate) async fn room(&self) {
+        self.outgoing.room().await;
     }
 
     /// Returns when the client is gone.

@@ -134,7 +134,8 @@ pub(crate) async fn restore(service: &Rc<Service>) {
         if let Err(failure) = made.await {
             error!(
                 group = id,
-                "a group of processors cannot be made again: {failure}"
+                "a group of processors cannot be made again: {}",
+                failure.log_line()
             );
         }
     }
@@ -213,7 +214,8 @@ async fn create(service: &Rc<Service>, asked: CreateGroupOperation) -> Result<()
         if let Err(also) = service.cpu_groups.write(&groups) {
             error!(
                 group = id,
-                "a group that could not be made is still written down: {also}"
+                "a group that could not be made is still written down: {}",
+                also.log_line()
             );
         }
         return Err(failure);

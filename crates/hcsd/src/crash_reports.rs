@@ -10,7 +10,7 @@ use std::{
 use hcs_schema::{Failure, HResult, documents::CrashReport, timestamp::rfc3339};
 use serde_json::{Value, json};
 
-use crate::{blocking::blocking, document::parse, files};
+use crate::{blocking::blocking, document::parse_long, files};
 
 /// Reports that are kept; the oldest goes first.
 const MOST: usize = 256;
@@ -21,14 +21,14 @@ const MOST: usize = 256;
 /// The document is no `CrashReport`, or the file cannot be written.
 pub(crate) async fn submit(
     directory: PathBuf,
-    settings: &str,
+    settings: String,
     uid: u32,
 ) -> Result<(CrashReport, PathBuf), Failure> {
-    let report: CrashReport = parse(settings)?;
-    let text: Value = serde_json::from_str(settings).unwrap_or_default();
+    let (report, settings) = parse_long::<CrashReport>(settings).await?;
     let place = directory.clone();
     let file = blocking(move || {
         files::make(&place, 0o700).map_err(|sentence| Failure::new(HResult::E_FAIL, sentence))?;
+        let text: Value = serde_json::from_str(&settings).unwrap_or_default();
         write(&place, &text, uid).map_err(|e| {
             Failure::new(
                 HResult::E_FAIL,

@@ -2,7 +2,7 @@
 
 use hcs_schema::{Document, Failure, coverage};
 
-use crate::blocking::blocking;
+use crate::{blocking::blocking, connection::share::place, operations};
 
 /// [`parse()`], then what [`coverage`] says of each property.
 ///
@@ -38,6 +38,10 @@ pub(crate) async fn parse_long<T: Document + Send + 'static>(
     if text.len() <= SHORT {
         return Ok((parse(&text)?, text));
     }
+    let _place = match operations::share() {
+        Some(share) => place(&share.parsing).await,
+        None => None,
+    };
     blocking(move || Ok((parse(&text)?, text))).await
 }
 

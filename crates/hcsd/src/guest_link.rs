@@ -100,7 +100,7 @@ pub(crate) struct GuestLink {
 impl GuestLink {
     /// Takes a connected stream over and starts its task. Nothing has been said on it yet.
     pub(crate) fn start(stream: OwnedFd) -> Result<Rc<Self>, Failure> {
-        let failed = |e: &dyn std::error::Error| {
+        let failed = |e: &(dyn std::error::Error + 'static)| {
             Failure::new(
                 HResult::HCS_E_CONNECT_FAILED,
                 "the stream to the guest agent cannot be used",
@@ -221,7 +221,7 @@ impl GuestLink {
                 // The other end is gone.
                 Err(_) => return Ok(()),
             }
-            while let Some(frame) = decoder.next_frame().map_err(|e| e.to_string())? {
+            while let Some(frame) = decoder.next_frame().map_err(|e| e.recorded())? {
                 self.take(frame, &mut carried)?;
             }
             if carried.len() > socket::MAX_DESCRIPTORS || !self.awaits_descriptors() {

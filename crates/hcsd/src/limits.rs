@@ -20,11 +20,12 @@ pub(crate) struct Quota {
     used: RefCell<HashMap<u32, usize>>,
 }
 
-/// One counted thing; dropping it uncounts it.
+/// One counted thing, or several; dropping it uncounts them.
 #[derive(Debug)]
 pub(crate) struct Share {
     quota: Rc<Quota>,
     uid: u32,
+    count: usize,
 }
 
 impl Quota {
@@ -42,18 +43,32 @@ impl Quota {
     /// # Errors
     /// The user has as many as are allowed.
     pub(crate) fn take(self: &Rc<Self>, uid: u32) -> Result<Share, Failure> {
-        if self.used.borrow().get(&uid).copied().unwrap_or(0) >= self.limit {
+        self.take_many(uid, 1)
+    }
+
+    /// Counts `count` for `uid`.
+    ///
+    /// # Errors
+    /// The user would have more than are allowed.
+    pub(crate) fn take_many(self: &Rc<Self>, uid: u32, count: usize) -> Result<Share, Failure> {
+        let used = self.used.borrow().get(&uid).copied().unwrap_or(0);
+        if count > self.limit.saturating_sub(used) {
             return Err(reached(self.what, self.limit));
         }
-        Ok(self.count(uid))
+        Ok(self.count_many(uid, count))
     }
 
     /// Counts one for `uid`, whatever the limit: for what is already there.
     pub(crate) fn count(self: &Rc<Self>, uid: u32) -> Share {
-        *self.used.borrow_mut().entry(uid).or_default() += 1;
+        self.count_many(uid, 1)
+    }
+
+    fn count_many(self: &Rc<Self>, uid: u32, count: usize) -> Share {
+        *self.used.borrow_mut().entry(uid).or_default() += count;
         Share {
             quota: Rc::clone(self),
             uid,
+            count,
         }
     }
 }
@@ -62,7 +77,7 @@ impl Drop for Share {
     fn drop(&mut self) {
         let mut used = self.quota.used.borrow_mut();
         if let Some(count) = used.get_mut(&self.uid) {
-            *count -= 1;
+            *count -= self.count;
             if *count == 0 {
                 used.remove(&self.uid);
             }
@@ -88,6 +103,9 @@ mod tests {
         );
         let _other = quota.take(2).unwrap();
         drop(first);
+        assert!(quota.take_many(1, 2).is_err());
+        assert!(quota.take_many(1, 1).is_ok());
         assert!(quota.take(1).is_ok());
+        assert!(quota.take_many(3, 2).is_ok());
     }
 }

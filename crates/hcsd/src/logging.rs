@@ -2,7 +2,8 @@
 //!
 //! To stderr, which is a terminal, the journal, or the log file of a service that a client started. Levels: `error`,
 //! something is wrong that somebody has to look at; `warn`, something is wrong and the service dealt with it; `info`,
-//! the life of systems; `debug`, every failed call. Environments, command lines and stdin are never logged.
+//! the life of systems; `debug`, every failed call. No value of a client's document is
+//! logged, unless `log_client_values` says so. What is told of a client's, an id say, is escaped in one place: here.
 //!
 //! A log that cannot be written, because the disk is full say, is not a reason for anything to fail. A log file of ours
 //! is bounded: past [`MOST_BYTES`] it is put aside, in the place of the one put aside before, and a new one begun.
@@ -15,6 +16,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use hcs_schema::shown;
 use rustix::{fs::fstat, stdio};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
@@ -113,7 +115,7 @@ impl<'a> MakeWriter<'a> for Log {
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut bounded = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bounded.write(line);
+        bounded.write(clean(line).as_bytes());
         Ok(line.len())
     }
 
@@ -122,9 +124,26 @@ impl Write for Line<'_> {
     }
 }
 
+/// One line, whatever stands in it: ids are chosen by clients, and must neither begin lines of their own nor drive the
+/// terminal that the log is read in.
+fn clean(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let body = text.strip_suffix('\n').unwrap_or(&text);
+    shown(body).into_owned() + "\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_is_one_line_whatever_an_id_has_in_it() {
+        let line = clean(b"INFO id=a\n2026 ERROR fake\x1b[2J\xe2\x80\xae: created\n");
+        assert_eq!(
+            line,
+            "INFO id=a\\n2026 ERROR fake\\u{1b}[2J\\u{202e}: created\n"
+        );
+    }
 
     #[test]
     fn a_log_that_is_too_long_is_put_aside_once() {

@@ -7,7 +7,7 @@
 
 use std::{
     borrow::Cow,
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::{HashMap, VecDeque},
     rc::Rc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -23,7 +23,10 @@ use hcs_wire::{
 };
 use serde_json::Value;
 
-use crate::event_log::{self, EventLog, Kind};
+use crate::{
+    connection::share::Share,
+    event_log::{self, EventLog, Kind},
+};
 
 /// Answered calls that are remembered: those that succeeded, and those that failed.
 const REMEMBERED: (usize, usize) = (1024, 256);
@@ -36,6 +39,15 @@ const MOST_ID: usize = 256;
 const MOST_SAID: (usize, usize) = (2048, 16);
 /// Pieces of work on other threads whose steps one time line has.
 const MOST_WATCHED: usize = 8;
+
+/// Who reads a time line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// The user who made the call, or root.
+    Entitled,
+    /// Another user, or one of any time to come: reads what may be written down.
+    Other,
+}
 
 tokio::task_local! {
     static CURRENT: Rc<Trail>;
@@ -51,6 +63,8 @@ pub(crate) struct Trail {
     begun: Instant,
     /// Whether a failure is an event; it is none where a call only asks.
     is_told: Cell<bool>,
+    /// What its connection may take; nobody's calls have none.
+    share: OnceCell<Rc<Share>>,
     line: RefCell<Line>,
 }
 
@@ -75,8 +89,14 @@ impl Trail {
             received: SystemTime::now(),
             begun: Instant::now(),
             is_told: Cell::new(is_told),
+            share: OnceCell::new(),
             line: RefCell::default(),
         })
+    }
+
+    /// It is worked on by what a connection may take.
+    pub(crate) fn is_done_by(&self, share: &Rc<Share>) {
+        self.share.get_or_init(|| Rc::clone(share));
     }
 
     /// Its operation.
@@ -113,7 +133,12 @@ impl Trail {
         self.is_told.set(false);
     }
 
-    fn report(&self) -> OperationReport {
+    /// Its time line, for `reader`. The steps are in words of ours; the failure may quote the client.
+    fn report(&self, reader: Reader) -> OperationReport {
+        let told = |failure: &Failure| match reader {
+            Reader::Entitled => failure.to_document(),
+            Reader::Other => failure.recorded().to_document(),
+        };
         let line = self.line.borrow();
         let received = self.received.duration_since(UNIX_EPOCH).unwrap_or_default();
         let failure = match &line.outcome {
@@ -144,7 +169,7 @@ impl Trail {
                 let result = outcome.as_ref().err().map_or(HResult::S_OK, |f| f.hresult);
                 result.to_string()
             }),
-            error: failure.and_then(|f| event_log::data(&f.to_document())),
+            error: failure.and_then(|f| event_log::data(&told(f))),
         }
     }
 }
@@ -241,6 +266,14 @@ pub(crate) fn current() -> Option<Rc<Trail>> {
     CURRENT.try_with(Rc::clone).ok()
 }
 
+/// What the connection of that call may take.
+pub(crate) fn share() -> Option<Rc<Share>> {
+    CURRENT
+        .try_with(|trail| trail.share.get().cloned())
+        .ok()
+        .flatten()
+}
+
 /// `work`, done for that call.
 pub(crate) async fn carry<F: Future>(trail: Option<Rc<Trail>>, work: F) -> F::Output {
     match trail {
@@ -252,12 +285,22 @@ pub(crate) async fn carry<F: Future>(trail: Option<Rc<Trail>>, work: F) -> F::Ou
 /// The calls the service knows of. Belongs to its thread.
 #[derive(Debug, Default)]
 pub(crate) struct Operations {
+    /// The event log quotes clients.
+    quotes: bool,
     pending: RefCell<HashMap<OperationId, Rc<Trail>>>,
     succeeded: RefCell<VecDeque<Rc<Trail>>>,
     failed: RefCell<VecDeque<Rc<Trail>>>,
 }
 
 impl Operations {
+    /// With `quotes`, the event log has failures in full.
+    pub(crate) fn new(quotes: bool) -> Self {
+        Self {
+            quotes,
+            ..Self::default()
+        }
+    }
+
     /// A call was received.
     pub(crate) fn received(&self, id: OperationId, call: &Call, uid: u32) -> Rc<Trail> {
         let trail = Trail::new(id, call, uid);
@@ -299,7 +342,7 @@ impl Operations {
             // Given up by its client, or a call on nothing.
             && ![HResult::CANCELLED, HResult::E_HANDLE].contains(&failure.hresult)
         {
-            tell(trail, Kind::OperationFailed, log);
+            self.tell(trail, Kind::OperationFailed, log);
         }
     }
 
@@ -309,11 +352,11 @@ impl Operations {
         let done = self.succeeded.borrow();
         if let Some(trail) = done.iter().rev().find(|trail| trail.id == id) {
             trail.step(step);
-            tell(trail, Kind::OperationNoted, log);
+            self.tell(trail, Kind::OperationNoted, log);
         }
     }
 
-    /// The time line of the operation that `name` names: as errors and logs write it, or the number that the client has
+    /// The time line of the operation that `name` names, for the user `uid`: as errors and logs write it, or the number that the client has
     /// for it alone.
     ///
     /// # Errors
@@ -321,10 +364,11 @@ impl Operations {
     pub(crate) async fn explain(
         &self,
         name: &str,
+        uid: u32,
         log: &EventLog,
     ) -> Result<OperationReport, Failure> {
         let wanted = Wanted::parse(name)?;
-        let mut found = self.known(&wanted);
+        let mut found = self.known(&wanted, uid);
         if found.is_empty() {
             found = log.told_operations(wanted.clone()).await?;
         }
@@ -359,7 +403,25 @@ impl Operations {
             })
     }
 
-    fn known(&self, wanted: &Wanted) -> Vec<OperationReport> {
+    /// Writes the time line into the event log, which every client reads.
+    fn tell(&self, trail: &Trail, kind: Kind, log: &EventLog) {
+        let line = trail.line.borrow();
+        let (system, runtime_id) = (line.system.clone(), line.runtime_id.clone());
+        drop(line);
+        let reader = match self.quotes {
+            true => Reader::Entitled,
+            false => Reader::Other,
+        };
+        log.append(LogEntry {
+            system,
+            runtime_id,
+            operation: Some(trail.id.to_string()),
+            data: serde_json::to_value(trail.report(reader)).ok(),
+            ..event_log::event(kind)
+        });
+    }
+
+    fn known(&self, wanted: &Wanted, uid: u32) -> Vec<OperationReport> {
         let (pending, failed, succeeded) = (
             self.pending.borrow(),
             self.failed.borrow(),
@@ -370,7 +432,10 @@ impl Operations {
             .chain(failed.iter())
             .chain(succeeded.iter());
         all.filter(|trail| wanted.is(trail.id))
-            .map(|trail| trail.report())
+            .map(|trail| match uid == 0 || uid == trail.uid {
+                true => trail.report(Reader::Entitled),
+                false => trail.report(Reader::Other),
+            })
             .collect()
     }
 }
@@ -402,19 +467,6 @@ fn remembered_as(failure: &Failure) -> Failure {
         }
     }
     failure
-}
-
-fn tell(trail: &Trail, kind: Kind, log: &EventLog) {
-    let line = trail.line.borrow();
-    let (system, runtime_id) = (line.system.clone(), line.runtime_id.clone());
-    drop(line);
-    log.append(LogEntry {
-        system,
-        runtime_id,
-        operation: Some(trail.id.to_string()),
-        data: serde_json::to_value(trail.report()).ok(),
-        ..event_log::event(kind)
-    });
 }
 
 /// Which operation is asked for.
@@ -467,7 +519,8 @@ mod tests {
     #[test]
     fn nonsense_of_any_length_is_remembered_short() {
         let long = "\u{e4}".repeat(5 << 20);
-        let failure = Failure::new(HResult::E_INVALIDARG, long.clone()).cause_at(&long, &long);
+        let failure =
+            Failure::new(HResult::E_INVALIDARG, long.clone()).cause_at(&long, long.clone());
         let remembered = remembered_as(&failure);
         assert!(remembered.to_document().len() < 1 << 16);
         let short = Failure::new(HResult::E_INVALIDARG, "no box").cause_at("/Id", "none");
@@ -499,7 +552,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
-        runtime.block_on(operations.explain(name, log))
+        runtime.block_on(operations.explain(name, 0, log))
     }
 
     #[test]

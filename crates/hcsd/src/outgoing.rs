@@ -21,6 +21,9 @@ use crate::readiness::watch;
 /// How long writing rests when there is no descriptor left to watch the socket by.
 const BREATH: Duration = Duration::from_millis(50);
 
+/// Unread bytes past which nothing is begun that would add to them.
+const MOST_UNREAD: usize = 256 << 10;
+
 /// A message or the rest of one.
 #[derive(Debug)]
 struct Message {
@@ -149,7 +152,8 @@ impl Outgoing {
             match written {
                 Ok(Ok(())) => self.changed.notify_waiters(),
                 Ok(Err(_)) => return self.close(Closed::Gone),
-                Err(_would_block) => {}
+                // Some of it may have gone.
+                Err(_would_block) => self.changed.notify_waiters(),
             }
         }
     }
@@ -180,6 +184,18 @@ impl Outgoing {
             waiting.pop_front();
         }
         Ok(())
+    }
+
+    /// Returns when the peer has read most of what it was sent, or the stream was ended.
+    pub(crate) async fn room(&self) {
+        let most = (self.bound / 2).min(MOST_UNREAD);
+        loop {
+            let changed = self.changed.notified();
+            if self.unread.get() <= most || self.is_closed() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Ends the stream: what waits is dropped.

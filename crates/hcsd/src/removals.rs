@@ -105,12 +105,15 @@ impl Removals {
             for rest in RESTS {
                 match removals.try_to_remove(&machine, &directory).await {
                     Ok(()) => return,
-                    Err(failure) => warn!("trying again in {rest:?}: {failure}"),
+                    Err(failure) => warn!("trying again in {rest:?}: {}", failure.log_line()),
                 }
                 tokio::time::sleep(rest).await;
             }
             if let Err(failure) = removals.try_to_remove(&machine, &directory).await {
-                error!("something of it is left behind until the service starts again: {failure}");
+                error!(
+                    "something of it is left behind until the service starts again: {}",
+                    failure.log_line()
+                );
             }
         };
         let removal = operations::carry(operations::current(), removal);

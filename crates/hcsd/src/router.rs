@@ -9,7 +9,7 @@ pub(crate) mod systems;
 
 use std::{future::Future, rc::Rc};
 
-use hcs_schema::Failure;
+use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     log::{LogEntry, LogQuery},
     service::Call,
@@ -17,14 +17,22 @@ use hcs_wire::{
 use serde_json::json;
 
 use crate::{
-    connection::{Answer, Connection, Pending, handles::never_made},
+    connection::{
+        Answer, Connection, Pending, cancelled,
+        handles::never_made,
+        share::{Lane, place},
+    },
     cpu_groups, crash_reports, enumerate,
     event_log::{self, Kind},
-    operations,
-    properties::to_text,
-    service_properties,
+    operations, service_properties,
     system::{Behalf, Request},
 };
+
+/// Bytes of the name of a system or an operation that is asked for: longer ones name none.
+const MOST_NAME: usize = 4096;
+/// Bytes of options, a query or settings. They are read at once; what describes a system, a process or a crash may be
+/// longer, and is read aside.
+const MOST_OPTIONS: usize = 64 << 10;
 
 /// A call on its way to its answer.
 pub(crate) struct Errand {
@@ -46,9 +54,34 @@ impl Errand {
 
     /// Runs `work` as a task; a cancel drops it and ends the call.
     pub(crate) fn run(self, work: impl Future<Output = Result<Answer, Failure>> + 'static) {
-        tokio::task::spawn_local(async move {
+        let connection = Rc::clone(&self.connection);
+        connection.spawn(async move {
             let answer = self.until_cancelled(work).await;
             self.answer(answer);
+        });
+    }
+
+    /// A place in `lane`, which is one of the connection's. Nothing has begun before, so nothing begins for a client
+    /// that is gone.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(crate) async fn place(&self, lane: &Lane) -> Result<impl Sized + use<>, Failure> {
+        tokio::select! {
+            biased;
+            place = place(lane) => Ok(place),
+            () = self.connection.gone() => Err(cancelled()),
+        }
+    }
+
+    /// [`Errand::run`] for what changes nothing: it ends with the connection.
+    pub(crate) fn look(self, work: impl Future<Output = Result<Answer, Failure>> + 'static) {
+        let connection = Rc::clone(&self.connection);
+        self.run(async move {
+            tokio::select! {
+                answer = work => answer,
+                () = connection.gone() => Err(cancelled()),
+            }
         });
     }
 
@@ -77,6 +110,29 @@ pub(crate) fn admit(connection: &Rc<Connection>, request: u64, call: Call, pendi
     take_up(connection, request, call, pending);
 }
 
+/// The options, query or settings of a call, where they are read at once.
+fn options(call: &Call) -> Option<&str> {
+    match call {
+        Call::StartSystem { options, .. }
+        | Call::ShutDownSystem { options, .. }
+        | Call::TerminateSystem { options, .. }
+        | Call::PauseSystem { options, .. }
+        | Call::ResumeSystem { options, .. }
+        | Call::SaveSystem { options, .. }
+        | Call::CrashSystem { options, .. }
+        | Call::TerminateProcess { options, .. }
+        | Call::SignalProcess { options, .. } => options.as_deref(),
+        Call::GetSystemProperties { query, .. }
+        | Call::GetProcessProperties { query, .. }
+        | Call::EnumerateSystems { query }
+        | Call::GetServiceProperties { query } => query.as_deref(),
+        Call::ModifySystem { settings, .. }
+        | Call::ModifyProcess { settings, .. }
+        | Call::ModifyServiceSettings { settings } => Some(settings),
+        _ => None,
+    }
+}
+
 /// Takes a call up, or lets it wait for its handle. It has the number of the handle it makes.
 pub(crate) fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
     let errand = Errand {
@@ -84,6 +140,15 @@ pub(crate) fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pen
         request,
         pending,
     };
+    if let Some(text) = options(&call)
+        && text.len() > MOST_OPTIONS
+    {
+        let message = format!(
+            "the document of {} bytes is too long: options, queries and settings have at most {MOST_OPTIONS}",
+            text.len()
+        );
+        return errand.answer(Err(Failure::new(HResult::HCS_E_INVALID_JSON, message)));
+    }
     let concerned = concerns(&call);
     if let Some(why) = concerned.and_then(|handle| connection.handles.why_unmade(handle)) {
         refused(connection, request, &call, &why);
@@ -249,24 +314,56 @@ fn dispatch(errand: Errand, call: Call) {
     }
 }
 
-/// Reads the event log. A reader that waits for events and is gone waits no more.
-fn read_events(errand: Errand, query: LogQuery) {
+/// Reads the event log: one page of a connection at a time, and the next one when the last has been read. A reader that
+/// waits for events holds no place, and waits no more when it is gone.
+fn read_events(errand: Errand, mut query: LogQuery) {
     let connection = Rc::clone(&errand.connection);
-    errand.run(async move {
-        let page = tokio::select! {
-            page = connection.service.log.read(query) => page?,
-            () = connection.gone() => return Ok(Answer::done()),
-        };
-        Ok(Answer::document(Some(to_text(&page)?)))
+    if query.system.as_ref().is_some_and(|id| id.len() > MOST_NAME) {
+        let message = format!("an id has at most {MOST_NAME} bytes, so there is no such system");
+        return errand.answer(Err(Failure::new(HResult::E_INVALIDARG, message)));
+    }
+    let following = match query.follow {
+        true => match connection.share.follow() {
+            Ok(place) => Some(place),
+            Err(failure) => return errand.answer(Err(failure)),
+        },
+        false => None,
+    };
+    let request = errand.request;
+    errand.look(async move {
+        let _following = following;
+        let log = &connection.service.log;
+        loop {
+            let place = place(&connection.share.reading).await;
+            connection.room().await;
+            let page = log.page(&query).await?;
+            if !page.events.is_empty() || !query.follow {
+                return Answer::encoded(request, page).await;
+            }
+            drop(place);
+            query.since = page.next;
+            log.beyond(page.next).await;
+        }
     });
 }
 
 /// Tells the time line of an operation.
 fn explain(errand: Errand, operation: String) {
-    let service = Rc::clone(&errand.connection.service);
-    errand.run(async move {
-        let report = service.operations.explain(&operation, &service.log).await?;
-        Ok(Answer::document(Some(to_text(&report)?)))
+    let connection = Rc::clone(&errand.connection);
+    if operation.len() > MOST_NAME {
+        let message = format!("no operation has a name of {} bytes", operation.len());
+        return errand.answer(Err(Failure::new(HResult::E_INVALIDARG, message)));
+    }
+    let request = errand.request;
+    errand.look(async move {
+        let _place = place(&connection.share.reading).await;
+        connection.room().await;
+        let service = &connection.service;
+        let report = service
+            .operations
+            .explain(&operation, connection.peer.uid, &service.log)
+            .await?;
+        Answer::encoded(request, report).await
     });
 }
 
@@ -286,9 +383,12 @@ fn submit_crash_report(errand: Errand, settings: String) {
     errand.run(async move {
         let configured = service.config.crash_report_directory.clone();
         let directory = configured.unwrap_or_else(|| service.root.join("crashes"));
-        let (report, file) = crash_reports::submit(directory, &settings, uid).await?;
+        let (report, file) = crash_reports::submit(directory, settings, uid).await?;
+        // What the report says of itself is written down where it names a system.
+        let named = report.system_id.as_deref();
+        let system = named.and_then(|id| service.find(id, None).ok());
         service.log.append(LogEntry {
-            system: report.system_id,
+            system: system.map(|system| system.id.clone()),
             operation: behalf.operation(),
             data: Some(json!({ "File": file })),
             ..event_log::event(Kind::CrashReported)

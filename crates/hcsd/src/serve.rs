@@ -13,6 +13,7 @@ use std::{
 
 use engine_container::{ContainerEngine, EngineConfig, Launcher, UserNamespaces, surroundings};
 use hcs_lifecycle::engine::Engine;
+use hcs_schema::Failure;
 use rustix::{
     fs::{FlockOperation, Mode, flock},
     process::{Resource, Rlimit, getrlimit, setrlimit},
@@ -42,7 +43,7 @@ use crate::{
 };
 
 /// Engine calls that may block at the same time.
-const WAITING_THREADS: usize = 512;
+pub(crate) const WAITING_THREADS: usize = 512;
 /// How long accepting rests when there are no descriptors left.
 const BREATH: Duration = Duration::from_millis(100);
 /// How long somebody who may not use the service has to ask and to read the answer.
@@ -227,7 +228,11 @@ async fn serve(
     loop {
         tokio::select! {
             accepted = accepting.accept() => match accepted {
-                Ok(socket) => welcome(service, socket),
+                Ok(socket) => {
+                    welcome(service, socket);
+                    // However many come, those that are here are served.
+                    tokio::task::yield_now().await;
+                }
                 Err(e) => {
                     warn!("no client can be accepted for now: {e}");
                     tokio::time::sleep(BREATH).await;
@@ -287,27 +292,30 @@ fn welcome(service: &Rc<Service>, socket: OwnedFd) {
         Err(e) => return error!("a client cannot be served: {e}"),
     };
     if peer.authorise(service).is_err() {
-        return turn_away(service, socket, peer);
+        return turn_away(service, socket, peer, None);
     }
-    let Some(seat) = service.seat() else {
-        warn!("a client is turned away: there are as many connections as are allowed");
-        return;
+    let seat = match service.seat(peer.uid) {
+        Ok(seat) => seat,
+        Err(failure) => {
+            service.turns_away(&peer, &failure);
+            return turn_away(service, socket, peer, Some(failure));
+        }
     };
     match watch_stream(socket) {
         Ok(socket) => {
             let service = Rc::clone(service);
             tokio::task::spawn_local(async move {
                 let _seat: Seat = seat;
-                Connection::serve(Rc::new(socket), peer, service).await;
+                Connection::serve(Rc::new(socket), peer, None, service).await;
             });
         }
         Err(e) => error!("a client cannot be served: {e}"),
     }
 }
 
-/// Tells somebody who may not use the service why not, if they ask soon. Whatever they do takes nothing from clients,
-/// the lines of the log included.
-fn turn_away(service: &Rc<Service>, socket: OwnedFd, peer: Peer) {
+/// Tells somebody who may not use the service, or not now for the reason in `why`, why not, if they ask soon. Whatever
+/// they do takes nothing from clients, the lines of the log included.
+fn turn_away(service: &Rc<Service>, socket: OwnedFd, peer: Peer, why: Option<Failure>) {
     let Some(door_mat) = service.door_mat() else {
         return debug!(
             ?peer,
@@ -319,7 +327,7 @@ fn turn_away(service: &Rc<Service>, socket: OwnedFd, peer: Peer) {
             let service = Rc::clone(service);
             tokio::task::spawn_local(async move {
                 let _door_mat: DoorMat = door_mat;
-                let told = Connection::serve(Rc::new(socket), peer, service);
+                let told = Connection::serve(Rc::new(socket), peer, why, service);
                 if tokio::time::timeout(PATIENCE, told).await.is_err() {
                     debug!(?peer, "a stranger said nothing and is turned away");
                 }

@@ -4,18 +4,28 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     path::PathBuf,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
     time::Duration,
 };
 
 use hcs_lifecycle::engine::Engine;
 use hcs_schema::{Failure, HResult, documents::ComputeSystem};
+use rustix::process::geteuid;
 use tokio::sync::Notify;
+use tracing::{info, warn};
 
 use crate::{
-    config::Config, cpu_groups::CpuGroups, event_log::EventLog, limits::Quota,
-    operations::Operations, peer::Entitled, removals::Removals, slots::Slots, system::System,
+    config::Config,
+    connection::share::UserShare,
+    cpu_groups::CpuGroups,
+    event_log::EventLog,
+    limits::{self, Quota},
+    operations::Operations,
+    peer::{Entitled, Peer},
+    removals::Removals,
+    slots::Slots,
+    system::System,
 };
 
 /// A place in the registry.
@@ -46,6 +56,9 @@ pub(crate) struct Service {
     departed: RefCell<HashMap<String, Rc<System>>>,
     pub(crate) system_quota: Rc<Quota>,
     pub(crate) process_quota: Rc<Quota>,
+    pub(crate) bytes_quota: Rc<Quota>,
+    connection_quota: Rc<Quota>,
+    users: RefCell<HashMap<u32, Weak<UserShare>>>,
     /// What ended systems left.
     pub(crate) removals: Rc<Removals>,
     /// What is kept ready for systems to come.
@@ -53,6 +66,8 @@ pub(crate) struct Service {
     connections: Cell<usize>,
     /// Connections of users who may not use it.
     strangers: Cell<usize>,
+    /// Clients that found no room, since the log said so.
+    turned_away: Cell<u64>,
     numbered: Cell<u64>,
     changed: Notify,
 }
@@ -87,14 +102,23 @@ impl Drop for Reservation {
 
 /// A counted connection.
 #[derive(Debug)]
-pub(crate) struct Seat(Rc<Service>);
+pub(crate) struct Seat {
+    service: Rc<Service>,
+    _of_user: Option<limits::Share>,
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.connections.set(self.0.connections.get() - 1);
-        self.0.changed.notify_waiters();
+        let connections = &self.service.connections;
+        connections.set(connections.get() - 1);
+        self.service.changed.notify_waiters();
     }
 }
+
+/// Connections that root and the service's own user may have when all others are taken.
+const RESERVED: usize = 64;
+/// Threads that may wait, of all there are, that one user other than these may have at one time.
+const THREADS_OF_USER: usize = crate::serve::WAITING_THREADS / 2;
 
 /// Connections, at one time, of users who may not use the service and are told so. Theirs are beside those of clients.
 const MOST_STRANGERS: usize = 64;
@@ -109,6 +133,11 @@ impl Drop for DoorMat {
     }
 }
 
+/// Whether a user is root, or the service's own: those could do all that the service can.
+fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == geteuid().as_raw()
+}
+
 impl Service {
     /// A service without systems.
     pub(crate) fn new(
@@ -119,13 +148,14 @@ impl Service {
         engines: Vec<Arc<dyn Engine>>,
     ) -> Rc<Self> {
         let limits = config.limits;
+        let quotes = config.log_client_values;
         let slots = Slots::new(root.join("slots"), config.warm_slots());
         Rc::new(Self {
             config,
             root,
             log,
             cpu_groups,
-            operations: Operations::default(),
+            operations: Operations::new(quotes),
             entitled,
             engines,
             systems: RefCell::default(),
@@ -133,23 +163,64 @@ impl Service {
             departed: RefCell::default(),
             system_quota: Quota::new("compute systems of one user", limits.systems_per_client),
             process_quota: Quota::new("processes of one user", limits.processes_per_client),
+            bytes_quota: Quota::new(
+                "bytes of unanswered calls of one user",
+                limits.unanswered_bytes_per_client,
+            ),
+            connection_quota: Quota::new("connections of one user", limits.connections_per_client),
+            users: RefCell::default(),
             removals: Rc::default(),
             slots,
             connections: Cell::new(0),
             strangers: Cell::new(0),
+            turned_away: Cell::new(0),
             numbered: Cell::new(0),
             changed: Notify::new(),
         })
     }
 
-    /// Counts a connection in, unless there are too many.
-    pub(crate) fn seat(self: &Rc<Self>) -> Option<Seat> {
-        if self.connections.get() >= self.config.limits.connections {
-            return None;
+    /// Counts a connection of that user in.
+    ///
+    /// # Errors
+    /// There are too many, or the user has too many.
+    pub(crate) fn seat(self: &Rc<Self>, uid: u32) -> Result<Seat, Failure> {
+        let limit = self.config.limits.connections;
+        let (most, of_user) = match is_trusted(uid) {
+            true => (limit.saturating_add(RESERVED), None),
+            false => (limit, Some(self.connection_quota.take(uid)?)),
+        };
+        if self.connections.get() >= most {
+            return Err(limits::reached("connections of all clients", limit));
+        }
+        let turned_away = self.turned_away.take();
+        if turned_away > 0 {
+            info!(turned_away, "there is room for clients again");
         }
         self.connections.set(self.connections.get() + 1);
         self.changed.notify_waiters();
-        Some(Seat(Rc::clone(self)))
+        Ok(Seat {
+            service: Rc::clone(self),
+            _of_user: of_user,
+        })
+    }
+
+    /// Says in the log that a client finds no room: once, until there is room again.
+    pub(crate) fn turns_away(&self, peer: &Peer, why: &Failure) {
+        if self.turned_away.replace(self.turned_away.get() + 1) == 0 {
+            warn!(?peer, "clients are turned away: {}", why.log_line());
+        }
+    }
+
+    /// What the connections of that user share.
+    pub(crate) fn user_share(&self, uid: u32) -> Rc<UserShare> {
+        let mut users = self.users.borrow_mut();
+        if let Some(share) = users.get(&uid).and_then(Weak::upgrade) {
+            return share;
+        }
+        users.retain(|_, share| share.strong_count() > 0);
+        let share = UserShare::new((!is_trusted(uid)).then_some(THREADS_OF_USER));
+        users.insert(uid, Rc::downgrade(&share));
+        share
     }
 
     /// Counts the connection of somebody who may not use the service in, unless there are too many. The service does

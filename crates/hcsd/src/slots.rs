@@ -60,7 +60,10 @@ impl Ready {
 
     fn discard(self) {
         if let Err(failure) = self.slot.discard() {
-            error!("something of it is left behind until the service starts again: {failure}");
+            error!(
+                "something of it is left behind until the service starts again: {}",
+                failure.log_line()
+            );
         }
         remove_directory(&self.directory);
     }
@@ -129,7 +132,7 @@ impl Slots {
                     Ok(Some(ready)) => slots.ready.borrow_mut().push_back(ready),
                     Ok(None) => break,
                     Err(failure) => {
-                        warn!("nothing can be kept ready: {failure}");
+                        warn!("nothing can be kept ready: {}", failure.log_line());
                         break;
                     }
                 }
@@ -218,7 +221,7 @@ impl Slots {
         })
         .await;
         if let Err(failure) = discarded {
-            error!("{failure}");
+            error!("{}", failure.log_line());
         }
     }
 }

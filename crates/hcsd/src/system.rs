@@ -444,7 +444,7 @@ impl System {
         tokio::task::spawn_local(async move {
             match system.perform(Behalf::Service, Request::Terminate).await {
                 Err(failure) if system.state() != State::Stopped => {
-                    error!(system = %system.id, "it cannot be terminated: {failure}");
+                    error!(system = %system.id, "it cannot be terminated: {}", failure.log_line());
                 }
                 _ => {}
             }

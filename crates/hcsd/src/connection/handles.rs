@@ -271,7 +271,7 @@ pub(crate) fn never_made(why: &Failure) -> Failure {
 mod tests {
     use super::*;
 
-    fn why(message: &str) -> Failure {
+    fn why(message: &'static str) -> Failure {
         Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, message)
     }
 

@@ -16,6 +16,9 @@ const MOST: usize = 1000;
 /// Bytes of events after which an answer ends.
 const MOST_BYTES: usize = 1 << 20;
 
+/// Events that are taken from memory in one step.
+const STEP: usize = 32;
+
 /// A page under way.
 struct Page {
     query: LogQuery,
@@ -44,32 +47,27 @@ impl Page {
 }
 
 impl EventLog {
-    /// Answers a reader. With `follow` only when there is something to tell.
+    /// One page for a reader, whether there is something to tell or not.
     ///
     /// # Errors
     /// `ERROR_JOURNAL_ENTRY_DELETED` when the events at the cursor were dropped; `ERROR_NOT_FOUND` when the cursor is
     /// beyond the end, because this is another log than the cursor is from.
-    pub(crate) async fn read(&self, query: LogQuery) -> Result<LogPage, Failure> {
+    pub(crate) async fn page(&self, query: &LogQuery) -> Result<LogPage, Failure> {
         let limit = query.limit.map_or(MOST, |limit| limit as usize);
         let mut page = Page {
             cursor: query.since,
             limit: limit.clamp(1, MOST),
-            query,
+            query: query.clone(),
             events: Vec::new(),
             bytes: 0,
         };
         loop {
-            let grown = self.grown.notified();
             let (first, next) = self.ends();
             if page.cursor == 0 {
                 page.cursor = first;
             }
             check(page.cursor, first, next)?;
             if page.is_full() || page.cursor == next {
-                if page.events.is_empty() && page.query.follow {
-                    grown.await;
-                    continue;
-                }
                 return Ok(LogPage {
                     first,
                     next: page.cursor,
@@ -77,9 +75,23 @@ impl EventLog {
                     events: page.events,
                 });
             }
-            if !self.take_recent(&mut page) {
+            if self.take_recent(&mut page) {
+                // Others have their turn between steps.
+                tokio::task::yield_now().await;
+            } else {
                 page = self.take_written(page).await?;
             }
+        }
+    }
+
+    /// Returns when there is more to tell than up to `cursor`.
+    pub(crate) async fn beyond(&self, cursor: u64) {
+        loop {
+            let grown = self.grown.notified();
+            if self.ends().1 > cursor {
+                return;
+            }
+            grown.await;
         }
     }
 
@@ -95,7 +107,7 @@ impl EventLog {
             return false;
         };
         let skip = usize::try_from(page.cursor - oldest.number).unwrap_or(usize::MAX);
-        for entry in recent.iter().skip(skip).map(Rc::as_ref) {
+        for entry in recent.iter().skip(skip).take(STEP).map(Rc::as_ref) {
             if page.is_full() {
                 break;
             }
@@ -113,26 +125,15 @@ impl EventLog {
         wanted: Wanted,
     ) -> Result<Vec<OperationReport>, Failure> {
         let paths = self.segments.borrow().paths();
-        blocking(move || {
-            let mut found = Vec::new();
-            for path in paths {
-                match fs::read(&path) {
-                    Ok(text) => {
-                        let entries = segments::entries(&text);
-                        found.extend(entries.filter_map(|entry| wanted.report_in(&entry)));
-                    }
-                    // Dropped meanwhile.
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                    Err(e) => {
-                        let path = path.display();
-                        let message = format!("{path} cannot be read");
-                        return Err(Failure::new(HResult::E_FAIL, message).because(&e));
-                    }
-                }
-            }
-            Ok(found)
-        })
-        .await
+        let mut found = Vec::new();
+        for path in paths {
+            // One file at a time, in turns with all who read.
+            let _turn = self.reading.acquire().await.ok();
+            let wanted = wanted.clone();
+            let told = blocking(move || told_in(&path, &wanted)).await?;
+            found.extend(told);
+        }
+        Ok(found)
     }
 
     /// Goes on from the segment that holds the cursor.
@@ -160,6 +161,24 @@ impl EventLog {
             read?;
         }
         Ok(page)
+    }
+}
+
+/// What a segment tells of operations of that name.
+fn told_in(path: &Path, wanted: &Wanted) -> Result<Vec<OperationReport>, Failure> {
+    match fs::read(path) {
+        Ok(text) => {
+            let entries = segments::entries(&text);
+            Ok(entries
+                .filter_map(|entry| wanted.report_in(&entry))
+                .collect())
+        }
+        // Dropped meanwhile.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => {
+            let message = format!("{} cannot be read", path.display());
+            Err(Failure::new(HResult::E_FAIL, message).because(&e))
+        }
     }
 }
 
@@ -248,6 +267,10 @@ mod tests {
         runtime.block_on(async { tokio::time::timeout(limit, work).await.unwrap() })
     }
 
+    async fn read(log: &EventLog, query: LogQuery) -> Result<LogPage, Failure> {
+        log.page(&query).await
+    }
+
     fn since(since: u64) -> LogQuery {
         LogQuery {
             since,
@@ -269,7 +292,7 @@ mod tests {
             let mut all = Vec::new();
             let mut cursor = 0;
             loop {
-                let page = log.read(since(cursor)).await.unwrap();
+                let page = read(&log, since(cursor)).await.unwrap();
                 assert_eq!((page.first, page.more), (1, page.next <= 2000));
                 all.extend(numbers(&page));
                 cursor = page.next;
@@ -282,7 +305,7 @@ mod tests {
                 limit: Some(3),
                 ..since(1499)
             };
-            let page = log.read(limited).await.unwrap();
+            let page = read(&log, limited).await.unwrap();
             assert_eq!(numbers(&page), [1499, 1500, 1501]);
             assert_eq!(page.next, 1502);
         });
@@ -294,14 +317,14 @@ mod tests {
         let log = log(directory.path(), 16 * 200);
         append(&log, 200, "a");
         within(async {
-            let oldest = log.read(since(0)).await.unwrap();
+            let oldest = read(&log, since(0)).await.unwrap();
             assert!(oldest.first > 1);
             assert_eq!(oldest.events[0].number, oldest.first);
-            let dropped = log.read(since(oldest.first - 1)).await.unwrap_err();
+            let dropped = read(&log, since(oldest.first - 1)).await.unwrap_err();
             assert_eq!(dropped.hresult, HResult::ENTRY_DELETED);
             assert!(dropped.message.contains(&oldest.first.to_string()));
-            assert!(log.read(since(201)).await.unwrap().events.is_empty());
-            let beyond = log.read(since(202)).await.unwrap_err();
+            assert!(read(&log, since(201)).await.unwrap().events.is_empty());
+            let beyond = read(&log, since(202)).await.unwrap_err();
             assert_eq!(beyond.hresult, HResult::NOT_FOUND);
         });
     }
@@ -312,10 +335,20 @@ mod tests {
         let log = log(directory.path(), 1 << 20);
         append(&log, 3, "other");
         within(async {
-            let query = LogQuery {
+            let mut query = LogQuery {
                 follow: true,
                 system: Some("mine".to_owned()),
                 ..LogQuery::default()
+            };
+            let following = async {
+                loop {
+                    let page = log.page(&query).await.unwrap();
+                    if !page.events.is_empty() {
+                        return page;
+                    }
+                    query.since = page.next;
+                    log.beyond(page.next).await;
+                }
             };
             let happening = async {
                 tokio::task::yield_now().await;
@@ -323,8 +356,7 @@ mod tests {
                 tokio::task::yield_now().await;
                 append(&log, 1, "mine");
             };
-            let (page, ()) = tokio::join!(log.read(query), happening);
-            let page = page.unwrap();
+            let (page, ()) = tokio::join!(following, happening);
             assert_eq!((numbers(&page), page.next), (vec![5], 6));
         });
     }
@@ -337,7 +369,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replacen("\"Number\":2", "\"Nimber\":2", 1)).unwrap();
         let log = log(directory.path(), 1 << 20);
-        let page = within(log.read(since(0))).unwrap();
+        let page = within(read(&log, since(0))).unwrap();
         assert_eq!(numbers(&page), [1, 3]);
     }
 }

@@ -142,7 +142,7 @@ impl GuestLink {
         match self.send(Rpc::WaitForProcess, id, &request, Vec::new()) {
             Ok(()) => self.note(id, Request::Exit(Rc::clone(process)), None),
             // The stream is gone; the end of the system decides.
-            Err(failure) => tracing::debug!(pid = process.pid(), "{failure}"),
+            Err(failure) => tracing::debug!(pid = process.pid(), "{}", failure.log_line()),
         }
     }
 
@@ -173,7 +173,7 @@ impl GuestLink {
             options: None,
         };
         if let Err(failure) = self.tell(Rpc::SignalProcess, &request) {
-            tracing::debug!(pid, "{failure}");
+            tracing::debug!(pid, "{}", failure.log_line());
         }
     }
 
@@ -351,6 +351,6 @@ pub(crate) fn check(base: &ResponseBase, what: &str) -> Result<(), Failure> {
     let Some(failure) = reported(base, what) else {
         return Ok(());
     };
-    operations::step(format!("failed: {}", failure.message));
+    operations::step(format!("failed: {}", failure.log_line()));
     Err(failure)
 }

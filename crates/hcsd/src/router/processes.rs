@@ -33,7 +33,8 @@ pub(super) fn create(errand: Errand, system: u64, handle: u64, parameters: Strin
             return;
         }
     };
-    tokio::task::spawn_local(async move {
+    let connection = Rc::clone(&errand.connection);
+    connection.spawn(async move {
         let launched = launch_in_turn(&errand, &system, parameters);
         // Kept until the creation is answered: the end of the system waits for that.
         let (_creating, launched) = match errand.until_cancelled(launched).await {
@@ -50,6 +51,8 @@ async fn launch_in_turn(
     parameters: String,
 ) -> Result<(Creating, Rc<Process>, HostStdio), Failure> {
     system.alive()?;
+    let lane = errand.connection.share.processes_of(&system.runtime_id);
+    let _place = errand.place(&lane).await?;
     let (document, parameters) = parse_long::<ProcessParameters>(parameters).await?;
     if !system.process_may_begin() {
         system
@@ -102,7 +105,8 @@ pub(super) fn open(errand: Errand, system: u64, handle: u64, pid: u32, again: bo
         return;
     }
     // A system that was taken over just now: its agent may know of more processes than were written down.
-    tokio::task::spawn_local(async move {
+    let connection = Rc::clone(&errand.connection);
+    connection.spawn(async move {
         let linked = find_when_linked(&system, pid, again);
         let found = errand.until_cancelled(linked).await;
         created(&errand, handle, found);

@@ -25,10 +25,14 @@ use crate::{
 
 /// `HcsCreateComputeSystem`.
 pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) {
-    tokio::task::spawn_local(async move {
+    let connection = Rc::clone(&errand.connection);
+    connection.spawn(async move {
         let service = Rc::clone(&errand.connection.service);
         let uid = errand.connection.peer.uid;
-        let made = making::create(&service, errand.behalf(), uid, id, document);
+        let made = async {
+            let _place = errand.place(&errand.connection.share.systems).await?;
+            making::create(&service, errand.behalf(), uid, id, document).await
+        };
         let made = errand.until_cancelled(made).await;
         opened(&errand, handle, made);
     });
@@ -249,7 +253,7 @@ pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
 /// `HcsGetComputeSystemProperties`.
 pub(super) fn properties(errand: Errand, handle: u64, query: Option<String>) {
     match errand.connection.handles.system(handle) {
-        Ok(system) => errand.run(async move {
+        Ok(system) => errand.look(async move {
             let text = properties::answer(&system, query.as_deref()).await?;
             Ok(Answer::document(Some(text)))
         }),

@@ -196,7 +196,10 @@ async fn withdraw(system: &System) {
         system.guest().await?.withdraw_shut_down(limit).await
     };
     if let Err(failure) = withdrawn.await {
-        warn!("its agent goes on refusing new processes: {failure}");
+        warn!(
+            "its agent goes on refusing new processes: {}",
+            failure.log_line()
+        );
     }
 }
 
@@ -245,9 +248,15 @@ pub(super) async fn reach(system: Rc<System>) {
             return;
         };
         if rest == PARTING {
-            warn!("its guest agent cannot be reached; that is tried again and again: {failure}");
+            warn!(
+                "its guest agent cannot be reached; that is tried again and again: {}",
+                failure.log_line()
+            );
         } else {
-            debug!("its guest agent still cannot be reached: {failure}");
+            debug!(
+                "its guest agent still cannot be reached: {}",
+                failure.log_line()
+            );
         }
         // One that is about to be gone with its machine is not at fault.
         tokio::time::sleep(rest).await;
@@ -279,7 +288,7 @@ async fn distrust(system: &Rc<System>, fault: String) {
     system.fault.replace(Some(fault));
     let machine = Arc::clone(&system.machine);
     if let Err(failure) = blocking(move || machine.kill()).await {
-        error!("it cannot be killed: {failure}");
+        error!("it cannot be killed: {}", failure.log_line());
     }
 }
 
@@ -293,7 +302,10 @@ async fn relink(system: &Rc<System>) -> Result<(), Unlinked> {
         if unanswered || link.has_ended() {
             return Err(Unlinked::after(link, failure));
         }
-        warn!("processes whose creation was not answered stay unknown: {failure}");
+        warn!(
+            "processes whose creation was not answered stay unknown: {}",
+            failure.log_line()
+        );
     }
     let living = system.processes.living();
     info!(

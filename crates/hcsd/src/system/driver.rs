@@ -249,7 +249,7 @@ fn settle(system: &Rc<System>, work: &Work, result: Result<(), Failure>) {
             }
         }
         Err(failure) => {
-            warn!(operation = %work.behalf, result = %failure.hresult, "{}: failed: {failure}", work.action.verb());
+            warn!(operation = %work.behalf, result = %failure.hresult, "{}: failed: {}", work.action.verb(), failure.log_line());
         }
     }
     if work.action != Action::Terminate {

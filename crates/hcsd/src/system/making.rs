@@ -134,13 +134,13 @@ async fn make(
     service.slots.fill(&plan.engine);
     operations::step(match &made {
         Ok(_) => Cow::Borrowed("the machine is made"),
-        Err(failure) => format!("the engine failed: {}", failure.message).into(),
+        Err(failure) => format!("the engine failed: {}", failure.log_line()).into(),
     });
     let (machine, request) = match made {
         Ok(made) => made,
         Err(failure) => {
             let failure = failure.while_doing("Construct");
-            info!(operation = %plan.behalf, result = %failure.hresult, "it could not be created: {failure}");
+            debug!(operation = %plan.behalf, result = %failure.hresult, "it could not be created: {}", failure.log_line());
             // The id is free before the caller can know.
             drop(plan.reservation);
             drop(sender.send(Err(failure)));
@@ -175,7 +175,7 @@ async fn make(
     info!("its creation was cancelled, so it is terminated");
     let ended = unwanted.perform(Behalf::Service, Request::Terminate).await;
     if let Err(failure) = ended {
-        error!("it cannot be terminated: {failure}");
+        error!("it cannot be terminated: {}", failure.log_line());
         if unwanted.alive().is_ok() {
             plan.reservation.fill(&unwanted);
         }
@@ -197,7 +197,7 @@ fn make_machine(
                     at: Instant::now(),
                     what: "what was kept ready cannot be used: it is made from scratch".into(),
                 });
-                debug!("it is made from scratch: {failure}");
+                debug!("it is made from scratch: {}", failure.log_line());
             }
         }
     }
@@ -257,7 +257,10 @@ async fn assemble(
         })
         .await;
         if let Err(also) = discarded {
-            error!("what was made of it could not be removed: {also}");
+            error!(
+                "what was made of it could not be removed: {}",
+                also.log_line()
+            );
         }
         return Err(failure.while_doing("Construct"));
     }
@@ -392,7 +395,7 @@ impl System {
     /// [`System::try_write_down`] where the next service finds out by itself, should it fail.
     pub(super) fn write_down(&self, state: State) {
         if let Err(failure) = self.try_write_down(state) {
-            warn!("{failure}");
+            warn!("{}", failure.log_line());
         }
     }
 }

@@ -458,44 +458,6 @@ fn a_console_has_a_size_and_stdin_can_be_ended() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_disconnected_and_others_are_served() {
-    let service = Service::with_config("[limits]\nunread_bytes_per_connection = 100000\n");
-    let mut deaf = service.client();
-    let mut client = service.client();
-    client.start_container(1, "others");
-    let bytes = encode(
-        Kind::Request,
-        5,
-        0,
-        &Call::GetServiceProperties {
-            query: Some(r#"{"PropertyTypes":["Basic"]}"#.to_owned()),
-        },
-    )
-    .unwrap();
-    let mut request = 1_u64;
-    let disconnected = loop {
-        let mut numbered = bytes.clone();
-        request += 1;
-        numbered[8..16].copy_from_slice(&request.to_le_bytes());
-        if let Err(e) = deaf.stream.write_all(&numbered) {
-            break e;
-        }
-    };
-    assert!(
-        [
-            std::io::ErrorKind::BrokenPipe,
-            std::io::ErrorKind::ConnectionReset
-        ]
-        .contains(&disconnected.kind()),
-        "{disconnected}"
-    );
-    let mut process = client.create_process(1, 2, &shell("echo served"));
-    assert_eq!(process.output(), "served\n");
-    assert_eq!(client.exit_code(2), 0);
-    client.terminate(1);
-}
-
-#[test]
 fn limits_are_kept_per_client() {
     let service = Service::with_config(
         "[limits]\nsystems_per_client = 1\nprocesses_per_client = 1\nhandles_per_connection = 4\npending_per_connection = 3\n",

@@ -1,0 +1,369 @@
+//! One connection's share of the service: of its thread, of its threads that wait, and of what is begun at one time.
+//!
+//! The service is one thread with one queue of tasks. A connection would take as many turns of that thread as it has
+//! calls; so the turns are counted:
+//!
+//! 1. [`Turns`]: a message that is read and a step of a call that runs are a turn each, and as many more as they took
+//!    time. After [`TURNS`] of them the connection waits until each other task that was ready has run. So what another
+//!    client waits for is a small number of turns per busy connection, whatever that connection has sent.
+//! 2. [`Lane`]: only so many calls of one kind are worked on at one time; the others wait in order, at no cost.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    future::poll_fn,
+    pin::pin,
+    rc::{Rc, Weak},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use hcs_schema::{Failure, HResult, win32};
+use tokio::{
+    sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore},
+    task::AbortHandle,
+};
+
+/// Turns that a connection has before it waits for the others.
+const TURNS: i64 = 16;
+/// How long a turn takes; what took longer has taken several.
+const TURN: Duration = Duration::from_micros(20);
+/// Calls of one connection that are on threads that may wait, at one time.
+const THREADS: usize = 32;
+/// Processes of one system, and systems, that one connection has created at one time. The agent and the launcher make
+/// one after the other in any case.
+const CREATIONS: usize = 8;
+/// Long messages of one user that are received and parsed at one time: each is held in memory, whole or not.
+const LONG: usize = 8;
+/// Readers that follow the event log on one connection.
+const FOLLOWERS: usize = 128;
+
+/// A bounded number of places, taken in the order of asking.
+pub(crate) type Lane = Arc<Semaphore>;
+
+/// Somebody that waits for a turn.
+#[derive(Debug)]
+struct Ticket {
+    granted: Cell<bool>,
+    waker: RefCell<Waker>,
+}
+
+/// The turns of one connection.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    /// Less than none after a step that took long.
+    left: Cell<i64>,
+    /// In the order of asking. Those that gave up are gone.
+    waiting: RefCell<VecDeque<Weak<Ticket>>>,
+    /// Told when something waits for the next round.
+    wanted: Notify,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            left: Cell::new(TURNS),
+            waiting: RefCell::default(),
+            wanted: Notify::new(),
+        }
+    }
+}
+
+impl Turns {
+    /// Whether there is a turn for the holder of `ticket`; if not, it is woken when there is.
+    fn admits(&self, ticket: &mut Option<Rc<Ticket>>, context: &Context<'_>) -> bool {
+        if let Some(held) = ticket {
+            if held.granted.get() {
+                *ticket = None;
+                return true;
+            }
+            held.waker.borrow_mut().clone_from(context.waker());
+            return false;
+        }
+        // Nothing overtakes what waits.
+        if self.left.get() > 0 && self.waiting.borrow().is_empty() {
+            self.left.set(self.left.get() - 1);
+            return true;
+        }
+        let waiting = Rc::new(Ticket {
+            granted: Cell::new(false),
+            waker: RefCell::new(context.waker().clone()),
+        });
+        self.waiting.borrow_mut().push_back(Rc::downgrade(&waiting));
+        *ticket = Some(waiting);
+        self.wanted.notify_one();
+        false
+    }
+
+    /// Gives out the turns of the next round.
+    fn refill(&self) {
+        self.left.set((self.left.get() + TURNS).min(TURNS));
+        while self.left.get() > 0 {
+            let Some(next) = self.waiting.borrow_mut().pop_front() else {
+                break;
+            };
+            if let Some(ticket) = next.upgrade() {
+                self.left.set(self.left.get() - 1);
+                ticket.granted.set(true);
+                ticket.waker.borrow().wake_by_ref();
+            }
+        }
+    }
+
+    /// Gives out turns for as long as it is polled: as a task of its own, which gets behind all others that are ready
+    /// each time it is woken.
+    async fn run(self: Rc<Self>) {
+        loop {
+            self.wanted.notified().await;
+            self.refill();
+            if !self.waiting.borrow().is_empty() {
+                self.wanted.notify_one();
+                // Those that have a turn now run first.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Takes a turn.
+    pub(crate) async fn take(&self) {
+        let mut ticket = None;
+        poll_fn(|context| match self.admits(&mut ticket, context) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+
+    /// Does `work`, which counts as the turns that it takes the time of.
+    pub(crate) fn charge<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let done = work();
+        let turns = begun.elapsed().as_nanos() / TURN.as_nanos();
+        let turns = i64::try_from(turns).unwrap_or(i64::MAX);
+        self.left.set(self.left.get().saturating_sub(turns));
+        done
+    }
+
+    /// `work`, each step of which takes a turn.
+    pub(crate) async fn spread<F: Future>(&self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        let mut ticket = None;
+        poll_fn(|context| match self.admits(&mut ticket, context) {
+            true => self.charge(|| work.as_mut().poll(context)),
+            false => Poll::Pending,
+        })
+        .await
+    }
+}
+
+/// What all connections of one user may take at one time.
+#[derive(Debug)]
+pub(crate) struct UserShare {
+    /// For calls that may block; root is not held back.
+    threads: Option<Lane>,
+    /// For long messages while they are received and parsed.
+    pub(crate) long: Lane,
+}
+
+impl UserShare {
+    /// For a user who may have `threads`.
+    pub(crate) fn new(threads: Option<usize>) -> Rc<Self> {
+        Rc::new(Self {
+            threads: threads.map(|threads| Arc::new(Semaphore::new(threads))),
+            long: Arc::new(Semaphore::new(LONG)),
+        })
+    }
+}
+
+/// What one connection may take at one time.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) turns: Rc<Turns>,
+    giving: AbortHandle,
+    /// For calls that may block.
+    threads: Lane,
+    /// For long documents: they keep a processor busy.
+    pub(crate) parsing: Lane,
+    /// For pages of the event log and for what it tells of operations.
+    pub(crate) reading: Lane,
+    /// For systems that are created.
+    pub(crate) systems: Lane,
+    /// For processes that are created, by the runtime id of their system.
+    processes: RefCell<HashMap<String, std::sync::Weak<Semaphore>>>,
+    /// For readers that follow the event log: each is woken by each event.
+    following: Lane,
+    pub(crate) user: Rc<UserShare>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.giving.abort();
+    }
+}
+
+impl Share {
+    /// The share of a connection of that user.
+    pub(crate) fn new(user: Rc<UserShare>) -> Rc<Self> {
+        let turns = Rc::<Turns>::default();
+        let giving = tokio::task::spawn_local(Rc::clone(&turns).run());
+        Rc::new(Self {
+            turns,
+            giving: giving.abort_handle(),
+            threads: Arc::new(Semaphore::new(THREADS)),
+            parsing: Arc::new(Semaphore::new(1)),
+            reading: Arc::new(Semaphore::new(1)),
+            systems: Arc::new(Semaphore::new(CREATIONS)),
+            following: Arc::new(Semaphore::new(FOLLOWERS)),
+            processes: RefCell::default(),
+            user,
+        })
+    }
+
+    /// A place on a thread that may wait, to be given back when that is done.
+    pub(crate) async fn thread(&self) -> impl Send + 'static + use<> {
+        let own = place(&self.threads).await;
+        let of_user = match &self.user.threads {
+            Some(lane) => place(lane).await,
+            None => None,
+        };
+        (own, of_user)
+    }
+
+    /// A place for a reader that follows the event log.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub(crate) fn follow(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let place = Arc::clone(&self.following).try_acquire_owned();
+        place.map_err(|_full| {
+            let message = format!(
+                "{FOLLOWERS} readers follow the event log on this connection, which are as many as may"
+            );
+            Failure::new(HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES), message)
+        })
+    }
+
+    /// For processes that are created in that system.
+    pub(crate) fn processes_of(&self, runtime_id: &str) -> Lane {
+        let mut lanes = self.processes.borrow_mut();
+        if let Some(lane) = lanes.get(runtime_id).and_then(std::sync::Weak::upgrade) {
+            return lane;
+        }
+        if lanes.len() >= CREATIONS {
+            lanes.retain(|_, lane| lane.strong_count() > 0);
+        }
+        let lane = Arc::new(Semaphore::new(CREATIONS));
+        lanes.insert(runtime_id.to_owned(), Arc::downgrade(&lane));
+        lane
+    }
+}
+
+/// A place in `lane`; it is given back when it is dropped.
+pub(crate) async fn place(lane: &Lane) -> Option<OwnedSemaphorePermit> {
+    let place: Result<_, AcquireError> = Arc::clone(lane).acquire_owned().await;
+    // Lanes are never closed.
+    place.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::{JoinSet, LocalSet};
+
+    use super::*;
+
+    fn share() -> Rc<Share> {
+        Share::new(UserShare::new(None))
+    }
+
+    fn in_runtime(work: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, work);
+    }
+
+    #[test]
+    fn ten_thousand_steps_of_one_let_another_have_its_turn_in_between() {
+        in_runtime(async {
+            let done = Rc::new(Cell::new(0_usize));
+            let flood = share();
+            let mut all = JoinSet::new();
+            for _ in 0..10_000 {
+                let (share, done) = (Rc::clone(&flood), Rc::clone(&done));
+                all.spawn_local(async move {
+                    let turns = Rc::clone(&share.turns);
+                    turns
+                        .spread(async {
+                            tokio::task::yield_now().await;
+                            done.set(done.get() + 1);
+                        })
+                        .await;
+                });
+            }
+            // The first round is spent on asking alone.
+            tokio::task::yield_now().await;
+            let counted = Rc::clone(&done);
+            let other = async move {
+                let mut most = 0;
+                for _ in 0..50 {
+                    let before = counted.get();
+                    tokio::task::yield_now().await;
+                    most = most.max(counted.get() - before);
+                }
+                most
+            };
+            let most = tokio::task::spawn_local(other).await.unwrap();
+            assert!(most <= 64, "{most} steps in one round");
+            assert!(done.get() < 5000, "{}", done.get());
+            while all.join_next().await.is_some() {}
+            assert_eq!(done.get(), 10_000, "all are done in the end");
+        });
+    }
+
+    #[test]
+    fn turns_are_given_in_order_and_none_is_lost_by_what_gives_up() {
+        in_runtime(async {
+            let share = share();
+            for _ in 0..TURNS {
+                share.turns.take().await;
+            }
+            let order = Rc::new(RefCell::new(Vec::new()));
+            let mut all = JoinSet::new();
+            for number in 0..100 {
+                let (share, order) = (Rc::clone(&share), Rc::clone(&order));
+                let asked = all.spawn_local(async move {
+                    share.turns.take().await;
+                    order.borrow_mut().push(number);
+                });
+                if number % 3 == 0 {
+                    tokio::task::yield_now().await;
+                    asked.abort();
+                }
+            }
+            while all.join_next().await.is_some() {}
+            let order = order.borrow();
+            assert!(order.is_sorted(), "{order:?}");
+            assert!(order.len() >= 66, "{}", order.len());
+            for _ in 0..10 * TURNS {
+                share.turns.take().await;
+            }
+        });
+    }
+
+    #[test]
+    fn a_lane_is_one_per_system_while_somebody_is_in_it() {
+        in_runtime(async {
+            let share = share();
+            let lane = share.processes_of("a");
+            assert!(Arc::ptr_eq(&lane, &share.processes_of("a")));
+            assert!(!Arc::ptr_eq(&lane, &share.processes_of("b")));
+            for number in 0..1000 {
+                share.processes_of(&number.to_string());
+            }
+            assert!(share.processes.borrow().len() <= CREATIONS + 1);
+            assert!(Arc::ptr_eq(&lane, &share.processes_of("a")));
+        });
+    }
+}
