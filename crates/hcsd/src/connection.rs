@@ -556,9 +556,9 @@ impl Connection {
         self.outgoing.is_closed()
     }
 
-    /// Returns when the client has read most of its answers.
+    /// Returns when the client has read most of its answers, so that there is room for a long one.
     pub(crate) async fn room(&self) {
-        self.outgoing.room().await;
+        self.outgoing.room_for_page().await;
     }
 
     /// Returns when the client is gone.

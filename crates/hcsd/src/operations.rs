@@ -556,6 +556,36 @@ mod tests {
     }
 
     #[test]
+    fn only_its_user_and_root_are_told_a_failure_in_full() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = EventLog::open(directory.path(), 8 << 20).unwrap();
+        let operations = Operations::default();
+        let call = Call::StartSystem {
+            system: 1,
+            options: None,
+        };
+        let trail = operations.received(OperationId::of_request(7, 1), &call, 1000);
+        let failure = Failure::new(HResult::E_FAIL, format!("no {}", "CANARY"))
+            .cause_at("/Environment/CANARY", "a value that is not allowed here");
+        operations.answered(&trail, Err(&failure), &log);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let told = |operations: &Operations, uid| {
+            let report = runtime.block_on(operations.explain("7-1", uid, &log));
+            serde_json::to_string(&report.unwrap()).unwrap()
+        };
+        for uid in [0, 1000] {
+            assert!(told(&operations, uid).contains("no CANARY"));
+        }
+        let other = told(&operations, 1001);
+        assert!(!other.contains("CANARY"), "{other}");
+        assert!(other.contains("/Environment/*"), "{other}");
+        let later = told(&Operations::default(), 0);
+        assert!(!later.contains("CANARY"), "{later}");
+    }
+
+    #[test]
     fn failures_are_remembered_longer_than_successes_and_by_the_next_service() {
         let directory = tempfile::tempdir().unwrap();
         let log = EventLog::open(directory.path(), 8 << 20).unwrap();

@@ -21,7 +21,7 @@ use crate::readiness::watch;
 /// How long writing rests when there is no descriptor left to watch the socket by.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Unread bytes past which nothing is begun that would add to them.
+/// Unread bytes past which no long answer is made.
 const MOST_UNREAD: usize = 256 << 10;
 
 /// A message or the rest of one.
@@ -186,9 +186,18 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Returns when the peer has read most of what it was sent, or the stream was ended.
+    /// Returns when the peer has read so much that there is room for what it asks for next, or the stream was ended.
+    /// Before, its requests are left where they are.
     pub(crate) async fn room(&self) {
-        let most = (self.bound / 2).min(MOST_UNREAD);
+        self.less_than(self.bound / 2).await;
+    }
+
+    /// Returns when there is room for a long answer, or the stream was ended.
+    pub(crate) async fn room_for_page(&self) {
+        self.less_than((self.bound / 2).min(MOST_UNREAD)).await;
+    }
+
+    async fn less_than(&self, most: usize) {
         loop {
             let changed = self.changed.notified();
             if self.unread.get() <= most || self.is_closed() {

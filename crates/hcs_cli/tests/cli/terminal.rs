@@ -7,7 +7,7 @@ use std::{
     process::{Child, Stdio},
 };
 
-use crate::common::{hcs, signal};
+use crate::common::{Container, ended, hcs, ready, signal, unique};
 use rustix::{
     fs::{Mode, OFlags},
     process::Signal,
@@ -170,4 +170,60 @@ fn all_output_comes_before_the_end() {
     let mut session = Session::start(&["run", "-it", "--", "sh", "-c", "seq 1 20000; exit 5"]);
     session.until("\r\n20000\r\n");
     assert_eq!(session.end(), Some(5));
+}
+
+/// All that a command writes to its terminal.
+fn screen(arguments: &[&str]) -> String {
+    let Session {
+        mut keys_and_screen,
+        terminal,
+        mut hcs,
+        ..
+    } = Session::start(arguments);
+    drop(terminal);
+    let mut seen = Vec::new();
+    // The end of the last one at the terminal is an error of reading.
+    let _ended = keys_and_screen.read_to_end(&mut seen);
+    hcs.wait().unwrap();
+    String::from_utf8_lossy(&seen).into_owned()
+}
+
+#[test]
+fn ids_and_names_of_others_do_not_drive_the_terminal() {
+    let id = format!("{}\n\u{1b}[2J\u{202e}\u{9b}31m\u{7f}b", unique("hostile"));
+    let box_of_others = Container(id);
+    let id = box_of_others.0.as_str();
+    assert!(
+        ended(&mut hcs(["create", "--id", id]))
+            .out
+            .contains("hostile")
+    );
+    ended(&mut hcs(["start", id])).fine();
+    let rename = "printf 'a\\033[2J' >/proc/self/comm; echo ready; read x";
+    let mut named = hcs(["exec", id, "sh", "-c", rename]);
+    let mut named = ready(named.stdin(Stdio::piped()));
+    let shown: Vec<_> = [
+        &["list"][..],
+        &["list", "--format", "json"],
+        &["ps", id],
+        &["ps", id, "--format", "json"],
+        &["stats", id],
+        &["inspect", id],
+        &["events", "--system", id],
+        &["events", "--system", id, "--format", "json"],
+        // Fails: it runs.
+        &["start", id],
+        &["create", "--id", id],
+        &["exec", id, "/no/\u{1b}[2J"],
+    ]
+    .iter()
+    .map(|arguments| (arguments.to_vec(), screen(arguments)))
+    .collect();
+    drop(named.stdin.take());
+    named.wait().unwrap();
+    for (arguments, screen) in shown {
+        assert!(!screen.is_empty(), "{arguments:?}");
+        let drives = |c: char| c.is_control() && c != '\n' && c != '\r' || c == '\u{202e}';
+        assert!(!screen.contains(drives), "{arguments:?}: {screen:?}");
+    }
 }

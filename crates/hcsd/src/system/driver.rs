@@ -13,7 +13,7 @@ use std::{future::Future, os::fd::OwnedFd, pin::Pin, rc::Rc};
 use hcs_lifecycle::system::{Action, Step, Ticket};
 use hcs_schema::{Failure, HResult};
 use tokio::io::{Interest, unix::AsyncFd};
-use tracing::{Instrument as _, debug, error, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, info, info_span};
 
 use super::{Behalf, System, actions, ending, ending::LAST_WORDS};
 use crate::{
@@ -213,7 +213,7 @@ fn begin(system: &Rc<System>, lanes: &mut Lanes, ticket: Ticket, action: Action)
             (given_up, Behalf::Service)
         }
     };
-    info!(operation = %behalf, "{}: begun", action.verb());
+    debug!(operation = %behalf, "{}: begun", action.verb());
     let work = Work {
         ticket,
         action,
@@ -249,7 +249,8 @@ fn settle(system: &Rc<System>, work: &Work, result: Result<(), Failure>) {
             }
         }
         Err(failure) => {
-            warn!(operation = %work.behalf, result = %failure.hresult, "{}: failed: {}", work.action.verb(), failure.log_line());
+            // Its caller is told, and the event log has it; a client that asks for nonsense does not fill the log.
+            debug!(operation = %work.behalf, result = %failure.hresult, "{}: failed: {}", work.action.verb(), failure.log_line());
         }
     }
     if work.action != Action::Terminate {

@@ -165,7 +165,10 @@ async fn make(
         }
     };
     info!(operation = %plan.behalf, "created");
-    let about = json!({ "Owner": system.owner, "SystemType": system.system_type });
+    let mut about = json!({ "SystemType": system.system_type });
+    if service.config.log_client_values {
+        about["Owner"] = json!(system.owner);
+    }
     system.note(Kind::SystemCreated, None, plan.behalf, Some(about));
     let Err(Ok(unwanted)) = sender.send(Ok(Rc::clone(&system))) else {
         plan.reservation.fill(&system);

@@ -56,6 +56,8 @@ impl Flood {
         let (over, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let stream = client.stream.try_clone().unwrap();
         let (sent, end) = (stream.try_clone().unwrap(), Arc::clone(&over));
+        let bytes_sent = Arc::<AtomicU64>::default();
+        let count_sent = Arc::clone(&bytes_sent);
         let write = move || {
             let _open = client;
             for number in 1_000_u64.. {
@@ -63,6 +65,7 @@ impl Flood {
                 if end.load(Ordering::Relaxed) || socket::send_all(&sent, &bytes, &[]).is_err() {
                     return;
                 }
+                count_sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             }
         };
         let (received, count) = (stream.try_clone().unwrap(), Arc::clone(&answered));
@@ -80,11 +83,16 @@ impl Flood {
                 }
             }
         };
+        let threads = [thread::spawn(write), thread::spawn(read)];
+        // The service has much before it, whatever it has done already.
+        while bytes_sent.load(Ordering::Relaxed) < MUCH {
+            thread::yield_now();
+        }
         Self {
             stream,
             over,
             answered,
-            threads: [thread::spawn(write), thread::spawn(read)],
+            threads,
         }
     }
 
@@ -102,6 +110,8 @@ impl Flood {
     }
 }
 
+/// Bytes of calls that are sent before the other client begins.
+const MUCH: u64 = 100_000;
 /// Calls of the other client while one floods.
 const CALLS: usize = 31;
 /// Answers to the flooding client between two of the other's, at most, in the middle of all cases: some turns of the
@@ -245,7 +255,7 @@ const KINDS: &[(&str, Make)] = &[
 
 #[test]
 fn a_flood_of_any_call_leaves_another_client_its_turn() {
-    let service = Service::with_config("log = \"error\"\n");
+    let service = Service::with_config("log = \"warn,hcsd::serve=info\"\n");
     let mut keeping = service.client();
     keeping.start_container(1, "flooding");
     let mut other = service.client();

@@ -15,6 +15,7 @@ mod flood;
 mod host;
 mod hostile;
 mod lifecycle;
+mod quoted;
 mod restart;
 mod slots;
 mod starting;

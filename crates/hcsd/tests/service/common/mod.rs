@@ -13,7 +13,10 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -33,6 +36,7 @@ pub(crate) struct Service {
     directory: TempDir,
     pub(crate) cgroup_root: String,
     child: Option<Child>,
+    said: Arc<Mutex<String>>,
 }
 
 impl Service {
@@ -54,6 +58,7 @@ impl Service {
             directory,
             cgroup_root,
             child: None,
+            said: Arc::default(),
         };
         service.run();
         service
@@ -92,12 +97,26 @@ impl Service {
             log.read_line(&mut said).unwrap();
             assert!(said.len() > before, "the service ended: {said}");
         }
+        let kept = Arc::clone(&self.said);
         std::thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
                 eprintln!("  {line}");
+                let mut kept = kept.lock().unwrap();
+                kept.push_str(&line);
+                kept.push('\n');
             }
         });
         self.child = Some(child);
+    }
+
+    /// Asks it to leave, and gives all that it logged since it served.
+    pub(crate) fn log(mut self) -> String {
+        self.stop();
+        // The thread that reads has its own until the stream ends.
+        while Arc::strong_count(&self.said) > 1 {
+            std::thread::yield_now();
+        }
+        std::mem::take(&mut *self.said.lock().unwrap())
     }
 
     /// `kill -9`.
