@@ -210,6 +210,12 @@ fn stranger() {
         maximum: VERSION,
     };
     let answer = client.call(&hello);
+    if std::env::var_os("HCSD_TEST_CROWD").is_some() {
+        let no_more = HResult::from_win32(hcs_schema::win32::ERROR_NO_SYSTEM_RESOURCES);
+        let message = answer.failed(no_more);
+        assert!(message.contains("connections of one user"), "{message}");
+        return;
+    }
     if std::env::var_os("HCSD_TEST_MEMBER").is_some() {
         answer.ok();
         return;
@@ -226,6 +232,11 @@ fn stranger_in(place: &Place, group: u32, member: bool) -> Output {
 
 /// The same as another user.
 fn stranger_as(place: &Place, user: u32, group: u32, member: bool) -> Output {
+    let environment: &[&str] = if member { &["HCSD_TEST_MEMBER"] } else { &[] };
+    stranger_with(place, user, group, environment)
+}
+
+fn stranger_with(place: &Place, user: u32, group: u32, environment: &[&str]) -> Output {
     let open = fs::Permissions::from_mode(0o755);
     fs::set_permissions(place.directory.path(), open.clone()).unwrap();
     // The program itself may lie where the stranger cannot reach it.
@@ -233,10 +244,8 @@ fn stranger_as(place: &Place, user: u32, group: u32, member: bool) -> Output {
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     fs::set_permissions(&program, open).unwrap();
     let mut command = Command::new(program);
-    if member {
-        command.env("HCSD_TEST_MEMBER", "1");
-    }
     command
+        .envs(environment.iter().map(|name| (name, "1")))
         .args(["--exact", "starting::stranger"])
         .env("HCSD_TEST_STRANGER", place.endpoint())
         .current_dir("/")
@@ -303,6 +312,26 @@ fn members_of_the_configured_group_are_let_in_and_nobody_else_connects() {
     start(&place);
     let output = stranger_in(&place, 64123, true);
     only_it_was_let_in(&place, &output);
+}
+
+#[test]
+fn one_user_cannot_take_the_connections_of_all() {
+    let place = Place::new("crowd");
+    place.configure("socket_group = \"64123\"\n[limits]\nconnections_per_client = 5\n");
+    start(&place);
+    // Root is not counted among them.
+    let endpoint = place.endpoint();
+    let connected: Vec<_> = (0..10)
+        .map(|_| Client::connect(Path::new(&endpoint)))
+        .collect();
+    let output = stranger_with(&place, 65534, 64123, &["HCSD_TEST_CROWD"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+    drop(connected);
+    place.wait_until_left();
 }
 
 #[test]
