@@ -212,7 +212,7 @@ pub(crate) fn made_process(streams: usize) -> Reply {
 pub(crate) fn failed(result: HResult, message: &str) -> Reply {
     Reply {
         result,
-        document: Some(hcs::Failure::new(result, message).to_document()),
+        document: Some(hcs::Failure::new(result, message.to_owned()).to_document()),
         ..Reply::done()
     }
 }
