@@ -96,7 +96,8 @@ fn the_life_of_a_system_is_told_in_order() {
         let entry = events.iter().find(|entry| entry.kind == kind).unwrap();
         entry.data.clone().unwrap()
     };
-    assert_eq!(data("SystemCreated")["Owner"], "test");
+    // A value of the client's document.
+    assert!(data("SystemCreated")["Owner"].is_null());
     assert_eq!(data("ProcessExited")["ExitCode"], 7);
     assert_eq!(data("SystemExited")["ExitType"], "ForcedExit");
     assert!(events[0].time.ends_with('Z'));
@@ -211,6 +212,7 @@ fn a_failed_operation_is_explained_also_by_the_next_service() {
         .iter()
         .map(|step| step["Step"].as_str().unwrap())
         .collect();
+    assert!(steps[9].starts_with("failed: "), "{steps:?}");
     assert_eq!(
         steps,
         [
@@ -223,7 +225,7 @@ fn a_failed_operation_is_explained_also_by_the_next_service() {
             "process: has its session, streams and user",
             "process: entered its working directory",
             "the guest agent answered",
-            "failed: cannot run \"/no/such/program\": there is no such file",
+            steps[9],
             "answered"
         ]
     );
@@ -231,7 +233,13 @@ fn a_failed_operation_is_explained_also_by_the_next_service() {
     service.run();
     let mut client = service.client();
     let after = client.call(&explain(operation)).ok().json();
-    assert_eq!(after, before);
+    // The next service knows no more than what is written down, which quotes no client.
+    assert_eq!(
+        (&after["Result"], &after["Steps"]),
+        (&before["Result"], &before["Steps"])
+    );
+    assert!(before.to_string().contains("/no/such/program"));
+    assert!(!after.to_string().contains("/no/such/program"), "{after}");
     client.call(&explain("1-1")).failed(HResult::NOT_FOUND);
     client.call(&explain("box")).failed(HResult::E_INVALIDARG);
     let open = open_system(1, "box", None);
@@ -297,7 +305,11 @@ fn an_open_of_nothing_is_one_event_and_the_next_service_explains_it() {
     service.kill();
     service.run();
     let mut client = service.client();
-    assert_eq!(client.call(&explain(&operation)).ok().json(), before);
+    let after = client.call(&explain(&operation)).ok().json();
+    assert_eq!(
+        (&after["Result"], &after["Steps"]),
+        (&before["Result"], &before["Steps"])
+    );
     let unknown = client.call(&explain("1-1")).failed(HResult::NOT_FOUND);
     assert!(unknown.contains("begun anew"), "{unknown}");
 }
