@@ -220,11 +220,9 @@ impl Walk {
                     self.above.truncate(1);
                     self.place = PathBuf::from("/");
                 }
-                Some(Component::ParentDir) => {
-                    if self.above.len() > 1 {
-                        self.above.pop();
-                        self.place.pop();
-                    }
+                Some(Component::ParentDir) if self.above.len() > 1 => {
+                    self.above.pop();
+                    self.place.pop();
                 }
                 Some(Component::Normal(name)) => {
                     self.place.push(name);

@@ -7,11 +7,11 @@
 //! | [`settle`], by the service | control group of its own, all processors |
 //! | [`protect`], by the service | its score for when memory runs out |
 //! | [`give_up_capabilities`], by the service | those it has no use for |
-//! | [`remaining`], by the service | what could not be undone, in sentences for its log |
+//! | [`remaining()`], by the service | what could not be undone, in sentences for its log |
 //!
 //! Descriptors, environment, session and standard streams are the starter's own business: they change with `execve(2)`.
 //!
-//! All of it is for a process with one thread. What is refused is left as it is, for [`remaining`] to tell: a service of an
+//! All of it is for a process with one thread. What is refused is left as it is, for [`remaining()`] to tell: a service of an
 //! ordinary user cannot have more than its user, and one in a container not more than the container.
 
 mod capabilities;
