@@ -28,6 +28,7 @@ use crate::{
     facts::Facts,
     kept::{Keeper, Kept},
     link::Link,
+    own::Own,
     stream::{Stream, StreamEnd},
     sys::{Spawner, signals},
     waits::Waits,
@@ -97,9 +98,9 @@ pub(crate) struct Agent<L> {
 
 impl<L: Link> Agent<L> {
     /// Prepares the process: signals, epoll, a stack for children.
-    pub(crate) fn new(link: L, privileges: Privileges) -> Result<Self, Errno> {
+    pub(crate) fn new(link: L, own: Own, privileges: Privileges) -> Result<Self, Errno> {
         let child_ended = signals::prepare()?;
-        let facts = Facts::gather()?;
+        let facts = Facts::gather(own)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let watch = |descriptor, number| {
             epoll::add(

@@ -4,17 +4,19 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, IntoRawFd as _, OwnedFd};
 
 use hcs_schema::privileges::Capabilities;
 use rustix::{
-    fs::{Mode, OFlags},
-    io::Errno,
+    fs::{FileType, Mode, OFlags, fcntl_getfl, fstat, makedev},
+    io::{Errno, fcntl_dupfd_cloexec},
     thread::{CapabilitySet, capability_is_in_bounding_set},
 };
 
-use crate::files;
+use crate::own::Own;
 
 /// Facts for the whole life of the agent.
 #[derive(Debug)]
 pub(crate) struct Facts {
     null: OwnedFd,
+    /// The agent's way into file systems of the kernel.
+    pub(crate) own: Own,
     /// Whether programs must get their OOM score reset: the agent's is below 0, which is for the agent alone.
     pub(crate) reset_oom_score: bool,
     /// Whether supplementary groups may be set; in some user namespaces nobody may.
@@ -25,7 +27,7 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Finds them out. Makes sure that descriptors 0, 1 and 2 are taken, so that none the host sends becomes one.
-    pub(crate) fn gather() -> Result<Self, Errno> {
+    pub(crate) fn gather(own: Own) -> Result<Self, Errno> {
         let null = loop {
             let null = open_null()?;
             if null.as_raw_fd() > 2 {
@@ -34,12 +36,14 @@ impl Facts {
             // It fills a hole among the first three, and stays there for the agent's life.
             let _filled = null.into_raw_fd();
         };
-        let oom_score = read_own("/proc/self/oom_score_adj");
+        // Empty where there is no procfs.
+        let read = |file| own.read(file).unwrap_or_default();
         Ok(Self {
             null,
-            reset_oom_score: oom_score.trim_start().starts_with('-'),
+            reset_oom_score: read("self/oom_score_adj").trim_start().starts_with('-'),
+            may_set_groups: read("self/setgroups").trim() != "deny",
             bounding: bounding(),
-            may_set_groups: read_own("/proc/self/setgroups").trim() != "deny",
+            own,
         })
     }
 
@@ -60,13 +64,25 @@ fn bounding() -> Capabilities {
     })
 }
 
+/// Who made the system has left the null device as standard input. Otherwise what is at `/dev/null` has to be it.
 fn open_null() -> Result<OwnedFd, Errno> {
-    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+    let stdin = rustix::stdio::stdin();
+    if is_null(stdin) {
+        return fcntl_dupfd_cloexec(stdin, 3);
+    }
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let null = rustix::fs::open("/dev/null", flags, Mode::empty())?;
+    if is_null(null.as_fd()) {
+        return Ok(null);
+    }
+    Err(Errno::NODEV)
 }
 
-/// Contents of a file of our own process; empty where `/proc` does not have it.
-fn read_own(path: &str) -> String {
-    files::read(path, files::MAX_PROC_BYTES)
-        .unwrap_or_default()
-        .unwrap_or_default()
+/// Whether this is the null device, for reading and writing.
+fn is_null(descriptor: BorrowedFd<'_>) -> bool {
+    let right_file = fstat(descriptor).is_ok_and(|found| {
+        FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice
+            && found.st_rdev == makedev(1, 3)
+    });
+    right_file && fcntl_getfl(descriptor).is_ok_and(|flags| flags.contains(OFlags::RDWR))
 }

@@ -4,14 +4,14 @@
 //! the agent keeps a descriptor of each, opened with `O_PATH`: it leads to the pipe, but is neither a reader nor a
 //! writer of it, so that end-of-file and `EPIPE` come as if it were not there (`open(2)`, `pipe(7)`).
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::{
-    fs::{Mode, OFlags, fstat},
+    fs::{OFlags, fstat},
     process::{Resource, getrlimit},
 };
 
-use crate::link::Stdio;
+use crate::{link::Stdio, own::Own};
 
 /// Ways back to the pipes of one process, in the order stdin, stdout, stderr.
 #[derive(Debug, Default)]
@@ -44,13 +44,13 @@ impl Keeper {
     }
 
     /// Keeps the pipes in `stdio`. What cannot be kept cannot be handed out again; the process is not disturbed.
-    pub(crate) fn keep(&mut self, stdio: &Stdio) -> Kept {
+    pub(crate) fn keep(&mut self, own: &Own, stdio: &Stdio) -> Kept {
         let given = [&stdio.stdin, &stdio.stdout, &stdio.stderr];
         if self.used + given.iter().filter(|end| end.is_some()).count() > self.limit {
             return Kept::default();
         }
         let kept = Kept {
-            pipes: given.map(|end| end.as_ref().and_then(way_back)),
+            pipes: given.map(|end| end.as_ref().and_then(|end| way_back(own, end))),
         };
         self.used += kept.count();
         kept
@@ -63,10 +63,9 @@ impl Keeper {
     }
 }
 
-/// An `O_PATH` descriptor of the same pipe. What is mounted at `/proc` is the system's to change, so it is checked.
-fn way_back(end: &OwnedFd) -> Option<OwnedFd> {
-    let path = format!("/proc/self/fd/{}", end.as_raw_fd());
-    let opened = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+/// An `O_PATH` descriptor of the same pipe.
+fn way_back(own: &Own, end: &OwnedFd) -> Option<OwnedFd> {
+    let opened = own.reopen(end.as_fd(), OFlags::PATH).ok()?;
     let (wanted, found) = (fstat(end).ok()?, fstat(&opened).ok()?);
     ((wanted.st_dev, wanted.st_ino) == (found.st_dev, found.st_ino)).then_some(opened)
 }
@@ -93,13 +92,13 @@ mod tests {
     fn a_kept_pipe_is_not_kept_open() {
         let (read, stdio) = stdout();
         let mut keeper = Keeper::new();
-        let kept = keeper.keep(&stdio);
+        let kept = keeper.keep(&Own::at_usual_places(), &stdio);
         assert_eq!((kept.count(), keeper.used), (1, 1));
         drop(stdio);
         let mut buffer = [0; 1];
         assert_eq!(rustix::io::read(&read, &mut buffer), Ok(0), "the end");
         let (read, stdio) = stdout();
-        let other = keeper.keep(&stdio);
+        let other = keeper.keep(&Own::at_usual_places(), &stdio);
         drop(read);
         let written = rustix::io::write(stdio.stdout.as_ref().unwrap(), b"x");
         assert_eq!(written, Err(Errno::PIPE));
@@ -112,7 +111,7 @@ mod tests {
     fn no_more_is_kept_than_there_is_room_for() {
         let mut keeper = Keeper { limit: 1, used: 0 };
         let (_read, stdio) = stdout();
-        assert_eq!(keeper.keep(&stdio).count(), 1);
-        assert_eq!(keeper.keep(&stdio).count(), 0);
+        assert_eq!(keeper.keep(&Own::at_usual_places(), &stdio).count(), 1);
+        assert_eq!(keeper.keep(&Own::at_usual_places(), &stdio).count(), 0);
     }
 }

@@ -8,6 +8,7 @@
 //! 3. `command`, `accounts`: what is to be run, as whom. `sys`: running it.
 //! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know.
 //! 5. `console`: emulated consoles. `kept`: pipes that can be handed out again.
+//! 6. `own`: `/proc` and `/dev/pts`, wherever the system's paths lead. `facts`, `files`, `proc_files`: what is read there.
 //!
 //! **Trust.** The host is trusted, but what it sends is bounded and checked all the same. The system's processes are
 //! not: root among them may replace any file, stop or kill anything but the agent, and fill every pipe. Hence: files are
@@ -32,6 +33,7 @@ mod files;
 pub mod fuzzing;
 mod kept;
 pub mod link;
+mod own;
 mod parcels;
 mod proc_files;
 mod reaper;
@@ -50,6 +52,7 @@ use rustix::{
 };
 
 pub use command::Streams;
+pub use own::Own;
 
 use crate::{
     agent::{Agent, log},
@@ -60,15 +63,15 @@ use crate::{
 const UMASK: u32 = 0o022;
 
 /// Serves the host on `listener`, a unix stream socket that is bound and listens, until the system has been shut down.
-/// Answers the exit code for the process: 0, or 1 when the agent could not do its work (stderr says why).
+/// `own` is how the agent reaches the kernel's file systems, whatever the system has at `/proc` and `/dev`. Answers the exit code for the process: 0, or 1 when the agent could not do its work (stderr says why).
 ///
 /// `privileges` is what processes get, where their documents say no more.
 ///
 /// Changes the whole process: signal dispositions and mask, umask, working directory `/`, not dumpable.
 #[must_use]
-pub fn run(listener: OwnedFd, privileges: Privileges) -> i32 {
+pub fn run(listener: OwnedFd, own: Own, privileges: Privileges) -> i32 {
     match UnixLink::new(listener) {
-        Ok(link) => serve(link, privileges),
+        Ok(link) => serve(link, own, privileges),
         Err(errno) => {
             log(&format!("the listening socket is of no use: {errno}"));
             1
@@ -78,9 +81,9 @@ pub fn run(listener: OwnedFd, privileges: Privileges) -> i32 {
 
 /// [`run`] over any [`Link`].
 #[must_use]
-pub fn serve<L: Link>(link: L, privileges: Privileges) -> i32 {
+pub fn serve<L: Link>(link: L, own: Own, privileges: Privileges) -> i32 {
     let result = prepare()
-        .and_then(|()| Agent::new(link, privileges))
+        .and_then(|()| Agent::new(link, own, privileges))
         .and_then(|mut agent| agent.run());
     match result {
         Ok(()) => 0,

@@ -1,6 +1,6 @@
 //! What `/proc` says about a process (`proc_pid_stat(5)`, `proc_pid_status(5)`). The parsers are pure.
 
-use crate::files;
+use crate::own::Own;
 
 /// What a process has used so far and holds now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,8 +22,8 @@ const TICK_100NS: u64 = 100_000;
 const KIB: u64 = 1024;
 
 /// Reads the usage of `pid`; `None` when it is gone or its `/proc` is hidden.
-pub(crate) fn usage(pid: u32) -> Option<Usage> {
-    let read = |name| files::read(&format!("/proc/{pid}/{name}"), files::MAX_PROC_BYTES).ok()?;
+pub(crate) fn usage(own: &Own, pid: u32) -> Option<Usage> {
+    let read = |name| own.read(&format!("{pid}/{name}")).ok();
     let (user_100ns, kernel_100ns) = times(&read("stat")?)?;
     let status = read("status")?;
     let bytes = |key| field(&status, key).unwrap_or_default().saturating_mul(KIB);
@@ -86,8 +86,9 @@ mod tests {
 
     #[test]
     fn a_living_process_has_used_memory() {
-        let usage = usage(std::process::id()).unwrap();
+        let own = Own::at_usual_places();
+        let usage = usage(&own, std::process::id()).unwrap();
         assert!(usage.private_bytes > 0 && usage.commit_bytes > 0);
-        assert_eq!(super::usage(u32::MAX), None);
+        assert_eq!(super::usage(&own, u32::MAX), None);
     }
 }

@@ -25,9 +25,9 @@ use rustix::{
 use crate::{
     channel::{self, Report},
     failure::{Attempt, StepError},
-    launcher::AgentEntry,
+    launcher::{AgentEntry, AgentFiles},
     parts::{
-        capabilities,
+        capabilities, devices,
         handed::Handed,
         hostname, identity,
         mapped::{self, Taken},
@@ -44,16 +44,33 @@ use spec::{LaunchSpec, UserSpec};
 
 /// The number under which the agent gets its listening socket.
 const LISTENER: i32 = 3;
+/// The numbers of its directories of procfs and of terminals.
+const PROC: i32 = 4;
+const TERMINALS: i32 = 5;
 /// The number of the channel, until the agent runs.
-const CHANNEL: i32 = 4;
+const CHANNEL: i32 = 6;
 /// All descriptors from this one on are closed.
-const FIRST_UNUSED: u32 = 5;
+const FIRST_UNUSED: u32 = 7;
 
 /// Exit code of a child that failed on its way.
 const FAILED: i32 = 71;
 
 /// How many connections wait in the agent's socket before the agent has accepted them.
 const BACKLOG: i32 = 8;
+
+/// What the child keeps of the file systems that it made, so that it need not follow any path of the container's.
+struct Own {
+    proc: OwnedFd,
+    terminals: OwnedFd,
+    null: OwnedFd,
+}
+
+/// A container that is there, with a process that is not yet the agent.
+struct Built {
+    listener: OwnedFd,
+    spec: LaunchSpec,
+    own: Own,
+}
 
 /// Makes the container and runs the agent in it; answers the exit code of pid 1.
 pub(crate) fn run(
@@ -65,17 +82,17 @@ pub(crate) fn run(
 ) -> i32 {
     let (built, steps) = watch(|| build(&channel, tasks, own_network_now));
     match built {
-        Ok((listener, spec)) => hand_over(channel, listener, spec, steps, filter, agent),
+        Ok(built) => hand_over(channel, built, steps, filter, agent),
         Err(error) => fail(&channel, error, &steps),
     }
 }
 
-/// Everything up to the finished root; answers the agent's socket and what there is to know about the container.
+/// Everything up to the finished root.
 fn build(
     channel: &OwnedFd,
     tasks: Vec<OwnedFd>,
     own_network_now: bool,
-) -> Result<(OwnedFd, LaunchSpec), StepError> {
+) -> Result<Built, StepError> {
     prepare(tasks)?;
     // What belongs to a network namespace can be made as soon as the process is in it, and has its ids.
     let early = own_network_now.then(own_network).transpose()?;
@@ -84,7 +101,7 @@ fn build(
     let listener = descriptors
         .pop_front()
         .ok_or_else(|| StepError::new("taking the agent's socket", Errno::BADF))?;
-    match &spec.user {
+    let own = match &spec.user {
         Some(user) => enter_as_root_of_its_own(&spec, user, Handed(descriptors))?,
         None => {
             let file_systems = match (early, descriptors.pop_front()) {
@@ -98,10 +115,14 @@ fn build(
                     return Err(StepError::new("taking the network namespace", Errno::BADF));
                 }
             };
-            enter(&spec, file_systems)?;
+            enter(&spec, file_systems)?
         }
-    }
-    Ok((listener, spec))
+    };
+    Ok(Built {
+        listener,
+        spec,
+        own,
+    })
 }
 
 /// Sets up the network namespace that the process was born with.
@@ -137,12 +158,13 @@ fn prepare(tasks: Vec<OwnedFd>) -> Result<(), StepError> {
     process::new_cgroup_namespace().step("making a cgroup namespace")
 }
 
+/// The host's, before anything of the container is mounted.
 fn open_null() -> Result<OwnedFd, StepError> {
     open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).step_at("opening", "/dev/null")
 }
 
 /// Puts the process into the container that `spec` describes.
-fn enter(spec: &LaunchSpec, file_systems: FileSystems) -> Result<(), StepError> {
+fn enter(spec: &LaunchSpec, file_systems: FileSystems) -> Result<Own, StepError> {
     protect_from_oom();
     hostname::apply(&spec.hostname)?;
     process::new_mount_namespace().step("making a mount namespace")?;
@@ -159,7 +181,7 @@ fn enter_as_root_of_its_own(
     spec: &LaunchSpec,
     user: &UserSpec,
     mut handed: Handed,
-) -> Result<(), StepError> {
+) -> Result<Own, StepError> {
     forget_oom_score();
     identity::become_root(user.many)?;
     done("became root of its user namespace");
@@ -190,33 +212,42 @@ fn finish(
     root: &Root,
     file_systems: FileSystems,
     sources: &[Taken<'_>],
-) -> Result<(), StepError> {
+) -> Result<Own, StepError> {
     let mounts = file_systems.apply(root, spec.user.as_ref())?;
+    let null = devices::null(mounts.dev.as_fd())?;
     masks::apply(root, &mounts, &spec.root.hidden)?;
     done("mounted proc, sys and dev, and hid what is not to be seen");
     mapped::apply(root, sources)?;
     if !sources.is_empty() {
         done("mapped directories and pipes");
     }
-    pivot::apply(root).inspect(|()| done("changed to its root"))
+    pivot::apply(root).inspect(|()| done("changed to its root"))?;
+    Ok(Own {
+        proc: mounts.proc,
+        terminals: mounts.terminals,
+        null,
+    })
 }
 
 /// Gives up what the agent must not have, reports and becomes the agent.
 fn hand_over(
     channel: OwnedFd,
-    listener: OwnedFd,
-    spec: LaunchSpec,
+    Built {
+        listener,
+        spec,
+        own,
+    }: Built,
     mut steps: Vec<Step>,
     filter: &[libc::sock_filter],
     agent: AgentEntry,
 ) -> i32 {
-    let Ok((channel, listener)) = renumber(channel, listener) else {
+    let Ok((channel, files, null)) = renumber(channel, listener, own) else {
         // Nothing to report by; the service sees the channel close.
         return FAILED;
     };
     let (ready, last) = watch(|| {
-        harden(&spec, filter).and_then(|privileges| {
-            listen(&listener, BACKLOG).step("listening for the service")?;
+        harden(&spec, null, filter).and_then(|privileges| {
+            listen(&files.listener, BACKLOG).step("listening for the service")?;
             done("the agent listens");
             Ok(privileges)
         })
@@ -231,26 +262,38 @@ fn hand_over(
     // The agent stays for the container's whole life; nothing else shall.
     drop((spec, steps));
     process::trim_heap();
-    agent(listener, privileges)
+    agent(files, privileges)
 }
 
-/// Gives both their numbers. The channel goes out of the way first, since it may sit on the other's.
-fn renumber(channel: OwnedFd, listener: OwnedFd) -> Result<(OwnedFd, OwnedFd), Errno> {
-    let channel = descriptors::move_up(channel, CHANNEL)?;
-    let listener = descriptors::move_to(listener, LISTENER)?;
-    let channel = descriptors::move_to(channel, CHANNEL)?;
-    Ok((channel, listener))
+/// Gives all their numbers, but for the null device. All go out of the way first, since they may sit on each other's.
+fn renumber(
+    channel: OwnedFd,
+    listener: OwnedFd,
+    own: Own,
+) -> Result<(OwnedFd, AgentFiles, OwnedFd), Errno> {
+    let up = |descriptor| descriptors::move_up(descriptor, FIRST_UNUSED.cast_signed());
+    let (channel, listener) = (up(channel)?, up(listener)?);
+    let (proc, terminals, null) = (up(own.proc)?, up(own.terminals)?, up(own.null)?);
+    let files = AgentFiles {
+        listener: descriptors::move_to(listener, LISTENER)?,
+        proc: descriptors::move_to(proc, PROC)?,
+        terminals: descriptors::move_to(terminals, TERMINALS)?,
+    };
+    Ok((descriptors::move_to(channel, CHANNEL)?, files, null))
 }
 
 /// The last steps, from where on hardly anything else is possible.
 /// Answers what processes get on this host.
-fn harden(spec: &LaunchSpec, filter: &[libc::sock_filter]) -> Result<Privileges, StepError> {
+fn harden(
+    spec: &LaunchSpec,
+    null: OwnedFd,
+    filter: &[libc::sock_filter],
+) -> Result<Privileges, StepError> {
     let privileges = capabilities::check(spec.privileges.clone())?;
     leave_keyring()?;
     setsid().step("making a session")?;
     umask(Mode::WGRP | Mode::WOTH);
-    // All three from the container's own /dev, so that nothing of the host's mounts is held on to.
-    let null = open_null()?;
+    // From the container's own /dev, so that nothing of the host's mounts is held on to.
     dup2_stdin(&null)
         .and_then(|()| dup2_stdout(&null))
         .and_then(|()| dup2_stderr(&null))
@@ -274,7 +317,8 @@ fn protect_from_oom() {
 }
 
 /// The agent shall not have the service's score where it could not reset it for others: once it is root of its own
-/// namespace only, nobody may change its score any more. Best effort, as it is the host's to allow.
+/// namespace only, nobody may change its score any more. Best effort, as it is the host's to allow. The path is the
+/// host's: nothing of the container is mounted yet.
 fn forget_oom_score() {
     let _refused = std::fs::write("/proc/self/oom_score_adj", "0");
 }

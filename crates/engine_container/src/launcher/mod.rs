@@ -38,7 +38,7 @@ use crate::{
 };
 use protocol::{Answer, Child};
 
-pub use serve::{AgentEntry, main_if_launcher};
+pub use serve::{AgentEntry, AgentFiles, main_if_launcher};
 
 /// For a program that starts a service in the background: makes all descriptors but the standard ones stay behind at
 /// the next `execve(2)`. A service that kept a pipe of whoever happened to start it would keep that pipe open for ever.

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::{
-    fs::{CWD, FileType, Mode, makedev, mkdirat, mknodat, symlinkat},
+    fs::{CWD, FileType, Mode, OFlags, fstat, makedev, mkdirat, mknodat, symlinkat},
     io::Errno,
     mount::MountAttrFlags,
 };
@@ -117,6 +117,26 @@ fn borrow_node(dev: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
     let view = mount::clone_tree(node.as_fd(), "", false)?;
     let place = place::open_or_make(dev, name, Kind::File)?;
     mount::attach(view.as_fd(), place.as_fd())
+}
+
+/// Opens the null device of the finished `/dev`, in which nobody else has put anything yet.
+pub(crate) fn null(dev: BorrowedFd<'_>) -> Result<OwnedFd, StepError> {
+    let null = place::open_own(dev, "null", OFlags::RDWR).step_at("opening", "/dev/null")?;
+    let found = fstat(&null).step_at("examining", "/dev/null")?;
+    let is_device = FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice;
+    if is_device && found.st_rdev == makedev(1, 3) {
+        return Ok(null);
+    }
+    Err(StepError::new("finding the null device at", Errno::NODEV).at("/dev/null"))
+}
+
+/// Of what [`make_below`] made, the file system of terminals.
+pub(crate) fn terminals(made: Vec<OwnedFd>) -> Result<OwnedFd, StepError> {
+    let mut made = BELOW.iter().zip(made);
+    let terminals = made.find(|(below, _)| below.kind == "devpts");
+    terminals
+        .map(|(_, terminals)| terminals)
+        .ok_or_else(|| StepError::new("finding the file system of terminals", Errno::NODEV))
 }
 
 /// Makes the file systems below `/dev`, mounted nowhere yet.

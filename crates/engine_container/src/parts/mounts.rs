@@ -5,9 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::{fs::CWD, io::Errno, mount::MountAttrFlags};
 
 use super::{
-    devices, mount, network,
-    place::{self, Kind},
-    rootfs::Root,
+    devices, mount, network, place,
+    rootfs::{POINTER, Root},
 };
 use crate::{
     child::spec::UserSpec,
@@ -33,6 +32,8 @@ pub(crate) struct Mounts {
     pub(crate) proc: OwnedFd,
     pub(crate) sys: OwnedFd,
     pub(crate) dev: OwnedFd,
+    /// Of `/dev/pts`.
+    pub(crate) terminals: OwnedFd,
 }
 
 /// The file systems, made but mounted nowhere yet. They belong to the pid, network and IPC namespaces of the process
@@ -75,31 +76,38 @@ impl FileSystems {
 
     /// Mounts them into `root`.
     pub(crate) fn apply(self, root: &Root, user: Option<&UserSpec>) -> Result<Mounts, StepError> {
-        add(root, "/proc", &self.proc)?;
+        add(root, "proc", &self.proc)?;
         let sys = match self.sys {
             Some(sys) => {
-                add(root, "/sys", &sys)?;
+                add(root, "sys", &sys)?;
                 sys
             }
             None => borrow_sys(root)?,
         };
-        add(root, "/dev", &self.dev)?;
+        add(root, "dev", &self.dev)?;
         devices::mount_below(self.dev.as_fd(), &self.below_dev, user)?;
         let mounts = Mounts {
             proc: self.proc,
             sys,
             dev: self.dev,
+            terminals: devices::terminals(self.below_dev)?,
         };
         control_groups(&mounts, user)?;
         Ok(mounts)
     }
 }
 
-/// Mounts a file system on the directory at `path`, which is made where the root has none.
-fn add(root: &Root, path: &str, file_system: &OwnedFd) -> Result<(), StepError> {
-    let target = place::open_or_make(root.directory.as_fd(), path, Kind::Directory)
-        .step_at("making the mount point", path)?;
-    mount::attach(file_system.as_fd(), target.as_fd()).step_at("mounting", path)
+/// Mounts a file system on the directory `name` of the root, which is made where there is none.
+fn add(root: &Root, name: &str, file_system: &OwnedFd) -> Result<(), StepError> {
+    let path = || format!("/{name}");
+    let target = place::plain_directory(root.directory.as_fd(), name).map_err(|errno| {
+        let step = match errno {
+            Errno::LOOP => "finding a directory, and no symbolic link, in the layers at",
+            _ => "making the mount point",
+        };
+        StepError::new(step, errno).at(path()).asked_by(POINTER)
+    })?;
+    mount::attach(file_system.as_fd(), target.as_fd()).step_at("mounting", path())
 }
 
 /// Shows the host's `/sys`, read-only and without control groups: on a host that hides parts of its own, the kernel
@@ -118,9 +126,7 @@ fn borrow_sys(root: &Root) -> Result<OwnedFd, StepError> {
         recursive: true,
     };
     change(view.as_fd(), read_only).step_at(step, path)?;
-    let target = place::open_or_make(root.directory.as_fd(), path, Kind::Directory)
-        .step_at("making the mount point", path)?;
-    mount::attach(view.as_fd(), target.as_fd()).step_at(step, path)?;
+    add(root, "sys", &view)?;
     let attributes = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
     let empty = mount::create("tmpfs", &[("size", "4k")], attributes).step_at(step, path)?;
     match mount::attach_below(empty.as_fd(), view.as_fd(), "fs/cgroup") {

@@ -50,6 +50,43 @@ pub(crate) fn open_or_make(root: BorrowedFd<'_>, path: &str, kind: Kind) -> Resu
     }
 }
 
+/// Opens `path` below `directory`, a file system that the container's image has no part in: no link is followed, and
+/// nothing above it can be reached.
+///
+/// # Errors
+/// The errno of `openat2(2)`.
+pub(crate) fn open_own(
+    directory: BorrowedFd<'_>,
+    path: &str,
+    flags: OFlags,
+) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match openat2(directory, path, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// Opens the directory `name` in the root itself, which is made where there is none, to mount a file system of ours on. A
+/// symbolic link is none: the paths `/proc`, `/sys` and `/dev` shall lead to what is mounted there, and not to what an
+/// image and something mapped make of them.
+///
+/// # Errors
+/// The errno of the first call that failed; `ELOOP` for a link, `ENOTDIR` for anything else that is no directory.
+pub(crate) fn plain_directory(root: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    match open_own(root, name, flags) {
+        Err(Errno::NOENT) => {
+            mkdirat(root, name, Mode::from_raw_mode(0o755))?;
+            open_own(root, name, flags)
+        }
+        answer => answer,
+    }
+}
+
 /// Makes the last component of `path`, after its parents.
 fn make(root: BorrowedFd<'_>, path: &str, kind: Kind) -> Result<(), Errno> {
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));

@@ -5,10 +5,11 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    os::{fd::OwnedFd, unix::net::UnixListener},
+    os::unix::net::UnixListener,
     process::Command,
 };
 
+use engine_container::launcher::AgentFiles;
 use hcs_schema::privileges::Privileges;
 use rustix::thread::set_no_new_privs;
 use serde::{Deserialize, Serialize};
@@ -25,9 +26,10 @@ pub(crate) struct Outcome {
 }
 
 /// Serves one connection after the other; a request `["exit", "N"]` ends it.
-pub(crate) fn serve(listener: OwnedFd, privileges: Privileges) -> i32 {
+pub(crate) fn serve(files: AgentFiles, privileges: Privileges) -> i32 {
     // What the real agent does for each process.
     set_no_new_privs(privileges.no_new_privileges).expect("no new privileges");
+    let (listener, _kept) = (files.listener, (files.proc, files.terminals));
     for stream in UnixListener::from(listener).incoming() {
         let stream = stream.expect("a connection");
         let mut answers = stream.try_clone().expect("a second descriptor");

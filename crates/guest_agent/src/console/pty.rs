@@ -3,13 +3,13 @@
 use std::os::fd::OwnedFd;
 
 use rustix::{
-    fs::{Gid, Mode, OFlags, Uid},
+    fs::{Gid, Uid},
     io::Errno,
     pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt},
     termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize},
 };
 
-use crate::command::ConsoleSize;
+use crate::{command::ConsoleSize, own::Own};
 
 /// Both ends of a pseudo-terminal.
 #[derive(Debug)]
@@ -22,12 +22,8 @@ pub(crate) struct Pty {
 
 impl Pty {
     /// Opens one for user `uid`, of `size`, in the kernel's usual mode, with UTF-8 editing.
-    ///
-    /// `/dev/ptmx` belongs to the system, which may have put anything there: it is opened without blocking and without
-    /// becoming our terminal, and what is no multiplexer fails the next step.
-    pub(crate) fn open(uid: u32, size: ConsoleSize) -> Result<Self, Errno> {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let master = rustix::fs::open("/dev/ptmx", flags, Mode::empty())?;
+    pub(crate) fn open(own: &Own, uid: u32, size: ConsoleSize) -> Result<Self, Errno> {
+        let master = own.terminal()?;
         unlockpt(&master)?;
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let slave = ioctl_tiocgptpeer(&master, flags)?;

@@ -19,9 +19,10 @@ use crate::{
     command::{Command, ConsoleSize},
     console::{Console, Pty},
     facts::Facts,
-    failure::from_errno,
-    files,
+    failure::{from_errno, hresult},
+    files::{self, ReadError},
     link::{Link, Stdio},
+    own::Own,
     sys::{Launch, LaunchError, Spawner},
     waits::Wait,
 };
@@ -57,7 +58,8 @@ impl<L: Link> Agent<L> {
         self.check_room(request)?;
         let settings = &request.settings;
         let document = document(&settings.process_parameters)?;
-        let identity = identify(document.user.as_deref().unwrap_or_default())?;
+        let user = document.user.as_deref().unwrap_or_default();
+        let identity = identify(&self.facts.own, user)?;
         marks.identified = Some(marks::now());
         let command = Command::new(&document, identity.home.as_deref())?;
         let privileges = self.privileges.of_process(&document)?;
@@ -70,10 +72,10 @@ impl<L: Link> Agent<L> {
             None => {
                 let pid = self.start_plain(&command, &identity, &privileges, &stdio, marks)?;
                 // Only now, as the program runs meanwhile.
-                (pid, None, self.keeper.keep(&stdio))
+                (pid, None, self.keeper.keep(&self.facts.own, &stdio))
             }
             Some(size) => {
-                let kept = self.keeper.keep(&stdio);
+                let kept = self.keeper.keep(&self.facts.own, &stdio);
                 let who = (&identity, &privileges);
                 match self.start_on_console(&command, who, stdio, size, marks) {
                     Ok((pid, console)) => (pid, console, kept),
@@ -154,7 +156,7 @@ impl<L: Link> Agent<L> {
             );
             from_errno(&doing, errno)
         };
-        let pty = Pty::open(identity.uid, size).map_err(refuse)?;
+        let pty = Pty::open(&self.facts.own, identity.uid, size).map_err(refuse)?;
         let slave = rustix::io::fcntl_dupfd_cloexec(&pty.slave, 3).map_err(refuse)?;
         let console = Console::new(pty, stdio.stdin, stdio.stdout).map_err(refuse)?;
         let number = self.add_console(console).map_err(refuse)?;
@@ -203,12 +205,16 @@ pub(super) fn read_only(request: &ExecuteProcess) -> Result<(), Failure> {
 }
 
 /// Who `user` is in this system.
-fn identify(user: &str) -> Result<Identity, Failure> {
+fn identify(own: &Own, user: &str) -> Result<Identity, Failure> {
     let read = |path| {
-        let contents = files::read(path, files::MAX_ACCOUNTS_BYTES);
-        let contents =
-            contents.map_err(|errno| from_errno(&format!("{path} cannot be read"), errno));
-        contents.map(Option::unwrap_or_default)
+        let contents = files::read(own, path, files::MAX_ACCOUNTS_BYTES);
+        contents.map_err(|error| {
+            let code = match error {
+                ReadError::Errno(errno) => hresult(errno),
+                _ => HResult::E_INVALIDARG,
+            };
+            Failure::new(code, format!("{path} cannot be read: {error}"))
+        })
     };
     let (passwd, group) = (read("/etc/passwd")?, read("/etc/group")?);
     accounts::resolve(user, &passwd, &group)
@@ -219,7 +225,7 @@ fn launch<'a>(
     command: &'a Command,
     identity: &'a Identity,
     privileges: &'a Privileges,
-    facts: &Facts,
+    facts: &'a Facts,
     stdio: [BorrowedFd<'a>; 3],
 ) -> Launch<'a> {
     Launch {
@@ -232,7 +238,7 @@ fn launch<'a>(
         user: identity.uid,
         group: identity.gid,
         groups: facts.may_set_groups.then_some(&identity.groups),
-        reset_oom_score: facts.reset_oom_score,
+        reset_oom_score: facts.reset_oom_score.then(|| facts.own.proc()).flatten(),
         privileges,
         bounding: facts.bounding,
     }

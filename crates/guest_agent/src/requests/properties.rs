@@ -14,6 +14,7 @@ use super::{Answer, Call};
 use crate::{
     agent::{Agent, Process},
     link::Link,
+    own::Own,
     proc_files,
 };
 
@@ -26,8 +27,10 @@ impl<L: Link> Agent<L> {
                 return Err(Failure::new(HResult::NOT_SUPPORTED, message));
             }
             let list = self.processes.iter();
-            properties.process_list =
-                Some(list.map(|(pid, process)| details(*pid, process)).collect());
+            properties.process_list = Some(
+                list.map(|(pid, process)| details(&self.facts.own, *pid, process))
+                    .collect(),
+            );
         }
         let properties = serde_json::to_string(&properties).map_err(|error| {
             Failure::new(
@@ -61,9 +64,9 @@ fn wanted(query: &str) -> Result<Vec<String>, Failure> {
     }
 }
 
-fn details(pid: u32, process: &Process) -> ProcessDetails {
+fn details(own: &Own, pid: u32, process: &Process) -> ProcessDetails {
     // A process that has just ended is listed until it is reaped, with nothing used.
-    let usage = proc_files::usage(pid).unwrap_or_default();
+    let usage = proc_files::usage(own, pid).unwrap_or_default();
     ProcessDetails {
         process_id: Some(pid),
         image_name: Some(process.image.clone()),

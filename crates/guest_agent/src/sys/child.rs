@@ -32,8 +32,8 @@ pub(super) struct Orders {
     pub(super) stdio: [c_int; 3],
     /// Whether `stdio[0]` becomes the controlling terminal.
     pub(super) terminal: bool,
-    /// Whether the OOM score goes back to 0.
-    pub(super) reset_oom_score: bool,
+    /// The directory of procfs by which the OOM score goes back to 0; -1 when it stays.
+    pub(super) proc: c_int,
     /// Supplementary groups, when they are to be set.
     pub(super) groups: *const libc::gid_t,
     /// Their number; negative for "leave as they are".
@@ -159,8 +159,8 @@ fn prepare(orders: &Orders, report: &Report) -> Result<(), Failed> {
         // SAFETY: this child has a descriptor table of its own.
         done(unsafe { libc::dup2(descriptor, number) }, Step::Stdio)?;
     }
-    if orders.reset_oom_score {
-        reset_oom_score()?;
+    if orders.proc >= 0 {
+        reset_oom_score(orders.proc)?;
     }
     // All of the agent's descriptors close on exec; this is a second lock on that door. Kernels before 5.9 lack it.
     // SAFETY: as for dup2.
@@ -281,12 +281,13 @@ fn control(option: c_int, first: c_long, second: c_long, step: Step) -> Result<(
     done_long(result, step)
 }
 
-fn reset_oom_score() -> Result<(), Failed> {
-    // SAFETY: the path is a constant C string.
+fn reset_oom_score(proc: c_int) -> Result<(), Failed> {
+    // SAFETY: the path is a constant C string; the agent holds the directory open.
     let file = unsafe {
-        libc::open(
-            c"/proc/self/oom_score_adj".as_ptr(),
-            libc::O_WRONLY | libc::O_CLOEXEC | libc::O_NONBLOCK,
+        libc::openat(
+            proc,
+            c"self/oom_score_adj".as_ptr(),
+            libc::O_WRONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOFOLLOW,
         )
     };
     done(file, Step::OomScore)?;

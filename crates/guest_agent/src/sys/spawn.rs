@@ -63,8 +63,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) group: u32,
     /// Supplementary groups; `None` leaves the agent's.
     pub(crate) groups: Option<&'a [u32]>,
-    /// Whether the agent has an OOM score that the program must not inherit.
-    pub(crate) reset_oom_score: bool,
+    /// The directory of procfs by which to reset the OOM score, if the agent has one that the program must not inherit.
+    pub(crate) reset_oom_score: Option<BorrowedFd<'a>>,
     /// What it may do beside that, and use.
     pub(crate) privileges: &'a Privileges,
     /// What the agent could hand on.
@@ -218,7 +218,7 @@ impl Spawner {
             directory: launch.directory.as_ptr(),
             stdio: launch.stdio.map(|descriptor| descriptor.as_raw_fd()),
             terminal: launch.terminal,
-            reset_oom_score: launch.reset_oom_score,
+            proc: launch.reset_oom_score.map_or(-1, |proc| proc.as_raw_fd()),
             groups: groups.map_or(ptr::null(), <[u32]>::as_ptr),
             group_count: groups.map_or(-1, |list| i32::try_from(list.len()).unwrap_or(i32::MAX)),
             group: launch.group,

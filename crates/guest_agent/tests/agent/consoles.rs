@@ -326,7 +326,7 @@ fn a_false_ptmx_is_refused() {
         "mknod $d/ptmx c 1 5",
     ] {
         let script = format!(
-            "d=$1/trap; mkdir $d; mount -t tmpfs trap $d; {trap}; mount --bind $d/ptmx /dev/ptmx"
+            "d=$1/trap; mkdir $d; mount -t tmpfs trap $d; {trap}; mount --bind $d/ptmx /dev/pts/ptmx"
         );
         let system = System::start_after(&script);
         let mut bridge = system.connect();
@@ -338,6 +338,11 @@ fn a_false_ptmx_is_refused() {
         );
         assert_eq!(bridge.run("exit 3").0, 3);
     }
+    // What is at /dev/ptmx is the system's affair: the agent does not look there.
+    let script = "mkfifo $1/ptmx; mount --bind $1/ptmx /dev/ptmx";
+    let system = System::start_after(script);
+    let mut process = start(&mut system.connect(), "tty >/dev/null && echo here");
+    assert_eq!(process.read_stdout(), "here\r\n");
 }
 
 /// Descriptors run out: what does not fit is refused, everything else goes on.

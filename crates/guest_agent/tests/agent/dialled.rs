@@ -129,7 +129,8 @@ impl Link for DialLink {
 /// Serves as an agent that dials the sockets in `directory`.
 pub fn become_agent(directory: Option<String>) -> ExitCode {
     let link = DialLink::new(directory.unwrap().into());
-    ExitCode::from(u8::try_from(guest_agent::serve(link, Privileges::default())).unwrap())
+    let own = guest_agent::Own::at_usual_places();
+    ExitCode::from(u8::try_from(guest_agent::serve(link, own, Privileges::default())).unwrap())
 }
 
 /// The host's side: a system and the sockets it dials.

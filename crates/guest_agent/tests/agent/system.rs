@@ -20,7 +20,8 @@ pub fn become_agent() -> ExitCode {
     let listener = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).unwrap();
     let null = std::fs::File::open("/dev/null").unwrap();
     rustix::stdio::dup2_stdin(null).unwrap();
-    ExitCode::from(u8::try_from(guest_agent::run(listener, Privileges::default())).unwrap())
+    let own = guest_agent::Own::at_usual_places();
+    ExitCode::from(u8::try_from(guest_agent::run(listener, own, Privileges::default())).unwrap())
 }
 
 /// A running agent. Dropping it kills everything in it.

@@ -97,10 +97,9 @@ fn account_files_that_are_traps() {
             .unwrap_err()
             .error_message
     };
-    assert!(
-        refusal().starts_with("/etc/passwd cannot be read"),
-        "{}",
-        refusal()
+    assert_eq!(
+        refusal(),
+        "/etc/passwd cannot be read: it is a FIFO and has to be a regular file"
     );
     let endless = "mount -t tmpfs none /etc; mknod /etc/passwd c 1 5";
     let system = System::start_after(endless);
@@ -114,6 +113,40 @@ fn account_files_that_are_traps() {
             .starts_with("/etc/passwd cannot be read"),
         "{refusal:?}"
     );
+    // Not even of the agent itself; and a file with a hole of 10 GB is no better than one that is full.
+    for (trap, why) in [
+        (
+            "ln -s /proc/self/mem /etc/passwd",
+            "it leads to a file of /proc and has to be a regular file",
+        ),
+        (
+            "ln -s /proc/kmsg /etc/passwd",
+            "it leads to a file of /proc and has to be a regular file",
+        ),
+        (
+            "ln -s / /etc/passwd",
+            "it is a directory and has to be a regular file",
+        ),
+        (
+            "truncate -s 10G /etc/passwd",
+            "it is too large: more than 4194304 bytes",
+        ),
+        (
+            "ln -s passwd /etc/passwd",
+            "too many levels of symbolic links",
+        ),
+    ] {
+        let system = System::start_after(&format!("mount -t tmpfs none /etc; {trap}"));
+        let mut bridge = system.connect();
+        let refusal = bridge
+            .try_start(&json!({ "CommandLine": "true" }))
+            .unwrap_err();
+        assert_eq!(
+            refusal.error_message,
+            format!("/etc/passwd cannot be read: {why}"),
+            "{trap}"
+        );
+    }
     let large = "mount -t tmpfs none /etc; head -c 5000000 /dev/zero > /etc/passwd";
     let system = System::start_after(large);
     let mut bridge = system.connect();

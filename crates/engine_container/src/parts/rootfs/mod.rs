@@ -36,7 +36,7 @@ pub(crate) use host_view::parts_of_host;
 pub(crate) const MAX_LAYERS: usize = 128;
 
 /// JSON pointer of the whole part of the document.
-const POINTER: &str = "/Container/Storage";
+pub(super) const POINTER: &str = "/Container/Storage";
 
 /// The container's root, mounted but not yet `/`.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! What a container's processes may not do, root in it included.
 
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use serde_json::json;
 
@@ -263,6 +263,24 @@ fn pid_1_cannot_be_looked_into() {
     }
 }
 
+/// What a descriptor leads to, as seen from the host.
+fn what_is(descriptor: &Path) -> String {
+    let found = fs::metadata(descriptor).unwrap();
+    if found.is_dir() {
+        let kind = rustix::fs::statfs(descriptor).unwrap().f_type;
+        assert_eq!(found.ino(), 1, "the root");
+        return format!("root of a file system {kind:x}");
+    }
+    match found.rdev() {
+        0 => fs::read_link(descriptor).unwrap().display().to_string(),
+        device => format!(
+            "device {}:{}",
+            rustix::fs::major(device),
+            rustix::fs::minor(device)
+        ),
+    }
+}
+
 fn the_agent_has_nothing_but_its_socket() {
     let host = Host::new();
     let container = host.start(json!({}));
@@ -271,29 +289,33 @@ fn the_agent_has_nothing_but_its_socket() {
         .unwrap()
         .map(|entry| {
             let entry = entry.unwrap();
-            let target = match fs::metadata(entry.path()).unwrap().rdev() {
-                0 => fs::read_link(entry.path()).unwrap().display().to_string(),
-                device => format!(
-                    "device {}:{}",
-                    rustix::fs::major(device),
-                    rustix::fs::minor(device)
-                ),
-            };
-            (entry.file_name().into_string().unwrap(), target)
+            let name = entry.file_name().into_string().unwrap();
+            (name, what_is(&entry.path()))
         })
         .collect();
     descriptors.sort();
-    let [zero, one, two, (three, socket)] = descriptors.as_slice() else {
-        panic!("{descriptors:?}")
-    };
-    for (number, standard) in ["0", "1", "2"].iter().zip([zero, one, two]) {
-        assert_eq!(
-            (standard.0.as_str(), standard.1.as_str()),
-            (*number, "device 1:3")
-        );
+    let (numbers, what): (Vec<_>, Vec<_>) = descriptors.into_iter().unzip();
+    assert_eq!(numbers, ["0", "1", "2", "3", "4", "5"]);
+    // The last two are directories of its own file systems, opened as mere paths.
+    let null = "device 1:3";
+    assert_eq!(what[..3], [null; 3]);
+    assert!(what[3].starts_with("socket:"), "{what:?}");
+    assert_eq!(
+        what[4..],
+        ["root of a file system 9fa0", "root of a file system 1cd1"]
+    );
+    for number in ["4", "5"] {
+        let info = fs::read_to_string(format!("{directory}/fdinfo/{number}")).unwrap();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:\t"));
+        let flags = i32::from_str_radix(flags.unwrap(), 8).unwrap();
+        let expected = libc::O_PATH | libc::O_CLOEXEC;
+        assert_eq!(flags & (expected | libc::O_ACCMODE), expected, "{info}");
     }
-    assert_eq!(three, "3");
-    assert!(socket.starts_with("socket:"), "{socket}");
+    // Nor do they leave it: a process has neither, and cannot reach the agent's.
+    for number in ["4", "5"] {
+        let outcome = container.run(&["ls", &format!("/proc/1/fd/{number}/")]);
+        assert_ne!(outcome.code, 0, "{outcome:?}");
+    }
     let status = fs::read_to_string(format!("{directory}/status")).unwrap();
     let field = |key: &str| {
         let mut lines = status.lines().filter_map(|line| line.split_once(":\t"));

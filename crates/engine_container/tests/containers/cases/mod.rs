@@ -13,6 +13,7 @@ mod mounts;
 mod races;
 mod rootfs;
 mod slots;
+mod traps;
 
 /// A case: fails by a panic.
 pub(crate) type Case = fn();
@@ -43,6 +44,7 @@ pub(crate) fn all() -> Vec<(String, Case)> {
         ("races", races::all()),
         ("rootfs", rootfs::all()),
         ("slots", slots::all()),
+        ("traps", traps::all()),
     ];
     modules
         .into_iter()

@@ -1,0 +1,125 @@
+//! The agent's own view of the kernel: descriptors of `/proc` and `/dev/pts`, taken before anything of the system has run.
+//!
+//! What is found below the paths `/proc` and `/dev` is up to the system: its image may have links there, and its root may
+//! replace whatever it can write. So the agent goes by these descriptors, and makes sure that what it opens is of the same
+//! file system: neither a link nor a mount leads it anywhere else.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+
+use rustix::{
+    fs::{Mode, OFlags, fstat, fstatfs, open, openat},
+    io::Errno,
+};
+
+use crate::files::{self, ReadError};
+
+/// Magic numbers of file systems (`linux/magic.h`).
+pub(crate) const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+const DEVPTS_SUPER_MAGIC: i64 = 0x1cd1;
+
+/// File systems of the kernel that the agent works with. All descriptors close on exec.
+#[derive(Debug, Default)]
+pub struct Own {
+    proc: Option<OwnedFd>,
+    terminals: Option<OwnedFd>,
+}
+
+impl Own {
+    /// `proc` and `terminals` are directories, opened with `O_PATH`: the roots of a procfs of the agent's pid namespace,
+    /// and of the devpts that its consoles are to be made in.
+    #[must_use]
+    pub const fn new(proc: OwnedFd, terminals: OwnedFd) -> Self {
+        Self {
+            proc: Some(proc),
+            terminals: Some(terminals),
+        }
+    }
+
+    /// Those at `/proc` and `/dev/pts`. For a system whose root file system is trusted; what is missing, or of another
+    /// kind, is left out.
+    #[must_use]
+    pub fn at_usual_places() -> Self {
+        Self {
+            proc: root_of("/proc", PROC_SUPER_MAGIC),
+            terminals: root_of("/dev/pts", DEVPTS_SUPER_MAGIC),
+        }
+    }
+
+    /// The directory of procfs, for a child that is to open something in it.
+    pub(crate) fn proc(&self) -> Option<BorrowedFd<'_>> {
+        self.proc.as_ref().map(|proc| proc.as_fd())
+    }
+
+    /// The text of a file of procfs; empty where there is none.
+    pub(crate) fn read(&self, path: &str) -> Result<String, ReadError> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        match open_in(self.proc.as_ref(), path, flags) {
+            Ok(file) => files::read_open(&file, files::MAX_PROC_BYTES),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::SRCH) => Ok(String::new()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Opens what `descriptor` of this process leads to once more, with other flags.
+    pub(crate) fn reopen(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        flags: OFlags,
+    ) -> Result<OwnedFd, Errno> {
+        let directory = open_in(
+            self.proc.as_ref(),
+            "self/fd",
+            OFlags::PATH | OFlags::DIRECTORY,
+        )?;
+        let number = descriptor.as_raw_fd().to_string();
+        openat(&directory, number, flags | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    /// Opens the multiplexer of pseudo-terminals (`pts(4)`), non-blocking.
+    pub(crate) fn terminal(&self) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK;
+        open_in(self.terminals.as_ref(), "ptmx", flags)
+    }
+}
+
+/// Opens `path` below `directory`, of whose file system it has to be.
+fn open_in(directory: Option<&OwnedFd>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let directory = directory.ok_or(Errno::NOENT)?;
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let opened = openat(directory, path, flags, Mode::empty())?;
+    if fstat(&opened)?.st_dev == fstat(directory)?.st_dev {
+        return Ok(opened);
+    }
+    // Something was mounted over it.
+    Err(Errno::NODEV)
+}
+
+fn root_of(path: &str, magic: i64) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = open(path, flags, Mode::empty()).ok()?;
+    let found = fstatfs(&opened).ok()?;
+    (i64::from(found.f_type) == magic).then_some(opened)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_read_and_what_is_not_is_empty() {
+        let own = Own::at_usual_places();
+        assert!(own.read("self/stat").unwrap().contains(')'));
+        assert_eq!(own.read("4194305/stat"), Ok(String::new()));
+        assert_eq!(Own::default().read("self/stat"), Ok(String::new()));
+    }
+
+    #[test]
+    fn links_and_other_file_systems_are_not_followed() {
+        let own = Own::at_usual_places();
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let opened = |path| open_in(own.proc.as_ref(), path, flags).map(drop);
+        assert_eq!(opened("self/root"), Err(Errno::LOOP));
+        // A link on the way leads to another file system.
+        assert_eq!(opened("self/root/etc"), Err(Errno::NODEV));
+    }
+}
