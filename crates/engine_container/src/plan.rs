@@ -19,8 +19,12 @@ use crate::{
     child::spec::{LaunchSpec, RootSpec, UserSpec},
     config::EngineConfig,
     parts::{
-        hostname, mapped, network, own_places::OwnPlaces, privileges, rootfs, scratch,
-        source::Source, user,
+        hostname, mapped, network,
+        own_places::OwnPlaces,
+        privileges, rootfs, scratch,
+        sharing::{self, Ids},
+        source::Source,
+        user,
     },
 };
 
@@ -75,6 +79,21 @@ pub(crate) fn check(
         container.mapped_pipes.as_deref().unwrap_or_default(),
     )?;
     own.cover_in_mapped(&mut mapped)?;
+    let ids = match (&user, privilege) {
+        (Some(_), Privilege::Root) => Ids::OfItsOwn,
+        _ => Ids::OfTheHost,
+    };
+    if ids == Ids::OfItsOwn {
+        let ranges = (config.user_namespaces.users, config.user_namespaces.groups);
+        for spec in &mapped {
+            sharing::check_usable(spec, ranges)?;
+        }
+    }
+    let guarded = sharing::check(&mapped, ids)?;
+    let privileges = privileges::check(container, devices, own_user)?;
+    if guarded {
+        sharing::check_nodes(privileges.possible)?;
+    }
     Ok(Plan {
         spec: LaunchSpec {
             hostname: hostname::check(
@@ -83,9 +102,10 @@ pub(crate) fn check(
             )?,
             root: root(container.storage.as_ref(), request, config, &own)?,
             trusts_nodes: user.is_none() && !matches!(devices, DeviceControl::None),
+            guarded,
             mapped,
             user,
-            privileges: privileges::check(container, devices, own_user)?,
+            privileges,
         },
         network: network::check(networking.and_then(|network| network.namespace.as_deref()))?,
         limits: Limits {

@@ -36,6 +36,9 @@ pub(crate) struct Record {
     /// Its user namespace, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user_namespace: Option<UserRecord>,
+    /// Whether files that it makes in something mapped give no power on the host.
+    #[serde(default)]
+    pub(crate) guarded: bool,
 }
 
 /// Who a container with a user namespace is on the host.

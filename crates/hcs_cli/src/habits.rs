@@ -10,7 +10,7 @@ use clap::{
 const HABITS: [(&[&str], &str); 6] = [
     (
         &["-v", "--volume", "--bind"],
-        "--mount HOST:GUEST[:ro] lets a directory appear inside",
+        "--mount HOST:GUEST[:OPTION,...] lets a directory appear inside",
     ),
     (
         &["--rm"],

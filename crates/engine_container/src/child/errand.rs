@@ -19,7 +19,7 @@ use super::{FAILED, spec::MappedSpec};
 use crate::{
     channel::{self, Report},
     failure::{Attempt, StepError},
-    parts::{handed, identity, mapped, scratch},
+    parts::{identity, mapped, scratch},
     steps::done,
 };
 
@@ -51,7 +51,7 @@ fn work(channel: &OwnedFd) -> Result<(), StepError> {
             let inside = Inside::of(descriptors)?;
             let taken = mapped::take(&spec)?;
             if let Some(namespace) = &inside.namespace {
-                handed::shift(taken.tree(), namespace.as_fd())?;
+                taken.shift_into(namespace.as_fd())?;
             }
             done("took what is to be mapped");
             mapped::put(&taken, inside.enter()?.as_fd())

@@ -35,7 +35,7 @@ use crate::{
         mounts::{self, FileSystems},
         network, pivot,
         rootfs::{self, Root},
-        seccomp,
+        seccomp, sharing,
     },
     steps::done,
     sys::{descriptors, process},
@@ -198,7 +198,7 @@ fn enter_as_root_of_its_own(
     let root = rootfs::apply(spec, &mut handed)?;
     done("mounted the root file system");
     let sources = if user.handed {
-        mapped::handed(&spec.mapped, &mut handed)?
+        mapped::taken_by_service(&spec.mapped, &mut handed)?
     } else {
         opened
     };
@@ -301,8 +301,16 @@ fn harden(
     drop(null);
     descriptors::close_from(FIRST_UNUSED).step("closing inherited descriptors")?;
     rustix::thread::set_name(c"hcs-agent").step("naming the agent")?;
+    if spec.guarded {
+        seccomp::apply_no_set_id()?;
+    }
     seccomp::apply(privileges.possible, filter)?;
     done("put the system call filter in place");
+    let privileges = if spec.guarded {
+        sharing::without_power(privileges)
+    } else {
+        privileges
+    };
     capabilities::apply(privileges.possible)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step("making the agent undumpable")?;
     done("gave up its capabilities");

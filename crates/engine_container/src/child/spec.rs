@@ -12,6 +12,8 @@ pub(crate) struct LaunchSpec {
     pub(crate) hostname: String,
     /// Whether the host says which devices it may use. If not, device nodes must not work, wherever they come from.
     pub(crate) trusts_nodes: bool,
+    /// Whether files that it makes in something mapped must give no power on the host ([`crate::parts::sharing`]).
+    pub(crate) guarded: bool,
     /// Its root file system.
     pub(crate) root: RootSpec,
     /// What of the host is to be seen in it, in the order to be mounted.
@@ -59,4 +61,19 @@ pub(crate) struct MappedSpec {
     /// Directories of the service's own in it, relative to its top, which are covered.
     #[serde(default)]
     pub(crate) covered: Vec<String>,
+    /// Whose its files are inside.
+    pub(crate) owners: Owners,
+    /// Whether set-user-ID bits, capabilities of files and device nodes may be made there.
+    pub(crate) allow_set_id: bool,
+}
+
+/// Whose files of the host are in a container with ids of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Owners {
+    /// Whose they are: nobody's inside, unless they belong to one of the container's ids.
+    AsOnTheHost,
+    /// Those with the same numbers inside.
+    Shifted,
+    /// The same, where the file system can do that.
+    ShiftedIfPossible,
 }

@@ -242,7 +242,8 @@ impl Prepared {
         let root = &plan.spec.root;
         let kept_scratch = root.keep.then(|| PathBuf::from(&root.scratch.path));
         let lock = kept_scratch.as_deref().map(scratch::lock).transpose()?;
-        if lock.is_some() {
+        if let (Some(lock), Some(path)) = (&lock, &kept_scratch) {
+            scratch::keep_others_out(lock, path)?;
             done("locked the scratch that is kept");
         }
         if let Some(ids) = ids {
@@ -263,6 +264,7 @@ impl Prepared {
             scratch: self.left.scratch.clone(),
             kept_scratch,
             user_namespace: ids.and_then(Ids::record),
+            guarded: plan.spec.guarded,
         };
         Ok((record, lock))
     }

@@ -13,8 +13,12 @@ use crate::{
     cgroup::limits::{self, CpuLimits},
     child::{errand::Errand, spec::MappedSpec},
     failure::StepError,
-    parts::mapped,
-    plan, user_namespace,
+    parts::{
+        mapped,
+        sharing::{self, Ids},
+    },
+    plan,
+    user_namespace::{self, IdRange},
 };
 
 /// JSON pointer of the value in a request.
@@ -46,6 +50,9 @@ pub(super) fn apply(machine: &ContainerMachine, request: &Value) -> Result<(), F
             if machine.is_of_user() {
                 return Err(refuse("/ResourcePath", message.to_owned()));
             }
+            if let Errand::Map(spec) = &errand {
+                check_sharing(machine, spec)?;
+            }
             run(machine, &covering(machine, errand)?)
                 .map_err(|error| machine.fail("changed", error))
         }
@@ -58,6 +65,24 @@ fn covering(machine: &ContainerMachine, mut errand: Errand) -> Result<Errand, Fa
         machine.own_places.cover_in_mapped([spec])?;
     }
     Ok(errand)
+}
+
+/// Makes sure that what the container makes there gives no power on the host, as for one that is named in its document.
+fn check_sharing(machine: &ContainerMachine, spec: &MappedSpec) -> Result<(), Failure> {
+    let record = &machine.record;
+    let own = record.user_namespace.filter(|user| user.slot.is_some());
+    let ids = match own {
+        Some(_) => Ids::OfItsOwn,
+        None => Ids::OfTheHost,
+    };
+    if let Some(user) = own {
+        let range = |first| IdRange {
+            first,
+            count: IdRange::EACH,
+        };
+        sharing::check_usable(spec, (range(user.user), range(user.group)))?;
+    }
+    sharing::check_late(spec, ids, record.guarded)
 }
 
 fn run(machine: &ContainerMachine, errand: &Errand) -> Result<(), StepError> {

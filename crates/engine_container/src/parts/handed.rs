@@ -6,7 +6,7 @@
 //! it has inside.
 //!
 //! A file system that cannot shift owners is handed over as it is: all files are nobody's then, and may be read where
-//! everybody may.
+//! everybody may. What is mapped has its owners shifted only when the document asks for it.
 
 use std::{
     collections::VecDeque,
@@ -64,9 +64,8 @@ pub(crate) fn make(
         );
     }
     for taken in mapped::open(&spec.mapped)? {
-        let tree = taken.into_tree();
-        shift(tree.as_fd(), namespace)?;
-        mounts.push(tree);
+        taken.shift_into(namespace)?;
+        mounts.push(taken.into_tree());
     }
     let user = UserSpec {
         many: true,
@@ -84,7 +83,7 @@ fn view(directory: &OwnedFd, namespace: BorrowedFd<'_>) -> Result<(OwnedFd, bool
 }
 
 /// Has the owners of something mapped shifted, where its file systems can.
-pub(crate) fn shift(tree: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result<bool, StepError> {
+pub(super) fn shift(tree: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result<bool, StepError> {
     if_possible(shift_owners(tree, namespace, true)).step("shifting owners")
 }
 

@@ -14,14 +14,14 @@ use rustix::{
 };
 
 use super::{
-    handed::Handed,
+    handed::{self, Handed},
     mount, own_places,
     place::{self, Kind},
     rootfs::Root,
     source::Source,
 };
 use crate::{
-    child::spec::MappedSpec,
+    child::spec::{MappedSpec, Owners},
     failure::{Attempt, StepError},
     sys::mount::{MountChange, change},
 };
@@ -70,6 +70,11 @@ pub(crate) fn check_directory(
         target: check_target(target, &format!("{at}/ContainerPath"))?,
         read_only: directory.read_only.unwrap_or_default(),
         covered: Vec::new(),
+        owners: match directory.shift_owners {
+            Some(true) => Owners::Shifted,
+            _ => Owners::AsOnTheHost,
+        },
+        allow_set_id: directory.allow_set_id.unwrap_or_default(),
     })
 }
 
@@ -87,8 +92,11 @@ pub(crate) fn check_pipe(pipe: &MappedPipe, at: &str) -> Result<MappedSpec, Fail
     Ok(MappedSpec {
         source,
         target: check_target(&target, &format!("{at}/ContainerPipeName"))?,
-        read_only: false,
         covered: Vec::new(),
+        // Data goes through it all the same; but its mode and owner are the host's affair.
+        read_only: true,
+        owners: Owners::ShiftedIfPossible,
+        allow_set_id: false,
     })
 }
 
@@ -156,21 +164,31 @@ impl Taken<'_> {
         self.tree
     }
 
-    /// The view itself, mounted nowhere.
-    pub(crate) fn tree(&self) -> BorrowedFd<'_> {
-        self.tree.as_fd()
+    /// Has its owners shifted into `namespace`, if that is asked for.
+    pub(crate) fn shift_into(&self, namespace: BorrowedFd<'_>) -> Result<(), StepError> {
+        let owners = self.spec.owners;
+        if owners == Owners::AsOnTheHost {
+            return Ok(());
+        }
+        let shifted = handed::shift(self.tree.as_fd(), namespace)?;
+        if shifted || owners == Owners::ShiftedIfPossible {
+            return Ok(());
+        }
+        let step = "shifting owners (ShiftOwners), which a file system there cannot do, of";
+        let error = StepError::new(step, Errno::OPNOTSUPP).at(&*self.spec.source.path);
+        Err(error.asked_by(&self.spec.source.pointer))
     }
 }
 
 /// What the service took and handed over.
-pub(crate) fn handed<'a>(
+pub(crate) fn taken_by_service<'a>(
     specs: &'a [MappedSpec],
-    handed: &mut Handed,
+    mounts: &mut Handed,
 ) -> Result<Vec<Taken<'a>>, StepError> {
     specs
         .iter()
         .map(|spec| {
-            let tree = handed.take()?;
+            let tree = mounts.take()?;
             let kind = kind_of(&tree).step_at("mapping", &*spec.source.path)?;
             Ok(Taken { spec, tree, kind })
         })

@@ -22,5 +22,6 @@ pub(crate) mod privileges;
 pub(crate) mod rootfs;
 pub(crate) mod scratch;
 pub(crate) mod seccomp;
+pub(crate) mod sharing;
 pub(crate) mod source;
 pub(crate) mod user;

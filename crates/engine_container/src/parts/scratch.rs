@@ -11,8 +11,8 @@ use std::{
 use hcs_wire::trust::{Reason, Trusted};
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, chmodat, fchmod, flock, mkdirat,
-        open, openat, renameat, unlinkat,
+        AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, chmodat, fchmod, flock, fstat,
+        mkdirat, open, openat, renameat, unlinkat,
     },
     io::Errno,
     process::geteuid,
@@ -52,6 +52,44 @@ pub(crate) fn lock(directory: &Path) -> Result<OwnedFd, StepError> {
     .step_at("taking, while no other container has it,", name())
     .map_err(|error| error.asked_by(POINTER))?;
     Ok(opened)
+}
+
+/// Makes sure that nobody else gets into a scratch that is kept: the root of a container is in it with everything that
+/// root can make, set-user-ID programs too, and with the mode of the layers, which all may enter. Where there is nothing
+/// but a scratch in it, the directory is closed; a directory with other things in it is left as it is and not used.
+pub(crate) fn keep_others_out(opened: &OwnedFd, directory: &Path) -> Result<(), StepError> {
+    let name = || directory.display().to_string();
+    let step = "examining";
+    let found = fstat(opened).step_at(step, name())?;
+    if found.st_mode & 0o011 == 0 {
+        return Ok(());
+    }
+    let owned = found.st_uid == geteuid().as_raw() && found.st_mode & 0o1000 == 0;
+    if owned && has_only_a_scratch(opened).step_at(step, name())? {
+        let step = "keeping others out of the scratch";
+        let mode = Mode::from_raw_mode(found.st_mode & 0o7700);
+        return fchmod(opened, mode).step_at(step, name());
+    }
+    let step = "keeping others out, which takes a directory of the scratch's own or one that only its owner may enter \
+                (chmod go-rwx), of";
+    Err(StepError::new(step, Errno::PERM)
+        .at(name())
+        .asked_by(POINTER))
+}
+
+/// Whether there is nothing in a directory but what containers make there.
+fn has_only_a_scratch(directory: &OwnedFd) -> Result<bool, Errno> {
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let ours = match entry.file_name().to_bytes() {
+            b"." | b".." | b"upper" | b"work" | b"lost+found" => true,
+            name => name.starts_with(b"-"),
+        };
+        if !ours {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// [`lock`] for a container that has it already: the service before may have died a moment ago, and its descriptors are

@@ -28,6 +28,11 @@ impl IdRange {
     /// How many a container gets, where there are as many: all that files of a usual system belong to.
     pub const EACH: u32 = 65_536;
 
+    /// Whether `id` is one of them.
+    pub(crate) const fn has(self, id: u32) -> bool {
+        id >= self.first && id - self.first < self.count
+    }
+
     /// Whether all of them are ids, and none is that of a user who is somebody.
     #[must_use]
     pub const fn is_sound(self) -> bool {

@@ -29,12 +29,14 @@ pub(crate) struct ContainerOptions {
     #[arg(long = "layer", value_name = "DIR")]
     layers: Vec<PathBuf>,
 
-    /// Let a directory of the host appear inside; repeat for more
-    #[arg(long = "mount", value_name = "HOST:GUEST[:ro]", value_parser = mount::parse)]
+    /// Let a directory of the host appear inside; repeat for more. Options, with commas between them: ro, it can only be
+    /// read; shift, with --userns files of root on the host belong to root inside; suid, set-user-ID programs, files with
+    /// capabilities and device nodes may be made there, which are refused otherwise
+    #[arg(long = "mount", value_name = "HOST:GUEST[:OPTION,...]", value_parser = mount::parse)]
     mounts: Vec<Mount>,
 
-    /// Keep what is written inside in this directory, which has to exist, below upper/ [default: it vanishes with the
-    /// container]
+    /// Keep what is written inside in this directory, which has to exist, below upper/; it gets mode 0700 [default: it
+    /// vanishes with the container]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
 
@@ -195,7 +197,7 @@ mod tests {
             "--mount",
             "/a:/b:ro",
             "--mount",
-            "c:/d",
+            "c:/d:shift,suid",
             "--scratch",
             "s",
             "--memory",
@@ -220,7 +222,8 @@ mod tests {
             "Storage": {"Layers": [{"Path": "/home/me/top"}, {"Path": "/base"}], "Path": "/home/me/s"},
             "MappedDirectories": [
                 {"HostPath": "/a", "ContainerPath": "/b", "ReadOnly": true},
-                {"HostPath": "/home/me/c", "ContainerPath": "/d", "ReadOnly": false},
+                {"HostPath": "/home/me/c", "ContainerPath": "/d", "ReadOnly": false,
+                 "ShiftOwners": true, "AllowSetId": true},
             ],
             "Memory": {"SizeInMB": 1024},
             "Processor": {"Maximum": 1250},

@@ -198,6 +198,17 @@ fn an_ordinary_user_runs_containers_without_any_set_up() {
         .fine();
     let written = fs::metadata(shared.join("file")).unwrap();
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&written), ALONE);
+    // What it makes there gives others no rights of the user's.
+    let bits = user.script(&["--mount", &mount], "chmod 4755 /shared/file");
+    assert_ne!(bits.code, Some(0), "{bits:?}");
+    let mode = fs::metadata(shared.join("file"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o6000, 0, "{mode:o}");
+    let allowed = format!("{mount}:suid,shift");
+    user.script(&["--mount", &allowed], "chmod 4755 /shared/file")
+        .fine();
     // A terminal.
     let hcs = user.place.path().join("hcs");
     let line = format!("{} run -it -- sh -c 'tty; stty size'", hcs.display());

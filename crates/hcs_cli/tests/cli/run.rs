@@ -295,6 +295,43 @@ fn a_process_has_its_three_streams_and_nothing_else() {
     }
 }
 
+/// Where owners are not shifted a directory of the host's root cannot be written: said before anything runs.
+#[test]
+fn a_mount_that_a_user_namespace_could_not_write_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = format!("{}:/mnt", folder.path().display());
+    let refused = script(&["--userns", "--mount", &mount], "echo x > /mnt/file");
+    assert_eq!(refused.code, Some(125), "{refused:?}");
+    for word in ["belongs to user 0", ":shift", ":ro"] {
+        assert!(refused.err.contains(word), "{refused:?}");
+    }
+    let shifted = format!("{mount}:shift");
+    script(&["--userns", "--mount", &shifted], "echo x > /mnt/file").fine();
+    let owner =
+        std::os::unix::fs::MetadataExt::uid(&fs::metadata(folder.path().join("file")).unwrap());
+    assert_eq!(owner, rustix::process::geteuid().as_raw());
+}
+
+#[test]
+fn no_set_user_id_program_gets_to_the_host_unless_it_is_asked_for() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let mode = || {
+        let found = fs::metadata(folder.path().join("program")).unwrap();
+        found.permissions().mode() & 0o7777
+    };
+    let mount = format!("{}:/mnt:shift", folder.path().display());
+    let make = "cp /bin/true /mnt/program; chmod 755 /mnt/program; chmod 4755 /mnt/program";
+    for userns in [&[][..], &["--userns"]] {
+        let made = script(&[userns, &["--mount", &mount]].concat(), make);
+        assert_ne!(made.code, Some(0), "{made:?}");
+        assert_eq!(mode(), 0o755);
+    }
+    let allowed = format!("{mount},suid");
+    script(&["--mount", &allowed], make).fine();
+    assert_eq!(mode(), 0o4755);
+}
+
 #[test]
 fn root_can_be_nobody_on_the_host() {
     let map = script(

@@ -6,11 +6,11 @@ use libc::{
 };
 
 /// What the kernel would do: runs the program on a `struct seccomp_data`. Also counts the instructions.
-pub(super) fn run(
+pub(super) fn run<const N: usize>(
     program: &[sock_filter],
     architecture: u32,
     number: u32,
-    arguments: [u64; 3],
+    arguments: [u64; N],
 ) -> (u32, usize) {
     let mut data = [0_u8; 64];
     data[0..4].copy_from_slice(&number.to_ne_bytes());

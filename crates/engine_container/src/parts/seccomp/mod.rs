@@ -1,6 +1,7 @@
 //! The system calls a container may make (`seccomp(2)`).
 //!
-//! [`policy`] says which, [`mod@program`] turns that into the instructions that the kernel runs.
+//! [`policy`] says which, [`set_id`] what some containers may not besides; [`mod@program`] turns that into the instructions
+//! that the kernel runs.
 
 #[cfg(test)]
 mod machine;
@@ -8,6 +9,7 @@ mod machine;
 mod peers;
 mod policy;
 mod program;
+mod set_id;
 
 use hcs_schema::privileges::Capabilities;
 
@@ -29,4 +31,9 @@ pub(crate) fn apply(possible: Capabilities, usual: &[libc::sock_filter]) -> Resu
         sys::seccomp::install(&program(possible))
     };
     installed.step("installing the system call filter")
+}
+
+/// Filters them besides, for a container that may set no set-user-ID bits ([`crate::parts::sharing`]).
+pub(crate) fn apply_no_set_id() -> Result<(), StepError> {
+    sys::seccomp::install(&program::no_set_id()).step("installing the filter of file modes")
 }

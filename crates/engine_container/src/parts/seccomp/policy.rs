@@ -25,6 +25,15 @@ pub(super) enum Action {
         mask: u32,
         errno: i32,
     },
+    /// It answers the errno if argument `argument` has one of the bits of `mask`, and argument `flags` one of those of
+    /// `has`.
+    RefuseBitsIf {
+        argument: u32,
+        mask: u32,
+        flags: u32,
+        has: u32,
+        errno: i32,
+    },
     /// It answers the errno unless argument `argument` is one of the values.
     AllowValues {
         argument: u32,

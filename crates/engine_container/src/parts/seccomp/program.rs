@@ -15,7 +15,10 @@ use libc::{
     sock_filter,
 };
 
-use super::policy::{self, Action};
+use super::{
+    policy::{self, Action},
+    set_id,
+};
 
 /// Offsets in `struct seccomp_data`.
 const NUMBER: u32 = 0;
@@ -38,20 +41,32 @@ struct Range {
 /// The filter of containers whose processes can have `possible`. Allocates; that of the usual ones is made once, by the
 /// launcher.
 pub(crate) fn program(possible: Capabilities) -> Vec<sock_filter> {
+    build(policy::exceptions(possible), Some(policy::NEWEST))
+}
+
+/// The further filter of a container that may set no set-user-ID and set-group-ID bits.
+pub(crate) fn no_set_id() -> Vec<sock_filter> {
+    build(set_id::exceptions(), None)
+}
+
+fn build(
+    exceptions: Vec<(libc::c_long, Action)>,
+    newest: Option<libc::c_long>,
+) -> Vec<sock_filter> {
     let mut program = vec![
         load(ARCHITECTURE),
         jump(BPF_JEQ, NATIVE, 1, 0),
         answer(libc::SECCOMP_RET_KILL_PROCESS),
         load(NUMBER),
     ];
-    search(&ranges(possible), &mut program);
+    search(&ranges(exceptions, newest), &mut program);
     program.shrink_to_fit();
     program
 }
 
-/// The whole number line cut into ranges, in order.
-fn ranges(possible: Capabilities) -> Vec<Range> {
-    let mut exceptions: Vec<(u32, Action)> = policy::exceptions(possible)
+/// The whole number line cut into ranges, in order; there are no calls past `newest`, where that is known.
+fn ranges(exceptions: Vec<(libc::c_long, Action)>, newest: Option<libc::c_long>) -> Vec<Range> {
+    let mut exceptions: Vec<(u32, Action)> = exceptions
         .into_iter()
         .filter_map(|(number, action)| Some((u32::try_from(number).ok()?, action)))
         .collect();
@@ -71,8 +86,10 @@ fn ranges(possible: Capabilities) -> Vec<Range> {
         push(number, action);
         push(number + 1, Action::Allow);
     }
-    let unknown = u32::try_from(policy::NEWEST).unwrap_or_default() + 1;
-    push(unknown, Action::Refuse(libc::ENOSYS));
+    if let Some(newest) = newest {
+        let unknown = u32::try_from(newest).unwrap_or_default() + 1;
+        push(unknown, Action::Refuse(libc::ENOSYS));
+    }
     ranges
 }
 
@@ -108,6 +125,20 @@ fn emit(action: Action, program: &mut Vec<sock_filter>) {
             mask,
             errno,
         } => program.extend([
+            load(low_half(argument)),
+            jump(BPF_JSET, mask, 0, 1),
+            refuse(errno),
+            allow(),
+        ]),
+        Action::RefuseBitsIf {
+            argument,
+            mask,
+            flags,
+            has,
+            errno,
+        } => program.extend([
+            load(low_half(flags)),
+            jump(BPF_JSET, has, 0, 3),
             load(low_half(argument)),
             jump(BPF_JSET, mask, 0, 1),
             refuse(errno),
@@ -257,14 +288,55 @@ mod tests {
 
     #[test]
     fn each_exception_is_named_once() {
-        let mut numbers: Vec<c_long> = policy::exceptions(Capabilities::USUAL)
-            .iter()
-            .map(|(number, _)| *number)
-            .collect();
-        numbers.sort_unstable();
-        let count = numbers.len();
-        numbers.dedup();
-        assert_eq!(numbers.len(), count);
+        for exceptions in [
+            policy::exceptions(Capabilities::USUAL),
+            set_id::exceptions(),
+        ] {
+            let mut numbers: Vec<c_long> = exceptions.iter().map(|(number, _)| *number).collect();
+            numbers.sort_unstable();
+            let count = numbers.len();
+            numbers.dedup();
+            assert_eq!(numbers.len(), count);
+        }
+    }
+
+    #[test]
+    fn the_second_filter_refuses_bits_of_modes_and_nothing_else() {
+        let program = no_set_id();
+        let answer = |number: c_long, arguments: &[u64]| {
+            let mut all = [0; 6];
+            all[..arguments.len()].copy_from_slice(arguments);
+            let number = u32::try_from(number).unwrap();
+            machine::run(&program, NATIVE, number, all).0
+        };
+        let (refused, makes) = (errno(EPERM), u64::from(libc::O_CREAT.cast_unsigned()));
+        let unnamed = u64::from(libc::O_TMPFILE.cast_unsigned());
+        for bits in [0o4755, 0o2755, 0o6000] {
+            assert_eq!(answer(libc::SYS_fchmod, &[3, bits]), refused);
+            assert_eq!(answer(libc::SYS_fchmodat, &[3, 0, bits]), refused);
+            assert_eq!(answer(452, &[3, 0, bits, 0]), refused);
+            assert_eq!(
+                answer(libc::SYS_mknodat, &[3, 0, bits | 0o10_0000]),
+                refused
+            );
+            for flags in [makes, unnamed, makes | 1] {
+                assert_eq!(answer(libc::SYS_openat, &[3, 0, flags, bits]), refused);
+            }
+            // A mode that the kernel does not look at is any number.
+            let directory = u64::from(libc::O_DIRECTORY.cast_unsigned());
+            for flags in [0, 2, directory] {
+                assert_eq!(answer(libc::SYS_openat, &[3, 0, flags, bits]), ALLOW);
+            }
+            // The kernel looks at 32 bits, or fewer, of it.
+            assert_eq!(answer(libc::SYS_fchmod, &[3, 1 << 40 | bits]), refused);
+        }
+        assert_eq!(answer(libc::SYS_fchmod, &[3, 0o1777]), ALLOW);
+        assert_eq!(answer(libc::SYS_openat, &[3, 0, makes, 0o777]), ALLOW);
+        assert_eq!(answer(libc::SYS_openat2, &[]), errno(ENOSYS));
+        let named = set_id::exceptions();
+        for number in (0..=1024).filter(|n| named.iter().all(|(named, _)| named != n)) {
+            assert_eq!(answer(number, &[u64::MAX; 6]), ALLOW, "call {number}");
+        }
     }
 
     #[test]

@@ -144,7 +144,7 @@ fn what_it_writes_has_its_own_ids() {
     let document = json!({
         "UserNamespace": true,
         "Storage": { "Layers": [{ "Path": "/" }], "Path": scratch },
-        "MappedDirectories": [{ "HostPath": shared, "ContainerPath": "/shared" }],
+        "MappedDirectories": [{ "HostPath": shared, "ContainerPath": "/shared", "ShiftOwners": true }],
     });
     let container = host.start(document.clone());
     container

@@ -26,7 +26,7 @@ super::cases![
 ];
 
 fn mapping(from: &Path, to: &str, read_only: bool) -> Value {
-    json!({ "HostPath": from, "ContainerPath": to, "ReadOnly": read_only })
+    json!({ "HostPath": from, "ContainerPath": to, "ReadOnly": read_only, "ShiftOwners": true })
 }
 
 fn a_directory_is_shared() {

@@ -12,6 +12,7 @@ mod mapped;
 mod mounts;
 mod races;
 mod rootfs;
+mod sharing;
 mod slots;
 mod traps;
 
@@ -43,6 +44,7 @@ pub(crate) fn all() -> Vec<(String, Case)> {
         ("mounts", mounts::all()),
         ("races", races::all()),
         ("rootfs", rootfs::all()),
+        ("sharing", sharing::all()),
         ("slots", slots::all()),
         ("traps", traps::all()),
     ];

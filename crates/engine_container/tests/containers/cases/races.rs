@@ -57,7 +57,7 @@ fn a_path_swapped_on_the_host_is_one_thing_or_a_failure() {
         let _ends = Swapper { done: &done };
         for _ in 0..24 {
             let request = host.request(json!({ "MappedDirectories": [
-                { "HostPath": link.join("shared"), "ContainerPath": "/mnt/shared" },
+                { "HostPath": link.join("shared"), "ContainerPath": "/mnt/shared", "ReadOnly": true },
             ] }));
             let machine = match hcs_lifecycle::engine::Engine::create(&host.engine, &request) {
                 Ok(machine) => machine,
@@ -101,7 +101,7 @@ while :; do mv /x/real /x/other; ln -s ../../../../../../etc /x/real; rm /x/real
 end
 setsid sh /swap > /dev/null 2>&1 < /dev/null & :",
     );
-    let mapping = json!({ "HostPath": place.join("shared"), "ContainerPath": "/x/real/place" });
+    let mapping = json!({ "HostPath": place.join("shared"), "ContainerPath": "/x/real/place", "ReadOnly": true });
     for _ in 0..40 {
         for kind in ["Add", "Remove"] {
             let request = json!({

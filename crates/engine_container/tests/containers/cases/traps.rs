@@ -59,7 +59,7 @@ fn assert_untouched(shared: &Path) {
 }
 
 fn mapping(path: &Path, target: &str) -> Value {
-    json!({ "HostPath": path, "ContainerPath": target, "ReadOnly": false })
+    json!({ "HostPath": path, "ContainerPath": target, "ShiftOwners": true })
 }
 
 /// The layers lead `/NAME` to a directory on which the engine would mount, and what is mapped covers that again.

@@ -124,6 +124,8 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("HostPathType", Supported),
             ("ContainerPath", Supported),
             ("ReadOnly", Supported),
+            ("ShiftOwners", Supported),
+            ("AllowSetId", Supported),
             (
                 "SupportCloudFiles",
                 WithoutEffect("no file of a Linux host is held by a Windows cloud provider"),

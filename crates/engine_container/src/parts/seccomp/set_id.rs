@@ -1,0 +1,60 @@
+//! The second filter, of containers whose files on the host must give no power there ([`crate::parts::sharing`]): no call
+//! sets a set-user-ID or set-group-ID bit.
+//!
+//! `mkdir` is not here: the kernel takes these bits out of its mode. Nor are device nodes, which need a capability that
+//! such a container lacks, as capabilities of files do. `io_uring`, which could open files past a filter, is refused to
+//! all.
+
+use libc::{ENOSYS, EPERM, c_long};
+
+use super::policy::Action;
+
+/// The bits of a mode.
+const BITS: u32 = libc::S_ISUID | libc::S_ISGID;
+
+/// The flags of `open` with which it has a mode. Of `O_TMPFILE` the bit that no other flag has.
+const MAKES: u32 = (libc::O_CREAT | libc::O_TMPFILE & !libc::O_DIRECTORY).cast_unsigned();
+
+/// A number that libc does not name yet; the same on every architecture.
+const SYS_FCHMODAT2: c_long = 452;
+
+/// Argument `argument` is a mode.
+const fn mode(argument: u32) -> Action {
+    Action::RefuseBits {
+        argument,
+        mask: BITS,
+        errno: EPERM,
+    }
+}
+
+/// Argument `argument` is a mode if the one before, the flags, says that a file may be made.
+const fn mode_after_flags(argument: u32) -> Action {
+    Action::RefuseBitsIf {
+        argument,
+        mask: BITS,
+        flags: argument - 1,
+        has: MAKES,
+        errno: EPERM,
+    }
+}
+
+/// Everything that is not simply allowed.
+pub(super) fn exceptions() -> Vec<(c_long, Action)> {
+    vec![
+        (libc::SYS_fchmod, mode(1)),
+        (libc::SYS_fchmodat, mode(2)),
+        (SYS_FCHMODAT2, mode(2)),
+        (libc::SYS_mknodat, mode(2)),
+        (libc::SYS_openat, mode_after_flags(3)),
+        // Its mode is in memory, where a filter cannot look; programs fall back to openat.
+        (libc::SYS_openat2, Action::Refuse(ENOSYS)),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_chmod, mode(1)),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_creat, mode(1)),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_mknod, mode(1)),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_open, mode_after_flags(2)),
+    ]
+}

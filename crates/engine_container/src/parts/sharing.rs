@@ -1,0 +1,225 @@
+//! What a container makes in directories of the host gives no power there, unless the document asks for it by name.
+//!
+//! A program with a set-user-ID bit that root in a container writes to a mapped directory would give every user of the
+//! host what its owner may. Mount flags inside do not help: it is the host that looks at the bits. It depends on whose
+//! the files are:
+//!
+//! - Without a user namespace, and with owners shifted, they belong to users of the host; so they do when the service is
+//!   an ordinary user's, who is root inside. Such a container is *guarded*: a filter refuses the bits
+//!   ([`super::seccomp`]), and it lacks the capabilities to make device nodes ([`CAPABILITIES`]), to give files
+//!   capabilities and to keep bits of a file that it writes to.
+//! - With ids of its own and no shift they belong to nobody: a bit gives nobody's rights, nodes cannot be made, and
+//!   capabilities of files are for that user namespace only.
+
+use hcs_schema::{
+    Failure, HResult,
+    privileges::{Capabilities, Privileges},
+};
+use rustix::fs::{FileType, Stat, fstat};
+
+use crate::{
+    child::spec::{MappedSpec, Owners},
+    user_namespace::IdRange,
+};
+
+/// What a guarded container lacks.
+pub(crate) const CAPABILITIES: Capabilities = Capabilities::MKNOD
+    .union(Capabilities::SETFCAP)
+    .union(Capabilities::FSETID);
+
+/// What the processes of a guarded container get.
+pub(crate) fn without_power(asked: Privileges) -> Privileges {
+    Privileges {
+        possible: asked.possible.difference(CAPABILITIES),
+        root: asked.root.difference(CAPABILITIES),
+        others: asked.others.difference(CAPABILITIES),
+        ..asked
+    }
+}
+
+/// Makes sure that the capability to make nodes is not asked for by name in a guarded container, of all `possible` ones.
+///
+/// # Errors
+/// It is.
+pub(crate) fn check_nodes(possible: Capabilities) -> Result<(), Failure> {
+    if possible == Capabilities::ALL || !possible.contains(Capabilities::MKNOD) {
+        return Ok(());
+    }
+    let message = "CAP_MKNOD cannot be given beside a mapped directory that is writable: the nodes would be the host's. Say \
+                   AllowSetId for the directory, map it read-only, or leave the capability out";
+    let failure = Failure::new(HResult::NOT_SUPPORTED, message);
+    Err(failure.cause_at("/Container/AddCapabilities", message))
+}
+
+/// Who a container's processes are on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ids {
+    /// Root, or the user who runs the service.
+    OfTheHost,
+    /// Nobody else.
+    OfItsOwn,
+}
+
+/// Whether files that the container makes there belong to a user of the host.
+fn makes_files_of_the_host(spec: &MappedSpec, ids: Ids) -> bool {
+    !spec.read_only && (ids == Ids::OfTheHost || spec.owners == Owners::Shifted)
+}
+
+/// Whether a container with `mapped` has to be guarded.
+///
+/// # Errors
+/// One mapped directory asks for it and another asks not to: the filter is one for all.
+pub(crate) fn check(mapped: &[MappedSpec], ids: Ids) -> Result<bool, Failure> {
+    let mut shared = mapped
+        .iter()
+        .filter(|spec| makes_files_of_the_host(spec, ids));
+    let guarded = shared.clone().find(|spec| !spec.allow_set_id);
+    let allowed = shared.find(|spec| spec.allow_set_id);
+    match (guarded, allowed) {
+        (Some(guarded), Some(allowed)) => {
+            let message = format!(
+                "{:?} is mapped with AllowSetId and {:?} is writable without it, but bits and capabilities of files are \
+                 allowed or refused in a container as a whole: say AllowSetId for all writable directories, map the \
+                 others read-only, or leave it out",
+                allowed.source.path, guarded.source.path
+            );
+            Err(refuse(HResult::NOT_SUPPORTED, allowed, message))
+        }
+        (guarded, _) => Ok(guarded.is_some()),
+    }
+}
+
+/// The same for what is mapped into a container that runs, and is what it is.
+///
+/// # Errors
+/// It is not `guarded` and would have to be, or the other way round.
+pub(crate) fn check_late(spec: &MappedSpec, ids: Ids, guarded: bool) -> Result<(), Failure> {
+    if !makes_files_of_the_host(spec, ids) || spec.allow_set_id != guarded {
+        return Ok(());
+    }
+    let path = &spec.source.path;
+    let message = if guarded {
+        format!(
+            "{path:?} cannot be mapped with AllowSetId: the container was made without, for another directory's sake"
+        )
+    } else {
+        format!(
+            "{path:?} cannot be mapped writable into this container while it runs: it was made without the filter that \
+             keeps it from making set-user-ID programs and device nodes on the host. Name a writable directory in its \
+             document, map this one read-only (ReadOnly), or allow such files in it (AllowSetId)"
+        )
+    };
+    Err(refuse(HResult::NOT_SUPPORTED, spec, message))
+}
+
+/// Makes sure that a container with ids of its own, out of `ranges` of users and groups, can use what is mapped as it is
+/// mapped.
+///
+/// # Errors
+/// It could not; or the path cannot be looked at.
+pub(crate) fn check_usable(spec: &MappedSpec, ranges: (IdRange, IdRange)) -> Result<(), Failure> {
+    if spec.owners != Owners::AsOnTheHost {
+        return Ok(());
+    }
+    let path = &spec.source.path;
+    let found = spec.source.open().and_then(|opened| {
+        use crate::failure::Attempt;
+        fstat(&opened).step_at("examining", &**path)
+    });
+    let found = found.map_err(|error| error.into_failure(format!("{path:?} cannot be mapped")))?;
+    if is_usable(&found, spec.read_only, ranges) {
+        return Ok(());
+    }
+    let (what, instead) = match spec.read_only {
+        true => ("read", "let others read it"),
+        false => (
+            "write to",
+            "map it read-only (ReadOnly, or --mount HOST:GUEST:ro), or let others write to it",
+        ),
+    };
+    let message = format!(
+        "{path:?} belongs to user {} and group {} of the host, with mode {:04o}: the container, which has a user \
+         namespace with ids of its own, could not {what} it. Have its owners shifted, so that root inside can do there \
+         what root can (ShiftOwners, or --mount HOST:GUEST:shift), {instead}",
+        found.st_uid,
+        found.st_gid,
+        found.st_mode & 0o7777
+    );
+    Err(refuse(HResult::E_ACCESSDENIED, spec, message))
+}
+
+fn is_usable(found: &Stat, read_only: bool, (users, groups): (IdRange, IdRange)) -> bool {
+    if users.has(found.st_uid) && groups.has(found.st_gid) {
+        return true;
+    }
+    let directory = FileType::from_raw_mode(found.st_mode).is_dir();
+    let needed = match (directory, read_only) {
+        (true, true) => 0o001,
+        (true, false) => 0o003,
+        (false, true) => 0o004,
+        (false, false) => 0o006,
+    };
+    found.st_mode & needed == needed
+}
+
+fn refuse(hresult: HResult, spec: &MappedSpec, message: String) -> Failure {
+    Failure::new(hresult, message.clone()).cause_at(&*spec.source.pointer, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parts::source::Source;
+
+    fn spec(read_only: bool, owners: Owners, allow_set_id: bool) -> MappedSpec {
+        MappedSpec {
+            source: Source::own("/somewhere".to_owned()),
+            target: "/here".to_owned(),
+            read_only,
+            owners,
+            allow_set_id,
+            covered: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_container_is_guarded_where_its_files_belong_to_somebody() {
+        use Owners::{AsOnTheHost, Shifted};
+        let cases = [
+            (spec(false, AsOnTheHost, false), [true, false]),
+            (spec(false, Shifted, false), [true, true]),
+            (spec(true, Shifted, false), [false, false]),
+            (spec(false, AsOnTheHost, true), [false, false]),
+            (spec(false, Shifted, true), [false, false]),
+        ];
+        for (spec, expected) in cases {
+            for (ids, expected) in [Ids::OfTheHost, Ids::OfItsOwn].into_iter().zip(expected) {
+                let guarded = check(std::slice::from_ref(&spec), ids).unwrap();
+                assert_eq!(guarded, expected, "{spec:?}, {ids:?}");
+            }
+        }
+        assert!(!check(&[], Ids::OfTheHost).unwrap());
+    }
+
+    #[test]
+    fn what_asks_for_both_is_refused() {
+        let both = [
+            spec(false, Owners::AsOnTheHost, false),
+            spec(false, Owners::Shifted, true),
+        ];
+        check(&both, Ids::OfTheHost).unwrap_err();
+        // The first is nobody's there.
+        assert!(!check(&both, Ids::OfItsOwn).unwrap());
+    }
+
+    #[test]
+    fn a_running_container_gets_what_it_was_made_for() {
+        let [plain, allowed] = [false, true].map(|a| spec(false, Owners::AsOnTheHost, a));
+        let ids = Ids::OfTheHost;
+        check_late(&plain, ids, true).unwrap();
+        check_late(&plain, ids, false).unwrap_err();
+        check_late(&allowed, ids, false).unwrap();
+        check_late(&allowed, ids, true).unwrap_err();
+        check_late(&plain, Ids::OfItsOwn, false).unwrap();
+    }
+}
