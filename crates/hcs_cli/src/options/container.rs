@@ -52,9 +52,10 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
 
-    /// Make root inside an unprivileged user of the host
-    #[arg(long)]
-    userns: bool,
+    /// Make root inside an unprivileged user of the host; with =no, do not, whatever the service's configuration says
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
+          value_parser = yes_or_no)]
+    userns: Option<bool>,
 
     /// A network namespace made by `ip netns add` [default: one of its own, with loopback only]
     #[arg(long, value_name = "NAME")]
@@ -62,6 +63,15 @@ pub(crate) struct ContainerOptions {
 
     #[command(flatten)]
     privileges: PrivilegeOptions,
+}
+
+/// Reads `yes` or `no`.
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        other => Err(format!("{other:?} is neither yes nor no")),
+    }
 }
 
 impl ContainerOptions {
@@ -98,7 +108,7 @@ impl ContainerOptions {
                 namespace: Some(name.clone()),
                 ..Networking::default()
             }),
-            user_namespace: self.userns.then_some(true),
+            user_namespace: self.userns,
             add_capabilities: self.privileges.added(),
             drop_capabilities: self.privileges.dropped(),
             no_new_privileges: self.privileges.no_new_privileges(),
@@ -235,6 +245,20 @@ mod tests {
             "ResourceLimits": [{"Name": "nofile", "Soft": 64, "Hard": u64::MAX}],
         });
         assert_eq!(document(&line, false)["Container"], expected);
+    }
+
+    #[test]
+    fn a_user_namespace_can_be_asked_for_and_declined() {
+        let asked = |line: &[&str]| document(line, false)["Container"]["UserNamespace"].clone();
+        assert_eq!(asked(&[]), Value::Null);
+        for yes in ["--userns", "--userns=yes"] {
+            assert_eq!(asked(&[yes]), true);
+        }
+        assert_eq!(asked(&["--userns=no"]), false);
+        // What follows is the next argument.
+        let line = ["x", "--userns", "no"];
+        assert!(Line::try_parse_from(line).is_err());
+        assert!(Line::try_parse_from(["x", "--userns=maybe"]).is_err());
     }
 
     #[test]
