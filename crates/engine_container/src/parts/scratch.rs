@@ -32,7 +32,7 @@ pub(crate) fn make(root: &Path, directory: &Path) -> Result<(), StepError> {
         Reason::Io(errno) => StepError::new("making the scratch root", errno).at(name(root)),
         _ => StepError::new(own, Errno::PERM).at(untrusted.to_string()),
     })?;
-    let found = rustix::fs::fstat(&found).step_at("looking at the scratch root", name(root))?;
+    let found = fstat(&found).step_at("looking at the scratch root", name(root))?;
     if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
         return Err(StepError::new(own, Errno::PERM).at(name(root)));
     }

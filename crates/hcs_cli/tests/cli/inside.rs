@@ -17,7 +17,7 @@ fn mount(from: &Path, to: &str) -> String {
 /// Runs `script` in a container that has the program at `/hcs` and `from` at `/seen`.
 fn with_program(options: &[&str], from: &Path, script: &str) -> Ended {
     let program = mount(Path::new(env!("CARGO_BIN_EXE_hcs")), "/hcs:ro");
-    let seen = mount(from, "/seen");
+    let seen = mount(from, "/seen:shift");
     let first = ["run", "--mount", &program, "--mount", &seen];
     let command = ["--", "sh", "-c", script];
     ended(&mut hcs([&first[..], options, &command].concat()))
