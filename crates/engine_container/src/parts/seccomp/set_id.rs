@@ -40,7 +40,7 @@ const fn mode_after_flags(argument: u32) -> Action {
 
 /// Everything that is not simply allowed.
 pub(super) fn exceptions() -> Vec<(c_long, Action)> {
-    vec![
+    let mut all = vec![
         (libc::SYS_fchmod, mode(1)),
         (libc::SYS_fchmodat, mode(2)),
         (SYS_FCHMODAT2, mode(2)),
@@ -48,13 +48,18 @@ pub(super) fn exceptions() -> Vec<(c_long, Action)> {
         (libc::SYS_openat, mode_after_flags(3)),
         // Its mode is in memory, where a filter cannot look; programs fall back to openat.
         (libc::SYS_openat2, Action::Refuse(ENOSYS)),
-        #[cfg(target_arch = "x86_64")]
-        (libc::SYS_chmod, mode(1)),
-        #[cfg(target_arch = "x86_64")]
-        (libc::SYS_creat, mode(1)),
-        #[cfg(target_arch = "x86_64")]
-        (libc::SYS_mknod, mode(1)),
-        #[cfg(target_arch = "x86_64")]
-        (libc::SYS_open, mode_after_flags(2)),
-    ]
+    ];
+    all.extend(OLDER);
+    all
 }
+
+/// Calls that only some architectures have.
+#[cfg(target_arch = "x86_64")]
+const OLDER: [(c_long, Action); 4] = [
+    (libc::SYS_chmod, mode(1)),
+    (libc::SYS_creat, mode(1)),
+    (libc::SYS_mknod, mode(1)),
+    (libc::SYS_open, mode_after_flags(2)),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLDER: [(c_long, Action); 0] = [];
