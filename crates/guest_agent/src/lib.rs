@@ -63,7 +63,8 @@ use crate::{
 const UMASK: u32 = 0o022;
 
 /// Serves the host on `listener`, a unix stream socket that is bound and listens, until the system has been shut down.
-/// `own` is how the agent reaches the kernel's file systems, whatever the system has at `/proc` and `/dev`. Answers the exit code for the process: 0, or 1 when the agent could not do its work (stderr says why).
+/// `own` is how the agent reaches the kernel's file systems, whatever the system has at `/proc` and `/dev`. Answers
+/// the exit code for the process: 0, or 1 when the agent could not do its work (stderr says why).
 ///
 /// `privileges` is what processes get, where their documents say no more.
 ///
