@@ -162,14 +162,13 @@ fn run_child(request: Request, filter: &[libc::sock_filter], agent: AgentEntry) 
             tasks,
             new_network,
             owner,
-            ..
-        } => child::run(
-            request.channel,
-            tasks,
-            new_network && owner.is_none(),
-            filter,
-            agent,
-        ),
+            cgroup,
+        } => {
+            // It was for the clone, and leads to a directory of the host.
+            drop(cgroup);
+            let own_network_now = new_network && owner.is_none();
+            child::run(request.channel, tasks, own_network_now, filter, agent)
+        }
     });
     let code: Result<i32, Box<dyn Any + Send>> = catch_unwind(life);
     exit(code.unwrap_or(FAILED))
