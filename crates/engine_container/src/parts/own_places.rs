@@ -5,9 +5,13 @@
 //! shows them. A directory that lies in one of them cannot be mapped at all. The view of the host's root covers them by
 //! itself (`masks.rs`). The directory that the socket is in may hold other things as well: what lies in it can be
 //! mapped, as the socket is not seen there.
+//!
+//! A container that may write to a mapped directory could rename what is above them, and so take them away from where the
+//! service and other containers find them, or put something else there. So each directory on the way is a mount point.
 
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    collections::BTreeSet,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -19,6 +23,7 @@ use rustix::{
 
 use super::{
     masks::EmptyDirectory,
+    mount,
     mount_table::{Location, MountTable, Sight},
     source::{Identity, Source},
 };
@@ -170,7 +175,8 @@ fn refuse(source: &Source) -> Failure {
     failure.cause_at(&*source.pointer, message)
 }
 
-/// Mounts empty directories on the places `covered` in `tree`, which has just been mounted.
+/// Mounts empty directories on the places `covered` in `tree`, which has just been mounted, and keeps the container from
+/// renaming what is above them.
 ///
 /// # Errors
 /// `ESTALE`: what was found there has moved since.
@@ -180,16 +186,42 @@ pub(crate) fn cover(tree: impl AsFd, covered: &[String]) -> Result<(), StepError
     }
     let step = "hiding a directory of the service's own,";
     let mut empty = EmptyDirectory::new().step(step)?;
+    let mut pinned = BTreeSet::new();
     for place in covered {
-        let opened = match open_below(tree.as_fd(), place.as_bytes()) {
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Errno::STALE),
-            answer => answer,
-        };
-        opened
+        pin_above(tree.as_fd(), place, &mut pinned).step_at(step, &**place)?;
+    }
+    for place in covered {
+        open_unmoved(tree.as_fd(), place)
             .and_then(|opened| empty.cover(opened.as_fd(), ""))
             .step_at(step, &**place)?;
     }
     Ok(())
+}
+
+/// Mounts each directory between the top of `tree` and `place` on itself, but those in `pinned`: the kernel renames no mount
+/// point of the namespace that the caller is in.
+fn pin_above<'a>(
+    tree: BorrowedFd<'_>,
+    place: &'a str,
+    pinned: &mut BTreeSet<&'a str>,
+) -> Result<(), Errno> {
+    for (end, _) in place.match_indices('/') {
+        let above = &place[..end];
+        if pinned.insert(above) {
+            let directory = open_unmoved(tree, above)?;
+            let view = mount::clone_tree(directory.as_fd(), "", true)?;
+            mount::attach(view.as_fd(), directory.as_fd())?;
+        }
+    }
+    Ok(())
+}
+
+/// [`open_below`] for a place where the directory was found before.
+fn open_unmoved(tree: BorrowedFd<'_>, place: &str) -> Result<OwnedFd, Errno> {
+    match open_below(tree, place.as_bytes()) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Errno::STALE),
+        answer => answer,
+    }
 }
 
 fn open_directory(path: &Path) -> Result<Option<OwnedFd>, Errno> {
