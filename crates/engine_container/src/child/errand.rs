@@ -53,6 +53,7 @@ fn work(channel: &OwnedFd) -> Result<(), StepError> {
             if let Some(namespace) = &inside.namespace {
                 taken.shift_into(namespace.as_fd())?;
             }
+            mapped::cover_unmounted(&taken)?;
             done("took what is to be mapped");
             mapped::put(&taken, inside.enter()?.as_fd())
         }

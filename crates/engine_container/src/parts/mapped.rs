@@ -232,11 +232,33 @@ fn take_tree(spec: &MappedSpec) -> Result<Taken<'_>, StepError> {
     Ok(Taken { spec, tree, kind })
 }
 
-/// Mounts them in `root`, making the places where it has none.
+/// Mounts them in `root`, making the places where it has none, before anything runs in it.
 pub(crate) fn apply(root: &Root, taken: &[Taken<'_>]) -> Result<(), StepError> {
-    taken
-        .iter()
-        .try_for_each(|one| put(one, root.directory.as_fd()))
+    taken.iter().try_for_each(|one| {
+        put(one, root.directory.as_fd())?;
+        own_places::cover(&one.tree, &one.spec.covered)
+            .map_err(|error| error.asked_by(&one.spec.source.pointer))
+    })
+}
+
+/// Covers the service's own directories in one that is mounted nowhere yet: the processes of a container that runs would
+/// see them for a moment if that were done afterwards.
+///
+/// # Errors
+/// The step that failed; `EOPNOTSUPP` before Linux 6.15, where that is not possible.
+pub(crate) fn cover_unmounted(one: &Taken<'_>) -> Result<(), StepError> {
+    let covered = own_places::cover(&one.tree, &one.spec.covered);
+    covered.map_err(|error| {
+        let error = match error.errno {
+            Errno::INVAL => {
+                let step = "hiding the service's own directories before a container that runs can see them, which takes \
+                            Linux 6.15 (map it in the document of the container instead), in";
+                StepError::new(step, Errno::OPNOTSUPP).at(&*one.spec.source.path)
+            }
+            _ => error,
+        };
+        error.asked_by(&one.spec.source.pointer)
+    })
 }
 
 /// Mounts one in `root`, making the place where it has none.
@@ -247,7 +269,6 @@ pub(crate) fn put(one: &Taken<'_>, root: BorrowedFd<'_>) -> Result<(), StepError
         .and_then(|place| {
             mount::attach(one.tree.as_fd(), place.as_fd()).step_at("mapping to", target)
         })
-        .and_then(|()| own_places::cover(one.tree.as_fd(), &one.spec.covered))
         .map_err(|error| error.asked_by(&one.spec.source.pointer))
 }
 
