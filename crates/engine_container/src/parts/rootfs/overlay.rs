@@ -79,7 +79,11 @@ fn mount_overlay(
     target: &str,
 ) -> Result<(), Errno> {
     let lower: Vec<String> = layers.iter().map(path_of).collect();
-    let mut options = format!("lowerdir={},{options}", lower.join(":"));
+    // A directory of a layer may say that it is another one of the layers below, of which parts are hidden by their paths.
+    let mut options = format!(
+        "lowerdir={},redirect_dir=nofollow,{options}",
+        lower.join(":")
+    );
     options.truncate(options.trim_end_matches(',').len());
     let options = CString::new(options).map_err(|_| Errno::INVAL)?;
     mount("hcs", target, "overlay", flags, options.as_c_str())
