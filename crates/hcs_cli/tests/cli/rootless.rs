@@ -23,7 +23,7 @@ const ADOPTED: u32 = 54_323;
 const WATCHED: u32 = 54_324;
 
 /// A user with a home and copies of the programs, and no rights whatever.
-struct User {
+pub(crate) struct User {
     place: TempDir,
     id: u32,
     /// A script that runs first, in mounts of its own.
@@ -31,7 +31,7 @@ struct User {
 }
 
 impl User {
-    fn new(id: u32) -> Self {
+    pub(crate) fn new(id: u32) -> Self {
         let place = tempfile::tempdir().unwrap();
         let open = |path: &Path| {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -58,7 +58,7 @@ impl User {
         self.place.path().join("home")
     }
 
-    fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.home().join(".local/state/hcs")
     }
 
@@ -90,7 +90,7 @@ impl User {
         command
     }
 
-    fn hcs(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn hcs(&self, arguments: &[&str]) -> Ended {
         let program = self.place.path().join("hcs");
         let program = [program.to_str().unwrap()];
         ended(&mut self.command(&[&program, arguments].concat()))
@@ -157,7 +157,7 @@ impl Drop for User {
     }
 }
 
-fn unprivileged() -> bool {
+pub(crate) fn unprivileged() -> bool {
     !rustix::process::geteuid().is_root()
 }
 

@@ -41,7 +41,7 @@ super::cases![
 
 /// The errno, as a number, of a system call whose arguments are written in Perl; 0 when it succeeds. `$v` is one vector of
 /// memory of the caller's.
-fn errno(container: &Container, call: libc::c_long, arguments: &str) -> i32 {
+pub(super) fn errno(container: &Container, call: libc::c_long, arguments: &str) -> i32 {
     let script = format!(
         r#"my $m = "x" x 8; my $v = pack("PQ", $m, 8); my @a = ({arguments}); $! = 0;
         my $r = syscall({call}, @a); print $r == -1 ? $! + 0 : 0"#

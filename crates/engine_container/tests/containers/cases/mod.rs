@@ -1,5 +1,6 @@
 //! The cases, by what they are about.
 
+mod advisories;
 mod attacks;
 mod failures;
 mod hardening;
@@ -32,6 +33,7 @@ use cases;
 /// All of them, named `module::function`.
 pub(crate) fn all() -> Vec<(String, Case)> {
     let modules = [
+        ("advisories", advisories::all()),
         ("attacks", attacks::all()),
         ("failures", failures::all()),
         ("hardening", hardening::all()),

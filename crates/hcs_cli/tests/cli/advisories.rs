@@ -1,0 +1,206 @@
+//! Holes that other container runtimes had, tried with the real agent, by `hcs`.
+
+use std::{env, fs, path::PathBuf, process::Command, thread};
+
+use crate::{
+    common::{Container, Ended, ended, hcs, shell},
+    rootless::{User, unprivileged},
+};
+
+/// A user that no host has.
+const USER: u32 = 54_330;
+
+/// Without and with a user namespace.
+const MODES: [&str; 2] = ["", "--userns"];
+
+/// Runs a shell script in a container that is there.
+fn inside(container: &Container, script: &str) -> Ended {
+    ended(&mut hcs(["exec", &container.0, "--", "sh", "-c", script]))
+}
+
+/// The same on a terminal.
+fn on_terminal(container: &Container, script: &str) -> Ended {
+    let line = format!("\"$HCS\" exec -it {} -- sh -c '{script}'", container.0);
+    ended(shell("exec script -qec \"$LINE\" /dev/null").env("LINE", line))
+}
+
+/// The program that the service was started from.
+fn program() -> PathBuf {
+    let beside = PathBuf::from(env!("CARGO_BIN_EXE_hcs")).with_file_name("hcsd");
+    env::var_os("HCS_DAEMON").map_or(beside, PathBuf::from)
+}
+
+/// Finds a process that runs from a memory file, holds its program open, tries to write to it while it runs and when it
+/// has ended.
+const OVERWRITE: &str = r#"
+    my ($pid, $held);
+    until ($held) {
+        for my $exe (glob "/proc/[0-9]*/exe") {
+            my $target = readlink $exe or next;
+            next unless $target =~ /memfd/;
+            ($pid) = $exe =~ /(\d+)/;
+            open($held, "<", $exe) or die "held: $!";
+            last;
+        }
+    }
+    my ($open, @written) = (0);
+    for my $way ("/proc/$pid/exe", "/proc/self/fd/" . fileno $held) {
+        open(my $file, "+<", $way) and push @written, "open while it runs";
+    }
+    open(my $fifo, ">", "/fifo") or die "fifo: $!";
+    print $fifo "nonsense\n";
+    close $fifo;
+    select(undef, undef, undef, 0.01) while -e "/proc/$pid/exe" && readlink "/proc/$pid/exe";
+    if (open(my $file, "+<", "/proc/self/fd/" . fileno $held)) {
+        push @written, "bytes" if syswrite($file, "evil");
+        push @written, "length" if truncate($file, 4);
+    }
+    print "held: @written\n";
+"#;
+
+/// CVE-2019-5736: a command of the container's is `/proc/self/exe`, and so the runtime's own program, which a process of
+/// the container overwrites when it has ended.
+#[test]
+fn the_program_of_the_service_cannot_be_overwritten_from_inside() {
+    let program = program();
+    let facts = || {
+        let found = fs::metadata(&program).unwrap();
+        (found.len(), found.modified().unwrap())
+    };
+    let before = facts();
+    for options in MODES {
+        let container = Container::with("overwrite", options);
+        let made = "mkfifo /fifo; printf '#!/proc/self/exe\\n' > /evil; chmod 755 /evil";
+        inside(&container, made).fine();
+        // It waits for its configuration as long as we want it to.
+        let id = container.0.clone();
+        let command = ["exec", &id, "--", "/proc/self/exe", "--config", "/fifo"].map(str::to_owned);
+        let waiting = thread::spawn(move || ended(&mut hcs(command)));
+        let overwritten = ended(&mut hcs(["exec", &id, "--", "perl", "-e", OVERWRITE]));
+        assert_eq!(overwritten.fine(), "held: \n", "{options:?}");
+        assert_ne!(waiting.join().unwrap().code, Some(0));
+        // A script that names it has it run as well, and it gains nothing.
+        ended(&mut hcs(["exec", &id, "--", "/evil"]));
+        assert_eq!(inside(&container, "echo works").fine(), "works\n");
+    }
+    assert_eq!(facts(), before);
+    assert_eq!(
+        ended(&mut hcs(["run", "--", "echo", "works"])).fine(),
+        "works\n"
+    );
+}
+
+/// Gives `/opt/sed` the inheritable capability to use raw sockets, as `setcap cap_net_raw=ei` does.
+const INHERITABLE: &str = r#"
+    my ($file, $name) = ("/opt/sed", "security.capability");
+    my $value = pack "V5", 0x02000001, 0, 1 << 13, 0, 0;
+    syscall(188, $file, $name, $value, length $value, 0) == 0 or die "$!";
+"#;
+
+/// CVE-2022-29162: a process that is added to a container has inheritable capabilities, which a program with capabilities
+/// of its own makes use of for an ordinary user.
+#[test]
+fn no_process_has_inheritable_capabilities() {
+    let none = "0000000000000000\n";
+    let line = |set: &str| format!("s/^{set}:\\s*//p");
+    for options in MODES {
+        let container = Container::with("inheritable", options);
+        let id = &container.0;
+        for user in ["0", "65534"] {
+            for set in ["CapInh", "CapAmb"] {
+                let command = [
+                    "exec",
+                    "-u",
+                    user,
+                    id,
+                    "--",
+                    "sed",
+                    "-n",
+                    &line(set),
+                    "/proc/self/status",
+                ];
+                assert_eq!(
+                    ended(&mut hcs(command)).fine(),
+                    none,
+                    "{options} {user} {set}"
+                );
+            }
+        }
+        let seen = on_terminal(&container, "grep -E \"Cap(Inh|Amb)\" /proc/self/status");
+        assert_eq!(seen.out.matches("0000000000000000").count(), 2, "{seen:?}");
+        if cfg!(target_arch = "x86_64") {
+            inside(&container, "cp -L /bin/sed /opt/sed").fine();
+            ended(&mut hcs(["exec", id, "--", "perl", "-e", INHERITABLE])).fine();
+        }
+        for set in ["CapPrm", "CapEff"] {
+            let command = [
+                "exec",
+                "-u",
+                "65534",
+                id,
+                "--",
+                "/opt/sed",
+                "-n",
+                &line(set),
+                "/proc/self/status",
+            ];
+            if cfg!(target_arch = "x86_64") {
+                assert_eq!(ended(&mut hcs(command)).fine(), none, "{options} {set}");
+            }
+        }
+    }
+}
+
+/// CVE-2025-52565: a terminal is made from, or shown at, a path where the container has put a link to something else.
+#[test]
+fn a_terminal_is_made_of_nothing_that_the_container_puts_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "the host's").unwrap();
+    let mount = format!("--mount {}:/host", folder.path().display());
+    let ways = [
+        "ln -s /host/file /dev/ptmx",
+        "ln -s /proc/sys/kernel/core_pattern /dev/ptmx",
+        "ln -s /proc/self/fd/3 /dev/ptmx",
+        "ln -s /proc/1/root/dev/ptmx /dev/ptmx",
+        "mkfifo /dev/ptmx",
+        "mkdir /dev/ptmx",
+        "ln -s pts/ptmx /dev/ptmx; ln -s /host/file /dev/console; rm /dev/tty; ln -s /host/file /dev/tty",
+    ];
+    for options in MODES {
+        let container = Container::with("terminal", &format!("{options} {mount}"));
+        for way in ways {
+            inside(&container, &format!("rm -rf /dev/ptmx; {way}"));
+            let terminal = on_terminal(&container, "tty");
+            let made = terminal.code == Some(0) && terminal.out.contains("/dev/pts/");
+            let refused = matches!(terminal.code, Some(125..=127));
+            assert!(made || refused, "{way}: {terminal:?}");
+            assert_eq!(inside(&container, "echo works").fine(), "works\n", "{way}");
+        }
+        let written = inside(&container, "echo evil > /proc/sys/kernel/core_pattern");
+        assert_ne!(written.code, Some(0), "{written:?}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "the host's");
+}
+
+/// CVE-2021-41091: other users of the host get into what the containers of an ordinary user write.
+#[test]
+fn other_users_get_into_no_directory_of_a_users_service() {
+    if unprivileged() {
+        return;
+    }
+    let user = User::new(USER);
+    user.hcs(&["create", "--id", "own"]).fine();
+    user.hcs(&["start", "own"]).fine();
+    let script = "mkdir -m 777 /opt/open && echo written > /opt/open/file";
+    user.hcs(&["exec", "own", "--", "sh", "-c", script]).fine();
+    let find = |id: u32| {
+        let id = id.to_string();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "find"]);
+        ended(command.arg(user.state()).args(["-mindepth", "1"])).out
+    };
+    assert!(find(USER).contains("/open/file"));
+    assert_eq!(find(USER + 1), "");
+    user.hcs(&["terminate", "own"]).fine();
+}
