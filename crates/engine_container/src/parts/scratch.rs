@@ -27,7 +27,7 @@ pub(crate) const POINTER: &str = "/Container/Storage/Path";
 pub(crate) fn make(root: &Path, directory: &Path) -> Result<(), StepError> {
     let name = |path: &Path| path.display().to_string();
     let own = "finding the scratch root to be the service's own, and writable by nobody else,";
-    let found = Trusted::of_process().directory(root, Some(0o755));
+    let found = Trusted::of_process().directory(root, Some(0o700));
     let found = found.map_err(|untrusted| match untrusted.reason {
         Reason::Io(errno) => StepError::new("making the scratch root", errno).at(name(root)),
         _ => StepError::new(own, Errno::PERM).at(untrusted.to_string()),
@@ -35,6 +35,11 @@ pub(crate) fn make(root: &Path, directory: &Path) -> Result<(), StepError> {
     let found = fstat(&found).step_at("looking at the scratch root", name(root))?;
     if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
         return Err(StepError::new(own, Errno::PERM).at(name(root)));
+    }
+    if found.st_mode & 0o077 != 0 {
+        // An earlier version made it so that all may look into it.
+        let step = "keeping others out of the scratch root";
+        chmodat(CWD, root, Mode::RWXU, AtFlags::empty()).step_at(step, name(root))?;
     }
     mkdirat(CWD, directory, Mode::RWXU).step_at("making the scratch", name(directory))
 }

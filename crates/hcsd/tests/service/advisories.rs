@@ -1,13 +1,15 @@
 //! Holes that other container runtimes had, tried with the service and the real agent.
 
-use std::{collections::HashSet, fs};
+use std::{
+    collections::HashSet, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command,
+};
 
 use hcs_schema::HResult;
 use hcs_wire::service::Call;
 use serde_json::{Value, json};
 
 use crate::common::{
-    Client, Service,
+    Client, Service, await_that,
     client::{create_process, create_system, shell, start_system},
 };
 
@@ -226,5 +228,41 @@ fn no_abstract_socket_is_there_for_a_container_in_the_hosts_network() {
         client.create_process(1, handle, &shell(&script));
         assert_eq!(client.exit_code(handle), 0, "{name} is seen inside");
     }
+    client.terminate(1);
+}
+
+/// CVE-2021-41091: other users of the host get into the directories that containers write to, and there run a program that
+/// root in the container has made with the set-user-ID bit.
+#[test]
+fn other_users_get_into_no_directory_of_the_service() {
+    let service = Service::with_config("warm_slots = 1\n");
+    let mut client = service.client();
+    client.start_container(1, "box");
+    let script = "cp /bin/true /opt/true && chmod 4755 /opt/true && echo made";
+    let mut made = client.create_process(1, 2, &shell(script));
+    assert_eq!(made.output(), "made\n");
+    client.exit_code(2);
+    await_that("one is kept ready", || service.ready().len() == 1);
+    let root = service.root();
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(root.parent().unwrap(), open).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    // The socket is there, and whoever may not use it is told so.
+    assert_eq!(mode(&root), 0o755);
+    for name in ["systems", "slots", "events", "scratch"] {
+        assert_eq!(mode(&root.join(name)), 0o700, "{name}");
+    }
+    let find = |user: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", user, "--regid", user, "--clear-groups", "find"]);
+        let found = command.arg(&root).args(["-mindepth", "2"]).output();
+        String::from_utf8(found.unwrap().stdout).unwrap()
+    };
+    let program = find("0");
+    let program = program
+        .lines()
+        .find(|path| path.ends_with("/upper/opt/true"));
+    assert!(mode(Path::new(program.unwrap())) & 0o111 != 0);
+    assert_eq!(find("65534"), "");
     client.terminate(1);
 }
