@@ -183,6 +183,51 @@ fn a_terminal_is_made_of_nothing_that_the_container_puts_there() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "the host's");
 }
 
+/// CVE-2025-52881: what the runtime writes below `/proc` goes to what another container, or the image, has put there: a file
+/// of the host, or one of the kernel's by a link.
+#[test]
+fn nothing_is_written_through_what_is_mapped_over_proc() {
+    const FILES: [&str; 8] = [
+        "self/oom_score_adj",
+        "self/attr/current",
+        "self/attr/exec",
+        "self/attr/keycreate",
+        "self/setgroups",
+        "1/oom_score_adj",
+        "thread-self/attr/exec",
+        "sys/net/ipv4/ping_group_range",
+    ];
+    for options in [&[][..], &["--userns"]] {
+        for linked in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("target"), "the host's").unwrap();
+            for file in FILES {
+                let path = folder.path().join(file);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                if linked {
+                    std::os::unix::fs::symlink("/proc/target", path).unwrap();
+                } else {
+                    fs::write(path, "the host's").unwrap();
+                }
+            }
+            let mount = format!("{}:/proc", folder.path().display());
+            let arguments = [
+                &["run", "--mount", &mount],
+                options,
+                &["--", "echo", "works"],
+            ];
+            // It may as well be refused.
+            ended(&mut hcs(arguments.concat()));
+            for file in FILES.into_iter().chain(["target"]) {
+                let path = folder.path().join(file);
+                if !path.is_symlink() {
+                    assert_eq!(fs::read_to_string(path).unwrap(), "the host's", "{file}");
+                }
+            }
+        }
+    }
+}
+
 /// CVE-2021-41091: other users of the host get into what the containers of an ordinary user write.
 #[test]
 fn other_users_get_into_no_directory_of_a_users_service() {
