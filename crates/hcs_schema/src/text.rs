@@ -75,5 +75,7 @@ pub(crate) fn nearest<'n>(found: &str, names: &[&'n str]) -> Option<&'n str> {
     let lower = found.to_lowercase();
     let score = |name: &&'n str| (strsim::jaro_winkler(&lower, &name.to_lowercase()), *name);
     let best = names.iter().map(score).max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 > 0.8).then_some(best.1)
+    // A common beginning alone, as in CreateInUtilityVm and CreateStdInPipe, makes no resemblance.
+    let alike = |name: &str| strsim::normalized_damerau_levenshtein(&lower, &name.to_lowercase());
+    (best.0 > 0.8 && alike(best.1) > 0.5).then_some(best.1)
 }

@@ -118,6 +118,35 @@ const SYSTEMS: &[Case] = &[
             r#"/Path (line 1, column 106): "./b" is not absolute; expected an absolute path"#,
         ],
     ),
+    // Of version 1 of the schema.
+    (
+        "ComputeSystem",
+        r#"{"SystemType": "Container", "Name": "x", "Owner": "docker", "LayerFolderPath": "/x", "HvPartition": false}"#,
+        &[
+            r#"/SystemType (line 1, column 2): this is a document of version 1 of the schema (it has "SystemType"), which belongs to the API before this one; version 2 is read here: {"SchemaVersion": {"Major": 2, "Minor": 1}, "Container": {"Storage": {"Layers": ...}, "Memory": ..., "MappedDirectories": ...}}"#,
+        ],
+    ),
+    (
+        "ModifySettingRequest",
+        r#"{"ResourceType": "Memory", "RequestType": "Update", "Settings": 1}"#,
+        &[
+            r#"/ResourceType (line 1, column 2): this is a document of version 1 of the schema (it has "ResourceType"), which belongs to the API before this one; version 2 is read here, which names the resource by its ResourcePath, for example "Container/Memory/SizeInMB""#,
+        ],
+    ),
+    (
+        "ProcessParameters",
+        r#"{"CommandLine": "true", "CreateInUtilityVm": true}"#,
+        &[
+            r#"/CreateInUtilityVm (line 1, column 25): "CreateInUtilityVm" is not a property of ProcessParameters: it belongs to version 1 of the schema; a process always runs in the compute system that it is created in, so leave it out"#,
+        ],
+    ),
+    (
+        "ProcessParameters",
+        r#"{"CommandLine": "true", "CreateInSomething": true}"#,
+        &[
+            r#"/CreateInSomething (line 1, column 25): "CreateInSomething" is not a property of ProcessParameters; expected one of "ApplicationName", "CommandLine", "CommandArgs", "User", "WorkingDirectory", "Environment", "RestrictedToken", "EmulateConsole", "CreateStdInPipe", "CreateStdOutPipe", "CreateStdErrPipe", "ConsoleSize", "UseExistingLogin", "UseLegacyConsole", "OciProcess""#,
+        ],
+    ),
     (
         "ComputeSystem",
         "{}",

@@ -4,6 +4,7 @@
 mod load;
 mod place;
 mod validate;
+mod version1;
 
 use serde_json::Value;
 
@@ -54,7 +55,12 @@ pub fn parse_optional<T: Document>(text: Option<&str>) -> Result<T, Failure> {
 pub fn parse_value(shape: &'static Shape, text: &str) -> Result<Value, Failure> {
     let value = load::load(shape.name, text)?;
     let mut faults = Faults::default();
-    validate::document(shape, &value, &Path::ROOT, &mut faults);
+    match version1::recognise(shape.name, &value) {
+        Some((property, message, expected)) => {
+            faults.name(&Path::ROOT.key(property), message, expected);
+        }
+        None => validate::document(shape, &value, &Path::ROOT, &mut faults),
+    }
     faults.into_result(shape.name, |faults| places(text, faults))?;
     Ok(value)
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::version1;
 use crate::{
     documents::Signal,
     fault::{Faults, Path, quote},
@@ -136,8 +137,11 @@ fn wrong_type(value: &Value, expected: &str, path: &Path<'_>, faults: &mut Fault
 }
 
 fn unknown_property(shape: &Shape, name: &str, path: &Path<'_>, faults: &mut Faults) {
-    let names: Vec<&str> = shape.properties.iter().map(|p| p.name).collect();
     let message = format!("{} is not a property of {}", quote(name), shape.name);
+    if let Some(advice) = version1::dropped(shape.name, name) {
+        return faults.name(path, format!("{message}: {advice}"), advice);
+    }
+    let names: Vec<&str> = shape.properties.iter().map(|p| p.name).collect();
     let expected = one_of(&names, "properties", shape.name);
     faults.name(path, with_hint(&message, name, &names, &expected), expected);
 }
