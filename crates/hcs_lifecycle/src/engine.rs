@@ -194,6 +194,15 @@ pub struct MemoryKills {
     pub limit: Option<u64>,
 }
 
+/// How much memory a machine may have, and whether it has had to give some up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryRoom {
+    /// The limit of the machine's memory, in bytes, where there is one.
+    pub limit: Option<u64>,
+    /// Whether some of it is swapped out.
+    pub swapped: bool,
+}
+
 /// One running container or virtual machine.
 pub trait Machine: fmt::Debug + Send + Sync {
     /// Blocks until the guest agent can be connected to, at most for `limit`.
@@ -264,6 +273,9 @@ pub trait Machine: fmt::Debug + Send + Sync {
 
     /// What the kernel killed in it for want of memory since it was made.
     fn memory_kills(&self) -> MemoryKills;
+
+    /// How much memory it may have.
+    fn memory_room(&self) -> MemoryRoom;
 
     /// Applies a `ModifySettingRequest` document (already valid) to the host's side of the machine.
     ///

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_lifecycle::engine::{Machine, MemoryKills, StdioOffer, Streams};
+use hcs_lifecycle::engine::{Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
 use hcs_schema::{Failure, HResult, documents::Statistics};
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -83,6 +83,10 @@ impl Machine for GoneMachine {
 
     fn memory_kills(&self) -> MemoryKills {
         MemoryKills::default()
+    }
+
+    fn memory_room(&self) -> MemoryRoom {
+        MemoryRoom::default()
     }
 
     fn modify(&self, _request: &serde_json::Value) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcs_lifecycle::engine::MemoryRoom;
 use hcs_schema::{
     Failure, HResult,
     coverage::{self, Coverage},
@@ -19,7 +20,7 @@ use hcs_schema::{
 };
 use serde_json::Value;
 
-use crate::{blocking::blocking, system::System};
+use crate::{blocking::blocking, host, system::System};
 
 /// Bytes of a page, as the schema counts memory.
 const PAGE: u64 = 4096;
@@ -109,7 +110,7 @@ async fn property(
     let mut properties = Properties::default();
     match kind {
         SystemPropertyType::Basic => properties = basic(system),
-        SystemPropertyType::Memory => properties.memory = Some(memory(&statistics(system).await?)),
+        SystemPropertyType::Memory => properties.memory = Some(memory(system).await?),
         SystemPropertyType::Statistics => properties.statistics = Some(statistics(system).await?),
         SystemPropertyType::ProcessList => {
             properties.process_list = process_list(system, end).await?.process_list;
@@ -192,18 +193,45 @@ async fn statistics(system: &Rc<System>) -> Result<Statistics, Failure> {
 }
 
 /// What a container uses, in the words the schema has for virtual machines.
-fn memory(statistics: &Statistics) -> MemoryInformationForVm {
-    let used = statistics
-        .memory
-        .as_ref()
-        .and_then(|memory| memory.memory_usage_commit_bytes)
-        .unwrap_or(0);
-    MemoryInformationForVm {
-        virtual_machine_memory: Some(VmMemory {
-            assigned_memory: Some(used.div_ceil(PAGE)),
-            ..VmMemory::default()
-        }),
+async fn memory(system: &Rc<System>) -> Result<MemoryInformationForVm, Failure> {
+    let used = statistics(system).await?.memory;
+    let machine = Arc::clone(&system.machine);
+    let (room, host) = blocking(move || Ok((machine.memory_room(), host::memory().ok()))).await?;
+    Ok(MemoryInformationForVm {
+        virtual_machine_memory: Some(vm_memory(
+            used.and_then(|memory| memory.memory_usage_commit_bytes)
+                .unwrap_or(0),
+            room,
+            host,
+        )),
         ..MemoryInformationForVm::default()
+    })
+}
+
+/// All members, as Windows gives them: a container has no memory set aside for it, no buffer that its guest keeps free,
+/// and no host that moves memory between it and others.
+fn vm_memory(used: u64, room: MemoryRoom, host: Option<host::Memory>) -> VmMemory {
+    let percent = |free: u64, whole: u64| {
+        let percent = u128::from(free) * 100 / u128::from(whole.max(1));
+        i32::try_from(percent).unwrap_or(100).min(100)
+    };
+    let of_host = host.map_or(0, |host| percent(host.available, host.total));
+    let available = match room.limit {
+        // What the limit leaves may be more than the host has.
+        Some(limit) => percent(limit.saturating_sub(used), limit).min(match host {
+            Some(host) => percent(host.available, limit),
+            None => 100,
+        }),
+        None => of_host,
+    };
+    VmMemory {
+        available_memory: Some(available),
+        available_memory_buffer: Some(0),
+        reserved_memory: Some(0),
+        assigned_memory: Some(used.div_ceil(PAGE)),
+        slp_active: Some(room.swapped),
+        balancing_enabled: Some(false),
+        dm_operation_in_progress: Some(false),
     }
 }
 
@@ -250,4 +278,31 @@ async fn guest_connection(system: &System, end: Instant) -> Result<GuestConnecti
         guest_defined_capabilities: serde_json::to_value(&capabilities.guest_defined_capabilities)
             .ok(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_container_has_all_members() {
+        let host = host::Memory {
+            total: 1000 * PAGE,
+            available: 500 * PAGE,
+        };
+        let limited = MemoryRoom {
+            limit: Some(100 * PAGE),
+            swapped: true,
+        };
+        let memory = vm_memory(25 * PAGE, limited, Some(host));
+        let document = serde_json::to_value(&memory).unwrap();
+        assert_eq!(document.as_object().unwrap().len(), 7, "{document}");
+        assert_eq!(memory.available_memory, Some(75));
+        assert_eq!(memory.assigned_memory, Some(25));
+        assert_eq!(memory.slp_active, Some(true));
+        let free = vm_memory(25 * PAGE, MemoryRoom::default(), Some(host));
+        assert_eq!(free.available_memory, Some(50));
+        let above = vm_memory(200 * PAGE, limited, None);
+        assert_eq!(above.available_memory, Some(0));
+    }
 }

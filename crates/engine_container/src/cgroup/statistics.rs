@@ -1,6 +1,8 @@
 //! What a container has used, from the accounts of its groups.
 
-use hcs_lifecycle::engine::MemoryKills;
+use std::path::Path;
+
+use hcs_lifecycle::engine::{MemoryKills, MemoryRoom};
 
 use super::{ControlGroups, Home, detect::Controller, files};
 
@@ -16,6 +18,27 @@ pub(crate) struct CpuUse {
     pub(crate) total: u64,
     pub(crate) user: u64,
     pub(crate) kernel: u64,
+}
+
+impl CpuUse {
+    /// Version 1 counts the whole exactly and its parts by ticks, so the parts may come out larger. They then keep their
+    /// proportion within the whole, as version 2 has them.
+    fn within(total: u64, user: u64, kernel: u64) -> Self {
+        let sum = u128::from(user) + u128::from(kernel);
+        if sum <= u128::from(total) {
+            return Self {
+                total,
+                user,
+                kernel,
+            };
+        }
+        let user = u64::try_from(u128::from(total) * u128::from(user) / sum).unwrap_or(total);
+        Self {
+            total,
+            user,
+            kernel: total.saturating_sub(user),
+        }
+    }
 }
 
 /// Memory in bytes.
@@ -40,14 +63,10 @@ impl ControlGroups {
     /// Processor time used; `None` where the host does not account for it.
     pub(crate) fn cpu_use(&self) -> Option<CpuUse> {
         if let Some(Home::V1(at)) = self.home(Controller::Cpuacct) {
-            let total = files::read_number(at, "cpuacct.usage").ok()? / 100;
             let user = files::read_number(at, "cpuacct.usage_user").ok()? / 100;
             let kernel = files::read_number(at, "cpuacct.usage_sys").ok()? / 100;
-            return Some(CpuUse {
-                total,
-                user,
-                kernel,
-            });
+            let total = files::read_number(at, "cpuacct.usage").ok()? / 100;
+            return Some(CpuUse::within(total, user, kernel));
         }
         let text = files::read(self.unified.as_deref()?, "cpu.stat").ok()?;
         parse_cpu_stat(&text)
@@ -77,6 +96,24 @@ impl ControlGroups {
         }
     }
 
+    /// The limit of its memory, and whether some of it is swapped out.
+    pub(crate) fn memory_room(&self) -> MemoryRoom {
+        let (at, limit) = match self.home(Controller::Memory) {
+            None => return MemoryRoom::default(),
+            Some(Home::V1(at)) => (at, "memory.limit_in_bytes"),
+            Some(Home::V2(at)) => (at, "memory.max"),
+        };
+        // Version 1 has it among the statistics, version 2 in a file of its own; neither where swap is not accounted for.
+        let swapped = files::read_number(at, "memory.swap.current").ok().or_else(|| {
+            let stat = files::read(at, "memory.stat").ok()?;
+            files::value_of(&stat, "total_swap")
+        });
+        MemoryRoom {
+            limit: read_limit(at, limit),
+            swapped: swapped.is_some_and(|bytes| bytes > 0),
+        }
+    }
+
     /// Block device requests; `None` where the host does not account for them.
     pub(crate) fn io_use(&self) -> Option<IoUse> {
         match self.home(Controller::Io)? {
@@ -101,13 +138,17 @@ impl ControlGroups {
         if count == 0 {
             return MemoryKills::default();
         }
-        // "max", or for version 1 the largest number of pages, is no limit.
-        let limit = files::read_number(at, limit).ok();
         MemoryKills {
             count,
-            limit: limit.filter(|limit| *limit < UNLIMITED),
+            limit: read_limit(at, limit),
         }
     }
+}
+
+/// "max", or for version 1 the largest number of pages, is no limit.
+fn read_limit(at: &Path, file: &str) -> Option<u64> {
+    let limit = files::read_number(at, file).ok();
+    limit.filter(|limit| *limit < UNLIMITED)
 }
 
 /// `cpu.stat` of version 2, in microseconds.
@@ -158,6 +199,17 @@ pub(crate) fn parse_blkio(bytes: &str, requests: &str) -> IoUse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_parts_of_processor_time_are_never_more_than_the_whole() {
+        for (total, user, kernel) in [(100, 60, 41), (100, 300, 0), (0, 1, 1), (7, 3, u64::MAX)] {
+            let shown = CpuUse::within(total, user, kernel);
+            assert_eq!(shown.total, total);
+            assert!(shown.user + shown.kernel <= total, "{shown:?}");
+        }
+        let exact = CpuUse::within(100, 60, 40);
+        assert_eq!((exact.user, exact.kernel), (60, 40));
+    }
 
     #[test]
     fn microseconds_become_ticks() {

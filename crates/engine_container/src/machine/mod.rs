@@ -16,7 +16,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hcs_lifecycle::engine::{CreateRequest, Machine, MemoryKills, StdioOffer, Streams};
+use hcs_lifecycle::engine::{CreateRequest, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
 use hcs_schema::{
     Failure, HResult,
     documents::{MemoryStats, ProcessorStats, Statistics, StorageStats},
@@ -298,6 +298,10 @@ impl Machine for ContainerMachine {
 
     fn memory_kills(&self) -> MemoryKills {
         self.record.groups.memory_kills()
+    }
+
+    fn memory_room(&self) -> MemoryRoom {
+        self.record.groups.memory_room()
     }
 
     fn modify(&self, request: &Value) -> Result<(), Failure> {
