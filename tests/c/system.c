@@ -28,7 +28,7 @@ static int is_listed(const WCHAR *id, PCWSTR query)
     REQUIRE(text != NULL && name != NULL);
     found = strstr(text, name) != NULL;
     CONFORMS("HcsEnumerateComputeSystems/result/S_OK",
-             text[0] == '[' && (!found || (json_value(text, "Id") != NULL && json_value(text, "State") != NULL)));
+             text[0] == '[' && (!found || (json_value(text, "Id") != NULL && json_value(text, "SystemType") != NULL)));
     free(text);
     free(name);
     HcsCloseOperation(operation);
@@ -222,6 +222,26 @@ static int is_in_state(HCS_SYSTEM system, const char *state)
     return is;
 }
 
+static void a_system_has_no_state_until_it_has_run(void)
+{
+    WCHAR *id = fixture_id();
+    HCS_SYSTEM system = fixture_created(id);
+    HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+    PWSTR document = NULL;
+    char *text;
+    CHECK_HR(HcsGetComputeSystemProperties(system, operation, NULL), S_OK);
+    CHECK_HR(HcsWaitForOperationResult(operation, PATIENCE, &document), S_OK);
+    text = take_text(document);
+    CONFORMS("HcsGetComputeSystemProperties/State", text != NULL && json_value(text, "State") == NULL);
+    free(text);
+    CHECK_HR(HcsStartComputeSystem(system, operation, NULL), S_OK);
+    CHECK_HR(fixture_wait(operation), S_OK);
+    CHECK(is_in_state(system, "Running"));
+    HcsCloseOperation(operation);
+    fixture_end(system);
+    free(id);
+}
+
 static void a_system_can_be_paused_and_resumed(void)
 {
     HCS_SYSTEM system = fixture_system();
@@ -262,6 +282,28 @@ static void settings_of_a_running_system_can_be_changed(void)
     fixture_end(system);
 }
 
+/* To its client a system that ends with its last handle is gone with that, so the id can be used again at once. */
+static void an_id_is_free_after_the_last_close(void)
+{
+    enum { ROUNDS = 5 };
+    WCHAR *id = fixture_id();
+    int i;
+    for (i = 0; i < ROUNDS; i++) {
+        HCS_SYSTEM system = fixture_created(id);
+        HCS_OPERATION operation = HcsCreateOperation(NULL, NULL);
+        CHECK_HR(HcsStartComputeSystem(system, operation, NULL), S_OK);
+        CHECK_HR(fixture_wait(operation), S_OK);
+        HcsCloseOperation(operation);
+        if (getenv("HCS_TEST_SYSTEM") == NULL) {
+            HcsCloseComputeSystem(system);
+        } else {
+            fixture_end(system);
+        }
+    }
+    CONFORMS("HcsCloseComputeSystem/id", i == ROUNDS);
+    free(id);
+}
+
 static void a_shutdown_ends_processes_and_system(void)
 {
     HCS_SYSTEM system = fixture_system();
@@ -286,8 +328,10 @@ int main(void)
     RUN(a_stopped_system_answers_its_exit_and_no_more);
     RUN(a_system_that_is_not_started_runs_nothing);
     RUN(closing_a_pending_operation_drops_only_the_result);
+    RUN(a_system_has_no_state_until_it_has_run);
     RUN(a_system_can_be_paused_and_resumed);
     RUN(settings_of_a_running_system_can_be_changed);
+    RUN(an_id_is_free_after_the_last_close);
     RUN(a_shutdown_ends_processes_and_system);
     return EXIT_STATUS;
 }

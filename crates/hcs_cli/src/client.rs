@@ -87,7 +87,7 @@ fn hint(system: &ComputeSystem, hresult: HResult, clock: Clock) -> Option<String
         return None;
     }
     let properties = clock.on(system.properties(&SystemPropertyQuery::default()));
-    let verb = match properties.wait().ok()?.state? {
+    let verb = match properties.wait().ok()?.state.unwrap_or(State::Created) {
         State::Created => "start",
         State::Paused => "resume",
         _ => return None,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcs_lifecycle::engine::MemoryRoom;
+use hcs_lifecycle::{engine::MemoryRoom, system::State};
 use hcs_schema::{
     Failure, HResult,
     coverage::{self, Coverage},
@@ -60,12 +60,20 @@ pub(crate) fn basic(system: &System) -> Properties {
         runtime_os_type: Some(OsType::Linux),
         owner: system.owner.clone(),
         runtime_id: Some(system.runtime_id.clone()),
-        state: StateName::ALL
-            .iter()
-            .copied()
-            .find(|name| name.name() == system.state().name()),
+        state: shown_state(system.state()),
         ..Properties::default()
     }
+}
+
+/// The name of a state; none until the system has run, as clients of HCS know it.
+fn shown_state(state: State) -> Option<StateName> {
+    if state == State::Created {
+        return None;
+    }
+    StateName::ALL
+        .iter()
+        .copied()
+        .find(|name| name.name() == state.name())
 }
 
 /// The document as text.
@@ -283,6 +291,13 @@ async fn guest_connection(system: &System, end: Instant) -> Result<GuestConnecti
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_system_has_no_state_until_it_has_run() {
+        assert_eq!(shown_state(State::Created), None);
+        assert_eq!(shown_state(State::Running), Some(StateName::Running));
+        assert_eq!(shown_state(State::Paused), Some(StateName::Paused));
+    }
 
     #[test]
     fn the_memory_of_a_container_has_all_members() {

@@ -28,11 +28,16 @@ use crate::{
     system::System,
 };
 
+/// How long a creation waits for the system of the same id that is being terminated.
+const LEAVING: Duration = Duration::from_secs(10);
+
 /// A place in the registry.
 #[derive(Clone, Debug)]
 enum Entry {
     /// The id is taken; the system is still being made.
     Making,
+    /// The making was cancelled, and what it had begun is being undone.
+    Undoing,
     /// A system.
     System(Rc<System>),
 }
@@ -96,6 +101,30 @@ impl Drop for Reservation {
         if let Some(id) = self.id.take() {
             self.service.systems.borrow_mut().remove(&id);
             self.service.changed.notify_waiters();
+        }
+    }
+}
+
+/// Dropped before [`Undoing::done`], it notes that the making of a system is given up.
+#[derive(Debug)]
+pub(crate) struct Undoing {
+    service: Rc<Service>,
+    id: Option<String>,
+}
+
+impl Undoing {
+    /// The making has ended.
+    pub(crate) fn done(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for Undoing {
+    fn drop(&mut self) {
+        if let Some(id) = &self.id
+            && let Some(entry @ Entry::Making) = self.service.systems.borrow_mut().get_mut(id)
+        {
+            *entry = Entry::Undoing;
         }
     }
 }
@@ -267,6 +296,31 @@ impl Service {
         .cause_at("", "expected one of Container, VirtualMachine"))
     }
 
+    /// Returns once no system that its last client has given up has this id any more: to that client the system was gone
+    /// with its handle, or with the cancellation of its making. One that does not go keeps its id.
+    pub(crate) async fn wait_for_leaving(&self, id: &str) {
+        let left = async {
+            loop {
+                let changed = self.changed.notified();
+                match self.systems.borrow().get(id) {
+                    Some(Entry::System(system)) if system.is_leaving() => {}
+                    Some(Entry::Undoing) => {}
+                    _ => return,
+                }
+                changed.await;
+            }
+        };
+        let _stays = tokio::time::timeout(LEAVING, left).await;
+    }
+
+    /// What a making that is given up notes.
+    pub(crate) fn undoing(self: &Rc<Self>, id: &str) -> Undoing {
+        Undoing {
+            service: Rc::clone(self),
+            id: Some(id.to_owned()),
+        }
+    }
+
     /// Takes an id.
     ///
     /// # Errors
@@ -337,7 +391,7 @@ impl Service {
             .values()
             .filter_map(|entry| match entry {
                 Entry::System(system) => Some(Rc::clone(system)),
-                Entry::Making => None,
+                Entry::Making | Entry::Undoing => None,
             })
             .collect();
         systems.sort_by(|a, b| a.id.cmp(&b.id));

@@ -147,6 +147,8 @@ pub(crate) struct System {
     memory_kills: Kills,
     /// It was taken over from an earlier service, and its clients may come back.
     expected_back: Cell<bool>,
+    /// Its last handle was closed, and it is being terminated for that.
+    leaving: Cell<bool>,
     /// Its end is in the event log already.
     end_is_told: Cell<bool>,
     /// Processes whose creation is under way: the end of the system waits for their answers.
@@ -440,15 +442,23 @@ impl System {
             return;
         }
         info!(system = %self.id, "its last handle was closed, so it is terminated");
+        self.leaving.set(true);
         let system = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            match system.perform(Behalf::Service, Request::Terminate).await {
+            let ended = system.perform(Behalf::Service, Request::Terminate).await;
+            system.leaving.set(false);
+            match ended {
                 Err(failure) if system.state() != State::Stopped => {
                     error!(system = %system.id, "it cannot be terminated: {}", failure.log_line());
                 }
                 _ => {}
             }
         });
+    }
+
+    /// Whether it is being terminated because its last handle was closed.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.get()
     }
 
     /// Writes what happened to it into the event log, with the document that goes with it.

@@ -1,7 +1,11 @@
 //! `hcs inspect`: all that is known of a system.
 
 use clap::Args;
-use hcs::{ComputeSystem, Failure, HResult, documents::SystemPropertyType, raw};
+use hcs::{
+    ComputeSystem, Failure, HResult,
+    documents::{State, SystemPropertyType},
+    raw,
+};
 use serde_json::Value;
 
 use crate::{client, clock::Clock, failure::Stop, options::limit::Limit, output::print_json};
@@ -64,5 +68,12 @@ fn properties(
     let operation = raw::Operation::new();
     clock.on_raw(&operation);
     let asked = system.raw().properties(&operation, Some(&query));
-    client::read(client::finish(&operation, asked)?.as_deref())
+    let mut known: Value = client::read(client::finish(&operation, asked)?.as_deref())?;
+    if let Some(known) = known.as_object_mut() {
+        // The service leaves the state out until a system has run.
+        known
+            .entry("State")
+            .or_insert_with(|| State::Created.to_string().into());
+    }
+    Ok(known)
 }

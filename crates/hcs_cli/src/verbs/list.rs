@@ -2,7 +2,7 @@
 
 use clap::Args;
 use hcs::{
-    documents::{ComputeSystemProperties, SystemQuery},
+    documents::{ComputeSystemProperties, State, SystemQuery},
     enumerate,
 };
 
@@ -25,10 +25,14 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let systems = self
+        let mut systems = self
             .limit
             .begin("list")
             .wait("", enumerate(&SystemQuery::default()))?;
+        for system in &mut systems {
+            // The service leaves the state out until a system has run.
+            system.state.get_or_insert(State::Created);
+        }
         match self.format.format {
             Format::Json => print_json(&systems)?,
             Format::Table => print(&text(&systems))?,
@@ -58,7 +62,7 @@ fn text(systems: &[ComputeSystemProperties]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hcs::documents::{State, SystemType};
+    use hcs::documents::SystemType;
 
     use super::*;
 

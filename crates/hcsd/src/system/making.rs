@@ -58,8 +58,10 @@ pub(crate) async fn create(
     check_id(&id)?;
     let (document, text) = parse_long::<ComputeSystem>(text).await?;
     let engine = service.engine_for(&document)?;
+    service.wait_for_leaving(&id).await;
     let share = service.system_quota.take(uid)?;
     let reservation = service.reserve(&id)?;
+    let undoing = service.undoing(&id);
     let slot = service.slots.take(&*engine, &document);
     let runtime_id = match &slot {
         Some(ready) => ready.runtime_id.clone(),
@@ -84,7 +86,9 @@ pub(crate) async fn create(
         make(Rc::clone(service), plan, sender),
     );
     tokio::task::spawn_local(make.instrument(span));
-    receiver.await.unwrap_or_else(|_| {
+    let made = receiver.await;
+    undoing.done();
+    made.unwrap_or_else(|_| {
         Err(Failure::new(
             HResult::E_UNEXPECTED,
             "the creation broke off",
@@ -323,6 +327,7 @@ pub(crate) fn put_together(
         exit: RefCell::default(),
         memory_kills: Kills::new(memory_kills),
         expected_back: Cell::new(false),
+        leaving: Cell::new(false),
         end_is_told: Cell::new(false),
         creating: Cell::new(0),
         settled: tokio::sync::Notify::new(),

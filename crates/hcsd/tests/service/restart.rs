@@ -341,7 +341,7 @@ fn states_survive() {
     };
     client.call(&open_system(1, "created", None)).ok();
     client.call(&open_system(2, "paused", None)).ok();
-    assert_eq!(state(&mut client, 1), "Created");
+    assert_eq!(state(&mut client, 1), Value::Null, "it has not run");
     assert_eq!(state(&mut client, 2), "Paused");
     client.call(&start_system(1)).ok();
     let resume = Call::ResumeSystem {
