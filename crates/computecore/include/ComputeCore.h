@@ -30,7 +30,8 @@
  *
  * Callbacks run on threads of the library, one at a time for a handle, with no lock held. Closing a handle waits for
  * its running callback, except from within that callback; after that none of its callbacks starts any more. A callback
- * must return: no C++ exception and no longjmp may leave it.
+ * must return: no longjmp may leave it, and a C++ exception that would leave it ends the program by std::terminate,
+ * which shows what was thrown.
  *
  * The service is found through $HCS_ENDPOINT (the path of its socket), else in the system's or the user's run-time
  * directory, and started when it does not run. Result HCS_E_SERVICE_NOT_AVAILABLE when that fails.
@@ -156,7 +157,8 @@ HRESULT WINAPI HcsWaitForOperationResultAndProcessInfo(_In_ HCS_OPERATION operat
 
 /**
  * Sets the callback and the context of an operation. While a call is pending, the callback is called for that call;
- * after its completion, for the next one.
+ * after its completion too, at once, where nobody knows of it yet: no callback was told, and no result was read by a
+ * function of this API. Else it is called for the next call.
  *
  * @param callback Called once for each completion. NULL removes the callback.
  * @return S_OK, E_INVALIDARG, E_HANDLE; HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET when the completion of the pending
@@ -229,6 +231,7 @@ HRESULT WINAPI HcsOpenComputeSystemInNamespace(_In_ PCWSTR idNamespace, _In_ PCW
 
 /**
  * Closes a handle to a compute system. Calls that are pending on it go on. Its event callback is not called any more.
+ * Where the system ends with its last handle, that is under way; a creation with its id waits until it is through.
  */
 void WINAPI HcsCloseComputeSystem(_In_ HCS_SYSTEM computeSystem);
 
@@ -296,7 +299,8 @@ HRESULT WINAPI HcsSaveComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPER
                                     _In_opt_ PCWSTR options);
 
 /**
- * Asks for properties of a compute system. The result document is a Properties document.
+ * Asks for properties of a compute system. The result document is a Properties document. It has no State until the
+ * system has run.
  *
  * @param propertyQuery Optional System_PropertyQuery document; without it the basic properties.
  * @return S_OK when begun. Results: HCS_E_INVALID_JSON, HCS_E_SYSTEM_ALREADY_STOPPED.
@@ -326,7 +330,9 @@ HRESULT WINAPI HcsWaitForComputeSystemExit(_In_ HCS_SYSTEM computeSystem, _In_ D
 
 /**
  * Sets the callback that receives the events of this handle. An exit that has been is told to a late callback too; each
- * handle gets its exit event once.
+ * handle gets its exit event once. So is a completion of a call on this handle, or of the call that made it, where the
+ * callback takes completions and nobody knows of it yet: no callback was told, and no result was read by a function of
+ * this API. Each completion is told once.
  *
  * @param callbackOptions With HcsEventOptionEnableOperationCallbacks the completions of calls on this handle come here
  *                        as HcsEventOperationCallback; calls with an operation that has a callback of its own are then
@@ -338,7 +344,8 @@ HRESULT WINAPI HcsSetComputeSystemCallback(_In_ HCS_SYSTEM computeSystem, _In_ H
                                            _In_opt_ const void *context, _In_opt_ HCS_EVENT_CALLBACK callback);
 
 /**
- * Lists compute systems. The result document is an array of Properties documents, [] when there are none.
+ * Lists compute systems. The result document is an array of Properties documents, [] when there are none. One has no
+ * State until its system has run.
  *
  * @param query Optional SystemQuery document.
  * @return S_OK when begun. Results: HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
@@ -459,7 +466,7 @@ HRESULT WINAPI HcsModifyProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION ope
  * @return S_OK, E_INVALIDARG, E_HANDLE.
  */
 HRESULT WINAPI HcsSetProcessCallback(_In_ HCS_PROCESS process, _In_ HCS_EVENT_OPTIONS callbackOptions,
-                                     _In_opt_ const void *context, _In_opt_ HCS_EVENT_CALLBACK callback);
+                                     _In_opt_ void *context, _In_opt_ HCS_EVENT_CALLBACK callback);
 
 /**
  * Waits until the process has exited. Works for as long as the handle is open, also after the exit. Death by signal N

@@ -4,22 +4,52 @@
 //! threads (begin, end). Nothing is called and nothing of the program's is dropped while it is held: callbacks, wakers
 //! and outcomes are moved out first.
 
-use std::task::{Poll, Waker};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, Waker},
+};
 
 use hcs_lifecycle::operation::{CallNumber, Cancel, Operation, Phase, Refusal, Streams};
 use hcs_lifecycle::operation_kind::OperationKind;
 
 use super::sync::{Condvar, Mutex, MutexGuard, lock, thread, wait};
 
+/// Whether somebody knows of a completion that came when the operation had no callback. Each is told once at most: who
+/// tells it claims it first.
+#[derive(Debug, Default)]
+pub(crate) struct Telling {
+    told: AtomicBool,
+    read: AtomicBool,
+}
+
+impl Telling {
+    /// Whether the caller is the one who tells.
+    pub(crate) fn claim(&self) -> bool {
+        !self.told.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether nobody needs to be told any more: it was told, its result read, or the operation closed.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.read.load(Ordering::Acquire) || self.told.load(Ordering::Acquire)
+    }
+
+    fn read(&self) {
+        self.read.store(true, Ordering::Release);
+    }
+}
+
 /// What follows from a completion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Completion {
     /// Nothing: the operation was closed, or tracks another call.
     Unwanted,
     /// [`Cell::run_callback`] is to be called on a thread for callbacks.
     Callback,
-    /// The operation has no callback; perhaps the handle of the call has.
-    NoCallback,
+    /// The operation has no callback; perhaps a handle of the call has, or one of them gets one.
+    NoCallback(Arc<Telling>),
 }
 
 /// A shared operation. `C` is its callback.
@@ -33,6 +63,10 @@ pub(crate) struct Cell<T, E, C> {
 struct State<T, E, C> {
     machine: Operation<T, E>,
     callback: Option<C>,
+    /// Callbacks that [`Cell::run_callback`] is still to begin.
+    due: u32,
+    /// Of the present outcome, until it is read.
+    telling: Option<Arc<Telling>>,
     /// Counts the callbacks that were set.
     callbacks: u64,
     /// Threads inside a callback of this operation, and which of those that were set it is.
@@ -45,6 +79,8 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
         let state = State {
             machine: Operation::default(),
             callback: None,
+            due: 0,
+            telling: None,
             callbacks: 0,
             runners: Vec::new(),
             wakers: Vec::new(),
@@ -68,16 +104,32 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
     }
 
     /// See [`Operation::set_callback`]. The former callback does not begin any more; where it runs, this waits until it
-    /// has returned, unless called from within it.
-    pub(crate) fn set_callback(&self, callback: Option<C>, conflict: bool) -> Result<(), Refusal> {
+    /// has returned, unless called from within it. Answers whether [`Cell::run_callback`] is to be called for the present
+    /// outcome, of which nobody knows yet.
+    pub(crate) fn set_callback(
+        &self,
+        callback: Option<C>,
+        conflict: bool,
+    ) -> Result<bool, Refusal> {
         let mut state = lock(&self.state);
         state.machine.set_callback(callback.is_some(), conflict)?;
+        let late = if callback.is_some() {
+            let telling = state.telling.take();
+            telling.is_some_and(|telling| !telling.is_taken() && telling.claim())
+        } else {
+            let untold = std::mem::take(&mut state.due) > 0;
+            if untold && state.machine.phase() == Phase::Completed {
+                state.telling = Some(Arc::default());
+            }
+            false
+        };
+        state.due += u32::from(late);
         let former = std::mem::replace(&mut state.callback, callback);
         state.callbacks += 1;
         let set = state.callbacks;
         self.settle(state, |runner| runner < set);
         drop(former);
-        Ok(())
+        Ok(late)
     }
 
     /// Waits until no callback runs that was set as one of `which`, unless this is within a callback.
@@ -97,7 +149,14 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
         kind: OperationKind,
         completions_taken: bool,
     ) -> Result<CallNumber, Refusal> {
-        let started = lock(&self.state).machine.start(kind, completions_taken)?;
+        let mut state = lock(&self.state);
+        let started = state.machine.start(kind, completions_taken)?;
+        let telling = state.telling.take();
+        drop(state);
+        if let Some(telling) = telling {
+            // There is nothing left to read.
+            telling.read();
+        }
         drop(started.former);
         Ok(started.call)
     }
@@ -121,9 +180,13 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
             return Completion::Unwanted;
         }
         let wakers = std::mem::take(&mut state.wakers);
-        let completion = match state.callback {
-            Some(_) => Completion::Callback,
-            None => Completion::NoCallback,
+        let completion = if state.callback.is_some() {
+            state.due += 1;
+            Completion::Callback
+        } else {
+            let telling = Arc::default();
+            state.telling = Some(Arc::clone(&telling));
+            Completion::NoCallback(telling)
         };
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -132,7 +195,10 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
 
     /// The outcome, if there is one.
     pub(crate) fn outcome(&self) -> Result<Result<T, E>, Refusal> {
-        lock(&self.state).machine.outcome().cloned()
+        let mut state = lock(&self.state);
+        let outcome = state.machine.outcome().cloned()?;
+        state.is_read();
+        Ok(outcome)
     }
 
     /// The outcome of a call that has process information, and whether the caller gets the streams.
@@ -142,7 +208,9 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
     ) -> Result<(Result<T, E>, Streams), Refusal> {
         let mut state = lock(&self.state);
         let (outcome, streams) = state.machine.process_information(take)?;
-        Ok((outcome.clone(), streams))
+        let outcome = outcome.clone();
+        state.is_read();
+        Ok((outcome, streams))
     }
 
     /// Ready when no call is pending; until then `waker` is woken.
@@ -173,9 +241,10 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
         let Some(callback) = state.callback.clone() else {
             return;
         };
-        if !state.machine.callback_begins() {
+        if state.due == 0 || !state.machine.callback_begins() {
             return;
         }
+        state.due -= 1;
         let set = state.callbacks;
         state.runners.push((thread::current().id(), set));
         drop(state);
@@ -188,6 +257,7 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
     pub(crate) fn close(&self) -> Result<(), Refusal> {
         let mut state = lock(&self.state);
         let outcome = state.machine.close()?;
+        state.is_read();
         let callback = state.callback.take();
         let wakers = std::mem::take(&mut state.wakers);
         drop(state);
@@ -195,6 +265,15 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
         self.settle(lock(&self.state), |_| true);
         drop((outcome, callback));
         Ok(())
+    }
+}
+
+impl<T, E, C> State<T, E, C> {
+    /// Somebody knows of the present outcome, or nobody can ask for it any more.
+    fn is_read(&mut self) {
+        if let Some(telling) = self.telling.take() {
+            telling.read();
+        }
     }
 }
 

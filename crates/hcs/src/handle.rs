@@ -11,11 +11,12 @@ use hcs_wire::service::{Call, Reply};
 use serde_json::json;
 
 use crate::{
+    cell::Telling,
     client::{Client, Watch, pool},
     endpoint::Endpoint,
     hub::{Drain, Hub, Mark},
     link::{Answer, Link, is_reading, next_number},
-    raw::{Document, Event, EventCallback, Operation, event_type},
+    raw::{Document, Event, EventCallback, Operation, WeakOperation, event_type},
     stdio::Stdio,
     sync::{Deadline, Mutex, lock},
     turn::Awaited,
@@ -51,13 +52,69 @@ enum Making {
     Failed(Failure),
 }
 
+/// An event on its way to the callback.
+#[derive(Debug)]
+pub(crate) struct Happening {
+    event_type: u32,
+    data: Option<Document>,
+    completion: Option<Completed>,
+}
+
+/// A call that has completed.
+#[derive(Debug)]
+struct Completed {
+    operation: WeakOperation,
+    /// Holds the operation for a callback that is there. A completion that is kept for one to come does not: the operation
+    /// holds this handle.
+    held: Option<Operation>,
+    telling: Arc<Telling>,
+}
+
+impl Happening {
+    const fn new(event_type: u32, data: Option<Document>) -> Self {
+        Self {
+            event_type,
+            data,
+            completion: None,
+        }
+    }
+
+    /// Whether a kept completion is not to be told any more.
+    fn is_taken(&self) -> bool {
+        let completion = self.completion.as_ref();
+        completion.is_none_or(|it| it.telling.is_taken() || it.operation.is_gone())
+    }
+
+    /// What the callback is told; `None` when somebody else was told. `late` says that it happened before there was a
+    /// callback, so that whoever read the result knows already.
+    fn into_event(self, late: bool) -> Option<Event> {
+        if late && self.is_taken() {
+            return None;
+        }
+        let operation = match self.completion {
+            Some(completion) => {
+                if !completion.telling.claim() {
+                    return None;
+                }
+                completion.held.or_else(|| completion.operation.upgrade())
+            }
+            None => None,
+        };
+        Some(Event {
+            event_type: self.event_type,
+            data: self.data,
+            operation,
+        })
+    }
+}
+
 /// One handle of this process.
 pub(crate) struct Handle {
     number: u64,
     endpoint: Endpoint,
     identity: Arc<Identity>,
     subject: Subject,
-    hub: Hub<Document, Event, EventCallback>,
+    hub: Hub<Document, Happening, EventCallback>,
     making: Mutex<Making>,
     /// Serial of the connection that knows the number, 0 for none. Held while it is made known to one.
     attached: Arc<Mutex<u64>>,
@@ -137,7 +194,7 @@ impl Handle {
         &self.identity
     }
 
-    pub(crate) fn hub(&self) -> &Hub<Document, Event, EventCallback> {
+    pub(crate) fn hub(&self) -> &Hub<Document, Happening, EventCallback> {
         &self.hub
     }
 
@@ -346,23 +403,30 @@ impl Handle {
             event_type::SYSTEM_EXITED | event_type::PROCESS_EXITED => {
                 self.hub.exited(data.unwrap_or_else(|| "{}".into()))
             }
-            _ => self.hub.post(Event {
-                event_type,
-                data,
-                operation: None,
-            }),
+            _ => self.hub.post(Happening::new(event_type, data)),
         };
         self.schedule(drain);
     }
 
-    /// An operation on it has completed, and its callback takes that.
-    pub(crate) fn completed(self: &Arc<Self>, operation: Operation) {
-        let drain = self.hub.post(Event {
+    /// A call on it, or one that made it, has completed. Answers whether its callback takes that; else one that is set later
+    /// does, unless somebody knows of it by then.
+    pub(crate) fn completed(
+        self: &Arc<Self>,
+        operation: &Operation,
+        telling: &Arc<Telling>,
+    ) -> bool {
+        let make = |kept: bool| Happening {
             event_type: event_type::OPERATION_CALLBACK,
             data: None,
-            operation: Some(operation),
-        });
+            completion: Some(Completed {
+                operation: operation.downgrade(),
+                held: (!kept).then(|| operation.clone()),
+                telling: Arc::clone(telling),
+            }),
+        };
+        let (taken, drain) = self.hub.completed(make, Happening::is_taken);
         self.schedule(drain);
+        taken
     }
 
     /// The connection is over. Called by whoever reads the connection.
@@ -381,15 +445,17 @@ impl Handle {
     }
 
     fn drain(&self) {
-        let exit = |document| Event {
-            event_type: match self.subject {
+        let exit = |document| {
+            let event_type = match self.subject {
                 Subject::System => event_type::SYSTEM_EXITED,
                 Subject::Process { .. } => event_type::PROCESS_EXITED,
-            },
-            data: Some(document),
-            operation: None,
+            };
+            Happening::new(event_type, Some(document))
         };
-        self.hub.drain(exit, |callback, event| {
+        self.hub.drain(exit, |callback, happening, late| {
+            let Some(event) = happening.into_event(late) else {
+                return;
+            };
             // The panic was reported by the panic hook where it happened; the next event is to come all the same.
             let _reported = catch_unwind(AssertUnwindSafe(|| callback(&event)));
         });
@@ -460,7 +526,7 @@ impl Handle {
 
 /// The end of a wait for the exit.
 struct Ending<'a> {
-    hub: &'a Hub<Document, Event, EventCallback>,
+    hub: &'a Hub<Document, Happening, EventCallback>,
     mark: Mark,
 }
 

@@ -7,7 +7,8 @@
 //!         └─▶ the exit event: queued when a callback is there, else owed to the first one that is registered
 //! ```
 //!
-//! Events other than the exit that nobody listens for are dropped. Who takes the lock: the connection's reader (post,
+//! Completions of calls on the handle that nobody has taken are kept for the first callback that takes completions. Other
+//! events that nobody listens for are dropped. Who takes the lock: the connection's reader (post,
 //! exited), program threads (register, wait, close) and the callback thread that drains. Nothing is called while it is
 //! held.
 //!
@@ -39,6 +40,9 @@ struct State<D, X, C> {
     /// Whether the callback takes completions of operations.
     completions: bool,
     queue: VecDeque<Item<X>>,
+    /// Completions for a callback to come, and how many there may be before those that are taken meanwhile are removed.
+    kept: Vec<X>,
+    room: usize,
     /// Somebody drains or has been told to.
     draining: bool,
     /// The thread inside the callback.
@@ -57,8 +61,13 @@ struct State<D, X, C> {
 #[derive(Debug)]
 enum Item<X> {
     Event(X),
+    /// One that came before the callback.
+    Late(X),
     Exit,
 }
+
+/// How many kept completions are not looked through.
+const ROOM: usize = 16;
 
 #[derive(Debug)]
 enum Exit<D> {
@@ -88,6 +97,8 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
             callback: None,
             completions: false,
             queue: VecDeque::new(),
+            kept: Vec::new(),
+            room: ROOM,
             draining: false,
             running: None,
             runs: 0,
@@ -142,6 +153,30 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
         }
         state.queue.push_back(Item::Event(event));
         state.needs_drain()
+    }
+
+    /// A call on the handle has completed. `make` makes the event for the callback that takes it, or else, when told so, the
+    /// one that is kept for a callback to come; `is_taken` says of a kept one that it is not needed any more. Answers
+    /// whether a callback takes it.
+    pub(crate) fn completed(
+        &self,
+        make: impl FnOnce(bool) -> X,
+        is_taken: impl Fn(&X) -> bool,
+    ) -> (bool, Drain) {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return (false, Drain::No);
+        }
+        if state.completions && state.callback.is_some() {
+            state.queue.push_back(Item::Event(make(false)));
+            return (true, state.needs_drain());
+        }
+        if state.kept.len() >= state.room {
+            state.kept.retain(|kept| !is_taken(kept));
+            state.room = ROOM.max(state.kept.len() * 2);
+        }
+        state.kept.push(make(true));
+        (false, Drain::No)
     }
 
     /// The thing has exited. The first exit wins.
@@ -209,12 +244,20 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
         state.completions = completions;
         let mut unheard = VecDeque::new();
         let mut drain = Drain::No;
-        if !registered {
+        if registered {
+            if completions {
+                let kept = std::mem::take(&mut state.kept);
+                state.queue.extend(kept.into_iter().map(Item::Late));
+            }
+            if std::mem::take(&mut state.exit_owed) {
+                state.queue.push_back(Item::Exit);
+            }
+            if !state.queue.is_empty() {
+                drain = state.needs_drain();
+            }
+        } else {
             unheard = std::mem::take(&mut state.queue);
             state.exit_owed |= unheard.iter().any(|item| matches!(item, Item::Exit));
-        } else if std::mem::take(&mut state.exit_owed) {
-            state.queue.push_back(Item::Exit);
-            drain = state.needs_drain();
         }
         self.settle(state);
         drop((former, unheard));
@@ -229,23 +272,25 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
         }
     }
 
-    /// Gives all queued events to the callback, on this thread. `event` makes the exit event; `call` must not panic.
-    pub(crate) fn drain(&self, event: impl Fn(D) -> X, call: impl Fn(&C, X)) {
+    /// Gives all queued events to the callback, on this thread. `event` makes the exit event; `call` must not panic, and is
+    /// told whether the event came before the callback.
+    pub(crate) fn drain(&self, event: impl Fn(D) -> X, call: impl Fn(&C, X, bool)) {
         loop {
             let mut state = lock(&self.state);
             let Some((callback, item)) = state.next() else {
                 return;
             };
-            let next = match (item, &state.exit) {
-                (Item::Event(event), _) => event,
-                (Item::Exit, Exit::Exited(document)) => event(document.clone()),
+            let (next, late) = match (item, &state.exit) {
+                (Item::Event(event), _) => (event, false),
+                (Item::Late(event), _) => (event, true),
+                (Item::Exit, Exit::Exited(document)) => (event(document.clone()), false),
                 (Item::Exit, Exit::Running | Exit::Never(_)) => continue,
             };
             state.running = Some(thread::current().id());
             state.runs += 1;
             drop(state);
             let running = Running(self);
-            call(&callback, next);
+            call(&callback, next, late);
             drop(running);
         }
     }
@@ -299,11 +344,12 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
         state.closed = true;
         let callback = state.callback.take();
         let queue = std::mem::take(&mut state.queue);
+        let kept = std::mem::take(&mut state.kept);
         let wakers = std::mem::take(&mut state.wakers);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         self.settle(lock(&self.state));
-        drop((callback, queue));
+        drop((callback, queue, kept));
         Ok(())
     }
 }

@@ -28,7 +28,7 @@ use hcs_lifecycle::{
 use hcs_schema::HResult;
 use shuttle::{check_random, thread};
 
-use cell::{Cell, Completion};
+use cell::{Cell, Completion, Telling};
 use hub::{Drain, Hub, Mark};
 use sync::Deadline;
 use turn::{Awaited, Source, Step, Turn};
@@ -83,7 +83,7 @@ fn started() -> (Arc<TestCell>, CallNumber) {
 
 /// Completes as the connection does, and runs the callback as the pool does.
 fn complete(cell: &Arc<TestCell>, call: CallNumber, callback: impl FnOnce() + Send + 'static) {
-    if cell.complete(call, Ok(7)) == Completion::Callback {
+    if matches!(cell.complete(call, Ok(7)), Completion::Callback) {
         let cell = Arc::clone(cell);
         thread::spawn(move || cell.run_callback(|()| callback()));
     }
@@ -97,7 +97,8 @@ fn a_waiter_sees_the_outcome_however_it_races_the_completion() {
             let call = cell.start(OperationKind::Start, false).unwrap();
             let waiting = Arc::clone(&cell);
             let waiter = thread::spawn(move || wait(&waiting, Deadline::Never));
-            assert_eq!(cell.complete(call, Ok(7)), Completion::NoCallback);
+            let completion = cell.complete(call, Ok(7));
+            assert!(matches!(completion, Completion::NoCallback(_)));
             assert_eq!(cell.outcome(), Ok(Ok(7)));
             assert_eq!(waiter.join().unwrap(), Some(Ok(Ok(7))));
         },
@@ -138,7 +139,9 @@ fn no_callback_runs_once_close_has_returned() {
 
 #[test]
 fn no_callback_runs_once_it_was_taken_away() {
-    callback_ends_with(|cell| cell.set_callback(None, false).unwrap());
+    callback_ends_with(|cell| {
+        cell.set_callback(None, false).unwrap();
+    });
 }
 
 #[test]
@@ -210,7 +213,7 @@ fn drain(hub: &Arc<TestHub>, needed: Drain) -> Option<thread::JoinHandle<()>> {
     let hub = Arc::clone(hub);
     (needed == Drain::Needed).then(|| {
         thread::spawn(move || {
-            hub.drain(Seen::Exit, |log, event| {
+            hub.drain(Seen::Exit, |log, event, _late| {
                 thread::yield_now();
                 log.lock().unwrap().push(event);
             });
@@ -329,6 +332,144 @@ fn a_wait_for_the_exit_ends_with_the_handle_or_when_it_is_given_up() {
             let waiter = thread::spawn(move || wait_exit(&waiting, mark));
             hub.close().unwrap();
             assert_eq!(waiter.join().unwrap(), Err(HResult::E_HANDLE));
+        },
+        SCHEDULES,
+    );
+}
+
+/// A completion and what tells of it, as handles and operations have them.
+#[derive(Clone, Debug)]
+struct Told(Arc<Telling>, Arc<AtomicU32>);
+
+impl Told {
+    fn tell(self, late: bool) {
+        if !(late && self.0.is_taken()) && self.0.claim() {
+            self.1.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+#[test]
+fn a_completion_is_told_once_however_it_races_the_callback_of_its_operation() {
+    check_random(
+        || {
+            let cell = Arc::new(TestCell::new());
+            let call = cell.start(OperationKind::Create, false).unwrap();
+            let told = Arc::new(AtomicU32::new(0));
+            let (completing, in_told) = (Arc::clone(&cell), Arc::clone(&told));
+            let completer = thread::spawn(move || {
+                if matches!(completing.complete(call, Ok(7)), Completion::Callback) {
+                    completing.run_callback(|()| {
+                        in_told.fetch_add(1, Ordering::SeqCst);
+                    });
+                }
+            });
+            if cell.set_callback(Some(()), false).unwrap() {
+                cell.run_callback(|()| {
+                    told.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+            completer.join().unwrap();
+            assert_eq!(told.load(Ordering::SeqCst), 1);
+            assert!(!cell.set_callback(Some(()), false).unwrap(), "told again");
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn a_completion_that_was_read_is_not_told_to_a_late_callback() {
+    check_random(
+        || {
+            let cell = TestCell::new();
+            let call = cell.start(OperationKind::Create, false).unwrap();
+            let completion = cell.complete(call, Ok(7));
+            assert!(matches!(completion, Completion::NoCallback(_)));
+            assert_eq!(cell.outcome(), Ok(Ok(7)));
+            assert!(!cell.set_callback(Some(()), false).unwrap());
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn a_completion_that_a_callback_was_too_late_for_goes_to_the_next() {
+    check_random(
+        || {
+            let (cell, call) = started();
+            let told = Arc::new(AtomicU32::new(0));
+            let (completing, in_told) = (Arc::clone(&cell), Arc::clone(&told));
+            let completer = thread::spawn(move || {
+                if matches!(completing.complete(call, Ok(7)), Completion::Callback) {
+                    completing.run_callback(|()| {
+                        in_told.fetch_add(1, Ordering::SeqCst);
+                    });
+                }
+            });
+            cell.set_callback(None, false).unwrap();
+            if cell.set_callback(Some(()), false).unwrap() {
+                cell.run_callback(|()| {
+                    told.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+            completer.join().unwrap();
+            assert_eq!(told.load(Ordering::SeqCst), 1);
+        },
+        SCHEDULES,
+    );
+}
+
+/// Two handles may tell of a completion (that of the system, that of the process it makes), and the operation may get a
+/// callback: all three at any time.
+#[test]
+fn a_completion_is_told_once_however_many_may_tell_of_it() {
+    type Hub3 = Hub<u32, Told, ()>;
+    check_random(
+        || {
+            let cell = Arc::new(TestCell::new());
+            let call = cell.start(OperationKind::CreateProcess, false).unwrap();
+            let told = Arc::new(AtomicU32::new(0));
+            let hubs = [Arc::new(Hub3::new()), Arc::new(Hub3::new())];
+            let drain = |hub: &Hub3, needed: Drain| {
+                if needed == Drain::Needed {
+                    let exit = |_| unreachable!("nothing exits");
+                    hub.drain(exit, |(), told: Told, late| told.tell(late));
+                }
+            };
+            let mut threads = Vec::new();
+            let (completing, telling_hubs) = (Arc::clone(&cell), hubs.clone());
+            let in_told = Arc::clone(&told);
+            threads.push(thread::spawn(move || {
+                match completing.complete(call, Ok(7)) {
+                    Completion::Callback => completing.run_callback(|()| {
+                        in_told.fetch_add(1, Ordering::SeqCst);
+                    }),
+                    Completion::NoCallback(telling) => {
+                        let _taken = telling_hubs.iter().any(|hub| {
+                            let make = |_| Told(Arc::clone(&telling), Arc::clone(&in_told));
+                            let (taken, needed) = hub.completed(make, |told| told.0.is_taken());
+                            drain(hub, needed);
+                            taken
+                        });
+                    }
+                    Completion::Unwanted => unreachable!("it is open"),
+                }
+            }));
+            for hub in hubs {
+                threads.push(thread::spawn(move || {
+                    let needed = hub.set_callback(Some(()), true).unwrap();
+                    drain(&hub, needed);
+                }));
+            }
+            if cell.set_callback(Some(()), false).unwrap() {
+                cell.run_callback(|()| {
+                    told.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            assert_eq!(told.load(Ordering::SeqCst), 1);
         },
         SCHEDULES,
     );

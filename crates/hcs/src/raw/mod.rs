@@ -16,6 +16,7 @@ use std::sync::Arc;
 use hcs_schema::{Failure, HResult};
 
 pub use hcs_lifecycle::operation_kind::OperationKind;
+pub(crate) use operation::WeakOperation;
 pub use operation::{Callback, Operation, ProcessInformation};
 pub use process::Process;
 pub use service::{

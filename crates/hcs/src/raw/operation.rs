@@ -99,8 +99,17 @@ const REACTION: Duration = Duration::from_secs(1);
 pub(super) struct About {
     pub(super) system: Option<System>,
     pub(super) process: Option<Process>,
-    /// The handle whose event callback may take the completion.
+    /// The handle the call is made on.
     pub(super) on: Option<Arc<Handle>>,
+    /// The handle the call makes.
+    pub(super) makes: Option<Arc<Handle>>,
+}
+
+impl About {
+    /// The handles whose event callbacks may take the completion, the first that can.
+    fn handles(&self) -> impl Iterator<Item = &Arc<Handle>> {
+        self.on.iter().chain(&self.makes)
+    }
 }
 
 #[derive(Default)]
@@ -147,8 +156,8 @@ impl Operation {
         }
     }
 
-    /// `HcsSetOperationCallback`. Set while a call is pending, it is called for that call; set after, for the next. It
-    /// takes the place of the former, which is not called any more; where that is running, this waits until it has
+    /// `HcsSetOperationCallback`. Set while a call is pending, it is called for that call; set after, for that too where
+    /// nobody knows of its completion (no callback was told, no result read), and for the next. It takes the place of the former, which is not called any more; where that is running, this waits until it has
     /// returned, unless called from within it.
     ///
     /// # Errors
@@ -158,12 +167,18 @@ impl Operation {
         if callback.is_some() {
             pool().ensure().map_err(|_| HResult::E_OUTOFMEMORY)?;
         }
-        let on = lock(&self.shared.tracked).about.on.clone();
-        let conflict = on.is_some_and(|on| on.hub().takes_completions());
-        self.shared
+        let about = lock(&self.shared.tracked).about.clone();
+        let conflict = about
+            .handles()
+            .any(|handle| handle.hub().takes_completions());
+        let late = self
+            .shared
             .cell
             .set_callback(callback, conflict)
             .map_err(|refusal| refusal.hresult())?;
+        if late {
+            self.submit_callback();
+        }
         if self.shared.cell.has_callback() {
             self.watch();
         }
@@ -581,16 +596,13 @@ impl Operation {
 
     /// Ends the tracked call: first everybody can read the outcome, then the callback that takes it is scheduled.
     pub(super) fn finish(&self, call: CallNumber, outcome: Result<Success, Error>) {
-        let on = lock(&self.shared.tracked).about.on.clone();
+        let about = lock(&self.shared.tracked).about.clone();
         match self.shared.cell.complete(call, outcome) {
-            Completion::Callback => {
-                let operation = self.clone();
-                pool().submit(move || operation.run_callback());
-            }
-            Completion::NoCallback => {
-                if let Some(on) = on.filter(|on| on.hub().takes_completions()) {
-                    on.completed(self.clone());
-                }
+            Completion::Callback => self.submit_callback(),
+            Completion::NoCallback(telling) => {
+                let _taken = about
+                    .handles()
+                    .any(|handle| handle.completed(self, &telling));
             }
             Completion::Unwanted => {}
         }
@@ -606,11 +618,38 @@ impl Operation {
         drop(over);
     }
 
+    fn submit_callback(&self) {
+        let operation = self.clone();
+        pool().submit(move || operation.run_callback());
+    }
+
+    /// The operation, as long as somebody else has it.
+    pub(crate) fn downgrade(&self) -> WeakOperation {
+        WeakOperation(Arc::downgrade(&self.shared))
+    }
+
     fn run_callback(&self) {
         self.shared.cell.run_callback(|callback| {
             // The panic was reported by the panic hook where it happened; a closer must not wait for ever.
             let _reported = catch_unwind(AssertUnwindSafe(|| callback(self)));
         });
+    }
+}
+
+/// An [`Operation`] that is not kept by this.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakOperation(Weak<Shared>);
+
+impl WeakOperation {
+    /// The operation, if it is still there.
+    pub(crate) fn upgrade(&self) -> Option<Operation> {
+        let shared = self.0.upgrade()?;
+        Some(Operation { shared })
+    }
+
+    /// Whether it is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
     }
 }
 

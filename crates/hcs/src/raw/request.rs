@@ -13,7 +13,6 @@ use super::{
 use crate::{
     client::Client,
     endpoint::Endpoint,
-    handle::Handle,
     link::{Answer, Link, request_bytes},
     stdio::{Slot, Streams},
 };
@@ -27,8 +26,6 @@ pub(super) struct Request {
     endpoint: Endpoint,
     call: Call,
     about: About,
-    /// The handle the call makes or opens.
-    makes: Option<Arc<Handle>>,
     /// A successful call ends the standard input of the process it is made on.
     ends_stdin: bool,
     /// The call will not be made, for this reason.
@@ -43,7 +40,6 @@ impl Request {
             endpoint,
             call,
             about: About::default(),
-            makes: None,
             ends_stdin: false,
             refused: None,
         }
@@ -67,14 +63,14 @@ impl Request {
 
     /// The call makes or opens `system`.
     pub(super) fn making_system(mut self, system: &System) -> Self {
-        self.makes = Some(Arc::clone(system.handle()));
+        self.about.makes = Some(Arc::clone(system.handle()));
         self.about.system = Some(system.clone());
         self
     }
 
     /// The call makes or opens `process`.
     pub(super) fn making_process(mut self, process: &Process) -> Self {
-        self.makes = Some(Arc::clone(process.handle()));
+        self.about.makes = Some(Arc::clone(process.handle()));
         self.about.process = Some(process.clone());
         self
     }
@@ -177,7 +173,7 @@ impl Request {
         if let Some(on) = &self.about.on {
             on.attach(client, link)?;
         }
-        if let Some(makes) = &self.makes {
+        if let Some(makes) = &self.about.makes {
             makes.announce(client, link);
         }
         Ok(())
@@ -185,7 +181,7 @@ impl Request {
 
     /// What the operation ends with; the handles learn of it first.
     fn outcome(&self, answer: Answer) -> Result<Success, Error> {
-        if let Some(makes) = &self.makes {
+        if let Some(makes) = &self.about.makes {
             makes.made(answer.as_ref().map(|(reply, _)| reply));
         }
         let (reply, descriptors) = answer?;
