@@ -293,6 +293,8 @@ _Static_assert(sizeof(HCS_EVENT_TYPE) == 4 && sizeof(HCS_EVENT_OPTIONS) == 4 && 
 #define HCS_E_PROCESS_ALREADY_STOPPED ((HRESULT)0x8037011Fu)
 /** The compute system was not set up for this call. */
 #define HCS_E_SYSTEM_NOT_CONFIGURED_FOR_OPERATION ((HRESULT)0x80370120u)
+/** The operation was cancelled before. Not returned on Linux, where cancelling again has no effect. */
+#define HCS_E_OPERATION_ALREADY_CANCELLED ((HRESULT)0x80370121u)
 #endif
 
 #ifdef __cplusplus

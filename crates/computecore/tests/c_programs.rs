@@ -1,5 +1,6 @@
 //! Compiles the conformance programs of `tests/c/` and the examples against the library and runs them, each with a
-//! service of its own; the programs of `tests/c/` again under valgrind where that is installed.
+//! service of its own; the programs of `tests/c/` again under valgrind where that is installed. The bindings of
+//! `bindings/` run their own tests in the same way.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,8 +11,11 @@
 #[path = "c_programs/program.rs"]
 mod program;
 
+use std::path::Path;
+
 use program::{
-    Language, Program, Service, compiles_for_windows, mingw, programs, rows_of, valgrind,
+    Language, Program, Service, compiles_for_windows, libraries, mingw, programs, repository,
+    rows_of, valgrind,
 };
 
 /// Compiles and runs a program of `tests/c/`, plainly and under valgrind. Each row of `tests/c/conformance.toml` that it
@@ -110,6 +114,11 @@ fn callbacks() {
     conforms("callbacks", Service::Found);
 }
 
+#[test]
+fn completions() {
+    conforms("completions", Service::Found);
+}
+
 /// 8 threads, 100 processes each; fewer under valgrind, which runs one thread at a time.
 #[test]
 fn stress() {
@@ -123,6 +132,20 @@ fn stress() {
     }
 }
 
+/// What a C++ callback throws ends the program, and is shown.
+#[test]
+fn what_a_callback_throws_is_shown() {
+    for callback in ["completion", "event"] {
+        let program = Program::build("tests/cpp/throwing.cpp", Language::Cpp17);
+        let run = program.given(callback).run(Service::Found);
+        let shown = format!(
+            "thrown by a{} {callback}",
+            if callback == "event" { "n" } else { "" }
+        );
+        run.aborts_saying(&shown);
+    }
+}
+
 /// The programs are for Windows too: they compile against the Windows headers of mingw where those are installed, but for
 /// the one about what is newer than these headers.
 #[test]
@@ -130,11 +153,14 @@ fn the_programs_compile_for_windows() {
     if !mingw() {
         return;
     }
-    for name in programs() {
-        if name != "newer" {
-            compiles_for_windows(&format!("tests/c/{name}.c"));
+    // Windows' own headers are long.
+    std::thread::scope(|scope| {
+        for name in programs() {
+            if name != "newer" {
+                scope.spawn(move || compiles_for_windows(&format!("tests/c/{name}.c")));
+            }
         }
-    }
+    });
 }
 
 #[test]
@@ -226,4 +252,86 @@ fn a_program_with_more_rights_than_its_caller_takes_nothing_from_its_environment
     let said = call();
     assert!(!said.contains(evil.to_str().unwrap()), "{said}");
     assert!(!proof.exists(), "{said}");
+}
+
+/// A Python program that finds the binding and the library.
+fn python(script: &str) -> Program {
+    Program::of_machine("python3")
+        .below("bindings/python")
+        .with("PYTHONPATH", "src")
+        .with("PYTHONDONTWRITEBYTECODE", "1")
+        .with("HCS_LIBRARY", libraries().join("libcomputecore.so"))
+        .given("-Werror")
+        .given(script)
+}
+
+#[test]
+fn the_binding_for_python_passes_its_tests() {
+    let run = python("-munittest")
+        .given("discover")
+        .given("-stests")
+        .run(Service::Found);
+    run.succeeds();
+}
+
+#[test]
+fn the_binding_for_python_has_true_types() {
+    let cache = tempfile::tempdir().unwrap();
+    Program::of_machine("mypy")
+        .below("bindings/python")
+        .given("--cache-dir")
+        .given(cache.path())
+        .run(Service::Missing)
+        .succeeds();
+}
+
+#[test]
+fn example_in_python() {
+    let run = python("examples/run.py")
+        .given("echo")
+        .given("hello from the container")
+        .run(Service::Found);
+    run.succeeds();
+    assert_eq!(run.stdout, "hello from the container\n");
+}
+
+/// The go command, which finds the library as `cargo xtask install` would have placed it, and keeps what it builds in
+/// `folder`.
+fn go(folder: &Path, verb: &str) -> Program {
+    let template = include_str!("../computecore.pc.in");
+    let (libraries, include) = (libraries(), repository().join("crates/computecore/include"));
+    let filled = template
+        .replace("@LIBDIR@", &libraries.display().to_string())
+        .replace("@INCLUDEDIR@", &include.display().to_string())
+        .replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+    std::fs::write(folder.join("computecore.pc"), filled).unwrap();
+    let own = |name: &str| folder.join(name).into_os_string();
+    Program::of_machine("go")
+        .below("bindings/go")
+        .with("PKG_CONFIG_PATH", folder)
+        .with("CGO_LDFLAGS", format!("-Wl,-rpath,{}", libraries.display()))
+        .with("GOCACHE", own("cache"))
+        .with("GOPATH", own("path"))
+        .with("GOENV", "off")
+        .with("GOFLAGS", "-mod=mod")
+        .with("GOTOOLCHAIN", "local")
+        .given(verb)
+}
+
+/// One test for all, which builds the package once.
+#[test]
+fn the_binding_for_go_passes_its_tests_and_its_example_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    go(folder.path(), "test")
+        .given("-count=1")
+        .given("./...")
+        .run(Service::Found)
+        .succeeds();
+    let run = go(folder.path(), "run")
+        .given("./examples/run")
+        .given("echo")
+        .given("hello from the container")
+        .run(Service::Found);
+    run.succeeds();
+    assert_eq!(run.stdout, "hello from the container\n");
 }

@@ -108,6 +108,7 @@ hresults! {
     HCS_E_SERVICE_DISCONNECT = 0x8037_011E, "the host compute service went away";
     HCS_E_PROCESS_ALREADY_STOPPED = 0x8037_011F, "the process has already exited";
     HCS_E_SYSTEM_NOT_CONFIGURED_FOR_OPERATION = 0x8037_0120, "the compute system was not set up for this call";
+    HCS_E_OPERATION_ALREADY_CANCELLED = 0x8037_0121, "the operation was cancelled before";
 }
 
 impl HResult {

@@ -27,6 +27,9 @@ pub(crate) const NEEDED: &[Package] = &[
         "/usr/share/containers/seccomp.json",
         "golang-github-containers-common",
     ),
+    ("python3", "python3"),
+    ("mypy", "mypy"),
+    ("go", "golang-go"),
 ];
 
 /// Installs what is missing of `needed`.

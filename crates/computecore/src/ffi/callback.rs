@@ -14,7 +14,7 @@ use hcs_schema::HResult;
 
 use crate::{
     abi::{HCS_EVENT, HCS_EVENT_CALLBACK, HCS_OPERATION_COMPLETION, Handle},
-    ffi::operation,
+    ffi::{boundary, operation},
 };
 
 /// `HcsEventOptionEnableOperationCallbacks`, `...EnableVmLifecycle` and `...EnableLiveMigrationEvents`.
@@ -41,7 +41,13 @@ pub(crate) fn completion(
         let handle = ptr::without_provenance_mut(address);
         // SAFETY: C gave a function of this type and keeps it callable until the operation is closed, which `hcs`
         // waits for.
-        unsafe { callback(handle, context.load(Ordering::Acquire)) };
+        unsafe {
+            boundary::call(
+                callback as *const c_void,
+                handle,
+                context.load(Ordering::Acquire),
+            );
+        };
     }))
 }
 
@@ -68,7 +74,13 @@ pub(crate) fn events(
         };
         // SAFETY: C gave a function of this type and keeps it callable until the handle is closed or the callback
         // replaced, which `hcs` waits for; the event and its data live until it returns.
-        unsafe { callback(&raw const event, context.load(Ordering::Acquire)) };
+        unsafe {
+            boundary::call(
+                callback as *const c_void,
+                (&raw const event).cast(),
+                context.load(Ordering::Acquire),
+            );
+        };
     }))
 }
 

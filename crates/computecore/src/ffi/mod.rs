@@ -3,7 +3,7 @@
 //!
 //! 1. [`mod@panic`], [`string`], [`out`]: panics, strings and out-parameters at the border.
 //! 2. [`handle`], [`named`]: what the handles of C stand for.
-//! 3. [`callback`]: calling back into C. [`absent`]: functions that are not implemented.
+//! 3. [`callback`], [`boundary`]: calling back into C. [`absent`]: functions that are not implemented.
 //! 4. [`operation`], [`system`], [`process`], [`service`], [`vm`], [`storage`], [`reserved`]: the functions, by the
 //!    thing they are about. What each means is said in the headers, in `include/`.
 
@@ -13,6 +13,7 @@
 )]
 
 mod absent;
+mod boundary;
 mod callback;
 mod handle;
 mod named;

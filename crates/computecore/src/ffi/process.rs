@@ -151,7 +151,7 @@ pub(crate) unsafe extern "C" fn HcsModifyProcess(
 pub(crate) unsafe extern "C" fn HcsSetProcessCallback(
     process: Handle,
     callback_options: i32,
-    context: *const c_void,
+    context: *mut c_void,
     callback: HCS_EVENT_CALLBACK,
 ) -> HRESULT {
     guard(|| {

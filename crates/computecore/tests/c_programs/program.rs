@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     fs::File,
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
 };
@@ -38,7 +40,10 @@ pub(crate) struct Program {
     path: PathBuf,
     /// Where it was compiled to, if it was compiled here.
     _folder: Option<TempDir>,
-    environment: Vec<(&'static str, &'static str)>,
+    environment: Vec<(&'static str, OsString)>,
+    arguments: Vec<OsString>,
+    /// Where it runs.
+    directory: Option<PathBuf>,
 }
 
 /// How a run ended.
@@ -58,6 +63,20 @@ impl Run {
             status,
         } = self;
         assert!(status.success(), "{status}\n{stdout}\n{stderr}");
+    }
+
+    /// Fails the test unless the program ended by `abort(3)` and wrote `text` before.
+    pub(crate) fn aborts_saying(&self, text: &str) {
+        let Self {
+            stdout,
+            stderr,
+            status,
+        } = self;
+        let aborted = status.signal() == Some(6);
+        assert!(
+            aborted && stderr.contains(text),
+            "{status}\n{stdout}\n{stderr}"
+        );
     }
 
     /// [`Run::succeeds`], and each of `rows` was found to be so.
@@ -185,6 +204,20 @@ impl Program {
             path,
             _folder: Some(folder),
             environment: Vec::new(),
+            arguments: Vec::new(),
+            directory: None,
+        }
+    }
+
+    /// A program of this machine.
+    pub(crate) fn of_machine(name: &str) -> Self {
+        assert!(installed(name), "{name} is missing: cargo xtask packages");
+        Self {
+            path: name.into(),
+            _folder: None,
+            environment: Vec::new(),
+            arguments: Vec::new(),
+            directory: None,
         }
     }
 
@@ -227,12 +260,26 @@ impl Program {
             path,
             _folder: None,
             environment: Vec::new(),
+            arguments: Vec::new(),
+            directory: None,
         }
     }
 
     /// Sets a variable for the runs that follow.
-    pub(crate) fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.environment.push((name, value));
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    /// Gives it an argument in the runs that follow.
+    pub(crate) fn given(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Lets it run in `directory`, a path in the repository.
+    pub(crate) fn below(mut self, directory: &str) -> Self {
+        self.directory = Some(repository().join(directory));
         self
     }
 
@@ -261,12 +308,16 @@ impl Program {
         let home = tempfile::tempdir().unwrap();
         let configuration = home.path().join("hcsd.toml");
         std::fs::write(&configuration, "[times]\nidle_seconds = 1\n").unwrap();
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
         let daemon = match service {
             Service::Found => daemon(),
             Service::Missing => home.path().join("no-hcsd"),
         };
         let output = command
-            .envs(self.environment.iter().copied())
+            .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
             // Whoever runs the tests may have set it to where another build of the library is.
             .env_remove("LD_LIBRARY_PATH")
             .env("HCS_ENDPOINT", home.path().join("hcs.sock"))
@@ -297,8 +348,10 @@ pub(crate) fn valgrind() -> bool {
 }
 
 fn installed(program: &str) -> bool {
+    // Go has no options of that kind.
+    let version = if program == "go" { "version" } else { "--version" };
     Command::new(program)
-        .arg("--version")
+        .arg(version)
         .stdout(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
@@ -308,12 +361,12 @@ fn suppressions() -> PathBuf {
     repository().join("tests/c/valgrind.supp")
 }
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// The folder of this test program has the libraries it was built with.
-fn libraries() -> PathBuf {
+pub(crate) fn libraries() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent().unwrap().to_owned()
 }

@@ -104,10 +104,12 @@ impl ControlGroups {
             Some(Home::V2(at)) => (at, "memory.max"),
         };
         // Version 1 has it among the statistics, version 2 in a file of its own; neither where swap is not accounted for.
-        let swapped = files::read_number(at, "memory.swap.current").ok().or_else(|| {
-            let stat = files::read(at, "memory.stat").ok()?;
-            files::value_of(&stat, "total_swap")
-        });
+        let swapped = files::read_number(at, "memory.swap.current")
+            .ok()
+            .or_else(|| {
+                let stat = files::read(at, "memory.stat").ok()?;
+                files::value_of(&stat, "total_swap")
+            });
         MemoryRoom {
             limit: read_limit(at, limit),
             swapped: swapped.is_some_and(|bytes| bytes > 0),

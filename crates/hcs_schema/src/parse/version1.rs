@@ -49,13 +49,19 @@ const FORMER: &[Former] = &[
 ];
 
 /// The property that shows that `value` was written as a document of version 1, and what is to be said of it.
-pub(super) fn recognise(shape: &str, value: &Value) -> Option<(&'static str, String, &'static str)> {
+pub(super) fn recognise(
+    shape: &str,
+    value: &Value,
+) -> Option<(&'static str, String, &'static str)> {
     let kind = FORMER.iter().find(|kind| kind.shape == shape)?;
     let object = value.as_object()?;
     if kind.present.iter().any(|name| object.contains_key(*name)) {
         return None;
     }
-    let property = kind.former.iter().find(|name| object.contains_key(**name))?;
+    let property = kind
+        .former
+        .iter()
+        .find(|name| object.contains_key(**name))?;
     let message = format!(
         "this is a document of version 1 of the schema (it has {property:?}), which belongs to the API before this one; {}",
         kind.advice

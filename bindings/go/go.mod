@@ -1,0 +1,3 @@
+module hcs
+
+go 1.19
