@@ -29,7 +29,7 @@
 #include <ComputeStorage.h>
 
 /* A string literal of the API. */
-#if defined(_WIN32) || (defined(__SIZEOF_WCHAR_T__) && __SIZEOF_WCHAR_T__ == 2)
+#if defined(_WIN32) || defined(HCS_WIDE) || (defined(__SIZEOF_WCHAR_T__) && __SIZEOF_WCHAR_T__ == 2)
 #define W(literal) L##literal
 #else
 #define W(literal) u##literal
@@ -65,7 +65,7 @@
 
 /* ---- Strings ---- */
 
-/* UTF-8 to UTF-16; to be freed with free(). */
+/* UTF-8 to strings of the API; to be freed with free(). */
 static inline WCHAR *platform_wide(const char *text)
 {
     const unsigned char *in = (const unsigned char *)text;
@@ -80,7 +80,7 @@ static inline WCHAR *platform_wide(const char *text)
         for (; more > 0 && *in != 0; more--) {
             point = point << 6 | (*in++ & 0x3Fu);
         }
-        if (point >= 0x10000) {
+        if (point >= 0x10000 && sizeof(WCHAR) == 2) {
             wide[length++] = (WCHAR)(0xD7C0 + (point >> 10));
             point = 0xDC00 | (point & 0x3FF);
         }
@@ -92,7 +92,7 @@ static inline WCHAR *platform_wide(const char *text)
     return wide;
 }
 
-/* UTF-16 to UTF-8; to be freed with free(). */
+/* The other way round; to be freed with free(). */
 static inline char *platform_utf8(const WCHAR *wide)
 {
     size_t length = 0;
@@ -100,10 +100,10 @@ static inline char *platform_utf8(const WCHAR *wide)
     while (wide[length] != 0) {
         length++;
     }
-    text = out = (char *)malloc(length * 3 + 1);
+    text = out = (char *)malloc(length * 4 + 1);
     while (text != NULL && *wide != 0) {
-        uint32_t point = *wide++;
-        if (point >= 0xD800 && point < 0xDC00 && *wide != 0) {
+        uint32_t point = (uint32_t)*wide++;
+        if (sizeof(WCHAR) == 2 && point >= 0xD800 && point < 0xDC00 && *wide != 0) {
             point = 0x10000 + ((point & 0x3FF) << 10 | (*wide++ & 0x3FFu));
         }
         if (point < 0x80) {

@@ -19,9 +19,10 @@
  * of the operation: errors in documents, in the state of the system or process, in reaching the service. Every result
  * that is a failure comes with a ResultError document that says what was wrong, and where.
  *
- * Strings are UTF-16 and end with NUL. An id with a lone surrogate is refused with E_INVALIDARG. A document with one is
- * an invalid document: HCS_E_INVALID_JSON, as result of the operation where there is one. An optional document may be
- * NULL, empty or {}; all mean the same. A document is limited to 4 MiB (as UTF-8) and 64 levels.
+ * Strings are UTF-16 (UTF-32 with HCS_WIDE, see ComputeWin32.h) and end with NUL. An id with a lone surrogate is
+ * refused with E_INVALIDARG. A document with one is an invalid document: HCS_E_INVALID_JSON, as result of the
+ * operation where there is one. An optional document may be NULL, empty or {}; all mean the same. A document is
+ * limited to 4 MiB (as UTF-8) and 64 levels.
  *
  * Out-parameters are set to NULL (structures to zeros) whenever the call gives nothing. Strings that are given belong
  * to the caller, who releases each with LocalFree or CoTaskMemFree. Event data belongs to the library.
@@ -56,7 +57,7 @@ extern "C" {
  * @param callback Called once for each completion, after the result can be read; may be NULL.
  * @return The operation, to be closed with HcsCloseOperation, or NULL when resources ran out.
  */
-HCS_OPERATION WINAPI HcsCreateOperation(_In_opt_ const void *context, _In_opt_ HCS_OPERATION_COMPLETION callback);
+HCS_OPERATION HCS_API HcsCreateOperation(_In_opt_ const void *context, _In_opt_ HCS_OPERATION_COMPLETION callback);
 
 /**
  * Creates an operation that raises notifications of its own, progress for example.
@@ -64,43 +65,43 @@ HCS_OPERATION WINAPI HcsCreateOperation(_In_opt_ const void *context, _In_opt_ H
  * @param eventTypes Which ones.
  * @return NULL: not implemented on Linux.
  */
-HCS_OPERATION WINAPI HcsCreateOperationWithNotifications(_In_ HCS_OPERATION_OPTIONS eventTypes,
-                                                         _In_opt_ const void *context,
-                                                         _In_ HCS_EVENT_CALLBACK callback);
+HCS_OPERATION HCS_API HcsCreateOperationWithNotifications(_In_ HCS_OPERATION_OPTIONS eventTypes,
+                                                          _In_opt_ const void *context,
+                                                          _In_ HCS_EVENT_CALLBACK callback);
 
 /**
  * Closes an operation. A call that it tracks goes on; its result is dropped, and with it stdio handles nobody took.
  * Allowed within its callback.
  */
-void WINAPI HcsCloseOperation(_In_ HCS_OPERATION operation);
+void HCS_API HcsCloseOperation(_In_ HCS_OPERATION operation);
 
 /** @return The context of the operation; NULL when the handle is not valid. */
-void *WINAPI HcsGetOperationContext(_In_ HCS_OPERATION operation);
+void *HCS_API HcsGetOperationContext(_In_ HCS_OPERATION operation);
 
 /**
  * Replaces the context of the operation. A callback that has started keeps the one it was given.
  *
  * @return S_OK, E_INVALIDARG, E_HANDLE.
  */
-HRESULT WINAPI HcsSetOperationContext(_In_ HCS_OPERATION operation, _In_opt_ const void *context);
+HRESULT HCS_API HcsSetOperationContext(_In_ HCS_OPERATION operation, _In_opt_ const void *context);
 
 /**
  * @return The handle of the compute system that the tracked call was made on or for; it stays the property of whoever
  * got it from HcsCreateComputeSystem or HcsOpenComputeSystem. NULL when there is none, or the handle is not valid.
  */
-HCS_SYSTEM WINAPI HcsGetComputeSystemFromOperation(_In_ HCS_OPERATION operation);
+HCS_SYSTEM HCS_API HcsGetComputeSystemFromOperation(_In_ HCS_OPERATION operation);
 
 /**
  * @return The handle of the process that the tracked call was made on or for; it stays the property of whoever got it
  * from HcsCreateProcess or HcsOpenProcess. NULL when there is none, or the handle is not valid.
  */
-HCS_PROCESS WINAPI HcsGetProcessFromOperation(_In_ HCS_OPERATION operation);
+HCS_PROCESS HCS_API HcsGetProcessFromOperation(_In_ HCS_OPERATION operation);
 
 /** @return What the operation tracks or last tracked; HcsOperationTypeNone before that and for an invalid handle. */
-HCS_OPERATION_TYPE WINAPI HcsGetOperationType(_In_ HCS_OPERATION operation);
+HCS_OPERATION_TYPE HCS_API HcsGetOperationType(_In_ HCS_OPERATION operation);
 
 /** @return A number that no other operation of this program has; HCS_INVALID_OPERATION_ID for an invalid handle. */
-UINT64 WINAPI HcsGetOperationId(_In_ HCS_OPERATION operation);
+UINT64 HCS_API HcsGetOperationId(_In_ HCS_OPERATION operation);
 
 /**
  * Gets the result of the tracked call, any number of times, without waiting.
@@ -109,7 +110,7 @@ UINT64 WINAPI HcsGetOperationId(_In_ HCS_OPERATION operation);
  *                       NULL when there is none. May be NULL.
  * @return S_OK or the failure the call ended with; HCS_E_OPERATION_NOT_STARTED; HCS_E_OPERATION_PENDING.
  */
-HRESULT WINAPI HcsGetOperationResult(_In_ HCS_OPERATION operation, _Outptr_opt_ PWSTR *resultDocument);
+HRESULT HCS_API HcsGetOperationResult(_In_ HCS_OPERATION operation, _Outptr_opt_ PWSTR *resultDocument);
 
 /**
  * Gets the result of HcsCreateProcess or HcsGetProcessInfo together with the process information.
@@ -122,17 +123,17 @@ HRESULT WINAPI HcsGetOperationResult(_In_ HCS_OPERATION operation, _Outptr_opt_ 
  * @return S_OK or the failure the call ended with; HCS_E_OPERATION_NOT_STARTED; E_INVALIDARG when the operation tracks
  *         another type of call; HCS_E_OPERATION_PENDING. Checked in this order.
  */
-HRESULT WINAPI HcsGetOperationResultAndProcessInfo(_In_ HCS_OPERATION operation,
-                                                   _Out_opt_ HCS_PROCESS_INFORMATION *processInformation,
-                                                   _Outptr_opt_ PWSTR *resultDocument);
+HRESULT HCS_API HcsGetOperationResultAndProcessInfo(_In_ HCS_OPERATION operation,
+                                                    _Out_opt_ HCS_PROCESS_INFORMATION *processInformation,
+                                                    _Outptr_opt_ PWSTR *resultDocument);
 
 /**
  * Hands a resource of this program, a socket for example, to the call that the operation is going to track.
  *
  * @return E_NOTIMPL: not implemented on Linux.
  */
-HRESULT WINAPI HcsAddResourceToOperation(_In_ HCS_OPERATION operation, _In_ HCS_RESOURCE_TYPE type, _In_ PCWSTR uri,
-                                         _In_ HANDLE handle);
+HRESULT HCS_API HcsAddResourceToOperation(_In_ HCS_OPERATION operation, _In_ HCS_RESOURCE_TYPE type, _In_ PCWSTR uri,
+                                          _In_ HANDLE handle);
 
 /**
  * Waits until the tracked call, of any type, has completed, and gets its result.
@@ -141,8 +142,8 @@ HRESULT WINAPI HcsAddResourceToOperation(_In_ HCS_OPERATION operation, _In_ HCS_
  * @return As HcsGetOperationResult, with HCS_E_OPERATION_TIMEOUT in place of HCS_E_OPERATION_PENDING; the operation
  *         then stays as it is and can be waited for again.
  */
-HRESULT WINAPI HcsWaitForOperationResult(_In_ HCS_OPERATION operation, _In_ DWORD timeoutMs,
-                                         _Outptr_opt_ PWSTR *resultDocument);
+HRESULT HCS_API HcsWaitForOperationResult(_In_ HCS_OPERATION operation, _In_ DWORD timeoutMs,
+                                          _Outptr_opt_ PWSTR *resultDocument);
 
 /**
  * Waits for HcsCreateProcess or HcsGetProcessInfo and gets its result together with the process information.
@@ -151,9 +152,9 @@ HRESULT WINAPI HcsWaitForOperationResult(_In_ HCS_OPERATION operation, _In_ DWOR
  * @return As HcsGetOperationResultAndProcessInfo, with HCS_E_OPERATION_TIMEOUT in place of HCS_E_OPERATION_PENDING; the
  *         operation then stays as it is and can be waited for again.
  */
-HRESULT WINAPI HcsWaitForOperationResultAndProcessInfo(_In_ HCS_OPERATION operation, _In_ DWORD timeoutMs,
-                                                       _Out_opt_ HCS_PROCESS_INFORMATION *processInformation,
-                                                       _Outptr_opt_ PWSTR *resultDocument);
+HRESULT HCS_API HcsWaitForOperationResultAndProcessInfo(_In_ HCS_OPERATION operation, _In_ DWORD timeoutMs,
+                                                        _Out_opt_ HCS_PROCESS_INFORMATION *processInformation,
+                                                        _Outptr_opt_ PWSTR *resultDocument);
 
 /**
  * Sets the callback and the context of an operation. While a call is pending, the callback is called for that call;
@@ -164,8 +165,8 @@ HRESULT WINAPI HcsWaitForOperationResultAndProcessInfo(_In_ HCS_OPERATION operat
  * @return S_OK, E_INVALIDARG, E_HANDLE; HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET when the completion of the pending
  *         call goes to the event callback of its handle.
  */
-HRESULT WINAPI HcsSetOperationCallback(_In_ HCS_OPERATION operation, _In_opt_ const void *context,
-                                       _In_opt_ HCS_OPERATION_COMPLETION callback);
+HRESULT HCS_API HcsSetOperationCallback(_In_ HCS_OPERATION operation, _In_opt_ const void *context,
+                                        _In_opt_ HCS_OPERATION_COMPLETION callback);
 
 /**
  * Cancels the tracked call: it ends with HRESULT_FROM_WIN32(ERROR_CANCELLED) and what it had begun is undone. A call
@@ -174,15 +175,15 @@ HRESULT WINAPI HcsSetOperationCallback(_In_ HCS_OPERATION operation, _In_opt_ co
  * @return S_OK, also when the call has completed; E_INVALIDARG, E_HANDLE, HCS_E_OPERATION_NOT_STARTED. (Windows answers
  *         E_NOTIMPL.)
  */
-HRESULT WINAPI HcsCancelOperation(_In_ HCS_OPERATION operation);
+HRESULT HCS_API HcsCancelOperation(_In_ HCS_OPERATION operation);
 
 /**
  * Asks for facts about the operation itself: its id, type and state, and the id that names it in the service's log.
  *
  * @return S_OK, E_INVALIDARG, E_HANDLE.
  */
-HRESULT WINAPI HcsGetOperationProperties(_In_ HCS_OPERATION operation, _In_ PCWSTR options,
-                                         _Outptr_ PWSTR *resultDocument);
+HRESULT HCS_API HcsGetOperationProperties(_In_ HCS_OPERATION operation, _In_ PCWSTR options,
+                                          _Outptr_ PWSTR *resultDocument);
 
 /* ---- Compute systems ------------------------------------------------------------------------------------------- */
 
@@ -198,19 +199,19 @@ HRESULT WINAPI HcsGetOperationProperties(_In_ HCS_OPERATION operation, _In_ PCWS
  * @return S_OK when begun. Results: HCS_E_SYSTEM_ALREADY_EXISTS, HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED,
  *         HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) for a property this host refuses, and others.
  */
-HRESULT WINAPI HcsCreateComputeSystem(_In_ PCWSTR id, _In_ PCWSTR configuration, _In_ HCS_OPERATION operation,
-                                      _In_opt_ const SECURITY_DESCRIPTOR *securityDescriptor,
-                                      _Out_ HCS_SYSTEM *computeSystem);
+HRESULT HCS_API HcsCreateComputeSystem(_In_ PCWSTR id, _In_ PCWSTR configuration, _In_ HCS_OPERATION operation,
+                                       _In_opt_ const SECURITY_DESCRIPTOR *securityDescriptor,
+                                       _Out_ HCS_SYSTEM *computeSystem);
 
 /**
  * Creates a compute system whose id is known only within a namespace.
  *
  * @return E_NOTIMPL: not implemented on Linux.
  */
-HRESULT WINAPI HcsCreateComputeSystemInNamespace(_In_ PCWSTR idNamespace, _In_ PCWSTR id, _In_ PCWSTR configuration,
-                                                 _In_ HCS_OPERATION operation,
-                                                 _In_opt_ const HCS_CREATE_OPTIONS *options,
-                                                 _Out_ HCS_SYSTEM *computeSystem);
+HRESULT HCS_API HcsCreateComputeSystemInNamespace(_In_ PCWSTR idNamespace, _In_ PCWSTR id, _In_ PCWSTR configuration,
+                                                  _In_ HCS_OPERATION operation,
+                                                  _In_opt_ const HCS_CREATE_OPTIONS *options,
+                                                  _Out_ HCS_SYSTEM *computeSystem);
 
 /**
  * Opens a handle to a compute system that exists. Waits for the answer.
@@ -219,21 +220,21 @@ HRESULT WINAPI HcsCreateComputeSystemInNamespace(_In_ PCWSTR idNamespace, _In_ P
  * @param computeSystem   Receives the handle, to be closed with HcsCloseComputeSystem.
  * @return S_OK, E_INVALIDARG, HCS_E_SYSTEM_NOT_FOUND, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
  */
-HRESULT WINAPI HcsOpenComputeSystem(_In_ PCWSTR id, _In_ DWORD requestedAccess, _Out_ HCS_SYSTEM *computeSystem);
+HRESULT HCS_API HcsOpenComputeSystem(_In_ PCWSTR id, _In_ DWORD requestedAccess, _Out_ HCS_SYSTEM *computeSystem);
 
 /**
  * Opens a compute system of a namespace.
  *
  * @return E_NOTIMPL: not implemented on Linux.
  */
-HRESULT WINAPI HcsOpenComputeSystemInNamespace(_In_ PCWSTR idNamespace, _In_ PCWSTR id, _In_ DWORD requestedAccess,
-                                               _Out_ HCS_SYSTEM *computeSystem);
+HRESULT HCS_API HcsOpenComputeSystemInNamespace(_In_ PCWSTR idNamespace, _In_ PCWSTR id, _In_ DWORD requestedAccess,
+                                                _Out_ HCS_SYSTEM *computeSystem);
 
 /**
  * Closes a handle to a compute system. Calls that are pending on it go on. Its event callback is not called any more.
  * Where the system ends with its last handle, that is under way; a creation with its id waits until it is through.
  */
-void WINAPI HcsCloseComputeSystem(_In_ HCS_SYSTEM computeSystem);
+void HCS_API HcsCloseComputeSystem(_In_ HCS_SYSTEM computeSystem);
 
 /**
  * Starts a created compute system. A container is then ready for HcsCreateProcess; nothing runs in it by itself.
@@ -241,8 +242,8 @@ void WINAPI HcsCloseComputeSystem(_In_ HCS_SYSTEM computeSystem);
  * @param options Optional StartOptions document; a container has no use for it.
  * @return S_OK when begun. Results: HCS_E_INVALID_STATE, HCS_E_TERMINATED_DURING_START, HCS_E_SYSTEM_ALREADY_STOPPED.
  */
-HRESULT WINAPI HcsStartComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                     _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsStartComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                      _In_opt_ PCWSTR options);
 
 /**
  * Asks a compute system to end: its processes get a polite signal and some time.
@@ -250,8 +251,8 @@ HRESULT WINAPI HcsStartComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPE
  * @param options Optional ShutdownOptions document.
  * @return S_OK when begun. Results: HCS_E_INVALID_STATE, HCS_E_SYSTEM_ALREADY_STOPPED, HCS_E_CONNECTION_TIMEOUT.
  */
-HRESULT WINAPI HcsShutDownComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                        _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsShutDownComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                         _In_opt_ PCWSTR options);
 
 /**
  * Ends a compute system at once, in whatever state it is.
@@ -259,8 +260,8 @@ HRESULT WINAPI HcsShutDownComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_
  * @param options Reserved; E_INVALIDARG is the result when there are any.
  * @return S_OK when begun. Results: HCS_E_SYSTEM_ALREADY_STOPPED.
  */
-HRESULT WINAPI HcsTerminateComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                         _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsTerminateComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                          _In_opt_ PCWSTR options);
 
 /**
  * Makes the guest of a virtual machine crash, for a dump.
@@ -268,8 +269,8 @@ HRESULT WINAPI HcsTerminateComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS
  * @param options Optional CrashOptions document.
  * @return S_OK when begun. Results: E_NOTIMPL; there are no virtual machines yet.
  */
-HRESULT WINAPI HcsCrashComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                     _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsCrashComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                      _In_opt_ PCWSTR options);
 
 /**
  * Stops everything in a running compute system until HcsResumeComputeSystem.
@@ -277,8 +278,8 @@ HRESULT WINAPI HcsCrashComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPE
  * @param options Optional PauseOptions document.
  * @return S_OK when begun. Results: HCS_E_INVALID_STATE, HCS_E_SYSTEM_ALREADY_STOPPED.
  */
-HRESULT WINAPI HcsPauseComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                     _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsPauseComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                      _In_opt_ PCWSTR options);
 
 /**
  * Lets a paused compute system go on.
@@ -286,8 +287,8 @@ HRESULT WINAPI HcsPauseComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPE
  * @param options Reserved; E_INVALIDARG is the result when there are any.
  * @return S_OK when begun. Results: HCS_E_INVALID_STATE, HCS_E_SYSTEM_ALREADY_STOPPED.
  */
-HRESULT WINAPI HcsResumeComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                      _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsResumeComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                       _In_opt_ PCWSTR options);
 
 /**
  * Saves a paused compute system.
@@ -295,8 +296,8 @@ HRESULT WINAPI HcsResumeComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OP
  * @param options Optional SaveOptions document.
  * @return S_OK when begun. Results: E_NOTIMPL; nothing can be saved yet.
  */
-HRESULT WINAPI HcsSaveComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                    _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsSaveComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                     _In_opt_ PCWSTR options);
 
 /**
  * Asks for properties of a compute system. The result document is a Properties document. It has no State until the
@@ -305,8 +306,8 @@ HRESULT WINAPI HcsSaveComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPER
  * @param propertyQuery Optional System_PropertyQuery document; without it the basic properties.
  * @return S_OK when begun. Results: HCS_E_INVALID_JSON, HCS_E_SYSTEM_ALREADY_STOPPED.
  */
-HRESULT WINAPI HcsGetComputeSystemProperties(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                             _In_opt_ PCWSTR propertyQuery);
+HRESULT HCS_API HcsGetComputeSystemProperties(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                              _In_opt_ PCWSTR propertyQuery);
 
 /**
  * Changes settings of a compute system.
@@ -315,8 +316,8 @@ HRESULT WINAPI HcsGetComputeSystemProperties(_In_ HCS_SYSTEM computeSystem, _In_
  * @param identity      Must be NULL: there is no other identity to act as on Linux. E_INVALIDARG otherwise.
  * @return S_OK when begun. Results: HCS_E_INVALID_JSON, HCS_E_INVALID_STATE, HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED).
  */
-HRESULT WINAPI HcsModifyComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                      _In_ PCWSTR configuration, _In_opt_ HANDLE identity);
+HRESULT HCS_API HcsModifyComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                       _In_ PCWSTR configuration, _In_opt_ HANDLE identity);
 
 /**
  * Waits until the compute system has exited. Works for as long as the handle is open, also after the exit.
@@ -325,8 +326,8 @@ HRESULT WINAPI HcsModifyComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OP
  * @param result    Receives a SystemExitStatus document; may be NULL.
  * @return S_OK, E_INVALIDARG, E_HANDLE, HRESULT_FROM_WIN32(ERROR_TIMEOUT).
  */
-HRESULT WINAPI HcsWaitForComputeSystemExit(_In_ HCS_SYSTEM computeSystem, _In_ DWORD timeoutMs,
-                                           _Outptr_opt_ PWSTR *result);
+HRESULT HCS_API HcsWaitForComputeSystemExit(_In_ HCS_SYSTEM computeSystem, _In_ DWORD timeoutMs,
+                                            _Outptr_opt_ PWSTR *result);
 
 /**
  * Sets the callback that receives the events of this handle. An exit that has been is told to a late callback too; each
@@ -340,8 +341,8 @@ HRESULT WINAPI HcsWaitForComputeSystemExit(_In_ HCS_SYSTEM computeSystem, _In_ D
  * @param callback        NULL removes the callback, once it does not run any more.
  * @return S_OK, E_INVALIDARG, E_HANDLE.
  */
-HRESULT WINAPI HcsSetComputeSystemCallback(_In_ HCS_SYSTEM computeSystem, _In_ HCS_EVENT_OPTIONS callbackOptions,
-                                           _In_opt_ const void *context, _In_opt_ HCS_EVENT_CALLBACK callback);
+HRESULT HCS_API HcsSetComputeSystemCallback(_In_ HCS_SYSTEM computeSystem, _In_ HCS_EVENT_OPTIONS callbackOptions,
+                                            _In_opt_ const void *context, _In_opt_ HCS_EVENT_CALLBACK callback);
 
 /**
  * Lists compute systems. The result document is an array of Properties documents, [] when there are none. One has no
@@ -350,37 +351,37 @@ HRESULT WINAPI HcsSetComputeSystemCallback(_In_ HCS_SYSTEM computeSystem, _In_ H
  * @param query Optional SystemQuery document.
  * @return S_OK when begun. Results: HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
  */
-HRESULT WINAPI HcsEnumerateComputeSystems(_In_opt_ PCWSTR query, _In_ HCS_OPERATION operation);
+HRESULT HCS_API HcsEnumerateComputeSystems(_In_opt_ PCWSTR query, _In_ HCS_OPERATION operation);
 
 /**
  * Lists the compute systems of a namespace.
  *
  * @return E_NOTIMPL: not implemented on Linux.
  */
-HRESULT WINAPI HcsEnumerateComputeSystemsInNamespace(_In_ PCWSTR idNamespace, _In_opt_ PCWSTR query,
-                                                     _In_ HCS_OPERATION operation);
+HRESULT HCS_API HcsEnumerateComputeSystemsInNamespace(_In_ PCWSTR idNamespace, _In_opt_ PCWSTR query,
+                                                      _In_ HCS_OPERATION operation);
 
 /* ---- Live migration: not implemented on Linux, all return E_NOTIMPL -------------------------------------------- */
 
 /** Prepares the source of a migration. @return E_NOTIMPL. */
-HRESULT WINAPI HcsInitializeLiveMigrationOnSource(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                                  _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsInitializeLiveMigrationOnSource(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                                   _In_opt_ PCWSTR options);
 
 /** Begins a migration on its source. @return E_NOTIMPL. */
-HRESULT WINAPI HcsStartLiveMigrationOnSource(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                             _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsStartLiveMigrationOnSource(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                              _In_opt_ PCWSTR options);
 
 /** Begins the transfer of memory. @return E_NOTIMPL. */
-HRESULT WINAPI HcsStartLiveMigrationTransfer(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                             _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsStartLiveMigrationTransfer(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                              _In_opt_ PCWSTR options);
 
 /** Ends a migration on either side. @return E_NOTIMPL. */
-HRESULT WINAPI HcsFinalizeLiveMigration(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                        _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsFinalizeLiveMigration(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                         _In_opt_ PCWSTR options);
 
 /** Gives a migration up. @return E_NOTIMPL. */
-HRESULT WINAPI HcsCancelLiveMigration(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
-                                      _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsCancelLiveMigration(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
+                                       _In_opt_ PCWSTR options);
 
 /* ---- Processes ------------------------------------------------------------------------------------------------- */
 
@@ -395,9 +396,9 @@ HRESULT WINAPI HcsCancelLiveMigration(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OP
  * @return S_OK when begun. Results: HCS_E_INVALID_JSON, HCS_E_INVALID_STATE, HCS_E_SYSTEM_ALREADY_STOPPED,
  *         HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND) and others when the program cannot be run.
  */
-HRESULT WINAPI HcsCreateProcess(_In_ HCS_SYSTEM computeSystem, _In_ PCWSTR processParameters,
-                                _In_ HCS_OPERATION operation,
-                                _In_opt_ const SECURITY_DESCRIPTOR *securityDescriptor, _Out_ HCS_PROCESS *process);
+HRESULT HCS_API HcsCreateProcess(_In_ HCS_SYSTEM computeSystem, _In_ PCWSTR processParameters,
+                                 _In_ HCS_OPERATION operation,
+                                 _In_opt_ const SECURITY_DESCRIPTOR *securityDescriptor, _Out_ HCS_PROCESS *process);
 
 /**
  * Opens a handle to a process of a compute system. Waits for the answer. A process that has exited can be opened until
@@ -408,14 +409,14 @@ HRESULT WINAPI HcsCreateProcess(_In_ HCS_SYSTEM computeSystem, _In_ PCWSTR proce
  * @param process         Receives the handle, to be closed with HcsCloseProcess.
  * @return S_OK, E_INVALIDARG, E_HANDLE, HRESULT_FROM_WIN32(ERROR_NOT_FOUND), HCS_E_SYSTEM_ALREADY_STOPPED.
  */
-HRESULT WINAPI HcsOpenProcess(_In_ HCS_SYSTEM computeSystem, _In_ DWORD processId, _In_ DWORD requestedAccess,
-                              _Out_ HCS_PROCESS *process);
+HRESULT HCS_API HcsOpenProcess(_In_ HCS_SYSTEM computeSystem, _In_ DWORD processId, _In_ DWORD requestedAccess,
+                               _Out_ HCS_PROCESS *process);
 
 /**
  * Closes a handle to a process, which goes on. Stdio handles nobody took are closed. Its event callback is not called
  * any more.
  */
-void WINAPI HcsCloseProcess(_In_ HCS_PROCESS process);
+void HCS_API HcsCloseProcess(_In_ HCS_PROCESS process);
 
 /**
  * Kills a process. Never waits behind another signal.
@@ -423,7 +424,7 @@ void WINAPI HcsCloseProcess(_In_ HCS_PROCESS process);
  * @param options Reserved; E_INVALIDARG is the result when there are any.
  * @return S_OK when begun. Results: HCS_E_PROCESS_ALREADY_STOPPED.
  */
-HRESULT WINAPI HcsTerminateProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation, _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsTerminateProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation, _In_opt_ PCWSTR options);
 
 /**
  * Sends a signal to a process.
@@ -432,7 +433,7 @@ HRESULT WINAPI HcsTerminateProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION 
  *                or 0, it is SIGKILL.
  * @return S_OK when begun. Results: HCS_E_INVALID_JSON, HCS_E_PROCESS_ALREADY_STOPPED.
  */
-HRESULT WINAPI HcsSignalProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation, _In_opt_ PCWSTR options);
+HRESULT HCS_API HcsSignalProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation, _In_opt_ PCWSTR options);
 
 /**
  * Asks for pid and stdio of a process, with HcsWaitForOperationResultAndProcessInfo. The stdio handles are fresh ones
@@ -440,7 +441,7 @@ HRESULT WINAPI HcsSignalProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION ope
  *
  * @return S_OK when begun. Results: HCS_E_PROCESS_ALREADY_STOPPED.
  */
-HRESULT WINAPI HcsGetProcessInfo(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation);
+HRESULT HCS_API HcsGetProcessInfo(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation);
 
 /**
  * Asks for the state of a process. The result document is a ProcessStatus document.
@@ -448,8 +449,8 @@ HRESULT WINAPI HcsGetProcessInfo(_In_ HCS_PROCESS process, _In_ HCS_OPERATION op
  * @param propertyQuery Reserved.
  * @return S_OK when begun.
  */
-HRESULT WINAPI HcsGetProcessProperties(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation,
-                                       _In_opt_ PCWSTR propertyQuery);
+HRESULT HCS_API HcsGetProcessProperties(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation,
+                                        _In_opt_ PCWSTR propertyQuery);
 
 /**
  * Changes a running process: the size of its console, or closing one of its streams. Standard input ends when its
@@ -458,15 +459,15 @@ HRESULT WINAPI HcsGetProcessProperties(_In_ HCS_PROCESS process, _In_ HCS_OPERAT
  * @param settings ProcessModifyRequest document.
  * @return S_OK when begun. Results: HCS_E_INVALID_JSON, HCS_E_PROCESS_ALREADY_STOPPED.
  */
-HRESULT WINAPI HcsModifyProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation, _In_ PCWSTR settings);
+HRESULT HCS_API HcsModifyProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation, _In_ PCWSTR settings);
 
 /**
  * Sets the callback that receives the events of this handle. As HcsSetComputeSystemCallback, for a process.
  *
  * @return S_OK, E_INVALIDARG, E_HANDLE.
  */
-HRESULT WINAPI HcsSetProcessCallback(_In_ HCS_PROCESS process, _In_ HCS_EVENT_OPTIONS callbackOptions,
-                                     _In_opt_ void *context, _In_opt_ HCS_EVENT_CALLBACK callback);
+HRESULT HCS_API HcsSetProcessCallback(_In_ HCS_PROCESS process, _In_ HCS_EVENT_OPTIONS callbackOptions,
+                                      _In_opt_ void *context, _In_opt_ HCS_EVENT_CALLBACK callback);
 
 /**
  * Waits until the process has exited. Works for as long as the handle is open, also after the exit. Death by signal N
@@ -476,7 +477,7 @@ HRESULT WINAPI HcsSetProcessCallback(_In_ HCS_PROCESS process, _In_ HCS_EVENT_OP
  * @param result    Receives a ProcessStatus document; may be NULL.
  * @return S_OK, E_INVALIDARG, E_HANDLE, HRESULT_FROM_WIN32(ERROR_TIMEOUT).
  */
-HRESULT WINAPI HcsWaitForProcessExit(_In_ HCS_PROCESS process, _In_ DWORD timeoutMs, _Outptr_opt_ PWSTR *result);
+HRESULT HCS_API HcsWaitForProcessExit(_In_ HCS_PROCESS process, _In_ DWORD timeoutMs, _Outptr_opt_ PWSTR *result);
 
 /* ---- The service ----------------------------------------------------------------------------------------------- */
 
@@ -488,7 +489,7 @@ HRESULT WINAPI HcsWaitForProcessExit(_In_ HCS_PROCESS process, _In_ DWORD timeou
  * @param result        Receives a ServiceProperties document, or a ResultError when the call fails.
  * @return S_OK, E_INVALIDARG, HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
  */
-HRESULT WINAPI HcsGetServiceProperties(_In_opt_ PCWSTR propertyQuery, _Outptr_ PWSTR *result);
+HRESULT HCS_API HcsGetServiceProperties(_In_opt_ PCWSTR propertyQuery, _Outptr_ PWSTR *result);
 
 /**
  * Changes settings of the service. Waits for the answer.
@@ -499,7 +500,7 @@ HRESULT WINAPI HcsGetServiceProperties(_In_opt_ PCWSTR propertyQuery, _Outptr_ P
  *         HRESULT_FROM_WIN32 of ERROR_ALREADY_EXISTS, ERROR_NOT_FOUND, ERROR_BUSY for a group of processors that is there,
  *         is not, or is in use; ERROR_NOT_SUPPORTED for what this host does not have.
  */
-HRESULT WINAPI HcsModifyServiceSettings(_In_ PCWSTR settings, _Outptr_opt_ PWSTR *result);
+HRESULT HCS_API HcsModifyServiceSettings(_In_ PCWSTR settings, _Outptr_opt_ PWSTR *result);
 
 /**
  * Submits a report about a crash: it is written into the directory that the service is configured with. Waits for the
@@ -508,27 +509,27 @@ HRESULT WINAPI HcsModifyServiceSettings(_In_ PCWSTR settings, _Outptr_opt_ PWSTR
  * @param settings CrashReport document.
  * @return S_OK, E_INVALIDARG, HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
  */
-HRESULT WINAPI HcsSubmitWerReport(_In_ PCWSTR settings);
+HRESULT HCS_API HcsSubmitWerReport(_In_ PCWSTR settings);
 
 /* ---- Utilities for virtual machines: not implemented yet, all return E_NOTIMPL --------------------------------- */
 
 /** Creates an empty guest state file (.vmgs). @return E_NOTIMPL. */
-HRESULT WINAPI HcsCreateEmptyGuestStateFile(_In_ PCWSTR guestStateFilePath);
+HRESULT HCS_API HcsCreateEmptyGuestStateFile(_In_ PCWSTR guestStateFilePath);
 
 /** Creates an empty runtime state file (.vmrs). @return E_NOTIMPL. */
-HRESULT WINAPI HcsCreateEmptyRuntimeStateFile(_In_ PCWSTR runtimeStateFilePath);
+HRESULT HCS_API HcsCreateEmptyRuntimeStateFile(_In_ PCWSTR runtimeStateFilePath);
 
 /** Lets a virtual machine use a file. @return E_NOTIMPL. */
-HRESULT WINAPI HcsGrantVmAccess(_In_ PCWSTR vmId, _In_ PCWSTR filePath);
+HRESULT HCS_API HcsGrantVmAccess(_In_ PCWSTR vmId, _In_ PCWSTR filePath);
 
 /** Undoes HcsGrantVmAccess. @return E_NOTIMPL. */
-HRESULT WINAPI HcsRevokeVmAccess(_In_ PCWSTR vmId, _In_ PCWSTR filePath);
+HRESULT HCS_API HcsRevokeVmAccess(_In_ PCWSTR vmId, _In_ PCWSTR filePath);
 
 /** Lets all virtual machines read a file. @return E_NOTIMPL. */
-HRESULT WINAPI HcsGrantVmGroupAccess(_In_ PCWSTR filePath);
+HRESULT HCS_API HcsGrantVmGroupAccess(_In_ PCWSTR filePath);
 
 /** Undoes HcsGrantVmGroupAccess. @return E_NOTIMPL. */
-HRESULT WINAPI HcsRevokeVmGroupAccess(_In_ PCWSTR filePath);
+HRESULT HCS_API HcsRevokeVmGroupAccess(_In_ PCWSTR filePath);
 
 /**
  * Reads which processor features a saved virtual machine needs.
@@ -536,8 +537,8 @@ HRESULT WINAPI HcsRevokeVmGroupAccess(_In_ PCWSTR filePath);
  * @param processorFeaturesString Receives a document, to be released by the caller; may be NULL.
  * @return E_NOTIMPL.
  */
-HRESULT WINAPI HcsGetProcessorCompatibilityFromSavedState(_In_ PCWSTR runtimeFileName,
-                                                          _Outptr_opt_ PCWSTR *processorFeaturesString);
+HRESULT HCS_API HcsGetProcessorCompatibilityFromSavedState(_In_ PCWSTR runtimeFileName,
+                                                           _Outptr_opt_ PCWSTR *processorFeaturesString);
 
 #ifdef __cplusplus
 } /* extern "C" */

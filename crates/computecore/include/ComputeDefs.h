@@ -8,6 +8,9 @@
 #define COMPUTECORE_COMPUTEDEFS_H
 
 #include "ComputeWin32.h"
+#ifdef HCS_WIDE
+#include "ComputeWide.h"
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -72,7 +75,7 @@ typedef enum HCS_OPERATION_TYPE COMPUTECORE_INT_
 #endif
 
 /** Called once when the call tracked by `operation` has completed. Reference page: HCS_OPERATION_COMPLETION. */
-typedef void(CALLBACK *HCS_OPERATION_COMPLETION)(_In_ HCS_OPERATION operation, _In_opt_ void *context);
+typedef void(HCS_CALLBACK_ *HCS_OPERATION_COMPLETION)(_In_ HCS_OPERATION operation, _In_opt_ void *context);
 
 /** What happened. Reference page: HCS_EVENT_TYPE. */
 typedef enum HCS_EVENT_TYPE COMPUTECORE_INT_
@@ -133,7 +136,7 @@ typedef enum HCS_OPERATION_OPTIONS COMPUTECORE_INT_
 } HCS_OPERATION_OPTIONS;
 
 /** Called for every event of a handle. Reference page: HCS_EVENT_CALLBACK. */
-typedef void(CALLBACK *HCS_EVENT_CALLBACK)(_In_ HCS_EVENT *event, _In_opt_ void *context);
+typedef void(HCS_CALLBACK_ *HCS_EVENT_CALLBACK)(_In_ HCS_EVENT *event, _In_opt_ void *context);
 
 /** What HcsAddResourceToOperation hands over. */
 typedef enum HCS_RESOURCE_TYPE COMPUTECORE_INT_
@@ -181,7 +184,7 @@ typedef enum HCS_NOTIFICATIONS COMPUTECORE_INT_
 } HCS_NOTIFICATIONS;
 
 /** Callback of the first version of HCS; no function of this API takes one. */
-typedef void(CALLBACK *HCS_NOTIFICATION_CALLBACK)(_In_ DWORD notificationType, _In_opt_ void *context,
+typedef void(HCS_CALLBACK_ *HCS_NOTIFICATION_CALLBACK)(_In_ DWORD notificationType, _In_opt_ void *context,
                                                   _In_ HRESULT notificationStatus, _In_opt_ PCWSTR notificationData);
 
 /**

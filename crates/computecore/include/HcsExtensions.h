@@ -22,7 +22,7 @@ extern "C" {
  * @param timeoutMs Milliseconds. INFINITE takes the limit away from later calls; that of a pending one stays.
  * @return S_OK; E_INVALIDARG, E_HANDLE; E_OUTOFMEMORY when no thread could be started.
  */
-HRESULT WINAPI HcsSetOperationDeadline(_In_ HCS_OPERATION operation, _In_ DWORD timeoutMs);
+HRESULT HCS_API HcsSetOperationDeadline(_In_ HCS_OPERATION operation, _In_ DWORD timeoutMs);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -29,6 +29,51 @@ fn conforms(name: &str, service: Service) {
     }
 }
 
+/// The same programs with the wide strings of Linux, and so with the second set of functions.
+mod wide {
+    use super::{Language, Program, Service, programs, rows_of};
+
+    fn conforms(name: &str, service: Service) {
+        let source = format!("tests/c/{name}.c");
+        let program = Program::build(&source, Language::C11Wide);
+        program.run(service).confirms(&rows_of(&source));
+    }
+
+    macro_rules! all {
+        ($($name:ident, $service:ident;)*) => {
+            $(#[test]
+            fn $name() {
+                conforms(stringify!($name), Service::$service);
+            })*
+
+            #[test]
+            fn every_program_is_run() {
+                let run: std::collections::BTreeSet<String> =
+                    [$(stringify!($name).to_owned()),*].into();
+                assert_eq!(run, programs());
+            }
+        };
+    }
+
+    all! {
+        bad_documents, Found;
+        bad_handles, Found;
+        callbacks, Found;
+        completions, Found;
+        lifecycle, Found;
+        newer, Found;
+        not_implemented, Missing;
+        operation, Missing;
+        pending, Found;
+        process, Found;
+        service, Found;
+        service_missing, Missing;
+        stress, Found;
+        system, Found;
+        undeclared, Missing;
+    }
+}
+
 #[test]
 fn operation() {
     conforms("operation", Service::Missing);
@@ -334,4 +379,34 @@ fn the_binding_for_go_passes_its_tests_and_its_example_runs() {
         .run(Service::Found);
     run.succeeds();
     assert_eq!(run.stdout, "hello from the container\n");
+}
+
+/// The sample for .NET, compiled and run by Mono, which finds libraries as .NET does. Mono is no .NET, so this holds its
+/// declarations and its strings, and not its project file.
+#[test]
+fn sample_for_dotnet() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("hcs-run.exe");
+    Program::of_machine("mcs")
+        .below("bindings/dotnet")
+        .given("-warnaserror")
+        .given(format!("-out:{}", program.display()))
+        .given("Program.cs")
+        .run(Service::Missing)
+        .succeeds();
+    let link = folder.path().join("libcomputecore.dll.so");
+    std::os::unix::fs::symlink(libraries().join("libcomputecore.so"), link).unwrap();
+    let mono = || {
+        Program::of_machine("mono")
+            .with("MONO_SHARED_DIR", folder.path())
+            .given(&program)
+    };
+    let run = mono()
+        .given("echo")
+        .given("grüße from the \"container\" 😀")
+        .run(Service::Found);
+    run.succeeds();
+    assert_eq!(run.stdout, "grüße from the \"container\" 😀\n");
+    let failed = mono().given("nosuch-program").run(Service::Found);
+    failed.fails_saying("nosuch-program");
 }

@@ -9,10 +9,11 @@ use std::{
     process::{Command, Output},
 };
 
-const HEADERS: [&str; 8] = [
+const HEADERS: [&str; 9] = [
     "ComputeCore.h",
     "ComputeDefs.h",
     "ComputeStorage.h",
+    "ComputeWide.h",
     "ComputeWin32.h",
     "HcsExtensions.h",
     "computecore.h",
@@ -20,17 +21,19 @@ const HEADERS: [&str; 8] = [
     "computestorage.h",
 ];
 
-const C: [&[&str]; 5] = [
+const C: [&[&str]; 6] = [
     &["gcc", "-std=c11"],
+    &["gcc", "-std=c11", "-DHCS_WIDE"],
     &["gcc", "-std=c11", "-fshort-wchar"],
     &["gcc", "-std=gnu17"],
     &["gcc", "-std=c2x"],
     &["clang", "-std=c11"],
 ];
 
-const CPP: [&[&str]; 5] = [
+const CPP: [&[&str]; 6] = [
     &["g++", "-std=c++11"],
     &["g++", "-std=c++17"],
+    &["g++", "-std=c++17", "-DHCS_WIDE"],
     &["g++", "-std=c++17", "-fshort-wchar"],
     &["g++", "-std=c++20"],
     &["clang++", "-std=c++17"],
@@ -98,6 +101,85 @@ fn a_program_may_bring_all_the_types_itself() {
     accepts(CPP[1], "c++", &text);
 }
 
+/// What the program's environment has in its `windows.h`, as far as clients of HCS meet it: Wine's, mingw's, and the one that
+/// DirectX-Headers has for Linux. The calling conventions are strange on purpose.
+const ENVIRONMENTS: [(&str, &str); 3] = [
+    (
+        "like Wine",
+        "#define _WINDEF_\n#define _WINNT_\n#define _HRESULT_DEFINED\n#define __WINE_WINBASE_H\n\
+        #define WINAPI __attribute__((ms_abi))\n#define CALLBACK __attribute__((ms_abi))\n\
+        typedef int LONG; typedef LONG HRESULT; typedef unsigned int DWORD; typedef int BOOL;\n\
+        typedef unsigned long UINT64; typedef char16_t WCHAR, *PWSTR; typedef const WCHAR *PCWSTR;\n\
+        typedef void *HANDLE; typedef HANDLE HLOCAL;\n\
+        typedef struct { int revision; } SECURITY_DESCRIPTOR, *PSECURITY_DESCRIPTOR;\n\
+        HLOCAL WINAPI LocalFree(HLOCAL memory);\nvoid WINAPI CoTaskMemFree(void *memory);\n\
+        #define S_OK ((HRESULT)0)\n#define E_FAIL ((HRESULT)0x80004005)\n#define INFINITE 0xffffffff\n\
+        #define DECLARE_HANDLE(a) typedef struct a##__ { int unused; } *a\n",
+    ),
+    (
+        "like mingw",
+        "#define _WINDEF_\n#define _WINNT_\n#define _HRESULT_DEFINED\n#define _WINBASE_\n\
+        #define WINAPI\n#define CALLBACK\n#define _In_\n#define _Out_\n\
+        typedef int HRESULT; typedef unsigned int DWORD; typedef int WINBOOL, BOOL; typedef unsigned long UINT64;\n\
+        typedef char16_t WCHAR, *LPWSTR, *PWSTR; typedef const WCHAR *LPCWSTR, *PCWSTR; typedef void *HANDLE;\n\
+        typedef HANDLE HLOCAL; typedef struct _SECURITY_DESCRIPTOR { int revision; } SECURITY_DESCRIPTOR;\n\
+        HLOCAL LocalFree(HLOCAL memory);\n#define S_OK ((HRESULT)0x00000000)\n",
+    ),
+    (
+        "like DirectX-Headers",
+        "#define COMPUTECORE_NO_WCHAR\n#define COMPUTECORE_NO_PWSTR\n#define COMPUTECORE_NO_PCWSTR\n\
+        #define COMPUTECORE_NO_BOOL\n#define COMPUTECORE_NO_SECURITY_DESCRIPTOR\n\
+        #define WINAPI\n#define _In_\n#define _In_opt_\n#define _Out_\n#define FALSE 0\n#define TRUE 1\n\
+        #define S_OK 0\n#define E_NOTIMPL 0x80004001L\n#define SUCCEEDED(hr) (((HRESULT)(hr)) >= 0)\n\
+        typedef int32_t HRESULT; typedef uint32_t DWORD, UINT; typedef uint64_t UINT64; typedef void *HANDLE;\n\
+        typedef uint32_t BOOL; typedef wchar_t WCHAR, *PWSTR; typedef const wchar_t *PCWSTR;\n\
+        typedef struct SECURITY_DESCRIPTOR_ { int revision; } SECURITY_DESCRIPTOR;\n",
+    ),
+];
+
+#[test]
+fn they_get_on_with_the_types_of_other_environments() {
+    let uses = "static void HCS_CALLBACK_ on_event(HCS_EVENT *event, void *context) { (void)event; (void)context; }\n\
+        HRESULT use(HCS_SYSTEM system); HRESULT use(HCS_SYSTEM system) {\n\
+        return HcsSetComputeSystemCallback(system, HcsEventOptionNone, 0, on_event); }\n";
+    for (name, types) in ENVIRONMENTS {
+        let begin = "#include <stddef.h>\n#include <stdint.h>\n#ifndef __cplusplus\n#include <uchar.h>\n#endif\n";
+        let text = format!("/* {name} */\n{begin}{types}{}{uses}", include_all());
+        accepts(C[0], "c", &text);
+        accepts(CPP[1], "c++", &text);
+    }
+}
+
+/// The optional headers of `compat/`: alone, twice, together with ours in any order, in both flavours of strings.
+#[test]
+fn the_compatibility_headers_have_what_clients_take() {
+    let uses = "extern const GUID none; const GUID none = {0, 0, 0, {0}};\n\
+        static inline BOOL end(_In_ HCS_PROCESS_INFORMATION *it) { return CloseHandle(it->StdInput); }\n\
+        ULONG use(LPCWSTR id, UINT count, _Inout_ LPVOID it); ULONG use(LPCWSTR id, UINT count, LPVOID it) {\n\
+        UNREFERENCED_PARAMETER(id); return end((HCS_PROCESS_INFORMATION *)it) ? count : ERROR_INVALID_PARAMETER; }\n";
+    let compat = manifest().join("compat");
+    let folder = format!("-I{}", compat.display());
+    for order in [
+        "#include <windows.h>\n#include <ComputeCore.h>\n",
+        "#include <ComputeCore.h>\n#include <objbase.h>\n#include <combaseapi.h>\n#include <windows.h>\n",
+        "#include <winerror.h>\n#include <windows.h>\n#include <windows.h>\n#include <computecore.h>\n",
+    ] {
+        let text = format!("{order}{uses}");
+        accepts(&["gcc", "-std=c11", &folder], "c", &text);
+        accepts(&["gcc", "-std=c11", "-DHCS_WIDE", &folder], "c", &text);
+        accepts(&["g++", "-std=c++17", &folder], "c++", &text);
+    }
+}
+
+#[test]
+fn one_inclusion_cannot_have_other_strings_than_another() {
+    let text = "#include <ComputeCore.h>\n#define HCS_WIDE\n#include <ComputeStorage.h>\n";
+    assert!(!compile(C[0], "c", text).unwrap().status.success());
+    let text = "#define HCS_WIDE\n#include <ComputeCore.h>\n";
+    let short = ["gcc", "-std=c11", "-fshort-wchar"];
+    assert!(!compile(&short, "c", text).unwrap().status.success());
+}
+
 #[test]
 fn kinds_of_handles_do_not_mix() {
     let text = "#include <ComputeCore.h>\nvoid use(HCS_PROCESS process);\n\
@@ -143,7 +225,7 @@ fn every_function_is_documented() {
         let mut before = "";
         let mut functions = 0;
         for line in text.lines() {
-            let starts = !line.starts_with([' ', '#', '*', '/', 't']) && line.contains("WINAPI ");
+            let starts = !line.starts_with([' ', '#', '*', '/', 't']) && line.contains("HCS_API ");
             if starts {
                 functions += 1;
                 assert!(before.ends_with("*/"), "{header}: undocumented: {line}");

@@ -30,6 +30,8 @@ pub(crate) const NEEDED: &[Package] = &[
     ("python3", "python3"),
     ("mypy", "mypy"),
     ("go", "golang-go"),
+    ("mcs", "mono-mcs"),
+    ("mono", "mono-runtime"),
 ];
 
 /// Installs what is missing of `needed`.

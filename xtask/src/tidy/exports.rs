@@ -34,6 +34,12 @@ pub(crate) fn listed(repository: &Repository) -> Result<Vec<String>> {
         .collect())
 }
 
+/// Whether `name` is the second form of a function with strings, for a `wchar_t` of 32 bits.
+pub(crate) fn is_twin(name: &str, exports: &[String]) -> bool {
+    let function = name.strip_suffix("Wide");
+    function.is_some_and(|function| exports.iter().any(|other| other == function))
+}
+
 fn check(repository: &Repository) -> Result<Vec<Fault>> {
     let built = built(repository)?;
     if !repository.has(LIST) {

@@ -18,7 +18,7 @@ mod text;
 mod threats;
 mod unsafe_homes;
 
-pub(crate) use exports::{LIST as EXPORT_LIST, listed as listed_exports};
+pub(crate) use exports::{LIST as EXPORT_LIST, is_twin, listed as listed_exports};
 
 use std::process::ExitCode;
 

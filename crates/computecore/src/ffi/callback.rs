@@ -13,7 +13,7 @@ use hcs::raw::{self, event_options};
 use hcs_schema::HResult;
 
 use crate::{
-    abi::{HCS_EVENT, HCS_EVENT_CALLBACK, HCS_OPERATION_COMPLETION, Handle},
+    abi::{HCS_EVENT, HCS_EVENT_CALLBACK, HCS_OPERATION_COMPLETION, Handle, PCWSTR},
     ffi::{boundary, operation},
 };
 
@@ -51,21 +51,54 @@ pub(crate) fn completion(
     }))
 }
 
+/// How the strings of a program are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Strings {
+    /// UTF-16.
+    Narrow,
+    /// UTF-32.
+    Wide,
+}
+
+/// A string that ends with 0, for as long as a callback runs.
+enum Lent {
+    Narrow(Vec<u16>),
+    Wide(Vec<u32>),
+}
+
+impl Lent {
+    fn new(text: &str, strings: Strings) -> Self {
+        match strings {
+            Strings::Narrow => Self::Narrow(text.encode_utf16().chain(iter::once(0)).collect()),
+            Strings::Wide => {
+                let units = text.chars().map(u32::from);
+                Self::Wide(units.chain(iter::once(0)).collect())
+            }
+        }
+    }
+
+    /// The type says UTF-16; a program with wide strings has declared its callback otherwise.
+    const fn pointer(&self) -> PCWSTR {
+        match self {
+            Self::Narrow(units) => units.as_ptr(),
+            Self::Wide(units) => units.as_ptr().cast(),
+        }
+    }
+}
+
 /// The event callback of a system or process.
 pub(crate) fn events(
     callback: HCS_EVENT_CALLBACK,
     pointer: *const c_void,
+    strings: Strings,
 ) -> Option<raw::EventCallback> {
     let callback = callback?;
     let context = context(pointer);
     Some(Arc::new(move |event| {
-        let data: Option<Vec<u16>> = event
-            .data
-            .as_ref()
-            .map(|data| data.encode_utf16().chain(iter::once(0)).collect());
+        let data = event.data.as_ref().map(|data| Lent::new(data, strings));
         let event = HCS_EVENT {
             Type: event.event_type.cast_signed(),
-            EventData: data.as_ref().map_or(ptr::null(), Vec::as_ptr),
+            EventData: data.as_ref().map_or(ptr::null(), Lent::pointer),
             Operation: event
                 .operation
                 .as_ref()

@@ -6,6 +6,7 @@
 //! 3. [`callback`], [`boundary`]: calling back into C. [`absent`]: functions that are not implemented.
 //! 4. [`operation`], [`system`], [`process`], [`service`], [`vm`], [`storage`], [`reserved`]: the functions, by the
 //!    thing they are about. What each means is said in the headers, in `include/`.
+//! 5. [`wide`]: those that have to do with strings once more, for a `wchar_t` of 32 bits.
 
 #![expect(
     unsafe_code,
@@ -27,6 +28,7 @@ mod storage;
 mod string;
 mod system;
 mod vm;
+mod wide;
 
 #[cfg(test)]
 mod signatures_tests;

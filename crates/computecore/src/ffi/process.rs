@@ -8,7 +8,7 @@ use hcs_schema::HResult;
 use crate::{
     abi::{HCS_EVENT_CALLBACK, HRESULT, Handle, PCWSTR, PWSTR, SECURITY_DESCRIPTOR},
     ffi::{
-        callback,
+        callback::{self, Strings},
         named::{PROCESSES, SYSTEMS},
         operation::{limit, track},
         out::Out,
@@ -156,7 +156,7 @@ pub(crate) unsafe extern "C" fn HcsSetProcessCallback(
 ) -> HRESULT {
     guard(|| {
         let options = callback::options(callback_options)?;
-        let callback = callback::events(callback, context);
+        let callback = callback::events(callback, context, Strings::Narrow);
         PROCESSES.get(process)?.set_callback(options, callback)
     })
 }

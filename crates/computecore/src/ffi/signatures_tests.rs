@@ -208,9 +208,40 @@ fn every_export_is_compared() {
     let mut listed: Vec<&str> = list.lines().filter(|l| !l.starts_with('#')).collect();
     let mut compared: Vec<&str> = ours().iter().map(|(name, _)| *name).collect();
     compared.extend(UNDECLARED);
+    // What has strings in it is there once more.
+    let twins: Vec<String> = ours()
+        .iter()
+        .filter(|(_, signature)| {
+            ["PCWSTR", "PWSTR", "EVENT_CALLBACK"]
+                .iter()
+                .any(|it| signature.contains(it))
+        })
+        .map(|(name, _)| format!("{name}Wide"))
+        .collect();
+    compared.extend(twins.iter().map(String::as_str));
     listed.sort_unstable();
     compared.sort_unstable();
     assert_eq!(listed, compared);
+}
+
+#[test]
+fn the_wide_names_are_those_of_the_functions_with_strings() {
+    let header = include_str!("../../include/ComputeWide.h");
+    let mut named: Vec<String> = header
+        .lines()
+        .filter_map(|line| line.strip_prefix("#define Hcs")?.split_once(' '))
+        .map(|(name, wide)| {
+            assert_eq!(wide, format!("Hcs{name}Wide"));
+            wide.to_owned()
+        })
+        .collect();
+    let mut exported: Vec<&str> = include_str!("../../exports.txt")
+        .lines()
+        .filter(|name| name.ends_with("Wide"))
+        .collect();
+    named.sort_unstable();
+    exported.sort_unstable();
+    assert_eq!(named, exported);
 }
 
 #[test]
@@ -232,10 +263,12 @@ fn the_headers_declare_these_signatures() {
         )
     });
     let checks: String = checks.collect();
-    compile(&format!(
-        "#define DECLARE_HANDLE(name) typedef void *name\n\
-         #include <ComputeCore.h>\n#include <ComputeStorage.h>\n#include <HcsExtensions.h>\n{checks}"
-    ));
+    for flavour in ["", "#define HCS_WIDE\n"] {
+        compile(&format!(
+            "{flavour}#define DECLARE_HANDLE(name) typedef void *name\n\
+             #include <ComputeCore.h>\n#include <ComputeStorage.h>\n#include <HcsExtensions.h>\n{checks}"
+        ));
+    }
 }
 
 /// Compares the sizes of a structure and its fields' offsets: ours, that of Windows, and that of the header.

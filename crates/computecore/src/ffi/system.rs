@@ -8,7 +8,7 @@ use hcs_schema::HResult;
 use crate::{
     abi::{HANDLE, HCS_EVENT_CALLBACK, HRESULT, Handle, PCWSTR, PWSTR, SECURITY_DESCRIPTOR},
     ffi::{
-        callback,
+        callback::{self, Strings},
         named::SYSTEMS,
         operation::{limit, track},
         out::Out,
@@ -246,7 +246,7 @@ pub(crate) unsafe extern "C" fn HcsSetComputeSystemCallback(
 ) -> HRESULT {
     guard(|| {
         let options = callback::options(callback_options)?;
-        let callback = callback::events(callback, context);
+        let callback = callback::events(callback, context, Strings::Narrow);
         SYSTEMS.get(compute_system)?.set_callback(options, callback)
     })
 }

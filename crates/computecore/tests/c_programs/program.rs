@@ -19,6 +19,8 @@ pub(crate) enum Language {
     C11,
     /// The same with 16 bit `wchar_t`.
     C11ShortWchar,
+    /// The same with `HCS_WIDE`: 32 bit `wchar_t` in the API.
+    C11Wide,
     /// C11 against the static library.
     C11Static,
     /// C++17 against the shared library.
@@ -75,6 +77,20 @@ impl Run {
         let aborted = status.signal() == Some(6);
         assert!(
             aborted && stderr.contains(text),
+            "{status}\n{stdout}\n{stderr}"
+        );
+    }
+
+    /// Fails the test unless the program failed and wrote `text`.
+    pub(crate) fn fails_saying(&self, text: &str) {
+        let Self {
+            stdout,
+            stderr,
+            status,
+        } = self;
+        let failed = status.code().is_some_and(|code| code != 0);
+        assert!(
+            failed && stderr.contains(text),
             "{status}\n{stdout}\n{stderr}"
         );
     }
@@ -166,6 +182,7 @@ impl Program {
         let libraries = libraries();
         let (compiler, options): (_, &[&str]) = match language {
             Language::C11 | Language::C11Static => ("gcc", &["-std=c11"]),
+            Language::C11Wide => ("gcc", &["-std=c11", "-DHCS_WIDE"]),
             Language::C11ShortWchar => ("gcc", &["-std=c11", "-fshort-wchar"]),
             Language::Cpp17 => ("g++", &["-std=c++17"]),
         };
@@ -349,7 +366,11 @@ pub(crate) fn valgrind() -> bool {
 
 fn installed(program: &str) -> bool {
     // Go has no options of that kind.
-    let version = if program == "go" { "version" } else { "--version" };
+    let version = if program == "go" {
+        "version"
+    } else {
+        "--version"
+    };
     Command::new(program)
         .arg(version)
         .stdout(Stdio::null())

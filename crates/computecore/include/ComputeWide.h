@@ -1,0 +1,73 @@
+/*
+ * ComputeWide.h - the functions for programs whose wchar_t has 32 bits; see HCS_WIDE in ComputeWin32.h.
+ *
+ * Included by ComputeDefs.h; no program has to include it itself. Each function of this API that takes or gives a
+ * string, or calls back with one, is there twice in the library. These are the names of the second set, so that
+ * objects that were compiled with and without HCS_WIDE can be linked into one program and share its handles.
+ */
+#ifndef COMPUTECORE_COMPUTEWIDE_H
+#define COMPUTECORE_COMPUTEWIDE_H
+
+#ifdef HCS_WIDE
+#define HcsCreateOperationWithNotifications HcsCreateOperationWithNotificationsWide
+#define HcsGetOperationResult HcsGetOperationResultWide
+#define HcsGetOperationResultAndProcessInfo HcsGetOperationResultAndProcessInfoWide
+#define HcsAddResourceToOperation HcsAddResourceToOperationWide
+#define HcsWaitForOperationResult HcsWaitForOperationResultWide
+#define HcsWaitForOperationResultAndProcessInfo HcsWaitForOperationResultAndProcessInfoWide
+#define HcsGetOperationProperties HcsGetOperationPropertiesWide
+#define HcsCreateComputeSystem HcsCreateComputeSystemWide
+#define HcsCreateComputeSystemInNamespace HcsCreateComputeSystemInNamespaceWide
+#define HcsOpenComputeSystem HcsOpenComputeSystemWide
+#define HcsOpenComputeSystemInNamespace HcsOpenComputeSystemInNamespaceWide
+#define HcsStartComputeSystem HcsStartComputeSystemWide
+#define HcsShutDownComputeSystem HcsShutDownComputeSystemWide
+#define HcsTerminateComputeSystem HcsTerminateComputeSystemWide
+#define HcsCrashComputeSystem HcsCrashComputeSystemWide
+#define HcsPauseComputeSystem HcsPauseComputeSystemWide
+#define HcsResumeComputeSystem HcsResumeComputeSystemWide
+#define HcsSaveComputeSystem HcsSaveComputeSystemWide
+#define HcsGetComputeSystemProperties HcsGetComputeSystemPropertiesWide
+#define HcsModifyComputeSystem HcsModifyComputeSystemWide
+#define HcsWaitForComputeSystemExit HcsWaitForComputeSystemExitWide
+#define HcsSetComputeSystemCallback HcsSetComputeSystemCallbackWide
+#define HcsEnumerateComputeSystems HcsEnumerateComputeSystemsWide
+#define HcsEnumerateComputeSystemsInNamespace HcsEnumerateComputeSystemsInNamespaceWide
+#define HcsInitializeLiveMigrationOnSource HcsInitializeLiveMigrationOnSourceWide
+#define HcsStartLiveMigrationOnSource HcsStartLiveMigrationOnSourceWide
+#define HcsStartLiveMigrationTransfer HcsStartLiveMigrationTransferWide
+#define HcsFinalizeLiveMigration HcsFinalizeLiveMigrationWide
+#define HcsCancelLiveMigration HcsCancelLiveMigrationWide
+#define HcsCreateProcess HcsCreateProcessWide
+#define HcsTerminateProcess HcsTerminateProcessWide
+#define HcsSignalProcess HcsSignalProcessWide
+#define HcsGetProcessProperties HcsGetProcessPropertiesWide
+#define HcsModifyProcess HcsModifyProcessWide
+#define HcsSetProcessCallback HcsSetProcessCallbackWide
+#define HcsWaitForProcessExit HcsWaitForProcessExitWide
+#define HcsGetServiceProperties HcsGetServicePropertiesWide
+#define HcsModifyServiceSettings HcsModifyServiceSettingsWide
+#define HcsSubmitWerReport HcsSubmitWerReportWide
+#define HcsCreateEmptyGuestStateFile HcsCreateEmptyGuestStateFileWide
+#define HcsCreateEmptyRuntimeStateFile HcsCreateEmptyRuntimeStateFileWide
+#define HcsGrantVmAccess HcsGrantVmAccessWide
+#define HcsRevokeVmAccess HcsRevokeVmAccessWide
+#define HcsGrantVmGroupAccess HcsGrantVmGroupAccessWide
+#define HcsRevokeVmGroupAccess HcsRevokeVmGroupAccessWide
+#define HcsGetProcessorCompatibilityFromSavedState HcsGetProcessorCompatibilityFromSavedStateWide
+#define HcsImportLayer HcsImportLayerWide
+#define HcsExportLayer HcsExportLayerWide
+#define HcsExportLegacyWritableLayer HcsExportLegacyWritableLayerWide
+#define HcsDestroyLayer HcsDestroyLayerWide
+#define HcsSetupBaseOSLayer HcsSetupBaseOSLayerWide
+#define HcsSetupBaseOSVolume HcsSetupBaseOSVolumeWide
+#define HcsInitializeWritableLayer HcsInitializeWritableLayerWide
+#define HcsInitializeLegacyWritableLayer HcsInitializeLegacyWritableLayerWide
+#define HcsAttachLayerStorageFilter HcsAttachLayerStorageFilterWide
+#define HcsDetachLayerStorageFilter HcsDetachLayerStorageFilterWide
+#define HcsGetLayerVhdMountPath HcsGetLayerVhdMountPathWide
+#define HcsAttachOverlayFilter HcsAttachOverlayFilterWide
+#define HcsDetachOverlayFilter HcsDetachOverlayFilterWide
+#endif
+
+#endif /* COMPUTECORE_COMPUTEWIDE_H */
