@@ -14,6 +14,16 @@ use crate::{
     process::{cargo, succeeds},
 };
 
+/// Further names of the library. It has the functions for layers too, which Windows has in one of their own. .NET looks for
+/// `computecore.dll` with `lib` before and `.so` behind, the latter first: `ldconfig` lists only names that end with it.
+const ALIASES: [&str; 5] = [
+    "libcomputestorage.so",
+    "libcomputecore.dll.so",
+    "libcomputecore.dll",
+    "libcomputestorage.dll.so",
+    "libcomputestorage.dll",
+];
+
 /// Options of `cargo xtask install`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -70,13 +80,21 @@ pub(crate) fn place(repository: &Repository, prefix: &Path, destdir: &Path) -> R
     for (library, mode) in [("libcomputecore.so", 0o755), ("libcomputecore.a", 0o644)] {
         copy(&release.join(library), &prefix.join("lib"), mode)?;
     }
+    for alias in ALIASES {
+        link("libcomputecore.so", &prefix.join("lib").join(alias))?;
+    }
     let library = repository.root.join("crates/computecore");
     for header in fs::read_dir(library.join("include"))? {
         copy(&header?.path(), &prefix.join("include"), 0o644)?;
     }
-    let template = fs::read_to_string(library.join("computecore.pc.in"))?;
-    let text = pkg_config(&template, at);
-    write(&prefix.join("lib/pkgconfig/computecore.pc"), &text)?;
+    for header in fs::read_dir(library.join("compat"))? {
+        copy(&header?.path(), &prefix.join("include/hcs-compat"), 0o644)?;
+    }
+    for name in ["computecore", "computecore-wide"] {
+        let template = fs::read_to_string(library.join(format!("{name}.pc.in")))?;
+        let text = pkg_config(&template, at);
+        write(&prefix.join(format!("lib/pkgconfig/{name}.pc")), &text)?;
+    }
     let sample = repository.root.join("packaging/hcsd.toml");
     copy(&sample, &prefix.join("share/doc/hcs"), 0o644)?;
     for unit in fs::read_dir(repository.root.join("packaging/systemd"))? {
@@ -120,6 +138,13 @@ fn copy(from: &Path, folder: &Path, mode: u32) -> Result<()> {
         )
         .into()
     })
+}
+
+/// Makes a link to a file beside it, in the place of what is there.
+fn link(to: &str, at: &Path) -> Result<()> {
+    let new = at.with_extension("new");
+    let linked = std::os::unix::fs::symlink(to, &new).and_then(|()| fs::rename(&new, at));
+    linked.map_err(|e| format!("{} cannot be linked to {to}: {e}", at.display()).into())
 }
 
 fn write(to: &Path, text: &str) -> Result<()> {
@@ -198,11 +223,29 @@ mod tests {
     }
 
     #[test]
-    fn the_pkg_config_file_has_no_placeholder_left() {
-        let template = include_str!("../../crates/computecore/computecore.pc.in");
-        let text = pkg_config(template, Path::new("/opt/hcs"));
-        assert!(text.contains("prefix=/opt/hcs"), "{text}");
-        assert!(!text.contains('@'), "{text}");
+    fn the_pkg_config_files_have_no_placeholder_left() {
+        for template in [
+            include_str!("../../crates/computecore/computecore.pc.in"),
+            include_str!("../../crates/computecore/computecore-wide.pc.in"),
+        ] {
+            let text = pkg_config(template, Path::new("/opt/hcs"));
+            assert!(text.contains("prefix=/opt/hcs"), "{text}");
+            assert!(!text.contains('@'), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_library_is_found_by_its_other_names() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("libcomputecore.so"), "library").unwrap();
+        for alias in ALIASES {
+            // Again over what is there.
+            for _ in 0..2 {
+                link("libcomputecore.so", &place.path().join(alias)).unwrap();
+            }
+            let text = fs::read_to_string(place.path().join(alias)).unwrap();
+            assert_eq!(text, "library");
+        }
     }
 
     #[test]
