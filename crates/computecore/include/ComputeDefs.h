@@ -4,10 +4,12 @@
  * Names, values and layouts are those of the Windows header of the same name. Reference pages: "HCS_EVENT",
  * "HCS_EVENT_TYPE", "HCS_EVENT_OPTIONS", "HCS_OPERATION_TYPE", "HCS_PROCESS_INFORMATION", "HCSHResult".
  */
+/* Each time, as it looks whether HCS_WIDE is the same each time. */
+#include "ComputeWin32.h"
+
 #ifndef COMPUTECORE_COMPUTEDEFS_H
 #define COMPUTECORE_COMPUTEDEFS_H
 
-#include "ComputeWin32.h"
 #ifdef HCS_WIDE
 #include "ComputeWide.h"
 #endif

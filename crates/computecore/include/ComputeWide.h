@@ -8,6 +8,8 @@
 #ifndef COMPUTECORE_COMPUTEWIDE_H
 #define COMPUTECORE_COMPUTEWIDE_H
 
+#include "ComputeWin32.h"
+
 #ifdef HCS_WIDE
 #define HcsCreateOperationWithNotifications HcsCreateOperationWithNotificationsWide
 #define HcsGetOperationResult HcsGetOperationResultWide

@@ -107,8 +107,8 @@ pub(super) struct About {
 
 impl About {
     /// The handles whose event callbacks may take the completion, the first that can.
-    fn handles(&self) -> impl Iterator<Item = &Arc<Handle>> {
-        self.on.iter().chain(&self.makes)
+    fn handles(&self) -> [Option<Arc<Handle>>; 2] {
+        [self.on.clone(), self.makes.clone()]
     }
 }
 
@@ -167,10 +167,9 @@ impl Operation {
         if callback.is_some() {
             pool().ensure().map_err(|_| HResult::E_OUTOFMEMORY)?;
         }
-        let about = lock(&self.shared.tracked).about.clone();
-        let conflict = about
-            .handles()
-            .any(|handle| handle.hub().takes_completions());
+        let handles = lock(&self.shared.tracked).about.handles();
+        let mut handles = handles.iter().flatten();
+        let conflict = handles.any(|handle| handle.hub().takes_completions());
         let late = self
             .shared
             .cell
@@ -596,13 +595,12 @@ impl Operation {
 
     /// Ends the tracked call: first everybody can read the outcome, then the callback that takes it is scheduled.
     pub(super) fn finish(&self, call: CallNumber, outcome: Result<Success, Error>) {
-        let about = lock(&self.shared.tracked).about.clone();
+        let handles = lock(&self.shared.tracked).about.handles();
         match self.shared.cell.complete(call, outcome) {
             Completion::Callback => self.submit_callback(),
             Completion::NoCallback(telling) => {
-                let _taken = about
-                    .handles()
-                    .any(|handle| handle.completed(self, &telling));
+                let mut handles = handles.iter().flatten();
+                let _taken = handles.any(|handle| handle.completed(self, &telling));
             }
             Completion::Unwanted => {}
         }
