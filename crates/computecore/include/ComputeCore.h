@@ -158,7 +158,7 @@ HRESULT HCS_API HcsWaitForOperationResultAndProcessInfo(_In_ HCS_OPERATION opera
 
 /**
  * Sets the callback and the context of an operation. While a call is pending, the callback is called for that call;
- * after its completion too, at once, where nobody knows of it yet: no callback was told, and no result was read by a
+ * after its completion too, at once, if that is still unknown: no callback was told, and no result was read by a
  * function of this API. Else it is called for the next call.
  *
  * @param callback Called once for each completion. NULL removes the callback.
@@ -332,7 +332,7 @@ HRESULT HCS_API HcsWaitForComputeSystemExit(_In_ HCS_SYSTEM computeSystem, _In_ 
 /**
  * Sets the callback that receives the events of this handle. An exit that has been is told to a late callback too; each
  * handle gets its exit event once. So is a completion of a call on this handle, or of the call that made it, where the
- * callback takes completions and nobody knows of it yet: no callback was told, and no result was read by a function of
+ * callback takes completions and it is still unknown: no callback was told, and no result was read by a function of
  * this API. Each completion is told once.
  *
  * @param callbackOptions With HcsEventOptionEnableOperationCallbacks the completions of calls on this handle come here

@@ -17,8 +17,8 @@ use hcs_lifecycle::operation_kind::OperationKind;
 
 use super::sync::{Condvar, Mutex, MutexGuard, lock, thread, wait};
 
-/// Whether somebody knows of a completion that came when the operation had no callback. Each is told once at most: who
-/// tells it claims it first.
+/// Whether a completion that came when the operation had no callback is known to the program. Each is told once at most:
+/// what tells of it claims it first.
 #[derive(Debug, Default)]
 pub(crate) struct Telling {
     told: AtomicBool,
@@ -31,7 +31,7 @@ impl Telling {
         !self.told.swap(true, Ordering::AcqRel)
     }
 
-    /// Whether nobody needs to be told any more: it was told, its result read, or the operation closed.
+    /// Whether it need not be told any more: it was told, its result read, or the operation closed.
     pub(crate) fn is_taken(&self) -> bool {
         self.read.load(Ordering::Acquire) || self.told.load(Ordering::Acquire)
     }
@@ -105,7 +105,7 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
 
     /// See [`Operation::set_callback`]. The former callback does not begin any more; where it runs, this waits until it
     /// has returned, unless called from within it. Answers whether [`Cell::run_callback`] is to be called for the present
-    /// outcome, of which nobody knows yet.
+    /// outcome, which is still unknown to the program.
     pub(crate) fn set_callback(
         &self,
         callback: Option<C>,
@@ -269,7 +269,7 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
 }
 
 impl<T, E, C> State<T, E, C> {
-    /// Somebody knows of the present outcome, or nobody can ask for it any more.
+    /// The present outcome is known to the program, or cannot be asked for any more.
     fn is_read(&mut self) {
         if let Some(telling) = self.telling.take() {
             telling.read();

@@ -85,8 +85,8 @@ impl Happening {
         completion.is_none_or(|it| it.telling.is_taken() || it.operation.is_gone())
     }
 
-    /// What the callback is told; `None` when somebody else was told. `late` says that it happened before there was a
-    /// callback, so that whoever read the result knows already.
+    /// What the callback is told; `None` when it was told elsewhere. `late` says that it happened before there was a
+    /// callback, so that a result that was read is known already.
     fn into_event(self, late: bool) -> Option<Event> {
         if late && self.is_taken() {
             return None;
@@ -409,7 +409,7 @@ impl Handle {
     }
 
     /// A call on it, or one that made it, has completed. Answers whether its callback takes that; else one that is set later
-    /// does, unless somebody knows of it by then.
+    /// does, unless it is known by then.
     pub(crate) fn completed(
         self: &Arc<Self>,
         operation: &Operation,

@@ -7,7 +7,7 @@
 //!         └─▶ the exit event: queued when a callback is there, else owed to the first one that is registered
 //! ```
 //!
-//! Completions of calls on the handle that nobody has taken are kept for the first callback that takes completions. Other
+//! Completions of calls on the handle that are still unknown are kept for the first callback that takes completions. Other
 //! events that nobody listens for are dropped. Who takes the lock: the connection's reader (post,
 //! exited), program threads (register, wait, close) and the callback thread that drains. Nothing is called while it is
 //! held.

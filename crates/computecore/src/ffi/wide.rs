@@ -136,7 +136,7 @@ impl Parameter for Place {
         if held.text.is_null() {
             return Ok(());
         }
-        // SAFETY: it is a string of this library that nobody else knows.
+        // SAFETY: it is a string of this library, and no other code has it.
         let text = unsafe { string::read(held.text) }.unwrap_or_default();
         // SAFETY: as above, and this is the only time.
         unsafe { string::CoTaskMemFree(held.text.cast()) };
@@ -153,7 +153,7 @@ const LONE: u16 = 0xD800;
 /// Reads a string that C passed, as UTF-16 with its end; `None` for NULL.
 ///
 /// # Safety
-/// `text` is NULL, or points to units of which one is 0, and nobody changes them during the call.
+/// `text` is NULL, or points to units of which one is 0, and they do not change during the call.
 unsafe fn read(text: *const u32) -> Option<Vec<u16>> {
     if text.is_null() {
         return None;
@@ -188,7 +188,7 @@ fn give(text: &str) -> Result<*mut u32, HResult> {
     if start.is_null() {
         return Err(failed);
     }
-    // SAFETY: the block has room for that many units, nobody else knows it, and malloc aligns for every type.
+    // SAFETY: the block has room for that many units, no other code has it, and malloc aligns for every type.
     let places: &mut [MaybeUninit<u32>] = unsafe { slice::from_raw_parts_mut(start.cast(), units) };
     let ended = text.chars().map(u32::from).chain([0]);
     for (place, unit) in places.iter_mut().zip(ended) {
