@@ -17,6 +17,14 @@ pub(crate) fn done(what: &'static str) {
     });
 }
 
+/// Notes something that a user may want to know: what is not as one might expect it.
+pub(crate) fn warn(what: String) {
+    note(|| Step {
+        at: Instant::now(),
+        what: what.into(),
+    });
+}
+
 /// Notes which step failed, and why. Others than the caller read that, so it does not say on which path.
 pub(crate) fn failed(error: &StepError) {
     note(|| Step {

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, fstat, makedev, mkdirat, mknodat, symlinkat},
+    fs::{CWD, Dev, FileType, Mode, OFlags, fstat, makedev, mkdirat, mknodat, symlinkat},
     io::Errno,
     mount::MountAttrFlags,
 };
@@ -108,12 +108,17 @@ fn make_entries(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), Step
     Ok(())
 }
 
-/// Shows the host's own node: nobody makes nodes in a user namespace. One that the host has not is left out.
-fn borrow_node(dev: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+/// Shows the host's own node: nobody makes nodes in a user namespace. One that the host has not, or something else that
+/// the host has in its place, is left out.
+fn borrow_node(dev: BorrowedFd<'_>, name: &str, device: Dev) -> Result<(), Errno> {
     let node = match place::open(CWD, &format!("/dev/{name}")) {
         Err(Errno::NOENT) => return Ok(()),
         node => node?,
     };
+    let found = fstat(&node)?;
+    if !FileType::from_raw_mode(found.st_mode).is_char_device() || found.st_rdev != device {
+        return Ok(());
+    }
     let view = mount::clone_tree(node.as_fd(), "", false)?;
     let place = place::open_or_make(dev, name, Kind::File)?;
     mount::attach(view.as_fd(), place.as_fd())
@@ -163,8 +168,8 @@ pub(crate) fn mount_below(
     if user.is_some() {
         let mask = rustix::process::umask(Mode::empty());
         let mut nodes = NODES.into_iter();
-        let borrowed = nodes.try_for_each(|(name, ..)| {
-            borrow_node(dev, name).step_at("showing the host's /dev/", name)
+        let borrowed = nodes.try_for_each(|(name, major, minor)| {
+            borrow_node(dev, name, makedev(major, minor)).step_at("showing the host's /dev/", name)
         });
         rustix::process::umask(mask);
         borrowed?;

@@ -82,6 +82,13 @@ impl MountTable {
         Self(mounts.collect())
     }
 
+    /// Where something is mounted below the directory at `path`, relative to it; what is mounted inside another comes after
+    /// that.
+    pub(crate) fn points_below(&self, path: &str) -> impl Iterator<Item = &[u8]> {
+        let inside = self.0.iter().filter_map(|mount| below(&mount.point, path.as_bytes()));
+        inside.filter(|rest| !rest.is_empty())
+    }
+
     /// Where the open file or directory is.
     ///
     /// # Errors
@@ -203,6 +210,15 @@ mod tests {
                 .map(|place| place.as_bytes().to_vec())
                 .collect(),
         )
+    }
+
+    #[test]
+    fn mounts_are_below_what_they_are_inside_of() {
+        let table = MountTable::parse(TABLE.as_bytes());
+        let below = |path| table.points_below(path).collect::<Vec<_>>();
+        assert_eq!(below("/mnt"), [&b"with space"[..], b"alias"]);
+        assert_eq!(below("").len(), 3);
+        assert!(below("/run").is_empty() && below("/mn").is_empty());
     }
 
     #[test]

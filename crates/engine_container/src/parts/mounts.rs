@@ -1,11 +1,19 @@
 //! The file systems every container has: `/proc`, `/sys`, `/dev` with what belongs below it, `/sys/fs/cgroup`.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::{fs::CWD, io::Errno, mount::MountAttrFlags};
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, openat},
+    io::Errno,
+    mount::MountAttrFlags,
+};
 
 use super::{
-    devices, mount, network, place,
+    devices,
+    masks::EmptyDirectory,
+    mount,
+    mount_table::MountTable,
+    network, place,
     rootfs::{POINTER, Root},
 };
 use crate::{
@@ -110,12 +118,21 @@ fn add(root: &Root, name: &str, file_system: &OwnedFd) -> Result<(), StepError> 
     mount::attach(file_system.as_fd(), target.as_fd()).step_at("mounting", path())
 }
 
+/// `SYSFS_MAGIC` of `include/uapi/linux/magic.h`.
+const SYSFS_MAGIC: libc::c_long = 0x6265_6572;
+
 /// Shows the host's `/sys`, read-only and without control groups: on a host that hides parts of its own, the kernel
-/// lets no user namespace have a new one.
+/// lets no user namespace have a new one. What else the host has mounted below it is covered, since that may be any file
+/// system, and a socket in it could be reached.
 fn borrow_sys(root: &Root) -> Result<OwnedFd, StepError> {
     let step = "showing the host's";
     let path = "/sys";
     let host = place::open(CWD, path).step_at(step, path)?;
+    if fstatfs(&host).step_at(step, path)?.f_type != SYSFS_MAGIC {
+        return Err(
+            StepError::new("finding the kernel's own file system at", Errno::OPNOTSUPP).at(path),
+        );
+    }
     let view = mount::clone_tree(host.as_fd(), "", true).step_at(step, path)?;
     let read_only = MountChange {
         set: libc::MOUNT_ATTR_RDONLY
@@ -127,12 +144,32 @@ fn borrow_sys(root: &Root) -> Result<OwnedFd, StepError> {
     };
     change(view.as_fd(), read_only).step_at(step, path)?;
     add(root, "sys", &view)?;
-    let attributes = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
-    let empty = mount::create("tmpfs", &[("size", "4k")], attributes).step_at(step, path)?;
-    match mount::attach_below(empty.as_fd(), view.as_fd(), "fs/cgroup") {
-        Ok(()) | Err(Errno::NOENT) => Ok(view),
-        Err(errno) => Err(StepError::new("hiding, below /sys,", errno).at("fs/cgroup")),
+    let mounts = MountTable::read().step_at(step, path)?;
+    cover_below(view.as_fd(), mounts.points_below(path)).step_at(step, path)?;
+    Ok(view)
+}
+
+/// Covers what is mounted on `points` in a view that has all mounts below it.
+fn cover_below<'a>(
+    view: BorrowedFd<'_>,
+    points: impl Iterator<Item = &'a [u8]>,
+) -> Result<(), Errno> {
+    let mut empty = EmptyDirectory::new()?;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    for point in points {
+        let place = match openat(view, point, flags, Mode::empty()) {
+            // Inside of what is covered by now.
+            Err(Errno::NOENT) => continue,
+            place => place?,
+        };
+        match FileType::from_raw_mode(fstat(&place)?.st_mode) {
+            FileType::Directory => empty.cover(place.as_fd(), "")?,
+            // A file that hides another.
+            FileType::RegularFile | FileType::CharacterDevice => {}
+            _ => return Err(Errno::OPNOTSUPP),
+        }
     }
+    Ok(())
 }
 
 /// Shows the container its own cgroup, read-only, where the host has the unified hierarchy only: programs read their

@@ -2,13 +2,17 @@
 
 use std::{
     env, fs,
-    os::unix::fs::{PermissionsExt as _, chown},
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        net::UnixListener,
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    fs::{CWD, FileType, Mode, OFlags, mknodat, open},
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 use serde_json::Value;
@@ -21,6 +25,7 @@ const ALONE: u32 = 54_321;
 const WITH_GRANTS: u32 = 54_322;
 const ADOPTED: u32 = 54_323;
 const WATCHED: u32 = 54_324;
+const CUT_OFF: u32 = 54_325;
 
 /// A user with a home and copies of the programs, and no rights whatever.
 pub(crate) struct User {
@@ -304,4 +309,70 @@ fn subordinate_ids_are_used_where_the_host_grants_them() {
     // What somebody else wrote inside, in a directory of theirs, is removed with the container as well.
     let script = "mkdir /opt/theirs && touch /opt/theirs/file && chown -R 7:8 /opt/theirs && chmod 500 /opt/theirs";
     user.script(&[], script).fine();
+}
+
+/// Tries to reach each path that follows; says which are there and which it has reached.
+const REACH: &str = r#"use Socket; use Fcntl; for (@ARGV) {
+    print "there $_\n" if -S $_ or -p $_;
+    for my $type (SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET) {
+        socket(S, PF_UNIX, $type, 0); print "reached $_\n" if connect(S, pack_sockaddr_un($_));
+    }
+    print "reached $_\n" if -p $_ and sysopen(F, $_, O_WRONLY | O_NONBLOCK);
+}"#;
+
+/// The kernel refuses an overlay of a directory with a mount below it, and of one that is two overlays already. Whatever
+/// takes its place, sockets and FIFOs of the host must lead nowhere, the user's own service's first of all.
+#[test]
+fn no_socket_of_the_host_answers_in_a_container_of_an_ordinary_user() {
+    if unprivileged() {
+        return;
+    }
+    let mut user = User::new(CUT_OFF);
+    let place = user.place.path().to_owned();
+    let shown = place.display().to_string();
+    let mut inside = vec!["/opt/home/.local/state/hcs/hcs.sock".to_owned()];
+    let mut listening = Vec::new();
+    let mut listen = |directory: &Path, seen: String| {
+        fs::create_dir_all(directory).unwrap();
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+        let (socket, fifo) = (directory.join("socket"), directory.join("fifo"));
+        let listener = UnixListener::bind(&socket).unwrap();
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
+        let reader = open(&fifo, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+        for path in [&socket, &fifo] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        inside.extend([format!("{seen}/socket"), format!("{seen}/fifo")]);
+        listening.push((listener, reader));
+    };
+    listen(&place.join("home"), "/opt/home".to_owned());
+    listen(&place.join("home/plain"), "/opt/home/plain".to_owned());
+    listen(&place.join("mounted"), "/opt/home/below/mount".to_owned());
+    let system = tempfile::tempdir_in("/var/lib").unwrap();
+    listen(system.path(), system.path().display().to_string());
+    fs::create_dir_all(place.join("home/below/mount")).unwrap();
+    fs::write(place.join("home/file"), "a file").unwrap();
+    user.setup = format!(
+        "mount --bind {shown} /opt; mount --bind {shown}/mounted /opt/home/below/mount; low={shown}/mounted; \
+         for i in 1 2; do mkdir -p {shown}/up$i {shown}/work$i; \
+         mount -t overlay -o lowerdir=$low,upperdir={shown}/up$i,workdir={shown}/work$i none /media; low=/media; done"
+    );
+    inside.extend(["/media/socket", "/media/fifo"].map(str::to_owned));
+    for options in [&[][..], &["--layer", "/"]] {
+        let perl = ["--", "perl", "-e", REACH];
+        let paths: Vec<&str> = inside.iter().map(String::as_str).collect();
+        let run = user.hcs(&[&["run"], options, &perl, &paths].concat());
+        let out = run.fine();
+        assert!(!out.contains("reached"), "{options:?}: {out}");
+        assert!(out.contains("there /opt/home/plain/socket"), "{out}");
+        assert!(out.contains("there /opt/home/below/mount/fifo"), "{out}");
+        // What is not hidden by a mount is there, and takes what is written.
+        let script = "cat /opt/home/file; cd /opt/home/plain; echo new > new; cat new";
+        assert_eq!(user.script(options, script).fine(), "a filenew\n");
+        assert!(!place.join("home/plain/new").exists());
+    }
+    // The same inner call that a mount of the whole home would serve.
+    let inner = "HCS_ENDPOINT=/opt/home/.local/state/hcs/hcs.sock /opt/hcs run -- true";
+    let run = user.script(&[], inner);
+    assert_eq!(run.code, Some(125), "{run:?}");
 }

@@ -3,11 +3,13 @@
 //! 1. [`overlay`]: one overlayfs mount.
 //! 2. [`host_view`]: what is special about the layer `/`, the throw-away view of the host's own files.
 //! 3. [`user`]: how it is put together in a user namespace.
+//! 4. [`assembly`]: the host's own files as an ordinary user may have them, overlay by overlay.
 //!
 //! It is mounted over its own scratch directory, where only the container's mount namespace sees it. In the scratch,
 //! `upper` has what the container wrote; where the host's root is a layer, further directories (`-usr`, `-var`) have
 //! what it wrote to other file systems of the host.
 
+mod assembly;
 mod host_view;
 mod overlay;
 mod user;
