@@ -19,6 +19,8 @@ pub struct EngineConfig {
     pub hidden: Vec<PathBuf>,
     /// The directory of the service's socket, which no container must see, unless it is one that all users share (`/tmp`).
     pub socket_directory: Option<PathBuf>,
+    /// What a container without layers does not see of the host.
+    pub host_view: HostView,
     /// Who containers are on the host. Only for a service that runs as root.
     pub user_namespaces: UserNamespaces,
     /// Directory in which all services of the host write down which ids their containers have. It is made where there is
@@ -34,8 +36,144 @@ impl Default for EngineConfig {
             pids_limit: Some(4096),
             hidden: Vec::new(),
             socket_directory: None,
+            host_view: HostView::default(),
             user_namespaces: UserNamespaces::default(),
             ids_in_use: PathBuf::from("/run/hcs-ids"),
+        }
+    }
+}
+
+/// What the default view of the host's files leaves out: the view of a container without layers, for code that is not
+/// trusted. Both lists have absolute paths, in which `*` stands for any part of one name, and a leading `~` for each home:
+/// `/root`, those in `/etc/passwd` of root and of users from 1000 on, and that of the service's own user. Symbolic links are
+/// followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostView {
+    /// Directories that are empty and can be written to. A directory strictly below one of them is shown when the document
+    /// asks for it (`Storage.HostDirectory`).
+    pub empty: Vec<String>,
+    /// Files that are absent and directories that are empty, whatever the document asks for.
+    pub hidden: Vec<String>,
+}
+
+/// The default of [`HostView::empty`]: where users, services and programs that run keep what is theirs.
+const EMPTY: [&str; 15] = [
+    "/home",
+    "/root",
+    "~",
+    "/run",
+    "/tmp",
+    "/var/tmp",
+    "/var/run",
+    "/var/lock",
+    "/media",
+    "/mnt",
+    "/var/mail",
+    "/var/spool",
+    "/var/log",
+    "/var/backups",
+    "/var/www",
+];
+
+/// The default of [`HostView::hidden`]: keys, passwords, data of services, other systems.
+const HIDDEN: [&str; 89] = [
+    "/boot",
+    "/efi",
+    "/lost+found",
+    "/swapfile",
+    "/swap.img",
+    "/.snapshots",
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/etc/shadow*",
+    "/etc/gshadow",
+    "/etc/gshadow-",
+    "/etc/gshadow*",
+    "/etc/nshadow",
+    "/etc/.pwd.lock",
+    "/etc/security/opasswd",
+    "/etc/sudoers",
+    "/etc/sudoers*",
+    "/etc/sudoers.d",
+    "/etc/ssh/ssh_host_rsa_key",
+    "/etc/ssh/ssh_host_ecdsa_key",
+    "/etc/ssh/ssh_host_ed25519_key",
+    "/etc/ssh/ssh_host_*_key",
+    "/etc/ssl/private",
+    "/etc/pki/tls/private",
+    "/etc/pki/CA/private",
+    "/etc/letsencrypt",
+    "/etc/wireguard",
+    "/etc/openvpn",
+    "/etc/ipsec.secrets",
+    "/etc/ipsec.d/private",
+    "/etc/swanctl",
+    "/etc/ppp",
+    "/etc/NetworkManager/system-connections",
+    "/etc/netplan",
+    "/etc/wpa_supplicant",
+    "/etc/iwd",
+    "/etc/krb5.keytab",
+    "/etc/cifs*",
+    "/etc/samba",
+    "/etc/mysql/debian.cnf",
+    "/etc/docker",
+    "/etc/containers/auth.json",
+    "/etc/kubernetes",
+    "/etc/rancher",
+    "/etc/crypttab",
+    "/etc/cryptsetup-keys.d",
+    "/etc/credstore",
+    "/etc/credstore.encrypted",
+    "/etc/hcs",
+    "/var/cache/debconf/passwords.dat*",
+    "/var/crash",
+    "/var/db/sudo",
+    "/var/snap",
+    "/var/lib/hcs",
+    "/var/lib/private",
+    "/var/lib/systemd",
+    "/var/lib/cloud",
+    "/var/lib/docker",
+    "/var/lib/containerd",
+    "/var/lib/containers",
+    "/var/lib/kubelet",
+    "/var/lib/rancher",
+    "/var/lib/etcd",
+    "/var/lib/machines",
+    "/var/lib/lxc",
+    "/var/lib/lxd",
+    "/var/lib/incus",
+    "/var/lib/libvirt",
+    "/var/lib/mysql",
+    "/var/lib/postgresql",
+    "/var/lib/pgsql",
+    "/var/lib/mongodb",
+    "/var/lib/redis",
+    "/var/lib/samba",
+    "/var/lib/sss",
+    "/var/lib/sudo",
+    "/var/lib/NetworkManager",
+    "/var/lib/bluetooth",
+    "/var/lib/iwd",
+    "/var/lib/AccountsService",
+    "~/.ssh",
+    "~/.gnupg",
+    "~/.aws",
+    "~/.azure",
+    "~/.kube",
+    "~/.docker",
+    "~/.password-store",
+    "~/.config",
+    "~/.local",
+];
+
+impl Default for HostView {
+    fn default() -> Self {
+        let owned = |list: &[&str]| list.iter().map(|path| (*path).to_owned()).collect();
+        Self {
+            empty: owned(&EMPTY),
+            hidden: owned(&HIDDEN),
         }
     }
 }

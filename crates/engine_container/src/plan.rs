@@ -21,7 +21,9 @@ use crate::{
     parts::{
         hostname, mapped, network,
         own_places::OwnPlaces,
-        privileges, rootfs, scratch,
+        privileges,
+        rootfs::{self, left_out},
+        scratch,
         sharing::{self, Ids},
         source::Source,
         user,
@@ -125,7 +127,7 @@ pub(crate) fn processors() -> u64 {
     available_parallelism().map_or(1, |count| u64::try_from(count.get()).unwrap_or(1))
 }
 
-/// The root file system: the named layers, or the host's own files when the document names none.
+/// The root file system: the named layers, or a view of the host's own files when the document names none.
 fn root(
     storage: Option<&Storage>,
     request: &CreateRequest,
@@ -149,9 +151,20 @@ fn root(
         let failure = Failure::new(HResult::NOT_SUPPORTED, message.clone());
         return Err(failure.cause_at("/Container/Storage/Layers", message));
     }
-    if layers.is_empty() {
-        layers.push(Source::own("/".to_owned()));
-    }
+    let tree = storage.and_then(|storage| storage.host_directory.as_deref());
+    let view = match (layers.is_empty(), tree) {
+        (true, tree) => {
+            layers.push(Source::own("/".to_owned()));
+            Some(left_out::check(config, tree)?)
+        }
+        (false, None) => None,
+        (false, Some(_)) => {
+            let message = "a directory of the host is shown in the view of the host's files only, which a container with \
+                           Layers does not have; name it in MappedDirectories, or as a layer";
+            let failure = Failure::new(HResult::NOT_SUPPORTED, message);
+            return Err(failure.cause_at(left_out::TREE, message));
+        }
+    };
     let kept = storage.and_then(|storage| storage.path.as_deref());
     let scratch = match kept {
         Some(path) => check_directory(path, scratch::POINTER, HResult::FILE_NOT_FOUND)?,
@@ -159,8 +172,12 @@ fn root(
     };
     let named = layers.iter().filter(|layer| !rootfs::is_host(&layer.path));
     let mut hidden = places.in_layers(named)?;
-    if layers.iter().any(|layer| rootfs::is_host(&layer.path)) {
-        for own in config.hidden.iter().chain([&config.scratch_root]) {
+    let sees_host = layers.iter().any(|layer| rootfs::is_host(&layer.path));
+    // The view leaves them out by itself.
+    if sees_host && view.is_none() {
+        let own = config.hidden.iter().chain([&config.scratch_root]);
+        let socket = config.socket_directory.iter();
+        for own in own.chain(socket.filter(|path| path.as_path() != Path::new("/"))) {
             hidden.push(utf8(own)?);
         }
     }
@@ -169,6 +186,7 @@ fn root(
         scratch,
         keep: kept.is_some(),
         hidden,
+        view,
     })
 }
 
@@ -246,10 +264,38 @@ mod tests {
         assert!(!plan.spec.root.keep);
         let scratch = "/var/lib/hcs/scratch/3f2504e0-4f89-11d3-9a0c-0305e82c3301";
         assert_eq!(plan.spec.root.scratch.path, scratch);
-        assert_eq!(plan.spec.root.hidden, ["/var/lib/hcs/scratch"]);
+        let view = plan.spec.root.view.as_ref().unwrap();
+        assert!(plan.spec.root.hidden.is_empty());
+        let empty: Vec<_> = view
+            .left_out
+            .empty
+            .iter()
+            .map(|entry| &*entry.path)
+            .collect();
+        assert!(
+            ["/home", "/root", "/tmp"]
+                .iter()
+                .all(|path| empty.contains(path))
+        );
+        assert!(view.left_out.absent.contains(&"/etc/shadow".to_owned()));
         assert_eq!(plan.spec.hostname, "3f2504e04f89");
         assert_eq!(plan.limits.pids, Some(4096));
         assert!(plan.network.is_none());
+    }
+
+    #[test]
+    fn the_layer_of_the_host_shows_all_but_what_is_the_services() {
+        let plan = plan(r#"{ "Storage": { "Layers": [{ "Path": "/" }] } }"#).unwrap();
+        assert_eq!(plan.spec.root.hidden, ["/var/lib/hcs/scratch"]);
+        assert!(plan.spec.root.view.is_none());
+    }
+
+    #[test]
+    fn a_directory_of_the_host_is_no_addition_to_layers() {
+        let storage = r#"{ "Storage": { "Layers": [{ "Path": "/" }], "HostDirectory": "/usr" } }"#;
+        let failure = plan(storage).unwrap_err();
+        assert_eq!(failure.hresult, HResult::NOT_SUPPORTED);
+        assert_eq!(failure.causes[0].pointer.as_deref(), Some(left_out::TREE));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use engine_container::IdRange;
+use engine_container::{HostView, IdRange};
 use hcs_wire::trust::{Reason, Untrusted};
 use rustix::io::Errno;
 use serde::Deserialize;
@@ -53,10 +53,34 @@ pub struct Config {
     pub log: Option<String>,
     /// Whether the event log and the log may quote what clients wrote into documents, for finding a fault.
     pub log_client_values: bool,
+    /// What containers without layers do not see of the host.
+    pub host_view: HostViewLists,
     /// Limits on what one client may have.
     pub limits: Limits,
     /// How long things may take.
     pub times: Times,
+}
+
+/// What containers without layers do not see of the host's files: see [`HostView`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostViewLists {
+    /// Directories that are empty.
+    pub empty: Option<Vec<String>>,
+    /// What is never shown.
+    pub hidden: Option<Vec<String>>,
+}
+
+impl HostViewLists {
+    /// In the words of the engine, with its defaults.
+    #[must_use]
+    pub fn view(&self) -> HostView {
+        let default = HostView::default();
+        HostView {
+            empty: self.empty.clone().unwrap_or(default.empty),
+            hidden: self.hidden.clone().unwrap_or(default.hidden),
+        }
+    }
 }
 
 /// A range of ids of the host.
@@ -311,6 +335,18 @@ impl Config {
                 "others may connect, so members of socket_group could not be told from them; expected a mode like 0o660",
             ));
         }
+        let lists = [
+            ("empty", &self.host_view.empty),
+            ("hidden", &self.host_view.hidden),
+        ];
+        for (key, list) in lists {
+            if list.iter().flatten().any(|path| !is_pattern(path)) {
+                return Some((
+                    key,
+                    "expected absolute paths, or paths below ~, without \"..\"",
+                ));
+            }
+        }
         if self.warm_slots() > MOST_WARM_SLOTS {
             return Some(("warm_slots", "expected at most 256"));
         }
@@ -345,6 +381,12 @@ impl Config {
     }
 }
 
+/// Whether `path` can be one of [`HostView`].
+fn is_pattern(path: &str) -> bool {
+    let begins = path.starts_with('/') || path == "~" || path.starts_with("~/");
+    begins && path.trim_matches('/') != "" && !path.split('/').any(|part| part == "..")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -368,6 +410,7 @@ mod tests {
             .map(|line| format!("{}\n", line.trim_start_matches('#')))
             .collect();
         let shown = parse(&settings).unwrap();
+        assert_eq!(shown.host_view.view(), HostView::default());
         assert_eq!(shown.limits, Limits::default());
         assert_eq!(shown.times, Times::default());
         assert_eq!(shown.cgroup_root.as_deref(), Some("hcs"));
@@ -398,6 +441,8 @@ mod tests {
                 "others may connect",
             ),
             ("warm_slots = 1000\n", 1, "at most 256"),
+            ("[host_view]\nhidden = [\"etc\"]\n", 2, "absolute"),
+            ("[host_view]\nempty = [\"/\"]\n", 2, "absolute"),
             ("[limits]\n\npending_per_connection = 0\n", 3, "at least 1"),
         ] {
             let message = parse(text).unwrap_err();

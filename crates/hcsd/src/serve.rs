@@ -193,6 +193,7 @@ fn engine_config(config: &Config, endpoint: &Path) -> EngineConfig {
         },
         hidden: vec![endpoint::state_root(endpoint)],
         socket_directory: endpoint::socket_directory(endpoint),
+        host_view: config.host_view.view(),
         user_namespaces: user_namespaces(config),
         ids_in_use: EngineConfig::default().ids_in_use,
     }

@@ -86,7 +86,7 @@ fn property(service: &Service, kind: GetPropertyType) -> Result<Value, Failure> 
         GetPropertyType::QoSCapabilities => value(&QoSCapabilities {
             processor_qos_supported: Some(capabilities::limits_processors(&host::kernel())),
         }),
-        GetPropertyType::Capabilities => Ok(capabilities::answer()),
+        GetPropertyType::Capabilities => Ok(capabilities::answer(&service.config.host_view.view())),
         GetPropertyType::ContainerCredentialGuard
         | GetPropertyType::CacheAllocation
         | GetPropertyType::CacheMonitoring

@@ -29,8 +29,8 @@ pub(crate) struct LaunchSpec {
 pub(crate) struct UserSpec {
     /// Whether it has more ids than root's, and groups may be set.
     pub(crate) many: bool,
-    /// Whether mounts of the host come with this, made by a service that may: layers, scratch, the parts below, what is
-    /// mapped, in this order. Otherwise the child opens the paths itself.
+    /// Whether mounts of the host come with this, made by a service that may: layers, scratch, the parts below, the tree of
+    /// the view, what is mapped, in this order. Otherwise the child opens the paths itself.
     pub(crate) handed: bool,
     /// File systems of their own that belong to the view of the host's root.
     pub(crate) parts: Vec<String>,
@@ -47,6 +47,47 @@ pub(crate) struct RootSpec {
     pub(crate) keep: bool,
     /// Directories to be hidden in it: the service's own, wherever a layer shows them.
     pub(crate) hidden: Vec<String>,
+    /// What the default view of the host's files leaves out; none where the document names layers.
+    pub(crate) view: Option<ViewSpec>,
+}
+
+/// The view of the host's files that a container without layers has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ViewSpec {
+    /// What is left out below the root.
+    pub(crate) left_out: LeftOut,
+    /// Directories to be there, empty, on the way to the tree.
+    pub(crate) places: Vec<String>,
+    /// A tree of the host that is shown although it is below what is left out, or on a file system of its own.
+    pub(crate) tree: Option<TreeSpec>,
+}
+
+/// A tree of the host, and what is left out of it, by paths from its top.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TreeSpec {
+    pub(crate) source: Source,
+    pub(crate) left_out: LeftOut,
+}
+
+/// What is left out below one directory. Paths begin with a slash, which means that directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LeftOut {
+    /// Directories on the way to the others, each after the one it is in; the directory itself first.
+    pub(crate) parents: Vec<DirectorySpec>,
+    /// Directories that are empty.
+    pub(crate) empty: Vec<DirectorySpec>,
+    /// What is not there at all.
+    pub(crate) absent: Vec<String>,
+}
+
+/// A directory as the host has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DirectorySpec {
+    pub(crate) path: String,
+    /// Permission bits.
+    pub(crate) mode: u32,
+    pub(crate) user: u32,
+    pub(crate) group: u32,
 }
 
 /// One file, directory, socket or FIFO of the host to be seen in the container.

@@ -20,7 +20,7 @@ use rustix::{
 
 use super::{mapped, mount, rootfs, source::Source};
 use crate::{
-    child::spec::{LaunchSpec, UserSpec},
+    child::spec::{LaunchSpec, TreeSpec, UserSpec},
     failure::{Attempt, StepError},
     sys::mount::shift_owners,
 };
@@ -52,7 +52,9 @@ pub(crate) fn make(
         .iter()
         .any(|layer| rootfs::is_host(&layer.path))
     {
-        rootfs::parts_of_host()?
+        let mut parts = rootfs::parts_of_host()?;
+        parts.retain(|(path, _)| !rootfs::leaves_out(&spec.root, path));
+        parts
     } else {
         Vec::new()
     };
@@ -62,6 +64,11 @@ pub(crate) fn make(
                 .step_at("making a view of", &**path)?
                 .0,
         );
+    }
+    let tree = spec.root.view.as_ref().and_then(|view| view.tree.as_ref());
+    if let Some(TreeSpec { source, .. }) = tree {
+        let view = view(&source.open()?, namespace);
+        mounts.push(view.step_at("making a view of", &*source.path)?.0);
     }
     for taken in mapped::open(&spec.mapped)? {
         taken.shift_into(namespace)?;

@@ -1,6 +1,6 @@
 //! The options that describe a container, and its `ComputeSystem` document.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hcs_schema::{
@@ -24,8 +24,8 @@ pub(crate) const OWNER: &str = "hcs";
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Container")]
 pub(crate) struct ContainerOptions {
-    /// A directory to make the root from, topmost first; repeat for more. What is written inside goes elsewhere
-    /// [default: the host's own files]
+    /// A directory to make the root from, topmost first; repeat for more. What is written inside goes elsewhere. "/" is all
+    /// of the host's files [default: the host's files without homes, keys and the like, but with the current directory]
     #[arg(long = "layer", value_name = "DIR")]
     layers: Vec<PathBuf>,
 
@@ -80,6 +80,11 @@ impl ContainerOptions {
         self.memory.is_some()
     }
 
+    /// Whether it has the default view of the host's files, which leaves some out.
+    pub(crate) const fn has_default_view(&self) -> bool {
+        self.layers.is_empty()
+    }
+
     /// The document. `ends_with_us`: the service removes the system when the last handle to it is gone.
     ///
     /// # Errors
@@ -127,16 +132,10 @@ impl ContainerOptions {
         })
     }
 
-    /// None at all means the host's files; with a scratch directory they have to be named.
+    /// Without layers it is the default view of the host's files, which shows the current directory.
     fn storage(&self, surroundings: &Surroundings) -> Result<Option<Storage>, Failure> {
-        if self.layers.is_empty() && self.scratch.is_none() {
-            return Ok(None);
-        }
-        let mut paths = self.layers.clone();
-        if paths.is_empty() {
-            paths.push("/".into());
-        }
-        let layers = paths
+        let layers = self
+            .layers
             .iter()
             .map(|path| {
                 Ok(Layer {
@@ -144,16 +143,28 @@ impl ContainerOptions {
                     ..Layer::default()
                 })
             })
-            .collect::<Result<_, Failure>>()?;
+            .collect::<Result<Vec<_>, Failure>>()?;
         let scratch = self
             .scratch
             .as_ref()
             .map(|path| surroundings.absolute(path));
-        Ok(Some(Storage {
-            layers: Some(layers),
+        let storage = Storage {
+            layers: (!layers.is_empty()).then_some(layers),
             path: scratch.transpose()?,
+            host_directory: self.host_directory(surroundings).map(str::to_owned),
             ..Storage::default()
-        }))
+        };
+        Ok((storage != Storage::default()).then_some(storage))
+    }
+
+    /// The current directory, where the container is to show it: a command starts there. A container has file systems of
+    /// its own at some places, and the root is always shown.
+    pub(crate) fn host_directory<'a>(&self, surroundings: &'a Surroundings) -> Option<&'a str> {
+        const OWN: [&str; 3] = ["/dev", "/proc", "/sys"];
+        let directory = surroundings.directory.as_deref()?;
+        let own = OWN.iter().any(|own| directory.starts_with(own));
+        let shown = self.layers.is_empty() && !own && directory != Path::new("/");
+        directory.to_str().filter(|_| shown)
     }
 }
 
@@ -188,7 +199,8 @@ mod tests {
     #[test]
     fn without_options_the_document_is_as_small_as_it_can_be() {
         let expected = json!({
-            "Owner": "hcs", "SchemaVersion": {"Major": 2, "Minor": 1}, "Container": {},
+            "Owner": "hcs", "SchemaVersion": {"Major": 2, "Minor": 1},
+            "Container": {"Storage": {"HostDirectory": "/home/me"}},
         });
         assert_eq!(document(&[], false), expected);
         assert_eq!(
@@ -262,8 +274,35 @@ mod tests {
     }
 
     #[test]
-    fn a_scratch_without_layers_keeps_changes_to_the_hosts_files() {
+    fn a_scratch_without_layers_keeps_changes_to_the_view() {
         let storage = &document(&["--scratch", "/s"], false)["Container"]["Storage"];
-        assert_eq!(*storage, json!({"Layers": [{"Path": "/"}], "Path": "/s"}));
+        assert_eq!(*storage, json!({"Path": "/s", "HostDirectory": "/home/me"}));
+    }
+
+    #[test]
+    fn only_a_directory_of_the_view_is_asked_for() {
+        let here = |directory: Option<&str>| Surroundings {
+            directory: directory.map(PathBuf::from),
+            processors: 1,
+        };
+        let none = ContainerOptions::default();
+        assert_eq!(
+            none.host_directory(&here(Some("/home/me/x"))),
+            Some("/home/me/x")
+        );
+        for directory in [
+            None,
+            Some("/"),
+            Some("/proc/1"),
+            Some("/sys"),
+            Some("/dev/shm"),
+        ] {
+            assert_eq!(none.host_directory(&here(directory)), None);
+        }
+        let named = ContainerOptions {
+            layers: vec!["/".into()],
+            ..ContainerOptions::default()
+        };
+        assert_eq!(named.host_directory(&here(Some("/home/me/x"))), None);
     }
 }

@@ -43,6 +43,19 @@ impl ProcessOptions {
         self.command.first().map_or("", String::as_str)
     }
 
+    /// The absolute paths that have to lead somewhere: the directory to start in, and the program.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        let named = self.workdir.as_deref().into_iter().chain([self.program()]);
+        named.filter(|path| path.starts_with('/'))
+    }
+
+    /// Starts in `directory`, unless another was named.
+    pub(crate) fn start_in(&mut self, directory: Option<&str>) {
+        if self.workdir.is_none() {
+            self.workdir = directory.map(str::to_owned);
+        }
+    }
+
     /// The document. `size` is that of our terminal, `ours` reads our environment.
     ///
     /// # Errors

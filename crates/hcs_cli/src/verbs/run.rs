@@ -1,5 +1,7 @@
 //! `hcs run`: a container for one command.
 
+use std::path::Path;
+
 use clap::Args;
 use hcs::{ComputeSystem, LogQuery, OutOfMemory, read_log};
 
@@ -8,7 +10,7 @@ use crate::{
     client,
     clock::Clock,
     complain,
-    failure::Stop,
+    failure::{NOT_FOUND, Stop},
     options::{Surroundings, container::ContainerOptions, limit::Limit, process::ProcessOptions},
     session::{self, Manner},
     terminal,
@@ -25,6 +27,12 @@ const KILLED: u8 = 137;
 /// The container is removed when the command has ended, with everything that still runs in it, also when hcs is
 /// interrupted. When hcs is killed (SIGKILL), the service removes it as soon as no other program, an exec or a wait
 /// say, uses it. Signals are passed on to the command; the second of HUP, INT, QUIT or TERM kills it.
+///
+/// Without --layer the command sees the files of this machine, and starts in the current directory. What it writes is
+/// thrown away. Empty are /home, /root, /run, /tmp and other places where users and services keep what is theirs; keys,
+/// password files and data of services are missing (`hcs service Capabilities` lists all, below HostView). The current
+/// directory is shown even in such a place, unless it is a home or one of these places itself. For everything use
+/// --layer /, for files to be shared use --mount. What changes on the host meanwhile may be seen or not, except in a --mount.
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),
@@ -56,13 +64,17 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn run(self) -> Result<u8, Stop> {
-        let document = self.container.document(&Surroundings::here(), !self.keep)?;
+    pub(crate) fn run(mut self) -> Result<u8, Stop> {
+        let here = Surroundings::here();
+        let document = self.container.document(&here, !self.keep)?;
+        self.process.start_in(self.container.host_directory(&here));
         let size = self.process.tty.then(terminal::size).flatten();
         let parameters = self.process.document(size, our_variable)?;
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("run");
-        let (system, process) = client::launch(&id, &document, &parameters, clock)?;
+        let launched = client::launch(&id, &document, &parameters, clock);
+        let (system, process) =
+            launched.map_err(|stop| explained(stop, &self.container, &self.process))?;
         let manner = Manner::new(&self.process, &id, clock);
         let ended = || match self.keep {
             true => Ok(()),
@@ -77,6 +89,19 @@ impl Run {
         std::mem::forget(system);
         code
     }
+}
+
+/// Says so where something was not found because the default view of the host's files leaves it out.
+fn explained(mut stop: Stop, container: &ContainerOptions, process: &ProcessOptions) -> Stop {
+    let missing = stop.code == NOT_FOUND && container.has_default_view();
+    let here = |path: &&str| missing && Path::new(path).exists();
+    if let Some(path) = process.paths().find(here) {
+        stop.failure = stop.failure.cause(format!(
+            "{path} is on this machine, but containers without --layer may not see it (`hcs service Capabilities` lists, \
+             below HostView, what they do not see): show it by --mount {path}:{path}, or all files by --layer /"
+        ));
+    }
+    stop
 }
 
 /// Says how many processes of `system`, which has ended, were killed for want of memory, if the event log knows of any.

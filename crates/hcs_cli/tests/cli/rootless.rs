@@ -26,6 +26,7 @@ const WITH_GRANTS: u32 = 54_322;
 const ADOPTED: u32 = 54_323;
 const WATCHED: u32 = 54_324;
 const CUT_OFF: u32 = 54_325;
+const AT_WORK: u32 = 54_326;
 
 /// A user with a home and copies of the programs, and no rights whatever.
 pub(crate) struct User {
@@ -375,4 +376,45 @@ fn no_socket_of_the_host_answers_in_a_container_of_an_ordinary_user() {
     let inner = "HCS_ENDPOINT=/opt/home/.local/state/hcs/hcs.sock /opt/hcs run -- true";
     let run = user.script(&[], inner);
     assert_eq!(run.code, Some(125), "{run:?}");
+}
+
+/// The same view as root has, of what the user may see: without homes, keys and what others have in /tmp.
+#[test]
+fn the_view_of_an_ordinary_user_has_the_current_directory_and_a_home_that_works() {
+    if unprivileged() {
+        return;
+    }
+    let user = User::new(AT_WORK);
+    let home = user.home();
+    let (work, keys) = (home.join("work/inner"), home.join(".ssh"));
+    for directory in [&work, &keys] {
+        fs::create_dir_all(directory).unwrap();
+        fs::write(directory.join("file"), "a file").unwrap();
+    }
+    for owned in [&work, &keys, &home.join("work")] {
+        chown(owned, Some(AT_WORK), Some(AT_WORK)).unwrap();
+    }
+    let hcs = user.place.path().join("hcs");
+    let run_in = |directory: &Path, script: &str| {
+        let line = format!(
+            "cd {} && {} run -- sh -c '{script}'",
+            directory.display(),
+            hcs.display()
+        );
+        ended(&mut user.command(&["sh", "-c", &line])).fine()
+    };
+    let script = "pwd; cat file; echo new > new; cat new; echo $HOME; ls -A ~ /tmp /home; echo mine > ~/f; cat ~/f";
+    let (shown, first) = (work.display(), work.components().nth(2).unwrap());
+    let first = first.as_os_str().to_str().unwrap();
+    let expected = format!("{shown}\na filenew\n/root\n/home:\n\n/root:\n\n/tmp:\n{first}\nmine\n");
+    assert_eq!(run_in(&work, script), expected);
+    assert!(!work.join("new").exists());
+    // Not the whole home, nor what is secret in it.
+    for closed in [&home, &keys] {
+        let listed = run_in(closed, "pwd; ls -A; ls -A ..");
+        let beside = closed.file_name().unwrap().to_str().unwrap();
+        assert_eq!(listed, format!("{}\n{beside}\n", closed.display()));
+    }
+    let absent = "ls /etc/shadow /etc/sudoers /etc/ssh/ssh_host_rsa_key 2>/dev/null | wc -l";
+    assert_eq!(run_in(Path::new("/"), absent), "0\n");
 }

@@ -343,3 +343,69 @@ fn root_can_be_nobody_on_the_host() {
     assert_eq!((words[0], words[1], words[4]), ("0", "0", "again"), "{map}");
     assert!(words[2].parse::<u32>().unwrap() >= 1000, "{map}");
 }
+
+#[test]
+fn a_command_starts_in_the_current_directory_which_is_a_copy() {
+    let place = tempfile::tempdir().unwrap();
+    let work = place.path().join("work");
+    std::fs::create_dir(&work).unwrap();
+    std::fs::write(work.join("file"), "theirs").unwrap();
+    for options in [&[][..], &["--userns"]] {
+        let script =
+            "pwd; cat file; echo mine > file; cat file; ls -A ..; echo $HOME; ls -A ~; touch ~/new";
+        let mut line = hcs([&["run"], options, &["--", "sh", "-c", script]].concat());
+        let said = ended(line.current_dir(&work)).fine();
+        let expected = format!("{}\ntheirsmine\nwork\n/root\n", work.display());
+        assert_eq!(said, expected);
+        assert_eq!(
+            std::fs::read_to_string(work.join("file")).unwrap(),
+            "theirs"
+        );
+        // Where somebody asks for another directory, or for all files, that is another matter.
+        let mut line = hcs([&["run", "-w", "/usr"], options, &["--", "pwd"]].concat());
+        assert_eq!(ended(line.current_dir(&work)).fine(), "/usr\n");
+        let mut line = hcs([&["run", "--layer", "/"], options, &["--", "pwd"]].concat());
+        assert_eq!(ended(line.current_dir(&work)).fine(), "/\n");
+        for own in ["/", "/proc", "/dev"] {
+            let mut line = hcs([&["run"], options, &["--", "pwd"]].concat());
+            assert_eq!(ended(line.current_dir(own)).fine(), "/\n");
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_the_default_view_leaves_out_is_explained() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().to_str().unwrap();
+    let refused = ended(&mut hcs(["run", "-w", path, "--", "pwd"]));
+    assert_eq!(refused.code, Some(127), "{refused:?}");
+    let way_out = format!("--mount {path}:{path}");
+    assert!(refused.err.contains(&way_out), "{refused:?}");
+    let mount = format!("{path}:{path}");
+    let shown = ended(&mut hcs([
+        "run", "--mount", &mount, "-w", path, "--", "pwd",
+    ]));
+    assert_eq!(shown.fine(), format!("{path}\n"));
+    // What is nowhere is not explained like that.
+    let refused = ended(&mut hcs(["run", "-w", "/nowhere/at/all", "--", "pwd"]));
+    assert!(!refused.err.contains("--mount"), "{refused:?}");
+}
+
+#[test]
+fn what_the_default_view_leaves_out_is_told_by_the_service() {
+    let answer: serde_json::Value =
+        serde_json::from_str(&words("service Capabilities").fine()).unwrap();
+    let view = &answer["PropertyResponses"]["Capabilities"]["Response"]["HostView"];
+    for (list, path) in [
+        ("Empty", "/home"),
+        ("Empty", "/root"),
+        ("Hidden", "/etc/shadow"),
+    ] {
+        assert!(
+            view[list].as_array().unwrap().contains(&path.into()),
+            "{view}"
+        );
+        let there = script(&[], &format!("cat {path} 2>&1 || ls -A {path}"));
+        assert!(!there.out.contains("root:"), "{there:?}");
+    }
+}

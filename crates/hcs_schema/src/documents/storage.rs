@@ -3,7 +3,8 @@
 use crate::documents::{Layer, StorageQoS};
 
 document! {
-    /// The file system of a container. Without it a Linux container sees a throw-away view of the host's own files.
+    /// The file system of a container. Without layers a Linux container sees a throw-away view of the host's own files,
+    /// without what is secret or private.
     Storage, checked by crate::rules::system::storage {
         /// The read-only directories it is made of, topmost first.
         layers: Vec<Layer> = "Layers", 2.0;
@@ -11,5 +12,9 @@ document! {
         path: String = "Path", 2.0;
         /// Limits on input and output.
         qos: StorageQoS = "QoS", 2.0;
+        /// Directory of the host whose tree the view of the host's files shows (our extension), as a copy that takes what
+        /// is written, also below /home, /root and other directories that are empty in the view. Homes and what is secret
+        /// stay hidden. Only without layers.
+        host_directory: String = "HostDirectory", "extension";
     }
 }

@@ -85,11 +85,16 @@ pub(crate) fn layer(document: &Layer, path: &Path<'_>, faults: &mut Faults) {
     }
 }
 
-/// An empty scratch path means nothing.
+/// An empty path of a scratch, or of a directory of the host, means nothing.
 pub(crate) fn storage(document: &Storage, path: &Path<'_>, faults: &mut Faults) {
     if document.path.is_some() {
         required(document.path.as_deref(), "Path", path, faults);
         absolute(document.path.as_deref(), &path.key("Path"), faults);
+    }
+    if document.host_directory.is_some() {
+        let directory = document.host_directory.as_deref();
+        required(directory, "HostDirectory", path, faults);
+        absolute(directory, &path.key("HostDirectory"), faults);
     }
 }
 

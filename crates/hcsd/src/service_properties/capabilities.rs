@@ -4,17 +4,19 @@
 
 use std::collections::BTreeMap;
 
+use engine_container::HostView;
 use hcs_schema::coverage::{self, Coverage, RESOURCES};
 use serde_json::{Value, json};
 
 use crate::host::{self, Kernel};
 
-/// The answer.
-pub(super) fn answer() -> Value {
+/// The answer, of a service that makes containers without layers with `view`.
+pub(super) fn answer(view: &HostView) -> Value {
     let kernel = host::kernel();
     let privileged = rustix::process::geteuid().is_root();
     json!({
         "Host": of_host(&kernel),
+        "HostView": { "Empty": view.empty, "Hidden": view.hidden },
         "Limits": limits(&kernel, privileged),
         "Properties": properties(),
         "ModifyPaths": modify_paths(),
@@ -110,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_is_honoured_is_said_and_why_not() {
-        let answer = answer();
+        let answer = answer(&HostView::default());
         let create = &answer["Properties"]["HcsCreateComputeSystem"];
         assert_eq!(create["/Container/Memory/SizeInMB"]["Support"], "Supported");
         let refused = &create["/Container/AssignedDevices"];
@@ -120,6 +122,8 @@ mod tests {
                 .as_str()
                 .is_some_and(|why| !why.is_empty())
         );
+        let hidden = answer["HostView"]["Hidden"].as_array().unwrap();
+        assert!(hidden.contains(&json!("/etc/shadow")));
         let paths = &answer["ModifyPaths"];
         assert_eq!(
             paths["Container/MappedPipes"]["Requests"],

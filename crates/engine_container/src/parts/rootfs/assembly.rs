@@ -24,12 +24,14 @@ use rustix::{
 };
 
 use super::{
-    Root, memory,
-    overlay::{Overlays, path_of},
+    Covers, Root,
+    cover::Cover,
+    memory,
+    overlay::{Overlays, part_name, path_of},
 };
 use crate::{
-    child::spec::RootSpec,
-    failure::{Attempt, StepError},
+    child::spec::{LeftOut, RootSpec},
+    failure::{Attempt, StepError, errno_of},
     parts::{
         mount,
         mount_table::MountTable,
@@ -40,12 +42,11 @@ use crate::{
 };
 
 /// Directories of the host's root that a container has of its own, or that are empty at first.
-const FRESH: [(&str, u32); 7] = [
+const FRESH: [(&str, u32); 6] = [
     ("dev", 0o755),
     ("mnt", 0o755),
     ("proc", 0o755),
     ("run", 0o755),
-    ("srv", 0o755),
     ("sys", 0o755),
     ("tmp", 0o1777),
 ];
@@ -57,12 +58,20 @@ const MOST: usize = 2048;
 /// The most things left out that are named one by one.
 const MOST_NAMED: usize = 8;
 
+/// What the default view has besides.
+pub(super) struct View {
+    pub(super) covers: Option<Covers>,
+    /// The tree that the document asks for.
+    pub(super) tree: Option<OwnedFd>,
+}
+
 /// Puts the host's root together on `target`; `open` opens what is mounted there. Where the scratch cannot hold what an
 /// overlay writes, and need not be kept, memory takes its place, mounted on `spare`.
 pub(super) fn assemble(
     overlays: Overlays,
     spare: OwnedFd,
     spec: &RootSpec,
+    view: View,
     target: &OwnedFd,
     open: impl Fn() -> Result<OwnedFd, StepError>,
 ) -> Result<Root, StepError> {
@@ -86,17 +95,42 @@ pub(super) fn assemble(
         overlays,
         empty: place::open(root.as_fd(), "mnt").step_at(step, "/mnt")?,
         mount_table: None,
+        covers: Vec::new(),
         made: 0,
         left_out: 0,
     };
+    let View { covers, tree } = view;
+    let (cover, tree_cover) = match covers {
+        Some(covers) => (Some(covers.root), covers.tree),
+        None => (None, None),
+    };
+    if let (Some(cover), Some(view)) = (cover, &spec.view) {
+        assembly
+            .covers
+            .push(Covered::new("", cover, &view.left_out));
+    }
     let host = place::open(CWD, "/").step_at(step, "/")?;
     assembly.fill(&host, &root, "", 0).step_at(step, "/")?;
+    if let Some(view) = &spec.view {
+        for path in &view.places {
+            place::open_or_make(root.as_fd(), path, Kind::Directory).step_at(step, &**path)?;
+        }
+        if let (Some(host), Some(tree)) = (tree, &view.tree) {
+            let path = &*tree.source.path;
+            if let Some(cover) = tree_cover {
+                assembly
+                    .covers
+                    .push(Covered::new(path, cover, &tree.left_out));
+            }
+            assembly.add_tree(&host, &root, path).step_at(step, path)?;
+        }
+    }
     assembly.sum_up();
     Ok(Root { directory: root })
 }
 
 /// One root that is being put together.
-struct Assembly {
+struct Assembly<'a> {
     overlays: Overlays,
     /// Where memory is mounted if the scratch turns out to be unable to hold an overlay's upper directory.
     spare: Option<OwnedFd>,
@@ -104,11 +138,13 @@ struct Assembly {
     empty: OwnedFd,
     /// Where the host has file systems of their own; most roots need not know.
     mount_table: Option<MountTable>,
+    /// What is left out; the last one that has to do with a path decides.
+    covers: Vec<Covered<'a>>,
     made: usize,
     left_out: usize,
 }
 
-impl Assembly {
+impl Assembly<'_> {
     /// Shows all entries of the directory `host`, which is the one at `path`, in `place`.
     fn fill(
         &mut self,
@@ -133,6 +169,15 @@ impl Assembly {
                 continue;
             }
             let path = format!("{path}/{text}");
+            match self.rule(&path) {
+                Rule::Absent => continue,
+                Rule::Empty(mode) => {
+                    mkdirat(place, name, Mode::from_raw_mode(0o755))?;
+                    chmodat(place, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
+                    continue;
+                }
+                Rule::Shown => {}
+            }
             if self.made == MOST {
                 self.leave_out(&path, Errno::NOSPC);
                 continue;
@@ -146,6 +191,36 @@ impl Assembly {
             }
         }
         Ok(())
+    }
+
+    /// Adds a tree of the host at `path`, where the root has an empty directory.
+    fn add_tree(&mut self, host: &OwnedFd, root: &OwnedFd, path: &str) -> Result<(), Errno> {
+        let place = place::open(root.as_fd(), path)?;
+        match self.show_directory(host, &place, path, 1) {
+            Err(errno @ (Errno::NOMEM | Errno::MFILE | Errno::NFILE)) => Err(errno),
+            Err(errno) => {
+                self.leave_out(path, errno);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// What becomes of the entry at `path`.
+    fn rule(&self, path: &str) -> Rule {
+        let over = self.covers.iter().rev().find_map(|cover| cover.rule(path));
+        over.unwrap_or(Rule::Shown)
+    }
+
+    /// The layers of an overlay that shows `shown` at `path`.
+    fn layers(&self, shown: &OwnedFd, path: &str) -> Result<Vec<OwnedFd>, Errno> {
+        let mut covers = self.covers.iter().rev();
+        let mut layers = match covers.find_map(|cover| Some((cover, cover.below(path)?))) {
+            Some((cover, path)) => cover.cover.over(path)?,
+            None => Vec::new(),
+        };
+        layers.push(shown.try_clone().map_err(|error| errno_of(&error))?);
+        Ok(layers)
     }
 
     /// Shows one entry.
@@ -209,7 +284,7 @@ impl Assembly {
     /// Mounts an overlay of `shown` on `place`.
     fn mount(&mut self, shown: &OwnedFd, place: &OwnedFd, path: &str) -> Result<(), Errno> {
         let name = part_name(path);
-        let layers = std::slice::from_ref(shown);
+        let layers = &*self.layers(shown, path)?;
         let target = path_of(place);
         match self.overlays.mount_part(&name, layers, &target) {
             Err(Errno::INVAL | Errno::OPNOTSUPP) if self.replaces_scratch()? => {
@@ -267,6 +342,51 @@ impl Assembly {
     }
 }
 
+/// What becomes of an entry.
+#[derive(Clone, Copy)]
+enum Rule {
+    Shown,
+    /// An empty directory with these permissions.
+    Empty(u32),
+    Absent,
+}
+
+/// What is left out below the directory at `top`.
+struct Covered<'a> {
+    top: &'a str,
+    cover: Cover,
+    left_out: &'a LeftOut,
+}
+
+impl<'a> Covered<'a> {
+    fn new(top: &'a str, cover: Cover, left_out: &'a LeftOut) -> Self {
+        Self {
+            top,
+            cover,
+            left_out,
+        }
+    }
+
+    /// `path` from the top, if it is there or below.
+    fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let rest = path.strip_prefix(self.top)?;
+        match rest {
+            "" => Some("/"),
+            rest => rest.starts_with('/').then_some(rest),
+        }
+    }
+
+    fn rule(&self, path: &str) -> Option<Rule> {
+        let path = self.below(path)?;
+        if self.left_out.absent.iter().any(|absent| absent == path) {
+            return Some(Rule::Absent);
+        }
+        let mut empty = self.left_out.empty.iter();
+        let empty = empty.find(|directory| directory.path == path);
+        Some(empty.map_or(Rule::Shown, |directory| Rule::Empty(directory.mode)))
+    }
+}
+
 /// Shows one file, which can be bound because nothing is behind it but its bytes: read-only.
 fn show_file(host: &OwnedFd, place: &OwnedFd, name: &CStr, path: &str) -> Result<(), Errno> {
     let file = open_entry(host.as_fd(), name)?;
@@ -291,21 +411,4 @@ fn show_file(host: &OwnedFd, place: &OwnedFd, name: &CStr, path: &str) -> Result
 fn open_entry(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(directory, name, flags, Mode::empty())
-}
-
-/// The name in the scratch for what is written below `path`.
-fn part_name(path: &str) -> String {
-    let name = path.replace('/', "-");
-    // Two paths must not share one, and a name has to fit.
-    if path.contains('-') || name.len() > 200 {
-        return format!("-{:016x}", fnv1a(path.as_bytes()));
-    }
-    name
-}
-
-/// FNV-1a, 64 bit: stable over versions, because a scratch may be kept.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

@@ -13,12 +13,14 @@ use rustix::{
 };
 
 use super::{
-    Root, memory, open_path,
-    overlay::{Overlays, make_directory, mount_read_only, path_of},
+    Covers, Root, memory, open_path,
+    overlay::{Overlays, make_directory, mount_read_only, part_name, path_of},
 };
 use crate::{
+    child::spec::ViewSpec,
     failure::{Attempt, StepError},
     parts::place,
+    steps,
 };
 
 /// Where a host may have a file system of its own that belongs to the view of its root.
@@ -93,12 +95,51 @@ pub(super) fn add_parts(
                 merged.push(part);
             }
         }
-        let name = path.replace('/', "-");
         overlays
-            .mount_part(&name, &merged, &path_of(&place))
+            .mount_part(&part_name(path), &merged, &path_of(&place))
             .step_at(step, &**path)?;
     }
     Ok(())
+}
+
+/// Adds the tree that a document asks for, `host` being that on the host. Where no overlay can show it, its place stays
+/// empty.
+pub(super) fn add_tree(
+    overlays: &Overlays,
+    root: &Root,
+    view: &ViewSpec,
+    covers: &Covers,
+    host: OwnedFd,
+) -> Result<(), StepError> {
+    let step = "adding a view of the host's";
+    let Some(tree) = &view.tree else {
+        return Ok(());
+    };
+    let path = &*tree.source.path;
+    let place = match directory_in(&root.directory, path) {
+        // A scratch that was kept has something else in its place.
+        Err(errno @ (Errno::NOENT | Errno::LOOP | Errno::NOTDIR)) => {
+            steps::warn(format!(
+                "left {path} of the host out: the scratch has something else there: {errno}"
+            ));
+            return Ok(());
+        }
+        place => place.step_at(step, path)?,
+    };
+    let mut layers = match &covers.tree {
+        Some(cover) => cover.over("/").step_at(step, path)?,
+        None => Vec::new(),
+    };
+    layers.push(host);
+    match overlays.mount_part(&part_name(path), &layers, &path_of(&place)) {
+        Err(errno @ (Errno::INVAL | Errno::OPNOTSUPP | Errno::NODEV)) => {
+            steps::warn(format!(
+                "left {path} of the host out: no overlay can show it: {errno}"
+            ));
+            Ok(())
+        }
+        answer => answer.step_at(step, path),
+    }
 }
 
 /// A directory of a layer, no symbolic link on the way.

@@ -4,19 +4,23 @@
 //! 2. [`host_view`]: what is special about the layer `/`, the throw-away view of the host's own files.
 //! 3. [`user`]: how it is put together in a user namespace.
 //! 4. [`assembly`]: the host's own files as an ordinary user may have them, overlay by overlay.
+//! 5. [`left_out`]: what the view of a container without layers leaves out; [`cover`]: how.
 //!
 //! It is mounted over its own scratch directory, where only the container's mount namespace sees it. In the scratch,
 //! `upper` has what the container wrote; where the host's root is a layer, further directories (`-usr`, `-var`) have
 //! what it wrote to other file systems of the host.
 
 mod assembly;
+mod cover;
 mod host_view;
+pub(crate) mod left_out;
 mod overlay;
 mod user;
 
 use std::{
     ffi::CStr,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
 };
 
 use rustix::{
@@ -25,11 +29,12 @@ use rustix::{
     mount::MountAttrFlags,
 };
 
-use super::{handed::Handed, mount, source::Source};
+use super::{handed::Handed, mount, place, source::Source};
 use crate::{
-    child::spec::{LaunchSpec, RootSpec},
+    child::spec::{LaunchSpec, RootSpec, ViewSpec},
     failure::{Attempt, StepError},
 };
+use cover::Cover;
 use overlay::{Overlays, path_of};
 
 pub(crate) use host_view::parts_of_host;
@@ -67,10 +72,14 @@ fn apply_as_host(spec: &RootSpec, trusts_nodes: bool) -> Result<Root, StepError>
         .iter()
         .map(open_directory)
         .collect::<Result<Vec<_>, _>>()?;
+    // Before anything covers the way there.
+    let tree = spec.view.as_ref().and_then(|view| view.tree.as_ref());
+    let tree = tree.map(|tree| tree.source.open()).transpose()?;
     let mut overlays = Overlays {
         trusts_nodes,
         sync: spec.keep,
         user: false,
+        covered: spec.view.is_some(),
         scratch: open_directory(&spec.scratch)?,
     };
     let host = spec.layers.iter().position(|layer| is_host(&layer.path));
@@ -79,14 +88,72 @@ fn apply_as_host(spec: &RootSpec, trusts_nodes: bool) -> Result<Root, StepError>
     }
     let place = path_of(&overlays.scratch);
     let place = readlink(&place, Vec::new()).step_at("finding the way to", &*spec.scratch.path)?;
+    let covers = match &spec.view {
+        Some(view) => Some(Covers::make(memory(&overlays.scratch)?.as_fd(), view)?),
+        None => None,
+    };
+    let above = cover_layers(covers.as_ref(), &mut layers)?;
+    let host = host.map(|host| host + above);
     mount_layers(&mut overlays, &layers, spec, None)?;
     let root = Root {
         directory: open_mounted(&place)?,
     };
     if let Some(host) = host {
-        host_view::add_parts(&overlays, &root, &layers, host, &parts_of_host()?)?;
+        let mut parts = parts_of_host()?;
+        parts.retain(|(path, _)| !leaves_out(spec, path));
+        host_view::add_parts(&overlays, &root, &layers, host, &parts)?;
+    }
+    if let (Some(view), Some(covers), Some(tree)) = (&spec.view, &covers, tree) {
+        host_view::add_tree(&overlays, &root, view, covers, tree)?;
     }
     Ok(root)
+}
+
+/// What leaves things out of the default view.
+struct Covers {
+    root: Cover,
+    tree: Option<Cover>,
+}
+
+impl Covers {
+    /// Makes them in `place`, an empty directory in memory.
+    fn make(place: BorrowedFd<'_>, view: &ViewSpec) -> Result<Self, StepError> {
+        let step = "making a place for what covers the host's files";
+        let new = |name: &str| {
+            overlay::make_directory(place, name).step(step)?;
+            place::open(place, name).step(step)
+        };
+        let root = Cover::make(new("root")?.as_fd(), &view.left_out, &view.places)?;
+        let tree = match &view.tree {
+            Some(tree) => Some(Cover::make(new("tree")?.as_fd(), &tree.left_out, &[])?),
+            None => None,
+        };
+        Ok(Self { root, tree })
+    }
+}
+
+/// Puts what covers the root on top of its layers; how many layers that are.
+fn cover_layers(covers: Option<&Covers>, layers: &mut Vec<OwnedFd>) -> Result<usize, StepError> {
+    let Some(covers) = covers else {
+        return Ok(0);
+    };
+    let over = covers
+        .root
+        .over("/")
+        .step("opening what covers the host's files")?;
+    let count = over.len();
+    layers.splice(0..0, over);
+    Ok(count)
+}
+
+/// Whether the view leaves out what is at `path`, a real path of the host.
+pub(crate) fn leaves_out(spec: &RootSpec, path: &str) -> bool {
+    let left_out = spec.view.as_ref().map(|view| &view.left_out);
+    left_out.is_some_and(|left_out| {
+        let empty = left_out.empty.iter().map(|directory| &*directory.path);
+        let mut all = empty.chain(left_out.absent.iter().map(String::as_str));
+        all.any(|outer| Path::new(path).starts_with(outer))
+    })
 }
 
 /// Mounts the root, with a scratch in memory where the file system of the real one cannot hold an overlay's upper

@@ -24,6 +24,8 @@ pub(super) struct Overlays {
     pub(super) sync: bool,
     /// Whether it is mounted in a user namespace, where an overlay keeps its notes in attributes that users may set.
     pub(super) user: bool,
+    /// Whether layers in memory cover those of the host.
+    pub(super) covered: bool,
     /// Where upper directories are made.
     pub(super) scratch: OwnedFd,
 }
@@ -57,7 +59,9 @@ impl Overlays {
         let own = path_of(own);
         let sync = if self.sync { "" } else { ",volatile" };
         let user = if self.user { ",userxattr" } else { "" };
-        let writable = format!("upperdir={own}/upper,workdir={own}/work{sync}{user}");
+        // Files of several file systems shall look as if they were on one.
+        let numbers = if self.covered { ",xino=on" } else { "" };
+        let writable = format!("upperdir={own}/upper,workdir={own}/work{sync}{user}{numbers}");
         let flags = if self.trusts_nodes {
             MountFlags::empty()
         } else {
@@ -120,4 +124,21 @@ fn copy_attributes(
     }
     let mode = Mode::from_raw_mode(from.st_mode & 0o7777);
     chmodat(directory, name, mode, AtFlags::empty())
+}
+
+/// The name in the scratch for what is written below `path`.
+pub(super) fn part_name(path: &str) -> String {
+    let name = path.replace('/', "-");
+    // Two paths must not share one, and a name has to fit.
+    if path.contains('-') || name.len() > 200 {
+        return format!("-{:016x}", fnv1a(path.as_bytes()));
+    }
+    name
+}
+
+/// FNV-1a, 64 bit: stable over versions, because a scratch may be kept.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

@@ -14,7 +14,9 @@ use rustix::{
 };
 
 use super::{
-    Root, assembly, host_view, is_host, mount_layers,
+    Covers, Root,
+    assembly::{self, View},
+    cover_layers, host_view, is_host, mount_layers,
     overlay::{Overlays, make_directory},
 };
 use crate::{
@@ -81,6 +83,11 @@ pub(super) fn apply(
             false => super::open_directory(source),
         })
         .collect::<Result<_, _>>()?;
+    let tree = spec.view.as_ref().and_then(|view| view.tree.as_ref());
+    let mut tree = match (tree, user.handed) {
+        (Some(tree), false) => Some(tree.source.open()?),
+        _ => None,
+    };
     let mut staging = Staging::new()?;
     if user.handed {
         for mount in &mut opened {
@@ -94,21 +101,39 @@ pub(super) fn apply(
     for path in &user.parts {
         parts.push((path.clone(), staging.attach(&handed.take()?)?));
     }
+    if user.handed && spec.view.as_ref().is_some_and(|view| view.tree.is_some()) {
+        tree = Some(staging.attach(&handed.take()?)?);
+    }
+    let covers = match &spec.view {
+        Some(view) => {
+            let name = staging.directory()?;
+            let place = place::open(staging.directory.as_fd(), &name);
+            let place = place.step("opening a place for what covers the host's files")?;
+            Some(Covers::make(place.as_fd(), view)?)
+        }
+        None => None,
+    };
     let (name, spare) = (staging.directory()?, staging.directory()?);
     let open = |step| place::open(staging.directory.as_fd(), &name).step(step);
     let mut overlays = Overlays {
         trusts_nodes: false,
         sync: spec.keep,
         user: true,
+        covered: spec.view.is_some(),
         scratch,
     };
     let target = open("opening a mount point")?;
     let host = spec.layers.iter().position(|layer| is_host(&layer.path));
     if let (Some(_), false) = (host, user.handed) {
         let spare = place::open(staging.directory.as_fd(), &spare).step("opening a mount point")?;
-        return assembly::assemble(overlays, spare, spec, &target, || open("opening the root"));
+        let view = View { covers, tree };
+        return assembly::assemble(overlays, spare, spec, view, &target, || {
+            open("opening the root")
+        });
     }
-    if let Some(host) = host.filter(|_| layers.len() > 1) {
+    let above = cover_layers(covers.as_ref(), &mut layers)?;
+    let host = host.map(|host| host + above);
+    if let Some(host) = host.filter(|_| spec.layers.len() > 1) {
         layers[host] = host_view::as_file_system_of_its_own(&layers[host], &overlays.scratch)?;
     }
     mount_layers(&mut overlays, &layers, spec, Some(&target))?;
@@ -117,6 +142,9 @@ pub(super) fn apply(
     };
     if let Some(host) = host {
         host_view::add_parts(&overlays, &root, &layers, host, &parts)?;
+    }
+    if let (Some(view), Some(covers), Some(tree)) = (&spec.view, &covers, tree) {
+        host_view::add_tree(&overlays, &root, view, covers, tree)?;
     }
     Ok(root)
 }

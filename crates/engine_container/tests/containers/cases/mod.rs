@@ -16,6 +16,7 @@ mod rootfs;
 mod sharing;
 mod slots;
 mod traps;
+mod view;
 
 /// A case: fails by a panic.
 pub(crate) type Case = fn();
@@ -49,6 +50,7 @@ pub(crate) fn all() -> Vec<(String, Case)> {
         ("sharing", sharing::all()),
         ("slots", slots::all()),
         ("traps", traps::all()),
+        ("view", view::all()),
     ];
     modules
         .into_iter()

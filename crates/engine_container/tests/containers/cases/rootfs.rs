@@ -127,20 +127,27 @@ fn other_containers_scratch_is_hidden() {
     let host = Host::new();
     let first = host.start(json!({}));
     first.shell("echo secret > /secret");
-    let second = host.start(json!({}));
     let scratch = host.config.scratch_root.display();
+    let second = host.start(above_host(&[]));
     assert_eq!(second.shell(&format!("ls -A {scratch}")), "");
+    let view = host.start(json!({}));
+    assert_eq!(view.run(&["ls", &scratch.to_string()]).stdout, "");
 }
 
 fn the_services_own_files_are_hidden() {
     let state = tempfile::tempdir().unwrap();
     fs::write(state.path().join("state.json"), "secret").unwrap();
     let host = Host::with(|config| config.hidden = vec![state.path().to_owned()]);
-    let container = host.start(json!({}));
+    let container = host.start(above_host(&[]));
     assert_eq!(
         container.shell(&format!("ls -A {}", state.path().display())),
         ""
     );
+    // Not by asking for them, either.
+    let asked = json!({ "Storage": { "HostDirectory": state.path() } });
+    let container = host.start(asked);
+    let script = format!("ls -A {}", state.path().display());
+    assert_eq!(container.shell(&script), "");
 }
 
 fn separate_file_systems_of_the_host_are_part_of_the_view() {

@@ -99,6 +99,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                     "limits on input and output are not enforced; others would be short of what they count on",
                 ),
             ),
+            ("HostDirectory", Supported),
         ],
     ),
     (

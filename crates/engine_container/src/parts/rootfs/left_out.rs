@@ -1,0 +1,455 @@
+//! What the default view of the host's files leaves out, found by the service before a container is made.
+//!
+//! The configuration has patterns ([`HostView`]). Each is followed to what it is on this host, by real paths: a link at
+//! `/var/tmp` hides where it leads. A name without `*` is left out also when the host has nothing there yet, so that
+//! what is made later is not seen either.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::{self, Metadata},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, PermissionsExt as _},
+    },
+    path::{Component, Path, PathBuf},
+};
+
+use hcs_schema::{Failure, HResult};
+use rustix::{
+    fs::{AtFlags, CWD, StatxFlags, statx},
+    process::geteuid,
+};
+
+use crate::{
+    child::spec::{DirectorySpec, LeftOut, TreeSpec, ViewSpec},
+    config::{EngineConfig, HostView},
+    parts::source::Source,
+    steps,
+};
+
+/// JSON pointer of the property that names a tree of the host.
+pub(crate) const TREE: &str = "/Container/Storage/HostDirectory";
+
+/// Users that log in have ids from here on.
+const FIRST_USER: u32 = 1000;
+/// The last id of one, and the one after it is nobody.
+const LAST_USER: u32 = 65_533;
+
+/// What is left out of the view that a container without layers has. `tree` is a directory of the host to be shown.
+///
+/// # Errors
+/// The tree is no directory that can be reached.
+pub(crate) fn check(config: &EngineConfig, tree: Option<&str>) -> Result<ViewSpec, Failure> {
+    let tree = tree.map(real_directory).transpose()?;
+    let mut finder = Finder::new(&config.host_view, tree.as_deref());
+    for own in config.hidden.iter().chain([&config.scratch_root]) {
+        finder.add(own, Strength::Always);
+    }
+    // What lies in the socket's directory may be anything; the socket is not seen there.
+    if let Some(directory) = &config.socket_directory {
+        finder.add(directory, Strength::UnlessAsked);
+    }
+    for pattern in &config.host_view.hidden {
+        finder.add_all(pattern, Strength::Always);
+    }
+    for pattern in &config.host_view.empty {
+        finder.add_all(pattern, Strength::UnlessAsked);
+    }
+    finder.finish()
+}
+
+/// Where `path` really leads, which has to be a directory.
+fn real_directory(path: &str) -> Result<PathBuf, Failure> {
+    let refuse = |hresult, why: String| {
+        let failure = Failure::new(hresult, format!("the directory {path:?} cannot be shown"));
+        failure.cause_at(TREE, why)
+    };
+    let real = fs::canonicalize(path).map_err(|error| {
+        let hresult = match error.kind() {
+            std::io::ErrorKind::NotFound => HResult::FILE_NOT_FOUND,
+            std::io::ErrorKind::PermissionDenied => HResult::E_ACCESSDENIED,
+            _ => HResult::E_FAIL,
+        };
+        refuse(hresult, format!("looking for {path}: {error}"))
+    })?;
+    if !real.is_dir() {
+        let why = format!("{path:?} is not a directory");
+        return Err(refuse(HResult::E_INVALIDARG, why));
+    }
+    Ok(real)
+}
+
+/// Whether something that is left out is shown nevertheless when a document asks for a tree in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Strength {
+    UnlessAsked,
+    Always,
+}
+
+/// Something that is left out.
+#[derive(Clone, Debug)]
+struct Found {
+    strength: Strength,
+    /// As a directory it stays, empty.
+    directory: Option<Metadata>,
+}
+
+/// The search for what is left out.
+struct Finder<'a> {
+    /// The tree that is asked for, by its real path.
+    tree: Option<&'a Path>,
+    homes: Vec<PathBuf>,
+    found: BTreeMap<PathBuf, Found>,
+    /// Real paths of directories that were looked for.
+    real: HashMap<PathBuf, Option<PathBuf>>,
+}
+
+impl<'a> Finder<'a> {
+    fn new(view: &HostView, tree: Option<&'a Path>) -> Self {
+        let mut patterns = view.empty.iter().chain(&view.hidden);
+        let asks = patterns.any(|pattern| pattern.starts_with('~'));
+        Self {
+            tree,
+            homes: if asks { homes(tree) } else { Vec::new() },
+            found: BTreeMap::new(),
+            real: HashMap::new(),
+        }
+    }
+
+    /// Adds what a pattern stands for.
+    fn add_all(&mut self, pattern: &str, strength: Strength) {
+        match pattern.strip_prefix('~') {
+            Some(rest) => {
+                for home in self.homes.clone() {
+                    self.expand(home, rest.trim_start_matches('/'), strength);
+                }
+            }
+            None => self.expand(
+                PathBuf::from("/"),
+                pattern.trim_start_matches('/'),
+                strength,
+            ),
+        }
+    }
+
+    /// Adds what `rest`, below `path`, stands for.
+    fn expand(&mut self, mut path: PathBuf, rest: &str, strength: Strength) {
+        let mut parts = rest.split('/').filter(|part| !part.is_empty());
+        while let Some(part) = parts.next() {
+            if part.contains('*') {
+                let after: Vec<&str> = parts.collect();
+                let after = after.join("/");
+                let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+                for entry in entries {
+                    let name = entry.file_name();
+                    if matches(part.as_bytes(), name.as_bytes()) {
+                        self.expand(path.join(name), &after, strength);
+                    }
+                }
+                return;
+            }
+            path.push(part);
+        }
+        self.add(&path, strength);
+    }
+
+    /// Adds what is at `path`, by its real path.
+    fn add(&mut self, path: &Path, strength: Strength) {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return;
+        };
+        // Nothing can be where there is no way to.
+        let Some(real) = self.real_of(parent).map(|parent| parent.join(name)) else {
+            return;
+        };
+        match fs::symlink_metadata(&real) {
+            Ok(found) if found.is_symlink() => {
+                if let Ok(target) = fs::canonicalize(&real) {
+                    let found = fs::symlink_metadata(&target).ok();
+                    self.insert(target, found, strength);
+                }
+            }
+            Ok(found) => self.insert(real, Some(found), strength),
+            Err(_) => self.insert(real, None, strength),
+        }
+    }
+
+    fn insert(&mut self, path: PathBuf, found: Option<Metadata>, strength: Strength) {
+        if path == Path::new("/") {
+            return;
+        }
+        let found = Found {
+            strength,
+            directory: found.filter(Metadata::is_dir),
+        };
+        let known = self.found.entry(path).or_insert_with(|| found.clone());
+        known.strength = known.strength.max(strength);
+    }
+
+    fn real_of(&mut self, directory: &Path) -> Option<PathBuf> {
+        if let Some(real) = self.real.get(directory) {
+            return real.clone();
+        }
+        let real = fs::canonicalize(directory).ok();
+        self.real.insert(directory.to_owned(), real.clone());
+        real
+    }
+
+    /// Orders what was found.
+    fn finish(self) -> Result<ViewSpec, Failure> {
+        let mut view = ViewSpec::default();
+        if let Some(tree) = self.tree {
+            let above = |path: &&PathBuf| tree.starts_with(path);
+            let over: Vec<_> = self.found.iter().filter(|(path, _)| above(path)).collect();
+            let closed = over
+                .iter()
+                .any(|(path, found)| found.strength == Strength::Always || path.as_path() == tree);
+            let elsewhere = !over.is_empty() || mount_of(tree) != mount_of(Path::new("/"));
+            if elsewhere && tree != Path::new("/") {
+                view.places.push(text(tree)?);
+            }
+            if elsewhere && !closed {
+                let (source, _) = Source::look(&text(tree)?, TREE)
+                    .map_err(|error| error.into_failure("the tree of the host cannot be shown"))?;
+                let left_out = self.below(tree)?;
+                view.tree = Some(TreeSpec { source, left_out });
+            }
+            if closed {
+                let tree = tree.display();
+                steps::warn(format!(
+                    "the view leaves {tree} empty, as the configuration says"
+                ));
+            }
+        }
+        view.left_out = self.below(Path::new("/"))?;
+        Ok(view)
+    }
+
+    /// What is left out strictly below `top`, without what is inside of something else that is left out.
+    fn below(&self, top: &Path) -> Result<LeftOut, Failure> {
+        let mut left_out = LeftOut {
+            parents: vec![directory(top, top)?],
+            ..LeftOut::default()
+        };
+        let mut parents = BTreeMap::new();
+        let mut outermost: Option<&Path> = None;
+        let inside = self
+            .found
+            .iter()
+            .filter(|(path, _)| path.starts_with(top) && path.as_path() != top);
+        for (path, found) in inside {
+            if outermost.is_some_and(|outer| path.starts_with(outer)) {
+                continue;
+            }
+            outermost = Some(path);
+            let mut between = path.parent();
+            while let Some(parent) = between.filter(|parent| *parent != top) {
+                if parents.contains_key(parent) {
+                    break;
+                }
+                parents.insert(parent.to_owned(), directory(parent, top)?);
+                between = parent.parent();
+            }
+            match &found.directory {
+                Some(metadata) => left_out.empty.push(described(path, top, metadata)?),
+                None => left_out.absent.push(relative(path, top)?),
+            }
+        }
+        left_out.parents.extend(parents.into_values());
+        Ok(left_out)
+    }
+}
+
+/// `*` in `pattern` stands for any bytes.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    match pattern.split_first() {
+        None => name.is_empty(),
+        Some((b'*', rest)) => (0..=name.len()).any(|skipped| matches(rest, &name[skipped..])),
+        Some((first, rest)) => name
+            .split_first()
+            .is_some_and(|(own, others)| own == first && matches(rest, others)),
+    }
+}
+
+/// Homes of people. Those in `/home` are looked for only if `tree` is there, since it is empty as a whole.
+fn homes(tree: Option<&Path>) -> Vec<PathBuf> {
+    let mut homes = vec![PathBuf::from("/root")];
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    for user in users.lines() {
+        let mut fields = user.split(':').skip(2);
+        let id = fields.next().and_then(|id| id.parse::<u32>().ok());
+        if id.is_some_and(|id| id == 0 || (FIRST_USER..=LAST_USER).contains(&id)) {
+            homes.extend(fields.nth(2).map(PathBuf::from));
+        }
+    }
+    if !geteuid().is_root() {
+        homes.extend(std::env::var_os("HOME").map(PathBuf::from));
+    }
+    if tree.is_some_and(|tree| tree.starts_with("/home")) {
+        let entries = fs::read_dir("/home").into_iter().flatten().flatten();
+        homes.extend(entries.map(|entry| entry.path()));
+    }
+    homes.retain(|home| is_home(home));
+    homes.sort();
+    homes.dedup();
+    homes
+}
+
+/// Whether a path can be somebody's home: not a directory of the root, nor of the system, that some user was given.
+fn is_home(path: &Path) -> bool {
+    const OF_THE_SYSTEM: [&str; 10] = [
+        "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr",
+    ];
+    let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
+    path.is_absolute()
+        && path.components().all(plain)
+        && (path == Path::new("/root") || path.components().count() > 2)
+        && !OF_THE_SYSTEM.iter().any(|system| path.starts_with(system))
+}
+
+/// Which mount a path is on.
+fn mount_of(path: &Path) -> Option<u64> {
+    let found = statx(CWD, path, AtFlags::NO_AUTOMOUNT, StatxFlags::MNT_ID).ok()?;
+    Some(found.stx_mnt_id)
+}
+
+fn directory(path: &Path, top: &Path) -> Result<DirectorySpec, Failure> {
+    let found = fs::symlink_metadata(path).map_err(|error| {
+        let message = format!("{} of the host cannot be looked at", path.display());
+        Failure::new(HResult::E_FAIL, message).because(&error)
+    })?;
+    described(path, top, &found)
+}
+
+fn described(path: &Path, top: &Path, found: &Metadata) -> Result<DirectorySpec, Failure> {
+    Ok(DirectorySpec {
+        path: relative(path, top)?,
+        mode: found.permissions().mode() & 0o7777,
+        user: found.uid(),
+        group: found.gid(),
+    })
+}
+
+/// `path` as seen from `top`, with a slash at its beginning.
+fn relative(path: &Path, top: &Path) -> Result<String, Failure> {
+    let below = path.strip_prefix(top).unwrap_or(path);
+    Ok(format!("/{}", text(below)?))
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        let message = format!(
+            "the path {} is not valid UTF-8, so the view of the host's files cannot be made without it; rename it, or \
+             name a layer",
+            path.display()
+        );
+        Failure::new(HResult::E_INVALIDARG, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn paths(of: &[DirectorySpec]) -> Vec<&str> {
+        of.iter().map(|directory| directory.path.as_str()).collect()
+    }
+
+    fn config(place: &Path, empty: &[&str], hidden: &[&str]) -> EngineConfig {
+        let below = |list: &[&str]| {
+            let path = |name: &&str| place.join(name).to_str().unwrap().to_owned();
+            list.iter().map(path).collect()
+        };
+        EngineConfig {
+            host_view: HostView {
+                empty: below(empty),
+                hidden: below(hidden),
+            },
+            scratch_root: place.join("scratch"),
+            ..EngineConfig::default()
+        }
+    }
+
+    #[test]
+    fn patterns_lead_to_what_is_there() {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path();
+        for name in ["people/me/work/keys", "other/real"] {
+            fs::create_dir_all(place.join(name)).unwrap();
+        }
+        fs::write(place.join("other/secret-1"), "").unwrap();
+        symlink("other/real", place.join("link")).unwrap();
+        let config = config(
+            place,
+            &["people", "people/*", "link"],
+            &[
+                "other/secret*",
+                "other/missing",
+                "nowhere/at/all",
+                "people/*/work/keys",
+            ],
+        );
+        let seen = |path: &str| place.join(path).to_str().unwrap().to_owned();
+        let view = check(&config, None).unwrap();
+        let empty = paths(&view.left_out.empty);
+        assert_eq!(empty, [seen("other/real"), seen("people")]);
+        let absent = [
+            seen("other/missing"),
+            seen("other/secret-1"),
+            seen("scratch"),
+        ];
+        assert_eq!(view.left_out.absent, absent);
+        assert_eq!(view.left_out.parents[0].path, "/");
+        assert!(view.tree.is_none() && view.places.is_empty());
+
+        // A tree below what is empty is shown without its secrets; a home is not, nor what is above.
+        let work = seen("people/me/work");
+        let view = check(&config, Some(&work)).unwrap();
+        assert_eq!(view.places, [work.clone()]);
+        let tree = view.tree.unwrap();
+        assert_eq!(tree.source.path, work);
+        assert_eq!(paths(&tree.left_out.empty), ["/keys"]);
+        for closed in ["people/me", "people", "people/me/work/keys", "other/real"] {
+            let view = check(&config, Some(&seen(closed))).unwrap();
+            assert!(view.tree.is_none(), "{closed}");
+            assert_eq!(view.places, [seen(closed)]);
+        }
+        for open in ["/", place.to_str().unwrap()] {
+            let view = check(&config, Some(open)).unwrap();
+            assert!(view.tree.is_none(), "{open}");
+            assert_eq!(
+                paths(&view.left_out.empty),
+                [seen("other/real"), seen("people")]
+            );
+        }
+        let failure = check(&config, Some(&seen("no"))).unwrap_err();
+        assert_eq!(failure.causes[0].pointer.as_deref(), Some(TREE));
+    }
+
+    #[test]
+    fn a_star_stands_for_any_part_of_a_name() {
+        assert!(matches(b"shadow*", b"shadow"));
+        assert!(matches(b"ssh_host_*_key", b"ssh_host_rsa_key"));
+        assert!(!matches(b"ssh_host_*_key", b"ssh_host_rsa_key.pub"));
+        assert!(!matches(b"a", b"ab"));
+    }
+
+    #[test]
+    fn a_directory_of_the_system_is_nobodys_home() {
+        for home in ["/root", "/home/me", "/var/lib/app"] {
+            assert!(is_home(Path::new(home)), "{home}");
+        }
+        for other in [
+            "/",
+            "/usr/sbin",
+            "/bin",
+            "/data",
+            "relative",
+            "/home/../etc",
+        ] {
+            assert!(!is_home(Path::new(other)), "{other}");
+        }
+    }
+}
