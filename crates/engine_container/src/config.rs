@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::user_namespace::UserNamespaces;
+use crate::{parts::rootfs::PARTS_OF_A_SYSTEM, user_namespace::UserNamespaces};
 
 /// Configuration of the engine. The default is that of the service for the whole machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +167,14 @@ const HIDDEN: [&str; 89] = [
     "~/.config",
     "~/.local",
 ];
+
+impl HostView {
+    /// Where a file system of the host's own is part of a view of its files; elsewhere the directory below it is seen.
+    #[must_use]
+    pub const fn file_systems() -> &'static [&'static str] {
+        &PARTS_OF_A_SYSTEM
+    }
+}
 
 impl Default for HostView {
     fn default() -> Self {

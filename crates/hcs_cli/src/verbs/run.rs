@@ -93,13 +93,16 @@ impl Run {
 
 /// Says so where something was not found because the default view of the host's files leaves it out.
 fn explained(mut stop: Stop, container: &ContainerOptions, process: &ProcessOptions) -> Stop {
-    let missing = stop.code == NOT_FOUND && container.has_default_view();
-    let here = |path: &&str| missing && Path::new(path).exists();
+    let missing = stop.code == NOT_FOUND || stop.failure.message.contains("no such file");
+    let left_out = missing && container.has_default_view();
+    let here =
+        |path: &&str| left_out && stop.failure.message.contains(path) && Path::new(path).exists();
     if let Some(path) = process.paths().find(here) {
-        stop.failure = stop.failure.cause(format!(
+        let cause = format!(
             "{path} is on this machine, but containers without --layer may not see it (`hcs service Capabilities` lists, \
              below HostView, what they do not see): show it by --mount {path}:{path}, or all files by --layer /"
-        ));
+        );
+        stop.failure = stop.failure.cause(cause);
     }
     stop
 }

@@ -16,7 +16,11 @@ pub(super) fn answer(view: &HostView) -> Value {
     let privileged = rustix::process::geteuid().is_root();
     json!({
         "Host": of_host(&kernel),
-        "HostView": { "Empty": view.empty, "Hidden": view.hidden },
+        "HostView": {
+            "Empty": view.empty,
+            "Hidden": view.hidden,
+            "FileSystems": HostView::file_systems(),
+        },
         "Limits": limits(&kernel, privileged),
         "Properties": properties(),
         "ModifyPaths": modify_paths(),

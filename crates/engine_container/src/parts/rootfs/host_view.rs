@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Where a host may have a file system of its own that belongs to the view of its root.
-const PARTS_OF_A_SYSTEM: [&str; 14] = [
+pub(crate) const PARTS_OF_A_SYSTEM: [&str; 14] = [
     "/bin",
     "/etc",
     "/gnu/store",
