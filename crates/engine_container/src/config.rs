@@ -45,7 +45,7 @@ impl Default for EngineConfig {
 
 /// What the default view of the host's files leaves out: the view of a container without layers, for code that is not
 /// trusted. Both lists have absolute paths, in which `*` stands for any part of one name, and a leading `~` for each home:
-/// `/root`, those in `/etc/passwd` of root and of users from 1000 on, and that of the service's own user. Symbolic links are
+/// `/root`, those in `/etc/passwd` of root, of users from 1000 on and of the service's own user, and those in `/home`. Symbolic links are
 /// followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostView {

@@ -85,7 +85,10 @@ impl MountTable {
     /// Where something is mounted below the directory at `path`, relative to it; what is mounted inside another comes after
     /// that.
     pub(crate) fn points_below(&self, path: &str) -> impl Iterator<Item = &[u8]> {
-        let inside = self.0.iter().filter_map(|mount| below(&mount.point, path.as_bytes()));
+        let inside = self
+            .0
+            .iter()
+            .filter_map(|mount| below(&mount.point, path.as_bytes()));
         inside.filter(|rest| !rest.is_empty())
     }
 

@@ -1,6 +1,6 @@
 //! What the default view of the host's files leaves out, found by the service before a container is made.
 //!
-//! The configuration has patterns ([`HostView`]). Each is followed to what it is on this host, by real paths: a link at
+//! The configuration has patterns ([`crate::HostView`]). Each is followed to what it is on this host, by real paths: a link at
 //! `/var/tmp` hides where it leads. A name without `*` is left out also when the host has nothing there yet, so that
 //! what is made later is not seen either.
 
@@ -22,7 +22,7 @@ use rustix::{
 
 use crate::{
     child::spec::{DirectorySpec, LeftOut, TreeSpec, ViewSpec},
-    config::{EngineConfig, HostView},
+    config::EngineConfig,
     parts::source::Source,
     steps,
 };
@@ -41,7 +41,7 @@ const LAST_USER: u32 = 65_533;
 /// The tree is no directory that can be reached.
 pub(crate) fn check(config: &EngineConfig, tree: Option<&str>) -> Result<ViewSpec, Failure> {
     let tree = tree.map(real_directory).transpose()?;
-    let mut finder = Finder::new(&config.host_view, tree.as_deref());
+    let mut finder = Finder::new(config, tree.as_deref());
     for own in config.hidden.iter().chain([&config.scratch_root]) {
         finder.add(own, Strength::Always);
     }
@@ -105,12 +105,17 @@ struct Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    fn new(view: &HostView, tree: Option<&'a Path>) -> Self {
+    fn new(config: &EngineConfig, tree: Option<&'a Path>) -> Self {
+        let view = &config.host_view;
         let mut patterns = view.empty.iter().chain(&view.hidden);
         let asks = patterns.any(|pattern| pattern.starts_with('~'));
         Self {
             tree,
-            homes: if asks { homes(tree) } else { Vec::new() },
+            homes: if asks {
+                homes(tree, &config.hidden)
+            } else {
+                Vec::new()
+            },
             found: BTreeMap::new(),
             real: HashMap::new(),
         }
@@ -272,18 +277,24 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 /// Homes of people. Those in `/home` are looked for only if `tree` is there, since it is empty as a whole.
-fn homes(tree: Option<&Path>) -> Vec<PathBuf> {
+fn homes(tree: Option<&Path>, own: &[PathBuf]) -> Vec<PathBuf> {
     let mut homes = vec![PathBuf::from("/root")];
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     for user in users.lines() {
         let mut fields = user.split(':').skip(2);
         let id = fields.next().and_then(|id| id.parse::<u32>().ok());
-        if id.is_some_and(|id| id == 0 || (FIRST_USER..=LAST_USER).contains(&id)) {
+        let person =
+            |id| id == 0 || id == geteuid().as_raw() || (FIRST_USER..=LAST_USER).contains(&id);
+        if id.is_some_and(person) {
             homes.extend(fields.nth(2).map(PathBuf::from));
         }
     }
-    if !geteuid().is_root() {
-        homes.extend(std::env::var_os("HOME").map(PathBuf::from));
+    // A service has no HOME in its environment. A user's own has its directories in the home where nothing else was set.
+    for path in own {
+        let home = path
+            .ancestors()
+            .find(|home| path.starts_with(home.join(".local/state")));
+        homes.extend(home.map(Path::to_owned));
     }
     if tree.is_some_and(|tree| tree.starts_with("/home")) {
         let entries = fs::read_dir("/home").into_iter().flatten().flatten();
@@ -352,6 +363,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::config::HostView;
 
     fn paths(of: &[DirectorySpec]) -> Vec<&str> {
         of.iter().map(|directory| directory.path.as_str()).collect()
@@ -416,14 +428,12 @@ mod tests {
             assert!(view.tree.is_none(), "{closed}");
             assert_eq!(view.places, [seen(closed)]);
         }
-        for open in ["/", place.to_str().unwrap()] {
-            let view = check(&config, Some(open)).unwrap();
-            assert!(view.tree.is_none(), "{open}");
-            assert_eq!(
-                paths(&view.left_out.empty),
-                [seen("other/real"), seen("people")]
-            );
-        }
+        let view = check(&config, Some("/")).unwrap();
+        assert!(view.tree.is_none());
+        assert_eq!(
+            paths(&view.left_out.empty),
+            [seen("other/real"), seen("people")]
+        );
         let failure = check(&config, Some(&seen("no"))).unwrap_err();
         assert_eq!(failure.causes[0].pointer.as_deref(), Some(TREE));
     }
