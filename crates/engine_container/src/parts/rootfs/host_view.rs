@@ -120,7 +120,7 @@ pub(super) fn add_tree(
         // A scratch that was kept has something else in its place.
         Err(errno @ (Errno::NOENT | Errno::LOOP | Errno::NOTDIR)) => {
             steps::warn(format!(
-                "left {path} of the host out: the scratch has something else there: {errno}"
+                "left the HostDirectory out: the scratch has something else there: {errno}"
             ));
             return Ok(());
         }
@@ -134,7 +134,7 @@ pub(super) fn add_tree(
     match overlays.mount_part(&part_name(path), &layers, &path_of(&place)) {
         Err(errno @ (Errno::INVAL | Errno::OPNOTSUPP | Errno::NODEV)) => {
             steps::warn(format!(
-                "left {path} of the host out: no overlay can show it: {errno}"
+                "left the HostDirectory out: no overlay can show it: {errno}"
             ));
             Ok(())
         }

@@ -220,10 +220,8 @@ impl<'a> Finder<'a> {
                 view.tree = Some(TreeSpec { source, left_out });
             }
             if closed {
-                let tree = tree.display();
-                steps::warn(format!(
-                    "the view leaves {tree} empty, as the configuration says"
-                ));
+                let what = "the HostDirectory stays empty, as the configuration of the view says";
+                steps::warn(what.to_owned());
             }
         }
         view.left_out = self.below(Path::new("/"))?;
