@@ -252,7 +252,7 @@ fn a_program_with_more_rights_than_its_caller_takes_nothing_from_its_environment
     use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let chmod = |path: &std::path::Path, mode: u32| {
+    let chmod = |path: &Path, mode: u32| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
     chmod(folder.path(), 0o755);
