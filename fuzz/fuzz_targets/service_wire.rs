@@ -14,7 +14,7 @@ fuzz_target!(|data: &[u8]| {
         while let Ok(Some(frame)) = decoder.next_frame() {
             assert!(frame.descriptors.is_empty());
             match frame.kind {
-                Kind::Request => drop(frame.parse::<Call>("request")),
+                Kind::Request | Kind::Repeat => drop(frame.parse::<Call>("request")),
                 Kind::Reply => drop(frame.parse::<Reply>("reply")),
                 Kind::Event => drop(frame.parse::<Event>("event")),
             }

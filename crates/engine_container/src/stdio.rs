@@ -3,9 +3,9 @@
 use std::{os::fd::OwnedFd, time::Duration};
 
 use hcs_lifecycle::engine::{HostStdio, StdioOffer, StdioPorts, Streams};
-use hcs_schema::Failure;
+use hcs_schema::{Failure, HResult};
 use rustix::{
-    fs::{Gid, Uid, fchown},
+    fs::{Gid, OFlags, Uid, fchown, fcntl_getfl, fstat, fstatfs},
     pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
 };
 
@@ -53,6 +53,54 @@ impl Pipes {
             Err(error) => Err(error.into_failure("the pipes for a process could not be made")),
         }
     }
+}
+
+/// The file system of pipes that have no name (`linux/magic.h`).
+const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
+
+/// Takes pipes of which the client `user` made both ends and gives the guest's. Answers false where they are not to be
+/// used: they belong to another user, so that the container would get what is not the client's to give, or this service
+/// could not open them again.
+///
+/// # Errors
+/// One is no pipe, or cannot be given to `owner`.
+pub(crate) fn take(
+    ends: &[OwnedFd],
+    owner: Option<(Uid, Gid)>,
+    user: Uid,
+) -> Result<bool, Failure> {
+    for end in ends {
+        let (file, system) = (fstat(end), fstatfs(end));
+        let is_pipe = system.is_ok_and(|system| system.f_type == PIPEFS);
+        let Some(file) = file.ok().filter(|_| is_pipe) else {
+            return Err(Failure::new(
+                HResult::E_INVALIDARG,
+                "what came along for the standard streams of the process is no pipe",
+            ));
+        };
+        let of = Uid::from_raw(file.st_uid);
+        let service = rustix::process::geteuid();
+        // Given before, by a service that is gone.
+        let is_given = owner.is_some_and(|(owner, _)| owner == of);
+        let can_open = service.is_root() || of == service;
+        if !can_open || (of != user && !is_given) {
+            return Ok(false);
+        }
+    }
+    for end in ends {
+        if let Some((user, group)) = owner {
+            let given = fchown(end, Some(user), Some(group)).step("giving a pipe to the container");
+            given.map_err(|error| {
+                error.into_failure("the pipes for a process could not be prepared")
+            })?;
+        }
+        let is_output =
+            fcntl_getfl(end).is_ok_and(|flags| flags & OFlags::ACCMODE == OFlags::WRONLY);
+        if is_output {
+            let _smaller = fcntl_setpipe_size(end, OUTPUT_CAPACITY);
+        }
+    }
+    Ok(true)
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), StepError> {
@@ -106,5 +154,18 @@ mod tests {
         rustix::io::write(stderr, b"e").unwrap();
         assert_eq!(rustix::io::read(host.stderr.unwrap(), &mut byte), Ok(1));
         assert_eq!(&byte, b"e");
+    }
+
+    #[test]
+    fn only_pipes_that_belong_to_the_client_are_taken_from_it() {
+        let own = rustix::process::geteuid();
+        let (_read, write) = pipe().unwrap();
+        let ends = [write];
+        assert!(take(&ends, None, own).unwrap());
+        let other = Uid::from_raw(own.as_raw() + 1);
+        assert!(!take(&ends, None, other).unwrap());
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let refused = take(&[file.into()], None, own).unwrap_err();
+        assert_eq!(refused.hresult, HResult::E_INVALIDARG);
     }
 }

@@ -23,6 +23,7 @@ use rustix::{
 };
 
 use crate::{
+    calls::Calls,
     console::{Console, Pumped},
     exits::Exits,
     facts::Facts,
@@ -63,6 +64,8 @@ pub(crate) struct Process {
     pub(crate) console: Option<u64>,
     /// The pipes that were given for it.
     pub(crate) kept: Kept,
+    /// The name of the call that made it, empty for none.
+    pub(crate) call: String,
 }
 
 /// Everything the agent knows.
@@ -81,6 +84,8 @@ pub(crate) struct Agent<L> {
     pub(crate) keeper: Keeper,
     pub(crate) exits: Exits,
     pub(crate) waits: Waits,
+    /// What was done for which call.
+    pub(crate) calls: Calls,
     pub(crate) consoles: BTreeMap<u64, Console>,
     next_console: u64,
     /// Consoles that can move something without waiting for an event.
@@ -125,6 +130,7 @@ impl<L: Link> Agent<L> {
             keeper: Keeper::new(),
             exits: Exits::default(),
             waits: Waits::default(),
+            calls: Calls::default(),
             consoles: BTreeMap::new(),
             next_console: FIRST_CONSOLE,
             runnable: BTreeSet::new(),
@@ -219,7 +225,10 @@ impl<L: Link> Agent<L> {
             EventData::new_u64(STREAM),
             stream.watched,
         ) {
-            Ok(()) => self.stream = Some(stream),
+            Ok(()) => {
+                self.stream = Some(stream);
+                self.calls.stream_begins();
+            }
             Err(errno) => log(&format!("a stream cannot be watched: {errno}")),
         }
     }

@@ -6,7 +6,7 @@
 //! 1. `agent`: the event loop. `stream` and `parcels`: requests in, answers out. [`link`]: where streams come from.
 //! 2. `requests`: one file per kind of request.
 //! 3. `command`, `accounts`: what is to be run, as whom. `sys`: running it.
-//! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know.
+//! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know. `calls`: what was done for which call.
 //! 5. `console`: emulated consoles. `kept`: pipes that can be handed out again.
 //! 6. `own`: `/proc` and `/dev/pts`, wherever the system's paths lead. `facts`, `files`, `proc_files`: what is read there.
 //!
@@ -23,6 +23,7 @@
 
 mod accounts;
 mod agent;
+mod calls;
 mod command;
 mod console;
 mod exits;

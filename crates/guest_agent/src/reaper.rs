@@ -36,6 +36,7 @@ impl<L: Link> Agent<L> {
             return;
         };
         self.keeper.release(process.kept);
+        self.calls.exited(&process.call, code);
         let waits = self.waits.take(pid);
         self.exits.record(pid, code, !waits.is_empty());
         for wait in waits {

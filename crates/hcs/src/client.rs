@@ -1,6 +1,11 @@
 //! [`Client`]: what one process has with the service at one endpoint: the connection, made when it is first needed and
 //! made again when it was lost, and the handles that live on it.
 //!
+//! **Calls survive the connection.** What was not answered when a connection ended is kept and made again on the next,
+//! in its order and before anything newer, under the same number and as a repeat, so that the service can tell whether
+//! it was begun before (see [`hcs_wire::service`]). Where no service can be reached for as long as that is tried, they
+//! end with `HCS_E_SERVICE_DISCONNECT`, and only then.
+//!
 //! After `fork(2)` the child must neither write to its parent's connection nor wait for its parent's threads. So all of
 //! this hangs on a [`World`] that belongs to one pid; a child makes itself a new one, without touching a lock of the
 //! old one, and its copies of the parent's handles are opened again on the child's own connection when they are used.
@@ -21,7 +26,7 @@ use crate::{
     daemon,
     endpoint::Endpoint,
     handle::Handle,
-    link::{Greeted, Greeting, LIMIT, Link, Receiver, Refused, is_reading},
+    link::{Greeted, Greeting, LIMIT, Lasting, Link, Receiver, Refused, is_reading},
     pool::Pool,
     sync::{Deadline, Mutex, lock, thread},
     timer::Timer,
@@ -118,9 +123,30 @@ pub(crate) struct Client {
     /// The process it belongs to.
     pid: u32,
     endpoint: Endpoint,
+    /// Names this client to the services of the endpoint, one after the other. Nobody else knows it.
+    instance: String,
     state: Mutex<State>,
     handles: Mutex<HashMap<u64, Weak<Handle>>>,
+    kept: Mutex<Kept>,
     turn: Arc<Turn<Reader>>,
+}
+
+/// What is to be made again on the next connection.
+#[derive(Default)]
+struct Kept {
+    calls: Vec<Box<dyn Lasting>>,
+    /// A thread sees to it that there is one.
+    coming_back: bool,
+    /// It is to begin anew when it has done so: another connection was lost since.
+    once_more: bool,
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept")
+            .field("calls", &self.calls.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The reading end of a connection, in the hands of whoever reads.
@@ -212,8 +238,10 @@ impl Client {
             Self {
                 pid: world.pid,
                 endpoint: endpoint.clone(),
+                instance: uuid::Uuid::new_v4().to_string(),
                 state: Mutex::new(State::Idle),
                 handles: Mutex::default(),
+                kept: Mutex::default(),
                 turn: Arc::new(Turn::new(move || start_keeper(&client))),
             }
         });
@@ -287,10 +315,12 @@ impl Client {
         let begun = if is_reading() {
             Ok(None)
         } else {
-            Link::connect(&self.endpoint, None).and_then(|greeting| match greeting {
-                Some(greeting) => greeting.wait(AT_ONCE).map(Some),
-                None => Ok(None),
-            })
+            Link::connect(&self.endpoint, &self.instance, None).and_then(
+                |greeting| match greeting {
+                    Some(greeting) => greeting.wait(AT_ONCE).map(Some),
+                    None => Ok(None),
+                },
+            )
         };
         let greeting = match begun {
             Ok(Some(Greeted::Ready(link, receiver))) => return self.connected(link, receiver),
@@ -316,7 +346,8 @@ impl Client {
         }
     }
 
-    /// Opens the handles of a former connection again and sends what was queued meanwhile.
+    /// Opens the handles of a former connection again, makes the calls again that it left unanswered, and sends what was
+    /// queued meanwhile.
     fn connected(self: &Arc<Self>, link: Link, receiver: Receiver) {
         let link = Arc::new(link);
         self.turn.put(Reader {
@@ -329,6 +360,7 @@ impl Client {
             let _told = handle.attach(self, &link);
         }
         loop {
+            self.make_again(&link);
             let mut state = lock(&self.state);
             let State::Connecting(connecting) = &mut *state else {
                 return;
@@ -368,7 +400,7 @@ impl Client {
         let greeting = match greeting {
             Some(greeting) => greeting,
             // Only an impatient try ends without either.
-            None => Link::connect(&self.endpoint, Some(LIMIT))?
+            None => Link::connect(&self.endpoint, &self.instance, Some(LIMIT))?
                 .ok_or_else(|| Refused::from_connect(&self.endpoint, Errno::AGAIN))?,
         };
         match greeting.wait(LIMIT)? {
@@ -413,8 +445,45 @@ impl Client {
         }
     }
 
-    /// The connection is over: all handles are told, and where somebody waits for an exit it is made again at once.
+    /// Makes the calls again that a former connection left unanswered.
+    fn make_again(self: &Arc<Self>, link: &Arc<Link>) {
+        if link.is_over() {
+            // Its end sees to another.
+            return;
+        }
+        let mut calls = std::mem::take(&mut lock(&self.kept).calls);
+        calls.sort_by_key(|call| call.order());
+        for call in calls {
+            call.again(self, link);
+        }
+    }
+
+    /// `call` was not answered, or not even sent, on a connection that is over.
+    pub(crate) fn keep(self: &Arc<Self>, call: Box<dyn Lasting>) {
+        lock(&self.kept).calls.push(call);
+        self.come_back();
+    }
+
+    /// Makes the connection again, on a thread of its own.
+    fn come_back(self: &Arc<Self>) {
+        let mut kept = lock(&self.kept);
+        kept.once_more = true;
+        if std::mem::replace(&mut kept.coming_back, true) {
+            return;
+        }
+        drop(kept);
+        let client = Arc::clone(self);
+        if let Err(failure) = spawn("hcs-reconnect", move || client.reconnect()) {
+            lock(&self.kept).coming_back = false;
+            self.give_up(&failure);
+        }
+    }
+
+    /// The connection is over: all handles are told, and where somebody waits for an exit or an answer it is made again
+    /// at once.
     fn lost(self: &Arc<Self>, link: &Link) {
+        // Before another connection can be made.
+        lock(&self.kept).calls.extend(link.take_left());
         let mut state = lock(&self.state);
         match &mut *state {
             State::Up(up) if up.serial() == link.serial() => *state = State::Idle,
@@ -426,21 +495,36 @@ impl Client {
         for handle in &handles {
             handle.disconnected();
         }
-        if handles.iter().any(|handle| handle.hub().awaits_exit()) {
-            let client = Arc::clone(self);
-            if let Err(failure) = spawn("hcs-reconnect", move || client.reconnect()) {
-                self.give_up(&failure);
+        let kept = !lock(&self.kept).calls.is_empty();
+        if kept || handles.iter().any(|handle| handle.hub().awaits_exit()) {
+            self.come_back();
+        }
+    }
+
+    fn reconnect(self: &Arc<Self>) {
+        loop {
+            lock(&self.kept).once_more = false;
+            self.try_to_reconnect();
+            let mut kept = lock(&self.kept);
+            if !kept.once_more {
+                kept.coming_back = false;
+                return;
             }
         }
     }
 
-    /// Tries to reach the service again, with growing pauses; then those who wait for an exit learn that it is gone.
-    fn reconnect(self: &Arc<Self>) {
+    /// Tries to reach the service again, with growing pauses; then those who wait for an exit or an answer learn that it
+    /// is gone.
+    fn try_to_reconnect(self: &Arc<Self>) {
         let mut failed = None;
         for pause in RECONNECT_PAUSES {
             thread::sleep(pause);
             let (sender, reached) = mpsc::channel();
+            let client = Arc::clone(self);
             self.with_link(move |link| {
+                if let Ok(link) = link {
+                    client.make_again(link);
+                }
                 // The receiver waits below. A connection that is over was perhaps lost before this was begun; if it is
                 // lost later, another thread begins.
                 let _waits = sender.send(link.map(|link| !link.is_over()));
@@ -448,7 +532,9 @@ impl Client {
             match reached.recv() {
                 Ok(Ok(true)) => return,
                 Ok(Err(failure)) => failed = Some(failure),
-                Ok(Ok(false)) | Err(mpsc::RecvError) => {}
+                // One was there.
+                Ok(Ok(false)) => failed = None,
+                Err(mpsc::RecvError) => {}
             }
         }
         if let Some(failure) = failed {
@@ -457,6 +543,10 @@ impl Client {
     }
 
     fn give_up(&self, failure: &Failure) {
+        let calls = std::mem::take(&mut lock(&self.kept).calls);
+        for call in calls {
+            call.lost(failure);
+        }
         for handle in self.handles() {
             handle.hub().give_up(failure.hresult);
         }

@@ -251,7 +251,8 @@ impl Handle {
     pub(crate) fn attach(self: &Arc<Self>, client: &Client, link: &Link) -> Result<(), Failure> {
         self.check_made()?;
         let mut attached = lock(&self.attached);
-        // A connection that was made before is over, or soon will be.
+        // A connection that was made before is over, or soon will be. What is still being made, the call that makes it
+        // makes known.
         if *attached < link.serial() && self.hub.lives() {
             self.open_again(link)?;
             client.register(self);
@@ -262,10 +263,48 @@ impl Handle {
         Ok(())
     }
 
+    /// Makes `link` know the handle for a call that is made again on it: also where the handle was closed since, or the
+    /// thing has ended. [`Handle::take_back`] follows.
+    pub(crate) fn lend(self: &Arc<Self>, client: &Client, link: &Link) {
+        let mut attached = lock(&self.attached);
+        // One that is still being made was made known with the call that makes it.
+        if *attached < link.serial() && self.open_again(link).is_ok() {
+            *attached = link.serial();
+            if self.hub.lives() {
+                client.register(self);
+            }
+        }
+    }
+
+    /// What was lent to a call on `link`, or made by it, is closed again where the program has closed it.
+    pub(crate) fn take_back(&self, link: &Link) {
+        let mut attached = lock(&self.attached);
+        if self.hub.is_closed() && *attached == link.serial() {
+            // The next call that needs it opens it again.
+            *attached = 0;
+            Client::of(&self.endpoint).unregister(self.number);
+            link.tell(&self.closing());
+        }
+    }
+
+    /// The call that closes it in the service.
+    const fn closing(&self) -> Call {
+        let number = self.number;
+        match self.subject {
+            Subject::System => Call::CloseSystem { system: number },
+            Subject::Process { .. } => Call::CloseProcess { process: number },
+        }
+    }
+
     fn watch_if_heard(&self, client: &Client) {
         let watch = self.hub.has_callback().then(|| Watch::new(client));
         let former = std::mem::replace(&mut *lock(&self.watch), watch);
         drop(former);
+    }
+
+    /// Whether the service said that there is something behind the handle.
+    pub(crate) fn is_made(&self) -> bool {
+        matches!(&*lock(&self.making), Making::Made)
     }
 
     /// Whether there is, or may come to be, something behind the handle.
@@ -287,7 +326,8 @@ impl Handle {
 
     /// Sends the calls that make `link` know this handle's number; their answers come later.
     fn open_again(self: &Arc<Self>, link: &Link) -> Result<(), Failure> {
-        let Some(runtime_id) = self.identity.runtime_id.get() else {
+        let is_made = self.is_made();
+        let Some(runtime_id) = self.identity.runtime_id.get().filter(|_| is_made) else {
             return Err(Failure::new(
                 HResult::HCS_E_SERVICE_DISCONNECT,
                 "the connection was lost before the service said what this handle is of",
@@ -497,14 +537,7 @@ impl Handle {
         // What it was to bring may be on its way, and is to be closed when it comes.
         client.turn().nudge();
         let attached = Arc::clone(&self.attached);
-        let call = match self.subject {
-            Subject::System => Call::CloseSystem {
-                system: self.number,
-            },
-            Subject::Process { .. } => Call::CloseProcess {
-                process: self.number,
-            },
-        };
+        let call = self.closing();
         let send = move || {
             client.with_present_link(move |link| {
                 if let Ok(link) = link

@@ -143,6 +143,11 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
         !state.closed && matches!(state.exit, Exit::Running)
     }
 
+    /// Whether the exit is known.
+    pub(crate) fn has_exited(&self) -> bool {
+        matches!(lock(&self.state).exit, Exit::Exited(_))
+    }
+
     /// An event happened.
     pub(crate) fn post(&self, event: X) -> Drain {
         let mut state = lock(&self.state);

@@ -1,9 +1,9 @@
 //! [`Link`]: one connection to the service.
 //!
 //! A thread that makes a call writes its request itself; whoever's turn it is ([`crate::turn`]) reads what the service
-//! sends and hands it out. Each request waits in `pending` for its reply, as the closure that takes it. When the
-//! connection ends, for whatever reason, every closure still there is called with the failure, so each is called exactly
-//! once.
+//! sends and hands it out. Each request waits in `pending` for its reply, as what takes that. When the connection ends,
+//! for whatever reason, a call that survives this ([`Lasting`]) is left for the next connection; every other is ended with
+//! the failure. So each is answered exactly once.
 //!
 //! The socket never blocks: where it would, `poll(2)` waits, with a limit.
 //!
@@ -36,6 +36,7 @@ use rustix::{
 
 use crate::{
     bell::Bell,
+    client::Client,
     endpoint::{Endpoint, Unreached},
     sync::{Deadline, Mutex, lock},
     turn::Step,
@@ -81,7 +82,35 @@ impl Drop for Reading {
 /// A reply with the descriptors that came along, or why there is none.
 pub(crate) type Answer = Result<(Reply, Vec<OwnedFd>), Failure>;
 
-type Waiting = Box<dyn FnOnce(Answer) + Send>;
+/// A call that is made again on the next connection when it was not answered on this one.
+pub(crate) trait Lasting: Send {
+    /// It was answered.
+    fn answered(self: Box<Self>, answer: Answer);
+
+    /// Makes it again, on the connection after the one that was lost.
+    fn again(self: Box<Self>, client: &Arc<Client>, link: &Arc<Link>);
+
+    /// There is no connection after the one that was lost.
+    fn lost(self: Box<Self>, why: &Failure);
+
+    /// Whether it was made before another: the smaller number.
+    fn order(&self) -> u64;
+}
+
+/// What takes a reply.
+enum Waiting {
+    Once(Box<dyn FnOnce(Answer) + Send>),
+    Lasting(Box<dyn Lasting>),
+}
+
+impl Waiting {
+    fn answer(self, answer: Answer) {
+        match self {
+            Self::Once(then) => then(answer),
+            Self::Lasting(call) => call.answered(answer),
+        }
+    }
+}
 
 /// The requests that have not been answered.
 #[derive(Default)]
@@ -111,6 +140,8 @@ pub(crate) struct Link {
     serial: u64,
     /// Our pid as the service sees it: its names for our operations begin with it.
     process: u32,
+    /// The service takes repeats.
+    repeats: bool,
     endpoint: Endpoint,
     socket: OwnedFd,
     writer: Mutex<()>,
@@ -118,6 +149,8 @@ pub(crate) struct Link {
     bell: Arc<Bell>,
     /// `None` once the connection is over.
     pending: Mutex<Option<Pending>>,
+    /// What is to be made again, once the connection is over.
+    left: Mutex<Vec<Box<dyn Lasting>>>,
 }
 
 impl std::fmt::Debug for Link {
@@ -223,7 +256,15 @@ impl Greeting {
             let failure = Failure::from_document(reply.result, &document);
             return Err(Refused::Final(failure));
         }
-        self.link.process = process(reply.document.as_deref()).unwrap_or(self.link.process);
+        let greeting: serde_json::Value = reply
+            .document
+            .and_then(|greeting| serde_json::from_str(&greeting).ok())
+            .unwrap_or_default();
+        let process = greeting["Process"].as_u64().map(u32::try_from);
+        if let Some(Ok(process)) = process {
+            self.link.process = process;
+        }
+        self.link.repeats = greeting["Repeats"] == true;
         Ok(Greeted::Ready(self.link, self.receiver))
     }
 
@@ -253,13 +294,14 @@ fn wait_for(descriptors: &mut [PollFd<'_>], deadline: Deadline) -> Result<bool, 
 }
 
 impl Link {
-    /// Connects and sends our greeting. Without `patience` a service that is too busy to take the connection is not
-    /// waited for: `None`.
+    /// Connects and sends our greeting, as the client `instance`. Without `patience` a service that is too busy to take
+    /// the connection is not waited for: `None`.
     ///
     /// # Errors
     /// [`Refused::NotThere`] when nobody listens or the service leaves just now, so that it is to be started.
     pub(crate) fn connect(
         endpoint: &Endpoint,
+        instance: &str,
         patience: Option<Duration>,
     ) -> Result<Option<Box<Greeting>>, Refused> {
         let socket = match endpoint.connect(patience) {
@@ -272,19 +314,23 @@ impl Link {
         let link = Self {
             serial: next_number(),
             process: std::process::id(),
+            repeats: false,
             endpoint: endpoint.clone(),
             socket,
             writer: Mutex::new(()),
             bell,
             pending: Mutex::new(Some(Pending::default())),
+            left: Mutex::default(),
         };
         let hello = Call::Hello {
             minimum: VERSION,
             maximum: VERSION,
+            instance: Some(instance.to_owned()),
         };
         let request = next_number();
         let bytes = request_bytes(request, &hello).map_err(|e| link.refused(&e.into()))?;
-        link.write(&bytes).map_err(|e| link.refused(&e.into()))?;
+        link.write(&bytes, &[])
+            .map_err(|e| link.refused(&e.into()))?;
         Ok(Some(Box::new(Greeting {
             link,
             receiver: Receiver::default(),
@@ -311,6 +357,11 @@ impl Link {
     /// Our pid as the service sees it.
     pub(crate) const fn process(&self) -> u32 {
         self.process
+    }
+
+    /// Whether calls that this connection leaves unanswered are made again on the next.
+    pub(crate) const fn repeats(&self) -> bool {
+        self.repeats
     }
 
     /// Sends `call`; `then` is called once, with the reply or the failure, on this thread or the reading one.
@@ -351,33 +402,70 @@ impl Link {
                 return then(Err(failure.because(&error)));
             }
         };
-        let mut then: Option<Waiting> = Some(Box::new(then));
-        if let Some(pending) = &mut *lock(&self.pending)
-            && let Some(then) = then.take()
-        {
-            pending.owed += usize::from(weight == Weight::Matters);
-            pending.requests.insert(request, (weight, then));
+        let waiting = Waiting::Once(Box::new(then));
+        if let Err(waiting) = self.post(request, weight, waiting, &bytes, &[]) {
+            waiting.answer(Err(self.lost(&Broken::Closed)));
         }
-        if let Some(then) = then {
-            return then(Err(self.lost(&Broken::Closed)));
+    }
+
+    /// Sends `message`, with `descriptors`, which makes `call` under the number `request`.
+    ///
+    /// # Errors
+    /// The call, where the connection is over: it is left for the next.
+    pub(crate) fn send_lasting(
+        &self,
+        request: u64,
+        message: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+        call: Box<dyn Lasting>,
+    ) -> Result<(), Box<dyn Lasting>> {
+        let waiting = Waiting::Lasting(call);
+        match self.post(request, Weight::Matters, waiting, message, descriptors) {
+            Err(Waiting::Lasting(call)) => Err(call),
+            Ok(()) | Err(Waiting::Once(_)) => Ok(()),
         }
-        if self.write(&bytes).is_err() {
+    }
+
+    fn post(
+        &self,
+        request: u64,
+        weight: Weight,
+        waiting: Waiting,
+        message: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), Waiting> {
+        match &mut *lock(&self.pending) {
+            Some(pending) => {
+                pending.owed += usize::from(weight == Weight::Matters);
+                pending.requests.insert(request, (weight, waiting));
+            }
+            None => return Err(waiting),
+        }
+        if self.write(message, descriptors).is_err() {
             // What was written of the message cannot be taken back. Ending the connection makes whoever reads it
             // answer this request along with all others.
             self.end();
         }
+        Ok(())
     }
 
-    /// Writes a whole message.
-    fn write(&self, bytes: &[u8]) -> Result<(), Errno> {
+    /// Writes a whole message; `descriptors` go with its first byte.
+    fn write(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
         let _one_at_a_time = lock(&self.writer);
-        let mut rest = bytes;
+        let (mut rest, mut descriptors) = (bytes, descriptors);
         while !rest.is_empty() {
-            let sent = rustix::io::retry_on_intr(|| {
-                rustix::net::send(&self.socket, rest, SendFlags::NOSIGNAL)
-            });
+            let sent = if descriptors.is_empty() {
+                rustix::io::retry_on_intr(|| {
+                    rustix::net::send(&self.socket, rest, SendFlags::NOSIGNAL)
+                })
+            } else {
+                hcs_wire::socket::send(&self.socket, rest, descriptors)
+            };
             match sent {
-                Ok(sent) => rest = &rest[sent..],
+                Ok(sent) => {
+                    rest = &rest[sent..];
+                    descriptors = &[];
+                }
                 Err(Errno::AGAIN) => {
                     let deadline = Deadline::after(Some(LIMIT));
                     if !ready(&self.socket, PollFlags::OUT, deadline)? {
@@ -469,7 +557,7 @@ impl Link {
 
     fn hand_out(&self, frame: Frame, event: impl Fn(Event)) -> Result<(), Broken> {
         match frame.kind {
-            Kind::Request => Err(Broken::Request),
+            Kind::Request | Kind::Repeat => Err(Broken::Request),
             Kind::Event => {
                 event(frame.parse("event")?);
                 Ok(())
@@ -480,22 +568,30 @@ impl Link {
                     .and_then(|pending| pending.take(frame.id));
                 let then = then.ok_or(Broken::UnknownReply(frame.id))?;
                 match frame.parse("reply") {
-                    Ok(reply) => then(Ok((reply, frame.descriptors))),
-                    Err(error) => then(Err(error.into())),
+                    Ok(reply) => then.answer(Ok((reply, frame.descriptors))),
+                    Err(error) => then.answer(Err(error.into())),
                 }
                 Ok(())
             }
         }
     }
 
-    /// The connection is over: all that is pending is answered so.
+    /// The connection is over: what is pending is answered so, or left for the next.
     fn finish(&self, broken: &Broken) {
         self.end();
         let pending = lock(&self.pending).take().unwrap_or_default();
         let failure = self.lost(broken);
-        for (_, then) in pending.requests.into_values() {
-            then(Err(failure.clone()));
+        for (_, waiting) in pending.requests.into_values() {
+            match waiting {
+                Waiting::Once(then) => then(Err(failure.clone())),
+                Waiting::Lasting(call) => lock(&self.left).push(call),
+            }
         }
+    }
+
+    /// The calls that were not answered and are to be made again, once the connection is over.
+    pub(crate) fn take_left(&self) -> Vec<Box<dyn Lasting>> {
+        std::mem::take(&mut *lock(&self.left))
     }
 
     fn lost(&self, broken: &Broken) -> Failure {
@@ -506,12 +602,6 @@ impl Link {
         )
         .because(broken)
     }
-}
-
-/// Our pid, from the service's greeting.
-fn process(greeting: Option<&str>) -> Option<u32> {
-    let greeting: serde_json::Value = serde_json::from_str(greeting?).ok()?;
-    greeting["Process"].as_u64()?.try_into().ok()
 }
 
 impl AsFd for Link {

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use hcs_wire::service::ProcessInformation;
+use hcs_wire::service::{self, ProcessInformation};
 use rustix::{
     io::{DupFlags, Errno},
     pipe::PipeFlags,
@@ -80,6 +80,84 @@ fn not_standard(descriptor: OwnedFd) -> Result<OwnedFd, Errno> {
         return Ok(descriptor);
     }
     rustix::io::fcntl_dupfd_cloexec(&descriptor, 3)
+}
+
+/// The pipes of a process that is about to be made, both ends of each until the call is answered: so a service that dies
+/// meanwhile takes no byte with it, and the process does not see its reader go.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    ours: Streams,
+    theirs: Arc<Vec<OwnedFd>>,
+    sent: service::Pipes,
+}
+
+/// What `ProcessParameters` says of standard streams.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Wanted {
+    create_std_in_pipe: Option<bool>,
+    create_std_out_pipe: Option<bool>,
+    create_std_err_pipe: Option<bool>,
+    emulate_console: Option<bool>,
+}
+
+impl Pipes {
+    /// Those that the process of these `parameters` wants. `None` where they say nothing of pipes, cannot be read, or
+    /// none can be made: then the service makes them, or says what is wrong.
+    pub(crate) fn wanted_by(parameters: &str) -> Option<Self> {
+        let wanted: Wanted = serde_json::from_str(parameters).ok()?;
+        let console = wanted.emulate_console == Some(true);
+        let sent = service::Pipes {
+            stdin: wanted.create_std_in_pipe == Some(true),
+            stdout: wanted.create_std_out_pipe == Some(true),
+            // A console has one output.
+            stderr: wanted.create_std_err_pipe == Some(true) && !console,
+        };
+        if sent.count() == 0 {
+            return None;
+        }
+        Self::make(sent).ok()
+    }
+
+    fn make(sent: service::Pipes) -> Result<Self, Errno> {
+        let (mut ours, mut theirs) = (Streams::default(), Vec::new());
+        if sent.stdin {
+            let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+            ours.stdin = Some(not_standard(write)?);
+            theirs.push(read);
+        }
+        let outputs = [
+            (sent.stdout, &mut ours.stdout),
+            (sent.stderr, &mut ours.stderr),
+        ];
+        for (wanted, end) in outputs {
+            if wanted {
+                let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+                *end = Some(not_standard(read)?);
+                theirs.push(write);
+            }
+        }
+        Ok(Self {
+            ours,
+            theirs: Arc::new(theirs),
+            sent,
+        })
+    }
+
+    /// Which ends go along with the call.
+    pub(crate) const fn sent(&self) -> service::Pipes {
+        self.sent
+    }
+
+    /// Those ends.
+    pub(crate) fn theirs(&self) -> Arc<Vec<OwnedFd>> {
+        Arc::clone(&self.theirs)
+    }
+
+    /// The process has its ends; these are the caller's.
+    pub(crate) fn into_ours(self) -> Streams {
+        self.ours
+    }
 }
 
 /// Streams that wait for somebody to take them. Shared by the operation that brought them and their process: whichever

@@ -225,6 +225,15 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// No descriptors or memory left.
     fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure>;
 
+    /// Takes pipes for one process that the client `user` made: `ends` are the process's. Does not block. Answers false
+    /// where the machine or its host can do nothing with such: then there is [`Machine::open_stdio`].
+    ///
+    /// # Errors
+    /// The host refused.
+    fn take_pipes(&self, _ends: &[OwnedFd], _user: u32) -> Result<bool, Failure> {
+        Ok(false)
+    }
+
     /// Stops all that runs in it without its knowledge (freezer, or vCPUs stopped), at most for some 100 ms.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ fn create_process() -> Call {
         system: 1,
         process: 2,
         parameters: r#"{"CommandArgs":["/bin/true"],"CreateStdOutPipe":true}"#.to_owned(),
+        pipes: None,
     }
 }
 

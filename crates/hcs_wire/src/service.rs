@@ -6,6 +6,26 @@
 //!
 //! Handles are numbers that the CLIENT chooses (never 0, never reused on one connection), so a call on a handle may be
 //! sent before the call that makes it is answered: the service keeps their order.
+//!
+//! **A call survives the service**, and is done once. Its name is the client's user, the secret [`Hello::instance`] that
+//! the client made for itself, and the number of its request. A client whose connection is lost makes another, gives its
+//! instance again, opens its handles again, and sends what was not answered again: the same message under the same
+//! number, as a [`Kind::Repeat`], in the order in which the calls were made, before any new one.
+//!
+//! - What reached the client's socket counts as answered: a unix socket keeps what was written to it when the writer
+//!   dies, and the client reads that before it sees the end of the connection. So nothing has to be acknowledged.
+//! - The service answers a repeat with what became of the call, where that is known: it goes on in this service, or was
+//!   answered to a connection that was gone, or the agent of the system knows the name ([`crate::guest`]). Else the call
+//!   was never begun, and is begun now.
+//! - The pipes of a process are made by its client, which sends the ends of the process along
+//!   ([`Call::CreateProcess`]) and keeps both ends until the answer is there. So a service that dies takes no byte with
+//!   it, and a process does not see its reader go.
+//! - Where it cannot be known any more whether a call was begun (the client took longer to come back than
+//!   `reconnect_seconds`, the agent is older than this), a repeat ends with `HCS_E_SERVICE_DISCONNECT` and is not begun.
+//! - A service that does not say `Repeats` in its greeting is older than this; nothing is repeated to it, and what was
+//!   sent to it first is never repeated.
+//!
+//! [`Hello::instance`]: Call::Hello::instance
 
 use std::{collections::VecDeque, os::fd::OwnedFd};
 
@@ -30,6 +50,8 @@ pub enum Kind {
     Reply,
     /// Service to client; body [`Event`], id counts the events of the connection.
     Event,
+    /// Client to service: a [`Kind::Request`] that an earlier connection of the same client may have brought.
+    Repeat,
 }
 
 impl Kind {
@@ -38,6 +60,7 @@ impl Kind {
             Self::Request => 1,
             Self::Reply => 2,
             Self::Event => 3,
+            Self::Repeat => 4,
         }
     }
 }
@@ -51,7 +74,13 @@ impl Kind {
 )]
 pub enum Call {
     /// First message of a connection: versions the client speaks.
-    Hello { minimum: u32, maximum: u32 },
+    Hello {
+        minimum: u32,
+        maximum: u32,
+        /// Tells this client from every other of its user, before and after it. Secret, and the same on each connection.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instance: Option<String>,
+    },
     /// `HcsCreateComputeSystem`: `system` is the handle to be.
     CreateSystem {
         system: u64,
@@ -127,6 +156,9 @@ pub enum Call {
         system: u64,
         process: u64,
         parameters: String,
+        /// The ends for the process of pipes that the client made, which come along as descriptors.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pipes: Option<Pipes>,
     },
     /// `HcsOpenProcess`.
     OpenProcess {
@@ -182,6 +214,45 @@ pub enum Call {
     Cancel { request: u64 },
 }
 
+impl Call {
+    /// Whether a client sends this call again that was not answered when its connection was lost. Handles are closed by
+    /// the end of the connection, and what is about another request is said anew with it.
+    #[must_use]
+    pub const fn survives(&self) -> bool {
+        !matches!(
+            self,
+            Self::Hello { .. }
+                | Self::CloseSystem { .. }
+                | Self::CloseProcess { .. }
+                | Self::Limit { .. }
+                | Self::Cancel { .. }
+        )
+    }
+}
+
+impl Call {
+    /// Whether the call changes something, so that it must not be made twice. (What became of the making of a process,
+    /// its agent knows.)
+    #[must_use]
+    pub const fn has_effect(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateSystem { .. }
+                | Self::StartSystem { .. }
+                | Self::ShutDownSystem { .. }
+                | Self::TerminateSystem { .. }
+                | Self::PauseSystem { .. }
+                | Self::ResumeSystem { .. }
+                | Self::ModifySystem { .. }
+                | Self::TerminateProcess { .. }
+                | Self::SignalProcess { .. }
+                | Self::ModifyProcess { .. }
+                | Self::ModifyServiceSettings { .. }
+                | Self::SubmitCrashReport { .. }
+        )
+    }
+}
+
 /// The answer to a [`Call`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
@@ -226,6 +297,34 @@ pub struct ProcessInformation {
     /// A descriptor for stderr comes along.
     #[serde(default)]
     pub stderr: bool,
+    /// The process has the pipes that came with the call, so no descriptors come along.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_pipes: bool,
+}
+
+/// Which pipes come with a [`Call::CreateProcess`]: one descriptor for each that is set, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pipes {
+    /// The read end of standard input.
+    #[serde(default)]
+    pub stdin: bool,
+    /// The write end of standard output.
+    #[serde(default)]
+    pub stdout: bool,
+    /// The write end of standard error.
+    #[serde(default)]
+    pub stderr: bool,
+}
+
+impl Pipes {
+    /// How many there are.
+    #[must_use]
+    pub fn count(self) -> usize {
+        [self.stdin, self.stdout, self.stderr]
+            .into_iter()
+            .filter(|there| *there)
+            .count()
+    }
 }
 
 /// What a message of kind `Event` is about.
@@ -362,6 +461,7 @@ impl Decoder {
             1 => Kind::Request,
             2 => Kind::Reply,
             3 => Kind::Event,
+            4 => Kind::Repeat,
             other => return Err(WireError::Kind { kind: other.into() }),
         };
         let announced = usize::from(u16::from_le_bytes([d0, d1]));

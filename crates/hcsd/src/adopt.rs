@@ -222,6 +222,7 @@ async fn take_over(
         state,
         terminate_on_last_handle_closed: Some(record.terminate_on_last_handle_closed),
         memory_kills: record.memory_kills,
+        ledger: record.calls.settle(state),
     };
     let share = service.system_quota.count(record.uid);
     let system = put_together(service, facts, machine, share);

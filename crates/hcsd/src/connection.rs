@@ -4,6 +4,7 @@
 //! ([`handles`]) and is taken up, in order, when the handle is there. What a connection sends is read, and what it asks
 //! for is done, in turns with all others ([`share`]); the rest stays in the socket.
 
+mod answered;
 pub(crate) mod handles;
 pub(crate) mod share;
 
@@ -28,11 +29,13 @@ use tokio::{io::unix::AsyncFd, sync::Notify, task::JoinHandle};
 use tracing::{debug, warn};
 
 use self::{
+    answered::Answered,
     handles::Handles,
     share::{Share, place},
 };
 use crate::{
     blocking::blocking,
+    calls::{self, Going, Instance, Repeat},
     limits,
     operations::Trail,
     outgoing::{Closed, Outgoing},
@@ -120,6 +123,22 @@ pub(crate) struct Pending {
     /// Ends it when its time is over.
     limit: RefCell<Option<JoinHandle<()>>>,
     _bytes: limits::Share,
+    /// The pipes that came along with it.
+    pipes: RefCell<Option<(Vec<OwnedFd>, limits::Share)>>,
+    /// An earlier connection may have brought it.
+    pub(crate) repeat: Option<Repeat>,
+    /// It does something, and is not to do it twice.
+    has_effect: bool,
+    /// It goes on, for those who make it again.
+    going: Option<Going>,
+}
+
+/// A message with a call, as it came.
+struct Came {
+    request: u64,
+    bytes: usize,
+    is_repeat: bool,
+    descriptors: Vec<OwnedFd>,
 }
 
 impl Pending {
@@ -136,6 +155,22 @@ impl Pending {
             }
             self.changed.notified().await;
         }
+    }
+
+    /// Takes the pipes that came along with it.
+    pub(crate) fn take_pipes(&self) -> Vec<OwnedFd> {
+        self.pipes.take().map_or_else(Vec::new, |(pipes, _)| pipes)
+    }
+
+    /// Looks at those pipes.
+    pub(crate) fn with_pipes<T>(&self, look: impl FnOnce(&[OwnedFd]) -> T) -> T {
+        let pipes = self.pipes.borrow();
+        look(pipes.as_ref().map_or(&[], |(pipes, _)| pipes))
+    }
+
+    /// Whether it is to end.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.asked.borrow().is_some()
     }
 
     /// Has `limit` end it, in place of an earlier one.
@@ -156,6 +191,12 @@ pub(crate) struct Connection {
     pub(crate) share: Rc<Share>,
     outgoing: Outgoing,
     pending: RefCell<HashMap<u64, Rc<Pending>>>,
+    /// Who the client is, before and after it lost a connection.
+    instance: RefCell<Option<Instance>>,
+    /// It came back in time after it had lost one.
+    in_time: Cell<bool>,
+    /// Answers that its socket has not taken yet.
+    untaken: RefCell<Vec<Answered>>,
     events_sent: Cell<u64>,
     greeted: Cell<bool>,
     /// Why it may not be served now.
@@ -182,6 +223,9 @@ impl Connection {
             share: Share::new(service.user_share(peer.uid)),
             outgoing: Outgoing::new(Rc::clone(&socket), limits.unread_bytes_per_connection),
             pending: RefCell::default(),
+            instance: RefCell::default(),
+            in_time: Cell::new(false),
+            untaken: RefCell::default(),
             events_sent: Cell::new(0),
             greeted: Cell::new(false),
             refused,
@@ -195,6 +239,7 @@ impl Connection {
         };
         debug!(connection = connection.number, %why, "a client is gone");
         connection.outgoing.close(Closed::Gone);
+        connection.leave_calls();
         for handle in connection.handles.take_all() {
             handle.release(&connection);
         }
@@ -269,13 +314,24 @@ impl Connection {
             let Some(frame) = decoder.next_frame()? else {
                 break;
             };
-            if frame.kind != Kind::Request {
-                return Err(WireError::Kind { kind: 0 });
-            }
-            let (request, bytes) = (frame.id, frame.body.len());
+            let is_repeat = match frame.kind {
+                Kind::Request => false,
+                // Of a client that did not say who it is nothing can be known.
+                Kind::Repeat if self.instance.borrow().is_some() => true,
+                Kind::Repeat | Kind::Reply | Kind::Event => {
+                    return Err(WireError::Kind { kind: 0 });
+                }
+            };
+            let mut frame = frame;
+            let came = Came {
+                request: frame.id,
+                bytes: frame.body.len(),
+                is_repeat,
+                descriptors: std::mem::take(&mut frame.descriptors),
+            };
             let call = self.parse(frame).await;
             let turns = &self.share.turns;
-            turns.charge(|| self.take(request, call, bytes))?;
+            turns.charge(|| self.take(call, came))?;
         }
         if !self.greeted.get() && decoder.rest() > MOST_BEFORE_GREETING {
             return Err(WireError::Body {
@@ -310,12 +366,8 @@ impl Connection {
         })
     }
 
-    fn take(
-        self: &Rc<Self>,
-        request: u64,
-        call: Result<Call, WireError>,
-        bytes: usize,
-    ) -> Result<(), WireError> {
+    fn take(self: &Rc<Self>, call: Result<Call, WireError>, came: Came) -> Result<(), WireError> {
+        let request = came.request;
         let call = match call {
             Ok(call) => call,
             // A newer client's call that this service does not have; the stream itself is sound.
@@ -329,7 +381,15 @@ impl Connection {
             Err(e) => return Err(e),
         };
         match (self.greeted.get(), &call) {
-            (false, Call::Hello { minimum, maximum }) => {
+            (
+                false,
+                Call::Hello {
+                    minimum,
+                    maximum,
+                    instance,
+                },
+            ) => {
+                self.recognise(instance.as_deref());
                 self.greet(request, *minimum, *maximum);
                 Ok(())
             }
@@ -354,10 +414,19 @@ impl Connection {
                 reason: "it must be the first message and only that".to_owned(),
             }),
             (true, _) => {
-                self.begin(request, call, bytes);
+                self.begin(call, came);
                 Ok(())
             }
         }
+    }
+
+    /// Who the client says it is.
+    fn recognise(&self, instance: Option<&str>) {
+        let instance = instance.and_then(|instance| calls::instance(self.peer.uid, instance));
+        if let Some(instance) = &instance {
+            self.in_time.set(self.service.calls.is_in_time(instance));
+        }
+        self.instance.replace(instance);
     }
 
     fn greet(&self, request: u64, minimum: u32, maximum: u32) {
@@ -368,7 +437,10 @@ impl Connection {
             if minimum <= version && version <= maximum {
                 // The pid that operations of this client are named after.
                 let process = self.operation(0).process;
-                let greeting = format!("{{\"Version\":{version},\"Process\":{process}}}");
+                let repeats = self.instance.borrow().is_some();
+                let greeting = format!(
+                    "{{\"Version\":{version},\"Process\":{process},\"Repeats\":{repeats}}}"
+                );
                 return Ok(Answer::document(Some(greeting)));
             }
             Err(Failure::new(
@@ -386,15 +458,27 @@ impl Connection {
         }
     }
 
-    /// Takes a call of so many bytes up: at once, or when the handle it is about has been made.
-    fn begin(self: &Rc<Self>, request: u64, call: Call, bytes: usize) {
-        let bytes = match self.let_in(request, bytes) {
-            Ok(bytes) => bytes,
+    /// Takes a call up: at once, or when the handle it is about has been made.
+    fn begin(self: &Rc<Self>, call: Call, came: Came) {
+        let Came {
+            request,
+            bytes,
+            is_repeat,
+            descriptors,
+        } = came;
+        let counted = self
+            .let_in(request, bytes)
+            .and_then(|bytes| Ok((bytes, self.pipes_of(&call, descriptors)?)));
+        let (bytes, pipes) = match counted {
+            Ok(counted) => counted,
             // Answered beside the pending table: the number may belong to another call.
             Err(failure) => return self.write_reply(request, Err(failure)),
         };
         let id = self.operation(request);
-        let trail = self.service.operations.received(id, &call, self.peer.uid);
+        let (going, repeat) = self.name(request, &call, is_repeat);
+        let name = going.as_ref().map(|going| Rc::clone(going.name()));
+        let operations = &self.service.operations;
+        let trail = operations.received(id, &call, self.peer.uid, name, is_repeat);
         trail.is_done_by(&self.share);
         let pending = Rc::new(Pending {
             trail,
@@ -402,6 +486,10 @@ impl Connection {
             changed: Notify::new(),
             limit: RefCell::default(),
             _bytes: bytes,
+            pipes: RefCell::new(pipes),
+            repeat,
+            has_effect: call.has_effect(),
+            going,
         });
         self.pending
             .borrow_mut()
@@ -433,6 +521,44 @@ impl Connection {
             warn!(connection = self.number, peer = ?self.peer, "calls of a client are refused: {}", failure.log_line());
         }
         counted
+    }
+
+    /// The name of a call, where its client may ask for it again, and what is known of the one that it may repeat.
+    fn name(&self, request: u64, call: &Call, is_repeat: bool) -> (Option<Going>, Option<Repeat>) {
+        let instance = self.instance.borrow();
+        let Some(instance) = instance.as_ref().filter(|_| call.survives()) else {
+            return (None, None);
+        };
+        let again = is_repeat.then(|| self.in_time.get());
+        let calls = &self.service.calls;
+        let (going, repeat) = calls.begin(calls::name(instance, request), again);
+        (Some(going), repeat)
+    }
+
+    /// The pipes that came along with a call, counted for their user.
+    fn pipes_of(
+        &self,
+        call: &Call,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Option<(Vec<OwnedFd>, limits::Share)>, Failure> {
+        let Call::CreateProcess {
+            pipes: Some(pipes), ..
+        } = call
+        else {
+            return Ok(None);
+        };
+        if pipes.count() != descriptors.len() {
+            return Err(Failure::new(
+                HResult::E_INVALIDARG,
+                format!(
+                    "{} pipes were announced for the process and {} came",
+                    pipes.count(),
+                    descriptors.len()
+                ),
+            ));
+        }
+        let share = self.service.pipes_quota.take(self.peer.uid)?;
+        Ok(Some((descriptors, share)))
     }
 
     /// Ends a call that has not been answered, with `why`; what it had begun is undone.
@@ -480,7 +606,17 @@ impl Connection {
             let outcome = answer.as_ref().map(|_| ());
             service.operations.answered(trail, outcome, &service.log);
         }
+        let answered = pending.and_then(|pending| {
+            Some(Answered {
+                name: Rc::clone(pending.going.as_ref()?.name()),
+                agent: pending.trail.take_agent(),
+                is_done: pending.has_effect && answer.is_ok(),
+            })
+        });
         self.write_reply(request, answer);
+        if let Some(answered) = answered.filter(|a| a.is_done || a.agent.is_some()) {
+            self.settle(answered);
+        }
     }
 
     /// The failure of a call only follows from another.

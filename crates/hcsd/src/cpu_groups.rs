@@ -3,7 +3,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fs, io,
     path::{Path, PathBuf},
     rc::Rc,
@@ -26,6 +26,9 @@ use tracing::{error, info};
 
 use crate::{blocking::blocking, document::parse, files, host, service::Service};
 
+/// Calls that are remembered as begun: their clients come back soon, and few change groups.
+const MOST_BEGUN: usize = 64;
+
 /// Groups by id, each with its processors.
 type Groups = BTreeMap<String, Vec<u32>>;
 
@@ -34,6 +37,8 @@ type Groups = BTreeMap<String, Vec<u32>>;
 pub(crate) struct CpuGroups {
     file: PathBuf,
     groups: RefCell<Groups>,
+    /// Calls that were begun, oldest first. What the groups are like tells whether they were done.
+    begun: RefCell<VecDeque<String>>,
     /// Changes are made one after the other.
     changing: Mutex<()>,
 }
@@ -62,8 +67,10 @@ impl CpuGroups {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Groups::new(),
             Err(e) => return Err(e),
         };
+        let begun = fs::read(begun_file(&file)).unwrap_or_default();
         Ok(Self {
             file,
+            begun: RefCell::new(serde_json::from_slice(&begun).unwrap_or_default()),
             groups: RefCell::new(groups),
             changing: Mutex::new(()),
         })
@@ -90,6 +97,29 @@ impl CpuGroups {
         })
     }
 
+    /// Notes that a call begins; answers whether it was begun before, perhaps by an earlier service.
+    fn begin(&self, name: Option<&Rc<str>>) -> Result<bool, Failure> {
+        let Some(name) = name else {
+            return Ok(false);
+        };
+        let mut begun = self.begun.borrow_mut();
+        if begun.iter().any(|begun| **begun == **name) {
+            return Ok(true);
+        }
+        if begun.len() >= MOST_BEGUN {
+            begun.pop_front();
+        }
+        begun.push_back(name.to_string());
+        let write = || -> io::Result<()> {
+            let (file, temporary) = (begun_file(&self.file), self.file.with_extension("new"));
+            fs::write(&temporary, serde_json::to_vec(&*begun)?)?;
+            fs::rename(&temporary, &file)
+        };
+        write().map(|()| false).map_err(|e| {
+            Failure::new(HResult::E_FAIL, "the call cannot be written down").because(&e)
+        })
+    }
+
     /// The property `CpuGroup`.
     pub(crate) fn configurations(&self) -> CpuGroupConfigurations {
         let groups = self.groups.borrow();
@@ -105,6 +135,11 @@ impl CpuGroups {
             cpu_groups: Some(groups.iter().map(config).collect()),
         }
     }
+}
+
+/// Where the calls are written down that were begun.
+fn begun_file(groups: &Path) -> PathBuf {
+    groups.with_extension("calls.json")
 }
 
 /// A group's id as groups are kept by.
@@ -145,7 +180,11 @@ pub(crate) async fn restore(service: &Rc<Service>) {
 ///
 /// # Errors
 /// The document is wrong, the change makes no sense, or the host refuses it.
-pub(crate) async fn modify(service: &Rc<Service>, settings: &str) -> Result<(), Failure> {
+pub(crate) async fn modify(
+    service: &Rc<Service>,
+    settings: &str,
+    name: Option<&Rc<str>>,
+) -> Result<(), Failure> {
     let request: ModificationRequest = parse(settings)?;
     match request.property_type {
         Some(ModifyPropertyType::CpuGroup) => {}
@@ -156,8 +195,12 @@ pub(crate) async fn modify(service: &Rc<Service>, settings: &str) -> Result<(), 
     let place = "/Settings/OperationDetails";
     let _one_at_a_time = service.cpu_groups.changing.lock().await;
     match request.operation {
-        Some(ModifyServiceOperation::CreateGroup) => create(service, inner(details, place)?).await,
-        Some(ModifyServiceOperation::DeleteGroup) => delete(service, inner(details, place)?).await,
+        Some(ModifyServiceOperation::CreateGroup) => {
+            create(service, inner(details, place)?, name).await
+        }
+        Some(ModifyServiceOperation::DeleteGroup) => {
+            delete(service, inner(details, place)?, name).await
+        }
         Some(ModifyServiceOperation::SetProperty) => set_property(service, &inner(details, place)?),
         None => Err(missing("/Settings/Operation", "an operation")),
     }
@@ -184,7 +227,11 @@ fn inner<T: Document>(value: Option<Value>, pointer: &str) -> Result<T, Failure>
     parsed
 }
 
-async fn create(service: &Rc<Service>, asked: CreateGroupOperation) -> Result<(), Failure> {
+async fn create(
+    service: &Rc<Service>,
+    asked: CreateGroupOperation,
+    name: Option<&Rc<str>>,
+) -> Result<(), Failure> {
     let place = "/Settings/OperationDetails";
     let id = asked.group_id.as_deref();
     let id = canonical(id.ok_or_else(|| missing(&format!("{place}/GroupId"), "a GroupId"))?)?;
@@ -195,7 +242,11 @@ async fn create(service: &Rc<Service>, asked: CreateGroupOperation) -> Result<()
         Failure::new(HResult::E_INVALIDARG, message.clone())
             .cause_at(format!("{place}/LogicalProcessors"), message)
     })?;
+    let was_begun = service.cpu_groups.begin(name)?;
     let mut groups = service.cpu_groups.groups.borrow().clone();
+    if was_begun && groups.get(&id) == Some(&processors) {
+        return Ok(());
+    }
     if groups.contains_key(&id) {
         return Err(Failure::new(
             HResult::from_win32(win32::ERROR_ALREADY_EXISTS),
@@ -249,8 +300,17 @@ fn chosen(asked: &CreateGroupOperation, usable: &[u32]) -> Result<Vec<u32>, Stri
     }
 }
 
-async fn delete(service: &Rc<Service>, asked: DeleteGroupOperation) -> Result<(), Failure> {
-    let id = known(service, asked.group_id.as_deref())?;
+async fn delete(
+    service: &Rc<Service>,
+    asked: DeleteGroupOperation,
+    name: Option<&Rc<str>>,
+) -> Result<(), Failure> {
+    let known = known(service, asked.group_id.as_deref());
+    let gone = |failure: &Failure| failure.hresult == HResult::NOT_FOUND;
+    if service.cpu_groups.begin(name)? && known.as_ref().is_err_and(gone) {
+        return Ok(());
+    }
+    let id = known?;
     let users = service.systems().into_iter();
     let users: Vec<String> = users
         .filter(|system| system.cpu_group.as_ref() == Some(&id))

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
+    rc::Rc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -15,7 +16,7 @@ use crate::{blocking::blocking, document::parse_long, files};
 /// Reports that are kept; the oldest goes first.
 const MOST: usize = 256;
 
-/// Writes a report; answers its file.
+/// Writes a report; answers its file, or none where the call `name` had done so before.
 ///
 /// # Errors
 /// The document is no `CrashReport`, or the file cannot be written.
@@ -23,13 +24,18 @@ pub(crate) async fn submit(
     directory: PathBuf,
     settings: String,
     uid: u32,
-) -> Result<(CrashReport, PathBuf), Failure> {
+    name: Option<Rc<str>>,
+) -> Result<(CrashReport, Option<PathBuf>), Failure> {
     let (report, settings) = parse_long::<CrashReport>(settings).await?;
     let place = directory.clone();
+    let name = match name {
+        Some(name) => name.to_string(),
+        None => uuid::Uuid::new_v4().simple().to_string(),
+    };
     let file = blocking(move || {
         files::make(&place, 0o700).map_err(|sentence| Failure::new(HResult::E_FAIL, sentence))?;
         let text: Value = serde_json::from_str(&settings).unwrap_or_default();
-        write(&place, &text, uid).map_err(|e| {
+        write(&place, &text, uid, &name).map_err(|e| {
             Failure::new(
                 HResult::E_FAIL,
                 format!(
@@ -44,12 +50,18 @@ pub(crate) async fn submit(
     Ok((report, file))
 }
 
-fn write(directory: &Path, report: &Value, uid: u32) -> io::Result<PathBuf> {
+fn write(directory: &Path, report: &Value, uid: u32, name: &str) -> io::Result<Option<PathBuf>> {
+    let end = format!("-{name}.json");
+    for entry in fs::read_dir(directory)? {
+        if entry?.file_name().to_string_lossy().ends_with(&end) {
+            return Ok(None);
+        }
+    }
     let now = SystemTime::now();
     let now = rfc3339(now.duration_since(UNIX_EPOCH).unwrap_or_default());
     let document = json!({ "Received": now, "UserId": uid, "Report": report });
     // The names sort by time.
-    let name = format!("crash-{now}-{}", uuid::Uuid::new_v4().simple());
+    let name = format!("crash-{now}-{name}");
     let temporary = directory.join(format!(".{name}"));
     let mut options = files::options();
     let mut file = options.create_new(true).write(true).open(&temporary)?;
@@ -66,7 +78,7 @@ fn write(directory: &Path, report: &Value, uid: u32) -> io::Result<PathBuf> {
     }
     let written = written?;
     drop_oldest(directory)?;
-    Ok(written)
+    Ok(Some(written))
 }
 
 fn drop_oldest(directory: &Path) -> io::Result<()> {
@@ -98,7 +110,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut last = PathBuf::new();
         for number in 0..MOST + 3 {
-            last = write(directory.path(), &json!({ "SystemId": number }), 7).unwrap();
+            let (report, name) = (json!({ "SystemId": number }), number.to_string());
+            let written = write(directory.path(), &report, 7, &name).unwrap();
+            last = written.unwrap();
+            assert_eq!(write(directory.path(), &report, 7, &name).unwrap(), None);
         }
         let kept = fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(kept, MOST);
@@ -110,14 +125,16 @@ mod tests {
     #[test]
     fn reports_that_come_at_once_are_all_written() {
         let directory = tempfile::tempdir().unwrap();
-        let submit = || {
-            for _ in 0..MOST {
-                write(directory.path(), &json!({}), 7).unwrap();
+        let place = directory.path();
+        let submit = |thread: usize| {
+            for number in 0..MOST {
+                let name = format!("{thread}.{number}");
+                write(place, &json!({}), 7, &name).unwrap();
             }
         };
         std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(submit);
+            for thread in 0..4 {
+                scope.spawn(move || submit(thread));
             }
         });
         let kept = fs::read_dir(directory.path()).unwrap().count();

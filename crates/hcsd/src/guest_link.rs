@@ -17,7 +17,7 @@ use std::{
     collections::{HashMap, VecDeque},
     convert::Infallible,
     os::fd::OwnedFd,
-    rc::Rc,
+    rc::{Rc, Weak},
     time::Duration,
 };
 
@@ -93,6 +93,10 @@ pub(crate) struct GuestLink {
     /// Whether the clients of its system have been told that it ended.
     pub(crate) end_is_told: Cell<bool>,
     changed: Notify,
+    /// For the time lines of calls that its agent remembers.
+    me: Weak<Self>,
+    /// Calls whose clients have their answers, for the agent to forget with the next request.
+    released: RefCell<VecDeque<String>>,
     /// Held while stdio is asked for, so that no two answers with descriptors are under way.
     fetching: tokio::sync::Mutex<()>,
 }
@@ -109,7 +113,9 @@ impl GuestLink {
         };
         rustix::io::ioctl_fionbio(&stream, true).map_err(|e| failed(&e))?;
         let socket = Rc::new(watch_stream(stream).map_err(|e| failed(&e))?);
-        let link = Rc::new(Self {
+        let link = Rc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            released: RefCell::default(),
             outgoing: Outgoing::new(Rc::clone(&socket), UNREAD_BOUND),
             socket,
             open: RefCell::default(),
@@ -180,6 +186,13 @@ impl GuestLink {
     pub(crate) async fn ended(&self) {
         while !self.ended.get() {
             self.changed.notified().await;
+        }
+    }
+
+    /// The client of the call `name` has its answer: the agent may forget it.
+    pub(crate) fn release(&self, name: &str) {
+        if !self.has_ended() {
+            self.released.borrow_mut().push_back(name.to_owned());
         }
     }
 

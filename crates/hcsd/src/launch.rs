@@ -1,20 +1,36 @@
 //! `HcsCreateProcess`, from checked parameters to a process with its stdio.
 
-use std::rc::Rc;
+use std::{os::fd::OwnedFd, rc::Rc};
 
 use hcs_lifecycle::engine::{HostStdio, Streams};
-use hcs_schema::{Failure, documents::ProcessParameters};
+use hcs_schema::Failure;
 use hcs_wire::guest::{ExecuteSteps, Rpc};
 
 use crate::{
     blocking::blocking,
     guest_link::calls::{answered, check},
-    limits::Share,
     operations,
     process::Process,
-    stdio::Stdio,
-    system::{Behalf, System},
+    stdio,
+    system::System,
 };
+
+/// What a process gets for its standard streams.
+#[derive(Debug)]
+pub(crate) enum Stdio {
+    /// Pipes that are to be made.
+    Wanted(Streams),
+    /// Its ends of pipes that its client made.
+    Given(Vec<OwnedFd>, Streams),
+}
+
+/// The client's ends of those pipes.
+#[derive(Debug)]
+pub(crate) enum Ends {
+    /// It has them.
+    Own,
+    Made(HostStdio),
+}
 
 /// Abandons a process unless somebody takes it.
 struct Guard {
@@ -55,30 +71,29 @@ fn note(steps: &ExecuteSteps) {
 /// What the agent reported, or why it could not be asked.
 pub(crate) async fn launch(
     system: &Rc<System>,
-    behalf: Behalf,
+    process: &Rc<Process>,
     parameters: String,
-    document: &ProcessParameters,
-    share: Share,
-) -> Result<(Rc<Process>, HostStdio), Failure> {
+    stdio: Stdio,
+) -> Result<Ends, Failure> {
     let limit = system.service()?.config.times.guest();
     let link = system.guest().await?;
-    let console = document.emulate_console == Some(true);
-    let mut offer = system.machine.open_stdio(Streams {
-        stdin: document.create_std_in_pipe == Some(true),
-        stdout: document.create_std_out_pipe == Some(true),
-        // A console has one output.
-        stderr: document.create_std_err_pipe == Some(true) && !console,
-    })?;
-    let process = Process::new(system, console, share);
-    process.set_behalf(behalf);
+    let (offer, ports, guest_ends) = match stdio {
+        Stdio::Wanted(streams) => {
+            let mut offer = system.machine.open_stdio(streams)?;
+            let (ports, guest_ends) = (offer.ports(), offer.take_guest_ends());
+            (Some(offer), ports, guest_ends)
+        }
+        Stdio::Given(ends, streams) => {
+            process.set_stdio(stdio::Stdio::given(&ends, streams));
+            (None, None, ends)
+        }
+    };
     let mut guard = Guard {
-        process: Rc::clone(&process),
+        process: Rc::clone(process),
         armed: true,
     };
-    let ports = offer.ports();
-    let guest_ends = offer.take_guest_ends();
     let created = async {
-        let answer = link.execute(parameters, guest_ends, ports, &process, limit)?;
+        let answer = link.execute(parameters, guest_ends, ports, process, limit)?;
         let response = answered(answer, Rpc::ExecuteProcess).await?;
         if let Some(steps) = &response.steps {
             note(steps);
@@ -88,12 +103,18 @@ pub(crate) async fn launch(
     if let Err(failure) = created.await {
         return Err(system.explain(failure).await.while_doing("ExecuteProcess"));
     }
-    let stdio = if ports.is_some() {
-        blocking(move || offer.into_host_ends(limit)).await?
-    } else {
-        offer.into_host_ends(limit)?
+    let ends = match offer {
+        None => Ends::Own,
+        Some(offer) => {
+            let stdio = if ports.is_some() {
+                blocking(move || offer.into_host_ends(limit)).await?
+            } else {
+                offer.into_host_ends(limit)?
+            };
+            process.set_stdio(stdio::Stdio::remember(&stdio));
+            Ends::Made(stdio)
+        }
     };
-    process.set_stdio(Stdio::remember(&stdio));
     guard.armed = false;
-    Ok((process, stdio))
+    Ok(ends)
 }

@@ -16,6 +16,7 @@
 
 mod adopt;
 mod blocking;
+mod calls;
 mod cli;
 pub mod config;
 mod connection;

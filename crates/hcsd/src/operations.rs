@@ -9,7 +9,7 @@ use std::{
     borrow::Cow,
     cell::{Cell, OnceCell, RefCell},
     collections::{HashMap, VecDeque},
-    rc::Rc,
+    rc::{Rc, Weak},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -26,6 +26,7 @@ use serde_json::Value;
 use crate::{
     connection::share::Share,
     event_log::{self, EventLog, Kind},
+    guest_link::GuestLink,
 };
 
 /// Answered calls that are remembered: those that succeeded, and those that failed.
@@ -65,6 +66,12 @@ pub(crate) struct Trail {
     is_told: Cell<bool>,
     /// What its connection may take; nobody's calls have none.
     share: OnceCell<Rc<Share>>,
+    /// Its name among all calls of all clients, where it has one.
+    name: Option<Rc<str>>,
+    /// An earlier connection may have brought it.
+    is_repeat: bool,
+    /// The agent that remembers it by that name.
+    agent: RefCell<Weak<GuestLink>>,
     line: RefCell<Line>,
 }
 
@@ -80,16 +87,25 @@ struct Line {
 
 impl Trail {
     /// A call that was received this moment.
-    pub(crate) fn new(id: OperationId, call: &Call, uid: u32) -> Rc<Self> {
-        let (name, is_told) = about(call);
+    pub(crate) fn new(
+        id: OperationId,
+        call: &Call,
+        uid: u32,
+        name: Option<Rc<str>>,
+        is_repeat: bool,
+    ) -> Rc<Self> {
+        let (kind, is_told) = about(call);
         Rc::new(Self {
             id,
-            call: name,
+            call: kind,
             uid,
             received: SystemTime::now(),
             begun: Instant::now(),
             is_told: Cell::new(is_told),
             share: OnceCell::new(),
+            name,
+            is_repeat,
+            agent: RefCell::default(),
             line: RefCell::default(),
         })
     }
@@ -102,6 +118,26 @@ impl Trail {
     /// Its operation.
     pub(crate) const fn id(&self) -> OperationId {
         self.id
+    }
+
+    /// Its name among all calls of all clients, where it has one.
+    pub(crate) const fn name(&self) -> Option<&Rc<str>> {
+        self.name.as_ref()
+    }
+
+    /// Its name, where an earlier connection may have brought it.
+    pub(crate) fn repeated(&self) -> Option<Rc<str>> {
+        self.name.clone().filter(|_| self.is_repeat)
+    }
+
+    /// The agent at the other end of `link` remembers it by its name from now on.
+    pub(crate) fn set_agent(&self, link: &Weak<GuestLink>) {
+        self.agent.replace(Weak::clone(link));
+    }
+
+    /// The agent that remembers it; nobody else is told.
+    pub(crate) fn take_agent(&self) -> Option<Rc<GuestLink>> {
+        self.agent.take().upgrade()
     }
 
     /// Notes a step.
@@ -302,8 +338,15 @@ impl Operations {
     }
 
     /// A call was received.
-    pub(crate) fn received(&self, id: OperationId, call: &Call, uid: u32) -> Rc<Trail> {
-        let trail = Trail::new(id, call, uid);
+    pub(crate) fn received(
+        &self,
+        id: OperationId,
+        call: &Call,
+        uid: u32,
+        name: Option<Rc<str>>,
+        is_repeat: bool,
+    ) -> Rc<Trail> {
+        let trail = Trail::new(id, call, uid, name, is_repeat);
         if is_remembered(call) {
             self.pending.borrow_mut().insert(id, Rc::clone(&trail));
         }
@@ -532,7 +575,7 @@ mod tests {
             system: 1,
             options: None,
         };
-        let trail = operations.received(id, &call, 0);
+        let trail = operations.received(id, &call, 0, None, false);
         trail.concerns("box", Some("guid"));
         trail.step("begun");
         let failure = Failure::new(outcome, "it did not work");

@@ -218,6 +218,11 @@ impl Outgoing {
         why
     }
 
+    /// Whether all that was sent has reached the peer's socket.
+    pub(crate) fn has_sent_all(&self) -> bool {
+        !self.is_closed() && self.waiting.borrow().is_empty()
+    }
+
     /// Returns when the stream was ended.
     pub(crate) async fn closed(&self) {
         loop {

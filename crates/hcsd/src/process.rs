@@ -80,8 +80,12 @@ pub(crate) struct Process {
 impl Process {
     /// A process that is about to be created.
     pub(crate) fn new(system: &Rc<System>, emulates_console: bool, share: Share) -> Rc<Self> {
+        Self::of(Rc::downgrade(system), emulates_console, share)
+    }
+
+    fn of(system: Weak<System>, emulates_console: bool, share: Share) -> Rc<Self> {
         Rc::new(Self {
-            system: Rc::downgrade(system),
+            system,
             pid: Cell::new(0),
             life: Cell::new(Life::new()),
             ending: Cell::default(),
@@ -113,6 +117,18 @@ impl Process {
         if remembered.stdin_closed {
             process.stdio.borrow().close_stdin();
         }
+        process
+    }
+
+    /// A process that has exited with `code`, and whose number another one may have by now: known to its handles only.
+    pub(crate) fn past(pid: u32, code: u32, share: Share) -> Rc<Self> {
+        let process = Self::of(Weak::new(), false, share);
+        process.pid.set(pid);
+        process.unanswered.set(false);
+        process.ended(Ending {
+            code: Some(code),
+            out_of_memory: None,
+        });
         process
     }
 

@@ -52,6 +52,42 @@ impl Errand {
         Behalf::Client(self.connection.operation(self.request))
     }
 
+    /// For a call that is made again: waits until it does not go on for an earlier connection any more. Answers whether
+    /// it was done then, though its client does not know.
+    ///
+    /// # Errors
+    /// It is made again, and nobody can say any more whether it was done.
+    pub(crate) async fn was_done(&self) -> Result<bool, Failure> {
+        let (Some(repeat), Some(name)) = (&self.pending.repeat, self.pending.trail.name()) else {
+            return Ok(false);
+        };
+        self.pending.trail.step("its client makes it again");
+        repeat.alone().await;
+        let connection = &self.connection;
+        if connection
+            .service
+            .calls
+            .take_untold(connection.peer.uid, name)
+        {
+            self.pending.trail.step("had been done");
+            return Ok(true);
+        }
+        repeat.check().map(|()| false)
+    }
+
+    /// [`Errand::run`] for work that is not to be done twice.
+    pub(crate) fn run_once(self, work: impl Future<Output = Result<Answer, Failure>> + 'static) {
+        let connection = Rc::clone(&self.connection);
+        connection.spawn(async move {
+            let answer = match self.was_done().await {
+                Ok(true) => Ok(Answer::done()),
+                Ok(false) => self.until_cancelled(work).await,
+                Err(failure) => Err(failure),
+            };
+            self.answer(answer);
+        });
+    }
+
     /// Runs `work` as a task; a cancel drops it and ends the call.
     pub(crate) fn run(self, work: impl Future<Output = Result<Answer, Failure>> + 'static) {
         let connection = Rc::clone(&self.connection);
@@ -269,8 +305,10 @@ fn dispatch(errand: Errand, call: Call) {
             system,
             process,
             parameters,
+            pipes,
         } => {
-            processes::create(errand, system, process, parameters);
+            let pipes = pipes.unwrap_or_default();
+            processes::create(errand, (system, process), parameters, pipes);
         }
         Call::OpenProcess {
             system,
@@ -370,8 +408,9 @@ fn explain(errand: Errand, operation: String) {
 /// `HcsModifyServiceSettings`.
 fn modify_service(errand: Errand, settings: String) {
     let service = Rc::clone(&errand.connection.service);
-    errand.run(async move {
-        cpu_groups::modify(&service, &settings).await?;
+    let name = errand.pending.trail.name().cloned();
+    errand.run_once(async move {
+        cpu_groups::modify(&service, &settings, name.as_ref()).await?;
         Ok(Answer::done())
     });
 }
@@ -380,10 +419,15 @@ fn modify_service(errand: Errand, settings: String) {
 fn submit_crash_report(errand: Errand, settings: String) {
     let service = Rc::clone(&errand.connection.service);
     let (uid, behalf) = (errand.connection.peer.uid, errand.behalf());
-    errand.run(async move {
+    let name = errand.pending.trail.name().cloned();
+    errand.run_once(async move {
         let configured = service.config.crash_report_directory.clone();
         let directory = configured.unwrap_or_else(|| service.root.join("crashes"));
-        let (report, file) = crash_reports::submit(directory, settings, uid).await?;
+        let (report, file) = crash_reports::submit(directory, settings, uid, name).await?;
+        let Some(file) = file else {
+            // Written and told before.
+            return Ok(Answer::done());
+        };
         // What the report says of itself is written down where it names a system.
         let named = report.system_id.as_deref();
         let system = named.and_then(|id| service.find(id, None).ok());

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::{
+    calls::Calls,
     config::Config,
     connection::share::UserShare,
     cpu_groups::CpuGroups,
@@ -51,6 +52,7 @@ pub(crate) struct Service {
     pub(crate) log: EventLog,
     pub(crate) cpu_groups: CpuGroups,
     pub(crate) operations: Operations,
+    pub(crate) calls: Rc<Calls>,
     /// Who may use it besides root and its own user.
     pub(crate) entitled: Entitled,
     engines: Vec<Arc<dyn Engine>>,
@@ -64,6 +66,8 @@ pub(crate) struct Service {
     pub(crate) bytes_quota: Rc<Quota>,
     connection_quota: Rc<Quota>,
     users: RefCell<HashMap<u32, Weak<UserShare>>>,
+    /// Calls that came with pipes and have not used them yet.
+    pub(crate) pipes_quota: Rc<Quota>,
     /// What ended systems left.
     pub(crate) removals: Rc<Removals>,
     /// What is kept ready for systems to come.
@@ -178,6 +182,7 @@ impl Service {
     ) -> Rc<Self> {
         let limits = config.limits;
         let quotes = config.log_client_values;
+        let calls = Calls::new(config.times.reconnect());
         let slots = Slots::new(root.join("slots"), config.warm_slots());
         Rc::new(Self {
             config,
@@ -185,6 +190,7 @@ impl Service {
             log,
             cpu_groups,
             operations: Operations::new(quotes),
+            calls,
             entitled,
             engines,
             systems: RefCell::default(),
@@ -198,6 +204,10 @@ impl Service {
             ),
             connection_quota: Quota::new("connections of one user", limits.connections_per_client),
             users: RefCell::default(),
+            pipes_quota: Quota::new(
+                "processes of one user that are still to be made",
+                limits.processes_per_client,
+            ),
             removals: Rc::default(),
             slots,
             connections: Cell::new(0),
@@ -376,6 +386,13 @@ impl Service {
                 },
             )),
         }
+    }
+
+    /// The system that the call `name` created, even if it has ended since the service started.
+    pub(crate) fn created_by(&self, name: &str) -> Option<Rc<System>> {
+        let departed = self.departed.borrow();
+        let mut all = self.systems().into_iter().chain(departed.values().cloned());
+        all.find(|system| system.was_created_by(name))
     }
 
     /// Whether there is no system, not even one that is being made.

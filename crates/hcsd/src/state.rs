@@ -16,7 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::files;
+use crate::{files, system::ledger::Ledger};
 
 /// Version of the format. A newer service reads older versions; an older one refuses newer ones.
 const VERSION: u32 = 1;
@@ -46,6 +46,9 @@ pub(crate) struct Record {
     /// How often the kernel has killed in it for want of memory, as far as that was told.
     #[serde(default)]
     pub(crate) memory_kills: u64,
+    /// Which calls have changed it.
+    #[serde(default, skip_serializing_if = "Ledger::is_empty")]
+    pub(crate) calls: Ledger,
 }
 
 /// What does not change while a system lives.
@@ -78,7 +81,14 @@ impl Record {
             state: state.to_owned(),
             terminate_on_last_handle_closed,
             memory_kills,
+            calls: Ledger::default(),
         }
+    }
+
+    /// With the calls that have changed it.
+    pub(crate) fn with_calls(mut self, calls: &Ledger) -> Self {
+        self.calls = calls.clone();
+        self
     }
 
     /// Writes it into the system's directory: a reader finds the old file or the new one, never a part.

@@ -15,7 +15,7 @@ use std::{
     path::PathBuf,
 };
 
-use hcs_lifecycle::engine::HostStdio;
+use hcs_lifecycle::engine::{HostStdio, Streams};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags},
@@ -77,6 +77,18 @@ impl Stdio {
             stdin: Trace::of(ends.stdin.as_ref()),
             stdout: Trace::of(ends.stdout.as_ref()),
             stderr: Trace::of(ends.stderr.as_ref()),
+            stdin_closed: Cell::new(false),
+        }
+    }
+
+    /// Remembers pipes that a client made, by the ends that it gave for the process, in the order of the `streams`.
+    pub(crate) fn given(ends: &[OwnedFd], streams: Streams) -> Self {
+        let mut ends = ends.iter();
+        let mut trace = |there: bool| Trace::of(if there { ends.next() } else { None });
+        Self {
+            stdin: trace(streams.stdin),
+            stdout: trace(streams.stdout),
+            stderr: trace(streams.stderr),
             stdin_closed: Cell::new(false),
         }
     }

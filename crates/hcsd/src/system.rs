@@ -6,6 +6,7 @@
 mod actions;
 mod driver;
 mod ending;
+pub(crate) mod ledger;
 pub(crate) mod making;
 pub(crate) mod memory;
 pub(crate) mod processes;
@@ -25,12 +26,18 @@ use hcs_lifecycle::{
     system::{Action, Cancelled, Queue, Refusal, State, Ticket, judge, judge_guest_call},
 };
 use hcs_schema::{Failure, HResult, documents::SystemType};
-use hcs_wire::{log::LogEntry, operation::OperationId, service::Subject};
+use hcs_wire::{
+    guest::RecallCallResponse, log::LogEntry, operation::OperationId, service::Subject,
+};
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info};
 
-use self::{memory::Kills, processes::Processes};
+use self::{
+    ledger::{Fate, Ledger},
+    memory::Kills,
+    processes::Processes,
+};
 use crate::{
     connection::Connection,
     event_log::{self, Kind},
@@ -145,6 +152,8 @@ pub(crate) struct System {
     exit: RefCell<Option<String>>,
     /// What the kernel killed in it for want of memory.
     memory_kills: Kills,
+    /// Which calls have changed it.
+    ledger: RefCell<Ledger>,
     /// It was taken over from an earlier service, and its clients may come back.
     expected_back: Cell<bool>,
     /// Its last handle was closed, and it is being terminated for that.
@@ -390,6 +399,45 @@ impl System {
         Some(process)
     }
 
+    /// The process that a call of an earlier service made, as the agent of the system tells it.
+    ///
+    /// # Errors
+    /// The service is leaving, or the agent tells what cannot be.
+    pub(crate) fn recalled(
+        self: &Rc<Self>,
+        recalled: &RecallCallResponse,
+        behalf: Behalf,
+    ) -> Result<Rc<Process>, Failure> {
+        let (pid, code) = (recalled.process_id, recalled.exit_code);
+        let known = self.processes.get(pid).or_else(|| self.processes.told(pid));
+        // An exit is told before what is asked after it; so another that is known by that number is another process.
+        if let Some(process) = known.filter(|known| known.has_exited() == code.is_some()) {
+            return Ok(process);
+        }
+        let service = self.service()?;
+        let share = service.process_quota.count(self.uid);
+        if let (Some(code), Some(_)) = (code, self.processes.get(pid)) {
+            return Ok(Process::past(pid, code, share));
+        }
+        let process = Process::adopted(self, pid, Remembered::default(), share);
+        process.set_behalf(behalf);
+        if service.log.told_exit(&self.runtime_id, pid) {
+            process.set_exit_is_told();
+        }
+        self.processes.insert(&process).map_err(|reason| {
+            Failure::new(
+                HResult::HCS_E_PROTOCOL_ERROR,
+                format!("the guest agent broke the protocol: {reason}"),
+            )
+        })?;
+        match (code, self.link()) {
+            (Some(_), _) => process.exited(code),
+            (None, Some(link)) => link.wait_for_exit(&process),
+            (None, None) => {}
+        }
+        Ok(process)
+    }
+
     /// Expects clients back that had handles when an earlier service died, or does not any more.
     fn expect_back(&self, expected: bool) {
         self.expected_back.set(expected);
@@ -496,5 +544,16 @@ impl System {
             self.terminate_on_last_handle_closed.get(),
             self.memory_kills.seen(),
         )
+        .with_calls(&self.ledger.borrow())
+    }
+
+    /// Whether the call `name` created it.
+    pub(crate) fn was_created_by(&self, name: &str) -> bool {
+        self.ledger.borrow().was_created_by(name)
+    }
+
+    /// What became of the call `name`, which may have changed it.
+    pub(crate) fn fate(&self, name: &str) -> Fate {
+        self.ledger.borrow().fate(name)
     }
 }

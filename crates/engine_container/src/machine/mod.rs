@@ -35,7 +35,7 @@ use crate::{
     launcher::Launcher,
     parts::{own_places::OwnPlaces, scratch},
     record::{self, Record},
-    stdio::Pipes,
+    stdio::{self, Pipes},
     steps::done,
     user_namespace::Slot,
 };
@@ -103,6 +103,13 @@ impl ContainerMachine {
 
     fn fail(&self, what: &str, error: StepError) -> Failure {
         error.into_failure(format!("the container {:?} could not be {what}", self.id))
+    }
+
+    /// Whom pipes for its processes are given to: its root, where that is not the host's.
+    fn pipe_owner(&self) -> Option<(Uid, Gid)> {
+        let user = self.record.user_namespace;
+        let owner = user.filter(|user| user.slot.is_some())?;
+        Some((Uid::from_raw(owner.user), Gid::from_raw(owner.group)))
     }
 
     /// Whether the service that made it was an ordinary user's.
@@ -187,12 +194,12 @@ impl Machine for ContainerMachine {
     }
 
     fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
-        let owner = self
-            .record
-            .user_namespace
-            .filter(|user| user.slot.is_some());
-        let owner = owner.map(|owner| (Uid::from_raw(owner.user), Gid::from_raw(owner.group)));
-        Pipes::open(wanted, owner).map(|pipes| -> Box<dyn StdioOffer> { Box::new(pipes) })
+        let pipes = Pipes::open(wanted, self.pipe_owner());
+        pipes.map(|pipes| -> Box<dyn StdioOffer> { Box::new(pipes) })
+    }
+
+    fn take_pipes(&self, ends: &[OwnedFd], user: u32) -> Result<bool, Failure> {
+        stdio::take(ends, self.pipe_owner(), Uid::from_raw(user))
     }
 
     fn pause(&self) -> Result<(), Failure> {

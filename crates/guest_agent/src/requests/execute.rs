@@ -55,6 +55,11 @@ impl<L: Link> Agent<L> {
         sent: Vec<OwnedFd>,
         marks: &mut Marks,
     ) -> Result<u32, Failure> {
+        let name = self.take_naming(&request.naming)?;
+        if self.calls.get(name).is_some() {
+            let message = format!("the call {name} was done already; ask what became of it");
+            return Err(Failure::new(HResult::E_INVALIDARG, message));
+        }
         self.check_room(request)?;
         let settings = &request.settings;
         let document = document(&settings.process_parameters)?;
@@ -93,7 +98,9 @@ impl<L: Link> Agent<L> {
             started,
             console,
             kept,
+            call: name.to_owned(),
         };
+        self.calls.done(name, Some(pid));
         self.processes.insert(pid, process);
         if let Some(id) = request.wait_message_id {
             let wait = Wait {

@@ -20,8 +20,8 @@ use hcs_wire::{
     WireError,
     guest::{
         ExecuteProcess, FetchStdio, Frame, GetProperties, MessageType, ModifySettings, NULL_ID,
-        NegotiateProtocol, Request, RequestBase, ResizeConsole, ResponseBase, Rpc, SignalProcess,
-        WaitForProcess, code, encode_bits,
+        NegotiateProtocol, RecallCall, Request, RequestBase, ResizeConsole, ResponseBase, Rpc,
+        ShutDown, SignalProcess, WaitForProcess, code, encode_bits,
     },
 };
 use serde::Serialize;
@@ -178,13 +178,21 @@ impl<L: Link> Agent<L> {
                 let request = parse::<ModifySettings>(call, body)?;
                 Self::modify_settings(&request)
             }
-            Rpc::Start | Rpc::ShutdownGraceful | Rpc::ShutdownForced | Rpc::DumpStacks => {
+            Rpc::ShutdownGraceful | Rpc::ShutdownForced => {
+                let request = parse::<ShutDown>(call, body)?;
+                self.shut_down(rpc, call, &request)
+            }
+            Rpc::Start | Rpc::DumpStacks => {
                 parse::<RequestBase>(call, body)?;
                 self.system_call(rpc, call)
             }
             Rpc::FetchStdio => {
                 let request = parse::<FetchStdio>(call, body)?;
                 self.fetch_stdio(call, &request)
+            }
+            Rpc::RecallCall => {
+                let request = parse::<RecallCall>(call, body)?;
+                self.recall(call, &request)
             }
             Rpc::Create | Rpc::DeleteContainerState => {
                 parse::<RequestBase>(call, body)?;
@@ -246,6 +254,8 @@ pub(crate) fn read_only(frame: &Frame) {
         Rpc::ResizeConsole => parse::<ResizeConsole>(&mut call, body).err(),
         Rpc::GetProperties => parse::<GetProperties>(&mut call, body).err(),
         Rpc::ModifySettings => parse::<ModifySettings>(&mut call, body).err(),
+        Rpc::RecallCall => parse::<RecallCall>(&mut call, body).err(),
+        Rpc::ShutdownGraceful | Rpc::ShutdownForced => parse::<ShutDown>(&mut call, body).err(),
         _ => parse::<RequestBase>(&mut call, body).err(),
     };
     if let Some(failure) = failure {

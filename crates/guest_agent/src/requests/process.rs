@@ -7,8 +7,8 @@ use std::{
 
 use hcs_schema::{Failure, HResult, win32};
 use hcs_wire::guest::{
-    FetchStdio, FetchStdioResponse, NO_TIMEOUT, ResizeConsole, SignalProcess, WaitForProcess,
-    WaitForProcessResponse, code,
+    FetchStdio, FetchStdioResponse, MAX_NAME_BYTES, NO_TIMEOUT, Naming, RecallCall,
+    RecallCallResponse, ResizeConsole, SignalProcess, WaitForProcess, WaitForProcessResponse, code,
 };
 
 use super::{Answer, Call};
@@ -50,7 +50,11 @@ impl<L: Link> Agent<L> {
 
     /// Sends to the process alone, not to its group: that is what the handle of a process means. Control characters
     /// typed into a console reach the group in the foreground, through the terminal.
-    pub(super) fn signal_process(&self, call: &Call, request: &SignalProcess) -> Answer {
+    pub(super) fn signal_process(&mut self, call: &Call, request: &SignalProcess) -> Answer {
+        let name = self.take_naming(&request.naming)?;
+        if self.calls.get(name).is_some() {
+            return call.done();
+        }
         let pid = request.process_id;
         let signal = match request.options.unwrap_or_default().signal {
             0 => SIGKILL,
@@ -68,10 +72,15 @@ impl<L: Link> Agent<L> {
                 errno,
             )
         })?;
+        self.calls.done(name, None);
         call.done()
     }
 
-    pub(super) fn resize_console(&self, call: &Call, request: &ResizeConsole) -> Answer {
+    pub(super) fn resize_console(&mut self, call: &Call, request: &ResizeConsole) -> Answer {
+        let name = self.take_naming(&request.naming)?;
+        if self.calls.get(name).is_some() {
+            return call.done();
+        }
         let pid = request.process_id;
         self.check_running(pid)?;
         let console = self.processes.get(&pid).and_then(|process| process.console);
@@ -89,7 +98,38 @@ impl<L: Link> Agent<L> {
                 errno,
             )
         })?;
+        self.calls.done(name, None);
         call.done()
+    }
+
+    /// What became of a call.
+    pub(super) fn recall(&mut self, call: &Call, request: &RecallCall) -> Answer {
+        if request.release_earlier {
+            self.calls.release_earlier();
+        }
+        let done = self.calls.get(&request.call_name);
+        let answer = RecallCallResponse {
+            base: call.base(),
+            known: done.is_some(),
+            forgetful: self.calls.is_forgetful(),
+            process_id: done.and_then(|done| done.pid).unwrap_or_default(),
+            exit_code: done.and_then(|done| done.exit),
+        };
+        call.answer(&answer)
+    }
+
+    /// Forgets the calls that a request releases; answers the name of the call that it is made for, empty for none.
+    pub(super) fn take_naming<'a>(&mut self, naming: &'a Naming) -> Result<&'a str, Failure> {
+        self.calls.release(&naming.released);
+        let name = naming.call_name.as_str();
+        if name.len() > MAX_NAME_BYTES {
+            let message = format!(
+                "CallName has {} bytes; at most {MAX_NAME_BYTES} were expected",
+                name.len()
+            );
+            return Err(Failure::new(HResult::E_INVALIDARG, message));
+        }
+        Ok(name)
     }
 
     /// Hands out ways back to the pipes that were given for a process. The message carries them itself.

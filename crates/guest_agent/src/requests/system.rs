@@ -3,7 +3,8 @@
 use hcs_schema::{Failure, HResult};
 use hcs_wire::guest::{
     DumpStacksResponse, GcsCapabilities, GuestDefinedCapabilities, ModifySettings,
-    NegotiateProtocol, NegotiateProtocolResponse, PROTOCOL_VERSION, Rpc, SchemaVersion, code,
+    NegotiateProtocol, NegotiateProtocolResponse, PROTOCOL_VERSION, Rpc, SchemaVersion, ShutDown,
+    code,
 };
 
 use super::{Answer, Call};
@@ -38,8 +39,6 @@ impl<L: Link> Agent<L> {
     /// Requests without a body of their own.
     pub(super) fn system_call(&mut self, rpc: Rpc, call: &Call) -> Answer {
         match rpc {
-            Rpc::ShutdownGraceful => self.shut_down(call, &[SIGTERM, SIGCONT]),
-            Rpc::ShutdownForced => self.shut_down(call, &[SIGKILL]),
             Rpc::DumpStacks => call.answer(&DumpStacksResponse {
                 base: call.base(),
                 guest_stacks: self.describe(),
@@ -56,7 +55,14 @@ impl<L: Link> Agent<L> {
 
     /// Sends `signals` to everything but the agent; from now on nothing is started. When the last process has ended and
     /// the host has all answers, the agent ends too. A stopped process cannot hear SIGTERM, so SIGCONT follows it.
-    fn shut_down(&mut self, call: &Call, signals: &[i32]) -> Answer {
+    pub(super) fn shut_down(&mut self, rpc: Rpc, call: &Call, request: &ShutDown) -> Answer {
+        let name = self.take_naming(&request.naming)?;
+        let signals: &[i32] = match rpc {
+            // Told already: the host is another than the one that asked first.
+            _ if self.shutting_down && self.calls.get(name).is_some() => &[],
+            Rpc::ShutdownForced => &[SIGKILL],
+            _ => &[SIGTERM, SIGCONT],
+        };
         self.shutting_down = true;
         for signal in signals {
             signals::send_to_all(*signal).map_err(|errno| {
@@ -66,6 +72,7 @@ impl<L: Link> Agent<L> {
                 )
             })?;
         }
+        self.calls.done(name, None);
         self.may_leave = true;
         self.reap();
         call.done()
@@ -127,6 +134,7 @@ fn capabilities() -> GcsCapabilities {
             system_process_calls_supported: true,
             large_messages_supported: true,
             fetch_stdio_supported: true,
+            named_calls_supported: true,
         },
     }
 }

@@ -15,9 +15,9 @@ use hcs_schema::HResult;
 use hcs_wire::{
     guest::{
         Decoder, ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, MessageType,
-        NO_TIMEOUT, NULL_ID, NegotiateProtocol, NegotiateProtocolResponse, RequestBase,
-        ResponseBase, Rpc, SignalOptions, SignalProcess, WaitForProcess, WaitForProcessResponse,
-        encode,
+        NO_TIMEOUT, NULL_ID, Naming, NegotiateProtocol, NegotiateProtocolResponse, RecallCall,
+        RecallCallResponse, RequestBase, ResponseBase, Rpc, SignalOptions, SignalProcess,
+        WaitForProcess, WaitForProcessResponse, encode,
     },
     socket,
 };
@@ -36,6 +36,7 @@ pub struct Bridge {
     pub descriptors: VecDeque<OwnedFd>,
     answers: BTreeMap<u64, (u32, Vec<u8>)>,
     next_id: u64,
+    naming: Naming,
 }
 
 /// A process that was started, and the host's ends of its pipes.
@@ -65,6 +66,7 @@ impl Bridge {
             descriptors: VecDeque::new(),
             answers: BTreeMap::new(),
             next_id: 1,
+            naming: Naming::default(),
         }
     }
 
@@ -190,6 +192,7 @@ impl Bridge {
                 ..ExecuteProcessSettings::default()
             },
             wait_message_id: Some(wait_id),
+            naming: self.naming(),
         };
         let descriptors: Vec<_> = theirs.iter().map(|end: &OwnedFd| end.as_fd()).collect();
         let id = self.send(Rpc::ExecuteProcess, &request, &descriptors);
@@ -245,11 +248,33 @@ impl Bridge {
         self.send(Rpc::WaitForProcess, &request, &[])
     }
 
+    /// The next start, signal or resize is made for the call `name`, and releases these others.
+    pub fn name_next(&mut self, name: &str, released: &[&str]) {
+        self.naming = Naming {
+            call_name: name.to_owned(),
+            released: released.iter().map(|name| (*name).to_owned()).collect(),
+        };
+    }
+
+    fn naming(&mut self) -> Naming {
+        std::mem::take(&mut self.naming)
+    }
+
+    pub fn recall(&mut self, name: &str, release_earlier: bool) -> RecallCallResponse {
+        let request = RecallCall {
+            base: base(),
+            call_name: name.to_owned(),
+            release_earlier,
+        };
+        self.call(Rpc::RecallCall, &request)
+    }
+
     pub fn signal(&mut self, pid: u32, signal: Option<i32>) -> ResponseBase {
         let request = SignalProcess {
             base: base(),
             process_id: pid,
             options: signal.map(|signal| SignalOptions { signal }),
+            naming: self.naming(),
         };
         self.call(Rpc::SignalProcess, &request)
     }

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 
 use hcs_schema::HResult;
-use hcs_wire::guest::{DumpStacksResponse, ResizeConsole, ResponseBase, Rpc, code};
+use hcs_wire::guest::{DumpStacksResponse, Naming, ResizeConsole, ResponseBase, Rpc, code};
 use serde_json::{Value, json};
 
 use crate::{
@@ -71,6 +71,7 @@ fn resize(bridge: &mut Bridge, pid: u32, height: u16, width: u16) -> ResponseBas
         process_id: pid,
         height,
         width,
+        naming: Naming::default(),
     };
     bridge.call(Rpc::ResizeConsole, &request)
 }

@@ -29,6 +29,10 @@ pub const TESTS: &[Test] = &[
     ),
     ("many_processes_at_once", many_processes_at_once),
     ("orphans_are_reaped", orphans_are_reaped),
+    (
+        "a_call_is_remembered_by_its_name_until_it_is_released",
+        a_call_is_remembered_by_its_name_until_it_is_released,
+    ),
     ("pipes_are_handed_out_again", pipes_are_handed_out_again),
     (
         "streams_not_asked_for_are_null",
@@ -183,6 +187,48 @@ fn many_processes_at_once() {
         assert_eq!(process.read_stdout(), format!("number {number}"));
         assert_eq!(bridge.exit(process), 0);
     }
+}
+
+fn a_call_is_remembered_by_its_name_until_it_is_released() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    assert!(!bridge.recall("1.a.1", false).known);
+    bridge.name_next("1.a.1", &[]);
+    let mut process =
+        bridge.shell("trap 'echo signalled' USR1; echo ready; until read x; do :; done; exit 7");
+    process.read_until("ready\n");
+    bridge.name_next("1.a.1", &[]);
+    let twice = bridge.try_start(&json!({ "CommandArgs": ["true"] }));
+    assert_eq!(twice.unwrap_err().hresult(), HResult::E_INVALIDARG);
+    // A host that comes after asks, and asks again for what was done already.
+    let mut bridge = system.connect();
+    let known = bridge.recall("1.a.1", false);
+    assert_eq!(
+        (known.known, known.process_id, known.exit_code),
+        (true, process.pid, None)
+    );
+    for _ in 0..2 {
+        bridge.name_next("1.a.2", &[]);
+        assert_eq!(bridge.signal(process.pid, Some(10)).result, 0);
+        // Answered after the first was delivered.
+        assert!(bridge.recall("1.a.2", false).known);
+    }
+    process.read_until("signalled\n");
+    let wait = bridge.wait_for(process.pid, None);
+    process.write("x\n");
+    assert_eq!(bridge.exit_of(wait), 7);
+    assert_eq!(process.read_stdout(), "", "it was signalled twice");
+    assert_eq!(bridge.recall("1.a.1", false).exit_code, Some(7));
+    bridge.name_next("1.a.3", &["1.a.1"]);
+    let last = bridge.shell("exit 0");
+    assert_eq!(bridge.exit(&last), 0);
+    assert!(!bridge.recall("1.a.1", false).known);
+    assert!(bridge.recall("1.a.3", false).known);
+    let mut bridge = system.connect();
+    assert!(
+        !bridge.recall("1.a.3", true).known,
+        "it came with an earlier stream"
+    );
 }
 
 fn orphans_are_reaped() {

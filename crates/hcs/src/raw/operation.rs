@@ -586,6 +586,19 @@ impl Operation {
         name.request()
     }
 
+    /// The tracked call is about to be made again, on this link and under the same number. Answers whether it has ended
+    /// here without the service: what it did or would do is to be undone.
+    pub(super) fn requested_again(&self, call: CallNumber, link: &Arc<Link>, request: u64) -> bool {
+        let mut tracked = lock(&self.shared.tracked);
+        let same = matches!(&tracked.call, Some((tracked_call, _)) if *tracked_call == call);
+        if same {
+            let name = OperationId::of_request(link.process(), request);
+            tracked.request = Some((name, Arc::downgrade(link)));
+        }
+        // One that was closed goes on.
+        same && self.shared.cell.phase() == Phase::Completed && !self.shared.cell.is_closed()
+    }
+
     /// The request is on its way.
     pub(super) fn sent(&self, call: CallNumber) {
         self.send_limit();

@@ -37,6 +37,7 @@ impl Process {
             system: system.number(),
             process: process.number(),
             parameters: parameters.to_owned(),
+            pipes: None,
         };
         Request::on_system(system, OperationKind::CreateProcess, call)
             .making_process(&process)

@@ -1,10 +1,17 @@
 //! What all calls have in common: from the check of their shape to the end of their operation.
 
-use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{
+    os::fd::{AsFd as _, OwnedFd},
+    sync::Arc,
+    time::Duration,
+};
 
 use hcs_lifecycle::operation::CallNumber;
 use hcs_schema::{Failure, HResult, parse::MAX_BYTES};
-use hcs_wire::service::{Call, Reply};
+use hcs_wire::{
+    operation::OperationId,
+    service::{Call, Kind, Reply, encode},
+};
 
 use super::{
     Document, Error, Operation, OperationKind, Process, System,
@@ -13,12 +20,16 @@ use super::{
 use crate::{
     client::Client,
     endpoint::Endpoint,
-    link::{Answer, Link, request_bytes},
-    stdio::{Slot, Streams},
+    handle::Handle,
+    link::{Answer, Lasting, Link, next_number, request_bytes},
+    stdio::{Pipes, Slot, Streams},
 };
 
 /// How long a function without an operation waits for the service.
 const LIMIT: Duration = Duration::from_secs(240);
+
+/// How often a call is made again that no connection brings an answer to: perhaps the service dies of it.
+const MOST_REPEATS: u32 = 32;
 
 /// A call that is about to be made.
 pub(super) struct Request {
@@ -116,13 +127,13 @@ impl Request {
         let number = operation.begin(self.kind, self.about.clone(), &client)?;
         let operation = operation.clone();
         if let Some(failure) = self.impossible() {
-            operation.finish(number, self.outcome(Err(failure)));
+            operation.finish(number, self.outcome(Err(failure), None));
             return Ok(());
         }
         let known = Arc::clone(&client);
         client.with_link(move |link| match link {
             Ok(link) => self.send(&known, link, &operation, number),
-            Err(failure) => operation.finish(number, self.outcome(Err(failure))),
+            Err(failure) => operation.finish(number, self.outcome(Err(failure), None)),
         });
         Ok(())
     }
@@ -133,16 +144,36 @@ impl Request {
         self.refused.clone().or_else(|| made?.err())
     }
 
-    fn send(self, client: &Client, link: &Arc<Link>, operation: &Operation, number: CallNumber) {
+    fn send(
+        self,
+        client: &Arc<Client>,
+        link: &Arc<Link>,
+        operation: &Operation,
+        number: CallNumber,
+    ) {
         if let Err(failure) = self.prepare(client, link) {
-            operation.finish(number, self.outcome(Err(failure)));
+            operation.finish(number, self.outcome(Err(failure), None));
             return;
         }
         let request = operation.requested(number, link);
-        let (tracking, bytes) = (operation.clone(), request_bytes(request, &self.call));
-        link.send(request, bytes, move |answer| {
-            tracking.finish(number, self.outcome(answer));
-        });
+        if link.repeats() && self.call.survives() {
+            let made = Made {
+                request: self,
+                operation: operation.clone(),
+                number,
+                name: OperationId::of_request(link.process(), request),
+                order: next_number(),
+                was_over: false,
+                pipes: None,
+                repeats: 0,
+            };
+            made.first(client, link);
+        } else {
+            let (tracking, bytes) = (operation.clone(), request_bytes(request, &self.call));
+            link.send(request, bytes, move |answer| {
+                tracking.finish(number, self.outcome(answer, None));
+            });
+        }
         operation.sent(number);
     }
 
@@ -179,8 +210,8 @@ impl Request {
         Ok(())
     }
 
-    /// What the operation ends with; the handles learn of it first.
-    fn outcome(&self, answer: Answer) -> Result<Success, Error> {
+    /// What the operation ends with; the handles learn of it first. `pipes` were made for the call.
+    fn outcome(&self, answer: Answer, pipes: Option<Pipes>) -> Result<Success, Error> {
         if let Some(makes) = &self.about.makes {
             makes.made(answer.as_ref().map(|(reply, _)| reply));
         }
@@ -197,7 +228,7 @@ impl Request {
             })?;
         }
         let process = if self.kind.has_process_information() {
-            Some(self.started(&reply, descriptors)?)
+            Some(self.started(&reply, descriptors, pipes)?)
         } else {
             None
         };
@@ -205,16 +236,24 @@ impl Request {
         Ok(Success { document, process })
     }
 
-    fn started(&self, reply: &Reply, descriptors: Vec<OwnedFd>) -> Result<Started, Failure> {
+    fn started(
+        &self,
+        reply: &Reply,
+        descriptors: Vec<OwnedFd>,
+        pipes: Option<Pipes>,
+    ) -> Result<Started, Failure> {
         let unusable = |message: &'static str| {
             Failure::new(HResult::HCS_E_PROCESS_INFO_NOT_AVAILABLE, message)
         };
         let information = reply
             .process
             .ok_or_else(|| unusable("the service sent no process information"))?;
-        let mut streams = Streams::new(&information, descriptors).map_err(|error| {
-            unusable("the streams of the process cannot be used").because(&error)
-        })?;
+        let mut streams = match pipes {
+            Some(pipes) if information.own_pipes => pipes.into_ours(),
+            _ => Streams::new(&information, descriptors).map_err(|error| {
+                unusable("the streams of the process cannot be used").because(&error)
+            })?,
+        };
         let handle = self.about.process.as_ref().map(Process::handle);
         let stdio = handle.and_then(|handle| handle.stdio());
         if let Some(stdio) = stdio {
@@ -248,5 +287,143 @@ impl Request {
             },
             None => Failure::new(reply.result, "").into(),
         }
+    }
+}
+
+/// A call that was made, and is made again on the next connection where this one leaves it unanswered.
+struct Made {
+    request: Request,
+    operation: Operation,
+    number: CallNumber,
+    name: OperationId,
+    order: u64,
+    /// It was made on something that had ended.
+    was_over: bool,
+    /// The pipes of the process that the call makes: a service that dies takes none of them with it.
+    pipes: Option<Pipes>,
+    repeats: u32,
+}
+
+impl Made {
+    /// Makes it for the first time.
+    fn first(mut self, client: &Arc<Client>, link: &Arc<Link>) {
+        self.was_over = self.has_exited();
+        if let Call::CreateProcess {
+            parameters, pipes, ..
+        } = &mut self.request.call
+        {
+            self.pipes = Pipes::wanted_by(parameters);
+            *pipes = self.pipes.as_ref().map(Pipes::sent);
+        }
+        self.send(Kind::Request, client, link);
+    }
+
+    fn send(self, kind: Kind, client: &Arc<Client>, link: &Arc<Link>) {
+        let ends = self.pipes.as_ref().map(Pipes::theirs).unwrap_or_default();
+        let count = u16::try_from(ends.len()).unwrap_or(u16::MAX);
+        let request = self.name.request();
+        let message = match encode(kind, request, count, &self.request.call) {
+            Ok(message) => message,
+            Err(error) => {
+                let message = "the document is too large to be sent";
+                let failure = Failure::new(HResult::HCS_E_INVALID_JSON, message);
+                return Box::new(self).answered(Err(failure.because(&error)));
+            }
+        };
+        let borrowed: Vec<_> = ends.iter().map(OwnedFd::as_fd).collect();
+        if let Err(call) = link.send_lasting(request, &message, &borrowed, Box::new(self)) {
+            client.keep(call);
+        }
+    }
+
+    /// Whether the end of its system is all that it was to bring about.
+    const fn is_for_the_end(&self) -> bool {
+        let call = &self.request.call;
+        let ends = matches!(
+            call,
+            Call::TerminateSystem { .. } | Call::ShutDownSystem { .. }
+        );
+        ends && !self.was_over
+    }
+
+    fn was_made(&self) -> bool {
+        let on = self.request.about.on.as_ref();
+        on.is_some_and(|on| on.is_made())
+    }
+
+    fn has_exited(&self) -> bool {
+        let on = self.request.about.on.as_ref();
+        on.is_some_and(|on| on.hub().has_exited())
+    }
+}
+
+impl Lasting for Made {
+    fn answered(mut self: Box<Self>, answer: Answer) {
+        let gone = [
+            HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
+            HResult::HCS_E_SYSTEM_NOT_FOUND,
+        ];
+        let answer = match answer {
+            Ok((reply, _))
+                if self.repeats > 0
+                    && self.is_for_the_end()
+                    && self.was_made()
+                    && gone.contains(&reply.result) =>
+            {
+                Ok((Reply::done(), Vec::new()))
+            }
+            answer => answer,
+        };
+        let outcome = self.request.outcome(answer, self.pipes.take());
+        self.operation.finish(self.number, outcome);
+    }
+
+    fn again(mut self: Box<Self>, client: &Arc<Client>, link: &Arc<Link>) {
+        self.repeats += 1;
+        if !link.repeats() || self.repeats > MOST_REPEATS {
+            let message =
+                "the service is older than the one the call was made to, or was lost each time";
+            return self.lost(&Failure::new(HResult::HCS_E_SERVICE_DISCONNECT, message));
+        }
+        if self.is_for_the_end() && self.has_exited() {
+            return self.answered(Ok((Reply::done(), Vec::new())));
+        }
+        let (on, makes) = (self.request.about.on.clone(), self.request.makes.clone());
+        if let Some(on) = &on {
+            on.lend(client, link);
+        }
+        if let Some(makes) = &makes {
+            makes.announce(client, link);
+        }
+        let (operation, number, request) =
+            (self.operation.clone(), self.number, self.name.request());
+        let is_over = operation.requested_again(number, link, request);
+        self.send(Kind::Repeat, client, link);
+        if is_over {
+            link.tell(&Call::Cancel { request });
+        } else {
+            operation.sent(number);
+        }
+        for handle in [makes, on].into_iter().flatten() {
+            handle.take_back(link);
+        }
+    }
+
+    fn lost(self: Box<Self>, why: &Failure) {
+        let path = self.request.endpoint.path().display();
+        let failure = Failure::new(
+            HResult::HCS_E_SERVICE_DISCONNECT,
+            format!(
+                "the connection to the host compute service at {path} was lost before it answered, and whether the call \
+                 was done is not known: `hcs explain {}` tells it when the service is back",
+                self.name
+            ),
+        )
+        .because(why);
+        self.answered(Err(failure));
+    }
+
+    fn order(&self) -> u64 {
+        self.order
     }
 }

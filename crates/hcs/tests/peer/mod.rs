@@ -104,7 +104,7 @@ impl Peer {
         let mut peer = Self::accept_only(listener);
         let hello = peer.request();
         assert!(
-            matches!(hello.call, Call::Hello { minimum, maximum } if minimum <= VERSION && VERSION <= maximum)
+            matches!(hello.call, Call::Hello { minimum, maximum, .. } if minimum <= VERSION && VERSION <= maximum)
         );
         peer.reply(hello.id, &Reply::done());
         peer
@@ -204,6 +204,7 @@ pub(crate) fn made_process(streams: usize) -> Reply {
             stdin: streams > 0,
             stdout: streams > 1,
             stderr: streams > 2,
+            own_pipes: false,
         }),
         ..Reply::done()
     }

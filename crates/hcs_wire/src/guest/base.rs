@@ -4,8 +4,8 @@ use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    ExecuteProcess, FetchStdio, GetProperties, ModifySettings, NegotiateProtocol, ResizeConsole,
-    SignalProcess, WaitForProcess,
+    ExecuteProcess, FetchStdio, GetProperties, ModifySettings, NegotiateProtocol, RecallCall,
+    ResizeConsole, ShutDown, SignalProcess, WaitForProcess,
 };
 
 /// Our agent's name in [`ErrorRecord`]s.
@@ -66,7 +66,9 @@ requests!(
     SignalProcess,
     ResizeConsole,
     GetProperties,
-    ModifySettings
+    ModifySettings,
+    RecallCall,
+    ShutDown
 );
 
 /// What every response begins with.

@@ -33,11 +33,13 @@ pub enum Rpc {
     DeleteContainerState,
     /// Ours: hands out the pipes of a process, for a host that has lost track of them.
     FetchStdio,
+    /// Ours: what became of a call, by its name.
+    RecallCall,
 }
 
 impl Rpc {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Create,
         Self::Start,
         Self::ShutdownGraceful,
@@ -52,6 +54,7 @@ impl Rpc {
         Self::DumpStacks,
         Self::DeleteContainerState,
         Self::FetchStdio,
+        Self::RecallCall,
     ];
 
     /// The 12 bit message number.
@@ -73,6 +76,7 @@ impl Rpc {
             Self::DeleteContainerState => 13,
             // Far from the numbers that HCS itself may come to use.
             Self::FetchStdio => 0xf01,
+            Self::RecallCall => 0xf02,
         }
     }
 

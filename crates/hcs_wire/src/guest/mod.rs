@@ -14,6 +14,12 @@
 //! which keeps no end of them open, and hands them out by [`Rpc::FetchStdio`]: so a host that was restarted can give
 //! the stdio of a process out again.
 //!
+//! An agent that says `NamedCallsSupported` remembers what it did for a client's call by the name of the call ([`Naming`]),
+//! until the host says that the client has its answer; the host says so along with its next request. A host that comes
+//! after one that died asks by [`Rpc::RecallCall`] what became of a call before it does it (see [`crate::service`]). A
+//! stream takes the place of the one before it, and what came on that one and was not taken up is never done; so what an
+//! agent answers to that question is final.
+//!
 //! **Descriptors belong to the message they were sent with**: a message with descriptors has a `sendmsg` of its own
 //! ([`crate::socket::send_all`] does it), it is not glued to others in one buffer. So a message that is refused takes
 //! its descriptors with it, and the ones of later messages stay where they belong.
@@ -41,11 +47,12 @@ pub use negotiate::{
 };
 pub use process::{
     ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, ExecuteSteps, FetchStdio,
-    FetchStdioResponse, ResizeConsole, SignalOptions, SignalProcess, VsockStdioRelaySettings,
-    WaitForProcess, WaitForProcessResponse,
+    FetchStdioResponse, Naming, RecallCall, RecallCallResponse, ResizeConsole, SignalOptions,
+    SignalProcess, VsockStdioRelaySettings, WaitForProcess, WaitForProcessResponse,
 };
 pub use system::{
-    ContainerNotification, DumpStacksResponse, GetProperties, GetPropertiesResponse, ModifySettings,
+    ContainerNotification, DumpStacksResponse, GetProperties, GetPropertiesResponse,
+    ModifySettings, ShutDown,
 };
 
 /// Size of the header.
@@ -57,6 +64,8 @@ pub const MAX_MESSAGE_BYTES: u32 = 64 << 10;
 pub const MAX_REQUEST_BYTES: u32 = 8 << 20;
 /// Largest response or notification that the host takes from an agent.
 pub const MAX_RESPONSE_BYTES: u32 = 4 << 20;
+/// The longest name of a call, in bytes.
+pub const MAX_NAME_BYTES: usize = 96;
 /// The protocol version both sides must share.
 pub const PROTOCOL_VERSION: u32 = 4;
 /// Container id that means the compute system the agent is the first process of.
@@ -172,6 +181,7 @@ mod tests {
                 },
             },
             wait_message_id: None,
+            naming: Naming::default(),
         };
         assert_eq!(
             text(encode(MessageType::Request(Rpc::ExecuteProcess), 2, &execute).unwrap()),
@@ -181,6 +191,7 @@ mod tests {
             base,
             process_id: 107,
             options: Some(SignalOptions { signal: 15 }),
+            naming: Naming::default(),
         };
         assert_eq!(
             text(encode(MessageType::Request(Rpc::SignalProcess), 10, &signal).unwrap()),

@@ -84,4 +84,6 @@ pub struct GuestDefinedCapabilities {
     pub large_messages_supported: bool,
     /// Ours: [`super::Rpc::FetchStdio`] works.
     pub fetch_stdio_supported: bool,
+    /// Ours: calls are remembered by their names, and [`super::Rpc::RecallCall`] works.
+    pub named_calls_supported: bool,
 }

@@ -16,6 +16,57 @@ pub struct ExecuteProcess {
     /// Ours: answer this id as a `WaitForProcess` without limit would be, when the process has exited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_message_id: Option<u64>,
+    /// Ours: the call this is done for.
+    #[serde(flatten)]
+    pub naming: Naming,
+}
+
+/// Ours: what a request to an agent that says `NamedCallsSupported` says of the calls of the host's clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Naming {
+    /// The name of the call this is done for, at most [`super::MAX_NAME_BYTES`]; empty when nobody will ask for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub call_name: String,
+    /// Calls whose answers have reached their clients: nobody will ask for them any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub released: Vec<String>,
+}
+
+/// `RecallCall` request, ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RecallCall {
+    /// Base.
+    #[serde(flatten)]
+    pub base: RequestBase,
+    /// The call to ask for; empty asks for none.
+    #[serde(default)]
+    pub call_name: String,
+    /// Forget the calls that came with earlier streams: nobody will ask for them any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub release_earlier: bool,
+}
+
+/// `RecallCall` response.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RecallCallResponse {
+    /// Base.
+    #[serde(flatten)]
+    pub base: ResponseBase,
+    /// The call was done.
+    #[serde(default)]
+    pub known: bool,
+    /// Calls were forgotten that had not been released; so one that is not known may have been done all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgetful: bool,
+    /// The process that the call made; 0 when it made none.
+    #[serde(default)]
+    pub process_id: u32,
+    /// That process has exited, with this code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<u32>,
 }
 
 /// What to run.
@@ -127,6 +178,9 @@ pub struct SignalProcess {
     /// `{"Signal": N}`; absent or 0 means SIGKILL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<SignalOptions>,
+    /// Ours: the call this is done for. One that was done already is not done again.
+    #[serde(flatten)]
+    pub naming: Naming,
 }
 
 /// Which signal.
@@ -151,6 +205,9 @@ pub struct ResizeConsole {
     pub height: u16,
     /// Columns.
     pub width: u16,
+    /// Ours: the call this is done for. One that was done already is not done again.
+    #[serde(flatten)]
+    pub naming: Naming,
 }
 
 /// `FetchStdio` request, ours: for an agent that says `FetchStdioSupported`.

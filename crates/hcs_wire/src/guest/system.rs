@@ -2,7 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RequestBase, ResponseBase};
+use super::{Naming, RequestBase, ResponseBase};
+
+/// `ShutdownGraceful` and `ShutdownForced` requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ShutDown {
+    /// Base.
+    #[serde(flatten)]
+    pub base: RequestBase,
+    /// Ours: the call this is done for. For one that was done already no signals are sent again.
+    #[serde(flatten)]
+    pub naming: Naming,
+}
 
 /// `GetProperties` request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

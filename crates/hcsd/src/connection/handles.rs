@@ -168,6 +168,16 @@ impl Handles {
         Some(why.clone())
     }
 
+    /// The calls that wait for handles.
+    pub(crate) fn waiting(&self) -> Vec<u64> {
+        let slots = self.slots.borrow();
+        let waiting = slots.values().filter_map(|slot| match slot {
+            Slot::Opening(waiting) => Some(waiting.iter().map(|(request, _)| *request)),
+            Slot::Open(_) => None,
+        });
+        waiting.flatten().collect()
+    }
+
     /// Takes a waiting call out of whatever slot it waits in.
     pub(crate) fn withdraw(&self, request: u64) -> Option<Call> {
         let mut slots = self.slots.borrow_mut();

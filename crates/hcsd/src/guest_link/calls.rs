@@ -6,9 +6,10 @@ use hcs_lifecycle::engine::{HostStdio, StdioPorts};
 use hcs_schema::{Failure, HResult, documents::Properties};
 use hcs_wire::guest::{
     ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio, FetchStdioResponse,
-    Frame, GetProperties, GetPropertiesResponse, NO_TIMEOUT, NULL_ID, NegotiateProtocol,
-    NegotiateProtocolResponse, PROTOCOL_VERSION, RequestBase, ResizeConsole, ResponseBase, Rpc,
-    SignalOptions, SignalProcess, VsockStdioRelaySettings, WaitForProcess,
+    Frame, GetProperties, GetPropertiesResponse, NO_TIMEOUT, NULL_ID, Naming, NegotiateProtocol,
+    NegotiateProtocolResponse, PROTOCOL_VERSION, RecallCall, RecallCallResponse, RequestBase,
+    ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions, SignalProcess,
+    VsockStdioRelaySettings, WaitForProcess,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -17,10 +18,13 @@ use super::{
     GuestLink, Request,
     answers::{body, reported},
 };
-use crate::{operations, process::Process, stdio::Stdio};
+use crate::{calls::unknown, operations, process::Process, stdio::Stdio};
 
 /// Processes an agent is believed to have, at most.
 const MOST_LISTED: usize = 1 << 14;
+
+/// Calls that an agent is told to forget along with one request, at most.
+const MOST_RELEASED: usize = 256;
 
 /// The part every answer has, for answers that have no other.
 #[derive(Debug, Deserialize)]
@@ -89,6 +93,76 @@ impl GuestLink {
         Ok(())
     }
 
+    /// What a request says of the calls of clients: which one it is made for, and which the agent may forget.
+    fn naming(&self) -> Naming {
+        if !self.remembers_calls() {
+            return Naming::default();
+        }
+        let trail = operations::current();
+        let named = trail.as_ref().filter(|trail| trail.name().is_some());
+        let name = named.and_then(|trail| {
+            trail.set_agent(&self.me);
+            trail.name()
+        });
+        let mut released = self.released.borrow_mut();
+        let count = released.len().min(MOST_RELEASED);
+        Naming {
+            call_name: name.map(|name| name.to_string()).unwrap_or_default(),
+            released: released.drain(..count).collect(),
+        }
+    }
+
+    /// Whether the agent remembers calls by their names.
+    pub(crate) fn remembers_calls(&self) -> bool {
+        self.capabilities()
+            .guest_defined_capabilities
+            .named_calls_supported
+    }
+
+    /// Asks what became of the call `name`, which an earlier service may have asked for; it is remembered from now on
+    /// until the time line of the present call is done.
+    ///
+    /// # Errors
+    /// The agent did not answer, or cannot know.
+    pub(crate) async fn recall(
+        &self,
+        name: &str,
+        limit: Duration,
+    ) -> Result<Option<RecallCallResponse>, Failure> {
+        if !self.remembers_calls() {
+            return Err(unknown("the guest agent of the system is older than that"));
+        }
+        let request = RecallCall {
+            base: base(),
+            call_name: name.to_owned(),
+            release_earlier: false,
+        };
+        let response: RecallCallResponse = self.call(Rpc::RecallCall, &request, limit).await?;
+        check(&response.base, "the guest agent cannot be asked")?;
+        if let (true, Some(trail)) = (response.known, operations::current()) {
+            trail.set_agent(&self.me);
+        }
+        match (response.known, response.forgetful) {
+            (true, _) => Ok(Some(response)),
+            (false, true) => Err(unknown("the guest agent had to forget calls")),
+            (false, false) => Ok(None),
+        }
+    }
+
+    /// Lets the agent forget what an earlier service asked for: its clients had their time to come back.
+    pub(crate) fn forget_earlier_calls(&self) {
+        let request = RecallCall {
+            base: base(),
+            call_name: String::new(),
+            release_earlier: true,
+        };
+        if self.remembers_calls()
+            && let Err(failure) = self.tell(Rpc::RecallCall, &request)
+        {
+            tracing::debug!("{failure}");
+        }
+    }
+
     /// Asks for a process. The answer comes through the receiver; dropping that abandons the process.
     ///
     /// # Errors
@@ -119,6 +193,7 @@ impl GuestLink {
                 },
             },
             wait_message_id,
+            naming: self.naming(),
         };
         self.send(Rpc::ExecuteProcess, id, &request, guest_ends)?;
         let (sender, receiver) = oneshot::channel();
@@ -160,6 +235,7 @@ impl GuestLink {
             base: base(),
             process_id: pid,
             options: Some(SignalOptions { signal }),
+            naming: self.naming(),
         };
         let response: Plain = self.call(Rpc::SignalProcess, &request, limit).await?;
         check(&response.base, "the signal could not be sent")
@@ -171,6 +247,7 @@ impl GuestLink {
             base: base(),
             process_id: pid,
             options: None,
+            naming: Naming::default(),
         };
         if let Err(failure) = self.tell(Rpc::SignalProcess, &request) {
             tracing::debug!(pid, "{}", failure.log_line());
@@ -193,6 +270,7 @@ impl GuestLink {
             process_id: pid,
             height,
             width,
+            naming: self.naming(),
         };
         let response: Plain = self.call(Rpc::ResizeConsole, &request, limit).await?;
         check(&response.base, "the console could not be resized")
@@ -274,7 +352,11 @@ impl GuestLink {
     /// # Errors
     /// The request cannot be sent.
     pub(crate) fn shut_down(&self) -> Result<(), Failure> {
-        self.tell(Rpc::ShutdownGraceful, &Bare { base: base() })
+        let request = ShutDown {
+            base: base(),
+            naming: self.naming(),
+        };
+        self.tell(Rpc::ShutdownGraceful, &request)
     }
 
     /// Takes a shutdown back that nobody waits for any more: processes may be created again.

@@ -15,12 +15,13 @@ use serde_json::Value;
 
 use super::Errand;
 use crate::{
+    calls::unknown,
     connection::{
         Answer,
         handles::{Handles, Object},
     },
     properties,
-    system::{Request, System, making},
+    system::{Request, System, ledger::Fate, making},
 };
 
 /// `HcsCreateComputeSystem`.
@@ -29,13 +30,46 @@ pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) 
     connection.spawn(async move {
         let service = Rc::clone(&errand.connection.service);
         let uid = errand.connection.peer.uid;
-        let made = async {
-            let _place = errand.place(&errand.connection.share.systems).await?;
-            making::create(&service, errand.behalf(), uid, id, document).await
+        let made = match created_before(&errand).await {
+            Ok(None) => {
+                let made = async {
+                    let _place = errand.place(&errand.connection.share.systems).await?;
+                    making::create(&service, errand.behalf(), uid, id, document).await
+                };
+                errand.until_cancelled(made).await
+            }
+            Ok(Some(system)) => Ok(system),
+            Err(failure) => Err(failure),
         };
-        let made = errand.until_cancelled(made).await;
         opened(&errand, handle, made);
     });
+}
+
+/// For a call that is made again: the system that it has created, if it was begun. A client that has given it up
+/// meanwhile has that ended.
+///
+/// # Errors
+/// Nobody can say whether it was begun, or the system has ended since.
+async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> {
+    let Some(name) = errand.pending.trail.repeated() else {
+        return Ok(None);
+    };
+    let was_done = errand.was_done().await?;
+    let Some(system) = errand.connection.service.created_by(&name) else {
+        if was_done {
+            return Err(Failure::new(
+                HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
+                "the compute system was created by this call, and has ended since",
+            ));
+        }
+        return Ok(None);
+    };
+    errand.pending.trail.step("had been created");
+    if errand.pending.is_cancelled() {
+        system.perform(errand.behalf(), Request::Terminate).await?;
+        return Err(errand.pending.cancelled().await);
+    }
+    Ok(Some(system))
 }
 
 /// `HcsOpenComputeSystem`.
@@ -113,8 +147,16 @@ fn submit(errand: Errand, handle: u64, request: Result<Request, Failure>) {
     match ready {
         Ok((system, request)) => {
             let behalf = errand.behalf();
-            errand.run(async move {
-                system.perform(behalf, request).await?;
+            let repeated = errand.pending.trail.repeated();
+            errand.run_once(async move {
+                let fate = repeated.map_or(Fate::NotBegun, |name| system.fate(&name));
+                match fate {
+                    Fate::Done => {}
+                    Fate::Uncertain => {
+                        return Err(unknown("the engine was just doing it"));
+                    }
+                    Fate::NotBegun => system.perform(behalf, request).await?,
+                }
                 Ok(Answer::done())
             });
         }
@@ -221,7 +263,7 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
     match ready {
         Ok((system, force)) => {
             let behalf = errand.behalf();
-            errand.run(async move {
+            errand.run_once(async move {
                 let ended = system.perform(behalf, Request::ShutDown).await;
                 match ended {
                     Err(failure)

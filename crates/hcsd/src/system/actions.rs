@@ -2,15 +2,12 @@
 
 use std::{future::pending, rc::Rc, sync::Arc, time::Duration};
 
-use hcs_lifecycle::{
-    engine::Machine,
-    system::{Action, State},
-};
+use hcs_lifecycle::system::{Action, State};
 use hcs_schema::{Failure, HResult};
 use serde_json::Value;
 use tracing::{debug, error, info, warn};
 
-use super::{Request, System, driver::Running};
+use super::{Request, System, driver::Running, ledger::Deed};
 use crate::{
     blocking::{blocking, blocking_within},
     connection::cancelled,
@@ -36,20 +33,29 @@ pub(super) fn run(system: &Rc<System>, request: &Request) -> Running {
         Request::Resume => Box::pin(resume(system)),
         Request::ShutDown => Box::pin(shut_down(system)),
         Request::Terminate => Box::pin(terminate(system)),
-        Request::Modify(settings) => {
-            Box::pin(modify(Arc::clone(&system.machine), settings.clone()))
-        }
+        Request::Modify(settings) => Box::pin(modify(system, settings.clone())),
         Request::CreateProcess => Box::pin(async { Ok(()) }),
     }
 }
 
-/// Undoes `action`, which `begun` is doing. Ends with the failure of a cancelled call.
-pub(super) fn undo(system: &Rc<System>, action: Action, begun: Running) -> Running {
+/// Undoes `action`, which `begun` is doing for the call `name`. Ends with the failure of a cancelled call.
+pub(super) fn undo(
+    system: &Rc<System>,
+    action: Action,
+    name: Option<Rc<str>>,
+    begun: Running,
+) -> Running {
     let system = Rc::clone(system);
     Box::pin(async move {
+        let undone = || {
+            if let Some(name) = &name {
+                system.ledger.borrow_mut().undo(name);
+            }
+        };
         match action {
             Action::Start => {
                 drop(begun);
+                undone();
                 if let Some(link) = system.set_link(None) {
                     link.close();
                 }
@@ -57,11 +63,13 @@ pub(super) fn undo(system: &Rc<System>, action: Action, begun: Running) -> Runni
             }
             Action::Pause => {
                 if begun.await.is_ok() {
+                    undone();
                     resume(Rc::clone(&system)).await?;
                 }
             }
             Action::Resume => {
                 if begun.await.is_ok() {
+                    undone();
                     pause(Rc::clone(&system)).await?;
                 }
             }
@@ -83,6 +91,10 @@ async fn start(system: Rc<System>) -> Result<(), Failure> {
         .await
         .map_err(|unlinked| unlinked.failure.while_doing("Start"))?;
     let announced = link.announce_start(limit).await;
+    let name = name();
+    if let (Ok(()), Some(name)) = (&announced, &name) {
+        system.ledger.borrow_mut().finish(name);
+    }
     // A system that the next service took for one that was never started would lose its processes.
     if let Err(failure) = announced.and_then(|()| system.try_write_down(State::Running)) {
         link.close();
@@ -141,17 +153,45 @@ async fn connect(system: &Rc<System>, limit: Duration) -> Result<Rc<GuestLink>, 
 async fn pause(system: Rc<System>) -> Result<(), Failure> {
     operations::step("the engine pauses the machine");
     let machine = Arc::clone(&system.machine);
-    blocking(move || machine.pause())
+    let paused = blocking(move || machine.pause());
+    once(&system, Deed::Pause, paused)
         .await
         .map_err(|f| f.while_doing("Pause"))?;
     system.write_down(State::Paused);
     Ok(())
 }
 
+/// The name of the call that is worked for.
+fn name() -> Option<Rc<str>> {
+    operations::current()?.name().cloned()
+}
+
+/// What an engine does for a call, so that a later service can tell whether it was done. The caller writes down what the
+/// system is like afterwards.
+async fn once(
+    system: &System,
+    deed: Deed,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let Some(name) = name() else {
+        return work.await;
+    };
+    system.ledger.borrow_mut().begin(&name, deed);
+    system.write_down(system.state());
+    let done = work.await;
+    let mut ledger = system.ledger.borrow_mut();
+    match &done {
+        Ok(()) => ledger.finish(&name),
+        Err(_) => ledger.withdraw(),
+    }
+    done
+}
+
 async fn resume(system: Rc<System>) -> Result<(), Failure> {
     operations::step("the engine resumes the machine");
     let machine = Arc::clone(&system.machine);
-    blocking(move || machine.resume())
+    let resumed = blocking(move || machine.resume());
+    once(&system, Deed::Resume, resumed)
         .await
         .map_err(|f| f.while_doing("Resume"))?;
     // Where it was taken over while it was paused.
@@ -160,11 +200,22 @@ async fn resume(system: Rc<System>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn modify(machine: Arc<dyn Machine>, settings: Value) -> Result<(), Failure> {
+async fn modify(system: Rc<System>, settings: Value) -> Result<(), Failure> {
     operations::step("the engine changes the machine");
-    blocking(move || machine.modify(&settings))
+    let kind = settings["RequestType"].as_str().unwrap_or("Update");
+    let deed = match kind {
+        "Update" => Deed::Set,
+        _ => Deed::Change,
+    };
+    let machine = Arc::clone(&system.machine);
+    let modified = blocking(move || machine.modify(&settings));
+    once(&system, deed, modified)
         .await
-        .map_err(|f| f.while_doing("Modify"))
+        .map_err(|f| f.while_doing("Modify"))?;
+    if name().is_some() {
+        system.write_down(system.state());
+    }
+    Ok(())
 }
 
 /// Asks, and waits for the end of the system, which settles this from outside.

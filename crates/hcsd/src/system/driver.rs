@@ -273,7 +273,9 @@ fn take_cancellations(system: &Rc<System>, lanes: &mut Lanes) {
         return;
     }
     info!(operation = %work.behalf, "{}: cancelled", work.action.verb());
-    system.waiters.borrow_mut().remove(&work.ticket);
+    let waiter = system.waiters.borrow_mut().remove(&work.ticket);
+    let trail = waiter.and_then(|waiter| waiter.trail);
+    let name = trail.and_then(|trail| trail.name().cloned());
     let begun = std::mem::replace(&mut work.running, Box::pin(std::future::pending()));
-    work.running = actions::undo(system, work.action, begun);
+    work.running = actions::undo(system, work.action, name, begun);
 }

@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
-use super::{Behalf, System, driver, memory::Kills, processes::Processes};
+use super::{Behalf, System, driver, ledger::Ledger, memory::Kills, processes::Processes};
 use crate::{
     blocking::blocking,
     cpu_groups,
@@ -159,6 +159,11 @@ async fn make(
         state: State::Created,
         terminate_on_last_handle_closed: None,
         memory_kills: 0,
+        ledger: Ledger::new(
+            operations::current()
+                .as_ref()
+                .and_then(|trail| trail.name()),
+        ),
     };
     let system = match assemble(&service, facts, machine, plan.share).await {
         Ok(system) => system,
@@ -224,6 +229,8 @@ pub(crate) struct Facts {
     pub(crate) terminate_on_last_handle_closed: Option<bool>,
     /// Kills for want of memory that were told of.
     pub(crate) memory_kills: u64,
+    /// Which calls have changed it.
+    pub(crate) ledger: Ledger,
 }
 
 /// Puts a system together, writes it down and starts its driver. On failure the machine is ended.
@@ -289,6 +296,7 @@ pub(crate) fn put_together(
         state,
         terminate_on_last_handle_closed,
         memory_kills,
+        ledger,
     } = facts;
     let document = request.document;
     let terminate = terminate_on_last_handle_closed
@@ -326,6 +334,7 @@ pub(crate) fn put_together(
         watchers: Watchers::default(),
         exit: RefCell::default(),
         memory_kills: Kills::new(memory_kills),
+        ledger: RefCell::new(ledger),
         expected_back: Cell::new(false),
         leaving: Cell::new(false),
         end_is_told: Cell::new(false),
@@ -382,6 +391,16 @@ impl System {
             tokio::time::sleep(limit).await;
             system.expect_back(false);
             system.end_if_unheld();
+            let system = {
+                let weak = Rc::downgrade(&system);
+                drop(system);
+                // One that came back at the last moment may still be asking.
+                tokio::time::sleep(limit).await;
+                weak
+            };
+            if let Some(link) = system.upgrade().and_then(|system| system.link()) {
+                link.forget_earlier_calls();
+            }
         });
         Ok(())
     }

@@ -186,6 +186,7 @@ const KINDS: &[(&str, Make)] = &[
             system: 1,
             process: number,
             parameters: "{".to_owned(),
+            pipes: None,
         }
     }),
     ("open a process", |number| Call::OpenProcess {
@@ -369,6 +370,7 @@ fn systems_and_processes_of_one_user_are_counted_over_all_connections() {
         system: 1,
         process: 14,
         parameters: shell("true").to_string(),
+        pipes: None,
     };
     client.call(&fifth).failed(no_more());
     assert_eq!(living.len(), 4);

@@ -324,6 +324,7 @@ fn a_client_that_greets_wrongly_is_turned_away() {
     let answer = old.call(&Call::Hello {
         minimum: 7,
         maximum: 9,
+        instance: None,
     });
     answer.failed(HResult::HCS_E_UNSUPPORTED_PROTOCOL_VERSION);
     assert!(!old.receive());

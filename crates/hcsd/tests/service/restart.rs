@@ -1,14 +1,21 @@
 //! The service may be killed at any moment; the next one takes over what lives and tells what ended.
 
-use std::{fs, io::Read as _, os::fd::OwnedFd};
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    os::fd::OwnedFd,
+};
 
 use crate::common::{
     Client, Service,
-    client::{CONTAINER, Created, create_process, create_system, open_system, shell, start_system},
+    client::{
+        CONTAINER, Created, create_process, create_system, open_system, shell, start_system,
+        terminate_system,
+    },
     kill,
 };
 use hcs_schema::HResult;
-use hcs_wire::service::{Call, Subject};
+use hcs_wire::service::{Call, Kind, Pipes, Subject};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
@@ -58,6 +65,114 @@ fn agent(service: &Service) -> i32 {
 /// Kills the agent of the only system there is: the system ends.
 fn kill_agent(service: &Service) {
     kill(agent(service));
+}
+
+const INSTANCE: &str = "c0ffee00-0000-4000-8000-000000000001";
+
+/// A process that leaves a line in a file of the host and says one.
+fn making() -> Call {
+    let script = "echo ran >> /mnt/ran; echo said";
+    Call::CreateProcess {
+        system: 1,
+        process: 2,
+        parameters: json!({ "CommandArgs": ["/bin/sh", "-c", script], "CreateStdOutPipe": true })
+            .to_string(),
+        pipes: Some(Pipes {
+            stdout: true,
+            ..Pipes::default()
+        }),
+    }
+}
+
+/// A call whose answer the service could not give is made again after its death: it is not done twice, what the process
+/// said is not lost, and another client that uses its number gets nothing of it.
+#[test]
+fn a_process_is_made_once_though_its_client_asks_the_next_service_again() {
+    let mut service = Service::new();
+    let shared = tempfile::tempdir().unwrap();
+    let place = shared.path().display().to_string();
+    let document = json!({ "Container": { "MappedDirectories": [
+        { "HostPath": place, "ContainerPath": "/mnt" }
+    ] } });
+    let mut client = service.client();
+    let made = client
+        .call(&create_system(1, "once", &document.to_string()))
+        .ok();
+    let runtime_id = made.reply.runtime_id.unwrap();
+    client.call(&start_system(1)).ok();
+
+    let open = open_system(1, "once", Some(&runtime_id));
+    let mut asking = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    asking.call(&open).ok();
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let pipes = [write];
+    asking.send_as(Kind::Request, 77, &making(), &pipes);
+    let first = asking.wait(77).ok();
+    let pid = first.reply.process.unwrap().process_id;
+    assert!(first.reply.process.unwrap().own_pipes && first.descriptors.is_empty());
+    // The agent hears with the next request that the client has its answer, and there is none.
+    service.kill();
+    service.run();
+
+    let mut again = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    again.call(&open).ok();
+    again.send_as(Kind::Repeat, 77, &making(), &pipes);
+    let same = again.wait(77).ok().reply.process.unwrap();
+    assert_eq!((same.process_id, same.own_pipes), (pid, true));
+    assert_eq!(again.exit_code(2), 0);
+
+    let mut other = Client::connect_as(&service.endpoint(), Some(&INSTANCE.replace('1', "2")));
+    other.call(&open).ok();
+    other.send_as(Kind::Repeat, 77, &making(), &pipes);
+    assert_ne!(other.wait(77).ok().reply.process.unwrap().process_id, pid);
+    assert_eq!(other.exit_code(2), 0);
+    drop(pipes);
+    let mut said = String::new();
+    File::from(read).read_to_string(&mut said).unwrap();
+    assert_eq!(said, "said\nsaid\n");
+    assert_eq!(
+        fs::read_to_string(shared.path().join("ran")).unwrap(),
+        "ran\nran\n"
+    );
+    other.call(&terminate_system(1)).ok();
+}
+
+/// The service remembers for a while what it did for a client whose connection was gone.
+#[test]
+fn a_pause_is_not_done_again_for_a_client_that_comes_back() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    let made = client.call(&create_system(1, "paused", CONTAINER)).ok();
+    let runtime_id = made.reply.runtime_id.unwrap();
+    client.call(&start_system(1)).ok();
+    let open = open_system(1, "paused", Some(&runtime_id));
+    let pause = Call::PauseSystem {
+        system: 1,
+        options: None,
+    };
+    let mut asking = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    asking.call(&open).ok();
+    asking.send_as(Kind::Request, 78, &pause, &[]);
+    asking.wait(78).ok();
+    service.kill();
+    service.run();
+
+    let mut client = service.client();
+    client.call(&open).ok();
+    let resume = Call::ResumeSystem {
+        system: 1,
+        options: None,
+    };
+    client.call(&resume).ok();
+    let mut again = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    again.call(&open).ok();
+    again.send_as(Kind::Repeat, 78, &pause, &[]);
+    again.wait(78).ok();
+    assert_eq!(record(&service)["state"], "Running", "it was paused once");
+    // To a client that says nothing of itself a repeat is no message.
+    client.send_as(Kind::Repeat, 79, &pause, &[]);
+    assert!(!client.receive());
+    again.call(&terminate_system(1)).ok();
 }
 
 #[test]
@@ -219,7 +334,7 @@ fn an_agent_that_is_killed_ends_its_system_and_no_other() {
     assert_eq!(client.system_exit(3), "ForcedExit");
 }
 
-fn wait_until_readable(file: &fs::File) {
+fn wait_until_readable(file: &File) {
     let mut polled = [PollFd::new(file, PollFlags::IN)];
     poll(&mut polled, None).unwrap();
     assert_eq!(polled[0].revents(), PollFlags::IN);

@@ -208,6 +208,7 @@ fn stranger() {
     let hello = Call::Hello {
         minimum: VERSION,
         maximum: VERSION,
+        instance: None,
     };
     let answer = client.call(&hello);
     if std::env::var_os("HCSD_TEST_CROWD").is_some() {

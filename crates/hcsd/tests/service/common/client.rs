@@ -4,7 +4,10 @@ use std::{
     collections::{HashMap, VecDeque},
     fs::File,
     io::{Read as _, Write as _},
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::Path,
     time::Duration,
 };
@@ -103,10 +106,16 @@ pub(crate) struct Client {
 impl Client {
     /// Connects and says hello.
     pub(crate) fn connect(endpoint: &Path) -> Self {
+        Self::connect_as(endpoint, None)
+    }
+
+    /// Connects as a client that may come back.
+    pub(crate) fn connect_as(endpoint: &Path, instance: Option<&str>) -> Self {
         let mut client = Self::connect_silently(endpoint);
         let hello = Call::Hello {
             minimum: VERSION,
             maximum: VERSION,
+            instance: instance.map(str::to_owned),
         };
         client.call(&hello).ok();
         client
@@ -131,6 +140,14 @@ impl Client {
         let bytes = encode(Kind::Request, request, 0, call).unwrap();
         socket::send_all(&self.stream, &bytes, &[]).unwrap();
         request
+    }
+
+    /// Sends a call under the number `request`, with pipes for a process.
+    pub(crate) fn send_as(&mut self, kind: Kind, request: u64, call: &Call, pipes: &[OwnedFd]) {
+        let count = u16::try_from(pipes.len()).unwrap();
+        let bytes = encode(kind, request, count, call).unwrap();
+        let pipes: Vec<_> = pipes.iter().map(OwnedFd::as_fd).collect();
+        socket::send_all(&self.stream, &bytes, &pipes).unwrap();
     }
 
     /// Sends calls at once, so that all are there when the service takes the first up; answers their numbers.
@@ -197,7 +214,7 @@ impl Client {
                 );
             }
             Kind::Event => self.events.push_back(frame.parse("event").unwrap()),
-            Kind::Request => panic!("the service sent a request"),
+            Kind::Request | Kind::Repeat => panic!("the service sent a request"),
         }
     }
 
@@ -337,6 +354,7 @@ pub(crate) fn create_process(system: u64, process: u64, parameters: &Value) -> C
         system,
         process,
         parameters: parameters.to_string(),
+        pipes: None,
     }
 }
 
