@@ -9,6 +9,7 @@ mod cell;
 #[path = "../hub.rs"]
 mod hub;
 mod reading;
+mod repeats;
 mod sync;
 #[path = "../turn.rs"]
 mod turn;

@@ -1,0 +1,304 @@
+//! A call that survives the service: client, socket, service and agent as a machine of few states, all of which are
+//! visited, with the death of the service at every step.
+//!
+//! What the machine says of each part is what the parts do:
+//! - the client sends the call, and on each later connection the repeat of it; it reads what its socket has before it
+//!   takes the connection for lost;
+//! - the service asks the agent for what a first request wants; for a repeat it asks first whether that was done. It
+//!   tells the agent that it may forget when the client's socket has the answer, and never before;
+//! - a stream to the agent takes the place of the one before, and what came on that one and was not taken up is lost.
+//!
+//! Checked: the call is done at most once; a client that has an answer has the one of a call that was done; from every
+//! state the client gets its answer when nothing dies any more; and what is forgotten nobody asks for.
+
+use std::collections::{HashSet, VecDeque};
+
+/// The client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Client {
+    /// It has no connection; whether it has made the call before.
+    Away {
+        again: bool,
+    },
+    /// It waits for the answer.
+    Waits,
+    Answered,
+}
+
+/// What the service works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Work {
+    Nothing,
+    /// The call is in its socket.
+    Received {
+        again: bool,
+    },
+    /// It has asked the agent whether the call was done.
+    AskedWhether,
+    /// It has asked the agent to do it.
+    AskedFor,
+    /// It knows that it was done.
+    Known,
+    /// The client's socket has the answer; the agent has not been told so.
+    Told,
+}
+
+/// What goes to the agent on the stream of the present service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Request {
+    None,
+    Do,
+    Whether,
+    Forget,
+}
+
+/// What comes from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Answer {
+    None,
+    Done,
+    NotDone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct State {
+    client: Client,
+    /// The answer is in the client's socket, which outlives the service.
+    in_socket: bool,
+    /// The service has ended and the client has not seen that yet.
+    cut: bool,
+    /// `None` while no service is there.
+    service: Option<Work>,
+    request: Request,
+    answer: Answer,
+    /// How often the call was done.
+    done: u8,
+    /// The agent remembers it.
+    remembered: bool,
+    /// It did, and was told to forget.
+    forgotten: bool,
+    /// Deaths that are still to come.
+    deaths: u8,
+}
+
+/// What a part of the machine gets wrong, to see that the checks notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// A repeat is done without asking whether it was.
+    NeverAsks,
+    /// The agent is told to forget before the client's socket has the answer.
+    ForgetsEarly,
+    /// A client takes its connection for lost before it has read what its socket has.
+    LosesAnswers,
+    /// What an earlier service sent is taken up after what the present one asks.
+    KeepsOldStreams,
+}
+
+const DEATHS: u8 = 3;
+
+const BEGIN: State = State {
+    client: Client::Away { again: false },
+    in_socket: false,
+    cut: false,
+    service: None,
+    request: Request::None,
+    answer: Answer::None,
+    done: 0,
+    remembered: false,
+    forgotten: false,
+    deaths: DEATHS,
+};
+
+impl State {
+    /// The states that may follow, but for the death of the service.
+    fn steps(self, fault: Fault) -> Vec<Self> {
+        let parts = [
+            self.client_step(fault),
+            self.service_step(fault),
+            self.agent_step(),
+        ];
+        parts.into_iter().flatten().collect()
+    }
+
+    fn client_step(self, fault: Fault) -> Option<Self> {
+        match self.client {
+            // Whoever connects starts a service where none is; that one has a stream of its own to the agent.
+            Client::Away { again } => {
+                let fresh = self.service.is_none();
+                let kept = fault == Fault::KeepsOldStreams;
+                Some(Self {
+                    client: Client::Waits,
+                    service: Some(Work::Received { again }),
+                    request: if fresh && !kept {
+                        Request::None
+                    } else {
+                        self.request
+                    },
+                    answer: if fresh && !kept {
+                        Answer::None
+                    } else {
+                        self.answer
+                    },
+                    cut: false,
+                    ..self
+                })
+            }
+            Client::Waits if self.cut && fault == Fault::LosesAnswers => Some(Self {
+                client: Client::Away { again: true },
+                in_socket: false,
+                ..self
+            }),
+            Client::Waits if self.in_socket => Some(Self {
+                client: Client::Answered,
+                in_socket: false,
+                ..self
+            }),
+            Client::Waits if self.cut => Some(Self {
+                client: Client::Away { again: true },
+                ..self
+            }),
+            Client::Waits | Client::Answered => None,
+        }
+    }
+
+    fn service_step(self, fault: Fault) -> Option<Self> {
+        let work = |work| Self {
+            service: Some(work),
+            ..self
+        };
+        let free = self.request == Request::None && self.answer == Answer::None;
+        Some(match self.service? {
+            Work::Received { again } if free => {
+                let asks = again && fault != Fault::NeverAsks;
+                let (next, request) = match asks {
+                    true => (Work::AskedWhether, Request::Whether),
+                    false => (Work::AskedFor, Request::Do),
+                };
+                Self {
+                    request,
+                    ..work(next)
+                }
+            }
+            Work::AskedWhether if self.answer == Answer::NotDone => Self {
+                request: Request::Do,
+                answer: Answer::None,
+                ..work(Work::AskedFor)
+            },
+            Work::AskedWhether | Work::AskedFor if self.answer == Answer::Done => Self {
+                answer: Answer::None,
+                request: match fault {
+                    Fault::ForgetsEarly => Request::Forget,
+                    _ => Request::None,
+                },
+                ..work(Work::Known)
+            },
+            Work::Known => Self {
+                in_socket: true,
+                ..work(Work::Told)
+            },
+            Work::Told if self.request == Request::None => Self {
+                request: Request::Forget,
+                ..work(Work::Nothing)
+            },
+            _ => return None,
+        })
+    }
+
+    fn agent_step(self) -> Option<Self> {
+        let taken = Self {
+            request: Request::None,
+            ..self
+        };
+        Some(match self.request {
+            Request::None => return None,
+            Request::Do => Self {
+                done: self.done + 1,
+                remembered: true,
+                answer: Answer::Done,
+                ..taken
+            },
+            Request::Whether => Self {
+                answer: match self.remembered {
+                    true => Answer::Done,
+                    false => Answer::NotDone,
+                },
+                ..taken
+            },
+            Request::Forget => Self {
+                remembered: false,
+                forgotten: true,
+                ..taken
+            },
+        })
+    }
+
+    /// The service is killed. What it sent and the agent has not read may still be taken up, until the next service has
+    /// a stream.
+    fn death(self) -> Option<Self> {
+        self.service?;
+        let deaths = self.deaths.checked_sub(1)?;
+        Some(Self {
+            service: None,
+            cut: self.client == Client::Waits,
+            deaths,
+            ..self
+        })
+    }
+
+    fn check(self) -> Result<(), String> {
+        if self.done > 1 {
+            return Err(format!("done {} times: {self:?}", self.done));
+        }
+        if (self.client == Client::Answered || self.in_socket) && self.done == 0 {
+            return Err(format!("answered and not done: {self:?}"));
+        }
+        if self.forgotten && self.request == Request::Whether {
+            return Err(format!("asked for what was forgotten: {self:?}"));
+        }
+        Ok(())
+    }
+
+    /// Whether the client gets its answer when nothing dies any more, whoever is how fast.
+    fn ends(self, fault: Fault) -> Result<(), String> {
+        let (mut seen, mut open) = (HashSet::new(), vec![self]);
+        while let Some(state) = open.pop() {
+            let next = state.steps(fault);
+            if next.is_empty() && state.client != Client::Answered {
+                return Err(format!("nothing goes on: {state:?}"));
+            }
+            open.extend(next.into_iter().filter(|state| seen.insert(*state)));
+        }
+        Ok(())
+    }
+}
+
+/// Visits all states; answers how many there are.
+fn visit(fault: Fault) -> Result<usize, String> {
+    let (mut seen, mut open) = (HashSet::from([BEGIN]), VecDeque::from([BEGIN]));
+    while let Some(state) = open.pop_front() {
+        state.check()?;
+        state.ends(fault)?;
+        let next = state.steps(fault).into_iter().chain(state.death());
+        open.extend(next.filter(|state| seen.insert(*state)));
+    }
+    Ok(seen.len())
+}
+
+#[test]
+fn a_call_is_done_once_whenever_the_service_dies() {
+    let states = visit(Fault::None).unwrap();
+    assert!(states > 100, "{states} states are hardly all");
+}
+
+#[test]
+fn the_model_notices_what_would_do_a_call_twice() {
+    for fault in [
+        Fault::NeverAsks,
+        Fault::ForgetsEarly,
+        Fault::LosesAnswers,
+        Fault::KeepsOldStreams,
+    ] {
+        assert!(visit(fault).is_err(), "{fault:?} goes unnoticed");
+    }
+}
