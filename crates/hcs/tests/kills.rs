@@ -1,78 +1,33 @@
-//! The service is killed again and again under clients that work: no exit code, no byte and no handle is lost.
+//! The service is killed again and again under clients that work: no call fails, none is done twice, and no exit code, no
+//! byte and no handle is lost.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod killing;
 mod service;
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{Read as _, Write as _},
-    os::unix::net::UnixStream,
-    sync::{
-        Condvar, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    path::{Path, PathBuf},
+    process::Command,
     thread,
-    time::Duration,
 };
 
-use hcs::{ComputeSystem, Endpoint, HResult, Operation, Process, documents::SystemPropertyQuery};
+use hcs::{
+    ComputeSystem, Endpoint, Process,
+    documents::{self, SystemPropertyQuery},
+};
+use killing::{CONFIGURATION, End, LIMIT, Progress, answered, kill_again_and_again};
 use service::{Running, on_its_own_with, shell};
 
 const THREADS: usize = 8;
-const KILLS: u32 = 100;
 /// Processes that live through all of it, per thread.
 const COMPANIONS: usize = 2;
 /// Bytes each process is sent and sends back.
 const BYTES: usize = 20_000;
-/// Nothing takes as long, however slow the machine, unless it hangs.
-const LIMIT: Duration = Duration::from_secs(100);
-
-/// What the threads have done, for whoever kills the service in the midst of it.
-#[derive(Default)]
-struct Progress {
-    rounds: Mutex<u64>,
-    changed: Condvar,
-    over: AtomicBool,
-}
-
-impl Progress {
-    fn round(&self) {
-        *self.rounds.lock().unwrap() += 1;
-        self.changed.notify_all();
-    }
-
-    /// Waits until there were some rounds more than now.
-    fn more(&self, rounds: u64) {
-        let guard = self.rounds.lock().unwrap();
-        let wanted = *guard + rounds;
-        let (_unlocked, waited) = self
-            .changed
-            .wait_timeout_while(guard, LIMIT, |rounds| *rounds < wanted && !self.is_over())
-            .unwrap();
-        assert!(!waited.timed_out(), "the clients do not get on");
-    }
-
-    fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
-    }
-}
-
-/// Makes a call until it was answered. A service that dies may have done it before, so `call` must bear repetition.
-#[track_caller]
-fn answered<T>(mut call: impl FnMut() -> Operation<T>) -> T {
-    let lost = [
-        HResult::HCS_E_SERVICE_DISCONNECT,
-        HResult::HCS_E_SERVICE_NOT_AVAILABLE,
-    ];
-    loop {
-        match call().wait_for(LIMIT) {
-            Ok(value) => return value,
-            Err(failure) if lost.contains(&failure.hresult) => {}
-            Err(failure) => panic!("{failure}"),
-        }
-    }
-}
+/// Lines that each command of `hcs exec` writes.
+const LINES: usize = 3000;
 
 #[track_caller]
 fn exit_code(process: &Process) -> u32 {
@@ -106,21 +61,11 @@ fn echo(process: &mut Process, sent: &[u8]) -> Vec<u8> {
     })
 }
 
-/// Ends the work of all threads when it is dropped: nobody waits for a thread that failed.
-struct End<'a>(&'a Progress);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.over.store(true, Ordering::Relaxed);
-        self.0.changed.notify_all();
-    }
-}
-
 fn work(system: &ComputeSystem, thread: usize, progress: &Progress) {
     let end = End(progress);
     let companion = |number: usize| {
         let script = format!("cat; exit {}", 100 + number);
-        answered(|| system.create_process(&shell(&script)))
+        answered(system.create_process(&shell(&script)))
     };
     let mut companions: Vec<_> = (0..COMPANIONS).map(companion).collect();
     let mut round = 0;
@@ -128,11 +73,11 @@ fn work(system: &ComputeSystem, thread: usize, progress: &Progress) {
         round += 1;
         let code = u32::try_from(round % 100).unwrap();
         let script = format!("cat; exit {code}");
-        let mut process = answered(|| system.create_process(&shell(&script)));
+        let mut process = answered(system.create_process(&shell(&script)));
         let sent = bytes(thread, round);
         assert!(echo(&mut process, &sent) == sent, "bytes were lost");
         assert_eq!(exit_code(&process), code);
-        answered(|| companions[round % COMPANIONS].properties());
+        answered(companions[round % COMPANIONS].properties());
         progress.round();
     }
     drop(end);
@@ -143,24 +88,85 @@ fn work(system: &ComputeSystem, thread: usize, progress: &Progress) {
     }
 }
 
-/// Kills the service that is there; answers whether there was one.
-fn kill(endpoint: &Endpoint) -> bool {
-    let Ok(stream) = UnixStream::connect(endpoint.path()) else {
-        return false;
-    };
-    let peer = rustix::net::sockopt::socket_peercred(&stream).unwrap();
-    rustix::process::kill_process(peer.pid, rustix::process::Signal::KILL).is_ok()
+/// The command line program, which stands beside the service's.
+fn program() -> PathBuf {
+    let program = service::program().with_file_name("hcs");
+    assert!(
+        program.is_file(),
+        "{} is missing: build it first (cargo build -p hcs_cli)",
+        program.display()
+    );
+    program
+}
+
+/// Where containers of this test find a directory of the host.
+const SHARED: &str = "/mnt";
+
+/// Runs commands by `hcs exec`, each of which leaves a word of its own in a file of `shared`, says what it is to say and
+/// exits as it is to.
+fn execute(endpoint: &Endpoint, shared: &Path, thread: usize, progress: &Progress) {
+    let end = End(progress);
+    let mut round = 0;
+    while !progress.is_over() {
+        round += 1;
+        let code = round % 100;
+        let script = format!(
+            "echo {round} >> {SHARED}/{thread}; seq {round} {}; echo {round} >&2; exit {code}",
+            round + LINES
+        );
+        let done = Command::new(program())
+            .args(["exec", "one", "--", "/bin/sh", "-c", &script])
+            .env("HCS_ENDPOINT", endpoint.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(said, format!("{round}\n"), "what hcs exec complains of");
+        assert_eq!(done.status.code(), Some(i32::try_from(code).unwrap()));
+        let lines: String = (round..=round + LINES).map(|n| format!("{n}\n")).collect();
+        assert!(done.stdout == lines.as_bytes(), "bytes were lost");
+        progress.round();
+    }
+    drop(end);
+    let words = fs::read_to_string(shared.join(thread.to_string())).unwrap();
+    let once: String = (1..=round).map(|n| format!("{n}\n")).collect();
+    assert!(words == once, "a command ran twice or not at all: {words}");
 }
 
 mod alone {
     use super::*;
 
     #[test]
+    fn a_hundred_kills_under_hcs_exec_fail_no_call_and_run_no_command_twice() {
+        let test = "alone::a_hundred_kills_under_hcs_exec_fail_no_call_and_run_no_command_twice";
+        let Some(endpoint) = on_its_own_with(test, CONFIGURATION) else {
+            return;
+        };
+        let shared = tempfile::tempdir().unwrap();
+        let mut document = service::container();
+        document.container = Some(documents::Container {
+            mapped_directories: Some(vec![documents::MappedDirectory {
+                host_path: Some(shared.path().display().to_string()),
+                container_path: Some(SHARED.to_owned()),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        });
+        let _system = Running::of(&endpoint, "one", &document);
+        let progress = Progress::default();
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (endpoint, shared, progress) = (&endpoint, shared.path(), &progress);
+                scope.spawn(move || execute(endpoint, shared, thread, progress));
+            }
+            let _end = End(&progress);
+            kill_again_and_again(&endpoint, &progress);
+        });
+    }
+
+    #[test]
     fn a_hundred_kills_of_the_service_lose_nothing() {
         let test = "alone::a_hundred_kills_of_the_service_lose_nothing";
-        // No longer than clients need to come back: for so long a service stays.
-        let configuration = "[times]\nidle_seconds = 1\nreconnect_seconds = 30\n";
-        let Some(endpoint) = on_its_own_with(test, configuration) else {
+        let Some(endpoint) = on_its_own_with(test, CONFIGURATION) else {
             return;
         };
         let systems = ["one", "two"].map(|id| Running::at(&endpoint, id));
@@ -171,15 +177,10 @@ mod alone {
                 scope.spawn(move || work(system, thread, progress));
             }
             let _end = End(&progress);
-            let mut kills = 0;
-            while kills < KILLS && !progress.is_over() {
-                // At another moment of their work each time.
-                progress.more(u64::from(1 + kills % 7));
-                kills += u32::from(kill(&endpoint));
-            }
+            kill_again_and_again(&endpoint, &progress);
         });
         for system in &systems {
-            answered(|| system.properties(&SystemPropertyQuery::default()));
+            answered(system.properties(&SystemPropertyQuery::default()));
         }
     }
 }

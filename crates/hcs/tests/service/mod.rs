@@ -99,8 +99,13 @@ pub(crate) struct Running(ComputeSystem);
 
 impl Running {
     pub(crate) fn at(endpoint: &Endpoint, id: &str) -> Self {
+        Self::of(endpoint, id, &container())
+    }
+
+    /// One of that document.
+    pub(crate) fn of(endpoint: &Endpoint, id: &str, document: &documents::ComputeSystem) -> Self {
         let operation = raw::Operation::new();
-        let document = serde_json::to_string(&container()).unwrap();
+        let document = serde_json::to_string(document).unwrap();
         let system = endpoint.create_system(id, &document, &operation).unwrap();
         operation.wait(None).unwrap();
         let system = ComputeSystem::from(system);
@@ -155,6 +160,7 @@ pub(crate) fn on_its_own_with(test: &str, lines: &str) -> Option<Endpoint> {
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--include-ignored"])
         .env(PLACE, place.path())
+        .env("HCS_ENDPOINT", place.path().join("hcs.sock"))
         .env("HCS_CONFIG", configuration)
         .env("HCS_DAEMON", program())
         .status()
