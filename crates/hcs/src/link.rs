@@ -218,6 +218,10 @@ pub(crate) struct Greeting {
 }
 
 /// What came of waiting for the greeting.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and it is taken apart at once"
+)]
 pub(crate) enum Greeted {
     /// The connection can be used.
     Ready(Link, Receiver),

@@ -25,6 +25,9 @@ const MOST_LOST: usize = 16384;
 /// The longest instance of a client, in bytes: a GUID has 36.
 pub(crate) const MAX_INSTANCE: usize = 48;
 
+/// Calls of one user that were done though their clients do not know, and since when.
+type Untold = VecDeque<(Instant, Rc<str>)>;
+
 /// A client, before and after it lost its connection: its user and its instance.
 pub(crate) type Instance = Rc<str>;
 
@@ -54,7 +57,7 @@ pub(crate) fn unknown(why: &'static str) -> Failure {
 pub(crate) struct Calls {
     going: RefCell<HashMap<Rc<str>, Rc<Life>>>,
     /// By user, oldest first.
-    untold: RefCell<HashMap<u32, VecDeque<(Instant, Rc<str>)>>>,
+    untold: RefCell<HashMap<u32, Untold>>,
     /// When a client was lost that had unanswered calls, oldest first.
     lost: RefCell<VecDeque<(Instant, Instance)>>,
     began: Instant,
