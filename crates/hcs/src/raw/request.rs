@@ -20,7 +20,6 @@ use super::{
 use crate::{
     client::Client,
     endpoint::Endpoint,
-    handle::Handle,
     link::{Answer, Lasting, Link, next_number, request_bytes},
     stdio::{Pipes, Slot, Streams},
 };
@@ -388,7 +387,10 @@ impl Lasting for Made {
         if self.is_for_the_end() && self.has_exited() {
             return self.answered(Ok((Reply::done(), Vec::new())));
         }
-        let (on, makes) = (self.request.about.on.clone(), self.request.makes.clone());
+        let (on, makes) = (
+            self.request.about.on.clone(),
+            self.request.about.makes.clone(),
+        );
         if let Some(on) = &on {
             on.lend(client, link);
         }
