@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+pub use crate::parts::scratch_image::ScratchLimit;
 use crate::{parts::rootfs::PARTS_OF_A_SYSTEM, user_namespace::UserNamespaces};
 
 /// Configuration of the engine. The default is that of the service for the whole machine.
@@ -14,6 +15,8 @@ pub struct EngineConfig {
     pub scratch_root: PathBuf,
     /// How many processes and threads a container may have; `None` for no limit.
     pub pids_limit: Option<u64>,
+    /// How much a container may write whose document does not say so.
+    pub scratch_limit: Option<ScratchLimit>,
     /// Directories of the host that a container which sees the host's root must not see, besides the scratch root: the
     /// service's own.
     pub hidden: Vec<PathBuf>,
@@ -34,6 +37,7 @@ impl Default for EngineConfig {
             cgroup_root: "hcs".to_owned(),
             scratch_root: PathBuf::from("/var/lib/hcs/scratch"),
             pids_limit: Some(4096),
+            scratch_limit: None,
             hidden: Vec::new(),
             socket_directory: None,
             host_view: HostView::default(),

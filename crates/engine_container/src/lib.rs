@@ -37,7 +37,7 @@ pub mod surroundings;
 mod sys;
 mod user_namespace;
 
-pub use config::{EngineConfig, HostView};
+pub use config::{EngineConfig, HostView, ScratchLimit};
 pub use engine::ContainerEngine;
 pub use launcher::Launcher;
 pub use user_namespace::{IdRange, UserNamespaces};

@@ -23,7 +23,7 @@ use crate::{
         own_places::OwnPlaces,
         privileges,
         rootfs::{self, left_out},
-        scratch,
+        scratch, scratch_image,
         sharing::{self, Ids},
         source::Source,
         user,
@@ -184,6 +184,7 @@ fn root(
     Ok(RootSpec {
         layers,
         scratch,
+        limit: scratch_image::check(storage, config.scratch_limit)?,
         keep: kept.is_some(),
         hidden,
         view,

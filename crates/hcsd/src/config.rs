@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use engine_container::{HostView, IdRange};
+use engine_container::{HostView, IdRange, ScratchLimit};
 use hcs_wire::trust::{Reason, Untrusted};
 use rustix::io::Errno;
 use serde::Deserialize;
@@ -31,6 +31,10 @@ pub struct Config {
     pub cgroup_root: Option<String>,
     /// Directory for what containers without a `Storage.Path` write.
     pub scratch_root: Option<PathBuf>,
+    /// The most that a container may write whose document does not say so, in megabytes; 0 for no limit.
+    pub scratch_size_in_mb: u64,
+    /// The most files and directories that it may make; 0 for as many as fit.
+    pub scratch_inodes: u64,
     /// Directory for submitted crash reports.
     pub crash_report_directory: Option<PathBuf>,
     /// How many processes and threads a container may have; 0 for as many as the host allows.
@@ -304,6 +308,33 @@ impl Config {
         Ok(config)
     }
 
+    /// [`Config::scratch_size_in_mb`] and [`Config::scratch_inodes`], if they limit anything.
+    pub(crate) fn scratch_limit(&self) -> Option<ScratchLimit> {
+        (self.scratch_size_in_mb != 0).then(|| ScratchLimit {
+            bytes: self.scratch_size_in_mb.saturating_mul(1 << 20),
+            inodes: (self.scratch_inodes != 0).then_some(self.scratch_inodes),
+        })
+    }
+
+    fn scratch_mistake(&self) -> Option<(&'static str, &'static str)> {
+        match self.scratch_limit() {
+            None if self.scratch_inodes != 0 => Some((
+                "scratch_inodes",
+                "files are limited together with the size only; expected a scratch_size_in_mb, too",
+            )),
+            Some(limit) if !ScratchLimit::BYTES.contains(&limit.bytes) => {
+                Some(("scratch_size_in_mb", "expected 4 to 16777216 megabytes"))
+            }
+            Some(ScratchLimit {
+                inodes: Some(inodes),
+                ..
+            }) if !ScratchLimit::INODES.contains(&inodes) => {
+                Some(("scratch_inodes", "expected 16 to 4294966272"))
+            }
+            _ => None,
+        }
+    }
+
     /// The first setting whose value makes no sense, with the reason.
     fn mistake(&self) -> Option<(&'static str, &'static str)> {
         let cgroup = self.cgroup_root.as_deref().unwrap_or("hcs");
@@ -316,6 +347,9 @@ impl Config {
         }
         if self.scratch_root.as_ref().is_some_and(|p| !p.is_absolute()) {
             return Some(("scratch_root", "expected an absolute path"));
+        }
+        if let Some(fault) = self.scratch_mistake() {
+            return Some(fault);
         }
         if self
             .user_namespace_ids
@@ -443,6 +477,8 @@ mod tests {
             ("warm_slots = 1000\n", 1, "at most 256"),
             ("[host_view]\nhidden = [\"etc\"]\n", 2, "absolute"),
             ("[host_view]\nempty = [\"/\"]\n", 2, "absolute"),
+            ("scratch_size_in_mb = 1\n", 1, "4 to 16777216"),
+            ("scratch_inodes = 100\n", 1, "scratch_size_in_mb"),
             ("[limits]\n\npending_per_connection = 0\n", 3, "at least 1"),
         ] {
             let message = parse(text).unwrap_err();

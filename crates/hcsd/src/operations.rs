@@ -607,7 +607,7 @@ mod tests {
             system: 1,
             options: None,
         };
-        let trail = operations.received(OperationId::of_request(7, 1), &call, 1000);
+        let trail = operations.received(OperationId::of_request(7, 1), &call, 1000, None, false);
         let failure = Failure::new(HResult::E_FAIL, format!("no {}", "CANARY"))
             .cause_at("/Environment/CANARY", "a value that is not allowed here");
         operations.answered(&trail, Err(&failure), &log);

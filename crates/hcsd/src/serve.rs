@@ -186,6 +186,7 @@ fn engine_config(config: &Config, endpoint: &Path) -> EngineConfig {
             .scratch_root
             .clone()
             .unwrap_or_else(|| endpoint::scratch_root(endpoint)),
+        scratch_limit: config.scratch_limit(),
         pids_limit: match config.processes_per_container {
             Some(0) => None,
             Some(limit) => Some(limit),

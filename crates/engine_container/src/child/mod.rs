@@ -104,6 +104,8 @@ fn build(
     let own = match &spec.user {
         Some(user) => enter_as_root_of_its_own(&spec, user, Handed(descriptors))?,
         None => {
+            let limited = spec.root.limit.and_then(|_| descriptors.pop_front());
+            let scratch = Handed(limited.into_iter().collect());
             let file_systems = match (early, descriptors.pop_front()) {
                 (Some(early), None) => early,
                 (_, Some(named)) => {
@@ -115,7 +117,7 @@ fn build(
                     return Err(StepError::new("taking the network namespace", Errno::BADF));
                 }
             };
-            enter(&spec, file_systems)?
+            enter(&spec, file_systems, scratch)?
         }
     };
     Ok(Built {
@@ -164,14 +166,18 @@ fn open_null() -> Result<OwnedFd, StepError> {
 }
 
 /// Puts the process into the container that `spec` describes.
-fn enter(spec: &LaunchSpec, file_systems: FileSystems) -> Result<Own, StepError> {
+fn enter(
+    spec: &LaunchSpec,
+    file_systems: FileSystems,
+    mut handed: Handed,
+) -> Result<Own, StepError> {
     protect_from_oom();
     hostname::apply(&spec.hostname)?;
     process::new_mount_namespace().step("making a mount namespace")?;
     mounts::leave_host_propagation()?;
     done("has its mounts to itself");
     let sources = mapped::open(&spec.mapped)?;
-    let root = rootfs::apply(spec, &mut Handed::default())?;
+    let root = rootfs::apply(spec, &mut handed)?;
     done("mounted the root file system");
     finish(spec, &root, file_systems, &sources)
 }

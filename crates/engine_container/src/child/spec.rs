@@ -3,7 +3,7 @@
 use hcs_schema::privileges::Privileges;
 use serde::{Deserialize, Serialize};
 
-use crate::parts::source::Source;
+use crate::parts::{scratch_image::ScratchLimit, source::Source};
 
 /// A container, as far as the child makes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,10 @@ pub(crate) struct RootSpec {
     pub(crate) layers: Vec<Source>,
     /// Directory for what the container writes.
     pub(crate) scratch: Source,
+    /// How much may be written to it. The service hands over a file system of that size where it can make one; otherwise
+    /// the child mounts memory of that size.
+    #[serde(default)]
+    pub(crate) limit: Option<ScratchLimit>,
     /// Whether the scratch outlives the container.
     pub(crate) keep: bool,
     /// Directories to be hidden in it: the service's own, wherever a layer shows them.

@@ -24,7 +24,7 @@ use crate::{
     failure::StepError,
     launcher::protocol::{Answer, Child},
     machine::{Boot, ContainerMachine, agent_socket, is_readable},
-    parts::{handed, scratch},
+    parts::{handed, scratch, scratch_image},
     plan::Plan,
     record::{self, Record, UserRecord},
     steps::done,
@@ -249,7 +249,15 @@ impl Prepared {
         if let Some(ids) = ids {
             self.instruct_in_namespace(&plan.spec, ids)?;
         } else {
+            let limit = root.limit;
+            let image =
+                limit.map(|limit| scratch_image::make(Path::new(&root.scratch.path), limit));
+            let image = image.transpose()?;
+            if image.is_some() {
+                done("made a scratch of limited size");
+            }
             let mut descriptors = vec![self.listener.as_fd()];
+            descriptors.extend(image.as_ref().map(AsFd::as_fd));
             descriptors.extend(plan.network.as_ref().map(AsFd::as_fd));
             channel::instruct(self.channel.as_fd(), &plan.spec, &descriptors)?;
         }

@@ -11,6 +11,7 @@
 use std::{
     collections::VecDeque,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
 };
 
 use rustix::{
@@ -18,9 +19,9 @@ use rustix::{
     io::Errno,
 };
 
-use super::{mapped, mount, rootfs, source::Source};
+use super::{mapped, mount, rootfs, scratch_image};
 use crate::{
-    child::spec::{LaunchSpec, TreeSpec, UserSpec},
+    child::spec::{LaunchSpec, RootSpec, TreeSpec, UserSpec},
     failure::{Attempt, StepError},
     sys::mount::shift_owners,
 };
@@ -40,12 +41,7 @@ pub(crate) fn make(
                 .0,
         );
     }
-    mounts.push(scratch(
-        &spec.root.scratch,
-        spec.root.keep,
-        namespace,
-        root,
-    )?);
+    mounts.push(scratch(&spec.root, namespace, root)?);
     let parts = if spec
         .root
         .layers
@@ -106,19 +102,29 @@ fn if_possible(shifted: Result<(), Errno>) -> Result<bool, Errno> {
 /// The directory for what the container writes. Where owners cannot be shifted it is given to the container's root,
 /// unless it outlives it: the next container has other ids.
 fn scratch(
-    source: &Source,
-    keep: bool,
+    spec: &RootSpec,
     namespace: BorrowedFd<'_>,
     (user, group): (u32, u32),
 ) -> Result<OwnedFd, StepError> {
     let step = "making a view of";
+    let source = &spec.scratch;
     let path = source.path.as_str();
-    let directory = source.open()?;
-    let (scratch, shifted) = view(&directory, namespace).step_at(step, path)?;
+    let (directory, scratch, shifted) = match spec.limit {
+        Some(limit) => {
+            let image = scratch_image::make(Path::new(path), limit)?;
+            let shifted = shift(image.as_fd(), namespace)?;
+            (image.try_clone().step_at(step, path)?, image, shifted)
+        }
+        None => {
+            let directory = source.open()?;
+            let (scratch, shifted) = view(&directory, namespace).step_at(step, path)?;
+            (directory, scratch, shifted)
+        }
+    };
     if shifted {
         return Ok(scratch);
     }
-    if keep {
+    if spec.keep {
         let step = "shifting owners, which a scratch that is kept needs, on the file system of";
         return Err(StepError::new(step, Errno::OPNOTSUPP)
             .at(path)

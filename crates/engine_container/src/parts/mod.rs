@@ -21,6 +21,7 @@ pub(crate) mod place;
 pub(crate) mod privileges;
 pub(crate) mod rootfs;
 pub(crate) mod scratch;
+pub(crate) mod scratch_image;
 pub(crate) mod seccomp;
 pub(crate) mod sharing;
 pub(crate) mod source;

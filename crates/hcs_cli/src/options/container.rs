@@ -40,6 +40,14 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
 
+    /// The most that may be written inside, in megabytes or as 2G; does not go with --scratch
+    #[arg(long, value_name = "MB", value_parser = memory::megabytes, conflicts_with = "scratch")]
+    scratch_size: Option<u64>,
+
+    /// The most files and directories that may be made inside
+    #[arg(long, value_name = "N", requires = "scratch_size")]
+    scratch_files: Option<u64>,
+
     /// Memory limit in megabytes, or as 2G
     #[arg(long, value_name = "MB", value_parser = memory::megabytes)]
     memory: Option<u64>,
@@ -150,6 +158,8 @@ impl ContainerOptions {
             .map(|path| surroundings.absolute(path));
         let storage = Storage {
             layers: (!layers.is_empty()).then_some(layers),
+            scratch_size_in_mb: self.scratch_size,
+            scratch_inodes: self.scratch_files,
             path: scratch.transpose()?,
             host_directory: self.host_directory(surroundings).map(str::to_owned),
             ..Storage::default()
@@ -271,6 +281,27 @@ mod tests {
         let line = ["x", "--userns", "no"];
         assert!(Line::try_parse_from(line).is_err());
         assert!(Line::try_parse_from(["x", "--userns=maybe"]).is_err());
+    }
+
+    #[test]
+    fn what_is_written_inside_may_be_limited() {
+        let line = [
+            "--layer",
+            "/x",
+            "--scratch-size",
+            "1G",
+            "--scratch-files",
+            "5000",
+        ];
+        let storage = &document(&line, false)["Container"]["Storage"];
+        assert_eq!(storage["ScratchSizeInMB"], 1024);
+        assert_eq!(storage["ScratchInodes"], 5000);
+        for wrong in [
+            &["--scratch-files", "5000"][..],
+            &["--scratch-size", "1G", "--scratch", "/s"],
+        ] {
+            assert!(Line::try_parse_from([&["x"], wrong].concat()).is_err());
+        }
     }
 
     #[test]

@@ -10,6 +10,12 @@ document! {
         layers: Vec<Layer> = "Layers", 2.0;
         /// Directory that keeps what the container writes. Without it that vanishes with the container.
         path: String = "Path", 2.0;
+        /// The most that the container may write, in megabytes (2^20 bytes), what the file system needs for itself included;
+        /// 0 for no limit (our extension). Without it the service's configuration decides.
+        scratch_size_in_mb: u64 = "ScratchSizeInMB", "extension";
+        /// The most files and directories that the container may make; 0 for as many as fit (our extension). Needs a
+        /// `ScratchSizeInMB`.
+        scratch_inodes: u64 = "ScratchInodes", "extension";
         /// Limits on input and output.
         qos: StorageQoS = "QoS", 2.0;
         /// Directory of the host whose tree the view of the host's files shows (our extension), as a copy that takes what

@@ -64,6 +64,7 @@ fn calls(document: &str, handle: u64, text: &str) -> Vec<Call> {
             system: 1,
             process: handle,
             parameters: text(),
+            pipes: None,
         }],
         "ModifySettingRequest" => vec![Call::ModifySystem {
             system: 1,
@@ -241,6 +242,7 @@ fn values_are_in_the_events_where_the_configuration_wants_them() {
         system: 1,
         process: 2,
         parameters: json!({ "CommandLine": format!("'{CANARY}") }).to_string(),
+        pipes: None,
     };
     assert!(!client.call(&call).reply.result.is_success());
     let events = events(&mut client);

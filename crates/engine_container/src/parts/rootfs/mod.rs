@@ -61,12 +61,16 @@ pub(crate) fn is_host(path: &str) -> bool {
 pub(crate) fn apply(spec: &LaunchSpec, handed: &mut Handed) -> Result<Root, StepError> {
     match &spec.user {
         Some(user) => user::apply(&spec.root, user, handed),
-        None => apply_as_host(&spec.root, spec.trusts_nodes),
+        None => apply_as_host(&spec.root, spec.trusts_nodes, handed),
     }
 }
 
 /// The same for a process that is the host's root. Device nodes in it work where `trusts_nodes`.
-fn apply_as_host(spec: &RootSpec, trusts_nodes: bool) -> Result<Root, StepError> {
+fn apply_as_host(
+    spec: &RootSpec,
+    trusts_nodes: bool,
+    handed: &mut Handed,
+) -> Result<Root, StepError> {
     let mut layers = spec
         .layers
         .iter()
@@ -82,6 +86,12 @@ fn apply_as_host(spec: &RootSpec, trusts_nodes: bool) -> Result<Root, StepError>
         covered: spec.view.is_some(),
         scratch: open_directory(&spec.scratch)?,
     };
+    if spec.limit.is_some() {
+        let (step, image) = ("mounting a scratch of limited size on", handed.take()?);
+        let path = &*spec.scratch.path;
+        mount::attach(image.as_fd(), overlays.scratch.as_fd()).step_at(step, path)?;
+        overlays.scratch = image;
+    }
     let host = spec.layers.iter().position(|layer| is_host(&layer.path));
     if let Some(host) = host.filter(|_| layers.len() > 1) {
         layers[host] = host_view::as_file_system_of_its_own(&layers[host], &overlays.scratch)?;

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     child::spec::{RootSpec, UserSpec},
     failure::{Attempt, StepError},
-    parts::{handed::Handed, mount, place},
+    parts::{handed::Handed, mount, place, scratch_image},
 };
 
 /// Where it is put together.
@@ -115,6 +115,11 @@ pub(super) fn apply(
     };
     let (name, spare) = (staging.directory()?, staging.directory()?);
     let open = |step| place::open(staging.directory.as_fd(), &name).step(step);
+    let scratch = match spec.limit {
+        Some(limit) if !user.handed => scratch_image::in_memory(&scratch, limit)
+            .step("mounting memory for a scratch of limited size")?,
+        _ => scratch,
+    };
     let mut overlays = Overlays {
         trusts_nodes: false,
         sync: spec.keep,

@@ -1,12 +1,15 @@
 //! Limits and accounts.
 
+use std::path::PathBuf;
+
 use hcs_lifecycle::engine::MemoryKills;
 use hcs_schema::HResult;
 use serde_json::json;
 
-use crate::host::{Container, Host, in_private_mounts};
+use crate::host::{Container, Host, entries, in_private_mounts};
 
 super::cases![
+    a_scratch_holds_no_more_than_its_size,
     memory_is_limited_and_the_agent_survives,
     memory_can_be_changed_while_it_runs,
     processors_are_limited_and_can_be_changed,
@@ -174,4 +177,23 @@ fn what_cannot_be_modified_is_refused() {
             "{failure:#?}"
         );
     }
+}
+
+fn a_scratch_holds_no_more_than_its_size() {
+    let host = Host::new();
+    let container =
+        host.start(json!({ "Storage": { "ScratchSizeInMB": 8, "ScratchInodes": 100 } }));
+    let full = container.run(&["sh", "-c", "head -c 20M /dev/zero > /etc/full"]);
+    assert!(full.stderr.contains("No space left"), "{full:?}");
+    container.shell("rm /etc/full");
+    let many =
+        "for n in $(seq 200); do : > /etc/$n || break; done 2>&1 | tail -1; ls /etc/?? | wc -l";
+    let many = container.shell(many);
+    assert!(many.contains("No space left"), "{many}");
+    // What is on the host stays as large as it is: the file has holes.
+    let scratch = host.config.scratch_root.join(&container.request.runtime_id);
+    assert_eq!(entries(&scratch), [PathBuf::new(); 0]);
+    let failure = host.failure(json!({ "Storage": { "ScratchSizeInMB": 1 } }));
+    let pointer = failure.causes[0].pointer.as_deref();
+    assert_eq!(pointer, Some("/Container/Storage/ScratchSizeInMB"));
 }

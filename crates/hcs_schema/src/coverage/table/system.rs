@@ -93,6 +93,8 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
         &[
             ("Layers", Supported),
             ("Path", Supported),
+            ("ScratchSizeInMB", Supported),
+            ("ScratchInodes", Supported),
             (
                 "QoS",
                 Refused(
