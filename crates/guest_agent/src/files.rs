@@ -56,7 +56,7 @@ pub(crate) fn read(own: &Own, path: &str, limit: usize) -> Result<String, ReadEr
     if kind != FileType::RegularFile {
         return Err(ReadError::Kind(kind_in_words(kind)));
     }
-    if i64::from(fstatfs(&found)?.f_type) == PROC_SUPER_MAGIC {
+    if fstatfs(&found)?.f_type == PROC_SUPER_MAGIC {
         return Err(ReadError::Proc);
     }
     // A lease that somebody inside holds on it delays nobody.

@@ -98,7 +98,7 @@ fn root_of(path: &str, magic: i64) -> Option<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = open(path, flags, Mode::empty()).ok()?;
     let found = fstatfs(&opened).ok()?;
-    (i64::from(found.f_type) == magic).then_some(opened)
+    (found.f_type == magic).then_some(opened)
 }
 
 #[cfg(test)]

@@ -128,6 +128,7 @@ impl Failure {
             let pointer = cause.pointer.as_deref().map(record::pointer);
             let message = text(&cause.record).unwrap_or_default();
             (pointer.is_some() || !message.is_empty()).then(|| Cause {
+                record: cause.record.clone(),
                 message,
                 pointer,
                 ..Cause::default()

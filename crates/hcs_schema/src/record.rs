@@ -8,13 +8,13 @@ use crate::documents;
 ///
 /// It belongs to the message and says no more than that, so two failures with the same message are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Record(Option<Cow<'static, str>>);
+pub struct Record(Option<Box<str>>);
 
 impl Record {
     /// A text in which nothing stands that a client wrote.
     #[must_use]
     pub fn of(text: impl Into<Cow<'static, str>>) -> Self {
-        Self(Some(text.into()))
+        Self(Some(text.into().into_owned().into_boxed_str()))
     }
 
     /// The text.

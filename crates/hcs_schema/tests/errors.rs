@@ -144,7 +144,7 @@ const SYSTEMS: &[Case] = &[
         "ProcessParameters",
         r#"{"CommandLine": "true", "CreateInSomething": true}"#,
         &[
-            r#"/CreateInSomething (line 1, column 25): "CreateInSomething" is not a property of ProcessParameters; expected one of "ApplicationName", "CommandLine", "CommandArgs", "User", "WorkingDirectory", "Environment", "RestrictedToken", "EmulateConsole", "CreateStdInPipe", "CreateStdOutPipe", "CreateStdErrPipe", "ConsoleSize", "UseExistingLogin", "UseLegacyConsole", "OciProcess""#,
+            r#"/CreateInSomething (line 1, column 25): "CreateInSomething" is not a property of ProcessParameters; expected one of the 19 properties of ProcessParameters"#,
         ],
     ),
     (

@@ -72,7 +72,7 @@ pub(crate) fn run(
     let _own_group = options.serve.then(|| OwnGroup::join(&group_root));
     let inherited = Listener::inherited()?;
     let kept = (open_log(&root, &config)?, open_cpu_groups(&root)?);
-    let launcher = start_launcher(options)?;
+    let launcher = start_launcher(options, &group_root)?;
     let engine = ContainerEngine::new(launcher, engine_config);
     let engines: Vec<Arc<dyn Engine>> = vec![Arc::new(engine)];
     let access = access(&config)?;
@@ -140,12 +140,17 @@ fn prepare(options: &Options) -> Result<(), String> {
 
 /// The launcher, before any thread exists: what it starts from is a copy of this process. What is the service's own comes
 /// after it: containers keep the limit that the administrator gave, and the score and the capabilities are not theirs.
-fn start_launcher(options: &Options) -> Result<Launcher, String> {
+fn start_launcher(options: &Options, group_root: &str) -> Result<Launcher, String> {
     for sentence in surroundings::remaining(options.serve) {
         info!("{sentence}");
     }
-    let launcher = Launcher::spawn()
-        .map_err(|failure| format!("the launcher cannot be started: {failure}"))?;
+    let launcher = if options.serve {
+        surroundings::outside(group_root, Launcher::spawn)
+    } else {
+        Launcher::spawn()
+    };
+    let launcher =
+        launcher.map_err(|failure| format!("the launcher cannot be started: {failure}"))?;
     raise_descriptor_limit();
     if options.serve {
         surroundings::protect();

@@ -32,15 +32,24 @@ pub(crate) fn join(root: &str) -> Vec<StepError> {
     joined.filter_map(Result::err).collect()
 }
 
-/// Moves the calling process to the root of each hierarchy and removes the group, with those above that are empty. Where
-/// containers without a group of their own in a hierarchy are still in it, it stays, for the next service.
+/// Moves the calling process, which has one thread, to the root of each hierarchy where it is in the group.
+pub(crate) fn step_out(root: &str) {
+    for hierarchy in hierarchies() {
+        if hierarchy.group(root).is_dir() {
+            let _stays = files::write(&hierarchy.mount, hierarchy.entrance(), THIS_PROCESS);
+        }
+    }
+}
+
+/// Moves the calling process to the root of each hierarchy and removes the group, with those above that are empty.
 pub(crate) fn leave(root: &str) {
     for hierarchy in hierarchies() {
         let group = hierarchy.group(root);
         if !group.is_dir() {
             continue;
         }
-        let _stays = files::write(&hierarchy.mount, hierarchy.entrance(), THIS_PROCESS);
+        // All threads: calls that never return may still have some.
+        let _stays = files::write(&hierarchy.mount, "cgroup.procs", THIS_PROCESS);
         let above = group
             .ancestors()
             .take_while(|above| *above != hierarchy.mount);

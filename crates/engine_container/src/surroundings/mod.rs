@@ -101,6 +101,19 @@ pub fn settle(cgroup_root: &str) -> Vec<String> {
     refused
 }
 
+/// Starts something outside of the group of [`settle`], for the launcher. A container has no
+/// group of its own in every hierarchy; where it has none it would keep the service's in use after the service.
+pub fn outside<T>(cgroup_root: &str, start: impl FnOnce() -> T) -> T {
+    if !geteuid().is_root() {
+        return start();
+    }
+    own::step_out(cgroup_root);
+    let started = start();
+    // What is refused has been told by then.
+    let _refused = own::join(cgroup_root);
+    started
+}
+
 /// Leaves the group of [`settle`] and removes it, and those above it as far as they are empty. The last thing before the
 /// process ends: it is in the hierarchies' roots then.
 pub fn leave(cgroup_root: &str) {

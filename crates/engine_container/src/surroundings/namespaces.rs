@@ -92,11 +92,12 @@ mod tests {
 
     #[test]
     fn a_path_is_the_same_in_the_mounts_of_pid_1() {
-        // The tests may run in a container of their own, but in its first namespaces.
-        if !geteuid().is_root() || differs("mnt") {
+        // The tests may run in a container of their own, but in its first namespaces; pid 1 may have more rights than
+        // they, and then shows nothing of itself.
+        if !geteuid().is_root() || differs("mnt") || fs::read_link(ROOT).is_err() {
             return;
         }
-        assert!(is_same_there(Path::new("/proc/self/exe")) || differs("pid"));
+        assert!(is_same_there(&std::env::current_exe().unwrap()) || differs("pid"));
         assert!(is_same_there(Path::new("/nonexistent/hcs.sock")));
         assert!(
             others().is_empty()

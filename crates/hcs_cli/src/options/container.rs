@@ -20,6 +20,24 @@ use super::{
 /// The owner that our documents name.
 pub(crate) const OWNER: &str = "hcs";
 
+/// All options of a container by their names in clap, which makes no group of options that have others flattened in.
+pub(crate) const ARGUMENTS: [&str; 14] = [
+    "layers",
+    "mounts",
+    "scratch",
+    "scratch_size",
+    "scratch_files",
+    "memory",
+    "cpus",
+    "hostname",
+    "userns",
+    "net_namespace",
+    "added",
+    "dropped",
+    "allow_new_privileges",
+    "limits",
+];
+
 /// What a container is made from.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Container")]
@@ -281,6 +299,16 @@ mod tests {
         let line = ["x", "--userns", "no"];
         assert!(Line::try_parse_from(line).is_err());
         assert!(Line::try_parse_from(["x", "--userns=maybe"]).is_err());
+    }
+
+    #[test]
+    fn every_option_has_its_name_in_the_list() {
+        let line = <Line as clap::CommandFactory>::command();
+        let names: Vec<&str> = line
+            .get_arguments()
+            .map(|one| one.get_id().as_str())
+            .collect();
+        assert_eq!(names, ARGUMENTS);
     }
 
     #[test]

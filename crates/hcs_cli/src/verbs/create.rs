@@ -9,7 +9,11 @@ use super::{new_id, read_document};
 use crate::{
     client,
     failure::Stop,
-    options::{Surroundings, container::ContainerOptions, limit::Limit},
+    options::{
+        Surroundings,
+        container::{self, ContainerOptions},
+        limit::Limit,
+    },
     output::{print, printable},
 };
 
@@ -26,7 +30,7 @@ pub(crate) struct Create {
     id: Option<String>,
 
     /// A ComputeSystem document in place of the container options; - reads it from standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["ContainerOptions", "PrivilegeOptions"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = container::ARGUMENTS)]
     document: Option<PathBuf>,
 
     #[command(flatten)]

@@ -157,7 +157,6 @@ fn a_terminal_is_made_of_nothing_that_the_container_puts_there() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "the host's").unwrap();
-    let mount = format!("--mount {}:/host", folder.path().display());
     let ways = [
         "ln -s /host/file /dev/ptmx",
         "ln -s /proc/sys/kernel/core_pattern /dev/ptmx",
@@ -168,6 +167,8 @@ fn a_terminal_is_made_of_nothing_that_the_container_puts_there() {
         "ln -s pts/ptmx /dev/ptmx; ln -s /host/file /dev/console; rm /dev/tty; ln -s /host/file /dev/tty",
     ];
     for options in MODES {
+        let shift = if options.is_empty() { "" } else { ":shift" };
+        let mount = format!("--mount {}:/host{shift}", folder.path().display());
         let container = Container::with("terminal", &format!("{options} {mount}"));
         for way in ways {
             inside(&container, &format!("rm -rf /dev/ptmx; {way}"));

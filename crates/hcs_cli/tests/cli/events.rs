@@ -98,7 +98,7 @@ fn a_follower_goes_on_through_a_killed_service_without_gap_or_repetition() {
     let failed = table.lines().find(|line| line.contains("OperationFailed"));
     let failed = failed.unwrap_or_else(|| panic!("{table}"));
     assert!(
-        failed.contains("CreateProcess: cannot create a process in 'kept': "),
+        failed.contains("CreateProcess: the compute system is in a state that does not allow"),
         "{failed}"
     );
     ended(&mut place.hcs(&["terminate", "kept"])).fine();

@@ -29,7 +29,7 @@ fn what_an_event_names_can_be_explained() {
         &[
             " s  agent: looked up the user",
             " s  process: entered its working directory",
-            " s  failed: cannot run \"/no/such/program\": there is no such file",
+            " s  failed: the file or path does not exist",
             " s  answered",
         ],
     );
@@ -119,8 +119,8 @@ fn a_container_that_cannot_be_made_says_at_which_step() {
         &[
             " s  container: mounted the root file system",
             " s  failed: ",
-            "/etc/hostname/below: Not a directory",
             "it failed with ",
+            "/etc/hostname/below: Not a directory",
         ],
     );
 }

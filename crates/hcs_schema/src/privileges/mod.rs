@@ -1,6 +1,6 @@
 //! What a process may do beyond what its user may: capabilities, new privileges by `execve`, limits.
 //!
-//! 1. [`Capabilities`], [`limits`]: sets and numbers, and their names.
+//! 1. [`Capabilities`], [`mod@limits`]: sets and numbers, and their names.
 //! 2. [`Privileges`]: what a container gives to its processes, from its document.
 //! 3. [`Privileges::of_process`]: what one process gets, from that and its own document.
 //!

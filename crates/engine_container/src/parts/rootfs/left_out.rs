@@ -386,7 +386,7 @@ mod tests {
     fn patterns_lead_to_what_is_there() {
         let place = tempfile::tempdir().unwrap();
         let place = place.path();
-        for name in ["people/me/work/keys", "other/real"] {
+        for name in ["people/me/tree/keys", "other/real"] {
             fs::create_dir_all(place.join(name)).unwrap();
         }
         fs::write(place.join("other/secret-1"), "").unwrap();
@@ -398,7 +398,7 @@ mod tests {
                 "other/secret*",
                 "other/missing",
                 "nowhere/at/all",
-                "people/*/work/keys",
+                "people/*/tree/keys",
             ],
         );
         let seen = |path: &str| place.join(path).to_str().unwrap().to_owned();
@@ -415,13 +415,13 @@ mod tests {
         assert!(view.tree.is_none() && view.places.is_empty());
 
         // A tree below what is empty is shown without its secrets; a home is not, nor what is above.
-        let work = seen("people/me/work");
+        let work = seen("people/me/tree");
         let view = check(&config, Some(&work)).unwrap();
         assert_eq!(view.places, [work.clone()]);
         let tree = view.tree.unwrap();
         assert_eq!(tree.source.path, work);
         assert_eq!(paths(&tree.left_out.empty), ["/keys"]);
-        for closed in ["people/me", "people", "people/me/work/keys", "other/real"] {
+        for closed in ["people/me", "people", "people/me/tree/keys", "other/real"] {
             let view = check(&config, Some(&seen(closed))).unwrap();
             assert!(view.tree.is_none(), "{closed}");
             assert_eq!(view.places, [seen(closed)]);

@@ -145,16 +145,16 @@ fn with_people(people: &TempDir) -> Host {
             .host_view
             .empty
             .extend([at.to_owned(), format!("{at}/*")]);
-        config.host_view.hidden.push(format!("{at}/*/work/keys"));
-        config.host_view.hidden.push(format!("{at}/*/work/token*"));
-        config.host_view.hidden.push(format!("{at}/*/work/link"));
+        config.host_view.hidden.push(format!("{at}/*/tree/keys"));
+        config.host_view.hidden.push(format!("{at}/*/tree/token*"));
+        config.host_view.hidden.push(format!("{at}/*/tree/link"));
     })
 }
 
 fn a_tree_below_a_home_is_shown_without_its_secrets() {
     let people = tempfile::tempdir_in("/var/lib").unwrap();
     fs::set_permissions(people.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let work = people.path().join("me/work");
+    let work = people.path().join("me/tree");
     fs::create_dir_all(work.join("keys")).unwrap();
     fs::create_dir_all(work.join("linked")).unwrap();
     for file in ["keys/secret", "linked/secret", "token.txt", "plain"] {
@@ -174,14 +174,14 @@ fn a_tree_below_a_home_is_shown_without_its_secrets() {
 
 fn no_tree_defeats_the_lists() {
     let people = tempfile::tempdir_in("/var/lib").unwrap();
-    let work = people.path().join("me/work");
+    let work = people.path().join("me/tree");
     fs::create_dir_all(work.join("keys/inner")).unwrap();
     fs::write(work.join("keys/inner/secret"), "secret").unwrap();
     let host = with_people(&people);
     let link = host.files.path().join("link");
     symlink(people.path().join("me"), &link).unwrap();
     let asked =
-        ["me", "", "me/work/keys", "me/work/keys/inner"].map(|path| people.path().join(path));
+        ["me", "", "me/tree/keys", "me/tree/keys/inner"].map(|path| people.path().join(path));
     let asked = asked
         .into_iter()
         .chain([link, "/".into(), "/var".into(), "/var/lib".into()]);
@@ -255,18 +255,18 @@ fn what_is_left_out_is_no_part_of_a_scratch_that_is_kept() {
 
 fn a_tree_on_a_file_system_of_its_own_is_shown() {
     let case = "view::a_tree_on_a_file_system_of_its_own_is_shown";
-    let setup = "mount -t tmpfs -o mode=0755 none /media && mkdir -p /media/disk/work && echo theirs > /media/disk/work/file";
+    let setup = "mount -t tmpfs -o mode=0755 none /media && mkdir -p /media/disk/tree && echo theirs > /media/disk/tree/file";
     if !in_private_mounts(case, setup) {
         return;
     }
     let host = Host::new();
-    let container = host.start(tree(Path::new("/media/disk/work")));
+    let container = host.start(tree(Path::new("/media/disk/tree")));
     assert_eq!(
-        container.shell("cd /media/disk/work && cat file && echo mine > file && cat file"),
+        container.shell("cd /media/disk/tree && cat file && echo mine > file && cat file"),
         "theirs\nmine"
     );
     assert_eq!(
-        fs::read_to_string("/media/disk/work/file").unwrap(),
+        fs::read_to_string("/media/disk/tree/file").unwrap(),
         "theirs\n"
     );
 }
