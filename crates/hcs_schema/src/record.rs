@@ -6,21 +6,21 @@ use crate::documents;
 
 /// The text that is written down in place of a message, or nothing.
 ///
-/// It belongs to the message and says no more than that, so two failures with the same message are the same.
+/// Boxed, as every result that may be a failure has room for it. It belongs to the message and says no more than that, so two failures with the same message are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Record(Option<Box<str>>);
+pub struct Record(Option<Box<Cow<'static, str>>>);
 
 impl Record {
     /// A text in which nothing stands that a client wrote.
     #[must_use]
     pub fn of(text: impl Into<Cow<'static, str>>) -> Self {
-        Self(Some(text.into().into_owned().into_boxed_str()))
+        Self(Some(Box::new(text.into())))
     }
 
     /// The text.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
-        self.0.as_deref()
+        self.0.as_deref().map(|text| &**text)
     }
 }
 

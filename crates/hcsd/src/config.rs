@@ -418,7 +418,7 @@ impl Config {
 /// Whether `path` can be one of [`HostView`].
 fn is_pattern(path: &str) -> bool {
     let begins = path.starts_with('/') || path == "~" || path.starts_with("~/");
-    begins && path.trim_matches('/') != "" && !path.split('/').any(|part| part == "..")
+    begins && !path.trim_matches('/').is_empty() && !path.split('/').any(|part| part == "..")
 }
 
 #[cfg(test)]

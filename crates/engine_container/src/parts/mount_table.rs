@@ -202,8 +202,8 @@ mod tests {
         }
     }
 
-    fn sight(tree: Location, one: Location) -> Sight {
-        MountTable::parse(TABLE.as_bytes()).sight(&tree, &one)
+    fn sight(tree: &Location, one: &Location) -> Sight {
+        MountTable::parse(TABLE.as_bytes()).sight(tree, one)
     }
 
     fn places(places: &[&str]) -> Sight {
@@ -228,27 +228,27 @@ mod tests {
     fn a_directory_is_seen_wherever_its_file_system_shows_it() {
         let own = || at("0:25", "/hcs", "/run/hcs");
         assert_eq!(
-            sight(at("254:0", "/", "/"), own()),
+            sight(&at("254:0", "/", "/"), &own()),
             places(&["mnt/with space", "run/hcs"])
         );
-        assert_eq!(sight(at("0:25", "/", "/run"), own()), places(&["hcs"]));
+        assert_eq!(sight(&at("0:25", "/", "/run"), &own()), places(&["hcs"]));
         assert_eq!(
-            sight(at("254:0", "/mnt", "/mnt"), own()),
+            sight(&at("254:0", "/mnt", "/mnt"), &own()),
             places(&["with space"])
         );
-        assert_eq!(sight(at("254:0", "/usr", "/usr"), own()), places(&[]));
+        assert_eq!(sight(&at("254:0", "/usr", "/usr"), &own()), places(&[]));
         let state = || at("254:0", "/srv/x/hcs.d", "/srv/x/hcs.d");
         assert_eq!(
-            sight(at("254:0", "/", "/"), state()),
+            sight(&at("254:0", "/", "/"), &state()),
             places(&["mnt/alias/x/hcs.d", "srv/x/hcs.d"])
         );
         assert_eq!(
-            sight(at("254:0", "/srv", "/mnt/alias"), state()),
+            sight(&at("254:0", "/srv", "/mnt/alias"), &state()),
             places(&["x/hcs.d"])
         );
         // A longer name is another name.
         assert_eq!(
-            sight(at("254:0", "/srv/x/hc", "/srv/x/hc"), state()),
+            sight(&at("254:0", "/srv/x/hc", "/srv/x/hc"), &state()),
             places(&[])
         );
     }
@@ -256,13 +256,13 @@ mod tests {
     #[test]
     fn a_tree_may_lie_within_the_directory() {
         let own = || at("0:25", "/hcs", "/run/hcs");
-        assert_eq!(sight(own(), own()), Sight::Within);
+        assert_eq!(sight(&own(), &own()), Sight::Within);
         assert_eq!(
-            sight(at("0:25", "/hcs/systems", "/run/hcs/systems"), own()),
+            sight(&at("0:25", "/hcs/systems", "/run/hcs/systems"), &own()),
             Sight::Within
         );
         assert_eq!(
-            sight(at("0:25", "/hcs", "/mnt/with space"), own()),
+            sight(&at("0:25", "/hcs", "/mnt/with space"), &own()),
             Sight::Within
         );
     }

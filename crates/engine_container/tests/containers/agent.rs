@@ -26,10 +26,19 @@ pub(crate) struct Outcome {
 }
 
 /// Serves one connection after the other; a request `["exit", "N"]` ends it.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the launcher calls an agent like this"
+)]
 pub(crate) fn serve(files: AgentFiles, privileges: Privileges) -> i32 {
     // What the real agent does for each process.
     set_no_new_privs(privileges.no_new_privileges).expect("no new privileges");
-    let (listener, _kept) = (files.listener, (files.proc, files.terminals));
+    let AgentFiles {
+        listener,
+        proc: _proc,
+        terminals: _terminals,
+        ..
+    } = files;
     for stream in UnixListener::from(listener).incoming() {
         let stream = stream.expect("a connection");
         let mut answers = stream.try_clone().expect("a second descriptor");

@@ -1,10 +1,5 @@
 //! Whom `hcs` trusts: the service's program, and who listens at the endpoint.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "a process of another user tells the test what it sees"
-)]
-
 use std::{
     env, fs,
     io::{BufRead as _, BufReader, Read as _},

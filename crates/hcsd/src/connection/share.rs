@@ -343,7 +343,7 @@ mod tests {
                 }
             }
             while all.join_next().await.is_some() {}
-            let order = order.borrow();
+            let order = order.take();
             assert!(order.is_sorted(), "{order:?}");
             assert!(order.len() >= 66, "{}", order.len());
             for _ in 0..10 * TURNS {

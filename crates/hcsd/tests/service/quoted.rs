@@ -37,7 +37,7 @@ fn fill(kind: &Kind, depth: usize, forms: &[String], within: &mut dyn FnMut(Valu
         Kind::Map(item) => {
             within(json!({ CANARY: 7 }));
             fill(item, depth, forms, &mut |value| {
-                within(json!({ CANARY: value }))
+                within(json!({ CANARY: value }));
             });
         }
         // A string is wrong in most others, which is where messages quote it.
@@ -147,10 +147,9 @@ fn texts(of: &DocumentType) -> Vec<String> {
                 value["Container"] = json!({});
             }
         }
-        if of.shape.name == "ProcessParameters" && value["CommandLine"].is_null() {
-            if value["CommandArgs"].is_null() {
-                value["CommandArgs"] = json!(["/bin/true"]);
-            }
+        let command = ["CommandLine", "CommandArgs"];
+        if of.shape.name == "ProcessParameters" && command.iter().all(|key| value[key].is_null()) {
+            value["CommandArgs"] = json!(["/bin/true"]);
         }
         value.to_string()
     };

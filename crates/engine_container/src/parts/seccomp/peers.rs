@@ -113,7 +113,7 @@ fn theirs(table: &Table, name: &str, arguments: Option<[u64; 3]>) -> bool {
         .filter(|rule| rule.names.iter().any(|n| n == name) && applies(rule, Capabilities::USUAL));
     let fits = |rule: &Rule| {
         let all = rule.args.as_deref().unwrap_or_default();
-        arguments.map_or(true, |arguments| {
+        arguments.is_none_or(|arguments| {
             all.iter().all(|argument| {
                 let equal = arguments[argument.index] == argument.value;
                 match argument.op.as_str() {
