@@ -93,12 +93,13 @@ fn limits_are_those_of_the_container_or_of_the_process() {
 fn a_process_stopped_before_it_runs_is_told_of_and_holds_nobody_up() {
     for options in ["", "--userns"] {
         let container = Container::with("stopped", options);
-        // Stops whatever gets the next number as soon as it is there. What is stopped as the agent's copy stays so, what
-        // runs its program already goes on.
-        let stopper = r#"$| = 1; my $n = $$ + 1; print "ready\n"; for (1..40) {
-            1 until kill STOP => $n; my $s = "";
-            until ($s =~ /^\d+ \((.*)\) [TZX]/s) { open my $f, "<", "/proc/$n/stat" or last; $s = <$f> // last }
-            if ($s =~ /\(hcs-agent\) T/) { print "hit\n"; exit } kill CONT => $n; $n++ }"#;
+        // Stops what gets one of the next numbers as soon as it is there. What is stopped as the agent's copy stays so, what
+        // runs its program already goes on. Several numbers, as some come and go while this one waits for a processor.
+        let stopper = r#"$| = 1; my $n = $$ + 1; print "ready\n"; while (1) {
+            my $k = 0; for my $i ($n .. $n + 15) { if (kill STOP => $i) { $k = $i; last } }
+            next unless $k; my $s = "";
+            until ($s =~ /^\d+ \((.*)\) [TZX]/s) { open my $f, "<", "/proc/$k/stat" or last; $s = <$f> // last }
+            if ($s =~ /\(hcs-agent\) T/) { print "hit\n"; exit } kill CONT => $k; $n = $k + 1 }"#;
         let mut attack = hcs(["exec", &container.0, "--", "perl", "-e", stopper])
             .stdout(Stdio::piped())
             .spawn()
@@ -108,7 +109,9 @@ fn a_process_stopped_before_it_runs_is_told_of_and_holds_nobody_up() {
             let line = ["exec", "--timeout", "20", &container.0, "--", "true"];
             ended(&mut hcs(line))
         };
-        let told = (0..40).map(|_| exec()).find(|ended| ended.code != Some(0));
+        let told = (0..1000)
+            .map(|_| exec())
+            .find(|ended| ended.code != Some(0));
         let told = told.unwrap_or_else(|| panic!("none was stopped in time"));
         assert!(told.err.contains("stopped it by a signal"), "{told:?}");
         let mut said = String::new();
