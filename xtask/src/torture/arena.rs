@@ -101,6 +101,8 @@ impl Place {
             let below = entries(&hierarchy.join(&self.cgroup));
             left.extend(below.into_iter().filter(|path| path.is_dir()));
         }
+        // The group of the service itself. One that was killed leaves it, empty, to the next service.
+        left.retain(|path| !path.ends_with("service"));
         left.retain(|path| {
             let name = path.file_name();
             !ready.iter().any(|ready| Some(ready.as_os_str()) == name)
@@ -211,6 +213,7 @@ impl Arena {
         for hierarchy in hierarchies() {
             for cgroup in [&self.place.cgroup, &self.control.cgroup] {
                 // Not in every hierarchy.
+                let _gone = fs::remove_dir(hierarchy.join(cgroup).join("service"));
                 let _gone = fs::remove_dir(hierarchy.join(cgroup));
             }
         }
