@@ -24,9 +24,10 @@ const THREADS: usize = 8;
 const USR1: u8 = 10;
 const ERROR_NOT_SUPPORTED: &str = "0x80070032";
 
-/// Says how often it was signalled, and ends when it is told a line.
-const SCRIPT: &str =
-    "trap 'echo signalled' USR1; echo ready; until read line; do :; done; echo bye; exit 5";
+/// Says how often it was signalled, and ends when it is told a line. A signal just before a shell reads would not
+/// interrupt the read: the trap is waited for by itself.
+const SCRIPT: &str = "trap 'echo signalled; seen=1' USR1; echo ready
+    until [ $seen ]; do sleep 0.01; done; read line; echo bye; exit 5";
 
 /// A call that takes no operation.
 #[track_caller]

@@ -194,8 +194,9 @@ fn a_call_is_remembered_by_its_name_until_it_is_released() {
     let mut bridge = system.connect();
     assert!(!bridge.recall("1.a.1", false).known);
     bridge.name_next("1.a.1", &[]);
-    let mut process =
-        bridge.shell("trap 'echo signalled' USR1; echo ready; until read x; do :; done; exit 7");
+    // A signal just before a shell reads would not interrupt the read: the trap is waited for by itself.
+    let script = "trap 'echo signalled; seen=1' USR1; echo ready; until [ $seen ]; do sleep 0.01; done; read x; exit 7";
+    let mut process = bridge.shell(script);
     process.read_until("ready\n");
     bridge.name_next("1.a.1", &[]);
     let twice = bridge.try_start(&json!({ "CommandArgs": ["true"] }));

@@ -140,7 +140,9 @@ fn the_terminal_is_restored_when_the_command_does_not_exist() {
 
 #[test]
 fn a_session_that_was_stopped_has_its_terminal_again() {
-    let script = "trap 'stty size' WINCH; echo ready; until read line; do :; done; echo got $line";
+    // A signal just before a shell reads would not interrupt the read: the trap is waited for by itself.
+    let script = "trap 'stty size; seen=1' WINCH; echo ready
+        until [ $seen ]; do sleep 0.05; done; read line; echo got $line";
     let mut session = Session::start(&["run", "-it", "--", "sh", "-c", script]);
     session.until("ready\r\n");
     let modes = |session: &Session| tcgetattr(&session.terminal).unwrap();
