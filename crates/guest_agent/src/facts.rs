@@ -9,7 +9,7 @@ use rustix::{
     thread::{CapabilitySet, capability_is_in_bounding_set},
 };
 
-use crate::own::Own;
+use crate::{files::TextFile, own::Own};
 
 /// Facts for the whole life of the agent.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ pub(crate) struct Facts {
     null: OwnedFd,
     /// The agent's way into file systems of the kernel.
     pub(crate) own: Own,
+    /// The system's users.
+    pub(crate) passwd: TextFile,
+    /// The system's groups.
+    pub(crate) group: TextFile,
     /// Whether programs must get their OOM score reset: the agent's is below 0, which is for the agent alone.
     pub(crate) reset_oom_score: bool,
     /// Whether supplementary groups may be set; in some user namespaces nobody may.
@@ -44,6 +48,8 @@ impl Facts {
             may_set_groups: read("self/setgroups").trim() != "deny",
             bounding: bounding(),
             own,
+            passwd: TextFile::new("/etc/passwd"),
+            group: TextFile::new("/etc/group"),
         })
     }
 

@@ -4,7 +4,10 @@
 //! replace whatever it can write. So the agent goes by these descriptors, and makes sure that what it opens is of the same
 //! file system: neither a link nor a mount leads it anywhere else.
 
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::{
+    cell::OnceCell,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+};
 
 use rustix::{
     fs::{Mode, OFlags, fstat, fstatfs, open, openat},
@@ -22,6 +25,8 @@ const DEVPTS_SUPER_MAGIC: i64 = 0x1cd1;
 pub struct Own {
     proc: Option<OwnedFd>,
     terminals: Option<OwnedFd>,
+    /// `self/fd` of procfs, opened by the first use: each start of a process opens something in it.
+    descriptors: OnceCell<OwnedFd>,
 }
 
 impl Own {
@@ -32,6 +37,7 @@ impl Own {
         Self {
             proc: Some(proc),
             terminals: Some(terminals),
+            descriptors: OnceCell::new(),
         }
     }
 
@@ -42,6 +48,7 @@ impl Own {
         Self {
             proc: root_of("/proc", PROC_SUPER_MAGIC),
             terminals: root_of("/dev/pts", DEVPTS_SUPER_MAGIC),
+            descriptors: OnceCell::new(),
         }
     }
 
@@ -60,19 +67,23 @@ impl Own {
         }
     }
 
-    /// Opens what `descriptor` of this process leads to once more, with other flags.
+    /// Opens what `descriptor` of this process leads to once more, with other flags. A process made by fork(2) must not
+    /// use it: the directory is that of the process that used it first.
     pub(crate) fn reopen(
         &self,
         descriptor: BorrowedFd<'_>,
         flags: OFlags,
     ) -> Result<OwnedFd, Errno> {
-        let directory = open_in(
-            self.proc.as_ref(),
-            "self/fd",
-            OFlags::PATH | OFlags::DIRECTORY,
-        )?;
+        let directory = match self.descriptors.get() {
+            Some(directory) => directory,
+            None => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY;
+                let opened = open_in(self.proc.as_ref(), "self/fd", flags)?;
+                self.descriptors.get_or_init(|| opened)
+            }
+        };
         let number = descriptor.as_raw_fd().to_string();
-        openat(&directory, number, flags | OFlags::CLOEXEC, Mode::empty())
+        openat(directory, number, flags | OFlags::CLOEXEC, Mode::empty())
     }
 
     /// Opens the multiplexer of pseudo-terminals (`pts(4)`), non-blocking.

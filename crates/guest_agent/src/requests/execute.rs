@@ -20,9 +20,8 @@ use crate::{
     console::{Console, Pty},
     facts::Facts,
     failure::{from_errno, hresult},
-    files::{self, ReadError},
+    files::{self, ReadError, TextFile},
     link::{Link, Stdio},
-    own::Own,
     sys::{Launch, LaunchError, Spawner},
     waits::Wait,
 };
@@ -64,7 +63,7 @@ impl<L: Link> Agent<L> {
         let settings = &request.settings;
         let document = document(&settings.process_parameters)?;
         let user = document.user.as_deref().unwrap_or_default();
-        let identity = identify(&self.facts.own, user)?;
+        let identity = identify(&self.facts, user)?;
         marks.identified = Some(marks::now());
         let command = Command::new(&document, identity.home.as_deref())?;
         let privileges = self.privileges.of_process(&document)?;
@@ -212,18 +211,18 @@ pub(super) fn read_only(request: &ExecuteProcess) -> Result<(), Failure> {
 }
 
 /// Who `user` is in this system.
-fn identify(own: &Own, user: &str) -> Result<Identity, Failure> {
-    let read = |path| {
-        let contents = files::read(own, path, files::MAX_ACCOUNTS_BYTES);
+fn identify(facts: &Facts, user: &str) -> Result<Identity, Failure> {
+    let read = |file: &TextFile| {
+        let contents = file.read(&facts.own, files::MAX_ACCOUNTS_BYTES);
         contents.map_err(|error| {
             let code = match error {
                 ReadError::Errno(errno) => hresult(errno),
                 _ => HResult::E_INVALIDARG,
             };
-            Failure::new(code, format!("{path} cannot be read: {error}"))
+            Failure::new(code, format!("{} cannot be read: {error}", file.path()))
         })
     };
-    let (passwd, group) = (read("/etc/passwd")?, read("/etc/group")?);
+    let (passwd, group) = (read(&facts.passwd)?, read(&facts.group)?);
     accounts::resolve(user, &passwd, &group)
         .map_err(|error| Failure::new(HResult::E_INVALIDARG, error.to_string()))
 }
