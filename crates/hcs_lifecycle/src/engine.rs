@@ -69,14 +69,16 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// What the host refused, by JSON pointer where a property of the document asked for it.
     fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure>;
 
-    /// Prepares a machine as far as that is possible without its document: nobody waits for it, and it is not running.
-    /// It ends with the calling process, however that ends, and is then swept like anything else of its `runtime_id`.
-    /// `directory` is the machine's own, as in a [`CreateRequest`]. `None` from an engine that prepares nothing.
+    /// Prepares a machine of the kind that `document` asks for, as far as that is possible without the rest of it; it is
+    /// not running. It ends with the calling process, however that ends, and is then swept like anything else of its
+    /// `runtime_id`. `directory` is the machine's own, as in a [`CreateRequest`]. `None` where nothing that could be
+    /// prepared would fit the document.
     ///
     /// # Errors
     /// What the host refused; nothing is left behind then.
     fn prepare(
         &self,
+        _document: &ComputeSystem,
         _runtime_id: &str,
         _directory: &Path,
     ) -> Result<Option<Box<dyn Slot>>, Failure> {

@@ -43,7 +43,8 @@ pub struct Config {
     pub user_namespaces: bool,
     /// Ids of the host that containers with user namespaces have, users and groups alike.
     pub user_namespace_ids: Option<Ids>,
-    /// How many containers are kept ready, without a name, for systems to come; 0 for none.
+    /// How many containers are kept ready, without a name, for systems to come, of those with and of those without a
+    /// user namespace, once one such was created; 0 for none.
     pub warm_slots: Option<usize>,
     /// Group whose members may use the service, besides root and the service's own user.
     pub socket_group: Option<String>,

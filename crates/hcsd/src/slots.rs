@@ -1,10 +1,11 @@
-//! Warm slots: machines that engines have prepared before anybody asks for one, so that a creation has less to do.
+//! Warm slots: machines that engines have prepared before a client asks for one, so that a creation has less to do.
 //!
-//! They are filled in the background, from the first creation on: a service that nobody creates with keeps nothing
-//! ready. As long as one is left, that waits for a quiet moment, so that it does not contend with the very system that
-//! took one. They are no systems: nobody sees them, they count for nobody, and a service does not stay for their sake. Each
-//! has a runtime id and a directory `<state root>/slots/<runtime id>`; both become the system's that takes it. What a
-//! service that was killed had ready has ended with it, and is cleared away by the next one.
+//! They are filled in the background, from the first creation on, with what fits the document of the last one: a service
+//! without creations keeps nothing ready. As long as one of that kind is left, that waits for a quiet moment, so that it
+//! does not contend with the very system that took one. They are no systems: no client sees them, no user's limits count
+//! them, and a service does not stay for their sake. Each has a runtime id and a directory `<state root>/slots/<runtime id>`;
+//! both become the system's that takes it. What a service that was killed had ready has ended with it, and is cleared away
+//! by the next one.
 
 use std::{
     cell::{Cell, RefCell},
@@ -30,6 +31,9 @@ use crate::{
 /// How long none is taken before another is prepared beside those that are left: about as long as a short-lived system
 /// takes from its creation to its end.
 const QUIET: Duration = Duration::from_millis(20);
+
+/// How many are kept ready of all kinds together, in multiples of what is wanted of one.
+const KINDS: usize = 2;
 
 /// A prepared machine.
 #[derive(Debug)]
@@ -58,6 +62,10 @@ impl Ready {
         made.inspect_err(|_| remove_directory(&request.directory))
     }
 
+    fn fits(&self, engine: &dyn Engine, document: &ComputeSystem) -> bool {
+        self.engine == engine.name() && self.slot.fits(document)
+    }
+
     fn discard(self) {
         if let Err(failure) = self.slot.discard() {
             error!(
@@ -73,7 +81,9 @@ impl Ready {
 #[derive(Debug)]
 pub(crate) struct Slots {
     root: PathBuf,
+    /// How many of each kind that was asked for.
     wanted: usize,
+    /// Oldest first.
     ready: RefCell<VecDeque<Ready>>,
     /// One is being prepared.
     filling: Cell<bool>,
@@ -108,28 +118,30 @@ impl Slots {
     /// One of `engine` that fits `document`.
     pub(crate) fn take(&self, engine: &dyn Engine, document: &ComputeSystem) -> Option<Ready> {
         let mut ready = self.ready.borrow_mut();
-        let fits = |ready: &Ready| ready.engine == engine.name() && ready.slot.fits(document);
-        let index = ready.iter().position(fits)?;
+        let index = ready
+            .iter()
+            .position(|ready| ready.fits(engine, document))?;
         self.taken.notify_waiters();
         ready.remove(index)
     }
 
-    /// Prepares what is missing, one after the other, in the background. A failure ends it until the next call: a
-    /// creation then has to do without, and says what is wrong if it fails for the same reason.
-    pub(crate) fn fill(self: &Rc<Self>, engine: &Arc<dyn Engine>) {
-        if self.filling.get() || !self.has_room() {
+    /// Prepares what is missing of the kind that fits `document`, one after the other, in the background. A failure ends it
+    /// until the next call: a creation then has to do without, and says what is wrong if it fails for the same reason.
+    pub(crate) fn fill(self: &Rc<Self>, engine: &Arc<dyn Engine>, document: ComputeSystem) {
+        if self.filling.get() || !self.has_room(&**engine, &document) {
             return;
         }
         self.filling.set(true);
         let (slots, engine) = (Rc::clone(self), Arc::clone(engine));
+        let document = Arc::new(document);
         tokio::task::spawn_local(async move {
-            while slots.has_room() {
-                slots.await_quiet().await;
-                if !slots.has_room() {
+            while slots.has_room(&*engine, &document) {
+                slots.await_quiet(&*engine, &document).await;
+                if !slots.has_room(&*engine, &document) {
                     break;
                 }
-                match slots.prepare(&engine).await {
-                    Ok(Some(ready)) => slots.ready.borrow_mut().push_back(ready),
+                match slots.prepare(&engine, &document).await {
+                    Ok(Some(ready)) => slots.keep(ready).await,
                     Ok(None) => break,
                     Err(failure) => {
                         warn!("nothing can be kept ready: {}", failure.log_line());
@@ -142,15 +154,38 @@ impl Slots {
         });
     }
 
-    fn has_room(&self) -> bool {
-        !self.closed.get() && self.ready.borrow().len() < self.wanted
+    /// Keeps `ready`; what is the oldest of too many kinds goes.
+    async fn keep(&self, ready: Ready) {
+        self.ready.borrow_mut().push_back(ready);
+        let all = self.ready.borrow().len();
+        if all > self.wanted.saturating_mul(KINDS) {
+            let oldest = self.ready.borrow_mut().pop_front();
+            let discarded = blocking(move || {
+                oldest.into_iter().for_each(Ready::discard);
+                Ok(())
+            });
+            // It tells of its failures itself.
+            let _told = discarded.await;
+        }
     }
 
-    /// Returns when none has been taken for a while; at once when none is left, or the service leaves.
-    async fn await_quiet(&self) {
+    /// How many are ready that fit `document`.
+    fn fitting(&self, engine: &dyn Engine, document: &ComputeSystem) -> usize {
+        let ready = self.ready.borrow();
+        let fitting = ready.iter().filter(|ready| ready.fits(engine, document));
+        fitting.count()
+    }
+
+    fn has_room(&self, engine: &dyn Engine, document: &ComputeSystem) -> bool {
+        !self.closed.get() && self.fitting(engine, document) < self.wanted
+    }
+
+    /// Returns when none has been taken for a while; at once when none is left that fits `document`, or the service
+    /// leaves.
+    async fn await_quiet(&self, engine: &dyn Engine, document: &ComputeSystem) {
         loop {
             let taken = self.taken.notified();
-            if self.closed.get() || self.ready.borrow().is_empty() {
+            if self.closed.get() || self.fitting(engine, document) == 0 {
                 return;
             }
             if tokio::time::timeout(QUIET, taken).await.is_err() {
@@ -159,8 +194,12 @@ impl Slots {
         }
     }
 
-    async fn prepare(&self, engine: &Arc<dyn Engine>) -> Result<Option<Ready>, Failure> {
-        let engine = Arc::clone(engine);
+    async fn prepare(
+        &self,
+        engine: &Arc<dyn Engine>,
+        document: &Arc<ComputeSystem>,
+    ) -> Result<Option<Ready>, Failure> {
+        let (engine, document) = (Arc::clone(engine), Arc::clone(document));
         let runtime_id = uuid::Uuid::new_v4().to_string();
         let root = self.root.clone();
         blocking(move || {
@@ -173,7 +212,7 @@ impl Slots {
                 _ => {}
             }
             make_directory(&directory)?;
-            let slot = match engine.prepare(&runtime_id, &directory) {
+            let slot = match engine.prepare(&document, &runtime_id, &directory) {
                 Ok(Some(slot)) => slot,
                 other => {
                     remove_directory(&directory);

@@ -194,6 +194,7 @@ fn enter_as_root_of_its_own(
     network::set_up()?;
     done("set up its network");
     hostname::apply(&spec.hostname)?;
+    process::new_mount_namespace().step("making a mount namespace")?;
     mounts::leave_host_propagation()?;
     // Before anything covers the host's root.
     let opened = if user.handed {

@@ -56,13 +56,41 @@ pub(super) struct Prepared {
     child: Answer,
 }
 
-/// Which ids of the host a container's own are that has a user namespace, and which range of the service's that is.
+/// Host ids mapped into a container's user namespace, and the range of the service's that they are.
 pub(super) struct Ids<'a> {
     mapping: Mapping,
     slot: Option<&'a Slot>,
+    /// Whether the child's user namespace has them already.
+    given: bool,
 }
 
-impl Ids<'_> {
+impl<'a> Ids<'a> {
+    /// Those of a range of the service's.
+    pub(super) fn of_own(slot: &'a Slot) -> Self {
+        Self {
+            mapping: Mapping::of_ranges(slot.ids()),
+            slot: Some(slot),
+            given: false,
+        }
+    }
+
+    /// Those of the user that the service runs as.
+    fn of_user() -> Self {
+        Self {
+            mapping: Mapping::of_user(),
+            slot: None,
+            given: false,
+        }
+    }
+
+    /// The same, after [`Prepared::give_ids`].
+    pub(super) fn given(self) -> Self {
+        Self {
+            given: true,
+            ..self
+        }
+    }
+
     fn record(&self) -> Option<UserRecord> {
         let (user, group) = self.mapping.root()?;
         Some(UserRecord {
@@ -103,13 +131,8 @@ pub(super) fn make(
     plan: &Plan,
     slot: Option<&Slot>,
 ) -> Result<ContainerMachine, Failure> {
-    let ids = plan.spec.user.as_ref().map(|_| Ids {
-        mapping: match slot {
-            Some(slot) => Mapping::of_ranges(slot.ids()),
-            None => Mapping::of_user(),
-        },
-        slot,
-    });
+    let user = plan.spec.user.as_ref();
+    let ids = user.map(|_| slot.map_or_else(Ids::of_user, Ids::of_own));
     let own_scratch = !plan.spec.root.keep;
     let order = Order {
         name: format!("{:?}", request.id),
@@ -277,14 +300,26 @@ impl Prepared {
         Ok((record, lock))
     }
 
-    /// Gives the child in its user namespace its ids, and what it cannot open itself; then tells it what to be.
-    fn instruct_in_namespace(&self, spec: &LaunchSpec, ids: &Ids<'_>) -> Result<(), StepError> {
-        let found = user_namespace::Child::find(self.child.pid, self.child.pidfd.as_fd())?;
+    /// Gives the child in its user namespace its ids; answers whether groups may be set in it.
+    pub(super) fn give_ids(&self, ids: &Ids<'_>) -> Result<bool, StepError> {
+        let found = self.find_child()?;
         if let Some(slot) = ids.slot {
             slot.hold(self.child.pid)?;
         }
         let many = found.map(&ids.mapping)?;
         done("gave the user namespace its ids");
+        Ok(many)
+    }
+
+    fn find_child(&self) -> Result<user_namespace::Child, StepError> {
+        user_namespace::Child::find(self.child.pid, self.child.pidfd.as_fd())
+    }
+
+    /// Gives the child in its user namespace its ids, and what it cannot open itself; then tells it what to be.
+    fn instruct_in_namespace(&self, spec: &LaunchSpec, ids: &Ids<'_>) -> Result<(), StepError> {
+        // Ids that were given before are those of a range: many.
+        let many = ids.given || self.give_ids(ids)?;
+        let found = self.find_child()?;
         let (mounts, user) = match (ids.slot, ids.mapping.root()) {
             (Some(_), Some(root)) => handed::make(spec, found.namespace()?.as_fd(), root)?,
             _ => {

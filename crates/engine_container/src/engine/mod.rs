@@ -128,11 +128,16 @@ impl Workshop {
         if plan.spec.user.is_none() || Privilege::own() == Privilege::User {
             return Ok(None);
         }
+        self.reserve_ids().map(Some)
+    }
+
+    /// Ids of the host that no container has.
+    fn reserve_ids(&self) -> Result<OwnIds, Failure> {
         let ids = self.ids.take(self.config.user_namespaces);
         let ids = ids.map_err(|error| {
             error.into_failure("no ids for the user namespace could be reserved on this host")
         })?;
-        ids.map(Some).ok_or_else(|| {
+        ids.ok_or_else(|| {
             let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
             let message = "all ids for user namespaces are taken by containers of this or of other services; end one, \
                            or grant more in /etc/subuid and /etc/subgid";
@@ -159,14 +164,20 @@ impl Engine for ContainerEngine {
 
     fn prepare(
         &self,
+        document: &ComputeSystem,
         runtime_id: &str,
         directory: &Path,
     ) -> Result<Option<Box<dyn Slot>>, Failure> {
-        // A user namespace gets its ids with the document, and its owner decides what else is possible in it.
-        if Privilege::own() == Privilege::User || self.workshop.config.user_namespaces.by_default {
+        // An ordinary user's containers depend on what their documents show of the host.
+        let by_default = self.workshop.config.user_namespaces.by_default;
+        let kind = match Privilege::own() {
+            Privilege::User => None,
+            Privilege::Root => slot::Kind::of(document, by_default),
+        };
+        let Some(kind) = kind else {
             return Ok(None);
-        }
-        let slot = ContainerSlot::prepare(&self.workshop, runtime_id, directory)?;
+        };
+        let slot = ContainerSlot::prepare(&self.workshop, kind, runtime_id, directory)?;
         Ok(Some(Box::new(slot)))
     }
 

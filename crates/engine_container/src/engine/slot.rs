@@ -1,9 +1,11 @@
-//! Warm slots: containers that were prepared before anybody asked for one.
+//! Warm slots: containers that were prepared before a client asked for one.
 //!
 //! A slot is a container up to the point where it has to know what it is to be: control groups with our own limits in
 //! them, scratch, the agent's socket, and a parked child in its namespaces that waits at its channel. It goes on from
 //! there exactly as one that is made from scratch ([`super::make`] is the same for both). When the service ends, even by
 //! `SIGKILL`, the channel ends and so does the child.
+//!
+//! There are two kinds, without and with a user namespace, which has its ids already.
 
 use std::{path::Path, sync::Arc};
 
@@ -14,28 +16,61 @@ use hcs_schema::{
 };
 
 use super::{
-    NO_GROUPS, Workshop,
-    make::{Order, Prepared},
+    NO_GROUPS, OwnIds, Workshop,
+    make::{Ids, Order, Prepared},
 };
 use crate::{cgroup::Limits, plan::Plan, steps::done};
 
 /// A parked child weighs something, so a lower limit on memory could refuse what it would allow a new child.
 const LEAST_MEMORY_MB: u64 = 32;
 
+/// What a slot is prepared for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    user_namespace: bool,
+}
+
+impl Kind {
+    /// The kind for `document`; `None` where no slot fits. `by_default`: whether a container whose document does not say
+    /// so gets a user namespace.
+    pub(super) fn of(document: &ComputeSystem, by_default: bool) -> Option<Self> {
+        let container = document.container.as_ref()?;
+        let networking = container.networking.as_ref();
+        let named_network = networking
+            .and_then(|networking| networking.namespace.as_deref())
+            .is_some_and(|name| !name.is_empty());
+        let storage = container.storage.as_ref();
+        let kept_scratch = storage.is_some_and(|storage| storage.path.is_some());
+        let fits = document.hosting_system_id.is_none()
+            && !named_network
+            && !kept_scratch
+            && has_room(container.memory.as_ref());
+        fits.then_some(Self {
+            user_namespace: container.user_namespace.unwrap_or(by_default),
+        })
+    }
+}
+
 /// One prepared container.
 #[derive(Debug)]
 pub(super) struct ContainerSlot {
     workshop: Arc<Workshop>,
     prepared: Prepared,
+    kind: Kind,
+    /// Those of its user namespace, if it has one.
+    ids: Option<OwnIds>,
 }
 
 impl ContainerSlot {
     /// Prepares one.
     pub(super) fn prepare(
         workshop: &Arc<Workshop>,
+        kind: Kind,
         runtime_id: &str,
         directory: &Path,
     ) -> Result<Self, Failure> {
+        let ids = kind.user_namespace.then(|| workshop.reserve_ids());
+        let ids = ids.transpose()?;
         let order = Order {
             name: "that is kept ready".to_owned(),
             runtime_id,
@@ -45,13 +80,21 @@ impl ContainerSlot {
                 ..Limits::default()
             },
             new_network: true,
-            owner: None,
+            owner: ids.as_ref().map(|ids| ids.ids().0.first),
             scratch: Some(workshop.config.scratch_root.join(runtime_id)),
         };
         let prepared = Prepared::start(workshop, workshop.host(NO_GROUPS)?, &order)?;
+        if let Some(own) = &ids
+            && let Err(error) = prepared.give_ids(&Ids::of_own(own))
+        {
+            let _left = prepared.discard();
+            return Err(error.into_failure("no user namespace could be kept ready"));
+        }
         Ok(Self {
             workshop: Arc::clone(workshop),
             prepared,
+            kind,
+            ids,
         })
     }
 
@@ -70,20 +113,8 @@ impl ContainerSlot {
 
 impl Slot for ContainerSlot {
     fn fits(&self, document: &ComputeSystem) -> bool {
-        let Some(container) = &document.container else {
-            return false;
-        };
-        let networking = container.networking.as_ref();
-        let named_network = networking
-            .and_then(|networking| networking.namespace.as_deref())
-            .is_some_and(|name| !name.is_empty());
-        let storage = container.storage.as_ref();
-        let kept_scratch = storage.is_some_and(|storage| storage.path.is_some());
-        document.hosting_system_id.is_none()
-            && container.user_namespace != Some(true)
-            && !named_network
-            && !kept_scratch
-            && has_room(container.memory.as_ref())
+        let by_default = self.workshop.config.user_namespaces.by_default;
+        Kind::of(document, by_default) == Some(self.kind)
     }
 
     fn make(self: Box<Self>, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure> {
@@ -96,8 +127,15 @@ impl Slot for ContainerSlot {
             }
         };
         done("took a container that was kept ready, and set its limits");
-        match self.prepared.finish(&self.workshop, request, &plan, None) {
-            Ok(machine) => Ok(Arc::new(machine)),
+        let ids = self.ids.as_ref().map(|own| Ids::of_own(own).given());
+        let made = self
+            .prepared
+            .finish(&self.workshop, request, &plan, ids.as_ref());
+        match made {
+            Ok(mut machine) => {
+                machine.slot = self.ids;
+                Ok(Arc::new(machine))
+            }
             Err(failure) => Err(failure.while_doing("Construct")),
         }
     }

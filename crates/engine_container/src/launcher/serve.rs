@@ -117,15 +117,14 @@ fn clone_child(child: &Child<OwnedFd>) -> Result<Cloned, Errno> {
         } => {
             let network = if *new_network { libc::CLONE_NEWNET } else { 0 };
             // Its mount namespace it makes itself, when it knows what it is to be: until then a parked child would see
-            // the mounts of yesterday, and keep them from being unmounted. One with a user namespace is never parked.
+            // the mounts of yesterday, and keep them from being unmounted.
             let others = libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
             let cgroup = cgroup.as_ref().map(AsFd::as_fd);
             let Some(owner) = owner else {
                 return clone::clone_into(network | others, cgroup);
             };
-            let user = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
             as_user(*owner, || {
-                clone::clone_into(user | network | others, cgroup)
+                clone::clone_into(libc::CLONE_NEWUSER | network | others, cgroup)
             })
         }
     }

@@ -49,12 +49,12 @@ impl Host {
             ids_in_use: files.path().join("ids"),
             ..EngineConfig::default()
         };
-        config.user_namespaces.by_default = Mode::get() == Mode::User;
+        config.user_namespaces.by_default = Mode::get().has_user_namespace();
         change(&mut config);
         let engine = ContainerEngine::new(Launcher::spawn().unwrap(), config.clone());
         Self {
             engine,
-            warm: Mode::get() == Mode::Warm,
+            warm: Mode::get().is_warm(),
             files,
             config,
         }
@@ -81,21 +81,28 @@ impl Host {
 
     /// Prepares a container in a directory that is not yet the one of `request`.
     pub(crate) fn prepare(&self, request: &CreateRequest) -> Box<dyn Slot> {
+        self.prepare_if_possible(request).unwrap()
+    }
+
+    /// The same; `None` for a document that no slot fits.
+    pub(crate) fn prepare_if_possible(&self, request: &CreateRequest) -> Option<Box<dyn Slot>> {
         let directory = self.files.path().join("slots").join(&request.runtime_id);
         fs::create_dir_all(&directory).unwrap();
-        let slot = self.engine.prepare(&request.runtime_id, &directory);
-        let slot = slot.unwrap_or_else(|f| panic!("{f:#?}")).unwrap();
+        let prepared = self
+            .engine
+            .prepare(&request.document, &request.runtime_id, &directory);
+        let slot = prepared.unwrap_or_else(|f| panic!("{f:#?}"))?;
         fs::rename(&directory, &request.directory).unwrap();
-        slot
+        Some(slot)
     }
 
     /// Makes a machine as the service does: from what is ready, if it fits and works, else from scratch.
     pub(crate) fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure> {
-        if self.warm {
-            let slot = self.prepare(request);
-            if !slot.fits(&request.document) {
-                slot.discard().unwrap_or_else(|f| panic!("{f:#?}"));
-            } else if let Ok(machine) = slot.make(request) {
+        if self.warm
+            && let Some(slot) = self.prepare_if_possible(request)
+        {
+            assert!(slot.fits(&request.document));
+            if let Ok(machine) = slot.make(request) {
                 return Ok(machine);
             }
         }

@@ -1,4 +1,4 @@
-//! Containers as the host's root, the same from warm slots, and in user namespaces.
+//! Containers as the host's root and in user namespaces, made from scratch and from warm slots.
 
 use std::cell::Cell;
 
@@ -9,8 +9,10 @@ pub(crate) enum Mode {
     Host,
     /// The host's root, in containers that were kept ready.
     Warm,
-    /// Nobody on the host.
+    /// A user namespace's.
     User,
+    /// The same, in containers that were kept ready.
+    WarmUser,
 }
 
 thread_local! {
@@ -41,7 +43,7 @@ const HOST_ONLY: &[&str] = &[
 ];
 
 impl Mode {
-    pub(crate) const ALL: [Self; 3] = [Self::Host, Self::Warm, Self::User];
+    pub(crate) const ALL: [Self; 4] = [Self::Host, Self::Warm, Self::User, Self::WarmUser];
 
     /// What the names of its cases begin with.
     pub(crate) const fn prefix(self) -> &'static str {
@@ -49,6 +51,7 @@ impl Mode {
             Self::Host => "",
             Self::Warm => "warm::",
             Self::User => "user::",
+            Self::WarmUser => "warm_user::",
         }
     }
 
@@ -57,7 +60,18 @@ impl Mode {
             Self::Host => true,
             Self::Warm => !case.starts_with("slots::") && !case.starts_with("identity::"),
             Self::User => !case.starts_with("slots::") && !HOST_ONLY.contains(&case),
+            Self::WarmUser => !HOST_ONLY.contains(&case),
         }
+    }
+
+    /// Whether containers have a user namespace.
+    pub(crate) const fn has_user_namespace(self) -> bool {
+        matches!(self, Self::User | Self::WarmUser)
+    }
+
+    /// Whether containers are made from warm slots.
+    pub(crate) const fn is_warm(self) -> bool {
+        matches!(self, Self::Warm | Self::WarmUser)
     }
 
     /// That of the running case.

@@ -130,12 +130,13 @@ async fn make(
         ));
     }
     let (engine, slot) = (Arc::clone(&plan.engine), plan.slot);
+    let like_it = request.document.clone();
     let made = blocking(move || {
         let machine = make_machine(&*engine, slot, &request)?;
         Ok((machine, request))
     })
     .await;
-    service.slots.fill(&plan.engine);
+    service.slots.fill(&plan.engine, like_it);
     operations::step(match &made {
         Ok(_) => Cow::Borrowed("the machine is made"),
         Err(failure) => format!("the engine failed: {}", failure.log_line()).into(),

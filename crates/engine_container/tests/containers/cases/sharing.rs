@@ -347,7 +347,7 @@ fn a_directory_it_could_not_use_is_refused() {
     }
     // Late as well.
     fs::set_permissions(&shared, fs::Permissions::from_mode(0o755)).unwrap();
-    if Mode::get() == Mode::User {
+    if Mode::get().has_user_namespace() {
         let mapping = json!({ "HostPath": shared, "ContainerPath": "/s" });
         let running = host.start(json!({}));
         let failure = running.machine.modify(&add(&mapping)).unwrap_err();

@@ -8,6 +8,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 use crate::host::{Container, Host, entries, in_private_mounts, wait_readable};
+use crate::mode::Mode;
 
 super::cases![
     a_parked_child_is_in_the_mounts_of_its_host,
@@ -171,6 +172,15 @@ fn only_what_is_the_same_for_all_fits() {
     assert!(!fits(json!({ "Memory": { "SizeInMB": 1 } })));
     assert!(!fits(json!({ "Networking": { "Namespace": "named" } })));
     assert!(!fits(json!({ "Storage": { "Path": "/tmp" } })));
+    let has = Mode::get().has_user_namespace();
+    assert!(fits(json!({ "UserNamespace": has })));
+    assert!(!fits(json!({ "UserNamespace": !has })));
+    let other = host.request(json!({ "UserNamespace": !has }));
+    let other_slot = host.prepare(&other);
+    assert!(other_slot.fits(&other.document) && !other_slot.fits(&request.document));
+    other_slot.discard().unwrap_or_else(|f| panic!("{f:#?}"));
+    let never = host.request(json!({ "Memory": { "SizeInMB": 1 } }));
+    assert!(host.prepare_if_possible(&never).is_none());
     slot.discard().unwrap_or_else(|f| panic!("{f:#?}"));
 }
 
@@ -194,8 +204,8 @@ fn a_warm_container_is_like_a_cold_one() {
     let slot = host.prepare(&request);
     let warm = make(slot, request);
     let look = [
-        // Mounts: where, from what, how; without the numbers and the layers' descriptors.
-        r"sed -E 's/^[0-9]+ [0-9]+ [0-9]+:[0-9]+ //; s/lowerdir=.*//; s/(upper|work)dir=.*//' /proc/self/mountinfo",
+        // Mounts: where, from what, how; without the numbers, the layers' descriptors and the host's ids of a range.
+        r"sed -E 's/^[0-9]+ [0-9]+ [0-9]+:[0-9]+ //; s/lowerdir=.*//; s/(upper|work)dir=.*//; s/([ug]id=)[0-9]{10}/\1/g' /proc/self/mountinfo",
         "grep -E '^(Cap|NoNewPrivs|Seccomp|Groups|Uid|Gid|SigBlk|SigIgn|SigCgt)' /proc/self/status",
         "grep -E '^(Cap|NoNewPrivs|Seccomp|Groups|Uid|Gid|SigIgn|SigCgt)' /proc/1/status",
         "cat /proc/1/limits /proc/1/oom_score_adj; hostname; id",
