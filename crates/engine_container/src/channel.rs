@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcs_lifecycle::steps::Step;
+use hcs_engine::steps::Step;
 use hcs_wire::socket::{MAX_DESCRIPTORS, send_all};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -164,7 +164,7 @@ mod tests {
         instruct(service.as_fd(), &what, &[service.as_fd(); 20]).unwrap();
         let (received, descriptors) = receive::<String>(child.as_fd()).unwrap();
         assert_eq!((received, descriptors.len()), (what, 20));
-        let ((), steps) = hcs_lifecycle::steps::watch(|| crate::steps::done("tested"));
+        let ((), steps) = hcs_engine::steps::watch(|| crate::steps::done("tested"));
         let failed = Report::of(Err(StepError::new("testing", Errno::PERM)), &steps);
         report(child.as_fd(), &failed);
         drop(child);

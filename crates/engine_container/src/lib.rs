@@ -3,7 +3,7 @@
 //! A container is a cloned process in namespaces of its own that became the guest agent; everything else runs below
 //! it. The pieces, from the outside in:
 //!
-//! 1. [`ContainerEngine`] and its machines: what the service calls ([`hcs_lifecycle::engine`]).
+//! 1. [`ContainerEngine`] and its machines: what the service calls ([`hcs_engine::engine`]).
 //! 2. [`launcher`]: the helper process that clones.
 //! 3. `child`: what the clone does until it is the agent.
 //! 4. `parts`: root file system, mounts, devices, network..., each with what is checked, applied and undone.

@@ -14,7 +14,7 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
 };
 
-use hcs_lifecycle::engine::Origin;
+use hcs_engine::engine::Origin;
 use rustix::{
     io::Errno,
     process::{PidfdFlags, pidfd_open},

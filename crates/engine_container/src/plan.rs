@@ -4,7 +4,7 @@
 
 use std::{os::fd::OwnedFd, path::Path, thread::available_parallelism};
 
-use hcs_lifecycle::engine::CreateRequest;
+use hcs_engine::engine::CreateRequest;
 use hcs_schema::{
     Failure, HResult,
     documents::{Container, Layer, Storage},

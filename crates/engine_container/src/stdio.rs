@@ -2,7 +2,7 @@
 
 use std::{os::fd::OwnedFd, time::Duration};
 
-use hcs_lifecycle::engine::{HostStdio, StdioOffer, StdioPorts, Streams};
+use hcs_engine::engine::{HostStdio, StdioOffer, StdioPorts, Streams};
 use hcs_schema::{Failure, HResult};
 use rustix::{
     fs::{Gid, OFlags, Uid, fchown, fcntl_getfl, fstat, fstatfs},

@@ -1,9 +1,9 @@
-//! What was done for a container, told to whoever watches ([`hcs_lifecycle::steps`]): by the service's own threads as
+//! What was done for a container, told to whoever watches ([`hcs_engine::steps`]): by the service's own threads as
 //! it happens, by a child with its report.
 
 use std::time::{Duration, Instant};
 
-use hcs_lifecycle::steps::{MOST, Step, note};
+use hcs_engine::steps::{MOST, Step, note};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +81,7 @@ fn monotonic() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use hcs_lifecycle::steps::watch;
+    use hcs_engine::steps::watch;
     use rustix::io::Errno;
 
     use super::*;

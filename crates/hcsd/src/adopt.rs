@@ -9,10 +9,8 @@ use std::{
     sync::Arc,
 };
 
-use hcs_lifecycle::{
-    engine::{CreateRequest, Engine, Found, Machine},
-    system::State,
-};
+use hcs_engine::engine::{CreateRequest, Engine, Found, Machine};
+use hcs_lifecycle::system::State;
 use hcs_schema::{Failure, HResult, parse};
 use serde_json::json;
 use tokio::task::JoinSet;

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use hcs_lifecycle::engine::Engine;
+use hcs_engine::engine::Engine;
 use hcs_schema::{
     Document, Failure, HResult,
     documents::{

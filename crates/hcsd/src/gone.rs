@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_lifecycle::engine::{Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
+use hcs_engine::engine::{Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
 use hcs_schema::{Failure, HResult, documents::Statistics};
 use rustix::event::{EventfdFlags, eventfd};
 

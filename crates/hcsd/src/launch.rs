@@ -2,7 +2,7 @@
 
 use std::{os::fd::OwnedFd, rc::Rc};
 
-use hcs_lifecycle::engine::{HostStdio, Streams};
+use hcs_engine::engine::{HostStdio, Streams};
 use hcs_schema::Failure;
 use hcs_wire::guest::{ExecuteSteps, Rpc};
 

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use hcs_lifecycle::steps::Watch;
+use hcs_engine::steps::Watch;
 use hcs_schema::{Failure, HResult, timestamp::rfc3339};
 use hcs_wire::{
     explain::{OperationReport, OperationStep},

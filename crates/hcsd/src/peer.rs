@@ -2,7 +2,7 @@
 
 use std::{io, os::fd::AsFd as _};
 
-use hcs_lifecycle::engine::Origin;
+use hcs_engine::engine::Origin;
 use hcs_schema::{Failure, HResult};
 use rustix::process::geteuid;
 use tokio::net::UnixStream;

@@ -5,10 +5,8 @@ use std::{
     rc::{Rc, Weak},
 };
 
-use hcs_lifecycle::{
-    engine::HostStdio,
-    process::{Call, ExitStatus, Life},
-};
+use hcs_engine::engine::HostStdio;
+use hcs_lifecycle::process::{Call, ExitStatus, Life};
 use hcs_schema::{Failure, HResult};
 use hcs_wire::service::Subject;
 use tracing::debug;

@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcs_lifecycle::{engine::MemoryRoom, system::State};
+use hcs_engine::engine::MemoryRoom;
+use hcs_lifecycle::system::State;
 use hcs_schema::{
     Failure, HResult,
     coverage::{self, Coverage},

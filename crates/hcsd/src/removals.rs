@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_lifecycle::engine::Machine;
+use hcs_engine::engine::Machine;
 use hcs_schema::Failure;
 use tokio::sync::{Notify, Semaphore};
 use tracing::{Instrument as _, Span, error, warn};

@@ -12,7 +12,7 @@ use std::{
 };
 
 use engine_container::{ContainerEngine, EngineConfig, Launcher, UserNamespaces, surroundings};
-use hcs_lifecycle::engine::Engine;
+use hcs_engine::engine::Engine;
 use hcs_schema::Failure;
 use rustix::{
     fs::{FlockOperation, Mode, flock},

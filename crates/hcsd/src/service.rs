@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_lifecycle::engine::Engine;
+use hcs_engine::engine::Engine;
 use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 use rustix::process::geteuid;
 use tokio::sync::Notify;

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_lifecycle::engine::{CreateRequest, Engine, Machine, Slot};
+use hcs_engine::engine::{CreateRequest, Engine, Machine, Slot};
 use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 use tokio::sync::Notify;
 use tracing::{debug, error, warn};

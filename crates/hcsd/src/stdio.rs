@@ -15,7 +15,7 @@ use std::{
     path::PathBuf,
 };
 
-use hcs_lifecycle::engine::{HostStdio, Streams};
+use hcs_engine::engine::{HostStdio, Streams};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags},

@@ -21,9 +21,9 @@ use std::{
     time::Duration,
 };
 
-use hcs_lifecycle::{
-    engine::Machine,
-    system::{Action, Cancelled, Queue, Refusal, State, Ticket, judge, judge_guest_call},
+use hcs_engine::engine::Machine;
+use hcs_lifecycle::system::{
+    Action, Cancelled, Queue, Refusal, State, Ticket, judge, judge_guest_call,
 };
 use hcs_schema::{Failure, HResult, documents::SystemType};
 use hcs_wire::{

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hcs_lifecycle::engine::{MemoryKills, MemoryRoom};
+use hcs_engine::engine::{MemoryKills, MemoryRoom};
 
 use super::{ControlGroups, Home, detect::Controller, files};
 

@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
 };
 
-use hcs_lifecycle::steps;
+use hcs_engine::steps;
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,

@@ -12,7 +12,7 @@ pub(crate) mod spec;
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use hcs_lifecycle::steps::{Step, watch};
+use hcs_engine::steps::{Step, watch};
 use hcs_schema::privileges::Privileges;
 use rustix::{
     fs::{Mode, OFlags, open},

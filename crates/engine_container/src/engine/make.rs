@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
-use hcs_lifecycle::engine::CreateRequest;
+use hcs_engine::engine::CreateRequest;
 use hcs_schema::Failure;
 use rustix::{
     fs::{AtFlags, unlinkat},

@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use hcs_lifecycle::engine::{CreateRequest, Engine, Found, Machine, Origin, Slot};
+use hcs_engine::engine::{CreateRequest, Engine, Found, Machine, Origin, Slot};
 use hcs_schema::{Failure, HResult, documents::ComputeSystem, win32};
 
 use crate::{

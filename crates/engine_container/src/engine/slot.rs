@@ -9,7 +9,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use hcs_lifecycle::engine::{CreateRequest, Machine, Slot};
+use hcs_engine::engine::{CreateRequest, Machine, Slot};
 use hcs_schema::{
     Failure, HResult,
     documents::{ComputeSystem, ContainerMemory},

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hcs_lifecycle::engine::{CreateRequest, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
+use hcs_engine::engine::{CreateRequest, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
 use hcs_schema::{
     Failure, HResult,
     documents::{MemoryStats, ProcessorStats, Statistics, StorageStats},

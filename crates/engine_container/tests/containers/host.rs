@@ -14,7 +14,7 @@ use std::{
 };
 
 use engine_container::{ContainerEngine, EngineConfig, Launcher};
-use hcs_lifecycle::engine::{CreateRequest, Engine, Machine, Slot};
+use hcs_engine::engine::{CreateRequest, Engine, Machine, Slot};
 use hcs_schema::{Failure, documents::ComputeSystem};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
 
-use hcs_lifecycle::engine::{HostStdio, StdioPorts};
+use hcs_engine::engine::{HostStdio, StdioPorts};
 use hcs_schema::{Failure, HResult, documents::Properties};
 use hcs_wire::guest::{
     ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio, FetchStdioResponse,

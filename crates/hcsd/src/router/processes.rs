@@ -3,11 +3,8 @@
 use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
 
 use crate::document::{parse, parse_long, parse_optional};
-use hcs_lifecycle::{
-    engine::{HostStdio, Streams},
-    process::Call,
-    system::State,
-};
+use hcs_engine::engine::{HostStdio, Streams};
+use hcs_lifecycle::{process::Call, system::State};
 use hcs_schema::{
     Failure, HResult,
     documents::{

@@ -12,11 +12,11 @@ use std::{
 };
 
 use crate::document::parse_long;
-use hcs_lifecycle::{
+use hcs_engine::{
     engine::{CreateRequest, Engine, Machine},
     steps::{self, Step},
-    system::{Queue, State},
 };
+use hcs_lifecycle::system::{Queue, State};
 use hcs_schema::{
     Failure, HResult, check_id,
     documents::{ComputeSystem, SystemType},

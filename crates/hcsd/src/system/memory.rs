@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 
-use hcs_lifecycle::engine::MemoryKills;
+use hcs_engine::engine::MemoryKills;
 use serde_json::json;
 use tracing::warn;
 

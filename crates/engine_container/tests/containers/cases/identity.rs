@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
-use hcs_lifecycle::engine::Engine as _;
+use hcs_engine::engine::Engine as _;
 use serde_json::json;
 
 use crate::host::{Container, Host};
@@ -176,7 +176,7 @@ fn other_users_and_groups_work_inside() {
 }
 
 fn pipes_can_be_opened_again() {
-    use hcs_lifecycle::engine::Streams;
+    use hcs_engine::engine::Streams;
     let host = Host::new();
     let container = start(&host);
     let wanted = Streams {

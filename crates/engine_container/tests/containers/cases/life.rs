@@ -9,7 +9,7 @@ use std::{
 };
 
 use engine_container::{ContainerEngine, Launcher};
-use hcs_lifecycle::engine::{CreateRequest, Engine, Found, Machine};
+use hcs_engine::engine::{CreateRequest, Engine, Found, Machine};
 use hcs_schema::HResult;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};

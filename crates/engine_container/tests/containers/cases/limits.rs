@@ -1,6 +1,6 @@
 //! Limits and accounts.
 
-use hcs_lifecycle::engine::MemoryKills;
+use hcs_engine::engine::MemoryKills;
 use hcs_schema::HResult;
 use serde_json::json;
 

@@ -59,7 +59,7 @@ fn a_path_swapped_on_the_host_is_one_thing_or_a_failure() {
             let request = host.request(json!({ "MappedDirectories": [
                 { "HostPath": link.join("shared"), "ContainerPath": "/mnt/shared", "ReadOnly": true },
             ] }));
-            let machine = match hcs_lifecycle::engine::Engine::create(&host.engine, &request) {
+            let machine = match hcs_engine::engine::Engine::create(&host.engine, &request) {
                 Ok(machine) => machine,
                 // Noticed by the service, which takes the view where there is a user namespace.
                 Err(failure) => {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use hcs_lifecycle::engine::{CreateRequest, Engine, Machine, Slot};
+use hcs_engine::engine::{CreateRequest, Engine, Machine, Slot};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::json;
 use std::sync::Arc;
