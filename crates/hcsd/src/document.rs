@@ -2,7 +2,10 @@
 
 use hcs_schema::{Document, Failure, coverage};
 
-use crate::{blocking::blocking, connection::share::place, operations};
+use crate::{
+    record::{blocking::blocking, operations},
+    thread::share::place,
+};
 
 /// [`parse()`], then what [`coverage`] says of each property.
 ///

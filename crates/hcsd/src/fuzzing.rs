@@ -11,9 +11,9 @@ use hcs_wire::guest::{
 use serde::Deserialize;
 
 use crate::{
-    config::Config,
-    guest_link::answers,
-    state::{Record, journal::Journal},
+    record::state::{Record, journal::Journal},
+    system::guest_link::answers,
+    upkeep::config::Config,
 };
 
 /// `state.json`.

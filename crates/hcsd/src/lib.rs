@@ -8,61 +8,34 @@
 //! ```
 //!
 //! Everything runs on one thread, so state needs no locks; engine calls, which may block, run on threads that may wait
-//! ([`blocking`]). So no system waits for another's engine or agent, and the way of a process (create, exit, info)
+//! ([`record::blocking`]). So no system waits for another's engine or agent, and the way of a process (create, exit, info)
 //! has no hop between threads.
 //!
 //! This room knows nothing of namespaces, cgroups or QEMU, and nothing of what goes on inside a system beyond what its
 //! agent says; what an agent says concerns its own system only.
 
-mod adopt;
-mod blocking;
-mod calls;
 mod cli;
-pub mod config;
-mod connection;
-mod cpu_groups;
-mod crash_reports;
+mod client;
 mod document;
-pub mod endpoint;
-mod enumerate;
-mod event_log;
-mod events;
-mod files;
+mod door;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod gone;
-mod guest_link;
-mod host;
-mod launch;
-mod limits;
-mod listener;
-mod logging;
-mod notify;
-mod operations;
-mod outgoing;
-mod peer;
-mod process;
-mod properties;
-mod readiness;
-mod removals;
-mod router;
+mod record;
 mod serve;
-mod service;
-mod service_properties;
-mod slots;
-mod start;
-mod state;
-mod stdio;
 mod system;
+mod thread;
+mod upkeep;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser as _;
-use config::Config;
 use hcs_wire::environment::variable;
 use rustix::process::geteuid;
 
+use upkeep::{config::Config, start};
+
 pub use cli::Options;
+pub use upkeep::{config, endpoint};
 
 /// Runs the program with the process's own command line. Must be called before any thread exists.
 ///

@@ -26,20 +26,28 @@ use tokio::{
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    Options, adopt,
-    config::{Config, Ids},
-    connection::Connection,
-    cpu_groups::{self, CpuGroups},
-    endpoint,
-    event_log::{EventLog, Kind, event},
-    files,
-    listener::{self, Accepting, Access, Listener},
-    logging,
-    notify::{READY, STOPPING, notify},
-    peer::{Entitled, Peer},
-    readiness::watch_stream,
-    service::{DoorMat, Seat, Service},
-    start,
+    Options,
+    client::{
+        connection::Connection,
+        service::{DoorMat, Seat, Service},
+    },
+    door::{
+        listener::{self, Accepting, Access, Listener},
+        peers::{Entitled, Peer},
+    },
+    record::{
+        event_log::{EventLog, Kind, event},
+        files,
+    },
+    system::adopt,
+    thread::readiness::watch_stream,
+    upkeep::{
+        config::{Config, Ids},
+        cpu_groups::{self, CpuGroups},
+        endpoint, logging,
+        notify::{READY, STOPPING, notify},
+        start,
+    },
 };
 
 /// Engine calls that may block at the same time.

@@ -7,14 +7,16 @@ use hcs_schema::{Failure, HResult};
 use serde_json::Value;
 use tracing::{debug, error, info, warn};
 
-use super::{Request, System, driver::Running, ledger::Deed};
+use super::{Request, System, driver::Running};
 use crate::{
-    blocking::{blocking, blocking_within},
-    connection::cancelled,
-    guest_link::GuestLink,
-    operations,
-    process::Process,
-    state::journal::Remembered,
+    client::connection::cancelled,
+    record::{
+        blocking::{blocking, blocking_within},
+        ledger::Deed,
+        operations,
+        state::journal::Remembered,
+    },
+    system::{guest_link::GuestLink, process::Process},
 };
 
 /// How long after the end of its stream an agent may take to end itself, before it counts as one that lives on.

@@ -17,9 +17,11 @@ use tracing::{Instrument as _, debug, error, info, info_span};
 
 use super::{Behalf, System, actions, ending, ending::LAST_WORDS};
 use crate::{
-    event_log::Kind,
-    operations::{self, Trail},
-    readiness,
+    record::{
+        event_log::Kind,
+        operations::{self, Trail},
+    },
+    thread::readiness,
 };
 
 /// A running action.
@@ -150,7 +152,7 @@ async fn upkeep(lane: &mut Option<Pin<Box<dyn Future<Output = ()>>>>) {
     }
 }
 
-async fn link_ended(link: Option<&crate::guest_link::GuestLink>) {
+async fn link_ended(link: Option<&crate::system::guest_link::GuestLink>) {
     match link {
         Some(link) => link.ended().await,
         None => std::future::pending().await,
@@ -209,7 +211,7 @@ fn begin(system: &Rc<System>, lanes: &mut Lanes, ticket: Ticket, action: Action)
             (running, waiter.behalf)
         }
         None => {
-            let given_up: Running = Box::pin(async { Err(crate::connection::cancelled()) });
+            let given_up: Running = Box::pin(async { Err(crate::client::connection::cancelled()) });
             (given_up, Behalf::Service)
         }
     };

@@ -7,12 +7,16 @@ use tracing::{error, info, warn};
 
 use super::{Behalf, System};
 use crate::{
-    event_log::{self, Kind},
-    events::{event_type, system_exit},
-    guest_link::GuestLink,
-    operations,
-    process::{Ending, KILLED},
-    state::Record,
+    record::{
+        event_log::{self, Kind},
+        operations,
+        state::Record,
+    },
+    system::{
+        events::{event_type, system_exit},
+        guest_link::GuestLink,
+        process::{Ending, KILLED},
+    },
 };
 use hcs_lifecycle::system::ExitType;
 use hcs_wire::service::Subject;

@@ -11,7 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::document::parse_long;
 use hcs_engine::{
     engine::{CreateRequest, Engine, Machine},
     steps::{self, Step},
@@ -25,18 +24,16 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
-use super::{Behalf, System, driver, ledger::Ledger, memory::Kills, processes::Processes};
+use super::{Behalf, System, driver, memory::Kills, processes::Processes};
 use crate::{
-    blocking::blocking,
-    cpu_groups,
-    event_log::Kind,
-    events::Watchers,
-    limits::Share,
-    operations,
-    service::{Reservation, Service},
-    slots::Ready,
-    state::journal::Journal,
-    system::Request,
+    client::service::{Reservation, Service},
+    document::parse_long,
+    record::{
+        blocking::blocking, event_log::Kind, ledger::Ledger, operations, state::journal::Journal,
+    },
+    system::{Request, events::Watchers},
+    thread::limits::Share,
+    upkeep::{cpu_groups, slots::Ready},
 };
 
 /// Where the systems' directories are.

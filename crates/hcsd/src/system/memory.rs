@@ -11,7 +11,7 @@ use serde_json::json;
 use tracing::warn;
 
 use super::{Behalf, System};
-use crate::event_log::Kind;
+use crate::record::event_log::Kind;
 
 /// A process had to go because there was no memory left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -9,8 +9,8 @@ use std::{
 use tracing::warn;
 
 use crate::{
-    process::{Ending, Process},
-    state::journal::{Entry, Journal},
+    record::state::journal::{Entry, Journal},
+    system::process::{Ending, Process},
 };
 
 /// Processes by pid. Belongs to the service's thread.

@@ -1,0 +1,733 @@
+//! One client: its socket, its handles, its unanswered calls.
+//!
+//! Calls are taken up in the order they come. A call on a handle that is still being made waits in that handle's slot
+//! ([`handles`]) and is taken up, in order, when the handle is there. What a connection sends is read, and what it asks
+//! for is done, in turns with all others ([`crate::thread::share`]); the rest stays in the socket.
+
+mod answered;
+pub(crate) mod handles;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    os::fd::OwnedFd,
+    rc::Rc,
+    time::Duration,
+};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::{
+    WireError,
+    operation::OperationId,
+    service::{Call, Decoder, Event, Frame, Kind, Reply, Subject, encode},
+    socket::{self, MAX_DESCRIPTORS},
+};
+use rustix::io::Errno;
+use serde::Serialize;
+use tokio::{io::unix::AsyncFd, sync::Notify, task::JoinHandle};
+use tracing::{debug, warn};
+
+use self::{answered::Answered, handles::Handles};
+use crate::{
+    client::{
+        calls::{self, Going, Instance, Repeat},
+        router,
+        service::Service,
+    },
+    door::peers::Peer,
+    record::{blocking::blocking, operations::Trail},
+    thread::{
+        limits,
+        outgoing::{Closed, Outgoing},
+        share::{Share, place},
+    },
+};
+
+/// Bytes that are kept of somebody who has not been greeted: a `Hello` is far shorter.
+const MOST_BEFORE_GREETING: usize = 4096;
+/// Bytes of a message that is parsed at once; longer ones are parsed aside, so that nobody waits for them.
+const SHORT: usize = 64 << 10;
+/// How long a long message may take to arrive: it is held in memory, and others of its user wait for its place.
+const LONG_MESSAGE: Duration = Duration::from_secs(30);
+
+/// What a call ends with: the reply and the descriptors that go along.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    /// The whole message, where it was written aside.
+    bytes: Option<Vec<u8>>,
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+impl Answer {
+    /// Success, with a document where the call has one.
+    pub(crate) fn document(document: Option<String>) -> Self {
+        Self {
+            reply: Reply {
+                document,
+                ..Reply::done()
+            },
+            bytes: None,
+            descriptors: Vec::new(),
+        }
+    }
+
+    /// Success of the call `request` with a document that may be long: it is written aside.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) async fn encoded<T: Serialize + Send + 'static>(
+        request: u64,
+        document: T,
+    ) -> Result<Self, Failure> {
+        let bytes = blocking(move || {
+            let failed = |e: &(dyn std::error::Error + 'static)| {
+                Failure::new(HResult::E_UNEXPECTED, "an answer could not be written").because(e)
+            };
+            let text = serde_json::to_string(&document).map_err(|e| failed(&e))?;
+            let reply = Self::document(Some(text)).reply;
+            encode(Kind::Reply, request, 0, &reply).map_err(|e| failed(&e))
+        });
+        Ok(Self {
+            bytes: Some(bytes.await?),
+            ..Self::done()
+        })
+    }
+
+    /// Plain success.
+    pub(crate) fn done() -> Self {
+        Self::document(None)
+    }
+
+    fn failed(failure: &Failure) -> Self {
+        Self {
+            reply: Reply {
+                result: failure.hresult,
+                document: Some(failure.to_document()),
+                ..Reply::done()
+            },
+            bytes: None,
+            descriptors: Vec::new(),
+        }
+    }
+}
+
+/// A call that has not been answered: its time line, and its way to hear that it was cancelled.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) trail: Rc<Trail>,
+    /// Why it is to end.
+    asked: RefCell<Option<Failure>>,
+    changed: Notify,
+    /// Ends it when its time is over.
+    limit: RefCell<Option<JoinHandle<()>>>,
+    _bytes: limits::Share,
+    /// The pipes that came along with it.
+    pipes: RefCell<Option<(Vec<OwnedFd>, limits::Share)>>,
+    /// An earlier connection may have brought it.
+    pub(crate) repeat: Option<Repeat>,
+    /// It does something, and is not to do it twice.
+    has_effect: bool,
+    /// It goes on, for those who make it again.
+    going: Option<Going>,
+}
+
+/// A message with a call, as it came.
+struct Came {
+    request: u64,
+    bytes: usize,
+    is_repeat: bool,
+    descriptors: Vec<OwnedFd>,
+}
+
+impl Pending {
+    fn ask(&self, why: Failure) {
+        self.asked.borrow_mut().get_or_insert(why);
+        self.changed.notify_one();
+    }
+
+    /// Returns when the call was cancelled; answers what it ends with. For one waiter.
+    pub(crate) async fn cancelled(&self) -> Failure {
+        loop {
+            if let Some(why) = &*self.asked.borrow() {
+                return why.clone();
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Takes the pipes that came along with it.
+    pub(crate) fn take_pipes(&self) -> Vec<OwnedFd> {
+        self.pipes.take().map_or_else(Vec::new, |(pipes, _)| pipes)
+    }
+
+    /// Looks at those pipes.
+    pub(crate) fn with_pipes<T>(&self, look: impl FnOnce(&[OwnedFd]) -> T) -> T {
+        let pipes = self.pipes.borrow();
+        look(pipes.as_ref().map_or(&[], |(pipes, _)| pipes))
+    }
+
+    /// Whether it is to end.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.asked.borrow().is_some()
+    }
+
+    /// Has `limit` end it, in place of an earlier one.
+    fn set_limit(&self, limit: Option<JoinHandle<()>>) {
+        if let Some(earlier) = self.limit.replace(limit) {
+            earlier.abort();
+        }
+    }
+}
+
+/// One client's connection. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Names it in the log.
+    pub(crate) number: u64,
+    pub(crate) peer: Peer,
+    pub(crate) handles: Handles,
+    pub(crate) share: Rc<Share>,
+    outgoing: Outgoing,
+    pending: RefCell<HashMap<u64, Rc<Pending>>>,
+    /// Who the client is, before and after it lost a connection.
+    instance: RefCell<Option<Instance>>,
+    /// It came back in time after it had lost one.
+    in_time: Cell<bool>,
+    /// Answers that its socket has not taken yet.
+    untaken: RefCell<Vec<Answered>>,
+    events_sent: Cell<u64>,
+    greeted: Cell<bool>,
+    /// Why it may not be served now.
+    refused: Option<Failure>,
+    /// The log says once that it asks for too much.
+    is_flood: Cell<bool>,
+    pub(crate) service: Rc<Service>,
+}
+
+impl Connection {
+    /// Serves the client until it leaves, breaks the protocol or stops reading. Then everything it held is released.
+    /// With a reason in `refused`, that is all it is told.
+    pub(crate) async fn serve(
+        socket: Rc<AsyncFd<OwnedFd>>,
+        peer: Peer,
+        refused: Option<Failure>,
+        service: Rc<Service>,
+    ) {
+        let limits = service.config.limits;
+        let connection = Rc::new(Self {
+            number: service.number_connection(),
+            peer,
+            handles: Handles::new(limits.handles_per_connection),
+            share: Share::new(service.user_share(peer.uid)),
+            outgoing: Outgoing::new(Rc::clone(&socket), limits.unread_bytes_per_connection),
+            pending: RefCell::default(),
+            instance: RefCell::default(),
+            in_time: Cell::new(false),
+            untaken: RefCell::default(),
+            events_sent: Cell::new(0),
+            greeted: Cell::new(false),
+            refused,
+            is_flood: Cell::new(false),
+            service,
+        });
+        debug!(connection = connection.number, peer = ?connection.peer, "a client connected");
+        let why = tokio::select! {
+            why = connection.read(&socket) => why,
+            closed = connection.outgoing.run() => closed.to_string(),
+        };
+        debug!(connection = connection.number, %why, "a client is gone");
+        connection.outgoing.close(Closed::Gone);
+        connection.leave_calls();
+        for handle in connection.handles.take_all() {
+            handle.release(&connection);
+        }
+    }
+
+    /// Reads until the stream ends; answers why it did.
+    async fn read(self: &Rc<Self>, socket: &AsyncFd<OwnedFd>) -> String {
+        let mut decoder = Decoder::default();
+        let mut buffer = socket::Buffer::default();
+        let mut long = None;
+        loop {
+            // What somebody sends who does not read the answers stays where it is.
+            self.outgoing.room().await;
+            let is_long = decoder.announced().is_some_and(|size| size > SHORT);
+            long = match long {
+                Some(held) if is_long => Some(held),
+                None if is_long => Some((
+                    place(&self.share.user.long).await,
+                    tokio::time::Instant::now() + LONG_MESSAGE,
+                )),
+                _ => None,
+            };
+            let readable = async {
+                match &long {
+                    Some((_, end)) => tokio::time::timeout_at(*end, socket.readable()).await.ok(),
+                    None => Some(socket.readable().await),
+                }
+            };
+            let Some(readable) = readable.await else {
+                let late = "a long message was not sent to its end";
+                warn!(connection = self.number, peer = ?self.peer, "{late} within {LONG_MESSAGE:?}");
+                return late.to_owned();
+            };
+            let Ok(mut ready) = readable else {
+                return "the socket failed".to_owned();
+            };
+            let carried = decoder.descriptors.len();
+            match buffer.receive(socket, &mut decoder.descriptors) {
+                Ok(received) if received.bytes.is_empty() => {
+                    return "it closed the connection".to_owned();
+                }
+                Ok(received) => {
+                    decoder.feed(received.bytes);
+                    if received.short && decoder.descriptors.len() == carried {
+                        ready.clear_ready();
+                    }
+                }
+                Err(Errno::AGAIN) => {
+                    ready.clear_ready();
+                    continue;
+                }
+                Err(e) => return format!("its socket failed: {e}"),
+            }
+            drop(ready);
+            if let Err(e) = self.take_frames(&mut decoder).await {
+                // Those who may not come in do not fill the log.
+                if self.peer.authorise(&self.service).is_ok() {
+                    warn!(connection = self.number, peer = ?self.peer, "a client broke the protocol: {}", e.recorded());
+                }
+                return e.recorded();
+            }
+            if self.outgoing.is_closed() {
+                return "it was turned away".to_owned();
+            }
+        }
+    }
+
+    async fn take_frames(self: &Rc<Self>, decoder: &mut Decoder) -> Result<(), WireError> {
+        loop {
+            self.share.turns.take().await;
+            self.outgoing.room().await;
+            let Some(frame) = decoder.next_frame()? else {
+                break;
+            };
+            let is_repeat = match frame.kind {
+                Kind::Request => false,
+                // Of a client that did not say who it is nothing can be known.
+                Kind::Repeat if self.instance.borrow().is_some() => true,
+                Kind::Repeat | Kind::Reply | Kind::Event => {
+                    return Err(WireError::Kind { kind: 0 });
+                }
+            };
+            let mut frame = frame;
+            let came = Came {
+                request: frame.id,
+                bytes: frame.body.len(),
+                is_repeat,
+                descriptors: std::mem::take(&mut frame.descriptors),
+            };
+            let call = self.parse(frame).await;
+            let turns = &self.share.turns;
+            turns.charge(|| self.take(call, came))?;
+        }
+        if !self.greeted.get() && decoder.rest() > MOST_BEFORE_GREETING {
+            return Err(WireError::Body {
+                kind: "Hello",
+                reason: format!("it is longer than {MOST_BEFORE_GREETING} bytes"),
+            });
+        }
+        if decoder.descriptors.len() > MAX_DESCRIPTORS {
+            return Err(WireError::Descriptors {
+                announced: 0,
+                received: decoder.descriptors.len(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn parse(&self, frame: Frame) -> Result<Call, WireError> {
+        let parse = |frame: &Frame| frame.parse::<Call>("request");
+        if frame.body.len() <= SHORT {
+            return parse(&frame);
+        }
+        let place = place(&self.share.parsing).await;
+        let parsing = tokio::task::spawn_blocking(move || {
+            let _held = place;
+            parse(&frame)
+        });
+        parsing.await.unwrap_or_else(|e| {
+            Err(WireError::Body {
+                kind: "request",
+                reason: e.to_string(),
+            })
+        })
+    }
+
+    fn take(self: &Rc<Self>, call: Result<Call, WireError>, came: Came) -> Result<(), WireError> {
+        let request = came.request;
+        let call = match call {
+            Ok(call) => call,
+            // A newer client's call that this service does not have; the stream itself is sound.
+            Err(e) if self.greeted.get() => {
+                self.answer(
+                    request,
+                    Err(Failure::new(HResult::E_NOTIMPL, e.to_string())),
+                );
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        };
+        match (self.greeted.get(), &call) {
+            (
+                false,
+                Call::Hello {
+                    minimum,
+                    maximum,
+                    instance,
+                },
+            ) => {
+                self.recognise(instance.as_deref());
+                self.greet(request, *minimum, *maximum);
+                Ok(())
+            }
+            (true, Call::Cancel { request: other }) => {
+                self.end(*other, "cancelled by the client", cancelled());
+                self.answer(request, Ok(Answer::done()));
+                Ok(())
+            }
+            (
+                true,
+                Call::Limit {
+                    request: other,
+                    milliseconds,
+                },
+            ) => {
+                self.limit(*other, Duration::from_millis(*milliseconds));
+                self.answer(request, Ok(Answer::done()));
+                Ok(())
+            }
+            (true, Call::Hello { .. }) | (false, _) => Err(WireError::Body {
+                kind: "Hello",
+                reason: "it must be the first message and only that".to_owned(),
+            }),
+            (true, _) => {
+                self.begin(call, came);
+                Ok(())
+            }
+        }
+    }
+
+    /// Who the client says it is.
+    fn recognise(&self, instance: Option<&str>) {
+        let instance = instance.and_then(|instance| calls::instance(self.peer.uid, instance));
+        if let Some(instance) = &instance {
+            self.in_time.set(self.service.calls.is_in_time(instance));
+        }
+        self.instance.replace(instance);
+    }
+
+    fn greet(&self, request: u64, minimum: u32, maximum: u32) {
+        let refused = self.refused.clone().map_or(Ok(()), Err);
+        let entitled = self.peer.authorise(&self.service).and(refused);
+        let greeting = entitled.and_then(|()| {
+            let version = hcs_wire::service::VERSION;
+            if minimum <= version && version <= maximum {
+                // The pid that operations of this client are named after.
+                let process = self.operation(0).process;
+                let repeats = self.instance.borrow().is_some();
+                let greeting = format!(
+                    "{{\"Version\":{version},\"Process\":{process},\"Repeats\":{repeats}}}"
+                );
+                return Ok(Answer::document(Some(greeting)));
+            }
+            Err(Failure::new(
+                HResult::HCS_E_UNSUPPORTED_PROTOCOL_VERSION,
+                format!(
+                    "the client speaks protocol versions {minimum} to {maximum}, this service speaks {version}"
+                ),
+            ))
+        });
+        let welcome = greeting.is_ok();
+        self.greeted.set(welcome);
+        self.answer(request, greeting);
+        if !welcome {
+            self.outgoing.close(Closed::Gone);
+        }
+    }
+
+    /// Takes a call up: at once, or when the handle it is about has been made.
+    fn begin(self: &Rc<Self>, call: Call, came: Came) {
+        let Came {
+            request,
+            bytes,
+            is_repeat,
+            descriptors,
+        } = came;
+        let counted = self
+            .let_in(request, bytes)
+            .and_then(|bytes| Ok((bytes, self.pipes_of(&call, descriptors)?)));
+        let (bytes, pipes) = match counted {
+            Ok(counted) => counted,
+            // Answered beside the pending table: the number may belong to another call.
+            Err(failure) => return self.write_reply(request, Err(failure)),
+        };
+        let id = self.operation(request);
+        let (going, repeat) = self.name(request, &call, is_repeat);
+        let name = going.as_ref().map(|going| Rc::clone(going.name()));
+        let operations = &self.service.operations;
+        let trail = operations.received(id, &call, self.peer.uid, name, is_repeat);
+        trail.is_done_by(&self.share);
+        let pending = Rc::new(Pending {
+            trail,
+            asked: RefCell::default(),
+            changed: Notify::new(),
+            limit: RefCell::default(),
+            _bytes: bytes,
+            pipes: RefCell::new(pipes),
+            repeat,
+            has_effect: call.has_effect(),
+            going,
+        });
+        self.pending
+            .borrow_mut()
+            .insert(request, Rc::clone(&pending));
+        router::admit(self, request, call, pending);
+    }
+
+    /// Counts a call of so many bytes in.
+    fn let_in(&self, request: u64, bytes: usize) -> Result<limits::Share, Failure> {
+        let limit = self.service.config.limits.pending_per_connection;
+        let pending = self.pending.borrow();
+        if pending.contains_key(&request) {
+            return Err(Failure::new(
+                HResult::E_INVALIDARG,
+                format!(
+                    "a call with the request number {request} is still pending on this connection"
+                ),
+            ));
+        }
+        let room = match pending.len() < limit {
+            true => Ok(()),
+            false => Err(limits::reached("unanswered calls of one connection", limit)),
+        };
+        let quota = &self.service.bytes_quota;
+        let counted = room.and_then(|()| quota.take_many(self.peer.uid, bytes));
+        if let Err(failure) = &counted
+            && !self.is_flood.replace(true)
+        {
+            warn!(connection = self.number, peer = ?self.peer, "calls of a client are refused: {}", failure.log_line());
+        }
+        counted
+    }
+
+    /// The name of a call, where its client may ask for it again, and what is known of the one that it may repeat.
+    fn name(&self, request: u64, call: &Call, is_repeat: bool) -> (Option<Going>, Option<Repeat>) {
+        let instance = self.instance.borrow();
+        let Some(instance) = instance.as_ref().filter(|_| call.survives()) else {
+            return (None, None);
+        };
+        let again = is_repeat.then(|| self.in_time.get());
+        let calls = &self.service.calls;
+        let (going, repeat) = calls.begin(calls::name(instance, request), again);
+        (Some(going), repeat)
+    }
+
+    /// The pipes that came along with a call, counted for their user.
+    fn pipes_of(
+        &self,
+        call: &Call,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Option<(Vec<OwnedFd>, limits::Share)>, Failure> {
+        let Call::CreateProcess {
+            pipes: Some(pipes), ..
+        } = call
+        else {
+            return Ok(None);
+        };
+        if pipes.count() != descriptors.len() {
+            return Err(Failure::new(
+                HResult::E_INVALIDARG,
+                format!(
+                    "{} pipes were announced for the process and {} came",
+                    pipes.count(),
+                    descriptors.len()
+                ),
+            ));
+        }
+        let share = self.service.pipes_quota.take(self.peer.uid)?;
+        Ok(Some((descriptors, share)))
+    }
+
+    /// Ends a call that has not been answered, with `why`; what it had begun is undone.
+    fn end(self: &Rc<Self>, request: u64, step: &'static str, why: Failure) {
+        let pending = self.pending.borrow().get(&request).cloned();
+        let Some(pending) = pending else {
+            return;
+        };
+        pending.trail.step(step);
+        if let Some(dropped) = self.handles.withdraw(request) {
+            router::withdrawn(self, &dropped, &why);
+            self.answer(request, Err(why));
+        } else {
+            pending.ask(why);
+        }
+    }
+
+    /// A call that has not been answered is to end after `limit`.
+    fn limit(self: &Rc<Self>, request: u64, limit: Duration) {
+        let pending = self.pending.borrow().get(&request).cloned();
+        let Some(pending) = pending else {
+            return;
+        };
+        let connection = Rc::downgrade(self);
+        let limiting = tokio::task::spawn_local(async move {
+            tokio::time::sleep(limit).await;
+            if let Some(connection) = connection.upgrade() {
+                connection.end(request, "its time is over", late());
+            }
+        });
+        pending.set_limit(Some(limiting));
+    }
+
+    /// Ends a call. Each call ends once; a connection that is gone takes no more answers.
+    pub(crate) fn answer(&self, request: u64, answer: Result<Answer, Failure>) {
+        let pending = self.pending.borrow_mut().remove(&request);
+        let answer = answer.map_err(|failure| Failure {
+            operation: Some(self.operation(request).to_string()),
+            ..failure
+        });
+        if let Some(pending) = pending.as_deref() {
+            pending.set_limit(None);
+            let trail = &pending.trail;
+            let service = &self.service;
+            let outcome = answer.as_ref().map(|_| ());
+            service.operations.answered(trail, outcome, &service.log);
+        }
+        let answered = pending.and_then(|pending| {
+            Some(Answered {
+                name: Rc::clone(pending.going.as_ref()?.name()),
+                agent: pending.trail.take_agent(),
+                is_done: pending.has_effect && answer.is_ok(),
+            })
+        });
+        self.write_reply(request, answer);
+        if let Some(answered) = answered.filter(|a| a.is_done || a.agent.is_some()) {
+            self.settle(answered);
+        }
+    }
+
+    /// The failure of a call only follows from another.
+    pub(crate) fn follows(&self, request: u64) {
+        if let Some(pending) = self.pending.borrow().get(&request) {
+            pending.trail.follows();
+        }
+    }
+
+    /// The operation that a call of this client belongs to.
+    pub(crate) fn operation(&self, request: u64) -> OperationId {
+        let pid = self.peer.pid.and_then(|pid| u32::try_from(pid).ok());
+        OperationId::of_request(pid.unwrap_or(0), request)
+    }
+
+    fn write_reply(&self, request: u64, answer: Result<Answer, Failure>) {
+        let answer = answer.unwrap_or_else(|failure| {
+            let why = match self.service.config.log_client_values {
+                true => failure.to_string(),
+                false => failure.log_line(),
+            };
+            debug!(operation = %self.operation(request), result = %failure.hresult, "a call failed: {why}");
+            Answer::failed(&failure)
+        });
+        let count = u16::try_from(answer.descriptors.len()).unwrap_or(u16::MAX);
+        if let Some(bytes) = answer.bytes {
+            return self.write(bytes, answer.descriptors);
+        }
+        let encoded = encode(Kind::Reply, request, count, &answer.reply).or_else(|e| {
+            let failure =
+                Failure::new(HResult::E_OUTOFMEMORY, "the answer is too large to be sent")
+                    .because(&e);
+            encode(Kind::Reply, request, 0, &Answer::failed(&failure).reply)
+        });
+        match encoded {
+            Ok(bytes) => self.write(bytes, answer.descriptors),
+            Err(e) => warn!(request, "an answer could not be written: {e}"),
+        }
+    }
+
+    /// Tells the client of something that happened to one of its handles.
+    pub(crate) fn push_event(&self, subject: Subject, event_type: u32, data: Option<&str>) {
+        let number = self.events_sent.get() + 1;
+        self.events_sent.set(number);
+        let event = Event {
+            subject,
+            event_type,
+            data: data.map(str::to_owned),
+        };
+        match encode(Kind::Event, number, 0, &event) {
+            Ok(bytes) => self.write(bytes, Vec::new()),
+            Err(e) => warn!(number, "an event could not be written: {e}"),
+        }
+    }
+
+    fn write(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) {
+        let was_open = !self.is_closed();
+        if let Err(Closed::Full { unread }) = self.outgoing.send(bytes, descriptors)
+            && was_open
+        {
+            warn!(connection = self.number, peer = ?self.peer, unread, "a client does not read and is disconnected");
+        }
+    }
+
+    /// Does `work` as a task of its own, in turns with all others.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        let share = Rc::clone(&self.share);
+        tokio::task::spawn_local(async move { share.turns.spread(work).await });
+    }
+
+    /// Whether the client is gone: nothing reaches it any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.outgoing.is_closed()
+    }
+
+    /// Returns when the client has read most of its answers, so that there is room for a long one.
+    pub(crate) async fn room(&self) {
+        self.outgoing.room_for_page().await;
+    }
+
+    /// Returns when the client is gone.
+    pub(crate) async fn gone(&self) {
+        self.outgoing.closed().await;
+    }
+
+    /// The calls that waited for a handle that will never be there, in their order.
+    pub(crate) fn refuse(self: &Rc<Self>, waiting: VecDeque<(u64, Call)>, failure: &Failure) {
+        for (request, call) in waiting {
+            router::refused(self, request, &call, failure);
+        }
+    }
+
+    /// The calls that waited for a handle, now that it is there, in their order.
+    pub(crate) fn resume(self: &Rc<Self>, waiting: VecDeque<(u64, Call)>) {
+        for (request, call) in waiting {
+            let pending = self.pending.borrow().get(&request).cloned();
+            if let Some(pending) = pending {
+                router::take_up(self, request, call, pending);
+            }
+        }
+    }
+}
+
+/// What a cancelled call ends with.
+pub(crate) fn cancelled() -> Failure {
+    Failure::new(HResult::CANCELLED, "the operation was cancelled")
+}
+
+/// What a call ends with that was not done by its deadline.
+fn late() -> Failure {
+    Failure::new(
+        HResult::HCS_E_OPERATION_TIMEOUT,
+        "the operation was not done by its deadline and was given up",
+    )
+}

@@ -1,0 +1,74 @@
+//! Answers on their way: a call whose answer the client's socket has taken is forgotten; one whose answer it has not taken
+//! may be asked for again.
+
+use std::rc::Rc;
+
+use super::Connection;
+use crate::system::guest_link::GuestLink;
+
+/// A call that was answered, whose answer may not have reached the client yet.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) name: Rc<str>,
+    /// The agent that remembers it.
+    pub(super) agent: Option<Rc<GuestLink>>,
+    /// It was done, and nobody else knows.
+    pub(super) is_done: bool,
+}
+
+impl Connection {
+    /// The client is gone. It may come back and ask for what it was not answered.
+    pub(super) fn leave_calls(&self) {
+        let Some(instance) = self.instance.borrow().clone() else {
+            return;
+        };
+        // What waits for a handle is not begun any more.
+        for request in self.handles.waiting() {
+            self.pending.borrow_mut().remove(&request);
+        }
+        let untaken = self.untaken.take();
+        if untaken.is_empty() && self.pending.borrow().is_empty() {
+            return;
+        }
+        self.service.calls.lose(&instance);
+        for answered in untaken {
+            self.keep_answered(answered);
+        }
+    }
+
+    /// Keeps what became of a call whose answer did not reach its client, for as long as that may come back.
+    fn keep_answered(&self, answered: Answered) {
+        let Answered {
+            name,
+            agent,
+            is_done,
+        } = answered;
+        if is_done {
+            let calls = &self.service.calls;
+            calls.remember_untold(self.peer.uid, Rc::clone(&name));
+        }
+        if let Some(agent) = agent {
+            let limit = self.service.config.times.reconnect() * 2;
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(limit).await;
+                agent.release(&name);
+            });
+        }
+    }
+
+    /// A call was answered: once the client's socket has the answer, nobody asks for it any more.
+    pub(super) fn settle(&self, answered: Answered) {
+        if self.outgoing.is_closed() {
+            self.keep_answered(answered);
+            return;
+        }
+        self.untaken.borrow_mut().push(answered);
+        if self.outgoing.has_sent_all() {
+            for Answered { name, agent, .. } in self.untaken.take() {
+                if let Some(agent) = agent {
+                    agent.release(&name);
+                }
+            }
+        }
+    }
+}

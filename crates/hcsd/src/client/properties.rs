@@ -1,0 +1,324 @@
+//! `HcsGetComputeSystemProperties`: from the query to the `Properties` document.
+
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hcs_engine::engine::MemoryRoom;
+use hcs_lifecycle::system::State;
+use hcs_schema::{
+    Failure, HResult,
+    coverage::{self, Coverage},
+    documents::{
+        GuestConnectionInfo, MemoryInformationForVm, OsType, Properties, PropertyResponse,
+        ResultError, State as StateName, Statistics, SystemPropertyQuery, SystemPropertyType,
+        Version, VmMemory,
+    },
+    parse, parse_optional,
+};
+use serde_json::Value;
+
+use crate::{record::blocking::blocking, system::System, upkeep::host};
+
+/// Bytes of a page, as the schema counts memory.
+const PAGE: u64 = 4096;
+
+/// Answers a query. One property of `PropertyTypes` that fails fails the call; one of `PropertyQueries` only itself.
+///
+/// # Errors
+/// The query is wrong, or a property cannot be had.
+pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<String, Failure> {
+    let query: SystemPropertyQuery = parse_optional(query)?;
+    system.alive()?;
+    coverage::check(&query).map_err(|failure| failure.while_doing("GetProperties"))?;
+    let mut properties = basic(system);
+    // One limit for all that the agent has to say.
+    let end = Instant::now() + system.service()?.config.times.query();
+    for kind in query.property_types.unwrap_or_default() {
+        let one = property(system, kind, end).await?;
+        merge(&mut properties, one);
+    }
+    let named = query.queries.into_iter().chain(query.property_queries);
+    let mut responses = BTreeMap::new();
+    for name in named.flat_map(BTreeMap::into_keys) {
+        let response = response(by_name(system, &name, end).await)?;
+        responses.insert(name, response);
+    }
+    if !responses.is_empty() {
+        properties.property_responses = Some(responses);
+    }
+    to_text(&properties)
+}
+
+/// What every answer has, and an enumeration shows.
+pub(crate) fn basic(system: &System) -> Properties {
+    Properties {
+        id: Some(system.id.clone()),
+        system_type: Some(system.system_type),
+        runtime_os_type: Some(OsType::Linux),
+        owner: system.owner.clone(),
+        runtime_id: Some(system.runtime_id.clone()),
+        state: shown_state(system.state()),
+        ..Properties::default()
+    }
+}
+
+/// The name of a state; none until the system has run, as clients of HCS know it.
+fn shown_state(state: State) -> Option<StateName> {
+    if state == State::Created {
+        return None;
+    }
+    StateName::ALL
+        .iter()
+        .copied()
+        .find(|name| name.name() == state.name())
+}
+
+/// The document as text.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn to_text<T: serde::Serialize>(document: &T) -> Result<String, Failure> {
+    serde_json::to_string(document).map_err(|e| {
+        Failure::new(HResult::E_UNEXPECTED, "an answer could not be written").because(&e)
+    })
+}
+
+/// What stands under the name of a property of the newer form: its value, or why it cannot be had.
+///
+/// # Errors
+/// The failure cannot be written.
+pub(crate) fn response(answer: Result<Value, Failure>) -> Result<PropertyResponse, Failure> {
+    match answer {
+        Ok(value) => Ok(PropertyResponse {
+            response: Some(value),
+            error: None,
+        }),
+        Err(failure) => Ok(PropertyResponse {
+            response: None,
+            error: Some(as_result_error(&failure)?),
+        }),
+    }
+}
+
+fn as_result_error(failure: &Failure) -> Result<ResultError, Failure> {
+    serde_json::from_str(&failure.to_document()).map_err(|e| {
+        Failure::new(HResult::E_UNEXPECTED, "a failure could not be written").because(&e)
+    })
+}
+
+/// The properties, with nothing but `kind` in them. What the agent has to say for it is waited for until `end`.
+async fn property(
+    system: &Rc<System>,
+    kind: SystemPropertyType,
+    end: Instant,
+) -> Result<Properties, Failure> {
+    let mut properties = Properties::default();
+    match kind {
+        SystemPropertyType::Basic => properties = basic(system),
+        SystemPropertyType::Memory => properties.memory = Some(memory(system).await?),
+        SystemPropertyType::Statistics => properties.statistics = Some(statistics(system).await?),
+        SystemPropertyType::ProcessList => {
+            properties.process_list = process_list(system, end).await?.process_list;
+        }
+        SystemPropertyType::TerminateOnLastHandleClosed => {
+            properties.terminate_on_last_handle_closed =
+                Some(system.terminate_on_last_handle_closed.get());
+        }
+        SystemPropertyType::GuestConnection => {
+            properties.guest_connection_info = Some(guest_connection(system, end).await?);
+        }
+        other => return Err(unavailable(system, other.name())),
+    }
+    Ok(properties)
+}
+
+fn unavailable(system: &System, name: &str) -> Failure {
+    let reason = coverage::coverage(SystemPropertyType::enumeration().name, name)
+        .and_then(Coverage::reason)
+        .unwrap_or("it is about virtual machines");
+    Failure::new(
+        HResult::NOT_SUPPORTED,
+        format!(
+            "the property {name} is not available for '{}': {reason}",
+            system.id
+        ),
+    )
+    .while_doing("GetProperties")
+}
+
+/// One property of the newer form, as the value that stands under its name.
+async fn by_name(system: &Rc<System>, name: &str, end: Instant) -> Result<Value, Failure> {
+    let kind = SystemPropertyType::ALL
+        .iter()
+        .copied()
+        .find(|kind| kind.name() == name);
+    let Some(kind) = kind else {
+        return Err(if name == "ProcessorCapabilities" {
+            unavailable(system, name)
+        } else {
+            Failure::new(
+                HResult::E_INVALIDARG,
+                format!("there is no property {name}"),
+            )
+        });
+    };
+    let properties = property(system, kind, end).await?;
+    let value = match kind {
+        SystemPropertyType::Basic => serde_json::to_value(properties),
+        SystemPropertyType::Memory => serde_json::to_value(properties.memory),
+        SystemPropertyType::Statistics => serde_json::to_value(properties.statistics),
+        SystemPropertyType::ProcessList => serde_json::to_value(properties.process_list),
+        SystemPropertyType::GuestConnection => {
+            serde_json::to_value(properties.guest_connection_info)
+        }
+        _ => serde_json::to_value(properties.terminate_on_last_handle_closed),
+    };
+    value.map_err(|e| {
+        Failure::new(HResult::E_UNEXPECTED, "an answer could not be written").because(&e)
+    })
+}
+
+fn merge(into: &mut Properties, one: Properties) {
+    into.memory = one.memory.or(into.memory.take());
+    into.statistics = one.statistics.or(into.statistics.take());
+    into.process_list = one.process_list.or(into.process_list.take());
+    into.terminate_on_last_handle_closed = one
+        .terminate_on_last_handle_closed
+        .or(into.terminate_on_last_handle_closed);
+    into.guest_connection_info = one
+        .guest_connection_info
+        .or(into.guest_connection_info.take());
+}
+
+async fn statistics(system: &Rc<System>) -> Result<Statistics, Failure> {
+    let machine = Arc::clone(&system.machine);
+    blocking(move || machine.statistics())
+        .await
+        .map_err(|failure| failure.while_doing("GetProperties"))
+}
+
+/// What a container uses, in the words the schema has for virtual machines.
+async fn memory(system: &Rc<System>) -> Result<MemoryInformationForVm, Failure> {
+    let used = statistics(system).await?.memory;
+    let machine = Arc::clone(&system.machine);
+    let (room, host) = blocking(move || Ok((machine.memory_room(), host::memory().ok()))).await?;
+    Ok(MemoryInformationForVm {
+        virtual_machine_memory: Some(vm_memory(
+            used.and_then(|memory| memory.memory_usage_commit_bytes)
+                .unwrap_or(0),
+            room,
+            host,
+        )),
+        ..MemoryInformationForVm::default()
+    })
+}
+
+/// All members, as Windows gives them: a container has no memory set aside for it, no buffer that its guest keeps free,
+/// and no host that moves memory between it and others.
+fn vm_memory(used: u64, room: MemoryRoom, host: Option<host::Memory>) -> VmMemory {
+    let percent = |free: u64, whole: u64| {
+        let percent = u128::from(free) * 100 / u128::from(whole.max(1));
+        i32::try_from(percent).unwrap_or(100).min(100)
+    };
+    let of_host = host.map_or(0, |host| percent(host.available, host.total));
+    let available = match room.limit {
+        // What the limit leaves may be more than the host has.
+        Some(limit) => percent(limit.saturating_sub(used), limit).min(match host {
+            Some(host) => percent(host.available, limit),
+            None => 100,
+        }),
+        None => of_host,
+    };
+    VmMemory {
+        available_memory: Some(available),
+        available_memory_buffer: Some(0),
+        reserved_memory: Some(0),
+        assigned_memory: Some(used.div_ceil(PAGE)),
+        slp_active: Some(room.swapped),
+        balancing_enabled: Some(false),
+        dm_operation_in_progress: Some(false),
+    }
+}
+
+/// The processes as the agent knows them: a `Properties` document, of which only the list is believed.
+async fn process_list(system: &Rc<System>, end: Instant) -> Result<Properties, Failure> {
+    let query = r#"{"PropertyTypes":["ProcessList"]}"#;
+    let link = system.guest_within(left(end)).await?;
+    let text = match link.properties(query, left(end)).await {
+        Ok(text) => text,
+        Err(failure) => return Err(system.explain(failure).await.while_doing("GetProperties")),
+    };
+    parse::<Properties>(&text).map_err(|failure| {
+        Failure::new(
+            HResult::HCS_E_PROTOCOL_ERROR,
+            format!(
+                "the guest agent of '{}' answered no list of processes",
+                system.id
+            ),
+        )
+        .because(&failure)
+        .while_doing("GetProperties")
+    })
+}
+
+/// What is left of the time.
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
+}
+
+async fn guest_connection(system: &System, end: Instant) -> Result<GuestConnectionInfo, Failure> {
+    let link = system.guest_within(left(end)).await?;
+    let capabilities = link.capabilities();
+    let versions = capabilities.supported_schema_versions.iter().take(16);
+    Ok(GuestConnectionInfo {
+        supported_schema_versions: Some(
+            versions
+                .map(|version| Version {
+                    major: Some(version.major),
+                    minor: Some(version.minor),
+                })
+                .collect(),
+        ),
+        protocol_version: Some(hcs_wire::guest::PROTOCOL_VERSION),
+        guest_defined_capabilities: serde_json::to_value(&capabilities.guest_defined_capabilities)
+            .ok(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_has_no_state_until_it_has_run() {
+        assert_eq!(shown_state(State::Created), None);
+        assert_eq!(shown_state(State::Running), Some(StateName::Running));
+        assert_eq!(shown_state(State::Paused), Some(StateName::Paused));
+    }
+
+    #[test]
+    fn the_memory_of_a_container_has_all_members() {
+        let host = host::Memory {
+            total: 1000 * PAGE,
+            available: 500 * PAGE,
+        };
+        let limited = MemoryRoom {
+            limit: Some(100 * PAGE),
+            swapped: true,
+        };
+        let memory = vm_memory(25 * PAGE, limited, Some(host));
+        let document = serde_json::to_value(&memory).unwrap();
+        assert_eq!(document.as_object().unwrap().len(), 7, "{document}");
+        assert_eq!(memory.available_memory, Some(75));
+        assert_eq!(memory.assigned_memory, Some(25));
+        assert_eq!(memory.slp_active, Some(true));
+        let free = vm_memory(25 * PAGE, MemoryRoom::default(), Some(host));
+        assert_eq!(free.available_memory, Some(50));
+        let above = vm_memory(200 * PAGE, limited, None);
+        assert_eq!(above.available_memory, Some(0));
+    }
+}

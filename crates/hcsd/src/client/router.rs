@@ -1,0 +1,444 @@
+//! From calls to the code that does them.
+//!
+//! A call whose handle is still being made waits in the handle's slot. A call that makes a handle takes its number
+//! first, so that later calls on it find the slot. What can be answered from memory is answered at once; everything
+//! else runs as a task of its own that a cancel ends.
+
+pub(crate) mod processes;
+pub(crate) mod systems;
+
+use std::{future::Future, rc::Rc};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::{
+    log::{LogEntry, LogQuery},
+    service::Call,
+};
+use serde_json::json;
+
+use crate::{
+    client::{
+        connection::{Answer, Connection, Pending, cancelled, handles::never_made},
+        enumerate, service_properties,
+    },
+    record::{
+        event_log::{self, Kind},
+        operations,
+    },
+    system::{Behalf, Request},
+    thread::share::{Lane, place},
+    upkeep::{cpu_groups, crash_reports},
+};
+
+/// Bytes of the name of a system or an operation that is asked for: longer ones name none.
+const MOST_NAME: usize = 4096;
+/// Bytes of options, a query or settings. They are read at once; what describes a system, a process or a crash may be
+/// longer, and is read aside.
+const MOST_OPTIONS: usize = 64 << 10;
+
+/// A call on its way to its answer.
+pub(crate) struct Errand {
+    pub(crate) connection: Rc<Connection>,
+    pub(crate) request: u64,
+    pub(crate) pending: Rc<Pending>,
+}
+
+impl Errand {
+    /// Ends the call.
+    pub(crate) fn answer(&self, answer: Result<Answer, Failure>) {
+        self.connection.answer(self.request, answer);
+    }
+
+    /// Who asks, for the log.
+    pub(crate) fn behalf(&self) -> Behalf {
+        Behalf::Client(self.connection.operation(self.request))
+    }
+
+    /// For a call that is made again: waits until it does not go on for an earlier connection any more. Answers whether
+    /// it was done then, though its client does not know.
+    ///
+    /// # Errors
+    /// It is made again, and nobody can say any more whether it was done.
+    pub(crate) async fn was_done(&self) -> Result<bool, Failure> {
+        let (Some(repeat), Some(name)) = (&self.pending.repeat, self.pending.trail.name()) else {
+            return Ok(false);
+        };
+        self.pending.trail.step("its client makes it again");
+        repeat.alone().await;
+        let connection = &self.connection;
+        if connection
+            .service
+            .calls
+            .take_untold(connection.peer.uid, name)
+        {
+            self.pending.trail.step("had been done");
+            return Ok(true);
+        }
+        repeat.check().map(|()| false)
+    }
+
+    /// [`Errand::run`] for work that is not to be done twice.
+    pub(crate) fn run_once(self, work: impl Future<Output = Result<Answer, Failure>> + 'static) {
+        let connection = Rc::clone(&self.connection);
+        connection.spawn(async move {
+            let answer = match self.was_done().await {
+                Ok(true) => Ok(Answer::done()),
+                Ok(false) => self.until_cancelled(work).await,
+                Err(failure) => Err(failure),
+            };
+            self.answer(answer);
+        });
+    }
+
+    /// Runs `work` as a task; a cancel drops it and ends the call.
+    pub(crate) fn run(self, work: impl Future<Output = Result<Answer, Failure>> + 'static) {
+        let connection = Rc::clone(&self.connection);
+        connection.spawn(async move {
+            let answer = self.until_cancelled(work).await;
+            self.answer(answer);
+        });
+    }
+
+    /// A place in `lane`, which is one of the connection's. Nothing has begun before, so nothing begins for a client
+    /// that is gone.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(crate) async fn place(&self, lane: &Lane) -> Result<impl Sized + use<>, Failure> {
+        tokio::select! {
+            biased;
+            place = place(lane) => Ok(place),
+            () = self.connection.gone() => Err(cancelled()),
+        }
+    }
+
+    /// [`Errand::run`] for what changes nothing: it ends with the connection.
+    pub(crate) fn look(self, work: impl Future<Output = Result<Answer, Failure>> + 'static) {
+        let connection = Rc::clone(&self.connection);
+        self.run(async move {
+            tokio::select! {
+                answer = work => answer,
+                () = connection.gone() => Err(cancelled()),
+            }
+        });
+    }
+
+    /// `work`, or the failure of a cancelled call, whichever comes first.
+    pub(crate) async fn until_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let trail = Rc::clone(&self.pending.trail);
+        tokio::select! {
+            biased;
+            result = operations::carry(Some(trail), work) => result,
+            why = self.pending.cancelled() => Err(why),
+        }
+    }
+}
+
+/// Takes the number of the handle that a call makes, then the call itself up.
+pub(crate) fn admit(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
+    if let Some(made) = makes(&call)
+        && let Err(failure) = connection.handles.reserve(made, concerns(&call))
+    {
+        connection.answer(request, Err(failure));
+        return;
+    }
+    take_up(connection, request, call, pending);
+}
+
+/// The options, query or settings of a call, where they are read at once.
+fn options(call: &Call) -> Option<&str> {
+    match call {
+        Call::StartSystem { options, .. }
+        | Call::ShutDownSystem { options, .. }
+        | Call::TerminateSystem { options, .. }
+        | Call::PauseSystem { options, .. }
+        | Call::ResumeSystem { options, .. }
+        | Call::SaveSystem { options, .. }
+        | Call::CrashSystem { options, .. }
+        | Call::TerminateProcess { options, .. }
+        | Call::SignalProcess { options, .. } => options.as_deref(),
+        Call::GetSystemProperties { query, .. }
+        | Call::GetProcessProperties { query, .. }
+        | Call::EnumerateSystems { query }
+        | Call::GetServiceProperties { query } => query.as_deref(),
+        Call::ModifySystem { settings, .. }
+        | Call::ModifyProcess { settings, .. }
+        | Call::ModifyServiceSettings { settings } => Some(settings),
+        _ => None,
+    }
+}
+
+/// Takes a call up, or lets it wait for its handle. It has the number of the handle it makes.
+pub(crate) fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
+    let errand = Errand {
+        connection: Rc::clone(connection),
+        request,
+        pending,
+    };
+    if let Some(text) = options(&call)
+        && text.len() > MOST_OPTIONS
+    {
+        let message = format!(
+            "the document of {} bytes is too long: options, queries and settings have at most {MOST_OPTIONS}",
+            text.len()
+        );
+        return errand.answer(Err(Failure::new(HResult::HCS_E_INVALID_JSON, message)));
+    }
+    let concerned = concerns(&call);
+    if let Some(why) = concerned.and_then(|handle| connection.handles.why_unmade(handle)) {
+        refused(connection, request, &call, &why);
+        return;
+    }
+    match concerned {
+        Some(handle) if connection.handles.is_opening(handle) => {
+            errand
+                .pending
+                .trail
+                .step("waits for the call that makes its handle");
+            connection.handles.wait(handle, request, call);
+        }
+        _ => dispatch(errand, call),
+    }
+}
+
+/// A call ended with `failure` while it waited for its handle: the handle it would have made will not be.
+pub(crate) fn withdrawn(connection: &Rc<Connection>, call: &Call, failure: &Failure) {
+    if let Some(made) = makes(call) {
+        let waiting = connection.handles.fail(made, failure);
+        connection.refuse(waiting, failure);
+    }
+}
+
+/// A call whose handle was never made ends as the making did; closing such a handle succeeds.
+pub(crate) fn refused(connection: &Rc<Connection>, request: u64, call: &Call, failure: &Failure) {
+    withdrawn(connection, call, failure);
+    connection.follows(request);
+    let answer = match call {
+        Call::CloseSystem { system: number } | Call::CloseProcess { process: number } => {
+            connection.handles.forget_unmade(*number);
+            Ok(Answer::done())
+        }
+        _ => Err(never_made(failure)),
+    };
+    connection.answer(request, answer);
+}
+
+/// The handle a call makes.
+const fn makes(call: &Call) -> Option<u64> {
+    match call {
+        Call::CreateSystem { system, .. } | Call::OpenSystem { system, .. } => Some(*system),
+        Call::CreateProcess { process, .. } | Call::OpenProcess { process, .. } => Some(*process),
+        _ => None,
+    }
+}
+
+/// The handle a call is about, which must be there before.
+const fn concerns(call: &Call) -> Option<u64> {
+    match call {
+        Call::CloseSystem { system }
+        | Call::StartSystem { system, .. }
+        | Call::ShutDownSystem { system, .. }
+        | Call::TerminateSystem { system, .. }
+        | Call::PauseSystem { system, .. }
+        | Call::ResumeSystem { system, .. }
+        | Call::SaveSystem { system, .. }
+        | Call::CrashSystem { system, .. }
+        | Call::ModifySystem { system, .. }
+        | Call::GetSystemProperties { system, .. }
+        | Call::CreateProcess { system, .. }
+        | Call::OpenProcess { system, .. } => Some(*system),
+        Call::CloseProcess { process }
+        | Call::TerminateProcess { process, .. }
+        | Call::SignalProcess { process, .. }
+        | Call::GetProcessInfo { process }
+        | Call::GetProcessProperties { process, .. }
+        | Call::ModifyProcess { process, .. } => Some(*process),
+        _ => None,
+    }
+}
+
+/// Notes which system a call is about.
+fn note_system(errand: &Errand, call: &Call) {
+    let trail = &errand.pending.trail;
+    if let Call::CreateSystem { id, .. } | Call::OpenSystem { id, .. } = call {
+        trail.concerns(id, None);
+    }
+    let handles = &errand.connection.handles;
+    if let Some(system) = concerns(call).and_then(|handle| handles.system_of(handle)) {
+        trail.concerns(&system.id, Some(&system.runtime_id));
+    }
+}
+
+fn dispatch(errand: Errand, call: Call) {
+    note_system(&errand, &call);
+    match call {
+        Call::CreateSystem {
+            system,
+            id,
+            document,
+        } => systems::create(errand, system, id, document),
+        Call::OpenSystem {
+            system,
+            id,
+            runtime_id,
+        } => systems::open(&errand, system, &id, runtime_id.as_deref()),
+        Call::CloseSystem { system } => systems::close(&errand, system),
+        Call::StartSystem { system, options } => systems::start(errand, system, options.as_deref()),
+        Call::ShutDownSystem { system, options } => {
+            systems::shut_down(errand, system, options.as_deref());
+        }
+        Call::TerminateSystem { system, options } => {
+            systems::plain(errand, system, options.as_deref(), Request::Terminate);
+        }
+        Call::PauseSystem { system, options } => systems::pause(errand, system, options.as_deref()),
+        Call::ResumeSystem { system, options } => {
+            systems::plain(errand, system, options.as_deref(), Request::Resume);
+        }
+        Call::ModifySystem { system, settings } => systems::modify(errand, system, &settings),
+        Call::GetSystemProperties { system, query } => systems::properties(errand, system, query),
+        Call::EnumerateSystems { query } => {
+            let listed = enumerate::answer(&errand.connection.service, query.as_deref());
+            errand.answer(listed.map(|text| Answer::document(Some(text))));
+        }
+        Call::CreateProcess {
+            system,
+            process,
+            parameters,
+            pipes,
+        } => {
+            let pipes = pipes.unwrap_or_default();
+            processes::create(errand, (system, process), parameters, pipes);
+        }
+        Call::OpenProcess {
+            system,
+            process,
+            process_id,
+            again,
+        } => {
+            processes::open(errand, system, process, process_id, again);
+        }
+        Call::CloseProcess { process } => processes::close(&errand, process),
+        Call::TerminateProcess { process, options } => {
+            processes::terminate(errand, process, options.as_deref());
+        }
+        Call::SignalProcess { process, options } => {
+            processes::signal(errand, process, options.as_deref());
+        }
+        Call::GetProcessInfo { process } => processes::info(errand, process),
+        Call::GetProcessProperties { process, query } => {
+            errand.answer(processes::properties(&errand, process, query.as_deref()));
+        }
+        Call::ModifyProcess { process, settings } => processes::modify(errand, process, &settings),
+        Call::GetServiceProperties { query } => {
+            let service = &errand.connection.service;
+            let answered = service_properties::answer(service, query.as_deref());
+            errand.answer(answered.map(|text| Answer::document(Some(text))));
+        }
+        Call::ReadEvents(query) => read_events(errand, query),
+        Call::ModifyServiceSettings { settings } => modify_service(errand, settings),
+        Call::SubmitCrashReport { settings } => submit_crash_report(errand, settings),
+        Call::ExplainOperation { operation } => explain(errand, operation),
+        Call::SaveSystem { system, options } => {
+            errand.answer(systems::save(&errand, system, options.as_deref()));
+        }
+        Call::CrashSystem { system, options } => {
+            errand.answer(systems::crash(&errand, system, options.as_deref()));
+        }
+        // Taken care of by the connection itself.
+        Call::Hello { .. } | Call::Cancel { .. } | Call::Limit { .. } => {
+            errand.answer(Ok(Answer::done()));
+        }
+    }
+}
+
+/// Reads the event log: one page of a connection at a time, and the next one when the last has been read. A reader that
+/// waits for events holds no place, and waits no more when it is gone.
+fn read_events(errand: Errand, mut query: LogQuery) {
+    let connection = Rc::clone(&errand.connection);
+    if query.system.as_ref().is_some_and(|id| id.len() > MOST_NAME) {
+        let message = format!("an id has at most {MOST_NAME} bytes, so there is no such system");
+        return errand.answer(Err(Failure::new(HResult::E_INVALIDARG, message)));
+    }
+    let following = match query.follow {
+        true => match connection.share.follow() {
+            Ok(place) => Some(place),
+            Err(failure) => return errand.answer(Err(failure)),
+        },
+        false => None,
+    };
+    let request = errand.request;
+    errand.look(async move {
+        let _following = following;
+        let log = &connection.service.log;
+        loop {
+            let place = place(&connection.share.reading).await;
+            connection.room().await;
+            let page = log.page(&query).await?;
+            if !page.events.is_empty() || !query.follow {
+                return Answer::encoded(request, page).await;
+            }
+            drop(place);
+            query.since = page.next;
+            log.beyond(page.next).await;
+        }
+    });
+}
+
+/// Tells the time line of an operation.
+fn explain(errand: Errand, operation: String) {
+    let connection = Rc::clone(&errand.connection);
+    if operation.len() > MOST_NAME {
+        let message = format!("no operation has a name of {} bytes", operation.len());
+        return errand.answer(Err(Failure::new(HResult::E_INVALIDARG, message)));
+    }
+    let request = errand.request;
+    errand.look(async move {
+        let _place = place(&connection.share.reading).await;
+        connection.room().await;
+        let service = &connection.service;
+        let report = service
+            .operations
+            .explain(&operation, connection.peer.uid, &service.log)
+            .await?;
+        Answer::encoded(request, report).await
+    });
+}
+
+/// `HcsModifyServiceSettings`.
+fn modify_service(errand: Errand, settings: String) {
+    let service = Rc::clone(&errand.connection.service);
+    let name = errand.pending.trail.name().cloned();
+    errand.run_once(async move {
+        cpu_groups::modify(&service, &settings, name.as_ref()).await?;
+        Ok(Answer::done())
+    });
+}
+
+/// `HcsSubmitWerReport`.
+fn submit_crash_report(errand: Errand, settings: String) {
+    let service = Rc::clone(&errand.connection.service);
+    let (uid, behalf) = (errand.connection.peer.uid, errand.behalf());
+    let name = errand.pending.trail.name().cloned();
+    errand.run_once(async move {
+        let configured = service.config.crash_report_directory.clone();
+        let directory = configured.unwrap_or_else(|| service.root.join("crashes"));
+        let (report, file) = crash_reports::submit(directory, settings, uid, name).await?;
+        let Some(file) = file else {
+            // Written and told before.
+            return Ok(Answer::done());
+        };
+        // What the report says of itself is written down where it names a system.
+        let named = report.system_id.as_deref();
+        let system = named.and_then(|id| service.find(id, None).ok());
+        service.log.append(LogEntry {
+            system: system.map(|system| system.id.clone()),
+            operation: behalf.operation(),
+            data: Some(json!({ "File": file })),
+            ..event_log::event(Kind::CrashReported)
+        });
+        Ok(Answer::done())
+    });
+}

@@ -1,0 +1,477 @@
+//! Calls on processes.
+
+use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
+
+use hcs_engine::engine::{HostStdio, Streams};
+use hcs_lifecycle::{process::Call, system::State};
+use hcs_schema::{
+    Failure, HResult,
+    documents::{
+        ModifyOperation, ProcessModifyRequest, ProcessParameters, ProcessStatus,
+        SignalProcessOptions, StdHandle,
+    },
+};
+use hcs_wire::{
+    guest::RecallCallResponse,
+    service::{Pipes, ProcessInformation},
+};
+
+use super::{Errand, systems};
+use crate::{
+    client::{
+        calls::unknown,
+        connection::{Answer, handles::Object},
+    },
+    document::{parse, parse_long, parse_optional},
+    record::operations,
+    system::{
+        Creating, Request, System,
+        launch::{self, Ends, Stdio},
+        process::Process,
+    },
+};
+
+/// `SIGKILL`.
+const KILL: i32 = 9;
+
+/// `HcsCreateProcess`.
+pub(super) fn create(
+    errand: Errand,
+    (system, handle): (u64, u64),
+    parameters: String,
+    pipes: Pipes,
+) {
+    let system = match errand.connection.handles.system(system) {
+        Ok(system) => system,
+        Err(failure) => {
+            created(&errand, handle, Err(failure));
+            return;
+        }
+    };
+    let connection = Rc::clone(&errand.connection);
+    connection.spawn(async move {
+        let begun = begun_before(&errand, &system, &parameters, pipes).await;
+        let launched = match begun {
+            Ok(Some(process)) => Ok((None, process, Ends::Own)),
+            Ok(None) => {
+                let launched = launch_in_turn(&errand, &system, parameters, pipes);
+                errand.until_cancelled(launched).await
+            }
+            Err(failure) => Err(failure),
+        };
+        // Kept until the creation is answered: the end of the system waits for that.
+        let (_creating, launched) = match launched {
+            Ok((creating, process, ends)) => (creating, Ok((process, ends))),
+            Err(failure) => (None, Err(failure)),
+        };
+        created(&errand, handle, launched);
+    });
+}
+
+/// For a call that is made again: the process that it has made, if it was begun. A client that has given it up meanwhile
+/// has that killed.
+///
+/// # Errors
+/// Nobody can say whether it was begun, or the process has pipes that its client does not know.
+async fn begun_before(
+    errand: &Errand,
+    system: &Rc<System>,
+    parameters: &str,
+    pipes: Pipes,
+) -> Result<Option<Rc<Process>>, Failure> {
+    let (Some(_), Some(name)) = (&errand.pending.repeat, errand.pending.trail.name()) else {
+        return Ok(None);
+    };
+    errand.was_done().await?;
+    let (document, _) = parse_long::<ProcessParameters>(parameters.to_owned()).await?;
+    let asked = operations::carry(
+        Some(Rc::clone(&errand.pending.trail)),
+        recall(errand, system, name),
+    );
+    let Some(recalled) = asked.await? else {
+        return Ok(None);
+    };
+    if !(1..=i32::MAX.cast_unsigned()).contains(&recalled.process_id) {
+        return Err(Failure::new(
+            HResult::HCS_E_PROTOCOL_ERROR,
+            format!(
+                "the guest agent broke the protocol: the call made the impossible process {}",
+                recalled.process_id
+            ),
+        ));
+    }
+    let process = system.recalled(&recalled, errand.behalf())?;
+    errand
+        .pending
+        .trail
+        .step(format!("process {} had been made", recalled.process_id));
+    if errand.pending.is_cancelled() {
+        process.abandon();
+        return Err(errand.pending.cancelled().await);
+    }
+    // What is true of the pipes now was true then.
+    if streams(&document) != Streams::default() && !are_used(errand, system, &document, pipes)? {
+        return Err(unknown(
+            "it had made a process, whose standard streams ended with the service",
+        ));
+    }
+    Ok(Some(process))
+}
+
+/// How long to rest before an agent that cannot be reached is asked again.
+const REST: Duration = Duration::from_millis(50);
+
+/// What the agent of `system` knows of the call `name`, however long it takes to ask it.
+async fn recall(
+    errand: &Errand,
+    system: &Rc<System>,
+    name: &str,
+) -> Result<Option<RecallCallResponse>, Failure> {
+    loop {
+        system.alive()?;
+        match system.state() {
+            State::Created => return Ok(None),
+            State::Paused => return Err(unknown("the system is paused, so it cannot be asked")),
+            _ => {}
+        }
+        let limit = system.service()?.config.times.guest();
+        let asked = async { system.guest().await?.recall(name, limit).await };
+        let failure = match asked.await {
+            Ok(recalled) => return Ok(recalled),
+            Err(failure) => failure,
+        };
+        let lost = [
+            HResult::HCS_E_CONNECTION_CLOSED,
+            HResult::HCS_E_CONNECTION_TIMEOUT,
+        ];
+        if !lost.contains(&failure.hresult) || errand.connection.is_closed() {
+            return Err(failure);
+        }
+        tokio::time::sleep(REST).await;
+    }
+}
+
+/// The standard streams that a process wants pipes for.
+fn streams(document: &ProcessParameters) -> Streams {
+    let console = document.emulate_console == Some(true);
+    Streams {
+        stdin: document.create_std_in_pipe == Some(true),
+        stdout: document.create_std_out_pipe == Some(true),
+        // A console has one output.
+        stderr: document.create_std_err_pipe == Some(true) && !console,
+    }
+}
+
+/// Whether the process gets the pipes that came with the call.
+fn are_used(
+    errand: &Errand,
+    system: &System,
+    document: &ProcessParameters,
+    pipes: Pipes,
+) -> Result<bool, Failure> {
+    let Pipes {
+        stdin,
+        stdout,
+        stderr,
+    } = pipes;
+    let came = Streams {
+        stdin,
+        stdout,
+        stderr,
+    };
+    if came == Streams::default() || came != streams(document) {
+        return Ok(false);
+    }
+    errand.pending.with_pipes(|ends| {
+        let user = errand.connection.peer.uid;
+        system.machine.take_pipes(ends, user)
+    })
+}
+
+async fn launch_in_turn(
+    errand: &Errand,
+    system: &Rc<System>,
+    parameters: String,
+    pipes: Pipes,
+) -> Result<(Option<Creating>, Rc<Process>, Ends), Failure> {
+    system.alive()?;
+    let lane = errand.connection.share.processes_of(&system.runtime_id);
+    let _place = errand.place(&lane).await?;
+    let (document, parameters) = parse_long::<ProcessParameters>(parameters).await?;
+    if !system.process_may_begin() {
+        system
+            .perform(errand.behalf(), Request::CreateProcess)
+            .await?;
+    }
+    let share = errand
+        .connection
+        .service
+        .process_quota
+        .take(errand.connection.peer.uid)?;
+    let creating = system.begin_creating();
+    let given = if are_used(errand, system, &document, pipes)? {
+        Stdio::Given(errand.pending.take_pipes(), streams(&document))
+    } else {
+        Stdio::Wanted(streams(&document))
+    };
+    let console = document.emulate_console == Some(true);
+    let process = Process::new(system, console, share);
+    process.set_behalf(errand.behalf());
+    let ends = launch::launch(system, &process, parameters, given).await?;
+    Ok((Some(creating), process, ends))
+}
+
+/// Answers a creation or an opening.
+fn created(errand: &Errand, handle: u64, launched: Result<(Rc<Process>, Ends), Failure>) {
+    let made =
+        launched.map(|(process, ends)| (information(&process, ends), Object::Process(process)));
+    systems::settle(errand, handle, made);
+}
+
+/// The answer that carries a process's pid and stdio.
+fn information(process: &Process, ends: Ends) -> Answer {
+    let mut answer = Answer::done();
+    let own_pipes = matches!(ends, Ends::Own);
+    let stdio = match ends {
+        Ends::Own => HostStdio::default(),
+        Ends::Made(stdio) => stdio,
+    };
+    answer.reply.process = Some(ProcessInformation {
+        process_id: process.pid(),
+        stdin: stdio.stdin.is_some(),
+        stdout: stdio.stdout.is_some(),
+        stderr: stdio.stderr.is_some(),
+        own_pipes,
+    });
+    let ends: [Option<OwnedFd>; 3] = [stdio.stdin, stdio.stdout, stdio.stderr];
+    answer.descriptors = ends.into_iter().flatten().collect();
+    answer
+}
+
+/// `HcsOpenProcess`.
+pub(super) fn open(errand: Errand, system: u64, handle: u64, pid: u32, again: bool) {
+    let system = match errand.connection.handles.system(system) {
+        Ok(system) => system,
+        Err(failure) => {
+            created(&errand, handle, Err(failure));
+            return;
+        }
+    };
+    if system.processes.get(pid).is_some() || system.link().is_some() || system.alive().is_err() {
+        created(&errand, handle, find(&system, pid, again));
+        return;
+    }
+    // A system that was taken over just now: its agent may know of more processes than were written down.
+    let connection = Rc::clone(&errand.connection);
+    connection.spawn(async move {
+        let linked = find_when_linked(&system, pid, again);
+        let found = errand.until_cancelled(linked).await;
+        created(&errand, handle, found);
+    });
+}
+
+/// [`find`], once the agent can be asked. Who had a handle would take a failure for the end of the process, and learn of
+/// an exit in any case only when the agent tells it, so it is not answered before that.
+async fn find_when_linked(
+    system: &Rc<System>,
+    pid: u32,
+    again: bool,
+) -> Result<(Rc<Process>, Ends), Failure> {
+    loop {
+        match system.guest().await {
+            Err(failure) if failure.hresult == HResult::HCS_E_CONNECTION_CLOSED => {
+                if !again {
+                    return Err(failure);
+                }
+            }
+            // A paused system cannot be asked.
+            Ok(_) | Err(_) => return find(system, pid, again),
+        }
+    }
+}
+
+/// The process to open. For a handle that was there `again`, that may be one that has exited and whose status others
+/// have been told, or one that only its agent remembers.
+fn find(system: &Rc<System>, pid: u32, again: bool) -> Result<(Rc<Process>, Ends), Failure> {
+    let found = |process| Ok((process, Ends::Made(HostStdio::default())));
+    if let Some(process) = system.processes.get(pid) {
+        process.judge(Call::Open)?;
+        return found(process);
+    }
+    if again && let Some(process) = system.processes.told(pid) {
+        return found(process);
+    }
+    system.alive()?;
+    if again && let Some(process) = system.remembered_by_agent(pid) {
+        return found(process);
+    }
+    Err(Failure::new(
+        HResult::NOT_FOUND,
+        format!(
+            "'{0}' has no process {pid}, or its exit status was already delivered; the event log has it then \
+             (hcs events --system {0})",
+            system.id
+        ),
+    ))
+}
+
+/// `HcsCloseProcess`.
+pub(super) fn close(errand: &Errand, handle: u64) {
+    systems::release(errand, handle, |handles| handles.process(handle).map(drop));
+}
+
+/// The process behind a handle, if `call` is let in.
+fn judged(errand: &Errand, handle: u64, call: Call) -> Result<Rc<Process>, Failure> {
+    let process = errand.connection.handles.process(handle)?;
+    process.judge(call)?;
+    Ok(process)
+}
+
+/// `HcsTerminateProcess`.
+pub(super) fn terminate(errand: Errand, handle: u64, options: Option<&str>) {
+    let ready =
+        systems::no_options(options).and_then(|()| errand.connection.handles.process(handle));
+    match ready {
+        Ok(process) => errand.run_once(async move {
+            send_signal(&process, KILL, Call::Terminate).await?;
+            process.terminated();
+            Ok(Answer::done())
+        }),
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+/// `HcsSignalProcess`.
+pub(super) fn signal(errand: Errand, handle: u64, options: Option<&str>) {
+    let ready = parse_optional::<SignalProcessOptions>(options).and_then(|options| {
+        let number = options
+            .signal
+            .map_or(KILL, |signal| i32::from(signal.number()));
+        Ok((errand.connection.handles.process(handle)?, number))
+    });
+    match ready {
+        Ok((process, number)) => errand.run_once(async move {
+            send_signal(&process, number, Call::Signal).await?;
+            Ok(Answer::done())
+        }),
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+async fn send_signal(process: &Rc<Process>, number: i32, call: Call) -> Result<(), Failure> {
+    if let Err(failure) = process.judge(call) {
+        // One that is made again may be what it has ended of.
+        return if was_sent(process).await {
+            Ok(())
+        } else {
+            Err(failure)
+        };
+    }
+    let system = process.system()?;
+    let limit = system.service()?.config.times.guest();
+    if number == KILL {
+        process.is_asked_to_die();
+    }
+    let sent = system
+        .guest()
+        .await?
+        .signal(process.pid(), number, limit)
+        .await;
+    let Err(failure) = sent else {
+        return Ok(());
+    };
+    let failure = system.explain(failure).await;
+    // Its exit may have been reported while the agent was asked; that is the better reason.
+    let failure = process.judge(call).err().unwrap_or(failure);
+    Err(failure.while_doing("SignalProcess"))
+}
+
+/// Whether the present call is made again, and has been done before.
+async fn was_sent(process: &Process) -> bool {
+    let name = operations::current().and_then(|trail| trail.repeated());
+    let (Some(name), Ok(system)) = (name, process.system()) else {
+        return false;
+    };
+    let asked = async {
+        let limit = system.service()?.config.times.guest();
+        system.guest().await?.recall(&name, limit).await
+    };
+    matches!(asked.await, Ok(Some(_)))
+}
+
+/// `HcsGetProcessInfo`. Fresh stdio is given only when nobody holds any of the old.
+pub(super) fn info(errand: Errand, handle: u64) {
+    match judged(&errand, handle, Call::GetInfo) {
+        Ok(process) if process.stdio_is_unknown() => errand.run(async move {
+            let stdio = process.recall_and_reattach().await;
+            // Its exit may have been reported while the agent was asked; that is the better reason.
+            let stdio =
+                stdio.map_err(|failure| process.judge(Call::GetInfo).err().unwrap_or(failure));
+            told(&process, stdio)
+        }),
+        Ok(process) => errand.answer(told(&process, process.reattach())),
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+fn told(process: &Process, stdio: Result<HostStdio, Failure>) -> Result<Answer, Failure> {
+    let stdio = stdio.map_err(|failure| failure.while_doing("GetProcessInfo"))?;
+    Ok(information(process, Ends::Made(stdio)))
+}
+
+/// `HcsGetProcessProperties`.
+pub(super) fn properties(
+    errand: &Errand,
+    handle: u64,
+    query: Option<&str>,
+) -> Result<Answer, Failure> {
+    parse_optional::<ProcessStatus>(query)?;
+    let process = judged(errand, handle, Call::GetProperties)?;
+    Ok(Answer::document(Some(process.status())))
+}
+
+/// `HcsModifyProcess`.
+pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
+    let ready = parse::<ProcessModifyRequest>(settings)
+        .and_then(|request| Ok((judged(&errand, handle, Call::Modify)?, request)));
+    match ready {
+        Ok((process, request)) => errand.run_once(async move {
+            apply(&process, &request)
+                .await
+                .map_err(|f| f.while_doing("ModifyProcess"))?;
+            Ok(Answer::done())
+        }),
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+async fn apply(process: &Rc<Process>, request: &ProcessModifyRequest) -> Result<(), Failure> {
+    match (
+        request.operation,
+        &request.console_size,
+        &request.close_handle,
+    ) {
+        (Some(ModifyOperation::ConsoleSize), Some(size), _) => {
+            let system = process.system()?;
+            let limit = system.service()?.config.times.guest();
+            let (height, width) = (size.height.unwrap_or(0), size.width.unwrap_or(0));
+            let link = system.guest().await?;
+            match link.resize(process.pid(), height, width, limit).await {
+                Ok(()) => Ok(()),
+                Err(failure) => Err(system.explain(failure).await),
+            }
+        }
+        (Some(ModifyOperation::CloseHandle), _, Some(close)) => {
+            // The client's library closes the client's descriptor; what is left to do here is never to give out a
+            // new one. The service itself holds no end of the pipes.
+            if matches!(close.handle, Some(StdHandle::StdIn | StdHandle::All)) {
+                process.close_stdin();
+            }
+            Ok(())
+        }
+        _ => Err(Failure::new(
+            HResult::HCS_E_INVALID_JSON,
+            "expected Operation \"ConsoleSize\" with ConsoleSize, or \"CloseHandle\" with CloseHandle",
+        )),
+    }
+}

@@ -1,0 +1,329 @@
+//! Calls on compute systems.
+
+use std::rc::Rc;
+
+use hcs_lifecycle::system::Action;
+use hcs_schema::{
+    Failure, HResult,
+    documents::{
+        CrashOptions, ModifySettingRequest, PauseOptions, SaveOptions, SaveType, ShutdownOptions,
+        ShutdownType, StartOptions,
+    },
+};
+use serde_json::Value;
+
+use super::Errand;
+use crate::{
+    client::{
+        calls::unknown,
+        connection::{
+            Answer,
+            handles::{Handles, Object},
+        },
+        properties,
+    },
+    document::{parse, parse_optional},
+    record::ledger::Fate,
+    system::{Request, System, making},
+};
+
+/// `HcsCreateComputeSystem`.
+pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) {
+    let connection = Rc::clone(&errand.connection);
+    connection.spawn(async move {
+        let service = Rc::clone(&errand.connection.service);
+        let uid = errand.connection.peer.uid;
+        let made = match created_before(&errand).await {
+            Ok(None) => {
+                let made = async {
+                    let _place = errand.place(&errand.connection.share.systems).await?;
+                    making::create(&service, errand.behalf(), uid, id, document).await
+                };
+                errand.until_cancelled(made).await
+            }
+            Ok(Some(system)) => Ok(system),
+            Err(failure) => Err(failure),
+        };
+        opened(&errand, handle, made);
+    });
+}
+
+/// For a call that is made again: the system that it has created, if it was begun. A client that has given it up
+/// meanwhile has that ended.
+///
+/// # Errors
+/// Nobody can say whether it was begun, or the system has ended since.
+async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> {
+    let Some(name) = errand.pending.trail.repeated() else {
+        return Ok(None);
+    };
+    let was_done = errand.was_done().await?;
+    let Some(system) = errand.connection.service.created_by(&name) else {
+        if was_done {
+            return Err(Failure::new(
+                HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
+                "the compute system was created by this call, and has ended since",
+            ));
+        }
+        return Ok(None);
+    };
+    errand.pending.trail.step("had been created");
+    if errand.pending.is_cancelled() {
+        system.perform(errand.behalf(), Request::Terminate).await?;
+        return Err(errand.pending.cancelled().await);
+    }
+    Ok(Some(system))
+}
+
+/// `HcsOpenComputeSystem`.
+pub(super) fn open(errand: &Errand, handle: u64, id: &str, runtime_id: Option<&str>) {
+    let found = errand.connection.service.find(id, runtime_id);
+    opened(errand, handle, found);
+}
+
+fn opened(errand: &Errand, handle: u64, made: Result<Rc<System>, Failure>) {
+    let made = made.map(|system| {
+        let mut answer = Answer::done();
+        answer.reply.runtime_id = Some(system.runtime_id.clone());
+        (answer, Object::System(system))
+    });
+    settle(errand, handle, made);
+}
+
+/// Answers a call that makes a handle, and takes up what waited for it. The answer goes before every event of the
+/// handle.
+pub(super) fn settle(errand: &Errand, handle: u64, made: Result<(Answer, Object), Failure>) {
+    let connection = &errand.connection;
+    match made {
+        Ok((answer, object)) => {
+            errand.answer(Ok(answer));
+            let waiting = connection.handles.open(handle, object.clone());
+            object.attach(connection, handle);
+            connection.resume(waiting);
+            release_if_gone(errand, handle);
+        }
+        Err(failure) => {
+            let waiting = connection.handles.fail(handle, &failure);
+            errand.answer(Err(failure.clone()));
+            connection.refuse(waiting, &failure);
+        }
+    }
+}
+
+/// The client may have left while the handle was made.
+fn release_if_gone(errand: &Errand, handle: u64) {
+    if errand.connection.is_closed()
+        && let Some(released) = errand.connection.handles.remove(handle)
+    {
+        released.release(&errand.connection);
+    }
+}
+
+/// `HcsCloseComputeSystem`.
+pub(super) fn close(errand: &Errand, handle: u64) {
+    release(errand, handle, |handles| handles.system(handle).map(drop));
+}
+
+/// Closes a handle that is what `check` wants.
+pub(super) fn release(
+    errand: &Errand,
+    handle: u64,
+    check: impl FnOnce(&Handles) -> Result<(), Failure>,
+) {
+    let handles = &errand.connection.handles;
+    let checked = check(handles);
+    errand.answer(checked.map(|()| {
+        if let Some(released) = handles.remove(handle) {
+            released.release(&errand.connection);
+        }
+        Answer::done()
+    }));
+}
+
+/// Submits `request` for the system behind `handle`.
+fn submit(errand: Errand, handle: u64, request: Result<Request, Failure>) {
+    let ready = errand
+        .connection
+        .handles
+        .system(handle)
+        .and_then(|system| Ok((system, request?)));
+    match ready {
+        Ok((system, request)) => {
+            let behalf = errand.behalf();
+            let repeated = errand.pending.trail.repeated();
+            errand.run_once(async move {
+                let fate = repeated.map_or(Fate::NotBegun, |name| system.fate(&name));
+                match fate {
+                    Fate::Done => {}
+                    Fate::Uncertain => {
+                        return Err(unknown("the engine was just doing it"));
+                    }
+                    Fate::NotBegun => system.perform(behalf, request).await?,
+                }
+                Ok(Answer::done())
+            });
+        }
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+/// Calls whose options are reserved: `HcsTerminateComputeSystem`, `HcsResumeComputeSystem`.
+pub(super) fn plain(errand: Errand, handle: u64, options: Option<&str>, request: Request) {
+    let request = no_options(options).map(|()| request);
+    submit(errand, handle, request);
+}
+
+/// Options where the reference allows none: NULL, the empty string and `{}`.
+pub(super) fn no_options(options: Option<&str>) -> Result<(), Failure> {
+    let text = options.unwrap_or("").trim();
+    let inside = text
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    if text.is_empty() || inside.is_some_and(|inside| inside.trim().is_empty()) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        HResult::E_INVALIDARG,
+        "the options of this call are reserved: expected NULL, an empty string or {}",
+    ))
+}
+
+/// `HcsStartComputeSystem`.
+pub(super) fn start(errand: Errand, handle: u64, options: Option<&str>) {
+    let request = parse_optional::<StartOptions>(options).map(|_| Request::Start);
+    submit(errand, handle, request);
+}
+
+/// `HcsPauseComputeSystem`. A container is suspended in one way only, so the options change nothing.
+pub(super) fn pause(errand: Errand, handle: u64, options: Option<&str>) {
+    let request = parse_optional::<PauseOptions>(options).map(|_| Request::Pause);
+    submit(errand, handle, request);
+}
+
+/// `HcsSaveComputeSystem`. Whatever can be said before an engine has to do it is said; no engine saves yet, and nobody
+/// is left to think that another state would help.
+///
+/// # Errors
+/// Always.
+pub(super) fn save(errand: &Errand, handle: u64, options: Option<&str>) -> Result<Answer, Failure> {
+    let system = errand.connection.handles.system(handle)?;
+    let options = parse_optional::<SaveOptions>(options);
+    let template = options
+        .as_ref()
+        .is_ok_and(|options| options.save_type == Some(SaveType::AsTemplate));
+    system.may(Action::Save { template }).map_err(|failure| {
+        let reason = not_implemented(&system, "saved").message;
+        Failure {
+            message: format!("{}; in other states neither: {reason}", failure.message),
+            ..failure
+        }
+    })?;
+    options?;
+    Err(not_implemented(&system, "saved"))
+}
+
+/// `HcsCrashComputeSystem`: only a virtual machine has a guest that can crash.
+///
+/// # Errors
+/// Always.
+pub(super) fn crash(
+    errand: &Errand,
+    handle: u64,
+    options: Option<&str>,
+) -> Result<Answer, Failure> {
+    let system = errand.connection.handles.system(handle)?;
+    system.guest_may_be_asked()?;
+    parse_optional::<CrashOptions>(options)?;
+    Err(not_implemented(&system, "crashed"))
+}
+
+fn not_implemented(system: &System, done: &str) -> Failure {
+    Failure::new(
+        HResult::E_NOTIMPL,
+        format!(
+            "'{}' cannot be {done}: that takes a virtual machine, and this service has containers only",
+            system.id
+        ),
+    )
+}
+
+/// `HcsShutDownComputeSystem`. With `Force`, what does not end in time is terminated.
+pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
+    let checked =
+        parse_optional::<ShutdownOptions>(options).and_then(|options| match options.r#type {
+            None | Some(ShutdownType::Shutdown) => Ok(options.force == Some(true)),
+            Some(other) => Err(Failure::new(
+                HResult::NOT_SUPPORTED,
+                format!("a shutdown of the type {} is not supported", other.name()),
+            )
+            .cause_at("/Type", "expected \"Shutdown\"")),
+        });
+    let ready = errand
+        .connection
+        .handles
+        .system(handle)
+        .and_then(|system| Ok((system, checked?)));
+    match ready {
+        Ok((system, force)) => {
+            let behalf = errand.behalf();
+            errand.run_once(async move {
+                let ended = system.perform(behalf, Request::ShutDown).await;
+                match ended {
+                    Err(failure)
+                        if force && failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT =>
+                    {
+                        system.perform(behalf, Request::Terminate).await?;
+                    }
+                    ended => ended?,
+                }
+                Ok(Answer::done())
+            });
+        }
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+/// `HcsModifyComputeSystem`.
+pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
+    let request = parse::<ModifySettingRequest>(settings).and_then(|document| {
+        serde_json::to_value(&document)
+            .map(|value: Value| Request::Modify(value))
+            .map_err(|e| {
+                Failure::new(HResult::HCS_E_INVALID_JSON, "the settings cannot be read").because(&e)
+            })
+    });
+    submit(errand, handle, request);
+}
+
+/// `HcsGetComputeSystemProperties`.
+pub(super) fn properties(errand: Errand, handle: u64, query: Option<String>) {
+    match errand.connection.handles.system(handle) {
+        Ok(system) => errand.look(async move {
+            let text = properties::answer(&system, query.as_deref()).await?;
+            Ok(Answer::document(Some(text)))
+        }),
+        Err(failure) => errand.answer(Err(failure)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_options_may_be_said_in_several_ways() {
+        for text in [
+            None,
+            Some(""),
+            Some(" "),
+            Some("{}"),
+            Some("{ }"),
+            Some(" {\n} "),
+        ] {
+            assert!(no_options(text).is_ok(), "{text:?}");
+        }
+        for text in ["{\"A\":1}", "[]", "null", "{{}}", "{"] {
+            assert!(no_options(Some(text)).is_err(), "{text}");
+        }
+    }
+}

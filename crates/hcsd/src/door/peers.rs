@@ -1,0 +1,148 @@
+//! Who is at the other end of a connection, and whether it may be.
+
+use std::{io, os::fd::AsFd as _};
+
+use hcs_engine::engine::Origin;
+use hcs_schema::{Failure, HResult};
+use rustix::process::geteuid;
+use tokio::net::UnixStream;
+
+use crate::client::service::Service;
+
+/// Who may use the service, besides root and its own user.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Entitled {
+    /// The configured owner of the socket.
+    pub(crate) owner: Option<u32>,
+    /// Everybody who can connect: the socket's mode keeps all but a group out.
+    pub(crate) guarded: bool,
+    /// Processes in containers as well, of the users that are entitled.
+    pub(crate) containers: bool,
+}
+
+/// A client, as the kernel knows it (`unix(7)`, `SO_PEERCRED`: its state when it connected).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) uid: u32,
+    /// `None` for a process of a pid namespace that cannot be seen from here. For the log only: it may be gone.
+    pub(crate) pid: Option<i32>,
+    /// Where it lives.
+    pub(crate) origin: Origin,
+}
+
+impl Peer {
+    /// Asks the kernel, and the engines of `service` where the process lives.
+    ///
+    /// # Errors
+    /// The socket is none that has a peer.
+    pub(crate) fn of(socket: &UnixStream, service: &Service) -> io::Result<Self> {
+        let credentials = socket.peer_cred()?;
+        let engines = service.engines().iter();
+        let origins = engines.map(|engine| engine.origin(socket.as_fd()));
+        Ok(Self {
+            uid: credentials.uid(),
+            pid: credentials.pid(),
+            origin: origins
+                .into_iter()
+                .find(|origin| *origin != Origin::Host)
+                .unwrap_or(Origin::Host),
+        })
+    }
+
+    /// # Errors
+    /// `HCS_E_ACCESS_DENIED`, with a sentence that says what to do.
+    pub(crate) fn authorise(self, service: &Service) -> Result<(), Failure> {
+        self.is_outside(service.entitled)?;
+        if may_use(self.uid, geteuid().as_raw(), service.entitled) {
+            return Ok(());
+        }
+        let owner = match geteuid().as_raw() {
+            0 => String::new(),
+            owner => format!(" or as user {owner}"),
+        };
+        let uid = self.uid;
+        Err(Failure::new(
+            HResult::HCS_E_ACCESS_DENIED,
+            format!(
+                "user {uid} may not use this host compute service: unset HCS_ENDPOINT for a service of user {uid}, run \
+                 the program as root{owner}, or set socket_group in this service's hcsd.toml to a group of user {uid}",
+            ),
+        ))
+    }
+
+    /// A process in a container could leave it by making another one that has the host mapped.
+    fn is_outside(self, entitled: Entitled) -> Result<(), Failure> {
+        let message = match self.origin {
+            Origin::Host => return Ok(()),
+            _ if entitled.containers => return Ok(()),
+            Origin::Container => {
+                "a process in a container may not use the host compute service of the host: run the program outside of \
+                 containers, or a service of its own inside; clients_in_containers = true in hcsd.toml admits clients in \
+                 every container, which makes them as powerful as the service"
+            }
+            Origin::Unknown => {
+                "the process that connected has ended, so the host compute service cannot tell whether it was in a \
+                 container: keep the process that connects alive until its calls are answered"
+            }
+        };
+        Err(Failure::new(HResult::HCS_E_ACCESS_DENIED, message))
+    }
+}
+
+/// Where the socket's mode is guarded by a group, everybody else was kept from connecting.
+fn may_use(peer: u32, own: u32, entitled: Entitled) -> bool {
+    peer == 0 || peer == own || entitled.owner == Some(peer) || entitled.guarded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_and_the_services_own_user_may() {
+        let nobody = Entitled::default();
+        assert!(may_use(0, 1000, nobody));
+        assert!(may_use(1000, 1000, nobody));
+        assert!(!may_use(1001, 1000, nobody));
+        assert!(!may_use(1001, 0, nobody));
+    }
+
+    #[test]
+    fn so_may_whoever_is_configured() {
+        let owner = Entitled {
+            owner: Some(1001),
+            ..Entitled::default()
+        };
+        assert!(may_use(1001, 0, owner));
+        assert!(!may_use(1002, 0, owner));
+        let guarded = Entitled {
+            guarded: true,
+            ..Entitled::default()
+        };
+        assert!(may_use(1002, 0, guarded));
+    }
+
+    #[test]
+    fn a_process_in_a_container_may_not_whoever_it_is() {
+        let peer = |origin| Peer {
+            uid: 0,
+            pid: Some(12),
+            origin,
+        };
+        let closed = Entitled {
+            owner: Some(0),
+            guarded: true,
+            containers: false,
+        };
+        assert!(peer(Origin::Host).is_outside(closed).is_ok());
+        for origin in [Origin::Container, Origin::Unknown] {
+            let failure = peer(origin).is_outside(closed).unwrap_err();
+            assert_eq!(failure.hresult, HResult::HCS_E_ACCESS_DENIED);
+            let open = Entitled {
+                containers: true,
+                ..closed
+            };
+            assert!(peer(origin).is_outside(open).is_ok());
+        }
+    }
+}

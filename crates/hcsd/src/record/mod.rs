@@ -1,0 +1,14 @@
+//! What is written down of the life of systems and calls, in memory and on disk.
+//!
+//! 1. [`event_log`]: what happened, numbered, for all readers.
+//! 2. [`operations`]: the time line of each call.
+//! 3. [`state`]: what the next service has to know of each system, and [`ledger`]: which calls have changed it.
+//! 4. [`blocking`]: work on other threads, told in the time line of the call that it is done for.
+//! 5. [`files`]: how files of the service are written.
+
+pub(crate) mod blocking;
+pub(crate) mod event_log;
+pub(crate) mod files;
+pub(crate) mod ledger;
+pub(crate) mod operations;
+pub(crate) mod state;

@@ -1,0 +1,309 @@
+//! The journal of a system's processes: one JSON line per event, appended as it happens.
+//!
+//! Written on the way of every process, so it is one `write(2)` and no more; a line that was cut off by the end of
+//! the service is not read. When no process is left to tell of, the file starts over.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::{
+    record::files,
+    system::{memory::OutOfMemory, process::Ending},
+};
+
+/// Name of the file in the system's directory.
+const FILE: &str = "processes.jsonl";
+/// Bytes after which a journal with nothing to tell starts over.
+const STALE: u64 = 64 << 10;
+
+/// One event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Entry {
+    /// A process is there.
+    Created {
+        /// Pid inside the system.
+        pid: u32,
+        /// It has an emulated console.
+        console: bool,
+    },
+    /// It has exited, and somebody is still to be told.
+    Exited {
+        /// Pid inside the system.
+        pid: u32,
+        /// `None` when nobody can say how.
+        code: Option<u32>,
+        /// It was killed because of that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        out_of_memory: Option<OutOfMemory>,
+    },
+    /// Nothing more is to be written to its standard input.
+    StdinClosed {
+        /// Pid inside the system.
+        pid: u32,
+    },
+    /// There is nothing more to tell of it.
+    Gone {
+        /// Pid inside the system.
+        pid: u32,
+    },
+}
+
+/// A process the journal tells of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    /// It has an emulated console.
+    pub(crate) console: bool,
+    /// Nothing more was to be written to its standard input.
+    pub(crate) stdin_closed: bool,
+    /// It had exited like this.
+    pub(crate) exit: Option<Ending>,
+}
+
+/// The writing end.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: RefCell<Option<File>>,
+    written: Cell<u64>,
+    /// A failure to write has been logged.
+    complained: Cell<bool>,
+}
+
+impl Journal {
+    /// The journal in a system's directory. The file is made with the first entry.
+    pub(crate) fn new(directory: &Path) -> Self {
+        Self {
+            path: directory.join(FILE),
+            file: RefCell::default(),
+            written: Cell::new(0),
+            complained: Cell::new(false),
+        }
+    }
+
+    /// Adds an entry. The service goes on when the file system refuses: the next service then knows less.
+    pub(crate) fn append(&self, entry: &Entry) {
+        if let Err(e) = self.write(entry)
+            && !self.complained.replace(true)
+        {
+            warn!(path = %self.path.display(), "processes cannot be written down, a restart may lose their exits: {e}");
+        }
+    }
+
+    fn write(&self, entry: &Entry) -> io::Result<()> {
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        let mut file = self.file.borrow_mut();
+        let file = match &mut *file {
+            Some(file) => file,
+            None => {
+                // An earlier service may have been cut off inside a line.
+                line.insert(0, b'\n');
+                file.insert(files::append(&self.path)?)
+            }
+        };
+        self.written.set(self.written.get() + line.len() as u64);
+        file.write_all(&line)
+    }
+
+    /// There is no process left to tell of.
+    pub(crate) fn forget(&self) {
+        if self.written.get() < STALE {
+            return;
+        }
+        let emptied = self.file.borrow().as_ref().map(|file| file.set_len(0));
+        match emptied {
+            Some(Err(e)) => {
+                warn!(path = %self.path.display(), "the journal cannot be emptied: {e}");
+            }
+            _ => self.written.set(0),
+        }
+    }
+
+    /// Writes the journal in a system's directory anew, with what it tells of and no more: a reader finds the old one
+    /// or the new one.
+    ///
+    /// # Errors
+    /// What the file system said; the old one is still there.
+    pub(crate) fn compact(directory: &Path, told: &BTreeMap<u32, Remembered>) -> io::Result<()> {
+        let mut text = Vec::new();
+        let mut add = |entry: Entry| -> io::Result<()> {
+            serde_json::to_writer(&mut text, &entry)?;
+            text.push(b'\n');
+            Ok(())
+        };
+        for (&pid, remembered) in told {
+            let console = remembered.console;
+            add(Entry::Created { pid, console })?;
+            if remembered.stdin_closed {
+                add(Entry::StdinClosed { pid })?;
+            }
+            if let Some(exit) = remembered.exit {
+                add(exit.entry(pid))?;
+            }
+        }
+        let new = directory.join("processes.jsonl.new");
+        files::write(&new, &text)?;
+        fs::rename(new, directory.join(FILE))
+    }
+
+    /// What the journal in a system's directory tells of, by pid. Whatever makes no sense is left out.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub(crate) fn read(directory: &Path) -> io::Result<BTreeMap<u32, Remembered>> {
+        let text = match fs::read(directory.join(FILE)) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(e) => return Err(e),
+        };
+        Ok(Self::parse(&text))
+    }
+
+    /// What `text`, the contents of a journal, tells of.
+    pub(crate) fn parse(text: &[u8]) -> BTreeMap<u32, Remembered> {
+        let mut processes: BTreeMap<u32, Remembered> = BTreeMap::new();
+        for line in text.split(|byte| *byte == b'\n') {
+            match serde_json::from_slice(line) {
+                Ok(Entry::Created { pid, console }) => {
+                    let begun = Remembered {
+                        console,
+                        ..Remembered::default()
+                    };
+                    processes.insert(pid, begun);
+                }
+                Ok(Entry::Exited {
+                    pid,
+                    code,
+                    out_of_memory,
+                }) => {
+                    let ending = Ending {
+                        code,
+                        out_of_memory,
+                    };
+                    processes.entry(pid).or_default().exit = Some(ending);
+                }
+                Ok(Entry::StdinClosed { pid }) => {
+                    processes.entry(pid).or_default().stdin_closed = true;
+                }
+                Ok(Entry::Gone { pid }) => {
+                    processes.remove(&pid);
+                }
+                Err(_) => {}
+            }
+        }
+        processes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_service_learns_what_is_still_to_be_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::new(directory.path());
+        for entry in [
+            Entry::Created {
+                pid: 2,
+                console: false,
+            },
+            Entry::Created {
+                pid: 3,
+                console: true,
+            },
+            Entry::Created {
+                pid: 4,
+                console: false,
+            },
+            Entry::StdinClosed { pid: 3 },
+            Entry::Exited {
+                pid: 3,
+                code: Some(137),
+                out_of_memory: Some(OutOfMemory {
+                    limit_in_mb: Some(48),
+                }),
+            },
+            Entry::Gone { pid: 2 },
+            Entry::Created {
+                pid: 5,
+                console: false,
+            },
+        ] {
+            journal.append(&entry);
+        }
+        let path = directory.path().join(FILE);
+        let cut = fs::metadata(&path).unwrap().len() - 3;
+        fs::OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(cut)
+            .unwrap();
+        let told: Vec<_> = Journal::read(directory.path())
+            .unwrap()
+            .into_iter()
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (
+                    3,
+                    Remembered {
+                        console: true,
+                        stdin_closed: true,
+                        exit: Some(Ending {
+                            code: Some(137),
+                            out_of_memory: Some(OutOfMemory {
+                                limit_in_mb: Some(48)
+                            })
+                        })
+                    }
+                ),
+                (
+                    4,
+                    Remembered {
+                        console: false,
+                        stdin_closed: false,
+                        exit: None
+                    }
+                ),
+            ],
+            "the last line was cut off and does not count"
+        );
+        let told: BTreeMap<_, _> = told.into_iter().collect();
+        Journal::compact(directory.path(), &told).unwrap();
+        assert_eq!(Journal::read(directory.path()).unwrap(), told);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_long_journal_with_nothing_to_tell_starts_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::new(directory.path());
+        while journal.written.get() < STALE {
+            journal.forget();
+            journal.append(&Entry::Created {
+                pid: 2,
+                console: false,
+            });
+            journal.append(&Entry::Gone { pid: 2 });
+        }
+        journal.forget();
+        journal.append(&Entry::Created {
+            pid: 9,
+            console: false,
+        });
+        assert!(fs::metadata(directory.path().join(FILE)).unwrap().len() < 100);
+        assert_eq!(Journal::read(directory.path()).unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,254 @@
+//! What an earlier service left: systems that live are taken over, systems that ended meanwhile are ended properly,
+//! everything else is removed.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+};
+
+use hcs_engine::engine::{CreateRequest, Engine, Found, Machine};
+use hcs_lifecycle::system::State;
+use hcs_schema::{Failure, HResult, parse};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tracing::{Instrument as _, error, info, info_span, warn};
+
+use crate::{
+    client::service::Service,
+    record::{
+        blocking::{blocking, blocking_within},
+        event_log::Kind,
+        state::{Record, StateError, journal::Journal},
+    },
+    system::{
+        Behalf,
+        gone::GoneMachine,
+        making::{Facts, put_together, remove_directory, systems_root},
+        process::Process,
+    },
+};
+
+/// Takes over all that lives, and removes all that belongs to nothing any more. Called once, before the first client.
+///
+/// # Errors
+/// The state root cannot be read. What concerns one system only is logged.
+pub(crate) async fn adopt_all(service: &Rc<Service>) -> Result<(), Failure> {
+    service.slots.clear_left();
+    let root = systems_root(service);
+    let directories = list(&root).map_err(|e| {
+        Failure::new(
+            HResult::E_FAIL,
+            format!("{} cannot be read", root.display()),
+        )
+        .because(&e)
+    })?;
+    let mut adoptions = JoinSet::new();
+    for (runtime_id, directory) in directories {
+        let service = Rc::clone(service);
+        let span = info_span!("system", %runtime_id);
+        let adopt = async move {
+            adopt(&service, &runtime_id, &directory)
+                .await
+                .then_some(runtime_id)
+        };
+        adoptions.spawn_local(adopt.instrument(span));
+    }
+    let mut keep = Vec::new();
+    while let Some(adopted) = adoptions.join_next().await {
+        match adopted {
+            Ok(runtime_id) => keep.extend(runtime_id),
+            Err(e) => error!("an adoption broke off: {e}"),
+        }
+    }
+    sweep(service, keep).await;
+    Ok(())
+}
+
+impl Service {
+    /// Leaving: without systems, known or left alone, nothing of ours stays on the host.
+    pub(crate) async fn clear_up(self: &Rc<Self>) {
+        let limit = self.config.times.kill();
+        self.removals.finish(limit).await;
+        self.slots.close(limit).await;
+        let none_left = list(&systems_root(self)).is_ok_and(|found| found.is_empty());
+        if none_left && self.is_empty() {
+            sweep(self, Vec::new()).await;
+        }
+    }
+}
+
+/// Removes what machines that are not in `keep` left on the host.
+async fn sweep(service: &Rc<Service>, keep: Vec<String>) {
+    for engine in service.engines() {
+        let (engine, keep) = (Arc::clone(engine), keep.clone());
+        let name = engine.name();
+        if let Err(failure) = blocking(move || engine.sweep(&keep)).await {
+            let why = failure.log_line();
+            error!(
+                engine = name,
+                "something of systems that are gone is left behind: {why}"
+            );
+        }
+    }
+}
+
+fn list(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        if let Ok(name) = entry.file_name().into_string() {
+            found.push((name, entry.path()));
+        }
+    }
+    Ok(found)
+}
+
+/// Takes over one system. Answers whether what belongs to it on the host is to be kept.
+async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> bool {
+    let record = match Record::read(directory) {
+        Ok(record) => record,
+        Err(StateError::Newer { path, version, id }) => {
+            let why = format!(
+                "a newer service made it ({} has version {version})",
+                path.display()
+            );
+            error!("{why}; it is left alone");
+            if let Some(id) = id {
+                service.set_aside(id, why);
+            }
+            return true;
+        }
+        Err(e) => {
+            // Nothing was written down yet, or what was cannot be used: no client can name this system.
+            let reason = Failure::new(HResult::E_FAIL, "its record cannot be read").because(&e);
+            warn!(reason = reason.log_line(), "it is removed");
+            remove_directory(directory);
+            return false;
+        }
+    };
+    let Some(engine) = service
+        .engines()
+        .iter()
+        .find(|engine| engine.name() == record.engine)
+    else {
+        error!(
+            engine = record.engine,
+            "this service has no such engine; it is left alone"
+        );
+        return true;
+    };
+    let document = match parse(&record.document) {
+        Ok(document) => document,
+        Err(failure) => {
+            error!(
+                "what it was made from cannot be read, so it is removed: {}",
+                failure.log_line()
+            );
+            remove_directory(directory);
+            return false;
+        }
+    };
+    let id = record.id.clone();
+    let request = CreateRequest {
+        id: record.id.clone(),
+        runtime_id: runtime_id.to_owned(),
+        document,
+        directory: directory.to_owned(),
+    };
+    match take_over(service, Arc::clone(engine), request, record).await {
+        Ok(lives) => lives,
+        Err(failure) => {
+            error!(
+                "it cannot be taken over for now; it is left alone: {}",
+                failure.log_line()
+            );
+            service.set_aside(id, failure.to_string());
+            true
+        }
+    }
+}
+
+/// Takes over the system of `request`, or what is left of it; answers whether it lives.
+async fn take_over(
+    service: &Rc<Service>,
+    engine: Arc<dyn Engine>,
+    request: CreateRequest,
+    record: Record,
+) -> Result<bool, Failure> {
+    let (runtime_id, directory) = (request.runtime_id.clone(), request.directory.clone());
+    let state = State::from_name(&record.state).unwrap_or(State::Running);
+    let remembered = Journal::read(&directory).unwrap_or_else(|e| {
+        error!("its processes are not known: {e}");
+        BTreeMap::new()
+    });
+    if let Err(e) = Journal::compact(&directory, &remembered) {
+        warn!("its journal goes on growing: {e}");
+    }
+    let name = engine.name();
+    let found = {
+        let (request, machine) = (request.clone(), record.machine);
+        let limit = service.config.times.start();
+        blocking_within(limit, "finding the machine", move || {
+            engine.adopt(&request, &machine)
+        })
+        .await?
+    };
+    let (machine, lives): (Arc<dyn Machine>, bool) = match found {
+        Found::Living(machine) => (machine, true),
+        Found::Gone(why) => {
+            info!(
+                id = request.id,
+                "it ended while no service was there: {why}"
+            );
+            (Arc::new(GoneMachine::new()?), false)
+        }
+    };
+    let state = match (state, machine.is_paused()) {
+        // The service before died while it paused or resumed it.
+        (State::Running, Some(true)) => State::Paused,
+        (State::Paused, Some(false)) => State::Running,
+        (recorded, _) => recorded,
+    };
+    // One that has ended owns its id no more: another may have been created under it since.
+    let reservation = lives.then(|| service.reserve(&request.id)).transpose()?;
+    let facts = Facts {
+        request,
+        text: record.document,
+        uid: record.uid,
+        engine: name,
+        state,
+        terminate_on_last_handle_closed: Some(record.terminate_on_last_handle_closed),
+        memory_kills: record.memory_kills,
+        ledger: record.calls.settle(state),
+    };
+    let share = service.system_quota.count(record.uid);
+    let system = put_together(service, facts, machine, share);
+    for (pid, remembered) in remembered {
+        let share = service.process_quota.count(record.uid);
+        let process = Process::adopted(&system, pid, remembered, share);
+        if remembered.exit.is_some() || service.log.tells_exit(&runtime_id, pid) {
+            process.set_exit_is_told();
+        }
+        if let Err(reason) = system.processes.adopt(&process) {
+            warn!(pid, %reason, "a recorded process is left out");
+        }
+        if let Some(ending) = remembered.exit {
+            process.ended(ending);
+        }
+    }
+    if !lives && service.log.tells_end(&runtime_id) {
+        system.set_end_told();
+    } else {
+        let about = json!({ "State": state.name(), "Lives": lives });
+        system.note(Kind::SystemAdopted, None, Behalf::Service, Some(about));
+    }
+    system.start_adopted(lives, service.config.times.reconnect())?;
+    if let Some(reservation) = reservation {
+        reservation.fill(&system);
+    }
+    info!(id = system.id, lives, state = state.name(), "taken over");
+    Ok(lives)
+}

@@ -1,0 +1,171 @@
+//! Events: who hears of what, and the documents that say it.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    rc::{Rc, Weak},
+};
+
+use hcs_lifecycle::system::ExitType;
+use hcs_wire::service::Subject;
+use serde_json::{Value, json};
+
+use crate::{client::connection::Connection, system::process::Ending};
+
+/// `HCS_EVENT_TYPE` values.
+pub(crate) mod event_type {
+    /// `HcsEventSystemExited`.
+    pub(crate) const SYSTEM_EXITED: u32 = 0x0000_0001;
+    /// `HcsEventSystemGuestConnectionClosed`.
+    pub(crate) const GUEST_CONNECTION_CLOSED: u32 = 0x0000_0006;
+    /// `HcsEventProcessExited`.
+    pub(crate) const PROCESS_EXITED: u32 = 0x0001_0000;
+}
+
+/// The handles through which something is watched. One client may have very many, and leave with all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers {
+    /// By the connection's number and the handle's.
+    handles: RefCell<BTreeMap<(u64, u64), Weak<Connection>>>,
+}
+
+impl Watchers {
+    /// Adds a handle.
+    pub(crate) fn add(&self, connection: &Rc<Connection>, handle: u64) {
+        let key = (connection.number, handle);
+        let watcher = Rc::downgrade(connection);
+        self.handles.borrow_mut().insert(key, watcher);
+    }
+
+    /// Takes a handle out; answers whether it was there.
+    pub(crate) fn remove(&self, connection: &Rc<Connection>, handle: u64) -> bool {
+        let key = (connection.number, handle);
+        self.handles.borrow_mut().remove(&key).is_some()
+    }
+
+    /// How many handles there are.
+    pub(crate) fn count(&self) -> usize {
+        self.handles.borrow().len()
+    }
+
+    /// Tells every handle; answers how many clients could be told.
+    pub(crate) fn push(
+        &self,
+        subject: impl Fn(u64) -> Subject,
+        event_type: u32,
+        data: Option<&str>,
+    ) -> usize {
+        let handles = self.handles.borrow().clone();
+        let mut told = 0;
+        for ((_, handle), connection) in handles {
+            if let Some(connection) = connection.upgrade()
+                && !connection.is_closed()
+            {
+                connection.push_event(subject(handle), event_type, data);
+                told += usize::from(!connection.is_closed());
+            }
+        }
+        told
+    }
+}
+
+/// The `ProcessStatus` document; without an ending it has not exited.
+pub(crate) fn process_status(pid: u32, ending: Option<Ending>) -> String {
+    /// `HRESULT_FROM_WIN32(ERROR_NOT_FOUND)`: the wait itself failed, so the exit code says nothing.
+    const LOST: i32 = hcs_schema::HResult::NOT_FOUND.0;
+    let exited = ending.is_some();
+    let ending = ending.unwrap_or_default();
+    let lost = exited && ending.code.is_none();
+    let mut status = json!({
+        "ProcessId": pid,
+        "Exited": exited,
+        "ExitCode": ending.code.unwrap_or(0),
+        "LastWaitResult": if lost { LOST } else { 0 },
+    });
+    if let Some(out_of_memory) = ending.out_of_memory {
+        status["OutOfMemory"] = true.into();
+        if let Some(limit) = out_of_memory.limit_in_mb {
+            status["MemoryLimitInMB"] = limit.into();
+        }
+    }
+    status.to_string()
+}
+
+/// The `SystemExitStatus` document.
+pub(crate) fn system_exit(exit: ExitType, out_of_memory: bool, fault: Option<&str>) -> String {
+    let mut attribution = Vec::new();
+    let detail = match exit {
+        ExitType::Graceful => Some(("Shutdown", "GuestOS")),
+        ExitType::Forced => Some(("Terminate", "Client")),
+        ExitType::Unexpected => None,
+    };
+    if let Some((detail, initiator)) = detail {
+        attribution.push(json!({ "SystemExit": { "Detail": detail, "Initiator": initiator } }));
+    } else if fault.is_some() {
+        attribution.push(
+            json!({ "SystemExit": { "Detail": "HcsApiFatalError", "Initiator": "Internal" } }),
+        );
+    } else {
+        attribution
+            .push(json!({ "SystemExit": { "Detail": "UnexpectedExit", "Initiator": "GuestOS" } }));
+    }
+    if out_of_memory && exit == ExitType::Unexpected {
+        // The schema has no word for this; the detail is an extension.
+        attribution.push(json!({ "WorkerExit": {
+            "ExitCode": 137, "Type": "UnrecoverableError", "Detail": "OutOfMemory", "Initiator": "Internal",
+        } }));
+    }
+    let document: Value =
+        json!({ "Status": 0, "ExitType": exit.name(), "Attribution": attribution });
+    document.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use hcs_schema::documents::{ProcessStatus, SystemExitStatus};
+
+    use super::*;
+    use crate::system::memory::OutOfMemory;
+
+    #[test]
+    fn documents_are_as_clients_know_them() {
+        let ended = |code, limit: Option<Option<u64>>| {
+            let out_of_memory = limit.map(|limit_in_mb| OutOfMemory { limit_in_mb });
+            let ending = Ending {
+                code,
+                out_of_memory,
+            };
+            let text = process_status(7, Some(ending));
+            // Our own readers take it.
+            hcs_schema::parse::<ProcessStatus>(&text).unwrap();
+            serde_json::from_str::<Value>(&text).unwrap()
+        };
+        assert_eq!(
+            ended(Some(42), None),
+            json!({"ProcessId": 7, "Exited": true, "ExitCode": 42, "LastWaitResult": 0})
+        );
+        let killed = ended(Some(137), Some(Some(64)));
+        assert_eq!(
+            (&killed["OutOfMemory"], &killed["MemoryLimitInMB"]),
+            (&json!(true), &json!(64))
+        );
+        let killed = ended(Some(137), Some(None));
+        assert!(killed["OutOfMemory"] == true && killed.get("MemoryLimitInMB").is_none());
+        let lost = ended(None, None);
+        assert_ne!(
+            lost["LastWaitResult"], 0,
+            "an exit code nobody knows is not 0"
+        );
+        let exit: Value =
+            serde_json::from_str(&system_exit(ExitType::Graceful, false, None)).unwrap();
+        assert_eq!(exit["Status"], 0);
+        assert_eq!(exit["ExitType"], "GracefulExit");
+        assert_eq!(exit["Attribution"][0]["SystemExit"]["Detail"], "Shutdown");
+        for exit in [ExitType::Graceful, ExitType::Forced, ExitType::Unexpected] {
+            for fault in [None, Some("it lied")] {
+                let text = system_exit(exit, true, fault);
+                hcs_schema::parse::<SystemExitStatus>(&text).unwrap();
+            }
+        }
+    }
+}

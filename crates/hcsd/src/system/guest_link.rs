@@ -1,0 +1,405 @@
+//! The guest bridge from the service's side: one stream to the agent of one system.
+//!
+//! The agent is NOT trusted. Its messages are bounded by the decoder; every answer has to be the answer to an open
+//! request, of that request's kind, and say something possible. An agent that breaks this has its own system ended
+//! ([`GuestLink::fault`]), nothing else.
+//!
+//! Who does what: the link's own task reads and writes; calls ([`calls`]) put a request into the table of open
+//! requests and wait for its answer. Exits are taken in by the reading task itself, so they are known in the order
+//! the agent told them, whatever else is waiting to run.
+
+pub(crate) mod answers;
+pub(crate) mod calls;
+mod deadlines;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    convert::Infallible,
+    os::fd::OwnedFd,
+    rc::{Rc, Weak},
+    time::Duration,
+};
+
+use hcs_schema::{Failure, HResult, win32};
+use hcs_wire::{
+    guest::{
+        Decoder, ExecuteProcessResponse, Frame, GcsCapabilities, MAX_MESSAGE_BYTES, MessageType,
+        Rpc, encode,
+    },
+    socket,
+};
+use rustix::io::Errno;
+use serde::Serialize;
+use tokio::{
+    io::unix::AsyncFd,
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+use tracing::{debug, warn};
+
+use self::{
+    answers::{body, take_exit},
+    deadlines::Deadlines,
+};
+use crate::{
+    record::operations,
+    system::process::Process,
+    thread::{
+        outgoing::{Closed, Outgoing},
+        readiness::watch_stream,
+    },
+};
+
+/// Bytes of requests an agent may leave unread before calls to it fail.
+const UNREAD_BOUND: usize = 4 << 20;
+
+/// Requests an agent may leave unanswered; every living process is one.
+const MOST_OPEN: usize = 1 << 20;
+
+/// Somebody who waits for an answer; gone when nobody does any more.
+type Waiter<T> = Option<oneshot::Sender<Result<T, Failure>>>;
+
+/// What the agent has not answered yet.
+#[derive(Debug)]
+enum Request {
+    /// A plain call.
+    Call(Rpc, Waiter<Frame>),
+    /// Creates a process. Registered as soon as the answer is read, before anything else can be read.
+    Execute(Rc<Process>, Waiter<ExecuteProcessResponse>),
+    /// Answered when the process has exited.
+    Exit(Rc<Process>),
+    /// Asks for the stdio of a process; the only answer that may carry descriptors.
+    Stdio(Waiter<(Frame, Vec<OwnedFd>)>),
+}
+
+/// An entry of the table of open requests.
+#[derive(Debug)]
+struct Open {
+    request: Request,
+    deadline: Option<Instant>,
+}
+
+/// A stream to one agent. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct GuestLink {
+    outgoing: Outgoing,
+    socket: Rc<AsyncFd<OwnedFd>>,
+    open: RefCell<HashMap<u64, Open>>,
+    deadlines: Deadlines,
+    next_id: Cell<u64>,
+    capabilities: RefCell<GcsCapabilities>,
+    /// Why the agent is not to be believed any more.
+    fault: RefCell<Option<String>>,
+    ended: Cell<bool>,
+    /// Whether the clients of its system have been told that it ended.
+    pub(crate) end_is_told: Cell<bool>,
+    changed: Notify,
+    /// For the time lines of calls that its agent remembers.
+    me: Weak<Self>,
+    /// Calls whose clients have their answers, for the agent to forget with the next request.
+    released: RefCell<VecDeque<String>>,
+    /// Held while stdio is asked for, so that no two answers with descriptors are under way.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+impl GuestLink {
+    /// Takes a connected stream over and starts its task. Nothing has been said on it yet.
+    pub(crate) fn start(stream: OwnedFd) -> Result<Rc<Self>, Failure> {
+        let failed = |e: &(dyn std::error::Error + 'static)| {
+            Failure::new(
+                HResult::HCS_E_CONNECT_FAILED,
+                "the stream to the guest agent cannot be used",
+            )
+            .because(e)
+        };
+        rustix::io::ioctl_fionbio(&stream, true).map_err(|e| failed(&e))?;
+        let socket = Rc::new(watch_stream(stream).map_err(|e| failed(&e))?);
+        let link = Rc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            released: RefCell::default(),
+            outgoing: Outgoing::new(Rc::clone(&socket), UNREAD_BOUND),
+            socket,
+            open: RefCell::default(),
+            deadlines: Deadlines::default(),
+            next_id: Cell::new(1),
+            capabilities: RefCell::default(),
+            fault: RefCell::default(),
+            ended: Cell::new(false),
+            end_is_told: Cell::new(false),
+            changed: Notify::new(),
+            fetching: tokio::sync::Mutex::default(),
+        });
+        tokio::task::spawn_local(Rc::clone(&link).run());
+        Ok(link)
+    }
+
+    async fn run(self: Rc<Self>) {
+        let result = tokio::select! {
+            result = self.read() => result,
+            _ = self.outgoing.run() => Ok(()),
+            never = self.give_up_late_ones() => match never {},
+        };
+        if let Err(reason) = result {
+            warn!(%reason, "the guest agent broke the protocol");
+            self.fault.replace(Some(reason));
+        }
+        self.close();
+    }
+
+    /// Fails the calls that are not answered in time. Their answers may still come, and are then taken in silence.
+    async fn give_up_late_ones(&self) -> Infallible {
+        loop {
+            let id = self.deadlines.passed().await;
+            let mut open = self.open.borrow_mut();
+            let Some(late) = open.get_mut(&id) else {
+                continue;
+            };
+            late.deadline = None;
+            match &mut late.request {
+                Request::Call(rpc, waiter) => give_up(waiter, *rpc),
+                Request::Execute(_, waiter) => give_up(waiter, Rpc::ExecuteProcess),
+                Request::Stdio(waiter) => give_up(waiter, Rpc::FetchStdio),
+                Request::Exit(_) => {}
+            }
+        }
+    }
+
+    /// Notes a request that was sent.
+    fn note(&self, id: u64, request: Request, limit: Option<Duration>) {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        if let Some(deadline) = deadline {
+            self.deadlines.add(deadline, id);
+        }
+        self.open
+            .borrow_mut()
+            .insert(id, Open { request, deadline });
+    }
+
+    /// Ends the stream. Waiting calls fail.
+    pub(crate) fn close(&self) {
+        self.outgoing.close(Closed::Gone);
+        self.ended.set(true);
+        self.open.borrow_mut().clear();
+        self.changed.notify_waiters();
+    }
+
+    /// Returns when the stream has ended and everything the agent said on it has been taken in.
+    pub(crate) async fn ended(&self) {
+        while !self.ended.get() {
+            self.changed.notified().await;
+        }
+    }
+
+    /// The client of the call `name` has its answer: the agent may forget it.
+    pub(crate) fn release(&self, name: &str) {
+        if !self.has_ended() {
+            self.released.borrow_mut().push_back(name.to_owned());
+        }
+    }
+
+    /// Whether the stream has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Why the agent is not to be believed, once the link has ended for that reason.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.fault.borrow().clone()
+    }
+
+    /// What the agent said it can do.
+    pub(crate) fn capabilities(&self) -> std::cell::Ref<'_, GcsCapabilities> {
+        self.capabilities.borrow()
+    }
+
+    async fn read(&self) -> Result<(), String> {
+        let mut decoder = Decoder::default();
+        let mut buffer = socket::Buffer::default();
+        let mut carried = VecDeque::new();
+        loop {
+            let Ok(mut ready) = self.socket.readable().await else {
+                return Ok(());
+            };
+            match buffer.receive(&*self.socket, &mut carried) {
+                Ok(received) if received.bytes.is_empty() => return Ok(()),
+                Ok(received) => {
+                    decoder.feed(received.bytes);
+                    if received.short && carried.is_empty() {
+                        ready.clear_ready();
+                    }
+                }
+                Err(Errno::AGAIN) => {
+                    ready.clear_ready();
+                    continue;
+                }
+                // The other end is gone.
+                Err(_) => return Ok(()),
+            }
+            while let Some(frame) = decoder.next_frame().map_err(|e| e.recorded())? {
+                self.take(frame, &mut carried)?;
+            }
+            if carried.len() > socket::MAX_DESCRIPTORS || !self.awaits_descriptors() {
+                // Nobody asked for them.
+                carried.clear();
+            }
+        }
+    }
+
+    /// Whether an answer that carries descriptors may come.
+    fn awaits_descriptors(&self) -> bool {
+        // The lock is there for tasks; this is the only thread.
+        self.fetching.try_lock().is_err()
+    }
+
+    fn take(&self, frame: Frame, carried: &mut VecDeque<OwnedFd>) -> Result<(), String> {
+        let rpc = match frame.kind {
+            MessageType::Response(rpc) => rpc,
+            MessageType::Notification => {
+                debug!(
+                    "the guest agent sent a notification, which says nothing the machine itself does not"
+                );
+                return Ok(());
+            }
+            MessageType::Request(_) | MessageType::UnknownRequest(_) => {
+                return Err(format!(
+                    "it sent a request ({:?}), which only the host may",
+                    frame.kind
+                ));
+            }
+        };
+        let open = self.open.borrow_mut().remove(&frame.id);
+        let Some(open) = open else {
+            return Err(format!(
+                "it answered request {}, which is not open",
+                frame.id
+            ));
+        };
+        if let Some(deadline) = open.deadline {
+            self.deadlines.remove(deadline, frame.id);
+        }
+        let expected = match &open.request {
+            Request::Call(rpc, _) => *rpc,
+            Request::Execute(..) => Rpc::ExecuteProcess,
+            Request::Exit(_) => Rpc::WaitForProcess,
+            Request::Stdio(_) => Rpc::FetchStdio,
+        };
+        if rpc != expected {
+            return Err(format!(
+                "it answered {rpc:?} to {expected:?} (request {})",
+                frame.id
+            ));
+        }
+        match open.request {
+            Request::Call(_, waiter) => {
+                // Nobody waits when the call was cancelled or ran into its limit.
+                if let Some(waiter) = waiter {
+                    drop(waiter.send(Ok(frame)));
+                }
+                Ok(())
+            }
+            Request::Execute(process, waiter) => self.take_created(&process, waiter, &frame),
+            Request::Exit(process) => take_exit(&process, &frame),
+            Request::Stdio(waiter) => {
+                let descriptors = carried.drain(..).collect();
+                if let Some(waiter) = waiter {
+                    drop(waiter.send(Ok((frame, descriptors))));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn take_created(
+        &self,
+        process: &Rc<Process>,
+        waiter: Waiter<ExecuteProcessResponse>,
+        frame: &Frame,
+    ) -> Result<(), String> {
+        let response: ExecuteProcessResponse = body(frame)?;
+        if response.base.hresult().is_success() {
+            process.created(response.process_id)?;
+            let waits = self
+                .capabilities
+                .borrow()
+                .guest_defined_capabilities
+                .execute_and_wait_supported;
+            if !waits {
+                self.wait_for_exit(process);
+            }
+        } else if let Some(wait) = process.take_wait_id() {
+            self.open.borrow_mut().remove(&wait);
+        }
+        let created = response.base.hresult().is_success();
+        let wanted = waiter.is_some_and(|waiter| waiter.send(Ok(response)).is_ok());
+        if created && !wanted {
+            debug!(
+                pid = process.pid(),
+                "a process was created that nobody wants any more"
+            );
+            process.abandon();
+        }
+        Ok(())
+    }
+
+    /// Puts a request on the stream. An agent that reads and never answers is not asked for ever.
+    fn send<T: Serialize>(
+        &self,
+        rpc: Rpc,
+        id: u64,
+        body: &T,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), Failure> {
+        if self.open.borrow().len() >= MOST_OPEN {
+            return Err(Failure::new(
+                HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES),
+                format!("the guest agent has left {MOST_OPEN} requests unanswered"),
+            ));
+        }
+        let too_large = || {
+            Failure::new(
+                HResult::E_INVALIDARG,
+                "the request is too large for the guest bridge",
+            )
+        };
+        let bytes =
+            encode(MessageType::Request(rpc), id, body).map_err(|e| too_large().because(&e))?;
+        let large = self
+            .capabilities
+            .borrow()
+            .guest_defined_capabilities
+            .large_messages_supported;
+        if bytes.len() > MAX_MESSAGE_BYTES as usize && !large {
+            return Err(too_large().cause(format!(
+                "it has {} bytes; this guest takes {MAX_MESSAGE_BYTES}",
+                bytes.len()
+            )));
+        }
+        operations::step(format!("asked the guest agent: {rpc:?}"));
+        self.outgoing.send(bytes, descriptors).map_err(|closed| {
+            Failure::new(
+                HResult::HCS_E_CONNECTION_CLOSED,
+                "the guest agent cannot be reached",
+            )
+            .because(&closed)
+        })
+    }
+
+    fn take_id(&self) -> u64 {
+        let id = self.next_id.get();
+        self.next_id.set(id + 1);
+        id
+    }
+}
+
+/// Tells whoever waits that the agent did not answer in time.
+fn give_up<T>(waiter: &mut Waiter<T>, rpc: Rpc) {
+    if let Some(waiter) = waiter.take() {
+        let failure = Failure::new(
+            HResult::HCS_E_CONNECTION_TIMEOUT,
+            format!("the guest agent did not answer {rpc:?} in time"),
+        );
+        // The caller may have left.
+        drop(waiter.send(Err(failure)));
+    }
+}

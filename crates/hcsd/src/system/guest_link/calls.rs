@@ -1,0 +1,442 @@
+//! The requests the service makes of an agent, each with its limit.
+
+use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
+
+use hcs_engine::engine::{HostStdio, StdioPorts};
+use hcs_schema::{Failure, HResult, documents::Properties};
+use hcs_wire::guest::{
+    ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio, FetchStdioResponse,
+    Frame, GetProperties, GetPropertiesResponse, NO_TIMEOUT, NULL_ID, Naming, NegotiateProtocol,
+    NegotiateProtocolResponse, PROTOCOL_VERSION, RecallCall, RecallCallResponse, RequestBase,
+    ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions, SignalProcess,
+    VsockStdioRelaySettings, WaitForProcess,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::{
+    GuestLink, Request,
+    answers::{body, reported},
+};
+use crate::{
+    client::calls::unknown,
+    record::operations,
+    system::{process::Process, stdio::Stdio},
+};
+
+/// Processes an agent is believed to have, at most.
+const MOST_LISTED: usize = 1 << 14;
+
+/// Calls that an agent is told to forget along with one request, at most.
+const MOST_RELEASED: usize = 256;
+
+/// The part every answer has, for answers that have no other.
+#[derive(Debug, Deserialize)]
+struct Plain {
+    #[serde(flatten)]
+    base: ResponseBase,
+}
+
+/// The part every request has, for requests that have no other.
+#[derive(Debug, Serialize)]
+struct Bare {
+    #[serde(flatten)]
+    base: RequestBase,
+}
+
+/// What every request begins with: it names the operation it is made for.
+fn base() -> RequestBase {
+    RequestBase {
+        container_id: NULL_ID.to_owned(),
+        activity_id: operations::current().map_or_else(String::new, |t| t.id().activity_id()),
+    }
+}
+
+impl GuestLink {
+    /// The first words on a stream. Does what the agent then asks for before the system counts as running.
+    ///
+    /// # Errors
+    /// The agent does not answer within `limit`, or speaks no version of ours.
+    pub(crate) async fn negotiate(&self, limit: Duration) -> Result<(), Failure> {
+        let request = NegotiateProtocol {
+            base: base(),
+            minimum_version: PROTOCOL_VERSION,
+            maximum_version: PROTOCOL_VERSION,
+        };
+        let response: NegotiateProtocolResponse =
+            self.call(Rpc::NegotiateProtocol, &request, limit).await?;
+        check(&response.base, "the guest agent refused to negotiate")?;
+        if response.version != PROTOCOL_VERSION {
+            return Err(Failure::new(
+                HResult::HCS_E_UNSUPPORTED_PROTOCOL_VERSION,
+                format!(
+                    "the guest agent chose protocol version {}, but was offered {PROTOCOL_VERSION} only",
+                    response.version
+                ),
+            ));
+        }
+        self.capabilities.replace(response.capabilities);
+        Ok(())
+    }
+
+    /// Tells an agent that wants to be told that the system runs now.
+    ///
+    /// # Errors
+    /// The agent refused or did not answer.
+    pub(crate) async fn announce_start(&self, limit: Duration) -> Result<(), Failure> {
+        let capabilities = self.capabilities().clone();
+        for (wanted, rpc) in [
+            (capabilities.send_host_create_message, Rpc::Create),
+            (capabilities.send_host_start_message, Rpc::Start),
+        ] {
+            if wanted {
+                let response: Plain = self.call(rpc, &Bare { base: base() }, limit).await?;
+                check(&response.base, "the guest agent refused to start")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a request says of the calls of clients: which one it is made for, and which the agent may forget.
+    fn naming(&self) -> Naming {
+        if !self.remembers_calls() {
+            return Naming::default();
+        }
+        let trail = operations::current();
+        let named = trail.as_ref().filter(|trail| trail.name().is_some());
+        let name = named.and_then(|trail| {
+            trail.set_agent(&self.me);
+            trail.name()
+        });
+        let mut released = self.released.borrow_mut();
+        let count = released.len().min(MOST_RELEASED);
+        Naming {
+            call_name: name.map(|name| name.to_string()).unwrap_or_default(),
+            released: released.drain(..count).collect(),
+        }
+    }
+
+    /// Whether the agent remembers calls by their names.
+    pub(crate) fn remembers_calls(&self) -> bool {
+        self.capabilities()
+            .guest_defined_capabilities
+            .named_calls_supported
+    }
+
+    /// Asks what became of the call `name`, which an earlier service may have asked for; it is remembered from now on
+    /// until the time line of the present call is done.
+    ///
+    /// # Errors
+    /// The agent did not answer, or cannot know.
+    pub(crate) async fn recall(
+        &self,
+        name: &str,
+        limit: Duration,
+    ) -> Result<Option<RecallCallResponse>, Failure> {
+        if !self.remembers_calls() {
+            return Err(unknown("the guest agent of the system is older than that"));
+        }
+        let request = RecallCall {
+            base: base(),
+            call_name: name.to_owned(),
+            release_earlier: false,
+        };
+        let response: RecallCallResponse = self.call(Rpc::RecallCall, &request, limit).await?;
+        check(&response.base, "the guest agent cannot be asked")?;
+        if let (true, Some(trail)) = (response.known, operations::current()) {
+            trail.set_agent(&self.me);
+        }
+        match (response.known, response.forgetful) {
+            (true, _) => Ok(Some(response)),
+            (false, true) => Err(unknown("the guest agent had to forget calls")),
+            (false, false) => Ok(None),
+        }
+    }
+
+    /// Lets the agent forget what an earlier service asked for: its clients had their time to come back.
+    pub(crate) fn forget_earlier_calls(&self) {
+        let request = RecallCall {
+            base: base(),
+            call_name: String::new(),
+            release_earlier: true,
+        };
+        if self.remembers_calls()
+            && let Err(failure) = self.tell(Rpc::RecallCall, &request)
+        {
+            tracing::debug!("{failure}");
+        }
+    }
+
+    /// Asks for a process. The answer comes through the receiver; dropping that abandons the process.
+    ///
+    /// # Errors
+    /// The request cannot be sent.
+    pub(crate) fn execute(
+        &self,
+        parameters: String,
+        guest_ends: Vec<OwnedFd>,
+        ports: Option<StdioPorts>,
+        process: &Rc<Process>,
+        limit: Duration,
+    ) -> Result<oneshot::Receiver<Result<ExecuteProcessResponse, Failure>>, Failure> {
+        let together = self
+            .capabilities()
+            .guest_defined_capabilities
+            .execute_and_wait_supported;
+        let id = self.take_id();
+        let wait_message_id = together.then(|| self.take_id());
+        let ports = ports.unwrap_or_default();
+        let request = ExecuteProcess {
+            base: base(),
+            settings: ExecuteProcessSettings {
+                process_parameters: parameters,
+                vsock_stdio_relay_settings: VsockStdioRelaySettings {
+                    std_in: ports.stdin,
+                    std_out: ports.stdout,
+                    std_err: ports.stderr,
+                },
+            },
+            wait_message_id,
+            naming: self.naming(),
+        };
+        self.send(Rpc::ExecuteProcess, id, &request, guest_ends)?;
+        let (sender, receiver) = oneshot::channel();
+        let request = Request::Execute(Rc::clone(process), Some(sender));
+        self.note(id, request, Some(limit));
+        if let Some(wait) = wait_message_id {
+            process.set_wait_id(wait);
+            self.note(wait, Request::Exit(Rc::clone(process)), None);
+        }
+        Ok(receiver)
+    }
+
+    /// Asks to be told of an exit: for agents that cannot create and wait in one, and for adopted processes.
+    pub(crate) fn wait_for_exit(&self, process: &Rc<Process>) {
+        let id = self.take_id();
+        let request = WaitForProcess {
+            base: base(),
+            process_id: process.pid(),
+            timeout_in_ms: NO_TIMEOUT,
+        };
+        match self.send(Rpc::WaitForProcess, id, &request, Vec::new()) {
+            Ok(()) => self.note(id, Request::Exit(Rc::clone(process)), None),
+            // The stream is gone; the end of the system decides.
+            Err(failure) => tracing::debug!(pid = process.pid(), "{}", failure.log_line()),
+        }
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// What the agent reported.
+    pub(crate) async fn signal(
+        &self,
+        pid: u32,
+        signal: i32,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let request = SignalProcess {
+            base: base(),
+            process_id: pid,
+            options: Some(SignalOptions { signal }),
+            naming: self.naming(),
+        };
+        let response: Plain = self.call(Rpc::SignalProcess, &request, limit).await?;
+        check(&response.base, "the signal could not be sent")
+    }
+
+    /// Kills a process that nobody wants, without waiting for the answer.
+    pub(crate) fn kill_unwanted(&self, pid: u32) {
+        let request = SignalProcess {
+            base: base(),
+            process_id: pid,
+            options: None,
+            naming: Naming::default(),
+        };
+        if let Err(failure) = self.tell(Rpc::SignalProcess, &request) {
+            tracing::debug!(pid, "{}", failure.log_line());
+        }
+    }
+
+    /// Sets the size of a process's console.
+    ///
+    /// # Errors
+    /// What the agent reported.
+    pub(crate) async fn resize(
+        &self,
+        pid: u32,
+        height: u16,
+        width: u16,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let request = ResizeConsole {
+            base: base(),
+            process_id: pid,
+            height,
+            width,
+            naming: self.naming(),
+        };
+        let response: Plain = self.call(Rpc::ResizeConsole, &request, limit).await?;
+        check(&response.base, "the console could not be resized")
+    }
+
+    /// Reads properties; answers the `Properties` document as it came.
+    ///
+    /// # Errors
+    /// What the agent reported.
+    pub(crate) async fn properties(&self, query: &str, limit: Duration) -> Result<String, Failure> {
+        let request = GetProperties {
+            base: base(),
+            query: query.to_owned(),
+        };
+        let response: GetPropertiesResponse =
+            self.call(Rpc::GetProperties, &request, limit).await?;
+        check(&response.base, "the guest's properties could not be read")?;
+        Ok(response.properties)
+    }
+
+    /// Asks for ways back to the pipes that were given for a process. An agent that keeps none has none.
+    ///
+    /// # Errors
+    /// What the agent reported.
+    pub(crate) async fn fetch_stdio(&self, pid: u32, limit: Duration) -> Result<Stdio, Failure> {
+        let supported = self
+            .capabilities()
+            .guest_defined_capabilities
+            .fetch_stdio_supported;
+        if !supported {
+            return Ok(Stdio::default());
+        }
+        let _one_at_a_time = self.fetching.lock().await;
+        let request = FetchStdio {
+            base: base(),
+            process_id: pid,
+        };
+        let id = self.take_id();
+        self.send(Rpc::FetchStdio, id, &request, Vec::new())?;
+        let (sender, receiver) = oneshot::channel();
+        self.note(id, Request::Stdio(Some(sender)), Some(limit));
+        let (frame, descriptors) = answered(receiver, Rpc::FetchStdio).await?;
+        let response: FetchStdioResponse = self.understood(&frame)?;
+        check(&response.base, "the stdio of the process is not to be had")?;
+        let mut descriptors = descriptors.into_iter();
+        let mut take = |there: bool| if there { descriptors.next() } else { None };
+        let ways = HostStdio {
+            stdin: take(response.std_in),
+            stdout: take(response.std_out),
+            stderr: take(response.std_err),
+        };
+        Ok(Stdio::recalled(&ways))
+    }
+
+    /// The pids of the processes that the agent started and that have not exited. One that lists none has none.
+    ///
+    /// # Errors
+    /// What the agent reported.
+    pub(crate) async fn process_list(&self, limit: Duration) -> Result<Vec<u32>, Failure> {
+        let supported = self
+            .capabilities()
+            .guest_defined_capabilities
+            .system_process_calls_supported;
+        if !supported {
+            return Ok(Vec::new());
+        }
+        let listed = self
+            .properties(r#"{"PropertyTypes":["ProcessList"]}"#, limit)
+            .await?;
+        let properties: Properties = hcs_schema::parse(&listed)?;
+        let list = properties.process_list.unwrap_or_default();
+        let possible = |pid: &u32| (1..=i32::MAX.cast_unsigned()).contains(pid);
+        let pids = list.iter().filter_map(|process| process.process_id);
+        Ok(pids.filter(possible).take(MOST_LISTED).collect())
+    }
+
+    /// Asks everything in the system to end. There is no answer: the system ends, or it does not.
+    ///
+    /// # Errors
+    /// The request cannot be sent.
+    pub(crate) fn shut_down(&self) -> Result<(), Failure> {
+        let request = ShutDown {
+            base: base(),
+            naming: self.naming(),
+        };
+        self.tell(Rpc::ShutdownGraceful, &request)
+    }
+
+    /// Takes a shutdown back that nobody waits for any more: processes may be created again.
+    ///
+    /// # Errors
+    /// The agent refused or did not answer.
+    pub(crate) async fn withdraw_shut_down(&self, limit: Duration) -> Result<(), Failure> {
+        let response: Plain = self.call(Rpc::Start, &Bare { base: base() }, limit).await?;
+        check(&response.base, "the shutdown could not be withdrawn")
+    }
+
+    /// Sends a request whose answer, if there is one, nobody waits for.
+    fn tell<T: Serialize>(&self, rpc: Rpc, request: &T) -> Result<(), Failure> {
+        let id = self.take_id();
+        self.send(rpc, id, request, Vec::new())?;
+        self.note(id, Request::Call(rpc, None), None);
+        Ok(())
+    }
+
+    async fn call<T: Serialize, R: for<'de> Deserialize<'de>>(
+        &self,
+        rpc: Rpc,
+        request: &T,
+        limit: Duration,
+    ) -> Result<R, Failure> {
+        let id = self.take_id();
+        self.send(rpc, id, request, Vec::new())?;
+        let (sender, receiver) = oneshot::channel();
+        self.note(id, Request::Call(rpc, Some(sender)), Some(limit));
+        let frame = answered(receiver, rpc).await?;
+        self.understood(&frame)
+    }
+
+    /// The body of an answer. An agent that answers nonsense is not to be believed any more.
+    fn understood<R: for<'de> Deserialize<'de>>(&self, frame: &Frame) -> Result<R, Failure> {
+        body(frame).map_err(|reason| {
+            self.fault.replace(Some(reason.clone()));
+            self.close();
+            Failure::new(
+                HResult::HCS_E_PROTOCOL_ERROR,
+                format!("the guest agent broke the protocol: {reason}"),
+            )
+        })
+    }
+}
+
+/// Waits for an answer.
+///
+/// # Errors
+/// The request's limit, or the end of the stream.
+pub(crate) async fn answered<T>(
+    receiver: oneshot::Receiver<Result<T, Failure>>,
+    rpc: Rpc,
+) -> Result<T, Failure> {
+    let answer = receiver.await;
+    operations::step(match &answer {
+        Ok(Ok(_)) => "the guest agent answered",
+        Ok(Err(_)) => "the guest agent did not answer in time",
+        Err(_) => "the guest agent went away",
+    });
+    answer.unwrap_or_else(|_closed| {
+        Err(Failure::new(
+            HResult::HCS_E_CONNECTION_CLOSED,
+            format!("the guest agent went away before it answered {rpc:?}"),
+        ))
+    })
+}
+
+/// Success, or the failure an answer reports.
+///
+/// # Errors
+/// That failure.
+pub(crate) fn check(base: &ResponseBase, what: &str) -> Result<(), Failure> {
+    let Some(failure) = reported(base, what) else {
+        return Ok(());
+    };
+    operations::step(format!("failed: {}", failure.log_line()));
+    Err(failure)
+}

@@ -1,0 +1,121 @@
+//! `HcsCreateProcess`, from checked parameters to a process with its stdio.
+
+use std::{os::fd::OwnedFd, rc::Rc};
+
+use hcs_engine::engine::{HostStdio, Streams};
+use hcs_schema::Failure;
+use hcs_wire::guest::{ExecuteSteps, Rpc};
+
+use crate::{
+    record::{blocking::blocking, operations},
+    system::{
+        System,
+        guest_link::calls::{answered, check},
+        process::Process,
+        stdio,
+    },
+};
+
+/// What a process gets for its standard streams.
+#[derive(Debug)]
+pub(crate) enum Stdio {
+    /// Pipes that are to be made.
+    Wanted(Streams),
+    /// Its ends of pipes that its client made.
+    Given(Vec<OwnedFd>, Streams),
+}
+
+/// The client's ends of those pipes.
+#[derive(Debug)]
+pub(crate) enum Ends {
+    /// It has them.
+    Own,
+    Made(HostStdio),
+}
+
+/// Abandons a process unless somebody takes it.
+struct Guard {
+    process: Rc<Process>,
+    armed: bool,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.armed {
+            self.process.abandon();
+        }
+    }
+}
+
+/// Puts what the agent did into the time line of the operation.
+fn note(steps: &ExecuteSteps) {
+    let told = [
+        (steps.begun, "agent: took the request up"),
+        (steps.identified, "agent: looked up the user"),
+        (steps.decided, "agent: read what to run"),
+        (steps.connected, "agent: has its standard streams ready"),
+        (steps.cloned, "process: cloned from the agent"),
+        (steps.became, "process: has its session, streams and user"),
+        (steps.entered, "process: entered its working directory"),
+        (steps.executed, "process: became the program (execve)"),
+    ];
+    operations::agents_steps(
+        told.into_iter()
+            .filter_map(|(ago, what)| Some((ago?, what))),
+    );
+}
+
+/// Creates a process in a running system. Dropping the future cancels the call: a process that comes to be
+/// nevertheless is killed, and nobody hears of it.
+///
+/// # Errors
+/// What the agent reported, or why it could not be asked.
+pub(crate) async fn launch(
+    system: &Rc<System>,
+    process: &Rc<Process>,
+    parameters: String,
+    stdio: Stdio,
+) -> Result<Ends, Failure> {
+    let limit = system.service()?.config.times.guest();
+    let link = system.guest().await?;
+    let (offer, ports, guest_ends) = match stdio {
+        Stdio::Wanted(streams) => {
+            let mut offer = system.machine.open_stdio(streams)?;
+            let (ports, guest_ends) = (offer.ports(), offer.take_guest_ends());
+            (Some(offer), ports, guest_ends)
+        }
+        Stdio::Given(ends, streams) => {
+            process.set_stdio(stdio::Stdio::given(&ends, streams));
+            (None, None, ends)
+        }
+    };
+    let mut guard = Guard {
+        process: Rc::clone(process),
+        armed: true,
+    };
+    let created = async {
+        let answer = link.execute(parameters, guest_ends, ports, process, limit)?;
+        let response = answered(answer, Rpc::ExecuteProcess).await?;
+        if let Some(steps) = &response.steps {
+            note(steps);
+        }
+        check(&response.base, "the process could not be created")
+    };
+    if let Err(failure) = created.await {
+        return Err(system.explain(failure).await.while_doing("ExecuteProcess"));
+    }
+    let ends = match offer {
+        None => Ends::Own,
+        Some(offer) => {
+            let stdio = if ports.is_some() {
+                blocking(move || offer.into_host_ends(limit)).await?
+            } else {
+                offer.into_host_ends(limit)?
+            };
+            process.set_stdio(stdio::Stdio::remember(&stdio));
+            Ends::Made(stdio)
+        }
+    };
+    guard.armed = false;
+    Ok(ends)
+}

@@ -1,0 +1,565 @@
+//! One compute system: what is known of it, and the calls that concern it as a whole.
+//!
+//! A system is driven by one task ([`driver`]), which alone moves it through its life. Everybody else submits calls to
+//! the admission queue ([`System::perform`]) and waits.
+
+mod actions;
+pub(crate) mod adopt;
+mod driver;
+mod ending;
+pub(crate) mod events;
+pub(crate) mod gone;
+pub(crate) mod guest_link;
+pub(crate) mod launch;
+pub(crate) mod making;
+pub(crate) mod memory;
+pub(crate) mod process;
+pub(crate) mod processes;
+pub(crate) mod stdio;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, HashSet},
+    fmt,
+    path::PathBuf,
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::Duration,
+};
+
+use hcs_engine::engine::Machine;
+use hcs_lifecycle::system::{
+    Action, Cancelled, Queue, Refusal, State, Ticket, judge, judge_guest_call,
+};
+use hcs_schema::{Failure, HResult, documents::SystemType};
+use hcs_wire::{
+    guest::RecallCallResponse, log::LogEntry, operation::OperationId, service::Subject,
+};
+use serde_json::Value;
+use tokio::sync::{Notify, oneshot};
+use tracing::{error, info};
+
+use self::{memory::Kills, processes::Processes};
+use crate::{
+    client::{connection::Connection, service::Service},
+    record::{
+        event_log::{self, Kind},
+        ledger::{Fate, Ledger},
+        operations::{self, Trail},
+        state::{Facts, Record, journal::Remembered},
+    },
+    system::{
+        events::{Watchers, event_type},
+        guest_link::GuestLink,
+        process::Process,
+    },
+    thread::limits::Share,
+};
+
+/// A call that takes its turn, with what the caller gave along.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Start,
+    Pause,
+    Resume,
+    ShutDown,
+    Terminate,
+    Modify(Value),
+    CreateProcess,
+}
+
+impl Request {
+    const fn action(&self) -> Action {
+        match self {
+            Self::Start => Action::Start,
+            Self::Pause => Action::Pause,
+            Self::Resume => Action::Resume,
+            Self::ShutDown => Action::ShutDown,
+            Self::Terminate => Action::Terminate,
+            Self::Modify(_) => Action::Modify,
+            Self::CreateProcess => Action::CreateProcess,
+        }
+    }
+}
+
+/// On whose behalf something is done, for the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Behalf {
+    /// The service's own.
+    Service,
+    /// A client's.
+    Client(OperationId),
+}
+
+impl Behalf {
+    /// The client's operation, where there is one.
+    pub(crate) fn operation(self) -> Option<String> {
+        match self {
+            Self::Service => None,
+            Self::Client(id) => Some(id.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Behalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service => f.write_str("own"),
+            Self::Client(id) => id.fmt(f),
+        }
+    }
+}
+
+/// Somebody who waits for a ticket.
+#[derive(Debug)]
+struct Waiter {
+    request: Request,
+    behalf: Behalf,
+    /// Where what is done for it is noted.
+    trail: Option<Rc<Trail>>,
+    sender: oneshot::Sender<Result<(), Failure>>,
+}
+
+/// One compute system. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct System {
+    pub(crate) id: String,
+    pub(crate) runtime_id: String,
+    pub(crate) owner: Option<String>,
+    /// The group of processors it runs on.
+    pub(crate) cpu_group: Option<String>,
+    pub(crate) system_type: SystemType,
+    pub(crate) terminate_on_last_handle_closed: Cell<bool>,
+    pub(crate) processes: Processes,
+    pub(crate) machine: Arc<dyn Machine>,
+    service: Weak<Service>,
+    engine: &'static str,
+    document: String,
+    uid: u32,
+    directory: PathBuf,
+    queue: RefCell<Queue>,
+    waiters: RefCell<HashMap<Ticket, Waiter>>,
+    /// What occupies it, for whom.
+    running: RefCell<Option<(Action, Behalf)>>,
+    /// Tickets that were given up while they ran.
+    cancelled: RefCell<HashSet<Ticket>>,
+    /// Tells the driver that the queue, the link or the cancelled tickets changed.
+    wake: Notify,
+    link: RefCell<Option<Rc<GuestLink>>>,
+    link_changed: Notify,
+    /// It runs, and its agent is to be reached.
+    unlinked: Cell<bool>,
+    /// How often its agent ended the link.
+    links: Cell<u32>,
+    /// What was wrong with its agent.
+    fault: RefCell<Option<String>>,
+    watchers: Watchers,
+    /// The `SystemExitStatus` document, once it has ended.
+    exit: RefCell<Option<String>>,
+    /// What the kernel killed in it for want of memory.
+    memory_kills: Kills,
+    /// Which calls have changed it.
+    ledger: RefCell<Ledger>,
+    /// It was taken over from an earlier service, and its clients may come back.
+    expected_back: Cell<bool>,
+    /// Its last handle was closed, and it is being terminated for that.
+    leaving: Cell<bool>,
+    /// Its end is in the event log already.
+    end_is_told: Cell<bool>,
+    /// Processes whose creation is under way: the end of the system waits for their answers.
+    creating: Cell<usize>,
+    settled: Notify,
+    /// Counts it for its user until it has ended.
+    share: RefCell<Option<Share>>,
+}
+
+/// Gives a ticket up when the caller stops waiting for it.
+struct GiveUp<'a> {
+    system: &'a System,
+    ticket: Ticket,
+    armed: bool,
+}
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.system.give_up(self.ticket);
+        }
+    }
+}
+
+/// Counts a process that is being created; see [`System::creating`].
+#[derive(Debug)]
+pub(crate) struct Creating(Rc<System>);
+
+impl Drop for Creating {
+    fn drop(&mut self) {
+        self.0.creating.set(self.0.creating.get() - 1);
+        self.0.settled.notify_waiters();
+    }
+}
+
+impl System {
+    /// Where it is in its life.
+    pub(crate) fn state(&self) -> State {
+        self.queue.borrow().state()
+    }
+
+    /// Takes its turn and does what `request` says. Dropping the future cancels the call: what it had begun is undone.
+    ///
+    /// # Errors
+    /// It was refused, or failed.
+    pub(crate) async fn perform(&self, behalf: Behalf, request: Request) -> Result<(), Failure> {
+        let action = request.action();
+        // Nobody drives the queue any more once the exit is known.
+        if self.exit.borrow().is_some() {
+            return Err(self.refused(action, Refusal::Stopped));
+        }
+        if let Some(before) = self.busy_with() {
+            operations::step(before);
+        }
+        let (sender, receiver) = oneshot::channel();
+        let ticket = self.queue.borrow_mut().submit(action);
+        self.waiters.borrow_mut().insert(
+            ticket,
+            Waiter {
+                request,
+                behalf,
+                trail: operations::current(),
+                sender,
+            },
+        );
+        self.wake.notify_one();
+        let mut give_up = GiveUp {
+            system: self,
+            ticket,
+            armed: true,
+        };
+        let result = receiver.await;
+        give_up.armed = false;
+        result.unwrap_or_else(|_| Err(self.refused(action, Refusal::Stopped)))
+    }
+
+    /// What a call that comes now may have to wait for.
+    fn busy_with(&self) -> Option<String> {
+        let waiters = self.waiters.borrow();
+        let first = waiters.iter().min_by_key(|(ticket, _)| **ticket);
+        let first = first.map(|(_, waiter)| (waiter.request.action(), waiter.behalf));
+        let (action, behalf) = self.running.borrow().or(first)?;
+        let verb = action.verb();
+        Some(match waiters.len() {
+            0 | 1 => format!("queued behind {verb} ({behalf})"),
+            more => format!("queued behind {verb} ({behalf}) and {} more", more - 1),
+        })
+    }
+
+    fn give_up(&self, ticket: Ticket) {
+        match self.queue.borrow_mut().cancel(ticket) {
+            Cancelled::Waiting => {
+                self.waiters.borrow_mut().remove(&ticket);
+            }
+            Cancelled::Running(_) => {
+                self.cancelled.borrow_mut().insert(ticket);
+            }
+            Cancelled::Unknown => return,
+        }
+        self.wake.notify_one();
+    }
+
+    /// Whether a process may be created without waiting for anything.
+    pub(crate) fn process_may_begin(&self) -> bool {
+        self.queue.borrow().process_may_begin()
+    }
+
+    /// Whether `action` is possible in the present state.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn may(&self, action: Action) -> Result<(), Failure> {
+        judge(self.state(), action).map_err(|refusal| self.refused(action, refusal))
+    }
+
+    /// Whether the guest runs and has not stopped.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn guest_may_be_asked(&self) -> Result<(), Failure> {
+        judge_guest_call(self.state())
+            .map_err(|refusal| Failure::new(refusal.hresult(), format!("'{}': {refusal}", self.id)))
+    }
+
+    /// The failure of a call that was not let in.
+    fn refused(&self, action: Action, refusal: Refusal) -> Failure {
+        Failure::new(
+            refusal.hresult(),
+            format!("cannot {} '{}': {refusal}", action.verb(), self.id),
+        )
+    }
+
+    /// Lets a call in that goes to the guest beside the queue. Waits while the link to the agent is being made anew.
+    ///
+    /// # Errors
+    /// The refusal, or the agent cannot be reached.
+    pub(crate) async fn guest(&self) -> Result<Rc<GuestLink>, Failure> {
+        let limit = self.service()?.config.times.guest();
+        self.guest_within(limit).await
+    }
+
+    /// [`System::guest`] with a limit of the caller's.
+    ///
+    /// # Errors
+    /// As for that.
+    pub(crate) async fn guest_within(&self, limit: Duration) -> Result<Rc<GuestLink>, Failure> {
+        let usable = || {
+            self.guest_may_be_asked()?;
+            Ok::<_, Failure>(self.link().filter(|link| !link.has_ended()))
+        };
+        let linked = async {
+            loop {
+                let changed = self.link_changed.notified();
+                if let Some(link) = usable()? {
+                    return Ok(link);
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(limit, linked)
+            .await
+            .unwrap_or_else(|_| {
+                Err(Failure::new(
+                    HResult::HCS_E_CONNECTION_CLOSED,
+                    format!("'{}': there is no connection to its guest agent", self.id),
+                ))
+            })
+    }
+
+    /// Replaces the link; answers the one there was.
+    fn set_link(&self, link: Option<Rc<GuestLink>>) -> Option<Rc<GuestLink>> {
+        let before = self.link.replace(link);
+        self.link_changed.notify_waiters();
+        before
+    }
+
+    /// The link to the agent, while there is one.
+    pub(crate) fn link(&self) -> Option<Rc<GuestLink>> {
+        self.link.borrow().clone()
+    }
+
+    /// Refuses calls on a system that has ended.
+    ///
+    /// # Errors
+    /// `HCS_E_SYSTEM_ALREADY_STOPPED`.
+    pub(crate) fn alive(&self) -> Result<(), Failure> {
+        if self.state() == State::Stopped {
+            return Err(Failure::new(
+                HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
+                format!("the compute system '{}' has stopped", self.id),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The better reason for a failed call to the guest: an agent whose stream ends is nearly always about to be gone
+    /// with its machine, and that says more. One that says nothing is named.
+    pub(crate) async fn explain(&self, failure: Failure) -> Failure {
+        if failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT {
+            let message = format!(
+                "the guest agent of '{}' does not answer; is it stopped?",
+                self.id
+            );
+            return Failure {
+                message,
+                ..failure.clone()
+            }
+            .cause(failure.message);
+        }
+        if failure.hresult != HResult::HCS_E_CONNECTION_CLOSED {
+            return failure;
+        }
+        let stopped = async {
+            loop {
+                let changed = self.link_changed.notified();
+                if let Err(stopped) = self.alive() {
+                    return stopped;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(actions::PARTING, stopped)
+            .await
+            .unwrap_or(failure)
+    }
+
+    /// A process that a client knew before the service was restarted, and that is not known here: the one whose exit was
+    /// on its way to the client when the service died. Its agent remembers exits for a while, and is asked.
+    pub(crate) fn remembered_by_agent(self: &Rc<Self>, pid: u32) -> Option<Rc<Process>> {
+        let link = self.link().filter(|_| self.expected_back.get())?;
+        let service = self.service().ok()?;
+        let share = service.process_quota.count(self.uid);
+        let process = Process::adopted(self, pid, Remembered::default(), share);
+        if service.log.told_exit(&self.runtime_id, pid) {
+            process.set_exit_is_told();
+        }
+        self.processes.insert(&process).ok()?;
+        link.wait_for_exit(&process);
+        Some(process)
+    }
+
+    /// The process that a call of an earlier service made, as the agent of the system tells it.
+    ///
+    /// # Errors
+    /// The service is leaving, or the agent tells what cannot be.
+    pub(crate) fn recalled(
+        self: &Rc<Self>,
+        recalled: &RecallCallResponse,
+        behalf: Behalf,
+    ) -> Result<Rc<Process>, Failure> {
+        let (pid, code) = (recalled.process_id, recalled.exit_code);
+        let known = self.processes.get(pid).or_else(|| self.processes.told(pid));
+        // An exit is told before what is asked after it; so another that is known by that number is another process.
+        if let Some(process) = known.filter(|known| known.has_exited() == code.is_some()) {
+            return Ok(process);
+        }
+        let service = self.service()?;
+        let share = service.process_quota.count(self.uid);
+        if let (Some(code), Some(_)) = (code, self.processes.get(pid)) {
+            return Ok(Process::past(pid, code, share));
+        }
+        let process = Process::adopted(self, pid, Remembered::default(), share);
+        process.set_behalf(behalf);
+        if service.log.told_exit(&self.runtime_id, pid) {
+            process.set_exit_is_told();
+        }
+        self.processes.insert(&process).map_err(|reason| {
+            Failure::new(
+                HResult::HCS_E_PROTOCOL_ERROR,
+                format!("the guest agent broke the protocol: {reason}"),
+            )
+        })?;
+        match (code, self.link()) {
+            (Some(_), _) => process.exited(code),
+            (None, Some(link)) => link.wait_for_exit(&process),
+            (None, None) => {}
+        }
+        Ok(process)
+    }
+
+    /// Expects clients back that had handles when an earlier service died, or does not any more.
+    fn expect_back(&self, expected: bool) {
+        self.expected_back.set(expected);
+        self.processes.keep_told(expected);
+    }
+
+    /// Counts a process in whose creation begins.
+    pub(crate) fn begin_creating(self: &Rc<Self>) -> Creating {
+        self.creating.set(self.creating.get() + 1);
+        Creating(Rc::clone(self))
+    }
+
+    /// The service it belongs to.
+    ///
+    /// # Errors
+    /// The service is leaving.
+    pub(crate) fn service(&self) -> Result<Rc<Service>, Failure> {
+        self.service.upgrade().ok_or_else(|| {
+            Failure::new(HResult::HCS_E_SERVICE_DISCONNECT, "the service is leaving")
+        })
+    }
+
+    /// A handle is there. If the system has ended already, the handle hears of it now.
+    pub(crate) fn attach(&self, connection: &Rc<Connection>, handle: u64) {
+        self.watchers.add(connection, handle);
+        if let Some(exit) = &*self.exit.borrow() {
+            connection.push_event(
+                Subject::System(handle),
+                event_type::SYSTEM_EXITED,
+                Some(exit),
+            );
+        }
+    }
+
+    /// A handle is closed; perhaps it was the last.
+    pub(crate) fn detach(self: &Rc<Self>, connection: &Rc<Connection>, handle: u64) {
+        if self.watchers.remove(connection, handle) {
+            self.end_if_unheld();
+        }
+    }
+
+    /// Terminates it when nobody has a handle and that is what its document wants.
+    pub(crate) fn end_if_unheld(self: &Rc<Self>) {
+        let wanted = self.terminate_on_last_handle_closed.get();
+        if self.expected_back.get()
+            || !wanted
+            || self.watchers.count() > 0
+            || self.state() == State::Stopped
+        {
+            return;
+        }
+        info!(system = %self.id, "its last handle was closed, so it is terminated");
+        self.leaving.set(true);
+        let system = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let ended = system.perform(Behalf::Service, Request::Terminate).await;
+            system.leaving.set(false);
+            match ended {
+                Err(failure) if system.state() != State::Stopped => {
+                    error!(system = %system.id, "it cannot be terminated: {}", failure.log_line());
+                }
+                _ => {}
+            }
+        });
+    }
+
+    /// Whether it is being terminated because its last handle was closed.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
+    /// Writes what happened to it into the event log, with the document that goes with it.
+    pub(crate) fn note(&self, kind: Kind, pid: Option<u32>, behalf: Behalf, data: Option<Value>) {
+        if let Some(service) = self.service.upgrade() {
+            service.log.append(LogEntry {
+                system: Some(self.id.clone()),
+                runtime_id: Some(self.runtime_id.clone()),
+                process_id: pid,
+                operation: behalf.operation(),
+                data,
+                ..event_log::event(kind)
+            });
+        }
+    }
+
+    /// Its end was told by the service before.
+    pub(crate) fn set_end_told(&self) {
+        self.end_is_told.set(true);
+    }
+
+    /// What the next service has to know of it, in the state it is about to be in.
+    fn record(&self, state: State) -> Record {
+        let facts = Facts {
+            id: &self.id,
+            runtime_id: &self.runtime_id,
+            uid: self.uid,
+            document: &self.document,
+            engine: self.engine,
+        };
+        Record::new(
+            &facts,
+            self.machine.record(),
+            state.name(),
+            self.terminate_on_last_handle_closed.get(),
+            self.memory_kills.seen(),
+        )
+        .with_calls(&self.ledger.borrow())
+    }
+
+    /// Whether the call `name` created it.
+    pub(crate) fn was_created_by(&self, name: &str) -> bool {
+        self.ledger.borrow().was_created_by(name)
+    }
+
+    /// What became of the call `name`, which may have changed it.
+    pub(crate) fn fate(&self, name: &str) -> Fate {
+        self.ledger.borrow().fate(name)
+    }
+}

@@ -1,0 +1,404 @@
+//! One process of a system: its life as the agent reported it, its handles, its stdio.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+};
+
+use hcs_engine::engine::HostStdio;
+use hcs_lifecycle::process::{Call, ExitStatus, Life};
+use hcs_schema::{Failure, HResult};
+use hcs_wire::service::Subject;
+use tracing::debug;
+
+use crate::{
+    client::connection::Connection,
+    record::{
+        event_log::{self, Kind},
+        state::journal::{Entry, Remembered},
+    },
+    system::{
+        Behalf, System,
+        events::{Watchers, event_type, process_status},
+        memory::OutOfMemory,
+        stdio::Stdio,
+    },
+    thread::limits::Share,
+};
+
+/// Exit code of what is killed together with its system: 128 + SIGKILL.
+pub(crate) const KILLED: u32 = 137;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// `None` when nobody can say with which code.
+    pub(crate) code: Option<u32>,
+    /// It was killed because of that.
+    pub(crate) out_of_memory: Option<OutOfMemory>,
+}
+
+impl Ending {
+    /// As it is written down.
+    pub(crate) const fn entry(self, pid: u32) -> Entry {
+        Entry::Exited {
+            pid,
+            code: self.code,
+            out_of_memory: self.out_of_memory,
+        }
+    }
+}
+
+/// One process. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// Not kept alive from here: the system's table holds its processes.
+    system: Weak<System>,
+    /// 0 until the agent has created it.
+    pid: Cell<u32>,
+    life: Cell<Life>,
+    /// How it ended, once it has.
+    ending: Cell<Ending>,
+    /// A client asked for its end.
+    is_to_die: Cell<bool>,
+    /// Whoever wanted it gave up before it was there.
+    abandoned: Cell<bool>,
+    /// Its creation has not been answered yet: whether its exit status is owed to anybody is not known.
+    unanswered: Cell<bool>,
+    /// Who asked for it.
+    behalf: Cell<Behalf>,
+    /// The bridge request that is answered with its exit.
+    wait_id: Cell<Option<u64>>,
+    pub(crate) emulates_console: bool,
+    stdio: RefCell<Stdio>,
+    /// An earlier service made its pipes; this one has not asked for them yet.
+    stdio_unknown: Cell<bool>,
+    watchers: Watchers,
+    /// Its exit is in the event log already.
+    exit_is_told: Cell<bool>,
+    /// Counts it for its user until it has exited.
+    share: RefCell<Option<Share>>,
+}
+
+impl Process {
+    /// A process that is about to be created.
+    pub(crate) fn new(system: &Rc<System>, emulates_console: bool, share: Share) -> Rc<Self> {
+        Self::of(Rc::downgrade(system), emulates_console, share)
+    }
+
+    fn of(system: Weak<System>, emulates_console: bool, share: Share) -> Rc<Self> {
+        Rc::new(Self {
+            system,
+            pid: Cell::new(0),
+            life: Cell::new(Life::new()),
+            ending: Cell::default(),
+            is_to_die: Cell::new(false),
+            abandoned: Cell::new(false),
+            unanswered: Cell::new(true),
+            behalf: Cell::new(Behalf::Service),
+            wait_id: Cell::new(None),
+            emulates_console,
+            stdio: RefCell::default(),
+            stdio_unknown: Cell::new(false),
+            watchers: Watchers::default(),
+            exit_is_told: Cell::new(false),
+            share: RefCell::new(Some(share)),
+        })
+    }
+
+    /// A process that an earlier service created. With `exit_is_told` that service wrote its exit into the event log.
+    pub(crate) fn adopted(
+        system: &Rc<System>,
+        pid: u32,
+        remembered: Remembered,
+        share: Share,
+    ) -> Rc<Self> {
+        let process = Self::new(system, remembered.console, share);
+        process.pid.set(pid);
+        process.unanswered.set(false);
+        process.stdio_unknown.set(true);
+        if remembered.stdin_closed {
+            process.stdio.borrow().close_stdin();
+        }
+        process
+    }
+
+    /// A process that has exited with `code`, and whose number another one may have by now: known to its handles only.
+    pub(crate) fn past(pid: u32, code: u32, share: Share) -> Rc<Self> {
+        let process = Self::of(Weak::new(), false, share);
+        process.pid.set(pid);
+        process.unanswered.set(false);
+        process.ended(Ending {
+            code: Some(code),
+            out_of_memory: None,
+        });
+        process
+    }
+
+    /// Somebody asked for it.
+    pub(crate) fn set_behalf(&self, behalf: Behalf) {
+        self.behalf.set(behalf);
+    }
+
+    /// An earlier service has logged its exit.
+    pub(crate) fn set_exit_is_told(&self) {
+        self.exit_is_told.set(true);
+    }
+
+    /// Its pipes, as they were made.
+    pub(crate) fn set_stdio(&self, stdio: Stdio) {
+        self.stdio.replace(stdio);
+    }
+
+    /// Fresh ends of its pipes, when nobody holds any of the old ones; else none.
+    ///
+    /// # Errors
+    /// No descriptors left, or its agent cannot be asked for pipes that an earlier service made.
+    pub(crate) async fn recall_and_reattach(&self) -> Result<HostStdio, Failure> {
+        if self.stdio_is_unknown() {
+            let system = self.system()?;
+            let limit = system.service()?.config.times.guest();
+            let link = system.guest().await?;
+            let recalled = link.fetch_stdio(self.pid(), limit).await?;
+            // Several may have asked.
+            if self.stdio_unknown.replace(false) {
+                let closed = self.stdio.borrow().is_stdin_closed();
+                if closed {
+                    recalled.close_stdin();
+                }
+                self.stdio.replace(recalled);
+            }
+        }
+        self.reattach()
+    }
+
+    /// Whether an earlier service made its pipes and this one has not asked for them yet.
+    pub(crate) fn stdio_is_unknown(&self) -> bool {
+        self.stdio_unknown.get()
+    }
+
+    /// [`Process::recall_and_reattach`] for pipes that are known.
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub(crate) fn reattach(&self) -> Result<HostStdio, Failure> {
+        self.stdio.borrow().reattach().map_err(|e| {
+            Failure::new(
+                HResult::HCS_E_PROCESS_INFO_NOT_AVAILABLE,
+                format!("the stdio of process {} cannot be opened", self.pid()),
+            )
+            .because(&e)
+        })
+    }
+
+    /// A client said that nothing more will be written to it.
+    pub(crate) fn close_stdin(&self) {
+        self.stdio.borrow().close_stdin();
+        if let Some(system) = self.system.upgrade() {
+            system.processes.stdin_closed(self.pid());
+        }
+    }
+
+    /// Pid inside the system; 0 before it was created.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.get()
+    }
+
+    /// Its system, while that is there.
+    ///
+    /// # Errors
+    /// The system is gone, so the process is.
+    pub(crate) fn system(&self) -> Result<Rc<System>, Failure> {
+        self.system.upgrade().ok_or_else(|| {
+            Failure::new(
+                HResult::HCS_E_PROCESS_ALREADY_STOPPED,
+                format!("process {} has ended with its compute system", self.pid()),
+            )
+        })
+    }
+
+    /// Whether `call` is let in now.
+    ///
+    /// # Errors
+    /// The refusal, naming the process.
+    pub(crate) fn judge(&self, call: Call) -> Result<(), Failure> {
+        self.life.get().judge(call).map_err(|refusal| {
+            Failure::new(
+                refusal.hresult(),
+                format!("process {}: {refusal}", self.pid()),
+            )
+        })
+    }
+
+    /// The agent created it, under this pid.
+    ///
+    /// # Errors
+    /// The agent cannot have: the reason.
+    pub(crate) fn created(self: &Rc<Self>, pid: u32) -> Result<(), String> {
+        if pid == 0 || pid > i32::MAX.cast_unsigned() {
+            return Err(format!("it created a process with the impossible id {pid}"));
+        }
+        self.pid.set(pid);
+        let Some(system) = self.system.upgrade() else {
+            return Ok(());
+        };
+        let behalf = self.behalf.get();
+        system.note(Kind::ProcessCreated, Some(pid), behalf, None);
+        system.processes.insert(self)
+    }
+
+    /// Nobody wants it: it is killed, and its exit status is nobody's.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.set(true);
+        let Some(system) = self.system.upgrade() else {
+            return;
+        };
+        if self.has_exited() {
+            system.processes.delivered(self.pid());
+        } else if let Some(link) = system.link().filter(|_| self.pid() != 0) {
+            debug!(system = %system.id, pid = self.pid(), "killing a process that was cancelled");
+            link.kill_unwanted(self.pid());
+        }
+    }
+
+    /// Its creation has been answered, and whoever asked for it has a handle, or is gone.
+    pub(crate) fn answered(&self) {
+        self.unanswered.set(false);
+        let life = self.life.get();
+        if let (Some(system), true) = (self.system.upgrade(), life.owes_status()) {
+            system.processes.owe(self.pid(), self.ending.get());
+        }
+    }
+
+    /// A client asks for its end: SIGKILL is what it then dies of.
+    pub(crate) fn is_asked_to_die(&self) {
+        self.is_to_die.set(true);
+    }
+
+    /// A terminate was obeyed.
+    pub(crate) fn terminated(&self) {
+        let mut life = self.life.get();
+        life.terminated();
+        self.life.set(life);
+    }
+
+    /// Its agent reported its exit; `code` is `None` when it cannot say how.
+    pub(crate) fn exited(&self, code: Option<u32>) {
+        let system = self.system.upgrade().filter(|_| !self.has_exited());
+        let out_of_memory = match (code, system) {
+            (None | Some(0), _) | (_, None) => None,
+            (Some(KILLED), Some(system)) if !self.is_to_die.get() => system.memory_kill(),
+            (Some(_), Some(system)) => {
+                system.failed_beside_memory_kills();
+                None
+            }
+        };
+        self.ended(Ending {
+            code,
+            out_of_memory,
+        });
+    }
+
+    /// It has exited. The first report stands.
+    pub(crate) fn ended(&self, ending: Ending) {
+        let mut life = self.life.get();
+        let first = life.exited(ExitStatus {
+            exit_code: ending.code.unwrap_or(0),
+        });
+        if !first {
+            return;
+        }
+        self.ending.set(ending);
+        self.explain(ending);
+        self.share.borrow_mut().take();
+        let system = self.system.upgrade();
+        if let Some(system) = system.as_ref().filter(|_| !self.exit_is_told.get()) {
+            let status = event_log::data(&self.status_of(life));
+            system.note(
+                Kind::ProcessExited,
+                Some(self.pid()),
+                Behalf::Service,
+                status,
+            );
+        }
+        let told = self.watchers.push(
+            Subject::Process,
+            event_type::PROCESS_EXITED,
+            Some(&self.status_of(life)),
+        );
+        if told > 0 {
+            life.delivered();
+        }
+        self.life.set(life);
+        if let Some(system) = system {
+            let owed = life.owes_status() && !self.abandoned.get();
+            if !owed {
+                system.processes.delivered(self.pid());
+            } else if !self.unanswered.get() {
+                system.processes.owe(self.pid(), ending);
+            }
+        }
+    }
+
+    /// Where the exit code does not say why it ended, the time line of its creation does. Comes before its exit in the
+    /// event log: a later service takes an exit that is the last event for one that was noted nowhere else.
+    fn explain(&self, ending: Ending) {
+        if let (Some(why), Behalf::Client(id)) = (ending.out_of_memory, self.behalf.get())
+            && let Some(service) = self.system.upgrade().and_then(|s| s.service().ok())
+        {
+            let (pid, why) = (self.pid(), why.sentence());
+            let step = format!("process {pid} was killed: {why}");
+            service.operations.afterwards(id, step, &service.log);
+        }
+    }
+
+    /// The `ProcessStatus` document, as of now.
+    pub(crate) fn status(&self) -> String {
+        self.status_of(self.life.get())
+    }
+
+    fn status_of(&self, life: Life) -> String {
+        let ending = life.exit().map(|_| self.ending.get());
+        process_status(self.pid(), ending)
+    }
+
+    /// Whether it has exited.
+    pub(crate) fn has_exited(&self) -> bool {
+        self.life.get().exit().is_some()
+    }
+
+    /// A handle is there. If the process has exited already, the handle hears of it now.
+    pub(crate) fn attach(&self, connection: &Rc<Connection>, handle: u64) {
+        self.watchers.add(connection, handle);
+        let mut life = self.life.get();
+        if life.exit().is_none() || connection.is_closed() {
+            return;
+        }
+        connection.push_event(
+            Subject::Process(handle),
+            event_type::PROCESS_EXITED,
+            Some(&self.status_of(life)),
+        );
+        if life.delivered() {
+            self.life.set(life);
+            if let Some(system) = self.system.upgrade() {
+                system.processes.delivered(self.pid());
+            }
+        }
+    }
+
+    /// A handle is closed.
+    pub(crate) fn detach(&self, connection: &Rc<Connection>, handle: u64) {
+        self.watchers.remove(connection, handle);
+    }
+
+    /// Remembers the bridge request that its exit answers.
+    pub(crate) fn set_wait_id(&self, id: u64) {
+        self.wait_id.set(Some(id));
+    }
+
+    /// That request, when it is not to be answered after all.
+    pub(crate) fn take_wait_id(&self) -> Option<u64> {
+        self.wait_id.take()
+    }
+}

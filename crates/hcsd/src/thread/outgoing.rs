@@ -1,0 +1,333 @@
+//! What is written to one peer: sent at once where the socket takes it, kept in order where it does not, up to a bound.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    rc::Rc,
+    time::Duration,
+};
+
+use hcs_wire::socket;
+use rustix::io::Errno;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    sync::Notify,
+};
+
+use crate::thread::readiness::watch;
+
+/// How long writing rests when there is no descriptor left to watch the socket by.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Unread bytes past which no long answer is made.
+const MOST_UNREAD: usize = 256 << 10;
+
+/// A message or the rest of one.
+#[derive(Debug)]
+struct Message {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// To go with the first byte.
+    descriptors: Vec<OwnedFd>,
+}
+
+/// Why nothing more is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Closed {
+    /// The peer is gone, or the stream was ended here.
+    #[error("the stream is closed")]
+    Gone,
+    /// The peer does not read.
+    #[error("the peer left {unread} bytes unread")]
+    Full {
+        /// Bytes it was sent and did not read.
+        unread: usize,
+    },
+}
+
+/// The writing half of a stream. Belongs to one thread.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    socket: Rc<AsyncFd<OwnedFd>>,
+    waiting: RefCell<VecDeque<Message>>,
+    unread: Cell<usize>,
+    bound: usize,
+    closed: Cell<Option<Closed>>,
+    /// Told when something has to wait, when that is gone, and when the stream is closed.
+    changed: Notify,
+    /// Told when the stream is closed: ten thousand calls may wait for that alone.
+    ended: Notify,
+}
+
+impl Outgoing {
+    /// For a non-blocking socket. `bound` is how many bytes may wait; a single message may be larger.
+    pub(crate) fn new(socket: Rc<AsyncFd<OwnedFd>>, bound: usize) -> Self {
+        Self {
+            socket,
+            waiting: RefCell::default(),
+            unread: Cell::new(0),
+            bound,
+            closed: Cell::new(None),
+            changed: Notify::new(),
+            ended: Notify::new(),
+        }
+    }
+
+    /// Writes a message, or keeps it. Once this has failed it always fails.
+    ///
+    /// # Errors
+    /// The stream is closed, by the peer or because it does not read.
+    pub(crate) fn send(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<(), Closed> {
+        if let Some(closed) = self.closed.get() {
+            return Err(closed);
+        }
+        let mut message = Message {
+            bytes,
+            sent: 0,
+            descriptors,
+        };
+        if self.waiting.borrow().is_empty() {
+            match self.write(&mut message) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(_) => return Err(self.close(Closed::Gone)),
+            }
+        } else if self.unread.get() >= self.bound {
+            return Err(self.close(Closed::Full {
+                unread: self.unread.get(),
+            }));
+        }
+        let rest = message.bytes.len() - message.sent;
+        self.unread.set(self.unread.get() + rest);
+        self.waiting.borrow_mut().push_back(message);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Writes as much as the socket takes; `true` when all of it went.
+    fn write(&self, message: &mut Message) -> Result<bool, Errno> {
+        while message.sent < message.bytes.len() {
+            let rights: Vec<_> = message.descriptors.iter().map(|fd| fd.as_fd()).collect();
+            match socket::send(&*self.socket, &message.bytes[message.sent..], &rights) {
+                Ok(sent) => {
+                    message.sent += sent;
+                    message.descriptors.clear();
+                }
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes what waits, for as long as the stream lives. Poll it beside the reading half.
+    pub(crate) async fn run(&self) -> Closed {
+        // Watched only while something waits.
+        let mut output = None;
+        loop {
+            if let Some(closed) = self.closed.get() {
+                return closed;
+            }
+            if self.waiting.borrow().is_empty() {
+                output = None;
+                self.changed.notified().await;
+                continue;
+            }
+            if output.is_none() {
+                output = self.watch_output().ok();
+            }
+            let written = match &output {
+                Some(output) => match output.writable().await {
+                    Ok(mut ready) => ready.try_io(|_| self.write_waiting().map_err(Into::into)),
+                    Err(_) => return self.close(Closed::Gone),
+                },
+                None => {
+                    // No descriptors are left for now.
+                    tokio::time::sleep(BREATH).await;
+                    Ok(self.write_what_goes())
+                }
+            };
+            match written {
+                Ok(Ok(())) => self.changed.notify_waiters(),
+                Ok(Err(_)) => return self.close(Closed::Gone),
+                // Some of it may have gone.
+                Err(_would_block) => self.changed.notify_waiters(),
+            }
+        }
+    }
+
+    fn watch_output(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        watch(self.socket.get_ref().try_clone()?, Interest::WRITABLE)
+    }
+
+    /// [`Outgoing::write_waiting`] where it does not matter whether all went.
+    fn write_what_goes(&self) -> io::Result<()> {
+        match self.write_waiting() {
+            Ok(()) | Err(Errno::AGAIN) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Writes until nothing waits (`Ok`) or the socket takes no more (`EAGAIN`).
+    fn write_waiting(&self) -> Result<(), Errno> {
+        let mut waiting = self.waiting.borrow_mut();
+        while let Some(message) = waiting.front_mut() {
+            let before = message.sent;
+            let all = self.write(message);
+            self.unread
+                .set(self.unread.get().saturating_sub(message.sent - before));
+            if !all? {
+                return Err(Errno::AGAIN);
+            }
+            waiting.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Returns when the peer has read so much that there is room for what it asks for next, or the stream was ended.
+    /// Before, its requests are left where they are.
+    pub(crate) async fn room(&self) {
+        self.less_than(self.bound / 2).await;
+    }
+
+    /// Returns when there is room for a long answer, or the stream was ended.
+    pub(crate) async fn room_for_page(&self) {
+        self.less_than((self.bound / 2).min(MOST_UNREAD)).await;
+    }
+
+    async fn less_than(&self, most: usize) {
+        loop {
+            let changed = self.changed.notified();
+            if self.unread.get() <= most || self.is_closed() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Ends the stream: what waits is dropped.
+    pub(crate) fn close(&self, why: Closed) -> Closed {
+        let why = self.closed.get().unwrap_or(why);
+        self.closed.set(Some(why));
+        self.waiting.borrow_mut().clear();
+        self.unread.set(0);
+        self.changed.notify_waiters();
+        self.ended.notify_waiters();
+        why
+    }
+
+    /// Whether all that was sent has reached the peer's socket.
+    pub(crate) fn has_sent_all(&self) -> bool {
+        !self.is_closed() && self.waiting.borrow().is_empty()
+    }
+
+    /// Returns when the stream was ended.
+    pub(crate) async fn closed(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.is_closed() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Whether the stream was ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read as _, os::unix::net::UnixStream, time::Duration};
+
+    use super::*;
+    use crate::thread::readiness::watch_stream;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    fn pair(bound: usize) -> (Rc<Outgoing>, UnixStream) {
+        let (own, peer) = UnixStream::pair().unwrap();
+        own.set_nonblocking(true).unwrap();
+        let socket = Rc::new(watch_stream(own.into()).unwrap());
+        (Rc::new(Outgoing::new(socket, bound)), peer)
+    }
+
+    fn in_runtime<T>(work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async { tokio::time::timeout(LIMIT, work).await.unwrap() })
+    }
+
+    #[test]
+    fn messages_arrive_whole_and_in_order_whatever_the_socket_takes_at_once() {
+        in_runtime(async {
+            let (outgoing, mut peer) = pair(usize::MAX);
+            let sizes = [1, 70_000, 3, 500_000, 2, 300_000];
+            for (mark, size) in (1..).zip(sizes) {
+                outgoing.send(vec![mark; size], Vec::new()).unwrap();
+            }
+            let total = sizes.iter().sum();
+            let reader = tokio::task::spawn_blocking(move || {
+                let mut read = vec![0; total];
+                peer.read_exact(&mut read).unwrap();
+                read
+            });
+            let read = tokio::select! {
+                read = reader => read.unwrap(),
+                closed = outgoing.run() => panic!("{closed}"),
+            };
+            let expected: Vec<u8> = (1..)
+                .zip(sizes)
+                .flat_map(|(mark, size)| std::iter::repeat_n(mark, size))
+                .collect();
+            assert!(read == expected);
+            assert_eq!(outgoing.unread.get(), 0);
+        });
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_given_up_at_the_bound() {
+        in_runtime(async {
+            let (outgoing, mut peer) = pair(100_000);
+            let closed = loop {
+                if let Err(closed) = outgoing.send(vec![7; 1000], Vec::new()) {
+                    break closed;
+                }
+            };
+            assert!(
+                matches!(closed, Closed::Full { unread } if unread >= 100_000),
+                "{closed}"
+            );
+            assert_eq!(outgoing.send(vec![7], Vec::new()), Err(closed));
+            assert_eq!(outgoing.run().await, closed);
+            drop(outgoing);
+            let mut rest = Vec::new();
+            peer.read_to_end(&mut rest).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_single_message_may_be_larger_than_the_bound() {
+        in_runtime(async {
+            let (outgoing, _peer) = pair(10);
+            outgoing.send(vec![7; 1 << 20], Vec::new()).unwrap();
+            assert!(outgoing.send(vec![7], Vec::new()).is_err());
+        });
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_noticed() {
+        in_runtime(async {
+            let (outgoing, peer) = pair(usize::MAX);
+            drop(peer);
+            assert_eq!(outgoing.send(vec![7], Vec::new()), Err(Closed::Gone));
+            assert_eq!(outgoing.run().await, Closed::Gone);
+        });
+    }
+}

@@ -1,0 +1,499 @@
+//! The configuration file, `/etc/hcs/hcsd.toml`. Every setting has a default that works; a mistake is reported with
+//! its line.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use engine_container::{HostView, IdRange, ScratchLimit};
+use hcs_wire::trust::{Reason, Untrusted};
+use rustix::io::Errno;
+use serde::Deserialize;
+
+use crate::record::files;
+
+/// Where the file is looked for when neither `--config` nor `$HCS_CONFIG` names one.
+pub const DEFAULT_CONFIG: &str = "/etc/hcs/hcsd.toml";
+
+/// Bytes of event log below which it would forget too soon.
+const LEAST_EVENT_LOG: usize = 64 << 10;
+
+/// Bytes of unanswered calls below which the longest call could not be made.
+const LEAST_UNANSWERED: usize = hcs_wire::service::MAX_MESSAGE_BYTES as usize;
+
+/// What an administrator can set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// cgroup below which the systems' cgroups are made, relative to each hierarchy.
+    pub cgroup_root: Option<String>,
+    /// Directory for what containers without a `Storage.Path` write.
+    pub scratch_root: Option<PathBuf>,
+    /// The most that a container may write whose document does not say so, in megabytes; 0 for no limit.
+    pub scratch_size_in_mb: u64,
+    /// The most files and directories that it may make; 0 for as many as fit.
+    pub scratch_inodes: u64,
+    /// Directory for submitted crash reports.
+    pub crash_report_directory: Option<PathBuf>,
+    /// How many processes and threads a container may have; 0 for as many as the host allows.
+    pub processes_per_container: Option<u64>,
+    /// Whether containers whose document does not say so get a user namespace.
+    pub user_namespaces: bool,
+    /// Ids of the host that containers with user namespaces have, users and groups alike.
+    pub user_namespace_ids: Option<Ids>,
+    /// How many containers are kept ready, without a name, for systems to come, of those with and of those without a
+    /// user namespace, once one such was created; 0 for none.
+    pub warm_slots: Option<usize>,
+    /// Group whose members may use the service, besides root and the service's own user.
+    pub socket_group: Option<String>,
+    /// User who owns the socket and may use the service.
+    pub socket_owner: Option<String>,
+    /// Mode of the socket.
+    pub socket_mode: Option<u32>,
+    /// Whether processes in containers may use the service, if their user may.
+    pub clients_in_containers: bool,
+    /// What is logged: "error", "warn", "info", "debug", "trace", or directives as `tracing` has them.
+    pub log: Option<String>,
+    /// Whether the event log and the log may quote what clients wrote into documents, for finding a fault.
+    pub log_client_values: bool,
+    /// What containers without layers do not see of the host.
+    pub host_view: HostViewLists,
+    /// Limits on what one client may have.
+    pub limits: Limits,
+    /// How long things may take.
+    pub times: Times,
+}
+
+/// What containers without layers do not see of the host's files: see [`HostView`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostViewLists {
+    /// Directories that are empty.
+    pub empty: Option<Vec<String>>,
+    /// What is never shown.
+    pub hidden: Option<Vec<String>>,
+}
+
+impl HostViewLists {
+    /// In the words of the engine, with its defaults.
+    #[must_use]
+    pub fn view(&self) -> HostView {
+        let default = HostView::default();
+        HostView {
+            empty: self.empty.clone().unwrap_or(default.empty),
+            hidden: self.hidden.clone().unwrap_or(default.hidden),
+        }
+    }
+}
+
+/// A range of ids of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ids {
+    /// The first one.
+    pub first: u32,
+    /// How many.
+    pub count: u32,
+}
+
+impl Ids {
+    /// In the words of the engine.
+    #[must_use]
+    pub const fn range(self) -> IdRange {
+        IdRange {
+            first: self.first,
+            count: self.count,
+        }
+    }
+}
+
+/// Limits on what one client may have. A client is a user: all connections of one uid count together, except where a
+/// limit says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections, over all clients. Root and the service's own user get some more.
+    pub connections: usize,
+    /// Connections of one user, root and the service's own user excepted.
+    pub connections_per_client: usize,
+    /// Living systems a user has created.
+    pub systems_per_client: usize,
+    /// Living processes a user has created.
+    pub processes_per_client: usize,
+    /// Open handles of one connection.
+    pub handles_per_connection: usize,
+    /// Unanswered calls of one connection.
+    pub pending_per_connection: usize,
+    /// Bytes of the unanswered calls of a user: further long calls are refused.
+    pub unanswered_bytes_per_client: usize,
+    /// Bytes of answers and events a connection has not read; past it the connection is closed.
+    pub unread_bytes_per_connection: usize,
+    /// Exit statuses nobody has asked for that a system keeps; the oldest goes first.
+    pub unreported_exits_per_system: usize,
+    /// About how many bytes of the event log are kept, in the state root; the oldest events go first.
+    pub event_log_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            connections_per_client: 1024,
+            systems_per_client: 16384,
+            processes_per_client: 262_144,
+            handles_per_connection: 262_144,
+            pending_per_connection: 16384,
+            unanswered_bytes_per_client: 256 << 20,
+            unread_bytes_per_connection: 8 << 20,
+            unreported_exits_per_system: 4096,
+            event_log_bytes: 8 << 20,
+        }
+    }
+}
+
+/// How long things may take, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Times {
+    /// From the start of a system to its agent's first answer.
+    pub start_seconds: u64,
+    /// One answer of a guest agent.
+    pub guest_seconds: u64,
+    /// What a guest agent has to say for a query of properties, if that is less.
+    pub query_seconds: u64,
+    /// A polite shutdown.
+    pub shutdown_seconds: u64,
+    /// From a kill to the machine being gone.
+    pub kill_seconds: u64,
+    /// How long an adopted system waits for its clients to come back before its exit status is forgotten, or before
+    /// "terminate on last handle closed" takes effect.
+    pub reconnect_seconds: u64,
+    /// How long a service started by a client stays after its last client and last system.
+    pub idle_seconds: u64,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            start_seconds: 60,
+            guest_seconds: 30,
+            query_seconds: 5,
+            shutdown_seconds: 30,
+            kill_seconds: 10,
+            reconnect_seconds: 60,
+            idle_seconds: 5,
+        }
+    }
+}
+
+impl Times {
+    /// [`Times::start_seconds`].
+    #[must_use]
+    pub const fn start(&self) -> Duration {
+        Duration::from_secs(self.start_seconds)
+    }
+
+    /// [`Times::guest_seconds`].
+    #[must_use]
+    pub const fn guest(&self) -> Duration {
+        Duration::from_secs(self.guest_seconds)
+    }
+
+    /// [`Times::query_seconds`], or [`Times::guest_seconds`].
+    #[must_use]
+    pub fn query(&self) -> Duration {
+        Duration::from_secs(self.query_seconds.min(self.guest_seconds))
+    }
+
+    /// [`Times::shutdown_seconds`].
+    #[must_use]
+    pub const fn shutdown(&self) -> Duration {
+        Duration::from_secs(self.shutdown_seconds)
+    }
+
+    /// [`Times::kill_seconds`].
+    #[must_use]
+    pub const fn kill(&self) -> Duration {
+        Duration::from_secs(self.kill_seconds)
+    }
+
+    /// [`Times::reconnect_seconds`].
+    #[must_use]
+    pub const fn reconnect(&self) -> Duration {
+        Duration::from_secs(self.reconnect_seconds)
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration {} cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Others could change the file.
+    #[error("the configuration {} is not used, since other users could change it: {source}", path.display())]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// Which part of its path.
+        #[source]
+        source: Untrusted,
+    },
+    /// The file is wrong.
+    #[error("the configuration {} is wrong in line {line}: {reason}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What was expected.
+        reason: String,
+    },
+}
+
+/// Two: one to be taken while the other is being made, which is as fast as one client can ask. More only help when
+/// several ask at the same instant, and each takes some memory and is a process in the host's list.
+const WARM_SLOTS: usize = 2;
+/// More would be a mistake, or a denial of service against oneself.
+const MOST_WARM_SLOTS: usize = 256;
+
+impl Config {
+    /// [`Config::warm_slots`], or the default.
+    #[must_use]
+    pub fn warm_slots(&self) -> usize {
+        self.warm_slots.unwrap_or(WARM_SLOTS)
+    }
+
+    /// Reads the file at `named`, or the default one if that exists.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with the line of a mistake. A file that other users could change is none to be used.
+    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = named.unwrap_or(Path::new(DEFAULT_CONFIG));
+        let owned = path.to_owned();
+        match files::read_trusted(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(untrusted) => match untrusted.reason {
+                Reason::Io(Errno::NOENT) if named.is_none() => Ok(Self::default()),
+                Reason::Io(errno) => Err(ConfigError::Read {
+                    path: owned,
+                    source: errno.into(),
+                }),
+                _ => Err(ConfigError::Untrusted {
+                    path: owned,
+                    source: untrusted,
+                }),
+            },
+        }
+    }
+
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let wrong = |offset: Option<usize>, reason: String| ConfigError::Wrong {
+            path: path.to_owned(),
+            line: text[..offset.unwrap_or(0)].matches('\n').count() + 1,
+            reason,
+        };
+        let config: Self = toml::from_str(text)
+            .map_err(|e| wrong(e.span().map(|span| span.start), e.message().to_owned()))?;
+        if let Some((key, reason)) = config.mistake() {
+            return Err(wrong(text.find(key), format!("{key}: {reason}")));
+        }
+        Ok(config)
+    }
+
+    /// [`Config::scratch_size_in_mb`] and [`Config::scratch_inodes`], if they limit anything.
+    pub(crate) fn scratch_limit(&self) -> Option<ScratchLimit> {
+        (self.scratch_size_in_mb != 0).then(|| ScratchLimit {
+            bytes: self.scratch_size_in_mb.saturating_mul(1 << 20),
+            inodes: (self.scratch_inodes != 0).then_some(self.scratch_inodes),
+        })
+    }
+
+    fn scratch_mistake(&self) -> Option<(&'static str, &'static str)> {
+        match self.scratch_limit() {
+            None if self.scratch_inodes != 0 => Some((
+                "scratch_inodes",
+                "files are limited together with the size only; expected a scratch_size_in_mb, too",
+            )),
+            Some(limit) if !ScratchLimit::BYTES.contains(&limit.bytes) => {
+                Some(("scratch_size_in_mb", "expected 4 to 16777216 megabytes"))
+            }
+            Some(ScratchLimit {
+                inodes: Some(inodes),
+                ..
+            }) if !ScratchLimit::INODES.contains(&inodes) => {
+                Some(("scratch_inodes", "expected 16 to 4294966272"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The first setting whose value makes no sense, with the reason.
+    fn mistake(&self) -> Option<(&'static str, &'static str)> {
+        let cgroup = self.cgroup_root.as_deref().unwrap_or("hcs");
+        let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        if !cgroup.split('/').all(plain) {
+            return Some((
+                "cgroup_root",
+                "expected a relative path like \"hcs\" or \"hcs/one\"",
+            ));
+        }
+        if self.scratch_root.as_ref().is_some_and(|p| !p.is_absolute()) {
+            return Some(("scratch_root", "expected an absolute path"));
+        }
+        if let Some(fault) = self.scratch_mistake() {
+            return Some(fault);
+        }
+        if self
+            .user_namespace_ids
+            .is_some_and(|ids| !ids.range().is_sound())
+        {
+            return Some((
+                "user_namespace_ids",
+                "expected a first id of at least 1000 and a count of at least 1, within 32 bits",
+            ));
+        }
+        if self.socket_mode.is_some_and(|mode| mode & !0o777 != 0) {
+            return Some(("socket_mode", "expected a mode like 0o660"));
+        }
+        if self.socket_group.is_some() && self.socket_mode.is_some_and(|mode| mode & 0o002 != 0) {
+            return Some((
+                "socket_mode",
+                "others may connect, so members of socket_group could not be told from them; expected a mode like 0o660",
+            ));
+        }
+        let lists = [
+            ("empty", &self.host_view.empty),
+            ("hidden", &self.host_view.hidden),
+        ];
+        for (key, list) in lists {
+            if list.iter().flatten().any(|path| !is_pattern(path)) {
+                return Some((
+                    key,
+                    "expected absolute paths, or paths below ~, without \"..\"",
+                ));
+            }
+        }
+        if self.warm_slots() > MOST_WARM_SLOTS {
+            return Some(("warm_slots", "expected at most 256"));
+        }
+        let crashes = self.crash_report_directory.as_ref();
+        if crashes.is_some_and(|p| !p.is_absolute()) {
+            return Some(("crash_report_directory", "expected an absolute path"));
+        }
+        let limits = self.limits;
+        let least_one = [
+            ("connections", limits.connections),
+            ("connections_per_client", limits.connections_per_client),
+            ("systems_per_client", limits.systems_per_client),
+            ("processes_per_client", limits.processes_per_client),
+            ("handles_per_connection", limits.handles_per_connection),
+            ("pending_per_connection", limits.pending_per_connection),
+            (
+                "unread_bytes_per_connection",
+                limits.unread_bytes_per_connection,
+            ),
+        ];
+        if limits.unanswered_bytes_per_client < LEAST_UNANSWERED {
+            let expected = "expected at least 16777216, the size of the longest call";
+            return Some(("unanswered_bytes_per_client", expected));
+        }
+        if limits.event_log_bytes < LEAST_EVENT_LOG {
+            return Some(("event_log_bytes", "expected at least 65536"));
+        }
+        least_one
+            .into_iter()
+            .find(|(_, value)| *value == 0)
+            .map(|(key, _)| (key, "expected at least 1"))
+    }
+}
+
+/// Whether `path` can be one of [`HostView`].
+fn is_pattern(path: &str) -> bool {
+    let begins = path.starts_with('/') || path == "~" || path.starts_with("~/");
+    begins && !path.trim_matches('/').is_empty() && !path.split('/').any(|part| part == "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("/c.toml"), text).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn nothing_has_to_be_set() {
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_example_shows_every_setting_with_its_default() {
+        let example = include_str!("../../../../packaging/hcsd.toml");
+        assert_eq!(parse(example).unwrap(), Config::default());
+        let settings: String = example
+            .lines()
+            .filter(|line| !line.starts_with("# "))
+            .map(|line| format!("{}\n", line.trim_start_matches('#')))
+            .collect();
+        let shown = parse(&settings).unwrap();
+        assert_eq!(shown.host_view.view(), HostView::default());
+        assert_eq!(shown.limits, Limits::default());
+        assert_eq!(shown.times, Times::default());
+        assert_eq!(shown.cgroup_root.as_deref(), Some("hcs"));
+        assert_eq!(shown.warm_slots, Some(WARM_SLOTS));
+        for (key, value) in [("[limits]", 10), ("[times]", 7)] {
+            let table = settings.split(key).nth(1).unwrap();
+            let keys = table.split('[').next().unwrap().matches('=').count();
+            assert_eq!(keys, value, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_reported_with_its_line() {
+        for (text, line, word) in [
+            ("\n\ncgrup_root = \"x\"\n", 3, "cgrup_root"),
+            ("[limits]\nconnections = \"many\"\n", 2, "invalid type"),
+            ("log = \"info\"\ncgroup_root = \"../x\"\n", 2, "cgroup_root"),
+            ("scratch_root = \"tmp\"\n", 1, "absolute"),
+            (
+                "user_namespace_ids = { first = 0, count = 9 }\n",
+                1,
+                "at least 1000",
+            ),
+            ("\nsocket_mode = 0o4755\n", 2, "0o660"),
+            (
+                "socket_group = \"hcs\"\nsocket_mode = 0o666\n",
+                2,
+                "others may connect",
+            ),
+            ("warm_slots = 1000\n", 1, "at most 256"),
+            ("[host_view]\nhidden = [\"etc\"]\n", 2, "absolute"),
+            ("[host_view]\nempty = [\"/\"]\n", 2, "absolute"),
+            ("scratch_size_in_mb = 1\n", 1, "4 to 16777216"),
+            ("scratch_inodes = 100\n", 1, "scratch_size_in_mb"),
+            ("[limits]\n\npending_per_connection = 0\n", 3, "at least 1"),
+        ] {
+            let message = parse(text).unwrap_err();
+            assert!(message.contains(&format!("line {line}")), "{message}");
+            assert!(message.contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_named_file_must_exist() {
+        let missing = Path::new("/nonexistent/hcsd.toml");
+        assert!(matches!(
+            Config::load(Some(missing)),
+            Err(ConfigError::Read { .. })
+        ));
+    }
+}

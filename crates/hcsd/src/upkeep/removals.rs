@@ -1,0 +1,185 @@
+//! Removing what ended systems leave on the host, behind the backs of those who wait for their end.
+//!
+//! Removing is slow where creating is fast: an overlay leaves half a dozen directories, and a container whatever its
+//! programs wrote. Everything is named after the system's runtime id, so nothing else waits for it to be gone: whoever
+//! wants the id, or the answer, has it before. The service does not leave while something is being removed, and what
+//! cannot be removed is found by the next one.
+
+use std::{
+    cell::Cell,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use hcs_engine::engine::Machine;
+use hcs_schema::Failure;
+use tokio::sync::{Notify, Semaphore};
+use tracing::{Instrument as _, Span, error, warn};
+
+use crate::{
+    record::{blocking::blocking_within, operations},
+    system::making::remove_directory,
+};
+
+/// How many are removed at the same time: more only wait for each other in the file system's journal, and one that
+/// hangs shall not keep the others waiting.
+const AT_ONCE: usize = 4;
+/// How many may wait. Past this, whoever ends a system waits for room: what is made must not outrun what is removed.
+const MOST: usize = 1024;
+/// How long one removal may take before it counts as failed. A container may have written millions of files.
+const LIMIT: Duration = Duration::from_secs(600);
+/// How long to rest before each further try to remove what could not be removed: the host may be short of something.
+const RESTS: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(25),
+];
+
+/// Removals that are under way or wait for their turn. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct Removals {
+    turns: Semaphore,
+    pending: Cell<usize>,
+    changed: Notify,
+}
+
+impl Default for Removals {
+    fn default() -> Self {
+        Self {
+            turns: Semaphore::new(AT_ONCE),
+            pending: Cell::new(0),
+            changed: Notify::new(),
+        }
+    }
+}
+
+/// Counts one removal.
+struct Pending(Rc<Removals>);
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.pending.set(self.0.pending.get() - 1);
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl Removals {
+    /// Whether nothing is left to be removed.
+    pub(crate) fn are_done(&self) -> bool {
+        self.pending.get() == 0
+    }
+
+    /// Returns when something has been removed.
+    pub(crate) async fn progress(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Returns when all is removed, or after `limit`.
+    pub(crate) async fn finish(&self, limit: Duration) {
+        let done = async {
+            loop {
+                let changed = self.changed.notified();
+                if self.are_done() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        if tokio::time::timeout(limit, done).await.is_err() {
+            warn!(
+                left = self.pending.get(),
+                "something is left to be removed by the next service"
+            );
+        }
+    }
+
+    /// Removes what was made for `machine`, which is gone, and its `directory`. Returns before it is done, unless very
+    /// many others wait.
+    pub(crate) async fn remove(self: &Rc<Self>, machine: Arc<dyn Machine>, directory: PathBuf) {
+        while self.pending.get() >= MOST {
+            self.progress().await;
+        }
+        self.pending.set(self.pending.get() + 1);
+        let pending = Pending(Rc::clone(self));
+        let removal = async move {
+            let removals = &pending.0;
+            for rest in RESTS {
+                match removals.try_to_remove(&machine, &directory).await {
+                    Ok(()) => return,
+                    Err(failure) => warn!("trying again in {rest:?}: {}", failure.log_line()),
+                }
+                tokio::time::sleep(rest).await;
+            }
+            if let Err(failure) = removals.try_to_remove(&machine, &directory).await {
+                error!(
+                    "something of it is left behind until the service starts again: {}",
+                    failure.log_line()
+                );
+            }
+        };
+        let removal = operations::carry(operations::current(), removal);
+        tokio::task::spawn_local(removal.instrument(Span::current()));
+    }
+
+    async fn try_to_remove(
+        &self,
+        machine: &Arc<dyn Machine>,
+        directory: &Path,
+    ) -> Result<(), Failure> {
+        let (machine, directory) = (Arc::clone(machine), directory.to_owned());
+        let _turn = self.turns.acquire().await;
+        let what = "removing what was made for the system";
+        blocking_within(LIMIT, what, move || {
+            let released = machine.release();
+            remove_directory(&directory);
+            released
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::gone::GoneMachine;
+
+    fn local(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, test);
+    }
+
+    #[test]
+    fn many_are_removed_and_waited_for() {
+        local(async {
+            let parent = tempfile::tempdir().unwrap();
+            let removals = Rc::new(Removals::default());
+            for number in 0..3 * AT_ONCE {
+                let directory = parent.path().join(number.to_string());
+                std::fs::create_dir_all(directory.join("below")).unwrap();
+                let machine = Arc::new(GoneMachine::new().unwrap());
+                removals.remove(machine, directory).await;
+            }
+            assert!(!removals.are_done(), "nobody has waited yet");
+            removals.finish(Duration::from_secs(60)).await;
+            assert!(removals.are_done());
+            assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+        });
+    }
+
+    #[test]
+    fn what_hangs_is_waited_for_no_longer_than_the_limit() {
+        local(async {
+            let removals = Rc::new(Removals::default());
+            let _turns = removals.turns.acquire_many(4).await.unwrap();
+            let machine = Arc::new(GoneMachine::new().unwrap());
+            removals.remove(machine, "/nonexistent".into()).await;
+            removals.finish(Duration::from_millis(1)).await;
+            assert!(!removals.are_done());
+        });
+    }
+}
