@@ -12,8 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcs_schema::{Failure, HResult};
+use hcs_schema::Failure;
 use tokio::sync::Notify;
+
+use crate::record::failures::unknown;
 
 #[cfg(test)]
 use hcs_wire::guest::MAX_NAME_BYTES;
@@ -41,15 +43,6 @@ pub(crate) fn instance(uid: u32, instance: &str) -> Option<Instance> {
 /// The name of request `request` of a client.
 pub(crate) fn name(instance: &Instance, request: u64) -> Rc<str> {
     format!("{instance}.{request:x}").into()
-}
-
-/// What a repeat ends with of which nobody can say any more whether it was done.
-pub(crate) fn unknown(why: &'static str) -> Failure {
-    Failure::new(
-        HResult::HCS_E_SERVICE_DISCONNECT,
-        "the service that was asked is gone, and whether it did what was asked is not known",
-    )
-    .cause(why)
 }
 
 /// The calls of one service. Belongs to its thread.
@@ -210,6 +203,8 @@ impl Calls {
 
 #[cfg(test)]
 mod tests {
+    use hcs_schema::HResult;
+
     use super::*;
 
     fn calls() -> Rc<Calls> {

@@ -35,7 +35,8 @@ use crate::{
         service::Service,
     },
     door::peers::Peer,
-    record::{blocking::blocking, operations::Trail},
+    record::{blocking::blocking, failures::cancelled, operations::Trail},
+    system::events::Subscriber,
     thread::{
         limits,
         outgoing::{Closed, Outgoing},
@@ -656,21 +657,6 @@ impl Connection {
         }
     }
 
-    /// Tells the client of something that happened to one of its handles.
-    pub(crate) fn push_event(&self, subject: Subject, event_type: u32, data: Option<&str>) {
-        let number = self.events_sent.get() + 1;
-        self.events_sent.set(number);
-        let event = Event {
-            subject,
-            event_type,
-            data: data.map(str::to_owned),
-        };
-        match encode(Kind::Event, number, 0, &event) {
-            Ok(bytes) => self.write(bytes, Vec::new()),
-            Err(e) => warn!(number, "an event could not be written: {e}"),
-        }
-    }
-
     fn write(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) {
         let was_open = !self.is_closed();
         if let Err(Closed::Full { unread }) = self.outgoing.send(bytes, descriptors)
@@ -719,9 +705,28 @@ impl Connection {
     }
 }
 
-/// What a cancelled call ends with.
-pub(crate) fn cancelled() -> Failure {
-    Failure::new(HResult::CANCELLED, "the operation was cancelled")
+impl Subscriber for Connection {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn is_closed(&self) -> bool {
+        self.outgoing.is_closed()
+    }
+
+    fn push_event(&self, subject: Subject, event_type: u32, data: Option<&str>) {
+        let number = self.events_sent.get() + 1;
+        self.events_sent.set(number);
+        let event = Event {
+            subject,
+            event_type,
+            data: data.map(str::to_owned),
+        };
+        match encode(Kind::Event, number, 0, &event) {
+            Ok(bytes) => self.write(bytes, Vec::new()),
+            Err(e) => warn!(number, "an event could not be written: {e}"),
+        }
+    }
 }
 
 /// What a call ends with that was not done by its deadline.

@@ -18,11 +18,12 @@ use serde_json::json;
 
 use crate::{
     client::{
-        connection::{Answer, Connection, Pending, cancelled, handles::never_made},
+        connection::{Answer, Connection, Pending, handles::never_made},
         enumerate, service_properties,
     },
     record::{
         event_log::{self, Kind},
+        failures::cancelled,
         operations,
     },
     system::{Behalf, Request},

@@ -2,14 +2,16 @@
 //! the mask of the process is, and never opened through a link.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
+use hcs_schema::{Failure, HResult};
 use hcs_wire::trust::{Trusted, Untrusted};
 use rustix::{fs::OFlags, process::geteuid};
+use tracing::error;
 
 /// How files of ours are opened: they are nobody else's business, and nobody's link leads to them.
 pub(crate) fn options() -> OpenOptions {
@@ -88,6 +90,32 @@ pub(crate) fn make(path: &Path, mode: u32) -> Result<(), String> {
         found.mode() & 0o7777,
         found.uid()
     )))
+}
+
+/// Makes the directory of one system, whose parent the service has made.
+///
+/// # Errors
+/// The file system refused.
+pub(crate) fn make_directory(directory: &Path) -> Result<(), Failure> {
+    DirBuilder::new()
+        .mode(0o700)
+        .create(directory)
+        .map_err(|e| {
+            Failure::new(
+                HResult::E_FAIL,
+                format!("{} cannot be made", directory.display()),
+            )
+            .because(&e)
+        })
+}
+
+/// Removes the directory of one system; what cannot be removed is said in the log and tried again at the next start.
+pub(crate) fn remove_directory(directory: &Path) {
+    if let Err(e) = fs::remove_dir_all(directory)
+        && e.kind() != io::ErrorKind::NotFound
+    {
+        error!(directory = %directory.display(), "it cannot be removed: {e}");
+    }
 }
 
 /// The text of a configuration file, if no other user can change it.

@@ -3,11 +3,14 @@
 //! 1. [`event_log`]: what happened, numbered, for all readers.
 //! 2. [`operations`]: the time line of each call.
 //! 3. [`state`]: what the next service has to know of each system, and [`ledger`]: which calls have changed it.
-//! 4. [`blocking`]: work on other threads, told in the time line of the call that it is done for.
-//! 5. [`files`]: how files of the service are written.
+//! 4. [`ending`]: how a process ended; [`failures`]: what calls end with in several parts of the service.
+//! 5. [`blocking`]: work on other threads, told in the time line of the call that it is done for.
+//! 6. [`files`]: how files and directories of the service are made and removed.
 
 pub(crate) mod blocking;
+pub(crate) mod ending;
 pub(crate) mod event_log;
+pub(crate) mod failures;
 pub(crate) mod files;
 pub(crate) mod ledger;
 pub(crate) mod operations;

@@ -9,6 +9,7 @@ use std::{
     borrow::Cow,
     cell::{Cell, OnceCell, RefCell},
     collections::{HashMap, VecDeque},
+    fmt,
     rc::{Rc, Weak},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -25,7 +26,6 @@ use serde_json::Value;
 
 use crate::{
     record::event_log::{self, EventLog, Kind},
-    system::guest_link::GuestLink,
     thread::share::Share,
 };
 
@@ -50,6 +50,12 @@ pub(crate) enum Reader {
     Other,
 }
 
+/// Something that remembers calls by name, so that none is done twice.
+pub(crate) trait CallKeeper: fmt::Debug {
+    /// The client of the call `name` has its answer: nobody asks for it any more.
+    fn release(&self, name: &str);
+}
+
 tokio::task_local! {
     static CURRENT: Rc<Trail>;
 }
@@ -71,7 +77,7 @@ pub(crate) struct Trail {
     /// An earlier connection may have brought it.
     is_repeat: bool,
     /// The agent that remembers it by that name.
-    agent: RefCell<Weak<GuestLink>>,
+    agent: RefCell<Option<Weak<dyn CallKeeper>>>,
     line: RefCell<Line>,
 }
 
@@ -131,13 +137,13 @@ impl Trail {
     }
 
     /// The agent at the other end of `link` remembers it by its name from now on.
-    pub(crate) fn set_agent(&self, link: &Weak<GuestLink>) {
-        self.agent.replace(Weak::clone(link));
+    pub(crate) fn set_agent(&self, link: Weak<dyn CallKeeper>) {
+        self.agent.replace(Some(link));
     }
 
     /// The agent that remembers it; nobody else is told.
-    pub(crate) fn take_agent(&self) -> Option<Rc<GuestLink>> {
-        self.agent.take().upgrade()
+    pub(crate) fn take_agent(&self) -> Option<Rc<dyn CallKeeper>> {
+        self.agent.take()?.upgrade()
     }
 
     /// Notes a step.

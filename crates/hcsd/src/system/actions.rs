@@ -9,9 +9,9 @@ use tracing::{debug, error, info, warn};
 
 use super::{Request, System, driver::Running};
 use crate::{
-    client::connection::cancelled,
     record::{
         blocking::{blocking, blocking_within},
+        failures::cancelled,
         ledger::Deed,
         operations,
         state::journal::Remembered,

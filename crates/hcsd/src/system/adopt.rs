@@ -21,12 +21,13 @@ use crate::{
     record::{
         blocking::{blocking, blocking_within},
         event_log::Kind,
+        files::remove_directory,
         state::{Record, StateError, journal::Journal},
     },
     system::{
         Behalf,
         gone::GoneMachine,
-        making::{Facts, put_together, remove_directory, systems_root},
+        making::{Facts, put_together, systems_root},
         process::Process,
     },
 };

@@ -19,6 +19,7 @@ use super::{Behalf, System, actions, ending, ending::LAST_WORDS};
 use crate::{
     record::{
         event_log::Kind,
+        failures::cancelled,
         operations::{self, Trail},
     },
     thread::readiness,
@@ -211,7 +212,7 @@ fn begin(system: &Rc<System>, lanes: &mut Lanes, ticket: Ticket, action: Action)
             (running, waiter.behalf)
         }
         None => {
-            let given_up: Running = Box::pin(async { Err(crate::client::connection::cancelled()) });
+            let given_up: Running = Box::pin(async { Err(cancelled()) });
             (given_up, Behalf::Service)
         }
     };

@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 use super::{Behalf, System};
 use crate::{
     record::{
+        ending::Ending,
         event_log::{self, Kind},
         operations,
         state::Record,
@@ -15,7 +16,7 @@ use crate::{
     system::{
         events::{event_type, system_exit},
         guest_link::GuestLink,
-        process::{Ending, KILLED},
+        process::KILLED,
     },
 };
 use hcs_lifecycle::system::ExitType;

@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    fmt,
     rc::{Rc, Weak},
 };
 
@@ -10,7 +11,7 @@ use hcs_lifecycle::system::ExitType;
 use hcs_wire::service::Subject;
 use serde_json::{Value, json};
 
-use crate::{client::connection::Connection, system::process::Ending};
+use crate::record::ending::Ending;
 
 /// `HCS_EVENT_TYPE` values.
 pub(crate) mod event_type {
@@ -22,24 +23,36 @@ pub(crate) mod event_type {
     pub(crate) const PROCESS_EXITED: u32 = 0x0001_0000;
 }
 
+/// A client that is told of events, by the handles it has.
+pub(crate) trait Subscriber: fmt::Debug {
+    /// Its number among all clients there have been.
+    fn number(&self) -> u64;
+
+    /// Whether it is gone: nothing reaches it any more.
+    fn is_closed(&self) -> bool;
+
+    /// Tells it of something that happened to one of its handles.
+    fn push_event(&self, subject: Subject, event_type: u32, data: Option<&str>);
+}
+
 /// The handles through which something is watched. One client may have very many, and leave with all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Watchers {
-    /// By the connection's number and the handle's.
-    handles: RefCell<BTreeMap<(u64, u64), Weak<Connection>>>,
+    /// By the subscriber's number and the handle's.
+    handles: RefCell<BTreeMap<(u64, u64), Weak<dyn Subscriber>>>,
 }
 
 impl Watchers {
     /// Adds a handle.
-    pub(crate) fn add(&self, connection: &Rc<Connection>, handle: u64) {
-        let key = (connection.number, handle);
-        let watcher = Rc::downgrade(connection);
+    pub(crate) fn add<S: Subscriber + 'static>(&self, subscriber: &Rc<S>, handle: u64) {
+        let key = (subscriber.number(), handle);
+        let watcher: Weak<S> = Rc::downgrade(subscriber);
         self.handles.borrow_mut().insert(key, watcher);
     }
 
     /// Takes a handle out; answers whether it was there.
-    pub(crate) fn remove(&self, connection: &Rc<Connection>, handle: u64) -> bool {
-        let key = (connection.number, handle);
+    pub(crate) fn remove(&self, subscriber: &impl Subscriber, handle: u64) -> bool {
+        let key = (subscriber.number(), handle);
         self.handles.borrow_mut().remove(&key).is_some()
     }
 
@@ -57,12 +70,12 @@ impl Watchers {
     ) -> usize {
         let handles = self.handles.borrow().clone();
         let mut told = 0;
-        for ((_, handle), connection) in handles {
-            if let Some(connection) = connection.upgrade()
-                && !connection.is_closed()
+        for ((_, handle), subscriber) in handles {
+            if let Some(subscriber) = subscriber.upgrade()
+                && !subscriber.is_closed()
             {
-                connection.push_event(subject(handle), event_type, data);
-                told += usize::from(!connection.is_closed());
+                subscriber.push_event(subject(handle), event_type, data);
+                told += usize::from(!subscriber.is_closed());
             }
         }
         told
@@ -125,7 +138,7 @@ mod tests {
     use hcs_schema::documents::{ProcessStatus, SystemExitStatus};
 
     use super::*;
-    use crate::system::memory::OutOfMemory;
+    use crate::record::ending::OutOfMemory;
 
     #[test]
     fn documents_are_as_clients_know_them() {

@@ -43,7 +43,7 @@ use self::{
     deadlines::Deadlines,
 };
 use crate::{
-    record::operations,
+    record::operations::{self, CallKeeper},
     system::process::Process,
     thread::{
         outgoing::{Closed, Outgoing},
@@ -188,13 +188,6 @@ impl GuestLink {
     pub(crate) async fn ended(&self) {
         while !self.ended.get() {
             self.changed.notified().await;
-        }
-    }
-
-    /// The client of the call `name` has its answer: the agent may forget it.
-    pub(crate) fn release(&self, name: &str) {
-        if !self.has_ended() {
-            self.released.borrow_mut().push_back(name.to_owned());
         }
     }
 
@@ -389,6 +382,14 @@ impl GuestLink {
         let id = self.next_id.get();
         self.next_id.set(id + 1);
         id
+    }
+}
+
+impl CallKeeper for GuestLink {
+    fn release(&self, name: &str) {
+        if !self.has_ended() {
+            self.released.borrow_mut().push_back(name.to_owned());
+        }
     }
 }
 

@@ -3,9 +3,7 @@
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
-    fs::{self, DirBuilder},
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -29,7 +27,12 @@ use crate::{
     client::service::{Reservation, Service},
     document::parse_long,
     record::{
-        blocking::blocking, event_log::Kind, ledger::Ledger, operations, state::journal::Journal,
+        blocking::blocking,
+        event_log::Kind,
+        files::{make_directory, remove_directory},
+        ledger::Ledger,
+        operations,
+        state::journal::Journal,
     },
     system::{Request, events::Watchers},
     thread::limits::Share,
@@ -346,28 +349,6 @@ pub(crate) fn put_together(
 fn cpu_group(document: &ComputeSystem) -> Option<String> {
     let processor = document.container.as_ref()?.processor.as_ref()?;
     cpu_groups::canonical(processor.cpu_group.as_ref()?.id.as_deref()?).ok()
-}
-
-pub(crate) fn make_directory(directory: &Path) -> Result<(), Failure> {
-    DirBuilder::new()
-        .mode(0o700)
-        .create(directory)
-        .map_err(|e| {
-            Failure::new(
-                HResult::E_FAIL,
-                format!("{} cannot be made", directory.display()),
-            )
-            .because(&e)
-        })
-}
-
-/// Removes a system's directory; what cannot be removed is said in the log and tried again at the next start.
-pub(crate) fn remove_directory(directory: &Path) {
-    if let Err(e) = fs::remove_dir_all(directory)
-        && e.kind() != std::io::ErrorKind::NotFound
-    {
-        error!(directory = %directory.display(), "it cannot be removed: {e}");
-    }
 }
 
 impl System {

@@ -11,25 +11,7 @@ use serde_json::json;
 use tracing::warn;
 
 use super::{Behalf, System};
-use crate::record::event_log::Kind;
-
-/// A process had to go because there was no memory left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct OutOfMemory {
-    /// How much its system might have, in megabytes, where it was limited.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) limit_in_mb: Option<u64>,
-}
-
-impl OutOfMemory {
-    /// In words.
-    pub(crate) fn sentence(self) -> String {
-        match self.limit_in_mb {
-            Some(limit) => format!("out of memory (limit {limit} MB)"),
-            None => "out of memory".to_owned(),
-        }
-    }
-}
+use crate::record::{ending::OutOfMemory, event_log::Kind};
 
 /// The kills of one system.
 #[derive(Debug, Default)]

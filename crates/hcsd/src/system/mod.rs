@@ -41,7 +41,7 @@ use tracing::{error, info};
 
 use self::{memory::Kills, processes::Processes};
 use crate::{
-    client::{connection::Connection, service::Service},
+    client::service::Service,
     record::{
         event_log::{self, Kind},
         ledger::{Fate, Ledger},
@@ -49,7 +49,7 @@ use crate::{
         state::{Facts, Record, journal::Remembered},
     },
     system::{
-        events::{Watchers, event_type},
+        events::{Subscriber, Watchers, event_type},
         guest_link::GuestLink,
         process::Process,
     },
@@ -467,10 +467,10 @@ impl System {
     }
 
     /// A handle is there. If the system has ended already, the handle hears of it now.
-    pub(crate) fn attach(&self, connection: &Rc<Connection>, handle: u64) {
-        self.watchers.add(connection, handle);
+    pub(crate) fn attach(&self, subscriber: &Rc<impl Subscriber + 'static>, handle: u64) {
+        self.watchers.add(subscriber, handle);
         if let Some(exit) = &*self.exit.borrow() {
-            connection.push_event(
+            subscriber.push_event(
                 Subject::System(handle),
                 event_type::SYSTEM_EXITED,
                 Some(exit),
@@ -479,8 +479,8 @@ impl System {
     }
 
     /// A handle is closed; perhaps it was the last.
-    pub(crate) fn detach(self: &Rc<Self>, connection: &Rc<Connection>, handle: u64) {
-        if self.watchers.remove(connection, handle) {
+    pub(crate) fn detach(self: &Rc<Self>, subscriber: &Rc<impl Subscriber>, handle: u64) {
+        if self.watchers.remove(&**subscriber, handle) {
             self.end_if_unheld();
         }
     }

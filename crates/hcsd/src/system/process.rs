@@ -12,15 +12,14 @@ use hcs_wire::service::Subject;
 use tracing::debug;
 
 use crate::{
-    client::connection::Connection,
     record::{
+        ending::Ending,
         event_log::{self, Kind},
-        state::journal::{Entry, Remembered},
+        state::journal::Remembered,
     },
     system::{
         Behalf, System,
-        events::{Watchers, event_type, process_status},
-        memory::OutOfMemory,
+        events::{Subscriber, Watchers, event_type, process_status},
         stdio::Stdio,
     },
     thread::limits::Share,
@@ -28,26 +27,6 @@ use crate::{
 
 /// Exit code of what is killed together with its system: 128 + SIGKILL.
 pub(crate) const KILLED: u32 = 137;
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ending {
-    /// `None` when nobody can say with which code.
-    pub(crate) code: Option<u32>,
-    /// It was killed because of that.
-    pub(crate) out_of_memory: Option<OutOfMemory>,
-}
-
-impl Ending {
-    /// As it is written down.
-    pub(crate) const fn entry(self, pid: u32) -> Entry {
-        Entry::Exited {
-            pid,
-            code: self.code,
-            out_of_memory: self.out_of_memory,
-        }
-    }
-}
 
 /// One process. Belongs to the service's thread.
 #[derive(Debug)]
@@ -368,13 +347,13 @@ impl Process {
     }
 
     /// A handle is there. If the process has exited already, the handle hears of it now.
-    pub(crate) fn attach(&self, connection: &Rc<Connection>, handle: u64) {
-        self.watchers.add(connection, handle);
+    pub(crate) fn attach(&self, subscriber: &Rc<impl Subscriber + 'static>, handle: u64) {
+        self.watchers.add(subscriber, handle);
         let mut life = self.life.get();
-        if life.exit().is_none() || connection.is_closed() {
+        if life.exit().is_none() || subscriber.is_closed() {
             return;
         }
-        connection.push_event(
+        subscriber.push_event(
             Subject::Process(handle),
             event_type::PROCESS_EXITED,
             Some(&self.status_of(life)),
@@ -388,8 +367,8 @@ impl Process {
     }
 
     /// A handle is closed.
-    pub(crate) fn detach(&self, connection: &Rc<Connection>, handle: u64) {
-        self.watchers.remove(connection, handle);
+    pub(crate) fn detach(&self, subscriber: &Rc<impl Subscriber>, handle: u64) {
+        self.watchers.remove(&**subscriber, handle);
     }
 
     /// Remembers the bridge request that its exit answers.

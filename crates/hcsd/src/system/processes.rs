@@ -9,8 +9,11 @@ use std::{
 use tracing::warn;
 
 use crate::{
-    record::state::journal::{Entry, Journal},
-    system::process::{Ending, Process},
+    record::{
+        ending::Ending,
+        state::journal::{Entry, Journal},
+    },
+    system::process::Process,
 };
 
 /// Processes by pid. Belongs to the service's thread.

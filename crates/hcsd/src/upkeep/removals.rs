@@ -18,10 +18,7 @@ use hcs_schema::Failure;
 use tokio::sync::{Notify, Semaphore};
 use tracing::{Instrument as _, Span, error, warn};
 
-use crate::{
-    record::{blocking::blocking_within, operations},
-    system::making::remove_directory,
-};
+use crate::record::{blocking::blocking_within, files::remove_directory, operations};
 
 /// How many are removed at the same time: more only wait for each other in the file system's journal, and one that
 /// hangs shall not keep the others waiting.

@@ -23,9 +23,9 @@ use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 use tokio::sync::Notify;
 use tracing::{debug, error, warn};
 
-use crate::{
-    record::blocking::{blocking, blocking_within},
-    system::making::{make_directory, remove_directory},
+use crate::record::{
+    blocking::{blocking, blocking_within},
+    files::{make_directory, remove_directory},
 };
 
 /// How long none is taken before another is prepared beside those that are left: about as long as a short-lived system

@@ -4,14 +4,14 @@
 use std::rc::Rc;
 
 use super::Connection;
-use crate::system::guest_link::GuestLink;
+use crate::record::operations::CallKeeper;
 
 /// A call that was answered, whose answer may not have reached the client yet.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) name: Rc<str>,
     /// The agent that remembers it.
-    pub(super) agent: Option<Rc<GuestLink>>,
+    pub(super) agent: Option<Rc<dyn CallKeeper>>,
     /// It was done, and nobody else knows.
     pub(super) is_done: bool,
 }

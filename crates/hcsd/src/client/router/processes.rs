@@ -18,12 +18,9 @@ use hcs_wire::{
 
 use super::{Errand, systems};
 use crate::{
-    client::{
-        calls::unknown,
-        connection::{Answer, handles::Object},
-    },
+    client::connection::{Answer, handles::Object},
     document::{parse, parse_long, parse_optional},
-    record::operations,
+    record::{failures::unknown, operations},
     system::{
         Creating, Request, System,
         launch::{self, Ends, Stdio},

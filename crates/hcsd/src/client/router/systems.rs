@@ -15,7 +15,6 @@ use serde_json::Value;
 use super::Errand;
 use crate::{
     client::{
-        calls::unknown,
         connection::{
             Answer,
             handles::{Handles, Object},
@@ -23,7 +22,7 @@ use crate::{
         properties,
     },
     document::{parse, parse_optional},
-    record::ledger::Fate,
+    record::{failures::unknown, ledger::Fate},
     system::{Request, System, making},
 };
 

@@ -14,9 +14,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::{
-    record::files,
-    system::{memory::OutOfMemory, process::Ending},
+use crate::record::{
+    ending::{Ending, OutOfMemory},
+    files,
 };
 
 /// Name of the file in the system's directory.

@@ -19,8 +19,7 @@ use super::{
     answers::{body, reported},
 };
 use crate::{
-    client::calls::unknown,
-    record::operations,
+    record::{failures::unknown, operations},
     system::{process::Process, stdio::Stdio},
 };
 
@@ -105,7 +104,7 @@ impl GuestLink {
         let trail = operations::current();
         let named = trail.as_ref().filter(|trail| trail.name().is_some());
         let name = named.and_then(|trail| {
-            trail.set_agent(&self.me);
+            trail.set_agent(self.me.clone());
             trail.name()
         });
         let mut released = self.released.borrow_mut();
@@ -144,7 +143,7 @@ impl GuestLink {
         let response: RecallCallResponse = self.call(Rpc::RecallCall, &request, limit).await?;
         check(&response.base, "the guest agent cannot be asked")?;
         if let (true, Some(trail)) = (response.known, operations::current()) {
-            trail.set_agent(&self.me);
+            trail.set_agent(self.me.clone());
         }
         match (response.known, response.forgetful) {
             (true, _) => Ok(Some(response)),

@@ -1,0 +1,41 @@
+//! How a process ended, as it is told and written down.
+
+use super::state::journal::Entry;
+
+/// A process had to go because there was no memory left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct OutOfMemory {
+    /// How much its system might have, in megabytes, where it was limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limit_in_mb: Option<u64>,
+}
+
+impl OutOfMemory {
+    /// In words.
+    pub(crate) fn sentence(self) -> String {
+        match self.limit_in_mb {
+            Some(limit) => format!("out of memory (limit {limit} MB)"),
+            None => "out of memory".to_owned(),
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// `None` when the exit code is lost.
+    pub(crate) code: Option<u32>,
+    /// It was killed because of that.
+    pub(crate) out_of_memory: Option<OutOfMemory>,
+}
+
+impl Ending {
+    /// As it is written down.
+    pub(crate) const fn entry(self, pid: u32) -> Entry {
+        Entry::Exited {
+            pid,
+            code: self.code,
+            out_of_memory: self.out_of_memory,
+        }
+    }
+}
