@@ -9,7 +9,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use hcs_schema::{Failure, HResult};
 use hcs_wire::guest::VsockStdioRelaySettings;
 use rustix::{
-    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    fs::{FileType, Mode, OFlags, Uid, fchmod, fchown, fcntl_getfl, fcntl_setfl, fstat},
     io::Errno,
     net::{SocketFlags, accept_with},
 };
@@ -25,6 +25,30 @@ pub struct Stdio {
     pub stdout: Option<OwnedFd>,
     /// Standard error.
     pub stderr: Option<OwnedFd>,
+}
+
+/// Permissions of a pipe that was given to another user: that one, and the group that it had before, by which a service
+/// that is not root opens it again.
+const GIVEN_MODE: Mode = Mode::from_raw_mode(0o660);
+
+impl Stdio {
+    /// Gives the pipes to `user`, so that a process of that user can open `/dev/stdout` and its like again. The host has
+    /// made sure that they are pipes without a name that belong to its client. What cannot be given works as it is: it
+    /// can be read and written, but not opened again.
+    pub(crate) fn give_to(&self, user: u32) {
+        let ends = [&self.stdin, &self.stdout, &self.stderr];
+        for end in ends.into_iter().flatten() {
+            let is_given = fstat(end).is_ok_and(|found| {
+                found.st_uid == user || !FileType::from_raw_mode(found.st_mode).is_fifo()
+            });
+            if is_given {
+                continue;
+            }
+            // In this order: who is not its owner may not change the mode.
+            let _as_it_is = fchmod(end, GIVEN_MODE);
+            let _as_it_is = fchown(end, Some(Uid::from_raw(user)), None);
+        }
+    }
 }
 
 /// A way to the host. Nothing here may block for longer than the host takes to accept a connection.

@@ -18,8 +18,11 @@ const POINTER: &str = "/Container/AddCapabilities";
 
 /// What the agent has beside what its processes can have. The kernel lets nobody without `CAP_SYS_NICE` touch the
 /// scheduling of a process that has more than the caller, nor trace it. The first is of use as well: the agent sets
-/// limits above its own. The second is there where the service has not got the first.
-const AGENT: Capabilities = Capabilities::SYS_RESOURCE.union(Capabilities::WAKE_ALARM);
+/// limits above its own. The second is there where the service has not got the first. By the third the agent gives pipes to
+/// the user of the process that they are for.
+const AGENT: Capabilities = Capabilities::SYS_RESOURCE
+    .union(Capabilities::WAKE_ALARM)
+    .union(Capabilities::CHOWN);
 
 /// What the container's processes can have on this host: `ALL` is what the service has itself.
 ///

@@ -139,6 +139,7 @@ impl<L: Link> Agent<L> {
         stdio: &Stdio,
         marks: &mut Marks,
     ) -> Result<Pid, Failure> {
+        stdio.give_to(identity.uid);
         let null = self.facts.null();
         let descriptors = [&stdio.stdin, &stdio.stdout, &stdio.stderr]
             .map(|given| given.as_ref().map_or(null, |descriptor| descriptor.as_fd()));

@@ -10,6 +10,7 @@ mod explain;
 mod inside;
 mod lifecycle;
 mod privileges;
+mod processes;
 mod rootless;
 mod run;
 mod service;

@@ -18,7 +18,10 @@ use rustix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{Ended, ended};
+use crate::{
+    common::{Ended, ended},
+    processes::{AGAIN, assert_streams_open_again},
+};
 
 /// Users that no host has.
 const ALONE: u32 = 54_321;
@@ -307,6 +310,20 @@ fn subordinate_ids_are_used_where_the_host_grants_them() {
         vec!["7:8"],
     ];
     assert_eq!(lines, expected);
+    // Another user's streams are that user's, and what was started for one goes with it.
+    let hcs = user.place.path().join("hcs");
+    let again = [
+        hcs.to_str().unwrap(),
+        "run",
+        "-i",
+        "-u",
+        "1000",
+        "--",
+        "sh",
+        "-c",
+        AGAIN,
+    ];
+    assert_streams_open_again(&mut user.command(&again));
     // What somebody else wrote inside, in a directory of theirs, is removed with the container as well.
     let script = "mkdir /opt/theirs && touch /opt/theirs/file && chown -R 7:8 /opt/theirs && chmod 500 /opt/theirs";
     user.script(&[], script).fine();
