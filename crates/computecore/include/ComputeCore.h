@@ -430,7 +430,8 @@ HRESULT HCS_API HcsTerminateProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION
  * Sends a signal to a process.
  *
  * @param options Optional SignalProcessOptions document. Signal is a name of the schema or a Linux number; without one,
- *                or 0, it is SIGKILL.
+ *                or 0, it is SIGKILL. With "Group": true (an extension) the group of the process gets it: the process and
+ *                what it started that made no group of its own; SIGKILL goes to its whole session.
  * @return S_OK when begun. Results: HCS_E_INVALID_JSON, HCS_E_PROCESS_ALREADY_STOPPED.
  */
 HRESULT HCS_API HcsSignalProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation, _In_opt_ PCWSTR options);

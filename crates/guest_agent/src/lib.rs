@@ -6,7 +6,8 @@
 //! 1. `agent`: the event loop. `stream` and `parcels`: requests in, answers out. [`link`]: where streams come from.
 //! 2. `requests`: one file per kind of request.
 //! 3. `command`, `accounts`: what is to be run, as whom. `sys`: running it.
-//! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know. `calls`: what was done for which call.
+//! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know. `calls`: what was done for which call. `session`:
+//!    what a process has started.
 //! 5. `console`: emulated consoles. `kept`: pipes that can be handed out again.
 //! 6. `own`: `/proc` and `/dev/pts`, wherever the system's paths lead. `facts`, `files`, `proc_files`: what is read there.
 //!
@@ -39,6 +40,7 @@ mod parcels;
 mod proc_files;
 mod reaper;
 mod requests;
+mod session;
 mod stream;
 mod sys;
 mod waits;

@@ -67,6 +67,11 @@ impl Own {
         }
     }
 
+    /// Opens a file or directory of procfs.
+    pub(crate) fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        open_in(self.proc.as_ref(), path, flags)
+    }
+
     /// Opens what `descriptor` of this process leads to once more, with other flags. A process made by fork(2) must not
     /// use it: the directory is that of the process that used it first.
     pub(crate) fn reopen(

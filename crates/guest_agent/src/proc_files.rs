@@ -49,6 +49,15 @@ fn times(stat: &str) -> Option<(u64, u64)> {
     ))
 }
 
+/// The session of a `stat` line, its 6th field; `None` for what has ended and is not reaped yet.
+pub(crate) fn living_session(stat: &str) -> Option<i32> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?;
+    let session = fields.nth(2)?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(session)
+}
+
 /// The number behind `key:` in a `status` file.
 fn field(status: &str, key: &str) -> Option<u64> {
     let value = |line: &str| {
@@ -62,6 +71,7 @@ fn field(status: &str, key: &str) -> Option<u64> {
 #[cfg(fuzzing)]
 pub(crate) fn read_only(text: &str) {
     let _times = times(text);
+    let _session = living_session(text);
     let _field = field(text, "VmData");
 }
 
@@ -75,6 +85,14 @@ mod tests {
         assert_eq!(times(stat), Some((1_200_000, 3_400_000)));
         assert_eq!(times("7 (x"), None);
         assert_eq!(times("7 (x) S 1"), None);
+    }
+
+    #[test]
+    fn a_session_is_that_of_what_lives() {
+        let stat = |state| format!("7 (a) b (c) {state} 1 5 6 0 -1");
+        assert_eq!(living_session(&stat("S")), Some(6));
+        assert_eq!(living_session(&stat("Z")), None);
+        assert_eq!(living_session("7 (x) S 1"), None);
     }
 
     #[test]

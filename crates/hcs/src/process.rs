@@ -197,11 +197,25 @@ impl Process {
         Operation::new(start, |(), _, _| Ok(()))
     }
 
-    /// Sends it a signal.
+    /// Sends it a signal, and nothing that it started.
     pub fn signal(&self, signal: Signal) -> Operation<()> {
-        let options = SignalProcessOptions {
+        self.send(&SignalProcessOptions {
             signal: Some(signal),
-        };
+            ..SignalProcessOptions::default()
+        })
+    }
+
+    /// Sends a signal to its group: to it and to what it started that made no group of its own. The signal that kills goes
+    /// to its whole session.
+    pub fn signal_group(&self, signal: Signal) -> Operation<()> {
+        self.send(&SignalProcessOptions {
+            signal: Some(signal),
+            group: Some(true),
+        })
+    }
+
+    fn send(&self, options: &SignalProcessOptions) -> Operation<()> {
+        let options = options.clone();
         let start = |operation: &raw::Operation| {
             let json = write(&options)?;
             self.raw.signal(operation, Some(&json)).map_err(refused)

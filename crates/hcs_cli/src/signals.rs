@@ -2,8 +2,8 @@
 //!
 //! | signal | what is done |
 //! |---|---|
-//! | HUP, INT, QUIT, TERM | sent to the process; the second of them calls `give_up` |
-//! | USR1, USR2, ALRM | sent to the process |
+//! | HUP, INT, QUIT, TERM | sent to the process and its group; the second of them calls `give_up` |
+//! | USR1, USR2, ALRM | sent to the process and its group |
 //! | WINCH, in a terminal session | the terminal inside gets our size |
 //! | CONT, in a terminal session | the same, and our terminal is as the session needs it again |
 //!

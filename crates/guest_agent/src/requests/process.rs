@@ -17,6 +17,7 @@ use crate::{
     command::ConsoleSize,
     failure::from_errno,
     link::Link,
+    session,
     sys::signals,
     waits::{MAX_WAITS, Wait},
 };
@@ -48,15 +49,16 @@ impl<L: Link> Agent<L> {
         Ok(None)
     }
 
-    /// Sends to the process alone, not to its group: that is what the handle of a process means. Control characters
-    /// typed into a console reach the group in the foreground, through the terminal.
+    /// Sends to the process alone, as that is what the handle of a process means, or to its group if that is asked for.
+    /// Control characters typed into a console reach the group in the foreground, through the terminal.
     pub(super) fn signal_process(&mut self, call: &Call, request: &SignalProcess) -> Answer {
         let name = self.take_naming(&request.naming)?;
         if self.calls.get(name).is_some() {
             return call.done();
         }
         let pid = request.process_id;
-        let signal = match request.options.unwrap_or_default().signal {
+        let options = request.options.unwrap_or_default();
+        let signal = match options.signal {
             0 => SIGKILL,
             signal @ 1..=MAX_SIGNAL => signal,
             other => {
@@ -66,12 +68,18 @@ impl<L: Link> Agent<L> {
             }
         };
         self.check_running(pid)?;
-        signals::send(pid.cast_signed(), signal).map_err(|errno| {
+        let leader = pid.cast_signed();
+        // Each leads a session and a group.
+        let receiver = if options.group { -leader } else { leader };
+        signals::send(receiver, signal).map_err(|errno| {
             from_errno(
                 &format!("signal {signal} cannot be sent to process {pid}"),
                 errno,
             )
         })?;
+        if options.group && signal == SIGKILL {
+            session::kill(&self.facts.own, leader);
+        }
         self.calls.done(name, None);
         call.done()
     }

@@ -50,7 +50,8 @@ pub(crate) fn prepare() -> Result<OwnedFd, Errno> {
 
 /// Sends signal `number` to the process `pid`; `number` 0 only asks whether it is there (`kill(2)`).
 ///
-/// `pid` must be a child of the agent that has not been reaped: then it cannot be another process of the same number.
+/// `pid` must be a child of the agent that has not been reaped: then it cannot be another process of the same number. The
+/// same number below 0 means the group that this child leads.
 ///
 /// # Errors
 /// The errno of `kill(2)`.

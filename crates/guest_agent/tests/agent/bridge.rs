@@ -273,7 +273,10 @@ impl Bridge {
         let request = SignalProcess {
             base: base(),
             process_id: pid,
-            options: signal.map(|signal| SignalOptions { signal }),
+            options: signal.map(|signal| SignalOptions {
+                signal,
+                group: false,
+            }),
             naming: self.naming(),
         };
         self.call(Rpc::SignalProcess, &request)

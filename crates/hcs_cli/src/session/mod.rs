@@ -44,6 +44,9 @@ use pumps::{Pipes, Pumps};
 /// How long a service may take to kill what has to go; one that does not even react is not waited for.
 const KILL: Duration = Duration::from_secs(1);
 
+/// The signal that kills.
+const SIGKILL: u8 = 9;
+
 /// How a session is set up.
 #[derive(Clone, Debug)]
 pub(crate) struct Manner {
@@ -215,7 +218,8 @@ impl Session<'_> {
         if self.killed.is_some() {
             return Err(self.unknown_end(None));
         }
-        self.calls.push(self.process.terminate().deadline(KILL));
+        let kill = self.process.signal_group(Signal::Linux(SIGKILL));
+        self.calls.push(kill.deadline(KILL));
         self.killed = Some(self.manner.clock.grace());
         Ok(())
     }
@@ -275,7 +279,8 @@ impl Session<'_> {
     }
 }
 
-/// Passes signals on to the process.
+/// Passes signals on to the process, and to what it started: a shell that waits for a command acts on a signal only when
+/// that command has ended, and one that is killed leaves it behind.
 struct Relay<'a> {
     process: &'a Process,
     calls: &'a mut Vec<Operation<()>>,
@@ -284,7 +289,8 @@ struct Relay<'a> {
 
 impl signals::Receiver for Relay<'_> {
     fn pass(&mut self, signal: u8) {
-        self.calls.push(self.process.signal(Signal::Linux(signal)));
+        let sent = self.process.signal_group(Signal::Linux(signal));
+        self.calls.push(sent);
     }
 
     fn resize(&mut self) {
@@ -302,7 +308,7 @@ impl signals::Receiver for Relay<'_> {
     }
 
     fn give_up(&mut self) {
-        self.calls.push(self.process.terminate());
+        self.pass(SIGKILL);
     }
 }
 

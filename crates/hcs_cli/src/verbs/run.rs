@@ -26,7 +26,8 @@ const KILLED: u8 = 137;
 ///
 /// The container is removed when the command has ended, with everything that still runs in it, also when hcs is
 /// interrupted. When hcs is killed (SIGKILL), the service removes it as soon as no other program, an exec or a wait
-/// say, uses it. Signals are passed on to the command; the second of HUP, INT, QUIT or TERM kills it.
+/// say, uses it. Signals are passed on to the command and its process group, as a terminal does; the second of HUP, INT,
+/// QUIT or TERM kills all of its session.
 ///
 /// Without --layer the command sees the files of this machine, and starts in the current directory. What it writes is
 /// thrown away. Empty are /home, /root, /run, /tmp and other places where users and services keep what is theirs; keys,

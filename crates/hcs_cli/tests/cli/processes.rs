@@ -1,8 +1,10 @@
-//! What a process inside finds of its streams.
+//! What a process inside finds of its streams, and who gets the signals that are meant for it.
 
 use std::process::Command;
 
-use crate::common::{Container, hcs, with_input};
+use rustix::process::Signal;
+
+use crate::common::{Container, ended, hcs, ready, says, signal, unique, with_input};
 
 /// A shell that opens its three streams again, as its own user.
 pub(crate) const AGAIN: &str = "cat /dev/stdin; echo out > /dev/stdout; echo err > /dev/stderr; stat -L -c %u /dev/stdin \
@@ -37,4 +39,79 @@ fn the_streams_of_a_process_belong_to_its_user() {
         ];
         assert_streams_open_again(&mut hcs(line));
     }
+}
+
+/// A shell that waits for a command acts on a signal only when that has ended, and says so then.
+const WAITS: &str = "trap 'exit 9' INT; echo ready; sleep 1000; echo went on";
+
+#[test]
+fn a_signal_reaches_what_the_command_waits_for() {
+    for options in [&[][..], &["--userns"]] {
+        let id = unique("group");
+        let line = [&["run", "--id", &id], options, &["--", "sh", "-c", WAITS]].concat();
+        let child = ready(&mut hcs(line));
+        signal(&child, Signal::INT);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            (output.status.code(), output.stdout.as_slice()),
+            (Some(9), &b""[..])
+        );
+    }
+}
+
+/// What is left of the programs that these tests start.
+fn left(container: &Container) -> String {
+    let script = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; echo; done 2>/dev/null | grep '^sleep'";
+    ended(&mut hcs(["exec", &container.0, "--", "sh", "-c", script])).out
+}
+
+#[test]
+fn a_command_that_is_killed_leaves_nothing_of_its_session() {
+    for options in ["", "--userns"] {
+        let container = Container::with("session", options);
+        // The second makes a group of its own, as an interactive shell does for each job; the last a session.
+        let script =
+            "sleep 1001 & set -m; sleep 1002 & setsid sleep 1003 & echo ready; sleep 1004; echo x";
+        let line = [
+            "exec",
+            "--timeout",
+            "1",
+            &container.0,
+            "--",
+            "sh",
+            "-c",
+            script,
+        ];
+        let mut child = ready(&mut hcs(line));
+        assert_eq!(child.wait().unwrap().code(), Some(124));
+        assert_eq!(left(&container), "sleep 1003 \n");
+    }
+}
+
+#[test]
+fn the_second_interrupt_kills_all_that_the_command_started() {
+    let container = Container::new("all");
+    let script = "trap 'echo no' INT; echo ready; while :; do sleep 1005 & wait; done";
+    let mut child = ready(&mut hcs(["exec", &container.0, "--", "sh", "-c", script]));
+    signal(&child, Signal::INT);
+    says(&mut child, "no\n");
+    signal(&child, Signal::INT);
+    assert_eq!(child.wait().unwrap().code(), Some(137));
+    assert_eq!(left(&container), "");
+}
+
+/// `hcs signal` means the process that it names.
+#[test]
+fn a_signal_by_pid_is_for_that_process_alone() {
+    let container = Container::new("one");
+    let id = &container.0;
+    let script = "echo $$; exec >/dev/null; sleep 1006 & wait";
+    let mut child = hcs(["exec", id, "--", "sh", "-c", script]);
+    let mut child = child.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let stdout = child.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+    ended(&mut hcs(["signal", id, line.trim(), "KILL"])).fine();
+    assert_eq!(child.wait().unwrap().code(), Some(137));
+    assert_eq!(left(&container), "sleep 1006 \n");
 }

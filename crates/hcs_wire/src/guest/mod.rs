@@ -190,7 +190,10 @@ mod tests {
         let signal = SignalProcess {
             base,
             process_id: 107,
-            options: Some(SignalOptions { signal: 15 }),
+            options: Some(SignalOptions {
+                signal: 15,
+                group: false,
+            }),
             naming: Naming::default(),
         };
         assert_eq!(

@@ -84,5 +84,8 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("All", Supported),
         ],
     ),
-    ("SignalProcessOptions", &[("Signal", Supported)]),
+    (
+        "SignalProcessOptions",
+        &[("Signal", Supported), ("Group", Supported)],
+    ),
 ];

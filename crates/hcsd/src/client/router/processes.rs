@@ -12,7 +12,7 @@ use hcs_schema::{
     },
 };
 use hcs_wire::{
-    guest::RecallCallResponse,
+    guest::{RecallCallResponse, SignalOptions},
     service::{Pipes, ProcessInformation},
 };
 
@@ -330,7 +330,11 @@ pub(super) fn terminate(errand: Errand, handle: u64, options: Option<&str>) {
         systems::no_options(options).and_then(|()| errand.connection.handles.process(handle));
     match ready {
         Ok(process) => errand.run_once(async move {
-            send_signal(&process, KILL, Call::Terminate).await?;
+            let options = SignalOptions {
+                signal: KILL,
+                group: false,
+            };
+            send_signal(&process, options, Call::Terminate).await?;
             process.terminated();
             Ok(Answer::done())
         }),
@@ -341,21 +345,27 @@ pub(super) fn terminate(errand: Errand, handle: u64, options: Option<&str>) {
 /// `HcsSignalProcess`.
 pub(super) fn signal(errand: Errand, handle: u64, options: Option<&str>) {
     let ready = parse_optional::<SignalProcessOptions>(options).and_then(|options| {
-        let number = options
+        let signal = options
             .signal
             .map_or(KILL, |signal| i32::from(signal.number()));
-        Ok((errand.connection.handles.process(handle)?, number))
+        let group = options.group == Some(true);
+        let process = errand.connection.handles.process(handle)?;
+        Ok((process, SignalOptions { signal, group }))
     });
     match ready {
-        Ok((process, number)) => errand.run_once(async move {
-            send_signal(&process, number, Call::Signal).await?;
+        Ok((process, options)) => errand.run_once(async move {
+            send_signal(&process, options, Call::Signal).await?;
             Ok(Answer::done())
         }),
         Err(failure) => errand.answer(Err(failure)),
     }
 }
 
-async fn send_signal(process: &Rc<Process>, number: i32, call: Call) -> Result<(), Failure> {
+async fn send_signal(
+    process: &Rc<Process>,
+    options: SignalOptions,
+    call: Call,
+) -> Result<(), Failure> {
     if let Err(failure) = process.judge(call) {
         // One that is made again may be what it has ended of.
         return if was_sent(process).await {
@@ -366,13 +376,13 @@ async fn send_signal(process: &Rc<Process>, number: i32, call: Call) -> Result<(
     }
     let system = process.system()?;
     let limit = system.service()?.config.times.guest();
-    if number == KILL {
+    if options.signal == KILL {
         process.is_asked_to_die();
     }
     let sent = system
         .guest()
         .await?
-        .signal(process.pid(), number, limit)
+        .signal(process.pid(), options, limit)
         .await;
     let Err(failure) = sent else {
         return Ok(());

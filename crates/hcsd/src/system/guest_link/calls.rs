@@ -231,25 +231,28 @@ impl GuestLink {
     pub(crate) async fn signal(
         &self,
         pid: u32,
-        signal: i32,
+        options: SignalOptions,
         limit: Duration,
     ) -> Result<(), Failure> {
         let request = SignalProcess {
             base: base(),
             process_id: pid,
-            options: Some(SignalOptions { signal }),
+            options: Some(options),
             naming: self.naming(),
         };
         let response: Plain = self.call(Rpc::SignalProcess, &request, limit).await?;
         check(&response.base, "the signal could not be sent")
     }
 
-    /// Kills a process that nobody wants, without waiting for the answer.
+    /// Kills a process that nobody wants, and what it started, without waiting for the answer.
     pub(crate) fn kill_unwanted(&self, pid: u32) {
         let request = SignalProcess {
             base: base(),
             process_id: pid,
-            options: None,
+            options: Some(SignalOptions {
+                signal: 0,
+                group: true,
+            }),
             naming: Naming::default(),
         };
         if let Err(failure) = self.tell(Rpc::SignalProcess, &request) {
