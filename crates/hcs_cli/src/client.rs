@@ -4,8 +4,9 @@ use hcs::{
     ComputeSystem, Endpoint, ExitStatus, Failure, HResult, Operation, Process,
     documents::{
         self, ProcessParameters, Properties, State, SystemPropertyQuery, SystemPropertyType,
+        SystemQuery,
     },
-    raw,
+    enumerate, raw,
 };
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use crate::{
     clock::Clock,
     complain,
     failure::{self, Stop},
-    options::systems::Systems,
+    options::systems::{Ending, Systems},
 };
 
 /// Creates a system, starts it and creates a process in it: one journey to the service, as calls on a handle may be
@@ -96,7 +97,10 @@ fn hint(system: &ComputeSystem, hresult: HResult, clock: Clock) -> Option<String
 }
 
 /// A handle on which calls can be made at once, and the operation that opens it.
-fn open(
+///
+/// # Errors
+/// The call could not even be made.
+pub(crate) fn open(
     endpoint: &Endpoint,
     id: &str,
     clock: Clock,
@@ -118,23 +122,42 @@ pub(crate) fn each(
     verb: &'static str,
     call: impl Fn(&ComputeSystem) -> Operation<()>,
 ) -> Result<u8, Stop> {
-    each_but(systems, verb, call, |_| false)
+    each_but(&systems.ids, systems.limit.begin(verb), call, |_| false)
+}
+
+/// [`each_but`] for what ends systems: those that were named, or all there are. Of all, one that another client ends at
+/// the same time is no failure.
+///
+/// # Errors
+/// As [`each`].
+pub(crate) fn end(
+    ending: &Ending,
+    verb: &'static str,
+    call: impl Fn(&ComputeSystem) -> Operation<()>,
+    is_fine: impl Fn(HResult) -> bool,
+) -> Result<u8, Stop> {
+    let clock = ending.limit.begin(verb);
+    if !ending.all {
+        return each_but(&ending.ids, clock, call, is_fine);
+    }
+    let systems = clock.wait("", enumerate(&SystemQuery::default()))?;
+    let ids: Vec<String> = systems.into_iter().filter_map(|system| system.id).collect();
+    each_but(&ids, clock, call, is_gone)
 }
 
 /// [`each`], where some results are as good as success.
 ///
 /// # Errors
 /// As [`each`].
-pub(crate) fn each_but(
-    systems: &Systems,
-    verb: &'static str,
+fn each_but(
+    ids: &[String],
+    clock: Clock,
     call: impl Fn(&ComputeSystem) -> Operation<()>,
     is_fine: impl Fn(HResult) -> bool,
 ) -> Result<u8, Stop> {
-    let clock = systems.limit.begin(verb);
     let endpoint = Endpoint::from_environment()?;
-    let mut begun = Vec::new();
-    for id in &systems.ids {
+    let mut begun = Vec::with_capacity(ids.len());
+    for id in ids {
         let (system, opened) = open(&endpoint, id, clock)?;
         begun.push((id, opened, clock.on(call(&system))));
     }

@@ -16,12 +16,34 @@ pub(crate) enum Format {
     Json,
 }
 
-/// The option that chooses it.
+/// The options that choose it.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct FormatOption {
     /// How to print
     #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    format: Format,
+
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+impl FormatOption {
+    /// What was chosen.
+    pub(crate) const fn chosen(self) -> Format {
+        match self.json {
+            true => Format::Json,
+            false => self.format,
+        }
+    }
+}
+
+/// The option of verbs that print JSON for people, too.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct JsonOption {
+    /// Print JSON, as without this option; for scripts that give it to every verb
+    #[arg(long)]
+    json: bool,
 }
 
 /// Writes text to standard output. A reader that has gone away is no error: it has read what it wanted.

@@ -14,3 +14,18 @@ pub(crate) struct Systems {
     #[command(flatten)]
     pub limit: Limit,
 }
+
+/// Several systems that are to end, or all there are.
+#[derive(Args, Debug)]
+pub(crate) struct Ending {
+    /// The systems; it is done to all of them at the same time
+    #[arg(required_unless_present = "all", value_name = "ID")]
+    pub ids: Vec<String>,
+
+    /// All systems of the service, those of other users and clients included; each failure is told
+    #[arg(long, short, conflicts_with = "ids")]
+    pub all: bool,
+
+    #[command(flatten)]
+    pub limit: Limit,
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use hcs::ComputeSystem;
+use hcs::{ComputeSystem, documents::ComputeSystemProperties};
 
 use super::{new_id, read_document};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         container::{self, ContainerOptions},
         limit::Limit,
     },
-    output::{print, printable},
+    output::{print, print_json, printable},
 };
 
 /// Create a container, or any system by its document, and print its id; start runs it, terminate removes it
@@ -22,7 +22,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   hcs create --id box --layer ./rootfs
-  hcs create --document system.json
+  hcs create --document system.json --json
   printf '{\"Container\": {}}' | hcs create --id box --document -")]
 pub(crate) struct Create {
     /// Name of the system [default: a random one]
@@ -32,6 +32,10 @@ pub(crate) struct Create {
     /// A ComputeSystem document in place of the container options; - reads it from standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = container::ARGUMENTS)]
     document: Option<PathBuf>,
+
+    /// Print Id and RuntimeId as a ComputeSystemProperties document
+    #[arg(long)]
+    json: bool,
 
     #[command(flatten)]
     container: ContainerOptions,
@@ -56,8 +60,15 @@ impl Create {
         };
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("create");
-        clock.wait(&id, ComputeSystem::create_json(&id, &document))?;
-        print(&format!("{}\n", printable(&id)))?;
+        let system = clock.wait(&id, ComputeSystem::create_json(&id, &document))?;
+        match self.json {
+            true => print_json(&ComputeSystemProperties {
+                id: Some(id),
+                runtime_id: system.runtime_id().map(str::to_owned),
+                ..ComputeSystemProperties::default()
+            })?,
+            false => print(&format!("{}\n", printable(&id)))?,
+        }
         Ok(0)
     }
 }

@@ -82,14 +82,14 @@ impl Events {
 
     /// What is printed before the first event.
     fn head(&self) -> String {
-        match self.format.format {
+        match self.format.chosen() {
             Format::Table => line("NUMBER", "TIME", "EVENT", "SYSTEM", ""),
             Format::Json => String::new(),
         }
     }
 
     fn line(&self, event: &LogEntry) -> Result<String, Failure> {
-        match self.format.format {
+        match self.format.chosen() {
             Format::Table => Ok(text(event)),
             Format::Json => Ok(json(event)? + "\n"),
         }

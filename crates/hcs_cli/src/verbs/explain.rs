@@ -32,7 +32,7 @@ impl Explain {
         let clock = self.limit.begin("explain");
         let report = clock.on(explain(&self.operation)).wait();
         let report = report.map_err(|failure| clock.stop("", failure).unexplained())?;
-        match self.format.format {
+        match self.format.chosen() {
             Format::Json => print_json(&report)?,
             Format::Table => print(&text(&report))?,
         }

@@ -8,7 +8,13 @@ use hcs::{
 };
 use serde_json::Value;
 
-use crate::{client, clock::Clock, failure::Stop, options::limit::Limit, output::print_json};
+use crate::{
+    client,
+    clock::Clock,
+    failure::Stop,
+    options::limit::Limit,
+    output::{JsonOption, print_json},
+};
 
 /// Print all that is known of a system as JSON: state, figures, processes
 ///
@@ -17,6 +23,9 @@ use crate::{client, clock::Clock, failure::Stop, options::limit::Limit, output::
 pub(crate) struct Inspect {
     /// The system
     id: String,
+
+    #[command(flatten)]
+    json: JsonOption,
 
     #[command(flatten)]
     limit: Limit,

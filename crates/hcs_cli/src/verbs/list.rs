@@ -9,13 +9,29 @@ use hcs::{
 use crate::{
     failure::Stop,
     options::limit::Limit,
-    output::{Format, FormatOption, print, print_json, table},
+    output::{Format, FormatOption, print, print_json, printable, table},
 };
 
 /// List all systems: kind, state, id, owner
 #[derive(Args, Debug)]
-#[command(visible_alias = "enumerate", alias = "ls")]
+#[command(
+    visible_alias = "enumerate",
+    alias = "ls",
+    after_help = "\
+Examples:
+  hcs list
+  hcs list -q                      only the ids
+  hcs list --json                  ComputeSystemProperties documents"
+)]
 pub(crate) struct List {
+    /// Only the ids, one a line, for scripts
+    #[arg(long, short, conflicts_with_all = ["format", "json"])]
+    quiet: bool,
+
+    /// All systems, as without this option
+    #[arg(long, short, hide = true)]
+    all: bool,
+
     #[command(flatten)]
     format: FormatOption,
 
@@ -33,12 +49,22 @@ impl List {
             // The service leaves the state out until a system has run.
             system.state.get_or_insert(State::Created);
         }
-        match self.format.format {
+        if self.quiet {
+            print(&ids(&systems))?;
+            return Ok(0);
+        }
+        match self.format.chosen() {
             Format::Json => print_json(&systems)?,
             Format::Table => print(&text(&systems))?,
         }
         Ok(0)
     }
+}
+
+/// Only who they are.
+fn ids(systems: &[ComputeSystemProperties]) -> String {
+    let ids = systems.iter().filter_map(|system| system.id.as_deref());
+    ids.map(|id| printable(id) + "\n").collect()
 }
 
 /// In the order of `hcsdiag list`.

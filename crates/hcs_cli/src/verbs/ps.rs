@@ -1,20 +1,44 @@
-//! `hcs ps`: the processes of a system.
+//! `hcs ps`: the processes of systems.
 
 use clap::Args;
-use hcs::documents::{ProcessDetails, SystemPropertyType};
+use hcs::{
+    Endpoint, HResult,
+    documents::{
+        ComputeSystemProperties, ProcessDetails, Properties, State, SystemPropertyType, SystemQuery,
+    },
+    enumerate,
+};
 
 use crate::{
     client,
-    failure::Stop,
+    clock::Clock,
+    complain,
+    failure::{self, Stop},
     options::limit::Limit,
     output::{Format, FormatOption, print, print_json, table},
 };
 
-/// List the processes of a system
+/// List the processes of a system, or of all systems
+///
+/// Without an ID all systems are listed, those without a process included: created ones, and paused ones, in which no
+/// process can answer. As JSON it is the ProcessList of the system, or a list of all systems' Properties with their
+/// ProcessList.
 #[derive(Args, Debug)]
+#[command(
+    visible_alias = "top",
+    after_help = "\
+Examples:
+  hcs ps box
+  hcs ps -a                        the processes of all systems
+  hcs ps box --json"
+)]
 pub(crate) struct Ps {
-    /// The system
-    id: String,
+    /// The system [default: all systems]
+    id: Option<String>,
+
+    /// All systems, as without ID
+    #[arg(long, short, conflicts_with = "id")]
+    all: bool,
 
     #[command(flatten)]
     format: FormatOption,
@@ -26,35 +50,116 @@ pub(crate) struct Ps {
 impl Ps {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let clock = self.limit.begin("ps");
-        let properties = client::property(&self.id, SystemPropertyType::ProcessList, clock)?;
+        let Some(id) = &self.id else {
+            return self.everywhere(clock);
+        };
+        let properties = client::property(id, SystemPropertyType::ProcessList, clock)?;
         let processes = properties.process_list.unwrap_or_default();
-        match self.format.format {
+        match self.format.chosen() {
             Format::Json => print_json(&processes)?,
             Format::Table => print(&text(&processes))?,
         }
         Ok(0)
     }
+
+    fn everywhere(&self, clock: Clock) -> Result<u8, Stop> {
+        let (systems, failed) = all(clock)?;
+        match self.format.chosen() {
+            Format::Json => print_json(&systems)?,
+            Format::Table => print(&text_of_all(&systems))?,
+        }
+        failed.map_or(Ok(0), Err)
+    }
 }
 
+/// All systems with their processes, and one of the failures; the other failures have been told.
+fn all(clock: Clock) -> Result<(Vec<Properties>, Option<Stop>), Stop> {
+    let systems = clock.wait("", enumerate(&SystemQuery::default()))?;
+    let endpoint = Endpoint::from_environment()?;
+    let query = client::query(&[SystemPropertyType::ProcessList]);
+    let mut asked = Vec::new();
+    for system in systems {
+        let id = system.id.clone().unwrap_or_default();
+        let (handle, opened) = client::open(&endpoint, &id, clock)?;
+        asked.push((system, opened, clock.on(handle.properties(&query))));
+    }
+    let (mut known, mut failed) = (Vec::new(), None);
+    for (system, opened, properties) in asked {
+        let answer = properties.wait().or_else(|failure| {
+            client::finish(&opened, Ok(()))?;
+            Err(failure)
+        });
+        match answer {
+            Ok(mut answer) => {
+                answer.state = answer.state.or(system.state);
+                known.push(answer);
+            }
+            // It has ended since.
+            Err(failure) if client::is_gone(failure.hresult) => {}
+            Err(failure) => {
+                let id = system.id.clone().unwrap_or_default();
+                let quiet = failure.hresult == HResult::HCS_E_INVALID_STATE;
+                known.push(without_processes(system));
+                if !quiet && let Some(before) = failed.replace(clock.stop(&id, failure)) {
+                    complain(&failure::text(&before.failure));
+                }
+            }
+        }
+    }
+    Ok((known, failed))
+}
+
+/// What is known of a system whose processes cannot be asked for.
+fn without_processes(system: ComputeSystemProperties) -> Properties {
+    Properties {
+        id: system.id,
+        runtime_id: system.runtime_id,
+        system_type: system.system_type,
+        owner: system.owner,
+        state: Some(system.state.unwrap_or(State::Created)),
+        ..Properties::default()
+    }
+}
+
+const HEAD: [&str; 5] = ["PID", "CREATED", "TIME", "PRIVATE", "NAME"];
+
 fn text(processes: &[ProcessDetails]) -> String {
-    let rows: Vec<[String; 5]> = processes
-        .iter()
-        .map(|process| {
-            let time = process.user_time100ns.unwrap_or_default()
-                + process.kernel_time100ns.unwrap_or_default();
-            [
-                process
-                    .process_id
-                    .map(|pid| pid.to_string())
-                    .unwrap_or_default(),
-                process.create_timestamp.clone().unwrap_or_default(),
-                seconds(time),
-                mebibytes(process.memory_working_set_private_bytes.unwrap_or_default()),
-                process.image_name.clone().unwrap_or_default(),
-            ]
-        })
-        .collect();
-    table(["PID", "CREATED", "TIME", "PRIVATE", "NAME"], &rows)
+    let rows: Vec<[String; 5]> = processes.iter().map(row).collect();
+    table(HEAD, &rows)
+}
+
+fn text_of_all(systems: &[Properties]) -> String {
+    let [pid, created, time, private, name] = HEAD;
+    let mut rows = Vec::new();
+    for system in systems {
+        let id = || system.id.clone().unwrap_or_default();
+        let state = system.state.map(|s| s.to_string()).unwrap_or_default();
+        let processes = system.process_list.as_deref().unwrap_or_default();
+        if processes.is_empty() {
+            let none = || "-".to_owned();
+            rows.push([id(), state, none(), none(), none(), none(), none()]);
+            continue;
+        }
+        rows.extend(processes.iter().map(|process| {
+            let [pid, created, time, private, name] = row(process);
+            [id(), state.clone(), pid, created, time, private, name]
+        }));
+    }
+    let head = ["SYSTEM", "STATE", pid, created, time, private, name];
+    table(head, &rows)
+}
+
+fn row(process: &ProcessDetails) -> [String; 5] {
+    let time =
+        process.user_time100ns.unwrap_or_default() + process.kernel_time100ns.unwrap_or_default();
+    let pid = process.process_id.map(|pid| pid.to_string());
+    [
+        pid.unwrap_or_default(),
+        process.create_timestamp.clone().unwrap_or_default(),
+        seconds(time),
+        mebibytes(process.memory_working_set_private_bytes.unwrap_or_default()),
+        process.image_name.clone().unwrap_or_default(),
+    ]
 }
 
 /// Units of 100 ns as seconds, to the hundredth.
@@ -73,17 +178,40 @@ pub(super) fn mebibytes(bytes: u64) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_process_is_a_line() {
-        let process = ProcessDetails {
+    fn process() -> ProcessDetails {
+        ProcessDetails {
             process_id: Some(2),
             image_name: Some("sh".to_owned()),
             user_time100ns: Some(12_300_000),
             kernel_time100ns: Some(45_000),
             memory_working_set_private_bytes: Some(1_600_000),
             ..ProcessDetails::default()
-        };
+        }
+    }
+
+    #[test]
+    fn a_process_is_a_line() {
         let expected = "PID  CREATED  TIME   PRIVATE  NAME\n2             1.23s  1.5M     sh\n";
-        assert_eq!(text(&[process]), expected);
+        assert_eq!(text(&[process()]), expected);
+    }
+
+    #[test]
+    fn a_system_without_processes_is_a_line_too() {
+        let busy = Properties {
+            id: Some("box".to_owned()),
+            state: Some(State::Running),
+            process_list: Some(vec![process()]),
+            ..Properties::default()
+        };
+        let created = without_processes(ComputeSystemProperties {
+            id: Some("new".to_owned()),
+            ..ComputeSystemProperties::default()
+        });
+        let expected = "\
+SYSTEM  STATE    PID  CREATED  TIME   PRIVATE  NAME
+box     Running  2             1.23s  1.5M     sh
+new     Created  -    -        -      -        -
+";
+        assert_eq!(text_of_all(&[busy, created]), expected);
     }
 }

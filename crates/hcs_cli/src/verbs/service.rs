@@ -4,7 +4,12 @@ use clap::Args;
 use hcs::{Failure, HResult, raw};
 use serde_json::{Map, Value, json};
 
-use crate::{client, failure::Stop, options::limit::Limit, output::print_json};
+use crate::{
+    client,
+    failure::Stop,
+    options::limit::Limit,
+    output::{JsonOption, print_json},
+};
 
 /// Print what the service says of itself as JSON
 #[derive(Args, Debug)]
@@ -13,6 +18,9 @@ pub(crate) struct Service {
     /// honoured of documents here, and why not
     #[arg(value_name = "PROPERTY")]
     properties: Vec<String>,
+
+    #[command(flatten)]
+    json: JsonOption,
 
     #[command(flatten)]
     limit: Limit,

@@ -3,17 +3,23 @@
 use clap::Args;
 use hcs::ComputeSystem;
 
-use crate::{client, failure::Stop, options::systems::Systems};
+use crate::{client, failure::Stop, options::systems::Ending};
 
 /// Ask everything in a system to end (SIGTERM), then remove it; fails, and leaves it running, when that takes too long
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs shutdown box
+  hcs shutdown --all --timeout 30")]
 pub(crate) struct Shutdown {
     #[command(flatten)]
-    systems: Systems,
+    ending: Ending,
 }
 
 impl Shutdown {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        client::each(&self.systems, "shutdown", ComputeSystem::shut_down)
+        client::end(&self.ending, "shutdown", ComputeSystem::shut_down, |_| {
+            false
+        })
     }
 }

@@ -32,7 +32,7 @@ impl Stats {
         let clock = self.limit.begin("stats");
         let properties = client::property(&self.id, SystemPropertyType::Statistics, clock)?;
         let statistics = properties.statistics.unwrap_or_default();
-        match self.format.format {
+        match self.format.chosen() {
             Format::Json => print_json(&statistics)?,
             Format::Table => print(&text(&statistics))?,
         }

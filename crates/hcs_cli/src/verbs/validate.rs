@@ -55,7 +55,7 @@ impl Validate {
             Kind::System => check::<ComputeSystem>(&text),
             Kind::Process => check::<ProcessParameters>(&text),
         };
-        let json = self.format.format == Format::Json;
+        let json = self.format.chosen() == Format::Json;
         match checked {
             Ok(()) if json => print("{}\n")?,
             Ok(()) => print(&format!("{}: valid\n", self.file.display()))?,

@@ -1,7 +1,7 @@
 //! `hcs wait`: until a system or a process has ended.
 
 use clap::Args;
-use hcs::{Exit, HResult};
+use hcs::{Exit, ExitStatus, HResult, documents::ProcessStatus};
 
 use crate::{
     client,
@@ -11,13 +11,20 @@ use crate::{
     output::print_json,
 };
 
+const TIMEOUT: &str = "Give up with exit code 124 when it takes longer (0.5 is half a second); what is waited for goes on";
+
 /// Wait until a system, or a process in it, has ended
 ///
 /// With a PID the exit code is that of the process. Without one the status document of the system is printed.
 #[derive(Args, Debug)]
-#[command(mut_arg("timeout", |timeout| {
-    timeout.help("Give up with exit code 124 when it takes longer (0.5 is half a second); what is waited for goes on")
-}))]
+#[command(
+    mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),
+    after_help = "\
+Examples:
+  hcs wait box                     prints the SystemExitStatus document
+  hcs wait box 12 --timeout 1.5
+  hcs wait box 12 --json"
+)]
 pub(crate) struct Wait {
     /// The system
     id: String,
@@ -25,6 +32,10 @@ pub(crate) struct Wait {
     /// A process, by its pid inside
     #[arg(value_parser = options::pid)]
     pid: Option<u32>,
+
+    /// Print the status of a process, too, as a ProcessStatus document
+    #[arg(long)]
+    json: bool,
 
     #[command(flatten)]
     limit: Limit,
@@ -37,11 +48,27 @@ impl Wait {
         if let Some(pid) = self.pid {
             let process = clock.wait(&self.id, system.open_process(pid))?;
             let what = format!("process {pid} of {:?}", self.id);
-            return Ok(client::code(end(&process.exit(), clock, &what)?));
+            let exit = end(&process.exit(), clock, &what)?;
+            if self.json {
+                print_json(&status(pid, exit))?;
+            }
+            return Ok(client::code(exit));
         }
         let what = format!("compute system {:?}", self.id);
         print_json(&end(&system.exit(), clock, &what)?)?;
         Ok(0)
+    }
+}
+
+/// How a process ended, as the service says it.
+fn status(pid: u32, exit: ExitStatus) -> ProcessStatus {
+    ProcessStatus {
+        process_id: Some(pid),
+        exited: Some(true),
+        exit_code: Some(exit.code),
+        out_of_memory: exit.out_of_memory.map(|_| true),
+        memory_limit_in_mb: exit.out_of_memory.and_then(|why| why.limit_in_mb),
+        ..ProcessStatus::default()
     }
 }
 

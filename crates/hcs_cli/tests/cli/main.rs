@@ -4,6 +4,7 @@
 
 mod advisories;
 mod common;
+mod daily;
 mod errors;
 mod events;
 mod explain;
