@@ -7,10 +7,10 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 use crate::{
     failure::Stop,
     verbs::{
-        create::Create, events::Events, exec::Exec, explain::Explain, inspect::Inspect, list::List,
-        pause::Pause, ps::Ps, resume::Resume, run::Run, service::Service, shutdown::Shutdown,
-        signal::Signal, start::Start, stats::Stats, terminate::Terminate, validate::Validate,
-        wait::Wait,
+        create::Create, events::Events, exec::Exec, explain::Explain, help::Help, inspect::Inspect,
+        list::List, pause::Pause, ps::Ps, resume::Resume, run::Run, service::Service,
+        shutdown::Shutdown, signal::Signal, start::Start, stats::Stats, terminate::Terminate,
+        validate::Validate, version::Version, wait::Wait,
     },
 };
 
@@ -64,6 +64,8 @@ pub(crate) enum Verb {
     Service(Service),
     Events(Events),
     Explain(Explain),
+    Help(Help),
+    Version(Version),
 }
 
 impl Cli {
@@ -123,6 +125,8 @@ impl Verb {
             Self::Service(verb) => verb.run(),
             Self::Events(verb) => verb.run(),
             Self::Explain(verb) => verb.run(),
+            Self::Help(verb) => verb.run(),
+            Self::Version(verb) => verb.run(),
         }
     }
 }
@@ -146,6 +150,62 @@ mod tests {
                 "{} has no help",
                 verb.get_name()
             );
+        }
+    }
+
+    /// The command lines of the examples in the help of `command`, each with what comes behind it cut off.
+    fn examples(command: &mut Command) -> Vec<String> {
+        let help = command.render_long_help().to_string();
+        let Some((_, after)) = help.split_once("Examples:\n") else {
+            return Vec::new();
+        };
+        let lines = after.lines().take_while(|line| line.starts_with("  "));
+        lines
+            .map(|line| line.trim().split("   ").next().unwrap().to_owned())
+            .collect()
+    }
+
+    /// The commands of a line of a shell that are ours.
+    fn commands(line: &str) -> Vec<Vec<String>> {
+        let words = shlex::split(line).unwrap_or_else(|| panic!("{line}"));
+        let separates = |word: &String| ["|", "&&", ";"].contains(&word.as_str());
+        let commands = words.split(separates);
+        let plain = commands.map(|words| words.split(|word| word == "<" || word == ">"));
+        let first = plain.filter_map(|mut parts| parts.next());
+        first
+            .filter(|words| words.first().is_some_and(|word| word == "hcs"))
+            .map(<[String]>::to_vec)
+            .collect()
+    }
+
+    #[test]
+    fn every_verb_has_examples_that_are_understood() {
+        let mut cli = Cli::command();
+        cli.build();
+        let names: Vec<String> = cli
+            .get_subcommands()
+            .map(|verb| verb.get_name().to_owned())
+            .collect();
+        assert!(names.len() > 18, "{names:?}");
+        let mut helps = vec![("hcs".to_owned(), examples(&mut cli))];
+        for name in names {
+            let verb = cli.find_subcommand_mut(&name).unwrap();
+            let mut own = examples(verb);
+            own.retain(|line| line.contains(&format!("hcs {name}")));
+            assert!(!own.is_empty(), "{name} has no example of itself");
+            let all = examples(verb);
+            helps.push((name, all));
+        }
+        for (of, lines) in helps {
+            assert!(!lines.is_empty(), "{of} has no example");
+            for line in lines {
+                let commands = commands(&line);
+                assert!(!commands.is_empty(), "{of}: {line}");
+                for command in commands {
+                    let read = Cli::try_parse_from(&command);
+                    assert!(read.is_ok(), "{of}: {line}: {}", read.unwrap_err());
+                }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! `hcs`, the command line of the Host Compute Service.
 //!
-//! 1. [`cli`]: the verbs and what `--help` says; one file per verb in [`verbs`]; [`habits`]: what is not there.
+//! 1. [`cli`]: the verbs and what `--help` says; one file per verb in [`verbs`]; [`words`]: what is not there.
 //! 2. [`options`]: arguments to documents, pure.
 //! 3. [`client`]: the calls that the verbs make; [`clock`]: how long they may take.
 //! 4. [`session`]: our standard streams, signals and terminal, joined to those of a process; [`terminal`], [`signals`].
@@ -12,13 +12,13 @@ mod cli;
 mod client;
 mod clock;
 mod failure;
-mod habits;
 mod options;
 mod output;
 mod session;
 mod signals;
 mod terminal;
 mod verbs;
+mod words;
 
 use std::{
     ffi::OsString,
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
             return ExitCode::from(failure::FAILED);
         }
         Err(error) => {
-            let error = habits::advised(error);
+            let error = words::advised(error);
             let written = error.print();
             return match (error.use_stderr(), written) {
                 (false, Ok(())) => ExitCode::SUCCESS,

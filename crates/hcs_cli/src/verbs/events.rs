@@ -26,6 +26,11 @@ use crate::{
 /// Every event has a number that only grows, also through restarts of the service. The oldest events are dropped when
 /// there are too many; who asks for one of those is told the first number there is.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs events
+  hcs events --system box --json
+  hcs events --since 100 --follow")]
 pub(crate) struct Events {
     /// The first number wanted; 0 for the oldest event there is
     #[arg(long, value_name = "N", default_value_t, value_parser = number)]

@@ -15,6 +15,10 @@ use crate::{
 /// it, will do where no other client has the same. The service remembers its last thousand or so
 /// until it leaves, some seconds after its last client; those that failed are kept longer, in the event log.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs explain 4711-17
+  hcs explain 4711-17 --json")]
 pub(crate) struct Explain {
     /// The operation
     #[arg(value_name = "ID")]

@@ -20,6 +20,9 @@ use crate::{
 ///
 /// Where nothing in the system answers, what is known without is printed, and the command fails.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs inspect box")]
 pub(crate) struct Inspect {
     /// The system
     id: String,

@@ -4,6 +4,7 @@ pub(crate) mod create;
 pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod explain;
+pub(crate) mod help;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod pause;
@@ -17,6 +18,7 @@ pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod terminate;
 pub(crate) mod validate;
+pub(crate) mod version;
 pub(crate) mod wait;
 
 use std::{env, ffi::OsString, fs, io::Read as _, path::Path};

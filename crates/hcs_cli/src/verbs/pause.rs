@@ -7,6 +7,10 @@ use crate::{client, failure::Stop, options::systems::Systems};
 
 /// Hold all processes of a running system
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs pause box
+  hcs pause box other")]
 pub(crate) struct Pause {
     #[command(flatten)]
     systems: Systems,

@@ -7,6 +7,13 @@ use crate::{client, failure::Stop, options::systems::Systems};
 
 /// Let a paused system run on
 #[derive(Args, Debug)]
+#[command(
+    visible_alias = "unpause",
+    after_help = "\
+Examples:
+  hcs resume box
+  hcs resume box other"
+)]
 pub(crate) struct Resume {
     #[command(flatten)]
     systems: Systems,

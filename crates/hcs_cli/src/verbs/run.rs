@@ -47,12 +47,16 @@ Examples:
 )]
 pub(crate) struct Run {
     /// Name of the container [default: a random one]
-    #[arg(long)]
+    #[arg(long, visible_alias = "name")]
     id: Option<String>,
 
     /// Keep the container running after the command has ended
     #[arg(long)]
     keep: bool,
+
+    /// Remove the container when the command has ended, as without this option
+    #[arg(long, hide = true, conflicts_with = "keep")]
+    rm: bool,
 
     #[command(flatten)]
     limit: Limit,
@@ -102,6 +106,13 @@ fn explained(mut stop: Stop, container: &ContainerOptions, process: &ProcessOpti
         let cause = format!(
             "{path} is on this machine, but containers without --layer may not see it (`hcs service Capabilities` lists, \
              below HostView, what they do not see): show it by --mount {path}:{path}, or all files by --layer /"
+        );
+        stop.failure = stop.failure.cause(cause);
+    } else if left_out && stop.code == NOT_FOUND {
+        let program = process.program();
+        let cause = format!(
+            "{program:?} is taken as a command of this machine: there are no images, and a root file system is named by \
+             --layer DIR"
         );
         stop.failure = stop.failure.cause(cause);
     }

@@ -13,6 +13,14 @@ use crate::{
 
 /// Print what the service says of itself as JSON
 #[derive(Args, Debug)]
+#[command(
+    visible_alias = "info",
+    after_help = "\
+Examples:
+  hcs service
+  hcs service Memory ProcessorTopology
+  hcs service Capabilities       what is honoured of documents, and what containers see"
+)]
 pub(crate) struct Service {
     /// Properties: Basic, ProcessorTopology, Memory, CpuGroup, QoSCapabilities, and Capabilities, which says what is
     /// honoured of documents here, and why not

@@ -10,7 +10,10 @@ use crate::{
 
 /// Send a signal to a process
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  hcs signal box 12 HUP")]
+#[command(after_help = "\
+Examples:
+  hcs signal box 12                asks process 12 to end
+  hcs signal box 12 HUP")]
 pub(crate) struct Signal {
     /// The system
     id: String,

@@ -7,6 +7,10 @@ use crate::{client, failure::Stop, options::systems::Systems};
 
 /// Start a created system; it then waits for commands (exec)
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs start box
+  hcs create --id box && hcs start box && hcs exec box -- uname -a")]
 pub(crate) struct Start {
     #[command(flatten)]
     systems: Systems,

@@ -16,6 +16,10 @@ use crate::{
 /// n/a stands for what the host does not count: for most figures that is so where the service runs as an ordinary user,
 /// who has no control groups.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs stats box
+  hcs stats box --json")]
 pub(crate) struct Stats {
     /// The system
     id: String,

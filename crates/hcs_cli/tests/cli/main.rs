@@ -17,3 +17,4 @@ mod run;
 mod service;
 mod terminal;
 mod trust;
+mod words;

@@ -1,0 +1,156 @@
+//! Words of other tools that hcs does not have, and what to type in their place.
+//!
+//! [`verbs`] and [`options`] are the tables; what stands between backticks in them is typed, and a test types it. Words
+//! that mean the same here are no rows but aliases of verbs and options.
+
+mod options;
+mod verbs;
+
+use clap::{
+    Error,
+    builder::StyledStr,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+/// Words, and what is answered to each of them.
+pub(crate) type Row = (&'static [&'static str], &'static str);
+
+/// A complaint about the command line, with an answer where it is about a word of another tool.
+pub(crate) fn advised(mut error: Error) -> Error {
+    let (context, table) = match error.kind() {
+        ErrorKind::UnknownArgument => (ContextKind::InvalidArg, options::ROWS),
+        ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, verbs::ROWS),
+        _ => return error,
+    };
+    let Some(ContextValue::String(found)) = error.get(context) else {
+        return error;
+    };
+    if let Some(answer) = answer(table, found) {
+        error.remove(ContextKind::SuggestedArg);
+        error.remove(ContextKind::SuggestedSubcommand);
+        let answer = ContextValue::StyledStrs(vec![StyledStr::from(answer)]);
+        error.insert(ContextKind::Suggested, answer);
+    }
+    error
+}
+
+/// What is answered to a verb that is not there.
+pub(crate) fn of_verb(verb: &str) -> Option<&'static str> {
+    answer(verbs::ROWS, verb)
+}
+
+fn answer(table: &[Row], word: &str) -> Option<&'static str> {
+    let word = word.split_once('=').map_or(word, |(word, _)| word);
+    let mut rows = table.iter();
+    rows.find(|(words, _)| words.contains(&word))
+        .map(|(_, answer)| *answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn complaint(line: &[&str]) -> String {
+        let error = Cli::try_parse_from(line).unwrap_err();
+        advised(error).to_string()
+    }
+
+    #[test]
+    fn every_option_of_the_table_is_answered() {
+        for (words, answer) in options::ROWS {
+            for word in *words {
+                for verb in ["run", "exec", "create"] {
+                    let said = complaint(&["hcs", verb, word, "x", "--", "sh"]);
+                    assert!(said.contains(&format!("tip: {answer}")), "{word}: {said}");
+                    assert_eq!(said.matches("tip: ").count(), 1, "{word}: {said}");
+                }
+                if word.starts_with("--") {
+                    let said = complaint(&["hcs", "run", &format!("{word}=x"), "--", "sh"]);
+                    assert!(said.contains(&format!("tip: {answer}")), "{word}: {said}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_verb_of_the_table_is_answered() {
+        for (words, answer) in verbs::ROWS {
+            for word in *words {
+                for line in [&["hcs", word][..], &["hcs", word, "-x", "box"]] {
+                    let said = complaint(line);
+                    assert!(said.contains(&format!("tip: {answer}")), "{word}: {said}");
+                    assert_eq!(said.matches("tip: ").count(), 1, "{word}: {said}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_word_stands_in_the_tables_twice() {
+        for table in [options::ROWS, verbs::ROWS] {
+            let mut seen = BTreeSet::new();
+            for word in table.iter().flat_map(|(words, _)| *words) {
+                assert!(seen.insert(word), "{word}");
+            }
+        }
+    }
+
+    /// What an answer says to type.
+    fn typed(answer: &str) -> impl Iterator<Item = &str> {
+        answer.split('`').skip(1).step_by(2)
+    }
+
+    #[test]
+    fn what_is_to_be_typed_is_understood() {
+        let mut commands = 0;
+        for (words, answer) in options::ROWS.iter().chain(verbs::ROWS) {
+            assert_eq!(answer.matches('`').count() % 2, 0, "{answer}");
+            for text in typed(answer) {
+                let parts = shlex::split(text).unwrap();
+                let line = match parts[0].as_str() {
+                    "hcs" => parts,
+                    option if option.starts_with('-') => {
+                        let run = ["hcs", "run"].map(str::to_owned).to_vec();
+                        [run, parts, vec!["true".to_owned()]].concat()
+                    }
+                    other => panic!("{words:?}: is {other:?} ours?"),
+                };
+                let read = Cli::try_parse_from(&line);
+                assert!(read.is_ok(), "{words:?}: {text}: {}", read.unwrap_err());
+                commands += 1;
+            }
+        }
+        assert!(commands > 30, "{commands}");
+    }
+
+    #[test]
+    fn the_words_people_know_work_or_are_answered() {
+        let cli = Cli::command();
+        for verb in "kill logs cp images pull build top attach port version info help start stop rm ps \
+                     unpause restart rename stats update commit push tag login search save load diff export import \
+                     prune system network volume compose"
+            .split_whitespace()
+        {
+            let ours = cli.find_subcommand(verb).is_some();
+            assert!(ours != of_verb(verb).is_some(), "{verb}");
+        }
+        let run = cli.find_subcommand("run").unwrap();
+        for option in "-p --publish --entrypoint --privileged --cap-add --device --read-only --tmpfs --restart -d --rm \
+                       --name -v --volume -e --env -u --user -w --network --hostname --init --pull"
+            .split_whitespace()
+        {
+            let name = option.trim_start_matches('-');
+            let ours = run.get_arguments().any(|argument| {
+                let long = argument.get_long_and_visible_aliases().unwrap_or_default();
+                let short = argument.get_short().map(String::from);
+                long.contains(&name) || short.as_deref() == Some(name)
+            });
+            assert!(ours != answer(options::ROWS, option).is_some(), "{option}");
+        }
+    }
+}

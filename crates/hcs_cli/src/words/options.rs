@@ -1,0 +1,202 @@
+//! Options of other tools.
+
+use super::Row;
+
+/// Each option is answered by what to type here, or by why there is nothing to type.
+pub(super) const ROWS: &[Row] = &[
+    (
+        &["-v", "--volume", "--bind"],
+        "`--mount ./data:/data` lets a directory appear inside, `--mount ./data:/data:ro` only for reading",
+    ),
+    (
+        &["--ro-bind"],
+        "`--mount ./data:/data:ro` lets a directory appear inside that can only be read",
+    ),
+    (
+        &["-d", "--detach", "--background"],
+        "hcs waits for its command, but containers need no hcs: `hcs run --keep -- true` leaves a container that runs on, as do `hcs create --id \
+         box` and `hcs start box`; what `hcs exec box -- sh -c 'server > /tmp/log 2>&1 &'` starts goes on in it",
+    ),
+    (
+        &["-m"],
+        "the limit of memory is `--memory 512`, in megabytes, or `--memory 2G`",
+    ),
+    (
+        &[
+            "--memory-swap",
+            "--memory-swappiness",
+            "--memory-reservation",
+        ],
+        "there is one limit of memory, `--memory 512`, in megabytes",
+    ),
+    (
+        &["-c", "--cpu-shares", "--cpu-quota", "--cpu-period"],
+        "how many processors it may keep busy is given as `--cpus 0.5`",
+    ),
+    (
+        &["--cpuset-cpus", "--cpuset-mems"],
+        "processors are counted, not named: `--cpus 2`; groups of processors are made through the API (CpuGroup)",
+    ),
+    (
+        &["--pids-limit"],
+        "the most processes of a container are set for all, as processes_per_container in the service's configuration; \
+         those of one user `--ulimit nproc=100` limits",
+    ),
+    (
+        &["--storage-opt"],
+        "`--scratch-size 1G` limits what may be written inside",
+    ),
+    (
+        &["--net", "--network", "--unshare-net", "--share-net"],
+        "a container has loopback only; `--net-namespace blue` puts it into a network namespace made by ip netns add blue",
+    ),
+    (
+        &[
+            "-p",
+            "--publish",
+            "-P",
+            "--publish-all",
+            "--expose",
+            "--link",
+            "--ip",
+        ],
+        "no ports are published: a container has loopback only, or the network namespace that `--net-namespace blue` names",
+    ),
+    (
+        &["--dns", "--dns-search", "--add-host", "--mac-address"],
+        "names and addresses are those of the files and of the network namespace it is given: `--net-namespace blue`",
+    ),
+    (
+        &["--entrypoint"],
+        "the command is what follows the options, and nothing is put before it: `hcs run -- sh -c 'echo hello'`",
+    ),
+    (
+        &["--privileged"],
+        "rights are given one by one: `--cap-add NET_ADMIN`, `--cap-add ALL`, `--allow-new-privileges`; nothing gives all \
+         of the host at once",
+    ),
+    (
+        &["--security-opt"],
+        "`--allow-new-privileges` lets sudo and the like gain rights, which is off otherwise; the filter of system calls \
+         cannot be changed",
+    ),
+    (
+        &["--device", "--gpus"],
+        "devices of the host cannot be given to a container: it has null, zero, full, random, urandom, tty and terminals",
+    ),
+    (
+        &["--read-only"],
+        "what is written inside is thrown away with the container, and `--scratch-size 64` limits it; no option makes the \
+         root read-only, but `--mount ./data:/data:ro` a directory",
+    ),
+    (
+        &["--tmpfs"],
+        "what is written inside is thrown away with the container, everywhere but in a --mount; `--scratch-size 64` limits \
+         it",
+    ),
+    (
+        &["--shm-size"],
+        "the size of /dev/shm cannot be set; what is in it counts as memory of the container: `--memory 512`",
+    ),
+    (
+        &["--restart"],
+        "nothing is started again by itself; a systemd unit with Restart= and `hcs run -- server` as its ExecStart= does it",
+    ),
+    (
+        &["--init"],
+        "the first process of each container reaps the others already",
+    ),
+    (
+        &["--pull", "--platform", "--image"],
+        "there are no images: a root file system is a directory, given as `--layer ./rootfs`",
+    ),
+    (
+        &["--rootfs", "--root", "--overlay-src"],
+        "a root file system is given as `--layer ./rootfs`",
+    ),
+    (
+        &["--env-file"],
+        "variables are given one by one: `--env LANG=C`, or `--env LANG` for the value it has here",
+    ),
+    (&["--setenv"], "variables are given as `--env LANG=C`"),
+    (
+        &["--env-host", "--clearenv", "--unsetenv"],
+        "a container has no variable of this environment but those that `--env LANG` names",
+    ),
+    (
+        &["--chdir"],
+        "the directory to start in is `--workdir /srv`",
+    ),
+    (
+        &["--uid", "--gid"],
+        "the user is given as `--user 1000:1000`",
+    ),
+    (
+        &["--group-add"],
+        "the groups are those that the container's own files give the user: `--user nobody`",
+    ),
+    (
+        &[
+            "--userns-remap",
+            "--uidmap",
+            "--gidmap",
+            "--subuidname",
+            "--unshare-user",
+        ],
+        "`--userns` gives a container ids that no other user has",
+    ),
+    (
+        &[
+            "--pid",
+            "--ipc",
+            "--uts",
+            "--cgroupns",
+            "--unshare-all",
+            "--unshare-pid",
+            "--unshare-ipc",
+            "--unshare-uts",
+            "--unshare-cgroup",
+            "--proc",
+            "--dev",
+            "--new-session",
+        ],
+        "every container has namespaces of its own, with /proc, /sys and /dev; they cannot be shared with the host",
+    ),
+    (
+        &["--die-with-parent"],
+        "a container is removed with the `hcs run -- make` that made it already",
+    ),
+    (
+        &["--cgroup-parent", "--cgroup-conf"],
+        "where the control groups are is set for all containers, as cgroup_root in the service's configuration",
+    ),
+    (
+        &["-l", "--label", "--annotation"],
+        "there are no labels; a name is given as `--id box`, an owner in a document: `hcs create --document system.json`",
+    ),
+    (
+        &["--log-driver", "--log-opt"],
+        "the output of a command is not kept: send it where you want it, `hcs run -- make > log`",
+    ),
+    (
+        &["--cidfile"],
+        "`hcs create` prints the id; `--id box` gives one",
+    ),
+    (
+        &["--stop-signal", "--stop-timeout"],
+        "`hcs signal box 12 INT` sends any signal to one process; `hcs shutdown box --timeout 30` asks all to end by TERM",
+    ),
+    (
+        &["--sig-proxy", "--detach-keys"],
+        "signals and keys are always passed on; the second TERM kills the command",
+    ),
+    (
+        &["--health-cmd", "--no-healthcheck"],
+        "nothing is checked by itself; `hcs exec box -- true` tells by its exit code whether a container runs commands",
+    ),
+    (&["--replace"], "`hcs terminate box` makes an id free"),
+    (
+        &["-f", "--force"],
+        "`hcs terminate box` ends a system in any state, without a question",
+    ),
+];

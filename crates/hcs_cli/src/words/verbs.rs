@@ -1,0 +1,115 @@
+//! Verbs of other tools.
+
+use super::Row;
+
+/// Each verb is answered by what to type here, or by why there is nothing to type.
+pub(super) const ROWS: &[Row] = &[
+    (
+        &["kill"],
+        "`hcs terminate box` kills everything in a system and removes it; `hcs signal box 12 KILL` kills one process",
+    ),
+    (
+        &["stop"],
+        "`hcs shutdown box` asks everything in a system to end and removes it; `hcs terminate box` does not ask",
+    ),
+    (
+        &["rm", "remove", "delete", "destroy"],
+        "`hcs terminate box` ends a system and removes it; `hcs terminate --all` all of them",
+    ),
+    (
+        &["restart"],
+        "a system that has ended is gone: `hcs terminate box`, then `hcs create --id box` and `hcs start box`",
+    ),
+    (
+        &["logs"],
+        "the output of a command goes where the output of its hcs goes and is not kept: `hcs run -- make > log`; `hcs events --system \
+         box` tells what happened to a system",
+    ),
+    (
+        &["attach", "console", "enter", "shell", "bash", "sh"],
+        "`hcs exec -it box -- sh` runs a shell beside the commands of a container; the streams of a command that runs \
+         already belong to the hcs that started it",
+    ),
+    (
+        &["cp", "copy"],
+        "files pass through a pipe: `hcs exec box -- tar c -C /srv .` writes an archive to standard output, `hcs exec -i \
+         box -- tar x -C /srv` reads one; or share a directory from the start: `hcs run --mount ./data:/data -- make`",
+    ),
+    (
+        &["build", "buildx"],
+        "there are no images to build: `hcs run --layer ./rootfs --scratch ./out -- make install` keeps in out/upper what \
+         is written, and `hcs run --layer ./out/upper --layer ./rootfs -- sh` uses it",
+    ),
+    (
+        &[
+            "images", "image", "pull", "push", "tag", "login", "logout", "search", "save", "load",
+            "import", "rmi", "history", "manifest", "registry",
+        ],
+        "there are no images and no registries: a root file system is a directory, made by any tool that makes one, and \
+         used as `hcs run --layer ./rootfs -- sh`",
+    ),
+    (
+        &["commit", "diff"],
+        "what is written inside is kept where --scratch says, below upper/: `hcs run --scratch ./out -- make`",
+    ),
+    (
+        &["export"],
+        "`hcs exec box -- tar c --one-file-system -C / .` writes an archive of the files to standard output",
+    ),
+    (
+        &["port"],
+        "no ports are published: a container has loopback only, or the network namespace it was given: `hcs run \
+         --net-namespace blue -- server`",
+    ),
+    (
+        &["network", "net"],
+        "networks are made with the tools of the host, ip netns add for example, and a container is put into one: `hcs run \
+         --net-namespace blue -- server`",
+    ),
+    (
+        &["volume", "volumes"],
+        "a volume is a directory of the host: `hcs run --mount ./data:/data -- make`",
+    ),
+    (
+        &["compose", "stack", "swarm", "kube", "play", "pod"],
+        "hcs knows single containers only; what belongs together is started by a script, and ended by `hcs terminate box \
+         other`",
+    ),
+    (
+        &["prune", "clean", "cleanup"],
+        "a system that has ended leaves nothing behind: `hcs list -q` prints what there is, `hcs terminate --all` ends it",
+    ),
+    (
+        &["system", "df"],
+        "`hcs service` tells of the service, `hcs list` of its systems",
+    ),
+    (
+        &["container", "containers"],
+        "verbs stand alone: `hcs list`, `hcs run -- make`, `hcs terminate box`",
+    ),
+    (
+        &["rename"],
+        "a system keeps its id, which is given when it is made: `hcs create --id box`",
+    ),
+    (
+        &["update"],
+        "limits are given when a system is made: `hcs run --memory 512 --cpus 0.5 -- make`; a process can be given \
+         narrower ones: `hcs exec --ulimit nofile=256 box -- make`",
+    ),
+    (
+        &["status", "state", "show"],
+        "`hcs inspect box` tells all of a system, `hcs list` the state of each",
+    ),
+    (
+        &["spec"],
+        "`hcs validate system.json` checks a ComputeSystem document, `hcs create --document system.json` uses it",
+    ),
+    (
+        &["checkpoint", "restore", "save-state"],
+        "the state of a system cannot be kept in a file; `hcs pause box` and `hcs resume box` hold it for a while",
+    ),
+    (
+        &["daemon", "serve"],
+        "the first call starts the service, which exits when idle; `hcs service` tells of it",
+    ),
+];
