@@ -1,12 +1,14 @@
-//! `cargo xtask install`: programs, libraries, headers, the pkg-config file and the systemd units, below a prefix.
+//! `cargo xtask install`: programs, manual pages, completions, libraries, headers, the pkg-config file and the systemd
+//! units, below a prefix.
 //!
 //! A C program then builds with `cc $(pkg-config --cflags --libs computecore)`.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
 };
 
 use crate::{
@@ -22,6 +24,13 @@ const ALIASES: [&str; 5] = [
     "libcomputecore.dll",
     "libcomputestorage.dll.so",
     "libcomputestorage.dll",
+];
+
+/// Shells, and where each looks for what completes the arguments of `hcs`.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "share/bash-completion/completions/hcs"),
+    ("zsh", "share/zsh/site-functions/_hcs"),
+    ("fish", "share/fish/vendor_completions.d/hcs.fish"),
 ];
 
 /// Options of `cargo xtask install`.
@@ -77,6 +86,7 @@ pub(crate) fn place(repository: &Repository, prefix: &Path, destdir: &Path) -> R
     for program in ["hcs", "hcsd"] {
         copy(&release.join(program), &prefix.join("bin"), 0o755)?;
     }
+    manual(&release.join("hcs"), &prefix)?;
     for (library, mode) in [("libcomputecore.so", 0o755), ("libcomputecore.a", 0o644)] {
         copy(&release.join(library), &prefix.join("lib"), mode)?;
     }
@@ -105,6 +115,34 @@ pub(crate) fn place(repository: &Repository, prefix: &Path, destdir: &Path) -> R
         write(&prefix.join("lib/systemd/system").join(name), &text)?;
     }
     Ok(())
+}
+
+/// Manual pages and completions, which the program itself writes.
+fn manual(hcs: &Path, prefix: &Path) -> Result<()> {
+    let pages = prefix.join("share/man/man1");
+    make(&pages).map_err(|e| format!("{} cannot be made: {e}", pages.display()))?;
+    said(hcs, &["man".as_ref(), pages.as_os_str()])?;
+    for page in fs::read_dir(&pages)?.flatten() {
+        if page.file_name().to_string_lossy().starts_with("hcs") {
+            fs::set_permissions(page.path(), fs::Permissions::from_mode(0o644))?;
+        }
+    }
+    for (shell, file) in COMPLETIONS {
+        let script = said(hcs, &["completion".as_ref(), shell.as_ref()])?;
+        write(&prefix.join(file), &script)?;
+    }
+    Ok(())
+}
+
+/// What a program prints.
+fn said(program: &Path, arguments: &[&OsStr]) -> Result<String> {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.map_err(|e| format!("{} cannot be run: {e}", program.display()))?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{} {arguments:?} failed: {why}", program.display()).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 fn below(destdir: &Path, prefix: &Path) -> PathBuf {
@@ -170,8 +208,6 @@ fn make(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     #[test]
@@ -220,6 +256,27 @@ mod tests {
             let said = String::from_utf8_lossy(&said.stderr).into_owned();
             assert!(!said.contains("hcsd."), "{said}");
         }
+    }
+
+    #[test]
+    fn what_the_program_writes_goes_where_man_and_shells_look() {
+        let place = tempfile::tempdir().unwrap();
+        // In the place of hcs: it makes a page, and says what it was asked.
+        let hcs = place.path().join("hcs");
+        let script = "#!/bin/sh\nif [ \"$1\" = man ]; then umask 077; echo page > \"$2/hcs-run.1\"; fi\necho \"$@\"\n";
+        fs::write(&hcs, script).unwrap();
+        fs::set_permissions(&hcs, fs::Permissions::from_mode(0o755)).unwrap();
+        let prefix = place.path().join("usr");
+        manual(&hcs, &prefix).unwrap();
+        for (shell, file) in COMPLETIONS {
+            let text = fs::read_to_string(prefix.join(file)).unwrap();
+            assert_eq!(text, format!("completion {shell}\n"));
+        }
+        let page = prefix.join("share/man/man1/hcs-run.1");
+        let mode = fs::metadata(page).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644);
+        let failed = said(Path::new("/bin/false"), &[]).unwrap_err();
+        assert!(failed.to_string().contains("/bin/false"), "{failed}");
     }
 
     #[test]

@@ -7,10 +7,10 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 use crate::{
     failure::Stop,
     verbs::{
-        create::Create, events::Events, exec::Exec, explain::Explain, help::Help, inspect::Inspect,
-        list::List, pause::Pause, ps::Ps, resume::Resume, run::Run, service::Service,
-        shutdown::Shutdown, signal::Signal, start::Start, stats::Stats, terminate::Terminate,
-        validate::Validate, version::Version, wait::Wait,
+        completion::Completion, create::Create, events::Events, exec::Exec, explain::Explain,
+        help::Help, inspect::Inspect, list::List, man::Man, pause::Pause, ps::Ps, resume::Resume,
+        run::Run, service::Service, shutdown::Shutdown, signal::Signal, start::Start, stats::Stats,
+        terminate::Terminate, validate::Validate, version::Version, wait::Wait,
     },
 };
 
@@ -66,6 +66,8 @@ pub(crate) enum Verb {
     Explain(Explain),
     Help(Help),
     Version(Version),
+    Completion(Completion),
+    Man(Man),
 }
 
 impl Cli {
@@ -127,6 +129,8 @@ impl Verb {
             Self::Explain(verb) => verb.run(),
             Self::Help(verb) => verb.run(),
             Self::Version(verb) => verb.run(),
+            Self::Completion(verb) => verb.run(),
+            Self::Man(verb) => verb.run(),
         }
     }
 }

@@ -27,6 +27,7 @@ pub(crate) const NEEDED: &[Package] = &[
         "/usr/share/containers/seccomp.json",
         "golang-github-containers-common",
     ),
+    ("groff", "groff-base"),
     ("python3", "python3"),
     ("mypy", "mypy"),
     ("go", "golang-go"),

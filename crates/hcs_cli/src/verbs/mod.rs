@@ -1,5 +1,6 @@
 //! One file per verb: its arguments, and what it does.
 
+pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod events;
 pub(crate) mod exec;
@@ -7,6 +8,7 @@ pub(crate) mod explain;
 pub(crate) mod help;
 pub(crate) mod inspect;
 pub(crate) mod list;
+pub(crate) mod man;
 pub(crate) mod pause;
 pub(crate) mod ps;
 pub(crate) mod resume;

@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn the_words_people_know_work_or_are_answered() {
         let cli = Cli::command();
-        for verb in "kill logs cp images pull build top attach port version info help start stop rm ps \
+        for verb in "kill logs cp images pull build top attach port version info help completion man start stop rm ps \
                      unpause restart rename stats update commit push tag login search save load diff export import \
                      prune system network volume compose"
             .split_whitespace()

@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod inside;
 mod lifecycle;
+mod manual;
 mod privileges;
 mod processes;
 mod rootless;

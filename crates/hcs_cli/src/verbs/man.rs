@@ -1,0 +1,126 @@
+//! `hcs man`: the manual pages, made of what `--help` says.
+
+use std::{fs, io, path::PathBuf};
+
+use clap::{Args, Command, CommandFactory as _};
+use hcs_schema::{Failure, HResult};
+
+use crate::{cli::Cli, failure::Stop, output::print};
+
+/// Write the manual pages, hcs(1) and one for each verb, or print hcs(1)
+///
+/// Pages are files for man(1), not text to be read as it is.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs man /usr/local/share/man/man1
+  hcs man > hcs.1")]
+pub(crate) struct Man {
+    /// Write all pages into this directory, which has to exist [default: print hcs(1)]
+    #[arg(value_name = "DIR")]
+    directory: Option<PathBuf>,
+}
+
+impl Man {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        let mut cli = Cli::command();
+        cli.build();
+        let Some(directory) = self.directory else {
+            print(&page(&cli).map_err(|error| unwritten("hcs.1", &error))?)?;
+            return Ok(0);
+        };
+        for command in [&cli].into_iter().chain(cli.get_subcommands()) {
+            let file = directory.join(format!("{}.1", name(command)));
+            let written = page(command).and_then(|page| fs::write(&file, page));
+            written.map_err(|error| unwritten(&file.display().to_string(), &error))?;
+        }
+        Ok(0)
+    }
+}
+
+fn unwritten(file: &str, error: &io::Error) -> Failure {
+    Failure::new(HResult::E_FAIL, format!("{file} cannot be written")).because(error)
+}
+
+/// `hcs-run` of the verb `run`.
+fn name(command: &Command) -> &str {
+    command.get_display_name().unwrap_or(command.get_name())
+}
+
+fn page(command: &Command) -> io::Result<String> {
+    // What stands after the options has sections of its own.
+    let after = command.get_after_help().map(ToString::to_string);
+    let man = clap_mangen::Man::new(command.clone()).manual("hcs");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let mut page = String::from_utf8_lossy(&page).into_owned();
+    page.push_str(&sections(&after.unwrap_or_default()));
+    if !command.has_subcommands() {
+        page.push_str(".SH \"SEE ALSO\"\n\\fBhcs\\fR(1)\n");
+    }
+    Ok(page)
+}
+
+/// `Title:` and the lines below it become a section, as they are.
+fn sections(text: &str) -> String {
+    let mut page = String::new();
+    let mut open = false;
+    for line in text.lines() {
+        let title = line
+            .strip_suffix(':')
+            .filter(|title| !title.starts_with(' '));
+        if let Some(title) = title {
+            page.push_str(if open { ".fi\n" } else { "" });
+            page.push_str(&format!(".SH \"{}\"\n.nf\n", title.to_uppercase()));
+            open = true;
+        } else if !line.is_empty() {
+            page.push_str(&literal(line.strip_prefix("  ").unwrap_or(line)));
+            page.push('\n');
+        }
+    }
+    page.push_str(if open { ".fi\n" } else { "" });
+    page
+}
+
+/// A line of a page that shows this text: nothing in it is a request of roff.
+fn literal(line: &str) -> String {
+    let shown = line
+        .replace('\\', "\\e")
+        .replace('-', "\\-")
+        .replace('\'', "\\(aq")
+        .replace('`', "\\(ga");
+    format!("\\&{shown}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_below_a_title_is_a_section() {
+        let text = "Examples:\n  hcs run -- a\n\nExit codes:\n  1\n  .x 'y' \\";
+        let page = ".SH \"EXAMPLES\"\n.nf\n\\&hcs run \\-\\- a\n.fi\n.SH \"EXIT CODES\"\n.nf\n\\&1\n\\&.x \\(aqy\\(aq \\e\n.fi\n";
+        assert_eq!(sections(text), page);
+        assert_eq!(sections(""), "");
+    }
+
+    #[test]
+    fn every_verb_has_a_page_with_its_examples() {
+        let mut cli = Cli::command();
+        cli.build();
+        for verb in cli.get_subcommands() {
+            let page = page(verb).unwrap();
+            let name = name(verb);
+            assert!(name.starts_with("hcs-"), "{name}");
+            assert!(page.contains(&format!(".TH {name} 1")), "{page}");
+            assert!(page.contains(".SH \"EXAMPLES\"\n"), "{page}");
+        }
+    }
+}
