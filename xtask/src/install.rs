@@ -193,8 +193,8 @@ fn write(to: &Path, text: &str) -> Result<()> {
     written.map_err(|e| format!("{} cannot be written: {e}", to.display()).into())
 }
 
-/// Makes a folder, and those above it. The service is only started from folders that nobody but their owner can write to,
-/// whatever the mask of the person who installs.
+/// Makes a folder, and those above it. The service is only started from folders that only their owner can write to,
+/// so the mask of the person who installs has no effect on their modes.
 fn make(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What the bare kernel costs: the least anybody could pay for the same thing.
+//! What the bare kernel takes for the same thing: a lower bound for every subject.
 
 use std::{
     fs::File,

@@ -58,7 +58,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Somebody else's program. Where it fails, it leaves the table with its error, and the bench goes on.
+    /// A program of another project. Where it fails, it leaves the table with its error, and the bench goes on.
     pub(crate) fn peer(
         name: impl Into<String>,
         run: impl FnMut() -> Result<(), String> + 'a,

@@ -65,7 +65,7 @@ impl Law {
     /// Reads the data file.
     ///
     /// # Errors
-    /// It is missing, not TOML, or has a key nobody knows.
+    /// It is missing, not TOML, or has an unknown key.
     pub(super) fn read(repository: &Repository) -> Result<Self> {
         Self::parse(&repository.read(FILE)?)
     }

@@ -17,7 +17,7 @@ fn check(repository: &Repository) -> Result<Vec<Fault>> {
     let kept = succeeds(
         cargo()
             .current_dir(&repository.root)
-            // Whoever reads the sources builds them with private items, and those links work then.
+            // Readers of the sources build them with private items, and those links work then.
             .env(
                 "RUSTDOCFLAGS",
                 "-D warnings -A rustdoc::private-intra-doc-links",

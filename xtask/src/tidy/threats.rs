@@ -5,7 +5,7 @@ use crate::{Repository, Result};
 
 pub(super) const RULE: Rule = Rule {
     name: "threats",
-    reason: "a table of attacks that nobody tries is a promise without a wall",
+    reason: "an attack that no test tries may succeed, whatever the table says",
     check,
     fix: None,
 };

@@ -76,7 +76,7 @@ impl Member {
         let mut command = Command::new(std::env::current_exe()?);
         place.apply(&mut command);
         if let Some(endpoint) = endpoint {
-            // Whoever comes by another way does not start a service.
+            // A client that comes by another way does not start a service.
             command
                 .env("HCS_ENDPOINT", endpoint)
                 .env("HCS_DAEMON", "/bin/false");

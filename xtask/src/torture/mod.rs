@@ -1,12 +1,12 @@
 //! `cargo xtask torture --seed N --minutes M [--threads T]`: the service under everything that may happen to it.
 //!
-//! 1. [`arena`]: a private service on a small file system, and a second one that nobody torments.
+//! 1. [`arena`]: a private service on a small file system, and a second one that is left alone.
 //! 2. [`crew`], [`client`], [`session`]: client processes, one of them behind a [`proxy`] that cuts its connections.
 //!    They use the service without pause and know what has to be true whatever happens.
-//! 3. [`torments`]: step by step, as the seed decides, somebody is killed or stopped, something is refused, filled,
-//!    damaged.
+//! 3. [`torments`]: step by step, as the seed decides, a process is killed or stopped, or something is refused, filled
+//!    or damaged.
 //! 4. After each step every client has to get on, none may have found anything wrong, and the container of the second
-//!    service has to have gone on counting. After some steps everybody pauses, and nothing may be left on the host.
+//!    service has to have gone on counting. After some steps all clients pause, and nothing may be left on the host.
 //!
 //! `$HCS_DAEMON` names the service's program; without it, it is built.
 //!
@@ -45,7 +45,7 @@ use crate::{
 
 /// Client processes; the last one comes through the proxy.
 const MEMBERS: usize = 3;
-/// After so many steps everybody pauses, and the host is looked at.
+/// After so many steps all clients pause, and the host is looked at.
 const STEPS_TO_REST: u64 = 4;
 /// How long the host may take to become clean: systems of a client that was killed wait for it to come back.
 const CLEAN: Duration = Duration::from_secs(90);
@@ -102,7 +102,7 @@ fn torture(repository: &Repository, arguments: &Arguments) -> Result<()> {
         Some(daemon) => PathBuf::from(daemon),
         None => build(repository)?,
     };
-    // So that whoever loses its parent becomes ours, and can be counted and ended.
+    // So that a process that loses its parent becomes ours, and can be counted and ended.
     rustix::process::set_child_subreaper(Pid::from_raw(1))?;
     let seed = arguments.seed;
     let slots = if seed.is_multiple_of(2) { SLOTS } else { 0 };
@@ -231,7 +231,7 @@ impl Torture {
         Ok(())
     }
 
-    /// Everybody pauses; then nothing may be left on the host.
+    /// All clients pause; then nothing may be left on the host.
     fn rest(&mut self) -> Result<()> {
         for member in &mut self.crew {
             member.pause()?;
@@ -260,7 +260,7 @@ impl Torture {
         Ok(())
     }
 
-    /// What is there that nobody has any use for.
+    /// Processes, descriptors and things on the host that no client and no service accounts for.
     fn left(&mut self) -> Result<Vec<String>> {
         let mut left = self.arena.leftovers()?;
         let services = [self.arena.place.service(), self.arena.control.service()]
@@ -317,7 +317,7 @@ impl Torture {
         }
         let places = [&self.arena.place, &self.arena.control];
         let limit = Instant::now() + CLEAN;
-        // Services leave by themselves when nobody needs them.
+        // Services leave by themselves when no client needs them.
         while !descendants().is_empty() && Instant::now() < limit {
             thread::sleep(Duration::from_millis(50));
         }

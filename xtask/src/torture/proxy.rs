@@ -86,7 +86,7 @@ fn pass(from: &UnixStream, to: &UnixStream, mut count: usize, with_rights: bool)
     if count == 0 {
         CUTS.fetch_add(1, Ordering::Relaxed);
     }
-    // Over, whoever began it.
+    // The end of one side is the end of both.
     let _over = from.shutdown(std::net::Shutdown::Both);
     let _over = to.shutdown(std::net::Shutdown::Both);
 }

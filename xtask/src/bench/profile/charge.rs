@@ -1,4 +1,4 @@
-//! Charges every moment of a sample to whoever was at work. Pure.
+//! Charges every moment of a sample to the task that was at work. Pure.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -55,7 +55,7 @@ pub(super) type Line = (String, String);
 /// Microseconds of one sample, by who was at what.
 pub(super) type Charges = BTreeMap<Line, f64>;
 
-/// Calls that wait for somebody else; whoever is in one, and not running, is not at work.
+/// Calls that wait for another task; a task that is in one, and not running, is not at work.
 const WAITS: &[&str] = &[
     "accept4",
     "epoll_pwait",
@@ -187,7 +187,7 @@ fn at_work(tasks: &HashMap<u32, Task<'_>>, in_use: &HashSet<u32>) -> Line {
     }
     let waits = |(number, task): (&u32, &Task<'_>)| task.ready && role(number, task) != Role::Spare;
     if tasks.iter().any(waits) {
-        return ("nobody".to_owned(), WAITING.to_owned());
+        return (NONE.to_owned(), WAITING.to_owned());
     }
     let working = |task: &Task<'_>| task.call.is_some_and(|call| !WAITS.contains(&call));
     match nearest(&working) {
@@ -196,11 +196,14 @@ fn at_work(tasks: &HashMap<u32, Task<'_>>, in_use: &HashSet<u32>) -> Line {
             format!("{}, blocked in the kernel", call.unwrap_or_default()),
         ),
         None => (
-            "nobody".to_owned(),
+            NONE.to_owned(),
             "waiting for the kernel's own threads".to_owned(),
         ),
     }
 }
+
+/// Who is charged when no task is at work.
+const NONE: &str = "no task";
 
 /// What a moment is charged to when all have to wait for a processor.
 pub(super) const WAITING: &str = "on the way to a processor: wake-ups, other programs";
@@ -272,7 +275,7 @@ mod tests {
         assert_eq!(time("service", "mkdir"), Some(5.0 + 1.0));
         assert_eq!(time("service", "epoll_wait"), Some(2.0));
         assert_eq!(time("service", "mkdir, blocked in the kernel"), Some(13.0));
-        assert_eq!(time("nobody", WAITING), Some(2.0));
+        assert_eq!(time(NONE, WAITING), Some(2.0));
     }
 
     #[test]
@@ -294,7 +297,7 @@ mod tests {
             samples[0].get(&line("child for later", "mount")),
             Some(&3.0)
         );
-        // Somebody nearer to the process counts more.
+        // A task nearer to the process counts more.
         assert_eq!(samples[0].get(&line("client", "sendmsg")), Some(&4.0));
         assert_eq!(
             samples[1].get(&line("child and agent", "mount")),

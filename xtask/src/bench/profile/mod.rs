@@ -1,10 +1,10 @@
 //! Where the time goes: the kernel's tracer writes down every system call and every switch of client, service, launcher
-//! and agent, and each moment of a call is charged to whoever was at work.
+//! and agent, and each moment of a call is charged to the task that was at work.
 //!
 //! 1. [`trace`]: an instance of the tracer of the bench's own; it costs a microsecond or two for each system call.
 //! 2. [`events`]: its text, read.
 //! 3. [`charge`]: a sweep over the events. Where two work at once, the moment is charged to the one nearer to the
-//!    process; where nobody does, to a system call that is not a wait, or else to waiting.
+//!    process; where no task works, to a system call that is not a wait, or else to waiting.
 //!
 //! The share of each is what carries over; the times are those of calls that are being traced.
 
