@@ -17,6 +17,7 @@ mod source;
 mod text;
 mod threats;
 mod unsafe_homes;
+mod words;
 
 pub(crate) use exports::{LIST as EXPORT_LIST, is_twin, listed as listed_exports};
 
@@ -61,6 +62,7 @@ impl Fault {
 /// Quick ones first.
 const RULES: &[Rule] = &[
     text::RULE,
+    words::RULE,
     module_heads::RULE,
     orphans::RULE,
     budget::RULE,

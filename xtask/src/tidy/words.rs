@@ -1,0 +1,186 @@
+//! Rule: sentences name who acts.
+//!
+//! 1. [`CLEAN`] lists the places that keep the rule; a crate is added when the words are gone from it.
+//! 2. [`refused`] finds the words in a line. The name of the user `nobody` is allowed in quotes or backquotes.
+
+use super::{Fault, Rule};
+use crate::{Repository, Result};
+
+pub(super) const RULE: Rule = Rule {
+    name: "words",
+    reason: "a sentence is precise when its subject is a noun: a client, the caller, the service, no process",
+    check,
+    fix: None,
+};
+
+const ENDINGS: &[&str] = &[".rs", ".md", ".toml"];
+
+/// Files, and folders with a `/` at the end, that keep the rule.
+const CLEAN: &[&str] = &[
+    ".cargo/",
+    ".config/",
+    "Cargo.toml",
+    "README.md",
+    "bindings/",
+    "clippy.toml",
+    "deny.toml",
+    "docs/",
+    "fuzz/",
+    "rustfmt.toml",
+    "tests/",
+    "xtask/",
+];
+
+/// Files below [`CLEAN`] that do not keep it yet.
+const EXCEPT: &[&str] = &[
+    "xtask/src/torture/arena.rs",
+    "xtask/src/torture/torments.rs",
+];
+
+/// The words. They are joined, so that this file keeps the rule.
+const WORDS: &[&str] = &[
+    concat!("some", "body"),
+    concat!("any", "body"),
+    concat!("who", "ever"),
+    USER,
+];
+
+/// Also the name of the user whose files belong to no user of a system.
+const USER: &str = "nobody";
+
+fn check(repository: &Repository) -> Result<Vec<Fault>> {
+    let mut faults = Vec::new();
+    for place in CLEAN.iter().chain(EXCEPT) {
+        if repository.ending(ENDINGS).all(|file| !holds(place, file)) {
+            faults.push(Fault::new(
+                *place,
+                format!(
+                    "is listed, and no file there ends with {}",
+                    ENDINGS.join(", ")
+                ),
+                "correct the list in xtask/src/tidy/words.rs",
+            ));
+        }
+    }
+    for file in repository.ending(ENDINGS).filter(|file| is_clean(file)) {
+        for (line, number) in repository.read(file)?.lines().zip(1..) {
+            for word in refused(line) {
+                faults.push(Fault::new(
+                    format!("{file}:{number}"),
+                    format!("says {word:?}"),
+                    mend(word),
+                ));
+            }
+        }
+    }
+    Ok(faults)
+}
+
+/// Whether `file` is `place`, or in it.
+fn holds(place: &str, file: &str) -> bool {
+    file == place || place.ends_with('/') && file.starts_with(place)
+}
+
+/// Whether `file` has to keep the rule.
+fn is_clean(file: &str) -> bool {
+    CLEAN.iter().any(|place| holds(place, file)) && !EXCEPT.contains(&file)
+}
+
+fn mend(word: &str) -> &'static str {
+    if word == USER {
+        "name what does not act (no client, no process), or write `nobody` for the user of that name"
+    } else {
+        "name who acts: a client, the caller, the service, a process, a user"
+    }
+}
+
+/// The words in `line` that are not allowed there, in the order of [`WORDS`]; a word inside a name does not count.
+fn refused(line: &str) -> Vec<&'static str> {
+    let lower = line.to_ascii_lowercase();
+    let stands = |word: &str| {
+        lower.match_indices(word).any(|(at, _)| {
+            let (before, after) = (&lower[..at], &lower[at + word.len()..]);
+            is_word(before, after) && !(word == USER && is_quoted(before, after))
+        })
+    };
+    WORDS.iter().copied().filter(|word| stands(word)).collect()
+}
+
+/// Whether what stands between `before` and `after` is a word of its own.
+fn is_word(before: &str, after: &str) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || c == '_';
+    !before.ends_with(goes_on) && !after.starts_with(goes_on)
+}
+
+/// Whether what stands between `before` and `after` is alone in quotes, which may be escaped in a string.
+fn is_quoted(before: &str, after: &str) -> bool {
+    let after = after.strip_prefix('\\').unwrap_or(after);
+    ["`", "\"", "'"]
+        .iter()
+        .any(|quote| before.ends_with(quote) && after.starts_with(quote))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOME: &str = concat!("some", "body");
+    const WHO: &str = concat!("who", "ever");
+
+    #[test]
+    fn words_are_refused_in_any_case_and_place() {
+        for word in WORDS {
+            let (first, rest) = word.split_at(1);
+            let title = format!("{}{rest}", first.to_uppercase());
+            for line in [
+                (*word).to_owned(),
+                format!("// {title} asks."),
+                format!("x = \"told to {word}'s client\""),
+                format!("| who | {word}, else |"),
+            ] {
+                assert_eq!(refused(&line), [*word], "{line}");
+            }
+        }
+        assert_eq!(refused(&format!("{WHO} calls {SOME}")), [SOME, WHO]);
+    }
+
+    #[test]
+    fn a_word_inside_a_name_is_allowed() {
+        for line in [
+            format!("| `identity::each_container_is_{SOME}_else` |"),
+            format!("fn {WHO}_asks() {{}}"),
+            format!("{USER}s"),
+            "a client, the caller, no process".to_owned(),
+        ] {
+            assert!(refused(&line).is_empty(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_user_of_that_name_is_allowed_in_quotes() {
+        for line in [
+            "files belong to `nobody` inside",
+            "user = \"nobody\"",
+            "(uid 65534, 'nobody')",
+            r#"json = "{\"User\": \"nobody\"}""#,
+        ] {
+            assert!(refused(line).is_empty(), "{line}");
+        }
+        for quotes in ["`{}", "\"{}'", "\"{} asks\"", "`{}`, and {} else"] {
+            let line = quotes.replace("{}", USER);
+            assert_eq!(refused(&line), [USER], "{line}");
+        }
+        assert_eq!(refused(&format!("`{SOME}`")), [SOME]);
+    }
+
+    #[test]
+    fn the_list_has_files_and_folders() {
+        assert!(holds("docs/", "docs/a/b.md"));
+        assert!(holds("Cargo.toml", "Cargo.toml"));
+        assert!(!holds("Cargo.toml", "Cargo.toml.md"));
+        assert!(!holds("docs/", "docs2/a.md"));
+        assert!(is_clean("xtask/src/tidy/words.rs"));
+        assert!(EXCEPT.iter().all(|file| !is_clean(file)));
+        assert!(!is_clean("crates/not_listed/src/lib.rs"));
+    }
+}
