@@ -39,8 +39,8 @@ use crate::{
         event_log::{EventLog, Kind, event},
         files,
     },
-    system::adopt,
-    thread::readiness::watch_stream,
+    system::{adopt, context::Context},
+    thread::{readiness::watch_stream, share::WAITING_THREADS},
     upkeep::{
         config::{Config, Ids},
         cpu_groups::{self, CpuGroups},
@@ -50,8 +50,6 @@ use crate::{
     },
 };
 
-/// Engine calls that may block at the same time.
-pub(crate) const WAITING_THREADS: usize = 512;
 /// How long accepting rests when there are no descriptors left.
 const BREATH: Duration = Duration::from_millis(100);
 /// How long somebody who may not use the service has to ask and to read the answer.
@@ -79,7 +77,7 @@ pub(crate) fn run(
     let group_root = engine_config.cgroup_root.clone();
     let _own_group = options.serve.then(|| OwnGroup::join(&group_root));
     let inherited = Listener::inherited()?;
-    let kept = (open_log(&root, &config)?, open_cpu_groups(&root)?);
+    let (log, cpu_groups) = (open_log(&root, &config)?, open_cpu_groups(&root)?);
     let launcher = start_launcher(options, &group_root)?;
     let engine = ContainerEngine::new(launcher, engine_config);
     let engines: Vec<Arc<dyn Engine>> = vec![Arc::new(engine)];
@@ -105,10 +103,14 @@ pub(crate) fn run(
             guarded,
             containers: config.clients_in_containers,
         };
-        let service = Service::new(config, root, kept, entitled, engines);
-        service.log.append(event(Kind::ServiceStarted));
-        cpu_groups::restore(&service).await;
-        adopt::adopt_all(&service)
+        let service = Service::new(
+            Context::new(config, root, log, engines),
+            cpu_groups,
+            entitled,
+        );
+        service.context.log.append(event(Kind::ServiceStarted));
+        cpu_groups::restore(&service.cpu_groups, &service.context.engines).await;
+        adopt::adopt_all(&service.context)
             .await
             .map_err(|failure| failure.to_string())?;
         let listener = match inherited {
@@ -270,8 +272,8 @@ async fn serve(
     // A client that connected in the last instant finds its connection closed and starts another service.
     notify(STOPPING);
     drop(accepting.retire());
-    service.clear_up().await;
-    service.log.append(event(Kind::ServiceStopped));
+    service.context.clear_up().await;
+    service.context.log.append(event(Kind::ServiceStopped));
     Ok(())
 }
 
@@ -298,7 +300,7 @@ fn welcome(service: &Rc<Service>, socket: OwnedFd) {
     let introduce = || -> io::Result<_> {
         let stream = UnixStream::from_std(socket.into())?;
         Ok((
-            Peer::of(&stream, service)?,
+            Peer::of(&stream, &service.context.engines)?,
             OwnedFd::from(stream.into_std()?),
         ))
     };
@@ -306,7 +308,7 @@ fn welcome(service: &Rc<Service>, socket: OwnedFd) {
         Ok(introduced) => introduced,
         Err(e) => return error!("a client cannot be served: {e}"),
     };
-    if peer.authorise(service).is_err() {
+    if peer.authorise(service.entitled).is_err() {
         return turn_away(service, socket, peer, None);
     }
     let seat = match service.seat(peer.uid) {

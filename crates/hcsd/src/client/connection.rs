@@ -215,7 +215,7 @@ impl Connection {
         refused: Option<Failure>,
         service: Rc<Service>,
     ) {
-        let limits = service.config.limits;
+        let limits = service.context.config.limits;
         let connection = Rc::new(Self {
             number: service.number_connection(),
             peer,
@@ -296,7 +296,7 @@ impl Connection {
             drop(ready);
             if let Err(e) = self.take_frames(&mut decoder).await {
                 // Those who may not come in do not fill the log.
-                if self.peer.authorise(&self.service).is_ok() {
+                if self.peer.authorise(self.service.entitled).is_ok() {
                     warn!(connection = self.number, peer = ?self.peer, "a client broke the protocol: {}", e.recorded());
                 }
                 return e.recorded();
@@ -431,7 +431,7 @@ impl Connection {
 
     fn greet(&self, request: u64, minimum: u32, maximum: u32) {
         let refused = self.refused.clone().map_or(Ok(()), Err);
-        let entitled = self.peer.authorise(&self.service).and(refused);
+        let entitled = self.peer.authorise(self.service.entitled).and(refused);
         let greeting = entitled.and_then(|()| {
             let version = hcs_wire::service::VERSION;
             if minimum <= version && version <= maximum {
@@ -477,7 +477,7 @@ impl Connection {
         let id = self.operation(request);
         let (going, repeat) = self.name(request, &call, is_repeat);
         let name = going.as_ref().map(|going| Rc::clone(going.name()));
-        let operations = &self.service.operations;
+        let operations = &self.service.context.operations;
         let trail = operations.received(id, &call, self.peer.uid, name, is_repeat);
         trail.is_done_by(&self.share);
         let pending = Rc::new(Pending {
@@ -499,7 +499,7 @@ impl Connection {
 
     /// Counts a call of so many bytes in.
     fn let_in(&self, request: u64, bytes: usize) -> Result<limits::Share, Failure> {
-        let limit = self.service.config.limits.pending_per_connection;
+        let limit = self.service.context.config.limits.pending_per_connection;
         let pending = self.pending.borrow();
         if pending.contains_key(&request) {
             return Err(Failure::new(
@@ -604,7 +604,10 @@ impl Connection {
             let trail = &pending.trail;
             let service = &self.service;
             let outcome = answer.as_ref().map(|_| ());
-            service.operations.answered(trail, outcome, &service.log);
+            service
+                .context
+                .operations
+                .answered(trail, outcome, &service.context.log);
         }
         let answered = pending.and_then(|pending| {
             Some(Answered {
@@ -634,7 +637,7 @@ impl Connection {
 
     fn write_reply(&self, request: u64, answer: Result<Answer, Failure>) {
         let answer = answer.unwrap_or_else(|failure| {
-            let why = match self.service.config.log_client_values {
+            let why = match self.service.context.config.log_client_values {
                 true => failure.to_string(),
                 false => failure.log_line(),
             };

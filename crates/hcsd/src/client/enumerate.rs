@@ -20,6 +20,8 @@ use crate::{
 pub(crate) fn answer(service: &Service, query: Option<&str>) -> Result<String, Failure> {
     let query: SystemQuery = parse_optional(query)?;
     let systems: Vec<Properties> = service
+        .context
+        .registry
         .systems()
         .iter()
         .map(|system| basic(system))

@@ -36,7 +36,7 @@ pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<S
     coverage::check(&query).map_err(|failure| failure.while_doing("GetProperties"))?;
     let mut properties = basic(system);
     // One limit for all that the agent has to say.
-    let end = Instant::now() + system.service()?.config.times.query();
+    let end = Instant::now() + system.context()?.config.times.query();
     for kind in query.property_types.unwrap_or_default() {
         let one = property(system, kind, end).await?;
         merge(&mut properties, one);

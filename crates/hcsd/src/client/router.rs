@@ -373,7 +373,7 @@ fn read_events(errand: Errand, mut query: LogQuery) {
     let request = errand.request;
     errand.look(async move {
         let _following = following;
-        let log = &connection.service.log;
+        let log = &connection.service.context.log;
         loop {
             let place = place(&connection.share.reading).await;
             connection.room().await;
@@ -401,8 +401,9 @@ fn explain(errand: Errand, operation: String) {
         connection.room().await;
         let service = &connection.service;
         let report = service
+            .context
             .operations
-            .explain(&operation, connection.peer.uid, &service.log)
+            .explain(&operation, connection.peer.uid, &service.context.log)
             .await?;
         Answer::encoded(request, report).await
     });
@@ -413,7 +414,13 @@ fn modify_service(errand: Errand, settings: String) {
     let service = Rc::clone(&errand.connection.service);
     let name = errand.pending.trail.name().cloned();
     errand.run_once(async move {
-        cpu_groups::modify(&service, &settings, name.as_ref()).await?;
+        let users = |group: &str| {
+            let all = service.context.registry.systems().into_iter();
+            let of_group = all.filter(|system| system.cpu_group.as_deref() == Some(group));
+            of_group.map(|system| format!("'{}'", system.id)).collect()
+        };
+        let (groups, engines) = (&service.cpu_groups, &service.context.engines);
+        cpu_groups::modify(groups, engines, users, &settings, name.as_ref()).await?;
         Ok(Answer::done())
     });
 }
@@ -424,8 +431,8 @@ fn submit_crash_report(errand: Errand, settings: String) {
     let (uid, behalf) = (errand.connection.peer.uid, errand.behalf());
     let name = errand.pending.trail.name().cloned();
     errand.run_once(async move {
-        let configured = service.config.crash_report_directory.clone();
-        let directory = configured.unwrap_or_else(|| service.root.join("crashes"));
+        let configured = service.context.config.crash_report_directory.clone();
+        let directory = configured.unwrap_or_else(|| service.context.root.join("crashes"));
         let (report, file) = crash_reports::submit(directory, settings, uid, name).await?;
         let Some(file) = file else {
             // Written and told before.
@@ -433,8 +440,8 @@ fn submit_crash_report(errand: Errand, settings: String) {
         };
         // What the report says of itself is written down where it names a system.
         let named = report.system_id.as_deref();
-        let system = named.and_then(|id| service.find(id, None).ok());
-        service.log.append(LogEntry {
+        let system = named.and_then(|id| service.context.registry.find(id, None).ok());
+        service.context.log.append(LogEntry {
             system: system.map(|system| system.id.clone()),
             operation: behalf.operation(),
             data: Some(json!({ "File": file })),

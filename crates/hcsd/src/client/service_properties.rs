@@ -88,7 +88,9 @@ fn property(service: &Service, kind: GetPropertyType) -> Result<Value, Failure> 
         GetPropertyType::QoSCapabilities => value(&QoSCapabilities {
             processor_qos_supported: Some(capabilities::limits_processors(&host::kernel())),
         }),
-        GetPropertyType::Capabilities => Ok(capabilities::answer(&service.config.host_view.view())),
+        GetPropertyType::Capabilities => Ok(capabilities::answer(
+            &service.context.config.host_view.view(),
+        )),
         GetPropertyType::ContainerCredentialGuard
         | GetPropertyType::CacheAllocation
         | GetPropertyType::CacheMonitoring

@@ -1,13 +1,11 @@
 //! Who is at the other end of a connection, and whether it may be.
 
-use std::{io, os::fd::AsFd as _};
+use std::{io, os::fd::AsFd as _, sync::Arc};
 
-use hcs_engine::engine::Origin;
+use hcs_engine::engine::{Engine, Origin};
 use hcs_schema::{Failure, HResult};
 use rustix::process::geteuid;
 use tokio::net::UnixStream;
-
-use crate::client::service::Service;
 
 /// Who may use the service, besides root and its own user.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,14 +29,13 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Asks the kernel, and the engines of `service` where the process lives.
+    /// Asks the kernel, and `engines` where the process lives.
     ///
     /// # Errors
     /// The socket is none that has a peer.
-    pub(crate) fn of(socket: &UnixStream, service: &Service) -> io::Result<Self> {
+    pub(crate) fn of(socket: &UnixStream, engines: &[Arc<dyn Engine>]) -> io::Result<Self> {
         let credentials = socket.peer_cred()?;
-        let engines = service.engines().iter();
-        let origins = engines.map(|engine| engine.origin(socket.as_fd()));
+        let origins = engines.iter().map(|engine| engine.origin(socket.as_fd()));
         Ok(Self {
             uid: credentials.uid(),
             pid: credentials.pid(),
@@ -51,9 +48,9 @@ impl Peer {
 
     /// # Errors
     /// `HCS_E_ACCESS_DENIED`, with a sentence that says what to do.
-    pub(crate) fn authorise(self, service: &Service) -> Result<(), Failure> {
-        self.is_outside(service.entitled)?;
-        if may_use(self.uid, geteuid().as_raw(), service.entitled) {
+    pub(crate) fn authorise(self, entitled: Entitled) -> Result<(), Failure> {
+        self.is_outside(entitled)?;
+        if may_use(self.uid, geteuid().as_raw(), entitled) {
             return Ok(());
         }
         let owner = match geteuid().as_raw() {

@@ -88,7 +88,7 @@ pub(super) fn undo(
 }
 
 async fn start(system: Rc<System>) -> Result<(), Failure> {
-    let limit = system.service()?.config.times.start();
+    let limit = system.context()?.config.times.start();
     let link = connect(&system, limit)
         .await
         .map_err(|unlinked| unlinked.failure.while_doing("Start"))?;
@@ -222,7 +222,7 @@ async fn modify(system: Rc<System>, settings: Value) -> Result<(), Failure> {
 
 /// Asks, and waits for the end of the system, which settles this from outside.
 async fn shut_down(system: Rc<System>) -> Result<(), Failure> {
-    let limit = system.service()?.config.times.shutdown();
+    let limit = system.context()?.config.times.shutdown();
     operations::step("asks the guest agent to shut down, and waits for the end of the system");
     system
         .guest()
@@ -245,7 +245,7 @@ async fn shut_down(system: Rc<System>) -> Result<(), Failure> {
 /// What was asked of the processes cannot be unasked, but those that did not obey may go on, and others be created.
 async fn withdraw(system: &System) {
     let withdrawn = async {
-        let limit = system.service()?.config.times.guest();
+        let limit = system.context()?.config.times.guest();
         system.guest().await?.withdraw_shut_down(limit).await
     };
     if let Err(failure) = withdrawn.await {
@@ -258,7 +258,7 @@ async fn withdraw(system: &System) {
 
 /// Kills, and waits for the end of the system, which settles this from outside.
 async fn terminate(system: Rc<System>) -> Result<(), Failure> {
-    let limit = system.service()?.config.times.kill();
+    let limit = system.context()?.config.times.kill();
     operations::step("the engine kills the machine; waits for its end");
     let machine = Arc::clone(&system.machine);
     blocking_within(limit, "killing the machine", move || machine.kill())
@@ -347,7 +347,7 @@ async fn distrust(system: &Rc<System>, fault: String) {
 
 /// Reaches the agent of a running system anew, and asks for the exits of the processes known of.
 async fn relink(system: &Rc<System>) -> Result<(), Unlinked> {
-    let limit = system.service()?.config.times.guest();
+    let limit = system.context()?.config.times.guest();
     let link = connect(system, limit).await?;
     // Before anything else: an exit must not come between the list and the look at what is known.
     if let Err(failure) = find_unknown(system, &link, limit).await {
@@ -383,7 +383,7 @@ async fn find_unknown(
         if system.processes.get(pid).is_some() {
             continue;
         }
-        let share = system.service()?.process_quota.count(system.uid);
+        let share = system.context()?.process_quota.count(system.uid);
         let process = Process::adopted(system, pid, Remembered::default(), share);
         if system.processes.insert(&process).is_ok() {
             info!(pid, "found a process whose creation was never answered");

@@ -17,7 +17,6 @@ use tokio::task::JoinSet;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::{
-    client::service::Service,
     record::{
         blocking::{blocking, blocking_within},
         event_log::Kind,
@@ -26,6 +25,7 @@ use crate::{
     },
     system::{
         Behalf,
+        context::Context,
         gone::GoneMachine,
         making::{Facts, put_together, systems_root},
         process::Process,
@@ -36,9 +36,9 @@ use crate::{
 ///
 /// # Errors
 /// The state root cannot be read. What concerns one system only is logged.
-pub(crate) async fn adopt_all(service: &Rc<Service>) -> Result<(), Failure> {
-    service.slots.clear_left();
-    let root = systems_root(service);
+pub(crate) async fn adopt_all(context: &Rc<Context>) -> Result<(), Failure> {
+    context.slots.clear_left();
+    let root = systems_root(context);
     let directories = list(&root).map_err(|e| {
         Failure::new(
             HResult::E_FAIL,
@@ -48,10 +48,10 @@ pub(crate) async fn adopt_all(service: &Rc<Service>) -> Result<(), Failure> {
     })?;
     let mut adoptions = JoinSet::new();
     for (runtime_id, directory) in directories {
-        let service = Rc::clone(service);
+        let context = Rc::clone(context);
         let span = info_span!("system", %runtime_id);
         let adopt = async move {
-            adopt(&service, &runtime_id, &directory)
+            adopt(&context, &runtime_id, &directory)
                 .await
                 .then_some(runtime_id)
         };
@@ -64,26 +64,26 @@ pub(crate) async fn adopt_all(service: &Rc<Service>) -> Result<(), Failure> {
             Err(e) => error!("an adoption broke off: {e}"),
         }
     }
-    sweep(service, keep).await;
+    sweep(context, keep).await;
     Ok(())
 }
 
-impl Service {
+impl Context {
     /// Leaving: without systems, known or left alone, nothing of ours stays on the host.
     pub(crate) async fn clear_up(self: &Rc<Self>) {
         let limit = self.config.times.kill();
         self.removals.finish(limit).await;
         self.slots.close(limit).await;
         let none_left = list(&systems_root(self)).is_ok_and(|found| found.is_empty());
-        if none_left && self.is_empty() {
+        if none_left && self.registry.is_empty() {
             sweep(self, Vec::new()).await;
         }
     }
 }
 
 /// Removes what machines that are not in `keep` left on the host.
-async fn sweep(service: &Rc<Service>, keep: Vec<String>) {
-    for engine in service.engines() {
+async fn sweep(context: &Rc<Context>, keep: Vec<String>) {
+    for engine in &context.engines {
         let (engine, keep) = (Arc::clone(engine), keep.clone());
         let name = engine.name();
         if let Err(failure) = blocking(move || engine.sweep(&keep)).await {
@@ -108,7 +108,7 @@ fn list(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 }
 
 /// Takes over one system. Answers whether what belongs to it on the host is to be kept.
-async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> bool {
+async fn adopt(context: &Rc<Context>, runtime_id: &str, directory: &Path) -> bool {
     let record = match Record::read(directory) {
         Ok(record) => record,
         Err(StateError::Newer { path, version, id }) => {
@@ -118,7 +118,7 @@ async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> boo
             );
             error!("{why}; it is left alone");
             if let Some(id) = id {
-                service.set_aside(id, why);
+                context.registry.set_aside(id, why);
             }
             return true;
         }
@@ -130,8 +130,8 @@ async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> boo
             return false;
         }
     };
-    let Some(engine) = service
-        .engines()
+    let Some(engine) = context
+        .engines
         .iter()
         .find(|engine| engine.name() == record.engine)
     else {
@@ -159,14 +159,14 @@ async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> boo
         document,
         directory: directory.to_owned(),
     };
-    match take_over(service, Arc::clone(engine), request, record).await {
+    match take_over(context, Arc::clone(engine), request, record).await {
         Ok(lives) => lives,
         Err(failure) => {
             error!(
                 "it cannot be taken over for now; it is left alone: {}",
                 failure.log_line()
             );
-            service.set_aside(id, failure.to_string());
+            context.registry.set_aside(id, failure.to_string());
             true
         }
     }
@@ -174,7 +174,7 @@ async fn adopt(service: &Rc<Service>, runtime_id: &str, directory: &Path) -> boo
 
 /// Takes over the system of `request`, or what is left of it; answers whether it lives.
 async fn take_over(
-    service: &Rc<Service>,
+    context: &Rc<Context>,
     engine: Arc<dyn Engine>,
     request: CreateRequest,
     record: Record,
@@ -191,7 +191,7 @@ async fn take_over(
     let name = engine.name();
     let found = {
         let (request, machine) = (request.clone(), record.machine);
-        let limit = service.config.times.start();
+        let limit = context.config.times.start();
         blocking_within(limit, "finding the machine", move || {
             engine.adopt(&request, &machine)
         })
@@ -214,7 +214,9 @@ async fn take_over(
         (recorded, _) => recorded,
     };
     // One that has ended owns its id no more: another may have been created under it since.
-    let reservation = lives.then(|| service.reserve(&request.id)).transpose()?;
+    let reservation = lives
+        .then(|| context.registry.reserve(&request.id))
+        .transpose()?;
     let facts = Facts {
         request,
         text: record.document,
@@ -225,12 +227,12 @@ async fn take_over(
         memory_kills: record.memory_kills,
         ledger: record.calls.settle(state),
     };
-    let share = service.system_quota.count(record.uid);
-    let system = put_together(service, facts, machine, share);
+    let share = context.system_quota.count(record.uid);
+    let system = put_together(context, facts, machine, share);
     for (pid, remembered) in remembered {
-        let share = service.process_quota.count(record.uid);
+        let share = context.process_quota.count(record.uid);
         let process = Process::adopted(&system, pid, remembered, share);
-        if remembered.exit.is_some() || service.log.tells_exit(&runtime_id, pid) {
+        if remembered.exit.is_some() || context.log.tells_exit(&runtime_id, pid) {
             process.set_exit_is_told();
         }
         if let Err(reason) = system.processes.adopt(&process) {
@@ -240,13 +242,13 @@ async fn take_over(
             process.ended(ending);
         }
     }
-    if !lives && service.log.tells_end(&runtime_id) {
+    if !lives && context.log.tells_end(&runtime_id) {
         system.set_end_told();
     } else {
         let about = json!({ "State": state.name(), "Lives": lives });
         system.note(Kind::SystemAdopted, None, Behalf::Service, Some(about));
     }
-    system.start_adopted(lives, service.config.times.reconnect())?;
+    system.start_adopted(lives, context.config.times.reconnect())?;
     if let Some(reservation) = reservation {
         reservation.fill(&system);
     }

@@ -61,11 +61,13 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     );
     system.exit.replace(Some(document.clone()));
     system.share.borrow_mut().take();
-    if let Ok(service) = system.service() {
+    if let Ok(context) = system.context() {
         if system.expected_back.get() {
-            service.remember_departed(system, service.config.times.reconnect());
+            context
+                .registry
+                .remember_departed(system, context.config.times.reconnect());
         }
-        service.forget(system);
+        context.registry.forget(system);
     }
     // Before its record is gone, so that a service that is killed in between can tell its end all the same; one that is
     // killed later finds the event.
@@ -128,9 +130,9 @@ async fn remove(system: &Rc<System>) {
             "its state cannot be removed, so a restarted service would tell of its end again: {e}"
         );
     }
-    if let Ok(service) = system.service() {
+    if let Ok(context) = system.context() {
         let machine = Arc::clone(&system.machine);
         let directory = system.directory.clone();
-        service.removals.remove(machine, directory).await;
+        context.removals.remove(machine, directory).await;
     }
 }

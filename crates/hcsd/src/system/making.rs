@@ -24,7 +24,6 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Behalf, System, driver, memory::Kills, processes::Processes};
 use crate::{
-    client::service::{Reservation, Service},
     document::parse_long,
     record::{
         blocking::blocking,
@@ -34,14 +33,14 @@ use crate::{
         operations,
         state::journal::Journal,
     },
-    system::{Request, events::Watchers},
+    system::{Request, context::Context, events::Watchers, registry::Reservation},
     thread::limits::Share,
     upkeep::{cpu_groups, slots::Ready},
 };
 
 /// Where the systems' directories are.
-pub(crate) fn systems_root(service: &Service) -> PathBuf {
-    service.root.join("systems")
+pub(crate) fn systems_root(context: &Context) -> PathBuf {
+    context.root.join("systems")
 }
 
 /// Makes a system. Dropping the future cancels the call: what it had begun is undone.
@@ -49,7 +48,7 @@ pub(crate) fn systems_root(service: &Service) -> PathBuf {
 /// # Errors
 /// The document is wrong, the id is taken, a limit is reached, or the engine failed.
 pub(crate) async fn create(
-    service: &Rc<Service>,
+    context: &Rc<Context>,
     behalf: Behalf,
     uid: u32,
     id: String,
@@ -57,12 +56,12 @@ pub(crate) async fn create(
 ) -> Result<Rc<System>, Failure> {
     check_id(&id)?;
     let (document, text) = parse_long::<ComputeSystem>(text).await?;
-    let engine = service.engine_for(&document)?;
-    service.wait_for_leaving(&id).await;
-    let share = service.system_quota.take(uid)?;
-    let reservation = service.reserve(&id)?;
-    let undoing = service.undoing(&id);
-    let slot = service.slots.take(&*engine, &document);
+    let engine = context.engine_for(&document)?;
+    context.registry.wait_for_leaving(&id).await;
+    let share = context.system_quota.take(uid)?;
+    let reservation = context.registry.reserve(&id)?;
+    let undoing = context.registry.undoing(&id);
+    let slot = context.slots.take(&*engine, &document);
     let runtime_id = match &slot {
         Some(ready) => ready.runtime_id.clone(),
         None => uuid::Uuid::new_v4().to_string(),
@@ -83,7 +82,7 @@ pub(crate) async fn create(
     let span = info_span!("system", id = %plan.id, runtime_id = %plan.runtime_id);
     let make = operations::carry(
         operations::current(),
-        make(Rc::clone(service), plan, sender),
+        make(Rc::clone(context), plan, sender),
     );
     tokio::task::spawn_local(make.instrument(span));
     let made = receiver.await;
@@ -111,11 +110,11 @@ struct Plan {
 }
 
 async fn make(
-    service: Rc<Service>,
+    context: Rc<Context>,
     plan: Plan,
     sender: oneshot::Sender<Result<Rc<System>, Failure>>,
 ) {
-    let directory = systems_root(&service).join(&plan.runtime_id);
+    let directory = systems_root(&context).join(&plan.runtime_id);
     let request = CreateRequest {
         id: plan.id,
         runtime_id: plan.runtime_id,
@@ -136,7 +135,7 @@ async fn make(
         Ok((machine, request))
     })
     .await;
-    service.slots.fill(&plan.engine, like_it);
+    context.slots.fill(&plan.engine, like_it);
     operations::step(match &made {
         Ok(_) => Cow::Borrowed("the machine is made"),
         Err(failure) => format!("the engine failed: {}", failure.log_line()).into(),
@@ -166,7 +165,7 @@ async fn make(
                 .and_then(|trail| trail.name()),
         ),
     };
-    let system = match assemble(&service, facts, machine, plan.share).await {
+    let system = match assemble(&context, facts, machine, plan.share).await {
         Ok(system) => system,
         Err(failure) => {
             drop(plan.reservation);
@@ -176,7 +175,7 @@ async fn make(
     };
     info!(operation = %plan.behalf, "created");
     let mut about = json!({ "SystemType": system.system_type });
-    if service.config.log_client_values {
+    if context.config.log_client_values {
         about["Owner"] = json!(system.owner);
     }
     system.note(Kind::SystemCreated, None, plan.behalf, Some(about));
@@ -236,14 +235,14 @@ pub(crate) struct Facts {
 
 /// Puts a system together, writes it down and starts its driver. On failure the machine is ended.
 async fn assemble(
-    service: &Rc<Service>,
+    context: &Rc<Context>,
     facts: Facts,
     machine: Arc<dyn Machine>,
     share: Share,
 ) -> Result<Rc<System>, Failure> {
     let directory = facts.request.directory.clone();
     let unusable = Arc::clone(&machine);
-    let system = put_together(service, facts, machine, share);
+    let system = put_together(context, facts, machine, share);
     let started = match system.record(State::Created).write(&directory) {
         Ok(()) => driver::start(&system),
         Err(e) => Err(Failure::new(
@@ -284,7 +283,7 @@ async fn assemble(
 
 /// Puts a system together; nothing drives it yet.
 pub(crate) fn put_together(
-    service: &Rc<Service>,
+    context: &Rc<Context>,
     facts: Facts,
     machine: Arc<dyn Machine>,
     share: Share,
@@ -303,7 +302,7 @@ pub(crate) fn put_together(
     let terminate = terminate_on_last_handle_closed
         .or(document.should_terminate_on_last_handle_closed)
         .unwrap_or(false);
-    let most_owed = service.config.limits.unreported_exits_per_system;
+    let most_owed = context.config.limits.unreported_exits_per_system;
     Rc::new(System {
         id: request.id,
         runtime_id: request.runtime_id,
@@ -317,7 +316,7 @@ pub(crate) fn put_together(
         terminate_on_last_handle_closed: Cell::new(terminate),
         processes: Processes::new(Journal::new(&request.directory), most_owed),
         machine,
-        service: Rc::downgrade(service),
+        context: Rc::downgrade(context),
         engine,
         document: text,
         uid,

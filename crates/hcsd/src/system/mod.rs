@@ -5,6 +5,7 @@
 
 mod actions;
 pub(crate) mod adopt;
+pub(crate) mod context;
 mod driver;
 mod ending;
 pub(crate) mod events;
@@ -15,6 +16,7 @@ pub(crate) mod making;
 pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod processes;
+pub(crate) mod registry;
 pub(crate) mod stdio;
 
 use std::{
@@ -41,7 +43,6 @@ use tracing::{error, info};
 
 use self::{memory::Kills, processes::Processes};
 use crate::{
-    client::service::Service,
     record::{
         event_log::{self, Kind},
         ledger::{Fate, Ledger},
@@ -49,6 +50,7 @@ use crate::{
         state::{Facts, Record, journal::Remembered},
     },
     system::{
+        context::Context,
         events::{Subscriber, Watchers, event_type},
         guest_link::GuestLink,
         process::Process,
@@ -132,7 +134,7 @@ pub(crate) struct System {
     pub(crate) terminate_on_last_handle_closed: Cell<bool>,
     pub(crate) processes: Processes,
     pub(crate) machine: Arc<dyn Machine>,
-    service: Weak<Service>,
+    context: Weak<Context>,
     engine: &'static str,
     document: String,
     uid: u32,
@@ -160,7 +162,7 @@ pub(crate) struct System {
     memory_kills: Kills,
     /// Which calls have changed it.
     ledger: RefCell<Ledger>,
-    /// It was taken over from an earlier service, and its clients may come back.
+    /// It was taken over from an earlier context, and its clients may come back.
     expected_back: Cell<bool>,
     /// Its last handle was closed, and it is being terminated for that.
     leaving: Cell<bool>,
@@ -301,7 +303,7 @@ impl System {
     /// # Errors
     /// The refusal, or the agent cannot be reached.
     pub(crate) async fn guest(&self) -> Result<Rc<GuestLink>, Failure> {
-        let limit = self.service()?.config.times.guest();
+        let limit = self.context()?.config.times.guest();
         self.guest_within(limit).await
     }
 
@@ -394,10 +396,10 @@ impl System {
     /// on its way to the client when the service died. Its agent remembers exits for a while, and is asked.
     pub(crate) fn remembered_by_agent(self: &Rc<Self>, pid: u32) -> Option<Rc<Process>> {
         let link = self.link().filter(|_| self.expected_back.get())?;
-        let service = self.service().ok()?;
-        let share = service.process_quota.count(self.uid);
+        let context = self.context().ok()?;
+        let share = context.process_quota.count(self.uid);
         let process = Process::adopted(self, pid, Remembered::default(), share);
-        if service.log.told_exit(&self.runtime_id, pid) {
+        if context.log.told_exit(&self.runtime_id, pid) {
             process.set_exit_is_told();
         }
         self.processes.insert(&process).ok()?;
@@ -420,14 +422,14 @@ impl System {
         if let Some(process) = known.filter(|known| known.has_exited() == code.is_some()) {
             return Ok(process);
         }
-        let service = self.service()?;
-        let share = service.process_quota.count(self.uid);
+        let context = self.context()?;
+        let share = context.process_quota.count(self.uid);
         if let (Some(code), Some(_)) = (code, self.processes.get(pid)) {
             return Ok(Process::past(pid, code, share));
         }
         let process = Process::adopted(self, pid, Remembered::default(), share);
         process.set_behalf(behalf);
-        if service.log.told_exit(&self.runtime_id, pid) {
+        if context.log.told_exit(&self.runtime_id, pid) {
             process.set_exit_is_told();
         }
         self.processes.insert(&process).map_err(|reason| {
@@ -460,8 +462,8 @@ impl System {
     ///
     /// # Errors
     /// The service is leaving.
-    pub(crate) fn service(&self) -> Result<Rc<Service>, Failure> {
-        self.service.upgrade().ok_or_else(|| {
+    pub(crate) fn context(&self) -> Result<Rc<Context>, Failure> {
+        self.context.upgrade().ok_or_else(|| {
             Failure::new(HResult::HCS_E_SERVICE_DISCONNECT, "the service is leaving")
         })
     }
@@ -517,8 +519,8 @@ impl System {
 
     /// Writes what happened to it into the event log, with the document that goes with it.
     pub(crate) fn note(&self, kind: Kind, pid: Option<u32>, behalf: Behalf, data: Option<Value>) {
-        if let Some(service) = self.service.upgrade() {
-            service.log.append(LogEntry {
+        if let Some(context) = self.context.upgrade() {
+            context.log.append(LogEntry {
                 system: Some(self.id.clone()),
                 runtime_id: Some(self.runtime_id.clone()),
                 process_id: pid,

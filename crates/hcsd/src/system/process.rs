@@ -136,7 +136,7 @@ impl Process {
     pub(crate) async fn recall_and_reattach(&self) -> Result<HostStdio, Failure> {
         if self.stdio_is_unknown() {
             let system = self.system()?;
-            let limit = system.service()?.config.times.guest();
+            let limit = system.context()?.config.times.guest();
             let link = system.guest().await?;
             let recalled = link.fetch_stdio(self.pid(), limit).await?;
             // Several may have asked.
@@ -323,11 +323,11 @@ impl Process {
     /// event log: a later service takes an exit that is the last event for one that was noted nowhere else.
     fn explain(&self, ending: Ending) {
         if let (Some(why), Behalf::Client(id)) = (ending.out_of_memory, self.behalf.get())
-            && let Some(service) = self.system.upgrade().and_then(|s| s.service().ok())
+            && let Some(context) = self.system.upgrade().and_then(|s| s.context().ok())
         {
             let (pid, why) = (self.pid(), why.sentence());
             let step = format!("process {pid} was killed: {why}");
-            service.operations.afterwards(id, step, &service.log);
+            context.operations.afterwards(id, step, &context.log);
         }
     }
 

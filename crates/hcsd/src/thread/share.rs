@@ -25,6 +25,8 @@ use tokio::{
     task::AbortHandle,
 };
 
+/// Engine calls that may block at the same time: threads that may wait.
+pub(crate) const WAITING_THREADS: usize = 512;
 /// Turns that a connection has before it waits for the others.
 const TURNS: i64 = 16;
 /// How long a turn takes; what took longer has taken several.

@@ -25,7 +25,6 @@ use tokio::sync::Mutex;
 use tracing::{error, info};
 
 use crate::{
-    client::service::Service,
     document::parse,
     record::{blocking::blocking, files},
     upkeep::host,
@@ -164,11 +163,11 @@ pub(crate) fn canonical(id: &str) -> Result<String, Failure> {
 }
 
 /// Makes the groups that were kept anew, where they are gone.
-pub(crate) async fn restore(service: &Rc<Service>) {
-    let groups = service.cpu_groups.groups.borrow().clone();
+pub(crate) async fn restore(kept: &CpuGroups, engines: &[Arc<dyn Engine>]) {
+    let groups = kept.groups.borrow().clone();
     for (id, processors) in groups {
         let group = id.clone();
-        let made = on_engine(service, move |engine| {
+        let made = on_engine(engines, move |engine| {
             engine.make_cpu_group(&group, &processors)
         });
         if let Err(failure) = made.await {
@@ -181,12 +180,14 @@ pub(crate) async fn restore(service: &Rc<Service>) {
     }
 }
 
-/// `HcsModifyServiceSettings`.
+/// `HcsModifyServiceSettings`. `users` names the systems that are in a group.
 ///
 /// # Errors
 /// The document is wrong, the change makes no sense, or the host refuses it.
 pub(crate) async fn modify(
-    service: &Rc<Service>,
+    kept: &CpuGroups,
+    engines: &[Arc<dyn Engine>],
+    users: impl Fn(&str) -> Vec<String>,
     settings: &str,
     name: Option<&Rc<str>>,
 ) -> Result<(), Failure> {
@@ -198,15 +199,15 @@ pub(crate) async fn modify(
     let request: HostProcessorModificationRequest = inner(request.settings, "/Settings")?;
     let details = request.operation_details;
     let place = "/Settings/OperationDetails";
-    let _one_at_a_time = service.cpu_groups.changing.lock().await;
+    let _one_at_a_time = kept.changing.lock().await;
     match request.operation {
         Some(ModifyServiceOperation::CreateGroup) => {
-            create(service, inner(details, place)?, name).await
+            create(kept, engines, inner(details, place)?, name).await
         }
         Some(ModifyServiceOperation::DeleteGroup) => {
-            delete(service, inner(details, place)?, name).await
+            delete(kept, engines, users, inner(details, place)?, name).await
         }
-        Some(ModifyServiceOperation::SetProperty) => set_property(service, &inner(details, place)?),
+        Some(ModifyServiceOperation::SetProperty) => set_property(kept, &inner(details, place)?),
         None => Err(missing("/Settings/Operation", "an operation")),
     }
 }
@@ -233,7 +234,8 @@ fn inner<T: Document>(value: Option<Value>, pointer: &str) -> Result<T, Failure>
 }
 
 async fn create(
-    service: &Rc<Service>,
+    kept: &CpuGroups,
+    engines: &[Arc<dyn Engine>],
     asked: CreateGroupOperation,
     name: Option<&Rc<str>>,
 ) -> Result<(), Failure> {
@@ -247,8 +249,8 @@ async fn create(
         Failure::new(HResult::E_INVALIDARG, message.clone())
             .cause_at(format!("{place}/LogicalProcessors"), message)
     })?;
-    let was_begun = service.cpu_groups.begin(name)?;
-    let mut groups = service.cpu_groups.groups.borrow().clone();
+    let was_begun = kept.begin(name)?;
+    let mut groups = kept.groups.borrow().clone();
     if was_begun && groups.get(&id) == Some(&processors) {
         return Ok(());
     }
@@ -260,14 +262,14 @@ async fn create(
     }
     groups.insert(id.clone(), processors.clone());
     // Written down first: one that was made and is not known would stay for ever if the service were killed in between.
-    service.cpu_groups.write(&groups)?;
+    kept.write(&groups)?;
     let group = id.clone();
-    let made = on_engine(service, move |engine| {
+    let made = on_engine(engines, move |engine| {
         engine.make_cpu_group(&group, &processors)
     });
     if let Err(failure) = made.await {
         groups.remove(&id);
-        if let Err(also) = service.cpu_groups.write(&groups) {
+        if let Err(also) = kept.write(&groups) {
             error!(
                 group = id,
                 "a group that could not be made is still written down: {}",
@@ -277,7 +279,7 @@ async fn create(
         return Err(failure);
     }
     info!(group = id, "a group of processors was made");
-    service.cpu_groups.groups.replace(groups);
+    kept.groups.replace(groups);
     Ok(())
 }
 
@@ -306,21 +308,19 @@ fn chosen(asked: &CreateGroupOperation, usable: &[u32]) -> Result<Vec<u32>, Stri
 }
 
 async fn delete(
-    service: &Rc<Service>,
+    kept: &CpuGroups,
+    engines: &[Arc<dyn Engine>],
+    users: impl Fn(&str) -> Vec<String>,
     asked: DeleteGroupOperation,
     name: Option<&Rc<str>>,
 ) -> Result<(), Failure> {
-    let known = known(service, asked.group_id.as_deref());
+    let known = known(kept, asked.group_id.as_deref());
     let gone = |failure: &Failure| failure.hresult == HResult::NOT_FOUND;
-    if service.cpu_groups.begin(name)? && known.as_ref().is_err_and(gone) {
+    if kept.begin(name)? && known.as_ref().is_err_and(gone) {
         return Ok(());
     }
     let id = known?;
-    let users = service.systems().into_iter();
-    let users: Vec<String> = users
-        .filter(|system| system.cpu_group.as_ref() == Some(&id))
-        .map(|system| format!("'{}'", system.id))
-        .collect();
+    let users = users(&id);
     if !users.is_empty() {
         return Err(Failure::new(
             HResult::from_win32(win32::ERROR_BUSY),
@@ -331,18 +331,18 @@ async fn delete(
         ));
     }
     let group = id.clone();
-    on_engine(service, move |engine| engine.remove_cpu_group(&group)).await?;
-    let mut groups = service.cpu_groups.groups.borrow().clone();
+    on_engine(engines, move |engine| engine.remove_cpu_group(&group)).await?;
+    let mut groups = kept.groups.borrow().clone();
     groups.remove(&id);
-    service.cpu_groups.write(&groups)?;
+    kept.write(&groups)?;
     info!(group = id, "a group of processors was removed");
-    service.cpu_groups.groups.replace(groups);
+    kept.groups.replace(groups);
     Ok(())
 }
 
 /// Cap, priority and held back processors are of the hypervisor's scheduler; a group here is a set of processors.
-fn set_property(service: &Rc<Service>, asked: &SetPropertyOperation) -> Result<(), Failure> {
-    let id = known(service, asked.group_id.as_deref())?;
+fn set_property(kept: &CpuGroups, asked: &SetPropertyOperation) -> Result<(), Failure> {
+    let id = known(kept, asked.group_id.as_deref())?;
     let code = asked.property_code.unwrap_or(0);
     let message = format!(
         "the property {code:#x} of the group of processors {id} cannot be set: a group is a set of processors here, and \
@@ -357,10 +357,10 @@ fn set_property(service: &Rc<Service>, asked: &SetPropertyOperation) -> Result<(
 }
 
 /// The id of a group there is.
-fn known(service: &Rc<Service>, id: Option<&str>) -> Result<String, Failure> {
+fn known(kept: &CpuGroups, id: Option<&str>) -> Result<String, Failure> {
     let place = "/Settings/OperationDetails/GroupId";
     let id = canonical(id.ok_or_else(|| missing(place, "a GroupId"))?)?;
-    if service.cpu_groups.groups.borrow().contains_key(&id) {
+    if kept.groups.borrow().contains_key(&id) {
         return Ok(id);
     }
     Err(Failure::new(
@@ -371,10 +371,10 @@ fn known(service: &Rc<Service>, id: Option<&str>) -> Result<String, Failure> {
 
 /// Asks the engine of containers.
 async fn on_engine(
-    service: &Rc<Service>,
+    engines: &[Arc<dyn Engine>],
     call: impl FnOnce(&dyn Engine) -> Result<(), Failure> + Send + 'static,
 ) -> Result<(), Failure> {
-    let engine = service.engines().first().map(Arc::clone);
+    let engine = engines.first().map(Arc::clone);
     let engine =
         engine.ok_or_else(|| Failure::new(HResult::NOT_SUPPORTED, "there is no engine"))?;
     blocking(move || call(engine.as_ref())).await

@@ -131,7 +131,7 @@ async fn recall(
             State::Paused => return Err(unknown("the system is paused, so it cannot be asked")),
             _ => {}
         }
-        let limit = system.service()?.config.times.guest();
+        let limit = system.context()?.config.times.guest();
         let asked = async { system.guest().await?.recall(name, limit).await };
         let failure = match asked.await {
             Ok(recalled) => return Ok(recalled),
@@ -203,6 +203,7 @@ async fn launch_in_turn(
     let share = errand
         .connection
         .service
+        .context
         .process_quota
         .take(errand.connection.peer.uid)?;
     let creating = system.begin_creating();
@@ -375,7 +376,7 @@ async fn send_signal(
         };
     }
     let system = process.system()?;
-    let limit = system.service()?.config.times.guest();
+    let limit = system.context()?.config.times.guest();
     if options.signal == KILL {
         process.is_asked_to_die();
     }
@@ -400,7 +401,7 @@ async fn was_sent(process: &Process) -> bool {
         return false;
     };
     let asked = async {
-        let limit = system.service()?.config.times.guest();
+        let limit = system.context()?.config.times.guest();
         system.guest().await?.recall(&name, limit).await
     };
     matches!(asked.await, Ok(Some(_)))
@@ -460,7 +461,7 @@ async fn apply(process: &Rc<Process>, request: &ProcessModifyRequest) -> Result<
     ) {
         (Some(ModifyOperation::ConsoleSize), Some(size), _) => {
             let system = process.system()?;
-            let limit = system.service()?.config.times.guest();
+            let limit = system.context()?.config.times.guest();
             let (height, width) = (size.height.unwrap_or(0), size.width.unwrap_or(0));
             let link = system.guest().await?;
             match link.resize(process.pid(), height, width, limit).await {

@@ -36,7 +36,7 @@ pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) 
             Ok(None) => {
                 let made = async {
                     let _place = errand.place(&errand.connection.share.systems).await?;
-                    making::create(&service, errand.behalf(), uid, id, document).await
+                    making::create(&service.context, errand.behalf(), uid, id, document).await
                 };
                 errand.until_cancelled(made).await
             }
@@ -57,7 +57,7 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
         return Ok(None);
     };
     let was_done = errand.was_done().await?;
-    let Some(system) = errand.connection.service.created_by(&name) else {
+    let Some(system) = errand.connection.service.context.registry.created_by(&name) else {
         if was_done {
             return Err(Failure::new(
                 HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
@@ -76,7 +76,12 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
 
 /// `HcsOpenComputeSystem`.
 pub(super) fn open(errand: &Errand, handle: u64, id: &str, runtime_id: Option<&str>) {
-    let found = errand.connection.service.find(id, runtime_id);
+    let found = errand
+        .connection
+        .service
+        .context
+        .registry
+        .find(id, runtime_id);
     opened(errand, handle, found);
 }
 
