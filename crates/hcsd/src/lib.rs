@@ -2,10 +2,21 @@
 //! events, and takes over what an earlier service left.
 //!
 //! ```text
-//!   accept ─▶ connection ─▶ router ─▶ system (queue, driver) ─▶ engine: makes and ends machines
-//!                 ▲             └───▶ launch, process ─────────▶ guest_link ─▶ agent: processes
-//!                 └── events, answers ◀──────────────────────────────┘
+//!   door ─▶ client: connection ─▶ router ─▶ system (queue, driver) ─▶ engine: makes and ends machines
+//!                       ▲            └────▶ process ─▶ guest_link ──▶ agent: processes
+//!                       └── events, answers ◀─────────────┘
 //! ```
+//!
+//! Each folder uses those above it in this list, none below:
+//!
+//! 1. [`thread`]: turns, lanes and limits of the one thread of the service.
+//! 2. [`record`]: event log, time lines of calls, and the state of systems on disk.
+//! 3. [`upkeep`]: start, configuration, machines kept ready, and what is removed in the background.
+//! 4. [`system`]: systems, their processes, and the links to their agents.
+//! 5. [`door`]: who connects, and whether they may.
+//! 6. [`client`]: connections, calls and answers.
+//!
+//! [`serve`] puts them together, from the options ([`cli`]) to the end.
 //!
 //! Everything runs on one thread, so state needs no locks; engine calls, which may block, run on threads that may wait
 //! ([`record::blocking`]). So no system waits for another's engine or agent, and the way of a process (create, exit, info)
@@ -32,7 +43,7 @@ use clap::Parser as _;
 use hcs_wire::environment::variable;
 use rustix::process::geteuid;
 
-use upkeep::{config::Config, start};
+use upkeep::start;
 
 pub use cli::Options;
 pub use upkeep::{config, endpoint};
@@ -81,9 +92,4 @@ fn resolve(options: &Options) -> Result<(PathBuf, Option<PathBuf>), String> {
     // A service in the background is in another directory than its starter.
     let config = config.map(|path| std::path::absolute(&path).unwrap_or(path));
     Ok((endpoint, config))
-}
-
-/// The configuration and the paths that follow from it.
-pub(crate) fn configured(config_path: Option<&std::path::Path>) -> Result<Config, String> {
-    Config::load(config_path).map_err(|e| e.to_string())
 }

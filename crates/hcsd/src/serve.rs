@@ -26,7 +26,7 @@ use tokio::{
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    Options,
+    cli::Options,
     client::{
         connection::Connection,
         service::{DoorMat, Seat, Service},
@@ -65,7 +65,7 @@ pub(crate) fn run(
     config_path: Option<&Path>,
 ) -> Result<ExitCode, String> {
     prepare(options)?;
-    let config = crate::configured(config_path)?;
+    let config = Config::load(config_path).map_err(|e| e.to_string())?;
     let root = endpoint::state_root(endpoint);
     files::make_state_root(endpoint, &root)?;
     let log = options.serve.then(|| root.join(logging::FILE));

@@ -25,6 +25,7 @@ struct Data {
     room: Vec<Room>,
     restricted: Vec<Restricted>,
     r#unsafe: Unsafe,
+    folders: Folders,
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,6 +53,12 @@ struct Unsafe {
     homes: Vec<String>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Folders {
+    acyclic: Vec<String>,
+}
+
 /// The law as the rules use it.
 #[derive(Debug)]
 pub(super) struct Law {
@@ -59,6 +66,8 @@ pub(super) struct Law {
     restricted: Vec<Restricted>,
     /// Folders, each with a `/` at its end, where `unsafe` may be written.
     pub unsafe_homes: Vec<String>,
+    /// Rooms of which no import cycle spans folders.
+    pub acyclic: Vec<String>,
 }
 
 impl Law {
@@ -76,6 +85,7 @@ impl Law {
             rooms: data.room,
             restricted: data.restricted,
             unsafe_homes: data.r#unsafe.homes,
+            acyclic: data.folders.acyclic,
         })
     }
 
@@ -179,6 +189,8 @@ mod tests {
         reason = "because"
         [unsafe]
         homes = []
+        [folders]
+        acyclic = []
     "#;
 
     fn package(name: &str, dependencies: &[(&str, Option<&str>, bool)]) -> Package {

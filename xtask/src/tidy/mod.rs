@@ -7,6 +7,7 @@ mod deny;
 mod dependencies;
 mod exports;
 mod fmt;
+mod folders;
 mod golden;
 mod headers;
 mod layers;
@@ -69,6 +70,7 @@ const RULES: &[Rule] = &[
     unsafe_homes::RULE,
     dependencies::RULE,
     layers::RULE,
+    folders::RULE,
     fmt::RULE,
     conformance::RULE,
     threats::RULE,

@@ -22,7 +22,7 @@ use rustix::{
 };
 
 use crate::{
-    Options,
+    cli::Options,
     record::files,
     upkeep::{endpoint::state_root, logging},
 };
