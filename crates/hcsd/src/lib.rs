@@ -16,7 +16,7 @@
 //! 5. [`door`]: who connects, and whether they may.
 //! 6. [`client`]: connections, calls and answers.
 //!
-//! [`serve`] puts them together, from the options ([`cli`]) to the end.
+//! [`serve`] puts them together, from the options ([`cli`]) to the end; [`engines`] alone names the engines there are.
 //!
 //! Everything runs on one thread, so state needs no locks; engine calls, which may block, run on threads that may wait
 //! ([`record::blocking`]). So no system waits for another's engine or agent, and the way of a process (create, exit, info)
@@ -29,6 +29,7 @@ mod cli;
 mod client;
 mod document;
 mod door;
+mod engines;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod record;
@@ -46,6 +47,7 @@ use rustix::process::geteuid;
 use upkeep::start;
 
 pub use cli::Options;
+pub use engines::main_if_helper;
 pub use upkeep::{config, endpoint};
 
 /// Runs the program with the process's own command line. Must be called before any thread exists.

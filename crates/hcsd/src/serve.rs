@@ -3,48 +3,43 @@
 use std::{
     fs::{self, File},
     io,
-    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::ExitCode,
     rc::Rc,
-    sync::Arc,
     time::Duration,
 };
 
-use engine_container::{ContainerEngine, EngineConfig, Launcher, UserNamespaces, surroundings};
-use hcs_engine::engine::Engine;
-use hcs_schema::Failure;
 use rustix::{
     fs::{FlockOperation, Mode, flock},
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use tokio::{
-    net::UnixStream,
     signal::unix::{SignalKind, signal},
     task::LocalSet,
 };
-use tracing::{debug, error, info, warn};
+use tracing::{info, warn};
 
 use crate::{
     cli::Options,
-    client::{
-        connection::Connection,
-        service::{DoorMat, Seat, Service},
-    },
+    client::{connection::Connection, service::Service},
     door::{
+        greeting::Door,
         listener::{self, Accepting, Access, Listener},
-        peers::{Entitled, Peer},
+        peers::Entitled,
+        permits::Permits,
     },
+    engines::{self, Helpers, OwnGroup},
     record::{
         event_log::{EventLog, Kind, event},
         files,
     },
     system::{adopt, context::Context},
-    thread::{readiness::watch_stream, share::WAITING_THREADS},
+    thread::share::WAITING_THREADS,
     upkeep::{
-        config::{Config, Ids},
+        config::Config,
         cpu_groups::{self, CpuGroups},
-        endpoint, logging,
+        endpoint, engine_settings, logging,
         notify::{READY, STOPPING, notify},
         start,
     },
@@ -52,9 +47,6 @@ use crate::{
 
 /// How long accepting rests when there are no descriptors left.
 const BREATH: Duration = Duration::from_millis(100);
-/// How long somebody who may not use the service has to ask and to read the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Serves until the service is told to leave, or is idle.
 ///
 /// # Errors
@@ -73,44 +65,66 @@ pub(crate) fn run(
     let Some(_lock) = lock(&root)? else {
         return start::somebody_else_serves(options, endpoint);
     };
-    let engine_config = engine_config(&config, endpoint);
-    let group_root = engine_config.cgroup_root.clone();
-    let _own_group = options.serve.then(|| OwnGroup::join(&group_root));
+    let settings = engine_settings::for_containers(&config, endpoint);
+    let _own_group = options.serve.then(|| OwnGroup::join(&settings));
     let inherited = Listener::inherited()?;
     let (log, cpu_groups) = (open_log(&root, &config)?, open_cpu_groups(&root)?);
-    let launcher = start_launcher(options, &group_root)?;
-    let engine = ContainerEngine::new(launcher, engine_config);
-    let engines: Vec<Arc<dyn Engine>> = vec![Arc::new(engine)];
-    let access = access(&config)?;
-    let idle = options
-        .idle_exit
-        .map(|seconds| Duration::from_secs(seconds.unwrap_or(config.times.idle_seconds)));
-    let guarded = match (&inherited, access.group) {
-        (_, None) => false,
-        (None, Some(_)) => true,
-        (Some(_), Some(group)) => listener::is_guarded(endpoint, group),
+    // Before any thread exists. What is the service's own comes after it: containers keep the limit that the administrator
+    // gave, and the score and the capabilities are not theirs.
+    let helpers = Helpers::start(&settings, options.serve)?;
+    raise_descriptor_limit();
+    engines::keep_to_itself(options.serve);
+    let opening = Opening {
+        options,
+        endpoint,
+        access: access(&config)?,
+        inherited,
     };
-
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(WAITING_THREADS)
         .build()
         .map_err(|e| format!("the runtime cannot be started: {e}"))?;
-    let local = LocalSet::new();
-    local.block_on(&runtime, async {
+    let context = Context::new(config, root, log, helpers.engines(settings));
+    LocalSet::new().block_on(&runtime, opening.open(context, cpu_groups))?;
+    // Engine calls that never return must not keep the service from leaving.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How the service opens, once it has all that it serves with.
+struct Opening<'a> {
+    options: &'a Options,
+    endpoint: &'a Path,
+    access: Access,
+    /// The socket that the service was started with.
+    inherited: Option<Listener>,
+}
+
+impl Opening<'_> {
+    /// Takes over what an earlier service left, opens the door, and serves until the end.
+    async fn open(self, context: Rc<Context>, cpu_groups: CpuGroups) -> Result<(), String> {
+        let Self {
+            options,
+            endpoint,
+            access,
+            inherited,
+        } = self;
         let entitled = Entitled {
             owner: access.owner,
-            guarded,
-            containers: config.clients_in_containers,
+            guarded: match (&inherited, access.group) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(_), Some(group)) => listener::is_guarded(endpoint, group),
+            },
+            containers: context.config.clients_in_containers,
         };
-        let service = Service::new(
-            Context::new(config, root, log, engines),
-            cpu_groups,
-            entitled,
-        );
-        service.context.log.append(event(Kind::ServiceStarted));
-        cpu_groups::restore(&service.cpu_groups, &service.context.engines).await;
-        adopt::adopt_all(&service.context)
+        let idle = options.idle_exit.map(|seconds| {
+            Duration::from_secs(seconds.unwrap_or(context.config.times.idle_seconds))
+        });
+        context.log.append(event(Kind::ServiceStarted));
+        cpu_groups::restore(&cpu_groups, &context.engines).await;
+        adopt::adopt_all(&context)
             .await
             .map_err(|failure| failure.to_string())?;
         let listener = match inherited {
@@ -123,6 +137,7 @@ pub(crate) fn run(
         info!(endpoint = %endpoint.display(), "serving");
         start::report_ready(options)?;
         notify(READY);
+        let service = Service::new(context, cpu_groups, entitled);
         // A task of its own, as what is awaited here is looked at whenever any task wakes up.
         let serving = async move { serve(&service, accepting, idle).await };
         match tokio::task::spawn_local(serving).await {
@@ -132,10 +147,7 @@ pub(crate) fn run(
                 Err(error) => Err(format!("serving was given up: {error}")),
             },
         }
-    })?;
-    // Engine calls that never return must not keep the service from leaving.
-    runtime.shutdown_background();
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// What the process is before it does anything.
@@ -148,83 +160,6 @@ fn prepare(options: &Options) -> Result<(), String> {
     rustix::thread::set_name(c"hcsd").map_err(|e| format!("the service cannot be named: {e}"))
 }
 
-/// The launcher, before any thread exists: what it starts from is a copy of this process. What is the service's own comes
-/// after it: containers keep the limit that the administrator gave, and the score and the capabilities are not theirs.
-fn start_launcher(options: &Options, group_root: &str) -> Result<Launcher, String> {
-    for sentence in surroundings::remaining(options.serve) {
-        info!("{sentence}");
-    }
-    let launcher = if options.serve {
-        surroundings::outside(group_root, Launcher::spawn)
-    } else {
-        Launcher::spawn()
-    };
-    let launcher =
-        launcher.map_err(|failure| format!("the launcher cannot be started: {failure}"))?;
-    raise_descriptor_limit();
-    if options.serve {
-        surroundings::protect();
-    }
-    if let Err(e) = surroundings::give_up_capabilities() {
-        warn!("capabilities that are of no use cannot be given up: {e}");
-    }
-    Ok(launcher)
-}
-
-/// While it exists, a service that a client started is in a control group of its own.
-struct OwnGroup<'a> {
-    root: &'a str,
-}
-
-impl<'a> OwnGroup<'a> {
-    fn join(root: &'a str) -> Self {
-        for sentence in surroundings::settle(root) {
-            warn!("{sentence}");
-        }
-        Self { root }
-    }
-}
-
-impl Drop for OwnGroup<'_> {
-    fn drop(&mut self) {
-        surroundings::leave(self.root);
-    }
-}
-
-fn engine_config(config: &Config, endpoint: &Path) -> EngineConfig {
-    EngineConfig {
-        cgroup_root: config
-            .cgroup_root
-            .clone()
-            .unwrap_or_else(|| endpoint::cgroup_root(endpoint)),
-        scratch_root: config
-            .scratch_root
-            .clone()
-            .unwrap_or_else(|| endpoint::scratch_root(endpoint)),
-        scratch_limit: config.scratch_limit(),
-        pids_limit: match config.processes_per_container {
-            Some(0) => None,
-            Some(limit) => Some(limit),
-            None => EngineConfig::default().pids_limit,
-        },
-        hidden: vec![endpoint::state_root(endpoint)],
-        socket_directory: endpoint::socket_directory(endpoint),
-        host_view: config.host_view.view(),
-        user_namespaces: user_namespaces(config),
-        ids_in_use: EngineConfig::default().ids_in_use,
-    }
-}
-
-fn user_namespaces(config: &Config) -> UserNamespaces {
-    let ids = config.user_namespace_ids.map(Ids::range);
-    let of_host = UserNamespaces::of_host();
-    UserNamespaces {
-        by_default: config.user_namespaces,
-        users: ids.unwrap_or(of_host.users),
-        groups: ids.unwrap_or(of_host.groups),
-    }
-}
-
 async fn serve(
     service: &Rc<Service>,
     mut accepting: Accepting,
@@ -235,9 +170,16 @@ async fn serve(
         watch(SignalKind::terminate())?,
         watch(SignalKind::interrupt())?,
     );
+    let limits = service.context.config.limits;
+    let door = Door {
+        engines: service.context.engines.clone(),
+        entitled: service.entitled,
+        permits: Permits::new(limits.connections, limits.connections_per_client),
+        serve: |socket, peer, refused| Connection::serve(socket, peer, refused, Rc::clone(service)),
+    };
     let idle = async {
         match idle {
-            Some(idle) => service.idle(idle).await,
+            Some(idle) => quiet(&service.context, &door.permits, idle).await,
             None => std::future::pending().await,
         }
     };
@@ -246,7 +188,7 @@ async fn serve(
         tokio::select! {
             accepted = accepting.accept() => match accepted {
                 Ok(socket) => {
-                    welcome(service, socket);
+                    door.welcome(socket);
                     // However many come, those that are here are served.
                     tokio::task::yield_now().await;
                 }
@@ -277,6 +219,26 @@ async fn serve(
     Ok(())
 }
 
+/// Returns when there has been no client, no system and nothing to be removed for `idle`.
+async fn quiet(context: &Context, permits: &Permits, idle: Duration) {
+    loop {
+        let change = async {
+            tokio::select! {
+                () = permits.change() => {}
+                () = context.registry.change() => {}
+                () = context.removals.progress() => {}
+            }
+        };
+        let quiet =
+            permits.are_unused() && context.registry.is_quiet() && context.removals.are_done();
+        if !quiet {
+            change.await;
+        } else if tokio::time::timeout(idle, change).await.is_err() {
+            return;
+        }
+    }
+}
+
 fn open_log(root: &Path, config: &Config) -> Result<EventLog, String> {
     let directory = root.join("events");
     EventLog::open(&directory, config.limits.event_log_bytes).map_err(|e| {
@@ -294,64 +256,6 @@ fn open_cpu_groups(root: &Path) -> Result<CpuGroups, String> {
             root.display()
         )
     })
-}
-
-fn welcome(service: &Rc<Service>, socket: OwnedFd) {
-    let introduce = || -> io::Result<_> {
-        let stream = UnixStream::from_std(socket.into())?;
-        Ok((
-            Peer::of(&stream, &service.context.engines)?,
-            OwnedFd::from(stream.into_std()?),
-        ))
-    };
-    let (peer, socket) = match introduce() {
-        Ok(introduced) => introduced,
-        Err(e) => return error!("a client cannot be served: {e}"),
-    };
-    if peer.authorise(service.entitled).is_err() {
-        return turn_away(service, socket, peer, None);
-    }
-    let seat = match service.seat(peer.uid) {
-        Ok(seat) => seat,
-        Err(failure) => {
-            service.turns_away(&peer, &failure);
-            return turn_away(service, socket, peer, Some(failure));
-        }
-    };
-    match watch_stream(socket) {
-        Ok(socket) => {
-            let service = Rc::clone(service);
-            tokio::task::spawn_local(async move {
-                let _seat: Seat = seat;
-                Connection::serve(Rc::new(socket), peer, None, service).await;
-            });
-        }
-        Err(e) => error!("a client cannot be served: {e}"),
-    }
-}
-
-/// Tells somebody who may not use the service, or not now for the reason in `why`, why not, if they ask soon. Whatever
-/// they do takes nothing from clients, the lines of the log included.
-fn turn_away(service: &Rc<Service>, socket: OwnedFd, peer: Peer, why: Option<Failure>) {
-    let Some(door_mat) = service.door_mat() else {
-        return debug!(
-            ?peer,
-            "a stranger is turned away without a word: there are too many"
-        );
-    };
-    match watch_stream(socket) {
-        Ok(socket) => {
-            let service = Rc::clone(service);
-            tokio::task::spawn_local(async move {
-                let _door_mat: DoorMat = door_mat;
-                let told = Connection::serve(Rc::new(socket), peer, why, service);
-                if tokio::time::timeout(PATIENCE, told).await.is_err() {
-                    debug!(?peer, "a stranger said nothing and is turned away");
-                }
-            });
-        }
-        Err(e) => debug!(?peer, "a stranger cannot be told: {e}"),
-    }
 }
 
 /// As many descriptors as the system allows: every process's pipes pass through here.

@@ -2,6 +2,10 @@
 //!
 //! 1. [`listener`]: the socket of the endpoint.
 //! 2. [`peers`]: who is at the other end of a connection.
+//! 3. [`permits`]: how many may be connected.
+//! 4. [`greeting`]: what becomes of a connection that was accepted.
 
+pub(crate) mod greeting;
 pub(crate) mod listener;
 pub(crate) mod peers;
+pub(crate) mod permits;

@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
-use engine_container::{HostView, IdRange, ScratchLimit};
 use hcs_wire::trust::{Reason, Untrusted};
 use rustix::io::Errno;
 use serde::Deserialize;
 
-use crate::record::files;
+use crate::{
+    engines::{HostView, IdRange, ScratchLimit},
+    record::files,
+};
 
 /// Where the file is looked for when neither `--config` nor `$HCS_CONFIG` names one.
 pub const DEFAULT_CONFIG: &str = "/etc/hcs/hcsd.toml";

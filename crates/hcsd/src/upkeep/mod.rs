@@ -3,13 +3,16 @@
 //! 1. [`start`], [`logging`], [`notify`]: how a service comes up and says so.
 //! 2. [`config`], [`endpoint`], [`host`]: what it is told, and what its host is like.
 //! 3. [`slots`]: machines made ready; [`removals`]: what ended systems leave.
-//! 4. [`cpu_groups`], [`crash_reports`]: settings and reports of the service as a whole.
+//! 4. [`engine_settings`]: what the engines are told.
+//! 5. [`cpu_groups`], [`crash_reports`]: settings and reports of the service as a whole.
 
 pub mod config;
 pub(crate) mod cpu_groups;
 pub(crate) mod crash_reports;
 pub mod endpoint;
+pub(crate) mod engine_settings;
 pub(crate) mod host;
+
 pub(crate) mod logging;
 pub(crate) mod notify;
 pub(crate) mod removals;

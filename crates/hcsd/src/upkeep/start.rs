@@ -13,7 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine_container::{launcher::leave_descriptors_behind, surroundings};
 use rustix::{
     fs::{Mode, OFlags},
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
@@ -23,6 +22,7 @@ use rustix::{
 
 use crate::{
     cli::Options,
+    engines::{leave_descriptors_behind, shed_surroundings},
     record::files,
     upkeep::{endpoint::state_root, logging},
 };
@@ -47,11 +47,11 @@ pub(crate) fn start(
     endpoint: &Path,
     config: Option<&Path>,
 ) -> Result<ExitCode, String> {
-    leave_descriptors_behind().map_err(|failure| failure.to_string())?;
+    leave_descriptors_behind()?;
     let program = std::env::current_exe().map_err(|e| format!("/proc cannot be read: {e}"))?;
     let mut seen = vec![endpoint.parent().unwrap_or(endpoint), &program];
     seen.extend(config);
-    surroundings::renew(&seen);
+    shed_surroundings(&seen);
     let deadline = Instant::now() + LIMIT;
     while Instant::now() < deadline {
         if answers(endpoint) {

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use engine_container::HostView;
 use hcs_schema::coverage::{self, Coverage, RESOURCES};
 use serde_json::{Value, json};
 
-use crate::upkeep::host::{self, Kernel};
+use crate::{
+    engines::HostView,
+    upkeep::host::{self, Kernel},
+};
 
 /// The answer, of a service that makes containers without layers with `view`.
 pub(super) fn answer(view: &HostView) -> Value {

@@ -1,0 +1,97 @@
+//! The engines that this build has. No other file of the service names one.
+
+use std::{path::Path, sync::Arc};
+
+use engine_container::{ContainerEngine, Launcher, launcher, surroundings};
+use hcs_engine::engine::Engine;
+use tracing::{info, warn};
+
+pub(crate) use engine_container::{
+    EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
+};
+
+/// In the helper process that makes containers, does its work and does not return. Must be the first call of a program.
+pub fn main_if_helper() {
+    launcher::main_if_launcher(|files, privileges| {
+        let own = guest_agent::Own::new(files.proc, files.terminals);
+        guest_agent::run(files.listener, own, privileges)
+    });
+}
+
+/// What the engines need of this process before it has threads: what they start is a copy of it.
+#[derive(Debug)]
+pub(crate) struct Helpers {
+    launcher: Launcher,
+}
+
+impl Helpers {
+    /// Starts them; `detached` is a service that a client started.
+    ///
+    /// # Errors
+    /// The sentence to be shown.
+    pub(crate) fn start(settings: &ContainerSettings, detached: bool) -> Result<Self, String> {
+        for sentence in surroundings::remaining(detached) {
+            info!("{sentence}");
+        }
+        let launcher = if detached {
+            surroundings::outside(&settings.cgroup_root, Launcher::spawn)
+        } else {
+            Launcher::spawn()
+        };
+        let launcher =
+            launcher.map_err(|failure| format!("the launcher cannot be started: {failure}"))?;
+        Ok(Self { launcher })
+    }
+
+    /// All engines, in the order in which a document is offered to them.
+    pub(crate) fn engines(self, settings: ContainerSettings) -> Vec<Arc<dyn Engine>> {
+        vec![Arc::new(ContainerEngine::new(self.launcher, settings))]
+    }
+}
+
+/// Gives this process what is the service's own, not its helpers': a place in the order of the kernel's kills when
+/// `detached`, and fewer capabilities.
+pub(crate) fn keep_to_itself(detached: bool) {
+    if detached {
+        surroundings::protect();
+    }
+    if let Err(e) = surroundings::give_up_capabilities() {
+        warn!("capabilities that are of no use cannot be given up: {e}");
+    }
+}
+
+/// Closes the descriptors that the starter has of its caller.
+///
+/// # Errors
+/// The sentence to be shown.
+pub(crate) fn leave_descriptors_behind() -> Result<(), String> {
+    launcher::leave_descriptors_behind().map_err(|failure| failure.to_string())
+}
+
+/// Sheds what else the starter has of its caller; the paths in `seen` are to stay what they are.
+pub(crate) fn shed_surroundings(seen: &[&Path]) {
+    surroundings::renew(seen);
+}
+
+/// While it exists, a service that a client started is in a control group of its own, beside those of its systems.
+#[derive(Debug)]
+pub(crate) struct OwnGroup {
+    root: String,
+}
+
+impl OwnGroup {
+    /// Joins it.
+    pub(crate) fn join(settings: &ContainerSettings) -> Self {
+        let root = settings.cgroup_root.clone();
+        for sentence in surroundings::settle(&root) {
+            warn!("{sentence}");
+        }
+        Self { root }
+    }
+}
+
+impl Drop for OwnGroup {
+    fn drop(&mut self) {
+        surroundings::leave(&self.root);
+    }
+}

@@ -1,0 +1,44 @@
+//! What the configuration and the endpoint say to the engines.
+
+use std::path::Path;
+
+use super::{
+    config::{Config, Ids},
+    endpoint,
+};
+use crate::engines::{ContainerSettings, UserNamespaces};
+
+/// For the engine of containers.
+pub(crate) fn for_containers(config: &Config, endpoint: &Path) -> ContainerSettings {
+    ContainerSettings {
+        cgroup_root: config
+            .cgroup_root
+            .clone()
+            .unwrap_or_else(|| endpoint::cgroup_root(endpoint)),
+        scratch_root: config
+            .scratch_root
+            .clone()
+            .unwrap_or_else(|| endpoint::scratch_root(endpoint)),
+        scratch_limit: config.scratch_limit(),
+        pids_limit: match config.processes_per_container {
+            Some(0) => None,
+            Some(limit) => Some(limit),
+            None => ContainerSettings::default().pids_limit,
+        },
+        hidden: vec![endpoint::state_root(endpoint)],
+        socket_directory: endpoint::socket_directory(endpoint),
+        host_view: config.host_view.view(),
+        user_namespaces: user_namespaces(config),
+        ids_in_use: ContainerSettings::default().ids_in_use,
+    }
+}
+
+fn user_namespaces(config: &Config) -> UserNamespaces {
+    let ids = config.user_namespace_ids.map(Ids::range);
+    let of_host = UserNamespaces::of_host();
+    UserNamespaces {
+        by_default: config.user_namespaces,
+        users: ids.unwrap_or(of_host.users),
+        groups: ids.unwrap_or(of_host.groups),
+    }
+}
