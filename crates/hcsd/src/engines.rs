@@ -34,7 +34,7 @@ impl Helpers {
             info!("{sentence}");
         }
         let launcher = if detached {
-            surroundings::outside(&settings.cgroup_root, Launcher::spawn)
+            Launcher::spawn_outside(&settings.cgroup_root)
         } else {
             Launcher::spawn()
         };

@@ -8,9 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::io::Errno;
+use rustix::{io::Errno, process::Pid};
 
-use super::{apply, cpu_groups::inherit_from_above, detect, files, make_directory};
+use super::{
+    apply, cpu_groups::inherit_from_above, detect, files, make_directory, processes::members,
+};
 use crate::failure::StepError;
 
 /// Its name. Containers' groups are named by GUIDs.
@@ -37,6 +39,16 @@ pub(crate) fn step_out(root: &str) {
     for hierarchy in hierarchies() {
         if hierarchy.group(root).is_dir() {
             let _stays = files::write(&hierarchy.mount, hierarchy.entrance(), THIS_PROCESS);
+        }
+    }
+}
+
+/// Moves another process to the root of each hierarchy where it is in the group.
+pub(crate) fn put_out(root: &str, process: Pid) {
+    let pid = process.as_raw_nonzero().get();
+    for hierarchy in hierarchies() {
+        if members(&hierarchy.group(root)).contains(&pid) {
+            let _stays = files::write(&hierarchy.mount, "cgroup.procs", &pid.to_string());
         }
     }
 }

@@ -123,7 +123,7 @@ impl ControlGroups {
 }
 
 /// Pids of one group, as far as the caller's pid namespace sees them.
-fn members(directory: &Path) -> BTreeSet<i32> {
+pub(super) fn members(directory: &Path) -> BTreeSet<i32> {
     let text = files::read(directory, "cgroup.procs").unwrap_or_default();
     text.lines()
         .filter_map(|line| line.parse().ok())

@@ -16,6 +16,7 @@ pub(crate) mod protocol;
 mod serve;
 
 use std::{
+    fs,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::CommandExt,
@@ -33,8 +34,10 @@ use rustix::{
 };
 
 use crate::{
+    cgroup::own,
     channel,
     failure::{Attempt, StepError},
+    surroundings,
 };
 use protocol::{Answer, Child};
 
@@ -63,9 +66,44 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Launcher {
     executable: OwnedFd,
-    /// The limit on open files that containers get: the service may raise its own later.
-    open_files: Rlimit,
+    origin: Origin,
     running: Mutex<Running>,
+}
+
+/// What the first launcher inherited and containers get. The service changes its own later, so a launcher that replaces
+/// another does not inherit it.
+#[derive(Debug)]
+struct Origin {
+    /// The limit on open files.
+    open_files: Rlimit,
+    /// The score for when memory runs out, as `/proc` has it.
+    score: String,
+    /// The root of the control groups; the launcher is not in the service's own group below it.
+    outside: Option<String>,
+}
+
+impl Origin {
+    fn here() -> Self {
+        Self {
+            open_files: getrlimit(Resource::Nofile),
+            score: fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default(),
+            outside: None,
+        }
+    }
+
+    /// Gives it to a launcher that was just started.
+    fn give(&self, launcher: Pid) -> Result<(), StepError> {
+        if let Some(root) = &self.outside {
+            own::put_out(root, launcher);
+        }
+        if !self.score.is_empty() {
+            let path = format!("/proc/{}/oom_score_adj", launcher.as_raw_nonzero());
+            fs::write(&path, &self.score).step_at("setting the launcher's score", path)?;
+        }
+        prlimit(Some(launcher), Resource::Nofile, self.open_files)
+            .step("setting the launcher's limit on open files")?;
+        Ok(())
+    }
 }
 
 /// One launcher process.
@@ -84,16 +122,26 @@ impl Launcher {
     pub fn spawn() -> Result<Self, Failure> {
         let start = || -> Result<Self, StepError> {
             let executable = executable::sealed_copy()?;
-            let open_files = getrlimit(Resource::Nofile);
-            let running = Mutex::new(Running::start(&executable, open_files)?);
+            let running = Mutex::new(Running::start(&executable)?);
             Ok(Self {
                 executable,
-                open_files,
+                origin: Origin::here(),
                 running,
             })
         };
         start()
             .map_err(|error| error.into_failure("the launcher of containers could not be started"))
+    }
+
+    /// [`Launcher::spawn`] for a service that is in the group of [`surroundings::settle`]: this launcher, and each that
+    /// replaces it, is outside of that group.
+    ///
+    /// # Errors
+    /// As for [`Launcher::spawn`].
+    pub fn spawn_outside(cgroup_root: &str) -> Result<Self, Failure> {
+        let mut launcher = surroundings::outside(cgroup_root, Self::spawn)?;
+        launcher.origin.outside = Some(cgroup_root.to_owned());
+        Ok(launcher)
     }
 
     /// Clones one child; answers our end of its channel and what it is. A launcher that has died is replaced first. It
@@ -106,16 +154,23 @@ impl Launcher {
         let launched = running.ask(child);
         match &launched {
             Err(error) if launcher_is_gone(error.errno) => {
-                *running = Running::start(&self.executable, self.open_files)?;
+                *running = self.replacement()?;
                 running.ask(child)
             }
             Err(error) if error.errno == Errno::TIMEDOUT => {
                 // Its answer would be taken for that to the next request.
-                *running = Running::start(&self.executable, self.open_files)?;
+                *running = self.replacement()?;
                 launched
             }
             _ => launched,
         }
+    }
+
+    /// Another launcher, which has what the first one had before it is asked for anything.
+    fn replacement(&self) -> Result<Running, StepError> {
+        let running = Running::start(&self.executable)?;
+        self.origin.give(running.pid()?)?;
+        Ok(running)
     }
 
     fn lock(&self) -> MutexGuard<'_, Running> {
@@ -130,7 +185,7 @@ fn launcher_is_gone(errno: Errno) -> bool {
 }
 
 impl Running {
-    fn start(executable: &OwnedFd, open_files: Rlimit) -> Result<Self, StepError> {
+    fn start(executable: &OwnedFd) -> Result<Self, StepError> {
         let (ours, theirs) = socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
@@ -150,13 +205,10 @@ impl Running {
             .stdout(Stdio::null())
             .spawn()
             .step("executing the sealed copy of this program")?;
-        let running = Self {
+        Ok(Self {
             process,
             socket: ours,
-        };
-        prlimit(Some(running.pid()?), Resource::Nofile, open_files)
-            .step("setting the launcher's limit on open files")?;
-        Ok(running)
+        })
     }
 
     fn pid(&self) -> Result<Pid, StepError> {

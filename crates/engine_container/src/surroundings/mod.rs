@@ -103,7 +103,7 @@ pub fn settle(cgroup_root: &str) -> Vec<String> {
 
 /// Starts something outside of the group of [`settle`], for the launcher. A container has no
 /// group of its own in every hierarchy; where it has none it would keep the service's in use after the service.
-pub fn outside<T>(cgroup_root: &str, start: impl FnOnce() -> T) -> T {
+pub(crate) fn outside<T>(cgroup_root: &str, start: impl FnOnce() -> T) -> T {
     if !geteuid().is_root() {
         return start();
     }

@@ -450,3 +450,37 @@ fn a_service_has_not_the_capabilities_it_has_no_use_for() {
     drop(client);
     place.wait_until_left();
 }
+
+#[test]
+fn a_launcher_that_replaces_another_has_what_the_first_one_had() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let place = Place::new("replaced");
+    let status = place.hcsd(&["--start", "--idle-exit", "1"]).status();
+    assert!(status.unwrap().success());
+    let mut client = Client::connect(&place.endpoint());
+    let service = service_at(&place.endpoint());
+    let launcher = || {
+        let tasks = fs::read_dir(service.0.join("task")).unwrap().flatten();
+        let texts = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap());
+        let pids: String = texts.collect();
+        Process(Path::new("/proc").join(pids.trim()))
+    };
+    let origin = |launcher: &Process| {
+        let score = launcher.file("oom_score_adj");
+        (launcher.file("cgroup"), score, launcher.file("limits"))
+    };
+    let first = launcher();
+    let before = origin(&first);
+    assert!(!before.0.contains("/service"), "{}", before.0);
+    let pid = Pid::from_raw(first.status("Pid").parse().unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+
+    client.start_container(1, "replaced");
+    assert_ne!(launcher().0, first.0);
+    assert_eq!(origin(&launcher()), before);
+    let mut process = client.create_process(1, 2, &shell("cat /proc/self/oom_score_adj"));
+    assert_eq!(process.output(), before.1);
+    client.terminate(1);
+    drop(client);
+    place.wait_until_left();
+}
