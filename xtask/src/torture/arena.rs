@@ -101,8 +101,8 @@ impl Place {
             let below = entries(&hierarchy.join(&self.cgroup));
             left.extend(below.into_iter().filter(|path| path.is_dir()));
         }
-        // The group of the service itself. One that was killed leaves it, empty, to the next service.
-        left.retain(|path| !path.ends_with("service"));
+        // The group of a service that runs, which has to be in it.
+        left.retain(|path| !(path.ends_with("service") && is_home_of(path, self.service())));
         left.retain(|path| {
             let name = path.file_name();
             !ready.iter().any(|ready| Some(ready.as_os_str()) == name)
@@ -213,7 +213,6 @@ impl Arena {
         for hierarchy in hierarchies() {
             for cgroup in [&self.place.cgroup, &self.control.cgroup] {
                 // Not in every hierarchy.
-                let _gone = fs::remove_dir(hierarchy.join(cgroup).join("service"));
                 let _gone = fs::remove_dir(hierarchy.join(cgroup));
             }
         }
@@ -243,6 +242,13 @@ pub(super) fn descendants() -> BTreeSet<(i32, String)> {
         }
     }
     found
+}
+
+/// Whether the process is in that control group, perhaps among others.
+fn is_home_of(group: &Path, pid: Option<Pid>) -> bool {
+    let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    let pid = pid.map(|pid| pid.as_raw_nonzero().to_string());
+    pid.is_some_and(|pid| members.lines().any(|member| member == pid))
 }
 
 fn hierarchies() -> Vec<PathBuf> {

@@ -241,29 +241,27 @@ fn refuse_clones(arena: &Arena, time: u64) -> Result<bool> {
     };
     let full = pids.join(format!("{}-full", arena.place.cgroup));
     fs::create_dir(&full)?;
-    let members = [Some(service), launcher(service)];
-    let own = fs::read_to_string("/proc/self/cgroup")?;
-    let home = own
-        .lines()
-        .find_map(|line| line.split_once(":pids:/"))
-        .map_or("", |(_, path)| path);
-    let move_to = |group: &Path| {
-        for pid in members.iter().flatten() {
-            // It may have died.
-            let _moved = fs::write(group.join("cgroup.procs"), pid.as_raw_nonzero().to_string());
-        }
-    };
-    move_to(&full);
+    let members = [Some(service), launcher(service)].into_iter().flatten();
+    // Each with where it belongs.
+    let members: Vec<(Pid, PathBuf)> = members
+        .filter_map(|pid| Some((pid, pids.join(pids_group(pid)?))))
+        .collect();
+    // It may have died.
+    let enter = |group: &Path, pid: &str| drop(fs::write(group.join("cgroup.procs"), pid));
+    for (pid, _) in &members {
+        enter(&full, &pid.as_raw_nonzero().to_string());
+    }
     fs::write(full.join("pids.max"), "1")?;
     pause(time);
     fs::write(full.join("pids.max"), "max")?;
-    let home = pids.join(home);
-    move_to(&home);
-    // What they started meanwhile.
+    for (pid, home) in &members {
+        enter(home, &pid.as_raw_nonzero().to_string());
+    }
+    // What they started meanwhile: launchers, containers on their way to groups of their own.
     for _ in 0..100 {
         let left = fs::read_to_string(full.join("cgroup.procs"))?;
         for pid in left.lines() {
-            let _moved = fs::write(home.join("cgroup.procs"), pid);
+            enter(&pids, pid);
         }
         if fs::remove_dir(&full).is_ok() {
             return Ok(true);
@@ -271,6 +269,16 @@ fn refuse_clones(arena: &Arena, time: u64) -> Result<bool> {
         pause(20);
     }
     Err(format!("{} does not become empty", full.display()).into())
+}
+
+/// The group of a process in the hierarchy `pids`, relative to its root.
+fn pids_group(pid: Pid) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_nonzero())).ok()?;
+    let path = groups
+        .lines()
+        .find_map(|line| line.split_once(":pids:/"))?
+        .1;
+    Some(path.to_owned())
 }
 
 /// Damages a file of some system: with the service stopped, so that it is not written again, and then killed.
