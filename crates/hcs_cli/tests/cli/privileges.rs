@@ -2,9 +2,7 @@
 
 use std::{
     fs,
-    io::Read as _,
     os::unix::fs::{PermissionsExt as _, chown},
-    process::Stdio,
 };
 
 use crate::common::{Container, ended, hcs, script};
@@ -89,40 +87,38 @@ fn limits_are_those_of_the_container_or_of_the_process() {
     );
 }
 
+/// Stops a process that is about to become its program, which it has a lease on: `execve(2)` waits for the lease, and the
+/// kernel says so by SIGIO. The lease lasts until the process is gone.
+const STOPPER: &str = r#"
+import fcntl, os, select, shutil, signal
+shutil.copy("/bin/true", "/tmp/held")
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
+held = os.open("/tmp/held", os.O_RDONLY)
+fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("ready", flush=True)
+signal.sigwait([signal.SIGIO])
+name = lambda process: open(f"/proc/{process}/comm").read().strip()
+processes = [process for process in os.listdir("/proc") if process.isdigit()]
+copies = [int(process) for process in processes if name(process) == "hcs-agent" and process != "1"]
+ends = select.poll()
+ends.register(os.pidfd_open(*copies), select.POLLIN)
+os.kill(*copies, signal.SIGSTOP)
+ends.poll()
+print("ended", flush=True)
+"#;
+
 #[test]
-fn a_process_stopped_before_it_runs_is_told_of_and_holds_nobody_up() {
+fn a_process_stopped_before_it_runs_is_told_of_and_holds_up_no_other() {
     for options in ["", "--userns"] {
         let container = Container::with("stopped", options);
-        // Stops what gets one of the next numbers as soon as it is there. What is stopped as the agent's copy stays so, what
-        // runs its program already goes on. Several numbers, as some come and go while this one waits for a processor.
-        let stopper = r#"$| = 1; my $n = $$ + 1; print "ready\n"; while (1) {
-            my $k = 0; for my $i ($n .. $n + 15) { if (kill STOP => $i) { $k = $i; last } }
-            next unless $k; my $s = "";
-            until ($s =~ /^\d+ \((.*)\) [TZX]/s) { open my $f, "<", "/proc/$k/stat" or last; $s = <$f> // last }
-            if ($s =~ /\(hcs-agent\) T/) { print "hit\n"; exit } kill CONT => $k; $n = $k + 1 }"#;
-        let mut attack = hcs(["exec", &container.0, "--", "perl", "-e", stopper])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        crate::common::says(&mut attack, "ready\n");
-        let exec = || {
-            let line = ["exec", "--timeout", "20", &container.0, "--", "true"];
-            ended(&mut hcs(line))
-        };
-        let told = (0..1000)
-            .map(|_| exec())
-            .find(|ended| ended.code != Some(0));
-        let told = told.unwrap_or_else(|| panic!("none was stopped in time"));
+        let stopper = ["exec", &container.0, "--", "python3", "-c", STOPPER];
+        let mut attack = crate::common::ready(&mut hcs(stopper));
+        let exec = |program| ended(&mut hcs(["exec", &container.0, "--", program]));
+        let told = exec("/tmp/held");
         assert!(told.err.contains("stopped it by a signal"), "{told:?}");
-        let mut said = String::new();
-        attack
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut said)
-            .unwrap();
-        assert_eq!(said, "hit\n");
-        attack.wait().unwrap();
-        exec().fine();
+        crate::common::says(&mut attack, "ended\n");
+        assert!(attack.wait().unwrap().success());
+        exec("true").fine();
+        exec("/tmp/held").fine();
     }
 }
