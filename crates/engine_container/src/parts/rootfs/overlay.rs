@@ -34,7 +34,7 @@ impl Overlays {
     /// Mounts `layers`, topmost first, on `target`, else over the scratch; what is written goes to the scratch.
     pub(super) fn mount(&self, layers: &[OwnedFd], target: Option<&OwnedFd>) -> Result<(), Errno> {
         let target = path_of(target.unwrap_or(&self.scratch));
-        self.mount_with(&self.scratch, layers, &target)
+        self.mount_with(&self.scratch, layers, &target, enterable)
     }
 
     /// The same, but what is written goes to the directory `name` of the scratch.
@@ -46,15 +46,21 @@ impl Overlays {
     ) -> Result<(), Errno> {
         make_directory(self.scratch.as_fd(), name)?;
         let own = place::open(self.scratch.as_fd(), name)?;
-        self.mount_with(&own, layers, target)
+        self.mount_with(&own, layers, target, as_it_is)
     }
 
-    fn mount_with(&self, own: &OwnedFd, layers: &[OwnedFd], target: &str) -> Result<(), Errno> {
+    fn mount_with(
+        &self,
+        own: &OwnedFd,
+        layers: &[OwnedFd],
+        target: &str,
+        mode: fn(u32) -> u32,
+    ) -> Result<(), Errno> {
         let fresh = make_directory(own.as_fd(), "upper")?;
         make_directory(own.as_fd(), "work")?;
         if let (true, Some(top)) = (fresh, layers.first()) {
             // The merged root has the attributes of the upper directory; they shall be those of the layer.
-            copy_attributes(&fstat(top)?, own.as_fd(), "upper", self.user)?;
+            copy_attributes(&fstat(top)?, own.as_fd(), "upper", mode, self.user)?;
         }
         let own = path_of(own);
         let sync = if self.sync { "" } else { ",volatile" };
@@ -107,10 +113,25 @@ pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &str) -> Result<bool,
     }
 }
 
+/// Permissions of a root whose layer has these. A directory that its owner made for itself, by `mktemp -d` say, is a root
+/// that only root could enter: others may enter and list it then. One that others may enter stays as it is.
+const fn enterable(mode: u32) -> u32 {
+    match mode & 0o001 {
+        0 => mode | 0o055,
+        _ => mode,
+    }
+}
+
+/// Permissions of anything but a root.
+const fn as_it_is(mode: u32) -> u32 {
+    mode
+}
+
 fn copy_attributes(
     from: &Stat,
     directory: BorrowedFd<'_>,
     name: &str,
+    mode: fn(u32) -> u32,
     user: bool,
 ) -> Result<(), Errno> {
     if from.st_uid != 0 || from.st_gid != 0 {
@@ -122,7 +143,7 @@ fn copy_attributes(
             answer => answer?,
         }
     }
-    let mode = Mode::from_raw_mode(from.st_mode & 0o7777);
+    let mode = Mode::from_raw_mode(mode(from.st_mode & 0o7777));
     chmodat(directory, name, mode, AtFlags::empty())
 }
 
@@ -141,4 +162,21 @@ fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_can_be_entered() {
+        for (layer, root) in [
+            (0o700, 0o755),
+            (0o750, 0o755),
+            (0o1711, 0o1711),
+            (0o555, 0o555),
+        ] {
+            assert_eq!(enterable(layer), root, "{layer:o}");
+        }
+    }
 }

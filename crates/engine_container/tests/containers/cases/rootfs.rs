@@ -15,6 +15,7 @@ super::cases![
     upper_layers_cover_lower_ones,
     many_layers_fit_and_more_are_refused,
     the_root_has_the_attributes_of_the_top_layer,
+    a_layer_of_its_owner_alone_is_a_root_for_all_users,
     a_named_scratch_is_kept,
     a_scratch_serves_one_container_at_a_time,
     other_containers_scratch_is_hidden,
@@ -90,6 +91,17 @@ fn the_root_has_the_attributes_of_the_top_layer() {
     chown(&layer, Some(4711), Some(4712)).unwrap();
     let container = host.start(above_host(&[&layer]));
     assert_eq!(container.shell("stat -c '%a %u %g' /"), "1711 4711 4712");
+}
+
+fn a_layer_of_its_owner_alone_is_a_root_for_all_users() {
+    let host = Host::new();
+    let layer = host.files.path().join("layer");
+    fs::create_dir(&layer).unwrap();
+    fs::set_permissions(&layer, fs::Permissions::from_mode(0o700)).unwrap();
+    let container = host.start(above_host(&[&layer]));
+    let script = "stat -c %a / && setpriv --reuid 1000 --regid 1000 --clear-groups ls -d /etc";
+    assert_eq!(container.shell(script), "755\n/etc");
+    assert_eq!(fs::metadata(&layer).unwrap().mode() & 0o777, 0o700);
 }
 
 fn with_scratch(path: &Path) -> Value {
