@@ -96,12 +96,15 @@ pub(crate) fn check(
     if guarded {
         sharing::check_nodes(privileges.possible)?;
     }
+    let hostname = hostname::check(
+        guest.and_then(|os| os.host_name.as_deref()),
+        &request.runtime_id,
+    )?;
     Ok(Plan {
         spec: LaunchSpec {
-            hostname: hostname::check(
-                guest.and_then(|os| os.host_name.as_deref()),
-                &request.runtime_id,
-            )?,
+            hostname,
+            // Known when they have been made.
+            groups: Vec::new(),
             root: root(container.storage.as_ref(), request, config, &own)?,
             trusts_nodes: user.is_none() && !matches!(devices, DeviceControl::None),
             guarded,

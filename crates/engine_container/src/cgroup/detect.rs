@@ -39,6 +39,17 @@ impl Controller {
         ("freezer", Self::Freezer),
     ];
 
+    /// Whether only the engine has a use for it.
+    pub(super) const fn is_of_the_engine(self) -> bool {
+        matches!(self, Self::Devices | Self::Freezer)
+    }
+
+    /// Its name in version 1.
+    pub(super) fn v1_name(self) -> &'static str {
+        let named = Self::V1.iter().find(|(_, known)| *known == self);
+        named.map_or("", |(name, _)| name)
+    }
+
     fn from_v1(name: &str) -> Option<Self> {
         let found = Self::V1.iter().find(|(known, _)| *known == name);
         found.map(|(_, controller)| *controller)

@@ -38,7 +38,10 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Attempt, StepError};
+use crate::{
+    child::spec::GroupSpec,
+    failure::{Attempt, StepError},
+};
 use detect::{Controller, Hierarchies};
 
 pub(crate) use apply::Limits;
@@ -134,6 +137,26 @@ impl ControlGroups {
             tasks: tasks.collect::<Result<_, _>>()?,
             unified: self.unified.as_ref().map(directory).transpose()?,
         })
+    }
+
+    /// Groups of version 1 that the container's programs are to see: those that limit or count what they use. Which devices
+    /// there are and what is frozen is nothing to go by.
+    pub(crate) fn shown(&self) -> Vec<GroupSpec> {
+        let shown = self.v1.iter().filter_map(|group| {
+            let mut controllers = group.controllers.iter();
+            if controllers.all(|controller| controller.is_of_the_engine()) {
+                return None;
+            }
+            let controllers = group
+                .controllers
+                .iter()
+                .map(|controller| controller.v1_name());
+            Some(GroupSpec {
+                path: group.directory.to_str()?.to_owned(),
+                controllers: controllers.map(str::to_owned).collect(),
+            })
+        });
+        shown.collect()
     }
 
     /// All directories, the unified one last.

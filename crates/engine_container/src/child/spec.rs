@@ -14,6 +14,8 @@ pub(crate) struct LaunchSpec {
     pub(crate) trusts_nodes: bool,
     /// Whether files that it makes in something mapped must give no power on the host ([`crate::parts::sharing`]).
     pub(crate) guarded: bool,
+    /// Its control groups of version 1 that it is to see.
+    pub(crate) groups: Vec<GroupSpec>,
     /// Its root file system.
     pub(crate) root: RootSpec,
     /// What of the host is to be seen in it, in the order to be mounted.
@@ -34,6 +36,15 @@ pub(crate) struct UserSpec {
     pub(crate) handed: bool,
     /// File systems of their own that belong to the view of the host's root.
     pub(crate) parts: Vec<String>,
+}
+
+/// One control group of version 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupSpec {
+    /// Its directory on the host.
+    pub(crate) path: String,
+    /// The kernel's names of its controllers.
+    pub(crate) controllers: Vec<String>,
 }
 
 /// The root file system: read-only layers below one writable directory.

@@ -262,7 +262,11 @@ impl Prepared {
         plan: &Plan,
         ids: Option<&Ids<'_>>,
     ) -> Result<(Record, Option<OwnedFd>), StepError> {
-        let root = &plan.spec.root;
+        let spec = LaunchSpec {
+            groups: self.left.groups.shown(),
+            ..plan.spec.clone()
+        };
+        let root = &spec.root;
         let kept_scratch = root.keep.then(|| PathBuf::from(&root.scratch.path));
         let lock = kept_scratch.as_deref().map(scratch::lock).transpose()?;
         if let (Some(lock), Some(path)) = (&lock, &kept_scratch) {
@@ -270,7 +274,7 @@ impl Prepared {
             done("locked the scratch that is kept");
         }
         if let Some(ids) = ids {
-            self.instruct_in_namespace(&plan.spec, ids)?;
+            self.instruct_in_namespace(&spec, ids)?;
         } else {
             let limit = root.limit;
             let image =
@@ -282,7 +286,7 @@ impl Prepared {
             let mut descriptors = vec![self.listener.as_fd()];
             descriptors.extend(image.as_ref().map(AsFd::as_fd));
             descriptors.extend(plan.network.as_ref().map(AsFd::as_fd));
-            channel::instruct(self.channel.as_fd(), &plan.spec, &descriptors)?;
+            channel::instruct(self.channel.as_fd(), &spec, &descriptors)?;
         }
         done("told the container what to be");
         let record = Record {
@@ -295,7 +299,7 @@ impl Prepared {
             scratch: self.left.scratch.clone(),
             kept_scratch,
             user_namespace: ids.and_then(Ids::record),
-            guarded: plan.spec.guarded,
+            guarded: spec.guarded,
         };
         Ok((record, lock))
     }

@@ -5,6 +5,7 @@
 //! child's namespaces. Most parts live in those namespaces and need no `undo`.
 
 pub(crate) mod capabilities;
+pub(crate) mod control_groups;
 pub(crate) mod devices;
 pub(crate) mod handed;
 pub(crate) mod hostname;

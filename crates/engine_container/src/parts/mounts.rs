@@ -9,7 +9,7 @@ use rustix::{
 };
 
 use super::{
-    devices,
+    control_groups, devices,
     masks::EmptyDirectory,
     mount,
     mount_table::MountTable,
@@ -17,7 +17,7 @@ use super::{
     rootfs::{POINTER, Root},
 };
 use crate::{
-    child::spec::UserSpec,
+    child::spec::{LaunchSpec, UserSpec},
     failure::{Attempt, StepError},
     sys::mount::{MountChange, change},
 };
@@ -83,7 +83,8 @@ impl FileSystems {
     }
 
     /// Mounts them into `root`.
-    pub(crate) fn apply(self, root: &Root, user: Option<&UserSpec>) -> Result<Mounts, StepError> {
+    pub(crate) fn apply(self, root: &Root, spec: &LaunchSpec) -> Result<Mounts, StepError> {
+        let user = spec.user.as_ref();
         add(root, "proc", &self.proc)?;
         let sys = match self.sys {
             Some(sys) => {
@@ -100,7 +101,7 @@ impl FileSystems {
             dev: self.dev,
             terminals: devices::terminals(self.below_dev)?,
         };
-        control_groups(&mounts, user)?;
+        control_groups::apply(mounts.sys.as_fd(), user, &spec.groups)?;
         Ok(mounts)
     }
 }
@@ -170,24 +171,4 @@ fn cover_below<'a>(
         }
     }
     Ok(())
-}
-
-/// Shows the container its own cgroup, read-only, where the host has the unified hierarchy only: programs read their
-/// limits there. Seven v1 hierarchies would cost as much as the whole of `/dev`.
-fn control_groups(mounts: &Mounts, user: Option<&UserSpec>) -> Result<(), StepError> {
-    let path = "/sys/fs/cgroup";
-    let host = rustix::fs::statfs(path).step_at("examining", path)?;
-    if host.f_type != libc::CGROUP2_SUPER_MAGIC {
-        return Ok(());
-    }
-    let attributes = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
-    let target = match place::open(mounts.sys.as_fd(), "fs/cgroup") {
-        Err(Errno::NOENT) => return Ok(()),
-        answer => answer.step_at("opening", path)?,
-    };
-    let groups = match mount::create("cgroup2", &[], attributes) {
-        Err(Errno::PERM) if user.is_some() => return Ok(()),
-        groups => groups.step_at("mounting", path)?,
-    };
-    mount::attach(groups.as_fd(), target.as_fd()).step_at("mounting", path)
 }

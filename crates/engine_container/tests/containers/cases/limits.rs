@@ -9,6 +9,7 @@ use crate::host::{Container, Host, entries, in_private_mounts};
 super::cases![
     a_scratch_holds_no_more_than_its_size,
     memory_is_limited_and_the_agent_survives,
+    the_limits_can_be_read_inside,
     memory_can_be_changed_while_it_runs,
     processors_are_limited_and_can_be_changed,
     the_number_of_processes_is_limited,
@@ -35,6 +36,47 @@ pub(super) fn memory_is_limited_and_the_agent_survives() {
     };
     assert_eq!(container.machine.memory_kills(), expected);
     assert_eq!(container.shell("echo here"), "here");
+}
+
+fn the_limits_can_be_read_inside() {
+    let host = Host::new();
+    let _other = host.start(json!({}));
+    let container = host.start(json!({ "Memory": { "SizeInMB": 64 } }));
+    let old = std::path::Path::new("/sys/fs/cgroup/memory").is_dir();
+    let (group, limit) = match old {
+        true => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        false => ("/sys/fs/cgroup", "memory.max"),
+    };
+    let read = container.shell(&format!("cat {group}/{limit}"));
+    assert_eq!(read, (64 << 20).to_string());
+    container.shell(&format!("grep -qx 1 {group}/cgroup.procs"));
+    let pids = container
+        .shell("cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null || :");
+    assert_eq!(pids, "4096");
+    // Nothing above or beside it, and nothing to write to.
+    let found = container.shell("find /sys/fs/cgroup -mindepth 2 -type d; ls /sys/fs/cgroup/..");
+    assert!(
+        !found.contains(&host.config.cgroup_root) && !found.contains('/'),
+        "{found}"
+    );
+    for script in [
+        format!("echo 1 > {group}/{limit}"),
+        format!("mkdir {group}/mine"),
+        "mkdir /sys/fs/cgroup/mine".to_owned(),
+    ] {
+        let outcome = container.run(&["sh", "-c", &script]);
+        assert!(
+            outcome.stderr.contains("Read-only file system"),
+            "{outcome:?}"
+        );
+    }
+    // As programs look for it: the group of the process is the root of the mount that has the controller.
+    if old {
+        let root = container
+            .shell("awk '$5 == \"/sys/fs/cgroup/memory\" { print $4 }' /proc/self/mountinfo");
+        let own = container.shell("sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup");
+        assert_eq!((root.as_str(), own.as_str()), ("/", "/"));
+    }
 }
 
 fn memory_can_be_changed_while_it_runs() {

@@ -1,0 +1,96 @@
+//! `/sys/fs/cgroup`: the container's own control groups, read-only. Programs size themselves by the limits there.
+//!
+//! In version 2 that is the one hierarchy. In version 1 it is a directory for each hierarchy that limits or counts what
+//! programs want to know, named after its controllers, with a link for each of several. A view of the host's mount takes
+//! one call where a mount of its own takes four, and shows nothing but the group, as no way leads up from it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, fstatfs, mkdirat, symlinkat},
+    io::Errno,
+    mount::MountAttrFlags,
+};
+
+use super::{mount, place};
+use crate::{
+    child::spec::{GroupSpec, UserSpec},
+    failure::{Attempt, StepError},
+    sys::mount::{MountChange, change},
+};
+
+/// Where they are seen, on the host as inside.
+const PATH: &str = "/sys/fs/cgroup";
+
+/// `CGROUP_SUPER_MAGIC` (`linux/magic.h`).
+const CGROUP_MAGIC: i64 = 0x0027_e0eb;
+
+/// Shows them below `sys`, the container's `/sys`; `groups` are those of version 1.
+pub(crate) fn apply(
+    sys: BorrowedFd<'_>,
+    user: Option<&UserSpec>,
+    groups: &[GroupSpec],
+) -> Result<(), StepError> {
+    let host = rustix::fs::statfs(PATH).step_at("examining", PATH)?;
+    let unified = host.f_type == libc::CGROUP2_SUPER_MAGIC;
+    if !unified && groups.is_empty() {
+        return Ok(());
+    }
+    let target = match place::open(sys, "fs/cgroup") {
+        Err(Errno::NOENT) => return Ok(()),
+        answer => answer.step_at("opening", PATH)?,
+    };
+    if !unified {
+        return version_1(&target, groups);
+    }
+    let attributes = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
+    let own = match mount::create("cgroup2", &[], attributes) {
+        Err(Errno::PERM) if user.is_some() => return Ok(()),
+        own => own.step_at("mounting", PATH)?,
+    };
+    mount::attach(own.as_fd(), target.as_fd()).step_at("mounting", PATH)
+}
+
+fn version_1(target: &OwnedFd, groups: &[GroupSpec]) -> Result<(), StepError> {
+    let step = "showing the control group";
+    let options = [("mode", "0755"), ("size", "4k")];
+    let own = mount::create("tmpfs", &options, mount::PLAIN).step_at("mounting", PATH)?;
+    mount::attach(own.as_fd(), target.as_fd()).step_at("mounting", PATH)?;
+    for group in groups {
+        let name = group.controllers.join(",");
+        show(&own, &name, &group.path).step_at(step, &*group.path)?;
+        if group.controllers.len() > 1 {
+            for controller in &group.controllers {
+                symlinkat(&*name, &own, &**controller).step_at(step, &*group.path)?;
+            }
+        }
+    }
+    change(own.as_fd(), read_only()).step_at("making read-only", PATH)
+}
+
+/// Mounts a view of the group at `path` of the host on a directory that is made for it.
+fn show(own: &OwnedFd, name: &str, path: &str) -> Result<(), Errno> {
+    let group = place::open_own(
+        place::open(CWD, "/")?.as_fd(),
+        path.trim_start_matches('/'),
+        OFlags::PATH | OFlags::DIRECTORY,
+    )?;
+    if fstatfs(&group)?.f_type != CGROUP_MAGIC {
+        return Err(Errno::NODEV);
+    }
+    mkdirat(own, name, Mode::from_raw_mode(0o755))?;
+    let view = mount::clone_tree(group.as_fd(), "", false)?;
+    change(view.as_fd(), read_only())?;
+    mount::attach_below(view.as_fd(), own.as_fd(), name)
+}
+
+fn read_only() -> MountChange {
+    MountChange {
+        set: libc::MOUNT_ATTR_RDONLY
+            | libc::MOUNT_ATTR_NOSUID
+            | libc::MOUNT_ATTR_NODEV
+            | libc::MOUNT_ATTR_NOEXEC,
+        propagation: libc::MS_PRIVATE,
+        recursive: false,
+    }
+}
