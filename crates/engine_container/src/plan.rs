@@ -19,7 +19,7 @@ use crate::{
     child::spec::{LaunchSpec, RootSpec, UserSpec},
     config::EngineConfig,
     parts::{
-        hostname, mapped, network,
+        hostname, mapped, names, network,
         own_places::OwnPlaces,
         privileges,
         rootfs::{self, left_out},
@@ -102,6 +102,7 @@ pub(crate) fn check(
     )?;
     Ok(Plan {
         spec: LaunchSpec {
+            names: names::check(container, &hostname),
             hostname,
             // Known when they have been made.
             groups: Vec::new(),

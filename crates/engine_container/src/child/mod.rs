@@ -220,7 +220,7 @@ fn finish(
     file_systems: FileSystems,
     sources: &[Taken<'_>],
 ) -> Result<Own, StepError> {
-    let mounts = file_systems.apply(root, spec.user.as_ref())?;
+    let mounts = file_systems.apply(root, spec)?;
     let null = devices::null(mounts.dev.as_fd())?;
     masks::apply(root, &mounts, &spec.root.hidden)?;
     done("mounted proc, sys and dev, and hid what is not to be seen");

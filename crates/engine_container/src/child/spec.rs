@@ -14,6 +14,8 @@ pub(crate) struct LaunchSpec {
     pub(crate) trusts_nodes: bool,
     /// Whether files that it makes in something mapped must give no power on the host ([`crate::parts::sharing`]).
     pub(crate) guarded: bool,
+    /// Its files of names, if it gets some of its own.
+    pub(crate) names: Option<NamesSpec>,
     /// Its control groups of version 1 that it is to see.
     pub(crate) groups: Vec<GroupSpec>,
     /// Its root file system.
@@ -36,6 +38,15 @@ pub(crate) struct UserSpec {
     pub(crate) handed: bool,
     /// File systems of their own that belong to the view of the host's root.
     pub(crate) parts: Vec<String>,
+}
+
+/// What is in the files by which programs find names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NamesSpec {
+    /// Name of the container.
+    pub(crate) hostname: String,
+    /// Text of `/etc/resolv.conf`; without one the layers' stays.
+    pub(crate) resolver: Option<String>,
 }
 
 /// One control group of version 1.

@@ -15,6 +15,7 @@ pub(crate) mod masks;
 pub(crate) mod mount;
 pub(crate) mod mount_table;
 pub(crate) mod mounts;
+pub(crate) mod names;
 pub(crate) mod network;
 pub(crate) mod own_places;
 pub(crate) mod pivot;

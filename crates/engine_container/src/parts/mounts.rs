@@ -13,7 +13,7 @@ use super::{
     masks::EmptyDirectory,
     mount,
     mount_table::MountTable,
-    network, place,
+    names, network, place,
     rootfs::{POINTER, Root},
 };
 use crate::{
@@ -94,6 +94,9 @@ impl FileSystems {
             None => borrow_sys(root)?,
         };
         add(root, "dev", &self.dev)?;
+        if let Some(names) = &spec.names {
+            names::apply(root, self.dev.as_fd(), names);
+        }
         devices::mount_below(self.dev.as_fd(), &self.below_dev, user)?;
         let mounts = Mounts {
             proc: self.proc,

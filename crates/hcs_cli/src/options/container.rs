@@ -21,7 +21,7 @@ use super::{
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 14] = [
+pub(crate) const ARGUMENTS: [&str; 15] = [
     "layers",
     "mounts",
     "scratch",
@@ -30,6 +30,7 @@ pub(crate) const ARGUMENTS: [&str; 14] = [
     "memory",
     "cpus",
     "hostname",
+    "no_hosts",
     "userns",
     "net_namespace",
     "added",
@@ -78,6 +79,10 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
 
+    /// Leave /etc/hosts, /etc/hostname and /etc/resolv.conf as the layers have them
+    #[arg(long)]
+    no_hosts: bool,
+
     /// Make root inside an unprivileged user of the host; with =no, do not, whatever the service's configuration says
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
           value_parser = yes_or_no)]
@@ -111,6 +116,13 @@ impl ContainerOptions {
         self.layers.is_empty()
     }
 
+    fn guest_os(&self) -> Option<GuestOs> {
+        (self.hostname.is_some() || self.no_hosts).then(|| GuestOs {
+            host_name: self.hostname.clone(),
+            keep_name_files: self.no_hosts.then_some(true),
+        })
+    }
+
     /// The document. `ends_with_us`: the service removes the system when the last handle to it is gone.
     ///
     /// # Errors
@@ -126,9 +138,7 @@ impl ContainerOptions {
             .map(|mount| mount.document(surroundings))
             .collect::<Result<_, _>>()?;
         let container = Container {
-            guest_os: self.hostname.as_ref().map(|name| GuestOs {
-                host_name: Some(name.clone()),
-            }),
+            guest_os: self.guest_os(),
             storage: self.storage(surroundings)?,
             mapped_directories: (!mounts.is_empty()).then_some(mounts),
             memory: self.memory.map(|megabytes| ContainerMemory {

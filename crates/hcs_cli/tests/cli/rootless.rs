@@ -30,6 +30,7 @@ const ADOPTED: u32 = 54_323;
 const WATCHED: u32 = 54_324;
 const CUT_OFF: u32 = 54_325;
 const AT_WORK: u32 = 54_326;
+const NAMED: u32 = 54_327;
 
 /// A user with a home and copies of the programs, and no rights whatever.
 pub(crate) struct User {
@@ -327,6 +328,41 @@ fn subordinate_ids_are_used_where_the_host_grants_them() {
     // What somebody else wrote inside, in a directory of theirs, is removed with the container as well.
     let script = "mkdir /opt/theirs && touch /opt/theirs/file && chown -R 7:8 /opt/theirs && chmod 500 /opt/theirs";
     user.script(&[], script).fine();
+}
+
+#[test]
+fn a_container_of_an_ordinary_user_knows_its_name_and_localhost() {
+    if unprivileged() {
+        return;
+    }
+    let user = User::new(NAMED);
+    let script = "getent hosts box | cut -d ' ' -f 1; getent hosts localhost > /dev/null && cat /etc/hostname";
+    let named = ["--hostname", "box"];
+    assert_eq!(user.script(&named, script).fine(), "127.0.0.1\nbox\n");
+    // In a bare root that only its owner may enter on the host.
+    let bare = user.home().join("bare");
+    fs::create_dir_all(bare.join("bin")).unwrap();
+    fs::copy("/bin/busybox", bare.join("bin/busybox")).unwrap();
+    for path in [bare.join("bin"), bare.clone()] {
+        chown(&path, Some(NAMED), Some(NAMED)).unwrap();
+    }
+    fs::set_permissions(&bare, fs::Permissions::from_mode(0o700)).unwrap();
+    let layer = ["--layer", bare.to_str().unwrap(), "--hostname", "box"];
+    let busybox = |options: &[&str], arguments: &[&str]| {
+        let run: [&[&str]; 5] = [
+            &["run"],
+            &layer,
+            options,
+            &["--", "/bin/busybox"],
+            arguments,
+        ];
+        user.hcs(&run.concat())
+    };
+    let hosts = busybox(&[], &["cat", "/etc/hosts"]).fine();
+    assert!(hosts.contains("127.0.0.1\tlocalhost\n") && hosts.ends_with("127.0.0.1\tbox\n"));
+    assert_eq!(busybox(&[], &["stat", "-c", "%a", "/"]).fine(), "755\n");
+    let kept = busybox(&["--no-hosts"], &["cat", "/etc/hosts"]);
+    assert!(kept.err.contains("No such file"), "{kept:?}");
 }
 
 /// Tries to reach each path that follows; says which are there and which it has reached.

@@ -11,6 +11,7 @@ mod life;
 mod limits;
 mod mapped;
 mod mounts;
+mod names;
 mod races;
 mod rootfs;
 mod sharing;
@@ -45,6 +46,7 @@ pub(crate) fn all() -> Vec<(String, Case)> {
         ("limits", limits::all()),
         ("mapped", mapped::all()),
         ("mounts", mounts::all()),
+        ("names", names::all()),
         ("races", races::all()),
         ("rootfs", rootfs::all()),
         ("sharing", sharing::all()),

@@ -87,7 +87,10 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ),
         ],
     ),
-    ("GuestOs", &[("HostName", Supported)]),
+    (
+        "GuestOs",
+        &[("HostName", Supported), ("KeepNameFiles", Supported)],
+    ),
     (
         "Storage",
         &[

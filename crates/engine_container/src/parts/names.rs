@@ -1,0 +1,251 @@
+//! The files by which programs find names: `/etc/hosts`, `/etc/hostname`, `/etc/resolv.conf`.
+//!
+//! A container has its own, whatever its layers have: its root may be bare, and a link in it to where the host keeps such
+//! a file leads nowhere. They are files of ours in memory, mounted over the places of those names; so the layers and a
+//! scratch that is kept stay as they are. Lines of the layers' `/etc/hosts` come first, and what is missing after them.
+//!
+//! The image is not trusted. `/etc` has to be a directory of the root itself, and a link in it is covered and not
+//! followed. What stands in the way is left as it is, and the time line of the operation says so.
+//!
+//! The files are in the memory of `/dev`, in the directory that the file system of message queues covers: a file system
+//! for them alone would take more calls than they do.
+
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
+};
+
+use hcs_schema::documents::Container;
+use rustix::{
+    fs::{FileType, Mode, OFlags, fstat, mknodat, openat},
+    io::Errno,
+    process::umask,
+};
+
+use super::{mount, place, rootfs::Root};
+use crate::{child::spec::NamesSpec, steps};
+
+/// The largest file that is taken over: what is larger stays as it is.
+const MOST_BYTES: u64 = 16 << 10;
+
+/// Where the files are made, below `/dev`.
+const STORE: &str = "mqueue";
+
+/// What resolves names on the host.
+const RESOLVER: &str = "/etc/resolv.conf";
+
+/// Finds out what is to be made; `None` where the document says that the layers' files are to stay.
+pub(crate) fn check(container: &Container, hostname: &str) -> Option<NamesSpec> {
+    let guest = container.guest_os.as_ref();
+    if guest.and_then(|guest| guest.keep_name_files) == Some(true) {
+        return None;
+    }
+    let networking = container.networking.as_ref();
+    let network = networking.and_then(|networking| networking.namespace.as_deref());
+    Some(NamesSpec {
+        hostname: hostname.to_owned(),
+        resolver: resolver(network.unwrap_or_default()),
+    })
+}
+
+/// The resolver's file for a network namespace, as `ip netns exec` has it: one of its own, else the host's.
+fn resolver(network: &str) -> Option<String> {
+    let own = (!network.is_empty() && !network.contains('/'))
+        .then(|| PathBuf::from(format!("/etc/netns/{network}/resolv.conf")));
+    own.into_iter()
+        .chain([PathBuf::from(RESOLVER)])
+        .find_map(|path| {
+            let found = fs::metadata(&path).ok()?;
+            let fits = found.is_file() && found.len() <= MOST_BYTES;
+            fits.then(|| fs::read_to_string(path).ok())?
+        })
+}
+
+/// Mounts them into `root`; `dev` is the container's `/dev`, mounted and not yet with anything below it.
+pub(crate) fn apply(root: &Root, dev: BorrowedFd<'_>, names: &NamesSpec) {
+    // Modes are meant as written here; the agent's mask is set later.
+    let mask = umask(Mode::empty());
+    let placed = Places::open(root, dev).map(|places| places.fill(names));
+    umask(mask);
+    if let Err(errno) = placed {
+        left_out("their directory", errno);
+    }
+}
+
+/// Says that something is not as one might expect it.
+fn left_out(what: &str, errno: Errno) {
+    steps::warn(format!("left /etc as it is: {what}: {errno}"));
+}
+
+/// Where the files come from, and where they go.
+struct Places {
+    store: OwnedFd,
+    etc: OwnedFd,
+}
+
+impl Places {
+    fn open(root: &Root, dev: BorrowedFd<'_>) -> Result<Self, Errno> {
+        Ok(Self {
+            store: place::open_own(dev, STORE, OFlags::PATH | OFlags::DIRECTORY)?,
+            etc: place::plain_directory(root.directory.as_fd(), "etc")?,
+        })
+    }
+
+    fn fill(&self, names: &NamesSpec) {
+        let host_name = format!("{}\n", names.hostname);
+        let made = [
+            ("hosts", self.hosts(&names.hostname)),
+            ("hostname", self.put("hostname", host_name.as_bytes())),
+            (
+                "resolv.conf",
+                match &names.resolver {
+                    Some(text) => self.put("resolv.conf", text.as_bytes()),
+                    None => Ok(()),
+                },
+            ),
+        ];
+        for (name, made) in made {
+            if let Err(errno) = made {
+                left_out(name, errno);
+            }
+        }
+    }
+
+    fn hosts(&self, hostname: &str) -> Result<(), Errno> {
+        let own = match self.own("hosts")? {
+            Own::Text(text) => text,
+            Own::Nothing => Vec::new(),
+            Own::TooLarge => return Err(Errno::FBIG),
+        };
+        match completed(&own, hostname) {
+            Some(text) => self.put("hosts", &text),
+            None => Ok(()),
+        }
+    }
+
+    /// What the layers have under a name.
+    fn own(&self, name: &str) -> Result<Own, Errno> {
+        let found = match self.target(name) {
+            Err(Errno::NOENT) => return Ok(Own::Nothing),
+            found => fstat(&found?)?,
+        };
+        if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+            return Ok(Own::Nothing);
+        }
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+        let file = place::open_own(self.etc.as_fd(), name, flags)?;
+        let mut text = Vec::new();
+        let read = File::from(file).take(MOST_BYTES + 1).read_to_end(&mut text);
+        match read {
+            Ok(_) if text.len() as u64 > MOST_BYTES => Ok(Own::TooLarge),
+            Ok(_) => Ok(Own::Text(text)),
+            Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        }
+    }
+
+    /// The place of a name, which may be a link.
+    fn target(&self, name: &str) -> Result<OwnedFd, Errno> {
+        place::open_own(self.etc.as_fd(), name, OFlags::PATH | OFlags::NOFOLLOW)
+    }
+
+    /// Makes a file of ours and mounts it on the place of that name.
+    fn put(&self, name: &str, text: &[u8]) -> Result<(), Errno> {
+        let target = match self.target(name) {
+            Err(Errno::NOENT) => {
+                let mode = Mode::from_raw_mode(0o644);
+                mknodat(&self.etc, name, FileType::RegularFile, mode, 0)?;
+                self.target(name)?
+            }
+            target => target?,
+        };
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = openat(&self.store, name, flags, Mode::from_raw_mode(0o644))?;
+        let mut rest = text;
+        while !rest.is_empty() {
+            let written = rustix::io::write(&file, rest)?;
+            rest = rest.get(written..).unwrap_or_default();
+        }
+        let view = mount::clone_tree(self.store.as_fd(), name, false)?;
+        mount::attach(view.as_fd(), target.as_fd())
+    }
+}
+
+/// A file of the layers.
+enum Own {
+    Text(Vec<u8>),
+    Nothing,
+    TooLarge,
+}
+
+/// `own` with lines for what it does not name of `localhost` and `hostname`; `None` where nothing is missing.
+fn completed(own: &[u8], hostname: &str) -> Option<Vec<u8>> {
+    let mut added = String::new();
+    if !has_name(own, "localhost") {
+        added.push_str("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    }
+    if hostname != "localhost" && !has_name(own, hostname) {
+        added.push_str(&format!("127.0.0.1\t{hostname}\n"));
+    }
+    if added.is_empty() {
+        return None;
+    }
+    let mut text = own.to_vec();
+    if text.last().is_some_and(|last| *last != b'\n') {
+        text.push(b'\n');
+    }
+    text.extend_from_slice(added.as_bytes());
+    Some(text)
+}
+
+/// Whether a line of `hosts(5)` gives an address to `name`.
+fn has_name(hosts: &[u8], name: &str) -> bool {
+    hosts.split(|byte| *byte == b'\n').any(|line| {
+        let text = line.split(|byte| *byte == b'#').next().unwrap_or_default();
+        let words = text.split(u8::is_ascii_whitespace);
+        let mut words = words.filter(|word| !word.is_empty()).skip(1);
+        words.any(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_layers_stay_and_what_is_missing_follows() {
+        let completed = |own: &str, name: &str| {
+            let text = completed(own.as_bytes(), name)?;
+            Some(String::from_utf8(text).unwrap())
+        };
+        let both =
+            "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\tbox\n";
+        assert_eq!(completed("", "box").as_deref(), Some(both));
+        assert_eq!(
+            completed("10.0.0.1 db #box\n127.0.0.1 LOCALHOST", "box").as_deref(),
+            Some("10.0.0.1 db #box\n127.0.0.1 LOCALHOST\n127.0.0.1\tbox\n")
+        );
+        assert_eq!(completed("::1 a box\n127.0.0.1\tlocalhost\n", "box"), None);
+        assert_eq!(completed("::1 localhost", "localhost"), None);
+        // An address is no name, and a comment is none either.
+        assert!(!has_name(b"box other\n# 1.2.3.4 box\n\n", "box"));
+        assert!(has_name(b"\xff\xfe x\n1.2.3.4\t y box", "box"));
+    }
+
+    #[test]
+    fn the_hosts_resolver_is_taken_where_a_network_has_none_of_its_own() {
+        let host = fs::read_to_string(RESOLVER).ok();
+        assert_eq!(resolver(""), host);
+        assert_eq!(resolver("no-such-namespace"), host);
+        assert_eq!(resolver("/proc/self/ns/net"), host);
+    }
+
+    #[test]
+    fn a_document_may_keep_the_layers_files() {
+        let document = |json| serde_json::from_value::<Container>(json).unwrap();
+        let own = document(serde_json::json!({ "GuestOs": { "KeepNameFiles": true } }));
+        assert_eq!(check(&own, "box"), None);
+        assert_eq!(check(&Container::default(), "box").unwrap().hostname, "box");
+    }
+}
