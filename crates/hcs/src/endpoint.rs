@@ -77,6 +77,23 @@ impl Endpoint {
         &self.path
     }
 
+    /// Whether a service listens there. None is started.
+    ///
+    /// # Errors
+    /// A process of another user listens there, or the socket cannot be looked at.
+    pub fn is_served(&self) -> Result<bool, Failure> {
+        match self.connect(None) {
+            Ok(_) | Err(Unreached::Errno(Errno::AGAIN)) => Ok(true),
+            Err(Unreached::Errno(Errno::NOENT | Errno::CONNREFUSED)) => Ok(false),
+            Err(Unreached::Errno(errno)) => Err(Failure::new(
+                HResult::HCS_E_SERVICE_NOT_AVAILABLE,
+                format!("{} cannot be looked at", self.path.display()),
+            )
+            .because(&errno)),
+            Err(Unreached::Stranger(failure)) => Err(failure),
+        }
+    }
+
     /// A connected socket that does not block, close-on-exec. A service that is too busy to take the connection is
     /// waited for as long as `patience` says; then, or without it at once, `EAGAIN`.
     ///

@@ -191,7 +191,12 @@ mod tests {
             .map(|verb| verb.get_name().to_owned())
             .collect();
         assert!(names.len() > 18, "{names:?}");
-        let mut helps = vec![("hcs".to_owned(), examples(&mut cli))];
+        let stop = cli.find_subcommand_mut("service").unwrap();
+        let stop = examples(stop.find_subcommand_mut("stop").unwrap());
+        let mut helps = vec![
+            ("hcs".to_owned(), examples(&mut cli)),
+            ("service stop".to_owned(), stop),
+        ];
         for name in names {
             let verb = cli.find_subcommand_mut(&name).unwrap();
             let mut own = examples(verb);

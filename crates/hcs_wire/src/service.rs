@@ -207,6 +207,9 @@ pub enum Call {
     ReadEvents(LogQuery),
     /// Ours: the time line of one operation.
     ExplainOperation { operation: String },
+    /// Ours: the service is to leave, as it does when idle: systems go on, and the next call starts another service. Never
+    /// repeated, as the next service is not meant. A service that does not know the property `Service` does not know this.
+    StopService,
     /// Ours: the request with this id on the same connection is to be done within this time from now on; else it is
     /// cancelled, and ends with `HCS_E_OPERATION_TIMEOUT`.
     Limit { request: u64, milliseconds: u64 },
@@ -226,6 +229,7 @@ impl Call {
                 | Self::CloseProcess { .. }
                 | Self::Limit { .. }
                 | Self::Cancel { .. }
+                | Self::StopService
         )
     }
 }

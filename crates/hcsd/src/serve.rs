@@ -201,6 +201,10 @@ async fn serve(
                 info!("idle, leaving");
                 break;
             }
+            () = service.leaving() => {
+                info!("told to leave by a client; compute systems go on");
+                break;
+            }
             _ = terminate.recv() => {
                 info!("told to leave; compute systems go on");
                 break;

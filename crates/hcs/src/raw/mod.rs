@@ -21,7 +21,7 @@ pub use operation::{Callback, Operation, ProcessInformation};
 pub use process::Process;
 pub use service::{
     enumerate, explain, modify_service_settings, read_events, service_properties,
-    service_properties_by, submit_wer_report,
+    service_properties_by, stop_service, submit_wer_report,
 };
 pub use system::System;
 

@@ -81,6 +81,15 @@ pub fn explain(name: &str, operation: &Operation) -> Result<(), HResult> {
     start(OperationKind::None, call, None, operation)
 }
 
+/// Ours: the service is to leave, as it does when idle; systems go on. Where none runs, one is started for that: see
+/// [`Endpoint::is_served`]. A service without the property `Service` does not know this call.
+///
+/// # Errors
+/// As every call that takes an operation (see [`super`]).
+pub fn stop_service(operation: &Operation) -> Result<(), HResult> {
+    start(OperationKind::None, Call::StopService, None, operation)
+}
+
 /// Makes a call on no handle, with the endpoint of the environment.
 fn start(
     kind: OperationKind,

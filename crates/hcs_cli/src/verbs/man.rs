@@ -29,13 +29,19 @@ impl Man {
             print(&page(&cli).map_err(|error| unwritten("hcs.1", &error))?)?;
             return Ok(0);
         };
-        for command in [&cli].into_iter().chain(cli.get_subcommands()) {
+        for command in all(&cli) {
             let file = directory.join(format!("{}.1", name(command)));
             let written = page(command).and_then(|page| fs::write(&file, page));
             written.map_err(|error| unwritten(&file.display().to_string(), &error))?;
         }
         Ok(0)
     }
+}
+
+/// A command, and all below it.
+fn all(command: &Command) -> Vec<&Command> {
+    let below = command.get_subcommands().flat_map(all);
+    [command].into_iter().chain(below).collect()
 }
 
 fn unwritten(file: &str, error: &io::Error) -> Failure {
@@ -62,7 +68,7 @@ fn page(command: &Command) -> io::Result<String> {
     }
     let mut page = String::from_utf8_lossy(&page).into_owned();
     page.push_str(&sections(&after.unwrap_or_default()));
-    if !command.has_subcommands() {
+    if name(command) != "hcs" {
         page.push_str(".SH \"SEE ALSO\"\n\\fBhcs\\fR(1)\n");
     }
     Ok(page)
@@ -115,7 +121,7 @@ mod tests {
     fn every_verb_has_a_page_with_its_examples() {
         let mut cli = Cli::command();
         cli.build();
-        for verb in cli.get_subcommands() {
+        for verb in all(&cli).split_off(1) {
             let page = page(verb).unwrap();
             let name = name(verb);
             assert!(name.starts_with("hcs-"), "{name}");

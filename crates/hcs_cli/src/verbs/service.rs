@@ -1,58 +1,231 @@
 //! `hcs service`: the service itself.
 
-use clap::Args;
-use hcs::{Failure, HResult, raw};
+use clap::{Args, Subcommand};
+use hcs::{Endpoint, Failure, HResult, raw};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{Pid, PidfdFlags, pidfd_open},
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
     client,
+    clock::Clock,
     failure::Stop,
     options::limit::Limit,
-    output::{JsonOption, print_json},
+    output::{print, print_json, printable},
 };
 
-/// Print what the service says of itself as JSON
+/// Show which service this is, print its properties as JSON, or stop it
+///
+/// The service reads its configuration when it starts. What changes in it has no effect on a service that runs, and is
+/// told here: after `hcs service stop` the next call starts a service by it.
+///
+/// As JSON, "Service" has Version, ProcessId, StartedAt, Uptime100ns, ComputeSystems (how many), Limits, and
+/// Configuration with File, Found and, where the file says something else by now, Changed, ChangedAt and Fault.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "info",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = "\
 Examples:
   hcs service
+  hcs service --json
   hcs service Memory ProcessorTopology
-  hcs service Capabilities       what is honoured of documents, and what containers see"
+  hcs service Capabilities         what is honoured of documents, and what containers see
+  hcs service stop"
 )]
 pub(crate) struct Service {
-    /// Properties: Basic, ProcessorTopology, Memory, CpuGroup, QoSCapabilities, and Capabilities, which says what is
-    /// honoured of documents here, and why not
+    #[command(subcommand)]
+    action: Option<Action>,
+
+    /// Properties, always as JSON: Basic, Service, ProcessorTopology, Memory, CpuGroup, QoSCapabilities, and
+    /// Capabilities, which says what is honoured of documents here, and why not
     #[arg(value_name = "PROPERTY")]
     properties: Vec<String>,
 
-    #[command(flatten)]
-    json: JsonOption,
+    /// Print the properties Basic and Service as JSON
+    #[arg(long)]
+    json: bool,
 
     #[command(flatten)]
     limit: Limit,
 }
 
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Have the service exit, and wait until it has
+    ///
+    /// Systems go on, as when the service exits because it is idle. The next call, and every client that has a system or
+    /// process open, starts the next service. Where none runs there is nothing to do.
+    #[command(after_help = "Examples:\n  hcs service stop")]
+    Stop {
+        #[command(flatten)]
+        limit: Limit,
+    },
+}
+
 impl Service {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let wanted = self.properties.iter().map(|name| (name.clone(), json!({})));
-        let wanted: Map<String, Value> = wanted.collect();
-        let query = match wanted.is_empty() {
-            true => json!({ "PropertyTypes": ["Basic"] }),
-            false => json!({ "PropertyQueries": wanted }),
-        };
-        let operation = raw::Operation::new();
+        if let Some(Action::Stop { limit }) = self.action {
+            return stop(limit.begin("service stop"));
+        }
         let clock = self.limit.begin("service");
-        clock.on_raw(&operation);
-        let asked = raw::service_properties_by(Some(&query.to_string()), &operation);
-        let document = client::finish(&operation, asked).map_err(|f| clock.stop("", f))?;
-        let answer: Value = client::read(document.as_deref())?;
-        print_json(&answer)?;
+        let named = !self.properties.is_empty();
+        let wanted: Vec<&str> = match named {
+            true => self.properties.iter().map(String::as_str).collect(),
+            false => vec!["Basic", "Service"],
+        };
+        let answer = ask(&wanted, clock)?;
+        if named || self.json {
+            print_json(&answer)?;
+        } else if let Some(service) = answer.pointer(SERVICE) {
+            print(&text(service))?;
+        }
         match refused(&answer) {
             Some(failure) => Err(failure.into()),
             None => Ok(0),
         }
+    }
+}
+
+/// Where an answer has the property `Service`.
+const SERVICE: &str = "/PropertyResponses/Service/Response";
+
+fn ask(wanted: &[&str], clock: Clock) -> Result<Value, Stop> {
+    let queries: Map<String, Value> = wanted
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({})))
+        .collect();
+    let query = json!({ "PropertyQueries": queries });
+    let operation = raw::Operation::new();
+    clock.on_raw(&operation);
+    let asked = raw::service_properties_by(Some(&query.to_string()), &operation);
+    let document = client::finish(&operation, asked).map_err(|f| clock.stop("", f))?;
+    Ok(client::read(document.as_deref())?)
+}
+
+/// Stops the service, if one runs.
+fn stop(clock: Clock) -> Result<u8, Stop> {
+    if !Endpoint::from_environment()?.is_served()? {
+        return Ok(0);
+    }
+    let answer = ask(&["Service"], clock)?;
+    if let Some(failure) = refused(&answer) {
+        let failure =
+            failure.cause("the service that runs is older than this hcs: end it with kill(1)");
+        return Err(failure.into());
+    }
+    let pid = answer
+        .pointer(SERVICE)
+        .and_then(|it| it["ProcessId"].as_i64());
+    let pid = pid.and_then(|pid| i32::try_from(pid).ok());
+    // A service that cannot be seen from here, in another pid namespace say, is not waited for.
+    let process = pid
+        .and_then(Pid::from_raw)
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let operation = raw::Operation::new();
+    clock.on_raw(&operation);
+    let asked = raw::stop_service(&operation);
+    client::finish(&operation, asked).map_err(|f| clock.stop("", f))?;
+    let Some(process) = process else {
+        return Ok(0);
+    };
+    let mut polled = [PollFd::new(&process, PollFlags::IN)];
+    loop {
+        let left = clock.left().and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut polled, left.as_ref()) {
+            Ok(0) => return Err(clock.passed("the service", "is still about to exit")),
+            Err(Errno::INTR) => {}
+            _ => return Ok(0),
+        }
+    }
+}
+
+/// What a person wants to know of the service.
+fn text(service: &Value) -> String {
+    let word = |value: &Value| match value {
+        Value::String(text) => printable(text),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    };
+    let uptime = service["Uptime100ns"].as_u64().unwrap_or_default() / 10_000_000;
+    let limits = &service["Limits"];
+    let configuration = &service["Configuration"];
+    let mut lines = vec![
+        ("version", word(&service["Version"])),
+        ("process", word(&service["ProcessId"])),
+        (
+            "running",
+            format!(
+                "for {}, since {}",
+                long(uptime),
+                word(&service["StartedAt"])
+            ),
+        ),
+        (
+            "systems",
+            format!(
+                "{}, at most {} of one user",
+                word(&service["ComputeSystems"]),
+                word(&limits["SystemsPerClient"])
+            ),
+        ),
+        (
+            "processes",
+            format!(
+                "at most {} of one user",
+                word(&limits["ProcessesPerClient"])
+            ),
+        ),
+        (
+            "connections",
+            format!(
+                "at most {}, {} of one user",
+                word(&limits["Connections"]),
+                word(&limits["ConnectionsPerClient"])
+            ),
+        ),
+        ("files", word(&service["StateRoot"])),
+    ];
+    let file = word(&configuration["File"]);
+    lines.push((
+        "configuration",
+        match configuration["Found"] == true {
+            true => file,
+            false => format!("defaults; {file} was not there"),
+        },
+    ));
+    if configuration["Changed"] == true {
+        let when = match &configuration["ChangedAt"] {
+            Value::Null => String::new(),
+            time => format!(" at {}", word(time)),
+        };
+        lines.push((
+            "",
+            format!("changed{when}: hcs service stop ends this service, and the next call starts one by it"),
+        ));
+    }
+    if let Some(fault) = configuration["Fault"].as_str() {
+        lines.push((
+            "",
+            format!("no service can start by it: {}", printable(fault)),
+        ));
+    }
+    let line = |(name, text): &(&str, String)| format!("{name:<13}  {text}\n");
+    lines.iter().map(line).collect()
+}
+
+/// A time in its two largest units.
+fn long(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {}m", minutes % 60),
+        _ => format!("{days}d {}h", hours % 24),
     }
 }
 
@@ -70,4 +243,47 @@ fn refused(answer: &Value) -> Option<Failure> {
     Some(errors.fold(first, |failure, error| {
         failure.cause(format!("property {error}"))
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_its_two_largest_units() {
+        for (seconds, text) in [
+            (5, "5s"),
+            (65, "1m 5s"),
+            (7260, "2h 1m"),
+            (180_000, "2d 2h"),
+        ] {
+            assert_eq!(long(seconds), text);
+        }
+    }
+
+    #[test]
+    fn a_changed_configuration_is_told_with_the_way_out() {
+        let mut service = json!({
+            "Version": "1.2.3", "Uptime100ns": 650_000_000,
+            "Configuration": {"File": "/c.toml", "Found": false},
+        });
+        let told = text(&service);
+        assert!(told.contains("version        1.2.3\n"), "{told}");
+        assert!(told.contains("for 1m 5s"), "{told}");
+        assert!(told.contains("defaults; /c.toml was not there\n"), "{told}");
+        assert!(!told.contains("changed"), "{told}");
+        service["Configuration"] = json!({
+            "File": "/c.toml", "Found": true, "Changed": true, "ChangedAt": "2026-01-02T03:04:05Z",
+            "Fault": "line 3\u{1b}",
+        });
+        let told = text(&service);
+        assert!(
+            told.contains("changed at 2026-01-02T03:04:05Z: hcs service stop "),
+            "{told}"
+        );
+        assert!(
+            told.contains("no service can start by it: line 3\\u{1b}\n"),
+            "{told}"
+        );
+    }
 }

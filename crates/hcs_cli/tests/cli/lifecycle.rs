@@ -144,8 +144,15 @@ fn a_table_has_kind_state_id_and_owner() {
 
 #[test]
 fn the_service_speaks_of_itself() {
-    let versions = &json("service")["Properties"][0]["SupportedSchemaVersions"];
+    let responses = &json("service --json")["PropertyResponses"];
+    let versions = &responses["Basic"]["Response"]["SupportedSchemaVersions"];
     assert_eq!(versions[0]["Major"], 2);
+    let service = &responses["Service"]["Response"];
+    assert_eq!(service["Version"], env!("CARGO_PKG_VERSION"));
+    assert!(service["Uptime100ns"].as_u64() > Some(0), "{service}");
+    let told = words("service").fine();
+    let version = format!("version        {}\n", env!("CARGO_PKG_VERSION"));
+    assert!(told.starts_with(&version), "{told}");
     let some = words("service Memory Bad");
     assert_eq!(some.code, Some(125));
     assert!(some.err.contains("\"Bad\""), "{}", some.err);

@@ -9,12 +9,12 @@ use std::{
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 use tempfile::TempDir;
 
-use crate::common::{Ended, hcs, ready};
+use crate::common::{Ended, ended, hcs, ready, says};
 
 /// An endpoint of our own, whose services leave soon when nobody needs them.
 pub(crate) struct Place {
@@ -170,4 +170,73 @@ fn a_container_whose_run_was_killed_lasts_as_long_as_others_use_it() {
     }
     let list = Ended::from(place.hcs(&["list", "--format", "json"]).output().unwrap());
     assert_eq!(list.fine(), "[]\n");
+}
+
+#[test]
+fn a_service_is_stopped_and_its_containers_go_on() {
+    let place = Place::new(60);
+    let at = |arguments: &[&str]| ended(&mut place.hcs(arguments));
+    // None runs, and none is started to be stopped.
+    at(&["service", "stop"]).fine();
+    assert!(place.services().is_empty());
+    let mut run = place.hcs(&["run", "-i", "--keep", "--id", "box", "--", "cat"]);
+    let mut run = run
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdin = run.stdin.as_mut().unwrap();
+    stdin.write_all(b"ready\n").unwrap();
+    says(&mut run, "ready\n");
+    let [service] = place.services().try_into().unwrap();
+    at(&["service", "stop", "--timeout", "60"]).fine();
+    let mut polled = [PollFd::new(&service, PollFlags::IN)];
+    let now = Timespec::default();
+    assert_eq!(poll(&mut polled, Some(&now)).unwrap(), 1, "it has exited");
+    // Its client has the next service by now, or asks for it.
+    drop(run.stdin.take());
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+    assert_eq!(at(&["list", "-q"]).fine(), "box\n");
+    let log = at(&["events", "--json"]).fine();
+    assert!(log.contains("\"ServiceStopped\""), "{log}");
+    at(&["terminate", "box"]).fine();
+}
+
+#[test]
+fn a_changed_configuration_is_told_until_the_next_service_has_it() {
+    let place = Place::new(60);
+    let at = |arguments: &[&str]| ended(&mut place.hcs(arguments));
+    at(&["create", "--id", "box"]).fine();
+    let told = at(&["service"]).fine();
+    let file = place.folder.path().join("hcsd.toml");
+    assert!(told.contains(file.to_str().unwrap()), "{told}");
+    assert!(!told.contains("changed"), "{told}");
+    let mut text = fs::read_to_string(&file).unwrap();
+    text.push_str("[limits]\nsystems_per_client = 77\n");
+    fs::write(&file, &text).unwrap();
+    let told = at(&["service"]).fine();
+    assert!(told.contains("changed at 2"), "{told}");
+    assert!(told.contains("hcs service stop"), "{told}");
+    at(&["service", "stop"]).fine();
+    let told = at(&["service"]).fine();
+    assert!(!told.contains("changed"), "{told}");
+    assert!(told.contains("1, at most 77 of one user"), "{told}");
+    fs::write(&file, text.clone() + "conections = 1\n").unwrap();
+    let told = at(&["service"]).fine();
+    assert!(told.contains("no service can start by it: "), "{told}");
+    assert!(told.contains("conections"), "{told}");
+    fs::write(&file, text).unwrap();
+    at(&["terminate", "box"]).fine();
+}
+
+#[test]
+fn a_level_of_the_log_that_there_is_not_is_refused() {
+    let place = Place::new(60);
+    let file = place.folder.path().join("hcsd.toml");
+    fs::write(&file, "log = \"loud\"\n").unwrap();
+    let refused = ended(&mut place.hcs(&["list"]));
+    assert_eq!(refused.code, Some(125), "{refused:?}");
+    for said in ["line 1", "\"info\"", "\"trace\""] {
+        assert!(refused.err.contains(said), "{refused:?}");
+    }
 }

@@ -44,7 +44,7 @@ fn words_that_mean_the_same_are_taken() {
     words(&format!("unpause {id}")).fine();
     assert!(words(&format!("top {id}")).fine().starts_with("PID"));
     words(&format!("terminate {id}")).fine();
-    assert_eq!(words("info").fine(), words("service").fine());
+    assert!(words("info").fine().starts_with("version "));
 }
 
 #[test]

@@ -25,5 +25,7 @@ schema_enum! {
         Undefined = "Undefined", 2.1 until 2.3;
         /// What is honoured of documents, and why not.
         Capabilities = "Capabilities", "extension";
+        /// Version, process, age, configuration and limits of the service.
+        Service = "Service", "extension";
     }
 }

@@ -4,8 +4,10 @@
 //! 2. [`router`]: from calls to the code that does them.
 //! 3. [`calls`]: calls by name, for clients that make them again.
 //! 4. [`properties`], [`enumerate`], [`service_properties`]: answers about systems and the service.
-//! 5. [`service`]: what all connections share.
+//! 5. [`about`]: the property `Service`.
+//! 6. [`service`]: what all connections share.
 
+pub(crate) mod about;
 pub(crate) mod calls;
 pub(crate) mod connection;
 pub(crate) mod enumerate;

@@ -342,6 +342,10 @@ fn dispatch(errand: Errand, call: Call) {
         Call::ModifyServiceSettings { settings } => modify_service(errand, settings),
         Call::SubmitCrashReport { settings } => submit_crash_report(errand, settings),
         Call::ExplainOperation { operation } => explain(errand, operation),
+        Call::StopService => {
+            errand.answer(Ok(Answer::done()));
+            errand.connection.service.leave();
+        }
         Call::SaveSystem { system, options } => {
             errand.answer(systems::save(&errand, system, options.as_deref()));
         }

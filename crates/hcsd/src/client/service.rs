@@ -6,8 +6,10 @@ use std::{
     rc::{Rc, Weak},
 };
 
+use tokio::sync::Notify;
+
 use crate::{
-    client::calls::Calls,
+    client::{about::Since, calls::Calls},
     door::peers::{Entitled, is_trusted},
     system::context::Context,
     thread::{
@@ -30,6 +32,10 @@ pub(crate) struct Service {
     /// Calls that came with pipes and have not used them yet.
     pub(crate) pipes_quota: Rc<Quota>,
     numbered: Cell<u64>,
+    /// When it began.
+    pub(crate) since: Since,
+    /// A client asked it to leave.
+    leaving: Notify,
 }
 
 /// Threads that may wait, of all there are, that one user other than these may have at one time.
@@ -55,6 +61,8 @@ impl Service {
                 limits.processes_per_client,
             ),
             numbered: Cell::new(0),
+            since: Since::now(),
+            leaving: Notify::new(),
         })
     }
 
@@ -68,6 +76,16 @@ impl Service {
         let share = UserShare::new((!is_trusted(uid)).then_some(THREADS_OF_USER));
         users.insert(uid, Rc::downgrade(&share));
         share
+    }
+
+    /// Has the service leave.
+    pub(crate) fn leave(&self) {
+        self.leaving.notify_one();
+    }
+
+    /// Returns when it is to leave.
+    pub(crate) async fn leaving(&self) {
+        self.leaving.notified().await;
     }
 
     /// A number for a connection, for the log.

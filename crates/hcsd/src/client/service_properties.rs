@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{
+        about,
         properties::{response, to_text},
         service::Service,
     },
@@ -91,6 +92,7 @@ fn property(service: &Service, kind: GetPropertyType) -> Result<Value, Failure> 
         GetPropertyType::Capabilities => Ok(capabilities::answer(
             &service.context.config.host_view.view(),
         )),
+        GetPropertyType::Service => Ok(about::answer(service)),
         GetPropertyType::ContainerCredentialGuard
         | GetPropertyType::CacheAllocation
         | GetPropertyType::CacheMonitoring

@@ -256,6 +256,7 @@ const fn about(call: &Call) -> (&'static str, bool) {
         Call::SubmitCrashReport { .. } => ("SubmitCrashReport", true),
         Call::ReadEvents { .. } => ("ReadEvents", false),
         Call::ExplainOperation { .. } => ("ExplainOperation", false),
+        Call::StopService => ("StopService", true),
         Call::Cancel { .. } => ("Cancel", false),
         Call::Limit { .. } => ("Limit", false),
     }

@@ -85,6 +85,11 @@ impl Drop for Undoing {
 }
 
 impl Registry {
+    /// How many systems there are, those included that are being made.
+    pub(crate) fn count(&self) -> usize {
+        self.systems.borrow().len()
+    }
+
     /// Returns once no system that its last client has given up has this id any more: to that client the system was gone
     /// with its handle, or with the cancellation of its making. One that does not go keeps its id.
     pub(crate) async fn wait_for_leaving(&self, id: &str) {

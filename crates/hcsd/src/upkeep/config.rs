@@ -66,6 +66,15 @@ pub struct Config {
     pub limits: Limits,
     /// How long things may take.
     pub times: Times,
+    /// The file that says so, whether or not it is there.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
+    /// Whether the file was named, so that it has to be there.
+    #[serde(skip)]
+    pub named: bool,
+    /// Whether the file was there.
+    #[serde(skip)]
+    pub found: bool,
 }
 
 /// What containers without layers do not see of the host's files: see [`HostView`].
@@ -281,20 +290,42 @@ impl Config {
     pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
         let path = named.unwrap_or(Path::new(DEFAULT_CONFIG));
         let owned = path.to_owned();
-        match files::read_trusted(path) {
-            Ok(text) => Self::parse(path, &text),
-            Err(untrusted) => match untrusted.reason {
-                Reason::Io(Errno::NOENT) if named.is_none() => Ok(Self::default()),
-                Reason::Io(errno) => Err(ConfigError::Read {
-                    path: owned,
-                    source: errno.into(),
-                }),
-                _ => Err(ConfigError::Untrusted {
-                    path: owned,
-                    source: untrusted,
-                }),
+        let mut config = match files::read_trusted(path) {
+            Ok(text) => Self {
+                found: true,
+                ..Self::parse(path, &text)?
             },
-        }
+            Err(untrusted) => match untrusted.reason {
+                Reason::Io(Errno::NOENT) if named.is_none() => Self::default(),
+                Reason::Io(errno) => {
+                    return Err(ConfigError::Read {
+                        path: owned,
+                        source: errno.into(),
+                    });
+                }
+                _ => {
+                    return Err(ConfigError::Untrusted {
+                        path: owned,
+                        source: untrusted,
+                    });
+                }
+            },
+        };
+        config.file = Some(owned);
+        config.named = named.is_some();
+        Ok(config)
+    }
+
+    /// Whether a service would be the same by either, wherever they come from.
+    #[must_use]
+    pub fn is_as(&self, other: &Self) -> bool {
+        let said = |config: &Self| Self {
+            file: None,
+            named: false,
+            found: false,
+            ..config.clone()
+        };
+        said(self) == said(other)
     }
 
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
@@ -391,6 +422,9 @@ impl Config {
         if crashes.is_some_and(|p| !p.is_absolute()) {
             return Some(("crash_report_directory", "expected an absolute path"));
         }
+        if self.log.as_deref().is_some_and(|log| !is_log(log)) {
+            return Some(("log", LOG));
+        }
         let limits = self.limits;
         let least_one = [
             ("connections", limits.connections),
@@ -416,6 +450,24 @@ impl Config {
             .find(|(_, value)| *value == 0)
             .map(|(key, _)| (key, "expected at least 1"))
     }
+}
+
+/// What `log` can be.
+const LOG: &str = "expected \"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\", or such levels for parts of the \
+                   service, as in \"info,hcsd=debug\"";
+
+/// Whether `text` can be the value of `log`. A word that is no level would be read as the name of a part of which all is
+/// logged, and nothing of the others.
+fn is_log(text: &str) -> bool {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let mut levels = text
+        .split(',')
+        .map(|directive| match directive.rsplit_once('=') {
+            Some((part, level)) => (!part.is_empty(), level),
+            None => (true, directive),
+        });
+    let is_level = |level: &str| LEVELS.iter().any(|one| one.eq_ignore_ascii_case(level));
+    levels.all(|(named, level)| named && is_level(level))
 }
 
 /// Whether `path` can be one of [`HostView`].
@@ -477,6 +529,9 @@ mod tests {
                 2,
                 "others may connect",
             ),
+            ("\nlog = \"loud\"\n", 2, "\"info\", \"debug\""),
+            ("log = \"\"\n", 1, "\"trace\" or \"off\""),
+            ("log = \"hcsd=loud,info\"\n", 1, "info,hcsd=debug"),
             ("warm_slots = 1000\n", 1, "at most 256"),
             ("[host_view]\nhidden = [\"etc\"]\n", 2, "absolute"),
             ("[host_view]\nempty = [\"/\"]\n", 2, "absolute"),
@@ -487,6 +542,20 @@ mod tests {
             let message = parse(text).unwrap_err();
             assert!(message.contains(&format!("line {line}")), "{message}");
             assert!(message.contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn levels_of_the_log_may_be_for_all_or_for_parts() {
+        for text in [
+            "error",
+            "TRACE",
+            "off",
+            "info,hcsd=debug",
+            "hcsd::slots=trace,warn",
+        ] {
+            parse(&format!("log = \"{text}\"\n")).unwrap();
+            tracing_subscriber::EnvFilter::try_new(text).unwrap();
         }
     }
 

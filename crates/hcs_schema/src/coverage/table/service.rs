@@ -85,6 +85,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ),
             ("Undefined", Refused("it names no property")),
             ("Capabilities", Supported),
+            ("Service", Supported),
         ],
     ),
     (
