@@ -65,20 +65,39 @@ impl Stop {
 /// The failure as lines of text: the message with the name of its code, then the causes, nothing twice. Control
 /// characters are shown escaped: what a container says must not drive the terminal.
 pub(crate) fn text(failure: &Failure) -> String {
-    let mut text = format!("hcs: {}", printable(&failure.message));
+    let mut text = format!("hcs: {}", printable(&wordy(&failure.message)));
     if let Some(name) = failure.hresult.name() {
         text.push_str(&format!(" [{name}]"));
     }
     text.push('\n');
     for cause in &failure.causes {
         if let Some(more) = beyond(&failure.message, cause) {
-            text.push_str(&format!("  {}\n", printable(&more)));
+            text.push_str(&format!("  {}\n", printable(&wordy(&more))));
         }
     }
     if let Some(operation) = &failure.operation {
         text.push_str(&format!("  its steps: hcs explain {operation}\n"));
     }
     text
+}
+
+/// The text without the numbers that Rust puts behind the words of an error of the system.
+fn wordy(text: &str) -> String {
+    const NUMBER: &str = " (os error ";
+    let mut words = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once(NUMBER) {
+        words.push_str(before);
+        match behind.split_once(')') {
+            Some((number, more)) if number.bytes().all(|byte| byte.is_ascii_digit()) => rest = more,
+            _ => {
+                words.push_str(NUMBER);
+                rest = behind;
+            }
+        }
+    }
+    words.push_str(rest);
+    words
 }
 
 /// What a cause says that the message has not said.
@@ -131,6 +150,21 @@ mod tests {
         let expected = "hcs: the document is invalid [HCS_E_INVALID_JSON]\n  /a/b: 12 is no name\n  \
                         /a/c (line 1, column 2): unknown; expected \"d\"\n";
         assert_eq!(text(&failure), expected);
+    }
+
+    #[test]
+    fn errors_of_the_system_are_words() {
+        let error = std::io::Error::from_raw_os_error(2);
+        let failure = Failure::new(HResult(-5), "x cannot be read").because(&error);
+        assert_eq!(
+            text(&failure),
+            "hcs: x cannot be read\n  No such file or directory\n"
+        );
+        assert_eq!(wordy("a (os error 13); b (os error 2)!"), "a; b!");
+        assert_eq!(
+            wordy("a (os error x) (os error 5"),
+            "a (os error x) (os error 5"
+        );
     }
 
     #[test]

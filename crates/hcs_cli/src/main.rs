@@ -4,10 +4,11 @@
 //! 2. [`options`]: arguments to documents, pure.
 //! 3. [`client`]: the calls that the verbs make; [`clock`]: how long they may take.
 //! 4. [`session`]: our standard streams, signals and terminal, joined to those of a process; [`terminal`], [`signals`].
-//! 5. [`output`], [`failure`]: what people see, and the exit code.
+//! 5. [`output`], [`failure`], [`advice`]: what people see, and the exit code.
 //!
 //! This program knows nothing of sockets, messages and engines: all it does goes through the `hcs` crate.
 
+mod advice;
 mod cli;
 mod client;
 mod clock;

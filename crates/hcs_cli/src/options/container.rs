@@ -89,11 +89,22 @@ pub(crate) struct ContainerOptions {
     userns: Option<bool>,
 
     /// A network namespace made by `ip netns add` [default: one of its own, with loopback only]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = net_namespace)]
     net_namespace: Option<String>,
 
     #[command(flatten)]
     privileges: PrivilegeOptions,
+}
+
+/// Reads the name of a network namespace, which is that of a file in one directory.
+fn net_namespace(text: &str) -> Result<String, String> {
+    if text.is_empty() || text == "." || text == ".." || text.contains('/') {
+        return Err(
+            "expected the name of a network namespace as `ip netns list` shows it, not a path"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
 }
 
 /// Reads `yes` or `no`.
@@ -309,6 +320,17 @@ mod tests {
         let line = ["x", "--userns", "no"];
         assert!(Line::try_parse_from(line).is_err());
         assert!(Line::try_parse_from(["x", "--userns=maybe"]).is_err());
+    }
+
+    #[test]
+    fn a_network_namespace_has_a_name_without_a_path() {
+        assert_eq!(net_namespace("blue"), Ok("blue".to_owned()));
+        for bad in ["", ".", "..", "../x", "/run/netns/x", "a/b"] {
+            assert!(
+                net_namespace(bad).unwrap_err().contains("ip netns list"),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

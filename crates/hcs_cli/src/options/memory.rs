@@ -1,4 +1,7 @@
-//! `--memory`: a number of megabytes.
+//! `--memory`, `--scratch-size`: a number of megabytes.
+
+const EXPECTED: &str =
+    "expected a whole number of megabytes, such as 512, or one with a unit: 512M, 2G or 1T";
 
 /// Reads `512`, `512M`, `2G` or `1T` as megabytes (2^20 bytes).
 ///
@@ -10,15 +13,13 @@ pub(crate) fn megabytes(text: &str) -> Result<u64, String> {
         "" | "M" | "MB" | "MIB" => 1,
         "G" | "GB" | "GIB" => 1 << 10,
         "T" | "TB" | "TIB" => 1 << 20,
-        other => return Err(format!("{other:?} is no unit; there are M, G and T")),
+        _ => return Err(EXPECTED.to_owned()),
     };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| "expected a number of megabytes, such as 512 or 2G".to_owned())?;
+    let number: u64 = digits.parse().map_err(|_| EXPECTED.to_owned())?;
     match number.checked_mul(unit) {
-        Some(0) => Err("a container without memory can run nothing".to_owned()),
+        Some(0) => Err("it must be more than 0".to_owned()),
         Some(megabytes) => Ok(megabytes),
-        None => Err("that is more memory than can be counted".to_owned()),
+        None => Err("that is more than can be counted".to_owned()),
     }
 }
 
@@ -32,6 +33,7 @@ mod tests {
         assert_eq!(megabytes("512M"), Ok(512));
         assert_eq!(megabytes("2g"), Ok(2048));
         assert_eq!(megabytes("1TiB"), Ok(1 << 20));
+        assert!(megabytes("5X").unwrap_err().ends_with("512M, 2G or 1T"));
         for bad in ["", "0", "-1", "1.5G", "2K", "M", "99999999999999T"] {
             assert!(megabytes(bad).is_err(), "{bad}");
         }

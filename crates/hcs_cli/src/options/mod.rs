@@ -15,7 +15,7 @@ pub(crate) mod variable;
 
 use std::{
     env,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use hcs_schema::{Failure, HResult};
@@ -57,8 +57,8 @@ impl Surroundings {
     /// The path is not UTF-8, which JSON cannot say, or relative to a working directory that is not there.
     pub(crate) fn absolute(&self, path: &Path) -> Result<String, Failure> {
         let absolute = match &self.directory {
-            Some(directory) => directory.join(path),
-            None if path.is_absolute() => path.to_owned(),
+            Some(directory) => plain(directory, path),
+            None if path.is_absolute() => plain(Path::new("/"), path),
             None => {
                 let message = format!(
                     "{path:?} cannot be found: the current working directory was removed, or may not be entered"
@@ -75,6 +75,55 @@ impl Surroundings {
                      to another path"
                 ),
             )),
+        }
+    }
+}
+
+/// `path` from `directory`, which is a working directory: no part of it is a symbolic link. What has no effect is left
+/// out; behind a name, `..` may lead anywhere, and stays.
+fn plain(directory: &Path, path: &Path) -> PathBuf {
+    let mut plain = match path.is_absolute() {
+        true => PathBuf::from("/"),
+        false => directory.to_owned(),
+    };
+    let mut named = false;
+    for part in path.components() {
+        match part {
+            Component::ParentDir if !named => {
+                // Above the root there is the root.
+                let _at_the_root = plain.pop();
+            }
+            Component::ParentDir => plain.push(".."),
+            Component::Normal(name) => {
+                named = true;
+                plain.push(name);
+            }
+            _ => {}
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_as_short_as_they_can_be_without_a_look_at_the_files() {
+        for (path, expected) in [
+            ("x", "/home/me/x"),
+            ("./x/", "/home/me/x"),
+            (".", "/home/me"),
+            ("..", "/home"),
+            ("../../../../x", "/x"),
+            (".././x/./y//z", "/home/x/y/z"),
+            ("x/../y", "/home/me/x/../y"),
+            ("/a//./b/", "/a/b"),
+            ("/../a", "/a"),
+            ("/a/../b", "/a/../b"),
+        ] {
+            let plain = plain(Path::new("/home/me"), Path::new(path));
+            assert_eq!(plain.to_str(), Some(expected), "{path}");
         }
     }
 }

@@ -7,7 +7,7 @@ use hcs::{ComputeSystem, documents::ComputeSystemProperties};
 
 use super::{new_id, read_document};
 use crate::{
-    client,
+    advice, client,
     failure::Stop,
     options::{
         Surroundings,
@@ -60,7 +60,8 @@ impl Create {
         };
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("create");
-        let system = clock.wait(&id, ComputeSystem::create_json(&id, &document))?;
+        let made = clock.wait(&id, ComputeSystem::create_json(&id, &document));
+        let system = made.map_err(advice::of_making)?;
         match self.json {
             true => print_json(&ComputeSystemProperties {
                 id: Some(id),

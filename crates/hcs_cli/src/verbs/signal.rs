@@ -13,7 +13,8 @@ use crate::{
 #[command(after_help = "\
 Examples:
   hcs signal box 12                asks process 12 to end
-  hcs signal box 12 HUP")]
+  hcs signal box 12 HUP
+  hcs signal box 1 RTMIN+3         has systemd halt its container")]
 pub(crate) struct Signal {
     /// The system
     id: String,
@@ -22,7 +23,7 @@ pub(crate) struct Signal {
     #[arg(value_parser = options::pid)]
     pid: u32,
 
-    /// Name or number
+    /// Name, such as TERM, SIGHUP, RTMIN+3 or RTMAX-1, or number
     #[arg(default_value = "TERM", value_parser = parse)]
     signal: Kind,
 
@@ -39,9 +40,10 @@ fn parse(text: &str) -> Result<Kind, String> {
     }
     match Kind::from_name(text).or_else(|| Kind::from_name(&text.to_ascii_uppercase())) {
         Some(signal) => Ok(signal),
-        None => {
-            Err("expected the name of a signal such as TERM, or a number from 1 to 64".to_owned())
-        }
+        None => Err(
+            "expected the name of a signal such as TERM or RTMIN+3, or a number from 1 to 64"
+                .to_owned(),
+        ),
     }
 }
 
@@ -67,6 +69,8 @@ mod tests {
             ("hup", 1),
             ("10", 10),
             ("64", 64),
+            ("sigrtmin+3", 37),
+            ("RTMAX-1", 63),
         ] {
             assert_eq!(parse(text).unwrap().number(), number, "{text}");
         }

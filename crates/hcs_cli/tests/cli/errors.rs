@@ -6,7 +6,7 @@ use std::{
     os::unix::{ffi::OsStrExt as _, net::UnixListener},
 };
 
-use crate::common::{Container, ended, hcs, shell, unique, with_input, words};
+use crate::common::{Container, ended, hcs, ready, shell, unique, with_input, words};
 
 #[test]
 fn a_wrong_command_line_is_125_and_help_is_0() {
@@ -191,4 +191,96 @@ fn standard_output_that_cannot_be_written_is_a_failure() {
     let ended = ended(hcs(["run", "--", "echo", "x"]).stdout(full));
     assert_eq!(ended.code, Some(125), "{ended:?}");
     assert!(ended.err.contains("standard output"), "{ended:?}");
+}
+
+#[test]
+fn a_scratch_that_is_in_use_is_told_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = folder.path().to_str().unwrap();
+    let _container = Container::with("scratch", &format!("--scratch {scratch}"));
+    for line in ["run --scratch . -- true", "create --scratch ."] {
+        let mut again = hcs(line.split(' '));
+        let said = ended(again.current_dir(folder.path()));
+        assert_eq!(said.code, Some(125), "{said:?}");
+        let cause = format!("{scratch} is the scratch of another container");
+        assert!(said.err.contains(&cause), "{said:?}");
+        assert!(said.err.contains("`hcs list`"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_network_namespace_is_a_name() {
+    let path = words("run --net-namespace ../x -- true");
+    assert_eq!(path.code, Some(125));
+    assert!(path.err.contains("`ip netns list`"), "{path:?}");
+    let missing = words("run --net-namespace no-such-name -- true");
+    assert_eq!(missing.code, Some(125));
+    assert!(
+        missing.err.contains("`ip netns add no-such-name`"),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn messages_have_no_numbers_of_errors_and_no_useless_parts_of_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().to_str().unwrap();
+    for line in [
+        "run --layer ./a/../b/./none -- true",
+        "run --mount ./a/../b/./none:/x -- true",
+        "run --scratch ./a/../b/./none -- true",
+        "validate none.json",
+        "create --document none.json",
+        "man ./none",
+    ] {
+        let said = ended(hcs(line.split(' ')).current_dir(here));
+        assert_eq!(said.code, Some(125), "{said:?}");
+        assert!(said.err.contains("none"), "{said:?}");
+        assert!(!said.err.contains("os error"), "{said:?}");
+        assert!(!said.err.contains("/./"), "{said:?}");
+    }
+    let sibling = ended(hcs(["run", "--layer", "../no-such", "--", "true"]).current_dir(here));
+    let parent = folder.path().parent().unwrap().join("no-such");
+    assert!(
+        sibling.err.contains(parent.to_str().unwrap()),
+        "{sibling:?}"
+    );
+    assert!(!sibling.err.contains(".."), "{sibling:?}");
+}
+
+#[test]
+fn numbers_that_are_wrong_are_told_with_right_ones() {
+    for (line, expected) in [
+        ("run --memory 5X -- true", "512M, 2G or 1T"),
+        ("run --scratch-size 5K -- true", "512M, 2G or 1T"),
+        ("signal box 12 RTMIN+99", "such as TERM or RTMIN+3"),
+    ] {
+        let said = words(line);
+        assert_eq!(said.code, Some(125), "{said:?}");
+        assert!(said.err.contains(expected), "{said:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.toml");
+    fs::write(&file, "[limits]\nconnections = -3\n").unwrap();
+    let mut list = hcs(["list"]);
+    list.env("HCS_ENDPOINT", folder.path().join("hcs.sock"))
+        .env("HCS_CONFIG", &file);
+    let said = ended(&mut list);
+    assert_eq!(said.code, Some(125), "{said:?}");
+    let expected = "line 2: invalid value: integer `-3`, expected a whole number of at least 0\n";
+    assert!(said.err.contains(expected), "{said:?}");
+}
+
+#[test]
+fn signals_of_real_time_reach_a_process() {
+    let container = Container::new("rt");
+    let id = &container.0;
+    let script = "trap 'exit 5' 37; echo ready; while :; do sleep 1; done";
+    let mut exec = ready(&mut hcs(["exec", id, "--", "bash", "-c", script]));
+    let list: serde_json::Value =
+        serde_json::from_str(&words(&format!("ps {id} --json")).fine()).unwrap();
+    let bash = |one: &&serde_json::Value| one["ImageName"] == "bash";
+    let pid = &list.as_array().unwrap().iter().find(bash).unwrap()["ProcessId"];
+    words(&format!("signal {id} {pid} RTMIN+3")).fine();
+    assert_eq!(exec.wait().unwrap().code(), Some(5));
 }

@@ -21,6 +21,9 @@ const NAMES: [&str; 31] = [
 /// Largest signal number (`SIGRTMAX`).
 const LAST: u8 = 64;
 
+/// `SIGRTMIN` of glibc, which keeps the two below for itself.
+const RTMIN: u8 = 34;
+
 /// A signal: a name of the schema, or a Linux signal.
 ///
 /// The schema knows only the events of a Windows console. Clients of Linux guests send numbers, and this project also
@@ -77,16 +80,42 @@ impl Signal {
         Err(format!("found {found} where a signal is expected"))
     }
 
-    /// A name of the schema, or of a Linux signal with or without `SIG`; case counts.
+    /// A name of the schema, or of a Linux signal with or without `SIG`, `SIGRTMIN+N` and `SIGRTMAX-N` included; case
+    /// counts.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         if let Some(signal) = ProcessSignal::ALL.iter().find(|s| s.name() == name) {
             return Some(Self::Console(*signal));
         }
         let short = name.strip_prefix("SIG").unwrap_or(name);
-        let number = NAMES.iter().zip(1..).find(|(known, _)| **known == short)?.1;
-        Some(Self::Linux(number))
+        let named = NAMES.iter().zip(1..).find(|(known, _)| **known == short);
+        let number = named.map(|(_, number)| number);
+        number.or_else(|| real_time(short)).map(Self::Linux)
     }
+}
+
+/// The number of `RTMIN`, `RTMIN+N`, `RTMAX` or `RTMAX-N`, counted as the C library of most programs does, and kill(1).
+fn real_time(name: &str) -> Option<u8> {
+    let (first, offset) = match name.strip_prefix("RTMIN") {
+        Some(rest) => (
+            RTMIN,
+            rest.strip_prefix('+').or(rest.is_empty().then_some("0"))?,
+        ),
+        None => {
+            let rest = name.strip_prefix("RTMAX")?;
+            (
+                LAST,
+                rest.strip_prefix('-').or(rest.is_empty().then_some("0"))?,
+            )
+        }
+    };
+    let plain = offset.bytes().all(|byte| byte.is_ascii_digit());
+    let offset: u8 = offset.parse().ok().filter(|_| plain)?;
+    let number = match first {
+        RTMIN => first.checked_add(offset)?,
+        _ => first.checked_sub(offset)?,
+    };
+    (RTMIN..=LAST).contains(&number).then_some(number)
 }
 
 impl fmt::Display for Signal {
@@ -126,6 +155,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn signals_of_real_time_are_counted_from_either_end() {
+        for (name, number) in [
+            ("RTMIN", 34),
+            ("SIGRTMIN+3", 37),
+            ("RTMIN+30", 64),
+            ("SIGRTMAX", 64),
+            ("RTMAX-1", 63),
+            ("RTMAX-30", 34),
+        ] {
+            assert_eq!(
+                Signal::from_name(name).map(Signal::number),
+                Some(number),
+                "{name}"
+            );
+        }
+        for bad in [
+            "RTMIN+31", "RTMIN-1", "RTMAX+1", "RTMAX-31", "RTMIN+", "RTMIN++1", "RTMIN3", "RT",
+        ] {
+            assert_eq!(Signal::from_name(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn names_and_numbers_are_signals() {

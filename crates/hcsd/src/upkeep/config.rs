@@ -335,7 +335,7 @@ impl Config {
             reason,
         };
         let config: Self = toml::from_str(text)
-            .map_err(|e| wrong(e.span().map(|span| span.start), e.message().to_owned()))?;
+            .map_err(|e| wrong(e.span().map(|span| span.start), plain(e.message())))?;
         if let Some((key, reason)) = config.mistake() {
             return Err(wrong(text.find(key), format!("{key}: {reason}")));
         }
@@ -452,6 +452,21 @@ impl Config {
     }
 }
 
+/// What the parser says, in the words of the person who wrote the file: without types of Rust.
+fn plain(message: &str) -> String {
+    const TYPES: [(&str, &str); 4] = [
+        ("expected usize", "expected a whole number of at least 0"),
+        ("expected u64", "expected a whole number of at least 0"),
+        (
+            "expected u32",
+            "expected a whole number from 0 to 4294967295",
+        ),
+        ("expected path string", "expected a path in quotes"),
+    ];
+    let words = |text: String, (rust, plain): &(&str, &str)| text.replace(rust, plain);
+    TYPES.iter().fold(message.to_owned(), words)
+}
+
 /// What `log` can be.
 const LOG: &str = "expected \"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\", or such levels for parts of the \
                    service, as in \"info,hcsd=debug\"";
@@ -532,6 +547,23 @@ mod tests {
             ("\nlog = \"loud\"\n", 2, "\"info\", \"debug\""),
             ("log = \"\"\n", 1, "\"trace\" or \"off\""),
             ("log = \"hcsd=loud,info\"\n", 1, "info,hcsd=debug"),
+            (
+                "[limits]\nconnections = -3\n",
+                2,
+                "expected a whole number of at least 0",
+            ),
+            (
+                "warm_slots = \"x\"\n",
+                1,
+                "expected a whole number of at least 0",
+            ),
+            (
+                "scratch_inodes = true\n",
+                1,
+                "expected a whole number of at least 0",
+            ),
+            ("socket_mode = \"x\"\n", 1, "from 0 to 4294967295"),
+            ("scratch_root = 3\n", 1, "a path in quotes"),
             ("warm_slots = 1000\n", 1, "at most 256"),
             ("[host_view]\nhidden = [\"etc\"]\n", 2, "absolute"),
             ("[host_view]\nempty = [\"/\"]\n", 2, "absolute"),
