@@ -1,6 +1,11 @@
 //! What the admitted calls do to a system, and how that is undone.
 
-use std::{future::pending, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hcs_lifecycle::system::{Action, State};
 use hcs_schema::{Failure, HResult};
@@ -21,8 +26,6 @@ use crate::{
 
 /// How long after the end of its stream an agent may take to end itself, before it counts as one that lives on.
 pub(super) const PARTING: Duration = Duration::from_millis(500);
-/// How often an agent may end a link before it counts as broken.
-const MOST_LINKS: u32 = 8;
 /// The longest rest between two attempts to reach an agent.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
@@ -327,9 +330,7 @@ fn excuse(system: &System, link: &GuestLink) -> Result<(), String> {
     if let Some(fault) = link.fault() {
         return Err(fault);
     }
-    let links = system.links.get() + 1;
-    system.links.set(links);
-    if links > MOST_LINKS {
+    if system.lost_links.lose(Instant::now()) {
         return Err("it closed its stream again and again".to_owned());
     }
     Ok(())

@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
-use super::{Behalf, System, driver, memory::Kills, processes::Processes};
+use super::{Behalf, System, driver, lost_links::LostLinks, memory::Kills, processes::Processes};
 use crate::{
     document::parse_long,
     record::{
@@ -329,7 +329,7 @@ pub(crate) fn put_together(
         link: RefCell::default(),
         link_changed: tokio::sync::Notify::new(),
         unlinked: Cell::new(false),
-        links: Cell::new(0),
+        lost_links: LostLinks::default(),
         fault: RefCell::default(),
         watchers: Watchers::default(),
         exit: RefCell::default(),

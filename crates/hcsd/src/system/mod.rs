@@ -12,6 +12,7 @@ pub(crate) mod events;
 pub(crate) mod gone;
 pub(crate) mod guest_link;
 pub(crate) mod launch;
+mod lost_links;
 pub(crate) mod making;
 pub(crate) mod memory;
 pub(crate) mod process;
@@ -41,7 +42,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info};
 
-use self::{memory::Kills, processes::Processes};
+use self::{lost_links::LostLinks, memory::Kills, processes::Processes};
 use crate::{
     record::{
         event_log::{self, Kind},
@@ -152,7 +153,7 @@ pub(crate) struct System {
     /// It runs, and its agent is to be reached.
     unlinked: Cell<bool>,
     /// How often its agent ended the link.
-    links: Cell<u32>,
+    lost_links: LostLinks,
     /// What was wrong with its agent.
     fault: RefCell<Option<String>>,
     watchers: Watchers,
