@@ -1,4 +1,4 @@
-//! What the library itself costs: operations, and calls that a stub of the service answers at once.
+//! The cost of the library itself: operations, and calls that a stub of the service answers at once.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,

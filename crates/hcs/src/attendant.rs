@@ -15,8 +15,8 @@ use crate::{
     turn::Attendance,
 };
 
-/// Lets a thread that waits in a `poll(2)` of its own, for its own descriptors, do the reading of the connection along
-/// with that, so that no other thread is needed.
+/// Reads the connection on a thread that waits in its own `poll(2)` for its own descriptors, so that no other thread is
+/// needed.
 ///
 /// Operations and exits are asked as futures, with [`Attendant::waker`]: whenever [`Attendant::work`] has returned, they
 /// may be ready. This thread must not wait for any of them in another way while it has an attendant. Where several
@@ -86,26 +86,26 @@ impl Attendant {
         Ok(Self { bell, attendance })
     }
 
-    /// To be woken by: it makes one of the [`Attendant::descriptors`] readable.
+    /// A waker for this thread: it makes one of the [`Attendant::descriptors`] readable.
     #[must_use]
     pub fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.bell))
     }
 
-    /// Hands out what has come. Never blocks.
+    /// Hands out everything that has come. Never blocks.
     pub fn work(&mut self) {
         self.bell.get_up();
         self.attendance.step();
     }
 
-    /// To be asked after all futures were, before the descriptors are polled. False when something has happened
-    /// meanwhile: then there is [`Attendant::work`].
+    /// To be called after all futures were polled, and before the descriptors are. Returns false when something has
+    /// happened meanwhile: the caller calls [`Attendant::work`] then.
     #[must_use]
     pub fn rests(&self) -> bool {
         self.bell.lie_down()
     }
 
-    /// What is to be polled for input before the next [`Attendant::work`]. Others the next time, so ask again.
+    /// The descriptors to poll for input before the next [`Attendant::work`]. They can change each time, so ask again.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let socket = self.attendance.source().map(|reader| reader.link().as_fd());
         [self.bell.as_fd()].into_iter().chain(socket)

@@ -13,8 +13,8 @@ use rustix::{
 
 use crate::sync::{Mutex, lock};
 
-/// Rung by anybody, heard by one thread. A ring is never lost: one that comes while nobody sleeps is heard by the next
-/// who wants to.
+/// Any thread rings it; one thread hears it. A ring is never lost: when no thread sleeps, the next thread that wants to
+/// sleep hears it.
 #[derive(Debug)]
 pub(crate) struct Bell {
     state: Mutex<State>,
@@ -24,7 +24,7 @@ pub(crate) struct Bell {
 #[derive(Debug, Default)]
 struct State {
     rung: bool,
-    /// Somebody polls the descriptor, or is about to.
+    /// A thread polls the descriptor, or is about to.
     asleep: bool,
 }
 
@@ -41,7 +41,8 @@ impl Bell {
         }))
     }
 
-    /// Before polling the descriptor for input. False when it has rung since the last time: then nobody is to sleep.
+    /// To be called before the descriptor is polled for input. Returns false when the bell has rung since the last
+    /// time: the caller must not sleep then.
     pub(crate) fn lie_down(&self) -> bool {
         let mut state = lock(&self.state);
         if std::mem::take(&mut state.rung) {
@@ -51,7 +52,7 @@ impl Bell {
         true
     }
 
-    /// After polling.
+    /// To be called after polling.
     pub(crate) fn get_up(&self) {
         let mut state = lock(&self.state);
         state.asleep = false;
@@ -61,11 +62,11 @@ impl Bell {
         }
     }
 
-    /// Wakes who sleeps, or keeps the next from it.
+    /// Wakes the sleeping thread, or keeps the next thread from sleeping.
     fn ring(&self) {
         let mut state = lock(&self.state);
         if !std::mem::replace(&mut state.rung, true) && state.asleep {
-            // Under the lock: who gets up takes this very ring out again.
+            // Written under the lock: the thread that wakes up reads this very ring.
             let _full = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
         }
     }
@@ -105,7 +106,7 @@ mod tests {
         let bell = Bell::new().unwrap();
         let ringer = Waker::from(Arc::clone(&bell));
         ringer.wake_by_ref();
-        assert!(!readable(&bell), "nobody sleeps");
+        assert!(!readable(&bell), "no thread sleeps");
         assert!(!bell.lie_down());
         assert!(bell.lie_down());
         ringer.wake_by_ref();

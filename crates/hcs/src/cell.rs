@@ -1,8 +1,8 @@
 //! [`Cell`]: the operation's state machine behind a lock, with everything that waits for it.
 //!
-//! Who takes the lock: program threads (start, read, wait, close), the connection's reader (complete) and callback
-//! threads (begin, end). Nothing is called and nothing of the program's is dropped while it is held: callbacks, wakers
-//! and outcomes are moved out first.
+//! These threads take the lock: program threads (start, read, wait, close), the connection's reader (complete) and
+//! callback threads (begin, end). While it is held, nothing is called and no value of the program is dropped:
+//! callbacks, wakers and outcomes are moved out first.
 
 use std::{
     sync::{
@@ -17,8 +17,8 @@ use hcs_lifecycle::operation_kind::OperationKind;
 
 use super::sync::{Condvar, Mutex, MutexGuard, lock, thread, wait};
 
-/// Whether a completion that came when the operation had no callback is known to the program. Each is told once at most:
-/// what tells of it claims it first.
+/// Whether a completion that came when the operation had no callback is known to the program. Each is reported at most
+/// once: a reporter claims it first.
 #[derive(Debug, Default)]
 pub(crate) struct Telling {
     told: AtomicBool,
@@ -26,7 +26,7 @@ pub(crate) struct Telling {
 }
 
 impl Telling {
-    /// Whether the caller is the one who tells.
+    /// Claims the report. Returns true for the first caller, which has to report the completion.
     pub(crate) fn claim(&self) -> bool {
         !self.told.swap(true, Ordering::AcqRel)
     }
@@ -41,7 +41,7 @@ impl Telling {
     }
 }
 
-/// What follows from a completion.
+/// The consequence of a completion.
 #[derive(Clone, Debug)]
 pub(crate) enum Completion {
     /// Nothing: the operation was closed, or tracks another call.
@@ -104,8 +104,8 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
     }
 
     /// See [`Operation::set_callback`]. The former callback does not begin any more; where it runs, this waits until it
-    /// has returned, unless called from within it. Answers whether [`Cell::run_callback`] is to be called for the present
-    /// outcome, which is still unknown to the program.
+    /// has returned, unless called from within it. Returns whether [`Cell::run_callback`] is to be called for the
+    /// present outcome, which is still unknown to the program.
     pub(crate) fn set_callback(
         &self,
         callback: Option<C>,
@@ -171,7 +171,7 @@ impl<T: Clone, E: Clone, C: Clone> Cell<T, E, C> {
         lock(&self.state).machine.cancel()
     }
 
-    /// Ends the tracked call and wakes all who wait. Answers whether somebody may want it, and who is to be told.
+    /// Ends the tracked call and wakes all waiters. Returns whether the outcome may be wanted, and where to report it.
     pub(crate) fn complete(&self, call: CallNumber, outcome: Result<T, E>) -> Completion {
         let mut state = lock(&self.state);
         if let Err(unwanted) = state.machine.complete(call, outcome) {

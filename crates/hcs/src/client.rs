@@ -1,10 +1,10 @@
-//! [`Client`]: what one process has with the service at one endpoint: the connection, made when it is first needed and
-//! made again when it was lost, and the handles that live on it.
+//! [`Client`]: the connection of one process to the service at one endpoint, and the handles that live on it. The
+//! connection is made when it is first needed, and made again when it was lost.
 //!
-//! **Calls survive the connection.** What was not answered when a connection ended is kept and made again on the next,
-//! in its order and before anything newer, under the same number and as a repeat, so that the service can tell whether
-//! it was begun before (see [`hcs_wire::service`]). Where no service can be reached for as long as that is tried, they
-//! end with `HCS_E_SERVICE_DISCONNECT`, and only then.
+//! **Calls survive the connection.** A call without an answer at the end of a connection is kept and repeated on the
+//! next. The repeats go in their order and before any newer call, each under its old number. So the service can tell
+//! whether the call was begun before (see [`hcs_wire::service`]). Calls end with `HCS_E_SERVICE_DISCONNECT` only when
+//! no service was reached for as long as the client tries.
 //!
 //! After `fork(2)` the child must neither write to its parent's connection nor wait for its parent's threads. So all of
 //! this hangs on a [`World`] that belongs to one pid; a child makes itself a new one, without touching a lock of the
@@ -37,7 +37,8 @@ use crate::{
 /// waits on.
 const AT_ONCE: Duration = Duration::from_millis(20);
 
-/// With so many handles, events are read that nobody waits for: the service keeps only so many unread ones.
+/// With more handles than this, the keeper also reads events that no thread waits for: the service keeps only a limited
+/// number of unread events.
 const MANY_HANDLES: usize = 64;
 
 /// How often a service is started that is gone again before it has greeted.
@@ -58,7 +59,7 @@ pub(crate) const RECONNECT_PAUSES: [Duration; 7] = [
 #[derive(Debug)]
 struct World {
     pid: u32,
-    /// Few as a rule, so one is found without ado.
+    /// Usually few, so a linear search is enough.
     clients: Mutex<Vec<Arc<Client>>>,
     pool: Pool,
     timer: Timer,
@@ -98,12 +99,12 @@ pub(crate) fn pool() -> &'static Pool {
     &World::current().pool
 }
 
-/// What this process does later.
+/// The timer of this process.
 pub(crate) fn timer() -> &'static Timer {
     &World::current().timer
 }
 
-/// Takes the connection, or why there is none.
+/// Gets the connection, or the reason why there is none.
 type Job = Box<dyn FnOnce(Result<&Arc<Link>, Failure>) + Send>;
 
 /// One process's connection to one endpoint, and its handles there.
@@ -116,14 +117,14 @@ type Job = Box<dyn FnOnce(Result<&Arc<Link>, Failure>) + Send>;
 ///            every queued call learns why            connection lost
 /// ```
 ///
-/// Calls made while it connects are queued and then sent in their order, before any later one. Whoever was reading a
-/// connection that is over has told so ([`Client::lost`]) before the next one is made.
+/// Calls made while it connects are queued and then sent in their order, before any later one. The thread that reads a
+/// connection reports its end ([`Client::lost`]) before the next one is made.
 #[derive(Debug)]
 pub(crate) struct Client {
     /// The process it belongs to.
     pid: u32,
     endpoint: Endpoint,
-    /// Names this client to the services of the endpoint, one after the other. Nobody else knows it.
+    /// Names this client to the services of the endpoint, one after the other. No other program knows it.
     instance: String,
     state: Mutex<State>,
     handles: Mutex<HashMap<u64, Weak<Handle>>>,
@@ -131,13 +132,13 @@ pub(crate) struct Client {
     turn: Arc<Turn<Reader>>,
 }
 
-/// What is to be made again on the next connection.
+/// The calls to make again on the next connection.
 #[derive(Default)]
 struct Kept {
     calls: Vec<Box<dyn Lasting>>,
-    /// A thread sees to it that there is one.
+    /// A thread is making that connection.
     coming_back: bool,
-    /// It is to begin anew when it has done so: another connection was lost since.
+    /// That thread has to start over afterwards: another connection was lost since.
     once_more: bool,
 }
 
@@ -149,7 +150,7 @@ impl fmt::Debug for Kept {
     }
 }
 
-/// The reading end of a connection, in the hands of whoever reads.
+/// The reading end of a connection, held by the thread that reads.
 pub(crate) struct Reader {
     client: Arc<Client>,
     link: Arc<Link>,
@@ -182,7 +183,7 @@ impl Reader {
     }
 }
 
-/// Somebody wants to hear of what the service sends without waiting for it, for as long as this exists.
+/// A watcher of the [`Turn`] for as long as this exists: it hears the messages of the service without waiting.
 pub(crate) struct Watch {
     turn: Arc<Turn<Reader>>,
 }
@@ -259,14 +260,16 @@ impl Client {
         &self.endpoint
     }
 
-    /// Who reads the connection.
+    /// Decides which thread reads the connection.
     pub(crate) fn turn(&self) -> &Arc<Turn<Reader>> {
         &self.turn
     }
 
-    /// Calls `job` once with the connection: on this thread if there is one or a service answers at once, else on another
-    /// when it has been made, with a service started if none is there. The failure is `HCS_E_SERVICE_NOT_AVAILABLE`, `HCS_E_ACCESS_DENIED` or
-    /// `HCS_E_UNSUPPORTED_PROTOCOL_VERSION`, with its causes.
+    /// Calls `job` once with the connection. If there is one or a service answers at once, `job` runs on this thread;
+    /// otherwise on another thread once the connection is made. A service is started if none is there.
+    ///
+    /// The failure is `HCS_E_SERVICE_NOT_AVAILABLE`, `HCS_E_ACCESS_DENIED` or `HCS_E_UNSUPPORTED_PROTOCOL_VERSION`,
+    /// with its causes.
     pub(crate) fn with_link(
         self: &Arc<Self>,
         job: impl FnOnce(Result<&Arc<Link>, Failure>) + Send + 'static,
@@ -288,7 +291,7 @@ impl Client {
         connect: bool,
     ) {
         if connect && !is_reading() {
-            // A connection that ended while nobody read is made again, not written to.
+            // A connection that ended while no thread read it is made again, not written to.
             self.turn.catch_up();
         }
         let mut state = lock(&self.state);
@@ -346,7 +349,7 @@ impl Client {
         }
     }
 
-    /// Opens the handles of a former connection again, makes the calls again that it left unanswered, and sends what was
+    /// Reopens the handles of a former connection, repeats the calls that it left unanswered, and sends the calls
     /// queued meanwhile.
     fn connected(self: &Arc<Self>, link: Link, receiver: Receiver) {
         let link = Arc::new(link);
@@ -356,7 +359,7 @@ impl Client {
             receiver,
         });
         for handle in self.handles() {
-            // A handle that nothing is behind has told so to whom it concerns.
+            // A handle whose creation failed has reported that; one that is still being made comes with its own call.
             let _told = handle.attach(self, &link);
         }
         loop {
@@ -367,7 +370,7 @@ impl Client {
             };
             let queued = std::mem::take(&mut connecting.queue);
             if queued.is_empty() {
-                // One that is over and still being read is there until its reader has told.
+                // A closed link stays current until its reader reports it.
                 *state = match connecting.lost {
                     true => State::Idle,
                     false => State::Up(link),
@@ -381,7 +384,7 @@ impl Client {
         }
     }
 
-    /// A connection that has been greeted, from one that may be waiting to be.
+    /// Returns a greeted connection. `greeting` is a connection that still waits for its greeting, if there is one.
     fn reach(&self, mut greeting: Option<Box<Greeting>>) -> Result<(Link, Receiver), Failure> {
         let mut starts = 0;
         loop {
@@ -409,7 +412,7 @@ impl Client {
         }
     }
 
-    /// There will be no connection: all who wait for it learn why.
+    /// There will be no connection: passes the failure to every call that waits for it.
     fn refuse(&self, failure: &Failure) {
         let state = std::mem::replace(&mut *lock(&self.state), State::Idle);
         if let State::Connecting(connecting) = state {
@@ -438,17 +441,17 @@ impl Client {
         let (Subject::System(number) | Subject::Process(number)) = event.subject else {
             return;
         };
-        // An event for a handle that was closed while it was under way is nobody's.
+        // The event is dropped if the handle was closed while the event was under way.
         let handle = lock(&self.handles).get(&number).and_then(Weak::upgrade);
         if let Some(handle) = handle {
             handle.event(event.event_type, event.data.map(Into::into));
         }
     }
 
-    /// Makes the calls again that a former connection left unanswered.
+    /// Repeats the calls that a former connection left unanswered.
     fn make_again(self: &Arc<Self>, link: &Arc<Link>) {
         if link.is_over() {
-            // Its end sees to another.
+            // The reader of this link makes the next connection.
             return;
         }
         let mut calls = std::mem::take(&mut lock(&self.kept).calls);
@@ -479,8 +482,8 @@ impl Client {
         }
     }
 
-    /// The connection is over: all handles are told, and where somebody waits for an exit or an answer it is made again
-    /// at once.
+    /// The connection is over: tells all handles. If an exit or an answer is still awaited, the connection is made
+    /// again at once.
     fn lost(self: &Arc<Self>, link: &Link) {
         // Before another connection can be made.
         lock(&self.kept).calls.extend(link.take_left());
@@ -513,8 +516,8 @@ impl Client {
         }
     }
 
-    /// Tries to reach the service again, with growing pauses; then those who wait for an exit or an answer learn that it
-    /// is gone.
+    /// Tries to reach the service again, with growing pauses. If every try fails, the waits for an exit or an answer
+    /// end with the failure.
     fn try_to_reconnect(self: &Arc<Self>) {
         let mut failed = None;
         for pause in RECONNECT_PAUSES {
@@ -553,7 +556,7 @@ impl Client {
     }
 }
 
-/// Starts the thread that reads where nobody waits.
+/// Starts the keeper, the thread that reads while no thread waits.
 fn start_keeper(client: &Weak<Client>) -> bool {
     let Some(client) = client.upgrade() else {
         return false;

@@ -1,9 +1,10 @@
 //! Finding the service's program and having it start a service.
 //!
-//! The program runs with all rights of this process, and as the service for more than this process. So it is only taken
-//! from a file and directories that no other user can change ([`hcs_wire::trust`]); what is executed is the file that was
-//! looked at; and nothing of this process's environment comes along but what was decided by it: the endpoint and the
-//! configuration, as arguments.
+//! The program runs with all rights of this process, and as the service of other processes too. So these rules hold:
+//! - The file and its directories must not be writable by another user ([`hcs_wire::trust`]).
+//! - The executed file is the very file that was checked.
+//! - The environment of this process is not passed on. It only decides the endpoint and the configuration, which are
+//!   arguments.
 
 use std::{
     env, fs, io,
@@ -96,7 +97,7 @@ pub(crate) fn start(endpoint: &Endpoint) -> Result<(), Failure> {
             }))
         }
         Err(error) => {
-            // The program hangs or cannot be waited for: what is left of it is ended, the failure says what happened.
+            // The program hangs or cannot be waited for: its process is killed, and the failure says why.
             let killed = child.kill().and_then(|()| child.wait());
             let mut failure = failed(format!("{} did not finish: {error}", program.display()));
             if let Err(error) = killed {
@@ -112,7 +113,7 @@ enum End {
     Failed { status: String, complaint: String },
 }
 
-/// Reads what the program complains about until it is done, then waits for it.
+/// Reads the program's complaints until it is done, then waits for it.
 fn finish(child: &mut Child) -> io::Result<End> {
     let mut complaint = Vec::new();
     if let Some(stderr) = &mut child.stderr {

@@ -35,14 +35,14 @@ impl Endpoint {
         }
     }
 
-    /// `$HCS_ENDPOINT`, else the system-wide socket for root, and for everybody else that of their private service: in
-    /// `$XDG_RUNTIME_DIR`, else below `$HOME`, else in `/tmp` ([`hcs_wire::endpoint`]).
+    /// `$HCS_ENDPOINT`. Without it, root gets the system-wide socket. Any other user gets the socket of a private
+    /// service: in `$XDG_RUNTIME_DIR`, else below `$HOME`, else in `/tmp` ([`hcs_wire::endpoint`]).
     ///
     /// A program that runs with more rights than its caller (set-user-ID, set-group-ID, file capabilities) takes none of
     /// these variables: the socket is the system-wide one, or that in `/tmp`.
     ///
     /// # Errors
-    /// `HCS_E_SERVICE_NOT_AVAILABLE` when another user could change what is found there.
+    /// `HCS_E_SERVICE_NOT_AVAILABLE` when another user could change the directory of that socket.
     pub fn from_environment() -> Result<Self, Failure> {
         if let Some(path) = variable(ENDPOINT_VARIABLE) {
             return Ok(Self::at(PathBuf::from(path)));
@@ -129,8 +129,8 @@ impl Endpoint {
         Ok(socket)
     }
 
-    /// Makes sure that who listens may be told what this program has to say: for root, root. The credentials are those of
-    /// the process that called `listen(2)`, so a socket that systemd made is root's.
+    /// Checks that the listener is root or the user of this program, before any byte is sent to it. The credentials are
+    /// those of the process that called `listen(2)`, so a socket that systemd made is root's.
     fn know(&self, socket: &OwnedFd) -> Result<(), Unreached> {
         let peer = Peer::of(socket)?;
         let (listener, own) = (peer.user, geteuid().as_raw());
@@ -158,7 +158,7 @@ impl Endpoint {
         ))
     }
 
-    /// The failure of a call whose service did not answer in time, with what can be done about that.
+    /// The failure of a call whose service did not answer in time, with advice for the user.
     pub(crate) fn unanswered(&self) -> Failure {
         let path = self.path.display();
         let failure = Failure::new(
@@ -172,7 +172,7 @@ impl Endpoint {
             }
             Err(_) => return failure.cause("it was still being started: give it more time"),
         };
-        // Who listens; for a socket made beforehand that is whoever made it.
+        // The process that listens; for a socket made beforehand, the process that made it.
         match Peer::of(&socket) {
             Ok(Peer {
                 process: Some(pid), ..
@@ -198,7 +198,7 @@ impl Endpoint {
 /// Why there is no socket.
 #[derive(Debug)]
 pub(crate) enum Unreached {
-    /// What the kernel said.
+    /// The error of the kernel.
     Errno(Errno),
     /// Another user listens.
     Stranger(Failure),
@@ -210,7 +210,7 @@ impl From<Errno> for Unreached {
     }
 }
 
-/// What to do about the process `pid` that listens and does not answer.
+/// Advice on the process `pid`, which listens and does not answer.
 fn advice(pid: i32) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // Its name, before that, may have parentheses too.

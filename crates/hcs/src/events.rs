@@ -1,4 +1,4 @@
-//! [`Events`]: what happens to a system or process, as a stream.
+//! [`Events`]: the events of a system or process, as a stream.
 
 use std::{
     collections::VecDeque,
@@ -22,7 +22,7 @@ use crate::{
 /// The events of one handle from the moment this was made, in order, as a stream for any executor or one by one.
 ///
 /// The exit always comes, also when it happened before, and is the last: the stream ends after it. Dropping this ends
-/// the listening. A handle has one listener: a later one takes the place of the former, whose stream ends.
+/// the listening. A handle has one listener: a later one replaces the former, whose stream ends.
 ///
 /// ```
 /// use futures_lite::StreamExt as _;

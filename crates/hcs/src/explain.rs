@@ -1,4 +1,4 @@
-//! What became of an operation.
+//! The time line and the result of an operation.
 
 use hcs_wire::explain::OperationReport;
 

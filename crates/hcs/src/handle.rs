@@ -1,4 +1,5 @@
-//! [`Handle`]: what is behind `HCS_SYSTEM` and `HCS_PROCESS`: its number on the connection, its events, its exit.
+//! [`Handle`]: the object behind `HCS_SYSTEM` and `HCS_PROCESS`, with its number on the connection, its events, its
+//! exit.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -31,7 +32,7 @@ pub(crate) struct Identity {
     pub(crate) runtime_id: OnceLock<String>,
 }
 
-/// What a handle is of.
+/// The subject of a handle.
 #[derive(Debug)]
 pub(crate) enum Subject {
     System,
@@ -42,7 +43,7 @@ pub(crate) enum Subject {
     },
 }
 
-/// Whether the thing a handle is of came to be.
+/// Whether the system or process of a handle was made.
 #[derive(Clone, Debug)]
 enum Making {
     /// The service has not answered yet.
@@ -79,14 +80,14 @@ impl Happening {
         }
     }
 
-    /// Whether a kept completion is not to be told any more.
+    /// Whether a kept completion need not be reported any more.
     fn is_taken(&self) -> bool {
         let completion = self.completion.as_ref();
         completion.is_none_or(|it| it.telling.is_taken() || it.operation.is_gone())
     }
 
-    /// What the callback is told; `None` when it was told elsewhere. `late` says that it happened before there was a
-    /// callback, so that a result that was read is known already.
+    /// The event for the callback; `None` when it was reported elsewhere. `late` means that the event came before there
+    /// was a callback; then a result that was read is known already.
     fn into_event(self, late: bool) -> Option<Event> {
         if late && self.is_taken() {
             return None;
@@ -134,7 +135,7 @@ impl std::fmt::Debug for Handle {
     }
 }
 
-/// What it is of, in words.
+/// Its subject, in words.
 impl std::fmt::Display for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let id = &self.identity.id;
@@ -251,8 +252,8 @@ impl Handle {
     pub(crate) fn attach(self: &Arc<Self>, client: &Client, link: &Link) -> Result<(), Failure> {
         self.check_made()?;
         let mut attached = lock(&self.attached);
-        // A connection that was made before is over, or soon will be. What is still being made, the call that makes it
-        // makes known.
+        // An earlier connection is over, or soon will be. A handle that is still being made is announced by the call
+        // that makes it.
         if *attached < link.serial() && self.hub.lives() {
             self.open_again(link)?;
             client.register(self);
@@ -276,7 +277,8 @@ impl Handle {
         }
     }
 
-    /// What was lent to a call on `link`, or made by it, is closed again where the program has closed it.
+    /// After a call on `link` that this handle was lent to, or that made it: closes the handle in the service again if
+    /// the program has closed it.
     pub(crate) fn take_back(&self, link: &Link) {
         let mut attached = lock(&self.attached);
         if self.hub.is_closed() && *attached == link.serial() {
@@ -364,7 +366,7 @@ impl Handle {
         Ok(())
     }
 
-    /// What the service answered to opening it again. Where the thing is gone, it has exited without our seeing how.
+    /// Takes the service's answer to the reopening. If the system or process is gone, it has exited in an unknown way.
     fn opened_again(self: &Arc<Self>, answer: &Answer) {
         let hresult = match answer {
             Ok((reply, _)) if !reply.result.is_success() => reply.result,
@@ -389,8 +391,8 @@ impl Handle {
         self.event(event_type, Some(status.to_string().into()));
     }
 
-    /// What a call is answered that the service refused because it does not know the number: the thing has exited while
-    /// there was no connection.
+    /// The code for a call that the service refused because it does not know the number: the system or process has
+    /// exited while there was no connection.
     pub(crate) fn gone(&self) -> Option<HResult> {
         if self.hub.lives() || self.hub.is_closed() {
             return None;
@@ -401,7 +403,7 @@ impl Handle {
         })
     }
 
-    /// A wait for the exit has begun: where the connection was lost, it is made again so that somebody can tell.
+    /// A wait for the exit has begun: a lost connection is made again, so that the service can report the exit.
     pub(crate) fn watch(self: &Arc<Self>) {
         let client = Client::of(&self.endpoint);
         let connected = client.current_link().map_or(0, |link| link.serial());
@@ -437,7 +439,7 @@ impl Handle {
         exit.unwrap_or(Err(HResult::TIMEOUT))
     }
 
-    /// Something happened to it. Called by whoever reads the connection.
+    /// Something happened to it. Called by the thread that reads the connection.
     pub(crate) fn event(self: &Arc<Self>, event_type: u32, data: Option<Document>) {
         let drain = match event_type {
             event_type::SYSTEM_EXITED | event_type::PROCESS_EXITED => {
@@ -448,8 +450,8 @@ impl Handle {
         self.schedule(drain);
     }
 
-    /// A call on it, or one that made it, has completed. Answers whether its callback takes that; else one that is set later
-    /// does, unless it is known by then.
+    /// A call on it, or one that made it, has completed. Returns whether its callback takes the completion. If not, a
+    /// callback that is set later takes it, unless the program knows of it by then.
     pub(crate) fn completed(
         self: &Arc<Self>,
         operation: &Operation,
@@ -469,7 +471,7 @@ impl Handle {
         taken
     }
 
-    /// The connection is over. Called by whoever reads the connection.
+    /// The connection is over. Called by the thread that reads the connection.
     pub(crate) fn disconnected(self: &Arc<Self>) {
         if self.hub.lives() {
             self.event(event_type::SERVICE_DISCONNECT, None);
@@ -534,7 +536,7 @@ impl Handle {
         if matches!(&*lock(&self.making), Making::Failed(_)) {
             return;
         }
-        // What it was to bring may be on its way, and is to be closed when it comes.
+        // Streams for this handle may be on their way, and have to be closed when they come.
         client.turn().nudge();
         let attached = Arc::clone(&self.attached);
         let call = self.closing();
@@ -549,7 +551,7 @@ impl Handle {
             });
         };
         if is_reading() {
-            // Who hands out must not wait for the service to take something.
+            // A thread that hands out messages must not wait for the service to take one.
             pool().submit(send);
         } else {
             send();

@@ -8,9 +8,8 @@
 //! ```
 //!
 //! Completions of calls on the handle that are still unknown are kept for the first callback that takes completions. Other
-//! events that nobody listens for are dropped. Who takes the lock: the connection's reader (post,
-//! exited), program threads (register, wait, close) and the callback thread that drains. Nothing is called while it is
-//! held.
+//! events are dropped while there is no callback. These threads take the lock: the connection's reader (post, exited),
+//! program threads (register, wait, close) and the callback thread that drains. Nothing is called while it is held.
 //!
 //! Races thought through:
 //! - *exit and registration*: both under the lock, so the exit is either queued by `exited` or owed and then queued by
@@ -43,7 +42,7 @@ struct State<D, X, C> {
     /// Completions for a callback to come, and how many there may be before those that are taken meanwhile are removed.
     kept: Vec<X>,
     room: usize,
-    /// Somebody drains or has been told to.
+    /// A thread drains the queue or has been told to.
     draining: bool,
     /// The thread inside the callback.
     running: Option<thread::ThreadId>,
@@ -125,14 +124,14 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
         state.completions && state.callback.is_some()
     }
 
-    /// Whether an exit is still to come and somebody wants to hear of it.
+    /// Whether an exit is still to come and a callback, a wait or a task wants it.
     pub(crate) fn awaits_exit(&self) -> bool {
         let state = lock(&self.state);
         let wanted = state.callback.is_some() || state.waiting > 0 || !state.wakers.is_empty();
         wanted && !state.closed && matches!(state.exit, Exit::Running)
     }
 
-    /// Whether somebody listens.
+    /// Whether a callback is registered.
     pub(crate) fn has_callback(&self) -> bool {
         lock(&self.state).callback.is_some()
     }
@@ -160,9 +159,9 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
         state.needs_drain()
     }
 
-    /// A call on the handle has completed. `make` makes the event for the callback that takes it, or else, when told so, the
-    /// one that is kept for a callback to come; `is_taken` says of a kept one that it is not needed any more. Answers
-    /// whether a callback takes it.
+    /// A call on the handle has completed. `make(false)` makes the event for the callback that takes it; `make(true)`
+    /// makes the event that is kept for a later callback. `is_taken` tells whether a kept event is not needed any more.
+    /// Returns whether a callback takes the event.
     pub(crate) fn completed(
         &self,
         make: impl FnOnce(bool) -> X,
@@ -211,7 +210,7 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
         self.wake(state);
     }
 
-    /// Nobody can say any more when it exits: waits that run now end with `reason`; later ones are not touched.
+    /// Its exit cannot be learned any more: waits that run now end with `reason`; later ones are not touched.
     pub(crate) fn give_up(&self, reason: HResult) {
         let mut state = lock(&self.state);
         if matches!(state.exit, Exit::Running) {
@@ -368,7 +367,7 @@ impl<D: Clone, X, C: Clone> State<D, X, C> {
         }
     }
 
-    /// The next event and who gets it; notes the end of draining when there is none.
+    /// Returns the next event and the callback that gets it. If there is none, notes the end of draining.
     fn next(&mut self) -> Option<(C, Item<X>)> {
         let next = self.callback.clone().zip(self.queue.pop_front());
         self.draining = next.is_some();

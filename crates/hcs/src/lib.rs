@@ -1,9 +1,9 @@
 //! The safe Rust client of the Host Compute Service, blocking and async.
 //!
-//! 1. [`ComputeSystem`] and [`Process`]: what there is to work with. Each call gives an [`Operation`], which is waited
-//!    for or awaited on any executor; the end of either is an [`Exit`], what happens to it is the stream [`Events`].
+//! 1. [`ComputeSystem`] and [`Process`]: the objects to work with. Each call gives an [`Operation`], which is waited
+//!    for or awaited on any executor. The end of either object is an [`Exit`]; its events are the stream [`Events`].
 //! 2. [`read_log`], [`LogFollower`]: the service's event log. [`explain()`]: the time line of one operation.
-//! 3. [`raw`]: the functions of `ComputeCore.h` as Rust methods, one to one; what the C library is made of.
+//! 3. [`raw`]: the functions of `ComputeCore.h` as Rust methods, one to one. The C library is built on it.
 //! 4. [`Endpoint`]: where the service listens. Nothing has to be set up: a service is started when none is there.
 //!
 //! ```

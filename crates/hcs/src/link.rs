@@ -1,9 +1,9 @@
 //! [`Link`]: one connection to the service.
 //!
-//! A thread that makes a call writes its request itself; whoever's turn it is ([`crate::turn`]) reads what the service
-//! sends and hands it out. Each request waits in `pending` for its reply, as what takes that. When the connection ends,
-//! for whatever reason, a call that survives this ([`Lasting`]) is left for the next connection; every other is ended with
-//! the failure. So each is answered exactly once.
+//! A thread that makes a call writes its request itself. The thread that has the turn ([`crate::turn`]) reads the
+//! messages of the service and hands them out. `pending` holds the receiver of the reply to each request. When the
+//! connection ends for any reason, a call that survives this ([`Lasting`]) is left for the next connection. Every other
+//! call ends with the failure. So each is answered exactly once.
 //!
 //! The socket never blocks: where it would, `poll(2)` waits, with a limit.
 //!
@@ -55,7 +55,7 @@ thread_local! {
     static READING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is just handing out what some link received: it must not wait for the service.
+/// Whether this thread is handing out messages of a link: it must not wait for the service then.
 pub(crate) fn is_reading() -> bool {
     READING.get()
 }
@@ -97,7 +97,7 @@ pub(crate) trait Lasting: Send {
     fn order(&self) -> u64;
 }
 
-/// What takes a reply.
+/// The receiver of a reply.
 enum Waiting {
     Once(Box<dyn FnOnce(Answer) + Send>),
     Lasting(Box<dyn Lasting>),
@@ -145,11 +145,11 @@ pub(crate) struct Link {
     endpoint: Endpoint,
     socket: OwnedFd,
     writer: Mutex<()>,
-    /// Wakes whoever reads.
+    /// Wakes the thread that reads.
     bell: Arc<Bell>,
     /// `None` once the connection is over.
     pending: Mutex<Option<Pending>>,
-    /// What is to be made again, once the connection is over.
+    /// The calls to make again, once the connection is over.
     left: Mutex<Vec<Box<dyn Lasting>>>,
 }
 
@@ -188,7 +188,7 @@ impl From<Errno> for Broken {
     }
 }
 
-/// Takes what the service sends apart. Belongs to whoever reads the link.
+/// Splits the bytes from the service into messages. Belongs to the thread that reads the link.
 #[derive(Debug, Default)]
 pub(crate) struct Receiver {
     decoder: Decoder,
@@ -196,7 +196,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Takes what has come; false when nothing has.
+    /// Takes the bytes that have come. Returns false when there are none.
     fn fill(&mut self, socket: &OwnedFd) -> Result<bool, Broken> {
         match self.buffer.receive(socket, &mut self.decoder.descriptors) {
             Ok(received) if received.bytes.is_empty() => Err(Broken::Closed),
@@ -217,7 +217,7 @@ pub(crate) struct Greeting {
     request: u64,
 }
 
-/// What came of waiting for the greeting.
+/// The result of waiting for the greeting.
 #[expect(
     clippy::large_enum_variant,
     reason = "there is one at a time, and it is taken apart at once"
@@ -302,7 +302,7 @@ impl Link {
     /// the connection is not waited for: `None`.
     ///
     /// # Errors
-    /// [`Refused::NotThere`] when nobody listens or the service leaves just now, so that it is to be started.
+    /// [`Refused::NotThere`] when no service listens or the service is just leaving: it is to be started then.
     pub(crate) fn connect(
         endpoint: &Endpoint,
         instance: &str,
@@ -446,8 +446,8 @@ impl Link {
             None => return Err(waiting),
         }
         if self.write(message, descriptors).is_err() {
-            // What was written of the message cannot be taken back. Ending the connection makes whoever reads it
-            // answer this request along with all others.
+            // A message that was written in part cannot be taken back. The end of the connection makes the thread
+            // that reads answer this request along with all others.
             self.end();
         }
         Ok(())
@@ -494,18 +494,18 @@ impl Link {
             .is_some_and(|pending| pending.owed > 0)
     }
 
-    /// Wakes whoever reads.
+    /// Wakes the thread that reads.
     pub(crate) fn bell(&self) -> Waker {
         Waker::from(Arc::clone(&self.bell))
     }
 
-    /// Ends the connection; whoever reads does what follows from it.
+    /// Ends the connection; the thread that reads does the rest ([`Link::finish`]).
     fn end(&self) {
         // Fails only when the connection is over already.
         let _over = rustix::net::shutdown(&self.socket, Shutdown::Both);
     }
 
-    /// Waits until something comes, at most until `deadline` or the bell, and hands out what has come: one
+    /// Waits until something comes, at most until `deadline` or the bell, and hands out all that has come: one
     /// [`Turn`](crate::turn::Turn) at a time.
     ///
     /// At the end of the connection all that is pending is answered with the failure.
@@ -580,7 +580,7 @@ impl Link {
         }
     }
 
-    /// The connection is over: what is pending is answered so, or left for the next.
+    /// The connection is over: each pending call gets the failure, or is left for the next connection.
     fn finish(&self, broken: &Broken) {
         self.end();
         let pending = lock(&self.pending).take().unwrap_or_default();
@@ -614,7 +614,7 @@ impl AsFd for Link {
     }
 }
 
-/// What ended a wait for input.
+/// The end of a wait for input.
 enum Input {
     Some,
     Bell,

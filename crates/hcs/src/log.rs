@@ -1,4 +1,4 @@
-//! The service's event log: everything that happened, numbered, also while nobody looked.
+//! The service's event log: all events, numbered, also those that came while no client read the log.
 
 use std::{
     collections::VecDeque,

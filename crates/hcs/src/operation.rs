@@ -12,14 +12,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::raw::{self, Document};
 
-/// Makes the value of a call from what its operation ended with.
+/// Makes the value of a call from the result of its operation.
 type Finish<T> = Box<dyn FnOnce(&raw::Operation, Option<Document>) -> Result<T, Failure> + Send>;
 
 /// A call under way.
 ///
 /// It has been made already and goes on by itself: [`Operation::wait`] blocks until it is done, `.await` suspends the
-/// task, on any executor. Dropped, the call still goes on and its result is lost, with what it would have given: a
-/// handle is closed again, the system or process behind it lives on.
+/// task, on any executor. After a drop, the call still goes on and its result is lost. A handle in that result is
+/// closed again; the system or process behind it lives on.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,7 +50,7 @@ pub struct Operation<T> {
 }
 
 impl<T> Operation<T> {
-    /// Makes a call by `start`, and its value by `finish`, which gets what `start` gave.
+    /// Makes a call by `start`, and its value by `finish`, which gets the result of `start`.
     pub(crate) fn new<S: Send + 'static>(
         start: impl FnOnce(&raw::Operation) -> Result<S, Failure>,
         finish: impl FnOnce(S, &raw::Operation, Option<Document>) -> Result<T, Failure> + Send + 'static,
@@ -72,8 +72,8 @@ impl<T> Operation<T> {
         }
     }
 
-    /// The call has to be done within `limit` from now on: else it ends with `HCS_E_OPERATION_TIMEOUT`, and what it had
-    /// begun is undone, as by [`Operation::cancel`].
+    /// The call has to be done within `limit` from now on. Otherwise it ends with `HCS_E_OPERATION_TIMEOUT` and is
+    /// undone, as by [`Operation::cancel`].
     pub fn deadline(self, limit: Duration) -> Self {
         // Without a thread the service alone keeps the time; a call that was refused has ended already.
         let _unwatched = self.raw.set_deadline(Some(limit));

@@ -58,12 +58,12 @@ impl Pool {
         Ok(())
     }
 
-    /// Has `job` run by one of the threads. Where none can be started, one that is there takes it when it is free.
+    /// Has `job` run by one of the threads. If no thread can be started, an existing one takes the job when it is free.
     pub(crate) fn submit(&self, job: impl FnOnce() + Send + 'static) {
         let mut state = lock(&self.shared.state);
         state.queue.push_back(Box::new(job));
         if state.idle < state.queue.len() && self.grow(&mut state).is_err() && state.threads == 0 {
-            // Nobody is there to run it before the next job comes and a thread can be started again.
+            // No thread is there to run it before the next job comes and a thread can be started again.
             // `Pool::ensure` at registration keeps callbacks from ever getting here.
             return;
         }

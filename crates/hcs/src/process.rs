@@ -157,8 +157,8 @@ impl Process {
         self.stderr.take().map(PipeReader::new).transpose()
     }
 
-    /// Asks for the streams of a process that nobody holds any more, because its client has gone. While somebody holds
-    /// them, there are none in the answer.
+    /// Asks for the streams of a process after the client that held them has gone. While a client holds them, the
+    /// answer has none.
     pub fn attach(&self) -> Operation<ProcessInformation> {
         let start = |operation: &raw::Operation| self.raw.info(operation).map_err(refused);
         Operation::new(start, |(), operation, _| {
@@ -182,7 +182,7 @@ impl Process {
         Exit::new(self.raw.handle(), process_exit)
     }
 
-    /// What happens to it from now on.
+    /// The events of the process from now on.
     ///
     /// # Errors
     /// `E_OUTOFMEMORY` when no thread could be started.
@@ -205,8 +205,8 @@ impl Process {
         })
     }
 
-    /// Sends a signal to its group: to it and to what it started that made no group of its own. The signal that kills goes
-    /// to its whole session.
+    /// Sends a signal to its group: to the process and to its descendants that made no group of their own. SIGKILL goes
+    /// to the whole session.
     pub fn signal_group(&self, signal: Signal) -> Operation<()> {
         self.send(&SignalProcessOptions {
             signal: Some(signal),
@@ -235,7 +235,8 @@ impl Process {
         })
     }
 
-    /// Ends its standard input where this side does not hold the pipe; else drop what [`Process::take_stdin`] gave.
+    /// Ends its standard input when this side does not hold the pipe. Otherwise drop the descriptor from
+    /// [`Process::take_stdin`].
     pub fn close_stdin(&mut self) -> Operation<()> {
         self.stdin = None;
         self.modify(&ProcessModifyRequest {
@@ -257,7 +258,7 @@ impl Process {
         Operation::new(start, |(), _, _| Ok(()))
     }
 
-    /// What is known of it.
+    /// Its properties.
     pub fn properties(&self) -> Operation<ProcessDetails> {
         let start =
             |operation: &raw::Operation| self.raw.properties(operation, None).map_err(refused);

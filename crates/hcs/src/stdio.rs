@@ -91,7 +91,7 @@ pub(crate) struct Pipes {
     sent: service::Pipes,
 }
 
-/// What `ProcessParameters` says of standard streams.
+/// The standard streams in `ProcessParameters`.
 #[derive(Default, serde::Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Wanted {
@@ -102,8 +102,8 @@ struct Wanted {
 }
 
 impl Pipes {
-    /// Those that the process of these `parameters` wants. `None` where they say nothing of pipes, cannot be read, or
-    /// none can be made: then the service makes them, or says what is wrong.
+    /// Makes the pipes that these `parameters` ask for. Returns `None` if they ask for none or cannot be read, or if a
+    /// pipe cannot be made: then the service makes the pipes, or reports the error.
     pub(crate) fn wanted_by(parameters: &str) -> Option<Self> {
         let wanted: Wanted = serde_json::from_str(parameters).ok()?;
         let console = wanted.emulate_console == Some(true);
@@ -144,7 +144,7 @@ impl Pipes {
         })
     }
 
-    /// Which ends go along with the call.
+    /// The ends that go along with the call.
     pub(crate) const fn sent(&self) -> service::Pipes {
         self.sent
     }
@@ -160,11 +160,11 @@ impl Pipes {
     }
 }
 
-/// Streams that wait for somebody to take them. Shared by the operation that brought them and their process: whichever
-/// is closed first empties it.
+/// Streams that the program has not taken yet. The operation that brought them and their process share it; the first of
+/// the two to be closed empties it.
 pub(crate) type Slot = Mutex<Streams>;
 
-/// What a process handle knows of stdio.
+/// The stdio of a process handle.
 #[derive(Debug, Default)]
 pub(crate) struct Stdio {
     state: Mutex<State>,
@@ -176,7 +176,7 @@ struct State {
     lent: Option<Lent>,
 }
 
-/// A stdin whose number belongs to somebody outside Rust. Never closed here.
+/// A stdin whose descriptor number a holder outside Rust owns. Never closed here.
 #[derive(Debug)]
 struct Lent {
     number: ManuallyDrop<OwnedFd>,
@@ -191,7 +191,7 @@ impl Stdio {
         state.untaken.push(Arc::downgrade(slot));
     }
 
-    /// Moves what came for this process before, and nobody took, into `streams`.
+    /// Moves earlier streams of this process that the program has not taken into `streams`.
     pub(crate) fn gather(&self, streams: &mut Streams) {
         let earlier: Vec<_> = lock(&self.state)
             .untaken
@@ -214,7 +214,7 @@ impl Stdio {
         }
     }
 
-    /// Closes what nobody took.
+    /// Closes the streams that the program has not taken.
     pub(crate) fn close_untaken(&self) {
         let untaken = std::mem::take(&mut lock(&self.state).untaken);
         for slot in untaken.iter().filter_map(Weak::upgrade) {
@@ -259,7 +259,7 @@ impl Stdio {
     }
 }
 
-/// What tells one pipe from every other while it is open.
+/// Returns the device and inode, which identify a pipe while it is open.
 fn identity(descriptor: &OwnedFd) -> Result<(u64, u64), Errno> {
     let status = rustix::fs::fstat(descriptor)?;
     Ok((status.st_dev, status.st_ino))
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_nobody_took_are_closed_with_the_process() {
+    fn streams_not_taken_are_closed_with_the_process() {
         let (reader, writer) = pipe();
         let slot = Arc::new(Slot::new(Streams {
             stdin: Some(writer),

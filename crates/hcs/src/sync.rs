@@ -21,7 +21,7 @@ pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexG
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long answers that nobody waits for may lie before the keeper of [`crate::turn`] reads them.
+/// How long answers that no thread waits for stay unread before the keeper of [`crate::turn`] reads them.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(10);
 
 /// The end of a wait.
@@ -39,7 +39,7 @@ impl Deadline {
         Self(Some(Instant::now()))
     }
 
-    /// What is left until then, `None` for ever.
+    /// The time left until then; `None` without a limit.
     pub(crate) fn left(self) -> Option<Duration> {
         self.0
             .map(|end| end.saturating_duration_since(Instant::now()))

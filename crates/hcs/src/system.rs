@@ -105,7 +105,7 @@ impl ComputeSystem {
         Operation::new(start, |(), _, _| Ok(()))
     }
 
-    /// What is known of it: the basic properties, and those the query names.
+    /// Its properties: the basic ones, and those the query names.
     pub fn properties(&self, query: &SystemPropertyQuery) -> Operation<Properties> {
         let start = |operation: &raw::Operation| {
             self.raw
@@ -137,7 +137,7 @@ impl ComputeSystem {
         Exit::new(self.raw.handle(), system_exit)
     }
 
-    /// What happens to it from now on.
+    /// The events of the system from now on.
     ///
     /// # Errors
     /// `E_OUTOFMEMORY` when no thread could be started.

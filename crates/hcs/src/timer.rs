@@ -14,7 +14,7 @@ const IDLE: Duration = Duration::from_secs(5);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// What is to be done when. Belongs to one process.
+/// The jobs to run, and their times. Belongs to one process.
 #[derive(Default)]
 pub(crate) struct Timer {
     shared: Arc<Shared>,
@@ -160,7 +160,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let alarm = timer.after(hour, move || sender.send(()).unwrap()).unwrap();
         drop(alarm);
-        // Nobody can send any more: the job is gone with all that it held.
+        // The job is gone with all that it held, its sender included.
         assert!(done.recv().is_err());
         assert!(lock(&timer.shared.state).jobs.is_empty());
     }

@@ -1,18 +1,18 @@
-//! [`Turn`]: who reads the connection. A thread that waits for an answer reads it itself, so that an answer comes without
-//! a detour over another thread; only where nobody waits a thread of the library, the keeper, does.
+//! [`Turn`]: decides which thread reads the connection. A thread that waits for an answer reads it itself, so that no
+//! other thread has to pass the answer on. Only while no thread waits, a thread of the library reads: the keeper.
 //!
 //! ```text
 //!                    take                                   leave
 //!   (none) ─put─▶ Free ──▶ Taken by a waiting thread ─────────────▶ the first of the waiting threads
-//!      ▲            ▲                 │   │                          │ nobody waits
+//!      ▲            ▲                 │   │                          │ no thread waits
 //!      └── Over ────┼─────────────────┘   └──▶ hands out, until its own wait is over
 //!                   └────────────────────────────────────────────────┘
-//!   Free, and somebody watches ──▶ the keeper takes it at once, and keeps it while somebody watches
-//!   Free, and answers are owed ──▶ the keeper takes it when nobody has read for PATIENCE, until it is asked for
+//!   Free, with a watcher      ──▶ the keeper takes it at once, and keeps it while there is a watcher
+//!   Free, with answers owed   ──▶ the keeper takes it after PATIENCE without a reader, until a thread asks for it
 //! ```
 //!
-//! Watching is what is not waiting: callbacks, tasks, events, operations that are asked again and again. Owed are answers
-//! to calls that nobody waits for at the moment.
+//! A watcher wants to hear of answers and events without waiting: a callback, a task, an event stream, or a program
+//! that asks an operation again and again. Owed answers belong to calls that no thread waits for at the moment.
 //!
 //! Locks: `state` is never held while something is read or called; a seat's lock is taken within it, never the other way
 //! round.
@@ -22,9 +22,9 @@
 //!   that waits for one.
 //! - *a thread's wait ends when it is just being given the source*: it finds it in its seat when it leaves, and passes it
 //!   on.
-//! - *a wait ends by another thread while its own reads*: its waker is then the source's bell, which ends the reading;
-//!   the condition is looked at after the waker was left, so that no end is overlooked.
-//! - *somebody begins to watch while a thread reads*: that thread sees it when it leaves.
+//! - *a wait ends by another thread while its own reads*: its waker is then the source's bell, which ends the reading.
+//!   The condition is checked after the waker was left, so that no end is missed.
+//! - *a watcher begins while a thread reads*: that thread sees it when it leaves.
 
 use std::{
     collections::VecDeque,
@@ -34,7 +34,7 @@ use std::{
 
 use super::sync::{Condvar, Deadline, Mutex, PATIENCE, lock, wait};
 
-/// What is read.
+/// The thing to read.
 pub(crate) trait Source: Send + 'static {
     /// Ends a [`Source::step`] that waits, or keeps the next from waiting.
     fn bell(&self) -> Waker;
@@ -45,7 +45,7 @@ pub(crate) trait Source: Send + 'static {
     /// It came to its end and was given up; from now on there may be another.
     fn over(self);
 
-    /// Whether something is to come that nobody may be waiting for. Called under a lock: quick, and calls nothing.
+    /// Whether data is to come that perhaps no thread waits for. Called under a lock: quick, and calls nothing.
     fn owes(&self) -> bool;
 }
 
@@ -60,19 +60,19 @@ pub(crate) enum Step {
     Over,
 }
 
-/// What a thread waits for.
+/// An event that a thread waits for.
 pub(crate) trait Awaited {
-    /// What comes of it.
+    /// The result of the wait.
     type Output;
 
-    /// What came of it, or `waker` is woken when it is worth asking again.
+    /// Returns the result, or has `waker` woken when it is worth asking again.
     fn poll(&mut self, waker: &Waker) -> Poll<Self::Output>;
 
     /// `waker` is not to be woken any more.
     fn forget(&mut self, waker: &Waker);
 }
 
-/// The one source of a connection, and all who read or would.
+/// The one source of a connection, and all threads that read it or want to.
 pub(crate) struct Turn<S> {
     state: Mutex<State<S>>,
     /// For the keeper.
@@ -89,11 +89,11 @@ impl<S> std::fmt::Debug for Turn<S> {
 
 struct State<S> {
     source: Place<S>,
-    /// Those who wait for it, or for the end of their wait.
+    /// The threads that wait for the source, or for the end of their wait.
     waiting: VecDeque<Arc<Seat<S>>>,
     watching: usize,
     keeper: Keeper,
-    /// Somebody had to wait while the keeper read.
+    /// A thread had to wait while the keeper read.
     asked_for: bool,
     /// Counts how often it was left.
     left: u64,
@@ -103,7 +103,7 @@ enum Place<S> {
     /// There is none.
     Nowhere,
     Free(S),
-    /// Somebody reads it.
+    /// A thread reads it.
     Taken,
 }
 
@@ -151,7 +151,7 @@ impl<S> Seat<S> {
         }
     }
 
-    /// What it was given.
+    /// Takes the source that was given to it, if there is one.
     fn given(&self) -> Option<S> {
         lock(&self.state).given.take()
     }
@@ -246,7 +246,7 @@ impl<S: Source> Turn<S> {
         }
     }
 
-    /// Waits for `awaited`; `None` when the time was over before. Reads where nobody else does.
+    /// Waits for `awaited`, and reads while no other thread does. Returns `None` when the time is over first.
     pub(crate) fn wait<A: Awaited>(
         &self,
         deadline: Deadline,
@@ -314,12 +314,12 @@ impl<S: Source> Turn<S> {
         }
     }
 
-    /// The source, if nobody has it.
+    /// Returns the source, if no thread has it.
     fn take(&self) -> Option<S> {
         lock(&self.state).take()
     }
 
-    /// The source, if nobody has it; else it will be given to `seat`.
+    /// Returns the source, if no thread has it; otherwise a later reader gives it to `seat`.
     fn sit_down(&self, seat: &Arc<Seat<S>>) -> Option<S> {
         let mut state = lock(&self.state);
         let source = state.take();
@@ -340,7 +340,7 @@ impl<S: Source> Turn<S> {
         }
     }
 
-    /// A new source, or one that somebody leaves.
+    /// Lays down a new source, or one that a thread leaves.
     pub(crate) fn put(&self, source: S) {
         let mut state = lock(&self.state);
         if state.lay_down(source) {
@@ -358,7 +358,7 @@ impl<S: Source> Turn<S> {
         source.over();
     }
 
-    /// What has come already is handed out, where nobody reads.
+    /// Hands out everything that has come already, if no thread reads.
     pub(crate) fn catch_up(&self) {
         let Some(source) = self.take() else {
             return;
@@ -366,7 +366,7 @@ impl<S: Source> Turn<S> {
         let mut lead = Lead::new(self, source);
         while lead.step(Deadline::now()) == Step::Done {}
         if let Some(source) = lead.source.take() {
-            // Back as it was: whoever is about to make a call will wait, or watch, or ask for the keeper.
+            // Back as it was: a thread that is about to make a call will wait, or watch, or ask for the keeper.
             let mut state = lock(&self.state);
             if state.lay_down(source) && state.watching > 0 {
                 self.call_keeper(&mut state);
@@ -374,12 +374,12 @@ impl<S: Source> Turn<S> {
         }
     }
 
-    /// Answers may be owed that nobody waits for any more.
+    /// To be called when answers may be owed that no thread waits for any more.
     pub(crate) fn nudge(&self) {
         self.call_keeper(&mut lock(&self.state));
     }
 
-    /// Somebody wants to hear what comes, without waiting, until [`Turn::unwatch`].
+    /// Adds a watcher, which hears everything that comes, without waiting, until [`Turn::unwatch`].
     pub(crate) fn watch(&self) {
         let mut state = lock(&self.state);
         state.watching += 1;
@@ -391,7 +391,7 @@ impl<S: Source> Turn<S> {
         lock(&self.state).watching -= 1;
     }
 
-    /// Has the keeper look, where there is something for it. What cannot be started now is tried the next time.
+    /// Makes the keeper look, if there is work for it. If the keeper cannot be started now, the next call tries again.
     fn call_keeper(&self, state: &mut State<S>) {
         if !state.is_wanted() {
             return;
@@ -402,7 +402,7 @@ impl<S: Source> Turn<S> {
                 state.keeper = Keeper::Awake;
                 self.wanted.notify_one();
             }
-            // It may be looking away for a moment, which is too long for whoever watches.
+            // It may sleep for PATIENCE at the moment, which is too long for a watcher.
             Keeper::Awake if state.watching > 0 => self.wanted.notify_one(),
             Keeper::Never | Keeper::Awake => {}
         }
@@ -439,7 +439,7 @@ impl<S: Source> Turn<S> {
         }
     }
 
-    /// Reads while somebody watches, or answers are owed and nobody asks for the source.
+    /// Reads while there is a watcher, or while answers are owed and no thread asks for the source.
     fn read(&self, source: S) {
         let mut lead = Lead::new(self, source);
         while lead.step(Deadline::after(None)) != Step::Over {
@@ -463,7 +463,7 @@ impl<S: Source> State<S> {
         }
     }
 
-    /// Gives the source to the next who waits; true when there is nobody, so that it is free.
+    /// Gives the source to the next waiting thread. Returns true when no thread waits, so that the source is free.
     fn lay_down(&mut self, source: S) -> bool {
         if let Some(seat) = self.waiting.pop_front() {
             seat.give(source);
@@ -482,7 +482,7 @@ impl<S: Source> State<S> {
     }
 }
 
-/// For a thread that sleeps elsewhere than here, in a `poll(2)` of its own, and reads whenever nobody else does.
+/// For a thread that sleeps elsewhere, in its own `poll(2)`, and reads whenever no other thread does.
 pub(crate) struct Attendance<S: Source> {
     turn: Arc<Turn<S>>,
     seat: Arc<Seat<S>>,
@@ -497,12 +497,12 @@ impl<S: Source> Attendance<S> {
         Self { turn, seat, source }
     }
 
-    /// What this thread is to watch; `None` while another one reads.
+    /// The source that this thread has to watch; `None` while another thread reads.
     pub(crate) fn source(&self) -> Option<&S> {
         self.source.as_ref()
     }
 
-    /// Hands out what has come.
+    /// Hands out everything that has come.
     pub(crate) fn step(&mut self) {
         if self.source.is_none() {
             self.source = self.seat.given();

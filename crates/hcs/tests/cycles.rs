@@ -15,7 +15,7 @@ mod alone {
 
     use super::service::{Service, shell};
 
-    /// What happens so often before anything counts: caches fill, the service keeps something ready.
+    /// The number of cycles before the count begins: caches fill, the service prepares slots.
     const FIRST: usize = 50;
     /// How often it happens then, unless `$HCS_TEST_CYCLES` says otherwise.
     const CYCLES: usize = 300;
@@ -24,10 +24,11 @@ mod alone {
     const REMEMBERED_KIB: usize = 4096;
     /// Containers that the service keeps ready.
     const SLOTS: usize = 2;
-    /// What ended systems left is removed behind their backs, and slots are prepared there.
+    /// The time limit for the service to remove the remains of ended systems and to prepare slots, both in the
+    /// background.
     const LIMIT: Duration = Duration::from_secs(60);
 
-    /// What there is of a service, counted.
+    /// The countable resources of a service.
     #[derive(Debug, PartialEq, Eq)]
     struct Census {
         /// It and all its descendants.
@@ -97,7 +98,7 @@ mod alone {
         entries.map(|entry| entry.path()).collect()
     }
 
-    /// What the entries of a directory of `/proc/PID` are links to; nothing once the process is gone.
+    /// Returns the targets of the links in a directory of `/proc/PID`; none once the process is gone.
     fn links(pid: u32, directory: &str) -> Vec<PathBuf> {
         let entries = entries(&PathBuf::from(format!("/proc/{pid}/{directory}")));
         entries
@@ -144,7 +145,8 @@ mod alone {
         number.parse().unwrap()
     }
 
-    /// What there is once nothing is left of ended systems, all slots are there, and nothing changes any more.
+    /// Returns the census once no remains of ended systems are left, all slots are there, and no number changes any
+    /// more.
     fn at_rest(service: &Service, cgroup_root: &str) -> Census {
         let end = Instant::now() + LIMIT;
         let mut last = Census::of(service, cgroup_root);

@@ -238,7 +238,7 @@ fn what_happened_while_the_service_was_away_is_delivered() {
     assert_eq!(text, "got it\n");
     assert_eq!(process.wait().unwrap().code, 9);
 
-    // Somebody listens, so the library starts a service again by itself.
+    // A listener is registered, so the library starts a service again by itself.
     let process = system.create_process(&shell("read x")).wait().unwrap();
     let mut events = process.events().unwrap();
     kill(&endpoint);

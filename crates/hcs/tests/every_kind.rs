@@ -71,7 +71,7 @@ fn process(system: &ComputeSystem, progress: &Progress) {
     progress.round();
 }
 
-/// What concerns no system.
+/// The calls that concern no system.
 fn service(thread: usize, round: usize, progress: &Progress) {
     let systems = answered(enumerate(&SystemQuery::default()));
     assert!(!systems.is_empty());

@@ -49,7 +49,7 @@ fn bytes(thread: usize, round: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(BYTES).collect()
 }
 
-/// Sends `sent` to a process that sends back what it gets, and reads it again to the end.
+/// Sends `sent` to a process that echoes its input, and reads the echo to the end.
 fn echo(process: &mut Process, sent: &[u8]) -> Vec<u8> {
     let mut stdin = File::from(process.take_stdin().unwrap());
     let mut stdout = File::from(process.take_stdout().unwrap());
@@ -102,8 +102,8 @@ fn program() -> PathBuf {
 /// Where containers of this test find a directory of the host.
 const SHARED: &str = "/mnt";
 
-/// Runs commands by `hcs exec`, each of which leaves a word of its own in a file of `shared`, says what it is to say and
-/// exits as it is to.
+/// Runs commands by `hcs exec`. Each writes its own word to a file in `shared`, prints its text and exits with its
+/// code.
 fn execute(endpoint: &Endpoint, shared: &Path, thread: usize, progress: &Progress) {
     let end = End(progress);
     let mut round = 0;

@@ -1,4 +1,4 @@
-//! What a program is told when there is no service and none can be started.
+//! The errors that a program gets when there is no service and none can be started.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! What the client makes of what a service sends: proper answers, nonsense, cut messages, silence and the end.
+//! How the client treats the messages of a service: proper answers, nonsense, cut messages, silence and the end.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -115,7 +115,7 @@ fn a_pending_operation_refuses_and_times_out_and_goes_on() {
     peer.join().unwrap();
 }
 
-/// A process of a system of its own, and who plays the service.
+/// A process in its own system, and the thread that plays the service.
 struct OneProcess {
     /// The far ends of its streams.
     readers: Vec<OwnedFd>,
@@ -166,7 +166,7 @@ fn streams_are_given_once() {
 }
 
 #[test]
-fn streams_that_nobody_took_are_closed_with_operation_or_process() {
+fn streams_not_taken_are_closed_with_operation_or_process() {
     for by_process in [false, true] {
         let it = one_process(1, |_| {});
         it.operation.wait(None).unwrap();
@@ -203,7 +203,7 @@ fn process_information_without_descriptors_is_a_failure_not_a_crash() {
     peer.join().unwrap();
 }
 
-/// Plays `script` in place of an answer to a creation; what the creation and an exit wait on it end with.
+/// Plays `script` in place of an answer to a creation. Returns the results of the creation and of a wait for the exit.
 fn broken_by(script: impl FnOnce(&mut Peer, u64) + Send + 'static) -> (HResult, String) {
     let place = Place::new();
     let peer = place.play(move |peer| {
@@ -527,7 +527,7 @@ fn a_call_with_a_deadline_ends_even_when_the_service_is_silent() {
         let create = peer.request();
         let limit = peer.request();
         told.send((create.id, limit.call)).unwrap();
-        // Silent, also when the client asks once more, until it has given up and closes what it made.
+        // Silent, also when the client asks once more, until it has given up and closes the system it made.
         assert!(matches!(
             peer.request().call,
             Call::Limit {

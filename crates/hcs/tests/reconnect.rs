@@ -1,4 +1,4 @@
-//! What happens to handles when the service goes away and comes back.
+//! The behaviour of handles when the service goes away and comes back.
 
 mod peer;
 

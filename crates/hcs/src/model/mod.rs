@@ -39,7 +39,7 @@ const SCHEDULES: usize = 500;
 
 type TestCell = Cell<u32, (), ()>;
 
-/// The source of those who wait for what needs no reading.
+/// The source for waits that need no reading.
 struct Nothing;
 
 impl Source for Nothing {
@@ -338,7 +338,7 @@ fn a_wait_for_the_exit_ends_with_the_handle_or_when_it_is_given_up() {
     );
 }
 
-/// A completion and what tells of it, as handles and operations have them.
+/// A completion and its reporters, as handles and operations have them.
 #[derive(Clone, Debug)]
 struct Told(Arc<Telling>, Arc<AtomicU32>);
 

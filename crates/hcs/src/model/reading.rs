@@ -1,7 +1,7 @@
 //! [`Turn`] over a connection of the model: a queue of answers, each of which ends the wait of one operation.
 //!
-//! Whatever the schedule, every answer that comes is handed out, by whoever's turn it is: a wait that nobody reads for is
-//! reported by shuttle as a deadlock.
+//! Under every schedule, the thread that has the turn hands out each answer that comes. Shuttle reports a wait as a
+//! deadlock when no thread reads for it.
 
 use std::{
     collections::VecDeque,
@@ -21,7 +21,7 @@ use super::{
 type TestTurn = Turn<Line>;
 type Answered = (Arc<TestCell>, CallNumber);
 
-/// What the service sends, and the bell of whoever reads.
+/// The messages of the service, and the bell of the reading thread.
 #[derive(Default)]
 struct Wire {
     state: Mutex<Arrived>,
@@ -108,7 +108,7 @@ impl Connection {
         Self::with_keeper(true)
     }
 
-    /// Without a keeper nobody makes good what a waiting thread fails to pass on.
+    /// Without a keeper, no thread takes a source that a waiting thread fails to pass on.
     fn with_keeper(startable: bool) -> Self {
         let wire = Arc::<Wire>::default();
         let turn = Arc::new_cyclic(|turn: &std::sync::Weak<TestTurn>| {
@@ -125,7 +125,7 @@ impl Connection {
         Self { wire, turn }
     }
 
-    /// A call whose answer comes whenever it likes.
+    /// A call whose answer comes at any time.
     fn call(&self) -> Arc<TestCell> {
         let cell = Arc::new(TestCell::new());
         let call = cell.start(OperationKind::Start, false).unwrap();
@@ -160,7 +160,7 @@ fn waits(connection: &Arc<Connection>, deadline: Deadline) -> thread::JoinHandle
 }
 
 #[test]
-fn each_waiter_gets_its_answer_whoever_reads() {
+fn each_waiter_gets_its_answer_whichever_thread_reads() {
     check_random(
         || {
             let connection = Arc::new(Connection::with_keeper(false));
@@ -174,7 +174,7 @@ fn each_waiter_gets_its_answer_whoever_reads() {
 }
 
 #[test]
-fn who_gives_up_waiting_passes_the_reading_on() {
+fn a_thread_that_gives_up_waiting_passes_the_reading_on() {
     check_random(
         || {
             let connection = Arc::new(Connection::with_keeper(false));
@@ -235,7 +235,7 @@ impl Task {
 }
 
 #[test]
-fn who_watches_is_told_beside_any_waiters() {
+fn a_watcher_is_told_beside_any_waiters() {
     check_random(
         || {
             let connection = Arc::new(Connection::new());
@@ -254,7 +254,7 @@ fn who_watches_is_told_beside_any_waiters() {
 }
 
 #[test]
-fn an_answer_that_nobody_waits_for_any_more_is_read() {
+fn an_answer_that_no_thread_waits_for_any_more_is_read() {
     check_random(
         || {
             let connection = Arc::new(Connection::new());
@@ -271,12 +271,12 @@ fn an_answer_that_nobody_waits_for_any_more_is_read() {
 }
 
 #[test]
-fn who_attends_reads_for_others_and_leaves_it_to_them() {
+fn an_attendance_reads_for_other_threads_and_leaves_it_to_them() {
     check_random(
         || {
             let connection = Arc::new(Connection::with_keeper(false));
             let waiter = waits(&connection, Deadline::Never);
-            // Woken by its own bell, and by what comes while it reads.
+            // Woken by its own bell, and by messages that come while it reads.
             let bell = Arc::<Task>::default();
             let mut attendance =
                 Attendance::new(Arc::clone(&connection.turn), Waker::from(Arc::clone(&bell)));
@@ -317,7 +317,7 @@ fn a_new_source_is_read_by_those_who_waited_through_the_end_of_the_old_one() {
             let wire = Arc::<Wire>::default();
             *lock(&wire.owed) += 1;
             wire.send((cell, call));
-            // Whoever reads finds the end, and then there is a new one.
+            // The reading thread finds the end; a new source follows below.
             connection.turn.catch_up();
             let mut state = lock(&connection.wire.state);
             while !state.given_up {

@@ -1,15 +1,18 @@
 //! A call that survives the service: client, socket, service and agent as a machine of few states, all of which are
 //! visited, with the death of the service at every step.
 //!
-//! What the machine says of each part is what the parts do:
-//! - the client sends the call, and on each later connection the repeat of it; it reads what its socket has before it
-//!   takes the connection for lost;
-//! - the service asks the agent for what a first request wants; for a repeat it asks first whether that was done. It
-//!   tells the agent that it may forget when the client's socket has the answer, and never before;
-//! - a stream to the agent takes the place of the one before, and what came on that one and was not taken up is lost.
+//! The machine describes the behaviour of each part:
+//! - The client sends the call, and a repeat of it on each later connection. It reads all data from its socket before
+//!   it treats the connection as lost.
+//! - For a first request, the service asks the agent to do the call. For a repeat, it asks first whether the call was
+//!   done. It tells the agent to forget the call once the client's socket has the answer, and never before.
+//! - A new stream to the agent replaces the one before. Messages on the old stream that were not taken up are lost.
 //!
-//! Checked: the call is done at most once; a client that has an answer has the one of a call that was done; from every
-//! state the client gets its answer when nothing dies any more; and what is forgotten nobody asks for.
+//! The checks:
+//! - The call is done at most once.
+//! - A client with an answer has the answer of a call that was done.
+//! - From every state, the client gets its answer once the service does not die any more.
+//! - The service never asks for a forgotten call.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -25,7 +28,7 @@ enum Client {
     Answered,
 }
 
-/// What the service works on.
+/// The work of the service on the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Work {
     Nothing,
@@ -39,11 +42,11 @@ enum Work {
     AskedFor,
     /// It knows that it was done.
     Known,
-    /// The client's socket has the answer; the agent has not been told so.
+    /// The client's socket has the answer; the agent does not know yet.
     Told,
 }
 
-/// What goes to the agent on the stream of the present service.
+/// A request to the agent on the stream of the present service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Request {
     None,
@@ -52,7 +55,7 @@ enum Request {
     Forget,
 }
 
-/// What comes from it.
+/// An answer of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Answer {
     None,
@@ -81,7 +84,7 @@ struct State {
     deaths: u8,
 }
 
-/// What a part of the machine gets wrong, to see that the checks notice.
+/// A fault in one part of the machine, to show that the checks notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
@@ -89,9 +92,9 @@ enum Fault {
     NeverAsks,
     /// The agent is told to forget before the client's socket has the answer.
     ForgetsEarly,
-    /// A client takes its connection for lost before it has read what its socket has.
+    /// A client treats its connection as lost before it has read all data from its socket.
     LosesAnswers,
-    /// What an earlier service sent is taken up after what the present one asks.
+    /// Messages of an earlier service are taken up after requests of the present one.
     KeepsOldStreams,
 }
 
@@ -123,7 +126,7 @@ impl State {
 
     fn client_step(self, fault: Fault) -> Option<Self> {
         match self.client {
-            // Whoever connects starts a service where none is; that one has a stream of its own to the agent.
+            // A client that connects starts a service where none runs; that service has its own stream to the agent.
             Client::Away { again } => {
                 let fresh = self.service.is_none();
                 let kept = fault == Fault::KeepsOldStreams;
@@ -233,8 +236,8 @@ impl State {
         })
     }
 
-    /// The service is killed. What it sent and the agent has not read may still be taken up, until the next service has
-    /// a stream.
+    /// The service is killed. Messages that the agent has not read yet may still be taken up, until the next service
+    /// has a stream.
     fn death(self) -> Option<Self> {
         self.service?;
         let deaths = self.deaths.checked_sub(1)?;
@@ -259,7 +262,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether the client gets its answer when nothing dies any more, whoever is how fast.
+    /// Checks that the client gets its answer once the service does not die any more, however fast each part is.
     fn ends(self, fault: Fault) -> Result<(), String> {
         let (mut seen, mut open) = (HashSet::new(), vec![self]);
         while let Some(state) = open.pop() {
@@ -273,7 +276,7 @@ impl State {
     }
 }
 
-/// Visits all states; answers how many there are.
+/// Visits all states and returns their number.
 fn visit(fault: Fault) -> Result<usize, String> {
     let (mut seen, mut open) = (HashSet::from([BEGIN]), VecDeque::from([BEGIN]));
     while let Some(state) = open.pop_front() {

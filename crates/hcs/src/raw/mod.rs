@@ -28,12 +28,12 @@ pub use system::System;
 /// A JSON document as the service sent it.
 pub type Document = Arc<str>;
 
-/// Why a function did not answer `S_OK`.
+/// The reason why a function did not return `S_OK`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// What the function returns.
+    /// The code that the function returns.
     pub hresult: HResult,
-    /// A `ResultError` document, where the function that failed is one that asked the service for something.
+    /// A `ResultError` document, if the function that failed asked the service for something.
     pub document: Option<Document>,
 }
 
@@ -92,7 +92,7 @@ pub mod event_type {
     pub const SYSTEM_CRASH_INITIATED: u32 = 0x0000_0002;
     /// The guest's crash was recorded; data is a `CrashReport`.
     pub const SYSTEM_CRASH_REPORT: u32 = 0x0000_0003;
-    /// The connection to the guest is lost, though nobody ended the system; no data.
+    /// The connection to the guest is lost, though no request ended the system; no data.
     pub const SYSTEM_GUEST_CONNECTION_CLOSED: u32 = 0x0000_0006;
     /// A process has exited; data is a `ProcessStatus`.
     pub const PROCESS_EXITED: u32 = 0x0001_0000;

@@ -45,14 +45,14 @@ pub struct ProcessInformation {
     pub stderr: Option<OwnedFd>,
 }
 
-/// What a call ends with when it succeeds.
+/// The result of a call that succeeds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Success {
     pub(crate) document: Option<Document>,
     pub(crate) process: Option<Started>,
 }
 
-/// Pid of a process, and its streams until somebody takes them.
+/// Pid of a process, and its streams until the program takes them.
 #[derive(Clone, Debug)]
 pub(crate) struct Started {
     pub(crate) process_id: u32,
@@ -61,8 +61,8 @@ pub(crate) struct Started {
 
 /// Tracks one call at a time, and may be used again once that has completed. All clones are the same operation.
 ///
-/// Only [`Operation::close`] takes it back: dropped with a call pending, that still completes, with its callback, and
-/// then what nobody can ask for any more is freed.
+/// Only [`Operation::close`] gives up a pending call. If all clones are dropped instead, the call still completes and
+/// its callback runs; then its result is freed, as no clone is left to ask for it.
 ///
 /// ```
 /// use hcs::raw::{Operation, OperationKind};
@@ -94,7 +94,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How soon after the limit of a call its service has to react at all.
 const REACTION: Duration = Duration::from_secs(1);
 
-/// What a call is about.
+/// The subject of a call.
 #[derive(Clone, Default)]
 pub(super) struct About {
     pub(super) system: Option<System>,
@@ -106,7 +106,7 @@ pub(super) struct About {
 }
 
 impl About {
-    /// The handles whose event callbacks may take the completion, the first that can.
+    /// The handles whose event callbacks may take the completion; the first that can takes it.
     fn handles(&self) -> [Option<Arc<Handle>>; 2] {
         [self.on.clone(), self.makes.clone()]
     }
@@ -119,7 +119,7 @@ struct Tracked {
     pid: u32,
     /// When the call has to be done.
     end: Option<Instant>,
-    /// What ends it where the service does not.
+    /// Ends the call if the service does not.
     alarm: Option<Alarm>,
     /// The service reacted after that, so it will end the call.
     reacted: bool,
@@ -127,7 +127,7 @@ struct Tracked {
     request: Option<(OperationId, Weak<Link>)>,
     /// Which call it is, and whose connection brings its answer.
     call: Option<(CallNumber, Arc<Client>)>,
-    /// While the answer is to come and somebody wants it who does not wait.
+    /// Set while the answer is to come and the program wants it without waiting.
     watch: Option<Watch>,
 }
 
@@ -221,7 +221,7 @@ impl Operation {
     /// `HcsGetOperationResult`.
     ///
     /// # Errors
-    /// `E_HANDLE` when closed, `HCS_E_OPERATION_NOT_STARTED`, `HCS_E_OPERATION_PENDING`, or what the call ended with.
+    /// `E_HANDLE` when closed, `HCS_E_OPERATION_NOT_STARTED`, `HCS_E_OPERATION_PENDING`, or the error of the call.
     pub fn result(&self) -> Result<Option<Document>, Error> {
         match self.shared.cell.outcome() {
             Ok(outcome) => outcome.map(|success| success.document),
@@ -234,7 +234,7 @@ impl Operation {
     ///
     /// # Errors
     /// In this order: `E_HANDLE`, `HCS_E_OPERATION_NOT_STARTED`, `E_INVALIDARG` when the call is neither
-    /// `HcsCreateProcess` nor `HcsGetProcessInfo`, `HCS_E_OPERATION_PENDING`, then what the call ended with.
+    /// `HcsCreateProcess` nor `HcsGetProcessInfo`, `HCS_E_OPERATION_PENDING`, then the error of the call.
     pub fn result_and_process_info(
         &self,
         take: bool,
@@ -245,7 +245,7 @@ impl Operation {
         }
     }
 
-    /// A refusal; who asked for a pending operation may ask again, so its answer has to be read.
+    /// Returns the code of a refusal. The caller may ask a pending operation again, so its answer has to be read.
     fn not_yet(&self, refusal: Refusal) -> HResult {
         if refusal == Refusal::Pending {
             self.watch();
@@ -317,7 +317,7 @@ impl Operation {
         done
     }
 
-    /// Has the answer read although nobody waits for it, where one is to come.
+    /// Has the answer, if one is to come, read although no thread waits for it.
     fn watch(&self) {
         let mut tracked = lock(&self.shared.tracked);
         if self.shared.cell.phase() == Phase::Pending {
@@ -398,7 +398,8 @@ impl Operation {
         Ok(())
     }
 
-    /// The time of a call is over: a service that reacts to that is left to end it, one that does not is not waited for.
+    /// The time of a call is over. A service that reacts to the limit ends the call itself; a service that does not
+    /// react is given up.
     fn out_of_time(&self, call: CallNumber) {
         let tracked = lock(&self.shared.tracked);
         let same = matches!(&tracked.call, Some((tracked_call, _)) if *tracked_call == call);
@@ -414,8 +415,8 @@ impl Operation {
         } else if is_sent {
             self.watch();
             let operation = self.clone();
-            // The timer's thread must not wait until the service takes the question: what reacts to being told once more
-            // is at work. A call that is sent only now is sent with its limit.
+            // Sends the limit once more: a service that answers is at work. The timer's thread must not wait until the
+            // service takes the message. A call that is sent only now is sent with its limit.
             let asks = thread::Builder::new()
                 .name("hcs-limit".to_owned())
                 .spawn(move || operation.send_limit());
@@ -425,7 +426,7 @@ impl Operation {
         }
     }
 
-    /// What is to be done once the service had time to react.
+    /// Called once the service had time to react.
     fn has_reacted(&self, call: CallNumber) {
         let reacted = lock(&self.shared.tracked).reacted;
         if !reacted || self.alarm(call, GRACE, Self::give_up).is_err() {
@@ -475,13 +476,13 @@ impl Operation {
         if let Some((request, link)) = request
             && let Some(link) = link.upgrade()
         {
-            // The cancelled request is what gets an answer; that to the cancellation says nothing more.
+            // The answer to the cancelled request matters; the answer to the cancellation says nothing more.
             let request = request.request();
             link.tell(&Call::Cancel { request });
         }
     }
 
-    /// `HcsGetOperationProperties`: what this side knows of it. There is no query document.
+    /// `HcsGetOperationProperties`: the properties known on this side. There is no query document.
     ///
     /// # Errors
     /// `E_HANDLE` when closed.
@@ -504,8 +505,8 @@ impl Operation {
         Ok(Some(properties.to_string().into()))
     }
 
-    /// `HcsCloseOperation`: for all clones. A pending call goes on and its result is dropped; streams that nobody took
-    /// are closed. Waits for a callback that is running, unless called from within it; none starts afterwards.
+    /// `HcsCloseOperation`: for all clones. A pending call goes on and its result is dropped; streams not yet taken are
+    /// closed. Waits for a callback that is running, unless called from within it; none starts afterwards.
     ///
     /// # Errors
     /// `E_HANDLE` when closed before.
@@ -514,16 +515,16 @@ impl Operation {
         let closed = self.shared.cell.close().map_err(|r| r.hresult());
         let tracked = std::mem::take(&mut *lock(&self.shared.tracked));
         if let (true, Some((_, client))) = (pending, &tracked.call) {
-            // What its answer brings is to be closed when it comes.
+            // The streams in its answer have to be closed when it comes.
             client.turn().nudge();
         }
         drop(tracked);
         closed
     }
 
-    /// In a child of the process that made the call nothing will ever end it.
+    /// Refuses a call that a parent process made: in its child, nothing will ever end the call.
     fn check_process(&self) -> Result<(), Error> {
-        // Held over both looks: a close that comes between them would leave nobody's process here.
+        // The lock is held over both checks: a close between them would reset the pid to 0, which is no process.
         let tracked = lock(&self.shared.tracked);
         if self.shared.cell.phase() == Phase::Pending && tracked.pid != std::process::id() {
             return Err(HResult::HCS_E_SERVICE_DISCONNECT.into());
@@ -540,7 +541,7 @@ impl Operation {
     ) -> Result<CallNumber, HResult> {
         let on = about.on.as_ref();
         let taken = on.is_some_and(|on| on.hub().takes_completions());
-        // Held over the start: who sees the call pending is to see what it is about.
+        // The lock is held over the start: a thread that sees the call pending must also see its subject.
         let mut tracked = lock(&self.shared.tracked);
         let call = self
             .shared
@@ -586,8 +587,8 @@ impl Operation {
         name.request()
     }
 
-    /// The tracked call is about to be made again, on this link and under the same number. Answers whether it has ended
-    /// here without the service: what it did or would do is to be undone.
+    /// The tracked call is about to be made again, on this link and under the same number. Returns whether it has ended
+    /// here without the service: its effects are to be undone then.
     pub(super) fn requested_again(&self, call: CallNumber, link: &Arc<Link>, request: u64) -> bool {
         let mut tracked = lock(&self.shared.tracked);
         let same = matches!(&tracked.call, Some((tracked_call, _)) if *tracked_call == call);
@@ -607,7 +608,7 @@ impl Operation {
         }
     }
 
-    /// Ends the tracked call: first everybody can read the outcome, then the callback that takes it is scheduled.
+    /// Ends the tracked call: first makes the outcome readable, then schedules the callback that takes it.
     pub(super) fn finish(&self, call: CallNumber, outcome: Result<Success, Error>) {
         let handles = lock(&self.shared.tracked).about.handles();
         match self.shared.cell.complete(call, outcome) {

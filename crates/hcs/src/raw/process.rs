@@ -114,7 +114,7 @@ impl Process {
         }
     }
 
-    /// `HcsCloseProcess`: for all clones. The process lives on. Streams that nobody took are closed. Waits for an event
+    /// `HcsCloseProcess`: for all clones. The process lives on. Streams not yet taken are closed. Waits for an event
     /// callback that is running, unless called from within it; no event comes afterwards.
     ///
     /// # Errors
@@ -177,7 +177,7 @@ impl Process {
             .start(operation)
     }
 
-    /// `HcsModifyProcess`. A `CloseHandle` of `StdIn` also ends what [`Process::lend_stdin`] gave away.
+    /// `HcsModifyProcess`. A `CloseHandle` of `StdIn` also ends the stdin that [`Process::lend_stdin`] gave away.
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).
@@ -223,7 +223,7 @@ impl Process {
     }
 }
 
-/// Whether a `ProcessModifyRequest` closes standard input. What is wrong with the document the service will say.
+/// Whether a `ProcessModifyRequest` closes standard input. The service reports errors in the document.
 fn closes_stdin(settings: &str) -> bool {
     let settings: Value = serde_json::from_str(settings).unwrap_or_default();
     settings["Operation"] == "CloseHandle"

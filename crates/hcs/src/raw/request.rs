@@ -1,4 +1,4 @@
-//! What all calls have in common: from the check of their shape to the end of their operation.
+//! The common part of all calls: from the check of their shape to the end of their operation.
 
 use std::{
     os::fd::{AsFd as _, OwnedFd},
@@ -179,7 +179,7 @@ impl Request {
     /// Makes the call and waits for its end.
     ///
     /// # Errors
-    /// What the call ended with; `HCS_E_CONNECTION_TIMEOUT` when the service does not answer at all.
+    /// The error of the call; `HCS_E_CONNECTION_TIMEOUT` when the service does not answer at all.
     pub(super) fn run(self) -> Result<Option<Document>, Error> {
         let operation = Operation::new();
         self.start(&operation)?;
@@ -209,7 +209,7 @@ impl Request {
         Ok(())
     }
 
-    /// What the operation ends with; the handles learn of it first. `pipes` were made for the call.
+    /// Returns the outcome of the operation; the handles learn of it first. `pipes` were made for the call.
     fn outcome(&self, answer: Answer, pipes: Option<Pipes>) -> Result<Success, Error> {
         if let Some(makes) = &self.about.makes {
             makes.made(answer.as_ref().map(|(reply, _)| reply));
@@ -261,7 +261,7 @@ impl Request {
         let streams = Arc::new(Slot::new(streams));
         if let (Some(handle), Some(stdio)) = (handle, stdio) {
             stdio.offer(&streams);
-            // Closed meanwhile: then nobody is to take them.
+            // If the handle was closed meanwhile, no caller may take them.
             if handle.hub().is_closed() {
                 stdio.close_untaken();
             }

@@ -20,7 +20,7 @@ pub fn enumerate(query: Option<&str>, operation: &Operation) -> Result<(), HResu
 /// `HcsGetServiceProperties`; waits for the answer.
 ///
 /// # Errors
-/// What the service answered, or why it could not be asked.
+/// The failure that the service answered, or the reason why it could not be asked.
 pub fn service_properties(query: Option<&str>) -> Result<Option<Document>, Error> {
     let call = Call::GetServiceProperties {
         query: option(query),
@@ -42,7 +42,7 @@ pub fn service_properties_by(query: Option<&str>, operation: &Operation) -> Resu
 /// `HcsModifyServiceSettings`; waits for the answer.
 ///
 /// # Errors
-/// What the service answered, or why it could not be asked.
+/// The failure that the service answered, or the reason why it could not be asked.
 pub fn modify_service_settings(settings: &str) -> Result<Option<Document>, Error> {
     let call = Call::ModifyServiceSettings {
         settings: settings.to_owned(),
@@ -53,7 +53,7 @@ pub fn modify_service_settings(settings: &str) -> Result<Option<Document>, Error
 /// `HcsSubmitWerReport`; waits for the answer.
 ///
 /// # Errors
-/// What the service answered, or why it could not be asked.
+/// The failure that the service answered, or the reason why it could not be asked.
 pub fn submit_wer_report(settings: &str) -> Result<Option<Document>, Error> {
     let call = Call::SubmitCrashReport {
         settings: settings.to_owned(),

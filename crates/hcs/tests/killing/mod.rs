@@ -19,7 +19,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(100);
 /// No longer than clients need to come back: for so long a service stays.
 pub(crate) const CONFIGURATION: &str = "[times]\nidle_seconds = 1\nreconnect_seconds = 30\n";
 
-/// What the threads have done, for whoever kills the service in the midst of it.
+/// The progress of the threads, for the thread that kills the service while they work.
 #[derive(Default)]
 pub(crate) struct Progress {
     rounds: Mutex<u64>,
@@ -49,7 +49,7 @@ impl Progress {
     }
 }
 
-/// What a call ends with, which no death of the service makes a failure.
+/// Returns the result of a call. No death of the service may make it a failure.
 #[track_caller]
 pub(crate) fn answered<T>(mut call: Operation<T>) -> T {
     match call.wait_for(LIMIT) {
@@ -58,7 +58,7 @@ pub(crate) fn answered<T>(mut call: Operation<T>) -> T {
     }
 }
 
-/// Ends the work of all threads when it is dropped: nobody waits for a thread that failed.
+/// Ends the work of all threads when it is dropped: no thread waits for one that failed.
 pub(crate) struct End<'a>(pub(crate) &'a Progress);
 
 impl Drop for End<'_> {
@@ -68,7 +68,7 @@ impl Drop for End<'_> {
     }
 }
 
-/// Kills the service that is there; answers whether there was one.
+/// Kills the service that is there. Returns whether there was one.
 fn kill(endpoint: &Endpoint) -> bool {
     let Ok(stream) = UnixStream::connect(endpoint.path()) else {
         return false;

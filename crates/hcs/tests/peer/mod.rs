@@ -1,4 +1,4 @@
-//! A service that does as the test says, on a real socket: for what the client makes of everything a peer may send.
+//! A service that does as the test says, on a real socket: it tests how the client treats everything a peer may send.
 
 #![allow(
     clippy::expect_used,

@@ -144,7 +144,7 @@ impl Drop for Service {
 const PLACE: &str = "HCS_TEST_PLACE";
 
 /// Runs `test` in a process of its own, where the library starts the service itself, and waits until both have left.
-/// In that process it answers the endpoint.
+/// In that process it returns the endpoint.
 pub(crate) fn on_its_own(test: &str) -> Option<Endpoint> {
     on_its_own_with(test, "[times]\nidle_seconds = 1\nreconnect_seconds = 2\n")
 }
