@@ -1,4 +1,4 @@
-//! What the C edge costs: making, finding and closing a handle.
+//! The cost of the C interface: making, finding and closing a handle.
 #![expect(unsafe_code, reason = "the functions are declared here as C has them")]
 
 use std::{ffi::c_void, ptr};

@@ -1,5 +1,5 @@
 /*
- * windows.h - what clients of HCS take from the Windows header of this name, and nothing else.
+ * windows.h - the part of the Windows header of this name that clients of HCS use, and nothing else.
  *
  * Optional: this folder is found only by programs that ask for it, as
  * cc -I"$(pkg-config --variable=compatdir computecore)". The types and codes of the API itself are in ComputeWin32.h.

@@ -17,7 +17,7 @@
  *
  * Asynchronous calls are those that take an operation. S_OK means that the call has begun; how it ended is the result
  * of the operation: errors in documents, in the state of the system or process, in reaching the service. Every result
- * that is a failure comes with a ResultError document that says what was wrong, and where.
+ * that is a failure comes with a ResultError document that names the fault and its place.
  *
  * Strings are UTF-16 (UTF-32 with HCS_WIDE, see ComputeWin32.h) and end with NUL. An id with a lone surrogate is
  * refused with E_INVALIDARG. A document with one is an invalid document: HCS_E_INVALID_JSON, as result of the
@@ -27,12 +27,13 @@
  * Out-parameters are set to NULL (structures to zeros) whenever the call gives nothing. Strings that are given belong
  * to the caller, who releases each with LocalFree or CoTaskMemFree. Event data belongs to the library.
  *
- * Closing a handle never fails; a wrong handle is ignored. Closing does not end what the handle stands for.
+ * Closing a handle never fails; a wrong handle is ignored. Closing does not end the system, process or call of the
+ * handle.
  *
  * Callbacks run on threads of the library, one at a time for a handle, with no lock held. Closing a handle waits for
  * its running callback, except from within that callback; after that none of its callbacks starts any more. A callback
  * must return: no longjmp may leave it, and a C++ exception that would leave it ends the program by std::terminate,
- * which shows what was thrown.
+ * which shows the exception.
  *
  * The service is found through $HCS_ENDPOINT (the path of its socket), else in the system's or the user's run-time
  * directory, and started when it does not run. Result HCS_E_SERVICE_NOT_AVAILABLE when that fails.
@@ -70,7 +71,7 @@ HCS_OPERATION HCS_API HcsCreateOperationWithNotifications(_In_ HCS_OPERATION_OPT
                                                           _In_ HCS_EVENT_CALLBACK callback);
 
 /**
- * Closes an operation. A call that it tracks goes on; its result is dropped, and with it stdio handles nobody took.
+ * Closes an operation. A call that it tracks goes on; its result is dropped, and with it stdio handles not yet taken.
  * Allowed within its callback.
  */
 void HCS_API HcsCloseOperation(_In_ HCS_OPERATION operation);
@@ -86,14 +87,14 @@ void *HCS_API HcsGetOperationContext(_In_ HCS_OPERATION operation);
 HRESULT HCS_API HcsSetOperationContext(_In_ HCS_OPERATION operation, _In_opt_ const void *context);
 
 /**
- * @return The handle of the compute system that the tracked call was made on or for; it stays the property of whoever
- * got it from HcsCreateComputeSystem or HcsOpenComputeSystem. NULL when there is none, or the handle is not valid.
+ * @return The handle of the compute system that the tracked call was made on or for; it stays the property of the code
+ * that got it from HcsCreateComputeSystem or HcsOpenComputeSystem. NULL when there is none, or the handle is not valid.
  */
 HCS_SYSTEM HCS_API HcsGetComputeSystemFromOperation(_In_ HCS_OPERATION operation);
 
 /**
- * @return The handle of the process that the tracked call was made on or for; it stays the property of whoever got it
- * from HcsCreateProcess or HcsOpenProcess. NULL when there is none, or the handle is not valid.
+ * @return The handle of the process that the tracked call was made on or for; it stays the property of the code
+ * that got it from HcsCreateProcess or HcsOpenProcess. NULL when there is none, or the handle is not valid.
  */
 HCS_PROCESS HCS_API HcsGetProcessFromOperation(_In_ HCS_OPERATION operation);
 
@@ -106,8 +107,8 @@ UINT64 HCS_API HcsGetOperationId(_In_ HCS_OPERATION operation);
 /**
  * Gets the result of the tracked call, any number of times, without waiting.
  *
- * @param resultDocument Receives the document of the result: what the function promises on success, else a ResultError.
- *                       NULL when there is none. May be NULL.
+ * @param resultDocument Receives the document of the result: the one that the function promises on success, else a
+ *                       ResultError. NULL when there is none. May be NULL.
  * @return S_OK or the failure the call ended with; HCS_E_OPERATION_NOT_STARTED; HCS_E_OPERATION_PENDING.
  */
 HRESULT HCS_API HcsGetOperationResult(_In_ HCS_OPERATION operation, _Outptr_opt_ PWSTR *resultDocument);
@@ -116,7 +117,7 @@ HRESULT HCS_API HcsGetOperationResult(_In_ HCS_OPERATION operation, _Outptr_opt_
  * Gets the result of HcsCreateProcess or HcsGetProcessInfo together with the process information.
  *
  * Stdio handles are given once: the first successful call with `processInformation` owns them; later ones get the pid
- * and NULL handles. Handles that nobody takes are closed with the operation or the process.
+ * and NULL handles. Handles that no call takes are closed with the operation or the process.
  *
  * @param processInformation Filled on S_OK, zeroed otherwise. May be NULL.
  * @param resultDocument     As for HcsGetOperationResult. May be NULL.
@@ -169,8 +170,8 @@ HRESULT HCS_API HcsSetOperationCallback(_In_ HCS_OPERATION operation, _In_opt_ c
                                         _In_opt_ HCS_OPERATION_COMPLETION callback);
 
 /**
- * Cancels the tracked call: it ends with HRESULT_FROM_WIN32(ERROR_CANCELLED) and what it had begun is undone. A call
- * that completes first keeps its result. Does not wait.
+ * Cancels the tracked call: it ends with HRESULT_FROM_WIN32(ERROR_CANCELLED) and is undone. A call that completes
+ * first keeps its result. Does not wait.
  *
  * @return S_OK, also when the call has completed; E_INVALIDARG, E_HANDLE, HCS_E_OPERATION_NOT_STARTED. (Windows answers
  *         E_NOTIMPL.)
@@ -216,7 +217,7 @@ HRESULT HCS_API HcsCreateComputeSystemInNamespace(_In_ PCWSTR idNamespace, _In_ 
 /**
  * Opens a handle to a compute system that exists. Waits for the answer.
  *
- * @param requestedAccess A set of rights, GENERIC_ALL for example. All are granted to whoever may use the service.
+ * @param requestedAccess A set of rights, GENERIC_ALL for example. All are granted to every user of the service.
  * @param computeSystem   Receives the handle, to be closed with HcsCloseComputeSystem.
  * @return S_OK, E_INVALIDARG, HCS_E_SYSTEM_NOT_FOUND, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
  */
@@ -413,7 +414,7 @@ HRESULT HCS_API HcsOpenProcess(_In_ HCS_SYSTEM computeSystem, _In_ DWORD process
                                _Out_ HCS_PROCESS *process);
 
 /**
- * Closes a handle to a process, which goes on. Stdio handles nobody took are closed. Its event callback is not called
+ * Closes a handle to a process, which goes on. Stdio handles not yet taken are closed. Its event callback is not called
  * any more.
  */
 void HCS_API HcsCloseProcess(_In_ HCS_PROCESS process);
@@ -431,14 +432,14 @@ HRESULT HCS_API HcsTerminateProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION
  *
  * @param options Optional SignalProcessOptions document. Signal is a name of the schema or a Linux number; without one,
  *                or 0, it is SIGKILL. With "Group": true (an extension) the group of the process gets it: the process and
- *                what it started that made no group of its own; SIGKILL goes to its whole session.
+ *                its descendants that made no group of their own; SIGKILL goes to its whole session.
  * @return S_OK when begun. Results: HCS_E_INVALID_JSON, HCS_E_PROCESS_ALREADY_STOPPED.
  */
 HRESULT HCS_API HcsSignalProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation, _In_opt_ PCWSTR options);
 
 /**
  * Asks for pid and stdio of a process, with HcsWaitForOperationResultAndProcessInfo. The stdio handles are fresh ones
- * when nobody holds the old ones any more, else NULL.
+ * when no client holds the old ones any more, else NULL.
  *
  * @return S_OK when begun. Results: HCS_E_PROCESS_ALREADY_STOPPED.
  */
@@ -486,7 +487,8 @@ HRESULT HCS_API HcsWaitForProcessExit(_In_ HCS_PROCESS process, _In_ DWORD timeo
  * Asks for properties of the service. Waits for the answer.
  *
  * @param propertyQuery Optional Service_PropertyQuery document; without it the property Basic is given. Beyond the
- *                      schema there is the property Capabilities: what is honoured of documents here, and why not.
+ *                      schema there is the property Capabilities: the parts of documents that are honoured here, and
+ *                      the reasons why others are not.
  * @param result        Receives a ServiceProperties document, or a ResultError when the call fails.
  * @return S_OK, E_INVALIDARG, HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE.
  */
@@ -499,7 +501,7 @@ HRESULT HCS_API HcsGetServiceProperties(_In_opt_ PCWSTR propertyQuery, _Outptr_ 
  * @param result   Receives the document of the answer, or a ResultError when the call fails. May be NULL.
  * @return S_OK, E_INVALIDARG, HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE;
  *         HRESULT_FROM_WIN32 of ERROR_ALREADY_EXISTS, ERROR_NOT_FOUND, ERROR_BUSY for a group of processors that is there,
- *         is not, or is in use; ERROR_NOT_SUPPORTED for what this host does not have.
+ *         is not, or is in use; ERROR_NOT_SUPPORTED for a feature that this host does not have.
  */
 HRESULT HCS_API HcsModifyServiceSettings(_In_ PCWSTR settings, _Outptr_opt_ PWSTR *result);
 

@@ -93,7 +93,7 @@ typedef enum HCS_EVENT_TYPE COMPUTECORE_INT_
     HcsEventSystemRdpEnhancedModeStateChanged = 0x00000004,
     /** Not raised on Linux. */
     HcsEventSystemSiloJobCreated = 0x00000005,
-    /** The connection to the agent in the compute system is lost, though nobody ended the system; no data. */
+    /** The connection to the agent in the compute system is lost, though no request ended the system; no data. */
     HcsEventSystemGuestConnectionClosed = 0x00000006,
     /** The process is gone; data: ProcessStatus. */
     HcsEventProcessExited = 0x00010000,
@@ -193,7 +193,7 @@ typedef void(HCS_CALLBACK_ *HCS_NOTIFICATION_CALLBACK)(_In_ DWORD notificationTy
  * Pid and stdio of a process. Reference page: HCS_PROCESS_INFORMATION.
  *
  * Each handle that is not NULL is a file descriptor which the receiver owns and has to close. It is NULL when the
- * process parameters did not ask for that stream, or when somebody has received it before.
+ * process parameters did not ask for that stream, or when an earlier call has received it.
  */
 typedef struct HCS_PROCESS_INFORMATION
 {

@@ -6,7 +6,7 @@
  * The types are plain typedefs, which C11 and C++ allow to be repeated with the same meaning. A program that brings
  * one with another meaning defines COMPUTECORE_NO_ and its name before the first include
  * (COMPUTECORE_NO_SECURITY_DESCRIPTOR), or COMPUTECORE_NO_WIN32_TYPES for all; it then has the size it has on Windows.
- * What the guards of windef.h and winnt.h say is there is not declared again. COMPUTECORE_NO_FREES leaves LocalFree
+ * Types that the guards of windef.h and winnt.h announce are not declared again. COMPUTECORE_NO_FREES leaves LocalFree
  * and CoTaskMemFree undeclared, where those are functions of the environment: free(3) releases strings of this
  * library, too.
  *
@@ -24,7 +24,7 @@
  *                    libraries of the system have the other wchar_t, so neither their wide functions nor std::wstring
  *                    may be used.
  *
- * What holds of UTF-16 here, lone surrogates included, holds of UTF-32 for surrogates and for what is beyond U+10FFFF.
+ * The rules for UTF-16 here, lone surrogates included, hold for UTF-32 with surrogates and values beyond U+10FFFF.
  * Objects compiled in different ways may be linked into one program, and share handles; strings and HCS_EVENT
  * structures stay within each.
  */

@@ -1,5 +1,5 @@
 /*
- * HcsExtensions.h - what this implementation has beyond the Host Compute Service API of Windows.
+ * HcsExtensions.h - the functions of this implementation beyond the Host Compute Service API of Windows.
  *
  * Programs that are to compile on Windows too include it behind an #ifdef __linux__. General rules: see ComputeCore.h.
  */
@@ -14,9 +14,9 @@ extern "C" {
 
 /**
  * Limits how long calls tracked by an operation may take: the pending one from now on, and each that it tracks later
- * from its start on. A call that is not done by then ends with HCS_E_OPERATION_TIMEOUT and a ResultError, and what it
- * had begun is undone, as by HcsCancelOperation. The service sees to that; where the service itself does not answer,
- * the library ends the call a second later. A wait that runs into its own limit returns HCS_E_OPERATION_TIMEOUT
+ * from its start on. A call that is not done by then ends with HCS_E_OPERATION_TIMEOUT and a ResultError, and is undone
+ * as by HcsCancelOperation. The service ends such calls; where the service itself does not answer, the library ends the
+ * call a second later. A wait that runs into its own limit returns HCS_E_OPERATION_TIMEOUT
  * without a document, and then the call goes on.
  *
  * @param timeoutMs Milliseconds. INFINITE takes the limit away from later calls; that of a pending one stays.

@@ -177,7 +177,7 @@ fn stress() {
     }
 }
 
-/// What a C++ callback throws ends the program, and is shown.
+/// An exception from a C++ callback ends the program, and is shown.
 #[test]
 fn what_a_callback_throws_is_shown() {
     for callback in ["completion", "event"] {
@@ -191,8 +191,8 @@ fn what_a_callback_throws_is_shown() {
     }
 }
 
-/// The programs are for Windows too: they compile against the Windows headers of mingw where those are installed, but for
-/// the one about what is newer than these headers.
+/// The programs are for Windows too: they compile against the Windows headers of mingw where those are installed. The
+/// program about functions newer than these headers is the exception.
 #[test]
 fn the_programs_compile_for_windows() {
     if !mingw() {
@@ -258,7 +258,7 @@ fn a_program_with_more_rights_than_its_caller_takes_nothing_from_its_environment
     chmod(folder.path(), 0o755);
     let source = "crates/computecore/tests/c_programs/elevated.c";
     let program = Program::build_beside_a_copy(source, folder.path());
-    // What the caller would like to be run as root.
+    // The program that the caller wants to run as root.
     let (evil, proof) = (at("evil"), at("evil/proof"));
     std::fs::create_dir(&evil).unwrap();
     std::os::unix::fs::chown(&evil, Some(65534), Some(65534)).unwrap();
@@ -340,7 +340,7 @@ fn example_in_python() {
     assert_eq!(run.stdout, "hello from the container\n");
 }
 
-/// The go command, which finds the library as `cargo xtask install` would have placed it, and keeps what it builds in
+/// The go command, which finds the library as `cargo xtask install` would have placed it, and keeps its build output in
 /// `folder`.
 fn go(folder: &Path, verb: &str) -> Program {
     let template = include_str!("../computecore.pc.in");

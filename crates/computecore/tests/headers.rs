@@ -101,7 +101,7 @@ fn a_program_may_bring_all_the_types_itself() {
     accepts(CPP[1], "c++", &text);
 }
 
-/// What the program's environment has in its `windows.h`, as far as clients of HCS meet it: Wine's, mingw's, and the one that
+/// The part of `windows.h` in the program's environment that concerns clients of HCS: Wine's, mingw's, and the one that
 /// DirectX-Headers has for Linux. The calling conventions are strange on purpose.
 const ENVIRONMENTS: [(&str, &str); 3] = [
     (

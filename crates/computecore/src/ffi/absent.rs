@@ -1,7 +1,7 @@
 //! Exports that are not implemented: each refuses bad arguments, then the call. None reports success.
 
-/// Exports functions that answer `E_NOTIMPL`. Of each parameter is said what it is, and so what it must not be; see
-/// `argument!`. Out-parameters are emptied first, then NULL is refused, then handles that are not valid.
+/// Exports functions that return `E_NOTIMPL`. Each parameter has a kind, which decides the values that it must not
+/// have; see `argument!`. Out-parameters are emptied first, then NULL is refused, then handles that are not valid.
 macro_rules! absent {
     ($($(#[$attribute:meta])* fn $name:ident($($parameter:ident: $kind:ident),* $(,)?);)*) => {$(
         $(#[$attribute])*

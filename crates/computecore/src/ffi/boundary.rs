@@ -1,10 +1,10 @@
-//! Where control goes from the library into a callback of the program.
+//! The calls from the library into a callback of the program.
 //!
 //! A C++ exception must not leave a callback. The unwinder looks for a handler before it unwinds anything, and where it
 //! comes to a frame that has no unwind information it says that there is none: then the C++ runtime ends the program by
 //! `std::terminate`, which shows the exception's type and text. Frames of Rust, above which the exception would be
-//! foreign, would end the program too, but without a word of what was thrown. So callbacks are called from a frame
-//! without unwind information; it is nothing but a call.
+//! foreign, would end the program too, but without a message about it. So callbacks are called from a frame without
+//! unwind information; it is nothing but a call.
 
 use std::ffi::c_void;
 

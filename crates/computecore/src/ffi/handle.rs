@@ -30,7 +30,7 @@ const GENERATIONS: u32 = 1 << 28;
 
 const _: () = assert!(usize::BITS == 64, "a handle needs 64 bits");
 
-/// What a handle stands for; kept in its topmost bits.
+/// The kind of object that a handle stands for; kept in its topmost bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
@@ -89,7 +89,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// Makes a handle for what `make` gives when told its value.
+    /// Makes a handle for the entry that `make` returns; `make` gets the value of the handle.
     ///
     /// # Errors
     /// `E_OUTOFMEMORY` when 2^28 handles are open in the shard whose turn it is.
@@ -107,7 +107,7 @@ impl<T> Table<T> {
         Ok((handle, entry))
     }
 
-    /// What `handle` stands for.
+    /// Returns the entry that `handle` stands for.
     ///
     /// # Errors
     /// `E_INVALIDARG` for NULL, `E_HANDLE` when it stands for nothing or for something else.
@@ -121,7 +121,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// Takes `handle` out of the table; calls that run with it keep what it stood for.
+    /// Takes `handle` out of the table; calls that run with it keep its entry.
     ///
     /// # Errors
     /// As [`Table::get`].
@@ -140,7 +140,7 @@ impl<T> Table<T> {
         Ok(entry)
     }
 
-    /// A slot nobody else will fill, its entry still empty.
+    /// Reserves a slot that no other thread will fill; its entry is still empty.
     fn reserve(&self, shard: usize) -> Result<Place, HResult> {
         let mut slots = self.write(shard);
         let slot = match slots.free.pop() {

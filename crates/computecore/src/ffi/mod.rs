@@ -2,11 +2,11 @@
 //! `hcs::raw`, convert back. Nothing is decided here that another client of the service would have to decide again.
 //!
 //! 1. [`mod@panic`], [`string`], [`out`]: panics, strings and out-parameters at the border.
-//! 2. [`handle`], [`named`]: what the handles of C stand for.
+//! 2. [`handle`], [`named`]: the objects that the handles of C stand for.
 //! 3. [`callback`], [`boundary`]: calling back into C. [`absent`]: functions that are not implemented.
 //! 4. [`operation`], [`system`], [`process`], [`service`], [`vm`], [`storage`], [`reserved`]: the functions, by the
-//!    thing they are about. What each means is said in the headers, in `include/`.
-//! 5. [`wide`]: those that have to do with strings once more, for a `wchar_t` of 32 bits.
+//!    thing they are about. The headers in `include/` describe each of them.
+//! 5. [`wide`]: the functions with strings once more, for a `wchar_t` of 32 bits.
 
 #![expect(
     unsafe_code,

@@ -1,8 +1,8 @@
 //! Handles of systems and processes, and the way back from one of `hcs` to the handle C knows it by.
 //!
-//! C's handle exists before the call that makes what it stands for, because a completion callback may run, and use the
-//! handle, before that call has returned. So an entry is filled late, and whoever is early waits for it; the wait is
-//! as short as it takes `hcs` to note the call.
+//! C's handle exists before the call that makes its system or process: a completion callback may run, and use the
+//! handle, before that call has returned. So an entry is filled late, and a thread that looks it up early waits for it.
+//! The wait is as short as the time that `hcs` needs to note the call.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ pub(crate) static SYSTEMS: Named<raw::System> = Named::new(Kind::System);
 /// All handles of processes.
 pub(crate) static PROCESSES: Named<raw::Process> = Named::new(Kind::Process);
 
-/// What a handle of `hcs` has to offer here.
+/// The functions of a handle of `hcs` that are needed here.
 pub(crate) trait Target: Clone {
     /// See [`raw::System::number`].
     fn number(&self) -> u64;
@@ -100,8 +100,8 @@ impl<T: Target> Named<T> {
         }
     }
 
-    /// Puts a handle into `out`, then lets `make` make what it stands for. When that fails, `out` is empty again and
-    /// the handle void.
+    /// Puts a handle into `out`, then calls `make` to make its system or process. When that fails, `out` is empty again
+    /// and the handle void.
     pub(crate) fn create(
         &self,
         out: &Out<Handle>,
@@ -118,12 +118,12 @@ impl<T: Target> Named<T> {
         out.set(handle);
         let target = make()?;
         self.numbers.insert(target.number(), handle);
-        // Nobody else fills it, so it is empty.
+        // No other code fills it, so it is empty.
         drop(entry.set(Some(target)));
         Ok(())
     }
 
-    /// What `handle` stands for.
+    /// Returns the system or process that `handle` stands for.
     ///
     /// # Errors
     /// `E_INVALIDARG` for NULL, `E_HANDLE` when it is closed, of another kind, or void.
@@ -163,7 +163,7 @@ struct Unmade<'a, T: Target> {
 impl<T: Target> Drop for Unmade<'_, T> {
     fn drop(&mut self) {
         if self.entry.set(None).is_ok() {
-            // Somebody may have closed it meanwhile.
+            // Another thread may have closed it meanwhile.
             drop(self.all.table.remove(self.handle));
             self.out.set(ptr::null_mut());
         }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_while_making_leaves_nobody_waiting() {
+    fn a_panic_while_making_leaves_no_thread_waiting() {
         let all: Named<Thing> = Named::new(Kind::Process);
         let mut handle: Handle = ptr::null_mut();
         // SAFETY: the variable outlives it.

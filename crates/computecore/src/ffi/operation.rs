@@ -30,14 +30,14 @@ use crate::{
 static OPERATIONS: Table<Operation> = Table::new(Kind::Operation);
 static NUMBERS: Numbers = Numbers::new();
 
-/// What a handle of an operation stands for.
+/// The object that a handle of an operation stands for.
 #[derive(Debug)]
 struct Operation {
     raw: raw::Operation,
     /// Shared with the callback that was set together with it, so that each callback sees its own.
     context: Mutex<Context>,
-    /// Held shared while a call is being started: whoever looks for the handle of something the call makes, and does
-    /// not find it, waits here and looks again.
+    /// Held shared while a call is being started. A thread that does not find the handle of an object that the call
+    /// makes waits here and looks again.
     starting: RwLock<()>,
 }
 
@@ -46,7 +46,7 @@ impl Operation {
         Arc::clone(&self.context.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The handle of what the tracked call is made on, or makes.
+    /// The handle of the object that the tracked call is made on, or makes.
     fn handle_of<T: Target>(&self, all: &Named<T>, target: Option<T>) -> Option<Handle> {
         let target = target?;
         all.handle_of(&target).or_else(|| {
@@ -292,7 +292,7 @@ fn give_with_process(
 ) -> Result<(), HResult> {
     match result {
         Ok((document, process)) => {
-            // First what may fail: the descriptors are given only once.
+            // The steps that may fail come first: the descriptors are given only once.
             out.document(document.as_ref())?;
             if information.is_wanted() {
                 information.set(to_c(operation, process));

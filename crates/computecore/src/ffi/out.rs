@@ -17,7 +17,7 @@ impl<T: Copy> Out<T> {
     /// Empties what `pointer` points to.
     ///
     /// # Safety
-    /// `pointer` is NULL, or points to memory for a `T` that nobody else uses during the call. All zeros is a `T`.
+    /// `pointer` is NULL, or points to memory for a `T` that no other code uses during the call. All zeros is a `T`.
     pub(crate) unsafe fn new(pointer: *mut T) -> Self {
         let place = NonNull::new(pointer);
         if let Some(place) = place {
@@ -46,7 +46,7 @@ impl<T: Copy> Out<T> {
     /// Hands `value` to C, if C wants it.
     pub(crate) fn set(&self, value: T) {
         if let Some(place) = self.0 {
-            // SAFETY: whoever made this promised memory for a `T` for the whole call.
+            // SAFETY: the caller of `new` promised memory for a `T` for the whole call.
             unsafe { place.write(value) };
         }
     }

@@ -6,7 +6,7 @@ use hcs_schema::HResult;
 
 use crate::abi::HRESULT;
 
-/// Runs `call` and answers its HRESULT, `E_UNEXPECTED` if it panics.
+/// Runs `call` and returns its HRESULT, or `E_UNEXPECTED` if it panics.
 ///
 /// State that a panic left half changed is behind locks that recover, so calls that follow are safe.
 pub(crate) fn guard(call: impl FnOnce() -> Result<(), HResult>) -> HRESULT {
@@ -16,7 +16,7 @@ pub(crate) fn guard(call: impl FnOnce() -> Result<(), HResult>) -> HRESULT {
     }
 }
 
-/// Runs `call` and answers what it answers, `fallback` if it panics.
+/// Runs `call` and returns its result, or `fallback` if it panics.
 pub(crate) fn guard_or<R>(fallback: R, call: impl FnOnce() -> R) -> R {
     panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or(fallback)
 }

@@ -208,7 +208,7 @@ fn every_export_is_compared() {
     let mut listed: Vec<&str> = list.lines().filter(|l| !l.starts_with('#')).collect();
     let mut compared: Vec<&str> = ours().iter().map(|(name, _)| *name).collect();
     compared.extend(UNDECLARED);
-    // What has strings in it is there once more.
+    // A function with strings is there a second time, for wide characters.
     let twins: Vec<String> = ours()
         .iter()
         .filter(|(_, signature)| {

@@ -21,7 +21,7 @@ const LONGEST_ID: usize = 256;
 /// an invalid one, with the place of the fault in it.
 ///
 /// # Safety
-/// `text` is NULL, or points to UTF-16 units of which one is 0, and nobody changes them during the call.
+/// `text` is NULL, or points to UTF-16 units of which one is 0, and no thread changes them during the call.
 pub(crate) unsafe fn read(text: PCWSTR) -> Option<String> {
     if text.is_null() {
         return None;
@@ -97,7 +97,7 @@ pub(crate) fn give(text: &str) -> Result<PWSTR, HResult> {
     if start.is_null() {
         return Err(HResult::E_OUTOFMEMORY);
     }
-    // SAFETY: the block has room for that many units, nobody else knows it, and malloc aligns for every type.
+    // SAFETY: the block has room for that many units, no other code knows it, and malloc aligns for every type.
     let block: &mut [MaybeUninit<u16>] =
         unsafe { slice::from_raw_parts_mut(start.cast(), units + 1) };
     let (places, end) = block.split_at_mut(units);

@@ -47,7 +47,7 @@ pub(crate) fn both(target: Handle, operation: Handle) -> Result<(), HResult> {
     Ok(())
 }
 
-/// Refuses what has no meaning on Linux.
+/// Refuses an argument that has no meaning on Linux.
 ///
 /// # Errors
 /// `E_INVALIDARG` unless it is NULL.

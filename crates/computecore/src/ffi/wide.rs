@@ -1,8 +1,8 @@
 //! The functions for programs whose `wchar_t` has 32 bits: each one that has to do with strings once more, with UTF-32 in
 //! and out, under the name that `ComputeWide.h` gives it.
 //!
-//! An argument that is a string becomes UTF-16 for the function itself, and a string that this gives becomes UTF-32. What is
-//! no character (a surrogate, or beyond U+10FFFF) becomes a surrogate that stands alone, so it is refused as that is.
+//! A string argument becomes UTF-16 for the function itself, and a string from the function becomes UTF-32. A value
+//! that is no character (a surrogate, or beyond U+10FFFF) becomes a lone surrogate, so it is refused like one.
 
 use std::{ffi::c_void, mem::MaybeUninit, ptr, slice};
 
@@ -34,18 +34,18 @@ pub(crate) struct Place(*mut *mut u32);
 
 /// A parameter on its way to the function itself, and back.
 trait Parameter: Copy {
-    /// What the function itself takes.
+    /// The type that the function itself takes.
     type Narrow;
-    /// What has to live as long as the call.
+    /// The data that has to live as long as the call.
     type Held;
 
     /// # Safety
-    /// It is what the header says of the parameter.
+    /// It meets the conditions of the header for the parameter.
     unsafe fn hold(self) -> Self::Held;
 
     fn narrow(held: &mut Self::Held) -> Self::Narrow;
 
-    /// Gives the program what came back.
+    /// Gives the result back to the program.
     ///
     /// # Safety
     /// As for [`Parameter::hold`].
@@ -205,7 +205,7 @@ macro_rules! twins {
         pub(crate) unsafe extern "C" fn $wide($($parameter: $type),*) -> HRESULT {
             guard_or(HResult::E_UNEXPECTED.0, || {
                 $(
-                    // SAFETY: the caller passes what the header says.
+                    // SAFETY: the caller passes arguments as the header requires.
                     let mut $parameter = ($parameter, unsafe { $parameter.hold() });
                 )*
                 // SAFETY: the arguments are the caller's, or say the same in UTF-16.
@@ -214,7 +214,7 @@ macro_rules! twins {
                 };
                 let mut given = Ok(());
                 $(
-                    // SAFETY: the caller passes what the header says.
+                    // SAFETY: the caller passes arguments as the header requires.
                     given = given.and(unsafe { $parameter.0.give_back($parameter.1) });
                 )*
                 match given {
@@ -373,7 +373,7 @@ mod tests {
         for units in [
             &[0x41, 0xD800][..],
             &[0xDC00],
-            // UTF-16 is not taken for what it would mean in the other flavour.
+            // A pair of UTF-16 surrogates is not taken for the character that it means in UTF-16.
             &[0xD83D, 0xDE00],
             &[0x0011_0000, 0x41],
             &[u32::MAX],

@@ -12,7 +12,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
-/// What a program is compiled as.
+/// The language that a program is compiled as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Language {
     /// C11 against the shared library.
@@ -27,7 +27,7 @@ pub(crate) enum Language {
     Cpp17,
 }
 
-/// What a program finds when it looks for the service.
+/// The service that a program finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     /// One that the library starts.
@@ -335,7 +335,7 @@ impl Program {
         let output = command
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())
-            // Whoever runs the tests may have set it to where another build of the library is.
+            // The environment of the tests may name the directory of another build of the library.
             .env_remove("LD_LIBRARY_PATH")
             .env("HCS_ENDPOINT", home.path().join("hcs.sock"))
             .env("HCS_CONFIG", &configuration)
