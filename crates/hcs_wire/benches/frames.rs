@@ -1,4 +1,4 @@
-//! What it costs to write and to read a message, between library and service and between service and agent.
+//! The cost to write and to read a message, between library and service and between service and agent.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot go on fails")]
 
 use divan::{AllocProfiler, Bencher, black_box};

@@ -1,4 +1,4 @@
-//! Where the service of a user is found when nobody says.
+//! The default socket of a user's service.
 
 use std::{
     fs,
@@ -13,11 +13,11 @@ use crate::trust::{Reason, Trusted, Untrusted};
 /// The socket of the machine's own service.
 pub const SYSTEM: &str = "/run/hcs/hcs.sock";
 
-/// The socket for a process of user `uid`: the machine's own for root. For everybody else that of the user's private
-/// service, in `runtime_directory` (`$XDG_RUNTIME_DIR`), else below `home` if that is the user's own directory, else in a
-/// directory in `/tmp` that is named after the user.
+/// The default socket for a process of user `uid`. For root it is the socket of the machine's own service. For any
+/// other user it is the socket of the user's private service. That one is in `runtime_directory` (`$XDG_RUNTIME_DIR`),
+/// else below `home` if the user owns that directory, else in a directory in `/tmp` named after the user.
 ///
-/// In the last case somebody else may have been there first: ask [`check`] before trusting what is found.
+/// In the last case another user may have made that directory first: call [`check`] before trusting the socket.
 #[must_use]
 pub fn default_for(uid: u32, runtime_directory: Option<&Path>, home: Option<&Path>) -> PathBuf {
     if uid == 0 {
@@ -34,8 +34,8 @@ pub fn default_for(uid: u32, runtime_directory: Option<&Path>, home: Option<&Pat
     }
 }
 
-/// Whether only those who are `trusted` can change what is at `endpoint`: the socket's directory and all above it. What does
-/// not exist cannot be changed either; a service that makes it asks again.
+/// Checks that only `trusted` users can change the socket's directory and all directories above it. A missing directory
+/// passes, as it cannot be changed either; a service that makes it checks again.
 ///
 /// # Errors
 /// Which directory others could change.
@@ -63,7 +63,7 @@ mod tests {
             path("/run/user/7/hcs/hcs.sock")
         );
         assert_eq!(default_for(7, None, None), path("/tmp/hcs-7/hcs.sock"));
-        // Somebody else's home is no place.
+        // The home of another user is not used.
         assert_eq!(
             default_for(7, None, Some(path("/proc"))),
             path("/tmp/hcs-7/hcs.sock")
@@ -92,7 +92,7 @@ mod tests {
         symlink("d", place.path().join("link")).unwrap();
         assert!(!private(&place.path().join("link/hcs.sock"), uid));
         assert!(private(Path::new("/tmp/hcs.sock"), uid));
-        // Who can replace a directory above can replace it.
+        // A user who can replace a directory above can replace this one.
         fs::create_dir(place.path().join("d/below")).unwrap();
         assert!(!private(&place.path().join("d/below/hcs.sock"), uid));
     }

@@ -31,8 +31,8 @@ pub fn is_elevated() -> bool {
     at_start || geteuid() != getuid() || getegid() != getgid()
 }
 
-/// What the kernel said when the program was executed; `None` where that cannot be read. The file of a program with more
-/// rights than its caller belongs to root and has mode 0400.
+/// Whether the kernel set `AT_SECURE` when the program was executed; `None` if that cannot be read. The auxiliary
+/// vector of a program with more rights than its caller belongs to root and has mode 0400.
 fn secure_execution() -> Option<bool> {
     let vector = fs::read("/proc/self/auxv").ok()?;
     entry(&vector, AT_SECURE).map(|value| value != 0)

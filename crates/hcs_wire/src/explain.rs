@@ -1,4 +1,4 @@
-//! What the service tells of one operation.
+//! The service's report on one operation.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,7 +20,7 @@ pub struct OperationReport {
     pub received: String,
     /// Whether it has been answered.
     pub done: bool,
-    /// What was done for it, in order.
+    /// The steps that were done for it, in order.
     pub steps: Vec<OperationStep>,
     /// The HRESULT it was answered with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,9 +34,9 @@ pub struct OperationReport {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct OperationStep {
-    /// Microseconds since the call was received; negative for what it found done: the boot of a system may be over
-    /// before its start is asked for.
+    /// Microseconds since the call was received. Negative for a step that was done before: the boot of a system may be
+    /// over before its start is asked for.
     pub after_microseconds: i64,
-    /// What was done, or waited for.
+    /// The action that was done, or the event that was waited for.
     pub step: String,
 }

@@ -4,10 +4,10 @@
 //!    and validated, but it may ask for anything that its user may have.
 //! 2. [`guest`]: `hcsd` to the agent inside a compute system: the guest bridge of HCS. The agent's side is UNTRUSTED.
 //! 3. [`log`]: the service's event log as its readers see it.
-//! 4. [`operation`], [`explain`]: one name for an operation in all parts, and what is told of it.
+//! 4. [`operation`], [`explain`]: one name for an operation in all parts, and the report on it.
 //! 5. [`socket`]: bytes together with file descriptors over a unix stream socket.
 //! 6. [`endpoint`]: where both sides look for the socket.
-//! 7. [`environment`], [`trust`], [`peer`]: whose word is taken for that: variables, files and directories, listeners.
+//! 7. [`environment`], [`trust`], [`peer`]: which variables, files, directories and listeners are trusted for that.
 //! 8. `sys`: the only unsafe code.
 //!
 //! The two protocols share the shape of their header, nothing else: their types are apart on purpose.
@@ -42,7 +42,7 @@ pub enum WireError {
     /// The kind of message is not one this protocol has.
     #[error("a message of unknown kind {kind:#010x} was received")]
     Kind {
-        /// What the header said.
+        /// Kind found in the header.
         kind: u32,
     },
     /// The body is not the JSON that its kind has.
@@ -50,21 +50,21 @@ pub enum WireError {
     Body {
         /// Name of the message.
         kind: &'static str,
-        /// What serde found.
+        /// The error that serde reports.
         reason: String,
     },
     /// A message was announced with more descriptors than came.
     #[error("a message announced {announced} descriptors and came with {received}")]
     Descriptors {
-        /// What the header said.
+        /// Number found in the header.
         announced: usize,
-        /// What arrived.
+        /// Number that arrived.
         received: usize,
     },
 }
 
 impl WireError {
-    /// This without anything that the peer wrote: what serde says of a body quotes it.
+    /// The message without any text of the peer: serde's error about a body quotes the body.
     #[must_use]
     pub fn recorded(&self) -> String {
         match self {

@@ -1,12 +1,13 @@
-//! The service's numbered event log: what a reader asks for, and what it gets.
+//! The service's numbered event log: the queries of a reader, and the pages it gets.
 //!
 //! Readers pull: a page is asked for from a number on, and a reader that follows asks to be answered when there is
-//! something to tell. So a slow reader holds up nobody, and one that lost its connection goes on from its cursor.
+//! something to tell. So a slow reader delays no other client, and a reader that lost its connection goes on from its
+//! cursor.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a reader of the event log asks for.
+/// A query of a reader of the event log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogQuery {
     /// The first number wanted; 0 for the oldest event that is kept.
@@ -31,7 +32,7 @@ pub struct LogEntry {
     pub number: u64,
     /// When it was written down: RFC 3339, UTC.
     pub time: String,
-    /// What happened, `ProcessExited` for example. More kinds may come.
+    /// The kind of event, `ProcessExited` for example. More kinds may come.
     pub kind: String,
     /// Id of the compute system it concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]

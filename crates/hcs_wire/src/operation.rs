@@ -17,7 +17,7 @@ pub const MOST: u64 = (1 << NUMBER_BITS) - 1;
 pub struct OperationId {
     /// Pid of the client, as the service sees it; 0 when it cannot.
     pub process: u32,
-    /// What `HcsGetOperationId` gives.
+    /// The number that `HcsGetOperationId` gives.
     pub number: u64,
     /// How many calls the operation had tracked before.
     pub earlier: u16,

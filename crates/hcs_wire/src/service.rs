@@ -9,21 +9,21 @@
 //!
 //! **A call survives the service**, and is done once. Its name is the client's user, the secret [`Hello::instance`] that
 //! the client made for itself, and the number of its request. A client whose connection is lost makes another, gives its
-//! instance again, opens its handles again, and sends what was not answered again: the same message under the same
-//! number, as a [`Kind::Repeat`], in the order in which the calls were made, before any new one.
+//! instance again and opens its handles again. Then it repeats the unanswered calls, in the order in which they were
+//! made and before any new one: the same message under the same number, as a [`Kind::Repeat`].
 //!
-//! - What reached the client's socket counts as answered: a unix socket keeps what was written to it when the writer
-//!   dies, and the client reads that before it sees the end of the connection. So nothing has to be acknowledged.
-//! - The service answers a repeat with what became of the call, where that is known: it goes on in this service, or was
-//!   answered to a connection that was gone, or the agent of the system knows the name ([`crate::guest`]). Else the call
-//!   was never begun, and is begun now.
+//! - An answer that reached the client's socket counts as given. A unix socket keeps its data when the writer dies, and
+//!   the client reads that data before it sees the end of the connection. So nothing has to be acknowledged.
+//! - The service answers a repeat with the result of the call, where that is known: the call goes on in this service,
+//!   or was answered to a connection that was gone, or the agent of the system knows its name ([`crate::guest`]).
+//!   Otherwise the call was never begun, and is begun now.
 //! - The pipes of a process are made by its client, which sends the ends of the process along
 //!   ([`Call::CreateProcess`]) and keeps both ends until the answer is there. So a service that dies takes no byte with
 //!   it, and a process does not see its reader go.
-//! - Where it cannot be known any more whether a call was begun (the client took longer to come back than
-//!   `reconnect_seconds`, the agent is older than this), a repeat ends with `HCS_E_SERVICE_DISCONNECT` and is not begun.
-//! - A service that does not say `Repeats` in its greeting is older than this; nothing is repeated to it, and what was
-//!   sent to it first is never repeated.
+//! - It may be unknown whether a call was begun: the client took longer to come back than `reconnect_seconds`, or the
+//!   agent is older than this. Then a repeat ends with `HCS_E_SERVICE_DISCONNECT` and is not begun.
+//! - A service that does not say `Repeats` in its greeting is older than this. No call is repeated to it, and a call
+//!   that was first sent to it is never repeated.
 //!
 //! [`Hello::instance`]: Call::Hello::instance
 
@@ -41,7 +41,7 @@ pub const HEADER_BYTES: usize = 16;
 /// Largest message, header included. A document of the largest size the schema room accepts fits, escaped.
 pub const MAX_MESSAGE_BYTES: u32 = 16 << 20;
 
-/// What a message is.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Client to service; body [`Call`].
@@ -218,8 +218,8 @@ pub enum Call {
 }
 
 impl Call {
-    /// Whether a client sends this call again that was not answered when its connection was lost. Handles are closed by
-    /// the end of the connection, and what is about another request is said anew with it.
+    /// Whether a client repeats this call when it was not answered before the connection was lost. The end of the
+    /// connection closes handles, and a message about another request is sent anew with that request.
     #[must_use]
     pub const fn survives(&self) -> bool {
         !matches!(
@@ -235,8 +235,8 @@ impl Call {
 }
 
 impl Call {
-    /// Whether the call changes something, so that it must not be made twice. (What became of the making of a process,
-    /// its agent knows.)
+    /// Whether the call changes something, so that it must not be made twice. (For the creation of a process, its agent
+    /// knows the result.)
     #[must_use]
     pub const fn has_effect(&self) -> bool {
         matches!(
@@ -260,7 +260,7 @@ impl Call {
 /// The answer to a [`Call`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
-    /// What the operation ends with.
+    /// The result of the operation.
     pub result: HResult,
     /// The result document, or a `ResultError` when `result` is a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -331,7 +331,7 @@ impl Pipes {
     }
 }
 
-/// What a message of kind `Event` is about.
+/// The subject of a message of kind `Event`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
@@ -346,7 +346,7 @@ pub enum Subject {
 /// Something that happened to a handle's system or process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Whom it concerns.
+    /// The subject of the event.
     pub subject: Subject,
     /// `HCS_EVENT_TYPE`.
     pub event_type: u32,
@@ -358,13 +358,13 @@ pub struct Event {
 /// A whole message as it came, its body not yet parsed.
 #[derive(Debug)]
 pub struct Frame {
-    /// What it is.
+    /// The kind of message.
     pub kind: Kind,
     /// Request id, or the event's number.
     pub id: u64,
     /// JSON.
     pub body: Vec<u8>,
-    /// What came along.
+    /// The descriptors that came along.
     pub descriptors: Vec<OwnedFd>,
 }
 
@@ -417,7 +417,7 @@ fn check_size(size: u32) -> Result<(), WireError> {
     Ok(())
 }
 
-/// Cuts a stream of bytes and descriptors into frames. Pure: whoever owns the socket feeds it.
+/// Cuts a stream of bytes and descriptors into frames. Pure: the owner of the socket feeds it.
 #[derive(Debug, Default)]
 pub struct Decoder {
     bytes: Vec<u8>,

@@ -22,7 +22,7 @@ use rustix::{
 /// The most descriptors one message may carry.
 pub const MAX_DESCRIPTORS: usize = 8;
 
-/// Sends `bytes` with `descriptors`, as far as the socket takes them; answers how many bytes it took.
+/// Sends `bytes` with `descriptors`, as far as the socket takes them. Returns how many bytes it took.
 ///
 /// The descriptors go with the first byte. When fewer bytes are taken, the rest is sent with no descriptors.
 ///
@@ -67,8 +67,8 @@ pub fn send_all(
     Ok(())
 }
 
-/// Receives some bytes into `buffer` and appends what descriptors came with them to `descriptors`, close-on-exec set.
-/// Answers 0 at the end of the stream.
+/// Receives some bytes into `buffer` and appends the descriptors that came with them to `descriptors`, close-on-exec
+/// set. Returns 0 at the end of the stream.
 ///
 /// # Errors
 /// The errno of `recvmsg(2)`.
@@ -103,7 +103,7 @@ pub struct Buffer {
     filled: bool,
 }
 
-/// What [`Buffer::receive`] received.
+/// The result of [`Buffer::receive`].
 #[derive(Debug)]
 pub struct Received<'a> {
     /// The bytes; none at the end of the stream.

@@ -1,13 +1,13 @@
 //! Files and directories that no other user can change.
 //!
 //! A path is walked from `/` by descriptors, links included. Every directory on the way, every link and the file at its
-//! end has to belong to root or to the user, and must not be writable by others; in a directory like `/tmp`, whose mode
-//! has the sticky bit, others may make entries but not replace those of somebody else. The answer is a descriptor of the
-//! very file that was looked at, so what happens to the path afterwards changes nothing.
+//! end has to belong to root or to the user, and must not be writable by others. A directory like `/tmp`, whose mode
+//! has the sticky bit, may be writable: others can make entries there, but cannot replace entries of another user. The
+//! result is a descriptor of the very file that was checked, so a later change of the path has no effect.
 //!
-//! Writable by a group is writable by others, unless nobody else is in the group: the group of that name which systems
-//! with the mask 002 give every user (a rule that `sshd` of Debian has, too). A group that the files `/etc/passwd` and
-//! `/etc/group` do not know counts as one with others in it.
+//! Writable by a group counts as writable by others, unless the group is the user's own: it has the user's name and no
+//! other member. Systems with the mask 002 give every user such a group (`sshd` of Debian has this rule, too). A group
+//! that the files `/etc/passwd` and `/etc/group` do not know counts as one with other members.
 //!
 //! In a user namespace, owners that have no id there count as root: `/` itself is such a directory.
 
@@ -35,11 +35,11 @@ const MOST_LINKS: u32 = 40;
 pub struct Untrusted {
     /// The file or directory, without links.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The fault of the file.
     pub reason: Reason,
 }
 
-/// What is wrong with a file.
+/// A fault of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// It belongs to another user.
@@ -101,7 +101,7 @@ impl fmt::Display for Untrusted {
 
 impl std::error::Error for Untrusted {}
 
-/// Whose files are relied on.
+/// The users whose files are trusted: root and `user`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trusted {
     /// Besides root.
@@ -294,7 +294,7 @@ impl Walk {
         self.check_owner(stat)?;
         let (owner, group, mode) = (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777);
         let sticky = kind(stat) == FileType::Directory && mode & 0o1000 != 0;
-        // What a device says does not come from who may write to it.
+        // Data read from a device does not come from the users who may write to it.
         let device = kind(stat) == FileType::CharacterDevice;
         let open = match mode & 0o022 {
             0 => false,
@@ -486,7 +486,10 @@ mod tests {
             !private_group(1000, 50, users, groups),
             "it is not ann's own"
         );
-        assert!(!private_group(9, 9, users, groups), "nobody knows it");
+        assert!(
+            !private_group(9, 9, users, groups),
+            "there is no such user or group"
+        );
         assert!(!private_group(0, 0, users, "root:x:0:ann\n"));
         assert!(!private_group(0, 0, users, "wheel:x:0:\n"));
     }

@@ -1,4 +1,4 @@
-//! What every request and every response begins with.
+//! The common beginning of every request and every response.
 
 use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -15,7 +15,7 @@ const MAX_SENTENCE: usize = 8 << 10;
 /// The most causes of an error.
 const MAX_CAUSES: usize = 16;
 
-/// `text`, cut to what an error may have, at the end of a character.
+/// Returns `text`, cut to the greatest length of an error, at the end of a character.
 fn bounded(text: &str) -> String {
     let mut end = text.len().min(MAX_SENTENCE);
     while !text.is_char_boundary(end) {
@@ -24,7 +24,7 @@ fn bounded(text: &str) -> String {
     text[..end].to_owned()
 }
 
-/// What every request begins with.
+/// The common beginning of every request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RequestBase {
@@ -38,7 +38,7 @@ pub struct RequestBase {
 
 /// A message from host to guest.
 pub trait Request: DeserializeOwned {
-    /// What it begins with.
+    /// The common beginning of the message.
     fn base(&self) -> &RequestBase;
 }
 
@@ -71,7 +71,7 @@ requests!(
     ShutDown
 );
 
-/// What every response begins with.
+/// The common beginning of every response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ResponseBase {

@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::{HEADER_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, MessageType};
 use crate::WireError;
 
-/// What an idle [`Decoder`] keeps allocated at most.
+/// The most memory that an idle [`Decoder`] keeps allocated.
 const KEPT_BYTES: usize = 64 << 10;
 
 /// A whole message, its body not yet parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// What it is.
+    /// The kind of message.
     pub kind: MessageType,
     /// Links a response to its request; 0 for notifications.
     pub id: u64,
@@ -82,7 +82,7 @@ pub struct Decoder {
 }
 
 impl Default for Decoder {
-    /// The host's side: takes what an agent may send, [`MAX_RESPONSE_BYTES`].
+    /// The host's side: takes messages of the size that an agent may send, [`MAX_RESPONSE_BYTES`].
     fn default() -> Self {
         Self::with_limit(MAX_RESPONSE_BYTES)
     }

@@ -1,4 +1,4 @@
-//! What a message is: the type field of its header.
+//! The type of a message: the type field of its header.
 
 use crate::WireError;
 
@@ -33,7 +33,7 @@ pub enum Rpc {
     DeleteContainerState,
     /// Ours: hands out the pipes of a process, for a host that has lost track of them.
     FetchStdio,
-    /// Ours: what became of a call, by its name.
+    /// Ours: the result of a call, by its name.
     RecallCall,
 }
 

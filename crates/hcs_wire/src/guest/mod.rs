@@ -14,11 +14,11 @@
 //! which keeps no end of them open, and hands them out by [`Rpc::FetchStdio`]: so a host that was restarted can give
 //! the stdio of a process out again.
 //!
-//! An agent that says `NamedCallsSupported` remembers what it did for a client's call by the name of the call ([`Naming`]),
-//! until the host says that the client has its answer; the host says so along with its next request. A host that comes
-//! after one that died asks by [`Rpc::RecallCall`] what became of a call before it does it (see [`crate::service`]). A
-//! stream takes the place of the one before it, and what came on that one and was not taken up is never done; so what an
-//! agent answers to that question is final.
+//! An agent that says `NamedCallsSupported` remembers the result of a client's call by the name of the call
+//! ([`Naming`]). It forgets the call when the host says, along with its next request, that the client has its answer. A
+//! host that replaces a dead one asks by [`Rpc::RecallCall`] for the result before it does a call (see
+//! [`crate::service`]). A new stream replaces the one before it; requests on the old stream that were not taken up are
+//! never done. So the agent's answer to that question is final.
 //!
 //! **Descriptors belong to the message they were sent with**: a message with descriptors has a `sendmsg` of its own
 //! ([`crate::socket::send_all`] does it), it is not glued to others in one buffer. So a message that is refused takes
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(ended.notification_type, "ForcedExit");
     }
 
-    /// What we send has the very bytes that were recorded.
+    /// Our messages have the very bytes that were recorded.
     #[test]
     fn requests_are_as_recorded() {
         let base = RequestBase {

@@ -27,7 +27,7 @@ pub struct NegotiateProtocolResponse {
     /// Version chosen.
     #[serde(default)]
     pub version: u32,
-    /// What the guest can do.
+    /// The abilities of the guest.
     #[serde(default)]
     pub capabilities: GcsCapabilities,
 }

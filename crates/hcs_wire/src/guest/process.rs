@@ -11,7 +11,7 @@ pub struct ExecuteProcess {
     /// Base.
     #[serde(flatten)]
     pub base: RequestBase,
-    /// What to run.
+    /// The program to run.
     pub settings: ExecuteProcessSettings,
     /// Ours: answer this id as a `WaitForProcess` without limit would be, when the process has exited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,14 +21,14 @@ pub struct ExecuteProcess {
     pub naming: Naming,
 }
 
-/// Ours: what a request to an agent that says `NamedCallsSupported` says of the calls of the host's clients.
+/// Ours: the fields about calls of the host's clients, in a request to an agent that says `NamedCallsSupported`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Naming {
-    /// The name of the call this is done for, at most [`super::MAX_NAME_BYTES`]; empty when nobody will ask for it.
+    /// The name of the call this is done for, at most [`super::MAX_NAME_BYTES`]; empty when no service will ask for it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub call_name: String,
-    /// Calls whose answers have reached their clients: nobody will ask for them any more.
+    /// Calls whose answers have reached their clients: no service will ask for them any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub released: Vec<String>,
 }
@@ -43,7 +43,7 @@ pub struct RecallCall {
     /// The call to ask for; empty asks for none.
     #[serde(default)]
     pub call_name: String,
-    /// Forget the calls that came with earlier streams: nobody will ask for them any more.
+    /// Forget the calls that came with earlier streams: no service will ask for them any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub release_earlier: bool,
 }
@@ -69,7 +69,7 @@ pub struct RecallCallResponse {
     pub exit_code: Option<u32>,
 }
 
-/// What to run.
+/// The program to run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ExecuteProcessSettings {
@@ -105,13 +105,13 @@ pub struct ExecuteProcessResponse {
     /// Pid inside the system.
     #[serde(default)]
     pub process_id: u32,
-    /// Ours: what was done for it, and when. Also of a request that failed.
+    /// Ours: the steps done for it, and their times. Also for a request that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<ExecuteSteps>,
 }
 
-/// What an agent has done for an `ExecuteProcess` request: for each step how many microseconds before its answer. A step
-/// that was not reached is absent.
+/// The steps of an agent for an `ExecuteProcess` request: each in microseconds before its answer. A step that was not
+/// reached is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ExecuteSteps {
@@ -121,7 +121,7 @@ pub struct ExecuteSteps {
     /// The user was looked up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identified: Option<u32>,
-    /// What to run, and where, was decided.
+    /// The program and its directory were decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided: Option<u32>,
     /// Its standard streams, or its console, were ready.

@@ -58,7 +58,7 @@ pub struct DumpStacksResponse {
     /// Base.
     #[serde(flatten)]
     pub base: ResponseBase,
-    /// Text for people: what the agent is busy with.
+    /// Text for people: the current work of the agent.
     #[serde(default)]
     pub guest_stacks: String,
 }
