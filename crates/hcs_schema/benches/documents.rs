@@ -1,4 +1,4 @@
-//! What it costs to read and to write the documents of everyday calls.
+//! The cost to read and to write the documents of everyday calls.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot go on fails")]
 
 use divan::{AllocProfiler, Bencher, black_box, counter::BytesCount};
@@ -61,7 +61,7 @@ fn read_process_parameters(bencher: Bencher<'_, '_>) {
         .bench(|| parse::<ProcessParameters>(black_box(PROCESS)).expect("the document is right"));
 }
 
-/// What a refusal costs: every fault is found, and named with its place.
+/// The cost of a refusal: every fault is found, and named with its place.
 #[divan::bench]
 fn refuse_compute_system(bencher: Bencher<'_, '_>) {
     let wrong = SYSTEM

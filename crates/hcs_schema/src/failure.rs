@@ -1,9 +1,9 @@
 //! [`Failure`]: the one error that crosses every room, an HRESULT with a message that names the thing and its causes.
 //!
 //! A failure becomes a `ResultError` document at the edge ([`Failure::to_document`]) and is read back from one by the
-//! client ([`Failure::from_document`]). Its caller is told all of it; logs, events and other users are told what
-//! [`Failure::recorded`] keeps, in which nothing stands that a client wrote. The first `ErrorEvents` entry of the document is the summary, the later ones
-//! are the causes, nearest first (`design.md`, decision 20).
+//! client ([`Failure::from_document`]). The caller gets all of it. Logs, events and other users get the part that
+//! [`Failure::recorded`] keeps, which has no text of a client. The first `ErrorEvents` entry of the document is the
+//! summary, the later ones are the causes, nearest first (`design.md`, decision 20).
 
 use std::{borrow::Cow, error::Error, fmt, io};
 
@@ -27,9 +27,9 @@ pub struct Cause {
     pub message: String,
     /// JSON pointer into the document at fault (RFC 6901), where a document is at fault.
     pub pointer: Option<String>,
-    /// Further facts (value found, what was expected, a path, an errno), in the order to be shown.
+    /// Further facts (value found, value expected, a path, an errno), in the order to be shown.
     pub data: Vec<String>,
-    /// What may be written down of the message.
+    /// The part of the message that may be recorded.
     pub record: Record,
 }
 
@@ -38,7 +38,7 @@ pub struct Cause {
 pub struct Failure {
     /// The code the call returns.
     pub hresult: HResult,
-    /// One sentence that names the thing, the value and what was expected.
+    /// One sentence that names the thing, the value and the expectation.
     pub message: String,
     /// The causes, nearest first.
     pub causes: Vec<Cause>,
@@ -46,13 +46,13 @@ pub struct Failure {
     pub attribution: Vec<Value>,
     /// The operation that failed, as the service's logs and `hcs explain` name it, where one is known.
     pub operation: Option<String>,
-    /// What may be written down of the message.
+    /// The part of the message that may be recorded.
     pub record: Record,
 }
 
 impl Failure {
-    /// A failure with `message`; an empty message is replaced by the meaning of `hresult`. A message that was put together
-    /// when the program ran is for the caller only, unless [`Failure::on_record`] says what may be written down of it.
+    /// A failure with `message`; an empty message is replaced by the meaning of `hresult`. A message that was built at
+    /// run time is for the caller only, unless [`Failure::on_record`] gives a text that may be recorded.
     #[must_use]
     pub fn new(hresult: HResult, message: impl Into<Cow<'static, str>>) -> Self {
         let (mut message, record) = taken(message.into());
@@ -69,7 +69,7 @@ impl Failure {
         }
     }
 
-    /// Says what may be written down of the message: a sentence in which nothing stands that a client wrote.
+    /// Sets the text that may be recorded in place of the message: a sentence without any text of a client.
     #[must_use]
     pub fn on_record(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.record = Record::of(text);
@@ -102,7 +102,7 @@ impl Failure {
         failure
     }
 
-    /// Adds `error` and all its sources as causes. Of those only what the system said is written down.
+    /// Adds `error` and all its sources as causes. Only the texts of the system may be recorded of those.
     #[must_use]
     pub fn because(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut next = Some(error);
@@ -118,9 +118,9 @@ impl Failure {
         self
     }
 
-    /// What may be written down where others than the caller read it: the code, the texts of the program's own, the
-    /// pointers as far as they name properties of the schema. Nothing in it was written by a client, but the name of the
-    /// operation, which is a number.
+    /// Returns the part that may be recorded for readers other than the caller. It has the code, the program's own
+    /// texts, and the pointers as far as they name properties of the schema. The only part from a client is the name of
+    /// the operation, which is a number.
     #[must_use]
     pub fn recorded(&self) -> Self {
         let text = |record: &Record| record.text().map(str::to_owned);
@@ -207,7 +207,7 @@ impl Failure {
         document.to_string()
     }
 
-    /// Reads a `ResultError` document back; `hresult` is what the call returned and wins over the document's `Error`.
+    /// Reads a `ResultError` document back; `hresult` is the code of the call and wins over the document's `Error`.
     #[must_use]
     pub fn from_document(hresult: HResult, document: &str) -> Self {
         let value: Value = serde_json::from_str(document).unwrap_or_default();
@@ -248,7 +248,7 @@ impl Failure {
     }
 }
 
-/// A message, and what may be written down of it: all, where it is a text of the program's own.
+/// Returns the message and its record: the whole message, if it is one of the program's own texts.
 fn taken(message: Cow<'static, str>) -> (String, Record) {
     let record = match &message {
         Cow::Borrowed(text) => Record::of(*text),
@@ -257,7 +257,7 @@ fn taken(message: Cow<'static, str>) -> (String, Record) {
     (message.into_owned(), record)
 }
 
-/// What the system said, without what a library added to it.
+/// Returns the text of the system, without additions of a library.
 fn said(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => io::Error::from_raw_os_error(number).to_string(),

@@ -1,10 +1,10 @@
-//! Faults of a document: where, what was found, what was expected.
+//! Faults of a document: the place, the value found, the value expected.
 
 use std::fmt::{self, Write as _};
 
 use crate::{Failure, HResult, Record, failure::Cause, parse::Place};
 
-/// A report of more faults than these helps nobody.
+/// The most faults of one report: a longer report would not help its reader.
 pub(crate) const MOST_FAULTS: usize = 20;
 
 /// Values and names are cut to about this many characters in messages.
@@ -80,7 +80,7 @@ pub(crate) struct Fault {
     pub(crate) at_name: bool,
     /// A sentence without the place and without a full stop.
     pub(crate) message: String,
-    /// What would have been right, in words.
+    /// The expected value, in words.
     pub(crate) expected: String,
 }
 
@@ -93,7 +93,7 @@ impl Faults {
         self.0.len() >= MOST_FAULTS
     }
 
-    /// Notes a fault of the value at `path`: a sentence that says what was expected.
+    /// Notes a fault of the value at `path`: a sentence that names the expected value.
     pub(crate) fn value(
         &mut self,
         path: &Path<'_>,
@@ -103,7 +103,7 @@ impl Faults {
         self.add(path, false, message.into(), expected.into());
     }
 
-    /// Notes a fault of the name of the property at `path`: a sentence that says what was expected.
+    /// Notes a fault of the name of the property at `path`: a sentence that names the expected value.
     pub(crate) fn name(
         &mut self,
         path: &Path<'_>,
@@ -113,7 +113,7 @@ impl Faults {
         self.add(path, true, message.into(), expected.into());
     }
 
-    /// Notes that the value at `path` breaks a rule: what was found, and what was expected.
+    /// Notes that the value at `path` breaks a rule: the value found, and the value expected.
     pub(crate) fn rule(
         &mut self,
         path: &Path<'_>,
@@ -209,7 +209,7 @@ impl Fault {
     }
 }
 
-/// `"/a/b (line 1, column 2): "`, with what is known of it.
+/// `"/a/b (line 1, column 2): "`, with the parts that are known.
 struct Where<'a>(&'a [Step], Option<Place>);
 
 impl fmt::Display for Where<'_> {

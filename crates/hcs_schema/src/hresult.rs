@@ -1,4 +1,4 @@
-//! HRESULT values: what every HCS function returns.
+//! HRESULT values: the results of all HCS functions.
 //!
 //! Values are those of the HCS reference (`Reference/HCSHResult.md`) and of `winerror.h`. Messages are ours: short,
 //! lower case, without a full stop, so that they read well inside a longer sentence.
@@ -28,7 +28,7 @@ pub mod win32 {
     pub const ERROR_ALREADY_EXISTS: u16 = 183;
     /// The element was not found; HCS answers this for a process that is gone.
     pub const ERROR_NOT_FOUND: u16 = 1168;
-    /// What is asked for was dropped from a log.
+    /// The requested entry was dropped from a log.
     pub const ERROR_JOURNAL_ENTRY_DELETED: u16 = 1181;
     /// The operation was cancelled.
     pub const ERROR_CANCELLED: u16 = 1223;
@@ -112,7 +112,7 @@ hresults! {
 }
 
 impl HResult {
-    /// `HRESULT_FROM_WIN32(ERROR_CANCELLED)`: what a cancelled operation ends with.
+    /// `HRESULT_FROM_WIN32(ERROR_CANCELLED)`: the result of a cancelled operation.
     pub const CANCELLED: Self = Self::from_win32(win32::ERROR_CANCELLED);
     /// `HRESULT_FROM_WIN32(ERROR_NOT_FOUND)`: a process that is gone or never was.
     pub const NOT_FOUND: Self = Self::from_win32(win32::ERROR_NOT_FOUND);
@@ -120,7 +120,7 @@ impl HResult {
     pub const ENTRY_DELETED: Self = Self::from_win32(win32::ERROR_JOURNAL_ENTRY_DELETED);
     /// `HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)`: a property this host refuses.
     pub const NOT_SUPPORTED: Self = Self::from_win32(win32::ERROR_NOT_SUPPORTED);
-    /// `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`: what was waited for did not happen within the time given.
+    /// `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`: the awaited event did not happen within the time given.
     pub const TIMEOUT: Self = Self::from_win32(win32::ERROR_TIMEOUT);
     /// `HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND)`: a path or program that does not exist.
     pub const FILE_NOT_FOUND: Self = Self::from_win32(win32::ERROR_FILE_NOT_FOUND);
@@ -148,7 +148,7 @@ impl HResult {
         a == b || (a & 0x3fff_ffff == b & 0x3fff_ffff && a >> 16 & 0x3fff == 0x0037)
     }
 
-    /// What the value means, in words. Never empty.
+    /// The meaning of the value, in words. Never empty.
     #[must_use]
     pub fn message(self) -> String {
         if let Some(text) = self.known_message() {

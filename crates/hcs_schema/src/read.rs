@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// Why a value is not what a type reads: the way to it, innermost step first, and the fault.
+/// The reason why a type cannot read a value: the path to the value, innermost step first, and the fault.
 #[derive(Debug)]
 pub(crate) struct Misfit {
     steps: Vec<String>,
@@ -41,7 +41,7 @@ impl fmt::Display for Misfit {
     }
 }
 
-/// What can be read from a JSON value.
+/// A type that can be read from a JSON value.
 pub(crate) trait Read: Sized {
     /// Reads it.
     ///

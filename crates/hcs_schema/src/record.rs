@@ -1,17 +1,18 @@
-//! What may be written down of a failure: nothing in which a client's words stand.
+//! The part of a failure that may be recorded: it has no text of a client.
 
 use std::{borrow::Cow, collections::HashSet, sync::OnceLock};
 
 use crate::documents;
 
-/// The text that is written down in place of a message, or nothing.
+/// The text that is recorded in place of a message, or nothing.
 ///
-/// Boxed, as every result that may be a failure has room for it. It belongs to the message and says no more than that, so two failures with the same message are the same.
+/// Boxed, as every result that may be a failure has room for it. It belongs to the message and says no more than that,
+/// so two failures with the same message are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Record(Option<Box<Cow<'static, str>>>);
 
 impl Record {
-    /// A text in which nothing stands that a client wrote.
+    /// A text without any text of a client.
     #[must_use]
     pub fn of(text: impl Into<Cow<'static, str>>) -> Self {
         Self(Some(Box::new(text.into())))

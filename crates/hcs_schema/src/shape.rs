@@ -1,4 +1,4 @@
-//! Shapes: what a document may contain, as data.
+//! Shapes: the allowed content of a document, as data.
 //!
 //! The macros of `macros.rs` make one static [`Shape`] per document and one [`Enumeration`] per enumeration from the
 //! same lines that make the Rust type, so the two cannot disagree. Validation, coverage and the documentation of the
@@ -44,7 +44,7 @@ impl Since {
 pub struct Shape {
     /// Name in the schema, for example `Container_Memory`.
     pub name: &'static str,
-    /// What it is for, in Markdown.
+    /// Its purpose, in Markdown.
     pub doc: &'static str,
     /// Its properties in the schema's order.
     pub properties: &'static [Property],
@@ -63,9 +63,9 @@ impl Shape {
 pub struct Property {
     /// Its JSON name.
     pub name: &'static str,
-    /// What it means, in Markdown.
+    /// Its meaning, in Markdown.
     pub doc: &'static str,
-    /// What its value may be.
+    /// The values that it allows.
     pub kind: Kind,
     /// When it came.
     pub since: Since,
@@ -78,7 +78,7 @@ pub struct Property {
 pub struct Enumeration {
     /// Name in the schema.
     pub name: &'static str,
-    /// What it is for, in Markdown.
+    /// Its purpose, in Markdown.
     pub doc: &'static str,
     /// Its values in the schema's order.
     pub values: &'static [EnumValue],
@@ -89,7 +89,7 @@ pub struct Enumeration {
 pub struct EnumValue {
     /// Its JSON name.
     pub name: &'static str,
-    /// What it means, in Markdown.
+    /// Its meaning, in Markdown.
     pub doc: &'static str,
     /// When it came.
     pub since: Since,
@@ -97,7 +97,7 @@ pub struct EnumValue {
     pub until: Option<Since>,
 }
 
-/// What a value may be. `null` is always allowed for a property and means that it is absent.
+/// The kind of a value. `null` is always allowed for a property and means that it is absent.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// `true` or `false`.
@@ -108,7 +108,7 @@ pub enum Kind {
     Number,
     /// A string of some format.
     String(Text),
-    /// Any JSON value: what it must be is decided by another property.
+    /// Any JSON value: another property decides its type.
     Any,
     /// A list.
     Array(&'static Kind),

@@ -1,16 +1,16 @@
 //! Texts of others, made fit to be shown: in a terminal, in a line of a log.
 //!
-//! Ids are chosen by clients, names of processes and messages by whatever runs in a container. Shown as they are, they
-//! could drive a terminal, begin a line of their own, or turn the order of what stands beside them around.
+//! Clients choose ids; programs in a container choose names of processes and messages. Without escapes, such a text
+//! could control a terminal, begin a new line, or reverse the order of the text beside it.
 
 use std::borrow::Cow;
 
 /// Characters of one text that are shown.
 const MOST: usize = 4096;
 
-/// `text` in one line of characters that only show themselves: what controls a terminal, breaks a line, is invisible or
-/// changes the direction of writing is escaped as Rust does it (`\n`, `\u{202e}`). What is longer than 4096 characters
-/// is cut.
+/// Returns `text` in one line of characters that only show themselves. A character that controls a terminal, breaks a
+/// line, is invisible or changes the direction of writing is escaped as in Rust (`\n`, `\u{202e}`). A text of more than
+/// 4096 characters is cut.
 #[must_use]
 pub fn shown(text: &str) -> Cow<'_, str> {
     let long = text.char_indices().nth(MOST);

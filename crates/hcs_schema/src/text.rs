@@ -2,7 +2,7 @@
 
 use crate::shape::Text;
 
-/// What a format wants, in words that fit behind "is not".
+/// The value that a format expects, in words that fit behind "is not".
 pub(crate) fn expected(format: Text) -> &'static str {
     match format {
         Text::Plain | Text::Binary => "a string",
@@ -41,7 +41,7 @@ fn like(text: &str, pattern: &str) -> bool {
             })
 }
 
-/// RFC 3339 by its looks; that a month has 30 days is left to whoever uses the time.
+/// Checks the form of RFC 3339 only; the code that uses the time checks the number of days in a month.
 fn is_time(text: &str) -> bool {
     let Some((head, rest)) = text.split_at_checked(19) else {
         return false;
@@ -68,7 +68,7 @@ fn is_base64(text: &str) -> bool {
 
 /// The name most like `found`, if one is like it at all; case does not count.
 pub(crate) fn nearest<'n>(found: &str, names: &[&'n str]) -> Option<&'n str> {
-    // Comparing costs the product of the lengths, and what is long resembles no name.
+    // A comparison costs the product of the lengths, and a long text resembles no name.
     if found.len() > 64 {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What a document's faults look like to a client.
+//! The faults of a document as a client sees them.
 
 use hcs_schema::{HResult, documents::ComputeSystem, parse};
 

@@ -26,7 +26,7 @@ const SAMPLE: &str = r#"{
   }
 }"#;
 
-/// A failure that a client can act on: it names what is wrong, and where.
+/// A failure that a client can act on: it names the fault and its place.
 fn assert_helpful(text: &str, failure: &Failure) {
     assert_eq!(failure.hresult, HResult::HCS_E_INVALID_JSON);
     assert!(!failure.message.is_empty());

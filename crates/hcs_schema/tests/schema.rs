@@ -124,7 +124,7 @@ fn compare(
     }
 }
 
-/// What a release has is not newer than it, nor was it dropped before.
+/// A part of a release is not newer than the release, and was not dropped before.
 fn lasts(release: &str, minor: u8, since: Since, until: Option<Since>, what: &str) {
     assert!(
         since <= Since::Version(2, minor),

@@ -20,7 +20,7 @@ use serde_json::Value;
 /// Parses a document and writes it again.
 type Read = fn(&str) -> Result<Value, Failure>;
 
-/// What a call of the API reads.
+/// The document that a call of the API reads.
 const CALLS: &[(&str, Read)] = &[
     ("HcsCancelLiveMigration", reads::<MigrationCancelOptions>),
     ("HcsCreateComputeSystem", reads::<ComputeSystem>),

@@ -1,4 +1,4 @@
-//! What each property does here: supported, accepted without effect, or refused, each with its reason.
+//! The effect of each property here: supported, accepted without effect, or refused, each with its reason.
 //!
 //! The table (`table.rs`) has one entry per property of the documents that clients send, and one per value of the
 //! enumerations in them. A property that is not supported speaks for everything below it. From the table come the
@@ -17,12 +17,12 @@ pub use rows::{Row, rows};
 
 use crate::shape::Shape;
 
-/// What a property, or a value, does here.
+/// The effect of a property, or a value, here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coverage {
-    /// It does what the schema says.
+    /// It has the effect that the schema describes.
     Supported,
-    /// It is taken and changes nothing, for this reason. Only where nobody is worse off for it.
+    /// It is accepted and changes nothing, for this reason. Only where this harms no client and no guest.
     WithoutEffect(&'static str),
     /// It is refused, for this reason: to ignore it would weaken isolation, lose data or break a promise.
     Refused(&'static str),

@@ -1,4 +1,4 @@
-//! What `HcsModifyComputeSystem` can change of a running container, by resource path.
+//! The resources of a running container that `HcsModifyComputeSystem` can change, by resource path.
 
 use crate::{Failure, HResult, coverage::Coverage, documents::ModifyRequestType, text::nearest};
 
@@ -7,11 +7,11 @@ use crate::{Failure, HResult, coverage::Coverage, documents::ModifyRequestType, 
 pub struct Resource {
     /// The request's `ResourcePath`.
     pub path: &'static str,
-    /// What its `Settings` are: a document of the schema or a JSON type.
+    /// The type of its `Settings`: a document of the schema or a JSON type.
     pub settings: &'static str,
-    /// What may be done to it.
+    /// The requests that it allows.
     pub requests: &'static [ModifyRequestType],
-    /// What such a request does here.
+    /// The effect of such a request here.
     pub coverage: Coverage,
 }
 
@@ -56,8 +56,8 @@ pub const RESOURCES: &[Resource] = &[
     },
 ];
 
-/// Why a running container's resource `path`, which is none that can be modified, cannot be: the reason the table has,
-/// or what was probably meant.
+/// Returns the reason why the resource `path` of a running container cannot be modified: the reason in the table, or
+/// the resource that was probably meant.
 #[must_use]
 pub fn refuse_resource(path: &str) -> Failure {
     let refused = RESOURCES.iter().find(|resource| resource.path == path);

@@ -18,7 +18,7 @@ pub struct Row {
     pub document: &'static str,
     /// When it came.
     pub since: Since,
-    /// What it does here.
+    /// Its effect here.
     pub coverage: Coverage,
     /// Whether that is so because of a property above.
     pub inherited: bool,
@@ -93,7 +93,7 @@ impl Walk {
             Kind::Array(inner) | Kind::Map(inner) => {
                 self.inner(*inner, &format!("{pointer}/*"), above);
             }
-            // Values of what has no effect, or is refused, are of no interest.
+            // The values of a property that has no effect, or is refused, do not matter.
             Kind::Enumeration(table) if above.is_none() => self.values(table(), pointer),
             _ => {}
         }

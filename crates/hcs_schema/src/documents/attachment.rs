@@ -5,7 +5,7 @@ use crate::documents::{AttachmentType, CachingMode};
 document! {
     /// A disk on a SCSI controller of a virtual machine.
     Attachment {
-        /// What the disk is backed by.
+        /// The backing of the disk.
         r#type: AttachmentType = "Type", 2.0;
         /// The file or device on the host.
         path: String = "Path", 2.0;
@@ -27,7 +27,7 @@ document! {
         disable_expansion_optimization: bool = "DisableExpansionOptimization", 2.7;
         /// Whether a parent disk is found by its absolute path only.
         ignore_relative_locator: bool = "IgnoreRelativeLocator", 2.7;
-        /// Whether requests are accounted to whoever caused them.
+        /// Whether requests are accounted to their originators.
         capture_io_attribution_context: bool = "CaptureIoAttributionContext", 2.7;
         /// Kind of an extensible virtual disk.
         extensible_virtual_disk_type: String = "ExtensibleVirtualDiskType", 2.7;

@@ -1,7 +1,7 @@
 //! [`AttachmentType`].
 
 schema_enum! {
-    /// What a disk is backed by.
+    /// The backing of a disk.
     AttachmentType {
         /// A disk image.
         VirtualDisk = "VirtualDisk", 2.0;

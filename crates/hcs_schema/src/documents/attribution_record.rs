@@ -6,7 +6,7 @@ use crate::documents::{
 };
 
 document! {
-    /// What brought a failure or an end about; one of its properties is given.
+    /// The origin of a failure or an end; one of its properties is given.
     AttributionRecord {
         /// The process that runs the virtual machine ended.
         worker_exit: WorkerExit = "WorkerExit", 2.4;

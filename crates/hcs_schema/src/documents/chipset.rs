@@ -3,7 +3,7 @@
 use crate::documents::{FirmwareFile, LinuxKernelDirect, Uefi};
 
 document! {
-    /// How a virtual machine boots, and what it says of its board.
+    /// How a virtual machine boots, and the data about its board.
     Chipset {
         /// Boot by firmware.
         uefi: Uefi = "Uefi", 2.0;

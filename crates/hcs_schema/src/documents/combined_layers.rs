@@ -7,7 +7,7 @@ document! {
     CombinedLayers {
         /// The layers, topmost first.
         layers: Vec<Layer> = "Layers", 2.0;
-        /// Directory that takes what is written.
+        /// Directory that takes written data.
         scratch_path: String = "ScratchPath", 2.0;
         /// Where the combined directory appears.
         container_root_path: String = "ContainerRootPath", 2.0;

@@ -3,7 +3,7 @@
 use crate::shape::format::Base64;
 
 document! {
-    /// What a host must be able to do for a machine.
+    /// The abilities that a host must have for a machine.
     CompatibilityInfo {
         /// The facts, in a form of the host's own.
         data: String as Base64 = "Data", 2.8;

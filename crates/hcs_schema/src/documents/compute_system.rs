@@ -16,9 +16,9 @@ document! {
         hosting_system_id: String = "HostingSystemId", 2.0;
         /// The document of the system to create inside another one.
         hosted_system: Value = "HostedSystem", 2.0;
-        /// What to make a container from.
+        /// The settings of a container.
         container: Container = "Container", 2.0;
-        /// What to make a virtual machine from.
+        /// The settings of a virtual machine.
         virtual_machine: VirtualMachine = "VirtualMachine", 2.0;
         /// Whether the system is killed when no client holds a handle to it any more.
         should_terminate_on_last_handle_closed: bool = "ShouldTerminateOnLastHandleClosed", 2.0;

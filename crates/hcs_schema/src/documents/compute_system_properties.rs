@@ -14,7 +14,7 @@ document! {
         name: String = "Name", 2.5;
         /// Its kind.
         system_type: SystemType = "SystemType", 2.5;
-        /// What it is doing.
+        /// Its state.
         state: State = "State", 2.5;
         /// The owner its document named.
         owner: String = "Owner", 2.5;

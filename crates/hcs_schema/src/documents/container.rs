@@ -7,9 +7,9 @@ use crate::documents::{
 };
 
 document! {
-    /// What a container is made from.
+    /// The settings from which a container is made.
     Container, checked by crate::rules::privileges::container {
-        /// What the processes inside see as their operating system.
+        /// The operating system as the processes inside see it.
         guest_os: GuestOs = "GuestOs", 2.0;
         /// The file system: layers and scratch.
         storage: Storage = "Storage", 2.0;
@@ -44,7 +44,7 @@ document! {
         /// Whether no program gives its process more rights, set-user-ID programs such as `sudo` among them (our
         /// extension). They do not, unless this is `false`.
         no_new_privileges: bool = "NoNewPrivileges", "extension";
-        /// Limits on what each process inside may use by itself (our extension).
+        /// Limits on the resources of each single process inside (our extension).
         resource_limits: Vec<ResourceLimit> = "ResourceLimits", "extension";
     }
 }

@@ -7,7 +7,7 @@ document! {
     ContainerCredentialGuardHvSocketServiceConfig {
         /// The service to listen on.
         service_id: String as Guid = "ServiceId", 2.1;
-        /// Who may bind and connect.
+        /// The users who may bind and connect.
         service_config: HvSocketServiceConfig = "ServiceConfig", 2.1;
     }
 }

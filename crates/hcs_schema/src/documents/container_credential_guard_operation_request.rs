@@ -7,7 +7,7 @@ use crate::documents::ContainerCredentialGuardModifyOperation;
 document! {
     /// A change to the service's credential guards.
     ContainerCredentialGuardOperationRequest {
-        /// What to do.
+        /// The action.
         operation: ContainerCredentialGuardModifyOperation = "Operation", 2.1;
         /// With which details.
         operation_details: Value = "OperationDetails", 2.1;

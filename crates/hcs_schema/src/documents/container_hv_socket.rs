@@ -5,7 +5,7 @@ use crate::documents::HvSocketSystemConfig;
 document! {
     /// Sockets between a container and its host by way of the hypervisor.
     ContainerHvSocket = "Container_HvSocket" {
-        /// Who may bind and connect.
+        /// The users who may bind and connect.
         config: HvSocketSystemConfig = "Config", 2.0;
         /// Whether remote PowerShell may use them.
         enable_power_shell_direct: bool = "EnablePowerShellDirect", 2.0;

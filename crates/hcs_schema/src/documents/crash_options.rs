@@ -5,7 +5,7 @@ use crate::documents::CrashType;
 document! {
     /// How to crash a virtual machine. Read by `HcsCrashComputeSystem`.
     CrashOptions {
-        /// What to crash.
+        /// The part to crash.
         r#type: CrashType = "Type", 2.3;
     }
 }

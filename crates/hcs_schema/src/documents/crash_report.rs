@@ -9,7 +9,7 @@ document! {
         system_id: String = "SystemId", 2.1;
         /// Ties the report to traces.
         activity_id: String as Guid = "ActivityId", 2.1;
-        /// What only Windows guests tell.
+        /// The part that only Windows guests report.
         windows_crash_info: WindowsCrashReport = "WindowsCrashInfo", 2.1;
         /// Numbers the guest gave; a Windows guest's stop code and its four parameters.
         crash_parameters: Vec<u64> = "CrashParameters", 2.1;

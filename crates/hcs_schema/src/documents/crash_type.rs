@@ -1,7 +1,7 @@
 //! [`CrashType`].
 
 schema_enum! {
-    /// What to crash.
+    /// The part to crash.
     CrashType {
         /// The guest.
         CrashGuest = "CrashGuest", 2.3;

@@ -1,7 +1,7 @@
 //! [`DebugOptions`].
 
 document! {
-    /// What is saved when a guest crashes.
+    /// The data saved when a guest crashes.
     DebugOptions {
         /// File for the state when a Windows guest stopped itself.
         bugcheck_saved_state_file_name: String = "BugcheckSavedStateFileName", 2.7;

@@ -31,7 +31,7 @@ document! {
         hv_socket: VirtualMachineHvSocket = "HvSocket", 2.1;
         /// A screen by remote desktop.
         enhanced_mode_video: EnhancedModeVideo = "EnhancedModeVideo", 2.1;
-        /// What happens when the guest crashes.
+        /// The actions when the guest crashes.
         guest_crash_reporting: GuestCrashReporting = "GuestCrashReporting", 2.0;
         /// Shares of host directories by SMB.
         virtual_smb: VirtualSmb = "VirtualSmb", 2.0;

@@ -5,7 +5,7 @@ use crate::documents::RdpConnectionOptions;
 document! {
     /// A screen of a virtual machine by remote desktop.
     EnhancedModeVideo {
-        /// Who may connect, and where.
+        /// The users who may connect, and the pipe for that.
         connection_options: RdpConnectionOptions = "ConnectionOptions", 2.1;
     }
 }

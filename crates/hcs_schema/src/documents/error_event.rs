@@ -9,7 +9,7 @@ document! {
         message: String = "Message", 2.1;
         /// Where in the program it happened.
         stack_trace: String = "StackTrace", 2.1;
-        /// Who reports it.
+        /// The source of the report.
         provider: String as Guid = "Provider", 2.1;
         /// Its number among that provider's events.
         event_id: u16 = "EventId", 2.1;

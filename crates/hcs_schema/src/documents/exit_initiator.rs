@@ -1,9 +1,9 @@
 //! [`ExitInitiator`].
 
 schema_enum! {
-    /// Who ended a system.
+    /// The party that ended a system.
     ExitInitiator {
-        /// Nobody.
+        /// No party ended it.
         None = "None", 2.4;
         /// The guest.
         GuestOS = "GuestOS", 2.4;
@@ -11,7 +11,7 @@ schema_enum! {
         Client = "Client", 2.4;
         /// The service.
         Internal = "Internal", 2.4;
-        /// Nobody can say.
+        /// The party is not known.
         Unknown = "Unknown", 2.4;
     }
 }

@@ -23,7 +23,7 @@ schema_enum! {
         MemoryBwAllocation = "MemoryBwAllocation", 2.1 until 2.3;
         /// None.
         Undefined = "Undefined", 2.1 until 2.3;
-        /// What is honoured of documents, and why not.
+        /// The properties of documents that are honoured, and why others are not.
         Capabilities = "Capabilities", "extension";
         /// Version, process, age, configuration and limits of the service.
         Service = "Service", "extension";

@@ -7,9 +7,9 @@ use crate::documents::{ModifyRequestType, ModifyResourceType};
 document! {
     /// A change that the guest agent is to make.
     GuestModifySettingRequest {
-        /// What kind of thing to change.
+        /// The kind of thing to change.
         resource_type: ModifyResourceType = "ResourceType", 2.1;
-        /// What to do to it.
+        /// The action on it.
         request_type: ModifyRequestType = "RequestType", 2.1;
         /// The thing's document.
         settings: Value = "Settings", 2.1;

@@ -1,7 +1,7 @@
 //! [`GuestOs`].
 
 document! {
-    /// What the processes of a container see as their operating system.
+    /// The operating system as the processes of a container see it.
     GuestOs, checked by crate::rules::system::guest_os {
         /// The host name inside; at most 64 bytes. On Linux also in `/etc/hosts` and `/etc/hostname`.
         host_name: String = "HostName", 2.0;

@@ -7,7 +7,7 @@ use crate::documents::ModifyServiceOperation;
 document! {
     /// A change to the groups of host processors.
     HostProcessorModificationRequest {
-        /// What to do.
+        /// The action.
         operation: ModifyServiceOperation = "Operation", 2.1;
         /// With which details.
         operation_details: Value = "OperationDetails", 2.1;

@@ -7,7 +7,7 @@ document! {
     HostedSystem {
         /// The schema its document was written for; it need not be the outer one's.
         schema_version: Version = "SchemaVersion", 2.0;
-        /// What to make the container from.
+        /// The settings of the container.
         container: Container = "Container", 2.0;
     }
 }

@@ -3,7 +3,7 @@
 schema_enum! {
     /// Why a service in the guest is as it is.
     IntegrationComponentOperatingStateReason {
-        /// Nobody can say.
+        /// The reason is not known.
         Unknown = "Unknown", 2.3;
         /// Programs in the guest are in trouble.
         AppsInCriticalState = "AppsInCriticalState", 2.3;

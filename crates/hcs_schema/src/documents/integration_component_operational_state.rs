@@ -3,7 +3,7 @@
 schema_enum! {
     /// How a service in the guest is.
     IntegrationComponentOperationalState {
-        /// Nobody can say.
+        /// The state is not known.
         Unknown = "Unknown", 2.3;
         /// It works in part.
         Degraded = "Degraded", 2.3;

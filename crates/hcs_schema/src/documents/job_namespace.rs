@@ -11,7 +11,7 @@ document! {
         memory: JobMemory = "memory", 2.3;
         /// Its Windows directory.
         systemroot: JobSystemRoot = "systemroot", 2.3;
-        /// What ends it.
+        /// The event that ends it.
         terminationpolicy: JobTerminationPolicy = "terminationpolicy", 2.3;
         /// Whether threads take on the container's identity.
         threadimpersonation: bool = "threadimpersonation", 2.3;

@@ -1,7 +1,7 @@
 //! [`JobTerminationPolicy`].
 
 schema_enum! {
-    /// What ends a Windows container.
+    /// The event that ends a Windows container.
     JobTerminationPolicy {
         /// That nothing runs in it.
         PermanentQuiescent = "PermanentQuiescent", 2.3;

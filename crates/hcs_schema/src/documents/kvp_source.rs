@@ -7,7 +7,7 @@ schema_enum! {
         KvpSetByHost = "KvpSetByHost", 2.5;
         /// Set by the guest.
         KvpSetByGuest = "KvpSetByGuest", 2.5;
-        /// What the guest says of itself.
+        /// The guest's description of itself.
         GuestOSInfo = "GuestOSInfo", 2.5;
     }
 }

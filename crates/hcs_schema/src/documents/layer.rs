@@ -8,7 +8,7 @@ use crate::{
 document! {
     /// One read-only layer of a container's file system.
     Layer, checked by crate::rules::system::layer {
-        /// Name of the layer for those who keep layers; a Linux container is made from `Path` alone.
+        /// Name of the layer for programs that manage layers; a Linux container is made from `Path` alone.
         id: String as Guid = "Id", 2.0;
         /// Directory that holds the layer. On Linux any directory, `/` included.
         path: String = "Path", 2.0;

@@ -15,10 +15,10 @@ document! {
         read_only: bool = "ReadOnly", 2.0;
         /// Whether files that a Windows cloud provider holds are fetched on access.
         support_cloud_files: bool = "SupportCloudFiles", 2.3;
-        /// Whether, in a container with a user namespace, files of the host's root belong to root inside, and others to the
-        /// users with the same numbers (our extension). Otherwise they belong to nobody inside, unless their owner is one of
-        /// the container's own ids. Without a user namespace, and with a service of an ordinary user, owners are as if this
-        /// was set.
+        /// Whether, in a container with a user namespace, files of the host's root belong to root inside, and others to
+        /// the users with the same numbers (our extension). Otherwise they belong to `nobody` inside, unless their
+        /// owner is one of the container's own ids. Without a user namespace, and with a service of an ordinary user,
+        /// owners are as if this was set.
         shift_owners: bool = "ShiftOwners", "extension";
         /// Whether the container may make set-user-ID and set-group-ID programs, files with capabilities and device nodes
         /// there, which give power on the host (our extension). Otherwise it can make none at all, where what it writes

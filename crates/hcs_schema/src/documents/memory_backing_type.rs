@@ -1,7 +1,7 @@
 //! [`MemoryBackingType`].
 
 schema_enum! {
-    /// What a virtual machine's memory is backed by.
+    /// The backing of a virtual machine's memory.
     MemoryBackingType {
         /// Memory that is held.
         Physical = "Physical", 2.7;

@@ -1,9 +1,9 @@
 //! [`MigrationEvent`].
 
 schema_enum! {
-    /// What happened in a move.
+    /// An event in a move.
     MigrationEvent {
-        /// Nobody can say.
+        /// The event is not known.
         Unknown = "Unknown", 2.8;
         /// The move is done.
         MigrationDone = "MigrationDone", 2.8;

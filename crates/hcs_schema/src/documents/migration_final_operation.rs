@@ -1,7 +1,7 @@
 //! [`MigrationFinalOperation`].
 
 schema_enum! {
-    /// What becomes of a machine after a move.
+    /// The state of a machine after a move.
     MigrationFinalOperation {
         /// It goes on.
         Resume = "Resume", 2.8;

@@ -7,7 +7,7 @@ document! {
     MigrationFinalizedOptions {
         /// Which side this is.
         origin: MigrationOrigin = "Origin", 2.8;
-        /// What becomes of the machine on this side.
+        /// The state of the machine on this side afterwards.
         finalized_operation: MigrationFinalOperation = "FinalizedOperation", 2.8;
     }
 }

@@ -24,7 +24,7 @@ document! {
         cancel_if_blackout_threshold_exceeds: bool = "CancelIfBlackoutThresholdExceeds", 2.8;
         /// Whether more time is allowed, as between different versions.
         prepare_memory_transfer_mode: bool = "PrepareMemoryTransferMode", 2.8;
-        /// What the other host must be able to do.
+        /// The abilities that the other host must have.
         compatibility_data: CompatibilityInfo = "CompatibilityData", 2.8;
     }
 }

@@ -12,12 +12,12 @@ use crate::{
     shape::{Enumeration, Shape},
 };
 
-/// One document of the schema as a value, for those who know its name only when they run.
+/// One document of the schema as a value, for code that knows its name only at run time.
 #[derive(Clone, Copy, Debug)]
 pub struct DocumentType {
     /// Its name and properties.
     pub shape: &'static Shape,
-    /// [`crate::parse()`] for it; gives the document as JSON again, without what was `null`.
+    /// [`crate::parse()`] for it; gives the document as JSON again, without values that were `null`.
     pub parse: fn(&str) -> Result<Value, Failure>,
 }
 

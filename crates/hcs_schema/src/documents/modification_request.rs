@@ -7,7 +7,7 @@ use crate::documents::ModifyPropertyType;
 document! {
     /// A change to the service. Read by `HcsModifyServiceSettings`.
     ModificationRequest {
-        /// What to change.
+        /// The thing to change.
         property_type: ModifyPropertyType = "PropertyType", 2.1;
         /// The change's document.
         settings: Value = "Settings", 2.1;

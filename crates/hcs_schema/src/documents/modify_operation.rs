@@ -1,7 +1,7 @@
 //! [`ModifyOperation`].
 
 schema_enum! {
-    /// What can be changed of a running process.
+    /// The changes that a running process allows.
     ModifyOperation {
         /// The size of its terminal.
         ConsoleSize = "ConsoleSize", 2.0;

@@ -1,7 +1,7 @@
 //! [`ModifyPropertyType`].
 
 schema_enum! {
-    /// What can be changed of the service.
+    /// The properties of the service that can be changed.
     ModifyPropertyType {
         /// Groups of host processors.
         CpuGroup = "CpuGroup", 2.1;

@@ -1,7 +1,7 @@
 //! [`ModifyRequestType`].
 
 schema_enum! {
-    /// What a modify request does to a resource.
+    /// The action of a modify request on a resource.
     ModifyRequestType {
         /// Adds it.
         Add = "Add", 2.0;

@@ -29,9 +29,9 @@ schema_enum! {
         ContainerConstraints = "ContainerConstraints", "extension";
         /// Hypervisor sockets.
         HvSocket = "HvSocket", "extension";
-        /// What the guest may be asked for.
+        /// The policy for requests to the guest.
         SecurityPolicy = "SecurityPolicy", "extension";
-        /// A part of that.
+        /// A part of that policy.
         SecurityPolicyFragment = "SecurityPolicyFragment", "extension";
         /// A disk for a container's scratch.
         MappedVirtualDiskForContainerScratch = "MappedVirtualDiskForContainerScratch", "extension";

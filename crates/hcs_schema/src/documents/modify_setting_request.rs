@@ -9,11 +9,11 @@ document! {
     ModifySettingRequest, checked by crate::rules::system::modify {
         /// Which resource of the system's document, for example `Container/Memory/SizeInMB`.
         resource_path: String = "ResourcePath", 2.1;
-        /// What to do to it; absent means `Add` or, for a resource that always exists, `Update`.
+        /// The action on it; absent means `Add` or, for a resource that always exists, `Update`.
         request_type: ModifyRequestType = "RequestType", 2.0;
         /// The resource's document.
         settings: Value = "Settings", 2.0;
-        /// What the guest agent is to do as well.
+        /// A request to the guest agent, which is done as well.
         guest_request: Value = "GuestRequest", 2.1;
     }
 }

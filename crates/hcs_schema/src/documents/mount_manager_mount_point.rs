@@ -5,7 +5,7 @@ document! {
     MountManagerMountPoint {
         /// The name.
         name: String = "name", 2.3;
-        /// What it stands for.
+        /// The path that it stands for.
         path: String = "path", 2.3;
     }
 }

@@ -16,7 +16,7 @@ document! {
         instance_id: String as Guid = "InstanceId", 2.4;
         /// Whether each packet interrupts at once: faster answers for more work.
         disable_interrupt_batching: bool = "DisableInterruptBatching", 2.4;
-        /// What the hardware takes over.
+        /// The work that the hardware takes over.
         iov_settings: IovSettings = "IovSettings", 2.4;
         /// Whether the cable is in.
         connection_state: StateOverride = "ConnectionState", 2.4;

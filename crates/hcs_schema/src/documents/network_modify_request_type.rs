@@ -1,7 +1,7 @@
 //! [`NetworkModifyRequestType`].
 
 schema_enum! {
-    /// What to do to a guest's network adapter. Dropped from the schema.
+    /// The action on a guest's network adapter. Dropped from the schema.
     NetworkModifyRequestType {
         /// It will be added.
         PreAdd = "PreAdd", 2.1 until 2.3;

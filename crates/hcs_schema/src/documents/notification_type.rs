@@ -11,7 +11,7 @@ schema_enum! {
         ForcedExit = "ForcedExit", 2.1;
         /// Something went wrong.
         UnexpectedExit = "UnexpectedExit", 2.1;
-        /// Nobody can say.
+        /// The kind of end is not known.
         Unknown = "Unknown", 2.1;
     }
 }

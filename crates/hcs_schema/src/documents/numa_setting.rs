@@ -15,7 +15,7 @@ document! {
         count_of_processors: u32 = "CountOfProcessors", 2.7;
         /// How much memory, in megabytes.
         count_of_memory_blocks: u64 = "CountOfMemoryBlocks", 2.7;
-        /// What is behind the memory.
+        /// The kind of memory backing.
         memory_backing_type: MemoryBackingType = "MemoryBackingType", 2.7;
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{documents::NvramVendor, shape::format::DateTime};
 
 document! {
-    /// What firmware stores. Dropped from the schema.
+    /// The data that firmware stores. Dropped from the schema.
     Nvram {
         /// Variables by vendor.
         vendors: BTreeMap<String, NvramVendor> = "Vendors", 2.1 until 2.3;

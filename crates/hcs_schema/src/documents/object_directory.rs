@@ -7,7 +7,7 @@ document! {
     ObjectDirectory {
         /// Its name.
         name: String = "name", 2.3;
-        /// Whose rights it copies.
+        /// The object whose rights it copies.
         clonesd: String = "clonesd", 2.3;
         /// Whether it shows the host's directory through.
         shadow: ObjectDirectoryShadow = "shadow", 2.3;

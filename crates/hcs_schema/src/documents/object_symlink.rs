@@ -11,7 +11,7 @@ document! {
         path: String = "path", 2.3;
         /// Where the path starts.
         scope: ObjectSymlinkScope = "scope", 2.3;
-        /// Whose rights it copies.
+        /// The object whose rights it copies.
         pathtoclone: String = "pathtoclone", 2.3;
         /// Rights to it.
         access_mask: u32 = "access_mask", 2.3;

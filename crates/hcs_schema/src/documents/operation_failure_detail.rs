@@ -9,7 +9,7 @@ schema_enum! {
         CreateInternalError = "CreateInternalError", 2.4;
         /// Constructing, in a state that does not allow it.
         ConstructStateError = "ConstructStateError", 2.4;
-        /// Comparing the operating system with what was expected.
+        /// Comparing the operating system with the expected one.
         RuntimeOsTypeMismatch = "RuntimeOsTypeMismatch", 2.4;
         /// `HcsCreateComputeSystem`.
         Construct = "Construct", 2.4;

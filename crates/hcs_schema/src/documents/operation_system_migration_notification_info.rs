@@ -9,7 +9,7 @@ document! {
     OperationSystemMigrationNotificationInfo {
         /// Which side this is.
         origin: MigrationOrigin = "Origin", 2.8;
-        /// What happened.
+        /// The event.
         event: MigrationEvent = "Event", 2.8;
         /// How it ended.
         result: MigrationResult = "Result", 2.8;

@@ -5,7 +5,7 @@ use crate::documents::OsLayerType;
 document! {
     /// How to set up an operating system layer. Read by `HcsSetupBaseOSLayer`.
     OsLayerOptions {
-        /// What it is for.
+        /// Its purpose.
         r#type: OsLayerType = "Type", 2.1;
         /// Whether the cache of checked signatures is left out.
         disable_ci_cache_optimization: bool = "DisableCiCacheOptimization", 2.1;

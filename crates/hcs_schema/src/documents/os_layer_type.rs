@@ -1,7 +1,7 @@
 //! [`OsLayerType`].
 
 schema_enum! {
-    /// What an operating system layer is for.
+    /// The purpose of an operating system layer.
     OsLayerType {
         /// Containers.
         Container = "Container", 2.1;

@@ -3,7 +3,7 @@
 use crate::documents::PauseReason;
 
 document! {
-    /// What those inside a system that is paused are told.
+    /// The message to the guest of a system that is paused.
     PauseNotification {
         /// Why it is paused.
         reason: PauseReason = "Reason", 2.1;

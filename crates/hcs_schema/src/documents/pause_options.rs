@@ -7,7 +7,7 @@ document! {
     PauseOptions {
         /// How much of it goes on.
         suspension_level: PauseSuspensionLevel = "SuspensionLevel", 2.0;
-        /// What to tell those inside.
+        /// The message to the guest.
         hosted_notification: PauseNotification = "HostedNotification", 2.1;
     }
 }

@@ -5,7 +5,7 @@ use crate::documents::{CloseHandle, ConsoleSize, ModifyOperation};
 document! {
     /// A change to a running process. Read by `HcsModifyProcess`.
     ProcessModifyRequest, checked by crate::rules::process::modify {
-        /// What to change.
+        /// The thing to change.
         operation: ModifyOperation = "Operation", 2.0;
         /// The new size, for `ConsoleSize`.
         console_size: ConsoleSize = "ConsoleSize", 2.0;

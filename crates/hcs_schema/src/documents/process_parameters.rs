@@ -49,7 +49,7 @@ document! {
         /// Whether no program that it runs gives it more rights (our extension). Without it the container's document
         /// decides.
         no_new_privileges: bool = "NoNewPrivileges", "extension";
-        /// Limits on what it may use by itself (our extension), in place of its container's of the same names.
+        /// Limits on its own resources (our extension), in place of its container's of the same names.
         resource_limits: Vec<ResourceLimit> = "ResourceLimits", "extension";
     }
 }

@@ -9,7 +9,7 @@ document! {
         processor_features: Vec<String> = "ProcessorFeatures", 2.5;
         /// Features with saved registers, by name.
         xsave_processor_features: Vec<String> = "XsaveProcessorFeatures", 2.5;
-        /// What happens when the host lacks one.
+        /// The behaviour when the host lacks one.
         processor_feature_set_mode: ProcessorFeatureSetMode = "ProcessorFeatureSetMode", 2.5;
     }
 }

@@ -1,7 +1,7 @@
 //! [`ProcessorFeatureSetMode`].
 
 schema_enum! {
-    /// What happens when a host lacks a processor feature.
+    /// The behaviour when a host lacks a processor feature.
     ProcessorFeatureSetMode {
         /// The machine is refused.
         Strict = "Strict", 2.5;

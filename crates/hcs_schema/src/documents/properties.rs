@@ -12,7 +12,7 @@ use crate::{
 };
 
 document! {
-    /// What is known of a compute system. Written by `HcsGetComputeSystemProperties`.
+    /// The properties of a compute system. Written by `HcsGetComputeSystemProperties`.
     Properties {
         /// Its id.
         id: String = "Id", 2.1;
@@ -28,7 +28,7 @@ document! {
         runtime_id: String as Guid = "RuntimeId", 2.1;
         /// The template it was cloned from.
         runtime_template_id: String = "RuntimeTemplateId", 2.1;
-        /// What it is doing.
+        /// Its state.
         state: State = "State", 2.1;
         /// Whether it has stopped.
         stopped: bool = "Stopped", 2.1;
@@ -36,7 +36,7 @@ document! {
         exit_type: NotificationType = "ExitType", 2.1;
         /// Memory of a virtual machine.
         memory: MemoryInformationForVm = "Memory", 2.1;
-        /// What it has used.
+        /// Its use of resources.
         statistics: Statistics = "Statistics", 2.1;
         /// Its processes.
         process_list: Vec<ProcessDetails> = "ProcessList", 2.1;
@@ -46,7 +46,7 @@ document! {
         hosting_system_id: String = "HostingSystemId", 2.1;
         /// Memory shared with the host.
         shared_memory_region_info: Vec<SharedMemoryRegionInfo> = "SharedMemoryRegionInfo", 2.1;
-        /// What its guest agent can do.
+        /// The abilities of its guest agent.
         guest_connection_info: GuestConnectionInfo = "GuestConnectionInfo", 2.1;
         /// Answers to a query with `PropertyQueries`, by property.
         property_responses: BTreeMap<String, PropertyResponse> = "PropertyResponses", 2.5;

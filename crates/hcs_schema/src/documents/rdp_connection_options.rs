@@ -1,7 +1,7 @@
 //! [`RdpConnectionOptions`].
 
 document! {
-    /// Who may connect to a screen by remote desktop, and where.
+    /// The users who may connect to a screen by remote desktop, and the pipe for that.
     RdpConnectionOptions {
         /// The users.
         access_sids: Vec<String> = "AccessSids", 2.1;

@@ -7,7 +7,7 @@ document! {
     RegistryMakeKey {
         /// Its name.
         name: String = "name", 2.3;
-        /// Whose rights it copies.
+        /// The key whose rights it copies.
         clonesd: String = "clonesd", 2.3;
         /// Keys below.
         mkkey: Vec<RegistryMakeKey> = "mkkey", 2.3;

@@ -1,7 +1,7 @@
 //! [`RestoreState`].
 
 document! {
-    /// What a virtual machine starts from instead of booting.
+    /// The saved state that a virtual machine starts from instead of booting.
     RestoreState {
         /// A file made by `HcsSaveComputeSystem`.
         save_state_file_path: String = "SaveStateFilePath", 2.0;

@@ -7,7 +7,7 @@ use crate::{documents::NetworkModifyRequestType, shape::format::Guid};
 document! {
     /// A change to an old guest's network adapter. Dropped from the schema.
     Rs4NetworkModifySettingRequest {
-        /// What to do.
+        /// The action.
         request_type: NetworkModifyRequestType = "RequestType", 2.1 until 2.3;
         /// The adapter.
         adapter_instance_id: String as Guid = "AdapterInstanceID", 2.1 until 2.3;

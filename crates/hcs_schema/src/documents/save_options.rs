@@ -5,7 +5,7 @@ use crate::documents::SaveType;
 document! {
     /// How to save a compute system. Read by `HcsSaveComputeSystem`.
     SaveOptions {
-        /// What to make of it.
+        /// The kind of saved system to make.
         save_type: SaveType = "SaveType", 2.1;
         /// The file to save to.
         save_state_file_path: String = "SaveStateFilePath", 2.1;

@@ -1,7 +1,7 @@
 //! [`SaveType`].
 
 schema_enum! {
-    /// What a saved system becomes.
+    /// The kind of a saved system.
     SaveType {
         /// A file to restore it from.
         ToFile = "ToFile", 2.1;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::documents::PropertyResponse;
 
 document! {
-    /// What is known of the service. Written by `HcsGetServiceProperties`.
+    /// The properties of the service. Written by `HcsGetServiceProperties`.
     ServiceProperties {
         /// Answers in the order of the query's `PropertyTypes`.
         properties: Vec<Value> = "Properties", 2.1;

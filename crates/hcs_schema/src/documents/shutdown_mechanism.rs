@@ -1,7 +1,7 @@
 //! [`ShutdownMechanism`].
 
 schema_enum! {
-    /// Whom to ask for a shutdown.
+    /// The part of the guest to ask for a shutdown.
     ShutdownMechanism {
         /// The guest agent.
         GuestConnection = "GuestConnection", 2.5;

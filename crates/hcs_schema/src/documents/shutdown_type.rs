@@ -1,7 +1,7 @@
 //! [`ShutdownType`].
 
 schema_enum! {
-    /// What a shutdown is to end in.
+    /// The state in which a shutdown ends.
     ShutdownType {
         /// In power off.
         Shutdown = "Shutdown", 2.5;

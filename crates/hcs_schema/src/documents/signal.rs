@@ -1,4 +1,4 @@
-//! [`Signal`]: what [`super::SignalProcessOptions`] may name.
+//! [`Signal`]: the signals that [`super::SignalProcessOptions`] may name.
 
 use std::fmt;
 
@@ -59,7 +59,7 @@ impl Signal {
         }
     }
 
-    /// Reads a JSON value; the error is a sentence that says what was found.
+    /// Reads a JSON value; the error is a sentence that names the value found.
     pub(crate) fn read(value: &Value) -> Result<Self, String> {
         let found = match value {
             Value::String(name) => {

@@ -1,7 +1,7 @@
 //! [`State`].
 
 schema_enum! {
-    /// What a compute system is doing.
+    /// The state of a compute system.
     State {
         /// It has been made and not started.
         Created = "Created", 2.1;
@@ -13,7 +13,7 @@ schema_enum! {
         Stopped = "Stopped", 2.1;
         /// It has been saved for others to be cloned from.
         SavedAsTemplate = "SavedAsTemplate", 2.1;
-        /// Nobody can say.
+        /// The state is not known.
         Unknown = "Unknown", 2.1;
     }
 }

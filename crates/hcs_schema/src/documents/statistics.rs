@@ -6,7 +6,7 @@ use crate::{
 };
 
 document! {
-    /// What a container has used since its start.
+    /// The use of resources by a container since its start.
     Statistics {
         /// When this was measured.
         timestamp: String as DateTime = "Timestamp", 2.1;

@@ -8,7 +8,7 @@ document! {
     Storage, checked by crate::rules::system::storage {
         /// The read-only directories it is made of, topmost first.
         layers: Vec<Layer> = "Layers", 2.0;
-        /// Directory that keeps what the container writes. Without it that vanishes with the container.
+        /// Directory that keeps the data that the container writes. Without it the data vanishes with the container.
         path: String = "Path", 2.0;
         /// The most that the container may write, in megabytes (2^20 bytes), what the file system needs for itself included;
         /// 0 for no limit (our extension). Without it the service's configuration decides.

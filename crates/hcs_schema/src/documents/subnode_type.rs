@@ -1,7 +1,7 @@
 //! [`SubnodeType`].
 
 schema_enum! {
-    /// What processors of a group share.
+    /// The resource that processors of a group share.
     SubnodeType {
         /// Not said.
         Any = "Any", 2.4;

@@ -5,9 +5,9 @@ use crate::documents::{ExitInitiator, SystemExitDetail};
 document! {
     /// The end of a compute system.
     SystemExit {
-        /// What ended it.
+        /// The cause of the end.
         detail: SystemExitDetail = "Detail", 2.4;
-        /// Who.
+        /// The party that ended it.
         initiator: ExitInitiator = "Initiator", 2.4;
     }
 }

@@ -1,7 +1,7 @@
 //! [`SystemExitDetail`].
 
 schema_enum! {
-    /// What ended a system.
+    /// The cause of the end of a system.
     SystemExitDetail {
         /// Nothing.
         Invalid = "Invalid", 2.4;

@@ -9,7 +9,7 @@ document! {
         status: i32 = "Status", 2.1;
         /// The kind of its end.
         exit_type: NotificationType = "ExitType", 2.2;
-        /// What brought it about.
+        /// The origins of the end.
         attribution: Vec<AttributionRecord> = "Attribution", 2.4;
     }
 }

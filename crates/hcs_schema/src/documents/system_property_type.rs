@@ -3,11 +3,11 @@
 schema_enum! {
     /// A property of a compute system.
     SystemPropertyType = "System_PropertyType" {
-        /// What every answer has, also unasked: id, kind, owner and state. Clients ask for it by name.
+        /// The part that every answer has, also unasked: id, kind, owner and state. Clients ask for it by name.
         Basic = "Basic", "extension";
         /// Memory of a virtual machine.
         Memory = "Memory", 2.1;
-        /// What it has used.
+        /// Its use of resources.
         Statistics = "Statistics", 2.1;
         /// Its processes.
         ProcessList = "ProcessList", 2.1;
@@ -15,7 +15,7 @@ schema_enum! {
         TerminateOnLastHandleClosed = "TerminateOnLastHandleClosed", 2.1;
         /// Memory shared with the host.
         SharedMemoryRegion = "SharedMemoryRegion", 2.1;
-        /// What its guest agent can do.
+        /// The abilities of its guest agent.
         GuestConnection = "GuestConnection", 2.1;
         /// Memory as the guest sees it; dropped from the schema.
         GuestMemory = "GuestMemory", 2.1 until 2.3;

@@ -14,7 +14,7 @@ document! {
         secure_boot_template_id: String as Guid = "SecureBootTemplateId", 2.0;
         /// Whether those keys are installed.
         apply_secure_boot_template: ApplySecureBootTemplateType = "ApplySecureBootTemplate", 2.3;
-        /// What to boot.
+        /// The entry to boot.
         boot_this: UefiBootEntry = "BootThis", 2.0;
         /// Where the firmware writes.
         console: SerialConsole = "Console", 2.0;

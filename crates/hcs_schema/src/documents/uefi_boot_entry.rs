@@ -3,9 +3,9 @@
 use crate::documents::UefiBootDevice;
 
 document! {
-    /// What firmware boots.
+    /// A boot entry of the firmware.
     UefiBootEntry {
-        /// From what kind of device.
+        /// The kind of device to boot from.
         device_type: UefiBootDevice = "DeviceType", 2.1;
         /// Path of the file or device.
         device_path: String = "DevicePath", 2.1;

@@ -9,7 +9,7 @@ document! {
         horizontal_resolution: u16 = "HorizontalResolution", 2.1;
         /// Height in pixels.
         vertical_resolution: u16 = "VerticalResolution", 2.1;
-        /// Who may connect, and where.
+        /// The users who may connect, and the pipe for that.
         connection_options: RdpConnectionOptions = "ConnectionOptions", 2.1;
     }
 }

@@ -5,7 +5,7 @@ use crate::{documents::VirtualDeviceFailureDetail, shape::format::Guid};
 document! {
     /// A virtual device that failed.
     VirtualDeviceFailure {
-        /// While doing what.
+        /// The action that failed.
         detail: VirtualDeviceFailureDetail = "Detail", 2.4;
         /// The device, in words.
         name: String = "Name", 2.4;

@@ -1,7 +1,7 @@
 //! [`VirtualDeviceFailureDetail`].
 
 schema_enum! {
-    /// What a virtual device was doing.
+    /// The action of a virtual device that failed.
     VirtualDeviceFailureDetail {
         /// Nothing.
         None = "None", 2.4;
@@ -15,7 +15,7 @@ schema_enum! {
         FinishReservingResources = "FinishReservingResources", 2.4;
         /// It gave reserved resources back.
         FreeReservedResources = "FreeReservedResources", 2.4;
-        /// It saved what was reserved.
+        /// It saved its reserved resources.
         SaveReservedResources = "SaveReservedResources", 2.4;
         /// It was powered on.
         PowerOnCold = "PowerOnCold", 2.4;
@@ -41,7 +41,7 @@ schema_enum! {
         PostReset = "PostReset", 2.4;
         /// It was taken down.
         Teardown = "Teardown", 2.4;
-        /// It saved what it is compatible with.
+        /// It saved its data about compatibility.
         SaveCompatibilityInfo = "SaveCompatibilityInfo", 2.4;
         /// It restored its metrics.
         MetricRestore = "MetricRestore", 2.4;

@@ -6,7 +6,7 @@ use crate::documents::{
 };
 
 document! {
-    /// What a virtual machine is made from.
+    /// The settings from which a virtual machine is made.
     VirtualMachine {
         /// Version of the virtual hardware.
         version: Version = "Version", 2.5;
@@ -22,7 +22,7 @@ document! {
         services: Services = "Services", 2.3;
         /// Files that keep its state.
         guest_state: GuestState = "GuestState", 2.1;
-        /// What it starts from instead of booting.
+        /// The saved state that it starts from instead of booting.
         restore_state: RestoreState = "RestoreState", 2.0;
         /// Changes to a Windows guest's registry.
         registry_changes: RegistryChanges = "RegistryChanges", 2.0;
@@ -32,7 +32,7 @@ document! {
         guest_connection: GuestConnection = "GuestConnection", 2.1;
         /// Protection of the guest, also from its host.
         security_settings: SecuritySettings = "SecuritySettings", 2.7;
-        /// What is saved when the guest crashes.
+        /// The data saved when the guest crashes.
         debug_options: DebugOptions = "DebugOptions", 2.7;
         /// The host's partition of resources it runs in.
         resource_partition_id: String = "ResourcePartitionId", 2.7;

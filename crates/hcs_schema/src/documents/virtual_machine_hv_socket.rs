@@ -5,7 +5,7 @@ use crate::documents::HvSocketSystemConfig;
 document! {
     /// Sockets between a virtual machine and its host.
     VirtualMachineHvSocket = "VirtualMachine_HvSocket" {
-        /// Who may bind and connect.
+        /// The users who may bind and connect.
         hv_socket_config: HvSocketSystemConfig = "HvSocketConfig", 2.1;
     }
 }

@@ -19,7 +19,7 @@ document! {
         pin_backing_pages: bool = "PinBackingPages", 2.2;
         /// Whether large pages are never split unless memory is nearly gone.
         forbid_small_backing_pages: bool = "ForbidSmallBackingPages", 2.2;
-        /// Whether the guest may say what it will need soon.
+        /// Whether the guest may announce the memory that it will need soon.
         enable_hot_hint: bool = "EnableHotHint", 2.0;
         /// Whether the guest may give back pages of zeros.
         enable_cold_hint: bool = "EnableColdHint", 2.0;
@@ -33,7 +33,7 @@ document! {
         high_mmio_base_in_mb: u64 = "HighMmioBaseInMB", 2.3;
         /// Room for devices above 4 GiB, in megabytes.
         high_mmio_gap_in_mb: u64 = "HighMmioGapInMB", 2.3;
-        /// What is behind it.
+        /// The kind of its backing.
         backing: MemoryBackingType = "Backing", 2.7;
         /// How the distances between NUMA nodes are told to the guest.
         slit_type: VirtualSlitType = "SlitType", 2.7;

@@ -1,7 +1,7 @@
 //! [`VirtualPMemBackingType`].
 
 schema_enum! {
-    /// What persistent memory is backed by.
+    /// The backing of persistent memory.
     VirtualPMemBackingType {
         /// Memory that may be swapped.
         Virtual = "Virtual", 2.1;

@@ -13,7 +13,7 @@ document! {
         maximum_count: u8 = "MaximumCount", 2.0;
         /// Largest device that may be added, in bytes.
         maximum_size_bytes: u64 = "MaximumSizeBytes", 2.0;
-        /// What is behind it.
+        /// The kind of its backing.
         backing: VirtualPMemBackingType = "Backing", 2.1;
     }
 }

@@ -5,7 +5,7 @@ document! {
     VmMemory {
         /// Percent that is free.
         available_memory: i32 = "AvailableMemory", 2.1;
-        /// Percent that is free of what the guest likes to keep free.
+        /// Percent that is free of the memory that the guest likes to keep free.
         available_memory_buffer: i32 = "AvailableMemoryBuffer", 2.1;
         /// Memory kept for it, in pages of 4 KiB.
         reserved_memory: u64 = "ReservedMemory", 2.1;

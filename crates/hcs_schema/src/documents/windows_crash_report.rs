@@ -3,7 +3,7 @@
 use crate::documents::WindowsCrashPhase;
 
 document! {
-    /// What only Windows guests tell of a crash.
+    /// The part of a crash report that only Windows guests give.
     WindowsCrashReport {
         /// The dump's file on the host; there once `FinalPhase` is `Complete`.
         dump_file: String = "DumpFile", 2.1;

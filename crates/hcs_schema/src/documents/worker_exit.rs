@@ -9,9 +9,9 @@ document! {
         exit_code: u32 = "ExitCode", 2.4;
         /// The kind of its end.
         r#type: WorkerExitType = "Type", 2.4;
-        /// What ended it.
+        /// The cause of the end.
         detail: WorkerExitDetail = "Detail", 2.4;
-        /// Who.
+        /// The party that ended it.
         initiator: ExitInitiator = "Initiator", 2.4;
     }
 }

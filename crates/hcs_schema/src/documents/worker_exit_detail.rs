@@ -1,7 +1,7 @@
 //! [`WorkerExitDetail`].
 
 schema_enum! {
-    /// What ended a virtual machine's process. For people, not for programs.
+    /// The cause of the end of a virtual machine's process. For people, not for programs.
     WorkerExitDetail {
         /// Nothing.
         Invalid = "Invalid", 2.4;

@@ -87,7 +87,7 @@ impl Trace {
     }
 }
 
-/// What is wrong, without serde_json's own " at line 1 column 2" and in words for people who do not know its grammar.
+/// Returns the fault without serde_json's own " at line 1 column 2", in words for readers who do not know its grammar.
 fn describe(text: &str, error: &serde_json::Error) -> String {
     // No JSON text may hold U+0000, and the C library puts it where UTF-16 is broken.
     if error.is_syntax() && text.contains('\0') {

@@ -1,9 +1,9 @@
-//! Documents of version 1 of the schema, which belongs to the API before this one: recognised, so that they are refused
-//! by one sentence that says what to write instead, and not by a list of unknown properties.
+//! Documents of version 1 of the schema, which belongs to the API before this one. They are recognised, so that the
+//! refusal is one sentence with the way to write it now, and not a list of unknown properties.
 
 use serde_json::Value;
 
-/// A kind of document: what version 2 calls it, the properties that only version 1 has, and what to do.
+/// A kind of document: its name in version 2, the properties that only version 1 has, and advice.
 struct Former {
     shape: &'static str,
     /// Properties of version 2 that none of the former documents has.
@@ -48,7 +48,7 @@ const FORMER: &[Former] = &[
     },
 ];
 
-/// The property that shows that `value` was written as a document of version 1, and what is to be said of it.
+/// Returns the property that shows that `value` is a document of version 1, the message about it, and advice.
 pub(super) fn recognise(
     shape: &str,
     value: &Value,
@@ -69,7 +69,7 @@ pub(super) fn recognise(
     Some((property, message, kind.advice))
 }
 
-/// What to say of a property that only version 1 has, in a document that is otherwise the same in both.
+/// Returns the message about a property that only version 1 has, in a document that is otherwise the same in both.
 pub(super) fn dropped(shape: &str, property: &str) -> Option<&'static str> {
     match (shape, property) {
         ("ProcessParameters", "CreateInUtilityVm") => Some(

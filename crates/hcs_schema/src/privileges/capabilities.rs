@@ -49,7 +49,7 @@ const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
-/// What stands for all of them in a list of names.
+/// The name that stands for all of them in a list of names.
 const ALL: &str = "ALL";
 
 /// A set of capabilities.
@@ -63,7 +63,7 @@ impl Capabilities {
     /// All that have a name.
     pub const ALL: Self = Self((1 << NAMES.len()) - 1);
 
-    /// What root in a container has that names none: the set of Podman's defaults.
+    /// The capabilities of root in a container that names none: the set of Podman's defaults.
     pub const USUAL: Self = Self::CHOWN
         .union(Self::DAC_OVERRIDE)
         .union(Self::FOWNER)
@@ -190,7 +190,7 @@ impl fmt::Display for Capabilities {
 /// A name that is not that of a capability.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownCapability {
-    /// What was given.
+    /// The name that was given.
     pub name: String,
 }
 

@@ -1,4 +1,4 @@
-//! Limits on what one process may use (`getrlimit(2)`), and their names.
+//! Limits on the resources of one process (`getrlimit(2)`), and their names.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ const NAMES: [&str; 16] = [
 pub struct Limit {
     /// Which one: the number of `RLIMIT_*`, the same on every architecture that the service runs on.
     pub number: u32,
-    /// What is in force.
+    /// The value in force.
     pub soft: u64,
     /// How far the process may raise that by itself.
     pub hard: u64,

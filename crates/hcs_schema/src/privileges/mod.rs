@@ -1,12 +1,12 @@
-//! What a process may do beyond what its user may: capabilities, new privileges by `execve`, limits.
+//! The rights of a process beyond those of its user: capabilities, new privileges by `execve`, limits.
 //!
 //! 1. [`Capabilities`], [`mod@limits`]: sets and numbers, and their names.
-//! 2. [`Privileges`]: what a container gives to its processes, from its document.
-//! 3. [`Privileges::of_process`]: what one process gets, from that and its own document.
+//! 2. [`Privileges`]: the rights that a container gives to its processes, from its document.
+//! 3. [`Privileges::of_process`]: the rights of one process, from those and its own document.
 //!
-//! A container's document decides what is possible in it at all ([`Privileges::possible`]): the usual capabilities, and
-//! those that it adds by name. A process has these without what the container drops, unless it adds or drops some
-//! itself. It cannot add what is not possible in its container.
+//! A container's document decides the capabilities that are possible in it at all ([`Privileges::possible`]): the usual
+//! ones, and those that it adds by name. A process has these without those that the container drops, unless it adds or
+//! drops some itself. It cannot add a capability that is not possible in its container.
 
 mod capabilities;
 pub mod limits;
@@ -21,14 +21,14 @@ use crate::{
     documents::{Container, ProcessParameters, ResourceLimit},
 };
 
-/// What a container gives to its processes, and one of them gets.
+/// The rights that a container gives to its processes, or that one of them gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Privileges {
     /// The most that any process of the container can have.
     pub possible: Capabilities,
-    /// What root has.
+    /// The capabilities of root.
     pub root: Capabilities,
-    /// What another user has: nothing but what was added by name.
+    /// The capabilities of another user: only those that were added by name.
     pub others: Capabilities,
     /// Whether no `execve` gives more than that: set-user-ID programs have no effect.
     pub no_new_privileges: bool,
@@ -37,7 +37,7 @@ pub struct Privileges {
 }
 
 impl Default for Privileges {
-    /// Those of a container whose document says nothing.
+    /// The rights of a container whose document sets none.
     fn default() -> Self {
         Self {
             possible: Capabilities::USUAL,
@@ -50,7 +50,7 @@ impl Default for Privileges {
 }
 
 impl Privileges {
-    /// What `container` gives to its processes.
+    /// Returns the rights that `container` gives to its processes.
     ///
     /// # Errors
     /// A name that is unknown. A document that was parsed has none.
@@ -60,7 +60,7 @@ impl Privileges {
         let possible = Capabilities::USUAL.union(added);
         Ok(Self {
             possible,
-            // "Everything but" and "nothing but" are both said by dropping and adding; what is named wins over ALL.
+            // "All but" and "none but" are both expressed by drops and additions; a name wins over ALL.
             root: with(Capabilities::USUAL, added, dropped),
             others: with(Capabilities::NONE, added, dropped),
             no_new_privileges: container.no_new_privileges.unwrap_or(true),
@@ -68,7 +68,7 @@ impl Privileges {
         })
     }
 
-    /// What the process gets that `document` describes.
+    /// Returns the rights of the process that `document` describes.
     ///
     /// # Errors
     /// It asks for a capability that is not possible in the container.

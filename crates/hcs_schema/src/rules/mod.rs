@@ -1,4 +1,4 @@
-//! Rules beyond shape: what a document must be although its schema cannot say so.
+//! Rules beyond shape: conditions on a document that its schema cannot express.
 //!
 //! Every rule is a pure function of one document, the place it stands at, and the list of faults it may add to. The
 //! document macro calls it wherever such a document occurs.
@@ -17,7 +17,7 @@ use crate::{
     fault::{Faults, Path, quote},
 };
 
-/// What can be checked against the rules, with everything in it.
+/// A type that can be checked against the rules, with everything in it.
 pub(crate) trait Checked {
     /// Notes every broken rule; `path` is where `self` stands.
     fn check_at(&self, _path: &Path<'_>, _faults: &mut Faults) {}

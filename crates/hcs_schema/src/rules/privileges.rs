@@ -1,4 +1,4 @@
-//! Rules of what processes may do and use.
+//! Rules for the rights and limits of processes.
 
 use crate::{
     documents::{Container, ResourceLimit},

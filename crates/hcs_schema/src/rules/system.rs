@@ -117,8 +117,8 @@ pub(crate) fn mapped_directory(document: &MappedDirectory, path: &Path<'_>, faul
     );
 }
 
-/// A path that means the same whoever reads it: nobody's working directory decides what is shared. Missing and empty
-/// ones are reported elsewhere.
+/// Requires an absolute path, so that no working directory decides which files are shared. Missing and empty paths are
+/// reported elsewhere.
 fn absolute(text: Option<&str>, path: &Path<'_>, faults: &mut Faults) {
     if let Some(text) = text.filter(|text| !text.is_empty() && !is_absolute(text)) {
         faults.rule(

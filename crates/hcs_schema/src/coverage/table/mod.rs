@@ -79,8 +79,8 @@ pub const ROOTS: &[Root] = &[
     },
 ];
 
-/// What the property (or value) `name` of the schema's `document` (or enumeration) does here; `None` when the table
-/// does not need it, because no client sends it or a property above it speaks for it.
+/// Returns the effect of the property (or value) `name` of the schema's `document` (or enumeration) here. `None` when
+/// the table does not need it, because no client sends it or a property above it speaks for it.
 #[must_use]
 pub fn coverage(document: &str, name: &str) -> Option<Coverage> {
     let (_, entries) = TABLES
@@ -106,7 +106,7 @@ pub(super) fn entries() -> impl Iterator<Item = (&'static str, &'static str, Cov
         })
 }
 
-/// What the properties of one document, or the values of one enumeration, do.
+/// The effects of the properties of one document, or of the values of one enumeration.
 type Entries = &'static [(&'static str, Coverage)];
 
 const TABLES: &[&[(&str, Entries)]] = &[

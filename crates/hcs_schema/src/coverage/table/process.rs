@@ -1,4 +1,4 @@
-//! What processes are created from, changed by and signalled with.
+//! The documents that create, change and signal processes.
 
 use crate::coverage::{
     Coverage::{Refused, Supported, WithoutEffect},

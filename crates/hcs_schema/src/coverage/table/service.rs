@@ -103,7 +103,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
         ],
     ),
     (
-        // Kept as it came, for whoever looks after crashes.
+        // Kept as it came, for the analysis of the crash.
         "CrashReport",
         &[
             ("SystemId", Supported),

@@ -1,4 +1,4 @@
-//! What a compute system is created from.
+//! The documents that create a compute system.
 
 use crate::coverage::{
     Coverage::{self, Refused, Supported, WithoutEffect},
