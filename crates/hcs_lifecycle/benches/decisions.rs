@@ -1,4 +1,4 @@
-//! What deciding costs: an operation's life, and who is let into a system when.
+//! The cost of decisions: the life of an operation, and the admission of calls to a system.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot go on fails")]
 
 use divan::{AllocProfiler, Bencher, black_box};

@@ -1,4 +1,4 @@
-//! What may happen when: pure state machines of operation, system and process.
+//! Pure state machines of operation, system and process: the actions that each state allows.
 //!
 //! This room does no I/O and reads no clock: the owner of sockets and time asks it for decisions.
 

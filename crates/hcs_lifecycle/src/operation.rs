@@ -1,4 +1,4 @@
-//! The life of an operation: what may be done with an `HCS_OPERATION` when, and how a refusal is called.
+//! The life of an operation: the actions that each state of an `HCS_OPERATION` allows, and the names of refusals.
 //!
 //! ```text
 //!                  start                       complete
@@ -13,9 +13,9 @@
 //!   any more; the closer waits for callbacks that run, unless it is called from within one.
 //! ```
 //!
-//! Who moves it: the threads of the program call `start`, `cancel`, `close` and read; only the connection calls
-//! `complete`, once for each started call. The machine itself is a plain value: whoever shares it puts a lock around
-//! it, and no method needs to be called again because of another thread.
+//! The threads of the program call `start`, `cancel`, `close` and read; only the connection calls `complete`, once for
+//! each started call. The machine itself is a plain value: code that shares it puts a lock around it, and no method
+//! needs to be called again because of another thread.
 //!
 //! Races thought through:
 //! - *complete and close*: whichever comes second sees the other; a completion after close is dropped.
@@ -64,7 +64,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What the refused function returns.
+    /// The code that the refused function returns.
     #[must_use]
     pub const fn hresult(self) -> HResult {
         match self {
@@ -98,16 +98,16 @@ pub enum Phase {
     Completed,
 }
 
-/// Who gets the stdio of a process along with its pid.
+/// Whether a caller gets the stdio of a process along with its pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streams {
-    /// This caller: the first that asked for them on a successful call.
+    /// The caller gets it: the first that asked for it on a successful call.
     Given,
-    /// Nobody: not asked for, given before, or the call failed.
+    /// The caller does not get it: not asked for, given before, or the call failed.
     Withheld,
 }
 
-/// What a cancellation has to do.
+/// The next step of a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancel {
     /// Tell the service to cancel this call.
@@ -118,7 +118,7 @@ pub enum Cancel {
     Finished,
 }
 
-/// The state machine. `T` and `E` are what a call ends with; the machine only looks which of the two it is.
+/// The state machine. `T` and `E` are the success and the error of a call; the machine only checks which one it is.
 #[derive(Debug)]
 pub struct Operation<T, E> {
     kind: OperationKind,
@@ -150,7 +150,7 @@ impl<T, E> Default for Operation<T, E> {
 }
 
 impl<T, E> Operation<T, E> {
-    /// What the tracked call is; [`OperationKind::None`] until the first one. Answered for a closed operation too.
+    /// The kind of the tracked call; [`OperationKind::None`] until the first one. Also valid for a closed operation.
     #[must_use]
     pub const fn kind(&self) -> OperationKind {
         self.kind
@@ -221,7 +221,7 @@ impl<T, E> Operation<T, E> {
         Ok(Started { call, former })
     }
 
-    /// Notes that the request of `call` is on its way to the service. Answers true when it was cancelled before that,
+    /// Notes that the request of `call` is on its way to the service. Returns true when it was cancelled before that,
     /// so that the cancellation has to follow it now.
     pub fn sent(&mut self, call: CallNumber) -> bool {
         match &mut self.state {
@@ -233,8 +233,8 @@ impl<T, E> Operation<T, E> {
         }
     }
 
-    /// Ends the tracked call. Answers the outcome back when nobody wants it: the operation was closed meanwhile, or
-    /// `call` is not the call it tracks.
+    /// Ends the tracked call. The outcome is unwanted when the operation was closed meanwhile, or `call` is not the
+    /// call it tracks.
     ///
     /// # Errors
     /// The unwanted outcome, for the caller to drop where no lock is held.
@@ -268,7 +268,7 @@ impl<T, E> Operation<T, E> {
         }
     }
 
-    /// Whether process information can be asked for at all, once the call has completed: what the waiting form checks
+    /// Whether process information can be asked for at all, once the call has completed. The waiting form checks this
     /// before it waits.
     ///
     /// # Errors
@@ -344,14 +344,14 @@ impl<T, E> Operation<T, E> {
         self.callbacks_running = self.callbacks_running.saturating_sub(1);
     }
 
-    /// How many callbacks run now: what a closer waits for.
+    /// The number of callbacks that run now; a closer waits until it is 0.
     #[must_use]
     pub const fn callbacks_running(&self) -> u32 {
         self.callbacks_running
     }
 
-    /// Closes the operation. Answers the outcome nobody can ask for any more, for the caller to drop where no lock is
-    /// held.
+    /// Closes the operation. Returns the outcome, which cannot be read any more, for the caller to drop where no lock
+    /// is held.
     ///
     /// # Errors
     /// [`Refusal::Closed`].

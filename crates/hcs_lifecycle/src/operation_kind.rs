@@ -1,6 +1,6 @@
 //! Which API function an operation tracks (`HCS_OPERATION_TYPE`, reference page of the same name).
 
-/// What kind of call an operation tracks, with the numbers of `HCS_OPERATION_TYPE`.
+/// The kind of call that an operation tracks, with the numbers of `HCS_OPERATION_TYPE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum OperationKind {

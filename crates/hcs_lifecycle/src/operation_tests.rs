@@ -1,4 +1,4 @@
-//! Random sequences of calls against a model that only remembers what was said.
+//! Random sequences of calls against a model that only remembers the calls and their results.
 
 use proptest::prelude::*;
 
@@ -43,12 +43,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What was said so far.
+/// The calls and results so far.
 #[derive(Debug, Default)]
 struct Model {
     /// The calls started, with their kinds.
     calls: Vec<OperationKind>,
-    /// What each call that ended ended with.
+    /// The result of each call that ended.
     ended: Vec<Result<usize, usize>>,
     sent: bool,
     cancelled: bool,

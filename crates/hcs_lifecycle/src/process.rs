@@ -1,20 +1,20 @@
-//! The life of a process, and which call is let in when.
+//! The life of a process, and the calls that each state admits.
 //!
 //! ```text
 //!   Running ──── terminate was obeyed ───▶ Terminated
 //!      │                                       │
 //!      │ exit                                  │ exit
 //!      ▼                                       ▼
-//!   Exited, status not delivered: may still be opened ──── somebody held a handle, or opened one ───▶ Exited, delivered
+//!   Exited, status not delivered: may still be opened ─── a client held a handle, or opened one ───▶ Exited, delivered
 //! ```
 //!
-//! Who may move it: whoever owns the guest's answers reports [`Life::terminated`] and [`Life::exited`]; whoever owns
-//! the handles reports [`Life::delivered`]. A status once reported never changes. Handles that are open keep answering
-//! the status for as long as they live; only *opening* ends with the first delivery (decision 13 of the design).
+//! The owner of the guest's answers reports [`Life::terminated`] and [`Life::exited`]; the owner of the handles reports
+//! [`Life::delivered`]. A status once reported never changes. Open handles keep returning the status for as long as
+//! they live; only *opening* ends with the first delivery (decision 13 of the design).
 
 use hcs_schema::HResult;
 
-/// What a caller wants of a process.
+/// A call on a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     /// `HcsOpenProcess`.
@@ -31,7 +31,7 @@ pub enum Call {
     GetProperties,
 }
 
-/// Why a call is not let in.
+/// The reason why a call is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
     /// It has exited.
@@ -82,7 +82,7 @@ impl Life {
         }
     }
 
-    /// Whether `call` is let in now.
+    /// Whether `call` is admitted now.
     ///
     /// # Errors
     /// The refusal.
@@ -106,7 +106,7 @@ impl Life {
         self.terminated = true;
     }
 
-    /// Reports the exit. Answers whether it was the first report; a later one is ignored.
+    /// Reports the exit. Returns whether it was the first report; a later one is ignored.
     pub const fn exited(&mut self, status: ExitStatus) -> bool {
         if self.exit.is_some() {
             return false;
@@ -115,7 +115,7 @@ impl Life {
         true
     }
 
-    /// Reports that the exit status reached somebody. Answers whether that was news.
+    /// Reports that the exit status reached a client. Returns whether this was the first delivery of a status.
     pub const fn delivered(&mut self) -> bool {
         let news = self.exit.is_some() && !self.delivered;
         if self.exit.is_some() {
@@ -130,7 +130,7 @@ impl Life {
         self.exit
     }
 
-    /// Whether it has exited and nobody was told yet.
+    /// Whether it has exited and no client has received the status yet.
     #[must_use]
     pub const fn owes_status(&self) -> bool {
         self.exit.is_some() && !self.delivered

@@ -1,4 +1,4 @@
-//! The life of a compute system, and which call is let in when.
+//! The life of a compute system, and the calls that each state admits.
 //!
 //! ```text
 //!                 Start                Pause
@@ -12,9 +12,9 @@
 //!   └──────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Who may move it: only the [`Queue`], and only when its owner reports that an action was done
-//! ([`Queue::finish`]) or that the machine is gone ([`Queue::exited`]). A system that is still being made has no
-//! queue yet: nobody holds a handle of it.
+//! Only the [`Queue`] may move it, and only when its owner reports that an action was done ([`Queue::finish`]) or that
+//! the machine is gone ([`Queue::exited`]). A system that is still being made has no queue yet: no client holds a
+//! handle of it.
 //!
 //! Admission. Calls are taken up in the order they came, one at a time, each judged against the state in which its
 //! turn finds the system. So a client may send create, start and create process in one go, and a start that failed
@@ -116,7 +116,7 @@ impl Action {
     }
 }
 
-/// Why a call is not let in. A refusal is not a failure: nothing was tried.
+/// The reason why a call is not admitted. A refusal is not a failure: nothing was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
     /// Not valid in this state.
@@ -153,7 +153,7 @@ impl Refusal {
     }
 }
 
-/// What a call that goes to the guest beside the queue (signals, properties of processes, ...) finds.
+/// Admits or refuses a call that goes to the guest beside the queue (signals, properties of processes, ...).
 ///
 /// # Errors
 /// Nothing in the system can answer in this state.
@@ -216,7 +216,7 @@ pub enum ExitType {
     Graceful,
     /// It was terminated.
     Forced,
-    /// Nobody had asked for it.
+    /// It ended without a request to do so.
     Unexpected,
 }
 

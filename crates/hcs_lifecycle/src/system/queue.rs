@@ -1,5 +1,5 @@
-//! The admission queue. Pure: its owner submits calls, asks [`Queue::next`] until it has no more to say, does what it
-//! says and reports back.
+//! The admission queue. Pure: its owner submits calls, asks [`Queue::next`] for steps until there are no more, does
+//! them and reports back.
 
 use std::collections::VecDeque;
 
@@ -9,19 +9,19 @@ use super::{Action, ExitType, Refusal, State, after, judge};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
-/// What the owner has to do next.
+/// The next step of the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Do it now, then say [`Queue::finish`]. [`Action::CreateProcess`] is already finished for the queue.
     Begin(Ticket, Action),
-    /// It is not let in; the ticket is spent.
+    /// The call is not admitted; the ticket is spent.
     Refuse(Ticket, Refusal),
-    /// An action that was running is decided by the end of the system: `Ok` for what wanted that end. The ticket is
-    /// spent; whatever the owner does for it may be dropped.
+    /// The end of the system decides an action that was running: `Ok` for an action that wanted that end. The ticket is
+    /// spent; the owner may drop its work for it.
     Settle(Ticket, Result<(), Refusal>),
 }
 
-/// What became of a cancelled ticket.
+/// The state of a cancelled ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
     /// It had not begun; nothing is to be undone and the ticket is spent.
@@ -32,7 +32,7 @@ pub enum Cancelled {
     Unknown,
 }
 
-/// Decides what runs when. See the module above for the rules.
+/// Decides the order of actions. See the module above for the rules.
 #[derive(Clone, Debug)]
 pub struct Queue {
     state: State,
@@ -48,12 +48,12 @@ pub struct Queue {
     asked_to_stop: bool,
     /// A terminate was begun.
     ordered_to_stop: bool,
-    /// What the end of the system decided and the owner has not yet been told.
+    /// The results that the end of the system decided and that the owner has not got yet.
     settled: VecDeque<(Ticket, Result<(), Refusal>)>,
 }
 
 impl Queue {
-    /// The queue of a system in `state`: [`State::Created`] for a new one, what was recorded for an adopted one.
+    /// The queue of a system in `state`: [`State::Created`] for a new one, the recorded state for an adopted one.
     #[must_use]
     pub const fn new(state: State) -> Self {
         Self {
@@ -165,7 +165,7 @@ impl Queue {
         Step::Begin(ticket, action)
     }
 
-    /// Reports that what [`Step::Begin`] asked for is done (`true`), or failed or was undone (`false`). A spent ticket
+    /// Reports that the action of [`Step::Begin`] is done (`true`), or failed or was undone (`false`). A spent ticket
     /// is ignored, so the end of the system and the end of the action may be reported in any order.
     ///
     /// A shutdown or terminate that is "done" does not stop the system: that is [`Queue::exited`].
@@ -204,7 +204,7 @@ impl Queue {
         }
     }
 
-    /// Reports that the machine is gone, once. What runs is settled, what waits will be refused.
+    /// Reports that the machine is gone, once. Running actions are settled, waiting ones will be refused.
     pub fn exited(&mut self) -> ExitType {
         let exit = if self.ordered_to_stop {
             ExitType::Forced

@@ -183,7 +183,7 @@ fn inputs() -> impl Strategy<Value = Vec<Input>> {
     prop::collection::vec(input, 0..60)
 }
 
-/// What the model knows: every ticket is open until it has exactly one answer.
+/// The knowledge of the model: every ticket is open until it has exactly one answer.
 #[derive(Default)]
 struct Model {
     open: BTreeMap<Ticket, Action>,
