@@ -22,20 +22,20 @@ use hcs_schema::{
     documents::{ComputeSystem, Statistics},
 };
 
-/// What a machine is made from.
+/// The input from which a machine is made.
 #[derive(Clone, Debug)]
 pub struct CreateRequest {
     /// The id that clients use: any non-empty string of up to 256 UTF-16 units. Never part of a path.
     pub id: String,
     /// A GUID made for this machine; names its directory, its cgroup and whatever else needs a name on the host.
     pub runtime_id: String,
-    /// The document, already valid against the schema and without what `hcs_schema::coverage` refuses.
+    /// The document, already valid against the schema, and without properties that `hcs_schema::coverage` refuses.
     pub document: ComputeSystem,
     /// An existing directory of the machine's own, mode 0700, removed by the service after [`Machine::release`].
     pub directory: PathBuf,
 }
 
-/// What became of a machine that an earlier service made.
+/// The state of a machine that an earlier service made.
 #[derive(Debug)]
 pub enum Found {
     /// It lives.
@@ -63,10 +63,10 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Whether `document` asks for this engine's kind of system.
     fn accepts(&self, document: &ComputeSystem) -> bool;
 
-    /// Makes the machine and lets it begin to boot; takes milliseconds. On failure nothing is left behind.
+    /// Makes the machine and starts its boot; takes milliseconds. On failure nothing is left behind.
     ///
     /// # Errors
-    /// What the host refused, by JSON pointer where a property of the document asked for it.
+    /// The refusal of the host, with a JSON pointer to the property of the document that asked for it, if there is one.
     fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure>;
 
     /// Prepares a machine of the kind that `document` asks for, as far as that is possible without the rest of it; it is
@@ -75,7 +75,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// prepared would fit the document.
     ///
     /// # Errors
-    /// What the host refused; nothing is left behind then.
+    /// The refusal of the host; nothing is left behind then.
     fn prepare(
         &self,
         _document: &ComputeSystem,
@@ -85,20 +85,20 @@ pub trait Engine: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Takes over a machine that an earlier service made, from what its [`Machine::record`] said. Asks nothing of the
-    /// machine itself, which may be paused, still booting, or not get its turn on a busy host.
+    /// Takes over a machine that an earlier service made, from the text of its [`Machine::record`]. Asks nothing of the
+    /// machine itself, which may be paused, still booting, or without processor time on a busy host.
     ///
     /// # Errors
-    /// The host does not let one find out for now whether it lives: it is to be left as it is.
+    /// Whether the machine lives is unknown for now: the caller must leave it as it is.
     fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Found, Failure>;
 
-    /// Where the process lives that connected by the unix socket `socket`. What runs in a compute system must not use
+    /// The place of the process that connected by the unix socket `socket`. A process in a compute system must not use
     /// the service. Does not block.
     fn origin(&self, _socket: BorrowedFd<'_>) -> Origin {
         Origin::Host
     }
 
-    /// Makes a group of processors that machines may name (`Processor.CpuGroup`), or gives a group there is these.
+    /// Makes a group of processors that machines may name (`Processor.CpuGroup`), or gives these to an existing group.
     ///
     /// # Errors
     /// The host has no such groups, or refuses these processors.
@@ -110,31 +110,31 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// `ERROR_BUSY` while machines are in it.
     fn remove_cpu_group(&self, id: &str) -> Result<(), Failure>;
 
-    /// Removes what machines of this service left on the host (cgroups, mounts, processes), except those whose
-    /// `runtime_id` is in `keep`.
+    /// Removes the remains of machines of this service from the host (cgroups, mounts, processes), except machines
+    /// whose `runtime_id` is in `keep`.
     ///
     /// # Errors
-    /// What could not be removed; everything else has been.
+    /// The objects that could not be removed; all others have been.
     fn sweep(&self, keep: &[String]) -> Result<(), Failure>;
 }
 
-/// A machine that has been prepared ([`Engine::prepare`]). Dropped, it ends, but what was made for it on the host stays
-/// until it is swept: it is to be used or discarded.
+/// A machine that has been prepared ([`Engine::prepare`]). A drop ends it, but leaves its cgroups and mounts on the
+/// host until the next sweep, so it should be used or discarded.
 pub trait Slot: fmt::Debug + Send {
     /// Whether a machine can be made from it as `document` wants. If not, [`Engine::create`] has to do it from scratch.
     fn fits(&self, document: &ComputeSystem) -> bool;
 
-    /// As [`Engine::create`], and with the same result, from what is prepared. The request has to have the runtime id
-    /// of the slot; its directory may have been renamed since.
+    /// As [`Engine::create`], and with the same result, from the prepared machine. The request has to have the runtime
+    /// id of the slot; its directory may have been renamed since.
     ///
     /// # Errors
-    /// As for [`Engine::create`], or what is prepared is not usable any more; the slot has been discarded then.
+    /// As for [`Engine::create`], or the prepared machine is not usable any more; the slot has been discarded then.
     fn make(self: Box<Self>, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure>;
 
     /// Removes everything that was made for it outside its directory. May wait for some milliseconds.
     ///
     /// # Errors
-    /// What could not be removed; the next sweep finds it.
+    /// The objects that could not be removed; the next sweep finds them.
     fn discard(self: Box<Self>) -> Result<(), Failure>;
 }
 
@@ -187,7 +187,7 @@ pub trait StdioOffer: fmt::Debug + Send {
     fn into_host_ends(self: Box<Self>, limit: Duration) -> Result<HostStdio, Failure>;
 }
 
-/// What the kernel killed for want of memory.
+/// The processes that the kernel killed for lack of memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryKills {
     /// How many processes.
@@ -227,8 +227,8 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// No descriptors or memory left.
     fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure>;
 
-    /// Takes pipes for one process that the client `user` made: `ends` are the process's. Does not block. Answers false
-    /// where the machine or its host can do nothing with such: then there is [`Machine::open_stdio`].
+    /// Takes pipes for one process that the client `user` made: `ends` are the process's. Does not block. Returns false
+    /// where the machine or its host cannot use such pipes: the caller uses [`Machine::open_stdio`] then.
     ///
     /// # Errors
     /// The host refused.
@@ -262,27 +262,27 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// Becomes readable (`poll(2)`) when the machine is gone.
     fn exit_descriptor(&self) -> BorrowedFd<'_>;
 
-    /// Gives up what another machine may want next: locks on what a document names. The machine must be gone; it is to
-    /// be released all the same. Does not block, and again is fine.
+    /// Gives up resources that another machine may want next: locks on the files that a document names. The machine
+    /// must be gone, and [`Machine::release`] is still needed. Does not block; a second call is fine.
     fn let_go(&self) {}
 
     /// Removes all that was made for it outside its directory: cgroups, mounts, network. The machine must be gone.
     /// Takes as long as the host's file systems take. Again is fine.
     ///
     /// # Errors
-    /// What could not be removed.
+    /// The objects that could not be removed.
     fn release(&self) -> Result<(), Failure>;
 
-    /// What [`Engine::adopt`] needs to find it again, as JSON.
+    /// The data that [`Engine::adopt`] needs to find it again, as JSON.
     fn record(&self) -> String;
 
-    /// True figures of what it has used.
+    /// Measured figures of its use of resources.
     ///
     /// # Errors
     /// The host's accounting could not be read.
     fn statistics(&self) -> Result<Statistics, Failure>;
 
-    /// What the kernel killed in it for want of memory since it was made.
+    /// The processes in it that the kernel has killed for lack of memory since it was made.
     fn memory_kills(&self) -> MemoryKills;
 
     /// How much memory it may have.

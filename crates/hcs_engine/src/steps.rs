@@ -1,8 +1,8 @@
-//! Steps of work, told to whoever watches the thread that does it.
+//! Steps of work, reported to the watcher of the thread that does the work.
 //!
-//! An engine notes what it has done ([`note`]) without being handed anything; the service, which calls it on a thread
-//! that may wait, watches that thread meanwhile ([`Watch`]) and shows what it heard in the time line of the operation,
-//! also while the work goes on. Where nobody watches, a note costs a look at a thread's own variable.
+//! An engine notes each finished step ([`note`]) and needs no argument for that. The service calls the engine on a
+//! thread that may wait, and watches that thread meanwhile ([`Watch`]). It shows the steps in the time line of the
+//! operation, also while the work goes on. Without a watcher, a note costs one look at a thread-local variable.
 
 use std::{
     borrow::Cow,
@@ -19,24 +19,24 @@ pub const MOST: usize = 48;
 pub struct Step {
     /// When it was done.
     pub at: Instant,
-    /// What.
+    /// The action.
     pub what: Cow<'static, str>,
 }
 
 thread_local! {
-    /// Who watches the running work of this thread.
+    /// The watcher of the running work of this thread.
     static WATCHING: RefCell<Option<Watch>> = const { RefCell::new(None) };
 }
 
-/// Somebody who watches work: hears the steps that are noted for it. Clones hear the same.
+/// A watcher of work: hears the steps that are noted for it. Clones hear the same.
 #[derive(Clone, Debug, Default)]
 pub struct Watch(Arc<Mutex<Vec<Step>>>);
 
 impl Watch {
-    /// Does `work`, watched; it hears the steps that this thread notes meanwhile, except those of work within that is
-    /// watched by others.
+    /// Does `work` and hears the steps that this thread notes meanwhile, except those of inner work with another
+    /// watcher.
     pub fn over<T>(&self, work: impl FnOnce() -> T) -> T {
-        /// Puts back who watched before, however the work ends.
+        /// Restores the previous watcher, however the work ends.
         struct Back(Option<Watch>);
         impl Drop for Back {
             fn drop(&mut self) {
@@ -47,7 +47,7 @@ impl Watch {
         work()
     }
 
-    /// What was heard so far, in the order it was noted.
+    /// The steps heard so far, in the order they were noted.
     #[must_use]
     pub fn heard(&self) -> Vec<Step> {
         self.steps().clone()
@@ -59,14 +59,14 @@ impl Watch {
     }
 }
 
-/// Does `work`, and answers with its result the steps it noted on this thread, in the order they were noted.
+/// Does `work`. Returns its result and the steps it noted on this thread, in the order they were noted.
 pub fn watch<T>(work: impl FnOnce() -> T) -> (T, Vec<Step>) {
     let watch = Watch::default();
     let result = watch.over(work);
     (result, watch.heard())
 }
 
-/// Notes a step, if somebody watches this thread: asks `step` for it only then.
+/// Notes a step, if this thread has a watcher: calls `step` only then.
 pub fn note(step: impl FnOnce() -> Step) {
     let watching = WATCHING.with(|watching| watching.borrow().clone());
     if let Some(watch) = watching {
@@ -105,13 +105,13 @@ mod tests {
             });
         });
         assert!(std::panic::catch_unwind(work).is_err());
-        note(|| panic!("nobody watches any more"));
+        note(|| panic!("there is no watcher any more"));
         assert_eq!(names(&looking.heard()), ["one", "two"]);
     }
 
     #[test]
-    fn steps_are_heard_by_who_watches_and_their_number_is_bounded() {
-        note(|| panic!("nobody watches"));
+    fn steps_are_heard_by_the_watcher_and_their_number_is_bounded() {
+        note(|| panic!("there is no watcher"));
         let ((inner, seven), outer) = watch(|| {
             done("before");
             let inner = watch(|| done("within")).1;
