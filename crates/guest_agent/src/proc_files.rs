@@ -2,13 +2,9 @@
 
 use crate::own::Own;
 
-/// What a process has used so far and holds now.
+/// The memory that a process has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    /// Time in user mode, in units of 100 ns.
-    pub(crate) user_100ns: u64,
-    /// Time in the kernel, in units of 100 ns.
-    pub(crate) kernel_100ns: u64,
+pub(crate) struct Memory {
     /// Private writable memory promised to it: data and stack.
     pub(crate) commit_bytes: u64,
     /// Resident memory that is its own.
@@ -21,41 +17,66 @@ pub(crate) struct Usage {
 const TICK_100NS: u64 = 100_000;
 const KIB: u64 = 1024;
 
-/// Reads the usage of `pid`; `None` when it is gone or its `/proc` is hidden.
-pub(crate) fn usage(own: &Own, pid: u32) -> Option<Usage> {
-    let read = |name| own.read(&format!("{pid}/{name}")).ok();
-    let (user_100ns, kernel_100ns) = times(&read("stat")?)?;
-    let status = read("status")?;
+/// The text of the file that [`Stat`] reads; empty when the process is gone.
+pub(crate) fn stat(own: &Own, pid: u32) -> String {
+    own.read(&format!("{pid}/stat")).unwrap_or_default()
+}
+
+/// What `pid` holds; nothing when it is gone or its `/proc` is hidden.
+pub(crate) fn memory(own: &Own, pid: u32) -> Memory {
+    let status = own.read(&format!("{pid}/status")).unwrap_or_default();
     let bytes = |key| field(&status, key).unwrap_or_default().saturating_mul(KIB);
-    Some(Usage {
-        user_100ns,
-        kernel_100ns,
+    Memory {
         commit_bytes: bytes("VmData").saturating_add(bytes("VmStk")),
         private_bytes: bytes("RssAnon"),
         shared_bytes: bytes("RssFile").saturating_add(bytes("RssShmem")),
-    })
+    }
 }
 
-/// User and kernel time of a `stat` line: the 14th and 15th field, counted behind the program's name, which may contain
-/// anything.
-fn times(stat: &str) -> Option<(u64, u64)> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace().skip(11);
-    let mut next = || fields.next()?.parse::<u64>().ok();
-    let (user, kernel) = (next()?, next()?);
-    Some((
-        user.saturating_mul(TICK_100NS),
-        kernel.saturating_mul(TICK_100NS),
-    ))
+/// What a `stat` line says of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat<'a> {
+    /// Name of its program as the kernel has it: at most 15 bytes, any characters.
+    pub(crate) name: &'a str,
+    /// Whether it has not ended. One that has is there until it is reaped.
+    pub(crate) lives: bool,
+    /// Its session.
+    pub(crate) session: i32,
+    /// Time in user mode, in units of 100 ns.
+    pub(crate) user_100ns: u64,
+    /// Time in the kernel, in units of 100 ns.
+    pub(crate) kernel_100ns: u64,
+    /// When it began, in units of 100 ns since the start of the machine.
+    pub(crate) began_100ns: u64,
 }
 
-/// The session of a `stat` line, its 6th field; `None` for what has ended and is not reaped yet.
-pub(crate) fn living_session(stat: &str) -> Option<i32> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace();
-    let state = fields.next()?;
-    let session = fields.nth(2)?.parse().ok()?;
-    (!matches!(state, "Z" | "X")).then_some(session)
+impl<'a> Stat<'a> {
+    /// Reads a line. Fields are counted behind the program's name, which may contain anything: the 3rd is the state, the
+    /// 6th the session, the 14th and 15th are times, the 22nd the start.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let (before, rest) = text.rsplit_once(')')?;
+        let (_, name) = before.split_once('(')?;
+        let mut fields = rest.split_ascii_whitespace();
+        let state = fields.next()?;
+        let session = fields.nth(2)?.parse().ok()?;
+        let mut ticks = |skipped| {
+            Some(
+                fields
+                    .nth(skipped)?
+                    .parse::<u64>()
+                    .ok()?
+                    .saturating_mul(TICK_100NS),
+            )
+        };
+        Some(Self {
+            name,
+            lives: !matches!(state, "Z" | "X"),
+            session,
+            user_100ns: ticks(7)?,
+            kernel_100ns: ticks(0)?,
+            began_100ns: ticks(6)?,
+        })
+    }
 }
 
 /// The number behind `key:` in a `status` file.
@@ -70,8 +91,7 @@ fn field(status: &str, key: &str) -> Option<u64> {
 /// Reads `text` as either file.
 #[cfg(fuzzing)]
 pub(crate) fn read_only(text: &str) {
-    let _times = times(text);
-    let _session = living_session(text);
+    let _stat = Stat::parse(text);
     let _field = field(text, "VmData");
 }
 
@@ -80,19 +100,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_found_behind_any_name() {
-        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 12 34 0 0 20 0 1 0 100 5000 300";
-        assert_eq!(times(stat), Some((1_200_000, 3_400_000)));
-        assert_eq!(times("7 (x"), None);
-        assert_eq!(times("7 (x) S 1"), None);
-    }
-
-    #[test]
-    fn a_session_is_that_of_what_lives() {
-        let stat = |state| format!("7 (a) b (c) {state} 1 5 6 0 -1");
-        assert_eq!(living_session(&stat("S")), Some(6));
-        assert_eq!(living_session(&stat("Z")), None);
-        assert_eq!(living_session("7 (x) S 1"), None);
+    fn fields_are_found_behind_any_name() {
+        let text = "7 (a) b (c) S 1 7 9 0 -1 4194560 100 0 0 0 12 34 0 0 20 0 1 0 100 5000 300";
+        let stat = Stat {
+            name: "a) b (c",
+            lives: true,
+            session: 9,
+            user_100ns: 1_200_000,
+            kernel_100ns: 3_400_000,
+            began_100ns: 10_000_000,
+        };
+        assert_eq!(Stat::parse(text), Some(stat));
+        let ended = text.replace(") S ", ") Z ");
+        assert!(!Stat::parse(&ended).unwrap().lives);
+        for short in ["7 (x", "7 (x) S 1", "7 x) S 1 7 9"] {
+            assert_eq!(Stat::parse(short), None);
+        }
     }
 
     #[test]
@@ -105,8 +128,11 @@ mod tests {
     #[test]
     fn a_living_process_has_used_memory() {
         let own = Own::at_usual_places();
-        let usage = usage(&own, std::process::id()).unwrap();
-        assert!(usage.private_bytes > 0 && usage.commit_bytes > 0);
-        assert_eq!(super::usage(&own, u32::MAX), None);
+        let memory = memory(&own, std::process::id());
+        assert!(memory.private_bytes > 0 && memory.commit_bytes > 0);
+        assert_eq!(super::memory(&own, u32::MAX), Memory::default());
+        assert_eq!(Stat::parse(&stat(&own, u32::MAX)), None);
+        let text = stat(&own, std::process::id());
+        assert!(Stat::parse(&text).unwrap().began_100ns > 0);
     }
 }

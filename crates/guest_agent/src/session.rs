@@ -9,7 +9,10 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
-use crate::{own::Own, proc_files};
+use crate::{
+    own::Own,
+    proc_files::{self, Stat},
+};
 
 /// How often all processes are looked at: those that came meanwhile are found by the next look.
 const ROUNDS: usize = 3;
@@ -35,8 +38,8 @@ pub(crate) fn kill(own: &Own, leader: i32) {
 
 /// Whether a process that lives is of the session.
 fn is_member(own: &Own, pid: i32, leader: i32) -> bool {
-    let stat = own.read(&format!("{pid}/stat")).unwrap_or_default();
-    proc_files::living_session(&stat) == Some(leader)
+    let text = proc_files::stat(own, pid.cast_unsigned());
+    Stat::parse(&text).is_some_and(|stat| stat.lives && stat.session == leader)
 }
 
 /// Kills one process, if it still is one of the session; whether it did. The process is held by a descriptor before it is

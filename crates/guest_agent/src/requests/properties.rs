@@ -8,6 +8,7 @@ use hcs_schema::{
     timestamp::rfc3339,
 };
 use hcs_wire::guest::{GetProperties, GetPropertiesResponse, code};
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use super::{Answer, Call};
@@ -15,8 +16,13 @@ use crate::{
     agent::{Agent, Process},
     link::Link,
     own::Own,
-    proc_files,
+    proc_files::{self, Stat},
+    session,
 };
+
+/// The most processes that are listed, if no more were made for the host: so the list of a system that is full of them fits
+/// into an answer and takes a fraction of a second.
+const MOST_LISTED: usize = 4096;
 
 impl<L: Link> Agent<L> {
     pub(super) fn get_properties(&self, call: &Call, request: &GetProperties) -> Answer {
@@ -26,11 +32,7 @@ impl<L: Link> Agent<L> {
                 let message = format!("the guest has no property {name:?}; it has \"ProcessList\"");
                 return Err(Failure::new(HResult::NOT_SUPPORTED, message));
             }
-            let list = self.processes.iter();
-            properties.process_list = Some(
-                list.map(|(pid, process)| details(&self.facts.own, *pid, process))
-                    .collect(),
-            );
+            properties.process_list = Some(self.process_list());
         }
         let properties = serde_json::to_string(&properties).map_err(|error| {
             Failure::new(
@@ -42,6 +44,23 @@ impl<L: Link> Agent<L> {
             base: call.base(),
             properties,
         })
+    }
+
+    /// All processes of the system but the agent: those that were made for the host, and others as far as there is room.
+    fn process_list(&self) -> Vec<ProcessDetails> {
+        let own = &self.facts.own;
+        let start = start_of_machine();
+        let made = self.processes.iter();
+        let mut list: Vec<_> = made
+            .map(|(pid, process)| details(own, *pid, process))
+            .collect();
+        let room = MOST_LISTED.saturating_sub(list.len());
+        let pids = session::pids(own, MOST_LISTED).unwrap_or_default();
+        let pids = pids.into_iter().map(i32::cast_unsigned);
+        let others = pids.filter(|pid| !self.processes.contains_key(pid));
+        list.extend(others.filter_map(|pid| other(own, pid, start)).take(room));
+        list.sort_by_key(|process| process.process_id);
+        list
     }
 }
 
@@ -64,21 +83,77 @@ fn wanted(query: &str) -> Result<Vec<String>, Failure> {
     }
 }
 
+/// A process that was made for the host.
 fn details(own: &Own, pid: u32, process: &Process) -> ProcessDetails {
     // A process that has just ended is listed until it is reaped, with nothing used.
-    let usage = proc_files::usage(own, pid).unwrap_or_default();
+    let text = proc_files::stat(own, pid);
+    let stat = Stat::parse(&text);
+    let image = name(stat.map_or("", |stat| stat.name), &process.image);
+    ProcessDetails {
+        create_timestamp: Some(rfc3339(since_1970(process.started))),
+        created_by_host: Some(true),
+        ..used(own, pid, image, stat)
+    }
+}
+
+/// A process that was started inside; `None` when it has ended.
+fn other(own: &Own, pid: u32, start: SystemTime) -> Option<ProcessDetails> {
+    let text = proc_files::stat(own, pid);
+    let stat = Stat::parse(&text).filter(|stat| stat.lives)?;
+    let began = Duration::from_nanos(stat.began_100ns.saturating_mul(100));
+    Some(ProcessDetails {
+        create_timestamp: Some(rfc3339(since_1970(start + began))),
+        created_by_host: Some(false),
+        ..used(own, pid, stat.name, Some(stat))
+    })
+}
+
+fn used(own: &Own, pid: u32, image: &str, stat: Option<Stat<'_>>) -> ProcessDetails {
+    let memory = proc_files::memory(own, pid);
     ProcessDetails {
         process_id: Some(pid),
-        image_name: Some(process.image.clone()),
-        create_timestamp: Some(rfc3339(since_1970(process.started))),
-        user_time100ns: Some(usage.user_100ns),
-        kernel_time100ns: Some(usage.kernel_100ns),
-        memory_commit_bytes: Some(usage.commit_bytes),
-        memory_working_set_private_bytes: Some(usage.private_bytes),
-        memory_working_set_shared_bytes: Some(usage.shared_bytes),
+        image_name: Some(image.to_owned()),
+        user_time100ns: Some(stat.map_or(0, |stat| stat.user_100ns)),
+        kernel_time100ns: Some(stat.map_or(0, |stat| stat.kernel_100ns)),
+        memory_commit_bytes: Some(memory.commit_bytes),
+        memory_working_set_private_bytes: Some(memory.private_bytes),
+        memory_working_set_shared_bytes: Some(memory.shared_bytes),
+        ..ProcessDetails::default()
     }
+}
+
+/// The name of a process that runs `kernel` by the kernel's word, which is cut off after 15 bytes, and was started as
+/// `started`.
+fn name<'a>(kernel: &'a str, started: &'a str) -> &'a str {
+    if started.starts_with(kernel) {
+        started
+    } else {
+        kernel
+    }
+}
+
+/// When the clock began that the kernel counts the start of processes by.
+fn start_of_machine() -> SystemTime {
+    let up = clock_gettime(ClockId::Boottime);
+    let up = Duration::try_from(up).unwrap_or_default();
+    SystemTime::now().checked_sub(up).unwrap_or(UNIX_EPOCH)
 }
 
 fn since_1970(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_runs_now_as_long_as_it_is_known() {
+        assert_eq!(name("sleep", "sh"), "sleep");
+        assert_eq!(
+            name("a-rather-long-n", "a-rather-long-name"),
+            "a-rather-long-name"
+        );
+        assert_eq!(name("", "gone"), "gone");
+    }
 }

@@ -3,12 +3,13 @@
 use std::{
     io::{Read as _, Write as _},
     os::fd::{AsFd, OwnedFd},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use hcs_schema::HResult;
-use hcs_wire::guest::{FetchStdio, FetchStdioResponse, Rpc, code};
+use hcs_schema::{HResult, timestamp::rfc3339};
+use hcs_wire::guest::{FetchStdio, FetchStdioResponse, GetPropertiesResponse, Rpc, code};
 use rustix::fs::OFlags;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Test,
@@ -29,6 +30,14 @@ pub const TESTS: &[Test] = &[
     ),
     ("many_processes_at_once", many_processes_at_once),
     ("orphans_are_reaped", orphans_are_reaped),
+    (
+        "all_processes_are_listed_and_those_of_the_host_marked",
+        all_processes_are_listed_and_those_of_the_host_marked,
+    ),
+    (
+        "a_full_system_has_a_list_that_ends",
+        a_full_system_has_a_list_that_ends,
+    ),
     (
         "a_call_is_remembered_by_its_name_until_it_is_released",
         a_call_is_remembered_by_its_name_until_it_is_released,
@@ -79,6 +88,79 @@ fn fetch(bridge: &mut Bridge, pid: u32) -> Vec<OwnedFd> {
         streams.into_iter().filter(|s| *s).count()
     );
     descriptors
+}
+
+fn all_processes_are_listed_and_those_of_the_host_marked() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let before = now();
+    // One that has become another program, and one that it left behind, whose parent the agent is then.
+    let script = "(setsid sleep 1001 & echo $! ) ; exec sleep 1000";
+    let mut process = bridge.start(&json!({
+        "CommandArgs": ["sh", "-c", script], "CreateStdOutPipe": true
+    }));
+    let mut left = process.read_until("\n");
+    left.truncate(left.trim_end().len());
+    let list = |bridge: &mut Bridge| {
+        let query = json!({ "Query": "{\"PropertyTypes\":[\"ProcessList\"]}" });
+        let answer: GetPropertiesResponse = bridge.call(Rpc::GetProperties, &query);
+        let properties: Value = serde_json::from_str(&answer.properties).unwrap();
+        properties["ProcessList"].as_array().unwrap().clone()
+    };
+    // Both have to have got as far as their `execve`.
+    let (first, second) = loop {
+        let list = list(&mut bridge);
+        let named = |pid: u64| {
+            let mut all = list.iter();
+            all.find(|process| process["ProcessId"] == pid && process["ImageName"] == "sleep")
+                .cloned()
+        };
+        if let (Some(first), Some(second)) =
+            (named(process.pid.into()), named(left.parse().unwrap()))
+        {
+            break (first, second);
+        }
+    };
+    assert_eq!(first["CreatedByHost"], true, "{first}");
+    assert_eq!(second["CreatedByHost"], false, "{second}");
+    for process in [&first, &second] {
+        assert!(
+            process["MemoryWorkingSetSharedBytes"].as_u64().unwrap() > 0,
+            "{process}"
+        );
+        let created = process["CreateTimestamp"].as_str().unwrap();
+        let second = Duration::from_secs(1);
+        let between = [before - second, now() + second].map(rfc3339);
+        // The kernel's clock of processes goes in hundredths of a second.
+        assert!(
+            between[0][..19] <= created[..19] && created[..19] <= between[1][..19],
+            "{process}"
+        );
+    }
+    assert_eq!(bridge.signal(process.pid, None).result, 0);
+    assert_eq!(bridge.exit(&process), 137);
+}
+
+fn a_full_system_has_a_list_that_ends() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    let script =
+        r#"for (1..4500) { fork // die $! or do { sleep } } $| = 1; print "ready\n"; sleep"#;
+    let mut process = bridge.start(&json!({
+        "CommandArgs": ["perl", "-e", script], "CreateStdOutPipe": true
+    }));
+    process.read_until("ready\n");
+    let query = json!({ "Query": "{\"PropertyTypes\":[\"ProcessList\"]}" });
+    let answer: GetPropertiesResponse = bridge.call(Rpc::GetProperties, &query);
+    let properties: Value = serde_json::from_str(&answer.properties).unwrap();
+    let list = properties["ProcessList"].as_array().unwrap();
+    assert!((4000..=4096).contains(&list.len()), "{}", list.len());
+    let own = list
+        .iter()
+        .find(|one| one["CreatedByHost"] == true)
+        .unwrap();
+    assert_eq!(own["ProcessId"], process.pid);
 }
 
 fn pipes_are_handed_out_again() {

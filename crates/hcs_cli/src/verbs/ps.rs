@@ -22,7 +22,8 @@ use crate::{
 ///
 /// Without an ID all systems are listed, those without a process included: created ones, and paused ones, in which no
 /// process can answer. As JSON it is the ProcessList of the system, or a list of all systems' Properties with their
-/// ProcessList.
+/// ProcessList. BY says who started a process: hcs or another program that uses the API, or a process inside; at most 4096
+/// processes of a system are listed.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "top",
@@ -121,15 +122,15 @@ fn without_processes(system: ComputeSystemProperties) -> Properties {
     }
 }
 
-const HEAD: [&str; 5] = ["PID", "CREATED", "TIME", "PRIVATE", "NAME"];
+const HEAD: [&str; 6] = ["PID", "CREATED", "TIME", "PRIVATE", "BY", "NAME"];
 
 fn text(processes: &[ProcessDetails]) -> String {
-    let rows: Vec<[String; 5]> = processes.iter().map(row).collect();
+    let rows: Vec<[String; 6]> = processes.iter().map(row).collect();
     table(HEAD, &rows)
 }
 
 fn text_of_all(systems: &[Properties]) -> String {
-    let [pid, created, time, private, name] = HEAD;
+    let [pid, created, time, private, by, name] = HEAD;
     let mut rows = Vec::new();
     for system in systems {
         let id = || system.id.clone().unwrap_or_default();
@@ -137,27 +138,34 @@ fn text_of_all(systems: &[Properties]) -> String {
         let processes = system.process_list.as_deref().unwrap_or_default();
         if processes.is_empty() {
             let none = || "-".to_owned();
-            rows.push([id(), state, none(), none(), none(), none(), none()]);
+            let no_process = [none(), none(), none(), none(), none(), none()];
+            let [pid, created, time, private, by, name] = no_process;
+            rows.push([id(), state, pid, created, time, private, by, name]);
             continue;
         }
         rows.extend(processes.iter().map(|process| {
-            let [pid, created, time, private, name] = row(process);
-            [id(), state.clone(), pid, created, time, private, name]
+            let [pid, created, time, private, by, name] = row(process);
+            [id(), state.clone(), pid, created, time, private, by, name]
         }));
     }
-    let head = ["SYSTEM", "STATE", pid, created, time, private, name];
+    let head = ["SYSTEM", "STATE", pid, created, time, private, by, name];
     table(head, &rows)
 }
 
-fn row(process: &ProcessDetails) -> [String; 5] {
+fn row(process: &ProcessDetails) -> [String; 6] {
     let time =
         process.user_time100ns.unwrap_or_default() + process.kernel_time100ns.unwrap_or_default();
     let pid = process.process_id.map(|pid| pid.to_string());
+    let by = match process.created_by_host {
+        Some(false) => "inside",
+        _ => "hcs",
+    };
     [
         pid.unwrap_or_default(),
         process.create_timestamp.clone().unwrap_or_default(),
         seconds(time),
         mebibytes(process.memory_working_set_private_bytes.unwrap_or_default()),
+        by.to_owned(),
         process.image_name.clone().unwrap_or_default(),
     ]
 }
@@ -191,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_process_is_a_line() {
-        let expected = "PID  CREATED  TIME   PRIVATE  NAME\n2             1.23s  1.5M     sh\n";
+        let expected =
+            "PID  CREATED  TIME   PRIVATE  BY   NAME\n2             1.23s  1.5M     hcs  sh\n";
         assert_eq!(text(&[process()]), expected);
     }
 
@@ -208,9 +217,9 @@ mod tests {
             ..ComputeSystemProperties::default()
         });
         let expected = "\
-SYSTEM  STATE    PID  CREATED  TIME   PRIVATE  NAME
-box     Running  2             1.23s  1.5M     sh
-new     Created  -    -        -      -        -
+SYSTEM  STATE    PID  CREATED  TIME   PRIVATE  BY   NAME
+box     Running  2             1.23s  1.5M     hcs  sh
+new     Created  -    -        -      -        -    -
 ";
         assert_eq!(text_of_all(&[busy, created]), expected);
     }

@@ -21,5 +21,8 @@ document! {
         memory_working_set_private_bytes: u64 = "MemoryWorkingSetPrivateBytes", 2.1;
         /// Memory that it shares with others.
         memory_working_set_shared_bytes: u64 = "MemoryWorkingSetSharedBytes", 2.1;
+        /// Whether `HcsCreateProcess` made it (our extension). Others were started inside, by a process of the system, and
+        /// cannot be opened.
+        created_by_host: bool = "CreatedByHost", "extension";
     }
 }

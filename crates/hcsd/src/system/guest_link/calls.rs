@@ -349,7 +349,11 @@ impl GuestLink {
         let properties: Properties = hcs_schema::parse(&listed)?;
         let list = properties.process_list.unwrap_or_default();
         let possible = |pid: &u32| (1..=i32::MAX.cast_unsigned()).contains(pid);
-        let pids = list.iter().filter_map(|process| process.process_id);
+        // An older agent lists no others, and does not mark its own.
+        let own = list
+            .iter()
+            .filter(|process| process.created_by_host != Some(false));
+        let pids = own.filter_map(|process| process.process_id);
         Ok(pids.filter(possible).take(MOST_LISTED).collect())
     }
 
