@@ -6,7 +6,7 @@ use hcs::{
     documents::{State, SystemPropertyType},
     raw,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     client,
@@ -16,7 +16,10 @@ use crate::{
     output::{JsonOption, print_json},
 };
 
-/// Print all that is known of a system as JSON: state, figures, processes
+/// Print all that is known of a system as JSON: state, figures, processes, and the document it was made from
+///
+/// It is a Properties document. Document in it is what the system was made from, with its layers, mounts and limits; what
+/// was changed through the API afterwards is not in it.
 ///
 /// Where nothing in the system answers, what is known without is printed, and the command fails.
 #[derive(Args, Debug)]
@@ -70,18 +73,28 @@ const ALL: [SystemPropertyType; 3] = [
     SystemPropertyType::ProcessList,
 ];
 
+/// The document that the system was made from.
+const DOCUMENT: &str = "Document";
+
 /// The document as it is, not as a type: with properties that this program does not know yet.
 fn properties(
     system: &ComputeSystem,
     wanted: &[SystemPropertyType],
     clock: Clock,
 ) -> Result<Value, Failure> {
-    let query = client::text(&client::query(wanted))?;
+    let mut query = serde_json::to_value(client::query(wanted)).unwrap_or_default();
+    // Asked for by name, it fails alone: an older service does not have it.
+    query["PropertyQueries"] = json!({ DOCUMENT: {} });
+    let query = query.to_string();
     let operation = raw::Operation::new();
     clock.on_raw(&operation);
     let asked = system.raw().properties(&operation, Some(&query));
     let mut known: Value = client::read(client::finish(&operation, asked)?.as_deref())?;
     if let Some(known) = known.as_object_mut() {
+        let mut responses = known.remove("PropertyResponses").unwrap_or_default();
+        if let Some(document) = responses.pointer_mut(&format!("/{DOCUMENT}/Response")) {
+            known.insert(DOCUMENT.to_owned(), document.take());
+        }
         // The service leaves the state out until a system has run.
         known
             .entry("State")

@@ -145,3 +145,24 @@ fn the_end_of_a_process_is_a_document() {
         (&true.into(), &3.into())
     );
 }
+
+#[test]
+fn a_system_is_inspected_with_what_it_was_made_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().to_str().unwrap();
+    let options = format!("--memory 64 --mount {here}:/data:ro --hostname box --ulimit nofile=64");
+    let container = Container::with("inspect", &options);
+    let inspected = words(&format!("inspect {}", container.0)).fine();
+    let inspected: Value = serde_json::from_str(&inspected).unwrap();
+    let made = &inspected["Document"]["Container"];
+    assert_eq!(made["Memory"]["SizeInMB"], 64);
+    assert_eq!(made["MappedDirectories"][0]["HostPath"], here);
+    assert_eq!(made["GuestOs"]["HostName"], "box");
+    assert_eq!(made["ResourceLimits"][0]["Name"], "nofile");
+    assert!(made["Storage"]["HostDirectory"].is_string(), "{inspected}");
+    assert!(inspected["PropertyResponses"].is_null(), "{inspected}");
+    assert!(inspected["ProcessList"].is_array(), "{inspected}");
+    words(&format!("pause {}", container.0)).fine();
+    let paused = words(&format!("inspect {}", container.0)).fine();
+    assert!(paused.contains("\"SizeInMB\": 64"), "{paused}");
+}

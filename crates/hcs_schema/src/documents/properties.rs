@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::{
     documents::{
         GuestConnectionInfo, IntegrationComponentStatus, MemoryInformationForVm, NotificationType,
@@ -52,5 +54,7 @@ document! {
         property_responses: BTreeMap<String, PropertyResponse> = "PropertyResponses", 2.5;
         /// Whether the guest answers.
         ic_heartbeat_status: IntegrationComponentStatus = "ICHeartbeatStatus", 2.3 until 2.3;
+        /// The document that it was created from, as it came (our extension). What was changed afterwards is not in it.
+        document: Value = "Document", "extension";
     }
 }

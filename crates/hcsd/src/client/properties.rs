@@ -131,6 +131,9 @@ async fn property(
         SystemPropertyType::GuestConnection => {
             properties.guest_connection_info = Some(guest_connection(system, end).await?);
         }
+        SystemPropertyType::Document => {
+            properties.document = serde_json::from_str(system.document()).ok();
+        }
         other => return Err(unavailable(system, other.name())),
     }
     Ok(properties)
@@ -175,6 +178,7 @@ async fn by_name(system: &Rc<System>, name: &str, end: Instant) -> Result<Value,
         SystemPropertyType::GuestConnection => {
             serde_json::to_value(properties.guest_connection_info)
         }
+        SystemPropertyType::Document => serde_json::to_value(properties.document),
         _ => serde_json::to_value(properties.terminate_on_last_handle_closed),
     };
     value.map_err(|e| {
@@ -185,6 +189,7 @@ async fn by_name(system: &Rc<System>, name: &str, end: Instant) -> Result<Value,
 fn merge(into: &mut Properties, one: Properties) {
     into.memory = one.memory.or(into.memory.take());
     into.statistics = one.statistics.or(into.statistics.take());
+    into.document = one.document.or(into.document.take());
     into.process_list = one.process_list.or(into.process_list.take());
     into.terminate_on_last_handle_closed = one
         .terminate_on_last_handle_closed

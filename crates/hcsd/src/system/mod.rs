@@ -203,6 +203,11 @@ impl Drop for Creating {
 }
 
 impl System {
+    /// The document that it was created from, as it came.
+    pub(crate) fn document(&self) -> &str {
+        &self.document
+    }
+
     /// Where it is in its life.
     pub(crate) fn state(&self) -> State {
         self.queue.borrow().state()

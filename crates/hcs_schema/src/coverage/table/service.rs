@@ -46,6 +46,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("GuestConnection", Supported),
             ("GuestMemory", Refused("it is about virtual machines")),
             ("ICHeartbeatStatus", Refused("it is about virtual machines")),
+            ("Document", Supported),
         ],
     ),
     (
