@@ -342,10 +342,7 @@ fn dispatch(errand: Errand, call: Call) {
         Call::ModifyServiceSettings { settings } => modify_service(errand, settings),
         Call::SubmitCrashReport { settings } => submit_crash_report(errand, settings),
         Call::ExplainOperation { operation } => explain(errand, operation),
-        Call::StopService => {
-            errand.answer(Ok(Answer::done()));
-            errand.connection.service.leave();
-        }
+        Call::StopService => stop_service(&errand),
         Call::SaveSystem { system, options } => {
             errand.answer(systems::save(&errand, system, options.as_deref()));
         }
@@ -411,6 +408,12 @@ fn explain(errand: Errand, operation: String) {
             .await?;
         Answer::encoded(request, report).await
     });
+}
+
+/// Answers first: the answer is with the client when the service leaves.
+fn stop_service(errand: &Errand) {
+    errand.answer(Ok(Answer::done()));
+    errand.connection.service.leave();
 }
 
 /// `HcsModifyServiceSettings`.
