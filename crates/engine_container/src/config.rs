@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 pub use crate::parts::scratch_image::ScratchLimit;
-use crate::{parts::rootfs::PARTS_OF_A_SYSTEM, user_namespace::UserNamespaces};
+use crate::{apparmor::Profile, parts::rootfs::PARTS_OF_A_SYSTEM, user_namespace::UserNamespaces};
 
 /// Configuration of the engine. The default is that of the service for the whole machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct EngineConfig {
     /// Directory in which all services of the host write down which ids their containers have. It is made where there is
     /// none; has to be root's own.
     pub ids_in_use: PathBuf,
+    /// The AppArmor profile of containers; none where the host has no AppArmor.
+    pub profile: Option<Profile>,
 }
 
 impl Default for EngineConfig {
@@ -43,6 +45,7 @@ impl Default for EngineConfig {
             host_view: HostView::default(),
             user_namespaces: UserNamespaces::default(),
             ids_in_use: PathBuf::from("/run/hcs-ids"),
+            profile: None,
         }
     }
 }

@@ -11,12 +11,14 @@
 //! 6. `user_namespace`: whose ids a container's are, where it has a user namespace.
 //! 7. `peer`: whether a client of the service lives in a container.
 //! 8. [`surroundings`]: what a service inherits from its starter, undone.
-//! 9. `sys`: raw system calls, the only unsafe code.
+//! 9. [`apparmor`]: the profile that containers run in, where the host has AppArmor.
+//! 10. `sys`: raw system calls, the only unsafe code.
 //!
 //! This crate knows nothing of the processes inside a container, nor of the protocol spoken with the agent.
 //!
 //! Run by an ordinary user it makes containers with a user namespace only, and without control groups.
 
+pub mod apparmor;
 mod cgroup;
 mod channel;
 mod child;

@@ -100,8 +100,10 @@ pub(crate) fn check(
         guest.and_then(|os| os.host_name.as_deref()),
         &request.runtime_id,
     )?;
+    let profile = config.profile.as_ref();
     Ok(Plan {
         spec: LaunchSpec {
+            profile: profile.map(|profile| profile.of(privileges.possible)),
             names: names::check(container, &hostname),
             hostname,
             // Known when they have been made.

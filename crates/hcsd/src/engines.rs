@@ -2,12 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
-use engine_container::{ContainerEngine, Launcher, launcher, surroundings};
+use engine_container::{ContainerEngine, Launcher, apparmor, launcher, surroundings};
 use hcs_engine::engine::Engine;
 use tracing::{info, warn};
 
 pub(crate) use engine_container::{
     EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
+    apparmor::Profile,
 };
 
 /// In the helper process that makes containers, does its work and does not return. Must be the first call of a program.
@@ -16,6 +17,21 @@ pub fn main_if_helper() {
         let own = guest_agent::Own::new(files.proc, files.terminals);
         guest_agent::run(files.listener, own, privileges)
     });
+}
+
+/// Has containers run in an AppArmor profile; answers which, or why they have none. Must come before [`keep_to_itself`],
+/// which gives up the capability to load it.
+pub(crate) fn confine(settings: &mut ContainerSettings) -> Result<Profile, String> {
+    let loaded = apparmor::load();
+    match &loaded {
+        Ok(profile) => info!(
+            profile = profile.name(),
+            "containers run in an AppArmor profile"
+        ),
+        Err(why) => info!("containers run in no AppArmor profile: {why}"),
+    }
+    settings.profile = loaded.as_ref().ok().cloned();
+    loaded
 }
 
 /// What the engines need of this process before it has threads: what they start is a copy of it.

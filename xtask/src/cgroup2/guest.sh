@@ -1,12 +1,13 @@
 #!/bin/sh
 # What the guest runs after switch_root: each check prints "PASS name" or "FAIL name: why"; the end is "DONE".
-export PATH=/bin HOME=/root
+export PATH=/bin:/usr/sbin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t securityfs securityfs /sys/kernel/security
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp
 insmod /overlay.ko
@@ -16,7 +17,32 @@ is() {
     if [ "$2" = "$3" ]; then echo "PASS $1"; else echo "FAIL $1: expected \"$2\", found \"$3\""; fi
 }
 
+# A service that cannot load the profile for AppArmor. With this capability nothing but the profile is in the way.
+write='umount /proc/sys; echo 1 >/proc/sys/kernel/sysrq; echo 1 >/proc/sys/vm/drop_caches; echo 5 >/proc/sys/kernel/shmmni'
+mkdir /run/bare
+mv /usr/sbin/apparmor_parser /parser
+export HCS_ENDPOINT=/run/bare/hcs.sock
+is "without its parser AppArmor is not used, which is said" 1 \
+    "$(hcs service Capabilities 2>&1 | grep -c '"Reason": ".*Install the package apparmor')"
+is "and the kernel's values can be changed" 0 \
+    "$(hcs run --cap-add SYS_ADMIN -- sh -c "$write" 2>&1 | grep -c 'Permission denied')"
+unset HCS_ENDPOINT
+mv /parser /usr/sbin/apparmor_parser
+
 is "a process in a container" "hello" "$(hcs run -- echo hello 2>&1)"
+profile=$(hcs service Capabilities 2>&1 | sed -n 's/.*"Profile": "\(hcs-[^"]*\)".*/\1/p')
+is "it runs in the AppArmor profile that the service names" "$profile (enforce)" \
+    "$(hcs run -- cat /proc/self/attr/current 2>&1)"
+is "the agent does, too" "$profile (enforce)" "$(hcs run -- cat /proc/1/attr/current 2>&1)"
+is "and root of a user namespace" "$profile (enforce)" "$(hcs run --userns -- cat /proc/self/attr/current 2>&1)"
+is "so do others" "$profile (enforce)" "$(hcs run -u 1000 -- cat /proc/self/attr/current 2>&1)"
+is "with CAP_SYS_ADMIN it may mount" "mounted" \
+    "$(hcs run --cap-add SYS_ADMIN -- sh -c 'mkdir /m && mount -t tmpfs none /m && echo mounted' 2>&1)"
+is "but not change the kernel's values" 2 \
+    "$(hcs run --cap-add SYS_ADMIN -- sh -c "$write" 2>&1 | grep -c 'Permission denied')"
+is "it leaves its profile for no other" "Permission denied" \
+    "$(hcs run -- sh -c 'echo changeprofile unconfined >/proc/self/attr/current' 2>&1 | sed 's/.*: //')"
+is "signals within" 143 "$(hcs run -- sh -c 'sleep 100 & kill $!; wait $!; echo $?' 2>/dev/null)"
 hcs run -- sh -c 'exit 42'
 is "its exit code" 42 $?
 is "the container's own view of its group" "0::/" "$(hcs run -- cat /proc/self/cgroup 2>&1)"
@@ -73,5 +99,8 @@ is "it runs on the processors of its group" 1 "$(hcs exec grouped -- \
     sh -c 'sed -n "s/^Cpus_allowed_list:[^0-9]*//p" /proc/self/status' 2>&1)"
 is "others run on all" 0-1 "$(hcs run -- sh -c 'sed -n "s/^Cpus_allowed_list:[^0-9]*//p" /proc/self/status' 2>&1)"
 hcs terminate grouped
+is "a later service finds the profile loaded" "$profile (enforce)" "$(hcs run -- cat /proc/self/attr/current 2>&1)"
+echo "profile $profile {} profile $profile-mounts {}" | apparmor_parser --remove
+is "without its profile no container is made" 1 "$(hcs run -- true 2>&1 | grep -c 'entering the AppArmor profile.*No such file')"
 echo DONE
 poweroff -f

@@ -1,8 +1,8 @@
 //! `cargo xtask cgroup2`: the container engine on control groups v2, in a virtual machine.
 //!
 //! A host has one layout of control groups; this boots Debian's cloud kernel with the other. [`GUEST`] is what runs
-//! there; it says PASS or FAIL of each check on the serial console. Nothing but the kernel, busybox and our programs is
-//! in the guest. Emulated (TCG), so it works on machines without virtualization.
+//! there; it says PASS or FAIL of each check on the serial console. Nothing but the kernel, busybox, AppArmor's parser and
+//! our programs is in the guest: this kernel has AppArmor, which is tried along. Emulated (TCG), so it works on machines without virtualization.
 
 use std::{
     fs,
@@ -36,6 +36,8 @@ const PACKAGES: &[(&str, &str)] = &[
 ];
 /// The package that depends on the newest cloud kernel.
 const KERNEL: &str = "linux-image-cloud-amd64";
+/// The package with the program that loads AppArmor profiles.
+const PARSER: &str = "apparmor";
 /// The longest the guest may take, in seconds: it needs some fifteen.
 const LIMIT: &str = "240";
 
@@ -60,6 +62,7 @@ pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
     let kernel = unpack_kernel(folder.path())?;
     let root = folder.path().join("root");
     fill_root(&root, &kernel, &repository.target.join("debug"))?;
+    add_parser(&root, &unpack(folder.path(), PARSER)?)?;
     let image = pack(&root)?;
     let said = boot(&kernel.join("boot"), &image)?;
     verdict(&said)
@@ -102,7 +105,7 @@ fn kernel_package() -> Result<Option<String>> {
         .map(str::to_owned))
 }
 
-/// Downloads the kernel's package and unpacks it into `folder`/kernel.
+/// Downloads the kernel's package and unpacks it below `folder`.
 fn unpack_kernel(folder: &Path) -> Result<PathBuf> {
     let mut package = kernel_package()?;
     if package.is_none() {
@@ -111,16 +114,21 @@ fn unpack_kernel(folder: &Path) -> Result<PathBuf> {
         package = kernel_package()?;
     }
     let package = package.ok_or_else(|| format!("apt knows no kernel by the name {KERNEL}"))?;
+    unpack(folder, &package)
+}
+
+/// Downloads a package and unpacks it into a directory of its name in `folder`.
+fn unpack(folder: &Path, package: &str) -> Result<PathBuf> {
     let mut download = Command::new("apt-get");
     download
         .current_dir(folder)
-        .args(["-o", "APT::Sandbox::User=root", "download", "-q", &package])
+        .args(["-o", "APT::Sandbox::User=root", "download", "-q", package])
         .stdout(Stdio::null());
     if !succeeds(&mut download)? {
         return Err(format!("the package {package} could not be downloaded").into());
     }
-    let archive = file_in(folder, "linux-image-", ".deb")?;
-    let unpacked = folder.join("kernel");
+    let archive = file_in(folder, &format!("{package}_"), ".deb")?;
+    let unpacked = folder.join(package);
     if !succeeds(
         Command::new("dpkg-deb")
             .arg("-x")
@@ -177,6 +185,15 @@ fn fill_root(root: &Path, kernel: &Path, programs: &Path) -> Result<()> {
         fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o755))?;
     }
     Ok(())
+}
+
+/// AppArmor's parser, from its unpacked package, to where the service looks for it.
+fn add_parser(root: &Path, package: &Path) -> Result<()> {
+    let parser = package.join("sbin/apparmor_parser");
+    let to = root.join("usr/sbin");
+    fs::create_dir_all(&to)?;
+    fs::copy(&parser, to.join("apparmor_parser"))?;
+    copy_libraries(&parser, root)
 }
 
 /// Copies the shared libraries that `program` needs to where it looks for them. One that is linked statically, of which

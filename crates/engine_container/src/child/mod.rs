@@ -23,6 +23,7 @@ use rustix::{
 };
 
 use crate::{
+    apparmor,
     channel::{self, Report},
     failure::{Attempt, StepError},
     launcher::{AgentEntry, AgentFiles},
@@ -63,6 +64,8 @@ struct Own {
     proc: OwnedFd,
     terminals: OwnedFd,
     null: OwnedFd,
+    /// By which it enters its AppArmor profile, if it is to.
+    confinement: Option<OwnedFd>,
 }
 
 /// A container that is there, with a process that is not yet the agent.
@@ -222,6 +225,9 @@ fn finish(
 ) -> Result<Own, StepError> {
     let mounts = file_systems.apply(root, spec)?;
     let null = devices::null(mounts.dev.as_fd())?;
+    // Before the files of pid 1 become read-only.
+    let profile = spec.profile.as_ref();
+    let confinement = profile.map(|_| apparmor::open(&mounts.proc)).transpose()?;
     masks::apply(root, &mounts, &spec.root.hidden)?;
     done("mounted proc, sys and dev, and hid what is not to be seen");
     mapped::apply(root, sources)?;
@@ -233,6 +239,7 @@ fn finish(
         proc: mounts.proc,
         terminals: mounts.terminals,
         null,
+        confinement,
     })
 }
 
@@ -248,12 +255,12 @@ fn hand_over(
     filter: &[libc::sock_filter],
     agent: AgentEntry,
 ) -> i32 {
-    let Ok((channel, files, null)) = renumber(channel, listener, own) else {
+    let Ok((channel, files, rest)) = renumber(channel, listener, own) else {
         // Nothing to report by; the service sees the channel close.
         return FAILED;
     };
     let (ready, last) = watch(|| {
-        harden(&spec, null, filter).and_then(|privileges| {
+        harden(&spec, rest, filter).and_then(|privileges| {
             listen(&files.listener, BACKLOG).step("listening for the service")?;
             done("the agent listens");
             Ok(privileges)
@@ -272,31 +279,40 @@ fn hand_over(
     agent(files, privileges)
 }
 
-/// Gives all their numbers, but for the null device. All go out of the way first, since they may sit on each other's.
+/// What has no number of its own: the null device, and the way into the profile.
+type Rest = (OwnedFd, Option<OwnedFd>);
+
+/// Gives all their numbers, but for the rest. All go out of the way first, since they may sit on each other's.
 fn renumber(
     channel: OwnedFd,
     listener: OwnedFd,
     own: Own,
-) -> Result<(OwnedFd, AgentFiles, OwnedFd), Errno> {
+) -> Result<(OwnedFd, AgentFiles, Rest), Errno> {
     let up = |descriptor| descriptors::move_up(descriptor, FIRST_UNUSED.cast_signed());
     let (channel, listener) = (up(channel)?, up(listener)?);
     let (proc, terminals, null) = (up(own.proc)?, up(own.terminals)?, up(own.null)?);
+    let confinement = own.confinement.map(up).transpose()?;
     let files = AgentFiles {
         listener: descriptors::move_to(listener, LISTENER)?,
         proc: descriptors::move_to(proc, PROC)?,
         terminals: descriptors::move_to(terminals, TERMINALS)?,
     };
-    Ok((descriptors::move_to(channel, CHANNEL)?, files, null))
+    let channel = descriptors::move_to(channel, CHANNEL)?;
+    Ok((channel, files, (null, confinement)))
 }
 
 /// The last steps, from where on hardly anything else is possible.
 /// Answers what processes get on this host.
 fn harden(
     spec: &LaunchSpec,
-    null: OwnedFd,
+    (null, confinement): Rest,
     filter: &[libc::sock_filter],
 ) -> Result<Privileges, StepError> {
     let privileges = capabilities::check(spec.privileges.clone())?;
+    if let (Some(file), Some(name)) = (confinement, &spec.profile) {
+        apparmor::enter(file, name)?;
+        done("entered its AppArmor profile");
+    }
     leave_keyring()?;
     setsid().step("making a session")?;
     umask(Mode::WGRP | Mode::WOTH);

@@ -26,6 +26,9 @@ pub(crate) struct LaunchSpec {
     pub(crate) user: Option<UserSpec>,
     /// What its processes get.
     pub(crate) privileges: Privileges,
+    /// The AppArmor profile of its processes.
+    #[serde(default)]
+    pub(crate) profile: Option<String>,
 }
 
 /// A user namespace, of which the child has the ids by the time it reads this.

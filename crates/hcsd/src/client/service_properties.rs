@@ -91,6 +91,7 @@ fn property(service: &Service, kind: GetPropertyType) -> Result<Value, Failure> 
         }),
         GetPropertyType::Capabilities => Ok(capabilities::answer(
             &service.context.config.host_view.view(),
+            &service.context.confinement,
         )),
         GetPropertyType::Service => Ok(about::answer(service)),
         GetPropertyType::ContainerCredentialGuard

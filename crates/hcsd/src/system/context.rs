@@ -7,6 +7,7 @@ use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 
 use super::registry::Registry;
 use crate::{
+    engines::Profile,
     record::{event_log::EventLog, operations::Operations},
     thread::limits::Quota,
     upkeep::{config::Config, removals::Removals, slots::Slots},
@@ -21,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) log: EventLog,
     pub(crate) operations: Operations,
     pub(crate) engines: Vec<Arc<dyn Engine>>,
+    /// The AppArmor profile of containers, or why they have none.
+    pub(crate) confinement: Result<Profile, String>,
     pub(crate) registry: Rc<Registry>,
     pub(crate) system_quota: Rc<Quota>,
     pub(crate) process_quota: Rc<Quota>,
@@ -37,12 +40,14 @@ impl Context {
         root: PathBuf,
         log: EventLog,
         engines: Vec<Arc<dyn Engine>>,
+        confinement: Result<Profile, String>,
     ) -> Rc<Self> {
         let limits = config.limits;
         Rc::new(Self {
             log,
             operations: Operations::new(config.log_client_values),
             engines,
+            confinement,
             registry: Rc::default(),
             system_quota: Quota::new("compute systems of one user", limits.systems_per_client),
             process_quota: Quota::new("processes of one user", limits.processes_per_client),

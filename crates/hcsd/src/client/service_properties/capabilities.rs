@@ -8,15 +8,20 @@ use hcs_schema::coverage::{self, Coverage, RESOURCES};
 use serde_json::{Value, json};
 
 use crate::{
-    engines::HostView,
+    engines::{HostView, Profile},
     upkeep::host::{self, Kernel},
 };
 
-/// The answer, of a service that makes containers without layers with `view`.
-pub(super) fn answer(view: &HostView) -> Value {
+/// The answer, of a service that makes containers without layers with `view`, all of them in that AppArmor profile or, for
+/// that reason, in none.
+pub(super) fn answer(view: &HostView, confinement: &Result<Profile, String>) -> Value {
     let kernel = host::kernel();
     let privileged = rustix::process::geteuid().is_root();
     json!({
+        "AppArmor": match confinement {
+            Ok(profile) => json!({ "Applied": true, "Profile": profile.name() }),
+            Err(why) => json!({ "Applied": false, "Reason": why }),
+        },
         "Host": of_host(&kernel),
         "HostView": {
             "Empty": view.empty,
@@ -118,7 +123,9 @@ mod tests {
 
     #[test]
     fn what_is_honoured_is_said_and_why_not() {
-        let answer = answer(&HostView::default());
+        let answer = answer(&HostView::default(), &Err("no AppArmor".to_owned()));
+        let none = json!({ "Applied": false, "Reason": "no AppArmor" });
+        assert_eq!(answer["AppArmor"], none);
         let create = &answer["Properties"]["HcsCreateComputeSystem"];
         assert_eq!(create["/Container/Memory/SizeInMB"]["Support"], "Supported");
         let refused = &create["/Container/AssignedDevices"];
