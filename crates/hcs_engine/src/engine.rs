@@ -98,17 +98,10 @@ pub trait Engine: fmt::Debug + Send + Sync {
         Origin::Host
     }
 
-    /// Makes a group of processors that machines may name (`Processor.CpuGroup`), or gives these to an existing group.
-    ///
-    /// # Errors
-    /// The host has no such groups, or refuses these processors.
-    fn make_cpu_group(&self, id: &str, processors: &[u32]) -> Result<(), Failure>;
-
-    /// Removes a group of processors; one that is gone is fine.
-    ///
-    /// # Errors
-    /// `ERROR_BUSY` while machines are in it.
-    fn remove_cpu_group(&self, id: &str) -> Result<(), Failure>;
+    /// Groups of processors, from an engine whose machines may be in one.
+    fn processor_groups(&self) -> Option<&dyn ProcessorGroups> {
+        None
+    }
 
     /// Removes the remains of machines of this service from the host (cgroups, mounts, processes), except machines
     /// whose `runtime_id` is in `keep`.
@@ -116,6 +109,24 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// # Errors
     /// The objects that could not be removed; all others have been.
     fn sweep(&self, keep: &[String]) -> Result<(), Failure>;
+}
+
+/// Groups of processors that several machines of an engine share.
+pub trait ProcessorGroups {
+    /// The id of the group that a document asks for, as it stands there.
+    fn asked_for<'a>(&self, document: &'a ComputeSystem) -> Option<&'a str>;
+
+    /// Makes a group of these processors, or gives an existing group these.
+    ///
+    /// # Errors
+    /// The host has no such groups, or refuses these processors.
+    fn make(&self, id: &str, processors: &[u32]) -> Result<(), Failure>;
+
+    /// Removes a group; one that is gone is fine.
+    ///
+    /// # Errors
+    /// `ERROR_BUSY` while machines are in it.
+    fn remove(&self, id: &str) -> Result<(), Failure>;
 }
 
 /// A machine that has been prepared ([`Engine::prepare`]). A drop ends it, but leaves its cgroups and mounts on the

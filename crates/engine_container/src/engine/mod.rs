@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use hcs_engine::engine::{CreateRequest, Engine, Found, Machine, Origin, Slot};
+use hcs_engine::engine::{CreateRequest, Engine, Found, Machine, Origin, ProcessorGroups, Slot};
 use hcs_schema::{Failure, HResult, documents::ComputeSystem, win32};
 
 use crate::{
@@ -80,6 +80,12 @@ impl ContainerEngine {
     }
 }
 
+/// The group of processors that a document names.
+fn processor_group(document: &ComputeSystem) -> Option<&str> {
+    let processor = document.container.as_ref()?.processor.as_ref()?;
+    processor.cpu_group.as_ref()?.id.as_deref()
+}
+
 const NO_GROUPS: &str = "the host's control groups could not be found";
 
 impl Workshop {
@@ -100,12 +106,7 @@ impl Workshop {
         groups: &ControlGroups,
         child: i32,
     ) -> Result<(), Failure> {
-        let processor = document
-            .container
-            .as_ref()
-            .and_then(|c| c.processor.as_ref());
-        let group = processor.and_then(|processor| processor.cpu_group.as_ref());
-        match group.and_then(|group| group.id.as_deref()) {
+        match processor_group(document) {
             Some(id) => {
                 self.cpu_groups()?.join(&id.to_lowercase(), groups, child)?;
                 done("joined the group of processors");
@@ -218,18 +219,28 @@ impl Engine for ContainerEngine {
         peer::origin(socket)
     }
 
-    fn make_cpu_group(&self, id: &str, processors: &[u32]) -> Result<(), Failure> {
-        let made = self.workshop.cpu_groups()?.make(id, processors);
-        made.map_err(|e| e.into_failure(format!("the group of processors {id} cannot be made")))
-    }
-
-    fn remove_cpu_group(&self, id: &str) -> Result<(), Failure> {
-        self.workshop.cpu_groups()?.remove(id)
+    fn processor_groups(&self) -> Option<&dyn ProcessorGroups> {
+        Some(self)
     }
 
     fn sweep(&self, keep: &[String]) -> Result<(), Failure> {
         let workshop = &*self.workshop;
         let host = workshop.host("leftovers of containers could not be looked for")?;
         sweep::sweep(&host.all, &workshop.config, &workshop.launcher, keep)
+    }
+}
+
+impl ProcessorGroups for ContainerEngine {
+    fn asked_for<'a>(&self, document: &'a ComputeSystem) -> Option<&'a str> {
+        processor_group(document)
+    }
+
+    fn make(&self, id: &str, processors: &[u32]) -> Result<(), Failure> {
+        let made = self.workshop.cpu_groups()?.make(id, processors);
+        made.map_err(|e| e.into_failure(format!("the group of processors {id} cannot be made")))
+    }
+
+    fn remove(&self, id: &str) -> Result<(), Failure> {
+        self.workshop.cpu_groups()?.remove(id)
     }
 }

@@ -30,6 +30,7 @@ use crate::{
         making::{Facts, put_together, systems_root},
         process::Process,
     },
+    upkeep::cpu_groups,
 };
 
 /// Takes over all that lives, and removes all that belongs to nothing any more. Called once, before the first client.
@@ -189,6 +190,7 @@ async fn take_over(
         warn!("its journal goes on growing: {e}");
     }
     let name = engine.name();
+    let cpu_group = cpu_groups::asked_for(&*engine, &request.document);
     let found = {
         let (request, machine) = (request.clone(), record.machine);
         let limit = context.config.times.start();
@@ -218,6 +220,7 @@ async fn take_over(
         .then(|| context.registry.reserve(&request.id))
         .transpose()?;
     let facts = Facts {
+        cpu_group,
         request,
         text: record.document,
         uid: record.uid,

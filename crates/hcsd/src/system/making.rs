@@ -152,6 +152,7 @@ async fn make(
         }
     };
     let facts = Facts {
+        cpu_group: cpu_groups::asked_for(&*plan.engine, &request.document),
         request,
         text: plan.text,
         uid: plan.uid,
@@ -224,6 +225,8 @@ pub(crate) struct Facts {
     pub(crate) text: String,
     pub(crate) uid: u32,
     pub(crate) engine: &'static str,
+    /// The group of processors it is in.
+    pub(crate) cpu_group: Option<String>,
     pub(crate) state: State,
     /// `None` for what the document says.
     pub(crate) terminate_on_last_handle_closed: Option<bool>,
@@ -293,6 +296,7 @@ pub(crate) fn put_together(
         text,
         uid,
         engine,
+        cpu_group,
         state,
         terminate_on_last_handle_closed,
         memory_kills,
@@ -306,7 +310,7 @@ pub(crate) fn put_together(
     Rc::new(System {
         id: request.id,
         runtime_id: request.runtime_id,
-        cpu_group: cpu_group(&document),
+        cpu_group,
         owner: document.owner,
         system_type: if document.virtual_machine.is_some() {
             SystemType::VirtualMachine
@@ -342,12 +346,6 @@ pub(crate) fn put_together(
         settled: tokio::sync::Notify::new(),
         share: RefCell::new(Some(share)),
     })
-}
-
-/// The group of processors that a document names.
-fn cpu_group(document: &ComputeSystem) -> Option<String> {
-    let processor = document.container.as_ref()?.processor.as_ref()?;
-    cpu_groups::canonical(processor.cpu_group.as_ref()?.id.as_deref()?).ok()
 }
 
 impl System {

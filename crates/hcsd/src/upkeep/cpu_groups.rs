@@ -10,13 +10,13 @@ use std::{
     sync::Arc,
 };
 
-use hcs_engine::engine::Engine;
+use hcs_engine::engine::{Engine, ProcessorGroups};
 use hcs_schema::{
     Document, Failure, HResult,
     documents::{
-        CpuGroupAffinity, CpuGroupConfig, CpuGroupConfigurations, CreateGroupOperation,
-        DeleteGroupOperation, HostProcessorModificationRequest, ModificationRequest,
-        ModifyPropertyType, ModifyServiceOperation, SetPropertyOperation,
+        ComputeSystem, CpuGroupAffinity, CpuGroupConfig, CpuGroupConfigurations,
+        CreateGroupOperation, DeleteGroupOperation, HostProcessorModificationRequest,
+        ModificationRequest, ModifyPropertyType, ModifyServiceOperation, SetPropertyOperation,
     },
     win32,
 };
@@ -167,9 +167,7 @@ pub(crate) async fn restore(kept: &CpuGroups, engines: &[Arc<dyn Engine>]) {
     let groups = kept.groups.borrow().clone();
     for (id, processors) in groups {
         let group = id.clone();
-        let made = on_engine(engines, move |engine| {
-            engine.make_cpu_group(&group, &processors)
-        });
+        let made = on_engine(engines, move |groups| groups.make(&group, &processors));
         if let Err(failure) = made.await {
             error!(
                 group = id,
@@ -264,9 +262,7 @@ async fn create(
     // Written down first: one that was made and is not known would stay for ever if the service were killed in between.
     kept.write(&groups)?;
     let group = id.clone();
-    let made = on_engine(engines, move |engine| {
-        engine.make_cpu_group(&group, &processors)
-    });
+    let made = on_engine(engines, move |groups| groups.make(&group, &processors));
     if let Err(failure) = made.await {
         groups.remove(&id);
         if let Err(also) = kept.write(&groups) {
@@ -331,7 +327,7 @@ async fn delete(
         ));
     }
     let group = id.clone();
-    on_engine(engines, move |engine| engine.remove_cpu_group(&group)).await?;
+    on_engine(engines, move |groups| groups.remove(&group)).await?;
     let mut groups = kept.groups.borrow().clone();
     groups.remove(&id);
     kept.write(&groups)?;
@@ -369,15 +365,25 @@ fn known(kept: &CpuGroups, id: Option<&str>) -> Result<String, Failure> {
     ))
 }
 
-/// Asks the engine of containers.
+/// Asks the engine that has groups of processors.
 async fn on_engine(
     engines: &[Arc<dyn Engine>],
-    call: impl FnOnce(&dyn Engine) -> Result<(), Failure> + Send + 'static,
+    call: impl FnOnce(&dyn ProcessorGroups) -> Result<(), Failure> + Send + 'static,
 ) -> Result<(), Failure> {
-    let engine = engines.first().map(Arc::clone);
-    let engine =
-        engine.ok_or_else(|| Failure::new(HResult::NOT_SUPPORTED, "there is no engine"))?;
-    blocking(move || call(engine.as_ref())).await
+    let none = || {
+        let message = "no engine of this service has groups of processors";
+        Failure::new(HResult::NOT_SUPPORTED, message)
+    };
+    let having = engines
+        .iter()
+        .find(|engine| engine.processor_groups().is_some());
+    let engine = Arc::clone(having.ok_or_else(none)?);
+    blocking(move || call(engine.processor_groups().ok_or_else(none)?)).await
+}
+
+/// The group that `document` asks `engine` for, as groups are kept by.
+pub(crate) fn asked_for(engine: &dyn Engine, document: &ComputeSystem) -> Option<String> {
+    canonical(engine.processor_groups()?.asked_for(document)?).ok()
 }
 
 #[cfg(test)]
