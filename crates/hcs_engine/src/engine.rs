@@ -63,7 +63,8 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Whether `document` asks for this engine's kind of system.
     fn accepts(&self, document: &ComputeSystem) -> bool;
 
-    /// Makes the machine and starts its boot; takes milliseconds. On failure nothing is left behind.
+    /// Makes the machine; it may begin to boot, or wait for [`Machine::start`]. Takes milliseconds. On failure nothing is
+    /// left behind.
     ///
     /// # Errors
     /// The refusal of the host, with a JSON pointer to the property of the document that asked for it, if there is one.
@@ -218,7 +219,17 @@ pub struct MemoryRoom {
 
 /// One running container or virtual machine.
 pub trait Machine: fmt::Debug + Send + Sync {
-    /// Blocks until the guest agent can be connected to, at most for `limit`.
+    /// Lets it boot, where [`Engine::create`] has not begun that; takes milliseconds. Again is fine, also for one that was
+    /// taken over: a start may be given up and made again.
+    ///
+    /// # Errors
+    /// What the host refused; the machine is then to be killed and released.
+    fn start(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Blocks until the guest agent can be connected to, at most for `limit`. Starts nothing, and again is fine: each new
+    /// stream to the agent is preceded by it.
     ///
     /// # Errors
     /// The step of the boot that failed, with its cause; the machine is then to be killed and released.

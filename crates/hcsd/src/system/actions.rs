@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcs_engine::engine::Machine;
 use hcs_lifecycle::system::{Action, State};
 use hcs_schema::{Failure, HResult};
 use serde_json::Value;
@@ -92,7 +93,7 @@ pub(super) fn undo(
 
 async fn start(system: Rc<System>) -> Result<(), Failure> {
     let limit = system.context()?.config.times.start();
-    let link = connect(&system, limit)
+    let link = connect(&system, limit, |machine| machine.start())
         .await
         .map_err(|unlinked| unlinked.failure.while_doing("Start"))?;
     let announced = link.announce_start(limit).await;
@@ -138,11 +139,16 @@ impl Unlinked {
     }
 }
 
-/// A negotiated link to the agent, within `limit`.
-async fn connect(system: &Rc<System>, limit: Duration) -> Result<Rc<GuestLink>, Unlinked> {
+/// A negotiated link to the agent, within `limit`; `first` is done with the machine before it is waited for.
+async fn connect(
+    system: &Rc<System>,
+    limit: Duration,
+    first: impl FnOnce(&dyn Machine) -> Result<(), Failure> + Send + 'static,
+) -> Result<Rc<GuestLink>, Unlinked> {
     operations::step("waits for the machine to be ready");
     let machine = Arc::clone(&system.machine);
     let stream = blocking(move || {
+        first(&*machine)?;
         machine.wait_ready(limit)?;
         machine.connect_guest(limit)
     })
@@ -349,7 +355,7 @@ async fn distrust(system: &Rc<System>, fault: String) {
 /// Reaches the agent of a running system anew, and asks for the exits of the processes known of.
 async fn relink(system: &Rc<System>) -> Result<(), Unlinked> {
     let limit = system.context()?.config.times.guest();
-    let link = connect(system, limit).await?;
+    let link = connect(system, limit, |_| Ok(())).await?;
     // Before anything else: an exit must not come between the list and the look at what is known.
     if let Err(failure) = find_unknown(system, &link, limit).await {
         let unanswered = failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT;
