@@ -24,10 +24,10 @@ use crate::{
 Examples:
   hcs run -- sh -c 'echo hello from $(hostname)'      a throw-away view of this machine
   hcs run -it --layer ./rootfs -- sh                  a shell in a root file system of yours
-  hcs run --memory 512 --cpus 0.5 --mount .:/src:ro -w /src -- make test
+  hcs run --memory 512 --cpus 0.5 -- make test        this directory's tests, in a copy of it
   hcs create --id box && hcs start box && hcs exec box -- uname -a && hcs terminate box
   hcs list --format json
-  hcs events --since 100 --follow                      what happened, also while nobody looked
+  hcs events --since 100 --follow                      what happened, also while no client looked
 
 Exit codes:
   that of the process for run, exec and wait ID PID (128 + N when signal N killed it);

@@ -21,7 +21,7 @@ use crate::{
     output::{Format, FormatOption, cannot_write, printable},
 };
 
-/// Show what happened to systems, processes and the service, also while nobody looked
+/// Show what happened to systems, processes and the service, also while no client looked
 ///
 /// Every event has a number that only grows, also through restarts of the service. The oldest events are dropped when
 /// there are too many; who asks for one of those is told the first number there is.
