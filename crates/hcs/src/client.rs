@@ -15,7 +15,7 @@ use std::{
     fmt,
     sync::{Arc, OnceLock, Weak, mpsc},
     task::Waker,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hcs_schema::{Failure, HResult};
@@ -41,8 +41,11 @@ const AT_ONCE: Duration = Duration::from_millis(20);
 /// number of unread events.
 const MANY_HANDLES: usize = 64;
 
-/// How often a service is started that is gone again before it has greeted.
+/// How often a service is started at once that is gone again before it has greeted.
 const STARTS: u32 = 3;
+/// How long services are started after that, each after a [`PAUSE`]: one that is killed does not make a call fail.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long to wait before each try to reach a service that was lost.
 pub(crate) const RECONNECT_PAUSES: [Duration; 7] = [
@@ -387,11 +390,15 @@ impl Client {
     /// Returns a greeted connection. `greeting` is a connection that still waits for its greeting, if there is one.
     fn reach(&self, mut greeting: Option<Box<Greeting>>) -> Result<(Link, Receiver), Failure> {
         let mut starts = 0;
+        let begun = Instant::now();
         loop {
             match self.greeted(greeting.take()) {
                 Ok(connected) => return Ok(connected),
-                Err(Refused::NotThere(_)) if starts < STARTS => {
+                Err(Refused::NotThere(_)) if starts < STARTS || begun.elapsed() < PATIENCE => {
                     starts += 1;
+                    if starts > STARTS {
+                        thread::sleep(PAUSE);
+                    }
                     daemon::start(&self.endpoint)?;
                 }
                 Err(refused) => return Err(refused.into_failure()),

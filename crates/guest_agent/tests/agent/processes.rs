@@ -113,8 +113,13 @@ fn all_processes_are_listed_and_those_of_the_host_marked() {
         let list = list(&mut bridge);
         let named = |pid: u64| {
             let mut all = list.iter();
-            all.find(|process| process["ProcessId"] == pid && process["ImageName"] == "sleep")
-                .cloned()
+            // Its memory is counted a moment after its `execve`.
+            all.find(|process| {
+                process["ProcessId"] == pid
+                    && process["ImageName"] == "sleep"
+                    && process["MemoryWorkingSetSharedBytes"].as_u64().unwrap() > 0
+            })
+            .cloned()
         };
         if let (Some(first), Some(second)) =
             (named(process.pid.into()), named(left.parse().unwrap()))
