@@ -5,7 +5,7 @@ use std::{os::fd::OwnedFd, time::Duration};
 use hcs_engine::engine::{HostStdio, StdioOffer, StdioPorts, Streams};
 use hcs_schema::{Failure, HResult};
 use rustix::{
-    fs::{Gid, OFlags, Uid, fchown, fcntl_getfl, fstat, fstatfs},
+    fs::{Gid, Mode, OFlags, Stat, Uid, fchown, fcntl_getfl, fstat, fstatfs},
     pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
 };
 
@@ -55,6 +55,9 @@ impl Pipes {
     }
 }
 
+/// Permissions of a pipe that the agent gave to the user of a process (`guest_agent/src/link.rs`); a new one has 0600.
+const GIVEN_MODE: Mode = Mode::from_raw_mode(0o660);
+
 /// The file system of pipes that have no name (`linux/magic.h`).
 const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
 
@@ -70,15 +73,7 @@ pub(crate) fn take(
     user: Uid,
 ) -> Result<bool, Failure> {
     for end in ends {
-        let (file, system) = (fstat(end), fstatfs(end));
-        let is_pipe = system.is_ok_and(|system| system.f_type == PIPEFS);
-        let Some(file) = file.ok().filter(|_| is_pipe) else {
-            return Err(Failure::new(
-                HResult::E_INVALIDARG,
-                "what came along for the standard streams of the process is no pipe",
-            ));
-        };
-        let of = Uid::from_raw(file.st_uid);
+        let of = Uid::from_raw(examine(end)?.st_uid);
         let service = rustix::process::geteuid();
         // Given before, by a service that is gone.
         let is_given = owner.is_some_and(|(owner, _)| owner == of);
@@ -101,6 +96,39 @@ pub(crate) fn take(
         }
     }
     Ok(true)
+}
+
+/// Whether [`take`] took these pipes for a process that was made then. Changes nothing. Meanwhile the agent has given them to
+/// the user of the process: the service does not know that user, but only such pipes have these permissions.
+///
+/// # Errors
+/// One is no pipe.
+pub(crate) fn were_taken(
+    ends: &[OwnedFd],
+    owner: Option<(Uid, Gid)>,
+    user: Uid,
+) -> Result<bool, Failure> {
+    for end in ends {
+        let file = examine(end)?;
+        let of = Uid::from_raw(file.st_uid);
+        let is_given = owner.is_some_and(|(owner, _)| owner == of)
+            || Mode::from_raw_mode(file.st_mode) == GIVEN_MODE;
+        if of != user && !is_given {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A pipe's attributes.
+fn examine(end: &OwnedFd) -> Result<Stat, Failure> {
+    let is_pipe = fstatfs(end).is_ok_and(|system| system.f_type == PIPEFS);
+    fstat(end).ok().filter(|_| is_pipe).ok_or_else(|| {
+        Failure::new(
+            HResult::E_INVALIDARG,
+            "what came along for the standard streams of the process is no pipe",
+        )
+    })
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), StepError> {

@@ -258,6 +258,15 @@ pub trait Machine: fmt::Debug + Send + Sync {
         Ok(false)
     }
 
+    /// Whether [`Machine::take_pipes`] took these pipes for a process that was made then, maybe for an earlier service.
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// They are no pipes.
+    fn had_pipes(&self, _ends: &[OwnedFd], _user: u32) -> Result<bool, Failure> {
+        Ok(false)
+    }
+
     /// Stops all that runs in it without its knowledge (freezer, or vCPUs stopped), at most for some 100 ms.
     ///
     /// # Errors

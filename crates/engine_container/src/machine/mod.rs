@@ -202,6 +202,10 @@ impl Machine for ContainerMachine {
         stdio::take(ends, self.pipe_owner(), Uid::from_raw(user))
     }
 
+    fn had_pipes(&self, ends: &[OwnedFd], user: u32) -> Result<bool, Failure> {
+        stdio::were_taken(ends, self.pipe_owner(), Uid::from_raw(user))
+    }
+
     fn pause(&self) -> Result<(), Failure> {
         if !self.record.groups.can_freeze() {
             let message = format!(

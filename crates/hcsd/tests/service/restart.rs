@@ -70,17 +70,59 @@ fn kill_agent(service: &Service) {
 const INSTANCE: &str = "c0ffee00-0000-4000-8000-000000000001";
 
 /// A process that leaves a line in a file of the host and says one.
-fn making() -> Call {
+fn making(user: &str) -> Call {
     let script = "echo ran >> /mnt/ran; echo said";
     Call::CreateProcess {
         system: 1,
         process: 2,
-        parameters: json!({ "CommandArgs": ["/bin/sh", "-c", script], "CreateStdOutPipe": true })
-            .to_string(),
+        parameters: json!({
+            "CommandArgs": ["/bin/sh", "-c", script], "CreateStdOutPipe": true, "User": user
+        })
+        .to_string(),
         pipes: Some(Pipes {
             stdout: true,
             ..Pipes::default()
         }),
+    }
+}
+
+/// The agent gives the pipes of a process to its user, so that they are not the client's any more when it asks again.
+#[test]
+fn a_process_of_another_user_keeps_the_pipes_of_a_client_that_asks_again() {
+    use std::os::unix::fs::MetadataExt as _;
+    for namespace in [false, true] {
+        let mut service = Service::new();
+        let document = json!({ "Container": {
+            "MappedDirectories": [{ "HostPath": "/tmp", "ContainerPath": "/mnt", "ReadOnly": true }],
+            "UserNamespace": namespace,
+        } });
+        let mut client = service.client();
+        let made = client.call(&create_system(1, "other", &document.to_string()));
+        let runtime_id = made.ok().reply.runtime_id.unwrap();
+        client.call(&start_system(1)).ok();
+        let open = open_system(1, "other", Some(&runtime_id));
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        let pipes = [write];
+        let mut asking = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+        asking.call(&open).ok();
+        asking.send_as(Kind::Request, 77, &making("33"), &pipes);
+        let first = asking.wait(77).ok().reply.process.unwrap();
+        assert!(first.own_pipes);
+        let file = File::from(pipes[0].try_clone().unwrap());
+        assert_ne!(file.metadata().unwrap().uid(), 0);
+        service.kill();
+        service.run();
+        let mut again = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+        again.call(&open).ok();
+        again.send_as(Kind::Repeat, 77, &making("33"), &pipes);
+        let same = again.wait(77).ok().reply.process.unwrap();
+        assert_eq!((same.process_id, same.own_pipes), (first.process_id, true));
+        again.exit_code(2);
+        drop((pipes, file));
+        let mut said = String::new();
+        File::from(read).read_to_string(&mut said).unwrap();
+        assert!(said.ends_with("said\n"), "{said}");
+        again.terminate(1);
     }
 }
 
@@ -106,7 +148,7 @@ fn a_process_is_made_once_though_its_client_asks_the_next_service_again() {
     asking.call(&open).ok();
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     let pipes = [write];
-    asking.send_as(Kind::Request, 77, &making(), &pipes);
+    asking.send_as(Kind::Request, 77, &making(""), &pipes);
     let first = asking.wait(77).ok();
     let pid = first.reply.process.unwrap().process_id;
     assert!(first.reply.process.unwrap().own_pipes && first.descriptors.is_empty());
@@ -116,14 +158,14 @@ fn a_process_is_made_once_though_its_client_asks_the_next_service_again() {
 
     let mut again = Client::connect_as(&service.endpoint(), Some(INSTANCE));
     again.call(&open).ok();
-    again.send_as(Kind::Repeat, 77, &making(), &pipes);
+    again.send_as(Kind::Repeat, 77, &making(""), &pipes);
     let same = again.wait(77).ok().reply.process.unwrap();
     assert_eq!((same.process_id, same.own_pipes), (pid, true));
     assert_eq!(again.exit_code(2), 0);
 
     let mut other = Client::connect_as(&service.endpoint(), Some(&INSTANCE.replace('1', "2")));
     other.call(&open).ok();
-    other.send_as(Kind::Repeat, 77, &making(), &pipes);
+    other.send_as(Kind::Repeat, 77, &making(""), &pipes);
     assert_ne!(other.wait(77).ok().reply.process.unwrap().process_id, pid);
     assert_eq!(other.exit_code(2), 0);
     drop(pipes);

@@ -106,8 +106,8 @@ async fn begun_before(
         process.abandon();
         return Err(errand.pending.cancelled().await);
     }
-    // What is true of the pipes now was true then.
-    if streams(&document) != Streams::default() && !are_used(errand, system, &document, pipes)? {
+    let had = |ends: &[OwnedFd], user| system.machine.had_pipes(ends, user);
+    if streams(&document) != Streams::default() && !are_used(errand, &document, pipes, had)? {
         return Err(unknown(
             "it had made a process, whose standard streams ended with the service",
         ));
@@ -159,12 +159,12 @@ fn streams(document: &ProcessParameters) -> Streams {
     }
 }
 
-/// Whether the process gets the pipes that came with the call.
+/// Whether the process gets the pipes that came with the call; `fits` looks at them, for a client of that user.
 fn are_used(
     errand: &Errand,
-    system: &System,
     document: &ProcessParameters,
     pipes: Pipes,
+    fits: impl FnOnce(&[OwnedFd], u32) -> Result<bool, Failure>,
 ) -> Result<bool, Failure> {
     let Pipes {
         stdin,
@@ -179,10 +179,8 @@ fn are_used(
     if came == Streams::default() || came != streams(document) {
         return Ok(false);
     }
-    errand.pending.with_pipes(|ends| {
-        let user = errand.connection.peer.uid;
-        system.machine.take_pipes(ends, user)
-    })
+    let user = errand.connection.peer.uid;
+    errand.pending.with_pipes(|ends| fits(ends, user))
 }
 
 async fn launch_in_turn(
@@ -207,7 +205,8 @@ async fn launch_in_turn(
         .process_quota
         .take(errand.connection.peer.uid)?;
     let creating = system.begin_creating();
-    let given = if are_used(errand, system, &document, pipes)? {
+    let take = |ends: &[OwnedFd], user| system.machine.take_pipes(ends, user);
+    let given = if are_used(errand, &document, pipes, take)? {
         Stdio::Given(errand.pending.take_pipes(), streams(&document))
     } else {
         Stdio::Wanted(streams(&document))
