@@ -47,6 +47,7 @@ use crate::{
 
 /// How long accepting rests when there are no descriptors left.
 const BREATH: Duration = Duration::from_millis(100);
+
 /// Serves until the service is told to leave, or is idle.
 ///
 /// # Errors
@@ -219,6 +220,7 @@ async fn serve(
     // A client that connected in the last instant finds its connection closed and starts another service.
     notify(STOPPING);
     drop(accepting.retire());
+    service.context.registry.close();
     service.context.clear_up().await;
     service.context.log.append(event(Kind::ServiceStopped));
     Ok(())

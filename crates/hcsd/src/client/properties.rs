@@ -37,7 +37,13 @@ pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<S
     let mut properties = basic(system);
     // One limit for all that the agent has to say.
     let end = Instant::now() + system.context()?.config.times.query();
+    let mut answered = Vec::new();
     for kind in query.property_types.unwrap_or_default() {
+        // What is asked for again has no other answer.
+        if answered.contains(&kind) {
+            continue;
+        }
+        answered.push(kind);
         let one = property(system, kind, end).await?;
         merge(&mut properties, one);
     }
@@ -132,7 +138,14 @@ async fn property(
             properties.guest_connection_info = Some(guest_connection(system, end).await?);
         }
         SystemPropertyType::Document => {
-            properties.document = serde_json::from_str(system.document()).ok();
+            let text = system.document().to_owned();
+            let read = blocking(move || {
+                serde_json::from_str(&text).map_err(|e| {
+                    let message = "the document of the system cannot be read";
+                    Failure::new(HResult::E_UNEXPECTED, message).because(&e)
+                })
+            });
+            properties.document = Some(read.await?);
         }
         other => return Err(unavailable(system, other.name())),
     }

@@ -15,6 +15,7 @@ use hcs_wire::{
     service::Call,
 };
 use serde_json::json;
+use tracing::info;
 
 use crate::{
     client::{
@@ -412,6 +413,7 @@ fn explain(errand: Errand, operation: String) {
 
 /// Answers first: the answer is with the client when the service leaves.
 fn stop_service(errand: &Errand) {
+    info!(peer = ?errand.connection.peer, "a client has the service leave");
     errand.answer(Ok(Answer::done()));
     errand.connection.service.leave();
 }

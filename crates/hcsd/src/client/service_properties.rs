@@ -41,11 +41,21 @@ pub(crate) fn answer(service: &Service, query: Option<&str>) -> Result<String, F
         kinds = Some(vec![GetPropertyType::Basic]);
     }
     if let Some(kinds) = kinds {
-        let values: Result<_, _> = kinds
-            .into_iter()
-            .map(|kind| property(service, kind))
-            .collect();
-        properties.properties = Some(values?);
+        // Each is found out once, however often it is asked for.
+        let mut known: Vec<(GetPropertyType, Value)> = Vec::new();
+        let mut values = Vec::with_capacity(kinds.len());
+        for kind in kinds {
+            let value = match known.iter().find(|(of, _)| *of == kind) {
+                Some((_, value)) => value.clone(),
+                None => {
+                    let value = property(service, kind)?;
+                    known.push((kind, value.clone()));
+                    value
+                }
+            };
+            values.push(value);
+        }
+        properties.properties = Some(values);
     }
     if let Some(queries) = query.property_queries {
         let mut responses = BTreeMap::new();

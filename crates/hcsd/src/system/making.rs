@@ -59,6 +59,7 @@ pub(crate) async fn create(
     let engine = context.engine_for(&document)?;
     context.registry.wait_for_leaving(&id).await;
     let share = context.system_quota.take(uid)?;
+    context.registry.open().await;
     let reservation = context.registry.reserve(&id)?;
     let undoing = context.registry.undoing(&id);
     let slot = context.slots.take(&*engine, &document);

@@ -1,6 +1,11 @@
 //! The systems there are, by id, and ids that are taken for other reasons.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    time::Duration,
+};
 
 use hcs_schema::{Failure, HResult};
 use tokio::sync::Notify;
@@ -30,6 +35,8 @@ pub(crate) struct Registry {
     /// Systems that ended before their clients could come back, by runtime id.
     departed: RefCell<HashMap<String, Rc<System>>>,
     changed: Notify,
+    /// The service leaves, and makes no system any more.
+    closed: Cell<bool>,
 }
 
 /// An id taken for a system that is being made. Dropped, the id is free again.
@@ -85,6 +92,19 @@ impl Drop for Undoing {
 }
 
 impl Registry {
+    /// The service leaves: what it clears away must not be of a system that is being made.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+    }
+
+    /// Returns at once while systems are made; never when the service leaves. The client of a call that waits here makes it
+    /// again at the next service.
+    pub(crate) async fn open(&self) {
+        if self.closed.get() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// How many systems there are, those included that are being made.
     pub(crate) fn count(&self) -> usize {
         self.systems.borrow().len()
@@ -140,7 +160,7 @@ impl Registry {
         })
     }
 
-    /// A system is there that this service cannot use: its id is taken, and whoever asks for it is told `why`.
+    /// A system is there that this service cannot use: its id is taken, and a client that asks for it is told `why`.
     pub(crate) fn set_aside(&self, id: String, why: String) {
         self.aside.borrow_mut().insert(id, why);
     }
