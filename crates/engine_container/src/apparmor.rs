@@ -15,6 +15,8 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     path::Path,
     process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use hcs_schema::privileges::Capabilities;
@@ -28,6 +30,14 @@ use crate::failure::{Attempt, StepError};
 
 /// Where `apparmor_parser(8)` may be. Not `$PATH`: what it runs as is root.
 const PARSERS: [&str; 2] = ["/usr/sbin/apparmor_parser", "/sbin/apparmor_parser"];
+
+/// Whether the kernel uses AppArmor.
+const ENABLED: &str = "/sys/module/apparmor/parameters/enabled";
+
+/// How long the parser may take: a service that starts waits for it.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Names and modes of the profiles that the kernel has.
 const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
@@ -69,9 +79,11 @@ pub struct Profile {
 
 impl Profile {
     fn ours() -> Self {
-        // FNV-1a.
-        let hash = RULES.bytes().chain(MOUNTS.bytes());
-        let hash = hash.fold(0x811c_9dc5_u32, |hash, byte| {
+        // FNV-1a of the whole text but the name.
+        let unnamed = Self {
+            name: String::new(),
+        };
+        let hash = unnamed.text().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
         let version = env!("CARGO_PKG_VERSION");
@@ -137,7 +149,7 @@ pub fn load() -> Result<Profile, String> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     is_possible(
         geteuid().is_root(),
-        read("/sys/module/apparmor/parameters/enabled").trim(),
+        read(ENABLED).trim(),
         read("/proc/self/attr/current").trim_end_matches(['\0', '\n']),
         &read("/proc/self/uid_map"),
     )?;
@@ -149,6 +161,13 @@ pub fn load() -> Result<Profile, String> {
         compile(&profile.text())?;
     }
     Ok(profile)
+}
+
+/// Whether the host uses AppArmor and this service is root: where [`load`] fails then, a wall is missing.
+#[must_use]
+pub fn is_expected() -> bool {
+    let enabled = fs::read_to_string(ENABLED).unwrap_or_default();
+    geteuid().is_root() && enabled.trim() == "Y"
 }
 
 /// Whether a process of this kind, of a host of this kind, may load a profile and put processes into it.
@@ -195,6 +214,16 @@ fn compile(text: &str) -> Result<(), String> {
         .stdin
         .take()
         .map(|mut stdin| stdin.write_all(text.as_bytes()));
+    let end = Instant::now() + LIMIT;
+    // What it says is shorter than what a pipe holds, or it is not worth the wait.
+    while child.try_wait().map_err(|e| failed(&e))?.is_none() {
+        if Instant::now() > end {
+            let _ended_already = child.kill();
+            let _reaped = child.wait();
+            return Err(failed(&format!("it did not end within {LIMIT:?}")));
+        }
+        sleep(LOOK);
+    }
     let output = child.wait_with_output().map_err(|e| failed(&e))?;
     if output.status.success() && matches!(written, Some(Ok(()))) {
         return Ok(());

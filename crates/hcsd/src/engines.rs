@@ -28,7 +28,13 @@ pub(crate) fn confine(settings: &mut ContainerSettings) -> Result<Profile, Strin
             profile = profile.name(),
             "containers run in an AppArmor profile"
         ),
+        Err(why) if apparmor::is_expected() => {
+            warn!("containers run in no AppArmor profile: {why}");
+        }
         Err(why) => info!("containers run in no AppArmor profile: {why}"),
+    }
+    if let Err(e) = surroundings::give_up_profiles() {
+        warn!("the capability to load profiles cannot be given up: {e}");
     }
     settings.profile = loaded.as_ref().ok().cloned();
     loaded

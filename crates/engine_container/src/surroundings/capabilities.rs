@@ -27,10 +27,23 @@ const USELESS: CapabilitySet = CapabilitySet::SYS_MODULE
 /// # Errors
 /// The kernel refused. Root without `CAP_SETPCAP` may not.
 pub fn give_up() -> Result<(), Errno> {
+    give_up_these(USELESS)
+}
+
+/// The same with the capability to load profiles, which neither launcher nor container has any use for: with it a container
+/// could replace its own.
+///
+/// # Errors
+/// As for [`give_up`].
+pub fn give_up_profiles() -> Result<(), Errno> {
+    give_up_these(CapabilitySet::MAC_ADMIN)
+}
+
+fn give_up_these(useless: CapabilitySet) -> Result<(), Errno> {
     if !geteuid().is_root() {
         return Ok(());
     }
-    for one in USELESS.iter() {
+    for one in useless.iter() {
         match remove_capability_from_bounding_set(one) {
             // One that this kernel does not know.
             Err(Errno::INVAL) => {}
@@ -38,8 +51,8 @@ pub fn give_up() -> Result<(), Errno> {
         }
     }
     let mut sets = capabilities(None)?;
-    sets.effective -= USELESS;
-    sets.permitted -= USELESS;
-    sets.inheritable -= USELESS;
+    sets.effective -= useless;
+    sets.permitted -= useless;
+    sets.inheritable -= useless;
     set_capabilities(None, sets)
 }

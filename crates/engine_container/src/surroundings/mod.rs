@@ -32,7 +32,7 @@ use rustix::{
 
 use crate::{cgroup::own, sys::heritage, sys::process};
 
-pub use capabilities::give_up as give_up_capabilities;
+pub use capabilities::{give_up as give_up_capabilities, give_up_profiles};
 pub use remaining::remaining;
 
 /// Everything that is created has a mode of its own; this only keeps a mask of nothing, or of everything, away.
