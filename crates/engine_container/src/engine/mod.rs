@@ -175,7 +175,8 @@ impl Engine for ContainerEngine {
             Privilege::User => None,
             Privilege::Root => slot::Kind::of(document, by_default),
         };
-        let Some(kind) = kind else {
+        let has_ids = self.workshop.config.user_namespaces.are_plenty();
+        let Some(kind) = kind.filter(|kind| has_ids || !kind.user_namespace) else {
             return Ok(None);
         };
         let slot = ContainerSlot::prepare(&self.workshop, kind, runtime_id, directory)?;

@@ -27,7 +27,7 @@ const LEAST_MEMORY_MB: u64 = 32;
 /// What a slot is prepared for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kind {
-    user_namespace: bool,
+    pub(super) user_namespace: bool,
 }
 
 impl Kind {

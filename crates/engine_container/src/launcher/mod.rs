@@ -29,7 +29,7 @@ use std::{
 use hcs_schema::Failure;
 use rustix::{
     io::Errno,
-    net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt},
+    net::{AddressFamily, Shutdown, SocketFlags, SocketType, socketpair, sockopt},
     process::{Pid, Resource, Rlimit, getrlimit, prlimit},
 };
 
@@ -158,7 +158,9 @@ impl Launcher {
                 running.ask(child)
             }
             Err(error) if error.errno == Errno::TIMEDOUT => {
-                // Its answer would be taken for that to the next request.
+                // Its answer would be taken for that to the next request. If no other can be started now, the next
+                // request finds this one gone and starts one.
+                let _gone_already = rustix::net::shutdown(&running.socket, Shutdown::Both);
                 *running = self.replacement()?;
                 launched
             }

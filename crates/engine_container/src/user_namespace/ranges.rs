@@ -60,6 +60,9 @@ impl IdRange {
     }
 }
 
+/// With fewer ranges none is held by a container that is only kept ready.
+const PLENTY: u32 = 64;
+
 /// How containers use user namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserNamespaces {
@@ -105,6 +108,11 @@ impl UserNamespaces {
     /// How many containers have room.
     fn slots(self) -> u32 {
         (self.users.count.min(self.groups.count) / IdRange::EACH).max(1)
+    }
+
+    /// Whether there are ids for containers that are only kept ready: what they hold no other container can have.
+    pub(crate) fn are_plenty(self) -> bool {
+        self.slots() >= PLENTY
     }
 
     /// The users and groups of one slot.
