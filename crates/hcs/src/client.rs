@@ -43,8 +43,9 @@ const MANY_HANDLES: usize = 64;
 
 /// How often a service is started at once that is gone again before it has greeted.
 const STARTS: u32 = 3;
-/// How long services are started after that, each after a [`PAUSE`]: one that is killed does not make a call fail.
+/// How long services are started after that: one that is killed does not make a call fail.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The first pause between those, twice as long each time: a service that turns clients away is not flooded.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long to wait before each try to reach a service that was lost.
@@ -396,8 +397,8 @@ impl Client {
                 Ok(connected) => return Ok(connected),
                 Err(Refused::NotThere(_)) if starts < STARTS || begun.elapsed() < PATIENCE => {
                     starts += 1;
-                    if starts > STARTS {
-                        thread::sleep(PAUSE);
+                    if let Some(pauses) = starts.checked_sub(STARTS + 1) {
+                        thread::sleep(PAUSE * 2_u32.saturating_pow(pauses));
                     }
                     daemon::start(&self.endpoint)?;
                 }

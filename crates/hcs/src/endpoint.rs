@@ -77,7 +77,7 @@ impl Endpoint {
         &self.path
     }
 
-    /// Whether a service listens there. None is started.
+    /// Whether a service listens there. None is started, but by a service manager that listens for it.
     ///
     /// # Errors
     /// A process of another user listens there, or the socket cannot be looked at.
