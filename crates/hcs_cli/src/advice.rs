@@ -28,7 +28,7 @@ fn advice(cause: &Cause) -> Option<String> {
             ))
         }
         "/Container/Networking/Namespace" if says("No such file or directory") => {
-            let name = between(&cause.message, "/run/netns/", ": No such").unwrap_or("NAME");
+            let name = between(&cause.message, "/run/netns/", ": No such")?;
             Some(format!(
                 "there is none of that name: `ip netns list` shows those there are, `ip netns add {name}` makes one"
             ))

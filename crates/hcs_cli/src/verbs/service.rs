@@ -125,7 +125,8 @@ fn stop(clock: Clock) -> Result<u8, Stop> {
     // A service that cannot be seen from here, in another pid namespace say, is not waited for.
     let process = pid
         .and_then(Pid::from_raw)
-        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+        .filter(|_| pid.is_some_and(is_service));
     let operation = raw::Operation::new();
     clock.on_raw(&operation);
     let asked = raw::stop_service(&operation);
@@ -139,9 +140,21 @@ fn stop(clock: Clock) -> Result<u8, Stop> {
         match poll(&mut polled, left.as_ref()) {
             Ok(0) => return Err(clock.passed("the service", "is still about to exit")),
             Err(Errno::INTR) => {}
-            _ => return Ok(0),
+            Ok(_) => return Ok(0),
+            Err(errno) => {
+                let message = "the end of the service cannot be waited for";
+                return Err(Failure::new(HResult::E_FAIL, message)
+                    .because(&errno)
+                    .into());
+            }
         }
     }
+}
+
+/// Whether the process of this number here is a service: in another pid namespace it is another process.
+fn is_service(pid: i32) -> bool {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+    name.is_ok_and(|name| name.trim_end() == "hcsd")
 }
 
 /// What a person wants to know of the service.
