@@ -28,6 +28,8 @@ pub(crate) const NEEDED: &[Package] = &[
         "golang-github-containers-common",
     ),
     ("groff", "groff-base"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
     ("python3", "python3"),
     ("mypy", "mypy"),
     ("go", "golang-go"),

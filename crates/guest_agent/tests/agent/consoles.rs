@@ -114,9 +114,10 @@ fn a_session_resizes_and_is_interrupted() {
     // By default Ctrl-C flushes the terminal, the answer to itself included: hence noflsh above. A signal that comes
     // just before bash reads does not interrupt the read: only the line that ends it makes the trap certain.
     process.write("\u{3}");
-    process.read_until("^C");
+    let mut said = process.read_until("^C");
     process.write("three\n");
-    assert!(process.read_until("[three]\r\n").contains("int\r\n"));
+    said.push_str(&process.read_until("[three]\r\n"));
+    assert!(said.contains("int\r\n"), "{said:?}");
     process.write("\u{4}");
     process
         .stdout

@@ -63,7 +63,9 @@ fn a_signal_reaches_what_the_command_waits_for() {
 /// Waits until this is left of the programs that these tests start: what was killed may take a moment to be gone.
 #[track_caller]
 fn assert_left(container: &Container, expected: &str) {
-    let script = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; echo; done 2>/dev/null | grep '^sleep'";
+    let script = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; echo; done 2>/dev/null | grep '^sleep'; echo end";
+    // The last line is of the look itself: one that fails has found nothing out.
+    let expected = format!("{expected}end\n");
     let left = || ended(&mut hcs(["exec", &container.0, "--", "sh", "-c", script])).out;
     let mut looks = std::iter::repeat_with(left).take(100);
     assert!(looks.any(|left| left == expected), "{}", left());
@@ -93,9 +95,12 @@ fn a_command_whose_time_is_over_leaves_nothing() {
 fn the_second_interrupt_kills_all_of_the_session() {
     let container = Container::new("session");
     // The second sleeps in a group of its own, as an interactive shell makes one for each job, the third in a session.
-    let script = "trap '' INT; sleep 1002 & set -m; sleep 1003 & setsid sh -c 'echo up > /tmp/up; exec sleep 1004' & \
-                  until [ -s /tmp/up ]; do sleep 0.01; done; trap 'echo no' INT; echo ready; while :; do sleep 0.01; done";
-    let mut child = ready(&mut hcs(["exec", &container.0, "--", "sh", "-c", script]));
+    // The 5th field of a process's stat is its group; bash makes groups without a terminal, too.
+    let script = "trap '' INT; sleep 1002 & set -m; sleep 1003 & job=$!; set +m
+                  setsid sh -c 'echo up > /tmp/up; exec sleep 1004' & until [ -s /tmp/up ]; do sleep 0.01; done
+                  set -- $(cat /proc/$job/stat); [ $5 = $job ] || exit 1
+                  trap 'echo no' INT; echo ready; while :; do sleep 0.01; done";
+    let mut child = ready(&mut hcs(["exec", &container.0, "--", "bash", "-c", script]));
     signal(&child, Signal::INT);
     says(&mut child, "no\n");
     signal(&child, Signal::INT);
@@ -108,7 +113,8 @@ fn the_second_interrupt_kills_all_of_the_session() {
 fn a_signal_by_pid_is_for_that_process_alone() {
     let container = Container::new("one");
     let id = &container.0;
-    let script = "echo $$; exec >/dev/null; sleep 1006 & wait";
+    // The pid is told when the other process is there.
+    let script = "exec 3>&1 >/dev/null; sleep 1006 3>&- & echo $$ >&3; exec 3>&-; wait";
     let mut child = hcs(["exec", id, "--", "sh", "-c", script]);
     let mut child = child.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
@@ -127,12 +133,9 @@ fn what_was_started_inside_is_listed_as_well() {
     let script = "setsid sleep 1007 > /dev/null 2>&1 & :";
     ended(&mut hcs(["exec", id, "--", "sh", "-c", script])).fine();
     // The shell has ended; the other may still be on its way to its program.
-    let lines = loop {
-        let lines = ended(&mut hcs(["ps", id])).fine();
-        if lines.lines().any(|line| line.ends_with("sleep")) {
-            break lines;
-        }
-    };
+    let mut looks = std::iter::repeat_with(|| ended(&mut hcs(["ps", id])).fine()).take(100);
+    let lines = looks.find(|lines| lines.lines().any(|line| line.ends_with("sleep")));
+    let lines = lines.expect("a process that was started inside is listed");
     let words: Vec<&str> = lines.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(
         (lines.lines().count(), words[4], words[5]),

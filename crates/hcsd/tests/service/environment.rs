@@ -459,11 +459,14 @@ fn a_launcher_that_replaces_another_has_what_the_first_one_had() {
     assert!(status.unwrap().success());
     let mut client = Client::connect(&place.endpoint());
     let service = service_at(&place.endpoint());
-    let launcher = || {
+    // A thread of the service may end at any time, and its children go to another.
+    let launcher = || loop {
         let tasks = fs::read_dir(service.0.join("task")).unwrap().flatten();
-        let texts = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap());
-        let pids: String = texts.collect();
-        Process(Path::new("/proc").join(pids.trim()))
+        let children = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).ok();
+        let pids: String = tasks.filter_map(children).collect();
+        if let [pid] = pids.split_whitespace().collect::<Vec<_>>()[..] {
+            break Process(Path::new("/proc").join(pid));
+        }
     };
     let origin = |launcher: &Process| {
         let score = launcher.file("oom_score_adj");
