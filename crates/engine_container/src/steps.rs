@@ -1,4 +1,4 @@
-//! What was done for a container, told to whoever watches ([`hcs_engine::steps`]): by the service's own threads as
+//! What was done for a container, told to its watcher ([`hcs_engine::steps`]): by the service's own threads as
 //! it happens, by a child with its report.
 
 use std::time::{Duration, Instant};

@@ -20,7 +20,7 @@
 //! of a process after `execve`.
 //!
 //! **What it has that they have not**: two capabilities beside those that processes can have, so that the kernel lets none
-//! of them trace it or change its scheduling. Each process is given its own when it is started.
+//! of them trace it or change its scheduling; and `CAP_CHOWN`, to give pipes to the user of a process. Each process is given its own when it is started.
 
 mod accounts;
 mod agent;

@@ -2,7 +2,7 @@
 //!
 //! A container has its own, whatever its layers have: its root may be bare, and a link in it to where the host keeps such
 //! a file leads nowhere. They are files of ours in memory, mounted over the places of those names; so the layers and a
-//! scratch that is kept stay as they are. Lines of the layers' `/etc/hosts` come first, and what is missing after them.
+//! scratch that is kept stay as they are, but for an empty file in the scratch where the layers have none. Lines of the layers' `/etc/hosts` come first, and what is missing after them.
 //!
 //! The image is not trusted. `/etc` has to be a directory of the root itself, and a link in it is covered and not
 //! followed. What stands in the way is left as it is, and the time line of the operation says so.

@@ -54,7 +54,7 @@ document! {
         property_responses: BTreeMap<String, PropertyResponse> = "PropertyResponses", 2.5;
         /// Whether the guest answers.
         ic_heartbeat_status: IntegrationComponentStatus = "ICHeartbeatStatus", 2.3 until 2.3;
-        /// The document that it was created from, as it came (our extension). What was changed afterwards is not in it.
+        /// The document that it was created from, with its values (our extension). What was changed afterwards is not in it.
         document: Value = "Document", "extension";
     }
 }

@@ -21,7 +21,7 @@ schema_enum! {
         GuestMemory = "GuestMemory", 2.1 until 2.3;
         /// Whether the guest answers; dropped from the schema.
         ICHeartbeatStatus = "ICHeartbeatStatus", 2.3 until 2.3;
-        /// The document that it was created from, as it came.
+        /// The document that it was created from, with its values.
         Document = "Document", "extension";
     }
 }

@@ -52,7 +52,7 @@ pub(crate) enum Reader {
 
 /// Something that remembers calls by name, so that none is done twice.
 pub(crate) trait CallKeeper: fmt::Debug {
-    /// The client of the call `name` has its answer: nobody asks for it any more.
+    /// The client of the call `name` has its answer: the client does not ask for it again.
     fn release(&self, name: &str);
 }
 

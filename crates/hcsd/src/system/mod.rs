@@ -152,7 +152,7 @@ pub(crate) struct System {
     link_changed: Notify,
     /// It runs, and its agent is to be reached.
     unlinked: Cell<bool>,
-    /// How often its agent ended the link.
+    /// Links that its agent ended of late.
     lost_links: LostLinks,
     /// What was wrong with its agent.
     fault: RefCell<Option<String>>,
@@ -163,7 +163,7 @@ pub(crate) struct System {
     memory_kills: Kills,
     /// Which calls have changed it.
     ledger: RefCell<Ledger>,
-    /// It was taken over from an earlier context, and its clients may come back.
+    /// It was taken over from an earlier service, and its clients may come back.
     expected_back: Cell<bool>,
     /// Its last handle was closed, and it is being terminated for that.
     leaving: Cell<bool>,

@@ -584,7 +584,7 @@ mod tests {
             "TRACE",
             "off",
             "info,hcsd=debug",
-            "hcsd::slots=trace,warn",
+            "hcsd::upkeep::slots=trace,warn",
         ] {
             parse(&format!("log = \"{text}\"\n")).unwrap();
             tracing_subscriber::EnvFilter::try_new(text).unwrap();

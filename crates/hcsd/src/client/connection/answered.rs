@@ -56,7 +56,7 @@ impl Connection {
         }
     }
 
-    /// A call was answered: once the client's socket has the answer, nobody asks for it any more.
+    /// A call was answered: once the client's socket has the answer, the client does not ask for it again.
     pub(super) fn settle(&self, answered: Answered) {
         if self.outgoing.is_closed() {
             self.keep_answered(answered);

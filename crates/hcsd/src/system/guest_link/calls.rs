@@ -244,7 +244,7 @@ impl GuestLink {
         check(&response.base, "the signal could not be sent")
     }
 
-    /// Kills a process that nobody wants, and what it started, without waiting for the answer.
+    /// Kills a process whose creation was cancelled, and what it started if it still runs, without waiting for the answer.
     pub(crate) fn kill_unwanted(&self, pid: u32) {
         let request = SignalProcess {
             base: base(),
