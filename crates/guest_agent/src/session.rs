@@ -75,6 +75,11 @@ pub(crate) fn pids(own: &Own, most: usize) -> Result<Vec<i32>, Errno> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::Read as _,
+        process::{Command, Stdio},
+    };
+
     use super::*;
 
     #[test]
@@ -84,7 +89,24 @@ mod tests {
         let all = pids(&own, usize::MAX).unwrap();
         assert!(all.contains(&this) && !all.contains(&1), "{all:?}");
         assert_eq!(pids(&own, 1).unwrap().len(), 1);
-        let session = rustix::process::getsid(None).unwrap();
-        assert!(is_member(&own, this, session.as_raw_nonzero().get()));
+    }
+
+    #[test]
+    fn what_leads_a_session_is_of_it() {
+        let own = Own::at_usual_places();
+        // The session of this test may be one outside of its PID namespace, which has no number here.
+        let mut leader = Command::new("setsid")
+            .args(["sh", "-c", "echo; read end"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        leader.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        let pid = leader.id().cast_signed();
+        assert!(is_member(&own, pid, pid));
+        assert!(!is_member(&own, std::process::id().cast_signed(), pid));
+        drop(leader.stdin.take());
+        leader.wait().unwrap();
+        assert!(!is_member(&own, pid, pid));
     }
 }
