@@ -163,6 +163,13 @@ impl Trail {
         }
     }
 
+    /// When the step noted last was done; the beginning where there is none.
+    fn latest(&self) -> Instant {
+        let line = self.line.borrow();
+        let after = line.steps.last().map_or(0, |(after, _)| *after);
+        self.begun + Duration::from_micros(u64::try_from(after).unwrap_or_default())
+    }
+
     /// Notes which system it concerns; the runtime id once there is one.
     pub(crate) fn concerns(&self, id: &str, runtime_id: Option<&str>) {
         let mut line = self.line.borrow_mut();
@@ -292,13 +299,14 @@ pub(crate) fn watch() -> Option<Watch> {
     watching.ok().flatten()
 }
 
-/// Notes what an agent says it has done for that call, each so many microseconds ago. It is believed as far as that can
-/// be: none of it came before the call did.
+/// Notes what an agent says it has done for that call, each so many microseconds before its answer, which is the step
+/// noted last: this thread may have waited for a processor since. It is believed as far as that can be: none of it came
+/// before the call did.
 pub(crate) fn agents_steps(steps: impl Iterator<Item = (u32, &'static str)>) {
     let _nobody = CURRENT.try_with(|trail| {
-        let now = Instant::now();
+        let answered = trail.latest();
         for (ago, what) in steps {
-            let at = now.checked_sub(Duration::from_micros(ago.into()));
+            let at = answered.checked_sub(Duration::from_micros(ago.into()));
             trail.step_at(at.map_or(trail.begun, |at| at.max(trail.begun)), what);
         }
     });
@@ -603,6 +611,34 @@ mod tests {
             .build()
             .unwrap();
         runtime.block_on(operations.explain(name, 0, log))
+    }
+
+    #[test]
+    fn an_agents_steps_come_before_its_answer_however_late_they_are_noted() {
+        let call = Call::StartSystem {
+            system: 1,
+            options: None,
+        };
+        let operations = Operations::default();
+        let trail = operations.received(OperationId::of_request(7, 1), &call, 0, None, false);
+        // Told apart from now by a second, as if the thread had waited for a processor since.
+        let answered = trail.begun + Duration::from_secs(1);
+        trail.step_at(answered, "the guest agent answered");
+        let noted = carry(Some(Rc::clone(&trail)), async {
+            agents_steps([(300, "took it up"), (5_000_000, "before the call")].into_iter());
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(noted);
+        let times: Vec<i64> = trail
+            .line
+            .borrow()
+            .steps
+            .iter()
+            .map(|(at, _)| *at)
+            .collect();
+        assert_eq!(times, [1_000_000, 999_700, 0]);
     }
 
     #[test]
