@@ -20,7 +20,10 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socke
 use crate::{
     cgroup::{detect::Hierarchies, statistics},
     channel,
-    child::{errand::Errand, spec::LaunchSpec},
+    child::{
+        errand::Errand,
+        spec::{LaunchSpec, Owners},
+    },
     launcher::protocol,
     machine::modify,
     record::{Record, parse_start_time},
@@ -95,7 +98,7 @@ pub fn modify(text: &str) {
     let Ok(request) = serde_json::from_str(text) else {
         return;
     };
-    if let Err(failure) = modify::read(&request) {
+    if let Err(failure) = modify::read(&request, Owners::AsOnTheHost) {
         assert!(!failure.hresult.is_success() && !failure.message.is_empty());
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         DeviceControl, Limits,
         limits::{self, CpuLimits},
     },
-    child::spec::{LaunchSpec, RootSpec, UserSpec},
+    child::spec::{LaunchSpec, Owners, RootSpec, UserSpec},
     config::EngineConfig,
     parts::{
         hostname, mapped, names, network,
@@ -26,7 +26,7 @@ use crate::{
         scratch, scratch_image,
         sharing::{self, Ids},
         source::Source,
-        user,
+        user::{self, Namespace},
     },
 };
 
@@ -57,6 +57,8 @@ pub(crate) struct Plan {
     /// The named network namespace to join.
     pub(crate) network: Option<OwnedFd>,
     pub(crate) limits: Limits,
+    /// Whether its user namespace is preferred, and left out where a file system cannot shift owners.
+    pub(crate) preferred: bool,
 }
 
 /// Reads the document; looks at the host, changes nothing.
@@ -73,12 +75,19 @@ pub(crate) fn check(
     let container = request.document.container.as_ref().unwrap_or(&none);
     let guest = container.guest_os.as_ref();
     let networking = container.networking.as_ref();
-    let own_user = user::check(container, config, privilege)?;
+    let namespace = user::check(container, config, privilege)?;
+    let own_user = namespace.is_made();
+    let preferred = namespace == Namespace::Preferred;
     let user = own_user.then(UserSpec::default);
+    let owners = match preferred {
+        true => Owners::Shifted,
+        false => Owners::AsOnTheHost,
+    };
     let own = OwnPlaces::of(config);
     let mut mapped = mapped::check(
         container.mapped_directories.as_deref().unwrap_or_default(),
         container.mapped_pipes.as_deref().unwrap_or_default(),
+        owners,
     )?;
     own.cover_in_mapped(&mut mapped)?;
     let ids = match (&user, privilege) {
@@ -125,6 +134,7 @@ pub(crate) fn check(
             },
             pids: config.pids_limit,
         },
+        preferred,
     })
 }
 

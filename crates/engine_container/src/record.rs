@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cgroup::ControlGroups,
+    child::spec::Owners,
     failure::{Attempt, StepError},
 };
 
@@ -39,6 +40,9 @@ pub(crate) struct Record {
     /// Whether files that it makes in something mapped give no power on the host.
     #[serde(default)]
     pub(crate) guarded: bool,
+    /// Whether owners in what is mapped are shifted unless a request says otherwise.
+    #[serde(default)]
+    pub(crate) shifts_owners: bool,
 }
 
 /// Who a container with a user namespace is on the host.
@@ -54,6 +58,14 @@ pub(crate) struct UserRecord {
 }
 
 impl Record {
+    /// Whose files are in what is mapped where a request does not say.
+    pub(crate) const fn owners(&self) -> Owners {
+        match self.shifts_owners {
+            true => Owners::Shifted,
+            false => Owners::AsOnTheHost,
+        }
+    }
+
     /// When it was made.
     pub(crate) fn created_at(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.created)

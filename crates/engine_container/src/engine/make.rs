@@ -116,6 +116,20 @@ impl Leftovers {
     }
 }
 
+/// Why a container was not made.
+pub(super) enum Unmade {
+    /// A file system cannot shift owners, and the user namespace is only preferred.
+    Unshiftable,
+    /// As the caller is to be told.
+    Failed(Failure),
+}
+
+impl From<Failure> for Unmade {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 fn fail(name: &str, error: StepError) -> Failure {
     error.into_failure(format!("the container {name} could not be made"))
 }
@@ -130,7 +144,7 @@ pub(super) fn make(
     request: &CreateRequest,
     plan: &Plan,
     slot: Option<&Slot>,
-) -> Result<ContainerMachine, Failure> {
+) -> Result<ContainerMachine, Unmade> {
     let user = plan.spec.user.as_ref();
     let ids = user.map(|_| slot.map_or_else(Ids::of_user, Ids::of_own));
     let own_scratch = !plan.spec.root.keep;
@@ -229,18 +243,23 @@ impl Prepared {
         request: &CreateRequest,
         plan: &Plan,
         ids: Option<&Ids<'_>>,
-    ) -> Result<ContainerMachine, Failure> {
+    ) -> Result<ContainerMachine, Unmade> {
         // Before it is told anything, so that it is alone and everything it starts is there as well.
         let joined = workshop.join_cpu_group(&request.document, &self.left.groups, self.child.pid);
-        let instructed = joined.and_then(|()| {
+        let instructed = joined.map_err(Unmade::Failed).and_then(|()| {
             let instructed = self.instruct(plan, ids);
-            instructed.map_err(|error| fail(&self.name, error))
+            instructed.map_err(
+                |error| match plan.preferred && error.step == handed::UNSHIFTABLE {
+                    true => Unmade::Unshiftable,
+                    false => Unmade::Failed(fail(&self.name, error)),
+                },
+            )
         });
         let (record, lock) = match instructed {
             Ok(done) => done,
-            Err(failure) => {
+            Err(unmade) => {
                 let _left = self.discard();
-                return Err(failure);
+                return Err(unmade);
             }
         };
         Ok(ContainerMachine {
@@ -274,7 +293,7 @@ impl Prepared {
             done("locked the scratch that is kept");
         }
         if let Some(ids) = ids {
-            self.instruct_in_namespace(&spec, ids)?;
+            self.instruct_in_namespace(&spec, ids, plan.preferred)?;
         } else {
             let limit = root.limit;
             let image =
@@ -300,6 +319,7 @@ impl Prepared {
             kept_scratch,
             user_namespace: ids.and_then(Ids::record),
             guarded: spec.guarded,
+            shifts_owners: plan.preferred,
         };
         Ok((record, lock))
     }
@@ -320,12 +340,19 @@ impl Prepared {
     }
 
     /// Gives the child in its user namespace its ids, and what it cannot open itself; then tells it what to be.
-    fn instruct_in_namespace(&self, spec: &LaunchSpec, ids: &Ids<'_>) -> Result<(), StepError> {
+    fn instruct_in_namespace(
+        &self,
+        spec: &LaunchSpec,
+        ids: &Ids<'_>,
+        all_shifted: bool,
+    ) -> Result<(), StepError> {
         // Ids that were given before are those of a range: many.
         let many = ids.given || self.give_ids(ids)?;
         let found = self.find_child()?;
         let (mounts, user) = match (ids.slot, ids.mapping.root()) {
-            (Some(_), Some(root)) => handed::make(spec, found.namespace()?.as_fd(), root)?,
+            (Some(_), Some(root)) => {
+                handed::make(spec, found.namespace()?.as_fd(), root, all_shifted)?
+            }
             _ => {
                 let user = UserSpec {
                     many,

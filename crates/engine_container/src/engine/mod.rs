@@ -25,10 +25,11 @@ use crate::{
     peer,
     plan::{self, Plan, Privilege},
     record::Record,
-    steps::done,
+    steps::{done, warn},
     user_namespace::{self, Claims, IdPool},
 };
 use host::HostGroups;
+use make::Unmade;
 use slot::ContainerSlot;
 
 /// Ids of the host that one container has for its own.
@@ -68,16 +69,6 @@ impl ContainerEngine {
             }),
         }
     }
-
-    fn make(&self, request: &CreateRequest) -> Result<ContainerMachine, Failure> {
-        let workshop = &*self.workshop;
-        let host = workshop.host(NO_GROUPS)?;
-        let plan = workshop.plan(host, request)?;
-        let ids = workshop.own_ids(&plan)?;
-        let mut machine = make::make(workshop, host, request, &plan, ids.as_ref())?;
-        machine.slot = ids;
-        Ok(machine)
-    }
 }
 
 /// The group of processors that a document names.
@@ -89,6 +80,39 @@ fn processor_group(document: &ComputeSystem) -> Option<&str> {
 const NO_GROUPS: &str = "the host's control groups could not be found";
 
 impl Workshop {
+    /// Makes a container from scratch.
+    fn make(&self, request: &CreateRequest) -> Result<ContainerMachine, Failure> {
+        let host = self.host(NO_GROUPS)?;
+        let plan = self.plan(host, request)?;
+        let ids = match self.own_ids(&plan) {
+            Ok(ids) => ids,
+            Err(_) if plan.preferred => return self.make_without(request),
+            Err(failure) => return Err(failure),
+        };
+        match make::make(self, host, request, &plan, ids.as_ref()) {
+            Ok(mut machine) => {
+                machine.slot = ids;
+                Ok(machine)
+            }
+            Err(Unmade::Unshiftable) => self.make_without(request),
+            Err(Unmade::Failed(failure)) => Err(failure),
+        }
+    }
+
+    /// Makes a container from scratch whose preference for a user namespace cannot be followed.
+    fn make_without(&self, request: &CreateRequest) -> Result<ContainerMachine, Failure> {
+        warn(
+            "makes the container without the user namespace that it prefers: a file system cannot shift owners, or no ids \
+             are free"
+                .to_owned(),
+        );
+        let mut without = request.clone();
+        if let Some(container) = &mut without.document.container {
+            container.prefer_user_namespace = None;
+        }
+        self.make(&without)
+    }
+
     /// What is known of the host.
     fn host(&self, summary: &'static str) -> Result<&HostGroups, Failure> {
         HostGroups::once(&self.groups).map_err(|error| error.into_failure(summary))
@@ -157,7 +181,7 @@ impl Engine for ContainerEngine {
     }
 
     fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure> {
-        match self.make(request) {
+        match self.workshop.make(request) {
             Ok(machine) => Ok(Arc::new(machine)),
             Err(failure) => Err(failure.while_doing("Construct")),
         }
@@ -170,10 +194,9 @@ impl Engine for ContainerEngine {
         directory: &Path,
     ) -> Result<Option<Box<dyn Slot>>, Failure> {
         // An ordinary user's containers depend on what their documents show of the host.
-        let by_default = self.workshop.config.user_namespaces.by_default;
         let kind = match Privilege::own() {
             Privilege::User => None,
-            Privilege::Root => slot::Kind::of(document, by_default),
+            Privilege::Root => slot::Kind::of(document, &self.workshop.config),
         };
         let has_ids = self.workshop.config.user_namespaces.are_plenty();
         let Some(kind) = kind.filter(|kind| has_ids || !kind.user_namespace) else {

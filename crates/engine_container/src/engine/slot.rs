@@ -17,9 +17,12 @@ use hcs_schema::{
 
 use super::{
     NO_GROUPS, OwnIds, Workshop,
-    make::{Ids, Order, Prepared},
+    make::{Ids, Order, Prepared, Unmade},
 };
-use crate::{cgroup::Limits, plan::Plan, steps::done};
+use crate::{
+    cgroup::Limits, config::EngineConfig, machine::ContainerMachine, parts::user::Namespace,
+    plan::Plan, steps::done,
+};
 
 /// A parked child weighs something, so a lower limit on memory could refuse what it would allow a new child.
 const LEAST_MEMORY_MB: u64 = 32;
@@ -31,9 +34,8 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    /// The kind for `document`; `None` where no slot fits. `by_default`: whether a container whose document does not say
-    /// so gets a user namespace.
-    pub(super) fn of(document: &ComputeSystem, by_default: bool) -> Option<Self> {
+    /// The kind for `document`; `None` where no slot fits.
+    pub(super) fn of(document: &ComputeSystem, config: &EngineConfig) -> Option<Self> {
         let container = document.container.as_ref()?;
         let networking = container.networking.as_ref();
         let named_network = networking
@@ -46,7 +48,7 @@ impl Kind {
             && !kept_scratch
             && has_room(container.memory.as_ref());
         fits.then_some(Self {
-            user_namespace: container.user_namespace.unwrap_or(by_default),
+            user_namespace: Namespace::asked(container, config).is_made(),
         })
     }
 }
@@ -99,43 +101,57 @@ impl ContainerSlot {
     }
 
     /// What is left to be decided, if the slot is still of use.
-    fn check(&self, request: &CreateRequest) -> Result<Plan, Failure> {
+    ///
+    /// # Errors
+    /// As a container that is made from scratch. [`Unmade::Unshiftable`]: another kind is needed by now.
+    fn check(&self, request: &CreateRequest) -> Result<Plan, Unmade> {
         let host = self.workshop.host(NO_GROUPS)?;
         let plan = self.workshop.plan(host, request)?;
+        if plan.spec.user.is_some() != self.kind.user_namespace {
+            return Err(Unmade::Unshiftable);
+        }
         if self.prepared.has_ended() {
             let message = "the container that was kept ready has ended";
-            return Err(Failure::new(HResult::E_UNEXPECTED, message));
+            return Err(Failure::new(HResult::E_UNEXPECTED, message).into());
         }
         self.prepared.limit(&plan.limits)?;
         Ok(plan)
+    }
+
+    /// Makes it what `request` says.
+    fn finish(self: Box<Self>, request: &CreateRequest) -> Result<ContainerMachine, Unmade> {
+        let plan = match self.check(request) {
+            Ok(plan) => plan,
+            Err(unmade) => {
+                // What resists is found by the next sweep.
+                let _left = self.prepared.discard();
+                return Err(unmade);
+            }
+        };
+        done("took a container that was kept ready, and set its limits");
+        let ids = self.ids.as_ref().map(|own| Ids::of_own(own).given());
+        let mut machine = self
+            .prepared
+            .finish(&self.workshop, request, &plan, ids.as_ref())?;
+        machine.slot = self.ids;
+        Ok(machine)
     }
 }
 
 impl Slot for ContainerSlot {
     fn fits(&self, document: &ComputeSystem) -> bool {
-        let by_default = self.workshop.config.user_namespaces.by_default;
-        Kind::of(document, by_default) == Some(self.kind)
+        Kind::of(document, &self.workshop.config) == Some(self.kind)
     }
 
     fn make(self: Box<Self>, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure> {
-        let plan = match self.check(request) {
-            Ok(plan) => plan,
-            Err(failure) => {
-                // What resists is found by the next sweep.
-                let _left = self.prepared.discard();
-                return Err(failure.while_doing("Construct"));
-            }
+        let workshop = Arc::clone(&self.workshop);
+        let made = match self.finish(request) {
+            Ok(machine) => Ok(machine),
+            Err(Unmade::Unshiftable) => workshop.make_without(request),
+            Err(Unmade::Failed(failure)) => Err(failure),
         };
-        done("took a container that was kept ready, and set its limits");
-        let ids = self.ids.as_ref().map(|own| Ids::of_own(own).given());
-        let made = self
-            .prepared
-            .finish(&self.workshop, request, &plan, ids.as_ref());
         match made {
-            Ok(mut machine) => {
-                machine.slot = self.ids;
-                Ok(Arc::new(machine))
-            }
+            Ok(machine) => Ok(Arc::new(machine)),
             Err(failure) => Err(failure.while_doing("Construct")),
         }
     }

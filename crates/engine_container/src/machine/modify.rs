@@ -11,7 +11,10 @@ use serde_json::Value;
 use super::{ContainerMachine, errand};
 use crate::{
     cgroup::limits::{self, CpuLimits},
-    child::{errand::Errand, spec::MappedSpec},
+    child::{
+        errand::Errand,
+        spec::{MappedSpec, Owners},
+    },
     failure::StepError,
     parts::{
         mapped,
@@ -37,7 +40,7 @@ pub(crate) enum Change {
 /// # Errors
 /// The resource or the kind of change is not supported, the value does not fit, or the kernel refused it.
 pub(super) fn apply(machine: &ContainerMachine, request: &Value) -> Result<(), Failure> {
-    match read(request)? {
+    match read(request, machine.record.owners())? {
         Change::Memory(bytes) => machine
             .record
             .groups
@@ -95,8 +98,8 @@ fn run(machine: &ContainerMachine, errand: &Errand) -> Result<(), StepError> {
     errand::run(&machine.launcher, process, namespace, errand)
 }
 
-/// Reads the request.
-pub(crate) fn read(request: &Value) -> Result<Change, Failure> {
+/// Reads the request. `owners`: whose files are in what is mapped where the request does not say.
+pub(crate) fn read(request: &Value, owners: Owners) -> Result<Change, Failure> {
     let resource = request["ResourcePath"].as_str().unwrap_or_default();
     let kind = request["RequestType"].as_str().unwrap_or("Update");
     let settings = &request["Settings"];
@@ -105,7 +108,7 @@ pub(crate) fn read(request: &Value) -> Result<Change, Failure> {
         ("Container/Processor", "Update") => processor(settings).map(Change::Cpu),
         ("Container/MappedDirectories", "Add" | "Remove") => {
             let document: MappedDirectory = parse(settings)?;
-            mapped::check_directory(&document, SETTINGS).map(|spec| mounts(kind, spec))
+            mapped::check_directory(&document, SETTINGS, owners).map(|spec| mounts(kind, spec))
         }
         ("Container/MappedPipes", "Add" | "Remove") => {
             let document: MappedPipe = parse(settings)?;

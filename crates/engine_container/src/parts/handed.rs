@@ -26,20 +26,28 @@ use crate::{
     sys::mount::shift_owners,
 };
 
+/// What a file system that cannot shift owners fails at, where it has to.
+pub(crate) const UNSHIFTABLE: &str =
+    "shifting owners (ShiftOwners), which a file system there cannot do, of";
+
 /// The service's side: makes them all, in the order that [`UserSpec::handed`] tells. `namespace` is the container's,
-/// `root` the host's ids of its root.
+/// `root` the host's ids of its root; `all_shifted`: a file system that cannot shift owners fails at [`UNSHIFTABLE`].
 pub(crate) fn make(
     spec: &LaunchSpec,
     namespace: BorrowedFd<'_>,
     root: (u32, u32),
+    all_shifted: bool,
 ) -> Result<(Vec<OwnedFd>, UserSpec), StepError> {
+    let shown = |directory: &OwnedFd, path: &str| {
+        let (view, shifted) = view(directory, namespace).step_at("making a view of", path)?;
+        match all_shifted && !shifted {
+            true => Err(StepError::new(UNSHIFTABLE, Errno::OPNOTSUPP).at(path)),
+            false => Ok(view),
+        }
+    };
     let mut mounts = Vec::new();
     for layer in &spec.root.layers {
-        mounts.push(
-            view(&layer.open()?, namespace)
-                .step_at("making a view of", &*layer.path)?
-                .0,
-        );
+        mounts.push(shown(&layer.open()?, &layer.path)?);
     }
     mounts.push(scratch(&spec.root, namespace, root)?);
     let parts = if spec
@@ -55,16 +63,11 @@ pub(crate) fn make(
         Vec::new()
     };
     for (path, part) in &parts {
-        mounts.push(
-            view(part, namespace)
-                .step_at("making a view of", &**path)?
-                .0,
-        );
+        mounts.push(shown(part, path)?);
     }
     let tree = spec.root.view.as_ref().and_then(|view| view.tree.as_ref());
     if let Some(TreeSpec { source, .. }) = tree {
-        let view = view(&source.open()?, namespace);
-        mounts.push(view.step_at("making a view of", &*source.path)?.0);
+        mounts.push(shown(&source.open()?, &source.path)?);
     }
     for taken in mapped::open(&spec.mapped)? {
         taken.shift_into(namespace)?;

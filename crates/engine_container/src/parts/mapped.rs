@@ -29,18 +29,20 @@ use crate::{
 /// Where a pipe goes that is named without a directory.
 const PIPES: &str = "/run";
 
-/// What to map, in the order to be mounted: a directory comes before what is mapped inside it.
+/// What to map, in the order to be mounted: a directory comes before what is mapped inside it. `owners`: whose files are
+/// where the document does not say.
 ///
 /// # Errors
 /// A path is missing, not absolute, does not exist or is not of the right kind.
 pub(crate) fn check(
     directories: &[MappedDirectory],
     pipes: &[MappedPipe],
+    owners: Owners,
 ) -> Result<Vec<MappedSpec>, Failure> {
     let mut mapped = Vec::with_capacity(directories.len() + pipes.len());
     for (index, directory) in directories.iter().enumerate() {
         let at = format!("/Container/MappedDirectories/{index}");
-        mapped.push(check_directory(directory, &at)?);
+        mapped.push(check_directory(directory, &at, owners)?);
     }
     for (index, pipe) in pipes.iter().enumerate() {
         let at = format!("/Container/MappedPipes/{index}");
@@ -60,6 +62,7 @@ pub(crate) fn check(
 pub(crate) fn check_directory(
     directory: &MappedDirectory,
     at: &str,
+    owners: Owners,
 ) -> Result<MappedSpec, Failure> {
     let source = check_source(directory.host_path.as_deref(), at, |found| {
         found.is_dir() || found.is_file()
@@ -72,7 +75,8 @@ pub(crate) fn check_directory(
         covered: Vec::new(),
         owners: match directory.shift_owners {
             Some(true) => Owners::Shifted,
-            _ => Owners::AsOnTheHost,
+            Some(false) => Owners::AsOnTheHost,
+            None => owners,
         },
         allow_set_id: directory.allow_set_id.unwrap_or_default(),
     })
@@ -174,8 +178,8 @@ impl Taken<'_> {
         if shifted || owners == Owners::ShiftedIfPossible {
             return Ok(());
         }
-        let step = "shifting owners (ShiftOwners), which a file system there cannot do, of";
-        let error = StepError::new(step, Errno::OPNOTSUPP).at(&*self.spec.source.path);
+        let error = StepError::new(handed::UNSHIFTABLE, Errno::OPNOTSUPP);
+        let error = error.at(&*self.spec.source.path);
         Err(error.asked_by(&self.spec.source.pointer))
     }
 }

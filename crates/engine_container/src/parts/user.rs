@@ -2,7 +2,40 @@
 
 use hcs_schema::{Failure, HResult, documents::Container};
 
+use super::preference;
 use crate::{config::EngineConfig, plan::Privilege};
+
+/// Whether a container gets a user namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Namespace {
+    No,
+    Yes,
+    /// Unless a file system turns out not to shift owners, or no ids are free.
+    Preferred,
+}
+
+impl Namespace {
+    /// What a document asks of a service that runs as root, else what is configured.
+    pub(crate) fn asked(container: &Container, config: &EngineConfig) -> Self {
+        let by_default = config.user_namespaces.by_default;
+        match (container.user_namespace, container.prefer_user_namespace) {
+            (Some(true), _) => Self::Yes,
+            (Some(false), _) => Self::No,
+            (None, _) if by_default => Self::Yes,
+            (None, Some(true))
+                if preference::can_be_followed(container, config.user_namespaces) =>
+            {
+                Self::Preferred
+            }
+            (None, _) => Self::No,
+        }
+    }
+
+    /// Whether it is to be made with one.
+    pub(crate) const fn is_made(self) -> bool {
+        !matches!(self, Self::No)
+    }
+}
 
 /// JSON pointer of the property.
 const POINTER: &str = "/Container/UserNamespace";
@@ -19,18 +52,18 @@ pub(crate) fn check(
     container: &Container,
     config: &EngineConfig,
     privilege: Privilege,
-) -> Result<bool, Failure> {
+) -> Result<Namespace, Failure> {
     let has = match (container.user_namespace, privilege) {
         (Some(false), Privilege::User) => {
             let message = "a service that runs as an ordinary user makes containers with a user namespace only";
             return Err(refuse(POINTER, message));
         }
-        (_, Privilege::User) => true,
-        (asked, Privilege::Root) => asked.unwrap_or(config.user_namespaces.by_default),
+        (_, Privilege::User) => Namespace::Yes,
+        (_, Privilege::Root) => Namespace::asked(container, config),
     };
     let networking = container.networking.as_ref();
     let network = networking.and_then(|network| network.namespace.as_deref());
-    if has && network.is_some_and(|name| !name.is_empty()) {
+    if has.is_made() && network.is_some_and(|name| !name.is_empty()) {
         let message = "a named network namespace belongs to the host's root, so a container with a user namespace could \
                        not use it as its own; leave one of both out";
         return Err(refuse("/Container/Networking/Namespace", message));
@@ -62,7 +95,11 @@ fn refuse(pointer: &str, message: &'static str) -> Failure {
 mod tests {
     use super::*;
 
-    fn checked(container: &str, by_default: bool, privilege: Privilege) -> Result<bool, Failure> {
+    fn checked(
+        container: &str,
+        by_default: bool,
+        privilege: Privilege,
+    ) -> Result<Namespace, Failure> {
         let mut config = EngineConfig::default();
         config.user_namespaces.by_default = by_default;
         check(
@@ -74,12 +111,35 @@ mod tests {
 
     #[test]
     fn the_document_decides_then_the_configuration() {
-        let root = Privilege::Root;
-        assert!(!checked("{}", false, root).unwrap());
-        assert!(checked("{}", true, root).unwrap());
-        assert!(checked(r#"{ "UserNamespace": true }"#, false, root).unwrap());
-        assert!(!checked(r#"{ "UserNamespace": false }"#, true, root).unwrap());
-        assert!(checked("{}", false, Privilege::User).unwrap());
+        let root =
+            |container: &str, by_default| checked(container, by_default, Privilege::Root).unwrap();
+        let user = |container| checked(container, false, Privilege::User).unwrap();
+        assert_eq!(root("{}", false), Namespace::No);
+        assert_eq!(root("{}", true), Namespace::Yes);
+        assert_eq!(root(r#"{ "UserNamespace": true }"#, false), Namespace::Yes);
+        assert_eq!(root(r#"{ "UserNamespace": false }"#, true), Namespace::No);
+        assert_eq!(user("{}"), Namespace::Yes);
+    }
+
+    #[test]
+    fn a_preference_is_for_where_nothing_is_said() {
+        let root =
+            |container: &str, by_default| checked(container, by_default, Privilege::Root).unwrap();
+        // Nothing of the host decides here: the layer is not there.
+        let with = |more: &str| {
+            format!(
+                r#"{{ "PreferUserNamespace": true, "Storage": {{ "Layers": [{{ "Path": "/-" }}] }}{more} }}"#
+            )
+        };
+        assert_eq!(root(&with(""), false), Namespace::Preferred);
+        assert_eq!(root(&with(""), true), Namespace::Yes);
+        let said = |value: bool| with(&format!(r#", "UserNamespace": {value}"#));
+        assert_eq!(root(&said(true), false), Namespace::Yes);
+        assert_eq!(root(&said(false), false), Namespace::No);
+        let network = with(r#", "Networking": { "Namespace": "blue" }"#);
+        assert_eq!(root(&network, false), Namespace::No);
+        let user = checked(&with(""), false, Privilege::User);
+        assert_eq!(user.unwrap(), Namespace::Yes);
     }
 
     #[test]

@@ -59,6 +59,8 @@ impl Mode {
         match self {
             Self::Host => true,
             Self::Warm => !case.starts_with("slots::") && !case.starts_with("identity::"),
+            // Where the configuration asks for one, no preference counts.
+            Self::User | Self::WarmUser if case.starts_with("preference::") => false,
             Self::User => !case.starts_with("slots::") && !HOST_ONLY.contains(&case),
             Self::WarmUser => !HOST_ONLY.contains(&case),
         }

@@ -49,7 +49,7 @@ pub(crate) struct ContainerOptions {
     layers: Vec<PathBuf>,
 
     /// Let a directory of the host appear inside; repeat for more. Options, with commas between them: ro, it can only be
-    /// read; shift, with --userns files of root on the host belong to root inside; suid, set-user-ID programs, files with
+    /// read; shift, with --userns files of root on the host belong to root inside, as they do without --userns; suid, set-user-ID programs, files with
     /// capabilities and device nodes may be made there, which are refused otherwise
     #[arg(long = "mount", value_name = "HOST:GUEST[:OPTION,...]", value_parser = mount::parse)]
     mounts: Vec<Mount>,
@@ -84,6 +84,8 @@ pub(crate) struct ContainerOptions {
     no_hosts: bool,
 
     /// Make root inside an unprivileged user of the host; with =no, do not, whatever the service's configuration says
+    /// [default: where the container has the same files and can do the same: no --net-namespace, no --scratch, no --cap-add of
+    /// a capability over the host, and file systems that can show files with other owners]
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
           value_parser = yes_or_no)]
     userns: Option<bool>,
@@ -161,6 +163,7 @@ impl ContainerOptions {
                 ..Networking::default()
             }),
             user_namespace: self.userns,
+            prefer_user_namespace: self.userns.is_none().then_some(true),
             add_capabilities: self.privileges.added(),
             drop_capabilities: self.privileges.dropped(),
             no_new_privileges: self.privileges.no_new_privileges(),
@@ -249,7 +252,7 @@ mod tests {
     fn without_options_the_document_is_as_small_as_it_can_be() {
         let expected = json!({
             "Owner": "hcs", "SchemaVersion": {"Major": 2, "Minor": 1},
-            "Container": {"Storage": {"HostDirectory": "/home/me"}},
+            "Container": {"Storage": {"HostDirectory": "/home/me"}, "PreferUserNamespace": true},
         });
         assert_eq!(document(&[], false), expected);
         assert_eq!(
@@ -310,12 +313,15 @@ mod tests {
 
     #[test]
     fn a_user_namespace_can_be_asked_for_and_declined() {
-        let asked = |line: &[&str]| document(line, false)["Container"]["UserNamespace"].clone();
-        assert_eq!(asked(&[]), Value::Null);
+        let asked = |line: &[&str]| {
+            let container = &document(line, false)["Container"];
+            ["UserNamespace", "PreferUserNamespace"].map(|name| container[name].clone())
+        };
+        assert_eq!(asked(&[]), [Value::Null, true.into()]);
         for yes in ["--userns", "--userns=yes"] {
-            assert_eq!(asked(&[yes]), true);
+            assert_eq!(asked(&[yes]), [true.into(), Value::Null]);
         }
-        assert_eq!(asked(&["--userns=no"]), false);
+        assert_eq!(asked(&["--userns=no"]), [false.into(), Value::Null]);
         // What follows is the next argument.
         let line = ["x", "--userns", "no"];
         assert!(Line::try_parse_from(line).is_err());

@@ -143,7 +143,7 @@ pub(super) const ROWS: &[Row] = &[
             "--subuidname",
             "--unshare-user",
         ],
-        "`--userns` gives a container ids that no other user has",
+        "a container has ids that no other user has where its files allow it; `--userns` insists on it",
     ),
     (
         &[

@@ -38,11 +38,11 @@ fn a_service_turns_away_a_container_whatever_is_mapped() {
         .output()
         .unwrap();
     let list = "HCS_ENDPOINT=/seen/hcs.sock exec /hcs list";
-    for options in [&[][..], &["--userns"]] {
+    for userns in ["--userns=no", "--userns"] {
         let folder = other.endpoint();
-        let inside = with_program(options, folder.parent().unwrap(), list);
-        // With a user namespace root inside is an ordinary user of the host, who may not connect at all.
-        if options.is_empty() {
+        let inside = with_program(&[userns], folder.parent().unwrap(), list);
+        // With a user namespace root inside is an ordinary user of the host, who trusts no service of another user.
+        if userns == "--userns=no" {
             assert_turned_away(&inside);
         }
         assert_ne!(inside.code, Some(0), "{inside:?}");
@@ -50,7 +50,9 @@ fn a_service_turns_away_a_container_whatever_is_mapped() {
     }
     // A child of the process that has ended by the time it is looked for gets nothing either.
     let gone = "HCS_ENDPOINT=/seen/hcs.sock /hcs terminate of-the-host & kill -9 $!; wait; true";
-    with_program(&[], other.endpoint().parent().unwrap(), gone);
+    for userns in ["--userns=no", "--userns"] {
+        with_program(&[userns], other.endpoint().parent().unwrap(), gone);
+    }
     let list = ended(&mut other.hcs(&["list"]));
     assert!(list.out.contains("of-the-host"), "{list:?}");
     other.hcs(&["terminate", "of-the-host"]).output().unwrap();
@@ -64,7 +66,9 @@ fn clients_in_containers_are_admitted_where_that_is_configured() {
     fs::write(&config, format!("clients_in_containers = true\n{text}")).unwrap();
     other.hcs(&["list"]).output().unwrap();
     let list = "HCS_ENDPOINT=/seen/hcs.sock exec /hcs list";
-    let inside = with_program(&[], other.endpoint().parent().unwrap(), list);
+    let folder = other.endpoint();
+    // A client with a user namespace of its own cannot tell that the service is root's.
+    let inside = with_program(&["--userns=no"], folder.parent().unwrap(), list);
     assert_eq!(inside.code, Some(0), "{inside:?}");
 }
 

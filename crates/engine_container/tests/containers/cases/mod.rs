@@ -12,6 +12,7 @@ mod limits;
 mod mapped;
 mod mounts;
 mod names;
+mod preference;
 mod races;
 mod rootfs;
 mod sharing;
@@ -47,6 +48,7 @@ pub(crate) fn all() -> Vec<(String, Case)> {
         ("mapped", mapped::all()),
         ("mounts", mounts::all()),
         ("names", names::all()),
+        ("preference", preference::all()),
         ("races", races::all()),
         ("rootfs", rootfs::all()),
         ("sharing", sharing::all()),

@@ -53,6 +53,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Processor", Supported),
             ("Networking", Supported),
             ("UserNamespace", Supported),
+            ("PreferUserNamespace", Supported),
             ("AddCapabilities", Supported),
             ("DropCapabilities", Supported),
             ("NoNewPrivileges", Supported),

@@ -1,0 +1,186 @@
+//! Whether a container that prefers a user namespace (`PreferUserNamespace`) is to get one.
+//!
+//! It gets one where it has the same files and can do the same as without. What the document and the host say at once is
+//! decided here, before a container that is kept ready is chosen. Whether each file system shifts owners is known only
+//! when it is tried ([`super::handed::UNSHIFTABLE`]).
+
+use std::sync::OnceLock;
+
+use hcs_schema::{
+    documents::Container,
+    privileges::{Capabilities, Privileges},
+};
+use rustix::{
+    fs::{stat, statfs},
+    system::uname,
+};
+
+use crate::user_namespace::{IdRange, UserNamespaces};
+
+/// Capabilities that act on the host as a whole or on other users of it. In a user namespace they have no effect, so a
+/// container that is given one by name does without the namespace.
+const OF_THE_HOST: Capabilities = Capabilities::AUDIT_CONTROL
+    .union(Capabilities::AUDIT_READ)
+    .union(Capabilities::BPF)
+    .union(Capabilities::IPC_LOCK)
+    .union(Capabilities::LINUX_IMMUTABLE)
+    .union(Capabilities::MAC_ADMIN)
+    .union(Capabilities::MAC_OVERRIDE)
+    .union(Capabilities::MKNOD)
+    .union(Capabilities::PERFMON)
+    .union(Capabilities::SYSLOG)
+    .union(Capabilities::SYS_BOOT)
+    .union(Capabilities::SYS_MODULE)
+    .union(Capabilities::SYS_NICE)
+    .union(Capabilities::SYS_PACCT)
+    .union(Capabilities::SYS_RAWIO)
+    .union(Capabilities::SYS_RESOURCE)
+    .union(Capabilities::SYS_TIME)
+    .union(Capabilities::SYS_TTY_CONFIG)
+    .union(Capabilities::WAKE_ALARM);
+
+/// The first kernel whose overlayfs takes layers with shifted owners.
+const KERNEL: (u32, u32) = (5, 19);
+
+/// File systems that no kernel shifts owners of, by their magic numbers (`statfs(2)`): overlayfs, NFS, SMB, CIFS, 9p, AFS.
+/// The list saves the attempt.
+const UNSHIFTABLE: [i64; 7] = [
+    0x794c_7630,
+    0x6969,
+    0x517b,
+    0xff53_4d42,
+    0xfe53_4d42,
+    0x0102_1997,
+    0x5346_414f,
+];
+
+/// Whether the container can have a user namespace and be as it is without, as far as that is known before an attempt.
+pub(super) fn can_be_followed(container: &Container, ids: UserNamespaces) -> bool {
+    let enough = ids.users.count.min(ids.groups.count) >= IdRange::EACH;
+    enough && document_allows(container) && kernel_allows() && paths(container).all(allows)
+}
+
+/// Whether the document asks for nothing that a container with a user namespace cannot have.
+fn document_allows(container: &Container) -> bool {
+    let networking = container.networking.as_ref();
+    let network = networking.and_then(|networking| networking.namespace.as_deref());
+    let storage = container.storage.as_ref();
+    let added = Privileges::of_container(container).map(|privileges| privileges.possible);
+    let mut mapped = container.mapped_directories.iter().flatten();
+    network.is_none_or(str::is_empty)
+        // A scratch notes removed directories in another way in a user namespace, so it is of use in one of both only.
+        && storage.is_none_or(|storage| storage.path.is_none())
+        && added.is_ok_and(|added| added.intersection(OF_THE_HOST).is_empty())
+        && mapped.all(|directory| directory.allow_set_id != Some(true))
+}
+
+/// The paths of the host whose files the container sees.
+fn paths(container: &Container) -> impl Iterator<Item = &str> {
+    let storage = container.storage.as_ref();
+    let layers = storage.and_then(|storage| storage.layers.as_deref());
+    let view = layers.is_none_or(<[_]>::is_empty).then_some("/");
+    let tree = storage.and_then(|storage| storage.host_directory.as_deref());
+    let layers = layers.unwrap_or_default().iter();
+    let mapped = container.mapped_directories.iter().flatten();
+    let mapped = mapped.filter(|directory| directory.shift_owners != Some(false));
+    view.into_iter()
+        .chain(tree)
+        .chain(layers.filter_map(|layer| layer.path.as_deref()))
+        .chain(mapped.filter_map(|directory| directory.host_path.as_deref()))
+}
+
+/// Whether the file at `path` belongs to ids that the container has, on a file system that may shift owners. A path that
+/// leads nowhere is refused later, with the reason.
+fn allows(path: &str) -> bool {
+    let Ok(found) = stat(path) else {
+        return true;
+    };
+    let owned = found.st_uid < IdRange::EACH && found.st_gid < IdRange::EACH;
+    owned && statfs(path).is_ok_and(|system| !UNSHIFTABLE.contains(&system.f_type))
+}
+
+fn kernel_allows() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| release(&uname().release().to_string_lossy()) >= Some(KERNEL))
+}
+
+/// The first two numbers of a kernel's release.
+fn release(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    fn container(text: &str) -> Container {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_a_user_namespace_cannot_have_is_had_without() {
+        for allowed in [
+            "{}",
+            r#"{ "Networking": { "Namespace": "" } }"#,
+            r#"{ "AddCapabilities": ["NET_ADMIN", "SYS_ADMIN"], "DropCapabilities": ["ALL"] }"#,
+            r#"{ "Storage": { "Layers": [{ "Path": "/x" }] }, "MappedDirectories": [{ "HostPath": "/y" }] }"#,
+        ] {
+            assert!(document_allows(&container(allowed)), "{allowed}");
+        }
+        for refused in [
+            r#"{ "Networking": { "Namespace": "blue" } }"#,
+            r#"{ "AddCapabilities": ["SYS_TIME"] }"#,
+            r#"{ "AddCapabilities": ["ALL"] }"#,
+            r#"{ "Storage": { "Path": "/kept" } }"#,
+            r#"{ "MappedDirectories": [{ "HostPath": "/y", "AllowSetId": true }] }"#,
+        ] {
+            assert!(!document_allows(&container(refused)), "{refused}");
+        }
+    }
+
+    #[test]
+    fn each_path_is_looked_at() {
+        let all = |text: &str| {
+            paths(&container(text))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(all("{}"), ["/"]);
+        let view = r#"{ "Storage": { "HostDirectory": "/home/me" } }"#;
+        assert_eq!(all(view), ["/", "/home/me"]);
+        let layers = r#"{ "Storage": { "Layers": [{ "Path": "/a" }, { "Path": "/b" }] }, "MappedDirectories": [
+            { "HostPath": "/c" }, { "HostPath": "/d", "ShiftOwners": false }] }"#;
+        assert_eq!(all(layers), ["/a", "/b", "/c"]);
+    }
+
+    #[test]
+    fn files_belong_to_ids_that_the_container_has() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().to_str().unwrap();
+        assert!(allows(path) && allows("/not/there"));
+        chown(path, Some(65_536), Some(0)).unwrap();
+        assert!(!allows(path));
+        chown(path, Some(0), Some(100_000)).unwrap();
+        assert!(!allows(path));
+    }
+
+    #[test]
+    fn few_ids_are_not_enough() {
+        let mut ids = UserNamespaces::default();
+        let any = container(r#"{ "Storage": { "Layers": [{ "Path": "/not/there" }] } }"#);
+        assert_eq!(can_be_followed(&any, ids), kernel_allows());
+        ids.groups.count = 1000;
+        assert!(!can_be_followed(&any, ids));
+    }
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        assert_eq!(release("6.1.0-13-amd64"), Some((6, 1)));
+        assert_eq!(release("5.19"), Some((5, 19)));
+        assert!(release("5.9.1") < Some(KERNEL));
+        assert_eq!(release("x"), None);
+    }
+}
