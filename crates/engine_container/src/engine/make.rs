@@ -120,6 +120,8 @@ impl Leftovers {
 pub(super) enum Unmade {
     /// A file system cannot shift owners, and the user namespace is only preferred.
     Unshiftable,
+    /// What was kept ready is of another kind than the files allow.
+    OtherKind,
     /// As the caller is to be told.
     Failed(Failure),
 }

@@ -21,7 +21,7 @@ use crate::{
     failure::StepError,
     launcher::Launcher,
     machine::ContainerMachine,
-    parts::own_places::OwnPlaces,
+    parts::{own_places::OwnPlaces, preference::Declined},
     peer,
     plan::{self, Plan, Privilege},
     record::Record,
@@ -52,6 +52,8 @@ struct Workshop {
     groups: OnceLock<HostGroups>,
     /// Whose ids containers with user namespaces have.
     ids: Arc<IdPool>,
+    /// Which files did not let a container have the user namespace that it preferred.
+    declined: Declined,
 }
 
 impl ContainerEngine {
@@ -66,6 +68,7 @@ impl ContainerEngine {
                 config,
                 groups: OnceLock::new(),
                 ids: Arc::new(IdPool::new(claims)),
+                declined: Declined::default(),
             }),
         }
     }
@@ -84,6 +87,7 @@ impl Workshop {
     fn make(&self, request: &CreateRequest) -> Result<ContainerMachine, Failure> {
         let host = self.host(NO_GROUPS)?;
         let plan = self.plan(host, request)?;
+        self.note_preference(request, plan.preferred);
         let ids = match self.own_ids(&plan) {
             Ok(ids) => ids,
             Err(_) if plan.preferred => return self.make_without(request),
@@ -94,7 +98,7 @@ impl Workshop {
                 machine.slot = ids;
                 Ok(machine)
             }
-            Err(Unmade::Unshiftable) => self.make_without(request),
+            Err(Unmade::Unshiftable | Unmade::OtherKind) => self.make_without(request),
             Err(Unmade::Failed(failure)) => Err(failure),
         }
     }
@@ -106,6 +110,7 @@ impl Workshop {
              are free"
                 .to_owned(),
         );
+        self.note_preference(request, false);
         let mut without = request.clone();
         if let Some(container) = &mut without.document.container {
             container.prefer_user_namespace = None;
@@ -116,6 +121,15 @@ impl Workshop {
     /// What is known of the host.
     fn host(&self, summary: &'static str) -> Result<&HostGroups, Failure> {
         HostGroups::once(&self.groups).map_err(|error| error.into_failure(summary))
+    }
+
+    /// Remembers whether a user namespace that is preferred can be had, for the choice of what is kept ready.
+    fn note_preference(&self, request: &CreateRequest, followed: bool) {
+        if let Some(container) = &request.document.container
+            && container.prefer_user_namespace == Some(true)
+        {
+            self.declined.note(container, !followed);
+        }
     }
 
     fn plan(&self, host: &HostGroups, request: &CreateRequest) -> Result<Plan, Failure> {
@@ -196,7 +210,7 @@ impl Engine for ContainerEngine {
         // An ordinary user's containers depend on what their documents show of the host.
         let kind = match Privilege::own() {
             Privilege::User => None,
-            Privilege::Root => slot::Kind::of(document, &self.workshop.config),
+            Privilege::Root => slot::Kind::of(document, &self.workshop),
         };
         let has_ids = self.workshop.config.user_namespaces.are_plenty();
         let Some(kind) = kind.filter(|kind| has_ids || !kind.user_namespace) else {

@@ -20,8 +20,7 @@ use super::{
     make::{Ids, Order, Prepared, Unmade},
 };
 use crate::{
-    cgroup::Limits, config::EngineConfig, machine::ContainerMachine, parts::user::Namespace,
-    plan::Plan, steps::done,
+    cgroup::Limits, machine::ContainerMachine, parts::user::Namespace, plan::Plan, steps::done,
 };
 
 /// A parked child weighs something, so a lower limit on memory could refuse what it would allow a new child.
@@ -34,8 +33,8 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    /// The kind for `document`; `None` where no slot fits.
-    pub(super) fn of(document: &ComputeSystem, config: &EngineConfig) -> Option<Self> {
+    /// The kind for `document`; `None` where no slot fits. Looks at no file, for the service's only thread asks.
+    pub(super) fn of(document: &ComputeSystem, workshop: &Workshop) -> Option<Self> {
         let container = document.container.as_ref()?;
         let networking = container.networking.as_ref();
         let named_network = networking
@@ -48,7 +47,10 @@ impl Kind {
             && !kept_scratch
             && has_room(container.memory.as_ref());
         fits.then_some(Self {
-            user_namespace: Namespace::asked(container, config).is_made(),
+            user_namespace: match Namespace::asked(container, &workshop.config) {
+                Namespace::Preferred => !workshop.declined.has(container),
+                asked => asked.is_made(),
+            },
         })
     }
 }
@@ -103,13 +105,14 @@ impl ContainerSlot {
     /// What is left to be decided, if the slot is still of use.
     ///
     /// # Errors
-    /// As a container that is made from scratch. [`Unmade::Unshiftable`]: another kind is needed by now.
+    /// As a container that is made from scratch. [`Unmade::OtherKind`]: the files decide otherwise than was expected.
     fn check(&self, request: &CreateRequest) -> Result<Plan, Unmade> {
         let host = self.workshop.host(NO_GROUPS)?;
         let plan = self.workshop.plan(host, request)?;
         if plan.spec.user.is_some() != self.kind.user_namespace {
-            return Err(Unmade::Unshiftable);
+            return Err(Unmade::OtherKind);
         }
+        self.workshop.note_preference(request, plan.preferred);
         if self.prepared.has_ended() {
             let message = "the container that was kept ready has ended";
             return Err(Failure::new(HResult::E_UNEXPECTED, message).into());
@@ -140,7 +143,7 @@ impl ContainerSlot {
 
 impl Slot for ContainerSlot {
     fn fits(&self, document: &ComputeSystem) -> bool {
-        Kind::of(document, &self.workshop.config) == Some(self.kind)
+        Kind::of(document, &self.workshop) == Some(self.kind)
     }
 
     fn make(self: Box<Self>, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure> {
@@ -148,6 +151,7 @@ impl Slot for ContainerSlot {
         let made = match self.finish(request) {
             Ok(machine) => Ok(machine),
             Err(Unmade::Unshiftable) => workshop.make_without(request),
+            Err(Unmade::OtherKind) => workshop.make(request),
             Err(Unmade::Failed(failure)) => Err(failure),
         };
         match made {

@@ -20,7 +20,7 @@ pub(crate) mod network;
 pub(crate) mod own_places;
 pub(crate) mod pivot;
 pub(crate) mod place;
-mod preference;
+pub(crate) mod preference;
 pub(crate) mod privileges;
 pub(crate) mod rootfs;
 pub(crate) mod scratch;

@@ -1,10 +1,15 @@
 //! Whether a container that prefers a user namespace (`PreferUserNamespace`) is to get one.
 //!
-//! It gets one where it has the same files and can do the same as without. What the document and the host say at once is
-//! decided here, before a container that is kept ready is chosen. Whether each file system shifts owners is known only
-//! when it is tried ([`super::handed::UNSHIFTABLE`]).
+//! It gets one where it has the same files and can do the same as without:
+//!
+//! 1. The document decides first, without a look at any file: a path may lead to a file system that does not answer, and
+//!    a container that is kept ready is chosen on the service's only thread.
+//! 2. The files are looked at when the document is checked.
+//! 3. Whether each file system shifts owners is known only when it is tried ([`super::handed::UNSHIFTABLE`]).
+//!
+//! [`Declined`] remembers what came out of 2 and 3, so that the container that is kept ready is one that fits.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use hcs_schema::{
     documents::Container,
@@ -54,10 +59,36 @@ const UNSHIFTABLE: [i64; 7] = [
     0x5346_414f,
 ];
 
-/// Whether the container can have a user namespace and be as it is without, as far as that is known before an attempt.
-pub(super) fn can_be_followed(container: &Container, ids: UserNamespaces) -> bool {
+/// Whether the document lets the container have a user namespace out of `ids` and be as it is without.
+pub(super) fn is_possible(container: &Container, ids: UserNamespaces) -> bool {
     let enough = ids.users.count.min(ids.groups.count) >= IdRange::EACH;
-    enough && document_allows(container) && kernel_allows() && paths(container).all(allows)
+    enough && document_allows(container) && kernel_allows()
+}
+
+/// Whether the files that the container sees let it. Looks at them.
+pub(super) fn files_allow(container: &Container) -> bool {
+    paths(container).all(allows)
+}
+
+/// The files that the last container saw which was made without the user namespace that it preferred.
+#[derive(Debug, Default)]
+pub(crate) struct Declined(Mutex<Vec<String>>);
+
+impl Declined {
+    /// Whether a container with such a document was made without.
+    pub(crate) fn has(&self, container: &Container) -> bool {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        paths(container).eq(last.iter().map(String::as_str))
+    }
+
+    /// Remembers whether `container` was made without.
+    pub(crate) fn note(&self, container: &Container, without: bool) {
+        if without != self.has(container) {
+            let paths = paths(container).map(str::to_owned);
+            let last = if without { paths.collect() } else { Vec::new() };
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
+        }
+    }
 }
 
 /// Whether the document asks for nothing that a container with a user namespace cannot have.
@@ -170,10 +201,30 @@ mod tests {
     #[test]
     fn few_ids_are_not_enough() {
         let mut ids = UserNamespaces::default();
-        let any = container(r#"{ "Storage": { "Layers": [{ "Path": "/not/there" }] } }"#);
-        assert_eq!(can_be_followed(&any, ids), kernel_allows());
+        assert_eq!(is_possible(&container("{}"), ids), kernel_allows());
         ids.groups.count = 1000;
-        assert!(!can_be_followed(&any, ids));
+        assert!(!is_possible(&container("{}"), ids));
+    }
+
+    #[test]
+    fn what_was_declined_is_known_by_its_files() {
+        let of = |path: &str| {
+            container(&format!(
+                r#"{{ "Storage": {{ "Layers": [{{ "Path": "{path}" }}] }} }}"#
+            ))
+        };
+        let declined = Declined::default();
+        let has = || ["/a", "/b"].map(|path| declined.has(&of(path)));
+        assert_eq!(has(), [false, false]);
+        declined.note(&of("/a"), true);
+        assert_eq!(has(), [true, false]);
+        // Another that was made with one says nothing about it.
+        declined.note(&of("/b"), false);
+        assert_eq!(has(), [true, false]);
+        declined.note(&of("/b"), true);
+        assert_eq!(has(), [false, true]);
+        declined.note(&of("/b"), false);
+        assert_eq!(has(), [false, false]);
     }
 
     #[test]

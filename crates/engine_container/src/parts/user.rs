@@ -15,16 +15,15 @@ pub(crate) enum Namespace {
 }
 
 impl Namespace {
-    /// What a document asks of a service that runs as root, else what is configured.
+    /// What a document asks of a service that runs as root, else what is configured. Looks at no file: those may decline a
+    /// preference.
     pub(crate) fn asked(container: &Container, config: &EngineConfig) -> Self {
         let by_default = config.user_namespaces.by_default;
         match (container.user_namespace, container.prefer_user_namespace) {
             (Some(true), _) => Self::Yes,
             (Some(false), _) => Self::No,
             (None, _) if by_default => Self::Yes,
-            (None, Some(true))
-                if preference::can_be_followed(container, config.user_namespaces) =>
-            {
+            (None, Some(true)) if preference::is_possible(container, config.user_namespaces) => {
                 Self::Preferred
             }
             (None, _) => Self::No,
@@ -59,7 +58,10 @@ pub(crate) fn check(
             return Err(refuse(POINTER, message));
         }
         (_, Privilege::User) => Namespace::Yes,
-        (_, Privilege::Root) => Namespace::asked(container, config),
+        (_, Privilege::Root) => match Namespace::asked(container, config) {
+            Namespace::Preferred if !preference::files_allow(container) => Namespace::No,
+            asked => asked,
+        },
     };
     let networking = container.networking.as_ref();
     let network = networking.and_then(|network| network.namespace.as_deref());

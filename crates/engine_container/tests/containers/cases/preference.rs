@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::host::{Container, Host, in_private_mounts};
+use crate::host::{Container, Host, LIMIT, in_private_mounts};
 
 super::cases![
     it_is_followed_and_files_are_the_same,
@@ -15,6 +15,7 @@ super::cases![
     what_cannot_be_had_with_one_is_had_without,
     a_file_system_that_cannot_shift_owners_is_had_without,
     ids_that_are_taken_are_done_without,
+    what_is_kept_ready_follows_the_files,
 ];
 
 /// Whether root inside is a user of its own on the host.
@@ -146,4 +147,35 @@ fn ids_that_are_taken_are_done_without() {
     assert!(is_apart(&first) && !is_apart(&second));
     drop(first);
     assert!(is_apart(&host.start(preferring(json!({})))));
+}
+
+fn what_is_kept_ready_follows_the_files() {
+    let host = Host::new();
+    let foreign = host.files.path().join("foreign");
+    fs::create_dir(&foreign).unwrap();
+    let document = preferring(json!({
+        "MappedDirectories": [{ "HostPath": foreign, "ContainerPath": "/s" }],
+    }));
+    // Whether what is prepared has a user namespace, which is what the files allowed the last time.
+    let made = |prepared: bool, apart: bool| {
+        let request = host.request(document.clone());
+        let slot = host.prepare(&request);
+        assert!(slot.fits(&request.document));
+        let asked = host.request(json!({ "UserNamespace": prepared }));
+        assert!(slot.fits(&asked.document));
+        let machine = slot.make(&request).unwrap_or_else(|f| panic!("{f:#?}"));
+        let container = Container::new(machine, request);
+        container
+            .machine
+            .wait_ready(LIMIT)
+            .unwrap_or_else(|f| panic!("{f:#?}"));
+        assert_eq!(is_apart(&container), apart);
+    };
+    made(true, true);
+    chown(&foreign, Some(1_000_000), Some(0)).unwrap();
+    made(true, false);
+    made(false, false);
+    chown(&foreign, Some(0), Some(0)).unwrap();
+    made(false, true);
+    made(true, true);
 }
