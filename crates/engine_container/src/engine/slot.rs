@@ -122,7 +122,7 @@ impl ContainerSlot {
     }
 
     /// Makes it what `request` says.
-    fn finish(self: Box<Self>, request: &CreateRequest) -> Result<ContainerMachine, Unmade> {
+    fn finish(self, request: &CreateRequest) -> Result<ContainerMachine, Unmade> {
         let plan = match self.check(request) {
             Ok(plan) => plan,
             Err(unmade) => {
