@@ -14,6 +14,17 @@ pub(crate) fn of_making(mut stop: Stop) -> Stop {
     stop
 }
 
+/// The same for a document that this program made: what is no property there is one that the service does not know yet.
+pub(crate) fn of_own_document(stop: Stop) -> Stop {
+    let mut stop = of_making(stop);
+    if stop.failure.message.contains("is not a property of") {
+        let cause = "the service that runs is of an earlier version than this program: `hcs service stop` ends it, containers \
+                     go on, and the next call starts the service of this version";
+        stop.failure = stop.failure.cause(cause);
+    }
+    stop
+}
+
 /// What is to be said in the place of a cause.
 fn advice(cause: &Cause) -> Option<String> {
     let pointer = cause.pointer.as_deref()?;
@@ -54,6 +65,21 @@ mod tests {
         let failure = Failure::new(HResult::E_FAIL, "it could not be made");
         let stop = of_making(failure.cause_at(pointer, message).into());
         stop.failure.causes[0].message.clone()
+    }
+
+    #[test]
+    fn a_property_of_ours_that_is_not_known_is_of_a_later_version() {
+        let refused = |message: &'static str| {
+            let failure = Failure::new(HResult::HCS_E_INVALID_JSON, message);
+            let causes = of_own_document(failure.into()).failure.causes;
+            causes.first().map(|cause| cause.message.clone())
+        };
+        let unknown = "the document is invalid: /Container/X: \"X\" is not a property of Container";
+        assert!(refused(unknown).unwrap().contains("`hcs service stop`"));
+        assert_eq!(
+            refused("the document is invalid: /Container/X: expected a number"),
+            None
+        );
     }
 
     #[test]

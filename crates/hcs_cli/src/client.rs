@@ -45,7 +45,7 @@ pub(crate) fn launch(
     match process {
         Ok(process) => Ok((system, process)),
         Err(stop) => {
-            let mut stop = advice::of_making(clock.stop(id, stop));
+            let mut stop = advice::of_own_document(clock.stop(id, stop));
             // Where nothing was made there is nothing to be removed.
             let made = created.result().is_ok();
             if made && let Err(also) = terminate(&system, clock.grace()) {

@@ -54,14 +54,17 @@ fn named(id: &str) -> Result<String, String> {
 
 impl Create {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let document = match &self.document {
-            Some(file) => read_document(file)?,
-            None => client::text(&self.container.document(&Surroundings::here(), false)?)?,
+        let (document, advise): (_, fn(Stop) -> Stop) = match &self.document {
+            Some(file) => (read_document(file)?, advice::of_making),
+            None => (
+                client::text(&self.container.document(&Surroundings::here(), false)?)?,
+                advice::of_own_document,
+            ),
         };
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("create");
         let made = clock.wait(&id, ComputeSystem::create_json(&id, &document));
-        let system = made.map_err(advice::of_making)?;
+        let system = made.map_err(advise)?;
         match self.json {
             true => print_json(&ComputeSystemProperties {
                 id: Some(id),
