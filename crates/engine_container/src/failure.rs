@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::steps;
 
+/// The step that makes a control group.
+pub(crate) const MAKING_GROUP: &str = "making the control group";
+
+/// The step that mounts the overlay of a root file system.
+pub(crate) const MOUNTING_LAYERS: &str = "mounting the layers over";
+
 /// One step that the host refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{step}{}: {errno}", self.on_path())]
@@ -60,8 +66,27 @@ impl StepError {
     pub(crate) fn into_failure(self, summary: impl Into<Cow<'static, str>>) -> Failure {
         steps::failed(&self);
         let mut failure = Failure::new(hresult_of(self.errno), summary);
+        let way_out = self.way_out();
         failure.causes.push(self.into_cause());
-        failure
+        match way_out {
+            Some(way_out) => failure.cause(way_out),
+            None => failure,
+        }
+    }
+
+    /// What to do about a failure whose system call does not tell.
+    fn way_out(&self) -> Option<&'static str> {
+        match (&*self.step, self.errno) {
+            (MAKING_GROUP, Errno::ROFS | Errno::ACCESS | Errno::PERM) => Some(
+                "the service may make no control groups where it runs, as inside of a container whose /sys/fs/cgroup can \
+                 only be read: run hcs on the host, or where /sys/fs/cgroup can be written",
+            ),
+            (MOUNTING_LAYERS, Errno::INVAL | Errno::OPNOTSUPP) => Some(
+                "the file system there cannot hold what a container writes, as an overlay, NFS and FAT cannot: name a \
+                 directory on ext4, XFS, Btrfs or tmpfs (Storage.Path, --scratch), or leave it out",
+            ),
+            _ => None,
+        }
     }
 
     /// This as one cause of a failure.
@@ -176,6 +201,18 @@ mod tests {
             cause.pointer.as_deref(),
             Some("/Container/Storage/Layers/0/Path")
         );
+    }
+
+    #[test]
+    fn what_a_system_call_does_not_tell_is_told_with_a_way_out() {
+        let causes = |step, errno| {
+            let error = StepError::new(step, errno).at("/place");
+            error.into_failure("no container").causes.len()
+        };
+        assert_eq!(causes(MAKING_GROUP, Errno::ROFS), 2);
+        assert_eq!(causes(MAKING_GROUP, Errno::NOSPC), 1);
+        assert_eq!(causes(MOUNTING_LAYERS, Errno::INVAL), 2);
+        assert_eq!(causes("mounting proc on", Errno::INVAL), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use hcs_schema::{Failure, HResult};
+use rustix::io::Errno;
 
 use super::{
     ControlGroups, Home,
@@ -80,9 +81,19 @@ impl ControlGroups {
             Some(Home::V2(at)) => limit_memory_v2(at, bytes),
         };
         written.map_err(|error| {
-            error
+            let busy = error.errno == Errno::BUSY;
+            let used = self.memory_use().filter(|_| busy);
+            let failure = error
                 .asked_by(limits::MEMORY)
-                .into_failure(format!("memory cannot be limited to {bytes} bytes"))
+                .into_failure(format!("memory cannot be limited to {bytes} bytes"));
+            match used {
+                None => failure,
+                Some(used) => failure.cause(format!(
+                    "the container uses {} bytes, and the kernel cannot take them away (files in memory, such as those in \
+                     /dev/shm, count): have it free some, or choose a higher limit",
+                    used.now
+                )),
+            }
         })
     }
 

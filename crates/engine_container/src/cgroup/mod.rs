@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     child::spec::GroupSpec,
-    failure::{Attempt, StepError},
+    failure::{Attempt, MAKING_GROUP, StepError},
 };
 use detect::{Controller, Hierarchies};
 
@@ -188,7 +188,7 @@ impl ControlGroups {
 }
 
 fn make_directory(path: &Path) -> Result<(), StepError> {
-    fs::create_dir_all(path).step_at("making the control group", path.display().to_string())
+    fs::create_dir_all(path).step_at(MAKING_GROUP, path.display().to_string())
 }
 
 /// Removes the groups of `root` in all hierarchies, each with those above it, as far as nothing is in them.

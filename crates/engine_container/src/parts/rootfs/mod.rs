@@ -32,7 +32,7 @@ use rustix::{
 use super::{handed::Handed, mount, place, source::Source};
 use crate::{
     child::spec::{LaunchSpec, RootSpec, ViewSpec},
-    failure::{Attempt, StepError},
+    failure::{Attempt, MOUNTING_LAYERS, StepError},
 };
 use cover::Cover;
 use overlay::{Overlays, path_of};
@@ -186,7 +186,7 @@ fn mount_layers(
         let step = match errno {
             // That is how overlayfs says it.
             Errno::LOOP => "mounting layers, of which one is inside another, over",
-            _ => "mounting the layers over",
+            _ => MOUNTING_LAYERS,
         };
         StepError::new(step, errno).at(path).asked_by(POINTER)
     })

@@ -11,6 +11,7 @@ super::cases![
     memory_is_limited_and_the_agent_survives,
     the_limits_can_be_read_inside,
     memory_can_be_changed_while_it_runs,
+    a_limit_below_what_is_used_says_what_is_used,
     processors_are_limited_and_can_be_changed,
     the_number_of_processes_is_limited,
     what_was_used_is_told,
@@ -93,6 +94,24 @@ fn memory_can_be_changed_while_it_runs() {
     assert!(take(&container, 96));
     change(32);
     assert!(!take(&container, 96));
+}
+
+/// Version 1 refuses it; version 2 ends processes until it fits.
+fn a_limit_below_what_is_used_says_what_is_used() {
+    if !std::path::Path::new("/sys/fs/cgroup/memory").is_dir() {
+        return;
+    }
+    let host = Host::new();
+    let container = host.start(json!({ "Memory": { "SizeInMB": 128 } }));
+    container.shell("dd if=/dev/zero of=/dev/shm/file bs=1M count=48 2>/dev/null");
+    let request = json!({ "ResourcePath": "Container/Memory/SizeInMB", "RequestType": "Update", "Settings": 16 });
+    let failure = container.machine.modify(&request).unwrap_err();
+    let told = &failure.causes[1].message;
+    let used = told.strip_prefix("the container uses ").unwrap();
+    let used: u64 = used.split(' ').next().unwrap().parse().unwrap();
+    assert!((48 << 20..128 << 20).contains(&used), "{failure:#?}");
+    // The old limit stays.
+    assert!(take(&container, 32));
 }
 
 fn processors_are_limited_and_can_be_changed() {
