@@ -24,6 +24,7 @@ const CLEAN: &[&str] = &[
     "bindings/",
     "clippy.toml",
     "crates/computecore/",
+    "crates/engine_container/",
     "crates/hcs/",
     "crates/hcs_engine/",
     "crates/hcs_lifecycle/",

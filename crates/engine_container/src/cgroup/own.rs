@@ -1,5 +1,5 @@
-//! The control group of the service itself, [`NAME`] below its root in every hierarchy: whoever happened to start it may be
-//! in one with little memory, few processors or an end of its own, and that is nobody else's business.
+//! The control group of the service itself, [`NAME`] below its root in every hierarchy: the program that started it may be
+//! in one with little memory, few processors or an end of its own, which is that program's own business.
 //!
 //! Beside the containers' groups, never above them: in version 2 a group with processes passes no controllers on.
 

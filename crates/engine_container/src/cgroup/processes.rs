@@ -93,7 +93,7 @@ impl ControlGroups {
     /// As for [`ControlGroups::clear`].
     pub(crate) fn remove(&self) -> Result<(), StepError> {
         match self.remove_empty() {
-            // Nobody knows what that may be.
+            // It is not known what that may be.
             Err(error) if error.errno == Errno::BUSY => self.clear(),
             answer => answer,
         }

@@ -1,7 +1,7 @@
 //! The cloned child: from a copy of the launcher to pid 1 of a container.
 //!
 //! It is born in new namespaces with nothing but its channel. What it does before it reads its specification is the
-//! same for every container, so that a child can be parked there: it holds nothing of the host that somebody might want
+//! same for every container, so that a child can be parked there: it holds nothing of the host that the host might want
 //! to unmount, and ends when the service closes the channel. Then it makes its mounts and its root, gives up what it
 //! must not keep, says that it is ready and becomes the guest agent, without an exec.
 //!
@@ -348,7 +348,7 @@ fn protect_from_oom() {
 }
 
 /// The agent shall not have the service's score where it could not reset it for others: once it is root of its own
-/// namespace only, nobody may change its score any more. Best effort, as it is the host's to allow. The path is the
+/// namespace only, no process may change its score any more. Best effort, as it is the host's to allow. The path is the
 /// host's: nothing of the container is mounted yet.
 fn forget_oom_score() {
     let _refused = std::fs::write("/proc/self/oom_score_adj", "0");

@@ -140,7 +140,7 @@ pub(crate) struct MappedSpec {
 /// Whose files of the host are in a container with ids of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Owners {
-    /// Whose they are: nobody's inside, unless they belong to one of the container's ids.
+    /// Whose they are: those of `nobody` inside, unless they belong to one of the container's ids.
     AsOnTheHost,
     /// Those with the same numbers inside.
     Shifted,

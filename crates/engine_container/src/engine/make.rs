@@ -101,7 +101,7 @@ impl<'a> Ids<'a> {
     }
 }
 
-/// What stays on the host until somebody removes it.
+/// What stays on the host until it is removed.
 #[derive(Debug)]
 struct Leftovers {
     groups: ControlGroups,

@@ -1,4 +1,4 @@
-//! Removing what containers left behind that nobody knows any more.
+//! Removing what containers left behind that no service knows any more.
 
 use std::{collections::BTreeSet, fs, path::Path};
 

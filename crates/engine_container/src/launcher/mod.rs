@@ -44,7 +44,7 @@ use protocol::{Answer, Child};
 pub use serve::{AgentEntry, AgentFiles, main_if_launcher};
 
 /// For a program that starts a service in the background: makes all descriptors but the standard ones stay behind at
-/// the next `execve(2)`. A service that kept a pipe of whoever happened to start it would keep that pipe open for ever.
+/// the next `execve(2)`. A service that kept a pipe of the program that started it would keep that pipe open for ever.
 ///
 /// # Errors
 /// The kernel is older than Linux 5.11.
@@ -145,7 +145,7 @@ impl Launcher {
     }
 
     /// Clones one child; answers our end of its channel and what it is. A launcher that has died is replaced first. It
-    /// may have cloned before, so each attempt has a channel of its own: a child that nobody knows ends with that.
+    /// may have cloned before, so each attempt has a channel of its own: a child that no service knows ends with that.
     pub(crate) fn launch(
         &self,
         child: &Child<BorrowedFd<'_>>,
@@ -181,7 +181,7 @@ impl Launcher {
     }
 }
 
-/// Whether an errno of the socket says that nobody serves its other end.
+/// Whether an errno of the socket says that no process serves its other end.
 fn launcher_is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN)
 }

@@ -40,7 +40,7 @@ pub(crate) fn bind_in(directory: BorrowedFd<'_>) -> Result<OwnedFd, StepError> {
     Ok(socket)
 }
 
-/// Whether somebody listens there; a full queue is one as well. Does not block.
+/// Whether a process listens there; a full queue is one as well. Does not block.
 pub(crate) fn is_listened_on(directory: BorrowedFd<'_>) -> Result<bool, StepError> {
     let socket = stream(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     let connected = address(directory).and_then(|address| connect(&socket, &address));

@@ -27,7 +27,7 @@ use crate::{
 /// An errand is a handful of system calls; the limit only ends a hang (a mapped directory on a dead server).
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Removes a scratch. What an ordinary user's container wrote as somebody else than its root, only such a one can
+/// Removes a scratch. What an ordinary user's container wrote as another user than its root, only such a user can
 /// remove: a helper with the same ids.
 ///
 /// # Errors

@@ -70,7 +70,7 @@ pub(crate) struct ContainerMachine {
 
 impl ContainerMachine {
     /// One that an earlier service made; `None` when its process is gone. Nothing is recorded before its child has been
-    /// told all it needs, so that has become an agent or does so without anybody's help, unless it ends.
+    /// told all it needs, so that has become an agent or does so without help, unless it ends.
     ///
     /// # Errors
     /// It cannot be found out, or what it holds cannot be held again.
@@ -95,7 +95,7 @@ impl ContainerMachine {
             directory,
             boot: Mutex::new(Boot::Unheard),
             scratch: Mutex::new(scratch),
-            // By whoever ran it before.
+            // By the service that ran it before.
             paused: AtomicBool::new(true),
             slot: None,
         }))

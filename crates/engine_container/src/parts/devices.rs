@@ -76,7 +76,7 @@ const BELOW: [Below; 3] = [
 ];
 
 /// Fills the empty file system `dev`, which is to be the container's `/dev`, with nodes, links and mount points; without
-/// nodes for a container with a user namespace, where nobody makes any.
+/// nodes for a container with a user namespace, where no process makes any.
 pub(crate) fn fill(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), StepError> {
     // Modes are meant as written here; the agent's mask is set later.
     let mask = rustix::process::umask(Mode::empty());
@@ -108,7 +108,7 @@ fn make_entries(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), Step
     Ok(())
 }
 
-/// Shows the host's own node: nobody makes nodes in a user namespace. One that the host has not, or something else that
+/// Shows the host's own node: no process makes nodes in a user namespace. One that the host has not, or something else that
 /// the host has in its place, is left out.
 fn borrow_node(dev: BorrowedFd<'_>, name: &str, device: Dev) -> Result<(), Errno> {
     let node = match place::open(CWD, &format!("/dev/{name}")) {
@@ -124,7 +124,7 @@ fn borrow_node(dev: BorrowedFd<'_>, name: &str, device: Dev) -> Result<(), Errno
     mount::attach(view.as_fd(), place.as_fd())
 }
 
-/// Opens the null device of the finished `/dev`, in which nobody else has put anything yet.
+/// Opens the null device of the finished `/dev`, in which no other process has put anything yet.
 pub(crate) fn null(dev: BorrowedFd<'_>) -> Result<OwnedFd, StepError> {
     let null = place::open_own(dev, "null", OFlags::RDWR).step_at("opening", "/dev/null")?;
     let found = fstat(&null).step_at("examining", "/dev/null")?;
@@ -158,7 +158,7 @@ pub(crate) fn make_below(user: Option<&UserSpec>) -> Result<Vec<OwnedFd>, StepEr
     made.collect()
 }
 
-/// Mounts what [`make_below`] made, and nodes that could not be made. `dev` has to be mounted itself, and nobody else's
+/// Mounts what [`make_below`] made, and nodes that could not be made. `dev` has to be mounted itself, and no other process's
 /// to change.
 pub(crate) fn mount_below(
     dev: BorrowedFd<'_>,

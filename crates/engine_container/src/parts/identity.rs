@@ -8,7 +8,7 @@ use rustix::{
 use crate::failure::{Attempt, StepError};
 
 /// The calling process becomes user and group 0 of its user namespace, which has its ids by now. `may_set_groups`: it
-/// leaves the groups of whoever started the service.
+/// leaves the groups of the program that started the service.
 pub(crate) fn become_root(may_set_groups: bool) -> Result<(), StepError> {
     if may_set_groups {
         set_thread_groups(&[]).step("leaving the service's groups")?;

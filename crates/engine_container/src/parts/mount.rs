@@ -63,7 +63,7 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()
     attach_below(mount, target, "")
 }
 
-/// Mounts `mount` on `path` below `directory`, or on that itself if the path is empty. For paths that nobody else can
+/// Mounts `mount` on `path` below `directory`, or on that itself if the path is empty. For paths that no other process can
 /// change.
 ///
 /// # Errors

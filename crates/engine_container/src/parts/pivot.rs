@@ -22,7 +22,7 @@ pub(crate) fn apply(root: &Root) -> Result<(), StepError> {
     nothing_covers_it()
 }
 
-/// Whoever enters the container's mounts from outside begins at the topmost mount of its root, which `/..` leads to as
+/// A process that enters the container's mounts from outside begins at the topmost mount of its root, which `/..` leads to as
 /// well. That has to be the root itself.
 fn nothing_covers_it() -> Result<(), StepError> {
     let step = "making sure that nothing of the host is left";

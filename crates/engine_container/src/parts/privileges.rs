@@ -22,7 +22,7 @@ pub(crate) fn check(
 ) -> Result<Privileges, Failure> {
     let mut privileges = Privileges::of_container(container)?;
     let nodes = Capabilities::MKNOD;
-    // In a user namespace the kernel lets nobody make any.
+    // In a user namespace the kernel lets no process make any.
     let open = !own_user && matches!(devices, DeviceControl::None);
     if !open || !privileges.possible.contains(nodes) {
         return Ok(privileges);

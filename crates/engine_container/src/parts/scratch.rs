@@ -26,7 +26,7 @@ pub(crate) const POINTER: &str = "/Container/Storage/Path";
 /// Makes the scratch directory `<root>/<runtime id>`, and `root` where it does not exist; only root may look inside.
 pub(crate) fn make(root: &Path, directory: &Path) -> Result<(), StepError> {
     let name = |path: &Path| path.display().to_string();
-    let own = "finding the scratch root to be the service's own, and writable by nobody else,";
+    let own = "finding the scratch root to be the service's own, and writable by no other user,";
     let found = Trusted::of_process().directory(root, Some(0o700));
     let found = found.map_err(|untrusted| match untrusted.reason {
         Reason::Io(errno) => StepError::new("making the scratch root", errno).at(name(root)),
@@ -59,7 +59,7 @@ pub(crate) fn lock(directory: &Path) -> Result<OwnedFd, StepError> {
     Ok(opened)
 }
 
-/// Makes sure that nobody else gets into a scratch that is kept: the root of a container is in it with everything that
+/// Makes sure that no other user gets into a scratch that is kept: the root of a container is in it with everything that
 /// root can make, set-user-ID programs too, and with the mode of the layers, which all may enter. Where there is nothing
 /// but a scratch in it, the directory is closed; a directory with other things in it is left as it is and not used.
 pub(crate) fn keep_others_out(opened: &OwnedFd, directory: &Path) -> Result<(), StepError> {
@@ -197,7 +197,7 @@ fn remove_writable(directory: BorrowedFd<'_>, name: &CStr, kind: FileType) -> Re
 /// Opens a directory, for its owner also where it has no rights to it; an overlay's work directory is like that.
 fn open_closed(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     match open_directory(directory, name) {
-        // Nobody is left who could put a link in its place.
+        // No process is left that could put a link in its place.
         Err(Errno::ACCESS) => chmodat(directory, name, Mode::RWXU, AtFlags::empty())
             .and_then(|()| open_directory(directory, name)),
         answer => answer,

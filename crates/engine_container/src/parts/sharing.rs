@@ -8,7 +8,7 @@
 //!   an ordinary user's, who is root inside. Such a container is *guarded*: a filter refuses the bits
 //!   ([`super::seccomp`]), and it lacks the capabilities to make device nodes ([`CAPABILITIES`]), to give files
 //!   capabilities and to keep bits of a file that it writes to.
-//! - With ids of its own and no shift they belong to nobody: a bit gives nobody's rights, nodes cannot be made, and
+//! - With ids of its own and no shift they belong to no user of the host: a bit gives no user's rights, nodes cannot be made, and
 //!   capabilities of files are for that user namespace only.
 
 use hcs_schema::{
@@ -56,7 +56,7 @@ pub(crate) fn check_nodes(possible: Capabilities) -> Result<(), Failure> {
 pub(crate) enum Ids {
     /// Root, or the user who runs the service.
     OfTheHost,
-    /// Nobody else.
+    /// No user of the host.
     OfItsOwn,
 }
 
@@ -208,7 +208,7 @@ mod tests {
             spec(false, Owners::Shifted, true),
         ];
         check(&both, Ids::OfTheHost).unwrap_err();
-        // The first is nobody's there.
+        // The first makes no files of the host's users there.
         assert!(!check(&both, Ids::OfItsOwn).unwrap());
     }
 

@@ -1,7 +1,7 @@
 //! Paths of the host that a document names.
 //!
 //! A path is looked at once, by the service, through one descriptor: kind and identity are those of the same file. Who
-//! opens it again later, in other mounts or another process, makes sure that it still leads there. So somebody who
+//! opens it again later, in other mounts or another process, makes sure that it still leads there. So a process that
 //! swaps a part of the path in between (a symbolic link in place of a directory) gains a failure and nothing else.
 //!
 //! Symbolic links on the way are followed: layers and mapped directories are named by who is trusted with the host, and
@@ -47,7 +47,7 @@ impl Identity {
 }
 
 impl Source {
-    /// A directory that the service itself made, or will make, where nobody else can write.
+    /// A directory that the service itself made, or will make, where no other user can write.
     pub(crate) fn own(path: String) -> Self {
         Self {
             path,
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(error.errno, Errno::LOOP);
     }
 
-    /// Somebody swaps a link between two directories as fast as possible: whatever is opened is what was looked at.
+    /// A thread swaps a link between two directories as fast as possible: whatever is opened is what was looked at.
     #[test]
     fn a_racing_swapper_gains_nothing() {
         let place = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What a service inherits from whoever happened to start it, undone: a service that a client starts serves others as
+//! What a service inherits from the program that started it, undone: a service that a client starts serves others as
 //! well, so it has to be as if init had started it.
 //!
 //! | when | what |

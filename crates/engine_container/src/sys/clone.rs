@@ -66,7 +66,7 @@ pub(crate) fn clone_into(flags: i32, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     if answer == 0 {
         return Ok(Cloned::Child);
     }
-    // SAFETY: the kernel has put a new descriptor there, which nobody else knows of.
+    // SAFETY: the kernel has put a new descriptor there, which nothing else knows of.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     let pid = i32::try_from(answer).map_err(|_| Errno::OVERFLOW)?;
     Ok(Cloned::Parent { pid, pidfd })

@@ -39,7 +39,7 @@ pub(crate) fn change(mount: BorrowedFd<'_>, change: MountChange) -> Result<(), E
 }
 
 /// Has files of the mount, which is attached nowhere yet, belong to the ids of `namespace` that have the numbers which
-/// are on the disk: 0 to the namespace's root. Ids that the namespace has not are nobody's.
+/// are on the disk: 0 to the namespace's root. Ids that the namespace has not belong to `nobody`.
 ///
 /// # Errors
 /// The errno of `mount_setattr(2)`: `EINVAL` for a file system that cannot do that.

@@ -82,7 +82,7 @@ pub(crate) fn default_signals() -> Result<(), Errno> {
     .map(drop)
 }
 
-/// Leaves the session keyring of whoever started the calling process for an empty one.
+/// Leaves the session keyring of the program that started the calling process for an empty one.
 ///
 /// # Errors
 /// The errno of `keyctl(2)`; `ENOSYS` where the kernel has no keyrings.

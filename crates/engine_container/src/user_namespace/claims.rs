@@ -2,7 +2,7 @@
 //!
 //! A directory with a file for each range, named after its ids. The file says who has them: first the service, then the
 //! container's pid 1, so that a claim lasts as long as the container, whatever becomes of the service. A file whose
-//! holder is gone means nothing and is removed by whoever comes next. All is done under one lock.
+//! holder is gone means nothing and is removed by the next service. All is done under one lock.
 
 use std::{
     ffi::OsString,
@@ -49,7 +49,7 @@ impl Claims {
         Self { path }
     }
 
-    /// Takes the first of `wanted` that is nobody's, for the calling process; answers which.
+    /// Takes the first of `wanted` that is free, for the calling process; answers which.
     pub(super) fn take(
         &self,
         mut wanted: impl Iterator<Item = (u32, Ids)>,
@@ -114,7 +114,7 @@ const READING: &str = "reading which ids are in use, in";
 const WRITING: &str = "writing down which ids are in use, in";
 
 impl Locked {
-    /// What is claimed by somebody who lives. Other claims are removed.
+    /// What is claimed by a process that lives. Other claims are removed.
     fn living(&self) -> Result<Vec<Ids>, Errno> {
         let mut living = Vec::new();
         for entry in Dir::read_from(&self.0)? {
@@ -130,17 +130,17 @@ impl Locked {
         Ok(living)
     }
 
-    /// Who has a claim; [`Holder::Nobody`] where there is none.
+    /// Who has a claim; [`Holder::None`] where there is none.
     fn read(&self, name: &[u8]) -> Result<Holder, Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(self.0.as_fd(), name, flags, Mode::empty()) {
-            Err(Errno::NOENT) => return Ok(Holder::Nobody),
+            Err(Errno::NOENT) => return Ok(Holder::None),
             file => file?,
         };
         let mut text = [0; LIMIT];
         let read = rustix::io::read(&file, &mut text)?;
         let text = text.get(..read).unwrap_or_default();
-        Ok(Holder::parse(&String::from_utf8_lossy(text)).unwrap_or(Holder::Nobody))
+        Ok(Holder::parse(&String::from_utf8_lossy(text)).unwrap_or(Holder::None))
     }
 
     fn write(&self, ids: Ids, pid: i32) -> Result<(), Errno> {
@@ -167,7 +167,7 @@ impl Locked {
 /// Who has a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Holder {
-    Nobody,
+    None,
     /// A process: its number, when it was started, and in which pid namespace and boot that is its number.
     Process {
         pid: i32,
@@ -199,7 +199,7 @@ impl Holder {
 
     fn text(&self) -> String {
         match self {
-            Self::Nobody => String::new(),
+            Self::None => String::new(),
             Self::Process {
                 pid,
                 started,

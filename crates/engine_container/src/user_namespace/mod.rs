@@ -1,4 +1,4 @@
-//! User namespaces: root in the container is nobody on the host.
+//! User namespaces: root in the container is no user of the host.
 //!
 //! 1. [`ranges`]: which ids of the host a container's ids are; each container takes a range of its own.
 //! 2. [`claims`]: which of them are in use on the host, by whichever service.
@@ -7,7 +7,7 @@
 //! What is different in the child is in the parts: `parts/identity.rs` (becoming the namespace's root),
 //! `parts/handed.rs` (mounts of the host with shifted owners), `parts/devices.rs`, `parts/mounts.rs`.
 //!
-//! A service that runs as root gives each container 65536 ids that nobody else has. That of an ordinary user can map
+//! A service that runs as root gives each container 65536 ids that no other user has. That of an ordinary user can map
 //! the user's own id, and others only as far as `/etc/subuid` grants them and `newuidmap(1)` is installed.
 
 mod claims;

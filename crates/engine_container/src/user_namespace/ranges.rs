@@ -18,7 +18,7 @@ pub struct IdRange {
 }
 
 impl IdRange {
-    /// Where nobody else takes ids from: above those that systemd gives to users, services and its own containers, below
+    /// Ids that no other program takes: above those that systemd gives to users, services and its own containers, below
     /// those that other numbers are mistaken for (`UIDS-GIDS.md` of systemd). Room for 1024 containers.
     pub const UNUSED: Self = Self {
         first: 0x7000_0000,
@@ -33,7 +33,7 @@ impl IdRange {
         id >= self.first && id - self.first < self.count
     }
 
-    /// Whether all of them are ids, and none is that of a user who is somebody.
+    /// Whether all of them are ids, and none is below those of ordinary users.
     #[must_use]
     pub const fn is_sound(self) -> bool {
         self.first >= 1000 && self.count > 0 && self.first.checked_add(self.count).is_some()
@@ -140,7 +140,7 @@ pub(crate) struct Slot {
 }
 
 impl IdPool {
-    /// A pool of what `claims` says is in nobody's use.
+    /// A pool of what `claims` says is free.
     pub(crate) const fn new(claims: Claims) -> Self {
         Self { claims }
     }
@@ -201,7 +201,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // One of a container that lives stays; whoever takes ids next removes what is left.
+        // One of a container that lives stays; the next service that takes ids removes what is left.
         let _left_to_others = self.pool.claims.give_up(self.ids);
     }
 }
@@ -220,7 +220,7 @@ mod tests {
         );
         assert_eq!(IdRange::granted(text, &["root"]), range(100_000, 65_536));
         assert_eq!(IdRange::granted(text, &["broken", "me"]), None);
-        // Ids that somebody has.
+        // Ids of the system's users.
         assert_eq!(IdRange::granted("root:0:65536", &["root"]), None);
     }
 

@@ -24,7 +24,7 @@ const HOST_ONLY: &[&str] = &[
     // Its network is the container's own there; another one belongs to the host's root.
     "isolation::a_named_network_is_joined",
     "failures::a_network_has_to_be_there",
-    // Nobody makes nodes there.
+    // No process makes nodes there.
     "hardening::devices_of_the_host_cannot_be_used",
     "layouts::version_1_controls_devices",
     "layouts::version_2_controls_devices",

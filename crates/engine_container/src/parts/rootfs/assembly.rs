@@ -5,7 +5,7 @@
 //! directory in it is an overlay of its own. A directory that the kernel refuses because of a mount below it is put
 //! together in the same way, down to [`DEPTH`].
 //!
-//! No directory of the host is ever bound: whoever can reach a unix socket through a bind can connect to it, also when
+//! No directory of the host is ever bound: a process that can reach a unix socket through a bind can connect to it, also when
 //! the bind is read-only, and so reaches the services of the host. An overlay has sockets and FIFOs of its own with the
 //! same names, which lead nowhere. What no overlay can show is left out, and the time line of the operation says so.
 

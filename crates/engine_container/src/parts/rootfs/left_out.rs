@@ -32,7 +32,7 @@ pub(crate) const TREE: &str = "/Container/Storage/HostDirectory";
 
 /// Users that log in have ids from here on.
 const FIRST_USER: u32 = 1000;
-/// The last id of one, and the one after it is nobody.
+/// The last id of one, and the one after it is `nobody`.
 const LAST_USER: u32 = 65_533;
 
 /// What is left out of the view that a container without layers has. `tree` is a directory of the host to be shown.
@@ -304,7 +304,7 @@ fn homes(tree: Option<&Path>, own: &[PathBuf]) -> Vec<PathBuf> {
     homes
 }
 
-/// Whether a path can be somebody's home: not a directory of the root, nor of the system, that some user was given.
+/// Whether a path can be a user's home: not a directory of the root, nor of the system, that some user was given.
 fn is_home(path: &Path) -> bool {
     const OF_THE_SYSTEM: [&str; 10] = [
         "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr",

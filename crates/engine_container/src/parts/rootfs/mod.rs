@@ -200,7 +200,7 @@ fn memory(place: &OwnedFd) -> Result<OwnedFd, StepError> {
     Ok(memory)
 }
 
-/// Opens the overlay that was mounted at `place`, the way there as the kernel tells it. Whoever changed that way since
+/// Opens the overlay that was mounted at `place`, the way there as the kernel tells it. A process that changed that way since
 /// cannot have another overlay at its end.
 fn open_mounted(place: &CStr) -> Result<OwnedFd, StepError> {
     let name = || place.to_string_lossy().into_owned();

@@ -138,7 +138,7 @@ fn copy_attributes(
         let (owner, group) = (Uid::from_raw(from.st_uid), Gid::from_raw(from.st_gid));
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         match chownat(directory, name, Some(owner), Some(group), flags) {
-            // Nobody's, in a user namespace that has not even nobody: it stays root's.
+            // In a user namespace that has not even `nobody`, it stays root's.
             Err(Errno::INVAL) if user => {}
             answer => answer?,
         }

@@ -439,7 +439,7 @@ fn no_release_agent_can_be_set() {
         let mounted = errno(&container, libc::SYS_mount, &arguments);
         assert_eq!(mounted, libc::EPERM, "{controller}");
     }
-    // As somebody else, whom a user namespace would make root.
+    // As another user, whom a user namespace would make root.
     let script = "umask 077; setpriv --reuid 1000 --regid 1000 --clear-groups unshare -UrmC true";
     assert_ne!(container.run(&["sh", "-c", script]).code, 0);
     let found = container.shell("find /sys /proc /dev -name release_agent 2>/dev/null || :");

@@ -51,7 +51,7 @@ pub(super) fn errno(container: &Container, call: libc::c_long, arguments: &str) 
     found.unwrap_or_else(|error| panic!("{error}: {outcome:?}"))
 }
 
-/// Each call is refused by the filter, whoever makes it.
+/// Each call is refused by the filter, for every user.
 fn refused(calls: &[(libc::c_long, &str)]) {
     let host = Host::new();
     let container = host.start(json!({}));
@@ -79,7 +79,7 @@ fn the_programs_of_pid_1_cannot_be_overwritten() {
     drop(host.start(json!({})));
 }
 
-/// The way of CVE-2019-5736: a script whose interpreter is the program of whoever executes it.
+/// The way of CVE-2019-5736: a script whose interpreter is the program of the process that executes it.
 fn a_script_run_by_the_agents_program_gains_nothing() {
     let host = Host::new();
     let container = host.start(json!({}));

@@ -1,4 +1,4 @@
-//! Who a container with a user namespace is: root inside, nobody outside.
+//! Who a container with a user namespace is: root inside, no user outside.
 
 use std::{fs, os::unix::fs::MetadataExt};
 
@@ -156,7 +156,7 @@ fn what_it_writes_has_its_own_ids() {
     assert_eq!(owner(&shared.join("mine")), (0, 0));
     assert_eq!(owner(&scratch.join("upper/opt/theirs")), (7, 8));
     drop(container);
-    // Whoever the next container is on the host, it finds what was kept as it was left.
+    // Whichever ids the next container has on the host, it finds what was kept as it was left.
     let _other = start(&host);
     let again = host.start(document);
     assert_eq!(

@@ -88,7 +88,7 @@ fn version_2_shows_the_container_its_group() {
     let host = Host::new();
     let container = host.start(json!({}));
     assert_eq!(container.shell("stat -f -c %T /sys/fs/cgroup"), "cgroup2fs");
-    // Its own group is the root of what it sees: pid 1 is in it, and nobody else's processes are.
+    // Its own group is the root of what it sees: pid 1 is in it, and no processes of others are.
     assert!(
         container
             .shell("cat /sys/fs/cgroup/cgroup.procs")

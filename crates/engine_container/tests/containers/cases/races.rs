@@ -1,4 +1,4 @@
-//! Paths that somebody changes while they are used.
+//! Paths that another process changes while they are used.
 
 use std::{
     fs,

@@ -243,7 +243,7 @@ fn a_running_container_gets_no_directory_it_was_not_made_for() {
     assert_eq!(power(&shared).len(), 1);
 }
 
-/// A root that all may enter, with programs in it, stands in a directory that nobody else enters.
+/// A root that all may enter, with programs in it, stands in a directory that no other user enters.
 fn a_kept_scratch_is_closed_to_others() {
     let host = Host::new();
     let scratch = shared(&host);
@@ -284,7 +284,7 @@ fn a_mapped_socket_keeps_its_mode() {
     assert_eq!(fs::metadata(&socket).unwrap().mode() & 0o777, 0o600);
 }
 
-/// Without a shift, what it makes has ids that nobody has, and so have the bits.
+/// Without a shift, what it makes has ids that no user has, and so have the bits.
 fn ids_of_its_own_are_nobodys_on_the_host() {
     let host = Host::new();
     let shared = shared(&host);

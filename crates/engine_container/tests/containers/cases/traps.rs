@@ -1,4 +1,4 @@
-//! Layers that are traps for whoever makes a container of them: `/proc`, `/dev`, `/sys`, `/etc` as links into something
+//! Layers that are traps for a service that makes a container of them: `/proc`, `/dev`, `/sys`, `/etc` as links into something
 //! mapped, where a host's file or a FIFO is what would be opened by path.
 
 use std::{

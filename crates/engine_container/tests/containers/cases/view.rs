@@ -280,7 +280,7 @@ const REACH: &str = r#"use Socket; use Fcntl; for (@ARGV) {
     print "reached $_\n" if -p $_ and sysopen(F, $_, O_WRONLY | O_NONBLOCK);
 }"#;
 
-/// A socket that somebody listens at, and a FIFO that somebody reads, in `directory`.
+/// A socket that a thread listens at, and a FIFO that a thread reads, in `directory`.
 fn listen(directory: &Path, reached: &mut Vec<String>) -> (UnixListener, OwnedFd) {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
     let (socket, fifo) = (directory.join("socket"), directory.join("fifo"));
