@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-pub use crate::parts::scratch_image::ScratchLimit;
-use crate::{apparmor::Profile, parts::rootfs::PARTS_OF_A_SYSTEM, user_namespace::UserNamespaces};
+pub use crate::spec::ScratchLimit;
+use crate::{apparmor::Profile, user_namespace::UserNamespaces};
 
 /// Configuration of the engine. The default is that of the service for the whole machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,6 +173,24 @@ const HIDDEN: [&str; 89] = [
     "~/.password-store",
     "~/.config",
     "~/.local",
+];
+
+/// Where a host may have a file system of its own that belongs to the view of its root.
+pub(crate) const PARTS_OF_A_SYSTEM: [&str; 14] = [
+    "/bin",
+    "/etc",
+    "/gnu/store",
+    "/home",
+    "/lib",
+    "/nix/store",
+    "/opt",
+    "/root",
+    "/sbin",
+    "/srv",
+    "/usr",
+    "/usr/local",
+    "/var",
+    "/var/lib",
 ];
 
 impl HostView {

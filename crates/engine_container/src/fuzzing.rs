@@ -20,13 +20,11 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socke
 use crate::{
     cgroup::{detect::Hierarchies, statistics},
     channel,
-    child::{
-        errand::Errand,
-        spec::{LaunchSpec, Owners},
-    },
+    child::errand::Errand,
     launcher::protocol,
     machine::modify,
     record::{Record, parse_start_time},
+    spec::{LaunchSpec, Owners},
 };
 
 /// More than any reader waits for: the other end is closed.

@@ -6,6 +6,7 @@
 //! 1. [`ContainerEngine`] and its machines: what the service calls ([`hcs_engine::engine`]).
 //! 2. [`launcher`]: the helper process that clones.
 //! 3. `child`: what the clone does until it is the agent.
+//!    `spec`: what it is told.
 //! 4. `parts`: root file system, mounts, devices, network..., each with what is checked, applied and undone.
 //! 5. `cgroup`: limits, accounting, freezing, on both versions of control groups.
 //! 6. `user_namespace`: whose ids a container's are, where it has a user namespace.
@@ -32,7 +33,10 @@ mod machine;
 mod parts;
 mod peer;
 mod plan;
+mod privilege;
 mod record;
+mod source;
+mod spec;
 mod stdio;
 mod steps;
 pub mod surroundings;

@@ -9,14 +9,12 @@ use hcs_schema::{
     Failure, HResult,
     documents::{Container, Layer, Storage},
 };
-use rustix::process::geteuid;
 
 use crate::{
     cgroup::{
         DeviceControl, Limits,
         limits::{self, CpuLimits},
     },
-    child::spec::{LaunchSpec, Owners, RootSpec, UserSpec},
     config::EngineConfig,
     parts::{
         hostname, mapped, names, network,
@@ -25,30 +23,12 @@ use crate::{
         rootfs::{self, left_out},
         scratch, scratch_image,
         sharing::{self, Ids},
-        source::Source,
         user::{self, Namespace},
     },
+    privilege::Privilege,
+    source::Source,
+    spec::{LaunchSpec, Owners, RootSpec, UserSpec},
 };
-
-/// What the service may do on the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Privilege {
-    /// Everything.
-    Root,
-    /// What an ordinary user may.
-    User,
-}
-
-impl Privilege {
-    /// That of the calling process.
-    pub(crate) fn own() -> Self {
-        if geteuid().is_root() {
-            Self::Root
-        } else {
-            Self::User
-        }
-    }
-}
 
 /// What to make.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cgroup::ControlGroups,
-    child::spec::Owners,
     failure::{Attempt, StepError},
+    spec::Owners,
 };
 
 /// A machine. The fields are the state file's, so they only ever gain optional ones.

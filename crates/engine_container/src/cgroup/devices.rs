@@ -14,9 +14,18 @@ use rustix::{
 use super::{ControlGroups, Home, detect::Controller, files};
 use crate::{
     failure::{Attempt, StepError},
-    parts::devices::NODES,
     sys::bpf::{self, Instruction},
 };
+
+/// Character devices: name, major, minor (`Documentation/admin-guide/devices.txt` of the kernel).
+pub(crate) const NODES: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
 
 /// Character devices besides those with a node from the start: terminals of `/dev/pts`, and the door to them.
 const TERMINALS: [(u32, Option<u32>); 2] = [(136, None), (5, Some(2))];

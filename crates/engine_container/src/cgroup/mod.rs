@@ -39,13 +39,13 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    child::spec::GroupSpec,
     failure::{Attempt, MAKING_GROUP, StepError},
+    spec::GroupSpec,
 };
 use detect::{Controller, Hierarchies};
 
 pub(crate) use apply::Limits;
-pub(crate) use devices::DeviceControl;
+pub(crate) use devices::{DeviceControl, NODES};
 
 /// One group of a version 1 hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

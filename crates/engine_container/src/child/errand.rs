@@ -15,11 +15,12 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{FAILED, spec::MappedSpec};
+use super::FAILED;
 use crate::{
     channel::{self, Report},
     failure::{Attempt, StepError},
     parts::{identity, mapped, scratch},
+    spec::MappedSpec,
     steps::done,
 };
 

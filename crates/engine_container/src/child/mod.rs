@@ -8,7 +8,6 @@
 //! A failed step ends it: everything it made lives in its own namespaces and goes with it, so nothing is undone here.
 
 pub(crate) mod errand;
-pub(crate) mod spec;
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -26,7 +25,6 @@ use crate::{
     apparmor,
     channel::{self, Report},
     failure::{Attempt, StepError},
-    launcher::{AgentEntry, AgentFiles},
     parts::{
         capabilities, devices,
         handed::Handed,
@@ -38,10 +36,25 @@ use crate::{
         rootfs::{self, Root},
         seccomp, sharing,
     },
+    spec::{LaunchSpec, UserSpec},
     steps::done,
     sys::{descriptors, process},
 };
-use spec::{LaunchSpec, UserSpec};
+
+/// The guest agent's entry: it runs as pid 1 of the container, with the null device as standard descriptors and these
+/// files, it is told what processes of the container get, and its answer is pid 1's exit code.
+pub type AgentEntry = fn(AgentFiles, Privileges) -> i32;
+
+/// What the guest agent is given. Everything closes on exec.
+#[derive(Debug)]
+pub struct AgentFiles {
+    /// The listening socket that the service connects to. Blocking.
+    pub listener: OwnedFd,
+    /// The root of the container's procfs (`O_PATH`), wherever its paths lead.
+    pub proc: OwnedFd,
+    /// The root of its devpts (`O_PATH`), where its consoles are made.
+    pub terminals: OwnedFd,
+}
 
 /// The number under which the agent gets its listening socket.
 const LISTENER: i32 = 3;

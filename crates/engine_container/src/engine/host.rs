@@ -11,7 +11,7 @@ use crate::{
         detect::{Controller, Hierarchies},
     },
     failure::{Attempt, StepError},
-    plan::Privilege,
+    privilege::Privilege,
 };
 
 /// The host's control groups, as they are used for containers.

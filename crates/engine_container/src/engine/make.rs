@@ -20,13 +20,13 @@ use super::{Workshop, host::HostGroups};
 use crate::{
     cgroup::{ControlGroups, Limits},
     channel,
-    child::spec::{LaunchSpec, UserSpec},
     failure::StepError,
     launcher::protocol::{Answer, Child},
     machine::{Boot, ContainerMachine, agent_socket, is_readable},
     parts::{handed, scratch, scratch_image},
     plan::Plan,
     record::{self, Record, UserRecord},
+    spec::{LaunchSpec, UserSpec},
     steps::done,
     user_namespace::{self, Mapping, Slot},
 };

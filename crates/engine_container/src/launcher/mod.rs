@@ -41,7 +41,8 @@ use crate::{
 };
 use protocol::{Answer, Child};
 
-pub use serve::{AgentEntry, AgentFiles, main_if_launcher};
+pub use crate::child::{AgentEntry, AgentFiles};
+pub use serve::main_if_launcher;
 
 /// For a program that starts a service in the background: makes all descriptors but the standard ones stay behind at
 /// the next `execve(2)`. A service that kept a pipe of the program that started it would keep that pipe open for ever.

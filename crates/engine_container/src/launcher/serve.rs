@@ -10,7 +10,7 @@ use std::{
     process::exit,
 };
 
-use hcs_schema::privileges::{Capabilities, Privileges};
+use hcs_schema::privileges::Capabilities;
 use rustix::{
     fs::Uid,
     io::Errno,
@@ -21,7 +21,7 @@ use rustix::{
 
 use super::protocol::{self, Answer, Child, Request};
 use crate::{
-    child,
+    child::{self, AgentEntry},
     failure::{Attempt, StepError},
     parts::seccomp,
     sys::{
@@ -29,21 +29,6 @@ use crate::{
         descriptors, process,
     },
 };
-
-/// The guest agent's entry: it runs as pid 1 of the container, with the null device as standard descriptors and these
-/// files, it is told what processes of the container get, and its answer is pid 1's exit code.
-pub type AgentEntry = fn(AgentFiles, Privileges) -> i32;
-
-/// What the guest agent is given. Everything closes on exec.
-#[derive(Debug)]
-pub struct AgentFiles {
-    /// The listening socket that the service connects to. Blocking.
-    pub listener: OwnedFd,
-    /// The root of the container's procfs (`O_PATH`), wherever its paths lead.
-    pub proc: OwnedFd,
-    /// The root of its devpts (`O_PATH`), where its consoles are made.
-    pub terminals: OwnedFd,
-}
 
 /// The launcher has its socket as standard input, and the other standard descriptors.
 const FIRST_UNUSED: u32 = 3;

@@ -20,7 +20,7 @@ use crate::{
         protocol::{Answer, Child},
     },
     parts::scratch,
-    plan::Privilege,
+    privilege::Privilege,
     user_namespace::{self, Mapping},
 };
 

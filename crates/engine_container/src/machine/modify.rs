@@ -11,16 +11,14 @@ use serde_json::Value;
 use super::{ContainerMachine, errand};
 use crate::{
     cgroup::limits::{self, CpuLimits},
-    child::{
-        errand::Errand,
-        spec::{MappedSpec, Owners},
-    },
+    child::errand::Errand,
     failure::StepError,
     parts::{
         mapped,
         sharing::{self, Ids},
     },
     plan,
+    spec::{MappedSpec, Owners},
     user_namespace::{self, IdRange},
 };
 

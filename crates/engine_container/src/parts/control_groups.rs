@@ -14,8 +14,8 @@ use rustix::{
 
 use super::{mount, place};
 use crate::{
-    child::spec::{GroupSpec, UserSpec},
     failure::{Attempt, StepError},
+    spec::{GroupSpec, UserSpec},
     sys::mount::{MountChange, change},
 };
 

@@ -13,19 +13,10 @@ use super::{
     place::{self, Kind},
 };
 use crate::{
-    child::spec::UserSpec,
+    cgroup::NODES,
     failure::{Attempt, StepError},
+    spec::UserSpec,
 };
-
-/// Character devices: name, major, minor (`Documentation/admin-guide/devices.txt` of the kernel).
-pub(crate) const NODES: [(&str, u32, u32); 6] = [
-    ("null", 1, 3),
-    ("zero", 1, 5),
-    ("full", 1, 7),
-    ("random", 1, 8),
-    ("urandom", 1, 9),
-    ("tty", 5, 0),
-];
 
 /// Symbolic links: name, target.
 const LINKS: [(&str, &str); 6] = [

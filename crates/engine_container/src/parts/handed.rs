@@ -21,8 +21,8 @@ use rustix::{
 
 use super::{mapped, mount, rootfs, scratch_image};
 use crate::{
-    child::spec::{LaunchSpec, RootSpec, TreeSpec, UserSpec},
     failure::{Attempt, StepError},
+    spec::{LaunchSpec, RootSpec, TreeSpec, UserSpec},
     sys::mount::shift_owners,
 };
 

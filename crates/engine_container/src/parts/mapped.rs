@@ -18,11 +18,11 @@ use super::{
     mount, own_places,
     place::{self, Kind},
     rootfs::Root,
-    source::Source,
 };
 use crate::{
-    child::spec::{MappedSpec, Owners},
     failure::{Attempt, StepError},
+    source::Source,
+    spec::{MappedSpec, Owners},
     sys::mount::{MountChange, change},
 };
 

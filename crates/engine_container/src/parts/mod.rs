@@ -27,5 +27,4 @@ pub(crate) mod scratch;
 pub(crate) mod scratch_image;
 pub(crate) mod seccomp;
 pub(crate) mod sharing;
-pub(crate) mod source;
 pub(crate) mod user;

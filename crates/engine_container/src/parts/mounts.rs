@@ -17,8 +17,8 @@ use super::{
     rootfs::{POINTER, Root},
 };
 use crate::{
-    child::spec::{LaunchSpec, UserSpec},
     failure::{Attempt, StepError},
+    spec::{LaunchSpec, UserSpec},
     sys::mount::{MountChange, change},
 };
 

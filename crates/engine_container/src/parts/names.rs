@@ -25,7 +25,7 @@ use rustix::{
 };
 
 use super::{mount, place, rootfs::Root};
-use crate::{child::spec::NamesSpec, steps};
+use crate::{spec::NamesSpec, steps};
 
 /// The largest file that is taken over: what is larger stays as it is.
 const MOST_BYTES: u64 = 16 << 10;

@@ -25,12 +25,12 @@ use super::{
     masks::EmptyDirectory,
     mount,
     mount_table::{Location, MountTable, Sight},
-    source::{Identity, Source},
 };
 use crate::{
-    child::spec::MappedSpec,
     config::EngineConfig,
     failure::{Attempt, StepError},
+    source::{Identity, Source},
+    spec::MappedSpec,
 };
 
 /// Which directories they are.

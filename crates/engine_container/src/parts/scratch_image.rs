@@ -6,7 +6,6 @@
 //! is really used.
 
 use std::{
-    ops::RangeInclusive,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
     process::{Command, Stdio},
@@ -18,29 +17,13 @@ use rustix::{
     io::Errno,
     mount::MountAttrFlags,
 };
-use serde::{Deserialize, Serialize};
 
 use super::mount;
 use crate::{
     failure::{Attempt, StepError, errno_of},
+    spec::ScratchLimit,
     sys::loop_device,
 };
-
-/// How much a container may write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScratchLimit {
-    /// Bytes, what the file system needs for itself included.
-    pub bytes: u64,
-    /// Files and directories; `None` for as many as the file system makes of its size.
-    pub inodes: Option<u64>,
-}
-
-impl ScratchLimit {
-    /// What fewer bytes hold is no file system of use, and more than that an ext4 file system cannot have.
-    pub const BYTES: RangeInclusive<u64> = 4 << 20..=16 << 40;
-    /// The numbers of files that a file system may have.
-    pub const INODES: RangeInclusive<u64> = 16..=(1 << 32) - 1024;
-}
 
 /// JSON pointers of the properties.
 const SIZE: &str = "/Container/Storage/ScratchSizeInMB";

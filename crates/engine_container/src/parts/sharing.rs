@@ -18,7 +18,7 @@ use hcs_schema::{
 use rustix::fs::{FileType, Stat, fstat};
 
 use crate::{
-    child::spec::{MappedSpec, Owners},
+    spec::{MappedSpec, Owners},
     user_namespace::IdRange,
 };
 
@@ -169,7 +169,7 @@ fn refuse(hresult: HResult, spec: &MappedSpec, message: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parts::source::Source;
+    use crate::source::Source;
 
     fn spec(read_only: bool, owners: Owners, allow_set_id: bool) -> MappedSpec {
         MappedSpec {

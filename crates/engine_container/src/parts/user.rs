@@ -3,7 +3,7 @@
 use hcs_schema::{Failure, HResult, documents::Container};
 
 use super::preference;
-use crate::{config::EngineConfig, plan::Privilege};
+use crate::{config::EngineConfig, privilege::Privilege};
 
 /// Whether a container gets a user namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,13 +30,13 @@ use super::{
     overlay::{Overlays, part_name, path_of},
 };
 use crate::{
-    child::spec::{LeftOut, RootSpec},
     failure::{Attempt, StepError, errno_of},
     parts::{
         mount,
         mount_table::MountTable,
         place::{self, Kind},
     },
+    spec::{LeftOut, RootSpec},
     steps,
     sys::mount::{MountChange, change},
 };

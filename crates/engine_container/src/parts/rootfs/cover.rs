@@ -16,9 +16,9 @@ use rustix::{
 };
 
 use crate::{
-    child::spec::{DirectorySpec, LeftOut},
     failure::{Attempt, StepError},
     parts::place,
+    spec::{DirectorySpec, LeftOut},
 };
 
 /// The two layers.

@@ -17,29 +17,12 @@ use super::{
     overlay::{Overlays, make_directory, mount_read_only, part_name, path_of},
 };
 use crate::{
-    child::spec::ViewSpec,
+    config::PARTS_OF_A_SYSTEM,
     failure::{Attempt, StepError},
     parts::place,
+    spec::ViewSpec,
     steps,
 };
-
-/// Where a host may have a file system of its own that belongs to the view of its root.
-pub(crate) const PARTS_OF_A_SYSTEM: [&str; 14] = [
-    "/bin",
-    "/etc",
-    "/gnu/store",
-    "/home",
-    "/lib",
-    "/nix/store",
-    "/opt",
-    "/root",
-    "/sbin",
-    "/srv",
-    "/usr",
-    "/usr/local",
-    "/var",
-    "/var/lib",
-];
 
 /// The host's root as an overlay without anything above it: overlayfs refuses layers that are inside each other, and
 /// every directory is inside the root. Mounted in a file system that covers `covered`.

@@ -21,9 +21,9 @@ use rustix::{
 };
 
 use crate::{
-    child::spec::{DirectorySpec, LeftOut, TreeSpec, ViewSpec},
     config::EngineConfig,
-    parts::source::Source,
+    source::Source,
+    spec::{DirectorySpec, LeftOut, TreeSpec, ViewSpec},
     steps,
 };
 

@@ -29,15 +29,16 @@ use rustix::{
     mount::MountAttrFlags,
 };
 
-use super::{handed::Handed, mount, place, source::Source};
+use super::{handed::Handed, mount, place};
 use crate::{
-    child::spec::{LaunchSpec, RootSpec, ViewSpec},
     failure::{Attempt, MOUNTING_LAYERS, StepError},
+    source::Source,
+    spec::{LaunchSpec, RootSpec, ViewSpec},
 };
 use cover::Cover;
 use overlay::{Overlays, path_of};
 
-pub(crate) use host_view::{PARTS_OF_A_SYSTEM, parts_of_host};
+pub(crate) use host_view::parts_of_host;
 
 /// The most layers that fit into the one page of options of `mount(2)`.
 pub(crate) const MAX_LAYERS: usize = 128;

@@ -20,9 +20,9 @@ use super::{
     overlay::{Overlays, make_directory},
 };
 use crate::{
-    child::spec::{RootSpec, UserSpec},
     failure::{Attempt, StepError},
     parts::{handed::Handed, mount, place, scratch_image},
+    spec::{RootSpec, UserSpec},
 };
 
 /// Where it is put together.

@@ -1,9 +1,11 @@
 //! What a child is told about its container.
 
+use std::ops::RangeInclusive;
+
 use hcs_schema::privileges::Privileges;
 use serde::{Deserialize, Serialize};
 
-use crate::parts::{scratch_image::ScratchLimit, source::Source};
+use crate::source::Source;
 
 /// A container, as far as the child makes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,4 +148,20 @@ pub(crate) enum Owners {
     Shifted,
     /// The same, where the file system can do that.
     ShiftedIfPossible,
+}
+
+/// How much a container may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScratchLimit {
+    /// Bytes, what the file system needs for itself included.
+    pub bytes: u64,
+    /// Files and directories; `None` for as many as the file system makes of its size.
+    pub inodes: Option<u64>,
+}
+
+impl ScratchLimit {
+    /// What fewer bytes hold is no file system of use, and more than that an ext4 file system cannot have.
+    pub const BYTES: RangeInclusive<u64> = 4 << 20..=16 << 40;
+    /// The numbers of files that a file system may have.
+    pub const INODES: RangeInclusive<u64> = 16..=(1 << 32) - 1024;
 }
