@@ -134,7 +134,7 @@ func TestAContextEndsACommandAndItsWait(t *testing.T) {
 		_, _ = reader.Read(make([]byte, 1))
 		stop()
 	}()
-	_, err = system.Run(ctx, hcs.ProcessParameters{CommandLine: "sh -c 'echo x; exec sleep 1000'"}, nil, writer, nil)
+	_, err = system.Run(ctx, hcs.ProcessParameters{CommandLine: "sh -c 'sleep 1000 & echo x; wait'"}, nil, writer, nil)
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}

@@ -151,7 +151,7 @@ func (p *Process) Wait(ctx context.Context) (int, error) {
 	return int(status.ExitCode), err
 }
 
-// Kill kills it.
+// Kill kills it. What it started lives on; see KillSession.
 func (p *Process) Kill(ctx context.Context) error {
 	_, err := call(ctx, "HcsTerminateProcess", nil, func(operation C.HCS_OPERATION) C.HRESULT {
 		return C.HcsTerminateProcess(p.handle, operation, nil)
@@ -160,9 +160,23 @@ func (p *Process) Kill(ctx context.Context) error {
 	return err
 }
 
+// KillSession kills it with all that it started and that is still in its session.
+func (p *Process) KillSession(ctx context.Context) error {
+	return p.signal(ctx, Map{"Signal": int(syscall.SIGKILL), "Group": true})
+}
+
+// SignalGroup sends a signal to it and its process group.
+func (p *Process) SignalGroup(ctx context.Context, signal syscall.Signal) error {
+	return p.signal(ctx, Map{"Signal": int(signal), "Group": true})
+}
+
 // Signal sends it a signal.
 func (p *Process) Signal(ctx context.Context, signal syscall.Signal) error {
-	return p.with(ctx, "HcsSignalProcess", Map{"Signal": int(signal)},
+	return p.signal(ctx, Map{"Signal": int(signal)})
+}
+
+func (p *Process) signal(ctx context.Context, options Map) error {
+	return p.with(ctx, "HcsSignalProcess", options,
 		func(operation C.HCS_OPERATION, document text) C.HRESULT {
 			return C.HcsSignalProcess(p.handle, operation, document.pointer())
 		})
@@ -199,7 +213,7 @@ func (e *ExitError) Error() string {
 }
 
 // Run runs a process to its end, with its streams connected as those of an exec.Cmd are: nil is none. When ctx is done,
-// the process is killed. The exit code is 128 + N when signal N ended it.
+// the process is killed, with what it started. The exit code is 128 + N when signal N ended it.
 func (s *System) Run(ctx context.Context, parameters ProcessParameters, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	parameters.CreateStdInPipe = stdin != nil
 	parameters.CreateStdOutPipe = stdout != nil
@@ -234,7 +248,7 @@ func (s *System) Run(ctx context.Context, parameters ProcessParameters, stdin io
 	code, err := process.Wait(ctx)
 	if err != nil {
 		// The context is done; the process must go all the same. It may have gone by itself.
-		if killed := process.Kill(context.Background()); killed != nil && !errors.Is(killed, ErrProcessStopped) &&
+		if killed := process.KillSession(context.Background()); killed != nil && !errors.Is(killed, ErrProcessStopped) &&
 			!errors.Is(killed, ErrSystemStopped) {
 			return 0, fmt.Errorf("%w; and it could not be killed: %v", err, killed)
 		}

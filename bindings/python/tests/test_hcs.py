@@ -71,6 +71,13 @@ class Running(unittest.TestCase):
     def test_a_command_that_is_late_is_killed(self) -> None:
         with self.assertRaises(TimeoutError):
             self.system.run(["sleep", "1000"], timeout=0.3)
+        # With what it started, which has said here that it is there.
+        script = "sleep 1000 & echo x; wait"
+        parameters = {"CommandArgs": ["sh", "-c", script], "CreateStdOutPipe": True}
+        with self.system.create_process(parameters) as process:
+            self.assertEqual(process.stdout.read(2), b"x\n")
+            with self.assertRaises(TimeoutError):
+                process.communicate(timeout=0.1)
         # A process that was killed is listed until it has died.
         limit = time.monotonic() + 30
         names = ["sleep"]
@@ -78,6 +85,16 @@ class Running(unittest.TestCase):
             listed = self.system.properties("ProcessList").get("ProcessList", [])
             names = [process.get("ImageName") for process in listed]
         self.assertNotIn("sleep", names)
+
+    def test_signals_reach_a_group(self) -> None:
+        for end, code in ((lambda process: process.signal(15, group=True), 15), (lambda p: p.kill(group=True), 9)):
+            parameters = {"CommandArgs": ["sh", "-c", "sleep 1000 & echo x; wait"], "CreateStdOutPipe": True}
+            with self.system.create_process(parameters) as process:
+                self.assertEqual(process.stdout.read(2), b"x\n")
+                end(process)
+                self.assertEqual(process.wait(), 128 + code)
+                # The end of the output: what it started had it, too.
+                self.assertEqual(process.stdout.read(1), b"")
 
     def test_what_an_exception_leaves_is_killed(self) -> None:
         with self.assertRaises(KeyError):

@@ -142,6 +142,16 @@ def open_process(system: Handle, pid: int) -> c_void_p:
     return place
 
 
+def signalling(signal: int | str, group: bool) -> Document:
+    """The document of a signal; without ``group`` for the process alone."""
+    return {"Signal": signal, "Group": True} if group else {"Signal": signal}
+
+
+def killing(group: bool) -> tuple[str, Document | None]:
+    """The call that kills a process, or its session, and its document."""
+    return ("HcsSignalProcess", signalling(9, group)) if group else ("HcsTerminateProcess", None)
+
+
 def modify_system(system: Handle, request: Document) -> Call:
     """The call that changes a system."""
     name, text = "HcsModifyComputeSystem", dumps(request)

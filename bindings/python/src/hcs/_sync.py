@@ -177,10 +177,10 @@ class Process(Handle):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the streams and the handle. A process that an exception leaves behind is killed."""
+        """Closes the streams and the handle. What an exception leaves behind is killed: the process and its session."""
         try:
             if error is not None and not self.closed:
-                self.kill()
+                self.kill(group=True)
         except HcsError:
             pass  # It has ended, or its system has.
         finally:
@@ -200,13 +200,13 @@ class Process(Handle):
         """Its ProcessStatus document."""
         return _make(self._call("HcsGetProcessProperties"), timeout).json() or {}
 
-    def kill(self, *, timeout: float | None = None) -> None:
-        """Kills it."""
-        _make(self._call("HcsTerminateProcess"), timeout)
+    def kill(self, *, group: bool = False, timeout: float | None = None) -> None:
+        """Kills it; with ``group`` also all that it started and that is still in its session."""
+        _make(self._call(*_handles.killing(group)), timeout)
 
-    def signal(self, signal: int | str, *, timeout: float | None = None) -> None:
-        """Sends it a signal: a Linux number, or a name of the schema."""
-        _make(self._call("HcsSignalProcess", {"Signal": signal}), timeout)
+    def signal(self, signal: int | str, *, group: bool = False, timeout: float | None = None) -> None:
+        """Sends it a signal: a Linux number, or a name of the schema; with ``group`` to its process group."""
+        _make(self._call("HcsSignalProcess", _handles.signalling(signal, group)), timeout)
 
     def modify(self, request: Document, *, timeout: float | None = None) -> None:
         """Changes it: a ProcessModifyRequest document."""
@@ -220,7 +220,7 @@ class Process(Handle):
     def communicate(self, input: bytes | None = None, *, timeout: float | None = None) -> tuple[bytes, bytes]:
         """Sends ``input``, ends its standard input, and reads what it writes until it closes its output.
 
-        After ``timeout`` seconds the process is killed and HcsTimeoutError raised.
+        After ``timeout`` seconds the process is killed, with what it started, and HcsTimeoutError raised.
         """
         output: dict[str, bytes] = {}
         threads = [
@@ -237,7 +237,7 @@ class Process(Handle):
             self.wait(timeout)
         except BaseException:
             try:
-                self.kill()
+                self.kill(group=True)
             except HcsError:
                 pass  # It has ended, or its system has.
             raise

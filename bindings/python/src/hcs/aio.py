@@ -164,7 +164,8 @@ class ComputeSystem(Handle):
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> CompletedProcess:
-        """Runs a command to its end, with all that it writes. Cancelled (by asyncio.wait_for, say), it is killed."""
+        """Runs a command to its end, with all that it writes. Cancelled (by asyncio.wait_for, say), it is killed, with
+        what it started."""
         parameters = _handles.command(
             args, user=user, cwd=cwd, env=env, stdin=input is not None, stdout=True, stderr=True
         )
@@ -221,10 +222,10 @@ class Process(Handle):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the streams and the handle. A process that an exception leaves behind is killed."""
+        """Closes the streams and the handle. What an exception leaves behind is killed: the process and its session."""
         try:
             if error is not None and not self.closed:
-                await asyncio.shield(self.kill())
+                await asyncio.shield(self.kill(group=True))
         except HcsError:
             pass  # It has ended, or its system has.
         finally:
@@ -243,13 +244,13 @@ class Process(Handle):
         """Its ProcessStatus document."""
         return (await _make(self._call("HcsGetProcessProperties"), timeout)).json() or {}
 
-    async def kill(self, *, timeout: float | None = None) -> None:
-        """Kills it."""
-        await _make(self._call("HcsTerminateProcess"), timeout)
+    async def kill(self, *, group: bool = False, timeout: float | None = None) -> None:
+        """Kills it; with ``group`` also all that it started and that is still in its session."""
+        await _make(self._call(*_handles.killing(group)), timeout)
 
-    async def signal(self, signal: int | str, *, timeout: float | None = None) -> None:
-        """Sends it a signal: a Linux number, or a name of the schema."""
-        await _make(self._call("HcsSignalProcess", {"Signal": signal}), timeout)
+    async def signal(self, signal: int | str, *, group: bool = False, timeout: float | None = None) -> None:
+        """Sends it a signal: a Linux number, or a name of the schema; with ``group`` to its process group."""
+        await _make(self._call("HcsSignalProcess", _handles.signalling(signal, group)), timeout)
 
     async def communicate(self, input: bytes | None = None) -> tuple[bytes, bytes]:
         """Sends ``input``, ends its standard input, and reads what it writes until it closes its output."""
