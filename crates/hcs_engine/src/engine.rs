@@ -19,6 +19,7 @@ use std::{
 
 use hcs_schema::{
     Failure,
+    coverage::Table,
     documents::{ComputeSystem, Statistics},
 };
 
@@ -29,7 +30,7 @@ pub struct CreateRequest {
     pub id: String,
     /// A GUID made for this machine; names its directory, its cgroup and whatever else needs a name on the host.
     pub runtime_id: String,
-    /// The document, already valid against the schema, and without properties that `hcs_schema::coverage` refuses.
+    /// The document, already valid against the schema, and without properties that [`Engine::coverage`] refuses.
     pub document: ComputeSystem,
     /// An existing directory of the machine's own, mode 0700, removed by the service after [`Machine::release`].
     pub directory: PathBuf,
@@ -60,8 +61,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Name for logs and state files: "container", "vm".
     fn name(&self) -> &'static str;
 
-    /// Whether `document` asks for this engine's kind of system.
+    /// Whether `document` asks for this engine's kind of system. What else the document asks for is looked at later, by
+    /// [`Engine::coverage`] and [`Engine::create`].
     fn accepts(&self, document: &ComputeSystem) -> bool;
+
+    /// The effects that the properties of documents about this engine's systems have.
+    fn coverage(&self) -> &'static Table;
 
     /// Makes the machine; it may begin to boot, or wait for [`Machine::start`]. Takes milliseconds. On failure nothing is
     /// left behind.

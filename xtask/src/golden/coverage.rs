@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use hcs_schema::{
-    coverage::{Coverage, RESOURCES, ROOTS, Resource, Row, rows},
+    coverage::{CONTAINER, Coverage, ROOTS, Resource, Row, SERVICE},
     shape::Since,
 };
 
@@ -47,7 +47,7 @@ pub(super) fn text(functions: &[Function], conformance: &Conformance) -> String 
         ["function", "what", "it says", "source", "check"],
         conformance.rows.iter().map(|row| promise(row, conformance)),
     );
-    let all: Vec<Row> = rows().collect();
+    let all: Vec<Row> = SERVICE.rows().chain(CONTAINER.rows()).collect();
     for root in ROOTS {
         let name = (root.shape)().name;
         // Writing to a String cannot fail.
@@ -65,7 +65,7 @@ pub(super) fn text(functions: &[Function], conformance: &Conformance) -> String 
     table(
         &mut text,
         ["ResourcePath", "settings", "requests", "status", "reason"],
-        RESOURCES.iter().map(resource),
+        CONTAINER.resources.iter().map(resource),
     );
     text
 }

@@ -13,7 +13,12 @@ use std::{
 };
 
 use hcs_engine::engine::{CreateRequest, Engine, Found, Machine, Origin, ProcessorGroups, Slot};
-use hcs_schema::{Failure, HResult, documents::ComputeSystem, win32};
+use hcs_schema::{
+    Failure, HResult,
+    coverage::{CONTAINER, Table},
+    documents::ComputeSystem,
+    win32,
+};
 
 use crate::{
     cgroup::{ControlGroups, cpu_groups::CpuGroups},
@@ -192,7 +197,11 @@ impl Engine for ContainerEngine {
     }
 
     fn accepts(&self, document: &ComputeSystem) -> bool {
-        document.container.is_some() && document.hosting_system_id.is_none()
+        document.container.is_some()
+    }
+
+    fn coverage(&self) -> &'static Table {
+        &CONTAINER
     }
 
     fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure> {

@@ -3,7 +3,8 @@
 use std::os::fd::AsFd;
 
 use hcs_schema::{
-    Failure, HResult, coverage,
+    Failure, HResult,
+    coverage::CONTAINER,
     documents::{ContainerMemory, ContainerProcessor, MappedDirectory, MappedPipe},
 };
 use serde_json::Value;
@@ -120,7 +121,7 @@ pub(crate) fn read(request: &Value, owners: Owners) -> Result<Change, Failure> {
             "/RequestType",
             format!("{kind:?} of {resource} is not supported, only \"Add\" and \"Remove\""),
         )),
-        _ => Err(coverage::refuse_resource(resource)),
+        _ => Err(CONTAINER.refuse_resource(resource)),
     }
 }
 
@@ -138,7 +139,7 @@ fn refuse(pointer: &str, message: String) -> Failure {
 
 fn parse<T: hcs_schema::Document>(settings: &Value) -> Result<T, Failure> {
     hcs_schema::parse(&settings.to_string())
-        .and_then(|document| coverage::check(&document).map(|()| document))
+        .and_then(|document| CONTAINER.check(&document).map(|()| document))
         .map_err(in_settings)
 }
 

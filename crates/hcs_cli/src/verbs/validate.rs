@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use hcs_schema::{
-    Document, Failure, coverage,
+    Document, Failure,
+    coverage::CONTAINER,
     documents::{ComputeSystem, ProcessParameters},
     parse,
 };
@@ -76,7 +77,7 @@ impl Validate {
 
 /// What the service would say of the document before it looks at anything else.
 fn check<T: Document>(text: &str) -> Result<(), Failure> {
-    coverage::check(&parse::<T>(text)?)
+    CONTAINER.check(&parse::<T>(text)?)
 }
 
 /// A line for each fault.

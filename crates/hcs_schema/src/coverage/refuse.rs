@@ -4,42 +4,53 @@ use serde_json::Value;
 
 use crate::{
     Document, Failure, HResult,
-    coverage::{Coverage, table},
+    coverage::{Coverage, Table},
     fault::{MOST_FAULTS, Path, pointer},
     shape::{Kind, Shape},
 };
 
-/// Whether everything that `document` asks for is supported, or can be left undone without harm.
-///
-/// A property asks for nothing when it is `false`, 0, or an empty string, list or map: clients write out their
-/// defaults. A document asks for what it is about, with whatever it leaves open at its default; so does one in a list.
-///
-/// # Errors
-/// `HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)` with a cause per refused property: its JSON pointer and the reason. A
-/// virtual machine, for which there is no engine: `HCS_E_HYPERV_NOT_INSTALLED`.
-pub fn check<T: Document>(document: &T) -> Result<(), Failure> {
-    let value = serde_json::to_value(document).map_err(|error| {
-        let message = format!("the {} document cannot be written", T::shape().name);
-        Failure::new(HResult::E_UNEXPECTED, message).because(&error)
-    })?;
-    check_value(T::shape(), &value)
+impl Table {
+    /// Whether everything that `document` asks for is supported, or can be left undone without harm.
+    ///
+    /// A property asks for nothing when it is `false`, 0, or an empty string, list or map: clients write out their
+    /// defaults. A document asks for what it is about, with whatever it leaves open at its default; so does one in a list.
+    ///
+    /// # Errors
+    /// `HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)` with a cause per refused property: its JSON pointer and the reason. A
+    /// virtual machine, for which there is no engine: `HCS_E_HYPERV_NOT_INSTALLED`.
+    pub fn check<T: Document>(&self, document: &T) -> Result<(), Failure> {
+        let value = serde_json::to_value(document).map_err(|error| {
+            let message = format!("the {} document cannot be written", T::shape().name);
+            Failure::new(HResult::E_UNEXPECTED, message).because(&error)
+        })?;
+        self.check_value(T::shape(), &value)
+    }
+
+    /// As [`Table::check`], for a value that fits `shape`.
+    ///
+    /// # Errors
+    /// As [`Table::check`].
+    pub fn check_value(&self, shape: &'static Shape, value: &Value) -> Result<(), Failure> {
+        let mut walk = Walk {
+            table: self,
+            refusals: Vec::new(),
+        };
+        walk.document(shape, value, &Path::ROOT);
+        let Some(first) = walk.refusals.first() else {
+            return Ok(());
+        };
+        let mut failure = Failure::new(first.hresult, first.message());
+        for refusal in &walk.refusals {
+            failure = failure.cause_at(refusal.pointer.clone(), refusal.message());
+        }
+        Err(failure)
+    }
 }
 
-/// As [`check`], for a value that fits `shape`.
-///
-/// # Errors
-/// As [`check`].
-pub fn check_value(shape: &'static Shape, value: &Value) -> Result<(), Failure> {
-    let mut refusals = Vec::new();
-    document(shape, value, &Path::ROOT, &mut refusals);
-    let Some(first) = refusals.first() else {
-        return Ok(());
-    };
-    let mut failure = Failure::new(first.hresult, first.message());
-    for refusal in &refusals {
-        failure = failure.cause_at(refusal.pointer.clone(), refusal.message());
-    }
-    Err(failure)
+/// The walk through one document.
+struct Walk<'a> {
+    table: &'a Table,
+    refusals: Vec<Refusal>,
 }
 
 struct Refusal {
@@ -55,70 +66,72 @@ impl Refusal {
     }
 }
 
-fn document(shape: &Shape, value: &Value, path: &Path<'_>, refusals: &mut Vec<Refusal>) {
-    for (name, value) in value.as_object().into_iter().flatten() {
-        let Some(property) = shape.property(name) else {
-            continue;
-        };
-        if refusals.len() >= MOST_FAULTS {
-            return;
-        }
-        let path = path.key(name);
-        match table::coverage(shape.name, property.name) {
-            Some(Coverage::Refused(reason)) => {
-                if !asks_for_something(property.kind, value) {
-                    continue;
-                }
-                let pointer = pointer(&path.steps());
-                let hresult = match (shape.name, property.name) {
-                    ("ComputeSystem", "VirtualMachine") => HResult::HCS_E_HYPERV_NOT_INSTALLED,
-                    _ => HResult::NOT_SUPPORTED,
-                };
-                refusals.push(Refusal {
-                    hresult,
-                    what: pointer.clone(),
-                    pointer,
-                    reason,
-                });
+impl Walk<'_> {
+    fn document(&mut self, shape: &Shape, value: &Value, path: &Path<'_>) {
+        for (name, value) in value.as_object().into_iter().flatten() {
+            let Some(property) = shape.property(name) else {
+                continue;
+            };
+            if self.refusals.len() >= MOST_FAULTS {
+                return;
             }
-            Some(Coverage::Supported) => inner(property.kind, value, &path, refusals),
-            Some(Coverage::WithoutEffect(_)) | None => {}
+            let path = path.key(name);
+            match self.table.coverage(shape.name, property.name) {
+                Some(Coverage::Refused(reason)) => {
+                    if !asks_for_something(property.kind, value) {
+                        continue;
+                    }
+                    let pointer = pointer(&path.steps());
+                    let hresult = match (shape.name, property.name) {
+                        ("ComputeSystem", "VirtualMachine") => HResult::HCS_E_HYPERV_NOT_INSTALLED,
+                        _ => HResult::NOT_SUPPORTED,
+                    };
+                    self.refusals.push(Refusal {
+                        hresult,
+                        what: pointer.clone(),
+                        pointer,
+                        reason,
+                    });
+                }
+                Some(Coverage::Supported) => self.inner(property.kind, value, &path),
+                Some(Coverage::WithoutEffect(_)) | None => {}
+            }
         }
     }
-}
 
-fn inner(kind: Kind, value: &Value, path: &Path<'_>, refusals: &mut Vec<Refusal>) {
-    match kind {
-        Kind::Document(shape) => document(shape(), value, path, refusals),
-        Kind::Array(item) => {
-            for (index, value) in value.as_array().into_iter().flatten().enumerate() {
-                inner(*item, value, &path.index(index), refusals);
+    fn inner(&mut self, kind: Kind, value: &Value, path: &Path<'_>) {
+        match kind {
+            Kind::Document(shape) => self.document(shape(), value, path),
+            Kind::Array(item) => {
+                for (index, value) in value.as_array().into_iter().flatten().enumerate() {
+                    self.inner(*item, value, &path.index(index));
+                }
             }
-        }
-        Kind::Map(item) => {
-            for (key, value) in value.as_object().into_iter().flatten() {
-                inner(*item, value, &path.key(key), refusals);
+            Kind::Map(item) => {
+                for (key, value) in value.as_object().into_iter().flatten() {
+                    self.inner(*item, value, &path.key(key));
+                }
             }
-        }
-        Kind::Enumeration(values) => {
-            let name = value.as_str().unwrap_or_default();
-            if let Some(Coverage::Refused(reason)) = table::coverage(values().name, name) {
-                let pointer = pointer(&path.steps());
-                let what = format!("{name:?} at {pointer}");
-                refusals.push(Refusal {
-                    hresult: HResult::NOT_SUPPORTED,
-                    pointer,
-                    what,
-                    reason,
-                });
+            Kind::Enumeration(values) => {
+                let name = value.as_str().unwrap_or_default();
+                if let Some(Coverage::Refused(reason)) = self.table.coverage(values().name, name) {
+                    let pointer = pointer(&path.steps());
+                    let what = format!("{name:?} at {pointer}");
+                    self.refusals.push(Refusal {
+                        hresult: HResult::NOT_SUPPORTED,
+                        pointer,
+                        what,
+                        reason,
+                    });
+                }
             }
+            Kind::Boolean
+            | Kind::Integer(_)
+            | Kind::Number
+            | Kind::String(_)
+            | Kind::Any
+            | Kind::Signal => {}
         }
-        Kind::Boolean
-        | Kind::Integer(_)
-        | Kind::Number
-        | Kind::String(_)
-        | Kind::Any
-        | Kind::Signal => {}
     }
 }
 
@@ -139,12 +152,14 @@ mod tests {
 
     use super::*;
     use crate::{
-        coverage::{ROOTS, rows},
+        coverage::{CONTAINER, ROOTS, SERVICE},
         documents::{ComputeSystem, ProcessParameters, ShutdownOptions},
     };
 
     fn refusals(system: &Value) -> Failure {
-        check_value(ComputeSystem::shape(), system).unwrap_err()
+        CONTAINER
+            .check_value(ComputeSystem::shape(), system)
+            .unwrap_err()
     }
 
     #[test]
@@ -181,7 +196,9 @@ mod tests {
             "AssignedDevices": [], "AdditionalDeviceNamespace": null,
             "Networking": {"NetworkAdapters": [], "DnsSearchList": "", "AllowUnqualifiedDnsQuery": false},
         }});
-        check_value(ComputeSystem::shape(), &system).unwrap();
+        CONTAINER
+            .check_value(ComputeSystem::shape(), &system)
+            .unwrap();
     }
 
     /// The least that a value of this kind can ask for.
@@ -221,8 +238,9 @@ mod tests {
     #[test]
     fn every_refused_property_is_refused_however_little_it_says() {
         let mut tried = 0;
-        for root in ROOTS {
-            let refused = rows().filter(|row| {
+        let both = |root| [(root, &SERVICE), (root, &CONTAINER)];
+        for (root, table) in ROOTS.iter().flat_map(both) {
+            let refused = table.rows().filter(|row| {
                 row.call == root.call
                     && row.value.is_none()
                     && !row.inherited
@@ -233,7 +251,7 @@ mod tests {
                 let shape = crate::documents::find(row.document).unwrap().shape;
                 let kind = shape.property(name).unwrap().kind;
                 let document = at(&row.pointer, least(kind));
-                let failure = check_value((root.shape)(), &document).unwrap_err();
+                let failure = table.check_value((root.shape)(), &document).unwrap_err();
                 let expected = row.pointer.replace('*', "0");
                 let pointers: Vec<_> = failure
                     .causes
@@ -241,7 +259,9 @@ mod tests {
                     .map(|c| c.pointer.as_deref())
                     .collect();
                 assert_eq!(pointers, [Some(&*expected)], "{} {document}", root.call);
-                check_value((root.shape)(), &at(&row.pointer, Value::Null)).unwrap();
+                table
+                    .check_value((root.shape)(), &at(&row.pointer, Value::Null))
+                    .unwrap();
                 tried += 1;
             }
         }
@@ -266,17 +286,19 @@ mod tests {
             use_legacy_console: Some(true),
             ..ProcessParameters::default()
         };
-        check(&parameters).unwrap();
+        CONTAINER.check(&parameters).unwrap();
         let parameters = ProcessParameters {
             restricted_token: Some(true),
             ..ProcessParameters::default()
         };
         assert_eq!(
-            check(&parameters).unwrap_err().causes[0].pointer.as_deref(),
+            CONTAINER.check(&parameters).unwrap_err().causes[0]
+                .pointer
+                .as_deref(),
             Some("/RestrictedToken")
         );
         let options: ShutdownOptions =
             crate::parse(r#"{"Mechanism": "IntegrationService", "Type": "Shutdown"}"#).unwrap();
-        check(&options).unwrap();
+        CONTAINER.check(&options).unwrap();
     }
 }

@@ -2,6 +2,7 @@
 
 use hcs_schema::{
     Failure,
+    coverage::SERVICE,
     documents::{Properties, SystemQuery},
 };
 
@@ -18,7 +19,7 @@ use crate::{
 /// # Errors
 /// The query is wrong.
 pub(crate) fn answer(service: &Service, query: Option<&str>) -> Result<String, Failure> {
-    let query: SystemQuery = parse_optional(query)?;
+    let query: SystemQuery = parse_optional(&SERVICE, query)?;
     let systems: Vec<Properties> = service
         .context
         .registry
@@ -66,14 +67,14 @@ mod tests {
             (r#"{"Types":["Container"]}"#, true),
             (r#"{"Types":["VirtualMachine"]}"#, false),
         ] {
-            let parsed = parse_optional(Some(query)).unwrap();
+            let parsed = parse_optional(&SERVICE, Some(query)).unwrap();
             assert_eq!(lets_through(&parsed, &system), expected, "{query}");
         }
         let ownerless = Properties {
             owner: None,
             ..system
         };
-        let query = parse_optional(Some(r#"{"Owners":["me"]}"#)).unwrap();
+        let query = parse_optional(&SERVICE, Some(r#"{"Owners":["me"]}"#)).unwrap();
         assert!(!lets_through(&query, &ownerless));
     }
 }

@@ -11,7 +11,7 @@ use hcs_engine::engine::MemoryRoom;
 use hcs_lifecycle::system::State;
 use hcs_schema::{
     Failure, HResult,
-    coverage::{self, Coverage},
+    coverage::Coverage,
     documents::{
         GuestConnectionInfo, MemoryInformationForVm, OsType, Properties, PropertyResponse,
         ResultError, State as StateName, Statistics, SystemPropertyQuery, SystemPropertyType,
@@ -33,7 +33,8 @@ const PAGE: u64 = 4096;
 pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<String, Failure> {
     let query: SystemPropertyQuery = parse_optional(query)?;
     system.alive()?;
-    coverage::check(&query).map_err(|failure| failure.while_doing("GetProperties"))?;
+    let checked = system.coverage().check(&query);
+    checked.map_err(|failure| failure.while_doing("GetProperties"))?;
     let mut properties = basic(system);
     // One limit for all that the agent has to say.
     let end = Instant::now() + system.context()?.config.times.query();
@@ -153,7 +154,8 @@ async fn property(
 }
 
 fn unavailable(system: &System, name: &str) -> Failure {
-    let reason = coverage::coverage(SystemPropertyType::enumeration().name, name)
+    let kinds = SystemPropertyType::enumeration().name;
+    let reason = (system.coverage().coverage(kinds, name))
         .and_then(Coverage::reason)
         .unwrap_or("it is about virtual machines");
     Failure::new(

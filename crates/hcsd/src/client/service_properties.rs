@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use hcs_schema::{
     Failure, HResult,
+    coverage::SERVICE,
     documents::{
         BasicInformation, GetPropertyType, QoSCapabilities, ServiceProperties,
         ServicePropertyQuery, Version,
@@ -34,7 +35,7 @@ const MINORS: std::ops::RangeInclusive<u32> = 0..=6;
 /// # Errors
 /// The query is wrong, or names a property in `PropertyTypes` that cannot be had.
 pub(crate) fn answer(service: &Service, query: Option<&str>) -> Result<String, Failure> {
-    let query: ServicePropertyQuery = parse_optional(query)?;
+    let query: ServicePropertyQuery = parse_optional(&SERVICE, query)?;
     let mut properties = ServiceProperties::default();
     let mut kinds = query.property_types;
     if kinds.is_none() && query.property_queries.is_none() {
@@ -100,6 +101,7 @@ fn property(service: &Service, kind: GetPropertyType) -> Result<Value, Failure> 
             processor_qos_supported: Some(capabilities::limits_processors(&host::kernel())),
         }),
         GetPropertyType::Capabilities => Ok(capabilities::answer(
+            &service.context.engines,
             &service.context.config.host_view.view(),
             &service.context.confinement,
         )),

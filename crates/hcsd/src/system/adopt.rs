@@ -189,10 +189,9 @@ async fn take_over(
     if let Err(e) = Journal::compact(&directory, &remembered) {
         warn!("its journal goes on growing: {e}");
     }
-    let name = engine.name();
     let cpu_group = cpu_groups::asked_for(&*engine, &request.document);
     let found = {
-        let (request, machine) = (request.clone(), record.machine);
+        let (engine, request, machine) = (Arc::clone(&engine), request.clone(), record.machine);
         let limit = context.config.times.start();
         blocking_within(limit, "finding the machine", move || {
             engine.adopt(&request, &machine)
@@ -224,7 +223,7 @@ async fn take_over(
         request,
         text: record.document,
         uid: record.uid,
-        engine: name,
+        engine,
         state,
         terminate_on_last_handle_closed: Some(record.terminate_on_last_handle_closed),
         memory_kills: record.memory_kills,

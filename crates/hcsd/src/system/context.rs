@@ -3,7 +3,6 @@
 use std::{path::PathBuf, rc::Rc, sync::Arc};
 
 use hcs_engine::engine::Engine;
-use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 
 use super::registry::Registry;
 use crate::{
@@ -56,28 +55,5 @@ impl Context {
             config,
             root,
         })
-    }
-
-    /// The engine for a document.
-    ///
-    /// # Errors
-    /// This build has none, or the document does not say what it wants.
-    pub(crate) fn engine_for(&self, document: &ComputeSystem) -> Result<Arc<dyn Engine>, Failure> {
-        if let Some(engine) = self.engines.iter().find(|engine| engine.accepts(document)) {
-            return Ok(Arc::clone(engine));
-        }
-        if document.virtual_machine.is_some() {
-            return Err(Failure::new(
-                HResult::HCS_E_HYPERV_NOT_INSTALLED,
-                "a virtual machine was asked for, but this service was built without a virtual machine engine",
-            )
-            .cause_at("/VirtualMachine", "only Container is available here")
-            .while_doing("Construct"));
-        }
-        Err(Failure::new(
-            HResult::HCS_E_INVALID_JSON,
-            "the document describes no compute system: it needs Container or VirtualMachine",
-        )
-        .cause_at("", "expected one of Container, VirtualMachine"))
     }
 }

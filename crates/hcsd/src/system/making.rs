@@ -24,7 +24,7 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Behalf, System, driver, lost_links::LostLinks, memory::Kills, processes::Processes};
 use crate::{
-    document::parse_long,
+    document::parse_system,
     record::{
         blocking::blocking,
         event_log::Kind,
@@ -55,8 +55,7 @@ pub(crate) async fn create(
     text: String,
 ) -> Result<Rc<System>, Failure> {
     check_id(&id)?;
-    let (document, text) = parse_long::<ComputeSystem>(text).await?;
-    let engine = context.engine_for(&document)?;
+    let (document, engine, text) = parse_system(&context.engines, text).await?;
     context.registry.wait_for_leaving(&id).await;
     let share = context.system_quota.take(uid)?;
     context.registry.open().await;
@@ -157,7 +156,7 @@ async fn make(
         request,
         text: plan.text,
         uid: plan.uid,
-        engine: plan.engine.name(),
+        engine: plan.engine,
         state: State::Created,
         terminate_on_last_handle_closed: None,
         memory_kills: 0,
@@ -225,7 +224,7 @@ pub(crate) struct Facts {
     pub(crate) request: CreateRequest,
     pub(crate) text: String,
     pub(crate) uid: u32,
-    pub(crate) engine: &'static str,
+    pub(crate) engine: Arc<dyn Engine>,
     /// The group of processors it is in.
     pub(crate) cpu_group: Option<String>,
     pub(crate) state: State,

@@ -30,11 +30,11 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::Machine;
+use hcs_engine::engine::{Engine, Machine};
 use hcs_lifecycle::system::{
     Action, Cancelled, Queue, Refusal, State, Ticket, judge, judge_guest_call,
 };
-use hcs_schema::{Failure, HResult, documents::SystemType};
+use hcs_schema::{Failure, HResult, coverage::Table, documents::SystemType};
 use hcs_wire::{
     guest::RecallCallResponse, log::LogEntry, operation::OperationId, service::Subject,
 };
@@ -136,7 +136,7 @@ pub(crate) struct System {
     pub(crate) processes: Processes,
     pub(crate) machine: Arc<dyn Machine>,
     context: Weak<Context>,
-    engine: &'static str,
+    engine: Arc<dyn Engine>,
     document: String,
     uid: u32,
     directory: PathBuf,
@@ -206,6 +206,11 @@ impl System {
     /// The document that it was created from, as it came.
     pub(crate) fn document(&self) -> &str {
         &self.document
+    }
+
+    /// The effects that the properties of documents about it have.
+    pub(crate) fn coverage(&self) -> &'static Table {
+        self.engine.coverage()
     }
 
     /// Where it is in its life.
@@ -431,7 +436,7 @@ impl System {
         let context = self.context()?;
         let share = context.process_quota.count(self.uid);
         if let (Some(code), Some(_)) = (code, self.processes.get(pid)) {
-            return Ok(Process::past(pid, code, share));
+            return Ok(Process::past(self, pid, code, share));
         }
         let process = Process::adopted(self, pid, Remembered::default(), share);
         process.set_behalf(behalf);
@@ -549,7 +554,7 @@ impl System {
             runtime_id: &self.runtime_id,
             uid: self.uid,
             document: &self.document,
-            engine: self.engine,
+            engine: self.engine.name(),
         };
         Record::new(
             &facts,

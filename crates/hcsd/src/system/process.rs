@@ -7,7 +7,7 @@ use std::{
 
 use hcs_engine::engine::HostStdio;
 use hcs_lifecycle::process::{Call, ExitStatus, Life};
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{Failure, HResult, coverage::Table};
 use hcs_wire::service::Subject;
 use tracing::debug;
 
@@ -33,6 +33,8 @@ pub(crate) const KILLED: u32 = 137;
 pub(crate) struct Process {
     /// Not kept alive from here: the system's table holds its processes.
     system: Weak<System>,
+    /// What properties of documents about it do.
+    pub(crate) coverage: &'static Table,
     /// 0 until the agent has created it.
     pid: Cell<u32>,
     life: Cell<Life>,
@@ -62,12 +64,23 @@ pub(crate) struct Process {
 impl Process {
     /// A process that is about to be created.
     pub(crate) fn new(system: &Rc<System>, emulates_console: bool, share: Share) -> Rc<Self> {
-        Self::of(Rc::downgrade(system), emulates_console, share)
+        Self::of(
+            Rc::downgrade(system),
+            system.coverage(),
+            emulates_console,
+            share,
+        )
     }
 
-    fn of(system: Weak<System>, emulates_console: bool, share: Share) -> Rc<Self> {
+    fn of(
+        system: Weak<System>,
+        coverage: &'static Table,
+        emulates_console: bool,
+        share: Share,
+    ) -> Rc<Self> {
         Rc::new(Self {
             system,
+            coverage,
             pid: Cell::new(0),
             life: Cell::new(Life::new()),
             ending: Cell::default(),
@@ -103,8 +116,8 @@ impl Process {
     }
 
     /// A process that has exited with `code`, and whose number another one may have by now: known to its handles only.
-    pub(crate) fn past(pid: u32, code: u32, share: Share) -> Rc<Self> {
-        let process = Self::of(Weak::new(), false, share);
+    pub(crate) fn past(system: &System, pid: u32, code: u32, share: Share) -> Rc<Self> {
+        let process = Self::of(Weak::new(), system.coverage(), false, share);
         process.pid.set(pid);
         process.unanswered.set(false);
         process.ended(Ending {

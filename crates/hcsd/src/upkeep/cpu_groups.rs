@@ -13,6 +13,7 @@ use std::{
 use hcs_engine::engine::{Engine, ProcessorGroups};
 use hcs_schema::{
     Document, Failure, HResult,
+    coverage::SERVICE,
     documents::{
         ComputeSystem, CpuGroupAffinity, CpuGroupConfig, CpuGroupConfigurations,
         CreateGroupOperation, DeleteGroupOperation, HostProcessorModificationRequest,
@@ -189,7 +190,7 @@ pub(crate) async fn modify(
     settings: &str,
     name: Option<&Rc<str>>,
 ) -> Result<(), Failure> {
-    let request: ModificationRequest = parse(settings)?;
+    let request: ModificationRequest = parse(&SERVICE, settings)?;
     match request.property_type {
         Some(ModifyPropertyType::CpuGroup) => {}
         _ => return Err(missing("/PropertyType", "\"CpuGroup\"")),

@@ -8,7 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use hcs_schema::{Failure, HResult, documents::CrashReport, timestamp::rfc3339};
+use hcs_schema::{Failure, HResult, coverage::SERVICE, documents::CrashReport, timestamp::rfc3339};
 use serde_json::{Value, json};
 
 use crate::{
@@ -29,7 +29,7 @@ pub(crate) async fn submit(
     uid: u32,
     name: Option<Rc<str>>,
 ) -> Result<(CrashReport, Option<PathBuf>), Failure> {
-    let (report, settings) = parse_long::<CrashReport>(settings).await?;
+    let (report, settings) = parse_long::<CrashReport>(&SERVICE, settings).await?;
     let place = directory.clone();
     let name = match name {
         Some(name) => name.to_string(),

@@ -80,7 +80,8 @@ async fn begun_before(
         return Ok(None);
     };
     errand.was_done().await?;
-    let (document, _) = parse_long::<ProcessParameters>(parameters.to_owned()).await?;
+    let (document, _) =
+        parse_long::<ProcessParameters>(system.coverage(), parameters.to_owned()).await?;
     let asked = operations::carry(
         Some(Rc::clone(&errand.pending.trail)),
         recall(errand, system, name),
@@ -192,7 +193,8 @@ async fn launch_in_turn(
     system.alive()?;
     let lane = errand.connection.share.processes_of(&system.runtime_id);
     let _place = errand.place(&lane).await?;
-    let (document, parameters) = parse_long::<ProcessParameters>(parameters).await?;
+    let (document, parameters) =
+        parse_long::<ProcessParameters>(system.coverage(), parameters).await?;
     if !system.process_may_begin() {
         system
             .perform(errand.behalf(), Request::CreateProcess)
@@ -344,12 +346,13 @@ pub(super) fn terminate(errand: Errand, handle: u64, options: Option<&str>) {
 
 /// `HcsSignalProcess`.
 pub(super) fn signal(errand: Errand, handle: u64, options: Option<&str>) {
-    let ready = parse_optional::<SignalProcessOptions>(options).and_then(|options| {
+    let found = errand.connection.handles.process(handle);
+    let ready = found.and_then(|process| {
+        let options: SignalProcessOptions = parse_optional(process.coverage, options)?;
         let signal = options
             .signal
             .map_or(KILL, |signal| i32::from(signal.number()));
         let group = options.group == Some(true);
-        let process = errand.connection.handles.process(handle)?;
         Ok((process, SignalOptions { signal, group }))
     });
     match ready {
@@ -432,15 +435,19 @@ pub(super) fn properties(
     handle: u64,
     query: Option<&str>,
 ) -> Result<Answer, Failure> {
-    parse_optional::<ProcessStatus>(query)?;
+    hcs_schema::parse_optional::<ProcessStatus>(query)?;
     let process = judged(errand, handle, Call::GetProperties)?;
     Ok(Answer::document(Some(process.status())))
 }
 
 /// `HcsModifyProcess`.
 pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
-    let ready = parse::<ProcessModifyRequest>(settings)
-        .and_then(|request| Ok((judged(&errand, handle, Call::Modify)?, request)));
+    let found = errand.connection.handles.process(handle);
+    let ready = found.and_then(|process| {
+        let request: ProcessModifyRequest = parse(process.coverage, settings)?;
+        process.judge(Call::Modify)?;
+        Ok((process, request))
+    });
     match ready {
         Ok((process, request)) => errand.run_once(async move {
             apply(&process, &request)

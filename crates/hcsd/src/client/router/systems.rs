@@ -144,13 +144,13 @@ pub(super) fn release(
     }));
 }
 
-/// Submits `request` for the system behind `handle`.
-fn submit(errand: Errand, handle: u64, request: Result<Request, Failure>) {
-    let ready = errand
-        .connection
-        .handles
-        .system(handle)
-        .and_then(|system| Ok((system, request?)));
+/// Submits what `request` makes of the call for the system behind `handle`.
+fn submit(errand: Errand, handle: u64, request: impl FnOnce(&System) -> Result<Request, Failure>) {
+    let found = errand.connection.handles.system(handle);
+    let ready = found.and_then(|system| {
+        let request = request(&system)?;
+        Ok((system, request))
+    });
     match ready {
         Ok((system, request)) => {
             let behalf = errand.behalf();
@@ -173,8 +173,7 @@ fn submit(errand: Errand, handle: u64, request: Result<Request, Failure>) {
 
 /// Calls whose options are reserved: `HcsTerminateComputeSystem`, `HcsResumeComputeSystem`.
 pub(super) fn plain(errand: Errand, handle: u64, options: Option<&str>, request: Request) {
-    let request = no_options(options).map(|()| request);
-    submit(errand, handle, request);
+    submit(errand, handle, |_| no_options(options).map(|()| request));
 }
 
 /// Options where the reference allows none: NULL, the empty string and `{}`.
@@ -194,14 +193,16 @@ pub(super) fn no_options(options: Option<&str>) -> Result<(), Failure> {
 
 /// `HcsStartComputeSystem`.
 pub(super) fn start(errand: Errand, handle: u64, options: Option<&str>) {
-    let request = parse_optional::<StartOptions>(options).map(|_| Request::Start);
-    submit(errand, handle, request);
+    submit(errand, handle, |system| {
+        parse_optional::<StartOptions>(system.coverage(), options).map(|_| Request::Start)
+    });
 }
 
 /// `HcsPauseComputeSystem`. A container is suspended in one way only, so the options change nothing.
 pub(super) fn pause(errand: Errand, handle: u64, options: Option<&str>) {
-    let request = parse_optional::<PauseOptions>(options).map(|_| Request::Pause);
-    submit(errand, handle, request);
+    submit(errand, handle, |system| {
+        parse_optional::<PauseOptions>(system.coverage(), options).map(|_| Request::Pause)
+    });
 }
 
 /// `HcsSaveComputeSystem`. Whatever can be said before an engine has to do it is said; no engine saves yet, and nobody
@@ -211,7 +212,7 @@ pub(super) fn pause(errand: Errand, handle: u64, options: Option<&str>) {
 /// Always.
 pub(super) fn save(errand: &Errand, handle: u64, options: Option<&str>) -> Result<Answer, Failure> {
     let system = errand.connection.handles.system(handle)?;
-    let options = parse_optional::<SaveOptions>(options);
+    let options = parse_optional::<SaveOptions>(system.coverage(), options);
     let template = options
         .as_ref()
         .is_ok_and(|options| options.save_type == Some(SaveType::AsTemplate));
@@ -237,7 +238,7 @@ pub(super) fn crash(
 ) -> Result<Answer, Failure> {
     let system = errand.connection.handles.system(handle)?;
     system.guest_may_be_asked()?;
-    parse_optional::<CrashOptions>(options)?;
+    parse_optional::<CrashOptions>(system.coverage(), options)?;
     Err(not_implemented(&system, "crashed"))
 }
 
@@ -253,20 +254,18 @@ fn not_implemented(system: &System, done: &str) -> Failure {
 
 /// `HcsShutDownComputeSystem`. With `Force`, what does not end in time is terminated.
 pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
-    let checked =
-        parse_optional::<ShutdownOptions>(options).and_then(|options| match options.r#type {
-            None | Some(ShutdownType::Shutdown) => Ok(options.force == Some(true)),
+    let found = errand.connection.handles.system(handle);
+    let ready = found.and_then(|system| {
+        let options: ShutdownOptions = parse_optional(system.coverage(), options)?;
+        match options.r#type {
+            None | Some(ShutdownType::Shutdown) => Ok((system, options.force == Some(true))),
             Some(other) => Err(Failure::new(
                 HResult::NOT_SUPPORTED,
                 format!("a shutdown of the type {} is not supported", other.name()),
             )
             .cause_at("/Type", "expected \"Shutdown\"")),
-        });
-    let ready = errand
-        .connection
-        .handles
-        .system(handle)
-        .and_then(|system| Ok((system, checked?)));
+        }
+    });
     match ready {
         Ok((system, force)) => {
             let behalf = errand.behalf();
@@ -289,14 +288,14 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
 
 /// `HcsModifyComputeSystem`.
 pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
-    let request = parse::<ModifySettingRequest>(settings).and_then(|document| {
+    submit(errand, handle, |system| {
+        let document: ModifySettingRequest = parse(system.coverage(), settings)?;
         serde_json::to_value(&document)
             .map(|value: Value| Request::Modify(value))
             .map_err(|e| {
                 Failure::new(HResult::HCS_E_INVALID_JSON, "the settings cannot be read").because(&e)
             })
     });
-    submit(errand, handle, request);
 }
 
 /// `HcsGetComputeSystemProperties`.

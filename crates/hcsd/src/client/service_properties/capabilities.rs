@@ -1,10 +1,11 @@
 //! The capability answer, which is ours: what this service and this host honour of the documents that clients send, and
-//! why they do not honour the rest. Made of the table that also refuses documents (`hcs_schema::coverage`), and of what
+//! why they do not honour the rest. Made of the tables that also refuse documents (`Engine::coverage`), and of what
 //! the host turned out to have.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use hcs_schema::coverage::{self, Coverage, RESOURCES};
+use hcs_engine::engine::Engine;
+use hcs_schema::coverage::{Coverage, Resource, SERVICE, Table};
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,8 +15,13 @@ use crate::{
 
 /// The answer, of a service that makes containers without layers with `view`, all of them in that AppArmor profile or, for
 /// that reason, in none.
-pub(super) fn answer(view: &HostView, confinement: &Result<Profile, String>) -> Value {
+pub(super) fn answer(
+    engines: &[Arc<dyn Engine>],
+    view: &HostView,
+    confinement: &Result<Profile, String>,
+) -> Value {
     let kernel = host::kernel();
+    let tables: Vec<&Table> = engines.iter().map(|engine| engine.coverage()).collect();
     let privileged = rustix::process::geteuid().is_root();
     json!({
         "AppArmor": match confinement {
@@ -29,8 +35,8 @@ pub(super) fn answer(view: &HostView, confinement: &Result<Profile, String>) -> 
             "FileSystems": HostView::file_systems(),
         },
         "Limits": limits(&kernel, privileged),
-        "Properties": properties(),
-        "ModifyPaths": modify_paths(),
+        "Properties": properties(&tables),
+        "ModifyPaths": modify_paths(&tables),
     })
 }
 
@@ -91,22 +97,27 @@ fn described(coverage: Coverage) -> Value {
 }
 
 /// By function, then by JSON pointer (`*` stands for any index or key); what a property above decides is left out.
-fn properties() -> Value {
+fn properties(engines: &[&Table]) -> Value {
     let mut functions: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
-    for row in coverage::rows().filter(|row| !row.inherited) {
+    let tables = [&SERVICE].into_iter().chain(engines.iter().copied());
+    let rows = tables.flat_map(Table::rows);
+    for row in rows.filter(|row| !row.inherited) {
         let place = match row.value {
             Some(value) => format!("{}={value}", row.pointer),
             None => row.pointer,
         };
         let function = functions.entry(row.call).or_default();
-        function.insert(place, described(row.coverage));
+        function
+            .entry(place)
+            .or_insert_with(|| described(row.coverage));
     }
     json!(functions)
 }
 
 /// What `HcsModifyComputeSystem` can change, by resource path.
-fn modify_paths() -> Value {
-    let paths = RESOURCES.iter().map(|resource| {
+fn modify_paths(engines: &[&Table]) -> Value {
+    let all = engines.iter().flat_map(|table| table.resources);
+    let paths = all.map(|resource: &Resource| {
         let mut described = described(resource.coverage);
         if let Some(object) = described.as_object_mut() {
             let requests: Vec<&str> = resource.requests.iter().map(|r| r.name()).collect();
@@ -119,14 +130,18 @@ fn modify_paths() -> Value {
 
 #[cfg(test)]
 mod tests {
+    use hcs_schema::coverage::CONTAINER;
+
     use super::*;
 
     #[test]
     fn what_is_honoured_is_said_and_why_not() {
-        let answer = answer(&HostView::default(), &Err("no AppArmor".to_owned()));
+        let answer = answer(&[], &HostView::default(), &Err("no AppArmor".to_owned()));
         let none = json!({ "Applied": false, "Reason": "no AppArmor" });
         assert_eq!(answer["AppArmor"], none);
-        let create = &answer["Properties"]["HcsCreateComputeSystem"];
+        let hidden = answer["HostView"]["Hidden"].as_array().unwrap();
+        assert!(hidden.contains(&json!("/etc/shadow")));
+        let create = &properties(&[&CONTAINER])["HcsCreateComputeSystem"];
         assert_eq!(create["/Container/Memory/SizeInMB"]["Support"], "Supported");
         let refused = &create["/Container/AssignedDevices"];
         assert_eq!(refused["Support"], "Refused");
@@ -135,9 +150,7 @@ mod tests {
                 .as_str()
                 .is_some_and(|why| !why.is_empty())
         );
-        let hidden = answer["HostView"]["Hidden"].as_array().unwrap();
-        assert!(hidden.contains(&json!("/etc/shadow")));
-        let paths = &answer["ModifyPaths"];
+        let paths = modify_paths(&[&CONTAINER]);
         assert_eq!(
             paths["Container/MappedPipes"]["Requests"],
             json!(["Add", "Remove"])

@@ -2,7 +2,7 @@
 
 use crate::coverage::{
     Coverage::{self, Refused, Supported, WithoutEffect},
-    table::Entries,
+    Entries,
 };
 
 const NO_NESTING: Coverage = Refused("systems are not created inside other systems");

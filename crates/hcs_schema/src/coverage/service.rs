@@ -1,11 +1,19 @@
-//! Queries, and changes to the service itself.
+//! What the service itself answers, whichever engines it has: queries about systems and the host, changes to the service,
+//! and crash reports.
 
 use crate::coverage::{
     Coverage::{Refused, Supported, WithoutEffect},
-    table::Entries,
+    Entries, Table,
 };
 
-pub(super) const ENTRIES: &[(&str, Entries)] = &[
+/// The effects of the properties of documents that concern no system, or all of them.
+pub static SERVICE: Table = Table {
+    about: "the service",
+    entries: &[ENTRIES],
+    resources: &[],
+};
+
+const ENTRIES: &[(&str, Entries)] = &[
     (
         "SystemQuery",
         &[
@@ -21,32 +29,6 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Container", Supported),
             ("VirtualMachine", Supported),
             ("Host", WithoutEffect("the host is no compute system here")),
-        ],
-    ),
-    (
-        "System_PropertyQuery",
-        &[
-            ("PropertyTypes", Supported),
-            ("Queries", Supported),
-            ("PropertyQueries", Supported),
-        ],
-    ),
-    (
-        "System_PropertyType",
-        &[
-            ("Basic", Supported),
-            ("Memory", Supported),
-            ("Statistics", Supported),
-            ("ProcessList", Supported),
-            ("TerminateOnLastHandleClosed", Supported),
-            (
-                "SharedMemoryRegion",
-                Refused("it is about virtual machines"),
-            ),
-            ("GuestConnection", Supported),
-            ("GuestMemory", Refused("it is about virtual machines")),
-            ("ICHeartbeatStatus", Refused("it is about virtual machines")),
-            ("Document", Supported),
         ],
     ),
     (

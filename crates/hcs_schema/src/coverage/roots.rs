@@ -1,13 +1,8 @@
-//! The table itself: decisions with their reasons, by the document they are about.
-
-mod lifecycle;
-mod process;
-mod service;
-mod system;
+//! The documents that clients send, each with the call that reads it.
 
 use crate::{
     Document,
-    coverage::{Coverage, Root},
+    coverage::Root,
     documents::{
         ComputeSystem, CrashOptions, CrashReport, ModificationRequest, ModifySettingRequest,
         PauseOptions, ProcessModifyRequest, ProcessParameters, SaveOptions, ServicePropertyQuery,
@@ -77,41 +72,4 @@ pub const ROOTS: &[Root] = &[
         call: "HcsSubmitWerReport",
         shape: CrashReport::shape,
     },
-];
-
-/// Returns the effect of the property (or value) `name` of the schema's `document` (or enumeration) here. `None` when
-/// the table does not need it, because no client sends it or a property above it speaks for it.
-#[must_use]
-pub fn coverage(document: &str, name: &str) -> Option<Coverage> {
-    let (_, entries) = TABLES
-        .iter()
-        .copied()
-        .flatten()
-        .find(|(of, _)| *of == document)?;
-    let (_, coverage) = entries.iter().find(|(known, _)| *known == name)?;
-    Some(*coverage)
-}
-
-/// Every entry: document, name, coverage.
-#[cfg(test)]
-pub(super) fn entries() -> impl Iterator<Item = (&'static str, &'static str, Coverage)> {
-    TABLES
-        .iter()
-        .copied()
-        .flatten()
-        .flat_map(|(document, entries)| {
-            entries
-                .iter()
-                .map(|(name, coverage)| (*document, *name, *coverage))
-        })
-}
-
-/// The effects of the properties of one document, or of the values of one enumeration.
-type Entries = &'static [(&'static str, Coverage)];
-
-const TABLES: &[&[(&str, Entries)]] = &[
-    system::ENTRIES,
-    lifecycle::ENTRIES,
-    process::ENTRIES,
-    service::ENTRIES,
 ];

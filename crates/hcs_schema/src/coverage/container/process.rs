@@ -2,7 +2,7 @@
 
 use crate::coverage::{
     Coverage::{Refused, Supported, WithoutEffect},
-    table::Entries,
+    Entries,
 };
 
 pub(super) const ENTRIES: &[(&str, Entries)] = &[

@@ -1,8 +1,8 @@
-//! Options of the calls that move a system through its life, and changes to it.
+//! Options of the calls that move a system through its life, changes to it, and what can be asked of it.
 
 use crate::coverage::{
     Coverage::{self, Refused, Supported, WithoutEffect},
-    table::Entries,
+    Entries,
 };
 
 const NO_GUEST_SYSTEM: Coverage =
@@ -95,6 +95,32 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Add", Supported),
             ("Remove", Supported),
             ("Update", Supported),
+        ],
+    ),
+    (
+        "System_PropertyQuery",
+        &[
+            ("PropertyTypes", Supported),
+            ("Queries", Supported),
+            ("PropertyQueries", Supported),
+        ],
+    ),
+    (
+        "System_PropertyType",
+        &[
+            ("Basic", Supported),
+            ("Memory", Supported),
+            ("Statistics", Supported),
+            ("ProcessList", Supported),
+            ("TerminateOnLastHandleClosed", Supported),
+            (
+                "SharedMemoryRegion",
+                Refused("it is about virtual machines"),
+            ),
+            ("GuestConnection", Supported),
+            ("GuestMemory", Refused("it is about virtual machines")),
+            ("ICHeartbeatStatus", Refused("it is about virtual machines")),
+            ("Document", Supported),
         ],
     ),
 ];
