@@ -29,8 +29,8 @@ pub struct EngineConfig {
     /// Directory in which all services of the host write down which ids their containers have. It is made where there is
     /// none; has to be root's own.
     pub ids_in_use: PathBuf,
-    /// The AppArmor profile of containers; none where the host has no AppArmor.
-    pub profile: Option<Profile>,
+    /// The AppArmor profile of containers, or why they have none.
+    pub profile: Result<Profile, String>,
 }
 
 impl Default for EngineConfig {
@@ -45,7 +45,7 @@ impl Default for EngineConfig {
             host_view: HostView::default(),
             user_namespaces: UserNamespaces::default(),
             ids_in_use: PathBuf::from("/run/hcs-ids"),
-            profile: None,
+            profile: Err("none was loaded".to_owned()),
         }
     }
 }

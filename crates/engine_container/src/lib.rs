@@ -13,7 +13,8 @@
 //! 7. `peer`: whether a client of the service lives in a container.
 //! 8. [`surroundings`]: what a service inherits from its starter, undone.
 //! 9. [`apparmor`]: the profile that containers run in, where the host has AppArmor.
-//! 10. `sys`: raw system calls, the only unsafe code.
+//! 10. `offers`: what the host has for containers, for the capability answer.
+//! 11. `sys`: raw system calls, the only unsafe code.
 //!
 //! This crate knows nothing of the processes inside a container, nor of the protocol spoken with the agent.
 //!
@@ -30,6 +31,7 @@ mod failure;
 pub mod fuzzing;
 pub mod launcher;
 mod machine;
+mod offers;
 mod parts;
 mod peer;
 mod plan;

@@ -89,7 +89,7 @@ pub(crate) fn check(
         guest.and_then(|os| os.host_name.as_deref()),
         &request.runtime_id,
     )?;
-    let profile = config.profile.as_ref();
+    let profile = config.profile.as_ref().ok();
     Ok(Plan {
         spec: LaunchSpec {
             profile: profile.map(|profile| profile.of(privileges.possible)),

@@ -45,6 +45,15 @@ pub enum Found {
     Gone(Failure),
 }
 
+/// What a host offers to the machines of an engine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Offers {
+    /// Whether processor time can be limited.
+    pub limits_processors: bool,
+    /// What the capability answer has of this engine, by name.
+    pub members: serde_json::Map<String, serde_json::Value>,
+}
+
 /// Where a process lives that has connected to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -107,6 +116,11 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Groups of processors, from an engine whose machines may be in one.
     fn processor_groups(&self) -> Option<&dyn ProcessorGroups> {
         None
+    }
+
+    /// What the host offers to its machines. Reads some files.
+    fn offers(&self) -> Offers {
+        Offers::default()
     }
 
     /// Removes the remains of machines of this service from the host (cgroups, mounts, processes), except machines

@@ -8,7 +8,6 @@ use tracing::{info, warn};
 
 pub(crate) use engine_container::{
     EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
-    apparmor::Profile,
 };
 
 /// In the helper process that makes containers, does its work and does not return. Must be the first call of a program.
@@ -19,9 +18,9 @@ pub fn main_if_helper() {
     });
 }
 
-/// Has containers run in an AppArmor profile; answers which, or why they have none. Must come before [`keep_to_itself`],
-/// which gives up the capability to load it.
-pub(crate) fn confine(settings: &mut ContainerSettings) -> Result<Profile, String> {
+/// Has containers run in an AppArmor profile, where the host has that. Must come before [`keep_to_itself`], which gives up
+/// the capability to load it.
+pub(crate) fn confine(settings: &mut ContainerSettings) {
     let loaded = apparmor::load();
     match &loaded {
         Ok(profile) => info!(
@@ -36,8 +35,7 @@ pub(crate) fn confine(settings: &mut ContainerSettings) -> Result<Profile, Strin
     if let Err(e) = surroundings::give_up_profiles() {
         warn!("the capability to load profiles cannot be given up: {e}");
     }
-    settings.profile = loaded.as_ref().ok().cloned();
-    loaded
+    settings.profile = loaded;
 }
 
 /// What the engines need of this process before it has threads: what they start is a copy of it.

@@ -67,7 +67,7 @@ pub(crate) fn run(
         return start::somebody_else_serves(options, endpoint);
     };
     let mut settings = engine_settings::for_containers(&config, endpoint);
-    let confinement = engines::confine(&mut settings);
+    engines::confine(&mut settings);
     let _own_group = options.serve.then(|| OwnGroup::join(&settings));
     let inherited = Listener::inherited()?;
     let (log, cpu_groups) = (open_log(&root, &config)?, open_cpu_groups(&root)?);
@@ -87,7 +87,7 @@ pub(crate) fn run(
         .max_blocking_threads(WAITING_THREADS)
         .build()
         .map_err(|e| format!("the runtime cannot be started: {e}"))?;
-    let context = Context::new(config, root, log, helpers.engines(settings), confinement);
+    let context = Context::new(config, root, log, helpers.engines(settings));
     LocalSet::new().block_on(&runtime, opening.open(context, cpu_groups))?;
     // Engine calls that never return must not keep the service from leaving.
     runtime.shutdown_background();

@@ -12,7 +12,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use hcs_engine::engine::{CreateRequest, Engine, Found, Machine, Origin, ProcessorGroups, Slot};
+use hcs_engine::engine::{
+    CreateRequest, Engine, Found, Machine, Offers, Origin, ProcessorGroups, Slot,
+};
 use hcs_schema::{
     Failure, HResult,
     coverage::{CONTAINER, Table},
@@ -26,6 +28,7 @@ use crate::{
     failure::StepError,
     launcher::Launcher,
     machine::ContainerMachine,
+    offers,
     parts::{own_places::OwnPlaces, preference::Declined},
     peer,
     plan::{self, Plan},
@@ -269,6 +272,10 @@ impl Engine for ContainerEngine {
 
     fn processor_groups(&self) -> Option<&dyn ProcessorGroups> {
         Some(self)
+    }
+
+    fn offers(&self) -> Offers {
+        offers::look(&self.workshop.config)
     }
 
     fn sweep(&self, keep: &[String]) -> Result<(), Failure> {

@@ -98,13 +98,11 @@ fn property(service: &Service, kind: GetPropertyType) -> Result<Value, Failure> 
         }
         GetPropertyType::CpuGroup => value(&service.cpu_groups.configurations()),
         GetPropertyType::QoSCapabilities => value(&QoSCapabilities {
-            processor_qos_supported: Some(capabilities::limits_processors(&host::kernel())),
+            processor_qos_supported: Some(capabilities::limits_processors(
+                &service.context.engines,
+            )),
         }),
-        GetPropertyType::Capabilities => Ok(capabilities::answer(
-            &service.context.engines,
-            &service.context.config.host_view.view(),
-            &service.context.confinement,
-        )),
+        GetPropertyType::Capabilities => Ok(capabilities::answer(&service.context.engines)),
         GetPropertyType::Service => Ok(about::answer(service)),
         GetPropertyType::ContainerCredentialGuard
         | GetPropertyType::CacheAllocation

@@ -6,7 +6,6 @@ use hcs_engine::engine::Engine;
 
 use super::registry::Registry;
 use crate::{
-    engines::Profile,
     record::{event_log::EventLog, operations::Operations},
     thread::limits::Quota,
     upkeep::{config::Config, removals::Removals, slots::Slots},
@@ -21,8 +20,6 @@ pub(crate) struct Context {
     pub(crate) log: EventLog,
     pub(crate) operations: Operations,
     pub(crate) engines: Vec<Arc<dyn Engine>>,
-    /// The AppArmor profile of containers, or why they have none.
-    pub(crate) confinement: Result<Profile, String>,
     pub(crate) registry: Rc<Registry>,
     pub(crate) system_quota: Rc<Quota>,
     pub(crate) process_quota: Rc<Quota>,
@@ -39,14 +36,12 @@ impl Context {
         root: PathBuf,
         log: EventLog,
         engines: Vec<Arc<dyn Engine>>,
-        confinement: Result<Profile, String>,
     ) -> Rc<Self> {
         let limits = config.limits;
         Rc::new(Self {
             log,
             operations: Operations::new(config.log_client_values),
             engines,
-            confinement,
             registry: Rc::default(),
             system_quota: Quota::new("compute systems of one user", limits.systems_per_client),
             process_quota: Quota::new("processes of one user", limits.processes_per_client),

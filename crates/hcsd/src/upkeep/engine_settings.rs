@@ -30,7 +30,7 @@ pub(crate) fn for_containers(config: &Config, endpoint: &Path) -> ContainerSetti
         host_view: config.host_view.view(),
         user_namespaces: user_namespaces(config),
         ids_in_use: ContainerSettings::default().ids_in_use,
-        profile: None,
+        profile: ContainerSettings::default().profile,
     }
 }
 

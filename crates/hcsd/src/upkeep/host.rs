@@ -1,5 +1,5 @@
-//! What is true of this host: its processors, its memory, what its kernel offers. Read when asked for, since all of it
-//! can change; parsing is apart from reading.
+//! What is true of this host: its processors and its memory. Read when asked for, since all of it can change; parsing
+//! is apart from reading. What the host offers to machines, their engines know (`Engine::offers`).
 
 use std::{
     fs, io,
@@ -92,73 +92,6 @@ fn parse_memory(text: &str) -> Option<Memory> {
     })
 }
 
-/// What the kernel offers to containers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Kernel {
-    /// Controllers of control groups, by version, in their order of name.
-    pub(crate) v1: Vec<String>,
-    pub(crate) v2: Vec<String>,
-    pub(crate) unified: bool,
-    pub(crate) overlayfs: bool,
-    /// How many user namespaces may be made; 0 where they are switched off or not built in.
-    pub(crate) user_namespaces: u64,
-}
-
-/// Looks.
-pub(crate) fn kernel() -> Kernel {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let mounts = read("/proc/self/mountinfo");
-    let unified = mount_of_unified(&mounts);
-    let v2 = unified
-        .as_deref()
-        .map(|mount| fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default())
-        .unwrap_or_default();
-    let mut v2: Vec<String> = v2.split_whitespace().map(str::to_owned).collect();
-    v2.sort();
-    Kernel {
-        v1: v1_controllers(&mounts),
-        v2,
-        unified: unified.is_some(),
-        overlayfs: read("/proc/filesystems")
-            .lines()
-            .any(|line| line.ends_with("\toverlay")),
-        user_namespaces: read("/proc/sys/user/max_user_namespaces")
-            .trim()
-            .parse()
-            .unwrap_or(0),
-    }
-}
-
-/// Type and super options of a mount, and its mount point (`proc_pid_mountinfo(5)`).
-fn mounts(text: &str) -> impl Iterator<Item = (&str, &str, &str)> {
-    text.lines().filter_map(|line| {
-        let (place, kind) = line.split_once(" - ")?;
-        let mut kind = kind.split(' ');
-        Some((place.split(' ').nth(4)?, kind.next()?, kind.nth(1)?))
-    })
-}
-
-fn mount_of_unified(text: &str) -> Option<PathBuf> {
-    mounts(text)
-        .find(|(_, kind, _)| *kind == "cgroup2")
-        .map(|(point, ..)| PathBuf::from(point))
-}
-
-fn v1_controllers(text: &str) -> Vec<String> {
-    const KNOWN: [&str; 8] = [
-        "blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids",
-    ];
-    let options = mounts(text).filter(|(_, kind, _)| *kind == "cgroup");
-    let mut found: Vec<String> = options
-        .flat_map(|(_, _, options)| options.split(','))
-        .filter(|option| KNOWN.contains(option))
-        .map(str::to_owned)
-        .collect();
-    found.sort();
-    found.dedup();
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,16 +121,5 @@ mod tests {
         assert_eq!(parse_memory(text), Some(expected));
         assert_eq!(parse_memory("MemTotal: 1 kB\n"), None);
         assert!(memory().unwrap().total > memory().unwrap().available);
-    }
-
-    #[test]
-    fn controllers_are_found_in_the_mounts() {
-        let text = "30 25 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
-                    31 25 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n\
-                    32 25 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
-        assert_eq!(v1_controllers(text), ["cpu", "cpuacct", "memory"]);
-        let unified = Path::new("/sys/fs/cgroup/unified");
-        assert_eq!(mount_of_unified(text).as_deref(), Some(unified));
-        assert_eq!(mount_of_unified("nonsense\n"), None);
     }
 }

@@ -1,87 +1,30 @@
 //! The capability answer, which is ours: what this service and this host honour of the documents that clients send, and
-//! why they do not honour the rest. Made of the tables that also refuse documents (`Engine::coverage`), and of what
-//! the host turned out to have.
+//! why they do not honour the rest. Made of the tables that also refuse documents (`Engine::coverage`), and of what the
+//! engines found on the host (`Engine::offers`).
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use hcs_engine::engine::Engine;
 use hcs_schema::coverage::{Coverage, Resource, SERVICE, Table};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::{
-    engines::{HostView, Profile},
-    upkeep::host::{self, Kernel},
-};
-
-/// The answer, of a service that makes containers without layers with `view`, all of them in that AppArmor profile or, for
-/// that reason, in none.
-pub(super) fn answer(
-    engines: &[Arc<dyn Engine>],
-    view: &HostView,
-    confinement: &Result<Profile, String>,
-) -> Value {
-    let kernel = host::kernel();
-    let tables: Vec<&Table> = engines.iter().map(|engine| engine.coverage()).collect();
-    let privileged = rustix::process::geteuid().is_root();
-    json!({
-        "AppArmor": match confinement {
-            Ok(profile) => json!({ "Applied": true, "Profile": profile.name() }),
-            Err(why) => json!({ "Applied": false, "Reason": why }),
-        },
-        "Host": of_host(&kernel),
-        "HostView": {
-            "Empty": view.empty,
-            "Hidden": view.hidden,
-            "FileSystems": HostView::file_systems(),
-        },
-        "Limits": limits(&kernel, privileged),
-        "Properties": properties(&tables),
-        "ModifyPaths": modify_paths(&tables),
-    })
-}
-
-fn of_host(kernel: &Kernel) -> Value {
-    json!({
-        "ControlGroups": {
-            "Version1Controllers": kernel.v1,
-            "Version2": kernel.unified,
-            "Version2Controllers": kernel.v2,
-        },
-        "OverlayFilesystem": kernel.overlayfs,
-        "UserNamespaces": kernel.user_namespaces,
-    })
-}
-
-/// Whether processor time can be limited.
-pub(super) fn limits_processors(kernel: &Kernel) -> bool {
-    let mut all = kernel.v1.iter().chain(&kernel.v2);
-    all.any(|controller| controller == "cpu")
-}
-
-/// Which limits this service can have the kernel enforce, each with the reason where not.
-fn limits(kernel: &Kernel, privileged: bool) -> Value {
-    if !privileged {
-        let reason = "this service runs as an ordinary user, who has no control groups of the host";
-        let none = json!({ "Supported": false, "Reason": reason });
-        return json!({ "Memory": none, "Processor": none, "Processes": none, "CpuGroups": none });
+/// The answer, of a service with these engines. What two of them name alike, the first one says.
+pub(super) fn answer(engines: &[Arc<dyn Engine>]) -> Value {
+    let mut answer = Map::new();
+    for engine in engines.iter().rev() {
+        answer.extend(engine.offers().members);
     }
-    let has = |v1: &str, v2: &str| {
-        kernel.v1.iter().any(|name| name == v1) || kernel.v2.iter().any(|name| name == v2)
-    };
-    let one = |v1: &str, v2: &str| {
-        if has(v1, v2) {
-            json!({ "Supported": true })
-        } else {
-            let reason = format!("this host mounts no control group controller \"{v2}\"");
-            json!({ "Supported": false, "Reason": reason })
-        }
-    };
-    json!({
-        "Memory": one("memory", "memory"),
-        "Processor": one("cpu", "cpu"),
-        "Processes": one("pids", "pids"),
-        "CpuGroups": one("cpuset", "cpuset"),
-    })
+    let tables: Vec<&Table> = engines.iter().map(|engine| engine.coverage()).collect();
+    answer.insert("Properties".to_owned(), properties(&tables));
+    answer.insert("ModifyPaths".to_owned(), modify_paths(&tables));
+    Value::Object(answer)
+}
+
+/// Whether processor time can be limited, of any system.
+pub(super) fn limits_processors(engines: &[Arc<dyn Engine>]) -> bool {
+    engines
+        .iter()
+        .any(|engine| engine.offers().limits_processors)
 }
 
 fn described(coverage: Coverage) -> Value {
@@ -136,11 +79,6 @@ mod tests {
 
     #[test]
     fn what_is_honoured_is_said_and_why_not() {
-        let answer = answer(&[], &HostView::default(), &Err("no AppArmor".to_owned()));
-        let none = json!({ "Applied": false, "Reason": "no AppArmor" });
-        assert_eq!(answer["AppArmor"], none);
-        let hidden = answer["HostView"]["Hidden"].as_array().unwrap();
-        assert!(hidden.contains(&json!("/etc/shadow")));
         let create = &properties(&[&CONTAINER])["HcsCreateComputeSystem"];
         assert_eq!(create["/Container/Memory/SizeInMB"]["Support"], "Supported");
         let refused = &create["/Container/AssignedDevices"];
@@ -159,23 +97,5 @@ mod tests {
             paths["Container/Networking/Namespace"]["Support"],
             "Refused"
         );
-    }
-
-    #[test]
-    fn limits_follow_from_the_controllers_there_are() {
-        let nothing = limits(&Kernel::default(), true);
-        assert_eq!(nothing["Memory"]["Supported"], false);
-        assert!(
-            nothing["CpuGroups"]["Reason"]
-                .as_str()
-                .is_some_and(|why| why.contains("cpuset"))
-        );
-        let kernel = Kernel {
-            v2: vec!["memory".to_owned()],
-            unified: true,
-            ..Kernel::default()
-        };
-        assert_eq!(limits(&kernel, true)["Memory"]["Supported"], true);
-        assert_eq!(limits(&kernel, false)["Memory"]["Supported"], false);
     }
 }
