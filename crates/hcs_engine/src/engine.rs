@@ -41,8 +41,31 @@ pub struct CreateRequest {
 pub enum Found {
     /// It lives.
     Living(Arc<dyn Machine>),
-    /// It has ended, for this reason as far as one can tell; the caller then calls [`Engine::sweep`].
-    Gone(Failure),
+    /// It has ended; the caller then calls [`Engine::sweep`].
+    Gone {
+        /// The sign that it has, for the log.
+        why: Failure,
+        /// How it ended.
+        exit: Exit,
+    },
+}
+
+/// How a machine ended, as far as its engine can tell. Who had asked for that end, the service knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exit {
+    /// The engine cannot tell.
+    #[default]
+    Unknown,
+    /// Its first process ended by itself, with this code; 0 is an orderly end.
+    Ended(i32),
+    /// Its guest powered it off.
+    PowerOff,
+    /// Its guest reset it, and it is not started again.
+    Reset,
+    /// Its guest crashed, or its first process did.
+    Crash,
+    /// It was killed from outside of it: by [`Machine::kill`], an administrator or the kernel.
+    Killed,
 }
 
 /// What a host offers to the machines of an engine.
@@ -311,6 +334,11 @@ pub trait Machine: fmt::Debug + Send + Sync {
 
     /// Becomes readable (`poll(2)`) when the machine is gone.
     fn exit_descriptor(&self) -> BorrowedFd<'_>;
+
+    /// How it ended, once [`Machine::exit_descriptor`] is readable. May wait for some milliseconds until the host tells.
+    fn exit(&self) -> Exit {
+        Exit::Unknown
+    }
 
     /// Gives up resources that another machine may want next: locks on the files that a document names. The machine
     /// must be gone, and [`Machine::release`] is still needed. Does not block; a second call is fine.

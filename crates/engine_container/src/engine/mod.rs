@@ -13,7 +13,7 @@ use std::{
 };
 
 use hcs_engine::engine::{
-    CreateRequest, Engine, Found, Machine, Offers, Origin, ProcessorGroups, Slot,
+    CreateRequest, Engine, Exit, Found, Machine, Offers, Origin, ProcessorGroups, Slot,
 };
 use hcs_schema::{
     Failure, HResult,
@@ -238,8 +238,9 @@ impl Engine for ContainerEngine {
         let record: Record = match serde_json::from_str(record) {
             Ok(record) => record,
             Err(error) => {
-                let gone = gone("the record of the container cannot be read").because(&error);
-                return Ok(Found::Gone(gone));
+                let why = gone("the record of the container cannot be read").because(&error);
+                let exit = Exit::Unknown;
+                return Ok(Found::Gone { why, exit });
             }
         };
         let user = record.user_namespace;
@@ -254,6 +255,11 @@ impl Engine for ContainerEngine {
             &self.workshop.launcher,
             &self.workshop.own_places,
         ) {
+            // Its end has not been taken note of by its parent.
+            Ok(Some(machine)) if machine.is_gone() => Ok(Found::Gone {
+                why: gone("the container's pid 1 has ended"),
+                exit: machine.exit(),
+            }),
             Ok(Some(mut machine)) => {
                 let ids = &self.workshop.ids;
                 let kept =
@@ -261,7 +267,11 @@ impl Engine for ContainerEngine {
                 machine.slot = kept.transpose().map_err(failed)?;
                 Ok(Found::Living(Arc::new(machine)))
             }
-            Ok(None) => Ok(Found::Gone(gone("the container's pid 1 is gone"))),
+            // The kernel tells the end of a process by a descriptor only that was opened before.
+            Ok(None) => Ok(Found::Gone {
+                why: gone("the container's pid 1 is gone"),
+                exit: Exit::Unknown,
+            }),
             Err(error) => Err(failed(error)),
         }
     }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcs_engine::engine::Exit;
 use rustix::io::Errno;
 
 use crate::{
@@ -18,6 +19,11 @@ use crate::{
 
 /// How long a process may take between closing its descriptors and ending.
 const A_MOMENT: Duration = Duration::from_secs(2);
+/// How long after its end a process may be waiting for its parent to take note; the kernel tells how it ended when the
+/// parent has.
+const REAPING: Duration = Duration::from_millis(50);
+/// How often that is looked at.
+const REAPING_LOOK: Duration = Duration::from_millis(1);
 /// How often it is looked whether a child listens that cannot report any more.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -52,6 +58,18 @@ impl fmt::Display for Ended {
     }
 }
 
+impl From<Ended> for Exit {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Code(code) => Self::Ended(code),
+            Ended::Signal(libc::SIGKILL) => Self::Killed,
+            // The kernel shields the first process of a container from all other signals, but those of its own faults.
+            Ended::Signal(_) => Self::Crash,
+            Ended::Unknown => Self::Unknown,
+        }
+    }
+}
+
 /// How far the child is.
 #[derive(Debug)]
 pub(crate) enum Boot {
@@ -82,7 +100,7 @@ pub(super) fn wait(
                     Ok(()) => Boot::Ready,
                     Err(error) => Boot::Failed(BootFailure::Step(error)),
                 },
-                None => Boot::Failed(BootFailure::Ended(silent_death(process))),
+                None => Boot::Failed(BootFailure::Ended(how_ended(process))),
             };
         }
         Boot::Unheard => *boot = look(limit, process, directory).map_err(BootFailure::Step)?,
@@ -103,7 +121,7 @@ fn look(
     let deadline = Instant::now() + limit;
     while !agent_socket::is_listened_on(directory)? {
         if ends_within(process, LOOK) {
-            return Ok(Boot::Failed(BootFailure::Ended(silent_death(process))));
+            return Ok(Boot::Failed(BootFailure::Ended(how_ended(process))));
         }
         if Instant::now() >= deadline {
             return Err(StepError::new("waiting for a child", Errno::TIMEDOUT));
@@ -113,14 +131,18 @@ fn look(
 }
 
 /// How a child ended that said nothing.
-fn silent_death(process: BorrowedFd<'_>) -> Ended {
+pub(super) fn how_ended(process: BorrowedFd<'_>) -> Ended {
     // Its descriptors were closed a moment before it ended.
     let _ended = ends_within(process, A_MOMENT);
-    pidfd::wait_status(process).map_or(Ended::Unknown, |status| {
-        if libc::WIFSIGNALED(status) {
-            Ended::Signal(libc::WTERMSIG(status))
-        } else {
-            Ended::Code(libc::WEXITSTATUS(status))
+    let deadline = Instant::now() + REAPING;
+    loop {
+        match pidfd::wait_status(process) {
+            Some(status) if libc::WIFSIGNALED(status) => {
+                return Ended::Signal(libc::WTERMSIG(status));
+            }
+            Some(status) => return Ended::Code(libc::WEXITSTATUS(status)),
+            None if Instant::now() >= deadline => return Ended::Unknown,
+            None => std::thread::sleep(REAPING_LOOK),
         }
-    })
+    }
 }

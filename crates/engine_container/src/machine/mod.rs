@@ -16,7 +16,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hcs_engine::engine::{CreateRequest, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
+use hcs_engine::engine::{
+    CreateRequest, Exit, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams,
+};
 use hcs_schema::{
     Failure, HResult,
     documents::{MemoryStats, ProcessorStats, Statistics, StorageStats},
@@ -119,7 +121,8 @@ impl ContainerMachine {
             .is_some_and(|user| user.slot.is_none())
     }
 
-    fn is_gone(&self) -> bool {
+    /// Whether its pid 1 has ended.
+    pub(crate) fn is_gone(&self) -> bool {
         is_readable(self.process.as_fd())
     }
 }
@@ -248,6 +251,10 @@ impl Machine for ContainerMachine {
 
     fn exit_descriptor(&self) -> BorrowedFd<'_> {
         self.process.as_fd()
+    }
+
+    fn exit(&self) -> Exit {
+        boot::how_ended(self.process.as_fd()).into()
     }
 
     fn let_go(&self) {

@@ -69,6 +69,19 @@ impl Queue {
         }
     }
 
+    /// For an adopted system: whether an earlier service had asked it to shut down.
+    #[must_use]
+    pub const fn with_stop_asked(mut self, asked: bool) -> Self {
+        self.asked_to_stop = asked;
+        self
+    }
+
+    /// Whether it was asked to shut down, and may yet do so.
+    #[must_use]
+    pub const fn is_asked_to_stop(&self) -> bool {
+        self.asked_to_stop
+    }
+
     /// Where the system is.
     #[must_use]
     pub const fn state(&self) -> State {

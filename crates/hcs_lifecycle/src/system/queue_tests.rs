@@ -326,3 +326,14 @@ proptest! {
         prop_assert!(model.answers.values().all(|n| *n == 1), "{:?}", model.answers);
     }
 }
+
+#[test]
+fn a_shutdown_that_an_earlier_service_asked_for_counts() {
+    let mut queue = Queue::new(State::Running);
+    assert!(!queue.is_asked_to_stop());
+    queue.submit(Action::ShutDown);
+    queue.next();
+    assert!(queue.is_asked_to_stop());
+    let mut adopted = Queue::new(queue.state()).with_stop_asked(queue.is_asked_to_stop());
+    assert_eq!(adopted.exited(), ExitType::Graceful);
+}

@@ -46,6 +46,9 @@ pub(crate) struct Record {
     /// How often the kernel has killed in it for want of memory, as far as that was told.
     #[serde(default)]
     pub(crate) memory_kills: u64,
+    /// It was asked to shut down, and may yet do so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) asked_to_stop: bool,
     /// Which calls have changed it.
     #[serde(default, skip_serializing_if = "Ledger::is_empty")]
     pub(crate) calls: Ledger,
@@ -81,8 +84,15 @@ impl Record {
             state: state.to_owned(),
             terminate_on_last_handle_closed,
             memory_kills,
+            asked_to_stop: false,
             calls: Ledger::default(),
         }
+    }
+
+    /// Of a system that was asked to shut down, or was not.
+    pub(crate) fn with_stop_asked(mut self, asked: bool) -> Self {
+        self.asked_to_stop = asked;
+        self
     }
 
     /// With the calls that have changed it.

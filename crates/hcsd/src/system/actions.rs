@@ -232,6 +232,8 @@ async fn modify(system: Rc<System>, settings: Value) -> Result<(), Failure> {
 /// Asks, and waits for the end of the system, which settles this from outside.
 async fn shut_down(system: Rc<System>) -> Result<(), Failure> {
     let limit = system.context()?.config.times.shutdown();
+    // Should it end when this service is gone, the next one knows that it was asked to.
+    system.write_down(system.state());
     operations::step("asks the guest agent to shut down, and waits for the end of the system");
     system
         .guest()

@@ -200,12 +200,12 @@ async fn take_over(
     };
     let (machine, lives): (Arc<dyn Machine>, bool) = match found {
         Found::Living(machine) => (machine, true),
-        Found::Gone(why) => {
+        Found::Gone { why, exit } => {
             info!(
                 id = request.id,
                 "it ended while no service was there: {why}"
             );
-            (Arc::new(GoneMachine::new()?), false)
+            (Arc::new(GoneMachine::new(exit)?), false)
         }
     };
     let state = match (state, machine.is_paused()) {
@@ -225,6 +225,7 @@ async fn take_over(
         uid: record.uid,
         engine,
         state,
+        asked_to_stop: record.asked_to_stop,
         terminate_on_last_handle_closed: Some(record.terminate_on_last_handle_closed),
         memory_kills: record.memory_kills,
         ledger: record.calls.settle(state),

@@ -2,12 +2,14 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
+use hcs_engine::engine::Exit;
 use serde_json::json;
 use tracing::{error, info, warn};
 
 use super::{Behalf, System};
 use crate::{
     record::{
+        blocking::blocking_within,
         ending::Ending,
         event_log::{self, Kind},
         operations,
@@ -30,7 +32,9 @@ pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 /// it left on disk is removed in the background.
 pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     operations::step("the machine is gone");
-    let exit = system.queue.borrow_mut().exited();
+    let asked = system.queue.borrow_mut().exited();
+    let told = told(system, asked).await;
+    let exit = conclude(asked, told);
     let link = system.link();
     let agent_told_all = hear_last_words(system).await;
     let out_of_memory = match exit {
@@ -53,9 +57,10 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     system.machine.let_go();
 
     let fault = system.fault.borrow().clone();
-    let document = system_exit(exit, out_of_memory.is_some(), fault.as_deref());
+    let document = system_exit((exit, told), out_of_memory.is_some(), fault.as_deref());
     info!(
         exit = exit.name(),
+        machine = ?told,
         out_of_memory = out_of_memory.is_some(),
         "ended"
     );
@@ -80,6 +85,30 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
         .watchers
         .push(Subject::System, event_type::SYSTEM_EXITED, Some(&document));
     answer_waiting();
+}
+
+/// How long a machine that is gone may take to tell how it ended.
+const TELLING: Duration = Duration::from_secs(1);
+
+/// How the machine says that it ended. Not asked of one that was killed here: that is known, and soon answered.
+async fn told(system: &System, asked: ExitType) -> Exit {
+    if asked == ExitType::Forced {
+        return Exit::Killed;
+    }
+    let machine = Arc::clone(&system.machine);
+    let exit = blocking_within(TELLING, "telling how it ended", move || Ok(machine.exit()));
+    exit.await.unwrap_or_default()
+}
+
+/// How a system ended, by what was asked of it and by what its machine told.
+const fn conclude(asked: ExitType, told: Exit) -> ExitType {
+    match (asked, told) {
+        (ExitType::Forced, _) => ExitType::Forced,
+        (_, Exit::Ended(0) | Exit::PowerOff | Exit::Reset) => ExitType::Graceful,
+        // It was to shut down, and never came to that.
+        (_, Exit::Ended(_) | Exit::Crash | Exit::Killed) => ExitType::Unexpected,
+        (asked, Exit::Unknown) => asked,
+    }
 }
 
 impl System {
@@ -134,5 +163,29 @@ async fn remove(system: &Rc<System>) {
         let machine = Arc::clone(&system.machine);
         let directory = system.directory.clone();
         context.removals.remove(machine, directory).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_knows_better_than_what_was_asked_of_it() {
+        let all = [
+            (Exit::Unknown, None),
+            (Exit::Ended(0), Some(ExitType::Graceful)),
+            (Exit::Ended(1), Some(ExitType::Unexpected)),
+            (Exit::PowerOff, Some(ExitType::Graceful)),
+            (Exit::Reset, Some(ExitType::Graceful)),
+            (Exit::Crash, Some(ExitType::Unexpected)),
+            (Exit::Killed, Some(ExitType::Unexpected)),
+        ];
+        for (told, expected) in all {
+            for asked in [ExitType::Graceful, ExitType::Unexpected] {
+                assert_eq!(conclude(asked, told), expected.unwrap_or(asked), "{told:?}");
+            }
+            assert_eq!(conclude(ExitType::Forced, told), ExitType::Forced);
+        }
     }
 }

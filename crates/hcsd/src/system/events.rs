@@ -7,6 +7,7 @@ use std::{
     rc::{Rc, Weak},
 };
 
+use hcs_engine::engine::Exit;
 use hcs_lifecycle::system::ExitType;
 use hcs_wire::service::Subject;
 use serde_json::{Value, json};
@@ -104,29 +105,35 @@ pub(crate) fn process_status(pid: u32, ending: Option<Ending>) -> String {
     status.to_string()
 }
 
-/// The `SystemExitStatus` document.
-pub(crate) fn system_exit(exit: ExitType, out_of_memory: bool, fault: Option<&str>) -> String {
-    let mut attribution = Vec::new();
-    let detail = match exit {
-        ExitType::Graceful => Some(("Shutdown", "GuestOS")),
-        ExitType::Forced => Some(("Terminate", "Client")),
-        ExitType::Unexpected => None,
+/// The `SystemExitStatus` document, of a system that ended so and whose machine told it so.
+pub(crate) fn system_exit(
+    (exit, told): (ExitType, Exit),
+    out_of_memory: bool,
+    fault: Option<&str>,
+) -> String {
+    let (detail, initiator) = match exit {
+        ExitType::Graceful => ("Shutdown", "GuestOS"),
+        ExitType::Forced => ("Terminate", "Client"),
+        ExitType::Unexpected if fault.is_some() => ("HcsApiFatalError", "Internal"),
+        ExitType::Unexpected if told == Exit::Killed => ("UnexpectedExit", "Unknown"),
+        ExitType::Unexpected => ("UnexpectedExit", "GuestOS"),
     };
-    if let Some((detail, initiator)) = detail {
-        attribution.push(json!({ "SystemExit": { "Detail": detail, "Initiator": initiator } }));
-    } else if fault.is_some() {
-        attribution.push(
-            json!({ "SystemExit": { "Detail": "HcsApiFatalError", "Initiator": "Internal" } }),
-        );
-    } else {
-        attribution
-            .push(json!({ "SystemExit": { "Detail": "UnexpectedExit", "Initiator": "GuestOS" } }));
+    let mut attribution =
+        vec![json!({ "SystemExit": { "Detail": detail, "Initiator": initiator } })];
+    let mut worker_exit = |code: u32, kind: &str, detail: &str, initiator: &str| {
+        attribution.push(json!({ "WorkerExit": {
+            "ExitCode": code, "Type": kind, "Detail": detail, "Initiator": initiator,
+        } }));
+    };
+    match told {
+        Exit::PowerOff => worker_exit(0, "Stopped", "PowerOff", "GuestOS"),
+        Exit::Reset => worker_exit(0, "StoppedOnReset", "Reset", "GuestOS"),
+        Exit::Crash => worker_exit(0, "UnexpectedStop", "GuestCrash", "GuestOS"),
+        Exit::Unknown | Exit::Ended(_) | Exit::Killed => {}
     }
     if out_of_memory && exit == ExitType::Unexpected {
         // The schema has no word for this; the detail is an extension.
-        attribution.push(json!({ "WorkerExit": {
-            "ExitCode": 137, "Type": "UnrecoverableError", "Detail": "OutOfMemory", "Initiator": "Internal",
-        } }));
+        worker_exit(137, "UnrecoverableError", "OutOfMemory", "Internal");
     }
     let document: Value =
         json!({ "Status": 0, "ExitType": exit.name(), "Attribution": attribution });
@@ -170,12 +177,16 @@ mod tests {
             "an exit code nobody knows is not 0"
         );
         let exit: Value =
-            serde_json::from_str(&system_exit(ExitType::Graceful, false, None)).unwrap();
+            serde_json::from_str(&system_exit((ExitType::Graceful, Exit::Reset), false, None))
+                .unwrap();
         assert_eq!(exit["Status"], 0);
         assert_eq!(exit["ExitType"], "GracefulExit");
         assert_eq!(exit["Attribution"][0]["SystemExit"]["Detail"], "Shutdown");
-        for exit in [ExitType::Graceful, ExitType::Forced, ExitType::Unexpected] {
+        assert_eq!(exit["Attribution"][1]["WorkerExit"]["Detail"], "Reset");
+        let told = [Exit::Unknown, Exit::PowerOff, Exit::Crash, Exit::Killed];
+        for told in told {
             for fault in [None, Some("it lied")] {
+                let exit = (ExitType::Unexpected, told);
                 let text = system_exit(exit, true, fault);
                 hcs_schema::parse::<SystemExitStatus>(&text).unwrap();
             }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
+use hcs_engine::engine::{Exit, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
 use hcs_schema::{Failure, HResult, documents::Statistics};
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -15,16 +15,19 @@ use rustix::event::{EventfdFlags, eventfd};
 pub(crate) struct GoneMachine {
     /// Always readable.
     gone: OwnedFd,
+    exit: Exit,
 }
 
 impl GoneMachine {
+    /// One that ended like that.
+    ///
     /// # Errors
     /// No descriptors left.
-    pub(crate) fn new() -> Result<Self, Failure> {
+    pub(crate) fn new(exit: Exit) -> Result<Self, Failure> {
         let gone = eventfd(1, EventfdFlags::CLOEXEC).map_err(|e| {
             Failure::new(HResult::E_OUTOFMEMORY, "no descriptor is left").because(&e)
         })?;
-        Ok(Self { gone })
+        Ok(Self { gone, exit })
     }
 }
 
@@ -66,6 +69,10 @@ impl Machine for GoneMachine {
 
     fn exit_descriptor(&self) -> BorrowedFd<'_> {
         self.gone.as_fd()
+    }
+
+    fn exit(&self) -> Exit {
+        self.exit
     }
 
     fn release(&self) -> Result<(), Failure> {

@@ -158,6 +158,7 @@ async fn make(
         uid: plan.uid,
         engine: plan.engine,
         state: State::Created,
+        asked_to_stop: false,
         terminate_on_last_handle_closed: None,
         memory_kills: 0,
         ledger: Ledger::new(
@@ -228,6 +229,8 @@ pub(crate) struct Facts {
     /// The group of processors it is in.
     pub(crate) cpu_group: Option<String>,
     pub(crate) state: State,
+    /// An earlier service had asked it to shut down.
+    pub(crate) asked_to_stop: bool,
     /// `None` for what the document says.
     pub(crate) terminate_on_last_handle_closed: Option<bool>,
     /// Kills for want of memory that were told of.
@@ -298,6 +301,7 @@ pub(crate) fn put_together(
         engine,
         cpu_group,
         state,
+        asked_to_stop,
         terminate_on_last_handle_closed,
         memory_kills,
         ledger,
@@ -325,7 +329,7 @@ pub(crate) fn put_together(
         document: text,
         uid,
         directory: request.directory,
-        queue: RefCell::new(Queue::new(state)),
+        queue: RefCell::new(Queue::new(state).with_stop_asked(asked_to_stop)),
         waiters: RefCell::default(),
         running: RefCell::default(),
         cancelled: RefCell::default(),

@@ -563,6 +563,7 @@ impl System {
             self.terminate_on_last_handle_closed.get(),
             self.memory_kills.seen(),
         )
+        .with_stop_asked(self.queue.borrow().is_asked_to_stop())
         .with_calls(&self.ledger.borrow())
     }
 

@@ -139,6 +139,8 @@ impl Removals {
 
 #[cfg(test)]
 mod tests {
+    use hcs_engine::engine::Exit;
+
     use super::*;
     use crate::system::gone::GoneMachine;
 
@@ -158,7 +160,7 @@ mod tests {
             for number in 0..3 * AT_ONCE {
                 let directory = parent.path().join(number.to_string());
                 std::fs::create_dir_all(directory.join("below")).unwrap();
-                let machine = Arc::new(GoneMachine::new().unwrap());
+                let machine = Arc::new(GoneMachine::new(Exit::Unknown).unwrap());
                 removals.remove(machine, directory).await;
             }
             assert!(!removals.are_done(), "nobody has waited yet");
@@ -173,7 +175,7 @@ mod tests {
         local(async {
             let removals = Rc::new(Removals::default());
             let _turns = removals.turns.acquire_many(4).await.unwrap();
-            let machine = Arc::new(GoneMachine::new().unwrap());
+            let machine = Arc::new(GoneMachine::new(Exit::Unknown).unwrap());
             removals.remove(machine, "/nonexistent".into()).await;
             removals.finish(Duration::from_millis(1)).await;
             assert!(!removals.are_done());

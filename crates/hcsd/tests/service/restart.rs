@@ -359,6 +359,30 @@ fn a_system_that_ended_while_no_service_was_there_tells_its_end_once_clients_are
 }
 
 #[test]
+fn an_end_that_was_asked_for_before_the_service_died_is_no_surprise_to_the_next() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    let made = client.call(&create_system(1, "asked", CONTAINER)).ok();
+    let runtime_id = made.reply.runtime_id.unwrap();
+    client.call(&start_system(1)).ok();
+    let script = "trap 'echo asked' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut process = client.create_process(1, 2, &shell(script));
+    line(&mut process, "ready\n");
+    client.send(&Call::ShutDownSystem {
+        system: 1,
+        options: None,
+    });
+    line(&mut process, "asked\n");
+    service.kill();
+    kill_agent(&service);
+    service.run();
+    let mut client = service.client();
+    let open = open_system(1, "asked", Some(&runtime_id));
+    client.call(&open).ok();
+    assert_eq!(client.system_exit(1), "GracefulExit");
+}
+
+#[test]
 fn an_agent_that_is_killed_ends_its_system_and_no_other() {
     let service = Service::new();
     let mut client = service.client();
@@ -369,7 +393,10 @@ fn an_agent_that_is_killed_ends_its_system_and_no_other() {
     let (subject, _, status) = client.connection_closed(1);
     assert_eq!(subject, Subject::Process(2));
     assert_eq!(status["ExitCode"], 137);
-    assert_eq!(client.system_exit(1), "UnexpectedExit");
+    let (_, _, status) = client.event();
+    assert_eq!(status["ExitType"], "UnexpectedExit");
+    let initiator = &status["Attribution"][0]["SystemExit"]["Initiator"];
+    assert!(initiator == "Unknown" || initiator == "GuestOS", "{status}");
     // Where the host has it ended, the end of the connection is nothing to tell.
     client.start_container(3, "other");
     client.terminate(3);

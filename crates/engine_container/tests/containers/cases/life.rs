@@ -252,7 +252,10 @@ fn another_process_is_not_adopted() {
     ];
     for record in records {
         let found = host.engine.adopt(&container.request, &record);
-        assert!(matches!(found, Ok(Found::Gone(_))), "{record}: {found:#?}");
+        assert!(
+            matches!(found, Ok(Found::Gone { .. })),
+            "{record}: {found:#?}"
+        );
     }
     assert_eq!(container.shell("echo unharmed"), "unharmed");
 }
