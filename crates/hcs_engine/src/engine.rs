@@ -1,8 +1,8 @@
 //! The seam between the service and the things that run compute systems.
 //!
 //! An [`Engine`] makes [`Machine`]s: a container's namespaces, cgroup and file systems, or a virtual machine. Inside
-//! each machine runs a guest agent; everything about processes goes over the guest bridge (`hcs_wire::guest`), which
-//! the service speaks itself and which is the same for every engine. So an engine knows nothing of processes, and the
+//! most machines runs a guest agent ([`Guest`]); everything about processes goes over the guest bridge
+//! (`hcs_wire::guest`), which the service speaks itself and which is the same for every engine. So an engine knows nothing of processes, and the
 //! service nothing of namespaces or QEMU.
 //!
 //! Calls may block (each says for how long) and are made from threads that may wait; all types may be shared between
@@ -259,17 +259,8 @@ pub struct MemoryRoom {
     pub swapped: bool,
 }
 
-/// One running container or virtual machine.
-pub trait Machine: fmt::Debug + Send + Sync {
-    /// Lets it boot, where [`Engine::create`] has not begun that; takes milliseconds. Again is fine, also for one that was
-    /// taken over: a start may be given up and made again.
-    ///
-    /// # Errors
-    /// What the host refused; the machine is then to be killed and released.
-    fn start(&self) -> Result<(), Failure> {
-        Ok(())
-    }
-
+/// The way to the guest agent of a machine.
+pub trait Guest {
     /// Blocks until the guest agent can be connected to, at most for `limit`. Starts nothing, and again is fine: each new
     /// stream to the agent is preceded by it.
     ///
@@ -308,6 +299,22 @@ pub trait Machine: fmt::Debug + Send + Sync {
     fn had_pipes(&self, _ends: &[OwnedFd], _user: u32) -> Result<bool, Failure> {
         Ok(false)
     }
+}
+
+/// One running container or virtual machine.
+pub trait Machine: fmt::Debug + Send + Sync {
+    /// Lets it boot, where [`Engine::create`] has not begun that; takes milliseconds. Again is fine, also for one that was
+    /// taken over: a start may be given up and made again.
+    ///
+    /// # Errors
+    /// What the host refused; the machine is then to be killed and released.
+    fn start(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// The way to its guest agent. `None` for a machine without one that the service could reach: its client speaks to
+    /// the guest itself. Does not block, and is the same at any time.
+    fn guest(&self) -> Option<&dyn Guest>;
 
     /// Stops all that runs in it without its knowledge (freezer, or vCPUs stopped), at most for some 100 ms.
     ///

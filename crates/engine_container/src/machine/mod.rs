@@ -17,7 +17,7 @@ use std::{
 };
 
 use hcs_engine::engine::{
-    CreateRequest, Exit, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams,
+    CreateRequest, Exit, Guest, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams,
 };
 use hcs_schema::{
     Failure, HResult,
@@ -161,7 +161,7 @@ fn find(record: &Record) -> Result<Option<OwnedFd>, StepError> {
     }
 }
 
-impl Machine for ContainerMachine {
+impl Guest for ContainerMachine {
     fn wait_ready(&self, limit: Duration) -> Result<(), Failure> {
         let (process, directory) = (self.process.as_fd(), self.directory.as_fd());
         boot::wait(&self.boot, limit, process, directory).map_err(|error| {
@@ -207,6 +207,12 @@ impl Machine for ContainerMachine {
 
     fn had_pipes(&self, ends: &[OwnedFd], user: u32) -> Result<bool, Failure> {
         stdio::were_taken(ends, self.pipe_owner(), Uid::from_raw(user))
+    }
+}
+
+impl Machine for ContainerMachine {
+    fn guest(&self) -> Option<&dyn Guest> {
+        Some(self)
     }
 
     fn pause(&self) -> Result<(), Failure> {

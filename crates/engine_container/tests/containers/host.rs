@@ -116,6 +116,8 @@ impl Host {
         let container = Container::new(machine, request);
         container
             .machine
+            .guest()
+            .unwrap()
             .wait_ready(LIMIT)
             .unwrap_or_else(|f| panic!("{f:#?}"));
         container
@@ -128,6 +130,8 @@ impl Host {
             Err(failure) => failure,
             Ok(machine) => Container::new(machine, request)
                 .machine
+                .guest()
+                .unwrap()
                 .wait_ready(LIMIT)
                 .expect_err("it should have failed"),
         }
@@ -213,6 +217,8 @@ impl Container {
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
         let mut stream = UnixStream::from(
             self.machine
+                .guest()
+                .unwrap()
                 .connect_guest(LIMIT)
                 .unwrap_or_else(|f| panic!("{f:#?}")),
         );

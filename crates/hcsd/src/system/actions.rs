@@ -13,7 +13,7 @@ use hcs_schema::{Failure, HResult};
 use serde_json::Value;
 use tracing::{debug, error, info, warn};
 
-use super::{Request, System, driver::Running};
+use super::{Request, System, driver::Running, no_guest};
 use crate::{
     record::{
         blocking::{blocking, blocking_within},
@@ -93,6 +93,11 @@ pub(super) fn undo(
 
 async fn start(system: Rc<System>) -> Result<(), Failure> {
     let limit = system.context()?.config.times.start();
+    if system.machine.guest().is_none() {
+        return start_alone(&system)
+            .await
+            .map_err(|f| f.while_doing("Start"));
+    }
     let link = connect(&system, limit, |machine| machine.start())
         .await
         .map_err(|unlinked| unlinked.failure.while_doing("Start"))?;
@@ -108,6 +113,17 @@ async fn start(system: Rc<System>) -> Result<(), Failure> {
     }
     system.set_link(Some(link));
     Ok(())
+}
+
+/// Starts a machine that has no agent to wait for.
+async fn start_alone(system: &System) -> Result<(), Failure> {
+    operations::step("the engine starts the machine");
+    let machine = Arc::clone(&system.machine);
+    blocking(move || machine.start()).await?;
+    if let Some(name) = name() {
+        system.ledger.borrow_mut().finish(&name);
+    }
+    system.try_write_down(State::Running)
 }
 
 /// Why there is no link to an agent.
@@ -147,10 +163,12 @@ async fn connect(
 ) -> Result<Rc<GuestLink>, Unlinked> {
     operations::step("waits for the machine to be ready");
     let machine = Arc::clone(&system.machine);
+    let id = system.id.clone();
     let stream = blocking(move || {
         first(&*machine)?;
-        machine.wait_ready(limit)?;
-        machine.connect_guest(limit)
+        let guest = machine.guest().ok_or_else(|| no_guest(&id))?;
+        guest.wait_ready(limit)?;
+        guest.connect_guest(limit)
     })
     .await?;
     operations::step("connected to the guest agent");
@@ -206,7 +224,7 @@ async fn resume(system: Rc<System>) -> Result<(), Failure> {
         .await
         .map_err(|f| f.while_doing("Resume"))?;
     // Where it was taken over while it was paused.
-    system.unlinked.set(system.link().is_none());
+    system.unlinked.set(system.lacks_link());
     system.write_down(State::Running);
     Ok(())
 }

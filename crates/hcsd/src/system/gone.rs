@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{Exit, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
+use hcs_engine::engine::{Exit, Guest, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
 use hcs_schema::{Failure, HResult, documents::Statistics};
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -38,7 +38,7 @@ fn ended<T>() -> Result<T, Failure> {
     ))
 }
 
-impl Machine for GoneMachine {
+impl Guest for GoneMachine {
     fn wait_ready(&self, _limit: Duration) -> Result<(), Failure> {
         ended()
     }
@@ -49,6 +49,12 @@ impl Machine for GoneMachine {
 
     fn open_stdio(&self, _wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
         ended()
+    }
+}
+
+impl Machine for GoneMachine {
+    fn guest(&self) -> Option<&dyn Guest> {
+        Some(self)
     }
 
     fn pause(&self) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ use crate::{
     system::{
         System,
         guest_link::calls::{answered, check},
+        no_guest,
         process::Process,
         stdio,
     },
@@ -80,7 +81,9 @@ pub(crate) async fn launch(
     let link = system.guest().await?;
     let (offer, ports, guest_ends) = match stdio {
         Stdio::Wanted(streams) => {
-            let mut offer = system.machine.open_stdio(streams)?;
+            let machine = &system.machine;
+            let guest = machine.guest().ok_or_else(|| no_guest(&system.id))?;
+            let mut offer = guest.open_stdio(streams)?;
             let (ports, guest_ends) = (offer.ports(), offer.take_guest_ends());
             (Some(offer), ports, guest_ends)
         }

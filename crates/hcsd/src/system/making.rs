@@ -364,7 +364,8 @@ impl System {
         limit: Duration,
     ) -> Result<(), Failure> {
         self.expect_back(true);
-        self.unlinked.set(lives && self.state() == State::Running);
+        self.unlinked
+            .set(lives && self.state() == State::Running && self.lacks_link());
         driver::start(self)?;
         let system = Rc::clone(self);
         tokio::task::spawn_local(async move {

@@ -191,6 +191,14 @@ impl Drop for GiveUp<'_> {
     }
 }
 
+/// The failure of a call that only a guest agent could serve, of a system without one.
+fn no_guest(id: &str) -> Failure {
+    let message = format!(
+        "'{id}' has no guest agent that the service could ask; its guest is to be asked by other means"
+    );
+    Failure::new(HResult::NOT_SUPPORTED, message)
+}
+
 /// Counts a process that is being created; see [`System::creating`].
 #[derive(Debug)]
 pub(crate) struct Creating(Rc<System>);
@@ -323,6 +331,9 @@ impl System {
     /// # Errors
     /// As for that.
     pub(crate) async fn guest_within(&self, limit: Duration) -> Result<Rc<GuestLink>, Failure> {
+        if self.machine.guest().is_none() {
+            return Err(no_guest(&self.id));
+        }
         let usable = || {
             self.guest_may_be_asked()?;
             Ok::<_, Failure>(self.link().filter(|link| !link.has_ended()))
@@ -344,6 +355,11 @@ impl System {
                     format!("'{}': there is no connection to its guest agent", self.id),
                 ))
             })
+    }
+
+    /// Whether it has an agent and no link to it.
+    fn lacks_link(&self) -> bool {
+        self.machine.guest().is_some() && self.link.borrow().is_none()
     }
 
     /// Replaces the link; answers the one there was.

@@ -63,7 +63,7 @@ fn attempt(host: &Host, layers: &[&Path], mapped: &[Value]) -> Result<Container,
     let document = json!({ "Storage": { "Layers": all }, "MappedDirectories": mapped });
     let request = host.request(document);
     let container = Container::new(host.create(&request)?, request);
-    container.machine.wait_ready(LIMIT)?;
+    container.machine.guest().unwrap().wait_ready(LIMIT)?;
     Ok(container)
 }
 

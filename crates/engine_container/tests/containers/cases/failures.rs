@@ -62,6 +62,8 @@ fn a_failed_container_can_be_made_again() {
     let container = crate::host::Container::new(machine, request);
     container
         .machine
+        .guest()
+        .unwrap()
         .wait_ready(std::time::Duration::from_secs(60))
         .unwrap_or_else(|f| panic!("{f:#?}"));
 }

@@ -184,7 +184,12 @@ fn pipes_can_be_opened_again() {
         stdout: true,
         stderr: true,
     };
-    let mut offer = container.machine.open_stdio(wanted).unwrap();
+    let mut offer = container
+        .machine
+        .guest()
+        .unwrap()
+        .open_stdio(wanted)
+        .unwrap();
     for end in offer.take_guest_ends() {
         assert_eq!(rustix::fs::fstat(&end).unwrap().st_uid, ids(&container)[0]);
     }

@@ -76,7 +76,13 @@ pub(super) fn killing_ends_every_process() {
         .collect();
     assert_eq!(alive, Vec::<i32>::new());
     assert_eq!(
-        container.machine.connect_guest(LIMIT).unwrap_err().hresult,
+        container
+            .machine
+            .guest()
+            .unwrap()
+            .connect_guest(LIMIT)
+            .unwrap_err()
+            .hresult,
         HResult::HCS_E_CONNECT_FAILED
     );
 }
@@ -84,7 +90,14 @@ pub(super) fn killing_ends_every_process() {
 fn the_agents_end_is_the_machines_end() {
     let host = Host::new();
     let container = host.start(json!({}));
-    let mut stream = UnixStream::from(container.machine.connect_guest(LIMIT).unwrap());
+    let mut stream = UnixStream::from(
+        container
+            .machine
+            .guest()
+            .unwrap()
+            .connect_guest(LIMIT)
+            .unwrap(),
+    );
     stream.write_all(b"[\"exit\", \"3\"]\n").unwrap();
     container.wait_gone();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
@@ -112,7 +125,14 @@ fn a_running_machine_is_not_released() {
 pub(super) fn pausing_stops_and_resuming_continues() {
     let host = Host::new();
     let container = host.start(json!({}));
-    let mut stream = UnixStream::from(container.machine.connect_guest(LIMIT).unwrap());
+    let mut stream = UnixStream::from(
+        container
+            .machine
+            .guest()
+            .unwrap()
+            .connect_guest(LIMIT)
+            .unwrap(),
+    );
     container
         .machine
         .pause()
@@ -164,7 +184,11 @@ fn a_killed_machine_is_never_ready() {
         .machine
         .pause()
         .unwrap_or_else(|f| panic!("{f:#?}"));
-    let early = container.machine.wait_ready(Duration::ZERO);
+    let early = container
+        .machine
+        .guest()
+        .unwrap()
+        .wait_ready(Duration::ZERO);
     container.machine.kill().unwrap();
     match early {
         // It was faster than the pause.
@@ -173,6 +197,8 @@ fn a_killed_machine_is_never_ready() {
             assert_eq!(failure.hresult, HResult::HCS_E_CONNECTION_TIMEOUT);
             let failure = container
                 .machine
+                .guest()
+                .unwrap()
                 .wait_ready(Duration::from_secs(60))
                 .unwrap_err();
             assert!(
@@ -205,13 +231,15 @@ fn one_that_is_not_ready_yet_is_adopted() {
     let record = first.machine.record();
     host.engine = second_engine(&host);
     let adopted = Container::new(adopt(&host.engine, &request, &record), request);
-    drop(adopted.machine.wait_ready(Duration::ZERO));
+    drop(adopted.machine.guest().unwrap().wait_ready(Duration::ZERO));
     adopted
         .machine
         .resume()
         .unwrap_or_else(|f| panic!("{f:#?}"));
     adopted
         .machine
+        .guest()
+        .unwrap()
         .wait_ready(LIMIT)
         .unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(adopted.shell("echo here"), "here");
@@ -226,6 +254,8 @@ pub(super) fn a_machine_outlives_its_engine_and_is_adopted() {
     let adopted = Container::new(adopt(&host.engine, &request, &record), request);
     adopted
         .machine
+        .guest()
+        .unwrap()
         .wait_ready(Duration::from_secs(60))
         .unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(adopted.shell("echo here"), "here");
@@ -339,6 +369,8 @@ fn paths_of_any_length_work() {
     let container = Container::new(machine, request);
     container
         .machine
+        .guest()
+        .unwrap()
         .wait_ready(Duration::from_secs(60))
         .unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(container.shell("echo here"), "here");

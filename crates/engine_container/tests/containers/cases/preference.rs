@@ -167,6 +167,8 @@ fn what_is_kept_ready_follows_the_files() {
         let container = Container::new(machine, request);
         container
             .machine
+            .guest()
+            .unwrap()
             .wait_ready(LIMIT)
             .unwrap_or_else(|f| panic!("{f:#?}"));
         assert_eq!(is_apart(&container), apart);

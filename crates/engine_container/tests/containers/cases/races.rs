@@ -68,7 +68,12 @@ fn a_path_swapped_on_the_host_is_one_thing_or_a_failure() {
                 }
             };
             let container = Container::new(machine, request);
-            match container.machine.wait_ready(crate::host::LIMIT) {
+            match container
+                .machine
+                .guest()
+                .unwrap()
+                .wait_ready(crate::host::LIMIT)
+            {
                 Ok(()) => {
                     let name = container.shell("cat /mnt/shared/name");
                     assert!(["one", "two"].contains(&name.as_str()), "{name}");

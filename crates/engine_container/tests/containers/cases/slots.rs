@@ -64,6 +64,8 @@ fn make(slot: Box<dyn Slot>, request: CreateRequest) -> Container {
     let container = Container::new(machine, request);
     container
         .machine
+        .guest()
+        .unwrap()
         .wait_ready(std::time::Duration::from_secs(60))
         .unwrap_or_else(|f| panic!("{f:#?}"));
     container
@@ -145,6 +147,8 @@ fn one_that_has_died_is_refused_and_leaves_nothing() {
     let container = Container::new(machine, request);
     container
         .machine
+        .guest()
+        .unwrap()
         .wait_ready(std::time::Duration::from_secs(60))
         .unwrap_or_else(|f| panic!("{f:#?}"));
 }
@@ -198,6 +202,8 @@ fn a_warm_container_is_like_a_cold_one() {
         .unwrap_or_else(|f| panic!("{f:#?}"));
     let cold = Container::new(cold, cold_request);
     cold.machine
+        .guest()
+        .unwrap()
         .wait_ready(std::time::Duration::from_secs(60))
         .unwrap_or_else(|f| panic!("{f:#?}"));
     let request = host.request(document);

@@ -116,6 +116,8 @@ fn a_fifo_mapped_over_them_does_not_hang_the_start() {
         // Far less than the limit on a hang.
         container
             .machine
+            .guest()
+            .unwrap()
             .wait_ready(crate::host::LIMIT)
             .unwrap_or_else(|f| panic!("{f:#?}"));
     }

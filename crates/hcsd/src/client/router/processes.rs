@@ -107,7 +107,10 @@ async fn begun_before(
         process.abandon();
         return Err(errand.pending.cancelled().await);
     }
-    let had = |ends: &[OwnedFd], user| system.machine.had_pipes(ends, user);
+    let had = |ends: &[OwnedFd], user| match system.machine.guest() {
+        Some(guest) => guest.had_pipes(ends, user),
+        None => Ok(false),
+    };
     if streams(&document) != Streams::default() && !are_used(errand, &document, pipes, had)? {
         return Err(unknown(
             "it had made a process, whose standard streams ended with the service",
@@ -207,7 +210,10 @@ async fn launch_in_turn(
         .process_quota
         .take(errand.connection.peer.uid)?;
     let creating = system.begin_creating();
-    let take = |ends: &[OwnedFd], user| system.machine.take_pipes(ends, user);
+    let take = |ends: &[OwnedFd], user| match system.machine.guest() {
+        Some(guest) => guest.take_pipes(ends, user),
+        None => Ok(false),
+    };
     let given = if are_used(errand, &document, pipes, take)? {
         Stdio::Given(errand.pending.take_pipes(), streams(&document))
     } else {
