@@ -20,7 +20,7 @@ use std::{
 use hcs_schema::{
     Failure,
     coverage::Table,
-    documents::{ComputeSystem, Statistics},
+    documents::{ComputeSystem, ShutdownOptions, Statistics},
 };
 
 /// The input from which a machine is made.
@@ -331,6 +331,15 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// Whether it is paused, or half-way there: for one that was taken over from a service that died while it paused or
     /// resumed it. `None` when the host cannot say.
     fn is_paused(&self) -> Option<bool>;
+
+    /// Asks the machine itself to end, as by its power button, in the way that `options` say. Does not wait for the end,
+    /// at most for some 100 ms. Returns false where only its guest agent can be asked, which the caller does then.
+    ///
+    /// # Errors
+    /// The host refused, or there is no such way.
+    fn shut_down(&self, _options: &ShutdownOptions) -> Result<bool, Failure> {
+        Ok(false)
+    }
 
     /// Ends everything in it at once, paused or not. Returns when that has been ordered; [`Machine::exit_descriptor`]
     /// tells when it has happened. Again is fine.

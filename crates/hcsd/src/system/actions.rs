@@ -9,7 +9,7 @@ use std::{
 
 use hcs_engine::engine::Machine;
 use hcs_lifecycle::system::{Action, State};
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{Failure, HResult, documents::ShutdownOptions};
 use serde_json::Value;
 use tracing::{debug, error, info, warn};
 
@@ -37,7 +37,7 @@ pub(super) fn run(system: &Rc<System>, request: &Request) -> Running {
         Request::Start => Box::pin(start(system)),
         Request::Pause => Box::pin(pause(system)),
         Request::Resume => Box::pin(resume(system)),
-        Request::ShutDown => Box::pin(shut_down(system)),
+        Request::ShutDown(options) => Box::pin(shut_down(system, options.clone())),
         Request::Terminate => Box::pin(terminate(system)),
         Request::Modify(settings) => Box::pin(modify(system, settings.clone())),
         Request::CreateProcess => Box::pin(async { Ok(()) }),
@@ -248,16 +248,14 @@ async fn modify(system: Rc<System>, settings: Value) -> Result<(), Failure> {
 }
 
 /// Asks, and waits for the end of the system, which settles this from outside.
-async fn shut_down(system: Rc<System>) -> Result<(), Failure> {
+async fn shut_down(system: Rc<System>, options: ShutdownOptions) -> Result<(), Failure> {
     let limit = system.context()?.config.times.shutdown();
     // Should it end when this service is gone, the next one knows that it was asked to.
     system.write_down(system.state());
-    operations::step("asks the guest agent to shut down, and waits for the end of the system");
-    system
-        .guest()
-        .await?
-        .shut_down()
+    ask_to_stop(&system, options)
+        .await
         .map_err(|f| f.while_doing("Shutdown"))?;
+    operations::step("waits for the end of the system");
     let ended: Result<(), _> = tokio::time::timeout(limit, pending()).await;
     if ended.is_ok() {
         return Ok(());
@@ -271,8 +269,22 @@ async fn shut_down(system: Rc<System>) -> Result<(), Failure> {
     .while_doing("Shutdown"))
 }
 
+/// Asks the machine, or the agent of one that is asked by that.
+async fn ask_to_stop(system: &System, options: ShutdownOptions) -> Result<(), Failure> {
+    let machine = Arc::clone(&system.machine);
+    if blocking(move || machine.shut_down(&options)).await? {
+        operations::step("asked the machine to shut down");
+        return Ok(());
+    }
+    operations::step("asks the guest agent to shut down");
+    system.guest().await?.shut_down()
+}
+
 /// What was asked of the processes cannot be unasked, but those that did not obey may go on, and others be created.
 async fn withdraw(system: &System) {
+    if system.machine.guest().is_none() {
+        return;
+    }
     let withdrawn = async {
         let limit = system.context()?.config.times.guest();
         system.guest().await?.withdraw_shut_down(limit).await

@@ -34,7 +34,11 @@ use hcs_engine::engine::{Engine, Machine};
 use hcs_lifecycle::system::{
     Action, Cancelled, Queue, Refusal, State, Ticket, judge, judge_guest_call,
 };
-use hcs_schema::{Failure, HResult, coverage::Table, documents::SystemType};
+use hcs_schema::{
+    Failure, HResult,
+    coverage::Table,
+    documents::{ShutdownOptions, SystemType},
+};
 use hcs_wire::{
     guest::RecallCallResponse, log::LogEntry, operation::OperationId, service::Subject,
 };
@@ -65,7 +69,7 @@ pub(crate) enum Request {
     Start,
     Pause,
     Resume,
-    ShutDown,
+    ShutDown(ShutdownOptions),
     Terminate,
     Modify(Value),
     CreateProcess,
@@ -77,7 +81,7 @@ impl Request {
             Self::Start => Action::Start,
             Self::Pause => Action::Pause,
             Self::Resume => Action::Resume,
-            Self::ShutDown => Action::ShutDown,
+            Self::ShutDown(_) => Action::ShutDown,
             Self::Terminate => Action::Terminate,
             Self::Modify(_) => Action::Modify,
             Self::CreateProcess => Action::CreateProcess,

@@ -7,7 +7,7 @@ use hcs_schema::{
     Failure, HResult,
     documents::{
         CrashOptions, ModifySettingRequest, PauseOptions, SaveOptions, SaveType, ShutdownOptions,
-        ShutdownType, StartOptions,
+        StartOptions,
     },
 };
 use serde_json::Value;
@@ -257,20 +257,14 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
     let found = errand.connection.handles.system(handle);
     let ready = found.and_then(|system| {
         let options: ShutdownOptions = parse_optional(system.coverage(), options)?;
-        match options.r#type {
-            None | Some(ShutdownType::Shutdown) => Ok((system, options.force == Some(true))),
-            Some(other) => Err(Failure::new(
-                HResult::NOT_SUPPORTED,
-                format!("a shutdown of the type {} is not supported", other.name()),
-            )
-            .cause_at("/Type", "expected \"Shutdown\"")),
-        }
+        Ok((system, options))
     });
     match ready {
-        Ok((system, force)) => {
+        Ok((system, options)) => {
+            let force = options.force == Some(true);
             let behalf = errand.behalf();
             errand.run_once(async move {
-                let ended = system.perform(behalf, Request::ShutDown).await;
+                let ended = system.perform(behalf, Request::ShutDown(options)).await;
                 match ended {
                     Err(failure)
                         if force && failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT =>

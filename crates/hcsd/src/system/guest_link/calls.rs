@@ -224,16 +224,35 @@ impl GuestLink {
         }
     }
 
+    /// Whether the agent serves calls on processes of the system itself, which belong to no container in it. Ours does.
+    fn serves_system(&self) -> bool {
+        self.capabilities()
+            .guest_defined_capabilities
+            .system_process_calls_supported
+    }
+
+    /// Refuses what an agent does not serve, without asking it.
+    fn has_to_serve_system(&self, what: &str) -> Result<(), Failure> {
+        if self.serves_system() {
+            return Ok(());
+        }
+        let message = format!(
+            "{what}: the guest agent does not do that for processes outside of its containers"
+        );
+        Err(Failure::new(HResult::NOT_SUPPORTED, message))
+    }
+
     /// Sends a signal.
     ///
     /// # Errors
-    /// What the agent reported.
+    /// What the agent reported, or it sends none.
     pub(crate) async fn signal(
         &self,
         pid: u32,
         options: SignalOptions,
         limit: Duration,
     ) -> Result<(), Failure> {
+        self.has_to_serve_system("the signal could not be sent")?;
         let request = SignalProcess {
             base: base(),
             process_id: pid,
@@ -271,6 +290,7 @@ impl GuestLink {
         width: u16,
         limit: Duration,
     ) -> Result<(), Failure> {
+        self.has_to_serve_system("the console could not be resized")?;
         let request = ResizeConsole {
             base: base(),
             process_id: pid,
@@ -287,6 +307,7 @@ impl GuestLink {
     /// # Errors
     /// What the agent reported.
     pub(crate) async fn properties(&self, query: &str, limit: Duration) -> Result<String, Failure> {
+        self.has_to_serve_system("the guest's properties could not be read")?;
         let request = GetProperties {
             base: base(),
             query: query.to_owned(),
@@ -336,11 +357,7 @@ impl GuestLink {
     /// # Errors
     /// What the agent reported.
     pub(crate) async fn process_list(&self, limit: Duration) -> Result<Vec<u32>, Failure> {
-        let supported = self
-            .capabilities()
-            .guest_defined_capabilities
-            .system_process_calls_supported;
-        if !supported {
+        if !self.serves_system() {
             return Ok(Vec::new());
         }
         let listed = self
@@ -374,6 +391,10 @@ impl GuestLink {
     /// # Errors
     /// The agent refused or did not answer.
     pub(crate) async fn withdraw_shut_down(&self, limit: Duration) -> Result<(), Failure> {
+        // To other agents this request means a start.
+        if !self.serves_system() {
+            return Ok(());
+        }
         let response: Plain = self.call(Rpc::Start, &Bare { base: base() }, limit).await?;
         check(&response.base, "the shutdown could not be withdrawn")
     }
