@@ -38,9 +38,10 @@ mod system;
 mod thread;
 mod upkeep;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser as _;
+use hcs_engine::engine::Engine;
 use hcs_wire::environment::variable;
 use rustix::process::geteuid;
 
@@ -55,18 +56,24 @@ pub use upkeep::{config, endpoint};
 /// Failures are one sentence on stderr, and the exit code 1.
 #[must_use]
 pub fn main() -> ExitCode {
-    let options = Options::parse();
-    let done = resolve(&options).and_then(|(endpoint, config_path)| {
+    main_with(&Options::parse(), Vec::new())
+}
+
+/// [`main`] with this command line, and with `engines` besides those of this build, asked before them. For programs that
+/// try an engine out.
+#[must_use]
+pub fn main_with(options: &Options, engines: Vec<Arc<dyn Engine>>) -> ExitCode {
+    let done = resolve(options).and_then(|(endpoint, config_path)| {
         if options.start {
-            start::start(&options, &endpoint, config_path.as_deref())
+            start::start(options, &endpoint, config_path.as_deref())
         } else {
-            serve::run(&options, &endpoint, config_path.as_deref())
+            serve::run(options, &endpoint, config_path.as_deref(), engines)
         }
     });
     match done {
         Ok(code) => code,
         Err(sentence) => {
-            start::report_failure(&options, &sentence);
+            start::report_failure(options, &sentence);
             ExitCode::FAILURE
         }
     }

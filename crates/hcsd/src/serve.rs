@@ -7,9 +7,11 @@ use std::{
     path::Path,
     process::ExitCode,
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
+use hcs_engine::engine::Engine;
 use rustix::{
     fs::{FlockOperation, Mode, flock},
     process::{Resource, Rlimit, getrlimit, setrlimit},
@@ -48,7 +50,7 @@ use crate::{
 /// How long accepting rests when there are no descriptors left.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Serves until the service is told to leave, or is idle.
+/// Serves until the service is told to leave, or is idle: with these engines, and those of this build.
 ///
 /// # Errors
 /// The sentence to be shown.
@@ -56,6 +58,7 @@ pub(crate) fn run(
     options: &Options,
     endpoint: &Path,
     config_path: Option<&Path>,
+    mut engines: Vec<Arc<dyn Engine>>,
 ) -> Result<ExitCode, String> {
     prepare(options)?;
     let config = Config::load(config_path).map_err(|e| e.to_string())?;
@@ -87,7 +90,8 @@ pub(crate) fn run(
         .max_blocking_threads(WAITING_THREADS)
         .build()
         .map_err(|e| format!("the runtime cannot be started: {e}"))?;
-    let context = Context::new(config, root, log, helpers.engines(settings));
+    engines.extend(helpers.engines(settings));
+    let context = Context::new(config, root, log, engines);
     LocalSet::new().block_on(&runtime, opening.open(context, cpu_groups))?;
     // Engine calls that never return must not keep the service from leaving.
     runtime.shutdown_background();

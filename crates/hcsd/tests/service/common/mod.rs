@@ -33,6 +33,8 @@ static COUNTER: AtomicU32 = AtomicU32::new(0);
 /// A service in a directory of its own, with a cgroup of its own. Dropped, it is ended, and whatever it left is a
 /// failure of the test.
 pub(crate) struct Service {
+    /// The program and its first arguments.
+    program: Vec<String>,
     directory: TempDir,
     pub(crate) cgroup_root: String,
     child: Option<Child>,
@@ -46,6 +48,11 @@ impl Service {
 
     /// With further lines of configuration.
     pub(crate) fn with_config(lines: &str) -> Self {
+        Self::of(vec![env!("CARGO_BIN_EXE_hcsd").to_owned()], lines)
+    }
+
+    /// One that is served by `program`.
+    pub(crate) fn of(program: Vec<String>, lines: &str) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("hcsd-test-")
             .tempdir()
@@ -55,6 +62,7 @@ impl Service {
         let config = format!("cgroup_root = \"{cgroup_root}\"\n{lines}");
         fs::write(directory.path().join("hcsd.toml"), config).unwrap();
         let mut service = Self {
+            program,
             directory,
             cgroup_root,
             child: None,
@@ -73,8 +81,9 @@ impl Service {
     }
 
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hcsd"));
+        let mut command = Command::new(&self.program[0]);
         command
+            .args(&self.program[1..])
             .arg("--endpoint")
             .arg(self.endpoint())
             .arg("--config")

@@ -1,0 +1,416 @@
+//! An engine of plain process trees, small but real: a machine is a supervisor and what it runs.
+//!
+//! A document with `GuestConnection` asks for a machine with a guest agent, which is the real one. It has a pid namespace,
+//! because a shutdown signals everything that the agent can see; nothing else of the machine is apart from the host. Any
+//! other document asks for a guest without an agent: the program that it names as its kernel. The supervisor begins with
+//! [`Machine::start`], waits for the guest and leaves its last word in the machine's directory.
+
+use std::{
+    fs,
+    os::{
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        unix::{net::UnixStream, process::CommandExt as _},
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use hcs_engine::engine::{
+    CreateRequest, Engine, Exit, Found, Guest, HostStdio, Machine, MemoryKills, MemoryRoom, Offers,
+    StdioOffer, StdioPorts, Streams,
+};
+use hcs_schema::{
+    Failure, HResult,
+    coverage::{
+        CONTAINER,
+        Coverage::{Refused, Supported},
+        Entries, Table,
+    },
+    documents::{ComputeSystem, ShutdownOptions, Statistics},
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    pipe::{PipeFlags, pipe_with},
+    process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
+};
+use serde_json::json;
+
+/// Name of the agent's socket in a machine's directory.
+const SOCKET: &str = "agent.sock";
+/// Name of the supervisor's last word.
+const LAST_WORD: &str = "exit";
+/// Exit codes by which a guest without an agent says how it ends.
+pub(crate) const POWER_OFF: i32 = 10;
+pub(crate) const RESET: i32 = 11;
+
+/// The supervisor: `$0` is the machine's directory. A SIGTERM for the guest is not for it.
+const SUPERVISOR: &str = r#"
+trap : TERM
+read -r go || exit 1
+"$@"
+echo $? > "$0/exit.new"
+mv "$0/exit.new" "$0/exit"
+"#;
+
+static TABLE: Table = Table {
+    about: "a process tree",
+    entries: &[
+        OWN,
+        CONTAINER.entries[0],
+        CONTAINER.entries[1],
+        CONTAINER.entries[2],
+    ],
+    resources: &[],
+};
+
+const OWN: &[(&str, Entries)] = &[(
+    "ComputeSystem",
+    &[
+        ("Owner", Supported),
+        ("SchemaVersion", Supported),
+        ("HostingSystemId", Refused("there is nothing to host it")),
+        ("VirtualMachine", Supported),
+        ("ShouldTerminateOnLastHandleClosed", Supported),
+    ],
+)];
+
+/// The engine.
+#[derive(Debug)]
+pub(crate) struct ProcessEngine;
+
+impl Engine for ProcessEngine {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
+    fn accepts(&self, document: &ComputeSystem) -> bool {
+        document.virtual_machine.is_some()
+    }
+
+    fn coverage(&self) -> &'static Table {
+        &TABLE
+    }
+
+    fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure> {
+        let guest = guest_command(request)?;
+        let (go, stdin) = UnixStream::pair().map_err(|e| failed("no socket pair").because(&e))?;
+        let spawned = Command::new("/bin/sh")
+            .args(["-c", SUPERVISOR])
+            .arg(&request.directory)
+            .args(guest)
+            .process_group(0)
+            .stdin(OwnedFd::from(stdin))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = spawned.map_err(|e| failed("no supervisor").because(&e))?;
+        let pid = i32::try_from(child.id()).unwrap_or(0);
+        let tree = Tree::find(request, pid)?;
+        // Its parent has to take note of its end.
+        std::thread::spawn(move || child.wait());
+        let tree = tree.ok_or_else(|| failed("the supervisor ended at once"))?;
+        *tree.go.lock().unwrap() = Some(go);
+        Ok(Arc::new(tree))
+    }
+
+    fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Found, Failure> {
+        let record: serde_json::Value = serde_json::from_str(record).unwrap_or_default();
+        let pid = record["Pid"].as_i64().and_then(|pid| pid.try_into().ok());
+        let found = Tree::find(request, pid.unwrap_or(0))?;
+        let same = |tree: &Tree| record["StartTime"] == tree.start_time;
+        Ok(match found.filter(same) {
+            Some(tree) => Found::Living(Arc::new(tree)),
+            None => Found::Gone {
+                why: failed("its supervisor is gone"),
+                exit: last_word(&request.directory),
+            },
+        })
+    }
+
+    fn offers(&self) -> Offers {
+        let mut offers = Offers::default();
+        let members = &mut offers.members;
+        members.insert("Processes".to_owned(), json!({ "Plain": true }));
+        offers
+    }
+
+    fn sweep(&self, _keep: &[String]) -> Result<(), Failure> {
+        // A machine has nothing outside of its directory but its processes, which end with it.
+        Ok(())
+    }
+}
+
+/// The program and the arguments that the supervisor runs.
+fn guest_command(request: &CreateRequest) -> Result<Vec<String>, Failure> {
+    let machine = request.document.virtual_machine.as_ref();
+    if has_agent(&request.document) {
+        let program = std::env::current_exe().map_err(|e| failed("no program").because(&e))?;
+        let words = "unshare --pid --fork --mount-proc --kill-child --";
+        let mut command: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        command.push(program.display().to_string());
+        command.push("--agent".to_owned());
+        command.push(request.directory.join(SOCKET).display().to_string());
+        return Ok(command);
+    }
+    let kernel = machine
+        .and_then(|machine| machine.chipset.as_ref()?.linux_kernel_direct.as_ref())
+        .and_then(|direct| direct.kernel_file_path.clone());
+    let place = "/VirtualMachine/Chipset/LinuxKernelDirect/KernelFilePath";
+    let kernel = kernel.ok_or_else(|| failed("no program is named").cause_at(place, "missing"))?;
+    Ok(vec!["/bin/sh".to_owned(), kernel])
+}
+
+fn has_agent(document: &ComputeSystem) -> bool {
+    let machine = document.virtual_machine.as_ref();
+    machine.is_some_and(|machine| machine.guest_connection.is_some())
+}
+
+fn failed(what: &'static str) -> Failure {
+    Failure::new(HResult::E_FAIL, what)
+}
+
+/// How the machine of that directory ended. A supervisor without a last word was killed itself.
+fn last_word(directory: &Path) -> Exit {
+    /// What `sh` makes of the death of the guest by a signal.
+    const BY_SIGNAL: i32 = 128;
+    let word = fs::read_to_string(directory.join(LAST_WORD));
+    let code = word.ok().and_then(|word| word.trim().parse::<i32>().ok());
+    match code {
+        Some(POWER_OFF) => Exit::PowerOff,
+        Some(RESET) => Exit::Reset,
+        Some(code) if code == BY_SIGNAL + Signal::KILL.as_raw() => Exit::Killed,
+        Some(code) if code > BY_SIGNAL => Exit::Crash,
+        Some(code) => Exit::Ended(code),
+        None => Exit::Killed,
+    }
+}
+
+/// A machine.
+#[derive(Debug)]
+struct Tree {
+    /// The supervisor, which leads the process group of the machine.
+    pid: Pid,
+    start_time: String,
+    process: OwnedFd,
+    directory: PathBuf,
+    has_agent: bool,
+    /// Where the supervisor waits for the start; none in one that was taken over.
+    go: Mutex<Option<UnixStream>>,
+}
+
+impl Tree {
+    /// The machine of a supervisor, if that lives.
+    fn find(request: &CreateRequest, pid: i32) -> Result<Option<Self>, Failure> {
+        let Some(pid) = Pid::from_raw(pid) else {
+            return Ok(None);
+        };
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(process) => process,
+            Err(Errno::SRCH) => return Ok(None),
+            Err(e) => return Err(failed("no descriptor of the supervisor").because(&e)),
+        };
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+        let Ok(stat) = stat else {
+            return Ok(None);
+        };
+        let behind_name = stat.rsplit(')').next().unwrap_or_default();
+        let tree = Self {
+            pid,
+            start_time: behind_name
+                .split(' ')
+                .nth(20)
+                .unwrap_or_default()
+                .to_owned(),
+            process,
+            directory: request.directory.clone(),
+            has_agent: has_agent(&request.document),
+            go: Mutex::new(None),
+        };
+        Ok(Some(tree).filter(|tree| !tree.is_gone()))
+    }
+
+    fn is_gone(&self) -> bool {
+        let mut polled = [PollFd::new(&self.process, PollFlags::IN)];
+        poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), Failure> {
+        if self.is_gone() {
+            return Ok(());
+        }
+        match kill_process_group(self.pid, signal) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(e) => Err(failed("the processes cannot be signalled").because(&e)),
+        }
+    }
+
+    fn dial(&self) -> std::io::Result<UnixStream> {
+        UnixStream::connect(self.directory.join(SOCKET))
+    }
+}
+
+impl Guest for Tree {
+    fn wait_ready(&self, limit: Duration) -> Result<(), Failure> {
+        /// How often it is looked whether the agent listens.
+        const LOOK: Duration = Duration::from_millis(5);
+        let deadline = Instant::now() + limit;
+        while let Err(e) = self.dial() {
+            if self.is_gone() {
+                let hresult = HResult::HCS_E_TERMINATED_DURING_START;
+                return Err(Failure::new(
+                    hresult,
+                    "the machine ended before it was ready",
+                ));
+            }
+            if Instant::now() >= deadline {
+                let hresult = HResult::HCS_E_CONNECTION_TIMEOUT;
+                return Err(Failure::new(hresult, "the agent does not listen").because(&e));
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    fn connect_guest(&self, _limit: Duration) -> Result<OwnedFd, Failure> {
+        let stream = self.dial().map_err(|e| {
+            let hresult = HResult::HCS_E_CONNECT_FAILED;
+            Failure::new(hresult, "the agent cannot be connected to").because(&e)
+        })?;
+        Ok(stream.into())
+    }
+
+    fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
+        let mut pipes = Pipes::default();
+        let pair = |wanted: bool| {
+            let pipe = wanted.then(|| pipe_with(PipeFlags::CLOEXEC)).transpose();
+            pipe.map_err(|e| failed("no pipes are left").because(&e))
+        };
+        if let Some((read, write)) = pair(wanted.stdin)? {
+            pipes.host.stdin = Some(write);
+            pipes.guest.push(read);
+        }
+        if let Some((read, write)) = pair(wanted.stdout)? {
+            pipes.host.stdout = Some(read);
+            pipes.guest.push(write);
+        }
+        if let Some((read, write)) = pair(wanted.stderr)? {
+            pipes.host.stderr = Some(read);
+            pipes.guest.push(write);
+        }
+        Ok(Box::new(pipes))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Pipes {
+    guest: Vec<OwnedFd>,
+    host: HostStdio,
+}
+
+impl StdioOffer for Pipes {
+    fn take_guest_ends(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.guest)
+    }
+
+    fn ports(&self) -> Option<StdioPorts> {
+        None
+    }
+
+    fn into_host_ends(self: Box<Self>, _limit: Duration) -> Result<HostStdio, Failure> {
+        Ok(self.host)
+    }
+}
+
+fn not_so<T>(what: &str) -> Result<T, Failure> {
+    Err(Failure::new(
+        HResult::NOT_SUPPORTED,
+        format!("a process tree cannot be {what}"),
+    ))
+}
+
+impl Machine for Tree {
+    fn start(&self) -> Result<(), Failure> {
+        use std::io::Write as _;
+        match &mut *self.go.lock().unwrap() {
+            Some(go) => go.write_all(b"go\n").map_err(|e| {
+                let hresult = HResult::HCS_E_TERMINATED_DURING_START;
+                Failure::new(hresult, "the supervisor is gone").because(&e)
+            }),
+            // Started by the service that made it.
+            None => Ok(()),
+        }
+    }
+
+    fn guest(&self) -> Option<&dyn Guest> {
+        self.has_agent.then_some(self)
+    }
+
+    fn pause(&self) -> Result<(), Failure> {
+        not_so("paused")
+    }
+
+    fn resume(&self) -> Result<(), Failure> {
+        not_so("resumed")
+    }
+
+    fn is_paused(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    fn shut_down(&self, _options: &ShutdownOptions) -> Result<bool, Failure> {
+        if !self.has_agent {
+            self.signal(Signal::TERM)?;
+        }
+        Ok(!self.has_agent)
+    }
+
+    fn kill(&self) -> Result<(), Failure> {
+        self.signal(Signal::KILL)
+    }
+
+    fn exit_descriptor(&self) -> BorrowedFd<'_> {
+        self.process.as_fd()
+    }
+
+    fn exit(&self) -> Exit {
+        last_word(&self.directory)
+    }
+
+    fn release(&self) -> Result<(), Failure> {
+        if self.is_gone() {
+            return Ok(());
+        }
+        Err(Failure::new(HResult::HCS_E_INVALID_STATE, "it still runs"))
+    }
+
+    fn record(&self) -> String {
+        let pid = self.pid.as_raw_nonzero().get();
+        json!({ "Pid": pid, "StartTime": self.start_time }).to_string()
+    }
+
+    fn statistics(&self) -> Result<Statistics, Failure> {
+        let made = fs::metadata(&self.directory).and_then(|directory| directory.modified());
+        let made = made.map_err(|e| failed("its age is not known").because(&e))?;
+        let ticks = made.elapsed().unwrap_or_default().as_nanos() / 100;
+        Ok(Statistics {
+            uptime100ns: u64::try_from(ticks).ok(),
+            ..Statistics::default()
+        })
+    }
+
+    fn memory_kills(&self) -> MemoryKills {
+        MemoryKills::default()
+    }
+
+    fn memory_room(&self) -> MemoryRoom {
+        MemoryRoom::default()
+    }
+
+    fn modify(&self, request: &serde_json::Value) -> Result<(), Failure> {
+        let path = request["ResourcePath"].as_str().unwrap_or_default();
+        Err(TABLE.refuse_resource(path))
+    }
+}
