@@ -46,12 +46,15 @@ const LAST_WORD: &str = "exit";
 pub(crate) const POWER_OFF: i32 = 10;
 pub(crate) const RESET: i32 = 11;
 
-/// The supervisor: `$0` is the machine's directory. A SIGTERM for the guest is not for it.
+/// The supervisor: `$0` is the machine's directory, and `$1` says whether a guest that ends badly boots again. A SIGTERM for
+/// the guest is not for it.
 const SUPERVISOR: &str = r#"
 trap : TERM
 read -r go || exit 1
-"$@"
-echo $? > "$0/exit.new"
+boots=$1
+shift
+while "$@"; code=$?; [ "$boots" = again ] && [ "$code" != 0 ]; do :; done
+echo "$code" > "$0/exit.new"
 mv "$0/exit.new" "$0/exit"
 "#;
 
@@ -100,6 +103,11 @@ impl Engine for ProcessEngine {
         let spawned = Command::new("/bin/sh")
             .args(["-c", SUPERVISOR])
             .arg(&request.directory)
+            .arg(if boots_again(&request.document) {
+                "again"
+            } else {
+                "once"
+            })
             .args(guest)
             .process_group(0)
             .stdin(OwnedFd::from(stdin))
@@ -166,6 +174,12 @@ fn guest_command(request: &CreateRequest) -> Result<Vec<String>, Failure> {
 fn has_agent(document: &ComputeSystem) -> bool {
     let machine = document.virtual_machine.as_ref();
     machine.is_some_and(|machine| machine.guest_connection.is_some())
+}
+
+/// Whether a guest that is killed has been reset, and boots again.
+fn boots_again(document: &ComputeSystem) -> bool {
+    let machine = document.virtual_machine.as_ref();
+    machine.is_some_and(|machine| machine.stop_on_reset == Some(false))
 }
 
 fn failed(what: &'static str) -> Failure {

@@ -46,6 +46,8 @@ fn main() -> ExitCode {
 
 /// Serves as a guest agent that listens at `socket`.
 fn become_agent(socket: &str) -> ExitCode {
+    // That of the boot before.
+    drop(std::fs::remove_file(socket));
     let listener = UnixListener::bind(socket).unwrap();
     let own = guest_agent::Own::at_usual_places();
     let code = guest_agent::run(listener.into(), own, Privileges::default());

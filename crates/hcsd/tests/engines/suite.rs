@@ -1,6 +1,6 @@
 //! Life, events, properties, adoption and ends of systems of the second engine.
 
-use std::{fs, path::PathBuf};
+use std::{fs, os::fd::OwnedFd, path::PathBuf};
 
 use hcs_schema::HResult;
 use hcs_wire::service::{Call, Subject};
@@ -36,6 +36,10 @@ pub(crate) const TESTS: &[Test] = &[
         a_machine_with_an_agent_is_taken_over,
     ),
     (
+        "a_guest_that_reboots_keeps_its_system",
+        a_guest_that_reboots_keeps_its_system,
+    ),
+    (
         "a_guest_without_an_agent_is_left_to_its_client",
         a_guest_without_an_agent_is_left_to_its_client,
     ),
@@ -49,6 +53,10 @@ pub(crate) const TESTS: &[Test] = &[
 /// A machine with an agent.
 const WITH_AGENT: &str =
     r#"{"SchemaVersion":{"Major":2,"Minor":1},"VirtualMachine":{"GuestConnection":{}}}"#;
+
+/// One whose guest boots again when it is reset.
+const REBOOTING: &str = r#"{"SchemaVersion":{"Major":2,"Minor":1},
+    "VirtualMachine":{"GuestConnection":{},"StopOnReset":false}}"#;
 
 fn service() -> Service {
     let program = std::env::current_exe().unwrap().display().to_string();
@@ -195,6 +203,39 @@ fn a_machine_with_an_agent_is_taken_over() {
     assert_eq!(client.system_exit(1), "GracefulExit");
 }
 
+/// Kills the agent of a machine, from outside of it: to its guest that is a reset.
+fn reset(service: &Service, runtime_id: &str) {
+    let child_of = |pid: i32| -> i32 {
+        let path = format!("/proc/{pid}/task/{pid}/children");
+        fs::read_to_string(path).unwrap().trim().parse().unwrap()
+    };
+    let (_, supervisor) = supervisor(service, runtime_id);
+    crate::common::kill(child_of(child_of(supervisor)));
+}
+
+fn a_guest_that_reboots_keeps_its_system() {
+    let service = service();
+    let mut client = service.client();
+    let made = client.call(&create_system(1, "tree", REBOOTING)).ok();
+    let runtime_id = made.reply.runtime_id.unwrap();
+    client.call(&start_system(1)).ok();
+    for boot in 0..3 {
+        let handle = 10 + 2 * boot;
+        let sleep = json!({"CommandArgs": ["/bin/sleep", "1000"]});
+        client.create_process(1, handle, &sleep);
+        reset(&service, &runtime_id);
+        // It is not known how a process ended that went with its guest.
+        let (subject, _, status) = client.connection_closed(1);
+        assert_eq!(subject, Subject::Process(handle));
+        assert_ne!(status["LastWaitResult"], 0, "{status}");
+        let mut process = client.create_process(1, handle + 1, &shell("echo back"));
+        assert_eq!(process.output(), "back\n");
+        assert_eq!(client.exit_code(handle + 1), 0);
+    }
+    client.call(&shut_down(1, None)).ok();
+    assert_eq!(client.system_exit(1), "GracefulExit");
+}
+
 /// A guest without an agent: a script of a test's own.
 struct Script {
     directory: TempDir,
@@ -320,8 +361,8 @@ fn ends_are_told_as_they_were() {
     }
 }
 
-/// The supervisor of a system of which the service has written that down.
-fn supervisor(service: &Service, runtime_id: &str) -> std::os::fd::OwnedFd {
+/// The supervisor of a system of which the service has written that down, and its pid.
+fn supervisor(service: &Service, runtime_id: &str) -> (OwnedFd, i32) {
     let path: PathBuf = service
         .root()
         .join("systems")
@@ -330,7 +371,8 @@ fn supervisor(service: &Service, runtime_id: &str) -> std::os::fd::OwnedFd {
     let record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let machine: Value = serde_json::from_str(record["machine"].as_str().unwrap()).unwrap();
     let pid = i32::try_from(machine["Pid"].as_i64().unwrap()).unwrap();
-    pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap()
+    let process = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty());
+    (process.unwrap(), pid)
 }
 
 fn ends_without_a_service_are_told_as_they_were() {
@@ -351,7 +393,7 @@ fn ends_without_a_service_are_told_as_they_were() {
         client.call(&start_system(system)).ok();
         script.has_begun();
         let runtime_id = made.reply.runtime_id.unwrap();
-        let supervisor = supervisor(&service, &runtime_id);
+        let (supervisor, _) = supervisor(&service, &runtime_id);
         systems.push((system, id, runtime_id, script, supervisor, end));
     }
     service.kill();
