@@ -50,7 +50,8 @@ pub(crate) struct Arguments {
 /// The build failed, or a file cannot be written; the message names it.
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
     build(repository)?;
-    place(repository, &arguments.prefix, &arguments.destdir)?;
+    let built = repository.target.join("release");
+    place(repository, &built, &arguments.prefix, &arguments.destdir)?;
     println!(
         "installed below {}; where ld.so does not look by itself, programs need LD_LIBRARY_PATH={}/lib, and where it keeps \
          a list (/usr/local), `ldconfig` has to be run",
@@ -73,22 +74,26 @@ pub(crate) fn build(repository: &Repository) -> Result<()> {
     Ok(())
 }
 
-/// Copies what [`build`] made below `prefix`, which is itself below `destdir`.
+/// Copies what cargo has built in the folder `built` below `prefix`, which is itself below `destdir`.
 ///
 /// # Errors
 /// `prefix` is not absolute, or a file cannot be written; the message names it.
-pub(crate) fn place(repository: &Repository, prefix: &Path, destdir: &Path) -> Result<()> {
+pub(crate) fn place(
+    repository: &Repository,
+    built: &Path,
+    prefix: &Path,
+    destdir: &Path,
+) -> Result<()> {
     if !prefix.is_absolute() {
         return Err(format!("--prefix must be absolute, not {}", prefix.display()).into());
     }
     let (at, prefix) = (prefix, below(destdir, prefix));
-    let release = repository.target.join("release");
     for program in ["hcs", "hcsd"] {
-        copy(&release.join(program), &prefix.join("bin"), 0o755)?;
+        copy(&built.join(program), &prefix.join("bin"), 0o755)?;
     }
-    manual(&release.join("hcs"), &prefix)?;
+    manual(&built.join("hcs"), &prefix)?;
     for (library, mode) in [("libcomputecore.so", 0o755), ("libcomputecore.a", 0o644)] {
-        copy(&release.join(library), &prefix.join("lib"), mode)?;
+        copy(&built.join(library), &prefix.join("lib"), mode)?;
     }
     for alias in ALIASES {
         link("libcomputecore.so", &prefix.join("lib").join(alias))?;

@@ -24,7 +24,8 @@ const ENDPOINT: &str = "/run/hcs/hcs.sock";
 /// The build failed, or a file cannot be copied.
 pub(crate) fn install(repository: &Repository, prefix: &Path) -> crate::Result<PathBuf> {
     install::build(repository)?;
-    install::place(repository, prefix, Path::new("/"))?;
+    let built = repository.target.join("release");
+    install::place(repository, &built, prefix, Path::new("/"))?;
     let build = ["build", "--release", "--locked", "--package", "xtask"];
     if !process::succeeds(
         process::cargo()
