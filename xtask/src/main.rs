@@ -19,6 +19,8 @@
 mod bench;
 mod cgroup2;
 mod conformance;
+#[cfg(test)]
+mod documents;
 mod fuzz;
 mod golden;
 mod install;
