@@ -32,7 +32,7 @@ static const WCHAR copy_input_to_output[] = u"{"
                                             u"  \"CreateStdErrPipe\": true"
                                             u"}";
 
-/* Documents are ASCII unless somebody puts names of another script into them; then print them with iconv(3). */
+/* Documents are ASCII unless names in another script are put into them; then print them with iconv(3). */
 static void print_document(FILE *out, const char *what, PCWSTR document)
 {
     fprintf(out, "%s: %s", what, document == NULL ? "none" : "");

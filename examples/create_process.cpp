@@ -88,7 +88,7 @@ private:
     int descriptor_;
 };
 
-// Documents are ASCII unless somebody puts names of another script into them.
+// Documents are ASCII unless names in another script are put into them.
 std::string narrow(PCWSTR text)
 {
     std::string result;

@@ -13,7 +13,7 @@ static void CALLBACK never(HCS_OPERATION operation, void *context)
     CHECK(!"a callback without a call");
 }
 
-/* What an operation without a result answers, whoever asks. */
+/* What an operation without a result answers to each function that asks. */
 struct answers {
     HRESULT code;
     const char *get, *wait, *get_info, *wait_info;

@@ -106,7 +106,7 @@ static void handles_can_be_had_later(void)
     CHECK(fixture_exit_code(process) == 0);
     HcsCloseProcess(process);
     HcsCloseOperation(later);
-    /* And when nobody holds them any more. */
+    /* And when no descriptor of them is open any more. */
     operation = HcsCreateOperation(NULL, NULL);
     process = fixture_process(running, COMMAND_SLEEP, STDOUT, &info);
     platform_close(info.StdOutput);

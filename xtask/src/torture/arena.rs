@@ -1,5 +1,5 @@
 //! Where the torture takes place: a directory with a small file system for the service's state, an endpoint, a cgroup of
-//! its own, and a second service that nobody torments.
+//! its own, and a second service that is left alone.
 //!
 //! ```text
 //!   <arena>/small/      a tmpfs of a few MiB, to be filled: hcs.sock, hcs.d
@@ -93,7 +93,7 @@ impl Place {
 
     /// What of its systems is on the host.
     pub(super) fn leftovers(&self) -> Vec<String> {
-        // Before the rest: what becomes a system meanwhile is there for somebody.
+        // Before the rest: what becomes a system meanwhile belongs to a client.
         let ready = self.ready();
         let mut left = self.systems();
         left.extend(entries(&self.state().join("scratch")));
@@ -186,7 +186,7 @@ impl Arena {
         Ok(())
     }
 
-    /// What is left on the host although nobody has anything: systems, and mounts but our own.
+    /// What is left on the host although no client has a system: systems, and mounts but our own.
     pub(super) fn leftovers(&self) -> Result<Vec<String>> {
         let mut left = self.place.leftovers();
         let own = self.root.display().to_string();

@@ -43,7 +43,7 @@ enum Torment {
     RefuseDescriptors(u64, u64),
     /// The service may have no more memory than it has, for some milliseconds.
     RefuseMemory(u64),
-    /// Nobody in the service's cgroup may start a thread or process, for some milliseconds.
+    /// No process in the service's cgroup may start a thread or process, for some milliseconds.
     RefuseClones(u64),
     /// A system's record is damaged while no service is there.
     DamageState,
@@ -122,7 +122,7 @@ pub(super) fn torment(
             true
         }
     };
-    let missed = if done { "" } else { " (nobody there)" };
+    let missed = if done { "" } else { " (nothing there)" };
     Ok((format!("{torment:?}{missed}"), killed))
 }
 
@@ -295,7 +295,7 @@ fn damage(arena: &Arena, name: &str, random: &mut Random) -> Result<bool> {
             done = *damaged.as_ref().unwrap_or(&false);
             failed = damaged.err();
         }
-        // It may have been killed by somebody else.
+        // Another torment may have killed it.
         let _killed = kill_process(service, Signal::KILL);
     });
     failed.map_or(Ok(done), Err)
