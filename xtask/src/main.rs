@@ -33,7 +33,7 @@ mod torture;
 
 use std::{error::Error, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 
 use repository::Repository;
 
@@ -54,7 +54,8 @@ enum Task {
         /// Mend what a program can mend
         #[arg(long)]
         fix: bool,
-        /// Only these rules, by name (default: all)
+        /// Only these rules (default: all)
+        #[arg(value_parser = PossibleValuesParser::new(tidy::names()))]
         rules: Vec<String>,
     },
     /// Run every test, then check that no process, mount, cgroup, namespace, socket or directory of ours is left

@@ -29,6 +29,8 @@ mod targets;
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
+use clap::builder::PossibleValuesParser;
+
 use crate::repository::Repository;
 
 /// Options of `cargo xtask bench`.
@@ -52,7 +54,8 @@ pub(crate) struct Arguments {
     /// Where the picture goes
     #[arg(long, default_value = "target/bench/report.svg")]
     svg: PathBuf,
-    /// Only these groups (exec-api exec-cli run-cli create-api memory round-trip pipelining result start-up stdio scale profile)
+    /// Only these groups (default: all)
+    #[arg(value_parser = PossibleValuesParser::new(groups::names()))]
     names: Vec<String>,
 }
 
@@ -64,9 +67,8 @@ fn warn(text: &str) {
 /// Runs the bench.
 ///
 /// # Errors
-/// A group is unknown, the build failed, or something of ours did not work.
+/// The build failed, or something of ours did not work.
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> crate::Result<ExitCode> {
-    groups::check_names(&arguments.names)?;
     let Some(place) = isolate::Place::here() else {
         return outside(repository, arguments);
     };

@@ -157,6 +157,8 @@ mod tests {
             "cargo xtask tydi",
             "cargo xtask test --all",
             "cargo xtask torture --seed x",
+            "cargo xtask tidy format",
+            "cargo xtask bench exec",
         ] {
             assert!(task(&words(wrong)).is_err(), "{wrong}");
         }
