@@ -206,6 +206,8 @@ fn enter_as_root_of_its_own(
 ) -> Result<Own, StepError> {
     forget_oom_score();
     identity::become_root(user.many)?;
+    // The kernel takes it away with another user, and with it the process's own files in /proc. It is alone there.
+    set_dumpable_behavior(DumpableBehavior::Dumpable).step("keeping its files in /proc")?;
     done("became root of its user namespace");
     network::set_up()?;
     done("set up its network");

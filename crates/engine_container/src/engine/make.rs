@@ -91,6 +91,14 @@ impl<'a> Ids<'a> {
         }
     }
 
+    /// The host's user that the namespace belongs to.
+    fn owner(&self) -> Option<u32> {
+        match self.slot {
+            Some(slot) => Some(slot.owner()),
+            None => Some(self.mapping.root()?.0),
+        }
+    }
+
     fn record(&self) -> Option<UserRecord> {
         let (user, group) = self.mapping.root()?;
         Some(UserRecord {
@@ -156,7 +164,7 @@ pub(super) fn make(
         directory: &request.directory,
         limits: plan.limits,
         new_network: plan.network.is_none(),
-        owner: ids.as_ref().and_then(|ids| Some(ids.mapping.root()?.0)),
+        owner: ids.as_ref().and_then(Ids::owner),
         scratch: own_scratch.then(|| PathBuf::from(&plan.spec.root.scratch.path)),
     };
     Prepared::start(workshop, host, &order)?.finish(workshop, request, plan, ids.as_ref())

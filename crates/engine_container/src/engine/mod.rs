@@ -97,11 +97,10 @@ impl Workshop {
         let host = self.host(NO_GROUPS)?;
         let plan = self.plan(host, request)?;
         self.note_preference(request, plan.preferred);
-        let ids = match self.own_ids(&plan) {
-            Ok(ids) => ids,
-            Err(_) if plan.preferred => return self.make_without(request),
-            Err(failure) => return Err(failure),
-        };
+        let ids = self.own_ids(&plan)?;
+        if plan.preferred && ids.is_none() {
+            return self.make_without(request);
+        }
         match make::make(self, host, request, &plan, ids.as_ref()) {
             Ok(mut machine) => {
                 machine.slot = ids;
@@ -176,22 +175,32 @@ impl Workshop {
         if plan.spec.user.is_none() || Privilege::own() == Privilege::User {
             return Ok(None);
         }
-        self.reserve_ids().map(Some)
+        match self.free_ids()? {
+            // Where they are only preferred, none are free.
+            None if plan.preferred => Ok(None),
+            ids => ids.map_or_else(|| Err(no_ids()), |ids| Ok(Some(ids))),
+        }
     }
 
     /// Ids of the host that no container has.
     fn reserve_ids(&self) -> Result<OwnIds, Failure> {
+        self.free_ids()?.ok_or_else(no_ids)
+    }
+
+    /// The same; `None` when all are taken.
+    fn free_ids(&self) -> Result<Option<OwnIds>, Failure> {
         let ids = self.ids.take(self.config.user_namespaces);
-        let ids = ids.map_err(|error| {
+        ids.map_err(|error| {
             error.into_failure("no ids for the user namespace could be reserved on this host")
-        })?;
-        ids.ok_or_else(|| {
-            let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
-            let message = "all ids for user namespaces are taken by containers of this or of other services; end one, \
-                           or grant more in /etc/subuid and /etc/subgid";
-            Failure::new(hresult, message)
         })
     }
+}
+
+fn no_ids() -> Failure {
+    let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+    let message = "all ids for user namespaces are taken by containers of this or of other services; end one, or grant \
+                   more in /etc/subuid and /etc/subgid";
+    Failure::new(hresult, message)
 }
 
 impl Engine for ContainerEngine {

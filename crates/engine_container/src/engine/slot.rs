@@ -84,7 +84,7 @@ impl ContainerSlot {
                 ..Limits::default()
             },
             new_network: true,
-            owner: ids.as_ref().map(|ids| ids.ids().0.first),
+            owner: ids.as_ref().map(OwnIds::owner),
             scratch: Some(workshop.config.scratch_root.join(runtime_id)),
         };
         let prepared = Prepared::start(workshop, workshop.host(NO_GROUPS)?, &order)?;

@@ -20,7 +20,10 @@ use rustix::{
     system::uname,
 };
 
-use crate::user_namespace::{IdRange, UserNamespaces};
+use crate::{
+    steps,
+    user_namespace::{IdRange, UserNamespaces},
+};
 
 /// Capabilities that act on the host as a whole or on other users of it. In a user namespace they have no effect, so a
 /// container that is given one by name does without the namespace.
@@ -66,8 +69,19 @@ pub(super) fn is_possible(container: &Container, ids: UserNamespaces) -> bool {
 }
 
 /// Whether the files that the container sees let it. Looks at them.
+///
+/// Who owns a layer says nothing: an image decides that. Who owns what the document shares with the container does.
 pub(super) fn files_allow(container: &Container) -> bool {
-    paths(container).all(allows)
+    let may_shift = paths(container).all(may_shift);
+    let allow = may_shift && shared(container).all(is_owned_below);
+    if !allow {
+        steps::warn(
+            "the container gets no user namespace, though it prefers one: a file system cannot shift owners, or what is \
+             shared belongs to a user or group that the namespace would not have"
+                .to_owned(),
+        );
+    }
+    allow
 }
 
 /// The files that the last container saw which was made without the user namespace that it preferred.
@@ -110,24 +124,31 @@ fn paths(container: &Container) -> impl Iterator<Item = &str> {
     let storage = container.storage.as_ref();
     let layers = storage.and_then(|storage| storage.layers.as_deref());
     let view = layers.is_none_or(<[_]>::is_empty).then_some("/");
-    let tree = storage.and_then(|storage| storage.host_directory.as_deref());
     let layers = layers.unwrap_or_default().iter();
+    view.into_iter()
+        .chain(layers.filter_map(|layer| layer.path.as_deref()))
+        .chain(shared(container))
+}
+
+/// The paths of the host that the document shares with the container: the tree of the view, and what is mapped.
+fn shared(container: &Container) -> impl Iterator<Item = &str> {
+    let storage = container.storage.as_ref();
+    let tree = storage.and_then(|storage| storage.host_directory.as_deref());
     let mapped = container.mapped_directories.iter().flatten();
     let mapped = mapped.filter(|directory| directory.shift_owners != Some(false));
-    view.into_iter()
-        .chain(tree)
-        .chain(layers.filter_map(|layer| layer.path.as_deref()))
+    tree.into_iter()
         .chain(mapped.filter_map(|directory| directory.host_path.as_deref()))
 }
 
-/// Whether the file at `path` belongs to ids that the container has, on a file system that may shift owners. A path that
-/// leads nowhere is refused later, with the reason.
-fn allows(path: &str) -> bool {
-    let Ok(found) = stat(path) else {
-        return true;
-    };
-    let owned = found.st_uid < IdRange::EACH && found.st_gid < IdRange::EACH;
-    owned && statfs(path).is_ok_and(|system| !UNSHIFTABLE.contains(&system.f_type))
+/// Whether the file system at `path` may shift owners. A path that leads nowhere is refused later, with the reason.
+fn may_shift(path: &str) -> bool {
+    statfs(path).is_ok_and(|system| !UNSHIFTABLE.contains(&system.f_type)) || stat(path).is_err()
+}
+
+/// Whether the file at `path` belongs to ids that the container has.
+fn is_owned_below(path: &str) -> bool {
+    stat(path).is_ok_and(|found| found.st_uid < IdRange::MAPPED && found.st_gid < IdRange::MAPPED)
+        || stat(path).is_err()
 }
 
 fn kernel_allows() -> bool {
@@ -185,17 +206,19 @@ mod tests {
         let layers = r#"{ "Storage": { "Layers": [{ "Path": "/a" }, { "Path": "/b" }] }, "MappedDirectories": [
             { "HostPath": "/c" }, { "HostPath": "/d", "ShiftOwners": false }] }"#;
         assert_eq!(all(layers), ["/a", "/b", "/c"]);
+        let shared: Vec<_> = shared(&container(layers)).map(str::to_owned).collect();
+        assert_eq!(shared, ["/c"]);
     }
 
     #[test]
     fn files_belong_to_ids_that_the_container_has() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().to_str().unwrap();
-        assert!(allows(path) && allows("/not/there"));
-        chown(path, Some(65_536), Some(0)).unwrap();
-        assert!(!allows(path));
+        assert!(is_owned_below(path) && is_owned_below("/not/there"));
+        chown(path, Some(65_535), Some(0)).unwrap();
+        assert!(!is_owned_below(path) && may_shift(path));
         chown(path, Some(0), Some(100_000)).unwrap();
-        assert!(!allows(path));
+        assert!(!is_owned_below(path) && may_shift("/not/there"));
     }
 
     #[test]

@@ -12,6 +12,8 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::PathBuf,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -28,6 +30,13 @@ use crate::{
     failure::{Attempt, StepError},
     record,
 };
+
+/// How long the lock of the directory is waited for by a container that is made.
+const LONG: Duration = Duration::from_secs(5);
+/// The same for one that is removed, perhaps on the service's only thread: what it leaves the next one removes.
+const SHORT: Duration = Duration::from_millis(50);
+/// How often the lock is looked at.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// More than a file says.
 const LIMIT: usize = 256;
@@ -54,7 +63,7 @@ impl Claims {
         &self,
         mut wanted: impl Iterator<Item = (u32, Ids)>,
     ) -> Result<Option<(u32, Ids)>, StepError> {
-        let locked = self.lock()?;
+        let locked = self.lock(LONG)?;
         let others = locked.living().step_at(READING, self.shown())?;
         let free = wanted.find(|(_, ids)| !others.iter().any(|other| overlap(*other, *ids)));
         if let Some((_, ids)) = free {
@@ -66,12 +75,14 @@ impl Claims {
 
     /// Makes the process `pid` the holder of a claim.
     pub(super) fn hold(&self, ids: Ids, pid: i32) -> Result<(), StepError> {
-        self.lock()?.write(ids, pid).step_at(WRITING, self.shown())
+        self.lock(LONG)?
+            .write(ids, pid)
+            .step_at(WRITING, self.shown())
     }
 
     /// Removes a claim if its holder is gone, or is the calling process.
     pub(super) fn give_up(&self, ids: Ids) -> Result<(), StepError> {
-        let locked = self.lock()?;
+        let locked = self.lock(SHORT)?;
         let name = name(ids);
         let holder = locked
             .read(name.as_bytes())
@@ -90,7 +101,7 @@ impl Claims {
     }
 
     /// Opens and locks the directory, which has to be the service's own. It is made where there is none.
-    fn lock(&self) -> Result<Locked, StepError> {
+    fn lock(&self, limit: Duration) -> Result<Locked, StepError> {
         let step = "opening the directory of ids in use,";
         let path = &self.path;
         match mkdirat(CWD, path, Mode::RWXU) {
@@ -105,7 +116,15 @@ impl Claims {
             let step = "trusting the directory of ids in use, which others may write,";
             return Err(StepError::new(step, Errno::PERM).at(self.shown()));
         }
-        flock(&directory, FlockOperation::LockExclusive).step_at(step, self.shown())?;
+        // Each holds it for a moment. One that does not let go must not hold up the service.
+        let end = Instant::now() + limit;
+        loop {
+            match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) if Instant::now() < end => sleep(LOOK),
+                Err(Errno::INTR) => {}
+                locked => break locked.step_at(step, self.shown())?,
+            }
+        }
         Ok(Locked(directory))
     }
 }
@@ -300,12 +319,23 @@ mod tests {
     fn what_is_no_claim_is_left_alone_and_a_damaged_one_counts_for_nothing() {
         let place = tempfile::tempdir().unwrap();
         let claims = Claims::at(place.path().join("ids"));
-        drop(claims.lock().unwrap());
+        drop(claims.lock(LONG).unwrap());
         for name in ["note", "1000-10-1000-10"] {
             std::fs::write(claims.path.join(name), "?").unwrap();
         }
         assert!(claims.take(wanted(&[1000])).unwrap().is_some());
         assert!(claims.path.join("note").exists());
+    }
+
+    #[test]
+    fn a_lock_that_is_not_let_go_is_not_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let claims = Claims::at(place.path().join("ids"));
+        claims.take(wanted(&[1000])).unwrap();
+        let held = claims.lock(LONG).unwrap();
+        assert_eq!(claims.give_up(ids(1000)).unwrap_err().errno, Errno::AGAIN);
+        drop(held);
+        claims.give_up(ids(1000)).unwrap();
     }
 
     #[test]

@@ -26,8 +26,8 @@ impl Mapping {
     /// For a service that is root: these ids and no others.
     pub(crate) fn of_ranges((users, groups): (IdRange, IdRange)) -> Self {
         Self {
-            users: vec![users],
-            groups: vec![groups],
+            users: vec![users.mapped()],
+            groups: vec![groups.mapped()],
         }
     }
 

@@ -28,6 +28,23 @@ impl IdRange {
     /// How many a container gets, where there are as many: all that files of a usual system belong to.
     pub const EACH: u32 = 65_536;
 
+    /// How many of them a container has inside: the last one is the owner of its user namespace.
+    pub(crate) const MAPPED: u32 = Self::EACH - 1;
+
+    /// The last one, if there are more.
+    pub(crate) const fn owner(self) -> u32 {
+        self.first + (self.count - 1)
+    }
+
+    /// Those that the container has inside: all but [`IdRange::owner`]. A process of one of them, that of a
+    /// set-user-ID program say, would have all rights over a namespace that it owned.
+    pub(crate) const fn mapped(self) -> Self {
+        Self {
+            first: self.first,
+            count: if self.count > 1 { self.count - 1 } else { 1 },
+        }
+    }
+
     /// Whether `id` is one of them.
     pub(crate) const fn has(self, id: u32) -> bool {
         id >= self.first && id - self.first < self.count
@@ -188,6 +205,11 @@ impl Slot {
     /// The users and groups.
     pub(crate) const fn ids(&self) -> (IdRange, IdRange) {
         self.ids
+    }
+
+    /// The owner of the user namespace.
+    pub(crate) const fn owner(&self) -> u32 {
+        self.ids.0.owner()
     }
 
     /// Lets them be in use for as long as the process `pid` lives.

@@ -33,6 +33,7 @@ const HOST_ONLY: &[&str] = &[
     // They ask for one themselves.
     "identity::root_inside_is_nobody_outside",
     "identity::each_container_is_somebody_else",
+    "identity::no_id_inside_owns_the_namespace",
     "identity::another_service_gives_out_other_ids",
     "identity::instances_of_the_hosts_root_are_its_own",
     "identity::no_capability_reaches_the_host",

@@ -10,6 +10,7 @@ use crate::host::{Container, Host};
 super::cases![
     root_inside_is_nobody_outside,
     each_container_is_somebody_else,
+    no_id_inside_owns_the_namespace,
     another_service_gives_out_other_ids,
     instances_of_the_hosts_root_are_its_own,
     no_capability_reaches_the_host,
@@ -51,7 +52,7 @@ fn root_inside_is_nobody_outside() {
     }
     let map = container.shell("cat /proc/self/uid_map");
     let map: Vec<&str> = map.split_whitespace().collect();
-    assert_eq!(map, ["0", ids(&container)[0].to_string().as_str(), "65536"]);
+    assert_eq!(map, ["0", ids(&container)[0].to_string().as_str(), "65535"]);
     let own = fs::read_link("/proc/self/ns/user").unwrap();
     assert_ne!(
         container.shell("readlink /proc/self/ns/user"),
@@ -62,6 +63,27 @@ fn root_inside_is_nobody_outside() {
         container.shell("sed -n 's/^Groups:\\s*//p' /proc/1/status"),
         ""
     );
+}
+
+/// A process of the host with the owner's id has all rights over a namespace: no set-user-ID program that a container
+/// makes may lead there.
+fn no_id_inside_owns_the_namespace() {
+    let host = Host::new();
+    let container = start(&host);
+    let pid = container.recorded("Pid");
+    let get_owner = 0xb704;
+    let script = format!(
+        "open N, '<', '/proc/{pid}/ns/user' or die; $b = pack('L', 0); ioctl(N, {get_owner}, $b) or die; print unpack('L', $b)"
+    );
+    let answer = std::process::Command::new("perl")
+        .args(["-e", &script])
+        .output()
+        .unwrap();
+    let owner: u32 = String::from_utf8_lossy(&answer.stdout).parse().unwrap();
+    let first = ids(&container)[0];
+    assert_eq!(owner, first + 65_535, "{answer:?}");
+    // It is no other container's either.
+    assert_ne!(ids(&start(&host))[0], owner);
 }
 
 fn each_container_is_somebody_else() {
