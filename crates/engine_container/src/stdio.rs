@@ -1,11 +1,14 @@
 //! Pipes for a process's stdio.
 
-use std::{os::fd::OwnedFd, time::Duration};
+use std::{
+    os::fd::{AsRawFd as _, OwnedFd},
+    time::Duration,
+};
 
 use hcs_engine::engine::{HostStdio, StdioOffer, StdioPorts, Streams};
 use hcs_schema::{Failure, HResult};
 use rustix::{
-    fs::{Gid, Mode, OFlags, Stat, Uid, fchown, fcntl_getfl, fstat, fstatfs},
+    fs::{Gid, Mode, OFlags, Stat, Uid, fchown, fcntl_getfl, fstat, readlink},
     pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
 };
 
@@ -57,9 +60,6 @@ impl Pipes {
 
 /// Permissions of a pipe that the agent gave to the user of a process (`guest_agent/src/link.rs`); a new one has 0600.
 const GIVEN_MODE: Mode = Mode::from_raw_mode(0o660);
-
-/// The file system of pipes that have no name (`linux/magic.h`).
-const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
 
 /// Takes pipes of which the client `user` made both ends and gives the guest's. Answers false where they are not to be
 /// used: they belong to another user, so that the container would get what is not the client's to give, or this service
@@ -122,7 +122,10 @@ pub(crate) fn were_taken(
 
 /// A pipe's attributes.
 fn examine(end: &OwnedFd) -> Result<Stat, Failure> {
-    let is_pipe = fstatfs(end).is_ok_and(|system| system.f_type == PIPEFS);
+    // Its name comes from the kernel alone. A file system that does not answer would hold up all that ask it.
+    let link = format!("/proc/self/fd/{}", end.as_raw_fd());
+    let is_pipe =
+        readlink(link, Vec::new()).is_ok_and(|name| name.as_bytes().starts_with(b"pipe:["));
     fstat(end).ok().filter(|_| is_pipe).ok_or_else(|| {
         Failure::new(
             HResult::E_INVALIDARG,

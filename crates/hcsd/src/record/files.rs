@@ -3,14 +3,21 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    io::{self, Read as _, Write as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    },
     path::Path,
 };
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::trust::{Trusted, Untrusted};
-use rustix::{fs::OFlags, process::geteuid};
+use hcs_wire::trust::{Reason, Trusted, Untrusted};
+use rustix::{
+    fs::{FileType, OFlags, fstat, makedev},
+    io::Errno,
+    process::geteuid,
+};
 use tracing::error;
 
 /// How files of ours are opened: they are nobody else's business, and nobody's link leads to them.
@@ -121,24 +128,63 @@ pub(crate) fn remove_directory(directory: &Path) {
 /// The text of a configuration file, if no other user can change it.
 ///
 /// # Errors
-/// The file cannot be read, or others could change it.
+/// The file cannot be read, is no regular file (or `/dev/null`) or larger than 1 MiB, or others could change it.
 pub(crate) fn read_trusted(path: &Path) -> Result<String, Untrusted> {
-    use std::os::fd::AsRawFd as _;
-    let file = Trusted::of_process().open(&std::path::absolute(path).unwrap_or(path.to_owned()))?;
-    let text = fs::read_to_string(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    text.map_err(|e| Untrusted {
+    let refused = |reason| Untrusted {
         path: path.to_owned(),
-        reason: hcs_wire::trust::Reason::Io(
-            rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::ILSEQ),
-        ),
-    })
+        reason,
+    };
+    let failed = |error: io::Error| {
+        let errno = Errno::from_io_error(&error).unwrap_or(Errno::ILSEQ);
+        refused(Reason::Io(errno))
+    };
+    let named = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let found = Trusted::of_process().open(&named)?;
+    let about = fstat(&found).map_err(|errno| refused(Reason::Io(errno)))?;
+    let kind = FileType::from_raw_mode(about.st_mode);
+    // A FIFO or a terminal would be waited for, and other devices have no end.
+    if !kind.is_file() && !(kind.is_char_device() && about.st_rdev == null()) {
+        return Err(refused(Reason::Kind));
+    }
+    let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).map_err(failed)?;
+    let mut text = String::new();
+    let read = file.take(MOST_TRUSTED + 1).read_to_string(&mut text);
+    match read.map_err(failed)? as u64 > MOST_TRUSTED {
+        true => Err(refused(Reason::Io(Errno::FBIG))),
+        false => Ok(text),
+    }
 }
+
+/// The device `/dev/null`, which is an empty file.
+fn null() -> u64 {
+    makedev(1, 3)
+}
+
+/// More than any file that is read so has.
+const MOST_TRUSTED: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
+
+    #[test]
+    fn what_a_configuration_cannot_be_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
+        write(&path("long"), &vec![b'#'; (1 << 20) + 1]).unwrap();
+        write(&path("text"), b"log = \"info\"\n").unwrap();
+        assert_eq!(read_trusted(&path("text")).unwrap(), "log = \"info\"\n");
+        assert_eq!(read_trusted(Path::new("/dev/null")).unwrap(), "");
+        for refused in [path("fifo"), "/dev/zero".into(), "/dev".into()] {
+            let reason = read_trusted(&refused).unwrap_err().reason;
+            assert_eq!(reason, Reason::Kind, "{refused:?}");
+        }
+        let long = read_trusted(&path("long")).unwrap_err();
+        assert_eq!(long.reason, Reason::Io(Errno::FBIG));
+    }
 
     #[test]
     fn links_are_not_followed_and_nobody_else_reads() {
