@@ -33,6 +33,14 @@ pub struct EngineConfig {
     pub profile: Result<Profile, String>,
 }
 
+impl EngineConfig {
+    /// The directories of the service's own that no container sees: nothing in them may be mapped.
+    pub(crate) fn own_directories(&self) -> impl Iterator<Item = &PathBuf> {
+        let own = [&self.scratch_root, &self.ids_in_use];
+        self.hidden.iter().chain(own)
+    }
+}
+
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
@@ -83,7 +91,7 @@ const EMPTY: [&str; 15] = [
 ];
 
 /// The default of [`HostView::hidden`]: keys, passwords, data of services, other systems.
-const HIDDEN: [&str; 89] = [
+const HIDDEN: [&str; 110] = [
     "/boot",
     "/efi",
     "/lost+found",
@@ -92,6 +100,12 @@ const HIDDEN: [&str; 89] = [
     "/.snapshots",
     "/etc/shadow",
     "/etc/shadow-",
+    // Written, and renamed, by the programs that change them.
+    "/etc/shadow+",
+    "/etc/gshadow+",
+    "/etc/shadow.edit",
+    "/etc/gshadow.edit",
+    "/etc/sudoers.tmp",
     "/etc/shadow*",
     "/etc/gshadow",
     "/etc/gshadow-",
@@ -126,6 +140,16 @@ const HIDDEN: [&str; 89] = [
     "/etc/mysql/debian.cnf",
     "/etc/docker",
     "/etc/containers/auth.json",
+    "/etc/apt/auth.conf",
+    "/etc/apt/auth.conf.d",
+    "/etc/gitlab-runner",
+    "/etc/munge",
+    "/etc/postfix/sasl_passwd",
+    "/etc/postfix/sasl_passwd.db",
+    "/etc/postgresql",
+    "/etc/salt/pki",
+    "/etc/puppetlabs",
+    "/etc/ceph",
     "/etc/kubernetes",
     "/etc/rancher",
     "/etc/crypttab",
@@ -141,6 +165,12 @@ const HIDDEN: [&str; 89] = [
     "/var/lib/private",
     "/var/lib/systemd",
     "/var/lib/cloud",
+    "/var/lib/tailscale",
+    "/var/lib/jenkins",
+    "/var/lib/vault",
+    "/var/lib/tor",
+    "/var/lib/caddy",
+    "/var/lib/ceph",
     "/var/lib/docker",
     "/var/lib/containerd",
     "/var/lib/containers",

@@ -80,7 +80,9 @@ pub(crate) fn check(
             sharing::check_usable(spec, ranges)?;
         }
     }
-    let guarded = sharing::check(&mapped, ids)?;
+    let joins = networking.and_then(|network| network.namespace.as_deref());
+    let joins = joins.is_some_and(|name| !name.is_empty());
+    let guarded = sharing::check(&mapped, ids, joins)?;
     let privileges = privileges::check(container, devices, own_user)?;
     if guarded {
         sharing::check_nodes(privileges.possible)?;
@@ -171,7 +173,7 @@ fn root(
     let sees_host = layers.iter().any(|layer| rootfs::is_host(&layer.path));
     // The view leaves them out by itself.
     if sees_host && view.is_none() {
-        let own = config.hidden.iter().chain([&config.scratch_root]);
+        let own = config.own_directories();
         let socket = config.socket_directory.iter();
         for own in own.chain(socket.filter(|path| path.as_path() != Path::new("/"))) {
             hidden.push(utf8(own)?);
@@ -283,7 +285,10 @@ mod tests {
     #[test]
     fn the_layer_of_the_host_shows_all_but_what_is_the_services() {
         let plan = plan(r#"{ "Storage": { "Layers": [{ "Path": "/" }] } }"#).unwrap();
-        assert_eq!(plan.spec.root.hidden, ["/var/lib/hcs/scratch"]);
+        assert_eq!(
+            plan.spec.root.hidden,
+            ["/var/lib/hcs/scratch", "/run/hcs-ids"]
+        );
         assert!(plan.spec.root.view.is_none());
     }
 

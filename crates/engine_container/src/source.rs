@@ -4,15 +4,25 @@
 //! opens it again later, in other mounts or another process, makes sure that it still leads there. So a process that
 //! swaps a part of the path in between (a symbolic link in place of a directory) gains a failure and nothing else.
 //!
-//! Symbolic links on the way are followed: layers and mapped directories are named by who is trusted with the host, and
-//! may well be reached through links of theirs. Magic links of `/proc` (`/proc/1/root`, `/proc/self/fd/3`) are not: where
-//! they lead is up to a process.
+//! Symbolic links on the way are followed where they belong to root or to the service's user: layers and mapped directories
+//! are named by who is trusted with the host, and may well be reached through links of theirs. A link of another user is
+//! refused, as that user would choose what the container gets. Magic links of `/proc` (`/proc/1/root`, `/proc/self/fd/3`)
+//! are not followed: where they lead is up to a process.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    collections::VecDeque,
+    os::fd::{AsFd, AsRawFd as _, OwnedFd},
+    path::Path,
+};
 
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2},
+    fs::{
+        CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2, readlink,
+        readlinkat,
+    },
     io::Errno,
+    path::Arg,
+    process::geteuid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +66,11 @@ impl Source {
         }
     }
 
+    /// The path on the host.
+    pub(crate) fn path(&self) -> &Path {
+        Path::new(&self.path)
+    }
+
     /// Looks at `path`; answers what kind of file it leads to as well.
     ///
     /// # Errors
@@ -67,6 +82,32 @@ impl Source {
             .map_err(|error| error.asked_by(pointer))?;
         let source = Self {
             path: path.to_owned(),
+            pointer: pointer.to_owned(),
+            identity: Some(Identity::of(&found)),
+        };
+        Ok((source, FileType::from_raw_mode(found.st_mode)))
+    }
+
+    /// The same by the path that `path` really leads to, without links: both are those of one file, whatever changes on the
+    /// way meanwhile.
+    ///
+    /// # Errors
+    /// It cannot be opened, or its path is not UTF-8.
+    pub(crate) fn look_real(path: &str, pointer: &str) -> Result<(Self, FileType), StepError> {
+        let named = |error: StepError| error.asked_by(pointer);
+        let step = "looking for";
+        let opened = open(path).step_at(step, path).map_err(named)?;
+        let found = fstat(&opened).step_at(step, path).map_err(named)?;
+        let magic = format!("/proc/self/fd/{}", opened.as_raw_fd());
+        let real = readlink(magic, Vec::new())
+            .step_at(step, path)
+            .map_err(named)?;
+        let real = real
+            .into_string()
+            .map_err(|_| Errno::ILSEQ)
+            .step_at(step, path);
+        let source = Self {
+            path: real.map_err(named)?,
             pointer: pointer.to_owned(),
             identity: Some(Identity::of(&found)),
         };
@@ -105,9 +146,21 @@ impl Source {
 
 /// Opens a path of the host as a mere path.
 fn open(path: &str) -> Result<OwnedFd, Errno> {
+    match open_plain(CWD, path, ResolveFlags::NO_SYMLINKS) {
+        Err(Errno::LOOP) => Walk::to(path),
+        answer => answer,
+    }
+}
+
+fn open_plain(
+    from: impl AsFd,
+    path: impl Arg + Copy,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
     loop {
-        match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
+        match openat2(from.as_fd(), path, flags, Mode::empty(), resolve) {
             // Something on the way was renamed meanwhile.
             Err(Errno::AGAIN) => {}
             answer => return answer,
@@ -115,11 +168,75 @@ fn open(path: &str) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// The way along a path with links, one part after the other.
+struct Walk {
+    /// What is left of the way.
+    left: VecDeque<Vec<u8>>,
+    /// Where it has come to.
+    at: OwnedFd,
+    links: u32,
+}
+
+impl Walk {
+    /// Links that are followed on one path, as in the kernel.
+    const MOST_LINKS: u32 = 40;
+
+    fn to(path: &str) -> Result<OwnedFd, Errno> {
+        let mut walk = Self {
+            left: VecDeque::new(),
+            at: Self::root()?,
+            links: 0,
+        };
+        walk.add(path.as_bytes());
+        while let Some(part) = walk.left.pop_front() {
+            walk.step(&part)?;
+        }
+        Ok(walk.at)
+    }
+
+    fn root() -> Result<OwnedFd, Errno> {
+        open_plain(CWD, "/", ResolveFlags::NO_SYMLINKS)
+    }
+
+    /// Puts the parts of `path` before what is left.
+    fn add(&mut self, path: &[u8]) {
+        for part in path.rsplit(|byte| *byte == b'/') {
+            if !part.is_empty() && part != b"." {
+                self.left.push_front(part.to_vec());
+            }
+        }
+    }
+
+    fn step(&mut self, part: &[u8]) -> Result<(), Errno> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = openat(&self.at, part, flags, Mode::empty())?;
+        let about = fstat(&found)?;
+        if !FileType::from_raw_mode(about.st_mode).is_symlink() {
+            self.at = found;
+            return Ok(());
+        }
+        self.links += 1;
+        let magic = fstatfs(&found)?.f_type == libc::PROC_SUPER_MAGIC;
+        if self.links > Self::MOST_LINKS || magic {
+            return Err(Errno::LOOP);
+        }
+        if about.st_uid != 0 && about.st_uid != geteuid().as_raw() {
+            return Err(Errno::PERM);
+        }
+        let target = readlinkat(&found, "", Vec::new())?;
+        if target.as_bytes().starts_with(b"/") {
+            self.at = Self::root()?;
+        }
+        self.add(target.as_bytes());
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
         fs,
-        os::unix::fs::symlink,
+        os::unix::fs::{lchown, symlink},
         sync::atomic::{AtomicBool, Ordering},
     };
 
@@ -142,6 +259,30 @@ mod tests {
             (error.errno, error.pointer.as_deref()),
             (Errno::STALE, Some("/A"))
         );
+    }
+
+    #[test]
+    fn links_of_root_are_followed_and_those_of_others_are_not() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+        fs::create_dir_all(path("real/below")).unwrap();
+        symlink("real/../real/./below", path("relative")).unwrap();
+        symlink(path("relative"), path("absolute")).unwrap();
+        let identity =
+            |name: &str| Source::look(&path(name), "/A").map(|(found, _)| found.identity);
+        let expected = identity("real/below").unwrap();
+        for name in ["relative", "absolute", "absolute/../below/"] {
+            assert_eq!(identity(name).unwrap(), expected, "{name}");
+        }
+        let (real, _) = Source::look_real(&path("absolute"), "/A").unwrap();
+        assert_eq!(real.path, path("real/below"));
+        lchown(path("relative"), Some(4242), Some(4242)).unwrap();
+        for name in ["relative", "absolute"] {
+            assert_eq!(identity(name).unwrap_err().errno, Errno::PERM, "{name}");
+        }
+        symlink("circle", path("circle")).unwrap();
+        assert_eq!(identity("circle").unwrap_err().errno, Errno::LOOP);
+        assert_eq!(identity("missing").unwrap_err().errno, Errno::NOENT);
     }
 
     #[test]

@@ -14,10 +14,7 @@ use crate::{
     cgroup::limits::{self, CpuLimits},
     child::errand::Errand,
     failure::StepError,
-    parts::{
-        mapped,
-        sharing::{self, Ids},
-    },
+    parts::{mapped, sharing},
     plan,
     spec::{MappedSpec, Owners},
     user_namespace::{self, IdRange},
@@ -73,10 +70,6 @@ fn covering(machine: &ContainerMachine, mut errand: Errand) -> Result<Errand, Fa
 fn check_sharing(machine: &ContainerMachine, spec: &MappedSpec) -> Result<(), Failure> {
     let record = &machine.record;
     let own = record.user_namespace.filter(|user| user.slot.is_some());
-    let ids = match own {
-        Some(_) => Ids::OfItsOwn,
-        None => Ids::OfTheHost,
-    };
     if let Some(user) = own {
         let range = |first| IdRange {
             first,
@@ -84,7 +77,7 @@ fn check_sharing(machine: &ContainerMachine, spec: &MappedSpec) -> Result<(), Fa
         };
         sharing::check_usable(spec, (range(user.user), range(user.group)))?;
     }
-    sharing::check_late(spec, ids, record.guarded)
+    sharing::check_late(spec, record.guarded)
 }
 
 fn run(machine: &ContainerMachine, errand: &Errand) -> Result<(), StepError> {

@@ -16,6 +16,7 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
+use hcs_wire::trust::{Reason, Trusted};
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags, fstat, open, openat2},
     io::Errno,
@@ -58,9 +59,8 @@ struct Own {
 impl OwnPlaces {
     /// Those of a service with this configuration.
     pub(crate) fn of(config: &EngineConfig) -> Self {
-        let own = config.hidden.iter().chain([&config.scratch_root]);
         Self {
-            whole: own.cloned().collect(),
+            whole: config.own_directories().cloned().collect(),
             socket: config.socket_directory.clone(),
         }
     }
@@ -113,8 +113,7 @@ impl OwnPlaces {
         for (path, whole) in whole.chain(socket) {
             let step = "examining";
             let name = || path.display().to_string();
-            // A scratch root is made when it is first needed.
-            let Some(opened) = open_directory(path).step_at(step, name())? else {
+            let Some(opened) = open_or_make(path, whole).step_at(step, name())? else {
                 continue;
             };
             own.push(Own {
@@ -161,8 +160,23 @@ impl Look {
                 }
             }
         }
-        Ok(covered)
+        Ok(outermost(covered))
     }
+}
+
+/// Those that are in none of the others, each once: what is in one is out of sight when that is covered.
+fn outermost(mut places: Vec<String>) -> Vec<String> {
+    places.sort_unstable();
+    let mut kept: Vec<String> = Vec::new();
+    for place in places {
+        if kept
+            .iter()
+            .all(|outer| !Path::new(&place).starts_with(outer))
+        {
+            kept.push(place);
+        }
+    }
+    kept
 }
 
 fn refuse(source: &Source) -> Failure {
@@ -224,6 +238,23 @@ fn open_unmoved(tree: BorrowedFd<'_>, place: &str) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// Opens a directory of the service's own. One that is missing is made where it is to be covered as a whole: a container
+/// that sees what is above it would see it otherwise when it is made. Where it cannot be made, neither can a container's.
+fn open_or_make(path: &Path, make: bool) -> Result<Option<OwnedFd>, Errno> {
+    match open_directory(path)? {
+        None if make => match Trusted::of_process().directory(path, Some(0o700)) {
+            Ok(_made) => open_directory(path),
+            Err(untrusted) => match untrusted.reason {
+                // A service that cannot make it gets none later either.
+                Reason::Io(Errno::ROFS | Errno::ACCESS | Errno::PERM) => Ok(None),
+                Reason::Io(errno) => Err(errno),
+                _ => Ok(None),
+            },
+        },
+        opened => Ok(opened),
+    }
+}
+
 fn open_directory(path: &Path) -> Result<Option<OwnedFd>, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match open(path, flags, Mode::empty()) {
@@ -241,5 +272,17 @@ fn open_below(tree: impl AsFd, place: &[u8]) -> Result<OwnedFd, Errno> {
             Err(Errno::AGAIN) => {}
             answer => return answer,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_another_is_covered_with_it() {
+        let places = ["hcs.d/scratch", "a", "hcs.d", "hcs.d-other", "hcs.d"];
+        let kept = outermost(places.map(str::to_owned).into());
+        assert_eq!(kept, ["a", "hcs.d", "hcs.d-other"]);
     }
 }

@@ -1,15 +1,18 @@
 //! What a container makes in directories of the host gives no power there, unless the document asks for it by name.
 //!
 //! A program with a set-user-ID bit that root in a container writes to a mapped directory would give every user of the
-//! host what its owner may. Mount flags inside do not help: it is the host that looks at the bits. It depends on whose
-//! the files are:
+//! host what its owner may. Mount flags inside do not help: it is the host that looks at the bits. So a container to which
+//! something writable is mapped is *guarded*: a filter refuses the bits ([`super::seccomp`]), and it lacks the capabilities
+//! to make device nodes ([`CAPABILITIES`]), to give files capabilities and to keep bits of a file that it writes to. That
+//! holds for each kind of owner:
 //!
-//! - Without a user namespace, and with owners shifted, they belong to users of the host; so they do when the service is
-//!   an ordinary user's, who is root inside. Such a container is *guarded*: a filter refuses the bits
-//!   ([`super::seccomp`]), and it lacks the capabilities to make device nodes ([`CAPABILITIES`]), to give files
-//!   capabilities and to keep bits of a file that it writes to.
-//! - With ids of its own and no shift they belong to no user of the host: a bit gives no user's rights, nodes cannot be made, and
-//!   capabilities of files are for that user namespace only.
+//! - Without a user namespace, and with owners shifted, the files belong to users of the host; so they do when the service is
+//!   an ordinary user's, who is root inside.
+//! - With ids of its own and no shift they belong to ids that a later container may have: a user of the host who became one
+//!   of these by a bit could trace that container's processes.
+//!
+//! A container whose root is a user of the host is guarded as well if anything is mapped to it, and if it shares a network
+//! with others: a process of a guarded container could hand it a descriptor of a writable directory through a socket.
 
 use hcs_schema::{
     Failure, HResult,
@@ -45,8 +48,8 @@ pub(crate) fn check_nodes(possible: Capabilities) -> Result<(), Failure> {
     if possible == Capabilities::ALL || !possible.contains(Capabilities::MKNOD) {
         return Ok(());
     }
-    let message = "CAP_MKNOD cannot be given beside a mapped directory that is writable: the nodes would be the host's. Say \
-                   AllowSetId for the directory, map it read-only, or leave the capability out";
+    let message = "CAP_MKNOD cannot be given beside something that is mapped, or in a network that is shared: the nodes would be \
+                   the host's. Say AllowSetId for a mapped directory, or leave the capability out";
     let failure = Failure::new(HResult::NOT_SUPPORTED, message);
     Err(failure.cause_at("/Container/AddCapabilities", message))
 }
@@ -60,21 +63,14 @@ pub(crate) enum Ids {
     OfItsOwn,
 }
 
-/// Whether files that the container makes there belong to a user of the host.
-fn makes_files_of_the_host(spec: &MappedSpec, ids: Ids) -> bool {
-    !spec.read_only && (ids == Ids::OfTheHost || spec.owners == Owners::Shifted)
-}
-
-/// Whether a container with `mapped` has to be guarded.
+/// Whether a container with `mapped` has to be guarded. `joins`: it shares a network namespace with others.
 ///
 /// # Errors
 /// One mapped directory asks for it and another asks not to: the filter is one for all.
-pub(crate) fn check(mapped: &[MappedSpec], ids: Ids) -> Result<bool, Failure> {
-    let mut shared = mapped
-        .iter()
-        .filter(|spec| makes_files_of_the_host(spec, ids));
-    let guarded = shared.clone().find(|spec| !spec.allow_set_id);
-    let allowed = shared.find(|spec| spec.allow_set_id);
+pub(crate) fn check(mapped: &[MappedSpec], ids: Ids, joins: bool) -> Result<bool, Failure> {
+    let mut writable = mapped.iter().filter(|spec| !spec.read_only);
+    let guarded = writable.clone().find(|spec| !spec.allow_set_id);
+    let allowed = writable.find(|spec| spec.allow_set_id);
     match (guarded, allowed) {
         (Some(guarded), Some(allowed)) => {
             let message = format!(
@@ -85,7 +81,12 @@ pub(crate) fn check(mapped: &[MappedSpec], ids: Ids) -> Result<bool, Failure> {
             );
             Err(refuse(HResult::NOT_SUPPORTED, allowed, message))
         }
-        (guarded, _) => Ok(guarded.is_some()),
+        (None, Some(_)) => Ok(false),
+        (Some(_), None) => Ok(true),
+        (None, None) => {
+            let allowed = mapped.iter().any(|spec| spec.allow_set_id);
+            Ok(ids == Ids::OfTheHost && !allowed && (joins || !mapped.is_empty()))
+        }
     }
 }
 
@@ -93,8 +94,8 @@ pub(crate) fn check(mapped: &[MappedSpec], ids: Ids) -> Result<bool, Failure> {
 ///
 /// # Errors
 /// It is not `guarded` and would have to be, or the other way round.
-pub(crate) fn check_late(spec: &MappedSpec, ids: Ids, guarded: bool) -> Result<(), Failure> {
-    if !makes_files_of_the_host(spec, ids) || spec.allow_set_id != guarded {
+pub(crate) fn check_late(spec: &MappedSpec, guarded: bool) -> Result<(), Failure> {
+    if spec.read_only || spec.allow_set_id != guarded {
         return Ok(());
     }
     let path = &spec.source.path;
@@ -183,22 +184,25 @@ mod tests {
     }
 
     #[test]
-    fn a_container_is_guarded_where_its_files_belong_to_somebody() {
+    fn a_container_is_guarded_where_it_writes_to_the_host() {
         use Owners::{AsOnTheHost, Shifted};
         let cases = [
-            (spec(false, AsOnTheHost, false), [true, false]),
+            (spec(false, AsOnTheHost, false), [true, true]),
             (spec(false, Shifted, false), [true, true]),
-            (spec(true, Shifted, false), [false, false]),
+            (spec(true, Shifted, false), [true, false]),
+            (spec(true, AsOnTheHost, true), [false, false]),
             (spec(false, AsOnTheHost, true), [false, false]),
             (spec(false, Shifted, true), [false, false]),
         ];
         for (spec, expected) in cases {
             for (ids, expected) in [Ids::OfTheHost, Ids::OfItsOwn].into_iter().zip(expected) {
-                let guarded = check(std::slice::from_ref(&spec), ids).unwrap();
+                let guarded = check(std::slice::from_ref(&spec), ids, false).unwrap();
                 assert_eq!(guarded, expected, "{spec:?}, {ids:?}");
             }
         }
-        assert!(!check(&[], Ids::OfTheHost).unwrap());
+        assert!(!check(&[], Ids::OfTheHost, false).unwrap());
+        assert!(check(&[], Ids::OfTheHost, true).unwrap());
+        assert!(!check(&[], Ids::OfItsOwn, true).unwrap());
     }
 
     #[test]
@@ -207,19 +211,18 @@ mod tests {
             spec(false, Owners::AsOnTheHost, false),
             spec(false, Owners::Shifted, true),
         ];
-        check(&both, Ids::OfTheHost).unwrap_err();
-        // The first makes no files of the host's users there.
-        assert!(!check(&both, Ids::OfItsOwn).unwrap());
+        for ids in [Ids::OfTheHost, Ids::OfItsOwn] {
+            check(&both, ids, false).unwrap_err();
+        }
     }
 
     #[test]
     fn a_running_container_gets_what_it_was_made_for() {
         let [plain, allowed] = [false, true].map(|a| spec(false, Owners::AsOnTheHost, a));
-        let ids = Ids::OfTheHost;
-        check_late(&plain, ids, true).unwrap();
-        check_late(&plain, ids, false).unwrap_err();
-        check_late(&allowed, ids, false).unwrap();
-        check_late(&allowed, ids, true).unwrap_err();
-        check_late(&plain, Ids::OfItsOwn, false).unwrap();
+        check_late(&plain, true).unwrap();
+        check_late(&plain, false).unwrap_err();
+        check_late(&allowed, false).unwrap();
+        check_late(&allowed, true).unwrap_err();
+        check_late(&spec(true, Owners::AsOnTheHost, false), false).unwrap();
     }
 }

@@ -41,8 +41,8 @@ const LAST_USER: u32 = 65_533;
 /// The tree is no directory that can be reached.
 pub(crate) fn check(config: &EngineConfig, tree: Option<&str>) -> Result<ViewSpec, Failure> {
     let tree = tree.map(real_directory).transpose()?;
-    let mut finder = Finder::new(config, tree.as_deref());
-    for own in config.hidden.iter().chain([&config.scratch_root]) {
+    let mut finder = Finder::new(config, tree.as_ref());
+    for own in config.own_directories() {
         finder.add(own, Strength::Always);
     }
     // What lies in the socket's directory may be anything; the socket is not seen there.
@@ -58,25 +58,17 @@ pub(crate) fn check(config: &EngineConfig, tree: Option<&str>) -> Result<ViewSpe
     finder.finish()
 }
 
-/// Where `path` really leads, which has to be a directory.
-fn real_directory(path: &str) -> Result<PathBuf, Failure> {
-    let refuse = |hresult, why: String| {
-        let failure = Failure::new(hresult, format!("the directory {path:?} cannot be shown"));
-        failure.cause_at(TREE, why)
-    };
-    let real = fs::canonicalize(path).map_err(|error| {
-        let hresult = match error.kind() {
-            std::io::ErrorKind::NotFound => HResult::FILE_NOT_FOUND,
-            std::io::ErrorKind::PermissionDenied => HResult::E_ACCESSDENIED,
-            _ => HResult::E_FAIL,
-        };
-        refuse(hresult, format!("looking for {path}: {error}"))
-    })?;
-    if !real.is_dir() {
+/// Where `path` really leads, which has to be a directory. It is opened once: lists are applied to the path of the very
+/// directory that is shown.
+fn real_directory(path: &str) -> Result<Source, Failure> {
+    let summary = || format!("the directory {path:?} cannot be shown");
+    let (source, kind) =
+        Source::look_real(path, TREE).map_err(|error| error.into_failure(summary()))?;
+    if !kind.is_dir() {
         let why = format!("{path:?} is not a directory");
-        return Err(refuse(HResult::E_INVALIDARG, why));
+        return Err(Failure::new(HResult::E_INVALIDARG, summary()).cause_at(TREE, why));
     }
-    Ok(real)
+    Ok(source)
 }
 
 /// Whether something that is left out is shown nevertheless when a document asks for a tree in it.
@@ -97,7 +89,7 @@ struct Found {
 /// The search for what is left out.
 struct Finder<'a> {
     /// The tree that is asked for, by its real path.
-    tree: Option<&'a Path>,
+    tree: Option<&'a Source>,
     homes: Vec<PathBuf>,
     found: BTreeMap<PathBuf, Found>,
     /// Real paths of directories that were looked for.
@@ -105,14 +97,14 @@ struct Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    fn new(config: &EngineConfig, tree: Option<&'a Path>) -> Self {
+    fn new(config: &EngineConfig, tree: Option<&'a Source>) -> Self {
         let view = &config.host_view;
         let mut patterns = view.empty.iter().chain(&view.hidden);
         let asks = patterns.any(|pattern| pattern.starts_with('~'));
         Self {
             tree,
             homes: if asks {
-                homes(tree, &config.hidden)
+                homes(tree.map(Source::path), &config.hidden)
             } else {
                 Vec::new()
             },
@@ -169,7 +161,13 @@ impl<'a> Finder<'a> {
         };
         match fs::symlink_metadata(&real) {
             Ok(found) if found.is_symlink() => {
-                if let Ok(target) = fs::canonicalize(&real) {
+                // A link of another user hides nothing that is not in the same directory: that user would decide what
+                // others see.
+                let trusted = found.uid() == 0 || found.uid() == geteuid().as_raw();
+                let beside = |target: &PathBuf| {
+                    trusted || real.parent().is_some_and(|own| target.starts_with(own))
+                };
+                if let Some(target) = fs::canonicalize(&real).ok().filter(beside) {
                     let found = fs::symlink_metadata(&target).ok();
                     self.insert(target, found, strength);
                 }
@@ -203,7 +201,8 @@ impl<'a> Finder<'a> {
     /// Orders what was found.
     fn finish(self) -> Result<ViewSpec, Failure> {
         let mut view = ViewSpec::default();
-        if let Some(tree) = self.tree {
+        if let Some(source) = self.tree {
+            let tree = source.path();
             let above = |path: &&PathBuf| tree.starts_with(path);
             let over: Vec<_> = self.found.iter().filter(|(path, _)| above(path)).collect();
             let closed = over
@@ -214,10 +213,11 @@ impl<'a> Finder<'a> {
                 view.places.push(text(tree)?);
             }
             if elsewhere && !closed {
-                let (source, _) = Source::look(&text(tree)?, TREE)
-                    .map_err(|error| error.into_failure("the tree of the host cannot be shown"))?;
                 let left_out = self.below(tree)?;
-                view.tree = Some(TreeSpec { source, left_out });
+                view.tree = Some(TreeSpec {
+                    source: source.clone(),
+                    left_out,
+                });
             }
             if closed {
                 let what = "the HostDirectory stays empty, as the configuration of the view says";
@@ -358,7 +358,7 @@ fn text(path: &Path) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{lchown, symlink};
 
     use super::*;
     use crate::config::HostView;
@@ -378,8 +378,30 @@ mod tests {
                 hidden: below(hidden),
             },
             scratch_root: place.join("scratch"),
+            ids_in_use: place.join("ids"),
             ..EngineConfig::default()
         }
+    }
+
+    #[test]
+    fn a_link_of_another_user_hides_nothing_elsewhere() {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path();
+        for name in ["people/me/real", "system"] {
+            fs::create_dir_all(place.join(name)).unwrap();
+        }
+        let home = place.join("people/me");
+        symlink("../../system", home.join("outside")).unwrap();
+        symlink("real", home.join("inside")).unwrap();
+        let config = config(place, &[], &["people/me/outside", "people/me/inside"]);
+        let hidden = || paths(&check(&config, None).unwrap().left_out.empty).join(" ");
+        let seen = |path: &str| place.join(path).to_str().unwrap().to_owned();
+        let both = format!("{} {}", seen("people/me/real"), seen("system"));
+        assert_eq!(hidden(), both);
+        for link in ["outside", "inside"] {
+            lchown(home.join(link), Some(4242), None).unwrap();
+        }
+        assert_eq!(hidden(), seen("people/me/real"));
     }
 
     #[test]
@@ -406,6 +428,7 @@ mod tests {
         let empty = paths(&view.left_out.empty);
         assert_eq!(empty, [seen("other/real"), seen("people")]);
         let absent = [
+            seen("ids"),
             seen("other/missing"),
             seen("other/secret-1"),
             seen("scratch"),

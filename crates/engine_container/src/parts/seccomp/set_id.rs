@@ -1,11 +1,15 @@
 //! The second filter, of containers whose files on the host must give no power there ([`crate::parts::sharing`]): no call
-//! sets a set-user-ID or set-group-ID bit.
+//! sets a set-user-ID or set-group-ID bit, or makes one that is there count.
+//!
+//! A set-group-ID bit of a file whose group may not execute it survives a change of the group, and counts as soon as the
+//! group may execute it. A mode without the bit takes it away, an access control list does not: so no attribute is set,
+//! and programs that copy attributes go on without them (`EOPNOTSUPP`).
 //!
 //! `mkdir` is not here: the kernel takes these bits out of its mode. Nor are device nodes, which need a capability that
 //! such a container lacks, as capabilities of files do. `io_uring`, which could open files past a filter, is refused to
 //! all.
 
-use libc::{ENOSYS, EPERM, c_long};
+use libc::{ENOSYS, EOPNOTSUPP, EPERM, c_long};
 
 use super::policy::Action;
 
@@ -17,6 +21,15 @@ const MAKES: u32 = (libc::O_CREAT | libc::O_TMPFILE & !libc::O_DIRECTORY).cast_u
 
 /// A number that libc does not name yet; the same on every architecture.
 const SYS_FCHMODAT2: c_long = 452;
+const SYS_SETXATTRAT: c_long = 463;
+
+/// Calls that set attributes, access control lists among them.
+const ATTRIBUTES: [c_long; 4] = [
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    SYS_SETXATTRAT,
+];
 
 /// Argument `argument` is a mode.
 const fn mode(argument: u32) -> Action {
@@ -49,6 +62,7 @@ pub(super) fn exceptions() -> Vec<(c_long, Action)> {
         // Its mode is in memory, where a filter cannot look; programs fall back to openat.
         (libc::SYS_openat2, Action::Refuse(ENOSYS)),
     ];
+    all.extend(ATTRIBUTES.map(|number| (number, Action::Refuse(EOPNOTSUPP))));
     all.extend(OLDER);
     all
 }

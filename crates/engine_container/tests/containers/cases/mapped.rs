@@ -23,6 +23,7 @@ super::cases![
     only_what_was_mapped_is_taken_away,
     pipes_come_and_go_while_it_runs,
     the_services_own_directories_are_not_seen,
+    what_the_service_makes_later_is_not_seen,
 ];
 
 fn mapping(from: &Path, to: &str, read_only: bool) -> Value {
@@ -288,6 +289,26 @@ fn pipes_come_and_go_while_it_runs() {
         container.shell("stat -c %F /run/late"),
         "regular empty file"
     );
+}
+
+/// The first container of a service is planned before there are scratches and ids in use.
+fn what_the_service_makes_later_is_not_seen() {
+    let host = Host::new();
+    let place = host.files.path();
+    assert!(!host.config.scratch_root.exists() && !host.config.ids_in_use.exists());
+    let mapping = json!({ "HostPath": place, "ContainerPath": "/x" });
+    let first = host.start(json!({ "UserNamespace": false, "MappedDirectories": [mapping] }));
+    let second = host.start(json!({ "UserNamespace": true }));
+    second.shell("echo secret > /secret");
+    assert_eq!(
+        first.shell("ls -A /x/scratch /x/ids | grep -v : | grep . ; :"),
+        ""
+    );
+    for own in [&host.config.scratch_root, &host.config.ids_in_use] {
+        let mapping = json!({ "HostPath": own, "ContainerPath": "/x" });
+        let failure = host.failure(json!({ "MappedDirectories": [mapping] }));
+        assert_eq!(failure.hresult, HResult::E_ACCESSDENIED, "{failure:#?}");
+    }
 }
 
 fn the_services_own_directories_are_not_seen() {

@@ -16,6 +16,7 @@ use crate::host::{Container, Host};
 super::cases![
     a_path_swapped_on_the_host_is_one_thing_or_a_failure,
     a_place_swapped_in_the_container_stays_in_it,
+    a_tree_swapped_on_the_host_shows_nothing_that_is_left_out,
 ];
 
 /// Swaps the link `link` between two targets until it is dropped.
@@ -125,4 +126,45 @@ setsid sh /swap > /dev/null 2>&1 < /dev/null & :",
         fs::read_to_string(place.join("shared/name")).unwrap(),
         "theirs"
     );
+}
+
+/// The lists of the view are applied to the very directory that is shown.
+fn a_tree_swapped_on_the_host_shows_nothing_that_is_left_out() {
+    let place = tempfile::tempdir().unwrap();
+    let secret = place.path().join("secret");
+    let host = Host::with(|config| {
+        let secret = secret.to_str().unwrap().to_owned();
+        config.host_view.hidden.push(secret);
+    });
+    for name in ["secret", "plain"] {
+        fs::create_dir(place.path().join(name)).unwrap();
+        fs::write(place.path().join(name).join("name"), name).unwrap();
+    }
+    let tree = place.path().join("tree");
+    symlink("plain", &tree).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| swap(&tree, ["secret", "plain"], &done));
+        let _ends = Swapper { done: &done };
+        for _ in 0..40 {
+            let request = host.request(json!({ "Storage": { "HostDirectory": tree } }));
+            let Ok(machine) = hcs_engine::engine::Engine::create(&host.engine, &request) else {
+                continue;
+            };
+            let container = Container::new(machine, request);
+            let ready = container
+                .machine
+                .guest()
+                .unwrap()
+                .wait_ready(crate::host::LIMIT);
+            if ready.is_ok() {
+                let shown = format!(
+                    "cat {0}/*/name {0}/name 2>/dev/null; :",
+                    place.path().display()
+                );
+                let shown = container.shell(&shown);
+                assert!(!shown.contains("secret"), "{shown}");
+            }
+        }
+    });
 }

@@ -24,10 +24,13 @@ super::cases![
     it_can_be_asked_for_by_name,
     what_asks_for_both_is_refused,
     an_image_is_changed_as_ever,
+    a_container_of_the_hosts_root_that_could_be_handed_a_directory_is_guarded,
     a_running_container_gets_no_directory_it_was_not_made_for,
     a_kept_scratch_is_closed_to_others,
     a_mapped_socket_keeps_its_mode,
     ids_of_its_own_are_nobodys_on_the_host,
+    bits_of_its_own_ids_are_refused_too,
+    a_set_group_id_bit_of_the_host_does_not_come_to_count,
     a_directory_it_could_not_use_is_refused,
 ];
 
@@ -128,7 +131,7 @@ fn no_program_with_the_owners_rights_can_be_made() {
     let script = format!(
         "{value}; syscall({call}, '/s/program', 'security.capability', $v, 20, 0); print $! + 0"
     );
-    assert_eq!(perl(&container, &script), PERM);
+    assert_eq!(perl(&container, &script), libc::EOPNOTSUPP.to_string());
     // The kernel itself takes the bits of a directory that is made.
     perl(&container, "mkdir '/s/directory/inner', 06777");
     assert_eq!(power(&shared), Vec::<String>::new());
@@ -202,10 +205,32 @@ fn an_image_is_changed_as_ever() {
     fs::write(shared.join("file"), "theirs").unwrap();
     let mut mapping = mapping(&shared);
     mapping["ReadOnly"] = json!(true);
-    let container = host.start(json!({ "MappedDirectories": [mapping] }));
-    container.shell("cp /bin/true /opt/program && chmod 6755 /opt/program");
-    assert_ne!(container.run(&["chmod", "4755", "/s/file"]).code, 0);
+    let mut allowed = mapping.clone();
+    allowed["AllowSetId"] = json!(true);
+    for document in [
+        json!({ "UserNamespace": true, "MappedDirectories": [mapping] }),
+        json!({ "MappedDirectories": [allowed] }),
+        json!({}),
+    ] {
+        let container = host.start(document);
+        container.shell("cp /bin/true /opt/program && chmod 6755 /opt/program");
+        assert_ne!(container.run(&["chmod", "4755", "/s/file"]).code, 0);
+    }
     assert_eq!(power(&shared), Vec::<String>::new());
+}
+
+/// A process of a container that may write to a shared directory can hand its descriptor to another container, through a
+/// socket in a directory that both see, or in a network that both have.
+fn a_container_of_the_hosts_root_that_could_be_handed_a_directory_is_guarded() {
+    let host = Host::new();
+    let shared = shared(&host);
+    let mapping = json!({ "HostPath": shared, "ContainerPath": "/s", "ReadOnly": true });
+    let container = host.start(json!({ "UserNamespace": false, "MappedDirectories": [mapping] }));
+    container.shell("cp /bin/true /opt/program && chmod 755 /opt/program");
+    for mode in ["4755", "2755"] {
+        let made = container.run(&["chmod", mode, "/opt/program"]);
+        assert_ne!(made.code, 0, "{made:?}");
+    }
 }
 
 fn add(mapping: &Value) -> Value {
@@ -284,6 +309,42 @@ fn a_mapped_socket_keeps_its_mode() {
     assert_eq!(fs::metadata(&socket).unwrap().mode() & 0o777, 0o600);
 }
 
+/// A later container may have these ids, so they are no reason to allow the bits.
+fn bits_of_its_own_ids_are_refused_too() {
+    let host = Host::new();
+    let shared = shared(&host);
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+    let container = host.start(json!({
+        "UserNamespace": true,
+        "MappedDirectories": [{ "HostPath": shared, "ContainerPath": "/s" }],
+    }));
+    container.shell("cp /bin/true /s/program && chmod 755 /s/program");
+    assert_ne!(container.run(&["chmod", "4755", "/s/program"]).code, 0);
+    assert_eq!(power(&shared), Vec::<String>::new());
+}
+
+/// A set-group-ID bit of a file that its group may not execute survives a change of the group; an access control list would
+/// make it count.
+fn a_set_group_id_bit_of_the_host_does_not_come_to_count() {
+    let host = Host::new();
+    let shared = shared(&host);
+    let program = shared.join("program");
+    fs::copy("/bin/true", &program).unwrap();
+    std::os::unix::fs::chown(&program, Some(0), Some(100)).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o2744)).unwrap();
+    let container = sharing(&host, &shared);
+    // Version 2; the owner rwx, the owning group r-x, others r--.
+    let list = "pack('L(SSL)3', 2, 1, 7, -1, 4, 5, -1, 32, 4, -1)";
+    let (chown, set) = (libc::SYS_chown, libc::SYS_setxattr);
+    let script = format!(
+        "$) = '6 6 100'; syscall({chown}, '/s/program', -1, 6); $v = {list}; \
+         syscall({set}, '/s/program', 'system.posix_acl_access', $v, length $v, 0); print $! + 0"
+    );
+    assert_eq!(perl(&container, &script), libc::EOPNOTSUPP.to_string());
+    let mode = fs::metadata(&program).unwrap().mode();
+    assert_ne!(mode & 0o2010, 0o2010, "{mode:o}");
+}
+
 /// Without a shift, what it makes has ids that no user has, and so have the bits.
 fn ids_of_its_own_are_nobodys_on_the_host() {
     let host = Host::new();
@@ -291,7 +352,7 @@ fn ids_of_its_own_are_nobodys_on_the_host() {
     fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
     let container = host.start(json!({
         "UserNamespace": true,
-        "MappedDirectories": [{ "HostPath": shared, "ContainerPath": "/s" }],
+        "MappedDirectories": [{ "HostPath": shared, "ContainerPath": "/s", "AllowSetId": true }],
     }));
     container.shell("cp /bin/true /s/program && chmod 4755 /s/program");
     assert_ne!(container.run(&["mknod", "/s/null", "c", "1", "3"]).code, 0);
