@@ -32,8 +32,15 @@ struct Trace {
 }
 
 impl Trace {
+    /// Only for a pipe without a name: a socket cannot be opened again, and opening anything else might block or do
+    /// something.
     fn of(end: Option<&OwnedFd>) -> Option<Self> {
-        let inode = open_again(end?, OFlags::PATH).ok()?;
+        let end = end?;
+        let system = rustix::fs::fstatfs(end).ok()?;
+        if system.f_type != PIPEFS {
+            return None;
+        }
+        let inode = open_again(end, OFlags::PATH).ok()?;
         Some(Self { inode })
     }
 
@@ -93,21 +100,11 @@ impl Stdio {
         }
     }
 
-    /// Pipes that an earlier service gave out, found again by what the guest kept of them. The guest is not trusted: only
-    /// what is a pipe without a name counts, because opening anything else might block or do something.
+    /// Pipes that an earlier service gave out, found again by what the guest kept of them. The guest is not trusted, nor
+    /// is what it sends: an end that is held would keep the pipe open, so what is kept of it here is a way to it and no
+    /// more.
     pub(crate) fn recalled(ways: &HostStdio) -> Self {
-        let trace = |way: &Option<OwnedFd>| {
-            let way = way.as_ref()?;
-            let system = rustix::fs::fstatfs(way).ok()?;
-            // An end that is held would keep the pipe open; what is kept of it here is a way to it and no more.
-            (system.f_type == PIPEFS).then(|| Trace::of(Some(way)))?
-        };
-        Self {
-            stdin: trace(&ways.stdin),
-            stdout: trace(&ways.stdout),
-            stderr: trace(&ways.stderr),
-            stdin_closed: Cell::new(false),
-        }
+        Self::remember(ways)
     }
 
     /// A client said that nothing more will be written. The client's own descriptor is the client's to close: the
@@ -235,6 +232,16 @@ mod tests {
         let fresh = stdio.reattach().unwrap();
         assert_eq!(rustix::io::write(&child_out, b"x"), Ok(1));
         assert!(fresh.stdout.is_some());
+    }
+
+    #[test]
+    fn a_socket_is_given_out_once() {
+        let (host, _guest) = std::os::unix::net::UnixStream::pair().unwrap();
+        let stdio = Stdio::remember(&HostStdio {
+            stdout: Some(host.into()),
+            ..HostStdio::default()
+        });
+        assert!(stdio.reattach().unwrap().stdout.is_none());
     }
 
     #[test]
