@@ -93,7 +93,7 @@ pub fn record(text: &str) {
 
 /// A `ModifySettingRequest`.
 pub fn modify(text: &str) {
-    let Ok(request) = serde_json::from_str(text) else {
+    let Ok(request) = hcs_schema::parse(text) else {
         return;
     };
     if let Err(failure) = modify::read(&request, Owners::AsOnTheHost) {

@@ -20,7 +20,7 @@ use std::{
 use hcs_schema::{
     Failure,
     coverage::Table,
-    documents::{ComputeSystem, ShutdownOptions, Statistics},
+    documents::{ComputeSystem, ModifySettingRequest, ShutdownOptions, Statistics},
 };
 
 /// The input from which a machine is made.
@@ -382,9 +382,9 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// How much memory it may have.
     fn memory_room(&self) -> MemoryRoom;
 
-    /// Applies a `ModifySettingRequest` document (already valid) to the host's side of the machine.
+    /// Does the host's part of a request (already valid); the guest's part is sent to its agent afterwards.
     ///
     /// # Errors
     /// The path or the change is not supported, by JSON pointer; nothing has changed then.
-    fn modify(&self, request: &serde_json::Value) -> Result<(), Failure>;
+    fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure>;
 }

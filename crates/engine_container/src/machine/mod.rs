@@ -21,7 +21,7 @@ use hcs_engine::engine::{
 };
 use hcs_schema::{
     Failure, HResult,
-    documents::{MemoryStats, ProcessorStats, Statistics, StorageStats},
+    documents::{MemoryStats, ModifySettingRequest, ProcessorStats, Statistics, StorageStats},
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -29,7 +29,6 @@ use rustix::{
     io::Errno,
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
-use serde_json::Value;
 
 use crate::{
     cgroup::{limits, statistics::TICKS_PER_SECOND},
@@ -328,7 +327,7 @@ impl Machine for ContainerMachine {
         self.record.groups.memory_room()
     }
 
-    fn modify(&self, request: &Value) -> Result<(), Failure> {
+    fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {
         modify::apply(self, request)
     }
 }

@@ -5,7 +5,10 @@ use std::os::fd::AsFd;
 use hcs_schema::{
     Failure, HResult,
     coverage::CONTAINER,
-    documents::{ContainerMemory, ContainerProcessor, MappedDirectory, MappedPipe},
+    documents::{
+        ContainerMemory, ContainerProcessor, MappedDirectory, MappedPipe, ModifyRequestType,
+        ModifySettingRequest,
+    },
 };
 use serde_json::Value;
 
@@ -35,7 +38,10 @@ pub(crate) enum Change {
 ///
 /// # Errors
 /// The resource or the kind of change is not supported, the value does not fit, or the kernel refused it.
-pub(super) fn apply(machine: &ContainerMachine, request: &Value) -> Result<(), Failure> {
+pub(super) fn apply(
+    machine: &ContainerMachine,
+    request: &ModifySettingRequest,
+) -> Result<(), Failure> {
     match read(request, machine.record.owners())? {
         Change::Memory(bytes) => machine
             .record
@@ -91,10 +97,11 @@ fn run(machine: &ContainerMachine, errand: &Errand) -> Result<(), StepError> {
 }
 
 /// Reads the request. `owners`: whose files are in what is mapped where the request does not say.
-pub(crate) fn read(request: &Value, owners: Owners) -> Result<Change, Failure> {
-    let resource = request["ResourcePath"].as_str().unwrap_or_default();
-    let kind = request["RequestType"].as_str().unwrap_or("Update");
-    let settings = &request["Settings"];
+pub(crate) fn read(request: &ModifySettingRequest, owners: Owners) -> Result<Change, Failure> {
+    let resource = request.resource_path.as_deref().unwrap_or_default();
+    let kind = request.request_type.unwrap_or(ModifyRequestType::Update);
+    let kind = kind.name();
+    let settings = request.settings.as_ref().unwrap_or(&Value::Null);
     match (resource, kind) {
         ("Container/Memory/SizeInMB", "Update") => memory(settings).map(Change::Memory),
         ("Container/Processor", "Update") => processor(settings).map(Change::Cpu),

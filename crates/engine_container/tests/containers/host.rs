@@ -15,7 +15,10 @@ use std::{
 
 use engine_container::{ContainerEngine, EngineConfig, Launcher};
 use hcs_engine::engine::{CreateRequest, Engine, Machine, Slot};
-use hcs_schema::{Failure, documents::ComputeSystem};
+use hcs_schema::{
+    Failure,
+    documents::{ComputeSystem, ModifySettingRequest},
+};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -211,6 +214,12 @@ pub(crate) struct Container {
 impl Container {
     pub(crate) fn new(machine: Arc<dyn Machine>, request: CreateRequest) -> Self {
         Self { machine, request }
+    }
+
+    /// Does a `ModifySettingRequest`, which has to be a valid one.
+    pub(crate) fn modify(&self, request: &Value) -> Result<(), Failure> {
+        let request: ModifySettingRequest = hcs_schema::parse(&request.to_string()).unwrap();
+        self.machine.modify(&request)
     }
 
     /// Runs a program inside.

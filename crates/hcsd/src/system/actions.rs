@@ -9,8 +9,10 @@ use std::{
 
 use hcs_engine::engine::Machine;
 use hcs_lifecycle::system::{Action, State};
-use hcs_schema::{Failure, HResult, documents::ShutdownOptions};
-use serde_json::Value;
+use hcs_schema::{
+    Failure, HResult,
+    documents::{ModifyRequestType, ModifySettingRequest, ShutdownOptions},
+};
 use tracing::{debug, error, info, warn};
 
 use super::{Request, System, driver::Running, no_guest};
@@ -39,7 +41,7 @@ pub(super) fn run(system: &Rc<System>, request: &Request) -> Running {
         Request::Resume => Box::pin(resume(system)),
         Request::ShutDown(options) => Box::pin(shut_down(system, options.clone())),
         Request::Terminate => Box::pin(terminate(system)),
-        Request::Modify(settings) => Box::pin(modify(system, settings.clone())),
+        Request::Modify(request) => Box::pin(modify(system, request.clone())),
         Request::CreateProcess => Box::pin(async { Ok(()) }),
     }
 }
@@ -229,15 +231,26 @@ async fn resume(system: Rc<System>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn modify(system: Rc<System>, settings: Value) -> Result<(), Failure> {
-    operations::step("the engine changes the machine");
-    let kind = settings["RequestType"].as_str().unwrap_or("Update");
-    let deed = match kind {
-        "Update" => Deed::Set,
+/// The host's part is done first: the guest is to use what it then has.
+async fn modify(system: Rc<System>, mut request: ModifySettingRequest) -> Result<(), Failure> {
+    let guest_request = request.guest_request.take();
+    let kind = request.request_type.unwrap_or(ModifyRequestType::Update);
+    let deed = match (kind, &guest_request) {
+        (ModifyRequestType::Update, None) => Deed::Set,
         _ => Deed::Change,
     };
-    let machine = Arc::clone(&system.machine);
-    let modified = blocking(move || machine.modify(&settings));
+    let modified = async {
+        if request.resource_path.is_some() || guest_request.is_none() {
+            operations::step("the engine changes the machine");
+            let machine = Arc::clone(&system.machine);
+            blocking(move || machine.modify(&request)).await?;
+        }
+        if let Some(guest_request) = guest_request {
+            let limit = system.context()?.config.times.guest();
+            system.guest().await?.modify(guest_request, limit).await?;
+        }
+        Ok(())
+    };
     once(&system, deed, modified)
         .await
         .map_err(|f| f.while_doing("Modify"))?;

@@ -7,7 +7,10 @@ use std::{
 };
 
 use hcs_engine::engine::{Exit, Guest, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
-use hcs_schema::{Failure, HResult, documents::Statistics};
+use hcs_schema::{
+    Failure, HResult,
+    documents::{ModifySettingRequest, Statistics},
+};
 use rustix::event::{EventfdFlags, eventfd};
 
 /// See the module.
@@ -102,7 +105,7 @@ impl Machine for GoneMachine {
         MemoryRoom::default()
     }
 
-    fn modify(&self, _request: &serde_json::Value) -> Result<(), Failure> {
+    fn modify(&self, _request: &ModifySettingRequest) -> Result<(), Failure> {
         ended()
     }
 }

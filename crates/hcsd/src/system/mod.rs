@@ -37,7 +37,7 @@ use hcs_lifecycle::system::{
 use hcs_schema::{
     Failure, HResult,
     coverage::Table,
-    documents::{ShutdownOptions, SystemType},
+    documents::{ModifySettingRequest, ShutdownOptions, SystemType},
 };
 use hcs_wire::{
     guest::RecallCallResponse, log::LogEntry, operation::OperationId, service::Subject,
@@ -71,7 +71,7 @@ pub(crate) enum Request {
     Resume,
     ShutDown(ShutdownOptions),
     Terminate,
-    Modify(Value),
+    Modify(ModifySettingRequest),
     CreateProcess,
 }
 

@@ -28,7 +28,7 @@ use hcs_schema::{
         Coverage::{Refused, Supported},
         Entries, Table,
     },
-    documents::{ComputeSystem, ShutdownOptions, Statistics},
+    documents::{ComputeSystem, ModifySettingRequest, ShutdownOptions, Statistics},
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -69,16 +69,27 @@ static TABLE: Table = Table {
     resources: &[],
 };
 
-const OWN: &[(&str, Entries)] = &[(
-    "ComputeSystem",
-    &[
-        ("Owner", Supported),
-        ("SchemaVersion", Supported),
-        ("HostingSystemId", Refused("there is nothing to host it")),
-        ("VirtualMachine", Supported),
-        ("ShouldTerminateOnLastHandleClosed", Supported),
-    ],
-)];
+const OWN: &[(&str, Entries)] = &[
+    (
+        "ModifySettingRequest",
+        &[
+            ("ResourcePath", Supported),
+            ("RequestType", Supported),
+            ("Settings", Supported),
+            ("GuestRequest", Supported),
+        ],
+    ),
+    (
+        "ComputeSystem",
+        &[
+            ("Owner", Supported),
+            ("SchemaVersion", Supported),
+            ("HostingSystemId", Refused("there is nothing to host it")),
+            ("VirtualMachine", Supported),
+            ("ShouldTerminateOnLastHandleClosed", Supported),
+        ],
+    ),
+];
 
 /// The engine.
 #[derive(Debug)]
@@ -423,8 +434,8 @@ impl Machine for Tree {
         MemoryRoom::default()
     }
 
-    fn modify(&self, request: &serde_json::Value) -> Result<(), Failure> {
-        let path = request["ResourcePath"].as_str().unwrap_or_default();
+    fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {
+        let path = request.resource_path.as_deref().unwrap_or_default();
         Err(TABLE.refuse_resource(path))
     }
 }

@@ -166,6 +166,14 @@ fn each_engine_answers_for_its_systems() {
         message.contains("of a process tree cannot be modified"),
         "{message}"
     );
+    // The guest's part goes to the agent, which says what it makes of it.
+    let settings = json!({"GuestRequest": {"ResourceType": "Nonsense"}}).to_string();
+    let modify = Call::ModifySystem {
+        system: 1,
+        settings,
+    };
+    let message = client.call(&modify).failed(HResult::NOT_SUPPORTED);
+    assert!(message.contains("Nonsense"), "{message}");
     let query = json!({"PropertyQueries": {"Capabilities": {}}}).to_string();
     let query = Call::GetServiceProperties { query: Some(query) };
     let told = client.call(&query).ok().json();

@@ -68,7 +68,7 @@ fn attempt(host: &Host, layers: &[&Path], mapped: &[Value]) -> Result<Container,
 }
 
 fn change(container: &Container, kind: &str, mapping: &Value) -> Result<(), Failure> {
-    container.machine.modify(&json!({
+    container.modify(&json!({
         "ResourcePath": "Container/MappedDirectories",
         "RequestType": kind,
         "Settings": mapping,

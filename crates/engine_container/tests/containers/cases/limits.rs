@@ -86,7 +86,6 @@ fn memory_can_be_changed_while_it_runs() {
     let change = |size: u32| {
         let request = json!({ "ResourcePath": "Container/Memory/SizeInMB", "RequestType": "Update", "Settings": size });
         container
-            .machine
             .modify(&request)
             .unwrap_or_else(|f| panic!("{f:#?}"));
     };
@@ -105,7 +104,7 @@ fn a_limit_below_what_is_used_says_what_is_used() {
     let container = host.start(json!({ "Memory": { "SizeInMB": 128 } }));
     container.shell("dd if=/dev/zero of=/dev/shm/file bs=1M count=48 2>/dev/null");
     let request = json!({ "ResourcePath": "Container/Memory/SizeInMB", "RequestType": "Update", "Settings": 16 });
-    let failure = container.machine.modify(&request).unwrap_err();
+    let failure = container.modify(&request).unwrap_err();
     let told = &failure.causes[1].message;
     let used = told.strip_prefix("the container uses ").unwrap();
     let used: u64 = used.split(' ').next().unwrap().parse().unwrap();
@@ -119,7 +118,6 @@ fn processors_are_limited_and_can_be_changed() {
     let container = host.start(json!({ "Processor": { "Count": 1 } }));
     let request = json!({ "ResourcePath": "Container/Processor", "RequestType": "Update", "Settings": { "Maximum": 1000 } });
     container
-        .machine
         .modify(&request)
         .unwrap_or_else(|f| panic!("{f:#?}"));
     // A tenth of the machine: a loop that wants more is held back, which the kernel counts.
@@ -225,7 +223,7 @@ fn what_cannot_be_modified_is_refused() {
         ),
     ];
     for (request, hresult, pointer) in refused {
-        let failure = container.machine.modify(&request).unwrap_err();
+        let failure = container.modify(&request).unwrap_err();
         assert_eq!(failure.hresult, hresult, "{failure:#?}");
         assert!(
             failure.causes[0]

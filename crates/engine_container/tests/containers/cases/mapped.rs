@@ -224,17 +224,15 @@ fn directories_come_and_go_while_it_runs() {
     let mapping = mapping(&shared, "/late/place", true);
     let request = |kind| change("Container/MappedDirectories", kind, &mapping);
     container
-        .machine
         .modify(&request("Add"))
         .unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(container.shell("cat /late/place/file"), "shared");
     assert_ne!(container.run(&["touch", "/late/place/other"]).code, 0);
     container
-        .machine
         .modify(&request("Remove"))
         .unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(container.shell("ls -A /late/place"), "");
-    let failure = container.machine.modify(&request("Remove")).unwrap_err();
+    let failure = container.modify(&request("Remove")).unwrap_err();
     assert_eq!(failure.hresult, HResult::FILE_NOT_FOUND);
     // Nothing of it was seen on the host.
     assert!(
@@ -255,7 +253,7 @@ fn only_what_was_mapped_is_taken_away() {
             "Remove",
             &mapping(host.files.path(), target, false),
         );
-        container.machine.modify(&request).unwrap_err();
+        container.modify(&request).unwrap_err();
     }
     assert_eq!(container.shell("cat /proc/interrupts"), "");
     // Nor does a link that the container lays take the helper anywhere else.
@@ -265,7 +263,7 @@ fn only_what_was_mapped_is_taken_away() {
         "Add",
         &mapping(host.files.path(), "/trap/place", false),
     );
-    container.machine.modify(&request).unwrap_err();
+    container.modify(&request).unwrap_err();
     assert_eq!(container.shell("ls -A /place"), "");
 }
 
@@ -277,12 +275,10 @@ fn pipes_come_and_go_while_it_runs() {
     let pipe = json!({ "HostPath": socket, "ContainerPipeName": "late" });
     let request = |kind| change("Container/MappedPipes", kind, &pipe);
     container
-        .machine
         .modify(&request("Add"))
         .unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(container.shell("stat -c %F /run/late"), "socket");
     container
-        .machine
         .modify(&request("Remove"))
         .unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(
@@ -332,7 +328,7 @@ fn the_services_own_directories_are_not_seen() {
     let files = "/seen/a/free/file\n/seen/again/a/free/file\n/seen/part/free/file";
     assert_eq!(container.shell(secrets), files);
     let add = |path: &str| {
-        container.machine.modify(&json!({
+        container.modify(&json!({
             "ResourcePath": "Container/MappedDirectories",
             "RequestType": "Add",
             "Settings": mapping(Path::new(path), "/added", false),

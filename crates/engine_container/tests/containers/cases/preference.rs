@@ -50,10 +50,7 @@ fn it_is_followed_and_files_are_the_same() {
         "ResourcePath": "Container/MappedDirectories", "RequestType": "Add",
         "Settings": mapping(&later, "/later"),
     });
-    container
-        .machine
-        .modify(&add)
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    container.modify(&add).unwrap_or_else(|f| panic!("{f:#?}"));
     let inside = "stat -c %u:%g / /etc/passwd /s /s/before /later/before | sort -u";
     assert_eq!(container.shell(inside), "0:0");
     container.shell("echo x > /s/file; chown 33:33 /s/file; echo x > /later/file");

@@ -116,7 +116,7 @@ setsid sh /swap > /dev/null 2>&1 < /dev/null & :",
                 "Settings": mapping,
             });
             // It may fail: the place is gone half of the time.
-            let _either = container.machine.modify(&request);
+            let _either = container.modify(&request);
         }
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();

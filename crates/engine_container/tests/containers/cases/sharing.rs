@@ -242,13 +242,12 @@ fn a_running_container_gets_no_directory_it_was_not_made_for() {
     let shared = shared(&host);
     let mut mapping = mapping(&shared);
     let plain = host.start(json!({}));
-    let failure = plain.machine.modify(&add(&mapping)).unwrap_err();
+    let failure = plain.modify(&add(&mapping)).unwrap_err();
     assert_eq!(failure.hresult, HResult::NOT_SUPPORTED);
     let pointer = failure.causes[0].pointer.as_deref();
     assert_eq!(pointer, Some("/Settings/HostPath"));
     mapping["AllowSetId"] = json!(true);
     plain
-        .machine
         .modify(&add(&mapping))
         .unwrap_or_else(|f| panic!("{f:#?}"));
     plain.shell("cp /bin/true /s/program && chmod 4755 /s/program");
@@ -256,11 +255,10 @@ fn a_running_container_gets_no_directory_it_was_not_made_for() {
     let first = host.files.path().join("first");
     fs::create_dir(&first).unwrap();
     let guarded = sharing(&host, &first);
-    guarded.machine.modify(&add(&mapping)).unwrap_err();
+    guarded.modify(&add(&mapping)).unwrap_err();
     mapping["AllowSetId"] = json!(false);
     mapping["ContainerPath"] = json!("/late");
     guarded
-        .machine
         .modify(&add(&mapping))
         .unwrap_or_else(|f| panic!("{f:#?}"));
     guarded.shell("cp /bin/true /late/other");
@@ -411,7 +409,7 @@ fn a_directory_it_could_not_use_is_refused() {
     if Mode::get().has_user_namespace() {
         let mapping = json!({ "HostPath": shared, "ContainerPath": "/s" });
         let running = host.start(json!({}));
-        let failure = running.machine.modify(&add(&mapping)).unwrap_err();
+        let failure = running.modify(&add(&mapping)).unwrap_err();
         assert_eq!(failure.hresult, HResult::E_ACCESSDENIED);
     }
 }

@@ -5,12 +5,8 @@ use std::rc::Rc;
 use hcs_lifecycle::system::Action;
 use hcs_schema::{
     Failure, HResult,
-    documents::{
-        CrashOptions, ModifySettingRequest, PauseOptions, SaveOptions, SaveType, ShutdownOptions,
-        StartOptions,
-    },
+    documents::{CrashOptions, PauseOptions, SaveOptions, SaveType, ShutdownOptions, StartOptions},
 };
-use serde_json::Value;
 
 use super::Errand;
 use crate::{
@@ -283,12 +279,7 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
 /// `HcsModifyComputeSystem`.
 pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
     submit(errand, handle, |system| {
-        let document: ModifySettingRequest = parse(system.coverage(), settings)?;
-        serde_json::to_value(&document)
-            .map(|value: Value| Request::Modify(value))
-            .map_err(|e| {
-                Failure::new(HResult::HCS_E_INVALID_JSON, "the settings cannot be read").because(&e)
-            })
+        parse(system.coverage(), settings).map(Request::Modify)
     });
 }
 

@@ -6,12 +6,13 @@ use hcs_engine::engine::{HostStdio, StdioPorts};
 use hcs_schema::{Failure, HResult, documents::Properties};
 use hcs_wire::guest::{
     ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio, FetchStdioResponse,
-    Frame, GetProperties, GetPropertiesResponse, NO_TIMEOUT, NULL_ID, Naming, NegotiateProtocol,
-    NegotiateProtocolResponse, PROTOCOL_VERSION, RecallCall, RecallCallResponse, RequestBase,
-    ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions, SignalProcess,
+    Frame, GetProperties, GetPropertiesResponse, ModifySettings, NO_TIMEOUT, NULL_ID, Naming,
+    NegotiateProtocol, NegotiateProtocolResponse, PROTOCOL_VERSION, RecallCall, RecallCallResponse,
+    RequestBase, ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions, SignalProcess,
     VsockStdioRelaySettings, WaitForProcess,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::{
@@ -300,6 +301,19 @@ impl GuestLink {
         };
         let response: Plain = self.call(Rpc::ResizeConsole, &request, limit).await?;
         check(&response.base, "the console could not be resized")
+    }
+
+    /// Has the guest change something: the guest's part of a request, as the client wrote it.
+    ///
+    /// # Errors
+    /// What the agent reported.
+    pub(crate) async fn modify(&self, request: Value, limit: Duration) -> Result<(), Failure> {
+        let request = ModifySettings {
+            base: base(),
+            request,
+        };
+        let response: Plain = self.call(Rpc::ModifySettings, &request, limit).await?;
+        check(&response.base, "the guest did not change it")
     }
 
     /// Reads properties; answers the `Properties` document as it came.
