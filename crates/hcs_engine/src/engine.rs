@@ -283,7 +283,7 @@ pub trait Guest {
     fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure>;
 
     /// Takes pipes for one process that the client `user` made: `ends` are the process's. Does not block. Returns false
-    /// where the machine or its host cannot use such pipes: the caller uses [`Machine::open_stdio`] then.
+    /// where the machine or its host cannot use such pipes: the caller uses [`Guest::open_stdio`] then.
     ///
     /// # Errors
     /// The host refused.
@@ -291,7 +291,7 @@ pub trait Guest {
         Ok(false)
     }
 
-    /// Whether [`Machine::take_pipes`] took these pipes for a process that was made then, maybe for an earlier service.
+    /// Whether [`Guest::take_pipes`] took these pipes for a process that was made then, maybe for an earlier service.
     /// Changes nothing.
     ///
     /// # Errors
