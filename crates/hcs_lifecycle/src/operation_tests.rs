@@ -272,3 +272,25 @@ fn kinds_have_the_numbers_of_their_page() {
         assert_eq!(kind.number(), number);
     }
 }
+
+#[test]
+fn a_call_tells_how_many_were_before_it() {
+    let mut machine = Machine::default();
+    for earlier in 0..3 {
+        let call = machine.start(OperationKind::Pause, false).unwrap().call;
+        assert_eq!(call.earlier(), earlier);
+        machine.complete(call, Ok(0)).unwrap();
+    }
+}
+
+#[test]
+fn what_is_late_of_the_call_before_is_no_news_of_this_one() {
+    let mut machine = Machine::default();
+    let former = machine.start(OperationKind::Pause, false).unwrap().call;
+    machine.complete(former, Ok(0)).unwrap();
+    let call = machine.start(OperationKind::Resume, false).unwrap().call;
+    assert!(!machine.sent(former));
+    assert_eq!(machine.cancel(), Ok(Cancel::Noted), "nothing was sent yet");
+    assert!(!machine.sent(former));
+    assert!(machine.sent(call));
+}

@@ -288,4 +288,39 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn a_guest_answers_while_its_system_runs() {
+        assert_eq!(judge_guest_call(State::Running), Ok(()));
+        let stopped = judge_guest_call(State::Stopped).unwrap_err();
+        assert_eq!(stopped.hresult(), HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
+        for state in [State::Created, State::Paused, State::SavedAsTemplate] {
+            let refusal = judge_guest_call(state).unwrap_err();
+            assert_eq!(refusal.hresult(), HResult::HCS_E_INVALID_STATE, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn actions_and_ends_have_names_of_their_own() {
+        for (action, verb) in [
+            (Action::Start, "start"),
+            (Action::Pause, "pause"),
+            (Action::Resume, "resume"),
+            (Action::Save { template: false }, "save"),
+            (Action::Save { template: true }, "save"),
+            (Action::ShutDown, "shut down"),
+            (Action::Terminate, "terminate"),
+            (Action::Modify, "modify"),
+            (Action::CreateProcess, "create a process in"),
+        ] {
+            assert_eq!(action.verb(), verb);
+        }
+        for (exit, name) in [
+            (ExitType::Graceful, "GracefulExit"),
+            (ExitType::Forced, "ForcedExit"),
+            (ExitType::Unexpected, "UnexpectedExit"),
+        ] {
+            assert_eq!(exit.name(), name);
+        }
+    }
 }
