@@ -5,6 +5,7 @@
 //! - `cargo xtask packages`: the first step of `test` alone.
 //! - `cargo xtask sanitize [PROGRAM]...`: the C programs under the address and the thread sanitizer.
 //! - `cargo xtask fuzz [--seconds N] [TARGET]...`: every reader that faces a peer, from its corpus.
+//! - `cargo xtask mutants ROOM`: what the tests of a pure room do not notice.
 //! - `cargo xtask cgroup2`: the container engine on control groups v2, in a virtual machine.
 //! - `cargo xtask torture [--seed N] [--minutes M]`: the service under everything that may happen to it.
 //! - `cargo xtask bench [--quick] [--check] [--docs] [NAME]...`: this project side by side with its peers.
@@ -24,6 +25,7 @@ mod documents;
 mod fuzz;
 mod golden;
 mod install;
+mod mutants;
 mod process;
 mod repository;
 mod sanitize;
@@ -69,6 +71,8 @@ enum Task {
     Sanitize(sanitize::Arguments),
     /// Run the fuzz targets, each from its corpus
     Fuzz(fuzz::Arguments),
+    /// Change a pure room in every place, and see that its tests notice
+    Mutants(mutants::Arguments),
     /// Run the container engine on control groups v2, in a virtual machine
     Cgroup2,
     /// Torment the service: kill, stop, fill, refuse, damage and cut what there is, and see that nothing is lost
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Task::Packages => test::provide(test::NEEDED).map(|()| ExitCode::SUCCESS),
         Task::Sanitize(arguments) => sanitize::run(&repository, &arguments),
         Task::Fuzz(arguments) => fuzz::run(&repository, &arguments),
+        Task::Mutants(arguments) => mutants::run(&repository, &arguments),
         Task::Cgroup2 => cgroup2::run(&repository),
         Task::Bench(arguments) => bench::run(&repository, &arguments),
         Task::Install(arguments) => install::run(&repository, &arguments),
