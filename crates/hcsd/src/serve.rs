@@ -37,7 +37,10 @@ use crate::{
         files,
     },
     system::{adopt, context::Context},
-    thread::share::WAITING_THREADS,
+    thread::{
+        closing::{self, Closing},
+        share::WAITING_THREADS,
+    },
     upkeep::{
         config::Config,
         cpu_groups::{self, CpuGroups},
@@ -91,6 +94,7 @@ pub(crate) fn run(
         .build()
         .map_err(|e| format!("the runtime cannot be started: {e}"))?;
     engines.extend(helpers.engines(settings));
+    closing::start().map_err(|e| format!("a thread cannot be started: {e}"))?;
     let context = Context::new(config, root, log, engines);
     LocalSet::new().block_on(&runtime, opening.open(context, cpu_groups))?;
     // Engine calls that never return must not keep the service from leaving.
@@ -168,7 +172,7 @@ fn prepare(options: &Options) -> Result<(), String> {
 
 async fn serve(
     service: &Rc<Service>,
-    mut accepting: Accepting,
+    accepting: Accepting,
     idle: Option<Duration>,
 ) -> Result<(), String> {
     let watch = |kind| signal(kind).map_err(|e| format!("signals cannot be watched: {e}"));
@@ -181,6 +185,7 @@ async fn serve(
         engines: service.context.engines.clone(),
         entitled: service.entitled,
         permits: Permits::new(limits.connections, limits.connections_per_client),
+        unheard: Closing::default(),
         serve: |socket, peer, refused| Connection::serve(socket, peer, refused, Rc::clone(service)),
     };
     let idle = async {
@@ -191,8 +196,12 @@ async fn serve(
     };
     tokio::pin!(idle);
     loop {
+        let accept = async {
+            door.room().await;
+            accepting.accept().await
+        };
         tokio::select! {
-            accepted = accepting.accept() => match accepted {
+            accepted = accept => match accepted {
                 Ok(socket) => {
                     door.welcome(socket);
                     // However many come, those that are here are served.
@@ -223,7 +232,8 @@ async fn serve(
     }
     // A client that connected in the last instant finds its connection closed and starts another service.
     notify(STOPPING);
-    drop(accepting.retire());
+    // What they left in their sockets may take long to be closed.
+    Closing::default().close(accepting.retire());
     service.context.registry.close();
     service.context.clear_up().await;
     service.context.log.append(event(Kind::ServiceStopped));

@@ -38,6 +38,7 @@ use crate::{
     record::{blocking::blocking, failures::cancelled, operations::Trail},
     system::events::Subscriber,
     thread::{
+        closing::{Closing, PeerSocket, Received},
         limits,
         outgoing::{Closed, Outgoing},
         share::{Share, place},
@@ -124,7 +125,7 @@ pub(crate) struct Pending {
     limit: RefCell<Option<JoinHandle<()>>>,
     _bytes: limits::Share,
     /// The pipes that came along with it.
-    pipes: RefCell<Option<(Vec<OwnedFd>, limits::Share)>>,
+    pipes: RefCell<Option<(Received, limits::Share)>>,
     /// An earlier connection may have brought it.
     pub(crate) repeat: Option<Repeat>,
     /// It does something, and is not to do it twice.
@@ -138,7 +139,19 @@ struct Came {
     request: u64,
     bytes: usize,
     is_repeat: bool,
-    descriptors: Vec<OwnedFd>,
+    descriptors: Received,
+}
+
+/// What was received and not taken yet.
+struct Incoming {
+    decoder: Decoder,
+    closing: Closing,
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.closing.close(self.decoder.descriptors.drain(..));
+    }
 }
 
 impl Pending {
@@ -159,13 +172,14 @@ impl Pending {
 
     /// Takes the pipes that came along with it.
     pub(crate) fn take_pipes(&self) -> Vec<OwnedFd> {
-        self.pipes.take().map_or_else(Vec::new, |(pipes, _)| pipes)
+        let pipes = self.pipes.take();
+        pipes.map_or_else(Vec::new, |(mut pipes, _)| pipes.take())
     }
 
     /// Looks at those pipes.
     pub(crate) fn with_pipes<T>(&self, look: impl FnOnce(&[OwnedFd]) -> T) -> T {
         let pipes = self.pipes.borrow();
-        look(pipes.as_ref().map_or(&[], |(pipes, _)| pipes))
+        look(pipes.as_ref().map_or(&[], |(pipes, _)| pipes.as_slice()))
     }
 
     /// Whether it is to end.
@@ -210,7 +224,7 @@ impl Connection {
     /// Serves the client until it leaves, breaks the protocol or stops reading. Then everything it held is released.
     /// With a reason in `refused`, that is all it is told.
     pub(crate) async fn serve(
-        socket: Rc<AsyncFd<OwnedFd>>,
+        socket: Rc<AsyncFd<PeerSocket>>,
         peer: Peer,
         refused: Option<Failure>,
         service: Rc<Service>,
@@ -246,13 +260,19 @@ impl Connection {
     }
 
     /// Reads until the stream ends; answers why it did.
-    async fn read(self: &Rc<Self>, socket: &AsyncFd<OwnedFd>) -> String {
-        let mut decoder = Decoder::default();
+    async fn read(self: &Rc<Self>, socket: &AsyncFd<PeerSocket>) -> String {
+        let closing = socket.get_ref().closing();
+        let mut incoming = Incoming {
+            decoder: Decoder::default(),
+            closing: closing.clone(),
+        };
+        let decoder = &mut incoming.decoder;
         let mut buffer = socket::Buffer::default();
         let mut long = None;
         loop {
             // What somebody sends who does not read the answers stays where it is.
             self.outgoing.room().await;
+            closing.room().await;
             let is_long = decoder.announced().is_some_and(|size| size > SHORT);
             long = match long {
                 Some(held) if is_long => Some(held),
@@ -294,7 +314,7 @@ impl Connection {
                 Err(e) => return format!("its socket failed: {e}"),
             }
             drop(ready);
-            if let Err(e) = self.take_frames(&mut decoder).await {
+            if let Err(e) = self.take_frames(decoder, closing).await {
                 // Those who may not come in do not fill the log.
                 if self.peer.authorise(self.service.entitled).is_ok() {
                     warn!(connection = self.number, peer = ?self.peer, "a client broke the protocol: {}", e.recorded());
@@ -307,13 +327,18 @@ impl Connection {
         }
     }
 
-    async fn take_frames(self: &Rc<Self>, decoder: &mut Decoder) -> Result<(), WireError> {
+    async fn take_frames(
+        self: &Rc<Self>,
+        decoder: &mut Decoder,
+        closing: &Closing,
+    ) -> Result<(), WireError> {
         loop {
             self.share.turns.take().await;
             self.outgoing.room().await;
-            let Some(frame) = decoder.next_frame()? else {
+            let Some(mut frame) = decoder.next_frame()? else {
                 break;
             };
+            let descriptors = Received::new(frame.descriptors.drain(..), closing);
             let is_repeat = match frame.kind {
                 Kind::Request => false,
                 // Of a client that did not say who it is nothing can be known.
@@ -322,12 +347,11 @@ impl Connection {
                     return Err(WireError::Kind { kind: 0 });
                 }
             };
-            let mut frame = frame;
             let came = Came {
                 request: frame.id,
                 bytes: frame.body.len(),
                 is_repeat,
-                descriptors: std::mem::take(&mut frame.descriptors),
+                descriptors,
             };
             let call = self.parse(frame).await;
             let turns = &self.share.turns;
@@ -539,21 +563,21 @@ impl Connection {
     fn pipes_of(
         &self,
         call: &Call,
-        descriptors: Vec<OwnedFd>,
-    ) -> Result<Option<(Vec<OwnedFd>, limits::Share)>, Failure> {
+        descriptors: Received,
+    ) -> Result<Option<(Received, limits::Share)>, Failure> {
         let Call::CreateProcess {
             pipes: Some(pipes), ..
         } = call
         else {
             return Ok(None);
         };
-        if pipes.count() != descriptors.len() {
+        let count = descriptors.as_slice().len();
+        if pipes.count() != count {
             return Err(Failure::new(
                 HResult::E_INVALIDARG,
                 format!(
-                    "{} pipes were announced for the process and {} came",
+                    "{} pipes were announced for the process and {count} came",
                     pipes.count(),
-                    descriptors.len()
                 ),
             ));
         }

@@ -1,20 +1,26 @@
 //! What becomes of a connection that was accepted: it is served, or told why not.
 
-use std::{io, os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
+use std::{os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
 
 use hcs_engine::engine::Engine;
 use hcs_schema::Failure;
-use tokio::{io::unix::AsyncFd, net::UnixStream};
+use tokio::io::unix::AsyncFd;
 use tracing::{debug, error};
 
 use super::{
     peers::{Entitled, Peer},
     permits::Permits,
 };
-use crate::thread::readiness::watch_stream;
+use crate::thread::{
+    closing::{Closing, PeerSocket},
+    readiness::watch_stream,
+};
 
 /// How long a user who may not use the service has to ask and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Connections that may wait to be closed beside those that are counted. No more are accepted meanwhile.
+const MOST_UNHEARD: usize = 1024;
 
 /// Where connections come in. `serve` serves one of them; where it is given a failure, it tells that and nothing else.
 #[derive(Debug)]
@@ -23,25 +29,21 @@ pub(crate) struct Door<S> {
     pub(crate) engines: Vec<Arc<dyn Engine>>,
     pub(crate) entitled: Entitled,
     pub(crate) permits: Rc<Permits>,
+    /// For those that are turned away without a word and left descriptors in their sockets.
+    pub(crate) unheard: Closing,
     pub(crate) serve: S,
 }
 
 impl<S, F> Door<S>
 where
-    S: Fn(Rc<AsyncFd<OwnedFd>>, Peer, Option<Failure>) -> F,
+    S: Fn(Rc<AsyncFd<PeerSocket>>, Peer, Option<Failure>) -> F,
     F: Future<Output = ()> + 'static,
 {
     /// Serves a connection in the background, or turns it away.
     pub(crate) fn welcome(&self, socket: OwnedFd) {
-        let introduce = || -> io::Result<_> {
-            let stream = UnixStream::from_std(socket.into())?;
-            Ok((
-                Peer::of(&stream, &self.engines)?,
-                OwnedFd::from(stream.into_std()?),
-            ))
-        };
-        let (peer, socket) = match introduce() {
-            Ok(introduced) => introduced,
+        let socket = PeerSocket::new(socket, &Closing::default());
+        let peer = match Peer::of(&socket, &self.engines) {
+            Ok(peer) => peer,
             Err(e) => return error!("a client cannot be served: {e}"),
         };
         if peer.authorise(self.entitled).is_err() {
@@ -54,12 +56,15 @@ where
                 return self.turn_away(socket, peer, Some(failure));
             }
         };
+        let over = socket.closing().clone().over();
         match watch_stream(socket) {
             Ok(socket) => {
                 let served = (self.serve)(Rc::new(socket), peer, None);
                 tokio::task::spawn_local(async move {
                     let _permit = permit;
                     served.await;
+                    // What it sent and left unread may take long to be closed.
+                    over.await;
                 });
             }
             Err(e) => error!("a client cannot be served: {e}"),
@@ -68,13 +73,15 @@ where
 
     /// Tells a user who may not use the service, or not now for the reason in `why`, why not, if they ask soon. What
     /// they do takes nothing from clients, the lines of the log included.
-    fn turn_away(&self, socket: OwnedFd, peer: Peer, why: Option<Failure>) {
+    fn turn_away(&self, socket: PeerSocket, peer: Peer, why: Option<Failure>) {
         let Some(permit) = self.permits.stranger() else {
+            socket.close_with(&self.unheard);
             return debug!(
                 ?peer,
                 "a stranger is turned away without a word: there are too many"
             );
         };
+        let over = socket.closing().clone().over();
         match watch_stream(socket) {
             Ok(socket) => {
                 let told = (self.serve)(Rc::new(socket), peer, why);
@@ -83,9 +90,15 @@ where
                     if tokio::time::timeout(PATIENCE, told).await.is_err() {
                         debug!(?peer, "a stranger said nothing and is turned away");
                     }
+                    over.await;
                 });
             }
             Err(e) => debug!(?peer, "a stranger cannot be told: {e}"),
         }
+    }
+
+    /// Returns when another connection may be accepted.
+    pub(crate) async fn room(&self) {
+        self.unheard.fewer_than(MOST_UNHEARD).await;
     }
 }

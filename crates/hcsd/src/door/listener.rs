@@ -186,13 +186,15 @@ impl Accepting {
         }
     }
 
-    /// Takes the path away, so that nobody new connects, and then whoever had connected before.
-    pub(crate) fn retire(&mut self) -> Option<OwnedFd> {
-        if let Some(path) = self.path.take()
+    /// Takes the path away, so that nobody new connects. What is left is to be closed: one that had connected before, and
+    /// the socket with all the others.
+    pub(crate) fn retire(self) -> impl Iterator<Item = OwnedFd> {
+        if let Some(path) = self.path
             && let Err(e) = fs::remove_file(&path)
         {
             warn!(path = %path.display(), "the socket cannot be removed: {e}");
         }
-        accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()
+        let last = accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok();
+        last.into_iter().chain([self.socket.into_inner()])
     }
 }

@@ -7,6 +7,8 @@ use hcs_schema::{Failure, HResult};
 use rustix::process::geteuid;
 use tokio::net::UnixStream;
 
+use crate::thread::closing::PeerSocket;
+
 /// Who may use the service, besides root and its own user.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Entitled {
@@ -33,8 +35,10 @@ impl Peer {
     ///
     /// # Errors
     /// The socket is none that has a peer.
-    pub(crate) fn of(socket: &UnixStream, engines: &[Arc<dyn Engine>]) -> io::Result<Self> {
-        let credentials = socket.peer_cred()?;
+    pub(crate) fn of(socket: &PeerSocket, engines: &[Arc<dyn Engine>]) -> io::Result<Self> {
+        // Never the last of the socket.
+        let own = socket.as_fd().try_clone_to_owned()?;
+        let credentials = UnixStream::from_std(own.into())?.peer_cred()?;
         let origins = engines.iter().map(|engine| engine.origin(socket.as_fd()));
         Ok(Self {
             uid: credentials.uid(),

@@ -46,6 +46,7 @@ use crate::{
     record::operations::{self, CallKeeper},
     system::process::Process,
     thread::{
+        closing::{Closing, PeerSocket, Received},
         outgoing::{Closed, Outgoing},
         readiness::watch_stream,
     },
@@ -70,7 +71,7 @@ enum Request {
     /// Answered when the process has exited.
     Exit(Rc<Process>),
     /// Asks for the stdio of a process; the only answer that may carry descriptors.
-    Stdio(Waiter<(Frame, Vec<OwnedFd>)>),
+    Stdio(Waiter<(Frame, Received)>),
 }
 
 /// An entry of the table of open requests.
@@ -80,11 +81,33 @@ struct Open {
     deadline: Option<Instant>,
 }
 
+/// Descriptors that came and belong to no answer yet.
+struct Carried {
+    descriptors: VecDeque<OwnedFd>,
+    closing: Closing,
+}
+
+impl Carried {
+    fn take(&mut self) -> Received {
+        Received::new(self.descriptors.drain(..), &self.closing)
+    }
+
+    fn close(&mut self) {
+        self.closing.close(self.descriptors.drain(..));
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// A stream to one agent. Belongs to the service's thread.
 #[derive(Debug)]
 pub(crate) struct GuestLink {
     outgoing: Outgoing,
-    socket: Rc<AsyncFd<OwnedFd>>,
+    socket: Rc<AsyncFd<PeerSocket>>,
     open: RefCell<HashMap<u64, Open>>,
     deadlines: Deadlines,
     next_id: Cell<u64>,
@@ -114,7 +137,9 @@ impl GuestLink {
             .because(e)
         };
         rustix::io::ioctl_fionbio(&stream, true).map_err(|e| failed(&e))?;
-        let socket = Rc::new(watch_stream(stream).map_err(|e| failed(&e))?);
+        let socket = Rc::new(
+            watch_stream(PeerSocket::new(stream, &Closing::default())).map_err(|e| failed(&e))?,
+        );
         let link = Rc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             released: RefCell::default(),
@@ -209,16 +234,21 @@ impl GuestLink {
     async fn read(&self) -> Result<(), String> {
         let mut decoder = Decoder::default();
         let mut buffer = socket::Buffer::default();
-        let mut carried = VecDeque::new();
+        let closing = self.socket.get_ref().closing();
+        let mut carried = Carried {
+            descriptors: VecDeque::new(),
+            closing: closing.clone(),
+        };
         loop {
+            closing.room().await;
             let Ok(mut ready) = self.socket.readable().await else {
                 return Ok(());
             };
-            match buffer.receive(&*self.socket, &mut carried) {
+            match buffer.receive(&*self.socket, &mut carried.descriptors) {
                 Ok(received) if received.bytes.is_empty() => return Ok(()),
                 Ok(received) => {
                     decoder.feed(received.bytes);
-                    if received.short && carried.is_empty() {
+                    if received.short && carried.descriptors.is_empty() {
                         ready.clear_ready();
                     }
                 }
@@ -232,9 +262,9 @@ impl GuestLink {
             while let Some(frame) = decoder.next_frame().map_err(|e| e.recorded())? {
                 self.take(frame, &mut carried)?;
             }
-            if carried.len() > socket::MAX_DESCRIPTORS || !self.awaits_descriptors() {
+            if carried.descriptors.len() > socket::MAX_DESCRIPTORS || !self.awaits_descriptors() {
                 // Nobody asked for them.
-                carried.clear();
+                carried.close();
             }
         }
     }
@@ -245,7 +275,7 @@ impl GuestLink {
         self.fetching.try_lock().is_err()
     }
 
-    fn take(&self, frame: Frame, carried: &mut VecDeque<OwnedFd>) -> Result<(), String> {
+    fn take(&self, frame: Frame, carried: &mut Carried) -> Result<(), String> {
         let rpc = match frame.kind {
             MessageType::Response(rpc) => rpc,
             MessageType::Notification => {
@@ -294,7 +324,7 @@ impl GuestLink {
             Request::Execute(process, waiter) => self.take_created(&process, waiter, &frame),
             Request::Exit(process) => take_exit(&process, &frame),
             Request::Stdio(waiter) => {
-                let descriptors = carried.drain(..).collect();
+                let descriptors = carried.take();
                 if let Some(waiter) = waiter {
                     drop(waiter.send(Ok((frame, descriptors))));
                 }

@@ -16,7 +16,7 @@ use tokio::{
     sync::Notify,
 };
 
-use crate::thread::readiness::watch;
+use crate::thread::{closing::PeerSocket, readiness::watch};
 
 /// How long writing rests when there is no descriptor left to watch the socket by.
 const BREATH: Duration = Duration::from_millis(50);
@@ -50,7 +50,7 @@ pub(crate) enum Closed {
 /// The writing half of a stream. Belongs to one thread.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    socket: Rc<AsyncFd<OwnedFd>>,
+    socket: Rc<AsyncFd<PeerSocket>>,
     waiting: RefCell<VecDeque<Message>>,
     unread: Cell<usize>,
     bound: usize,
@@ -63,7 +63,7 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// For a non-blocking socket. `bound` is how many bytes may wait; a single message may be larger.
-    pub(crate) fn new(socket: Rc<AsyncFd<OwnedFd>>, bound: usize) -> Self {
+    pub(crate) fn new(socket: Rc<AsyncFd<PeerSocket>>, bound: usize) -> Self {
         Self {
             socket,
             waiting: RefCell::default(),
@@ -159,7 +159,9 @@ impl Outgoing {
     }
 
     fn watch_output(&self) -> io::Result<AsyncFd<OwnedFd>> {
-        watch(self.socket.get_ref().try_clone()?, Interest::WRITABLE)
+        // Never the last of the socket: this is dropped before it.
+        let socket = self.socket.get_ref().as_fd().try_clone_to_owned()?;
+        watch(socket, Interest::WRITABLE)
     }
 
     /// [`Outgoing::write_waiting`] where it does not matter whether all went.
@@ -245,14 +247,15 @@ mod tests {
     use std::{io::Read as _, os::unix::net::UnixStream, time::Duration};
 
     use super::*;
-    use crate::thread::readiness::watch_stream;
+    use crate::thread::{closing::Closing, readiness::watch_stream};
 
     const LIMIT: Duration = Duration::from_secs(30);
 
     fn pair(bound: usize) -> (Rc<Outgoing>, UnixStream) {
         let (own, peer) = UnixStream::pair().unwrap();
         own.set_nonblocking(true).unwrap();
-        let socket = Rc::new(watch_stream(own.into()).unwrap());
+        let socket =
+            Rc::new(watch_stream(PeerSocket::new(own.into(), &Closing::default())).unwrap());
         (Rc::new(Outgoing::new(socket, bound)), peer)
     }
 

@@ -10,6 +10,7 @@ mod advisories;
 mod clients;
 mod common;
 mod deadlines;
+mod descriptors;
 mod environment;
 mod event_log;
 mod flood;

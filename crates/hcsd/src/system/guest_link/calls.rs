@@ -353,17 +353,20 @@ impl GuestLink {
         self.send(Rpc::FetchStdio, id, &request, Vec::new())?;
         let (sender, receiver) = oneshot::channel();
         self.note(id, Request::Stdio(Some(sender)), Some(limit));
-        let (frame, descriptors) = answered(receiver, Rpc::FetchStdio).await?;
+        let (frame, mut received) = answered(receiver, Rpc::FetchStdio).await?;
         let response: FetchStdioResponse = self.understood(&frame)?;
         check(&response.base, "the stdio of the process is not to be had")?;
-        let mut descriptors = descriptors.into_iter();
+        let mut descriptors = received.take().into_iter();
         let mut take = |there: bool| if there { descriptors.next() } else { None };
         let ways = HostStdio {
             stdin: take(response.std_in),
             stdout: take(response.std_out),
             stderr: take(response.std_err),
         };
-        Ok(Stdio::recalled(&ways))
+        let found = Stdio::recalled(&ways);
+        let ways = [ways.stdin, ways.stdout, ways.stderr];
+        received.put_back(ways.into_iter().flatten().chain(descriptors));
+        Ok(found)
     }
 
     /// The pids of the processes that the agent started and that have not exited. One that lists none has none.
