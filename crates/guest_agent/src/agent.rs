@@ -8,12 +8,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant, SystemTime},
 };
 
-use hcs_schema::privileges::Privileges;
+use hcs_schema::{Failure, privileges::Privileges};
+use hcs_wire::output::OutputQuery;
 use rustix::{
     event::{
         Timespec,
@@ -25,8 +26,10 @@ use rustix::{
 use crate::{
     calls::Calls,
     console::{Console, Pumped},
+    detached::{self, Output, Outputs},
     exits::Exits,
     facts::Facts,
+    failure::from_errno,
     kept::{Keeper, Kept},
     link::Link,
     own::Own,
@@ -88,6 +91,8 @@ pub(crate) struct Agent<L> {
     pub(crate) calls: Calls,
     pub(crate) consoles: BTreeMap<u64, Console>,
     next_console: u64,
+    /// The output of detached processes.
+    pub(crate) outputs: Outputs,
     /// Consoles that can move something without waiting for an event.
     runnable: BTreeSet<u64>,
     /// Set by a shutdown request: nothing is started any more.
@@ -133,6 +138,7 @@ impl<L: Link> Agent<L> {
             calls: Calls::default(),
             consoles: BTreeMap::new(),
             next_console: FIRST_CONSOLE,
+            outputs: Outputs::new(),
             runnable: BTreeSet::new(),
             shutting_down: false,
             may_leave: false,
@@ -162,6 +168,7 @@ impl<L: Link> Agent<L> {
                 // not looked at may have been news of any console.
                 self.stream_ended(None);
                 self.runnable.extend(self.consoles.keys());
+                self.outputs.wake_all();
             }
         }
         Ok(())
@@ -174,6 +181,7 @@ impl<L: Link> Agent<L> {
                 LINK => self.accept(),
                 SIGNALS => self.children_ended(),
                 STREAM => self.receive(event.flags),
+                output @ detached::FIRST.. => self.outputs.woken(output),
                 console => {
                     self.runnable.insert(console);
                 }
@@ -182,6 +190,7 @@ impl<L: Link> Agent<L> {
         self.answer_expired_waits();
         self.pump_consoles();
         self.serve_requests();
+        self.pump_outputs();
         self.flush();
     }
 
@@ -191,12 +200,13 @@ impl<L: Link> Agent<L> {
             .stream
             .as_ref()
             .is_some_and(|stream| stream.unsent() == 0);
-        self.may_leave && self.childless && self.consoles.is_empty() && delivered
+        let all_moved = self.consoles.is_empty() && !self.outputs.is_runnable();
+        self.may_leave && self.childless && all_moved && delivered
     }
 
     fn timeout(&self) -> Option<Timespec> {
         let held_back = self.stream.as_ref().is_some_and(Stream::has_request);
-        if !self.runnable.is_empty() || held_back {
+        if !self.runnable.is_empty() || self.outputs.is_runnable() || held_back {
             return Some(Timespec::default());
         }
         let deadline = self.waits.next_deadline()?;
@@ -322,6 +332,35 @@ impl<L: Link> Agent<L> {
                     self.consoles.remove(&number);
                 }
             }
+        }
+    }
+
+    /// Has the event loop watch the pipes of a process whose output is to be kept.
+    pub(crate) fn watch_output(&self, output: &Output) -> Result<(), Errno> {
+        let number = EventData::new_u64(self.outputs.next_number());
+        let flags = EventFlags::IN | EventFlags::ET;
+        let mut sources = output.sources();
+        sources.try_for_each(|source| epoll::add(&self.epoll, source, number, flags))
+    }
+
+    /// Has `pipe` get what `query` asks for of kept output; answers the pid of its process.
+    pub(crate) fn read_kept(&mut self, query: &OutputQuery, pipe: OwnedFd) -> Result<u32, Failure> {
+        let epoll = &self.epoll;
+        let watch = |number, pipe: BorrowedFd<'_>| {
+            let flags = EventFlags::OUT | EventFlags::ET;
+            epoll::add(epoll, pipe, EventData::new_u64(number), flags)
+                .map_err(|errno| from_errno("the pipe for kept output cannot be watched", errno))
+        };
+        self.outputs.read(query, pipe, &mut self.scratch, watch)
+    }
+
+    fn pump_outputs(&mut self) {
+        let outputs = &mut self.outputs;
+        let scratch = &mut self.scratch;
+        let closed = catch_unwind(AssertUnwindSafe(|| outputs.pump(scratch)));
+        for pipe in closed.unwrap_or_default() {
+            // Its client may still hold the same end, which would be watched on.
+            let _was_watched = epoll::delete(&self.epoll, &pipe);
         }
     }
 

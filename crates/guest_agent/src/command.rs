@@ -54,8 +54,10 @@ pub(crate) struct Command {
     pub(crate) directory: CString,
     /// The emulated console's size, if there is to be one.
     pub(crate) console: Option<ConsoleSize>,
-    /// Which streams come from the host.
+    /// Which streams come from the host, or are kept.
     pub(crate) streams: Streams,
+    /// Whether its output is kept.
+    pub(crate) detached: bool,
 }
 
 /// Why a document is no command.
@@ -138,6 +140,7 @@ impl Command {
                 stderr: on(document.create_std_err_pipe) && console.is_none(),
             },
             console,
+            detached: on(document.detached),
         })
     }
 }

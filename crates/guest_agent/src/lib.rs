@@ -8,13 +8,14 @@
 //! 3. `command`, `accounts`: what is to be run, as whom. `sys`: running it.
 //! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know. `calls`: what was done for which call. `session`:
 //!    what a process has started.
-//! 5. `console`: emulated consoles. `kept`: pipes that can be handed out again.
+//! 5. `console`: emulated consoles. `kept`: pipes that can be handed out again. `detached`: output that is kept.
 //! 6. `own`: `/proc` and `/dev/pts`, wherever the system's paths lead. `facts`, `files`, `proc_files`: what is read there.
 //!
 //! **Trust.** The host is trusted, but what it sends is bounded and checked all the same. The system's processes are
 //! not: root among them may replace any file, stop or kill anything but the agent, and fill every pipe. Hence: files are
 //! read without blocking and up to a limit, the agent is not dumpable, its descriptors close on exec, and nothing it
-//! does waits for one of them (but see `sys::spawn` for a program on a file system that does not answer).
+//! does waits for one of them (but see `sys::spawn` for a program on a file system that does not answer). The files for
+//! kept output are the host's, which bounds how long writing to them takes.
 //!
 //! **What it does not do**: mounts, cgroups, networks, limits (the engine has done them before), and anything on behalf
 //! of a process after `execve`.
@@ -27,6 +28,7 @@ mod agent;
 mod calls;
 mod command;
 mod console;
+mod detached;
 mod exits;
 mod facts;
 mod failure;

@@ -42,6 +42,7 @@ impl<L: Link> Agent<L> {
         for wait in waits {
             self.push_exit(wait, code);
         }
+        self.outputs.process_ended(pid, code);
         if let Some(console) = process.console {
             self.console_process_ended(console);
         }

@@ -2,6 +2,7 @@
 //!
 //! 1. [`ComputeSystem`] and [`Process`]: the objects to work with. Each call gives an [`Operation`], which is waited
 //!    for or awaited on any executor. The end of either object is an [`Exit`]; its events are the stream [`Events`].
+//!    [`KeptOutput`] is what a detached process has written.
 //! 2. [`read_log`], [`LogFollower`]: the service's event log. [`explain()`]: the time line of one operation.
 //! 3. [`raw`]: the functions of `ComputeCore.h` as Rust methods, one to one. The C library is built on it.
 //! 4. [`Endpoint`]: where the service listens. Nothing has to be set up: a service is started when none is there.
@@ -92,6 +93,7 @@ mod log;
 )]
 mod model;
 mod operation;
+mod output;
 mod pipe;
 mod pool;
 mod process;
@@ -111,9 +113,11 @@ pub use hcs_schema::{Failure, HResult, documents};
 pub use hcs_wire::{
     explain::{OperationReport, OperationStep},
     log::{LogEntry, LogPage, LogQuery},
+    output::{OutputQuery, Record as OutputRecord},
 };
 pub use log::{LogFollower, read_log};
 pub use operation::Operation;
+pub use output::KeptOutput;
 pub use pipe::{PipeReader, PipeWriter};
 pub use process::Process;
 pub use system::{ComputeSystem, enumerate};

@@ -99,6 +99,7 @@ struct Wanted {
     create_std_out_pipe: Option<bool>,
     create_std_err_pipe: Option<bool>,
     emulate_console: Option<bool>,
+    detached: Option<bool>,
 }
 
 impl Pipes {
@@ -113,9 +114,19 @@ impl Pipes {
             // A console has one output.
             stderr: wanted.create_std_err_pipe == Some(true) && !console,
         };
-        if sent.count() == 0 {
+        // The agent makes those of a detached process.
+        if sent.count() == 0 || wanted.detached == Some(true) {
             return None;
         }
+        Self::make(sent).ok()
+    }
+
+    /// Makes the pipe that kept output is to come through; `None` if that is not possible.
+    pub(crate) fn for_output() -> Option<Self> {
+        let sent = service::Pipes {
+            stdout: true,
+            ..service::Pipes::default()
+        };
         Self::make(sent).ok()
     }
 

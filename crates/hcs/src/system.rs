@@ -4,10 +4,11 @@ use hcs_schema::{
     Failure,
     documents::{self, Properties, SystemExitStatus, SystemPropertyQuery, SystemQuery},
 };
+use hcs_wire::output::OutputQuery;
 use serde::Serialize;
 
 use crate::{
-    Endpoint, Events, Exit, Operation, Process,
+    Endpoint, Events, Exit, KeptOutput, Operation, Process,
     exit::system_exit,
     operation::{read, refused, write},
     raw,
@@ -130,6 +131,11 @@ impl ComputeSystem {
     /// A handle to a process in it, by its pid inside the system. It comes without streams, see [`Process::attach`].
     pub fn open_process(&self, process_id: u32) -> Operation<Process> {
         Process::open(&self.raw, process_id)
+    }
+
+    /// What a detached process in it has written, as far as that is kept.
+    pub fn output(&self, query: &OutputQuery) -> Operation<KeptOutput> {
+        KeptOutput::read(&self.raw, query)
     }
 
     /// Its end, to be waited for or awaited.

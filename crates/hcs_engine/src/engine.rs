@@ -18,7 +18,7 @@ use std::{
 };
 
 use hcs_schema::{
-    Failure,
+    Failure, HResult,
     coverage::Table,
     documents::{ComputeSystem, ModifySettingRequest, ShutdownOptions, Statistics},
 };
@@ -298,6 +298,18 @@ pub trait Guest {
     /// They are no pipes.
     fn had_pipes(&self, _ends: &[OwnedFd], _user: u32) -> Result<bool, Failure> {
         Ok(false)
+    }
+
+    /// Makes `count` empty files for what the guest agent is to keep: for reading and writing, without a name, on a disk
+    /// where what the machine writes goes. They are gone when the last process that holds them is. May wait for the disk.
+    ///
+    /// # Errors
+    /// The host refused, or the machine has no use for files of the host.
+    fn make_files(&self, _count: usize) -> Result<Vec<OwnedFd>, Failure> {
+        Err(Failure::new(
+            HResult::NOT_SUPPORTED,
+            "the machine cannot keep the output of detached processes",
+        ))
     }
 }
 

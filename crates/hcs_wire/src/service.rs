@@ -32,7 +32,7 @@ use std::{collections::VecDeque, os::fd::OwnedFd};
 use hcs_schema::HResult;
 use serde::{Deserialize, Serialize};
 
-use crate::{WireError, log::LogQuery};
+use crate::{WireError, log::LogQuery, output::OutputQuery};
 
 /// Version of this protocol; the service answers older clients it still understands.
 pub const VERSION: u32 = 1;
@@ -170,6 +170,16 @@ pub enum Call {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         again: bool,
     },
+    /// Ours: the agent of the system writes the kept output of a detached process into the pipe that comes along
+    /// ([`crate::output`]); answered with the pid of the process. A service that does not know the property `Detached`
+    /// does not know this.
+    ReadOutput {
+        system: u64,
+        query: OutputQuery,
+        /// The write end of a pipe that the client made, as `stdout`, which comes along as descriptor.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pipes: Option<Pipes>,
+    },
     /// `HcsCloseProcess`.
     CloseProcess { process: u64 },
     /// `HcsTerminateProcess`.
@@ -253,6 +263,7 @@ impl Call {
                 | Self::ModifyProcess { .. }
                 | Self::ModifyServiceSettings { .. }
                 | Self::SubmitCrashReport { .. }
+                | Self::ReadOutput { .. }
         )
     }
 }

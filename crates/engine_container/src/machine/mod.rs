@@ -5,6 +5,7 @@ mod boot;
 mod clock;
 pub(crate) mod errand;
 mod held_up;
+mod kept_files;
 pub(crate) mod modify;
 
 use std::{
@@ -206,6 +207,12 @@ impl Guest for ContainerMachine {
 
     fn had_pipes(&self, ends: &[OwnedFd], user: u32) -> Result<bool, Failure> {
         stdio::were_taken(ends, self.pipe_owner(), Uid::from_raw(user))
+    }
+
+    fn make_files(&self, count: usize) -> Result<Vec<OwnedFd>, Failure> {
+        let kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = kept_files::make(self.record.scratch.as_deref(), kept.as_ref(), count);
+        files.map_err(|error| self.fail("given files for kept output", error))
     }
 }
 

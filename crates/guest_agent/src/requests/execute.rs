@@ -6,7 +6,9 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult, documents::ProcessParameters, privileges::Privileges, win32};
-use hcs_wire::guest::{ExecuteProcess, ExecuteProcessResponse, ResponseBase, code};
+use hcs_wire::guest::{
+    ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, ResponseBase, code,
+};
 use rustix::process::Pid;
 
 use super::{
@@ -18,9 +20,11 @@ use crate::{
     agent::{Agent, MAX_PROCESSES, Process},
     command::{Command, ConsoleSize},
     console::{Console, Pty},
+    detached::Output,
     facts::Facts,
     failure::{from_errno, hresult},
     files::{self, ReadError, TextFile},
+    kept::Kept,
     link::{Link, Stdio},
     sys::{Launch, LaunchError, Spawner},
     waits::Wait,
@@ -68,18 +72,16 @@ impl<L: Link> Agent<L> {
         let command = Command::new(&document, identity.home.as_deref())?;
         let privileges = self.privileges.of_process(&document)?;
         marks.decided = Some(marks::now());
-        let stdio = self
-            .link
-            .stdio(command.streams, settings.vsock_stdio_relay_settings, sent)?;
+        let (stdio, output) = self.connect(&command, settings, sent)?;
         let started = SystemTime::now();
         let (pid, console, kept) = match command.console {
             None => {
                 let pid = self.start_plain(&command, &identity, &privileges, &stdio, marks)?;
                 // Only now, as the program runs meanwhile.
-                (pid, None, self.keeper.keep(&self.facts.own, &stdio))
+                (pid, None, self.keep(&command, &stdio))
             }
             Some(size) => {
-                let kept = self.keeper.keep(&self.facts.own, &stdio);
+                let kept = self.keep(&command, &stdio);
                 let who = (&identity, &privileges);
                 match self.start_on_console(&command, who, stdio, size, marks) {
                     Ok((pid, console)) => (pid, console, kept),
@@ -99,6 +101,10 @@ impl<L: Link> Agent<L> {
             kept,
             call: name.to_owned(),
         };
+        if let Some(mut output) = output {
+            output.started(pid);
+            self.outputs.add(output);
+        }
         self.calls.done(name, Some(pid));
         self.processes.insert(pid, process);
         if let Some(id) = request.wait_message_id {
@@ -110,6 +116,32 @@ impl<L: Link> Agent<L> {
             self.waits.add(pid, wait);
         }
         Ok(pid)
+    }
+
+    /// The standard streams of a process: what came for them, or pipes of the agent's where its output is kept.
+    fn connect(
+        &mut self,
+        command: &Command,
+        settings: &ExecuteProcessSettings,
+        sent: Vec<OwnedFd>,
+    ) -> Result<(Stdio, Option<Output>), Failure> {
+        if !command.detached {
+            let ports = settings.vsock_stdio_relay_settings;
+            return Ok((self.link.stdio(command.streams, ports, sent)?, None));
+        }
+        self.outputs.check_room()?;
+        let (output, stdio) = Output::prepare(command.streams, sent)?;
+        let watched = self.watch_output(&output);
+        watched.map_err(|errno| from_errno("the output cannot be watched", errno))?;
+        Ok((stdio, Some(output)))
+    }
+
+    /// Ways back to the pipes that were given for a process; those of the agent's own are not handed out.
+    fn keep(&mut self, command: &Command, stdio: &Stdio) -> Kept {
+        match command.detached {
+            true => Kept::default(),
+            false => self.keeper.keep(&self.facts.own, stdio),
+        }
     }
 
     fn check_room(&self, request: &ExecuteProcess) -> Result<(), Failure> {

@@ -6,6 +6,7 @@
 mod execute;
 mod explain;
 mod marks;
+mod output;
 mod process;
 mod properties;
 mod system;
@@ -20,8 +21,8 @@ use hcs_wire::{
     WireError,
     guest::{
         ExecuteProcess, FetchStdio, Frame, GetProperties, MessageType, ModifySettings, NULL_ID,
-        NegotiateProtocol, RecallCall, Request, RequestBase, ResizeConsole, ResponseBase, Rpc,
-        ShutDown, SignalProcess, WaitForProcess, code, encode_bits,
+        NegotiateProtocol, ReadOutput, RecallCall, Request, RequestBase, ResizeConsole,
+        ResponseBase, Rpc, ShutDown, SignalProcess, WaitForProcess, code, encode_bits,
     },
 };
 use serde::Serialize;
@@ -190,6 +191,10 @@ impl<L: Link> Agent<L> {
                 let request = parse::<FetchStdio>(call, body)?;
                 self.fetch_stdio(call, &request)
             }
+            Rpc::ReadOutput => {
+                let request = parse::<ReadOutput>(call, body)?;
+                self.read_output(call, &request, descriptors)
+            }
             Rpc::RecallCall => {
                 let request = parse::<RecallCall>(call, body)?;
                 self.recall(call, &request)
@@ -255,6 +260,7 @@ pub(crate) fn read_only(frame: &Frame) {
         Rpc::GetProperties => parse::<GetProperties>(&mut call, body).err(),
         Rpc::ModifySettings => parse::<ModifySettings>(&mut call, body).err(),
         Rpc::RecallCall => parse::<RecallCall>(&mut call, body).err(),
+        Rpc::ReadOutput => parse::<ReadOutput>(&mut call, body).err(),
         Rpc::ShutdownGraceful | Rpc::ShutdownForced => parse::<ShutDown>(&mut call, body).err(),
         _ => parse::<RequestBase>(&mut call, body).err(),
     };

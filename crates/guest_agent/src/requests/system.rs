@@ -94,13 +94,14 @@ impl<L: Link> Agent<L> {
     fn describe(&self) -> String {
         let (unclaimed, claimed) = self.exits.counts();
         let mut text = format!(
-            "hcs-agent {}, up {} s, {} turns\n{} processes, {} consoles, {} waits, {unclaimed} exits unclaimed, {claimed} kept\n\
+            "hcs-agent {}, up {} s, {} turns\n{} processes, {} consoles, {} outputs, {} waits, {unclaimed} exits unclaimed, {claimed} kept\n\
              {} bytes unsent, shutting down: {}\n",
             env!("CARGO_PKG_VERSION"),
             self.began.elapsed().as_secs(),
             self.turns,
             self.processes.len(),
             self.consoles.len(),
+            self.outputs.len(),
             self.waits.len(),
             self.stream
                 .as_ref()
@@ -135,6 +136,7 @@ fn capabilities() -> GcsCapabilities {
             large_messages_supported: true,
             fetch_stdio_supported: true,
             named_calls_supported: true,
+            detached_processes_supported: true,
         },
     }
 }

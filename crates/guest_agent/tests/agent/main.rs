@@ -12,6 +12,7 @@
 
 mod bridge;
 mod consoles;
+mod detached;
 mod dialled;
 mod failures;
 mod processes;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         failures::TESTS,
         users::TESTS,
         consoles::TESTS,
+        detached::TESTS,
         shutdown::TESTS,
         dialled::TESTS,
     ];

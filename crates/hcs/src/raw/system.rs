@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::service::Call;
+use hcs_wire::{output::OutputQuery, service::Call};
 
 use super::{
     Document, EventCallback, Operation, OperationKind, event_options, option, request::Request,
@@ -224,6 +224,21 @@ impl System {
             query: option(query),
         };
         self.call(OperationKind::GetProperties, call, query, operation)
+    }
+
+    /// Ours: has the kept output of a detached process come through a pipe, which is the standard output in the
+    /// operation's process information; the pid there is that of the process. What comes through is in
+    /// [`hcs_wire::output`].
+    ///
+    /// # Errors
+    /// As every call that takes an operation (see [`super`]).
+    pub fn read_output(&self, operation: &Operation, query: &OutputQuery) -> Result<(), HResult> {
+        let call = Call::ReadOutput {
+            system: self.number(),
+            query: query.clone(),
+            pipes: None,
+        };
+        Request::on_system(self, OperationKind::GetProcessInfo, call).start(operation)
     }
 
     fn call(

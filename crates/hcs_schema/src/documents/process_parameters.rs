@@ -51,5 +51,9 @@ document! {
         no_new_privileges: bool = "NoNewPrivileges", "extension";
         /// Limits on its own resources (our extension), in place of its container's of the same names.
         resource_limits: Vec<ResourceLimit> = "ResourceLimits", "extension";
+        /// Whether it is detached from its caller (our extension): the caller gets no pipes, and the agent of its system
+        /// keeps what it writes, as far as `CreateStdOutPipe` and `CreateStdErrPipe` ask for these streams. `hcs logs`
+        /// reads that.
+        detached: bool = "Detached", "extension";
     }
 }

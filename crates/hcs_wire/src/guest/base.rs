@@ -4,8 +4,8 @@ use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    ExecuteProcess, FetchStdio, GetProperties, ModifySettings, NegotiateProtocol, RecallCall,
-    ResizeConsole, ShutDown, SignalProcess, WaitForProcess,
+    ExecuteProcess, FetchStdio, GetProperties, ModifySettings, NegotiateProtocol, ReadOutput,
+    RecallCall, ResizeConsole, ShutDown, SignalProcess, WaitForProcess,
 };
 
 /// Our agent's name in [`ErrorRecord`]s.
@@ -68,6 +68,7 @@ requests!(
     GetProperties,
     ModifySettings,
     RecallCall,
+    ReadOutput,
     ShutDown
 );
 

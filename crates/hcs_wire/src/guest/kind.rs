@@ -35,11 +35,13 @@ pub enum Rpc {
     FetchStdio,
     /// Ours: the result of a call, by its name.
     RecallCall,
+    /// Ours: the kept output of a detached process, into a pipe.
+    ReadOutput,
 }
 
 impl Rpc {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Create,
         Self::Start,
         Self::ShutdownGraceful,
@@ -55,6 +57,7 @@ impl Rpc {
         Self::DeleteContainerState,
         Self::FetchStdio,
         Self::RecallCall,
+        Self::ReadOutput,
     ];
 
     /// The 12 bit message number.
@@ -77,6 +80,7 @@ impl Rpc {
             // Far from the numbers that HCS itself may come to use.
             Self::FetchStdio => 0xf01,
             Self::RecallCall => 0xf02,
+            Self::ReadOutput => 0xf03,
         }
     }
 

@@ -20,6 +20,14 @@
 //! [`crate::service`]). A new stream replaces the one before it; requests on the old stream that were not taken up are
 //! never done. So the agent's answer to that question is final.
 //!
+//! # Detached processes
+//!
+//! An agent that says `DetachedProcessesSupported` takes `Detached` in `ProcessParameters`. With such an `ExecuteProcess`
+//! come [`KEPT_FILES`] empty files that have no name, open for reading and writing, in place of pipes. The agent keeps
+//! in them what the process writes, with times ([`crate::output`]). [`Rpc::ReadOutput`] brings the write end of a pipe,
+//! into which the agent writes what it has kept, and on request what comes from then on. No byte of it passes
+//! through the host, and the stream goes on without the host.
+//!
 //! **Descriptors belong to the message they were sent with**: a message with descriptors has a `sendmsg` of its own
 //! ([`crate::socket::send_all`] does it), it is not glued to others in one buffer. So a message that is refused takes
 //! its descriptors with it, and the ones of later messages stay where they belong.
@@ -47,8 +55,9 @@ pub use negotiate::{
 };
 pub use process::{
     ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, ExecuteSteps, FetchStdio,
-    FetchStdioResponse, Naming, RecallCall, RecallCallResponse, ResizeConsole, SignalOptions,
-    SignalProcess, VsockStdioRelaySettings, WaitForProcess, WaitForProcessResponse,
+    FetchStdioResponse, Naming, ReadOutput, ReadOutputResponse, RecallCall, RecallCallResponse,
+    ResizeConsole, SignalOptions, SignalProcess, VsockStdioRelaySettings, WaitForProcess,
+    WaitForProcessResponse,
 };
 pub use system::{
     ContainerNotification, DumpStacksResponse, GetProperties, GetPropertiesResponse,
@@ -66,6 +75,8 @@ pub const MAX_REQUEST_BYTES: u32 = 8 << 20;
 pub const MAX_RESPONSE_BYTES: u32 = 4 << 20;
 /// The longest name of a call, in bytes.
 pub const MAX_NAME_BYTES: usize = 96;
+/// How many files come along for the output of a detached process.
+pub const KEPT_FILES: usize = 4;
 /// The protocol version both sides must share.
 pub const PROTOCOL_VERSION: u32 = 4;
 /// Container id that means the compute system the agent is the first process of.

@@ -86,4 +86,6 @@ pub struct GuestDefinedCapabilities {
     pub fetch_stdio_supported: bool,
     /// Ours: calls are remembered by their names, and [`super::Rpc::RecallCall`] works.
     pub named_calls_supported: bool,
+    /// Ours: a process may be [`Detached`](crate::guest#detached-processes), and [`super::Rpc::ReadOutput`] works.
+    pub detached_processes_supported: bool,
 }

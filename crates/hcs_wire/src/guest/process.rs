@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{RequestBase, ResponseBase};
+use crate::output::OutputQuery;
 
 /// `ExecuteProcess` request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -242,4 +243,31 @@ pub struct FetchStdioResponse {
     /// Standard error is.
     #[serde(default)]
     pub std_err: bool,
+}
+
+/// `ReadOutput` request, ours: for an agent that says `DetachedProcessesSupported`. The write end of a pipe comes along.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ReadOutput {
+    /// Base.
+    #[serde(flatten)]
+    pub base: RequestBase,
+    /// The part of the output that is wanted.
+    #[serde(flatten)]
+    pub query: OutputQuery,
+    /// The call this is done for. One that was done already is not done again.
+    #[serde(flatten)]
+    pub naming: Naming,
+}
+
+/// `ReadOutput` response.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ReadOutputResponse {
+    /// Base.
+    #[serde(flatten)]
+    pub base: ResponseBase,
+    /// Pid of the process, inside the system; it may have exited.
+    #[serde(default)]
+    pub process_id: u32,
 }

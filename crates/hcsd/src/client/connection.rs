@@ -565,9 +565,12 @@ impl Connection {
         call: &Call,
         descriptors: Received,
     ) -> Result<Option<(Received, limits::Share)>, Failure> {
-        let Call::CreateProcess {
+        let (Call::CreateProcess {
             pipes: Some(pipes), ..
-        } = call
+        }
+        | Call::ReadOutput {
+            pipes: Some(pipes), ..
+        }) = call
         else {
             return Ok(None);
         };
@@ -576,7 +579,7 @@ impl Connection {
             return Err(Failure::new(
                 HResult::E_INVALIDARG,
                 format!(
-                    "{} pipes were announced for the process and {count} came",
+                    "{} pipes were announced with the call and {count} came",
                     pipes.count(),
                 ),
             ));

@@ -4,6 +4,7 @@
 //! first, so that later calls on it find the slot. What can be answered from memory is answered at once; everything
 //! else runs as a task of its own that a cancel ends.
 
+mod output;
 pub(crate) mod processes;
 pub(crate) mod systems;
 
@@ -251,7 +252,8 @@ const fn concerns(call: &Call) -> Option<u64> {
         | Call::ModifySystem { system, .. }
         | Call::GetSystemProperties { system, .. }
         | Call::CreateProcess { system, .. }
-        | Call::OpenProcess { system, .. } => Some(*system),
+        | Call::OpenProcess { system, .. }
+        | Call::ReadOutput { system, .. } => Some(*system),
         Call::CloseProcess { process }
         | Call::TerminateProcess { process, .. }
         | Call::SignalProcess { process, .. }
@@ -322,6 +324,7 @@ fn dispatch(errand: Errand, call: Call) {
         } => {
             processes::open(errand, system, process, process_id, again);
         }
+        Call::ReadOutput { system, query, .. } => output::read(errand, system, query),
         Call::CloseProcess { process } => processes::close(&errand, process),
         Call::TerminateProcess { process, options } => {
             processes::terminate(errand, process, options.as_deref());

@@ -252,6 +252,7 @@ const fn about(call: &Call) -> (&'static str, bool) {
         Call::EnumerateSystems { .. } => ("EnumerateSystems", false),
         Call::CreateProcess { .. } => ("CreateProcess", true),
         Call::OpenProcess { again, .. } => ("OpenProcess", !*again),
+        Call::ReadOutput { .. } => ("ReadOutput", false),
         Call::CloseProcess { .. } => ("CloseProcess", false),
         Call::TerminateProcess { .. } => ("TerminateProcess", true),
         Call::SignalProcess { .. } => ("SignalProcess", true),

@@ -1,10 +1,10 @@
 //! `HcsCreateProcess`, from checked parameters to a process with its stdio.
 
-use std::{os::fd::OwnedFd, rc::Rc};
+use std::{os::fd::OwnedFd, rc::Rc, sync::Arc};
 
 use hcs_engine::engine::{HostStdio, Streams};
 use hcs_schema::Failure;
-use hcs_wire::guest::{ExecuteSteps, Rpc};
+use hcs_wire::guest::{ExecuteSteps, KEPT_FILES, Rpc};
 
 use crate::{
     record::{blocking::blocking, operations},
@@ -24,6 +24,8 @@ pub(crate) enum Stdio {
     Wanted(Streams),
     /// Its ends of pipes that its client made.
     Given(Vec<OwnedFd>, Streams),
+    /// What its agent makes: the agent keeps what it writes.
+    Kept,
 }
 
 /// The client's ends of those pipes.
@@ -90,6 +92,17 @@ pub(crate) async fn launch(
         Stdio::Given(ends, streams) => {
             process.set_stdio(stdio::Stdio::given(&ends, streams));
             (None, None, ends)
+        }
+        Stdio::Kept => {
+            link.check_detached()?;
+            let (machine, id) = (Arc::clone(&system.machine), system.id.clone());
+            let make = move || {
+                let guest = machine.guest().ok_or_else(|| no_guest(&id))?;
+                guest.make_files(KEPT_FILES)
+            };
+            let files = blocking(make).await?;
+            process.set_stdio(stdio::Stdio::default());
+            (None, None, files)
         }
     };
     let mut guard = Guard {

@@ -42,6 +42,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("DropCapabilities", Supported),
             ("NoNewPrivileges", Supported),
             ("ResourceLimits", Supported),
+            ("Detached", Supported),
         ],
     ),
     (

@@ -155,6 +155,10 @@ async fn recall(
 /// The standard streams that a process wants pipes for.
 fn streams(document: &ProcessParameters) -> Streams {
     let console = document.emulate_console == Some(true);
+    if document.detached == Some(true) {
+        // Its agent has them.
+        return Streams::default();
+    }
     Streams {
         stdin: document.create_std_in_pipe == Some(true),
         stdout: document.create_std_out_pipe == Some(true),
@@ -214,7 +218,9 @@ async fn launch_in_turn(
         Some(guest) => guest.take_pipes(ends, user),
         None => Ok(false),
     };
-    let given = if are_used(errand, &document, pipes, take)? {
+    let given = if document.detached == Some(true) {
+        Stdio::Kept
+    } else if are_used(errand, &document, pipes, take)? {
         Stdio::Given(errand.pending.take_pipes(), streams(&document))
     } else {
         Stdio::Wanted(streams(&document))

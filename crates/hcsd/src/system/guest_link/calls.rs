@@ -4,12 +4,16 @@ use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
 
 use hcs_engine::engine::{HostStdio, StdioPorts};
 use hcs_schema::{Failure, HResult, documents::Properties};
-use hcs_wire::guest::{
-    ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio, FetchStdioResponse,
-    Frame, GetProperties, GetPropertiesResponse, ModifySettings, NO_TIMEOUT, NULL_ID, Naming,
-    NegotiateProtocol, NegotiateProtocolResponse, PROTOCOL_VERSION, RecallCall, RecallCallResponse,
-    RequestBase, ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions, SignalProcess,
-    VsockStdioRelaySettings, WaitForProcess,
+use hcs_wire::{
+    guest::{
+        ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio,
+        FetchStdioResponse, Frame, GetProperties, GetPropertiesResponse, ModifySettings,
+        NO_TIMEOUT, NULL_ID, Naming, NegotiateProtocol, NegotiateProtocolResponse,
+        PROTOCOL_VERSION, ReadOutput, ReadOutputResponse, RecallCall, RecallCallResponse,
+        RequestBase, ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions, SignalProcess,
+        VsockStdioRelaySettings, WaitForProcess,
+    },
+    output::OutputQuery,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -367,6 +371,49 @@ impl GuestLink {
         let ways = [ways.stdin, ways.stdout, ways.stderr];
         received.put_back(ways.into_iter().flatten().chain(descriptors));
         Ok(found)
+    }
+
+    /// Has the agent write kept output into `pipe`; answers the pid of its process.
+    ///
+    /// # Errors
+    /// What the agent reported.
+    pub(crate) async fn read_output(
+        &self,
+        query: &OutputQuery,
+        pipe: Vec<OwnedFd>,
+        limit: Duration,
+    ) -> Result<u32, Failure> {
+        self.check_detached()?;
+        let request = ReadOutput {
+            base: base(),
+            query: query.clone(),
+            naming: self.naming(),
+        };
+        let id = self.take_id();
+        self.send(Rpc::ReadOutput, id, &request, pipe)?;
+        let (sender, receiver) = oneshot::channel();
+        self.note(
+            id,
+            Request::Call(Rpc::ReadOutput, Some(sender)),
+            Some(limit),
+        );
+        let frame = answered(receiver, Rpc::ReadOutput).await?;
+        let response: ReadOutputResponse = self.understood(&frame)?;
+        check(&response.base, "the kept output is not to be had")?;
+        Ok(response.process_id)
+    }
+
+    /// Fails unless the agent keeps the output of detached processes.
+    ///
+    /// # Errors
+    /// It is of an older release.
+    pub(crate) fn check_detached(&self) -> Result<(), Failure> {
+        let capabilities = &self.capabilities().guest_defined_capabilities;
+        if capabilities.detached_processes_supported {
+            return Ok(());
+        }
+        let message = "the guest agent of the system keeps no output of detached processes: it is of an older release";
+        Err(Failure::new(HResult::NOT_SUPPORTED, message))
     }
 
     /// The pids of the processes that the agent started and that have not exited. One that lists none has none.

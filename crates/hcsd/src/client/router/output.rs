@@ -1,0 +1,64 @@
+//! Kept output: the pipe of a client goes to the agent, which writes into it.
+
+use std::{os::fd::OwnedFd, rc::Rc};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::{output::OutputQuery, service::ProcessInformation};
+
+use super::Errand;
+use crate::{client::connection::Answer, system::System};
+
+/// Has the agent of a system write kept output into the pipe that came along. A call that is made again brings the same
+/// pipe, and the agent knows the call by its name.
+pub(super) fn read(errand: Errand, handle: u64, query: OutputQuery) {
+    let system = match errand.connection.handles.system(handle) {
+        Ok(system) => system,
+        Err(failure) => return errand.answer(Err(failure)),
+    };
+    let connection = Rc::clone(&errand.connection);
+    connection.spawn(async move {
+        let answer = match errand.was_done().await {
+            Ok(true) => Ok(begun(query.process_id)),
+            Ok(false) => {
+                errand
+                    .until_cancelled(begin(&errand, &system, &query))
+                    .await
+            }
+            Err(failure) => Err(failure),
+        };
+        errand.answer(answer);
+    });
+}
+
+async fn begin(errand: &Errand, system: &System, query: &OutputQuery) -> Result<Answer, Failure> {
+    system.alive()?;
+    let limit = system.context()?.config.times.guest();
+    let link = system.guest().await?;
+    let user = errand.connection.peer.uid;
+    let take = |ends: &[OwnedFd]| -> Result<bool, Failure> {
+        match system.machine.guest() {
+            Some(guest) => Ok(ends.len() == 1 && guest.take_pipes(ends, user)?),
+            None => Ok(false),
+        }
+    };
+    if !errand.pending.with_pipes(take)? {
+        let message = "the call came without a pipe of its client's for the output to go to";
+        return Err(Failure::new(HResult::E_INVALIDARG, message));
+    }
+    let pipe = errand.pending.take_pipes();
+    match link.read_output(query, pipe, limit).await {
+        Ok(process_id) => Ok(begun(process_id)),
+        Err(failure) => Err(system.explain(failure).await),
+    }
+}
+
+/// The agent writes into the pipe.
+fn begun(process_id: u32) -> Answer {
+    let mut answer = Answer::done();
+    answer.reply.process = Some(ProcessInformation {
+        process_id,
+        own_pipes: true,
+        ..ProcessInformation::default()
+    });
+    answer
+}
