@@ -8,9 +8,10 @@ use crate::{
     failure::Stop,
     verbs::{
         completion::Completion, create::Create, events::Events, exec::Exec, explain::Explain,
-        help::Help, inspect::Inspect, list::List, man::Man, pause::Pause, ps::Ps, resume::Resume,
-        run::Run, service::Service, shutdown::Shutdown, signal::Signal, start::Start, stats::Stats,
-        terminate::Terminate, validate::Validate, version::Version, wait::Wait,
+        help::Help, inspect::Inspect, list::List, logs::Logs, man::Man, pause::Pause, ps::Ps,
+        resume::Resume, run::Run, service::Service, shutdown::Shutdown, signal::Signal,
+        start::Start, stats::Stats, terminate::Terminate, validate::Validate, version::Version,
+        wait::Wait,
     },
 };
 
@@ -25,12 +26,13 @@ Examples:
   hcs run -- sh -c 'echo hello from $(hostname)'      a throw-away view of this machine
   hcs run -it --layer ./rootfs -- sh                  a shell in a root file system of yours
   hcs run --memory 512 --cpus 0.5 -- make test        this directory's tests, in a copy of it
+  hcs run -d --id web -- python3 -m http.server && hcs logs -f web
   hcs create --id box && hcs start box && hcs exec box -- uname -a && hcs terminate box
   hcs list --format json
   hcs events --since 100 --follow                      what happened, also while no client looked
 
 Exit codes:
-  that of the process for run, exec and wait ID PID (128 + N when signal N killed it);
+  that of the process for run, exec, wait ID PID and wait ID after run -d (128 + N when signal N killed it);
   124 when the time given by --timeout was over,
   125 when hcs itself failed, 126 when the command cannot be run, 127 when it was not found
 
@@ -50,6 +52,7 @@ pub(crate) enum Verb {
     Create(Create),
     Start(Start),
     Exec(Exec),
+    Logs(Logs),
     List(List),
     Ps(Ps),
     Inspect(Inspect),
@@ -82,6 +85,7 @@ impl Cli {
             "create" => Verb::Create(parsed(rest)?),
             "start" => Verb::Start(parsed(rest)?),
             "exec" => Verb::Exec(parsed(rest)?),
+            "logs" => Verb::Logs(parsed(rest)?),
             "list" => Verb::List(parsed(rest)?),
             "ps" => Verb::Ps(parsed(rest)?),
             "inspect" => Verb::Inspect(parsed(rest)?),
@@ -113,6 +117,7 @@ impl Verb {
             Self::Create(verb) => verb.run(),
             Self::Start(verb) => verb.run(),
             Self::Exec(verb) => verb.run(),
+            Self::Logs(verb) => verb.run(),
             Self::List(verb) => verb.run(),
             Self::Ps(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
@@ -243,6 +248,11 @@ mod tests {
             "hcs start box",
             "hcs exec -i -t box -- uname -a",
             "hcs exec box uname -a",
+            "hcs run -d --id web -- httpd -f",
+            "hcs run --detach --layer ./rootfs -t -- httpd -f",
+            "hcs logs web",
+            "hcs logs -f --tail 20 --since 1h30m --timestamps web",
+            "hcs logs -n all --since 2024-02-29T12:30:00Z --process 12 --json web",
             "hcs list --format json",
             "hcs enumerate",
             "hcs ps box",
@@ -269,6 +279,9 @@ mod tests {
             "hcs exec box",
             "hcs list --format xml",
             "hcs run --memory x -- sh",
+            "hcs run -d --rm -- sh",
+            "hcs logs --tail x web",
+            "hcs logs --since yesterday web",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
             assert!(quickly(line).is_none(), "{line}");

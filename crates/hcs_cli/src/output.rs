@@ -1,9 +1,17 @@
 //! What the program prints: aligned tables and JSON.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    thread,
+};
 
 use clap::{Args, ValueEnum};
 use hcs_schema::{Failure, HResult, shown, shown_json};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::retry_on_intr,
+    stdio,
+};
 use serde::Serialize;
 
 /// How lists are printed.
@@ -56,6 +64,26 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(cannot_write(&error)),
         _ => Ok(()),
     }
+}
+
+/// Has the program end when no process reads its output any more, though nothing happens that could be written.
+///
+/// # Errors
+/// No thread could be started.
+pub(crate) fn end_with_the_reader() -> Result<(), Failure> {
+    let watching = thread::Builder::new().name("reader".to_owned()).spawn(|| {
+        let mut polled = [PollFd::from_borrowed_fd(
+            stdio::stdout(),
+            PollFlags::empty(),
+        )];
+        // Errors and the hang-up alone are waited for.
+        if matches!(retry_on_intr(|| poll(&mut polled, None)), Ok(1..)) {
+            std::process::exit(0);
+        }
+    });
+    watching.map(drop).map_err(|error| {
+        Failure::new(HResult::E_OUTOFMEMORY, "no thread could be started").because(&error)
+    })
 }
 
 /// The failure of writing to standard output.

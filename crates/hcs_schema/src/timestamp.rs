@@ -14,6 +14,80 @@ pub fn rfc3339(since_1970: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:07}Z")
 }
 
+/// The time, since 1970, that `text` says in RFC 3339: `2024-02-29T12:30:00Z`, `2024-02-29T13:30:00.5+01:00`. `None` for
+/// what is no time, or one before 1970.
+#[must_use]
+pub fn from_rfc3339(text: &str) -> Option<Duration> {
+    let (year, rest) = number(text, 4, '-')?;
+    let (month, rest) = number(rest, 2, '-')?;
+    let (day, rest) = rest.split_at_checked(2)?;
+    let day = digits(day)?;
+    let rest = rest.strip_prefix(['T', 't', ' '])?;
+    let (hour, rest) = number(rest, 2, ':')?;
+    let (minute, rest) = number(rest, 2, ':')?;
+    let (second, rest) = rest.split_at_checked(2)?;
+    let second = digits(second)?;
+    let (fraction, zone) = match rest.strip_prefix('.') {
+        None => (0, rest),
+        Some(rest) => {
+            let end = rest.find(|c: char| !c.is_ascii_digit())?;
+            let (fraction, zone) = rest.split_at_checked(end.min(9))?;
+            let nanoseconds = format!("{fraction:0<9}");
+            (
+                digits(&nanoseconds).filter(|_| end > 0)?,
+                zone.trim_start_matches(|c: char| c.is_ascii_digit()),
+            )
+        }
+    };
+    let in_range = hour < 24 && minute < 60 && second < 61;
+    let ahead = offset(zone)?;
+    let day = day_of(year, month, day).filter(|_| in_range)?;
+    let seconds = (day * DAY + hour * 3600 + minute * 60 + second).checked_add_signed(-ahead)?;
+    Some(Duration::new(seconds, u32::try_from(fraction).ok()?))
+}
+
+/// Seconds that a zone is ahead of UTC: `Z`, `+01:00`.
+fn offset(zone: &str) -> Option<i64> {
+    if matches!(zone, "Z" | "z") {
+        return Some(0);
+    }
+    let (hour, minute) = zone.get(1..)?.split_once(':')?;
+    let plain = hour.len() == 2 && minute.len() == 2;
+    let seconds = digits(hour)? * 3600 + digits(minute)? * 60;
+    let seconds = i64::try_from(seconds).ok().filter(|_| plain)?;
+    match zone.get(..1)? {
+        "+" => Some(seconds),
+        "-" => Some(-seconds),
+        _ => None,
+    }
+}
+
+/// A number of so many digits, and what follows the separator behind it.
+fn number(text: &str, length: usize, separator: char) -> Option<(u64, &str)> {
+    let (number, rest) = text.split_at_checked(length)?;
+    Some((digits(number)?, rest.strip_prefix(separator)?))
+}
+
+fn digits(text: &str) -> Option<u64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| plain)
+}
+
+/// How many days after 1970-01-01 that day is, where there is such a day.
+fn day_of(year: u64, month: u64, day: u64) -> Option<u64> {
+    let (y, m) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year.checked_sub(1)?, month + 9)
+    };
+    let (era, of_era) = (y / 400, y % 400);
+    let of_year = (153 * m + 2) / 5 + day.checked_sub(1)?;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year;
+    let days = days.checked_sub(719_468)?;
+    // A day that is not there comes back as another.
+    (date(days) == (year, month, day)).then_some(days)
+}
+
 /// Year, month and day of the day `days` after 1970-01-01, in the Gregorian calendar.
 ///
 /// Counts in eras of 400 years that begin on 1 March, so that the leap day is the last of a year.
@@ -67,6 +141,34 @@ mod tests {
                 (year, month, of_month)
             );
             previous = (year, month, of_month);
+        }
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for seconds in [0, 951_827_696, 1_709_210_400, 4_107_542_400, 2_147_483_648] {
+            let time = Duration::new(seconds, 123_456_700);
+            assert_eq!(from_rfc3339(&rfc3339(time)), Some(time));
+        }
+        let read = |text| from_rfc3339(text).map(|time| time.as_secs_f64());
+        assert_eq!(read("1970-01-01T00:00:00Z"), Some(0.0));
+        assert_eq!(read("1970-01-01t01:00:00.5+00:30"), Some(1800.5));
+        assert_eq!(read("1970-01-01 00:00:01-01:00"), Some(3601.0));
+        for text in [
+            "",
+            "1970-01-01",
+            "1970-02-30T00:00:00Z",
+            "1970-13-01T00:00:00Z",
+            "1970-01-01T24:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "1970-01-01T00:00:00",
+            "1970-01-01T00:00:00.Z",
+            "+970-01-01T00:00:00Z",
+            "1970-01-01T00:00:00+1:00",
+            "1970-00-01T00:00:00Z",
+            "1970-01-00T00:00:00Z",
+        ] {
+            assert_eq!(from_rfc3339(text), None, "{text}");
         }
     }
 }

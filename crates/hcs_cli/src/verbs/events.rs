@@ -1,24 +1,16 @@
 //! `hcs events`: the service's event log.
 
-use std::{
-    io::{self, Write as _},
-    thread,
-};
+use std::io::{self, Write as _};
 
 use clap::Args;
 use hcs::{Failure, HResult, LogEntry, LogFollower, LogQuery, OutOfMemory, read_log};
 use hcs_schema::shown_json;
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    io::retry_on_intr,
-    stdio,
-};
 use serde_json::Value;
 
 use crate::{
     failure::Stop,
     options::limit::Limit,
-    output::{Format, FormatOption, cannot_write, printable},
+    output::{Format, FormatOption, cannot_write, end_with_the_reader, printable},
 };
 
 /// Show what happened to systems, processes and the service, also while no client looked
@@ -108,23 +100,6 @@ impl Events {
 fn number(text: &str) -> Result<u64, String> {
     let expected = |_| "expected the number of an event, such as 17, or 0".to_owned();
     text.parse().map_err(expected)
-}
-
-/// Has the program end when nobody reads its output any more, though nothing happens that could be written.
-fn end_with_the_reader() -> Result<(), Failure> {
-    let watching = thread::Builder::new().name("reader".to_owned()).spawn(|| {
-        let mut polled = [PollFd::from_borrowed_fd(
-            stdio::stdout(),
-            PollFlags::empty(),
-        )];
-        // Errors and the hang-up alone are waited for.
-        if matches!(retry_on_intr(|| poll(&mut polled, None)), Ok(1..)) {
-            std::process::exit(0);
-        }
-    });
-    watching.map(drop).map_err(|error| {
-        Failure::new(HResult::E_OUTOFMEMORY, "no thread could be started").because(&error)
-    })
 }
 
 /// Writes to standard output; answers whether anybody reads on.

@@ -8,6 +8,7 @@ pub(crate) mod explain;
 pub(crate) mod help;
 pub(crate) mod inspect;
 pub(crate) mod list;
+pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod pause;
 pub(crate) mod ps;

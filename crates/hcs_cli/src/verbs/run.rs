@@ -12,6 +12,7 @@ use crate::{
     complain,
     failure::{NOT_FOUND, Stop},
     options::{Surroundings, container::ContainerOptions, limit::Limit, process::ProcessOptions},
+    output::{print, printable},
     session::{self, Manner},
     terminal,
 };
@@ -29,6 +30,9 @@ const KILLED: u8 = 137;
 /// say, uses it. Signals are passed on to the command and its process group, as a terminal does; the second of HUP, INT,
 /// QUIT or TERM kills all of its session.
 ///
+/// With -d nothing is passed through: the service and the command go on without hcs, and --timeout is about the start
+/// alone. The newest 12 to 16 MB of the output are kept, for as long as the container exists.
+///
 /// Without --layer the command sees the files of this machine, and starts in the current directory. What it writes is
 /// thrown away. Empty are /home, /root, /run, /tmp and other places where users and services keep what is theirs; keys,
 /// password files and data of services are missing (`hcs service Capabilities` lists all, below HostView). The current
@@ -43,6 +47,7 @@ Examples:
   hcs run -- sh -c 'echo hello from $(hostname)'
   hcs run -it --layer ./rootfs -- sh
   tar c . | hcs run -i --scratch ./out -- tar x -C /srv
+  hcs run -d --id web -- python3 -m http.server      then: hcs logs -f web, hcs wait web, hcs terminate web
   hcs run --id db --keep --mount ./data:/data -- initdb /data      then: hcs exec db -- ..."
 )]
 pub(crate) struct Run {
@@ -53,6 +58,11 @@ pub(crate) struct Run {
     /// Keep the container running after the command has ended
     #[arg(long)]
     keep: bool,
+
+    /// Print the id and return when the command has started; the container stays, with the output (hcs logs) and the
+    /// exit code (hcs wait) of its command, until hcs terminate
+    #[arg(short, long, visible_alias = "background", conflicts_with_all = ["interactive", "rm"])]
+    detach: bool,
 
     /// Remove the container when the command has ended, as without this option
     #[arg(long, hide = true, conflicts_with = "keep")]
@@ -71,15 +81,20 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn run(mut self) -> Result<u8, Stop> {
         let here = Surroundings::here();
-        let document = self.container.document(&here, !self.keep)?;
+        let document = self.container.document(&here, !self.keep && !self.detach)?;
         self.process.start_in(self.container.host_directory(&here));
         let size = self.process.tty.then(terminal::size).flatten();
-        let parameters = self.process.document(size, our_variable)?;
+        let mut parameters = self.process.document(size, our_variable)?;
+        parameters.detached = self.detach.then_some(true);
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("run");
         let launched = client::launch(&id, &document, &parameters, clock);
         let (system, process) =
             launched.map_err(|stop| explained(stop, &self.container, &self.process))?;
+        if self.detach {
+            print(&format!("{}\n", printable(&id)))?;
+            return Ok(0);
+        }
         let manner = Manner::new(&self.process, &id, clock);
         let ended = || match self.keep {
             true => Ok(()),

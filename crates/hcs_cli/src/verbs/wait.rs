@@ -1,7 +1,9 @@
 //! `hcs wait`: until a system or a process has ended.
 
 use clap::Args;
-use hcs::{Exit, ExitStatus, HResult, documents::ProcessStatus};
+use hcs::{
+    ComputeSystem, Exit, ExitStatus, HResult, OutputQuery, OutputRecord, documents::ProcessStatus,
+};
 
 use crate::{
     client,
@@ -15,12 +17,14 @@ const TIMEOUT: &str = "Give up with exit code 124 when it takes longer (0.5 is h
 
 /// Wait until a system, or a process in it, has ended
 ///
-/// With a PID the exit code is that of the process. Without one the status document of the system is printed.
+/// With a PID the exit code is that of the process. Without one that of the command of a container that hcs run -d made,
+/// as often as it is asked for; for other systems the status document of the system is printed when it has ended.
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),
     after_help = "\
 Examples:
+  hcs wait web                     after hcs run -d --id web: exits as its command did
   hcs wait box                     prints the SystemExitStatus document
   hcs wait box 12 --timeout 1.5
   hcs wait box 12 --json"
@@ -54,9 +58,57 @@ impl Wait {
             }
             return Ok(client::code(exit));
         }
+        if let Some(exit) = self.command_exit(&system, clock)? {
+            return Ok(client::code(exit));
+        }
         let what = format!("compute system {:?}", self.id);
         print_json(&end(&system.exit(), clock, &what)?)?;
         Ok(0)
+    }
+}
+
+impl Wait {
+    /// Waits for the command of a container that was detached from it: its agent has the exit code, with the output.
+    fn command_exit(
+        &self,
+        system: &ComputeSystem,
+        clock: Clock,
+    ) -> Result<Option<ExitStatus>, Stop> {
+        let query = OutputQuery {
+            exit_only: true,
+            follow: true,
+            ..OutputQuery::default()
+        };
+        let mut output = match clock.on(system.output(&query)).wait() {
+            Ok(output) => output,
+            Err(late) if late.hresult == HResult::HCS_E_OPERATION_TIMEOUT => {
+                return Err(clock.stop(&self.id, late));
+            }
+            // No command was detached, or it cannot be asked for: what is waited for is the end of the system.
+            Err(_) => return Ok(None),
+        };
+        loop {
+            match output.next_within(clock.left()) {
+                Ok(Some((_, OutputRecord::Exit(code)))) => {
+                    let exit = ExitStatus {
+                        code,
+                        out_of_memory: None,
+                    };
+                    if self.json {
+                        print_json(&status(output.process_id(), exit))?;
+                    }
+                    return Ok(Some(exit));
+                }
+                Ok(Some(_)) => {}
+                // The system ended before its command.
+                Ok(None) => return Ok(None),
+                Err(late) if late.hresult == HResult::TIMEOUT => {
+                    let what = format!("the command of {:?}", self.id);
+                    return Err(clock.passed(&what, "goes on"));
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
     }
 }
 

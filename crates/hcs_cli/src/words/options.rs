@@ -13,11 +13,6 @@ pub(super) const ROWS: &[Row] = &[
         "`--mount ./data:/data:ro` lets a directory appear inside that can only be read",
     ),
     (
-        &["-d", "--detach", "--background"],
-        "hcs waits for its command, but containers need no hcs: `hcs run --keep -- true` leaves a container that runs on, as do `hcs create --id \
-         box` and `hcs start box`; what `hcs exec box -- sh -c 'server > /tmp/log 2>&1 &'` starts goes on in it",
-    ),
-    (
         &["-m"],
         "the limit of memory is `--memory 512`, in megabytes, or `--memory 2G`",
     ),
@@ -176,7 +171,8 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         &["--log-driver", "--log-opt"],
-        "the output of a command is not kept: send it where you want it, `hcs run -- make > log`",
+        "the newest output of `hcs run -d -- make` is kept for `hcs logs box`; for anything else send it where you want it: \
+         `hcs run -- make > log`",
     ),
     (
         &["--cidfile"],

@@ -21,14 +21,9 @@ pub(super) const ROWS: &[Row] = &[
         "a system that has ended is gone: `hcs terminate box`, then `hcs create --id box` and `hcs start box`",
     ),
     (
-        &["logs"],
-        "the output of a command goes where the output of its hcs goes and is not kept: `hcs run -- make > log`; `hcs events --system \
-         box` tells what happened to a system",
-    ),
-    (
         &["attach", "console", "enter", "shell", "bash", "sh"],
-        "`hcs exec -it box -- sh` runs a shell beside the commands of a container; the streams of a command that runs \
-         already belong to the hcs that started it",
+        "`hcs exec -it box -- sh` runs a shell beside the commands of a container; `hcs logs -f box` follows the output of the \
+         command of `hcs run -d -- server`",
     ),
     (
         &["cp", "copy"],

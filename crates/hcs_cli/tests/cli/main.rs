@@ -5,6 +5,7 @@
 mod advisories;
 mod common;
 mod daily;
+mod detached;
 mod errors;
 mod events;
 mod explain;

@@ -1,0 +1,190 @@
+//! `hcs run -d`, `hcs logs`, `hcs wait`: commands that go on without their hcs.
+
+use std::{
+    io::Read as _,
+    process::{Child, Stdio},
+};
+
+use crate::common::{Container, hcs, listed, says, unique, words};
+use serde_json::Value;
+
+/// Runs a shell script in a new container, detached.
+#[track_caller]
+fn detached(options: &[&str], script: &str) -> Container {
+    let container = Container(unique("detached"));
+    let id = container.0.as_str();
+    let line = [
+        &["run", "-d", "--id", id],
+        options,
+        &["--", "sh", "-c", script],
+    ]
+    .concat();
+    let out = crate::common::ended(&mut hcs(line)).fine();
+    assert_eq!(out, format!("{id}\n"));
+    container
+}
+
+fn follow(id: &str) -> Child {
+    hcs(["logs", "-f", id])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_detached_command_goes_on_and_its_output_and_exit_code_stay() {
+    let container = detached(&[], "echo out; echo err >&2; printf 'no end'; exit 42");
+    let id = &container.0;
+    for _ in 0..2 {
+        assert_eq!(words(&format!("wait {id}")).code, Some(42));
+        let logs = words(&format!("logs {id}"));
+        assert_eq!(
+            (logs.out.as_str(), logs.err.as_str(), logs.code),
+            ("out\nno end", "err\n", Some(0))
+        );
+    }
+    let status = words(&format!("wait {id} --json"));
+    let status: Value = serde_json::from_str(&status.out).unwrap();
+    assert_eq!(
+        (&status["ExitCode"], &status["Exited"]),
+        (&42.into(), &true.into())
+    );
+    assert!(listed().contains(id));
+    words(&format!("terminate {id}")).fine();
+    let gone = words(&format!("logs {id}"));
+    assert!(
+        gone.code == Some(125) && gone.err.contains("HCS_E_SYSTEM_NOT_FOUND"),
+        "{gone:?}"
+    );
+}
+
+#[test]
+fn logs_follow_until_the_command_has_ended() {
+    let container = detached(
+        &[],
+        "mkfifo /tmp/go; echo ready; read x </tmp/go; echo more; exit 3",
+    );
+    let id = &container.0;
+    let mut follower = follow(id);
+    says(&mut follower, "ready\n");
+    let late = words(&format!("wait {id} --timeout 0.1"));
+    assert!(
+        late.code == Some(124) && late.err.contains("goes on"),
+        "{late:?}"
+    );
+    let late = words(&format!("logs -f -n 0 {id} --timeout 0.1"));
+    assert_eq!((late.code, late.out.as_str()), (Some(124), ""), "{late:?}");
+    let waiting = hcs(["wait", id]).stdout(Stdio::null()).spawn().unwrap();
+    let go = crate::common::ended(&mut hcs(["exec", id, "--", "sh", "-c", "echo >/tmp/go"]));
+    go.fine();
+    says(&mut follower, "more\n");
+    let mut rest = String::new();
+    follower
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut rest)
+        .unwrap();
+    assert_eq!(
+        (rest.as_str(), follower.wait().unwrap().code()),
+        ("", Some(0))
+    );
+    assert_eq!(waiting.wait_with_output().unwrap().status.code(), Some(3));
+}
+
+#[test]
+fn a_part_of_the_output_can_be_asked_for() {
+    let container = detached(
+        &[],
+        "for i in 1 2 3; do echo line $i; done; printf '\\377\\000'",
+    );
+    let id = &container.0;
+    assert_eq!(words(&format!("wait {id}")).code, Some(0));
+    let part = |options: &str| {
+        let output = hcs(format!("logs {options} {id}").split_whitespace())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{output:?}"
+        );
+        output.stdout
+    };
+    assert_eq!(part(""), b"line 1\nline 2\nline 3\n\xff\0");
+    assert_eq!(part("--tail 2"), b"line 3\n\xff\0");
+    assert_eq!(part("-n 0"), b"");
+    assert_eq!(part("--since 1h -n all"), part(""));
+    assert_eq!(part("--since 2100-01-01T00:00:00Z"), b"");
+    assert_eq!(part("--process 2"), part(""));
+    let stamped = String::from_utf8_lossy(&part("-t -n 2")).into_owned();
+    let (time, line) = stamped.lines().next().unwrap().split_once(' ').unwrap();
+    assert!(time.ends_with('Z') && line == "line 3", "{stamped}");
+    let again = part(&format!("--since {time}"));
+    assert!(again.ends_with(b"line 3\n\xff\0"));
+    let json = String::from_utf8(part("--json -n 2")).unwrap();
+    let objects: Vec<Value> = json
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(objects[0]["Text"], "line 3");
+    assert_eq!(
+        (&objects[1]["Base64"], &objects[1]["Partial"]),
+        (&"/wA=".into(), &true.into())
+    );
+    assert_eq!(objects[2]["ExitCode"], 0);
+}
+
+#[test]
+fn what_is_not_kept_is_said() {
+    let container = Container::new("undetached");
+    let id = &container.0;
+    let none = words(&format!("logs {id}"));
+    assert_eq!(none.code, Some(125));
+    assert!(none.err.contains("hcs run -d"), "{none:?}");
+    let both = words("run -d -i -- cat");
+    assert!(both.code == Some(2) || both.code == Some(125), "{both:?}");
+}
+
+#[test]
+fn a_command_that_cannot_be_started_leaves_nothing() {
+    let id = unique("detached");
+    let failed = words(&format!("run -d --id {id} -- no-such-program-here"));
+    assert_eq!(
+        (failed.code, failed.out.as_str()),
+        (Some(127), ""),
+        "{failed:?}"
+    );
+    assert!(!listed().contains(&id));
+}
+
+#[test]
+fn a_container_keeps_the_newest_output_within_bounds() {
+    let script = "echo first; head -c 20000000 /dev/zero | tr '\\0' 'x'; echo; echo last";
+    let container = detached(&[], script);
+    let id = &container.0;
+    assert_eq!(words(&format!("wait {id}")).code, Some(0));
+    let kept = words(&format!("logs {id}")).fine();
+    assert!((8 << 20..=16 << 20).contains(&kept.len()), "{}", kept.len());
+    assert!(kept.starts_with('x') && kept.ends_with("x\nlast\n"));
+    assert_eq!(words(&format!("logs -n 1 {id}")).fine(), "last\n");
+}
+
+/// All that is kept passes through the agent: a process has pipes, and neither names nor descriptors of the files.
+#[test]
+fn kept_output_cannot_be_reached_inside() {
+    let container = detached(&[], "mkfifo /tmp/go; echo secret; read x </tmp/go");
+    let id = &container.0;
+    let mut follower = follow(id);
+    says(&mut follower, "secret\n");
+    let look = "cat /proc/1/fd/* 2>/dev/null; cat /proc/1/mem 2>/dev/null
+        for fd in /proc/[0-9]*/fd/*; do
+            case $(readlink $fd) in ''|pipe:*|/dev/null|/proc/*|/tmp/go) ;; *) readlink $fd ;; esac
+        done
+        find / -xdev -name '*kept-output*' 2>/dev/null; true";
+    let looked = crate::common::ended(&mut hcs(["exec", id, "--", "sh", "-c", look]));
+    assert_eq!(looked.fine(), "");
+    let go = crate::common::ended(&mut hcs(["exec", id, "--", "sh", "-c", "echo >/tmp/go"]));
+    go.fine();
+    assert!(follower.wait().unwrap().success());
+    assert_eq!(words(&format!("logs {id}")).fine(), "secret\n");
+}
