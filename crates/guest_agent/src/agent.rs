@@ -26,7 +26,7 @@ use rustix::{
 use crate::{
     calls::Calls,
     console::{Console, Pumped},
-    detached::{self, Output, Outputs},
+    detached::{self, Ends, Output, Outputs},
     exits::Exits,
     facts::Facts,
     failure::from_errno,
@@ -338,20 +338,20 @@ impl<L: Link> Agent<L> {
     /// Has the event loop watch the pipes of a process whose output is to be kept.
     pub(crate) fn watch_output(&self, output: &Output) -> Result<(), Errno> {
         let number = EventData::new_u64(self.outputs.next_number());
-        let flags = EventFlags::IN | EventFlags::ET;
-        let mut sources = output.sources();
-        sources.try_for_each(|source| epoll::add(&self.epoll, source, number, flags))
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+        let mut ends = output.ends();
+        ends.try_for_each(|end| epoll::add(&self.epoll, end, number, flags))
     }
 
-    /// Has `pipe` get what `query` asks for of kept output; answers the pid of its process.
-    pub(crate) fn read_kept(&mut self, query: &OutputQuery, pipe: OwnedFd) -> Result<u32, Failure> {
+    /// Has `ends` get what `query` asks for of kept output; answers the pid of its process.
+    pub(crate) fn read_kept(&mut self, query: &OutputQuery, ends: Ends) -> Result<u32, Failure> {
         let epoll = &self.epoll;
         let watch = |number, pipe: BorrowedFd<'_>| {
-            let flags = EventFlags::OUT | EventFlags::ET;
+            let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
             epoll::add(epoll, pipe, EventData::new_u64(number), flags)
                 .map_err(|errno| from_errno("the pipe for kept output cannot be watched", errno))
         };
-        self.outputs.read(query, pipe, &mut self.scratch, watch)
+        self.outputs.read(query, ends, &mut self.scratch, watch)
     }
 
     fn pump_outputs(&mut self) {

@@ -113,7 +113,7 @@ pub use hcs_schema::{Failure, HResult, documents};
 pub use hcs_wire::{
     explain::{OperationReport, OperationStep},
     log::{LogEntry, LogPage, LogQuery},
-    output::{OutputQuery, Record as OutputRecord},
+    output::{About as OutputAbout, OutputQuery, Record as OutputRecord},
 };
 pub use log::{LogFollower, read_log};
 pub use operation::Operation;

@@ -63,6 +63,7 @@ const CHUNK: usize = HEADER_BYTES + MAX_RECORD_BYTES;
 #[derive(Debug)]
 pub struct KeptOutput {
     process_id: u32,
+    input: Option<OwnedFd>,
     pipe: OwnedFd,
     decoder: Decoder,
     ended: bool,
@@ -87,6 +88,7 @@ impl KeptOutput {
         })?;
         Ok(Self {
             process_id: information.process_id,
+            input: information.stdin,
             pipe,
             decoder: Decoder::default(),
             ended: false,
@@ -97,6 +99,12 @@ impl KeptOutput {
     #[must_use]
     pub const fn process_id(&self) -> u32 {
         self.process_id
+    }
+
+    /// What is written here goes to the standard input of the process, for a query with `attach`. That does not end with this
+    /// end of the pipe.
+    pub const fn take_input(&mut self) -> Option<OwnedFd> {
+        self.input.take()
     }
 
     /// The next record with its time, in microseconds since 1970; `None` at the end. Waits for it at most for `limit`.

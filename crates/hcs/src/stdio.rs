@@ -121,9 +121,11 @@ impl Pipes {
         Self::make(sent).ok()
     }
 
-    /// Makes the pipe that kept output is to come through; `None` if that is not possible.
-    pub(crate) fn for_output() -> Option<Self> {
+    /// Makes the pipe that kept output is to come through, and one for input where the reader is attached; `None` if that
+    /// is not possible.
+    pub(crate) fn for_output(attached: bool) -> Option<Self> {
         let sent = service::Pipes {
+            stdin: attached,
             stdout: true,
             ..service::Pipes::default()
         };

@@ -12,8 +12,8 @@ use std::{
 };
 
 use hcs::{
-    ComputeSystem,
-    documents::{Signal, SystemPropertyQuery, SystemQuery},
+    ComputeSystem, OutputAbout, OutputQuery, OutputRecord,
+    documents::{ProcessParameters, Signal, SystemPropertyQuery, SystemQuery},
     enumerate, raw,
 };
 use killing::{CONFIGURATION, End, LIMIT, Progress, answered, kill_again_and_again};
@@ -71,6 +71,39 @@ fn process(system: &ComputeSystem, progress: &Progress) {
     progress.round();
 }
 
+/// A detached process: its output is there once, also to a reader whose call was made again.
+fn detached(system: &ComputeSystem, progress: &Progress) {
+    let parameters = ProcessParameters {
+        create_std_in_pipe: Some(true),
+        detached: Some(true),
+        ..shell("read line; echo got $line; exit 3")
+    };
+    let process = answered(system.create_process(&parameters));
+    progress.round();
+    let attach = OutputQuery {
+        process_id: process.id(),
+        follow: true,
+        attach: true,
+        ..OutputQuery::default()
+    };
+    let mut output = answered(system.output(&attach));
+    progress.round();
+    let mut input = File::from(output.take_input().unwrap());
+    input.write_all(b"it\n").unwrap();
+    let records: Vec<_> = output.map(|record| record.unwrap().1).collect();
+    let about = OutputAbout {
+        terminal: false,
+        stdin: true,
+    };
+    let expected = [
+        OutputRecord::About(about),
+        OutputRecord::Stdout(b"got it\n".to_vec()),
+        OutputRecord::Exit(3),
+    ];
+    assert_eq!(records, expected);
+    assert_eq!(process.exit().wait_for(LIMIT).unwrap().code, 3);
+}
+
 /// The calls that concern no system.
 fn service(thread: usize, round: usize, progress: &Progress) {
     let systems = answered(enumerate(&SystemQuery::default()));
@@ -112,6 +145,7 @@ fn live(thread: usize, progress: &Progress) {
         progress.round();
         answered(system.properties(&SystemPropertyQuery::default()));
         process(&system, progress);
+        detached(&system, progress);
         answered(system.pause());
         progress.round();
         answered(system.resume());

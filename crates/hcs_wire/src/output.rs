@@ -35,6 +35,10 @@ pub struct OutputQuery {
     /// Nothing but the exit of the process, when it is there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exit_only: bool,
+    /// The read end of another pipe comes along before that of the output: the process gets what comes through it on its
+    /// standard input, which does not end with it. The first record is [`Kind::About`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attach: bool,
 }
 
 /// The kind of a record.
@@ -49,6 +53,8 @@ pub enum Kind {
     /// Output is missing here; the content is how many bytes of it, a u64: the reader was too slow and the output was
     /// rotated away, or no room was left on the disk.
     Lost,
+    /// What the reader is attached to; the content is a byte: 1 for a terminal, 2 for a standard input, 3 for both.
+    About,
 }
 
 impl Kind {
@@ -58,6 +64,7 @@ impl Kind {
             Self::Stderr => 2,
             Self::Exit => 3,
             Self::Lost => 4,
+            Self::About => 5,
         }
     }
 }
@@ -96,6 +103,7 @@ impl Header {
             (2, [0, 0, 0]) => Kind::Stderr,
             (3, [0, 0, 0]) => Kind::Exit,
             (4, [0, 0, 0]) => Kind::Lost,
+            (5, [0, 0, 0]) => Kind::About,
             _ => {
                 return Err(WireError::Kind {
                     kind: u32::from_le_bytes([kind, z0, z1, z2]),
@@ -128,6 +136,32 @@ pub enum Record {
     Exit(u32),
     /// So many bytes of output are missing.
     Lost(u64),
+    /// What the reader is attached to.
+    About(About),
+}
+
+/// What a reader is attached to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// The process has a terminal.
+    pub terminal: bool,
+    /// It has a standard input, which gets what the reader sends.
+    pub stdin: bool,
+}
+
+impl About {
+    /// The content of its record.
+    #[must_use]
+    pub const fn to_byte(self) -> u8 {
+        self.terminal as u8 | (self.stdin as u8) << 1
+    }
+
+    const fn from_byte(byte: u8) -> Self {
+        Self {
+            terminal: byte & 1 != 0,
+            stdin: byte & 2 != 0,
+        }
+    }
 }
 
 /// Cuts what comes through the pipe into records. Pure: the owner of the pipe feeds it.
@@ -163,6 +197,7 @@ impl Decoder {
             Kind::Stderr => Record::Stderr(content.to_vec()),
             Kind::Exit => Record::Exit(u32::from_le_bytes(number(content)?)),
             Kind::Lost => Record::Lost(u64::from_le_bytes(number(content)?)),
+            Kind::About => Record::About(About::from_byte(u8::from_le_bytes(number(content)?))),
         };
         self.taken += HEADER_BYTES + length;
         Ok(Some((time, record)))
@@ -201,11 +236,17 @@ mod tests {
         let mut stream = bytes(Kind::Stdout, 7, b"out");
         stream.extend(bytes(Kind::Stderr, 8, b""));
         stream.extend(bytes(Kind::Lost, 9, &300_u64.to_le_bytes()));
+        let about = About {
+            terminal: false,
+            stdin: true,
+        };
+        stream.extend(bytes(Kind::About, 9, &[about.to_byte()]));
         stream.extend(bytes(Kind::Exit, 10, &42_u32.to_le_bytes()));
         let expected = [
             (7, Record::Stdout(b"out".to_vec())),
             (8, Record::Stderr(Vec::new())),
             (9, Record::Lost(300)),
+            (9, Record::About(about)),
             (10, Record::Exit(42)),
         ];
         for cut in 0..=stream.len() {

@@ -170,13 +170,13 @@ pub enum Call {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         again: bool,
     },
-    /// Ours: the agent of the system writes the kept output of a detached process into the pipe that comes along
-    /// ([`crate::output`]); answered with the pid of the process. A service that does not know the property `Detached`
+    /// Ours: the agent of the system writes the kept output of a detached process into the pipe that comes along, and
+    /// reads its standard input from another if the query attaches ([`crate::output`]); answered with the pid of the process. A service that does not know the property `Detached`
     /// does not know this.
     ReadOutput {
         system: u64,
         query: OutputQuery,
-        /// The write end of a pipe that the client made, as `stdout`, which comes along as descriptor.
+        /// The ends for the agent of pipes that the client made, which come along as descriptors.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pipes: Option<Pipes>,
     },

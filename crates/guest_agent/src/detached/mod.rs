@@ -3,16 +3,17 @@
 //! ```text
 //!   process ──pipes──▶ Output ──▶ Log: a few files, in turn ──▶ Reader ──pipe──▶ a client
 //!                        │                                       Reader ──pipe──▶ another
-//!                        └── holds the write end of standard input
+//!           ◀──pipe──    └───────────── Input ◀──pipe── a client that is attached
 //! ```
 //!
 //! 1. `rotation`: which record is in which file. Pure. `log`: the files.
-//! 2. `reader`: one that reads, and how far it is.
+//! 2. `reader`: one that reads, and how far it is. `input`: one that writes to the process.
 //! 3. [`Output`]: the output of one process. [`Outputs`]: all of them.
 //!
 //! The output stays when the process has ended, with its exit code, until the agent ends or [`MAX_OUTPUTS`] younger
-//! processes want the place. A process never waits for a reader, nor for the disk beyond what the kernel has it wait.
+//! processes want the place. Its standard input does not end with a client. A process never waits for a reader, nor for the disk beyond what the kernel has it wait.
 
+mod input;
 mod log;
 mod reader;
 mod rotation;
@@ -24,7 +25,7 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult, win32};
-use hcs_wire::output::{Kind, OutputQuery};
+use hcs_wire::output::{About, Kind, OutputQuery};
 use rustix::{
     fs::OFlags,
     io::Errno,
@@ -32,6 +33,7 @@ use rustix::{
 };
 
 use self::{
+    input::Input,
     log::Log,
     reader::{Reader, State},
 };
@@ -75,8 +77,10 @@ pub(crate) struct Output {
     pid: u32,
     log: Log,
     sources: Vec<Source>,
-    /// The write end of its standard input, which does not end with a client.
-    _stdin: Option<OwnedFd>,
+    /// The write end of its standard input, non-blocking, until it has exited.
+    stdin: Option<OwnedFd>,
+    inputs: Vec<Input>,
+    terminal: bool,
     /// Once it has exited.
     exit: Option<u32>,
     readers: Vec<Reader>,
@@ -92,7 +96,9 @@ impl Output {
             pid: 0,
             log: Log::new(files)?,
             sources: Vec::new(),
-            _stdin: None,
+            stdin: None,
+            inputs: Vec::new(),
+            terminal: false,
             exit: None,
             readers: Vec::new(),
         };
@@ -105,8 +111,9 @@ impl Output {
         let mut stdio = Stdio::default();
         if streams.stdin {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-            stdio.stdin = Some(above_standard(read)?);
-            self._stdin = Some(write);
+            stdio.stdin = Some(above_standard(&read)?);
+            rustix::fs::fcntl_setfl(&write, OFlags::NONBLOCK)?;
+            self.stdin = Some(write);
         }
         let outputs = [
             (streams.stdout, Kind::Stdout, &mut stdio.stdout),
@@ -120,20 +127,22 @@ impl Output {
             rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK)?;
             // Refused when the user's pipes together are too large (pipe(7)); a small pipe works as well.
             let _smaller = fcntl_setpipe_size(&read, PIPE_BYTES);
-            *end = Some(above_standard(write)?);
+            *end = Some(above_standard(&write)?);
             self.sources.push(Source { pipe: read, kind });
         }
         Ok(stdio)
     }
 
-    /// The process was started.
-    pub(crate) const fn started(&mut self, pid: u32) {
+    /// The process was started, on a terminal or not.
+    pub(crate) const fn started(&mut self, pid: u32, terminal: bool) {
         self.pid = pid;
+        self.terminal = terminal;
     }
 
-    /// What the event loop watches for reading, edge-triggered.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.sources.iter().map(|source| source.pipe.as_fd())
+    /// What the event loop watches for reading or for writing, edge-triggered.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let sources = self.sources.iter().map(|source| source.pipe.as_fd());
+        sources.chain(self.stdin.iter().map(|stdin| stdin.as_fd()))
     }
 
     /// Nothing more will be written.
@@ -143,6 +152,7 @@ impl Output {
 
     /// Moves what can be moved. `scratch` is any buffer. Readers that have ended go to `closed`.
     fn pump(&mut self, scratch: &mut [u8], closed: &mut Vec<OwnedFd>) -> Flow {
+        let fed = self.feed(scratch);
         let drawn = self.draw(scratch);
         let state = State {
             // Before that it would overtake what the process has written.
@@ -150,7 +160,10 @@ impl Output {
             complete: self.is_complete(),
             time: now(),
         };
-        let mut flow = drawn;
+        let mut flow = match fed {
+            Flow::Spent => Flow::Spent,
+            _ => drawn,
+        };
         let mut index = 0;
         while let Some(reader) = self.readers.get_mut(index) {
             match reader.pump(&self.log, state, TURN_BYTES) {
@@ -163,6 +176,24 @@ impl Output {
             }
             index += 1;
         }
+        flow
+    }
+
+    /// Gives the process what its clients have sent.
+    fn feed(&mut self, scratch: &mut [u8]) -> Flow {
+        let mut flow = Flow::Blocked;
+        let Some(stdin) = &self.stdin else {
+            return flow;
+        };
+        self.inputs
+            .retain_mut(|input| match input.pump(stdin, scratch, TURN_BYTES) {
+                Flow::Ended => false,
+                Flow::Spent => {
+                    flow = Flow::Spent;
+                    true
+                }
+                Flow::Blocked => true,
+            });
         flow
     }
 
@@ -268,6 +299,8 @@ impl Outputs {
         let mine = youngest_first.find(|(_, output)| output.pid == pid && output.exit.is_none());
         if let Some((number, output)) = mine {
             output.exit = Some(code);
+            output.inputs.clear();
+            output.stdin = None;
             self.runnable.insert(*number);
         }
     }
@@ -300,24 +333,19 @@ impl Outputs {
         closed
     }
 
-    /// Has `pipe`, which is non-blocking, get what `query` asks for; answers the pid of the process. `watch` makes the
-    /// event loop watch the pipe under a number.
+    /// Has the pipe of `ends`, which are non-blocking, get what `query` asks for, and attaches the other one, if there is one,
+    /// to the standard input; answers the pid of the process. `watch` makes the event loop watch an end under a number.
     ///
     /// # Errors
     /// There is no such output, there are too many readers, or `watch` failed.
     pub(crate) fn read(
         &mut self,
         query: &OutputQuery,
-        pipe: OwnedFd,
+        ends: Ends,
         scratch: &mut [u8],
-        watch: impl FnOnce(u64, BorrowedFd<'_>) -> Result<(), Failure>,
+        watch: impl Fn(u64, BorrowedFd<'_>) -> Result<(), Failure>,
     ) -> Result<u32, Failure> {
-        let readers: usize = self.all.values().map(|output| output.readers.len()).sum();
-        if readers >= MAX_READERS {
-            let message = format!("{MAX_READERS} readers of kept output are served already");
-            let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
-            return Err(Failure::new(hresult, message));
-        }
+        self.check_readers()?;
         let wanted = |output: &Output| query.process_id == 0 || output.pid == query.process_id;
         let mut outputs = self.all.iter_mut().filter(|(_, output)| wanted(output));
         let found = match query.process_id {
@@ -334,11 +362,43 @@ impl Outputs {
                 break;
             }
         }
-        watch(*number, pipe.as_fd())?;
-        output.readers.push(Reader::new(pipe, query, &output.log));
+        watch(*number, ends.output.as_fd())?;
+        let mut reader = Reader::new(ends.output, query, &output.log);
+        if query.attach {
+            let about = About {
+                terminal: output.terminal,
+                stdin: output.stdin.is_some(),
+            };
+            reader.push(Kind::About, now(), &[about.to_byte()]);
+        }
+        if let Some(input) = ends.input.filter(|_| output.stdin.is_some()) {
+            watch(*number, input.as_fd())?;
+            output.inputs.push(Input::new(input));
+        }
+        output.readers.push(reader);
         self.runnable.insert(*number);
         Ok(output.pid)
     }
+
+    /// Fails unless one more can read.
+    fn check_readers(&self) -> Result<(), Failure> {
+        let clients = |output: &Output| output.readers.len().max(output.inputs.len());
+        if self.all.values().map(clients).sum::<usize>() < MAX_READERS {
+            return Ok(());
+        }
+        let message = format!("{MAX_READERS} readers of kept output are served already");
+        let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+        Err(Failure::new(hresult, message))
+    }
+}
+
+/// The agent's ends of the pipes of a reader, non-blocking.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    /// What it sends to the process, where it is attached.
+    pub(crate) input: Option<OwnedFd>,
+    /// What it gets.
+    pub(crate) output: OwnedFd,
 }
 
 fn unknown(pid: u32) -> Failure {
@@ -358,6 +418,6 @@ fn now() -> u64 {
 }
 
 /// The same under a number of 3 or more, as a process is started with.
-fn above_standard(descriptor: OwnedFd) -> Result<OwnedFd, Errno> {
-    rustix::io::fcntl_dupfd_cloexec(&descriptor, 3)
+fn above_standard(descriptor: &OwnedFd) -> Result<OwnedFd, Errno> {
+    rustix::io::fcntl_dupfd_cloexec(descriptor, 3)
 }

@@ -128,7 +128,8 @@ impl Reader {
         self.push(header.kind, header.time, &content[begin..]);
     }
 
-    fn push(&mut self, kind: Kind, time: u64, content: &[u8]) {
+    /// Puts a record into what is pending.
+    pub(super) fn push(&mut self, kind: Kind, time: u64, content: &[u8]) {
         let length = content.len();
         let header = Header { kind, length, time };
         self.pending.extend_from_slice(&header.to_bytes());

@@ -102,7 +102,7 @@ impl<L: Link> Agent<L> {
             call: name.to_owned(),
         };
         if let Some(mut output) = output {
-            output.started(pid);
+            output.started(pid, command.console.is_some());
             self.outputs.add(output);
         }
         self.calls.done(name, Some(pid));

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Read as _,
+    io::{Read as _, Write as _},
     os::fd::{AsFd as _, OwnedFd},
 };
 
@@ -12,7 +12,7 @@ use hcs_wire::{
         ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, KEPT_FILES, Naming,
         ReadOutput, ReadOutputResponse, ResponseBase, Rpc,
     },
-    output::{Decoder, OutputQuery, Record},
+    output::{About, Decoder, OutputQuery, Record},
 };
 use rustix::{
     fs::{MemfdFlags, memfd_create},
@@ -44,6 +44,18 @@ pub const TESTS: &[Test] = &[
         a_reader_that_does_not_read_holds_nothing_up,
     ),
     ("a_terminal_can_be_detached", a_terminal_can_be_detached),
+    (
+        "attached_clients_write_to_a_process_that_goes_on_without_them",
+        attached_clients_write_to_a_process_that_goes_on_without_them,
+    ),
+    (
+        "a_terminal_can_be_attached_to",
+        a_terminal_can_be_attached_to,
+    ),
+    (
+        "input_that_is_not_read_holds_nothing_up",
+        input_that_is_not_read_holds_nothing_up,
+    ),
     ("a_call_to_read_is_done_once", a_call_to_read_is_done_once),
     (
         "what_cannot_be_kept_or_read_is_refused",
@@ -156,6 +168,7 @@ fn all(reader: Reader) -> (String, String, Option<u32>, u64) {
             Record::Stderr(bytes) => err.extend(bytes),
             Record::Exit(code) => exit = Some(code),
             Record::Lost(count) => lost += count,
+            Record::About(about) => panic!("it did not attach: {about:?}"),
         }
     }
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -302,6 +315,126 @@ fn a_terminal_can_be_detached() {
     );
 }
 
+/// Attaches: what comes, and where input goes.
+fn attach(bridge: &mut Bridge) -> (Reader, File) {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let (input, to) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let request = ReadOutput {
+        base: base(),
+        query: OutputQuery {
+            attach: true,
+            tail: Some(0),
+            ..following()
+        },
+        naming: Naming::default(),
+    };
+    let id = bridge.send(Rpc::ReadOutput, &request, &[input.as_fd(), write.as_fd()]);
+    let response: ReadOutputResponse = bridge.answer(id);
+    assert_eq!(response.base.result, 0, "{response:?}");
+    let reader = Reader {
+        pipe: read.into(),
+        decoder: Decoder::default(),
+    };
+    (reader, to.into())
+}
+
+/// Reads until standard output has said `text`.
+fn until(reader: &mut Reader, text: &str) {
+    let mut said = String::new();
+    while !said.ends_with(text) {
+        match reader.next() {
+            Some(Record::Stdout(bytes)) => said += &String::from_utf8(bytes).unwrap(),
+            other => panic!("{other:?} after {said:?}, before {text:?}"),
+        }
+    }
+}
+
+fn attached_clients_write_to_a_process_that_goes_on_without_them() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    let script = "while read line; do echo got $line; [ $line = end ] && exit 6; done";
+    let document = json!({
+        "CommandArgs": ["sh", "-c", script], "Detached": true,
+        "CreateStdInPipe": true, "CreateStdOutPipe": true,
+    });
+    let started = try_detach(&mut bridge, &document, KEPT_FILES).unwrap();
+    let about = |stdin| {
+        Record::About(About {
+            terminal: false,
+            stdin,
+        })
+    };
+    let (mut first, mut input) = attach(&mut bridge);
+    assert_eq!(first.next(), Some(about(true)));
+    input.write_all(b"one\n").unwrap();
+    until(&mut first, "got one\n");
+    drop((first, input));
+    let (mut second, mut input) = attach(&mut bridge);
+    let (mut third, mut other) = attach(&mut bridge);
+    for reader in [&mut second, &mut third] {
+        assert_eq!(reader.next(), Some(about(true)));
+    }
+    drop(bridge);
+    other.write_all(b"two\n").unwrap();
+    until(&mut second, "got two\n");
+    drop(other);
+    input.write_all(b"end\n").unwrap();
+    until(&mut second, "got end\n");
+    until(&mut third, "got two\ngot end\n");
+    for reader in [&mut second, &mut third] {
+        assert_eq!(reader.next(), Some(Record::Exit(6)));
+        assert_eq!(reader.next(), None);
+    }
+    let mut bridge = system.connect();
+    let wait = bridge.wait_for(started.pid, None);
+    assert_eq!(bridge.exit_of(wait), 6);
+    // There is no process to write to any more, but its exit code.
+    let (mut late, _input) = attach(&mut bridge);
+    assert_eq!(late.next(), Some(about(false)));
+    assert_eq!(late.next(), Some(Record::Exit(6)));
+}
+
+fn a_terminal_can_be_attached_to() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    let script = "stty -echo; while read line; do echo got $line; done; exit 3";
+    let document = json!({
+        "CommandArgs": ["sh", "-c", script], "Detached": true, "EmulateConsole": true,
+        "CreateStdInPipe": true, "CreateStdOutPipe": true,
+    });
+    let started = try_detach(&mut bridge, &document, KEPT_FILES).unwrap();
+    for round in 0..2 {
+        let (mut reader, mut input) = attach(&mut bridge);
+        let about = About {
+            terminal: true,
+            stdin: true,
+        };
+        assert_eq!(reader.next(), Some(Record::About(about)));
+        input.write_all(format!("{round}\n").as_bytes()).unwrap();
+        until(&mut reader, &format!("got {round}\r\n"));
+    }
+    let (mut reader, mut input) = attach(&mut bridge);
+    input.write_all(b"\x04").unwrap();
+    assert_eq!(bridge.exit(&started), 3);
+    assert!(reader.any(|record| record == Record::Exit(3)));
+}
+
+fn input_that_is_not_read_holds_nothing_up() {
+    let system = System::start();
+    let mut bridge = system.connect();
+    let document = json!({
+        "CommandArgs": ["sleep", "1000"], "Detached": true,
+        "CreateStdInPipe": true, "CreateStdOutPipe": true,
+    });
+    let started = try_detach(&mut bridge, &document, KEPT_FILES).unwrap();
+    let (_reader, mut input) = attach(&mut bridge);
+    let writer = std::thread::spawn(move || input.write_all(&[b'x'; 1 << 20]));
+    assert_eq!(bridge.run("echo alive").1, "alive\n");
+    assert_eq!(bridge.signal(started.pid, None).result, 0);
+    assert_eq!(bridge.exit(&started), 137);
+    assert!(writer.join().unwrap().is_err(), "no process reads it");
+}
+
 /// A host that comes after one that died asks again for what it does not know to be done.
 fn a_call_to_read_is_done_once() {
     let system = System::start();
@@ -345,6 +478,16 @@ fn what_cannot_be_kept_or_read_is_refused() {
         code == HResult::NOT_FOUND && message.contains("detached"),
         "{message}"
     );
+    let attaching = ReadOutput {
+        query: OutputQuery {
+            attach: true,
+            ..OutputQuery::default()
+        },
+        ..request.clone()
+    };
+    let id = bridge.send(Rpc::ReadOutput, &attaching, &[write.as_fd()]);
+    let base: ResponseBase = bridge.answer(id);
+    assert_eq!(base.hresult(), HResult::E_INVALIDARG);
     assert_eq!(refused(&mut bridge, &read).0, HResult::E_INVALIDARG);
     assert_eq!(refused(&mut bridge, &files(1)[0]).0, HResult::E_INVALIDARG);
     assert_eq!(

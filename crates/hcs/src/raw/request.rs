@@ -314,8 +314,8 @@ impl Made {
             self.pipes = Pipes::wanted_by(parameters);
             *pipes = self.pipes.as_ref().map(Pipes::sent);
         }
-        if let Call::ReadOutput { pipes, .. } = &mut self.request.call {
-            self.pipes = Pipes::for_output();
+        if let Call::ReadOutput { pipes, query, .. } = &mut self.request.call {
+            self.pipes = Pipes::for_output(query.attach);
             *pipes = self.pipes.as_ref().map(Pipes::sent);
         }
         self.send(Kind::Request, client, link);

@@ -97,7 +97,7 @@ impl Logs {
             tail: self.tail.0,
             since: self.since.map(Since::microseconds),
             follow: self.follow,
-            exit_only: false,
+            ..OutputQuery::default()
         };
         let reading = clock.wait(&self.id, system.output(&query));
         let mut output = reading.map_err(|stop| advised(stop, &self.id))?;
@@ -233,6 +233,7 @@ impl Printer {
                 self.note(time, Some(code), None)
             }
             OutputRecord::Lost(count) => self.note(time, None, Some(count)),
+            OutputRecord::About(_) => Ok(()),
         }
     }
 

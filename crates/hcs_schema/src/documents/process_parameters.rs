@@ -53,7 +53,7 @@ document! {
         resource_limits: Vec<ResourceLimit> = "ResourceLimits", "extension";
         /// Whether it is detached from its caller (our extension): the caller gets no pipes, and the agent of its system
         /// keeps what it writes, as far as `CreateStdOutPipe` and `CreateStdErrPipe` ask for these streams. `hcs logs`
-        /// reads that.
+        /// reads that. With `CreateStdInPipe` it has a standard input that `hcs attach` writes to.
         detached: bool = "Detached", "extension";
     }
 }

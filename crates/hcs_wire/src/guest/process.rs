@@ -245,7 +245,8 @@ pub struct FetchStdioResponse {
     pub std_err: bool,
 }
 
-/// `ReadOutput` request, ours: for an agent that says `DetachedProcessesSupported`. The write end of a pipe comes along.
+/// `ReadOutput` request, ours: for an agent that says `DetachedProcessesSupported`. The write end of a pipe comes
+/// along, and before it the read end of another if the query attaches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ReadOutput {

@@ -36,17 +36,18 @@ async fn begin(errand: &Errand, system: &System, query: &OutputQuery) -> Result<
     let link = system.guest().await?;
     let user = errand.connection.peer.uid;
     let take = |ends: &[OwnedFd]| -> Result<bool, Failure> {
+        let wanted = 1 + usize::from(query.attach);
         match system.machine.guest() {
-            Some(guest) => Ok(ends.len() == 1 && guest.take_pipes(ends, user)?),
+            Some(guest) => Ok(ends.len() == wanted && guest.take_pipes(ends, user)?),
             None => Ok(false),
         }
     };
     if !errand.pending.with_pipes(take)? {
-        let message = "the call came without a pipe of its client's for the output to go to";
+        let message = "the call came without the pipes of its client's for the output to go to";
         return Err(Failure::new(HResult::E_INVALIDARG, message));
     }
-    let pipe = errand.pending.take_pipes();
-    match link.read_output(query, pipe, limit).await {
+    let pipes = errand.pending.take_pipes();
+    match link.read_output(query, pipes, limit).await {
         Ok(process_id) => Ok(begun(process_id)),
         Err(failure) => Err(system.explain(failure).await),
     }

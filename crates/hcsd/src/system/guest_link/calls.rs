@@ -373,14 +373,14 @@ impl GuestLink {
         Ok(found)
     }
 
-    /// Has the agent write kept output into `pipe`; answers the pid of its process.
+    /// Has the agent write kept output into the last of `pipes`, and read from the one before it if the query attaches; answers the pid of its process.
     ///
     /// # Errors
     /// What the agent reported.
     pub(crate) async fn read_output(
         &self,
         query: &OutputQuery,
-        pipe: Vec<OwnedFd>,
+        pipes: Vec<OwnedFd>,
         limit: Duration,
     ) -> Result<u32, Failure> {
         self.check_detached()?;
@@ -390,7 +390,7 @@ impl GuestLink {
             naming: self.naming(),
         };
         let id = self.take_id();
-        self.send(Rpc::ReadOutput, id, &request, pipe)?;
+        self.send(Rpc::ReadOutput, id, &request, pipes)?;
         let (sender, receiver) = oneshot::channel();
         self.note(
             id,
