@@ -7,11 +7,11 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 use crate::{
     failure::Stop,
     verbs::{
-        completion::Completion, create::Create, events::Events, exec::Exec, explain::Explain,
-        help::Help, inspect::Inspect, list::List, logs::Logs, man::Man, pause::Pause, ps::Ps,
-        resume::Resume, run::Run, service::Service, shutdown::Shutdown, signal::Signal,
-        start::Start, stats::Stats, terminate::Terminate, validate::Validate, version::Version,
-        wait::Wait,
+        attach::Attach, completion::Completion, create::Create, events::Events, exec::Exec,
+        explain::Explain, help::Help, inspect::Inspect, list::List, logs::Logs, man::Man,
+        pause::Pause, ps::Ps, resume::Resume, run::Run, service::Service, shutdown::Shutdown,
+        signal::Signal, start::Start, stats::Stats, terminate::Terminate, validate::Validate,
+        version::Version, wait::Wait,
     },
 };
 
@@ -53,6 +53,7 @@ pub(crate) enum Verb {
     Start(Start),
     Exec(Exec),
     Logs(Logs),
+    Attach(Attach),
     List(List),
     Ps(Ps),
     Inspect(Inspect),
@@ -86,6 +87,7 @@ impl Cli {
             "start" => Verb::Start(parsed(rest)?),
             "exec" => Verb::Exec(parsed(rest)?),
             "logs" => Verb::Logs(parsed(rest)?),
+            "attach" => Verb::Attach(parsed(rest)?),
             "list" => Verb::List(parsed(rest)?),
             "ps" => Verb::Ps(parsed(rest)?),
             "inspect" => Verb::Inspect(parsed(rest)?),
@@ -118,6 +120,7 @@ impl Verb {
             Self::Start(verb) => verb.run(),
             Self::Exec(verb) => verb.run(),
             Self::Logs(verb) => verb.run(),
+            Self::Attach(verb) => verb.run(),
             Self::List(verb) => verb.run(),
             Self::Ps(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
@@ -250,6 +253,9 @@ mod tests {
             "hcs exec box uname -a",
             "hcs run -d --id web -- httpd -f",
             "hcs run --detach --layer ./rootfs -t -- httpd -f",
+            "hcs run -dit --id web -- sh",
+            "hcs attach web",
+            "hcs attach --detach-keys ctrl-x,d --no-stdin --process 2 --timeout 5 web",
             "hcs logs web",
             "hcs logs -f --tail 20 --since 1h30m --timestamps web",
             "hcs logs -n all --since 2024-02-29T12:30:00Z --process 12 --json web",
@@ -281,6 +287,7 @@ mod tests {
             "hcs run --memory x -- sh",
             "hcs run -d --rm -- sh",
             "hcs logs --tail x web",
+            "hcs attach --detach-keys ctrl-1 web",
             "hcs logs --since yesterday web",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

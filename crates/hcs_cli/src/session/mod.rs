@@ -9,21 +9,27 @@
 //! All of it is one loop around one `poll(2)` on one thread, the reading of the connection included; only what could
 //! block the loop, a terminal say, has a thread of its own ([`pumps`]).
 //!
+//! [`join`] is the same for a process that runs already, which goes on when the session ends before it ([`attach`]).
+//!
 //! Output is never cut: after the process has ended, its streams are read to end-of-file. Only when another process
 //! has inherited them, so that no end-of-file comes, are they given up, after a second without a byte.
 
+mod attach;
 mod copy;
+pub(crate) mod keys;
 mod pumps;
 mod stream;
 
 use std::{
-    os::fd::AsFd as _,
+    os::fd::{AsFd as _, OwnedFd},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use hcs::{Attendant, ExitStatus, Failure, HResult, Operation, Process, documents::Signal};
+use hcs::{
+    Attendant, ExitStatus, Failure, HResult, KeptOutput, Operation, Process, documents::Signal,
+};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -39,10 +45,14 @@ use crate::{
     signals::{self, Signals},
     terminal::{self, RawMode},
 };
+use keys::DetachKeys;
 use pumps::{Pipes, Pumps};
 
 /// How long a service may take to kill what has to go; one that does not even react is not waited for.
 const KILL: Duration = Duration::from_secs(1);
+
+/// The signal of a terminal that is gone.
+const SIGHUP: u8 = 1;
 
 /// The signal that kills.
 const SIGKILL: u8 = 9;
@@ -58,6 +68,21 @@ pub(crate) struct Manner {
     clock: Clock,
     /// What that is then called.
     what: String,
+    /// The process runs without us, too.
+    joined: bool,
+}
+
+/// A process that runs already, and its streams.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub process: Process,
+    pub output: KeptOutput,
+    /// Where our input goes, if it goes anywhere.
+    pub input: Option<OwnedFd>,
+    /// It has a terminal.
+    pub terminal: bool,
+    /// What ends the session.
+    pub keys: DetachKeys,
 }
 
 impl Manner {
@@ -68,6 +93,7 @@ impl Manner {
             tty: options.tty,
             clock,
             what: format!("{} of {:?} in {id:?}", clock.verb(), options.program()),
+            joined: false,
         }
     }
 }
@@ -88,7 +114,7 @@ pub(crate) fn run(
         stdout: process.take_stdout(),
         stderr: process.take_stderr(),
     };
-    let outcome = attend(&process, pipes, manner);
+    let outcome = attend(&process, pipes, manner, None);
     // Its handle ends with the connection, which ends with us: the service need not hear of it before.
     std::mem::forget(process);
     let Attended {
@@ -115,6 +141,45 @@ pub(crate) fn run(
         return Err(with(late, drained.and(left)));
     }
     drained.and(left)?;
+    Ok(exit.map_or(0, client::code))
+}
+
+/// Joins our streams, signals and terminal to a process that runs already; returns its exit code, or 0 when it goes on
+/// without us.
+///
+/// # Errors
+/// The process could not be waited for, goes on when our time is over, or its output could not be written.
+pub(crate) fn join(joined: Joined, id: &str, clock: Clock) -> Result<u8, Stop> {
+    let Joined {
+        process,
+        output,
+        input,
+        terminal,
+        keys,
+    } = joined;
+    let manner = Manner {
+        interactive: input.is_some(),
+        tty: terminal,
+        clock,
+        what: format!("process {} of {id:?}", process.id()),
+        joined: true,
+    };
+    let pipes = attach::outputs(output)?;
+    let detached = input.map(|input| attach::input(input, &keys)).transpose()?;
+    let outcome = attend(&process, pipes, &manner, detached);
+    // Its handle ends with the connection, which ends with us: the service need not hear of it before.
+    std::mem::forget(process);
+    let Attended {
+        exit, pumps, raw, ..
+    } = outcome?;
+    let Some(exit) = exit else {
+        drop(raw);
+        complain(&format!("\nhcs: detached from {id:?}, which goes on\n"));
+        return Ok(0);
+    };
+    let drained = pumps.drain(false);
+    drop(raw);
+    drained?;
     Ok(client::code(exit))
 }
 
@@ -128,7 +193,8 @@ fn with(mut stop: Stop, after: Result<(), Failure>) -> Stop {
 
 /// What is left when the process has ended.
 struct Attended {
-    exit: ExitStatus,
+    /// `None` when it goes on without us.
+    exit: Option<ExitStatus>,
     /// Because its time was over.
     killed: bool,
     /// What there may still be to pass on.
@@ -136,8 +202,13 @@ struct Attended {
     raw: Option<RawMode>,
 }
 
-/// Until the process has ended.
-fn attend(process: &Process, pipes: Pipes, manner: &Manner) -> Result<Attended, Stop> {
+/// Until the process has ended, or `detached` hangs up.
+fn attend(
+    process: &Process,
+    pipes: Pipes,
+    manner: &Manner,
+    detached: Option<OwnedFd>,
+) -> Result<Attended, Stop> {
     let mut session = Session {
         process,
         manner,
@@ -146,8 +217,13 @@ fn attend(process: &Process, pipes: Pipes, manner: &Manner) -> Result<Attended, 
         attendant: Attendant::new(process)?,
         calls: Vec::new(),
         raw: None,
+        detached,
+        leaves: false,
     };
     if manner.tty {
+        if manner.joined {
+            session.wake_screen();
+        }
         // The window may have changed since its size was read.
         signals::Receiver::resize(&mut session.relay());
         if manner.interactive {
@@ -175,17 +251,24 @@ struct Session<'a> {
     /// What was asked of the service for signals.
     calls: Vec<Operation<()>>,
     raw: Option<RawMode>,
+    /// Hangs up when the keys that detach were typed.
+    detached: Option<OwnedFd>,
+    /// The process is to be left to itself.
+    leaves: bool,
 }
 
 impl Session<'_> {
-    fn until_exit(&mut self, pumps: &mut Pumps) -> Result<ExitStatus, Stop> {
+    fn until_exit(&mut self, pumps: &mut Pumps) -> Result<Option<ExitStatus>, Stop> {
         let waker = self.attendant.waker();
         let mut context = Context::from_waker(&waker);
         let mut exit = self.process.exit();
         loop {
             self.attendant.work();
             if let Poll::Ready(exit) = Pin::new(&mut exit).poll(&mut context) {
-                return Ok(exit?);
+                return Ok(Some(exit?));
+            }
+            if self.leaves {
+                return Ok(None);
             }
             self.mind_the_time()?;
             let mut silence = None;
@@ -214,6 +297,9 @@ impl Session<'_> {
     fn mind_the_time(&mut self) -> Result<(), Stop> {
         if self.left() != Some(Duration::ZERO) {
             return Ok(());
+        }
+        if self.manner.joined {
+            return Err(self.manner.clock.passed(&self.manner.what, "goes on"));
         }
         if self.killed.is_some() {
             return Err(self.unknown_end(None));
@@ -247,6 +333,9 @@ impl Session<'_> {
         let mut polled: Vec<_> = pumps.awaits().collect();
         let streams = polled.len();
         polled.push(input(self.signals.as_fd()));
+        let detached = polled.len();
+        let hang_up = |end| PollFd::from_borrowed_fd(end, PollFlags::empty());
+        polled.extend(self.detached.iter().map(|end| hang_up(end.as_fd())));
         polled.extend(self.attendant.descriptors().map(input));
         let limit = self.left().and_then(|left| Timespec::try_from(left).ok());
         match poll(&mut polled, limit.as_ref()) {
@@ -263,9 +352,11 @@ impl Session<'_> {
                 process: self.process,
                 calls: &mut self.calls,
                 raw: self.raw.as_ref(),
+                leave: self.manner.joined.then_some(&mut self.leaves),
             };
             self.signals.handle(&mut relay);
         }
+        self.leaves |= self.detached.is_some() && ready[detached];
         pumps.step(&ready[..streams]);
         Ok(())
     }
@@ -275,6 +366,15 @@ impl Session<'_> {
             process: self.process,
             calls: &mut self.calls,
             raw: self.raw.as_ref(),
+            leave: None,
+        }
+    }
+
+    /// Gives the terminal of the process another size for a moment, so that its program draws the screen again.
+    fn wake_screen(&mut self) {
+        if let Some(size) = terminal::size() {
+            let other = size.rows.saturating_add(1);
+            self.calls.push(self.process.resize(other, size.columns));
         }
     }
 }
@@ -285,10 +385,17 @@ struct Relay<'a> {
     process: &'a Process,
     calls: &'a mut Vec<Operation<()>>,
     raw: Option<&'a RawMode>,
+    /// For a process that runs without us, too: set when it is to be left.
+    leave: Option<&'a mut bool>,
 }
 
 impl signals::Receiver for Relay<'_> {
     fn pass(&mut self, signal: u8) {
+        if let Some(leave) = self.leave.as_deref_mut().filter(|_| signal == SIGHUP) {
+            // Our terminal is gone, not that of the process.
+            *leave = true;
+            return;
+        }
         let sent = self.process.signal_group(Signal::Linux(signal));
         self.calls.push(sent);
     }
@@ -308,6 +415,10 @@ impl signals::Receiver for Relay<'_> {
     }
 
     fn give_up(&mut self) {
+        if let Some(leave) = &mut self.leave {
+            **leave = true;
+            return;
+        }
         self.pass(SIGKILL);
     }
 }

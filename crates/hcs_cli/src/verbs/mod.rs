@@ -1,5 +1,6 @@
 //! One file per verb: its arguments, and what it does.
 
+pub(crate) mod attach;
 pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod events;

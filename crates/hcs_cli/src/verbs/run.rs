@@ -60,8 +60,8 @@ pub(crate) struct Run {
     keep: bool,
 
     /// Print the id and return when the command has started; the container stays, with the output (hcs logs) and the
-    /// exit code (hcs wait) of its command, until hcs terminate
-    #[arg(short, long, visible_alias = "background", conflicts_with_all = ["interactive", "rm"])]
+    /// exit code (hcs wait) of its command, until hcs terminate; with -i or -it for hcs attach
+    #[arg(short, long, visible_alias = "background", conflicts_with = "rm")]
     detach: bool,
 
     /// Remove the container when the command has ended, as without this option

@@ -184,7 +184,8 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         &["--sig-proxy", "--detach-keys"],
-        "signals and keys are always passed on; the second TERM kills the command",
+        "signals and keys are always passed on, and the second TERM kills the command; `hcs attach --detach-keys ctrl-x,d box` \
+         leaves a command of `hcs run -dit -- sh` alone",
     ),
     (
         &["--health-cmd", "--no-healthcheck"],

@@ -21,9 +21,9 @@ pub(super) const ROWS: &[Row] = &[
         "a system that has ended is gone: `hcs terminate box`, then `hcs create --id box` and `hcs start box`",
     ),
     (
-        &["attach", "console", "enter", "shell", "bash", "sh"],
-        "`hcs exec -it box -- sh` runs a shell beside the commands of a container; `hcs logs -f box` follows the output of the \
-         command of `hcs run -d -- server`",
+        &["console", "enter", "shell", "bash", "sh"],
+        "`hcs exec -it box -- sh` runs a shell beside the commands of a container; `hcs attach box` attaches to the command of \
+         `hcs run -dit -- sh`",
     ),
     (
         &["cp", "copy"],

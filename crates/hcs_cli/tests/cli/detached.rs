@@ -1,11 +1,12 @@
 //! `hcs run -d`, `hcs logs`, `hcs wait`: commands that go on without their hcs.
 
 use std::{
-    io::Read as _,
+    io::{Read as _, Write as _},
     process::{Child, Stdio},
 };
 
-use crate::common::{Container, hcs, listed, says, unique, words};
+use crate::common::{Container, hcs, listed, says, signal, unique, with_input, words};
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// Runs a shell script in a new container, detached.
@@ -141,8 +142,41 @@ fn what_is_not_kept_is_said() {
     let none = words(&format!("logs {id}"));
     assert_eq!(none.code, Some(125));
     assert!(none.err.contains("hcs run -d"), "{none:?}");
-    let both = words("run -d -i -- cat");
-    assert!(both.code == Some(2) || both.code == Some(125), "{both:?}");
+    let none = words(&format!("attach {id}"));
+    assert_eq!(none.code, Some(125), "{none:?}");
+}
+
+#[test]
+fn streams_are_attached_and_the_command_outlives_them() {
+    let script =
+        "while read line; do echo got $line; echo err >&2; [ \"$line\" = end ] && exit 5; done";
+    let container = detached(&["-i"], script);
+    let id = &container.0;
+    let mut first = hcs(["attach", id])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = first.stdin.take().unwrap();
+    input.write_all(b"one\n").unwrap();
+    says(&mut first, "got one\n");
+    // Neither the end of its input nor its own ends the command.
+    drop(input);
+    signal(&first, Signal::HUP);
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+    assert_eq!(words(&format!("attach {id} --timeout 0.2")).code, Some(124));
+    let second = with_input(&mut hcs(["attach", id]), b"\x10\x11 two\nend\n".to_vec());
+    assert_eq!(second.status.code(), Some(5), "{second:?}");
+    let out = String::from_utf8_lossy(&second.stdout).into_owned();
+    assert_eq!(out, "got \u{10}\u{11} two\ngot end\n");
+    assert_eq!(second.stderr, b"err\nerr\n", "{second:?}");
+    let all = "got one\ngot \u{10}\u{11} two\ngot end\n";
+    assert_eq!(words(&format!("logs {id}")).out, all);
+    assert_eq!(words(&format!("wait {id}")).code, Some(5));
+    let late = words(&format!("attach {id}"));
+    assert_eq!(late.code, Some(125), "{late:?}");
+    assert!(late.err.contains(&format!("hcs logs {id}")), "{late:?}");
 }
 
 #[test]

@@ -229,3 +229,44 @@ fn ids_and_names_of_others_do_not_drive_the_terminal() {
         assert!(!screen.contains(drives), "{arguments:?}: {screen:?}");
     }
 }
+
+/// Keys, screen and size are passed through; the keys that detach leave the command alone, for the next to attach.
+#[test]
+fn a_detached_terminal_is_attached_to_and_left_again() {
+    let container = Container(unique("attach"));
+    let id = container.0.as_str();
+    let script =
+        "stty -echo; while read line; do echo got $line in $(stty size) there; done; exit 7";
+    let line = ["run", "-dit", "--id", id, "--", "sh", "-c", script];
+    assert_eq!(ended(&mut hcs(line)).fine(), format!("{id}\n"));
+    for keys in [&b"\x10\x11"[..], b"\x10x\x10\x11"] {
+        let mut session = Session::start(&["attach", id]);
+        // The size takes another way, by the service.
+        let mut seen = String::new();
+        while !seen.contains("in 33 77 ") {
+            session.type_in(b"one\r");
+            seen = session.until("there\r\n");
+        }
+        session.type_in(keys);
+        session.until("detached from");
+        assert_eq!(session.end(), Some(0));
+    }
+    let mut session = Session::start(&["attach", "--detach-keys", "~,.", id]);
+    session.type_in(b"\r");
+    session.until("got \u{10}x in ");
+    session.type_in(b"~.");
+    session.until("detached from");
+    assert_eq!(session.end(), Some(0));
+    let mut session = Session::start(&["attach", id]);
+    session.type_in(b"two\r");
+    session.until("got two in ");
+    signal(&session.hcs, Signal::HUP);
+    session.until("detached from");
+    assert_eq!(session.end(), Some(0));
+    let mut session = Session::start(&["attach", id]);
+    session.type_in(b"three\r");
+    session.until("got three in ");
+    session.type_in(b"\x04");
+    assert_eq!(session.end(), Some(7));
+    assert_eq!(ended(&mut hcs(["wait", id])).code, Some(7));
+}
