@@ -149,7 +149,7 @@ fn no_capability_reaches_the_host() {
             "a setting of the kernel",
             "echo x > /proc/sys/kernel/core_pattern",
         ),
-        ("a priority", "renice -n -5 $$"),
+        ("a priority", "renice -n -20 $$"),
     ] {
         let outcome = container.run(&["sh", "-c", script]);
         assert_ne!(outcome.code, 0, "{what}: {outcome:?}");
