@@ -47,7 +47,7 @@ Examples:
   hcs run -- sh -c 'echo hello from $(hostname)'
   hcs run -it --layer ./rootfs -- sh
   tar c . | hcs run -i --scratch ./out -- tar x -C /srv
-  hcs run -d --id web -- python3 -m http.server      then: hcs logs -f web, hcs wait web, hcs terminate web
+  hcs run -d --id web -- python3 -m http.server      then: hcs logs -f web
   hcs run --id db --keep --mount ./data:/data -- initdb /data      then: hcs exec db -- ..."
 )]
 pub(crate) struct Run {
