@@ -26,6 +26,24 @@ use crate::{record::blocking::blocking, system::System, upkeep::host};
 /// Bytes of a page, as the schema counts memory.
 const PAGE: u64 = 4096;
 
+/// Properties that one query may name, in each of its ways: each is answered, be it with a failure.
+const MOST_NAMES: usize = 64;
+
+/// Refuses a query that names too many properties at `pointer`.
+///
+/// # Errors
+/// It does.
+pub(crate) fn check_count(pointer: &str, count: Option<usize>) -> Result<(), Failure> {
+    let count = count.unwrap_or(0);
+    if count <= MOST_NAMES {
+        return Ok(());
+    }
+    let message = format!(
+        "the query names {count} properties and may name {MOST_NAMES}: ask for fewer at a time"
+    );
+    Err(Failure::new(HResult::E_INVALIDARG, message).cause_at(pointer, "there are too many"))
+}
+
 /// Answers a query. One property of `PropertyTypes` that fails fails the call; one of `PropertyQueries` only itself.
 ///
 /// # Errors
@@ -35,6 +53,13 @@ pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<S
     system.alive()?;
     let checked = system.coverage().check(&query);
     checked.map_err(|failure| failure.while_doing("GetProperties"))?;
+    check_count(
+        "/PropertyTypes",
+        query.property_types.as_ref().map(Vec::len),
+    )?;
+    check_count("/Queries", query.queries.as_ref().map(BTreeMap::len))?;
+    let queries = query.property_queries.as_ref();
+    check_count("/PropertyQueries", queries.map(BTreeMap::len))?;
     let mut properties = basic(system);
     // One limit for all that the agent has to say.
     let end = Instant::now() + system.context()?.config.times.query();

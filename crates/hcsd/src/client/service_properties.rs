@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::{
     client::{
         about,
-        properties::{response, to_text},
+        properties::{check_count, response, to_text},
         service::Service,
     },
     document::parse_optional,
@@ -36,6 +36,10 @@ const MINORS: std::ops::RangeInclusive<u32> = 0..=6;
 /// The query is wrong, or names a property in `PropertyTypes` that cannot be had.
 pub(crate) fn answer(service: &Service, query: Option<&str>) -> Result<String, Failure> {
     let query: ServicePropertyQuery = parse_optional(&SERVICE, query)?;
+    let kinds = query.property_types.as_ref();
+    check_count("/PropertyTypes", kinds.map(Vec::len))?;
+    let queries = query.property_queries.as_ref();
+    check_count("/PropertyQueries", queries.map(BTreeMap::len))?;
     let mut properties = ServiceProperties::default();
     let mut kinds = query.property_types;
     if kinds.is_none() && query.property_queries.is_none() {

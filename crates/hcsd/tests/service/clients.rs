@@ -403,6 +403,14 @@ fn enumeration_and_properties_say_what_is_there() {
             "{named}"
         );
     }
+    for way in ["Queries", "PropertyQueries"] {
+        let named: serde_json::Map<_, _> = (0..65).map(|n| (format!("No{n}"), json!({}))).collect();
+        let query = Some(json!({ way: named }).to_string());
+        let answer = client.call(&Call::GetSystemProperties { system: 2, query });
+        let document = answer.reply.document.clone().unwrap();
+        assert!(document.contains(&format!("\"/{way}\"")), "{document}");
+        answer.failed(HResult::E_INVALIDARG);
+    }
     let query = Some(r#"{"PropertyTypes":["ProcessList"]}"#.to_owned());
     client
         .call(&Call::GetSystemProperties { system: 1, query })

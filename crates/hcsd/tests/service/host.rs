@@ -34,6 +34,32 @@ fn change(operation: &str, details: &Value) -> Call {
     }
 }
 
+/// As many properties as a query may name, and one more, in both ways to name them.
+fn too_many_are_refused(client: &mut Client) {
+    for count in [64, 65] {
+        let named: Value = (0..count).map(|n| (format!("No{n}"), json!({}))).collect();
+        let listed: Vec<_> = (0..count).map(|_| "Memory").collect();
+        for (way, query) in [
+            ("/PropertyQueries", json!({ "PropertyQueries": named })),
+            ("/PropertyTypes", json!({ "PropertyTypes": listed })),
+        ] {
+            let query = Some(query.to_string());
+            let answer = client.call(&Call::GetServiceProperties { query });
+            if count == 64 {
+                answer.ok();
+                continue;
+            }
+            let document = answer.reply.document.clone().unwrap();
+            assert!(document.contains(way), "{document}");
+            let message = answer.failed(HResult::E_INVALIDARG);
+            assert!(
+                message.contains("65") && message.contains("64"),
+                "{message}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_host_is_described_as_it_is() {
     let service = Service::new();
@@ -55,6 +81,7 @@ fn the_host_is_described_as_it_is() {
         HResult::NOT_SUPPORTED.0
     );
     assert_eq!(both["Nonsense"]["Error"]["Error"], HResult::E_INVALIDARG.0);
+    too_many_are_refused(&mut client);
     let capabilities = property(&mut client, "Capabilities");
     assert_eq!(
         capabilities["ModifyPaths"]["Container/MappedPipes"]["Support"],
