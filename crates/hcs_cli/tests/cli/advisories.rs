@@ -47,10 +47,11 @@ const OVERWRITE: &str = r#"
     for my $way ("/proc/$pid/exe", "/proc/self/fd/" . fileno $held) {
         open(my $file, "+<", $way) and push @written, "open while it runs";
     }
-    open(my $fifo, ">", "/fifo") or die "fifo: $!";
-    print $fifo "nonsense\n";
-    close $fifo;
-    select(undef, undef, undef, 0.01) while -e "/proc/$pid/exe" && readlink "/proc/$pid/exe";
+    # The service, and its launcher, which runs the same program.
+    while (my @left = grep { (readlink $_ or "") =~ /memfd/ } glob "/proc/[0-9]*/exe") {
+        m{(\d+)} and kill "KILL", $1 for @left;
+        select(undef, undef, undef, 0.01);
+    }
     if (open(my $file, "+<", "/proc/self/fd/" . fileno $held)) {
         push @written, "bytes" if syswrite($file, "evil");
         push @written, "length" if truncate($file, 4);
@@ -70,11 +71,22 @@ fn the_program_of_the_service_cannot_be_overwritten_from_inside() {
     let before = facts();
     for options in MODES {
         let container = Container::with("overwrite", options);
-        let made = "mkfifo /fifo; printf '#!/proc/self/exe\\n' > /evil; chmod 755 /evil";
+        let made = "mkdir /opt/place; printf '#!/proc/self/exe\\n' > /evil; chmod 755 /evil";
         inside(&container, made).fine();
-        // It waits for its configuration as long as we want it to.
+        // As a service it runs until it is killed.
         let id = container.0.clone();
-        let command = ["exec", &id, "--", "/proc/self/exe", "--config", "/fifo"].map(str::to_owned);
+        let endpoint = "/opt/place/hcs.sock";
+        let command = [
+            "exec",
+            &id,
+            "--",
+            "/proc/self/exe",
+            "--config",
+            "/dev/null",
+            "--endpoint",
+            endpoint,
+        ];
+        let command = command.map(str::to_owned);
         let waiting = thread::spawn(move || ended(&mut hcs(command)));
         let overwritten = ended(&mut hcs(["exec", &id, "--", "perl", "-e", OVERWRITE]));
         assert_eq!(overwritten.fine(), "held: \n", "{options:?}");
