@@ -143,7 +143,8 @@ pub(crate) fn read_trusted(path: &Path) -> Result<String, Untrusted> {
     let about = fstat(&found).map_err(|errno| refused(Reason::Io(errno)))?;
     let kind = FileType::from_raw_mode(about.st_mode);
     // A FIFO or a terminal would be waited for, and other devices have no end.
-    if !kind.is_file() && !(kind.is_char_device() && about.st_rdev == null()) {
+    let is_null = kind.is_char_device() && about.st_rdev == null();
+    if !kind.is_file() && !is_null {
         return Err(refused(Reason::Kind));
     }
     let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).map_err(failed)?;
