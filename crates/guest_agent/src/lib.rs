@@ -41,6 +41,7 @@ mod own;
 mod parcels;
 mod proc_files;
 mod reaper;
+mod relay;
 mod requests;
 mod session;
 mod stream;

@@ -7,15 +7,14 @@ use rustix::{
     termios::{LocalModes, SpecialCodeIndex, tcgetattr},
 };
 
-use super::Flow;
+use crate::relay::{Flow, Pending};
 
 /// One direction: pipe to master.
 #[derive(Debug)]
 pub(super) struct Input {
     pipe: OwnedFd,
     /// Read, not yet taken by the terminal.
-    pending: Vec<u8>,
-    taken: usize,
+    pending: Pending,
     /// Whether the line the terminal edits has something in it, as far as we know.
     line_open: bool,
     /// Whether the end of the pipe has been typed since its last byte.
@@ -27,8 +26,7 @@ impl Input {
     pub(super) const fn new(pipe: OwnedFd) -> Self {
         Self {
             pipe,
-            pending: Vec::new(),
-            taken: 0,
+            pending: Pending::new(),
             line_open: false,
             ended: false,
         }
@@ -43,7 +41,7 @@ impl Input {
     pub(super) fn pump(&mut self, master: &OwnedFd, scratch: &mut [u8], budget: usize) -> Flow {
         let mut moved = 0;
         loop {
-            if let Some(flow) = self.type_pending(master) {
+            if let Some(flow) = self.pending.write_to(master) {
                 return flow;
             }
             if moved >= budget {
@@ -53,13 +51,13 @@ impl Input {
                 Ok(0) if self.ended => return Flow::Blocked,
                 Ok(0) => {
                     self.ended = true;
-                    self.pending = end_of_file(master, self.line_open);
+                    self.pending.push(&end_of_file(master, self.line_open));
                     self.line_open = false;
                 }
                 Ok(count) => {
                     self.ended = false;
                     self.line_open = scratch[count - 1] != b'\n';
-                    self.pending = scratch[..count].to_vec();
+                    self.pending.push(&scratch[..count]);
                     moved += count;
                 }
                 Err(Errno::AGAIN) => return Flow::Blocked,
@@ -67,21 +65,6 @@ impl Input {
                 Err(_) => return Flow::Ended,
             }
         }
-    }
-
-    /// Types what is pending; `None` when all of it is.
-    fn type_pending(&mut self, master: &OwnedFd) -> Option<Flow> {
-        while self.taken < self.pending.len() {
-            match rustix::io::write(master, &self.pending[self.taken..]) {
-                Ok(count) => self.taken += count,
-                Err(Errno::AGAIN) => return Some(Flow::Blocked),
-                Err(Errno::INTR) => {}
-                Err(_) => return Some(Flow::Ended),
-            }
-        }
-        self.pending = Vec::new();
-        self.taken = 0;
-        None
     }
 }
 

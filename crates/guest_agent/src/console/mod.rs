@@ -25,7 +25,7 @@ use rustix::io::Errno;
 pub(crate) use pty::Pty;
 
 use self::{input::Input, output::Output};
-use crate::command::ConsoleSize;
+use crate::{command::ConsoleSize, relay::Flow};
 
 /// The most bytes one console moves in a row before the others get their turn.
 const TURN_BYTES: usize = 64 << 10;
@@ -39,17 +39,6 @@ pub(crate) enum Pumped {
     More,
     /// All output is delivered, or never will be: drop it.
     Finished,
-}
-
-/// What one direction of the relay has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    /// It waits for a descriptor.
-    Blocked,
-    /// The budget was used up.
-    Spent,
-    /// It is over.
-    Ended,
 }
 
 /// One console in use. Dropping it closes the master (hang-up) and the host's streams.

@@ -4,16 +4,15 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use super::Flow;
+use crate::relay::{self, Flow, Pending};
 
 /// One direction: master to pipe.
 #[derive(Debug)]
 pub(super) struct Output {
-    /// `None` when nobody wanted the output.
+    /// `None` when no client wanted the output.
     pipe: Option<OwnedFd>,
     /// Read, not yet taken by the pipe. Empty while the host keeps up, so an idle console holds no buffer.
-    pending: Vec<u8>,
-    taken: usize,
+    pending: Pending,
     /// Whether the terminal has ended.
     ended: bool,
 }
@@ -23,8 +22,7 @@ impl Output {
     pub(super) const fn new(pipe: Option<OwnedFd>) -> Self {
         Self {
             pipe,
-            pending: Vec::new(),
-            taken: 0,
+            pending: Pending::new(),
             ended: false,
         }
     }
@@ -65,35 +63,14 @@ impl Output {
 
     /// Delivers fresh bytes, keeping what the pipe does not take.
     fn deliver(&mut self, bytes: &[u8]) -> Option<Flow> {
+        let pipe = self.pipe.as_ref()?;
         let mut taken = 0;
-        let flow = write(self.pipe.as_ref(), bytes, &mut taken);
-        self.pending.extend_from_slice(&bytes[taken..]);
+        let flow = relay::write(pipe, bytes, &mut taken);
+        self.pending.push(&bytes[taken..]);
         flow
     }
 
     fn deliver_pending(&mut self) -> Option<Flow> {
-        let flow = write(self.pipe.as_ref(), &self.pending, &mut self.taken);
-        if flow.is_none() {
-            self.pending = Vec::new();
-            self.taken = 0;
-        }
-        flow
+        self.pending.write_to(self.pipe.as_ref()?)
     }
-}
-
-/// Writes `bytes` from `taken` on and moves `taken`; `None` when all is written.
-fn write(pipe: Option<&OwnedFd>, bytes: &[u8], taken: &mut usize) -> Option<Flow> {
-    let Some(pipe) = pipe else {
-        *taken = bytes.len();
-        return None;
-    };
-    while *taken < bytes.len() {
-        match rustix::io::write(pipe, &bytes[*taken..]) {
-            Ok(count) => *taken += count,
-            Err(Errno::AGAIN) => return Some(Flow::Blocked),
-            Err(Errno::INTR) => {}
-            Err(_) => return Some(Flow::Ended),
-        }
-    }
-    None
 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use super::Flow;
+use crate::relay::{Flow, Pending};
 
 /// Bytes taken from a client at once.
 const CHUNK: usize = 4 << 10;
@@ -15,8 +15,7 @@ pub(super) struct Input {
     /// Non-blocking.
     pipe: OwnedFd,
     /// Read, not yet taken by the process.
-    pending: Vec<u8>,
-    taken: usize,
+    pending: Pending,
 }
 
 impl Input {
@@ -24,8 +23,7 @@ impl Input {
     pub(super) const fn new(pipe: OwnedFd) -> Self {
         Self {
             pipe,
-            pending: Vec::new(),
-            taken: 0,
+            pending: Pending::new(),
         }
     }
 
@@ -35,16 +33,9 @@ impl Input {
         let chunk = scratch.len().min(CHUNK);
         let mut moved = 0;
         loop {
-            while self.taken < self.pending.len() {
-                match rustix::io::write(stdin, &self.pending[self.taken..]) {
-                    Ok(count) => self.taken += count,
-                    Err(Errno::AGAIN) => return Flow::Blocked,
-                    Err(Errno::INTR) => {}
-                    Err(_) => return Flow::Ended,
-                }
+            if let Some(flow) = self.pending.write_to(stdin) {
+                return flow;
             }
-            self.pending = Vec::new();
-            self.taken = 0;
             if moved >= budget {
                 return Flow::Spent;
             }
@@ -52,7 +43,7 @@ impl Input {
                 Ok(0) => return Flow::Ended,
                 Ok(count) => {
                     moved += count;
-                    self.pending.extend_from_slice(&scratch[..count]);
+                    self.pending.push(&scratch[..count]);
                 }
                 Err(Errno::AGAIN) => return Flow::Blocked,
                 Err(Errno::INTR) => {}

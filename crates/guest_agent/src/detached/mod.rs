@@ -37,7 +37,7 @@ use self::{
     log::Log,
     reader::{Reader, State},
 };
-use crate::{command::Streams, failure::from_errno, link::Stdio};
+use crate::{command::Streams, failure::from_errno, link::Stdio, relay::Flow};
 
 /// The most processes whose output is kept.
 const MAX_OUTPUTS: usize = 16;
@@ -51,17 +51,6 @@ const MOST_TURNS: usize = 16;
 const PIPE_BYTES: usize = 256 << 10;
 /// Outputs are numbered from here.
 pub(crate) const FIRST: u64 = 1 << 32;
-
-/// What one direction has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    /// It waits for a descriptor.
-    Blocked,
-    /// The budget was used up.
-    Spent,
-    /// It is over.
-    Ended,
-}
 
 /// The read end of a pipe that a process writes to.
 #[derive(Debug)]

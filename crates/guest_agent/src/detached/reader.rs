@@ -6,16 +6,13 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hcs_wire::output::{Header, Kind, OutputQuery};
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
-    Flow,
     log::{Log, Next},
     rotation::{Cursor, Place, after_lines},
 };
+use crate::relay::{Flow, Pending};
 
 /// How the process is that has the output.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +41,7 @@ pub(super) struct Reader {
     exit_only: bool,
     told_exit: bool,
     /// Bytes of a record that the pipe has not taken.
-    pending: Vec<u8>,
-    taken: usize,
+    pending: Pending,
 }
 
 impl Reader {
@@ -60,8 +56,7 @@ impl Reader {
             until: (!query.follow).then(|| log.end()),
             exit_only: query.exit_only,
             told_exit: false,
-            pending: Vec::new(),
-            taken: 0,
+            pending: Pending::new(),
         }
     }
 
@@ -75,7 +70,7 @@ impl Reader {
         let mut moved = 0;
         let mut buffer = Vec::new();
         loop {
-            if let Some(flow) = self.deliver() {
+            if let Some(flow) = self.pending.write_to(&self.pipe) {
                 return flow;
             }
             if moved >= budget {
@@ -132,23 +127,8 @@ impl Reader {
     pub(super) fn push(&mut self, kind: Kind, time: u64, content: &[u8]) {
         let length = content.len();
         let header = Header { kind, length, time };
-        self.pending.extend_from_slice(&header.to_bytes());
-        self.pending.extend_from_slice(content);
-    }
-
-    /// Writes what is pending; `None` when all of it is written.
-    fn deliver(&mut self) -> Option<Flow> {
-        while self.taken < self.pending.len() {
-            match rustix::io::write(&self.pipe, &self.pending[self.taken..]) {
-                Ok(count) => self.taken += count,
-                Err(Errno::AGAIN) => return Some(Flow::Blocked),
-                Err(Errno::INTR) => {}
-                Err(_) => return Some(Flow::Ended),
-            }
-        }
-        self.pending = Vec::new();
-        self.taken = 0;
-        None
+        self.pending.push(&header.to_bytes());
+        self.pending.push(content);
     }
 
     /// Whether no process has the other end any more.
