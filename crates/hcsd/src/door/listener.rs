@@ -186,7 +186,7 @@ impl Accepting {
         }
     }
 
-    /// Takes the path away, so that nobody new connects. What is left is to be closed: one that had connected before, and
+    /// Takes the path away, so that no new client connects. What is left is to be closed: one that had connected before, and
     /// the socket with all the others.
     pub(crate) fn retire(self) -> impl Iterator<Item = OwnedFd> {
         if let Some(path) = self.path

@@ -269,7 +269,7 @@ impl Drop for Last {
 }
 
 impl PeerSocket {
-    /// A stream socket that nobody else has, to the peer of that `closing`.
+    /// A stream socket that nothing else has, to the peer of that `closing`.
     pub(crate) fn new(socket: OwnedFd, closing: &Closing) -> Self {
         let socket = Arc::new(socket);
         Self {

@@ -1,4 +1,4 @@
-//! Descriptors that a client sends and whose close waits: the service does not wait with it, whoever the client is.
+//! Descriptors that a client sends and whose close waits: the service does not wait with it, for a client of any user.
 
 use std::{
     fs,
