@@ -76,10 +76,9 @@ impl Source {
     /// # Errors
     /// It cannot be opened.
     pub(crate) fn look(path: &str, pointer: &str) -> Result<(Self, FileType), StepError> {
-        let found = open(path)
-            .and_then(fstat)
-            .step_at("looking for", path)
-            .map_err(|error| error.asked_by(pointer))?;
+        let named = |error: StepError| error.asked_by(pointer);
+        let opened = reach(path, "looking for").map_err(named)?;
+        let found = fstat(&opened).step_at("looking for", path).map_err(named)?;
         let source = Self {
             path: path.to_owned(),
             pointer: pointer.to_owned(),
@@ -96,7 +95,7 @@ impl Source {
     pub(crate) fn look_real(path: &str, pointer: &str) -> Result<(Self, FileType), StepError> {
         let named = |error: StepError| error.asked_by(pointer);
         let step = "looking for";
-        let opened = open(path).step_at(step, path).map_err(named)?;
+        let opened = reach(path, step).map_err(named)?;
         let found = fstat(&opened).step_at(step, path).map_err(named)?;
         let magic = format!("/proc/self/fd/{}", opened.as_raw_fd());
         let real = readlink(magic, Vec::new())
@@ -119,9 +118,7 @@ impl Source {
     /// # Errors
     /// It cannot be opened, or leads elsewhere by now.
     pub(crate) fn open(&self) -> Result<OwnedFd, StepError> {
-        let opened = open(&self.path)
-            .step_at("opening", &*self.path)
-            .map_err(|error| error.asked_by(&self.pointer))?;
+        let opened = reach(&self.path, "opening").map_err(|error| error.asked_by(&self.pointer))?;
         self.is(&opened)?;
         Ok(opened)
     }
@@ -144,7 +141,23 @@ impl Source {
     }
 }
 
-/// Opens a path of the host as a mere path.
+/// What a link of another user on the way fails at.
+const FOREIGN_LINK: &str =
+    "following a symbolic link that belongs to another user (name what it leads to), on the way to";
+
+/// Opens a path of the host as a mere path, which is `step`.
+fn reach(path: &str, step: &'static str) -> Result<OwnedFd, StepError> {
+    open(path).map_err(|errno| {
+        let step = match errno {
+            // No right is needed otherwise but that of searching directories (EACCES).
+            Errno::PERM => FOREIGN_LINK,
+            _ => step,
+        };
+        StepError::new(step, errno).at(path)
+    })
+}
+
+/// The same, with the errno alone.
 fn open(path: &str) -> Result<OwnedFd, Errno> {
     match open_plain(CWD, path, ResolveFlags::NO_SYMLINKS) {
         Err(Errno::LOOP) => Walk::to(path),
@@ -278,7 +291,12 @@ mod tests {
         assert_eq!(real.path, path("real/below"));
         lchown(path("relative"), Some(4242), Some(4242)).unwrap();
         for name in ["relative", "absolute"] {
-            assert_eq!(identity(name).unwrap_err().errno, Errno::PERM, "{name}");
+            let error = identity(name).unwrap_err();
+            assert_eq!(
+                (error.errno, &*error.step),
+                (Errno::PERM, FOREIGN_LINK),
+                "{name}"
+            );
         }
         symlink("circle", path("circle")).unwrap();
         assert_eq!(identity("circle").unwrap_err().errno, Errno::LOOP);

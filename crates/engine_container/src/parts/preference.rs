@@ -142,13 +142,13 @@ fn shared(container: &Container) -> impl Iterator<Item = &str> {
 
 /// Whether the file system at `path` may shift owners. A path that leads nowhere is refused later, with the reason.
 fn may_shift(path: &str) -> bool {
-    statfs(path).is_ok_and(|system| !UNSHIFTABLE.contains(&system.f_type)) || stat(path).is_err()
+    !statfs(path).is_ok_and(|system| UNSHIFTABLE.contains(&system.f_type))
 }
 
-/// Whether the file at `path` belongs to ids that the container has.
+/// Whether the file at `path`, if there is one, belongs to ids that the container has.
 fn is_owned_below(path: &str) -> bool {
-    stat(path).is_ok_and(|found| found.st_uid < IdRange::MAPPED && found.st_gid < IdRange::MAPPED)
-        || stat(path).is_err()
+    let mapped = |id| id < IdRange::MAPPED;
+    stat(path).map_or(true, |found| mapped(found.st_uid) && mapped(found.st_gid))
 }
 
 fn kernel_allows() -> bool {
