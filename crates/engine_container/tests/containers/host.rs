@@ -117,12 +117,7 @@ impl Host {
         let request = self.request(container);
         let machine = self.create(&request).unwrap_or_else(|f| panic!("{f:#?}"));
         let container = Container::new(machine, request);
-        container
-            .machine
-            .guest()
-            .unwrap()
-            .wait_ready(LIMIT)
-            .unwrap_or_else(|f| panic!("{f:#?}"));
+        container.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));
         container
     }
 
@@ -132,10 +127,7 @@ impl Host {
         match self.create(&request) {
             Err(failure) => failure,
             Ok(machine) => Container::new(machine, request)
-                .machine
-                .guest()
-                .unwrap()
-                .wait_ready(LIMIT)
+                .wait_ready()
                 .expect_err("it should have failed"),
         }
     }
@@ -214,6 +206,17 @@ pub(crate) struct Container {
 impl Container {
     pub(crate) fn new(machine: Arc<dyn Machine>, request: CreateRequest) -> Self {
         Self { machine, request }
+    }
+
+    /// Waits until its agent answers.
+    pub(crate) fn wait_ready(&self) -> Result<(), Failure> {
+        self.machine.guest().unwrap().wait_ready(LIMIT)
+    }
+
+    /// A connection to its agent.
+    pub(crate) fn connect(&self) -> UnixStream {
+        let connected = self.machine.guest().unwrap().connect_guest(LIMIT);
+        UnixStream::from(connected.unwrap())
     }
 
     /// Does a `ModifySettingRequest`, which has to be a valid one.

@@ -26,7 +26,7 @@ use rustix::{
 use serde_json::{Value, json};
 
 use super::attacks::errno;
-use crate::host::{Container, Host, LIMIT, entries};
+use crate::host::{Container, Host, entries};
 
 super::cases![
     an_image_with_links_for_proc_and_sys_unmasks_nothing,
@@ -63,7 +63,7 @@ fn attempt(host: &Host, layers: &[&Path], mapped: &[Value]) -> Result<Container,
     let document = json!({ "Storage": { "Layers": all }, "MappedDirectories": mapped });
     let request = host.request(document);
     let container = Container::new(host.create(&request)?, request);
-    container.machine.guest().unwrap().wait_ready(LIMIT)?;
+    container.wait_ready()?;
     Ok(container)
 }
 

@@ -60,12 +60,7 @@ fn a_failed_container_can_be_made_again() {
     request.document = host.request(json!({})).document;
     let machine = host.create(&request).unwrap_or_else(|f| panic!("{f:#?}"));
     let container = crate::host::Container::new(machine, request);
-    container
-        .machine
-        .guest()
-        .unwrap()
-        .wait_ready(std::time::Duration::from_secs(60))
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    container.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));
 }
 
 fn names_are_checked() {

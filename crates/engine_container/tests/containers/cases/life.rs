@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{Read, Write},
-    os::unix::net::UnixStream,
     sync::Arc,
     time::Duration,
 };
@@ -90,14 +89,7 @@ pub(super) fn killing_ends_every_process() {
 fn the_agents_end_is_the_machines_end() {
     let host = Host::new();
     let container = host.start(json!({}));
-    let mut stream = UnixStream::from(
-        container
-            .machine
-            .guest()
-            .unwrap()
-            .connect_guest(LIMIT)
-            .unwrap(),
-    );
+    let mut stream = container.connect();
     stream.write_all(b"[\"exit\", \"3\"]\n").unwrap();
     container.wait_gone();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
@@ -125,14 +117,7 @@ fn a_running_machine_is_not_released() {
 pub(super) fn pausing_stops_and_resuming_continues() {
     let host = Host::new();
     let container = host.start(json!({}));
-    let mut stream = UnixStream::from(
-        container
-            .machine
-            .guest()
-            .unwrap()
-            .connect_guest(LIMIT)
-            .unwrap(),
-    );
+    let mut stream = container.connect();
     container
         .machine
         .pause()
@@ -195,12 +180,7 @@ fn a_killed_machine_is_never_ready() {
         Ok(()) => {}
         Err(failure) => {
             assert_eq!(failure.hresult, HResult::HCS_E_CONNECTION_TIMEOUT);
-            let failure = container
-                .machine
-                .guest()
-                .unwrap()
-                .wait_ready(Duration::from_secs(60))
-                .unwrap_err();
+            let failure = container.wait_ready().unwrap_err();
             assert!(
                 failure.causes[0].message.contains("by signal 9"),
                 "{failure:#?}"
@@ -236,12 +216,7 @@ fn one_that_is_not_ready_yet_is_adopted() {
         .machine
         .resume()
         .unwrap_or_else(|f| panic!("{f:#?}"));
-    adopted
-        .machine
-        .guest()
-        .unwrap()
-        .wait_ready(LIMIT)
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    adopted.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(adopted.shell("echo here"), "here");
 }
 
@@ -252,12 +227,7 @@ pub(super) fn a_machine_outlives_its_engine_and_is_adopted() {
     let request = first.request.clone();
     host.engine = second_engine(&host);
     let adopted = Container::new(adopt(&host.engine, &request, &record), request);
-    adopted
-        .machine
-        .guest()
-        .unwrap()
-        .wait_ready(Duration::from_secs(60))
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    adopted.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(adopted.shell("echo here"), "here");
     assert_eq!(adopted.machine.record(), record);
     assert!(adopted.machine.statistics().unwrap().memory.is_some());
@@ -367,11 +337,6 @@ fn paths_of_any_length_work() {
     fs::create_dir_all(&request.directory).unwrap();
     let machine = host.create(&request).unwrap_or_else(|f| panic!("{f:#?}"));
     let container = Container::new(machine, request);
-    container
-        .machine
-        .guest()
-        .unwrap()
-        .wait_ready(Duration::from_secs(60))
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    container.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(container.shell("echo here"), "here");
 }

@@ -24,6 +24,7 @@ super::cases![
     pipes_come_and_go_while_it_runs,
     the_services_own_directories_are_not_seen,
     what_the_service_makes_later_is_not_seen,
+    directories_of_the_service_may_be_inside_each_other,
 ];
 
 fn mapping(from: &Path, to: &str, read_only: bool) -> Value {
@@ -305,6 +306,21 @@ fn what_the_service_makes_later_is_not_seen() {
         let failure = host.failure(json!({ "MappedDirectories": [mapping] }));
         assert_eq!(failure.hresult, HResult::E_ACCESSDENIED, "{failure:#?}");
     }
+}
+
+/// As those of every endpoint but the default one are.
+fn directories_of_the_service_may_be_inside_each_other() {
+    let place = tempfile::tempdir().unwrap();
+    let host = Host::with(|config| {
+        config.hidden = vec![place.path().join("state")];
+        config.scratch_root = place.path().join("state/scratch");
+    });
+    fs::write(place.path().join("file"), "").unwrap();
+    let container = host.start(json!({ "MappedDirectories": [mapping(place.path(), "/x", true)] }));
+    assert_eq!(
+        container.shell("ls -A /x /x/state"),
+        "/x:\nfile\nstate\n\n/x/state:"
+    );
 }
 
 fn the_services_own_directories_are_not_seen() {

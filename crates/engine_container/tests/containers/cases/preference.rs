@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::host::{Container, Host, LIMIT, in_private_mounts};
+use crate::host::{Container, Host, in_private_mounts};
 
 super::cases![
     it_is_followed_and_files_are_the_same,
@@ -166,12 +166,7 @@ fn what_is_kept_ready_follows_the_files() {
         assert!(slot.fits(&asked.document));
         let machine = slot.make(&request).unwrap_or_else(|f| panic!("{f:#?}"));
         let container = Container::new(machine, request);
-        container
-            .machine
-            .guest()
-            .unwrap()
-            .wait_ready(LIMIT)
-            .unwrap_or_else(|f| panic!("{f:#?}"));
+        container.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));
         assert_eq!(is_apart(&container), apart);
     };
     made(true, true);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use hcs_schema::Failure;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::json;
 
 use crate::host::{Container, Host};
@@ -69,12 +70,7 @@ fn a_path_swapped_on_the_host_is_one_thing_or_a_failure() {
                 }
             };
             let container = Container::new(machine, request);
-            match container
-                .machine
-                .guest()
-                .unwrap()
-                .wait_ready(crate::host::LIMIT)
-            {
+            match container.wait_ready() {
                 Ok(()) => {
                     let name = container.shell("cat /mnt/shared/name");
                     assert!(["one", "two"].contains(&name.as_str()), "{name}");
@@ -128,41 +124,38 @@ setsid sh /swap > /dev/null 2>&1 < /dev/null & :",
     );
 }
 
-/// The lists of the view are applied to the very directory that is shown.
+/// The lists of the view are applied to the very directory that is shown, also where that is a link to a secret every
+/// other moment.
 fn a_tree_swapped_on_the_host_shows_nothing_that_is_left_out() {
     let place = tempfile::tempdir().unwrap();
-    let secret = place.path().join("secret");
+    let at = |name: &str| place.path().join(name);
     let host = Host::with(|config| {
-        let secret = secret.to_str().unwrap().to_owned();
+        let secret = at("secret").to_str().unwrap().to_owned();
         config.host_view.hidden.push(secret);
     });
-    for name in ["secret", "plain"] {
-        fs::create_dir(place.path().join(name)).unwrap();
-        fs::write(place.path().join(name).join("name"), name).unwrap();
+    for name in ["secret", "tree"] {
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name).join("name"), name).unwrap();
     }
-    let tree = place.path().join("tree");
-    symlink("plain", &tree).unwrap();
+    symlink("secret", at("link")).unwrap();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| swap(&tree, ["secret", "plain"], &done));
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let (tree, link) = (at("tree"), at("link"));
+                renameat_with(CWD, tree, CWD, link, RenameFlags::EXCHANGE).unwrap();
+            }
+        });
         let _ends = Swapper { done: &done };
-        for _ in 0..40 {
-            let request = host.request(json!({ "Storage": { "HostDirectory": tree } }));
+        for _ in 0..100 {
+            let request = host.request(json!({ "Storage": { "HostDirectory": at("tree") } }));
             let Ok(machine) = hcs_engine::engine::Engine::create(&host.engine, &request) else {
                 continue;
             };
             let container = Container::new(machine, request);
-            let ready = container
-                .machine
-                .guest()
-                .unwrap()
-                .wait_ready(crate::host::LIMIT);
-            if ready.is_ok() {
-                let shown = format!(
-                    "cat {0}/*/name {0}/name 2>/dev/null; :",
-                    place.path().display()
-                );
-                let shown = container.shell(&shown);
+            if container.wait_ready().is_ok() {
+                let name = at("*/name");
+                let shown = container.shell(&format!("cat {} 2>/dev/null; :", name.display()));
                 assert!(!shown.contains("secret"), "{shown}");
             }
         }

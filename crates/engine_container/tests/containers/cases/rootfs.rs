@@ -233,11 +233,7 @@ fn links_in_a_layer_do_not_lead_out() {
     let request = host.request(only);
     let machine = host.create(&request).unwrap_or_else(|f| panic!("{f:#?}"));
     let container = Container::new(machine, request);
-    let _failed = container
-        .machine
-        .guest()
-        .unwrap()
-        .wait_ready(std::time::Duration::from_secs(60));
+    let _failed = container.wait_ready();
     assert_eq!(entries(&outside), Vec::<std::path::PathBuf>::new());
     assert_eq!(fs::metadata("/etc").unwrap().mode() & 0o777, 0o755);
 }

@@ -62,12 +62,7 @@ fn wait_parked(host: &Host, request: &CreateRequest) -> Pid {
 fn make(slot: Box<dyn Slot>, request: CreateRequest) -> Container {
     let machine: Arc<dyn Machine> = slot.make(&request).unwrap_or_else(|f| panic!("{f:#?}"));
     let container = Container::new(machine, request);
-    container
-        .machine
-        .guest()
-        .unwrap()
-        .wait_ready(std::time::Duration::from_secs(60))
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    container.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));
     container
 }
 
@@ -145,12 +140,7 @@ fn one_that_has_died_is_refused_and_leaves_nothing() {
         .create(&request)
         .unwrap_or_else(|f| panic!("{f:#?}"));
     let container = Container::new(machine, request);
-    container
-        .machine
-        .guest()
-        .unwrap()
-        .wait_ready(std::time::Duration::from_secs(60))
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    container.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));
 }
 
 fn what_was_parked_is_swept() {
@@ -201,11 +191,7 @@ fn a_warm_container_is_like_a_cold_one() {
         .create(&cold_request)
         .unwrap_or_else(|f| panic!("{f:#?}"));
     let cold = Container::new(cold, cold_request);
-    cold.machine
-        .guest()
-        .unwrap()
-        .wait_ready(std::time::Duration::from_secs(60))
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    cold.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));
     let request = host.request(document);
     let slot = host.prepare(&request);
     let warm = make(slot, request);

@@ -114,12 +114,7 @@ fn a_fifo_mapped_over_them_does_not_hang_the_start() {
         let machine = host.create(&request).unwrap_or_else(|f| panic!("{f:#?}"));
         let container = Container::new(machine, request);
         // Far less than the limit on a hang.
-        container
-            .machine
-            .guest()
-            .unwrap()
-            .wait_ready(crate::host::LIMIT)
-            .unwrap_or_else(|f| panic!("{f:#?}"));
+        container.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));
     }
 }
 
