@@ -172,10 +172,12 @@ mod alone {
     fn many_systems_leave_everything_where_it_was() {
         let cycles = std::env::var("HCS_TEST_CYCLES");
         let cycles = cycles.map_or(CYCLES, |cycles| cycles.parse().unwrap());
-        let cgroup_root = format!("hcs-test-cycles-{}", std::process::id());
+        let configured = format!("hcs-test-cycles-{}", std::process::id());
         let service = Service::with(&format!(
-            "cgroup_root = \"{cgroup_root}\"\nwarm_slots = {SLOTS}\n"
+            "cgroup_root = \"{configured}\"\nwarm_slots = {SLOTS}\n"
         ));
+        let tag = hcs_wire::endpoint::tag(service.endpoint().path()).unwrap();
+        let cgroup_root = format!("{configured}/{tag}");
         (0..FIRST).for_each(|number| cycle(&service, number));
         let before = at_rest(&service, &cgroup_root);
         let memory = resident(&service);

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -47,11 +47,34 @@ pub fn check(endpoint: &Path, trusted: Trusted) -> Result<(), Untrusted> {
     }
 }
 
+/// A name for what belongs to the service of `endpoint` and stands beside what belongs to others: control groups, say.
+/// `None` for the machine's own service, which needs no name. The same for every version and machine.
+#[must_use]
+pub fn tag(endpoint: &Path) -> Option<String> {
+    if endpoint == Path::new(SYSTEM) {
+        return None;
+    }
+    // FNV-1a, 64 bit: the hasher of `std` does not promise to stay what it is.
+    let bytes = endpoint.as_os_str().as_bytes();
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Some(format!("{hash:016x}"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
+
+    #[test]
+    fn services_are_told_apart_by_a_name_that_stays() {
+        assert_eq!(tag(Path::new(SYSTEM)), None);
+        // FNV-1a of "/a/b".
+        assert_eq!(tag(Path::new("/a/b")).as_deref(), Some("363e289cb38ee0cc"));
+        assert_ne!(tag(Path::new("/a/b")), tag(Path::new("/a/c")));
+    }
 
     #[test]
     fn every_user_has_a_place() {

@@ -50,11 +50,13 @@ impl Place {
             "cgroup_root = \"{cgroup}\"\nprocesses_per_container = 64\nwarm_slots = {slots}\n{TIMES}"
         );
         fs::write(&config, text)?;
+        let endpoint = directory.join("hcs.sock");
+        let tag = hcs_wire::endpoint::tag(&endpoint).ok_or("it is the machine's own endpoint")?;
         Ok(Self {
-            endpoint: directory.join("hcs.sock"),
+            endpoint,
             config,
             daemon: daemon.to_owned(),
-            cgroup: cgroup.to_owned(),
+            cgroup: format!("{cgroup}/{tag}"),
         })
     }
 
@@ -212,8 +214,10 @@ impl Arena {
     pub(super) fn remove(self) -> Result<()> {
         for hierarchy in hierarchies() {
             for cgroup in [&self.place.cgroup, &self.control.cgroup] {
-                // Not in every hierarchy.
-                let _gone = fs::remove_dir(hierarchy.join(cgroup));
+                for group in Path::new(cgroup).ancestors().take(2) {
+                    // Not in every hierarchy.
+                    let _gone = fs::remove_dir(hierarchy.join(group));
+                }
             }
         }
         unmount(self.small(), UnmountFlags::DETACH)?;

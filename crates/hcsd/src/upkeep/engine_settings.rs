@@ -11,14 +11,8 @@ use crate::engines::{ContainerSettings, UserNamespaces};
 /// For the engine of containers.
 pub(crate) fn for_containers(config: &Config, endpoint: &Path) -> ContainerSettings {
     ContainerSettings {
-        cgroup_root: config
-            .cgroup_root
-            .clone()
-            .unwrap_or_else(|| endpoint::cgroup_root(endpoint)),
-        scratch_root: config
-            .scratch_root
-            .clone()
-            .unwrap_or_else(|| endpoint::scratch_root(endpoint)),
+        cgroup_root: endpoint::cgroup_root(endpoint, config.cgroup_root.as_deref()),
+        scratch_root: endpoint::scratch_root(endpoint, config.scratch_root.as_deref()),
         scratch_limit: config.scratch_limit(),
         pids_limit: match config.processes_per_container {
             Some(0) => None,

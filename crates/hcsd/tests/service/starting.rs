@@ -5,18 +5,25 @@ use std::{
     io::Read as _,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
-use crate::common::Client;
+use crate::common::{Client, client::shell, hierarchies};
 use hcs_schema::HResult;
 use hcs_wire::service::{Call, VERSION};
-use rustix::fs::{FlockOperation, flock};
+use hcsd::endpoint::cgroup_root;
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, Signal, kill_process},
+};
 
 /// A place for a service that the test does not start itself.
 pub(crate) struct Place {
     directory: tempfile::TempDir,
+    /// Its group, relative to each hierarchy.
     pub(crate) cgroup_root: String,
+    /// The group that it is in, as it is configured.
+    configured: String,
 }
 
 impl Place {
@@ -25,17 +32,19 @@ impl Place {
             .prefix("hcsd-test-")
             .tempdir()
             .unwrap();
-        let cgroup_root = format!("hcs-test-{}-{name}", std::process::id());
+        let configured = format!("hcs-test-{}-{name}", std::process::id());
+        let endpoint = directory.path().join("hcs.sock");
         let place = Self {
             directory,
-            cgroup_root,
+            cgroup_root: cgroup_root(&endpoint, Some(&configured)),
+            configured,
         };
         place.configure("");
         place
     }
 
     fn configure(&self, lines: &str) {
-        let text = format!("cgroup_root = \"{}\"\n{lines}", self.cgroup_root);
+        let text = format!("cgroup_root = \"{}\"\n{lines}", self.configured);
         fs::write(self.config(), text).unwrap();
     }
 
@@ -162,6 +171,40 @@ fn a_second_service_does_not_disturb_the_first() {
     client.call(&Call::EnumerateSystems { query: None }).ok();
     drop(client);
     place.wait_until_left();
+}
+
+/// They take for left over what they do not know.
+#[test]
+fn services_with_one_configuration_leave_each_other_alone() {
+    let (one, mut other) = (Place::new("one"), Place::new("other"));
+    other.configured = one.configured.clone();
+    other.cgroup_root = cgroup_root(&other.endpoint(), Some(&other.configured));
+    let scratch = one.path().join("scratch");
+    for place in [&one, &other] {
+        place.configure(&format!("scratch_root = {scratch:?}\nwarm_slots = 0\n"));
+    }
+    start(&one);
+    let mut client = Client::connect(&one.endpoint());
+    client.start_container(1, "stays");
+    let mut written = client.create_process(1, 2, &shell("echo here > /kept; cat /kept"));
+    assert_eq!(written.output(), "here\n");
+    // It sweeps when it starts, has a container, and leaves.
+    start(&other);
+    let mut visitor = Client::connect(&other.endpoint());
+    visitor.start_container(1, "goes");
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 2);
+    visitor.terminate(1);
+    drop(visitor);
+    other.wait_until_left();
+    let mut read = client.create_process(1, 3, &shell("cat /kept"));
+    assert_eq!(read.output(), "here\n");
+    client.terminate(1);
+    drop(client);
+    one.wait_until_left();
+    for hierarchy in hierarchies() {
+        let left = hierarchy.join(&one.configured);
+        assert!(!left.exists(), "{} is left behind", left.display());
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcsd::endpoint::cgroup_root;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
@@ -58,9 +59,10 @@ impl Service {
             .tempdir()
             .unwrap();
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let cgroup_root = format!("hcs-test-{}-{number}", std::process::id());
-        let config = format!("cgroup_root = \"{cgroup_root}\"\n{lines}");
+        let configured = format!("hcs-test-{}-{number}", std::process::id());
+        let config = format!("cgroup_root = \"{configured}\"\n{lines}");
         fs::write(directory.path().join("hcsd.toml"), config).unwrap();
+        let cgroup_root = cgroup_root(&directory.path().join("hcs.sock"), Some(&configured));
         let mut service = Self {
             program,
             directory,
@@ -216,8 +218,16 @@ impl Service {
         for group in groups.iter().rev() {
             drop(fs::remove_dir(group));
         }
+        self.remove_cgroup_root();
+    }
+
+    /// Removes its groups where nothing holds them any more.
+    fn remove_cgroup_root(&self) {
+        let root = Path::new(&self.cgroup_root);
         for hierarchy in hierarchies() {
-            drop(fs::remove_dir(hierarchy.join(&self.cgroup_root)));
+            for group in [Some(root), root.parent()].into_iter().flatten() {
+                drop(fs::remove_dir(hierarchy.join(group)));
+            }
         }
     }
 }
@@ -243,10 +253,8 @@ impl Drop for Service {
         self.stop();
         let left = [self.left_behind(), self.ready()].concat();
         assert!(left.is_empty(), "left behind: {left:#?}");
-        for hierarchy in hierarchies() {
-            // Its own group holds nothing any more.
-            drop(fs::remove_dir(hierarchy.join(&self.cgroup_root)));
-        }
+        // Its own group holds nothing any more.
+        self.remove_cgroup_root();
         assert!(!self.endpoint().exists(), "the socket is left behind");
     }
 }
