@@ -158,6 +158,30 @@ impl Endpoint {
         ))
     }
 
+    /// The failure of a call whose caller may not connect to the socket, with advice for the user.
+    pub(crate) fn denied(&self, errno: Errno) -> Failure {
+        use std::os::unix::fs::MetadataExt as _;
+        let (path, user) = (self.path.display(), geteuid().as_raw());
+        let failure = Failure::new(
+            HResult::HCS_E_ACCESS_DENIED,
+            format!(
+                "user {user} may not connect to the host compute service at {path}: unset {ENDPOINT_VARIABLE} for a \
+                 service of user {user}, run the program as the owner of the socket, or set socket_group in that \
+                 service's hcsd.toml to a group of user {user}"
+            ),
+        );
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) => failure.cause(format!(
+                "{errno}: the socket has owner {}, group {} and mode {:04o}",
+                found.uid(),
+                found.gid(),
+                found.mode() & 0o7777
+            )),
+            // A directory above it is closed.
+            Err(_) => failure.cause(errno.to_string()),
+        }
+    }
+
     /// The failure of a call whose service did not answer in time, with advice for the user.
     pub(crate) fn unanswered(&self) -> Failure {
         let path = self.path.display();

@@ -649,13 +649,7 @@ impl Refused {
             Errno::NOENT | Errno::CONNREFUSED => Self::NotThere(unavailable(format!(
                 "no host compute service listens at {path}"
             ))),
-            Errno::ACCESS | Errno::PERM => Self::Final(
-                Failure::new(
-                    HResult::HCS_E_ACCESS_DENIED,
-                    format!("this user may not connect to the host compute service at {path}"),
-                )
-                .cause(errno.to_string()),
-            ),
+            Errno::ACCESS | Errno::PERM => Self::Final(endpoint.denied(errno)),
             _ => Self::Final(unavailable(format!(
                 "the host compute service at {path} cannot be connected to"
             ))),
@@ -685,7 +679,9 @@ mod tests {
             panic!("a service is not to be started when access is denied");
         };
         assert_eq!(denied.hresult, HResult::HCS_E_ACCESS_DENIED);
-        assert!(denied.message.contains("/run/x/hcs.sock"));
+        for part in ["/run/x/hcs.sock", "unset HCS_ENDPOINT", "socket_group"] {
+            assert!(denied.message.contains(part), "{denied:?}");
+        }
         let silent = refused(Errno::AGAIN).into_failure();
         assert_eq!(silent.hresult, HResult::HCS_E_SERVICE_NOT_AVAILABLE);
         assert!(silent.causes[0].message.contains("30 seconds"));

@@ -18,18 +18,16 @@ use rustix::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen,
         socket_with,
     },
-    process::geteuid,
 };
 use tokio::io::{Interest, unix::AsyncFd};
 use tracing::warn;
 
 use crate::thread::readiness::watch;
 
-/// Mode of a socket that everybody may connect to: who is not allowed in is told so in a sentence.
-const OPEN: Mode = Mode::from_raw_mode(0o666);
 /// Mode of a socket that only its owner and a group may connect to.
 const GROUP: Mode = Mode::from_raw_mode(0o660);
-/// Mode of the socket of an ordinary user's private service.
+/// Mode of a socket that only its owner, and root, may connect to. The kernel keeps other users out, whose connections take
+/// no time of the service then; the library tells them what to do.
 const PRIVATE: Mode = Mode::from_raw_mode(0o600);
 
 /// Who may connect to the socket.
@@ -48,7 +46,6 @@ impl Access {
         match (self.mode, self.group) {
             (Some(mode), _) => Mode::from_raw_mode(mode),
             (None, Some(_)) => GROUP,
-            (None, None) if geteuid().is_root() => OPEN,
             (None, None) => PRIVATE,
         }
     }

@@ -331,7 +331,7 @@ fn whatever_the_mask_a_service_starts_and_its_files_are_its_own() {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!(mode(&place.path().join("new")), 0o755, "{mask}");
         assert_eq!(mode(&root), 0o755, "{mask}");
-        assert_eq!(mode(&endpoint), 0o666, "{mask}");
+        assert_eq!(mode(&endpoint), 0o600, "{mask}");
         for private in ["systems", "slots", "events"] {
             assert_eq!(mode(&root.join(private)), 0o700, "{mask}: {private}");
         }

@@ -307,7 +307,7 @@ fn start(place: &Place) {
 #[test]
 fn strangers_are_told_what_to_do() {
     let place = Place::new("strangers");
-    place.configure("[limits]\nconnections = 2\n");
+    place.configure("socket_mode = 0o666\n[limits]\nconnections = 2\n");
     start(&place);
     let output = stranger_in(&place, 65534, false);
     let said = String::from_utf8_lossy(&output.stdout);
@@ -341,6 +341,20 @@ fn only_it_was_let_in(place: &Place, output: &Output) {
         "{said}"
     );
     let output = stranger_in(place, 65534, true);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        !output.status.success() && said.contains("PermissionDenied"),
+        "{said}"
+    );
+    place.wait_until_left();
+}
+
+/// The kernel keeps them out.
+#[test]
+fn strangers_take_no_time_of_a_service() {
+    let place = Place::new("closed");
+    start(&place);
+    let output = stranger_in(&place, 65534, false);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         !output.status.success() && said.contains("PermissionDenied"),
