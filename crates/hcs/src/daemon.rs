@@ -9,7 +9,10 @@
 use std::{
     env, fs, io,
     io::Read as _,
-    os::{fd::OwnedFd, unix::process::CommandExt as _},
+    os::{
+        fd::OwnedFd,
+        unix::process::{CommandExt as _, ExitStatusExt as _},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -49,12 +52,14 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The most of the program's complaint that is passed on, in bytes.
 const COMPLAINT: u64 = 4096;
 
+/// How often the program may be killed while it starts a service, before that is taken for a fault of it.
+const MOST_KILLS: usize = 8;
+
 /// Has a service started at `endpoint` and returns when it accepts connections.
 ///
 /// # Errors
 /// `HCS_E_SERVICE_NOT_AVAILABLE`: no program was found, or it says why it could not start.
 pub(crate) fn start(endpoint: &Endpoint) -> Result<(), Failure> {
-    let program = locate(&places())?;
     let failed = |what: String| {
         let path = endpoint.path().display();
         Failure::new(
@@ -63,8 +68,41 @@ pub(crate) fn start(endpoint: &Endpoint) -> Result<(), Failure> {
         )
         .cause(what)
     };
-    let Program { path, file } = program;
-    let program = path;
+    let mut kills = 0;
+    loop {
+        let Program { path, file } = locate(&places())?;
+        let program = path.display();
+        let mut child = command(endpoint, file)
+            .spawn()
+            .map_err(|e| failed(format!("{program} cannot be run: {e}")))?;
+        match finish(&mut child) {
+            Ok(End::Done) => return Ok(()),
+            Ok(End::Failed { killed: true, .. }) if kills < MOST_KILLS => kills += 1,
+            Ok(End::Failed {
+                status, complaint, ..
+            }) => {
+                let complaint = complaint.trim();
+                return Err(failed(if complaint.is_empty() {
+                    format!("{program} ended with {status}")
+                } else {
+                    complaint.to_owned()
+                }));
+            }
+            Err(error) => {
+                // The program hangs or cannot be waited for: its process is killed, and the failure says why.
+                let killed = child.kill().and_then(|()| child.wait());
+                let mut failure = failed(format!("{program} did not finish: {error}"));
+                if let Err(error) = killed {
+                    failure = failure.cause(format!("nor could it be ended: {error}"));
+                }
+                return Err(failure);
+            }
+        }
+    }
+}
+
+/// Runs the program in `file`, which starts a service at `endpoint`.
+fn command(endpoint: &Endpoint, file: OwnedFd) -> Command {
     let mut command = Command::new(STANDARD_INPUT);
     command
         .arg0(PROGRAM)
@@ -77,40 +115,24 @@ pub(crate) fn start(endpoint: &Endpoint) -> Result<(), Failure> {
             .arg("--config")
             .arg(std::path::absolute(&named).unwrap_or(named));
     }
-    let mut child = command
+    command
         .env_clear()
         .env("PATH", PATH)
         .current_dir("/")
         .stdin(Stdio::from(file))
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| failed(format!("{} cannot be run: {e}", program.display())))?;
-    match finish(&mut child) {
-        Ok(End::Done) => Ok(()),
-        Ok(End::Failed { status, complaint }) => {
-            let complaint = complaint.trim();
-            Err(failed(if complaint.is_empty() {
-                format!("{} ended with {status}", program.display())
-            } else {
-                complaint.to_owned()
-            }))
-        }
-        Err(error) => {
-            // The program hangs or cannot be waited for: its process is killed, and the failure says why.
-            let killed = child.kill().and_then(|()| child.wait());
-            let mut failure = failed(format!("{} did not finish: {error}", program.display()));
-            if let Err(error) = killed {
-                failure = failure.cause(format!("nor could it be ended: {error}"));
-            }
-            Err(failure)
-        }
-    }
+        .stderr(Stdio::piped());
+    command
 }
 
 enum End {
     Done,
-    Failed { status: String, complaint: String },
+    Failed {
+        status: String,
+        /// A signal ended it.
+        killed: bool,
+        complaint: String,
+    },
 }
 
 /// Reads the program's complaints until it is done, then waits for it.
@@ -143,6 +165,7 @@ fn finish(child: &mut Child) -> io::Result<End> {
         Ok(status) if status.success() => Ok(End::Done),
         Ok(status) => Ok(End::Failed {
             status: status.to_string(),
+            killed: status.signal().is_some(),
             complaint,
         }),
         // The program ignores SIGCHLD, so the kernel keeps no status. Whether it worked, connecting will show.
@@ -151,7 +174,11 @@ fn finish(child: &mut Child) -> io::Result<End> {
                 Ok(End::Done)
             } else {
                 let status = "an unknown status".to_owned();
-                Ok(End::Failed { status, complaint })
+                Ok(End::Failed {
+                    status,
+                    killed: false,
+                    complaint,
+                })
             }
         }
         Err(e) => Err(e),

@@ -22,7 +22,15 @@ fn failure_with(test: &str, program: &str) -> Option<Failure> {
     let place = tempfile::tempdir().unwrap();
     let complains = place.path().join("complains");
     fs::write(&complains, "#!/bin/sh\necho the moon is full >&2\nexit 1\n").unwrap();
-    fs::set_permissions(&complains, fs::Permissions::from_mode(0o755)).unwrap();
+    let count = place.path().join("count").display().to_string();
+    let killed = place.path().join("killed");
+    let script = format!(
+        "#!/bin/sh\necho >> {count}\n[ $(wc -l < {count}) -gt 2 ] || kill -9 $$\necho third >&2\nexit 1\n"
+    );
+    fs::write(&killed, script).unwrap();
+    for program in [&complains, &killed] {
+        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(PLACE, place.path())
@@ -53,4 +61,12 @@ fn a_program_that_fails_is_quoted() {
     };
     assert_eq!(failure.hresult, HResult::HCS_E_SERVICE_NOT_AVAILABLE);
     assert_eq!(failure.causes[0].message, "the moon is full");
+}
+
+#[test]
+fn a_program_that_is_killed_is_run_again() {
+    let Some(failure) = failure_with("a_program_that_is_killed_is_run_again", "killed") else {
+        return;
+    };
+    assert_eq!(failure.causes[0].message, "third");
 }

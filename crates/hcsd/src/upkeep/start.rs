@@ -7,9 +7,9 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    os::unix::process::CommandExt as _,
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::Path,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -35,6 +35,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub(crate) const LOCK: &str = "hcsd.lock";
 /// How long a service may take to come up, or to make room.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How often the service may be killed while it starts, before the starter takes that for a fault of the service.
+const MOST_KILLS: usize = 8;
 /// How long a starter waits before it looks again whether another's service is there.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -53,27 +55,28 @@ pub(crate) fn start(
     seen.extend(config);
     shed_surroundings(&seen);
     let deadline = Instant::now() + LIMIT;
+    let mut kills = 0;
     while Instant::now() < deadline {
         if answers(endpoint) {
             return Ok(ExitCode::SUCCESS);
         }
         let mut child = spawn(options, endpoint, config)?;
-        match said(&mut child)?.as_str() {
-            "ready" => return Ok(ExitCode::SUCCESS),
+        let (line, status) = said(&mut child)?;
+        match (line.as_str(), status) {
+            ("ready", _) => return Ok(ExitCode::SUCCESS),
             // Another service is coming up or leaving.
-            "busy" => std::thread::sleep(PAUSE),
-            line => {
-                let sentence = line.strip_prefix("failed: ").unwrap_or(line);
+            ("busy", _) => std::thread::sleep(PAUSE),
+            // As a service may die at any moment, that is no reason for a call to fail.
+            ("", Some(status)) if status.signal().is_some() && kills < MOST_KILLS => kills += 1,
+            ("", status) => {
                 let log = state_root(endpoint).join(logging::FILE);
-                return Err(if sentence.is_empty() {
-                    format!(
-                        "the service ended while it was starting; {} may say why",
-                        log.display()
-                    )
-                } else {
-                    sentence.to_owned()
-                });
+                let how = status.map_or_else(String::new, |status| format!(" with {status}"));
+                return Err(format!(
+                    "the service ended{how} while it was starting; {} may say why",
+                    log.display()
+                ));
             }
+            (line, _) => return Err(line.strip_prefix("failed: ").unwrap_or(line).to_owned()),
         }
     }
     Err(format!(
@@ -127,8 +130,8 @@ fn spawn(options: &Options, endpoint: &Path, config: Option<&Path>) -> Result<Ch
         .map_err(|e| failed("the service cannot be started", &e))
 }
 
-/// The first line a service says; empty when it ends without a word.
-fn said(child: &mut Child) -> Result<String, String> {
+/// The first line a service says; empty when it ends without a word. Unless it serves, it has ended, with that status.
+fn said(child: &mut Child) -> Result<(String, Option<ExitStatus>), String> {
     let mut line = String::new();
     if let Some(stdout) = child.stdout.take() {
         BufReader::new(stdout)
@@ -136,12 +139,13 @@ fn said(child: &mut Child) -> Result<String, String> {
             .map_err(|e| format!("the service that was started cannot be heard: {e}"))?;
     }
     let line = line.trim_end().to_owned();
-    if line != "ready" {
-        child
-            .wait()
-            .map_err(|e| format!("the end of the service cannot be waited for: {e}"))?;
+    if line == "ready" {
+        return Ok((line, None));
     }
-    Ok(line)
+    let status = child
+        .wait()
+        .map_err(|e| format!("the end of the service cannot be waited for: {e}"))?;
+    Ok((line, Some(status)))
 }
 
 /// Leaves the session of whoever started this service: their terminal's signals are not ours.

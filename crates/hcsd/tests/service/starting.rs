@@ -112,6 +112,46 @@ fn many_starters_get_one_service_which_leaves_when_it_is_idle() {
     assert!(fs::read_to_string(log).unwrap().contains("idle, leaving"));
 }
 
+/// Kills the first `most` services that the starter runs, each as soon as it is seen; tells how many.
+fn kill_services_of(starter: &mut std::process::Child, most: usize) -> usize {
+    let pid = starter.id();
+    let children = PathBuf::from(format!("/proc/{pid}/task/{pid}/children"));
+    let mut killed = 0;
+    while killed < most && starter.try_wait().unwrap().is_none() {
+        let found = fs::read_to_string(&children).unwrap_or_default();
+        for child in found.split_whitespace() {
+            let arguments = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            let serves = arguments
+                .split(|byte| *byte == 0)
+                .any(|one| one == b"--serve");
+            if let Some(child) = child.parse().ok().filter(|_| serves) {
+                let child = Pid::from_raw(child).unwrap();
+                killed += usize::from(kill_process(child, Signal::KILL).is_ok());
+            }
+        }
+    }
+    killed
+}
+
+#[test]
+fn a_service_that_is_killed_while_it_starts_is_started_again() {
+    let place = Place::new("killed");
+    let mut starter = place
+        .hcsd(&["--start", "--idle-exit", "1"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let killed = kill_services_of(&mut starter, 3);
+    let output = starter.wait_with_output().unwrap();
+    assert!(output.status.success(), "{killed}: {output:?}");
+    // The last kill may have come after the service was ready.
+    start(&place);
+    Client::connect(&place.endpoint())
+        .call(&Call::EnumerateSystems { query: None })
+        .ok();
+    place.wait_until_left();
+}
+
 #[test]
 fn a_started_service_keeps_nothing_of_its_starters() {
     let place = Place::new("keeps");
@@ -304,6 +344,20 @@ fn start(place: &Place) {
     assert!(start.unwrap().success());
 }
 
+/// The kernel keeps them out.
+#[test]
+fn strangers_take_no_time_of_a_service() {
+    let place = Place::new("closed");
+    start(&place);
+    let output = stranger_in(&place, 65534, false);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        !output.status.success() && said.contains("PermissionDenied"),
+        "{said}"
+    );
+    place.wait_until_left();
+}
+
 #[test]
 fn strangers_are_told_what_to_do() {
     let place = Place::new("strangers");
@@ -341,20 +395,6 @@ fn only_it_was_let_in(place: &Place, output: &Output) {
         "{said}"
     );
     let output = stranger_in(place, 65534, true);
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        !output.status.success() && said.contains("PermissionDenied"),
-        "{said}"
-    );
-    place.wait_until_left();
-}
-
-/// The kernel keeps them out.
-#[test]
-fn strangers_take_no_time_of_a_service() {
-    let place = Place::new("closed");
-    start(&place);
-    let output = stranger_in(&place, 65534, false);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         !output.status.success() && said.contains("PermissionDenied"),
