@@ -1,6 +1,10 @@
 //! `hcs man`: the manual pages, made of what `--help` says.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Command, CommandFactory as _};
 use hcs_schema::{Failure, HResult};
@@ -31,11 +35,22 @@ impl Man {
         };
         for command in all(&cli) {
             let file = directory.join(format!("{}.1", name(command)));
-            let written = page(command).and_then(|page| fs::write(&file, page));
+            let written = page(command).and_then(|page| replace(&file, page.as_bytes()));
             written.map_err(|error| unwritten(&file.display().to_string(), &error))?;
         }
         Ok(0)
     }
+}
+
+/// Writes a new file in the place of what is there. A link is replaced, not followed: others may write into the directory.
+fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = fs::OpenOptions::new();
+    let mut new = options.write(true).create_new(true).open(file)?;
+    new.write_all(text)
 }
 
 /// A command, and all below it.
@@ -108,6 +123,19 @@ fn literal(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_a_page_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (page, other) = (folder.path().join("hcs.1"), folder.path().join("other"));
+        fs::write(&other, "untouched").unwrap();
+        std::os::unix::fs::symlink(&other, &page).unwrap();
+        for text in ["one", "two"] {
+            replace(&page, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&page).unwrap(), text);
+        }
+        assert_eq!(fs::read_to_string(&other).unwrap(), "untouched");
+    }
 
     #[test]
     fn what_stands_below_a_title_is_a_section() {
