@@ -29,7 +29,7 @@ use crate::{
         operations,
     },
     system::{Behalf, Request},
-    thread::share::{Lane, place},
+    thread::share::place,
     upkeep::{cpu_groups, crash_reports},
 };
 
@@ -102,16 +102,18 @@ impl Errand {
         });
     }
 
-    /// A place in `lane`, which is one of the connection's. Nothing has begun before, so nothing begins for a client
-    /// that is gone.
+    /// The place that is asked for by `place`. Nothing has begun before, so nothing begins for a client that is gone.
     ///
     /// # Errors
     /// It is gone.
-    pub(crate) async fn place(&self, lane: &Lane) -> Result<impl Sized + use<>, Failure> {
+    pub(crate) async fn in_its_turn<T>(
+        &self,
+        place: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
         tokio::select! {
             biased;
-            place = place(lane) => Ok(place),
             () = self.connection.gone() => Err(cancelled()),
+            place = place => Ok(place),
         }
     }
 
@@ -120,8 +122,10 @@ impl Errand {
         let connection = Rc::clone(&self.connection);
         self.run(async move {
             tokio::select! {
-                answer = work => answer,
+                // First: else each of the calls that a dead client left would begin its work.
+                biased;
                 () = connection.gone() => Err(cancelled()),
+                answer = work => answer,
             }
         });
     }

@@ -22,7 +22,9 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
-use super::{Behalf, System, driver, lost_links::LostLinks, memory::Kills, processes::Processes};
+use super::{
+    Behalf, CREATIONS, System, driver, lost_links::LostLinks, memory::Kills, processes::Processes,
+};
 use crate::{
     document::parse_system,
     record::{
@@ -34,7 +36,7 @@ use crate::{
         state::journal::Journal,
     },
     system::{Request, context::Context, events::Watchers, registry::Reservation},
-    thread::limits::Share,
+    thread::{fair::FairLane, limits::Share},
     upkeep::{cpu_groups, slots::Ready},
 };
 
@@ -347,6 +349,7 @@ pub(crate) fn put_together(
         leaving: Cell::new(false),
         end_is_told: Cell::new(false),
         creating: Cell::new(0),
+        creations: FairLane::new(CREATIONS),
         settled: tokio::sync::Notify::new(),
         share: RefCell::new(Some(share)),
     })

@@ -60,7 +60,7 @@ use crate::{
         guest_link::GuestLink,
         process::Process,
     },
-    thread::limits::Share,
+    thread::{fair::FairLane, limits::Share},
 };
 
 /// A call that takes its turn, with what the caller gave along.
@@ -175,10 +175,16 @@ pub(crate) struct System {
     end_is_told: Cell<bool>,
     /// Processes whose creation is under way: the end of the system waits for their answers.
     creating: Cell<usize>,
+    /// For requests to the agent that make processes.
+    pub(crate) creations: Rc<FairLane>,
     settled: Notify,
     /// Counts it for its user until it has ended.
     share: RefCell<Option<Share>>,
 }
+
+/// Processes of one system that its agent is asked for at one time. The agent makes one after the other: one that it works
+/// on, and the next.
+const CREATIONS: usize = 2;
 
 /// Gives a ticket up when the caller stops waiting for it.
 struct GiveUp<'a> {

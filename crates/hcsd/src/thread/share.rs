@@ -10,7 +10,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     future::poll_fn,
     pin::pin,
     rc::{Rc, Weak},
@@ -33,8 +33,7 @@ const TURNS: i64 = 16;
 const TURN: Duration = Duration::from_micros(20);
 /// Calls of one connection that are on threads that may wait, at one time.
 const THREADS: usize = 32;
-/// Processes of one system, and systems, that one connection has created at one time. The agent and the launcher make
-/// one after the other in any case.
+/// Systems that one connection has created at one time. The launcher makes one after the other in any case.
 const CREATIONS: usize = 8;
 /// Long messages of one user that are received and parsed at one time: each is held in memory, whole or not.
 const LONG: usize = 8;
@@ -191,8 +190,6 @@ pub(crate) struct Share {
     pub(crate) reading: Lane,
     /// For systems that are created.
     pub(crate) systems: Lane,
-    /// For processes that are created, by the runtime id of their system.
-    processes: RefCell<HashMap<String, std::sync::Weak<Semaphore>>>,
     /// For readers that follow the event log: each is woken by each event.
     following: Lane,
     pub(crate) user: Rc<UserShare>,
@@ -217,7 +214,6 @@ impl Share {
             reading: Arc::new(Semaphore::new(1)),
             systems: Arc::new(Semaphore::new(CREATIONS)),
             following: Arc::new(Semaphore::new(FOLLOWERS)),
-            processes: RefCell::default(),
             user,
         })
     }
@@ -244,20 +240,6 @@ impl Share {
             );
             Failure::new(HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES), message)
         })
-    }
-
-    /// For processes that are created in that system.
-    pub(crate) fn processes_of(&self, runtime_id: &str) -> Lane {
-        let mut lanes = self.processes.borrow_mut();
-        if let Some(lane) = lanes.get(runtime_id).and_then(std::sync::Weak::upgrade) {
-            return lane;
-        }
-        if lanes.len() >= CREATIONS {
-            lanes.retain(|_, lane| lane.strong_count() > 0);
-        }
-        let lane = Arc::new(Semaphore::new(CREATIONS));
-        lanes.insert(runtime_id.to_owned(), Arc::downgrade(&lane));
-        lane
     }
 }
 
@@ -351,21 +333,6 @@ mod tests {
             for _ in 0..10 * TURNS {
                 share.turns.take().await;
             }
-        });
-    }
-
-    #[test]
-    fn a_lane_is_one_per_system_while_somebody_is_in_it() {
-        in_runtime(async {
-            let share = share();
-            let lane = share.processes_of("a");
-            assert!(Arc::ptr_eq(&lane, &share.processes_of("a")));
-            assert!(!Arc::ptr_eq(&lane, &share.processes_of("b")));
-            for number in 0..1000 {
-                share.processes_of(&number.to_string());
-            }
-            assert!(share.processes.borrow().len() <= CREATIONS + 1);
-            assert!(Arc::ptr_eq(&lane, &share.processes_of("a")));
         });
     }
 }

@@ -198,8 +198,8 @@ async fn launch_in_turn(
     pipes: Pipes,
 ) -> Result<(Option<Creating>, Rc<Process>, Ends), Failure> {
     system.alive()?;
-    let lane = errand.connection.share.processes_of(&system.runtime_id);
-    let _place = errand.place(&lane).await?;
+    let lane = system.creations.place(errand.connection.number);
+    let _place = errand.in_its_turn(lane).await?;
     let (document, parameters) =
         parse_long::<ProcessParameters>(system.coverage(), parameters).await?;
     if !system.process_may_begin() {

@@ -20,6 +20,7 @@ use crate::{
     document::{parse, parse_optional},
     record::{failures::unknown, ledger::Fate},
     system::{Request, System, making},
+    thread::share::place,
 };
 
 /// `HcsCreateComputeSystem`.
@@ -31,7 +32,8 @@ pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) 
         let made = match created_before(&errand).await {
             Ok(None) => {
                 let made = async {
-                    let _place = errand.place(&errand.connection.share.systems).await?;
+                    let place = place(&errand.connection.share.systems);
+                    let _place = errand.in_its_turn(place).await?;
                     making::create(&service.context, errand.behalf(), uid, id, document).await
                 };
                 errand.until_cancelled(made).await
