@@ -20,7 +20,10 @@ use crate::{
         hostname, mapped, names, network,
         own_places::OwnPlaces,
         privileges,
-        rootfs::{self, left_out},
+        rootfs::{
+            self,
+            left_out::{self, Searches},
+        },
         scratch, scratch_image,
         sharing::{self, Ids},
         user::{self, Namespace},
@@ -50,6 +53,7 @@ pub(crate) fn check(
     config: &EngineConfig,
     devices: &DeviceControl,
     privilege: Privilege,
+    searches: &Searches,
 ) -> Result<Plan, Failure> {
     let none = Container::default();
     let container = request.document.container.as_ref().unwrap_or(&none);
@@ -99,7 +103,12 @@ pub(crate) fn check(
             hostname,
             // Known when they have been made.
             groups: Vec::new(),
-            root: root(container.storage.as_ref(), request, config, &own)?,
+            root: root(
+                container.storage.as_ref(),
+                request,
+                config,
+                (&own, searches),
+            )?,
             trusts_nodes: user.is_none() && !matches!(devices, DeviceControl::None),
             guarded,
             mapped,
@@ -130,7 +139,7 @@ fn root(
     storage: Option<&Storage>,
     request: &CreateRequest,
     config: &EngineConfig,
-    places: &OwnPlaces,
+    (places, searches): (&OwnPlaces, &Searches),
 ) -> Result<RootSpec, Failure> {
     let named = storage
         .and_then(|storage| storage.layers.as_deref())
@@ -153,7 +162,7 @@ fn root(
     let view = match (layers.is_empty(), tree) {
         (true, tree) => {
             layers.push(Source::own("/".to_owned()));
-            Some(left_out::check(config, tree)?)
+            Some(left_out::check(config, tree, searches)?)
         }
         (false, None) => None,
         (false, Some(_)) => {
@@ -244,7 +253,14 @@ mod tests {
             directory: "/nowhere".into(),
         };
         let config = EngineConfig::default();
-        check(&request, &config, &DeviceControl::None, Privilege::Root)
+        let searches = Searches::default();
+        check(
+            &request,
+            &config,
+            &DeviceControl::None,
+            Privilege::Root,
+            &searches,
+        )
     }
 
     fn layers(plan: &Plan) -> Vec<&str> {

@@ -39,7 +39,7 @@ pub(crate) struct UserSpec {
     /// Whether it has more ids than root's, and groups may be set.
     pub(crate) many: bool,
     /// Whether mounts of the host come with this, made by a service that may: layers, scratch, the parts below, the tree of
-    /// the view, what is mapped, in this order. Otherwise the child opens the paths itself.
+    /// the view, what covers it, what is mapped, in this order. Otherwise the child opens the paths itself.
     pub(crate) handed: bool,
     /// File systems of their own that belong to the view of the host's root.
     pub(crate) parts: Vec<String>,
@@ -87,6 +87,9 @@ pub(crate) struct RootSpec {
 pub(crate) struct ViewSpec {
     /// What is left out below the root.
     pub(crate) left_out: LeftOut,
+    /// Whether a file system with what covers that comes with this, mounted nowhere. Otherwise the child makes one.
+    #[serde(default)]
+    pub(crate) covered: bool,
     /// Directories to be there, empty, on the way to the tree.
     pub(crate) places: Vec<String>,
     /// A tree of the host that is shown although it is below what is left out, or on a file system of its own.

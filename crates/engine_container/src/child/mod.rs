@@ -121,7 +121,9 @@ fn build(
         Some(user) => enter_as_root_of_its_own(&spec, user, Handed(descriptors))?,
         None => {
             let limited = spec.root.limit.and_then(|_| descriptors.pop_front());
-            let scratch = Handed(limited.into_iter().collect());
+            let covered = spec.root.view.as_ref().is_some_and(|view| view.covered);
+            let cover = covered.then(|| descriptors.pop_front()).flatten();
+            let handed = Handed(limited.into_iter().chain(cover).collect());
             let file_systems = match (early, descriptors.pop_front()) {
                 (Some(early), None) => early,
                 (_, Some(named)) => {
@@ -133,7 +135,7 @@ fn build(
                     return Err(StepError::new("taking the network namespace", Errno::BADF));
                 }
             };
-            enter(&spec, file_systems, scratch)?
+            enter(&spec, file_systems, handed)?
         }
     };
     Ok(Built {

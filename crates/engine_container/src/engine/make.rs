@@ -23,10 +23,10 @@ use crate::{
     failure::StepError,
     launcher::protocol::{Answer, Child},
     machine::{Boot, ContainerMachine, agent_socket, is_readable},
-    parts::{handed, scratch, scratch_image},
+    parts::{handed, rootfs, scratch, scratch_image},
     plan::Plan,
     record::{self, Record, UserRecord},
-    spec::{LaunchSpec, UserSpec},
+    spec::{LaunchSpec, LeftOut, UserSpec},
     steps::done,
     user_namespace::{self, Mapping, Slot},
 };
@@ -167,7 +167,8 @@ pub(super) fn make(
         owner: ids.as_ref().and_then(Ids::owner),
         scratch: own_scratch.then(|| PathBuf::from(&plan.spec.root.scratch.path)),
     };
-    Prepared::start(workshop, host, &order)?.finish(workshop, request, plan, ids.as_ref())
+    let prepared = Prepared::start(workshop, host, &order)?;
+    prepared.finish(workshop, request, plan, ids.as_ref(), None)
 }
 
 impl Prepared {
@@ -243,7 +244,7 @@ impl Prepared {
         self.left.groups.apply(limits)
     }
 
-    /// Tells the child what to be.
+    /// Tells the child what to be. `cover` is what covers the root of the view that it has, if that was prepared.
     ///
     /// # Errors
     /// The step that failed; nothing is left then.
@@ -253,11 +254,12 @@ impl Prepared {
         request: &CreateRequest,
         plan: &Plan,
         ids: Option<&Ids<'_>>,
+        cover: Option<OwnedFd>,
     ) -> Result<ContainerMachine, Unmade> {
         // Before it is told anything, so that it is alone and everything it starts is there as well.
         let joined = workshop.join_cpu_group(&request.document, &self.left.groups, self.child.pid);
         let instructed = joined.map_err(Unmade::Failed).and_then(|()| {
-            let instructed = self.instruct(plan, ids);
+            let instructed = self.instruct(plan, ids, cover);
             instructed.map_err(
                 |error| match plan.preferred && error.step == handed::UNSHIFTABLE {
                     true => Unmade::Unshiftable,
@@ -290,11 +292,15 @@ impl Prepared {
         &self,
         plan: &Plan,
         ids: Option<&Ids<'_>>,
+        cover: Option<OwnedFd>,
     ) -> Result<(Record, Option<OwnedFd>), StepError> {
-        let spec = LaunchSpec {
+        let mut spec = LaunchSpec {
             groups: self.left.groups.shown(),
             ..plan.spec.clone()
         };
+        if let Some(view) = &mut spec.root.view {
+            view.covered = cover.is_some();
+        }
         let root = &spec.root;
         let kept_scratch = root.keep.then(|| PathBuf::from(&root.scratch.path));
         let lock = kept_scratch.as_deref().map(scratch::lock).transpose()?;
@@ -303,7 +309,7 @@ impl Prepared {
             done("locked the scratch that is kept");
         }
         if let Some(ids) = ids {
-            self.instruct_in_namespace(&spec, ids, plan.preferred)?;
+            self.instruct_in_namespace(&spec, ids, plan.preferred, cover)?;
         } else {
             let limit = root.limit;
             let image =
@@ -314,6 +320,7 @@ impl Prepared {
             }
             let mut descriptors = vec![self.listener.as_fd()];
             descriptors.extend(image.as_ref().map(AsFd::as_fd));
+            descriptors.extend(cover.as_ref().map(AsFd::as_fd));
             descriptors.extend(plan.network.as_ref().map(AsFd::as_fd));
             channel::instruct(self.channel.as_fd(), &spec, &descriptors)?;
         }
@@ -345,6 +352,19 @@ impl Prepared {
         Ok(many)
     }
 
+    /// Makes what covers the root of the view of a container without layers, which leaves `left_out` out. None where the
+    /// host cannot make it beforehand.
+    pub(super) fn cover(
+        &self,
+        left_out: &LeftOut,
+        in_namespace: bool,
+    ) -> Result<Option<OwnedFd>, StepError> {
+        match in_namespace {
+            true => handed::cover(left_out, self.find_child()?.namespace()?.as_fd()),
+            false => rootfs::cover::prepare(left_out).map(Some),
+        }
+    }
+
     fn find_child(&self) -> Result<user_namespace::Child, StepError> {
         user_namespace::Child::find(self.child.pid, self.child.pidfd.as_fd())
     }
@@ -355,13 +375,14 @@ impl Prepared {
         spec: &LaunchSpec,
         ids: &Ids<'_>,
         all_shifted: bool,
+        cover: Option<OwnedFd>,
     ) -> Result<(), StepError> {
         // Ids that were given before are those of a range: many.
         let many = ids.given || self.give_ids(ids)?;
         let found = self.find_child()?;
         let (mounts, user) = match (ids.slot, ids.mapping.root()) {
             (Some(_), Some(root)) => {
-                handed::make(spec, found.namespace()?.as_fd(), root, all_shifted)?
+                handed::make(spec, found.namespace()?.as_fd(), root, all_shifted, cover)?
             }
             _ => {
                 let user = UserSpec {

@@ -29,7 +29,7 @@ use crate::{
     launcher::Launcher,
     machine::ContainerMachine,
     offers,
-    parts::{own_places::OwnPlaces, preference::Declined},
+    parts::{own_places::OwnPlaces, preference::Declined, rootfs::left_out::Searches},
     peer,
     plan::{self, Plan},
     privilege::Privilege,
@@ -63,6 +63,8 @@ struct Workshop {
     ids: Arc<IdPool>,
     /// Which files did not let a container have the user namespace that it preferred.
     declined: Declined,
+    /// What the view of the host's files leaves out.
+    searches: Searches,
 }
 
 impl ContainerEngine {
@@ -78,6 +80,7 @@ impl ContainerEngine {
                 groups: OnceLock::new(),
                 ids: Arc::new(IdPool::new(claims)),
                 declined: Declined::default(),
+                searches: Searches::default(),
             }),
         }
     }
@@ -141,7 +144,8 @@ impl Workshop {
     }
 
     fn plan(&self, host: &HostGroups, request: &CreateRequest) -> Result<Plan, Failure> {
-        plan::check(request, &self.config, &host.devices, Privilege::own())
+        let (config, searches) = (&self.config, &self.searches);
+        plan::check(request, config, &host.devices, Privilege::own(), searches)
             .inspect(|_| done("the document is possible on this host"))
     }
 

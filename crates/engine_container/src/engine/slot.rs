@@ -7,7 +7,7 @@
 //!
 //! There are two kinds, without and with a user namespace, which has its ids already.
 
-use std::{path::Path, sync::Arc};
+use std::{os::fd::OwnedFd, path::Path, sync::Arc};
 
 use hcs_engine::engine::{CreateRequest, Machine, Slot};
 use hcs_schema::{
@@ -20,7 +20,12 @@ use super::{
     make::{Ids, Order, Prepared, Unmade},
 };
 use crate::{
-    cgroup::Limits, machine::ContainerMachine, parts::user::Namespace, plan::Plan, steps::done,
+    cgroup::Limits,
+    machine::ContainerMachine,
+    parts::{rootfs::left_out, user::Namespace},
+    plan::Plan,
+    spec::{LeftOut, RootSpec},
+    steps::done,
 };
 
 /// A parked child weighs something, so a lower limit on memory could refuse what it would allow a new child.
@@ -63,6 +68,31 @@ pub(super) struct ContainerSlot {
     kind: Kind,
     /// Those of its user namespace, if it has one.
     ids: Option<OwnIds>,
+    /// What covers the root, for a container without layers.
+    cover: Option<Cover>,
+}
+
+/// What covers the root of a view of the host's files.
+#[derive(Debug)]
+struct Cover {
+    left_out: LeftOut,
+    mount: OwnedFd,
+}
+
+impl Cover {
+    /// Makes it; `None` where the child has to.
+    fn make(workshop: &Workshop, prepared: &Prepared, kind: Kind) -> Option<Self> {
+        let left_out = left_out::of_root(&workshop.config, &workshop.searches).ok()?;
+        let made = prepared.cover(&left_out, kind.user_namespace);
+        let mount = made.ok().flatten()?;
+        Some(Self { left_out, mount })
+    }
+
+    /// Its file system, if the container is to see what it was made for.
+    fn fitting(self, root: &RootSpec) -> Option<OwnedFd> {
+        let view = root.view.as_ref()?;
+        (view.left_out == self.left_out).then_some(self.mount)
+    }
 }
 
 impl ContainerSlot {
@@ -96,6 +126,7 @@ impl ContainerSlot {
         }
         Ok(Self {
             workshop: Arc::clone(workshop),
+            cover: Cover::make(workshop, &prepared, kind),
             prepared,
             kind,
             ids,
@@ -133,9 +164,10 @@ impl ContainerSlot {
         };
         done("took a container that was kept ready, and set its limits");
         let ids = self.ids.as_ref().map(|own| Ids::of_own(own).given());
-        let mut machine = self
-            .prepared
-            .finish(&self.workshop, request, &plan, ids.as_ref())?;
+        let cover = self.cover.and_then(|cover| cover.fitting(&plan.spec.root));
+        let mut machine =
+            self.prepared
+                .finish(&self.workshop, request, &plan, ids.as_ref(), cover)?;
         machine.slot = self.ids;
         Ok(machine)
     }

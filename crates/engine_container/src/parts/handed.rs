@@ -22,7 +22,7 @@ use rustix::{
 use super::{mapped, mount, rootfs, scratch_image};
 use crate::{
     failure::{Attempt, StepError},
-    spec::{LaunchSpec, RootSpec, TreeSpec, UserSpec},
+    spec::{LaunchSpec, LeftOut, RootSpec, TreeSpec, UserSpec},
     sys::mount::shift_owners,
 };
 
@@ -32,11 +32,13 @@ pub(crate) const UNSHIFTABLE: &str =
 
 /// The service's side: makes them all, in the order that [`UserSpec::handed`] tells. `namespace` is the container's,
 /// `root` the host's ids of its root; `all_shifted`: a file system that cannot shift owners fails at [`UNSHIFTABLE`].
+/// `cover` was [prepared](cover) for this namespace.
 pub(crate) fn make(
     spec: &LaunchSpec,
     namespace: BorrowedFd<'_>,
     root: (u32, u32),
     all_shifted: bool,
+    cover: Option<OwnedFd>,
 ) -> Result<(Vec<OwnedFd>, UserSpec), StepError> {
     let shown = |directory: &OwnedFd, path: &str| {
         let (view, shifted) = view(directory, namespace).step_at("making a view of", path)?;
@@ -69,6 +71,7 @@ pub(crate) fn make(
     if let Some(TreeSpec { source, .. }) = tree {
         mounts.push(shown(&source.open()?, &source.path)?);
     }
+    mounts.extend(cover);
     for taken in mapped::open(&spec.mapped)? {
         taken.shift_into(namespace)?;
         mounts.push(taken.into_tree());
@@ -79,6 +82,16 @@ pub(crate) fn make(
         parts: parts.into_iter().map(|(path, _)| path).collect(),
     };
     Ok((mounts, user))
+}
+
+/// What covers the root of a view, made beforehand for a container with this user namespace; none where its file system
+/// cannot shift owners.
+pub(crate) fn cover(
+    left_out: &LeftOut,
+    namespace: BorrowedFd<'_>,
+) -> Result<Option<OwnedFd>, StepError> {
+    let cover = rootfs::cover::prepare(left_out)?;
+    Ok(shift(cover.as_fd(), namespace)?.then_some(cover))
 }
 
 /// A second view of a directory, mounted nowhere, and whether its owners are shifted.

@@ -3,9 +3,10 @@
 //! The lower one has a whiteout for each thing that is left out, which is how an overlay says that what is further below is
 //! not there; the upper one has the directories that are to be seen empty. Neither needs a mount or an attribute of its
 //! own: a dozen directories in memory cost less than one mount each, and what a container writes is kept apart from what
-//! it may not see, so that a scratch can be kept.
+//! it may not see, so that a scratch can be kept. For a container that is kept ready the service makes them beforehand
+//! ([`prepare`]), because they take some two hundred system calls.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::{
     fs::{
@@ -13,13 +14,32 @@ use rustix::{
         mknodat, openat2,
     },
     io::Errno,
+    mount::MountAttrFlags,
 };
 
 use crate::{
     failure::{Attempt, StepError},
-    parts::place,
+    parts::{mount, place},
     spec::{DirectorySpec, LeftOut},
 };
+
+/// Names of the two layers.
+const EMPTY: &str = "empty";
+const WHITEOUTS: &str = "whiteouts";
+/// In a file system that was prepared, the directory that they are in.
+pub(super) const ROOT: &str = "root";
+
+/// A file system in memory, mounted nowhere, with what covers the root of a view, for a container that is not there yet.
+pub(crate) fn prepare(left_out: &LeftOut) -> Result<OwnedFd, StepError> {
+    let step = "making a file system for what covers the host's files";
+    let attributes = MountAttrFlags::empty();
+    let memory = mount::create("tmpfs", &[("mode", "0700")], attributes).step(step)?;
+    mkdirat(&memory, ROOT, Mode::RWXU).step(step)?;
+    let place = place::open(memory.as_fd(), ROOT).step(step)?;
+    // The service's mask takes away nothing that is asked for here.
+    Cover::fill(place.as_fd(), left_out, &[])?;
+    Ok(memory)
+}
 
 /// The two layers.
 #[derive(Debug)]
@@ -42,6 +62,21 @@ impl Cover {
         made
     }
 
+    /// Those that were [prepared](prepare) in `place`, to which `places` are added.
+    pub(super) fn open(place: BorrowedFd<'_>, places: &[String]) -> Result<Self, StepError> {
+        let step = "opening what covers the host's files";
+        let layers = [
+            place::open(place, EMPTY).step(step)?,
+            place::open(place, WHITEOUTS).step(step)?,
+        ];
+        let mask = rustix::process::umask(Mode::empty());
+        let added = places
+            .iter()
+            .try_for_each(|path| make_all(&layers[0], path).step_at(step, &**path));
+        rustix::process::umask(mask);
+        added.map(|()| Self { layers })
+    }
+
     fn fill(
         place: BorrowedFd<'_>,
         left_out: &LeftOut,
@@ -52,8 +87,8 @@ impl Cover {
             mkdirat(place, name, Mode::from_raw_mode(0o755))?;
             place::open(place, name)
         };
-        let empty = new("empty").step(step)?;
-        let whiteouts = new("whiteouts").step(step)?;
+        let empty = new(EMPTY).step(step)?;
+        let whiteouts = new(WHITEOUTS).step(step)?;
         for parent in &left_out.parents {
             if parent.path != "/" {
                 for layer in [&empty, &whiteouts] {

@@ -3,6 +3,9 @@
 //! The configuration has patterns ([`crate::HostView`]). Each is followed to what it is on this host, by real paths: a link at
 //! `/var/tmp` hides where it leads. A name without `*` is left out also when the host has nothing there yet, so that
 //! what is made later is not seen either.
+//!
+//! That takes some hundred looks at files, so what was found serves all containers that are made within [`FRESH`]. A
+//! container that was made so much earlier would have the same view.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,6 +15,8 @@ use std::{
         fs::{MetadataExt as _, PermissionsExt as _},
     },
     path::{Component, Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use hcs_schema::{Failure, HResult};
@@ -35,27 +40,90 @@ const FIRST_USER: u32 = 1000;
 /// The last id of one, and the one after it is `nobody`.
 const LAST_USER: u32 = 65_533;
 
+/// How long what was found is true for further containers.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// What is left out of the view that a container without layers has. `tree` is a directory of the host to be shown.
 ///
 /// # Errors
 /// The tree is no directory that can be reached.
-pub(crate) fn check(config: &EngineConfig, tree: Option<&str>) -> Result<ViewSpec, Failure> {
+pub(crate) fn check(
+    config: &EngineConfig,
+    tree: Option<&str>,
+    searches: &Searches,
+) -> Result<ViewSpec, Failure> {
     let tree = tree.map(real_directory).transpose()?;
-    let mut finder = Finder::new(config, tree.as_ref());
-    for own in config.own_directories() {
-        finder.add(own, Strength::Always);
+    let in_homes = tree
+        .as_ref()
+        .is_some_and(|tree| tree.path().starts_with(HOMES));
+    finish(&*searches.result(config, in_homes)?, tree.as_ref())
+}
+
+/// What is left out of that view below the root, whatever is shown besides.
+///
+/// # Errors
+/// A path that is to be left out has no text.
+pub(crate) fn of_root(config: &EngineConfig, searches: &Searches) -> Result<LeftOut, Failure> {
+    Ok(searches.result(config, false)?.of_root.clone())
+}
+
+/// What an engine has found lately.
+#[derive(Debug, Default)]
+pub(crate) struct Searches {
+    last: Mutex<Option<Arc<Search>>>,
+}
+
+/// What was found.
+#[derive(Debug)]
+struct Search {
+    begun: Instant,
+    /// Whether the homes in `/home` were looked for.
+    in_homes: bool,
+    found: BTreeMap<PathBuf, Found>,
+    /// What is left out below the root.
+    of_root: LeftOut,
+}
+
+impl Searches {
+    fn result(&self, config: &EngineConfig, in_homes: bool) -> Result<Arc<Search>, Failure> {
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let serves =
+            |last: &&Arc<Search>| last.in_homes == in_homes && last.begun.elapsed() < FRESH;
+        if let Some(found) = last().as_ref().filter(serves) {
+            return Ok(Arc::clone(found));
+        }
+        // Without the lock: a file system that does not answer holds up no other container.
+        let found = Arc::new(Search::make(config, in_homes)?);
+        *last() = Some(Arc::clone(&found));
+        Ok(found)
     }
-    // What lies in the socket's directory may be anything; the socket is not seen there.
-    if let Some(directory) = &config.socket_directory {
-        finder.add(directory, Strength::UnlessAsked);
+}
+
+impl Search {
+    fn make(config: &EngineConfig, in_homes: bool) -> Result<Self, Failure> {
+        let begun = Instant::now();
+        let mut finder = Finder::new(config, in_homes);
+        for own in config.own_directories() {
+            finder.add(own, Strength::Always);
+        }
+        // What lies in the socket's directory may be anything; the socket is not seen there.
+        if let Some(directory) = &config.socket_directory {
+            finder.add(directory, Strength::UnlessAsked);
+        }
+        for pattern in &config.host_view.hidden {
+            finder.add_all(pattern, Strength::Always);
+        }
+        for pattern in &config.host_view.empty {
+            finder.add_all(pattern, Strength::UnlessAsked);
+        }
+        let of_root = below(&finder.found, Path::new("/"))?;
+        Ok(Self {
+            begun,
+            in_homes,
+            found: finder.found,
+            of_root,
+        })
     }
-    for pattern in &config.host_view.hidden {
-        finder.add_all(pattern, Strength::Always);
-    }
-    for pattern in &config.host_view.empty {
-        finder.add_all(pattern, Strength::UnlessAsked);
-    }
-    finder.finish()
 }
 
 /// Where `path` really leads, which has to be a directory. It is opened once: lists are applied to the path of the very
@@ -87,24 +155,21 @@ struct Found {
 }
 
 /// The search for what is left out.
-struct Finder<'a> {
-    /// The tree that is asked for, by its real path.
-    tree: Option<&'a Source>,
+struct Finder {
     homes: Vec<PathBuf>,
     found: BTreeMap<PathBuf, Found>,
     /// Real paths of directories that were looked for.
     real: HashMap<PathBuf, Option<PathBuf>>,
 }
 
-impl<'a> Finder<'a> {
-    fn new(config: &EngineConfig, tree: Option<&'a Source>) -> Self {
+impl Finder {
+    fn new(config: &EngineConfig, in_homes: bool) -> Self {
         let view = &config.host_view;
         let mut patterns = view.empty.iter().chain(&view.hidden);
         let asks = patterns.any(|pattern| pattern.starts_with('~'));
         Self {
-            tree,
             homes: if asks {
-                homes(tree.map(Source::path), &config.hidden)
+                homes(in_homes, &config.hidden)
             } else {
                 Vec::new()
             },
@@ -197,70 +262,76 @@ impl<'a> Finder<'a> {
         self.real.insert(directory.to_owned(), real.clone());
         real
     }
+}
 
-    /// Orders what was found.
-    fn finish(self) -> Result<ViewSpec, Failure> {
-        let mut view = ViewSpec::default();
-        if let Some(source) = self.tree {
-            let tree = source.path();
-            let above = |path: &&PathBuf| tree.starts_with(path);
-            let over: Vec<_> = self.found.iter().filter(|(path, _)| above(path)).collect();
-            let closed = over
-                .iter()
-                .any(|(path, found)| found.strength == Strength::Always || path.as_path() == tree);
-            let elsewhere = !over.is_empty() || mount_of(tree) != mount_of(Path::new("/"));
-            if elsewhere && tree != Path::new("/") {
-                view.places.push(text(tree)?);
-            }
-            if elsewhere && !closed {
-                let left_out = self.below(tree)?;
-                view.tree = Some(TreeSpec {
-                    source: source.clone(),
-                    left_out,
-                });
-            }
-            if closed {
-                let what = "the HostDirectory stays empty, as the configuration of the view says";
-                steps::warn(what.to_owned());
-            }
-        }
-        view.left_out = self.below(Path::new("/"))?;
-        Ok(view)
+/// Orders what was found. `tree` is to be shown, by its real path.
+fn finish(search: &Search, tree: Option<&Source>) -> Result<ViewSpec, Failure> {
+    let mut view = ViewSpec {
+        left_out: search.of_root.clone(),
+        ..ViewSpec::default()
+    };
+    let Some(source) = tree else {
+        return Ok(view);
+    };
+    let tree = source.path();
+    let above = |path: &&PathBuf| tree.starts_with(path);
+    let over: Vec<_> = search
+        .found
+        .iter()
+        .filter(|(path, _)| above(path))
+        .collect();
+    let closed = over
+        .iter()
+        .any(|(path, found)| found.strength == Strength::Always || path.as_path() == tree);
+    let elsewhere = !over.is_empty() || mount_of(tree) != mount_of(Path::new("/"));
+    if elsewhere && tree != Path::new("/") {
+        view.places.push(text(tree)?);
     }
+    if elsewhere && !closed {
+        let left_out = below(&search.found, tree)?;
+        view.tree = Some(TreeSpec {
+            source: source.clone(),
+            left_out,
+        });
+    }
+    if closed {
+        let what = "the HostDirectory stays empty, as the configuration of the view says";
+        steps::warn(what.to_owned());
+    }
+    Ok(view)
+}
 
-    /// What is left out strictly below `top`, without what is inside of something else that is left out.
-    fn below(&self, top: &Path) -> Result<LeftOut, Failure> {
-        let mut left_out = LeftOut {
-            parents: vec![directory(top, top)?],
-            ..LeftOut::default()
-        };
-        let mut parents = BTreeMap::new();
-        let mut outermost: Option<&Path> = None;
-        let inside = self
-            .found
-            .iter()
-            .filter(|(path, _)| path.starts_with(top) && path.as_path() != top);
-        for (path, found) in inside {
-            if outermost.is_some_and(|outer| path.starts_with(outer)) {
-                continue;
-            }
-            outermost = Some(path);
-            let mut between = path.parent();
-            while let Some(parent) = between.filter(|parent| *parent != top) {
-                if parents.contains_key(parent) {
-                    break;
-                }
-                parents.insert(parent.to_owned(), directory(parent, top)?);
-                between = parent.parent();
-            }
-            match &found.directory {
-                Some(metadata) => left_out.empty.push(described(path, top, metadata)?),
-                None => left_out.absent.push(relative(path, top)?),
-            }
+/// What of `found` is left out strictly below `top`, without what is inside of something else that is left out.
+fn below(found: &BTreeMap<PathBuf, Found>, top: &Path) -> Result<LeftOut, Failure> {
+    let mut left_out = LeftOut {
+        parents: vec![directory(top, top)?],
+        ..LeftOut::default()
+    };
+    let mut parents = BTreeMap::new();
+    let mut outermost: Option<&Path> = None;
+    let inside = found
+        .iter()
+        .filter(|(path, _)| path.starts_with(top) && path.as_path() != top);
+    for (path, found) in inside {
+        if outermost.is_some_and(|outer| path.starts_with(outer)) {
+            continue;
         }
-        left_out.parents.extend(parents.into_values());
-        Ok(left_out)
+        outermost = Some(path);
+        let mut between = path.parent();
+        while let Some(parent) = between.filter(|parent| *parent != top) {
+            if parents.contains_key(parent) {
+                break;
+            }
+            parents.insert(parent.to_owned(), directory(parent, top)?);
+            between = parent.parent();
+        }
+        match &found.directory {
+            Some(metadata) => left_out.empty.push(described(path, top, metadata)?),
+            None => left_out.absent.push(relative(path, top)?),
+        }
     }
+    left_out.parents.extend(parents.into_values());
+    Ok(left_out)
 }
 
 /// `*` in `pattern` stands for any bytes.
@@ -274,8 +345,11 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// Homes of people. Those in `/home` are looked for only if `tree` is there, since it is empty as a whole.
-fn homes(tree: Option<&Path>, own: &[PathBuf]) -> Vec<PathBuf> {
+/// Where homes usually are.
+const HOMES: &str = "/home";
+
+/// Homes of people. Those in `/home` are looked for only where `in_homes` says so, since it is empty as a whole.
+fn homes(in_homes: bool, own: &[PathBuf]) -> Vec<PathBuf> {
     let mut homes = vec![PathBuf::from("/root")];
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     for user in users.lines() {
@@ -294,8 +368,8 @@ fn homes(tree: Option<&Path>, own: &[PathBuf]) -> Vec<PathBuf> {
             .find(|home| path.starts_with(home.join(".local/state")));
         homes.extend(home.map(Path::to_owned));
     }
-    if tree.is_some_and(|tree| tree.starts_with("/home")) {
-        let entries = fs::read_dir("/home").into_iter().flatten().flatten();
+    if in_homes {
+        let entries = fs::read_dir(HOMES).into_iter().flatten().flatten();
         homes.extend(entries.map(|entry| entry.path()));
     }
     homes.retain(|home| is_home(home));
@@ -362,6 +436,42 @@ mod tests {
 
     use super::*;
     use crate::config::HostView;
+
+    /// As for the first container of an engine.
+    fn check(config: &EngineConfig, tree: Option<&str>) -> Result<ViewSpec, Failure> {
+        super::check(config, tree, &Searches::default())
+    }
+
+    #[test]
+    fn what_was_found_serves_the_next_containers_and_no_others() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir_all(place.path().join("kept/secrets")).unwrap();
+        let config = config(place.path(), &[], &["kept/*"]);
+        let searches = Searches::default();
+        let hidden = || {
+            let view = super::check(&config, None, &searches).unwrap();
+            assert_eq!(view.left_out, of_root(&config, &searches).unwrap());
+            view.left_out.empty.len()
+        };
+        assert_eq!(hidden(), 1);
+        fs::create_dir(place.path().join("kept/more")).unwrap();
+        let found = searches.last.lock().unwrap().clone().unwrap();
+        let now = hidden();
+        assert!(now == 1 || found.begun.elapsed() >= FRESH, "{now}");
+        // A search that is too old, and one for other homes.
+        for in_homes in [false, true] {
+            let begun = Instant::now()
+                .checked_sub(if in_homes { Duration::ZERO } else { FRESH })
+                .unwrap();
+            *searches.last.lock().unwrap() = Some(Arc::new(Search {
+                begun,
+                in_homes,
+                found: found.found.clone(),
+                of_root: found.of_root.clone(),
+            }));
+            assert_eq!(hidden(), 2, "{in_homes}");
+        }
+    }
 
     fn paths(of: &[DirectorySpec]) -> Vec<&str> {
         of.iter().map(|directory| directory.path.as_str()).collect()

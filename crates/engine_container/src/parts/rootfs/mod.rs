@@ -11,7 +11,7 @@
 //! what it wrote to other file systems of the host.
 
 mod assembly;
-mod cover;
+pub(crate) mod cover;
 mod host_view;
 pub(crate) mod left_out;
 mod overlay;
@@ -100,7 +100,13 @@ fn apply_as_host(
     let place = path_of(&overlays.scratch);
     let place = readlink(&place, Vec::new()).step_at("finding the way to", &*spec.scratch.path)?;
     let covers = match &spec.view {
-        Some(view) => Some(Covers::make(memory(&overlays.scratch)?.as_fd(), view)?),
+        Some(view) => {
+            let memory = match view.covered {
+                true => attach_over(&overlays.scratch, handed.take()?)?,
+                false => memory(&overlays.scratch)?,
+            };
+            Some(Covers::make(memory.as_fd(), view)?)
+        }
         None => None,
     };
     let above = cover_layers(covers.as_ref(), &mut layers)?;
@@ -127,14 +133,19 @@ struct Covers {
 }
 
 impl Covers {
-    /// Makes them in `place`, an empty directory in memory.
+    /// Makes them in `place`, a directory in memory: an empty one, or one that was prepared.
     fn make(place: BorrowedFd<'_>, view: &ViewSpec) -> Result<Self, StepError> {
         let step = "making a place for what covers the host's files";
         let new = |name: &str| {
             overlay::make_directory(place, name).step(step)?;
             place::open(place, name).step(step)
         };
-        let root = Cover::make(new("root")?.as_fd(), &view.left_out, &view.places)?;
+        // There already, if it was prepared.
+        let root = new(cover::ROOT)?;
+        let root = match view.covered {
+            true => Cover::open(root.as_fd(), &view.places)?,
+            false => Cover::make(root.as_fd(), &view.left_out, &view.places)?,
+        };
         let tree = match &view.tree {
             Some(tree) => Some(Cover::make(new("tree")?.as_fd(), &tree.left_out, &[])?),
             None => None,
@@ -197,6 +208,12 @@ fn mount_layers(
 fn memory(place: &OwnedFd) -> Result<OwnedFd, StepError> {
     let step = "mounting a file system in memory";
     let memory = mount::create("tmpfs", &[("mode", "0700")], MountAttrFlags::empty()).step(step)?;
+    attach_over(place, memory)
+}
+
+/// Mounts `memory` on `place`.
+fn attach_over(place: &OwnedFd, memory: OwnedFd) -> Result<OwnedFd, StepError> {
+    let step = "mounting a file system in memory";
     mount::attach(memory.as_fd(), place.as_fd()).step(step)?;
     Ok(memory)
 }

@@ -106,9 +106,14 @@ pub(super) fn apply(
     }
     let covers = match &spec.view {
         Some(view) => {
-            let name = staging.directory()?;
-            let place = place::open(staging.directory.as_fd(), &name);
-            let place = place.step("opening a place for what covers the host's files")?;
+            let place = match view.covered {
+                true => staging.attach(&handed.take()?)?,
+                false => {
+                    let name = staging.directory()?;
+                    place::open(staging.directory.as_fd(), &name)
+                        .step("opening a place for what covers the host's files")?
+                }
+            };
             Some(Covers::make(place.as_fd(), view)?)
         }
         None => None,
