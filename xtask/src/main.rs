@@ -26,6 +26,7 @@ mod fuzz;
 mod golden;
 mod install;
 mod mutants;
+mod packages;
 mod process;
 mod repository;
 mod sanitize;
@@ -65,7 +66,7 @@ enum Task {
         /// Only tests whose name contains this
         filter: Option<String>,
     },
-    /// Install the Debian packages that `tidy` and `test` use, or say which are missing
+    /// Install the Debian packages that `tidy` and `test` use, and unpack a kernel for virtual machines
     Packages,
     /// Run the C programs under the address and the thread sanitizer
     Sanitize(sanitize::Arguments),
@@ -94,7 +95,7 @@ fn main() -> ExitCode {
     end(Repository::here().and_then(|repository| match task {
         Task::Tidy { fix, rules } => tidy::run(&repository, fix, &rules),
         Task::Test { filter } => test::run(&repository, filter.as_deref()),
-        Task::Packages => test::provide(test::NEEDED).map(|()| ExitCode::SUCCESS),
+        Task::Packages => packages::provide_all(&repository).map(|()| ExitCode::SUCCESS),
         Task::Sanitize(arguments) => sanitize::run(&repository, &arguments),
         Task::Fuzz(arguments) => fuzz::run(&repository, &arguments),
         Task::Mutants(arguments) => mutants::run(&repository, &arguments),

@@ -13,8 +13,12 @@ use std::{
 
 use crate::{
     Repository, Result,
+    packages::{
+        self,
+        apt::unpack,
+        kernel::{image, modules},
+    },
     process::{cargo, output, succeeds},
-    test,
 };
 
 /// The checks.
@@ -29,13 +33,10 @@ exec /bin/busybox switch_root /new /guest.sh
 ";
 /// Probes and packages beyond those of the tests.
 const PACKAGES: &[(&str, &str)] = &[
-    ("qemu-system-x86_64", "qemu-system-x86"),
     ("cpio", "cpio"),
     ("busybox", "busybox-static"),
     ("strip", "binutils"),
 ];
-/// The package that depends on the newest cloud kernel.
-const KERNEL: &str = "linux-image-cloud-amd64";
 /// The package with the program that loads AppArmor profiles.
 const PARSER: &str = "apparmor";
 /// The longest the guest may take, in seconds: it needs some fifteen.
@@ -46,7 +47,8 @@ const LIMIT: &str = "240";
 /// # Errors
 /// Something needed is missing, or a program cannot be run.
 pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
-    test::provide(PACKAGES)?;
+    packages::provide(PACKAGES)?;
+    let kernel = packages::provide_machine(repository)?;
     let build = [
         "build",
         "--locked",
@@ -59,12 +61,11 @@ pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
         return Err("the build failed".into());
     }
     let folder = tempfile::Builder::new().prefix("hcs-cgroup2-").tempdir()?;
-    let kernel = unpack_kernel(folder.path())?;
     let root = folder.path().join("root");
     fill_root(&root, &kernel, &repository.target.join("debug"))?;
     add_parser(&root, &unpack(folder.path(), PARSER)?)?;
-    let image = pack(&root)?;
-    let said = boot(&kernel.join("boot"), &image)?;
+    let ramdisk = pack(&root)?;
+    let said = boot(&image(&kernel)?, &ramdisk)?;
     verdict(&said)
 }
 
@@ -94,64 +95,6 @@ fn verdict(said: &str) -> Result<ExitCode> {
     })
 }
 
-/// The name of the newest cloud kernel's package, where apt's lists have it.
-fn kernel_package() -> Result<Option<String>> {
-    let depends = output(Command::new("apt-cache").args(["depends", KERNEL]))?;
-    let mut names = depends
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("Depends: "));
-    Ok(names
-        .find(|name| name.starts_with("linux-image-"))
-        .map(str::to_owned))
-}
-
-/// Downloads the kernel's package and unpacks it below `folder`.
-fn unpack_kernel(folder: &Path) -> Result<PathBuf> {
-    let mut package = kernel_package()?;
-    if package.is_none() {
-        // The lists of a fresh image are empty.
-        succeeds(Command::new("apt-get").arg("update"))?;
-        package = kernel_package()?;
-    }
-    let package = package.ok_or_else(|| format!("apt knows no kernel by the name {KERNEL}"))?;
-    unpack(folder, &package)
-}
-
-/// Downloads a package and unpacks it into a directory of its name in `folder`.
-fn unpack(folder: &Path, package: &str) -> Result<PathBuf> {
-    let mut download = Command::new("apt-get");
-    download
-        .current_dir(folder)
-        .args(["-o", "APT::Sandbox::User=root", "download", "-q", package])
-        .stdout(Stdio::null());
-    if !succeeds(&mut download)? {
-        return Err(format!("the package {package} could not be downloaded").into());
-    }
-    let archive = file_in(folder, &format!("{package}_"), ".deb")?;
-    let unpacked = folder.join(package);
-    if !succeeds(
-        Command::new("dpkg-deb")
-            .arg("-x")
-            .arg(archive)
-            .arg(&unpacked),
-    )? {
-        return Err(format!("the package {package} could not be unpacked").into());
-    }
-    Ok(unpacked)
-}
-
-/// The file of `folder` whose name begins and ends so.
-fn file_in(folder: &Path, begin: &str, end: &str) -> Result<PathBuf> {
-    let mut found = None;
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        if name.to_string_lossy().starts_with(begin) && name.to_string_lossy().ends_with(end) {
-            found = Some(folder.join(name));
-        }
-    }
-    found.ok_or_else(|| format!("there is no {begin}*{end} in {}", folder.display()).into())
-}
-
 /// The guest's files: busybox, our programs with their libraries, the module for overlays.
 fn fill_root(root: &Path, kernel: &Path, programs: &Path) -> Result<()> {
     for folder in ["bin", "lib", "lib64", "usr/lib", "etc", "proc", "new"] {
@@ -172,10 +115,8 @@ fn fill_root(root: &Path, kernel: &Path, programs: &Path) -> Result<()> {
         }
         copy_libraries(&from, root)?;
     }
-    let modules = kernel.join("lib/modules");
-    let version = file_in(&modules, "", "-amd64")?;
     fs::copy(
-        version.join("kernel/fs/overlayfs/overlay.ko"),
+        modules(kernel)?.join("kernel/fs/overlayfs/overlay.ko"),
         root.join("overlay.ko"),
     )?;
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
@@ -230,8 +171,7 @@ fn pack(root: &Path) -> Result<PathBuf> {
 }
 
 /// Runs the guest to its end and answers what it wrote on its console.
-fn boot(folder: &Path, image: &Path) -> Result<String> {
-    let kernel = file_in(folder, "vmlinuz-", "")?;
+fn boot(kernel: &Path, ramdisk: &Path) -> Result<String> {
     let machine = [
         "-M",
         "q35",
@@ -260,7 +200,7 @@ fn boot(folder: &Path, image: &Path) -> Result<String> {
         .arg("-kernel")
         .arg(kernel)
         .arg("-initrd")
-        .arg(image)
+        .arg(ramdisk)
         .args(["-append", command_line])
         .stdin(Stdio::null())
         .output()

@@ -1,6 +1,6 @@
 //! The one test command: install, build, run, and see that nothing is left behind.
 //!
-//! 1. [`packages`]: the Debian packages the tests use are installed, or named.
+//! 1. [`crate::packages`]: the Debian packages the tests use are installed, or named.
 //! 2. The workspace is built, so that programs and libraries under test are new.
 //! 3. [`sandbox`]: a private endpoint, service binary and temporary directory for this run.
 //! 4. [`runner`]: nextest where it is installed, else cargo's own runner; then the documentation's examples.
@@ -9,11 +9,8 @@
 //! The last line is always `N passed, N failed`.
 
 mod leftovers;
-mod packages;
 mod runner;
 mod sandbox;
-
-pub(crate) use packages::{NEEDED, provide};
 
 use std::process::ExitCode;
 
@@ -22,7 +19,7 @@ use runner::Count;
 use sandbox::Sandbox;
 
 use crate::{
-    Repository, Result,
+    Repository, Result, packages,
     process::{cargo, succeeds},
 };
 
@@ -31,7 +28,7 @@ use crate::{
 /// # Errors
 /// Packages are missing and may not be installed, or a program cannot be run.
 pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitCode> {
-    provide(NEEDED)?;
+    packages::provide_all(repository)?;
     let count = if build(repository)? {
         run_built(repository, filter)?
     } else {

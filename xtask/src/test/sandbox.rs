@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Repository, Result};
+use crate::{Repository, Result, packages::kernel};
 
 const CONFIG: &str = "hcsd.toml";
 
@@ -15,6 +15,7 @@ const CONFIG: &str = "hcsd.toml";
 pub(super) struct Sandbox {
     root: PathBuf,
     service: PathBuf,
+    kernel: PathBuf,
 }
 
 impl Sandbox {
@@ -31,16 +32,18 @@ impl Sandbox {
         Ok(Self {
             root,
             service: repository.target.join("debug/hcsd"),
+            kernel: kernel::provide(repository)?,
         })
     }
 
-    /// Lets `command` find this run's service, endpoint and temporary directory.
+    /// Lets `command` find this run's service, endpoint and temporary directory, and a kernel for virtual machines.
     pub(super) fn apply(&self, command: &mut Command) {
         command
             .env("HCS_DAEMON", &self.service)
             .env("HCS_ENDPOINT", self.root.join("hcs.sock"))
             .env("TMPDIR", self.temporary())
-            .env("HCS_CONFIG", self.config());
+            .env("HCS_CONFIG", self.config())
+            .env(kernel::VARIABLE, &self.kernel);
     }
 
     /// An empty configuration: that of this machine must not matter.

@@ -1,11 +1,16 @@
 //! The Debian packages that the tests use.
+//!
+//! 1. [`NEEDED`], [`provide`]: what is installed. [`apt`]: how.
+//! 2. [`emulator`]: QEMU, which has to fit to other parts of QEMU on the host.
+//! 3. [`kernel`]: a kernel for virtual machines, which is unpacked and not installed.
 
-use std::{path::Path, process::Command};
+pub(crate) mod apt;
+mod emulator;
+pub(crate) mod kernel;
 
-use crate::{
-    Result,
-    process::{installed, succeeds},
-};
+use std::path::{Path, PathBuf};
+
+use crate::{Repository, Result, process::installed};
 
 /// A program or file that shows that a package is there, and the package.
 pub(crate) type Package = (&'static str, &'static str);
@@ -55,25 +60,33 @@ pub(crate) fn provide(needed: &[Package]) -> Result<()> {
         return Err(format!("more packages are needed; as root, run: {install}").into());
     }
     println!("installing {}", missing.join(" "));
-    if apt_get(&missing)? && self::missing(needed).is_empty() {
+    if apt::install(&[], &missing)? && self::missing(needed).is_empty() {
         return Ok(());
     }
     // The lists of a fresh image are empty or old.
-    succeeds(Command::new("apt-get").arg("update"))?;
-    if apt_get(&missing)? && self::missing(needed).is_empty() {
+    apt::update(&[])?;
+    if apt::install(&[], &missing)? && self::missing(needed).is_empty() {
         return Ok(());
     }
     Err(format!("packages could not be installed; this failed: {install}").into())
 }
 
-fn apt_get(packages: &[&str]) -> Result<bool> {
-    succeeds(
-        Command::new("apt-get")
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(["install", "-y", "-q", "--no-install-recommends"])
-            .args(packages)
-            .stdin(std::process::Stdio::null()),
-    )
+/// Installs all that `tidy` and `test` need, and has a kernel for virtual machines.
+///
+/// # Errors
+/// As for [`provide`] and [`provide_machine`].
+pub(crate) fn provide_all(repository: &Repository) -> Result<()> {
+    provide(NEEDED)?;
+    provide_machine(repository).map(drop)
+}
+
+/// Has what virtual machines run in and boot; answers the directory of the kernel.
+///
+/// # Errors
+/// As for [`emulator::provide`] and [`kernel::provide`].
+pub(crate) fn provide_machine(repository: &Repository) -> Result<PathBuf> {
+    emulator::provide()?;
+    kernel::provide(repository)
 }
 
 fn missing(needed: &[Package]) -> Vec<&'static str> {
