@@ -54,8 +54,8 @@ pub struct Limits {
     pub connections: usize,
     /// Bytes of one connection that the guest may send before its stream takes them.
     pub buffer: u32,
-    /// Bytes of memory that the front end may announce, in all regions together: more than the machine has is an
-    /// attack on the host's memory.
+    /// Bytes of memory that the front end may announce, in all regions together. Leave room: a front end may announce
+    /// other memory besides that of the machine. Far more is an attack on the host's memory.
     pub memory: u64,
 }
 

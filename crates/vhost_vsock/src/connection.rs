@@ -247,3 +247,6 @@ const fn control(operation: Operation, flags: u32) -> Control {
 fn saturate(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,9 @@ use std::{
 
 use crate::{
     config::{Config, Limits, Services},
-    error::DeviceError,
+    error::{DeviceError, MessageError},
     exchange::Exchange,
-    front_end::{Channel, Effect, Message, MessageError, Received, Session, reply},
+    front_end::{Channel, Effect, Message, Received, Session, reply},
     handle::{Command, Handle, Shared, Tally},
     packet::HOST,
     poll::{Event, Poll, Token},
@@ -111,26 +111,34 @@ impl Device {
 
     fn serve(&mut self) -> Result<End, DeviceError> {
         loop {
-            let events = self
-                .poll
-                .wait(!self.unfinished)
-                .map_err(DeviceError::system("waiting for events"))?;
-            for event in events {
-                if !self.handle(event)? {
-                    return Ok(End::FrontEnd);
-                }
+            if let Some(end) = self.turn(true)? {
+                return Ok(end);
             }
-            if self.shared.is_stopped() {
-                return Ok(End::Stopped);
-            }
-            self.unfinished = match self.move_packets() {
-                Ok(unfinished) => unfinished,
-                Err(_fault) => {
-                    self.fail();
-                    false
-                }
-            };
         }
+    }
+
+    /// Takes what has happened, waiting for it if `block`, and moves packets. Answers how the device ended, if it has.
+    pub(crate) fn turn(&mut self, block: bool) -> Result<Option<End>, DeviceError> {
+        let events = self
+            .poll
+            .wait(block && !self.unfinished)
+            .map_err(DeviceError::system("waiting for events"))?;
+        for event in events {
+            if !self.handle(event)? {
+                return Ok(Some(End::FrontEnd));
+            }
+        }
+        if self.shared.is_stopped() {
+            return Ok(Some(End::Stopped));
+        }
+        self.unfinished = match self.move_packets() {
+            Ok(unfinished) => unfinished,
+            Err(fault) => {
+                self.fail(fault);
+                false
+            }
+        };
+        Ok(None)
     }
 
     /// Does what an event asks for. Answers whether the front end is still there.
@@ -176,7 +184,7 @@ impl Device {
         let answer = match self.session.obey(message, &self.poll) {
             Ok(answer) => answer,
             Err(refusal) if header.needs_reply => {
-                let _said_by_number = refusal;
+                self.shared.note(refusal.to_string());
                 return self
                     .front_end
                     .send(&reply(header.request, &1_u64.to_ne_bytes()));
@@ -228,7 +236,8 @@ impl Device {
     }
 
     /// The driver broke a ring: nothing is moved until it starts again, and no connection lives until then.
-    fn fail(&mut self) {
+    fn fail(&mut self, fault: Fault) {
+        self.shared.note(fault.to_string());
         Tally::add(&self.shared.tally.faults, 1);
         for ring in &mut self.session.rings {
             ring.fail();
@@ -251,3 +260,6 @@ fn check(cid: u64, limits: &Limits) -> Result<(), DeviceError> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,9 @@
 //! Why a device ended, or could not begin.
+//!
+//! 1. [`DeviceError`]: all reasons.
+//! 2. [`MessageError`]: how a front end broke the protocol.
 
 use std::io;
-
-use crate::front_end::MessageError;
 
 /// Why a device ended, or could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,78 @@ pub enum DeviceError {
         #[source]
         source: io::Error,
     },
+}
+
+/// A front end broke the protocol.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// The version of the protocol is another.
+    #[error("a message has the flags {flags:#x}; they are to name version 1, and no reply")]
+    Flags {
+        /// The flags of the header.
+        flags: u32,
+    },
+    /// The body is too long.
+    #[error("request {request} announces a body of {size} bytes; {limit} are allowed")]
+    Size {
+        /// Its number.
+        request: u32,
+        /// Bytes of its body.
+        size: u32,
+        /// The most that are allowed.
+        limit: usize,
+    },
+    /// The body is too short for its request.
+    #[error("request {request} has a body of {size} bytes, and needs {needed}")]
+    Short {
+        /// Its number.
+        request: u32,
+        /// Bytes of its body.
+        size: usize,
+        /// Bytes that it needs.
+        needed: usize,
+    },
+    /// A ring that the device has not.
+    #[error("request {request} names ring {ring}; a vsock device has rings 0 and 1")]
+    Ring {
+        /// Its number.
+        request: u32,
+        /// The number of the ring.
+        ring: u64,
+    },
+    /// A table of memory has too many regions.
+    #[error("a table of memory has {count} regions; {limit} are allowed")]
+    Regions {
+        /// Their number.
+        count: u32,
+        /// The most that are allowed.
+        limit: usize,
+    },
+    /// Descriptors came that the request does not have, or too few.
+    #[error("request {request} came with {found} descriptors, and has {expected}")]
+    Descriptors {
+        /// Its number.
+        request: u32,
+        /// Descriptors that came.
+        found: usize,
+        /// Descriptors that it has.
+        expected: usize,
+    },
+    /// The device cannot obey, and the front end does not ask whether it did.
+    #[error("request {request} cannot be obeyed: {reason}")]
+    Refused {
+        /// Its number.
+        request: u32,
+        /// Why not.
+        reason: String,
+    },
+    /// The front end does not read its replies.
+    #[error("the front end does not read its replies")]
+    Unread,
+    /// The front end went in the middle of a message.
+    #[error("the front end went in the middle of a message")]
+    Cut,
 }
 
 impl DeviceError {

@@ -123,3 +123,6 @@ impl Exchange {
         Ok(Batch { moved, interrupt })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::{
     io,
     os::{fd::OwnedFd, unix::net::UnixStream},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
     },
@@ -75,6 +75,7 @@ pub(crate) struct Shared {
     /// What the device raises.
     signals: Vec<Signal>,
     pub(crate) tally: Tally,
+    fault: Mutex<Option<String>>,
 }
 
 /// What a handle asks of its device.
@@ -161,6 +162,16 @@ impl Handle {
         }
     }
 
+    /// Why the device last gave up the rings of its driver, or refused a request of its front end, in words for a log.
+    #[must_use]
+    pub fn last_fault(&self) -> Option<String> {
+        self.shared
+            .fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     fn send(&self, command: Command) -> io::Result<()> {
         let has_ended = |_| io::Error::from(io::ErrorKind::NotConnected);
         self.commands.send(command).map_err(has_ended)?;
@@ -185,6 +196,7 @@ impl Shared {
             stopped: AtomicBool::new(false),
             signals,
             tally: Tally::default(),
+            fault: Mutex::new(None),
         });
         let (commands, receiver) = channel();
         let handle = Handle {
@@ -207,6 +219,11 @@ impl Shared {
     pub(crate) fn hush(&self) {
         let mut count = [0; 8];
         let _hushed = rustix::io::read(&self.bell, &mut count);
+    }
+
+    /// Keeps the reason of the latest fault.
+    pub(crate) fn note(&self, fault: String) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

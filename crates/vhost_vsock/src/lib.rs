@@ -48,6 +48,8 @@ mod device;
 mod error;
 mod exchange;
 mod front_end;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handle;
 mod memory;
 mod packet;
@@ -55,9 +57,10 @@ mod poll;
 mod queue;
 mod stream;
 mod table;
+#[cfg(any(test, fuzzing))]
+mod testing;
 
 pub use config::{Config, Limits, Memory, Services};
 pub use device::{Device, End};
-pub use error::DeviceError;
-pub use front_end::MessageError;
+pub use error::{DeviceError, MessageError};
 pub use handle::{Counters, Handle};

@@ -24,9 +24,12 @@ use crate::memory::{AccessError, GuestMemory};
 /// The most descriptors in a ring: QEMU allows no more.
 pub(crate) const MAX_SIZE: u16 = 1024;
 
-const NEXT: u16 = 1;
-const WRITE: u16 = 2;
-const INDIRECT: u16 = 4;
+/// There is a next descriptor.
+pub(crate) const NEXT: u16 = 1;
+/// The device writes.
+pub(crate) const WRITE: u16 = 2;
+/// The buffer is a table of descriptors.
+pub(crate) const INDIRECT: u16 = 4;
 /// Used ring: the device needs no notification.
 const NO_NOTIFY: u16 = 1;
 /// Available ring: the driver needs no interrupt.
@@ -373,3 +376,6 @@ impl Chain {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,8 +13,8 @@ use rustix::{
     net::SendFlags,
 };
 
-use super::message::{HEADER, Header, MAX_BODY, MessageError, Request};
-use crate::error::DeviceError;
+use super::message::{HEADER, Header, MAX_BODY, Request};
+use crate::error::{DeviceError, MessageError};
 
 /// The socket of a front end, and what has come of the next message.
 #[derive(Debug)]

@@ -11,7 +11,6 @@ mod session;
 mod vring;
 
 pub(crate) use channel::{Channel, Message, Received};
-pub use message::MessageError;
 pub(crate) use message::reply;
 #[cfg(fuzzing)]
 pub(crate) use message::{HEADER, Header, Request};

@@ -114,18 +114,18 @@ impl Session {
                     .announce(regions, message.descriptors, self.limit)?;
                 Ok(effect(Effect::Nothing))
             }
-            ring => self.obey_ring(ring, message.descriptors, poll),
+            ring => self.obey_ring(&ring, message.descriptors, poll),
         }
     }
 
     /// Does what a message about a ring asks.
     fn obey_ring(
         &mut self,
-        request: Request,
+        request: &Request,
         mut descriptors: Vec<OwnedFd>,
         poll: &Poll,
     ) -> Result<Answer, Refusal> {
-        match request {
+        match *request {
             Request::SetRingSize { ring, size } => {
                 let possible = u16::try_from(size).ok();
                 let possible = possible.filter(|size| size.is_power_of_two() && *size <= MAX_SIZE);

@@ -56,8 +56,3 @@ pub(crate) enum AccessError {
     #[error("the memory of the guest at {address:#x} cannot be reached: {errno}")]
     Failed { address: u64, errno: Errno },
 }
-
-#[cfg(any(test, fuzzing))]
-mod plain;
-#[cfg(any(test, fuzzing))]
-pub(crate) use plain::Plain;

@@ -1,5 +1,11 @@
 //! The device with a real guest: QEMU, a kernel of Debian, and a program that speaks `AF_VSOCK`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod machine;
 mod ramdisk;
 

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use super::{AccessError, GuestMemory};
+use crate::memory::{AccessError, GuestMemory};
 
 /// Memory from address 0 on. Clones are the same memory.
 #[derive(Debug, Clone)]

@@ -1,0 +1,500 @@
+//! A guest with rings in memory, and real sockets behind its connections.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::Shutdown,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+};
+
+use rustix::io::Errno;
+
+use super::*;
+use crate::{
+    config::Limits,
+    handle::Shared,
+    packet::{NO_RECEIVE, NO_SEND},
+    poll::{Poll, Token},
+    testing::{Guest, Plain},
+};
+
+const CID: u64 = 7;
+const LIMITS: Limits = Limits {
+    connections: 4,
+    buffer: 8192,
+    memory: 1 << 20,
+};
+
+/// Answers each port below 100, and keeps the other ends.
+#[derive(Default)]
+struct Ends(Vec<UnixStream>);
+
+impl Services for Ends {
+    fn connect(&mut self, port: u32) -> Option<OwnedFd> {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        self.0.push(ours);
+        (port < 100).then(|| theirs.into())
+    }
+}
+
+/// A device without its front end.
+struct Bench {
+    memory: Plain,
+    guest: Guest<Plain>,
+    queues: [Queue; 2],
+    exchange: Exchange,
+    table: Table,
+    poll: Arc<Poll>,
+    ends: Ends,
+    shared: Arc<Shared>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let memory = Plain::new(vec![0; Guest::<Plain>::MEMORY]);
+        let guest = Guest::new(&memory, CID);
+        let poll = Arc::new(Poll::new().unwrap());
+        let (_, shared, _) = Shared::new(Vec::new()).unwrap();
+        let mut bench = Self {
+            queues: guest.queues(),
+            memory,
+            guest,
+            exchange: Exchange::new(),
+            table: Table::new(CID, LIMITS, Arc::clone(&poll), Arc::clone(&shared)),
+            poll,
+            ends: Ends::default(),
+            shared,
+        };
+        bench.guest.give_room();
+        bench
+    }
+
+    /// Takes what happened to streams, and moves packets until there is nothing to move.
+    fn pump(&mut self) {
+        loop {
+            for event in self.poll.wait(false).unwrap() {
+                if let Token::Stream(number) = event.token {
+                    self.table.event(number, event.flags);
+                }
+            }
+            let [to_guest, from_guest] = &mut self.queues;
+            let taken =
+                self.exchange
+                    .receive(from_guest, &self.memory, &mut self.table, &mut self.ends);
+            let given = self.exchange.send(to_guest, &self.memory, &mut self.table);
+            if !taken.unwrap().moved && !given.unwrap().moved {
+                return;
+            }
+        }
+    }
+
+    /// The guest sends a packet.
+    fn send(&mut self, operation: Operation, port: u32, from: u32) {
+        let header = self.guest.header(operation, port, from);
+        self.guest.send(&header, &[], 1);
+        self.pump();
+    }
+
+    fn send_data(&mut self, port: u32, from: u32, data: &[u8], pieces: usize) {
+        let length = u32::try_from(data.len()).unwrap();
+        let header = Header {
+            length,
+            ..self.guest.header(Operation::Data, port, from)
+        };
+        self.guest.send(&header, data, pieces);
+        self.pump();
+    }
+
+    fn shut_down(&mut self, port: u32, from: u32, flags: u32) {
+        let header = Header {
+            flags,
+            ..self.guest.header(Operation::Shutdown, port, from)
+        };
+        self.guest.send(&header, &[], 1);
+        self.pump();
+    }
+
+    /// The next packet of the device, which has to be of this kind.
+    fn expect(&mut self, operation: Operation) -> (Header, Vec<u8>) {
+        let (header, data) = self.guest.receive().expect("the device sends a packet");
+        assert_eq!(header.operation, operation);
+        self.guest.give_room();
+        (header, data)
+    }
+
+    fn expect_nothing(&mut self) {
+        assert_eq!(self.guest.receive(), None);
+    }
+
+    /// A connection that the guest opens; answers the host's end.
+    fn open(&mut self, port: u32, from: u32) -> UnixStream {
+        self.send(Operation::Request, port, from);
+        let (header, _) = self.expect(Operation::Response);
+        assert_eq!((header.source_port, header.destination_port), (port, from));
+        assert_eq!(header.buffer, LIMITS.buffer);
+        self.ends.0.pop().unwrap()
+    }
+
+    /// The host asks for a connection; the answer comes by the channel.
+    fn ask(&mut self, port: u32) -> (UnixStream, Receiver<Result<(), Errno>>) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let (waiter, answer) = sync_channel(1);
+        self.table.open(port, theirs.into(), Some(waiter));
+        self.pump();
+        (ours, answer)
+    }
+
+    fn connections(&self) -> u64 {
+        self.shared
+            .tally
+            .connections
+            .load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+fn ended(mut stream: &UnixStream) -> bool {
+    matches!(stream.read(&mut [0]), Ok(0))
+}
+
+#[test]
+fn data_passes_both_ways_in_any_number_of_buffers() {
+    let mut bench = Bench::new();
+    let mut end = bench.open(80, 1000);
+    for pieces in 1..6 {
+        bench.send_data(80, 1000, b"from the guest", pieces);
+        let mut bytes = [0; 32];
+        assert_eq!(end.read(&mut bytes).unwrap(), 14);
+        assert_eq!(&bytes[..14], b"from the guest");
+    }
+    end.write_all(&[9; 5000]).unwrap();
+    bench.pump();
+    assert_eq!(bench.expect(Operation::Data).1, [9; 4096]);
+    assert_eq!(bench.expect(Operation::Data).1, [9; 904]);
+    bench.expect_nothing();
+}
+
+#[test]
+fn refusals_are_resets() {
+    let mut bench = Bench::new();
+    bench.send(Operation::Request, 100, 1000);
+    let (header, _) = bench.expect(Operation::Reset);
+    assert_eq!((header.source_port, header.destination_port), (100, 1000));
+    let (end, answer) = bench.ask(5);
+    let (header, _) = bench.expect(Operation::Request);
+    bench.send(Operation::Reset, header.source_port, 5);
+    assert_eq!(answer.recv().unwrap(), Err(Errno::CONNREFUSED));
+    assert!(ended(&end));
+    assert_eq!(bench.connections(), 0);
+    bench.expect_nothing();
+}
+
+#[test]
+fn the_guest_agrees_to_a_connection_of_the_host() {
+    let mut bench = Bench::new();
+    let (mut end, answer) = bench.ask(5);
+    let (header, _) = bench.expect(Operation::Request);
+    // Nothing goes out before.
+    end.write_all(b"early").unwrap();
+    bench.pump();
+    bench.expect_nothing();
+    bench.send(Operation::Response, header.source_port, 5);
+    assert_eq!(answer.recv().unwrap(), Ok(()));
+    assert_eq!(bench.expect(Operation::Data).1, b"early");
+}
+
+#[test]
+fn a_host_that_gives_up_takes_its_request_back() {
+    let mut bench = Bench::new();
+    let (end, _answer) = bench.ask(5);
+    bench.expect(Operation::Request);
+    drop(end);
+    bench.pump();
+    bench.expect(Operation::Reset);
+    assert_eq!(bench.connections(), 0);
+    // What was written before the guest agreed is not given up.
+    let (mut end, _answer) = bench.ask(5);
+    let (header, _) = bench.expect(Operation::Request);
+    end.write_all(b"last words").unwrap();
+    drop(end);
+    bench.pump();
+    bench.expect_nothing();
+    bench.send(Operation::Response, header.source_port, 5);
+    assert_eq!(bench.expect(Operation::Data).1, b"last words");
+    assert_eq!(bench.expect(Operation::Shutdown).0.flags, 3);
+}
+
+#[test]
+fn the_guest_is_sent_no_more_than_it_has_room_for() {
+    let mut bench = Bench::new();
+    let header = Header {
+        buffer: 100,
+        ..bench.guest.header(Operation::Request, 80, 1)
+    };
+    bench.guest.send(&header, &[], 1);
+    bench.pump();
+    bench.expect(Operation::Response);
+    let mut end = bench.ends.0.pop().unwrap();
+    end.write_all(&[1; 250]).unwrap();
+    bench.pump();
+    assert_eq!(bench.expect(Operation::Data).1.len(), 100);
+    bench.expect(Operation::CreditRequest);
+    bench.expect_nothing();
+    let update = Header {
+        buffer: 100,
+        forwarded: 60,
+        ..bench.guest.header(Operation::CreditUpdate, 80, 1)
+    };
+    bench.guest.send(&update, &[], 1);
+    bench.pump();
+    assert_eq!(bench.expect(Operation::Data).1.len(), 60);
+    bench.expect(Operation::CreditRequest);
+    // The end needs no room.
+    drop(end);
+    let update = Header {
+        forwarded: 160,
+        ..update
+    };
+    bench.guest.send(&update, &[], 1);
+    bench.pump();
+    assert_eq!(bench.expect(Operation::Data).1.len(), 90);
+    assert_eq!(bench.expect(Operation::Shutdown).0.flags, 3);
+}
+
+#[test]
+fn a_stream_that_is_not_read_holds_what_the_buffer_allows() {
+    let mut bench = Bench::new();
+    let end = bench.open(80, 1);
+    let mut sent = 0_usize;
+    let mut told = 0_u32;
+    // As much as the guest may send: the socket's own buffer, and then that of the connection.
+    while sent - (told as usize) < LIMITS.buffer as usize {
+        let piece = (LIMITS.buffer as usize - (sent - told as usize)).min(4096);
+        bench.send_data(80, 1, &vec![5; piece], 1);
+        sent += piece;
+        while let Some((header, _)) = bench.guest.receive() {
+            assert_eq!(header.operation, Operation::CreditUpdate);
+            told = header.forwarded;
+        }
+        bench.guest.give_room();
+    }
+    // Another connection is not held up.
+    let mut other = bench.open(81, 2);
+    bench.send_data(81, 2, b"x", 1);
+    assert_eq!(other.read(&mut [0; 9]).unwrap(), 1);
+    // Everything arrives when it is read, and the end behind it.
+    bench.shut_down(80, 1, NO_SEND);
+    let mut read = 0;
+    loop {
+        match (&end).read(&mut [0; 4096]) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+        bench.pump();
+    }
+    assert_eq!(read, sent);
+    while bench.guest.receive().is_some() {}
+    bench.guest.give_room();
+    // One byte too many would have been the end of it.
+    let _end = bench.open(82, 3);
+    bench.send_data(82, 3, &vec![5; LIMITS.buffer as usize + 1], 1);
+    bench.expect(Operation::Reset);
+}
+
+#[test]
+fn each_direction_ends_by_itself() {
+    let mut bench = Bench::new();
+    let mut end = bench.open(80, 1);
+    end.shutdown(Shutdown::Write).unwrap();
+    bench.pump();
+    assert_eq!(bench.expect(Operation::Shutdown).0.flags, NO_SEND);
+    bench.send_data(80, 1, b"answer", 1);
+    assert_eq!(end.read(&mut [0; 9]).unwrap(), 6);
+    bench.shut_down(80, 1, NO_SEND);
+    assert!(ended(&end));
+    // Both directions are over: the guest may forget the connection.
+    assert_eq!(
+        bench.expect(Operation::Shutdown).0.flags,
+        NO_SEND | NO_RECEIVE
+    );
+    bench.shut_down(80, 1, NO_SEND | NO_RECEIVE);
+    bench.expect(Operation::Reset);
+    assert_eq!(bench.connections(), 0);
+
+    let mut end = bench.open(80, 1);
+    bench.shut_down(80, 1, NO_RECEIVE);
+    assert_eq!(end.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+    bench.send_data(80, 1, b"still", 1);
+    assert_eq!(end.read(&mut [0; 9]).unwrap(), 5);
+    drop(end);
+    bench.send_data(80, 1, b"lost", 1);
+    assert_eq!(
+        bench.expect(Operation::Shutdown).0.flags & NO_RECEIVE,
+        NO_RECEIVE
+    );
+}
+
+#[test]
+fn a_closed_connection_still_delivers() {
+    let mut bench = Bench::new();
+    let mut ends = Vec::new();
+    // The streams of closed connections count until they have taken all: the fifth is refused.
+    for from in 0..4 {
+        let end = bench.open(80, from);
+        let mut sent = 0;
+        for _ in 0..200 {
+            bench.send_data(80, from, &[8; 4096], 1);
+            sent += 4096;
+            let backlog = bench.guest.receive().is_none();
+            bench.guest.give_room();
+            if backlog && sent > LIMITS.buffer as usize * 2 {
+                break;
+            }
+        }
+        bench.send(Operation::Reset, 80, from);
+        ends.push(end);
+    }
+    while bench.guest.receive().is_some() {}
+    bench.guest.give_room();
+    let lingering = bench.connections();
+    for mut end in ends {
+        let mut last = [0; 4096];
+        loop {
+            match end.read(&mut last) {
+                Ok(0) => break,
+                Ok(_) => bench.pump(),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+    }
+    bench.pump();
+    assert!(lingering <= 4);
+    assert_eq!(bench.connections(), 0);
+}
+
+#[test]
+fn connections_are_limited() {
+    let mut bench = Bench::new();
+    let ends: Vec<_> = (0..4).map(|from| bench.open(80, from)).collect();
+    bench.send(Operation::Request, 80, 9);
+    bench.expect(Operation::Reset);
+    let (end, answer) = bench.ask(5);
+    assert_eq!(answer.recv().unwrap(), Err(Errno::DQUOT));
+    assert!(ended(&end));
+    bench.send(Operation::Reset, 80, 0);
+    bench.open(80, 9);
+    drop(ends);
+}
+
+#[test]
+fn rules_are_kept_by_a_reset() {
+    let mut bench = Bench::new();
+    let lies: [fn(&mut Header); 4] = [
+        |header| header.operation = Operation::Unknown(77),
+        |header| header.operation = Operation::Request,
+        |header| header.operation = Operation::Response,
+        |header| header.length = 1 << 31,
+    ];
+    for lie in lies {
+        let end = bench.open(80, 1);
+        let mut header = bench.guest.header(Operation::Data, 80, 1);
+        lie(&mut header);
+        bench.guest.send(&header, b"x", 1);
+        bench.pump();
+        bench.expect(Operation::Reset);
+        bench.expect_nothing();
+        assert!(ended(&end));
+    }
+    assert_eq!(bench.connections(), 0);
+}
+
+#[test]
+fn strange_packets_are_refused_or_dropped() {
+    let mut bench = Bench::new();
+    // A datagram, and another host, have their own addresses in the answer.
+    let header = Header {
+        kind: 3,
+        ..bench.guest.header(Operation::Request, 80, 1)
+    };
+    bench.guest.send(&header, &[], 1);
+    bench.pump();
+    assert_eq!(bench.expect(Operation::Reset).0.kind, 3);
+    let header = Header {
+        destination_cid: 9,
+        ..bench.guest.header(Operation::Request, 80, 1)
+    };
+    bench.guest.send(&header, &[], 1);
+    bench.pump();
+    assert_eq!(bench.expect(Operation::Reset).0.source_cid, 9);
+    // Another guest's address is not answered, nor is a reset, nor half a header.
+    let header = Header {
+        source_cid: 8,
+        ..bench.guest.header(Operation::Request, 80, 1)
+    };
+    bench.guest.send(&header, &[], 1);
+    bench.pump();
+    bench.send(Operation::Reset, 80, 1);
+    bench.guest.from_guest.offer(&[(0x8_0000, 43)], false);
+    bench.pump();
+    bench.expect_nothing();
+    assert!(bench.ends.0.is_empty());
+}
+
+#[test]
+fn answers_do_not_pile_up_for_a_guest_that_gives_no_room() {
+    let mut bench = Bench::new();
+    while bench.queues[0].refill(&bench.memory).unwrap() {
+        bench.queues[0].complete(0);
+    }
+    let mut taken = 0;
+    for from in 0..2000 {
+        let header = bench.guest.header(Operation::Data, 80, from);
+        bench.guest.send(&header, &[], 1);
+        bench.pump();
+        if bench.guest.from_guest.taken() == bench.guest.from_guest.offered() {
+            break;
+        }
+        taken = from;
+        if bench.table.is_congested() {
+            break;
+        }
+    }
+    assert!(bench.table.is_congested() && taken < 300);
+    // With room the answers come, and what waited is taken.
+    bench.queues[0].publish(&bench.memory).unwrap();
+    while bench.guest.to_guest.take_used().is_some() {}
+    bench.guest.give_room();
+    bench.pump();
+    assert!(!bench.table.is_congested());
+}
+
+#[test]
+fn a_guest_that_opens_and_resets_leaves_nothing() {
+    let mut bench = Bench::new();
+    while bench.queues[0].refill(&bench.memory).unwrap() {
+        bench.queues[0].complete(0);
+    }
+    for from in 0..1000 {
+        bench.send(Operation::Request, 80, from);
+        bench.send(Operation::Reset, 80, from);
+        bench.ends.0.clear();
+    }
+    assert_eq!(bench.connections(), 0);
+    assert!(!bench.table.has_packets());
+}
+
+#[test]
+fn a_host_that_closes_without_reading_resets() {
+    let mut bench = Bench::new();
+    let end = bench.open(80, 1);
+    bench.send_data(80, 1, b"unread", 1);
+    drop(end);
+    bench.pump();
+    bench.expect(Operation::Reset);
+    assert_eq!(bench.connections(), 0);
+}

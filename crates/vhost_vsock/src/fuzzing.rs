@@ -1,0 +1,241 @@
+//! What the fuzz targets (`fuzz/`) reach: messages of a front end with its memory, and packets of a guest.
+//!
+//! Compiled with `--cfg fuzzing` only.
+
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a fuzz target reports by panicking"
+)]
+
+use std::{
+    io::{Read as _, Write as _},
+    os::{
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    sync::{Arc, atomic::Ordering},
+};
+
+use rustix::{
+    event::{EventfdFlags, eventfd},
+    fs::MemfdFlags,
+};
+
+use crate::{
+    config::{Config, Limits, Memory, Services},
+    device::Device,
+    exchange::Exchange,
+    handle::Shared,
+    packet::{HEADER, Header},
+    poll::{Poll, Token},
+    queue::{Direction, Queue, Ring},
+    table::Table,
+    testing::{Guest, Plain},
+};
+
+const LIMITS: Limits = Limits {
+    connections: 4,
+    buffer: 4096,
+    memory: 1 << 20,
+};
+const CID: u64 = 3;
+/// Bytes of guest memory.
+const MEMORY: u64 = 1 << 20;
+
+/// Keeps the host's ends of the connections.
+#[derive(Default)]
+struct Ends(Vec<UnixStream>);
+
+impl Services for Ends {
+    fn connect(&mut self, port: u32) -> Option<OwnedFd> {
+        let (ours, theirs) = UnixStream::pair().expect("there are descriptors left");
+        ours.set_nonblocking(true)
+            .expect("a socket can be made non-blocking");
+        if self.0.len() >= 2 * LIMITS.connections {
+            self.0.remove(0);
+        }
+        self.0.push(ours);
+        (port % 4 != 3).then(|| theirs.into())
+    }
+}
+
+/// What a front end sends, with its descriptors, and what its guest does with the memory meanwhile.
+///
+/// The input is a list of steps: what to do, a number, a length, and so many bytes.
+pub fn front_end(data: &[u8]) {
+    let (front_end, theirs) = UnixStream::pair().expect("there are descriptors left");
+    front_end
+        .set_nonblocking(true)
+        .expect("a socket can be made non-blocking");
+    let config = Config {
+        cid: CID,
+        memory: Memory::Shared,
+        services: Box::new(Ends::default()),
+        limits: LIMITS,
+    };
+    let (mut device, _handle) = Device::new(theirs, config).expect("the device is possible");
+    let memory = rustix::fs::memfd_create("guest", MemfdFlags::CLOEXEC).expect("there is memory");
+    rustix::fs::ftruncate(&memory, MEMORY).expect("there is memory");
+    let event = eventfd(0, EventfdFlags::CLOEXEC).expect("there are descriptors left");
+    let mut rest = data;
+    while let [plan, number, length, tail @ ..] = rest {
+        let (bytes, tail) = tail.split_at(usize::from(*length).min(tail.len()));
+        rest = tail;
+        let descriptor = if plan & 0x10 == 0 {
+            event.as_fd()
+        } else {
+            memory.as_fd()
+        };
+        let descriptors = vec![descriptor; usize::from(plan & 3)];
+        let sent = match plan >> 6 {
+            0 => send(&front_end, u32::from(*number), 1, bytes, &descriptors),
+            1 => send(&front_end, u32::from(*number), 9, bytes, &descriptors),
+            2 => hcs_wire::socket::send(&front_end, bytes, &descriptors).is_ok(),
+            _ => {
+                let at = u64::from(*number) << 8;
+                rustix::io::pwrite(&memory, bytes, at).is_ok()
+            }
+        };
+        if !sent || !matches!(device.turn(false), Ok(None)) {
+            return;
+        }
+        let _replies = (&front_end).read(&mut [0; 4096]);
+    }
+}
+
+/// Sends a message.
+fn send(
+    to: &UnixStream,
+    request: u32,
+    flags: u32,
+    body: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> bool {
+    let mut message = Vec::new();
+    let size = u32::try_from(body.len()).expect("a body is short");
+    for field in [request, flags, size] {
+        message.extend(field.to_ne_bytes());
+    }
+    message.extend(body);
+    hcs_wire::socket::send(to, &message, descriptors).is_ok()
+}
+
+/// What a guest puts into its rings, and what the host does with its streams meanwhile.
+///
+/// The first bytes become the rings themselves, if the first of all is odd; the rest is packets.
+pub fn rings(data: &[u8]) {
+    let Some((kind, data)) = data.split_first() else {
+        return;
+    };
+    let memory = Plain::new(vec![0; usize::try_from(MEMORY).expect("it is small")]);
+    let poll = Arc::new(Poll::new().expect("there are descriptors left"));
+    let (_handle, shared, _commands) = Shared::new(Vec::new()).expect("there are descriptors left");
+    let table = Table::new(CID, LIMITS, Arc::clone(&poll), Arc::clone(&shared));
+    let mut bench = Bench {
+        memory,
+        table,
+        poll,
+        shared,
+        exchange: Exchange::new(),
+        ends: Ends::default(),
+    };
+    if kind & 1 == 1 {
+        bench.raw(data);
+    } else {
+        bench.packets(data);
+    }
+}
+
+struct Bench {
+    memory: Plain,
+    table: Table,
+    poll: Arc<Poll>,
+    shared: Arc<Shared>,
+    exchange: Exchange,
+    ends: Ends,
+}
+
+impl Bench {
+    /// The input is the memory of both rings.
+    fn raw(&mut self, data: &[u8]) {
+        use crate::memory::GuestMemory as _;
+        let data = &data[..data.len().min(0x8000)];
+        self.memory.write(0, data).expect("it fits");
+        let queues =
+            [(0, Direction::ToGuest), (0x1000, Direction::FromGuest)].map(|(at, direction)| {
+                let ring = Ring {
+                    size: 16,
+                    descriptors: at,
+                    available: at + 0x100,
+                    used: at + 0x200,
+                };
+                Queue::resume(&self.memory, ring, direction, 0)
+            });
+        let [Ok(mut to_guest), Ok(mut from_guest)] = queues else {
+            return;
+        };
+        for _ in 0..8 {
+            self.pump(&mut to_guest, &mut from_guest);
+        }
+    }
+
+    /// The input is packets of the guest, and what the host does.
+    fn packets(&mut self, data: &[u8]) {
+        let mut guest = Guest::new(&self.memory, CID);
+        let [mut to_guest, mut from_guest] = guest.queues();
+        let mut rest = data;
+        while let [plan, tail @ ..] = rest {
+            match plan % 4 {
+                0 => guest.give_room(),
+                1 => {
+                    let index = usize::from(plan >> 2);
+                    if let Some(mut end) = self.ends.0.get(index % 8) {
+                        let _is_full = end.write(&[*plan; 3000]);
+                    }
+                }
+                2 => {
+                    let index = usize::from(plan >> 2) % 8;
+                    if plan & 0x80 != 0 && index < self.ends.0.len() {
+                        self.ends.0.remove(index);
+                    } else if let Some(mut end) = self.ends.0.get(index) {
+                        let _is_empty = end.read(&mut [0; 4096]);
+                    }
+                }
+                _ => {
+                    let Some((header, after)) = tail.split_first_chunk::<HEADER>() else {
+                        return;
+                    };
+                    let header = Header::decode(header);
+                    let data = vec![1; usize::try_from(header.length).unwrap_or(0).min(9000)];
+                    if guest.from_guest.free() >= 8 {
+                        guest.send(&header, &data, usize::from(plan >> 2) % 6);
+                    }
+                    rest = after;
+                    self.pump(&mut to_guest, &mut from_guest);
+                    continue;
+                }
+            }
+            rest = tail;
+            self.pump(&mut to_guest, &mut from_guest);
+            while guest.receive().is_some() {}
+        }
+    }
+
+    fn pump(&mut self, to_guest: &mut Queue, from_guest: &mut Queue) {
+        for event in self.poll.wait(false).expect("events can be had") {
+            if let Token::Stream(number) = event.token {
+                self.table.event(number, event.flags);
+            }
+        }
+        let taken =
+            self.exchange
+                .receive(from_guest, &self.memory, &mut self.table, &mut self.ends);
+        let given = self.exchange.send(to_guest, &self.memory, &mut self.table);
+        if taken.is_err() || given.is_err() {
+            self.table.clear();
+        }
+        let connections = self.shared.tally.connections.load(Ordering::Relaxed);
+        assert!(connections <= LIMITS.connections as u64);
+    }
+}
