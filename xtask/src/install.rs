@@ -88,7 +88,7 @@ pub(crate) fn place(
         return Err(format!("--prefix must be absolute, not {}", prefix.display()).into());
     }
     let (at, prefix) = (prefix, below(destdir, prefix));
-    for program in ["hcs", "hcsd"] {
+    for program in ["hcs", "hcsd", "hcs-guest"] {
         copy(&built.join(program), &prefix.join("bin"), 0o755)?;
     }
     manual(&built.join("hcs"), &prefix)?;

@@ -31,8 +31,9 @@ use crate::{
     facts::Facts,
     failure::from_errno,
     kept::{Keeper, Kept},
-    link::Link,
+    link::{Link, Stdio},
     own::Own,
+    relays::{self, Relays},
     stream::{Stream, StreamEnd},
     sys::{Spawner, signals},
     waits::Waits,
@@ -56,6 +57,15 @@ const STREAM: u64 = 2;
 /// Consoles are numbered from here.
 const FIRST_CONSOLE: u64 = 16;
 
+/// What the agent is to its system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Its first process: all others are its to end, and the system ends with it.
+    Init,
+    /// A process beside others of a virtual machine that has an init of its own.
+    Service,
+}
+
 /// A process this agent started and has not reaped.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -75,6 +85,7 @@ pub(crate) struct Process {
 #[derive(Debug)]
 pub(crate) struct Agent<L> {
     pub(crate) link: L,
+    pub(crate) role: Role,
     epoll: OwnedFd,
     child_ended: OwnedFd,
     scratch: Vec<u8>,
@@ -91,6 +102,8 @@ pub(crate) struct Agent<L> {
     pub(crate) calls: Calls,
     pub(crate) consoles: BTreeMap<u64, Console>,
     next_console: u64,
+    /// Pipes of processes, and the streams behind them that are none.
+    pub(crate) relays: Relays,
     /// The output of detached processes.
     pub(crate) outputs: Outputs,
     /// Consoles that can move something without waiting for an event.
@@ -108,7 +121,12 @@ pub(crate) struct Agent<L> {
 
 impl<L: Link> Agent<L> {
     /// Prepares the process: signals, epoll, a stack for children.
-    pub(crate) fn new(link: L, own: Own, privileges: Privileges) -> Result<Self, Errno> {
+    pub(crate) fn new(
+        link: L,
+        own: Own,
+        privileges: Privileges,
+        role: Role,
+    ) -> Result<Self, Errno> {
         let child_ended = signals::prepare()?;
         let facts = Facts::gather(own)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -124,6 +142,7 @@ impl<L: Link> Agent<L> {
         watch(child_ended.as_fd(), SIGNALS)?;
         Ok(Self {
             link,
+            role,
             epoll,
             child_ended,
             scratch: vec![0; SCRATCH_BYTES],
@@ -138,6 +157,7 @@ impl<L: Link> Agent<L> {
             calls: Calls::default(),
             consoles: BTreeMap::new(),
             next_console: FIRST_CONSOLE,
+            relays: Relays::new(),
             outputs: Outputs::new(),
             runnable: BTreeSet::new(),
             shutting_down: false,
@@ -169,6 +189,7 @@ impl<L: Link> Agent<L> {
                 self.stream_ended(None);
                 self.runnable.extend(self.consoles.keys());
                 self.outputs.wake_all();
+                self.relays.wake_all();
             }
         }
         Ok(())
@@ -181,6 +202,7 @@ impl<L: Link> Agent<L> {
                 LINK => self.accept(),
                 SIGNALS => self.children_ended(),
                 STREAM => self.receive(event.flags),
+                relay @ relays::FIRST.. => self.relays.woken(relay),
                 output @ detached::FIRST.. => self.outputs.woken(output),
                 console => {
                     self.runnable.insert(console);
@@ -190,6 +212,7 @@ impl<L: Link> Agent<L> {
         self.answer_expired_waits();
         self.pump_consoles();
         self.serve_requests();
+        self.pump_relays();
         self.pump_outputs();
         self.flush();
     }
@@ -200,13 +223,15 @@ impl<L: Link> Agent<L> {
             .stream
             .as_ref()
             .is_some_and(|stream| stream.unsent() == 0);
-        let all_moved = self.consoles.is_empty() && !self.outputs.is_runnable();
+        let relayed = self.consoles.is_empty() && self.relays.len() == 0;
+        let all_moved = relayed && !self.outputs.is_runnable();
         self.may_leave && self.childless && all_moved && delivered
     }
 
     fn timeout(&self) -> Option<Timespec> {
         let held_back = self.stream.as_ref().is_some_and(Stream::has_request);
-        if !self.runnable.is_empty() || self.outputs.is_runnable() || held_back {
+        let to_move = self.outputs.is_runnable() || self.relays.is_runnable();
+        if !self.runnable.is_empty() || to_move || held_back {
             return Some(Timespec::default());
         }
         let deadline = self.waits.next_deadline()?;
@@ -239,7 +264,10 @@ impl<L: Link> Agent<L> {
                 self.stream = Some(stream);
                 self.calls.stream_begins();
             }
-            Err(errno) => log(&format!("a stream cannot be watched: {errno}")),
+            Err(errno) => {
+                log(&format!("a stream cannot be watched: {errno}"));
+                self.link.stream_lost();
+            }
         }
     }
 
@@ -352,6 +380,30 @@ impl<L: Link> Agent<L> {
                 .map_err(|errno| from_errno("the pipe for kept output cannot be watched", errno))
         };
         self.outputs.read(query, ends, &mut self.scratch, watch)
+    }
+
+    /// Puts pipes before streams of the host; answers the ends for a process.
+    pub(crate) fn relay(&mut self, streams: Stdio) -> Result<Stdio, Errno> {
+        let epoll = &self.epoll;
+        let watch = |number, end: BorrowedFd<'_>| {
+            let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+            epoll::add(epoll, end, EventData::new_u64(number), flags)
+        };
+        self.relays.connect(streams, watch)
+    }
+
+    fn pump_relays(&mut self) {
+        let (relays, scratch) = (&mut self.relays, &mut self.scratch);
+        if catch_unwind(AssertUnwindSafe(|| relays.pump(scratch))).is_err() {
+            relays.wake_all();
+        }
+    }
+
+    /// After the end: lets the host read the last answers.
+    pub(crate) fn farewell(&mut self) {
+        if let Some(stream) = &self.stream {
+            self.link.farewell(stream.as_fd());
+        }
     }
 
     fn pump_outputs(&mut self) {

@@ -60,7 +60,7 @@ impl Facts {
 }
 
 /// The agent's bounding set.
-fn bounding() -> Capabilities {
+pub(crate) fn bounding() -> Capabilities {
     let numbers = (0..u64::BITS).filter(|number| {
         let one = CapabilitySet::from_bits_retain(1 << number);
         capability_is_in_bounding_set(one).unwrap_or(false)

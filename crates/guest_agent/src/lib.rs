@@ -1,4 +1,4 @@
-//! The guest agent: pid 1 of a container, processes, stdio, signals, terminals.
+//! The guest agent: pid 1 of a container or virtual machine, processes, stdio, signals, terminals.
 //!
 //! [`run`] is entered by a call, in a process made by `clone3` that has its root file system already and no further
 //! threads; it returns when the system has been shut down. The host speaks the guest bridge (`hcs_wire::guest`) to it.
@@ -8,8 +8,10 @@
 //! 3. `command`, `accounts`: what is to be run, as whom. `sys`: running it.
 //! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know. `calls`: what was done for which call. `session`:
 //!    what a process has started.
-//! 5. `console`: emulated consoles. `kept`: pipes that can be handed out again. `detached`: output that is kept.
-//! 6. `own`: `/proc` and `/dev/pts`, wherever the system's paths lead. `facts`, `files`, `proc_files`: what is read there.
+//! 5. `console`: emulated consoles. `relays`: pipes before streams that are none. `kept`: pipes that can be handed out
+//!    again. `detached`: output that is kept.
+//! 6. [`machine`]: the agent of a virtual machine, as its first process or as a service in it.
+//! 7. `own`: `/proc` and `/dev/pts`, wherever the system's paths lead. `facts`, `files`, `proc_files`: what is read there.
 //!
 //! **Trust.** The host is trusted, but what it sends is bounded and checked all the same. The system's processes are
 //! not: root among them may replace any file, stop or kill anything but the agent, and fill every pipe. Hence: files are
@@ -17,8 +19,8 @@
 //! does waits for one of them (but see `sys::spawn` for a program on a file system that does not answer). The files for
 //! kept output are the host's, which bounds how long writing to them takes.
 //!
-//! **What it does not do**: mounts, cgroups, networks, limits (the engine has done them before), and anything on behalf
-//! of a process after `execve`.
+//! **What it does not do** in a container: mounts, cgroups, networks, limits (the engine has done them before), and
+//! anything on behalf of a process after `execve`.
 //!
 //! **What it has that they have not**: two capabilities beside those that processes can have, so that the kernel lets none
 //! of them trace it or change its scheduling; and `CAP_CHOWN`, to give pipes to the user of a process. Each process is given its own when it is started.
@@ -37,11 +39,13 @@ mod files;
 pub mod fuzzing;
 mod kept;
 pub mod link;
+pub mod machine;
 mod own;
 mod parcels;
 mod proc_files;
 mod reaper;
 mod relay;
+mod relays;
 mod requests;
 mod session;
 mod stream;
@@ -57,6 +61,7 @@ use rustix::{
     process::{DumpableBehavior, chdir, set_dumpable_behavior, umask},
 };
 
+pub use agent::Role;
 pub use command::Streams;
 pub use own::Own;
 
@@ -78,7 +83,7 @@ const UMASK: u32 = 0o022;
 #[must_use]
 pub fn run(listener: OwnedFd, own: Own, privileges: Privileges) -> i32 {
     match UnixLink::new(listener) {
-        Ok(link) => serve(link, own, privileges),
+        Ok(link) => serve(link, own, privileges, Role::Init),
         Err(errno) => {
             log(&format!("the listening socket is of no use: {errno}"));
             1
@@ -86,13 +91,16 @@ pub fn run(listener: OwnedFd, own: Own, privileges: Privileges) -> i32 {
     }
 }
 
-/// [`run`] over any [`Link`].
+/// [`run`] over any [`Link`], as the first process of the system or as one of many.
 #[must_use]
-pub fn serve<L: Link>(link: L, own: Own, privileges: Privileges) -> i32 {
-    let result = prepare()
-        .and_then(|()| Agent::new(link, own, privileges))
-        .and_then(|mut agent| agent.run());
-    match result {
+pub fn serve<L: Link>(link: L, own: Own, privileges: Privileges, role: Role) -> i32 {
+    let served = prepare().and_then(|()| {
+        let mut agent = Agent::new(link, own, privileges, role)?;
+        agent.run()?;
+        agent.farewell();
+        Ok(())
+    });
+    match served {
         Ok(()) => 0,
         Err(errno) => {
             log(&format!("the agent cannot work: {errno}"));

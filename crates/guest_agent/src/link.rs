@@ -2,19 +2,19 @@
 //!
 //! In a container the host connects to a listening unix socket and sends the child's ends of the pipes along with the
 //! request ([`UnixLink`]). In a virtual machine the guest dials the host, for the stream as for each of the three
-//! streams of a process; such a link is another implementation of [`Link`], served by the same loop.
+//! streams of a process (`crate::machine`); such a link is another implementation of [`Link`], served by the same loop.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::guest::VsockStdioRelaySettings;
+use hcs_wire::guest::{Renewal, VsockStdioRelaySettings};
 use rustix::{
     fs::{FileType, Mode, OFlags, Uid, fchmod, fchown, fcntl_getfl, fcntl_setfl, fstat},
     io::Errno,
     net::{SocketFlags, accept_with},
 };
 
-use crate::command::Streams;
+use crate::{command::Streams, failure::from_errno};
 
 /// The process's ends of what the host gave for it: readable, writable, writable.
 #[derive(Debug, Default)]
@@ -77,6 +77,50 @@ pub trait Link {
         ports: VsockStdioRelaySettings,
         sent: Vec<OwnedFd>,
     ) -> Result<Stdio, Failure>;
+
+    /// Whether descriptors come along with messages and can be sent back. Else the streams of [`Link::stdio`] are sockets;
+    /// the agent puts pipes before them, and moves the bytes.
+    fn passes_descriptors(&self) -> bool;
+
+    /// The streams of a reader of kept output: one to write to, and one to read from where it is `attached`. As for
+    /// [`Link::stdio`], they are standard output and standard input.
+    ///
+    /// # Errors
+    /// As for [`Link::stdio`].
+    fn reader(
+        &mut self,
+        attached: bool,
+        ports: VsockStdioRelaySettings,
+        sent: Vec<OwnedFd>,
+    ) -> Result<Stdio, Failure> {
+        let wanted = Streams {
+            stdin: attached,
+            stdout: true,
+            stderr: false,
+        };
+        self.stdio(wanted, ports, sent)
+    }
+
+    /// The files for kept output of a process: those that were `sent`, or files of the system.
+    ///
+    /// # Errors
+    /// No files can be made.
+    fn kept_files(&mut self, sent: Vec<OwnedFd>) -> Result<Vec<OwnedFd>, Failure> {
+        Ok(sent)
+    }
+
+    /// The agent has come to its end, and all answers are in the queue of `stream`. Waits where they would be lost with the
+    /// system, for a second at most.
+    fn farewell(&mut self, _stream: BorrowedFd<'_>) {}
+
+    /// Takes random bytes and the time of the host.
+    ///
+    /// # Errors
+    /// The system has those of its host anyway, or the kernel refused.
+    fn renew(&mut self, _renewal: &Renewal) -> Result<(), Failure> {
+        let message = "a container has the clock and the random numbers of its host";
+        Err(Failure::new(HResult::NOT_SUPPORTED, message))
+    }
 }
 
 /// A listening unix stream socket; stdio as descriptors.
@@ -119,6 +163,19 @@ impl Link for UnixLink {
     ) -> Result<Stdio, Failure> {
         from_descriptors(wanted, sent)
     }
+
+    fn passes_descriptors(&self) -> bool {
+        true
+    }
+
+    fn reader(
+        &mut self,
+        attached: bool,
+        _ports: VsockStdioRelaySettings,
+        sent: Vec<OwnedFd>,
+    ) -> Result<Stdio, Failure> {
+        reader_pipes(attached, sent)
+    }
 }
 
 /// Gives each wanted stream its descriptor. One more than wanted is closed: a host that sends a stderr for a console.
@@ -141,4 +198,39 @@ fn from_descriptors(wanted: Streams, sent: Vec<OwnedFd>) -> Result<Stdio, Failur
         return Err(Failure::new(HResult::E_INVALIDARG, message));
     }
     Ok(stdio)
+}
+
+/// The pipes of a reader, made non-blocking: one to write to, and if it is attached one to read from before that.
+fn reader_pipes(attached: bool, sent: Vec<OwnedFd>) -> Result<Stdio, Failure> {
+    let (count, mut sent) = (sent.len(), sent.into_iter());
+    let input = if attached { sent.next() } else { None };
+    let (Some(output), None, true) = (sent.next(), sent.next(), input.is_some() == attached) else {
+        let message = format!(
+            "the request came with {count} descriptors; the write end of one pipe was expected, and the read end of \
+             another before it where the reader is attached"
+        );
+        return Err(Failure::new(HResult::E_INVALIDARG, message));
+    };
+    prepare(&output, OFlags::WRONLY)?;
+    if let Some(input) = &input {
+        prepare(input, OFlags::RDONLY)?;
+    }
+    Ok(Stdio {
+        stdin: input,
+        stdout: Some(output),
+        stderr: None,
+    })
+}
+
+/// Makes a pipe non-blocking.
+fn prepare(pipe: &OwnedFd, access: OFlags) -> Result<(), Failure> {
+    let is_pipe = fstat(pipe).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_fifo());
+    let flags = fcntl_getfl(pipe).unwrap_or(OFlags::PATH);
+    if !is_pipe || flags & (OFlags::ACCMODE | OFlags::PATH) != access {
+        let message =
+            "the request came with a descriptor that is not that end of a pipe which was expected";
+        return Err(Failure::new(HResult::E_INVALIDARG, message));
+    }
+    fcntl_setfl(pipe, flags | OFlags::NONBLOCK)
+        .map_err(|errno| from_errno("a pipe for kept output cannot be used", errno))
 }

@@ -16,6 +16,8 @@ pub(crate) struct Memory {
 /// Linux counts process times in hundredths of a second whatever the kernel's own clock is (`USER_HZ`).
 const TICK_100NS: u64 = 100_000;
 const KIB: u64 = 1024;
+/// The flag of a thread of the kernel (`linux/sched.h`).
+const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// The text of the file that [`Stat`] reads; empty when the process is gone.
 pub(crate) fn stat(own: &Own, pid: u32) -> String {
@@ -40,6 +42,8 @@ pub(crate) struct Stat<'a> {
     pub(crate) name: &'a str,
     /// Whether it has not ended. One that has is there until it is reaped.
     pub(crate) lives: bool,
+    /// Whether it is a thread of the kernel, which a virtual machine has many of.
+    pub(crate) is_kernel: bool,
     /// Its session.
     pub(crate) session: i32,
     /// Time in user mode, in units of 100 ns.
@@ -52,13 +56,14 @@ pub(crate) struct Stat<'a> {
 
 impl<'a> Stat<'a> {
     /// Reads a line. Fields are counted behind the program's name, which may contain anything: the 3rd is the state, the
-    /// 6th the session, the 14th and 15th are times, the 22nd the start.
+    /// 6th the session, the 9th has flags, the 14th and 15th are times, the 22nd the start.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (before, rest) = text.rsplit_once(')')?;
         let (_, name) = before.split_once('(')?;
         let mut fields = rest.split_ascii_whitespace();
         let state = fields.next()?;
         let session = fields.nth(2)?.parse().ok()?;
+        let flags: u32 = fields.nth(2)?.parse().ok()?;
         let mut ticks = |skipped| {
             Some(
                 fields
@@ -71,8 +76,9 @@ impl<'a> Stat<'a> {
         Some(Self {
             name,
             lives: !matches!(state, "Z" | "X"),
+            is_kernel: flags & PF_KTHREAD != 0,
             session,
-            user_100ns: ticks(7)?,
+            user_100ns: ticks(4)?,
             kernel_100ns: ticks(0)?,
             began_100ns: ticks(6)?,
         })
@@ -105,6 +111,7 @@ mod tests {
         let stat = Stat {
             name: "a) b (c",
             lives: true,
+            is_kernel: false,
             session: 9,
             user_100ns: 1_200_000,
             kernel_100ns: 3_400_000,
@@ -113,6 +120,8 @@ mod tests {
         assert_eq!(Stat::parse(text), Some(stat));
         let ended = text.replace(") S ", ") Z ");
         assert!(!Stat::parse(&ended).unwrap().lives);
+        let kernel = text.replace("4194560", "2129984");
+        assert!(Stat::parse(&kernel).unwrap().is_kernel);
         for short in ["7 (x", "7 (x) S 1", "7 x) S 1 7 9"] {
             assert_eq!(Stat::parse(short), None);
         }

@@ -2,7 +2,11 @@
 
 use std::os::fd::AsFd;
 
-use rustix::io::Errno;
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+    time::Timespec,
+};
 
 /// What one direction has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,12 @@ impl Pending {
         }
         flow
     }
+}
+
+/// Whether no process has the other end of a pipe or stream any more.
+pub(crate) fn is_gone(end: &impl AsFd) -> bool {
+    let mut polled = [PollFd::new(end, PollFlags::empty())];
+    matches!(poll(&mut polled, Some(&Timespec::default())), Ok(1..))
 }
 
 /// Writes `bytes` from `taken` on and moves `taken`; `None` when all is written.

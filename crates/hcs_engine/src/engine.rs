@@ -300,6 +300,12 @@ pub trait Guest {
         Ok(false)
     }
 
+    /// Whether the guest has a clock and random numbers of its own, as a virtual machine has. The service then sends the
+    /// time and fresh random bytes with each stream to its agent, and after each resume.
+    fn needs_renewal(&self) -> bool {
+        false
+    }
+
     /// Makes `count` empty files for what the guest agent is to keep: for reading and writing, without a name, on a disk
     /// where what the machine writes goes. They are gone when the last process that holds them is. May wait for the disk.
     ///

@@ -6,13 +6,12 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hcs_wire::output::{Header, Kind, OutputQuery};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
     log::{Log, Next},
     rotation::{Cursor, Place, after_lines},
 };
-use crate::relay::{Flow, Pending};
+use crate::relay::{Flow, Pending, is_gone};
 
 /// How the process is that has the output.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +97,7 @@ impl Reader {
                     self.told_exit = true;
                     self.push(Kind::Exit, state.time, &code.to_le_bytes());
                 }
-                _ if self.is_over(state) || self.is_gone() => return Flow::Ended,
+                _ if self.is_over(state) || is_gone(&self.pipe) => return Flow::Ended,
                 _ => return Flow::Blocked,
             }
         }
@@ -129,13 +128,6 @@ impl Reader {
         let header = Header { kind, length, time };
         self.pending.push(&header.to_bytes());
         self.pending.push(content);
-    }
-
-    /// Whether no process has the other end any more.
-    fn is_gone(&self) -> bool {
-        let mut polled = [PollFd::new(&self.pipe, PollFlags::empty())];
-        let now = Timespec::default();
-        matches!(poll(&mut polled, Some(&now)), Ok(1..))
     }
 }
 

@@ -127,18 +127,29 @@ impl<L: Link> Agent<L> {
     ) -> Result<(Stdio, Option<Output>), Failure> {
         if !command.detached {
             let ports = settings.vsock_stdio_relay_settings;
-            return Ok((self.link.stdio(command.streams, ports, sent)?, None));
+            let streams = self.link.stdio(command.streams, ports, sent)?;
+            return Ok((self.pipes(command, streams)?, None));
         }
         self.outputs.check_room()?;
-        let (output, stdio) = Output::prepare(command.streams, sent)?;
+        let files = self.link.kept_files(sent)?;
+        let (output, stdio) = Output::prepare(command.streams, files)?;
         let watched = self.watch_output(&output);
         watched.map_err(|errno| from_errno("the output cannot be watched", errno))?;
         Ok((stdio, Some(output)))
     }
 
+    /// Streams for a process: pipes in any case. A console is relayed to its streams whatever they are.
+    fn pipes(&mut self, command: &Command, streams: Stdio) -> Result<Stdio, Failure> {
+        if self.link.passes_descriptors() || command.console.is_some() {
+            return Ok(streams);
+        }
+        let connected = self.relay(streams);
+        connected.map_err(|errno| from_errno("no pipes can be made", errno))
+    }
+
     /// Ways back to the pipes that were given for a process; those of the agent's own are not handed out.
     fn keep(&mut self, command: &Command, stdio: &Stdio) -> Kept {
-        match command.detached {
+        match command.detached || !self.link.passes_descriptors() {
             true => Kept::default(),
             false => self.keeper.keep(&self.facts.own, stdio),
         }

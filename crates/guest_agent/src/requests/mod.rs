@@ -21,7 +21,7 @@ use hcs_wire::{
     WireError,
     guest::{
         ExecuteProcess, FetchStdio, Frame, GetProperties, MessageType, ModifySettings, NULL_ID,
-        NegotiateProtocol, ReadOutput, RecallCall, Request, RequestBase, ResizeConsole,
+        NegotiateProtocol, ReadOutput, RecallCall, Renew, Request, RequestBase, ResizeConsole,
         ResponseBase, Rpc, ShutDown, SignalProcess, WaitForProcess, code, encode_bits,
     },
 };
@@ -199,6 +199,11 @@ impl<L: Link> Agent<L> {
                 let request = parse::<RecallCall>(call, body)?;
                 self.recall(call, &request)
             }
+            Rpc::Renew => {
+                let request = parse::<Renew>(call, body)?;
+                self.link.renew(&request.renewal)?;
+                call.done()
+            }
             Rpc::Create | Rpc::DeleteContainerState => {
                 parse::<RequestBase>(call, body)?;
                 Err(not_implemented(
@@ -261,6 +266,9 @@ pub(crate) fn read_only(frame: &Frame) {
         Rpc::ModifySettings => parse::<ModifySettings>(&mut call, body).err(),
         Rpc::RecallCall => parse::<RecallCall>(&mut call, body).err(),
         Rpc::ReadOutput => parse::<ReadOutput>(&mut call, body).err(),
+        Rpc::Renew => parse::<Renew>(&mut call, body)
+            .and_then(|request| request.renewal.entropy())
+            .err(),
         Rpc::ShutdownGraceful | Rpc::ShutdownForced => parse::<ShutDown>(&mut call, body).err(),
         _ => parse::<RequestBase>(&mut call, body).err(),
     };

@@ -4,10 +4,13 @@ use std::os::fd::OwnedFd;
 
 use hcs_schema::{Failure, HResult};
 use hcs_wire::guest::{ReadOutput, ReadOutputResponse};
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 
 use super::{Answer, Call};
-use crate::{agent::Agent, detached::Ends, failure::from_errno, link::Link};
+use crate::{
+    agent::Agent,
+    detached::Ends,
+    link::{Link, Stdio},
+};
 
 impl<L: Link> Agent<L> {
     /// Answers once the reader is there. The output comes through the pipe, whatever becomes of the host.
@@ -22,7 +25,9 @@ impl<L: Link> Agent<L> {
             // The pipes that came with it are the same.
             Some(done) => done.pid.unwrap_or_default(),
             None => {
-                let pid = self.read_kept(&request.query, ends(sent, request.query.attach)?)?;
+                let ports = request.vsock_stdio_relay_settings;
+                let streams = self.link.reader(request.query.attach, ports, sent)?;
+                let pid = self.read_kept(&request.query, ends(streams)?)?;
                 self.calls.done(name, Some(pid));
                 pid
             }
@@ -32,33 +37,14 @@ impl<L: Link> Agent<L> {
     }
 }
 
-/// The pipes of a reader, made non-blocking: one to write to, and if it is attached one to read from before that.
-fn ends(sent: Vec<OwnedFd>, attached: bool) -> Result<Ends, Failure> {
-    let (count, mut sent) = (sent.len(), sent.into_iter());
-    let input = if attached { sent.next() } else { None };
-    let (Some(output), None, true) = (sent.next(), sent.next(), input.is_some() == attached) else {
-        let message = format!(
-            "the request came with {count} descriptors; the write end of one pipe was expected, and the read end of \
-             another before it where the reader is attached"
-        );
-        return Err(Failure::new(HResult::E_INVALIDARG, message));
-    };
-    prepare(&output, OFlags::WRONLY)?;
-    if let Some(input) = &input {
-        prepare(input, OFlags::RDONLY)?;
-    }
-    Ok(Ends { input, output })
-}
-
-/// Makes a pipe non-blocking.
-fn prepare(pipe: &OwnedFd, access: OFlags) -> Result<(), Failure> {
-    let is_pipe = fstat(pipe).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_fifo());
-    let flags = fcntl_getfl(pipe).unwrap_or(OFlags::PATH);
-    if !is_pipe || flags & (OFlags::ACCMODE | OFlags::PATH) != access {
-        let message =
-            "the request came with a descriptor that is not that end of a pipe which was expected";
-        return Err(Failure::new(HResult::E_INVALIDARG, message));
-    }
-    fcntl_setfl(pipe, flags | OFlags::NONBLOCK)
-        .map_err(|errno| from_errno("a pipe for kept output cannot be used", errno))
+/// The streams of a reader, of which one is to be written to.
+fn ends(streams: Stdio) -> Result<Ends, Failure> {
+    let output = streams.stdout.ok_or_else(|| {
+        let message = "the request names no port for the output (VsockStdioRelaySettings.StdOut)";
+        Failure::new(HResult::E_INVALIDARG, message)
+    })?;
+    Ok(Ends {
+        input: streams.stdin,
+        output,
+    })
 }

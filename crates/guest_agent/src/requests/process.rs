@@ -142,6 +142,10 @@ impl<L: Link> Agent<L> {
 
     /// Hands out ways back to the pipes that were given for a process. The message carries them itself.
     pub(super) fn fetch_stdio(&mut self, call: &Call, request: &FetchStdio) -> Answer {
+        if !self.link.passes_descriptors() {
+            let message = "descriptors cannot be sent out of a virtual machine";
+            return Err(Failure::new(HResult::NOT_SUPPORTED, message));
+        }
         self.check_running(request.process_id)?;
         let Some(process) = self.processes.get(&request.process_id) else {
             return Err(unknown(request.process_id));

@@ -57,7 +57,8 @@ impl<L: Link> Agent<L> {
         let room = MOST_LISTED.saturating_sub(list.len());
         let pids = session::pids(own, MOST_LISTED).unwrap_or_default();
         let pids = pids.into_iter().map(i32::cast_unsigned);
-        let others = pids.filter(|pid| !self.processes.contains_key(pid));
+        let agent = std::process::id();
+        let others = pids.filter(|pid| *pid != agent && !self.processes.contains_key(pid));
         list.extend(others.filter_map(|pid| other(own, pid, start)).take(room));
         list.sort_by_key(|process| process.process_id);
         list
@@ -99,7 +100,7 @@ fn details(own: &Own, pid: u32, process: &Process) -> ProcessDetails {
 /// A process that was started inside; `None` when it has ended.
 fn other(own: &Own, pid: u32, start: SystemTime) -> Option<ProcessDetails> {
     let text = proc_files::stat(own, pid);
-    let stat = Stat::parse(&text).filter(|stat| stat.lives)?;
+    let stat = Stat::parse(&text).filter(|stat| stat.lives && !stat.is_kernel)?;
     let began = Duration::from_nanos(stat.began_100ns.saturating_mul(100));
     Some(ProcessDetails {
         create_timestamp: Some(rfc3339(since_1970(start + began))),

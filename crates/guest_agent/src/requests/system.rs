@@ -8,7 +8,13 @@ use hcs_wire::guest::{
 };
 
 use super::{Answer, Call};
-use crate::{agent::Agent, failure::from_errno, link::Link, sys::signals};
+use crate::{
+    agent::{Agent, Role},
+    failure::from_errno,
+    link::Link,
+    machine,
+    sys::signals,
+};
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
@@ -25,10 +31,13 @@ impl<L: Link> Agent<L> {
             );
             return Err(Failure::new(code::UNSUPPORTED_PROTOCOL_VERSION, message));
         }
+        if !request.renewal.is_empty() {
+            self.link.renew(&request.renewal)?;
+        }
         let answer = call.answer(&NegotiateProtocolResponse {
             base: call.base(),
             version: PROTOCOL_VERSION,
-            capabilities: capabilities(),
+            capabilities: capabilities(self.link.passes_descriptors()),
         })?;
         if let Some(stream) = &mut self.stream {
             stream.negotiated = true;
@@ -57,6 +66,9 @@ impl<L: Link> Agent<L> {
     /// the host has all answers, the agent ends too. A stopped process cannot hear SIGTERM, so SIGCONT follows it.
     pub(super) fn shut_down(&mut self, rpc: Rpc, call: &Call, request: &ShutDown) -> Answer {
         let name = self.take_naming(&request.naming)?;
+        if self.role == Role::Service {
+            return self.end_guest(rpc, call, name);
+        }
         let signals: &[i32] = match rpc {
             // Told already: the host is another than the one that asked first.
             _ if self.shutting_down && self.calls.get(name).is_some() => &[],
@@ -78,6 +90,16 @@ impl<L: Link> Agent<L> {
         call.done()
     }
 
+    /// Has the guest's own init end everything, with the agent.
+    fn end_guest(&mut self, rpc: Rpc, call: &Call, name: &str) -> Answer {
+        if self.calls.get(name).is_none() {
+            machine::end_guest(rpc == Rpc::ShutdownForced)?;
+            self.calls.done(name, None);
+        }
+        self.shutting_down = true;
+        call.done()
+    }
+
     /// Everything about a container that can be changed while it runs is changed by the host.
     pub(super) fn modify_settings(request: &ModifySettings) -> Answer {
         let resource = request
@@ -94,13 +116,14 @@ impl<L: Link> Agent<L> {
     fn describe(&self) -> String {
         let (unclaimed, claimed) = self.exits.counts();
         let mut text = format!(
-            "hcs-agent {}, up {} s, {} turns\n{} processes, {} consoles, {} outputs, {} waits, {unclaimed} exits unclaimed, {claimed} kept\n\
+            "hcs-agent {}, up {} s, {} turns\n{} processes, {} consoles, {} relays, {} outputs, {} waits, {unclaimed} exits unclaimed, {claimed} kept\n\
              {} bytes unsent, shutting down: {}\n",
             env!("CARGO_PKG_VERSION"),
             self.began.elapsed().as_secs(),
             self.turns,
             self.processes.len(),
             self.consoles.len(),
+            self.relays.len(),
             self.outputs.len(),
             self.waits.len(),
             self.stream
@@ -120,7 +143,8 @@ impl<L: Link> Agent<L> {
     }
 }
 
-fn capabilities() -> GcsCapabilities {
+/// The abilities of the agent, over a link that passes descriptors or not. One that does not is a virtual machine's.
+fn capabilities(passes_descriptors: bool) -> GcsCapabilities {
     GcsCapabilities {
         send_host_create_message: false,
         send_host_start_message: false,
@@ -130,13 +154,14 @@ fn capabilities() -> GcsCapabilities {
             signal_process_supported: true,
             dump_stacks_supported: true,
             delete_container_state_supported: false,
-            descriptor_stdio_supported: true,
+            descriptor_stdio_supported: passes_descriptors,
             execute_and_wait_supported: true,
             system_process_calls_supported: true,
             large_messages_supported: true,
-            fetch_stdio_supported: true,
+            fetch_stdio_supported: passes_descriptors,
             named_calls_supported: true,
             detached_processes_supported: true,
+            renewal_supported: !passes_descriptors,
         },
     }
 }

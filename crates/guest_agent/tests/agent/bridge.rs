@@ -16,7 +16,7 @@ use hcs_wire::{
     guest::{
         Decoder, ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, MessageType,
         NO_TIMEOUT, NULL_ID, Naming, NegotiateProtocol, NegotiateProtocolResponse, RecallCall,
-        RecallCallResponse, RequestBase, ResponseBase, Rpc, SignalOptions, SignalProcess,
+        RecallCallResponse, Renewal, RequestBase, ResponseBase, Rpc, SignalOptions, SignalProcess,
         WaitForProcess, WaitForProcessResponse, encode,
     },
     socket,
@@ -158,6 +158,7 @@ impl Bridge {
             base: base(),
             minimum_version: 4,
             maximum_version: 4,
+            renewal: Renewal::default(),
         };
         let response: NegotiateProtocolResponse = self.call(Rpc::NegotiateProtocol, &request);
         assert_eq!((response.base.result, response.version), (0, 4));

@@ -10,7 +10,7 @@ use hcs_schema::HResult;
 use hcs_wire::{
     guest::{
         ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, KEPT_FILES, Naming,
-        ReadOutput, ReadOutputResponse, ResponseBase, Rpc,
+        ReadOutput, ReadOutputResponse, ResponseBase, Rpc, VsockStdioRelaySettings,
     },
     output::{About, Decoder, OutputQuery, Record},
 };
@@ -118,6 +118,7 @@ fn ask(bridge: &mut Bridge, query: OutputQuery, call_name: &str) -> (File, u64) 
     };
     let base = base();
     let request = ReadOutput {
+        vsock_stdio_relay_settings: VsockStdioRelaySettings::default(),
         base,
         query,
         naming,
@@ -321,6 +322,7 @@ fn attach(bridge: &mut Bridge) -> (Reader, File) {
     let (input, to) = pipe_with(PipeFlags::CLOEXEC).unwrap();
     let request = ReadOutput {
         base: base(),
+        vsock_stdio_relay_settings: VsockStdioRelaySettings::default(),
         query: OutputQuery {
             attach: true,
             tail: Some(0),
@@ -465,6 +467,7 @@ fn what_cannot_be_kept_or_read_is_refused() {
     let mut bridge = system.connect();
     let request = ReadOutput {
         base: base(),
+        vsock_stdio_relay_settings: VsockStdioRelaySettings::default(),
         ..ReadOutput::default()
     };
     let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();

@@ -13,7 +13,7 @@ use std::{
 };
 
 use guest_agent::{
-    Streams,
+    Role, Streams,
     link::{Link, Stdio},
 };
 use hcs_schema::{Failure, HResult, privileges::Privileges};
@@ -124,13 +124,25 @@ impl Link for DialLink {
             stderr: dial(wanted.stderr, ports.std_err)?,
         })
     }
+
+    fn passes_descriptors(&self) -> bool {
+        false
+    }
 }
 
 /// Serves as an agent that dials the sockets in `directory`.
 pub fn become_agent(directory: Option<String>) -> ExitCode {
     let link = DialLink::new(directory.unwrap().into());
     let own = guest_agent::Own::at_usual_places();
-    ExitCode::from(u8::try_from(guest_agent::serve(link, own, Privileges::default())).unwrap())
+    ExitCode::from(
+        u8::try_from(guest_agent::serve(
+            link,
+            own,
+            Privileges::default(),
+            Role::Init,
+        ))
+        .unwrap(),
+    )
 }
 
 /// The host's side: a system and the sockets it dials.

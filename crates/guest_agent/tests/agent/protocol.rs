@@ -10,7 +10,7 @@ use hcs_schema::HResult;
 use hcs_wire::{
     guest::{
         DumpStacksResponse, ExecuteProcessResponse, GetPropertiesResponse, MessageType,
-        NegotiateProtocol, RequestBase, ResponseBase, Rpc, WaitForProcess, code, encode,
+        NegotiateProtocol, Renewal, RequestBase, ResponseBase, Rpc, WaitForProcess, code, encode,
     },
     socket,
 };
@@ -88,6 +88,7 @@ fn negotiation_comes_first_and_once() {
         base: RequestBase::default(),
         minimum_version,
         maximum_version,
+        renewal: Renewal::default(),
     };
     for (minimum, maximum) in [(5, 9), (1, 3), (9, 1)] {
         let (code, message) = bridge.refusal(Rpc::NegotiateProtocol, &versions(minimum, maximum));
@@ -219,6 +220,7 @@ fn conversation() -> Vec<u8> {
         base: base(),
         minimum_version: 4,
         maximum_version: 4,
+        renewal: Renewal::default(),
     };
     let execute = json!({
         "ContainerId": "", "WaitMessageId": 3, "Settings": { "ProcessParameters": "{\"CommandArgs\":[\"sh\",\"-c\",\"exit 7\"]}" }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     ExecuteProcess, FetchStdio, GetProperties, ModifySettings, NegotiateProtocol, ReadOutput,
-    RecallCall, ResizeConsole, ShutDown, SignalProcess, WaitForProcess,
+    RecallCall, Renew, ResizeConsole, ShutDown, SignalProcess, WaitForProcess,
 };
 
 /// Our agent's name in [`ErrorRecord`]s.
@@ -69,6 +69,7 @@ requests!(
     ModifySettings,
     RecallCall,
     ReadOutput,
+    Renew,
     ShutDown
 );
 

@@ -37,11 +37,13 @@ pub enum Rpc {
     RecallCall,
     /// Ours: the kept output of a detached process, into a pipe.
     ReadOutput,
+    /// Ours: fresh random bytes and the time, for a virtual machine.
+    Renew,
 }
 
 impl Rpc {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Create,
         Self::Start,
         Self::ShutdownGraceful,
@@ -58,6 +60,7 @@ impl Rpc {
         Self::FetchStdio,
         Self::RecallCall,
         Self::ReadOutput,
+        Self::Renew,
     ];
 
     /// The 12 bit message number.
@@ -81,6 +84,7 @@ impl Rpc {
             Self::FetchStdio => 0xf01,
             Self::RecallCall => 0xf02,
             Self::ReadOutput => 0xf03,
+            Self::Renew => 0xf04,
         }
     }
 

@@ -26,7 +26,8 @@
 //! come [`KEPT_FILES`] empty files that have no name, open for reading and writing, in place of pipes. The agent keeps
 //! in them what the process writes, with times ([`crate::output`]). [`Rpc::ReadOutput`] brings the write end of a pipe,
 //! into which the agent writes what it has kept, and on request what comes from then on. No byte of it passes
-//! through the host, and the stream goes on without the host.
+//! through the host, and the stream goes on without the host. Over vsock no files come, and the agent keeps the output in
+//! files of its own.
 //!
 //! **Descriptors belong to the message they were sent with**: a message with descriptors has a `sendmsg` of its own
 //! ([`crate::socket::send_all`] does it), it is not glued to others in one buffer. So a message that is refused takes
@@ -37,13 +38,14 @@
 //!
 //! 1. `kind`: message numbers and the type field.
 //! 2. `frame`: [`encode`] and [`Decoder`].
-//! 3. `base`, `negotiate`, `process`, `system`: the bodies.
+//! 3. `base`, `negotiate`, `process`, `renewal`, `system`: the bodies.
 
 mod base;
 mod frame;
 mod kind;
 mod negotiate;
 mod process;
+mod renewal;
 mod system;
 
 pub use base::{ErrorRecord, Request, RequestBase, ResponseBase};
@@ -59,6 +61,7 @@ pub use process::{
     ResizeConsole, SignalOptions, SignalProcess, VsockStdioRelaySettings, WaitForProcess,
     WaitForProcessResponse,
 };
+pub use renewal::{ENTROPY_BYTES, Renew, Renewal};
 pub use system::{
     ContainerNotification, DumpStacksResponse, GetProperties, GetPropertiesResponse,
     ModifySettings, ShutDown,
@@ -172,6 +175,7 @@ mod tests {
             base: base.clone(),
             minimum_version: 4,
             maximum_version: 4,
+            renewal: Renewal::default(),
         };
         let bytes = encode(MessageType::Request(Rpc::NegotiateProtocol), 1, &negotiate).unwrap();
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RequestBase, ResponseBase};
+use super::{Renewal, RequestBase, ResponseBase};
 
 /// `NegotiateProtocol` request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct NegotiateProtocol {
     pub minimum_version: u32,
     /// Newest version the host speaks.
     pub maximum_version: u32,
+    /// Ours: for a virtual machine, whose agent uses it before it answers.
+    #[serde(flatten)]
+    pub renewal: Renewal,
 }
 
 /// `NegotiateProtocol` response.
@@ -88,4 +91,6 @@ pub struct GuestDefinedCapabilities {
     pub named_calls_supported: bool,
     /// Ours: a process may be [`Detached`](crate::guest#detached-processes), and [`super::Rpc::ReadOutput`] works.
     pub detached_processes_supported: bool,
+    /// Ours: the agent of a virtual machine takes a [`Renewal`], with `NegotiateProtocol` and by [`super::Rpc::Renew`].
+    pub renewal_supported: bool,
 }

@@ -96,6 +96,14 @@ pub struct VsockStdioRelaySettings {
     pub std_err: Option<u32>,
 }
 
+impl VsockStdioRelaySettings {
+    /// Whether it names no port.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.std_in.is_none() && self.std_out.is_none() && self.std_err.is_none()
+    }
+}
+
 /// `ExecuteProcess` response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -246,7 +254,7 @@ pub struct FetchStdioResponse {
 }
 
 /// `ReadOutput` request, ours: for an agent that says `DetachedProcessesSupported`. The write end of a pipe comes
-/// along, and before it the read end of another if the query attaches.
+/// along, and before it the read end of another if the query attaches. Over vsock the agent dials ports in their place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ReadOutput {
@@ -256,6 +264,9 @@ pub struct ReadOutput {
     /// The part of the output that is wanted.
     #[serde(flatten)]
     pub query: OutputQuery,
+    /// The ports of the two streams, over vsock: `StdOut` for the output, `StdIn` for what an attached reader sends.
+    #[serde(default, skip_serializing_if = "VsockStdioRelaySettings::is_empty")]
+    pub vsock_stdio_relay_settings: VsockStdioRelaySettings,
     /// The call this is done for. One that was done already is not done again.
     #[serde(flatten)]
     pub naming: Naming,

@@ -4,15 +4,17 @@ use std::{
     future::pending,
     rc::Rc,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use hcs_engine::engine::Machine;
+use hcs_engine::engine::{Guest, Machine};
 use hcs_lifecycle::system::{Action, State};
 use hcs_schema::{
     Failure, HResult,
     documents::{ModifyRequestType, ModifySettingRequest, ShutdownOptions},
 };
+use hcs_wire::guest::{ENTROPY_BYTES, Renewal};
+use rustix::rand::{GetRandomFlags, getrandom};
 use tracing::{debug, error, info, warn};
 
 use super::{Request, System, driver::Running, no_guest};
@@ -166,19 +168,35 @@ async fn connect(
     operations::step("waits for the machine to be ready");
     let machine = Arc::clone(&system.machine);
     let id = system.id.clone();
-    let stream = blocking(move || {
+    let (stream, renews) = blocking(move || {
         first(&*machine)?;
         let guest = machine.guest().ok_or_else(|| no_guest(&id))?;
         guest.wait_ready(limit)?;
-        guest.connect_guest(limit)
+        Ok((guest.connect_guest(limit)?, guest.needs_renewal()))
     })
     .await?;
     operations::step("connected to the guest agent");
     let link = GuestLink::start(stream)?;
-    match link.negotiate(limit).await {
+    let renewal = if renews {
+        renewal()?
+    } else {
+        Renewal::default()
+    };
+    match link.negotiate(renewal, limit).await {
         Ok(()) => Ok(link),
         Err(failure) => Err(Unlinked::after(link, failure)),
     }
+}
+
+/// Random bytes that no other machine gets, and the time.
+fn renewal() -> Result<Renewal, Failure> {
+    let mut bytes = [0; ENTROPY_BYTES];
+    let filled = getrandom(&mut bytes, GetRandomFlags::empty());
+    if filled == Ok(bytes.len()) {
+        return Ok(Renewal::new(bytes, SystemTime::now()));
+    }
+    let message = "the host has no random bytes for the guest";
+    Err(Failure::new(HResult::E_FAIL, message))
 }
 
 async fn pause(system: Rc<System>) -> Result<(), Failure> {
@@ -228,7 +246,24 @@ async fn resume(system: Rc<System>) -> Result<(), Failure> {
     // Where it was taken over while it was paused.
     system.unlinked.set(system.lacks_link());
     system.write_down(State::Running);
+    set_clock(&system).await;
     Ok(())
+}
+
+/// Sets the clock of a guest that has one of its own, which stood still. One that cannot be reached is told with its next
+/// stream.
+async fn set_clock(system: &Rc<System>) {
+    let guest = system.machine.guest();
+    if !guest.is_some_and(Guest::needs_renewal) || system.lacks_link() {
+        return;
+    }
+    let renewed = async {
+        let limit = system.context()?.config.times.guest();
+        system.guest().await?.renew(renewal()?, limit).await
+    };
+    if let Err(failure) = renewed.await {
+        warn!("{failure}");
+    }
 }
 
 /// The host's part is done first: the guest is to use what it then has.

@@ -9,9 +9,9 @@ use hcs_wire::{
         ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio,
         FetchStdioResponse, Frame, GetProperties, GetPropertiesResponse, ModifySettings,
         NO_TIMEOUT, NULL_ID, Naming, NegotiateProtocol, NegotiateProtocolResponse,
-        PROTOCOL_VERSION, ReadOutput, ReadOutputResponse, RecallCall, RecallCallResponse,
-        RequestBase, ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions, SignalProcess,
-        VsockStdioRelaySettings, WaitForProcess,
+        PROTOCOL_VERSION, ReadOutput, ReadOutputResponse, RecallCall, RecallCallResponse, Renew,
+        Renewal, RequestBase, ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions,
+        SignalProcess, VsockStdioRelaySettings, WaitForProcess,
     },
     output::OutputQuery,
 };
@@ -57,15 +57,17 @@ fn base() -> RequestBase {
 }
 
 impl GuestLink {
-    /// The first words on a stream. Does what the agent then asks for before the system counts as running.
+    /// The first words on a stream. Does what the agent then asks for before the system counts as running. `renewal` is for
+    /// a guest that has a clock and random numbers of its own, and empty for others.
     ///
     /// # Errors
     /// The agent does not answer within `limit`, or speaks no version of ours.
-    pub(crate) async fn negotiate(&self, limit: Duration) -> Result<(), Failure> {
+    pub(crate) async fn negotiate(&self, renewal: Renewal, limit: Duration) -> Result<(), Failure> {
         let request = NegotiateProtocol {
             base: base(),
             minimum_version: PROTOCOL_VERSION,
             maximum_version: PROTOCOL_VERSION,
+            renewal,
         };
         let response: NegotiateProtocolResponse =
             self.call(Rpc::NegotiateProtocol, &request, limit).await?;
@@ -81,6 +83,23 @@ impl GuestLink {
         }
         self.capabilities.replace(response.capabilities);
         Ok(())
+    }
+
+    /// Gives the guest fresh random bytes and the time, if its agent takes them.
+    ///
+    /// # Errors
+    /// The agent refused or did not answer.
+    pub(crate) async fn renew(&self, renewal: Renewal, limit: Duration) -> Result<(), Failure> {
+        let capabilities = self.capabilities().guest_defined_capabilities.clone();
+        if !capabilities.renewal_supported {
+            return Ok(());
+        }
+        let request = Renew {
+            base: base(),
+            renewal,
+        };
+        let response: Plain = self.call(Rpc::Renew, &request, limit).await?;
+        check(&response.base, "the clock of the guest could not be set")
     }
 
     /// Tells an agent that wants to be told that the system runs now.
@@ -387,6 +406,7 @@ impl GuestLink {
         let request = ReadOutput {
             base: base(),
             query: query.clone(),
+            vsock_stdio_relay_settings: VsockStdioRelaySettings::default(),
             naming: self.naming(),
         };
         let id = self.take_id();

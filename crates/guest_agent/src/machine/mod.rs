@@ -1,0 +1,145 @@
+//! The agent of a virtual machine: the program `hcs-guest`.
+//!
+//! As the first process (`/init` of an initial ramdisk) it makes the machine usable before it serves: `setup` mounts the
+//! file systems of the kernel, `modules` loads what the image brings along. When the system has been shut down it powers
+//! the machine off. Started by another init it serves alone, and leaves the end of the machine to that init.
+//!
+//! 1. [`run`]: the whole program.
+//! 2. `setup`, `modules`: the first process's work.
+//! 3. `vsock`: the way to the host. `renewal`, `kept`: what a virtual machine needs that a container gets from its host.
+//!
+//! What is written to standard error is for the serial console: a line for each step, and what went wrong.
+
+mod kept;
+mod modules;
+mod renewal;
+mod setup;
+mod vsock;
+
+use std::process::Command;
+
+use hcs_schema::{
+    Failure, HResult,
+    privileges::{Capabilities, Limit, Privileges},
+};
+use hcs_wire::guest::BRIDGE_PORT;
+use rustix::{
+    io::Errno,
+    system::{RebootCommand, reboot},
+};
+
+use crate::{
+    Own, Role,
+    agent::log,
+    facts::bounding,
+    failure::{from_errno, words},
+    serve,
+};
+use vsock::VsockLink;
+
+const HELP: &str = "\
+hcs-guest serves the Host Compute Service inside of a virtual machine.
+
+It takes no arguments. As the first process (/init of an initial ramdisk) it sets the
+machine up and powers it off at the end. As a service of another init it only serves.
+It dials vsock port 1073741824 of the host, and again whenever the connection ends.
+
+  --version   print the version
+  --help      print this";
+
+/// The limit `RLIMIT_NOFILE`.
+const OPEN_FILES: u32 = 7;
+/// Open files of a process: as many as `select(2)` can handle, and on request more.
+const PROCESS_FILES: Limit = Limit {
+    number: OPEN_FILES,
+    soft: 1024,
+    hard: 524_288,
+};
+
+/// Runs the program with `arguments`; answers its exit code. Changes the whole process, which must have no other threads.
+#[must_use]
+pub fn run(arguments: impl Iterator<Item = String>) -> u8 {
+    if std::process::id() == 1 {
+        // What the kernel does not know of its command line comes as arguments.
+        return init();
+    }
+    match arguments.collect::<Vec<_>>().as_slice() {
+        [] => code(serve_host(Role::Service)),
+        [word] if word == "--version" => print(&format!("hcs-guest {}", env!("CARGO_PKG_VERSION"))),
+        [word] if word == "--help" || word == "-h" => print(HELP),
+        words => {
+            log(&format!("no arguments were expected, not {words:?}"));
+            2
+        }
+    }
+}
+
+/// The first process. Its end without a shutdown is a crash of the machine, which the host sees.
+fn init() -> u8 {
+    log(&format!("version {}", env!("CARGO_PKG_VERSION")));
+    setup::machine();
+    let code = code(serve_host(Role::Init));
+    if code == 0 {
+        log("power off");
+        if let Err(errno) = power_off() {
+            log(&format!("the machine cannot be powered off: {errno}"));
+        }
+    }
+    code
+}
+
+fn serve_host(role: Role) -> i32 {
+    match VsockLink::new() {
+        Ok(link) => {
+            log(&format!("dialling port {BRIDGE_PORT} of the host"));
+            serve(link, Own::at_usual_places(), privileges(), role)
+        }
+        Err(errno) => {
+            log(&format!("the host cannot be dialled: {}", words(errno)));
+            1
+        }
+    }
+}
+
+/// The rights of processes: root has all that the machine has, which is its own.
+fn privileges() -> Privileges {
+    let all = bounding();
+    Privileges {
+        possible: all,
+        root: all,
+        others: Capabilities::NONE,
+        no_new_privileges: false,
+        limits: vec![PROCESS_FILES],
+    }
+}
+
+/// Has the machine's own init end it; `forced` powers it off at once.
+///
+/// # Errors
+/// There is no program for it, or the kernel refused.
+pub(crate) fn end_guest(forced: bool) -> Result<(), Failure> {
+    if forced {
+        return power_off().map_err(|errno| from_errno("the machine cannot be powered off", errno));
+    }
+    // It is reaped like any other process.
+    let started = Command::new("poweroff").spawn();
+    started.map(drop).map_err(|error| {
+        let message = "the machine cannot be shut down: its program `poweroff` cannot be run";
+        Failure::new(HResult::NOT_SUPPORTED, message).because(&error)
+    })
+}
+
+fn power_off() -> Result<(), Errno> {
+    rustix::fs::sync();
+    reboot(RebootCommand::PowerOff)
+}
+
+fn code(served: i32) -> u8 {
+    u8::try_from(served).unwrap_or(1)
+}
+
+#[expect(clippy::print_stdout, reason = "a person asked for it")]
+fn print(text: &str) -> u8 {
+    println!("{text}");
+    0
+}

@@ -1,0 +1,63 @@
+//! Kernel modules that the image brings along: the files named in `/modules/order`, loaded in that order.
+
+use std::{fs, path::Path};
+
+use rustix::{
+    fs::{Mode, OFlags, open},
+    io::Errno,
+    system::finit_module,
+};
+
+use crate::{agent::log, failure::words};
+
+/// Where they are.
+const FOLDER: &str = "/modules";
+/// The list of their names, one a line, each after those it depends on.
+const ORDER: &str = "order";
+/// The most modules.
+const MOST: usize = 512;
+
+/// Loads all; answers how many were loaded or there already. What cannot be loaded is said and left out: the agent's work
+/// may not need it.
+pub(super) fn load() -> usize {
+    let folder = Path::new(FOLDER);
+    let list = fs::read_to_string(folder.join(ORDER)).unwrap_or_default();
+    let mut loaded = 0;
+    for name in names(&list) {
+        match load_one(&folder.join(name)) {
+            Ok(()) => loaded += 1,
+            Err(errno) => log(&format!(
+                "the module {name} cannot be loaded: {}",
+                words(errno)
+            )),
+        }
+    }
+    loaded
+}
+
+/// The names in `list` that are file names.
+fn names(list: &str) -> impl Iterator<Item = &str> {
+    let names = list.lines().map(str::trim);
+    names
+        .filter(|name| !name.is_empty() && !name.starts_with('.') && !name.contains('/'))
+        .take(MOST)
+}
+
+fn load_one(path: &Path) -> Result<(), Errno> {
+    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    match finit_module(&file, c"", 0) {
+        Err(Errno::EXIST) => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_files_are_loaded() {
+        let list = "a.ko\n\n  b.ko  \n../c.ko\n.\n/d.ko\n";
+        assert!(names(list).eq(["a.ko", "b.ko"]));
+    }
+}

@@ -1,0 +1,292 @@
+//! The link of a virtual machine: the guest dials ports of its host (`vsock(7)`).
+//!
+//! 1. [`VsockLink`]: dials for the stream, again and again while there is none; and for each stream of a process.
+//! 2. [`pause`]: how long it waits between two attempts. Pure.
+
+use std::{
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::guest::{BRIDGE_PORT, Renewal, VsockStdioRelaySettings};
+use rustix::{
+    event::{
+        PollFd, PollFlags, Timespec,
+        epoll::{self, CreateFlags, EventData, EventFlags},
+        poll,
+    },
+    io::Errno,
+    net::{Shutdown, shutdown, sockopt::socket_error},
+    time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create,
+        timerfd_settime,
+    },
+};
+
+use super::{kept, renewal};
+use crate::{
+    agent::log,
+    command::Streams,
+    failure::{from_errno, words},
+    link::{Link, Stdio},
+    sys::vsock,
+};
+
+/// The longest that the host may take to accept the streams of a process.
+const DIAL_LIMIT: Duration = Duration::from_secs(5);
+/// How long the host may take to read the last answers, which are lost when the machine is powered off.
+const FAREWELL: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+/// The first pause, and the longest.
+const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(250)];
+
+/// Dials the host at [`BRIDGE_PORT`]. Its descriptor covers a timer, which runs between attempts, and the socket of the
+/// attempt that is being made.
+#[derive(Debug)]
+pub(super) struct VsockLink {
+    events: OwnedFd,
+    timer: OwnedFd,
+    dialled: Option<OwnedFd>,
+    /// How many attempts have failed in a row.
+    failed: u32,
+    /// The reason that was logged last.
+    said: Option<Errno>,
+}
+
+/// How long to wait after `failed` attempts in a row have failed.
+fn pause(failed: u32) -> Duration {
+    let factor = 1_u32.checked_shl(failed.min(16)).unwrap_or(u32::MAX);
+    PAUSES[0].saturating_mul(factor).min(PAUSES[1])
+}
+
+impl VsockLink {
+    /// A link that is about to dial.
+    ///
+    /// # Errors
+    /// The errno of `timerfd_create(2)` or `epoll_create(2)`.
+    pub(super) fn new() -> Result<Self, Errno> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        let events = epoll::create(CreateFlags::CLOEXEC)?;
+        epoll::add(&events, &timer, EventData::new_u64(0), EventFlags::IN)?;
+        let link = Self {
+            events,
+            timer,
+            dialled: None,
+            failed: 0,
+            said: None,
+        };
+        link.wait(Duration::from_nanos(1))?;
+        Ok(link)
+    }
+
+    /// Lets the timer end after `time`.
+    fn wait(&self, time: Duration) -> Result<(), Errno> {
+        let setting = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: Timespec::try_from(time).unwrap_or_default(),
+        };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &setting).map(drop)
+    }
+
+    /// Goes on dialling; a stream, once there is one.
+    fn dial(&mut self) -> Result<Option<OwnedFd>, Errno> {
+        // An expired timer stays readable until it is read.
+        let timer_ended = rustix::io::read(&self.timer, &mut [0; 8]).is_ok();
+        if let Some(socket) = self.dialled.take() {
+            match state(&socket)? {
+                State::Connected => {
+                    epoll::delete(&self.events, &socket)?;
+                    return Ok(Some(socket));
+                }
+                State::Dialling => {
+                    self.dialled = Some(socket);
+                    return Ok(None);
+                }
+                State::Refused(errno) => return Err(errno),
+            }
+        }
+        if !timer_ended {
+            return Ok(None);
+        }
+        let (socket, connected) = vsock::connect(BRIDGE_PORT)?;
+        if connected {
+            return Ok(Some(socket));
+        }
+        let number = EventData::new_u64(1);
+        epoll::add(&self.events, &socket, number, EventFlags::OUT)?;
+        self.dialled = Some(socket);
+        Ok(None)
+    }
+}
+
+impl Link for VsockLink {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
+    }
+
+    fn next_stream(&mut self) -> Result<Option<OwnedFd>, Errno> {
+        match self.dial() {
+            Ok(None) => Ok(None),
+            Ok(Some(stream)) => {
+                log("the host has answered");
+                (self.failed, self.said) = (0, None);
+                Ok(Some(stream))
+            }
+            Err(errno) => {
+                if self.said != Some(errno) {
+                    log(&format!(
+                        "the host does not answer ({}); dialling on",
+                        words(errno)
+                    ));
+                    self.said = Some(errno);
+                }
+                self.wait(pause(self.failed))?;
+                self.failed = self.failed.saturating_add(1);
+                Ok(None)
+            }
+        }
+    }
+
+    fn stream_lost(&mut self) {
+        if let Err(errno) = self.wait(PAUSES[0]) {
+            log(&format!("the host cannot be dialled again: {errno}"));
+        }
+    }
+
+    fn stdio(
+        &mut self,
+        wanted: Streams,
+        ports: VsockStdioRelaySettings,
+        _sent: Vec<OwnedFd>,
+    ) -> Result<Stdio, Failure> {
+        let port = |wanted: bool, port: Option<u32>| port.filter(|_| wanted);
+        let ports = [
+            port(wanted.stdin, ports.std_in),
+            port(wanted.stdout, ports.std_out),
+            port(wanted.stderr, ports.std_err),
+        ];
+        let [stdin, stdout, stderr] = dial_all(ports, DIAL_LIMIT)?;
+        Ok(Stdio {
+            stdin,
+            stdout,
+            stderr,
+        })
+    }
+
+    fn passes_descriptors(&self) -> bool {
+        false
+    }
+
+    fn kept_files(&mut self, _sent: Vec<OwnedFd>) -> Result<Vec<OwnedFd>, Failure> {
+        kept::files().map_err(|errno| from_errno("no files can be made for kept output", errno))
+    }
+
+    fn renew(&mut self, renewal: &Renewal) -> Result<(), Failure> {
+        renewal::apply(renewal)
+    }
+
+    fn farewell(&mut self, stream: BorrowedFd<'_>) {
+        // One that is gone need not be told.
+        let _gone = shutdown(stream, Shutdown::Write);
+        let mut polled = [PollFd::from_borrowed_fd(stream, PollFlags::IN)];
+        let _late = poll(&mut polled, Some(&FAREWELL));
+    }
+}
+
+/// How far an attempt is.
+enum State {
+    Dialling,
+    Connected,
+    Refused(Errno),
+}
+
+fn state(socket: &OwnedFd) -> Result<State, Errno> {
+    let mut polled = [PollFd::new(socket, PollFlags::OUT)];
+    if poll(&mut polled, Some(&Timespec::default()))? == 0 {
+        return Ok(State::Dialling);
+    }
+    let flags = polled[0].revents();
+    match socket_error(socket)? {
+        Err(errno) => Ok(State::Refused(errno)),
+        Ok(()) if flags.contains(PollFlags::OUT) && !flags.contains(PollFlags::HUP) => {
+            Ok(State::Connected)
+        }
+        Ok(()) => Ok(State::Refused(Errno::CONNRESET)),
+    }
+}
+
+/// Dials all `ports` at the same time, within `limit`.
+fn dial_all(ports: [Option<u32>; 3], limit: Duration) -> Result<[Option<OwnedFd>; 3], Failure> {
+    let end = Instant::now() + limit;
+    let mut sockets = [None, None, None];
+    for (socket, port) in sockets.iter_mut().zip(ports) {
+        if let Some(port) = port {
+            *socket = Some(
+                vsock::connect(port)
+                    .map_err(|errno| unreachable(port, errno))?
+                    .0,
+            );
+        }
+    }
+    for (socket, port) in sockets.iter().zip(ports) {
+        if let (Some(socket), Some(port)) = (socket, port) {
+            settle(socket, end).map_err(|errno| unreachable(port, errno))?;
+        }
+    }
+    Ok(sockets)
+}
+
+/// Waits until `socket` is connected, until `end`.
+fn settle(socket: &OwnedFd, end: Instant) -> Result<(), Errno> {
+    loop {
+        let rest = end.saturating_duration_since(Instant::now());
+        let rest_of_time = Timespec::try_from(rest).unwrap_or_default();
+        let mut polled = [PollFd::new(socket, PollFlags::OUT)];
+        match poll(&mut polled, Some(&rest_of_time)) {
+            Ok(0) => return Err(Errno::TIMEDOUT),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(errno),
+        }
+        match state(socket)? {
+            State::Connected => return Ok(()),
+            State::Dialling => {}
+            State::Refused(errno) => return Err(errno),
+        }
+    }
+}
+
+fn unreachable(port: u32, errno: Errno) -> Failure {
+    let message = format!(
+        "the host cannot be reached at its port {port} of vsock: {}",
+        words(errno)
+    );
+    Failure::new(HResult::HCS_E_CONNECT_FAILED, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_an_end() {
+        assert_eq!(pause(0), PAUSES[0]);
+        assert_eq!(pause(1), PAUSES[0] * 2);
+        assert_eq!(pause(100), PAUSES[1]);
+        assert_eq!(pause(u32::MAX), PAUSES[1]);
+    }
+
+    #[test]
+    fn a_link_is_ready_to_dial_at_once_and_waits_when_it_has_failed() {
+        let mut link = VsockLink::new().unwrap();
+        let mut polled = [PollFd::new(&link.events, PollFlags::IN)];
+        assert_eq!(poll(&mut polled, None), Ok(1));
+        // This host is no guest, or no service listens on its host.
+        assert!(link.next_stream().unwrap().is_none());
+        assert!(link.failed == 1 || link.dialled.is_some());
+    }
+}
