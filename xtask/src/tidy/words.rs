@@ -27,6 +27,7 @@ const CLEAN: &[&str] = &[
     "clippy.toml",
     "crates/computecore/",
     "crates/engine_container/",
+    "crates/guest_image/",
     "crates/hcs/",
     "crates/hcs_engine/",
     "crates/hcs_lifecycle/",
