@@ -8,10 +8,10 @@ use crate::{
     failure::Stop,
     verbs::{
         attach::Attach, completion::Completion, create::Create, events::Events, exec::Exec,
-        explain::Explain, help::Help, inspect::Inspect, list::List, logs::Logs, man::Man,
-        pause::Pause, ps::Ps, resume::Resume, run::Run, service::Service, shutdown::Shutdown,
-        signal::Signal, start::Start, stats::Stats, terminate::Terminate, validate::Validate,
-        version::Version, wait::Wait,
+        explain::Explain, guest_image::GuestImage, help::Help, inspect::Inspect, list::List,
+        logs::Logs, man::Man, pause::Pause, ps::Ps, resume::Resume, run::Run, service::Service,
+        shutdown::Shutdown, signal::Signal, start::Start, stats::Stats, terminate::Terminate,
+        validate::Validate, version::Version, wait::Wait,
     },
 };
 
@@ -68,6 +68,7 @@ pub(crate) enum Verb {
     Service(Service),
     Events(Events),
     Explain(Explain),
+    GuestImage(GuestImage),
     Help(Help),
     Version(Version),
     Completion(Completion),
@@ -135,6 +136,7 @@ impl Verb {
             Self::Service(verb) => verb.run(),
             Self::Events(verb) => verb.run(),
             Self::Explain(verb) => verb.run(),
+            Self::GuestImage(verb) => verb.run(),
             Self::Help(verb) => verb.run(),
             Self::Version(verb) => verb.run(),
             Self::Completion(verb) => verb.run(),

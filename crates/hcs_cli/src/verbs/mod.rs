@@ -6,6 +6,7 @@ pub(crate) mod create;
 pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod explain;
+pub(crate) mod guest_image;
 pub(crate) mod help;
 pub(crate) mod inspect;
 pub(crate) mod list;
