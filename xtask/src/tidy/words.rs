@@ -32,6 +32,7 @@ const CLEAN: &[&str] = &[
     "crates/hcs_engine/",
     "crates/hcs_lifecycle/",
     "crates/hcs_schema/",
+    "crates/hcs_storage/",
     "crates/hcs_wire/",
     "crates/vhost_vsock/",
     "deny.toml",

@@ -1,0 +1,88 @@
+//! A reader that counts and hashes what passes, and ends at its limits.
+
+use std::io::{self, Read};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    Digest, Refusal,
+    limits::{Deadline, charge},
+};
+
+/// Bytes that pass, with their number and digest.
+pub(crate) struct Measured<R> {
+    source: R,
+    hasher: Sha256,
+    bytes: u64,
+    limit: u64,
+    deadline: Deadline,
+}
+
+/// What has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+}
+
+impl<R> Measured<R> {
+    pub(crate) fn new(source: R, limit: u64, deadline: Deadline) -> Self {
+        Self {
+            source,
+            hasher: Sha256::new(),
+            bytes: 0,
+            limit,
+            deadline,
+        }
+    }
+
+    /// Where it comes from.
+    pub(crate) const fn source(&self) -> &R {
+        &self.source
+    }
+
+    /// What has passed.
+    pub(crate) fn content(&self) -> Content {
+        Content {
+            digest: Digest::finish(self.hasher.clone()),
+            size: self.bytes,
+        }
+    }
+}
+
+impl<R: Read> Read for Measured<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.deadline.check()?;
+        let read = self.source.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        let refusal = |limit| Refusal::TooManyBytes { limit };
+        charge(&mut self.bytes, read as u64, self.limit, refusal)?;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_passes_is_counted_and_hashed() {
+        let mut measured = Measured::new(&b"abc"[..], 3, Deadline::after(Duration::MAX));
+        io::copy(&mut measured, &mut io::sink()).unwrap();
+        let expected = Content {
+            digest: Digest::of(b"abc"),
+            size: 3,
+        };
+        assert_eq!(measured.content(), expected);
+    }
+
+    #[test]
+    fn more_than_the_limit_is_refused() {
+        let mut measured = Measured::new(&b"abc"[..], 2, Deadline::after(Duration::MAX));
+        assert!(io::copy(&mut measured, &mut io::sink()).is_err());
+    }
+}

@@ -1,0 +1,34 @@
+//! Entries from and to tar streams.
+//!
+//! 1. [`entry`]: one file, link, directory or mark of a deleted file, whatever the archive's dialect.
+//! 2. [`path`]: its path, which never leads out of the layer.
+//! 3. [`header`]: the block of 512 bytes before each entry.
+//! 4. [`pax`]: extended headers, for what the block has no room for.
+//! 5. [`sparse`]: files with holes, in the dialects of GNU tar.
+//! 6. [`whiteout`]: names that mark deleted files.
+//! 7. [`read`]: the reader, which bounds all that it keeps.
+//! 8. [`write`]: the writer, of which the same entries always make the same bytes.
+
+pub mod entry;
+mod header;
+pub mod path;
+mod pax;
+pub mod read;
+mod sparse;
+mod whiteout;
+pub mod write;
+
+pub use entry::{Entry, Kind, Timestamp};
+pub use path::EntryPath;
+pub use read::TarReader;
+pub use write::TarWriter;
+
+pub(crate) use whiteout::{is_reserved, mark};
+
+/// Bytes of a block: headers and contents begin at multiples of it.
+const BLOCK: usize = 512;
+
+/// Bytes that fill the last block of `size` bytes.
+const fn padding(size: u64) -> u64 {
+    size.wrapping_neg() % BLOCK as u64
+}
