@@ -10,12 +10,16 @@
 //! 4. [`compression`]: plain streams out of gzip and zstd.
 //! 5. [`tar`]: entries from and to tar streams. The crate `tar` is not used: it reads extended headers of any size into
 //!    memory, and none of the sparse formats of POSIX archives.
+//! 6. [`layer`]: import and export.
 //!
 //! Functions here block, and may be called on any thread.
 
 pub mod compression;
 pub mod digest;
 pub mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+pub mod layer;
 pub mod limits;
 pub mod measure;
 pub mod tar;

@@ -1,0 +1,161 @@
+//! The directory of an import that is not whole yet.
+//!
+//! It lies beside the layer to be, under a name that no layer has, and is renamed when all of it is on disk. It is locked
+//! (`flock`) for as long as its import goes on; so what a killed import left is known by being free, and [`sweep`]
+//! removes it.
+
+use std::{
+    ffi::OsStr,
+    os::{
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use rustix::{
+    fs::{
+        CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, flock, fsync, mkdirat, openat,
+        renameat_with, syncfs,
+    },
+    io::Errno,
+};
+
+use super::{attributes, remove::remove_at};
+use crate::StorageError;
+
+const PREFIX: &[u8] = b".partial-";
+/// How often another name is tried, where a killed import of a process with the same number has left one.
+const TRIES: u64 = 1000;
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// A directory that is removed unless it is committed.
+#[derive(Debug)]
+pub(super) struct Staging {
+    parent: OwnedFd,
+    own: Vec<u8>,
+    target: Vec<u8>,
+    root: OwnedFd,
+    committed: bool,
+}
+
+impl Staging {
+    /// Makes one for the layer that is to be at `target`, whose parent exists.
+    pub(super) fn begin(target: &Path) -> Result<Self, StorageError> {
+        let shown = target.as_os_str().as_bytes();
+        let failed = |action, errno| StorageError::step(action, shown, errno);
+        let name = target.file_name().map(OsStr::as_bytes);
+        let name = name.ok_or_else(|| failed("naming the layer", Errno::INVAL))?;
+        let parent = open_parent(target).map_err(|errno| failed("opening the parent of", errno))?;
+        let making = |errno| failed("making a directory beside", errno);
+        let own = make(parent.as_fd()).map_err(making)?;
+        let opened = openat(&parent, &*own, DIRECTORY, Mode::empty());
+        let root = opened.map_err(making)?;
+        let staging = Self {
+            parent,
+            own,
+            target: name.to_vec(),
+            root,
+            committed: false,
+        };
+        // It is free between `mkdirat` and here: a sweep may have taken it, and the import fails then.
+        flock(&staging.root, FlockOperation::NonBlockingLockExclusive).map_err(making)?;
+        attributes::remove_access_lists(staging.parent.as_fd(), &staging.own).map_err(making)?;
+        Ok(staging)
+    }
+
+    /// The directory.
+    pub(super) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// Makes it the layer, once all of it is on disk.
+    pub(super) fn commit(mut self) -> Result<(), StorageError> {
+        let failed = |action, errno| StorageError::step(action, &self.target, errno);
+        syncfs(&self.root).map_err(|errno| failed("writing to disk", errno))?;
+        let (own, target) = (&*self.own, &*self.target);
+        let renamed = renameat_with(
+            &self.parent,
+            own,
+            &self.parent,
+            target,
+            RenameFlags::NOREPLACE,
+        );
+        renamed.map_err(|errno| failed("giving its name to", errno))?;
+        let synced = fsync(&self.parent);
+        synced.map_err(|errno| failed("writing to disk the name of", errno))?;
+        self.committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.committed {
+            // What cannot be removed is left to the next sweep.
+            let _left = remove_at(self.parent.as_fd(), &self.own);
+        }
+    }
+}
+
+/// Removes what killed imports have left in `parent`; answers how many were removed. Imports that go on are left alone.
+///
+/// # Errors
+/// The directory cannot be read, or something in it cannot be removed.
+pub fn sweep(parent: &Path) -> Result<usize, StorageError> {
+    let bytes = parent.as_os_str().as_bytes();
+    let failed = |errno| StorageError::step("removing unfinished layers in", bytes, errno);
+    sweep_at(parent).map_err(failed)
+}
+
+fn sweep_at(parent: &Path) -> Result<usize, Errno> {
+    let parent = openat(CWD, parent, DIRECTORY & !OFlags::NOFOLLOW, Mode::empty())?;
+    let mut removed = 0;
+    for entry in Dir::read_from(&parent)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if !name.starts_with(PREFIX) {
+            continue;
+        }
+        let found = match openat(&parent, name, DIRECTORY, Mode::empty()) {
+            // It is gone, or about to get its name: only a whole layer may have permissions that shut out its owner.
+            Err(Errno::NOENT | Errno::ACCESS) => continue,
+            found => found?,
+        };
+        if flock(&found, FlockOperation::NonBlockingLockExclusive).is_err() {
+            continue;
+        }
+        match remove_at(parent.as_fd(), name) {
+            Ok(()) => removed += 1,
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(removed)
+}
+
+fn open_parent(target: &Path) -> Result<OwnedFd, Errno> {
+    let parent = target.parent().filter(|path| !path.as_os_str().is_empty());
+    let flags = DIRECTORY & !OFlags::NOFOLLOW;
+    openat(CWD, parent.unwrap_or(Path::new(".")), flags, Mode::empty())
+}
+
+fn make(parent: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    for _ in 0..TRIES {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = format!("{}-{number}", process::id());
+        let name = [PREFIX, number.as_bytes()].concat();
+        match mkdirat(parent, &*name, Mode::RWXU) {
+            Ok(()) => return Ok(name),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::EXIST)
+}

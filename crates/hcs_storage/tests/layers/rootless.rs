@@ -1,0 +1,159 @@
+//! An ordinary user: this program starts itself as one.
+
+use std::{
+    env, fs,
+    os::unix::{fs::MetadataExt as _, fs::PermissionsExt as _, process::CommandExt as _},
+    path::Path,
+    process::Command,
+};
+
+use hcs_storage::{
+    Limits,
+    layer::{Expected, Imported, Options, Rights, Special, import_tar, remove},
+};
+use rustix::process::geteuid;
+
+use crate::archive::{DIRECTORY, FILE, Raw, archive, extended};
+
+const PLACE: &str = "HCS_STORAGE_TEST_PLACE";
+/// The user `nobody`.
+const ID: u32 = 65534;
+
+/// Runs the test `name` again as an ordinary user, in a directory of that user.
+fn as_user(name: &str, test: impl FnOnce(&Path)) {
+    if let Some(place) = env::var_os(PLACE) {
+        assert!(!geteuid().is_root());
+        return test(Path::new(&place));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(directory.path(), Some(ID), Some(ID)).unwrap();
+    // By this path the program can be executed wherever its file is.
+    let output = Command::new("/proc/self/exe")
+        .args(["--exact", name])
+        .env(PLACE, directory.path())
+        .current_dir("/")
+        .uid(ID)
+        .gid(ID)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let passed = output.status.success() && said.contains("1 passed");
+    assert!(passed, "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn imported(bytes: &[u8], target: &Path, special: Special) -> Imported {
+    let options = Options {
+        limits: Limits::default(),
+        rights: Rights::User(special),
+    };
+    import_tar(bytes, target, &options, &Expected::default()).unwrap()
+}
+
+#[test]
+fn a_user_gets_layers_of_its_own() {
+    as_user("rootless::a_user_gets_layers_of_its_own", |place| {
+        let attribute = extended(&[
+            (b"SCHILY.xattr.user.x", b"value"),
+            (b"SCHILY.xattr.trusted.y", b"value"),
+            (b"uid", b"1000"),
+        ]);
+        let closed = Raw {
+            name: b"closed/",
+            mode: 0,
+            ..DIRECTORY
+        }
+        .bytes();
+        let root = Raw {
+            name: b"./",
+            mode: 0,
+            ..DIRECTORY
+        }
+        .bytes();
+        let inside = Raw {
+            name: b"closed/file",
+            mode: 0o400,
+            content: b"text",
+            ..FILE
+        }
+        .bytes();
+        let opaque = Raw {
+            name: b"closed/.wh..wh..opq",
+            ..FILE
+        }
+        .bytes();
+        let mark = Raw {
+            name: b".wh.gone",
+            ..FILE
+        }
+        .bytes();
+        let bytes = archive(&[&root, &closed, &attribute, &inside, &opaque, &mark]);
+        let target = place.join("layer");
+        let imported = imported(&bytes, &target, Special::Refuse);
+        assert_eq!(
+            (imported.omitted.owners, imported.omitted.attributes),
+            (1, 1)
+        );
+        let root = fs::metadata(&target).unwrap();
+        assert_eq!((root.uid(), root.mode() & 0o7777), (ID, 0));
+        for directory in [target.clone(), target.join("closed")] {
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        assert_eq!(fs::read(target.join("closed/file")).unwrap(), b"text");
+        let mut value = [0; 8];
+        let read =
+            |path, name, value: &mut [u8; 8]| rustix::fs::getxattr(path, name, &mut value[..]);
+        assert_eq!(
+            read(target.join("closed/file"), "user.x", &mut value),
+            Ok(5)
+        );
+        assert_eq!(
+            read(target.join("closed"), "user.overlay.opaque", &mut value),
+            Ok(1)
+        );
+        let gone = fs::symlink_metadata(target.join("gone")).unwrap();
+        assert_eq!((gone.mode() & 0o170_000, gone.rdev()), (0o020_000, 0));
+        fs::set_permissions(target.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+        remove(&target).unwrap();
+        assert!(!target.exists());
+    });
+}
+
+#[test]
+fn what_only_root_may_have_can_be_left_out() {
+    as_user(
+        "rootless::what_only_root_may_have_can_be_left_out",
+        |place| {
+            let capability = extended(&[(b"SCHILY.xattr.security.capability", b"x")]);
+            let bytes = archive(&[
+                &Raw {
+                    name: b"null",
+                    kind: b'3',
+                    device: (1, 3),
+                    ..FILE
+                }
+                .bytes(),
+                &Raw {
+                    name: b"su",
+                    mode: 0o6755,
+                    ..FILE
+                }
+                .bytes(),
+                &capability,
+                &Raw {
+                    name: b"ping",
+                    mode: 0o755,
+                    ..FILE
+                }
+                .bytes(),
+            ]);
+            let target = place.join("layer");
+            let omitted = imported(&bytes, &target, Special::Omit).omitted;
+            assert_eq!((omitted.devices, omitted.set_id), (1, 2));
+            assert!(!target.join("null").exists());
+            for name in ["su", "ping"] {
+                let mode = fs::metadata(target.join(name)).unwrap().mode();
+                assert_eq!(mode & 0o7777, 0o755, "{name}");
+            }
+        },
+    );
+}
