@@ -163,6 +163,50 @@ pub enum Refusal {
     /// A compression that is not supported.
     #[error("{0} compression is not supported; use gzip, zstd or none")]
     Compression(&'static str),
+    /// A document that is not what it should be.
+    #[error("it is no valid document: {0}")]
+    BadDocument(String),
+    /// A folder without an image.
+    #[error(
+        "it has neither `oci-layout` nor `manifest.json`, so it is no image; use import for a root file system"
+    )]
+    NoLayout,
+    /// A file that an image layout has to have.
+    #[error("it is missing")]
+    Missing,
+    /// Something else in place of a file.
+    #[error("it is not a regular file")]
+    NoFile,
+    /// A layer that is compressed in another way than its manifest says.
+    #[error("its media type is {kind:?}, and it is compressed in another way")]
+    OtherCompression {
+        /// The media type.
+        kind: String,
+    },
+    /// Only images for other machines.
+    #[error("it has no image for linux/{architecture}")]
+    NoPlatform {
+        /// The architecture of this machine.
+        architecture: &'static str,
+    },
+    /// A text that is no name of an image.
+    #[error("{name:?} is no name of an image; expected NAME[:TAG] of letters, digits and `._-/`")]
+    BadName {
+        /// The text, as [`shown`].
+        name: String,
+    },
+    /// An image that is not there.
+    #[error("there is no such image in the store")]
+    NoImage,
+    /// More images than expected.
+    #[error("there are more images than one may have here")]
+    ManyImages,
+    /// A store that another process uses.
+    #[error("another process uses the store; try again when it is done")]
+    InUse,
+    /// A store that another user could change.
+    #[error("it has to belong to this user, and must not be writable by others")]
+    OthersPlace,
     /// A text that is no digest.
     #[error("it is no digest; expected `sha256:` and 64 lowercase hexadecimal digits")]
     BadDigest,

@@ -1,4 +1,4 @@
-//! What the fuzz targets (`fuzz/`) reach: the readers of archives.
+//! What the fuzz targets (`fuzz/`) reach: the readers of archives, and of the documents of images.
 //!
 //! Compiled with `--cfg fuzzing` only.
 
@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{
-    Limits, StorageError, compression,
+    Limits, StorageError, compression, image,
     layer::{self, Rights, Sink, Special, Unpacker},
     tar::{TarReader, TarWriter},
 };
@@ -63,6 +63,11 @@ pub fn layer(bytes: &[u8]) {
     let names = fs::read_dir(&place).expect("it was made").count();
     assert_eq!(names, 2);
     layer::remove(&place).expect("it is ours");
+}
+
+/// A document of an image: what is read of it is read as the same when it is written, and is refused in words.
+pub fn document(text: &str) {
+    image::fuzzing::document(text);
 }
 
 fn copy(source: impl Read, sink: &mut dyn Sink) -> Result<(), StorageError> {

@@ -1,4 +1,4 @@
-//! Layers of containers on disk, without any state of a service.
+//! Layers and images of containers on disk, without any state of a service.
 //!
 //! A layer is a directory with files, in which deleted files are marked as overlayfs marks them. Archives of layers are
 //! tar streams as the OCI image specification has them. All of them may be hostile: what an archive asks for beyond its
@@ -11,6 +11,7 @@
 //! 5. [`tar`]: entries from and to tar streams. The crate `tar` is not used: it reads extended headers of any size into
 //!    memory, and none of the sparse formats of POSIX archives.
 //! 6. [`layer`]: import and export.
+//! 7. [`image`]: a store of images, which other programs can read, and their ways in and out.
 //!
 //! Functions here block, and may be called on any thread.
 
@@ -19,6 +20,7 @@ pub mod digest;
 pub mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+pub mod image;
 pub mod layer;
 pub mod limits;
 pub mod measure;

@@ -103,7 +103,7 @@ pub(super) fn set_opaque(
     set(directory, name, b"user.overlay.opaque", b"y")?;
     match rights {
         Rights::Root => set(directory, name, b"trusted.overlay.opaque", b"y"),
-        Rights::User(_) => Ok(()),
+        Rights::User(_) | Rights::Content => Ok(()),
     }
 }
 

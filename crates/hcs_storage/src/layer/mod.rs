@@ -28,6 +28,7 @@ use crate::{Limits, StorageError, tar::Entry};
 pub use export::{Exported, export};
 pub use import::{Expected, Imported, import_folder, import_tar};
 pub use remove::remove;
+pub(crate) use staging::Staging;
 pub use staging::sweep;
 #[cfg(fuzzing)]
 pub(crate) use unpack::Unpacker;
@@ -59,6 +60,9 @@ pub enum Rights {
     Root,
     /// An ordinary user with one id. All files belong to that user: owners of an archive are not kept on disk.
     User(Special),
+    /// Contents alone, for archives that are read and then removed: files and directories of this user, without any
+    /// attribute of theirs.
+    Content,
 }
 
 /// What an ordinary user gets of device nodes, set-user-ID and set-group-ID files, and file capabilities.

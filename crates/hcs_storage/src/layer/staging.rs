@@ -7,10 +7,10 @@
 use std::{
     ffi::OsStr,
     os::{
-        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
-    path::Path,
+    path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -36,7 +36,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 /// A directory that is removed unless it is committed.
 #[derive(Debug)]
-pub(super) struct Staging {
+pub(crate) struct Staging {
     parent: OwnedFd,
     own: Vec<u8>,
     target: Vec<u8>,
@@ -46,7 +46,7 @@ pub(super) struct Staging {
 
 impl Staging {
     /// Makes one for the layer that is to be at `target`, whose parent exists.
-    pub(super) fn begin(target: &Path) -> Result<Self, StorageError> {
+    pub(crate) fn begin(target: &Path) -> Result<Self, StorageError> {
         let shown = target.as_os_str().as_bytes();
         let failed = |action, errno| StorageError::step(action, shown, errno);
         let name = target.file_name().map(OsStr::as_bytes);
@@ -74,8 +74,13 @@ impl Staging {
         self.root.as_fd()
     }
 
+    /// A path of the directory, for as long as this lives.
+    pub(crate) fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.root.as_raw_fd()).into()
+    }
+
     /// Makes it the layer, once all of it is on disk.
-    pub(super) fn commit(mut self) -> Result<(), StorageError> {
+    pub(crate) fn commit(mut self) -> Result<(), StorageError> {
         let failed = |action, errno| StorageError::step(action, &self.target, errno);
         syncfs(&self.root).map_err(|errno| failed("writing to disk", errno))?;
         let (own, target) = (&*self.own, &*self.target);

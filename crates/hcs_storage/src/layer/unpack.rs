@@ -256,7 +256,9 @@ impl<'a> Unpacker<'a> {
     ) -> Result<Other, StorageError> {
         match self.rights {
             Rights::Root => {}
-            Rights::User(Special::Refuse) => return Err(refused(entry, Refusal::DeviceNode)),
+            Rights::User(Special::Refuse) | Rights::Content => {
+                return Err(refused(entry, Refusal::DeviceNode));
+            }
             Rights::User(Special::Omit) => {
                 self.omitted.devices += 1;
                 return Ok(Other::Nothing);
@@ -339,6 +341,9 @@ impl<'a> Unpacker<'a> {
         name: &[u8],
         entry: &Entry,
     ) -> Result<(), StorageError> {
+        if self.rights == Rights::Content {
+            return Ok(());
+        }
         let step = |action| move |errno| failed(action, entry, errno);
         let (owner, group) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
         if self.rights == Rights::Root {

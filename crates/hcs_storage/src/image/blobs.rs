@@ -1,0 +1,186 @@
+//! Contents by their digests, in the folder `blobs/sha256` of an OCI image layout.
+//!
+//! A content gets its name when all of it is on disk and has the digest; so what has a name is whole.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write as _},
+    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use rustix::io::Errno;
+
+use crate::{
+    Digest, Refusal, StorageError,
+    limits::Deadline,
+    measure::{Content, Measured},
+};
+
+/// How names of contents begin that are not whole yet.
+pub(super) const PARTIAL: &str = ".partial-";
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub(super) struct Blobs {
+    folder: PathBuf,
+}
+
+impl Blobs {
+    pub(super) const fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Where the content of `digest` is, or would be.
+    pub(super) fn path(&self, digest: Digest) -> PathBuf {
+        self.folder.join(digest.hex())
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Opens the content of `digest`.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub(super) fn open(&self, digest: Digest) -> Result<File, StorageError> {
+        let path = self.path(digest);
+        File::open(&path).map_err(|error| failed("opening", &path, &error))
+    }
+
+    /// The document with that digest.
+    pub(super) fn document(&self, digest: Digest) -> Result<Vec<u8>, StorageError> {
+        let path = self.path(digest);
+        let mut text = Vec::new();
+        let read = self
+            .open(digest)?
+            .take(super::document::LARGEST)
+            .read_to_end(&mut text);
+        read.map_err(|error| failed("reading", &path, &error))?;
+        Ok(text)
+    }
+
+    /// Keeps `text`; answers its digest.
+    pub(super) fn keep_document(&self, text: &[u8]) -> Result<Content, StorageError> {
+        let limit = text.len() as u64;
+        self.keep(text, limit, Deadline::after(std::time::Duration::MAX), None)
+    }
+
+    /// Keeps what `source` has, at most `limit` bytes; answers its digest and size, which have to be those `expected`.
+    pub(super) fn keep(
+        &self,
+        source: impl Read,
+        limit: u64,
+        deadline: Deadline,
+        expected: Option<Content>,
+    ) -> Result<Content, StorageError> {
+        if let Some(content) = expected
+            && fs::metadata(self.path(content.digest))
+                .is_ok_and(|there| there.len() == content.size)
+        {
+            return Ok(content);
+        }
+        let mut partial = Partial::new(&self.folder)?;
+        let limit = expected.map_or(limit, |content| content.size.min(limit));
+        let mut measured = Measured::new(source, limit, deadline);
+        let copied = io::copy(&mut measured, &mut partial.file);
+        let what = expected.map_or_else(
+            || "a content".to_owned(),
+            |content| content.digest.to_string(),
+        );
+        copied.map_err(|error| StorageError::stream("copying a content", &what, error))?;
+        let found = measured.content();
+        check(found, expected).map_err(|refusal| StorageError::Refused { what, refusal })?;
+        partial.commit(&self.path(found.digest))?;
+        sync_folder(&self.folder)?;
+        Ok(found)
+    }
+}
+
+fn check(found: Content, expected: Option<Content>) -> Result<(), Refusal> {
+    match expected {
+        Some(expected) if expected.size != found.size => Err(Refusal::WrongSize {
+            expected: expected.size,
+            found: found.size,
+        }),
+        Some(expected) if expected.digest != found.digest => Err(Refusal::WrongDigest {
+            expected: expected.digest.to_string(),
+            found: found.digest.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A file that is removed unless it gets its name.
+pub(super) struct Partial {
+    path: PathBuf,
+    file: File,
+    committed: bool,
+}
+
+impl Partial {
+    pub(super) fn new(folder: &Path) -> Result<Self, StorageError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = folder.join(format!("{PARTIAL}{}-{number}", process::id()));
+            let options = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path);
+            match options {
+                Ok(file) => {
+                    let committed = false;
+                    return Ok(Self {
+                        path,
+                        file,
+                        committed,
+                    });
+                }
+                // A killed process with the same number left it.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed("making a file in", folder, &error)),
+            }
+        }
+    }
+
+    /// Writes `text`.
+    pub(super) fn write(&mut self, text: &[u8]) -> Result<(), StorageError> {
+        let written = self.file.write_all(text);
+        written.map_err(|error| failed("writing", &self.path, &error))
+    }
+
+    /// Gives it the name `path`, in place of what has it.
+    pub(super) fn commit(mut self, path: &Path) -> Result<(), StorageError> {
+        let synced = self.file.sync_all();
+        synced.map_err(|error| failed("writing to disk", path, &error))?;
+        fs::rename(&self.path, path).map_err(|error| failed("giving its name to", path, &error))?;
+        self.committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.committed {
+            // What cannot be removed is left to the next sweep.
+            let _left = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Writes the names in `folder` to disk.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), StorageError> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| failed("writing to disk the names in", folder, &error))
+}
+
+/// A failed step on `path`.
+pub(super) fn failed(action: &'static str, path: &Path, error: &io::Error) -> StorageError {
+    let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
+    StorageError::step(action, path.as_os_str().as_bytes(), errno)
+}

@@ -1,0 +1,403 @@
+//! Images of other programs, and of plain root archives, come into the store.
+//!
+//! 1. [`Store::load_folder`], [`Store::load_archive`]: an OCI image layout, or what `docker save` writes.
+//! 2. [`Store::import`]: an image of one layer, out of a tar stream of a root file system.
+//!
+//! Contents are copied and checked, then layers are unpacked from the copies, and the index is written last. What fails
+//! on the way is removed again, unless another process uses the store: the next one that has it alone does it then.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use rustix::io::Errno;
+use serde::Deserialize;
+
+use super::{
+    Store,
+    document::{
+        self, CONFIG, Config, Descriptor, History, Index, MANIFEST, Manifest, RootFs, chain_ids,
+        parse,
+    },
+    name::Name,
+    source::{Source, blob},
+};
+use crate::{
+    Digest, Refusal, StorageError,
+    compression::{self, Compression},
+    layer::{self, Expected, Options, Rights, import_tar},
+    limits::Deadline,
+    measure::{Content, Measured},
+};
+
+/// Images in one archive, at most.
+const MOST_IMAGES: usize = 100;
+/// Lists within lists, at most.
+const DEEPEST: usize = 4;
+
+/// An image that was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The names it has got.
+    pub names: Vec<Name>,
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// Its id: the digest of its configuration.
+    pub id: Digest,
+}
+
+/// One image in `manifest.json` of `docker save`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Saved {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+impl Store {
+    /// Loads the images of the folder at `path`: an OCI image layout, or the files of `docker save`. With `name` the one
+    /// image that is there gets that name in place of its own.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or what it has is refused. No image is added then.
+    pub fn load_folder(
+        &self,
+        path: &Path,
+        name: Option<&Name>,
+    ) -> Result<Vec<Loaded>, StorageError> {
+        self.or_clean(|| self.load(path, name))
+    }
+
+    /// The same of a tar stream of such a folder, which may be compressed.
+    ///
+    /// # Errors
+    /// As of [`Store::load_folder`].
+    pub fn load_archive(
+        &self,
+        stream: impl Read,
+        name: Option<&Name>,
+    ) -> Result<Vec<Loaded>, StorageError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let place = self.incoming().join(format!("{}-{number}", process::id()));
+        let options = Options {
+            rights: Rights::Content,
+            ..self.options
+        };
+        self.or_clean(|| {
+            // A killed process with the same number may have left it.
+            layer::remove(&place)?;
+            import_tar(stream, &place, &options, &Expected::default())?;
+            let loaded = self.load(&place, name);
+            layer::remove(&place)?;
+            loaded
+        })
+    }
+
+    fn load(&self, path: &Path, name: Option<&Name>) -> Result<Vec<Loaded>, StorageError> {
+        let source = Source::open(path)?;
+        let mut images = if source.file("oci-layout")?.is_some() {
+            self.take_layout(&source)?
+        } else {
+            self.take_docker(&source)?
+        };
+        if let Some(name) = name {
+            let [(_, names)] = &mut *images else {
+                return Err(refused("the archive", Refusal::ManyImages));
+            };
+            *names = vec![name.clone()];
+        }
+        let images = images.into_iter();
+        images
+            .map(|(image, names)| self.finish(&image, names))
+            .collect()
+    }
+
+    /// Makes the image `name` of a tar stream of a root file system, which may be compressed.
+    ///
+    /// # Errors
+    /// The stream cannot be read, or is refused. No image is added then.
+    pub fn import(&self, stream: impl Read, name: &Name) -> Result<Loaded, StorageError> {
+        self.or_clean(|| {
+            let deadline = Deadline::after(self.options.limits.time);
+            let content = self
+                .blobs
+                .keep(stream, self.options.limits.bytes, deadline, None)?;
+            let layer = self.layer_descriptor(content)?;
+            let config = Config {
+                created: None,
+                architecture: document::architecture().to_owned(),
+                os: "linux".to_owned(),
+                config: None,
+                rootfs: RootFs {
+                    kind: "layers".to_owned(),
+                    diff_ids: vec![self.diff_id(content.digest, deadline)?],
+                },
+                history: Some(vec![History {
+                    created_by: Some("hcs image import".to_owned()),
+                    ..History::default()
+                }]),
+            };
+            let text = document::text(&config)?;
+            let image = self.assemble(&text, &config, vec![layer])?;
+            self.finish(&image, vec![name.clone()])
+        })
+    }
+
+    /// Does `work` with the store in use; what it leaves behind when it fails is removed.
+    fn or_clean<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let using = self.using()?;
+        let done = work();
+        drop(using);
+        if done.is_err() {
+            // The failure itself matters more; what is left is tried again when the store is opened.
+            let _left = self.clean();
+        }
+        done
+    }
+
+    /// The images of an OCI image layout, with their names. Their contents are in the store then.
+    fn take_layout(&self, source: &Source) -> Result<Vec<(Descriptor, Vec<Name>)>, StorageError> {
+        let text = source.document("index.json")?;
+        let text = text.ok_or_else(|| refused("index.json", Refusal::Missing))?;
+        let index: Index = parse(&text, "index.json")?;
+        let mut images: Vec<(Descriptor, Vec<Name>)> = Vec::new();
+        for listed in index.manifests.iter().filter(|listed| fits(listed)) {
+            let Some(found) = resolve(source, listed, 0)? else {
+                continue;
+            };
+            let name = listed.annotations.get("io.containerd.image.name");
+            let name = name.map(String::as_str).or_else(|| listed.name());
+            let name = name.map(named).transpose()?;
+            if let Some((_, names)) = images
+                .iter_mut()
+                .find(|(image, _)| image.digest == found.digest)
+            {
+                names.extend(name);
+                continue;
+            }
+            self.copy(source, &found)?;
+            images.push((found, name.into_iter().collect()));
+            if images.len() > MOST_IMAGES {
+                return Err(refused("index.json", Refusal::ManyImages));
+            }
+        }
+        if images.is_empty() {
+            let architecture = document::architecture();
+            return Err(refused("index.json", Refusal::NoPlatform { architecture }));
+        }
+        Ok(images)
+    }
+
+    /// Copies the contents of one image.
+    fn copy(&self, source: &Source, image: &Descriptor) -> Result<(), StorageError> {
+        let what = image.digest.to_string();
+        let text = source.described(image)?;
+        let manifest: Manifest = parse(&text, &what)?;
+        let config_text = source.described(&manifest.config)?;
+        let config: Config = parse(&config_text, &manifest.config.digest.to_string())?;
+        document::check(&manifest, &config).map_err(|refusal| refused(&what, refusal))?;
+        let deadline = Deadline::after(self.options.limits.time);
+        for layer in &manifest.layers {
+            let (file, _) = source.needed(&blob(layer.digest))?;
+            let expected = Content {
+                digest: layer.digest,
+                size: layer.size,
+            };
+            self.blobs
+                .keep(file, self.options.limits.bytes, deadline, Some(expected))?;
+        }
+        self.blobs.keep_document(&config_text)?;
+        self.blobs.keep_document(&text)?;
+        self.unpack(&manifest, &config)
+    }
+
+    /// The images of `docker save`, with their names. Their contents are in the store then.
+    fn take_docker(&self, source: &Source) -> Result<Vec<(Descriptor, Vec<Name>)>, StorageError> {
+        let text = source.document("manifest.json")?;
+        let text = text.ok_or_else(|| refused("the archive", Refusal::NoLayout))?;
+        let saved: Vec<Saved> = parse(&text, "manifest.json")?;
+        if saved.len() > MOST_IMAGES {
+            return Err(refused("manifest.json", Refusal::ManyImages));
+        }
+        saved
+            .iter()
+            .map(|saved| self.copy_saved(source, saved))
+            .collect()
+    }
+
+    fn copy_saved(
+        &self,
+        source: &Source,
+        saved: &Saved,
+    ) -> Result<(Descriptor, Vec<Name>), StorageError> {
+        let names = saved.repo_tags.iter().flatten();
+        let names = names.map(|name| named(name)).collect::<Result<_, _>>()?;
+        let text = source.document(&saved.config)?;
+        let text = text.ok_or_else(|| refused(&saved.config, Refusal::Missing))?;
+        let config: Config = parse(&text, &saved.config)?;
+        if saved.layers.len() != config.rootfs.diff_ids.len() {
+            let what = "the number of layers is not that of the configuration".to_owned();
+            return Err(refused("manifest.json", Refusal::BadDocument(what)));
+        }
+        let deadline = Deadline::after(self.options.limits.time);
+        let mut layers = Vec::new();
+        for path in &saved.layers {
+            let (file, _) = source.needed(path)?;
+            let content = self
+                .blobs
+                .keep(file, self.options.limits.bytes, deadline, None)?;
+            layers.push(self.layer_descriptor(content)?);
+        }
+        Ok((self.assemble(&text, &config, layers)?, names))
+    }
+
+    /// Keeps the documents of an image whose layers are in the store, and unpacks them.
+    fn assemble(
+        &self,
+        config_text: &[u8],
+        config: &Config,
+        layers: Vec<Descriptor>,
+    ) -> Result<Descriptor, StorageError> {
+        let kept = self.blobs.keep_document(config_text)?;
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: Some(MANIFEST.to_owned()),
+            config: Descriptor::new(CONFIG, kept.digest, kept.size),
+            layers,
+        };
+        let checked = document::check(&manifest, config);
+        checked.map_err(|refusal| refused(&kept.digest.to_string(), refusal))?;
+        self.unpack(&manifest, config)?;
+        let kept = self.blobs.keep_document(&document::text(&manifest)?)?;
+        Ok(Descriptor::new(MANIFEST, kept.digest, kept.size))
+    }
+
+    /// Unpacks the layers of an image that are not there yet.
+    fn unpack(&self, manifest: &Manifest, config: &Config) -> Result<(), StorageError> {
+        let diff_ids = &config.rootfs.diff_ids;
+        for ((layer, diff_id), chain_id) in manifest
+            .layers
+            .iter()
+            .zip(diff_ids)
+            .zip(chain_ids(diff_ids))
+        {
+            let target = self.layer(chain_id);
+            if target.exists() {
+                continue;
+            }
+            let what = layer.digest.to_string();
+            let failed = |refusal| refused(&what, refusal);
+            let found = self.compression(layer.digest)?;
+            if document::compression_of(layer).map_err(failed)? != found {
+                let kind = layer.media_type.clone();
+                return Err(failed(Refusal::OtherCompression { kind }));
+            }
+            let expected = Expected {
+                digest: Some(layer.digest),
+                size: Some(layer.size),
+                diff_id: Some(*diff_id),
+            };
+            match import_tar(
+                self.blobs.open(layer.digest)?,
+                &target,
+                &self.options,
+                &expected,
+            ) {
+                Ok(_) => {}
+                // Another process was first.
+                Err(StorageError::Step { errno, .. }) if errno == Errno::EXIST => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an image, all of which is in the store.
+    fn finish(&self, image: &Descriptor, names: Vec<Name>) -> Result<Loaded, StorageError> {
+        self.add(image, &names)?;
+        let text = self.blobs.document(image.digest)?;
+        let manifest: Manifest = parse(&text, &image.digest.to_string())?;
+        Ok(Loaded {
+            names,
+            manifest: image.digest,
+            id: manifest.config.digest,
+        })
+    }
+
+    fn layer_descriptor(&self, content: Content) -> Result<Descriptor, StorageError> {
+        let kind = document::layer_type(self.compression(content.digest)?);
+        Ok(Descriptor::new(kind, content.digest, content.size))
+    }
+
+    fn compression(&self, digest: Digest) -> Result<Compression, StorageError> {
+        let mut start = Vec::new();
+        let read = self.blobs.open(digest)?.take(8).read_to_end(&mut start);
+        read.map_err(|error| unreadable(digest, error))?;
+        Compression::of(&start).map_err(|refusal| refused(&digest.to_string(), refusal))
+    }
+
+    /// The digest of a content after decompression.
+    fn diff_id(&self, digest: Digest, deadline: Deadline) -> Result<Digest, StorageError> {
+        let file: File = self.blobs.open(digest)?;
+        let copied = compression::plain(file).and_then(|(plain, _)| {
+            let mut plain = Measured::new(plain, self.options.limits.bytes, deadline);
+            io::copy(&mut plain, &mut io::sink())?;
+            Ok(plain.content().digest)
+        });
+        copied.map_err(|error| unreadable(digest, error))
+    }
+}
+
+/// The image that `listed` leads to; none where no list on the way has one for this machine.
+fn resolve(
+    source: &Source,
+    listed: &Descriptor,
+    depth: usize,
+) -> Result<Option<Descriptor>, StorageError> {
+    if listed.is_manifest() {
+        return Ok(Some(listed.clone()));
+    }
+    let what = listed.digest.to_string();
+    if !listed.is_index() || depth >= DEEPEST {
+        let kind = &listed.media_type;
+        let text =
+            format!("mediaType {kind:?} is neither that of an image nor of a list of images");
+        return Err(refused(&what, Refusal::BadDocument(text)));
+    }
+    let index: Index = parse(&source.described(listed)?, &what)?;
+    for next in index.manifests.iter().filter(|next| fits(next)) {
+        if let Some(found) = resolve(source, next, depth + 1)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether an image is for this machine, as far as the list says.
+fn fits(listed: &Descriptor) -> bool {
+    listed.platform.as_ref().is_none_or(|platform| {
+        platform.os == "linux" && platform.architecture == document::architecture()
+    })
+}
+
+fn named(name: &str) -> Result<Name, StorageError> {
+    name.parse()
+        .map_err(|refusal| refused("the name of an image", refusal))
+}
+
+fn refused(what: &str, refusal: Refusal) -> StorageError {
+    StorageError::refused(what.as_bytes(), refusal)
+}
+
+fn unreadable(digest: Digest, error: io::Error) -> StorageError {
+    StorageError::stream("reading a content", &digest.to_string(), error)
+}

@@ -1,0 +1,24 @@
+//! Images: a store of them, and the ways in and out.
+//!
+//! 1. [`document`]: the JSON documents of the OCI image specification, as far as they matter here.
+//! 2. [`name`]: names of images. 3. [`source`]: files of a foreign image layout, read without leaving it.
+//! 4. [`blobs`]: contents by their digests. 5. [`store`]: the place on disk, its locks and its index.
+//! 6. [`load`]: images of other programs, and of plain root archives. 7. [`save`]: the way back.
+//! 8. [`prune`]: removal of what no image needs.
+
+mod blobs;
+pub mod document;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+mod load;
+mod name;
+mod prune;
+mod save;
+mod source;
+mod store;
+
+pub use load::Loaded;
+pub use name::Name;
+pub use prune::Pruned;
+pub use save::Format;
+pub use store::{Image, Store};

@@ -1,0 +1,134 @@
+//! Removal of what no image needs.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Store,
+    blobs::failed,
+    document::{Config, Descriptor, Index, Manifest, chain_ids, parse},
+};
+use crate::{Digest, Refusal, StorageError, layer};
+
+/// Lists within lists, at most.
+const DEEPEST: usize = 4;
+
+/// What was removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Images without a name, by the digests of their manifests.
+    pub images: Vec<Digest>,
+    /// Layers.
+    pub layers: u64,
+    /// Bytes of contents; what layers had besides is not counted.
+    pub bytes: u64,
+}
+
+/// What the images of a store need.
+#[derive(Default)]
+struct Needed {
+    blobs: BTreeSet<String>,
+    layers: BTreeSet<String>,
+}
+
+impl Store {
+    /// Removes images without a name, and all that no image needs.
+    ///
+    /// # Errors
+    /// Another process uses the store, or something cannot be removed.
+    pub fn prune(&self) -> Result<Pruned, StorageError> {
+        let mut images = Vec::new();
+        self.change_index(|index| {
+            index.manifests.retain(|entry| {
+                let keep = entry.name().is_some();
+                if !keep {
+                    images.push(entry.digest);
+                }
+                keep
+            });
+        })?;
+        match self.clean()? {
+            Some(pruned) => Ok(Pruned { images, ..pruned }),
+            None => Err(StorageError::refused(b"pruning", Refusal::InUse)),
+        }
+    }
+
+    /// Removes what no image of the index needs, and what killed processes left; none where another process uses the store.
+    pub(super) fn clean(&self) -> Result<Option<Pruned>, StorageError> {
+        let Some(_alone) = self.alone()? else {
+            return Ok(None);
+        };
+        let mut needed = Needed::default();
+        for descriptor in &self.index()?.manifests {
+            self.reach(descriptor, 0, &mut needed)?;
+        }
+        let mut pruned = Pruned::default();
+        for (path, name) in names(self.blobs.folder())? {
+            if !needed.blobs.contains(&name) {
+                pruned.bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
+                fs::remove_file(&path).map_err(|error| failed("removing", &path, &error))?;
+            }
+        }
+        for (path, name) in names(&self.layers_folder())? {
+            if !needed.layers.contains(&name) {
+                layer::remove(&path)?;
+                pruned.layers += 1;
+            }
+        }
+        for (path, _) in names(&self.incoming())? {
+            layer::remove(&path)?;
+        }
+        Ok(Some(pruned))
+    }
+
+    /// Notes all that `descriptor` leads to, in lists of other programs as well.
+    fn reach(
+        &self,
+        descriptor: &Descriptor,
+        depth: usize,
+        needed: &mut Needed,
+    ) -> Result<(), StorageError> {
+        needed.blobs.insert(descriptor.digest.hex());
+        let what = descriptor.digest.to_string();
+        if descriptor.is_index() && depth < DEEPEST {
+            let index: Index = parse(&self.blobs.document(descriptor.digest)?, &what)?;
+            for next in &index.manifests {
+                // Lists may name what was never copied.
+                if self.blobs.path(next.digest).exists() {
+                    self.reach(next, depth + 1, needed)?;
+                }
+            }
+        }
+        if !descriptor.is_manifest() {
+            return Ok(());
+        }
+        let manifest: Manifest = parse(&self.blobs.document(descriptor.digest)?, &what)?;
+        needed.blobs.insert(manifest.config.digest.hex());
+        needed
+            .blobs
+            .extend(manifest.layers.iter().map(|layer| layer.digest.hex()));
+        // Other programs keep what is no image in the same form; it has no layers here.
+        let config = parse::<Config>(&self.blobs.document(manifest.config.digest)?, &what);
+        let diff_ids = config.map_or_else(|_| Vec::new(), |config| config.rootfs.diff_ids);
+        needed
+            .layers
+            .extend(chain_ids(&diff_ids).iter().map(|id| id.hex()));
+        Ok(())
+    }
+}
+
+/// What is in `folder`: paths and names.
+fn names(folder: &Path) -> Result<Vec<(PathBuf, String)>, StorageError> {
+    let read = |error| failed("reading", folder, &error);
+    let entries = fs::read_dir(folder).map_err(read)?;
+    entries
+        .map(|entry| {
+            let entry = entry.map_err(read)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            Ok((entry.path(), name))
+        })
+        .collect()
+}

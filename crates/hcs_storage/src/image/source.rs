@@ -1,0 +1,104 @@
+//! Files of a foreign image layout, read without leaving it.
+//!
+//! Links inside of the layout are followed, because `docker save` makes some; none leads out (`RESOLVE_BENEATH`).
+
+use std::{
+    fs::File,
+    io::Read as _,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
+    path::Path,
+};
+
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2},
+    io::Errno,
+};
+
+use super::document::{Descriptor, LARGEST};
+use crate::{Digest, Refusal, StorageError};
+
+/// A directory with an image layout.
+pub(super) struct Source {
+    root: OwnedFd,
+}
+
+impl Source {
+    /// Opens the directory at `path`.
+    pub(super) fn open(path: &Path) -> Result<Self, StorageError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, path, flags, Mode::empty());
+        let failed = |errno| StorageError::step("opening", path.as_os_str().as_bytes(), errno);
+        root.map(|root| Self { root }).map_err(failed)
+    }
+
+    /// The regular file at `path`, with its size; none where nothing is there.
+    pub(super) fn file(&self, path: &str) -> Result<Option<(File, u64)>, StorageError> {
+        let failed = |errno| StorageError::step("opening", path.as_bytes(), errno);
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let file = match openat2(&self.root, path, flags, Mode::empty(), resolve) {
+            Ok(file) => file,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            Err(Errno::XDEV) => return Err(refused(path, Refusal::Traversal)),
+            Err(errno) => return Err(failed(errno)),
+        };
+        let stat = fstat(&file).map_err(failed)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(refused(path, Refusal::NoFile));
+        }
+        let size = u64::try_from(stat.st_size).unwrap_or_default();
+        Ok(Some((file.into(), size)))
+    }
+
+    /// The same, which has to be there.
+    pub(super) fn needed(&self, path: &str) -> Result<(File, u64), StorageError> {
+        self.file(path)?
+            .ok_or_else(|| refused(path, Refusal::Missing))
+    }
+
+    /// The document at `path`; none where nothing is there.
+    pub(super) fn document(&self, path: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        let Some((file, size)) = self.file(path)? else {
+            return Ok(None);
+        };
+        if size > LARGEST {
+            return Err(refused(path, Refusal::TooManyBytes { limit: LARGEST }));
+        }
+        let mut text = Vec::new();
+        let read = file.take(LARGEST).read_to_end(&mut text);
+        read.map_err(|error| StorageError::stream("reading a document", path, error))?;
+        Ok(Some(text))
+    }
+
+    /// The document that `descriptor` is of, which has its size and digest.
+    pub(super) fn described(&self, descriptor: &Descriptor) -> Result<Vec<u8>, StorageError> {
+        let path = blob(descriptor.digest);
+        let text = self.document(&path)?;
+        let text = text.ok_or_else(|| refused(&path, Refusal::Missing))?;
+        if text.len() as u64 != descriptor.size {
+            let refusal = Refusal::WrongSize {
+                expected: descriptor.size,
+                found: text.len() as u64,
+            };
+            return Err(refused(&path, refusal));
+        }
+        let found = Digest::of(&text);
+        if found != descriptor.digest {
+            let refusal = Refusal::WrongDigest {
+                expected: descriptor.digest.to_string(),
+                found: found.to_string(),
+            };
+            return Err(refused(&path, refusal));
+        }
+        Ok(text)
+    }
+}
+
+/// Where a layout has the content of `digest`.
+pub(super) fn blob(digest: Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+fn refused(path: &str, refusal: Refusal) -> StorageError {
+    StorageError::refused(path.as_bytes(), refusal)
+}

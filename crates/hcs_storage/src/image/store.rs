@@ -1,0 +1,374 @@
+//! The place of images on disk, its locks and its index.
+//!
+//! ```text
+//! oci/               an OCI image layout, which other programs read: oci-layout, index.json, blobs/sha256/
+//! layers/CHAIN_ID/   each layer unpacked once, whatever number of images and containers use it
+//! incoming/          archives that are being read
+//! use.lock           shared by all that add or read contents; alone for all that remove some
+//! index.lock         alone for a change of the index, which takes no longer than writing a file
+//! ```
+//!
+//! Contents come first and the index last, which is replaced as a whole. So an image of the index is whole, whatever was
+//! killed; what no image of it needs goes when no other process uses the store.
+
+use std::{
+    env,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+    process::geteuid,
+};
+
+use super::{
+    blobs::{Blobs, Partial, failed, sync_folder},
+    document::{Config, Descriptor, Index, Manifest, REF_NAME, chain_ids, parse, text},
+    name::Name,
+};
+use crate::{Digest, Refusal, StorageError, layer::Options};
+
+/// Digits of an id that stand for an image, at least.
+const SHORTEST_ID: usize = 6;
+const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// A store of images. Any number of processes and threads may use one at the same time.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+    pub(super) blobs: Blobs,
+    pub(super) options: Options,
+}
+
+/// An image of a store.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Its names; none where they were given to other images.
+    pub names: Vec<Name>,
+    /// Its manifest.
+    pub descriptor: Descriptor,
+    /// What the manifest says.
+    pub manifest: Manifest,
+    /// What the configuration says.
+    pub config: Config,
+}
+
+impl Image {
+    /// The digest of its configuration, which is what other programs call the id of an image.
+    #[must_use]
+    pub const fn id(&self) -> Digest {
+        self.manifest.config.digest
+    }
+
+    /// Bytes of its contents as they are stored, compressed or not.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let sizes = self.manifest.layers.iter().map(|layer| layer.size);
+        let documents = self
+            .descriptor
+            .size
+            .saturating_add(self.manifest.config.size);
+        sizes.fold(documents, u64::saturating_add)
+    }
+}
+
+impl Store {
+    /// Opens the store at `root`, and makes it where nothing is. What killed processes left is removed, unless another one
+    /// uses the store.
+    ///
+    /// # Errors
+    /// It cannot be made or read, or another user could change it.
+    pub fn open(root: &Path, options: Options) -> Result<Self, StorageError> {
+        let store = Self {
+            root: root.to_owned(),
+            blobs: Blobs::new(root.join("oci/blobs/sha256")),
+            options,
+        };
+        make_folder(root)?;
+        own(root)?;
+        for folder in [
+            store.blobs.folder(),
+            &store.layers_folder(),
+            &store.incoming(),
+        ] {
+            make_folder(folder)?;
+        }
+        let layout = store.oci().join("oci-layout");
+        if !layout.exists() {
+            let mut file = Partial::new(&store.oci())?;
+            file.write(LAYOUT.as_bytes())?;
+            file.commit(&layout)?;
+        }
+        // It removes nothing where it cannot read all: a document of another program must not close the store.
+        let _left = store.clean();
+        Ok(store)
+    }
+
+    /// Where the store of this user is unless a caller says otherwise: `/var/lib/hcs/storage` for root, else
+    /// `$XDG_DATA_HOME/hcs/storage`, else `~/.local/share/hcs/storage`; none without a home.
+    #[must_use]
+    pub fn default_place() -> Option<PathBuf> {
+        if geteuid().is_root() {
+            return Some("/var/lib/hcs/storage".into());
+        }
+        let absolute = |name| {
+            env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        let data = absolute("XDG_DATA_HOME");
+        let data = data.or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
+        data.map(|data| data.join("hcs/storage"))
+    }
+
+    /// All images, in the order of their names; those without one come last.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn images(&self) -> Result<Vec<Image>, StorageError> {
+        let _use = self.using()?;
+        let mut images: Vec<Image> = Vec::new();
+        for descriptor in self.index()?.manifests {
+            let name = descriptor.name().and_then(|name| name.parse().ok());
+            let same = |image: &&mut Image| image.descriptor.digest == descriptor.digest;
+            if let Some(image) = images.iter_mut().find(same) {
+                image.names.extend(name);
+            } else if descriptor.is_manifest() {
+                match self.read(descriptor, name) {
+                    Ok(image) => images.push(image),
+                    // Other programs keep what is no image in the same form.
+                    Err(StorageError::Refused { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        for image in &mut images {
+            image.names.sort();
+        }
+        images
+            .sort_by_cached_key(|image| (image.names.is_empty(), image.names.clone(), image.id()));
+        Ok(images)
+    }
+
+    /// The image called `wanted`: a name, or the first digits of its id or of its manifest's digest.
+    ///
+    /// # Errors
+    /// There is none, or more than one.
+    pub fn image(&self, wanted: &str) -> Result<Image, StorageError> {
+        let refused = |refusal| StorageError::refused(wanted.as_bytes(), refusal);
+        let images = self.images()?;
+        let name = wanted.parse::<Name>();
+        if let Ok(name) = &name
+            && let Some(image) = images.iter().find(|image| image.names.contains(name))
+        {
+            return Ok(image.clone());
+        }
+        let digits = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+        let hexadecimal = digits
+            .bytes()
+            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        if !hexadecimal || digits.len() < SHORTEST_ID {
+            return Err(refused(name.err().unwrap_or(Refusal::NoImage)));
+        }
+        let is = |digest: Digest| digest.hex().starts_with(digits);
+        let found = images
+            .into_iter()
+            .filter(|image| is(image.id()) || is(image.descriptor.digest));
+        let mut found: Vec<_> = found.collect();
+        match (found.pop(), found.is_empty()) {
+            (Some(image), true) => Ok(image),
+            (Some(_), false) => Err(refused(Refusal::ManyImages)),
+            (None, _) => Err(refused(Refusal::NoImage)),
+        }
+    }
+
+    /// The directories of the layers of `image`, topmost first, as an overlay is mounted from them.
+    #[must_use]
+    pub fn layers(&self, image: &Image) -> Vec<PathBuf> {
+        let chain = chain_ids(&image.config.rootfs.diff_ids);
+        chain.into_iter().rev().map(|id| self.layer(id)).collect()
+    }
+
+    /// Gives `image` another name, which is taken from the image that has it.
+    ///
+    /// # Errors
+    /// The index cannot be written, or the image is gone.
+    pub fn tag(&self, image: &Image, name: &Name) -> Result<(), StorageError> {
+        let _use = self.using()?;
+        if !self.blobs.path(image.descriptor.digest).exists() {
+            let what = image.descriptor.digest.to_string();
+            return Err(StorageError::refused(what.as_bytes(), Refusal::NoImage));
+        }
+        self.add(&image.descriptor, std::slice::from_ref(name))
+    }
+
+    /// Removes the name `wanted`; or by id, all names of the image. An image without names is removed, and its contents with
+    /// it, unless another process uses the store: the next [`Store::prune`] has them then. Answers the names.
+    ///
+    /// # Errors
+    /// There is no such image, or the index cannot be written.
+    pub fn remove(&self, wanted: &str) -> Result<Vec<Name>, StorageError> {
+        let image = self.image(wanted)?;
+        let name = wanted.parse::<Name>();
+        let removed = match name {
+            Ok(name) if image.names.contains(&name) => vec![name],
+            _ => image.names.clone(),
+        };
+        self.change_index(|index| {
+            index.manifests.retain(|entry| {
+                let named = entry
+                    .name()
+                    .is_none_or(|name| removed.iter().any(|one| one.as_str() == name));
+                entry.digest != image.descriptor.digest || !named
+            });
+        })?;
+        self.clean()?;
+        Ok(removed)
+    }
+
+    /// Puts the image of `descriptor` into the index, with these names, which no other image has then.
+    pub(super) fn add(&self, descriptor: &Descriptor, names: &[Name]) -> Result<(), StorageError> {
+        let plain = Descriptor {
+            platform: descriptor.platform.clone(),
+            ..Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size)
+        };
+        self.change_index(|index| {
+            let taken =
+                |entry: &Descriptor| names.iter().any(|name| entry.name() == Some(name.as_str()));
+            for entry in index.manifests.iter_mut().filter(|entry| taken(entry)) {
+                entry.annotations.remove(REF_NAME);
+            }
+            // A name of its own makes an entry without one needless; the last entry of an image stays.
+            index
+                .manifests
+                .retain(|entry| entry.digest != descriptor.digest || entry.name().is_some());
+            let known = |index: &Index| {
+                index
+                    .manifests
+                    .iter()
+                    .any(|entry| entry.digest == descriptor.digest)
+            };
+            if names.is_empty() && !known(index) {
+                index.manifests.push(plain.clone());
+            }
+            for name in names {
+                let mut entry = plain.clone();
+                entry
+                    .annotations
+                    .insert(REF_NAME.to_owned(), name.to_string());
+                index.manifests.push(entry);
+            }
+            let named: Vec<Digest> = index
+                .manifests
+                .iter()
+                .filter(|entry| entry.name().is_some())
+                .map(|entry| entry.digest)
+                .collect();
+            index
+                .manifests
+                .retain(|entry| entry.name().is_some() || !named.contains(&entry.digest));
+        })
+    }
+
+    /// Changes the index, alone.
+    pub(super) fn change_index(&self, change: impl FnOnce(&mut Index)) -> Result<(), StorageError> {
+        let _alone = self.lock("index.lock", FlockOperation::LockExclusive)?;
+        let mut index = self.index()?;
+        change(&mut index);
+        let mut file = Partial::new(&self.oci())?;
+        file.write(&text(&index)?)?;
+        file.commit(&self.oci().join("index.json"))?;
+        sync_folder(&self.oci())
+    }
+
+    /// The index as it is now; an empty one in a new store.
+    pub(super) fn index(&self) -> Result<Index, StorageError> {
+        let path = self.oci().join("index.json");
+        match fs::read(&path) {
+            Ok(text) => parse(&text, "the index of the store"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::empty()),
+            Err(error) => Err(failed("reading", &path, &error)),
+        }
+    }
+
+    fn read(&self, descriptor: Descriptor, name: Option<Name>) -> Result<Image, StorageError> {
+        let what = descriptor.digest.to_string();
+        let manifest: Manifest = parse(&self.blobs.document(descriptor.digest)?, &what)?;
+        let config = parse(&self.blobs.document(manifest.config.digest)?, &what)?;
+        Ok(Image {
+            names: name.into_iter().collect(),
+            descriptor,
+            manifest,
+            config,
+        })
+    }
+
+    /// Keeps others from removing contents for as long as the answer lives.
+    pub(super) fn using(&self) -> Result<File, StorageError> {
+        self.lock("use.lock", FlockOperation::LockShared)
+    }
+
+    /// Keeps others from using the store; none where one does.
+    pub(super) fn alone(&self) -> Result<Option<File>, StorageError> {
+        match self.lock("use.lock", FlockOperation::NonBlockingLockExclusive) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(StorageError::Step { errno, .. }) if errno == Errno::WOULDBLOCK => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lock(&self, name: &str, operation: FlockOperation) -> Result<File, StorageError> {
+        let path = self.root.join(name);
+        let options = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
+        let file = options.map_err(|error| failed("opening", &path, &error))?;
+        loop {
+            match flock(&file, operation) {
+                Ok(()) => return Ok(file),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(failed("locking", &path, &errno.into())),
+            }
+        }
+    }
+
+    /// Where the layer with that chain id is, or would be.
+    pub(super) fn layer(&self, chain_id: Digest) -> PathBuf {
+        self.layers_folder().join(chain_id.hex())
+    }
+
+    pub(super) fn layers_folder(&self) -> PathBuf {
+        self.root.join("layers")
+    }
+
+    pub(super) fn incoming(&self) -> PathBuf {
+        self.root.join("incoming")
+    }
+
+    pub(super) fn oci(&self) -> PathBuf {
+        self.root.join("oci")
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), StorageError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| failed("making the directory", path, &error))
+}
+
+/// Checks that no other user can change the store: its files are trusted by their names.
+fn own(root: &Path) -> Result<(), StorageError> {
+    let metadata = fs::metadata(root).map_err(|error| failed("looking at", root, &error))?;
+    let owner = geteuid().as_raw();
+    if metadata.uid() == owner && metadata.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let what = root.display().to_string();
+    Err(StorageError::refused(what.as_bytes(), Refusal::OthersPlace))
+}

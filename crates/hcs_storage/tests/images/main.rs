@@ -1,0 +1,12 @@
+//! The store of images on real file systems. Unpacking layers with all their owners wants root.
+//!
+//! 1. [`make`]: images in the forms of other programs. 2. [`ways`]: in, out, and in again. 3. [`hostile`]: what is refused.
+//! 4. [`names`]: tags, removal, pruning. 5. [`kills`]: processes that end early, and many at once.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod hostile;
+mod kills;
+mod make;
+mod names;
+mod ways;

@@ -1,0 +1,93 @@
+//! Tags, removal, pruning.
+
+use hcs_storage::{Refusal, image::Name};
+
+use crate::make::{docker, held, store, tar};
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+#[test]
+fn an_image_has_the_names_it_was_given() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let layer = tar(&[("file", b"text")]);
+    store
+        .load_archive(&*docker("a:1", &[&layer]), None)
+        .unwrap();
+    let image = store.image("a:1").unwrap();
+    store.tag(&image, &name("b")).unwrap();
+    store.tag(&image, &name("b")).unwrap();
+    assert_eq!(
+        store.images().unwrap()[0].names,
+        [name("a:1"), name("b:latest")]
+    );
+    let id = image.id().hex();
+    for wanted in ["b", "b:latest", &id, &id[..6], &image.id().to_string()] {
+        assert_eq!(store.image(wanted).unwrap().id(), image.id(), "{wanted}");
+    }
+    for wanted in ["b:2", &id[..5], "../b", ""] {
+        assert!(
+            store.image(wanted).unwrap_err().refusal().is_some(),
+            "{wanted}"
+        );
+    }
+    assert_eq!(store.remove("a:1").unwrap(), [name("a:1")]);
+    assert_eq!(held(place.path()), [3, 1, 0]);
+    assert_eq!(store.remove("b").unwrap(), [name("b:latest")]);
+    assert_eq!(held(place.path()), [0, 0, 0]);
+    let gone = store.tag(&image, &name("c")).unwrap_err();
+    assert_eq!(gone.refusal(), Some(&Refusal::NoImage));
+}
+
+#[test]
+fn layers_that_another_image_needs_stay() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let (base, one, two) = (
+        tar(&[("base", b"")]),
+        tar(&[("1", b"")]),
+        tar(&[("2", b"")]),
+    );
+    store
+        .load_archive(&*docker("one", &[&base, &one]), None)
+        .unwrap();
+    store
+        .load_archive(&*docker("two", &[&base, &two]), None)
+        .unwrap();
+    assert_eq!(held(place.path()), [7, 3, 0]);
+    let id = store.image("one").unwrap().id().hex();
+    store.remove(&id).unwrap();
+    assert_eq!(held(place.path()), [4, 2, 0]);
+    let two = store.image("two").unwrap();
+    assert!(store.layers(&two).iter().all(|layer| layer.is_dir()));
+}
+
+#[test]
+fn an_image_whose_name_was_taken_stays_until_it_is_pruned() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    store
+        .load_archive(&*docker("a:1", &[&tar(&[("old", b"")])]), None)
+        .unwrap();
+    let old = store.image("a:1").unwrap();
+    store
+        .load_archive(&*docker("a:1", &[&tar(&[("new", b"")])]), None)
+        .unwrap();
+    let names: Vec<_> = store
+        .images()
+        .unwrap()
+        .into_iter()
+        .map(|image| image.names)
+        .collect();
+    assert_eq!(names, [vec![name("a:1")], vec![]]);
+    assert_eq!(store.image(&old.id().hex()).unwrap().id(), old.id());
+    let pruned = store.prune().unwrap();
+    assert_eq!(
+        (pruned.images, pruned.layers),
+        (vec![old.descriptor.digest], 1)
+    );
+    assert_eq!(held(place.path()), [3, 1, 0]);
+    assert_eq!(store.prune().unwrap().images, []);
+}
