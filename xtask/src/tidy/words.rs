@@ -29,6 +29,7 @@ const CLEAN: &[&str] = &[
     "crates/engine_container/",
     "crates/guest_image/",
     "crates/hcs/",
+    "crates/hcs_archive/",
     "crates/hcs_engine/",
     "crates/hcs_lifecycle/",
     "crates/hcs_schema/",
