@@ -4,6 +4,8 @@ use std::ffi::CString;
 
 use hcs_schema::{Failure, HResult, documents::ProcessParameters};
 
+use crate::archive;
+
 /// `PATH` of a process whose environment has none.
 pub(crate) const DEFAULT_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -58,6 +60,8 @@ pub(crate) struct Command {
     pub(crate) streams: Streams,
     /// Whether its output is kept.
     pub(crate) detached: bool,
+    /// Whether the program is not a file of the system, but the agent's own (`archive`).
+    pub(crate) own: bool,
 }
 
 /// Why a document is no command.
@@ -94,11 +98,15 @@ impl Command {
         document: &ProcessParameters,
         home: Option<&str>,
     ) -> Result<Self, CommandError> {
-        let words = words(document)?;
+        let words = match &document.archive {
+            Some(document) => archive::arguments(document),
+            None => words(document)?,
+        };
+        let own = document.archive.is_some();
         let named = document
             .application_name
             .as_deref()
-            .filter(|name| !name.is_empty());
+            .filter(|name| !name.is_empty() && !own);
         let program = named
             .or(words.first().map(String::as_str))
             .map(str::to_owned);
@@ -116,7 +124,7 @@ impl Command {
             .iter()
             .find(|(name, _)| name == "PATH")
             .map(|(_, value)| value.as_str());
-        let path = path.filter(|_| !program.contains('/'));
+        let path = path.filter(|_| !program.contains('/') && !own);
         let files = candidates(&program, path);
         let directory = document
             .working_directory
@@ -141,6 +149,7 @@ impl Command {
             },
             console,
             detached: on(document.detached),
+            own,
         })
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! 1. `agent`: the event loop. `stream` and `parcels`: requests in, answers out. [`link`]: where streams come from.
 //! 2. `requests`: one file per kind of request.
-//! 3. `command`, `accounts`: what is to be run, as whom. `sys`: running it.
+//! 3. `command`, `accounts`: what is to be run, as whom. `sys`: running it. `archive`: the program for files.
 //! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know. `calls`: what was done for which call. `session`:
 //!    what a process has started.
 //! 5. `console`: emulated consoles. `relays`: pipes before streams that are none. `kept`: pipes that can be handed out
@@ -27,6 +27,7 @@
 
 mod accounts;
 mod agent;
+mod archive;
 mod calls;
 mod command;
 mod console;
@@ -62,6 +63,7 @@ use rustix::{
 };
 
 pub use agent::Role;
+pub use archive::main_if_archive;
 pub use command::Streams;
 pub use own::Own;
 

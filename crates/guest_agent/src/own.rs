@@ -10,7 +10,10 @@ use std::{
 };
 
 use rustix::{
-    fs::{Mode, OFlags, fstat, fstatfs, open, openat},
+    fs::{
+        MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, fstat, fstatfs, memfd_create, open,
+        openat, sendfile,
+    },
     io::Errno,
 };
 
@@ -91,6 +94,32 @@ impl Own {
         openat(directory, number, flags | OFlags::CLOEXEC, Mode::empty())
     }
 
+    /// A sealed copy of the program that this process runs, to be executed in the system. It is not the program's own
+    /// file: root of the system can reach what it executes, and could change the mode of a file that all agents have.
+    pub(crate) fn executable(&self) -> Result<OwnedFd, Errno> {
+        const NAME: &str = "hcs-archive";
+        let proc = self.proc.as_ref().ok_or(Errno::NOENT)?;
+        // The link leads to a file of another file system.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let program = openat(proc, "self/exe", flags, Mode::empty())?;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let copy = match memfd_create(NAME, flags | MemfdFlags::EXEC) {
+            // Kernels before 6.3 do not know the flag.
+            Err(Errno::INVAL) => memfd_create(NAME, flags),
+            made => made,
+        }?;
+        let mut left = usize::try_from(fstat(&program)?.st_size).map_err(|_| Errno::FBIG)?;
+        while left > 0 {
+            match sendfile(&copy, &program, None, left)? {
+                0 => return Err(Errno::IO),
+                count => left = left.saturating_sub(count),
+            }
+        }
+        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+        fcntl_add_seals(&copy, seals)?;
+        Ok(copy)
+    }
+
     /// Opens the multiplexer of pseudo-terminals (`pts(4)`), non-blocking.
     pub(crate) fn terminal(&self) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK;
@@ -127,6 +156,14 @@ mod tests {
         assert!(own.read("self/stat").unwrap().contains(')'));
         assert_eq!(own.read("4194305/stat"), Ok(String::new()));
         assert_eq!(Own::default().read("self/stat"), Ok(String::new()));
+    }
+
+    #[test]
+    fn the_copy_of_the_program_is_whole_and_sealed() {
+        let copy = Own::at_usual_places().executable().unwrap();
+        let program = std::fs::metadata("/proc/self/exe").unwrap().len();
+        assert_eq!(u64::try_from(fstat(&copy).unwrap().st_size), Ok(program));
+        assert_eq!(rustix::io::pwrite(&copy, b"x", 0), Err(Errno::PERM));
     }
 
     #[test]

@@ -10,8 +10,12 @@ pub(crate) use engine_container::{
     EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
 };
 
-/// In the helper process that makes containers, does its work and does not return. Must be the first call of a program.
+/// In a helper process, does its work and does not return: in the one that makes containers, and in those that pack and
+/// unpack files inside. Must be the first call of a program.
 pub fn main_if_helper() {
+    if let Some(code) = guest_agent::main_if_archive() {
+        std::process::exit(code);
+    }
     launcher::main_if_launcher(|files, privileges| {
         let own = guest_agent::Own::new(files.proc, files.terminals);
         guest_agent::run(files.listener, own, privileges)

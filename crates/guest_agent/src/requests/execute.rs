@@ -1,7 +1,7 @@
 //! `ExecuteProcess`: from the request to a running program.
 
 use std::{
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::SystemTime,
 };
 
@@ -186,7 +186,15 @@ impl<L: Link> Agent<L> {
         let null = self.facts.null();
         let descriptors = [&stdio.stdin, &stdio.stdout, &stdio.stderr]
             .map(|given| given.as_ref().map_or(null, |descriptor| descriptor.as_fd()));
-        let launch = launch(command, identity, privileges, &self.facts, descriptors);
+        let mut launch = launch(command, identity, privileges, &self.facts, descriptors);
+        let own =
+            match command.own {
+                true => Some(self.facts.own.executable().map_err(|errno| {
+                    from_errno("the agent's own program cannot be opened", errno)
+                })?),
+                false => None,
+            };
+        launch.program = own.as_ref().map(AsFd::as_fd);
         spawn(&mut self.spawner, &launch, marks)
             .map_err(|error| explain::launch(command, identity, privileges, error))
     }
@@ -280,6 +288,7 @@ fn launch<'a>(
 ) -> Launch<'a> {
     Launch {
         candidates: &command.candidates,
+        program: None,
         arguments: &command.arguments,
         environment: &command.environment,
         directory: &command.directory,

@@ -22,6 +22,8 @@ use super::spawn::Step;
 pub(super) struct Orders {
     /// Paths to try, ended by null.
     pub(super) candidates: *const *const c_char,
+    /// The program as a descriptor, in place of those; -1 for none.
+    pub(super) program: c_int,
     /// `argv`, ended by null.
     pub(super) arguments: *const *const c_char,
     /// `envp`, ended by null.
@@ -143,6 +145,9 @@ pub(super) extern "C" fn enter(orders: *mut c_void) -> c_int {
     unsafe { libc::_exit(127) }
 }
 
+/// The descriptor of a program that is no file of the system; it closes on exec.
+const PROGRAM: c_int = 3;
+
 /// A step that failed, with errno set, and which of several things it was about.
 type Failed = (Step, usize);
 
@@ -162,9 +167,18 @@ fn prepare(orders: &Orders, report: &Report) -> Result<(), Failed> {
     if orders.proc >= 0 {
         reset_oom_score(orders.proc)?;
     }
+    let mut others = 3;
+    if orders.program >= 0 {
+        if orders.program != PROGRAM {
+            // SAFETY: as for dup2.
+            let result = unsafe { libc::dup3(orders.program, PROGRAM, libc::O_CLOEXEC) };
+            done(result, Step::Execute)?;
+        }
+        others = PROGRAM + 1;
+    }
     // All of the agent's descriptors close on exec; this is a second lock on that door. Kernels before 5.9 lack it.
     // SAFETY: as for dup2.
-    unsafe { libc::syscall(libc::SYS_close_range, 3, c_int::MAX, 0) };
+    unsafe { libc::syscall(libc::SYS_close_range, others, c_int::MAX, 0) };
     limit(orders)?;
     become_user(orders)?;
     keep_capabilities(orders)?;
@@ -302,6 +316,20 @@ fn reset_oom_score(proc: c_int) -> Result<(), Failed> {
 
 /// Tries each candidate as `execvp(3)` does; returns only on failure, with errno set and the index it is about.
 fn execute(orders: &Orders) -> usize {
+    if orders.program >= 0 {
+        // SAFETY: null-ended lists of the agent, which leaves them alone; the path is a constant C string.
+        unsafe {
+            libc::syscall(
+                libc::SYS_execveat,
+                PROGRAM,
+                c"".as_ptr(),
+                orders.arguments,
+                orders.environment,
+                libc::AT_EMPTY_PATH,
+            )
+        };
+        return 0;
+    }
     let mut denied = None;
     let mut index = 0;
     loop {

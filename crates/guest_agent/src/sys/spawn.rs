@@ -47,6 +47,8 @@ const END: Duration = Duration::from_secs(1);
 pub(crate) struct Launch<'a> {
     /// Paths of the program, tried in this order as `execvp(3)` does. Not empty.
     pub(crate) candidates: &'a [CString],
+    /// The program itself, opened, in place of those.
+    pub(crate) program: Option<BorrowedFd<'a>>,
     /// `argv`.
     pub(crate) arguments: &'a [CString],
     /// `NAME=value`.
@@ -213,6 +215,7 @@ impl Spawner {
         self.report.present.store(1, Ordering::Relaxed);
         let orders = Orders {
             candidates: candidates.as_ptr(),
+            program: launch.program.map_or(-1, |program| program.as_raw_fd()),
             arguments: arguments.as_ptr(),
             environment: environment.as_ptr(),
             directory: launch.directory.as_ptr(),

@@ -4,6 +4,7 @@
 //! ([`Surroundings`]), so that the same arguments always give the same documents.
 
 pub(crate) mod container;
+pub(crate) mod end;
 pub(crate) mod limit;
 pub(crate) mod memory;
 pub(crate) mod mount;

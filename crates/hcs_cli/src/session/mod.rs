@@ -9,11 +9,12 @@
 //! All of it is one loop around one `poll(2)` on one thread, the reading of the connection included; only what could
 //! block the loop, a terminal say, has a thread of its own ([`pumps`]).
 //!
-//! [`join`] is the same for a process that runs already, which goes on when the session ends before it ([`attach`]).
+//! [`archive`] is for a process that packs or unpacks files. [`join`] is the same for a process that runs already, which goes on when the session ends before it ([`attach`]).
 //!
 //! Output is never cut: after the process has ended, its streams are read to end-of-file. Only when another process
 //! has inherited them, so that no end-of-file comes, are they given up, after a second without a byte.
 
+pub(crate) mod archive;
 mod attach;
 mod copy;
 pub(crate) mod keys;

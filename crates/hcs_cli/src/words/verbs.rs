@@ -26,9 +26,8 @@ pub(super) const ROWS: &[Row] = &[
          `hcs run -dit -- sh`",
     ),
     (
-        &["cp", "copy"],
-        "files pass through a pipe: `hcs exec box -- tar c -C /srv .` writes an archive to standard output, `hcs exec -i \
-         box -- tar x -C /srv` reads one; or share a directory from the start: `hcs run --mount ./data:/data -- make`",
+        &["copy"],
+        "`hcs cp box:/etc/hosts .` copies files out of a container, `hcs cp ./site box:/srv` into it",
     ),
     (
         &["build", "buildx"],
@@ -49,7 +48,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         &["export"],
-        "`hcs exec box -- tar c --one-file-system -C / .` writes an archive of the files to standard output",
+        "`hcs cp box:/ -` writes an archive of the files to standard output",
     ),
     (
         &["port"],

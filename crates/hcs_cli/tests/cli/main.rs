@@ -4,6 +4,7 @@
 
 mod advisories;
 mod common;
+mod copies;
 mod daily;
 mod detached;
 mod errors;

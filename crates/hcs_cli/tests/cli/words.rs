@@ -6,7 +6,7 @@ use crate::common::{ended, hcs, script, unique, words};
 fn a_verb_of_another_tool_is_answered() {
     for (line, tip) in [
         ("kill box", "`hcs terminate box`"),
-        ("cp box:/a b", "`hcs exec box -- tar c -C /srv .`"),
+        ("copy box:/a b", "`hcs cp box:/etc/hosts .`"),
         ("images", "`hcs run --layer ./rootfs -- sh`"),
         ("help stop", "`hcs shutdown box`"),
     ] {

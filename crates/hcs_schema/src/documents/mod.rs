@@ -69,6 +69,7 @@ macro_rules! enumerations {
 }
 
 documents! {
+    archive::Archive,
     attachment::Attachment,
     attribution_record::AttributionRecord,
     basic_information::BasicInformation,
@@ -288,6 +289,7 @@ documents! {
 
 enumerations! {
     apply_secure_boot_template_type::ApplySecureBootTemplateType,
+    archive_operation::ArchiveOperation,
     attachment_type::AttachmentType,
     cache_mode::CacheMode,
     caching_mode::CachingMode,

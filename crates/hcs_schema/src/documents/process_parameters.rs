@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::documents::ResourceLimit;
+use crate::documents::{Archive, ResourceLimit};
 
 document! {
-    /// A process to create in a compute system. Exactly one of `CommandLine` and `CommandArgs` is given. Read by
+    /// A process to create in a compute system. Exactly one of `CommandLine`, `CommandArgs` and `Archive` is given. Read by
     /// `HcsCreateProcess`.
     ProcessParameters, checked by crate::rules::process::parameters {
         /// The executable, where it is not the first word of the command.
@@ -55,5 +55,7 @@ document! {
         /// keeps what it writes, as far as `CreateStdOutPipe` and `CreateStdErrPipe` ask for these streams. `hcs logs`
         /// reads that. With `CreateStdInPipe` it has a standard input that `hcs attach` writes to.
         detached: bool = "Detached", "extension";
+        /// Files to be packed or unpacked (our extension), in place of a command: the process is a program of the agent's.
+        archive: Archive = "Archive", "extension";
     }
 }

@@ -1,9 +1,9 @@
 //! Rules of the documents about processes.
 
 use crate::{
-    documents::{ModifyOperation, ProcessModifyRequest, ProcessParameters},
+    documents::{Archive, ModifyOperation, ProcessModifyRequest, ProcessParameters},
     fault::{Faults, Path, quote},
-    rules::{no_nul, privileges},
+    rules::{no_nul, privileges, required},
 };
 
 /// Exactly one of command line and arguments, and strings that an `execve` can take.
@@ -41,12 +41,25 @@ pub(crate) fn parameters(document: &ProcessParameters, path: &Path<'_>, faults: 
 
 fn command(document: &ProcessParameters, path: &Path<'_>, faults: &mut Faults) {
     const EXPECTED: &str = "exactly one of \"CommandLine\" and \"CommandArgs\"";
+    let given = [
+        ("CommandLine", document.command_line.is_some()),
+        ("CommandArgs", document.command_args.is_some()),
+        ("ApplicationName", document.application_name.is_some()),
+        ("EmulateConsole", document.emulate_console == Some(true)),
+    ];
+    for (name, _) in given
+        .iter()
+        .filter(|(_, given)| *given && document.archive.is_some())
+    {
+        let message = "it is given beside \"Archive\", which is in place of a command";
+        faults.rule(&path.key(name), message, "one of the two");
+    }
     let line = document
         .command_line
         .as_deref()
         .filter(|line| !line.is_empty());
     // LCOW clients start a container's init and OCI processes without either.
-    let elsewhere = document.oci_process.is_some();
+    let elsewhere = document.oci_process.is_some() || document.archive.is_some();
     match (line, &document.command_args) {
         (Some(_), Some(_)) => faults.rule(
             path,
@@ -82,6 +95,23 @@ fn command(document: &ProcessParameters, path: &Path<'_>, faults: &mut Faults) {
     }
     for (index, argument) in args.iter().enumerate() {
         no_nul(argument, &path.index(index), faults);
+    }
+}
+
+/// A way, and a path from the root inside.
+pub(crate) fn archive(document: &Archive, path: &Path<'_>, faults: &mut Faults) {
+    if document.operation.is_none() {
+        faults.missing(path, "Operation");
+    }
+    required(document.path.as_deref(), "Path", path, faults);
+    let inside = document.path.as_deref().unwrap_or("/");
+    if !inside.is_empty() && !inside.starts_with('/') {
+        let message = format!("{} is not an absolute path", quote(inside));
+        faults.rule(
+            &path.key("Path"),
+            message,
+            "a path that begins with a slash",
+        );
     }
 }
 

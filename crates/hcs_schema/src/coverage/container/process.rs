@@ -43,7 +43,22 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("NoNewPrivileges", Supported),
             ("ResourceLimits", Supported),
             ("Detached", Supported),
+            ("Archive", Supported),
         ],
+    ),
+    (
+        "Archive",
+        &[
+            ("Operation", Supported),
+            ("Path", Supported),
+            ("FollowLink", Supported),
+            ("KeepOwners", Supported),
+            ("AnyArchive", Supported),
+        ],
+    ),
+    (
+        "ArchiveOperation",
+        &[("Pack", Supported), ("Unpack", Supported)],
     ),
     (
         "ResourceLimit",
