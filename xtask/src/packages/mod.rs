@@ -25,6 +25,9 @@ pub(crate) const NEEDED: &[Package] = &[
     ("valgrind", "valgrind"),
     ("busybox", "busybox-static"),
     ("ip", "iproute2"),
+    // Images of other programs.
+    ("skopeo", "skopeo"),
+    ("umoci", "umoci"),
     ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32"),
     ("newuidmap", "uidmap"),
     // Podman's own tables of capabilities and system calls.

@@ -2,6 +2,7 @@
 //!
 //! 1. [`make`]: images in the forms of other programs. 2. [`ways`]: in, out, and in again. 3. [`hostile`]: what is refused.
 //! 4. [`names`]: tags, removal, pruning. 5. [`kills`]: processes that end early, and many at once.
+//! 6. [`tools`]: other programs.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,4 +10,5 @@ mod hostile;
 mod kills;
 mod make;
 mod names;
+mod tools;
 mod ways;
