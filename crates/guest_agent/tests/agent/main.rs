@@ -1,9 +1,11 @@
 //! Drives the agent for real: as pid 1 of a pid namespace, over its unix socket, with real pipes and terminals.
 //!
 //! Without the test harness of the standard library, because the agent has to be a process without threads: this program
-//! starts itself again as `--agent` or `--dialling-agent`, inside `unshare(1)`. Needs root.
+//! starts itself again as `--agent` or `--dialling-agent`, inside `unshare(1)`. Needs root. In `machine` it is the first
+//! process of a virtual machine, for which QEMU and a kernel have to be there (`cargo xtask packages`).
 
 #![expect(
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::print_stderr,
     unreachable_pub,
@@ -15,6 +17,7 @@ mod consoles;
 mod detached;
 mod dialled;
 mod failures;
+mod machine;
 mod processes;
 mod protocol;
 mod shutdown;
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         detached::TESTS,
         shutdown::TESTS,
         dialled::TESTS,
+        machine::TESTS,
     ];
     let trials = all.concat().into_iter().map(|(name, body)| {
         let trial = Trial::test(name, move || {
