@@ -14,7 +14,8 @@
 //! 8. [`surroundings`]: what a service inherits from its starter, undone.
 //! 9. [`apparmor`]: the profile that containers run in, where the host has AppArmor.
 //! 10. `offers`: what the host has for containers, for the capability answer.
-//! 11. `sys`: raw system calls, the only unsafe code.
+//! 11. [`shared`]: what other engines on the same host use of all that.
+//! 12. `sys`: raw system calls, the only unsafe code.
 //!
 //! This crate knows nothing of the processes inside a container, nor of the protocol spoken with the agent.
 //!
@@ -37,6 +38,7 @@ mod peer;
 mod plan;
 mod privilege;
 mod record;
+pub mod shared;
 mod source;
 mod spec;
 mod stdio;
@@ -44,6 +46,7 @@ mod steps;
 pub mod surroundings;
 mod sys;
 mod user_namespace;
+mod waiting;
 
 pub use config::{EngineConfig, HostView, ScratchLimit};
 pub use engine::ContainerEngine;

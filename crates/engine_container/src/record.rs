@@ -3,17 +3,23 @@
 use std::{
     fs,
     io::Read as _,
+    os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
     sync::OnceLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, pidfd_open},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     cgroup::ControlGroups,
     failure::{Attempt, StepError},
     spec::Owners,
+    waiting::is_readable,
 };
 
 /// A machine. The fields are the state file's, so they only ever gain optional ones.
@@ -98,6 +104,31 @@ pub(crate) fn start_time(pid: i32) -> Option<u64> {
     let mut file = fs::File::open(format!("/proc/{pid}/stat")).ok()?;
     let read = file.read(&mut text).ok()?;
     parse_start_time(&String::from_utf8_lossy(&text[..read]))
+}
+
+/// A pidfd of the process `pid` that was started at `time` of that boot; `None` when it is gone.
+///
+/// # Errors
+/// Whether it lives cannot be found out.
+pub(crate) fn find(pid: i32, time: u64, boot: &str) -> Result<Option<OwnedFd>, StepError> {
+    let step = "finding a recorded process";
+    let Some(number) = Pid::from_raw(pid) else {
+        return Ok(None);
+    };
+    if boot_id()? != boot {
+        return Ok(None);
+    }
+    let process = match pidfd_open(number, PidfdFlags::empty()) {
+        Ok(process) => process,
+        Err(Errno::SRCH) => return Ok(None),
+        Err(errno) => return Err(StepError::new(step, errno)),
+    };
+    // Held by its descriptor now, so the number cannot change hands between the two looks.
+    match start_time(pid) {
+        Some(found) => Ok((found == time).then_some(process)),
+        None if is_readable(process.as_fd()) => Ok(None),
+        None => Err(StepError::new(step, Errno::IO).at(format!("/proc/{pid}/stat"))),
+    }
 }
 
 /// Field 22 of `proc_pid_stat(5)`. The name in field 2 may hold anything, so counting begins after its last

@@ -35,6 +35,7 @@ use std::{
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
+    process::Pid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +138,18 @@ impl ControlGroups {
             tasks: tasks.collect::<Result<_, _>>()?,
             unified: self.unified.as_ref().map(directory).transpose()?,
         })
+    }
+
+    /// Moves a process of one thread into the groups.
+    pub(crate) fn join(&self, process: Pid) -> Result<(), StepError> {
+        let pid = process.as_raw_nonzero().get().to_string();
+        for group in &self.v1 {
+            files::write(&group.directory, "tasks", &pid)?;
+        }
+        match &self.unified {
+            Some(group) => files::write(group, "cgroup.procs", &pid),
+            None => Ok(()),
+        }
     }
 
     /// Groups of version 1 that the container's programs are to see: those that limit or count what they use. Which devices

@@ -16,15 +16,15 @@ use crate::{
 
 /// The host's control groups, as they are used for containers.
 #[derive(Debug)]
-pub(super) struct HostGroups {
+pub(crate) struct HostGroups {
     /// All hierarchies.
-    pub(super) all: Hierarchies,
+    pub(crate) all: Hierarchies,
     /// Those that containers are put into.
-    pub(super) used: Hierarchies,
+    pub(crate) used: Hierarchies,
     /// What enforces device rules.
-    pub(super) devices: DeviceControl,
+    pub(crate) devices: DeviceControl,
     /// Whether the groups above those of containers have been set up.
-    pub(super) delegated: AtomicBool,
+    pub(crate) delegated: AtomicBool,
 }
 
 impl HostGroups {
@@ -61,7 +61,7 @@ impl HostGroups {
     ///
     /// # Errors
     /// The host's mounts cannot be read.
-    pub(super) fn once(kept: &OnceLock<Self>) -> Result<&Self, StepError> {
+    pub(crate) fn once(kept: &OnceLock<Self>) -> Result<&Self, StepError> {
         match kept.get() {
             Some(groups) => Ok(groups),
             None => Self::look().map(|groups| kept.get_or_init(|| groups)),

@@ -22,13 +22,14 @@ use crate::{
     channel,
     failure::StepError,
     launcher::protocol::{Answer, Child},
-    machine::{Boot, ContainerMachine, agent_socket, is_readable},
+    machine::{Boot, ContainerMachine, agent_socket},
     parts::{handed, rootfs, scratch, scratch_image},
     plan::Plan,
     record::{self, Record, UserRecord},
     spec::{LaunchSpec, LeftOut, UserSpec},
     steps::done,
     user_namespace::{self, Mapping, Slot},
+    waiting::is_readable,
 };
 
 /// What is to be prepared.

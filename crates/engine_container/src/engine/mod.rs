@@ -1,6 +1,6 @@
 //! [`ContainerEngine`]: makes, prepares, adopts and sweeps containers.
 
-mod host;
+pub(crate) mod host;
 mod make;
 mod slot;
 mod sweep;

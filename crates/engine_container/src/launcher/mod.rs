@@ -145,6 +145,17 @@ impl Launcher {
         Ok(launcher)
     }
 
+    /// Another descriptor of the sealed copy of the calling executable, for helpers of other engines.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn executable(&self) -> Result<OwnedFd, Failure> {
+        let again = rustix::io::fcntl_dupfd_cloexec(&self.executable, 3);
+        again
+            .step("holding the copy of this program")
+            .map_err(|error| error.into_failure("the service's helpers cannot be executed"))
+    }
+
     /// Clones one child; answers our end of its channel and what it is. A launcher that has died is replaced first. It
     /// may have cloned before, so each attempt has a channel of its own: a child that no service knows ends with that.
     pub(crate) fn launch(

@@ -10,12 +10,7 @@ use std::{
 use hcs_engine::engine::Exit;
 use rustix::io::Errno;
 
-use crate::{
-    channel,
-    failure::StepError,
-    machine::{agent_socket, ends_within},
-    sys::pidfd,
-};
+use crate::{channel, failure::StepError, machine::agent_socket, sys::pidfd, waiting::ends_within};
 
 /// How long a process may take between closing its descriptors and ending.
 const A_MOMENT: Duration = Duration::from_secs(2);

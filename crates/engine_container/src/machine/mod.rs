@@ -4,6 +4,7 @@ pub(crate) mod agent_socket;
 mod boot;
 mod clock;
 pub(crate) mod errand;
+mod figures;
 mod held_up;
 mod kept_files;
 pub(crate) mod modify;
@@ -14,7 +15,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use hcs_engine::engine::{
@@ -22,17 +23,16 @@ use hcs_engine::engine::{
 };
 use hcs_schema::{
     Failure, HResult,
-    documents::{MemoryStats, ModifySettingRequest, ProcessorStats, Statistics, StorageStats},
+    documents::{ModifySettingRequest, Statistics},
 };
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
     fs::{Gid, Uid},
     io::Errno,
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+    process::{Signal, pidfd_send_signal},
 };
 
 use crate::{
-    cgroup::{limits, statistics::TICKS_PER_SECOND},
+    cgroup::limits,
     failure::StepError,
     launcher::Launcher,
     parts::{own_places::OwnPlaces, scratch},
@@ -40,10 +40,12 @@ use crate::{
     stdio::{self, Pipes},
     steps::done,
     user_namespace::Slot,
+    waiting::is_readable,
 };
 use boot::BootFailure;
 
 pub(crate) use boot::Boot;
+pub(crate) use figures::figures;
 
 /// One container.
 #[derive(Debug)]
@@ -82,7 +84,8 @@ impl ContainerMachine {
         launcher: &Arc<Launcher>,
         own_places: &Arc<OwnPlaces>,
     ) -> Result<Option<Self>, StepError> {
-        let Some(process) = find(&record)? else {
+        let found = record::find(record.pid, record.start_time, &record.boot_id)?;
+        let Some(process) = found else {
             return Ok(None);
         };
         let directory = agent_socket::open_directory(&request.directory)?;
@@ -124,40 +127,6 @@ impl ContainerMachine {
     /// Whether its pid 1 has ended.
     pub(crate) fn is_gone(&self) -> bool {
         is_readable(self.process.as_fd())
-    }
-}
-
-/// Whether a descriptor is readable now: of a process, whether that is gone.
-pub(crate) fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
-    ends_within(descriptor, Duration::ZERO)
-}
-
-/// Waits until the process of a descriptor is gone, at most for `limit`; whether it is.
-fn ends_within(process: BorrowedFd<'_>, limit: Duration) -> bool {
-    let mut events = [PollFd::new(&process, PollFlags::IN)];
-    let limit = Timespec::try_from(limit).ok();
-    poll(&mut events, limit.as_ref()).is_ok_and(|ready| ready > 0)
-}
-
-/// The recorded process, if it still is the one that was recorded.
-fn find(record: &Record) -> Result<Option<OwnedFd>, StepError> {
-    let step = "finding the container's pid 1";
-    let Some(pid) = Pid::from_raw(record.pid) else {
-        return Ok(None);
-    };
-    if record::boot_id()? != record.boot_id {
-        return Ok(None);
-    }
-    let process = match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(process) => process,
-        Err(Errno::SRCH) => return Ok(None),
-        Err(errno) => return Err(StepError::new(step, errno)),
-    };
-    // Held by its descriptor now, so the number cannot change hands between the two looks.
-    match record::start_time(record.pid) {
-        Some(time) => Ok((time == record.start_time).then_some(process)),
-        None if is_readable(process.as_fd()) => Ok(None),
-        None => Err(StepError::new(step, Errno::IO).at(format!("/proc/{}/stat", record.pid))),
     }
 }
 
@@ -298,32 +267,7 @@ impl Machine for ContainerMachine {
     }
 
     fn statistics(&self) -> Result<Statistics, Failure> {
-        let now = SystemTime::now();
-        let created = self.record.created_at();
-        let uptime = now.duration_since(created).unwrap_or_default();
-        let ticks = uptime.as_nanos() / u128::from(1_000_000_000 / TICKS_PER_SECOND);
-        let groups = &self.record.groups;
-        Ok(Statistics {
-            timestamp: Some(clock::date_time(now)),
-            container_start_time: Some(clock::date_time(created)),
-            uptime100ns: u64::try_from(ticks).ok(),
-            processor: groups.cpu_use().map(|cpu| ProcessorStats {
-                total_runtime100ns: Some(cpu.total),
-                runtime_user100ns: Some(cpu.user),
-                runtime_kernel100ns: Some(cpu.kernel),
-            }),
-            memory: groups.memory_use().map(|memory| MemoryStats {
-                memory_usage_commit_bytes: Some(memory.now),
-                memory_usage_commit_peak_bytes: Some(memory.peak),
-                memory_usage_private_working_set_bytes: Some(memory.private),
-            }),
-            storage: groups.io_use().map(|io| StorageStats {
-                read_count_normalized: Some(io.reads),
-                read_size_bytes: Some(io.read_bytes),
-                write_count_normalized: Some(io.writes),
-                write_size_bytes: Some(io.written_bytes),
-            }),
-        })
+        Ok(figures(&self.record.groups, self.record.created_at()))
     }
 
     fn memory_kills(&self) -> MemoryKills {

@@ -1,0 +1,36 @@
+//! What a machine has used, as a document.
+
+use std::time::SystemTime;
+
+use hcs_schema::documents::{MemoryStats, ProcessorStats, Statistics, StorageStats};
+
+use super::clock;
+use crate::cgroup::{ControlGroups, statistics::TICKS_PER_SECOND};
+
+/// The accounts of `groups`, of a machine that was made at `created`.
+pub(crate) fn figures(groups: &ControlGroups, created: SystemTime) -> Statistics {
+    let now = SystemTime::now();
+    let uptime = now.duration_since(created).unwrap_or_default();
+    let ticks = uptime.as_nanos() / u128::from(1_000_000_000 / TICKS_PER_SECOND);
+    Statistics {
+        timestamp: Some(clock::date_time(now)),
+        container_start_time: Some(clock::date_time(created)),
+        uptime100ns: u64::try_from(ticks).ok(),
+        processor: groups.cpu_use().map(|cpu| ProcessorStats {
+            total_runtime100ns: Some(cpu.total),
+            runtime_user100ns: Some(cpu.user),
+            runtime_kernel100ns: Some(cpu.kernel),
+        }),
+        memory: groups.memory_use().map(|memory| MemoryStats {
+            memory_usage_commit_bytes: Some(memory.now),
+            memory_usage_commit_peak_bytes: Some(memory.peak),
+            memory_usage_private_working_set_bytes: Some(memory.private),
+        }),
+        storage: groups.io_use().map(|io| StorageStats {
+            read_count_normalized: Some(io.reads),
+            read_size_bytes: Some(io.read_bytes),
+            write_count_normalized: Some(io.writes),
+            write_size_bytes: Some(io.written_bytes),
+        }),
+    }
+}

@@ -1,0 +1,103 @@
+//! Files of the host that documents name.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use hcs_schema::{Failure, HResult};
+use rustix::fs::{FileType, Mode, OFlags, open};
+
+use crate::{
+    failure::{Attempt, StepError},
+    source::Source,
+};
+
+/// Opens the regular file at `path` for reading. Symbolic links on the way are followed only where they belong to root
+/// or to the service's own user. `pointer` is the JSON pointer of the property that names it.
+///
+/// # Errors
+/// The path cannot be opened, leads through a link of another user, or to something else than a regular file.
+pub fn open_file(path: &str, pointer: &str) -> Result<OwnedFd, Failure> {
+    if !path.starts_with('/') {
+        return Err(not_absolute(path, pointer));
+    }
+    let failed = |error: StepError| {
+        let error = error.asked_by(pointer);
+        error.into_failure(format!("{path} cannot be opened"))
+    };
+    let (source, kind) = Source::look(path, pointer).map_err(failed)?;
+    if kind != FileType::RegularFile {
+        let message = format!("{path} is no regular file");
+        return Err(Failure::new(HResult::E_INVALIDARG, message.clone()).cause_at(pointer, message));
+    }
+    let found = source.open().map_err(failed)?;
+    // By the descriptor, so that it is the file that was looked at.
+    let again = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    open(again, flags, Mode::empty())
+        .step_at("opening", path)
+        .map_err(failed)
+}
+
+/// Opens the directory at `path` as a mere path (`O_PATH`), with the same care as [`open_file`].
+///
+/// # Errors
+/// As for [`open_file`], or it is no directory.
+pub fn open_directory(path: &str, pointer: &str) -> Result<OwnedFd, Failure> {
+    if !path.starts_with('/') {
+        return Err(not_absolute(path, pointer));
+    }
+    let failed = |error: StepError| {
+        let error = error.asked_by(pointer);
+        error.into_failure(format!("{path} cannot be opened"))
+    };
+    let (source, kind) = Source::look(path, pointer).map_err(failed)?;
+    if kind != FileType::Directory {
+        let message = format!("{path} is no directory");
+        return Err(Failure::new(HResult::E_INVALIDARG, message.clone()).cause_at(pointer, message));
+    }
+    source.open().map_err(failed)
+}
+
+fn not_absolute(path: &str, pointer: &str) -> Failure {
+    let message = format!("{path:?} is no absolute path of this host, as /boot/vmlinuz is");
+    Failure::new(HResult::E_INVALIDARG, message.clone()).cause_at(pointer, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Read as _, os::unix::fs::lchown};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_opened_and_what_is_none_is_refused_by_pointer() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+        fs::write(path("file"), "text").unwrap();
+        let mut text = String::new();
+        let opened = open_file(&path("file"), "/A").unwrap();
+        fs::File::from(opened).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "text");
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        open_file(&path("link"), "/A").unwrap();
+        let refused = |path: &str| {
+            let failure = open_file(path, "/A").unwrap_err();
+            assert_eq!(
+                failure.causes[0].pointer.as_deref(),
+                Some("/A"),
+                "{failure}"
+            );
+            failure.hresult
+        };
+        assert_eq!(refused(&path("missing")), HResult::FILE_NOT_FOUND);
+        assert_eq!(
+            refused(place.path().to_str().unwrap()),
+            HResult::E_INVALIDARG
+        );
+        assert_eq!(refused("file"), HResult::E_INVALIDARG);
+        assert_eq!(refused("C:\\boot\\vmlinux"), HResult::E_INVALIDARG);
+        if rustix::process::geteuid().is_root() {
+            lchown(path("link"), Some(4242), Some(4242)).unwrap();
+            assert_eq!(refused(&path("link")), HResult::E_ACCESSDENIED);
+        }
+    }
+}

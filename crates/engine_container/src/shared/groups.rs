@@ -1,0 +1,132 @@
+//! The control groups of a machine of another engine: named, limited, counted and removed as those of containers.
+
+use std::{sync::OnceLock, time::SystemTime};
+
+use hcs_engine::engine::{MemoryKills, MemoryRoom};
+use hcs_schema::{Failure, documents::Statistics};
+use rustix::process::Pid;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cgroup::{
+        ControlGroups, Limits,
+        limits::{CpuLimits, CpuQuota},
+        own,
+    },
+    engine::host::HostGroups,
+    machine,
+};
+
+/// Microseconds of one period of a limit of processor time.
+const PERIOD: u64 = 100_000;
+
+/// Limits on all processes of a machine together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MachineLimits {
+    /// Memory in bytes, swap included.
+    pub memory: Option<u64>,
+    /// Processor time, in thousandths of one processor.
+    pub processor: Option<u64>,
+    /// Weight against other systems, 1 to 10000; 100 is usual.
+    pub weight: Option<u64>,
+    /// Processes and threads.
+    pub tasks: Option<u64>,
+}
+
+/// The control groups of one machine. Holds names only: a drop removes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MachineGroups(ControlGroups);
+
+/// The host's control groups, looked up once.
+static HOST: OnceLock<HostGroups> = OnceLock::new();
+
+impl MachineGroups {
+    /// Makes the groups of the machine `runtime_id` below `root`, with these limits. On failure nothing is left.
+    ///
+    /// # Errors
+    /// The host has no such groups, or no such limits.
+    pub fn make(root: &str, runtime_id: &str, limits: &MachineLimits) -> Result<Self, Failure> {
+        let failed = "the control groups of the machine cannot be made";
+        let host = HostGroups::once(&HOST).map_err(|error| error.into_failure(failed))?;
+        let groups = ControlGroups::named(&host.used, root, runtime_id);
+        let made = groups.make(&host.used, &host.delegated);
+        let quota = limits.processor.map(|thousandths| CpuQuota {
+            // The kernel takes no less than a millisecond.
+            quota: (thousandths.saturating_mul(PERIOD) / 1000).max(1000),
+            period: PERIOD,
+        });
+        let limited = made
+            .map_err(|error| error.into_failure(failed))
+            .and_then(|()| {
+                groups.apply(&Limits {
+                    memory: limits.memory,
+                    cpu: CpuLimits {
+                        quota,
+                        weight: limits.weight,
+                    },
+                    pids: limits.tasks,
+                })
+            });
+        match limited {
+            Ok(()) => Ok(Self(groups)),
+            Err(mut failure) => {
+                // What resists is found by the next sweep.
+                let _left = groups.clear();
+                // The pointers are those of containers.
+                failure
+                    .causes
+                    .iter_mut()
+                    .for_each(|cause| cause.pointer = None);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Moves a process of one thread there, out of the service's own group below `root`.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn join(&self, root: &str, process: Pid) -> Result<(), Failure> {
+        own::put_out(root, process);
+        let joined = self.0.join(process);
+        joined.map_err(|error| error.into_failure("a process cannot join its control groups"))
+    }
+
+    /// Kills every process in the groups, without waiting for their end.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn kill(&self) -> Result<(), Failure> {
+        let killed = self.0.kill();
+        killed.map_err(|error| error.into_failure("the machine's processes cannot be killed"))
+    }
+
+    /// Removes the groups, after the end of what lives in them. Again is fine.
+    ///
+    /// # Errors
+    /// A group is still in use after two seconds, or the kernel refused.
+    pub fn remove(&self) -> Result<(), Failure> {
+        let removed = self.0.remove();
+        removed
+            .map_err(|error| error.into_failure("the machine's control groups cannot be removed"))
+    }
+
+    /// The use of resources of a machine that was made at `created`.
+    #[must_use]
+    pub fn statistics(&self, created: SystemTime) -> Statistics {
+        machine::figures(&self.0, created)
+    }
+
+    /// The processes in the groups that the kernel killed for lack of memory.
+    #[must_use]
+    pub fn memory_kills(&self) -> MemoryKills {
+        self.0.memory_kills()
+    }
+
+    /// How much memory the groups may have.
+    #[must_use]
+    pub fn memory_room(&self) -> MemoryRoom {
+        self.0.memory_room()
+    }
+}

@@ -1,0 +1,14 @@
+//! Parts of this crate that other engines on the same host use, so that the host's control groups and paths are handled
+//! in one way.
+//!
+//! 1. [`MachineGroups`]: the control groups of one machine.
+//! 2. [`open_file`]: a file that a document names.
+//! 3. [`ProcessName`]: a process, told from a later one with the same pid.
+
+mod files;
+mod groups;
+mod process;
+
+pub use files::{open_directory, open_file};
+pub use groups::{MachineGroups, MachineLimits};
+pub use process::ProcessName;
