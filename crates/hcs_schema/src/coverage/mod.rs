@@ -14,12 +14,14 @@ mod resources;
 mod roots;
 mod rows;
 mod service;
+mod virtual_machine;
 
 pub use container::CONTAINER;
 pub use resources::Resource;
 pub use roots::ROOTS;
 pub use rows::Row;
 pub use service::SERVICE;
+pub use virtual_machine::VIRTUAL_MACHINE;
 
 use crate::shape::Shape;
 

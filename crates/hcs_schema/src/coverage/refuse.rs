@@ -152,7 +152,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        coverage::{CONTAINER, ROOTS, SERVICE},
+        coverage::{CONTAINER, ROOTS, SERVICE, VIRTUAL_MACHINE},
         documents::{ComputeSystem, ProcessParameters, ShutdownOptions},
     };
 
@@ -238,8 +238,14 @@ mod tests {
     #[test]
     fn every_refused_property_is_refused_however_little_it_says() {
         let mut tried = 0;
-        let both = |root| [(root, &SERVICE), (root, &CONTAINER)];
-        for (root, table) in ROOTS.iter().flat_map(both) {
+        let every = |root| {
+            [
+                (root, &SERVICE),
+                (root, &CONTAINER),
+                (root, &VIRTUAL_MACHINE),
+            ]
+        };
+        for (root, table) in ROOTS.iter().flat_map(every) {
             let refused = table.rows().filter(|row| {
                 row.call == root.call
                     && row.value.is_none()

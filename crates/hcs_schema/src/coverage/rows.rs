@@ -132,7 +132,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::coverage::{CONTAINER, SERVICE};
+    use crate::coverage::{CONTAINER, SERVICE, VIRTUAL_MACHINE};
 
     /// Every entry: document, name, coverage.
     fn entries(
@@ -149,9 +149,11 @@ mod tests {
     fn every_property_that_clients_send_is_in_a_table_and_nothing_else_is() {
         for root in ROOTS {
             let name = (root.shape)().name;
-            assert_ne!(SERVICE.has(name), CONTAINER.has(name), "{name}");
+            for engine in [&CONTAINER, &VIRTUAL_MACHINE] {
+                assert_ne!(SERVICE.has(name), engine.has(name), "{name}");
+            }
         }
-        for table in [&SERVICE, &CONTAINER] {
+        for table in [&SERVICE, &CONTAINER, &VIRTUAL_MACHINE] {
             let needed: BTreeSet<_> = table
                 .rows()
                 .filter(|row| !row.inherited)
@@ -180,7 +182,8 @@ mod tests {
 
     #[test]
     fn reasons_are_sentences_without_a_full_stop() {
-        for (document, name, coverage) in entries(&SERVICE).chain(entries(&CONTAINER)) {
+        let all = [&SERVICE, &CONTAINER, &VIRTUAL_MACHINE].into_iter();
+        for (document, name, coverage) in all.flat_map(entries) {
             let reason = coverage.reason().unwrap_or("x");
             assert!(
                 !reason.is_empty() && !reason.ends_with('.'),

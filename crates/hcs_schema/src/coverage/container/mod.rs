@@ -5,7 +5,7 @@ mod process;
 mod resources;
 mod system;
 
-use crate::coverage::Table;
+use crate::coverage::{Entries, Table};
 
 /// The effects of the properties of documents that concern a Linux container.
 pub static CONTAINER: Table = Table {
@@ -13,3 +13,6 @@ pub static CONTAINER: Table = Table {
     entries: &[system::ENTRIES, lifecycle::ENTRIES, process::ENTRIES],
     resources: resources::RESOURCES,
 };
+
+/// The effects of the properties of documents about processes: the same for every system with a guest agent.
+pub(super) const PROCESS: &[(&str, Entries)] = process::ENTRIES;

@@ -1,0 +1,120 @@
+//! Options of the calls that move a virtual machine through its life, changes to it, and what can be asked of it.
+
+use crate::coverage::{
+    Coverage::{self, Refused, Supported, WithoutEffect},
+    Entries,
+};
+
+const NOT_SAVED: Coverage = Refused("virtual machines cannot be saved and restored yet");
+
+const ONE_BUTTON: Coverage =
+    Refused("the power button is the only way to ask, and it stands for shutdown");
+
+pub(super) const ENTRIES: &[(&str, Entries)] = &[
+    (
+        "StartOptions",
+        &[(
+            "DestinationMigrationOptions",
+            Refused("virtual machines do not move between hosts yet"),
+        )],
+    ),
+    (
+        "ShutdownOptions",
+        &[
+            (
+                "Mechanism",
+                WithoutEffect("there is one way to ask a virtual machine: its power button"),
+            ),
+            ("Type", Supported),
+            (
+                "Force",
+                WithoutEffect("what does not end in time is left to HcsTerminateComputeSystem"),
+            ),
+            (
+                "Reason",
+                WithoutEffect("a power button cannot tell why it is pressed"),
+            ),
+        ],
+    ),
+    (
+        "ShutdownType",
+        &[
+            ("Shutdown", Supported),
+            ("Hibernate", ONE_BUTTON),
+            ("Reboot", ONE_BUTTON),
+        ],
+    ),
+    (
+        "PauseOptions",
+        &[
+            (
+                "SuspensionLevel",
+                WithoutEffect("the memory of a paused machine stays; the host may swap it out"),
+            ),
+            (
+                "HostedNotification",
+                WithoutEffect("the guest is stopped without its knowledge"),
+            ),
+        ],
+    ),
+    (
+        "SaveOptions",
+        &[("SaveType", NOT_SAVED), ("SaveStateFilePath", NOT_SAVED)],
+    ),
+    (
+        "CrashOptions",
+        &[("Type", Refused("a guest is not made to crash yet"))],
+    ),
+    (
+        "ModifySettingRequest",
+        &[
+            ("ResourcePath", Supported),
+            ("RequestType", Supported),
+            ("Settings", Supported),
+            (
+                "GuestRequest",
+                Refused("the service cannot reach an agent in a virtual machine yet"),
+            ),
+        ],
+    ),
+    (
+        "ModifyRequestType",
+        &[
+            ("Add", Supported),
+            ("Remove", Supported),
+            ("Update", Supported),
+        ],
+    ),
+    (
+        "System_PropertyQuery",
+        &[
+            ("PropertyTypes", Supported),
+            ("Queries", Supported),
+            ("PropertyQueries", Supported),
+        ],
+    ),
+    (
+        "System_PropertyType",
+        &[
+            ("Basic", Supported),
+            ("Memory", Supported),
+            ("Statistics", Supported),
+            ("ProcessList", Supported),
+            ("TerminateOnLastHandleClosed", Supported),
+            (
+                "SharedMemoryRegion",
+                Refused("no memory of a virtual machine is shared with the host"),
+            ),
+            ("GuestConnection", Supported),
+            (
+                "GuestMemory",
+                Refused("the memory that a guest uses is not measured"),
+            ),
+            (
+                "ICHeartbeatStatus",
+                Refused("the services of Hyper-V's integration components are not offered"),
+            ),
+            ("Document", Supported),
+        ],
+    ),
+];

@@ -1,0 +1,260 @@
+//! The documents that create a virtual machine.
+
+use crate::coverage::{
+    Coverage::{self, Refused, Supported, WithoutEffect},
+    Entries,
+};
+
+const NO_NESTING: Coverage = Refused("systems are not created inside other systems");
+
+const NOT_YET: Coverage = Refused("virtual machines have no such device yet");
+
+const NOT_TOLD: Coverage = WithoutEffect("no guest program is known that depends on it");
+
+const NO_HYPERV: Coverage = Refused("QEMU has nothing that corresponds to it");
+
+const HINT: Coverage = WithoutEffect("the host takes no hints about memory from guests");
+
+const LAYOUT: Coverage = WithoutEffect("the board has room for its devices");
+
+const ON_TOUCH: Coverage =
+    WithoutEffect("memory is taken from the host when the guest touches it first");
+
+const NO_COUNTERS: Coverage = Refused("the guest has no counters of processor events");
+
+pub(super) const ENTRIES: &[(&str, Entries)] = &[
+    (
+        "ComputeSystem",
+        &[
+            ("Owner", Supported),
+            ("SchemaVersion", Supported),
+            ("HostingSystemId", NO_NESTING),
+            ("HostedSystem", NO_NESTING),
+            ("Container", Refused("the system is a virtual machine")),
+            ("VirtualMachine", Supported),
+            ("ShouldTerminateOnLastHandleClosed", Supported),
+        ],
+    ),
+    (
+        "Version",
+        &[
+            ("Major", Supported),
+            (
+                "Minor",
+                WithoutEffect(
+                    "minor versions are supersets of each other; every property is known at any time",
+                ),
+            ),
+        ],
+    ),
+    (
+        "VirtualMachine",
+        &[
+            (
+                "Version",
+                WithoutEffect("there is one version of the virtual hardware"),
+            ),
+            ("StopOnReset", Supported),
+            ("Chipset", Supported),
+            ("ComputeTopology", Supported),
+            ("Devices", Supported),
+            (
+                "Services",
+                WithoutEffect("the services of Hyper-V's integration components are not offered"),
+            ),
+            (
+                "GuestState",
+                Refused("no state of a virtual machine is kept in files yet"),
+            ),
+            (
+                "RestoreState",
+                Refused("virtual machines cannot be saved and restored yet"),
+            ),
+            (
+                "RegistryChanges",
+                Refused("a Linux guest has no registry; the settings would be lost"),
+            ),
+            (
+                "StorageQoS",
+                Refused(
+                    "limits on input and output are not enforced; others would be short of what they count on",
+                ),
+            ),
+            (
+                "GuestConnection",
+                Refused("the service cannot reach an agent in a virtual machine yet"),
+            ),
+            (
+                "SecuritySettings",
+                Refused("the guest cannot be protected from its host"),
+            ),
+            (
+                "DebugOptions",
+                Refused("the state of a guest that crashed is not saved"),
+            ),
+            (
+                "ResourcePartitionId",
+                Refused("the host has no partitions of resources"),
+            ),
+            (
+                "MigrationOptions",
+                Refused("virtual machines do not move between hosts yet"),
+            ),
+        ],
+    ),
+    (
+        "Chipset",
+        &[
+            ("Uefi", Refused("name a kernel in \"LinuxKernelDirect\"")),
+            ("IsNumLockDisabled", NOT_TOLD),
+            ("BaseBoardSerialNumber", NOT_TOLD),
+            ("ChassisSerialNumber", NOT_TOLD),
+            ("ChassisAssetTag", NOT_TOLD),
+            (
+                "EnableHibernation",
+                Refused("a guest that hibernates could not be started again"),
+            ),
+            (
+                "UseUtc",
+                WithoutEffect("the clock of the board always runs in UTC"),
+            ),
+            ("LinuxKernelDirect", Supported),
+            (
+                "FirmwareFile",
+                Refused("name a kernel in \"LinuxKernelDirect\""),
+            ),
+        ],
+    ),
+    (
+        "LinuxKernelDirect",
+        &[
+            ("KernelFilePath", Supported),
+            ("InitRdPath", Supported),
+            ("KernelCmdLine", Supported),
+        ],
+    ),
+    (
+        "Topology",
+        &[
+            ("Memory", Supported),
+            ("Processor", Supported),
+            ("Numa", Refused("the guest has one NUMA node")),
+        ],
+    ),
+    (
+        "VirtualMachine_Memory",
+        &[
+            ("SizeInMB", Supported),
+            ("AllowOvercommit", ON_TOUCH),
+            ("BackingPageSize", Supported),
+            ("FaultClusterSizeShift", HINT),
+            ("DirectMapFaultClusterSizeShift", HINT),
+            (
+                "PinBackingPages",
+                Refused("pages of the guest may be swapped out"),
+            ),
+            (
+                "ForbidSmallBackingPages",
+                Refused("pages of the guest are as large as the host sees fit"),
+            ),
+            ("EnableHotHint", HINT),
+            ("EnableColdHint", HINT),
+            ("EnableColdDiscardHint", HINT),
+            ("EnableDeferredCommit", ON_TOUCH),
+            ("LowMmioGapInMB", LAYOUT),
+            ("HighMmioBaseInMB", LAYOUT),
+            ("HighMmioGapInMB", LAYOUT),
+            (
+                "Backing",
+                Refused("memory is taken from the host when the guest touches it first"),
+            ),
+            ("SlitType", Refused("the guest has one NUMA node")),
+            (
+                "HostingProcessNameSuffix",
+                WithoutEffect("QEMU's process is named after the runtime id"),
+            ),
+        ],
+    ),
+    (
+        "MemoryBackingPageSize",
+        &[
+            ("Small", Supported),
+            (
+                "Large",
+                Refused("pages of the guest are as large as the host sees fit"),
+            ),
+        ],
+    ),
+    (
+        "VirtualMachine_Processor",
+        &[
+            ("Count", Supported),
+            ("Limit", Supported),
+            ("Weight", Supported),
+            (
+                "Reservation",
+                Refused("processor time cannot be kept for one system"),
+            ),
+            (
+                "MaximumFrequencyMHz",
+                Refused("frequencies of processors are not controlled"),
+            ),
+            (
+                "ExposeVirtualizationExtensions",
+                Refused("guests cannot run virtual machines of their own"),
+            ),
+            ("EnablePerfmonPmu", NO_COUNTERS),
+            ("EnablePerfmonPebs", NO_COUNTERS),
+            ("EnablePerfmonLbr", NO_COUNTERS),
+            ("EnablePerfmonIpt", NO_COUNTERS),
+            (
+                "CpuGroup",
+                Refused("virtual machines cannot be in groups of processors yet"),
+            ),
+            ("EnablePerfmonArchPmu", NO_COUNTERS),
+            (
+                "NumaProcessorsSettings",
+                Refused("the guest has one NUMA node"),
+            ),
+            ("EnablePageShattering", NO_HYPERV),
+            ("DisableSpeculationControls", NO_HYPERV),
+            ("ProcessorFeatureSet", NO_HYPERV),
+        ],
+    ),
+    (
+        "Devices",
+        &[
+            ("ComPorts", Supported),
+            ("VirtioSerial", NOT_YET),
+            ("Scsi", NOT_YET),
+            ("VirtualPMem", NOT_YET),
+            ("NetworkAdapters", NOT_YET),
+            ("VideoMonitor", NOT_YET),
+            ("Keyboard", NOT_YET),
+            ("Mouse", NOT_YET),
+            ("HvSocket", NOT_YET),
+            ("EnhancedModeVideo", NOT_YET),
+            ("GuestCrashReporting", NOT_YET),
+            ("VirtualSmb", NOT_YET),
+            ("Plan9", NOT_YET),
+            ("Battery", NOT_YET),
+            ("FlexibleIov", NOT_YET),
+            ("SharedMemory", NOT_YET),
+            ("VirtualPci", NOT_YET),
+            (
+                "KernelIntegration",
+                Refused("it was dropped from the schema"),
+            ),
+        ],
+    ),
+    (
+        "ComPort",
+        &[
+            ("NamedPipe", Supported),
+            (
+                "OptimizeForDebugger",
+                WithoutEffect("every serial port passes bytes on as they come"),
+            ),
+        ],
+    ),
+];
