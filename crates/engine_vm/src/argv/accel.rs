@@ -1,0 +1,34 @@
+//! `-accel` and `-cpu`: what executes the guest's instructions, and the processor that the guest sees.
+
+use serde::{Deserialize, Serialize};
+
+use super::Switch;
+
+/// What executes the guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Accelerator {
+    /// The processor, by the kernel's hypervisor.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+/// Megabytes of translated code that QEMU keeps. Its own default is up to a gigabyte for each machine.
+pub(crate) const TRANSLATIONS_MB: u64 = 128;
+
+pub(super) struct Accel(pub(super) Accelerator);
+
+impl Switch for Accel {
+    fn words(&self) -> Vec<String> {
+        let (accelerator, processor) = match self.0 {
+            Accelerator::Kvm => ("kvm".to_owned(), "host"),
+            Accelerator::Tcg => (format!("tcg,thread=multi,tb-size={TRANSLATIONS_MB}"), "max"),
+        };
+        vec![
+            "-accel".to_owned(),
+            accelerator,
+            "-cpu".to_owned(),
+            processor.to_owned(),
+        ]
+    }
+}

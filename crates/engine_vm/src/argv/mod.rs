@@ -1,0 +1,174 @@
+//! The command line of QEMU: a pure function of what a machine is to be and of the numbers of its descriptors.
+//!
+//! One file per switch, named after it. [`parts`] lists the parts of a machine, [`argv`] writes them down. QEMU reaches
+//! every input by an inherited descriptor, so that it needs no path of the host.
+
+mod accel;
+mod action;
+mod device_isa_serial;
+mod device_pvpanic;
+mod kernel;
+mod m;
+mod machine;
+mod mon;
+mod sandbox;
+mod smp;
+
+use std::os::fd::RawFd;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use accel::{Accelerator, TRANSLATIONS_MB};
+
+/// What a machine is to be, as far as QEMU has to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Board {
+    /// The name that QEMU's process shows: the runtime id.
+    pub(crate) name: String,
+    /// What executes the guest's instructions.
+    pub(crate) accelerator: Accelerator,
+    /// Memory in megabytes (2^20 bytes).
+    pub(crate) memory_mb: u64,
+    /// Processors.
+    pub(crate) processors: u32,
+    /// The command line of the kernel.
+    pub(crate) kernel_command_line: String,
+    /// Whether a reset of the guest ends the machine.
+    pub(crate) stops_on_reset: bool,
+}
+
+/// The numbers under which QEMU has its descriptors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    /// The memory of the guest.
+    pub(crate) memory: RawFd,
+    /// The kernel.
+    pub(crate) kernel: RawFd,
+    /// The initial RAM disk.
+    pub(crate) initrd: Option<RawFd>,
+    /// The stream of the monitor.
+    pub(crate) monitor: RawFd,
+    /// The stream of each serial port, with its number from 0.
+    pub(crate) ports: Vec<(u8, RawFd)>,
+}
+
+/// One part of a machine.
+pub(crate) trait Switch {
+    /// The words on QEMU's command line.
+    fn words(&self) -> Vec<String>;
+}
+
+/// Plain words.
+struct Words(&'static [&'static str]);
+
+impl Switch for Words {
+    fn words(&self) -> Vec<String> {
+        self.0.iter().map(|word| (*word).to_owned()).collect()
+    }
+}
+
+/// No devices, files or windows but those that are named, and no instruction before the start.
+const BARE: Words = Words(&["-nodefaults", "-no-user-config", "-display", "none", "-S"]);
+
+/// The parts of a machine, in the order of the command line.
+pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
+    let mut parts: Vec<Box<dyn Switch>> = vec![
+        Box::new(BARE),
+        Box::new(sandbox::Sandbox),
+        Box::new(machine::Machine {
+            name: board.name.clone(),
+        }),
+        Box::new(accel::Accel(board.accelerator)),
+        Box::new(smp::Smp(board.processors)),
+        Box::new(m::Memory {
+            megabytes: board.memory_mb,
+            descriptor: numbers.memory,
+        }),
+        Box::new(kernel::Kernel {
+            kernel: numbers.kernel,
+            initrd: numbers.initrd,
+            command_line: board.kernel_command_line.clone(),
+        }),
+        Box::new(action::Action {
+            stops_on_reset: board.stops_on_reset,
+        }),
+        Box::new(mon::Monitor(numbers.monitor)),
+        Box::new(device_pvpanic::PvPanic),
+    ];
+    for (number, descriptor) in &numbers.ports {
+        parts.push(Box::new(device_isa_serial::Port {
+            number: *number,
+            descriptor: *descriptor,
+        }));
+    }
+    parts
+}
+
+/// The command line, without the program's own name.
+pub(crate) fn argv(board: &Board, numbers: &Numbers) -> Vec<String> {
+    let parts = parts(board, numbers);
+    parts.iter().flat_map(|part| part.words()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_written_down() {
+        let board = Board {
+            name: "3f2504e0-4f89-11d3-9a0c-0305e82c3301".to_owned(),
+            accelerator: Accelerator::Tcg,
+            memory_mb: 256,
+            processors: 2,
+            kernel_command_line: "console=ttyS0 a=1,b=2".to_owned(),
+            stops_on_reset: true,
+        };
+        let numbers = Numbers {
+            memory: 5,
+            kernel: 6,
+            initrd: Some(7),
+            monitor: 8,
+            ports: vec![(0, 9), (1, 10)],
+        };
+        let expected = "-nodefaults -no-user-config -display none -S \
+            -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny \
+            -name 3f2504e0-4f89-11d3-9a0c-0305e82c3301 -machine q35,memory-backend=m0,vmport=off \
+            -accel tcg,thread=multi,tb-size=128 -cpu max \
+            -smp 2,sockets=1,cores=2,threads=1,maxcpus=2 \
+            -m 256M -object memory-backend-file,id=m0,size=256M,share=on,mem-path=/dev/fd/5 \
+            -kernel /dev/fd/6 -append console=ttyS0_a=1,b=2 -initrd /dev/fd/7 \
+            -action reboot=shutdown,shutdown=poweroff,panic=shutdown \
+            -chardev socket,id=qmp,fd=8 -mon chardev=qmp,mode=control \
+            -device pvpanic \
+            -chardev socket,id=com0,fd=9 -device isa-serial,index=0,chardev=com0 \
+            -chardev socket,id=com1,fd=10 -device isa-serial,index=1,chardev=com1";
+        let words: Vec<String> = argv(&board, &numbers);
+        let written: Vec<String> = words.iter().map(|word| word.replace(' ', "_")).collect();
+        let expected: Vec<&str> = expected.split_whitespace().collect();
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn a_guest_that_may_reset_does_and_has_no_initrd_of_no_file() {
+        let board = Board {
+            name: "x".to_owned(),
+            accelerator: Accelerator::Kvm,
+            memory_mb: 64,
+            processors: 1,
+            kernel_command_line: String::new(),
+            stops_on_reset: false,
+        };
+        let numbers = Numbers {
+            memory: 5,
+            kernel: 6,
+            initrd: None,
+            monitor: 8,
+            ports: Vec::new(),
+        };
+        let words = argv(&board, &numbers);
+        let has = |word: &str| words.iter().any(|known| known == word);
+        assert!(has("reboot=reset,shutdown=poweroff,panic=shutdown") && has("kvm") && has("host"));
+        assert!(!has("-initrd") && !has("-append"), "{words:?}");
+    }
+}

@@ -1,0 +1,42 @@
+//! What an administrator decides for all virtual machines.
+
+use std::path::PathBuf;
+
+/// Configuration of the engine. The default is that of the service for the whole machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Path of the control group, in each hierarchy, that machines' groups are made in.
+    pub cgroup_root: String,
+    /// Directory of the sockets that stand for `\\.\pipe\NAME`. Sockets in it belong to this engine.
+    pub pipes: PathBuf,
+    /// QEMU's program; `None` to look where distributions put it.
+    pub qemu: Option<PathBuf>,
+    /// The host's user and group that QEMU runs as. Each QEMU has a pid namespace of its own, so machines of one user
+    /// cannot signal or trace each other.
+    pub user: u32,
+    /// What executes the instructions of guests.
+    pub acceleration: Acceleration,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            cgroup_root: "hcs".to_owned(),
+            pipes: PathBuf::from("/run/hcs/pipes"),
+            qemu: None,
+            // The user that owns nothing, by convention.
+            user: 65534,
+            acceleration: Acceleration::default(),
+        }
+    }
+}
+
+/// What executes the instructions of guests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acceleration {
+    /// QEMU's translator. Works everywhere, slowly.
+    #[default]
+    Translate,
+    /// The kernel's hypervisor (`/dev/kvm`).
+    Kvm,
+}

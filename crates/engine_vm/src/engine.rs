@@ -1,0 +1,352 @@
+//! [`VmEngine`]: makes, adopts and sweeps virtual machines.
+
+use std::{
+    fs,
+    os::{
+        fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::{
+            fs::{DirBuilderExt as _, OpenOptionsExt as _},
+            process::CommandExt as _,
+        },
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use engine_container::shared::{MachineGroups, ProcessName, open_file};
+use hcs_engine::{
+    engine::{CreateRequest, Engine, Found, Machine},
+    steps::{Step, note},
+};
+use hcs_schema::{
+    Failure, HResult,
+    coverage::{Table, VIRTUAL_MACHINE},
+    documents::ComputeSystem,
+};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, socketpair},
+    process::{Pid, PidfdFlags, geteuid, pidfd_open},
+};
+
+use crate::{
+    argv::{Accelerator, Board},
+    config::{Acceleration, EngineConfig},
+    exit, host,
+    machine::{self, VmMachine, control},
+    pipe,
+    plan::{Plan, plan},
+    protocol::{self, Report, Setup},
+    record::{self, Record},
+    worker,
+};
+
+/// How long a worker may take to have QEMU ready. It gives QEMU less.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Name of the empty directory in a machine's directory that QEMU's root is mounted on.
+const ROOT: &str = "root";
+
+/// The engine for virtual machines. Wants root.
+#[derive(Debug)]
+pub struct VmEngine {
+    /// A copy of the service's program that no process can change; workers are executed from it.
+    executable: OwnedFd,
+    config: EngineConfig,
+}
+
+impl VmEngine {
+    /// An engine that executes its workers from `executable`, whose `main` must begin with
+    /// [`worker::main_if_worker`].
+    #[must_use]
+    pub const fn new(executable: OwnedFd, config: EngineConfig) -> Self {
+        Self { executable, config }
+    }
+
+    fn accelerator(&self) -> Accelerator {
+        match self.config.acceleration {
+            Acceleration::Translate => Accelerator::Tcg,
+            Acceleration::Kvm => Accelerator::Kvm,
+        }
+    }
+
+    fn make(&self, request: &CreateRequest) -> Result<VmMachine, Failure> {
+        if !geteuid().is_root() {
+            let message = "virtual machines need a service that runs as root; this one runs as an ordinary user, who can \
+                           have containers";
+            return Err(Failure::new(HResult::NOT_SUPPORTED, message));
+        }
+        let plan = plan(&request.document, self.accelerator())?;
+        let program = host::qemu(&self.config)?;
+        let inputs = Inputs::open(request, &plan, &self.config.pipes)?;
+        done("opened the files of the document and made the sockets of serial ports");
+        let made = self.launch(request, &plan, &program, &inputs);
+        made.inspect_err(|_| inputs.undo())
+    }
+
+    /// Makes the control groups and the worker in them, and has it start QEMU.
+    fn launch(
+        &self,
+        request: &CreateRequest,
+        plan: &Plan,
+        program: &Path,
+        inputs: &Inputs,
+    ) -> Result<VmMachine, Failure> {
+        let root = &self.config.cgroup_root;
+        let groups = MachineGroups::make(root, &request.runtime_id, &plan.limits)?;
+        let mut worker = match Launched::start(&self.executable) {
+            Ok(worker) => worker,
+            Err(e) => {
+                let _left = groups.remove();
+                return Err(failed(
+                    "the worker of the virtual machine cannot be started",
+                    &e,
+                ));
+            }
+        };
+        let setup = self.setup(request, plan, program);
+        let made = worker
+            .join(&groups, root)
+            .and_then(|()| worker.instruct(&setup, inputs))
+            .and_then(|()| worker.machine(request, &groups, inputs.pipes.clone()));
+        made.inspect_err(|_| {
+            // What resists is found by the next sweep; the failure that led here is the one to report.
+            let _killed = groups.kill();
+            let _left = groups.remove();
+        })
+    }
+
+    fn setup(&self, request: &CreateRequest, plan: &Plan, program: &Path) -> Setup {
+        Setup {
+            board: Board {
+                name: request.runtime_id.clone(),
+                accelerator: self.accelerator(),
+                memory_mb: plan.memory_mb,
+                processors: plan.processors,
+                kernel_command_line: plan.command_line.clone(),
+                stops_on_reset: plan.stops_on_reset,
+            },
+            program: program.display().to_string(),
+            user: self.config.user,
+            root: request.directory.join(ROOT).display().to_string(),
+            has_initrd: plan.initrd.is_some(),
+            ports: plan.ports.iter().map(|port| port.number).collect(),
+        }
+    }
+}
+
+/// What a worker is given.
+#[derive(Debug)]
+struct Inputs {
+    /// In the order of [`Setup::descriptors`].
+    descriptors: Vec<OwnedFd>,
+    /// The sockets of serial ports.
+    pipes: Vec<PathBuf>,
+}
+
+impl Inputs {
+    fn open(request: &CreateRequest, plan: &Plan, pipes: &Path) -> Result<Self, Failure> {
+        let directory = &request.directory;
+        let own = |e: std::io::Error| {
+            Failure::new(HResult::E_FAIL, "the machine's directory cannot be used").because(&e)
+        };
+        let exit = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(directory.join(exit::FILE));
+        let mut root = fs::DirBuilder::new();
+        root.mode(0o700).create(directory.join(ROOT)).map_err(own)?;
+        let control = control::bind_in(directory).map_err(|e| own(e.into()))?;
+        let mut inputs = Self {
+            descriptors: vec![exit.map_err(own)?.into(), control],
+            pipes: Vec::new(),
+        };
+        let files = [Some(&plan.kernel), plan.initrd.as_ref()];
+        for file in files.into_iter().flatten() {
+            inputs
+                .descriptors
+                .push(open_file(&file.path, file.pointer)?);
+        }
+        for port in &plan.ports {
+            match pipe::listen_on(&port.pipe, pipes, &port.pointer) {
+                Ok(listener) => inputs.descriptors.push(listener),
+                Err(failure) => {
+                    inputs.undo();
+                    return Err(failure);
+                }
+            }
+            inputs.pipes.push(port.pipe.path(pipes));
+        }
+        Ok(inputs)
+    }
+
+    /// Removes what is outside of the machine's directory.
+    fn undo(&self) {
+        for path in &self.pipes {
+            let _stays = fs::remove_file(path);
+        }
+    }
+}
+
+/// A worker that was just started. A drop kills it.
+#[derive(Debug)]
+struct Launched {
+    child: Option<Child>,
+    pid: Pid,
+    process: OwnedFd,
+    socket: OwnedFd,
+}
+
+impl Launched {
+    fn start(executable: &OwnedFd) -> std::io::Result<Self> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        let mut child = Command::new(format!("/proc/self/fd/{}", executable.as_raw_fd()))
+            .arg0(worker::NAME)
+            .env_clear()
+            .current_dir("/")
+            // A terminal's Ctrl-C is for the service.
+            .process_group(0)
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            // The service's own may be a pipe of the program that started it.
+            .stderr(Stdio::null())
+            .spawn()?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let process = pid
+            .ok_or(Errno::SRCH)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        match (pid, process) {
+            (Some(pid), Ok(process)) => Ok(Self {
+                child: Some(child),
+                pid,
+                process,
+                socket: ours,
+            }),
+            (_, process) => {
+                let _ended_already = child.kill();
+                let _reaped = child.wait();
+                Err(process.err().unwrap_or(Errno::SRCH).into())
+            }
+        }
+    }
+
+    /// Puts it into its groups, and into the order of the kernel's kills where any program is: the service is better.
+    fn join(&self, groups: &MachineGroups, root: &str) -> Result<(), Failure> {
+        let score = format!("/proc/{}/oom_score_adj", self.pid.as_raw_nonzero());
+        fs::write(score, "0").map_err(|e| {
+            failed(
+                "the worker cannot be made one of the first to be killed",
+                &e,
+            )
+        })?;
+        groups.join(root, self.pid)
+    }
+
+    /// Says what to run, and waits until QEMU is there.
+    fn instruct(&self, setup: &Setup, inputs: &Inputs) -> Result<(), Failure> {
+        let lost = |errno: Errno| {
+            failed(
+                "the worker of the virtual machine cannot be reached",
+                &errno.into(),
+            )
+        };
+        let send = |descriptor: BorrowedFd<'_>| {
+            protocol::send(self.socket.as_fd(), &(), Some(descriptor)).map_err(lost)
+        };
+        protocol::send(self.socket.as_fd(), setup, None).map_err(lost)?;
+        for descriptor in &inputs.descriptors {
+            send(descriptor.as_fd())?;
+        }
+        done("told the worker what to run");
+        match protocol::receive(self.socket.as_fd(), START_LIMIT).map_err(lost)? {
+            (Report::Ready, _) => {
+                done("QEMU has made the machine");
+                Ok(())
+            }
+            (Report::Failed(step, causes), _) => {
+                let failure = Failure::new(HResult::E_FAIL, step);
+                Err(causes.into_iter().fold(failure, Failure::cause))
+            }
+        }
+    }
+
+    fn machine(
+        &mut self,
+        request: &CreateRequest,
+        groups: &MachineGroups,
+        pipes: Vec<PathBuf>,
+    ) -> Result<VmMachine, Failure> {
+        let record = Record {
+            worker: ProcessName::of(self.pid.as_raw_nonzero().get())?,
+            created: record::now(),
+            groups: groups.clone(),
+            pipes,
+        };
+        let process = rustix::io::fcntl_dupfd_cloexec(&self.process, 3);
+        let process = process.map_err(|e| failed("no descriptors are left", &e.into()))?;
+        VmMachine::new(request, record, process, self.child.take())
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ended_already = child.kill();
+            let _reaped = child.wait();
+        }
+    }
+}
+
+fn failed(what: &'static str, why: &std::io::Error) -> Failure {
+    Failure::new(HResult::E_FAIL, what).because(why)
+}
+
+/// Notes a step for the time line of the operation.
+fn done(what: &'static str) {
+    note(|| Step {
+        at: Instant::now(),
+        what: what.into(),
+    });
+}
+
+impl Engine for VmEngine {
+    fn name(&self) -> &'static str {
+        "vm"
+    }
+
+    fn accepts(&self, document: &ComputeSystem) -> bool {
+        document.virtual_machine.is_some()
+    }
+
+    fn coverage(&self) -> &'static Table {
+        &VIRTUAL_MACHINE
+    }
+
+    fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure> {
+        match self.make(request) {
+            Ok(machine) => Ok(Arc::new(machine)),
+            Err(failure) => Err(failure.while_doing("Construct")),
+        }
+    }
+
+    fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Found, Failure> {
+        Ok(match VmMachine::adopt(request, record)? {
+            Some(machine) => Found::Living(Arc::new(machine)),
+            None => machine::gone(request, "the worker of the virtual machine is gone"),
+        })
+    }
+
+    fn sweep(&self, _keep: &[String]) -> Result<(), Failure> {
+        // Control groups have the names of those of containers and are swept with them.
+        pipe::sweep(&self.config.pipes);
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! What the host has for virtual machines: QEMU's program.
+
+use std::path::{Path, PathBuf};
+
+use hcs_schema::{Failure, HResult};
+
+use crate::config::EngineConfig;
+
+/// Where distributions put it.
+const PLACES: [&str; 3] = [
+    "/usr/bin/qemu-system-x86_64",
+    "/usr/local/bin/qemu-system-x86_64",
+    "/usr/libexec/qemu-kvm",
+];
+
+/// QEMU's program.
+///
+/// # Errors
+/// `HCS_E_HYPERV_NOT_INSTALLED`, with the package and the command that installs it.
+pub(crate) fn qemu(config: &EngineConfig) -> Result<PathBuf, Failure> {
+    if !cfg!(target_arch = "x86_64") {
+        let message = "virtual machines are supported on hosts with x86-64 processors only";
+        return Err(Failure::new(HResult::NOT_SUPPORTED, message));
+    }
+    if let Some(named) = &config.qemu {
+        if named.is_file() {
+            return Ok(named.clone());
+        }
+        let message = format!(
+            "QEMU is not at {}, which the configuration names (qemu, in [vm])",
+            named.display()
+        );
+        return Err(Failure::new(HResult::HCS_E_HYPERV_NOT_INSTALLED, message));
+    }
+    let found = PLACES.iter().map(Path::new).find(|place| place.is_file());
+    found.map(Path::to_owned).ok_or_else(|| {
+        Failure::new(
+            HResult::HCS_E_HYPERV_NOT_INSTALLED,
+            "virtual machines need QEMU, which is not installed: apt-get install qemu-system-x86 (Debian, Ubuntu), \
+             dnf install qemu-kvm (Fedora), or name the program in the configuration (qemu, in [vm])",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let config = EngineConfig {
+            qemu: Some(PathBuf::from("/nowhere/qemu")),
+            ..EngineConfig::default()
+        };
+        let failure = qemu(&config).unwrap_err();
+        assert_eq!(failure.hresult, HResult::HCS_E_HYPERV_NOT_INSTALLED);
+        assert!(failure.message.contains("/nowhere/qemu"), "{failure}");
+    }
+}

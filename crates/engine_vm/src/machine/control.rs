@@ -1,0 +1,100 @@
+//! Asking a worker.
+
+use std::{
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    path::Path,
+    time::Duration,
+};
+
+use hcs_schema::{Failure, HResult};
+use hcs_wire::peer::Peer;
+use rustix::{
+    fs::{Mode, OFlags, open},
+    io::Errno,
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with,
+        sockopt::{Timeout, set_socket_timeout},
+    },
+};
+
+use crate::protocol::{self, Answer, Request, SOCKET};
+
+/// How long a worker may take for one request. It gives QEMU less.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The way to a worker.
+#[derive(Debug)]
+pub(crate) struct Control {
+    /// The machine's directory: paths of unix sockets end at 107 bytes, so its socket is reached by this.
+    directory: OwnedFd,
+    /// The worker's pid.
+    worker: i32,
+}
+
+impl Control {
+    /// That of the worker with this pid.
+    pub(super) fn new(directory: &Path, worker: i32) -> Result<Self, Failure> {
+        let directory =
+            open_directory(directory).map_err(|e| failed("finding its directory", e))?;
+        Ok(Self { directory, worker })
+    }
+
+    /// Asks and waits for the answer. The worker takes one request after the other.
+    pub(super) fn ask(&self, request: Request) -> Result<Answer, Failure> {
+        let socket = self
+            .connect()
+            .map_err(|e| failed("connecting to its worker", e))?;
+        let asked = protocol::send(socket.as_fd(), &request, None)
+            .and_then(|()| protocol::receive::<Answer>(socket.as_fd(), LIMIT));
+        asked
+            .map(|(answer, _)| answer)
+            .map_err(|e| failed("asking its worker", e))
+    }
+
+    fn connect(&self) -> Result<OwnedFd, Errno> {
+        let socket = socket()?;
+        set_socket_timeout(&socket, Timeout::Send, Some(LIMIT))?;
+        connect(&socket, &address(&self.directory)?)?;
+        // The kernel noted who listened.
+        match Peer::of(&socket)?.process {
+            Some(process) if process == self.worker => Ok(socket),
+            _ => Err(Errno::CONNREFUSED),
+        }
+    }
+}
+
+/// Makes the worker's socket in a machine's directory. The worker listens on it, so that the kernel can name it.
+pub(crate) fn bind_in(directory: &Path) -> Result<OwnedFd, Errno> {
+    let directory = open_directory(directory)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    bind(&socket, &address(&directory)?)?;
+    Ok(socket)
+}
+
+fn socket() -> Result<OwnedFd, Errno> {
+    socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    open(path, flags, Mode::empty())
+}
+
+fn address(directory: &OwnedFd) -> Result<SocketAddrUnix, Errno> {
+    SocketAddrUnix::new(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()))
+}
+
+fn failed(step: &'static str, errno: Errno) -> Failure {
+    let hresult = match errno {
+        Errno::CONNREFUSED | Errno::CONNRESET | Errno::PIPE => HResult::HCS_E_CONNECTION_CLOSED,
+        Errno::TIMEDOUT | Errno::AGAIN => HResult::HCS_E_CONNECTION_TIMEOUT,
+        _ => HResult::E_FAIL,
+    };
+    Failure::new(hresult, format!("{step}: {errno}"))
+}

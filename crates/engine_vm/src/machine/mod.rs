@@ -1,0 +1,225 @@
+//! [`VmMachine`]: one virtual machine, as the service holds it.
+
+pub(crate) mod control;
+
+use std::{
+    fs,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    path::PathBuf,
+    process::Child,
+    sync::{Mutex, PoisonError},
+};
+
+use hcs_engine::engine::{CreateRequest, Exit, Found, Guest, Machine, MemoryKills, MemoryRoom};
+use hcs_schema::{
+    Failure, HResult,
+    coverage::VIRTUAL_MACHINE,
+    documents::{ModifySettingRequest, ShutdownOptions, Statistics},
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{Signal, pidfd_send_signal},
+};
+
+use crate::{
+    exit, pipe,
+    protocol::{Answer, Request},
+    record::Record,
+};
+use control::Control;
+
+/// One virtual machine.
+#[derive(Debug)]
+pub(crate) struct VmMachine {
+    /// The id clients know it by, for messages.
+    id: String,
+    directory: PathBuf,
+    record: Record,
+    /// The pidfd of its worker.
+    process: OwnedFd,
+    control: Control,
+    /// The worker, where this service is its parent and has to take note of its end.
+    child: Mutex<Option<Child>>,
+}
+
+impl VmMachine {
+    /// The machine of a worker that lives.
+    ///
+    /// # Errors
+    /// Its directory cannot be opened.
+    pub(crate) fn new(
+        request: &CreateRequest,
+        record: Record,
+        process: OwnedFd,
+        child: Option<Child>,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            id: request.id.clone(),
+            control: Control::new(&request.directory, record.worker.pid)?,
+            directory: request.directory.clone(),
+            record,
+            process,
+            child: Mutex::new(child),
+        })
+    }
+
+    /// What became of a machine that an earlier service made.
+    ///
+    /// # Errors
+    /// Whether it lives is unknown for now.
+    pub(crate) fn adopt(request: &CreateRequest, record: &str) -> Result<Option<Self>, Failure> {
+        let Ok(record) = serde_json::from_str::<Record>(record) else {
+            return Ok(None);
+        };
+        match record.worker.find()? {
+            Some(process) if !is_readable(process.as_fd()) => {
+                Self::new(request, record, process, None).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn ask(&self, what: &str, request: Request) -> Result<Answer, Failure> {
+        let asked = self.control.ask(request);
+        let asked = asked.and_then(|answer| match answer {
+            Answer::Failed(why) => {
+                Err(Failure::new(HResult::E_FAIL, "QEMU did not do it").cause(why))
+            }
+            answer => Ok(answer),
+        });
+        asked.map_err(|mut failure| {
+            let message = format!("the virtual machine {:?} could not be {what}", self.id);
+            let mut outer = Failure::new(failure.hresult, message);
+            outer = outer.cause(std::mem::take(&mut failure.message));
+            outer.causes.append(&mut failure.causes);
+            outer
+        })
+    }
+
+    fn is_gone(&self) -> bool {
+        is_readable(self.process.as_fd())
+    }
+
+    /// Takes note of the worker's end.
+    fn reap(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(worker) = &mut *child
+            && !matches!(worker.try_wait(), Ok(None))
+        {
+            *child = None;
+        }
+    }
+}
+
+/// Whether a descriptor is readable now: a readable pidfd means that the process has ended.
+pub(crate) fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
+    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
+
+/// How a machine ended whose worker is gone.
+pub(crate) fn gone(request: &CreateRequest, why: &'static str) -> Found {
+    Found::Gone {
+        why: Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why),
+        exit: ended(&request.directory),
+    }
+}
+
+/// A worker without a last word was killed itself.
+fn ended(directory: &std::path::Path) -> Exit {
+    exit::read(directory).unwrap_or(Exit::Killed)
+}
+
+impl Machine for VmMachine {
+    fn start(&self) -> Result<(), Failure> {
+        self.ask("started", Request::Start).map(drop)
+    }
+
+    fn guest(&self) -> Option<&dyn Guest> {
+        None
+    }
+
+    fn pause(&self) -> Result<(), Failure> {
+        self.ask("paused", Request::Pause).map(drop)
+    }
+
+    fn resume(&self) -> Result<(), Failure> {
+        self.ask("resumed", Request::Resume).map(drop)
+    }
+
+    fn is_paused(&self) -> Option<bool> {
+        match self.control.ask(Request::IsPaused) {
+            Ok(Answer::Paused(paused)) => Some(paused),
+            _ => None,
+        }
+    }
+
+    fn shut_down(&self, _options: &ShutdownOptions) -> Result<bool, Failure> {
+        self.ask("shut down", Request::PowerDown).map(|_| true)
+    }
+
+    fn kill(&self) -> Result<(), Failure> {
+        // QEMU ends with its worker, even where there are no control groups.
+        let killed = match pidfd_send_signal(&self.process, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => {
+                let message = format!("the virtual machine {:?} could not be killed", self.id);
+                Err(Failure::new(HResult::E_FAIL, message).because(&std::io::Error::from(errno)))
+            }
+        };
+        self.record.groups.kill().and(killed)
+    }
+
+    fn exit_descriptor(&self) -> BorrowedFd<'_> {
+        self.process.as_fd()
+    }
+
+    fn exit(&self) -> Exit {
+        self.reap();
+        ended(&self.directory)
+    }
+
+    fn release(&self) -> Result<(), Failure> {
+        if !self.is_gone() {
+            let message = format!(
+                "the virtual machine {:?} still runs and cannot be released",
+                self.id
+            );
+            return Err(Failure::new(HResult::HCS_E_INVALID_STATE, message));
+        }
+        self.reap();
+        let removed = self.record.groups.remove();
+        for path in &self.record.pipes {
+            if path
+                .to_str()
+                .is_some_and(|path| pipe::is_abandoned(path).unwrap_or(false))
+            {
+                // A name that resists is refused to the next machine that asks for it.
+                let _stays = fs::remove_file(path);
+            }
+        }
+        removed
+    }
+
+    fn record(&self) -> String {
+        serde_json::to_string(&self.record).unwrap_or_default()
+    }
+
+    fn statistics(&self) -> Result<Statistics, Failure> {
+        Ok(self.record.groups.statistics(self.record.created_at()))
+    }
+
+    fn memory_kills(&self) -> MemoryKills {
+        self.record.groups.memory_kills()
+    }
+
+    fn memory_room(&self) -> MemoryRoom {
+        self.record.groups.memory_room()
+    }
+
+    fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {
+        let path = request.resource_path.as_deref().unwrap_or_default();
+        Err(VIRTUAL_MACHINE.refuse_resource(path))
+    }
+}

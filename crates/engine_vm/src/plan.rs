@@ -1,0 +1,372 @@
+//! What a document asks for, in the terms of this engine. No I/O.
+//!
+//! Properties that this engine does not have never come here: the service refuses them by the table
+//! (`hcs_schema::coverage::VIRTUAL_MACHINE`).
+
+use engine_container::shared::MachineLimits;
+use hcs_schema::{
+    Failure, HResult,
+    documents::{ComputeSystem, VirtualMachine, VirtualMachineProcessor},
+};
+
+use crate::{argv::Accelerator, pipe::PipeName};
+
+/// JSON pointers of properties.
+const KERNEL: &str = "/VirtualMachine/Chipset/LinuxKernelDirect/KernelFilePath";
+const INITRD: &str = "/VirtualMachine/Chipset/LinuxKernelDirect/InitRdPath";
+const COMMAND_LINE: &str = "/VirtualMachine/Chipset/LinuxKernelDirect/KernelCmdLine";
+const MEMORY: &str = "/VirtualMachine/ComputeTopology/Memory/SizeInMB";
+const PROCESSORS: &str = "/VirtualMachine/ComputeTopology/Processor";
+const COM_PORTS: &str = "/VirtualMachine/Devices/ComPorts";
+
+/// The most memory of one machine, in megabytes: 4 TB.
+const MOST_MEMORY: u64 = 4 << 20;
+/// The most processors that the board has.
+const MOST_PROCESSORS: u32 = 240;
+/// The longest command line that a Linux kernel for x86-64 reads, in bytes.
+const LONGEST_COMMAND_LINE: usize = 2047;
+/// Serial ports of the board.
+const SERIAL_PORTS: u8 = 4;
+/// What `Limit` counts in: the whole of the machine's processors.
+const WHOLE: u64 = 10_000;
+/// Memory that QEMU and the worker need beside the guest's and the translated code, in megabytes.
+const BESIDE_MB: u64 = 384;
+/// Threads that QEMU and the worker need beside the guest's processors.
+const BESIDE_THREADS: u64 = 128;
+
+/// Words of a kernel's command line that are for a Hyper-V guest and turn off what this engine's guests need: the driver of
+/// vsock, and the bus that devices are on.
+const NOT_FOR_QEMU: [&str; 2] = ["initcall_blacklist=virtio_vsock_init", "pci=off"];
+
+/// A file that a document names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    /// Its path.
+    pub(crate) path: String,
+    /// JSON pointer of the property.
+    pub(crate) pointer: &'static str,
+}
+
+/// A serial port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Port {
+    /// Its number, from 0.
+    pub(crate) number: u8,
+    /// The host's end.
+    pub(crate) pipe: PipeName,
+    /// JSON pointer of the property that names the pipe.
+    pub(crate) pointer: String,
+}
+
+/// A machine to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The kernel.
+    pub(crate) kernel: Named,
+    /// The initial RAM disk.
+    pub(crate) initrd: Option<Named>,
+    /// The kernel's command line.
+    pub(crate) command_line: String,
+    /// Memory, in megabytes.
+    pub(crate) memory_mb: u64,
+    /// Processors.
+    pub(crate) processors: u32,
+    /// Serial ports with a pipe.
+    pub(crate) ports: Vec<Port>,
+    /// Whether a reset ends it.
+    pub(crate) stops_on_reset: bool,
+    /// Limits on its processes on the host.
+    pub(crate) limits: MachineLimits,
+}
+
+/// The machine that `document` asks for.
+///
+/// # Errors
+/// A value that is missing or out of range, by pointer.
+pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result<Plan, Failure> {
+    let machine = document.virtual_machine.as_ref();
+    let machine = machine.ok_or_else(|| wrong("/VirtualMachine", "it is missing"))?;
+    let chipset = machine.chipset.as_ref();
+    let boot = chipset.and_then(|chipset| chipset.linux_kernel_direct.as_ref());
+    let path = |path: Option<&String>| path.filter(|path| !path.is_empty()).cloned();
+    let kernel = path(boot.and_then(|boot| boot.kernel_file_path.as_ref()));
+    let kernel = kernel.ok_or_else(|| {
+        wrong(
+            KERNEL,
+            "no kernel is named: give the path of a Linux kernel, such as /boot/vmlinuz",
+        )
+    })?;
+    let initrd = path(boot.and_then(|boot| boot.init_rd_path.as_ref()));
+    let command_line = boot.and_then(|boot| boot.kernel_cmd_line.as_deref());
+    let (memory_mb, processors) = (memory(machine)?, processors(machine)?);
+    Ok(Plan {
+        kernel: Named {
+            path: kernel,
+            pointer: KERNEL,
+        },
+        initrd: initrd.map(|path| Named {
+            path,
+            pointer: INITRD,
+        }),
+        command_line: kernel_command_line(command_line.unwrap_or_default())?,
+        memory_mb,
+        processors,
+        ports: ports(machine)?,
+        stops_on_reset: machine.stop_on_reset != Some(false),
+        limits: limits(machine, memory_mb, processors, accelerator)?,
+    })
+}
+
+fn memory(machine: &VirtualMachine) -> Result<u64, Failure> {
+    let topology = machine.compute_topology.as_ref();
+    let memory = topology.and_then(|topology| topology.memory.as_ref());
+    let size = memory
+        .and_then(|memory| memory.size_in_mb)
+        .unwrap_or_default();
+    if size == 0 {
+        return Err(wrong(
+            MEMORY,
+            "no size is given: name the memory of the machine in megabytes",
+        ));
+    }
+    if size > MOST_MEMORY {
+        return Err(wrong(
+            MEMORY,
+            format!("{size} is too much; at most {MOST_MEMORY} is possible"),
+        ));
+    }
+    Ok(size)
+}
+
+fn processor(machine: &VirtualMachine) -> Option<&VirtualMachineProcessor> {
+    machine.compute_topology.as_ref()?.processor.as_ref()
+}
+
+fn processors(machine: &VirtualMachine) -> Result<u32, Failure> {
+    let count = processor(machine)
+        .and_then(|processor| processor.count)
+        .unwrap_or_default();
+    if count > MOST_PROCESSORS {
+        let message = format!("{count} is too much; at most {MOST_PROCESSORS} is possible");
+        return Err(wrong(format!("{PROCESSORS}/Count"), message));
+    }
+    Ok(count.max(1))
+}
+
+fn limits(
+    machine: &VirtualMachine,
+    memory_mb: u64,
+    processors: u32,
+    accelerator: Accelerator,
+) -> Result<MachineLimits, Failure> {
+    let asked = processor(machine);
+    let ranged = |value: Option<u64>, name: &str| match value.unwrap_or_default() {
+        value if value > WHOLE => {
+            let message = format!("{value} is too much; 0 to {WHOLE} are allowed");
+            Err(wrong(format!("{PROCESSORS}/{name}"), message))
+        }
+        value => Ok(Some(value).filter(|value| *value > 0)),
+    };
+    let limit = ranged(asked.and_then(|asked| asked.limit), "Limit")?;
+    let translations = match accelerator {
+        Accelerator::Tcg => crate::argv::TRANSLATIONS_MB,
+        Accelerator::Kvm => 0,
+    };
+    Ok(MachineLimits {
+        memory: Some((memory_mb + translations + BESIDE_MB) << 20),
+        processor: limit.map(|limit| limit * u64::from(processors) * 1000 / WHOLE),
+        weight: ranged(asked.and_then(|asked| asked.weight), "Weight")?,
+        tasks: Some(BESIDE_THREADS + u64::from(processors)),
+    })
+}
+
+fn ports(machine: &VirtualMachine) -> Result<Vec<Port>, Failure> {
+    let devices = machine.devices.as_ref();
+    let asked = devices.and_then(|devices| devices.com_ports.as_ref());
+    let mut ports = Vec::new();
+    for (name, port) in asked.into_iter().flatten() {
+        let number = name.parse().ok().filter(|number| *number < SERIAL_PORTS);
+        let number = number.ok_or_else(|| {
+            let message = format!(
+                "{name:?} is no serial port; \"0\" to \"{}\" are",
+                SERIAL_PORTS - 1
+            );
+            wrong(format!("{COM_PORTS}/{name}"), message)
+        })?;
+        let pointer = format!("{COM_PORTS}/{name}/NamedPipe");
+        // Empty means that nothing is plugged in.
+        let Some(pipe) = port.named_pipe.as_ref().filter(|pipe| !pipe.is_empty()) else {
+            continue;
+        };
+        let pipe = PipeName::parse(pipe).map_err(|why| wrong(pointer.clone(), why))?;
+        if ports
+            .iter()
+            .any(|other: &Port| other.pipe == pipe || other.number == number)
+        {
+            return Err(wrong(
+                pointer,
+                "another serial port of the document is the same",
+            ));
+        }
+        ports.push(Port {
+            number,
+            pipe,
+            pointer,
+        });
+    }
+    Ok(ports)
+}
+
+/// The command line as QEMU gets it. Arguments of the first program, behind `--`, stay as they are.
+fn kernel_command_line(asked: &str) -> Result<String, Failure> {
+    if asked.len() > LONGEST_COMMAND_LINE {
+        let message = format!(
+            "it has {} bytes; a kernel reads at most {LONGEST_COMMAND_LINE}",
+            asked.len()
+        );
+        return Err(wrong(COMMAND_LINE, message));
+    }
+    if asked.chars().any(char::is_control) {
+        return Err(wrong(COMMAND_LINE, "it has a control character"));
+    }
+    let (own, arguments) = match asked.split_once(" -- ") {
+        Some((own, arguments)) => (own, Some(arguments)),
+        None => (asked, None),
+    };
+    if !own.split(' ').any(|word| NOT_FOR_QEMU.contains(&word)) {
+        return Ok(asked.to_owned());
+    }
+    let kept: Vec<&str> = own
+        .split(' ')
+        .filter(|word| !NOT_FOR_QEMU.contains(word))
+        .collect();
+    let kept = kept.join(" ");
+    Ok(match arguments {
+        Some(arguments) => format!("{kept} -- {arguments}"),
+        None => kept,
+    })
+}
+
+fn wrong(pointer: impl Into<String>, message: impl Into<String>) -> Failure {
+    let (pointer, message) = (pointer.into(), message.into());
+    Failure::new(
+        HResult::HCS_E_INVALID_JSON,
+        format!("the virtual machine cannot be made: {pointer}: {message}"),
+    )
+    .cause_at(pointer, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn planned(machine: &Value) -> Result<Plan, Failure> {
+        let text = json!({"SchemaVersion": {"Major": 2, "Minor": 1}, "VirtualMachine": machine});
+        let document = hcs_schema::parse(&text.to_string()).unwrap();
+        plan(&document, Accelerator::Tcg)
+    }
+
+    /// The smallest machine, with `value` at `path`.
+    fn with(path: &[&str], value: Value) -> Value {
+        let mut machine = json!({
+            "Chipset": {"LinuxKernelDirect": {"KernelFilePath": "/k"}},
+            "ComputeTopology": {"Memory": {"SizeInMB": 64}},
+        });
+        let mut place = &mut machine;
+        for step in path {
+            place = &mut place[*step];
+        }
+        *place = value;
+        machine
+    }
+
+    fn pointer(machine: &Value) -> String {
+        planned(machine).unwrap_err().causes[0]
+            .pointer
+            .clone()
+            .unwrap()
+    }
+
+    #[test]
+    fn the_smallest_machine_has_defaults() {
+        let plan = planned(&with(&["StopOnReset"], Value::Null)).unwrap();
+        assert_eq!(
+            (plan.memory_mb, plan.processors, plan.stops_on_reset),
+            (64, 1, true)
+        );
+        assert_eq!(
+            (plan.initrd, plan.ports, plan.command_line),
+            (None, Vec::new(), String::new())
+        );
+        let memory = (64 + crate::argv::TRANSLATIONS_MB + BESIDE_MB) << 20;
+        assert_eq!(
+            (plan.limits.memory, plan.limits.processor),
+            (Some(memory), None)
+        );
+        assert!(
+            !planned(&with(&["StopOnReset"], json!(false)))
+                .unwrap()
+                .stops_on_reset
+        );
+    }
+
+    #[test]
+    fn what_is_missing_or_out_of_range_is_told_by_pointer() {
+        assert_eq!(pointer(&json!({})), KERNEL);
+        assert_eq!(pointer(&with(&["Chipset"], json!({}))), KERNEL);
+        assert_eq!(pointer(&with(&["ComputeTopology"], json!({}))), MEMORY);
+        let memory = ["ComputeTopology", "Memory", "SizeInMB"];
+        assert_eq!(pointer(&with(&memory, json!(MOST_MEMORY + 1))), MEMORY);
+        let processor = |value: Value| with(&["ComputeTopology", "Processor"], value);
+        assert_eq!(
+            pointer(&processor(json!({"Count": 1000}))),
+            format!("{PROCESSORS}/Count")
+        );
+        assert_eq!(
+            pointer(&processor(json!({"Limit": 10_001}))),
+            format!("{PROCESSORS}/Limit")
+        );
+        let line = |text: &str| {
+            let boot = json!({"KernelFilePath": "/k", "KernelCmdLine": text});
+            with(&["Chipset", "LinuxKernelDirect"], boot)
+        };
+        assert_eq!(pointer(&line(&"x".repeat(2048))), COMMAND_LINE);
+        assert_eq!(pointer(&line("a\nb")), COMMAND_LINE);
+        let ports = |value: Value| with(&["Devices"], json!({ "ComPorts": value }));
+        assert_eq!(pointer(&ports(json!({"7": {}}))), format!("{COM_PORTS}/7"));
+        assert_eq!(pointer(&ports(json!({"x": {}}))), format!("{COM_PORTS}/x"));
+        let bad = json!({"0": {"NamedPipe": "relative"}});
+        assert_eq!(pointer(&ports(bad)), format!("{COM_PORTS}/0/NamedPipe"));
+        let same = json!({"0": {"NamedPipe": "/a"}, "1": {"NamedPipe": "/a"}});
+        assert_eq!(pointer(&ports(same)), format!("{COM_PORTS}/1/NamedPipe"));
+        assert_eq!(
+            planned(&ports(json!({"0": {"NamedPipe": ""}})))
+                .unwrap()
+                .ports,
+            []
+        );
+    }
+
+    #[test]
+    fn processor_time_is_a_part_of_the_machine_s_processors() {
+        let machine = with(
+            &["ComputeTopology", "Processor"],
+            json!({"Count": 4, "Limit": 2500, "Weight": 200}),
+        );
+        let limits = planned(&machine).unwrap().limits;
+        assert_eq!((limits.processor, limits.weight), (Some(1000), Some(200)));
+    }
+
+    #[test]
+    fn words_for_hyper_v_do_not_reach_the_kernel_but_the_first_program() {
+        let line = |text: &str| kernel_command_line(text).unwrap();
+        assert_eq!(
+            line("quiet pci=off initcall_blacklist=virtio_vsock_init a -- pci=off"),
+            "quiet a -- pci=off"
+        );
+        assert_eq!(line(" two  spaces stay"), " two  spaces stay");
+        assert_eq!(line("pci=offset"), "pci=offset");
+    }
+}

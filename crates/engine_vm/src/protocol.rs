@@ -1,0 +1,190 @@
+//! The messages between the service and a worker. Both ends come from this crate, but maybe from two versions of it.
+//!
+//! All sockets are `SOCK_SEQPACKET`, each message is one JSON value of at most [`LONGEST`] bytes.
+//!
+//! | socket | messages |
+//! |---|---|
+//! | the worker's standard input | [`Setup`], then one message per descriptor in the order of [`Setup::descriptors`]; a [`Report`] back, and the end |
+//! | `worker.sock` in the machine's directory | a connection for each call: a [`Request`], an [`Answer`], the end |
+
+use std::{
+    collections::VecDeque,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    time::Duration,
+};
+
+use rustix::{
+    io::Errno,
+    net::sockopt::{Timeout, set_socket_timeout},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::argv::Board;
+
+/// Name of the worker's socket in the machine's directory.
+pub(crate) const SOCKET: &str = "worker.sock";
+
+/// The longest message, in bytes.
+const LONGEST: usize = 32 << 10;
+
+/// What a worker is to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    /// The machine.
+    pub(crate) board: Board,
+    /// QEMU's program.
+    pub(crate) program: String,
+    /// The user and group that QEMU runs as.
+    pub(crate) user: u32,
+    /// An empty directory, which QEMU's root is mounted on in its own namespace.
+    pub(crate) root: String,
+    /// Whether there is an initial RAM disk.
+    pub(crate) has_initrd: bool,
+    /// The numbers of the serial ports.
+    pub(crate) ports: Vec<u8>,
+}
+
+impl Setup {
+    /// How many descriptors follow: the file for the end, the worker's socket (bound, not listening), the kernel, the
+    /// initial RAM disk if there is one, and the listening socket of each serial port.
+    pub(crate) fn descriptors(&self) -> usize {
+        3 + usize::from(self.has_initrd) + self.ports.len()
+    }
+}
+
+/// How the start of QEMU went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// The machine is there and stands still.
+    Ready,
+    /// It is not; a sentence for the step, and the sentences behind it. The worker ends.
+    Failed(String, Vec<String>),
+}
+
+/// What a service asks of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Let the processors run for the first time. Again is fine.
+    Start,
+    /// Stop the processors. Again is fine.
+    Pause,
+    /// Let stopped processors run. Again is fine.
+    Resume,
+    /// Whether they are stopped.
+    IsPaused,
+    /// Press the power button.
+    PowerDown,
+}
+
+/// What a worker says to that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// It was done.
+    Done,
+    /// Whether the processors were stopped after they had run.
+    Paused(bool),
+    /// It was not done, for this reason.
+    Failed(String),
+}
+
+/// Sends one message, with a descriptor if there is one.
+///
+/// # Errors
+/// The errno of `sendmsg(2)`; `EMSGSIZE` for a message that is too long.
+pub(crate) fn send<T: Serialize>(
+    socket: BorrowedFd<'_>,
+    message: &T,
+    descriptor: Option<BorrowedFd<'_>>,
+) -> Result<(), Errno> {
+    let text = serde_json::to_vec(message).map_err(|_| Errno::INVAL)?;
+    if text.len() > LONGEST {
+        return Err(Errno::MSGSIZE);
+    }
+    hcs_wire::socket::send(socket, &text, descriptor.as_slice()).map(drop)
+}
+
+/// Receives one message with its descriptor, if it has one, and waits at most for `limit`.
+///
+/// # Errors
+/// The errno of `recvmsg(2)`; `ETIMEDOUT` without a message in time, `ECONNRESET` at the end, `EBADMSG` for one that is
+/// too long, no such message, or has several descriptors.
+pub(crate) fn receive<T: DeserializeOwned>(
+    socket: BorrowedFd<'_>,
+    limit: Duration,
+) -> Result<(T, Option<OwnedFd>), Errno> {
+    // A limit of zero would be none.
+    let limit = limit.max(Duration::from_millis(1));
+    set_socket_timeout(socket, Timeout::Recv, Some(limit))?;
+    let mut buffer = vec![0; LONGEST + 1];
+    let mut descriptors = VecDeque::new();
+    let received = hcs_wire::socket::receive(socket.as_fd(), &mut buffer, &mut descriptors);
+    let length = received.map_err(|errno| match errno {
+        Errno::AGAIN => Errno::TIMEDOUT,
+        errno => errno,
+    })?;
+    let descriptor = descriptors.pop_front();
+    match length {
+        0 => Err(Errno::CONNRESET),
+        _ if length > LONGEST || !descriptors.is_empty() => Err(Errno::BADMSG),
+        _ => {
+            let message = serde_json::from_slice(&buffer[..length]);
+            Ok((message.map_err(|_| Errno::BADMSG)?, descriptor))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn messages_arrive_with_their_descriptors() {
+        let (one, other) = pair();
+        let file = tempfile::tempfile().unwrap();
+        send(one.as_fd(), &Request::Pause, Some(file.as_fd())).unwrap();
+        send(one.as_fd(), &Request::Start, None).unwrap();
+        let (request, descriptor) = receive::<Request>(other.as_fd(), LIMIT).unwrap();
+        assert!(request == Request::Pause && descriptor.is_some());
+        let (request, descriptor) = receive::<Request>(other.as_fd(), LIMIT).unwrap();
+        assert!(request == Request::Start && descriptor.is_none());
+        let late = receive::<Request>(other.as_fd(), Duration::from_millis(1));
+        assert_eq!(late.unwrap_err(), Errno::TIMEDOUT);
+        drop(one);
+        assert_eq!(
+            receive::<Request>(other.as_fd(), LIMIT).unwrap_err(),
+            Errno::CONNRESET
+        );
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        let (one, other) = pair();
+        let file = tempfile::tempfile().unwrap();
+        let two = [file.as_fd(), file.as_fd()];
+        hcs_wire::socket::send(&one, b"\"Start\"", &two).unwrap();
+        hcs_wire::socket::send(&one, b"\"Begin\"", &[]).unwrap();
+        hcs_wire::socket::send(&one, &vec![b' '; LONGEST + 1], &[]).unwrap();
+        for _ in 0..3 {
+            assert_eq!(
+                receive::<Request>(other.as_fd(), LIMIT).unwrap_err(),
+                Errno::BADMSG
+            );
+        }
+        let long = Answer::Failed("x".repeat(LONGEST));
+        assert_eq!(send(one.as_fd(), &long, None), Err(Errno::MSGSIZE));
+    }
+}

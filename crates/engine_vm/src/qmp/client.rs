@@ -1,0 +1,348 @@
+//! A connection to QEMU.
+//!
+//! One thread uses it. Events that come while a command waits for its answer are kept in order.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Read as _, Write as _},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+use serde_json::{Value, json};
+
+use super::{
+    command::{Command, QmpCapabilities},
+    lines::{LONGEST, Lines},
+    message::{self, Event, Message, Version},
+};
+
+/// Events that are kept until they are taken; a machine has no use for as many.
+const MOST_EVENTS: usize = 64;
+
+/// Why a command has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum QmpError {
+    /// QEMU closed the connection.
+    #[error("QEMU closed its monitor")]
+    Closed,
+    /// The connection cannot be used.
+    #[error("QEMU's monitor cannot be reached")]
+    Io(#[source] io::Error),
+    /// No answer came in time.
+    #[error("QEMU has not answered {0:?} in time")]
+    Late(&'static str),
+    /// QEMU refused the command.
+    #[error("QEMU refused {0:?}: {1}")]
+    Refused(&'static str, String),
+    /// QEMU breaks the protocol.
+    #[error("QEMU sent {0}")]
+    Malformed(&'static str),
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    socket: UnixStream,
+    lines: Lines,
+    events: VecDeque<Event>,
+    last_id: u64,
+}
+
+impl Client {
+    /// Greets: waits for QEMU's greeting and ends the negotiation, at most for `limit`. Answers QEMU's version as well.
+    ///
+    /// # Errors
+    /// QEMU ended, was late, or broke the protocol.
+    pub(crate) fn greet(socket: UnixStream, limit: Duration) -> Result<(Self, Version), QmpError> {
+        socket.set_nonblocking(true).map_err(QmpError::Io)?;
+        let mut client = Self {
+            socket,
+            lines: Lines::default(),
+            events: VecDeque::new(),
+            last_id: 0,
+        };
+        let deadline = Instant::now() + limit;
+        let version = loop {
+            match client.message("greeting", deadline)? {
+                Message::Greeting(version) => break version,
+                Message::Event(event) => client.keep(event),
+                _ => return Err(QmpError::Malformed("something else than its greeting")),
+            }
+        };
+        client.execute(QmpCapabilities, limit)?;
+        Ok((client, version))
+    }
+
+    /// Executes a command and waits for its answer, at most for `limit`.
+    ///
+    /// # Errors
+    /// QEMU refused it, ended, was late, or broke the protocol.
+    pub(crate) fn execute<C: Command>(
+        &mut self,
+        _command: C,
+        limit: Duration,
+    ) -> Result<C::Return, QmpError> {
+        let deadline = Instant::now() + limit;
+        self.last_id += 1;
+        let id = self.last_id;
+        let mut line = json!({ "execute": C::NAME, "id": id }).to_string();
+        line.push('\n');
+        self.send(C::NAME, line.as_bytes(), deadline)?;
+        loop {
+            match self.message(C::NAME, deadline)? {
+                Message::Return(answered, value) if answered == Some(id) => {
+                    return read(value);
+                }
+                Message::Refusal(answered, why) if answered == Some(id) => {
+                    return Err(QmpError::Refused(C::NAME, why));
+                }
+                // The answer to a command that was given up.
+                Message::Return(Some(old), _) | Message::Refusal(Some(old), _) if old < id => {}
+                Message::Event(event) => self.keep(event),
+                _ => return Err(QmpError::Malformed("an answer to no command")),
+            }
+        }
+    }
+
+    /// Reads what is there without waiting. To be called when [`Client::descriptor`] is readable.
+    ///
+    /// # Errors
+    /// QEMU ended or broke the protocol.
+    pub(crate) fn read_events(&mut self) -> Result<(), QmpError> {
+        // What came before the end may still lie in the buffer.
+        let filled = self.fill();
+        while let Some(message) = self.next_message()? {
+            match message {
+                Message::Event(event) => self.keep(event),
+                // The answer to a command that was given up.
+                Message::Return(Some(_), _) | Message::Refusal(Some(_), _) => {}
+                _ => return Err(QmpError::Malformed("an answer to no command")),
+            }
+        }
+        filled
+    }
+
+    /// Takes the oldest event.
+    pub(crate) fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Readable when QEMU has said something.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn keep(&mut self, event: Event) {
+        if event == Event::Other {
+            return;
+        }
+        if self.events.len() == MOST_EVENTS {
+            // The last ones say how the machine ended.
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    fn send(
+        &mut self,
+        step: &'static str,
+        bytes: &[u8],
+        deadline: Instant,
+    ) -> Result<(), QmpError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.socket.write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(step, PollFlags::OUT, deadline)?;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Err(QmpError::Closed),
+                Err(e) => return Err(QmpError::Io(e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next message, as soon as it is there.
+    fn message(&mut self, step: &'static str, deadline: Instant) -> Result<Message, QmpError> {
+        loop {
+            if let Some(message) = self.next_message()? {
+                return Ok(message);
+            }
+            self.wait(step, PollFlags::IN, deadline)?;
+            self.fill()?;
+        }
+    }
+
+    fn next_message(&mut self) -> Result<Option<Message>, QmpError> {
+        let line = self.lines.next();
+        let line = line.map_err(|_| QmpError::Malformed("a line that does not end"))?;
+        let parsed = line.map(message::parse).transpose();
+        parsed.map_err(|_| QmpError::Malformed("a line that is no message"))
+    }
+
+    /// Reads as much as is there, up to the longest line.
+    fn fill(&mut self) -> Result<(), QmpError> {
+        let mut buffer = [0; 4096];
+        let mut filled = 0;
+        while filled < LONGEST {
+            match self.socket.read(&mut buffer) {
+                Ok(0) if filled == 0 => return Err(QmpError::Closed),
+                Ok(0) => break,
+                Ok(read) => {
+                    self.lines.push(&buffer[..read]);
+                    filled += read;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(QmpError::Closed);
+                }
+                Err(e) => return Err(QmpError::Io(e)),
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(
+        &self,
+        step: &'static str,
+        flags: PollFlags,
+        deadline: Instant,
+    ) -> Result<(), QmpError> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(QmpError::Late(step));
+            }
+            let left = Timespec::try_from(left).ok();
+            match poll(&mut [PollFd::new(&self.socket, flags)], left.as_ref()) {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(e) => return Err(QmpError::Io(e.into())),
+            }
+        }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, QmpError> {
+    serde_json::from_value(value).map_err(|_| QmpError::Malformed("an answer of another form"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader},
+        thread,
+    };
+
+    use super::*;
+    use crate::qmp::{
+        ShutdownReason,
+        command::{Cont, QueryStatus, Stop},
+    };
+
+    const LIMIT: Duration = Duration::from_secs(20);
+    const GREETING: &str = r#"{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}}, "capabilities": []}}"#;
+
+    /// A connection whose other end greets and then answers each command with the next of `answers`, in which `ID` is the
+    /// command's number; then it closes.
+    fn connect(answers: &'static [&'static str]) -> Client {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        thread::spawn(move || {
+            let mut writer = theirs.try_clone().unwrap();
+            writeln!(writer, "{GREETING}").unwrap();
+            let commands = BufReader::new(theirs).lines();
+            let greeted = [r#"{"return": {}, "id": ID}"#];
+            for (answer, command) in greeted.iter().chain(answers).zip(commands) {
+                let command: Value = serde_json::from_str(&command.unwrap()).unwrap();
+                let answer = answer.replace("ID", &command["id"].to_string());
+                writer.write_all(format!("{answer}\n").as_bytes()).unwrap();
+            }
+        });
+        Client::greet(ours, LIMIT).unwrap().0
+    }
+
+    #[test]
+    fn events_between_a_command_and_its_answer_are_kept() {
+        let mut client = connect(&[concat!(
+            "{\"event\": \"RESUME\"}\n",
+            "{\"event\": \"RESET\", \"data\": {}}\n",
+            "{\"return\": {\"running\": true, \"status\": \"running\", \"singlestep\": false}, \"id\": ID}\n",
+            "{\"event\": \"SHUTDOWN\", \"data\": {\"reason\": \"guest-shutdown\"}}",
+        )]);
+        let status = client.execute(QueryStatus, LIMIT).unwrap();
+        assert_eq!((status.running, &*status.status), (true, "running"));
+        assert_eq!(client.next_event(), Some(Event::Reset));
+        loop {
+            match client.read_events() {
+                Ok(()) => {}
+                Err(QmpError::Closed) => break,
+                Err(e) => panic!("{e}"),
+            }
+        }
+        let last = Event::Shutdown(ShutdownReason::GuestShutdown);
+        assert_eq!(client.next_event(), Some(last));
+    }
+
+    #[test]
+    fn refusals_ends_and_nonsense_are_told_apart() {
+        let mut client = connect(&[
+            r#"{"id": ID, "error": {"class": "GenericError", "desc": "not now"}}"#,
+            r#"{"return": 7, "id": ID}"#,
+            r#"{"return": {}, "id": 77}"#,
+            "nonsense",
+        ]);
+        let refused = client.execute(Cont, LIMIT).unwrap_err();
+        assert_eq!(refused.to_string(), "QEMU refused \"cont\": not now");
+        for _ in 0..3 {
+            let malformed = client.execute(Stop, LIMIT).unwrap_err();
+            assert!(matches!(malformed, QmpError::Malformed(_)), "{malformed}");
+        }
+        let closed = client.execute(Stop, LIMIT).unwrap_err();
+        assert!(
+            matches!(closed, QmpError::Closed | QmpError::Io(_)),
+            "{closed:?}"
+        );
+    }
+
+    #[test]
+    fn an_answer_that_does_not_come_is_not_waited_for_and_skipped_later() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut writer = theirs.try_clone().unwrap();
+        writeln!(writer, "{GREETING}").unwrap();
+        writeln!(writer, r#"{{"return": {{}}, "id": 1}}"#).unwrap();
+        let mut client = Client::greet(ours, LIMIT).unwrap().0;
+        let late = client.execute(Stop, Duration::from_millis(1)).unwrap_err();
+        assert!(matches!(late, QmpError::Late("stop")), "{late}");
+        writeln!(writer, r#"{{"return": {{}}, "id": 2}}"#).unwrap();
+        writeln!(writer, r#"{{"return": {{}}, "id": 3}}"#).unwrap();
+        client.execute(Cont, LIMIT).unwrap();
+    }
+
+    #[test]
+    fn a_flood_of_events_is_bounded_and_the_last_ones_are_kept() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut writer = theirs;
+        writeln!(writer, "{GREETING}").unwrap();
+        writeln!(writer, r#"{{"return": {{}}, "id": 1}}"#).unwrap();
+        let mut client = Client::greet(ours, LIMIT).unwrap().0;
+        for _ in 0..3 * MOST_EVENTS {
+            writeln!(writer, r#"{{"event": "RESET"}}"#).unwrap();
+            client.read_events().unwrap();
+        }
+        writeln!(writer, r#"{{"event": "GUEST_PANICKED"}}"#).unwrap();
+        client.read_events().unwrap();
+        assert_eq!(client.events.len(), MOST_EVENTS);
+        assert_eq!(client.events.back(), Some(&Event::Panicked));
+    }
+}

@@ -1,0 +1,55 @@
+//! One request of the service.
+
+use std::{
+    os::fd::{AsFd as _, OwnedFd},
+    time::Duration,
+};
+
+use hcs_wire::peer::Peer;
+use rustix::process::geteuid;
+
+use crate::{
+    protocol::{self, Answer, Request},
+    qmp::{
+        Client, QmpError,
+        command::{Cont, QueryStatus, Stop, SystemPowerdown},
+    },
+};
+
+/// How long the service may take to say what it asks for after it has connected.
+const REQUEST_LIMIT: Duration = Duration::from_secs(1);
+/// How long QEMU may take for one command.
+const COMMAND_LIMIT: Duration = Duration::from_secs(4);
+
+/// Receives a request on a connection, does it and answers. The connection ends with that. Only the user that this
+/// process runs as may ask.
+pub(super) fn answer(connection: &OwnedFd, monitor: Option<&mut Client>) {
+    let own = geteuid().as_raw();
+    if Peer::of(connection).is_ok_and(|peer| peer.user != own) {
+        return;
+    }
+    let Ok((request, _)) = protocol::receive(connection.as_fd(), REQUEST_LIMIT) else {
+        return;
+    };
+    let answer = match monitor {
+        Some(monitor) => act(request, monitor).unwrap_or_else(|e| Answer::Failed(e.to_string())),
+        None => Answer::Failed("QEMU has closed its monitor".to_owned()),
+    };
+    // A service that is gone asks again, or its successor does.
+    let _gone = protocol::send(connection.as_fd(), &answer, None);
+}
+
+fn act(request: Request, monitor: &mut Client) -> Result<Answer, QmpError> {
+    let status = monitor.execute(QueryStatus, COMMAND_LIMIT)?;
+    let has_begun = status.status != "prelaunch";
+    match request {
+        Request::IsPaused => return Ok(Answer::Paused(status.status == "paused")),
+        Request::Start if has_begun => {}
+        Request::Pause if !status.running => {}
+        Request::Resume if status.running => {}
+        Request::Start | Request::Resume => drop(monitor.execute(Cont, COMMAND_LIMIT)?),
+        Request::Pause => drop(monitor.execute(Stop, COMMAND_LIMIT)?),
+        Request::PowerDown => drop(monitor.execute(SystemPowerdown, COMMAND_LIMIT)?),
+    }
+    Ok(Answer::Done)
+}

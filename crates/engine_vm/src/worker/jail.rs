@@ -1,0 +1,178 @@
+//! What QEMU's process gives up before it executes QEMU: the host's files, network, processes and users.
+//!
+//! Its root is a small file system in memory with views of the host's programs and libraries, read-only, a `/proc` of its
+//! own pid namespace, and `/dev/null`. So a guest that takes QEMU over finds no data of the host and no other process.
+
+use std::{
+    fs, io,
+    os::unix::fs::{MetadataExt as _, symlink},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{Gid, Uid},
+    io::Errno,
+    mount::{
+        MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change,
+        mount_remount, unmount,
+    },
+    process::{Resource, Rlimit, Signal, pivot_root, set_parent_process_death_signal, setrlimit},
+    thread::{
+        CapabilitySet, remove_capability_from_bounding_set, set_no_new_privs, set_thread_groups,
+        set_thread_res_gid, set_thread_res_uid,
+    },
+};
+
+use crate::sys::process;
+
+/// Directories of the host that hold programs and libraries. What is a link on the host is one in the jail.
+const PROGRAMS: [&str; 7] = [
+    "/usr",
+    "/bin",
+    "/lib",
+    "/lib64",
+    "/opt",
+    "/nix/store",
+    "/gnu/store",
+];
+
+/// Files that QEMU's loader reads.
+const FILES: [&str; 1] = ["/etc/ld.so.cache"];
+
+/// What a process gives up.
+#[derive(Debug)]
+pub(super) struct Jail {
+    /// An empty directory.
+    pub(super) root: PathBuf,
+    /// The user and group it becomes.
+    pub(super) user: u32,
+    /// Whether it needs `/dev/kvm`.
+    pub(super) with_kvm: bool,
+}
+
+impl Jail {
+    /// Enters it, in the child that is to execute QEMU. The step that failed is written to standard error, which the
+    /// worker reads.
+    pub(super) fn enter(&self) -> io::Result<()> {
+        let step = |name: &str, done: io::Result<()>| {
+            done.inspect_err(|e| {
+                let sentence = format!("{name}: {e}\n");
+                let _unheard = rustix::io::write(rustix::stdio::stderr(), sentence.as_bytes());
+            })
+        };
+        step(
+            "making namespaces",
+            process::new_namespaces().map_err(Into::into),
+        )?;
+        // Looked at before the host is out of sight.
+        let kvm_group = self.with_kvm.then(kvm_group).flatten();
+        step("making a root of its own", self.make_root())?;
+        step("entering that root", self.enter_root())?;
+        step("giving up privileges", self.become_user(kvm_group))
+    }
+
+    fn make_root(&self) -> io::Result<()> {
+        // Nothing that is mounted here shows on the host.
+        mount_change(
+            "/",
+            MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+        )?;
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        mount(
+            "tmpfs",
+            &self.root,
+            "tmpfs",
+            flags,
+            Some(c"size=64k,nr_inodes=64,mode=0755"),
+        )?;
+        for place in PROGRAMS {
+            self.show(Path::new(place))?;
+        }
+        for file in FILES {
+            self.show(Path::new(file))?;
+        }
+        let proc = self.below("/proc");
+        fs::create_dir(&proc)?;
+        let flags = flags | MountFlags::NOEXEC;
+        mount("proc", &proc, "proc", flags, None)?;
+        fs::create_dir(self.below("/dev"))?;
+        symlink("/proc/self/fd", self.below("/dev/fd"))?;
+        self.show_device("/dev/null")?;
+        if self.with_kvm {
+            self.show_device("/dev/kvm")?;
+        }
+        Ok(())
+    }
+
+    fn below(&self, place: &str) -> PathBuf {
+        self.root.join(place.trim_start_matches('/'))
+    }
+
+    /// Shows something of the host read-only, if it is there.
+    fn show(&self, place: &Path) -> io::Result<()> {
+        let target = self.root.join(place.strip_prefix("/").unwrap_or(place));
+        let Ok(found) = fs::symlink_metadata(place) else {
+            return Ok(());
+        };
+        if let Some(above) = target.parent() {
+            fs::create_dir_all(above)?;
+        }
+        if found.is_symlink() {
+            return symlink(fs::read_link(place)?, target);
+        }
+        if found.is_dir() {
+            fs::create_dir(&target)?;
+        } else {
+            fs::write(&target, "")?;
+        }
+        mount_bind(place, &target)?;
+        let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+        Ok(mount_remount(&target, flags, "")?)
+    }
+
+    fn show_device(&self, place: &str) -> io::Result<()> {
+        let target = self.below(place);
+        fs::write(&target, "")?;
+        Ok(mount_bind(place, &target)?)
+    }
+
+    fn enter_root(&self) -> io::Result<()> {
+        let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+        rustix::process::chdir(&self.root)?;
+        pivot_root(".", ".")?;
+        // The host's root lies on top of the new one now.
+        unmount(".", UnmountFlags::DETACH)?;
+        rustix::process::chdir("/")?;
+        Ok(mount_remount("/", flags, "")?)
+    }
+
+    fn become_user(&self, kvm_group: Option<u32>) -> io::Result<()> {
+        let none = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        setrlimit(Resource::Core, none)?;
+        for number in 0..u64::BITS {
+            match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number))
+            {
+                // One past the last that this kernel knows.
+                Err(Errno::INVAL) => break,
+                answer => answer?,
+            }
+        }
+        let groups: Vec<Gid> = kvm_group.map(Gid::from_raw).into_iter().collect();
+        set_thread_groups(&groups)?;
+        let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.user));
+        set_thread_res_gid(group, group, group)?;
+        set_thread_res_uid(user, user, user)?;
+        set_no_new_privs(true)?;
+        // A change of the user clears it, so it comes last.
+        Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+    }
+}
+
+/// The group that may use the kernel's hypervisor.
+fn kvm_group() -> Option<u32> {
+    let found = fs::metadata("/dev/kvm").ok()?;
+    Some(found.gid()).filter(|group| *group != 0)
+}

@@ -1,0 +1,187 @@
+//! The worker: one process per machine, which owns QEMU, its monitor and the host's ends of its serial ports.
+//!
+//! The service executes it from the sealed copy of its own program, with a socket as standard input, and puts it into the
+//! machine's control groups before it says what to run. It outlives the service. QEMU ends with it, and it ends with
+//! QEMU, after it has written down how (`exit`).
+//!
+//! 1. [`main_if_worker`]: the beginning; sets up and reports.
+//! 2. `qemu`: starts QEMU. `jail`: what QEMU's process gives up first.
+//! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service.
+
+mod control;
+mod jail;
+mod qemu;
+mod serial;
+mod serve;
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    process::exit,
+    time::Duration,
+};
+
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketType, listen, sockopt},
+    process::{DumpableBehavior, set_dumpable_behavior},
+    thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs},
+};
+
+use crate::{
+    protocol::{self, Report, Setup},
+    sys::descriptors,
+};
+use serial::Port;
+use serve::Worker;
+
+/// What the worker calls itself in `argv[0]`.
+pub(crate) const NAME: &str = "hcsd-vm";
+
+/// How long the service may take to say what to run.
+const SETUP_LIMIT: Duration = Duration::from_secs(30);
+
+/// Calls of the service that may wait for their turn.
+const QUEUE: i32 = 16;
+
+/// The worker has its socket as standard input, and the other standard descriptors.
+const FIRST_UNUSED: u32 = 3;
+
+/// Exit code of a worker that met an error.
+const FAILED: i32 = 70;
+
+/// Runs a worker and never returns, when the calling process was started as one; returns at once otherwise.
+///
+/// Must come first in `main`, before there are threads.
+pub fn main_if_worker() {
+    let named = std::env::args_os()
+        .next()
+        .is_some_and(|name| name.as_bytes() == NAME.as_bytes());
+    if !named || !stdin_is_service() {
+        return;
+    }
+    let service = descriptors::take_stdin();
+    exit(match run(&service) {
+        Ok(()) => 0,
+        Err(_) => FAILED,
+    });
+}
+
+/// Only the service makes such a standard input.
+fn stdin_is_service() -> bool {
+    let stdin = rustix::stdio::stdin();
+    sockopt::socket_domain(stdin) == Ok(AddressFamily::UNIX)
+        && sockopt::socket_type(stdin) == Ok(SocketType::SEQPACKET)
+}
+
+fn run(service: &OwnedFd) -> Result<(), Errno> {
+    descriptors::close_from(FIRST_UNUSED)?;
+    rustix::thread::set_name(c"hcsd-vm")?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let (setup, inputs) = receive(service)?;
+    let ready = start(&setup, inputs);
+    let report = match &ready {
+        Ok(_) => Report::Ready,
+        Err(failure) => Report::Failed(failure.step.clone(), failure.causes.clone()),
+    };
+    // A service that is gone has written nothing down: QEMU ends with this process.
+    protocol::send(service.as_fd(), &report, None)?;
+    if let Ok(worker) = ready {
+        worker.serve();
+    }
+    Ok(())
+}
+
+/// Descriptors from the service.
+#[derive(Debug)]
+struct Inputs {
+    exit: File,
+    control: OwnedFd,
+    kernel: File,
+    initrd: Option<File>,
+    ports: Vec<(u8, OwnedFd)>,
+}
+
+/// Waits for what to run.
+fn receive(service: &OwnedFd) -> Result<(Setup, Inputs), Errno> {
+    let (setup, _) = protocol::receive::<Setup>(service.as_fd(), SETUP_LIMIT)?;
+    let mut descriptors = VecDeque::new();
+    for _ in 0..setup.descriptors() {
+        let ((), descriptor) = protocol::receive(service.as_fd(), SETUP_LIMIT)?;
+        descriptors.push_back(descriptor.ok_or(Errno::BADMSG)?);
+    }
+    let mut next = || descriptors.pop_front().ok_or(Errno::BADMSG);
+    let inputs = Inputs {
+        exit: next()?.into(),
+        control: next()?,
+        kernel: next()?.into(),
+        initrd: match setup.has_initrd {
+            true => Some(next()?.into()),
+            false => None,
+        },
+        ports: setup
+            .ports
+            .iter()
+            .map(|number| Ok((*number, next()?)))
+            .collect::<Result<_, Errno>>()?,
+    };
+    Ok((setup, inputs))
+}
+
+/// Why there is no QEMU.
+#[derive(Debug)]
+struct Unstarted {
+    step: String,
+    causes: Vec<String>,
+}
+
+impl Unstarted {
+    fn at(step: &str, cause: &dyn ToString) -> Self {
+        Self {
+            step: step.to_owned(),
+            causes: vec![cause.to_string()],
+        }
+    }
+}
+
+fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
+    let Inputs {
+        exit,
+        control,
+        kernel,
+        initrd,
+        ports,
+    } = inputs;
+    let numbers: Vec<u8> = ports.iter().map(|(number, _)| *number).collect();
+    let running = qemu::start(setup, kernel, initrd, &numbers)?;
+    give_up_capabilities()
+        .map_err(|e| Unstarted::at("the worker cannot give up capabilities", &e))?;
+    listen(&control, QUEUE).map_err(|e| Unstarted::at("the worker cannot listen", &e))?;
+    let listeners = ports.into_iter().map(|(_, listener)| listener);
+    let ports = running.ports.into_iter().zip(listeners);
+    Ok(Worker {
+        qemu: running.process,
+        monitor: Some(running.monitor),
+        output: Some(running.output),
+        ports: ports
+            .map(|(stream, listener)| Port::new(stream, listener))
+            .collect(),
+        control,
+        exit,
+    })
+}
+
+/// All but the power to signal QEMU, which is another user.
+fn give_up_capabilities() -> Result<(), Errno> {
+    let kept = CapabilitySets {
+        effective: CapabilitySet::KILL,
+        permitted: CapabilitySet::KILL,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_no_new_privs(true)?;
+    set_capabilities(None, kept)
+}

@@ -1,0 +1,243 @@
+//! Starting QEMU: its memory, its descriptors, its process, and the first words with its monitor.
+
+use std::{
+    fs::{File, Permissions},
+    io::{self, Read as _},
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::{
+            fs::{MetadataExt as _, PermissionsExt as _, fchown},
+            net::UnixStream,
+        },
+    },
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use rustix::{
+    fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create},
+    io::{FdFlags, fcntl_setfd, ioctl_fionbio},
+    pipe::{PipeFlags, pipe_with},
+};
+
+use super::{Unstarted, jail::Jail};
+use crate::{
+    argv::{self, Accelerator, Numbers},
+    protocol::Setup,
+    qmp::{
+        Client,
+        message::{Version, plain},
+    },
+    sys::process,
+};
+
+/// How long QEMU may take to its greeting. It is 50 ms on an idle host.
+const GREETING_LIMIT: Duration = Duration::from_secs(40);
+
+/// The oldest version that is supported.
+const OLDEST: Version = Version { major: 7, minor: 2 };
+
+/// How much of QEMU's last words is told, in bytes.
+const LAST_WORDS: u64 = 2048;
+
+/// QEMU, standing still before the guest's first instruction.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) process: Child,
+    pub(super) monitor: Client,
+    /// What QEMU writes to its standard error.
+    pub(super) output: OwnedFd,
+    /// Its serial ports, in the order of the numbers.
+    pub(super) ports: Vec<UnixStream>,
+}
+
+/// Starts QEMU and waits for its monitor. QEMU ends with the calling process.
+pub(super) fn start(
+    setup: &Setup,
+    kernel: File,
+    initrd: Option<File>,
+    ports: &[u8],
+) -> Result<Running, Unstarted> {
+    let failed = |e: io::Error| Unstarted::at("what QEMU needs cannot be prepared", &e);
+    let mut given = Given::default();
+    let memory = guest_memory(setup.board.memory_mb, setup.user)
+        .map_err(|e| Unstarted::at("the guest's memory cannot be made", &e))?;
+    let (monitor, theirs) = UnixStream::pair().map_err(failed)?;
+    let mut streams = Vec::new();
+    let mut numbers = Numbers {
+        memory: given.add(memory),
+        kernel: given.add(readable(kernel).map_err(failed)?),
+        initrd: match initrd {
+            Some(file) => Some(given.add(readable(file).map_err(failed)?)),
+            None => None,
+        },
+        monitor: given.add(theirs),
+        ports: Vec::new(),
+    };
+    for number in ports {
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        ours.set_nonblocking(true).map_err(failed)?;
+        streams.push(ours);
+        numbers.ports.push((*number, given.add(theirs)));
+    }
+    let (output, theirs) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
+    let process = match spawn(setup, &numbers, given, theirs) {
+        Ok(process) => process,
+        Err(e) => {
+            let why = format!("{} cannot be executed: {e}", setup.program);
+            return Err(Unstarted {
+                step: "QEMU cannot be started".to_owned(),
+                causes: last_words(output).into_iter().chain([why]).collect(),
+            });
+        }
+    };
+    let greeted = Client::greet(monitor, GREETING_LIMIT);
+    let greeted = greeted
+        .map_err(|e| e.to_string())
+        .and_then(|(client, version)| {
+            if version < OLDEST {
+                let Version { major, minor } = version;
+                return Err(format!(
+                    "QEMU {major}.{minor} is too old: 7.2 or newer is needed"
+                ));
+            }
+            Ok(client)
+        });
+    match greeted {
+        Ok(monitor) => {
+            ioctl_fionbio(&output, true).map_err(|e| failed(e.into()))?;
+            Ok(Running {
+                process,
+                monitor,
+                output,
+                ports: streams,
+            })
+        }
+        Err(why) => Err(unstarted(process, output, &why)),
+    }
+}
+
+/// The descriptors that QEMU inherits.
+#[derive(Debug, Default)]
+struct Given(Vec<OwnedFd>);
+
+impl Given {
+    /// Answers the number under which QEMU has it: the same as here.
+    fn add(&mut self, descriptor: impl Into<OwnedFd>) -> i32 {
+        let descriptor = descriptor.into();
+        let number = descriptor.as_raw_fd();
+        self.0.push(descriptor);
+        number
+    }
+}
+
+/// Starts the process, which writes its errors to `output`: those of what it does before it executes QEMU, too.
+fn spawn(setup: &Setup, numbers: &Numbers, given: Given, output: OwnedFd) -> io::Result<Child> {
+    let mut command = Command::new(&setup.program);
+    command
+        .args(argv::argv(&setup.board, numbers))
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(output);
+    let jail = Jail {
+        root: setup.root.clone().into(),
+        user: setup.user,
+        with_kvm: setup.board.accelerator == Accelerator::Kvm,
+    };
+    process::new_pid_namespace_for_children()?;
+    process::spawn(command, move || {
+        for descriptor in &given.0 {
+            fcntl_setfd(descriptor, FdFlags::empty())?;
+        }
+        jail.enter()
+    })
+}
+
+/// Memory of the guest, of fixed size, which only QEMU's user and this process can open.
+fn guest_memory(megabytes: u64, user: u32) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let memory = memfd_create("guest-memory", flags)?;
+    ftruncate(&memory, megabytes << 20)?;
+    fcntl_add_seals(
+        &memory,
+        SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
+    )?;
+    let memory = File::from(memory);
+    memory.set_permissions(Permissions::from_mode(0o600))?;
+    fchown(&memory, Some(user), Some(user))?;
+    Ok(memory.into())
+}
+
+/// A file that QEMU can open by its descriptor: `file`, where every user may read that, or a copy of it in memory.
+fn readable(mut file: File) -> io::Result<File> {
+    if file.metadata()?.mode() & 0o004 != 0 {
+        return Ok(file);
+    }
+    let copy = memfd_create("boot-file", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut copy = File::from(copy);
+    io::copy(&mut file, &mut copy)?;
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+    fcntl_add_seals(&copy, seals)?;
+    copy.set_permissions(Permissions::from_mode(0o444))?;
+    Ok(copy)
+}
+
+/// Ends a QEMU that has not greeted; answers its last words.
+fn unstarted(mut process: Child, output: OwnedFd, why: &str) -> Unstarted {
+    let _ended_already = process.kill();
+    let status = process.wait();
+    let mut causes: Vec<String> = last_words(output).into_iter().collect();
+    causes.push(why.to_owned());
+    if let Ok(status) = status {
+        causes.push(format!("QEMU ended with {status}"));
+    }
+    Unstarted {
+        step: "QEMU could not make the machine".to_owned(),
+        causes,
+    }
+}
+
+/// What a QEMU that has ended wrote to its standard error.
+fn last_words(output: OwnedFd) -> Option<String> {
+    let mut words = Vec::new();
+    // The only writer is gone, so there is an end.
+    let _cut = File::from(output).take(LAST_WORDS).read_to_end(&mut words);
+    let words = plain(&String::from_utf8_lossy(&words));
+    (!words.is_empty()).then(|| format!("QEMU says: {words}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, Write as _};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_may_not_read_is_copied_once() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"text").unwrap();
+        let inode = |file: &File| file.metadata().unwrap().ino();
+        let own = inode(&file);
+        for (mode, copied) in [(0o644, false), (0o600, true)] {
+            file.set_permissions(Permissions::from_mode(mode)).unwrap();
+            file.rewind().unwrap();
+            let mut again = readable(file.try_clone().unwrap()).unwrap();
+            assert_eq!(inode(&again) != own, copied);
+            let mut text = String::new();
+            again.rewind().unwrap();
+            again.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "text");
+            assert!(again.metadata().unwrap().mode() & 0o004 != 0);
+        }
+    }
+
+    #[test]
+    fn memory_keeps_its_size() {
+        let own = rustix::process::geteuid().as_raw();
+        let memory = guest_memory(4, own).unwrap();
+        let file = File::from(memory);
+        assert_eq!(file.metadata().unwrap().len(), 4 << 20);
+        assert!(file.set_len(0).is_err() && file.set_len(8 << 20).is_err());
+    }
+}

@@ -1,0 +1,423 @@
+//! Life and ends of machines, faults, adoption, and what QEMU has of the host.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use engine_vm::{EngineConfig, VmEngine};
+use hcs_engine::engine::{Engine as _, Exit, Found};
+use hcs_schema::{HResult, documents::ShutdownOptions};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::host::{Com, Host, adopt, processes, wait_for_end};
+
+/// A test: its name and its body, which fails by panicking.
+type Case = (&'static str, fn());
+
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) const CASES: &[Case] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+cases![
+    a_guest_is_read_and_written_by_its_serial_port,
+    readers_come_one_after_the_other,
+    a_pipe_may_be_a_path,
+    ends_are_told_as_they_were,
+    a_guest_that_may_reset_goes_on,
+    a_machine_is_killed_at_any_time,
+    pause_and_resume_stop_and_continue_the_guest,
+    the_power_button_is_pressed,
+    a_killed_qemu_or_worker_ends_its_machine_alone,
+    a_machine_is_taken_over,
+    ends_without_a_service_are_told_as_they_were,
+    kernels_that_are_none_are_told,
+    a_missing_qemu_is_told_with_the_package,
+    memory_that_the_host_has_not_is_told,
+    qemu_has_nothing_of_the_host,
+    a_file_that_others_may_not_read_boots,
+    use_of_resources_is_counted,
+];
+
+fn signal(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+fn a_guest_is_read_and_written_by_its_serial_port() {
+    let host = Host::new();
+    fs::write(host.place.path().join("initrd"), "of the module\0").unwrap();
+    let initrd = host.place.path().join("initrd");
+    let running = host.start_with(|machine| {
+        machine["Chipset"]["LinuxKernelDirect"]["InitRdPath"] = json!(initrd);
+    });
+    let mut com = host.com();
+    let said = com.booted();
+    assert!(said.ends_with(" a=1,bof the module"), "{said}");
+    com.say("echo");
+    assert_eq!(com.read_to("ech"), "");
+    assert_eq!(running.end(), Exit::PowerOff);
+}
+
+fn readers_come_one_after_the_other() {
+    let host = Host::new();
+    let running = host.start();
+    let mut first = host.com();
+    first.booted();
+    first.say("1\n");
+    first.booted();
+    let mut second = host.com();
+    second.say("2\n");
+    drop(first);
+    assert_eq!(second.booted(), "2");
+    second.say("o");
+    assert_eq!(running.end(), Exit::PowerOff);
+}
+
+fn a_pipe_may_be_a_path() {
+    let host = Host::new();
+    let path = host.place.path().join("a pipe");
+    let at = path.clone();
+    let running = host.start_with(|machine| {
+        machine["Devices"]["ComPorts"] =
+            json!({"0": {"NamedPipe": at}, "1": {"NamedPipe": r"\\.\pipe\com"}});
+    });
+    let refused = {
+        let request = host.request(&host.document(|_| ()));
+        host.engine.create(&request).unwrap_err()
+    };
+    let pointer = refused.causes[0].pointer.as_deref();
+    assert_eq!(
+        pointer,
+        Some("/VirtualMachine/Devices/ComPorts/0/NamedPipe"),
+        "{refused}"
+    );
+    assert_eq!(
+        fs::metadata(&path).unwrap().mode() & 0o022,
+        0,
+        "others may connect"
+    );
+    let mut com = Com::at(&path);
+    com.booted();
+    com.say("o");
+    assert_eq!(running.end(), Exit::PowerOff);
+    assert!(!path.exists());
+}
+
+/// Letters for the guest, and the ends that they bring about.
+const ENDS: [(&str, Exit); 4] = [
+    ("o", Exit::PowerOff),
+    ("r", Exit::Reset),
+    ("t", Exit::Reset),
+    ("p", Exit::Crash),
+];
+
+fn ends_are_told_as_they_were() {
+    let host = Host::new();
+    for (letter, exit) in ENDS {
+        let running = host.start();
+        let mut com = host.com();
+        com.booted();
+        com.say(letter);
+        assert_eq!(running.end(), exit, "{letter}");
+    }
+}
+
+fn a_guest_that_may_reset_goes_on() {
+    let host = Host::new();
+    let running = host.start_with(|machine| machine["StopOnReset"] = json!(false));
+    let mut com = host.com();
+    for letter in ["r", "t", "o"] {
+        com.booted();
+        com.say(letter);
+    }
+    assert_eq!(running.end(), Exit::PowerOff);
+}
+
+fn a_machine_is_killed_at_any_time() {
+    let host = Host::new();
+    let request = host.request(&host.document(|_| ()));
+    let machine = host.engine.create(&request).unwrap();
+    assert!(machine.release().is_err(), "it still runs");
+    machine.kill().unwrap();
+    wait_for_end(&*machine);
+    assert_eq!(machine.exit(), Exit::Killed);
+    machine.kill().unwrap();
+    assert!(machine.start().is_err());
+    machine.release().unwrap();
+    host.nothing_is_left(&request.runtime_id);
+    let running = host.start();
+    running.machine.pause().unwrap();
+    running.machine.kill().unwrap();
+    assert_eq!(running.end(), Exit::Killed);
+}
+
+fn pause_and_resume_stop_and_continue_the_guest() {
+    let host = Host::new();
+    let running = host.start();
+    let mut com = host.com();
+    com.booted();
+    let machine = &running.machine;
+    assert_eq!(machine.is_paused(), Some(false));
+    for _ in 0..2 {
+        machine.pause().unwrap();
+        assert_eq!(machine.is_paused(), Some(true));
+    }
+    // Again is fine, and does not let a paused machine run.
+    machine.start().unwrap();
+    assert_eq!(machine.is_paused(), Some(true));
+    com.say("x");
+    for _ in 0..2 {
+        machine.resume().unwrap();
+        assert_eq!(machine.is_paused(), Some(false));
+    }
+    assert_eq!(com.read_to("x"), "");
+    com.say("o");
+    assert_eq!(running.end(), Exit::PowerOff);
+}
+
+fn the_power_button_is_pressed() {
+    let host = Host::new();
+    let running = host.start();
+    host.com().booted();
+    let pressed = running.machine.shut_down(&ShutdownOptions::default());
+    assert!(pressed.unwrap());
+    // This guest does not look at the button.
+    running.machine.kill().unwrap();
+    assert_eq!(running.end(), Exit::Killed);
+}
+
+fn a_killed_qemu_or_worker_ends_its_machine_alone() {
+    let host = Host::new();
+    let other = host.start_with(|machine| {
+        machine["Devices"]["ComPorts"]["0"]["NamedPipe"] = json!(r"\\.\pipe\other");
+    });
+    for kill_worker in [false, true] {
+        let running = host.start();
+        let mut com = host.com();
+        com.booted();
+        let victim = if kill_worker {
+            running.worker()
+        } else {
+            running.qemu()
+        };
+        signal(victim, Signal::KILL);
+        wait_for_end(&*running.machine);
+        assert_eq!(running.machine.exit(), Exit::Killed);
+        running.machine.release().unwrap();
+        assert!(processes(&running.request.runtime_id).is_empty());
+        assert!(!host.config.pipes.join("com").exists());
+    }
+    let mut com = Com::at(&host.config.pipes.join("other"));
+    com.booted();
+    com.say("o");
+    assert_eq!(other.end(), Exit::PowerOff);
+}
+
+fn a_machine_is_taken_over() {
+    let mut host = Host::new();
+    let (request, record) = {
+        let running = host.start();
+        host.com().booted();
+        (running.request.clone(), running.machine.record())
+    };
+    for round in 0..2 {
+        host.restart();
+        let Found::Living(machine) = adopt(&host, &request, &record) else {
+            panic!("it lives");
+        };
+        assert_eq!(machine.record(), record);
+        machine.start().unwrap();
+        let mut com = host.com();
+        com.say("x\n");
+        assert_eq!(com.booted(), "x");
+        if round == 0 {
+            machine.pause().unwrap();
+            machine.resume().unwrap();
+            continue;
+        }
+        com.say("o");
+        wait_for_end(&*machine);
+        assert_eq!(machine.exit(), Exit::PowerOff);
+        machine.release().unwrap();
+    }
+    host.nothing_is_left(&request.runtime_id);
+    let Found::Gone { exit, .. } = adopt(&host, &request, &record) else {
+        panic!("it is gone");
+    };
+    assert_eq!(exit, Exit::PowerOff);
+}
+
+fn ends_without_a_service_are_told_as_they_were() {
+    let mut host = Host::new();
+    let mut ends: Vec<_> = ENDS.map(|(letter, exit)| (Some(letter), exit)).into();
+    ends.push((None, Exit::Killed));
+    for (letter, exit) in ends {
+        let (request, record) = {
+            let running = host.start();
+            let mut com = host.com();
+            com.booted();
+            match letter {
+                Some(letter) => com.say(letter),
+                None => signal(running.worker(), Signal::KILL),
+            }
+            wait_for_end(&*running.machine);
+            (running.request.clone(), running.machine.record())
+        };
+        host.restart();
+        let Found::Gone { exit: found, .. } = adopt(&host, &request, &record) else {
+            panic!("it is gone");
+        };
+        assert_eq!(found, exit);
+        // A service has the groups removed with those of containers.
+        host.engine.sweep(&[]).unwrap();
+        assert!(!host.config.pipes.exists());
+        remove_groups(&host.config, &request.runtime_id);
+    }
+}
+
+fn remove_groups(config: &EngineConfig, runtime_id: &str) {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mounts = mounts.lines().filter(|line| line.contains(" - cgroup"));
+    for mount in mounts.filter_map(|line| line.split(' ').nth(4)) {
+        let group = Path::new(mount).join(&config.cgroup_root).join(runtime_id);
+        let _never_made = fs::remove_dir(group);
+    }
+}
+
+fn kernels_that_are_none_are_told() {
+    let host = Host::new();
+    let kernel = host.place.path().join("kernel");
+    let pointer = "/VirtualMachine/Chipset/LinuxKernelDirect/KernelFilePath";
+    let with_kernel = |path: &Path| {
+        host.document(|machine| {
+            machine["Chipset"]["LinuxKernelDirect"]["KernelFilePath"] = json!(path);
+        })
+    };
+    let missing = host.refused(&with_kernel(&host.place.path().join("missing")));
+    assert_eq!(missing.hresult, HResult::FILE_NOT_FOUND);
+    assert_eq!(missing.causes[0].pointer.as_deref(), Some(pointer));
+    let directory = host.refused(&with_kernel(host.place.path()));
+    assert_eq!(directory.causes[0].pointer.as_deref(), Some(pointer));
+    for content in [
+        &b"not a kernel"[..],
+        b"",
+        &[0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 9, 9, 9],
+    ] {
+        fs::write(&kernel, content).unwrap();
+        let corrupt = host.refused(&with_kernel(&kernel));
+        let said = corrupt
+            .causes
+            .iter()
+            .any(|cause| cause.message.starts_with("QEMU says: "));
+        assert!(said, "{content:?}: {corrupt:?}");
+    }
+}
+
+fn a_missing_qemu_is_told_with_the_package() {
+    let host = Host::new();
+    let config = EngineConfig {
+        qemu: Some(PathBuf::from("/nowhere/qemu-system-x86_64")),
+        ..host.config.clone()
+    };
+    let executable = fs::File::open("/proc/self/exe").unwrap();
+    let engine = VmEngine::new(executable.into(), config);
+    let request = host.request(&host.document(|_| ()));
+    let failure = engine.create(&request).unwrap_err();
+    assert_eq!(failure.hresult, HResult::HCS_E_HYPERV_NOT_INSTALLED);
+    host.nothing_is_left(&request.runtime_id);
+}
+
+fn memory_that_the_host_has_not_is_told() {
+    let host = Host::new();
+    let document = host.document(|machine| {
+        machine["ComputeTopology"]["Memory"]["SizeInMB"] = json!(4 << 20);
+    });
+    let failure = host.refused(&document);
+    assert!(!failure.causes.is_empty(), "{failure:?}");
+}
+
+fn qemu_has_nothing_of_the_host() {
+    let host = Host::new();
+    let running = host.start();
+    host.com().booted();
+    let qemu = running.qemu();
+    let status = fs::read_to_string(format!("/proc/{qemu}/status")).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(field("Uid:"), "65534 65534 65534 65534");
+    assert_eq!(field("Gid:"), "65534 65534 65534 65534");
+    assert_eq!(field("Groups:"), "");
+    for set in ["CapEff:", "CapPrm:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(field(set), "0000000000000000", "{set}");
+    }
+    assert_eq!((&*field("NoNewPrivs:"), &*field("Seccomp:")), ("1", "2"));
+    assert_eq!(field("NSpid:").split(' ').nth(1), Some("1"), "{status}");
+    for namespace in ["mnt", "net", "ipc", "uts", "pid", "cgroup"] {
+        let of = |process: &str| fs::read_link(format!("/proc/{process}/ns/{namespace}")).unwrap();
+        assert_ne!(of("self"), of(&qemu.to_string()), "{namespace}");
+    }
+    assert_eq!(fs::read(format!("/proc/{qemu}/environ")).unwrap(), b"");
+    let root = PathBuf::from(format!("/proc/{qemu}/root"));
+    for gone in [
+        "root",
+        "home",
+        "var",
+        "run",
+        "tmp",
+        "sys",
+        "etc/passwd",
+        "dev/kvm",
+    ] {
+        assert!(!root.join(gone).exists(), "{gone}");
+    }
+    assert!(
+        fs::write(root.join("new"), "").is_err(),
+        "its root can be written"
+    );
+    // Only the worker, which says nothing to others, holds the machine with it.
+    let worker = fs::read_to_string(format!("/proc/{}/status", running.worker())).unwrap();
+    let effective = worker
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:\t"));
+    assert_eq!(effective, Some("0000000000000020"), "CAP_KILL alone");
+    running.machine.kill().unwrap();
+    assert_eq!(running.end(), Exit::Killed);
+}
+
+fn a_file_that_others_may_not_read_boots() {
+    let host = Host::new();
+    let kernel = host.place.path().join("kernel");
+    fs::set_permissions(&kernel, fs::Permissions::from_mode(0o600)).unwrap();
+    let running = host.start();
+    let mut com = host.com();
+    com.booted();
+    com.say("o");
+    assert_eq!(running.end(), Exit::PowerOff);
+}
+
+fn use_of_resources_is_counted() {
+    let host = Host::new();
+    let running = host.start();
+    host.com().booted();
+    let statistics = running.machine.statistics().unwrap();
+    let memory = statistics
+        .memory
+        .unwrap()
+        .memory_usage_commit_bytes
+        .unwrap();
+    assert!(memory > 1 << 20, "{memory}");
+    assert!(statistics.processor.unwrap().total_runtime100ns > Some(0));
+    assert!(running.machine.memory_room().limit.unwrap() > 16 << 20);
+    assert_eq!(running.machine.memory_kills().count, 0);
+    running.machine.kill().unwrap();
+    assert_eq!(running.end(), Exit::Killed);
+}
