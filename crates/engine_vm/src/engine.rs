@@ -133,6 +133,7 @@ impl VmEngine {
             root: request.directory.join(ROOT).display().to_string(),
             has_initrd: plan.initrd.is_some(),
             ports: plan.ports.iter().map(|port| port.number).collect(),
+            has_vsock: machine::has_agent(&request.document),
         }
     }
 }

@@ -9,6 +9,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::RangeInclusive,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     time::Duration,
 };
@@ -23,6 +24,9 @@ use crate::argv::Board;
 
 /// Name of the worker's socket in the machine's directory.
 pub(crate) const SOCKET: &str = "worker.sock";
+
+/// Ports of the host for the standard streams of processes in the guest.
+pub(crate) const STDIO_PORTS: RangeInclusive<u32> = 0x4001_0000..=0x7fff_ffff;
 
 /// The longest message, in bytes.
 const LONGEST: usize = 32 << 10;
@@ -42,6 +46,8 @@ pub(crate) struct Setup {
     pub(crate) has_initrd: bool,
     /// The numbers of the serial ports.
     pub(crate) ports: Vec<u8>,
+    /// Whether the guest can dial the service.
+    pub(crate) has_vsock: bool,
 }
 
 impl Setup {
@@ -74,13 +80,21 @@ pub(crate) enum Request {
     IsPaused,
     /// Press the power button.
     PowerDown,
+    /// Whether the guest agent has dialled.
+    HasAgent,
+    /// Hand over the stream that the guest agent has dialled.
+    TakeAgent,
+    /// Hand over the stream that the guest has dialled to this port, one of [`STDIO_PORTS`].
+    TakeStdio(u32),
 }
 
 /// What a worker says to that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    /// It was done.
+    /// It was done; a stream that was asked for comes along.
     Done,
+    /// The guest has not dialled.
+    NotThere,
     /// Whether the processors were stopped after they had run.
     Paused(bool),
     /// It was not done, for this reason.

@@ -7,6 +7,7 @@ mod accel;
 mod action;
 mod device_isa_serial;
 mod device_pvpanic;
+mod device_vhost_user_vsock_pci;
 mod kernel;
 mod m;
 mod machine;
@@ -50,6 +51,8 @@ pub(crate) struct Numbers {
     pub(crate) monitor: RawFd,
     /// The stream of each serial port, with its number from 0.
     pub(crate) ports: Vec<(u8, RawFd)>,
+    /// The stream of the device for sockets between guest and host.
+    pub(crate) vsock: Option<RawFd>,
 }
 
 /// One part of a machine.
@@ -101,6 +104,9 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
             descriptor: *descriptor,
         }));
     }
+    if let Some(descriptor) = numbers.vsock {
+        parts.push(Box::new(device_vhost_user_vsock_pci::Vsock(descriptor)));
+    }
     parts
 }
 
@@ -130,6 +136,7 @@ mod tests {
             initrd: Some(7),
             monitor: 8,
             ports: vec![(0, 9), (1, 10)],
+            vsock: Some(11),
         };
         let expected = "-nodefaults -no-user-config -display none -S \
             -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny \
@@ -142,7 +149,9 @@ mod tests {
             -chardev socket,id=qmp,fd=8 -mon chardev=qmp,mode=control \
             -device pvpanic \
             -chardev socket,id=com0,fd=9 -device isa-serial,index=0,chardev=com0 \
-            -chardev socket,id=com1,fd=10 -device isa-serial,index=1,chardev=com1";
+            -chardev socket,id=com1,fd=10 -device isa-serial,index=1,chardev=com1 \
+            -device pcie-root-port,id=rp0,chassis=1,slot=1 \
+            -chardev socket,id=vs0,fd=11 -device vhost-user-vsock-pci,id=vsk0,chardev=vs0,bus=rp0";
         let words: Vec<String> = argv(&board, &numbers);
         let written: Vec<String> = words.iter().map(|word| word.replace(' ', "_")).collect();
         let expected: Vec<&str> = expected.split_whitespace().collect();
@@ -165,6 +174,7 @@ mod tests {
             initrd: None,
             monitor: 8,
             ports: Vec::new(),
+            vsock: None,
         };
         let words = argv(&board, &numbers);
         let has = |word: &str| words.iter().any(|known| known == word);

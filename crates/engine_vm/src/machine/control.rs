@@ -41,14 +41,17 @@ impl Control {
 
     /// Asks and waits for the answer. The worker takes one request after the other.
     pub(super) fn ask(&self, request: Request) -> Result<Answer, Failure> {
+        self.ask_for(request).map(|(answer, _)| answer)
+    }
+
+    /// The same for a request whose answer may have a stream.
+    pub(super) fn ask_for(&self, request: Request) -> Result<(Answer, Option<OwnedFd>), Failure> {
         let socket = self
             .connect()
             .map_err(|e| failed("connecting to its worker", e))?;
         let asked = protocol::send(socket.as_fd(), &request, None)
             .and_then(|()| protocol::receive::<Answer>(socket.as_fd(), LIMIT));
-        asked
-            .map(|(answer, _)| answer)
-            .map_err(|e| failed("asking its worker", e))
+        asked.map_err(|e| failed("asking its worker", e))
     }
 
     fn connect(&self) -> Result<OwnedFd, Errno> {

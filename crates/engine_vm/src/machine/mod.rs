@@ -1,20 +1,24 @@
 //! [`VmMachine`]: one virtual machine, as the service holds it.
 
 pub(crate) mod control;
+mod guest;
 
 use std::{
     fs,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::PathBuf,
     process::Child,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use hcs_engine::engine::{CreateRequest, Exit, Found, Guest, Machine, MemoryKills, MemoryRoom};
+use hcs_engine::engine::{
+    CreateRequest, Exit, Found, Guest, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams,
+};
 use hcs_schema::{
     Failure, HResult,
     coverage::VIRTUAL_MACHINE,
-    documents::{ModifySettingRequest, ShutdownOptions, Statistics},
+    documents::{ComputeSystem, ModifySettingRequest, ShutdownOptions, Statistics},
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -28,6 +32,7 @@ use crate::{
     record::Record,
 };
 use control::Control;
+use guest::{Ports, VsockStdio};
 
 /// One virtual machine.
 #[derive(Debug)]
@@ -38,7 +43,11 @@ pub(crate) struct VmMachine {
     record: Record,
     /// The pidfd of its worker.
     process: OwnedFd,
-    control: Control,
+    control: Arc<Control>,
+    /// Whether its document says that a guest agent dials.
+    has_agent: bool,
+    /// Numbers for the streams of its processes.
+    stdio_ports: Ports,
     /// The worker, where this service is its parent and has to take note of its end.
     child: Mutex<Option<Child>>,
 }
@@ -56,7 +65,9 @@ impl VmMachine {
     ) -> Result<Self, Failure> {
         Ok(Self {
             id: request.id.clone(),
-            control: Control::new(&request.directory, record.worker.pid)?,
+            control: Arc::new(Control::new(&request.directory, record.worker.pid)?),
+            has_agent: has_agent(&request.document),
+            stdio_ports: Ports::new(),
             directory: request.directory.clone(),
             record,
             process,
@@ -126,9 +137,43 @@ pub(crate) fn gone(request: &CreateRequest, why: &'static str) -> Found {
     }
 }
 
+/// Whether a document says that a guest agent dials the service.
+pub(crate) fn has_agent(document: &ComputeSystem) -> bool {
+    let machine = document.virtual_machine.as_ref();
+    machine.is_some_and(|machine| machine.guest_connection.is_some())
+}
+
 /// A worker without a last word was killed itself.
 fn ended(directory: &std::path::Path) -> Exit {
     exit::read(directory).unwrap_or(Exit::Killed)
+}
+
+impl Guest for VmMachine {
+    fn wait_ready(&self, limit: Duration) -> Result<(), Failure> {
+        guest::agent(&self.control, false, limit, || self.is_gone()).map(drop)
+    }
+
+    fn connect_guest(&self, limit: Duration) -> Result<OwnedFd, Failure> {
+        let stream = guest::agent(&self.control, true, limit, || self.is_gone())?;
+        stream.ok_or_else(|| {
+            let message = "the worker of the virtual machine handed no stream over";
+            Failure::new(HResult::HCS_E_CONNECT_FAILED, message)
+        })
+    }
+
+    fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
+        let offer = VsockStdio::offer(&self.control, &self.stdio_ports, wanted);
+        Ok(Box::new(offer))
+    }
+
+    fn needs_renewal(&self) -> bool {
+        true
+    }
+
+    fn make_files(&self, _count: usize) -> Result<Vec<OwnedFd>, Failure> {
+        // The agent keeps output in files of the guest.
+        Ok(Vec::new())
+    }
 }
 
 impl Machine for VmMachine {
@@ -137,7 +182,7 @@ impl Machine for VmMachine {
     }
 
     fn guest(&self) -> Option<&dyn Guest> {
-        None
+        self.has_agent.then_some(self)
     }
 
     fn pause(&self) -> Result<(), Failure> {
@@ -156,6 +201,9 @@ impl Machine for VmMachine {
     }
 
     fn shut_down(&self, _options: &ShutdownOptions) -> Result<bool, Failure> {
+        if self.has_agent {
+            return Ok(false);
+        }
         self.ask("shut down", Request::PowerDown).map(|_| true)
     }
 

@@ -8,6 +8,7 @@ use std::{
 use hcs_wire::peer::Peer;
 use rustix::process::geteuid;
 
+use super::switchboard::Switchboard;
 use crate::{
     protocol::{self, Answer, Request},
     qmp::{
@@ -23,7 +24,7 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(4);
 
 /// Receives a request on a connection, does it and answers. The connection ends with that. Only the user that this
 /// process runs as may ask.
-pub(super) fn answer(connection: &OwnedFd, monitor: Option<&mut Client>) {
+pub(super) fn answer(connection: &OwnedFd, monitor: Option<&mut Client>, dialled: &Switchboard) {
     let own = geteuid().as_raw();
     if Peer::of(connection).is_ok_and(|peer| peer.user != own) {
         return;
@@ -31,12 +32,30 @@ pub(super) fn answer(connection: &OwnedFd, monitor: Option<&mut Client>) {
     let Ok((request, _)) = protocol::receive(connection.as_fd(), REQUEST_LIMIT) else {
         return;
     };
-    let answer = match monitor {
-        Some(monitor) => act(request, monitor).unwrap_or_else(|e| Answer::Failed(e.to_string())),
-        None => Answer::Failed("QEMU has closed its monitor".to_owned()),
+    let (answer, stream) = match (request, monitor) {
+        (Request::HasAgent, _) if dialled.has_agent() => (Answer::Done, None),
+        (Request::HasAgent, _) => (Answer::NotThere, None),
+        (Request::TakeAgent, _) => found(dialled.take_agent()),
+        (Request::TakeStdio(port), _) => found(dialled.take_stdio(port)),
+        (request, Some(monitor)) => {
+            let done = act(request, monitor);
+            (done.unwrap_or_else(|e| Answer::Failed(e.to_string())), None)
+        }
+        (_, None) => (
+            Answer::Failed("QEMU has closed its monitor".to_owned()),
+            None,
+        ),
     };
-    // A service that is gone asks again, or its successor does.
-    let _gone = protocol::send(connection.as_fd(), &answer, None);
+    let stream = stream.as_ref().map(|stream| stream.as_fd());
+    // A service that is gone asks again, or its successor does. The guest dials again for a stream that is lost.
+    let _gone = protocol::send(connection.as_fd(), &answer, stream);
+}
+
+fn found(stream: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
+    match stream {
+        Some(stream) => (Answer::Done, Some(stream)),
+        None => (Answer::NotThere, None),
+    }
 }
 
 fn act(request: Request, monitor: &mut Client) -> Result<Answer, QmpError> {
@@ -50,6 +69,8 @@ fn act(request: Request, monitor: &mut Client) -> Result<Answer, QmpError> {
         Request::Start | Request::Resume => drop(monitor.execute(Cont, COMMAND_LIMIT)?),
         Request::Pause => drop(monitor.execute(Stop, COMMAND_LIMIT)?),
         Request::PowerDown => drop(monitor.execute(SystemPowerdown, COMMAND_LIMIT)?),
+        // They are not for QEMU.
+        Request::HasAgent | Request::TakeAgent | Request::TakeStdio(_) => {}
     }
     Ok(Answer::Done)
 }

@@ -7,12 +7,14 @@
 //! 1. [`main_if_worker`]: the beginning; sets up and reports.
 //! 2. `qemu`: starts QEMU. `jail`: what QEMU's process gives up first.
 //! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service.
+//! 4. `switchboard`: streams that the guest has dialled.
 
 mod control;
 mod jail;
 mod qemu;
 mod serial;
 mod serve;
+mod switchboard;
 
 use std::{
     collections::VecDeque,
@@ -158,14 +160,13 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
     } = inputs;
     let numbers: Vec<u8> = ports.iter().map(|(number, _)| *number).collect();
     let running = qemu::start(setup, kernel, initrd, &numbers)?;
-    give_up_capabilities()
-        .map_err(|e| Unstarted::at("the worker cannot give up capabilities", &e))?;
     listen(&control, QUEUE).map_err(|e| Unstarted::at("the worker cannot listen", &e))?;
     let listeners = ports.into_iter().map(|(_, listener)| listener);
     let ports = running.ports.into_iter().zip(listeners);
     Ok(Worker {
         qemu: running.process,
         monitor: Some(running.monitor),
+        dialled: running.dialled,
         output: Some(running.output),
         ports: ports
             .map(|(stream, listener)| Port::new(stream, listener))

@@ -11,6 +11,7 @@ use std::{
         },
     },
     process::{Child, Command, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -20,7 +21,9 @@ use rustix::{
     pipe::{PipeFlags, pipe_with},
 };
 
-use super::{Unstarted, jail::Jail};
+use vhost_vsock::{Config, Device, Limits, Memory};
+
+use super::{Unstarted, give_up_capabilities, jail::Jail, switchboard::Switchboard};
 use crate::{
     argv::{self, Accelerator, Numbers},
     protocol::Setup,
@@ -37,6 +40,12 @@ const GREETING_LIMIT: Duration = Duration::from_secs(40);
 /// The oldest version that is supported.
 const OLDEST: Version = Version { major: 7, minor: 2 };
 
+/// The guest's address. Each machine has a device of its own, so all have the same.
+const GUEST_CID: u64 = 3;
+
+/// Memory of the board that is not the guest's own, in megabytes.
+const BOARD_MEMORY_MB: u64 = 64;
+
 /// How much of QEMU's last words is told, in bytes.
 const LAST_WORDS: u64 = 2048;
 
@@ -49,6 +58,8 @@ pub(super) struct Running {
     pub(super) output: OwnedFd,
     /// Its serial ports, in the order of the numbers.
     pub(super) ports: Vec<UnixStream>,
+    /// What its guest has dialled.
+    pub(super) dialled: Switchboard,
 }
 
 /// Starts QEMU and waits for its monitor. QEMU ends with the calling process.
@@ -73,7 +84,14 @@ pub(super) fn start(
         },
         monitor: given.add(theirs),
         ports: Vec::new(),
+        vsock: None,
     };
+    let mut device_end = None;
+    if setup.has_vsock {
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        numbers.vsock = Some(given.add(theirs));
+        device_end = Some(ours);
+    }
     for number in ports {
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
@@ -91,18 +109,16 @@ pub(super) fn start(
             });
         }
     };
-    let greeted = Client::greet(monitor, GREETING_LIMIT);
-    let greeted = greeted
+    let dialled = Switchboard::default();
+    let served = give_up_capabilities()
         .map_err(|e| e.to_string())
-        .and_then(|(client, version)| {
-            if version < OLDEST {
-                let Version { major, minor } = version;
-                return Err(format!(
-                    "QEMU {major}.{minor} is too old: 7.2 or newer is needed"
-                ));
-            }
-            Ok(client)
+        .and_then(|()| {
+            // Before its greeting QEMU waits for the device.
+            device_end.map_or(Ok(()), |end| {
+                serve_vsock(end, setup.board.memory_mb, &dialled)
+            })
         });
+    let greeted = served.and_then(|()| greet(monitor));
     match greeted {
         Ok(monitor) => {
             ioctl_fionbio(&output, true).map_err(|e| failed(e.into()))?;
@@ -111,10 +127,41 @@ pub(super) fn start(
                 monitor,
                 output,
                 ports: streams,
+                dialled,
             })
         }
         Err(why) => Err(unstarted(process, output, &why)),
     }
+}
+
+fn greet(monitor: UnixStream) -> Result<Client, String> {
+    let (client, version) = Client::greet(monitor, GREETING_LIMIT).map_err(|e| e.to_string())?;
+    if version < OLDEST {
+        let Version { major, minor } = version;
+        return Err(format!(
+            "QEMU {major}.{minor} is too old: 7.2 or newer is needed"
+        ));
+    }
+    Ok(client)
+}
+
+/// Runs the device for sockets between guest and host on a thread of its own, which ends with QEMU.
+fn serve_vsock(end: UnixStream, memory_mb: u64, dialled: &Switchboard) -> Result<(), String> {
+    let config = Config {
+        cid: GUEST_CID,
+        memory: Memory::Shared,
+        services: Box::new(dialled.clone()),
+        limits: Limits {
+            // QEMU announces what it puts below the guest's own memory as well.
+            memory: (memory_mb + BOARD_MEMORY_MB) << 20,
+            ..Limits::default()
+        },
+    };
+    let (device, _handle) = Device::new(end, config).map_err(|e| e.to_string())?;
+    let thread = thread::Builder::new().name("vsock".to_owned());
+    // A device that fails leaves the machine without sockets; its agent is then not reached.
+    let spawned = thread.spawn(move || drop(device.run()));
+    spawned.map(drop).map_err(|e| e.to_string())
 }
 
 /// The descriptors that QEMU inherits.

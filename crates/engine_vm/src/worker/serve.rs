@@ -13,7 +13,7 @@ use rustix::{
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
-use super::{control, serial::Port};
+use super::{control, serial::Port, switchboard::Switchboard};
 use crate::{
     exit::{self, Heard},
     qmp::{Client, QmpError},
@@ -28,6 +28,8 @@ pub(super) struct Worker {
     /// What QEMU writes to its standard error, which does not block here; none after QEMU has closed it.
     pub(super) output: Option<OwnedFd>,
     pub(super) ports: Vec<Port>,
+    /// What the guest has dialled.
+    pub(super) dialled: Switchboard,
     /// Where the service connects.
     pub(super) control: OwnedFd,
     /// Where the end is written down.
@@ -114,7 +116,9 @@ impl Worker {
         loop {
             let connection = accept_with(&self.control, SocketFlags::CLOEXEC);
             match connection {
-                Ok(connection) => control::answer(&connection, self.monitor.as_mut()),
+                Ok(connection) => {
+                    control::answer(&connection, self.monitor.as_mut(), &self.dialled);
+                }
                 Err(Errno::INTR) => {}
                 Err(_) => return,
             }

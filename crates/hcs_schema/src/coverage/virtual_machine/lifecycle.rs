@@ -7,8 +7,7 @@ use crate::coverage::{
 
 const NOT_SAVED: Coverage = Refused("virtual machines cannot be saved and restored yet");
 
-const ONE_BUTTON: Coverage =
-    Refused("the power button is the only way to ask, and it stands for shutdown");
+const ONE_BUTTON: Coverage = Refused("agent and power button can be asked for a shutdown only");
 
 pub(super) const ENTRIES: &[(&str, Entries)] = &[
     (
@@ -23,7 +22,9 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
         &[
             (
                 "Mechanism",
-                WithoutEffect("there is one way to ask a virtual machine: its power button"),
+                WithoutEffect(
+                    "its agent is asked, or its power button is pressed where it has none",
+                ),
             ),
             ("Type", Supported),
             (
@@ -32,7 +33,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ),
             (
                 "Reason",
-                WithoutEffect("a power button cannot tell why it is pressed"),
+                WithoutEffect("neither agent nor power button can tell why"),
             ),
         ],
     ),
@@ -71,10 +72,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("ResourcePath", Supported),
             ("RequestType", Supported),
             ("Settings", Supported),
-            (
-                "GuestRequest",
-                Refused("the service cannot reach an agent in a virtual machine yet"),
-            ),
+            ("GuestRequest", Supported),
         ],
     ),
     (

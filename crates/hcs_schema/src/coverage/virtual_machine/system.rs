@@ -80,10 +80,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                     "limits on input and output are not enforced; others would be short of what they count on",
                 ),
             ),
-            (
-                "GuestConnection",
-                Refused("the service cannot reach an agent in a virtual machine yet"),
-            ),
+            ("GuestConnection", Supported),
             (
                 "SecuritySettings",
                 Refused("the guest cannot be protected from its host"),
@@ -219,6 +216,23 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("EnablePageShattering", NO_HYPERV),
             ("DisableSpeculationControls", NO_HYPERV),
             ("ProcessorFeatureSet", NO_HYPERV),
+        ],
+    ),
+    (
+        "GuestConnection",
+        &[
+            (
+                "UseVsock",
+                WithoutEffect("the agent is always reached by vsock"),
+            ),
+            (
+                "UseConnectedSuspend",
+                WithoutEffect("the connection always stays when the machine is paused"),
+            ),
+            (
+                "UseHostTimeZone",
+                Refused("the agent does not set the time zone of its guest"),
+            ),
         ],
     ),
     (

@@ -1,0 +1,134 @@
+//! The ports of the host that a guest can dial (`vsock(7)`), and the streams that wait for the service to take them.
+//!
+//! The agent dials [`BRIDGE_PORT`], and for the standard streams of a process the ports that the service named to it. A
+//! guest may dial as it likes: what waits is bounded, and the service takes only what it has asked for.
+
+use std::{
+    collections::VecDeque,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use hcs_wire::guest::BRIDGE_PORT;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use vhost_vsock::Services;
+
+use crate::protocol::STDIO_PORTS;
+
+/// The most streams of processes that wait; the oldest goes first.
+const MOST_WAITING: usize = 192;
+
+/// Streams that the guest has dialled. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Switchboard(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// The newest stream of the agent.
+    agent: Option<OwnedFd>,
+    stdio: VecDeque<(u32, OwnedFd)>,
+}
+
+impl Switchboard {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // Each change is one push or one take.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a stream of the agent waits that the guest has not closed.
+    pub(super) fn has_agent(&self) -> bool {
+        let mut waiting = self.waiting();
+        if waiting.agent.as_ref().is_some_and(has_ended) {
+            waiting.agent = None;
+        }
+        waiting.agent.is_some()
+    }
+
+    /// Takes the stream of the agent.
+    pub(super) fn take_agent(&self) -> Option<OwnedFd> {
+        self.has_agent().then(|| self.waiting().agent.take())?
+    }
+
+    /// Takes the stream that was dialled to `port`.
+    pub(super) fn take_stdio(&self, port: u32) -> Option<OwnedFd> {
+        let mut waiting = self.waiting();
+        let index = waiting.stdio.iter().position(|(known, _)| *known == port)?;
+        waiting.stdio.remove(index).map(|(_, stream)| stream)
+    }
+}
+
+impl Services for Switchboard {
+    fn connect(&mut self, port: u32) -> Option<OwnedFd> {
+        if port != BRIDGE_PORT && !STDIO_PORTS.contains(&port) {
+            return None;
+        }
+        let (ours, theirs) = UnixStream::pair().ok()?;
+        let mut waiting = self.waiting();
+        if port == BRIDGE_PORT {
+            waiting.agent = Some(ours.into());
+            return Some(theirs.into());
+        }
+        if waiting.stdio.iter().any(|(known, _)| *known == port) {
+            return None;
+        }
+        if waiting.stdio.len() == MOST_WAITING {
+            waiting.stdio.pop_front();
+        }
+        waiting.stdio.push_back((port, ours.into()));
+        Some(theirs.into())
+    }
+}
+
+/// Whether the other end of a stream is closed.
+fn has_ended(stream: &OwnedFd) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::empty())];
+    let looked = poll(&mut polled, Some(&Timespec::default()));
+    looked.is_err() || polled[0].revents().contains(PollFlags::HUP)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+
+    #[test]
+    fn the_newest_stream_of_the_agent_counts_and_a_dead_one_is_none() {
+        let board = Switchboard::default();
+        let mut services = board.clone();
+        assert!(!board.has_agent() && board.take_agent().is_none());
+        let first = services.connect(BRIDGE_PORT).unwrap();
+        let mut second = UnixStream::from(services.connect(BRIDGE_PORT).unwrap());
+        let mut end = Vec::new();
+        UnixStream::from(first).read_to_end(&mut end).unwrap();
+        second.write_all(b"x").unwrap();
+        let mut taken = UnixStream::from(board.take_agent().unwrap());
+        assert!(board.take_agent().is_none());
+        taken.read_exact(&mut [0]).unwrap();
+        drop(services.connect(BRIDGE_PORT).unwrap());
+        assert!(!board.has_agent() && board.take_agent().is_none());
+    }
+
+    #[test]
+    fn streams_of_processes_wait_by_port_within_a_limit() {
+        let board = Switchboard::default();
+        let mut services = board.clone();
+        let first = *STDIO_PORTS.start();
+        for refused in [0, 22, BRIDGE_PORT - 1, BRIDGE_PORT + 1, u32::MAX] {
+            assert!(services.connect(refused).is_none(), "{refused}");
+        }
+        let dialled: Vec<_> = (first..)
+            .take(MOST_WAITING + 1)
+            .map(|port| services.connect(port).unwrap())
+            .collect();
+        assert!(services.connect(first + 1).is_none(), "it waits already");
+        assert!(board.take_stdio(first).is_none(), "it was the oldest");
+        for port in (first + 1..).take(MOST_WAITING) {
+            assert!(board.take_stdio(port).is_some() && board.take_stdio(port).is_none());
+        }
+        drop(dialled);
+    }
+}
