@@ -3,19 +3,22 @@
 use std::{path::Path, sync::Arc};
 
 use engine_container::{ContainerEngine, Launcher, apparmor, launcher, surroundings};
+use engine_vm::VmEngine;
 use hcs_engine::engine::Engine;
 use tracing::{info, warn};
 
 pub(crate) use engine_container::{
     EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
 };
+pub(crate) use engine_vm::{Acceleration, EngineConfig as VmSettings};
 
-/// In a helper process, does its work and does not return: in the one that makes containers, and in those that pack and
-/// unpack files inside. Must be the first call of a program.
+/// In a helper process, does its work and does not return: in the one that makes containers, in those that pack and unpack
+/// files inside, and in the worker of a virtual machine. Must be the first call of a program.
 pub fn main_if_helper() {
     if let Some(code) = guest_agent::main_if_archive() {
         std::process::exit(code);
     }
+    engine_vm::worker::main_if_worker();
     launcher::main_if_launcher(|files, privileges| {
         let own = guest_agent::Own::new(files.proc, files.terminals);
         guest_agent::run(files.listener, own, privileges)
@@ -68,8 +71,19 @@ impl Helpers {
     }
 
     /// All engines, in the order in which a document is offered to them.
-    pub(crate) fn engines(self, settings: ContainerSettings) -> Vec<Arc<dyn Engine>> {
-        vec![Arc::new(ContainerEngine::new(self.launcher, settings))]
+    ///
+    /// # Errors
+    /// The sentence to be shown.
+    pub(crate) fn engines(
+        self,
+        containers: ContainerSettings,
+        machines: VmSettings,
+    ) -> Result<Vec<Arc<dyn Engine>>, String> {
+        let executable = self.launcher.executable().map_err(|e| e.to_string())?;
+        Ok(vec![
+            Arc::new(ContainerEngine::new(self.launcher, containers)),
+            Arc::new(VmEngine::new(executable, machines)),
+        ])
     }
 }
 

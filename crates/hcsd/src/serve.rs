@@ -93,7 +93,8 @@ pub(crate) fn run(
         .max_blocking_threads(WAITING_THREADS)
         .build()
         .map_err(|e| format!("the runtime cannot be started: {e}"))?;
-    engines.extend(helpers.engines(settings));
+    let machines = engine_settings::for_machines(&config, endpoint);
+    engines.extend(helpers.engines(settings, machines)?);
     closing::start().map_err(|e| format!("a thread cannot be started: {e}"))?;
     let context = Context::new(config, root, log, engines);
     LocalSet::new().block_on(&runtime, opening.open(context, cpu_groups))?;

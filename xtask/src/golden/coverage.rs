@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use hcs_schema::{
-    coverage::{CONTAINER, Coverage, ROOTS, Resource, Row, SERVICE},
+    coverage::{CONTAINER, Coverage, ROOTS, Resource, Root, Row, SERVICE, VIRTUAL_MACHINE},
     shape::Since,
 };
 
@@ -49,17 +49,7 @@ pub(super) fn text(functions: &[Function], conformance: &Conformance) -> String 
     );
     let all: Vec<Row> = SERVICE.rows().chain(CONTAINER.rows()).collect();
     for root in ROOTS {
-        let name = (root.shape)().name;
-        // Writing to a String cannot fail.
-        let _ = write!(text, "\n## {name}, read by {}\n\n", root.call);
-        let rows = all
-            .iter()
-            .filter(|row| row.call == root.call && !row.inherited);
-        table(
-            &mut text,
-            ["property", "since", "status", "reason"],
-            rows.map(|row| property(row, &all)),
-        );
+        documents(&mut text, root, "", &all);
     }
     text.push_str("\n## What HcsModifyComputeSystem changes in a running container\n\n");
     table(
@@ -67,7 +57,34 @@ pub(super) fn text(functions: &[Function], conformance: &Conformance) -> String 
         ["ResourcePath", "settings", "requests", "status", "reason"],
         CONTAINER.resources.iter().map(resource),
     );
+    let (containers, machines): (Vec<Row>, Vec<Row>) =
+        (CONTAINER.rows().collect(), VIRTUAL_MACHINE.rows().collect());
+    for root in ROOTS {
+        let of = |all: &[Row]| -> Vec<Row> {
+            let rows = all.iter().filter(|row| row.call == root.call);
+            rows.cloned().collect()
+        };
+        // The documents about processes are the same.
+        if of(&machines) != of(&containers) {
+            documents(&mut text, root, " of a virtual machine", &machines);
+        }
+    }
     text
+}
+
+/// The properties of one document, of `all` rows.
+fn documents(text: &mut String, root: &Root, of_what: &str, all: &[Row]) {
+    let name = (root.shape)().name;
+    // Writing to a String cannot fail.
+    let _ = write!(text, "\n## {name}{of_what}, read by {}\n\n", root.call);
+    let rows = all
+        .iter()
+        .filter(|row| row.call == root.call && !row.inherited);
+    table(
+        text,
+        ["property", "since", "status", "reason"],
+        rows.map(|row| property(row, all)),
+    );
 }
 
 fn table<const N: usize>(

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use hcs_schema::{
-    Document, Failure,
-    coverage::CONTAINER,
+    Failure,
+    coverage::{CONTAINER, VIRTUAL_MACHINE},
     documents::{ComputeSystem, ProcessParameters},
     parse,
 };
@@ -53,8 +53,8 @@ impl Validate {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let text = read_document(&self.file)?;
         let checked = match self.kind {
-            Kind::System => check::<ComputeSystem>(&text),
-            Kind::Process => check::<ProcessParameters>(&text),
+            Kind::System => check_system(&text),
+            Kind::Process => check_process(&text),
         };
         let json = self.format.chosen() == Format::Json;
         match checked {
@@ -76,8 +76,17 @@ impl Validate {
 }
 
 /// What the service would say of the document before it looks at anything else.
-fn check<T: Document>(text: &str) -> Result<(), Failure> {
-    CONTAINER.check(&parse::<T>(text)?)
+fn check_system(text: &str) -> Result<(), Failure> {
+    let document: ComputeSystem = parse(text)?;
+    let table = match document.virtual_machine {
+        Some(_) => &VIRTUAL_MACHINE,
+        None => &CONTAINER,
+    };
+    table.check(&document)
+}
+
+fn check_process(text: &str) -> Result<(), Failure> {
+    CONTAINER.check(&parse::<ProcessParameters>(text)?)
 }
 
 /// A line for each fault.
@@ -122,20 +131,20 @@ mod tests {
     #[test]
     fn what_is_refused_everywhere_is_told_with_its_reason() {
         let container = r#"{"Container":{"RegistryChanges":{}}}"#;
-        let machine = r#"{"VirtualMachine":{}}"#;
+        let machine = r#"{"VirtualMachine":{"Devices":{"Plan9":{}}}}"#;
         for (document, said) in [
             (container, "/Container/RegistryChanges is not supported: "),
-            (machine, "/VirtualMachine is not supported: "),
+            (machine, "/VirtualMachine/Devices/Plan9 is not supported: "),
         ] {
-            let text = faults("x", &check::<ComputeSystem>(document).unwrap_err());
+            let text = faults("x", &check_system(document).unwrap_err());
             assert!(text.starts_with("x: /") && text.contains(said), "{text}");
         }
         let token = r#"{"CommandLine":"a","RestrictedToken":true}"#;
-        let text = faults("x", &check::<ProcessParameters>(token).unwrap_err());
+        let text = faults("x", &check_process(token).unwrap_err());
         assert!(
             text.contains("/RestrictedToken is not supported: "),
             "{text}"
         );
-        check::<ProcessParameters>(r#"{"CommandLine":"a","RestrictedToken":false}"#).unwrap();
+        check_process(r#"{"CommandLine":"a","RestrictedToken":false}"#).unwrap();
     }
 }

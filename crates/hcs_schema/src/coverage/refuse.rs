@@ -16,8 +16,7 @@ impl Table {
     /// defaults. A document asks for what it is about, with whatever it leaves open at its default; so does one in a list.
     ///
     /// # Errors
-    /// `HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)` with a cause per refused property: its JSON pointer and the reason. A
-    /// virtual machine, for which there is no engine: `HCS_E_HYPERV_NOT_INSTALLED`.
+    /// `HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)` with a cause per refused property: its JSON pointer and the reason.
     pub fn check<T: Document>(&self, document: &T) -> Result<(), Failure> {
         let value = serde_json::to_value(document).map_err(|error| {
             let message = format!("the {} document cannot be written", T::shape().name);
@@ -39,7 +38,7 @@ impl Table {
         let Some(first) = walk.refusals.first() else {
             return Ok(());
         };
-        let mut failure = Failure::new(first.hresult, first.message());
+        let mut failure = Failure::new(HResult::NOT_SUPPORTED, first.message());
         for refusal in &walk.refusals {
             failure = failure.cause_at(refusal.pointer.clone(), refusal.message());
         }
@@ -54,7 +53,6 @@ struct Walk<'a> {
 }
 
 struct Refusal {
-    hresult: HResult,
     pointer: String,
     what: String,
     reason: &'static str,
@@ -82,12 +80,7 @@ impl Walk<'_> {
                         continue;
                     }
                     let pointer = pointer(&path.steps());
-                    let hresult = match (shape.name, property.name) {
-                        ("ComputeSystem", "VirtualMachine") => HResult::HCS_E_HYPERV_NOT_INSTALLED,
-                        _ => HResult::NOT_SUPPORTED,
-                    };
                     self.refusals.push(Refusal {
-                        hresult,
                         what: pointer.clone(),
                         pointer,
                         reason,
@@ -118,7 +111,6 @@ impl Walk<'_> {
                     let pointer = pointer(&path.steps());
                     let what = format!("{name:?} at {pointer}");
                     self.refusals.push(Refusal {
-                        hresult: HResult::NOT_SUPPORTED,
                         pointer,
                         what,
                         reason,
@@ -275,15 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn a_virtual_machine_has_no_engine() {
-        assert_eq!(
-            refusals(&json!({"VirtualMachine": {}})).hresult,
-            HResult::HCS_E_HYPERV_NOT_INSTALLED
-        );
-        assert_eq!(
-            refusals(&json!({"HostedSystem": {}})).hresult,
-            HResult::NOT_SUPPORTED
-        );
+    fn each_kind_of_system_has_a_table_of_its_own() {
+        let machine = json!({"VirtualMachine": {"StopOnReset": true}});
+        let shape = ComputeSystem::shape();
+        VIRTUAL_MACHINE.check_value(shape, &machine).unwrap();
+        for refused in [machine, json!({"HostedSystem": {}})] {
+            assert_eq!(refusals(&refused).hresult, HResult::NOT_SUPPORTED);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use serde::Deserialize;
 
 use crate::{
-    engines::{HostView, IdRange, ScratchLimit},
+    engines::{Acceleration, HostView, IdRange, ScratchLimit},
     record::files,
 };
 
@@ -62,6 +62,8 @@ pub struct Config {
     pub log_client_values: bool,
     /// What containers without layers do not see of the host.
     pub host_view: HostViewLists,
+    /// How virtual machines are run.
+    pub vm: Vm,
     /// Limits on what one client may have.
     pub limits: Limits,
     /// How long things may take.
@@ -96,6 +98,48 @@ impl HostViewLists {
             empty: self.empty.clone().unwrap_or(default.empty),
             hidden: self.hidden.clone().unwrap_or(default.hidden),
         }
+    }
+}
+
+/// How virtual machines are run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Vm {
+    /// QEMU's program.
+    pub qemu: Option<PathBuf>,
+    /// The user and group, by number, that QEMU runs as.
+    pub user: Option<u32>,
+    /// What executes the instructions of guests: "tcg" or "kvm".
+    pub accelerator: Option<Accelerator>,
+}
+
+/// What executes the instructions of guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accelerator {
+    /// QEMU's translator.
+    Tcg,
+    /// The kernel's hypervisor.
+    Kvm,
+}
+
+impl Vm {
+    /// In the words of the engine, with its default.
+    pub(crate) fn acceleration(&self) -> Acceleration {
+        match self.accelerator {
+            None => Acceleration::default(),
+            Some(Accelerator::Tcg) => Acceleration::Translate,
+            Some(Accelerator::Kvm) => Acceleration::Kvm,
+        }
+    }
+
+    fn mistake(&self) -> Option<(&'static str, &'static str)> {
+        if self.qemu.as_ref().is_some_and(|path| !path.is_absolute()) {
+            return Some(("qemu", "expected an absolute path"));
+        }
+        let unfit = |user: u32| user == 0 || user == u32::MAX;
+        let user = self.user.filter(|user| unfit(*user));
+        user.map(|_| ("user", "expected the number of a user other than root"))
     }
 }
 
@@ -382,7 +426,7 @@ impl Config {
         if self.scratch_root.as_ref().is_some_and(|p| !p.is_absolute()) {
             return Some(("scratch_root", "expected an absolute path"));
         }
-        if let Some(fault) = self.scratch_mistake() {
+        if let Some(fault) = self.scratch_mistake().or_else(|| self.vm.mistake()) {
             return Some(fault);
         }
         if self

@@ -6,7 +6,7 @@ use super::{
     config::{Config, Ids},
     endpoint,
 };
-use crate::engines::{ContainerSettings, UserNamespaces};
+use crate::engines::{ContainerSettings, UserNamespaces, VmSettings};
 
 /// For the engine of containers.
 pub(crate) fn for_containers(config: &Config, endpoint: &Path) -> ContainerSettings {
@@ -25,6 +25,18 @@ pub(crate) fn for_containers(config: &Config, endpoint: &Path) -> ContainerSetti
         user_namespaces: user_namespaces(config),
         ids_in_use: ContainerSettings::default().ids_in_use,
         profile: ContainerSettings::default().profile,
+    }
+}
+
+/// For the engine of virtual machines.
+pub(crate) fn for_machines(config: &Config, endpoint: &Path) -> VmSettings {
+    let default = VmSettings::default();
+    VmSettings {
+        cgroup_root: endpoint::cgroup_root(endpoint, config.cgroup_root.as_deref()),
+        pipes: endpoint::state_root(endpoint).join("pipes"),
+        qemu: config.vm.qemu.clone(),
+        user: config.vm.user.unwrap_or(default.user),
+        acceleration: config.vm.acceleration(),
     }
 }
 

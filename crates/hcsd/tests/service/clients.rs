@@ -292,7 +292,7 @@ fn nonsense_is_refused_and_changes_nothing() {
     }
     client
         .call(&create_system(1, "vm", r#"{"VirtualMachine":{}}"#))
-        .failed(HResult::HCS_E_HYPERV_NOT_INSTALLED);
+        .failed(HResult::HCS_E_INVALID_JSON);
     client.start_container(1, "../../weird id");
     client
         .call(&create_system(1, "again", CONTAINER))

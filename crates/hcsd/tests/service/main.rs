@@ -17,6 +17,7 @@ mod flood;
 mod host;
 mod hostile;
 mod lifecycle;
+mod machines;
 mod quoted;
 mod restart;
 mod slots;

@@ -25,7 +25,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Container", Supported),
             (
                 "VirtualMachine",
-                Refused("this service has no engine for virtual machines"),
+                Refused("a system is a container or a virtual machine, not both"),
             ),
             ("ShouldTerminateOnLastHandleClosed", Supported),
         ],

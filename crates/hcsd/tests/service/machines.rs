@@ -1,0 +1,212 @@
+//! Virtual machines: the guest of 124 bytes that the tests of their engine have, in a real QEMU.
+
+#[path = "../../../engine_vm/tests/machines/guest.rs"]
+mod guest;
+
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use hcs_schema::HResult;
+use hcs_wire::service::{Call, Subject};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{
+    Client, Service,
+    client::{SYSTEM_EXITED, create_process, create_system, open_system, shell, start_system},
+};
+
+/// A kernel, and the document that boots it with COM1 at a pipe.
+struct Guest(TempDir);
+
+impl Guest {
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        guest::write(&place.path().join("kernel"));
+        Self(place)
+    }
+
+    fn document(&self, pipe: &str) -> Value {
+        let kernel = self.0.path().join("kernel");
+        json!({
+            "SchemaVersion": {"Major": 2, "Minor": 1},
+            "VirtualMachine": {
+                "StopOnReset": true,
+                "Chipset": {"LinuxKernelDirect": {"KernelFilePath": kernel}},
+                "ComputeTopology": {"Memory": {"SizeInMB": 16}, "Processor": {"Count": 1}},
+                "Devices": {"ComPorts": {"0": {"NamedPipe": format!(r"\\.\pipe\{pipe}")}}},
+            },
+        })
+    }
+}
+
+/// COM1 of a guest that has booted.
+fn com(service: &Service, pipe: &str) -> UnixStream {
+    let stream = UnixStream::connect(service.root().join("pipes").join(pipe)).unwrap();
+    // Only so that a failure does not hang.
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    stream
+}
+
+fn read_line(com: &mut UnixStream) -> String {
+    let (mut text, mut byte) = (Vec::new(), [0]);
+    while !text.ends_with(b"\n") {
+        com.read_exact(&mut byte).unwrap();
+        text.push(byte[0]);
+    }
+    String::from_utf8(text).unwrap()
+}
+
+/// Waits for the end of a system, which must be the next event; answers its type, and what its machine said of it.
+#[track_caller]
+fn end(client: &mut Client, system: u64) -> (String, Value) {
+    let (subject, event_type, status) = client.event();
+    assert_eq!(
+        (subject, event_type),
+        (Subject::System(system), SYSTEM_EXITED)
+    );
+    let kind = status["ExitType"].as_str().unwrap().to_owned();
+    let detail = status["Attribution"][1]["WorkerExit"]["Detail"].clone();
+    (kind, detail)
+}
+
+const PAUSE: Call = Call::PauseSystem {
+    system: 1,
+    options: None,
+};
+const RESUME: Call = Call::ResumeSystem {
+    system: 1,
+    options: None,
+};
+
+#[test]
+fn a_machine_lives_beside_a_container_and_its_end_is_told() {
+    let service = Service::new();
+    let mut client = service.client();
+    let guest = Guest::new();
+    client.start_container(9, "beside");
+    for (letter, kind, detail) in [
+        ("o", "GracefulExit", json!("PowerOff")),
+        ("r", "GracefulExit", json!("Reset")),
+        ("p", "UnexpectedExit", json!("GuestCrash")),
+    ] {
+        let document = guest.document("com").to_string();
+        client.call(&create_system(1, "machine", &document)).ok();
+        client.call(&start_system(1)).ok();
+        let mut com = com(&service, "com");
+        read_line(&mut com);
+        client.call(&PAUSE).ok();
+        com.write_all(b"x\n").unwrap();
+        client.call(&RESUME).ok();
+        assert_eq!(read_line(&mut com), "x\n");
+        com.write_all(letter.as_bytes()).unwrap();
+        assert_eq!(end(&mut client, 1), (kind.to_owned(), detail), "{letter}");
+    }
+    let mut process = client.create_process(9, 10, &shell("echo on"));
+    assert_eq!(process.output(), "on\n");
+    assert_eq!(client.exit_code(10), 0);
+    client.terminate(9);
+    assert_eq!(client.system_exit(9), "ForcedExit");
+}
+
+#[test]
+fn a_machine_goes_on_without_its_service() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    let guest = Guest::new();
+    let document = guest.document("on").to_string();
+    let made = client.call(&create_system(1, "goes on", &document)).ok();
+    let runtime_id = made.reply.runtime_id.unwrap();
+    // Killed before the start, while it runs, and while it is paused.
+    service.kill();
+    service.run();
+    let open = open_system(1, "goes on", Some(&runtime_id));
+    let mut client = service.client();
+    client.call(&open).ok();
+    client.call(&start_system(1)).ok();
+    let mut stream = com(&service, "on");
+    read_line(&mut stream);
+    service.kill();
+    stream.write_all(b"alone\n").unwrap();
+    assert_eq!(read_line(&mut stream), "alone\n");
+    service.run();
+    let mut client = service.client();
+    client.call(&open).ok();
+    client.call(&PAUSE).ok();
+    service.kill();
+    service.run();
+    let mut client = service.client();
+    client.call(&open).ok();
+    client.call(&RESUME).ok();
+    stream.write_all(b"again\n").unwrap();
+    assert_eq!(read_line(&mut stream), "again\n");
+    stream.write_all(b"o").unwrap();
+    assert_eq!(
+        end(&mut client, 1),
+        ("GracefulExit".to_owned(), json!("PowerOff"))
+    );
+}
+
+#[test]
+fn an_end_without_a_service_is_told_by_the_next() {
+    let mut service = Service::with_config("[times]\nreconnect_seconds = 20\n");
+    let mut client = service.client();
+    let guest = Guest::new();
+    let document = guest.document("end").to_string();
+    let made = client.call(&create_system(1, "ends", &document)).ok();
+    let runtime_id = made.reply.runtime_id.unwrap();
+    client.call(&start_system(1)).ok();
+    let mut stream = com(&service, "end");
+    read_line(&mut stream);
+    service.kill();
+    stream.write_all(b"r").unwrap();
+    // The pipe ends with its worker.
+    assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0);
+    service.run();
+    let mut client = service.client();
+    client.call(&open_system(1, "ends", Some(&runtime_id))).ok();
+    assert_eq!(
+        end(&mut client, 1),
+        ("GracefulExit".to_owned(), json!("Reset"))
+    );
+}
+
+#[test]
+fn what_a_machine_has_not_is_refused() {
+    let service = Service::new();
+    let mut client = service.client();
+    let guest = Guest::new();
+    let mut document = guest.document("not");
+    document["VirtualMachine"]["Devices"]["Plan9"] = json!({});
+    let refused = client.call(&create_system(1, "machine", &document.to_string()));
+    let message = refused.failed(HResult::NOT_SUPPORTED);
+    assert!(
+        message.starts_with("/VirtualMachine/Devices/Plan9 "),
+        "{message}"
+    );
+    let document = guest.document("not").to_string();
+    client.call(&create_system(1, "machine", &document)).ok();
+    client.call(&start_system(1)).ok();
+    read_line(&mut com(&service, "not"));
+    let answer = client.call(&create_process(1, 2, &shell("true")));
+    let message = answer.failed(HResult::NOT_SUPPORTED);
+    assert!(message.contains("no guest agent"), "{message}");
+    let settings =
+        json!({"ResourcePath": "VirtualMachine/ComputeTopology/Memory/SizeInMB", "Settings": 32});
+    let modify = Call::ModifySystem {
+        system: 1,
+        settings: settings.to_string(),
+    };
+    let message = client.call(&modify).failed(HResult::NOT_SUPPORTED);
+    assert!(
+        message.contains("of a virtual machine cannot be modified"),
+        "{message}"
+    );
+    client.terminate(1);
+    assert_eq!(client.system_exit(1), "ForcedExit");
+}
