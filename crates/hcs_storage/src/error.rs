@@ -12,7 +12,7 @@ use rustix::io::Errno;
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// Input asks for what is not given.
-    #[error("{what} is refused: {refusal}")]
+    #[error("{what}: {refusal}")]
     Refused {
         /// The entry, file or stream: a path as [`shown`].
         what: String,

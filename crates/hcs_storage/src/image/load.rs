@@ -29,7 +29,7 @@ use super::{
 use crate::{
     Digest, Refusal, StorageError,
     compression::{self, Compression},
-    layer::{self, Expected, Options, Rights, import_tar},
+    layer::{self, Expected, Omitted, Options, Rights, import_tar},
     limits::Deadline,
     measure::{Content, Measured},
 };
@@ -48,6 +48,15 @@ pub struct Loaded {
     pub manifest: Digest,
     /// Its id: the digest of its configuration.
     pub id: Digest,
+    /// What its layers do not have of the archives, as far as they were unpacked for it.
+    pub omitted: Omitted,
+}
+
+/// An image of which all contents are in the store, and none is in the index yet.
+struct Taken {
+    image: Descriptor,
+    names: Vec<Name>,
+    omitted: Omitted,
 }
 
 /// One image in `manifest.json` of `docker save`.
@@ -107,15 +116,12 @@ impl Store {
             self.take_docker(&source)?
         };
         if let Some(name) = name {
-            let [(_, names)] = &mut *images else {
+            let [taken] = &mut *images else {
                 return Err(refused("the archive", Refusal::ManyImages));
             };
-            *names = vec![name.clone()];
+            taken.names = vec![name.clone()];
         }
-        let images = images.into_iter();
-        images
-            .map(|(image, names)| self.finish(&image, names))
-            .collect()
+        images.into_iter().map(|taken| self.finish(taken)).collect()
     }
 
     /// Makes the image `name` of a tar stream of a root file system, which may be compressed.
@@ -144,8 +150,9 @@ impl Store {
                 }]),
             };
             let text = document::text(&config)?;
-            let image = self.assemble(&text, &config, vec![layer])?;
-            self.finish(&image, vec![name.clone()])
+            let mut taken = self.assemble(&text, &config, vec![layer])?;
+            taken.names = vec![name.clone()];
+            self.finish(taken)
         })
     }
 
@@ -165,11 +172,11 @@ impl Store {
     }
 
     /// The images of an OCI image layout, with their names. Their contents are in the store then.
-    fn take_layout(&self, source: &Source) -> Result<Vec<(Descriptor, Vec<Name>)>, StorageError> {
+    fn take_layout(&self, source: &Source) -> Result<Vec<Taken>, StorageError> {
         let text = source.document("index.json")?;
         let text = text.ok_or_else(|| refused("index.json", Refusal::Missing))?;
         let index: Index = parse(&text, "index.json")?;
-        let mut images: Vec<(Descriptor, Vec<Name>)> = Vec::new();
+        let mut images: Vec<Taken> = Vec::new();
         for listed in index.manifests.iter().filter(|listed| fits(listed)) {
             let Some(found) = resolve(source, listed, 0)? else {
                 continue;
@@ -177,15 +184,16 @@ impl Store {
             let name = listed.annotations.get("io.containerd.image.name");
             let name = name.map(String::as_str).or_else(|| listed.name());
             let name = name.map(named).transpose()?;
-            if let Some((_, names)) = images
-                .iter_mut()
-                .find(|(image, _)| image.digest == found.digest)
-            {
-                names.extend(name);
+            let same = |taken: &&mut Taken| taken.image.digest == found.digest;
+            if let Some(taken) = images.iter_mut().find(same) {
+                taken.names.extend(name);
                 continue;
             }
-            self.copy(source, &found)?;
-            images.push((found, name.into_iter().collect()));
+            images.push(Taken {
+                omitted: self.copy(source, &found)?,
+                image: found,
+                names: name.into_iter().collect(),
+            });
             if images.len() > MOST_IMAGES {
                 return Err(refused("index.json", Refusal::ManyImages));
             }
@@ -198,7 +206,7 @@ impl Store {
     }
 
     /// Copies the contents of one image.
-    fn copy(&self, source: &Source, image: &Descriptor) -> Result<(), StorageError> {
+    fn copy(&self, source: &Source, image: &Descriptor) -> Result<Omitted, StorageError> {
         let what = image.digest.to_string();
         let text = source.described(image)?;
         let manifest: Manifest = parse(&text, &what)?;
@@ -221,7 +229,7 @@ impl Store {
     }
 
     /// The images of `docker save`, with their names. Their contents are in the store then.
-    fn take_docker(&self, source: &Source) -> Result<Vec<(Descriptor, Vec<Name>)>, StorageError> {
+    fn take_docker(&self, source: &Source) -> Result<Vec<Taken>, StorageError> {
         let text = source.document("manifest.json")?;
         let text = text.ok_or_else(|| refused("the archive", Refusal::NoLayout))?;
         let saved: Vec<Saved> = parse(&text, "manifest.json")?;
@@ -234,11 +242,7 @@ impl Store {
             .collect()
     }
 
-    fn copy_saved(
-        &self,
-        source: &Source,
-        saved: &Saved,
-    ) -> Result<(Descriptor, Vec<Name>), StorageError> {
+    fn copy_saved(&self, source: &Source, saved: &Saved) -> Result<Taken, StorageError> {
         let names = saved.repo_tags.iter().flatten();
         let names = names.map(|name| named(name)).collect::<Result<_, _>>()?;
         let text = source.document(&saved.config)?;
@@ -257,7 +261,8 @@ impl Store {
                 .keep(file, self.options.limits.bytes, deadline, None)?;
             layers.push(self.layer_descriptor(content)?);
         }
-        Ok((self.assemble(&text, &config, layers)?, names))
+        let taken = self.assemble(&text, &config, layers)?;
+        Ok(Taken { names, ..taken })
     }
 
     /// Keeps the documents of an image whose layers are in the store, and unpacks them.
@@ -266,7 +271,7 @@ impl Store {
         config_text: &[u8],
         config: &Config,
         layers: Vec<Descriptor>,
-    ) -> Result<Descriptor, StorageError> {
+    ) -> Result<Taken, StorageError> {
         let kept = self.blobs.keep_document(config_text)?;
         let manifest = Manifest {
             schema_version: 2,
@@ -276,13 +281,18 @@ impl Store {
         };
         let checked = document::check(&manifest, config);
         checked.map_err(|refusal| refused(&kept.digest.to_string(), refusal))?;
-        self.unpack(&manifest, config)?;
+        let omitted = self.unpack(&manifest, config)?;
         let kept = self.blobs.keep_document(&document::text(&manifest)?)?;
-        Ok(Descriptor::new(MANIFEST, kept.digest, kept.size))
+        Ok(Taken {
+            image: Descriptor::new(MANIFEST, kept.digest, kept.size),
+            names: Vec::new(),
+            omitted,
+        })
     }
 
     /// Unpacks the layers of an image that are not there yet.
-    fn unpack(&self, manifest: &Manifest, config: &Config) -> Result<(), StorageError> {
+    fn unpack(&self, manifest: &Manifest, config: &Config) -> Result<Omitted, StorageError> {
+        let mut omitted = Omitted::default();
         let diff_ids = &config.rootfs.diff_ids;
         for ((layer, diff_id), chain_id) in manifest
             .layers
@@ -312,24 +322,30 @@ impl Store {
                 &self.options,
                 &expected,
             ) {
-                Ok(_) => {}
+                Ok(imported) => omitted += imported.omitted,
                 // Another process was first.
                 Err(StorageError::Step { errno, .. }) if errno == Errno::EXIST => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(omitted)
     }
 
     /// Adds an image, all of which is in the store.
-    fn finish(&self, image: &Descriptor, names: Vec<Name>) -> Result<Loaded, StorageError> {
-        self.add(image, &names)?;
+    fn finish(&self, taken: Taken) -> Result<Loaded, StorageError> {
+        let Taken {
+            image,
+            names,
+            omitted,
+        } = taken;
+        self.add(&image, &names)?;
         let text = self.blobs.document(image.digest)?;
         let manifest: Manifest = parse(&text, &image.digest.to_string())?;
         Ok(Loaded {
             names,
             manifest: image.digest,
             id: manifest.config.digest,
+            omitted,
         })
     }
 

@@ -19,7 +19,7 @@ mod staging;
 mod unpack;
 mod walk;
 
-use std::io::Read;
+use std::{io::Read, ops::AddAssign};
 
 use rustix::process::geteuid;
 
@@ -108,6 +108,16 @@ pub struct Omitted {
     pub attributes: u64,
     /// Sockets.
     pub sockets: u64,
+}
+
+impl AddAssign for Omitted {
+    fn add_assign(&mut self, other: Self) {
+        self.owners += other.owners;
+        self.devices += other.devices;
+        self.set_id += other.set_id;
+        self.attributes += other.attributes;
+        self.sockets += other.sockets;
+    }
 }
 
 /// Takes entries: a layer on disk, or an archive.
