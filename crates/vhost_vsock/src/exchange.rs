@@ -55,7 +55,7 @@ impl Exchange {
         Ok(Batch { moved, interrupt })
     }
 
-    /// Takes the packet in the chain. One that is shorter than it says, or has no header, is dropped.
+    /// Takes the packet in the chain. One without a whole header is dropped.
     fn take(
         &mut self,
         memory: &impl GuestMemory,
@@ -69,15 +69,9 @@ impl Exchange {
         self.chain.read(memory, 0, &mut header)?;
         let header = Header::decode(&header);
         let length = usize::try_from(header.length).unwrap_or(usize::MAX);
-        if header.operation != Operation::Data {
-            table.hear(&header, services);
-            return Ok(());
-        }
-        if length > MAX_DATA || length > self.chain.length() - HEADER {
-            table.violated(&header);
-            return Ok(());
-        }
-        if let Some(number) = table.hear(&header, services) {
+        let has_data = header.operation == Operation::Data;
+        let whole = !has_data || length <= MAX_DATA.min(self.chain.length() - HEADER);
+        if let Some(number) = table.hear(&header, whole, services) {
             let data = &mut self.bytes[..length];
             self.chain.read(memory, HEADER, data)?;
             table.deliver(number, data);

@@ -116,8 +116,8 @@ impl Ring {
         [16 * size, 6 + 2 * size, 6 + 8 * size]
     }
 
-    /// Whether there may be a ring like this: the addresses are aligned as the rings of every driver for PCI are, so that an
-    /// index can be read at once.
+    /// Whether there may be a ring like this. The alignment is that of the specification; drivers for PCI have parts at
+    /// multiples of eight, so the words with the index are read and written at once.
     pub(crate) const fn is_possible(&self) -> bool {
         self.size.is_power_of_two()
             && self.size <= MAX_SIZE

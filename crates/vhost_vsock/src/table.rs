@@ -153,8 +153,14 @@ impl Table {
         self.count();
     }
 
-    /// The guest sent a packet. When it carries data for a stream, this answers its number for [`Self::deliver`].
-    pub(crate) fn hear(&mut self, header: &Header, services: &mut dyn Services) -> Option<u64> {
+    /// The guest sent a packet; it is not `whole` when its data is too long, or shorter than it says. When it carries
+    /// data for a stream, this answers its number for [`Self::deliver`].
+    pub(crate) fn hear(
+        &mut self,
+        header: &Header,
+        whole: bool,
+        services: &mut dyn Services,
+    ) -> Option<u64> {
         // The address of the sender is a lie: there is no answer that would reach it.
         if header.source_cid != self.cid {
             return None;
@@ -176,7 +182,12 @@ impl Table {
             return None;
         };
         let connection = self.entries.get_mut(&number)?.connection.as_mut()?;
-        match connection.hear(header) {
+        let meaning = if whole {
+            connection.hear(header)
+        } else {
+            Meaning::Violation
+        };
+        match meaning {
             Meaning::Data => return Some(number),
             Meaning::Nothing | Meaning::Discarded => {}
             Meaning::Opened => self.opened(number),
@@ -186,7 +197,7 @@ impl Table {
                 self.retire(number);
             }
             Meaning::Reset => self.retire(number),
-            Meaning::Violation => self.violated(header),
+            Meaning::Violation => self.violated(header, number),
         }
         // Credit comes with every packet.
         self.queue(number);
@@ -240,16 +251,10 @@ impl Table {
     }
 
     /// The guest broke the rules of a connection: it ends at once.
-    pub(crate) fn violated(&mut self, header: &Header) {
+    fn violated(&mut self, header: &Header, number: u64) {
         Tally::add(&self.shared.tally.violations, 1);
         self.refuse(header);
-        let ports = Ports {
-            host: header.destination_port,
-            guest: header.source_port,
-        };
-        if let Some(&number) = self.numbers.get(&ports) {
-            self.remove(number);
-        }
+        self.remove(number);
     }
 
     /// Writes data of the guest to its stream.
