@@ -31,6 +31,7 @@ use rustix::{
 use crate::{
     Own, Role,
     agent::log,
+    archive::main_if_archive,
     facts::bounding,
     failure::{from_errno, words},
     serve,
@@ -59,6 +60,9 @@ const PROCESS_FILES: Limit = Limit {
 /// Runs the program with `arguments`; answers its exit code. Changes the whole process, which must have no other threads.
 #[must_use]
 pub fn run(arguments: impl Iterator<Item = String>) -> u8 {
+    if let Some(code) = main_if_archive() {
+        return self::code(code);
+    }
     if std::process::id() == 1 {
         // What the kernel does not know of its command line comes as arguments.
         return init();

@@ -25,7 +25,11 @@ pub(super) fn load() -> usize {
     let mut loaded = 0;
     for name in names(&list) {
         match load_one(&folder.join(name)) {
-            Ok(()) => loaded += 1,
+            Ok(()) => {
+                loaded += 1;
+                // Its file is in memory. One that cannot be removed takes a little of it.
+                let _stays = fs::remove_file(folder.join(name));
+            }
             Err(errno) => log(&format!(
                 "the module {name} cannot be loaded: {}",
                 words(errno)

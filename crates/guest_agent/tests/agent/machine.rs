@@ -257,6 +257,7 @@ fn the_agent_boots_a_machine_and_serves_its_host() {
     consoles_have_a_size(&mut machine, &mut bridge);
     processes_are_listed_and_signalled(&mut bridge);
     output_is_kept(&mut machine, &mut bridge);
+    files_are_packed(&mut machine, &mut bridge);
     let sleeping = json!({ "CommandArgs": ["sleep", "100000"] });
     let (pid, _) = Machine::start(&mut bridge, &sleeping, &json!({}));
     drop(bridge);
@@ -348,6 +349,17 @@ fn processes_are_listed_and_signalled(bridge: &mut Bridge) {
     let signalled: ResponseBase = bridge.call(Rpc::SignalProcess, &signal);
     assert_eq!(signalled.result, 0);
     assert_eq!(bridge.exit_of(wait), 143);
+}
+
+fn files_are_packed(machine: &mut Machine, bridge: &mut Bridge) {
+    let document = json!({
+        "Archive": { "Operation": "Pack", "Path": "/etc/passwd" }, "CreateStdOutPipe": true
+    });
+    let (_, wait) = Machine::start(bridge, &document, &json!({ "StdOut": 5 }));
+    let mut archive = Vec::new();
+    machine.accept(5).read_to_end(&mut archive).unwrap();
+    assert_eq!(bridge.exit_of(wait), 0);
+    assert!(String::from_utf8_lossy(&archive).contains("root:x:0:0"));
 }
 
 fn output_is_kept(machine: &mut Machine, bridge: &mut Bridge) {
