@@ -18,6 +18,8 @@
 pub mod build;
 pub mod cpio;
 pub mod find;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod kernel;
 pub mod modules;
 pub mod program;

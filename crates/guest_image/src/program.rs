@@ -130,6 +130,13 @@ fn end_of_segments(bytes: &[u8]) -> Option<usize> {
     (end <= bytes.len()).then_some(end)
 }
 
+/// Reads a program as far as its bytes matter.
+#[cfg(fuzzing)]
+pub(crate) fn read_only(bytes: &[u8]) {
+    let _needs = needs(bytes);
+    assert!(trimmed(bytes.to_vec()).len() <= bytes.len());
+}
+
 /// What the ELF file `bytes` asks for; `None` if it is none.
 fn needs(bytes: &[u8]) -> Option<Needs> {
     let header = FileHeader64::<LittleEndian>::parse(bytes).ok()?;

@@ -160,6 +160,13 @@ impl Directory {
     }
 }
 
+/// Reads a module as far as its bytes matter.
+#[cfg(fuzzing)]
+pub(crate) fn read_only(bytes: &[u8]) {
+    let _needs = info::Needs::read(bytes);
+    let _section = info::Needs::parse(bytes);
+}
+
 /// The bytes of a module, unpacked.
 fn load(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = crate::find::read(path, MAX_MODULE)?;
