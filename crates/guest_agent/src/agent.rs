@@ -45,6 +45,8 @@ pub(crate) const MAX_PROCESSES: usize = 8192;
 const SCRATCH_BYTES: usize = 32 << 10;
 /// Size of one `signalfd_siginfo`.
 const SIGNAL_NEWS_BYTES: usize = 128;
+/// The signal that kills.
+const SIGKILL: i32 = 9;
 /// Events taken from the kernel at once.
 const EVENTS: usize = 32;
 
@@ -79,6 +81,8 @@ pub(crate) struct Process {
     pub(crate) kept: Kept,
     /// The name of the call that made it, empty for none.
     pub(crate) call: String,
+    /// Whether the system ends with it.
+    pub(crate) ends_system: bool,
 }
 
 /// Everything the agent knows.
@@ -112,6 +116,8 @@ pub(crate) struct Agent<L> {
     pub(crate) shutting_down: bool,
     /// Whether the present stream asked for the shutdown, so that the agent may leave once everything has ended.
     pub(crate) may_leave: bool,
+    /// A process has ended that the system ends with: the agent leaves once the host knows of all exits.
+    ends: bool,
     /// Whether the last look found no child at all, ours or adopted.
     childless: bool,
     pub(crate) began: Instant,
@@ -162,6 +168,7 @@ impl<L: Link> Agent<L> {
             runnable: BTreeSet::new(),
             shutting_down: false,
             may_leave: false,
+            ends: false,
             childless: true,
             began: Instant::now(),
             turns: 0,
@@ -217,7 +224,7 @@ impl<L: Link> Agent<L> {
         self.flush();
     }
 
-    /// Everything has ended, the host knows it, and it asked for that.
+    /// Everything has ended, the host knows it, and it asked for that, now or along with a process.
     fn is_finished(&self) -> bool {
         let delivered = self
             .stream
@@ -225,7 +232,20 @@ impl<L: Link> Agent<L> {
             .is_some_and(|stream| stream.unsent() == 0);
         let relayed = self.consoles.is_empty() && self.relays.len() == 0;
         let all_moved = relayed && !self.outputs.is_runnable();
-        self.may_leave && self.childless && all_moved && delivered
+        let (unclaimed, _) = self.exits.counts();
+        let asked = self.may_leave || (self.ends && unclaimed == 0);
+        asked && self.childless && all_moved && delivered
+    }
+
+    /// Ends the system, as a process has ended that it ends with.
+    pub(crate) fn end(&mut self) {
+        self.ends = true;
+        self.shutting_down = true;
+        if let Err(errno) = signals::send_to_all(SIGKILL) {
+            log(&format!(
+                "the processes that are left cannot be killed: {errno}"
+            ));
+        }
     }
 
     fn timeout(&self) -> Option<Timespec> {

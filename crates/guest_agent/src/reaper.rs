@@ -46,6 +46,9 @@ impl<L: Link> Agent<L> {
         if let Some(console) = process.console {
             self.console_process_ended(console);
         }
+        if process.ends_system {
+            self.end();
+        }
     }
 
     /// Answers the waits whose time is up.

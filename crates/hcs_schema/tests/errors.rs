@@ -144,7 +144,7 @@ const SYSTEMS: &[Case] = &[
         "ProcessParameters",
         r#"{"CommandLine": "true", "CreateInSomething": true}"#,
         &[
-            r#"/CreateInSomething (line 1, column 25): "CreateInSomething" is not a property of ProcessParameters; expected one of the 20 properties of ProcessParameters"#,
+            r#"/CreateInSomething (line 1, column 25): "CreateInSomething" is not a property of ProcessParameters; expected one of the 22 properties of ProcessParameters"#,
         ],
     ),
     (

@@ -100,6 +100,7 @@ impl<L: Link> Agent<L> {
             console,
             kept,
             call: name.to_owned(),
+            ends_system: document.ends_system == Some(true),
         };
         if let Some(mut output) = output {
             output.started(pid, command.console.is_some());

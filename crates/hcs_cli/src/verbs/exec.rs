@@ -7,6 +7,7 @@ use crate::{
     client,
     failure::Stop,
     options::{limit::Limit, privileges::PrivilegeOptions, process::ProcessOptions},
+    output::print,
     session::{self, Manner},
     terminal,
 };
@@ -28,11 +29,17 @@ Examples:
   hcs exec box -- uname -a
   hcs exec -it box -- sh
   hcs exec -i -u nobody -e LANG=C box -- sort < words
+  hcs exec -d box -- make                    then: hcs wait box PID, hcs logs --process PID box
   hcs exec --cap-drop ALL --ulimit nofile=256 box -- ./untrusted"
 )]
 pub(crate) struct Exec {
     /// The container
     id: String,
+
+    /// Print the pid and return when the command has started; its output is kept as that of hcs run -d, and read by
+    /// hcs logs --process PID; with -i or -it for hcs attach --process PID
+    #[arg(short, long)]
+    detach: bool,
 
     #[command(flatten)]
     limit: Limit,
@@ -49,10 +56,15 @@ impl Exec {
         let size = self.process.tty.then(terminal::size).flatten();
         let mut parameters = self.process.document(size, our_variable)?;
         self.privileges.apply(&mut parameters);
+        parameters.detached = self.detach.then_some(true);
         let clock = self.limit.begin("exec");
         let (system, process) = client::join(&self.id, &parameters, clock)?;
         // Its handle ends with the connection, which ends with us: the service need not hear of it before.
         std::mem::forget(system);
+        if self.detach {
+            print(&format!("{}\n", process.id()))?;
+            return Ok(0);
+        }
         let manner = Manner::new(&self.process, &self.id, clock);
         session::run(process, &manner, || Ok(()))
     }

@@ -1,18 +1,25 @@
 //! `hcs list`: all systems.
 
+use std::time::Duration;
+
 use clap::Args;
 use hcs::{
+    Endpoint, OutputQuery, OutputRecord,
     documents::{ComputeSystemProperties, State, SystemQuery},
     enumerate,
 };
 
 use crate::{
+    client,
+    clock::Clock,
     failure::Stop,
     options::limit::Limit,
     output::{Format, FormatOption, print, print_json, printable, table},
 };
 
-/// List all systems: kind, state, id, owner
+/// List all systems: kind, state, id, owner, command
+///
+/// The command is that of hcs run -d: running, or exited with this exit code. Its container stays until hcs terminate.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "enumerate",
@@ -41,10 +48,8 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        let mut systems = self
-            .limit
-            .begin("list")
-            .wait("", enumerate(&SystemQuery::default()))?;
+        let clock = self.limit.begin("list");
+        let mut systems = clock.wait("", enumerate(&SystemQuery::default()))?;
         for system in &mut systems {
             // The service leaves the state out until a system has run.
             system.state.get_or_insert(State::Created);
@@ -55,7 +60,10 @@ impl List {
         }
         match self.format.chosen() {
             Format::Json => print_json(&systems)?,
-            Format::Table => print(&text(&systems))?,
+            Format::Table => {
+                let commands = commands(&systems, clock);
+                print(&text(&systems, &commands))?;
+            }
         }
         Ok(0)
     }
@@ -67,11 +75,52 @@ fn ids(systems: &[ComputeSystemProperties]) -> String {
     ids.map(|id| printable(id) + "\n").collect()
 }
 
-/// In the order of `hcsdiag list`.
-fn text(systems: &[ComputeSystemProperties]) -> String {
-    let rows: Vec<[String; 4]> = systems
+/// How many systems are asked at the same time: each takes a pipe.
+const AT_ONCE: usize = 64;
+
+/// How long a container may take to tell of its command.
+const TELLING: Duration = Duration::from_secs(2);
+
+/// What became of the commands that were detached (`hcs run -d`), in words; `-` for a system that has none, does not run, or
+/// does not tell.
+fn commands(systems: &[ComputeSystemProperties], clock: Clock) -> Vec<String> {
+    let query = OutputQuery {
+        exit_only: true,
+        ..OutputQuery::default()
+    };
+    let limit = clock.left().map_or(TELLING, |left| left.min(TELLING));
+    let ask = |system: &ComputeSystemProperties| {
+        let id = system
+            .id
+            .as_deref()
+            .filter(|_| system.state == Some(State::Running))?;
+        let (system, _opened) =
+            client::open(&Endpoint::from_environment().ok()?, id, clock).ok()?;
+        let asked = system.output(&query).deadline(limit);
+        Some((system, asked))
+    };
+    let mut told = Vec::with_capacity(systems.len());
+    for some in systems.chunks(AT_ONCE) {
+        let asked: Vec<_> = some.iter().map(ask).collect();
+        let words = asked.into_iter().map(|asked| {
+            let (_system, asked) = asked?;
+            match asked.wait().ok()?.next_within(Some(limit)).ok()? {
+                Some((_, OutputRecord::Exit(code))) => Some(format!("exited ({code})")),
+                Some(_) => None,
+                None => Some("running".to_owned()),
+            }
+        });
+        told.extend(words.map(|word| word.unwrap_or_else(|| "-".to_owned())));
+    }
+    told
+}
+
+/// In the order of `hcsdiag list`, and what became of the commands.
+fn text(systems: &[ComputeSystemProperties], commands: &[String]) -> String {
+    let rows: Vec<[String; 5]> = systems
         .iter()
-        .map(|system| {
+        .zip(commands)
+        .map(|(system, command)| {
             [
                 system
                     .system_type
@@ -80,10 +129,11 @@ fn text(systems: &[ComputeSystemProperties]) -> String {
                 system.state.map(|s| s.to_string()).unwrap_or_default(),
                 system.id.clone().unwrap_or_default(),
                 system.owner.clone().unwrap_or_default(),
+                command.clone(),
             ]
         })
         .collect();
-    table(["TYPE", "STATE", "ID", "OWNER"], &rows)
+    table(["TYPE", "STATE", "ID", "OWNER", "COMMAND"], &rows)
 }
 
 #[cfg(test)]
@@ -101,7 +151,8 @@ mod tests {
             owner: Some("me".to_owned()),
             ..ComputeSystemProperties::default()
         };
-        let expected = "TYPE       STATE    ID   OWNER\nContainer  Running  box  me\n";
-        assert_eq!(text(&[system]), expected);
+        let expected =
+            "TYPE       STATE    ID   OWNER  COMMAND\nContainer  Running  box  me     exited (3)\n";
+        assert_eq!(text(&[system], &["exited (3)".to_owned()]), expected);
     }
 }

@@ -48,6 +48,7 @@ Examples:
   hcs run -it --layer ./rootfs -- sh
   tar c . | hcs run -i --scratch ./out -- tar x -C /srv
   hcs run -d --id web -- python3 -m http.server      then: hcs logs -f web
+  hcs run -d --rm -- make                            gone when make has ended, with its output
   hcs run --id db --keep --mount ./data:/data -- initdb /data      then: hcs exec db -- ..."
 )]
 pub(crate) struct Run {
@@ -61,11 +62,11 @@ pub(crate) struct Run {
 
     /// Print the id and return when the command has started; the container stays, with the output (hcs logs) and the
     /// exit code (hcs wait) of its command, until hcs terminate; with -i or -it for hcs attach
-    #[arg(short, long, visible_alias = "background", conflicts_with = "rm")]
+    #[arg(short, long, visible_alias = "background")]
     detach: bool,
 
-    /// Remove the container when the command has ended, as without this option
-    #[arg(long, hide = true, conflicts_with = "keep")]
+    /// Remove the container when the command has ended: with -d, too
+    #[arg(long, conflicts_with = "keep")]
     rm: bool,
 
     #[command(flatten)]
@@ -86,6 +87,7 @@ impl Run {
         let size = self.process.tty.then(terminal::size).flatten();
         let mut parameters = self.process.document(size, our_variable)?;
         parameters.detached = self.detach.then_some(true);
+        parameters.ends_system = (self.detach && self.rm).then_some(true);
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("run");
         let launched = client::launch(&id, &document, &parameters, clock);

@@ -50,7 +50,16 @@ impl Wait {
         let clock = self.limit.begin("wait");
         let system = clock.open(&self.id)?;
         if let Some(pid) = self.pid {
-            let process = clock.wait(&self.id, system.open_process(pid))?;
+            let process = match clock.wait(&self.id, system.open_process(pid)) {
+                Ok(process) => process,
+                // One that was detached may have ended before.
+                Err(stop) => {
+                    return match self.command_exit(&system, pid, clock) {
+                        Ok(Some(exit)) => Ok(client::code(exit)),
+                        _ => Err(stop),
+                    };
+                }
+            };
             let what = format!("process {pid} of {:?}", self.id);
             let exit = end(&process.exit(), clock, &what)?;
             if self.json {
@@ -58,7 +67,7 @@ impl Wait {
             }
             return Ok(client::code(exit));
         }
-        if let Some(exit) = self.command_exit(&system, clock)? {
+        if let Some(exit) = self.command_exit(&system, 0, clock)? {
             return Ok(client::code(exit));
         }
         let what = format!("compute system {:?}", self.id);
@@ -68,13 +77,16 @@ impl Wait {
 }
 
 impl Wait {
-    /// Waits for the command of a container that was detached from it: its agent has the exit code, with the output.
+    /// Waits for a process of a container that was detached, 0 for its command: its agent has the exit code, with the
+    /// output.
     fn command_exit(
         &self,
         system: &ComputeSystem,
+        process_id: u32,
         clock: Clock,
     ) -> Result<Option<ExitStatus>, Stop> {
         let query = OutputQuery {
+            process_id,
             exit_only: true,
             follow: true,
             ..OutputQuery::default()

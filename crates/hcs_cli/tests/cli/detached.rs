@@ -222,3 +222,71 @@ fn kept_output_cannot_be_reached_inside() {
     assert!(follower.wait().unwrap().success());
     assert_eq!(words(&format!("logs {id}")).fine(), "secret\n");
 }
+
+/// What `hcs list` says of the command of a container.
+#[track_caller]
+fn listed_command(id: &str) -> String {
+    let list = words("list").fine();
+    let line = list.lines().find(|line| line.contains(id));
+    let (_, command) = line.unwrap().split_once(" hcs ").unwrap();
+    command.trim().to_owned()
+}
+
+#[test]
+fn the_list_says_what_became_of_the_command() {
+    let ended = detached(&[], "exit 3");
+    assert_eq!(words(&format!("wait {}", ended.0)).code, Some(3));
+    let running = detached(&[], "mkfifo /tmp/go; read x </tmp/go");
+    let none = Container::new("undetached");
+    assert_eq!(listed_command(&ended.0), "exited (3)");
+    assert_eq!(listed_command(&running.0), "running");
+    assert_eq!(listed_command(&none.0), "-");
+    words(&format!("pause {}", running.0)).fine();
+    assert_eq!(listed_command(&running.0), "-");
+}
+
+#[test]
+fn a_container_can_end_with_its_detached_command() {
+    let script = "sleep 1000 & mkfifo /tmp/go; echo ready; read x </tmp/go; echo end; exit 3";
+    let container = detached(&["--rm"], script);
+    let id = &container.0;
+    let mut follower = follow(id);
+    says(&mut follower, "ready\n");
+    let waiting = hcs(["wait", id]).stdout(Stdio::null()).spawn().unwrap();
+    let ended = hcs(["events", "--system", id, "--follow", "--format", "json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let go = crate::common::ended(&mut hcs(["exec", id, "--", "sh", "-c", "echo >/tmp/go"]));
+    // Its own end may be that of the container.
+    assert!(matches!(go.code, Some(0 | 125 | 137)), "{go:?}");
+    says(&mut follower, "end\n");
+    assert!(follower.wait().unwrap().success());
+    assert_eq!(waiting.wait_with_output().unwrap().status.code(), Some(3));
+    let mut events = std::io::BufReader::new(ended.stdout.unwrap());
+    let mut line = String::new();
+    while std::io::BufRead::read_line(&mut events, &mut line).unwrap() > 0 {
+        if line.contains("SystemExited") {
+            break;
+        }
+        line.clear();
+    }
+    assert!(line.contains("GracefulExit"), "{line}");
+    drop(events);
+    assert!(!listed().contains(id));
+}
+
+#[test]
+fn a_further_process_can_be_detached() {
+    let container = Container::new("detached");
+    let id = &container.0;
+    let line = ["exec", "-d", id, "--", "sh", "-c", "echo out; exit 4"];
+    let pid = crate::common::ended(&mut hcs(line)).fine();
+    let pid = pid.trim();
+    assert!(pid.parse::<u32>().unwrap() > 1);
+    for _ in 0..2 {
+        assert_eq!(words(&format!("wait {id} {pid}")).code, Some(4));
+        assert_eq!(words(&format!("logs --process {pid} {id}")).fine(), "out\n");
+    }
+    assert_eq!(words(&format!("wait {id} 4711")).code, Some(125));
+}

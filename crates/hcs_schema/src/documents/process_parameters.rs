@@ -55,6 +55,8 @@ document! {
         /// keeps what it writes, as far as `CreateStdOutPipe` and `CreateStdErrPipe` ask for these streams. `hcs logs`
         /// reads that. With `CreateStdInPipe` it has a standard input that `hcs attach` writes to.
         detached: bool = "Detached", "extension";
+        /// Whether the compute system ends with it (our extension): what else runs in the system is killed then.
+        ends_system: bool = "EndsSystem", "extension";
         /// Files to be packed or unpacked (our extension), in place of a command: the process is a program of the agent's.
         archive: Archive = "Archive", "extension";
     }

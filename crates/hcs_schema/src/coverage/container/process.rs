@@ -43,6 +43,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("NoNewPrivileges", Supported),
             ("ResourceLimits", Supported),
             ("Detached", Supported),
+            ("EndsSystem", Supported),
             ("Archive", Supported),
         ],
     ),
