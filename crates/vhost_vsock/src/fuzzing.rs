@@ -1,6 +1,7 @@
 //! What the fuzz targets (`fuzz/`) reach: messages of a front end with its memory, and packets of a guest.
 //!
-//! Compiled with `--cfg fuzzing` only.
+//! Compiled with `--cfg fuzzing`, and for a test that runs the seeds with a few bytes changed: so the targets stay sound
+//! where no fuzzer runs.
 
 #![expect(
     clippy::expect_used,
@@ -237,5 +238,55 @@ impl Bench {
         }
         let connections = self.shared.tally.connections.load(Ordering::Relaxed);
         assert!(connections <= LIMITS.connections as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The seeds of a target.
+    fn seeds(target: &str) -> Vec<Vec<u8>> {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+        let mut paths: Vec<_> = fs::read_dir(corpus.join(target))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        paths.sort();
+        paths.iter().map(|path| fs::read(path).unwrap()).collect()
+    }
+
+    /// A seed, what of it is written over, and what of another one comes behind it.
+    fn inputs(target: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
+        let seeds = seeds(target);
+        let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8);
+        let seed = prop::sample::select(seeds.clone());
+        let other = prop::sample::select(seeds);
+        (seed, edits, other, any::<prop::sample::Index>()).prop_map(
+            |(mut seed, edits, other, cut)| {
+                for (place, byte) in edits {
+                    let place = place.index(seed.len());
+                    seed[place] = byte;
+                }
+                seed.extend(&other[cut.index(other.len())..]);
+                seed
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn no_front_end_stops_the_program(data in inputs("vsock_front_end")) {
+            front_end(&data);
+        }
+
+        #[test]
+        fn no_guest_stops_the_program(data in inputs("vsock_rings")) {
+            rings(&data);
+        }
     }
 }

@@ -48,7 +48,7 @@ mod device;
 mod error;
 mod exchange;
 mod front_end;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod handle;
 mod memory;

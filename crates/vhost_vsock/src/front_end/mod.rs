@@ -12,7 +12,5 @@ mod vring;
 
 pub(crate) use channel::{Channel, Message, Received};
 pub(crate) use message::reply;
-#[cfg(fuzzing)]
-pub(crate) use message::{HEADER, Header, Request};
 pub(crate) use session::{Effect, Session};
 pub(crate) use vring::Signal;

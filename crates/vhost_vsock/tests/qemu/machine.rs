@@ -243,7 +243,7 @@ fn qemu(
         .arg(format!("/dev/fd/{}", image.as_raw_fd()))
         .args([
             "-append",
-            "console=ttyS0 quiet panic=-1 cryptomgr.notests",
+            "console=ttyS0 quiet panic=-1 no_timer_check cryptomgr.notests",
             "-serial",
             "stdio",
         ])
