@@ -4,7 +4,7 @@ use std::{
     fs::{File, Permissions},
     io::{self, Read as _},
     os::{
-        fd::{AsRawFd as _, OwnedFd},
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
         unix::{
             fs::{MetadataExt as _, PermissionsExt as _, fchown},
             net::UnixStream,
@@ -19,6 +19,7 @@ use rustix::{
     fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create},
     io::{FdFlags, fcntl_setfd, ioctl_fionbio},
     pipe::{PipeFlags, pipe_with},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
 use vhost_vsock::{Config, Device, Limits, Memory};
@@ -69,37 +70,12 @@ pub(super) fn start(
     initrd: Option<File>,
     ports: &[u8],
 ) -> Result<Running, Unstarted> {
-    let failed = |e: io::Error| Unstarted::at("what QEMU needs cannot be prepared", &e);
-    let mut given = Given::default();
+    let unprepared = |e: io::Error| Unstarted::at("what QEMU needs cannot be prepared", &e);
     let memory = guest_memory(setup.board.memory_mb, setup.user)
         .map_err(|e| Unstarted::at("the guest's memory cannot be made", &e))?;
-    let (monitor, theirs) = UnixStream::pair().map_err(failed)?;
-    let mut streams = Vec::new();
-    let mut numbers = Numbers {
-        memory: given.add(memory),
-        kernel: given.add(readable(kernel).map_err(failed)?),
-        initrd: match initrd {
-            Some(file) => Some(given.add(readable(file).map_err(failed)?)),
-            None => None,
-        },
-        monitor: given.add(theirs),
-        ports: Vec::new(),
-        vsock: None,
-    };
-    let mut device_end = None;
-    if setup.has_vsock {
-        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        numbers.vsock = Some(given.add(theirs));
-        device_end = Some(ours);
-    }
-    for number in ports {
-        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        ours.set_nonblocking(true).map_err(failed)?;
-        streams.push(ours);
-        numbers.ports.push((*number, given.add(theirs)));
-    }
-    let (output, theirs) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
-    let process = match spawn(setup, &numbers, given, theirs) {
+    let ends = Ends::make(setup, memory, kernel, initrd, ports).map_err(unprepared)?;
+    let (output, theirs) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| unprepared(e.into()))?;
+    let process = match spawn(setup, &ends.numbers, ends.given, theirs) {
         Ok(process) => process,
         Err(e) => {
             let why = format!("{} cannot be executed: {e}", setup.program);
@@ -110,27 +86,83 @@ pub(super) fn start(
         }
     };
     let dialled = Switchboard::default();
-    let served = give_up_capabilities()
-        .map_err(|e| e.to_string())
-        .and_then(|()| {
-            // Before its greeting QEMU waits for the device.
-            device_end.map_or(Ok(()), |end| {
-                serve_vsock(end, setup.board.memory_mb, &dialled)
-            })
-        });
-    let greeted = served.and_then(|()| greet(monitor));
-    match greeted {
+    let given_up = give_up_capabilities().map_err(|e| e.to_string());
+    let served = given_up.and_then(|()| {
+        // Before its greeting QEMU waits for the device.
+        let device = ends.device;
+        device.map_or(Ok(()), |end| {
+            serve_vsock(end, setup.board.memory_mb, &dialled)
+        })
+    });
+    match served.and_then(|()| greet(ends.monitor)) {
         Ok(monitor) => {
-            ioctl_fionbio(&output, true).map_err(|e| failed(e.into()))?;
+            ioctl_fionbio(&output, true).map_err(|e| unprepared(e.into()))?;
             Ok(Running {
                 process,
                 monitor,
                 output,
-                ports: streams,
+                ports: ends.ports,
                 dialled,
             })
         }
         Err(why) => Err(unstarted(process, output, &why)),
+    }
+}
+
+/// The ends of all that connects QEMU with this process.
+#[derive(Debug)]
+struct Ends {
+    /// QEMU's.
+    given: Given,
+    numbers: Numbers,
+    monitor: UnixStream,
+    /// In the order of the ports' numbers.
+    ports: Vec<UnixStream>,
+    /// That of the device for vsock.
+    device: Option<UnixStream>,
+}
+
+impl Ends {
+    fn make(
+        setup: &Setup,
+        memory: OwnedFd,
+        kernel: File,
+        initrd: Option<File>,
+        ports: &[u8],
+    ) -> io::Result<Self> {
+        let mut given = Given::default();
+        let (monitor, theirs) = UnixStream::pair()?;
+        let mut numbers = Numbers {
+            memory: given.add(memory),
+            kernel: given.add(readable(kernel)?),
+            initrd: None,
+            monitor: given.add(theirs),
+            ports: Vec::new(),
+            vsock: None,
+        };
+        if let Some(file) = initrd {
+            numbers.initrd = Some(given.add(readable(file)?));
+        }
+        let mut streams = Vec::new();
+        for number in ports {
+            let (ours, theirs) = UnixStream::pair()?;
+            ours.set_nonblocking(true)?;
+            streams.push(ours);
+            numbers.ports.push((*number, given.add(theirs)));
+        }
+        let mut device = None;
+        if setup.has_vsock {
+            let (ours, theirs) = UnixStream::pair()?;
+            numbers.vsock = Some(given.add(theirs));
+            device = Some(ours);
+        }
+        Ok(Self {
+            given,
+            numbers,
+            monitor,
+            ports: streams,
+            device,
+        })
     }
 }
 
@@ -192,13 +224,17 @@ fn spawn(setup: &Setup, numbers: &Numbers, given: Given, output: OwnedFd) -> io:
         user: setup.user,
         with_kvm: setup.board.accelerator == Accelerator::Kvm,
     };
+    let own = File::open("/proc/self/ns/pid")?;
     process::new_pid_namespace_for_children()?;
-    process::spawn(command, move || {
+    let spawned = process::spawn(command, move || {
         for descriptor in &given.0 {
             fcntl_setfd(descriptor, FdFlags::empty())?;
         }
         jail.enter()
-    })
+    });
+    // With children in another namespace there could be no threads here.
+    move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
+    spawned
 }
 
 /// Memory of the guest, of fixed size, which only QEMU's user and this process can open.
