@@ -75,14 +75,19 @@ fn end(client: &mut Client, system: u64) -> (String, Value) {
     (kind, detail)
 }
 
-const PAUSE: Call = Call::PauseSystem {
-    system: 1,
-    options: None,
-};
-const RESUME: Call = Call::ResumeSystem {
-    system: 1,
-    options: None,
-};
+const fn pause(system: u64) -> Call {
+    Call::PauseSystem {
+        system,
+        options: None,
+    }
+}
+
+const fn resume(system: u64) -> Call {
+    Call::ResumeSystem {
+        system,
+        options: None,
+    }
+}
 
 #[test]
 fn a_machine_lives_beside_a_container_and_its_end_is_told() {
@@ -90,22 +95,29 @@ fn a_machine_lives_beside_a_container_and_its_end_is_told() {
     let mut client = service.client();
     let guest = Guest::new();
     client.start_container(9, "beside");
-    for (letter, kind, detail) in [
+    let ends = [
         ("o", "GracefulExit", json!("PowerOff")),
         ("r", "GracefulExit", json!("Reset")),
         ("p", "UnexpectedExit", json!("GuestCrash")),
-    ] {
+    ];
+    for (system, (letter, kind, detail)) in (1..).zip(ends) {
         let document = guest.document("com").to_string();
-        client.call(&create_system(1, "machine", &document)).ok();
-        client.call(&start_system(1)).ok();
+        client
+            .call(&create_system(system, "machine", &document))
+            .ok();
+        client.call(&start_system(system)).ok();
         let mut com = com(&service, "com");
         read_line(&mut com);
-        client.call(&PAUSE).ok();
+        client.call(&pause(system)).ok();
         com.write_all(b"x\n").unwrap();
-        client.call(&RESUME).ok();
+        client.call(&resume(system)).ok();
         assert_eq!(read_line(&mut com), "x\n");
         com.write_all(letter.as_bytes()).unwrap();
-        assert_eq!(end(&mut client, 1), (kind.to_owned(), detail), "{letter}");
+        assert_eq!(
+            end(&mut client, system),
+            (kind.to_owned(), detail),
+            "{letter}"
+        );
     }
     let mut process = client.create_process(9, 10, &shell("echo on"));
     assert_eq!(process.output(), "on\n");
@@ -132,17 +144,17 @@ fn a_machine_goes_on_without_its_service() {
     let mut stream = com(&service, "on");
     read_line(&mut stream);
     service.kill();
-    stream.write_all(b"alone\n").unwrap();
-    assert_eq!(read_line(&mut stream), "alone\n");
+    stream.write_all(b"mean\n").unwrap();
+    assert_eq!(read_line(&mut stream), "mean\n");
     service.run();
     let mut client = service.client();
     client.call(&open).ok();
-    client.call(&PAUSE).ok();
+    client.call(&pause(1)).ok();
     service.kill();
     service.run();
     let mut client = service.client();
     client.call(&open).ok();
-    client.call(&RESUME).ok();
+    client.call(&resume(1)).ok();
     stream.write_all(b"again\n").unwrap();
     assert_eq!(read_line(&mut stream), "again\n");
     stream.write_all(b"o").unwrap();

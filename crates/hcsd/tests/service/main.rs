@@ -14,6 +14,7 @@ mod descriptors;
 mod environment;
 mod event_log;
 mod flood;
+mod guests;
 mod host;
 mod hostile;
 mod lifecycle;
