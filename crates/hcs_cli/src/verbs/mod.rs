@@ -9,6 +9,7 @@ pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod guest_image;
 pub(crate) mod help;
+pub(crate) mod image;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod logs;

@@ -128,7 +128,7 @@ fn explained(mut stop: Stop, container: &ContainerOptions, process: &ProcessOpti
     } else if left_out && stop.code == NOT_FOUND {
         let program = process.program();
         let cause = format!(
-            "{program:?} is taken as a command of this machine: there are no images, and a root file system is named by \
+            "{program:?} is taken as a command of this machine: images are not run by name, and a root file system is named by \
              --layer DIR"
         );
         stop.failure = stop.failure.cause(cause);

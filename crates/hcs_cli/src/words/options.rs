@@ -103,7 +103,8 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         &["--pull", "--platform", "--image"],
-        "there are no images: a root file system is a directory, given as `--layer ./rootfs`",
+        "a container is made of directories, given as `--layer ./rootfs`; those of an image are listed by `hcs image inspect \
+         debian:12`",
     ),
     (
         &["--rootfs", "--root", "--overlay-src"],

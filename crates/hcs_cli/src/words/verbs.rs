@@ -31,16 +31,26 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         &["build", "buildx"],
-        "there are no images to build: `hcs run --layer ./rootfs --scratch ./out -- make install` keeps in out/upper what \
-         is written, and `hcs run --layer ./out/upper --layer ./rootfs -- sh` uses it",
+        "images are built by other tools, and loaded: `hcs image load image.tar`; or `hcs run --layer ./rootfs --scratch \
+         ./out -- make install` keeps in out/upper what is written, and `hcs run --layer ./out/upper --layer ./rootfs -- \
+         sh` uses it",
+    ),
+    (&["images"], "`hcs image list` lists images"),
+    (
+        &["rmi"],
+        "`hcs image remove debian:12` removes the name of an image, and with its last name the image",
+    ),
+    (
+        &["tag", "save", "load", "import", "history"],
+        "what is done with images stands after image: `hcs image load debian.tar`, `hcs image save debian:12`, `hcs image \
+         import rootfs.tar tools`, `hcs image tag debian:12 base`, `hcs image history debian:12`",
     ),
     (
         &[
-            "images", "image", "pull", "push", "tag", "login", "logout", "search", "save", "load",
-            "import", "rmi", "history", "manifest", "registry",
+            "pull", "push", "login", "logout", "search", "manifest", "registry",
         ],
-        "there are no images and no registries: a root file system is a directory, made by any tool that makes one, and \
-         used as `hcs run --layer ./rootfs -- sh`",
+        "registries are left to other tools, skopeo for example: what it copies into an archive is loaded by `hcs image load \
+         debian.tar`",
     ),
     (
         &["commit", "diff"],

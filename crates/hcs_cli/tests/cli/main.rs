@@ -10,6 +10,7 @@ mod detached;
 mod errors;
 mod events;
 mod explain;
+mod images;
 mod inside;
 mod lifecycle;
 mod manual;

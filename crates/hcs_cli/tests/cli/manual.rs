@@ -44,6 +44,19 @@ fn every_verb_has_a_manual_page_that_groff_takes_without_a_warning() {
     }
     let mut expected: BTreeSet<String> = verbs().iter().map(|v| format!("hcs-{v}")).collect();
     expected.extend(["hcs", "hcs-service-stop"].map(str::to_owned));
+    for (verb, actions) in [
+        ("guest-image", "build list remove"),
+        (
+            "image",
+            "load save import list inspect history tag remove prune",
+        ),
+    ] {
+        expected.extend(
+            actions
+                .split(' ')
+                .map(|action| format!("hcs-{verb}-{action}")),
+        );
+    }
     assert_eq!(pages, expected);
     let main = fs::read_to_string(folder.path().join("hcs.1")).unwrap();
     assert_eq!(words("man").fine(), main);

@@ -7,7 +7,7 @@ fn a_verb_of_another_tool_is_answered() {
     for (line, tip) in [
         ("kill box", "`hcs terminate box`"),
         ("copy box:/a b", "`hcs cp box:/etc/hosts .`"),
-        ("images", "`hcs run --layer ./rootfs -- sh`"),
+        ("images", "`hcs image list`"),
         ("help stop", "`hcs shutdown box`"),
     ] {
         let said = words(line);
@@ -61,6 +61,6 @@ fn help_and_version_are_verbs_too() {
 fn the_name_of_an_image_is_not_a_command() {
     let said = ended(&mut hcs(["run", "alpine:3.20", "true"]));
     assert_eq!(said.code, Some(127), "{said:?}");
-    assert!(said.err.contains("there are no images"), "{said:?}");
+    assert!(said.err.contains("images are not run by name"), "{said:?}");
     assert!(said.err.contains("--layer DIR"), "{said:?}");
 }

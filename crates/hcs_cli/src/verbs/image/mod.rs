@@ -1,0 +1,168 @@
+//! `hcs image`: images of containers, and their layers.
+//!
+//! 1. [`ways`]: load, save, import. 2. [`show`]: list, inspect, history. 3. [`names`]: tag, remove, prune.
+
+mod names;
+mod show;
+mod ways;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use hcs_schema::{Failure, HResult, win32};
+use hcs_storage::{
+    Refusal, StorageError,
+    image::{Name, Store},
+    layer::{Options, Rights, Special},
+};
+use rustix::io::Errno;
+
+use crate::failure::Stop;
+
+/// Load, save, list and remove images of containers
+///
+/// Images are kept as an OCI image layout, which skopeo and umoci read, with each layer unpacked once beside it. The store of
+/// root is /var/lib/hcs/storage; that of another user is hcs/storage in $XDG_DATA_HOME, else in ~/.local/share. A
+/// container is made from an image by its layers, as `hcs image inspect` lists them: hcs run --layer.
+#[derive(Args, Debug)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  hcs image import rootfs.tar.gz tools
+  skopeo copy docker://debian:12 oci-archive:debian.tar:debian:12 && hcs image load debian.tar
+  hcs image list
+  hcs image inspect debian:12
+  hcs image save debian:12 | gzip > debian.tar.gz
+  hcs image remove tools"
+)]
+pub(crate) struct Image {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Load(ways::Load),
+    Save(ways::Save),
+    Import(ways::Import),
+    List(show::List),
+    Inspect(show::Inspect),
+    History(show::History),
+    Tag(names::Tag),
+    Remove(names::Remove),
+    Prune(names::Prune),
+}
+
+impl Image {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        match self.action {
+            Action::Load(action) => action.run(),
+            Action::Save(action) => action.run(),
+            Action::Import(action) => action.run(),
+            Action::List(action) => action.run(),
+            Action::Inspect(action) => action.run(),
+            Action::History(action) => action.run(),
+            Action::Tag(action) => action.run(),
+            Action::Remove(action) => action.run(),
+            Action::Prune(action) => action.run(),
+        }?;
+        Ok(0)
+    }
+}
+
+/// Which store.
+#[derive(Args, Clone, Debug)]
+struct StoreOption {
+    /// The store, in place of this user's own
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+}
+
+impl StoreOption {
+    fn open(&self) -> Result<Store, Failure> {
+        self.open_with(Options::of_caller())
+    }
+
+    /// Opens it for images of others.
+    fn open_for(&self, privileged: PrivilegedOption) -> Result<Store, Failure> {
+        let mut options = Options::of_caller();
+        if privileged.omit_privileged {
+            options.rights = match options.rights {
+                Rights::User(_) => Rights::User(Special::Omit),
+                rights => rights,
+            };
+        }
+        self.open_with(options)
+    }
+
+    fn open_with(&self, options: Options) -> Result<Store, Failure> {
+        let place = self.store.clone().or_else(Store::default_place);
+        let place = place.ok_or_else(|| {
+            let message = "this user has no home for a store of images; name one with --store";
+            Failure::new(HResult::E_INVALIDARG, message)
+        })?;
+        // Paths of layers are printed, for commands in any directory.
+        let place = std::path::absolute(&place).unwrap_or(place);
+        let failed = failed("the store of images cannot be opened");
+        Store::open(&place, options).map_err(failed)
+    }
+}
+
+/// What an ordinary user gets of what only root may have.
+#[derive(Args, Clone, Copy, Debug)]
+struct PrivilegedOption {
+    /// As an ordinary user, leave out device nodes, set-user-ID and set-group-ID bits and file capabilities; an image that has
+    /// them is refused otherwise
+    #[arg(long)]
+    omit_privileged: bool,
+}
+
+/// Reads the name of an image.
+fn name(text: &str) -> Result<Name, String> {
+    text.parse().map_err(|refusal: Refusal| refusal.to_string())
+}
+
+/// The failure of what `message` names.
+fn failed(message: &'static str) -> impl Fn(StorageError) -> Failure {
+    move |error| {
+        let failure = Failure::new(code(&error), message).because(&error);
+        match error.refusal() {
+            Some(Refusal::DeviceNode | Refusal::SetId) => {
+                failure.cause("run hcs as root, or leave such files out with --omit-privileged")
+            }
+            _ => failure,
+        }
+    }
+}
+
+fn code(error: &StorageError) -> HResult {
+    match error {
+        StorageError::Refused { refusal, .. } => match refusal {
+            Refusal::NoImage => HResult::NOT_FOUND,
+            Refusal::InUse => HResult::from_win32(win32::ERROR_BUSY),
+            _ => HResult::E_INVALIDARG,
+        },
+        StorageError::Step { errno, .. } if matches!(*errno, Errno::ACCESS | Errno::PERM) => {
+            HResult::E_ACCESSDENIED
+        }
+        StorageError::Step { .. } | StorageError::Stream { .. } => HResult::E_FAIL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_a_code_and_a_way_out() {
+        let refused = |refusal| {
+            let what = "x".to_owned();
+            failed("it failed")(StorageError::Refused { what, refusal })
+        };
+        assert_eq!(refused(Refusal::NoImage).hresult, HResult::NOT_FOUND);
+        let told = refused(Refusal::DeviceNode);
+        assert_eq!(told.hresult, HResult::E_INVALIDARG);
+        assert!(told.causes[1].message.contains("--omit-privileged"));
+    }
+}

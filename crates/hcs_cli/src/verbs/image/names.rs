@@ -1,0 +1,105 @@
+//! `hcs image tag`, `remove` and `prune`.
+
+use clap::Args;
+use hcs_schema::Failure;
+use hcs_storage::image::{Name, Pruned};
+use serde_json::json;
+
+use super::{StoreOption, failed, name};
+use crate::output::{print, print_json, printable};
+
+/// Give an image another name, which is taken from the image that has it
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs image tag debian:12 base
+  hcs image tag 1f2a3b4c tools:2")]
+pub(super) struct Tag {
+    /// The image: a name, or the first digits of its id
+    image: String,
+
+    /// The name; without a tag it gets :latest
+    #[arg(value_parser = name)]
+    name: Name,
+
+    #[command(flatten)]
+    store: StoreOption,
+}
+
+impl Tag {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let store = self.store.open()?;
+        let failed = failed("the image cannot be given that name");
+        let image = store.image(&self.image).map_err(&failed)?;
+        store.tag(&image, &self.name).map_err(failed)
+    }
+}
+
+/// Remove names of images; an image goes with its last name, or by its id
+///
+/// Layers go when no image needs them. A container that was made with --layer of them has to be ended first: it is not known
+/// here.
+#[derive(Args, Debug)]
+#[command(
+    visible_alias = "rm",
+    after_help = "\
+Examples:
+  hcs image remove debian:12
+  hcs image remove 1f2a3b4c tools"
+)]
+pub(super) struct Remove {
+    /// Names, or first digits of ids
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+
+    #[command(flatten)]
+    store: StoreOption,
+}
+
+impl Remove {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let store = self.store.open()?;
+        for image in &self.images {
+            let removed = store
+                .remove(image)
+                .map_err(failed("the image cannot be removed"))?;
+            let names = removed.iter().map(|name| printable(name.as_str()) + "\n");
+            print(&names.collect::<String>())?;
+        }
+        Ok(())
+    }
+}
+
+/// Remove images without a name, and what no image needs
+///
+/// A container that was made with --layer of an image without a name has to be ended first: it is not known here.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs image prune
+  hcs image prune --json")]
+pub(super) struct Prune {
+    /// Print what was removed as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    store: StoreOption,
+}
+
+impl Prune {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let store = self.store.open()?;
+        let pruned = store.prune().map_err(failed("nothing was pruned"))?;
+        let Pruned {
+            images,
+            layers,
+            bytes,
+        } = pruned;
+        if self.json {
+            let images: Vec<_> = images.iter().map(ToString::to_string).collect();
+            return print_json(&json!({"Images": images, "Layers": layers, "Bytes": bytes}));
+        }
+        print(&format!("{} images, {layers} layers\n", images.len()))
+    }
+}

@@ -1,0 +1,273 @@
+//! `hcs image load`, `save` and `import`.
+
+use std::{
+    fs::{self, File},
+    io::{self, IsTerminal as _, Read, Write},
+    path::{Path, PathBuf},
+    process,
+};
+
+use clap::{Args, ValueEnum};
+use hcs_schema::{Failure, HResult};
+use hcs_storage::{
+    image::{Format, Loaded, Name},
+    layer::Omitted,
+};
+
+use super::{PrivilegedOption, StoreOption, failed, name};
+use crate::output::{cannot_write, print, print_json, printable};
+
+/// Load images: an OCI image layout, an OCI archive, or what docker save writes
+///
+/// An archive may be compressed by gzip or zstd. Its digests and sizes are checked, its layers are unpacked; an image that is
+/// refused leaves nothing in the store.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs image load debian.tar
+  docker save debian:12 | hcs image load
+  hcs image load --name tools:1 ./layout")]
+pub(super) struct Load {
+    /// An archive, or a directory with an image layout; - is standard input
+    #[arg(default_value = "-")]
+    file: PathBuf,
+
+    /// The name of the image, in place of the one that it has there
+    #[arg(long, short, value_parser = name)]
+    name: Option<Name>,
+
+    /// Print what was loaded as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    privileged: PrivilegedOption,
+
+    #[command(flatten)]
+    store: StoreOption,
+}
+
+impl Load {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let store = self.store.open_for(self.privileged)?;
+        let name = self.name.as_ref();
+        let loaded = if self.file.is_dir() {
+            store.load_folder(&self.file, name)
+        } else {
+            store.load_archive(open(&self.file)?, name)
+        };
+        told(&loaded.map_err(failed("no image was loaded"))?, self.json)
+    }
+}
+
+/// Write an image as an archive, to standard output or a file
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs image save --output debian.tar debian:12
+  hcs image save --format docker debian:12 | docker load
+  hcs image save --format directory --output ./layout debian:12")]
+pub(super) struct Save {
+    /// The image: a name, or the first digits of its id
+    image: String,
+
+    /// What to write
+    #[arg(long, value_enum, default_value_t)]
+    format: Form,
+
+    /// The file, or for a directory where it is made; the same image always makes the same bytes
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    store: StoreOption,
+}
+
+/// What an image is saved as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// An archive of an OCI image layout
+    #[default]
+    Oci,
+    /// An archive as docker save writes it
+    Docker,
+    /// An OCI image layout, as a directory
+    Directory,
+}
+
+impl Save {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let store = self.store.open()?;
+        let failed = failed("the image cannot be saved");
+        let image = store.image(&self.image).map_err(&failed)?;
+        let format = match self.format {
+            Form::Oci => Format::Oci,
+            Form::Docker => Format::Docker,
+            Form::Directory => {
+                let target = self.output.ok_or_else(|| {
+                    let message = "a directory cannot go to standard output; name it with --output";
+                    Failure::new(HResult::E_INVALIDARG, message)
+                })?;
+                return store.save_folder(&image, &target).map_err(failed);
+            }
+        };
+        match self.output {
+            Some(path) => to_file(&path, |file| {
+                store.save(&image, format, file).map_err(failed)
+            }),
+            None if io::stdout().is_terminal() => {
+                let message = "an archive is not written to a terminal; name a file with --output";
+                Err(Failure::new(HResult::E_INVALIDARG, message))
+            }
+            None => {
+                let mut out = io::stdout().lock();
+                store.save(&image, format, &mut out).map_err(failed)?;
+                out.flush().map_err(|error| cannot_write(&error))
+            }
+        }
+    }
+}
+
+/// Make an image of one layer out of the archive of a root file system
+///
+/// The archive may be compressed by gzip or zstd. The image has no command, no variables and no user of its own.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs image import rootfs.tar.gz tools
+  tar -C ./rootfs -c . | hcs image import - tools:1")]
+pub(super) struct Import {
+    /// The archive; - is standard input
+    file: PathBuf,
+
+    /// The name of the image
+    #[arg(value_parser = name)]
+    name: Name,
+
+    /// Print what was made as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    privileged: PrivilegedOption,
+
+    #[command(flatten)]
+    store: StoreOption,
+}
+
+impl Import {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let store = self.store.open_for(self.privileged)?;
+        let loaded = store.import(open(&self.file)?, &self.name);
+        told(&[loaded.map_err(failed("no image was made"))?], self.json)
+    }
+}
+
+/// Opens an archive; `-` is standard input.
+fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
+    if path.as_os_str() == "-" {
+        if io::stdin().is_terminal() {
+            let message = "an archive is not read from a terminal; name a file, or pipe one in";
+            return Err(Failure::new(HResult::E_INVALIDARG, message));
+        }
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    match File::open(path) {
+        Ok(file) => Ok(Box::new(file)),
+        Err(error) => {
+            let message = format!("{} cannot be read", path.display());
+            Err(Failure::new(HResult::E_INVALIDARG, message).because(&error))
+        }
+    }
+}
+
+/// Writes a file, which gets its name when it is whole.
+fn to_file(path: &Path, write: impl FnOnce(File) -> Result<(), Failure>) -> Result<(), Failure> {
+    let unwritten = |error: io::Error| {
+        let message = format!("{} cannot be written", path.display());
+        Failure::new(HResult::E_FAIL, message).because(&error)
+    };
+    // A device or a pipe cannot be replaced by a file.
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return write(File::options().write(true).open(path).map_err(unwritten)?);
+    }
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!(".partial-{}", process::id()));
+    let partial = PathBuf::from(partial);
+    let file = File::create_new(&partial).map_err(unwritten)?;
+    let done = write(file).and_then(|()| fs::rename(&partial, path).map_err(unwritten));
+    if done.is_err() {
+        // The first failure says more.
+        let _left = fs::remove_file(&partial);
+    }
+    done
+}
+
+/// Prints what was loaded; what is not there of it is told on standard error.
+fn told(loaded: &[Loaded], json: bool) -> Result<(), Failure> {
+    for image in loaded {
+        if let Some(text) = left_out(image.omitted) {
+            // Where standard error is closed, no reader wants to know.
+            let _closed = writeln!(io::stderr().lock(), "hcs: left out: {text}");
+        }
+    }
+    if json {
+        return print_json(&loaded.iter().map(json_of).collect::<Vec<_>>());
+    }
+    let line = |image: &Loaded| match &*image.names {
+        [] => format!("{}\n", image.id),
+        names => names
+            .iter()
+            .map(|name| printable(name.as_str()) + "\n")
+            .collect(),
+    };
+    print(&loaded.iter().map(line).collect::<String>())
+}
+
+fn json_of(image: &Loaded) -> serde_json::Value {
+    let names: Vec<_> = image.names.iter().map(Name::as_str).collect();
+    let omitted = image.omitted;
+    serde_json::json!({
+        "Id": image.id.to_string(),
+        "Manifest": image.manifest.to_string(),
+        "Names": names,
+        "LeftOut": {
+            "Owners": omitted.owners,
+            "Devices": omitted.devices,
+            "SetIds": omitted.set_id,
+            "Attributes": omitted.attributes,
+        },
+    })
+}
+
+/// What the layers do not have of their archives, in words.
+fn left_out(omitted: Omitted) -> Option<String> {
+    let counts = [
+        (omitted.owners, "owners"),
+        (omitted.devices, "device nodes"),
+        (omitted.set_id, "set-user-ID bits and capabilities"),
+        (omitted.attributes, "attributes"),
+    ];
+    let some = counts.iter().filter(|(count, _)| *count > 0);
+    let words: Vec<_> = some
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_counted_in_words() {
+        assert_eq!(left_out(Omitted::default()), None);
+        let omitted = Omitted {
+            owners: 3,
+            set_id: 1,
+            ..Omitted::default()
+        };
+        let words = left_out(omitted).unwrap();
+        assert_eq!(words, "3 owners, 1 set-user-ID bits and capabilities");
+    }
+}

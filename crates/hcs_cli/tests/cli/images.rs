@@ -1,0 +1,111 @@
+//! Images, in a store of the test's own. No service is needed for them.
+
+use std::{fs, path::Path, process::Stdio};
+
+use serde_json::Value;
+
+use crate::common::{ended, hcs, shell, with_input};
+
+/// Runs `hcs image ACTION --store STORE` with further words.
+fn image(place: &Path, words: &str) -> crate::common::Ended {
+    let (action, rest) = words.split_once(' ').unwrap_or((words, ""));
+    let line = format!("image {action} --store store {rest}");
+    ended(hcs(line.split_whitespace()).current_dir(place))
+}
+
+/// A place with the image `tools:latest` in its store, which has one file.
+fn made() -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    let script = "mkdir root && echo text > root/file && tar -C root -c . | \
+                  $HCS image import --store store - tools";
+    let said = ended(shell(script).current_dir(place.path())).fine();
+    assert_eq!(said, "tools:latest\n");
+    place
+}
+
+#[test]
+fn an_image_is_saved_loaded_named_and_removed() {
+    let place = made();
+    let path = place.path();
+    for (format, file) in [("oci", "a"), ("docker", "b"), ("directory", "c")] {
+        image(
+            path,
+            &format!("save --format {format} --output {file} tools"),
+        )
+        .fine();
+        let loaded = image(path, &format!("load --name {file}:1 {file}")).fine();
+        assert_eq!(loaded, format!("{file}:1\n"));
+    }
+    image(path, "tag a:1 d").fine();
+    let names = image(path, "list -q").fine();
+    assert_eq!(names, "a:1\nb:1\nc:1\nd:latest\ntools:latest\n");
+    let about: Value = serde_json::from_str(&image(path, "inspect d").fine()).unwrap();
+    let layer = Path::new(about["Layers"][0]["Path"].as_str().unwrap());
+    assert!(layer.is_absolute());
+    assert_eq!(fs::read(layer.join("file")).unwrap(), b"text\n");
+    let list: Value = serde_json::from_str(&image(path, "list --json").fine()).unwrap();
+    assert_eq!(list[0], about);
+    let history = image(path, "history d").fine();
+    assert!(history.contains("hcs image import"), "{history}");
+    let removed = image(path, "remove a:1 b:1 c:1 d tools").fine();
+    assert_eq!(removed, "a:1\nb:1\nc:1\nd:latest\ntools:latest\n");
+    assert!(!layer.exists());
+    assert_eq!(image(path, "prune").fine(), "0 images, 0 layers\n");
+    assert_eq!(image(path, "list").fine(), "NAME  ID  SIZE  CREATED\n");
+}
+
+#[test]
+fn what_is_refused_is_named_and_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path();
+    let load = ["image", "load", "--store", "store"];
+    let refused = with_input(hcs(load).current_dir(path), b"no archive".to_vec());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(125), "{said}");
+    assert!(
+        said.contains("the archive: it is no valid archive"),
+        "{said}"
+    );
+    for (line, text) in [
+        (
+            "inspect tools",
+            "tools: there is no such image in the store",
+        ),
+        ("load /no/such/file", "/no/such/file cannot be read"),
+        ("tag tools ../x", "no name of an image"),
+        ("save --format directory tools", "no such image"),
+    ] {
+        let said = image(path, line);
+        assert_eq!((said.code, said.out.as_str()), (Some(125), ""), "{said:?}");
+        assert!(said.err.contains(text), "{said:?}");
+    }
+    assert_eq!(image(path, "list -q").fine(), "");
+    for folder in ["layers", "incoming", "oci/blobs/sha256"] {
+        let left = fs::read_dir(path.join("store").join(folder)).unwrap();
+        assert_eq!(left.count(), 0, "{folder}");
+    }
+}
+
+#[test]
+fn a_file_is_written_whole_or_not_at_all() {
+    let place = made();
+    let path = place.path();
+    fs::write(path.join("a"), "before").unwrap();
+    assert_eq!(image(path, "save --output a other").code, Some(125));
+    assert_eq!(fs::read(path.join("a")).unwrap(), b"before");
+    image(path, "save --output a tools").fine();
+    let saved = fs::read(path.join("a")).unwrap();
+    let mut stdout = hcs(["image", "save", "--store", "store", "tools"]);
+    let output = stdout
+        .current_dir(path)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.stdout == saved && saved.len() > 1024);
+    let names = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["a", "root", "store"]);
+}
