@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use proptest::prelude::*;
 use rustix::io::Errno;
 
 use super::*;
@@ -18,6 +19,7 @@ use crate::{
     handle::Shared,
     packet::{NO_RECEIVE, NO_SEND},
     poll::{Poll, Token},
+    queue::Direction,
     testing::{Guest, Plain},
 };
 
@@ -497,4 +499,171 @@ fn a_host_that_closes_without_reading_resets() {
     bench.pump();
     bench.expect(Operation::Reset);
     assert_eq!(bench.connections(), 0);
+}
+
+/// What happens on one connection, in any order.
+#[derive(Debug, Clone)]
+enum Step {
+    HostWrites(usize),
+    HostReads(usize),
+    GuestSends(usize),
+    GuestReads(usize),
+    /// The machine stops and goes on.
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (1..5000_usize).prop_map(Step::HostWrites),
+        (1..20_000_usize).prop_map(Step::HostReads),
+        (1..5000_usize).prop_map(Step::GuestSends),
+        (1..4000_usize).prop_map(Step::GuestReads),
+        Just(Step::Restart),
+    ]
+}
+
+/// Both ends of a connection, and how far each has come. Each byte tells its place.
+struct Ways {
+    bench: Bench,
+    end: UnixStream,
+    host_wrote: usize,
+    host_read: usize,
+    guest_sent: usize,
+    guest_got: usize,
+    guest_read: usize,
+    /// What the device has said that it passed on.
+    told: usize,
+}
+
+/// Bytes that an honest guest has room for.
+const GUEST_BUFFER: usize = 3000;
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the remainder is below 251"
+)]
+fn pattern(from: usize, count: usize) -> Vec<u8> {
+    (from..from + count)
+        .map(|place| (place % 251) as u8)
+        .collect()
+}
+
+impl Ways {
+    fn new() -> Self {
+        let mut bench = Bench::new();
+        let header = bench.guest.header(Operation::Request, 80, 1);
+        let header = Header {
+            buffer: 3000,
+            ..header
+        };
+        bench.guest.send(&header, &[], 1);
+        bench.pump();
+        bench.expect(Operation::Response);
+        let end = bench.ends.0.pop().unwrap();
+        Self {
+            bench,
+            end,
+            host_wrote: 0,
+            host_read: 0,
+            guest_sent: 0,
+            guest_got: 0,
+            guest_read: 0,
+            told: 0,
+        }
+    }
+
+    /// The guest sends a packet, which tells its credit.
+    fn send(&mut self, operation: Operation, data: &[u8]) {
+        let header = Header {
+            length: u32::try_from(data.len()).unwrap(),
+            buffer: 3000,
+            forwarded: u32::try_from(self.guest_read).unwrap(),
+            ..self.bench.guest.header(operation, 80, 1)
+        };
+        self.bench.guest.send(&header, data, 3);
+        self.settle();
+    }
+
+    /// Everything moves that can, and the guest looks at what it is sent.
+    fn settle(&mut self) {
+        loop {
+            self.bench.pump();
+            let Some((header, data)) = self.bench.guest.receive() else {
+                return;
+            };
+            assert_ne!(header.operation, Operation::Reset);
+            assert!(
+                data == pattern(self.guest_got, data.len()),
+                "bytes come in order"
+            );
+            self.guest_got += data.len();
+            assert!(
+                self.guest_got - self.guest_read <= GUEST_BUFFER,
+                "no more than fits"
+            );
+            self.told = header.forwarded as usize;
+            self.bench.guest.give_room();
+        }
+    }
+
+    fn apply(&mut self, step: &Step) {
+        match *step {
+            Step::HostWrites(count) => {
+                if let Ok(count) = self.end.write(&pattern(self.host_wrote, count)) {
+                    self.host_wrote += count;
+                }
+            }
+            Step::HostReads(count) => {
+                let mut bytes = vec![0; count];
+                if let Ok(count) = self.end.read(&mut bytes) {
+                    assert!(
+                        bytes[..count] == pattern(self.host_read, count),
+                        "bytes come in order"
+                    );
+                    self.host_read += count;
+                }
+            }
+            Step::GuestSends(count) => {
+                let room = LIMITS.buffer as usize - (self.guest_sent - self.told);
+                let data = pattern(self.guest_sent, count.min(room));
+                self.guest_sent += data.len();
+                self.send(Operation::Data, &data);
+            }
+            Step::GuestReads(count) => {
+                self.guest_read = self.guest_got.min(self.guest_read + count);
+                self.send(Operation::CreditUpdate, &[]);
+            }
+            Step::Restart => {
+                let [to_guest, from_guest] = self.bench.queues.each_ref().map(Queue::next);
+                let (memory, guest) = (&self.bench.memory, &self.bench.guest);
+                let resume =
+                    |ring, direction, next| Queue::resume(memory, ring, direction, next).unwrap();
+                self.bench.queues = [
+                    resume(guest.to_guest.ring, Direction::ToGuest, to_guest),
+                    resume(guest.from_guest.ring, Direction::FromGuest, from_guest),
+                ];
+            }
+        }
+        self.settle();
+    }
+}
+
+proptest! {
+    /// Whatever the order, bytes arrive once and in order, neither side is sent more than it has room for, and all
+    /// arrives in the end.
+    #[test]
+    fn streams_lose_nothing(steps in prop::collection::vec(step(), 1..60)) {
+        let mut ways = Ways::new();
+        for step in &steps {
+            ways.apply(step);
+        }
+        for _ in 0..1000 {
+            if ways.host_read == ways.guest_sent && ways.guest_got == ways.host_wrote {
+                break;
+            }
+            ways.apply(&Step::HostReads(1 << 16));
+            ways.apply(&Step::GuestReads(1 << 16));
+        }
+        prop_assert_eq!((ways.host_read, ways.guest_got), (ways.guest_sent, ways.host_wrote));
+    }
 }
