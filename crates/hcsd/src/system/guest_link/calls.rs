@@ -423,16 +423,19 @@ impl GuestLink {
         Ok(response.process_id)
     }
 
-    /// Fails unless the agent keeps the output of detached processes.
+    /// Fails unless the agent keeps the output of detached processes, and hands it to readers that are sent along.
     ///
     /// # Errors
-    /// It is of an older release.
+    /// It is of an older release, or that of a virtual machine.
     pub(crate) fn check_detached(&self) -> Result<(), Failure> {
         let capabilities = &self.capabilities().guest_defined_capabilities;
-        if capabilities.detached_processes_supported {
-            return Ok(());
-        }
-        let message = "the guest agent of the system keeps no output of detached processes: it is of an older release";
+        let message = match capabilities.detached_processes_supported {
+            true if capabilities.descriptor_stdio_supported => return Ok(()),
+            true => "no output of detached processes is kept in a virtual machine",
+            false => {
+                "the guest agent of the system keeps no output of detached processes: it is of an older release"
+            }
+        };
         Err(Failure::new(HResult::NOT_SUPPORTED, message))
     }
 
