@@ -6,11 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use engine_container::shared::MachineGroups;
 use engine_vm::{EngineConfig, VmEngine};
 use hcs_engine::engine::{Engine as _, Exit, Found};
 use hcs_schema::{HResult, documents::ShutdownOptions};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::host::{Com, Host, adopt, processes, wait_for_end};
 
@@ -275,17 +276,15 @@ fn ends_without_a_service_are_told_as_they_were() {
         // A service has the groups removed with those of containers.
         host.engine.sweep(&[]).unwrap();
         assert!(!host.config.pipes.exists());
-        remove_groups(&host.config, &request.runtime_id);
+        remove_groups(&record);
     }
 }
 
-fn remove_groups(config: &EngineConfig, runtime_id: &str) {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let mounts = mounts.lines().filter(|line| line.contains(" - cgroup"));
-    for mount in mounts.filter_map(|line| line.split(' ').nth(4)) {
-        let group = Path::new(mount).join(&config.cgroup_root).join(runtime_id);
-        let _never_made = fs::remove_dir(group);
-    }
+/// Removes the control groups of a machine, after the end of its QEMU, which may outlive its worker for a moment.
+fn remove_groups(record: &str) {
+    let record: Value = serde_json::from_str(record).unwrap();
+    let groups: MachineGroups = serde_json::from_value(record["Groups"].clone()).unwrap();
+    groups.remove().unwrap();
 }
 
 fn kernels_that_are_none_are_told() {

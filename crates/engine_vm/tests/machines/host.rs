@@ -115,7 +115,13 @@ impl Drop for Host {
     fn drop(&mut self) {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         for mount in mounts.lines().filter_map(|line| line.split(' ').nth(4)) {
-            let _never_made = fs::remove_dir(Path::new(mount).join(&self.config.cgroup_root));
+            let root = Path::new(mount).join(&self.config.cgroup_root);
+            let _never_made = fs::remove_dir(&root);
+            assert!(
+                std::thread::panicking() || !root.exists(),
+                "{} is left",
+                root.display()
+            );
         }
     }
 }
