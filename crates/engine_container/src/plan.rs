@@ -26,6 +26,7 @@ use crate::{
         },
         scratch, scratch_image,
         sharing::{self, Ids},
+        temporary,
         user::{self, Namespace},
     },
     privilege::Privilege,
@@ -112,6 +113,13 @@ pub(crate) fn check(
             trusts_nodes: user.is_none() && !matches!(devices, DeviceControl::None),
             guarded,
             mapped,
+            temporary: temporary::check(
+                container
+                    .temporary_directories
+                    .as_deref()
+                    .unwrap_or_default(),
+            )?,
+            shared_memory: container.shared_memory_in_mb,
             user,
             privileges,
         },
@@ -193,6 +201,7 @@ fn root(
         scratch,
         limit: scratch_image::check(storage, config.scratch_limit)?,
         keep: kept.is_some(),
+        read_only: storage.and_then(|storage| storage.read_only) == Some(true),
         hidden,
         view,
     })

@@ -24,6 +24,12 @@ pub(crate) struct LaunchSpec {
     pub(crate) root: RootSpec,
     /// What of the host is to be seen in it, in the order to be mounted.
     pub(crate) mapped: Vec<MappedSpec>,
+    /// Its directories in memory, in the order to be mounted.
+    #[serde(default)]
+    pub(crate) temporary: Vec<TemporarySpec>,
+    /// The most megabytes of its shared memory, where that is not the usual.
+    #[serde(default)]
+    pub(crate) shared_memory: Option<u64>,
     /// Its user namespace, if it has one.
     pub(crate) user: Option<UserSpec>,
     /// What its processes get.
@@ -76,6 +82,9 @@ pub(crate) struct RootSpec {
     pub(crate) limit: Option<ScratchLimit>,
     /// Whether the scratch outlives the container.
     pub(crate) keep: bool,
+    /// Whether it can only be read.
+    #[serde(default)]
+    pub(crate) read_only: bool,
     /// Directories to be hidden in it: the service's own, wherever a layer shows them.
     pub(crate) hidden: Vec<String>,
     /// What the default view of the host's files leaves out; none where the document names layers.
@@ -122,6 +131,19 @@ pub(crate) struct DirectorySpec {
     pub(crate) mode: u32,
     pub(crate) user: u32,
     pub(crate) group: u32,
+}
+
+/// One directory in memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TemporarySpec {
+    /// Where: an absolute path in the container.
+    pub(crate) target: String,
+    /// The most megabytes in it.
+    pub(crate) size: Option<u64>,
+    /// Permission bits.
+    pub(crate) mode: u32,
+    /// The JSON pointer of its document.
+    pub(crate) pointer: String,
 }
 
 /// One file, directory, socket or FIFO of the host to be seen in the container.

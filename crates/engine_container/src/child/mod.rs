@@ -34,7 +34,7 @@ use crate::{
         mounts::{self, FileSystems},
         network, pivot,
         rootfs::{self, Root},
-        seccomp, sharing,
+        seccomp, sharing, temporary,
     },
     spec::{LaunchSpec, UserSpec},
     steps::done,
@@ -240,6 +240,7 @@ fn finish(
     file_systems: FileSystems,
     sources: &[Taken<'_>],
 ) -> Result<Own, StepError> {
+    temporary::close(root, spec, sources)?;
     let mounts = file_systems.apply(root, spec)?;
     let null = devices::null(mounts.dev.as_fd())?;
     // Before the files of pid 1 become read-only.
@@ -247,8 +248,8 @@ fn finish(
     let confinement = profile.map(|_| apparmor::open(&mounts.proc)).transpose()?;
     masks::apply(root, &mounts, &spec.root.hidden)?;
     done("mounted proc, sys and dev, and hid what is not to be seen");
-    mapped::apply(root, sources)?;
-    if !sources.is_empty() {
+    temporary::apply(root, &spec.temporary, sources)?;
+    if !sources.is_empty() || !spec.temporary.is_empty() {
         done("mapped directories and pipes");
     }
     pivot::apply(root).inspect(|()| done("changed to its root"))?;

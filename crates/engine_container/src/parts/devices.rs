@@ -135,6 +135,20 @@ pub(crate) fn terminals(made: Vec<OwnedFd>) -> Result<OwnedFd, StepError> {
         .ok_or_else(|| StepError::new("finding the file system of terminals", Errno::NODEV))
 }
 
+/// Of what [`make_below`] made, gives the file system of shared memory another size.
+pub(crate) fn resize_shared_memory(made: &[OwnedFd], megabytes: u64) -> Result<(), StepError> {
+    let shared = BELOW
+        .iter()
+        .zip(made)
+        .find(|(below, _)| below.name == "shm");
+    let resized = shared.map_or(Err(Errno::NODEV), |(_, shared)| {
+        mount::resize(shared.as_fd(), &format!("{megabytes}m"))
+    });
+    resized
+        .step_at("giving its size to", "/dev/shm")
+        .map_err(|error| error.asked_by("/Container/SharedMemoryInMB"))
+}
+
 /// Makes the file systems below `/dev`, mounted nowhere yet.
 pub(crate) fn make_below(user: Option<&UserSpec>) -> Result<Vec<OwnedFd>, StepError> {
     let made = BELOW.iter().map(|below| {

@@ -48,14 +48,13 @@ pub(crate) fn check(
         let at = format!("/Container/MappedPipes/{index}");
         mapped.push(check_pipe(pipe, &at)?);
     }
-    mapped.sort_by_key(|mapped| {
-        mapped
-            .target
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .count()
-    });
+    mapped.sort_by_key(|mapped| depth(&mapped.target));
     Ok(mapped)
+}
+
+/// How many directories a place is in: what is in another comes after it.
+pub(crate) fn depth(target: &str) -> usize {
+    target.split('/').filter(|part| !part.is_empty()).count()
 }
 
 /// Like [`check`] for one directory; `at` is the JSON pointer of its document.
@@ -138,7 +137,11 @@ fn check_source(
     Ok(source)
 }
 
-fn check_target(path: &str, pointer: &str) -> Result<String, Failure> {
+/// A place in the container, as it was named.
+///
+/// # Errors
+/// It is no absolute path below the root.
+pub(crate) fn check_target(path: &str, pointer: &str) -> Result<String, Failure> {
     let mut parts = path
         .split('/')
         .filter(|part| !part.is_empty() && *part != ".")
@@ -163,6 +166,16 @@ pub(crate) struct Taken<'a> {
 }
 
 impl Taken<'_> {
+    /// Where it goes.
+    pub(crate) fn target(&self) -> &str {
+        &self.spec.target
+    }
+
+    /// What its place has to be.
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// The view itself, mounted nowhere.
     pub(crate) fn into_tree(self) -> OwnedFd {
         self.tree

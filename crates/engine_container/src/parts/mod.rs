@@ -27,4 +27,5 @@ pub(crate) mod scratch;
 pub(crate) mod scratch_image;
 pub(crate) mod seccomp;
 pub(crate) mod sharing;
+pub(crate) mod temporary;
 pub(crate) mod user;

@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::{
     io::Errno,
     mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-        fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+        FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags,
+        fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag, fsconfig_set_string, fsmount,
+        fsopen, fspick, move_mount, open_tree,
     },
 };
 
@@ -34,6 +35,17 @@ pub(crate) fn create(
     }
     fsconfig_create(context.as_fd())?;
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+/// Gives a tmpfs another size.
+///
+/// # Errors
+/// The errno of the first call that failed.
+pub(crate) fn resize(file_system: BorrowedFd<'_>, size: &str) -> Result<(), Errno> {
+    let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH;
+    let context = fspick(file_system, "", flags)?;
+    fsconfig_set_string(context.as_fd(), "size", size)?;
+    fsconfig_reconfigure(context.as_fd())
 }
 
 /// A second view of what is at `path` below `directory`, mounted nowhere yet; with all mounts below it, where

@@ -97,6 +97,9 @@ impl FileSystems {
         if let Some(names) = &spec.names {
             names::apply(root, self.dev.as_fd(), names);
         }
+        if let Some(megabytes) = spec.shared_memory {
+            devices::resize_shared_memory(&self.below_dev, megabytes)?;
+        }
         devices::mount_below(self.dev.as_fd(), &self.below_dev, user)?;
         let mounts = Mounts {
             proc: self.proc,

@@ -6,7 +6,8 @@ use clap::Args;
 use hcs_schema::{
     Failure,
     documents::{
-        ComputeSystem, Container, ContainerMemory, GuestOs, Layer, Networking, Storage, Version,
+        ComputeSystem, Container, ContainerMemory, GuestOs, Layer, Networking, Storage,
+        TemporaryDirectory, Version,
     },
 };
 
@@ -15,18 +16,22 @@ use super::{
     mount::{self, Mount},
     privileges::PrivilegeOptions,
     processors::{self, Processors},
+    temporary,
 };
 
 /// The owner that our documents name.
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 15] = [
+pub(crate) const ARGUMENTS: [&str; 18] = [
     "layers",
     "mounts",
     "scratch",
     "scratch_size",
     "scratch_files",
+    "read_only",
+    "temporary",
+    "shm_size",
     "memory",
     "cpus",
     "hostname",
@@ -66,6 +71,19 @@ pub(crate) struct ContainerOptions {
     /// The most files and directories that may be made inside
     #[arg(long, value_name = "N", requires = "scratch_size")]
     scratch_files: Option<u64>,
+
+    /// Let nothing be written inside, but in a --mount and a --tmpfs
+    #[arg(long, conflicts_with_all = ["scratch", "scratch_size"])]
+    read_only: bool,
+
+    /// An empty directory in memory, which counts for --memory; repeat for more. Options, with commas between them:
+    /// size=64M, mode=1777 [default: half of the machine's memory, mode=1777]
+    #[arg(long = "tmpfs", value_name = "PATH[:OPTION,...]", value_parser = temporary::parse)]
+    temporary: Vec<TemporaryDirectory>,
+
+    /// The most that /dev/shm holds, in megabytes or as 2G [default: 64]
+    #[arg(long, value_name = "MB", value_parser = memory::megabytes)]
+    shm_size: Option<u64>,
 
     /// Memory limit in megabytes, or as 2G
     #[arg(long, value_name = "MB", value_parser = memory::megabytes)]
@@ -168,6 +186,8 @@ impl ContainerOptions {
             drop_capabilities: self.privileges.dropped(),
             no_new_privileges: self.privileges.no_new_privileges(),
             resource_limits: self.privileges.limits(),
+            temporary_directories: (!self.temporary.is_empty()).then(|| self.temporary.clone()),
+            shared_memory_in_mb: self.shm_size,
             ..Container::default()
         };
         Ok(ComputeSystem {
@@ -202,6 +222,7 @@ impl ContainerOptions {
             layers: (!layers.is_empty()).then_some(layers),
             scratch_size_in_mb: self.scratch_size,
             scratch_inodes: self.scratch_files,
+            read_only: self.read_only.then_some(true),
             path: scratch.transpose()?,
             host_directory: self.host_directory(surroundings).map(str::to_owned),
             ..Storage::default()

@@ -13,6 +13,7 @@ pub(crate) mod process;
 pub(crate) mod processors;
 pub(crate) mod since;
 pub(crate) mod systems;
+pub(crate) mod temporary;
 pub(crate) mod variable;
 
 use std::{

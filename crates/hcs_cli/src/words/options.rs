@@ -80,20 +80,6 @@ pub(super) const ROWS: &[Row] = &[
         "devices of the host cannot be given to a container: it has null, zero, full, random, urandom, tty and terminals",
     ),
     (
-        &["--read-only"],
-        "what is written inside is thrown away with the container, and `--scratch-size 64` limits it; no option makes the \
-         root read-only, but `--mount ./data:/data:ro` a directory",
-    ),
-    (
-        &["--tmpfs"],
-        "what is written inside is thrown away with the container, everywhere but in a --mount; `--scratch-size 64` limits \
-         it",
-    ),
-    (
-        &["--shm-size"],
-        "the size of /dev/shm cannot be set; what is in it counts as memory of the container: `--memory 512`",
-    ),
-    (
         &["--restart"],
         "nothing is started again by itself; a systemd unit with Restart= and `hcs run -- server` as its ExecStart= does it",
     ),

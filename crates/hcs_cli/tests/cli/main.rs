@@ -14,6 +14,7 @@ mod images;
 mod inside;
 mod lifecycle;
 mod manual;
+mod places;
 mod privileges;
 mod processes;
 mod rootless;

@@ -3,7 +3,7 @@
 use crate::documents::{
     ContainerCredentialGuardState, ContainerHvSocket, ContainerMemory, ContainerProcessor,
     ContainersDefDevice, Device, GuestOs, MappedDirectory, MappedPipe, Networking, RegistryChanges,
-    ResourceLimit, Storage,
+    ResourceLimit, Storage, TemporaryDirectory,
 };
 
 document! {
@@ -53,5 +53,9 @@ document! {
         no_new_privileges: bool = "NoNewPrivileges", "extension";
         /// Limits on the resources of each single process inside (our extension).
         resource_limits: Vec<ResourceLimit> = "ResourceLimits", "extension";
+        /// Directories in memory (our extension).
+        temporary_directories: Vec<TemporaryDirectory> = "TemporaryDirectories", "extension";
+        /// The most that shared memory (`/dev/shm`) holds, in megabytes (our extension); 64 without it.
+        shared_memory_in_mb: u64 = "SharedMemoryInMB", "extension";
     }
 }

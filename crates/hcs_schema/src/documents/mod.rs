@@ -257,6 +257,7 @@ documents! {
     system_property_query::SystemPropertyQuery,
     system_query::SystemQuery,
     system_time::SystemTime,
+    temporary_directory::TemporaryDirectory,
     time_zone_information::TimeZoneInformation,
     timesync::Timesync,
     topology::Topology,

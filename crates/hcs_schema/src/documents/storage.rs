@@ -16,6 +16,8 @@ document! {
         /// The most files and directories that the container may make; 0 for as many as fit (our extension). Needs a
         /// `ScratchSizeInMB`.
         scratch_inodes: u64 = "ScratchInodes", "extension";
+        /// Whether the file system can only be read (our extension), but for what is mapped and for temporary directories.
+        read_only: bool = "ReadOnly", "extension";
         /// Limits on input and output.
         qos: StorageQoS = "QoS", 2.0;
         /// Directory of the host whose tree the view of the host's files shows (our extension), as a copy that takes what

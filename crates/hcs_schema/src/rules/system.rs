@@ -3,7 +3,8 @@
 use crate::{
     documents::{
         ComputeSystem, ContainerMemory, ContainerProcessor, GuestOs, Layer, MappedDirectory,
-        MappedPipe, ModifySettingRequest, Networking, PathType, Storage, Version,
+        MappedPipe, ModifySettingRequest, Networking, PathType, Storage, TemporaryDirectory,
+        Version,
     },
     fault::{Faults, Path, quote},
     rules::{no_nul, required},
@@ -95,6 +96,24 @@ pub(crate) fn storage(document: &Storage, path: &Path<'_>, faults: &mut Faults) 
         let directory = document.host_directory.as_deref();
         required(directory, "HostDirectory", path, faults);
         absolute(directory, &path.key("HostDirectory"), faults);
+    }
+}
+
+/// A place, and a size that is some.
+pub(crate) fn temporary_directory(
+    document: &TemporaryDirectory,
+    path: &Path<'_>,
+    faults: &mut Faults,
+) {
+    let place = document.container_path.as_deref();
+    required(place, "ContainerPath", path, faults);
+    absolute(place, &path.key("ContainerPath"), faults);
+    if document.size_in_mb == Some(0) {
+        faults.rule(
+            &path.key("SizeInMB"),
+            "it is 0",
+            "a number of megabytes, at least 1",
+        );
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("DropCapabilities", Supported),
             ("NoNewPrivileges", Supported),
             ("ResourceLimits", Supported),
+            ("TemporaryDirectories", Supported),
+            ("SharedMemoryInMB", Supported),
             (
                 "HvSocket",
                 Refused(
@@ -99,6 +101,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Path", Supported),
             ("ScratchSizeInMB", Supported),
             ("ScratchInodes", Supported),
+            ("ReadOnly", Supported),
             (
                 "QoS",
                 Refused(
@@ -123,6 +126,14 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
     (
         "PathType",
         &[("AbsolutePath", Supported), ("VirtualSmbShareName", NO_SMB)],
+    ),
+    (
+        "TemporaryDirectory",
+        &[
+            ("ContainerPath", Supported),
+            ("SizeInMB", Supported),
+            ("Mode", Supported),
+        ],
     ),
     (
         "MappedDirectory",
