@@ -63,7 +63,7 @@ const NAMES: [(Exit, &str); 5] = [
     (Exit::Unknown, "Unknown"),
 ];
 
-/// Writes the end down. Afterwards the worker has nothing to do but to leave, so a failure has no one to be told.
+/// Writes the end down. The worker leaves afterwards, so a failure cannot be told.
 pub(crate) fn write(file: &mut File, exit: Exit) {
     let name = NAMES.iter().find(|(known, _)| *known == exit);
     let name = name.map_or("Unknown", |(_, name)| name);

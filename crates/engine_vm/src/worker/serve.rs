@@ -83,7 +83,7 @@ impl Worker {
         let _again = poll(&mut polled, None);
     }
 
-    /// Hears what QEMU has said. A QEMU that breaks the protocol is no one to go on with.
+    /// Hears what QEMU has said. A QEMU that breaks the protocol is ended.
     fn listen(&mut self, heard: &mut Heard) {
         let Some(monitor) = &mut self.monitor else {
             return;
