@@ -1,7 +1,7 @@
 //! [`Below`]: a directory, and the only way to what is in it.
 //!
-//! Names are resolved by `openat2(2)`: no symbolic link on the way is followed, whoever made it and whenever, and no path
-//! leaves the directory.
+//! Names are resolved by `openat2(2)`: no symbolic link on the way is followed, and no path leaves
+//! the directory.
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
