@@ -253,7 +253,7 @@ fn a_container_can_end_with_its_detached_command() {
     let mut follower = follow(id);
     says(&mut follower, "ready\n");
     let waiting = hcs(["wait", id]).stdout(Stdio::null()).spawn().unwrap();
-    let ended = hcs(["events", "--system", id, "--follow", "--format", "json"])
+    let mut ended = hcs(["events", "--system", id, "--follow", "--format", "json"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -263,7 +263,7 @@ fn a_container_can_end_with_its_detached_command() {
     says(&mut follower, "end\n");
     assert!(follower.wait().unwrap().success());
     assert_eq!(waiting.wait_with_output().unwrap().status.code(), Some(3));
-    let mut events = std::io::BufReader::new(ended.stdout.unwrap());
+    let mut events = std::io::BufReader::new(ended.stdout.take().unwrap());
     let mut line = String::new();
     while std::io::BufRead::read_line(&mut events, &mut line).unwrap() > 0 {
         if line.contains("SystemExited") {
@@ -273,6 +273,8 @@ fn a_container_can_end_with_its_detached_command() {
     }
     assert!(line.contains("GracefulExit"), "{line}");
     drop(events);
+    ended.kill().unwrap();
+    ended.wait().unwrap();
     assert!(!listed().contains(id));
 }
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     failure::{Attempt, StepError},
     parts::{handed::Handed, mount, place, scratch_image},
-    spec::{RootSpec, UserSpec},
+    spec::{RootSpec, UserSpec, ViewSpec},
 };
 
 /// Where it is put together.
@@ -57,6 +57,19 @@ impl Staging {
         let name = self.count.to_string();
         make_directory(self.directory.as_fd(), &name).step("making a mount point")?;
         Ok(name)
+    }
+
+    /// What covers the root of the view: made beforehand and handed over, or made here.
+    fn covers(&mut self, view: &ViewSpec, handed: &mut Handed) -> Result<Covers, StepError> {
+        let place = match view.covered {
+            true => self.attach(&handed.take()?)?,
+            false => {
+                let name = self.directory()?;
+                place::open(self.directory.as_fd(), &name)
+                    .step("opening a place for what covers the host's files")?
+            }
+        };
+        Covers::make(place.as_fd(), view)
     }
 
     /// Mounts what was handed over: only then may it be a layer.
@@ -104,20 +117,10 @@ pub(super) fn apply(
     if user.handed && spec.view.as_ref().is_some_and(|view| view.tree.is_some()) {
         tree = Some(staging.attach(&handed.take()?)?);
     }
-    let covers = match &spec.view {
-        Some(view) => {
-            let place = match view.covered {
-                true => staging.attach(&handed.take()?)?,
-                false => {
-                    let name = staging.directory()?;
-                    place::open(staging.directory.as_fd(), &name)
-                        .step("opening a place for what covers the host's files")?
-                }
-            };
-            Some(Covers::make(place.as_fd(), view)?)
-        }
-        None => None,
-    };
+    let covers = spec.view.as_ref();
+    let covers = covers
+        .map(|view| staging.covers(view, handed))
+        .transpose()?;
     let (name, spare) = (staging.directory()?, staging.directory()?);
     let open = |step| place::open(staging.directory.as_fd(), &name).step(step);
     let scratch = match spec.limit {
