@@ -1,12 +1,12 @@
 //! Import and export of layers.
 //!
 //! 1. [`import`]: a tar stream or a folder becomes a layer, whole or not at all.
-//! 2. [`export`]: a layer, or what a scratch directory holds beyond its layers, becomes a tar stream.
+//! 2. [`mod@export`]: a layer, or what a scratch directory holds beyond its layers, becomes a tar stream.
 //! 3. [`unpack`]: entries become files below one directory, by `openat2` alone.
 //! 4. [`walk`]: files become entries, in an order that depends on names only.
 //! 5. [`attributes`]: which extended attributes a layer has; marks of overlayfs among them.
 //! 6. [`content`]: bytes of a file, with holes where they are zero.
-//! 7. [`staging`]: the directory of an import that is not whole yet; [`remove`] is its end.
+//! 7. [`staging`]: the directory of an import that is not whole yet; [`mod@remove`] is its end.
 //!
 //! A layer does not keep sockets, access and change times, labels of security modules, and file flags.
 

@@ -7,7 +7,7 @@
 //! 5. [`sparse`]: files with holes, in the dialects of GNU tar.
 //! 6. [`whiteout`]: names that mark deleted files.
 //! 7. [`read`]: the reader, which bounds all that it keeps.
-//! 8. [`write`]: the writer, of which the same entries always make the same bytes.
+//! 8. [`mod@write`]: the writer, of which the same entries always make the same bytes.
 
 pub mod entry;
 mod header;
