@@ -31,7 +31,7 @@ const AGENT: &str = "hcs-guest";
     disable_help_subcommand = true,
     after_help = "\
 Examples:
-  hcs guest-image build                                   the image \"default\", with a kernel of this host
+  hcs guest-image build              the image \"default\", with a kernel of this host
   hcs guest-image build --kernel ./linux-image tools --root ./rootfs
   hcs guest-image list
   hcs guest-image remove tools"

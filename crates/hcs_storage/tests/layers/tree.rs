@@ -155,11 +155,9 @@ pub(crate) fn build(root: &Path, nodes: &[Node]) {
     let mut made: Vec<PathBuf> = Vec::new();
     let mut directories = Vec::new();
     for node in nodes {
-        let mut path = root.to_owned();
-        path.extend(node.directory.iter().map(|name| OsStr::from_bytes(name)));
-        if path.as_os_str().len() > 3000 || fs::create_dir_all(&path).is_err() {
+        let Some(mut path) = directory(root, &node.directory) else {
             continue;
-        }
+        };
         path.push(OsStr::from_bytes(&node.name));
         if path.symlink_metadata().is_ok() || !make(node, &path, &made) {
             continue;
@@ -178,6 +176,22 @@ pub(crate) fn build(root: &Path, nodes: &[Node]) {
     for (path, node) in directories {
         set_time(&path, node.mtime);
     }
+}
+
+/// The directory that `names` lead to, made where it is missing; `None` where something else is in the way. A symbolic link
+/// is: it could lead out of the folder.
+fn directory(root: &Path, names: &[Vec<u8>]) -> Option<PathBuf> {
+    let mut path = root.to_owned();
+    for name in names {
+        path.push(OsStr::from_bytes(name));
+        match path.symlink_metadata() {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return None,
+            Err(_) if path.as_os_str().len() > 3000 => return None,
+            Err(_) => fs::create_dir(&path).ok()?,
+        }
+    }
+    Some(path)
 }
 
 fn make(node: &Node, path: &Path, made: &[PathBuf]) -> bool {

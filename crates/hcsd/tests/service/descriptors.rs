@@ -105,7 +105,7 @@ fn is_served(service: &Service) {
 
 /// A service whose socket every user reaches.
 fn open_service() -> Service {
-    let service = Service::new();
+    let service = Service::with_config("socket_mode = 0o666\n");
     let open = fs::Permissions::from_mode(0o755);
     fs::set_permissions(service.endpoint().parent().unwrap(), open).unwrap();
     service
