@@ -2,7 +2,7 @@
 //!
 //! It lies beside the layer to be, under a name that no layer has, and is renamed when all of it is on disk. It is locked
 //! (`flock`) for as long as its import goes on; so what a killed import left is known by being free, and [`sweep`]
-//! removes it.
+//! removes it. The parent is locked while one is made and not locked yet.
 
 use std::{
     ffi::OsStr,
@@ -53,6 +53,8 @@ impl Staging {
         let name = name.ok_or_else(|| failed("naming the layer", Errno::INVAL))?;
         let parent = open_parent(target).map_err(|errno| failed("opening the parent of", errno))?;
         let making = |errno| failed("making a directory beside", errno);
+        // A sweep does not see a directory that is there and not locked yet.
+        let unseen = lock(parent.as_fd(), FlockOperation::LockShared).map_err(making)?;
         let own = make(parent.as_fd()).map_err(making)?;
         let opened = openat(&parent, &*own, DIRECTORY, Mode::empty());
         let root = opened.map_err(making)?;
@@ -63,8 +65,8 @@ impl Staging {
             root,
             committed: false,
         };
-        // It is free between `mkdirat` and here: a sweep may have taken it, and the import fails then.
         flock(&staging.root, FlockOperation::NonBlockingLockExclusive).map_err(making)?;
+        drop(unseen);
         attributes::remove_access_lists(staging.parent.as_fd(), &staging.own).map_err(making)?;
         Ok(staging)
     }
@@ -132,9 +134,11 @@ fn sweep_at(parent: &Path) -> Result<usize, Errno> {
             Err(Errno::NOENT | Errno::ACCESS) => continue,
             found => found?,
         };
+        let complete = lock(parent.as_fd(), FlockOperation::LockExclusive)?;
         if flock(&found, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue;
         }
+        drop(complete);
         match remove_at(parent.as_fd(), name) {
             Ok(()) => removed += 1,
             Err(Errno::NOENT) => {}
@@ -142,6 +146,14 @@ fn sweep_at(parent: &Path) -> Result<usize, Errno> {
         }
     }
     Ok(removed)
+}
+
+/// Locks a directory until the answer is dropped. Those that lock it do so for a few system calls.
+fn lock(directory: BorrowedFd<'_>, operation: FlockOperation) -> Result<OwnedFd, Errno> {
+    // Of its own: a lock belongs to an open file.
+    let own = openat(directory, ".", DIRECTORY, Mode::empty())?;
+    flock(&own, operation)?;
+    Ok(own)
 }
 
 fn open_parent(target: &Path) -> Result<OwnedFd, Errno> {
