@@ -11,8 +11,7 @@ use std::{
 
 use rustix::{
     fs::{
-        MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, fstat, fstatfs, memfd_create, open,
-        openat, sendfile,
+        MemfdFlags, Mode, OFlags, SealFlags, fstat, fstatfs, memfd_create, open, openat, sendfile,
     },
     io::Errno,
 };
@@ -116,7 +115,7 @@ impl Own {
             }
         }
         let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-        fcntl_add_seals(&copy, seals)?;
+        hcs_wire::sealing::seal(&copy, seals)?;
         Ok(copy)
     }
 

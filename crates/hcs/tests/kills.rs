@@ -33,7 +33,7 @@ const LINES: usize = 3000;
 fn exit_code(process: &Process) -> u32 {
     match process.exit().wait_for(LIMIT) {
         Ok(status) => status.code,
-        Err(failure) => panic!("process {}: {failure}", process.id()),
+        Err(failure) => panic!("process {}: {failure:?}", process.id()),
     }
 }
 

@@ -9,7 +9,8 @@
 //! 5. [`socket`]: bytes together with file descriptors over a unix stream socket.
 //! 6. [`endpoint`]: where both sides look for the socket.
 //! 7. [`environment`], [`trust`], [`peer`]: which variables, files, directories and listeners are trusted for that.
-//! 8. `sys`: the only unsafe code.
+//! 8. [`sealing`]: seals of memory files, for all parts that execute or show copies.
+//! 9. `sys`: the only unsafe code.
 //!
 //! The two protocols share the shape of their header, nothing else: their types are apart on purpose.
 
@@ -21,6 +22,7 @@ pub mod log;
 pub mod operation;
 pub mod output;
 pub mod peer;
+pub mod sealing;
 pub mod service;
 pub mod socket;
 mod sys;

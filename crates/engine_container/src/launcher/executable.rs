@@ -10,8 +10,9 @@ use std::{
     os::fd::{AsRawFd, OwnedFd},
 };
 
+use hcs_wire::sealing;
 use rustix::{
-    fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
+    fs::{MemfdFlags, SealFlags, memfd_create},
     io::Errno,
 };
 
@@ -24,7 +25,7 @@ pub(super) fn sealed_copy() -> Result<OwnedFd, StepError> {
     let mut copy = File::from(executable_memory_file().step("making a memory file")?);
     io::copy(&mut original, &mut copy).step("copying this program into memory")?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    fcntl_add_seals(&copy, seals).step("sealing the copy of this program")?;
+    sealing::seal(&copy, seals).step("sealing the copy of this program")?;
     Ok(copy.into())
 }
 

@@ -261,7 +261,7 @@ fn readable(mut file: File) -> io::Result<File> {
     let mut copy = File::from(copy);
     io::copy(&mut file, &mut copy)?;
     let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
-    fcntl_add_seals(&copy, seals)?;
+    hcs_wire::sealing::seal(&copy, seals)?;
     copy.set_permissions(Permissions::from_mode(0o444))?;
     Ok(copy)
 }
