@@ -205,7 +205,9 @@ pub enum Refusal {
     #[error("another process uses the store; try again when it is done")]
     InUse,
     /// A store that another user could change.
-    #[error("it has to belong to this user, and must not be writable by others")]
+    #[error(
+        "it has to belong to this user (a directory above a store: or to root), and must not be writable by others"
+    )]
     OthersPlace,
     /// A text that is no digest.
     #[error("it is no digest; expected `sha256:` and 64 lowercase hexadecimal digits")]

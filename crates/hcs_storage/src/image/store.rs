@@ -15,12 +15,13 @@ use std::{
     env,
     fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
+use hcs_wire::trust::{Reason, Trusted};
 use rustix::{
-    fs::{FlockOperation, flock},
+    fs::{FlockOperation, flock, fstat},
     io::Errno,
     process::geteuid,
 };
@@ -88,7 +89,6 @@ impl Store {
             blobs: Blobs::new(root.join("oci/blobs/sha256")),
             options,
         };
-        make_folder(root)?;
         own(root)?;
         for folder in [
             store.blobs.folder(),
@@ -362,13 +362,23 @@ fn make_folder(path: &Path) -> Result<(), StorageError> {
     made.map_err(|error| failed("making the directory", path, &error))
 }
 
-/// Checks that no other user can change the store: its files are trusted by their names.
+/// Makes the store's directory where nothing is, and checks that no other user can change it or the way there: its files
+/// are trusted by their names, and layers may have programs that run as root.
 fn own(root: &Path) -> Result<(), StorageError> {
-    let metadata = fs::metadata(root).map_err(|error| failed("looking at", root, &error))?;
-    let owner = geteuid().as_raw();
-    if metadata.uid() == owner && metadata.mode() & 0o022 == 0 {
+    let absolute = std::path::absolute(root);
+    let absolute = absolute.map_err(|error| failed("looking at", root, &error))?;
+    let refused = |path: &Path| {
+        let what = path.display().to_string();
+        StorageError::refused(what.as_bytes(), Refusal::OthersPlace)
+    };
+    let found = Trusted::of_process().directory(&absolute, Some(0o700));
+    let found = found.map_err(|untrusted| match untrusted.reason {
+        Reason::Io(errno) => failed("making the directory", root, &errno.into()),
+        _ => refused(&untrusted.path),
+    })?;
+    let found = fstat(&found).map_err(|errno| failed("looking at", root, &errno.into()))?;
+    if found.st_uid == geteuid().as_raw() && found.st_mode & 0o022 == 0 {
         return Ok(());
     }
-    let what = root.display().to_string();
-    Err(StorageError::refused(what.as_bytes(), Refusal::OthersPlace))
+    Err(refused(root))
 }

@@ -175,7 +175,11 @@ fn a_store_that_others_could_change_is_refused() {
     fs::create_dir(&root).unwrap();
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(&root, fs::Permissions::from_mode(0o777)).unwrap();
-    let options = hcs_storage::layer::Options::of_caller();
-    let error = hcs_storage::image::Store::open(&root, options).unwrap_err();
-    assert_eq!(error.refusal(), Some(&Refusal::OthersPlace));
+    // Neither that directory nor one in it, which its other users could replace.
+    for store in [root.clone(), root.join("below")] {
+        let options = hcs_storage::layer::Options::of_caller();
+        let error = hcs_storage::image::Store::open(&store, options).unwrap_err();
+        assert_eq!(error.refusal(), Some(&Refusal::OthersPlace));
+    }
+    assert!(fs::read_dir(&root).unwrap().next().is_none());
 }
