@@ -80,7 +80,7 @@ impl VmEngine {
         }
         let plan = plan(&request.document, self.accelerator())?;
         let program = host::qemu(&self.config)?;
-        let inputs = Inputs::open(request, &plan, &self.config.pipes)?;
+        let mut inputs = Inputs::open(request, &plan, &self.config.pipes)?;
         done("opened the files of the document and made the sockets of serial ports");
         let made = self.launch(request, &plan, &program, &inputs);
         made.inspect_err(|_| inputs.undo())
@@ -185,9 +185,11 @@ impl Inputs {
     }
 
     /// Removes what is outside of the machine's directory.
-    fn undo(&self) {
+    fn undo(&mut self) {
+        // Nothing listens any more.
+        self.descriptors.clear();
         for path in &self.pipes {
-            let _stays = fs::remove_file(path);
+            pipe::remove(path);
         }
     }
 }

@@ -94,15 +94,28 @@ pub(crate) fn listen_on(name: &PipeName, pipes: &Path, pointer: &str) -> Result<
         make_directory(pipes).map_err(|e| failed(pipes, pointer, &e))?;
     }
     let path = name.path(pipes);
+    let (_directory, at) = reach(&path, pointer)?;
+    bind_at(&at).map_err(|e| failed(&path, pointer, &e))
+}
+
+/// Removes the socket at `path` if no process listens on it. The way there is that of [`listen_on`]: a user who changes it
+/// meanwhile has nothing removed elsewhere.
+pub(crate) fn remove(path: &Path) {
+    // A name that resists is refused to the next machine that asks for it.
+    if let Ok((_directory, at)) = reach(path, "")
+        && is_abandoned(&at).unwrap_or(false)
+    {
+        let _stays = fs::remove_file(at);
+    }
+}
+
+/// The directory of `path`, and the name of `path` by the descriptor of that.
+fn reach(path: &Path, pointer: &str) -> Result<(OwnedFd, String), Failure> {
     let parent = path.parent().and_then(Path::to_str).unwrap_or("/");
     let directory = open_directory(parent, pointer)?;
-    let last = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let last = path.file_name().unwrap_or_default().to_string_lossy();
     let at = format!("/proc/self/fd/{}/{last}", directory.as_raw_fd());
-    bind_at(&at).map_err(|e| failed(&path, pointer, &e))
+    Ok((directory, at))
 }
 
 /// The service's directory of pipes.
@@ -129,7 +142,7 @@ fn bind_at(path: &str) -> io::Result<OwnedFd> {
 }
 
 /// Whether a path is that of a socket that no process listens on.
-pub(crate) fn is_abandoned(path: &str) -> io::Result<bool> {
+fn is_abandoned(path: &str) -> io::Result<bool> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
         return Ok(false);
     }
@@ -159,14 +172,7 @@ fn failed(path: &Path, pointer: &str, why: &io::Error) -> Failure {
 pub(crate) fn sweep(pipes: &Path) {
     let entries = fs::read_dir(pipes).into_iter().flatten().flatten();
     for entry in entries {
-        if entry
-            .path()
-            .to_str()
-            .is_some_and(|path| is_abandoned(path).unwrap_or(false))
-        {
-            // A name that resists is refused to the next machine that asks for it.
-            let _stays = fs::remove_file(entry.path());
-        }
+        remove(&entry.path());
     }
     let _in_use = fs::remove_dir(pipes);
 }

@@ -16,25 +16,13 @@ use crate::{
 /// # Errors
 /// The path cannot be opened, leads through a link of another user, or to something else than a regular file.
 pub fn open_file(path: &str, pointer: &str) -> Result<OwnedFd, Failure> {
-    if !path.starts_with('/') {
-        return Err(not_absolute(path, pointer));
-    }
-    let failed = |error: StepError| {
-        let error = error.asked_by(pointer);
-        error.into_failure(format!("{path} cannot be opened"))
-    };
-    let (source, kind) = Source::look(path, pointer).map_err(failed)?;
-    if kind != FileType::RegularFile {
-        let message = format!("{path} is no regular file");
-        return Err(Failure::new(HResult::E_INVALIDARG, message.clone()).cause_at(pointer, message));
-    }
-    let found = source.open().map_err(failed)?;
+    let found = find(path, pointer, FileType::RegularFile, "regular file")?;
     // By the descriptor, so that it is the file that was looked at.
     let again = format!("/proc/self/fd/{}", found.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
     open(again, flags, Mode::empty())
         .step_at("opening", path)
-        .map_err(failed)
+        .map_err(|error| unopened(error, path, pointer))
 }
 
 /// Opens the directory at `path` as a mere path (`O_PATH`), with the same care as [`open_file`].
@@ -42,19 +30,26 @@ pub fn open_file(path: &str, pointer: &str) -> Result<OwnedFd, Failure> {
 /// # Errors
 /// As for [`open_file`], or it is no directory.
 pub fn open_directory(path: &str, pointer: &str) -> Result<OwnedFd, Failure> {
+    find(path, pointer, FileType::Directory, "directory")
+}
+
+/// Opens what is at `path` as a mere path, which has to be of the kind `wanted`.
+fn find(path: &str, pointer: &str, wanted: FileType, name: &str) -> Result<OwnedFd, Failure> {
     if !path.starts_with('/') {
         return Err(not_absolute(path, pointer));
     }
-    let failed = |error: StepError| {
-        let error = error.asked_by(pointer);
-        error.into_failure(format!("{path} cannot be opened"))
-    };
+    let failed = |error| unopened(error, path, pointer);
     let (source, kind) = Source::look(path, pointer).map_err(failed)?;
-    if kind != FileType::Directory {
-        let message = format!("{path} is no directory");
+    if kind != wanted {
+        let message = format!("{path} is no {name}");
         return Err(Failure::new(HResult::E_INVALIDARG, message.clone()).cause_at(pointer, message));
     }
     source.open().map_err(failed)
+}
+
+fn unopened(error: StepError, path: &str, pointer: &str) -> Failure {
+    let error = error.asked_by(pointer);
+    error.into_failure(format!("{path} cannot be opened"))
 }
 
 fn not_absolute(path: &str, pointer: &str) -> Failure {

@@ -4,7 +4,6 @@ pub(crate) mod control;
 mod guest;
 
 use std::{
-    fs,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::PathBuf,
     process::Child,
@@ -239,13 +238,7 @@ impl Machine for VmMachine {
         self.reap();
         let removed = self.record.groups.remove();
         for path in &self.record.pipes {
-            if path
-                .to_str()
-                .is_some_and(|path| pipe::is_abandoned(path).unwrap_or(false))
-            {
-                // A name that resists is refused to the next machine that asks for it.
-                let _stays = fs::remove_file(path);
-            }
+            pipe::remove(path);
         }
         removed
     }
