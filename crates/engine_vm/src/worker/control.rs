@@ -26,7 +26,7 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(4);
 /// process runs as may ask.
 pub(super) fn answer(connection: &OwnedFd, monitor: Option<&mut Client>, dialled: &Switchboard) {
     let own = geteuid().as_raw();
-    if Peer::of(connection).is_ok_and(|peer| peer.user != own) {
+    if !Peer::of(connection).is_ok_and(|peer| peer.user == own) {
         return;
     }
     let Ok((request, _)) = protocol::receive(connection.as_fd(), REQUEST_LIMIT) else {
