@@ -74,12 +74,19 @@ impl Record {
 
     /// When it was made.
     pub(crate) fn created_at(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(self.created)
+        time(self.created)
     }
 }
 
+/// The time so many milliseconds after 1970 began.
+#[must_use]
+pub fn time(milliseconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(milliseconds)
+}
+
 /// Milliseconds since 1970.
-pub(crate) fn now() -> u64 {
+#[must_use]
+pub fn now() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

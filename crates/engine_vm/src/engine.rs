@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine_container::shared::{MachineGroups, ProcessName, open_file};
+use engine_container::shared::{MachineGroups, ProcessName, now, open_file};
 use hcs_engine::{
     engine::{CreateRequest, Engine, Found, Machine},
     steps::{Step, note},
@@ -39,7 +39,7 @@ use crate::{
     pipe,
     plan::{Plan, plan},
     protocol::{self, Report, Setup},
-    record::{self, Record},
+    record::Record,
     worker,
 };
 
@@ -289,7 +289,7 @@ impl Launched {
     ) -> Result<VmMachine, Failure> {
         let record = Record {
             worker: ProcessName::of(self.pid.as_raw_nonzero().get())?,
-            created: record::now(),
+            created: now(),
             groups: groups.clone(),
             pipes,
         };

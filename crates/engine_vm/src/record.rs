@@ -1,11 +1,8 @@
 //! What is written down about a machine so that a later service finds it again.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{path::PathBuf, time::SystemTime};
 
-use engine_container::shared::{MachineGroups, ProcessName};
+use engine_container::shared::{MachineGroups, ProcessName, time};
 use serde::{Deserialize, Serialize};
 
 /// A machine. The fields are the state file's, so they only ever gain optional ones.
@@ -25,14 +22,6 @@ pub(crate) struct Record {
 impl Record {
     /// When it was made.
     pub(crate) fn created_at(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(self.created)
+        time(self.created)
     }
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

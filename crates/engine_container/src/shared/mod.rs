@@ -3,7 +3,7 @@
 //!
 //! 1. [`MachineGroups`]: the control groups of one machine.
 //! 2. [`open_file`]: a file that a document names.
-//! 3. [`ProcessName`]: a process, told from a later one with the same pid.
+//! 3. [`ProcessName`]: a process, told from a later one with the same pid. [`now`] and [`time`]: times in records.
 
 mod files;
 mod groups;
@@ -12,3 +12,5 @@ mod process;
 pub use files::{open_directory, open_file};
 pub use groups::{MachineGroups, MachineLimits};
 pub use process::ProcessName;
+
+pub use crate::record::{now, time};

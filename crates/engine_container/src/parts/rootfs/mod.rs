@@ -34,6 +34,7 @@ use crate::{
     failure::{Attempt, MOUNTING_LAYERS, StepError},
     source::Source,
     spec::{LaunchSpec, RootSpec, ViewSpec},
+    steps::done,
 };
 use cover::Cover;
 use overlay::{Overlays, path_of};
@@ -144,7 +145,8 @@ impl Covers {
         let root = new(cover::ROOT)?;
         let root = match view.covered {
             true => Cover::open(root.as_fd(), &view.places)?,
-            false => Cover::make(root.as_fd(), &view.left_out, &view.places)?,
+            false => Cover::make(root.as_fd(), &view.left_out, &view.places)
+                .inspect(|_| done("covered what the view leaves out"))?,
         };
         let tree = match &view.tree {
             Some(tree) => Some(Cover::make(new("tree")?.as_fd(), &tree.left_out, &[])?),

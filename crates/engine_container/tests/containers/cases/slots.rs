@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use hcs_engine::engine::{CreateRequest, Engine, Machine, Slot};
+use hcs_engine::{
+    engine::{CreateRequest, Engine, Machine, Slot},
+    steps::Watch,
+};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::json;
 use std::sync::Arc;
@@ -19,6 +22,7 @@ super::cases![
     what_was_parked_is_swept,
     only_what_is_the_same_for_all_fits,
     a_warm_container_is_like_a_cold_one,
+    what_the_view_leaves_out_is_covered_beforehand,
 ];
 
 /// Pid of the only process in the groups of a slot.
@@ -64,6 +68,39 @@ fn make(slot: Box<dyn Slot>, request: CreateRequest) -> Container {
     let container = Container::new(machine, request);
     container.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));
     container
+}
+
+/// A container that is kept ready has it made by the service, which asks a user namespace for shifted owners in memory
+/// (Linux 6.3).
+fn what_the_view_leaves_out_is_covered_beforehand() {
+    let host = Host::new();
+    let covers_itself = |document: serde_json::Value, warm: bool| {
+        let request = host.request(document);
+        let watch = Watch::default();
+        let container = watch.over(|| {
+            if warm {
+                return make(host.prepare(&request), request);
+            }
+            let machine = host.engine.create(&request);
+            let container = Container::new(machine.unwrap_or_else(|f| panic!("{f:#?}")), request);
+            container.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));
+            container
+        });
+        assert_eq!(container.shell("ls -A /home | wc -l"), "0");
+        let heard = watch.heard();
+        assert!(
+            heard
+                .iter()
+                .any(|step| step.what.contains("root file system"))
+        );
+        heard
+            .iter()
+            .any(|step| step.what.contains("covered what the view leaves out"))
+    };
+    assert!(covers_itself(json!({}), false));
+    if !Mode::get().has_user_namespace() {
+        assert!(!covers_itself(json!({}), true));
+    }
 }
 
 fn a_parked_child_is_in_the_mounts_of_its_host() {
