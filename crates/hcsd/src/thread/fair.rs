@@ -9,18 +9,13 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     rc::{Rc, Weak},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
-/// A call that waits for a place.
-#[derive(Debug)]
-struct Waiting {
-    granted: Cell<bool>,
-    waker: RefCell<Waker>,
-}
+use super::share::Ticket;
 
 /// The waiting calls of one connection, in the order of asking. Those that gave up are gone.
-type OfConnection = VecDeque<Weak<Waiting>>;
+type OfConnection = VecDeque<Weak<Ticket>>;
 
 /// See the module.
 #[derive(Debug)]
@@ -44,7 +39,7 @@ impl Drop for FairPlace {
 /// A call that asks. Dropped with a place that it did not take, it gives that to the next.
 struct Asking {
     lane: Rc<FairLane>,
-    waiting: Option<Rc<Waiting>>,
+    waiting: Option<Rc<Ticket>>,
 }
 
 impl Drop for Asking {
@@ -52,7 +47,7 @@ impl Drop for Asking {
         if self
             .waiting
             .take()
-            .is_some_and(|waiting| waiting.granted.get())
+            .is_some_and(|waiting| waiting.is_granted())
         {
             drop(FairPlace(Rc::clone(&self.lane)));
         }
@@ -89,8 +84,7 @@ impl FairLane {
             }
             if let Some(next) = next {
                 self.free.set(self.free.get() - 1);
-                next.granted.set(true);
-                next.waker.borrow().wake_by_ref();
+                next.grant();
             }
         }
     }
@@ -99,12 +93,11 @@ impl FairLane {
 impl Asking {
     fn poll(&mut self, connection: u64, context: &Context<'_>) -> Poll<FairPlace> {
         if let Some(waiting) = &self.waiting {
-            if waiting.granted.get() {
-                self.waiting = None;
-                return Poll::Ready(FairPlace(Rc::clone(&self.lane)));
+            if !waiting.is_granted_or_wakes(context) {
+                return Poll::Pending;
             }
-            waiting.waker.borrow_mut().clone_from(context.waker());
-            return Poll::Pending;
+            self.waiting = None;
+            return Poll::Ready(FairPlace(Rc::clone(&self.lane)));
         }
         let lane = &self.lane;
         let mut connections = lane.connections.borrow_mut();
@@ -113,10 +106,7 @@ impl Asking {
             lane.free.set(lane.free.get() - 1);
             return Poll::Ready(FairPlace(Rc::clone(lane)));
         }
-        let waiting = Rc::new(Waiting {
-            granted: Cell::new(false),
-            waker: RefCell::new(context.waker().clone()),
-        });
+        let waiting = Ticket::new(context);
         let weak = Rc::downgrade(&waiting);
         match connections
             .iter_mut()

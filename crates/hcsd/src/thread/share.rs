@@ -43,11 +43,37 @@ const FOLLOWERS: usize = 128;
 /// A bounded number of places, taken in the order of asking.
 pub(crate) type Lane = Arc<Semaphore>;
 
-/// Somebody that waits for a turn.
+/// A task that waits for a turn, or for a place in a [`fair`](super::fair) lane.
 #[derive(Debug)]
-struct Ticket {
+pub(super) struct Ticket {
     granted: Cell<bool>,
     waker: RefCell<Waker>,
+}
+
+impl Ticket {
+    pub(super) fn new(context: &Context<'_>) -> Rc<Self> {
+        Rc::new(Self {
+            granted: Cell::new(false),
+            waker: RefCell::new(context.waker().clone()),
+        })
+    }
+
+    /// Whether it was granted; if not, its task is woken when it is.
+    pub(super) fn is_granted_or_wakes(&self, context: &Context<'_>) -> bool {
+        if !self.granted.get() {
+            self.waker.borrow_mut().clone_from(context.waker());
+        }
+        self.granted.get()
+    }
+
+    pub(super) fn is_granted(&self) -> bool {
+        self.granted.get()
+    }
+
+    pub(super) fn grant(&self) {
+        self.granted.set(true);
+        self.waker.borrow().wake_by_ref();
+    }
 }
 
 /// The turns of one connection.
@@ -75,22 +101,18 @@ impl Turns {
     /// Whether there is a turn for the holder of `ticket`; if not, it is woken when there is.
     fn admits(&self, ticket: &mut Option<Rc<Ticket>>, context: &Context<'_>) -> bool {
         if let Some(held) = ticket {
-            if held.granted.get() {
+            let granted = held.is_granted_or_wakes(context);
+            if granted {
                 *ticket = None;
-                return true;
             }
-            held.waker.borrow_mut().clone_from(context.waker());
-            return false;
+            return granted;
         }
         // Nothing overtakes what waits.
         if self.left.get() > 0 && self.waiting.borrow().is_empty() {
             self.left.set(self.left.get() - 1);
             return true;
         }
-        let waiting = Rc::new(Ticket {
-            granted: Cell::new(false),
-            waker: RefCell::new(context.waker().clone()),
-        });
+        let waiting = Ticket::new(context);
         self.waiting.borrow_mut().push_back(Rc::downgrade(&waiting));
         *ticket = Some(waiting);
         self.wanted.notify_one();
@@ -106,8 +128,7 @@ impl Turns {
             };
             if let Some(ticket) = next.upgrade() {
                 self.left.set(self.left.get() - 1);
-                ticket.granted.set(true);
-                ticket.waker.borrow().wake_by_ref();
+                ticket.grant();
             }
         }
     }
