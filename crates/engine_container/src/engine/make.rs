@@ -23,7 +23,7 @@ use crate::{
     failure::StepError,
     launcher::protocol::{Answer, Child},
     machine::{Boot, ContainerMachine, agent_socket},
-    parts::{handed, rootfs, scratch, scratch_image},
+    parts::{handed, rootfs::cover::Shared, scratch, scratch_image},
     plan::Plan,
     record::{self, Record, UserRecord},
     spec::{LaunchSpec, LeftOut, UserSpec},
@@ -353,17 +353,20 @@ impl Prepared {
         Ok(many)
     }
 
-    /// Makes what covers the root of the view of a container without layers, which leaves `left_out` out. None where the
-    /// host cannot make it beforehand.
+    /// A mount of what covers the root of the view of a container without layers, which leaves `left_out` out. None where
+    /// owners cannot be shifted as its user namespace needs it.
     pub(super) fn cover(
         &self,
+        shared: &Shared,
         left_out: &LeftOut,
         in_namespace: bool,
     ) -> Result<Option<OwnedFd>, StepError> {
-        match in_namespace {
-            true => handed::cover(left_out, self.find_child()?.namespace()?.as_fd()),
-            false => rootfs::cover::prepare(left_out).map(Some),
+        let cover = shared.mount(left_out)?;
+        if in_namespace {
+            let namespace = self.find_child()?.namespace()?;
+            return Ok(handed::shift(cover.as_fd(), namespace.as_fd())?.then_some(cover));
         }
+        Ok(Some(cover))
     }
 
     fn find_child(&self) -> Result<user_namespace::Child, StepError> {

@@ -29,7 +29,11 @@ use crate::{
     launcher::Launcher,
     machine::ContainerMachine,
     offers,
-    parts::{own_places::OwnPlaces, preference::Declined, rootfs::left_out::Searches},
+    parts::{
+        own_places::OwnPlaces,
+        preference::Declined,
+        rootfs::{cover::Shared, left_out::Searches},
+    },
     peer,
     plan::{self, Plan},
     privilege::Privilege,
@@ -65,6 +69,8 @@ struct Workshop {
     declined: Declined,
     /// What the view of the host's files leaves out.
     searches: Searches,
+    /// What covers that.
+    cover: Shared,
 }
 
 impl ContainerEngine {
@@ -81,6 +87,7 @@ impl ContainerEngine {
                 ids: Arc::new(IdPool::new(claims)),
                 declined: Declined::default(),
                 searches: Searches::default(),
+                cover: Shared::default(),
             }),
         }
     }

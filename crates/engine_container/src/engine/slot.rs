@@ -83,7 +83,7 @@ impl Cover {
     /// Makes it; `None` where the child has to.
     fn make(workshop: &Workshop, prepared: &Prepared, kind: Kind) -> Option<Self> {
         let left_out = left_out::of_root(&workshop.config, &workshop.searches).ok()?;
-        let made = prepared.cover(&left_out, kind.user_namespace);
+        let made = prepared.cover(&workshop.cover, &left_out, kind.user_namespace);
         let mount = made.ok().flatten()?;
         Some(Self { left_out, mount })
     }

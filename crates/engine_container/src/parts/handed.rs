@@ -22,7 +22,7 @@ use rustix::{
 use super::{mapped, mount, rootfs, scratch_image};
 use crate::{
     failure::{Attempt, StepError},
-    spec::{LaunchSpec, LeftOut, RootSpec, TreeSpec, UserSpec},
+    spec::{LaunchSpec, RootSpec, TreeSpec, UserSpec},
     sys::mount::shift_owners,
 };
 
@@ -32,7 +32,7 @@ pub(crate) const UNSHIFTABLE: &str =
 
 /// The service's side: makes them all, in the order that [`UserSpec::handed`] tells. `namespace` is the container's,
 /// `root` the host's ids of its root; `all_shifted`: a file system that cannot shift owners fails at [`UNSHIFTABLE`].
-/// `cover` was [prepared](cover) for this namespace.
+/// `cover` is what covers the root of the view, if it is made, with owners shifted.
 pub(crate) fn make(
     spec: &LaunchSpec,
     namespace: BorrowedFd<'_>,
@@ -84,16 +84,6 @@ pub(crate) fn make(
     Ok((mounts, user))
 }
 
-/// What covers the root of a view, made beforehand for a container with this user namespace; none where its file system
-/// cannot shift owners.
-pub(crate) fn cover(
-    left_out: &LeftOut,
-    namespace: BorrowedFd<'_>,
-) -> Result<Option<OwnedFd>, StepError> {
-    let cover = rootfs::cover::prepare(left_out)?;
-    Ok(shift(cover.as_fd(), namespace)?.then_some(cover))
-}
-
 /// A second view of a directory, mounted nowhere, and whether its owners are shifted.
 fn view(directory: &OwnedFd, namespace: BorrowedFd<'_>) -> Result<(OwnedFd, bool), Errno> {
     let view = mount::clone_tree(directory.as_fd(), "", false)?;
@@ -102,7 +92,7 @@ fn view(directory: &OwnedFd, namespace: BorrowedFd<'_>) -> Result<(OwnedFd, bool
 }
 
 /// Has the owners of something mapped shifted, where its file systems can.
-pub(super) fn shift(tree: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result<bool, StepError> {
+pub(crate) fn shift(tree: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result<bool, StepError> {
     if_possible(shift_owners(tree, namespace, true)).step("shifting owners")
 }
 

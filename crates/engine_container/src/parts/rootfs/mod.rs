@@ -19,7 +19,7 @@ mod user;
 
 use std::{
     ffi::CStr,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     path::Path,
 };
 
@@ -102,11 +102,10 @@ fn apply_as_host(
     let place = readlink(&place, Vec::new()).step_at("finding the way to", &*spec.scratch.path)?;
     let covers = match &spec.view {
         Some(view) => {
-            let memory = match view.covered {
-                true => attach_over(&overlays.scratch, handed.take()?)?,
-                false => memory(&overlays.scratch)?,
-            };
-            Some(Covers::make(memory.as_fd(), view)?)
+            let shared = view.covered.then(|| handed.take()).transpose()?;
+            let shared = shared.map(|mount| attach_over(&overlays.scratch, mount));
+            let own = || memory(&overlays.scratch);
+            Some(Covers::make(shared.transpose()?.as_ref(), view, own)?)
         }
         None => None,
     };
@@ -134,22 +133,33 @@ struct Covers {
 }
 
 impl Covers {
-    /// Makes them in `place`, a directory in memory: an empty one, or one that was prepared.
-    fn make(place: BorrowedFd<'_>, view: &ViewSpec) -> Result<Self, StepError> {
+    /// Makes them, with those of the root in `shared`, a mount of a [shared](cover::Shared) file system, if it is there.
+    /// `own` makes an empty directory in memory for the others.
+    fn make(
+        shared: Option<&OwnedFd>,
+        view: &ViewSpec,
+        own: impl FnOnce() -> Result<OwnedFd, StepError>,
+    ) -> Result<Self, StepError> {
         let step = "making a place for what covers the host's files";
+        if let (Some(mount), true, None) = (shared, view.places.is_empty(), &view.tree) {
+            let root = Cover::open(mount)?;
+            return Ok(Self { root, tree: None });
+        }
+        let own = own()?;
         let new = |name: &str| {
-            overlay::make_directory(place, name).step(step)?;
-            place::open(place, name).step(step)
+            overlay::make_directory(own.as_fd(), name).step(step)?;
+            place::open(own.as_fd(), name).step(step)
         };
-        // There already, if it was prepared.
-        let root = new(cover::ROOT)?;
-        let root = match view.covered {
-            true => Cover::open(root.as_fd(), &view.places)?,
-            false => Cover::make(root.as_fd(), &view.left_out, &view.places)
+        let mut root = match shared {
+            Some(mount) => Cover::open(mount)?,
+            None => Cover::make(new("root")?.as_fd(), &view.left_out)
                 .inspect(|_| done("covered what the view leaves out"))?,
         };
+        if !view.places.is_empty() {
+            root.add(new("places")?, &view.places)?;
+        }
         let tree = match &view.tree {
-            Some(tree) => Some(Cover::make(new("tree")?.as_fd(), &tree.left_out, &[])?),
+            Some(tree) => Some(Cover::make(new("tree")?.as_fd(), &tree.left_out)?),
             None => None,
         };
         Ok(Self { root, tree })

@@ -59,17 +59,17 @@ impl Staging {
         Ok(name)
     }
 
-    /// What covers the root of the view: made beforehand and handed over, or made here.
+    /// What covers the view; that of its root may have been handed over.
     fn covers(&mut self, view: &ViewSpec, handed: &mut Handed) -> Result<Covers, StepError> {
-        let place = match view.covered {
-            true => self.attach(&handed.take()?)?,
-            false => {
-                let name = self.directory()?;
-                place::open(self.directory.as_fd(), &name)
-                    .step("opening a place for what covers the host's files")?
-            }
+        let shared = match view.covered {
+            true => Some(self.attach(&handed.take()?)?),
+            false => None,
         };
-        Covers::make(place.as_fd(), view)
+        Covers::make(shared.as_ref(), view, || {
+            let name = self.directory()?;
+            place::open(self.directory.as_fd(), &name)
+                .step("opening a place for what covers the host's files")
+        })
     }
 
     /// Mounts what was handed over: only then may it be a layer.
