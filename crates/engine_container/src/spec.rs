@@ -1,6 +1,6 @@
 //! What a child is told about its container.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, path::Path};
 
 use hcs_schema::privileges::Privileges;
 use serde::{Deserialize, Serialize};
@@ -121,6 +121,20 @@ pub(crate) struct LeftOut {
     pub(crate) empty: Vec<DirectorySpec>,
     /// What is not there at all.
     pub(crate) absent: Vec<String>,
+}
+
+impl LeftOut {
+    /// Drops what is neither one of `places` nor on the way to one.
+    pub(crate) fn retain_around(&mut self, places: &[&str]) {
+        let around = |path: &str| {
+            places
+                .iter()
+                .any(|place| Path::new(place).starts_with(path))
+        };
+        self.parents.retain(|directory| around(&directory.path));
+        self.empty.retain(|directory| around(&directory.path));
+        self.absent.retain(|path| around(path));
+    }
 }
 
 /// A directory as the host has it.

@@ -20,10 +20,15 @@ use super::{Workshop, host::HostGroups};
 use crate::{
     cgroup::{ControlGroups, Limits},
     channel,
+    config::PARTS_OF_A_SYSTEM,
     failure::StepError,
     launcher::protocol::{Answer, Child},
     machine::{Boot, ContainerMachine, agent_socket},
-    parts::{handed, rootfs::cover::Shared, scratch, scratch_image},
+    parts::{
+        handed,
+        rootfs::{cover::Shared, overlay},
+        scratch, scratch_image,
+    },
     plan::Plan,
     record::{self, Record, UserRecord},
     spec::{LaunchSpec, LeftOut, UserSpec},
@@ -217,6 +222,7 @@ impl Prepared {
     ) -> Result<(OwnedFd, OwnedFd, OwnedFd, Answer), StepError> {
         if let Some(path) = &left.scratch {
             scratch::make(&workshop.config.scratch_root, path)?;
+            overlay::prepare(path)?;
             done("made the scratch");
         }
         let directory = agent_socket::open_directory(order.directory)?;
@@ -301,6 +307,9 @@ impl Prepared {
         };
         if let Some(view) = &mut spec.root.view {
             view.covered = cover.is_some();
+            if view.covered {
+                view.left_out.retain_around(&PARTS_OF_A_SYSTEM);
+            }
         }
         let root = &spec.root;
         let kept_scratch = root.keep.then(|| PathBuf::from(&root.scratch.path));

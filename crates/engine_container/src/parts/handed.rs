@@ -19,7 +19,11 @@ use rustix::{
     io::Errno,
 };
 
-use super::{mapped, mount, rootfs, scratch_image};
+use super::{
+    mapped, mount,
+    rootfs::{self, overlay},
+    scratch_image,
+};
 use crate::{
     failure::{Attempt, StepError},
     spec::{LaunchSpec, RootSpec, TreeSpec, UserSpec},
@@ -136,9 +140,11 @@ fn scratch(
             .at(path)
             .asked_by(&source.pointer));
     }
-    let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
     let flags = rustix::fs::AtFlags::EMPTY_PATH;
-    chownat(&directory, "", user, group, flags).step_at("giving the container", path)?;
+    let step = "giving the container";
+    chownat(&directory, "", Some(user), Some(group), flags).step_at(step, path)?;
+    overlay::give(directory.as_fd(), user, group).step_at(step, path)?;
     Ok(scratch)
 }
 

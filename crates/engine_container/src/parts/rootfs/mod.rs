@@ -14,7 +14,7 @@ mod assembly;
 pub(crate) mod cover;
 mod host_view;
 pub(crate) mod left_out;
-mod overlay;
+pub(crate) mod overlay;
 mod user;
 
 use std::{

@@ -6,15 +6,50 @@
 use std::{
     ffi::CString,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
 };
 
 use rustix::{
-    fs::{AtFlags, Gid, Mode, Stat, Uid, chmodat, chownat, fstat, mkdirat},
+    fs::{AtFlags, CWD, Gid, Mode, Stat, Uid, chmodat, chownat, fstat, mkdirat},
     io::Errno,
     mount::{MountFlags, mount},
 };
 
-use crate::parts::place;
+use crate::{
+    failure::{Attempt, StepError},
+    parts::place,
+};
+
+/// In a scratch: what is written, and what overlayfs needs for itself.
+const UPPER: &str = "upper";
+const WORK: &str = "work";
+
+/// Makes these in the new scratch at `path`, a directory of the service's own: it may have the time before a container
+/// that is kept ready has its document.
+pub(crate) fn prepare(path: &Path) -> Result<(), StepError> {
+    let step = "making directories in the scratch";
+    for name in [UPPER, WORK] {
+        mkdirat(CWD, path.join(name), Mode::RWXU).step_at(step, path.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// Gives these in `scratch`, where they were [prepared](prepare), to a user.
+pub(crate) fn give(scratch: BorrowedFd<'_>, user: Uid, group: Gid) -> Result<(), Errno> {
+    for name in [UPPER, WORK] {
+        match chownat(
+            scratch,
+            name,
+            Some(user),
+            Some(group),
+            AtFlags::SYMLINK_NOFOLLOW,
+        ) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
 
 /// How the overlays of one container are mounted.
 pub(super) struct Overlays {
@@ -56,18 +91,19 @@ impl Overlays {
         target: &str,
         mode: fn(u32) -> u32,
     ) -> Result<(), Errno> {
-        let fresh = make_directory(own.as_fd(), "upper")?;
-        make_directory(own.as_fd(), "work")?;
+        // One that is not kept was prepared.
+        let fresh = make_directory(own.as_fd(), UPPER)? || !self.sync;
+        make_directory(own.as_fd(), WORK)?;
         if let (true, Some(top)) = (fresh, layers.first()) {
             // The merged root has the attributes of the upper directory; they shall be those of the layer.
-            copy_attributes(&fstat(top)?, own.as_fd(), "upper", mode, self.user)?;
+            copy_attributes(&fstat(top)?, own.as_fd(), UPPER, mode, self.user)?;
         }
         let own = path_of(own);
         let sync = if self.sync { "" } else { ",volatile" };
         let user = if self.user { ",userxattr" } else { "" };
         // Files of several file systems shall look as if they were on one.
         let numbers = if self.covered { ",xino=on" } else { "" };
-        let writable = format!("upperdir={own}/upper,workdir={own}/work{sync}{user}{numbers}");
+        let writable = format!("upperdir={own}/{UPPER},workdir={own}/{WORK}{sync}{user}{numbers}");
         let flags = if self.trusts_nodes {
             MountFlags::empty()
         } else {
