@@ -1,9 +1,6 @@
 //! [`Layer`], [`CacheMode`].
 
-use crate::{
-    documents::{CacheMode, PathType},
-    shape::format::Guid,
-};
+use crate::{documents::PathType, shape::format::Guid};
 
 document! {
     /// One read-only layer of a container's file system.

@@ -31,7 +31,7 @@ pub use device_type::DeviceType;
 pub use export_layer_options::ExportLayerOptions;
 pub use filesystem_layer::FilesystemLayer;
 pub use guest_os::GuestOs;
-pub use layer::{Layer, CacheMode};
+pub use layer::{CacheMode, Layer};
 pub use layer_data::LayerData;
 pub use mapped_directory::MappedDirectory;
 pub use mapped_pipe::{MappedPipe, MappedPipePathType};

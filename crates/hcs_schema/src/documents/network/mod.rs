@@ -8,7 +8,7 @@ mod network_namespace;
 mod networking;
 mod rs4_network_modify_setting_request;
 
-pub use iov_settings::{IovSettings, InterruptModerationMode};
+pub use iov_settings::{InterruptModerationMode, IovSettings};
 pub use network_adapter::NetworkAdapter;
 pub use network_modify_request_type::NetworkModifyRequestType;
 pub use network_modify_setting_request::NetworkModifySettingRequest;

@@ -35,7 +35,9 @@ pub use delete_group_operation::DeleteGroupOperation;
 pub use filtered_property_query::FilteredPropertyQuery;
 pub use get_property_type::GetPropertyType;
 pub use host_files::HostFiles;
-pub use host_processor_modification_request::{HostProcessorModificationRequest, ModifyServiceOperation};
+pub use host_processor_modification_request::{
+    HostProcessorModificationRequest, ModifyServiceOperation,
+};
 pub use idle_processors_request::IdleProcessorsRequest;
 pub use logical_processor::LogicalProcessor;
 pub use memory_information_for_vm::MemoryInformationForVm;

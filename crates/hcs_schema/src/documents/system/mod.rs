@@ -67,7 +67,7 @@ pub use properties::Properties;
 pub use result_error::ResultError;
 pub use save_options::{SaveOptions, SaveType};
 pub use shutdown::Shutdown;
-pub use shutdown_options::{ShutdownOptions, ShutdownMechanism, ShutdownType};
+pub use shutdown_options::{ShutdownMechanism, ShutdownOptions, ShutdownType};
 pub use start_options::StartOptions;
 pub use state::State;
 pub use statistics::Statistics;

@@ -1,9 +1,6 @@
 //! [`OperationInfo`], [`OperationType`].
 
-use crate::{
-    documents::{OperationFailureInfo, OperationType},
-    shape::format::DateTime,
-};
+use crate::{documents::OperationFailureInfo, shape::format::DateTime};
 
 document! {
     /// An operation on a compute system. Comes with the operation information events.

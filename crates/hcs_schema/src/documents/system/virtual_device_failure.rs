@@ -1,6 +1,6 @@
 //! [`VirtualDeviceFailure`], [`VirtualDeviceFailureDetail`].
 
-use crate::{documents::VirtualDeviceFailureDetail, shape::format::Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// A virtual device that failed.

@@ -1,6 +1,6 @@
 //! [`FlexibleIoDevice`], [`FlexibleIoDeviceHostingModel`].
 
-use crate::{documents::FlexibleIoDeviceHostingModel, shape::format::Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// A virtual device that another program emulates.

@@ -1,6 +1,9 @@
 //! [`MigrationInitializeOptions`], [`MigrationMemoryTransport`].
 
-use crate::documents::{CompatibilityInfo, MemoryMigrationTransferThrottleParams, MigrationCompressionSettings, MigrationOrigin};
+use crate::documents::{
+    CompatibilityInfo, MemoryMigrationTransferThrottleParams, MigrationCompressionSettings,
+    MigrationOrigin,
+};
 
 document! {
     /// How a virtual machine is moved to another host. Read by `HcsInitializeLiveMigrationOnSource`.

@@ -1,9 +1,6 @@
 //! [`Uefi`], [`ApplySecureBootTemplateType`], [`SerialConsole`].
 
-use crate::{
-    documents::{ApplySecureBootTemplateType, SerialConsole, UefiBootEntry},
-    shape::format::Guid,
-};
+use crate::{documents::UefiBootEntry, shape::format::Guid};
 
 document! {
     /// Boot by firmware.

@@ -1,6 +1,6 @@
 //! [`InterfaceClass`], [`InterfaceClassType`].
 
-use crate::{documents::InterfaceClassType, shape::format::Guid};
+use crate::shape::format::Guid;
 
 document! {
     /// Interfaces of devices.

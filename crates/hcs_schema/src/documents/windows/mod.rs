@@ -57,7 +57,9 @@ pub use cim_mount::CimMount;
 pub use container_credential_guard_add_instance_request::ContainerCredentialGuardAddInstanceRequest;
 pub use container_credential_guard_hv_socket_service_config::ContainerCredentialGuardHvSocketServiceConfig;
 pub use container_credential_guard_instance::ContainerCredentialGuardInstance;
-pub use container_credential_guard_operation_request::{ContainerCredentialGuardOperationRequest, ContainerCredentialGuardModifyOperation};
+pub use container_credential_guard_operation_request::{
+    ContainerCredentialGuardModifyOperation, ContainerCredentialGuardOperationRequest,
+};
 pub use container_credential_guard_remove_instance_request::ContainerCredentialGuardRemoveInstanceRequest;
 pub use container_credential_guard_state::ContainerCredentialGuardState;
 pub use container_credential_guard_system_info::ContainerCredentialGuardSystemInfo;
@@ -65,12 +67,14 @@ pub use container_credential_guard_transport::ContainerCredentialGuardTransport;
 pub use containers_def_batched_binding::ContainersDefBatchedBinding;
 pub use containers_def_container::ContainersDefContainer;
 pub use containers_def_device::ContainersDefDevice;
-pub use device2::Device2;
 pub use device_category::DeviceCategory;
 pub use device_extension::DeviceExtension;
 pub use device_instance::DeviceInstance;
 pub use device_namespace::DeviceNamespace;
-pub use filesystem_namespace::{FilesystemNamespace, FilesystemIsolationMode, FilesystemNestingMode};
+pub use device2::Device2;
+pub use filesystem_namespace::{
+    FilesystemIsolationMode, FilesystemNamespace, FilesystemNestingMode,
+};
 pub use interface_class::{InterfaceClass, InterfaceClassType};
 pub use job_cpu::JobCpu;
 pub use job_memory::JobMemory;
@@ -89,7 +93,7 @@ pub use registry_changes::RegistryChanges;
 pub use registry_delete_key::RegistryDeleteKey;
 pub use registry_flush_state::RegistryFlushState;
 pub use registry_hive_stack::RegistryHiveStack;
-pub use registry_key::{RegistryKey, RegistryHive};
+pub use registry_key::{RegistryHive, RegistryKey};
 pub use registry_layer::RegistryLayer;
 pub use registry_make_key::RegistryMakeKey;
 pub use registry_make_value::RegistryMakeValue;
@@ -103,5 +107,5 @@ pub use time_zone_information::TimeZoneInformation;
 pub use virtual_smb::VirtualSmb;
 pub use virtual_smb_share::VirtualSmbShare;
 pub use virtual_smb_share_options::VirtualSmbShareOptions;
-pub use windows_crash_report::{WindowsCrashReport, WindowsCrashPhase};
+pub use windows_crash_report::{WindowsCrashPhase, WindowsCrashReport};
 pub use windows_crash_reporting::WindowsCrashReporting;

@@ -1,9 +1,6 @@
 //! [`RegistryValue`], [`RegistryValueType`].
 
-use crate::{
-    documents::{RegistryKey, RegistryValueType},
-    shape::format::Base64,
-};
+use crate::{documents::RegistryKey, shape::format::Base64};
 
 document! {
     /// A value to set in a Windows registry; one of the data properties is given.
