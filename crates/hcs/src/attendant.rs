@@ -10,9 +10,9 @@ use hcs_schema::{Failure, HResult};
 
 use crate::{
     Process,
-    bell::Bell,
-    client::{Client, Reader},
-    turn::Attendance,
+    raw::client::{Client, Reader},
+    reading::bell::Bell,
+    reading::turn::Attendance,
 };
 
 /// Reads the connection on a thread that waits in its own `poll(2)` for its own descriptors, so that no other thread is

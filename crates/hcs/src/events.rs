@@ -13,10 +13,10 @@ use futures_lite::Stream;
 use hcs_schema::Failure;
 
 use crate::{
-    handle::Handle,
     operation::refused,
+    raw::handle::Handle,
     raw::{Event, event_type},
-    sync::{Condvar, Deadline, Mutex, lock},
+    reading::sync::{Condvar, Deadline, Mutex, lock},
 };
 
 /// The events of one handle from the moment this was made, in order, as a stream for any executor or one by one.

@@ -12,12 +12,12 @@ use hcs_schema::{Failure, HResult, documents::ProcessStatus};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    client::{Client, Watch},
-    handle::Handle,
-    hub::Mark,
     operation::read,
     raw::Document,
-    sync::Deadline,
+    raw::client::{Client, Watch},
+    raw::handle::Handle,
+    reading::hub::Mark,
+    reading::sync::Deadline,
 };
 
 /// How a process ended.

@@ -74,17 +74,11 @@
 //! ```
 
 mod attendant;
-mod bell;
-mod cell;
-mod client;
 mod daemon;
 mod endpoint;
 mod events;
 mod exit;
 mod explain;
-mod handle;
-mod hub;
-mod link;
 mod log;
 #[cfg(test)]
 #[expect(
@@ -98,11 +92,10 @@ mod pipe;
 mod pool;
 mod process;
 pub mod raw;
+mod reading;
 mod stdio;
-mod sync;
 mod system;
 mod timer;
-mod turn;
 
 pub use attendant::Attendant;
 pub use endpoint::{ENDPOINT_VARIABLE, Endpoint};

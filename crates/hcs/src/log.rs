@@ -11,9 +11,9 @@ use hcs_wire::log::{LogEntry, LogPage, LogQuery};
 
 use crate::{
     Operation,
-    client::RECONNECT_PAUSES,
     operation::{read, refused},
     raw,
+    raw::client::RECONNECT_PAUSES,
 };
 
 /// One page of the event log, from the cursor of the query on. With `follow` it ends when there is something to tell;

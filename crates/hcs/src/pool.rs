@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::sync::{Condvar, Deadline, Mutex, lock, thread};
+use crate::reading::sync::{Condvar, Deadline, Mutex, lock, thread};
 
 /// How long a thread without work stays.
 const IDLE: Duration = Duration::from_secs(5);

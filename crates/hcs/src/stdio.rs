@@ -12,7 +12,7 @@ use rustix::{
     pipe::PipeFlags,
 };
 
-use crate::sync::lock;
+use crate::reading::sync::lock;
 
 /// The caller's ends of a process's stdio.
 #[derive(Debug, Default)]

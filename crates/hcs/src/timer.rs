@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::sync::{Condvar, Deadline, Mutex, lock, thread};
+use crate::reading::sync::{Condvar, Deadline, Mutex, lock, thread};
 
 /// How long the thread stays when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(5);

@@ -1,17 +1,17 @@
-//! [`crate::cell`], [`crate::hub`] and [`crate::turn`] compiled once more over shuttle, and run under many schedules.
+//! [`crate::reading::cell`], [`crate::reading::hub`] and [`crate::reading::turn`] compiled once more over shuttle, and run under many schedules.
 //!
 //! A schedule in which a thread waits for ever is reported by shuttle as a deadlock.
 
 #[expect(dead_code, reason = "not all of it is modelled")]
-#[path = "../cell.rs"]
+#[path = "../reading/cell.rs"]
 mod cell;
 #[expect(dead_code, reason = "not all of it is modelled")]
-#[path = "../hub.rs"]
+#[path = "../reading/hub.rs"]
 mod hub;
 mod reading;
 mod repeats;
 mod sync;
-#[path = "../turn.rs"]
+#[path = "../reading/turn.rs"]
 mod turn;
 
 use std::{

@@ -5,6 +5,9 @@
 //! completion) and then has left the operation as it was. Everything else, an unreachable service included, is the
 //! result of the operation.
 
+pub(crate) mod client;
+pub(crate) mod handle;
+pub(crate) mod link;
 mod operation;
 mod process;
 mod request;

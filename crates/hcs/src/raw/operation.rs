@@ -16,14 +16,14 @@ use serde_json::json;
 
 use super::{Document, Error, OperationKind, Process, System};
 use crate::{
-    cell::{Cell, Completion},
-    client::{Client, Watch, pool, timer},
-    handle::Handle,
-    link::{Answer, Link, next_number},
+    raw::client::{Client, Watch, pool, timer},
+    raw::handle::Handle,
+    raw::link::{Answer, Link, next_number},
+    reading::cell::{Cell, Completion},
+    reading::sync::{Deadline, Mutex, lock, thread},
+    reading::turn::Awaited,
     stdio::Slot,
-    sync::{Deadline, Mutex, lock, thread},
     timer::Alarm,
-    turn::Awaited,
 };
 
 /// Called once for each completion, on a thread of the library, after the result can be read and with no lock held.

@@ -14,7 +14,7 @@ use super::{
     Document, EventCallback, Operation, OperationKind, System, event_options, option,
     request::Request,
 };
-use crate::{handle::Handle, sync::Deadline};
+use crate::{raw::handle::Handle, reading::sync::Deadline};
 
 /// A handle to a process in a compute system. All clones are the same handle; the last one dropped closes it.
 #[derive(Clone, Debug)]

@@ -18,9 +18,9 @@ use super::{
     operation::{About, Started, Success},
 };
 use crate::{
-    client::Client,
     endpoint::Endpoint,
-    link::{Answer, Lasting, Link, next_number, request_bytes},
+    raw::client::Client,
+    raw::link::{Answer, Lasting, Link, next_number, request_bytes},
     stdio::{Pipes, Slot, Streams},
 };
 

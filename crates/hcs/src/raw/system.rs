@@ -8,7 +8,7 @@ use hcs_wire::{output::OutputQuery, service::Call};
 use super::{
     Document, EventCallback, Operation, OperationKind, event_options, option, request::Request,
 };
-use crate::{endpoint::Endpoint, handle::Handle, sync::Deadline};
+use crate::{endpoint::Endpoint, raw::handle::Handle, reading::sync::Deadline};
 
 /// A handle to a compute system. All clones are the same handle; the last one dropped closes it.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! The locks and threads that [`crate::cell`] and [`crate::hub`] are built on, in one place so that the model tests can
+//! The locks and threads that [`crate::reading::cell`] and [`crate::reading::hub`] are built on, in one place so that the model tests can
 //! put others in their place.
 
 pub(crate) use std::{
@@ -21,7 +21,7 @@ pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexG
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long answers that no thread waits for stay unread before the keeper of [`crate::turn`] reads them.
+/// How long answers that no thread waits for stay unread before the keeper of [`crate::reading::turn`] reads them.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(10);
 
 /// The end of a wait.

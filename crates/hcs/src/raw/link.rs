@@ -1,6 +1,6 @@
 //! [`Link`]: one connection to the service.
 //!
-//! A thread that makes a call writes its request itself. The thread that has the turn ([`crate::turn`]) reads the
+//! A thread that makes a call writes its request itself. The thread that has the turn ([`crate::reading::turn`]) reads the
 //! messages of the service and hands them out. `pending` holds the receiver of the reply to each request. When the
 //! connection ends for any reason, a call that survives this ([`Lasting`]) is left for the next connection. Every other
 //! call ends with the failure. So each is answered exactly once.
@@ -35,11 +35,11 @@ use rustix::{
 };
 
 use crate::{
-    bell::Bell,
-    client::Client,
     endpoint::{Endpoint, Unreached},
-    sync::{Deadline, Mutex, lock},
-    turn::Step,
+    raw::client::Client,
+    reading::bell::Bell,
+    reading::sync::{Deadline, Mutex, lock},
+    reading::turn::Step,
 };
 
 /// How long the service may take nothing of a request, or may take to greet, before it counts as gone.
@@ -506,7 +506,7 @@ impl Link {
     }
 
     /// Waits until something comes, at most until `deadline` or the bell, and hands out all that has come: one
-    /// [`Turn`](crate::turn::Turn) at a time.
+    /// [`Turn`](crate::reading::turn::Turn) at a time.
     ///
     /// At the end of the connection all that is pending is answered with the failure.
     pub(crate) fn step(

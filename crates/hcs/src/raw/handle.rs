@@ -12,15 +12,15 @@ use hcs_wire::service::{Call, Reply};
 use serde_json::json;
 
 use crate::{
-    cell::Telling,
-    client::{Client, Watch, pool},
     endpoint::Endpoint,
-    hub::{Drain, Hub, Mark},
-    link::{Answer, Link, is_reading, next_number},
+    raw::client::{Client, Watch, pool},
+    raw::link::{Answer, Link, is_reading, next_number},
     raw::{Document, Event, EventCallback, Operation, WeakOperation, event_type},
+    reading::cell::Telling,
+    reading::hub::{Drain, Hub, Mark},
+    reading::sync::{Deadline, Mutex, lock},
+    reading::turn::Awaited,
     stdio::Stdio,
-    sync::{Deadline, Mutex, lock},
-    turn::Awaited,
 };
 
 /// A compute system, as far as its clients tell it from others.

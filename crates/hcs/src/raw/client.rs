@@ -25,12 +25,12 @@ use rustix::io::Errno;
 use crate::{
     daemon,
     endpoint::Endpoint,
-    handle::Handle,
-    link::{Greeted, Greeting, LIMIT, Lasting, Link, Receiver, Refused, is_reading},
     pool::Pool,
-    sync::{Deadline, Mutex, lock, thread},
+    raw::handle::Handle,
+    raw::link::{Greeted, Greeting, LIMIT, Lasting, Link, Receiver, Refused, is_reading},
+    reading::sync::{Deadline, Mutex, lock, thread},
+    reading::turn::{Source, Step, Turn},
     timer::Timer,
-    turn::{Source, Step, Turn},
 };
 
 /// How long a thread that makes the first call waits for a service that is there: it answers at once, or another thread

@@ -11,7 +11,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::sync::{Mutex, lock};
+use crate::reading::sync::{Mutex, lock};
 
 /// Any thread rings it; one thread hears it. A ring is never lost: when no thread sleeps, the next thread that wants to
 /// sleep hears it.
