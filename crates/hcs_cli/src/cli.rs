@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory as _, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     failure::Stop,
@@ -142,18 +142,16 @@ impl Verb {
             Self::Explain(verb) => verb.run(),
             Self::Image(verb) => verb.run(),
             Self::GuestImage(verb) => verb.run(),
-            Self::Help(verb) => verb.run(),
+            Self::Help(verb) => verb.run(Cli::command()),
             Self::Version(verb) => verb.run(),
-            Self::Completion(verb) => verb.run(),
-            Self::Man(verb) => verb.run(),
+            Self::Completion(verb) => verb.run(Cli::command()),
+            Self::Man(verb) => verb.run(Cli::command()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -1,9 +1,9 @@
 //! `hcs completion`: what shells complete.
 
-use clap::{Args, CommandFactory as _, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use clap_complete::generate;
 
-use crate::{cli::Cli, failure::Stop, output::print};
+use crate::{failure::Stop, output::print};
 
 /// Print the script by which a shell completes verbs and options of hcs
 #[derive(Args, Debug)]
@@ -25,14 +25,15 @@ enum Shell {
 }
 
 impl Completion {
-    pub(crate) fn run(self) -> Result<u8, Stop> {
+    /// `cli` is the whole command line.
+    pub(crate) fn run(self, mut cli: Command) -> Result<u8, Stop> {
         let shell = match self.shell {
             Shell::Bash => clap_complete::Shell::Bash,
             Shell::Zsh => clap_complete::Shell::Zsh,
             Shell::Fish => clap_complete::Shell::Fish,
         };
         let mut script = Vec::new();
-        generate(shell, &mut Cli::command(), "hcs", &mut script);
+        generate(shell, &mut cli, "hcs", &mut script);
         print(&String::from_utf8_lossy(&script))?;
         Ok(0)
     }

@@ -1,9 +1,9 @@
 //! `hcs help`: what `--help` says.
 
-use clap::{Args, CommandFactory as _, Parser as _};
+use clap::{Args, Command};
 use hcs_schema::{Failure, HResult};
 
-use crate::{cli::Cli, failure::Stop, output::print, words};
+use crate::{failure::Stop, output::print, words};
 
 /// Show the help of hcs, or of a verb
 #[derive(Args, Debug)]
@@ -17,16 +17,17 @@ pub(crate) struct Help {
 }
 
 impl Help {
-    pub(crate) fn run(self) -> Result<u8, Stop> {
+    /// `cli` is the whole command line.
+    pub(crate) fn run(self, cli: Command) -> Result<u8, Stop> {
         let mut line = vec!["hcs"];
         if let Some(verb) = &self.verb {
-            if Cli::command().find_subcommand(verb).is_none() {
+            if cli.find_subcommand(verb).is_none() {
                 return Err(unknown(verb).into());
             }
             line.push(verb);
         }
         line.push("--help");
-        match Cli::try_parse_from(line) {
+        match cli.try_get_matches_from(line) {
             Err(help) if !help.use_stderr() => print(&help.to_string())?,
             _ => {
                 let message = "--help has no answer";

@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Args, Command};
 use hcs_schema::{Failure, HResult};
 
-use crate::{cli::Cli, failure::Stop, output::print};
+use crate::{failure::Stop, output::print};
 
 /// Write the manual pages, hcs(1) and one for each verb, or print hcs(1)
 ///
@@ -26,8 +26,8 @@ pub(crate) struct Man {
 }
 
 impl Man {
-    pub(crate) fn run(self) -> Result<u8, Stop> {
-        let mut cli = Cli::command();
+    /// `cli` is the whole command line.
+    pub(crate) fn run(self, mut cli: Command) -> Result<u8, Stop> {
         cli.build();
         let Some(directory) = self.directory else {
             print(&page(&cli).map_err(|error| unwritten("hcs.1", &error))?)?;
@@ -122,7 +122,10 @@ fn literal(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn a_link_in_the_place_of_a_page_is_replaced() {
