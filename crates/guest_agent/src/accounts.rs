@@ -17,7 +17,7 @@ pub(crate) struct Identity {
     pub(crate) home: Option<String>,
 }
 
-/// Why a `User` means nobody.
+/// Why a `User` means no user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AccountError {
     /// No such user.
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(ids("homeless"), Ok((5, 6, vec![])));
         assert_eq!(ids("eve"), Err(AccountError::User("eve".into())));
         assert_eq!(ids("broken"), Err(AccountError::User("broken".into())));
-        assert_eq!(ids("bob:nobody"), Err(AccountError::Group("nobody".into())));
+        assert_eq!(ids("bob:noone"), Err(AccountError::Group("noone".into())));
         assert_eq!(ids("-1"), Err(AccountError::User("-1".into())));
         assert_eq!(ids("+5"), Err(AccountError::User("+5".into())));
         assert_eq!(

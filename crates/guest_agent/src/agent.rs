@@ -1,6 +1,6 @@
 //! The event loop and what it owns.
 //!
-//! One thread waits in one `epoll_wait`. Whoever becomes ready is served without blocking: the host's stream
+//! One thread waits in one `epoll_wait`. A stream that becomes ready is served without blocking: the host's stream
 //! ([`crate::stream`]), ended children, consoles ([`crate::console`]), waits whose time is up. Then the loop settles:
 //! consoles that have more to move get another turn, some requests are served, answers are sent. So neither a host that
 //! does not read nor one that asks for much at once delays the reaping of processes or a terminal.
@@ -454,9 +454,9 @@ impl<L: Link> Agent<L> {
     }
 }
 
-/// Says something to whoever reads the agent's stderr; nobody does as a rule.
+/// Says something on the agent's stderr, which no program reads as a rule.
 pub(crate) fn log(sentence: &str) {
-    // A log that cannot be written has nobody to be told to.
+    // A log that cannot be written has no other place to be told.
     drop(writeln!(std::io::stderr(), "hcs-agent: {sentence}"));
 }
 

@@ -27,7 +27,7 @@ struct Entry {
     stream: u64,
 }
 
-/// All calls that somebody may still ask for.
+/// All calls that a service may still ask for.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     by_name: BTreeMap<String, Entry>,
@@ -49,7 +49,7 @@ impl Calls {
         self.by_name.get(name).map(|entry| entry.done)
     }
 
-    /// The call `name` is done, and made the process `pid` if it made one. Without a name nobody will ask.
+    /// The call `name` is done, and made the process `pid` if it made one. Without a name no service will ask.
     pub(crate) fn done(&mut self, name: &str, pid: Option<u32>) {
         if name.is_empty() {
             return;
@@ -79,7 +79,7 @@ impl Calls {
         }
     }
 
-    /// Nobody will ask for these any more.
+    /// No service will ask for these any more.
     pub(crate) fn release(&mut self, names: &[String]) {
         for name in names {
             if let Some(entry) = self.by_name.remove(name) {
@@ -88,7 +88,7 @@ impl Calls {
         }
     }
 
-    /// Nobody will ask any more for calls of earlier streams.
+    /// No service will ask any more for calls of earlier streams.
     pub(crate) fn release_earlier(&mut self) {
         let stream = self.stream;
         let by_age = &mut self.by_age;
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_without_a_name_is_nobodys() {
+    fn a_call_without_a_name_is_not_kept() {
         let mut calls = Calls::default();
         calls.done("", Some(7));
         assert_eq!(calls.get(""), None);

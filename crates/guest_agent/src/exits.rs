@@ -1,11 +1,11 @@
 //! Exit codes kept until the host has asked for them. Pure.
 //!
 //! A host that comes back after its end asks again for what it may have missed; so a code that was given out is kept a
-//! while longer, because nobody knows whether the answer arrived.
+//! while longer, because it is unknown whether the answer arrived.
 
 use std::collections::VecDeque;
 
-/// Codes nobody has asked for that are kept at most; beyond that the oldest is forgotten.
+/// Codes that no service has asked for and that are kept at most; beyond that the oldest is forgotten.
 pub(crate) const MAX_UNCLAIMED: usize = 4096;
 /// Codes already given out that are kept at most.
 pub(crate) const MAX_CLAIMED: usize = 256;
@@ -25,7 +25,7 @@ pub(crate) struct Exits {
 }
 
 impl Exits {
-    /// Keeps that `pid` ended with `code`. `claimed` says that somebody was told already.
+    /// Keeps that `pid` ended with `code`. `claimed` says that a service was told already.
     pub(crate) fn record(&mut self, pid: u32, code: u32, claimed: bool) {
         self.unclaimed.retain(|exit| exit.pid != pid);
         self.claimed.retain(|exit| exit.pid != pid);
@@ -56,7 +56,7 @@ impl Exits {
         all.find(|exit| exit.pid == pid).map(|exit| exit.code)
     }
 
-    /// How many codes nobody has asked for, and how many were given out and are still kept.
+    /// How many codes no service has asked for, and how many were given out and are still kept.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.unclaimed.len(), self.claimed.len())
     }

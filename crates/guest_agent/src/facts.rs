@@ -23,7 +23,7 @@ pub(crate) struct Facts {
     pub(crate) group: TextFile,
     /// Whether programs must get their OOM score reset: the agent's is below 0, which is for the agent alone.
     pub(crate) reset_oom_score: bool,
-    /// Whether supplementary groups may be set; in some user namespaces nobody may.
+    /// Whether supplementary groups may be set; in some user namespaces no process may.
     pub(crate) may_set_groups: bool,
     /// The capabilities that programs can have at most.
     pub(crate) bounding: Capabilities,

@@ -112,7 +112,7 @@ pub fn serve<L: Link>(link: L, own: Own, privileges: Privileges, role: Role) -> 
 }
 
 fn prepare() -> Result<(), Errno> {
-    // A child shares the agent's memory until it executes; nobody of its user may look into it meanwhile.
+    // A child shares the agent's memory until it executes; no process of its user may look into it meanwhile.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     umask(Mode::from_raw_mode(UMASK));
     chdir("/")

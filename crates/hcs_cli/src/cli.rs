@@ -39,7 +39,7 @@ Exit codes:
 Environment:
   HCS_ENDPOINT  the service's socket [/run/hcs/hcs.sock; for users other than root hcs/hcs.sock in
                 $XDG_RUNTIME_DIR or ~/.local/state]
-  HCS_DAEMON    the service's program, started when nobody listens there [hcsd beside hcs, or in PATH]"
+  HCS_DAEMON    the service's program, started when no service listens there [hcsd beside hcs, or in PATH]"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

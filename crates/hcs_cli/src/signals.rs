@@ -7,7 +7,7 @@
 //! | WINCH, in a terminal session | the terminal inside gets our size |
 //! | CONT, in a terminal session | the same, and our terminal is as the session needs it again |
 //!
-//! Until [`Signals::take`] they end us as usual; the service then removes what was made for us, once nobody else has a
+//! Until [`Signals::take`] they end us as usual; the service then removes what was made for us, once no other client has a
 //! handle to it.
 
 use std::{
@@ -35,7 +35,7 @@ pub(crate) trait Receiver {
     fn pass(&mut self, signal: u8);
     /// Gives the terminal inside our size.
     fn resize(&mut self);
-    /// We were stopped, and whoever had the terminal meanwhile left it as they liked.
+    /// We were stopped, and the program that had the terminal meanwhile may have changed it.
     fn go_on(&mut self);
     /// Ends the process, which did not heed the first signal.
     fn give_up(&mut self);

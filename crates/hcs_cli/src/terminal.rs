@@ -64,7 +64,7 @@ impl RawMode {
         }))
     }
 
-    /// Once more, after somebody else may have changed it.
+    /// Once more, after another program may have changed it.
     pub(crate) fn enter_again(&self) {
         // A terminal that hung up ends the session by itself.
         let _gone = termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.raw);

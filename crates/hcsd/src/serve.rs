@@ -70,7 +70,7 @@ pub(crate) fn run(
     let log = options.serve.then(|| root.join(logging::FILE));
     logging::start(config.log.as_deref(), log)?;
     let Some(_lock) = lock(&root)? else {
-        return start::somebody_else_serves(options, endpoint);
+        return start::another_serves(options, endpoint);
     };
     let mut settings = engine_settings::for_containers(&config, endpoint);
     engines::confine(&mut settings);
@@ -292,7 +292,7 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// The lock that makes this the only service of its endpoint; `None` when another holds it. Whoever may open its file
+/// The lock that makes this the only service of its endpoint; `None` when another holds it. A process that may open its file
 /// could hold it (`flock(2)` asks for no more) and keep every service away.
 fn lock(root: &Path) -> Result<Option<File>, String> {
     let path = root.join(start::LOCK);

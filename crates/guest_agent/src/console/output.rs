@@ -32,7 +32,7 @@ impl Output {
         self.pipe.as_ref().map(|pipe| pipe.as_fd())
     }
 
-    /// Moves up to about `budget` bytes. [`Flow::Ended`] means that every byte is delivered, or that nobody reads.
+    /// Moves up to about `budget` bytes. [`Flow::Ended`] means that every byte is delivered, or that no process reads.
     pub(super) fn pump(&mut self, master: &OwnedFd, scratch: &mut [u8], budget: usize) -> Flow {
         let mut moved = 0;
         loop {
@@ -55,7 +55,7 @@ impl Output {
                 }
                 Err(Errno::AGAIN) => return Flow::Blocked,
                 Err(Errno::INTR) => {}
-                // EIO: nobody has the terminal open any more, and all that was written to it has been read.
+                // EIO: no process has the terminal open any more, and all that was written to it has been read.
                 Err(_) => self.ended = true,
             }
         }

@@ -44,7 +44,7 @@ pub(crate) fn prepare() -> Result<OwnedFd, Errno> {
     let raw = check(unsafe {
         libc::signalfd(-1, child.as_ptr(), libc::SFD_NONBLOCK | libc::SFD_CLOEXEC)
     })?;
-    // SAFETY: the kernel has just made this descriptor for us and nobody else knows it.
+    // SAFETY: the kernel has just made this descriptor for us and no other code knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 

@@ -28,7 +28,7 @@ impl Stack {
         }
         let stack = Self { base };
         let usable = base.wrapping_byte_add(GUARD_BYTES);
-        // SAFETY: the upper part of the mapping just made, which nobody uses yet.
+        // SAFETY: the upper part of the mapping just made, which no code uses yet.
         let result =
             unsafe { libc::mprotect(usable, USABLE_BYTES, libc::PROT_READ | libc::PROT_WRITE) };
         if result == -1 {

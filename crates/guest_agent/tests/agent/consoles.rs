@@ -49,7 +49,7 @@ pub const TESTS: &[Test] = &[
         "the_terminal_belongs_to_the_user",
         the_terminal_belongs_to_the_user,
     ),
-    ("idle_consoles_wake_nobody", idle_consoles_wake_nobody),
+    ("idle_consoles_wake_no_thread", idle_consoles_wake_no_thread),
     ("a_false_ptmx_is_refused", a_false_ptmx_is_refused),
     ("descriptors_run_out_in_words", descriptors_run_out_in_words),
 ];
@@ -200,7 +200,7 @@ fn much_input_flows_at_the_readers_pace() {
     assert_eq!(process.read_stdout(), expected);
 }
 
-/// A silent process is not disturbed; the first output that nobody can get ends the session.
+/// A silent process is not disturbed; the first output that no reader can get ends the session.
 fn a_closed_stdout_hangs_up() {
     let system = System::start();
     let mut bridge = system.connect();
@@ -291,7 +291,7 @@ fn the_terminal_belongs_to_the_user() {
 }
 
 /// An agent with consoles whose streams are closed, blocked or idle must wait, not spin.
-fn idle_consoles_wake_nobody() {
+fn idle_consoles_wake_no_thread() {
     let system = System::start();
     let mut bridge = system.connect();
     let mut ended = start(

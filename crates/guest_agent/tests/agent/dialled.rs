@@ -42,10 +42,7 @@ pub const TESTS: &[Test] = &[
         "a_console_over_dialled_streams",
         a_console_over_dialled_streams,
     ),
-    (
-        "a_port_that_nobody_listens_on",
-        a_port_that_nobody_listens_on,
-    ),
+    ("a_port_without_a_listener", a_port_without_a_listener),
 ];
 
 /// How often the agent dials while it has no stream, in nanoseconds.
@@ -236,7 +233,7 @@ fn a_console_over_dialled_streams() {
     assert_eq!(bridge.exit_of(wait), 6);
 }
 
-fn a_port_that_nobody_listens_on() {
+fn a_port_without_a_listener() {
     let host = Host::new();
     let mut bridge = host.connect();
     let document = json!({ "CommandLine": "true", "CreateStdOutPipe": true });

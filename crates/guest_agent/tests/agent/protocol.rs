@@ -312,7 +312,7 @@ fn descriptors_stay_with_their_message() {
             HResult::S_OK,
         ][number % 4];
         assert_eq!(answer.hresult(), code, "{answer:?}");
-        // The pipe ends in every case: nobody keeps a descriptor of a refused request.
+        // The pipe ends in every case: no process keeps a descriptor of a refused request.
         let out = std::io::read_to_string(std::fs::File::from(read)).unwrap();
         let text = if number % 4 == 3 {
             format!("{number}\n")
@@ -367,7 +367,7 @@ fn a_host_that_does_not_read_is_replaced() {
         .map(|_| deaf.shell("read x; echo $x; exit 4"))
         .collect();
     assert!(flood(&mut deaf) > 100);
-    // The agent goes on with its work: processes end and are reaped, while nobody reads.
+    // The agent goes on with its work: processes end and are reaped, while no host reads.
     for process in &mut started {
         process.write("line\n");
         assert_eq!(process.read_stdout(), "line\n");

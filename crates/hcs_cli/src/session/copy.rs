@@ -23,9 +23,9 @@ pub(super) const BUFFER: usize = 1 << 16;
 pub(crate) enum End {
     /// The input ended and all of it was written.
     Complete,
-    /// Whoever reads the output has gone.
+    /// The reader of the output has gone.
     ReaderGone,
-    /// The writer has ended, as `Ending` said, but somebody else keeps the input open and writes nothing.
+    /// The writer has ended, as `Ending` said, but another process keeps the input open and writes nothing.
     LeftOpen,
 }
 

@@ -127,7 +127,7 @@ pub(crate) fn run(
         Ok(attended) => attended,
         // The service removes what it ran in once it finds our connection closed.
         Err(stop) if stop.failure.hresult == HResult::HCS_E_OPERATION_TIMEOUT => return Err(stop),
-        // Without the service nobody knows whether there will be more output.
+        // Without the service it is unknown whether there will be more output.
         Err(stop) => return Err(with(stop, ended())),
     };
     let (drained, left) = if manner.tty {
@@ -311,7 +311,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The process was killed as its time was over, and nobody says that it has ended.
+    /// The process was killed as its time was over, and no answer says that it has ended.
     fn unknown_end(&self, silence: Option<Failure>) -> Stop {
         let left = "was to be killed, but its end could not be learnt";
         let mut stop = self.manner.clock.passed(&self.manner.what, left);

@@ -221,7 +221,7 @@ impl Threads {
         })
     }
 
-    /// Those to be waited for. In a hurry only such as do not wait for a terminal, say, that nobody reads.
+    /// Those to be waited for. In a hurry only such as do not wait for a terminal, say, that no program reads.
     fn end(mut self, hurried: bool) -> Vec<JoinHandle<io::Result<End>>> {
         drop((self.running, self.busy));
         if hurried {

@@ -87,7 +87,7 @@ pub(super) enum Moved {
     On,
     /// The input ended and all of it was written.
     Complete,
-    /// Whoever reads the output has gone.
+    /// The reader of the output has gone.
     ReaderGone,
     /// It needs a thread after all.
     Unfit,

@@ -28,7 +28,7 @@ second); the exit code is then 124";
 Examples:
   hcs exec box -- uname -a
   hcs exec -it box -- sh
-  hcs exec -i -u nobody -e LANG=C box -- sort < words
+  hcs exec -i -u www-data -e LANG=C box -- sort < words
   hcs exec -d box -- make                    then: hcs wait box PID, hcs logs --process PID box
   hcs exec --cap-drop ALL --ulimit nofile=256 box -- ./untrusted"
 )]

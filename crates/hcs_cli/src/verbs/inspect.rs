@@ -51,12 +51,12 @@ impl Inspect {
         };
         let [outside @ .., _] = &ALL;
         match unasked.hresult {
-            // Not started, or paused: nobody inside can be asked.
+            // Not started, or paused: no process inside can be asked.
             HResult::HCS_E_INVALID_STATE => {
                 print_json(&properties(&system, outside, clock).map_err(stop)?)?;
                 Ok(0)
             }
-            // Nobody inside answers; the rest is known without.
+            // No process inside answers; the rest is known without.
             HResult::HCS_E_CONNECTION_TIMEOUT | HResult::HCS_E_CONNECTION_CLOSED => {
                 print_json(&properties(&system, outside, clock).map_err(stop)?)?;
                 Err(stop(unasked))

@@ -115,7 +115,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         &["--group-add"],
-        "the groups are those that the container's own files give the user: `--user nobody`",
+        "the groups are those that the container's own files give the user: `--user www-data`",
     ),
     (
         &[

@@ -79,7 +79,7 @@ fn limits_are_those_of_the_container_or_of_the_process() {
     };
     assert_eq!(exec(&[]).fine(), "64\n128\n0\n");
     assert_eq!(exec(&["--ulimit", "nofile=32"]).fine(), "32\n32\n0\n");
-    // More than anybody may have.
+    // More than any process may have.
     let refused = exec(&["--ulimit", "nofile=unlimited"]);
     assert!(
         refused.err.contains("its limit nofile cannot be unlimited"),

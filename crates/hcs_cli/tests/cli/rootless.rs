@@ -1,4 +1,4 @@
-//! `hcs` as an ordinary user, with a private service that nobody set up. The tests run as root and become that user.
+//! `hcs` as an ordinary user, with a private service that was not set up. The tests run as root and become that user.
 
 use std::{
     env, fs,
@@ -240,7 +240,7 @@ fn what_an_ordinary_user_cannot_have_is_refused_with_the_reason() {
     // What it may not read it may not read in a container either.
     let run = user.script(&[], "cat /etc/shadow");
     assert_ne!(run.code, Some(0), "{run:?}");
-    // Somebody else is not let in.
+    // Another user is not let in.
     let endpoint = user.state().join("hcs.sock");
     let hcs = user.place.path().join("hcs");
     let mut other = Command::new("setpriv");
@@ -273,9 +273,9 @@ fn containers_of_an_ordinary_user_live_on_without_its_service() {
     assert!(paused.err.contains("ordinary user"), "{paused:?}");
     let figures = user.hcs(&["stats", "own"]).fine();
     assert!(figures.contains("n/a"), "{figures}");
-    let nobody = user.hcs(&["exec", "-u", "nobody", "own", "--", "true"]);
-    assert_eq!(nobody.code, Some(125), "{nobody:?}");
-    assert!(nobody.err.contains("/etc/subuid"), "{nobody:?}");
+    let refused = user.hcs(&["exec", "-u", "nobody", "own", "--", "true"]);
+    assert_eq!(refused.code, Some(125), "{refused:?}");
+    assert!(refused.err.contains("/etc/subuid"), "{refused:?}");
     user.hcs(&["terminate", "own"]).fine();
 }
 
@@ -325,7 +325,7 @@ fn subordinate_ids_are_used_where_the_host_grants_them() {
         AGAIN,
     ];
     assert_streams_open_again(&mut user.command(&again));
-    // What somebody else wrote inside, in a directory of theirs, is removed with the container as well.
+    // What another user wrote inside, in a directory of theirs, is removed with the container as well.
     let script = "mkdir /opt/theirs && touch /opt/theirs/file && chown -R 7:8 /opt/theirs && chmod 500 /opt/theirs";
     user.script(&[], script).fine();
 }

@@ -197,7 +197,7 @@ fn a_child_that_was_killed_for_want_of_memory_is_told_of() {
 }
 
 #[test]
-fn who_is_killed_for_want_of_memory_is_told_so_and_nobody_else() {
+fn who_is_killed_for_want_of_memory_is_told_so_and_no_other() {
     let limited = Container::with("memory", "--memory 32");
     let other = Container::new("memory-other");
     let kills = |id: &str, pid: &str| {
@@ -333,7 +333,7 @@ fn no_set_user_id_program_gets_to_the_host_unless_it_is_asked_for() {
 }
 
 #[test]
-fn root_can_be_nobody_on_the_host() {
+fn root_can_be_an_unprivileged_user_of_the_host() {
     let map = script(
         &["--userns"],
         "id -u; cat /proc/self/uid_map; echo again > /dev/stdout",
@@ -358,7 +358,7 @@ fn a_command_starts_in_the_current_directory_which_is_a_copy() {
         let expected = format!("{}\ntheirsmine\nwork\n/root\n", work.display());
         assert_eq!(said, expected);
         assert_eq!(fs::read_to_string(work.join("file")).unwrap(), "theirs");
-        // Where somebody asks for another directory, or for all files, that is another matter.
+        // Where a user asks for another directory, or for all files, that is another matter.
         let mut line = hcs([&["run", "-w", "/usr"], options, &["--", "pwd"]].concat());
         assert_eq!(ended(line.current_dir(&work)).fine(), "/usr\n");
         let mut line = hcs([&["run", "--layer", "/"], options, &["--", "pwd"]].concat());

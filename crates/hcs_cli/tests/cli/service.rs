@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::common::{Ended, ended, hcs, ready, says};
 
-/// An endpoint of our own, whose services leave soon when nobody needs them.
+/// An endpoint of our own, whose services leave soon when no client needs them.
 pub(crate) struct Place {
     folder: TempDir,
 }

@@ -162,7 +162,7 @@ fn a_session_that_was_stopped_has_its_terminal_again() {
 }
 
 #[test]
-fn the_time_of_a_session_is_over_also_when_nobody_reads_its_terminal() {
+fn the_time_of_a_session_is_over_also_when_its_terminal_is_not_read() {
     let session = Session::start(&["run", "-it", "--timeout", "0.5", "--", "yes"]);
     assert_eq!(session.end(), Some(124));
 }

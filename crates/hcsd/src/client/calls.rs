@@ -117,7 +117,7 @@ impl Repeat {
     /// Whether what is not known to be done was not done.
     ///
     /// # Errors
-    /// Nobody can say any more.
+    /// Unknown.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         match self.in_time {
             true => Ok(()),

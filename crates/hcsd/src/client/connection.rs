@@ -45,9 +45,9 @@ use crate::{
     },
 };
 
-/// Bytes that are kept of somebody who has not been greeted: a `Hello` is far shorter.
+/// Bytes that are kept of a client that has not been greeted: a `Hello` is far shorter.
 const MOST_BEFORE_GREETING: usize = 4096;
-/// Bytes of a message that is parsed at once; longer ones are parsed aside, so that nobody waits for them.
+/// Bytes of a message that is parsed at once; longer ones are parsed aside, so that no connection waits for them.
 const SHORT: usize = 64 << 10;
 /// How long a long message may take to arrive: it is held in memory, and others of its user wait for its place.
 const LONG_MESSAGE: Duration = Duration::from_secs(30);
@@ -270,7 +270,7 @@ impl Connection {
         let mut buffer = socket::Buffer::default();
         let mut long = None;
         loop {
-            // What somebody sends who does not read the answers stays where it is.
+            // What a client sends that does not read the answers stays where it is.
             self.outgoing.room().await;
             closing.room().await;
             let is_long = decoder.announced().is_some_and(|size| size > SHORT);

@@ -61,7 +61,7 @@ impl Errand {
     /// it was done then, though its client does not know.
     ///
     /// # Errors
-    /// It is made again, and nobody can say any more whether it was done.
+    /// It is made again, and it is unknown whether it was done.
     pub(crate) async fn was_done(&self) -> Result<bool, Failure> {
         let (Some(repeat), Some(name)) = (&self.pending.repeat, self.pending.trail.name()) else {
             return Ok(false);

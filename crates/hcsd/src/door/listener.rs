@@ -118,7 +118,7 @@ impl Listener {
     }
 }
 
-/// `bind(2)`, also where the path is longer than the 107 bytes of a `sockaddr_un`: by way of its directory. Nobody can
+/// `bind(2)`, also where the path is longer than the 107 bytes of a `sockaddr_un`: by way of its directory. No process can
 /// connect before the owner and mode are right.
 fn bind_anywhere(path: &Path, access: Access) -> io::Result<UnixListener> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -142,7 +142,7 @@ fn bind_anywhere(path: &Path, access: Access) -> io::Result<UnixListener> {
     Ok(UnixListener::from(socket))
 }
 
-/// Whether the socket at `path`, which somebody else made, lets in nobody but its owner and `group`.
+/// Whether the socket at `path`, which another process made, lets in only its owner and `group`.
 pub(crate) fn is_guarded(path: &Path, group: u32) -> bool {
     let guarded =
         fs::metadata(path).is_ok_and(|found| found.gid() == group && found.mode() & 0o002 == 0);

@@ -106,15 +106,15 @@ mod tests {
 
     #[test]
     fn root_and_the_services_own_user_may() {
-        let nobody = Entitled::default();
-        assert!(may_use(0, 1000, nobody));
-        assert!(may_use(1000, 1000, nobody));
-        assert!(!may_use(1001, 1000, nobody));
-        assert!(!may_use(1001, 0, nobody));
+        let closed = Entitled::default();
+        assert!(may_use(0, 1000, closed));
+        assert!(may_use(1000, 1000, closed));
+        assert!(!may_use(1001, 1000, closed));
+        assert!(!may_use(1001, 0, closed));
     }
 
     #[test]
-    fn so_may_whoever_is_configured() {
+    fn so_may_users_who_are_configured() {
         let owner = Entitled {
             owner: Some(1001),
             ..Entitled::default()
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_in_a_container_may_not_whoever_it_is() {
+    fn a_process_in_a_container_may_not_as_any_user() {
         let peer = |origin| Peer {
             uid: 0,
             pid: Some(12),

@@ -21,7 +21,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     };
     let watch = operations::watch();
     let call = move || {
-        // Held for as long as the thread is, though nobody may wait for it any more.
+        // Held for as long as the thread is, though no task may wait for it any more.
         let _place = place;
         match watch {
             Some(watch) => watch.over(call),

@@ -11,7 +11,7 @@
 //!    when there are too many.
 //! 2. [`reading`]: a reader's cursor against what there is.
 //!
-//! **What is promised.** An event is in the kernel's hands before anybody is told of what it says, so the end of the
+//! **What is promised.** An event is in the kernel's hands before any client is told of what it says, so the end of the
 //! service, `kill -9` included, loses none; a line that was cut off is taken back. Nothing is forced to the disk: when
 //! the machine itself fails, the systems and their state root (by default on a tmpfs) are gone with the log. An event
 //! that cannot be written, because the disk is full say, gets no number and is told in the service's own log only.
@@ -59,7 +59,7 @@ pub(crate) enum Kind {
     SystemResumed,
     /// Its settings were changed.
     SystemModified,
-    /// The connection to its agent is lost, though nobody ended it; with the reason, if the agent is at fault.
+    /// The connection to its agent is lost, though no request ended it; with the reason, if the agent is at fault.
     GuestConnectionClosed,
     /// The kernel killed something in it because there was no memory left; with how often, and the limit.
     SystemOutOfMemory,

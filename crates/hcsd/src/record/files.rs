@@ -20,7 +20,7 @@ use rustix::{
 };
 use tracing::error;
 
-/// How files of ours are opened: they are nobody else's business, and nobody's link leads to them.
+/// How files of ours are opened: no other user reads them, and no link leads to them.
 pub(crate) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_not_followed_and_nobody_else_reads() {
+    fn links_are_not_followed_and_no_other_user_reads() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         write(&file, b"first, and long").unwrap();

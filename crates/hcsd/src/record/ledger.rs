@@ -42,7 +42,7 @@ pub(crate) struct Ledger {
     done: VecDeque<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     begun: Option<Begun>,
-    /// Calls of which nobody can say any more whether they were done.
+    /// Calls of which it is unknown whether they were done.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     uncertain: VecDeque<String>,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Ledger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Done,
-    /// Nobody can say.
+    /// Unknown.
     Uncertain,
     NotBegun,
 }

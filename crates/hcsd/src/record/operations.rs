@@ -1,4 +1,4 @@
-//! What is known of the calls of clients: for each a time line, kept for a while after its answer, so that anybody can
+//! What is known of the calls of clients: for each a time line, kept for a while after its answer, so that any client can
 //! ask what became of an operation and how far it got ([`Operations::explain`]).
 //!
 //! Whatever works for a call notes its steps without being handed anything: the time line of the call that is being
@@ -70,7 +70,7 @@ pub(crate) struct Trail {
     begun: Instant,
     /// Whether a failure is an event; it is none where a call only asks.
     is_told: Cell<bool>,
-    /// What its connection may take; nobody's calls have none.
+    /// What its connection may take; calls without a connection have none.
     share: OnceCell<Rc<Share>>,
     /// Its name among all calls of all clients, where it has one.
     name: Option<Rc<str>>,
@@ -86,7 +86,7 @@ struct Line {
     system: Option<String>,
     runtime_id: Option<String>,
     steps: Vec<(i64, Cow<'static, str>)>,
-    /// Work that is done for it on other threads, or was and nobody waited for its end.
+    /// Work that is done for it on other threads, or was, and no task waited for its end.
     watched: Vec<Watch>,
     outcome: Option<Result<(), Failure>>,
 }
@@ -141,7 +141,7 @@ impl Trail {
         self.agent.replace(Some(link));
     }
 
-    /// The agent that remembers it; nobody else is told.
+    /// The agent that remembers it; no other agent is told.
     pub(crate) fn take_agent(&self) -> Option<Rc<dyn CallKeeper>> {
         self.agent.take()?.upgrade()
     }
@@ -283,8 +283,8 @@ const fn is_remembered(call: &Call) -> bool {
 
 /// Notes a step of the call that the running task works for, if it works for one.
 pub(crate) fn step(step: impl Into<Cow<'static, str>>) {
-    // Outside of any call, upkeep say, there is nobody to tell.
-    let _nobody = CURRENT.try_with(|trail| trail.step(step));
+    // Outside of any call, upkeep say, there is no call to tell.
+    let _no_call = CURRENT.try_with(|trail| trail.step(step));
 }
 
 /// Watches work for that call on another thread: its steps belong to the time line from now on. `None` where no call is
@@ -304,7 +304,7 @@ pub(crate) fn watch() -> Option<Watch> {
 /// noted last: this thread may have waited for a processor since. It is believed as far as that can be: none of it came
 /// before the call did.
 pub(crate) fn agents_steps(steps: impl Iterator<Item = (u32, &'static str)>) {
-    let _nobody = CURRENT.try_with(|trail| {
+    let _no_call = CURRENT.try_with(|trail| {
         let answered = trail.latest();
         for (ago, what) in steps {
             let at = answered.checked_sub(Duration::from_micros(ago.into()));

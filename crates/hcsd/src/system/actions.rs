@@ -460,7 +460,7 @@ async fn relink(system: &Rc<System>) -> Result<(), Unlinked> {
 }
 
 /// Takes in the processes that the agent has and this service does not know: created on behalf of a service that was
-/// gone before it could write that down. Whoever lists the processes can open them.
+/// gone before it could write that down. A client that lists the processes can open them.
 async fn find_unknown(
     system: &Rc<System>,
     link: &Rc<GuestLink>,

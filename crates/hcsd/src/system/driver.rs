@@ -66,7 +66,7 @@ pub(super) fn start(system: &Rc<System>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A system whose driver has broken off would never do anything again, and nobody would hear of it. The next service
+/// A system whose driver has broken off would never do anything again, and no client would hear of it. The next service
 /// takes it over as it is; so this one ends.
 struct Undriven;
 
@@ -119,7 +119,7 @@ fn ending_call(system: &System, lanes: &Lanes) -> Option<Rc<Trail>> {
     system.waiters.borrow().get(&work.ticket)?.trail.clone()
 }
 
-/// A start whose machine is gone knows better than anybody why: its failure is the answer, if it comes soon. One that
+/// A start whose machine is gone knows best why: its failure is the answer, if it comes soon. One that
 /// was terminated, or lost its agent, is answered like every call that the end of a system interrupts.
 async fn hear_failed_start(system: &Rc<System>, lanes: &mut Lanes) {
     let starting = lanes.occupying.take_if(|work| work.action == Action::Start);
@@ -187,7 +187,7 @@ fn take_steps(system: &Rc<System>, lanes: &mut Lanes) {
 
 fn requested(system: &System, ticket: Ticket) -> Action {
     let waiters = system.waiters.borrow();
-    // A ticket without a waiter was cancelled; nobody reads what is said about it.
+    // A ticket without a waiter was cancelled; no task reads what is said about it.
     waiters
         .get(&ticket)
         .map_or(Action::Terminate, |waiter| waiter.request.action())

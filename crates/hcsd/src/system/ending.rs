@@ -1,4 +1,4 @@
-//! The end of a system: everything it owes is paid, everything it had is removed, and whoever waits is told.
+//! The end of a system: everything it owes is paid, everything it had is removed, and the clients that wait are told.
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
@@ -112,7 +112,7 @@ const fn conclude(asked: ExitType, told: Exit) -> ExitType {
 }
 
 impl System {
-    /// Tells the clients, once, that the connection to the agent is lost though nobody asked the system to end.
+    /// Tells the clients, once, that the connection to the agent is lost though no client asked the system to end.
     pub(super) fn tell_lost(&self, link: &GuestLink) {
         if link.end_is_told.replace(true) {
             return;

@@ -172,10 +172,7 @@ mod tests {
         let killed = ended(Some(137), Some(None));
         assert!(killed["OutOfMemory"] == true && killed.get("MemoryLimitInMB").is_none());
         let lost = ended(None, None);
-        assert_ne!(
-            lost["LastWaitResult"], 0,
-            "an exit code nobody knows is not 0"
-        );
+        assert_ne!(lost["LastWaitResult"], 0, "an unknown exit code is not 0");
         let exit: Value =
             serde_json::from_str(&system_exit((ExitType::Graceful, Exit::Reset), false, None))
                 .unwrap();

@@ -58,7 +58,7 @@ const UNREAD_BOUND: usize = 4 << 20;
 /// Requests an agent may leave unanswered; every living process is one.
 const MOST_OPEN: usize = 1 << 20;
 
-/// Somebody who waits for an answer; gone when nobody does any more.
+/// A task that waits for an answer; gone when none does any more.
 type Waiter<T> = Option<oneshot::Sender<Result<T, Failure>>>;
 
 /// What the agent has not answered yet.
@@ -263,7 +263,7 @@ impl GuestLink {
                 self.take(frame, &mut carried)?;
             }
             if carried.descriptors.len() > socket::MAX_DESCRIPTORS || !self.awaits_descriptors() {
-                // Nobody asked for them.
+                // No request asked for them.
                 carried.close();
             }
         }
@@ -315,7 +315,7 @@ impl GuestLink {
         }
         match open.request {
             Request::Call(_, waiter) => {
-                // Nobody waits when the call was cancelled or ran into its limit.
+                // No task waits when the call was cancelled or ran into its limit.
                 if let Some(waiter) = waiter {
                     drop(waiter.send(Ok(frame)));
                 }
@@ -358,7 +358,7 @@ impl GuestLink {
         if created && !wanted {
             debug!(
                 pid = process.pid(),
-                "a process was created that nobody wants any more"
+                "a process was created that no client wants any more"
             );
             process.abandon();
         }
@@ -423,7 +423,7 @@ impl CallKeeper for GuestLink {
     }
 }
 
-/// Tells whoever waits that the agent did not answer in time.
+/// Tells the tasks that wait that the agent did not answer in time.
 fn give_up<T>(waiter: &mut Waiter<T>, rpc: Rpc) {
     if let Some(waiter) = waiter.take() {
         let failure = Failure::new(

@@ -36,7 +36,7 @@ pub(crate) enum Ends {
     Made(HostStdio),
 }
 
-/// Abandons a process unless somebody takes it.
+/// Abandons a process unless a client takes it.
 struct Guard {
     process: Rc<Process>,
     armed: bool,
@@ -69,7 +69,7 @@ fn note(steps: &ExecuteSteps) {
 }
 
 /// Creates a process in a running system. Dropping the future cancels the call: a process that comes to be
-/// nevertheless is killed, and nobody hears of it.
+/// nevertheless is killed, and no client hears of it.
 ///
 /// # Errors
 /// What the agent reported, or why it could not be asked.

@@ -187,7 +187,7 @@ async fn make(
         plan.reservation.fill(&system);
         return;
     };
-    // Nobody finds what was taken back; its id is free when it is gone.
+    // No client finds what was taken back; its id is free when it is gone.
     info!("its creation was cancelled, so it is terminated");
     let ended = unwanted.perform(Behalf::Service, Request::Terminate).await;
     if let Err(failure) = ended {

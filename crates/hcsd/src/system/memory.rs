@@ -81,7 +81,7 @@ impl System {
         self.memory_kills.forget();
     }
 
-    /// Why a process of it was killed that nobody asked to be, if that was for want of memory.
+    /// Why a process of it was killed that no client asked to be, if that was for want of memory.
     pub(crate) fn memory_kill(&self) -> Option<OutOfMemory> {
         let out_of_memory = self.look_for_memory_kills();
         self.memory_kills.explain().then_some(out_of_memory)

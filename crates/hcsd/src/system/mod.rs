@@ -117,7 +117,7 @@ impl fmt::Display for Behalf {
     }
 }
 
-/// Somebody who waits for a ticket.
+/// A call that waits for a ticket.
 #[derive(Debug)]
 struct Waiter {
     request: Request,
@@ -242,7 +242,7 @@ impl System {
     /// It was refused, or failed.
     pub(crate) async fn perform(&self, behalf: Behalf, request: Request) -> Result<(), Failure> {
         let action = request.action();
-        // Nobody drives the queue any more once the exit is known.
+        // No task drives the queue any more once the exit is known.
         if self.exit.borrow().is_some() {
             return Err(self.refused(action, Refusal::Stopped));
         }
@@ -524,7 +524,7 @@ impl System {
         }
     }
 
-    /// Terminates it when nobody has a handle and that is what its document wants.
+    /// Terminates it when no client has a handle and that is what its document wants.
     pub(crate) fn end_if_unheld(self: &Rc<Self>) {
         let wanted = self.terminate_on_last_handle_closed.get();
         if self.expected_back.get()

@@ -42,9 +42,9 @@ pub(crate) struct Process {
     ending: Cell<Ending>,
     /// A client asked for its end.
     is_to_die: Cell<bool>,
-    /// Whoever wanted it gave up before it was there.
+    /// The client that wanted it gave up before it was there.
     abandoned: Cell<bool>,
-    /// Its creation has not been answered yet: whether its exit status is owed to anybody is not known.
+    /// Its creation has not been answered yet: whether its exit status is owed to a client is not known.
     unanswered: Cell<bool>,
     /// Who asked for it.
     behalf: Cell<Behalf>,
@@ -127,7 +127,7 @@ impl Process {
         process
     }
 
-    /// Somebody asked for it.
+    /// A client asked for it.
     pub(crate) fn set_behalf(&self, behalf: Behalf) {
         self.behalf.set(behalf);
     }
@@ -142,7 +142,7 @@ impl Process {
         self.stdio.replace(stdio);
     }
 
-    /// Fresh ends of its pipes, when nobody holds any of the old ones; else none.
+    /// Fresh ends of its pipes, when no process holds any of the old ones; else none.
     ///
     /// # Errors
     /// No descriptors left, or its agent cannot be asked for pipes that an earlier service made.
@@ -239,7 +239,7 @@ impl Process {
         system.processes.insert(self)
     }
 
-    /// Nobody wants it: it is killed, and its exit status is nobody's.
+    /// No client wants it: it is killed, and its exit status is owed to none.
     pub(crate) fn abandon(&self) {
         self.abandoned.set(true);
         let Some(system) = self.system.upgrade() else {
@@ -253,7 +253,7 @@ impl Process {
         }
     }
 
-    /// Its creation has been answered, and whoever asked for it has a handle, or is gone.
+    /// Its creation has been answered, and the client that asked for it has a handle, or is gone.
     pub(crate) fn answered(&self) {
         self.unanswered.set(false);
         let life = self.life.get();

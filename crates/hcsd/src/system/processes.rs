@@ -1,4 +1,4 @@
-//! The table of a system's processes: those that live, and those whose exit status nobody has been told.
+//! The table of a system's processes: those that live, and those whose exit status no client has been told.
 
 use std::{
     cell::RefCell,
@@ -73,14 +73,14 @@ impl Processes {
         Ok(())
     }
 
-    /// Nothing more is to be written to its standard input, whoever asks for it.
+    /// Nothing more is to be written to its standard input, by any client.
     pub(crate) fn stdin_closed(&self, pid: u32) {
         if self.by_pid.borrow().contains_key(&pid) {
             self.journal.append(&Entry::StdinClosed { pid });
         }
     }
 
-    /// A process has exited, and its status is owed to whoever asks.
+    /// A process has exited, and its status is owed to the client that asks.
     pub(crate) fn owe(&self, pid: u32, ending: Ending) {
         self.journal.append(&ending.entry(pid));
         let oldest = {
@@ -91,12 +91,15 @@ impl Processes {
                 .flatten()
         };
         if let Some(oldest) = oldest {
-            warn!(pid = oldest, "an exit status nobody asked for is forgotten");
+            warn!(
+                pid = oldest,
+                "an exit status that no client asked for is forgotten"
+            );
             self.delivered(oldest);
         }
     }
 
-    /// Its status has been told, or is nobody's: it is gone.
+    /// Its status has been told, or is owed to none: it is gone.
     pub(crate) fn delivered(&self, pid: u32) {
         self.owed.borrow_mut().retain(|owed| *owed != pid);
         let gone = self.by_pid.borrow_mut().remove(&pid);

@@ -1,10 +1,10 @@
-//! Re-attaching to a process's stdio after whoever held it is gone.
+//! Re-attaching to a process's stdio after the process that held it is gone.
 //!
 //! The pipes' host ends belong to the client; the service keeps `O_PATH` descriptors of them. Those keep the pipe's
 //! inode reachable without counting as a reader or writer, so end-of-file and `EPIPE` work as if the service were not
-//! there (`open(2)`, `pipe(7)`). While anybody holds one of the ends, nobody else gets any; once nobody does, all of
+//! there (`open(2)`, `pipe(7)`). While a process holds one of the ends, no other gets any; once none does, all of
 //! them can be opened anew through `/proc/self/fd`. These descriptors die with the service; of processes that an earlier
-//! service created, the guest agent is asked for its own, the first time somebody wants them.
+//! service created, the guest agent is asked for its own, the first time a client wants them.
 //!
 //! Whether an end is held is asked of the pipe itself: its other end is opened for an instant and polled. `POLLERR`
 //! at a write end says that there is no reader, `POLLHUP` at a read end that there is no writer (`poll(2)`).
@@ -48,7 +48,7 @@ impl Trace {
         open_again(&self.inode, access)
     }
 
-    /// Whether somebody holds the end that `access` opens.
+    /// Whether a process holds the end that `access` opens.
     fn is_held(&self, access: OFlags) -> Result<bool, Errno> {
         let (other_end, abandoned) = if access == OFlags::WRONLY {
             (OFlags::RDONLY, PollFlags::HUP)
@@ -118,7 +118,7 @@ impl Stdio {
         self.stdin_closed.get()
     }
 
-    /// Fresh ends, when nobody holds any of the old ones; else none.
+    /// Fresh ends, when no process holds any of the old ones; else none.
     ///
     /// # Errors
     /// No descriptors left.

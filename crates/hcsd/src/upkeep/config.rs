@@ -185,7 +185,7 @@ pub struct Limits {
     pub unanswered_bytes_per_client: usize,
     /// Bytes of answers and events a connection has not read; past it the connection is closed.
     pub unread_bytes_per_connection: usize,
-    /// Exit statuses nobody has asked for that a system keeps; the oldest goes first.
+    /// Exit statuses that no client has asked for that a system keeps; the oldest goes first.
     pub unreported_exits_per_system: usize,
     /// About how many bytes of the event log are kept, in the state root; the oldest events go first.
     pub event_log_bytes: usize,

@@ -1,4 +1,4 @@
-//! `HcsSubmitWerReport`: a crash report is written into a directory, where whoever looks after crashes finds it.
+//! `HcsSubmitWerReport`: a crash report is written into a directory, where the host's administrator finds it.
 
 use std::{
     fs,

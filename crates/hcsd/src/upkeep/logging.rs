@@ -1,7 +1,7 @@
 //! Where the log goes and what is in it.
 //!
 //! To stderr, which is a terminal, the journal, or the log file of a service that a client started. Levels: `error`,
-//! something is wrong that somebody has to look at; `warn`, something is wrong and the service dealt with it; `info`,
+//! something is wrong that an administrator has to look at; `warn`, something is wrong and the service dealt with it; `info`,
 //! the life of systems; `debug`, every failed call. No value of a client's document is
 //! logged, unless `log_client_values` says so. What is told of a client's, an id say, is escaped in one place: here.
 //!
@@ -35,7 +35,7 @@ pub(crate) fn start(directives: Option<&str>, file: Option<PathBuf>) -> Result<(
     let directives = directives.unwrap_or("info");
     let filter = EnvFilter::try_new(directives)
         .map_err(|e| format!("log = \"{directives}\" makes no sense: {e}"))?;
-    // Whoever runs it may have sent its stderr elsewhere.
+    // The user who runs it may have sent its stderr elsewhere.
     let file = file.filter(|path| File::open(path).is_ok_and(|file| is_same(&file, &io::stderr())));
     let written = file
         .as_deref()
@@ -73,7 +73,7 @@ struct Bounded {
 
 impl Bounded {
     fn write(&mut self, line: &[u8]) {
-        // Nobody is left to be told that the log cannot be written.
+        // No reader is left to be told that the log cannot be written.
         let _written = io::stderr().write_all(line);
         self.written += line.len() as u64;
         if self.written >= MOST_BYTES

@@ -148,7 +148,7 @@ fn said(child: &mut Child) -> Result<(String, Option<ExitStatus>), String> {
     Ok((line, Some(status)))
 }
 
-/// Leaves the session of whoever started this service: their terminal's signals are not ours.
+/// Leaves the session of the process that started this service: its terminal's signals are not ours.
 ///
 /// # Errors
 /// The sentence to be shown.
@@ -162,7 +162,7 @@ pub(crate) fn detach() -> Result<(), String> {
 ///
 /// # Errors
 /// The sentence to be shown, unless a starter is listening.
-pub(crate) fn somebody_else_serves(options: &Options, endpoint: &Path) -> Result<ExitCode, String> {
+pub(crate) fn another_serves(options: &Options, endpoint: &Path) -> Result<ExitCode, String> {
     if options.serve {
         say("busy")?;
         return Ok(ExitCode::SUCCESS);

@@ -247,7 +247,7 @@ fn other_users_get_into_no_directory_of_the_service() {
     let open = fs::Permissions::from_mode(0o755);
     fs::set_permissions(root.parent().unwrap(), open).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    // The socket is there, and whoever may not use it is told so.
+    // The socket is there, and a user who may not use it is told so.
     assert_eq!(mode(&root), 0o755);
     for name in ["systems", "slots", "events", "scratch"] {
         assert_eq!(mode(&root.join(name)), 0o700, "{name}");

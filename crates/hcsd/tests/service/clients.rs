@@ -344,12 +344,12 @@ fn nonsense_is_refused_and_changes_nothing() {
 fn enumeration_and_properties_say_what_is_there() {
     let service = Service::new();
     let mut client = service.client();
-    let document = r#"{"Owner":"somebody","Container":{}}"#;
+    let document = r#"{"Owner":"an owner","Container":{}}"#;
     client.call(&create_system(1, "one", document)).ok();
     client.start_container(2, "two");
     assert_eq!(ids(&mut client, Some("")), ["one", "two"]);
     assert_eq!(
-        ids(&mut client, Some(r#"{"Owners":["somebody"]}"#)),
+        ids(&mut client, Some(r#"{"Owners":["an owner"]}"#)),
         ["one"]
     );
     assert_eq!(
@@ -371,7 +371,7 @@ fn enumeration_and_properties_say_what_is_there() {
     let basic = properties(1, "");
     assert_eq!(basic["Id"], "one");
     assert_eq!(basic["State"], Value::Null, "it has not run");
-    assert_eq!(basic["Owner"], "somebody");
+    assert_eq!(basic["Owner"], "an owner");
     assert_eq!(basic["SystemType"], "Container");
     assert_eq!(basic["RuntimeOsType"], "Linux");
     let all = properties(

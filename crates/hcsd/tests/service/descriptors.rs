@@ -112,7 +112,7 @@ fn open_service() -> Service {
 }
 
 #[test]
-fn descriptors_whose_close_waits_keep_nobody_waiting() {
+fn descriptors_whose_close_waits_keep_no_client_waiting() {
     let service = open_service();
     let endpoint = service.endpoint();
     let mut held = Vec::new();
@@ -130,7 +130,7 @@ fn descriptors_whose_close_waits_keep_nobody_waiting() {
 }
 
 #[test]
-fn strangers_beyond_the_limit_keep_nobody_waiting_either() {
+fn strangers_beyond_the_limit_keep_no_client_waiting_either() {
     let service = open_service();
     let endpoint = service.endpoint();
     let held: Vec<_> = while_stopped(&service, || {

@@ -390,7 +390,7 @@ fn nothing_is_made_through_links_of_others() {
             "{said}"
         );
     }
-    // A directory that anybody may write to.
+    // A directory that all users may write to.
     fs::create_dir(shared.join("open")).unwrap();
     fs::set_permissions(shared.join("open"), fs::Permissions::from_mode(0o777)).unwrap();
     let said = start(&shared.join("open/below/hcs.sock"));

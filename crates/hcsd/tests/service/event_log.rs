@@ -141,7 +141,7 @@ fn numbers_go_on_through_a_killed_service_and_nothing_is_told_twice() {
 }
 
 #[test]
-fn a_follower_waits_for_its_system_and_holds_nobody_up() {
+fn a_follower_waits_for_its_system_and_holds_no_client_up() {
     let service = Service::new();
     let mut follower = service.client();
     let waiting = follower.send(&follow(0, "wanted"));

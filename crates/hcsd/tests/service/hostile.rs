@@ -288,7 +288,7 @@ fn a_message_that_is_announced_too_large_ends_the_system() {
 }
 
 #[test]
-fn an_answer_nobody_waits_for_ends_the_system() {
+fn an_answer_that_no_call_waits_for_ends_the_system() {
     creation_is_fatal("unasked");
 }
 
@@ -356,7 +356,7 @@ fn a_property_list_that_is_none_fails_the_call_only() {
 }
 
 #[test]
-fn an_agent_that_says_nothing_delays_nobody() {
+fn an_agent_that_says_nothing_delays_no_client() {
     let lines = "[times]\nguest_seconds = 1\n";
     let (_hostile, _service, mut client) = with_hostile_agent(lines, "silent");
     let stuck = client.send(&create_process(2, 3, &shell("true")));
@@ -418,7 +418,7 @@ fn what_needs_no_agent_is_told_although_the_agent_says_nothing() {
 }
 
 #[test]
-fn an_agent_that_never_greets_delays_nobody() {
+fn an_agent_that_never_greets_delays_no_client() {
     let lines = "[times]\nguest_seconds = 1\n";
     let (_hostile, _service, mut client) = with_hostile_agent(lines, "mute");
     let stuck = client.send(&create_process(2, 3, &shell("true")));
@@ -426,7 +426,7 @@ fn an_agent_that_never_greets_delays_nobody() {
     assert_eq!(process.output(), "sound\n");
     assert_eq!(client.exit_code(100), 0);
     client.wait(stuck).failed(HResult::HCS_E_CONNECTION_CLOSED);
-    // It may be a good one that does not get its turn. Whoever knows better terminates it.
+    // It may be a good one that does not get its turn. A client that knows better terminates it.
     client.terminate(2);
     assert_eq!(client.system_exit(2), "ForcedExit");
     client.terminate(1);

@@ -251,7 +251,7 @@ fn processes_are_signalled_terminated_and_opened() {
 }
 
 #[test]
-fn an_exit_status_is_kept_until_somebody_was_told() {
+fn an_exit_status_is_kept_until_a_client_was_told() {
     let service = Service::new();
     let mut client = service.client();
     client.start_container(1, "kept");

@@ -307,7 +307,7 @@ fn each_client_that_comes_back_is_told_of_an_exit_it_missed() {
 }
 
 #[test]
-fn an_exit_nobody_was_told_of_survives_the_service() {
+fn an_exit_that_no_client_was_told_survives_the_service() {
     let mut service = Service::new();
     let mut client = service.client();
     client.start_container(1, "owed");
@@ -352,7 +352,7 @@ fn a_system_that_ended_while_no_service_was_there_tells_its_end_once_clients_are
     client.call(&open_process(1, 2, process.pid)).ok();
     let (_, _, status) = client.event();
     assert_eq!(status["Exited"], true);
-    assert_ne!(status["LastWaitResult"], 0, "nobody knows its exit code");
+    assert_ne!(status["LastWaitResult"], 0, "its exit code is unknown");
     // Its id is free.
     client.start_container(5, "gone");
     client.terminate(5);
@@ -584,7 +584,7 @@ fn what_was_being_paused_when_the_service_died_is_taken_over_as_it_is() {
 }
 
 #[test]
-fn a_system_nobody_comes_back_for_ends_if_it_is_to_end_with_its_last_handle() {
+fn a_system_that_no_client_comes_back_for_ends_if_it_is_to_end_with_its_last_handle() {
     let mut service = Service::with_config("[times]\nreconnect_seconds = 1\n");
     let document = r#"{"Container":{},"ShouldTerminateOnLastHandleClosed":true}"#;
     let mut client = service.client();

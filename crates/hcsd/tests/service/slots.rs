@@ -14,7 +14,7 @@ use crate::common::{
 };
 
 #[test]
-fn nothing_is_kept_ready_until_somebody_creates_and_nothing_where_that_is_not_wanted() {
+fn nothing_is_kept_ready_until_a_client_creates_and_nothing_where_that_is_not_wanted() {
     let service = Service::new();
     service
         .client()
@@ -65,7 +65,7 @@ fn what_cannot_be_made_from_what_is_ready_is_made_all_the_same() {
         members(&service, &service.ready()).len() == 1
     });
     let ready = service.ready();
-    // Its process is killed by somebody.
+    // Its process is killed from outside.
     for pid in members(&service, &ready) {
         crate::common::kill(pid);
     }

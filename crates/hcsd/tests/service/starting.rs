@@ -174,7 +174,7 @@ fn a_started_service_keeps_nothing_of_its_starters() {
     assert!(status.success());
     let client = Client::connect(&place.endpoint());
     let mut nothing = Vec::new();
-    // Ends only when nobody holds the other end, the running service included.
+    // Ends only when no process holds the other end, the running service included.
     reader.read_to_end(&mut nothing).unwrap();
     drop(client);
     place.wait_until_left();
@@ -373,7 +373,7 @@ fn strangers_are_told_what_to_do() {
 }
 
 #[test]
-fn nobody_else_can_open_the_lock_and_keep_the_service_away() {
+fn no_other_user_can_open_the_lock_and_keep_the_service_away() {
     let place = Place::new("lock");
     start(&place);
     let mode = || fs::metadata(place.lock()).unwrap().permissions().mode() & 0o777;
@@ -386,7 +386,7 @@ fn nobody_else_can_open_the_lock_and_keep_the_service_away() {
     place.wait_until_left();
 }
 
-/// `output` is that of one who may come in; anybody else may not even connect.
+/// `output` is that of a user who may come in; others may not even connect.
 #[track_caller]
 fn only_it_was_let_in(place: &Place, output: &Output) {
     let said = String::from_utf8_lossy(&output.stdout);
@@ -404,7 +404,7 @@ fn only_it_was_let_in(place: &Place, output: &Output) {
 }
 
 #[test]
-fn members_of_the_configured_group_are_let_in_and_nobody_else_connects() {
+fn members_of_the_configured_group_are_let_in_and_no_other_user_connects() {
     let place = Place::new("members");
     place.configure("socket_group = \"64123\"\n");
     start(&place);

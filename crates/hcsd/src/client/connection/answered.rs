@@ -12,7 +12,7 @@ pub(super) struct Answered {
     pub(super) name: Rc<str>,
     /// The agent that remembers it.
     pub(super) agent: Option<Rc<dyn CallKeeper>>,
-    /// It was done, and nobody else knows.
+    /// It was done, and no other part knows.
     pub(super) is_done: bool,
 }
 

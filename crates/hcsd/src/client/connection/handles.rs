@@ -229,7 +229,7 @@ impl Handles {
         }
     }
 
-    /// Takes everything out. Calls that still wait are dropped: nobody is there to hear their answers.
+    /// Takes everything out. Calls that still wait are dropped: no client is there to hear their answers.
     pub(crate) fn take_all(&self) -> Vec<Released> {
         let slots = std::mem::take(&mut *self.slots.borrow_mut());
         let mut released: Vec<_> = slots

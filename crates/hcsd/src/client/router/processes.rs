@@ -69,7 +69,7 @@ pub(super) fn create(
 /// has that killed.
 ///
 /// # Errors
-/// Nobody can say whether it was begun, or the process has pipes that its client does not know.
+/// It is unknown whether it was begun, or the process has pipes that its client does not know.
 async fn begun_before(
     errand: &Errand,
     system: &Rc<System>,
@@ -421,7 +421,7 @@ async fn was_sent(process: &Process) -> bool {
     matches!(asked.await, Ok(Some(_)))
 }
 
-/// `HcsGetProcessInfo`. Fresh stdio is given only when nobody holds any of the old.
+/// `HcsGetProcessInfo`. Fresh stdio is given only when no process holds any of the old.
 pub(super) fn info(errand: Errand, handle: u64) {
     match judged(&errand, handle, Call::GetInfo) {
         Ok(process) if process.stdio_is_unknown() => errand.run(async move {

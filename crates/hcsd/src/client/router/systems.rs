@@ -49,7 +49,7 @@ pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) 
 /// meanwhile has that ended.
 ///
 /// # Errors
-/// Nobody can say whether it was begun, or the system has ended since.
+/// It is unknown whether it was begun, or the system has ended since.
 async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> {
     let Some(name) = errand.pending.trail.repeated() else {
         return Ok(None);
@@ -203,7 +203,7 @@ pub(super) fn pause(errand: Errand, handle: u64, options: Option<&str>) {
     });
 }
 
-/// `HcsSaveComputeSystem`. Whatever can be said before an engine has to do it is said; no engine saves yet, and nobody
+/// `HcsSaveComputeSystem`. What can be refused before an engine acts is refused; no engine saves yet, and no client
 /// is left to think that another state would help.
 ///
 /// # Errors

@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_somebody_spoiled_are_passed_over() {
+    fn spoiled_lines_are_passed_over() {
         let directory = tempfile::tempdir().unwrap();
         append(&log(directory.path(), 1 << 20), 3, "a");
         let path = segments::path(directory.path(), 1);

@@ -35,11 +35,11 @@ pub(crate) enum Entry {
         /// It has an emulated console.
         console: bool,
     },
-    /// It has exited, and somebody is still to be told.
+    /// It has exited, and a client is still to be told.
     Exited {
         /// Pid inside the system.
         pid: u32,
-        /// `None` when nobody can say how.
+        /// `None` when that is unknown.
         code: Option<u32>,
         /// It was killed because of that.
         #[serde(default, skip_serializing_if = "Option::is_none")]

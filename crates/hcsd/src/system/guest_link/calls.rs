@@ -473,7 +473,7 @@ impl GuestLink {
         self.tell(Rpc::ShutdownGraceful, &request)
     }
 
-    /// Takes a shutdown back that nobody waits for any more: processes may be created again.
+    /// Takes a shutdown back that no call waits for any more: processes may be created again.
     ///
     /// # Errors
     /// The agent refused or did not answer.
@@ -486,7 +486,7 @@ impl GuestLink {
         check(&response.base, "the shutdown could not be withdrawn")
     }
 
-    /// Sends a request whose answer, if there is one, nobody waits for.
+    /// Sends a request whose answer, if there is one, no call waits for.
     fn tell<T: Serialize>(&self, rpc: Rpc, request: &T) -> Result<(), Failure> {
         let id = self.take_id();
         self.send(rpc, id, request, Vec::new())?;
