@@ -15,7 +15,7 @@
 //!
 //! **Trust.** The host is trusted, but what it sends is bounded and checked all the same. The system's processes are
 //! not: root among them may replace any file, stop or kill anything but the agent, and fill every pipe. Hence: files are
-//! read without blocking and up to a limit, the agent is not dumpable, its descriptors close on exec, and nothing it
+//! read without blocking and up to a limit; the agent is not dumpable; its descriptors close on exec; nothing it
 //! does waits for one of them (but see `sys::spawn` for a program on a file system that does not answer). The files for
 //! kept output are the host's, which bounds how long writing to them takes.
 //!

@@ -20,7 +20,7 @@ use crate::{
 /// cancel it to stop waiting.
 ///
 /// The operation fails with `HRESULT_FROM_WIN32(ERROR_JOURNAL_ENTRY_DELETED)` when the events at the cursor are not kept
-/// any more (the message has the first number that is), and with `HRESULT_FROM_WIN32(ERROR_NOT_FOUND)` when the cursor
+/// any more (the message has the first number that is). It fails with `HRESULT_FROM_WIN32(ERROR_NOT_FOUND)` when the cursor
 /// is beyond the end of the log, because that was begun anew.
 ///
 /// ```

@@ -1,6 +1,6 @@
 //! One name for an operation in all parts: library, service, guest agent, event log and command line.
 //!
-//! A library numbers its operations; a call that an operation tracks is sent under the operation's own number, the
+//! A library numbers its operations; a call that an operation tracks is sent under the operation's own number; the
 //! second and later calls of the same operation under that number and a count in the upper bits. So the request number
 //! of the protocol *is* the name, together with the pid of the client, and nothing has to be sent along.
 

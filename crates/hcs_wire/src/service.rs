@@ -4,7 +4,7 @@
 //! u16, id u64) and one JSON object. A client sends [`Hello`](Call::Hello) first. Requests of one connection are taken
 //! up in the order they come and answered in any order; only the id links answer and request.
 //!
-//! Handles are numbers that the CLIENT chooses (never 0, never reused on one connection), so a call on a handle may be
+//! Handles are numbers that the CLIENT chooses (never 0, never reused on one connection). So a call on a handle may be
 //! sent before the call that makes it is answered: the service keeps their order.
 //!
 //! **A call survives the service**, and is done once. Its name is the client's user, the secret [`Hello::instance`] that
@@ -170,7 +170,7 @@ pub enum Call {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         again: bool,
     },
-    /// Ours: the agent of the system writes the kept output of a detached process into the pipe that comes along, and
+    /// Ours: the agent of the system writes the kept output of a detached process into the pipe that comes along; it
     /// reads its standard input from another if the query attaches ([`crate::output`]); answered with the pid of the process. A service that does not know the property `Detached`
     /// does not know this.
     ReadOutput {

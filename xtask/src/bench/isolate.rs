@@ -3,7 +3,7 @@
 //! The bench runs twice. The first program builds what is measured, makes the folder, starts the second one inside and
 //! removes what is left at the end. The second one measures, in these mount namespaces:
 //!
-//! 1. *host*: `/run`, `/dev/shm` and podman's folder are empty file systems of the bench, so the service can be at its
+//! 1. *host*: `/run`, `/dev/shm` and podman's folder are empty file systems of the bench. So the service can be at its
 //!    shipped endpoint and every peer has its state where it always is. The service runs here.
 //! 2. *peers*: as well, cgroup2 is out of sight where v1 controllers are mounted, because crun refuses the hybrid layout.
 //!    Everything else runs here.

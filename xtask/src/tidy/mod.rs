@@ -14,6 +14,7 @@ mod layers;
 mod module_heads;
 mod orphans;
 mod rustdoc;
+mod sentences;
 mod source;
 mod text;
 mod threats;
@@ -64,6 +65,7 @@ impl Fault {
 const RULES: &[Rule] = &[
     text::RULE,
     words::RULE,
+    sentences::RULE,
     module_heads::RULE,
     orphans::RULE,
     budget::RULE,

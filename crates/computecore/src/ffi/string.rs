@@ -17,7 +17,7 @@ const LONGEST_ID: usize = 256;
 
 /// Reads a string that C passed; `None` for NULL. A surrogate that stands alone becomes U+0000.
 ///
-/// U+0000 cannot come from C in any other way, and no JSON document may hold it, so a document in broken UTF-16 stays
+/// U+0000 cannot come from C in any other way, and no JSON document may hold it. So a document in broken UTF-16 stays
 /// an invalid one, with the place of the fault in it.
 ///
 /// # Safety

@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// The guest agent's entry: it runs as pid 1 of the container, with the null device as standard descriptors and these
-/// files, it is told what processes of the container get, and its answer is pid 1's exit code.
+/// files; it is told what processes of the container get, and its answer is pid 1's exit code.
 pub type AgentEntry = fn(AgentFiles, Privileges) -> i32;
 
 /// What the guest agent is given. Everything closes on exec.

@@ -1,8 +1,8 @@
 //! Mounts of the host that a service which runs as root makes for a container with a user namespace.
 //!
 //! The container's root is no user of the host: it could not walk to most layers, and files there belong to others. So
-//! the service takes a second view of each, in which files that belong to id 0 on the disk belong to the container's
-//! root (an idmapped mount), and hands it over as a descriptor. What the container writes has the ids on the disk that
+//! the service takes a second view of each: files that belong to id 0 on the disk belong to the container's
+//! root there (an idmapped mount). It hands that over as a descriptor. What the container writes has the ids on the disk that
 //! it has inside.
 //!
 //! A file system that cannot shift owners is handed over as it is: all files belong to `nobody` then, and may be read where

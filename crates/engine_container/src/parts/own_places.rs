@@ -6,7 +6,7 @@
 //! itself (`masks.rs`). The directory that the socket is in may hold other things as well: what lies in it can be
 //! mapped, as the socket is not seen there.
 //!
-//! A container that may write to a mapped directory could rename what is above them, and so take them away from where the
+//! A container that may write to a mapped directory could rename what is above them. That would take them away from where the
 //! service and other containers find them, or put something else there. So each directory on the way is a mount point.
 
 use std::{

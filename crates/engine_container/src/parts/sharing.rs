@@ -2,7 +2,7 @@
 //!
 //! A program with a set-user-ID bit that root in a container writes to a mapped directory would give every user of the
 //! host what its owner may. Mount flags inside do not help: it is the host that looks at the bits. So a container to which
-//! something writable is mapped is *guarded*: a filter refuses the bits ([`super::seccomp`]), and it lacks the capabilities
+//! something writable is mapped is *guarded*: a filter refuses the bits ([`super::seccomp`]). It lacks the capabilities
 //! to make device nodes ([`CAPABILITIES`]), to give files capabilities and to keep bits of a file that it writes to. That
 //! holds for each kind of owner:
 //!

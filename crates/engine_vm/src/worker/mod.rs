@@ -1,6 +1,6 @@
 //! The worker: one process per machine, which owns QEMU, its monitor and the host's ends of its serial ports.
 //!
-//! The service executes it from the sealed copy of its own program, with a socket as standard input, and puts it into the
+//! The service executes it from the sealed copy of its own program, with a socket as standard input. It puts the worker into the
 //! machine's control groups before it says what to run. It outlives the service. QEMU ends with it, and it ends with
 //! QEMU, after it has written down how (`exit`).
 //!

@@ -7,8 +7,8 @@
 //! no service was reached for as long as the client tries.
 //!
 //! After `fork(2)` the child must neither write to its parent's connection nor wait for its parent's threads. So all of
-//! this hangs on a [`World`] that belongs to one pid; a child makes itself a new one, without touching a lock of the
-//! old one, and its copies of the parent's handles are opened again on the child's own connection when they are used.
+//! this hangs on a [`World`] that belongs to one pid; a child makes itself a new one, without touching a lock of
+//! the old one. Its copies of the parent's handles are opened again on the child's own connection when they are used.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -2,7 +2,7 @@
 //!
 //! Every handle is cheap to clone and may be used from several threads at once. A method that takes an `&Operation`
 //! returns an error only for the *shape* of the call (closed handle, operation already pending, two takers of the
-//! completion) and then has left the operation as it was. Everything else, an unreachable service included, is the
+//! completion). It has left the operation as it was then. Everything else, an unreachable service included, is the
 //! result of the operation.
 
 pub(crate) mod client;

@@ -226,7 +226,7 @@ impl System {
         self.call(OperationKind::GetProperties, call, query, operation)
     }
 
-    /// Ours: has the kept output of a detached process come through a pipe, which is the standard output in the
+    /// Ours: has the kept output of a detached process come through a pipe; that is the standard output in the
     /// operation's process information, as is the standard input for a query that attaches; the pid there is that of the
     /// process. What comes through is in [`hcs_wire::output`].
     ///

@@ -23,7 +23,7 @@ const AGENT: &str = "hcs-guest";
 
 /// Make, list and remove guest images: a kernel and an initial ramdisk for virtual machines
 ///
-/// An image has a kernel of this host or of a package, unpacked so that it boots at once, and an initial ramdisk with the
+/// An image has a kernel of this host or of a package, unpacked so that it boots at once. It has an initial ramdisk with the
 /// kernel modules of virtio and the guest agent as its first process. The service of root uses images in
 /// /var/lib/hcs/guest-images; those of another user are below ~/.local/share/hcs.
 #[derive(Args, Debug)]

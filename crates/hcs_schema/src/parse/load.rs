@@ -1,7 +1,7 @@
 //! Text to JSON under limits, refusing names that are given twice.
 //!
 //! serde_json parses; the visitor here builds the value, counts depth and compares names. On an error each level adds
-//! its own step to the path on the way out, so a fault has its JSON pointer and a valid document pays nothing for it.
+//! its own step to the path on the way out. So a fault has its JSON pointer and a valid document pays nothing for it.
 
 use std::{cell::RefCell, fmt};
 

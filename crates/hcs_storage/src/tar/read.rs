@@ -1,6 +1,6 @@
 //! The reader of tar streams.
 //!
-//! Nothing of a stream is trusted: all that is kept is charged to the limits, and where readers of different programs
+//! Nothing of a stream is trusted: all that is kept is charged to the limits. Where readers of different programs
 //! would see different files (content after the end, entries with a size but without content) the stream is refused.
 
 use std::{

@@ -10,8 +10,8 @@
 //! `CreateStd*Pipe` that is true; the agent says that it takes them by `DescriptorStdioSupported`. With
 //! `EmulateConsole` there is no stderr, so none is sent for it (one that comes nevertheless is closed).
 //!
-//! An agent that says `FetchStdioSupported` keeps an `O_PATH` descriptor of each of these pipes while the process lives,
-//! which keeps no end of them open, and hands them out by [`Rpc::FetchStdio`]: so a host that was restarted can give
+//! An agent that says `FetchStdioSupported` keeps an `O_PATH` descriptor of each of these pipes while the process lives;
+//! that keeps no end of them open, and hands them out by [`Rpc::FetchStdio`]: so a host that was restarted can give
 //! the stdio of a process out again.
 //!
 //! An agent that says `NamedCallsSupported` remembers the result of a client's call by the name of the call

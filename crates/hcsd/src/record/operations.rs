@@ -2,8 +2,8 @@
 //! ask what became of an operation and how far it got ([`Operations::explain`]).
 //!
 //! Whatever works for a call notes its steps without being handed anything: the time line of the call that is being
-//! worked for belongs to the running task ([`carry`], [`step`]). A call that failed is told in the event log with its
-//! time line, and so is one whose process the kernel killed, so a later service can explain them as well.
+//! worked for belongs to the running task ([`carry`], [`step`]). A call that failed is told in the event log with
+//! its time line. So is one whose process the kernel killed, so a later service can explain them as well.
 
 use std::{
     borrow::Cow,

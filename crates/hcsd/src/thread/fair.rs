@@ -1,7 +1,7 @@
 //! Places that several connections want at one time: each in its turn.
 //!
 //! What one process does in order, like a guest agent that makes processes, has a queue. A connection that fills it makes
-//! all others wait for the whole of it. So only a few requests are on their way at one time, and of those that wait the next
+//! all others wait for the whole of it. So only a few requests are on their way at one time. Of those that wait the next
 //! is that of the connection whose last turn is the longest ago, however many calls the others have made.
 
 use std::{

@@ -1,5 +1,5 @@
 //! Where the time goes: the kernel's tracer writes down every system call and every switch of client, service, launcher
-//! and agent, and each moment of a call is charged to the task that was at work.
+//! and agent; each moment of a call is charged to the task that was at work.
 //!
 //! 1. [`trace`]: an instance of the tracer of the bench's own; it costs a microsecond or two for each system call.
 //! 2. [`events`]: its text, read.

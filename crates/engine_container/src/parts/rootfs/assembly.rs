@@ -1,6 +1,6 @@
 //! The host's own files as an ordinary user may have them.
 //!
-//! An overlay of the host's root would show what is hidden below its mounts, so the kernel refuses it to a user
+//! An overlay of the host's root would show what is hidden below its mounts. The kernel refuses it to a user
 //! namespace, as it refuses every directory with a mount below it. Therefore the root is put together in memory, and each
 //! directory in it is an overlay of its own. A directory that the kernel refuses because of a mount below it is put
 //! together in the same way, down to [`DEPTH`].

@@ -2,7 +2,7 @@
 //!
 //! The lower one has a whiteout for each thing that is left out, which is how an overlay says that what is further below is
 //! not there; the upper one has the directories that are to be seen empty. Neither needs a mount or an attribute of its
-//! own: a dozen directories in memory cost less than one mount each, and what a container writes is kept apart from what
+//! own: a dozen directories in memory cost less than one mount each. What a container writes is kept apart from what
 //! it may not see, so that a scratch can be kept. They take some two hundred system calls, so the service makes them once for
 //! all containers that leave the same out ([`Shared`]): no process ever writes to them. What one container needs besides
 //! comes between the two, in a third layer of its own.

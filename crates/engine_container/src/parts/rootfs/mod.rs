@@ -190,8 +190,8 @@ pub(crate) fn leaves_out(spec: &RootSpec, path: &str) -> bool {
     })
 }
 
-/// Mounts the root, with a scratch in memory where the file system of the real one cannot hold an overlay's upper
-/// directory (another overlay, NFS, FAT) and need not be kept. Without a `target` it covers the scratch.
+/// Mounts the root. The scratch is in memory where the file system of the real one cannot hold an overlay's upper
+/// directory (another overlay, NFS, FAT), unless it is kept. Without a `target` it covers the scratch.
 fn mount_layers(
     overlays: &mut Overlays,
     layers: &[OwnedFd],

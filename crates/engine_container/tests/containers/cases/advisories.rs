@@ -450,7 +450,7 @@ fn no_release_agent_can_be_set() {
     assert_eq!(agents(), before);
 }
 
-/// After CVE-2021-30465: what is covered in a mapped directory is moved by a container that has it, so that the next one
+/// After CVE-2021-30465: what is covered in a mapped directory is moved by a container that has it: the next one
 /// sees it where nothing was looked for, and the service something else in its place.
 fn the_services_directories_are_moved_by_no_container() {
     let host = Host::with(|config| {

@@ -219,7 +219,7 @@ fn an_image_is_changed_as_ever() {
     assert_eq!(power(&shared), Vec::<String>::new());
 }
 
-/// A process of a container that may write to a shared directory can hand its descriptor to another container, through a
+/// A process of a container that may write to a shared directory can hand its descriptor to another container: through a
 /// socket in a directory that both see, or in a network that both have.
 fn a_container_of_the_hosts_root_that_could_be_handed_a_directory_is_guarded() {
     let host = Host::new();

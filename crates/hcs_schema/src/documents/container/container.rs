@@ -37,7 +37,7 @@ document! {
         /// service's configuration decides.
         user_namespace: bool = "UserNamespace", "extension";
         /// Whether the container gets a user namespace where everything that the document names can be had with one (our
-        /// extension): the file systems shift owners, owners are among the first 65536 ids, the network namespace and the
+        /// extension): the file systems shift owners; owners are among the first 65536 ids; the network namespace and the
         /// scratch are its own, no capability is added that acts on the host only, and ids are free. `ShiftOwners` is then
         /// set for each mapped directory that does not say otherwise, so files are those that a container without a user
         /// namespace has. Otherwise it gets none. Without effect where `UserNamespace` or the service's configuration says

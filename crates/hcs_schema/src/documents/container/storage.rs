@@ -20,7 +20,7 @@ document! {
         read_only: bool = "ReadOnly", "extension";
         /// Limits on input and output.
         qos: StorageQoS = "QoS", 2.0;
-        /// Directory of the host whose tree the view of the host's files shows (our extension), as a copy that takes what
+        /// Directory of the host whose tree the view of the host's files shows (our extension). It is a copy that takes what
         /// is written, also below /home, /root and other directories that are empty in the view. Homes and what is secret
         /// stay hidden. Only without layers.
         host_directory: String = "HostDirectory", "extension";

@@ -13,7 +13,7 @@ document! {
         port: u32 = "Port", 2.0;
         /// The only files to be seen.
         allowed_files: Vec<String> = "AllowedFiles", 2.2;
-        /// Bits: 1 read-only, 4 Linux metadata, 8 case sensitive, 16 as the owner of the root, 32 options in the
+        /// Bits: 1 read-only, 4 Linux metadata, 8 case sensitive, 16 as the owner of the root; 32 options in the
         /// name, 64 directories below by name, 128 allowed files only, 256 many connections.
         flags: u32 = "Flags", "extension";
     }

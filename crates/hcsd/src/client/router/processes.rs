@@ -281,7 +281,7 @@ pub(super) fn open(errand: Errand, system: u64, handle: u64, pid: u32, again: bo
     });
 }
 
-/// [`find`], once the agent can be asked. Who had a handle would take a failure for the end of the process, and learn of
+/// [`find`], once the agent can be asked. A client with a handle would take a failure for the end of the process. It would learn of
 /// an exit in any case only when the agent tells it, so it is not answered before that.
 async fn find_when_linked(
     system: &Rc<System>,
