@@ -1,4 +1,4 @@
-//! HRESULT values: the results of all HCS functions.
+//! HRESULT values: the results of all HCS and HCN functions.
 //!
 //! Values are those of the HCS reference (`Reference/HCSHResult.md`) and of `winerror.h`. Messages are ours: short,
 //! lower case, without a full stop, so that they read well inside a longer sentence.
@@ -109,6 +109,61 @@ hresults! {
     HCS_E_PROCESS_ALREADY_STOPPED = 0x8037_011F, "the process has already exited";
     HCS_E_SYSTEM_NOT_CONFIGURED_FOR_OPERATION = 0x8037_0120, "the compute system was not set up for this call";
     HCS_E_OPERATION_ALREADY_CANCELLED = 0x8037_0121, "the operation was cancelled before";
+    HCN_E_NETWORK_NOT_FOUND = 0x803B_0001, "no network has this id";
+    HCN_E_ENDPOINT_NOT_FOUND = 0x803B_0002, "no endpoint has this id";
+    HCN_E_LAYER_NOT_FOUND = 0x803B_0003, "the layer of the network stack was not found";
+    HCN_E_SWITCH_NOT_FOUND = 0x803B_0004, "the switch was not found";
+    HCN_E_SUBNET_NOT_FOUND = 0x803B_0005, "the network has no such subnet";
+    HCN_E_ADAPTER_NOT_FOUND = 0x803B_0006, "the network adapter was not found";
+    HCN_E_PORT_NOT_FOUND = 0x803B_0007, "the port was not found";
+    HCN_E_POLICY_NOT_FOUND = 0x803B_0008, "there is no such policy";
+    HCN_E_VFP_PORTSETTING_NOT_FOUND = 0x803B_0009, "the port has no such setting";
+    HCN_E_INVALID_NETWORK = 0x803B_000A, "the network is not valid";
+    HCN_E_INVALID_NETWORK_TYPE = 0x803B_000B, "the type of the network does not allow this";
+    HCN_E_INVALID_ENDPOINT = 0x803B_000C, "the endpoint is not valid";
+    HCN_E_INVALID_POLICY = 0x803B_000D, "the policy is not valid";
+    HCN_E_INVALID_POLICY_TYPE = 0x803B_000E, "the type of the policy is not valid here";
+    HCN_E_INVALID_REMOTE_ENDPOINT_OPERATION = 0x803B_000F, "a remote endpoint does not allow this";
+    HCN_E_NETWORK_ALREADY_EXISTS = 0x803B_0010, "a network with this id or name already exists";
+    HCN_E_LAYER_ALREADY_EXISTS = 0x803B_0011, "the layer of the network stack already exists";
+    HCN_E_POLICY_ALREADY_EXISTS = 0x803B_0012, "the policy already exists";
+    HCN_E_PORT_ALREADY_EXISTS = 0x803B_0013, "the port is already in use";
+    HCN_E_ENDPOINT_ALREADY_ATTACHED = 0x803B_0014, "the endpoint is already attached";
+    HCN_E_REQUEST_UNSUPPORTED = 0x803B_0015, "the request is not supported";
+    HCN_E_MAPPING_NOT_SUPPORTED = 0x803B_0016, "the network cannot map ports";
+    HCN_E_DEGRADED_OPERATION = 0x803B_0017, "the operation had less effect than asked for";
+    HCN_E_SHARED_SWITCH_MODIFICATION = 0x803B_0018, "a shared switch cannot be changed";
+    HCN_E_GUID_CONVERSION_FAILURE = 0x803B_0019, "a GUID cannot be read";
+    HCN_E_REGKEY_FAILURE = 0x803B_001A, "a stored setting cannot be read or written";
+    HCN_E_INVALID_JSON = 0x803B_001B, "the JSON document is invalid";
+    HCN_E_INVALID_JSON_REFERENCE = 0x803B_001C, "the JSON document refers to what does not exist";
+    HCN_E_ENDPOINT_SHARING_DISABLED = 0x803B_001D, "the endpoint cannot be shared";
+    HCN_E_INVALID_IP = 0x803B_001E, "an IP address is not valid";
+    HCN_E_SWITCH_EXTENSION_NOT_FOUND = 0x803B_001F, "the switch extension was not found";
+    HCN_E_MANAGER_STOPPED = 0x803B_0020, "the network service is stopping";
+    HCN_E_MODULE_NOT_FOUND = 0x803B_0021, "the module of the guest was not found";
+    HCN_E_NO_REQUEST_HANDLERS = 0x803B_0022, "the guest has no handler for the request";
+    HCN_E_GUEST_REQUEST_UNSUPPORTED = 0x803B_0023, "the guest does not support the request";
+    HCN_E_RUNTIMEKEYS_FAILED = 0x803B_0024, "the keys of the guest failed";
+    HCN_E_NETADAPTER_TIMEOUT = 0x803B_0025, "the network adapter of the guest did not appear in time";
+    HCN_E_NETADAPTER_NOT_FOUND = 0x803B_0026, "the network adapter of the guest was not found";
+    HCN_E_NETCOMPARTMENT_NOT_FOUND = 0x803B_0027, "the network namespace of the guest was not found";
+    HCN_E_NETINTERFACE_NOT_FOUND = 0x803B_0028, "the network interface of the guest was not found";
+    HCN_E_DEFAULTNAMESPACE_EXISTS = 0x803B_0029, "the default namespace already exists";
+    HCN_E_ICS_DISABLED = 0x803B_002A, "connection sharing is disabled";
+    HCN_E_ENDPOINT_NAMESPACE_ALREADY_EXISTS = 0x803B_002B, "the endpoint is already in a namespace";
+    HCN_E_ENTITY_HAS_REFERENCES = 0x803B_002C, "other objects still refer to this one";
+    HCN_E_INVALID_INTERNAL_PORT = 0x803B_002D, "the internal port is not valid";
+    HCN_E_NAMESPACE_ATTACH_FAILED = 0x803B_002E, "the endpoint could not be put into the namespace";
+    HCN_E_ADDR_INVALID_OR_RESERVED = 0x803B_002F, "an address is not valid or is reserved";
+    HCN_E_INVALID_PREFIX = 0x803B_0030, "an address prefix is not valid";
+    HCN_E_OBJECT_USED_AFTER_UNLOAD = 0x803B_0031, "the object is gone";
+    HCN_E_INVALID_SUBNET = 0x803B_0032, "a subnet is not valid";
+    HCN_E_INVALID_IP_SUBNET = 0x803B_0033, "an address is in no subnet of the network";
+    HCN_E_ENDPOINT_NOT_ATTACHED = 0x803B_0034, "the endpoint is not attached";
+    HCN_E_ENDPOINT_NOT_LOCAL = 0x803B_0035, "the endpoint is not on this host";
+    HCN_E_INTERFACEPARAMETERS_ALREADY_APPLIED = 0x803B_0036, "the parameters of the interface were set before";
+    HCN_E_VFP_NOT_ALLOWED = 0x803B_0037, "the switch cannot filter here";
 }
 
 impl HResult {
