@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use crate::{Failure, HResult, Record, failure::Cause, parse::Place};
 
 /// The most faults of one report: a longer report would not help its reader.
-pub(crate) const MOST_FAULTS: usize = 20;
+pub const MOST_FAULTS: usize = 20;
 
 /// Values and names are cut to about this many characters in messages.
 const LONGEST_QUOTE: usize = 80;
@@ -22,7 +22,7 @@ pub(crate) enum Step {
 
 /// Where a walk stands: a list on the stack, so that walking a valid document allocates nothing.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Path<'a>(Option<(&'a Path<'a>, StepRef<'a>)>);
+pub struct Path<'a>(Option<(&'a Path<'a>, StepRef<'a>)>);
 
 #[derive(Clone, Copy, Debug)]
 enum StepRef<'a> {
@@ -31,14 +31,25 @@ enum StepRef<'a> {
 }
 
 impl<'a> Path<'a> {
-    pub(crate) const ROOT: Path<'static> = Path(None);
+    /// The whole document.
+    pub const ROOT: Path<'static> = Path(None);
 
-    pub(crate) fn key(&'a self, key: &'a str) -> Self {
+    /// The property `key` of the object here.
+    #[must_use]
+    pub fn key(&'a self, key: &'a str) -> Self {
         Self(Some((self, StepRef::Key(key))))
     }
 
-    pub(crate) fn index(&'a self, index: usize) -> Self {
+    /// The item at `index` of the list here.
+    #[must_use]
+    pub fn index(&'a self, index: usize) -> Self {
         Self(Some((self, StepRef::Index(index))))
+    }
+
+    /// Its JSON pointer (RFC 6901).
+    #[must_use]
+    pub fn pointer(&self) -> String {
+        pointer(&self.steps())
     }
 
     pub(crate) fn steps(&self) -> Vec<Step> {
@@ -86,15 +97,17 @@ pub(crate) struct Fault {
 
 /// Faults gathered so far, never more than [`MOST_FAULTS`].
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<Fault>);
+pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    pub(crate) fn is_full(&self) -> bool {
+    /// Whether no further fault would be reported.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
         self.0.len() >= MOST_FAULTS
     }
 
     /// Notes a fault of the value at `path`: a sentence that names the expected value.
-    pub(crate) fn value(
+    pub fn value(
         &mut self,
         path: &Path<'_>,
         message: impl Into<String>,
@@ -104,7 +117,7 @@ impl Faults {
     }
 
     /// Notes a fault of the name of the property at `path`: a sentence that names the expected value.
-    pub(crate) fn name(
+    pub fn name(
         &mut self,
         path: &Path<'_>,
         message: impl Into<String>,
@@ -114,12 +127,7 @@ impl Faults {
     }
 
     /// Notes that the value at `path` breaks a rule: the value found, and the value expected.
-    pub(crate) fn rule(
-        &mut self,
-        path: &Path<'_>,
-        found: impl fmt::Display,
-        expected: impl Into<String>,
-    ) {
+    pub fn rule(&mut self, path: &Path<'_>, found: impl fmt::Display, expected: impl Into<String>) {
         let expected = expected.into();
         self.add(
             path,
@@ -130,7 +138,7 @@ impl Faults {
     }
 
     /// Notes that the value at `path` lacks the property `name`.
-    pub(crate) fn missing(&mut self, path: &Path<'_>, name: &str) {
+    pub fn missing(&mut self, path: &Path<'_>, name: &str) {
         let message = format!("the property {} is missing", quote(name));
         self.add(path, false, message, String::new());
     }
@@ -227,7 +235,8 @@ impl fmt::Display for Where<'_> {
 }
 
 /// `text` in double quotes, with control characters escaped, cut where it is long.
-pub(crate) fn quote(text: &str) -> String {
+#[must_use]
+pub fn quote(text: &str) -> String {
     format!("{:?}", cut(text, LONGEST_QUOTE))
 }
 

@@ -19,13 +19,13 @@ mod macros;
 pub mod coverage;
 pub mod documents;
 mod failure;
-mod fault;
+pub mod fault;
 mod hresult;
 pub mod parse;
 pub mod privileges;
-mod read;
+pub mod read;
 mod record;
-mod rules;
+pub mod rules;
 pub mod shape;
 mod shown;
 mod text;
@@ -40,11 +40,7 @@ pub use record::Record;
 pub use rules::id::{MAX_ID_UNITS, check_id};
 pub use shown::{is_hidden, shown, shown_json};
 
-/// A document of the schema. Only the types of [`documents`] are.
-#[expect(
-    private_bounds,
-    reason = "the rules of a document are this crate's own"
-)]
+/// A document of a schema: a type that [`document!`] made.
 pub trait Document:
     Serialize + DeserializeOwned + Default + read::Read + rules::Checked + shape::Shaped
 {

@@ -11,8 +11,12 @@
 //! ```
 //! `= "Schema_Name"` (where it differs), `checked by`, `as` and `until` may be left out. `as` gives a string its format
 //! ([`crate::shape`]'s `format` module). A version that is no number, as in `"extension"`, marks a name that no schema has.
+//!
+//! Other APIs of the same family (networks, in `hcn`) make their documents with these macros, too. So limits, faults and
+//! pointers are the same everywhere.
 
 /// One document: a struct whose fields are all optional, its [`crate::shape::Shape`] and its [`crate::Document`].
+#[macro_export]
 macro_rules! document {
     (
         $(#[doc = $doc:literal])+
@@ -66,15 +70,15 @@ macro_rules! document {
         impl $crate::Document for $name {
             fn shape() -> &'static $crate::shape::Shape {
                 static SHAPE: $crate::shape::Shape = $crate::shape::Shape {
-                    name: $crate::macros::schema_name!($name $($schema)?),
+                    name: $crate::document_schema_name!($name $($schema)?),
                     doc: concat!($($doc, "\n"),+),
                     properties: &[
                         $($crate::shape::Property {
                             name: $json,
                             doc: concat!($($field_doc, "\n"),+),
-                            kind: $crate::macros::kind!($type $(, $format)?),
+                            kind: $crate::document_kind!($type $(, $format)?),
                             since: $crate::shape::Since::read(stringify!($since)),
-                            until: $crate::macros::until!($($until)?),
+                            until: $crate::document_until!($($until)?),
                         },)*
                     ],
                 };
@@ -84,11 +88,13 @@ macro_rules! document {
     };
 }
 
-/// One enumeration: a Rust enum that reads and writes exactly the schema's names, and its table.
+/// One enumeration: a Rust enum that reads and writes exactly the schema's names, and its table. With `, numbered true`
+/// behind its name it reads numbers as well, which count the values from 0.
+#[macro_export]
 macro_rules! schema_enum {
     (
         $(#[doc = $doc:literal])+
-        $name:ident $(= $schema:literal)? {
+        $name:ident $(= $schema:literal)? $(, numbered $numbered:literal)? {
             $(
                 $(#[doc = $value_doc:literal])+
                 $variant:ident = $json:literal, $since:literal $(until $until:literal)?;
@@ -122,16 +128,17 @@ macro_rules! schema_enum {
             #[must_use]
             pub fn enumeration() -> &'static $crate::shape::Enumeration {
                 static TABLE: $crate::shape::Enumeration = $crate::shape::Enumeration {
-                    name: $crate::macros::schema_name!($name $($schema)?),
+                    name: $crate::document_schema_name!($name $($schema)?),
                     doc: concat!($($doc, "\n"),+),
                     values: &[
                         $($crate::shape::EnumValue {
                             name: $json,
                             doc: concat!($($value_doc, "\n"),+),
                             since: $crate::shape::Since::read(stringify!($since)),
-                            until: $crate::macros::until!($($until)?),
+                            until: $crate::document_until!($($until)?),
                         },)+
                     ],
+                    numbered: $crate::document_numbered!($($numbered)?),
                 };
                 &TABLE
             }
@@ -147,7 +154,8 @@ macro_rules! schema_enum {
             fn read(value: ::serde_json::Value) -> Result<Self, $crate::read::Misfit> {
                 let found = value.as_str();
                 let name = Self::ALL.iter().copied().find(|one| Some(one.name()) == found);
-                name.ok_or_else(|| $crate::read::Misfit::new(format!("{value} is no value of the enumeration")))
+                let number = Self::enumeration().at(&value).and_then(|at| Self::ALL.get(at).copied());
+                name.or(number).ok_or_else(|| $crate::read::Misfit::new(format!("{value} is no value of the enumeration")))
             }
         }
 
@@ -160,7 +168,9 @@ macro_rules! schema_enum {
 }
 
 /// The schema's name of a type: given, or the Rust name.
-macro_rules! schema_name {
+#[doc(hidden)]
+#[macro_export]
+macro_rules! document_schema_name {
     ($name:ident) => {
         stringify!($name)
     };
@@ -170,7 +180,9 @@ macro_rules! schema_name {
 }
 
 /// The kind of a property: that of its format where one is given.
-macro_rules! kind {
+#[doc(hidden)]
+#[macro_export]
+macro_rules! document_kind {
     ($type:ty) => {
         <$type as $crate::shape::Shaped>::KIND
     };
@@ -180,7 +192,9 @@ macro_rules! kind {
 }
 
 /// The last version that has a name, where it is given.
-macro_rules! until {
+#[doc(hidden)]
+#[macro_export]
+macro_rules! document_until {
     () => {
         None
     };
@@ -189,4 +203,14 @@ macro_rules! until {
     };
 }
 
-pub(crate) use {kind, schema_name, until};
+/// Whether an enumeration reads numbers, where that is given.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! document_numbered {
+    () => {
+        false
+    };
+    ($numbered:literal) => {
+        $numbered
+    };
+}

@@ -11,14 +11,14 @@ use serde_json::{Map, Value};
 
 /// The reason why a type cannot read a value: the path to the value, innermost step first, and the fault.
 #[derive(Debug)]
-pub(crate) struct Misfit {
+pub struct Misfit {
     steps: Vec<String>,
     fault: String,
 }
 
 impl Misfit {
     /// A fault right here.
-    pub(crate) fn new(fault: impl Into<String>) -> Self {
+    pub fn new(fault: impl Into<String>) -> Self {
         Self {
             steps: Vec::new(),
             fault: fault.into(),
@@ -42,7 +42,7 @@ impl fmt::Display for Misfit {
 }
 
 /// A type that can be read from a JSON value.
-pub(crate) trait Read: Sized {
+pub trait Read: Sized {
     /// Reads it.
     ///
     /// # Errors
@@ -51,12 +51,12 @@ pub(crate) trait Read: Sized {
 }
 
 /// Reads a value by serde: for strings, numbers, enumerations and other leaves.
-pub(crate) fn leaf<T: DeserializeOwned>(value: Value) -> Result<T, Misfit> {
+pub fn leaf<T: DeserializeOwned>(value: Value) -> Result<T, Misfit> {
     serde_json::from_value(value).map_err(|error| Misfit::new(error.to_string()))
 }
 
 /// The members of a document.
-pub(crate) fn object(value: Value) -> Result<Map<String, Value>, Misfit> {
+pub fn object(value: Value) -> Result<Map<String, Value>, Misfit> {
     match value {
         Value::Object(members) => Ok(members),
         _ => Err(Misfit::new("an object is expected")),
@@ -64,10 +64,7 @@ pub(crate) fn object(value: Value) -> Result<Map<String, Value>, Misfit> {
 }
 
 /// One property of a document: `None` when it is absent or null.
-pub(crate) fn take<T: Read>(
-    members: &mut Map<String, Value>,
-    name: &str,
-) -> Result<Option<T>, Misfit> {
+pub fn take<T: Read>(members: &mut Map<String, Value>, name: &str) -> Result<Option<T>, Misfit> {
     match members.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => T::read(value)

@@ -21,13 +21,19 @@ impl Since {
     /// The newest published schema.
     pub const PUBLISHED: Self = Self::Version(2, 6);
 
-    /// Reads `2.6`; anything that is not `digit.digit` is an extension. For the macros.
+    /// Reads `2.6` and `2.10`; anything else is an extension. For the macros.
     #[must_use]
     pub const fn read(text: &str) -> Self {
         match text.as_bytes() {
             [major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'] => {
                 Self::Version(*major - b'0', *minor - b'0')
             }
+            [
+                major @ b'0'..=b'9',
+                b'.',
+                tens @ b'1'..=b'9',
+                ones @ b'0'..=b'9',
+            ] => Self::Version(*major - b'0', (*tens - b'0') * 10 + (*ones - b'0')),
             _ => Self::Extension,
         }
     }
@@ -82,6 +88,18 @@ pub struct Enumeration {
     pub doc: &'static str,
     /// Its values in the schema's order.
     pub values: &'static [EnumValue],
+    /// Whether a number stands for the value at that place, too.
+    pub numbered: bool,
+}
+
+impl Enumeration {
+    /// The place of the value that a number stands for.
+    #[must_use]
+    pub fn at(&self, value: &Value) -> Option<usize> {
+        let number = value.as_u64().filter(|_| self.numbered)?;
+        let at = usize::try_from(number).ok()?;
+        (at < self.values.len()).then_some(at)
+    }
 }
 
 /// One value of an enumeration.
@@ -140,6 +158,8 @@ pub enum Text {
     Plain,
     /// 8-4-4-4-12 hexadecimal digits, without braces.
     Guid,
+    /// The same, with or without braces.
+    LooseGuid,
     /// RFC 3339.
     DateTime,
     /// Base64; the schema calls it `byte`.
@@ -178,6 +198,7 @@ shaped! {
     String => Kind::String(Text::Plain);
     Value => Kind::Any;
     format::Guid => Kind::String(Text::Guid);
+    format::LooseGuid => Kind::String(Text::LooseGuid);
     format::DateTime => Kind::String(Text::DateTime);
     format::Base64 => Kind::String(Text::Base64);
     format::Binary => Kind::String(Text::Binary);
@@ -202,15 +223,23 @@ impl<T: Shaped> Shaped for BTreeMap<String, T> {
 }
 
 /// Formats of strings as types, for `as` in the document macro. They have no values.
-pub(crate) mod format {
+pub mod format {
     /// [`super::Text::Guid`].
-    pub(crate) enum Guid {}
+    #[derive(Debug)]
+    pub enum Guid {}
+    /// [`super::Text::LooseGuid`].
+    #[derive(Debug)]
+    pub enum LooseGuid {}
     /// [`super::Text::DateTime`].
-    pub(crate) enum DateTime {}
+    #[derive(Debug)]
+    pub enum DateTime {}
     /// [`super::Text::Base64`].
-    pub(crate) enum Base64 {}
+    #[derive(Debug)]
+    pub enum Base64 {}
     /// [`super::Text::Binary`].
-    pub(crate) enum Binary {}
+    #[derive(Debug)]
+    pub enum Binary {}
     /// [`super::Text::MacAddress`].
-    pub(crate) enum MacAddress {}
+    #[derive(Debug)]
+    pub enum MacAddress {}
 }

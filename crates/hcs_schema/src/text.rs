@@ -6,7 +6,7 @@ use crate::shape::Text;
 pub(crate) fn expected(format: Text) -> &'static str {
     match format {
         Text::Plain | Text::Binary => "a string",
-        Text::Guid => "a GUID like 17103e3f-3c6e-4677-bb17-3b267eb5be57",
+        Text::Guid | Text::LooseGuid => "a GUID like 17103e3f-3c6e-4677-bb17-3b267eb5be57",
         Text::DateTime => "a time like 2024-02-29T12:34:56.789Z",
         Text::Base64 => "a base64 string",
         Text::MacAddress => "a MAC address like 00-15-5D-01-02-03",
@@ -18,6 +18,10 @@ pub(crate) fn fits(format: Text, text: &str) -> bool {
     match format {
         Text::Plain | Text::Binary => true,
         Text::Guid => like(text, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"),
+        Text::LooseGuid => {
+            let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+            fits(Text::Guid, inner.unwrap_or(text))
+        }
         Text::DateTime => is_time(text),
         Text::Base64 => is_base64(text),
         Text::MacAddress => {

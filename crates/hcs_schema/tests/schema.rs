@@ -193,7 +193,7 @@ fn describe_kind(kind: Kind) -> Value {
         Kind::Number => json!({"type": "number"}),
         Kind::Integer(integer) => json!({"type": "integer", "format": integer.format}),
         Kind::String(Text::Plain) => json!({"type": "string"}),
-        Kind::String(Text::Guid) => {
+        Kind::String(Text::Guid | Text::LooseGuid) => {
             json!({"type": "string", "pattern": "^[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$"})
         }
         Kind::String(Text::DateTime) => json!({"type": "string", "format": "date-time"}),

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 pub use load::{MAX_BYTES, MAX_DEPTH};
 pub use place::Place;
+pub use validate::document as check_shape;
 
 use crate::{
     Document, Failure, HResult,

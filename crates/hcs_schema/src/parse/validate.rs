@@ -14,7 +14,7 @@ use crate::{
 const SHORT_LIST: usize = 16;
 
 /// Checks `value` against `shape`.
-pub(super) fn document(shape: &Shape, value: &Value, path: &Path<'_>, faults: &mut Faults) {
+pub fn document(shape: &Shape, value: &Value, path: &Path<'_>, faults: &mut Faults) {
     let Some(object) = value.as_object() else {
         let expected = format!("an object ({})", shape.name);
         return wrong_type(value, &expected, path, faults);
@@ -98,7 +98,7 @@ fn string(format: Text, value: &Value, path: &Path<'_>, faults: &mut Faults) {
 
 fn enumeration(table: &Enumeration, value: &Value, path: &Path<'_>, faults: &mut Faults) {
     let found = value.as_str();
-    if table.values.iter().any(|known| Some(known.name) == found) {
+    if table.at(value).is_some() || table.values.iter().any(|known| Some(known.name) == found) {
         return;
     }
     let names: Vec<&str> = table.values.iter().map(|v| v.name).collect();

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A type that can be checked against the rules, with everything in it.
-pub(crate) trait Checked {
+pub trait Checked {
     /// Notes every broken rule; `path` is where `self` stands.
     fn check_at(&self, _path: &Path<'_>, _faults: &mut Faults) {}
 }

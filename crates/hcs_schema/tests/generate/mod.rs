@@ -102,7 +102,7 @@ fn number(integer: Integer) -> BoxedStrategy<Value> {
 fn string(text: Text) -> BoxedStrategy<String> {
     match text {
         Text::Plain | Text::Binary => any::<String>().boxed(),
-        Text::Guid => "[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}".boxed(),
+        Text::Guid | Text::LooseGuid => "[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}".boxed(),
         Text::DateTime => {
             "[0-9]{4}-0[1-9]-[12][0-9]T[01][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]0[0-9]:30)".boxed()
         }
