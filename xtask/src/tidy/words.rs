@@ -30,6 +30,7 @@ const CLEAN: &[&str] = &[
     "crates/guest_agent/",
     "crates/guest_image/",
     "crates/engine_vm/",
+    "crates/hcn/",
     "crates/hcs/",
     "crates/hcs_archive/",
     "crates/hcs_cli/",

@@ -1,0 +1,492 @@
+//! The effect of each property on Linux: supported, accepted without effect, or refused, each with its reason.
+//!
+//! [`TABLE`] has an entry per property of the documents that clients send, as those of `hcs_schema::coverage`, and
+//! refuses in the same way: by pointer, with the reason. Flags are numbers, so they are looked at where they are used.
+
+use hcs_schema::coverage::{
+    Coverage::{self, Refused, Supported, WithoutEffect},
+    Table,
+};
+
+/// The table.
+pub static TABLE: Table = Table {
+    about: "a network on Linux",
+    entries: &[
+        NETWORK,
+        ENDPOINT,
+        NAMESPACE,
+        LOAD_BALANCER,
+        POLICIES,
+        REQUESTS,
+        SHARED,
+    ],
+    resources: &[],
+};
+
+type Documents = &'static [(&'static str, &'static [(&'static str, Coverage)])];
+
+const KEPT: Coverage = WithoutEffect("it is kept with the object and told again");
+const TOLD: Coverage = WithoutEffect("the service tells it and does not read it");
+const LATER: &str = "it is not built yet";
+const WINDOWS: &str = "the switch of Windows has it, and that of Linux has nothing like it";
+const CARD: &str =
+    "it needs an adapter that shares itself between machines, which no engine here hands on";
+const OVERLAY: &str = "overlay networks are not built yet";
+
+/// An object's entries: those that all objects have, and its own.
+macro_rules! object {
+    ($name:literal: $($own:expr),* $(,)?) => {
+        ($name, &[
+            ("ID", Supported),
+            ("Owner", KEPT),
+            ("Name", Supported),
+            ("Version", TOLD),
+            ("AdditionalParams", KEPT),
+            ("Health", TOLD),
+            ("SchemaVersion", Supported),
+            ("Telemetry", KEPT),
+            ("State", TOLD),
+            $($own),*
+        ])
+    };
+}
+
+const NETWORK: Documents = &[
+    object!("HostComputeNetwork":
+        ("Type", Supported),
+        ("Policies", Supported),
+        ("MacPool", Supported),
+        ("Dns", Supported),
+        ("Ipams", Supported),
+        ("Flags", Supported),
+    ),
+    (
+        "NetworkType",
+        &[
+            ("NAT", Supported),
+            (
+                "ICS",
+                WithoutEffect("it is made as NAT: containers get their addresses without DHCP"),
+            ),
+            (
+                "Transparent",
+                Refused("networks on an adapter of the host are not built yet"),
+            ),
+            (
+                "L2Bridge",
+                Refused("networks on an adapter of the host are not built yet"),
+            ),
+            (
+                "L2Tunnel",
+                Refused("no fabric here takes the place of the switch"),
+            ),
+            ("Overlay", Refused(OVERLAY)),
+            ("Private", Supported),
+            ("Internal", Supported),
+            ("Mirrored", Refused(WINDOWS)),
+            ("Infiniband", Refused(CARD)),
+            ("ConstrainedICS", Refused(WINDOWS)),
+        ],
+    ),
+    ("MacPool", &[("Ranges", Supported)]),
+    (
+        "MacRange",
+        &[("StartMacAddress", Supported), ("EndMacAddress", Supported)],
+    ),
+    ("Ipam", &[("Type", Supported), ("Subnets", Supported)]),
+    (
+        "IpamType",
+        &[
+            ("Static", Supported),
+            (
+                "Dhcp",
+                Refused("endpoints get their addresses from this service"),
+            ),
+        ],
+    ),
+    object!("Subnet":
+        ("IpAddressPrefix", Supported),
+        ("Policies", Refused("virtual LANs and numbers of overlays are not built yet")),
+        ("Routes", Supported),
+        ("IpSubnets", WithoutEffect("endpoints get their addresses from the whole subnet")),
+        ("Flags", Supported),
+    ),
+];
+
+const ENDPOINT: Documents = &[
+    object!("HostComputeEndpoint":
+        ("HostComputeNetwork", Supported),
+        ("HostComputeNamespace", TOLD),
+        ("Policies", Supported),
+        ("IpConfigurations", Supported),
+        ("Dns", Supported),
+        ("Routes", Supported),
+        ("MacAddress", Supported),
+        ("Flags", Supported),
+    ),
+    (
+        "IpConfiguration",
+        &[
+            ("IpAddress", Supported),
+            ("PrefixLength", Supported),
+            ("IpSubnetId", WithoutEffect("the address tells the subnet")),
+        ],
+    ),
+];
+
+const NAMESPACE: Documents = &[
+    object!("HostComputeNamespace":
+        ("NamespaceId", TOLD),
+        ("NamespaceGuid", TOLD),
+        ("Type", Supported),
+        ("Resources", Supported),
+    ),
+    (
+        "NamespaceType",
+        &[
+            ("Host", Supported),
+            (
+                "HostDefault",
+                Refused("the host's own network is not handed out"),
+            ),
+            ("Guest", Refused("networks of machines are not built yet")),
+            (
+                "GuestDefault",
+                Refused("networks of machines are not built yet"),
+            ),
+        ],
+    ),
+    (
+        "NamespaceResource",
+        &[("Type", Supported), ("Data", Supported)],
+    ),
+    (
+        "NamespaceResourceType",
+        &[("Container", Supported), ("Endpoint", Supported)],
+    ),
+    ("NamespaceResourceData", &[("Id", Supported)]),
+];
+
+const LOAD_BALANCER: Documents = &[object!("HostComputeLoadBalancer":
+    ("HostComputeNetwork", Supported),
+    ("HostComputeEndpoints", Refused("load balancers are not built yet")),
+    ("SourceVIP", Refused("load balancers are not built yet")),
+    ("FrontendVIPs", Refused("load balancers are not built yet")),
+    ("PortMappings", Refused("load balancers are not built yet")),
+    ("Flags", Refused("load balancers are not built yet")),
+)];
+
+const POLICIES: Documents = &[
+    (
+        "NetworkPolicy",
+        &[("Type", Supported), ("Settings", Supported)],
+    ),
+    (
+        "NetworkPolicyType",
+        &[
+            ("SourceMacAddress", Refused(LATER)),
+            (
+                "NetAdapterName",
+                Refused("networks on an adapter of the host are not built yet"),
+            ),
+            (
+                "InterfaceConstraint",
+                Refused("networks on an adapter of the host are not built yet"),
+            ),
+            ("VSwitchExtension", Refused(WINDOWS)),
+            ("ProviderAddress", Refused(OVERLAY)),
+            ("DrMacAddress", Refused(OVERLAY)),
+            (
+                "AutomaticDNS",
+                WithoutEffect("endpoints without servers of their own use the host's"),
+            ),
+            ("RemoteSubnetRoute", Refused(OVERLAY)),
+            ("VxlanPort", Refused(OVERLAY)),
+            (
+                "HostRoute",
+                WithoutEffect("the host always has a route to its networks"),
+            ),
+            ("SetPolicy", Refused(LATER)),
+            ("L4Proxy", Refused(LATER)),
+            ("LayerConstraint", Refused(WINDOWS)),
+            ("NetworkACL", Refused(LATER)),
+        ],
+    ),
+    (
+        "EndpointPolicy",
+        &[("Type", Supported), ("Settings", Supported)],
+    ),
+    (
+        "EndpointPolicyType",
+        &[
+            ("PortMapping", Supported),
+            ("ACL", Refused(LATER)),
+            ("QOS", Refused(LATER)),
+            ("L2Driver", Refused(WINDOWS)),
+            (
+                "OutBoundNAT",
+                Refused(
+                    "a NAT network translates all outgoing connections; exceptions are not built yet",
+                ),
+            ),
+            ("SDNRoute", Refused(LATER)),
+            ("L4Proxy", Refused(LATER)),
+            ("L4WFPPROXY", Refused(LATER)),
+            ("ProviderAddress", Refused(OVERLAY)),
+            (
+                "PortName",
+                WithoutEffect("links on Linux are named after the endpoint"),
+            ),
+            ("EncapOverhead", Supported),
+            (
+                "InterfaceConstraint",
+                Refused("networks on an adapter of the host are not built yet"),
+            ),
+            ("Encryption", Refused(LATER)),
+            ("VLAN", Refused(LATER)),
+            ("InterfaceParameters", Supported),
+            ("Iov", Refused(CARD)),
+            ("TierAcl", Refused(LATER)),
+            ("Firewall", Refused(WINDOWS)),
+        ],
+    ),
+];
+
+const REQUESTS: Documents = &[
+    (
+        "ModifyNetworkRequest",
+        &[
+            (
+                "ResourceUri",
+                WithoutEffect("the type of the resource tells where it is"),
+            ),
+            ("ResourceType", Supported),
+            ("RequestType", Supported),
+            ("Settings", Supported),
+        ],
+    ),
+    (
+        "NetworkResourceType",
+        &[
+            ("Policy", Supported),
+            ("DNS", Supported),
+            ("Extension", Refused(WINDOWS)),
+            (
+                "Subnet",
+                Refused("the subnets of a network are those that it was made with"),
+            ),
+            (
+                "IPSubnet",
+                Refused("the subnets of a network are those that it was made with"),
+            ),
+        ],
+    ),
+    ("NetworkPolicyRequest", &[("Policies", Supported)]),
+    (
+        "ModifyEndpointRequest",
+        &[
+            (
+                "ResourceUri",
+                WithoutEffect("the type of the resource tells where it is"),
+            ),
+            ("ResourceType", Supported),
+            ("RequestType", Supported),
+            ("Settings", Supported),
+        ],
+    ),
+    (
+        "EndpointResourceType",
+        &[
+            (
+                "Port",
+                Refused(
+                    "endpoints go to containers by their namespaces; those of machines are not built yet",
+                ),
+            ),
+            ("Policy", Supported),
+        ],
+    ),
+    ("EndpointPolicyRequest", &[("Policies", Supported)]),
+    (
+        "ModifyNamespaceRequest",
+        &[
+            (
+                "ResourceUri",
+                WithoutEffect("the type of the resource tells where it is"),
+            ),
+            ("ResourceType", Supported),
+            ("RequestType", Supported),
+            ("Settings", Supported),
+        ],
+    ),
+    (
+        "NamespaceResourceKind",
+        &[("Container", Supported), ("Endpoint", Supported)],
+    ),
+    ("NamespaceEndpointRequest", &[("EndpointId", Supported)]),
+    ("ContainerRequest", &[("ContainerId", Supported)]),
+    (
+        "HostComputeQuery",
+        &[
+            ("SchemaVersion", Supported),
+            ("Flags", WithoutEffect("an answer always has everything")),
+            ("Filter", Supported),
+        ],
+    ),
+];
+
+const SHARED: Documents = &[
+    (
+        "Dns",
+        &[
+            ("Domain", KEPT),
+            ("Search", KEPT),
+            ("ServerList", KEPT),
+            ("Options", KEPT),
+        ],
+    ),
+    (
+        "Route",
+        &[
+            ("NextHop", Supported),
+            ("DestinationPrefix", Supported),
+            ("Metric", Supported),
+        ],
+    ),
+    ("Version", &[("Major", Supported), ("Minor", Supported)]),
+];
+
+/// Flags of a network that are refused: bit, name, reason.
+pub(crate) const NETWORK_FLAGS: &[(u32, &str, &str)] = &[
+    (1, "EnableDns", "a resolver for endpoints is not built yet"),
+    (
+        2,
+        "EnableDhcp",
+        "endpoints get their addresses from this service, without DHCP",
+    ),
+    (4, "EnableMirroring", WINDOWS),
+    (
+        16,
+        "EnablePersistent",
+        "networks end with the host's uptime",
+    ),
+    (64, "EnableFlowSteering", CARD),
+    (
+        256,
+        "EnableFirewall",
+        "rules for endpoints are not built yet",
+    ),
+    (2048, "WeakHostReceive", LATER),
+    (4096, "WeakHostSend", LATER),
+    (8192, "EnableIov", CARD),
+];
+
+/// All flags of a network.
+pub(crate) const NETWORK_FLAGS_KNOWN: u32 = 0x3fff;
+
+/// The host has no address in the network.
+pub(crate) const DISABLE_HOST_PORT: u32 = 1024;
+
+/// Flags of a subnet: the first is DoNotReserveGatewayAddress.
+pub(crate) const SUBNET_FLAGS: &[(u32, &str, &str)] = &[(
+    1,
+    "DoNotReserveGatewayAddress",
+    "the host has the gateway's address",
+)];
+
+/// Flags of an endpoint that are refused: bit, name, reason.
+pub(crate) const ENDPOINT_FLAGS: &[(u32, &str, &str)] = &[
+    (1, "RemoteEndpoint", OVERLAY),
+    (4, "EnableMirroring", WINDOWS),
+    (8, "EnableLowInterfaceMetric", LATER),
+    (16, "OverrideDNSServerOrder", LATER),
+    (
+        32,
+        "EnableDhcp",
+        "endpoints get their addresses from this service, without DHCP",
+    ),
+];
+
+/// All flags of an endpoint.
+pub(crate) const ENDPOINT_FLAGS_KNOWN: u32 = 0x3f;
+
+/// Other endpoints of the network are kept away.
+pub(crate) const ISOLATED: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use hcs_schema::{
+        Document as _,
+        shape::{Kind, Shape},
+    };
+
+    use super::*;
+    use crate::documents::*;
+
+    /// Every property and value that a client can send, as far as the table does not speak for what is below.
+    fn walk(shape: &'static Shape, needed: &mut BTreeSet<(&'static str, &'static str)>) {
+        for property in shape.properties {
+            if !needed.insert((shape.name, property.name)) {
+                continue;
+            }
+            if TABLE.coverage(shape.name, property.name) == Some(Supported) {
+                inner(property.kind, needed);
+            }
+        }
+    }
+
+    fn inner(kind: Kind, needed: &mut BTreeSet<(&'static str, &'static str)>) {
+        match kind {
+            Kind::Array(item) | Kind::Map(item) => inner(*item, needed),
+            Kind::Document(shape) => walk(shape(), needed),
+            Kind::Enumeration(table) => {
+                let names = table()
+                    .values
+                    .iter()
+                    .map(|value| (table().name, value.name));
+                needed.extend(names);
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_property_is_in_the_table_and_nothing_else_is() {
+        let mut needed = BTreeSet::new();
+        for shape in [
+            HostComputeNetwork::shape(),
+            HostComputeEndpoint::shape(),
+            HostComputeNamespace::shape(),
+            HostComputeLoadBalancer::shape(),
+            HostComputeQuery::shape(),
+            ModifyNetworkRequest::shape(),
+            ModifyEndpointRequest::shape(),
+            ModifyNamespaceRequest::shape(),
+            NetworkPolicyRequest::shape(),
+            EndpointPolicyRequest::shape(),
+            NamespaceEndpointRequest::shape(),
+            ContainerRequest::shape(),
+        ] {
+            walk(shape, &mut needed);
+        }
+        // Requests are added and removed only; the model refuses the rest, as it depends on the resource.
+        needed.retain(|(document, _)| *document != "RequestType");
+        let all = TABLE.entries.iter().copied().flatten();
+        let present: BTreeSet<_> = all
+            .flat_map(|(document, entries)| entries.iter().map(|(name, _)| (*document, *name)))
+            .collect();
+        let none = Vec::<&(&str, &str)>::new();
+        assert_eq!(
+            needed.difference(&present).collect::<Vec<_>>(),
+            none,
+            "missing"
+        );
+        assert_eq!(
+            present.difference(&needed).collect::<Vec<_>>(),
+            none,
+            "stale"
+        );
+    }
+}
