@@ -88,7 +88,8 @@ impl Run {
         let size = self.process.tty.then(terminal::size).flatten();
         let mut parameters = self.process.document(size, our_variable)?;
         parameters.detached = self.detach.then_some(true);
-        parameters.ends_system = (self.detach && self.rm).then_some(true);
+        let stays = if self.detach { !self.rm } else { self.keep };
+        parameters.ends_system = (!stays).then_some(true);
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("run");
         let launched = client::launch(&id, &document, &parameters, clock);
@@ -99,6 +100,7 @@ impl Run {
             return Ok(0);
         }
         let manner = Manner::new(&self.process, &id, clock);
+        // It ends by itself; its end is waited for, and what is in its way killed.
         let ended = || match self.keep {
             true => Ok(()),
             false => client::terminate(&system, clock.grace()),

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    common::ended,
+    common::{ended, ready},
     service::{Place, kill_services},
 };
 
@@ -102,4 +102,40 @@ fn a_follower_goes_on_through_a_killed_service_without_gap_or_repetition() {
         "{failed}"
     );
     ended(&mut place.hcs(&["terminate", "kept"])).fine();
+}
+
+#[test]
+fn a_run_ends_its_container_gracefully_and_a_terminate_by_force() {
+    let place = Place::new(60);
+    let exit = |id: &str| {
+        let all = ended(&mut place.hcs(&["events", "--system", id, "--json"])).fine();
+        let events = all
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut exits = events.filter(|event| event["Kind"] == "SystemExited");
+        exits.next().unwrap()["Data"]["ExitType"].clone()
+    };
+    for (id, script, code) in [
+        ("true", "true", 0),
+        ("fails", "exit 3", 3),
+        ("leaves", "sleep 1000 & exit 0", 0),
+        ("killed", "kill -9 $$", 137),
+    ] {
+        let run = ended(&mut place.hcs(&["run", "--id", id, "--", "sh", "-c", script]));
+        assert_eq!(run.code, Some(code), "{run:?}");
+        assert_eq!(exit(id), "GracefulExit", "{id}");
+    }
+    let mut run = place.hcs(&[
+        "run",
+        "--id",
+        "cut",
+        "--",
+        "sh",
+        "-c",
+        "echo ready; sleep 1000",
+    ]);
+    let mut run = ready(&mut run);
+    ended(&mut place.hcs(&["terminate", "cut"])).fine();
+    assert_eq!(run.wait().unwrap().code(), Some(137));
+    assert_eq!(exit("cut"), "ForcedExit");
 }

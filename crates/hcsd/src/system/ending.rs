@@ -34,7 +34,7 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     operations::step("the machine is gone");
     let asked = system.queue.borrow_mut().exited();
     let told = told(system, asked).await;
-    let exit = conclude(asked, told);
+    let exit = conclude(asked, told, system.complete.get());
     let link = system.link();
     let agent_told_all = hear_last_words(system).await;
     let out_of_memory = match exit {
@@ -100,13 +100,17 @@ async fn told(system: &System, asked: ExitType) -> Exit {
     exit.await.unwrap_or_default()
 }
 
-/// How a system ended, by what was asked of it and by what its machine told.
-const fn conclude(asked: ExitType, told: Exit) -> ExitType {
+/// How a system ended, by what was asked of it and by what its machine told. `complete`: the process had ended that it
+/// was to end with.
+const fn conclude(asked: ExitType, told: Exit, complete: bool) -> ExitType {
     match (asked, told) {
+        // A terminate that comes then forces nothing: the system was ending by itself.
+        (ExitType::Forced, _) if complete => ExitType::Graceful,
         (ExitType::Forced, _) => ExitType::Forced,
         (_, Exit::Ended(0) | Exit::PowerOff | Exit::Reset) => ExitType::Graceful,
         // It was to shut down, and never came to that.
         (_, Exit::Ended(_) | Exit::Crash | Exit::Killed) => ExitType::Unexpected,
+        (_, Exit::Unknown) if complete => ExitType::Graceful,
         (asked, Exit::Unknown) => asked,
     }
 }
@@ -183,9 +187,13 @@ mod tests {
         ];
         for (told, expected) in all {
             for asked in [ExitType::Graceful, ExitType::Unexpected] {
-                assert_eq!(conclude(asked, told), expected.unwrap_or(asked), "{told:?}");
+                let concluded = conclude(asked, told, false);
+                assert_eq!(concluded, expected.unwrap_or(asked), "{told:?}");
+                let complete = conclude(asked, told, true);
+                assert_eq!(complete, expected.unwrap_or(ExitType::Graceful), "{told:?}");
             }
-            assert_eq!(conclude(ExitType::Forced, told), ExitType::Forced);
+            assert_eq!(conclude(ExitType::Forced, told, false), ExitType::Forced);
+            assert_eq!(conclude(ExitType::Forced, told, true), ExitType::Graceful);
         }
     }
 }

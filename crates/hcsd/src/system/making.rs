@@ -347,6 +347,7 @@ pub(crate) fn put_together(
         ledger: RefCell::new(ledger),
         expected_back: Cell::new(false),
         leaving: Cell::new(false),
+        complete: Cell::new(false),
         end_is_told: Cell::new(false),
         creating: Cell::new(0),
         creations: FairLane::new(CREATIONS),

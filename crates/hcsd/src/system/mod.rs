@@ -171,6 +171,8 @@ pub(crate) struct System {
     expected_back: Cell<bool>,
     /// Its last handle was closed, and it is being terminated for that.
     leaving: Cell<bool>,
+    /// The process has ended that it was to end with: what ends it now has nothing left to interrupt.
+    complete: Cell<bool>,
     /// Its end is in the event log already.
     end_is_told: Cell<bool>,
     /// Processes whose creation is under way: the end of the system waits for their answers.

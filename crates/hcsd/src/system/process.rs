@@ -51,6 +51,8 @@ pub(crate) struct Process {
     /// The bridge request that is answered with its exit.
     wait_id: Cell<Option<u64>>,
     pub(crate) emulates_console: bool,
+    /// Its system ends with it.
+    ends_system: Cell<bool>,
     stdio: RefCell<Stdio>,
     /// An earlier service made its pipes; this one has not asked for them yet.
     stdio_unknown: Cell<bool>,
@@ -90,6 +92,7 @@ impl Process {
             behalf: Cell::new(Behalf::Service),
             wait_id: Cell::new(None),
             emulates_console,
+            ends_system: Cell::new(false),
             stdio: RefCell::default(),
             stdio_unknown: Cell::new(false),
             watchers: Watchers::default(),
@@ -109,6 +112,7 @@ impl Process {
         process.pid.set(pid);
         process.unanswered.set(false);
         process.stdio_unknown.set(true);
+        process.ends_system.set(remembered.ends_system);
         if remembered.stdin_closed {
             process.stdio.borrow().close_stdin();
         }
@@ -130,6 +134,19 @@ impl Process {
     /// A client asked for it.
     pub(crate) fn set_behalf(&self, behalf: Behalf) {
         self.behalf.set(behalf);
+    }
+
+    /// Its system ends with it.
+    pub(crate) fn set_ends_system(&self) {
+        self.ends_system.set(true);
+        if let (true, Some(system)) = (self.has_exited(), self.system.upgrade()) {
+            system.complete.set(true);
+        }
+    }
+
+    /// Whether its system ends with it.
+    pub(crate) fn ends_system(&self) -> bool {
+        self.ends_system.get()
     }
 
     /// An earlier service has logged its exit.
@@ -304,6 +321,9 @@ impl Process {
         self.explain(ending);
         self.share.borrow_mut().take();
         let system = self.system.upgrade();
+        if let (true, Some(system)) = (self.ends_system(), &system) {
+            system.complete.set(true);
+        }
         if let Some(system) = system.as_ref().filter(|_| !self.exit_is_told.get()) {
             let status = event_log::data(&self.status_of(life));
             system.note(

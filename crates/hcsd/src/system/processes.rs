@@ -49,6 +49,7 @@ impl Processes {
         self.journal.append(&Entry::Created {
             pid: process.pid(),
             console: process.emulates_console,
+            ends_system: process.ends_system(),
         });
         Ok(())
     }

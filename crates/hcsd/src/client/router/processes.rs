@@ -99,6 +99,9 @@ async fn begun_before(
         ));
     }
     let process = system.recalled(&recalled, errand.behalf())?;
+    if document.ends_system == Some(true) {
+        process.set_ends_system();
+    }
     errand
         .pending
         .trail
@@ -228,6 +231,9 @@ async fn launch_in_turn(
     let console = document.emulate_console == Some(true);
     let process = Process::new(system, console, share);
     process.set_behalf(errand.behalf());
+    if document.ends_system == Some(true) {
+        process.set_ends_system();
+    }
     let ends = launch::launch(system, &process, parameters, given).await?;
     Ok((Some(creating), process, ends))
 }

@@ -34,6 +34,9 @@ pub(crate) enum Entry {
         pid: u32,
         /// It has an emulated console.
         console: bool,
+        /// Its system ends with it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        ends_system: bool,
     },
     /// It has exited, and a client is still to be told.
     Exited {
@@ -57,11 +60,18 @@ pub(crate) enum Entry {
     },
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 /// A process the journal tells of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Remembered {
     /// It has an emulated console.
     pub(crate) console: bool,
+    /// Its system ends with it.
+    pub(crate) ends_system: bool,
     /// Nothing more was to be written to its standard input.
     pub(crate) stdin_closed: bool,
     /// It had exited like this.
@@ -141,8 +151,11 @@ impl Journal {
             Ok(())
         };
         for (&pid, remembered) in told {
-            let console = remembered.console;
-            add(Entry::Created { pid, console })?;
+            add(Entry::Created {
+                pid,
+                console: remembered.console,
+                ends_system: remembered.ends_system,
+            })?;
             if remembered.stdin_closed {
                 add(Entry::StdinClosed { pid })?;
             }
@@ -173,9 +186,14 @@ impl Journal {
         let mut processes: BTreeMap<u32, Remembered> = BTreeMap::new();
         for line in text.split(|byte| *byte == b'\n') {
             match serde_json::from_slice(line) {
-                Ok(Entry::Created { pid, console }) => {
+                Ok(Entry::Created {
+                    pid,
+                    console,
+                    ends_system,
+                }) => {
                     let begun = Remembered {
                         console,
+                        ends_system,
                         ..Remembered::default()
                     };
                     processes.insert(pid, begun);
@@ -216,14 +234,17 @@ mod tests {
             Entry::Created {
                 pid: 2,
                 console: false,
+                ends_system: false,
             },
             Entry::Created {
                 pid: 3,
                 console: true,
+                ends_system: true,
             },
             Entry::Created {
                 pid: 4,
                 console: false,
+                ends_system: false,
             },
             Entry::StdinClosed { pid: 3 },
             Entry::Exited {
@@ -237,6 +258,7 @@ mod tests {
             Entry::Created {
                 pid: 5,
                 console: false,
+                ends_system: false,
             },
         ] {
             journal.append(&entry);
@@ -260,6 +282,7 @@ mod tests {
                     3,
                     Remembered {
                         console: true,
+                        ends_system: true,
                         stdin_closed: true,
                         exit: Some(Ending {
                             code: Some(137),
@@ -273,6 +296,7 @@ mod tests {
                     4,
                     Remembered {
                         console: false,
+                        ends_system: false,
                         stdin_closed: false,
                         exit: None
                     }
@@ -295,6 +319,7 @@ mod tests {
             journal.append(&Entry::Created {
                 pid: 2,
                 console: false,
+                ends_system: false,
             });
             journal.append(&Entry::Gone { pid: 2 });
         }
@@ -302,6 +327,7 @@ mod tests {
         journal.append(&Entry::Created {
             pid: 9,
             console: false,
+            ends_system: false,
         });
         assert!(fs::metadata(directory.path().join(FILE)).unwrap().len() < 100);
         assert_eq!(Journal::read(directory.path()).unwrap().len(), 1);
