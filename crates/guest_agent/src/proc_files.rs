@@ -1,5 +1,7 @@
 //! What `/proc` says about a process (`proc_pid_stat(5)`, `proc_pid_status(5)`). The parsers are pure.
 
+use rustix::{fs::OFlags, io::Errno};
+
 use crate::own::Own;
 
 /// The memory that a process has.
@@ -22,6 +24,40 @@ const PF_KTHREAD: u32 = 0x0020_0000;
 /// The text of the file that [`Stat`] reads; empty when the process is gone.
 pub(crate) fn stat(own: &Own, pid: u32) -> String {
     own.read(&format!("{pid}/stat")).unwrap_or_default()
+}
+
+/// The most bytes of arguments of one process that are read.
+const MOST_ARGUMENTS: usize = 4096;
+
+/// The arguments of `pid`, the first [`MOST_ARGUMENTS`] bytes of them; none when it is gone or about to be.
+pub(crate) fn arguments(own: &Own, pid: u32) -> Vec<String> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut text = [0; MOST_ARGUMENTS];
+    let read = own.open(&format!("{pid}/cmdline"), flags).and_then(|file| {
+        let mut filled = 0;
+        while filled < MOST_ARGUMENTS {
+            match rustix::io::read(&file, &mut text[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(filled)
+    });
+    split(&text[..read.unwrap_or(0)])
+}
+
+/// Parts `text` at the zero byte behind each argument. A process that writes its own may leave out the last one.
+fn split(text: &[u8]) -> Vec<String> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let text = text.strip_suffix(b"\0").unwrap_or(text);
+    let arguments = text.split(|byte| *byte == 0);
+    arguments
+        .map(|argument| String::from_utf8_lossy(argument).into_owned())
+        .collect()
 }
 
 /// What `pid` holds; nothing when it is gone or its `/proc` is hidden.
@@ -99,6 +135,7 @@ fn field(status: &str, key: &str) -> Option<u64> {
 pub(crate) fn read_only(text: &str) {
     let _stat = Stat::parse(text);
     let _field = field(text, "VmData");
+    let _arguments = split(text.as_bytes());
 }
 
 #[cfg(test)]
@@ -125,6 +162,19 @@ mod tests {
         for short in ["7 (x", "7 (x) S 1", "7 x) S 1 7 9"] {
             assert_eq!(Stat::parse(short), None);
         }
+    }
+
+    #[test]
+    fn arguments_are_parted_at_zero_bytes() {
+        let parted = |text: &[u8]| split(text).join("|");
+        assert_eq!(parted(b"sh\0-c\0echo a b\0\0"), "sh|-c|echo a b|");
+        assert_eq!(parted(b"nginx: master process"), "nginx: master process");
+        assert_eq!(parted(b"\xff\0"), "\u{fffd}");
+        assert!(split(b"").is_empty());
+        let own = Own::at_usual_places();
+        let first = std::env::args().next().unwrap();
+        assert_eq!(arguments(&own, std::process::id())[0], first);
+        assert!(arguments(&own, u32::MAX).is_empty());
     }
 
     #[test]

@@ -23,6 +23,8 @@ use crate::{
 /// The most processes that are listed, if no more were made for the host: so the list of a system that is full of them fits
 /// into an answer and takes a fraction of a second.
 const MOST_LISTED: usize = 4096;
+/// The room for arguments and long names of all processes in an answer, in bytes: processes choose them.
+const ROOM: usize = 1 << 20;
 
 impl<L: Link> Agent<L> {
     pub(super) fn get_properties(&self, call: &Call, request: &GetProperties) -> Answer {
@@ -50,16 +52,21 @@ impl<L: Link> Agent<L> {
     fn process_list(&self) -> Vec<ProcessDetails> {
         let own = &self.facts.own;
         let start = start_of_machine();
+        let mut texts = Room(ROOM);
         let made = self.processes.iter();
         let mut list: Vec<_> = made
-            .map(|(pid, process)| details(own, *pid, process))
+            .map(|(pid, process)| details(own, *pid, process, &mut texts))
             .collect();
         let room = MOST_LISTED.saturating_sub(list.len());
         let pids = session::pids(own, MOST_LISTED).unwrap_or_default();
         let pids = pids.into_iter().map(i32::cast_unsigned);
         let agent = std::process::id();
         let others = pids.filter(|pid| *pid != agent && !self.processes.contains_key(pid));
-        list.extend(others.filter_map(|pid| other(own, pid, start)).take(room));
+        list.extend(
+            others
+                .filter_map(|pid| other(own, pid, start, &mut texts))
+                .take(room),
+        );
         list.sort_by_key(|process| process.process_id);
         list
     }
@@ -85,7 +92,7 @@ fn wanted(query: &str) -> Result<Vec<String>, Failure> {
 }
 
 /// A process that was made for the host.
-fn details(own: &Own, pid: u32, process: &Process) -> ProcessDetails {
+fn details(own: &Own, pid: u32, process: &Process, texts: &mut Room) -> ProcessDetails {
     // A process that has just ended is listed until it is reaped, with nothing used.
     let text = proc_files::stat(own, pid);
     let stat = Stat::parse(&text);
@@ -93,27 +100,35 @@ fn details(own: &Own, pid: u32, process: &Process) -> ProcessDetails {
     ProcessDetails {
         create_timestamp: Some(rfc3339(since_1970(process.started))),
         created_by_host: Some(true),
-        ..used(own, pid, image, stat)
+        ..used(own, pid, image, stat, texts)
     }
 }
 
 /// A process that was started inside; `None` when it has ended.
-fn other(own: &Own, pid: u32, start: SystemTime) -> Option<ProcessDetails> {
+fn other(own: &Own, pid: u32, start: SystemTime, texts: &mut Room) -> Option<ProcessDetails> {
     let text = proc_files::stat(own, pid);
     let stat = Stat::parse(&text).filter(|stat| stat.lives && !stat.is_kernel)?;
     let began = Duration::from_nanos(stat.began_100ns.saturating_mul(100));
     Some(ProcessDetails {
         create_timestamp: Some(rfc3339(since_1970(start + began))),
         created_by_host: Some(false),
-        ..used(own, pid, stat.name, Some(stat))
+        ..used(own, pid, stat.name, Some(stat), texts)
     })
 }
 
-fn used(own: &Own, pid: u32, image: &str, stat: Option<Stat<'_>>) -> ProcessDetails {
+fn used(
+    own: &Own,
+    pid: u32,
+    image: &str,
+    stat: Option<Stat<'_>>,
+    texts: &mut Room,
+) -> ProcessDetails {
     let memory = proc_files::memory(own, pid);
+    let arguments = texts.take(proc_files::arguments(own, pid));
     ProcessDetails {
         process_id: Some(pid),
-        image_name: Some(image.to_owned()),
+        image_name: Some(whole_name(image, &arguments).to_owned()),
+        command_args: (!arguments.is_empty()).then_some(arguments),
         user_time100ns: Some(stat.map_or(0, |stat| stat.user_100ns)),
         kernel_time100ns: Some(stat.map_or(0, |stat| stat.kernel_100ns)),
         memory_commit_bytes: Some(memory.commit_bytes),
@@ -131,6 +146,50 @@ fn name<'a>(kernel: &'a str, started: &'a str) -> &'a str {
     } else {
         kernel
     }
+}
+
+/// The kernel's name of a process, whole where the kernel has cut it off and the process is called by it: a script is named
+/// behind the program that runs it. A process may change its arguments, so the rest is as true as the process is.
+fn whole_name<'a>(kernel: &'a str, arguments: &'a [String]) -> &'a str {
+    /// What the kernel keeps of a name.
+    const KEPT: usize = 15;
+    if kernel.len() != KEPT {
+        return kernel;
+    }
+    let called = arguments.iter().take(2);
+    let names = called.map(|argument| argument.rsplit('/').next().unwrap_or_default());
+    let mut whole = names.filter(|name| name.starts_with(kernel));
+    whole.next().unwrap_or(kernel)
+}
+
+/// Bytes of an answer that are left.
+struct Room(usize);
+
+impl Room {
+    /// As many of `arguments` as there is room for.
+    fn take(&mut self, mut arguments: Vec<String>) -> Vec<String> {
+        let fit = arguments
+            .iter()
+            .take_while(|argument| {
+                let left = self.0.checked_sub(cost(argument));
+                self.0 = left.unwrap_or(self.0);
+                left.is_some()
+            })
+            .count();
+        arguments.truncate(fit);
+        arguments
+    }
+}
+
+/// The most bytes that `text` takes in an answer, which is JSON in JSON: there a character that JSON escapes takes up to
+/// seven.
+fn cost(text: &str) -> usize {
+    const FRAME: usize = 8;
+    let of = |character: char| match character {
+        '"' | '\\' | '\0'..' ' => 7,
+        other => other.len_utf8(),
+    };
+    FRAME + text.chars().map(of).sum::<usize>()
 }
 
 /// When the clock began that the kernel counts the start of processes by.
@@ -156,5 +215,44 @@ mod tests {
             "a-rather-long-name"
         );
         assert_eq!(name("", "gone"), "gone");
+    }
+
+    #[test]
+    fn a_name_that_the_kernel_cut_off_is_whole() {
+        let whole = |kernel, arguments: &[&str]| {
+            let arguments: Vec<String> = arguments.iter().map(|&one| one.to_owned()).collect();
+            whole_name(kernel, &arguments).to_owned()
+        };
+        let kernel = "a-rather-long-n";
+        assert_eq!(
+            whole(kernel, &["/opt/a-rather-long-name", "x"]),
+            "a-rather-long-name"
+        );
+        assert_eq!(
+            whole(kernel, &["/bin/sh", "./a-rather-long-name"]),
+            "a-rather-long-name"
+        );
+        assert_eq!(whole(kernel, &["sh", "-c", "a-rather-long-name"]), kernel);
+        assert_eq!(whole(kernel, &[]), kernel);
+        assert_eq!(whole("sleep", &["sleepy"]), "sleep");
+    }
+
+    #[test]
+    fn arguments_have_as_much_room_as_they_take() {
+        for text in [
+            "",
+            "plain",
+            "\"quoted\" \\ \n\u{1}",
+            "\u{e4}\u{1f600}\u{7f}",
+        ] {
+            let inner = serde_json::to_string(&vec![text]).unwrap();
+            let outer = serde_json::to_string(&inner).unwrap();
+            assert!(outer.len() <= cost(text) + 2, "{outer}");
+        }
+        let mut room = Room(30);
+        let taken = room.take(["ten bytes.", "three", "x"].map(str::to_owned).to_vec());
+        assert_eq!(taken, ["ten bytes."]);
+        assert_eq!(room.0, 12);
+        assert_eq!(room.take(vec!["four".to_owned()]), ["four"]);
     }
 }

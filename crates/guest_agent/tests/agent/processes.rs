@@ -129,6 +129,8 @@ fn all_processes_are_listed_and_those_of_the_host_marked() {
     };
     assert_eq!(first["CreatedByHost"], true, "{first}");
     assert_eq!(second["CreatedByHost"], false, "{second}");
+    assert_eq!(first["CommandArgs"], json!(["sleep", "1000"]));
+    assert_eq!(second["CommandArgs"], json!(["sleep", "1001"]));
     for process in [&first, &second] {
         assert!(
             process["MemoryWorkingSetSharedBytes"].as_u64().unwrap() > 0,
@@ -166,6 +168,7 @@ fn a_full_system_has_a_list_that_ends() {
         .find(|one| one["CreatedByHost"] == true)
         .unwrap();
     assert_eq!(own["ProcessId"], process.pid);
+    assert_eq!(own["CommandArgs"], json!(["perl", "-e", script]));
 }
 
 fn pipes_are_handed_out_again() {

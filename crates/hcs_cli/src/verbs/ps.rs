@@ -23,7 +23,8 @@ use crate::{
 /// Without an ID all systems are listed, those without a process included: created ones, and paused ones, in which no
 /// process can answer. As JSON it is the ProcessList of the system, or a list of all systems' Properties with their
 /// ProcessList. BY says who started a process: hcs or another program that uses the API, or a process inside; at most 4096
-/// processes of a system are listed.
+/// processes of a system are listed. COMMAND has the arguments, as the process has them now: the beginning of long ones, and
+/// as JSON (CommandArgs) up to 4096 bytes.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "top",
@@ -122,37 +123,39 @@ fn without_processes(system: ComputeSystemProperties) -> Properties {
     }
 }
 
-const HEAD: [&str; 6] = ["PID", "CREATED", "TIME", "PRIVATE", "BY", "NAME"];
+const HEAD: [&str; 7] = ["PID", "CREATED", "TIME", "PRIVATE", "BY", "NAME", "COMMAND"];
 
 fn text(processes: &[ProcessDetails]) -> String {
-    let rows: Vec<[String; 6]> = processes.iter().map(row).collect();
+    let rows: Vec<[String; 7]> = processes.iter().map(row).collect();
     table(HEAD, &rows)
 }
 
 fn text_of_all(systems: &[Properties]) -> String {
-    let [pid, created, time, private, by, name] = HEAD;
+    let [pid, created, time, private, by, name, command] = HEAD;
     let mut rows = Vec::new();
     for system in systems {
         let id = || system.id.clone().unwrap_or_default();
         let state = system.state.map(|s| s.to_string()).unwrap_or_default();
         let processes = system.process_list.as_deref().unwrap_or_default();
         if processes.is_empty() {
-            let none = || "-".to_owned();
-            let no_process = [none(), none(), none(), none(), none(), none()];
-            let [pid, created, time, private, by, name] = no_process;
-            rows.push([id(), state, pid, created, time, private, by, name]);
+            let [pid, created, time, private, by, name, command] =
+                std::array::from_fn(|_| "-".to_owned());
+            rows.push([id(), state, pid, created, time, private, by, name, command]);
             continue;
         }
         rows.extend(processes.iter().map(|process| {
-            let [pid, created, time, private, by, name] = row(process);
-            [id(), state.clone(), pid, created, time, private, by, name]
+            let [pid, created, time, private, by, name, command] = row(process);
+            let state = state.clone();
+            [id(), state, pid, created, time, private, by, name, command]
         }));
     }
-    let head = ["SYSTEM", "STATE", pid, created, time, private, by, name];
+    let head = [
+        "SYSTEM", "STATE", pid, created, time, private, by, name, command,
+    ];
     table(head, &rows)
 }
 
-fn row(process: &ProcessDetails) -> [String; 6] {
+fn row(process: &ProcessDetails) -> [String; 7] {
     let time =
         process.user_time100ns.unwrap_or_default() + process.kernel_time100ns.unwrap_or_default();
     let pid = process.process_id.map(|pid| pid.to_string());
@@ -167,7 +170,21 @@ fn row(process: &ProcessDetails) -> [String; 6] {
         mebibytes(process.memory_working_set_private_bytes.unwrap_or_default()),
         by.to_owned(),
         process.image_name.clone().unwrap_or_default(),
+        command(process.command_args.as_deref().unwrap_or_default()),
     ]
+}
+
+/// Arguments as they would be typed into a shell.
+fn command(arguments: &[String]) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%^".contains(c);
+    let words = arguments.iter().map(|argument| {
+        if !argument.is_empty() && argument.chars().all(is_plain) {
+            argument.clone()
+        } else {
+            format!("'{}'", argument.replace('\'', "'\\''"))
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Units of 100 ns as seconds, to the hundredth.
@@ -193,14 +210,17 @@ mod tests {
             user_time100ns: Some(12_300_000),
             kernel_time100ns: Some(45_000),
             memory_working_set_private_bytes: Some(1_600_000),
+            command_args: Some(["sh", "-c", "echo it's"].map(str::to_owned).to_vec()),
             ..ProcessDetails::default()
         }
     }
 
     #[test]
     fn a_process_is_a_line() {
-        let expected =
-            "PID  CREATED  TIME   PRIVATE  BY   NAME\n2             1.23s  1.5M     hcs  sh\n";
+        let expected = "\
+PID  CREATED  TIME   PRIVATE  BY   NAME  COMMAND
+2             1.23s  1.5M     hcs  sh    sh -c 'echo it'\\''s'
+";
         assert_eq!(text(&[process()]), expected);
     }
 
@@ -217,9 +237,9 @@ mod tests {
             ..ComputeSystemProperties::default()
         });
         let expected = "\
-SYSTEM  STATE    PID  CREATED  TIME   PRIVATE  BY   NAME
-box     Running  2             1.23s  1.5M     hcs  sh
-new     Created  -    -        -      -        -    -
+SYSTEM  STATE    PID  CREATED  TIME   PRIVATE  BY   NAME  COMMAND
+box     Running  2             1.23s  1.5M     hcs  sh    sh -c 'echo it'\\''s'
+new     Created  -    -        -      -        -    -     -
 ";
         assert_eq!(text_of_all(&[busy, created]), expected);
     }

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     common::{Container, Ended, ended, hcs, ready, unique, words},
@@ -60,7 +60,7 @@ fn all_systems_are_ended_whatever_their_state() {
 #[test]
 fn the_processes_of_all_systems_are_listed() {
     let place = Place::new(60);
-    let script = "echo ready; exec sleep 1000";
+    let script = "echo ready; sleep 1000; :";
     let mut run = place.hcs(&["run", "--id", "busy", "--", "sh", "-c", script]);
     let mut run = ready(&mut run);
     at(&place, "create --id waiting").fine();
@@ -75,9 +75,18 @@ fn the_processes_of_all_systems_are_listed() {
         .unwrap()
         .iter()
         .find(|one| one["Id"] == "busy");
+    let list = &busy.unwrap()["ProcessList"];
+    assert!(list[0]["ProcessId"].is_u64(), "{json}");
+    assert_eq!(list[0]["CommandArgs"], json!(["sh", "-c", script]));
+    let told = format!("  sh -c '{script}'");
+    assert!(line("busy ").ends_with(&told), "{table}");
+    let inspected: Value = serde_json::from_str(&at(&place, "inspect busy").fine()).unwrap();
+    assert_eq!(inspected["ProcessList"][0]["CommandArgs"][2], script);
+    // Every client may read the event log.
+    let events = at(&place, "events --json").fine();
     assert!(
-        busy.unwrap()["ProcessList"][0]["ProcessId"].is_u64(),
-        "{json}"
+        events.contains("ProcessCreated") && !events.contains("sleep"),
+        "{events}"
     );
     at(&place, "pause busy").fine();
     let paused = at(&place, "top").fine();

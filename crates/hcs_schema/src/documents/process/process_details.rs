@@ -24,5 +24,8 @@ document! {
         /// Whether `HcsCreateProcess` made it (our extension). Others were started inside, by a process of the system, and
         /// cannot be opened.
         created_by_host: bool = "CreatedByHost", "extension";
+        /// Its arguments, from the name it was called by on, as it has them now: a process may change them (our
+        /// extension). At most the first 4096 bytes, and less where a system has very many processes.
+        command_args: Vec<String> = "CommandArgs", "extension";
     }
 }
