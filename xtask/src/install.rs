@@ -115,7 +115,7 @@ pub(crate) fn place(
     for unit in fs::read_dir(repository.root.join("packaging/systemd"))? {
         let unit = unit?.path();
         let text = fs::read_to_string(&unit)?
-            .replace("/usr/bin/hcsd", &format!("{}/bin/hcsd", at.display()));
+            .replace("/usr/bin/hcs", &format!("{}/bin/hcs", at.display()));
         let name = unit.file_name().unwrap_or_default();
         write(&prefix.join("lib/systemd/system").join(name), &text)?;
     }
@@ -233,6 +233,7 @@ mod tests {
         let settings: Vec<&str> = unit.lines().filter(|line| !line.starts_with('#')).collect();
         for needed in [
             "Type=notify",
+            "ExecReload=/usr/bin/hcs service reload",
             "KillMode=process",
             "Delegate=yes",
             "SystemCallArchitectures=native",
@@ -250,7 +251,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let socket = include_str!("../../packaging/systemd/hcsd.socket");
         let service = place.path().join("hcsd.service");
-        fs::write(&service, unit.replace("/usr/bin/hcsd", "/bin/true")).unwrap();
+        let there = unit
+            .replace("/usr/bin/hcsd", "/bin/true")
+            .replace("/usr/bin/hcs ", "/bin/true ");
+        fs::write(&service, there).unwrap();
         fs::write(place.path().join("hcsd.socket"), socket).unwrap();
         let verify = ["verify", "--man=no"];
         if let Ok(said) = Command::new("systemd-analyze")

@@ -220,6 +220,10 @@ pub enum Call {
     /// Ours: the service is to leave, as it does when idle: systems go on, and the next call starts another service. Never
     /// repeated, as the next service is not meant. A service that does not know the property `Service` does not know this.
     StopService,
+    /// Ours: the service is to read its configuration again; answered with the settings that have changed (`Changed`), and
+    /// those that only the next service has (`NotChanged`). A service whose property `Service` has no `ReloadedAt` does not
+    /// know this.
+    ReloadService,
     /// Ours: the request with this id on the same connection is to be done within this time from now on; else it is
     /// cancelled, and ends with `HCS_E_OPERATION_TIMEOUT`.
     Limit { request: u64, milliseconds: u64 },

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, IsTerminal as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::ExitCode,
@@ -128,11 +128,9 @@ impl Opening<'_> {
                 (None, Some(_)) => true,
                 (Some(_), Some(group)) => listener::is_guarded(endpoint, group),
             },
-            containers: context.config.clients_in_containers,
+            containers: context.config().clients_in_containers,
         };
-        let idle = options.idle_exit.map(|seconds| {
-            Duration::from_secs(seconds.unwrap_or(context.config.times.idle_seconds))
-        });
+        let idle = options.idle_exit;
         context.log.append(event(Kind::ServiceStarted));
         cpu_groups::restore(&cpu_groups, &context.engines).await;
         adopt::adopt_all(&context)
@@ -174,24 +172,25 @@ fn prepare(options: &Options) -> Result<(), String> {
 async fn serve(
     service: &Rc<Service>,
     accepting: Accepting,
-    idle: Option<Duration>,
+    idle: Option<Option<u64>>,
 ) -> Result<(), String> {
     let watch = |kind| signal(kind).map_err(|e| format!("signals cannot be watched: {e}"));
     let (mut terminate, mut interrupt) = (
         watch(SignalKind::terminate())?,
         watch(SignalKind::interrupt())?,
     );
-    let limits = service.context.config.limits;
+    let mut hangup = watch(SignalKind::hangup())?;
+    let has_terminal = io::stdin().is_terminal();
     let door = Door {
         engines: service.context.engines.clone(),
-        entitled: service.entitled,
-        permits: Permits::new(limits.connections, limits.connections_per_client),
+        entitled: Rc::clone(&service.entitled),
+        permits: Rc::clone(&service.permits),
         unheard: Closing::default(),
         serve: |socket, peer, refused| Connection::serve(socket, peer, refused, Rc::clone(service)),
     };
     let idle = async {
         match idle {
-            Some(idle) => quiet(&service.context, &door.permits, idle).await,
+            Some(seconds) => quiet(&service.context, &door.permits, seconds).await,
             None => std::future::pending().await,
         }
     };
@@ -225,6 +224,14 @@ async fn serve(
                 info!("told to leave; compute systems go on");
                 break;
             }
+            _ = hangup.recv() => {
+                if has_terminal {
+                    info!("its terminal is gone; compute systems go on");
+                    break;
+                }
+                // What is wrong has been logged.
+                let _told = service.reload();
+            }
             _ = interrupt.recv() => {
                 info!("interrupted; compute systems go on");
                 break;
@@ -241,9 +248,12 @@ async fn serve(
     Ok(())
 }
 
-/// Returns when there has been no client, no system and nothing to be removed for `idle`.
-async fn quiet(context: &Context, permits: &Permits, idle: Duration) {
+/// Returns when there has been no client, no system and nothing to be removed for this many seconds, or as many as are
+/// configured.
+async fn quiet(context: &Context, permits: &Permits, seconds: Option<u64>) {
     loop {
+        let configured = || context.config().times.idle_seconds;
+        let idle = Duration::from_secs(seconds.unwrap_or_else(configured));
         let change = async {
             tokio::select! {
                 () = permits.change() => {}

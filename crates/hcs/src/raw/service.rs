@@ -90,6 +90,16 @@ pub fn stop_service(operation: &Operation) -> Result<(), HResult> {
     start(OperationKind::None, Call::StopService, None, operation)
 }
 
+/// Has the service read its configuration again. The result says which settings have changed (`Changed`), and which only
+/// the next service has (`NotChanged`).
+///
+/// # Errors
+/// As every call that takes an operation (see [`super`]). The operation fails when the file cannot be used; the service
+/// goes on as it was then.
+pub fn reload_service(operation: &Operation) -> Result<(), HResult> {
+    start(OperationKind::None, Call::ReloadService, None, operation)
+}
+
 /// Makes a call on no handle, with the endpoint of the environment.
 fn start(
     kind: OperationKind,

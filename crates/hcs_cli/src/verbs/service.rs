@@ -14,16 +14,18 @@ use crate::{
     clock::Clock,
     failure::Stop,
     options::limit::Limit,
-    output::{print, print_json, printable},
+    output::{Format, FormatOption, print, print_json, printable},
 };
 
-/// Show which service this is, print its properties as JSON, or stop it
+/// Show which service this is, print its properties as JSON, have it read its configuration again, or stop it
 ///
-/// The service reads its configuration when it starts. What changes in it has no effect on a service that runs, and is
-/// told here: after `hcs service stop` the next call starts a service by it.
+/// The service reads its configuration when it starts, and by `hcs service reload`. What the file says beyond that has no
+/// effect, and is told here: limits, times, the log and some others by `hcs service reload`, the rest after `hcs service
+/// stop`, when the next call starts a service by it.
 ///
-/// As JSON, "Service" has Version, ProcessId, StartedAt, Uptime100ns, ComputeSystems (how many), Limits, and
-/// Configuration with File, Found and, where the file says something else by now, Changed, ChangedAt and Fault.
+/// As JSON, "Service" has Version, ProcessId, StartedAt, ReloadedAt, Uptime100ns, ComputeSystems (how many), Limits, and
+/// Configuration with File, Found and, where the file says something else by now, Changed, ChangedAt, and ByReload and
+/// ByRestart (which settings take what) or Fault.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "info",
@@ -35,6 +37,7 @@ Examples:
   hcs service --json
   hcs service Memory ProcessorTopology
   hcs service Capabilities         what is honoured of documents, and what containers see
+  hcs service reload               after a change in hcsd.toml
   hcs service stop"
 )]
 pub(crate) struct Service {
@@ -65,12 +68,29 @@ enum Action {
         #[command(flatten)]
         limit: Limit,
     },
+    /// Have the service read its configuration again, and print what has changed
+    ///
+    /// Nothing that runs is interrupted. What cannot change while the service lives stays as it was and is named: paths,
+    /// the socket, ids, [host_view], [vm] and others that things are made by. With a mistake in the file all stays as it was,
+    /// and the exit code is 125. SIGHUP does the same, and the log tells of it. Where no service runs there is nothing to do.
+    #[command(after_help = "Examples:\n  hcs service reload\n  hcs service reload --json")]
+    Reload {
+        #[command(flatten)]
+        format: FormatOption,
+
+        #[command(flatten)]
+        limit: Limit,
+    },
 }
 
 impl Service {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        if let Some(Action::Stop { limit }) = self.action {
-            return stop(limit.begin("service stop"));
+        match self.action {
+            Some(Action::Stop { limit }) => return stop(limit.begin("service stop")),
+            Some(Action::Reload { format, limit }) => {
+                return reload(limit.begin("service reload"), format.chosen());
+            }
+            None => {}
         }
         let clock = self.limit.begin("service");
         let named = !self.properties.is_empty();
@@ -105,6 +125,50 @@ fn ask(wanted: &[&str], clock: Clock) -> Result<Value, Stop> {
     let asked = raw::service_properties_by(Some(&query.to_string()), &operation);
     let document = client::finish(&operation, asked).map_err(|f| clock.stop("", f))?;
     Ok(client::read(document.as_deref())?)
+}
+
+/// Has the service read its configuration again, if one runs.
+fn reload(clock: Clock, format: Format) -> Result<u8, Stop> {
+    if !Endpoint::from_environment()?.is_served()? {
+        return Ok(0);
+    }
+    let answer = ask(&["Service"], clock)?;
+    let service = answer.pointer(SERVICE);
+    if service.is_none_or(|service| service.get("ReloadedAt").is_none()) {
+        let message = "the service that runs is older than this hcs, and reads its configuration when it starts: `hcs \
+                       service stop` ends it, containers go on, and the next call starts another";
+        return Err(Failure::new(HResult::NOT_SUPPORTED, message).into());
+    }
+    let operation = raw::Operation::new();
+    clock.on_raw(&operation);
+    let asked = raw::reload_service(&operation);
+    let document = client::finish(&operation, asked).map_err(|f| clock.stop("", f))?;
+    let told = client::read(document.as_deref())?;
+    match format {
+        Format::Json => print_json(&told)?,
+        Format::Table => print(&text_of_change(&told))?,
+    }
+    Ok(0)
+}
+
+/// What became of the settings.
+fn text_of_change(told: &Value) -> String {
+    let names = |key: &str| names(&told[key]);
+    let mut text = match names("Changed") {
+        None => "nothing has changed\n".to_owned(),
+        Some(names) => format!("changed: {names}\n"),
+    };
+    if let Some(names) = names("NotChanged") {
+        text += &format!("as before until the service is stopped (hcs service stop): {names}\n");
+    }
+    text
+}
+
+/// A list of settings for a person; none if it is empty.
+fn names(list: &Value) -> Option<String> {
+    let names = list.as_array()?.iter().filter_map(Value::as_str);
+    let names: Vec<String> = names.map(printable).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// Stops the service, if one runs.
@@ -216,10 +280,16 @@ fn text(service: &Value) -> String {
             Value::Null => String::new(),
             time => format!(" at {}", word(time)),
         };
-        lines.push((
-            "",
-            format!("changed{when}: hcs service stop ends this service, and the next call starts one by it"),
-        ));
+        lines.push(("", format!("changed{when}")));
+        if let Some(names) = names(&configuration["ByReload"]) {
+            lines.push(("", format!("hcs service reload takes over {names}")));
+        }
+        if let Some(names) = names(&configuration["ByRestart"]) {
+            lines.push((
+                "",
+                format!("hcs service stop, and the next call starts a service by {names}"),
+            ));
+        }
     }
     if let Some(fault) = configuration["Fault"].as_str() {
         lines.push((
@@ -275,6 +345,18 @@ mod tests {
     }
 
     #[test]
+    fn what_has_changed_and_what_has_not_is_told() {
+        let text = |changed: Value, kept: Value| {
+            text_of_change(&json!({ "Changed": changed, "NotChanged": kept }))
+        };
+        assert_eq!(text(json!([]), json!([])), "nothing has changed\n");
+        assert_eq!(
+            text(json!(["log", "warm_slots"]), json!(["vm.user"])),
+            "changed: log, warm_slots\nas before until the service is stopped (hcs service stop): vm.user\n"
+        );
+    }
+
+    #[test]
     fn a_changed_configuration_is_told_with_the_way_out() {
         let mut service = json!({
             "Version": "1.2.3", "Uptime100ns": 650_000_000,
@@ -287,13 +369,17 @@ mod tests {
         assert!(!told.contains("changed"), "{told}");
         service["Configuration"] = json!({
             "File": "/c.toml", "Found": true, "Changed": true, "ChangedAt": "2026-01-02T03:04:05Z",
+            "ByReload": ["log", "times.idle_seconds"], "ByRestart": ["vm.qemu"],
             "Fault": "line 3\u{1b}",
         });
         let told = text(&service);
-        assert!(
-            told.contains("changed at 2026-01-02T03:04:05Z: hcs service stop "),
-            "{told}"
-        );
+        for expected in [
+            "changed at 2026-01-02T03:04:05Z\n",
+            "hcs service reload takes over log, times.idle_seconds\n",
+            "hcs service stop, and the next call starts a service by vm.qemu\n",
+        ] {
+            assert!(told.contains(expected), "{told}");
+        }
         assert!(
             told.contains("no service can start by it: line 3\\u{1b}\n"),
             "{told}"

@@ -113,6 +113,10 @@ pub(super) const ROWS: &[Row] = &[
         "the state of a system cannot be kept in a file; `hcs pause box` and `hcs resume box` hold it for a while",
     ),
     (
+        &["reload"],
+        "`hcs service reload` has the service read its configuration again",
+    ),
+    (
         &["daemon", "serve"],
         "the first call starts the service, which exits when idle; `hcs service` tells of it",
     ),

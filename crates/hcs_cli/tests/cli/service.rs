@@ -216,7 +216,10 @@ fn a_changed_configuration_is_told_until_the_next_service_has_it() {
     fs::write(&file, &text).unwrap();
     let told = at(&["service"]).fine();
     assert!(told.contains("changed at 2"), "{told}");
-    assert!(told.contains("hcs service stop"), "{told}");
+    assert!(
+        told.contains("hcs service reload takes over limits.systems_per_client\n"),
+        "{told}"
+    );
     at(&["service", "stop"]).fine();
     let told = at(&["service"]).fine();
     assert!(!told.contains("changed"), "{told}");
@@ -227,6 +230,58 @@ fn a_changed_configuration_is_told_until_the_next_service_has_it() {
     assert!(told.contains("conections"), "{told}");
     fs::write(&file, text).unwrap();
     at(&["terminate", "box"]).fine();
+}
+
+#[test]
+fn a_configuration_is_read_again_while_everything_runs_on() {
+    let place = Place::new(60);
+    let at = |arguments: &[&str]| ended(&mut place.hcs(arguments));
+    // None runs, and none is started for it.
+    assert_eq!(at(&["service", "reload"]).fine(), "");
+    assert!(place.services().is_empty());
+    let mut run = place.ready();
+    let service = || at(&["service", "--json", "Service"]).fine();
+    let before = place.services().len();
+    let file = place.folder.path().join("hcsd.toml");
+    let old = fs::read_to_string(&file).unwrap();
+    assert_eq!(at(&["service", "reload"]).fine(), "nothing has changed\n");
+    let limits = "[limits]\nsystems_per_client = 1\n";
+    let text = format!("log = \"debug\"\nuser_namespaces = true\n{old}{limits}");
+    fs::write(&file, text).unwrap();
+    assert_eq!(
+        at(&["service", "reload"]).fine(),
+        "changed: limits.systems_per_client, log\n\
+         as before until the service is stopped (hcs service stop): user_namespaces\n"
+    );
+    let refused = at(&["create", "--id", "second"]);
+    assert!(
+        refused.err.contains("limit of 1 compute systems"),
+        "{refused:?}"
+    );
+    let log = || fs::read_to_string(place.endpoint().with_extension("d").join("hcsd.log")).unwrap();
+    assert!(log().contains("DEBUG"), "{}", log());
+    // A mistake changes nothing, and is told with its line.
+    fs::write(&file, format!("{old}{limits}[vm]\nuser = 0\n")).unwrap();
+    let refused = at(&["service", "reload"]);
+    assert_eq!(refused.code, Some(125), "{refused:?}");
+    for said in ["line 7", "user: expected", "goes on with the configuration"] {
+        assert!(refused.err.contains(said), "{refused:?}");
+    }
+    assert!(
+        service().contains("\"SystemsPerClient\": 1"),
+        "{}",
+        service()
+    );
+    // By a signal, which has no answer but the log and the service's own word.
+    fs::write(&file, format!("{old}[limits]\nsystems_per_client = 2\n")).unwrap();
+    let [process] = place.services().try_into().unwrap();
+    pidfd_send_signal(&process, Signal::HUP).unwrap();
+    let mut answers = std::iter::repeat_with(service);
+    assert!(answers.any(|told| told.contains("\"SystemsPerClient\": 2")));
+    at(&["create", "--id", "second"]).fine();
+    assert_eq!(place.services().len(), before, "it is the same service");
+    at(&["terminate", "--all"]).fine();
+    run.wait().unwrap();
 }
 
 #[test]

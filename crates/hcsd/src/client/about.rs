@@ -1,7 +1,7 @@
 //! The service property `Service`: which service this is, since when, and by which configuration.
 //!
-//! The configuration is read when the service starts. What changes in its file afterwards has no effect before the
-//! next start, which is told here.
+//! The configuration is read when the service starts, and when it is told to read it again. What the file says beyond that
+//! is told here.
 
 use std::{
     fs, process,
@@ -11,7 +11,10 @@ use std::{
 use hcs_schema::timestamp::rfc3339;
 use serde_json::{Value, json};
 
-use crate::{client::service::Service, upkeep::config::Config};
+use crate::{
+    client::service::Service,
+    upkeep::{config::Config, reload::Difference},
+};
 
 /// When the service began.
 #[derive(Clone, Copy, Debug)]
@@ -38,10 +41,11 @@ pub(crate) fn answer(service: &Service) -> Value {
         "ProcessId": process::id(),
         "StateRoot": service.context.root.to_string_lossy(),
         "StartedAt": rfc3339(since_1970(service.since.wall)),
+        "ReloadedAt": service.reloaded.get().map(|time| rfc3339(since_1970(time))),
         "Uptime100ns": u64::try_from(uptime).unwrap_or(u64::MAX),
         "ComputeSystems": service.context.registry.count(),
-        "Configuration": configuration(&service.context.config),
-        "Limits": limits(&service.context.config),
+        "Configuration": configuration(&service.context.config()),
+        "Limits": limits(&service.context.config()),
     })
 }
 
@@ -53,8 +57,8 @@ fn configuration(config: &Config) -> Value {
     let mut told = json!({ "File": file.to_string_lossy(), "Found": config.found });
     let changed = match Config::load(config.named.then_some(file)) {
         Ok(now) if now.is_as(config) => return told,
-        Ok(_) => None,
-        Err(fault) => Some(fault.to_string()),
+        Ok(now) => Ok(Difference::between(config, &now)),
+        Err(fault) => Err(fault.to_string()),
     };
     // A file that is gone has no time.
     let modified = fs::metadata(file).and_then(|file| file.modified()).ok();
@@ -62,8 +66,12 @@ fn configuration(config: &Config) -> Value {
     if let Some(time) = modified {
         told["ChangedAt"] = rfc3339(since_1970(time)).into();
     }
-    if let Some(fault) = changed {
-        told["Fault"] = fault.into();
+    match changed {
+        Ok(difference) => {
+            told["ByReload"] = difference.possible.into();
+            told["ByRestart"] = difference.impossible.into();
+        }
+        Err(fault) => told["Fault"] = fault.into(),
     }
     told
 }
@@ -106,11 +114,13 @@ mod tests {
         assert_eq!(told(&file, &config), json!({"Found": true}));
         fs::write(&file, "# another comment\nwarm_slots = 1\n").unwrap();
         assert_eq!(told(&file, &config), json!({"Found": true}));
-        fs::write(&file, "warm_slots = 2\n").unwrap();
+        fs::write(&file, "warm_slots = 2\nuser_namespaces = true\n").unwrap();
         let changed = told(&file, &config);
         assert_eq!(changed["Changed"], true);
         assert!(changed["ChangedAt"].is_string(), "{changed}");
         assert!(changed["Fault"].is_null(), "{changed}");
+        assert_eq!(changed["ByReload"], json!(["warm_slots"]));
+        assert_eq!(changed["ByRestart"], json!(["user_namespaces"]));
         fs::write(&file, "warm_slots = many\n").unwrap();
         let fault = told(&file, &config)["Fault"].to_string();
         assert!(fault.contains("line 1"), "{fault}");

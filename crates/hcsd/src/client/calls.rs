@@ -55,7 +55,7 @@ pub(crate) struct Calls {
     lost: RefCell<VecDeque<(Instant, Instance)>>,
     began: Instant,
     /// How long clients have to come back.
-    limit: Duration,
+    limit: Cell<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -134,8 +134,13 @@ impl Calls {
             untold: RefCell::default(),
             lost: RefCell::default(),
             began: Instant::now(),
-            limit,
+            limit: Cell::new(limit),
         })
+    }
+
+    /// [`Calls::new`] from now on.
+    pub(crate) fn set_limit(&self, limit: Duration) {
+        self.limit.set(limit);
     }
 
     /// Whether the client `instance` has come back in time: whatever it asked for before is remembered, here or where it
@@ -144,7 +149,7 @@ impl Calls {
         let lost = self.lost.borrow();
         let lost = lost.iter().rev().find(|(_, lost)| lost == instance);
         let since = lost.map_or(self.began, |(when, _)| *when);
-        since.elapsed() < self.limit
+        since.elapsed() < self.limit.get()
     }
 
     /// A client is gone that had unanswered calls.
@@ -157,7 +162,7 @@ impl Calls {
     }
 
     fn has_passed<T>(&self, first: Option<&(Instant, T)>) -> bool {
-        first.is_some_and(|(when, _)| when.elapsed() > self.limit * 2)
+        first.is_some_and(|(when, _)| when.elapsed() > self.limit.get() * 2)
     }
 
     /// The call `name` begins; `again` says that an earlier connection may have brought it, and whether its client came

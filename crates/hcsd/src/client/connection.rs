@@ -229,7 +229,7 @@ impl Connection {
         refused: Option<Failure>,
         service: Rc<Service>,
     ) {
-        let limits = service.context.config.limits;
+        let limits = service.context.config().limits;
         let connection = Rc::new(Self {
             number: service.number_connection(),
             peer,
@@ -316,7 +316,7 @@ impl Connection {
             drop(ready);
             if let Err(e) = self.take_frames(decoder, closing).await {
                 // Those who may not come in do not fill the log.
-                if self.peer.authorise(self.service.entitled).is_ok() {
+                if self.peer.authorise(self.service.entitled.get()).is_ok() {
                     warn!(connection = self.number, peer = ?self.peer, "a client broke the protocol: {}", e.recorded());
                 }
                 return e.recorded();
@@ -455,7 +455,10 @@ impl Connection {
 
     fn greet(&self, request: u64, minimum: u32, maximum: u32) {
         let refused = self.refused.clone().map_or(Ok(()), Err);
-        let entitled = self.peer.authorise(self.service.entitled).and(refused);
+        let entitled = self
+            .peer
+            .authorise(self.service.entitled.get())
+            .and(refused);
         let greeting = entitled.and_then(|()| {
             let version = hcs_wire::service::VERSION;
             if minimum <= version && version <= maximum {
@@ -523,7 +526,7 @@ impl Connection {
 
     /// Counts a call of so many bytes in.
     fn let_in(&self, request: u64, bytes: usize) -> Result<limits::Share, Failure> {
-        let limit = self.service.context.config.limits.pending_per_connection;
+        let limit = self.service.context.config().limits.pending_per_connection;
         let pending = self.pending.borrow();
         if pending.contains_key(&request) {
             return Err(Failure::new(
@@ -664,7 +667,7 @@ impl Connection {
 
     fn write_reply(&self, request: u64, answer: Result<Answer, Failure>) {
         let answer = answer.unwrap_or_else(|failure| {
-            let why = match self.service.context.config.log_client_values {
+            let why = match self.service.context.config().log_client_values {
                 true => failure.to_string(),
                 false => failure.log_line(),
             };

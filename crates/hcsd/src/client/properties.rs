@@ -62,7 +62,7 @@ pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<S
     check_count("/PropertyQueries", queries.map(BTreeMap::len))?;
     let mut properties = basic(system);
     // One limit for all that the agent has to say.
-    let end = Instant::now() + system.context()?.config.times.query();
+    let end = Instant::now() + system.context()?.config().times.query();
     let mut answered = Vec::new();
     for kind in query.property_types.unwrap_or_default() {
         // What is asked for again has no other answer.

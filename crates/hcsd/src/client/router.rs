@@ -341,16 +341,13 @@ fn dispatch(errand: Errand, call: Call) {
             errand.answer(processes::properties(&errand, process, query.as_deref()));
         }
         Call::ModifyProcess { process, settings } => processes::modify(errand, process, &settings),
-        Call::GetServiceProperties { query } => {
-            let service = &errand.connection.service;
-            let answered = service_properties::answer(service, query.as_deref());
-            errand.answer(answered.map(|text| Answer::document(Some(text))));
-        }
+        Call::GetServiceProperties { query } => about_service(&errand, query.as_deref()),
         Call::ReadEvents(query) => read_events(errand, query),
         Call::ModifyServiceSettings { settings } => modify_service(errand, settings),
         Call::SubmitCrashReport { settings } => submit_crash_report(errand, settings),
         Call::ExplainOperation { operation } => explain(errand, operation),
         Call::StopService => stop_service(&errand),
+        Call::ReloadService => reload_service(&errand),
         Call::SaveSystem { system, options } => {
             errand.answer(systems::save(&errand, system, options.as_deref()));
         }
@@ -418,11 +415,26 @@ fn explain(errand: Errand, operation: String) {
     });
 }
 
+fn about_service(errand: &Errand, query: Option<&str>) {
+    let answered = service_properties::answer(&errand.connection.service, query);
+    errand.answer(answered.map(|text| Answer::document(Some(text))));
+}
+
 /// Answers first: the answer is with the client when the service leaves.
 fn stop_service(errand: &Errand) {
     info!(peer = ?errand.connection.peer, "a client has the service leave");
     errand.answer(Ok(Answer::done()));
     errand.connection.service.leave();
+}
+
+/// Answers with what has changed, and what could not.
+fn reload_service(errand: &Errand) {
+    info!(peer = ?errand.connection.peer, "a client has the configuration read again");
+    let reloaded = errand.connection.service.reload();
+    errand.answer(reloaded.map(|difference| {
+        let told = json!({ "Changed": difference.possible, "NotChanged": difference.impossible });
+        Answer::document(Some(told.to_string()))
+    }));
 }
 
 /// `HcsModifyServiceSettings`.
@@ -447,7 +459,7 @@ fn submit_crash_report(errand: Errand, settings: String) {
     let (uid, behalf) = (errand.connection.peer.uid, errand.behalf());
     let name = errand.pending.trail.name().cloned();
     errand.run_once(async move {
-        let configured = service.context.config.crash_report_directory.clone();
+        let configured = service.context.config().crash_report_directory.clone();
         let directory = configured.unwrap_or_else(|| service.context.root.join("crashes"));
         let (report, file) = crash_reports::submit(directory, settings, uid, name).await?;
         let Some(file) = file else {

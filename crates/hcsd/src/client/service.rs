@@ -4,19 +4,30 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     rc::{Rc, Weak},
+    time::SystemTime,
 };
 
+use hcs_schema::{Failure, HResult};
 use tokio::sync::Notify;
+use tracing::{info, warn};
 
 use crate::{
     client::{about::Since, calls::Calls},
-    door::peers::{Entitled, is_trusted},
+    door::{
+        peers::{Entitled, is_trusted},
+        permits::Permits,
+    },
     system::context::Context,
     thread::{
         limits::Quota,
         share::{UserShare, WAITING_THREADS},
     },
-    upkeep::cpu_groups::CpuGroups,
+    upkeep::{
+        config::Config,
+        cpu_groups::CpuGroups,
+        logging,
+        reload::{self, Difference},
+    },
 };
 
 /// The service. Belongs to one thread.
@@ -26,7 +37,9 @@ pub(crate) struct Service {
     pub(crate) cpu_groups: CpuGroups,
     pub(crate) calls: Rc<Calls>,
     /// Who may use it besides root and its own user.
-    pub(crate) entitled: Entitled,
+    pub(crate) entitled: Rc<Cell<Entitled>>,
+    /// How many may be connected.
+    pub(crate) permits: Rc<Permits>,
     pub(crate) bytes_quota: Rc<Quota>,
     users: RefCell<HashMap<u32, Weak<UserShare>>>,
     /// Calls that came with pipes and have not used them yet.
@@ -34,6 +47,8 @@ pub(crate) struct Service {
     numbered: Cell<u64>,
     /// When it began.
     pub(crate) since: Since,
+    /// When its configuration was read again, the last time.
+    pub(crate) reloaded: Cell<Option<SystemTime>>,
     /// A client asked it to leave.
     leaving: Notify,
 }
@@ -44,13 +59,14 @@ const THREADS_OF_USER: usize = WAITING_THREADS / 2;
 impl Service {
     /// A service without systems.
     pub(crate) fn new(context: Rc<Context>, cpu_groups: CpuGroups, entitled: Entitled) -> Rc<Self> {
-        let limits = context.config.limits;
-        let calls = Calls::new(context.config.times.reconnect());
+        let limits = context.config().limits;
+        let calls = Calls::new(context.config().times.reconnect());
         Rc::new(Self {
             context,
             cpu_groups,
             calls,
-            entitled,
+            entitled: Rc::new(Cell::new(entitled)),
+            permits: Permits::new(limits.connections, limits.connections_per_client),
             bytes_quota: Quota::new(
                 "bytes of unanswered calls of one user",
                 limits.unanswered_bytes_per_client,
@@ -62,6 +78,7 @@ impl Service {
             ),
             numbered: Cell::new(0),
             since: Since::now(),
+            reloaded: Cell::new(None),
             leaving: Notify::new(),
         })
     }
@@ -76,6 +93,50 @@ impl Service {
         let share = UserShare::new((!is_trusted(uid)).then_some(THREADS_OF_USER));
         users.insert(uid, Rc::downgrade(&share));
         share
+    }
+
+    /// Reads the configuration again, and goes by what of it can change while the service lives. Answers what has changed,
+    /// and what is as before although the file says something else.
+    ///
+    /// # Errors
+    /// The file cannot be used; the service goes on as before.
+    pub(crate) fn reload(&self) -> Result<Difference, Failure> {
+        let current = self.context.config();
+        let named = current.file.as_deref().filter(|_| current.named);
+        let merged = Config::load(named)
+            .map_err(|e| e.to_string())
+            .and_then(|read| {
+                let merged = reload::merged(&current, &read);
+                if merged.log != current.log {
+                    logging::change(merged.log.as_deref())?;
+                }
+                Ok((Difference::between(&current, &read), merged))
+            });
+        let (difference, merged) = merged.map_err(|fault| {
+            warn!("the configuration stays as it was: {fault}");
+            let message =
+                format!("{fault}; the service goes on with the configuration that it has");
+            Failure::new(HResult::E_INVALIDARG, message)
+        })?;
+        let limits = merged.limits;
+        self.bytes_quota
+            .set_limit(limits.unanswered_bytes_per_client);
+        self.pipes_quota.set_limit(limits.processes_per_client);
+        self.permits
+            .set_limits(limits.connections, limits.connections_per_client);
+        self.calls.set_limit(merged.times.reconnect());
+        self.entitled.set(Entitled {
+            containers: merged.clients_in_containers,
+            ..self.entitled.get()
+        });
+        self.context.reconfigure(merged);
+        self.reloaded.set(Some(SystemTime::now()));
+        info!(
+            changed = difference.possible.join(" "),
+            kept = difference.impossible.join(" "),
+            "read its configuration again"
+        );
+        Ok(difference)
     }
 
     /// Has the service leave.

@@ -1,6 +1,6 @@
 //! What becomes of a connection that was accepted: it is served, or told why not.
 
-use std::{os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
 
 use hcs_engine::engine::Engine;
 use hcs_schema::Failure;
@@ -27,7 +27,7 @@ const MOST_UNHEARD: usize = 1024;
 pub(crate) struct Door<S> {
     /// Engines know where a process lives.
     pub(crate) engines: Vec<Arc<dyn Engine>>,
-    pub(crate) entitled: Entitled,
+    pub(crate) entitled: Rc<Cell<Entitled>>,
     pub(crate) permits: Rc<Permits>,
     /// For those that are turned away without a word and left descriptors in their sockets.
     pub(crate) unheard: Closing,
@@ -46,7 +46,7 @@ where
             Ok(peer) => peer,
             Err(e) => return error!("a client cannot be served: {e}"),
         };
-        if peer.authorise(self.entitled).is_err() {
+        if peer.authorise(self.entitled.get()).is_err() {
             return self.turn_away(socket, peer, None);
         }
         let permit = match self.permits.admit(peer.uid) {

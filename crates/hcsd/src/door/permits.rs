@@ -17,7 +17,7 @@ const MOST_STRANGERS: usize = 64;
 /// All that have been given. Belongs to the service's thread.
 #[derive(Debug)]
 pub(crate) struct Permits {
-    limit: usize,
+    limit: Cell<usize>,
     quota: Rc<Quota>,
     connections: Cell<usize>,
     /// Connections of users who may not use the service.
@@ -56,7 +56,7 @@ impl Permits {
     /// At most `limit` for all clients, and `per_user` for each user.
     pub(crate) fn new(limit: usize, per_user: usize) -> Rc<Self> {
         Rc::new(Self {
-            limit,
+            limit: Cell::new(limit),
             quota: Quota::new("connections of one user", per_user),
             connections: Cell::new(0),
             strangers: Cell::new(0),
@@ -65,17 +65,24 @@ impl Permits {
         })
     }
 
+    /// [`Permits::new`] for those who come from now on.
+    pub(crate) fn set_limits(&self, limit: usize, per_user: usize) {
+        self.limit.set(limit);
+        self.quota.set_limit(per_user);
+    }
+
     /// Counts a connection of that user in.
     ///
     /// # Errors
     /// There are too many, or the user has too many.
     pub(crate) fn admit(self: &Rc<Self>, uid: u32) -> Result<ConnectionPermit, Failure> {
+        let limit = self.limit.get();
         let (most, of_user) = match is_trusted(uid) {
-            true => (self.limit.saturating_add(RESERVED), None),
-            false => (self.limit, Some(self.quota.take(uid)?)),
+            true => (limit.saturating_add(RESERVED), None),
+            false => (limit, Some(self.quota.take(uid)?)),
         };
         if self.connections.get() >= most {
-            return Err(limits::reached("connections of all clients", self.limit));
+            return Err(limits::reached("connections of all clients", limit));
         }
         let turned_away = self.turned_away.take();
         if turned_away > 0 {

@@ -265,6 +265,7 @@ const fn about(call: &Call) -> (&'static str, bool) {
         Call::ReadEvents { .. } => ("ReadEvents", false),
         Call::ExplainOperation { .. } => ("ExplainOperation", false),
         Call::StopService => ("StopService", true),
+        Call::ReloadService => ("ReloadService", true),
         Call::Cancel { .. } => ("Cancel", false),
         Call::Limit { .. } => ("Limit", false),
     }
@@ -338,7 +339,7 @@ pub(crate) async fn carry<F: Future>(trail: Option<Rc<Trail>>, work: F) -> F::Ou
 #[derive(Debug, Default)]
 pub(crate) struct Operations {
     /// The event log quotes clients.
-    quotes: bool,
+    quotes: Cell<bool>,
     pending: RefCell<HashMap<OperationId, Rc<Trail>>>,
     succeeded: RefCell<VecDeque<Rc<Trail>>>,
     failed: RefCell<VecDeque<Rc<Trail>>>,
@@ -348,9 +349,14 @@ impl Operations {
     /// With `quotes`, the event log has failures in full.
     pub(crate) fn new(quotes: bool) -> Self {
         Self {
-            quotes,
+            quotes: Cell::new(quotes),
             ..Self::default()
         }
+    }
+
+    /// [`Operations::new`] for what is written down from now on.
+    pub(crate) fn set_quotes(&self, quotes: bool) {
+        self.quotes.set(quotes);
     }
 
     /// A call was received.
@@ -467,7 +473,7 @@ impl Operations {
         let line = trail.line.borrow();
         let (system, runtime_id) = (line.system.clone(), line.runtime_id.clone());
         drop(line);
-        let reader = match self.quotes {
+        let reader = match self.quotes.get() {
             true => Reader::Entitled,
             false => Reader::Other,
         };

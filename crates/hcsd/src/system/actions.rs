@@ -96,7 +96,7 @@ pub(super) fn undo(
 }
 
 async fn start(system: Rc<System>) -> Result<(), Failure> {
-    let limit = system.context()?.config.times.start();
+    let limit = system.context()?.config().times.start();
     if system.machine.guest().is_none() {
         return start_alone(&system)
             .await
@@ -258,7 +258,7 @@ async fn set_clock(system: &Rc<System>) {
         return;
     }
     let renewed = async {
-        let limit = system.context()?.config.times.guest();
+        let limit = system.context()?.config().times.guest();
         system.guest().await?.renew(renewal()?, limit).await
     };
     if let Err(failure) = renewed.await {
@@ -281,7 +281,7 @@ async fn modify(system: Rc<System>, mut request: ModifySettingRequest) -> Result
             blocking(move || machine.modify(&request)).await?;
         }
         if let Some(guest_request) = guest_request {
-            let limit = system.context()?.config.times.guest();
+            let limit = system.context()?.config().times.guest();
             system.guest().await?.modify(guest_request, limit).await?;
         }
         Ok(())
@@ -297,7 +297,7 @@ async fn modify(system: Rc<System>, mut request: ModifySettingRequest) -> Result
 
 /// Asks, and waits for the end of the system, which settles this from outside.
 async fn shut_down(system: Rc<System>, options: ShutdownOptions) -> Result<(), Failure> {
-    let limit = system.context()?.config.times.shutdown();
+    let limit = system.context()?.config().times.shutdown();
     // Should it end when this service is gone, the next one knows that it was asked to.
     system.write_down(system.state());
     ask_to_stop(&system, options)
@@ -334,7 +334,7 @@ async fn withdraw(system: &System) {
         return;
     }
     let withdrawn = async {
-        let limit = system.context()?.config.times.guest();
+        let limit = system.context()?.config().times.guest();
         system.guest().await?.withdraw_shut_down(limit).await
     };
     if let Err(failure) = withdrawn.await {
@@ -347,7 +347,7 @@ async fn withdraw(system: &System) {
 
 /// Kills, and waits for the end of the system, which settles this from outside.
 async fn terminate(system: Rc<System>) -> Result<(), Failure> {
-    let limit = system.context()?.config.times.kill();
+    let limit = system.context()?.config().times.kill();
     operations::step("the engine kills the machine; waits for its end");
     let machine = Arc::clone(&system.machine);
     blocking_within(limit, "killing the machine", move || machine.kill())
@@ -434,7 +434,7 @@ async fn distrust(system: &Rc<System>, fault: String) {
 
 /// Reaches the agent of a running system anew, and asks for the exits of the processes known of.
 async fn relink(system: &Rc<System>) -> Result<(), Unlinked> {
-    let limit = system.context()?.config.times.guest();
+    let limit = system.context()?.config().times.guest();
     let link = connect(system, limit, |_| Ok(())).await?;
     // Before anything else: an exit must not come between the list and the look at what is known.
     if let Err(failure) = find_unknown(system, &link, limit).await {

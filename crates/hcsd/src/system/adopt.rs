@@ -72,7 +72,7 @@ pub(crate) async fn adopt_all(context: &Rc<Context>) -> Result<(), Failure> {
 impl Context {
     /// Leaving: without systems, known or left alone, nothing of ours stays on the host.
     pub(crate) async fn clear_up(self: &Rc<Self>) {
-        let limit = self.config.times.kill();
+        let limit = self.config().times.kill();
         self.removals.finish(limit).await;
         self.slots.close(limit).await;
         let none_left = list(&systems_root(self)).is_ok_and(|found| found.is_empty());
@@ -192,7 +192,7 @@ async fn take_over(
     let cpu_group = cpu_groups::asked_for(&*engine, &request.document);
     let found = {
         let (engine, request, machine) = (Arc::clone(&engine), request.clone(), record.machine);
-        let limit = context.config.times.start();
+        let limit = context.config().times.start();
         blocking_within(limit, "finding the machine", move || {
             engine.adopt(&request, &machine)
         })
@@ -251,7 +251,7 @@ async fn take_over(
         let about = json!({ "State": state.name(), "Lives": lives });
         system.note(Kind::SystemAdopted, None, Behalf::Service, Some(about));
     }
-    system.start_adopted(lives, context.config.times.reconnect())?;
+    system.start_adopted(lives, context.config().times.reconnect())?;
     if let Some(reservation) = reservation {
         reservation.fill(&system);
     }

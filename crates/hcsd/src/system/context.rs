@@ -1,6 +1,6 @@
 //! What systems need of the service: its configuration, engines and records, and the other systems.
 
-use std::{path::PathBuf, rc::Rc, sync::Arc};
+use std::{cell::RefCell, path::PathBuf, rc::Rc, sync::Arc};
 
 use hcs_engine::engine::Engine;
 
@@ -14,7 +14,7 @@ use crate::{
 /// See the module. Belongs to the service's thread.
 #[derive(Debug)]
 pub(crate) struct Context {
-    pub(crate) config: Config,
+    config: RefCell<Rc<Config>>,
     /// The state root.
     pub(crate) root: PathBuf,
     pub(crate) log: EventLog,
@@ -47,8 +47,23 @@ impl Context {
             process_quota: Quota::new("processes of one user", limits.processes_per_client),
             removals: Rc::default(),
             slots: Slots::new(root.join("slots"), config.warm_slots()),
-            config,
+            config: RefCell::new(Rc::new(config)),
             root,
         })
+    }
+
+    /// What the service goes by, as of now.
+    pub(crate) fn config(&self) -> Rc<Config> {
+        Rc::clone(&self.config.borrow())
+    }
+
+    /// Goes by `config` from now on. What is there already stays, whatever the limits are.
+    pub(crate) fn reconfigure(&self, config: Config) {
+        let limits = config.limits;
+        self.system_quota.set_limit(limits.systems_per_client);
+        self.process_quota.set_limit(limits.processes_per_client);
+        self.operations.set_quotes(config.log_client_values);
+        self.slots.set_wanted(config.warm_slots());
+        self.config.replace(Rc::new(config));
     }
 }

@@ -70,7 +70,7 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
         if system.expected_back.get() {
             context
                 .registry
-                .remember_departed(system, context.config.times.reconnect());
+                .remember_departed(system, context.config().times.reconnect());
         }
         context.registry.forget(system);
     }

@@ -79,7 +79,7 @@ pub(crate) async fn launch(
     parameters: String,
     stdio: Stdio,
 ) -> Result<Ends, Failure> {
-    let limit = system.context()?.config.times.guest();
+    let limit = system.context()?.config().times.guest();
     let link = system.guest().await?;
     let (offer, ports, guest_ends) = match stdio {
         Stdio::Wanted(streams) => {

@@ -179,7 +179,7 @@ async fn make(
     };
     info!(operation = %plan.behalf, "created");
     let mut about = json!({ "SystemType": system.system_type });
-    if context.config.log_client_values {
+    if context.config().log_client_values {
         about["Owner"] = json!(system.owner);
     }
     system.note(Kind::SystemCreated, None, plan.behalf, Some(about));
@@ -312,7 +312,7 @@ pub(crate) fn put_together(
     let terminate = terminate_on_last_handle_closed
         .or(document.should_terminate_on_last_handle_closed)
         .unwrap_or(false);
-    let most_owed = context.config.limits.unreported_exits_per_system;
+    let most_owed = context.config().limits.unreported_exits_per_system;
     Rc::new(System {
         id: request.id,
         runtime_id: request.runtime_id,

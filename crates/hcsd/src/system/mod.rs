@@ -334,7 +334,7 @@ impl System {
     /// # Errors
     /// The refusal, or the agent cannot be reached.
     pub(crate) async fn guest(&self) -> Result<Rc<GuestLink>, Failure> {
-        let limit = self.context()?.config.times.guest();
+        let limit = self.context()?.config().times.guest();
         self.guest_within(limit).await
     }
 

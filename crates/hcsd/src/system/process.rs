@@ -166,7 +166,7 @@ impl Process {
     pub(crate) async fn recall_and_reattach(&self) -> Result<HostStdio, Failure> {
         if self.stdio_is_unknown() {
             let system = self.system()?;
-            let limit = system.context()?.config.times.guest();
+            let limit = system.context()?.config().times.guest();
             let link = system.guest().await?;
             let recalled = link.fetch_stdio(self.pid(), limit).await?;
             // Several may have asked.

@@ -1,6 +1,10 @@
 //! Counters that keep one user from taking everything.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
 
 use hcs_schema::{Failure, HResult, win32};
 
@@ -16,7 +20,7 @@ pub(crate) fn reached(what: &str, limit: usize) -> Failure {
 #[derive(Debug)]
 pub(crate) struct Quota {
     what: &'static str,
-    limit: usize,
+    limit: Cell<usize>,
     used: RefCell<HashMap<u32, usize>>,
 }
 
@@ -33,9 +37,14 @@ impl Quota {
     pub(crate) fn new(what: &'static str, limit: usize) -> Rc<Self> {
         Rc::new(Self {
             what,
-            limit,
+            limit: Cell::new(limit),
             used: RefCell::default(),
         })
+    }
+
+    /// Allows `limit` from now on. What is counted stays.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.set(limit);
     }
 
     /// Counts one for `uid`.
@@ -52,8 +61,9 @@ impl Quota {
     /// The user would have more than are allowed.
     pub(crate) fn take_many(self: &Rc<Self>, uid: u32, count: usize) -> Result<Share, Failure> {
         let used = self.used.borrow().get(&uid).copied().unwrap_or(0);
-        if count > self.limit.saturating_sub(used) {
-            return Err(reached(self.what, self.limit));
+        let limit = self.limit.get();
+        if count > limit.saturating_sub(used) {
+            return Err(reached(self.what, limit));
         }
         Ok(self.count_many(uid, count))
     }
@@ -107,5 +117,9 @@ mod tests {
         assert!(quota.take_many(1, 1).is_ok());
         assert!(quota.take(1).is_ok());
         assert!(quota.take_many(3, 2).is_ok());
+        quota.set_limit(1);
+        assert!(quota.take(2).unwrap_err().message.contains("limit of 1 "));
+        quota.set_limit(3);
+        assert!(quota.take(2).is_ok());
     }
 }

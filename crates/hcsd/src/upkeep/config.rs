@@ -9,7 +9,7 @@ use std::{
 
 use hcs_wire::trust::{Reason, Untrusted};
 use rustix::io::Errno;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     engines::{Acceleration, HostView, IdRange, ScratchLimit},
@@ -26,7 +26,7 @@ const LEAST_EVENT_LOG: usize = 64 << 10;
 const LEAST_UNANSWERED: usize = hcs_wire::service::MAX_MESSAGE_BYTES as usize;
 
 /// What an administrator can set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// cgroup below which the systems' cgroups are made, relative to each hierarchy.
@@ -80,7 +80,7 @@ pub struct Config {
 }
 
 /// What containers without layers do not see of the host's files: see [`HostView`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HostViewLists {
     /// Directories that are empty.
@@ -102,7 +102,7 @@ impl HostViewLists {
 }
 
 /// How virtual machines are run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Vm {
     /// QEMU's program.
@@ -114,7 +114,7 @@ pub struct Vm {
 }
 
 /// What executes the instructions of guests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Accelerator {
     /// QEMU's translator.
@@ -144,7 +144,7 @@ impl Vm {
 }
 
 /// A range of ids of the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ids {
     /// The first one.
@@ -166,7 +166,7 @@ impl Ids {
 
 /// Limits on what one client may have. A client is a user: all connections of one uid count together, except where a
 /// limit says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Connections, over all clients. Root and the service's own user get some more.
@@ -209,7 +209,7 @@ impl Default for Limits {
 }
 
 /// How long things may take, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Times {
     /// From the start of a system to its agent's first answer.

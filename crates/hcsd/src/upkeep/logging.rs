@@ -13,7 +13,7 @@ use std::{
     io::{self, Write},
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use hcs_schema::shown;
@@ -32,23 +32,47 @@ pub(crate) const MOST_BYTES: u64 = 8 << 20;
 /// # Errors
 /// The directives make no sense.
 pub(crate) fn start(directives: Option<&str>, file: Option<PathBuf>) -> Result<(), String> {
-    let directives = directives.unwrap_or("info");
-    let filter = EnvFilter::try_new(directives)
-        .map_err(|e| format!("log = \"{directives}\" makes no sense: {e}"))?;
+    let filter = filter(directives)?;
     // The user who runs it may have sent its stderr elsewhere.
     let file = file.filter(|path| File::open(path).is_ok_and(|file| is_same(&file, &io::stderr())));
     let written = file
         .as_deref()
         .and_then(|file| fs::metadata(file).ok())
         .map_or(0, |metadata| metadata.len());
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(Log(Mutex::new(Bounded { file, written })))
         .log_internal_errors(false)
         .with_ansi(false)
         .with_target(false)
-        .try_init()
+        .with_filter_reloading();
+    let handle = log.reload_handle();
+    let change = move |filter| handle.reload(filter).map_err(|e| e.to_string());
+    // Logging is started once.
+    let _first = CHANGE.set(Box::new(change));
+    log.try_init()
         .map_err(|e| format!("logging cannot be started: {e}"))
+}
+
+/// What takes another filter to the log.
+type Change = Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
+
+static CHANGE: OnceLock<Change> = OnceLock::new();
+
+/// Logs by `directives`, or at `info`, from now on.
+///
+/// # Errors
+/// The directives make no sense.
+pub(crate) fn change(directives: Option<&str>) -> Result<(), String> {
+    let filter = filter(directives)?;
+    let change = CHANGE.get().map_or(Ok(()), |change| change(filter));
+    change.map_err(|e| format!("the log cannot be changed: {e}"))
+}
+
+fn filter(directives: Option<&str>) -> Result<EnvFilter, String> {
+    let directives = directives.unwrap_or("info");
+    EnvFilter::try_new(directives)
+        .map_err(|e| format!("log = \"{directives}\" makes no sense: {e}"))
 }
 
 /// Opens a log file to be added to, in a directory that was looked at ([`files::make`]); one that is too long is put aside

@@ -15,6 +15,7 @@ pub(crate) mod host;
 
 pub(crate) mod logging;
 pub(crate) mod notify;
+pub(crate) mod reload;
 pub(crate) mod removals;
 pub(crate) mod slots;
 pub(crate) mod start;

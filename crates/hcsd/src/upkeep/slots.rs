@@ -82,7 +82,7 @@ impl Ready {
 pub(crate) struct Slots {
     root: PathBuf,
     /// How many of each kind that was asked for.
-    wanted: usize,
+    wanted: Cell<usize>,
     /// Oldest first.
     ready: RefCell<VecDeque<Ready>>,
     /// One is being prepared.
@@ -99,13 +99,18 @@ impl Slots {
     pub(crate) fn new(root: PathBuf, wanted: usize) -> Rc<Self> {
         Rc::new(Self {
             root,
-            wanted,
+            wanted: Cell::new(wanted),
             ready: RefCell::default(),
             filling: Cell::new(false),
             filled: Notify::new(),
             taken: Notify::new(),
             closed: Cell::new(false),
         })
+    }
+
+    /// Keeps `wanted` from the next creation on. What is ready beyond that goes as it is taken.
+    pub(crate) fn set_wanted(&self, wanted: usize) {
+        self.wanted.set(wanted);
     }
 
     /// Removes the directories of what an earlier service had ready. Called once, before any is made.
@@ -158,7 +163,7 @@ impl Slots {
     async fn keep(&self, ready: Ready) {
         self.ready.borrow_mut().push_back(ready);
         let all = self.ready.borrow().len();
-        if all > self.wanted.saturating_mul(KINDS) {
+        if all > self.wanted.get().saturating_mul(KINDS) {
             let oldest = self.ready.borrow_mut().pop_front();
             let discarded = blocking(move || {
                 oldest.into_iter().for_each(Ready::discard);
@@ -177,7 +182,7 @@ impl Slots {
     }
 
     fn has_room(&self, engine: &dyn Engine, document: &ComputeSystem) -> bool {
-        !self.closed.get() && self.fitting(engine, document) < self.wanted
+        !self.closed.get() && self.fitting(engine, document) < self.wanted.get()
     }
 
     /// Returns when none has been taken for a while; at once when none is left that fits `document`, or the service

@@ -48,7 +48,7 @@ impl Connection {
             calls.remember_untold(self.peer.uid, Rc::clone(&name));
         }
         if let Some(agent) = agent {
-            let limit = self.service.context.config.times.reconnect() * 2;
+            let limit = self.service.context.config().times.reconnect() * 2;
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(limit).await;
                 agent.release(&name);

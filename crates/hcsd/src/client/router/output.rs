@@ -32,7 +32,7 @@ pub(super) fn read(errand: Errand, handle: u64, query: OutputQuery) {
 
 async fn begin(errand: &Errand, system: &System, query: &OutputQuery) -> Result<Answer, Failure> {
     system.alive()?;
-    let limit = system.context()?.config.times.guest();
+    let limit = system.context()?.config().times.guest();
     let link = system.guest().await?;
     let user = errand.connection.peer.uid;
     let take = |ends: &[OwnedFd]| -> Result<bool, Failure> {

@@ -138,7 +138,7 @@ async fn recall(
             State::Paused => return Err(unknown("the system is paused, so it cannot be asked")),
             _ => {}
         }
-        let limit = system.context()?.config.times.guest();
+        let limit = system.context()?.config().times.guest();
         let asked = async { system.guest().await?.recall(name, limit).await };
         let failure = match asked.await {
             Ok(recalled) => return Ok(recalled),
@@ -396,7 +396,7 @@ async fn send_signal(
         };
     }
     let system = process.system()?;
-    let limit = system.context()?.config.times.guest();
+    let limit = system.context()?.config().times.guest();
     if options.signal == KILL {
         process.is_asked_to_die();
     }
@@ -421,7 +421,7 @@ async fn was_sent(process: &Process) -> bool {
         return false;
     };
     let asked = async {
-        let limit = system.context()?.config.times.guest();
+        let limit = system.context()?.config().times.guest();
         system.guest().await?.recall(&name, limit).await
     };
     matches!(asked.await, Ok(Some(_)))
@@ -485,7 +485,7 @@ async fn apply(process: &Rc<Process>, request: &ProcessModifyRequest) -> Result<
     ) {
         (Some(ModifyOperation::ConsoleSize), Some(size), _) => {
             let system = process.system()?;
-            let limit = system.context()?.config.times.guest();
+            let limit = system.context()?.config().times.guest();
             let (height, width) = (size.height.unwrap_or(0), size.width.unwrap_or(0));
             let link = system.guest().await?;
             match link.resize(process.pid(), height, width, limit).await {
