@@ -12,8 +12,9 @@ use hcs_schema::{
 };
 
 use super::{
-    Surroundings, memory,
-    mount::{self, Mount},
+    Surroundings,
+    memory,
+    mount::{self, Mapped, Mount},
     privileges::PrivilegeOptions,
     processors::{self, Processors},
     temporary,
@@ -53,7 +54,8 @@ pub(crate) struct ContainerOptions {
     #[arg(long = "layer", value_name = "DIR")]
     layers: Vec<PathBuf>,
 
-    /// Let a directory of the host appear inside; repeat for more. Options, with commas between them: ro, it can only be
+    /// Let a directory, file, socket or FIFO of the host appear inside; repeat for more. A colon in a path is written \:, or
+    /// all of it as src=HOST,dst=GUEST,OPTION,... Options, with commas between them: ro, it can only be
     /// read; shift, with --userns files of root on the host belong to root inside, as they do without --userns; suid, set-user-ID programs, files with
     /// capabilities and device nodes may be made there, which are refused otherwise
     #[arg(long = "mount", value_name = "HOST:GUEST[:OPTION,...]", value_parser = mount::parse)]
@@ -163,15 +165,18 @@ impl ContainerOptions {
         surroundings: &Surroundings,
         ends_with_us: bool,
     ) -> Result<ComputeSystem, Failure> {
-        let mounts: Vec<_> = self
-            .mounts
-            .iter()
-            .map(|mount| mount.document(surroundings))
-            .collect::<Result<_, _>>()?;
+        let (mut mounts, mut pipes) = (Vec::new(), Vec::new());
+        for mount in &self.mounts {
+            match mount.document(surroundings)? {
+                Mapped::Directory(directory) => mounts.push(directory),
+                Mapped::Pipe(pipe) => pipes.push(pipe),
+            }
+        }
         let container = Container {
             guest_os: self.guest_os(),
             storage: self.storage(surroundings)?,
             mapped_directories: (!mounts.is_empty()).then_some(mounts),
+            mapped_pipes: (!pipes.is_empty()).then_some(pipes),
             memory: self.memory.map(|megabytes| ContainerMemory {
                 size_in_mb: Some(megabytes),
             }),

@@ -20,6 +20,7 @@ mod processes;
 mod rootless;
 mod run;
 mod service;
+mod sockets;
 mod terminal;
 mod trust;
 mod words;
