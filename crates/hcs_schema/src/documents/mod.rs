@@ -206,6 +206,7 @@ documents! {
     PauseOptions,
     Plan9,
     Plan9Share,
+    ProcessDefaults,
     ProcessDetails,
     ProcessModifyRequest,
     ProcessParameters,

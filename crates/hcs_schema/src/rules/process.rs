@@ -1,7 +1,11 @@
 //! Rules of the documents about processes.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    documents::{Archive, ModifyOperation, ProcessModifyRequest, ProcessParameters},
+    documents::{
+        Archive, ModifyOperation, ProcessDefaults, ProcessModifyRequest, ProcessParameters,
+    },
     fault::{Faults, Path, quote},
     rules::{no_nul, privileges, required},
 };
@@ -18,7 +22,11 @@ pub(crate) fn parameters(document: &ProcessParameters, path: &Path<'_>, faults: 
     for (name, text) in strings {
         no_nul(text.as_deref().unwrap_or_default(), &path.key(name), faults);
     }
-    environment(document, &path.key("Environment"), faults);
+    environment(
+        document.environment.as_ref(),
+        &path.key("Environment"),
+        faults,
+    );
     privileges::capabilities(
         [
             ("AddCapabilities", document.add_capabilities.as_deref()),
@@ -115,8 +123,31 @@ pub(crate) fn archive(document: &Archive, path: &Path<'_>, faults: &mut Faults) 
     }
 }
 
-fn environment(document: &ProcessParameters, path: &Path<'_>, faults: &mut Faults) {
-    for (name, value) in document.environment.iter().flatten() {
+/// Bytes of names and values that every process of a container gets, at most: they are sent along with each.
+const MOST_DEFAULTS: usize = 128 << 10;
+
+/// Strings that an `execve` can take, and not too many.
+pub(crate) fn defaults(document: &ProcessDefaults, path: &Path<'_>, faults: &mut Faults) {
+    for (name, text) in [
+        ("User", &document.user),
+        ("WorkingDirectory", &document.working_directory),
+    ] {
+        if text.is_some() {
+            required(text.as_deref(), name, path, faults);
+        }
+    }
+    let path = path.key("Environment");
+    environment(document.environment.as_ref(), &path, faults);
+    let all = document.environment.iter().flatten();
+    let bytes: usize = all.map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > MOST_DEFAULTS {
+        let message = format!("its names and values have {bytes} bytes");
+        faults.rule(&path, message, format!("at most {MOST_DEFAULTS} bytes"));
+    }
+}
+
+fn environment(variables: Option<&BTreeMap<String, String>>, path: &Path<'_>, faults: &mut Faults) {
+    for (name, value) in variables.into_iter().flatten() {
         let here = path.key(name);
         if name.is_empty() || name.contains(['=', '\0']) {
             let message = format!(

@@ -312,6 +312,9 @@ pub(crate) fn put_together(
     let terminate = terminate_on_last_handle_closed
         .or(document.should_terminate_on_last_handle_closed)
         .unwrap_or(false);
+    let defaults = document
+        .container
+        .and_then(|container| container.process_defaults);
     let most_owed = context.config().limits.unreported_exits_per_system;
     Rc::new(System {
         id: request.id,
@@ -325,6 +328,7 @@ pub(crate) fn put_together(
         },
         terminate_on_last_handle_closed: Cell::new(terminate),
         processes: Processes::new(Journal::new(&request.directory), most_owed),
+        defaults,
         machine,
         context: Rc::downgrade(context),
         engine,

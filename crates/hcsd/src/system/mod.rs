@@ -6,6 +6,7 @@
 mod actions;
 pub(crate) mod adopt;
 pub(crate) mod context;
+pub(crate) mod defaults;
 mod driver;
 mod ending;
 pub(crate) mod events;
@@ -37,7 +38,7 @@ use hcs_lifecycle::system::{
 use hcs_schema::{
     Failure, HResult,
     coverage::Table,
-    documents::{ModifySettingRequest, ShutdownOptions, SystemType},
+    documents::{ModifySettingRequest, ProcessDefaults, ShutdownOptions, SystemType},
 };
 use hcs_wire::{
     guest::RecallCallResponse, log::LogEntry, operation::OperationId, service::Subject,
@@ -138,6 +139,8 @@ pub(crate) struct System {
     pub(crate) system_type: SystemType,
     pub(crate) terminate_on_last_handle_closed: Cell<bool>,
     pub(crate) processes: Processes,
+    /// What its processes get unless their own documents say otherwise.
+    pub(crate) defaults: Option<ProcessDefaults>,
     pub(crate) machine: Arc<dyn Machine>,
     context: Weak<Context>,
     engine: Arc<dyn Engine>,

@@ -60,6 +60,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("ResourceLimits", Supported),
             ("TemporaryDirectories", Supported),
             ("SharedMemoryInMB", Supported),
+            ("ProcessDefaults", Supported),
             (
                 "HvSocket",
                 Refused(
@@ -126,6 +127,14 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
     (
         "PathType",
         &[("AbsolutePath", Supported), ("VirtualSmbShareName", NO_SMB)],
+    ),
+    (
+        "ProcessDefaults",
+        &[
+            ("User", Supported),
+            ("WorkingDirectory", Supported),
+            ("Environment", Supported),
+        ],
     ),
     (
         "TemporaryDirectory",

@@ -2,8 +2,8 @@
 
 use crate::documents::{
     ContainerCredentialGuardState, ContainerHvSocket, ContainerMemory, ContainerProcessor,
-    ContainersDefDevice, Device, GuestOs, MappedDirectory, MappedPipe, Networking, RegistryChanges,
-    ResourceLimit, Storage, TemporaryDirectory,
+    ContainersDefDevice, Device, GuestOs, MappedDirectory, MappedPipe, Networking, ProcessDefaults,
+    RegistryChanges, ResourceLimit, Storage, TemporaryDirectory,
 };
 
 document! {
@@ -57,5 +57,7 @@ document! {
         temporary_directories: Vec<TemporaryDirectory> = "TemporaryDirectories", "extension";
         /// The most that shared memory (`/dev/shm`) holds, in megabytes (our extension); 64 without it.
         shared_memory_in_mb: u64 = "SharedMemoryInMB", "extension";
+        /// What processes inside get where their own documents say nothing of it (our extension).
+        process_defaults: ProcessDefaults = "ProcessDefaults", "extension";
     }
 }

@@ -3,6 +3,7 @@
 mod archive;
 mod close_handle;
 mod console_size;
+mod process_defaults;
 mod process_details;
 mod process_modify_request;
 mod process_parameters;
@@ -14,6 +15,7 @@ mod signal_process_options;
 pub use archive::{Archive, ArchiveOperation};
 pub use close_handle::{CloseHandle, StdHandle};
 pub use console_size::ConsoleSize;
+pub use process_defaults::ProcessDefaults;
 pub use process_details::ProcessDetails;
 pub use process_modify_request::{ModifyOperation, ProcessModifyRequest};
 pub use process_parameters::ProcessParameters;

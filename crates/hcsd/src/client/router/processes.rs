@@ -22,7 +22,7 @@ use crate::{
     document::{parse, parse_long, parse_optional},
     record::{failures::unknown, operations},
     system::{
-        Creating, Request, System,
+        Creating, Request, System, defaults,
         launch::{self, Ends, Stdio},
         process::Process,
     },
@@ -205,6 +205,8 @@ async fn launch_in_turn(
     let _place = errand.in_its_turn(lane).await?;
     let (document, parameters) =
         parse_long::<ProcessParameters>(system.coverage(), parameters).await?;
+    let (document, parameters) =
+        defaults::complete(system.defaults.as_ref(), document, parameters)?;
     if !system.process_may_begin() {
         system
             .perform(errand.behalf(), Request::CreateProcess)
