@@ -204,6 +204,15 @@ pub enum Refusal {
     /// A store that another process uses.
     #[error("another process uses the store; try again when it is done")]
     InUse,
+    /// An image that containers use.
+    #[error("containers use it: {systems}; end them first")]
+    Used {
+        /// Their ids.
+        systems: String,
+    },
+    /// Layers of which none is in the store.
+    #[error("none of the layers of the container is a directory in it")]
+    NoLayer,
     /// A store that another user could change.
     #[error(
         "it has to belong to this user (a directory above a store: or to root), and must not be writable by others"

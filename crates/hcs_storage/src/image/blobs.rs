@@ -154,10 +154,15 @@ impl Partial {
         written.map_err(|error| failed("writing", &self.path, &error))
     }
 
-    /// Gives it the name `path`, in place of what has it.
-    pub(super) fn commit(mut self, path: &Path) -> Result<(), StorageError> {
+    /// Gives it the name `path`, in place of what has it, once it is on disk.
+    pub(super) fn commit(self, path: &Path) -> Result<(), StorageError> {
         let synced = self.file.sync_all();
         synced.map_err(|error| failed("writing to disk", path, &error))?;
+        self.put(path)
+    }
+
+    /// Gives it the name `path`, in place of what has it, for as long as the machine runs.
+    pub(super) fn put(mut self, path: &Path) -> Result<(), StorageError> {
         fs::rename(&self.path, path).map_err(|error| failed("giving its name to", path, &error))?;
         self.committed = true;
         Ok(())

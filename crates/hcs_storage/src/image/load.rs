@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use serde::Deserialize;
 
 use super::{
-    Store,
+    Image, Store,
     document::{
         self, CONFIG, Config, Descriptor, History, Index, MANIFEST, Manifest, RootFs, chain_ids,
         parse,
@@ -154,6 +154,17 @@ impl Store {
             taken.names = vec![name.clone()];
             self.finish(taken)
         })
+    }
+
+    /// Unpacks the layers of `image` that are not there, as those of an image that another program has put into the store.
+    ///
+    /// # Errors
+    /// The image is none for Linux, or a layer is refused.
+    pub fn ready(&self, image: &Image) -> Result<Omitted, StorageError> {
+        let _use = self.using()?;
+        let checked = document::check(&image.manifest, &image.config);
+        checked.map_err(|refusal| refused(&image.descriptor.digest.to_string(), refusal))?;
+        self.unpack(&image.manifest, &image.config)
     }
 
     /// Does `work` with the store in use; what it leaves behind when it fails is removed.

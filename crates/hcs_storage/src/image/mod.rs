@@ -4,12 +4,13 @@
 //! 2. [`name`]: names of images. 3. [`source`]: files of a foreign image layout, read without leaving it.
 //! 4. [`blobs`]: contents by their digests. 5. [`store`]: the place on disk, its locks and its index.
 //! 6. [`load`]: images of other programs, and of plain root archives. 7. [`save`]: the way back.
-//! 8. [`prune`]: removal of what no image needs.
+//! 8. [`lease`]: what containers use. 9. [`prune`]: removal of what no image and no container needs.
 
 mod blobs;
 pub mod document;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod lease;
 mod load;
 mod name;
 mod prune;
@@ -17,8 +18,9 @@ mod save;
 mod source;
 mod store;
 
+pub use lease::Wanted;
 pub use load::Loaded;
 pub use name::Name;
 pub use prune::Pruned;
 pub use save::Format;
-pub use store::{Image, Store};
+pub use store::{Hold, Image, Store};

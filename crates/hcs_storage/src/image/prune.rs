@@ -1,4 +1,4 @@
-//! Removal of what no image needs.
+//! Removal of what no image and no container needs.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,8 @@ use std::{
 use super::{
     Store,
     blobs::failed,
-    document::{Config, Descriptor, Index, Manifest, chain_ids, parse},
+    document::{Config, Descriptor, Index, MANIFEST, Manifest, chain_ids, parse},
+    lease::Lease,
 };
 use crate::{Digest, Refusal, StorageError, layer};
 
@@ -35,35 +36,54 @@ struct Needed {
 }
 
 impl Store {
-    /// Removes images without a name, and all that no image needs.
+    /// Removes images without a name, and all that no image needs, but nothing that a container uses.
     ///
     /// # Errors
-    /// Another process uses the store, or something cannot be removed.
+    /// Another process uses the store, or something cannot be removed. Then nothing else is changed.
     pub fn prune(&self) -> Result<Pruned, StorageError> {
+        let Some(_alone) = self.alone()? else {
+            return Err(StorageError::refused(b"pruning", Refusal::InUse));
+        };
+        let (leases, dead) = self.leases()?;
         let mut images = Vec::new();
         self.change_index(|index| {
             index.manifests.retain(|entry| {
-                let keep = entry.name().is_some();
+                let used = leases.iter().any(|lease| lease.manifest == entry.digest);
+                let keep = entry.name().is_some() || used;
                 if !keep {
                     images.push(entry.digest);
                 }
                 keep
             });
         })?;
-        match self.clean()? {
-            Some(pruned) => Ok(Pruned { images, ..pruned }),
-            None => Err(StorageError::refused(b"pruning", Refusal::InUse)),
-        }
+        let pruned = self.clean_alone(&leases, &dead)?;
+        Ok(Pruned { images, ..pruned })
     }
 
-    /// Removes what no image of the index needs, and what killed processes left; none where another process uses the store.
+    /// Removes what no image of the index and no container needs, and what killed processes left; none where another process
+    /// uses the store.
     pub(super) fn clean(&self) -> Result<Option<Pruned>, StorageError> {
         let Some(_alone) = self.alone()? else {
             return Ok(None);
         };
+        let (leases, dead) = self.leases()?;
+        self.clean_alone(&leases, &dead).map(Some)
+    }
+
+    /// The same, with the store locked. `leases` hold, and the files in `dead` do not.
+    fn clean_alone(&self, leases: &[Lease], dead: &[PathBuf]) -> Result<Pruned, StorageError> {
         let mut needed = Needed::default();
         for descriptor in &self.index()?.manifests {
             self.reach(descriptor, 0, &mut needed)?;
+        }
+        for lease in leases {
+            needed.layers.extend(lease.layers.iter().cloned());
+            // The layers are what the container has. The rest goes with its name in the index, where it cannot be read.
+            let image = Descriptor::new(MANIFEST, lease.manifest, 0);
+            let _unreadable = self.reach(&image, 0, &mut needed);
+        }
+        for path in dead {
+            layer::remove(path)?;
         }
         let mut pruned = Pruned::default();
         for (path, name) in names(self.blobs.folder())? {
@@ -81,7 +101,7 @@ impl Store {
         for (path, _) in names(&self.incoming())? {
             layer::remove(&path)?;
         }
-        Ok(Some(pruned))
+        Ok(pruned)
     }
 
     /// Notes all that `descriptor` leads to, in lists of other programs as well.

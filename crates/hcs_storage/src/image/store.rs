@@ -4,6 +4,7 @@
 //! oci/               an OCI image layout, which other programs read: oci-layout, index.json, blobs/sha256/
 //! layers/CHAIN_ID/   each layer unpacked once, whatever number of images and containers use it
 //! incoming/          archives that are being read
+//! leases/            what containers use, see [`super::lease`]
 //! use.lock           shared by all that add or read contents; alone for all that remove some
 //! index.lock         alone for a change of the index, which takes no longer than writing a file
 //! ```
@@ -43,6 +44,12 @@ pub struct Store {
     root: PathBuf,
     pub(super) blobs: Blobs,
     pub(super) options: Options,
+}
+
+/// Keeps everything in a store for as long as it lives: what is chosen meanwhile is there when it is used.
+#[derive(Debug)]
+pub struct Hold {
+    _lock: File,
 }
 
 /// An image of a store.
@@ -94,6 +101,7 @@ impl Store {
             store.blobs.folder(),
             &store.layers_folder(),
             &store.incoming(),
+            &store.leases_folder(),
         ] {
             make_folder(folder)?;
         }
@@ -106,6 +114,38 @@ impl Store {
         // It removes nothing where it cannot read all: a document of another program must not close the store.
         let _left = store.clean();
         Ok(store)
+    }
+
+    /// Opens the store at `root`, where one is: nothing is made, and nothing is removed. None where nothing is.
+    ///
+    /// # Errors
+    /// Another user could change it.
+    pub fn existing(root: &Path, options: Options) -> Result<Option<Self>, StorageError> {
+        let store = Self {
+            root: root.to_owned(),
+            blobs: Blobs::new(root.join("oci/blobs/sha256")),
+            options,
+        };
+        if !store.oci().join("oci-layout").exists() {
+            return Ok(None);
+        }
+        own(root)?;
+        Ok(Some(store))
+    }
+
+    /// Keeps other processes from removing anything for as long as the answer lives.
+    ///
+    /// # Errors
+    /// The store cannot be locked.
+    pub fn hold(&self) -> Result<Hold, StorageError> {
+        let lock = self.using()?;
+        Ok(Hold { _lock: lock })
+    }
+
+    /// Where the store is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Where the store of this user is unless a caller says otherwise: `/var/lib/hcs/storage` for root, else
@@ -210,7 +250,7 @@ impl Store {
     /// it, unless another process uses the store: the next [`Store::prune`] has them then. Answers the names.
     ///
     /// # Errors
-    /// There is no such image, or the index cannot be written.
+    /// There is no such image, a container uses one that would have no name then, or the index cannot be written.
     pub fn remove(&self, wanted: &str) -> Result<Vec<Name>, StorageError> {
         let image = self.image(wanted)?;
         let name = wanted.parse::<Name>();
@@ -218,6 +258,13 @@ impl Store {
             Ok(name) if image.names.contains(&name) => vec![name],
             _ => image.names.clone(),
         };
+        let users = self.users(&image)?;
+        if removed.len() == image.names.len() && !users.is_empty() {
+            let refusal = Refusal::Used {
+                systems: users.join(", "),
+            };
+            return Err(StorageError::refused(wanted.as_bytes(), refusal));
+        }
         self.change_index(|index| {
             index.manifests.retain(|entry| {
                 let named = entry
@@ -312,6 +359,17 @@ impl Store {
         self.lock("use.lock", FlockOperation::LockShared)
     }
 
+    /// [`Store::using`] without waiting for a process that removes something.
+    pub(super) fn using_at_once(&self) -> Result<File, StorageError> {
+        match self.lock("use.lock", FlockOperation::NonBlockingLockShared) {
+            Err(StorageError::Step { errno, .. }) if errno == Errno::WOULDBLOCK => {
+                let what = self.root.as_os_str().as_encoded_bytes();
+                Err(StorageError::refused(what, Refusal::InUse))
+            }
+            done => done,
+        }
+    }
+
     /// Keeps others from using the store; none where one does.
     pub(super) fn alone(&self) -> Result<Option<File>, StorageError> {
         match self.lock("use.lock", FlockOperation::NonBlockingLockExclusive) {
@@ -348,6 +406,10 @@ impl Store {
         self.root.join("layers")
     }
 
+    pub(super) fn leases_folder(&self) -> PathBuf {
+        self.root.join("leases")
+    }
+
     pub(super) fn incoming(&self) -> PathBuf {
         self.root.join("incoming")
     }
@@ -357,7 +419,7 @@ impl Store {
     }
 }
 
-fn make_folder(path: &Path) -> Result<(), StorageError> {
+pub(super) fn make_folder(path: &Path) -> Result<(), StorageError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| failed("making the directory", path, &error))
 }

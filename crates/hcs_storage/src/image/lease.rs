@@ -1,0 +1,171 @@
+//! Leases: what containers use of a store, so that no process removes it.
+//!
+//! ```text
+//! leases/RUNTIME_ID.json   {"System": "box", "Record": "/run/hcs/systems/...", "Boot": "...", "Layers": [...], ...}
+//! ```
+//!
+//! The service that makes a container takes a lease before it tells the container of its layers. The lease holds while the
+//! record of the container is there, a directory of that service's, and this boot of the host lasts. So it holds after the
+//! service, its client or both were killed, for a container that was never started as well, and ends when the service, or
+//! the one after it, has cleared the container away. No process has to give it back; that only keeps the folder short.
+//!
+//! A lease is written while `use.lock` is shared, and its layers are looked for after the lock is had. What no lease holds
+//! is removed while that lock is held alone. So either the lease is seen, or the layers are missed and there is no lease.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Image, Store,
+    blobs::{Partial, failed},
+    document::{parse, text},
+};
+use crate::{Digest, Refusal, StorageError};
+
+/// The kernel's name for this boot.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+/// What a container is to use.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The id that clients know the container by, for messages.
+    pub system: &'a str,
+    /// The name of the lease, which no other container of any service has.
+    pub runtime_id: &'a str,
+    /// The directory that is there while the container is.
+    pub record: &'a Path,
+    /// The manifest of the image.
+    pub manifest: Digest,
+    /// The directories of its layers; those outside of the store are the caller's own.
+    pub layers: &'a [&'a Path],
+}
+
+/// A lease as it is written down. Later versions only ever add what may be missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Lease {
+    system: String,
+    record: PathBuf,
+    boot: String,
+    pub(super) manifest: Digest,
+    pub(super) layers: Vec<String>,
+}
+
+impl Lease {
+    /// Whether the container is there, as far as can be seen: what cannot be looked at counts as there.
+    fn holds(&self, boot: Option<&str>) -> bool {
+        let gone = match fs::symlink_metadata(&self.record) {
+            Ok(found) => !found.is_dir(),
+            Err(error) => matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ),
+        };
+        !gone && boot.is_none_or(|boot| boot == self.boot)
+    }
+}
+
+impl Store {
+    /// Takes a lease on what a container is to use, and answers its file. It does not wait for a process that removes
+    /// something: a caller with a [`super::Hold`] never meets one.
+    ///
+    /// # Errors
+    /// A layer is not there, none is of this store, or something is being removed from the store.
+    pub fn lease(&self, wanted: &Wanted<'_>) -> Result<PathBuf, StorageError> {
+        let _use = self.using_at_once()?;
+        let folder = self.layers_folder();
+        let mut layers = Vec::new();
+        for path in wanted
+            .layers
+            .iter()
+            .filter(|path| path.parent() == Some(&folder))
+        {
+            let bytes = path.as_os_str().as_encoded_bytes();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let there = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+            match name.filter(|_| there) {
+                Some(name) => layers.push(name.to_owned()),
+                None => return Err(StorageError::refused(bytes, Refusal::Missing)),
+            }
+        }
+        if layers.is_empty() {
+            let what = folder.as_os_str().as_encoded_bytes();
+            return Err(StorageError::refused(what, Refusal::NoLayer));
+        }
+        let lease = Lease {
+            system: wanted.system.to_owned(),
+            record: wanted.record.to_owned(),
+            boot: boot()?,
+            manifest: wanted.manifest,
+            layers,
+        };
+        let leases = self.leases_folder();
+        super::store::make_folder(&leases)?;
+        let path = leases.join(format!("{}.json", wanted.runtime_id));
+        let mut file = Partial::new(&leases)?;
+        file.write(&text(&lease)?)?;
+        // The container does not outlive the machine, so nothing has to be on disk.
+        file.put(&path)?;
+        Ok(path)
+    }
+
+    /// The containers that use `image`, by the ids that clients know.
+    ///
+    /// # Errors
+    /// The leases cannot be read.
+    pub fn users(&self, image: &Image) -> Result<Vec<String>, StorageError> {
+        let (living, _) = self.leases()?;
+        let of_image = |lease: &&Lease| lease.manifest == image.descriptor.digest;
+        let users = living.iter().filter(of_image);
+        let mut users: Vec<String> = users.map(|lease| lease.system.clone()).collect();
+        users.sort();
+        Ok(users)
+    }
+
+    /// The leases that hold, and the files of those that do not.
+    pub(super) fn leases(&self) -> Result<(Vec<Lease>, Vec<PathBuf>), StorageError> {
+        let folder = self.leases_folder();
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
+            Err(error) => return Err(failed("reading", &folder, &error)),
+        };
+        // Where the boot cannot be told, all leases are of this one.
+        let boot = boot().ok();
+        let (mut living, mut dead) = (BTreeMap::new(), Vec::new());
+        for entry in entries {
+            let path = entry
+                .map_err(|error| failed("reading", &folder, &error))?
+                .path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                // Of a process that was killed while it wrote, or that writes now.
+                dead.push(path);
+                continue;
+            }
+            let text = match fs::read(&path) {
+                Ok(text) => text,
+                // The container ended meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed("reading", &path, &error)),
+            };
+            let lease: Lease = parse(&text, &path.display().to_string())?;
+            match lease.holds(boot.as_deref()) {
+                true => drop(living.insert(path, lease)),
+                false => dead.push(path),
+            }
+        }
+        Ok((living.into_values().collect(), dead))
+    }
+}
+
+/// The name of this boot.
+fn boot() -> Result<String, StorageError> {
+    let text =
+        fs::read_to_string(BOOT).map_err(|error| failed("reading", Path::new(BOOT), &error))?;
+    Ok(text.trim().to_owned())
+}

@@ -1,0 +1,217 @@
+//! Leases: what containers use stays, and goes with them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use hcs_storage::{
+    Refusal, StorageError,
+    image::{Image, Name, Store, Wanted},
+};
+
+use crate::make::{docker, held, store, tar};
+
+/// Takes a lease for a container `id`, whose record is made in `place`; answers the record and the file.
+fn lease(
+    store: &Store,
+    image: &Image,
+    place: &Path,
+    id: &str,
+) -> Result<(PathBuf, PathBuf), StorageError> {
+    let record = place.join(id);
+    fs::create_dir_all(&record).unwrap();
+    let layers = store.layers(image);
+    let layers: Vec<&Path> = layers.iter().map(PathBuf::as_path).collect();
+    let wanted = Wanted {
+        system: id,
+        runtime_id: id,
+        record: &record,
+        manifest: image.descriptor.digest,
+        layers: &layers,
+    };
+    let file = store.lease(&wanted)?;
+    Ok((record, file))
+}
+
+fn load(store: &Store, content: &[u8]) -> Image {
+    let layers = [tar(&[("below", b"")]), tar(&[("file", content)])];
+    let layers: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
+    store.load_archive(&*docker("a:1", &layers), None).unwrap();
+    store.image("a:1").unwrap()
+}
+
+#[test]
+fn what_a_container_uses_stays_until_it_is_gone() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, b"text");
+    let (record, file) = lease(&store, &image, place.path(), "box").unwrap();
+    lease(&store, &image, place.path(), "web").unwrap();
+    assert_eq!(store.users(&image).unwrap(), ["box", "web"]);
+    // A name may go as long as another one stays.
+    store.tag(&image, &"b".parse::<Name>().unwrap()).unwrap();
+    store.remove("b").unwrap();
+    for wanted in ["a:1", &image.id().hex()] {
+        let refused = store.remove(wanted).unwrap_err();
+        let systems = "box, web".to_owned();
+        assert_eq!(refused.refusal(), Some(&Refusal::Used { systems }));
+    }
+    // Its name is taken from it.
+    load(&store, b"other");
+    assert_eq!(store.prune().unwrap().images, []);
+    assert_eq!(held(place.path()), [7, 3, 0]);
+    assert!(store.image(&image.id().hex()).unwrap().names.is_empty());
+    fs::remove_dir(&record).unwrap();
+    assert_eq!(store.users(&image).unwrap(), ["web"]);
+    assert_eq!(store.prune().unwrap().images, []);
+    assert!(!file.exists());
+    fs::remove_dir(place.path().join("web")).unwrap();
+    let pruned = store.prune().unwrap();
+    assert_eq!((pruned.images.len(), pruned.layers), (1, 1));
+    assert_eq!(held(place.path()), [4, 2, 0]);
+}
+
+#[test]
+fn layers_stay_though_the_image_has_left_the_index() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, b"text");
+    let (record, _) = lease(&store, &image, place.path(), "box").unwrap();
+    fs::remove_file(place.path().join("store/oci/index.json")).unwrap();
+    assert_eq!(store.prune().unwrap().layers, 0);
+    assert_eq!(held(place.path()), [4, 2, 0]);
+    fs::remove_dir(record).unwrap();
+    assert_eq!(store.prune().unwrap().layers, 2);
+    assert_eq!(held(place.path()), [0, 0, 0]);
+}
+
+#[test]
+fn a_lease_of_an_earlier_boot_does_not_hold() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, b"text");
+    let (_, file) = lease(&store, &image, place.path(), "box").unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let earlier = text.replace(boot.trim(), "00000000-0000-4000-8000-000000000000");
+    assert_ne!(earlier, text);
+    fs::write(&file, earlier).unwrap();
+    store.remove("a:1").unwrap();
+    assert_eq!(held(place.path()), [0, 0, 0]);
+    assert!(!file.exists());
+}
+
+#[test]
+fn what_cannot_be_read_keeps_everything() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, b"text");
+    let (_, file) = lease(&store, &image, place.path(), "box").unwrap();
+    fs::write(&file, "{\"System\": ").unwrap();
+    load(&store, b"other");
+    let refused = store.prune().unwrap_err();
+    assert!(refused.to_string().contains("box.json"), "{refused}");
+    assert_eq!(held(place.path()), [7, 3, 0]);
+    // A process that was killed while it wrote had leased nothing.
+    let leases = file.parent().unwrap();
+    fs::rename(&file, leases.join(".partial-1-1")).unwrap();
+    assert_eq!(store.prune().unwrap().layers, 1);
+    assert_eq!(fs::read_dir(leases).unwrap().count(), 0);
+}
+
+#[test]
+fn only_layers_that_are_there_can_be_leased() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, b"text");
+    let layers = store.layers(&image);
+    let try_to = |layers: &[&Path]| {
+        let wanted = Wanted {
+            system: "box",
+            runtime_id: "box",
+            record: place.path(),
+            manifest: image.descriptor.digest,
+            layers,
+        };
+        store
+            .lease(&wanted)
+            .map_err(|error| error.refusal().cloned())
+    };
+    // A caller may put a directory of its own above them.
+    try_to(&[place.path(), &layers[0], &layers[1]]).unwrap();
+    assert_eq!(try_to(&[place.path()]), Err(Some(Refusal::NoLayer)));
+    assert_eq!(try_to(&[]), Err(Some(Refusal::NoLayer)));
+    fs::remove_dir_all(&layers[1]).unwrap();
+    let missing = try_to(&[&layers[0], &layers[1]]);
+    assert_eq!(missing, Err(Some(Refusal::Missing)));
+}
+
+/// Containers come and go while the image loses its name, gets it back and is pruned. No layer that is leased is ever missed.
+#[test]
+fn no_prune_takes_what_a_container_has_just_leased() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path();
+    let first = store(path);
+    let done = AtomicBool::new(false);
+    let kept = |number: usize| {
+        let store = store(path);
+        let mut leased = 0;
+        while leased < 60 {
+            let id = format!("box-{number}-{leased}");
+            let hold = store.hold().unwrap();
+            let Ok(image) = store.image("a:1") else {
+                drop(hold);
+                thread::yield_now();
+                continue;
+            };
+            store.ready(&image).unwrap();
+            let (record, file) = lease(&store, &image, path, &id).unwrap();
+            drop(hold);
+            for _ in 0..20 {
+                let layers = store.layers(&image);
+                assert!(layers[0].join("file").exists() && layers[1].join("below").exists());
+                thread::yield_now();
+            }
+            fs::remove_dir(record).unwrap();
+            // Every other one is found by the next removal.
+            if leased % 2 == 0 {
+                let _removed_already = fs::remove_file(file);
+            }
+            leased += 1;
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0_u32;
+            while !done.load(Ordering::Relaxed) {
+                number += 1;
+                load(&first, &number.to_le_bytes());
+                let _used = first.remove("a:1");
+                load(&first, &(number % 3).to_le_bytes());
+            }
+        });
+        scope.spawn(|| {
+            let mut pruned = 0;
+            while !done.load(Ordering::Relaxed) {
+                match first.prune() {
+                    Ok(some) => pruned += some.layers,
+                    Err(error) => assert_eq!(error.refusal(), Some(&Refusal::InUse)),
+                }
+            }
+            assert!(pruned < u64::MAX);
+        });
+        let containers = [0, 1].map(|number| scope.spawn(move || kept(number)));
+        let ended = containers.map(|container| container.join());
+        done.store(true, Ordering::Relaxed);
+        for one in ended {
+            one.unwrap();
+        }
+    });
+    let images = first.images().unwrap();
+    first.prune().unwrap();
+    assert!(images.len() <= 64);
+    assert_eq!(fs::read_dir(path.join("store/leases")).unwrap().count(), 0);
+}
