@@ -40,6 +40,9 @@ pub(crate) struct Record {
     pub(crate) scratch: Option<PathBuf>,
     /// Its scratch directory, to be kept.
     pub(crate) kept_scratch: Option<PathBuf>,
+    /// The file of its lease on an image, to be removed with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lease: Option<PathBuf>,
     /// Its user namespace, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user_namespace: Option<UserRecord>,

@@ -374,7 +374,7 @@ pub trait Machine: fmt::Debug + Send + Sync {
         Exit::Unknown
     }
 
-    /// Gives up resources that another machine may want next: locks on the files that a document names. The machine
+    /// Gives up what another machine or program may want next: locks on the files that a document names, leases. The machine
     /// must be gone, and [`Machine::release`] is still needed. Does not block; a second call is fine.
     fn let_go(&self) {}
 

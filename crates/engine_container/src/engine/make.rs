@@ -26,6 +26,7 @@ use crate::{
     machine::{Boot, ContainerMachine, agent_socket},
     parts::{
         handed,
+        lease::{self, Lease},
         rootfs::{cover::Shared, overlay},
         scratch, scratch_image,
     },
@@ -265,8 +266,9 @@ impl Prepared {
     ) -> Result<ContainerMachine, Unmade> {
         // Before it is told anything, so that it is alone and everything it starts is there as well.
         let joined = workshop.join_cpu_group(&request.document, &self.left.groups, self.child.pid);
-        let instructed = joined.map_err(Unmade::Failed).and_then(|()| {
-            let instructed = self.instruct(plan, ids, cover);
+        let leased = joined.and_then(|()| lease::apply(request));
+        let instructed = leased.map_err(Unmade::Failed).and_then(|lease| {
+            let instructed = self.instruct(plan, ids, cover, lease);
             instructed.map_err(
                 |error| match plan.preferred && error.step == handed::UNSHIFTABLE {
                     true => Unmade::Unshiftable,
@@ -300,6 +302,7 @@ impl Prepared {
         plan: &Plan,
         ids: Option<&Ids<'_>>,
         cover: Option<OwnedFd>,
+        lease: Option<Lease>,
     ) -> Result<(Record, Option<OwnedFd>), StepError> {
         let mut spec = LaunchSpec {
             groups: self.left.groups.shown(),
@@ -344,6 +347,7 @@ impl Prepared {
             groups: self.left.groups.clone(),
             scratch: self.left.scratch.clone(),
             kept_scratch,
+            lease: lease.map(Lease::keep),
             user_namespace: ids.and_then(Ids::record),
             guarded: spec.guarded,
             shifts_owners: plan.preferred,

@@ -35,7 +35,7 @@ use crate::{
     cgroup::limits,
     failure::StepError,
     launcher::Launcher,
-    parts::{own_places::OwnPlaces, scratch},
+    parts::{lease, own_places::OwnPlaces, scratch},
     record::{self, Record},
     stdio::{self, Pipes},
     steps::done,
@@ -122,6 +122,13 @@ impl ContainerMachine {
         self.record
             .user_namespace
             .is_some_and(|user| user.slot.is_none())
+    }
+
+    /// Gives back its lease on an image.
+    fn end_lease(&self) {
+        if let Some(lease) = &self.record.lease {
+            lease::undo(lease);
+        }
     }
 
     /// Whether its pid 1 has ended.
@@ -241,6 +248,8 @@ impl Machine for ContainerMachine {
     fn let_go(&self) {
         let lock = self.scratch.lock();
         drop(lock.unwrap_or_else(PoisonError::into_inner).take());
+        // A client that hears of the end may remove the image at once.
+        self.end_lease();
     }
 
     fn release(&self) -> Result<(), Failure> {
@@ -251,6 +260,7 @@ impl Machine for ContainerMachine {
             );
             return Err(Failure::new(HResult::HCS_E_INVALID_STATE, message));
         }
+        self.end_lease();
         let removed = self.record.groups.remove();
         let groups = removed.inspect(|()| done("removed the control groups"));
         let scratch = self.record.scratch.as_deref();

@@ -10,6 +10,7 @@ pub(crate) mod devices;
 pub(crate) mod handed;
 pub(crate) mod hostname;
 pub(crate) mod identity;
+pub(crate) mod lease;
 pub(crate) mod mapped;
 pub(crate) mod masks;
 pub(crate) mod mount;

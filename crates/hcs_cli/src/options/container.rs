@@ -12,8 +12,7 @@ use hcs_schema::{
 };
 
 use super::{
-    Surroundings,
-    memory,
+    Surroundings, memory,
     mount::{self, Mapped, Mount},
     privileges::PrivilegeOptions,
     processors::{self, Processors},

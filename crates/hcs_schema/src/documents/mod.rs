@@ -98,6 +98,7 @@ documents! {
     ContainerCredentialGuardState,
     ContainerCredentialGuardSystemInfo,
     ContainerHvSocket,
+    ContainerImage,
     ContainerMemory,
     ContainerProcessor,
     ContainersDefBatchedBinding,

@@ -2,9 +2,9 @@
 
 use crate::{
     documents::{
-        ComputeSystem, ContainerMemory, ContainerProcessor, GuestOs, Layer, MappedDirectory,
-        MappedPipe, ModifySettingRequest, Networking, PathType, Storage, TemporaryDirectory,
-        Version,
+        ComputeSystem, ContainerImage, ContainerMemory, ContainerProcessor, GuestOs, Layer,
+        MappedDirectory, MappedPipe, ModifySettingRequest, Networking, PathType, Storage,
+        TemporaryDirectory, Version,
     },
     fault::{Faults, Path, quote},
     rules::{no_nul, required},
@@ -97,6 +97,13 @@ pub(crate) fn storage(document: &Storage, path: &Path<'_>, faults: &mut Faults) 
         required(directory, "HostDirectory", path, faults);
         absolute(directory, &path.key("HostDirectory"), faults);
     }
+}
+
+/// A store, and which image in it.
+pub(crate) fn container_image(document: &ContainerImage, path: &Path<'_>, faults: &mut Faults) {
+    required(document.store.as_deref(), "Store", path, faults);
+    absolute(document.store.as_deref(), &path.key("Store"), faults);
+    required(document.digest.as_deref(), "Digest", path, faults);
 }
 
 /// A place, and a size that is some.

@@ -93,6 +93,7 @@ pub(crate) fn basic(system: &System) -> Properties {
         runtime_os_type: Some(OsType::Linux),
         owner: system.owner.clone(),
         runtime_id: Some(system.runtime_id.clone()),
+        image: system.image.clone(),
         state: shown_state(system.state()),
         ..Properties::default()
     }

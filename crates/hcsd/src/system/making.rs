@@ -312,13 +312,13 @@ pub(crate) fn put_together(
     let terminate = terminate_on_last_handle_closed
         .or(document.should_terminate_on_last_handle_closed)
         .unwrap_or(false);
-    let defaults = document
-        .container
-        .and_then(|container| container.process_defaults);
+    let container = document.container.unwrap_or_default();
+    let image = container.storage.and_then(|storage| storage.image);
     let most_owed = context.config().limits.unreported_exits_per_system;
     Rc::new(System {
         id: request.id,
         runtime_id: request.runtime_id,
+        image: image.and_then(|image| image.name.or(image.digest)),
         cpu_group,
         owner: document.owner,
         system_type: if document.virtual_machine.is_some() {
@@ -328,7 +328,7 @@ pub(crate) fn put_together(
         },
         terminate_on_last_handle_closed: Cell::new(terminate),
         processes: Processes::new(Journal::new(&request.directory), most_owed),
-        defaults,
+        defaults: container.process_defaults,
         machine,
         context: Rc::downgrade(context),
         engine,

@@ -134,6 +134,8 @@ pub(crate) struct System {
     pub(crate) id: String,
     pub(crate) runtime_id: String,
     pub(crate) owner: Option<String>,
+    /// The image it was made from: a name, else its digest.
+    pub(crate) image: Option<String>,
     /// The group of processors it runs on.
     pub(crate) cpu_group: Option<String>,
     pub(crate) system_type: SystemType,

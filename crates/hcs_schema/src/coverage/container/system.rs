@@ -110,6 +110,16 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 ),
             ),
             ("HostDirectory", Supported),
+            ("Image", Supported),
+        ],
+    ),
+    (
+        "ContainerImage",
+        &[
+            ("Store", Supported),
+            ("Digest", Supported),
+            ("Name", Supported),
+            ("Labels", Supported),
         ],
     ),
     (

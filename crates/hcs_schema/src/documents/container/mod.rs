@@ -3,6 +3,7 @@
 mod combined_layers;
 mod container;
 mod container_hv_socket;
+mod container_image;
 mod container_memory;
 mod container_processor;
 mod device;
@@ -24,6 +25,7 @@ mod temporary_directory;
 pub use combined_layers::CombinedLayers;
 pub use container::Container;
 pub use container_hv_socket::ContainerHvSocket;
+pub use container_image::ContainerImage;
 pub use container_memory::ContainerMemory;
 pub use container_processor::ContainerProcessor;
 pub use device::Device;

@@ -1,6 +1,6 @@
 //! [`Storage`].
 
-use crate::documents::{Layer, StorageQoS};
+use crate::documents::{ContainerImage, Layer, StorageQoS};
 
 document! {
     /// The file system of a container. Without layers a Linux container sees a throw-away view of the host's own files,
@@ -24,5 +24,7 @@ document! {
         /// is written, also below /home, /root and other directories that are empty in the view. Homes and what is secret
         /// stay hidden. Only without layers.
         host_directory: String = "HostDirectory", "extension";
+        /// The image that the layers are of (our extension).
+        image: ContainerImage = "Image", "extension";
     }
 }

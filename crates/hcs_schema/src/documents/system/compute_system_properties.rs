@@ -30,5 +30,7 @@ document! {
         ob_root: String = "ObRoot", 2.5;
         /// The template it was cloned from.
         runtime_template_id: String = "RuntimeTemplateId", 2.5;
+        /// The image that it was made from, by a name or its digest (our extension).
+        image: String = "Image", "extension";
     }
 }

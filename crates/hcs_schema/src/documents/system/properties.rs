@@ -56,5 +56,7 @@ document! {
         ic_heartbeat_status: IntegrationComponentStatus = "ICHeartbeatStatus", 2.3 until 2.3;
         /// The document that it was created from, with its values (our extension). What was changed afterwards is not in it.
         document: Value = "Document", "extension";
+        /// The image that it was made from, by a name or its digest (our extension).
+        image: String = "Image", "extension";
     }
 }
