@@ -24,6 +24,7 @@ use crate::{
     after_help = "\
 Examples:
   hcs run -- sh -c 'echo hello from $(hostname)'      a throw-away view of this machine
+  hcs image load debian.tar && hcs run debian:12 id   an image
   hcs run -it --layer ./rootfs -- sh                  a shell in a root file system of yours
   hcs run --memory 512 --cpus 0.5 -- make test        this directory's tests, in a copy of it
   hcs run -d --id web -- python3 -m http.server && hcs logs -f web
@@ -252,7 +253,12 @@ mod tests {
             "hcs run -it --layer ./rootfs -- sh",
             "hcs run --layer a --layer b --mount /a:/b:ro --memory 5 --cpus 1 --env K=V --workdir / --user u -i -t --id x --keep -- sh",
             "hcs run sh -c -x",
+            "hcs run --store s debian:12",
+            "hcs run debian:12 -- ls -l",
+            "hcs run --image debian:12",
+            "hcs run --entrypoint sh --env-file f tools:1 -c true",
             "hcs create --id box",
+            "hcs create --image debian:12 --store s",
             "hcs start box",
             "hcs exec -i -t box -- uname -a",
             "hcs exec box uname -a",
@@ -301,6 +307,8 @@ mod tests {
             "hcs list --format xml",
             "hcs run --memory x -- sh",
             "hcs run --keep --rm -- sh",
+            "hcs run --layer a --image b -- sh",
+            "hcs create --document a --image b",
             "hcs logs --tail x web",
             "hcs image",
             "hcs image tag a ../b",

@@ -12,7 +12,9 @@ use hcs_schema::{
 };
 
 use super::{
-    Surroundings, memory,
+    Surroundings,
+    image::ChosenImage,
+    memory,
     mount::{self, Mapped, Mount},
     privileges::PrivilegeOptions,
     processors::{self, Processors},
@@ -23,8 +25,10 @@ use super::{
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 18] = [
+pub(crate) const ARGUMENTS: [&str; 20] = [
     "layers",
+    "image",
+    "store",
     "mounts",
     "scratch",
     "scratch_size",
@@ -52,6 +56,15 @@ pub(crate) struct ContainerOptions {
     /// of the host's files [default: the host's files without homes, keys and the like, but with the current directory]
     #[arg(long = "layer", value_name = "DIR")]
     layers: Vec<PathBuf>,
+
+    /// An image to make the root from: a name, or the first digits of an id. Its user, variables, directory and command hold
+    /// unless other options say otherwise
+    #[arg(long, value_name = "IMAGE", conflicts_with = "layers")]
+    pub image: Option<String>,
+
+    /// The store that the image is in, in place of this user's own
+    #[arg(long, value_name = "DIR", conflicts_with = "layers")]
+    pub store: Option<PathBuf>,
 
     /// Let a directory, file, socket or FIFO of the host appear inside; repeat for more. A colon in a path is written \:, or
     /// all of it as src=HOST,dst=GUEST,OPTION,... Options, with commas between them: ro, it can only be
@@ -145,7 +158,7 @@ impl ContainerOptions {
 
     /// Whether it has the default view of the host's files, which leaves some out.
     pub(crate) const fn has_default_view(&self) -> bool {
-        self.layers.is_empty()
+        self.layers.is_empty() && self.image.is_none()
     }
 
     fn guest_os(&self) -> Option<GuestOs> {
@@ -155,13 +168,15 @@ impl ContainerOptions {
         })
     }
 
-    /// The document. `ends_with_us`: the service removes the system when the last handle to it is gone.
+    /// The document. `image` is what it is made from, if that is an image. `ends_with_us`: the service removes the system when
+    /// the last handle to it is gone.
     ///
     /// # Errors
-    /// A path cannot be said in JSON.
+    /// A path cannot be said in JSON, or the image says what no container can have.
     pub(crate) fn document(
         &self,
         surroundings: &Surroundings,
+        image: Option<&ChosenImage>,
         ends_with_us: bool,
     ) -> Result<ComputeSystem, Failure> {
         let (mut mounts, mut pipes) = (Vec::new(), Vec::new());
@@ -173,7 +188,7 @@ impl ContainerOptions {
         }
         let container = Container {
             guest_os: self.guest_os(),
-            storage: self.storage(surroundings)?,
+            storage: self.storage(surroundings, image)?,
             mapped_directories: (!mounts.is_empty()).then_some(mounts),
             mapped_pipes: (!pipes.is_empty()).then_some(pipes),
             memory: self.memory.map(|megabytes| ContainerMemory {
@@ -192,6 +207,7 @@ impl ContainerOptions {
             resource_limits: self.privileges.limits(),
             temporary_directories: (!self.temporary.is_empty()).then(|| self.temporary.clone()),
             shared_memory_in_mb: self.shm_size,
+            process_defaults: image.map(ChosenImage::defaults).transpose()?.flatten(),
             ..Container::default()
         };
         Ok(ComputeSystem {
@@ -207,13 +223,18 @@ impl ContainerOptions {
     }
 
     /// Without layers it is the default view of the host's files, which shows the current directory.
-    fn storage(&self, surroundings: &Surroundings) -> Result<Option<Storage>, Failure> {
-        let layers = self
-            .layers
-            .iter()
+    fn storage(
+        &self,
+        surroundings: &Surroundings,
+        image: Option<&ChosenImage>,
+    ) -> Result<Option<Storage>, Failure> {
+        let named = self.layers.iter().map(|path| surroundings.absolute(path));
+        let of_image = image.map(|image| image.layers.clone()).unwrap_or_default();
+        let paths = named.chain(of_image.into_iter().map(Ok));
+        let layers = paths
             .map(|path| {
                 Ok(Layer {
-                    path: Some(surroundings.absolute(path)?),
+                    path: Some(path?),
                     ..Layer::default()
                 })
             })
@@ -229,6 +250,7 @@ impl ContainerOptions {
             read_only: self.read_only.then_some(true),
             path: scratch.transpose()?,
             host_directory: self.host_directory(surroundings).map(str::to_owned),
+            image: image.map(ChosenImage::document).transpose()?,
             ..Storage::default()
         };
         Ok((storage != Storage::default()).then_some(storage))
@@ -240,7 +262,7 @@ impl ContainerOptions {
         const OWN: [&str; 3] = ["/dev", "/proc", "/sys"];
         let directory = surroundings.directory.as_deref()?;
         let own = OWN.iter().any(|own| directory.starts_with(own));
-        let shown = self.layers.is_empty() && !own && directory != Path::new("/");
+        let shown = self.has_default_view() && !own && directory != Path::new("/");
         directory.to_str().filter(|_| shown)
     }
 }
@@ -267,7 +289,7 @@ mod tests {
         };
         let document = line
             .container
-            .document(&surroundings, ends_with_us)
+            .document(&surroundings, None, ends_with_us)
             .unwrap();
         document.check().unwrap();
         serde_json::to_value(document).unwrap()

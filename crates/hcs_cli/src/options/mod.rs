@@ -5,6 +5,7 @@
 
 pub(crate) mod container;
 pub(crate) mod end;
+pub(crate) mod image;
 pub(crate) mod limit;
 pub(crate) mod memory;
 pub(crate) mod mount;

@@ -1,6 +1,10 @@
 //! The options that describe a process, and its `ProcessParameters` document.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use hcs_schema::{Failure, HResult, documents::ProcessParameters};
@@ -24,6 +28,11 @@ pub(crate) struct ProcessOptions {
     #[arg(short = 'e', long = "env", value_name = "NAME[=VALUE]", value_parser = variable::parse)]
     variables: Vec<Variable>,
 
+    /// Set the variables of a file: a NAME=VALUE or a NAME on each line, those with # left out; --env comes after it; repeat
+    /// for more
+    #[arg(long = "env-file", value_name = "FILE")]
+    variable_files: Vec<PathBuf>,
+
     /// Directory to start in
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -34,10 +43,30 @@ pub(crate) struct ProcessOptions {
 
     /// The command and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
-    command: Vec<String>,
+    pub command: Vec<String>,
 }
 
 impl ProcessOptions {
+    /// Puts the variables of files before the others; `read` reads a file.
+    ///
+    /// # Errors
+    /// A file cannot be read, or a line is no variable.
+    pub(crate) fn read_files(
+        &mut self,
+        read: impl Fn(&Path) -> Result<String, Failure>,
+    ) -> Result<(), Failure> {
+        let mut all = Vec::new();
+        for file in &self.variable_files {
+            let read = variable::parse_file(&read(file)?);
+            all.extend(read.map_err(|fault| {
+                let message = format!("{}: {fault}", file.display());
+                Failure::new(HResult::E_INVALIDARG, message)
+            })?);
+        }
+        self.variables.splice(0..0, all);
+        Ok(())
+    }
+
     /// What is run, without its arguments.
     pub(crate) fn program(&self) -> &str {
         self.command.first().map_or("", String::as_str)
@@ -178,6 +207,24 @@ mod tests {
             "User": "nobody",
         });
         assert_eq!(document(&line), expected);
+    }
+
+    #[test]
+    fn variables_of_files_come_first() {
+        let line = ["x", "--env-file", "f", "-e", "A=line", "true"];
+        let mut line = Line::try_parse_from(line).unwrap();
+        let read = |_: &Path| Ok("A=file\nHAVE\nB=2\n".to_owned());
+        line.process.read_files(read).unwrap();
+        let ours = |name: &str| (name == "HAVE").then(|| "mine".into());
+        let document = line.process.document(None, ours).unwrap();
+        let expected = json!({"A": "line", "B": "2", "HAVE": "mine"});
+        assert_eq!(
+            serde_json::to_value(document.environment).unwrap(),
+            expected
+        );
+        let odd = |_: &Path| Ok("A=1\n=x\n".to_owned());
+        let told = line.process.read_files(odd).unwrap_err().message;
+        assert!(told.starts_with("f: line 2: expected NAME"), "{told}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{new_id, read_document};
 use crate::{
     advice, client,
     failure::Stop,
+    images,
     options::{
         Surroundings,
         container::{self, ContainerOptions},
@@ -22,6 +23,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   hcs create --id box --layer ./rootfs
+  hcs create --id box --image debian:12 && hcs start box && hcs exec box -- id
   hcs create --document system.json --json
   printf '{\"Container\": {}}' | hcs create --id box --document -")]
 pub(crate) struct Create {
@@ -54,12 +56,15 @@ fn named(id: &str) -> Result<String, String> {
 
 impl Create {
     pub(crate) fn run(self) -> Result<u8, Stop> {
+        // What it is made from stays there until that is known to the service.
+        let (image, _hold) = images::of(&self.container, false)?.unzip();
         let (document, advise): (_, fn(Stop) -> Stop) = match &self.document {
             Some(file) => (read_document(file)?, advice::of_making),
-            None => (
-                client::text(&self.container.document(&Surroundings::here(), false)?)?,
-                advice::of_own_document,
-            ),
+            None => {
+                let here = Surroundings::here();
+                let document = self.container.document(&here, image.as_ref(), false)?;
+                (client::text(&document)?, advice::of_own_document)
+            }
         };
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("create");

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::our_variable;
+use super::{our_variable, read_document};
 use crate::{
     client,
     failure::Stop,
@@ -52,7 +52,8 @@ pub(crate) struct Exec {
 }
 
 impl Exec {
-    pub(crate) fn run(self) -> Result<u8, Stop> {
+    pub(crate) fn run(mut self) -> Result<u8, Stop> {
+        self.process.read_files(read_document)?;
         let size = self.process.tty.then(terminal::size).flatten();
         let mut parameters = self.process.document(size, our_variable)?;
         self.privileges.apply(&mut parameters);

@@ -17,7 +17,7 @@ use crate::{
     output::{Format, FormatOption, print, print_json, printable, table},
 };
 
-/// List all systems: kind, state, id, owner, command
+/// List all systems: kind, state, id, owner, image, command
 ///
 /// The command is that of hcs run -d: running, or exited with this exit code. Its container stays until hcs terminate.
 #[derive(Args, Debug)]
@@ -117,7 +117,7 @@ fn commands(systems: &[ComputeSystemProperties], clock: Clock) -> Vec<String> {
 
 /// In the order of `hcsdiag list`, and what became of the commands.
 fn text(systems: &[ComputeSystemProperties], commands: &[String]) -> String {
-    let rows: Vec<[String; 5]> = systems
+    let rows: Vec<[String; 6]> = systems
         .iter()
         .zip(commands)
         .map(|(system, command)| {
@@ -129,11 +129,12 @@ fn text(systems: &[ComputeSystemProperties], commands: &[String]) -> String {
                 system.state.map(|s| s.to_string()).unwrap_or_default(),
                 system.id.clone().unwrap_or_default(),
                 system.owner.clone().unwrap_or_default(),
+                system.image.clone().unwrap_or_else(|| "-".to_owned()),
                 command.clone(),
             ]
         })
         .collect();
-    table(["TYPE", "STATE", "ID", "OWNER", "COMMAND"], &rows)
+    table(["TYPE", "STATE", "ID", "OWNER", "IMAGE", "COMMAND"], &rows)
 }
 
 #[cfg(test)]
@@ -149,10 +150,11 @@ mod tests {
             system_type: Some(SystemType::Container),
             state: Some(State::Running),
             owner: Some("me".to_owned()),
+            image: Some("debian:12".to_owned()),
             ..ComputeSystemProperties::default()
         };
-        let expected =
-            "TYPE       STATE    ID   OWNER  COMMAND\nContainer  Running  box  me     exited (3)\n";
+        let expected = "TYPE       STATE    ID   OWNER  IMAGE      COMMAND\n\
+                        Container  Running  box  me     debian:12  exited (3)\n";
         assert_eq!(text(&[system], &["exited (3)".to_owned()]), expected);
     }
 }

@@ -1,17 +1,24 @@
 //! `hcs run`: a container for one command.
 
-use std::path::Path;
+use std::{ffi::OsString, path::Path};
 
 use clap::Args;
-use hcs::{ComputeSystem, LogQuery, OutOfMemory, read_log};
+use hcs::{ComputeSystem, Failure, HResult, LogQuery, OutOfMemory, read_log};
 
-use super::{new_id, our_variable};
+use super::{new_id, our_variable, read_document};
 use crate::{
     client,
     clock::Clock,
     complain,
     failure::{NOT_FOUND, Stop},
-    options::{Surroundings, container::ContainerOptions, limit::Limit, process::ProcessOptions},
+    images,
+    options::{
+        Surroundings,
+        container::ContainerOptions,
+        image::{self, ChosenImage},
+        limit::Limit,
+        process::ProcessOptions,
+    },
     output::{print, printable},
     session::{self, Manner},
     terminal,
@@ -33,7 +40,14 @@ const KILLED: u8 = 137;
 /// With -d nothing is passed through: the service and the command go on without hcs, and --timeout is about the start
 /// alone. The newest 12 to 16 MB of the output are kept, for as long as the container exists.
 ///
-/// Without --layer the command sees the files of this machine, and starts in the current directory. What it writes is
+/// The first word is an image, and what follows is its command. Behind -- the words are a command of this machine, without
+/// any image; and so are all words beside --layer, or beside --image, which names the image as well. Only the place of a
+/// word decides, never what images and programs there are.
+///
+/// Of an image its entry point, command, user, variables, directory and labels are used. Its ports, volumes, health check
+/// and stop signal are not.
+///
+/// Without an image or --layer the command sees the files of this machine, and starts in the current directory. What it writes is
 /// thrown away. Empty are /home, /root, /run, /tmp and other places where users and services keep what is theirs; keys,
 /// password files and data of services are missing (`hcs service Capabilities` lists all, below HostView). The current
 /// directory is shown even in such a place, unless it is a home or one of these places itself. For everything use
@@ -41,9 +55,18 @@ const KILLED: u8 = 137;
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),
-    override_usage = "hcs run [OPTIONS] [--] CMD...",
+    mut_arg("command", |command| {
+        command
+            .required(false)
+            .required_unless_present("image")
+            .value_names(["IMAGE", "CMD"])
+            .help("An image and its command; behind --, a command of this machine")
+    }),
+    override_usage = "hcs run [OPTIONS] IMAGE [CMD...]\n       hcs run [OPTIONS] -- CMD...",
     after_help = "\
 Examples:
+  hcs run debian:12 cat /etc/os-release
+  hcs run -it --entrypoint sh -u 0 tools:1
   hcs run -- sh -c 'echo hello from $(hostname)'
   hcs run -it --layer ./rootfs -- sh
   tar c . | hcs run -i --scratch ./out -- tar x -C /srv
@@ -70,6 +93,10 @@ pub(crate) struct Run {
     #[arg(long, conflicts_with = "keep")]
     rm: bool,
 
+    /// Run this program in place of the image's entry point; "" for none, so that the command begins with CMD
+    #[arg(long, value_name = "PROGRAM")]
+    entrypoint: Option<String>,
+
     #[command(flatten)]
     limit: Limit,
 
@@ -83,7 +110,15 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn run(mut self) -> Result<u8, Stop> {
         let here = Surroundings::here();
-        let document = self.container.document(&here, !self.keep && !self.detach)?;
+        let typed = self.take_image(&std::env::args_os().collect::<Vec<_>>());
+        self.process.read_files(read_document)?;
+        let chosen = images::of(&self.container, typed)?;
+        let (image, hold) = chosen.unzip();
+        self.decide_command(image.as_ref())?;
+        let ends_with_us = !self.keep && !self.detach;
+        let document = self
+            .container
+            .document(&here, image.as_ref(), ends_with_us)?;
         self.process.start_in(self.container.host_directory(&here));
         let size = self.process.tty.then(terminal::size).flatten();
         let mut parameters = self.process.document(size, our_variable)?;
@@ -93,6 +128,8 @@ impl Run {
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("run");
         let launched = client::launch(&id, &document, &parameters, clock);
+        // What the container is made from is mounted by now.
+        drop(hold);
         let (system, process) =
             launched.map_err(|stop| explained(stop, &self.container, &self.process))?;
         if self.detach {
@@ -114,6 +151,35 @@ impl Run {
         std::mem::forget(system);
         code
     }
+
+    /// Takes an image out of the words behind the options of our command `line`; whether one was there.
+    fn take_image(&mut self, line: &[OsString]) -> bool {
+        let words = std::mem::take(&mut self.process.command);
+        let behind_dashes = image::behind_dashes(line, words.len());
+        let named = !self.container.has_default_view();
+        let (image, command) = image::part(words, named, behind_dashes);
+        self.process.command = command;
+        let typed = image.is_some();
+        self.container.image = image.or_else(|| self.container.image.take());
+        typed
+    }
+
+    /// Completes the command by what the image says.
+    fn decide_command(&mut self, image: Option<&ChosenImage>) -> Result<(), Failure> {
+        match image {
+            Some(image) => {
+                let instead = self.entrypoint.as_deref();
+                self.process.command = image.command(instead, &self.process.command)?;
+                Ok(())
+            }
+            None if self.entrypoint.is_some() => {
+                let message = "--entrypoint stands in place of an image's entry point, and no image is named: the command is \
+                               what follows the options";
+                Err(Failure::new(HResult::E_INVALIDARG, message))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Says so where something was not found because the default view of the host's files leaves it out.
@@ -131,8 +197,8 @@ fn explained(mut stop: Stop, container: &ContainerOptions, process: &ProcessOpti
     } else if left_out && stop.code == NOT_FOUND {
         let program = process.program();
         let cause = format!(
-            "{program:?} is taken as a command of this machine: images are not run by name, and a root file system is named by \
-             --layer DIR"
+            "behind --, {program:?} is a command of this machine; an image is named before its command, without --: \
+             hcs run IMAGE CMD"
         );
         stop.failure = stop.failure.cause(cause);
     }

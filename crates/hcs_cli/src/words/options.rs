@@ -62,10 +62,6 @@ pub(super) const ROWS: &[Row] = &[
         "names and addresses are those of the files and of the network namespace it is given: `--net-namespace blue`",
     ),
     (
-        &["--entrypoint"],
-        "the command is what follows the options, and nothing is put before it: `hcs run -- sh -c 'echo hello'`",
-    ),
-    (
         &["--privileged"],
         "rights are given one by one: `--cap-add NET_ADMIN`, `--cap-add ALL`, `--allow-new-privileges`; nothing gives all \
          of the host at once",
@@ -88,17 +84,13 @@ pub(super) const ROWS: &[Row] = &[
         "the first process of each container reaps the others already",
     ),
     (
-        &["--pull", "--platform", "--image"],
-        "a container is made of directories, given as `--layer ./rootfs`; those of an image are listed by `hcs image inspect \
-         debian:12`",
+        &["--pull", "--platform"],
+        "images are those of the store, which `hcs image list` shows and `hcs image load debian.tar` adds to: `hcs run debian:12 \
+         sh`",
     ),
     (
         &["--rootfs", "--root", "--overlay-src"],
         "a root file system is given as `--layer ./rootfs`",
-    ),
-    (
-        &["--env-file"],
-        "variables are given one by one: `--env LANG=C`, or `--env LANG` for the value it has here",
     ),
     (&["--setenv"], "variables are given as `--env LANG=C`"),
     (

@@ -10,6 +10,8 @@ mod detached;
 mod errors;
 mod events;
 mod explain;
+mod image_leases;
+mod image_runs;
 mod images;
 mod inside;
 mod lifecycle;

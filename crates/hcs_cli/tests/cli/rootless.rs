@@ -31,6 +31,7 @@ const WATCHED: u32 = 54_324;
 const CUT_OFF: u32 = 54_325;
 const AT_WORK: u32 = 54_326;
 const NAMED: u32 = 54_327;
+const WITH_IMAGES: u32 = 54_328;
 
 /// A user with a home and copies of the programs, and no rights whatever.
 pub(crate) struct User {
@@ -470,4 +471,27 @@ fn the_view_of_an_ordinary_user_has_the_current_directory_and_a_home_that_works(
     }
     let absent = "ls /etc/shadow /etc/sudoers /etc/ssh/ssh_host_rsa_key 2>/dev/null | wc -l";
     assert_eq!(run_in(Path::new("/"), absent), "0\n");
+}
+
+#[test]
+fn an_ordinary_user_runs_images_of_its_own_store() {
+    if unprivileged() {
+        return;
+    }
+    let user = User::new(WITH_IMAGES);
+    let hcs = user.place.path().join("hcs");
+    let script = "cd && mkdir -p root/bin && cp /bin/busybox root/bin && ln -s busybox root/bin/sh && \
+                  tar -C root -c . | \"$0\" image import - tools && ls .local/share/hcs";
+    let import = ["sh", "-ec", script, hcs.to_str().unwrap()];
+    let said = ended(&mut user.command(&import));
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(0), "tools:latest\nstorage\n"),
+        "{said:?}"
+    );
+    let script = "busybox id -u; echo $A; echo new > /bin/new; busybox ls /bin";
+    let said = user.hcs(&["run", "-e", "A=b", "tools", "sh", "-c", script]);
+    assert_eq!(said.fine(), "0\nb\nbusybox\nnew\nsh\n");
+    let said = user.hcs(&["run", "tols", "sh"]);
+    assert!(said.err.contains("there is tools:latest"), "{said:?}");
 }

@@ -58,9 +58,15 @@ fn help_and_version_are_verbs_too() {
 }
 
 #[test]
-fn the_name_of_an_image_is_not_a_command() {
+fn an_image_that_is_not_there_is_named() {
     let said = ended(&mut hcs(["run", "alpine:3.20", "true"]));
+    assert_eq!(said.code, Some(125), "{said:?}");
+    assert!(
+        said.err.contains("there is no image \"alpine:3.20\""),
+        "{said:?}"
+    );
+    assert!(said.err.contains("`hcs image load FILE`"), "{said:?}");
+    let said = ended(&mut hcs(["run", "--", "alpine:3.20", "true"]));
     assert_eq!(said.code, Some(127), "{said:?}");
-    assert!(said.err.contains("images are not run by name"), "{said:?}");
-    assert!(said.err.contains("--layer DIR"), "{said:?}");
+    assert!(said.err.contains("hcs run IMAGE CMD"), "{said:?}");
 }

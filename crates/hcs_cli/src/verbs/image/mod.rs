@@ -9,21 +9,23 @@ mod ways;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use hcs_schema::{Failure, HResult, win32};
+use hcs_schema::Failure;
 use hcs_storage::{
-    Refusal, StorageError,
+    Refusal,
     image::{Name, Store},
     layer::{Options, Rights, Special},
 };
-use rustix::io::Errno;
 
-use crate::failure::Stop;
+use crate::{
+    failure::Stop,
+    images::{self, failed},
+};
 
 /// Load, save, list and remove images of containers
 ///
 /// Images are kept as an OCI image layout, which skopeo and umoci read, with each layer unpacked once beside it. The store of
 /// root is /var/lib/hcs/storage; that of another user is hcs/storage in $XDG_DATA_HOME, else in ~/.local/share. A
-/// container is made from an image by its layers, as `hcs image inspect` lists them: hcs run --layer.
+/// container is made from an image by its name: hcs run debian:12.
 #[derive(Args, Debug)]
 #[command(
     disable_help_subcommand = true,
@@ -97,13 +99,7 @@ impl StoreOption {
     }
 
     fn open_with(&self, options: Options) -> Result<Store, Failure> {
-        let place = self.store.clone().or_else(Store::default_place);
-        let place = place.ok_or_else(|| {
-            let message = "this user has no home for a store of images; name one with --store";
-            Failure::new(HResult::E_INVALIDARG, message)
-        })?;
-        // Paths of layers are printed, for commands in any directory.
-        let place = std::path::absolute(&place).unwrap_or(place);
+        let place = images::place(self.store.as_deref())?;
         let failed = failed("the store of images cannot be opened");
         Store::open(&place, options).map_err(failed)
     }
@@ -121,48 +117,4 @@ struct PrivilegedOption {
 /// Reads the name of an image.
 fn name(text: &str) -> Result<Name, String> {
     text.parse().map_err(|refusal: Refusal| refusal.to_string())
-}
-
-/// The failure of what `message` names.
-fn failed(message: &'static str) -> impl Fn(StorageError) -> Failure {
-    move |error| {
-        let failure = Failure::new(code(&error), message).because(&error);
-        match error.refusal() {
-            Some(Refusal::DeviceNode | Refusal::SetId) => {
-                failure.cause("run hcs as root, or leave such files out with --omit-privileged")
-            }
-            _ => failure,
-        }
-    }
-}
-
-fn code(error: &StorageError) -> HResult {
-    match error {
-        StorageError::Refused { refusal, .. } => match refusal {
-            Refusal::NoImage => HResult::NOT_FOUND,
-            Refusal::InUse => HResult::from_win32(win32::ERROR_BUSY),
-            _ => HResult::E_INVALIDARG,
-        },
-        StorageError::Step { errno, .. } if matches!(*errno, Errno::ACCESS | Errno::PERM) => {
-            HResult::E_ACCESSDENIED
-        }
-        StorageError::Step { .. } | StorageError::Stream { .. } => HResult::E_FAIL,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_has_a_code_and_a_way_out() {
-        let refused = |refusal| {
-            let what = "x".to_owned();
-            failed("it failed")(StorageError::Refused { what, refusal })
-        };
-        assert_eq!(refused(Refusal::NoImage).hresult, HResult::NOT_FOUND);
-        let told = refused(Refusal::DeviceNode);
-        assert_eq!(told.hresult, HResult::E_INVALIDARG);
-        assert!(told.causes[1].message.contains("--omit-privileged"));
-    }
 }

@@ -1,0 +1,232 @@
+//! The image that a container is made from, found in a store.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use hcs_schema::{Failure, HResult, win32};
+use hcs_storage::{
+    Refusal, StorageError,
+    image::{Hold, Image, Name, Store},
+    layer::Options,
+};
+use rustix::io::Errno;
+
+use crate::options::{container::ContainerOptions, image::ChosenImage};
+
+/// Names that are shown in place of one that is not there.
+const SHOWN: usize = 5;
+/// How much a name may differ from one that is not there, from 0 to 1 for the same.
+const ALIKE: f64 = 0.7;
+
+/// Where the store is: what was asked for, else this user's own.
+///
+/// # Errors
+/// This user has no place for one.
+pub(crate) fn place(asked: Option<&Path>) -> Result<PathBuf, Failure> {
+    let place = asked.map(Path::to_owned).or_else(Store::default_place);
+    let place = place.ok_or_else(|| {
+        let message = "this user has no home for a store of images; name one with --store";
+        Failure::new(HResult::E_INVALIDARG, message)
+    })?;
+    // Paths of layers are printed, for commands in any directory.
+    Ok(std::path::absolute(&place).unwrap_or(place))
+}
+
+/// The image that a container is to be made from, if it is one, as [`choose`] answers it.
+///
+/// # Errors
+/// As of [`choose`], or there is a store and no image.
+pub(crate) fn of(
+    container: &ContainerOptions,
+    typed: bool,
+) -> Result<Option<(ChosenImage, Hold)>, Failure> {
+    let store = container.store.as_deref();
+    match (&container.image, store) {
+        (Some(image), store) => choose(image, store, typed).map(Some),
+        (None, None) => Ok(None),
+        (None, Some(_)) => {
+            let message = "--store names where an image is, and no image is named";
+            Err(Failure::new(HResult::E_INVALIDARG, message))
+        }
+    }
+}
+
+/// Finds `wanted`, with all its layers unpacked. While the answered hold lives, no process removes any of it. `typed` says
+/// that the word could have been meant as a command of this machine.
+///
+/// # Errors
+/// There is no such image, or it cannot be unpacked.
+fn choose(wanted: &str, asked: Option<&Path>, typed: bool) -> Result<(ChosenImage, Hold), Failure> {
+    let place = place(asked)?;
+    let failed = failed("the image cannot be used");
+    let store = Store::existing(&place, Options::of_caller()).map_err(&failed)?;
+    let Some(store) = store else {
+        return Err(unknown(wanted, &place, &[], typed));
+    };
+    let hold = store.hold().map_err(&failed)?;
+    let image = match store.image(wanted) {
+        Err(error) if error.refusal() == Some(&Refusal::NoImage) => {
+            let images = store.images().map_err(&failed)?;
+            let names = images.iter().flat_map(|image| &image.names);
+            let names: Vec<&str> = names.map(Name::as_str).collect();
+            return Err(unknown(wanted, &place, &names, typed));
+        }
+        found => found.map_err(&failed)?,
+    };
+    store.ready(&image).map_err(&failed)?;
+    Ok((chosen(&store, image, wanted)?, hold))
+}
+
+fn chosen(store: &Store, image: Image, wanted: &str) -> Result<ChosenImage, Failure> {
+    let text = |path: &Path| match path.to_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => {
+            let message =
+                format!("the store {path:?} is not UTF-8, so no JSON document can name it");
+            Err(Failure::new(HResult::E_INVALIDARG, message))
+        }
+    };
+    let layers = store.layers(&image);
+    let asked = wanted.parse::<Name>().ok();
+    let name = asked.filter(|name| image.names.contains(name));
+    let name = name.or_else(|| image.names.first().cloned());
+    Ok(ChosenImage {
+        name: name.map_or_else(|| image.id().to_string(), |name| name.to_string()),
+        digest: image.descriptor.digest.to_string(),
+        store: text(store.root())?,
+        layers: layers
+            .iter()
+            .map(|path| text(path))
+            .collect::<Result<_, _>>()?,
+        execution: image.config.config.unwrap_or_default(),
+    })
+}
+
+/// The failure of a name that no image has.
+fn unknown(wanted: &str, place: &Path, names: &[&str], typed: bool) -> Failure {
+    let message = format!("there is no image {wanted:?} in {}", place.display());
+    let mut failure = Failure::new(HResult::NOT_FOUND, message);
+    let alike = alike(wanted, names);
+    if !alike.is_empty() {
+        failure = failure.cause(format!("there is {}", alike.join(", ")));
+    }
+    failure = failure.cause(
+        "`hcs image list` shows all; `hcs image load FILE` adds one from an archive of skopeo or docker save, `hcs image import \
+         FILE NAME` makes one of a root file system",
+    );
+    if typed && is_program(wanted) {
+        failure = failure.cause(format!(
+            "{wanted} is also a program of this machine: `hcs run -- {wanted}` runs that"
+        ));
+    }
+    failure
+}
+
+/// The names that `wanted` may have been meant as, the likeliest first.
+fn alike<'a>(wanted: &str, names: &[&'a str]) -> Vec<&'a str> {
+    let plain = |name: &str| {
+        let last = name.rsplit('/').next().unwrap_or_default();
+        last.split(':').next().unwrap_or_default().to_owned()
+    };
+    let likeness = |name: &str| match plain(name) == plain(wanted) {
+        true => 2.0,
+        false => strsim::jaro_winkler(&plain(name), &plain(wanted)),
+    };
+    let mut alike: Vec<(f64, &str)> = names.iter().map(|name| (likeness(name), *name)).collect();
+    alike.retain(|(likeness, _)| *likeness >= ALIKE);
+    alike.sort_by(|one, other| other.0.total_cmp(&one.0));
+    alike
+        .into_iter()
+        .map(|(_, name)| name)
+        .take(SHOWN)
+        .collect()
+}
+
+/// Whether a shell would run a program by that name.
+fn is_program(name: &str) -> bool {
+    let is_file = |path: PathBuf| path.is_file();
+    if name.contains('/') {
+        return is_file(name.into());
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    !name.is_empty() && env::split_paths(&path).any(|folder| is_file(folder.join(name)))
+}
+
+/// The failure of what `message` names.
+pub(crate) fn failed(message: &'static str) -> impl Fn(StorageError) -> Failure {
+    move |error| {
+        let failure = Failure::new(code(&error), message).because(&error);
+        match error.refusal() {
+            Some(Refusal::DeviceNode | Refusal::SetId) => {
+                failure.cause("run hcs as root, or leave such files out with --omit-privileged")
+            }
+            _ => failure,
+        }
+    }
+}
+
+fn code(error: &StorageError) -> HResult {
+    match error {
+        StorageError::Refused { refusal, .. } => match refusal {
+            Refusal::NoImage => HResult::NOT_FOUND,
+            Refusal::InUse | Refusal::Used { .. } => HResult::from_win32(win32::ERROR_BUSY),
+            _ => HResult::E_INVALIDARG,
+        },
+        StorageError::Step { errno, .. } if matches!(*errno, Errno::ACCESS | Errno::PERM) => {
+            HResult::E_ACCESSDENIED
+        }
+        StorageError::Step { .. } | StorageError::Stream { .. } => HResult::E_FAIL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_a_code_and_a_way_out() {
+        let refused = |refusal| {
+            let what = "x".to_owned();
+            failed("it failed")(StorageError::Refused { what, refusal })
+        };
+        assert_eq!(refused(Refusal::NoImage).hresult, HResult::NOT_FOUND);
+        let told = refused(Refusal::DeviceNode);
+        assert_eq!(told.hresult, HResult::E_INVALIDARG);
+        assert!(told.causes[1].message.contains("--omit-privileged"));
+    }
+
+    #[test]
+    fn names_that_may_have_been_meant_are_shown() {
+        let names = [
+            "alpine:3",
+            "debian:12",
+            "docker.io/library/debian:11",
+            "tools:latest",
+        ];
+        assert_eq!(
+            alike("debian", &names),
+            ["debian:12", "docker.io/library/debian:11"]
+        );
+        assert_eq!(alike("debain:12", &names)[0], "debian:12");
+        assert_eq!(alike("tool", &names), ["tools:latest"]);
+        assert!(alike("xyz", &names).is_empty());
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_is_told_with_what_to_type() {
+        let words = |failure: Failure| {
+            let causes = failure.causes.iter().map(|cause| cause.message.clone());
+            causes.collect::<Vec<_>>().join("\n")
+        };
+        let told = unknown("sh", Path::new("/store"), &["shell:1"], true);
+        assert_eq!(told.message, "there is no image \"sh\" in /store");
+        let told = words(told);
+        for part in ["there is shell:1", "hcs image load", "`hcs run -- sh`"] {
+            assert!(told.contains(part), "{told}");
+        }
+        let told = words(unknown("sh", Path::new("/store"), &[], false));
+        assert!(!told.contains("hcs run -- sh"), "{told}");
+    }
+}
