@@ -90,7 +90,7 @@ fn chosen(store: &Store, image: Image, wanted: &str) -> Result<ChosenImage, Fail
     };
     let layers = store.layers(&image);
     let asked = wanted.parse::<Name>().ok();
-    let name = asked.filter(|name| image.names.contains(name));
+    let name = asked.and_then(|name| image.called(&name).cloned());
     let name = name.or_else(|| image.names.first().cloned());
     Ok(ChosenImage {
         name: name.map_or_else(|| image.id().to_string(), |name| name.to_string()),

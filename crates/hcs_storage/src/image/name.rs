@@ -8,6 +8,8 @@ use crate::{Refusal, error::shown};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(String);
 
+/// The registry of names without one.
+const HUB: &str = "docker.io";
 /// The longest name.
 const LONGEST: usize = 255;
 
@@ -16,6 +18,28 @@ impl Name {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether both mean the same image of a registry: `debian:12`, `library/debian:12` and `docker.io/library/debian:12` do.
+    #[must_use]
+    pub fn means(&self, other: &Self) -> bool {
+        self.in_full() == other.in_full()
+    }
+
+    /// The name with its registry, and with the folder that names without one are in.
+    fn in_full(&self) -> String {
+        let first = self.0.split_once('/').map(|(first, _)| first);
+        let registry = first.filter(|first| first.contains(['.', ':']) || *first == "localhost");
+        let (registry, path) = match registry {
+            Some(registry) => (registry, &self.0[registry.len() + 1..]),
+            None => (HUB, &*self.0),
+        };
+        let hub = matches!(registry, HUB | "index.docker.io" | "registry-1.docker.io");
+        match (hub, path.contains('/')) {
+            (true, false) => format!("{HUB}/library/{path}"),
+            (true, true) => format!("{HUB}/{path}"),
+            (false, _) => format!("{registry}/{path}"),
+        }
     }
 }
 
@@ -63,6 +87,33 @@ mod tests {
             ("host:5000/a/b:c-d_e.f", "host:5000/a/b:c-d_e.f"),
         ] {
             assert_eq!(text.parse::<Name>().unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn names_with_and_without_a_registry_mean_the_same() {
+        let name = |text: &str| text.parse::<Name>().unwrap();
+        let debian = [
+            "debian:12",
+            "library/debian:12",
+            "docker.io/debian:12",
+            "docker.io/library/debian:12",
+        ];
+        for one in debian {
+            for other in debian {
+                assert!(name(one).means(&name(other)), "{one} {other}");
+            }
+        }
+        assert!(name("index.docker.io/me/tool").means(&name("me/tool:latest")));
+        for (one, other) in [
+            ("debian:12", "debian:11"),
+            ("debian:12", "quay.io/debian:12"),
+            ("debian:12", "localhost/debian:12"),
+            ("debian:12", "host:5000/debian:12"),
+            ("me/debian:12", "debian:12"),
+            ("host:5000/debian", "host:5000/library/debian"),
+        ] {
+            assert!(!name(one).means(&name(other)), "{one} {other}");
         }
     }
 

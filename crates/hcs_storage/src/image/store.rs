@@ -72,6 +72,13 @@ impl Image {
         self.manifest.config.digest
     }
 
+    /// Which of its names `wanted` is, as it is or with the registry docker.io.
+    #[must_use]
+    pub fn called(&self, wanted: &Name) -> Option<&Name> {
+        let plain = self.names.iter().find(|name| *name == wanted);
+        plain.or_else(|| self.names.iter().find(|name| name.means(wanted)))
+    }
+
     /// Bytes of its contents as they are stored, compressed or not.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -194,7 +201,8 @@ impl Store {
         Ok(images)
     }
 
-    /// The image called `wanted`: a name, or the first digits of its id or of its manifest's digest.
+    /// The image called `wanted`: a name, with or without the registry where that is docker.io, or the first digits of its id
+    /// or of its manifest's digest.
     ///
     /// # Errors
     /// There is none, or more than one.
@@ -202,10 +210,12 @@ impl Store {
         let refused = |refusal| StorageError::refused(wanted.as_bytes(), refusal);
         let images = self.images()?;
         let name = wanted.parse::<Name>();
-        if let Ok(name) = &name
-            && let Some(image) = images.iter().find(|image| image.names.contains(name))
-        {
-            return Ok(image.clone());
+        if let Ok(name) = &name {
+            let plain = images.iter().find(|image| image.names.contains(name));
+            let same = |image: &&Image| image.called(name).is_some();
+            if let Some(image) = plain.or_else(|| images.iter().find(same)) {
+                return Ok(image.clone());
+            }
         }
         let digits = wanted.strip_prefix("sha256:").unwrap_or(wanted);
         let hexadecimal = digits
@@ -254,10 +264,8 @@ impl Store {
     pub fn remove(&self, wanted: &str) -> Result<Vec<Name>, StorageError> {
         let image = self.image(wanted)?;
         let name = wanted.parse::<Name>();
-        let removed = match name {
-            Ok(name) if image.names.contains(&name) => vec![name],
-            _ => image.names.clone(),
-        };
+        let called = name.ok().and_then(|name| image.called(&name).cloned());
+        let removed = called.map_or_else(|| image.names.clone(), |name| vec![name]);
         let users = self.users(&image)?;
         if removed.len() == image.names.len() && !users.is_empty() {
             let refusal = Refusal::Used {

@@ -91,3 +91,33 @@ fn an_image_whose_name_was_taken_stays_until_it_is_pruned() {
     assert_eq!(held(place.path()), [3, 1, 0]);
     assert_eq!(store.prune().unwrap().images, []);
 }
+
+#[test]
+fn a_name_without_its_registry_is_found() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let hub = "docker.io/library/debian:12";
+    let load = |name: &str, content: &[u8]| {
+        let layer = tar(&[("file", content)]);
+        store.load_archive(&*docker(name, &[&layer]), None).unwrap();
+        store.image(name).unwrap().id()
+    };
+    let first = load(hub, b"hub");
+    for wanted in ["debian:12", "library/debian:12", "docker.io/debian:12", hub] {
+        assert_eq!(store.image(wanted).unwrap().id(), first, "{wanted}");
+    }
+    let gone = store.image("debian").unwrap_err();
+    assert_eq!(gone.refusal(), Some(&Refusal::NoImage));
+    // The name itself comes first.
+    let own = load("debian:12", b"own");
+    assert_ne!(own, first);
+    assert_eq!(store.image("debian:12").unwrap().id(), own);
+    assert_eq!(store.image(hub).unwrap().id(), first);
+    assert_eq!(store.remove("debian:12").unwrap(), [name("debian:12")]);
+    // Of an image with more names, only the one that is meant goes.
+    store
+        .tag(&store.image(hub).unwrap(), &name("base"))
+        .unwrap();
+    assert_eq!(store.remove("debian:12").unwrap(), [name(hub)]);
+    assert_eq!(store.image("base").unwrap().id(), first);
+}
