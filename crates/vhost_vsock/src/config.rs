@@ -72,10 +72,14 @@ impl Default for Limits {
 
 /// The ports of the host, which the guest connects to with CID 2.
 pub trait Services {
-    /// The guest connects to `port`. Answers a connected stream socket (of any family) whose bytes are relayed, or
-    /// `None`: then the guest's `connect(2)` fails with `ECONNRESET`.
+    /// The guest connects to `port`, from its port `from`. Answers a connected stream socket (of any family) whose bytes
+    /// are relayed, or `None`: then the guest's `connect(2)` fails with `ECONNRESET`.
+    ///
+    /// `from` tells something of the program that connects: Linux lets only a program with `CAP_NET_BIND_SERVICE` over
+    /// the machine choose a port below 1024, and gives none of those to a program that chooses none. The guest's kernel
+    /// says so; a guest whose kernel was taken over says what it likes.
     ///
     /// This is called on the thread of the device, which serves nothing else meanwhile: it must not block. The device
     /// owns the socket from then on. The socket may block or not, the device never waits for it.
-    fn connect(&mut self, port: u32) -> Option<OwnedFd>;
+    fn connect(&mut self, port: u32, from: u32) -> Option<OwnedFd>;
 }

@@ -49,7 +49,7 @@ const MEMORY: u64 = 1 << 20;
 struct Ends(Vec<UnixStream>);
 
 impl Services for Ends {
-    fn connect(&mut self, port: u32) -> Option<OwnedFd> {
+    fn connect(&mut self, port: u32, _from: u32) -> Option<OwnedFd> {
         let (ours, theirs) = UnixStream::pair().expect("there are descriptors left");
         ours.set_nonblocking(true)
             .expect("a socket can be made non-blocking");

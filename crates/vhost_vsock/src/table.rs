@@ -208,7 +208,7 @@ impl Table {
     fn accept(&mut self, header: &Header, ports: Ports, services: &mut dyn Services) {
         let free = self.entries.len() < self.limits.connections;
         let socket = if free {
-            services.connect(ports.host)
+            services.connect(ports.host, ports.guest)
         } else {
             None
         };

@@ -1,7 +1,9 @@
 //! The ports of the host that a guest can dial (`vsock(7)`), and the streams that wait for the service to take them.
 //!
-//! The agent dials [`BRIDGE_PORT`], and for the standard streams of a process the ports that the service named to it. A
-//! guest may dial as it likes: what waits is bounded, and the service takes only what it has asked for.
+//! The agent dials [`BRIDGE_PORT`], and for the standard streams of a process the ports that the service named to it. It
+//! dials from a reserved port ([`LAST_RESERVED_PORT`]), which the guest's kernel gives to privileged programs only: any
+//! other program of the guest that dials is refused, so it cannot take the agent's place, nor that of a process's
+//! streams. A guest may dial as it likes: what waits is bounded, and the service takes only what it has asked for.
 
 use std::{
     collections::VecDeque,
@@ -12,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use hcs_wire::guest::BRIDGE_PORT;
+use hcs_wire::guest::{BRIDGE_PORT, LAST_RESERVED_PORT};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vhost_vsock::Services;
 
@@ -61,8 +63,9 @@ impl Switchboard {
 }
 
 impl Services for Switchboard {
-    fn connect(&mut self, port: u32) -> Option<OwnedFd> {
-        if port != BRIDGE_PORT && !STDIO_PORTS.contains(&port) {
+    fn connect(&mut self, port: u32, from: u32) -> Option<OwnedFd> {
+        let is_agents = port == BRIDGE_PORT || STDIO_PORTS.contains(&port);
+        if !is_agents || from > LAST_RESERVED_PORT {
             return None;
         }
         let (ours, theirs) = UnixStream::pair().ok()?;
@@ -95,21 +98,39 @@ mod tests {
 
     use super::*;
 
+    /// A port that an agent dials from.
+    const OWN: u32 = 700;
+
     #[test]
     fn the_newest_stream_of_the_agent_counts_and_a_dead_one_is_none() {
         let board = Switchboard::default();
         let mut services = board.clone();
         assert!(!board.has_agent() && board.take_agent().is_none());
-        let first = services.connect(BRIDGE_PORT).unwrap();
-        let mut second = UnixStream::from(services.connect(BRIDGE_PORT).unwrap());
+        let first = services.connect(BRIDGE_PORT, OWN).unwrap();
+        let mut second = UnixStream::from(services.connect(BRIDGE_PORT, OWN).unwrap());
         let mut end = Vec::new();
         UnixStream::from(first).read_to_end(&mut end).unwrap();
         second.write_all(b"x").unwrap();
         let mut taken = UnixStream::from(board.take_agent().unwrap());
         assert!(board.take_agent().is_none());
         taken.read_exact(&mut [0]).unwrap();
-        drop(services.connect(BRIDGE_PORT).unwrap());
+        drop(services.connect(BRIDGE_PORT, OWN).unwrap());
         assert!(!board.has_agent() && board.take_agent().is_none());
+    }
+
+    #[test]
+    fn what_dials_from_a_port_that_is_not_reserved_is_refused() {
+        let board = Switchboard::default();
+        let mut services = board.clone();
+        let agent = services.connect(BRIDGE_PORT, LAST_RESERVED_PORT).unwrap();
+        let stdio = *STDIO_PORTS.start();
+        for other in [LAST_RESERVED_PORT + 1, BRIDGE_PORT, u32::MAX] {
+            assert!(services.connect(BRIDGE_PORT, other).is_none());
+            assert!(services.connect(stdio, other).is_none());
+        }
+        assert!(board.has_agent(), "the agent's stream has stayed");
+        assert!(board.take_stdio(stdio).is_none());
+        drop(agent);
     }
 
     #[test]
@@ -118,13 +139,16 @@ mod tests {
         let mut services = board.clone();
         let first = *STDIO_PORTS.start();
         for refused in [0, 22, BRIDGE_PORT - 1, BRIDGE_PORT + 1, u32::MAX] {
-            assert!(services.connect(refused).is_none(), "{refused}");
+            assert!(services.connect(refused, OWN).is_none(), "{refused}");
         }
         let dialled: Vec<_> = (first..)
             .take(MOST_WAITING + 1)
-            .map(|port| services.connect(port).unwrap())
+            .map(|port| services.connect(port, OWN).unwrap())
             .collect();
-        assert!(services.connect(first + 1).is_none(), "it waits already");
+        assert!(
+            services.connect(first + 1, OWN).is_none(),
+            "it waits already"
+        );
         assert!(board.take_stdio(first).is_none(), "it was the oldest");
         for port in (first + 1..).take(MOST_WAITING) {
             assert!(board.take_stdio(port).is_some() && board.take_stdio(port).is_none());

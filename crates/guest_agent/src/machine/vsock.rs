@@ -1,15 +1,18 @@
 //! The link of a virtual machine: the guest dials ports of its host (`vsock(7)`).
 //!
 //! 1. [`VsockLink`]: dials for the stream, again and again while there is none; and for each stream of a process.
-//! 2. [`pause`]: how long it waits between two attempts. Pure.
+//! 2. [`Sources`]: the ports that it dials from. Only they are the agent's to its host: another program of the guest
+//!    could dial as well.
+//! 3. [`pause`]: how long it waits between two attempts. Pure.
 
 use std::{
+    ops::RangeInclusive,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::guest::{BRIDGE_PORT, Renewal, VsockStdioRelaySettings};
+use hcs_wire::guest::{BRIDGE_PORT, LAST_RESERVED_PORT, Renewal, VsockStdioRelaySettings};
 use rustix::{
     event::{
         PollFd, PollFlags, Timespec,
@@ -40,6 +43,8 @@ const FAREWELL: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
 };
+/// The ports that are dialled from. Programs that listen at reserved ports have lower ones.
+const OWN_PORTS: RangeInclusive<u32> = 512..=LAST_RESERVED_PORT;
 /// The first pause, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(250)];
 
@@ -50,10 +55,61 @@ pub(super) struct VsockLink {
     events: OwnedFd,
     timer: OwnedFd,
     dialled: Option<OwnedFd>,
+    sources: Sources,
     /// How many attempts have failed in a row.
     failed: u32,
     /// The reason that was logged last.
     said: Option<Errno>,
+}
+
+/// The ports that are dialled from, one after the other, so that one is used again as late as possible.
+#[derive(Debug, Default)]
+struct Sources(u32);
+
+impl Sources {
+    fn next(&mut self) -> u32 {
+        let count = OWN_PORTS.end() - OWN_PORTS.start() + 1;
+        let port = OWN_PORTS.start() + self.0 % count;
+        self.0 = self.0.wrapping_add(1);
+        port
+    }
+
+    /// Begins to dial `port` of the host; whether it has answered already.
+    fn dial(&mut self, port: u32) -> Result<(OwnedFd, bool), Errno> {
+        let socket = vsock::socket()?;
+        let mut bound = Err(Errno::ADDRINUSE);
+        for _ in OWN_PORTS {
+            bound = vsock::bind(&socket, self.next());
+            if bound != Err(Errno::ADDRINUSE) {
+                break;
+            }
+        }
+        bound?;
+        let connected = vsock::connect(&socket, port)?;
+        Ok((socket, connected))
+    }
+
+    /// Dials all `ports` at the same time, within `limit`.
+    fn dial_all(
+        &mut self,
+        ports: [Option<u32>; 3],
+        limit: Duration,
+    ) -> Result<[Option<OwnedFd>; 3], Failure> {
+        let end = Instant::now() + limit;
+        let mut sockets = [None, None, None];
+        for (socket, port) in sockets.iter_mut().zip(ports) {
+            if let Some(port) = port {
+                let dialled = self.dial(port);
+                *socket = Some(dialled.map_err(|errno| unreachable(port, errno))?.0);
+            }
+        }
+        for (socket, port) in sockets.iter().zip(ports) {
+            if let (Some(socket), Some(port)) = (socket, port) {
+                settle(socket, end).map_err(|errno| unreachable(port, errno))?;
+            }
+        }
+        Ok(sockets)
+    }
 }
 
 /// How long to wait after `failed` attempts in a row have failed.
@@ -76,6 +132,7 @@ impl VsockLink {
             events,
             timer,
             dialled: None,
+            sources: Sources::default(),
             failed: 0,
             said: None,
         };
@@ -112,7 +169,7 @@ impl VsockLink {
         if !timer_ended {
             return Ok(None);
         }
-        let (socket, connected) = vsock::connect(BRIDGE_PORT)?;
+        let (socket, connected) = self.sources.dial(BRIDGE_PORT)?;
         if connected {
             return Ok(Some(socket));
         }
@@ -169,7 +226,7 @@ impl Link for VsockLink {
             port(wanted.stdout, ports.std_out),
             port(wanted.stderr, ports.std_err),
         ];
-        let [stdin, stdout, stderr] = dial_all(ports, DIAL_LIMIT)?;
+        let [stdin, stdout, stderr] = self.sources.dial_all(ports, DIAL_LIMIT)?;
         Ok(Stdio {
             stdin,
             stdout,
@@ -219,27 +276,6 @@ fn state(socket: &OwnedFd) -> Result<State, Errno> {
     }
 }
 
-/// Dials all `ports` at the same time, within `limit`.
-fn dial_all(ports: [Option<u32>; 3], limit: Duration) -> Result<[Option<OwnedFd>; 3], Failure> {
-    let end = Instant::now() + limit;
-    let mut sockets = [None, None, None];
-    for (socket, port) in sockets.iter_mut().zip(ports) {
-        if let Some(port) = port {
-            *socket = Some(
-                vsock::connect(port)
-                    .map_err(|errno| unreachable(port, errno))?
-                    .0,
-            );
-        }
-    }
-    for (socket, port) in sockets.iter().zip(ports) {
-        if let (Some(socket), Some(port)) = (socket, port) {
-            settle(socket, end).map_err(|errno| unreachable(port, errno))?;
-        }
-    }
-    Ok(sockets)
-}
-
 /// Waits until `socket` is connected, until `end`.
 fn settle(socket: &OwnedFd, end: Instant) -> Result<(), Errno> {
     loop {
@@ -278,6 +314,19 @@ mod tests {
         assert_eq!(pause(1), PAUSES[0] * 2);
         assert_eq!(pause(100), PAUSES[1]);
         assert_eq!(pause(u32::MAX), PAUSES[1]);
+    }
+
+    #[test]
+    fn it_is_dialled_from_each_reserved_port_before_one_is_used_again() {
+        let mut sources = Sources(u32::MAX);
+        let first = sources.next();
+        let mut seen: Vec<u32> = (0..512).map(|_| sources.next()).collect();
+        assert_eq!(
+            (first, seen.first(), seen.last()),
+            (1023, Some(&512), Some(&1023))
+        );
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq(OWN_PORTS));
     }
 
     #[test]

@@ -18,26 +18,54 @@ const _: () = assert!(libc::AF_VSOCK == 40);
 const SIZE: libc::socklen_t = 16;
 const _: () = assert!(size_of::<libc::sockaddr_vm>() == 16);
 
-/// Begins to connect to `port` of the host: the socket, non-blocking and close-on-exec, and whether it is connected. One
-/// that is not becomes writable when that is decided, and its pending error says how.
+/// A socket, non-blocking and close-on-exec.
 ///
 /// # Errors
-/// The errno of `socket(2)` or `connect(2)`: `ENODEV` where the machine has no such device.
-pub(crate) fn connect(port: u32) -> Result<(OwnedFd, bool), Errno> {
+/// The errno of `socket(2)`: `EAFNOSUPPORT` where the kernel has no vsock.
+pub(crate) fn socket() -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = socket_with(AddressFamily::VSOCK, SocketType::STREAM, flags, None)?;
-    // SAFETY: all zero is a valid value of this structure, which has numbers only.
-    let mut address: libc::sockaddr_vm = unsafe { mem::zeroed() };
-    address.svm_family = FAMILY;
-    address.svm_cid = libc::VMADDR_CID_HOST;
-    address.svm_port = port;
+    socket_with(AddressFamily::VSOCK, SocketType::STREAM, flags, None)
+}
+
+/// Gives `socket` its own `port`.
+///
+/// # Errors
+/// The errno of `bind(2)`: `EADDRINUSE`, and it may be tried with another; `EACCES` for a port that is not for this
+/// program.
+pub(crate) fn bind(socket: &OwnedFd, port: u32) -> Result<(), Errno> {
+    let address = address(libc::VMADDR_CID_ANY, port);
+    // SAFETY: the descriptor is open, and the kernel reads `SIZE` bytes of `address`, which is as large.
+    let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), SIZE) };
+    if result == 0 { Ok(()) } else { Err(last()) }
+}
+
+/// Begins to connect `socket` to `port` of the host; whether it is connected. One that is not becomes writable when that
+/// is decided, and its pending error says how.
+///
+/// # Errors
+/// The errno of `connect(2)`: `ENODEV` where the machine has no such device.
+pub(crate) fn connect(socket: &OwnedFd, port: u32) -> Result<bool, Errno> {
+    let address = address(libc::VMADDR_CID_HOST, port);
     // SAFETY: the descriptor is open, and the kernel reads `SIZE` bytes of `address`, which is as large.
     let result = unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), SIZE) };
     if result == 0 {
-        return Ok((socket, true));
+        return Ok(true);
     }
-    match Errno::from_io_error(&std::io::Error::last_os_error()) {
-        Some(Errno::INPROGRESS) => Ok((socket, false)),
-        errno => Err(errno.unwrap_or(Errno::IO)),
+    match last() {
+        Errno::INPROGRESS => Ok(false),
+        errno => Err(errno),
     }
+}
+
+fn address(cid: u32, port: u32) -> libc::sockaddr_vm {
+    // SAFETY: all zero is a valid value of this structure, which has numbers only.
+    let mut address: libc::sockaddr_vm = unsafe { mem::zeroed() };
+    address.svm_family = FAMILY;
+    address.svm_cid = cid;
+    address.svm_port = port;
+    address
+}
+
+fn last() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }

@@ -57,7 +57,7 @@ const FUTURE: u64 = 4_000_000_000;
 struct Ports(Sender<(u32, UnixStream)>);
 
 impl Services for Ports {
-    fn connect(&mut self, port: u32) -> Option<OwnedFd> {
+    fn connect(&mut self, port: u32, _from: u32) -> Option<OwnedFd> {
         let (ours, theirs) = UnixStream::pair().unwrap();
         self.0.send((port, ours)).ok()?;
         Some(theirs.into())

@@ -86,6 +86,10 @@ pub const PROTOCOL_VERSION: u32 = 4;
 pub const NULL_ID: &str = "00000000-0000-0000-0000-000000000000";
 /// vsock port a guest dials.
 pub const BRIDGE_PORT: u32 = 0x4000_0000;
+/// The last vsock port that a guest's kernel keeps for programs with `CAP_NET_BIND_SERVICE`, and never gives to a program
+/// that has not named it. A guest's agent dials from such a port, all its ports of the host; so a host knows it from
+/// other programs of the guest, which may dial as well.
+pub const LAST_RESERVED_PORT: u32 = 1023;
 /// `TimeoutInMs` that means no limit.
 pub const NO_TIMEOUT: u32 = u32::MAX;
 

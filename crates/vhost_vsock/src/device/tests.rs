@@ -54,13 +54,16 @@ impl GuestMemory for OwnMemory {
     }
 }
 
-/// Sends the other end of each stream to the test. There are ports up to 100.
+/// A port of the guest that services refuse.
+const UNWANTED: u32 = 4000;
+
+/// Sends the other end of each stream to the test. There are ports up to 100, for all of the guest's ports but one.
 struct Ports(Sender<UnixStream>);
 
 impl Services for Ports {
-    fn connect(&mut self, port: u32) -> Option<OwnedFd> {
+    fn connect(&mut self, port: u32, from: u32) -> Option<OwnedFd> {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        (port <= 100).then(|| self.0.send(ours).unwrap())?;
+        (port <= 100 && from != UNWANTED).then(|| self.0.send(ours).unwrap())?;
         Some(theirs.into())
     }
 }
@@ -387,6 +390,14 @@ fn a_new_driver_has_no_connections() {
     assert!(ended(&mut stream));
     let mut stream = front_end.open(80, 1000);
     front_end.check_traffic(&mut stream, 80, 1000);
+}
+
+#[test]
+fn services_may_refuse_by_the_port_of_the_guest() {
+    let mut front_end = FrontEnd::running();
+    front_end.send_packet(Operation::Request, 80, UNWANTED, &[]);
+    assert_eq!(front_end.receive().0.operation, Operation::Reset);
+    let _stream = front_end.open(80, UNWANTED + 1);
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(crate) enum Way {
 struct Ports(HashMap<u32, Sender<UnixStream>>);
 
 impl Services for Ports {
-    fn connect(&mut self, port: u32) -> Option<OwnedFd> {
+    fn connect(&mut self, port: u32, _from: u32) -> Option<OwnedFd> {
         let (ours, theirs) = UnixStream::pair().unwrap();
         self.0.get(&port)?.send(ours).ok()?;
         Some(theirs.into())
