@@ -1,6 +1,7 @@
 //! How a machine ended, and the file by which its worker tells that to the next service.
 //!
-//! The worker writes one line, as a whole, when QEMU has ended. A file without it means that the worker was killed.
+//! The worker writes one line when QEMU has ended, and a second one where its device for sockets had failed, both at
+//! once. A file without them means that the worker was killed.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::{fs::File, io::Write as _, path::Path, process::ExitStatus};
@@ -63,19 +64,32 @@ const NAMES: [(Exit, &str); 5] = [
     (Exit::Unknown, "Unknown"),
 ];
 
-/// Writes the end down. The worker leaves afterwards, so a failure cannot be told.
-pub(crate) fn write(file: &mut File, exit: Exit) {
+/// Writes the end down, and what had gone wrong before: one line of text. The worker leaves afterwards, so a failure
+/// cannot be told.
+pub(crate) fn write(file: &mut File, exit: Exit, fault: Option<&str>) {
     let name = NAMES.iter().find(|(known, _)| *known == exit);
     let name = name.map_or("Unknown", |(_, name)| name);
-    let _killed_it_seems = file.write_all(format!("{name}\n").as_bytes());
+    let mut text = format!("{name}\n");
+    if let Some(fault) = fault.filter(|fault| !fault.is_empty()) {
+        text.push_str(&fault.replace('\n', " "));
+        text.push('\n');
+    }
+    let _killed_it_seems = file.write_all(text.as_bytes());
 }
 
-/// The end that is written down in the machine's `directory`; `None` without a whole line.
-pub(crate) fn read(directory: &Path) -> Option<Exit> {
+/// The end that is written down in the machine's `directory`, with what had gone wrong before; `None` without a whole
+/// line.
+pub(crate) fn read(directory: &Path) -> Option<(Exit, Option<String>)> {
     let text = std::fs::read_to_string(directory.join(FILE)).ok()?;
-    let name = text.strip_suffix('\n')?;
-    let found = NAMES.iter().find(|(_, known)| *known == name);
-    found.map(|(exit, _)| *exit)
+    let (name, fault) = text
+        .strip_suffix('\n')
+        .map(|text| match text.split_once('\n') {
+            Some((name, fault)) => (name, Some(fault.to_owned())),
+            None => (text, None),
+        })?;
+    let (exit, _) = NAMES.iter().find(|(_, known)| *known == name)?;
+    let whole = fault.as_deref().is_none_or(|fault| !fault.is_empty());
+    whole.then_some((*exit, fault))
 }
 
 #[cfg(test)]
@@ -118,8 +132,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join(FILE);
         for (exit, _) in NAMES {
-            write(&mut File::create(&path).unwrap(), exit);
-            assert_eq!(read(place.path()), Some(exit));
+            write(&mut File::create(&path).unwrap(), exit, None);
+            assert_eq!(read(place.path()), Some((exit, None)));
+            write(&mut File::create(&path).unwrap(), exit, Some("a\nb"));
+            assert_eq!(read(place.path()), Some((exit, Some("a b".to_owned()))));
         }
         for text in ["", "PowerOff", "Power\n", "PowerOff\n\n"] {
             std::fs::write(&path, text).unwrap();

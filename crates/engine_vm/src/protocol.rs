@@ -86,6 +86,8 @@ pub(crate) enum Request {
     TakeAgent,
     /// Hand over the stream that the guest has dialled to this port, one of [`STDIO_PORTS`].
     TakeStdio(u32),
+    /// What went wrong at the device for sockets between guest and host, last.
+    Fault,
 }
 
 /// What a worker says to that.
@@ -97,6 +99,8 @@ pub(crate) enum Answer {
     NotThere,
     /// Whether the processors were stopped after they had run.
     Paused(bool),
+    /// The answer to [`Request::Fault`].
+    Fault(Option<String>),
     /// It was not done, for this reason.
     Failed(String),
 }

@@ -374,6 +374,12 @@ pub trait Machine: fmt::Debug + Send + Sync {
         Exit::Unknown
     }
 
+    /// What of it had failed before its end, as a device may have without an end of the machine: a sentence for the log.
+    /// Known once [`Machine::exit`] was asked.
+    fn fault(&self) -> Option<String> {
+        None
+    }
+
     /// Gives up what another machine or program may want next: locks on the files that a document names, leases. The machine
     /// must be gone, and [`Machine::release`] is still needed. Does not block; a second call is fine.
     fn let_go(&self) {}

@@ -105,6 +105,9 @@ impl Device {
     /// The front end broke the protocol, or a system call failed. The machine has no vsock any more.
     pub fn run(mut self) -> Result<End, DeviceError> {
         let ended = self.serve();
+        if let Err(error) = &ended {
+            self.shared.note(in_words(error));
+        }
         self.table.clear();
         ended
     }
@@ -162,7 +165,7 @@ impl Device {
                     stream,
                     waiter,
                 } => self.table.open(port, stream, waiter),
-                Command::Reset => self.table.clear(),
+                Command::Reset => self.table.give_all_up(),
             }
         }
     }
@@ -244,6 +247,14 @@ impl Device {
         }
         self.table.clear();
     }
+}
+
+/// An error with its causes.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |words, cause| {
+        format!("{words}: {cause}")
+    })
 }
 
 fn check(cid: u64, limits: &Limits) -> Result<(), DeviceError> {

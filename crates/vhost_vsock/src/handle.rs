@@ -130,7 +130,8 @@ impl Handle {
         Ok(ours)
     }
 
-    /// The guest was reset: ends all connections. Its driver would do so when it starts again; this is earlier.
+    /// The guest was reset: ends all connections. Its driver would do so when it starts again; this is earlier. Where it
+    /// is later, the guest hears of the connections that it has made since, and may make them again.
     pub fn reset(&self) {
         let _has_ended = self.send(Command::Reset);
     }
@@ -162,7 +163,8 @@ impl Handle {
         }
     }
 
-    /// Why the device last gave up the rings of its driver, or refused a request of its front end, in words for a log.
+    /// Why the device last gave up the rings of its driver, refused a request of its front end, or ended in disorder, in
+    /// words for a log.
     #[must_use]
     pub fn last_fault(&self) -> Option<String> {
         self.shared

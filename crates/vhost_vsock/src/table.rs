@@ -141,6 +141,15 @@ impl Table {
         Ok(number)
     }
 
+    /// Ends all connections, and tells the guest of those that it knows of: it may have started again already, and made
+    /// them afterwards.
+    pub(crate) fn give_all_up(&mut self) {
+        let numbers: Vec<u64> = self.entries.keys().copied().collect();
+        for number in numbers {
+            self.give_up(number);
+        }
+    }
+
     /// Ends all connections: the guest knows of none.
     pub(crate) fn clear(&mut self) {
         for entry in std::mem::take(&mut self.entries).into_values() {

@@ -67,11 +67,19 @@ pub(super) fn agent(
             Err(failure) => return Err(failure),
         }
         if Instant::now() >= deadline {
-            let message = "the guest agent has not dialled its host; does the guest have one (hcs-guest), and the driver of \
-                           vsock?";
-            return Err(Failure::new(HResult::HCS_E_CONNECTION_TIMEOUT, message));
+            return Err(undialled(control));
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+/// The agent has not dialled in time.
+fn undialled(control: &Control) -> Failure {
+    let message = "the guest agent has not dialled its host; does the guest have one (hcs-guest), and the driver of vsock?";
+    let failure = Failure::new(HResult::HCS_E_CONNECTION_TIMEOUT, message);
+    match control.ask(Request::Fault) {
+        Ok(Answer::Fault(Some(fault))) => failure.cause(fault),
+        _ => failure,
     }
 }
 

@@ -130,9 +130,11 @@ pub(crate) fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
 
 /// How a machine ended whose worker is gone.
 pub(crate) fn gone(request: &CreateRequest, why: &'static str) -> Found {
+    let (exit, fault) = ended(&request.directory);
+    let why = Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why);
     Found::Gone {
-        why: Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why),
-        exit: ended(&request.directory),
+        why: fault.into_iter().fold(why, Failure::cause),
+        exit,
     }
 }
 
@@ -142,9 +144,9 @@ pub(crate) fn has_agent(document: &ComputeSystem) -> bool {
     machine.is_some_and(|machine| machine.guest_connection.is_some())
 }
 
-/// A worker without a last word was killed itself.
-fn ended(directory: &std::path::Path) -> Exit {
-    exit::read(directory).unwrap_or(Exit::Killed)
+/// How a machine ended, and what had gone wrong before. A worker without a last word was killed itself.
+fn ended(directory: &std::path::Path) -> (Exit, Option<String>) {
+    exit::read(directory).unwrap_or((Exit::Killed, None))
 }
 
 impl Guest for VmMachine {
@@ -224,7 +226,11 @@ impl Machine for VmMachine {
 
     fn exit(&self) -> Exit {
         self.reap();
-        ended(&self.directory)
+        ended(&self.directory).0
+    }
+
+    fn fault(&self) -> Option<String> {
+        ended(&self.directory).1
     }
 
     fn release(&self) -> Result<(), Failure> {

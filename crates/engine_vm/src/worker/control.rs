@@ -7,6 +7,7 @@ use std::{
 
 use hcs_wire::peer::Peer;
 use rustix::process::geteuid;
+use vhost_vsock::Handle;
 
 use super::switchboard::Switchboard;
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     qmp::{
         Client, QmpError,
         command::{Cont, QueryStatus, Stop, SystemPowerdown},
+        message::plain,
     },
 };
 
@@ -24,7 +26,12 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(4);
 
 /// Receives a request on a connection, does it and answers. The connection ends with that. Only the user that this
 /// process runs as may ask.
-pub(super) fn answer(connection: &OwnedFd, monitor: Option<&mut Client>, dialled: &Switchboard) {
+pub(super) fn answer(
+    connection: &OwnedFd,
+    monitor: Option<&mut Client>,
+    dialled: &Switchboard,
+    vsock: Option<&Handle>,
+) {
     let own = geteuid().as_raw();
     if !Peer::of(connection).is_ok_and(|peer| peer.user == own) {
         return;
@@ -37,6 +44,7 @@ pub(super) fn answer(connection: &OwnedFd, monitor: Option<&mut Client>, dialled
         (Request::HasAgent, _) => (Answer::NotThere, None),
         (Request::TakeAgent, _) => found(dialled.take_agent()),
         (Request::TakeStdio(port), _) => found(dialled.take_stdio(port)),
+        (Request::Fault, _) => (Answer::Fault(fault(vsock)), None),
         (request, Some(monitor)) => {
             let done = act(request, monitor);
             (done.unwrap_or_else(|e| Answer::Failed(e.to_string())), None)
@@ -49,6 +57,11 @@ pub(super) fn answer(connection: &OwnedFd, monitor: Option<&mut Client>, dialled
     let stream = stream.as_ref().map(|stream| stream.as_fd());
     // A service that is gone asks again, or its successor does. The guest dials again for a stream that is lost.
     let _gone = protocol::send(connection.as_fd(), &answer, stream);
+}
+
+/// What went wrong at the device for sockets, last.
+pub(super) fn fault(vsock: Option<&Handle>) -> Option<String> {
+    vsock?.last_fault().map(|fault| plain(&fault))
 }
 
 fn found(stream: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
@@ -70,7 +83,7 @@ fn act(request: Request, monitor: &mut Client) -> Result<Answer, QmpError> {
         Request::Pause => drop(monitor.execute(Stop, COMMAND_LIMIT)?),
         Request::PowerDown => drop(monitor.execute(SystemPowerdown, COMMAND_LIMIT)?),
         // They are not for QEMU.
-        Request::HasAgent | Request::TakeAgent | Request::TakeStdio(_) => {}
+        Request::HasAgent | Request::TakeAgent | Request::TakeStdio(_) | Request::Fault => {}
     }
     Ok(Answer::Done)
 }

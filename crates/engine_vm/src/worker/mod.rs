@@ -167,6 +167,7 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
         qemu: running.process,
         monitor: Some(running.monitor),
         dialled: running.dialled,
+        vsock: running.vsock,
         output: Some(running.output),
         ports: ports
             .map(|(stream, listener)| Port::new(stream, listener))

@@ -22,7 +22,7 @@ use rustix::{
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
-use vhost_vsock::{Config, Device, Limits, Memory};
+use vhost_vsock::{Config, Device, Handle, Limits, Memory};
 
 use super::{Unstarted, give_up_capabilities, jail::Jail, switchboard::Switchboard};
 use crate::{
@@ -61,6 +61,8 @@ pub(super) struct Running {
     pub(super) ports: Vec<UnixStream>,
     /// What its guest has dialled.
     pub(super) dialled: Switchboard,
+    /// The device for that.
+    pub(super) vsock: Option<Handle>,
 }
 
 /// Starts QEMU and waits for its monitor. QEMU ends with the calling process.
@@ -90,12 +92,11 @@ pub(super) fn start(
     let served = given_up.and_then(|()| {
         // Before its greeting QEMU waits for the device.
         let device = ends.device;
-        device.map_or(Ok(()), |end| {
-            serve_vsock(end, setup.board.memory_mb, &dialled)
-        })
+        let served = device.map(|end| serve_vsock(end, setup.board.memory_mb, &dialled));
+        served.transpose()
     });
-    match served.and_then(|()| greet(ends.monitor)) {
-        Ok(monitor) => {
+    match served.and_then(|vsock| Ok((vsock, greet(ends.monitor)?))) {
+        Ok((vsock, monitor)) => {
             ioctl_fionbio(&output, true).map_err(|e| unprepared(e.into()))?;
             Ok(Running {
                 process,
@@ -103,6 +104,7 @@ pub(super) fn start(
                 output,
                 ports: ends.ports,
                 dialled,
+                vsock,
             })
         }
         Err(why) => Err(unstarted(process, output, &why)),
@@ -178,7 +180,7 @@ fn greet(monitor: UnixStream) -> Result<Client, String> {
 }
 
 /// Runs the device for sockets between guest and host on a thread of its own, which ends with QEMU.
-fn serve_vsock(end: UnixStream, memory_mb: u64, dialled: &Switchboard) -> Result<(), String> {
+fn serve_vsock(end: UnixStream, memory_mb: u64, dialled: &Switchboard) -> Result<Handle, String> {
     let config = Config {
         cid: GUEST_CID,
         memory: Memory::Shared,
@@ -189,11 +191,11 @@ fn serve_vsock(end: UnixStream, memory_mb: u64, dialled: &Switchboard) -> Result
             ..Limits::default()
         },
     };
-    let (device, _handle) = Device::new(end, config).map_err(|e| e.to_string())?;
+    let (device, handle) = Device::new(end, config).map_err(|e| e.to_string())?;
     let thread = thread::Builder::new().name("vsock".to_owned());
-    // A device that fails leaves the machine without sockets; its agent is then not reached.
+    // A device that fails leaves the machine without sockets; its agent is then not reached. The handle tells why.
     let spawned = thread.spawn(move || drop(device.run()));
-    spawned.map(drop).map_err(|e| e.to_string())
+    spawned.map(|_| handle).map_err(|e| e.to_string())
 }
 
 /// The descriptors that QEMU inherits.

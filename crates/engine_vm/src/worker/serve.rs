@@ -13,10 +13,12 @@ use rustix::{
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
+use vhost_vsock::Handle;
+
 use super::{control, serial::Port, switchboard::Switchboard};
 use crate::{
     exit::{self, Heard},
-    qmp::{Client, QmpError},
+    qmp::{Client, Event, QmpError},
 };
 
 /// A machine.
@@ -30,6 +32,8 @@ pub(super) struct Worker {
     pub(super) ports: Vec<Port>,
     /// What the guest has dialled.
     pub(super) dialled: Switchboard,
+    /// The device for that.
+    pub(super) vsock: Option<Handle>,
     /// Where the service connects.
     pub(super) control: OwnedFd,
     /// Where the end is written down.
@@ -44,7 +48,12 @@ impl Worker {
         // What was said between the last look and the end.
         self.listen(&mut heard);
         self.ports.iter_mut().for_each(Port::finish);
-        exit::write(&mut self.exit, heard.exit(status));
+        if let Some(vsock) = &self.vsock {
+            // A QEMU that was killed half-way may leave it waiting.
+            vsock.stop();
+        }
+        let fault = control::fault(self.vsock.as_ref());
+        exit::write(&mut self.exit, heard.exit(status), fault.as_deref());
     }
 
     fn serve_until_end(&mut self, heard: &mut Heard) -> Option<ExitStatus> {
@@ -91,6 +100,12 @@ impl Worker {
         let read = monitor.read_events();
         while let Some(event) = monitor.next_event() {
             heard.hear(event);
+            if event == Event::Reset
+                && let Some(vsock) = &self.vsock
+            {
+                // Streams to the guest that was there end now, not when the next one has its driver.
+                vsock.reset();
+            }
         }
         match read {
             Ok(()) => {}
@@ -117,7 +132,8 @@ impl Worker {
             let connection = accept_with(&self.control, SocketFlags::CLOEXEC);
             match connection {
                 Ok(connection) => {
-                    control::answer(&connection, self.monitor.as_mut(), &self.dialled);
+                    let vsock = self.vsock.as_ref();
+                    control::answer(&connection, self.monitor.as_mut(), &self.dialled, vsock);
                 }
                 Err(Errno::INTR) => {}
                 Err(_) => return,

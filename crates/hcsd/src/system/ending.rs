@@ -96,8 +96,13 @@ async fn told(system: &System, asked: ExitType) -> Exit {
         return Exit::Killed;
     }
     let machine = Arc::clone(&system.machine);
-    let exit = blocking_within(TELLING, "telling how it ended", move || Ok(machine.exit()));
-    exit.await.unwrap_or_default()
+    let asking = move || Ok((machine.exit(), machine.fault()));
+    let told = blocking_within(TELLING, "telling how it ended", asking).await;
+    let (exit, fault) = told.unwrap_or_default();
+    if let Some(fault) = fault {
+        warn!("something of it had failed before: {fault}");
+    }
+    exit
 }
 
 /// How a system ended, by what was asked of it and by what its machine told. `complete`: the process had ended that it

@@ -410,6 +410,13 @@ fn a_reset_by_the_handle_ends_connections() {
     front_end.handle.reset();
     assert!(ended(&mut stream));
     assert_eq!(asks.join().unwrap(), ErrorKind::ConnectionReset);
+    // A driver that lives hears of both.
+    let mut ports = [front_end.receive(), front_end.receive()].map(|(header, _)| {
+        assert_eq!(header.operation, Operation::Reset);
+        header.destination_port
+    });
+    ports.sort_unstable();
+    assert_eq!(ports, [9, 1000]);
 }
 
 #[test]
