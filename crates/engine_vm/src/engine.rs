@@ -34,6 +34,7 @@ use rustix::{
 use crate::{
     argv::{Accelerator, Board},
     config::{Acceleration, EngineConfig},
+    disk::{self, Attached},
     exit, host,
     machine::{self, VmMachine, control},
     pipe,
@@ -109,7 +110,7 @@ impl VmEngine {
         let setup = self.setup(request, plan, program);
         let made = worker
             .join(&groups, root)
-            .and_then(|()| worker.instruct(&setup, inputs))
+            .and_then(|()| worker.instruct(&setup, inputs, &plan.disks))
             .and_then(|()| worker.machine(request, &groups, inputs.pipes.clone()));
         made.inspect_err(|_| {
             // What resists is found by the next sweep; the failure that led here is the one to report.
@@ -127,6 +128,8 @@ impl VmEngine {
                 processors: plan.processors,
                 kernel_command_line: plan.command_line.clone(),
                 stops_on_reset: plan.stops_on_reset,
+                controllers: plan.controllers.clone(),
+                disks: plan.disks.iter().map(|attached| attached.disk).collect(),
             },
             program: program.display().to_string(),
             user: self.config.user,
@@ -170,6 +173,9 @@ impl Inputs {
             inputs
                 .descriptors
                 .push(open_file(&file.path, file.pointer)?);
+        }
+        for attached in &plan.disks {
+            inputs.descriptors.push(disk::open(attached)?);
         }
         for port in &plan.ports {
             match pipe::listen_on(&port.pipe, pipes, &port.pointer) {
@@ -254,7 +260,7 @@ impl Launched {
     }
 
     /// Says what to run, and waits until QEMU is there.
-    fn instruct(&self, setup: &Setup, inputs: &Inputs) -> Result<(), Failure> {
+    fn instruct(&self, setup: &Setup, inputs: &Inputs, disks: &[Attached]) -> Result<(), Failure> {
         let lost = |errno: Errno| {
             failed(
                 "the worker of the virtual machine cannot be reached",
@@ -276,7 +282,11 @@ impl Launched {
             }
             (Report::Failed(step, causes), _) => {
                 let failure = Failure::new(HResult::E_FAIL, step);
-                Err(causes.into_iter().fold(failure, Failure::cause))
+                let told = |failure: Failure, cause: String| match faulty(disks, &cause) {
+                    Some((pointer, why)) => failure.cause_at(pointer, why),
+                    None => failure.cause(cause),
+                };
+                Err(causes.into_iter().fold(failure, told))
             }
         }
     }
@@ -310,6 +320,21 @@ impl Drop for Launched {
 
 fn failed(what: &'static str, why: &std::io::Error) -> Failure {
     Failure::new(HResult::E_FAIL, what).because(why)
+}
+
+/// The pointer of the disk that QEMU complains of, and its words without the description of the disk.
+fn faulty<'a>(disks: &'a [Attached], complaint: &str) -> Option<(&'a str, String)> {
+    let named = |attached: &&Attached| {
+        let quoted = [attached.disk.place.node(), attached.disk.place.device()]
+            .map(|name| format!("\"{name}\""));
+        quoted.iter().any(|name| complaint.contains(name))
+    };
+    let attached = disks.iter().find(named)?;
+    let words = complaint.rsplit("}: ").next().unwrap_or(complaint);
+    Some((
+        &attached.pointer,
+        format!("QEMU cannot use {}: {words}", attached.path),
+    ))
 }
 
 /// Notes a step for the time line of the operation.

@@ -8,7 +8,7 @@
 //! The pieces, from the outside in:
 //!
 //! 1. [`VmEngine`] and its machines (`machine`): what the service calls ([`hcs_engine::engine`]).
-//! 2. `plan`: what a document asks for. `pipe`: named pipes of documents.
+//! 2. `plan`: what a document asks for. `pipe`: named pipes of documents. `disk`: disk images.
 //! 3. `argv`: the command line of QEMU, a file per switch.
 //! 4. [`worker`]: one process per machine, which owns QEMU and outlives the service.
 //! 5. `protocol`: the messages between service and worker.
@@ -21,6 +21,7 @@
 
 mod argv;
 mod config;
+mod disk;
 mod engine;
 mod exit;
 #[cfg(fuzzing)]

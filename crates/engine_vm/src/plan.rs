@@ -9,7 +9,11 @@ use hcs_schema::{
     documents::{ComputeSystem, VirtualMachine, VirtualMachineProcessor},
 };
 
-use crate::{argv::Accelerator, pipe::PipeName};
+use crate::{
+    argv::Accelerator,
+    disk::{self, Attached},
+    pipe::PipeName,
+};
 
 /// JSON pointers of properties.
 const KERNEL: &str = "/VirtualMachine/Chipset/LinuxKernelDirect/KernelFilePath";
@@ -73,6 +77,10 @@ pub(crate) struct Plan {
     pub(crate) processors: u32,
     /// Serial ports with a pipe.
     pub(crate) ports: Vec<Port>,
+    /// Numbers of its SCSI controllers.
+    pub(crate) controllers: Vec<u8>,
+    /// Disks.
+    pub(crate) disks: Vec<Attached>,
     /// Whether a reset ends it.
     pub(crate) stops_on_reset: bool,
     /// Limits on its processes on the host.
@@ -99,6 +107,8 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
     let initrd = path(boot.and_then(|boot| boot.init_rd_path.as_ref()));
     let command_line = boot.and_then(|boot| boot.kernel_cmd_line.as_deref());
     let (memory_mb, processors) = (memory(machine)?, processors(machine)?);
+    let (controllers, disks) =
+        disk::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
     Ok(Plan {
         kernel: Named {
             path: kernel,
@@ -112,6 +122,8 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         memory_mb,
         processors,
         ports: ports(machine)?,
+        controllers,
+        disks,
         stops_on_reset: machine.stop_on_reset != Some(false),
         limits: limits(machine, memory_mb, processors, accelerator)?,
     })

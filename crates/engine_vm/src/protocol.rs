@@ -29,7 +29,7 @@ pub(crate) const SOCKET: &str = "worker.sock";
 pub(crate) const STDIO_PORTS: RangeInclusive<u32> = 0x4001_0000..=0x7fff_ffff;
 
 /// The longest message, in bytes.
-const LONGEST: usize = 32 << 10;
+const LONGEST: usize = 64 << 10;
 
 /// What a worker is to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,9 +52,9 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// How many descriptors follow: the file for the end, the worker's socket (bound, not listening), the kernel, the
-    /// initial RAM disk if there is one, and the listening socket of each serial port.
+    /// initial RAM disk if there is one, the file of each disk, and the listening socket of each serial port.
     pub(crate) fn descriptors(&self) -> usize {
-        3 + usize::from(self.has_initrd) + self.ports.len()
+        3 + usize::from(self.has_initrd) + self.board.disks.len() + self.ports.len()
     }
 }
 

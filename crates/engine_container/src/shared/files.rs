@@ -16,10 +16,22 @@ use crate::{
 /// # Errors
 /// The path cannot be opened, leads through a link of another user, or to something else than a regular file.
 pub fn open_file(path: &str, pointer: &str) -> Result<OwnedFd, Failure> {
+    open_regular(path, pointer, OFlags::RDONLY)
+}
+
+/// Opens the regular file at `path` for reading and writing, with the same care as [`open_file`].
+///
+/// # Errors
+/// As for [`open_file`].
+pub fn open_file_to_write(path: &str, pointer: &str) -> Result<OwnedFd, Failure> {
+    open_regular(path, pointer, OFlags::RDWR)
+}
+
+fn open_regular(path: &str, pointer: &str, access: OFlags) -> Result<OwnedFd, Failure> {
     let found = find(path, pointer, FileType::RegularFile, "regular file")?;
     // By the descriptor, so that it is the file that was looked at.
     let again = format!("/proc/self/fd/{}", found.as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let flags = access | OFlags::CLOEXEC | OFlags::NOCTTY;
     open(again, flags, Mode::empty())
         .step_at("opening", path)
         .map_err(|error| unopened(error, path, pointer))

@@ -2,14 +2,14 @@
 //! in one way.
 //!
 //! 1. [`MachineGroups`]: the control groups of one machine.
-//! 2. [`open_file`]: a file that a document names.
+//! 2. [`open_file`], [`open_file_to_write`]: a file that a document names.
 //! 3. [`ProcessName`]: a process, told from a later one with the same pid. [`now`] and [`time`]: times in records.
 
 mod files;
 mod groups;
 mod process;
 
-pub use files::{open_directory, open_file};
+pub use files::{open_directory, open_file, open_file_to_write};
 pub use groups::{MachineGroups, MachineLimits};
 pub use process::ProcessName;
 

@@ -5,9 +5,11 @@
 
 mod accel;
 mod action;
+pub(crate) mod blockdev;
 mod device_isa_serial;
 mod device_pvpanic;
 mod device_vhost_user_vsock_pci;
+mod device_virtio_scsi_pci;
 mod kernel;
 mod m;
 mod machine;
@@ -19,6 +21,7 @@ use std::os::fd::RawFd;
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk::Disk;
 pub(crate) use accel::{Accelerator, TRANSLATIONS_MB};
 
 /// What a machine is to be, as far as QEMU has to know.
@@ -36,6 +39,10 @@ pub(crate) struct Board {
     pub(crate) kernel_command_line: String,
     /// Whether a reset of the guest ends the machine.
     pub(crate) stops_on_reset: bool,
+    /// The numbers of its SCSI controllers.
+    pub(crate) controllers: Vec<u8>,
+    /// Its disks, each on one of these.
+    pub(crate) disks: Vec<Disk>,
 }
 
 /// The numbers under which QEMU has its descriptors.
@@ -47,6 +54,8 @@ pub(crate) struct Numbers {
     pub(crate) kernel: RawFd,
     /// The initial RAM disk.
     pub(crate) initrd: Option<RawFd>,
+    /// The file of each disk, in the order of the disks.
+    pub(crate) disks: Vec<RawFd>,
     /// The stream of the monitor.
     pub(crate) monitor: RawFd,
     /// The stream of each serial port, with its number from 0.
@@ -104,6 +113,15 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
             descriptor: *descriptor,
         }));
     }
+    for number in &board.controllers {
+        parts.push(Box::new(device_virtio_scsi_pci::Controller(*number)));
+    }
+    for (disk, descriptor) in board.disks.iter().zip(&numbers.disks) {
+        parts.push(Box::new(blockdev::ScsiDisk {
+            disk: *disk,
+            descriptor: *descriptor,
+        }));
+    }
     if let Some(descriptor) = numbers.vsock {
         parts.push(Box::new(device_vhost_user_vsock_pci::Vsock(descriptor)));
     }
@@ -118,7 +136,52 @@ pub(crate) fn argv(board: &Board, numbers: &Numbers) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::disk::{Place, format::Format};
+
+    fn disk(slot: u8, format: Format, optical: bool) -> Disk {
+        Disk {
+            place: Place {
+                controller: 0,
+                slot,
+            },
+            format,
+            optical,
+            read_only: optical,
+            ignores_flushes: !optical,
+        }
+    }
+
+    /// The drivers are named, nothing else is opened, and files are there by number.
+    fn check_disks(objects: &[Value]) {
+        let file = |set: u8, read_only: bool| {
+            json!({
+                "driver": "file", "filename": format!("/dev/fdset/{set}"), "locking": "off", "read-only": read_only,
+                "cache": {"direct": false, "no-flush": !read_only}, "discard": "unmap",
+            })
+        };
+        let expected = [
+            json!({
+                "driver": "qcow2", "node-name": "disk0-0", "read-only": false, "backing": null,
+                "cache": {"direct": false, "no-flush": true}, "discard": "unmap", "file": file(1, false),
+            }),
+            json!({
+                "driver": "scsi-hd", "id": "scsi0-0", "bus": "scsi0.0", "channel": 0, "scsi-id": 0, "lun": 0,
+                "drive": "disk0-0", "serial": "disk0-0",
+            }),
+            json!({
+                "driver": "raw", "node-name": "disk0-3", "read-only": true,
+                "cache": {"direct": false, "no-flush": false}, "discard": "unmap", "file": file(4, true),
+            }),
+            json!({
+                "driver": "scsi-cd", "id": "scsi0-3", "bus": "scsi0.0", "channel": 0, "scsi-id": 0, "lun": 3,
+                "drive": "disk0-3", "serial": "disk0-3",
+            }),
+        ];
+        assert_eq!(objects, expected);
+    }
 
     #[test]
     fn a_machine_is_written_down() {
@@ -129,11 +192,14 @@ mod tests {
             processors: 2,
             kernel_command_line: "console=ttyS0 a=1,b=2".to_owned(),
             stops_on_reset: true,
+            controllers: vec![0, 2],
+            disks: vec![disk(0, Format::Qcow2, false), disk(3, Format::Raw, true)],
         };
         let numbers = Numbers {
             memory: 5,
             kernel: 6,
             initrd: Some(7),
+            disks: vec![12, 13],
             monitor: 8,
             ports: vec![(0, 9), (1, 10)],
             vsock: Some(11),
@@ -150,10 +216,24 @@ mod tests {
             -device pvpanic \
             -chardev socket,id=com0,fd=9 -device isa-serial,index=0,chardev=com0 \
             -chardev socket,id=com1,fd=10 -device isa-serial,index=1,chardev=com1 \
+            -device virtio-scsi-pci,id=scsi0 -device virtio-scsi-pci,id=scsi2 \
+            -add-fd fd=12,set=1 -blockdev QCOW2 -device DISK \
+            -add-fd fd=13,set=4 -blockdev RAW -device OPTICAL \
             -device pcie-root-port,id=rp0,chassis=1,slot=1 \
             -chardev socket,id=vs0,fd=11 -device vhost-user-vsock-pci,id=vsk0,chardev=vs0,bus=rp0";
         let words: Vec<String> = argv(&board, &numbers);
-        let written: Vec<String> = words.iter().map(|word| word.replace(' ', "_")).collect();
+        let objects = words.iter().filter(|word| word.starts_with('{'));
+        let objects = objects.map(|word| serde_json::from_str(word).unwrap());
+        check_disks(&objects.collect::<Vec<Value>>());
+        let named = ["QCOW2", "DISK", "RAW", "OPTICAL"];
+        let mut names = named.iter();
+        let written: Vec<String> = words
+            .iter()
+            .map(|word| match word.starts_with('{') {
+                true => (*names.next().unwrap()).to_owned(),
+                false => word.replace(' ', "_"),
+            })
+            .collect();
         let expected: Vec<&str> = expected.split_whitespace().collect();
         assert_eq!(written, expected);
     }
@@ -167,11 +247,14 @@ mod tests {
             processors: 1,
             kernel_command_line: String::new(),
             stops_on_reset: false,
+            controllers: Vec::new(),
+            disks: Vec::new(),
         };
         let numbers = Numbers {
             memory: 5,
             kernel: 6,
             initrd: None,
+            disks: Vec::new(),
             monitor: 8,
             ports: Vec::new(),
             vsock: None,

@@ -105,6 +105,8 @@ struct Inputs {
     control: OwnedFd,
     kernel: File,
     initrd: Option<File>,
+    /// In the order of the disks.
+    disks: Vec<OwnedFd>,
     ports: Vec<(u8, OwnedFd)>,
 }
 
@@ -125,6 +127,12 @@ fn receive(service: &OwnedFd) -> Result<(Setup, Inputs), Errno> {
             true => Some(next()?.into()),
             false => None,
         },
+        disks: setup
+            .board
+            .disks
+            .iter()
+            .map(|_| next())
+            .collect::<Result<_, Errno>>()?,
         ports: setup
             .ports
             .iter()
@@ -156,10 +164,16 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
         control,
         kernel,
         initrd,
+        disks,
         ports,
     } = inputs;
+    let files = qemu::Files {
+        kernel,
+        initrd,
+        disks,
+    };
     let numbers: Vec<u8> = ports.iter().map(|(number, _)| *number).collect();
-    let running = qemu::start(setup, kernel, initrd, &numbers)?;
+    let running = qemu::start(setup, files, &numbers)?;
     listen(&control, QUEUE).map_err(|e| Unstarted::at("the worker cannot listen", &e))?;
     let listeners = ports.into_iter().map(|(_, listener)| listener);
     let ports = running.ports.into_iter().zip(listeners);

@@ -65,17 +65,21 @@ pub(super) struct Running {
     pub(super) vsock: Option<Handle>,
 }
 
+/// The files that QEMU is given.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) kernel: File,
+    pub(super) initrd: Option<File>,
+    /// In the order of the disks.
+    pub(super) disks: Vec<OwnedFd>,
+}
+
 /// Starts QEMU and waits for its monitor. QEMU ends with the calling process.
-pub(super) fn start(
-    setup: &Setup,
-    kernel: File,
-    initrd: Option<File>,
-    ports: &[u8],
-) -> Result<Running, Unstarted> {
+pub(super) fn start(setup: &Setup, files: Files, ports: &[u8]) -> Result<Running, Unstarted> {
     let unprepared = |e: io::Error| Unstarted::at("what QEMU needs cannot be prepared", &e);
     let memory = guest_memory(setup.board.memory_mb, setup.user)
         .map_err(|e| Unstarted::at("the guest's memory cannot be made", &e))?;
-    let ends = Ends::make(setup, memory, kernel, initrd, ports).map_err(unprepared)?;
+    let ends = Ends::make(setup, memory, files, ports).map_err(unprepared)?;
     let (output, theirs) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| unprepared(e.into()))?;
     let process = match spawn(setup, &ends.numbers, ends.given, theirs) {
         Ok(process) => process,
@@ -125,26 +129,26 @@ struct Ends {
 }
 
 impl Ends {
-    fn make(
-        setup: &Setup,
-        memory: OwnedFd,
-        kernel: File,
-        initrd: Option<File>,
-        ports: &[u8],
-    ) -> io::Result<Self> {
+    fn make(setup: &Setup, memory: OwnedFd, files: Files, ports: &[u8]) -> io::Result<Self> {
         let mut given = Given::default();
         let (monitor, theirs) = UnixStream::pair()?;
         let mut numbers = Numbers {
             memory: given.add(memory),
-            kernel: given.add(readable(kernel)?),
+            kernel: given.add(readable(files.kernel)?),
             initrd: None,
+            disks: Vec::new(),
             monitor: given.add(theirs),
             ports: Vec::new(),
             vsock: None,
         };
-        if let Some(file) = initrd {
+        if let Some(file) = files.initrd {
             numbers.initrd = Some(given.add(readable(file)?));
         }
+        numbers.disks = files
+            .disks
+            .into_iter()
+            .map(|disk| given.add(disk))
+            .collect();
         let mut streams = Vec::new();
         for number in ports {
             let (ours, theirs) = UnixStream::pair()?;

@@ -218,10 +218,11 @@ mod tests {
         }
     }
 
-    /// Puts `value` at `pointer`, whose `*` are the first items of lists.
-    fn at(pointer: &str, value: Value) -> Value {
+    /// Puts `value` at `pointer`, whose `*` are the first items of lists, or of maps.
+    fn at(pointer: &str, value: Value, of_maps: bool) -> Value {
         let steps = pointer.trim_start_matches('/').rsplit('/');
         steps.fold(value, |inner, step| match step {
+            "*" if of_maps => json!({ "0": inner }),
             "*" => json!([inner]),
             name => json!({ name: inner }),
         })
@@ -248,18 +249,22 @@ mod tests {
                 let name = row.pointer.rsplit('/').find(|step| *step != "*").unwrap();
                 let shape = crate::documents::find(row.document).unwrap().shape;
                 let kind = shape.property(name).unwrap().kind;
-                let document = at(&row.pointer, least(kind));
-                let failure = table.check_value((root.shape)(), &document).unwrap_err();
+                let check = |value: Value, of_maps| {
+                    table.check_value((root.shape)(), &at(&row.pointer, value, of_maps))
+                };
+                let mut refusals = [false, true]
+                    .into_iter()
+                    .filter_map(|of_maps| check(least(kind), of_maps).err());
+                let failure = refusals.next().unwrap();
                 let expected = row.pointer.replace('*', "0");
                 let pointers: Vec<_> = failure
                     .causes
                     .iter()
                     .map(|c| c.pointer.as_deref())
                     .collect();
-                assert_eq!(pointers, [Some(&*expected)], "{} {document}", root.call);
-                table
-                    .check_value((root.shape)(), &at(&row.pointer, Value::Null))
-                    .unwrap();
+                assert_eq!(pointers, [Some(&*expected)], "{}", root.call);
+                check(Value::Null, false).unwrap();
+                check(Value::Null, true).unwrap();
                 tried += 1;
             }
         }

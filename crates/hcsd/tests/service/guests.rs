@@ -6,6 +6,8 @@ use std::{
     env, fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use guest_image::{
@@ -17,9 +19,12 @@ use hcs_wire::service::{Call, Subject};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{
-    Client, Service,
-    client::{SYSTEM_EXITED, create_process, create_system, open_system, shell, start_system},
+use crate::{
+    common::{
+        Client, Service,
+        client::{SYSTEM_EXITED, create_process, create_system, open_system, shell, start_system},
+    },
+    images,
 };
 
 /// Where the kernel is.
@@ -60,7 +65,14 @@ impl Guest {
         for name in ["sh", "cat", "sleep", "stty", "tty", "date"] {
             symlink("busybox", root.join("bin").join(name)).unwrap();
         }
-        fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\n").unwrap();
+        let users = "root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/:/bin/sh\n";
+        fs::write(root.join("etc/passwd"), users).unwrap();
+        fs::create_dir(root.join("mnt")).unwrap();
+        let dial = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/service/dial.c");
+        let mut compile = Command::new("gcc");
+        compile.args(["-static", "-O1", "-Wall", "-Werror", "-o"]);
+        compile.arg(root.join("bin/dial")).arg(dial);
+        assert!(compile.status().unwrap().success());
         let recipe = Recipe {
             kernel: found,
             agent,
@@ -72,12 +84,17 @@ impl Guest {
     }
 
     fn document(&self) -> String {
+        self.document_with(|_| ()).to_string()
+    }
+
+    /// The document, changed by `change`.
+    fn document_with(&self, change: impl FnOnce(&mut Value)) -> Value {
         let path = |name: &str| self.0.path().join(name);
         let boot = json!({
             "KernelFilePath": path("kernel"), "InitRdPath": path("initrd"),
             "KernelCmdLine": "console=ttyS0 quiet panic=-1 cryptomgr.notests",
         });
-        json!({
+        let mut document = json!({
             "SchemaVersion": {"Major": 2, "Minor": 1},
             "VirtualMachine": {
                 "StopOnReset": true,
@@ -86,15 +103,19 @@ impl Guest {
                 "Devices": {"ComPorts": {"0": {"NamedPipe": r"\\.\pipe\console"}}},
                 "GuestConnection": {},
             },
-        })
-        .to_string()
+        });
+        change(&mut document["VirtualMachine"]);
+        document
     }
 
     /// Makes and starts it; answers its runtime id.
     fn start(&self, client: &mut Client) -> String {
-        let made = client
-            .call(&create_system(1, "guest", &self.document()))
-            .ok();
+        self.start_with(client, |_| ())
+    }
+
+    fn start_with(&self, client: &mut Client, change: impl FnOnce(&mut Value)) -> String {
+        let document = self.document_with(change).to_string();
+        let made = client.call(&create_system(1, "guest", &document)).ok();
         client.call(&start_system(1)).ok();
         made.reply.runtime_id.unwrap()
     }
@@ -178,6 +199,159 @@ fn processes_run_in_a_guest_and_outlive_the_service() {
         end(&mut client),
         ("GracefulExit".to_owned(), json!("PowerOff"))
     );
+}
+
+/// What a process of the guest writes that ends with 0.
+#[track_caller]
+fn said(client: &mut Client, user: &str, script: &str) -> String {
+    static HANDLES: AtomicU64 = AtomicU64::new(100);
+    let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
+    let parameters = json!({
+        "CommandArgs": ["/bin/sh", "-c", format!("exec 2>&1; {script}")], "User": user, "CreateStdOutPipe": true,
+    });
+    let mut process = client.create_process(1, handle, &parameters);
+    let said = process.output();
+    assert_eq!(client.exit_code(handle), 0, "{script}: {said}");
+    said
+}
+
+/// One guest for all of it: booting takes longer than the rest.
+#[test]
+fn a_guest_has_disks_and_no_program_of_it_takes_the_place_of_its_agent() {
+    let guest = Guest::new();
+    let place = guest.0.path();
+    let files = images::with_files(place);
+    let kinds = [("b.qcow2", "qcow2"), ("c.vhdx", "vhdx"), ("d.vhd", "vpc")];
+    let mut disks = json!({"0": {"Type": "VirtualDisk", "Path": files}});
+    for (slot, (name, driver)) in (1..).zip(kinds) {
+        let image = place.join(name);
+        images::empty(&image, driver);
+        disks[slot.to_string()] = json!({"Type": "VirtualDisk", "Path": image});
+    }
+    fs::write(place.join("e.iso"), "of the disk".repeat(4096)).unwrap();
+    disks["20"] = json!({"Type": "Iso", "Path": place.join("e.iso")});
+    fs::write(place.join("f.raw"), [b'f'; 4096]).unwrap();
+    let other =
+        json!({"63": {"Type": "VirtualDisk", "Path": place.join("f.raw"), "ReadOnly": true}});
+
+    let service = Service::new();
+    let mut client = service.client();
+    guest.start_with(&mut client, |machine| {
+        machine["Devices"]["Scsi"] =
+            json!({"0": {"Attachments": disks}, "1": {"Attachments": other}});
+    });
+    impostors_are_refused(&mut client);
+    disks_are_read_and_written(&mut client);
+    disks_are_refused(&service, &guest, &files);
+    client.terminate(1);
+    assert_eq!(client.system_exit(1), "ForcedExit");
+
+    assert_eq!(images::file_in(&files, "from-guest"), "hello host\n");
+    for (name, _) in kinds {
+        let image = fs::read(place.join(name)).unwrap();
+        let written = image.windows(16).any(|bytes| bytes == b"written by guest");
+        assert!(written, "{name}");
+    }
+    assert_eq!(fs::read(place.join("f.raw")).unwrap(), [b'f'; 4096]);
+}
+
+/// Programs of the guest dial the ports of its agent: with a port of their own that any program may have, or as a user
+/// who may have no other.
+#[track_caller]
+fn impostors_are_refused(client: &mut Client) {
+    const BRIDGE: u32 = 0x4000_0000;
+    const STDIO: u32 = 0x4001_0000;
+    for port in [BRIDGE, STDIO] {
+        for user in ["root", "me"] {
+            let dialled = said(client, user, &format!("/bin/dial {port} || true"));
+            assert_eq!(dialled, "connect: Connection reset by peer\n", "{user}");
+        }
+        let bound = said(client, "me", &format!("/bin/dial {port} 700 || true"));
+        assert_eq!(bound, "bind: Permission denied\n");
+    }
+    assert_eq!(said(client, "root", "echo still there"), "still there\n");
+}
+
+/// A script that sets `d` to the name of the disk at a place, once it is there. There are no other SCSI controllers.
+fn find(controller: u8, slot: u8) -> String {
+    let block = format!("/sys/class/scsi_device/{controller}:0:0:{slot}/device/block");
+    format!("until d=$(busybox ls {block} 2>/dev/null); do :; done; d=/dev/$d; ")
+}
+
+#[track_caller]
+fn disks_are_read_and_written(client: &mut Client) {
+    let mounted = "busybox mount -t ext4 $d /mnt && cat /mnt/from-host && echo hello host > /mnt/from-guest && \
+                   busybox umount /mnt";
+    let out = said(client, "root", &(find(0, 0) + mounted));
+    assert_eq!(out, "hello guest\n");
+    for slot in 1..=3 {
+        let script = "busybox blockdev --getsize64 $d && echo 'written by guest' | busybox dd of=$d bs=512 seek=99 conv=sync,fsync \
+                      2>/dev/null && busybox dd if=$d bs=512 skip=99 count=1 2>/dev/null | busybox head -n 1";
+        let out = said(client, "root", &(find(0, slot) + script));
+        assert_eq!(
+            out,
+            format!("{}\nwritten by guest\n", images::SIZE),
+            "{slot}"
+        );
+    }
+    let out = said(client, "root", &(find(0, 20) + "busybox head -c 11 $d"));
+    assert_eq!(out, "of the disk");
+    let refused = "busybox head -c 3 $d; echo; echo x > $d || true";
+    for place in [find(0, 20), find(1, 63)] {
+        let out = said(client, "root", &(place + refused));
+        assert!(
+            out.contains("Operation not permitted") || out.contains("Read-only"),
+            "{out}"
+        );
+    }
+}
+
+/// Disks that are no disks, each refused by its pointer while the first machine runs.
+#[track_caller]
+fn disks_are_refused(service: &Service, guest: &Guest, in_use: &Path) {
+    let place = guest.0.path();
+    let path = |name: &str| place.join(name);
+    images::empty(&path("base.qcow2"), "qcow2");
+    images::make(
+        &path("above.qcow2"),
+        "qcow2",
+        json!({"backing-file": "/etc/passwd", "backing-fmt": "raw"}),
+    );
+    fs::write(path("none.qcow2"), [0; 4096]).unwrap();
+    let mut broken = fs::read(path("base.qcow2")).unwrap();
+    // Its first table is too small for the disk.
+    broken[36..40].fill(0);
+    fs::write(path("broken.qcow2"), broken).unwrap();
+    let fifo = Command::new("mkfifo").arg(path("fifo")).status().unwrap();
+    assert!(fifo.success());
+    let code = HResult::from_win32;
+    for (disk, hresult, words) in [
+        (path("missing"), HResult::FILE_NOT_FOUND, "cannot be opened"),
+        (place.to_owned(), HResult::E_INVALIDARG, "no regular file"),
+        (path("fifo"), HResult::E_INVALIDARG, "no regular file"),
+        ("/dev/null".into(), HResult::E_INVALIDARG, "no regular file"),
+        (path("none.qcow2"), code(1392), "does not begin as one"),
+        (path("above.qcow2"), code(1392), "needs a backing file"),
+        (
+            path("broken.qcow2"),
+            HResult::E_FAIL,
+            "QEMU could not make the machine",
+        ),
+        (in_use.to_owned(), code(32), "is in use"),
+    ] {
+        let document = guest.document_with(|machine| {
+            machine["Devices"] = json!({"Scsi": {"3": {"Attachments": {"7": {"Path": disk}}}}});
+        });
+        let mut client = service.client();
+        let refused = client.call(&create_system(2, "other", &document.to_string()));
+        let causes = refused.json()["ErrorEvents"].to_string();
+        let message = refused.failed(hresult);
+        assert!(message.contains(words), "{message}");
+        assert!(
+            causes.contains("/VirtualMachine/Devices/Scsi/3/Attachments/7/Path"),
+            "{causes}"
+        );
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod flood;
 mod guests;
 mod host;
 mod hostile;
+mod images;
 mod lifecycle;
 mod machines;
 mod quoted;

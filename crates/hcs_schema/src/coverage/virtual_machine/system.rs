@@ -20,6 +20,8 @@ const LAYOUT: Coverage = WithoutEffect("the board has room for its devices");
 const ON_TOUCH: Coverage =
     WithoutEffect("memory is taken from the host when the guest touches it first");
 
+const ANY_FILE: Coverage = WithoutEffect("an image may be any file on any file system of the host");
+
 const NO_COUNTERS: Coverage = Refused("the guest has no counters of processor events");
 
 pub(super) const ENTRIES: &[(&str, Entries)] = &[
@@ -240,7 +242,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
         &[
             ("ComPorts", Supported),
             ("VirtioSerial", NOT_YET),
-            ("Scsi", NOT_YET),
+            ("Scsi", Supported),
             ("VirtualPMem", NOT_YET),
             ("NetworkAdapters", NOT_YET),
             ("VideoMonitor", NOT_YET),
@@ -258,6 +260,69 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             (
                 "KernelIntegration",
                 Refused("it was dropped from the schema"),
+            ),
+        ],
+    ),
+    (
+        "Scsi",
+        &[
+            ("Attachments", Supported),
+            (
+                "DisableInterruptBatching",
+                WithoutEffect("requests are answered as they are done"),
+            ),
+        ],
+    ),
+    (
+        "Attachment",
+        &[
+            ("Type", Supported),
+            ("Path", Supported),
+            (
+                "CachingMode",
+                WithoutEffect(
+                    "the host caches images as any file, and writes back what the guest flushes",
+                ),
+            ),
+            ("ReadOnly", Supported),
+            ("SupportCompressedVolumes", ANY_FILE),
+            ("AlwaysAllowSparseFiles", ANY_FILE),
+            ("SupportEncryptedFiles", ANY_FILE),
+            ("IgnoreFlushes", Supported),
+            (
+                "NoWriteHardening",
+                WithoutEffect("writes stay in the host's cache until the guest flushes"),
+            ),
+            (
+                "DisableExpansionOptimization",
+                WithoutEffect("there is one way to grow an image"),
+            ),
+            (
+                "IgnoreRelativeLocator",
+                WithoutEffect("images with a parent are refused"),
+            ),
+            (
+                "CaptureIoAttributionContext",
+                WithoutEffect("requests are accounted to the machine"),
+            ),
+            (
+                "ExtensibleVirtualDiskType",
+                Refused("no other program can serve a disk"),
+            ),
+        ],
+    ),
+    (
+        "AttachmentType",
+        &[
+            ("VirtualDisk", Supported),
+            ("Iso", Supported),
+            (
+                "PassThru",
+                Refused("disks of the host are not given to guests; use an image"),
+            ),
+            (
+                "ExtensibleVirtualDisk",
+                Refused("no other program can serve a disk"),
             ),
         ],
     ),

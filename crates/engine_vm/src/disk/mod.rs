@@ -1,0 +1,272 @@
+//! Disks of a machine: `Devices/Scsi` of its document.
+//!
+//! 1. [`Disk`], [`Place`]: what a document asks for, and where the guest sees it.
+//! 2. `format`: kinds of disk images, and what must not be in their headers. Pure.
+//! 3. `open`: opens an image for QEMU, and locks it.
+//!
+//! The kind of an image follows from its name, never from its bytes: a guest can write what it likes to a disk, the header
+//! of another kind as well, and with that name a file of the host. What a header names is refused here, QEMU is told to
+//! open nothing else, and its root has no files of the host.
+
+pub(crate) mod format;
+mod open;
+
+use hcs_schema::documents::{Attachment, AttachmentType, VirtualMachine};
+use serde::{Deserialize, Serialize};
+
+use format::Format;
+pub(crate) use open::open;
+
+/// JSON pointer of all controllers.
+const SCSI: &str = "/VirtualMachine/Devices/Scsi";
+
+/// SCSI controllers of a machine.
+const CONTROLLERS: u8 = 4;
+/// Disks of a controller.
+const SLOTS: u8 = 64;
+
+/// The names that clients for Windows give to controllers, in this order.
+const NAMES: [&str; CONTROLLERS as usize] = [
+    "df6d0690-79e5-55b6-a5ec-c1e2f77f580a",
+    "0110f83b-de10-5172-a266-78bca56bf50a",
+    "b5d2d8d4-3a75-51bf-945b-3444dc6b8579",
+    "305891a9-b251-5dfe-91a2-c25d9212275b",
+];
+
+/// Where a guest sees a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// The controller, from 0.
+    pub(crate) controller: u8,
+    /// The logical unit on it, from 0.
+    pub(crate) slot: u8,
+}
+
+/// A disk as QEMU has to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Disk {
+    /// Where the guest sees it.
+    pub(crate) place: Place,
+    /// The kind of image.
+    pub(crate) format: Format,
+    /// Whether it is an optical disk.
+    pub(crate) optical: bool,
+    /// Whether it can only be read.
+    pub(crate) read_only: bool,
+    /// Whether flushes of the guest are dropped.
+    pub(crate) ignores_flushes: bool,
+}
+
+/// A disk with its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attached {
+    /// The disk.
+    pub(crate) disk: Disk,
+    /// The file's path.
+    pub(crate) path: String,
+    /// JSON pointer of the property that names it.
+    pub(crate) pointer: String,
+}
+
+/// A value that is wrong: its JSON pointer, and the reason.
+pub(crate) type Wrong = (String, String);
+
+impl Place {
+    /// The name of its image in QEMU.
+    pub(crate) fn node(self) -> String {
+        format!("disk{}-{}", self.controller, self.slot)
+    }
+
+    /// The name of its device in QEMU.
+    pub(crate) fn device(self) -> String {
+        format!("scsi{}-{}", self.controller, self.slot)
+    }
+
+    /// The number of its file among those that QEMU is given.
+    pub(crate) fn file(self) -> u32 {
+        1 + u32::from(self.controller) * u32::from(SLOTS) + u32::from(self.slot)
+    }
+}
+
+/// The number of the controller that is called `name`.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn controller(name: &str) -> Result<u8, Wrong> {
+    let by_name = (0..)
+        .zip(NAMES)
+        .find(|(_, known)| known.eq_ignore_ascii_case(name));
+    let by_number = || name.parse().ok().filter(|number| *number < CONTROLLERS);
+    by_name
+        .map(|(number, _)| number)
+        .or_else(by_number)
+        .ok_or_else(|| {
+            let message = format!(
+                "{name:?} is no SCSI controller; \"0\" to \"{}\" are, and their GUIDs",
+                CONTROLLERS - 1
+            );
+            (format!("{SCSI}/{name}"), message)
+        })
+}
+
+/// The disk that `attachment` of the controller `controller` describes, which its document calls `names`.
+///
+/// # Errors
+/// A value is wrong.
+pub(crate) fn attached(
+    controller: u8,
+    names: (&str, &str),
+    attachment: &Attachment,
+) -> Result<Attached, Wrong> {
+    let pointer = format!("{SCSI}/{}/Attachments/{}", names.0, names.1);
+    let slot = names.1.parse().ok().filter(|slot| *slot < SLOTS);
+    let slot = slot.ok_or_else(|| {
+        let message = format!(
+            "{:?} is no place for a disk; \"0\" to \"{}\" are",
+            names.1,
+            SLOTS - 1
+        );
+        (pointer.clone(), message)
+    })?;
+    let path_pointer = format!("{pointer}/Path");
+    let path = attachment.path.clone().filter(|path| !path.is_empty());
+    let path = path.ok_or_else(|| {
+        let message = "no file is named: give the path of a disk image of this host";
+        (path_pointer.clone(), message.to_owned())
+    })?;
+    let optical = attachment.r#type == Some(AttachmentType::Iso);
+    let format = match optical {
+        true => Format::Raw,
+        false => Format::of_name(&path).map_err(|why| (path_pointer.clone(), why))?,
+    };
+    Ok(Attached {
+        disk: Disk {
+            place: Place { controller, slot },
+            format,
+            optical,
+            read_only: optical || attachment.read_only == Some(true),
+            ignores_flushes: attachment.ignore_flushes == Some(true),
+        },
+        path,
+        pointer: path_pointer,
+    })
+}
+
+/// The controllers and disks that `machine` has.
+///
+/// # Errors
+/// A value is wrong.
+pub(crate) fn of_machine(machine: &VirtualMachine) -> Result<(Vec<u8>, Vec<Attached>), Wrong> {
+    let devices = machine.devices.as_ref();
+    let asked = devices.and_then(|devices| devices.scsi.as_ref());
+    let (mut controllers, mut disks) = (Vec::new(), Vec::new());
+    for (name, described) in asked.into_iter().flatten() {
+        let number = controller(name)?;
+        if controllers.contains(&number) {
+            let message = "another controller of the document is the same";
+            return Err((format!("{SCSI}/{name}"), message.to_owned()));
+        }
+        controllers.push(number);
+        for (slot, attachment) in described.attachments.iter().flatten() {
+            let disk = attached(number, (name, slot), attachment)?;
+            let taken = disks
+                .iter()
+                .any(|other: &Attached| other.disk.place == disk.disk.place);
+            if taken {
+                let message = "another disk of the controller is at the same place";
+                return Err((
+                    format!("{SCSI}/{name}/Attachments/{slot}"),
+                    message.to_owned(),
+                ));
+            }
+            disks.push(disk);
+        }
+    }
+    // The guest finds them in this order.
+    controllers.sort_unstable();
+    disks.sort_by_key(|disk| disk.disk.place);
+    Ok((controllers, disks))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn disks(scsi: &Value) -> Result<(Vec<u8>, Vec<Attached>), Wrong> {
+        let machine = json!({"VirtualMachine": {"Devices": {"Scsi": scsi}}});
+        let document: hcs_schema::documents::ComputeSystem =
+            hcs_schema::parse(&machine.to_string()).unwrap();
+        of_machine(&document.virtual_machine.unwrap())
+    }
+
+    #[test]
+    fn disks_are_at_their_places_in_order() {
+        let (controllers, disks) = disks(&json!({
+            "0110F83B-de10-5172-a266-78bca56bf50a": {},
+            "0": {"Attachments": {
+                "10": {"Type": "Iso", "Path": "/c.vhdx"},
+                "2": {"Type": "VirtualDisk", "Path": "/b.vhd", "ReadOnly": true},
+                "0": {"Path": "/a", "IgnoreFlushes": true},
+            }},
+        }))
+        .unwrap();
+        assert_eq!(controllers, [0, 1]);
+        let of = |slot, format, optical, read_only, ignores_flushes| Disk {
+            place: Place {
+                controller: 0,
+                slot,
+            },
+            format,
+            optical,
+            read_only,
+            ignores_flushes,
+        };
+        let found: Vec<Disk> = disks.iter().map(|attached| attached.disk).collect();
+        assert_eq!(
+            found,
+            [
+                of(0, Format::Raw, false, false, true),
+                of(2, Format::Vhd, false, true, false),
+                of(10, Format::Raw, true, true, false),
+            ]
+        );
+        assert_eq!(
+            disks[1].pointer,
+            "/VirtualMachine/Devices/Scsi/0/Attachments/2/Path"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_pointer() {
+        let pointer = |scsi: Value| disks(&scsi).unwrap_err().0;
+        let one = |name: &str, disk: Value| json!({"0": {"Attachments": {name: disk}}});
+        for name in ["4", "x", "-1", ""] {
+            assert_eq!(pointer(json!({name: {}})), format!("{SCSI}/{name}"));
+        }
+        for name in ["64", "x", "-1", ""] {
+            let at = format!("{SCSI}/0/Attachments/{name}");
+            assert_eq!(pointer(one(name, json!({"Path": "/a"}))), at);
+        }
+        let path = format!("{SCSI}/0/Attachments/0/Path");
+        for disk in [json!({}), json!({"Path": ""}), json!({"Path": "/a.vmdk"})] {
+            assert_eq!(pointer(one("0", disk)), path);
+        }
+        let same = json!({"0": {"Attachments": {"0": {"Path": "/a"}, "00": {"Path": "/b"}}}});
+        assert_eq!(pointer(same), format!("{SCSI}/0/Attachments/00"));
+        let same = json!({"0": {}, "00": {}});
+        assert_eq!(pointer(same), format!("{SCSI}/00"));
+    }
+
+    #[test]
+    fn files_have_numbers_of_their_own() {
+        let mut seen = std::collections::BTreeSet::new();
+        for controller in 0..CONTROLLERS {
+            for slot in 0..SLOTS {
+                assert!(seen.insert(Place { controller, slot }.file()));
+            }
+        }
+        assert_eq!(seen.first(), Some(&1));
+    }
+}
