@@ -14,7 +14,7 @@ use crate::{
     kernel::{self, MAX_FILE},
     modules, program,
     store::{About, Image, Store},
-    tree,
+    tools, tree,
 };
 
 /// What an image is made of.
@@ -26,7 +26,8 @@ pub struct Recipe {
     pub agent: PathBuf,
     /// Modules beyond the usual ones.
     pub modules: Vec<String>,
-    /// A directory whose files are to be the root file system of the guest.
+    /// A directory whose files are to be the root file system of the guest. Without it the guest has some programs of the
+    /// host ([`tools`]).
     pub root: Option<PathBuf>,
 }
 
@@ -88,6 +89,9 @@ fn archive(recipe: &Recipe) -> Result<(Archive, Vec<String>), Failure> {
     let names: Vec<String> = selected.iter().map(|module| module.name.clone()).collect();
     let mut archive = Archive::default();
     program::add(&mut archive, &recipe.agent, "init")?;
+    if recipe.root.is_none() {
+        tools::add(&mut archive)?;
+    }
     let added = add_all(&mut archive, selected, recipe.root.as_deref());
     added.map_err(|error| {
         Failure::new(

@@ -25,9 +25,10 @@ pub struct Kernel {
     pub release: String,
 }
 
-/// What to do where no kernel is found.
-pub const ADVICE: &str = "on Debian: apt-get download $(apt-cache depends linux-image-cloud-amd64 | awk '/Depends/{print $2;exit}'), \
-     then dpkg -x the package into a directory DIR, and name DIR with --kernel";
+/// What to do where no kernel is found: one line for a shell.
+pub const ADVICE: &str = "on Debian, this makes the image \"default\" of a package, without root and without installing it: \
+     cd $(mktemp -d) && apt-get download $(apt-cache depends linux-image-cloud-amd64 | awk '/Depends/{print $2;exit}') \
+     && dpkg -x *.deb . && hcs guest-image build --kernel .";
 
 /// The module without which there is no way to the host.
 const WAY: &str = "vmw_vsock_virtio_transport.ko";

@@ -23,6 +23,8 @@ use sha2::{Digest as _, Sha256};
 pub const DEFAULT: &str = "default";
 /// Where the service of root looks for images.
 const ROOT_OF_ROOT: &str = "/var/lib/hcs/guest-images";
+/// Names another place for the images of this user.
+const PLACE: &str = "HCS_GUEST_IMAGES";
 /// Unpacked kernels.
 const KERNELS: &str = ".kernels";
 /// The longest name.
@@ -90,19 +92,23 @@ impl Store {
         Self { root }
     }
 
-    /// The images of this user: of root those that the service uses.
+    /// The images of this user: where the variable `HCS_GUEST_IMAGES` says, if it has an absolute path; else of root in
+    /// `/var/lib/hcs`, of others below their home directory.
     ///
     /// # Errors
     /// An ordinary user has no home directory.
     pub fn of_user() -> Result<Self, Failure> {
-        if rustix::process::geteuid().is_root() {
-            return Ok(Self::new(ROOT_OF_ROOT.into()));
-        }
         let absolute = |name| {
             env::var_os(name)
                 .map(PathBuf::from)
                 .filter(|path| path.is_absolute())
         };
+        if let Some(named) = absolute(PLACE) {
+            return Ok(Self::new(named));
+        }
+        if rustix::process::geteuid().is_root() {
+            return Ok(Self::new(ROOT_OF_ROOT.into()));
+        }
         let data =
             absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
         data.map(|data| Self::new(data.join("hcs/guest-images"))).ok_or_else(|| {

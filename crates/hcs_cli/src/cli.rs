@@ -40,7 +40,9 @@ Exit codes:
 Environment:
   HCS_ENDPOINT  the service's socket [/run/hcs/hcs.sock; for users other than root hcs/hcs.sock in
                 $XDG_RUNTIME_DIR or ~/.local/state]
-  HCS_DAEMON    the service's program, started when no service listens there [hcsd beside hcs, or in PATH]"
+  HCS_DAEMON    the service's program, started when no service listens there [hcsd beside hcs, or in PATH]
+  HCS_GUEST_IMAGES  the directory of guest images [/var/lib/hcs/guest-images; for users other than root
+                hcs/guest-images in $XDG_DATA_HOME or ~/.local/share]"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

@@ -20,7 +20,7 @@ use crate::unpack::Format;
 
 /// What a guest uses, where its kernel has it as a module. Of those in the first list at least one way to the host is
 /// needed; what a kernel lacks of the others is left out.
-pub const WANTED: [&str; 14] = [
+pub const WANTED: [&str; 16] = [
     "virtio_pci",
     "vmw_vsock_virtio_transport",
     "virtio_console",
@@ -28,6 +28,8 @@ pub const WANTED: [&str; 14] = [
     "virtio_net",
     "virtio_scsi",
     "sd_mod",
+    "sr_mod",
+    "isofs",
     "virtiofs",
     "virtio_balloon",
     "overlay",

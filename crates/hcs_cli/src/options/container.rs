@@ -156,6 +156,51 @@ impl ContainerOptions {
         self.memory.is_some()
     }
 
+    /// The memory that was asked for, in megabytes.
+    pub(crate) const fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+
+    /// The processors that were asked for, in thousandths.
+    pub(crate) fn cpus(&self) -> Option<u32> {
+        self.cpus.map(Processors::thousandths)
+    }
+
+    /// The host name that was asked for.
+    pub(crate) fn host_name(&self) -> Option<&str> {
+        self.hostname.as_deref()
+    }
+
+    /// The first option that was given and means nothing to a virtual machine.
+    pub(crate) fn only_of_containers(&self) -> Option<&'static str> {
+        let privileges = &self.privileges;
+        let given = [
+            ("--layer", !self.layers.is_empty()),
+            ("--image", self.image.is_some()),
+            ("--store", self.store.is_some()),
+            ("--mount", !self.mounts.is_empty()),
+            ("--scratch", self.scratch.is_some()),
+            ("--scratch-size", self.scratch_size.is_some()),
+            ("--scratch-files", self.scratch_files.is_some()),
+            ("--read-only", self.read_only),
+            ("--tmpfs", !self.temporary.is_empty()),
+            ("--shm-size", self.shm_size.is_some()),
+            ("--no-hosts", self.no_hosts),
+            ("--userns", self.userns.is_some()),
+            ("--net-namespace", self.net_namespace.is_some()),
+            ("--cap-add", privileges.added().is_some()),
+            ("--cap-drop", privileges.dropped().is_some()),
+            (
+                "--allow-new-privileges",
+                privileges.no_new_privileges().is_some(),
+            ),
+            ("--ulimit", privileges.limits().is_some()),
+        ];
+        given
+            .into_iter()
+            .find_map(|(name, given)| given.then_some(name))
+    }
+
     /// Whether it has the default view of the host's files, which leaves some out.
     pub(crate) const fn has_default_view(&self) -> bool {
         self.layers.is_empty() && self.image.is_none()

@@ -7,6 +7,7 @@ pub(crate) mod container;
 pub(crate) mod end;
 pub(crate) mod image;
 pub(crate) mod limit;
+pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod privileges;

@@ -32,6 +32,11 @@ pub(crate) fn parse(text: &str) -> Result<Processors, String> {
 }
 
 impl Processors {
+    /// How many, in thousandths.
+    pub(crate) const fn thousandths(self) -> u32 {
+        self.thousandths
+    }
+
     /// The document: whole processors by count, a fraction as a part of a machine that has `available` of them.
     pub(crate) fn document(self, available: u32) -> ContainerProcessor {
         let mut document = ContainerProcessor::default();

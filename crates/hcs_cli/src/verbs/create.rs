@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use hcs::{ComputeSystem, documents::ComputeSystemProperties};
 
-use super::{new_id, read_document};
+use super::{new_id, read_document, system_document};
 use crate::{
     advice, client,
     failure::Stop,
@@ -14,16 +14,18 @@ use crate::{
         Surroundings,
         container::{self, ContainerOptions},
         limit::Limit,
+        machine::{self, MachineOptions},
     },
     output::{print, print_json, printable},
 };
 
-/// Create a container, or any system by its document, and print its id; start runs it, terminate removes it
+/// Create a container, a virtual machine, or any system by its document, and print its id; start runs it, terminate removes it
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   hcs create --id box --layer ./rootfs
   hcs create --id box --image debian:12 && hcs start box && hcs exec box -- id
+  hcs create --isolation vm --memory 1G --disk ./data.qcow2 --id box
   hcs create --document system.json --json
   printf '{\"Container\": {}}' | hcs create --id box --document -")]
 pub(crate) struct Create {
@@ -32,7 +34,8 @@ pub(crate) struct Create {
     id: Option<String>,
 
     /// A ComputeSystem document in place of the container options; - reads it from standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = container::ARGUMENTS)]
+    #[arg(long, value_name = "FILE", conflicts_with_all = container::ARGUMENTS,
+          conflicts_with_all = machine::ARGUMENTS)]
     document: Option<PathBuf>,
 
     /// Print Id and RuntimeId as a ComputeSystemProperties document
@@ -41,6 +44,9 @@ pub(crate) struct Create {
 
     #[command(flatten)]
     container: ContainerOptions,
+
+    #[command(flatten)]
+    machine: MachineOptions,
 
     #[command(flatten, next_help_heading = None)]
     limit: Limit,
@@ -60,11 +66,16 @@ impl Create {
         let (image, _hold) = images::of(&self.container, false)?.unzip();
         let (document, advise): (_, fn(Stop) -> Stop) = match &self.document {
             Some(file) => (read_document(file)?, advice::of_making),
-            None => {
-                let here = Surroundings::here();
-                let document = self.container.document(&here, image.as_ref(), false)?;
-                (client::text(&document)?, advice::of_own_document)
-            }
+            None => (
+                client::text(&system_document(
+                    &self.container,
+                    &self.machine,
+                    image.as_ref(),
+                    &Surroundings::here(),
+                    false,
+                )?)?,
+                advice::of_own_document,
+            ),
         };
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("create");

@@ -8,13 +8,17 @@ use std::{
 use clap::{Args, Subcommand};
 use guest_image::{
     build::{Recipe, build},
-    find,
+    find::{self, Kernel},
     store::{DEFAULT, Image, Store},
 };
 use hcs_schema::{Failure, HResult};
 
 use crate::{
     failure::Stop,
+    options::{
+        Surroundings,
+        machine::{Boot, MachineOptions},
+    },
     output::{Format, FormatOption, print, print_json, printable, table},
 };
 
@@ -69,7 +73,8 @@ Examples:
         #[arg(long = "module", value_name = "NAME")]
         more: Vec<String>,
 
-        /// Files for the root file system of the guest, which it has in memory
+        /// Files for the root file system of the guest, which it has in memory [default: busybox of this machine, or some
+        /// of its programs]
         #[arg(long, value_name = "DIR")]
         root: Option<PathBuf>,
 
@@ -143,6 +148,60 @@ impl GuestImage {
         }
         Ok(0)
     }
+}
+
+/// What a virtual machine boots that these options describe. An image that is needed and not there is made.
+///
+/// # Errors
+/// A file or an image that was named is not there; no kernel is found; the image cannot be made.
+pub(crate) fn boot(machine: &MachineOptions, here: &Surroundings) -> Result<Boot, Failure> {
+    let found = |kernel: &Path| {
+        find::at(kernel, None).map_err(|failure| {
+            failure.cause(
+                "an image of a kernel and modules in any places is made by `hcs guest-image build --kernel FILE --modules DIR \
+                 NAME`, and named by --guest-image NAME",
+            )
+        })
+    };
+    if let (Some(kernel), Some(initrd)) = (machine.kernel(), machine.initrd()) {
+        let kernel = match kernel.is_dir() {
+            true => found(kernel)?.image,
+            false => kernel.clone(),
+        };
+        return Ok(Boot {
+            kernel: here.absolute(&kernel)?,
+            initrd: here.absolute(initrd)?,
+        });
+    }
+    let store = Store::of_user()?;
+    let image = match (machine.kernel(), machine.image().unwrap_or(DEFAULT)) {
+        (Some(kernel), _) => {
+            let kernel = found(kernel)?;
+            let name = format!("kernel-{}", kernel.release);
+            make(&store, &name, kernel)?
+        }
+        (None, DEFAULT) => match store.get(DEFAULT) {
+            Err(missing) if missing.hresult == HResult::FILE_NOT_FOUND => {
+                make(&store, DEFAULT, find::find(Path::new("/"), &running())?)?
+            }
+            image => image?,
+        },
+        (None, name) => store.get(name)?,
+    };
+    Ok(Boot {
+        kernel: here.absolute(&image.kernel)?,
+        initrd: here.absolute(machine.initrd().unwrap_or(&image.initrd))?,
+    })
+}
+
+fn make(store: &Store, name: &str, kernel: Kernel) -> Result<Image, Failure> {
+    let recipe = Recipe {
+        kernel,
+        agent: own_agent()?,
+        modules: Vec::new(),
+        root: None,
+    };
+    build(store, name, &recipe)
 }
 
 /// The release of the kernel that runs.

@@ -30,7 +30,11 @@ pub(crate) mod wait;
 
 use std::{env, ffi::OsString, fs, io::Read as _, path::Path};
 
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{Failure, HResult, documents::ComputeSystem};
+
+use crate::options::{
+    Surroundings, container::ContainerOptions, image::ChosenImage, machine::MachineOptions,
+};
 
 /// The value of a variable of ours.
 fn our_variable(name: &str) -> Option<OsString> {
@@ -42,6 +46,25 @@ fn new_id() -> String {
     let mut id = uuid::Uuid::new_v4().simple().to_string();
     id.truncate(12);
     id
+}
+
+/// The document of the system that the options describe. `ends_with_us`: the service removes it when the last handle to
+/// it is gone.
+///
+/// # Errors
+/// Options that do not go together, a path that JSON cannot say, or a guest image that is not there and cannot be made.
+fn system_document(
+    container: &ContainerOptions,
+    machine: &MachineOptions,
+    image: Option<&ChosenImage>,
+    here: &Surroundings,
+    ends_with_us: bool,
+) -> Result<ComputeSystem, Failure> {
+    if !machine.is_machine(container)? {
+        return container.document(here, image, ends_with_us);
+    }
+    let boot = guest_image::boot(machine, here)?;
+    machine.document(container, boot, here, ends_with_us)
 }
 
 /// The text of `file`; `-` is standard input.

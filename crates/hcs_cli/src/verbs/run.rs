@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path};
 use clap::Args;
 use hcs::{ComputeSystem, Failure, HResult, LogQuery, OutOfMemory, read_log};
 
-use super::{new_id, our_variable, read_document};
+use super::{new_id, our_variable, read_document, system_document};
 use crate::{
     client,
     clock::Clock,
@@ -17,6 +17,7 @@ use crate::{
         container::ContainerOptions,
         image::{self, ChosenImage},
         limit::Limit,
+        machine::MachineOptions,
         process::ProcessOptions,
     },
     output::{print, printable},
@@ -52,6 +53,9 @@ const KILLED: u8 = 137;
 /// password files and data of services are missing (`hcs service Capabilities` lists all, below HostView). The current
 /// directory is shown even in such a place, unless it is a home or one of these places itself. For everything use
 /// --layer /, for files to be shared use --mount. What changes on the host meanwhile may be seen or not, except in a --mount.
+///
+/// With --isolation vm the command has a Linux kernel of its own, in QEMU, and sees the files of a guest image and of
+/// --disk. Of the options of containers --memory, --cpus and --hostname go with it.
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),
@@ -73,6 +77,7 @@ Examples:
   hcs run -d --id web -- python3 -m http.server      then: hcs logs -f web
   hcs run --read-only --tmpfs /tmp:size=64M -- ./untrusted
   hcs run -d --rm -- make                            gone when make has ended, with its output
+  hcs run --isolation vm --disk ./data.qcow2 -- cat /proc/partitions
   hcs run --id db --keep --mount ./data:/data -- initdb /data      then: hcs exec db -- ..."
 )]
 pub(crate) struct Run {
@@ -104,22 +109,36 @@ pub(crate) struct Run {
     container: ContainerOptions,
 
     #[command(flatten)]
+    machine: MachineOptions,
+
+    #[command(flatten)]
     process: ProcessOptions,
 }
 
 impl Run {
     pub(crate) fn run(mut self) -> Result<u8, Stop> {
         let here = Surroundings::here();
-        let typed = self.take_image(&std::env::args_os().collect::<Vec<_>>());
+        let is_machine = self.machine.is_machine(&self.container)?;
+        if is_machine && self.detach {
+            let message = "--detach is for containers: no output of detached processes is kept in a virtual machine";
+            return Err(Failure::new(HResult::NOT_SUPPORTED, message).into());
+        }
         self.process.read_files(read_document)?;
-        let chosen = images::of(&self.container, typed)?;
-        let (image, hold) = chosen.unzip();
+        // All words are the command of a virtual machine, whose files are its guest image's.
+        let typed = !is_machine && self.take_image(&std::env::args_os().collect::<Vec<_>>());
+        let (image, hold) = images::of(&self.container, typed)?.unzip();
         self.decide_command(image.as_ref())?;
         let ends_with_us = !self.keep && !self.detach;
-        let document = self
-            .container
-            .document(&here, image.as_ref(), ends_with_us)?;
-        self.process.start_in(self.container.host_directory(&here));
+        let document = system_document(
+            &self.container,
+            &self.machine,
+            image.as_ref(),
+            &here,
+            ends_with_us,
+        )?;
+        if !is_machine {
+            self.process.start_in(self.container.host_directory(&here));
+        }
         let size = self.process.tty.then(terminal::size).flatten();
         let mut parameters = self.process.document(size, our_variable)?;
         parameters.detached = self.detach.then_some(true);
@@ -131,7 +150,7 @@ impl Run {
         // What the container is made from is mounted by now.
         drop(hold);
         let (system, process) =
-            launched.map_err(|stop| explained(stop, &self.container, &self.process))?;
+            launched.map_err(|stop| explained(stop, &self.container, &self.process, is_machine))?;
         if self.detach {
             print(&format!("{}\n", printable(&id)))?;
             return Ok(0);
@@ -144,7 +163,11 @@ impl Run {
         };
         let code = session::run(process, &manner, ended);
         // What was killed for want of memory may be a child of the command, whose own end does not tell.
-        if self.container.limits_memory() && !self.keep && matches!(code, Ok(0..KILLED)) {
+        if self.container.limits_memory()
+            && !is_machine
+            && !self.keep
+            && matches!(code, Ok(0..KILLED))
+        {
             tell_memory_kills(&system, clock.grace());
         }
         // Its handle ends with the connection, which ends with us: the service need not hear of it before.
@@ -182,8 +205,22 @@ impl Run {
     }
 }
 
-/// Says so where something was not found because the default view of the host's files leaves it out.
-fn explained(mut stop: Stop, container: &ContainerOptions, process: &ProcessOptions) -> Stop {
+/// Says so where something was not found because the default view of the host's files leaves it out, or because it is
+/// looked for in a virtual machine.
+fn explained(
+    mut stop: Stop,
+    container: &ContainerOptions,
+    process: &ProcessOptions,
+    is_machine: bool,
+) -> Stop {
+    if is_machine {
+        if stop.code == NOT_FOUND {
+            let cause = "a virtual machine has the programs of its guest image, not those of this machine: `hcs guest-image build \
+                         --root DIR` makes one of a root file system";
+            stop.failure = stop.failure.cause(cause);
+        }
+        return stop;
+    }
     let missing = stop.code == NOT_FOUND || stop.failure.message.contains("no such file");
     let left_out = missing && container.has_default_view();
     let here =

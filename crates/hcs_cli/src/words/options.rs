@@ -154,6 +154,14 @@ pub(super) const ROWS: &[Row] = &[
          `hcs run -- make > log`",
     ),
     (
+        &["--runtime"],
+        "there is one runtime; `hcs run --isolation vm -- make` gives the command a Linux kernel of its own",
+    ),
+    (
+        &["--drive", "--hda"],
+        "disks of virtual machines are given as `hcs run --isolation vm --disk ./data.qcow2 -- sh`",
+    ),
+    (
         &["--cidfile"],
         "`hcs create` prints the id; `--id box` gives one",
     ),

@@ -15,6 +15,7 @@ mod image_runs;
 mod images;
 mod inside;
 mod lifecycle;
+mod machines;
 mod manual;
 mod places;
 mod privileges;

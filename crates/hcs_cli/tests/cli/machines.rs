@@ -1,0 +1,115 @@
+//! Virtual machines at the terminal: Debian's kernel, and a guest image of it that `hcs guest-image build` makes.
+//!
+//! The kernel is what `cargo xtask packages` provides, or that of `HCS_TEST_GUEST_KERNEL`.
+
+use std::{env, fs, path::PathBuf, process::Command};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::common::{Ended, ended, hcs, unique, words};
+
+/// A directory for guest images.
+struct Images(TempDir);
+
+impl Images {
+    /// With the image "default".
+    fn new() -> Self {
+        let images = Self(tempfile::tempdir().unwrap());
+        let usual = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../target/guest-kernel/current"
+        );
+        let kernel = env::var_os("HCS_TEST_GUEST_KERNEL").unwrap_or_else(|| usual.into());
+        let kernel = PathBuf::from(kernel);
+        assert!(
+            kernel.exists(),
+            "there is no kernel for a guest in {}; run: cargo xtask packages",
+            kernel.display()
+        );
+        let mut build = images.hcs("guest-image build --kernel");
+        ended(build.arg(kernel)).fine();
+        images
+    }
+
+    fn hcs(&self, words: &str) -> Command {
+        let mut command = hcs(words.split_whitespace());
+        command.env("HCS_GUEST_IMAGES", self.0.path());
+        command
+    }
+
+    /// Runs `hcs run --isolation vm` with these options and a shell script inside.
+    fn script(&self, options: &str, script: &str) -> Ended {
+        let mut command = self.hcs(&format!("run --isolation vm {options} -- sh -c"));
+        ended(command.arg(script))
+    }
+}
+
+#[test]
+fn a_command_has_a_kernel_of_its_own_and_disks() {
+    let images = Images::new();
+    let disk = images.0.path().join("data.img");
+    fs::File::create(&disk).unwrap().set_len(1 << 20).unwrap();
+    let script = "hostname; cat /sys/block/sda/size; echo here > /dev/sda; nproc >&2; exit 7";
+    let said = images.script(
+        &format!(
+            "--hostname box --cpus 1.5 --memory 256 --disk {}",
+            disk.display()
+        ),
+        script,
+    );
+    assert_eq!(
+        (said.code, &*said.out, &*said.err),
+        (Some(7), "box\n2048\n", "2\n")
+    );
+    assert!(fs::read(&disk).unwrap().starts_with(b"here\n"));
+}
+
+#[test]
+fn a_machine_is_looked_at_as_a_container_is() {
+    let images = Images::new();
+    let id = unique("machine");
+    let made = ended(images.hcs("create --isolation vm --id").arg(&id));
+    assert_eq!(made.fine(), format!("{id}\n"));
+    words(&format!("start {id}")).fine();
+    let missing = words(&format!("exec {id} -- no-such-program"));
+    assert_eq!(missing.code, Some(127), "{missing:?}");
+    let out = words(&format!("exec {id} -- uname -n")).fine();
+    assert_eq!(out, "localhost\n");
+    let read = |line: &str| serde_json::from_str::<Value>(&words(line).fine()).unwrap();
+    let inspected = read(&format!("inspect {id}"));
+    assert!(
+        inspected.to_string().contains("VirtualMachine"),
+        "{inspected}"
+    );
+    let stats = words(&format!("stats {id}")).fine();
+    assert!(stats.starts_with("UPTIME"), "{stats}");
+    words(&format!("pause {id}")).fine();
+    words(&format!("resume {id}")).fine();
+    words(&format!("shutdown {id}")).fine();
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused_by_name() {
+    for (line, name) in [
+        ("run --isolation vm --layer / -- true", "--layer"),
+        ("run --isolation vm -d -- true", "--detach"),
+        ("create --disk x", "--disk"),
+        ("run --kernel k -- true", "--kernel"),
+        ("create --document - --isolation vm", "--isolation"),
+        (
+            "run --isolation vm --guest-image a --kernel k -- true",
+            "--kernel",
+        ),
+        ("run --isolation chroot -- true", "--isolation"),
+    ] {
+        let said = words(line);
+        assert_eq!((said.code, &*said.out), (Some(125), ""), "{line}: {said:?}");
+        assert!(said.err.contains(name), "{line}: {said:?}");
+    }
+    let place = tempfile::tempdir().unwrap();
+    let mut command = hcs("run --isolation vm --guest-image none -- true".split(' '));
+    let said = ended(command.env("HCS_GUEST_IMAGES", place.path()));
+    assert_eq!(said.code, Some(125), "{said:?}");
+    assert!(said.err.contains("hcs guest-image build"), "{said:?}");
+}
