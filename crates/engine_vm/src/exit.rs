@@ -22,16 +22,16 @@ pub(crate) struct Heard {
 
 impl Heard {
     /// Takes note of an event.
-    pub(crate) fn hear(&mut self, event: Event) {
+    pub(crate) fn hear(&mut self, event: &Event) {
         match event {
             Event::Panicked => self.panicked = true,
             // The first one is the cause; QEMU is told to end by the worker afterwards.
             Event::Shutdown(reason) => {
-                self.shutdown.get_or_insert(reason);
+                self.shutdown.get_or_insert(*reason);
             }
             // A guest that starts again has no panic behind it.
             Event::Reset => *self = Self::default(),
-            Event::Other => {}
+            Event::Unplugged(_) | Event::Other => {}
         }
     }
 
@@ -100,7 +100,7 @@ mod tests {
     fn the_cause_is_what_was_heard_first() {
         let after = |events: &[Event], status: i32| {
             let mut heard = Heard::default();
-            events.iter().for_each(|event| heard.hear(*event));
+            events.iter().for_each(|event| heard.hear(event));
             heard.exit(Some(ExitStatus::from_raw(status)))
         };
         use ShutdownReason::{GuestPanic, GuestReset, GuestShutdown, Host};

@@ -20,7 +20,10 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::argv::Board;
+use crate::{
+    argv::Board,
+    disk::{Disk, Place},
+};
 
 /// Name of the worker's socket in the machine's directory.
 pub(crate) const SOCKET: &str = "worker.sock";
@@ -88,6 +91,10 @@ pub(crate) enum Request {
     TakeStdio(u32),
     /// What went wrong at the device for sockets between guest and host, last.
     Fault,
+    /// Plug this disk in, whose file comes along.
+    Attach(Disk),
+    /// Pull the disk at this place out.
+    Detach(Place),
 }
 
 /// What a worker says to that.

@@ -57,6 +57,14 @@ pub(super) fn text(functions: &[Function], conformance: &Conformance) -> String 
         ["ResourcePath", "settings", "requests", "status", "reason"],
         CONTAINER.resources.iter().map(resource),
     );
+    text.push_str(
+        "\n## What HcsModifyComputeSystem changes in a running virtual machine\n\n`*` stands for any name.\n\n",
+    );
+    table(
+        &mut text,
+        ["ResourcePath", "settings", "requests", "status", "reason"],
+        VIRTUAL_MACHINE.resources.iter().map(resource),
+    );
     let (containers, machines): (Vec<Row>, Vec<Row>) =
         (CONTAINER.rows().collect(), VIRTUAL_MACHINE.rows().collect());
     for root in ROOTS {

@@ -109,6 +109,20 @@ pub(crate) fn controller(name: &str) -> Result<u8, Wrong> {
         })
 }
 
+/// The number of the place that is called `name`.
+///
+/// # Errors
+/// A sentence: there is none.
+pub(crate) fn slot(name: &str) -> Result<u8, String> {
+    let number = name.parse().ok().filter(|slot| *slot < SLOTS);
+    number.ok_or_else(|| {
+        format!(
+            "{name:?} is no place for a disk; \"0\" to \"{}\" are",
+            SLOTS - 1
+        )
+    })
+}
+
 /// The disk that `attachment` of the controller `controller` describes, which its document calls `names`.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 pub(crate) mod control;
 mod guest;
+mod modify;
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -16,7 +17,6 @@ use hcs_engine::engine::{
 };
 use hcs_schema::{
     Failure, HResult,
-    coverage::VIRTUAL_MACHINE,
     documents::{ComputeSystem, ModifySettingRequest, ShutdownOptions, Statistics},
 };
 use rustix::{
@@ -26,12 +26,13 @@ use rustix::{
 };
 
 use crate::{
-    exit, pipe,
+    disk, exit, pipe,
     protocol::{Answer, Request},
     record::Record,
 };
 use control::Control;
 use guest::{Ports, VsockStdio};
+use modify::Change;
 
 /// One virtual machine.
 #[derive(Debug)]
@@ -91,7 +92,10 @@ impl VmMachine {
     }
 
     fn ask(&self, what: &str, request: Request) -> Result<Answer, Failure> {
-        let asked = self.control.ask(request);
+        self.done(what, self.control.ask(request))
+    }
+
+    fn done(&self, what: &str, asked: Result<Answer, Failure>) -> Result<Answer, Failure> {
         let asked = asked.and_then(|answer| match answer {
             Answer::Failed(why) => {
                 Err(Failure::new(HResult::E_FAIL, "QEMU did not do it").cause(why))
@@ -266,7 +270,17 @@ impl Machine for VmMachine {
     }
 
     fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {
-        let path = request.resource_path.as_deref().unwrap_or_default();
-        Err(VIRTUAL_MACHINE.refuse_resource(path))
+        match modify::read(request)? {
+            Change::Attach(attached) => {
+                let file = disk::open(&attached)?;
+                let asked = self.control.ask_with(Request::Attach(attached.disk), &file);
+                self.done("given a disk", asked)
+            }
+            Change::Detach(place) => self.done(
+                "relieved of a disk",
+                self.control.ask(Request::Detach(place)),
+            ),
+        }
+        .map(drop)
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::net::UnixStream,
@@ -77,7 +77,7 @@ impl Client {
                 _ => return Err(QmpError::Malformed("something else than its greeting")),
             }
         };
-        client.execute(QmpCapabilities, limit)?;
+        client.execute(&QmpCapabilities, limit)?;
         Ok((client, version))
     }
 
@@ -87,15 +87,18 @@ impl Client {
     /// QEMU refused it, ended, was late, or broke the protocol.
     pub(crate) fn execute<C: Command>(
         &mut self,
-        _command: C,
+        command: &C,
         limit: Duration,
     ) -> Result<C::Return, QmpError> {
         let deadline = Instant::now() + limit;
         self.last_id += 1;
         let id = self.last_id;
-        let mut line = json!({ "execute": C::NAME, "id": id }).to_string();
-        line.push('\n');
-        self.send(C::NAME, line.as_bytes(), deadline)?;
+        let mut line = json!({ "execute": C::NAME, "id": id });
+        if let Some(arguments) = command.arguments() {
+            line["arguments"] = arguments;
+        }
+        let line = format!("{line}\n");
+        self.send(C::NAME, line.as_bytes(), command.descriptor(), deadline)?;
         loop {
             match self.message(C::NAME, deadline)? {
                 Message::Return(answered, value) if answered == Some(id) => {
@@ -130,6 +133,31 @@ impl Client {
         filled
     }
 
+    /// Waits for `event`, which may have come already, at most for `limit`. Takes it.
+    ///
+    /// # Errors
+    /// QEMU ended, was late, or broke the protocol.
+    pub(crate) fn wait_for(
+        &mut self,
+        event: &Event,
+        step: &'static str,
+        limit: Duration,
+    ) -> Result<(), QmpError> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(index) = self.events.iter().position(|known| known == event) {
+                self.events.remove(index);
+                return Ok(());
+            }
+            match self.message(step, deadline)? {
+                Message::Event(event) => self.keep(event),
+                // The answer to a command that was given up.
+                Message::Return(Some(_), _) | Message::Refusal(Some(_), _) => {}
+                _ => return Err(QmpError::Malformed("an answer to no command")),
+            }
+        }
+    }
+
     /// Takes the oldest event.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -155,18 +183,18 @@ impl Client {
         &mut self,
         step: &'static str,
         bytes: &[u8],
+        descriptor: Option<BorrowedFd<'_>>,
         deadline: Instant,
     ) -> Result<(), QmpError> {
-        let mut rest = bytes;
+        let (mut rest, mut given) = (bytes, descriptor);
         while !rest.is_empty() {
-            match self.socket.write(rest) {
-                Ok(written) => rest = &rest[written..],
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait(step, PollFlags::OUT, deadline)?;
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Err(QmpError::Closed),
-                Err(e) => return Err(QmpError::Io(e)),
+            match hcs_wire::socket::send(&self.socket, rest, given.as_slice()) {
+                // The descriptor went with the first byte.
+                Ok(sent) => (rest, given) = (&rest[sent..], None),
+                Err(Errno::AGAIN) => self.wait(step, PollFlags::OUT, deadline)?,
+                Err(Errno::INTR) => {}
+                Err(Errno::PIPE) => return Err(QmpError::Closed),
+                Err(e) => return Err(QmpError::Io(e.into())),
             }
         }
         Ok(())
@@ -241,7 +269,7 @@ fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, QmpError> {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::{BufRead as _, BufReader},
+        io::{BufRead as _, BufReader, Write as _},
         thread,
     };
 
@@ -280,7 +308,7 @@ mod tests {
             "{\"return\": {\"running\": true, \"status\": \"running\", \"singlestep\": false}, \"id\": ID}\n",
             "{\"event\": \"SHUTDOWN\", \"data\": {\"reason\": \"guest-shutdown\"}}",
         )]);
-        let status = client.execute(QueryStatus, LIMIT).unwrap();
+        let status = client.execute(&QueryStatus, LIMIT).unwrap();
         assert_eq!((status.running, &*status.status), (true, "running"));
         assert_eq!(client.next_event(), Some(Event::Reset));
         loop {
@@ -302,13 +330,13 @@ mod tests {
             r#"{"return": {}, "id": 77}"#,
             "nonsense",
         ]);
-        let refused = client.execute(Cont, LIMIT).unwrap_err();
+        let refused = client.execute(&Cont, LIMIT).unwrap_err();
         assert_eq!(refused.to_string(), "QEMU refused \"cont\": not now");
         for _ in 0..3 {
-            let malformed = client.execute(Stop, LIMIT).unwrap_err();
+            let malformed = client.execute(&Stop, LIMIT).unwrap_err();
             assert!(matches!(malformed, QmpError::Malformed(_)), "{malformed}");
         }
-        let closed = client.execute(Stop, LIMIT).unwrap_err();
+        let closed = client.execute(&Stop, LIMIT).unwrap_err();
         assert!(
             matches!(closed, QmpError::Closed | QmpError::Io(_)),
             "{closed:?}"
@@ -322,11 +350,11 @@ mod tests {
         writeln!(writer, "{GREETING}").unwrap();
         writeln!(writer, r#"{{"return": {{}}, "id": 1}}"#).unwrap();
         let mut client = Client::greet(ours, LIMIT).unwrap().0;
-        let late = client.execute(Stop, Duration::from_millis(1)).unwrap_err();
+        let late = client.execute(&Stop, Duration::from_millis(1)).unwrap_err();
         assert!(matches!(late, QmpError::Late("stop")), "{late}");
         writeln!(writer, r#"{{"return": {{}}, "id": 2}}"#).unwrap();
         writeln!(writer, r#"{{"return": {{}}, "id": 3}}"#).unwrap();
-        client.execute(Cont, LIMIT).unwrap();
+        client.execute(&Cont, LIMIT).unwrap();
     }
 
     #[test]

@@ -1,13 +1,26 @@
 //! The commands in use, each with the type of its return.
 
-use serde::{Deserialize, de::DeserializeOwned};
+use std::os::fd::BorrowedFd;
 
-/// A command without arguments.
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+/// A command.
 pub(crate) trait Command {
     /// Its name.
     const NAME: &'static str;
     /// What it answers.
     type Return: DeserializeOwned;
+
+    /// What it is told.
+    fn arguments(&self) -> Option<Value> {
+        None
+    }
+
+    /// The descriptor that goes with it.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// The answer of a command that answers nothing: an empty object.
@@ -49,4 +62,85 @@ pub(crate) struct Status {
     pub(crate) running: bool,
     /// `prelaunch` before the first run, then `running`, `paused`, `shutdown`, `guest-panicked` and others.
     pub(crate) status: String,
+}
+
+/// Gives QEMU a file, by the number of a set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AddFd<'a> {
+    /// The number.
+    pub(crate) set: u32,
+    /// The file.
+    pub(crate) file: BorrowedFd<'a>,
+}
+
+/// The answer to [`AddFd`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Added {
+    /// QEMU's own number for the file.
+    pub(crate) fd: i64,
+}
+
+impl Command for AddFd<'_> {
+    const NAME: &'static str = "add-fd";
+    type Return = Added;
+
+    fn arguments(&self) -> Option<Value> {
+        Some(json!({ "fdset-id": self.set }))
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file)
+    }
+}
+
+/// Takes a file from QEMU, or all of the set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RemoveFd {
+    /// The number of the set.
+    pub(crate) set: u32,
+    /// QEMU's own number for the file.
+    pub(crate) fd: Option<i64>,
+}
+
+impl Command for RemoveFd {
+    const NAME: &'static str = "remove-fd";
+    type Return = Nothing;
+
+    fn arguments(&self) -> Option<Value> {
+        Some(match self.fd {
+            Some(fd) => json!({ "fdset-id": self.set, "fd": fd }),
+            None => json!({ "fdset-id": self.set }),
+        })
+    }
+}
+
+macro_rules! commands_with {
+    ($($(#[$doc:meta])* $name:ident = $wire:literal, $arguments:expr;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug)]
+            pub(crate) struct $name(pub(crate) Value);
+
+            impl Command for $name {
+                const NAME: &'static str = $wire;
+                type Return = Nothing;
+
+                fn arguments(&self) -> Option<Value> {
+                    let wrap: fn(&Value) -> Value = $arguments;
+                    Some(wrap(&self.0))
+                }
+            }
+        )*
+    };
+}
+
+commands_with! {
+    /// Opens an image.
+    BlockdevAdd = "blockdev-add", Value::clone;
+    /// Closes the image of this name.
+    BlockdevDel = "blockdev-del", |name| json!({ "node-name": name });
+    /// Plugs a device in.
+    DeviceAdd = "device_add", Value::clone;
+    /// Has the device of this name unplugged, which an event tells.
+    DeviceDel = "device_del", |name| json!({ "id": name });
 }

@@ -26,7 +26,7 @@ pub(crate) struct Version {
 }
 
 /// What happened to the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// It ends, for this reason.
     Shutdown(ShutdownReason),
@@ -34,6 +34,8 @@ pub(crate) enum Event {
     Reset,
     /// The guest's kernel crashed.
     Panicked,
+    /// The device of this name was unplugged.
+    Unplugged(String),
     /// Something that changes nothing here.
     Other,
 }
@@ -106,6 +108,10 @@ fn event(name: &str, data: Option<&Value>) -> Event {
         }),
         "RESET" => Event::Reset,
         "GUEST_PANICKED" => Event::Panicked,
+        "DEVICE_DELETED" => match text("device") {
+            Some(device) => Event::Unplugged(plain(device)),
+            None => Event::Other,
+        },
         _ => Event::Other,
     }
 }
@@ -172,6 +178,16 @@ mod tests {
             parse(br#"{"event": "NIC_RX_FILTER_CHANGED"}"#),
             Ok(Message::Event(Event::Other))
         );
+    }
+
+    #[test]
+    fn a_device_that_is_gone_is_named() {
+        let gone = br#"{"event": "DEVICE_DELETED", "data": {"device": "scsi0-1", "path": "/machine/peripheral/scsi0-1"}}"#;
+        let named = Event::Unplugged("scsi0-1".to_owned());
+        assert_eq!(parse(gone), Ok(Message::Event(named)));
+        let part =
+            br#"{"event": "DEVICE_DELETED", "data": {"path": "/machine/peripheral/scsi0-1/x"}}"#;
+        assert_eq!(parse(part), Ok(Message::Event(Event::Other)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use hcs_wire::peer::Peer;
 use rustix::process::geteuid;
 use vhost_vsock::Handle;
 
-use super::switchboard::Switchboard;
+use super::{disks, switchboard::Switchboard};
 use crate::{
     protocol::{self, Answer, Request},
     qmp::{
@@ -36,7 +36,7 @@ pub(super) fn answer(
     if !Peer::of(connection).is_ok_and(|peer| peer.user == own) {
         return;
     }
-    let Ok((request, _)) = protocol::receive(connection.as_fd(), REQUEST_LIMIT) else {
+    let Ok((request, file)) = protocol::receive(connection.as_fd(), REQUEST_LIMIT) else {
         return;
     };
     let (answer, stream) = match (request, monitor) {
@@ -46,7 +46,7 @@ pub(super) fn answer(
         (Request::TakeStdio(port), _) => found(dialled.take_stdio(port)),
         (Request::Fault, _) => (Answer::Fault(fault(vsock)), None),
         (request, Some(monitor)) => {
-            let done = act(request, monitor);
+            let done = act(request, file.as_ref(), monitor);
             (done.unwrap_or_else(|e| Answer::Failed(e.to_string())), None)
         }
         (_, None) => (
@@ -71,19 +71,33 @@ fn found(stream: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
     }
 }
 
-fn act(request: Request, monitor: &mut Client) -> Result<Answer, QmpError> {
-    let status = monitor.execute(QueryStatus, COMMAND_LIMIT)?;
+fn act(request: Request, file: Option<&OwnedFd>, monitor: &mut Client) -> Result<Answer, QmpError> {
+    match (request, file) {
+        (Request::Attach(disk), Some(file)) => {
+            return disks::attach(monitor, &disk, file).map(|()| Answer::Done);
+        }
+        (Request::Detach(place), _) => {
+            return disks::detach(monitor, place).map(|()| Answer::Done);
+        }
+        _ => {}
+    }
+    let status = monitor.execute(&QueryStatus, COMMAND_LIMIT)?;
     let has_begun = status.status != "prelaunch";
     match request {
         Request::IsPaused => return Ok(Answer::Paused(status.status == "paused")),
         Request::Start if has_begun => {}
         Request::Pause if !status.running => {}
         Request::Resume if status.running => {}
-        Request::Start | Request::Resume => drop(monitor.execute(Cont, COMMAND_LIMIT)?),
-        Request::Pause => drop(monitor.execute(Stop, COMMAND_LIMIT)?),
-        Request::PowerDown => drop(monitor.execute(SystemPowerdown, COMMAND_LIMIT)?),
-        // They are not for QEMU.
-        Request::HasAgent | Request::TakeAgent | Request::TakeStdio(_) | Request::Fault => {}
+        Request::Start | Request::Resume => drop(monitor.execute(&Cont, COMMAND_LIMIT)?),
+        Request::Pause => drop(monitor.execute(&Stop, COMMAND_LIMIT)?),
+        Request::PowerDown => drop(monitor.execute(&SystemPowerdown, COMMAND_LIMIT)?),
+        // They are not for QEMU, or were done above.
+        Request::HasAgent
+        | Request::TakeAgent
+        | Request::TakeStdio(_)
+        | Request::Fault
+        | Request::Detach(_) => {}
+        Request::Attach(_) => return Ok(Answer::Failed("no file came along".to_owned())),
     }
     Ok(Answer::Done)
 }

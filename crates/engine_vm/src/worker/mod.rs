@@ -6,10 +6,11 @@
 //!
 //! 1. [`main_if_worker`]: the beginning; sets up and reports.
 //! 2. `qemu`: starts QEMU. `jail`: what QEMU's process gives up first.
-//! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service.
+//! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`: those that come and go.
 //! 4. `switchboard`: streams that the guest has dialled.
 
 mod control;
+mod disks;
 mod jail;
 mod qemu;
 mod serial;

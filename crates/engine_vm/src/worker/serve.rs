@@ -99,7 +99,7 @@ impl Worker {
         };
         let read = monitor.read_events();
         while let Some(event) = monitor.next_event() {
-            heard.hear(event);
+            heard.hear(&event);
             if event == Event::Reset
                 && let Some(vsock) = &self.vsock
             {

@@ -10,7 +10,7 @@ use crate::{
 /// A resource of a system that a modify request may name.
 #[derive(Clone, Copy, Debug)]
 pub struct Resource {
-    /// The request's `ResourcePath`.
+    /// The request's `ResourcePath`; `*` stands for any name.
     pub path: &'static str,
     /// The type of its `Settings`: a document of the schema or a JSON type.
     pub settings: &'static str,

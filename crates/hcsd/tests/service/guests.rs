@@ -242,6 +242,7 @@ fn a_guest_has_disks_and_no_program_of_it_takes_the_place_of_its_agent() {
     });
     impostors_are_refused(&mut client);
     disks_are_read_and_written(&mut client);
+    disks_come_and_go(&mut client, place);
     disks_are_refused(&service, &guest, &files);
     client.terminate(1);
     assert_eq!(client.system_exit(1), "ForcedExit");
@@ -304,6 +305,57 @@ fn disks_are_read_and_written(client: &mut Client) {
             "{out}"
         );
     }
+}
+
+const fn modify(settings: String) -> Call {
+    Call::ModifySystem {
+        system: 1,
+        settings,
+    }
+}
+
+/// Disks are plugged in and pulled out while the guest runs.
+#[track_caller]
+fn disks_come_and_go(client: &mut Client, folder: &Path) {
+    let [one, other] = ["one.qcow2", "other.vhdx"].map(|name| folder.join(name));
+    images::empty(&one, "qcow2");
+    images::empty(&other, "vhdx");
+    let add = |place: &str, image: &Path| {
+        let path = format!("VirtualMachine/Devices/Scsi/{place}");
+        let settings = json!({"Type": "VirtualDisk", "Path": image});
+        modify(
+            json!({"ResourcePath": path, "RequestType": "Add", "Settings": settings}).to_string(),
+        )
+    };
+    let remove = |place: &str| {
+        let path = format!("VirtualMachine/Devices/Scsi/{place}");
+        modify(json!({"ResourcePath": path, "RequestType": "Remove"}).to_string())
+    };
+    let gone = "busybox [ ! -e /sys/class/scsi_device/0:0:0:40 ]";
+    for _ in 0..2 {
+        client.call(&add("0/Attachments/40", &one)).ok();
+        let script = find(0, 40) + "echo hot > $d && busybox head -c 3 $d";
+        assert_eq!(said(client, "root", &script), "hot");
+        // What cannot be plugged in is let go again.
+        for place in ["0/Attachments/40", "2/Attachments/0"] {
+            let refused = client.call(&add(place, &other)).failed(HResult::E_FAIL);
+            assert!(refused.contains("could not be given a disk"), "{refused}");
+        }
+        client.call(&remove("0/Attachments/40")).ok();
+        said(client, "root", &format!("until {gone}; do :; done"));
+    }
+    client.call(&add("1/Attachments/41", &other)).ok();
+    said(client, "root", &(find(1, 41) + "[ -n $d ]"));
+    client
+        .call(&remove("0/Attachments/40"))
+        .failed(HResult::E_FAIL);
+    let refused = client.call(&remove("0/Attachments/64"));
+    assert!(
+        refused
+            .failed(HResult::HCS_E_INVALID_JSON)
+            .contains("no place")
+    );
+    client.call(&remove("1/Attachments/41")).ok();
 }
 
 /// Disks that are no disks, each refused by its pointer while the first machine runs.

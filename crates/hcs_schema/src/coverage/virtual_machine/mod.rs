@@ -1,6 +1,7 @@
 //! Virtual machines.
 
 mod lifecycle;
+mod resources;
 mod system;
 
 use crate::coverage::{Table, container};
@@ -9,5 +10,5 @@ use crate::coverage::{Table, container};
 pub static VIRTUAL_MACHINE: Table = Table {
     about: "a virtual machine",
     entries: &[system::ENTRIES, lifecycle::ENTRIES, container::PROCESS],
-    resources: &[],
+    resources: resources::RESOURCES,
 };
