@@ -12,12 +12,12 @@ use hcs_schema::{
 
 use crate::{
     cgroup::{
-        DeviceControl, Limits,
+        DeviceControl, DeviceRule, Limits,
         limits::{self, CpuLimits},
     },
     config::EngineConfig,
     parts::{
-        hostname, mapped, names, network,
+        hostname, mapped, names, network, nodes,
         own_places::OwnPlaces,
         privileges,
         rootfs::{
@@ -31,7 +31,7 @@ use crate::{
     },
     privilege::Privilege,
     source::Source,
-    spec::{LaunchSpec, Owners, RootSpec, UserSpec},
+    spec::{LaunchSpec, MappedSpec, Owners, RootSpec, UserSpec},
 };
 
 /// What to make.
@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     /// The named network namespace to join.
     pub(crate) network: Option<OwnedFd>,
     pub(crate) limits: Limits,
+    /// What may be done with devices besides those of all containers.
+    pub(crate) devices: Vec<DeviceRule>,
     /// Whether its user namespace is preferred, and left out where a file system cannot shift owners.
     pub(crate) preferred: bool,
 }
@@ -64,30 +66,17 @@ pub(crate) fn check(
     let own_user = namespace.is_made();
     let preferred = namespace == Namespace::Preferred;
     let user = own_user.then(UserSpec::default);
-    let owners = match preferred {
-        true => Owners::Shifted,
-        false => Owners::AsOnTheHost,
-    };
     let own = OwnPlaces::of(config);
-    let mut mapped = mapped::check(
-        container.mapped_directories.as_deref().unwrap_or_default(),
-        container.mapped_pipes.as_deref().unwrap_or_default(),
-        owners,
-    )?;
-    own.cover_in_mapped(&mut mapped)?;
-    let ids = match (&user, privilege) {
-        (Some(_), Privilege::Root) => Ids::OfItsOwn,
-        _ => Ids::OfTheHost,
+    let host = nodes::Host {
+        control: devices,
+        privilege,
+        own_ids: own_user && privilege == Privilege::Root,
     };
-    if ids == Ids::OfItsOwn {
-        let ranges = (config.user_namespaces.users, config.user_namespaces.groups);
-        for spec in &mapped {
-            sharing::check_usable(spec, ranges)?;
-        }
-    }
-    let joins = networking.and_then(|network| network.namespace.as_deref());
-    let joins = joins.is_some_and(|name| !name.is_empty());
-    let guarded = sharing::check(&mapped, ids, joins)?;
+    let Shared {
+        mapped,
+        guarded,
+        rules,
+    } = shared(container, (config, &own), host, preferred)?;
     let privileges = privileges::check(container, devices, own_user)?;
     if guarded {
         sharing::check_nodes(privileges.possible)?;
@@ -133,7 +122,59 @@ pub(crate) fn check(
             },
             pids: config.pids_limit,
         },
+        devices: rules,
         preferred,
+    })
+}
+
+/// What of the host a container has.
+struct Shared {
+    /// In the order to be mounted.
+    mapped: Vec<MappedSpec>,
+    /// Whether what it makes there must give no power on the host.
+    guarded: bool,
+    /// What it may do with the devices among them.
+    rules: Vec<DeviceRule>,
+}
+
+/// Looks at what the document shares with the container.
+fn shared(
+    container: &Container,
+    (config, own): (&EngineConfig, &OwnPlaces),
+    host: nodes::Host<'_>,
+    preferred: bool,
+) -> Result<Shared, Failure> {
+    let owners = match preferred {
+        true => Owners::Shifted,
+        false => Owners::AsOnTheHost,
+    };
+    let mut mapped = mapped::check(
+        container.mapped_directories.as_deref().unwrap_or_default(),
+        container.mapped_pipes.as_deref().unwrap_or_default(),
+        owners,
+    )?;
+    own.cover_in_mapped(&mut mapped)?;
+    let ids = if host.own_ids {
+        let ranges = (config.user_namespaces.users, config.user_namespaces.groups);
+        for spec in &mapped {
+            sharing::check_usable(spec, ranges)?;
+        }
+        Ids::OfItsOwn
+    } else {
+        Ids::OfTheHost
+    };
+    let networking = container.networking.as_ref();
+    let joins = networking.and_then(|network| network.namespace.as_deref());
+    let joins = joins.is_some_and(|name| !name.is_empty());
+    let guarded = sharing::check(&mapped, ids, joins)?;
+    let named = container.mapped_devices.as_deref().unwrap_or_default();
+    let (shown, rules): (Vec<_>, Vec<_>) = nodes::check(named, host)?.into_iter().unzip();
+    mapped.extend(shown);
+    mapped.sort_by_key(|mapped| mapped::depth(&mapped.target));
+    Ok(Shared {
+        mapped,
+        guarded,
+        rules,
     })
 }
 

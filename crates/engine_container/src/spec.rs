@@ -176,6 +176,9 @@ pub(crate) struct MappedSpec {
     pub(crate) owners: Owners,
     /// Whether set-user-ID bits, capabilities of files and device nodes may be made there.
     pub(crate) allow_set_id: bool,
+    /// Whether it is a device that is to work there.
+    #[serde(default)]
+    pub(crate) device: bool,
 }
 
 /// Whose files of the host are in a container with ids of its own.

@@ -271,6 +271,8 @@ mod tests {
             "hcs exec -d web -- sh -c true",
             "hcs attach web",
             "hcs attach --detach-keys ctrl-x,d --no-stdin --process 2 --timeout 5 web",
+            "hcs run --device /dev/fuse --mount src=/a:1,dst=/b,ro -- true",
+            "hcs service reload --json",
             "hcs cp box:/etc/hosts .",
             "hcs cp -aL ./site/. box:/srv --timeout 5",
             "hcs cp - box:/",

@@ -30,6 +30,67 @@ pub(crate) const NODES: [(&str, u32, u32); 6] = [
 /// Character devices besides those with a node from the start: terminals of `/dev/pts`, and the door to them.
 const TERMINALS: [(u32, Option<u32>); 2] = [(136, None), (5, Some(2))];
 
+/// A device that a container may use besides those of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DeviceRule {
+    /// Whether it is a block device.
+    pub(crate) block: bool,
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
+    /// What may be done: the bits of `BPF_DEVCG_ACC_MKNOD`, `_READ` and `_WRITE`.
+    pub(crate) access: u32,
+}
+
+impl DeviceRule {
+    pub(crate) const READ: u32 = 2;
+    pub(crate) const WRITE: u32 = 4;
+    pub(crate) const READ_WRITE: u32 = Self::READ | Self::WRITE;
+
+    /// The bits of these letters.
+    pub(crate) fn access_of(letters: &str) -> u32 {
+        letters.chars().fold(0, |bits, letter| match letter {
+            'r' => bits | Self::READ,
+            'w' => bits | Self::WRITE,
+            'm' => bits | MAKE_NODE.cast_unsigned(),
+            _ => bits,
+        })
+    }
+
+    /// In the words of `devices.allow`.
+    fn v1(self) -> String {
+        let kind = if self.block { 'b' } else { 'c' };
+        let letters = [
+            ('r', Self::READ),
+            ('w', Self::WRITE),
+            ('m', MAKE_NODE.cast_unsigned()),
+        ];
+        let letters = letters.iter().filter(|(_, bit)| self.access & bit != 0);
+        let letters: String = letters.map(|(letter, _)| letter).collect();
+        format!("{kind} {}:{} {letters}", self.major, self.minor)
+    }
+
+    /// As a piece of the program: answers 1 where the rule allows what is asked, else goes on behind itself.
+    fn instructions(self) -> Vec<Instruction> {
+        let number = |number: u32| number.cast_signed();
+        let kind = if self.block {
+            BLOCK_DEVICE
+        } else {
+            CHARACTER_DEVICE
+        };
+        // Each condition jumps over the rest and the answer.
+        vec![
+            jump_unless_equal(3, kind, 7),
+            jump_unless_equal(4, number(self.major), 6),
+            jump_unless_equal(5, number(self.minor), 5),
+            instruction(BPF_MOVE_REGISTER, 2 << 4, 0, 0),
+            operate(BPF_AND, 0, !number(self.access)),
+            jump_unless_equal(0, 0, 2),
+            instruction(BPF_MOVE, 0, 0, 1),
+            instruction(BPF_EXIT, 0, 0, 0),
+        ]
+    }
+}
+
 /// What enforces the rules on this host.
 #[derive(Debug)]
 pub(crate) enum DeviceControl {
@@ -47,7 +108,7 @@ impl DeviceControl {
         let loaded = hierarchies
             .unified
             .as_ref()
-            .and_then(|_| bpf::load_device_program(&program()).ok());
+            .and_then(|_| bpf::load_device_program(&program(&[])).ok());
         let mut v1 = hierarchies
             .v1
             .iter()
@@ -61,14 +122,23 @@ impl DeviceControl {
 }
 
 impl ControlGroups {
-    /// Allows the devices of `/dev` and no others.
+    /// Allows the devices of `/dev`, those in `more`, and no others. May be called again.
     ///
     /// # Errors
     /// The kernel refused.
-    pub(crate) fn limit_devices(&self, control: &DeviceControl) -> Result<(), StepError> {
+    pub(crate) fn limit_devices(
+        &self,
+        control: &DeviceControl,
+        more: &[DeviceRule],
+    ) -> Result<(), StepError> {
         match control {
             DeviceControl::None => Ok(()),
-            DeviceControl::Program(program) => self.attach(program),
+            DeviceControl::Program(program) if more.is_empty() => self.attach(program),
+            DeviceControl::Program(_) => {
+                let program = bpf::load_device_program(&program(more))
+                    .step("loading the rules for devices")?;
+                self.attach(&program)
+            }
             DeviceControl::Controller => {
                 let Some(Home::V1(directory)) = self.home(Controller::Devices) else {
                     return Err(StepError::new(
@@ -77,7 +147,7 @@ impl ControlGroups {
                     ));
                 };
                 files::write(directory, "devices.deny", "a")?;
-                files::write_each(directory, "devices.allow", &v1_rules())
+                files::write_each(directory, "devices.allow", &v1_rules(more))
             }
         }
     }
@@ -103,7 +173,7 @@ fn allowed() -> impl Iterator<Item = (u32, Option<u32>)> {
 }
 
 /// The rules in the words of `devices.allow`. Any node may be made; using it is another matter.
-fn v1_rules() -> Vec<String> {
+fn v1_rules(more: &[DeviceRule]) -> Vec<String> {
     let usable = allowed().map(|(major, minor)| match minor {
         Some(minor) => format!("c {major}:{minor} rwm"),
         None => format!("c {major}:* rwm"),
@@ -112,6 +182,7 @@ fn v1_rules() -> Vec<String> {
         .map(str::to_owned)
         .into_iter()
         .chain(usable)
+        .chain(more.iter().map(|rule| rule.v1()))
         .collect()
 }
 
@@ -119,6 +190,7 @@ fn v1_rules() -> Vec<String> {
 const ACCESS_AND_TYPE: i16 = 0;
 const MAJOR: i16 = 4;
 const MINOR: i16 = 8;
+const BLOCK_DEVICE: i32 = 1;
 const CHARACTER_DEVICE: i32 = 2;
 const MAKE_NODE: i32 = 1;
 
@@ -127,11 +199,12 @@ const MAKE_NODE: i32 = 1;
 /// ```text
 /// r2 = what is to be done, r3 = kind of device, r4 = major, r5 = minor
 /// if r2 is making a node: allow
+/// for each further rule: if kind, major and minor are the rule's, and r2 is nothing else than the rule allows: allow
 /// if r3 is not a character device: refuse
 /// for each rule: if major and minor are the rule's: allow
 /// refuse
 /// ```
-fn program() -> Vec<Instruction> {
+fn program(more: &[DeviceRule]) -> Vec<Instruction> {
     let mut program = vec![
         load(2, ACCESS_AND_TYPE),
         load(3, ACCESS_AND_TYPE),
@@ -142,6 +215,7 @@ fn program() -> Vec<Instruction> {
     ];
     program.push(jump_unless_equal(2, MAKE_NODE, 2));
     program.extend(answer(1));
+    program.extend(more.iter().flat_map(|rule| rule.instructions()));
     program.push(jump_if_equal(3, CHARACTER_DEVICE, 2));
     program.extend(answer(0));
     for (major, minor) in allowed() {
@@ -165,6 +239,7 @@ const BPF_ALU: u8 = 0x04;
 const BPF_AND: u8 = 0x50;
 const BPF_RSH: u8 = 0x70;
 const BPF_MOVE: u8 = 0xb7;
+const BPF_MOVE_REGISTER: u8 = 0xbf;
 const BPF_JEQ: u8 = 0x15;
 const BPF_JNE: u8 = 0x55;
 const BPF_EXIT: u8 = 0x95;
@@ -213,7 +288,11 @@ mod tests {
 
     /// What the kernel would do with the program.
     fn ask(access: u32, kind: u32, major: u32, minor: u32) -> i64 {
-        let program = program();
+        ask_with(&[], access, kind, major, minor)
+    }
+
+    fn ask_with(more: &[DeviceRule], access: u32, kind: u32, major: u32, minor: u32) -> i64 {
+        let program = program(more);
         let context = [access << 16 | kind, major, minor];
         let mut registers = [0_i64; 11];
         let mut at = 0_usize;
@@ -228,6 +307,7 @@ mod tests {
                 code if code == BPF_ALU | BPF_AND => registers[to] &= operand,
                 code if code == BPF_ALU | BPF_RSH => registers[to] >>= operand,
                 BPF_MOVE => registers[to] = operand,
+                BPF_MOVE_REGISTER => registers[to] = registers[usize::from(now.registers >> 4)],
                 BPF_JEQ if registers[to] == operand => at += skip,
                 BPF_JNE if registers[to] != operand => at += skip,
                 BPF_JEQ | BPF_JNE => {}
@@ -265,8 +345,35 @@ mod tests {
     }
 
     #[test]
+    fn a_further_device_may_be_used_as_far_as_its_rule_says() {
+        const WRITE: u32 = 4;
+        let rule = |block, minor, letters| DeviceRule {
+            block,
+            major: 10,
+            minor,
+            access: DeviceRule::access_of(letters),
+        };
+        let more = [rule(false, 229, "rwm"), rule(true, 7, "r")];
+        let asked = |access, kind, minor| ask_with(&more, access, kind, 10, minor);
+        for access in [READ, WRITE, READ | WRITE, READ | WRITE | MKNOD] {
+            assert_eq!(asked(access, CHARACTER, 229), 1, "{access}");
+            assert_eq!(asked(access, BLOCK, 229), 0, "{access}");
+            assert_eq!(asked(access, CHARACTER, 230), 0, "{access}");
+            assert_eq!(
+                asked(access, BLOCK, 7),
+                i64::from(access == READ),
+                "{access}"
+            );
+        }
+        assert_eq!(ask_with(&more, READ, CHARACTER, 1, 3), 1);
+        assert_eq!(ask_with(&more, READ, BLOCK, 8, 0), 0);
+        let rules = v1_rules(&more);
+        assert_eq!(rules[rules.len() - 2..], ["c 10:229 rwm", "b 10:7 r"]);
+    }
+
+    #[test]
     fn both_versions_say_the_same() {
-        let rules = v1_rules();
+        let rules = v1_rules(&[]);
         assert!(rules.contains(&"c 1:3 rwm".to_owned()), "{rules:?}");
         assert!(rules.contains(&"c 136:* rwm".to_owned()), "{rules:?}");
         assert_eq!(rules.len(), 2 + NODES.len() + TERMINALS.len());

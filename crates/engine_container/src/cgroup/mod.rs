@@ -46,7 +46,7 @@ use crate::{
 use detect::{Controller, Hierarchies};
 
 pub(crate) use apply::Limits;
-pub(crate) use devices::{DeviceControl, NODES};
+pub(crate) use devices::{DeviceControl, DeviceRule, NODES};
 
 /// One group of a version 1 hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use rustix::{
 
 use super::{Workshop, host::HostGroups};
 use crate::{
-    cgroup::{ControlGroups, Limits},
+    cgroup::{ControlGroups, DeviceControl, DeviceRule, Limits},
     channel,
     config::PARTS_OF_A_SYSTEM,
     failure::StepError,
@@ -45,6 +45,8 @@ pub(super) struct Order<'a> {
     pub(super) runtime_id: &'a str,
     pub(super) directory: &'a Path,
     pub(super) limits: Limits,
+    /// What may be done with devices besides those of all containers.
+    pub(super) devices: &'a [DeviceRule],
     pub(super) new_network: bool,
     /// The host's user that its user namespace belongs to, if it gets one.
     pub(super) owner: Option<u32>,
@@ -170,6 +172,7 @@ pub(super) fn make(
         runtime_id: &request.runtime_id,
         directory: &request.directory,
         limits: plan.limits,
+        devices: &plan.devices,
         new_network: plan.network.is_none(),
         owner: ids.as_ref().and_then(Ids::owner),
         scratch: own_scratch.then(|| PathBuf::from(&plan.spec.root.scratch.path)),
@@ -250,6 +253,19 @@ impl Prepared {
     /// As for [`ControlGroups::apply`].
     pub(super) fn limit(&self, limits: &Limits) -> Result<(), Failure> {
         self.left.groups.apply(limits)
+    }
+
+    /// Allows devices now that they are known.
+    ///
+    /// # Errors
+    /// As for [`ControlGroups::limit_devices`].
+    pub(super) fn allow(
+        &self,
+        control: &DeviceControl,
+        more: &[DeviceRule],
+    ) -> Result<(), Failure> {
+        let limited = self.left.groups.limit_devices(control, more);
+        limited.map_err(|error| fail(&self.name, error))
     }
 
     /// Tells the child what to be. `cover` is what covers the root of the view that it has, if that was prepared.
@@ -438,7 +454,7 @@ fn prepare_groups(
     step(groups.make(&host.used, &host.delegated))?;
     done("made the control groups");
     groups.apply(&order.limits)?;
-    step(groups.limit_devices(&host.devices))?;
+    step(groups.limit_devices(&host.devices, order.devices))?;
     done("set their limits");
     Ok(())
 }

@@ -113,6 +113,7 @@ impl ContainerSlot {
                 pids: workshop.config.pids_limit,
                 ..Limits::default()
             },
+            devices: &[],
             new_network: true,
             owner: ids.as_ref().map(OwnIds::owner),
             scratch: Some(workshop.config.scratch_root.join(runtime_id)),
@@ -149,6 +150,9 @@ impl ContainerSlot {
             return Err(Failure::new(HResult::E_UNEXPECTED, message).into());
         }
         self.prepared.limit(&plan.limits)?;
+        if !plan.devices.is_empty() {
+            self.prepared.allow(&host.devices, &plan.devices)?;
+        }
         Ok(plan)
     }
 

@@ -78,6 +78,7 @@ pub(crate) fn check_directory(
             None => owners,
         },
         allow_set_id: directory.allow_set_id.unwrap_or_default(),
+        device: false,
     })
 }
 
@@ -100,6 +101,7 @@ pub(crate) fn check_pipe(pipe: &MappedPipe, at: &str) -> Result<MappedSpec, Fail
         read_only: true,
         owners: Owners::ShiftedIfPossible,
         allow_set_id: false,
+        device: false,
     })
 }
 
@@ -236,7 +238,10 @@ fn take_tree(spec: &MappedSpec) -> Result<Taken<'_>, StepError> {
     let step = "mapping";
     let tree = mount::clone_tree(spec.source.open()?.as_fd(), "", true).step_at(step, path)?;
     let kind = kind_of(&tree).step_at(step, path)?;
-    let mut set = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+    let mut set = libc::MOUNT_ATTR_NOSUID;
+    if !spec.device {
+        set |= libc::MOUNT_ATTR_NODEV;
+    }
     if spec.read_only {
         set |= libc::MOUNT_ATTR_RDONLY;
     }

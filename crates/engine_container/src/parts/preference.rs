@@ -20,6 +20,7 @@ use rustix::{
     system::uname,
 };
 
+use super::nodes;
 use crate::{
     steps,
     user_namespace::{IdRange, UserNamespaces},
@@ -73,11 +74,13 @@ pub(super) fn is_possible(container: &Container, ids: UserNamespaces) -> bool {
 /// Who owns a layer says nothing: an image decides that. Who owns what the document shares with the container does.
 pub(super) fn files_allow(container: &Container) -> bool {
     let may_shift = paths(container).all(may_shift);
-    let allow = may_shift && shared(container).all(is_owned_below);
+    let mut devices = container.mapped_devices.iter().flatten();
+    let allow =
+        may_shift && shared(container).all(is_owned_below) && devices.all(nodes::is_open_to_all);
     if !allow {
         steps::warn(
             "the container gets no user namespace, though it prefers one: a file system cannot shift owners, or what is \
-             shared belongs to a user or group that the namespace would not have"
+             shared belongs to a user or group that the namespace would not have, or not all users may use a device"
                 .to_owned(),
         );
     }
@@ -125,9 +128,11 @@ fn paths(container: &Container) -> impl Iterator<Item = &str> {
     let layers = storage.and_then(|storage| storage.layers.as_deref());
     let view = layers.is_none_or(<[_]>::is_empty).then_some("/");
     let layers = layers.unwrap_or_default().iter();
+    let devices = container.mapped_devices.iter().flatten();
     view.into_iter()
         .chain(layers.filter_map(|layer| layer.path.as_deref()))
         .chain(shared(container))
+        .chain(devices.filter_map(|device| device.host_path.as_deref()))
 }
 
 /// The paths of the host that the document shares with the container: the tree of the view, and what is mapped.

@@ -179,6 +179,7 @@ mod tests {
             read_only,
             owners,
             allow_set_id,
+            device: false,
             covered: Vec::new(),
         }
     }

@@ -13,6 +13,7 @@ use hcs_schema::{
 
 use super::{
     Surroundings,
+    device::{self, Device},
     image::ChosenImage,
     memory,
     mount::{self, Mapped, Mount},
@@ -25,11 +26,12 @@ use super::{
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 20] = [
+pub(crate) const ARGUMENTS: [&str; 21] = [
     "layers",
     "image",
     "store",
     "mounts",
+    "devices",
     "scratch",
     "scratch_size",
     "scratch_files",
@@ -72,6 +74,11 @@ pub(crate) struct ContainerOptions {
     /// capabilities and device nodes may be made there, which are refused otherwise
     #[arg(long = "mount", value_name = "HOST:GUEST[:OPTION,...]", value_parser = mount::parse)]
     mounts: Vec<Mount>,
+
+    /// Let a device of the host, such as /dev/fuse, appear inside and be used; repeat for more. What may be done with it is
+    /// said in letters: r, read; w, write; m, make nodes of it. It keeps its owner and mode [default: the same path, rwm]
+    #[arg(long = "device", value_name = "HOST[:GUEST][:rwm]", value_parser = device::parse)]
+    devices: Vec<Device>,
 
     /// Keep what is written inside in this directory, which has to exist, below upper/; it gets mode 0700 [default: it
     /// vanishes with the container]
@@ -179,6 +186,7 @@ impl ContainerOptions {
             ("--image", self.image.is_some()),
             ("--store", self.store.is_some()),
             ("--mount", !self.mounts.is_empty()),
+            ("--device", !self.devices.is_empty()),
             ("--scratch", self.scratch.is_some()),
             ("--scratch-size", self.scratch_size.is_some()),
             ("--scratch-files", self.scratch_files.is_some()),
@@ -231,11 +239,16 @@ impl ContainerOptions {
                 Mapped::Pipe(pipe) => pipes.push(pipe),
             }
         }
+        let devices = self.devices.iter();
+        let devices: Vec<_> = devices
+            .map(|device| device.document(surroundings))
+            .collect::<Result<_, _>>()?;
         let container = Container {
             guest_os: self.guest_os(),
             storage: self.storage(surroundings, image)?,
             mapped_directories: (!mounts.is_empty()).then_some(mounts),
             mapped_pipes: (!pipes.is_empty()).then_some(pipes),
+            mapped_devices: (!devices.is_empty()).then_some(devices),
             memory: self.memory.map(|megabytes| ContainerMemory {
                 size_in_mb: Some(megabytes),
             }),
@@ -364,6 +377,8 @@ mod tests {
             "/a:/b:ro",
             "--mount",
             "c:/d:shift,suid",
+            "--device",
+            "/dev/fuse:/dev/f:rw",
             "--scratch",
             "s",
             "--memory",
@@ -391,6 +406,7 @@ mod tests {
                 {"HostPath": "/home/me/c", "ContainerPath": "/d", "ReadOnly": false,
                  "ShiftOwners": true, "AllowSetId": true},
             ],
+            "MappedDevices": [{"HostPath": "/dev/fuse", "ContainerPath": "/dev/f", "Access": "rw"}],
             "Memory": {"SizeInMB": 1024},
             "Processor": {"Maximum": 1250},
             "Networking": {"Namespace": "blue"},

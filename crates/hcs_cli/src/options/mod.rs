@@ -4,6 +4,7 @@
 //! and the environment are handed in ([`Surroundings`]), so that the same arguments always give the same documents.
 
 pub(crate) mod container;
+pub(crate) mod device;
 pub(crate) mod end;
 pub(crate) mod image;
 pub(crate) mod limit;

@@ -76,6 +76,7 @@ Examples:
   tar c . | hcs run -i --scratch ./out -- tar x -C /srv
   hcs run -d --id web -- python3 -m http.server      then: hcs logs -f web
   hcs run --read-only --tmpfs /tmp:size=64M -- ./untrusted
+  hcs run --device /dev/fuse --mount ./agent.sock:/run/agent.sock -- ./build
   hcs run -d --rm -- make                            gone when make has ended, with its output
   hcs run --isolation vm --disk ./data.qcow2 -- cat /proc/partitions
   hcs run --id db --keep --mount ./data:/data -- initdb /data      then: hcs exec db -- ..."

@@ -72,8 +72,9 @@ pub(super) const ROWS: &[Row] = &[
          cannot be changed",
     ),
     (
-        &["--device", "--gpus"],
-        "devices of the host cannot be given to a container: it has null, zero, full, random, urandom, tty and terminals",
+        &["--device-cgroup-rule", "--gpus", "--dev-bind"],
+        "a device is given by its node, and with it the right to use it: `--device /dev/dri/renderD128`; programs and files \
+         that belong to it by `--mount ./driver:/opt/driver:ro`",
     ),
     (
         &["--restart"],

@@ -7,6 +7,7 @@ mod common;
 mod copies;
 mod daily;
 mod detached;
+mod devices;
 mod errors;
 mod events;
 mod explain;

@@ -163,6 +163,7 @@ documents! {
     LayerData,
     LinuxKernelDirect,
     LogicalProcessor,
+    MappedDevice,
     MappedDirectory,
     MappedPipe,
     MappedVirtualDisk,

@@ -3,8 +3,8 @@
 use crate::{
     documents::{
         ComputeSystem, ContainerImage, ContainerMemory, ContainerProcessor, GuestOs, Layer,
-        MappedDirectory, MappedPipe, ModifySettingRequest, Networking, PathType, Storage,
-        TemporaryDirectory, Version,
+        MappedDevice, MappedDirectory, MappedPipe, ModifySettingRequest, Networking, PathType,
+        Storage, TemporaryDirectory, Version,
     },
     fault::{Faults, Path, quote},
     rules::{no_nul, required},
@@ -141,6 +141,27 @@ pub(crate) fn mapped_directory(document: &MappedDirectory, path: &Path<'_>, faul
         &path.key("ContainerPath"),
         faults,
     );
+}
+
+/// A device is named, and what may be done with it in letters.
+pub(crate) fn mapped_device(document: &MappedDevice, path: &Path<'_>, faults: &mut Faults) {
+    required(document.host_path.as_deref(), "HostPath", path, faults);
+    absolute(document.host_path.as_deref(), &path.key("HostPath"), faults);
+    if document.container_path.is_some() {
+        let place = document.container_path.as_deref();
+        required(place, "ContainerPath", path, faults);
+        absolute(place, &path.key("ContainerPath"), faults);
+    }
+    let letters = document.access.as_deref();
+    if letters.is_some_and(|letters| letters.is_empty() || letters.contains(|c| !"rwm".contains(c)))
+    {
+        let found = quote(letters.unwrap_or_default());
+        faults.rule(
+            &path.key("Access"),
+            format!("it is {found}"),
+            "letters out of \"rwm\", such as \"r\" or \"rw\"",
+        );
+    }
 }
 
 /// Requires an absolute path, so that no working directory decides which files are shared. Missing and empty paths are

@@ -49,6 +49,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Storage", Supported),
             ("MappedDirectories", Supported),
             ("MappedPipes", Supported),
+            ("MappedDevices", Supported),
             ("Memory", Supported),
             ("Processor", Supported),
             ("Networking", Supported),
@@ -80,7 +81,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             (
                 "AssignedDevices",
                 Refused(
-                    "devices of the host are not handed to containers; the container would run without them",
+                    "it names interfaces of Windows; give the device's node in \"MappedDevices\"",
                 ),
             ),
             (
@@ -167,6 +168,14 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 "SupportCloudFiles",
                 WithoutEffect("no file of a Linux host is held by a Windows cloud provider"),
             ),
+        ],
+    ),
+    (
+        "MappedDevice",
+        &[
+            ("HostPath", Supported),
+            ("ContainerPath", Supported),
+            ("Access", Supported),
         ],
     ),
     (

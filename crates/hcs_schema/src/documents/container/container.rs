@@ -2,8 +2,8 @@
 
 use crate::documents::{
     ContainerCredentialGuardState, ContainerHvSocket, ContainerMemory, ContainerProcessor,
-    ContainersDefDevice, Device, GuestOs, MappedDirectory, MappedPipe, Networking, ProcessDefaults,
-    RegistryChanges, ResourceLimit, Storage, TemporaryDirectory,
+    ContainersDefDevice, Device, GuestOs, MappedDevice, MappedDirectory, MappedPipe, Networking,
+    ProcessDefaults, RegistryChanges, ResourceLimit, Storage, TemporaryDirectory,
 };
 
 document! {
@@ -17,6 +17,8 @@ document! {
         mapped_directories: Vec<MappedDirectory> = "MappedDirectories", 2.0;
         /// Pipes of the host that appear inside. On Linux: unix sockets or FIFOs.
         mapped_pipes: Vec<MappedPipe> = "MappedPipes", 2.0;
+        /// Devices of the host that appear inside (our extension).
+        mapped_devices: Vec<MappedDevice> = "MappedDevices", "extension";
         /// The memory limit.
         memory: ContainerMemory = "Memory", 2.0;
         /// The processor limit or share.
