@@ -134,7 +134,11 @@ fn what_was_started_inside_is_listed_as_well() {
     ended(&mut hcs(["exec", id, "--", "sh", "-c", script])).fine();
     // The shell has ended; the other may still be on its way to its program.
     let mut looks = std::iter::repeat_with(|| ended(&mut hcs(["ps", id])).fine()).take(100);
-    let lines = looks.find(|lines| lines.lines().any(|line| line.ends_with("sleep")));
+    let lines = looks.find(|lines| {
+        lines
+            .lines()
+            .any(|line| line.ends_with("sleep  sleep 1007"))
+    });
     let lines = lines.expect("a process that was started inside is listed");
     let words: Vec<&str> = lines.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(
