@@ -241,6 +241,14 @@ const SYSTEMS: &[Case] = &[
         ],
     ),
     (
+        "MappedDevice",
+        r#"{"HostPath": "dev/x", "Access": "rx"}"#,
+        &[
+            r#"/HostPath (line 1, column 14): "dev/x" is not absolute; expected an absolute path"#,
+            r#"/Access (line 1, column 33): it is "rx"; expected letters out of "rwm", such as "r" or "rw""#,
+        ],
+    ),
+    (
         "Container_Processor",
         r#"{"Maximum": 0}"#,
         &["/Maximum (line 1, column 13): 0 is not a whole number from 1 to 10000"],

@@ -43,7 +43,7 @@ fn every_verb_has_a_manual_page_that_groff_takes_without_a_warning() {
         rendered(&path);
     }
     let mut expected: BTreeSet<String> = verbs().iter().map(|v| format!("hcs-{v}")).collect();
-    expected.extend(["hcs", "hcs-service-stop"].map(str::to_owned));
+    expected.extend(["hcs", "hcs-service-reload", "hcs-service-stop"].map(str::to_owned));
     for (verb, actions) in [
         ("guest-image", "build list remove"),
         (

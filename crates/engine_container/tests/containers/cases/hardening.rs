@@ -1,7 +1,12 @@
 //! What a container's processes may not do, root in it included.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt as _},
+    path::Path,
+};
 
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use serde_json::json;
 
 use crate::host::{Container, Host, in_private_mounts};
@@ -16,6 +21,7 @@ super::cases![
     system_calls_are_filtered,
     new_privileges_are_out_of_reach,
     devices_of_the_host_cannot_be_used,
+    a_device_is_used_as_far_as_it_was_asked_for,
     nodes_do_not_work_where_nothing_controls_devices,
     pid_1_cannot_be_looked_into,
     the_agent_has_nothing_but_its_socket,
@@ -229,6 +235,43 @@ pub(super) fn devices_of_the_host_cannot_be_used() {
         );
     }
     container.shell("echo gone > /tmp/null");
+}
+
+pub(super) fn a_device_is_used_as_far_as_it_was_asked_for() {
+    let host = Host::new();
+    let disks = crate::host::entries("/sys/dev/block".as_ref());
+    let number = |disk: &Path| {
+        let name = disk.file_name().unwrap().to_str().unwrap().to_owned();
+        let (major, minor) = name.split_once(':').unwrap();
+        makedev(major.parse().unwrap(), minor.parse().unwrap())
+    };
+    let node = |name: &str, disk: &Path| {
+        let path = host.files.path().join(name);
+        let mode = Mode::from_raw_mode(0o666);
+        mknodat(CWD, &path, FileType::BlockDevice, mode, number(disk)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        path
+    };
+    let [one, two] = [node("one", &disks[0]), node("two", &disks[1])];
+    let asked = json!([{ "HostPath": one, "ContainerPath": "/dev/one", "Access": "r" }]);
+    let container = host.start(json!({ "MappedDevices": asked }));
+    let runs = |script: &str| container.run(&["sh", "-c", script]);
+    assert_eq!(runs("exec 3</dev/one").code, 0);
+    for refused in ["exec 3>>/dev/one", "exec 3<>/dev/one"] {
+        let outcome = runs(refused);
+        assert!(
+            outcome.stderr.contains("Operation not permitted"),
+            "{outcome:?}"
+        );
+    }
+    // Its neighbour in a directory that is mapped is no device there.
+    let mapped =
+        json!([{ "HostPath": host.files.path(), "ContainerPath": "/seen", "ReadOnly": true }]);
+    let asked = json!([{ "HostPath": two, "ContainerPath": "/dev/two" }]);
+    let container = host.start(json!({ "MappedDevices": asked, "MappedDirectories": mapped }));
+    let runs = |script: &str| container.run(&["sh", "-c", script]);
+    assert_eq!(runs("exec 3<>/dev/two").code, 0);
+    assert_ne!(runs("exec 3</seen/two").code, 0);
 }
 
 fn nodes_do_not_work_where_nothing_controls_devices() {

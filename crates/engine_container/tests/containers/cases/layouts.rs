@@ -41,6 +41,7 @@ fn version_1_freezes_and_kills() {
 fn version_1_controls_devices() {
     if in_private_mounts("layouts::version_1_controls_devices", VERSION_1) {
         hardening::devices_of_the_host_cannot_be_used();
+        hardening::a_device_is_used_as_far_as_it_was_asked_for();
         let host = Host::new();
         let container = host.start(json!({}));
         let rules = format!(
@@ -69,6 +70,7 @@ fn version_2_freezes_and_kills() {
 fn version_2_controls_devices() {
     if in_private_mounts("layouts::version_2_controls_devices", VERSION_2) {
         hardening::devices_of_the_host_cannot_be_used();
+        hardening::a_device_is_used_as_far_as_it_was_asked_for();
     }
 }
 
