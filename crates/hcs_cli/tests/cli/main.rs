@@ -22,6 +22,7 @@ mod places;
 mod privileges;
 mod processes;
 mod rootless;
+mod rootless_daily;
 mod run;
 mod service;
 mod sockets;

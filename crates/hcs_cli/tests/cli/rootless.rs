@@ -65,7 +65,7 @@ impl User {
         }
     }
 
-    fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.place.path().join("home")
     }
 
@@ -107,7 +107,7 @@ impl User {
         ended(&mut self.command(&[&program, arguments].concat()))
     }
 
-    fn script(&self, options: &[&str], script: &str) -> Ended {
+    pub(crate) fn script(&self, options: &[&str], script: &str) -> Ended {
         self.hcs(&[&["run"], options, &["--", "sh", "-c", script]].concat())
     }
 
