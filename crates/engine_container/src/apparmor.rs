@@ -20,6 +20,7 @@ use std::{
 };
 
 use hcs_schema::privileges::Capabilities;
+use hcs_wire::environment::is_root;
 use rustix::{
     fs::{Mode, OFlags, openat},
     io::Errno,
@@ -167,7 +168,7 @@ pub fn load() -> Result<Profile, String> {
 #[must_use]
 pub fn is_expected() -> bool {
     let enabled = fs::read_to_string(ENABLED).unwrap_or_default();
-    geteuid().is_root() && enabled.trim() == "Y"
+    is_root() && enabled.trim() == "Y"
 }
 
 /// Whether a process of this kind, of a host of this kind, may load a profile and put processes into it.

@@ -4,7 +4,8 @@
 //! opens it again later, in other mounts or another process, makes sure that it still leads there. So a process that
 //! swaps a part of the path in between (a symbolic link in place of a directory) gains a failure and nothing else.
 //!
-//! Symbolic links on the way are followed where they belong to root or to the service's user: layers and mapped directories
+//! Symbolic links on the way are followed where they belong to root or to the service's user (or, in a user namespace, to no
+//! id of it, as those of root do): layers and mapped directories
 //! are named by who is trusted with the host, and may well be reached through links of theirs. A link of another user is
 //! refused, as that user would choose what the container gets. Magic links of `/proc` (`/proc/1/root`, `/proc/self/fd/3`)
 //! are not followed: where they lead is up to a process.
@@ -15,6 +16,7 @@ use std::{
     path::Path,
 };
 
+use hcs_wire::trust::Trusted;
 use rustix::{
     fs::{
         CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2, readlink,
@@ -22,7 +24,6 @@ use rustix::{
     },
     io::Errno,
     path::Arg,
-    process::geteuid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -233,7 +234,7 @@ impl Walk {
         if self.links > Self::MOST_LINKS || magic {
             return Err(Errno::LOOP);
         }
-        if about.st_uid != 0 && about.st_uid != geteuid().as_raw() {
+        if !Trusted::of_process().owns(about.st_uid) {
             return Err(Errno::PERM);
         }
         let target = readlinkat(&found, "", Vec::new())?;

@@ -9,7 +9,11 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::{environment::variable, peer::Peer, trust::Trusted};
+use hcs_wire::{
+    environment::{is_root, variable},
+    peer::Peer,
+    trust::Trusted,
+};
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
@@ -47,14 +51,14 @@ impl Endpoint {
         if let Some(path) = variable(ENDPOINT_VARIABLE) {
             return Ok(Self::at(PathBuf::from(path)));
         }
-        let user = geteuid().as_raw();
+        let user = (geteuid().as_raw(), is_root());
         let (runtime, home) = (variable("XDG_RUNTIME_DIR"), variable("HOME"));
         let path = hcs_wire::endpoint::default_for(
             user,
             runtime.as_deref().map(Path::new),
             home.as_deref().map(Path::new),
         );
-        if user == 0 {
+        if is_root() {
             return Ok(Self::at(path));
         }
         match hcs_wire::endpoint::check(&path, Trusted::of_process()) {

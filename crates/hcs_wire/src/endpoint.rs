@@ -13,14 +13,18 @@ use crate::trust::{Reason, Trusted, Untrusted};
 /// The socket of the machine's own service.
 pub const SYSTEM: &str = "/run/hcs/hcs.sock";
 
-/// The default socket for a process of user `uid`. For root it is the socket of the machine's own service. For any
-/// other user it is the socket of the user's private service. That one is in `runtime_directory` (`$XDG_RUNTIME_DIR`),
-/// else below `home` if the user owns that directory, else in a directory in `/tmp` named after the user.
+/// The default socket for a process of user `uid`. For root of the machine (`is_root`) it is the socket of the machine's own
+/// service. For any other user, root of a user namespace among them, it is the socket of the user's private service. That one
+/// is in `runtime_directory` (`$XDG_RUNTIME_DIR`), else below `home` if the user owns that directory, else in a directory in `/tmp` named after the user.
 ///
 /// In the last case another user may have made that directory first: call [`check`] before trusting the socket.
 #[must_use]
-pub fn default_for(uid: u32, runtime_directory: Option<&Path>, home: Option<&Path>) -> PathBuf {
-    if uid == 0 {
+pub fn default_for(
+    (uid, is_root): (u32, bool),
+    runtime_directory: Option<&Path>,
+    home: Option<&Path>,
+) -> PathBuf {
+    if is_root {
         return PathBuf::from(SYSTEM);
     }
     if let Some(directory) = runtime_directory {
@@ -79,23 +83,30 @@ mod tests {
     #[test]
     fn every_user_has_a_place() {
         let path = Path::new;
-        assert_eq!(default_for(0, Some(path("/x")), None), path(SYSTEM));
+        assert_eq!(default_for((0, true), Some(path("/x")), None), path(SYSTEM));
+        assert_eq!(
+            default_for((0, false), Some(path("/x")), None),
+            path("/x/hcs/hcs.sock")
+        );
         let runtime = Some(path("/run/user/7"));
         assert_eq!(
-            default_for(7, runtime, None),
+            default_for((7, false), runtime, None),
             path("/run/user/7/hcs/hcs.sock")
         );
-        assert_eq!(default_for(7, None, None), path("/tmp/hcs-7/hcs.sock"));
+        assert_eq!(
+            default_for((7, false), None, None),
+            path("/tmp/hcs-7/hcs.sock")
+        );
         // The home of another user is not used.
         assert_eq!(
-            default_for(7, None, Some(path("/proc"))),
+            default_for((7, false), None, Some(path("/proc"))),
             path("/tmp/hcs-7/hcs.sock")
         );
         let home = tempfile::tempdir().unwrap();
         let uid = fs::metadata(home.path()).unwrap().uid();
         if uid != 0 {
             let expected = home.path().join(".local/state/hcs/hcs.sock");
-            assert_eq!(default_for(uid, None, Some(home.path())), expected);
+            assert_eq!(default_for((uid, false), None, Some(home.path())), expected);
         }
     }
 

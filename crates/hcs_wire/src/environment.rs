@@ -31,6 +31,22 @@ pub fn is_elevated() -> bool {
     at_start || geteuid() != getuid() || getegid() != getgid()
 }
 
+/// Whether this process is root of the machine, or of a container that has the machine's ids. Root of a user namespace with
+/// other ids (`unshare -Ur`) is an ordinary user beyond it: it has all capabilities, and none over anything of the host.
+#[must_use]
+pub fn is_root() -> bool {
+    static WITH_IDS_OF_HOST: OnceLock<bool> = OnceLock::new();
+    // Where /proc is missing, the number is all there is.
+    let ids_of_host =
+        || fs::read_to_string("/proc/self/uid_map").map_or(true, |map| has_all_ids(&map));
+    geteuid().is_root() && *WITH_IDS_OF_HOST.get_or_init(ids_of_host)
+}
+
+/// Whether the text of a `uid_map` says that ids are those of the machine (`user_namespaces(7)`).
+pub(crate) fn has_all_ids(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// Whether the kernel set `AT_SECURE` when the program was executed; `None` if that cannot be read. The auxiliary
 /// vector of a program with more rights than its caller belongs to root and has mode 0400.
 fn secure_execution() -> Option<bool> {
@@ -59,6 +75,14 @@ mod tests {
         assert_eq!(entry(&vector, 6), Some(4096));
         assert_eq!(entry(&vector, 7), None);
         assert_eq!(entry(&vector[..3], 6), None);
+    }
+
+    #[test]
+    fn root_has_the_ids_of_the_machine() {
+        assert!(has_all_ids("         0          0 4294967295\n"));
+        assert!(!has_all_ids("         0       1000          1\n"));
+        assert!(!has_all_ids("0 0 1\n") && !has_all_ids("0 100000 65536\n") && !has_all_ids(""));
+        assert!(!is_root() || geteuid().is_root());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use rustix::{
     process::geteuid,
 };
 
-use crate::environment::is_elevated;
+use crate::environment::{has_all_ids, is_elevated};
 
 /// Links that are followed on one path, as in the kernel.
 const MOST_LINKS: u32 = 40;
@@ -159,7 +159,9 @@ impl Trusted {
         }
     }
 
-    fn owns(self, owner: u32) -> bool {
+    /// Whether a file of that owner is one of theirs.
+    #[must_use]
+    pub fn owns(self, owner: u32) -> bool {
         owner == 0 || owner == self.user || self.unmapped == Some(owner)
     }
 }
@@ -167,8 +169,7 @@ impl Trusted {
 /// The id that stands for owners without one, in a user namespace that does not have them all.
 fn unmapped() -> Option<u32> {
     let map = fs::read_to_string("/proc/self/uid_map").ok()?;
-    let fields: Vec<&str> = map.split_whitespace().collect();
-    if fields == ["0", "0", "4294967295"] {
+    if has_all_ids(&map) {
         return None;
     }
     let id = fs::read_to_string("/proc/sys/kernel/overflowuid").ok()?;

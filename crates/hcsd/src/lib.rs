@@ -42,7 +42,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser as _;
 use hcs_engine::engine::Engine;
-use hcs_wire::environment::variable;
+use hcs_wire::environment::{is_root, variable};
 use rustix::process::geteuid;
 
 use upkeep::start;
@@ -84,7 +84,11 @@ fn resolve(options: &Options) -> Result<(PathBuf, Option<PathBuf>), String> {
     let variable = |name: &str| variable(name).map(PathBuf::from);
     let default = || {
         let (runtime, home) = (variable("XDG_RUNTIME_DIR"), variable("HOME"));
-        hcs_wire::endpoint::default_for(geteuid().as_raw(), runtime.as_deref(), home.as_deref())
+        hcs_wire::endpoint::default_for(
+            (geteuid().as_raw(), is_root()),
+            runtime.as_deref(),
+            home.as_deref(),
+        )
     };
     let endpoint = options
         .endpoint

@@ -30,7 +30,11 @@ use rustix::{
     },
 };
 
-use crate::{cgroup::own, sys::heritage, sys::process};
+use crate::{
+    cgroup::own,
+    privilege::Privilege,
+    sys::{heritage, process},
+};
 
 pub use capabilities::{give_up as give_up_capabilities, give_up_profiles};
 pub use remaining::remaining;
@@ -82,7 +86,7 @@ fn become_one_user() -> Result<(), Errno> {
 #[must_use]
 pub fn settle(cgroup_root: &str) -> Vec<String> {
     let mut refused = Vec::new();
-    if geteuid().is_root() {
+    if Privilege::own() == Privilege::Root {
         refused.extend(
             own::join(cgroup_root).into_iter().map(|error| {
                 format!("the service stays in a control group of its starter: {error}")
@@ -104,7 +108,7 @@ pub fn settle(cgroup_root: &str) -> Vec<String> {
 /// Starts something outside of the group of [`settle`], for the launcher. A container has no
 /// group of its own in every hierarchy; where it has none it would keep the service's in use after the service.
 pub(crate) fn outside<T>(cgroup_root: &str, start: impl FnOnce() -> T) -> T {
-    if !geteuid().is_root() {
+    if Privilege::own() == Privilege::User {
         return start();
     }
     own::step_out(cgroup_root);
@@ -117,7 +121,7 @@ pub(crate) fn outside<T>(cgroup_root: &str, start: impl FnOnce() -> T) -> T {
 /// Leaves the group of [`settle`] and removes it, and those above it as far as they are empty. The last thing before the
 /// process ends: it is in the hierarchies' roots then.
 pub fn leave(cgroup_root: &str) {
-    if geteuid().is_root() {
+    if Privilege::own() == Privilege::Root {
         own::leave(cgroup_root);
     }
 }

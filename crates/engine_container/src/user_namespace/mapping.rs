@@ -13,7 +13,10 @@ use rustix::{
 };
 
 use super::ranges::{IdRange, UserNamespaces};
-use crate::failure::{Attempt, StepError};
+use crate::{
+    failure::{Attempt, StepError},
+    privilege::Privilege,
+};
 
 /// Ids inside from 0 on, in the order of these ranges of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +111,7 @@ impl Child {
 
     /// Gives it its ids; answers whether it has more than one, which is what setting groups needs as well.
     pub(crate) fn map(&self, mapping: &Mapping) -> Result<bool, StepError> {
-        if geteuid().is_root() {
+        if Privilege::own() == Privilege::Root {
             self.write(USERS.0, &lines(&mapping.users))?;
             self.write(GROUPS.0, &lines(&mapping.groups))?;
             return Ok(true);

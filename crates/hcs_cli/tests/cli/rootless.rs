@@ -73,8 +73,13 @@ impl User {
         self.home().join(".local/state/hcs")
     }
 
+    /// The user's copy of `hcs`.
+    pub(crate) fn program(&self) -> String {
+        self.place.path().join("hcs").display().to_string()
+    }
+
     /// A command line of the user's.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let id = self.id;
         let become_user = format!(
             "{}; exec setpriv --reuid {id} --regid {id} --clear-groups -- \"$@\"",

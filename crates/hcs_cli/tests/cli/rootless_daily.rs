@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    common::ended,
     devices,
     rootless::{User, unprivileged},
 };
@@ -16,6 +17,7 @@ use crate::{
 const COPIES: u32 = 54_328;
 const READS_ONLY: u32 = 54_329;
 const USES_DEVICES: u32 = 54_330;
+const ROOT_OF_ITS_OWN: u32 = 54_331;
 
 /// A directory of the user's own.
 fn own_directory(user: &User, name: &str, id: u32) -> PathBuf {
@@ -114,4 +116,37 @@ fn a_device_that_its_user_may_use_can_be_given_to_a_container() {
     for said in ["mode 0600", "may not use it"] {
         assert!(refused.err.contains(said), "{refused:?}");
     }
+}
+
+/// `unshare -Ur` makes a user root of a namespace, with all capabilities and no more rights than before.
+#[test]
+fn root_of_a_user_namespace_is_an_ordinary_user() {
+    if unprivileged() {
+        return;
+    }
+    let user = User::new(ROOT_OF_ITS_OWN);
+    let program = user.program();
+    let inside = |options: &[&str], script: &str| {
+        let first = ["unshare", "-Ur", &program, "run"];
+        let command = ["--", "sh", "-c", script];
+        ended(&mut user.command(&[&first[..], options, &command].concat()))
+    };
+    let script = "id -u; cat /proc/self/uid_map; touch /etc/new";
+    let map = "         0          0          1\n";
+    assert_eq!(inside(&[], script).fine(), format!("0\n{map}"));
+    // Of a root file system, too; as what the user may not do is told with the reason.
+    let layer = own_directory(&user, "rootfs", ROOT_OF_ITS_OWN);
+    let layer = layer.to_str().unwrap();
+    let mounts = [
+        "--mount",
+        "/usr:/usr:ro",
+        "--mount",
+        "/lib:/lib:ro",
+        "--mount",
+        "/lib64:/lib64:ro",
+    ];
+    let options = [&["--layer", layer, "--mount", "/bin:/bin:ro"], &mounts[..]].concat();
+    assert_eq!(inside(&options, script).fine(), format!("0\n{map}"));
+    let limited = inside(&["--memory", "64"], "true");
+    assert!(limited.err.contains("ordinary user"), "{limited:?}");
 }

@@ -20,7 +20,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hcs_wire::trust::{Reason, Trusted};
+use hcs_wire::{
+    environment::is_root,
+    trust::{Reason, Trusted},
+};
 use rustix::{
     fs::{FlockOperation, flock, fstat},
     io::Errno,
@@ -159,7 +162,7 @@ impl Store {
     /// `$XDG_DATA_HOME/hcs/storage`, else `~/.local/share/hcs/storage`; none without a home.
     #[must_use]
     pub fn default_place() -> Option<PathBuf> {
-        if geteuid().is_root() {
+        if is_root() {
             return Some("/var/lib/hcs/storage".into());
         }
         let absolute = |name| {

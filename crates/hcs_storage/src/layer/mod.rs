@@ -21,7 +21,7 @@ mod walk;
 
 use std::{io::Read, ops::AddAssign};
 
-use rustix::process::geteuid;
+use hcs_wire::environment::is_root;
 
 use crate::{Limits, StorageError, tar::Entry};
 
@@ -78,7 +78,7 @@ impl Rights {
     /// Those of this process. An ordinary user refuses what only root can have.
     #[must_use]
     pub fn of_caller() -> Self {
-        if geteuid().is_root() {
+        if is_root() {
             Self::Root
         } else {
             Self::User(Special::Refuse)
