@@ -14,6 +14,9 @@ pub(crate) const MAKING_GROUP: &str = "making the control group";
 /// The step that mounts the overlay of a root file system.
 pub(crate) const MOUNTING_LAYERS: &str = "mounting the layers over";
 
+/// The step that makes the first process of a container.
+pub(crate) const CLONING: &str = "cloning a process into new namespaces";
+
 /// One step that the host refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{step}{}: {errno}", self.on_path())]
@@ -80,6 +83,15 @@ impl StepError {
             (MAKING_GROUP, Errno::ROFS | Errno::ACCESS | Errno::PERM) => Some(
                 "the service may make no control groups where it runs, as inside of a container whose /sys/fs/cgroup can \
                  only be read: run hcs on the host, or where /sys/fs/cgroup can be written",
+            ),
+            (CLONING, Errno::NOSYS | Errno::PERM) => Some(
+                "namespaces are refused where the service runs: by a filter of system calls, as in a container or in a unit \
+                 with RestrictNamespaces=, or by settings of the host (kernel.unprivileged_userns_clone, \
+                 kernel.apparmor_restrict_unprivileged_userns): run hcs on the host, or where they are allowed",
+            ),
+            (CLONING, Errno::NOSPC | Errno::USERS) => Some(
+                "the host allows no more namespaces: the limits are the settings user.max_user_namespaces and those beside \
+                 it (sysctl), and how deep namespaces are nested",
             ),
             (MOUNTING_LAYERS, Errno::INVAL | Errno::OPNOTSUPP) => Some(
                 "the file system there cannot hold what a container writes, as an overlay, NFS and FAT cannot: name a \
@@ -211,6 +223,9 @@ mod tests {
         };
         assert_eq!(causes(MAKING_GROUP, Errno::ROFS), 2);
         assert_eq!(causes(MAKING_GROUP, Errno::NOSPC), 1);
+        assert_eq!(causes(CLONING, Errno::NOSYS), 2);
+        assert_eq!(causes(CLONING, Errno::NOSPC), 2);
+        assert_eq!(causes(CLONING, Errno::NOMEM), 1);
         assert_eq!(causes(MOUNTING_LAYERS, Errno::INVAL), 2);
         assert_eq!(causes("mounting proc on", Errno::INVAL), 1);
     }

@@ -178,10 +178,7 @@ pub(crate) fn receive_answer(socket: BorrowedFd<'_>) -> Result<Answer, StepError
                 pidfd: pidfd.ok_or_else(|| StepError::new(step, Errno::BADMSG))?,
             })
         }
-        errno => Err(StepError::new(
-            "cloning a process into new namespaces",
-            failure::errno(errno),
-        )),
+        errno => Err(StepError::new(failure::CLONING, failure::errno(errno))),
     }
 }
 

@@ -209,6 +209,57 @@ fn a_scratch_that_is_in_use_is_told_with_the_way_out() {
 }
 
 #[test]
+fn a_scratch_on_an_overlay_is_told_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().display();
+    // The service looks into its own mounts, which are the host's.
+    let script = format!(
+        "cd {here} && mkdir low up work shown && mount -t overlay overlay -o lowerdir=low,upperdir=up,workdir=work shown && \
+         mkdir shown/scratch"
+    );
+    ended(&mut shell(&script)).fine();
+    let scratch = format!("{here}/shown/scratch");
+    let said = ended(&mut hcs(["run", "--scratch", &scratch, "--", "true"]));
+    ended(&mut shell(&format!("umount {here}/shown"))).fine();
+    assert_eq!(said.code, Some(125), "{said:?}");
+    assert!(said.err.contains("name a directory on ext4"), "{said:?}");
+}
+
+#[test]
+fn a_mount_over_dev_is_what_the_container_has_there() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("only"), "").unwrap();
+    let mount = format!("{}:/dev:shift", folder.path().display());
+    for userns in ["--userns", "--userns=no"] {
+        let line = ["run", "--mount", &mount, userns, "--", "ls", "/dev"];
+        assert_eq!(ended(&mut hcs(line)).fine(), "only\n");
+    }
+}
+
+#[test]
+fn a_start_that_a_terminate_overtakes_says_so() {
+    let id = unique("overtaken");
+    let mut run = hcs(["run", "--id", &id, "--", "sh", "-c", "sleep 1000"]);
+    let child = run.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    // As soon as there is something of that name, wherever in its start it is.
+    let mut ends = std::iter::repeat_with(|| words(&format!("terminate {id}")));
+    assert!(ends.any(|end| end.code == Some(0)));
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    match output.status.code() {
+        // It had begun by then.
+        Some(137) => {}
+        Some(125) => assert!(
+            ["terminate", "ended while it was starting", "has stopped"]
+                .iter()
+                .any(|reason| said.contains(reason)),
+            "{said}"
+        ),
+        other => panic!("{other:?}: {said}"),
+    }
+}
+
+#[test]
 fn a_network_namespace_is_a_name() {
     let path = words("run --net-namespace ../x -- true");
     assert_eq!(path.code, Some(125));

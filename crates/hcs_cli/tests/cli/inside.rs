@@ -106,3 +106,31 @@ fn a_container_does_not_see_the_directories_of_its_service() {
     fs::write(beside.path().join("file"), "beside").unwrap();
     assert_eq!(run(beside.path(), "cat /seen/file").fine(), "beside");
 }
+
+/// A container has neither namespaces nor control groups to give away; the answer says so, and what to do.
+#[test]
+fn a_service_inside_of_a_container_says_why_it_makes_none() {
+    let folder = Path::new(env!("CARGO_BIN_EXE_hcs")).parent().unwrap();
+    let programs = mount(folder, "/programs:ro");
+    let run = |options: &[&str]| {
+        let first = ["run", "--layer", "/", "--mount", &programs];
+        let script = "HCS_ENDPOINT=/tmp/inner/hcs.sock /programs/hcs run -- true";
+        let command = ["--", "sh", "-c", script];
+        ended(&mut hcs([&first[..], options, &command].concat()))
+    };
+    for (options, said) in [
+        (
+            &["--userns"][..],
+            "namespaces are refused where the service runs",
+        ),
+        (
+            &["--userns=no", "--cap-add", "ALL"],
+            "may make no control groups where it runs",
+        ),
+    ] {
+        let inner = run(options);
+        assert_eq!(inner.code, Some(125), "{inner:?}");
+        assert!(inner.err.contains(said), "{inner:?}");
+        assert!(inner.err.contains("run hcs on the host"), "{inner:?}");
+    }
+}
