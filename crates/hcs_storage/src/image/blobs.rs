@@ -100,6 +100,20 @@ impl Blobs {
     }
 }
 
+impl Blobs {
+    /// Keeps what `write` writes; it answers the digest and size of that.
+    pub(super) fn keep_written(
+        &self,
+        write: impl FnOnce(&mut File) -> Result<Content, StorageError>,
+    ) -> Result<Content, StorageError> {
+        let mut partial = Partial::new(&self.folder)?;
+        let content = write(&mut partial.file)?;
+        partial.commit(&self.path(content.digest))?;
+        sync_folder(&self.folder)?;
+        Ok(content)
+    }
+}
+
 fn check(found: Content, expected: Option<Content>) -> Result<(), Refusal> {
     match expected {
         Some(expected) if expected.size != found.size => Err(Refusal::WrongSize {

@@ -53,9 +53,9 @@ pub struct Loaded {
 }
 
 /// An image of which all contents are in the store, and none is in the index yet.
-struct Taken {
+pub(super) struct Taken {
     image: Descriptor,
-    names: Vec<Name>,
+    pub(super) names: Vec<Name>,
     omitted: Omitted,
 }
 
@@ -168,7 +168,7 @@ impl Store {
     }
 
     /// Does `work` with the store in use; what it leaves behind when it fails is removed.
-    fn or_clean<T>(
+    pub(super) fn or_clean<T>(
         &self,
         work: impl FnOnce() -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
@@ -277,7 +277,7 @@ impl Store {
     }
 
     /// Keeps the documents of an image whose layers are in the store, and unpacks them.
-    fn assemble(
+    pub(super) fn assemble(
         &self,
         config_text: &[u8],
         config: &Config,
@@ -343,7 +343,7 @@ impl Store {
     }
 
     /// Adds an image, all of which is in the store.
-    fn finish(&self, taken: Taken) -> Result<Loaded, StorageError> {
+    pub(super) fn finish(&self, taken: Taken) -> Result<Loaded, StorageError> {
         let Taken {
             image,
             names,

@@ -4,9 +4,11 @@
 //! 2. [`name`]: names of images. 3. [`source`]: files of a foreign image layout, read without leaving it.
 //! 4. [`blobs`]: contents by their digests. 5. [`store`]: the place on disk, its locks and its index.
 //! 6. [`load`]: images of other programs, and of plain root archives. 7. [`save`]: the way back.
-//! 8. [`lease`]: what containers use. 9. [`prune`]: removal of what no image and no container needs.
+//! 8. [`commit`]: an image out of another one and a scratch.
+//! 9. [`lease`]: what containers use. 10. [`prune`]: removal of what no image and no container needs.
 
 mod blobs;
+mod commit;
 pub mod document;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;

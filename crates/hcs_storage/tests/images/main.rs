@@ -2,10 +2,11 @@
 //!
 //! 1. [`make`]: images in the forms of other programs. 2. [`ways`]: in, out, and in again. 3. [`hostile`]: what is refused.
 //! 4. [`names`]: tags, removal, pruning. 5. [`kills`]: processes that end early, and many at once.
-//! 6. [`leases`]: what containers use. 7. [`tools`]: other programs.
+//! 6. [`leases`]: what containers use. 7. [`commits`]: images out of scratches. 8. [`tools`]: other programs.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod commits;
 mod hostile;
 mod kills;
 mod leases;
