@@ -246,6 +246,34 @@ pub(crate) fn query(wanted: &[SystemPropertyType]) -> SystemPropertyQuery {
     }
 }
 
+/// The document that `system` was made from.
+///
+/// # Errors
+/// The service does not tell it.
+pub(crate) fn made_from(
+    system: &ComputeSystem,
+    clock: Clock,
+) -> Result<documents::ComputeSystem, Failure> {
+    const DOCUMENT: &str = "Document";
+    let asked = SystemPropertyQuery {
+        property_queries: Some(
+            [(DOCUMENT.to_owned(), Value::Object(serde_json::Map::new()))].into(),
+        ),
+        ..SystemPropertyQuery::default()
+    };
+    let told = clock.on(system.properties(&asked)).wait()?;
+    let answer = told
+        .property_responses
+        .and_then(|mut all| all.remove(DOCUMENT));
+    let answer = answer
+        .and_then(|answer| answer.response)
+        .unwrap_or_default();
+    serde_json::from_value(answer).map_err(|error| {
+        let message = "the service does not tell what the system was made from";
+        Failure::new(HResult::E_UNEXPECTED, message).because(&error)
+    })
+}
+
 /// The text of a document of ours.
 ///
 /// # Errors

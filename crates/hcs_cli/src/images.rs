@@ -9,16 +9,50 @@ use hcs_schema::{Failure, HResult, win32};
 use hcs_storage::{
     Refusal, StorageError,
     image::{Hold, Image, Name, Store},
-    layer::Options,
+    layer::{Omitted, Options},
 };
 use rustix::io::Errno;
 
-use crate::options::{container::ContainerOptions, image::ChosenImage};
+use crate::{
+    complain,
+    options::{container::ContainerOptions, image::ChosenImage},
+};
 
 /// Names that are shown in place of one that is not there.
 const SHOWN: usize = 5;
 /// How much a name may differ from one that is not there, from 0 to 1 for the same.
 const ALIKE: f64 = 0.7;
+
+/// Reads the name of an image.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn name(text: &str) -> Result<Name, String> {
+    text.parse().map_err(|refusal: Refusal| refusal.to_string())
+}
+
+/// Tells on standard error what a layer does not have of what it was made from.
+pub(crate) fn tell_left_out(omitted: Omitted) {
+    if let Some(text) = left_out(omitted) {
+        complain(&format!("hcs: left out: {text}\n"));
+    }
+}
+
+/// What the layers do not have of their archives, in words.
+fn left_out(omitted: Omitted) -> Option<String> {
+    let counts = [
+        (omitted.owners, "owners"),
+        (omitted.devices, "device nodes"),
+        (omitted.set_id, "set-user-ID bits and capabilities"),
+        (omitted.attributes, "attributes"),
+        (omitted.sockets, "sockets"),
+    ];
+    let some = counts.iter().filter(|(count, _)| *count > 0);
+    let words: Vec<_> = some
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
 
 /// Where the store is: what was asked for, else this user's own.
 ///
@@ -228,5 +262,17 @@ mod tests {
         }
         let told = words(unknown("sh", Path::new("/store"), &[], false));
         assert!(!told.contains("hcs run -- sh"), "{told}");
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted_in_words() {
+        assert_eq!(left_out(Omitted::default()), None);
+        let omitted = Omitted {
+            owners: 3,
+            set_id: 1,
+            ..Omitted::default()
+        };
+        let words = left_out(omitted).unwrap();
+        assert_eq!(words, "3 owners, 1 set-user-ID bits and capabilities");
     }
 }

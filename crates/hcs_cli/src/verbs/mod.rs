@@ -1,6 +1,7 @@
 //! One file per verb: its arguments, and what it does.
 
 pub(crate) mod attach;
+pub(crate) mod commit;
 pub(crate) mod completion;
 pub(crate) mod cp;
 pub(crate) mod create;

@@ -53,8 +53,9 @@ pub(super) const ROWS: &[Row] = &[
          debian.tar`",
     ),
     (
-        &["commit", "diff"],
-        "what is written inside is kept where --scratch says, below upper/: `hcs run --scratch ./out -- make`",
+        &["diff"],
+        "what is written inside is kept where --scratch says, below upper/: `hcs run --scratch ./out -- make`; `hcs commit box \
+         tools:1` makes an image of it",
     ),
     (
         &["export"],

@@ -11,6 +11,7 @@ mod devices;
 mod errors;
 mod events;
 mod explain;
+mod image_commits;
 mod image_leases;
 mod image_runs;
 mod images;

@@ -11,14 +11,13 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use hcs_schema::Failure;
 use hcs_storage::{
-    Refusal,
-    image::{Name, Store},
+    image::Store,
     layer::{Options, Rights, Special},
 };
 
 use crate::{
     failure::Stop,
-    images::{self, failed},
+    images::{self, failed, name, tell_left_out},
 };
 
 /// Load, save, list and remove images of containers
@@ -112,9 +111,4 @@ struct PrivilegedOption {
     /// them is refused otherwise
     #[arg(long)]
     omit_privileged: bool,
-}
-
-/// Reads the name of an image.
-fn name(text: &str) -> Result<Name, String> {
-    text.parse().map_err(|refusal: Refusal| refusal.to_string())
 }

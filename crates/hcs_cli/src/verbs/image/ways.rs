@@ -9,12 +9,9 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use hcs_schema::{Failure, HResult};
-use hcs_storage::{
-    image::{Format, Loaded, Name},
-    layer::Omitted,
-};
+use hcs_storage::image::{Format, Loaded, Name};
 
-use super::{PrivilegedOption, StoreOption, failed, name};
+use super::{PrivilegedOption, StoreOption, failed, name, tell_left_out};
 use crate::output::{cannot_write, print, print_json, printable};
 
 /// Load images: an OCI image layout, an OCI archive, or what docker save writes
@@ -206,10 +203,7 @@ fn to_file(path: &Path, write: impl FnOnce(File) -> Result<(), Failure>) -> Resu
 /// Prints what was loaded; what is not there of it is told on standard error.
 fn told(loaded: &[Loaded], json: bool) -> Result<(), Failure> {
     for image in loaded {
-        if let Some(text) = left_out(image.omitted) {
-            // Where standard error is closed, no reader wants to know.
-            let _closed = writeln!(io::stderr().lock(), "hcs: left out: {text}");
-        }
+        tell_left_out(image.omitted);
     }
     if json {
         return print_json(&loaded.iter().map(json_of).collect::<Vec<_>>());
@@ -238,36 +232,4 @@ fn json_of(image: &Loaded) -> serde_json::Value {
             "Attributes": omitted.attributes,
         },
     })
-}
-
-/// What the layers do not have of their archives, in words.
-fn left_out(omitted: Omitted) -> Option<String> {
-    let counts = [
-        (omitted.owners, "owners"),
-        (omitted.devices, "device nodes"),
-        (omitted.set_id, "set-user-ID bits and capabilities"),
-        (omitted.attributes, "attributes"),
-    ];
-    let some = counts.iter().filter(|(count, _)| *count > 0);
-    let words: Vec<_> = some
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-    (!words.is_empty()).then(|| words.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_left_out_is_counted_in_words() {
-        assert_eq!(left_out(Omitted::default()), None);
-        let omitted = Omitted {
-            owners: 3,
-            set_id: 1,
-            ..Omitted::default()
-        };
-        let words = left_out(omitted).unwrap();
-        assert_eq!(words, "3 owners, 1 set-user-ID bits and capabilities");
-    }
 }

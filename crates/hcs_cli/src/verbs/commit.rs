@@ -1,0 +1,154 @@
+//! `hcs commit`: an image out of what a container has written.
+
+use std::path::Path;
+
+use clap::Args;
+use hcs_schema::{Failure, HResult, documents::ComputeSystem};
+use hcs_storage::{
+    image::{Image, Name, Store},
+    layer::{Marks, Options},
+};
+
+use crate::{
+    client,
+    failure::Stop,
+    images::{failed, name, tell_left_out},
+    options::limit::Limit,
+    output::{print, printable},
+};
+
+/// Make an image of a container of an image, with what it has written since as one more layer
+///
+/// The container has to be made with --scratch, which keeps what is written. The layer has exactly that: new and changed files,
+/// marks of deleted ones, and the empty files and directories that mounts stand on. What is in a --mount or a --tmpfs is
+/// not in it. The command, user and variables of the image stay. A file that is written meanwhile is refused: pause the
+/// container before.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs run -d --id box --scratch ./out debian:12 sleep 1000
+  hcs pause box && hcs commit box tools:1 && hcs resume box")]
+pub(crate) struct Commit {
+    /// The container
+    id: String,
+
+    /// The name of the image; without a tag it gets :latest
+    #[arg(value_parser = name)]
+    name: Name,
+
+    #[command(flatten)]
+    limit: Limit,
+}
+
+impl Commit {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        let clock = self.limit.begin("commit");
+        let system = clock.open(&self.id)?;
+        let document = client::made_from(&system, clock);
+        let document = document.map_err(|failure| clock.stop(&self.id, failure))?;
+        let made = Made::of(&self.id, &document)?;
+        let failed = failed("no image was made");
+        let store = Store::open(Path::new(made.store), Options::of_caller()).map_err(&failed)?;
+        // Its layers are leased by the container, and by us its contents.
+        let _hold = store.hold().map_err(&failed)?;
+        let image = store.image(made.digest).map_err(&failed)?;
+        made.check_layers(&self.id, &store, &image)?;
+        let upper = Path::new(made.scratch).join("upper");
+        let by = format!("hcs commit {}", self.id);
+        let committed = store.commit(&image, &upper, made.marks, &self.name, &by);
+        let (_, omitted) = committed.map_err(failed)?;
+        tell_left_out(omitted);
+        print(&format!("{}\n", printable(self.name.as_str())))?;
+        Ok(0)
+    }
+}
+
+/// What a container was made of.
+struct Made<'a> {
+    store: &'a str,
+    digest: &'a str,
+    layers: Vec<&'a str>,
+    scratch: &'a str,
+    marks: Marks,
+}
+
+impl<'a> Made<'a> {
+    fn of(id: &str, document: &'a ComputeSystem) -> Result<Self, Failure> {
+        let container = document.container.as_ref();
+        let storage = container.and_then(|container| container.storage.as_ref());
+        let image = storage.and_then(|storage| storage.image.as_ref());
+        let place =
+            image.and_then(|image| Some((image.store.as_deref()?, image.digest.as_deref()?)));
+        let (store, digest) = place.ok_or_else(|| {
+            unfit(
+                id,
+                "is made of no image: hcs run --id NAME IMAGE makes one that is",
+            )
+        })?;
+        let scratch = storage.and_then(|storage| storage.path.as_deref());
+        let scratch = scratch.ok_or_else(|| {
+            unfit(
+                id,
+                "keeps nothing that it writes: --scratch DIR makes it do so",
+            )
+        })?;
+        let layers = storage.and_then(|storage| storage.layers.as_ref());
+        let layers = layers.into_iter().flatten();
+        let shifted = container.and_then(|container| container.user_namespace) == Some(true);
+        let user = shifted || !rustix::process::geteuid().is_root();
+        Ok(Self {
+            store,
+            digest,
+            layers: layers.filter_map(|layer| layer.path.as_deref()).collect(),
+            scratch,
+            marks: if user { Marks::User } else { Marks::Trusted },
+        })
+    }
+
+    /// What was written is above the layers of the image, and of nothing else.
+    fn check_layers(&self, id: &str, store: &Store, image: &Image) -> Result<(), Failure> {
+        let layers = store.layers(image);
+        let same = layers
+            .iter()
+            .map(|path| path.to_str())
+            .eq(self.layers.iter().map(|path| Some(*path)));
+        match same {
+            true => Ok(()),
+            false => Err(unfit(
+                id,
+                "has other layers than its image, which a further image cannot have",
+            )),
+        }
+    }
+}
+
+fn unfit(id: &str, why: &str) -> Failure {
+    let message = format!("the container {id:?} {why}");
+    Failure::new(HResult::E_INVALIDARG, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn made(storage: &Value) -> Result<(String, Marks), String> {
+        let document = json!({"Container": {"Storage": storage}});
+        let document: ComputeSystem = serde_json::from_value(document).unwrap();
+        let made = Made::of("box", &document).map_err(|failure| failure.message.to_string())?;
+        Ok((made.scratch.to_owned(), made.marks))
+    }
+
+    #[test]
+    fn only_a_kept_scratch_above_an_image_becomes_one() {
+        let image = json!({"Store": "/s", "Digest": "sha256:0"});
+        let layers = json!([{"Path": "/s/layers/0"}]);
+        let full = json!({"Image": image, "Layers": layers, "Path": "/scratch"});
+        assert_eq!(made(&full).unwrap().0, "/scratch");
+        let told = made(&json!({"Image": image, "Layers": layers})).unwrap_err();
+        assert!(told.contains("\"box\" keeps nothing"), "{told}");
+        let told = made(&json!({"Layers": layers, "Path": "/scratch"})).unwrap_err();
+        assert!(told.contains("hcs run --id NAME IMAGE"), "{told}");
+    }
+}
