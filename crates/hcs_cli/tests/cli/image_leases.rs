@@ -24,10 +24,21 @@ struct Both {
 
 impl Both {
     fn new() -> Self {
-        Self {
+        let both = Self {
             shop: Shop::new(),
             place: Place::new(1),
+        };
+        // The only image, called `tools`, says more than nothing.
+        let execution = json!({"Labels": {"a": "b"}, "Env": ["A=image"], "WorkingDir": "/srv/app"});
+        both.shop.configured("app", &execution).fine();
+        for line in [
+            "remove --store store tools",
+            "tag --store store app tools",
+            "remove --store store app",
+        ] {
+            both.hcs(&format!("image {line}")).fine();
         }
+        both
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -78,12 +89,6 @@ impl Both {
 #[test]
 fn the_image_of_a_container_that_was_never_started_stays() {
     let both = Both::new();
-    both.shop
-        .configured("app", &json!({"Labels": {"a": "b"}}))
-        .fine();
-    both.hcs("image remove --store store tools").fine();
-    both.hcs("image tag --store store app tools").fine();
-    both.hcs("image remove --store store app").fine();
     both.hcs("create --image tools --store store --id box")
         .fine();
     let list = both.hcs("list").fine();
@@ -133,8 +138,9 @@ fn the_image_of_a_container_that_runs_stays_without_service_and_client() {
     ended(&mut both.command(&words)).fine();
     kill_services(&both.place);
     both.assert_kept("box");
-    let read = ["exec", "box", "--", "cat", "/srv/app/file"];
-    assert_eq!(ended(&mut both.command(&read)).fine(), "image\n");
+    // The next service knows what the image says, too.
+    let read = ["exec", "box", "--", "sh", "-c", "cat file; echo $A"];
+    assert_eq!(ended(&mut both.command(&read)).fine(), "image\nimage\n");
     both.hcs("terminate box").fine();
     both.assert_gone();
 }
