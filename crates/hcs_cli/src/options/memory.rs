@@ -1,4 +1,4 @@
-//! `--memory`, `--scratch-size`: a number of megabytes.
+//! `--memory`, `--scratch-size`, `--max-size`: a number of megabytes.
 
 const EXPECTED: &str =
     "expected a whole number of megabytes, such as 512, or one with a unit: 512M, 2G or 1T";

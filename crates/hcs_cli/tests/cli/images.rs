@@ -109,3 +109,37 @@ fn a_file_is_written_whole_or_not_at_all() {
     names.sort();
     assert_eq!(names, ["a", "root", "store"]);
 }
+
+#[test]
+fn an_archive_that_costs_too_much_is_refused() {
+    let place = made();
+    let path = place.path();
+    image(path, "save --output tools.tar tools").fine();
+    let script =
+        "mkdir big && head -c 3000000 /dev/zero > big/zero && tar -C big -cz . > big.tar.gz";
+    ended(shell(script).current_dir(path)).fine();
+    for (line, text) in [
+        (
+            "import --max-size 1M big.tar.gz x",
+            "more than 1048576 bytes",
+        ),
+        ("import --max-files 1 big.tar.gz x", "more than 1 entries"),
+        (
+            "import --max-time 0.000000001 big.tar.gz x",
+            "longer than 1ns",
+        ),
+        ("load --max-files 2 tools.tar", "more than 2 entries"),
+    ] {
+        let said = image(path, line);
+        assert_eq!((said.code, said.out.as_str()), (Some(125), ""), "{said:?}");
+        assert!(said.err.contains(text), "{said:?}");
+    }
+    assert_eq!(image(path, "list -q").fine(), "tools:latest\n");
+    let layers = fs::read_dir(path.join("store/layers")).unwrap();
+    assert_eq!(layers.count(), 1);
+    image(
+        path,
+        "import --max-size 4 --max-files 2 --max-time 600 big.tar.gz x",
+    )
+    .fine();
+}

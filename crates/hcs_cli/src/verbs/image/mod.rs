@@ -6,11 +6,12 @@ mod names;
 mod show;
 mod ways;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use hcs_schema::Failure;
 use hcs_storage::{
+    Limits,
     image::Store,
     layer::{Options, Rights, Special},
 };
@@ -18,6 +19,7 @@ use hcs_storage::{
 use crate::{
     failure::Stop,
     images::{self, failed, name, tell_left_out},
+    options::{limit::seconds, memory::megabytes},
 };
 
 /// Load, save, list and remove images of containers
@@ -86,8 +88,11 @@ impl StoreOption {
     }
 
     /// Opens it for images of others.
-    fn open_for(&self, privileged: PrivilegedOption) -> Result<Store, Failure> {
-        let mut options = Options::of_caller();
+    fn open_for(&self, privileged: PrivilegedOption, cost: CostOptions) -> Result<Store, Failure> {
+        let mut options = Options {
+            limits: cost.limits(),
+            ..Options::of_caller()
+        };
         if privileged.omit_privileged {
             options.rights = match options.rights {
                 Rights::User(_) => Rights::User(Special::Omit),
@@ -101,6 +106,38 @@ impl StoreOption {
         let place = images::place(self.store.as_deref())?;
         let failed = failed("the store of images cannot be opened");
         Store::open(&place, options).map_err(failed)
+    }
+}
+
+/// What an archive may cost.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Limits")]
+struct CostOptions {
+    /// The most bytes that an archive, or a layer of it, may have after decompression, in megabytes or as 2G [default: 64G]
+    #[arg(long, value_name = "MB", value_parser = megabytes)]
+    max_size: Option<u64>,
+
+    /// The most files that an archive, or a layer of it, may have, directories and links included [default: 2000000]
+    #[arg(long, value_name = "N")]
+    max_files: Option<u64>,
+
+    /// The most seconds that reading it may take [default: 3600]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    max_time: Option<Duration>,
+}
+
+impl CostOptions {
+    fn limits(self) -> Limits {
+        let usual = Limits::default();
+        let bytes = self
+            .max_size
+            .map(|megabytes| megabytes.saturating_mul(1 << 20));
+        Limits {
+            bytes: bytes.unwrap_or(usual.bytes),
+            entries: self.max_files.unwrap_or(usual.entries),
+            time: self.max_time.unwrap_or(usual.time),
+            ..usual
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use hcs_schema::{Failure, HResult};
 use hcs_storage::image::{Format, Loaded, Name};
 
-use super::{PrivilegedOption, StoreOption, failed, name, tell_left_out};
+use super::{CostOptions, PrivilegedOption, StoreOption, failed, name, tell_left_out};
 use crate::output::{cannot_write, print, print_json, printable};
 
 /// Load images: an OCI image layout, an OCI archive, or what docker save writes
@@ -23,6 +23,7 @@ use crate::output::{cannot_write, print, print_json, printable};
 Examples:
   hcs image load debian.tar
   docker save debian:12 | hcs image load
+  hcs image load --max-size 2G --max-files 100000 untrusted.tar
   hcs image load --name tools:1 ./layout")]
 pub(super) struct Load {
     /// An archive, or a directory with an image layout; - is standard input
@@ -38,6 +39,9 @@ pub(super) struct Load {
     json: bool,
 
     #[command(flatten)]
+    cost: CostOptions,
+
+    #[command(flatten)]
     privileged: PrivilegedOption,
 
     #[command(flatten)]
@@ -46,7 +50,7 @@ pub(super) struct Load {
 
 impl Load {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let store = self.store.open_for(self.privileged)?;
+        let store = self.store.open_for(self.privileged, self.cost)?;
         let name = self.name.as_ref();
         let loaded = if self.file.is_dir() {
             store.load_folder(&self.file, name)
@@ -146,6 +150,9 @@ pub(super) struct Import {
     json: bool,
 
     #[command(flatten)]
+    cost: CostOptions,
+
+    #[command(flatten)]
     privileged: PrivilegedOption,
 
     #[command(flatten)]
@@ -154,7 +161,7 @@ pub(super) struct Import {
 
 impl Import {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let store = self.store.open_for(self.privileged)?;
+        let store = self.store.open_for(self.privileged, self.cost)?;
         let loaded = store.import(open(&self.file)?, &self.name);
         told(&[loaded.map_err(failed("no image was made"))?], self.json)
     }
