@@ -4,10 +4,9 @@
 //! opens it again later, in other mounts or another process, makes sure that it still leads there. So a process that
 //! swaps a part of the path in between (a symbolic link in place of a directory) gains a failure and nothing else.
 //!
-//! Symbolic links on the way are followed where they belong to root or to the service's user (or, in a user namespace, to no
-//! id of it, as those of root do): layers and mapped directories
-//! are named by who is trusted with the host, and may well be reached through links of theirs. A link of another user is
-//! refused, as that user would choose what the container gets. Magic links of `/proc` (`/proc/1/root`, `/proc/self/fd/3`)
+//! Symbolic links on the way are followed where they belong to root or to the service's user. In a user namespace
+//! those of root belong to no id of it. Layers and mapped directories are named by a user who is trusted with the host, and may be
+//! reached through links of that user. A link of another user is refused, as that user would choose what the container gets. Magic links of `/proc` (`/proc/1/root`, `/proc/self/fd/3`)
 //! are not followed: where they lead is up to a process.
 
 use std::{

@@ -54,7 +54,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// How many descriptors follow: the file for the end, the worker's socket (bound, not listening), the kernel, the
+    /// How many descriptors follow: the file for the end; the worker's socket (bound, not listening); the kernel; the
     /// initial RAM disk if there is one, the file of each disk, and the listening socket of each serial port.
     pub(crate) fn descriptors(&self) -> usize {
         3 + usize::from(self.has_initrd) + self.board.disks.len() + self.ports.len()

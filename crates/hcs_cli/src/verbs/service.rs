@@ -24,7 +24,7 @@ use crate::{
 /// stop`, when the next call starts a service by it.
 ///
 /// As JSON, "Service" has Version, ProcessId, StartedAt, ReloadedAt, Uptime100ns, ComputeSystems (how many), Limits, and
-/// Configuration with File, Found and, where the file says something else by now, Changed, ChangedAt, and ByReload and
+/// Configuration. That has File and Found and, where the file says something else by now, Changed, ChangedAt, and ByReload and
 /// ByRestart (which settings take what) or Fault.
 #[derive(Args, Debug)]
 #[command(

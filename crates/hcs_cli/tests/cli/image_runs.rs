@@ -311,7 +311,7 @@ fn hostile_configurations_are_refused_or_do_no_harm() {
         ),
         (json!({"Cmd": ["sh", "\u{0}"]}), "NUL"),
         (json!({"Cmd": [""]}), "it is empty"),
-        (json!({"User": "nobody-here"}), "nobody-here"),
+        (json!({"User": "missing-user"}), "missing-user"),
         (json!({"WorkingDir": "../../../no/such"}), "/no/such"),
         (json!({"User": "app:\u{1b}[2J"}), "\\u{1b}[2J"),
     ] {

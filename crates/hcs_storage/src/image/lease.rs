@@ -6,7 +6,7 @@
 //!
 //! The service that makes a container takes a lease before it tells the container of its layers. The lease holds while the
 //! record of the container is there, a directory of that service's, and this boot of the host lasts. So it holds after the
-//! service, its client or both were killed, for a container that was never started as well, and ends when the service, or
+//! service, its client or both were killed, for a container that was never started as well. It ends when the service, or
 //! the one after it, has cleared the container away. No process has to give it back; that only keeps the folder short.
 //!
 //! A lease is written while `use.lock` is shared, and its layers are looked for after the lock is had. What no lease holds
