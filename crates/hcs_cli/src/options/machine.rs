@@ -18,7 +18,7 @@ use super::{
 };
 
 /// All options of a virtual machine by their names in clap.
-pub(crate) const ARGUMENTS: [&str; 5] = ["isolation", "kernel", "initrd", "image", "disks"];
+pub(crate) const ARGUMENTS: [&str; 5] = ["isolation", "kernel", "initrd", "guest_image", "disks"];
 
 /// Memory of a machine of which nothing is said, in megabytes. Pages that the guest does not touch cost nothing.
 const MEMORY: u64 = 512;
@@ -66,8 +66,8 @@ pub(crate) struct MachineOptions {
     initrd: Option<PathBuf>,
 
     /// A guest image that hcs guest-image build has made [default: the image "default", made when it is first needed]
-    #[arg(long = "guest-image", value_name = "NAME", conflicts_with = "kernel")]
-    image: Option<String>,
+    #[arg(long, value_name = "NAME", conflicts_with = "kernel")]
+    guest_image: Option<String>,
 
     /// A disk image, which the guest sees as a SCSI disk: .qcow2, .vhdx, .vhd, .iso (only read), others raw; :ro, it can
     /// only be read; repeat for more, the first is /dev/sda
@@ -154,7 +154,7 @@ impl MachineOptions {
         let given = [
             ("--kernel", self.kernel.is_some()),
             ("--initrd", self.initrd.is_some()),
-            ("--guest-image", self.image.is_some()),
+            ("--guest-image", self.guest_image.is_some()),
             ("--disk", !self.disks.is_empty()),
         ];
         given
@@ -174,7 +174,7 @@ impl MachineOptions {
 
     /// The guest image that was named.
     pub(crate) fn image(&self) -> Option<&str> {
-        self.image.as_deref()
+        self.guest_image.as_deref()
     }
 
     /// The document of a machine that boots `boot`. `ends_with_us`: the service removes the system when the last handle to
