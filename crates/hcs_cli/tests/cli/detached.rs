@@ -228,7 +228,9 @@ fn kept_output_cannot_be_reached_inside() {
 fn listed_command(id: &str) -> String {
     let list = words("list").fine();
     let line = list.lines().find(|line| line.contains(id));
-    let (_, command) = line.unwrap().split_once(" hcs ").unwrap();
+    // It is made of no image.
+    let (_, behind) = line.unwrap().split_once(" hcs ").unwrap();
+    let command = behind.trim().strip_prefix('-').unwrap();
     command.trim().to_owned()
 }
 

@@ -130,7 +130,7 @@ fn shutdown_asks_and_wait_tells_how_it_ended() {
 }
 
 #[test]
-fn a_table_has_kind_state_id_owner_and_command() {
+fn a_table_has_kind_state_id_owner_image_and_command() {
     let container = Container::new("list");
     let list = words("list").fine();
     assert!(list.starts_with("TYPE"), "{list}");
@@ -139,7 +139,8 @@ fn a_table_has_kind_state_id_owner_and_command() {
         .find(|line| line.contains(&container.0))
         .unwrap();
     let cells: Vec<_> = line.split_whitespace().collect();
-    assert_eq!(cells, ["Container", "Running", &container.0, "hcs", "-"]);
+    let expected = ["Container", "Running", &container.0, "hcs", "-", "-"];
+    assert_eq!(cells, expected);
 }
 
 #[test]
