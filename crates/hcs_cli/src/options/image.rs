@@ -159,6 +159,8 @@ pub(crate) fn behind_dashes<S: AsRef<std::ffi::OsStr>>(line: &[S], count: usize)
 
 #[cfg(test)]
 mod tests {
+    use hcs_schema::Document as _;
+    use proptest::{collection::vec, prelude::*};
     use serde_json::{Value, json};
 
     use super::*;
@@ -227,6 +229,23 @@ mod tests {
         }
         let labels = image(json!({"Labels": ["a"]}));
         assert!(labels.labels().unwrap_err().message.contains("Labels"));
+    }
+
+    proptest! {
+        /// Whatever an image says is refused here, or is what the service takes.
+        #[test]
+        fn a_configuration_is_refused_or_fits_a_document(
+            user in any::<String>(),
+            directory in any::<String>(),
+            variables in vec("[A-C=\\x00\\x01/ ]{0,6}", 0..6),
+        ) {
+            let execution = json!({"User": user, "WorkingDir": directory, "Env": variables});
+            if let Ok(Some(defaults)) = image(execution).defaults() {
+                prop_assert!(defaults.check().is_ok(), "{defaults:?}");
+                let absolute = |path: &String| path.starts_with('/');
+                prop_assert!(defaults.working_directory.as_ref().is_none_or(absolute));
+            }
+        }
     }
 
     #[test]
