@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{BufWriter, Write},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -58,12 +59,31 @@ pub fn build(store: &Store, name: &str, recipe: &Recipe) -> Result<Image, Failur
     };
     store.kernel(&file, unpack, &draft.kernel())?;
     let loaded = initrd_file(recipe, &draft.initrd())?;
+    let source = std::path::absolute(image);
     draft.keep(&About {
         release: recipe.kernel.release.clone(),
-        source: image.display().to_string(),
+        source: source.as_ref().unwrap_or(image).display().to_string(),
         modules: loaded,
         root: recipe.root.as_ref().map(|root| root.display().to_string()),
+        agent: identity(&recipe.agent),
     })
+}
+
+/// Tells the program at `path` from an earlier or later one: its size, and when it was written. Empty where it is not.
+#[must_use]
+pub fn identity(path: &Path) -> String {
+    let about = std::fs::metadata(path);
+    about.map_or_else(
+        |_| String::new(),
+        |about| {
+            format!(
+                "{} {}.{:09}",
+                about.len(),
+                about.mtime(),
+                about.mtime_nsec()
+            )
+        },
+    )
 }
 
 /// Writes the initial ramdisk to a new file at `path`; answers the modules in it, in the order that they are loaded.

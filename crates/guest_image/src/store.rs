@@ -47,6 +47,9 @@ pub struct About {
     /// The directory whose files are in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
+    /// What its agent's program was ([`crate::build::identity`]).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub agent: String,
 }
 
 /// An image.

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use guest_image::{
-    build::{Recipe, build},
+    build::{Recipe, build, identity},
     find::{self, Kernel},
     store::{DEFAULT, Image, Store},
 };
@@ -178,13 +178,14 @@ pub(crate) fn boot(machine: &MachineOptions, here: &Surroundings) -> Result<Boot
         (Some(kernel), _) => {
             let kernel = found(kernel)?;
             let name = format!("kernel-{}", kernel.release);
-            make(&store, &name, kernel)?
+            make(&store, &name, kernel, Vec::new())?
         }
         (None, DEFAULT) => match store.get(DEFAULT) {
             Err(missing) if missing.hresult == HResult::FILE_NOT_FOUND => {
-                make(&store, DEFAULT, find::find(Path::new("/"), &running())?)?
+                let kernel = find::find(Path::new("/"), &running())?;
+                make(&store, DEFAULT, kernel, Vec::new())?
             }
-            image => image?,
+            image => refreshed(&store, image?),
         },
         (None, name) => store.get(name)?,
     };
@@ -194,11 +195,24 @@ pub(crate) fn boot(machine: &MachineOptions, here: &Surroundings) -> Result<Boot
     })
 }
 
-fn make(store: &Store, name: &str, kernel: Kernel) -> Result<Image, Failure> {
+/// The image with the agent that is installed: an image without files of a user's is made again when there is another one.
+/// Where that is not possible, the image stays as it is, and may do.
+fn refreshed(store: &Store, image: Image) -> Image {
+    let about = &image.about;
+    let is_current = own_agent().is_ok_and(|agent| identity(&agent) == about.agent);
+    if is_current || about.root.is_some() {
+        return image;
+    }
+    let made = find::at(Path::new(&about.source), None)
+        .and_then(|kernel| make(store, &image.name, kernel, about.modules.clone()));
+    made.unwrap_or(image)
+}
+
+fn make(store: &Store, name: &str, kernel: Kernel, modules: Vec<String>) -> Result<Image, Failure> {
     let recipe = Recipe {
         kernel,
         agent: own_agent()?,
-        modules: Vec::new(),
+        modules,
         root: None,
     };
     build(store, name, &recipe)

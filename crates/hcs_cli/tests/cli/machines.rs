@@ -48,6 +48,12 @@ impl Images {
 #[test]
 fn a_command_has_a_kernel_of_its_own_and_disks() {
     let images = Images::new();
+    // The agent of the image is an older one: the image is made again.
+    let about = images.0.path().join("default/image.json");
+    let text = fs::read_to_string(&about).unwrap();
+    let agent = serde_json::from_str::<Value>(&text).unwrap()["Agent"].clone();
+    let old = text.replace(agent.as_str().unwrap(), "an older one");
+    fs::write(&about, old).unwrap();
     let disk = images.0.path().join("data.img");
     fs::File::create(&disk).unwrap().set_len(1 << 20).unwrap();
     let script = "hostname; cat /sys/block/sda/size; echo here > /dev/sda; nproc >&2; exit 7";
@@ -63,6 +69,7 @@ fn a_command_has_a_kernel_of_its_own_and_disks() {
         (Some(7), "box\n2048\n", "2\n")
     );
     assert!(fs::read(&disk).unwrap().starts_with(b"here\n"));
+    assert_eq!(fs::read_to_string(&about).unwrap(), text);
 }
 
 #[test]
