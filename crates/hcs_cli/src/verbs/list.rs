@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use hcs::{
     Endpoint, OutputQuery, OutputRecord,
-    documents::{ComputeSystemProperties, State, SystemQuery},
+    documents::{ComputeSystemProperties, ProcessStatus, State, SystemQuery},
     enumerate,
 };
 
@@ -82,7 +82,7 @@ const AT_ONCE: usize = 64;
 const TELLING: Duration = Duration::from_secs(2);
 
 /// What became of the commands that were detached (`hcs run -d`), in words; `-` for a system that has none, does not run, or
-/// does not tell.
+/// does not tell. The service tells most of it; of systems that an earlier service made, their agents do.
 fn commands(systems: &[ComputeSystemProperties], clock: Clock) -> Vec<String> {
     let query = OutputQuery {
         exit_only: true,
@@ -90,10 +90,7 @@ fn commands(systems: &[ComputeSystemProperties], clock: Clock) -> Vec<String> {
     };
     let limit = clock.left().map_or(TELLING, |left| left.min(TELLING));
     let ask = |system: &ComputeSystemProperties| {
-        let id = system
-            .id
-            .as_deref()
-            .filter(|_| system.state == Some(State::Running))?;
+        let id = system.id.as_deref().filter(|_| is_to_be_asked(system))?;
         let (system, _opened) =
             client::open(&Endpoint::from_environment().ok()?, id, clock).ok()?;
         let asked = system.output(&query).deadline(limit);
@@ -110,9 +107,31 @@ fn commands(systems: &[ComputeSystemProperties], clock: Clock) -> Vec<String> {
                 None => Some("running".to_owned()),
             }
         });
+        let words = some.iter().zip(words);
+        let words = words.map(|(system, word)| known(system).or(word));
         told.extend(words.map(|word| word.unwrap_or_else(|| "-".to_owned())));
     }
     told
+}
+
+/// Whether the agent of a system has to be asked for its command: each such answer takes a journey to it.
+fn is_to_be_asked(system: &ComputeSystemProperties) -> bool {
+    let unknown = |process: &ProcessStatus| process.process_id.is_none();
+    system.state == Some(State::Running) && system.detached_process.as_ref().is_some_and(unknown)
+}
+
+/// What the service knows of the command of a system that runs, in words.
+fn known(system: &ComputeSystemProperties) -> Option<String> {
+    let process = system.detached_process.as_ref();
+    let process = process.filter(|_| system.state == Some(State::Running))?;
+    process.process_id?;
+    Some(match (process.exited, process.last_wait_result) {
+        (Some(true), Some(0) | None) => {
+            format!("exited ({})", process.exit_code.unwrap_or_default())
+        }
+        (Some(true), Some(_)) => "exited".to_owned(),
+        _ => "running".to_owned(),
+    })
 }
 
 /// In the order of `hcsdiag list`, and what became of the commands.
@@ -142,6 +161,30 @@ mod tests {
     use hcs::documents::SystemType;
 
     use super::*;
+
+    #[test]
+    fn the_service_tells_most_commands() {
+        let system = |text: &str| serde_json::from_str::<ComputeSystemProperties>(text).unwrap();
+        let running = |process: &str| {
+            let system = system(&format!(r#"{{"State": "Running"{process}}}"#));
+            (known(&system), is_to_be_asked(&system))
+        };
+        let told = |word: &str| (Some(word.to_owned()), false);
+        assert_eq!(running(""), (None, false));
+        assert_eq!(running(r#", "DetachedProcess": {}"#), (None, true));
+        let process = |rest: &str| format!(r#", "DetachedProcess": {{"ProcessId": 2, {rest}}}"#);
+        assert_eq!(running(&process(r#""Exited": false"#)), told("running"));
+        assert_eq!(
+            running(&process(r#""Exited": true, "ExitCode": 3"#)),
+            told("exited (3)")
+        );
+        assert_eq!(
+            running(&process(r#""Exited": true, "LastWaitResult": -1"#)),
+            told("exited")
+        );
+        let paused = system(r#"{"State": "Paused", "DetachedProcess": {}}"#);
+        assert_eq!((known(&paused), is_to_be_asked(&paused)), (None, false));
+    }
 
     #[test]
     fn a_system_is_a_line() {

@@ -285,6 +285,46 @@ fn a_configuration_is_read_again_while_everything_runs_on() {
 }
 
 #[test]
+fn the_list_says_what_became_of_commands_also_after_the_service() {
+    let place = Place::new(60);
+    let at = |arguments: &[&str]| ended(&mut place.hcs(arguments));
+    let detached = |id: &str, script: &str| {
+        at(&["run", "-d", "--id", id, "--", "sh", "-c", script]).fine();
+    };
+    detached("ended", "exit 3");
+    detached("running", "sleep 1000");
+    at(&["create", "--id", "none"]).fine();
+    at(&["start", "none"]).fine();
+    assert_eq!(at(&["wait", "ended"]).code, Some(3));
+    let check = |known: bool| {
+        let list = at(&["list"]).fine();
+        for (id, command) in [
+            ("ended", "exited (3)"),
+            ("running", "running"),
+            ("none", "-"),
+        ] {
+            let line = list
+                .lines()
+                .find(|line| line.contains(&format!(" {id} ")))
+                .unwrap();
+            assert!(line.ends_with(&format!("  {command}")), "{list}");
+        }
+        let json: serde_json::Value =
+            serde_json::from_str(&at(&["list", "--json"]).fine()).unwrap();
+        let told = json
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| one["DetachedProcess"]["ProcessId"].is_u64());
+        assert_eq!(told.count(), if known { 2 } else { 0 }, "{json}");
+    };
+    check(true);
+    kill_services(&place);
+    check(false);
+    at(&["terminate", "--all"]).fine();
+}
+
+#[test]
 fn a_level_of_the_log_that_there_is_not_is_refused() {
     let place = Place::new(60);
     let file = place.folder.path().join("hcsd.toml");

@@ -25,7 +25,10 @@ pub(crate) fn answer(service: &Service, query: Option<&str>) -> Result<String, F
         .registry
         .systems()
         .iter()
-        .map(|system| basic(system))
+        .map(|system| Properties {
+            detached_process: system.detached(),
+            ..basic(system)
+        })
         .filter(|properties| lets_through(&query, properties))
         .collect();
     to_text(&systems)

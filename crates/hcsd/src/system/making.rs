@@ -352,6 +352,7 @@ pub(crate) fn put_together(
         expected_back: Cell::new(false),
         leaving: Cell::new(false),
         complete: Cell::new(false),
+        detached: RefCell::default(),
         end_is_told: Cell::new(false),
         creating: Cell::new(0),
         creations: FairLane::new(CREATIONS),

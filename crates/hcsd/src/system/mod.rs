@@ -38,7 +38,9 @@ use hcs_lifecycle::system::{
 use hcs_schema::{
     Failure, HResult,
     coverage::Table,
-    documents::{ModifySettingRequest, ProcessDefaults, ShutdownOptions, SystemType},
+    documents::{
+        ModifySettingRequest, ProcessDefaults, ProcessStatus, ShutdownOptions, SystemType,
+    },
 };
 use hcs_wire::{
     guest::RecallCallResponse, log::LogEntry, operation::OperationId, service::Subject,
@@ -178,6 +180,8 @@ pub(crate) struct System {
     leaving: Cell<bool>,
     /// The process has ended that it was to end with: what ends it now has nothing left to interrupt.
     complete: Cell<bool>,
+    /// Its first process whose output its agent keeps.
+    detached: RefCell<Detached>,
     /// Its end is in the event log already.
     end_is_told: Cell<bool>,
     /// Processes whose creation is under way: the end of the system waits for their answers.
@@ -187,6 +191,17 @@ pub(crate) struct System {
     settled: Notify,
     /// Counts it for its user until it has ended.
     share: RefCell<Option<Share>>,
+}
+
+/// What is known of the first process of a system whose output its agent keeps.
+#[derive(Debug, Default)]
+enum Detached {
+    /// There has been none.
+    #[default]
+    None,
+    /// An earlier service may have made one, which the agent knows.
+    Unknown,
+    Process(Rc<Process>),
 }
 
 /// Processes of one system that its agent is asked for at one time. The agent makes one after the other: one that it works
@@ -236,6 +251,23 @@ impl System {
     /// The effects that the properties of documents about it have.
     pub(crate) fn coverage(&self) -> &'static Table {
         self.engine.coverage()
+    }
+
+    /// Its agent keeps the output of `process`.
+    pub(crate) fn has_detached(&self, process: &Rc<Process>) {
+        let mut detached = self.detached.borrow_mut();
+        if matches!(*detached, Detached::None) {
+            *detached = Detached::Process(Rc::clone(process));
+        }
+    }
+
+    /// Its first process of that kind, as it is or as it ended; empty where the agent alone knows of it.
+    pub(crate) fn detached(&self) -> Option<ProcessStatus> {
+        match &*self.detached.borrow() {
+            Detached::None => None,
+            Detached::Unknown => Some(ProcessStatus::default()),
+            Detached::Process(process) => serde_json::from_str(&process.status()).ok(),
+        }
     }
 
     /// Where it is in its life.

@@ -1,7 +1,7 @@
 //! [`ComputeSystemProperties`].
 
 use crate::{
-    documents::{OsType, State, SystemType},
+    documents::{OsType, ProcessStatus, State, SystemType},
     shape::format::Guid,
 };
 
@@ -32,5 +32,8 @@ document! {
         runtime_template_id: String = "RuntimeTemplateId", 2.5;
         /// The image that it was made from, by a name or its digest (our extension).
         image: String = "Image", "extension";
+        /// Its first detached process (our extension), as it is or as it ended. Without a `ProcessId` the service does not know
+        /// whether there is one, as an earlier service made the system; where the member is missing, there is none.
+        detached_process: ProcessStatus = "DetachedProcess", "extension";
     }
 }

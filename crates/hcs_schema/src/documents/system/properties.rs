@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::{
     documents::{
         GuestConnectionInfo, IntegrationComponentStatus, MemoryInformationForVm, NotificationType,
-        OsType, ProcessDetails, PropertyResponse, SharedMemoryRegionInfo, State, Statistics,
-        SystemType,
+        OsType, ProcessDetails, ProcessStatus, PropertyResponse, SharedMemoryRegionInfo, State,
+        Statistics, SystemType,
     },
     shape::format::Guid,
 };
@@ -58,5 +58,9 @@ document! {
         document: Value = "Document", "extension";
         /// The image that it was made from, by a name or its digest (our extension).
         image: String = "Image", "extension";
+        /// Its first detached process, as an enumeration tells it (our extension); see [`ComputeSystemProperties`].
+        ///
+        /// [`ComputeSystemProperties`]: crate::documents::ComputeSystemProperties
+        detached_process: ProcessStatus = "DetachedProcess", "extension";
     }
 }

@@ -237,6 +237,9 @@ async fn launch_in_turn(
         process.set_ends_system();
     }
     let ends = launch::launch(system, &process, parameters, given).await?;
+    if document.detached == Some(true) {
+        system.has_detached(&process);
+    }
     Ok((Some(creating), process, ends))
 }
 
