@@ -5,7 +5,11 @@
 
 use std::net::IpAddr;
 
-use crate::{Endpoint, Guid, Mac, Mapping, Network, Prefix, State};
+use crate::{
+    address::{Mac, Prefix},
+    guid::Guid,
+    model::{Endpoint, Mapping, Network, State},
+};
 
 /// Digits of an id in the name of a link, which has at most 15 characters. The whole id is in the link's alias.
 const DIGITS: usize = 12;

@@ -8,8 +8,8 @@ use std::{collections::BTreeSet, net::IpAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Guid, Mac, Prefix,
-    address::{address_of, number},
+    address::{Mac, Prefix, address_of, number},
+    guid::Guid,
 };
 
 /// Where subnets come from when a network brings none: /24 of these. None of Docker's (172.17.0.0/16), Podman's

@@ -5,7 +5,6 @@ use hcs_schema::{Failure, HResult};
 use serde_json::{Value, json};
 
 use crate::{
-    Guid,
     coverage::ISOLATED,
     documents::{
         Dns, EndpointPolicy, EndpointPolicyType, HostComputeEndpoint, HostComputeNetwork,
@@ -13,6 +12,7 @@ use crate::{
         policy::{PortMapping, settings_of},
         version1::{HnsEndpoint, HnsNetwork, HnsSubnet},
     },
+    guid::Guid,
     reading::{read, refused},
 };
 

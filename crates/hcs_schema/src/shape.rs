@@ -243,3 +243,23 @@ pub mod format {
     #[derive(Debug)]
     pub enum MacAddress {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_have_up_to_two_digits_behind_the_point() {
+        for (text, since) in [
+            ("2.6", Since::Version(2, 6)),
+            ("2.10", Since::Version(2, 10)),
+            ("2.16", Since::Version(2, 16)),
+            ("2.06", Since::Extension),
+            ("2.100", Since::Extension),
+            ("\"extension\"", Since::Extension),
+        ] {
+            assert_eq!(Since::read(text), since, "{text}");
+        }
+        assert!(Since::Version(2, 10) > Since::Version(2, 9));
+    }
+}

@@ -83,3 +83,24 @@ pub(crate) fn nearest<'n>(found: &str, names: &[&'n str]) -> Option<&'n str> {
     let alike = |name: &str| strsim::normalized_damerau_levenshtein(&lower, &name.to_lowercase());
     (best.0 > 0.8 && alike(best.1) > 0.5).then_some(best.1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_guids_may_stand_in_braces() {
+        let plain = "17103e3f-3c6e-4677-bb17-3b267eb5be57";
+        let braced = format!("{{{plain}}}");
+        assert!(fits(Text::LooseGuid, plain) && fits(Text::LooseGuid, &braced));
+        assert!(fits(Text::Guid, plain) && !fits(Text::Guid, &braced));
+        for bad in [
+            "",
+            "{}",
+            "{17103e3f-3c6e-4677-bb17-3b267eb5be57",
+            &format!("{{{braced}}}"),
+        ] {
+            assert!(!fits(Text::LooseGuid, bad), "{bad}");
+        }
+    }
+}

@@ -11,12 +11,13 @@ use super::{
     room_for,
 };
 use crate::{
-    Guid, Mac, Prefix,
+    address::{Mac, Prefix},
     coverage::{ENDPOINT_FLAGS, ENDPOINT_FLAGS_KNOWN, ISOLATED},
     documents::{
         EndpointPolicy, EndpointPolicyType, HostComputeEndpoint, IpConfiguration, Route,
         policy::{EncapOverhead, InterfaceParameters, PortMapping, settings_of},
     },
+    guid::Guid,
     plan::Pool,
     reading::{check, check_flags, is_version_1, read, refused},
     version1,

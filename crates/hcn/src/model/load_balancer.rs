@@ -7,8 +7,8 @@ use hcs_schema::{Failure, HResult, documents::Version};
 
 use super::{Changes, Object, State, chosen, room_for};
 use crate::{
-    Guid,
     documents::HostComputeLoadBalancer,
+    guid::Guid,
     reading::{read, refused},
     version1,
 };

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 use hcs_schema::{Failure, HResult, win32};
 
-use crate::{Guid, Prefix};
+use crate::{address::Prefix, guid::Guid};
 
 pub use endpoint::{Endpoint, Lease, Mapping, Protocol, Terms};
 pub use load_balancer::LoadBalancer;
@@ -232,5 +232,7 @@ fn chosen(given: Guid, named: Option<&String>) -> Result<Guid, Failure> {
     }
 }
 
+#[cfg(test)]
+mod random_tests;
 #[cfg(test)]
 mod tests;

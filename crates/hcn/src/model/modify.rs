@@ -5,13 +5,13 @@ use serde_json::Value;
 
 use super::{Changes, Object, State};
 use crate::{
-    Guid,
     documents::{
         ContainerRequest, Dns, EndpointPolicy, EndpointPolicyRequest, ModifyEndpointRequest,
         ModifyNamespaceRequest, ModifyNetworkRequest, NamespaceEndpointRequest,
         NamespaceResourceKind, NetworkPolicy, NetworkPolicyRequest, NetworkResourceType,
         RequestType, policy::settings_of,
     },
+    guid::Guid,
     reading::{check, read, refused},
 };
 

@@ -4,10 +4,10 @@ use hcs_schema::{Failure, HResult, documents::Version, win32};
 
 use super::{Changes, Notification, NotificationType, Object, State, chosen, room_for};
 use crate::{
-    Guid,
     documents::{
         HostComputeNamespace, NamespaceResource, NamespaceResourceData, NamespaceResourceType,
     },
+    guid::Guid,
     reading::{read_optional, refused},
 };
 

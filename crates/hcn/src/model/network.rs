@@ -6,9 +6,10 @@ use hcs_schema::{Failure, HResult, documents::Version, fault::quote};
 
 use super::{Changes, NotificationType, Object, State, Surroundings, chosen, room_for};
 use crate::{
-    Guid, Mac, Prefix,
+    address::{Mac, Prefix},
     coverage::{DISABLE_HOST_PORT, NETWORK_FLAGS, NETWORK_FLAGS_KNOWN, SUBNET_FLAGS},
     documents::{HostComputeNetwork, Ipam, NetworkType, Route, Subnet},
+    guid::Guid,
     plan::{MacPlan, Pool, free_subnet},
     reading::{check, check_flags, is_version_1, read, refused},
     version1,

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::State;
 use crate::{
-    Guid,
     documents::{HostComputeQuery, QueryFilter},
+    guid::Guid,
     reading::read_optional,
     version1,
 };

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Endpoint, Lease, Namespace, Network, Object, State};
 use crate::{
-    Guid,
     documents::{
         HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
     },
+    guid::Guid,
     plan::{MacPlan, Pool},
     version1,
 };
