@@ -28,6 +28,7 @@ const CLEAN: &[&str] = &[
     "crates/computecore/",
     "crates/engine_container/",
     "crates/guest_agent/",
+    "crates/engine_network/",
     "crates/guest_image/",
     "crates/engine_vm/",
     "crates/hcn/",

@@ -1,0 +1,90 @@
+//! Parts put together: a network, an endpoint in its namespace, the rules.
+
+use std::os::fd::BorrowedFd;
+
+use hcn::intent::{EndpointIntent, Intent, NetworkIntent};
+use hcs_schema::Failure;
+
+use crate::{
+    failure::failed,
+    host::Host,
+    nft::{self, Rules},
+    parts::{Bridge, Inside, Part, Port, port},
+};
+
+/// Makes a network's bridge, or what is missing of it.
+///
+/// # Errors
+/// The step that failed; what was made for this call is removed again.
+pub fn make_network(host: &mut Host, network: &NetworkIntent) -> Result<(), Failure> {
+    let bridge = Bridge(network);
+    let was_there = bridge.found(host)?.is_some();
+    bridge.apply(host).inspect_err(|_| {
+        if !was_there {
+            let _swept_later = bridge.undo(host);
+        }
+    })
+}
+
+/// Removes a network's bridge.
+///
+/// # Errors
+/// The step that failed.
+pub fn remove_network(host: &mut Host, network: &NetworkIntent) -> Result<(), Failure> {
+    Bridge(network).undo(host)
+}
+
+/// Puts an endpoint into a container's network namespace: makes its links and sets them up. The rules have to be written
+/// before ([`write_rules`]): a port without rules of its own is held to nothing.
+///
+/// # Errors
+/// The step that failed; what was made is removed again.
+pub fn attach(
+    host: &mut Host,
+    endpoint: &EndpointIntent,
+    namespace: BorrowedFd<'_>,
+) -> Result<(), Failure> {
+    let pair = Port {
+        endpoint,
+        namespace,
+    };
+    let inside = Inside {
+        endpoint,
+        namespace,
+    };
+    let parts: [&dyn Part; 2] = [&pair, &inside];
+    parts.iter().try_for_each(|part| part.check(host))?;
+    for (made, part) in parts.iter().enumerate() {
+        if let Err(failure) = part.apply(host) {
+            for part in parts.iter().take(made + 1).rev() {
+                let _swept_later = part.undo(host);
+            }
+            return Err(failure);
+        }
+    }
+    Ok(())
+}
+
+/// Takes an endpoint out of a namespace that lives on. Where the namespace ends, its links end with it, and this is
+/// not needed: a removal by request waits for the kernel some 30 ms.
+///
+/// # Errors
+/// The step that failed.
+pub fn detach(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+    port::remove(host, endpoint)
+}
+
+/// Puts the rules of all networks in the place of those that are there, in one transaction; without any network there
+/// are none.
+///
+/// # Errors
+/// The kernel refused them; those that were there hold on.
+pub fn write_rules(host: &mut Host, intent: &Intent, rules: &Rules) -> Result<(), Failure> {
+    let owner = host.owner.clone();
+    let done = match intent.networks.is_empty() {
+        true => nft::remove(&mut host.filter, &owner),
+        false => nft::write(&mut host.filter, &owner, rules),
+    };
+    let needs = "nf_tables with nat, masquerade, fib and the family bridge";
+    done.map_err(|error| failed("writing the rules of the networks", needs, &error))
+}

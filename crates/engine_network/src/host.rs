@@ -1,0 +1,95 @@
+//! [`Host`]: the network namespace that networks are made in, by the sockets that were opened in it.
+
+use std::path::Path;
+
+use hcn::{Prefix, intent};
+use hcs_schema::Failure;
+
+use crate::{
+    failure::failed,
+    link::{self, Link, Route},
+    netlink::{Batch, NetlinkError, Socket},
+};
+
+/// A network namespace, and the name of the service that makes networks in it.
+#[derive(Debug)]
+pub struct Host {
+    pub(crate) route: Socket,
+    pub(crate) filter: Socket,
+    pub(crate) owner: String,
+    pub(crate) ipv6: bool,
+}
+
+impl Host {
+    /// The network namespace of the calling thread. `owner` is the service's name: the tables of rules have it, and the
+    /// aliases of links begin with it.
+    ///
+    /// # Errors
+    /// The kernel has no netlink for links or for rules.
+    pub fn open(owner: &str) -> Result<Self, Failure> {
+        let opened = || -> Result<Self, NetlinkError> {
+            Ok(Self {
+                route: Socket::route()?,
+                filter: Socket::netfilter()?,
+                owner: owner.to_owned(),
+                ipv6: Path::new("/proc/sys/net/ipv6").exists(),
+            })
+        };
+        opened().map_err(|error| {
+            failed(
+                "reaching the host's network",
+                "netlink and nf_tables",
+                &error,
+            )
+        })
+    }
+
+    /// All links.
+    ///
+    /// # Errors
+    /// The kernel does not tell them.
+    pub fn links(&mut self) -> Result<Vec<Link>, Failure> {
+        link::links(&mut self.route).map_err(|error| failed("listing links", "rtnetlink", &error))
+    }
+
+    /// Where the routes of the host lead, but those by the bridges of `owner`: new subnets have to keep off them.
+    ///
+    /// # Errors
+    /// The kernel does not tell them.
+    pub fn foreign_routes(&mut self) -> Result<Vec<Prefix>, Failure> {
+        let bridges = self.links_of_kind("bridge")?;
+        let own = self.own(&bridges);
+        let routes = self.routes()?.into_iter();
+        let foreign = routes.filter(|route| route.link.is_none_or(|index| !own.contains(&index)));
+        Ok(foreign.map(|route| route.to).collect())
+    }
+
+    pub(crate) fn routes(&mut self) -> Result<Vec<Route>, Failure> {
+        link::routes(&mut self.route).map_err(|error| failed("listing routes", "rtnetlink", &error))
+    }
+
+    pub(crate) fn find(&mut self, name: &str) -> Result<Option<Link>, Failure> {
+        Ok(self.links()?.into_iter().find(|link| link.name == name))
+    }
+
+    pub(crate) fn run(&mut self, doing: &str, needs: &str, batch: Batch) -> Result<(), Failure> {
+        self.route
+            .run(batch)
+            .map_err(|error| failed(doing, needs, &error))
+    }
+
+    fn links_of_kind(&mut self, kind: &str) -> Result<Vec<Link>, Failure> {
+        let links = self.links()?.into_iter();
+        Ok(links
+            .filter(|link| link.kind.as_deref() == Some(kind))
+            .collect())
+    }
+
+    fn own(&self, links: &[Link]) -> Vec<u32> {
+        let own = links.iter().filter(|link| {
+            let alias = link.alias.as_deref().unwrap_or_default();
+            intent::of_alias(&self.owner, alias).is_some()
+        });
+        own.map(|link| link.index).collect()
+    }
+}

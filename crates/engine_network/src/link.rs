@@ -1,0 +1,416 @@
+//! Links, addresses and routes as messages of rtnetlink, and the list of links read back.
+//!
+//! The numbers are those of `linux/rtnetlink.h`, `if_link.h` and `if_addr.h`.
+
+use std::{
+    net::IpAddr,
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+use hcn::{Mac, Prefix};
+
+use crate::netlink::{
+    Batch, NetlinkError, Socket, flag,
+    parse::{Attributes, Message, number, text},
+};
+
+const NEWLINK: u16 = 16;
+const DELLINK: u16 = 17;
+const GETLINK: u16 = 18;
+const SETLINK: u16 = 19;
+const NEWADDR: u16 = 20;
+const DELADDR: u16 = 21;
+const GETADDR: u16 = 22;
+const NEWROUTE: u16 = 24;
+const GETROUTE: u16 = 26;
+
+const UP: u32 = 1;
+const AF_INET: u8 = 2;
+const AF_BRIDGE: u8 = 7;
+const AF_INET6: u8 = 10;
+
+/// Attributes of links.
+mod attribute {
+    pub(super) const ADDRESS: u16 = 1;
+    pub(super) const NAME: u16 = 3;
+    pub(super) const MTU: u16 = 4;
+    pub(super) const MASTER: u16 = 10;
+    pub(super) const PROTINFO: u16 = 12;
+    pub(super) const LINKINFO: u16 = 18;
+    pub(super) const INFO_KIND: u16 = 1;
+    pub(super) const INFO_DATA: u16 = 2;
+    pub(super) const INFO_SLAVE_DATA: u16 = 5;
+    pub(super) const ALIAS: u16 = 20;
+    pub(super) const AF_SPEC: u16 = 26;
+    pub(super) const NAMESPACE: u16 = 28;
+    pub(super) const ADDR_GEN_MODE: u16 = 8;
+    pub(super) const HAIRPIN: u16 = 4;
+    pub(super) const ISOLATED: u16 = 33;
+}
+
+/// A link that is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Its number.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its alias, where it has one.
+    pub alias: Option<String>,
+    /// Its kind, such as `bridge` or `veth`; none for cards.
+    pub kind: Option<String>,
+    /// The bridge that it is a port of.
+    pub master: Option<u32>,
+    /// The largest packet, in bytes.
+    pub mtu: u32,
+    /// Whether it is up.
+    pub up: bool,
+    /// Whether other isolated ports of its bridge are kept away.
+    pub isolated: bool,
+}
+
+fn link_header(family: u8, index: u32, flags: u32, change: u32) -> [u8; 16] {
+    let mut header = [0; 16];
+    header[0] = family;
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    header[8..12].copy_from_slice(&flags.to_ne_bytes());
+    header[12..16].copy_from_slice(&change.to_ne_bytes());
+    header
+}
+
+/// The kernel makes no address of its own for the link: IPv6 would give it one, and so a way to the host.
+fn without_own_address(batch: &mut Batch) {
+    const NONE: u8 = 1;
+    batch.nest(attribute::AF_SPEC, |batch| {
+        batch.nest(AF_INET6.into(), |batch| {
+            batch.bytes(attribute::ADDR_GEN_MODE, &[NONE]);
+        });
+    });
+}
+
+/// A bridge, not up yet.
+pub(crate) fn add_bridge(batch: &mut Batch, name: &str) {
+    let what = format!("making the bridge {name}");
+    let flags = flag::ACK | flag::CREATE | flag::EXCL;
+    batch.message(what, NEWLINK, flags, &link_header(0, 0, 0, 0), |batch| {
+        batch.text(attribute::NAME, name);
+        batch.nest(attribute::LINKINFO, |batch| {
+            batch.text(attribute::INFO_KIND, "bridge");
+        });
+    });
+}
+
+/// What a message that makes a link does not take: its alias, and no address of the kernel's own. IPv6 would give it
+/// one, and so its peers a way to the host.
+pub(crate) fn set_alias(batch: &mut Batch, name: &str, alias: &str, ipv6: bool) {
+    let what = format!("naming the object of the link {name}");
+    batch.message(
+        what,
+        NEWLINK,
+        flag::ACK,
+        &link_header(0, 0, 0, 0),
+        |batch| {
+            batch
+                .text(attribute::NAME, name)
+                .bytes(attribute::ALIAS, alias.as_bytes());
+            if ipv6 {
+                without_own_address(batch);
+            }
+        },
+    );
+}
+
+/// A pair of links to be made.
+#[derive(Debug)]
+pub(crate) struct Pair<'a> {
+    /// The name of the end here, a port of the bridge.
+    pub(crate) name: &'a str,
+    /// The number of the bridge.
+    pub(crate) bridge: u32,
+    /// The name of the far end.
+    pub(crate) far: &'a str,
+    /// The hardware address of the far end.
+    pub(crate) mac: Mac,
+    /// The largest packet, in bytes.
+    pub(crate) mtu: Option<u32>,
+    /// The network namespace of the far end.
+    pub(crate) namespace: BorrowedFd<'a>,
+}
+
+/// A pair of links whose far end is made in another namespace, under its name there: it is never seen here.
+pub(crate) fn add_pair(batch: &mut Batch, pair: &Pair<'_>) {
+    const PEER: u16 = 1;
+    let what = format!("making the pair of links {} and {}", pair.name, pair.far);
+    let flags = flag::ACK | flag::CREATE | flag::EXCL;
+    batch.message(what, NEWLINK, flags, &link_header(0, 0, 0, 0), |batch| {
+        batch.text(attribute::NAME, pair.name);
+        batch.number(attribute::MASTER, pair.bridge);
+        if let Some(mtu) = pair.mtu {
+            batch.number(attribute::MTU, mtu);
+        }
+        batch.nest(attribute::LINKINFO, |batch| {
+            batch
+                .text(attribute::INFO_KIND, "veth")
+                .nest(attribute::INFO_DATA, |batch| {
+                    batch.nest(PEER, |batch| {
+                        batch
+                            .raw(&link_header(0, 0, 0, 0))
+                            .text(attribute::NAME, pair.far);
+                        batch.bytes(attribute::ADDRESS, &pair.mac.0);
+                        if let Some(mtu) = pair.mtu {
+                            batch.number(attribute::MTU, mtu);
+                        }
+                        let descriptor = pair.namespace.as_raw_fd().cast_unsigned();
+                        batch.number(attribute::NAMESPACE, descriptor);
+                    });
+                });
+        });
+    });
+}
+
+/// How a port treats others of its bridge. `hairpin` lets frames out where they came in, for an endpoint that uses a
+/// port of the host that leads to itself.
+pub(crate) fn set_port(batch: &mut Batch, name: &str, index: u32, isolated: bool, hairpin: bool) {
+    let what = format!("setting up the port {name}");
+    batch.message(
+        what,
+        SETLINK,
+        flag::ACK,
+        &link_header(AF_BRIDGE, index, 0, 0),
+        |batch| {
+            batch.nest(attribute::PROTINFO, |batch| {
+                batch.bytes(attribute::ISOLATED, &[isolated.into()]);
+                batch.bytes(attribute::HAIRPIN, &[hairpin.into()]);
+            });
+        },
+    );
+}
+
+/// Sets a link up, found by its name.
+pub(crate) fn set_up(batch: &mut Batch, name: &str) {
+    let what = format!("setting the link {name} up");
+    batch.message(
+        what,
+        NEWLINK,
+        flag::ACK,
+        &link_header(0, 0, UP, UP),
+        |batch| {
+            batch.text(attribute::NAME, name);
+        },
+    );
+}
+
+/// Looks at a link. The kernel settles the carrier of a link from a queue of its own, and drops what comes before; since
+/// Linux 6.8 it also does so when the link is looked at.
+pub(crate) fn look_at(batch: &mut Batch, name: &str) {
+    let what = format!("looking at the link {name}");
+    batch.message(
+        what,
+        GETLINK,
+        flag::ACK,
+        &link_header(0, 0, 0, 0),
+        |batch| {
+            batch.text(attribute::NAME, name);
+        },
+    );
+}
+
+/// Removes a link by its number.
+pub(crate) fn remove(batch: &mut Batch, name: &str, index: u32) {
+    let what = format!("removing the link {name}");
+    batch.message(
+        what,
+        DELLINK,
+        flag::ACK,
+        &link_header(0, index, 0, 0),
+        |_| {},
+    );
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+const fn family(address: IpAddr) -> u8 {
+    if address.is_ipv4() { AF_INET } else { AF_INET6 }
+}
+
+/// Gives a link an address. One of IPv6 is used at once: no other link can have it.
+pub(crate) fn add_address(batch: &mut Batch, index: u32, address: IpAddr, length: u8) {
+    const NODAD: u8 = 2;
+    address_message(
+        batch,
+        NEWADDR,
+        flag::CREATE | flag::REPLACE,
+        index,
+        (address, length),
+        NODAD,
+    );
+}
+
+/// Takes an address from a link.
+pub(crate) fn remove_address(batch: &mut Batch, index: u32, address: IpAddr, length: u8) {
+    address_message(batch, DELADDR, 0, index, (address, length), 0);
+}
+
+fn address_message(
+    batch: &mut Batch,
+    kind: u16,
+    flags: u16,
+    index: u32,
+    (address, length): (IpAddr, u8),
+    option: u8,
+) {
+    const ADDRESS: u16 = 1;
+    const LOCAL: u16 = 2;
+    let verb = if kind == NEWADDR { "giving" } else { "taking" };
+    let option = if address.is_ipv4() { 0 } else { option };
+    let mut header = [0; 8];
+    header[..3].copy_from_slice(&[family(address), length, option]);
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    let what = format!("{verb} the address {address}/{length}");
+    batch.message(what, kind, flag::ACK | flags, &header, |batch| {
+        let octets = octets(address);
+        batch.bytes(LOCAL, &octets).bytes(ADDRESS, &octets);
+    });
+}
+
+/// Adds a route by a link. The router need not be in a subnet of the link.
+pub(crate) fn add_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAddr, metric: u16) {
+    const DESTINATION: u16 = 1;
+    const LINK: u16 = 4;
+    const GATEWAY: u16 = 5;
+    const PRIORITY: u16 = 6;
+    const MAIN: u8 = 254;
+    const STATIC: u8 = 4;
+    const UNICAST: u8 = 1;
+    const ONLINK: u32 = 4;
+    let mut header = [0; 12];
+    header[..2].copy_from_slice(&[family(router), to.length()]);
+    header[4..8].copy_from_slice(&[MAIN, STATIC, 0, UNICAST]);
+    header[8..12].copy_from_slice(&ONLINK.to_ne_bytes());
+    let what = format!("adding the route to {to} by {router}");
+    let flags = flag::ACK | flag::CREATE | flag::REPLACE;
+    batch.message(what, NEWROUTE, flags, &header, |batch| {
+        if !to.is_all() {
+            batch.bytes(DESTINATION, &octets(to.first()));
+        }
+        batch.bytes(GATEWAY, &octets(router)).number(LINK, index);
+        if metric > 0 {
+            batch.number(PRIORITY, metric.into());
+        }
+    });
+}
+
+/// All links of the socket's namespace.
+pub(crate) fn links(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
+    socket.dump(
+        "listing links",
+        GETLINK,
+        &link_header(0, 0, 0, 0),
+        read_link,
+    )
+}
+
+/// The link of this name.
+pub(crate) fn find(socket: &mut Socket, name: &str) -> Result<Option<Link>, NetlinkError> {
+    Ok(links(socket)?.into_iter().find(|link| link.name == name))
+}
+
+pub(crate) fn read_link(message: &Message<'_>) -> Option<Link> {
+    if message.kind != NEWLINK {
+        return None;
+    }
+    let flags = number(message.body, 8)?;
+    let attributes = Attributes::behind(message.body, 16).ok()?;
+    let info = Attributes::of(attributes.find(attribute::LINKINFO).unwrap_or_default());
+    let port = Attributes::of(info.find(attribute::INFO_SLAVE_DATA).unwrap_or_default());
+    Some(Link {
+        index: number(message.body, 4)?,
+        name: attributes.find(attribute::NAME).map(text)?,
+        alias: attributes.find(attribute::ALIAS).map(text),
+        kind: info.find(attribute::INFO_KIND).map(text),
+        master: attributes
+            .find(attribute::MASTER)
+            .and_then(|value| number(value, 0)),
+        mtu: attributes
+            .find(attribute::MTU)
+            .and_then(|value| number(value, 0))
+            .unwrap_or(0),
+        up: flags & UP != 0,
+        isolated: port
+            .find(attribute::ISOLATED)
+            .is_some_and(|value| value.first() == Some(&1)),
+    })
+}
+
+/// An address that a link has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) index: u32,
+    pub(crate) address: IpAddr,
+    pub(crate) length: u8,
+}
+
+/// All addresses of the socket's namespace, but those of IPv6 that every link has.
+pub(crate) fn addresses(socket: &mut Socket) -> Result<Vec<Address>, NetlinkError> {
+    socket.dump("listing addresses", GETADDR, &[0; 8], read_address)
+}
+
+pub(crate) fn read_address(message: &Message<'_>) -> Option<Address> {
+    const LINK_SCOPE: u8 = 253;
+    if message.kind != NEWADDR || message.body.get(3) == Some(&LINK_SCOPE) {
+        return None;
+    }
+    let attributes = Attributes::behind(message.body, 8).ok()?;
+    let value = attributes.find(2).or_else(|| attributes.find(1))?;
+    Some(Address {
+        index: number(message.body, 4)?,
+        address: address_of(value)?,
+        length: *message.body.get(1)?,
+    })
+}
+
+/// Where a route leads, and by which link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Where it leads.
+    pub to: Prefix,
+    /// The number of the link; none for routes that lead nowhere, or by several links.
+    pub link: Option<u32>,
+}
+
+/// The routes of all tables to other hosts.
+pub(crate) fn routes(socket: &mut Socket) -> Result<Vec<Route>, NetlinkError> {
+    socket.dump("listing routes", GETROUTE, &[0; 12], read_route)
+}
+
+pub(crate) fn read_route(message: &Message<'_>) -> Option<Route> {
+    const LOCAL_TABLE: u8 = 255;
+    const DESTINATION: u16 = 1;
+    const LINK: u16 = 4;
+    let (family, length) = (*message.body.first()?, *message.body.get(1)?);
+    if message.kind != NEWROUTE || message.body.get(4) == Some(&LOCAL_TABLE) {
+        return None;
+    }
+    let attributes = Attributes::behind(message.body, 12).ok()?;
+    let all: &[u8] = match family {
+        AF_INET => &[0; 4],
+        AF_INET6 => &[0; 16],
+        _ => return None,
+    };
+    let first = address_of(attributes.find(DESTINATION).unwrap_or(all))?;
+    Some(Route {
+        to: Prefix::around(first, length)?,
+        link: attributes.find(LINK).and_then(|value| number(value, 0)),
+    })
+}
+
+fn address_of(value: &[u8]) -> Option<IpAddr> {
+    let v4: Result<[u8; 4], _> = value.try_into();
+    let v6: Result<[u8; 16], _> = value.try_into();
+    v4.map(IpAddr::from).or_else(|_| v6.map(IpAddr::from)).ok()
+}

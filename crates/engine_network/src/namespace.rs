@@ -1,0 +1,40 @@
+//! Sockets of other network namespaces. A thread of its own goes there and opens one; the caller's stays where it is.
+
+use std::{os::fd::BorrowedFd, thread};
+
+use hcs_schema::{Failure, HResult};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::{
+    failure::failed,
+    netlink::{NetlinkError, Socket},
+};
+
+/// A socket for links, addresses and routes of `namespace`.
+pub(crate) fn socket_in(namespace: BorrowedFd<'_>) -> Result<Socket, Failure> {
+    let open = move || -> Result<Socket, NetlinkError> {
+        let kind = Some(LinkNameSpaceType::Network);
+        move_into_link_name_space(namespace, kind).map_err(|errno| NetlinkError::Call {
+            what: "entering the network namespace",
+            errno,
+        })?;
+        Socket::route()
+    };
+    let doing = "reaching the network of a container";
+    let joined = thread::scope(|scope| {
+        let thread = thread::Builder::new().spawn_scoped(scope, open);
+        thread.map(thread::ScopedJoinHandle::join)
+    });
+    match joined {
+        Ok(Ok(opened)) => opened.map_err(|error| failed(doing, "network namespaces", &error)),
+        Ok(Err(_panic)) => Err(Failure::new(
+            HResult::E_UNEXPECTED,
+            "the thread for a network namespace ended early",
+        )),
+        Err(error) => Err(Failure::new(
+            HResult::E_FAIL,
+            format!("{doing} failed: no thread was made"),
+        )
+        .because(&error)),
+    }
+}

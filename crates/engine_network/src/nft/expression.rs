@@ -1,0 +1,280 @@
+//! The words that rules are made of (`linux/netfilter/nf_tables.h`).
+//!
+//! A rule is a list of expressions over registers: each loads something, compares, looks something up or ends the rule.
+//! An expression that does not hold ends its rule without a verdict.
+
+use crate::netlink::Batch;
+
+/// The first register of 4 bytes; those behind it follow.
+const REGISTER: u32 = 8;
+
+/// What the kernel knows of a packet beside its bytes.
+mod meta {
+    pub(super) const ETHERTYPE: u32 = 1;
+    pub(super) const IN: u32 = 6;
+    pub(super) const OUT: u32 = 7;
+    pub(super) const FAMILY: u32 = 15;
+    pub(super) const PROTOCOL: u32 = 16;
+}
+
+/// Headers of a packet.
+const LINK: u32 = 0;
+const NETWORK: u32 = 1;
+const TRANSPORT: u32 = 2;
+
+const EQUAL: u32 = 0;
+const DIFFERENT: u32 = 1;
+
+/// A connection that is established or related to one.
+pub(super) const ESTABLISHED: u32 = 2 | 4;
+/// A connection whose destination was translated.
+const TRANSLATED: u32 = 32;
+
+/// A rule has its end.
+#[derive(Debug)]
+pub(super) struct Ended;
+
+/// The expressions of one rule.
+pub(super) struct Expressions<'b>(pub(super) &'b mut Batch);
+
+impl Expressions<'_> {
+    fn add(&mut self, name: &str, inner: impl FnOnce(&mut Batch)) -> &mut Self {
+        const ITEM: u16 = 1;
+        self.0.nest(ITEM, |batch| {
+            batch.text(1, name).nest(2, inner);
+        });
+        self
+    }
+
+    fn meta(&mut self, key: u32, register: u32) -> &mut Self {
+        self.add("meta", |batch| {
+            batch.big(2, key).big(1, register);
+        })
+    }
+
+    fn load(&mut self, header: u32, offset: u32, length: u32, register: u32) -> &mut Self {
+        self.add("payload", |batch| {
+            batch
+                .big(1, register)
+                .big(2, header)
+                .big(3, offset)
+                .big(4, length);
+        })
+    }
+
+    fn compare(&mut self, how: u32, bytes: &[u8]) -> &mut Self {
+        self.add("cmp", |batch| {
+            batch.big(1, REGISTER).big(2, how).nest(3, |batch| {
+                batch.bytes(1, bytes);
+            });
+        })
+    }
+
+    fn look_up(&mut self, set: &str, contained: bool) -> &mut Self {
+        const INVERTED: u32 = 1;
+        self.add("lookup", |batch| {
+            batch.text(1, set).big(2, REGISTER);
+            if !contained {
+                batch.big(5, INVERTED);
+            }
+        })
+    }
+
+    fn masked(&mut self, mask: &[u8], wanted: &[u8], how: u32) -> &mut Self {
+        let length = u32::try_from(mask.len()).unwrap_or(u32::MAX);
+        self.add("bitwise", |batch| {
+            batch.big(1, REGISTER).big(2, REGISTER).big(3, length);
+            batch.nest(4, |batch| {
+                batch.bytes(1, mask);
+            });
+            batch.nest(5, |batch| {
+                batch.bytes(1, &vec![0; mask.len()]);
+            });
+        })
+        .compare(how, wanted)
+    }
+
+    fn connection(&mut self, key: u32, bits: u32) -> &mut Self {
+        self.add("ct", |batch| {
+            batch.big(1, REGISTER).big(2, key);
+        })
+        .masked(&bits.to_ne_bytes(), &[0; 4], DIFFERENT)
+    }
+
+    /// The interface it came in by is in the set, or is not.
+    pub(super) fn came_in(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.meta(meta::IN, REGISTER).look_up(set, contained)
+    }
+
+    /// The interface it leaves by is in the set, or is not.
+    pub(super) fn leaves(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.meta(meta::OUT, REGISTER).look_up(set, contained)
+    }
+
+    /// The interfaces that it came in by and leaves by are a pair of the set.
+    pub(super) fn stays_in(&mut self, set: &str) -> &mut Self {
+        self.meta(meta::IN, REGISTER)
+            .meta(meta::OUT, REGISTER + 4)
+            .look_up(set, true)
+    }
+
+    /// It is of IPv4, in a table of both.
+    pub(super) fn is_ipv4(&mut self) -> &mut Self {
+        const IPV4: u8 = 2;
+        self.meta(meta::FAMILY, REGISTER).compare(EQUAL, &[IPV4])
+    }
+
+    /// Its source is in the set of addresses of IPv4.
+    pub(super) fn source_in(&mut self, set: &str) -> &mut Self {
+        self.load(NETWORK, 12, 4, REGISTER).look_up(set, true)
+    }
+
+    /// Its destination is in the set of addresses of IPv4.
+    pub(super) fn destination_in(&mut self, set: &str) -> &mut Self {
+        self.load(NETWORK, 16, 4, REGISTER).look_up(set, true)
+    }
+
+    /// Its source is of 127.0.0.0/8.
+    pub(super) fn source_is_loopback(&mut self) -> &mut Self {
+        self.load(NETWORK, 12, 1, REGISTER).compare(EQUAL, &[127])
+    }
+
+    /// Its destination is of 127.0.0.0/8.
+    pub(super) fn destination_is_loopback(&mut self) -> &mut Self {
+        self.load(NETWORK, 16, 1, REGISTER).compare(EQUAL, &[127])
+    }
+
+    /// Its destination is an address of the host.
+    pub(super) fn destination_is_local(&mut self) -> &mut Self {
+        const ADDRESS_TYPE: u32 = 3;
+        const OF_DESTINATION: u32 = 2;
+        const LOCAL: u32 = 2;
+        self.add("fib", |batch| {
+            batch
+                .big(1, REGISTER)
+                .big(2, ADDRESS_TYPE)
+                .big(3, OF_DESTINATION);
+        })
+        .compare(EQUAL, &LOCAL.to_ne_bytes())
+    }
+
+    /// Its connection is established or related to one.
+    pub(super) fn is_established(&mut self) -> &mut Self {
+        const STATE: u32 = 0;
+        self.connection(STATE, ESTABLISHED)
+    }
+
+    /// The destination of its connection was translated.
+    pub(super) fn was_translated(&mut self) -> &mut Self {
+        const STATUS: u32 = 2;
+        self.connection(STATUS, TRANSLATED)
+    }
+
+    /// Its protocol and port, and with `at_address` its destination before them, are in the map, whose address and port
+    /// become its destination.
+    pub(super) fn translate_by(&mut self, map: &str, at_address: bool) -> Ended {
+        const DESTINATION: u32 = 1;
+        const IPV4: u32 = 2;
+        let mut next = REGISTER;
+        if at_address {
+            self.load(NETWORK, 16, 4, next);
+            next += 1;
+        }
+        self.meta(meta::PROTOCOL, next)
+            .load(TRANSPORT, 2, 2, next + 1);
+        self.add("lookup", |batch| {
+            batch.text(1, map).big(2, REGISTER).big(3, REGISTER);
+        })
+        .add("nat", |batch| {
+            batch
+                .big(1, DESTINATION)
+                .big(2, IPV4)
+                .big(3, REGISTER)
+                .big(5, REGISTER + 1);
+        });
+        Ended
+    }
+
+    /// Its source becomes the host's address on the interface it leaves by.
+    pub(super) fn masquerade(&mut self) -> Ended {
+        self.add("masq", |_| {});
+        Ended
+    }
+
+    /// The port of the bridge, and what stands at `offset` of a header, are in the set, or are not. Registers are filled
+    /// by fours: the port's name takes four of them.
+    fn port_with(
+        &mut self,
+        (header, offset, length): (u32, u32, u32),
+        set: &str,
+        contained: bool,
+    ) -> &mut Self {
+        self.meta(meta::IN, REGISTER)
+            .load(header, offset, length, REGISTER + 4)
+            .look_up(set, contained)
+    }
+
+    /// The source address of the frame is one of the port's.
+    pub(super) fn frame_is_from(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.port_with((LINK, 6, 6), set, contained)
+    }
+
+    /// The source of an IPv4 packet is one of the port's.
+    pub(super) fn packet_is_from(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.port_with((NETWORK, 12, 4), set, contained)
+    }
+
+    /// The source of an IPv6 packet is one of the port's.
+    pub(super) fn packet6_is_from(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.port_with((NETWORK, 8, 16), set, contained)
+    }
+
+    /// The hardware address that an ARP packet tells of its sender is one of the port's.
+    pub(super) fn told_card_is(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.port_with((NETWORK, 8, 6), set, contained)
+    }
+
+    /// The address that an ARP packet tells of its sender is one of the port's.
+    pub(super) fn told_address_is(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.port_with((NETWORK, 14, 4), set, contained)
+    }
+
+    /// The frame is of this type.
+    pub(super) fn frame_is(&mut self, ethertype: u16) -> &mut Self {
+        self.meta(meta::ETHERTYPE, REGISTER)
+            .compare(EQUAL, &ethertype.to_be_bytes())
+    }
+
+    /// The source of an IPv6 packet is of a link (`fe80::/10`).
+    pub(super) fn source_is_of_link(&mut self) -> &mut Self {
+        self.load(NETWORK, 8, 2, REGISTER)
+            .masked(&[0xff, 0xc0], &[0xfe, 0x80], EQUAL)
+    }
+
+    /// The source of an IPv6 packet is not known yet (`::`).
+    pub(super) fn source_is_unknown(&mut self) -> &mut Self {
+        self.load(NETWORK, 8, 16, REGISTER).compare(EQUAL, &[0; 16])
+    }
+
+    /// It passes.
+    pub(super) fn accept(&mut self) -> Ended {
+        self.verdict(1)
+    }
+
+    /// It is dropped.
+    pub(super) fn drop(&mut self) -> Ended {
+        self.verdict(0)
+    }
+
+    fn verdict(&mut self, code: u32) -> Ended {
+        const VERDICT_REGISTER: u32 = 0;
+        self.add("immediate", |batch| {
+            batch.big(1, VERDICT_REGISTER).nest(2, |batch| {
+                batch.nest(2, |batch| {
+                    batch.big(1, code);
+                });
+            });
+        });
+        Ended
+    }
+}

@@ -1,0 +1,100 @@
+//! The rules: what they are about as a value ([`Rules`]), and the tables that say it to nfnetlink.
+//!
+//! 1. [`Rules`] is made of an intent, purely. 2. `tables` writes it as one transaction, which takes the place of what
+//!    was there: either all of it holds or nothing changed. 3. `expression` has the words that rules are made of.
+//!
+//! There are two tables. In the one of family `inet` connections are translated and forwarded, in the one of family
+//! `bridge` each port is held to its own addresses. Nothing of a rule is ever written down: the records give the intent again,
+//! and writing the tables anew takes a fraction of a millisecond.
+//!
+//! The tables have no owner (flag `owner`): such a table ends with the socket of its owner, so every restart of the
+//! service would cut published ports and lift the hold on addresses. From Linux 6.9 on `persist` mends that; until all
+//! kernels have it, rules that others flushed come back with the next change or check.
+
+mod expression;
+mod tables;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+};
+
+use hcn::{Mac, Mapping, Prefix, intent::Intent};
+
+pub(crate) use tables::{are_there, remove, write};
+
+/// What the rules are about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Bridges of networks that the host forwards for.
+    pub(crate) open: BTreeSet<String>,
+    /// Bridges of other networks: nothing is forwarded from or to them.
+    pub(crate) closed: BTreeSet<String>,
+    /// Bridges of networks that the host is not in: nothing reaches it from there.
+    pub(crate) hostless: BTreeSet<String>,
+    /// Subnets whose addresses are translated.
+    pub(crate) subnets: BTreeSet<Prefix>,
+    /// Published ports of all addresses of the host, and where they lead.
+    pub(crate) published: BTreeMap<(u8, u16), (Ipv4Addr, u16)>,
+    /// Published ports of one address of the host, and where they lead.
+    pub(crate) published_at: BTreeMap<(Ipv4Addr, u8, u16), (Ipv4Addr, u16)>,
+    /// The addresses of each port of a bridge.
+    pub(crate) ports: BTreeMap<String, (Mac, BTreeSet<IpAddr>)>,
+    /// Interfaces that forward only because of us: what comes in there and is not for our networks goes nowhere.
+    pub(crate) guarded: BTreeSet<String>,
+}
+
+impl Rules {
+    /// The rules of an intent. `guarded` are interfaces that forward only because of us.
+    #[must_use]
+    pub fn of(intent: &Intent, guarded: BTreeSet<String>) -> Self {
+        let mut rules = Self {
+            guarded,
+            ..Self::default()
+        };
+        for network in &intent.networks {
+            let bridges = if network.translated {
+                &mut rules.open
+            } else {
+                &mut rules.closed
+            };
+            bridges.insert(network.link.clone());
+            if network.addresses.is_empty() {
+                rules.hostless.insert(network.link.clone());
+            }
+            if network.translated {
+                rules
+                    .subnets
+                    .extend(network.subnets.iter().filter(|subnet| subnet.is_ipv4()));
+            }
+        }
+        for endpoint in &intent.endpoints {
+            let addresses = endpoint
+                .addresses
+                .iter()
+                .map(|(address, _)| *address)
+                .collect();
+            rules
+                .ports
+                .insert(endpoint.link.clone(), (endpoint.mac, addresses));
+            if let Some(IpAddr::V4(to)) = endpoint.mapped_address() {
+                endpoint
+                    .mappings
+                    .iter()
+                    .for_each(|mapping| rules.publish(mapping, to));
+            }
+        }
+        rules
+    }
+
+    fn publish(&mut self, mapping: &Mapping, to: Ipv4Addr) {
+        let (protocol, port) = (mapping.protocol.number(), mapping.external);
+        let target = (to, mapping.internal);
+        match mapping.address {
+            None => drop(self.published.insert((protocol, port), target)),
+            Some(IpAddr::V4(at)) => drop(self.published_at.insert((at, protocol, port), target)),
+            // The model refuses ports of IPv6.
+            Some(IpAddr::V6(_)) => {}
+        }
+    }
+}

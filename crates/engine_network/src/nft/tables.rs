@@ -1,0 +1,508 @@
+//! The tables as one transaction of nfnetlink.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use hcn::address::{address_of, number};
+
+use super::{
+    Rules,
+    expression::{Ended, Expressions},
+};
+use crate::netlink::{
+    Batch, NetlinkError, Socket, flag,
+    parse::{Attributes, text},
+};
+
+const SUBSYSTEM: u16 = 10 << 8;
+const NEW_TABLE: u16 = SUBSYSTEM;
+const GET_TABLE: u16 = SUBSYSTEM | 1;
+const DELETE_TABLE: u16 = SUBSYSTEM | 2;
+const NEW_CHAIN: u16 = SUBSYSTEM | 3;
+const NEW_RULE: u16 = SUBSYSTEM | 6;
+const NEW_SET: u16 = SUBSYSTEM | 9;
+const NEW_ELEMENTS: u16 = SUBSYSTEM | 12;
+const BEGIN: u16 = 16;
+const END: u16 = 17;
+
+/// Families of tables.
+const INET: u8 = 1;
+const BRIDGE: u8 = 7;
+
+/// Types of keys, for programs that show them.
+const ADDRESS: u32 = 7;
+const ADDRESS_6: u32 = 8;
+const CARD: u32 = 9;
+const PROTOCOL: u32 = 12;
+const PORT: u32 = 13;
+const INTERFACE: u32 = 41;
+
+/// Kinds of frames.
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_ARP: u16 = 0x0806;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+
+/// Bytes of the elements of one message, of at most 64 KiB.
+const MOST_ELEMENT_BYTES: usize = 32 << 10;
+
+/// Puts the rules in the place of those that are there.
+pub(crate) fn write(socket: &mut Socket, table: &str, rules: &Rules) -> Result<(), NetlinkError> {
+    let mut batch = Batch::default();
+    control(&mut batch, BEGIN);
+    for family in [INET, BRIDGE] {
+        replace(&mut batch, family, table);
+    }
+    let mut sets = 0;
+    connections(&mut Table::of(&mut batch, INET, table, &mut sets), rules);
+    ports(&mut Table::of(&mut batch, BRIDGE, table, &mut sets), rules);
+    finish(&mut batch, table);
+    socket.run(batch)
+}
+
+/// Removes the tables, if they are there.
+pub(crate) fn remove(socket: &mut Socket, table: &str) -> Result<(), NetlinkError> {
+    let mut batch = Batch::default();
+    control(&mut batch, BEGIN);
+    for family in [INET, BRIDGE] {
+        make(&mut batch, family, table, 0);
+        delete(&mut batch, family, table, flag::ACK);
+    }
+    control(&mut batch, END);
+    socket.run(batch)
+}
+
+/// Whether both tables are there.
+pub(crate) fn are_there(socket: &mut Socket, table: &str) -> Result<bool, NetlinkError> {
+    let found = socket.dump("listing tables of rules", GET_TABLE, &[0; 4], |message| {
+        let attributes = Attributes::behind(message.body, 4).ok()?;
+        let name = attributes.find(1).map(text)?;
+        Some((*message.body.first()?, name))
+    })?;
+    let there = |family: u8| {
+        found
+            .iter()
+            .any(|(of, name)| *of == family && name == table)
+    };
+    Ok(there(INET) && there(BRIDGE))
+}
+
+fn control(batch: &mut Batch, kind: u16) {
+    // The header names the subsystem, in the order of networks.
+    batch.message(
+        "beginning or ending a transaction",
+        kind,
+        0,
+        &[0, 0, 0, 10],
+        |_| {},
+    );
+}
+
+fn make(batch: &mut Batch, family: u8, table: &str, flags: u16) {
+    let what = format!("making the table {table:?} of rules");
+    batch.message(
+        what,
+        NEW_TABLE,
+        flag::CREATE | flags,
+        &[family, 0, 0, 0],
+        |batch| {
+            batch.text(1, table);
+        },
+    );
+}
+
+fn delete(batch: &mut Batch, family: u8, table: &str, flags: u16) {
+    let what = format!("removing the table {table:?} of rules");
+    batch.message(what, DELETE_TABLE, flags, &[family, 0, 0, 0], |batch| {
+        batch.text(1, table);
+    });
+}
+
+/// Makes an empty table, whether one was there or not.
+fn replace(batch: &mut Batch, family: u8, table: &str) {
+    make(batch, family, table, 0);
+    delete(batch, family, table, 0);
+    make(batch, family, table, 0);
+}
+
+/// Only the last message is acknowledged: errors of the others come without being asked for, and thousands of
+/// acknowledgements would not fit into the socket's queue.
+fn finish(batch: &mut Batch, table: &str) {
+    make(batch, INET, table, flag::ACK);
+    control(batch, END);
+}
+
+/// A table that is being written.
+struct Table<'b> {
+    batch: &'b mut Batch,
+    family: u8,
+    name: &'b str,
+    /// Sets so far: each has a number within its transaction.
+    sets: &'b mut u32,
+}
+
+/// A hook of the kernel, and when a chain comes to it.
+struct Hook {
+    kind: &'static str,
+    number: u32,
+    priority: i32,
+}
+
+impl<'b> Table<'b> {
+    fn of(batch: &'b mut Batch, family: u8, name: &'b str, sets: &'b mut u32) -> Self {
+        Self {
+            batch,
+            family,
+            name,
+            sets,
+        }
+    }
+
+    fn header(&self) -> [u8; 4] {
+        [self.family, 0, 0, 0]
+    }
+
+    fn chain(&mut self, chain: &str, hook: &Hook) {
+        let (header, table) = (self.header(), self.name);
+        let what = format!("making the chain {chain}");
+        self.batch
+            .message(what, NEW_CHAIN, flag::CREATE, &header, |batch| {
+                batch.text(1, table).text(3, chain).nest(4, |batch| {
+                    batch
+                        .big(1, hook.number)
+                        .big(2, hook.priority.cast_unsigned());
+                });
+                batch.text(7, hook.kind);
+            });
+    }
+
+    fn rule(&mut self, chain: &str, rule: impl FnOnce(&mut Expressions<'_>) -> Ended) {
+        let (header, table) = (self.header(), self.name);
+        let what = format!("making a rule of the chain {chain}");
+        self.batch.message(
+            what,
+            NEW_RULE,
+            flag::CREATE | flag::APPEND,
+            &header,
+            |batch| {
+                batch.text(1, table).text(2, chain);
+                batch.nest(4, |batch| {
+                    let _ended = rule(&mut Expressions(batch));
+                });
+            },
+        );
+    }
+
+    /// A set of keys; `kinds` are the types of the parts of a key.
+    fn set(
+        &mut self,
+        set: &str,
+        kinds: &[u32],
+        length: u32,
+        flags: u32,
+        data: Option<(&[u32], u32)>,
+    ) {
+        const MAP: u32 = 8;
+        let joined = |kinds: &[u32]| kinds.iter().fold(0, |all, kind| all << 6 | kind);
+        let (header, table) = (self.header(), self.name);
+        *self.sets += 1;
+        let number = *self.sets;
+        let flags = if data.is_some() { flags | MAP } else { flags };
+        let what = format!("making the set {set}");
+        self.batch
+            .message(what, NEW_SET, flag::CREATE, &header, |batch| {
+                batch.text(1, table).text(2, set).big(3, flags);
+                batch.big(4, joined(kinds)).big(5, length);
+                if let Some((kinds, length)) = data {
+                    batch.big(6, joined(kinds)).big(7, length);
+                }
+                batch.big(10, number);
+                if kinds == [INTERFACE] {
+                    // For programs that show it: names are in the order of the host.
+                    batch.bytes(13, &[0, 4, 1, 0, 0, 0]);
+                }
+            });
+    }
+
+    /// Elements of a set, as many messages as they take.
+    fn elements(&mut self, set: &str, elements: &[Element]) {
+        let each = elements
+            .iter()
+            .map(|one| one.key.len() + one.data.len())
+            .max()
+            .unwrap_or(0)
+            + 32;
+        for some in elements.chunks(MOST_ELEMENT_BYTES / each) {
+            let (header, table) = (self.header(), self.name);
+            let what = format!("filling the set {set}");
+            self.batch
+                .message(what, NEW_ELEMENTS, flag::CREATE, &header, |batch| {
+                    batch.text(1, table).text(2, set).nest(3, |batch| {
+                        some.iter().for_each(|element| element.write(batch));
+                    });
+                });
+        }
+    }
+}
+
+/// An element of a set.
+#[derive(Default)]
+struct Element {
+    key: Vec<u8>,
+    data: Vec<u8>,
+    /// The first key that an interval does not hold.
+    is_end: bool,
+}
+
+impl Element {
+    fn key(parts: &[&[u8]]) -> Self {
+        Self {
+            key: padded(parts),
+            ..Self::default()
+        }
+    }
+
+    fn write(&self, batch: &mut Batch) {
+        const INTERVAL_END: u32 = 1;
+        batch.nest(1, |batch| {
+            if self.is_end {
+                batch.big(3, INTERVAL_END);
+            }
+            batch.nest(1, |batch| {
+                batch.bytes(1, &self.key);
+            });
+            if !self.data.is_empty() {
+                batch.nest(2, |batch| {
+                    batch.bytes(1, &self.data);
+                });
+            }
+        });
+    }
+}
+
+/// The parts of a key, each filled up to 4 bytes, as registers are.
+fn padded(parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for part in parts {
+        bytes.extend(*part);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+    bytes
+}
+
+/// The name of an interface as the kernel compares it.
+fn interface(name: &str) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let length = name.len().min(15);
+    bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
+    bytes
+}
+
+/// The table where connections are translated and forwarded.
+fn connections(table: &mut Table<'_>, rules: &Rules) {
+    connection_sets(table, rules);
+    let nat = |number, priority| Hook {
+        kind: "nat",
+        number,
+        priority,
+    };
+    let filter = |number, priority| Hook {
+        kind: "filter",
+        number,
+        priority,
+    };
+    // 127.0.0.0/8 is routed on our bridges, so that the host reaches published ports there; for others it is not.
+    table.chain("martians", &filter(0, -300));
+    table.rule("martians", |rule| {
+        rule.is_ipv4()
+            .came_in("ours", true)
+            .destination_is_loopback()
+            .drop()
+    });
+    for (chain, number) in [("published", 0), ("published_here", 3)] {
+        table.chain(chain, &nat(number, -100));
+        table.rule(chain, |rule| {
+            rule.is_ipv4()
+                .destination_is_local()
+                .translate_by("ports_at", true)
+        });
+        table.rule(chain, |rule| {
+            rule.is_ipv4()
+                .destination_is_local()
+                .translate_by("ports", false)
+        });
+    }
+    table.chain("leaving", &nat(4, 100));
+    table.rule("leaving", |rule| {
+        rule.is_ipv4()
+            .source_is_loopback()
+            .leaves("open", true)
+            .masquerade()
+    });
+    // Of two endpoints that meet by a published port the second would answer the first directly, which knows it by
+    // another address.
+    table.rule("leaving", |rule| {
+        rule.is_ipv4()
+            .source_in("subnets")
+            .destination_in("subnets")
+            .was_translated()
+            .masquerade()
+    });
+    table.rule("leaving", |rule| {
+        rule.is_ipv4()
+            .source_in("subnets")
+            .leaves("ours", false)
+            .masquerade()
+    });
+    table.chain("reaching_the_host", &filter(1, 0));
+    table.rule("reaching_the_host", |rule| {
+        rule.came_in("hostless", true).drop()
+    });
+    forwarding(table, &filter(2, 0));
+}
+
+fn connection_sets(table: &mut Table<'_>, rules: &Rules) {
+    const INTERVAL: u32 = 4;
+    let ours: BTreeSet<String> = rules.open.union(&rules.closed).cloned().collect();
+    for (set, names) in [
+        ("open", &rules.open),
+        ("ours", &ours),
+        ("hostless", &rules.hostless),
+        ("guarded", &rules.guarded),
+    ] {
+        table.set(set, &[INTERFACE], 16, 0, None);
+        let elements: Vec<_> = names
+            .iter()
+            .map(|name| Element::key(&[&interface(name)]))
+            .collect();
+        table.elements(set, &elements);
+    }
+    table.set("within", &[INTERFACE, INTERFACE], 32, 0, None);
+    let within = ours
+        .iter()
+        .map(|name| Element::key(&[&interface(name), &interface(name)]));
+    table.elements("within", &within.collect::<Vec<_>>());
+    table.set("subnets", &[ADDRESS], 4, INTERVAL, None);
+    let ends = rules.subnets.iter().flat_map(|subnet| {
+        let behind = address_of(number(subnet.last()) + 1, subnet.first());
+        [(subnet.first(), false), (behind, true)]
+    });
+    let ends: Vec<_> = ends
+        .map(|(address, is_end)| Element {
+            is_end,
+            ..Element::key(&[&octets(address)])
+        })
+        .collect();
+    table.elements("subnets", &ends);
+    let target: (&[u32], u32) = (&[ADDRESS, PORT], 8);
+    table.set("ports", &[PROTOCOL, PORT], 8, 0, Some(target));
+    let published = rules
+        .published
+        .iter()
+        .map(|((protocol, port), (to, internal))| Element {
+            data: padded(&[&to.octets(), &internal.to_be_bytes()]),
+            ..Element::key(&[&[*protocol], &port.to_be_bytes()])
+        });
+    table.elements("ports", &published.collect::<Vec<_>>());
+    table.set("ports_at", &[ADDRESS, PROTOCOL, PORT], 12, 0, Some(target));
+    let published = rules
+        .published_at
+        .iter()
+        .map(|((at, protocol, port), (to, internal))| Element {
+            data: padded(&[&to.octets(), &internal.to_be_bytes()]),
+            ..Element::key(&[&at.octets(), &[*protocol], &port.to_be_bytes()])
+        });
+    table.elements("ports_at", &published.collect::<Vec<_>>());
+}
+
+/// What passes between networks. Within a network frames go from port to port; they come here, too, where the kernel
+/// shows rules what a bridge forwards (`bridge-nf-call-iptables`), and are let through.
+fn forwarding(table: &mut Table<'_>, hook: &Hook) {
+    let chain = "forwarding";
+    table.chain(chain, hook);
+    table.rule(chain, |rule| rule.stays_in("within").accept());
+    table.rule(chain, |rule| {
+        rule.leaves("open", true).is_established().accept()
+    });
+    table.rule(chain, |rule| {
+        rule.leaves("open", true).was_translated().accept()
+    });
+    table.rule(chain, |rule| {
+        rule.is_ipv4()
+            .came_in("open", true)
+            .leaves("ours", false)
+            .accept()
+    });
+    table.rule(chain, |rule| rule.came_in("ours", true).drop());
+    table.rule(chain, |rule| rule.leaves("ours", true).drop());
+    table.rule(chain, |rule| rule.came_in("guarded", true).drop());
+}
+
+/// The table where each port is held to its own addresses, whatever the container behind it sends.
+fn ports(table: &mut Table<'_>, rules: &Rules) {
+    table.set("held", &[INTERFACE], 16, 0, None);
+    table.set("cards", &[INTERFACE, CARD], 24, 0, None);
+    table.set("addresses", &[INTERFACE, ADDRESS], 20, 0, None);
+    table.set("addresses_6", &[INTERFACE, ADDRESS_6], 32, 0, None);
+    let (mut held, mut cards, mut v4, mut v6) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (port, (mac, addresses)) in &rules.ports {
+        let port = interface(port);
+        held.push(Element::key(&[&port]));
+        cards.push(Element::key(&[&port, &mac.0]));
+        for address in addresses {
+            let list = if address.is_ipv4() { &mut v4 } else { &mut v6 };
+            list.push(Element::key(&[&port, &octets(*address)]));
+        }
+    }
+    for (set, elements) in [
+        ("held", held),
+        ("cards", cards),
+        ("addresses", v4),
+        ("addresses_6", v6),
+    ] {
+        table.elements(set, &elements);
+    }
+    let chain = "holding";
+    table.chain(
+        chain,
+        &Hook {
+            kind: "filter",
+            number: 0,
+            priority: -300,
+        },
+    );
+    table.rule(chain, |rule| rule.came_in("held", false).accept());
+    table.rule(chain, |rule| rule.frame_is_from("cards", false).drop());
+    table.rule(chain, |rule| {
+        rule.frame_is(ETHERTYPE_IPV4)
+            .packet_is_from("addresses", true)
+            .accept()
+    });
+    table.rule(chain, |rule| {
+        rule.frame_is(ETHERTYPE_ARP)
+            .told_card_is("cards", false)
+            .drop()
+    });
+    table.rule(chain, |rule| {
+        rule.frame_is(ETHERTYPE_ARP)
+            .told_address_is("addresses", true)
+            .accept()
+    });
+    table.rule(chain, |rule| {
+        rule.frame_is(ETHERTYPE_IPV6)
+            .packet6_is_from("addresses_6", true)
+            .accept()
+    });
+    table.rule(chain, |rule| {
+        rule.frame_is(ETHERTYPE_IPV6).source_is_of_link().accept()
+    });
+    table.rule(chain, |rule| {
+        rule.frame_is(ETHERTYPE_IPV6).source_is_unknown().accept()
+    });
+    table.rule(chain, |rule| rule.came_in("held", true).drop());
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}

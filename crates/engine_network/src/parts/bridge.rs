@@ -1,0 +1,102 @@
+//! [`Bridge`]: a network's bridge, with the host's addresses.
+
+use std::net::IpAddr;
+
+use hcn::intent::{NetworkIntent, alias};
+use hcs_schema::Failure;
+
+use super::Part;
+use crate::{
+    failure::{failed, in_the_way},
+    host::Host,
+    link::{self, Link},
+    netlink::Batch,
+};
+
+const NEEDS: &str = "bridges (module bridge)";
+
+/// A network's bridge.
+#[derive(Clone, Copy, Debug)]
+pub struct Bridge<'a>(pub &'a NetworkIntent);
+
+impl Bridge<'_> {
+    fn doing(&self, verb: &str) -> String {
+        format!(
+            "{verb} the bridge {} of the network {}",
+            self.0.link, self.0.id
+        )
+    }
+
+    /// The bridge, if it is there and this network's.
+    pub(crate) fn found(&self, host: &mut Host) -> Result<Option<Link>, Failure> {
+        let Some(found) = host.find(&self.0.link)? else {
+            return Ok(None);
+        };
+        let alias = alias(&host.owner, self.0.id);
+        if found.kind.as_deref() == Some("bridge") && found.alias.as_ref() == Some(&alias) {
+            return Ok(Some(found));
+        }
+        Err(in_the_way(format!(
+            "the link {} is there already and not the bridge of the network {}: its alias is {:?} and not {alias:?}; remove \
+             it or make the network under another id",
+            self.0.link,
+            self.0.id,
+            found.alias.unwrap_or_default(),
+        )))
+    }
+
+    /// What of its addresses has to come and go: the host's own on this link, against those that are wanted.
+    fn differences(&self, host: &mut Host, index: u32) -> Result<[Vec<(IpAddr, u8)>; 2], Failure> {
+        let doing = self.doing("looking at");
+        let all =
+            link::addresses(&mut host.route).map_err(|error| failed(&doing, NEEDS, &error))?;
+        let there = all.into_iter().filter(|one| one.index == index);
+        let there: Vec<_> = there.map(|one| (one.address, one.length)).collect();
+        let missing = self.0.addresses.iter().filter(|one| !there.contains(one));
+        let stale = there.iter().filter(|one| !self.0.addresses.contains(one));
+        Ok([missing.copied().collect(), stale.copied().collect()])
+    }
+}
+
+impl Part for Bridge<'_> {
+    fn check(&self, host: &mut Host) -> Result<(), Failure> {
+        self.found(host).map(drop)
+    }
+
+    fn apply(&self, host: &mut Host) -> Result<(), Failure> {
+        let doing = self.doing("making");
+        let name = &self.0.link;
+        if self.found(host)?.is_none() {
+            let mut batch = Batch::default();
+            link::add_bridge(&mut batch, name);
+            link::set_alias(&mut batch, name, &alias(&host.owner, self.0.id), host.ipv6);
+            host.run(&doing, NEEDS, batch)?;
+        }
+        let Some(found) = self.found(host)? else {
+            return Err(in_the_way(format!(
+                "the bridge {name} was removed while it was being made"
+            )));
+        };
+        let [missing, stale] = self.differences(host, found.index)?;
+        let mut batch = Batch::default();
+        for (address, length) in stale {
+            link::remove_address(&mut batch, found.index, address, length);
+        }
+        for (address, length) in missing {
+            link::add_address(&mut batch, found.index, address, length);
+        }
+        if !found.up {
+            link::set_up(&mut batch, name);
+        }
+        host.run(&doing, NEEDS, batch)
+    }
+
+    fn undo(&self, host: &mut Host) -> Result<(), Failure> {
+        let Some(found) = self.found(host)? else {
+            return Ok(());
+        };
+        let mut batch = Batch::default();
+        link::remove(&mut batch, &found.name, found.index);
+        host.run(&self.doing("removing"), NEEDS, batch)
+    }
+}

@@ -1,0 +1,89 @@
+//! [`Inside`]: what an endpoint is to its container: loopback and its link up, addresses, routes; and carriers that are
+//! settled before a first packet is sent.
+
+use std::os::fd::BorrowedFd;
+
+use hcn::intent::EndpointIntent;
+use hcs_schema::Failure;
+
+use super::Part;
+use crate::{
+    failure::{failed, in_the_way},
+    host::Host,
+    link,
+    namespace::socket_in,
+    netlink::Batch,
+};
+
+const NEEDS: &str = "addresses and routes of IPv4, and of IPv6 where they are asked for";
+
+/// The far end of an endpoint's pair of links.
+#[derive(Clone, Copy, Debug)]
+pub struct Inside<'a> {
+    /// What is wanted.
+    pub endpoint: &'a EndpointIntent,
+    /// The container's network namespace.
+    pub namespace: BorrowedFd<'a>,
+}
+
+impl Inside<'_> {
+    fn doing(&self, verb: &str) -> String {
+        format!(
+            "{verb} the link {} in the namespace {}",
+            self.endpoint.inner, self.endpoint.namespace
+        )
+    }
+}
+
+impl Part for Inside<'_> {
+    fn check(&self, _host: &mut Host) -> Result<(), Failure> {
+        let mut socket = socket_in(self.namespace)?;
+        let doing = self.doing("looking at");
+        let links = link::links(&mut socket).map_err(|error| failed(&doing, NEEDS, &error))?;
+        match links.iter().find(|link| link.name == self.endpoint.inner) {
+            Some(link) if link.kind.as_deref() != Some("veth") => Err(in_the_way(format!(
+                "the namespace {} has another link with the name {}",
+                self.endpoint.namespace, self.endpoint.inner
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn apply(&self, host: &mut Host) -> Result<(), Failure> {
+        let endpoint = self.endpoint;
+        let doing = self.doing("setting up");
+        let mut socket = socket_in(self.namespace)?;
+        let found = link::find(&mut socket, &endpoint.inner)
+            .map_err(|error| failed(&doing, NEEDS, &error))?;
+        let Some(found) = found else {
+            let message = format!(
+                "the namespace {} has no link {}",
+                endpoint.namespace, endpoint.inner
+            );
+            return Err(in_the_way(message));
+        };
+        let mut batch = Batch::default();
+        link::set_up(&mut batch, "lo");
+        link::set_up(&mut batch, &endpoint.inner);
+        for (address, length) in &endpoint.addresses {
+            link::add_address(&mut batch, found.index, *address, *length);
+        }
+        for (to, router, metric) in &endpoint.routes {
+            link::add_route(&mut batch, found.index, *to, *router, *metric);
+        }
+        link::look_at(&mut batch, &endpoint.inner);
+        socket
+            .run(batch)
+            .map_err(|error| failed(&doing, NEEDS, &error))?;
+        // Now that both ends are up.
+        let mut batch = Batch::default();
+        link::look_at(&mut batch, &endpoint.link);
+        link::look_at(&mut batch, &endpoint.bridge);
+        host.run(&doing, NEEDS, batch)
+    }
+
+    /// The link goes with its pair, and with it addresses and routes.
+    fn undo(&self, _host: &mut Host) -> Result<(), Failure> {
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! The parts, each with its own check, apply and undo.
+//!
+//! 1. [`Bridge`] is a network. 2. [`Port`] is an endpoint's pair of links, seen from the host. 3. [`Inside`] is its far
+//!    end, seen from the container. 4. [`Forwarding`] is what the host has to be set to. Rules are a part, too, but of all
+//!    networks together: see `crate::nft`.
+
+mod bridge;
+mod forwarding;
+mod inside;
+pub(crate) mod port;
+
+pub use bridge::Bridge;
+pub use forwarding::{Former, Forwarding};
+pub use inside::Inside;
+pub use port::Port;
+
+use hcs_schema::Failure;
+
+use crate::host::Host;
+
+/// Something that is made in the host's network.
+pub trait Part {
+    /// Whether it can be made: what has its name is of this service, or not there. Changes nothing.
+    ///
+    /// # Errors
+    /// What is in the way, or what the kernel lacks.
+    fn check(&self, host: &mut Host) -> Result<(), Failure>;
+
+    /// Makes it, or what is missing of it. What is there already is left as it is.
+    ///
+    /// # Errors
+    /// The step that failed. What was made until then stays, for [`Part::undo`].
+    fn apply(&self, host: &mut Host) -> Result<(), Failure>;
+
+    /// Removes it, or what there is of it.
+    ///
+    /// # Errors
+    /// The step that failed.
+    fn undo(&self, host: &mut Host) -> Result<(), Failure>;
+}

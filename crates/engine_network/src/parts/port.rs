@@ -1,0 +1,124 @@
+//! [`Port`]: an endpoint's pair of links, one end a port of the bridge, the other in the container's namespace.
+
+use std::os::fd::BorrowedFd;
+
+use hcn::intent::{EndpointIntent, alias};
+use hcs_schema::Failure;
+
+use super::Part;
+use crate::{
+    failure::in_the_way,
+    host::Host,
+    link::{self, Link, Pair},
+    netlink::Batch,
+};
+
+const NEEDS: &str = "pairs of links (module veth)";
+
+/// An endpoint's pair of links. A pair that was made and not written down belongs to a namespace, and goes with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Port<'a> {
+    /// What is wanted.
+    pub endpoint: &'a EndpointIntent,
+    /// The container's network namespace.
+    pub namespace: BorrowedFd<'a>,
+}
+
+impl Port<'_> {
+    fn doing(&self, verb: &str) -> String {
+        format!(
+            "{verb} the link {} of the endpoint {}",
+            self.endpoint.link, self.endpoint.id
+        )
+    }
+}
+
+/// The end here of an endpoint's pair, if it is there and this endpoint's.
+pub(crate) fn found(host: &mut Host, endpoint: &EndpointIntent) -> Result<Option<Link>, Failure> {
+    let Some(found) = host.find(&endpoint.link)? else {
+        return Ok(None);
+    };
+    let wanted = alias(&host.owner, endpoint.id);
+    // Without an alias it is a pair whose making was interrupted; no other program names links so.
+    let ours = found.alias.as_ref().is_none_or(|alias| *alias == wanted);
+    if ours && found.kind.as_deref() == Some("veth") {
+        return Ok(Some(found));
+    }
+    Err(in_the_way(format!(
+        "the link {} is there already and not of the endpoint {}: its alias is {:?} and not {wanted:?}; remove it or make \
+         the endpoint under another id",
+        endpoint.link,
+        endpoint.id,
+        found.alias.unwrap_or_default(),
+    )))
+}
+
+/// Removes the end here, and with it the far one.
+pub(crate) fn remove(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+    let Some(found) = found(host, endpoint)? else {
+        return Ok(());
+    };
+    let mut batch = Batch::default();
+    link::remove(&mut batch, &found.name, found.index);
+    let doing = format!(
+        "removing the link {} of the endpoint {}",
+        endpoint.link, endpoint.id
+    );
+    host.run(&doing, NEEDS, batch)
+}
+
+impl Part for Port<'_> {
+    fn check(&self, host: &mut Host) -> Result<(), Failure> {
+        found(host, self.endpoint).map(drop)
+    }
+
+    fn apply(&self, host: &mut Host) -> Result<(), Failure> {
+        let endpoint = self.endpoint;
+        let Some(bridge) = host.find(&endpoint.bridge)? else {
+            let message = format!(
+                "the bridge {} of the network {} is gone",
+                endpoint.bridge, endpoint.network
+            );
+            return Err(in_the_way(message));
+        };
+        let mut batch = Batch::default();
+        if found(host, endpoint)?.is_none() {
+            let pair = Pair {
+                name: &endpoint.link,
+                bridge: bridge.index,
+                far: &endpoint.inner,
+                mac: endpoint.mac,
+                mtu: endpoint.mtu,
+                namespace: self.namespace,
+            };
+            link::add_pair(&mut batch, &pair);
+        }
+        link::set_alias(
+            &mut batch,
+            &endpoint.link,
+            &alias(&host.owner, endpoint.id),
+            host.ipv6,
+        );
+        host.run(&self.doing("making"), NEEDS, batch)?;
+        let Some(found) = found(host, endpoint)? else {
+            return Err(in_the_way(format!(
+                "the link {} was removed while it was being made",
+                endpoint.link
+            )));
+        };
+        let mut batch = Batch::default();
+        link::set_port(
+            &mut batch,
+            &found.name,
+            found.index,
+            endpoint.isolated,
+            !endpoint.mappings.is_empty(),
+        );
+        link::set_up(&mut batch, &found.name);
+        host.run(&self.doing("setting up"), NEEDS, batch)
+    }
+
+    fn undo(&self, host: &mut Host) -> Result<(), Failure> {
+        remove(host, self.endpoint)
+    }
+}

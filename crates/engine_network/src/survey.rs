@@ -1,0 +1,128 @@
+//! What is there, compared with an intent: after a restart, and when rules of others got in the way.
+
+use hcn::{
+    Guid,
+    intent::{Intent, bridge_name, of_alias, port_name},
+};
+use hcs_schema::Failure;
+
+use crate::{
+    failure::failed,
+    host::Host,
+    link::{self, Link},
+    netlink::Batch,
+    nft,
+};
+
+/// The difference between what is there and an intent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Networks whose bridge is missing or not up.
+    pub networks: Vec<Guid>,
+    /// Endpoints whose link is missing, not up, or no port of their bridge. Their namespace may have ended.
+    pub endpoints: Vec<Guid>,
+    /// Links of this service that nothing asks for.
+    pub strays: Vec<Stray>,
+    /// Whether the tables of rules are there or not needed.
+    pub rules: bool,
+}
+
+/// A link of this service that nothing asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// The object that it was made for.
+    pub object: Guid,
+    /// The link.
+    pub link: Link,
+}
+
+/// Compares what is there with an intent. Lists links once.
+///
+/// # Errors
+/// The kernel does not tell what is there.
+pub fn survey(host: &mut Host, intent: &Intent) -> Result<Survey, Failure> {
+    let links = host.links()?;
+    let own: Vec<(Guid, &Link)> = links
+        .iter()
+        .filter_map(|link| Some((object(host, link)?, link)))
+        .collect();
+    let of = |id: Guid, name: &str| {
+        own.iter()
+            .find(|(object, link)| *object == id && link.name == name)
+            .map(|(_, link)| *link)
+    };
+    let networks = intent
+        .networks
+        .iter()
+        .filter(|network| of(network.id, &network.link).is_none_or(|link| !link.up));
+    let endpoints = intent.endpoints.iter().filter(|endpoint| {
+        let bridge = of(endpoint.network, &endpoint.bridge).map(|bridge| bridge.index);
+        let sound = |link: &Link| {
+            link.up
+                && bridge.is_some()
+                && link.master == bridge
+                && link.isolated == endpoint.isolated
+        };
+        !of(endpoint.id, &endpoint.link).is_some_and(sound)
+    });
+    let wanted = |id: &Guid| {
+        intent.networks.iter().any(|network| network.id == *id)
+            || intent.endpoints.iter().any(|endpoint| endpoint.id == *id)
+    };
+    let strays = own
+        .iter()
+        .filter(|(id, _)| !wanted(id))
+        .map(|(id, link)| Stray {
+            object: *id,
+            link: (*link).clone(),
+        });
+    let found = Survey {
+        networks: networks.map(|network| network.id).collect(),
+        endpoints: endpoints.map(|endpoint| endpoint.id).collect(),
+        strays: strays.collect(),
+        rules: false,
+    };
+    let owner = host.owner.clone();
+    let there = nft::are_there(&mut host.filter, &owner)
+        .map_err(|error| failed("looking at the rules", "nf_tables", &error))?;
+    let rules = there || intent.networks.is_empty();
+    Ok(Survey { rules, ..found })
+}
+
+/// The object of this service that a link was made for. Alias, name and kind have to agree: an alias alone can be given
+/// to any link.
+fn object(host: &Host, link: &Link) -> Option<Guid> {
+    let id = of_alias(&host.owner, link.alias.as_deref()?)?;
+    let agree = match link.kind.as_deref()? {
+        "bridge" => link.name == bridge_name(id),
+        "veth" => link.name == port_name(id),
+        _ => false,
+    };
+    agree.then_some(id)
+}
+
+/// Removes links that nothing asks for. One that is gone by now is none to remove.
+///
+/// # Errors
+/// The first that could not be removed; the others were tried.
+pub fn sweep(host: &mut Host, strays: &[Stray]) -> Result<(), Failure> {
+    let mut result = Ok(());
+    for stray in strays {
+        // Numbers are not used again soon, but names tell for sure.
+        let still = host
+            .links()?
+            .into_iter()
+            .any(|link| link.index == stray.link.index && link.name == stray.link.name);
+        if !still {
+            continue;
+        }
+        let mut batch = Batch::default();
+        link::remove(&mut batch, &stray.link.name, stray.link.index);
+        let doing = format!(
+            "removing the link {} of {}, which nothing asks for",
+            stray.link.name, stray.object
+        );
+        result = result.and(host.run(&doing, "rtnetlink", batch));
+    }
+    result
+}
