@@ -1,0 +1,158 @@
+//! Traffic of real sockets between namespaces.
+//!
+//! A packet that has to arrive is waited for as long as it takes, up to a limit that only a failure reaches. One that has
+//! to be dropped is followed by another on the same way that arrives: when that is there, the first would have been.
+
+use std::{
+    io::{Read, Write},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::OwnedFd,
+    time::Duration,
+};
+
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, recv, sendto,
+    socket_with,
+    sockopt::{Timeout, set_socket_timeout},
+};
+
+use crate::world::Space;
+
+/// Longer than anything takes that works.
+const LIMIT: Duration = Duration::from_secs(20);
+/// How long a connection that must not come about is tried: the kernel sends its first packet twice in it.
+const REFUSED: Duration = Duration::from_millis(1500);
+
+/// A server of TCP in `space`, at any address.
+pub(crate) fn listen(space: &Space, port: u16) -> TcpListener {
+    space.run(|| TcpListener::bind(("0.0.0.0", port)).unwrap())
+}
+
+/// Connects from `space` and sends a line, which the server sees; gives the client's address as the server sees it.
+pub(crate) fn talk(space: &Space, to: (&str, u16), server: &TcpListener) -> IpAddr {
+    let to = SocketAddr::new(to.0.parse().unwrap(), to.1);
+    let mut client = space.run(|| TcpStream::connect_timeout(&to, LIMIT).unwrap());
+    let (mut accepted, from) = server.accept().unwrap();
+    client.write_all(b"ping").unwrap();
+    let mut line = [0; 4];
+    accepted.read_exact(&mut line).unwrap();
+    accepted.write_all(&line).unwrap();
+    client.read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"ping");
+    from.ip()
+}
+
+/// Whether a connection from `space` comes about.
+pub(crate) fn connects(space: &Space, to: (&str, u16)) -> bool {
+    let to = SocketAddr::new(to.0.parse().unwrap(), to.1);
+    space.run(|| TcpStream::connect_timeout(&to, REFUSED).is_ok())
+}
+
+/// A server of UDP in `space`, at any address.
+pub(crate) fn bind(space: &Space, port: u16) -> UdpSocket {
+    space.run(|| {
+        let socket = UdpSocket::bind(("0.0.0.0", port)).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        socket
+    })
+}
+
+/// Sends a datagram from `space` and gets its answer; gives the client's address as the server sees it.
+pub(crate) fn exchange(space: &Space, to: (&str, u16), server: &UdpSocket) -> IpAddr {
+    let client = bind(space, 0);
+    client.send_to(b"ping", to).unwrap();
+    let mut bytes = [0; 16];
+    let (length, from) = server.recv_from(&mut bytes).unwrap();
+    server.send_to(&bytes[..length], from).unwrap();
+    let (length, answered) = client.recv_from(&mut bytes).unwrap();
+    assert_eq!(
+        (&bytes[..length], answered.ip().to_string().as_str()),
+        (&b"ping"[..], to.0)
+    );
+    from.ip()
+}
+
+/// Sends an echo request from `space`; whether the answer comes.
+pub(crate) fn pings(space: &Space, to: &str) -> bool {
+    let to = SocketAddr::new(to.parse().unwrap(), 0);
+    space.run(|| {
+        let socket = raw(ipproto::ICMP);
+        sendto(&socket, &echo_request(7), SendFlags::empty(), &to).unwrap();
+        let mut bytes = [0; 128];
+        // The kernel gives a raw socket all messages, those of unreachable hosts, too; the header has 20 bytes.
+        loop {
+            let Ok((_, length)) = recv(&socket, &mut bytes[..], RecvFlags::empty()) else {
+                return false;
+            };
+            match bytes[..length].get(20) {
+                Some(0) => return true,
+                Some(3) => return false,
+                _ => {}
+            }
+        }
+    })
+}
+
+fn raw(protocol: rustix::net::Protocol) -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::RAW, flags, Some(protocol)).unwrap();
+    set_socket_timeout(&socket, Timeout::Recv, Some(LIMIT)).unwrap();
+    socket
+}
+
+fn echo_request(sequence: u16) -> Vec<u8> {
+    let mut packet = vec![8, 0, 0, 0, 0x12, 0x34];
+    packet.extend(sequence.to_be_bytes());
+    let sum = checksum(&packet);
+    packet[2..4].copy_from_slice(&sum.to_be_bytes());
+    packet
+}
+
+/// Sends a datagram from `space` whose source is `source`, which belongs to another.
+pub(crate) fn forge(space: &Space, source: &str, to: (&str, u16), text: &[u8]) {
+    let (from, target): (std::net::Ipv4Addr, std::net::Ipv4Addr) =
+        (source.parse().unwrap(), to.0.parse().unwrap());
+    let length = u16::try_from(28 + text.len()).unwrap();
+    let mut packet = vec![0x45, 0];
+    packet.extend(length.to_be_bytes());
+    packet.extend([0, 1, 0, 0, 64, 17, 0, 0]);
+    packet.extend(from.octets());
+    packet.extend(target.octets());
+    packet.extend(4000_u16.to_be_bytes());
+    packet.extend(to.1.to_be_bytes());
+    packet.extend((length - 20).to_be_bytes());
+    // Without a checksum of its own.
+    packet.extend([0, 0]);
+    packet.extend(text);
+    let to = SocketAddr::new(target.into(), 0);
+    space.run(|| {
+        let sent = sendto(raw(ipproto::RAW), &packet, SendFlags::empty(), &to).unwrap();
+        assert_eq!(sent, packet.len());
+    });
+}
+
+fn checksum(bytes: &[u8]) -> u16 {
+    let words = bytes
+        .chunks(2)
+        .map(|two| u32::from(two[0]) << 8 | two.get(1).map_or(0, |low| u32::from(*low)));
+    let mut sum: u32 = words.sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !u16::try_from(sum).unwrap()
+}
+
+/// A counter of the kernel for the namespace of `space`, of `/proc/net/snmp` or `/proc/net/netstat`.
+pub(crate) fn counter(space: &Space, file: &str, protocol: &str, name: &str) -> u64 {
+    let path = format!("/proc/thread-self/net/{file}");
+    let text = space.run(|| std::fs::read_to_string(path).unwrap());
+    let mut lines = text
+        .lines()
+        .filter(|line| line.starts_with(&format!("{protocol}:")));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let at = names
+        .split_whitespace()
+        .position(|found| found == name)
+        .unwrap();
+    values.split_whitespace().nth(at).unwrap().parse().unwrap()
+}
