@@ -3,7 +3,8 @@
 use std::os::fd::AsFd;
 
 use engine_network::{
-    Forwarding, Host, Rules, detach, make_network, remove_network, survey, sweep, write_rules,
+    Forwarding, Host, Rules, detach, forget, make_network, remove_network, survey, sweep,
+    write_rules,
 };
 use hcn::Guid;
 use serde_json::{Value, json};
@@ -97,6 +98,42 @@ fn a_published_port_is_reached_from_everywhere() {
     world.state.delete_endpoint(one.endpoint).unwrap();
     world.rules();
     assert!(!connects(&world.outside, (UPLINK, 8080)));
+}
+
+/// A peer that goes on sending reaches the endpoint that has the port now, though the kernel remembers the former one.
+#[test]
+fn a_peer_of_a_former_endpoint_reaches_the_new_one() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, json!({}));
+    let document = json!({"Policies": [mapping(17, 8081)]});
+    let one = world.container(network, 2, document.clone());
+    let client = bind(&world.outside, 0);
+    let mut bytes = [0; 16];
+    let mut reaches = |server: &std::net::UdpSocket| {
+        client.send_to(b"ping", (UPLINK, 8081)).unwrap();
+        server.recv(&mut bytes).unwrap();
+    };
+    let former = bind(&one.space, 80);
+    reaches(&former);
+    let addresses: Vec<_> = world
+        .state
+        .endpoint(one.endpoint)
+        .unwrap()
+        .leases()
+        .iter()
+        .map(|lease| lease.address)
+        .collect();
+    world.state.delete_endpoint(one.endpoint).unwrap();
+    let two = world.container(network, 3, document);
+    let server = bind(&two.space, 80);
+    world
+        .host
+        .run(|| forget(&mut Host::open("hcs").unwrap(), &addresses))
+        .unwrap();
+    reaches(&server);
 }
 
 #[test]
