@@ -69,7 +69,8 @@ impl Host {
     }
 
     pub(crate) fn find(&mut self, name: &str) -> Result<Option<Link>, Failure> {
-        Ok(self.links()?.into_iter().find(|link| link.name == name))
+        let doing = format!("looking for the link {name}");
+        link::find(&mut self.route, name).map_err(|error| failed(&doing, "rtnetlink", &error))
     }
 
     pub(crate) fn run(&mut self, doing: &str, needs: &str, batch: Batch) -> Result<(), Failure> {

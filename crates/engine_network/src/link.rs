@@ -317,7 +317,9 @@ pub(crate) fn links(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
 
 /// The link of this name.
 pub(crate) fn find(socket: &mut Socket, name: &str) -> Result<Option<Link>, NetlinkError> {
-    Ok(links(socket)?.into_iter().find(|link| link.name == name))
+    let mut batch = Batch::default();
+    look_at(&mut batch, name);
+    socket.get(batch, read_link)
 }
 
 pub(crate) fn read_link(message: &Message<'_>) -> Option<Link> {

@@ -109,6 +109,39 @@ impl Socket {
         }
     }
 
+    /// Sends a batch of one request for one thing, and gives its answer to `read`. `None` when there is no such thing.
+    pub(crate) fn get<T>(
+        &mut self,
+        batch: Batch,
+        read: impl Fn(&Message<'_>) -> Option<T>,
+    ) -> Result<Option<T>, NetlinkError> {
+        let what = batch
+            .messages
+            .first()
+            .map_or_else(String::new, |message| message.what.clone());
+        let sequence = self.send(batch.bytes, &batch.messages, batch.too_long)?;
+        let mut found = None;
+        let mut buffer = vec![0; LONGEST];
+        while let Some(datagram) = self.receive(&mut buffer)? {
+            for message in Messages::of(datagram) {
+                let message = message.map_err(|_| answer(&what, "is malformed"))?;
+                if message.sequence != sequence {
+                    continue;
+                }
+                if message.kind != ERROR {
+                    found = found.or_else(|| read(&message));
+                    continue;
+                }
+                match code(&message).ok_or_else(|| answer(&what, "is malformed"))? {
+                    None => {}
+                    Some(Errno::NODEV | Errno::NOENT) => return Ok(None),
+                    Some(errno) => return Err(NetlinkError::Refused { what, errno }),
+                }
+            }
+        }
+        found.map(Some).ok_or_else(|| answer(&what, "is missing"))
+    }
+
     /// Sends one request for a list, and gives each message of the answer to `read`.
     pub(crate) fn dump<T>(
         &mut self,
