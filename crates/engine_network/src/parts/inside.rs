@@ -1,5 +1,5 @@
-//! [`Inside`]: what an endpoint is to its container: loopback and its link up, addresses, routes; and carriers that are
-//! settled before a first packet is sent.
+//! [`Inside`]: what an endpoint is to its container: loopback and its link up, addresses, routes; carriers that are settled
+//! before a first packet is sent, and a host that knows where its packets for the container go.
 
 use std::os::fd::BorrowedFd;
 
@@ -79,6 +79,11 @@ impl Part for Inside<'_> {
         let mut batch = Batch::default();
         link::look_at(&mut batch, &endpoint.link);
         link::look_at(&mut batch, &endpoint.bridge);
+        if let Some(bridge) = host.find(&endpoint.bridge)? {
+            for (address, _) in &endpoint.addresses {
+                link::set_neighbour(&mut batch, bridge.index, *address, endpoint.mac);
+            }
+        }
         host.run(&doing, NEEDS, batch)
     }
 

@@ -136,6 +136,31 @@ fn a_peer_of_a_former_endpoint_reaches_the_new_one() {
     reaches(&server);
 }
 
+/// The host goes on with what it knows of an address for some seconds, which belongs to a link that is gone.
+#[test]
+fn an_address_that_is_given_again_is_reached_at_once() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, json!({}));
+    let document = json!({"IpConfigurations": [{"IpAddress": "10.231.0.9"}]});
+    let one = world.container(network, 2, document.clone());
+    assert!(pings(&world.host, &one.address));
+    let former = world.state.endpoint(one.endpoint).unwrap().mac();
+    world.state.delete_endpoint(one.endpoint).unwrap();
+    let two = world.container(network, 3, document);
+    let mac = world.state.endpoint(two.endpoint).unwrap().mac();
+    assert_ne!(mac, former);
+    let known = world
+        .host
+        .ip("neigh show 10.231.0.9")
+        .to_uppercase()
+        .replace(':', "-");
+    assert!(known.contains(&mac.to_string()), "{known}");
+    assert!(pings(&world.host, &two.address));
+}
+
 #[test]
 fn a_port_of_one_address_is_published_there_only() {
     if !can_work() {
