@@ -39,6 +39,6 @@ mod version1;
 pub use address::{Mac, Prefix};
 pub use guid::{Guid, NotAGuid};
 pub use model::{
-    Changes, Endpoint, Lease, LoadBalancer, Mapping, Namespace, Network, Notification,
-    NotificationType, Object, Protocol, Record, State, Surroundings, Terms,
+    Changes, DEFAULT_SWITCH, Endpoint, Lease, LoadBalancer, Mapping, Namespace, Network,
+    Notification, NotificationType, Object, Protocol, Record, State, Surroundings, Terms,
 };

@@ -29,7 +29,7 @@ use crate::{address::Prefix, guid::Guid};
 pub use endpoint::{Endpoint, Lease, Mapping, Protocol, Terms};
 pub use load_balancer::LoadBalancer;
 pub use namespace::Namespace;
-pub use network::Network;
+pub use network::{DEFAULT_SWITCH, Network};
 pub use record::Record;
 
 /// The most objects of a kind: what a client can make is bounded.

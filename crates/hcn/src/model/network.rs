@@ -15,6 +15,9 @@ use crate::{
     version1,
 };
 
+/// The id of the network that clients expect to be there.
+pub const DEFAULT_SWITCH: Guid = Guid(0xc08c_b7b8_9b3c_408e_8e30_5e16_a3ae_b444);
+
 /// A network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
@@ -86,6 +89,26 @@ impl State {
         } else {
             self.make_network(given, read(settings)?, surroundings)
         }
+    }
+
+    /// Makes the network that clients expect to be there, where it is not: they open it by its id, or look for its name.
+    ///
+    /// # Errors
+    /// As for [`State::create_network`]: another network has the name, or no subnet is free.
+    pub fn ensure_default_switch(
+        &mut self,
+        surroundings: &Surroundings,
+    ) -> Result<Option<Changes>, Failure> {
+        if self.networks.contains_key(&DEFAULT_SWITCH) {
+            return Ok(None);
+        }
+        let document = HostComputeNetwork {
+            name: Some("Default Switch".to_owned()),
+            kind: Some(NetworkType::Ics),
+            ..HostComputeNetwork::default()
+        };
+        self.make_network(DEFAULT_SWITCH, document, surroundings)
+            .map(Some)
     }
 
     fn make_network(
