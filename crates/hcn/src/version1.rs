@@ -124,6 +124,16 @@ pub(crate) fn read_network(text: &str) -> Result<HostComputeNetwork, Failure> {
             "policies of networks are read in version 2 only",
         );
     }
+    for (at, subnet) in old.subnets.iter().flatten().enumerate() {
+        if subnet
+            .policies
+            .as_ref()
+            .is_some_and(|policies| !policies.is_empty())
+        {
+            let what = "virtual LANs and numbers of overlays are not built yet";
+            return unsupported(&format!("/Subnets/{at}/Policies"), what);
+        }
+    }
     let subnets = old
         .subnets
         .unwrap_or_default()
@@ -170,6 +180,13 @@ pub(crate) fn read_endpoint(text: &str) -> Result<HostComputeEndpoint, Failure> 
             "a resolver for endpoints is not built yet",
         );
     }
+    if old.enable_low_metric == Some(true) {
+        return unsupported("/EnableLowMetric", "it is not built yet");
+    }
+    if old.namespace.is_some() {
+        let reason = "an endpoint goes into a namespace by a request to modify that";
+        return unsupported("/Namespace", reason);
+    }
     let mut configurations = Vec::new();
     let v4 = (given(old.ip_address.as_ref()), old.prefix_length);
     let v6 = (given(old.ipv6_address.as_ref()), old.ipv6_prefix_length);
@@ -194,9 +211,12 @@ pub(crate) fn read_endpoint(text: &str) -> Result<HostComputeEndpoint, Failure> 
         owner: old.owner,
         name: old.name,
         host_compute_network: old.virtual_network,
-        policies: policies(&old.policies.unwrap_or_default())?,
+        policies: policies(&old.policies.unwrap_or_default(), old.encap_overhead)?,
         ip_configurations: (!configurations.is_empty()).then_some(configurations),
-        dns: dns(old.dns_suffix.as_ref(), old.dns_server_list.as_ref()),
+        dns: dns(
+            old.dns_suffix.as_ref().or(old.dns_domain.as_ref()),
+            old.dns_server_list.as_ref(),
+        ),
         routes: (!routes.is_empty()).then_some(routes),
         mac_address: given(old.mac_address.as_ref()),
         flags: Some(old.flags.unwrap_or(0) | isolated),
@@ -205,7 +225,8 @@ pub(crate) fn read_endpoint(text: &str) -> Result<HostComputeEndpoint, Failure> 
 }
 
 /// Policies of version 1: `{"Type": "NAT", "Protocol": "TCP", "InternalPort": 80, "ExternalPort": 8080}`.
-fn policies(old: &[Value]) -> Result<Option<Vec<EndpointPolicy>>, Failure> {
+/// The overhead of an encapsulation stands beside them there.
+fn policies(old: &[Value], overhead: Option<u16>) -> Result<Option<Vec<EndpointPolicy>>, Failure> {
     let mut new = Vec::new();
     for (at, policy) in old.iter().enumerate() {
         if policy["Type"] != "NAT" {
@@ -240,6 +261,12 @@ fn policies(old: &[Value]) -> Result<Option<Vec<EndpointPolicy>>, Failure> {
         new.push(EndpointPolicy {
             kind: Some(EndpointPolicyType::PortMapping),
             settings: Some(settings),
+        });
+    }
+    if let Some(overhead) = overhead.filter(|overhead| *overhead > 0) {
+        new.push(EndpointPolicy {
+            kind: Some(EndpointPolicyType::EncapOverhead),
+            settings: Some(json!({ "Overhead": overhead })),
         });
     }
     Ok((!new.is_empty()).then_some(new))

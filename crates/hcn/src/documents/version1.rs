@@ -91,6 +91,10 @@ document! {
         dns_suffix: String = "DNSSuffix", 1.0;
         /// Servers, by address, separated by commas.
         dns_server_list: String = "DNSServerList", 1.0;
+        /// Its domain, as another client spells it.
+        dns_domain: String = "DNSDomain", 1.0;
+        /// Whether its routes are preferred to others.
+        enable_low_metric: bool = "EnableLowMetric", 1.0;
         /// Whether endpoints of the network reach each other by name.
         enable_internal_dns: bool = "EnableInternalDNS", 1.0;
         /// Whether other endpoints are kept away.

@@ -361,6 +361,69 @@ fn documents_of_version_1_make_the_same_objects() {
 }
 
 #[test]
+fn what_version_1_asks_for_is_honoured_or_refused() {
+    let mut state = with_network();
+    for (settings, pointer) in [
+        (json!({"Policies": [{"Type": "ACL"}]}), "/Policies/0/Type"),
+        (
+            json!({"Policies": [{"Type": "NAT", "Protocol": "TCP", "InternalPort": 80}]}),
+            "/Policies/0",
+        ),
+        (json!({"Namespace": {"ID": Guid(5)}}), "/Namespace"),
+        (json!({"EnableLowMetric": true}), "/EnableLowMetric"),
+        (json!({"IsRemoteEndpoint": true}), "/IsRemoteEndpoint"),
+        (json!({"EnableInternalDNS": true}), "/EnableInternalDNS"),
+    ] {
+        let text = settings.to_string();
+        let failure = state.create_endpoint(Guid(1), Guid(2), &text).unwrap_err();
+        assert_eq!(
+            failure.causes[0].pointer.as_deref(),
+            Some(pointer),
+            "{text}"
+        );
+    }
+    for (settings, pointer) in [
+        (json!({"NetworkAdapterName": "eth0"}), "/NetworkAdapterName"),
+        (json!({"SourceMac": "00-15-5D-00-00-01"}), "/SourceMac"),
+        (json!({"Policies": [{"Type": "VLAN"}]}), "/Policies"),
+        (
+            json!({"Subnets": [{"AddressPrefix": "10.4.0.0/24", "Policies": [{}]}]}),
+            "/Subnets/0/Policies",
+        ),
+        (json!({"Type": "Transparent"}), "/Type"),
+    ] {
+        let text = settings.to_string();
+        let made = state.create_network(Guid(2), &text, &Surroundings::default());
+        assert_eq!(
+            made.unwrap_err().causes[0].pointer.as_deref(),
+            Some(pointer),
+            "{text}"
+        );
+    }
+    let settings = r#"{"EncapOverhead": 50, "DNSDomain": "example.org"}"#;
+    state.create_endpoint(Guid(1), Guid(2), settings).unwrap();
+    assert_eq!(state.endpoint(Guid(2)).unwrap().terms().mtu, Some(1450));
+    assert_eq!(
+        asked(state.query_endpoint(Guid(2), V2))["Dns"]["Domain"],
+        "example.org"
+    );
+}
+
+#[test]
+fn the_default_switch_is_there_without_being_made() {
+    let mut state = State::default();
+    let here = Surroundings::default();
+    let made = state.ensure_default_switch(&here).unwrap().unwrap();
+    assert_eq!(made.id.to_string(), "C08CB7B8-9B3C-408E-8E30-5E16A3AEB444");
+    let document = asked(state.query_network(made.id, ""));
+    assert_eq!(
+        (&document["Type"], &document["Name"]),
+        (&json!("ICS"), &json!("Default Switch"))
+    );
+    assert_eq!(state.ensure_default_switch(&here).unwrap(), None);
+}
+
+#[test]
 fn namespaces_take_endpoints_and_containers() {
     let mut state = with_network();
     let attach = |state: &mut State, namespace, endpoint| {
