@@ -51,6 +51,19 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// The id of its object; none where the record is damaged.
+    #[must_use]
+    pub fn id(&self) -> Guid {
+        version1::id(match self {
+            Self::Network { document, .. } => document.id.as_ref(),
+            Self::Endpoint { document } => document.id.as_ref(),
+            Self::Namespace { document, .. } => document.id.as_ref(),
+            Self::LoadBalancer { document } => document.id.as_ref(),
+        })
+    }
+}
+
 impl State {
     /// The record of an object; `None` when it is gone.
     #[must_use]
@@ -107,6 +120,10 @@ impl State {
         let mut endpoints = Vec::new();
         let mut balancers = Vec::new();
         for record in records {
+            if record.id() == Guid::NONE {
+                faults.push(unfit("a record has no id".to_owned()));
+                continue;
+            }
             match record {
                 Record::Network {
                     document,
