@@ -495,6 +495,123 @@ fn namespaces_take_endpoints_and_containers() {
 }
 
 #[test]
+fn load_balancers_are_kept_and_what_they_would_do_is_refused() {
+    let mut state = with_network();
+    state
+        .create_endpoint(Guid(1), Guid(2), &v2(json!({})))
+        .unwrap();
+    let settings = v2(json!({"Name": "lb", "HostComputeNetwork": Guid(1)}));
+    let made = state.create_load_balancer(Guid(5), &settings).unwrap();
+    assert_eq!(made.written, [Object::LoadBalancer(Guid(5))]);
+    assert_eq!(asked(state.query_load_balancer(Guid(5), V2))["Name"], "lb");
+    assert_eq!(asked(state.enumerate_load_balancers("")), json!([Guid(5)]));
+    for (document, pointer) in [
+        (
+            json!({"HostComputeEndpoints": [Guid(2)]}),
+            "/HostComputeEndpoints",
+        ),
+        (json!({"FrontendVIPs": ["10.0.0.200"]}), "/FrontendVIPs"),
+        (json!({"PortMappings": [{"Protocol": 6}]}), "/PortMappings"),
+        (json!({"Flags": 1}), "/Flags"),
+    ] {
+        refuses(
+            &state,
+            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            pointer,
+            |state| state.modify_load_balancer(Guid(5), &v2(document)),
+        );
+    }
+    let twice = |state: &mut State| state.create_load_balancer(Guid(5), &settings);
+    refuses(&state, HResult::HCN_E_POLICY_ALREADY_EXISTS, "", twice);
+    let nowhere = v2(json!({"HostComputeNetwork": Guid(9)}));
+    refuses(&state, HResult::HCN_E_NETWORK_NOT_FOUND, "", |state| {
+        state.create_load_balancer(Guid(6), &nowhere)
+    });
+    refuses(&state, HResult::HCN_E_ENTITY_HAS_REFERENCES, "", |state| {
+        state.delete_network(Guid(1))
+    });
+    state
+        .modify_load_balancer(Guid(5), &v2(json!({"Name": "other"})))
+        .unwrap();
+    assert_eq!(
+        asked(state.query_load_balancer(Guid(5), V2))["Name"],
+        "other"
+    );
+    state.delete_network(Guid(1)).unwrap();
+    state.delete_load_balancer(Guid(5)).unwrap();
+    assert_eq!(state, State::default());
+    refuses(&state, HResult::NOT_FOUND, "", |state| {
+        state.delete_load_balancer(Guid(5))
+    });
+}
+
+#[test]
+fn networks_take_servers_and_policies_for_their_new_endpoints() {
+    let mut state = with_network();
+    let request = |resource: &str, what: &str, settings: Value| {
+        json!({"ResourceType": resource, "RequestType": what, "Settings": settings}).to_string()
+    };
+    let dns = json!({"ServerList": ["9.9.9.9"]});
+    state
+        .modify_network(Guid(1), &request("DNS", "Update", dns))
+        .unwrap();
+    state
+        .create_endpoint(Guid(1), Guid(2), &v2(json!({})))
+        .unwrap();
+    assert_eq!(
+        asked(state.query_endpoint(Guid(2), V2))["Dns"]["ServerList"],
+        json!(["9.9.9.9"])
+    );
+    let automatic = json!({"Policies": [{"Type": "AutomaticDNS", "Settings": {"Enable": true}}]});
+    state
+        .modify_network(Guid(1), &request("Policy", "Add", automatic.clone()))
+        .unwrap();
+    assert_eq!(
+        asked(state.query_network(Guid(1), V2))["Policies"],
+        automatic["Policies"]
+    );
+    state
+        .modify_network(Guid(1), &request("Policy", "Remove", automatic))
+        .unwrap();
+    assert_eq!(
+        asked(state.query_network(Guid(1), V2))["Policies"],
+        json!([])
+    );
+    let unsupported = HResult::HCN_E_REQUEST_UNSUPPORTED;
+    for (text, code, pointer) in [
+        (
+            request("Subnet", "Add", json!({})),
+            unsupported,
+            "/ResourceType",
+        ),
+        (
+            request("Extension", "Add", json!({})),
+            unsupported,
+            "/ResourceType",
+        ),
+        (
+            json!({"Settings": {}}).to_string(),
+            HResult::HCN_E_INVALID_JSON,
+            "",
+        ),
+        (
+            request("DNS", "Burn", json!({})),
+            HResult::HCN_E_INVALID_JSON,
+            "/RequestType",
+        ),
+        (
+            request("DNS", "Add", json!({"Colour": 1})),
+            HResult::HCN_E_INVALID_JSON,
+            "/Settings/Colour",
+        ),
+    ] {
+        refuses(&state, code, pointer, |state| {
+            state.modify_network(Guid(1), &text)
+        });
+    }
+}
+
+#[test]
 fn policies_of_an_endpoint_come_and_go() {
     let mut state = with_network();
     state
