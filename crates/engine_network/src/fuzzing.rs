@@ -18,3 +18,35 @@ pub fn answers(datagram: &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::answers;
+
+    /// Answers that a kernel gave, as the fuzz target begins with them.
+    const GIVEN: [&[u8]; 4] = [
+        include_bytes!("../../../fuzz/corpus/netlink/links"),
+        include_bytes!("../../../fuzz/corpus/netlink/addresses"),
+        include_bytes!("../../../fuzz/corpus/netlink/routes"),
+        include_bytes!("../../../fuzz/corpus/netlink/refusal"),
+    ];
+
+    proptest! {
+        #[test]
+        fn a_damaged_answer_is_read_without_harm(
+            which in 0..GIVEN.len(),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+            end in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = GIVEN[which].to_vec();
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.truncate(end.index(bytes.len()) + 1);
+            answers(&bytes);
+        }
+    }
+}
