@@ -331,6 +331,19 @@ fn subordinate_ids_are_used_where_the_host_grants_them() {
         AGAIN,
     ];
     assert_streams_open_again(&mut user.command(&again));
+    // The current directory and what is in it belong to the same user inside, as git asks for.
+    let work = user.home().join("work");
+    fs::create_dir_all(work.join("inner")).unwrap();
+    for owned in [&work, &work.join("inner")] {
+        chown(owned, Some(WITH_GRANTS), Some(WITH_GRANTS)).unwrap();
+    }
+    let line = format!(
+        "cd {} && {} run -- stat -c %u:%g . inner",
+        work.display(),
+        hcs.display()
+    );
+    let owners = ended(&mut user.command(&["sh", "-c", &line])).fine();
+    assert_eq!(owners, "0:0\n0:0\n");
     // What another user wrote inside, in a directory of theirs, is removed with the container as well.
     let script = "mkdir /opt/theirs && touch /opt/theirs/file && chown -R 7:8 /opt/theirs && chmod 500 /opt/theirs";
     user.script(&[], script).fine();

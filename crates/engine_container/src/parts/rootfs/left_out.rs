@@ -408,9 +408,18 @@ fn described(path: &Path, top: &Path, found: &Metadata) -> Result<DirectorySpec,
     Ok(DirectorySpec {
         path: relative(path, top)?,
         mode: found.permissions().mode() & 0o7777,
-        user: found.uid(),
-        group: found.gid(),
+        user: inside(found.uid()),
+        group: inside(found.gid()),
     })
+}
+
+/// The id that the owner `id` of a directory of the host has in the container. In that of an ordinary user's service the
+/// user is root, and other ids of the host are none there.
+fn inside(id: u32) -> u32 {
+    match geteuid().is_root() {
+        true => id,
+        false => 0,
+    }
 }
 
 /// `path` as seen from `top`, with a slash at its beginning.
