@@ -142,15 +142,15 @@ fn execution(command: &Command, identity: &Identity, error: LaunchError) -> Stri
     }
 }
 
-/// The first candidate that is there after all, as far as the agent can see from its own working directory.
+/// The first candidate that is there after all, as far as the agent can see.
 fn present(command: &Command) -> Option<String> {
-    let names = command
+    let directory = Path::new(command.directory.to_str().ok()?);
+    let mut names = command
         .candidates
         .iter()
         .filter_map(|file| file.to_str().ok());
-    let mut absolute = names.filter(|name| name.starts_with('/'));
-    absolute
-        .find(|name| Path::new(name).is_file())
+    names
+        .find(|name| directory.join(name).is_file())
         .map(str::to_owned)
 }
 

@@ -93,6 +93,14 @@ fn files_that_are_no_programs() {
             "is there, but the interpreter",
         ),
         (
+            json!({
+                "CommandArgs": ["./orphan"],
+                "WorkingDirectory": system.path("orphan").parent().unwrap(),
+            }),
+            win32(2),
+            "\"./orphan\" is there, but the interpreter",
+        ),
+        (
             json!({ "CommandArgs": ["/etc"] }),
             win32(5),
             "may not be executed",
