@@ -41,7 +41,7 @@ fn advice(cause: &Cause) -> Option<String> {
         "/Container/Networking/Namespace" if says("No such file or directory") => {
             let name = between(&cause.message, "/run/netns/", ": No such")?;
             Some(format!(
-                "there is none of that name: `ip netns list` shows those there are, `ip netns add {name}` makes one"
+                "there is none of that name: `ip netns list` shows those there are, `ip netns add {name} && ip -n {name} link set lo up` makes one"
             ))
         }
         _ => None,
@@ -93,7 +93,10 @@ mod tests {
         let missing =
             "opening the network namespace /run/netns/x: No such file or directory (os error 2)";
         let said = told("/Container/Networking/Namespace", missing);
-        assert!(said.ends_with("`ip netns add x` makes one"), "{said}");
+        assert!(
+            said.ends_with("`ip netns add x && ip -n x link set lo up` makes one"),
+            "{said}"
+        );
         assert_eq!(told("/Container/Storage", busy), busy);
         assert_eq!(told("/Container/Storage/Path", missing), missing);
     }

@@ -28,7 +28,7 @@ Examples:
   hcs image load debian.tar && hcs run debian:12 id   an image
   hcs run -it --layer ./rootfs -- sh                  a shell in a root file system of yours
   hcs run --memory 512 --cpus 0.5 -- make test        this directory's tests, in a copy of it
-  hcs run -d --id web -- python3 -m http.server && hcs logs -f web
+  hcs run -d --id job -- make test && hcs logs -f job
   hcs create --id box && hcs start box && hcs exec box -- uname -a && hcs terminate box
   hcs list --format json
   hcs events --since 100 --follow                      what happened, also while no client looked

@@ -41,7 +41,8 @@ fn main() -> ExitCode {
             return ExitCode::from(failure::FAILED);
         }
         Err(error) => {
-            let error = words::advised(error);
+            let verb = std::env::args_os().nth(1);
+            let error = words::advised(error, verb.as_deref().and_then(|verb| verb.to_str()));
             let written = error.print();
             return match (error.use_stderr(), written) {
                 (false, Ok(())) => ExitCode::SUCCESS,

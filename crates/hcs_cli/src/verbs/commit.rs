@@ -82,14 +82,15 @@ impl<'a> Made<'a> {
         let (store, digest) = place.ok_or_else(|| {
             unfit(
                 id,
-                "is made of no image: hcs run --id NAME IMAGE makes one that is",
+                "is made of no image: hcs run -d --id NAME --scratch DIR IMAGE CMD makes one that can be committed",
             )
         })?;
         let scratch = storage.and_then(|storage| storage.path.as_deref());
         let scratch = scratch.ok_or_else(|| {
             unfit(
                 id,
-                "keeps nothing that it writes: --scratch DIR makes it do so",
+                "keeps nothing that it writes, which --scratch DIR at its creation would change; its files as one layer: \
+                 hcs cp NAME:/ - | hcs image import - NEW",
             )
         })?;
         let layers = storage.and_then(|storage| storage.layers.as_ref());
@@ -149,6 +150,6 @@ mod tests {
         let told = made(&json!({"Image": image, "Layers": layers})).unwrap_err();
         assert!(told.contains("\"box\" keeps nothing"), "{told}");
         let told = made(&json!({"Layers": layers, "Path": "/scratch"})).unwrap_err();
-        assert!(told.contains("hcs run --id NAME IMAGE"), "{told}");
+        assert!(told.contains("--scratch DIR IMAGE CMD"), "{told}");
     }
 }

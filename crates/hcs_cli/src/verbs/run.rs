@@ -74,7 +74,7 @@ Examples:
   hcs run -- sh -c 'echo hello from $(hostname)'
   hcs run -it --layer ./rootfs -- sh
   tar c . | hcs run -i --scratch ./out -- tar x -C /srv
-  hcs run -d --id web -- python3 -m http.server      then: hcs logs -f web
+  hcs run -d --id job -- make test                   then: hcs logs -f job
   hcs run --read-only --tmpfs /tmp:size=64M -- ./untrusted
   hcs run --device /dev/fuse --mount ./agent.sock:/run/agent.sock -- ./build
   hcs run -d --rm -- make                            gone when make has ended, with its output
@@ -223,7 +223,8 @@ fn explained(
         return stop;
     }
     let missing = stop.code == NOT_FOUND || stop.failure.message.contains("no such file");
-    let left_out = missing && container.has_default_view();
+    let is_there = stop.failure.message.contains("is there, but");
+    let left_out = missing && !is_there && container.has_default_view();
     let here =
         |path: &&str| left_out && stop.failure.message.contains(path) && Path::new(path).exists();
     if let Some(path) = process.paths().find(here) {

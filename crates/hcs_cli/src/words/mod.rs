@@ -15,11 +15,16 @@ use clap::{
 /// Words, and what is answered to each of them.
 pub(crate) type Row = (&'static [&'static str], &'static str);
 
-/// A complaint about the command line, with an answer where it is about a word of another tool.
-pub(crate) fn advised(mut error: Error) -> Error {
-    let (context, table) = match error.kind() {
-        ErrorKind::UnknownArgument => (ContextKind::InvalidArg, options::ROWS),
-        ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, verbs::ROWS),
+/// A complaint about the command line, with an answer where it is about a word of another tool. `verb` is its first word:
+/// the tables are about containers, and mean nothing to verbs that have verbs of their own.
+pub(crate) fn advised(mut error: Error, verb: Option<&str>) -> Error {
+    let (context, table) = match (error.kind(), verb) {
+        (ErrorKind::InvalidSubcommand, Some("image")) => {
+            (ContextKind::InvalidSubcommand, verbs::IMAGE_ROWS)
+        }
+        (_, Some("image" | "guest-image" | "service")) => return error,
+        (ErrorKind::UnknownArgument, _) => (ContextKind::InvalidArg, options::ROWS),
+        (ErrorKind::InvalidSubcommand, _) => (ContextKind::InvalidSubcommand, verbs::ROWS),
         _ => return error,
     };
     let Some(ContextValue::String(found)) = error.get(context) else {
@@ -57,7 +62,7 @@ mod tests {
 
     fn complaint(line: &[&str]) -> String {
         let error = Cli::try_parse_from(line).unwrap_err();
-        advised(error).to_string()
+        advised(error, line.get(1).copied()).to_string()
     }
 
     #[test]
@@ -91,8 +96,20 @@ mod tests {
     }
 
     #[test]
+    fn verbs_of_images_are_answered_as_such() {
+        for (words, answer) in verbs::IMAGE_ROWS {
+            for word in *words {
+                let said = complaint(&["hcs", "image", word, "x"]);
+                assert!(said.contains(&format!("tip: {answer}")), "{word}: {said}");
+            }
+        }
+        let said = complaint(&["hcs", "image", "remove", "--force", "x"]);
+        assert!(!said.contains("hcs terminate"), "{said}");
+    }
+
+    #[test]
     fn no_word_stands_in_the_tables_twice() {
-        for table in [options::ROWS, verbs::ROWS] {
+        for table in [options::ROWS, verbs::ROWS, verbs::IMAGE_ROWS] {
             let mut seen = BTreeSet::new();
             for word in table.iter().flat_map(|(words, _)| *words) {
                 assert!(seen.insert(word), "{word}");
@@ -108,7 +125,11 @@ mod tests {
     #[test]
     fn what_is_to_be_typed_is_understood() {
         let mut commands = 0;
-        for (words, answer) in options::ROWS.iter().chain(verbs::ROWS) {
+        for (words, answer) in options::ROWS
+            .iter()
+            .chain(verbs::ROWS)
+            .chain(verbs::IMAGE_ROWS)
+        {
             assert_eq!(answer.matches('`').count() % 2, 0, "{answer}");
             for text in typed(answer) {
                 let parts = shlex::split(text).unwrap();

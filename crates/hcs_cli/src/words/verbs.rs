@@ -2,6 +2,28 @@
 
 use super::Row;
 
+/// The same behind `hcs image`.
+pub(super) const IMAGE_ROWS: &[Row] = &[
+    (
+        &["delete", "destroy", "untag"],
+        "`hcs image remove debian:12` removes the name of an image, and with its last name the image",
+    ),
+    (
+        &["show", "info"],
+        "`hcs image inspect debian:12` shows what an image says of itself, `hcs image list` all images",
+    ),
+    (
+        &["pull", "push", "search"],
+        "registries are left to other tools, skopeo for example: what it copies into an archive is loaded by `hcs image load \
+         debian.tar`",
+    ),
+    (
+        &["build"],
+        "images are built by other tools, buildah for example, and loaded by `hcs image load debian.tar`; `hcs commit box \
+         tools:2` makes one of a container that keeps what it writes",
+    ),
+];
+
 /// Each verb is answered by what to type here, or by why there is nothing to type.
 pub(super) const ROWS: &[Row] = &[
     (

@@ -267,7 +267,9 @@ fn a_network_namespace_is_a_name() {
     let missing = words("run --net-namespace no-such-name -- true");
     assert_eq!(missing.code, Some(125));
     assert!(
-        missing.err.contains("`ip netns add no-such-name`"),
+        missing
+            .err
+            .contains("`ip netns add no-such-name && ip -n no-such-name link set lo up`"),
         "{missing:?}"
     );
 }
