@@ -1,6 +1,10 @@
 //! Containers: their documents, layers and storage.
 
 mod combined_layers;
+#[expect(
+    clippy::module_inception,
+    reason = "the document is called as its folder is"
+)]
 mod container;
 mod container_hv_socket;
 mod container_image;

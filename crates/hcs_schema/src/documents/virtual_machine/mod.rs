@@ -72,6 +72,10 @@ mod uefi_boot_entry;
 mod video_monitor;
 mod virtio_serial;
 mod virtio_serial_port;
+#[expect(
+    clippy::module_inception,
+    reason = "the document is called as its folder is"
+)]
 mod virtual_machine;
 mod virtual_machine_hv_socket;
 mod virtual_machine_memory;
