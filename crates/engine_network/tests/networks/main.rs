@@ -3,7 +3,6 @@
 //! 1. `world` makes a namespace in the host's place, one for the outside and one per container. 2. `traffic` sends TCP,
 //!    UDP, ICMP and raw packets from any of them. 3. `cases` are the tests.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod cases;
 mod traffic;
