@@ -38,8 +38,10 @@ const QCOW2_ENCRYPTION: usize = 32;
 const QCOW2_FEATURES: usize = 72;
 const QCOW2_DATA_ELSEWHERE: u64 = 1 << 2;
 
-/// The type in a VHD's footer, and the one that means that there is a parent.
+/// The type in a VHD's footer, and what it may be: fixed size, growing, and growing above a parent.
 const VHD_TYPE: usize = 60;
+const VHD_FIXED: u32 = 2;
+const VHD_DYNAMIC: u32 = 3;
 const VHD_WITH_PARENT: u32 = 4;
 
 impl Format {
@@ -134,15 +136,21 @@ fn qcow2(start: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// QEMU takes the copy of the footer at the beginning, where there is one.
+/// QEMU takes the copy of the footer at the beginning, where there is one. On a disk of fixed size the guest's own data
+/// begins there, so the footer at the end decides what may stand at the beginning.
 fn vhd(start: &[u8], end: &[u8]) -> Result<(), String> {
-    let footer = [start, end]
-        .into_iter()
-        .find(|bytes| bytes.starts_with(VHD));
-    match footer.and_then(|footer| word(footer, VHD_TYPE)) {
-        Some(VHD_WITH_PARENT) => Err(needs("a parent")),
-        Some(_) => Ok(()),
-        None => Err(is_not("VHD")),
+    let kind = |bytes: &[u8]| match bytes.starts_with(VHD) {
+        true => word(bytes, VHD_TYPE),
+        false => None,
+    };
+    match (kind(start), kind(end)) {
+        (Some(VHD_WITH_PARENT), _) | (_, Some(VHD_WITH_PARENT)) => Err(needs("a parent")),
+        (None, Some(VHD_FIXED)) | (Some(VHD_DYNAMIC), Some(VHD_DYNAMIC)) => Ok(()),
+        (Some(_), Some(VHD_FIXED)) => Err(
+            "it is a VHD of fixed size whose data begins as another VHD, which QEMU would take: a guest may have written that"
+                .to_owned(),
+        ),
+        _ => Err(is_not("VHD")),
     }
 }
 
@@ -232,10 +240,19 @@ mod tests {
     fn a_vhd_with_a_parent_is_refused_wherever_its_footer_is() {
         let footer = |kind: u8| header(VHD, &[(VHD_TYPE + 3, &[kind])]);
         let data = vec![7; LOOKED_AT];
-        for kind in [2, 3] {
-            Format::Vhd.check(&data, &footer(kind), false).unwrap();
-            Format::Vhd.check(&footer(kind), &footer(4), false).unwrap();
+        Format::Vhd.check(&data, &footer(2), false).unwrap();
+        Format::Vhd.check(&footer(3), &footer(3), false).unwrap();
+        // A guest writes the footer of a growing disk into the first sector of one of fixed size.
+        for forged in [2, 3, 9] {
+            let refused = Format::Vhd.check(&footer(forged), &footer(2), false);
+            assert!(refused.unwrap_err().contains("a guest"), "{forged}");
         }
+        for (start, end) in [(2, 3), (3, 9)] {
+            let refused = Format::Vhd.check(&footer(start), &footer(end), false);
+            assert!(refused.is_err(), "{start} {end}");
+        }
+        assert!(Format::Vhd.check(&data, &footer(3), false).is_err());
+        assert!(Format::Vhd.check(&footer(3), &data, false).is_err());
         assert!(
             Format::Vhd
                 .check(&data, &footer(4), false)
