@@ -30,6 +30,8 @@ pub struct Recipe {
     /// A directory whose files are to be the root file system of the guest. Without it the guest has some programs of the
     /// host ([`tools`]).
     pub root: Option<PathBuf>,
+    /// Whether no user asked for it in particular: it may be made again for another agent.
+    pub automatic: bool,
 }
 
 /// Directories that a guest has in any case.
@@ -66,6 +68,7 @@ pub fn build(store: &Store, name: &str, recipe: &Recipe) -> Result<Image, Failur
         modules: loaded,
         root: recipe.root.as_ref().map(|root| root.display().to_string()),
         agent: identity(&recipe.agent),
+        automatic: recipe.automatic,
     })
 }
 

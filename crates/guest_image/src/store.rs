@@ -50,6 +50,9 @@ pub struct About {
     /// What its agent's program was ([`crate::build::identity`]).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub agent: String,
+    /// Whether it was made without a user's asking for it ([`crate::build::Recipe::automatic`]).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
 }
 
 /// An image.

@@ -110,6 +110,7 @@ fn image(folder: &Path) -> [File; 2] {
         agent: agent(),
         modules: Vec::new(),
         root: Some(root(folder)),
+        automatic: false,
     };
     let initrd = folder.join("initrd");
     initrd_file(&recipe, &initrd).unwrap();

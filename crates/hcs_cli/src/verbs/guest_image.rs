@@ -129,6 +129,7 @@ impl GuestImage {
                     agent: agent.map_or_else(own_agent, Ok)?,
                     modules: more,
                     root,
+                    automatic: false,
                 };
                 print(&line(&build(&store, &name, &recipe)?))?;
             }
@@ -195,12 +196,12 @@ pub(crate) fn boot(machine: &MachineOptions, here: &Surroundings) -> Result<Boot
     })
 }
 
-/// The image with the agent that is installed: an image without files of a user's is made again when there is another one.
+/// The image with the agent that is installed: an image that no user has built is made again when there is another one.
 /// Where that is not possible, the image stays as it is, and may do.
 fn refreshed(store: &Store, image: Image) -> Image {
     let about = &image.about;
     let is_current = own_agent().is_ok_and(|agent| identity(&agent) == about.agent);
-    if is_current || about.root.is_some() {
+    if is_current || !about.automatic {
         return image;
     }
     let made = find::at(Path::new(&about.source), None)
@@ -214,6 +215,7 @@ fn make(store: &Store, name: &str, kernel: Kernel, modules: Vec<String>) -> Resu
         agent: own_agent()?,
         modules,
         root: None,
+        automatic: true,
     };
     build(store, name, &recipe)
 }

@@ -78,6 +78,7 @@ impl Guest {
             agent,
             modules: vec!["pvpanic-mmio".to_owned()],
             root: Some(root),
+            automatic: false,
         };
         initrd_file(&recipe, &place.path().join("initrd")).unwrap();
         Self(place)
