@@ -57,15 +57,18 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Whether the container is there, as far as can be seen: what cannot be looked at counts as there.
+    /// Whether the container is there, as far as can be seen: what cannot be looked at counts as there, and so does all of
+    /// a service whose directory cannot be seen, as after its user has logged out.
     fn holds(&self, boot: Option<&str>) -> bool {
-        let gone = match fs::symlink_metadata(&self.record) {
-            Ok(found) => !found.is_dir(),
-            Err(error) => matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ),
-        };
+        let is_seen = self.record.parent().is_none_or(Path::is_dir);
+        let gone = is_seen
+            && match fs::symlink_metadata(&self.record) {
+                Ok(found) => !found.is_dir(),
+                Err(error) => matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ),
+            };
         !gone && boot.is_none_or(|boot| boot == self.boot)
     }
 }
@@ -153,6 +156,11 @@ impl Store {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(failed("reading", &path, &error)),
             };
+            // A lease is written at once, so only one that the machine went down with can be empty.
+            if text.iter().all(|byte| *byte == 0) {
+                dead.push(path);
+                continue;
+            }
             let lease: Lease = parse(&text, &path.display().to_string())?;
             match lease.holds(boot.as_deref()) {
                 true => drop(living.insert(path, lease)),

@@ -201,7 +201,7 @@ fn no_prune_takes_what_a_container_has_just_leased() {
                     Err(error) => assert_eq!(error.refusal(), Some(&Refusal::InUse)),
                 }
             }
-            assert!(pruned < u64::MAX);
+            assert!(pruned > 0, "no prune has removed anything");
         });
         let containers = [0, 1].map(|number| scope.spawn(move || kept(number)));
         let ended = containers.map(|container| container.join());
@@ -210,8 +210,9 @@ fn no_prune_takes_what_a_container_has_just_leased() {
             one.unwrap();
         }
     });
-    let images = first.images().unwrap();
     first.prune().unwrap();
-    assert!(images.len() <= 64);
+    let images = first.images().unwrap().len();
+    let layers = fs::read_dir(path.join("store/layers")).unwrap().count();
+    assert!(layers <= 2 * images, "{layers} layers of {images} images");
     assert_eq!(fs::read_dir(path.join("store/leases")).unwrap().count(), 0);
 }
