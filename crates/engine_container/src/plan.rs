@@ -122,7 +122,7 @@ pub(crate) fn check(
             },
             pids: config.pids_limit,
         },
-        devices: rules,
+        devices: DeviceRule::merged(rules),
         preferred,
     })
 }

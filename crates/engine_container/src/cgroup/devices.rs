@@ -56,6 +56,19 @@ impl DeviceRule {
         })
     }
 
+    /// One rule for each device: all that several allow.
+    pub(crate) fn merged(rules: Vec<Self>) -> Vec<Self> {
+        let mut merged: Vec<Self> = Vec::with_capacity(rules.len());
+        for rule in rules {
+            let number = |one: &Self| (one.block, one.major, one.minor);
+            match merged.iter_mut().find(|one| number(one) == number(&rule)) {
+                Some(one) => one.access |= rule.access,
+                None => merged.push(rule),
+            }
+        }
+        merged
+    }
+
     /// In the words of `devices.allow`.
     fn v1(self) -> String {
         let kind = if self.block { 'b' } else { 'c' };
@@ -369,6 +382,15 @@ mod tests {
         assert_eq!(ask_with(&more, READ, BLOCK, 8, 0), 0);
         let rules = v1_rules(&more);
         assert_eq!(rules[rules.len() - 2..], ["c 10:229 rwm", "b 10:7 r"]);
+        // Named twice, a device may be used in both ways at once.
+        let twice = [
+            rule(false, 229, "r"),
+            rule(false, 229, "w"),
+            rule(true, 229, "r"),
+        ];
+        let more = DeviceRule::merged(twice.to_vec());
+        assert_eq!(more, [rule(false, 229, "rw"), rule(true, 229, "r")]);
+        assert_eq!(ask_with(&more, READ | WRITE, CHARACTER, 10, 229), 1);
     }
 
     #[test]
