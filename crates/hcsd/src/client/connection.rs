@@ -438,7 +438,11 @@ impl Connection {
                 reason: "it must be the first message and only that".to_owned(),
             }),
             (true, _) => {
-                self.begin(call, came);
+                // Asked for each call, because who may use the service can change while a client is connected.
+                match self.peer.authorise(self.service.entitled.get()) {
+                    Ok(()) => self.begin(call, came),
+                    Err(refusal) => self.answer(request, Err(refusal)),
+                }
                 Ok(())
             }
         }

@@ -34,9 +34,10 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     operations::step("the machine is gone");
     let asked = system.queue.borrow_mut().exited();
     let told = told(system, asked).await;
-    let exit = conclude(asked, told, system.complete.get());
     let link = system.link();
     let agent_told_all = hear_last_words(system).await;
+    // The agent may have told only now that the command has ended.
+    let exit = conclude(asked, told, system.complete.get());
     let out_of_memory = match exit {
         ExitType::Unexpected => system.memory_kill(),
         ExitType::Graceful | ExitType::Forced => {
