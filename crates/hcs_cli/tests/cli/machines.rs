@@ -2,9 +2,13 @@
 //!
 //! The kernel is what `cargo xtask packages` provides, or that of `HCS_TEST_GUEST_KERNEL`.
 
-use std::{env, fs, path::PathBuf, process::Command};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::{Ended, ended, hcs, unique, words};
@@ -12,7 +16,18 @@ use crate::common::{Ended, ended, hcs, unique, words};
 /// A directory for guest images.
 struct Images(TempDir);
 
+fn read(about: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(about).unwrap()).unwrap()
+}
+
 impl Images {
+    /// What is written of the image `default`, and where.
+    fn about(&self) -> (PathBuf, Value) {
+        let file = self.0.path().join("default/image.json");
+        let about = read(&file);
+        (file, about)
+    }
+
     /// With the image "default".
     fn new() -> Self {
         let images = Self(tempfile::tempdir().unwrap());
@@ -48,12 +63,12 @@ impl Images {
 #[test]
 fn a_command_has_a_kernel_of_its_own_and_disks() {
     let images = Images::new();
-    // The agent of the image is an older one: the image is made again.
-    let about = images.0.path().join("default/image.json");
-    let text = fs::read_to_string(&about).unwrap();
-    let agent = serde_json::from_str::<Value>(&text).unwrap()["Agent"].clone();
-    let old = text.replace(agent.as_str().unwrap(), "an older one");
-    fs::write(&about, old).unwrap();
+    // The agent of an image that no user has built is an older one: the image is made again.
+    let (about, mut before) = images.about();
+    let agent = before["Agent"].take();
+    before["Agent"] = json!("an older one");
+    before["Automatic"] = json!(true);
+    fs::write(&about, before.to_string()).unwrap();
     let disk = images.0.path().join("data.img");
     fs::File::create(&disk).unwrap().set_len(1 << 20).unwrap();
     let script = "hostname; cat /sys/block/sda/size; echo here > /dev/sda; nproc >&2; exit 7";
@@ -69,15 +84,21 @@ fn a_command_has_a_kernel_of_its_own_and_disks() {
         (Some(7), "box\n2048\n", "2\n")
     );
     assert!(fs::read(&disk).unwrap().starts_with(b"here\n"));
-    assert_eq!(fs::read_to_string(&about).unwrap(), text);
+    before["Agent"] = agent;
+    assert_eq!(read(&about), before);
 }
 
 #[test]
 fn a_machine_is_looked_at_as_a_container_is() {
     let images = Images::new();
+    // A user has built the image, with whatever agent: it stays as it is.
+    let (about, mut built) = images.about();
+    built["Agent"] = json!("another one");
+    fs::write(&about, built.to_string()).unwrap();
     let id = unique("machine");
     let made = ended(images.hcs("create --isolation vm --id").arg(&id));
     assert_eq!(made.fine(), format!("{id}\n"));
+    assert_eq!(read(&about), built);
     words(&format!("start {id}")).fine();
     let missing = words(&format!("exec {id} -- no-such-program"));
     assert_eq!(missing.code, Some(127), "{missing:?}");
