@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, io};
 
-use hcs_schema::{Cause, Failure, HResult, Record, win32};
+use hcs_schema::{Cause, Failure, HResult, Record};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -112,18 +112,13 @@ impl StepError {
     }
 }
 
-/// The HRESULT that says to an HCS client what an errno says to a Linux program.
-pub(crate) fn hresult_of(errno: Errno) -> HResult {
+/// The HRESULT of a step of the engine. `EINVAL` means that the kernel cannot do it here, not that a client is wrong: no
+/// argument of a client reaches a step unchecked. A step that times out waited for the launcher or the agent.
+fn hresult_of(errno: Errno) -> HResult {
     match errno {
-        Errno::NOENT => HResult::FILE_NOT_FOUND,
-        Errno::PERM | Errno::ACCESS => HResult::E_ACCESSDENIED,
-        Errno::NOMEM => HResult::E_OUTOFMEMORY,
-        Errno::NOSPC | Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::USERS | Errno::DQUOT => {
-            HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES)
-        }
-        Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV => HResult::NOT_SUPPORTED,
+        Errno::INVAL => HResult::E_FAIL,
         Errno::TIMEDOUT => HResult::HCS_E_CONNECTION_TIMEOUT,
-        _ => HResult::E_FAIL,
+        other => hcs_wire::errno::hresult(other),
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 use hcs_schema::{Failure, privileges::Privileges};
-use hcs_wire::output::OutputQuery;
+use hcs_wire::{errno, output::OutputQuery};
 use rustix::{
     event::{
         Timespec,
@@ -29,7 +29,6 @@ use crate::{
     detached::{self, Ends, Output, Outputs},
     exits::Exits,
     facts::Facts,
-    failure::from_errno,
     kept::{Keeper, Kept},
     link::{Link, Stdio},
     own::Own,
@@ -397,7 +396,7 @@ impl<L: Link> Agent<L> {
         let watch = |number, pipe: BorrowedFd<'_>| {
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
             epoll::add(epoll, pipe, EventData::new_u64(number), flags)
-                .map_err(|errno| from_errno("the pipe for kept output cannot be watched", errno))
+                .map_err(|errno| errno::failed("the pipe for kept output cannot be watched", errno))
         };
         self.outputs.read(query, ends, &mut self.scratch, watch)
     }

@@ -1,6 +1,7 @@
 //! Reading files of the system. Its root user may have put anything in their place, so nothing here blocks and
 //! everything is bounded.
 
+use hcs_wire::errno;
 use std::{
     cell::RefCell,
     os::fd::{AsFd as _, OwnedFd},
@@ -13,10 +14,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{
-    failure::words,
-    own::{Own, PROC_SUPER_MAGIC},
-};
+use crate::own::{Own, PROC_SUPER_MAGIC};
 
 /// The largest `/etc/passwd` or `/etc/group` that is read.
 pub(crate) const MAX_ACCOUNTS_BYTES: usize = 4 << 20;
@@ -41,7 +39,7 @@ pub(crate) enum ReadError {
     #[error("it is too large: more than {0} bytes")]
     TooLarge(usize),
     /// The kernel refused it.
-    #[error("{}", words(*.0))]
+    #[error("{}", errno::words(*.0))]
     Errno(Errno),
 }
 

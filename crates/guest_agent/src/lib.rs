@@ -34,7 +34,6 @@ mod console;
 mod detached;
 mod exits;
 mod facts;
-mod failure;
 mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;

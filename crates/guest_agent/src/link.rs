@@ -7,14 +7,17 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::guest::{Renewal, VsockStdioRelaySettings};
+use hcs_wire::{
+    errno,
+    guest::{Renewal, VsockStdioRelaySettings},
+};
 use rustix::{
     fs::{FileType, Mode, OFlags, Uid, fchmod, fchown, fcntl_getfl, fcntl_setfl, fstat},
     io::Errno,
     net::{SocketFlags, accept_with},
 };
 
-use crate::{command::Streams, failure::from_errno};
+use crate::command::Streams;
 
 /// The process's ends of what the host gave for it: readable, writable, writable.
 #[derive(Debug, Default)]
@@ -232,5 +235,5 @@ fn prepare(pipe: &OwnedFd, access: OFlags) -> Result<(), Failure> {
         return Err(Failure::new(HResult::E_INVALIDARG, message));
     }
     fcntl_setfl(pipe, flags | OFlags::NONBLOCK)
-        .map_err(|errno| from_errno("a pipe for kept output cannot be used", errno))
+        .map_err(|errno| errno::failed("a pipe for kept output cannot be used", errno))
 }

@@ -10,12 +10,14 @@
 //! 6. [`endpoint`]: where both sides look for the socket.
 //! 7. [`environment`], [`trust`], [`peer`]: which variables, files, directories and listeners are trusted for that.
 //! 8. [`sealing`]: seals of memory files, for all parts that execute or show copies.
-//! 9. `sys`: the only unsafe code.
+//! 9. [`errno`]: HRESULTs and words for errors of the kernel.
+//! 10. `sys`: the only unsafe code.
 //!
 //! The two protocols share the shape of their header, nothing else: their types are apart on purpose.
 
 pub mod endpoint;
 pub mod environment;
+pub mod errno;
 pub mod explain;
 pub mod guest;
 pub mod log;

@@ -111,7 +111,7 @@ fn failed(step: &'static str, errno: Errno) -> Failure {
     let hresult = match errno {
         Errno::CONNREFUSED | Errno::CONNRESET | Errno::PIPE => HResult::HCS_E_CONNECTION_CLOSED,
         Errno::TIMEDOUT | Errno::AGAIN => HResult::HCS_E_CONNECTION_TIMEOUT,
-        _ => HResult::E_FAIL,
+        other => hcs_wire::errno::hresult(other),
     };
     Failure::new(hresult, format!("{step}: {errno}"))
 }

@@ -25,7 +25,10 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult, win32};
-use hcs_wire::output::{About, Kind, OutputQuery};
+use hcs_wire::{
+    errno,
+    output::{About, Kind, OutputQuery},
+};
 use rustix::{
     fs::OFlags,
     io::Errno,
@@ -37,7 +40,7 @@ use self::{
     log::Log,
     reader::{Reader, State},
 };
-use crate::{command::Streams, failure::from_errno, link::Stdio, relay::Flow};
+use crate::{command::Streams, link::Stdio, relay::Flow};
 
 /// The most processes whose output is kept.
 const MAX_OUTPUTS: usize = 16;
@@ -92,7 +95,7 @@ impl Output {
             readers: Vec::new(),
         };
         let stdio = output.connect(streams);
-        let stdio = stdio.map_err(|errno| from_errno("no pipes can be made", errno))?;
+        let stdio = stdio.map_err(|errno| errno::failed("no pipes can be made", errno))?;
         Ok((output, stdio))
     }
 

@@ -22,20 +22,13 @@ use hcs_schema::{
     Failure, HResult,
     privileges::{Capabilities, Limit, Privileges},
 };
-use hcs_wire::guest::BRIDGE_PORT;
+use hcs_wire::{errno, guest::BRIDGE_PORT};
 use rustix::{
     io::Errno,
     system::{RebootCommand, reboot},
 };
 
-use crate::{
-    Own, Role,
-    agent::log,
-    archive::main_if_archive,
-    facts::bounding,
-    failure::{from_errno, words},
-    serve,
-};
+use crate::{Own, Role, agent::log, archive::main_if_archive, facts::bounding, serve};
 use vsock::VsockLink;
 
 const HELP: &str = "\
@@ -99,7 +92,10 @@ fn serve_host(role: Role) -> i32 {
             serve(link, Own::at_usual_places(), privileges(), role)
         }
         Err(errno) => {
-            log(&format!("the host cannot be dialled: {}", words(errno)));
+            log(&format!(
+                "the host cannot be dialled: {}",
+                errno::words(errno)
+            ));
             1
         }
     }
@@ -123,7 +119,8 @@ fn privileges() -> Privileges {
 /// There is no program for it, or the kernel refused.
 pub(crate) fn end_guest(forced: bool) -> Result<(), Failure> {
     if forced {
-        return power_off().map_err(|errno| from_errno("the machine cannot be powered off", errno));
+        return power_off()
+            .map_err(|errno| errno::failed("the machine cannot be powered off", errno));
     }
     // It is reaped like any other process.
     let started = Command::new("poweroff").spawn();

@@ -8,7 +8,9 @@ use rustix::{
     system::finit_module,
 };
 
-use crate::{agent::log, failure::words};
+use hcs_wire::errno;
+
+use crate::agent::log;
 
 /// Where they are.
 const FOLDER: &str = "/modules";
@@ -32,7 +34,7 @@ pub(super) fn load() -> usize {
             }
             Err(errno) => log(&format!(
                 "the module {name} cannot be loaded: {}",
-                words(errno)
+                errno::words(errno)
             )),
         }
     }

@@ -6,7 +6,9 @@ use hcs_schema::Failure;
 use hcs_wire::guest::Renewal;
 use rustix::time::{ClockId, Timespec, clock_settime};
 
-use crate::{failure::from_errno, sys::random};
+use hcs_wire::errno;
+
+use crate::sys::random;
 
 /// A clock that is off by less is left alone: setting it disturbs programs, and the message took its time.
 const TOLERANCE: Duration = Duration::from_millis(50);
@@ -19,7 +21,7 @@ const TOLERANCE: Duration = Duration::from_millis(50);
 pub(super) fn apply(renewal: &Renewal) -> Result<(), Failure> {
     if let Some(bytes) = renewal.entropy()? {
         random::mix(bytes)
-            .map_err(|errno| from_errno("the random numbers cannot be renewed", errno))?;
+            .map_err(|errno| errno::failed("the random numbers cannot be renewed", errno))?;
     }
     let Some(time) = renewal.host_time() else {
         return Ok(());
@@ -30,5 +32,5 @@ pub(super) fn apply(renewal: &Renewal) -> Result<(), Failure> {
     }
     let time = Timespec::try_from(time).unwrap_or_default();
     clock_settime(ClockId::Realtime, time)
-        .map_err(|errno| from_errno("the clock cannot be set", errno))
+        .map_err(|errno| errno::failed("the clock cannot be set", errno))
 }

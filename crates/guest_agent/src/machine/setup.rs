@@ -13,7 +13,9 @@ use rustix::{
 };
 
 use super::modules;
-use crate::{agent::log, failure::words, sys::loopback};
+use hcs_wire::errno;
+
+use crate::{agent::log, sys::loopback};
 
 /// A file system: its kind, where it goes, flags, options.
 type Mount = (&'static str, &'static str, MountFlags, &'static str);
@@ -91,7 +93,7 @@ pub(super) fn machine() {
 
 fn told(what: &str, done: Result<(), Errno>) {
     if let Err(errno) = done {
-        log(&format!("{what}: {}", words(errno)));
+        log(&format!("{what}: {}", errno::words(errno)));
     }
 }
 

@@ -12,7 +12,10 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::guest::{BRIDGE_PORT, LAST_RESERVED_PORT, Renewal, VsockStdioRelaySettings};
+use hcs_wire::{
+    errno,
+    guest::{BRIDGE_PORT, LAST_RESERVED_PORT, Renewal, VsockStdioRelaySettings},
+};
 use rustix::{
     event::{
         PollFd, PollFlags, Timespec,
@@ -31,7 +34,6 @@ use super::{kept, renewal};
 use crate::{
     agent::log,
     command::Streams,
-    failure::{from_errno, words},
     link::{Link, Stdio},
     sys::vsock,
 };
@@ -197,7 +199,7 @@ impl Link for VsockLink {
                 if self.said != Some(errno) {
                     log(&format!(
                         "the host does not answer ({}); dialling on",
-                        words(errno)
+                        errno::words(errno)
                     ));
                     self.said = Some(errno);
                 }
@@ -239,7 +241,7 @@ impl Link for VsockLink {
     }
 
     fn kept_files(&mut self, _sent: Vec<OwnedFd>) -> Result<Vec<OwnedFd>, Failure> {
-        kept::files().map_err(|errno| from_errno("no files can be made for kept output", errno))
+        kept::files().map_err(|errno| errno::failed("no files can be made for kept output", errno))
     }
 
     fn renew(&mut self, renewal: &Renewal) -> Result<(), Failure> {
@@ -299,7 +301,7 @@ fn settle(socket: &OwnedFd, end: Instant) -> Result<(), Errno> {
 fn unreachable(port: u32, errno: Errno) -> Failure {
     let message = format!(
         "the host cannot be reached at its port {port} of vsock: {}",
-        words(errno)
+        errno::words(errno)
     );
     Failure::new(HResult::HCS_E_CONNECT_FAILED, message)
 }

@@ -6,8 +6,9 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult, documents::ProcessParameters, privileges::Privileges, win32};
-use hcs_wire::guest::{
-    ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, ResponseBase, code,
+use hcs_wire::{
+    errno,
+    guest::{ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, ResponseBase, code},
 };
 use rustix::process::Pid;
 
@@ -22,7 +23,6 @@ use crate::{
     console::{Console, Pty},
     detached::Output,
     facts::Facts,
-    failure::{from_errno, hresult},
     files::{self, ReadError, TextFile},
     kept::Kept,
     link::{Link, Stdio},
@@ -135,7 +135,7 @@ impl<L: Link> Agent<L> {
         let files = self.link.kept_files(sent)?;
         let (output, stdio) = Output::prepare(command.streams, files)?;
         let watched = self.watch_output(&output);
-        watched.map_err(|errno| from_errno("the output cannot be watched", errno))?;
+        watched.map_err(|errno| errno::failed("the output cannot be watched", errno))?;
         Ok((stdio, Some(output)))
     }
 
@@ -145,7 +145,7 @@ impl<L: Link> Agent<L> {
             return Ok(streams);
         }
         let connected = self.relay(streams);
-        connected.map_err(|errno| from_errno("no pipes can be made", errno))
+        connected.map_err(|errno| errno::failed("no pipes can be made", errno))
     }
 
     /// Ways back to the pipes that were given for a process; those of the agent's own are not handed out.
@@ -188,13 +188,12 @@ impl<L: Link> Agent<L> {
         let descriptors = [&stdio.stdin, &stdio.stdout, &stdio.stderr]
             .map(|given| given.as_ref().map_or(null, |descriptor| descriptor.as_fd()));
         let mut launch = launch(command, identity, privileges, &self.facts, descriptors);
-        let own =
-            match command.own {
-                true => Some(self.facts.own.executable().map_err(|errno| {
-                    from_errno("the agent's own program cannot be opened", errno)
-                })?),
-                false => None,
-            };
+        let own = match command.own {
+            true => Some(self.facts.own.executable().map_err(|errno| {
+                errno::failed("the agent's own program cannot be opened", errno)
+            })?),
+            false => None,
+        };
         launch.program = own.as_ref().map(AsFd::as_fd);
         spawn(&mut self.spawner, &launch, marks)
             .map_err(|error| explain::launch(command, identity, privileges, error))
@@ -213,7 +212,7 @@ impl<L: Link> Agent<L> {
                 "cannot run {:?}: no console can be made for it",
                 command.program
             );
-            from_errno(&doing, errno)
+            errno::failed(&doing, errno)
         };
         let pty = Pty::open(&self.facts.own, identity.uid, size).map_err(refuse)?;
         let slave = rustix::io::fcntl_dupfd_cloexec(&pty.slave, 3).map_err(refuse)?;
@@ -269,7 +268,7 @@ fn identify(facts: &Facts, user: &str) -> Result<Identity, Failure> {
         let contents = file.read(&facts.own, files::MAX_ACCOUNTS_BYTES);
         contents.map_err(|error| {
             let code = match error {
-                ReadError::Errno(errno) => hresult(errno),
+                ReadError::Errno(errno) => errno::hresult(errno),
                 _ => HResult::E_INVALIDARG,
             };
             Failure::new(code, format!("{} cannot be read: {error}", file.path()))

@@ -1,5 +1,6 @@
 //! Why a program did not start, in words.
 
+use hcs_wire::errno;
 use std::path::Path;
 
 use hcs_schema::{
@@ -11,7 +12,6 @@ use rustix::io::Errno;
 use crate::{
     accounts::Identity,
     command::Command,
-    failure::{hresult, words},
     sys::{LaunchError, Step},
 };
 
@@ -31,7 +31,7 @@ pub(super) fn launch(
     let code = match (error.step, error.errno) {
         (Step::Directory, Errno::NOENT | Errno::NOTDIR) => DIRECTORY,
         (Step::Late, _) => HResult::TIMEOUT,
-        (_, errno) => hresult(errno),
+        (_, errno) => errno::hresult(errno),
     };
     let Identity { uid, gid, .. } = identity;
     let failure = Failure::new(code, format!("cannot run {program:?}: {reason}"))
@@ -49,7 +49,7 @@ fn reason(
     error: LaunchError,
 ) -> String {
     let directory = command.directory.to_string_lossy();
-    let what = words(error.errno);
+    let what = errno::words(error.errno);
     let Identity {
         uid, gid, groups, ..
     } = identity;
@@ -123,7 +123,7 @@ fn execution(command: &Command, identity: &Identity, error: LaunchError) -> Stri
     let file = tried
         .map(|file| file.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let what = words(error.errno);
+    let what = errno::words(error.errno);
     match (error.errno, &command.path) {
         (Errno::NOENT, _) if let Some(present) = present(command) => {
             format!("{present:?} is there, but the interpreter or loader it names is not")

@@ -6,16 +6,19 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult, win32};
-use hcs_wire::guest::{
-    FetchStdio, FetchStdioResponse, MAX_NAME_BYTES, NO_TIMEOUT, Naming, RecallCall,
-    RecallCallResponse, ResizeConsole, SignalProcess, WaitForProcess, WaitForProcessResponse, code,
+use hcs_wire::{
+    errno,
+    guest::{
+        FetchStdio, FetchStdioResponse, MAX_NAME_BYTES, NO_TIMEOUT, Naming, RecallCall,
+        RecallCallResponse, ResizeConsole, SignalProcess, WaitForProcess, WaitForProcessResponse,
+        code,
+    },
 };
 
 use super::{Answer, Call};
 use crate::{
     agent::Agent,
     command::ConsoleSize,
-    failure::from_errno,
     link::Link,
     session,
     sys::signals,
@@ -72,7 +75,7 @@ impl<L: Link> Agent<L> {
         // Each leads a session and a group.
         let receiver = if options.group { -leader } else { leader };
         signals::send(receiver, signal).map_err(|errno| {
-            from_errno(
+            errno::failed(
                 &format!("signal {signal} cannot be sent to process {pid}"),
                 errno,
             )
@@ -101,7 +104,7 @@ impl<L: Link> Agent<L> {
             columns: request.width,
         };
         console.resize(size).map_err(|errno| {
-            from_errno(
+            errno::failed(
                 &format!("the console of process {pid} cannot be resized"),
                 errno,
             )

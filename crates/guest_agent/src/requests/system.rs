@@ -1,16 +1,18 @@
 //! Requests about the system as a whole: negotiation, start, shutdown, settings, diagnosis.
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::guest::{
-    DumpStacksResponse, GcsCapabilities, GuestDefinedCapabilities, ModifySettings,
-    NegotiateProtocol, NegotiateProtocolResponse, PROTOCOL_VERSION, Rpc, SchemaVersion, ShutDown,
-    code,
+use hcs_wire::{
+    errno,
+    guest::{
+        DumpStacksResponse, GcsCapabilities, GuestDefinedCapabilities, ModifySettings,
+        NegotiateProtocol, NegotiateProtocolResponse, PROTOCOL_VERSION, Rpc, SchemaVersion,
+        ShutDown, code,
+    },
 };
 
 use super::{Answer, Call};
 use crate::{
     agent::{Agent, Role},
-    failure::from_errno,
     link::Link,
     machine,
     sys::signals,
@@ -78,7 +80,7 @@ impl<L: Link> Agent<L> {
         self.shutting_down = true;
         for signal in signals {
             signals::send_to_all(*signal).map_err(|errno| {
-                from_errno(
+                errno::failed(
                     &format!("signal {signal} cannot be sent to all processes"),
                     errno,
                 )

@@ -1,4 +1,7 @@
-//! From what the kernel says to what the bridge says.
+//! From errors of the kernel to HRESULTs and words: the base that the agent and all engines share.
+//!
+//! A caller that knows more than the number (a connection that was refused, a mount that the kernel does not take)
+//! decides that case itself and asks here for the rest.
 
 use hcs_schema::{Failure, HResult, win32};
 use rustix::io::Errno;
@@ -18,8 +21,9 @@ const IO_DEVICE: u16 = 1117;
 /// `ERROR_CANT_RESOLVE_FILENAME`.
 const CANT_RESOLVE_FILENAME: u16 = 1921;
 
-/// The HRESULT that means what `errno` means.
-pub(crate) fn hresult(errno: Errno) -> HResult {
+/// The HRESULT that means to an HCS client what `errno` means to a Linux program; `E_FAIL` where there is none.
+#[must_use]
+pub fn hresult(errno: Errno) -> HResult {
     let code = match errno {
         Errno::NOENT => win32::ERROR_FILE_NOT_FOUND,
         Errno::NOTDIR => PATH_NOT_FOUND,
@@ -30,8 +34,12 @@ pub(crate) fn hresult(errno: Errno) -> HResult {
         Errno::LOOP => CANT_RESOLVE_FILENAME,
         Errno::IO => IO_DEVICE,
         Errno::MFILE | Errno::NFILE => TOO_MANY_OPEN_FILES,
-        Errno::AGAIN | Errno::NOSPC | Errno::USERS => win32::ERROR_NO_SYSTEM_RESOURCES,
+        Errno::AGAIN | Errno::NOSPC | Errno::USERS | Errno::DQUOT => {
+            win32::ERROR_NO_SYSTEM_RESOURCES
+        }
         Errno::SRCH => win32::ERROR_NOT_FOUND,
+        Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV => win32::ERROR_NOT_SUPPORTED,
+        Errno::TIMEDOUT => win32::ERROR_TIMEOUT,
         Errno::NOMEM => return HResult::E_OUTOFMEMORY,
         Errno::INVAL => return HResult::E_INVALIDARG,
         _ => return HResult::E_FAIL,
@@ -40,13 +48,35 @@ pub(crate) fn hresult(errno: Errno) -> HResult {
 }
 
 /// What `errno` means, in words, as the system puts it.
-pub(crate) fn words(errno: Errno) -> String {
+#[must_use]
+pub fn words(errno: Errno) -> String {
     let text = std::io::Error::from(errno).to_string();
     let plain = text.split(" (os error").next().unwrap_or_default();
     plain.to_lowercase()
 }
 
-/// A failure of the agent's own doing: what was done, and what the kernel said.
-pub(crate) fn from_errno(doing: &str, errno: Errno) -> Failure {
+/// The failure of a step: what was done, and what the kernel answered.
+#[must_use]
+pub fn failed(doing: &str, errno: Errno) -> Failure {
     Failure::new(hresult(errno), format!("{doing}: {}", words(errno)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_has_the_code_and_the_words_of_its_error() {
+        let failure = failed("opening /x", Errno::NOENT);
+        assert_eq!(failure.hresult, HResult::FILE_NOT_FOUND);
+        assert_eq!(failure.message, "opening /x: no such file or directory");
+    }
+
+    #[test]
+    fn every_number_has_an_hresult_that_says_failure() {
+        for number in 1..=4095 {
+            let code = hresult(Errno::from_raw_os_error(number));
+            assert!(!code.is_success(), "{number}: {code}");
+        }
+    }
 }
