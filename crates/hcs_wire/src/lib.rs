@@ -13,12 +13,13 @@
 //! 9. [`errno`]: HRESULTs and words for errors of the kernel.
 //! 10. `sys`: the only unsafe code.
 //!
-//! The two protocols share the shape of their header, nothing else: their types are apart on purpose.
+//! The two protocols share their framing (`frame`), nothing else: their types are apart on purpose.
 
 pub mod endpoint;
 pub mod environment;
 pub mod errno;
 pub mod explain;
+mod frame;
 pub mod guest;
 pub mod log;
 pub mod operation;

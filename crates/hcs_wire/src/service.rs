@@ -32,12 +32,17 @@ use std::{collections::VecDeque, os::fd::OwnedFd};
 use hcs_schema::HResult;
 use serde::{Deserialize, Serialize};
 
-use crate::{WireError, log::LogQuery, output::OutputQuery};
+use crate::{
+    WireError,
+    frame::{self, Layout, Stream},
+    log::LogQuery,
+    output::OutputQuery,
+};
 
 /// Version of this protocol; the service answers older clients it still understands.
 pub const VERSION: u32 = 1;
 /// Size of the header.
-pub const HEADER_BYTES: usize = 16;
+pub const HEADER_BYTES: usize = frame::HEADER_BYTES;
 /// Largest message, header included. A document of the largest size the schema room accepts fits, escaped.
 pub const MAX_MESSAGE_BYTES: u32 = 16 << 20;
 
@@ -406,62 +411,45 @@ pub fn encode<T: Serialize>(
     descriptors: u16,
     body: &T,
 ) -> Result<Vec<u8>, WireError> {
-    let mut bytes = vec![0; HEADER_BYTES];
-    serde_json::to_writer(&mut bytes, body).map_err(|e| WireError::Body {
-        kind: "outgoing",
-        reason: e.to_string(),
-    })?;
-    let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    check_size(size)?;
-    bytes[0..4].copy_from_slice(&size.to_le_bytes());
-    bytes[4..6].copy_from_slice(&kind.number().to_le_bytes());
-    bytes[6..8].copy_from_slice(&descriptors.to_le_bytes());
-    bytes[8..16].copy_from_slice(&id.to_le_bytes());
-    Ok(bytes)
-}
-
-fn check_size(size: u32) -> Result<(), WireError> {
-    let minimum = 16;
-    if size < minimum || size > MAX_MESSAGE_BYTES {
-        return Err(WireError::Size {
-            size,
-            minimum,
-            maximum: MAX_MESSAGE_BYTES,
-        });
-    }
-    Ok(())
+    let [k0, k1] = kind.number().to_le_bytes();
+    let [d0, d1] = descriptors.to_le_bytes();
+    let own = [k0, k1, d0, d1];
+    frame::encode(Layout::SizeFirst, own, id, body, MAX_MESSAGE_BYTES)
 }
 
 /// Cuts a stream of bytes and descriptors into frames. Pure: the owner of the socket feeds it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoder {
-    bytes: Vec<u8>,
-    taken: usize,
+    stream: Stream,
     /// Descriptors received and not yet given to a frame; [`crate::socket::receive`] appends here.
     pub descriptors: VecDeque<OwnedFd>,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self {
+            stream: Stream::new(Layout::SizeFirst),
+            descriptors: VecDeque::new(),
+        }
+    }
 }
 
 impl Decoder {
     /// Appends received bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
-        if self.taken == self.bytes.len() {
-            self.bytes.clear();
-            self.taken = 0;
-        }
-        self.bytes.extend_from_slice(bytes);
+        self.stream.feed(bytes);
     }
 
     /// How many bytes there are that were not part of a whole frame yet.
     #[must_use]
     pub const fn rest(&self) -> usize {
-        self.bytes.len() - self.taken
+        self.stream.waiting()
     }
 
     /// How long the next frame says it is, header included, where its header is there.
     #[must_use]
     pub fn announced(&self) -> Option<usize> {
-        let size = self.bytes[self.taken..].first_chunk::<4>()?;
-        Some(u32::from_le_bytes(*size) as usize)
+        self.stream.announced()
     }
 
     /// The next whole frame, if there is one.
@@ -469,13 +457,10 @@ impl Decoder {
     /// # Errors
     /// After an error the stream is out of step and must be closed.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, WireError> {
-        let rest = &self.bytes[self.taken..];
-        let Some(header) = rest.first_chunk::<HEADER_BYTES>() else {
+        let Some(header) = self.stream.header(MAX_MESSAGE_BYTES)? else {
             return Ok(None);
         };
-        let [s0, s1, s2, s3, k0, k1, d0, d1, id @ ..] = *header;
-        let size = u32::from_le_bytes([s0, s1, s2, s3]);
-        check_size(size)?;
+        let [k0, k1, d0, d1] = header.kind;
         let kind = match u16::from_le_bytes([k0, k1]) {
             1 => Kind::Request,
             2 => Kind::Reply,
@@ -483,29 +468,22 @@ impl Decoder {
             4 => Kind::Repeat,
             other => return Err(WireError::Kind { kind: other.into() }),
         };
-        let announced = usize::from(u16::from_le_bytes([d0, d1]));
-        let size = size as usize;
-        if rest.len() < size {
+        if !self.stream.holds(header) {
             return Ok(None);
         }
+        let announced = usize::from(u16::from_le_bytes([d0, d1]));
         if announced > self.descriptors.len() {
             return Err(WireError::Descriptors {
                 announced,
                 received: self.descriptors.len(),
             });
         }
-        let body = rest[HEADER_BYTES..size].to_vec();
-        self.taken += size;
-        if self.taken > 1 << 16 {
-            self.bytes.drain(..self.taken);
-            self.taken = 0;
-        }
-        let descriptors = self.descriptors.drain(..announced).collect();
-        Ok(Some(Frame {
+        let id = header.id;
+        Ok(self.stream.take(header).map(|body| Frame {
             kind,
-            id: u64::from_le_bytes(id),
+            id,
             body,
-            descriptors,
+            descriptors: self.descriptors.drain(..announced).collect(),
         }))
     }
 }

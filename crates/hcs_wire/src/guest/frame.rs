@@ -1,14 +1,12 @@
 //! Whole messages: writing one, and cutting a stream into them.
 
-use std::collections::VecDeque;
-
 use serde::Serialize;
 
-use super::{HEADER_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, MessageType};
-use crate::WireError;
-
-/// The most memory that an idle [`Decoder`] keeps allocated.
-const KEPT_BYTES: usize = 64 << 10;
+use super::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, MessageType};
+use crate::{
+    WireError,
+    frame::{self, Layout, Stream},
+};
 
 /// A whole message, its body not yet parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +29,13 @@ pub fn encode<T: Serialize>(kind: MessageType, id: u64, body: &T) -> Result<Vec<
         MessageType::Request(_) => MAX_REQUEST_BYTES,
         _ => MAX_RESPONSE_BYTES,
     };
-    encode_within(kind.to_bits(), id, body, maximum)
+    frame::encode(
+        Layout::KindFirst,
+        kind.to_bits().to_le_bytes(),
+        id,
+        body,
+        maximum,
+    )
 }
 
 /// [`encode`] with the type field as bits: for the answer to a request of unknown number.
@@ -39,45 +43,19 @@ pub fn encode<T: Serialize>(kind: MessageType, id: u64, body: &T) -> Result<Vec<
 /// # Errors
 /// [`WireError::Size`] when the message is larger than [`MAX_RESPONSE_BYTES`].
 pub fn encode_bits<T: Serialize>(bits: u32, id: u64, body: &T) -> Result<Vec<u8>, WireError> {
-    encode_within(bits, id, body, MAX_RESPONSE_BYTES)
-}
-
-fn encode_within<T: Serialize>(
-    bits: u32,
-    id: u64,
-    body: &T,
-    maximum: u32,
-) -> Result<Vec<u8>, WireError> {
-    let mut bytes = vec![0; HEADER_BYTES];
-    serde_json::to_writer(&mut bytes, body).map_err(|e| WireError::Body {
-        kind: "outgoing",
-        reason: e.to_string(),
-    })?;
-    let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    check_size(size, maximum)?;
-    bytes[0..4].copy_from_slice(&bits.to_le_bytes());
-    bytes[4..8].copy_from_slice(&size.to_le_bytes());
-    bytes[8..16].copy_from_slice(&id.to_le_bytes());
-    Ok(bytes)
-}
-
-fn check_size(size: u32, maximum: u32) -> Result<(), WireError> {
-    let minimum = 16;
-    if size < minimum || size > maximum {
-        return Err(WireError::Size {
-            size,
-            minimum,
-            maximum,
-        });
-    }
-    Ok(())
+    frame::encode(
+        Layout::KindFirst,
+        bits.to_le_bytes(),
+        id,
+        body,
+        MAX_RESPONSE_BYTES,
+    )
 }
 
 /// Cuts a stream into frames. Pure; holds at most one message more than it was fed.
 #[derive(Debug)]
 pub struct Decoder {
-    bytes: VecDeque<u8>,
-    position: u64,
+    stream: Stream,
     maximum: u32,
 }
 
@@ -93,27 +71,26 @@ impl Decoder {
     #[must_use]
     pub const fn with_limit(maximum: u32) -> Self {
         Self {
-            bytes: VecDeque::new(),
-            position: 0,
+            stream: Stream::new(Layout::KindFirst),
             maximum,
         }
     }
 
     /// Appends received bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.bytes.extend(bytes);
+        self.stream.feed(bytes);
     }
 
     /// Where in the stream the next frame begins: the number of bytes of all frames given out so far.
     #[must_use]
     pub const fn position(&self) -> u64 {
-        self.position
+        self.stream.position()
     }
 
     /// How many bytes were fed that no frame given out has taken.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.bytes.len()
+    pub const fn waiting(&self) -> usize {
+        self.stream.waiting()
     }
 
     /// The next whole frame, if there is one.
@@ -121,29 +98,15 @@ impl Decoder {
     /// # Errors
     /// After an error the stream is out of step and must be closed.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, WireError> {
-        if self.bytes.is_empty() && self.bytes.capacity() > KEPT_BYTES {
-            self.bytes = VecDeque::new();
-        }
-        let rest = self.bytes.make_contiguous();
-        let Some(header) = rest.first_chunk::<HEADER_BYTES>() else {
+        let Some(header) = self.stream.header(self.maximum)? else {
             return Ok(None);
         };
-        let [t0, t1, t2, t3, s0, s1, s2, s3, id @ ..] = *header;
-        let size = u32::from_le_bytes([s0, s1, s2, s3]);
-        check_size(size, self.maximum)?;
-        let kind = MessageType::from_bits(u32::from_le_bytes([t0, t1, t2, t3]))?;
-        let length = size as usize;
-        let Some(body) = rest.get(HEADER_BYTES..length) else {
-            return Ok(None);
-        };
-        let body = body.to_vec();
-        self.bytes.drain(..length);
-        self.position += u64::from(size);
-        Ok(Some(Frame {
-            kind,
-            id: u64::from_le_bytes(id),
-            body,
-        }))
+        let kind = MessageType::from_bits(u32::from_le_bytes(header.kind))?;
+        let id = header.id;
+        Ok(self
+            .stream
+            .take(header)
+            .map(|body| Frame { kind, id, body }))
     }
 }
 
@@ -152,7 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::guest::{NO_TIMEOUT, Rpc, WaitForProcess};
+    use crate::guest::{HEADER_BYTES, NO_TIMEOUT, Rpc, WaitForProcess};
 
     #[test]
     fn frames_survive_any_cut() {
@@ -207,30 +170,6 @@ mod tests {
                 }
                 prop_assert_eq!(decoder.position() + decoder.waiting() as u64, fed as u64);
             }
-        }
-
-        /// Frames of any content in any pieces come out as they went in.
-        #[test]
-        fn frames_come_out_as_they_went_in(
-            bodies in prop::collection::vec("[a-z\"\\\\\u{e4}]{0,60}", 1..8),
-            cuts in prop::collection::vec(1..50_usize, 1..30),
-        ) {
-            let kind = MessageType::Request(Rpc::GetProperties);
-            let stream: Vec<u8> = (0..).zip(&bodies).flat_map(|(id, body)| encode(kind, id, body).unwrap()).collect();
-            let mut decoder = Decoder::default();
-            let mut found = Vec::new();
-            let mut rest = stream.as_slice();
-            let mut cuts = cuts.iter().cycle();
-            while !rest.is_empty() {
-                let (piece, after) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
-                decoder.feed(piece);
-                rest = after;
-                while let Some(frame) = decoder.next_frame().unwrap() {
-                    prop_assert_eq!((frame.kind, frame.id), (kind, found.len() as u64));
-                    found.push(serde_json::from_slice::<String>(&frame.body).unwrap());
-                }
-            }
-            prop_assert_eq!(found, bodies);
         }
     }
 

@@ -68,7 +68,7 @@ pub use system::{
 };
 
 /// Size of the header.
-pub const HEADER_BYTES: usize = 16;
+pub const HEADER_BYTES: usize = crate::frame::HEADER_BYTES;
 /// Largest message that every guest takes, header included. A host sends a larger one only to an agent that says
 /// `LargeMessagesSupported`.
 pub const MAX_MESSAGE_BYTES: u32 = 64 << 10;
