@@ -17,13 +17,13 @@ use std::{
 
 use engine_container::shared::{MachineGroups, ProcessName, now, open_file};
 use hcs_engine::{
-    engine::{CreateRequest, Engine, Found, Machine},
+    engine::{CreateRequest, Engine, Found, Machine, Summary},
     steps::{Step, note},
 };
 use hcs_schema::{
     Failure, HResult,
     coverage::{Table, VIRTUAL_MACHINE},
-    documents::ComputeSystem,
+    documents::{ComputeSystem, OsType, SystemType},
 };
 use rustix::{
     io::Errno,
@@ -352,6 +352,18 @@ impl Engine for VmEngine {
 
     fn accepts(&self, document: &ComputeSystem) -> bool {
         document.virtual_machine.is_some()
+    }
+
+    fn summary(&self, document: &ComputeSystem) -> Summary {
+        let machine = document.virtual_machine.as_ref();
+        let chipset = machine.and_then(|machine| machine.chipset.as_ref());
+        let linux = chipset.is_some_and(|chipset| chipset.linux_kernel_direct.is_some());
+        Summary {
+            system_type: SystemType::VirtualMachine,
+            os_type: linux.then_some(OsType::Linux),
+            image: None,
+            process_defaults: None,
+        }
     }
 
     fn coverage(&self) -> &'static Table {

@@ -20,7 +20,10 @@ use std::{
 use hcs_schema::{
     Failure, HResult,
     coverage::Table,
-    documents::{ComputeSystem, ModifySettingRequest, ShutdownOptions, Statistics},
+    documents::{
+        ComputeSystem, CrashOptions, ModifySettingRequest, OsType, ProcessDefaults, Properties,
+        SaveOptions, ShutdownOptions, SystemPropertyType, SystemType,
+    },
 };
 
 /// The input from which a machine is made.
@@ -68,6 +71,19 @@ pub enum Exit {
     Killed,
 }
 
+/// What the service shows of a system and takes from its document, read by the engine that knows the document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// `SystemType` of the system's properties.
+    pub system_type: SystemType,
+    /// `RuntimeOsType` of the system's properties, where it is known before the guest runs.
+    pub os_type: Option<OsType>,
+    /// The image that the system is made from, as its document names it.
+    pub image: Option<String>,
+    /// What processes have that say nothing else.
+    pub process_defaults: Option<ProcessDefaults>,
+}
+
 /// What a host offers to the machines of an engine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Offers {
@@ -96,6 +112,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Whether `document` asks for this engine's kind of system. What else the document asks for is looked at later, by
     /// [`Engine::coverage`] and [`Engine::create`].
     fn accepts(&self, document: &ComputeSystem) -> bool;
+
+    /// The type of the system that `document` asks for, and what of it the service itself has to know. Pure.
+    fn summary(&self, document: &ComputeSystem) -> Summary;
 
     /// The effects that the properties of documents about this engine's systems have.
     fn coverage(&self) -> &'static Table;
@@ -250,15 +269,6 @@ pub struct MemoryKills {
     pub limit: Option<u64>,
 }
 
-/// How much memory a machine may have, and whether it has had to give some up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemoryRoom {
-    /// The limit of the machine's memory, in bytes, where there is one.
-    pub limit: Option<u64>,
-    /// Whether some of it is swapped out.
-    pub swapped: bool,
-}
-
 /// The way to the guest agent of a machine.
 pub trait Guest {
     /// Blocks until the guest agent can be connected to, at most for `limit`. Starts nothing, and again is fine: each new
@@ -359,6 +369,32 @@ pub trait Machine: fmt::Debug + Send + Sync {
         Ok(false)
     }
 
+    /// Whether machines of this kind can be saved at all.
+    ///
+    /// # Errors
+    /// `E_NOTIMPL`: they cannot.
+    fn can_be_saved(&self) -> Result<(), Failure> {
+        let message = "machines of this kind cannot be saved";
+        Err(Failure::new(HResult::E_NOTIMPL, message))
+    }
+
+    /// Saves the state of a paused machine. Takes as long as the disk takes.
+    ///
+    /// # Errors
+    /// As [`Machine::can_be_saved`], or what the host refused.
+    fn save(&self, _options: &SaveOptions) -> Result<(), Failure> {
+        self.can_be_saved()
+    }
+
+    /// Makes the guest crash, as by a hardware fault, so that it writes a dump. Does not wait for the crash.
+    ///
+    /// # Errors
+    /// `E_NOTIMPL` where the machine has no guest that could crash; else what the host refused.
+    fn crash(&self, _options: &CrashOptions) -> Result<(), Failure> {
+        let message = "machines of this kind have no guest system that could crash";
+        Err(Failure::new(HResult::E_NOTIMPL, message))
+    }
+
     /// Ends everything in it at once, paused or not. Returns when that has been ordered; [`Machine::exit_descriptor`]
     /// tells when it has happened. Again is fine.
     ///
@@ -394,17 +430,16 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// The data that [`Engine::adopt`] needs to find it again, as JSON.
     fn record(&self) -> String;
 
-    /// Measured figures of its use of resources.
+    /// The document of a property that the machine knows, with nothing else in it: `Memory`, `Statistics`, and what only
+    /// this kind of machine has. `None` for the others: the service answers them, or refuses them by the coverage table.
+    /// Reads some files.
     ///
     /// # Errors
     /// The host's accounting could not be read.
-    fn statistics(&self) -> Result<Statistics, Failure>;
+    fn property(&self, kind: SystemPropertyType) -> Result<Option<Properties>, Failure>;
 
     /// The processes in it that the kernel has killed for lack of memory since it was made.
     fn memory_kills(&self) -> MemoryKills;
-
-    /// How much memory it may have.
-    fn memory_room(&self) -> MemoryRoom;
 
     /// Does the host's part of a request (already valid); the guest's part is sent to its agent afterwards.
     ///

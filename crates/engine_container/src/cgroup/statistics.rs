@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hcs_engine::engine::{MemoryKills, MemoryRoom};
+use hcs_engine::{engine::MemoryKills, memory::GroupMemory};
 
 use super::{ControlGroups, Home, detect::Controller, files};
 
@@ -96,10 +96,10 @@ impl ControlGroups {
         }
     }
 
-    /// The limit of its memory, and whether some of it is swapped out.
-    pub(crate) fn memory_room(&self) -> MemoryRoom {
+    /// How much memory it uses and may use, and whether some of it is swapped out.
+    pub(crate) fn memory(&self) -> GroupMemory {
         let (at, limit) = match self.home(Controller::Memory) {
-            None => return MemoryRoom::default(),
+            None => return GroupMemory::default(),
             Some(Home::V1(at)) => (at, "memory.limit_in_bytes"),
             Some(Home::V2(at)) => (at, "memory.max"),
         };
@@ -110,7 +110,8 @@ impl ControlGroups {
                 let stat = files::read(at, "memory.stat").ok()?;
                 files::value_of(&stat, "total_swap")
             });
-        MemoryRoom {
+        GroupMemory {
+            used: self.memory_use().map_or(0, |memory| memory.now),
             limit: read_limit(at, limit),
             swapped: swapped.is_some_and(|bytes| bytes > 0),
         }

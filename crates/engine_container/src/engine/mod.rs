@@ -13,12 +13,12 @@ use std::{
 };
 
 use hcs_engine::engine::{
-    CreateRequest, Engine, Exit, Found, Machine, Offers, Origin, ProcessorGroups, Slot,
+    CreateRequest, Engine, Exit, Found, Machine, Offers, Origin, ProcessorGroups, Slot, Summary,
 };
 use hcs_schema::{
     Failure, HResult,
     coverage::{CONTAINER, Table},
-    documents::ComputeSystem,
+    documents::{ComputeSystem, OsType, SystemType},
     win32,
 };
 
@@ -221,6 +221,17 @@ impl Engine for ContainerEngine {
 
     fn accepts(&self, document: &ComputeSystem) -> bool {
         document.container.is_some()
+    }
+
+    fn summary(&self, document: &ComputeSystem) -> Summary {
+        let container = document.container.as_ref();
+        let image = container.and_then(|container| container.storage.as_ref()?.image.as_ref());
+        Summary {
+            system_type: SystemType::Container,
+            os_type: Some(OsType::Linux),
+            image: image.and_then(|image| image.name.clone().or_else(|| image.digest.clone())),
+            process_defaults: container.and_then(|container| container.process_defaults.clone()),
+        }
     }
 
     fn coverage(&self) -> &'static Table {

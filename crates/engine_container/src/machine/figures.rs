@@ -2,13 +2,43 @@
 
 use std::time::SystemTime;
 
-use hcs_schema::documents::{MemoryStats, ProcessorStats, Statistics, StorageStats};
+use hcs_engine::memory::host_memory;
+use hcs_schema::documents::{
+    MemoryInformationForVm, MemoryStats, ProcessorStats, Properties, Statistics, StorageStats,
+    SystemPropertyType,
+};
 
 use super::clock;
 use crate::cgroup::{ControlGroups, statistics::TICKS_PER_SECOND};
 
+/// The property `kind` as far as `groups` account for it, of a machine that was made at `created`.
+pub(crate) fn property(
+    groups: &ControlGroups,
+    created: SystemTime,
+    kind: SystemPropertyType,
+) -> Option<Properties> {
+    let properties = Properties::default();
+    match kind {
+        SystemPropertyType::Statistics => Some(Properties {
+            statistics: Some(figures(groups, created)),
+            ..properties
+        }),
+        SystemPropertyType::Memory => {
+            let memory = groups.memory().document(host_memory().ok());
+            Some(Properties {
+                memory: Some(MemoryInformationForVm {
+                    virtual_machine_memory: Some(memory),
+                    ..MemoryInformationForVm::default()
+                }),
+                ..properties
+            })
+        }
+        _ => None,
+    }
+}
+
 /// The accounts of `groups`, of a machine that was made at `created`.
-pub(crate) fn figures(groups: &ControlGroups, created: SystemTime) -> Statistics {
+fn figures(groups: &ControlGroups, created: SystemTime) -> Statistics {
     let now = SystemTime::now();
     let uptime = now.duration_since(created).unwrap_or_default();
     let ticks = uptime.as_nanos() / u128::from(1_000_000_000 / TICKS_PER_SECOND);

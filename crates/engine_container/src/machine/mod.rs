@@ -18,12 +18,10 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{
-    CreateRequest, Exit, Guest, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams,
-};
+use hcs_engine::engine::{CreateRequest, Exit, Guest, Machine, MemoryKills, StdioOffer, Streams};
 use hcs_schema::{
     Failure, HResult,
-    documents::{ModifySettingRequest, Statistics},
+    documents::{ModifySettingRequest, Properties, SystemPropertyType},
 };
 use rustix::{
     fs::{Gid, Uid},
@@ -45,7 +43,7 @@ use crate::{
 use boot::BootFailure;
 
 pub(crate) use boot::Boot;
-pub(crate) use figures::figures;
+pub(crate) use figures::property;
 
 /// One container.
 #[derive(Debug)]
@@ -276,16 +274,16 @@ impl Machine for ContainerMachine {
         serde_json::to_string(&self.record).unwrap_or_default()
     }
 
-    fn statistics(&self) -> Result<Statistics, Failure> {
-        Ok(figures(&self.record.groups, self.record.created_at()))
+    fn property(&self, kind: SystemPropertyType) -> Result<Option<Properties>, Failure> {
+        Ok(property(
+            &self.record.groups,
+            self.record.created_at(),
+            kind,
+        ))
     }
 
     fn memory_kills(&self) -> MemoryKills {
         self.record.groups.memory_kills()
-    }
-
-    fn memory_room(&self) -> MemoryRoom {
-        self.record.groups.memory_room()
     }
 
     fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {

@@ -2,8 +2,11 @@
 
 use std::{sync::OnceLock, time::SystemTime};
 
-use hcs_engine::engine::{MemoryKills, MemoryRoom};
-use hcs_schema::{Failure, documents::Statistics};
+use hcs_engine::engine::MemoryKills;
+use hcs_schema::{
+    Failure,
+    documents::{Properties, SystemPropertyType},
+};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
@@ -112,21 +115,15 @@ impl MachineGroups {
             .map_err(|error| error.into_failure("the machine's control groups cannot be removed"))
     }
 
-    /// The use of resources of a machine that was made at `created`.
+    /// A property of a machine that was made at `created`, where the groups account for it: `Memory` or `Statistics`.
     #[must_use]
-    pub fn statistics(&self, created: SystemTime) -> Statistics {
-        machine::figures(&self.0, created)
+    pub fn property(&self, created: SystemTime, kind: SystemPropertyType) -> Option<Properties> {
+        machine::property(&self.0, created, kind)
     }
 
     /// The processes in the groups that the kernel killed for lack of memory.
     #[must_use]
     pub fn memory_kills(&self) -> MemoryKills {
         self.0.memory_kills()
-    }
-
-    /// How much memory the groups may have.
-    #[must_use]
-    pub fn memory_room(&self) -> MemoryRoom {
-        self.0.memory_room()
     }
 }

@@ -17,7 +17,7 @@ use engine_container::{ContainerEngine, EngineConfig, Launcher};
 use hcs_engine::engine::{CreateRequest, Engine, Machine, Slot};
 use hcs_schema::{
     Failure,
-    documents::{ComputeSystem, ModifySettingRequest},
+    documents::{ComputeSystem, ModifySettingRequest, Statistics, SystemPropertyType},
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
@@ -277,4 +277,10 @@ impl Drop for Container {
             released.unwrap_or_else(|f| panic!("{f:#?}"));
         }
     }
+}
+
+/// The use of resources of a machine.
+pub(crate) fn statistics(machine: &dyn Machine) -> Statistics {
+    let properties = machine.property(SystemPropertyType::Statistics).unwrap();
+    properties.unwrap().statistics.unwrap()
 }

@@ -13,11 +13,13 @@ use std::{
 };
 
 use hcs_engine::engine::{
-    CreateRequest, Exit, Found, Guest, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams,
+    CreateRequest, Exit, Found, Guest, Machine, MemoryKills, StdioOffer, Streams,
 };
 use hcs_schema::{
     Failure, HResult,
-    documents::{ComputeSystem, ModifySettingRequest, ShutdownOptions, Statistics},
+    documents::{
+        ComputeSystem, ModifySettingRequest, Properties, ShutdownOptions, SystemPropertyType,
+    },
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -257,16 +259,12 @@ impl Machine for VmMachine {
         serde_json::to_string(&self.record).unwrap_or_default()
     }
 
-    fn statistics(&self) -> Result<Statistics, Failure> {
-        Ok(self.record.groups.statistics(self.record.created_at()))
+    fn property(&self, kind: SystemPropertyType) -> Result<Option<Properties>, Failure> {
+        Ok(self.record.groups.property(self.record.created_at(), kind))
     }
 
     fn memory_kills(&self) -> MemoryKills {
         self.record.groups.memory_kills()
-    }
-
-    fn memory_room(&self) -> MemoryRoom {
-        self.record.groups.memory_room()
     }
 
     fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {

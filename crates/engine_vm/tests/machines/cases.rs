@@ -9,7 +9,10 @@ use std::{
 use engine_container::shared::MachineGroups;
 use engine_vm::{EngineConfig, VmEngine};
 use hcs_engine::engine::{Engine as _, Exit, Found};
-use hcs_schema::{HResult, documents::ShutdownOptions};
+use hcs_schema::{
+    HResult,
+    documents::{ShutdownOptions, SystemPropertyType},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -407,7 +410,8 @@ fn use_of_resources_is_counted() {
     let host = Host::new();
     let running = host.start();
     host.com().booted();
-    let statistics = running.machine.statistics().unwrap();
+    let property = |kind| running.machine.property(kind).unwrap().unwrap();
+    let statistics = property(SystemPropertyType::Statistics).statistics.unwrap();
     let memory = statistics
         .memory
         .unwrap()
@@ -415,7 +419,10 @@ fn use_of_resources_is_counted() {
         .unwrap();
     assert!(memory > 1 << 20, "{memory}");
     assert!(statistics.processor.unwrap().total_runtime100ns > Some(0));
-    assert!(running.machine.memory_room().limit.unwrap() > 16 << 20);
+    let memory = property(SystemPropertyType::Memory).memory.unwrap();
+    let memory = memory.virtual_machine_memory.unwrap();
+    assert!(memory.assigned_memory.unwrap() > 256, "{memory:?}");
+    assert!(memory.available_memory.unwrap() > 0, "{memory:?}");
     assert_eq!(running.machine.memory_kills().count, 0);
     running.machine.kill().unwrap();
     assert_eq!(running.end(), Exit::Killed);

@@ -7,24 +7,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcs_engine::engine::MemoryRoom;
 use hcs_lifecycle::system::State;
 use hcs_schema::{
     Failure, HResult,
     coverage::Coverage,
     documents::{
-        GuestConnectionInfo, MemoryInformationForVm, OsType, Properties, PropertyResponse,
-        ResultError, State as StateName, Statistics, SystemPropertyQuery, SystemPropertyType,
-        Version, VmMemory,
+        GuestConnectionInfo, Properties, PropertyResponse, ResultError, State as StateName,
+        SystemPropertyQuery, SystemPropertyType, Version,
     },
     parse, parse_optional,
 };
 use serde_json::Value;
 
-use crate::{record::blocking::blocking, system::System, upkeep::host};
-
-/// Bytes of a page, as the schema counts memory.
-const PAGE: u64 = 4096;
+use crate::{record::blocking::blocking, system::System};
 
 /// Properties that one query may name, in each of its ways: each is answered, be it with a failure.
 const MOST_NAMES: usize = 64;
@@ -90,7 +85,7 @@ pub(crate) fn basic(system: &System) -> Properties {
     Properties {
         id: Some(system.id.clone()),
         system_type: Some(system.system_type),
-        runtime_os_type: Some(OsType::Linux),
+        runtime_os_type: system.os_type,
         owner: system.owner.clone(),
         runtime_id: Some(system.runtime_id.clone()),
         image: system.image.clone(),
@@ -152,8 +147,6 @@ async fn property(
     let mut properties = Properties::default();
     match kind {
         SystemPropertyType::Basic => properties = basic(system),
-        SystemPropertyType::Memory => properties.memory = Some(memory(system).await?),
-        SystemPropertyType::Statistics => properties.statistics = Some(statistics(system).await?),
         SystemPropertyType::ProcessList => {
             properties.process_list = process_list(system, end).await?.process_list;
         }
@@ -174,7 +167,7 @@ async fn property(
             });
             properties.document = Some(read.await?);
         }
-        other => return Err(unavailable(system, other.name())),
+        other => return of_machine(system, other).await,
     }
     Ok(properties)
 }
@@ -240,53 +233,13 @@ fn merge(into: &mut Properties, one: Properties) {
         .or(into.guest_connection_info.take());
 }
 
-async fn statistics(system: &Rc<System>) -> Result<Statistics, Failure> {
+/// A property that the system's engine answers, if it has it.
+async fn of_machine(system: &Rc<System>, kind: SystemPropertyType) -> Result<Properties, Failure> {
     let machine = Arc::clone(&system.machine);
-    blocking(move || machine.statistics())
-        .await
-        .map_err(|failure| failure.while_doing("GetProperties"))
-}
-
-/// What a container uses, in the words the schema has for virtual machines.
-async fn memory(system: &Rc<System>) -> Result<MemoryInformationForVm, Failure> {
-    let used = statistics(system).await?.memory;
-    let machine = Arc::clone(&system.machine);
-    let (room, host) = blocking(move || Ok((machine.memory_room(), host::memory().ok()))).await?;
-    Ok(MemoryInformationForVm {
-        virtual_machine_memory: Some(vm_memory(
-            used.and_then(|memory| memory.memory_usage_commit_bytes)
-                .unwrap_or(0),
-            room,
-            host,
-        )),
-        ..MemoryInformationForVm::default()
-    })
-}
-
-/// All members, as Windows gives them: a container has no memory set aside for it, no buffer that its guest keeps free,
-/// and no host that moves memory between it and others.
-fn vm_memory(used: u64, room: MemoryRoom, host: Option<host::Memory>) -> VmMemory {
-    let percent = |free: u64, whole: u64| {
-        let percent = u128::from(free) * 100 / u128::from(whole.max(1));
-        i32::try_from(percent).unwrap_or(100).min(100)
-    };
-    let of_host = host.map_or(0, |host| percent(host.available, host.total));
-    let available = match room.limit {
-        // What the limit leaves may be more than the host has.
-        Some(limit) => percent(limit.saturating_sub(used), limit).min(match host {
-            Some(host) => percent(host.available, limit),
-            None => 100,
-        }),
-        None => of_host,
-    };
-    VmMemory {
-        available_memory: Some(available),
-        available_memory_buffer: Some(0),
-        reserved_memory: Some(0),
-        assigned_memory: Some(used.div_ceil(PAGE)),
-        slp_active: Some(room.swapped),
-        balancing_enabled: Some(false),
-        dm_operation_in_progress: Some(false),
+    let answered = blocking(move || machine.property(kind)).await;
+    match answered.map_err(|failure| failure.while_doing("GetProperties"))? {
+        Some(properties) => Ok(properties),
+        None => Err(unavailable(system, kind.name())),
     }
 }
 
@@ -344,27 +297,5 @@ mod tests {
         assert_eq!(shown_state(State::Created), None);
         assert_eq!(shown_state(State::Running), Some(StateName::Running));
         assert_eq!(shown_state(State::Paused), Some(StateName::Paused));
-    }
-
-    #[test]
-    fn the_memory_of_a_container_has_all_members() {
-        let host = host::Memory {
-            total: 1000 * PAGE,
-            available: 500 * PAGE,
-        };
-        let limited = MemoryRoom {
-            limit: Some(100 * PAGE),
-            swapped: true,
-        };
-        let memory = vm_memory(25 * PAGE, limited, Some(host));
-        let document = serde_json::to_value(&memory).unwrap();
-        assert_eq!(document.as_object().unwrap().len(), 7, "{document}");
-        assert_eq!(memory.available_memory, Some(75));
-        assert_eq!(memory.assigned_memory, Some(25));
-        assert_eq!(memory.slp_active, Some(true));
-        let free = vm_memory(25 * PAGE, MemoryRoom::default(), Some(host));
-        assert_eq!(free.available_memory, Some(50));
-        let above = vm_memory(200 * PAGE, limited, None);
-        assert_eq!(above.available_memory, Some(0));
     }
 }

@@ -348,12 +348,8 @@ fn dispatch(errand: Errand, call: Call) {
         Call::ExplainOperation { operation } => explain(errand, operation),
         Call::StopService => stop_service(&errand),
         Call::ReloadService => reload_service(&errand),
-        Call::SaveSystem { system, options } => {
-            errand.answer(systems::save(&errand, system, options.as_deref()));
-        }
-        Call::CrashSystem { system, options } => {
-            errand.answer(systems::crash(&errand, system, options.as_deref()));
-        }
+        Call::SaveSystem { system, options } => systems::save(errand, system, options.as_deref()),
+        Call::CrashSystem { system, options } => systems::crash(errand, system, options.as_deref()),
         // Taken care of by the connection itself.
         Call::Hello { .. } | Call::Cancel { .. } | Call::Limit { .. } => {
             errand.answer(Ok(Answer::done()));

@@ -94,7 +94,7 @@ fn property(service: &Service, kind: GetPropertyType) -> Result<Value, Failure> 
             value(&host::topology().map_err(|e| unknown("processor topology", e))?)
         }
         GetPropertyType::Memory => {
-            let memory = host::memory().map_err(|e| unknown("memory", e))?;
+            let memory = hcs_engine::memory::host_memory().map_err(|e| unknown("memory", e))?;
             Ok(json!({
                 "TotalMemoryInBytes": memory.total,
                 "AvailableMemoryInBytes": memory.available,

@@ -11,7 +11,7 @@ use hcs_engine::engine::{Guest, Machine};
 use hcs_lifecycle::system::{Action, State};
 use hcs_schema::{
     Failure, HResult,
-    documents::{ModifyRequestType, ModifySettingRequest, ShutdownOptions},
+    documents::{ModifyRequestType, ModifySettingRequest, SaveOptions, ShutdownOptions},
 };
 use hcs_wire::guest::{ENTROPY_BYTES, Renewal};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -44,6 +44,7 @@ pub(super) fn run(system: &Rc<System>, request: &Request) -> Running {
         Request::ShutDown(options) => Box::pin(shut_down(system, options.clone())),
         Request::Terminate => Box::pin(terminate(system)),
         Request::Modify(request) => Box::pin(modify(system, request.clone())),
+        Request::Save(options) => Box::pin(save(system, options.clone())),
         Request::CreateProcess => Box::pin(async { Ok(()) }),
     }
 }
@@ -264,6 +265,14 @@ async fn set_clock(system: &Rc<System>) {
     if let Err(failure) = renewed.await {
         warn!("{failure}");
     }
+}
+
+async fn save(system: Rc<System>, options: SaveOptions) -> Result<(), Failure> {
+    operations::step("the engine saves the machine");
+    let machine = Arc::clone(&system.machine);
+    blocking(move || machine.save(&options))
+        .await
+        .map_err(|f| f.while_doing("Save"))
 }
 
 /// The host's part is done first: the guest is to use what it then has.

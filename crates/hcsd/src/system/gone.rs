@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{Exit, Guest, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams};
+use hcs_engine::engine::{Exit, Guest, Machine, MemoryKills, StdioOffer, Streams};
 use hcs_schema::{
     Failure, HResult,
-    documents::{ModifySettingRequest, Statistics},
+    documents::{ModifySettingRequest, Properties, SystemPropertyType},
 };
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -93,16 +93,12 @@ impl Machine for GoneMachine {
         "{}".to_owned()
     }
 
-    fn statistics(&self) -> Result<Statistics, Failure> {
+    fn property(&self, _kind: SystemPropertyType) -> Result<Option<Properties>, Failure> {
         ended()
     }
 
     fn memory_kills(&self) -> MemoryKills {
         MemoryKills::default()
-    }
-
-    fn memory_room(&self) -> MemoryRoom {
-        MemoryRoom::default()
     }
 
     fn modify(&self, _request: &ModifySettingRequest) -> Result<(), Failure> {

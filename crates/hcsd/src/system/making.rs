@@ -14,10 +14,7 @@ use hcs_engine::{
     steps::{self, Step},
 };
 use hcs_lifecycle::system::{Queue, State};
-use hcs_schema::{
-    Failure, HResult, check_id,
-    documents::{ComputeSystem, SystemType},
-};
+use hcs_schema::{Failure, HResult, check_id, documents::ComputeSystem};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
@@ -312,23 +309,19 @@ pub(crate) fn put_together(
     let terminate = terminate_on_last_handle_closed
         .or(document.should_terminate_on_last_handle_closed)
         .unwrap_or(false);
-    let container = document.container.unwrap_or_default();
-    let image = container.storage.and_then(|storage| storage.image);
+    let summary = engine.summary(&document);
     let most_owed = context.config().limits.unreported_exits_per_system;
     Rc::new(System {
         id: request.id,
         runtime_id: request.runtime_id,
-        image: image.and_then(|image| image.name.or(image.digest)),
+        image: summary.image,
         cpu_group,
         owner: document.owner,
-        system_type: if document.virtual_machine.is_some() {
-            SystemType::VirtualMachine
-        } else {
-            SystemType::Container
-        },
+        system_type: summary.system_type,
+        os_type: summary.os_type,
         terminate_on_last_handle_closed: Cell::new(terminate),
         processes: Processes::new(Journal::new(&request.directory), most_owed),
-        defaults: container.process_defaults,
+        defaults: summary.process_defaults,
         machine,
         context: Rc::downgrade(context),
         engine,

@@ -39,7 +39,8 @@ use hcs_schema::{
     Failure, HResult,
     coverage::Table,
     documents::{
-        ModifySettingRequest, ProcessDefaults, ProcessStatus, ShutdownOptions, SystemType,
+        ModifySettingRequest, OsType, ProcessDefaults, ProcessStatus, SaveOptions, SaveType,
+        ShutdownOptions, SystemType,
     },
 };
 use hcs_wire::{
@@ -75,6 +76,7 @@ pub(crate) enum Request {
     ShutDown(ShutdownOptions),
     Terminate,
     Modify(ModifySettingRequest),
+    Save(SaveOptions),
     CreateProcess,
 }
 
@@ -87,6 +89,9 @@ impl Request {
             Self::ShutDown(_) => Action::ShutDown,
             Self::Terminate => Action::Terminate,
             Self::Modify(_) => Action::Modify,
+            Self::Save(options) => Action::Save {
+                template: matches!(options.save_type, Some(SaveType::AsTemplate)),
+            },
             Self::CreateProcess => Action::CreateProcess,
         }
     }
@@ -141,6 +146,8 @@ pub(crate) struct System {
     /// The group of processors it runs on.
     pub(crate) cpu_group: Option<String>,
     pub(crate) system_type: SystemType,
+    /// The operating system inside, where it is known.
+    pub(crate) os_type: Option<OsType>,
     pub(crate) terminate_on_last_handle_closed: Cell<bool>,
     pub(crate) processes: Processes,
     /// What its processes get unless their own documents say otherwise.

@@ -1,5 +1,5 @@
-//! What is true of this host: its processors and its memory. Read when asked for, since all of it can change; parsing
-//! is apart from reading. What the host offers to machines, their engines know (`Engine::offers`).
+//! The processors of this host. Read when asked for, since they can change. What the host offers to machines, their
+//! engines know (`Engine::offers`).
 
 use std::{
     fs, io,
@@ -63,35 +63,6 @@ fn node(directory: &Path) -> Option<u8> {
     })
 }
 
-/// Memory of the host, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Memory {
-    pub(crate) total: u64,
-    /// What can be had without taking it from others.
-    pub(crate) available: u64,
-}
-
-/// Reads it.
-///
-/// # Errors
-/// The kernel does not say.
-pub(crate) fn memory() -> io::Result<Memory> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    parse_memory(&text).ok_or_else(|| io::Error::other("/proc/meminfo has no totals"))
-}
-
-fn parse_memory(text: &str) -> Option<Memory> {
-    let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kibibytes * 1024)
-    };
-    Some(Memory {
-        total: field("MemTotal:")?,
-        available: field("MemAvailable:")?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,17 +80,5 @@ mod tests {
         assert!(all.is_sorted_by_key(|processor| processor.lp_index));
         let indexes: Vec<u32> = all.iter().filter_map(|p| p.lp_index).collect();
         assert_eq!(indexes, processors().unwrap());
-    }
-
-    #[test]
-    fn memory_is_what_the_kernel_says() {
-        let text = "MemTotal:       16000 kB\nMemFree:  1 kB\nMemAvailable:    8000 kB\n";
-        let expected = Memory {
-            total: 16_384_000,
-            available: 8_192_000,
-        };
-        assert_eq!(parse_memory(text), Some(expected));
-        assert_eq!(parse_memory("MemTotal: 1 kB\n"), None);
-        assert!(memory().unwrap().total > memory().unwrap().available);
     }
 }

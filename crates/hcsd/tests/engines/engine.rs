@@ -18,8 +18,8 @@ use std::{
 };
 
 use hcs_engine::engine::{
-    CreateRequest, Engine, Exit, Found, Guest, HostStdio, Machine, MemoryKills, MemoryRoom, Offers,
-    StdioOffer, StdioPorts, Streams,
+    CreateRequest, Engine, Exit, Found, Guest, HostStdio, Machine, MemoryKills, Offers, StdioOffer,
+    StdioPorts, Streams, Summary,
 };
 use hcs_schema::{
     Failure, HResult,
@@ -28,7 +28,10 @@ use hcs_schema::{
         Coverage::{Refused, Supported},
         Entries, Table,
     },
-    documents::{ComputeSystem, ModifySettingRequest, ShutdownOptions, Statistics},
+    documents::{
+        ComputeSystem, ModifySettingRequest, OsType, Properties, ShutdownOptions, Statistics,
+        SystemPropertyType, SystemType,
+    },
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -102,6 +105,15 @@ impl Engine for ProcessEngine {
 
     fn accepts(&self, document: &ComputeSystem) -> bool {
         document.virtual_machine.is_some()
+    }
+
+    fn summary(&self, _document: &ComputeSystem) -> Summary {
+        Summary {
+            system_type: SystemType::VirtualMachine,
+            os_type: Some(OsType::Linux),
+            image: None,
+            process_defaults: None,
+        }
     }
 
     fn coverage(&self) -> &'static Table {
@@ -416,22 +428,25 @@ impl Machine for Tree {
         json!({ "Pid": pid, "StartTime": self.start_time }).to_string()
     }
 
-    fn statistics(&self) -> Result<Statistics, Failure> {
+    fn property(&self, kind: SystemPropertyType) -> Result<Option<Properties>, Failure> {
+        if kind != SystemPropertyType::Statistics {
+            return Ok(None);
+        }
         let made = fs::metadata(&self.directory).and_then(|directory| directory.modified());
         let made = made.map_err(|e| failed("its age is not known").because(&e))?;
         let ticks = made.elapsed().unwrap_or_default().as_nanos() / 100;
-        Ok(Statistics {
+        let statistics = Statistics {
             uptime100ns: u64::try_from(ticks).ok(),
             ..Statistics::default()
-        })
+        };
+        Ok(Some(Properties {
+            statistics: Some(statistics),
+            ..Properties::default()
+        }))
     }
 
     fn memory_kills(&self) -> MemoryKills {
         MemoryKills::default()
-    }
-
-    fn memory_room(&self) -> MemoryRoom {
-        MemoryRoom::default()
     }
 
     fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {

@@ -464,7 +464,16 @@ fn what_containers_do_not_have_is_refused_with_the_reason() {
     };
     let message = client.call(&save).failed(HResult::HCS_E_INVALID_STATE);
     assert!(
-        message.contains("this service has containers only"),
+        message.contains("in other states neither: machines of this kind cannot be saved"),
+        "{message}"
+    );
+    let crash = Call::CrashSystem {
+        system: 1,
+        options: None,
+    };
+    let message = client.call(&crash).failed(HResult::E_NOTIMPL);
+    assert!(
+        message.contains("no guest system that could crash"),
         "{message}"
     );
     client.terminate(1);

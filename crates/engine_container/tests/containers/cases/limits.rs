@@ -4,7 +4,7 @@ use hcs_engine::engine::MemoryKills;
 use hcs_schema::HResult;
 use serde_json::json;
 
-use crate::host::{Container, Host, entries, in_private_mounts};
+use crate::host::{Container, Host, entries, in_private_mounts, statistics};
 
 super::cases![
     a_scratch_holds_no_more_than_its_size,
@@ -156,7 +156,7 @@ fn what_was_used_is_told() {
     let host = Host::new();
     let container = host.start(json!({}));
     container.shell("i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done");
-    let statistics = container.machine.statistics().unwrap();
+    let statistics = statistics(&*container.machine);
     let cpu = statistics.processor.unwrap();
     assert!(cpu.total_runtime100ns.unwrap() > 0);
     let memory = statistics.memory.unwrap();
@@ -189,7 +189,7 @@ fn a_limit_that_nothing_enforces_is_refused() {
     // Without limits it works: accounts are missing then.
     let container = host.start(json!({}));
     assert_eq!(container.shell("echo here"), "here");
-    assert_eq!(container.machine.statistics().unwrap().memory, None);
+    assert_eq!(statistics(&*container.machine).memory, None);
 }
 
 fn what_cannot_be_modified_is_refused() {

@@ -1,6 +1,6 @@
 //! Calls on compute systems.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use hcs_lifecycle::system::Action;
 use hcs_schema::{
@@ -18,7 +18,7 @@ use crate::{
         properties,
     },
     document::{parse, parse_optional},
-    record::{failures::unknown, ledger::Fate},
+    record::{blocking::blocking, failures::unknown, ledger::Fate},
     system::{Request, System, making},
     thread::share::place,
 };
@@ -203,51 +203,47 @@ pub(super) fn pause(errand: Errand, handle: u64, options: Option<&str>) {
     });
 }
 
-/// `HcsSaveComputeSystem`. What can be refused before an engine acts is refused; no engine saves yet, and no client
-/// is left to think that another state would help.
-///
-/// # Errors
-/// Always.
-pub(super) fn save(errand: &Errand, handle: u64, options: Option<&str>) -> Result<Answer, Failure> {
-    let system = errand.connection.handles.system(handle)?;
-    let options = parse_optional::<SaveOptions>(system.coverage(), options);
-    let template = options
-        .as_ref()
-        .is_ok_and(|options| options.save_type == Some(SaveType::AsTemplate));
-    system.may(Action::Save { template }).map_err(|failure| {
-        let reason = not_implemented(&system, "saved").message;
-        Failure {
-            message: format!("{}; in other states neither: {reason}", failure.message),
-            ..failure
-        }
-    })?;
-    options?;
-    Err(not_implemented(&system, "saved"))
+/// `HcsSaveComputeSystem`. Where no state of the system would help, the refusal of its state says so.
+pub(super) fn save(errand: Errand, handle: u64, options: Option<&str>) {
+    submit(errand, handle, |system| {
+        let options = parse_optional::<SaveOptions>(system.coverage(), options);
+        let template = options
+            .as_ref()
+            .is_ok_and(|options| options.save_type == Some(SaveType::AsTemplate));
+        let can = system.machine.can_be_saved();
+        system
+            .may(Action::Save { template })
+            .map_err(|failure| match &can {
+                Ok(()) => failure,
+                Err(reason) => Failure {
+                    message: format!(
+                        "{}; in other states neither: {}",
+                        failure.message, reason.message
+                    ),
+                    ..failure
+                },
+            })?;
+        let options = options?;
+        can.map_err(|failure| failure.while_doing("Save"))?;
+        Ok(Request::Save(options))
+    });
 }
 
-/// `HcsCrashComputeSystem`: only a virtual machine has a guest that can crash.
-///
-/// # Errors
-/// Always.
-pub(super) fn crash(
-    errand: &Errand,
-    handle: u64,
-    options: Option<&str>,
-) -> Result<Answer, Failure> {
-    let system = errand.connection.handles.system(handle)?;
-    system.guest_may_be_asked()?;
-    parse_optional::<CrashOptions>(system.coverage(), options)?;
-    Err(not_implemented(&system, "crashed"))
-}
-
-fn not_implemented(system: &System, done: &str) -> Failure {
-    Failure::new(
-        HResult::E_NOTIMPL,
-        format!(
-            "'{}' cannot be {done}: that takes a virtual machine, and this service has containers only",
-            system.id
-        ),
-    )
+/// `HcsCrashComputeSystem`: the guest is asked nothing, its machine is made to fail.
+pub(super) fn crash(errand: Errand, handle: u64, options: Option<&str>) {
+    let ready = errand.connection.handles.system(handle).and_then(|system| {
+        system.guest_may_be_asked()?;
+        let options: CrashOptions = parse_optional(system.coverage(), options)?;
+        Ok((Arc::clone(&system.machine), options))
+    });
+    match ready {
+        Ok((machine, options)) => errand.run_once(async move {
+            let crashed = blocking(move || machine.crash(&options)).await;
+            crashed.map_err(|failure| failure.while_doing("Crash"))?;
+            Ok(Answer::done())
+        }),
+        Err(failure) => errand.answer(Err(failure)),
+    }
 }
 
 /// `HcsShutDownComputeSystem`. With `Force`, what does not end in time is terminated.

@@ -289,6 +289,10 @@ impl GuestLink {
 
     /// Kills a process whose creation was cancelled, and what it started if it still runs, without waiting for the answer.
     pub(crate) fn kill_unwanted(&self, pid: u32) {
+        if let Err(failure) = self.has_to_serve_system("an unwanted process runs on") {
+            tracing::warn!(pid, "{}", failure.log_line());
+            return;
+        }
         let request = SignalProcess {
             base: base(),
             process_id: pid,
