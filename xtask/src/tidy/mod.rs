@@ -2,6 +2,7 @@
 
 mod budget;
 mod clippy;
+mod commits;
 mod conformance;
 mod deny;
 mod dependencies;
@@ -66,6 +67,7 @@ const RULES: &[Rule] = &[
     text::RULE,
     words::RULE,
     sentences::RULE,
+    commits::RULE,
     module_heads::RULE,
     orphans::RULE,
     budget::RULE,
