@@ -28,7 +28,7 @@ use crate::{
     console::{Console, Pumped},
     detached::{self, Ends, Output, Outputs},
     exits::Exits,
-    facts::Facts,
+    facts::GuestFacts,
     kept::{Keeper, Kept},
     link::{Link, Stdio},
     own::Own,
@@ -94,7 +94,7 @@ pub(crate) struct Agent<L> {
     scratch: Vec<u8>,
     pub(crate) stream: Option<Stream>,
     pub(crate) spawner: Spawner,
-    pub(crate) facts: Facts,
+    pub(crate) facts: GuestFacts,
     /// What processes get that do not say.
     pub(crate) privileges: Privileges,
     pub(crate) processes: BTreeMap<u32, Process>,
@@ -133,7 +133,7 @@ impl<L: Link> Agent<L> {
         role: Role,
     ) -> Result<Self, Errno> {
         let child_ended = signals::prepare()?;
-        let facts = Facts::gather(own)?;
+        let facts = GuestFacts::gather(own)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let watch = |descriptor, number| {
             epoll::add(

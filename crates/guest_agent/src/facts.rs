@@ -13,7 +13,7 @@ use crate::{files::TextFile, own::Own};
 
 /// Facts for the whole life of the agent.
 #[derive(Debug)]
-pub(crate) struct Facts {
+pub(crate) struct GuestFacts {
     null: OwnedFd,
     /// The agent's way into file systems of the kernel.
     pub(crate) own: Own,
@@ -29,7 +29,7 @@ pub(crate) struct Facts {
     pub(crate) bounding: Capabilities,
 }
 
-impl Facts {
+impl GuestFacts {
     /// Finds them out. Makes sure that descriptors 0, 1 and 2 are taken, so that none the host sends becomes one.
     pub(crate) fn gather(own: Own) -> Result<Self, Errno> {
         let null = loop {

@@ -175,7 +175,7 @@ impl Pipes {
 
 /// Streams that the program has not taken yet. The operation that brought them and their process share it; the first of
 /// the two to be closed empties it.
-pub(crate) type Slot = Mutex<Streams>;
+pub(crate) type SharedStreams = Mutex<Streams>;
 
 /// The stdio of a process handle.
 #[derive(Debug, Default)]
@@ -185,7 +185,7 @@ pub(crate) struct Stdio {
 
 #[derive(Debug, Default)]
 struct State {
-    untaken: Vec<Weak<Slot>>,
+    untaken: Vec<Weak<SharedStreams>>,
     lent: Option<Lent>,
 }
 
@@ -198,7 +198,7 @@ struct Lent {
 
 impl Stdio {
     /// Remembers streams that came for this process.
-    pub(crate) fn offer(&self, slot: &Arc<Slot>) {
+    pub(crate) fn offer(&self, slot: &Arc<SharedStreams>) {
         let mut state = lock(&self.state);
         state.untaken.retain(|slot| slot.strong_count() > 0);
         state.untaken.push(Arc::downgrade(slot));
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn streams_not_taken_are_closed_with_the_process() {
         let (reader, writer) = pipe();
-        let slot = Arc::new(Slot::new(Streams {
+        let slot = Arc::new(SharedStreams::new(Streams {
             stdin: Some(writer),
             ..Streams::default()
         }));

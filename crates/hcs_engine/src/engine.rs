@@ -138,7 +138,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
         _document: &ComputeSystem,
         _runtime_id: &str,
         _directory: &Path,
-    ) -> Result<Option<Box<dyn Slot>>, Failure> {
+    ) -> Result<Option<Box<dyn WarmSlot>>, Failure> {
         Ok(None)
     }
 
@@ -193,7 +193,7 @@ pub trait ProcessorGroups {
 
 /// A machine that has been prepared ([`Engine::prepare`]). A drop ends it, but leaves its cgroups and mounts on the
 /// host until the next sweep, so it should be used or discarded.
-pub trait Slot: fmt::Debug + Send {
+pub trait WarmSlot: fmt::Debug + Send {
     /// Whether a machine can be made from it as `document` wants. If not, [`Engine::create`] has to do it from scratch.
     fn fits(&self, document: &ComputeSystem) -> bool;
 

@@ -5,7 +5,7 @@ use divan::{AllocProfiler, Bencher, black_box};
 use hcs_lifecycle::{
     operation::Operation,
     operation_kind::OperationKind,
-    system::{Action, Queue, State, Step},
+    system::{Action, Decision, Queue, State},
 };
 
 #[global_allocator]
@@ -44,7 +44,7 @@ fn admit_process_in_turn(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         let ticket = queue.submit(Action::CreateProcess);
         let step = queue.next();
-        assert_eq!(step, Some(Step::Begin(ticket, Action::CreateProcess)));
+        assert_eq!(step, Some(Decision::Begin(ticket, Action::CreateProcess)));
         queue.finish(ticket, true);
     });
 }

@@ -6,7 +6,7 @@ use super::*;
 
 /// One call on the machine.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+enum ModelCall {
     Start { kind: OperationKind, taken: bool },
     Sent,
     Complete { success: bool },
@@ -20,7 +20,7 @@ enum Step {
     CallbackEnds,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ModelCall> {
     let kind = prop::sample::select(&OperationKind::ALL[1..]);
     let process = prop::sample::select(vec![
         OperationKind::CreateProcess,
@@ -28,18 +28,18 @@ fn step() -> impl Strategy<Value = Step> {
     ]);
     let kind = prop_oneof![kind, process];
     prop_oneof![
-        4 => (kind, prop::bool::weighted(0.2)).prop_map(|(kind, taken)| Step::Start { kind, taken }),
-        3 => Just(Step::Sent),
-        4 => any::<bool>().prop_map(|success| Step::Complete { success }),
-        1 => Just(Step::CompleteOld),
-        3 => Just(Step::Cancel),
-        1 => Just(Step::Close),
-        2 => Just(Step::Outcome),
-        4 => any::<bool>().prop_map(|take| Step::Information { take }),
+        4 => (kind, prop::bool::weighted(0.2)).prop_map(|(kind, taken)| ModelCall::Start { kind, taken }),
+        3 => Just(ModelCall::Sent),
+        4 => any::<bool>().prop_map(|success| ModelCall::Complete { success }),
+        1 => Just(ModelCall::CompleteOld),
+        3 => Just(ModelCall::Cancel),
+        1 => Just(ModelCall::Close),
+        2 => Just(ModelCall::Outcome),
+        4 => any::<bool>().prop_map(|take| ModelCall::Information { take }),
         2 => any::<(bool, bool)>()
-            .prop_map(|(present, conflict)| Step::SetCallback { present, conflict }),
-        1 => Just(Step::CallbackBegins),
-        1 => Just(Step::CallbackEnds),
+            .prop_map(|(present, conflict)| ModelCall::SetCallback { present, conflict }),
+        1 => Just(ModelCall::CallbackBegins),
+        1 => Just(ModelCall::CallbackEnds),
     ]
 }
 
@@ -175,37 +175,37 @@ fn close(machine: &mut Machine, model: &mut Model) {
     model.closed = true;
 }
 
-fn apply(machine: &mut Machine, model: &mut Model, step: Step) {
+fn apply(machine: &mut Machine, model: &mut Model, step: ModelCall) {
     match step {
-        Step::Start { kind, taken } => start(machine, model, kind, taken),
-        Step::Sent => {
+        ModelCall::Start { kind, taken } => start(machine, model, kind, taken),
+        ModelCall::Sent => {
             let pending = model.pending();
             let tells = machine.sent(CallNumber(model.calls.len() as u64));
             assert_eq!(tells, pending && model.cancelled);
             model.sent |= pending;
         }
-        Step::Complete { success } => complete(machine, model, success),
-        Step::CompleteOld => {
+        ModelCall::Complete { success } => complete(machine, model, success),
+        ModelCall::CompleteOld => {
             let old = CallNumber((model.calls.len() as u64).wrapping_sub(1));
             assert_eq!(machine.complete(old, Ok(0)), Err(Ok(0)));
         }
-        Step::Cancel => cancel(machine, model),
-        Step::Close => close(machine, model),
-        Step::Outcome => {
+        ModelCall::Cancel => cancel(machine, model),
+        ModelCall::Close => close(machine, model),
+        ModelCall::Outcome => {
             let expected = model
                 .refusal(false)
                 .map_or_else(|| Ok(&model.ended[model.ended.len() - 1]), Err);
             assert_eq!(machine.outcome(), expected);
         }
-        Step::Information { take } => information(machine, model, take),
-        Step::SetCallback { present, conflict } => {
+        ModelCall::Information { take } => information(machine, model, take),
+        ModelCall::SetCallback { present, conflict } => {
             set_callback(machine, model, present, conflict);
         }
-        Step::CallbackBegins => {
+        ModelCall::CallbackBegins => {
             assert_eq!(machine.callback_begins(), !model.closed);
             model.running += u32::from(!model.closed);
         }
-        Step::CallbackEnds => {
+        ModelCall::CallbackEnds => {
             if model.running > 0 {
                 machine.callback_ends();
                 model.running -= 1;

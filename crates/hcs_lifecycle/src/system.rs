@@ -30,7 +30,7 @@ mod queue;
 
 use hcs_schema::HResult;
 
-pub use queue::{Cancelled, Queue, Step, Ticket};
+pub use queue::{Cancelled, Decision, Queue, Ticket};
 
 /// Where a system is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -15,7 +15,7 @@ const LONGEST_POINTER: usize = 2048;
 
 /// One step of a JSON pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum PathSegment {
     Key(String),
     Index(usize),
 }
@@ -52,13 +52,13 @@ impl<'a> Path<'a> {
         pointer(&self.steps())
     }
 
-    pub(crate) fn steps(&self) -> Vec<Step> {
+    pub(crate) fn steps(&self) -> Vec<PathSegment> {
         let mut steps = Vec::new();
         let mut here = self;
         while let Some((parent, step)) = here.0 {
             steps.push(match step {
-                StepRef::Key(key) => Step::Key(key.to_owned()),
-                StepRef::Index(index) => Step::Index(index),
+                StepRef::Key(key) => PathSegment::Key(key.to_owned()),
+                StepRef::Index(index) => PathSegment::Index(index),
             });
             here = parent;
         }
@@ -68,13 +68,13 @@ impl<'a> Path<'a> {
 }
 
 /// The JSON pointer (RFC 6901) of `steps`; `""` is the whole document.
-pub(crate) fn pointer(steps: &[Step]) -> String {
+pub(crate) fn pointer(steps: &[PathSegment]) -> String {
     let mut text = String::new();
     for step in steps {
         text.push('/');
         match step {
-            Step::Key(key) => text.push_str(&key.replace('~', "~0").replace('/', "~1")),
-            Step::Index(index) => {
+            PathSegment::Key(key) => text.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            PathSegment::Index(index) => {
                 let _ = write!(text, "{index}");
             }
         }
@@ -86,7 +86,7 @@ pub(crate) fn pointer(steps: &[Step]) -> String {
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     /// To the value at fault.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<PathSegment>,
     /// Whether the property's name is at fault and not its value.
     pub(crate) at_name: bool,
     /// A sentence without the place and without a full stop.
@@ -218,7 +218,7 @@ impl Fault {
 }
 
 /// `"/a/b (line 1, column 2): "`, with the parts that are known.
-struct Where<'a>(&'a [Step], Option<Place>);
+struct Where<'a>(&'a [PathSegment], Option<Place>);
 
 impl fmt::Display for Where<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

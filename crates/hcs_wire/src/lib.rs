@@ -10,7 +10,7 @@
 //! 6. [`endpoint`]: where both sides look for the socket.
 //! 7. [`environment`], [`trust`], [`peer`]: which variables, files, directories and listeners are trusted for that.
 //! 8. [`sealing`]: seals of memory files, for all parts that execute or show copies.
-//! 9. [`errno`]: HRESULTs and words for errors of the kernel.
+//! 9. [`errno`]: HRESULTs and words for errors of the kernel. [`event_type`]: the numbers of events.
 //! 10. `sys`: the only unsafe code.
 //!
 //! The two protocols share their framing (`frame`), nothing else: their types are apart on purpose.
@@ -18,6 +18,7 @@
 pub mod endpoint;
 pub mod environment;
 pub mod errno;
+pub mod event_type;
 pub mod explain;
 mod frame;
 pub mod guest;

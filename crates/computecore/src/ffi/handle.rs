@@ -51,12 +51,12 @@ pub(crate) struct Table<T> {
 
 #[derive(Debug)]
 struct Shard<T> {
-    slots: Vec<Slot<T>>,
+    slots: Vec<TableSlot<T>>,
     free: Vec<usize>,
 }
 
 #[derive(Debug)]
-struct Slot<T> {
+struct TableSlot<T> {
     generation: u32,
     entry: Option<Arc<T>>,
 }
@@ -146,7 +146,7 @@ impl<T> Table<T> {
         let slot = match slots.free.pop() {
             Some(slot) => slot,
             None if slots.slots.len() < self.room => {
-                slots.slots.push(Slot {
+                slots.slots.push(TableSlot {
                     generation: 0,
                     entry: None,
                 });

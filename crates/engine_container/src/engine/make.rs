@@ -22,7 +22,7 @@ use crate::{
     channel,
     config::PARTS_OF_A_SYSTEM,
     failure::StepError,
-    launcher::protocol::{Answer, Child},
+    launcher::protocol::{Child, LauncherAnswer},
     machine::{Boot, ContainerMachine, agent_socket},
     parts::{
         handed,
@@ -34,7 +34,7 @@ use crate::{
     record::{self, Record, UserRecord},
     spec::{LaunchSpec, LeftOut, UserSpec},
     steps::done,
-    user_namespace::{self, Mapping, Slot},
+    user_namespace::{self, IdRangeSlot, Mapping},
     waiting::is_readable,
 };
 
@@ -62,20 +62,20 @@ pub(super) struct Prepared {
     directory: OwnedFd,
     listener: OwnedFd,
     channel: OwnedFd,
-    child: Answer,
+    child: LauncherAnswer,
 }
 
 /// Host ids mapped into a container's user namespace, and the range of the service's that they are.
 pub(super) struct Ids<'a> {
     mapping: Mapping,
-    slot: Option<&'a Slot>,
+    slot: Option<&'a IdRangeSlot>,
     /// Whether the child's user namespace has them already.
     given: bool,
 }
 
 impl<'a> Ids<'a> {
     /// Those of a range of the service's.
-    pub(super) fn of_own(slot: &'a Slot) -> Self {
+    pub(super) fn of_own(slot: &'a IdRangeSlot) -> Self {
         Self {
             mapping: Mapping::of_ranges(slot.ids()),
             slot: Some(slot),
@@ -162,7 +162,7 @@ pub(super) fn make(
     host: &HostGroups,
     request: &CreateRequest,
     plan: &Plan,
-    slot: Option<&Slot>,
+    slot: Option<&IdRangeSlot>,
 ) -> Result<ContainerMachine, Unmade> {
     let user = plan.spec.user.as_ref();
     let ids = user.map(|_| slot.map_or_else(Ids::of_user, Ids::of_own));
@@ -223,7 +223,7 @@ impl Prepared {
         workshop: &Workshop,
         left: &Leftovers,
         order: &Order<'_>,
-    ) -> Result<(OwnedFd, OwnedFd, OwnedFd, Answer), StepError> {
+    ) -> Result<(OwnedFd, OwnedFd, OwnedFd, LauncherAnswer), StepError> {
         if let Some(path) = &left.scratch {
             scratch::make(&workshop.config.scratch_root, path)?;
             overlay::prepare(path)?;

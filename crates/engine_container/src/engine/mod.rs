@@ -13,7 +13,7 @@ use std::{
 };
 
 use hcs_engine::engine::{
-    CreateRequest, Engine, Exit, Found, Machine, Offers, Origin, ProcessorGroups, Slot, Summary,
+    CreateRequest, Engine, Exit, Found, Machine, Offers, Origin, ProcessorGroups, Summary, WarmSlot,
 };
 use hcs_schema::{
     Failure, HResult,
@@ -46,7 +46,7 @@ use make::Unmade;
 use slot::ContainerSlot;
 
 /// Ids of the host that one container has for its own.
-type OwnIds = user_namespace::Slot;
+type OwnIds = user_namespace::IdRangeSlot;
 
 /// The engine for Linux containers. Wants root, and Linux 5.12 or newer; for an ordinary user it makes containers with
 /// user namespaces only.
@@ -250,7 +250,7 @@ impl Engine for ContainerEngine {
         document: &ComputeSystem,
         runtime_id: &str,
         directory: &Path,
-    ) -> Result<Option<Box<dyn Slot>>, Failure> {
+    ) -> Result<Option<Box<dyn WarmSlot>>, Failure> {
         // An ordinary user's containers depend on what their documents show of the host.
         let kind = match Privilege::own() {
             Privilege::User => None,

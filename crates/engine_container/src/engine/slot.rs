@@ -9,7 +9,7 @@
 
 use std::{os::fd::OwnedFd, path::Path, sync::Arc};
 
-use hcs_engine::engine::{CreateRequest, Machine, Slot};
+use hcs_engine::engine::{CreateRequest, Machine, WarmSlot};
 use hcs_schema::{
     Failure, HResult,
     documents::{ComputeSystem, ContainerMemory},
@@ -177,7 +177,7 @@ impl ContainerSlot {
     }
 }
 
-impl Slot for ContainerSlot {
+impl WarmSlot for ContainerSlot {
     fn fits(&self, document: &ComputeSystem) -> bool {
         Kind::of(document, &self.workshop) == Some(self.kind)
     }

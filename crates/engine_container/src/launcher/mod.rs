@@ -39,7 +39,7 @@ use crate::{
     failure::{Attempt, StepError},
     surroundings,
 };
-use protocol::{Answer, Child};
+use protocol::{Child, LauncherAnswer};
 
 pub use crate::child::{AgentEntry, AgentFiles};
 pub use serve::main_if_launcher;
@@ -161,7 +161,7 @@ impl Launcher {
     pub(crate) fn launch(
         &self,
         child: &Child<BorrowedFd<'_>>,
-    ) -> Result<(OwnedFd, Answer), StepError> {
+    ) -> Result<(OwnedFd, LauncherAnswer), StepError> {
         let mut running = self.lock();
         let launched = running.ask(child);
         match &launched {
@@ -232,7 +232,7 @@ impl Running {
         pid.ok_or_else(|| StepError::new("looking at the launcher's pid", Errno::SRCH))
     }
 
-    fn ask(&self, child: &Child<BorrowedFd<'_>>) -> Result<(OwnedFd, Answer), StepError> {
+    fn ask(&self, child: &Child<BorrowedFd<'_>>) -> Result<(OwnedFd, LauncherAnswer), StepError> {
         let (ours, theirs) = channel::open()?;
         child.request(theirs.as_fd(), self.socket.as_fd())?;
         // The child has its own: when it dies, the channel has to end.

@@ -30,7 +30,7 @@ const NEW_USER: u8 = 8;
 
 /// What to clone, as the launcher has it.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct LauncherRequest {
     /// The child's end of its channel.
     pub(crate) channel: OwnedFd,
     /// What kind of child.
@@ -102,7 +102,7 @@ impl Child<BorrowedFd<'_>> {
 }
 
 /// Waits for the next request; `None` when the service is gone.
-pub(crate) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<Request>, Errno> {
+pub(crate) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<LauncherRequest>, Errno> {
     let mut bytes = [0; 6];
     let mut descriptors = VecDeque::new();
     let received = receive_message(socket, &mut bytes, &mut descriptors)?;
@@ -118,7 +118,7 @@ pub(crate) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<Request>,
     if flags & CONTAINER == 0 {
         let new_user = flags & NEW_USER != 0;
         let child = Child::Errand { new_user };
-        return Ok(Some(Request { channel, child }));
+        return Ok(Some(LauncherRequest { channel, child }));
     }
     let child = Child::Container {
         new_network: flags & NEW_NETWORK != 0,
@@ -126,12 +126,12 @@ pub(crate) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<Request>,
         cgroup: (flags & INTO_CGROUP != 0).then(&mut next).transpose()?,
         tasks: descriptors.into(),
     };
-    Ok(Some(Request { channel, child }))
+    Ok(Some(LauncherRequest { channel, child }))
 }
 
 /// A child that was cloned.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct LauncherAnswer {
     /// Its pid on the host.
     pub(crate) pid: i32,
     /// Its pidfd.
@@ -141,7 +141,7 @@ pub(crate) struct Answer {
 /// Tells the service how the clone went.
 pub(super) fn send_answer(
     socket: BorrowedFd<'_>,
-    answer: Result<&Answer, Errno>,
+    answer: Result<&LauncherAnswer, Errno>,
 ) -> Result<(), Errno> {
     let (errno, pid) = match answer {
         Ok(answer) => (0, answer.pid),
@@ -155,7 +155,7 @@ pub(super) fn send_answer(
 }
 
 /// Waits for the launcher's answer.
-pub(crate) fn receive_answer(socket: BorrowedFd<'_>) -> Result<Answer, StepError> {
+pub(crate) fn receive_answer(socket: BorrowedFd<'_>) -> Result<LauncherAnswer, StepError> {
     let step = "waiting for the launcher";
     let mut bytes = [0; 8];
     let mut descriptors = VecDeque::new();
@@ -173,7 +173,7 @@ pub(crate) fn receive_answer(socket: BorrowedFd<'_>) -> Result<Answer, StepError
     match i32::from_le_bytes([e0, e1, e2, e3]) {
         0 => {
             let pidfd = descriptors.pop_front();
-            Ok(Answer {
+            Ok(LauncherAnswer {
                 pid: i32::from_le_bytes(pid),
                 pidfd: pidfd.ok_or_else(|| StepError::new(step, Errno::BADMSG))?,
             })

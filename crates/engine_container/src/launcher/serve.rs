@@ -19,7 +19,7 @@ use rustix::{
     thread::{CapabilitiesSecureBits, set_capabilities_secure_bits, set_thread_res_uid},
 };
 
-use super::protocol::{self, Answer, Child, Request};
+use super::protocol::{self, Child, LauncherAnswer, LauncherRequest};
 use crate::{
     child::{self, AgentEntry},
     failure::{Attempt, StepError},
@@ -67,7 +67,7 @@ fn serve(socket: &OwnedFd, agent: AgentEntry) -> Result<(), StepError> {
     while let Some(request) = protocol::receive_request(socket.as_fd()).step(step)? {
         let answer = match clone_child(&request.child) {
             Ok(Cloned::Child) => run_child(request, &filter, agent),
-            Ok(Cloned::Parent { pid, pidfd }) => Ok(Answer { pid, pidfd }),
+            Ok(Cloned::Parent { pid, pidfd }) => Ok(LauncherAnswer { pid, pidfd }),
             Err(errno) => Err(errno),
         };
         protocol::send_answer(socket.as_fd(), answer.as_ref().map_err(|errno| *errno))
@@ -139,7 +139,7 @@ fn as_user(owner: u32, clone: impl FnOnce() -> Result<Cloned, Errno>) -> Result<
 }
 
 /// The child's whole life. It must not return into the launcher's loop, by a panic neither.
-fn run_child(request: Request, filter: &[libc::sock_filter], agent: AgentEntry) -> ! {
+fn run_child(request: LauncherRequest, filter: &[libc::sock_filter], agent: AgentEntry) -> ! {
     let life = AssertUnwindSafe(|| match request.child {
         Child::Errand { .. } => child::errand::run(&request.channel),
         Child::Container {

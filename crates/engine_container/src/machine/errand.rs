@@ -17,7 +17,7 @@ use crate::{
     failure::StepError,
     launcher::{
         Launcher,
-        protocol::{Answer, Child},
+        protocol::{Child, LauncherAnswer},
     },
     parts::scratch,
     privilege::Privilege,
@@ -68,7 +68,7 @@ pub(super) fn run(
 /// Tells a helper what to do and waits for it.
 fn wait(
     ours: &OwnedFd,
-    child: &Answer,
+    child: &LauncherAnswer,
     errand: &Errand,
     descriptors: &[BorrowedFd<'_>],
 ) -> Result<(), StepError> {

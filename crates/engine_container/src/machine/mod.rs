@@ -37,7 +37,7 @@ use crate::{
     record::{self, Record},
     stdio::{self, Pipes},
     steps::done,
-    user_namespace::Slot,
+    user_namespace::IdRangeSlot,
     waiting::is_readable,
 };
 use boot::BootFailure;
@@ -67,7 +67,7 @@ pub(crate) struct ContainerMachine {
     /// Whether it may be frozen, and would have to be thawed to die.
     pub(crate) paused: AtomicBool,
     /// Holds its ids on the host, if it has some of its own.
-    pub(crate) slot: Option<Slot>,
+    pub(crate) slot: Option<IdRangeSlot>,
 }
 
 impl ContainerMachine {

@@ -16,5 +16,5 @@ mod ranges;
 
 pub(crate) use claims::Claims;
 pub(crate) use mapping::{Child, Mapping};
-pub(crate) use ranges::{IdPool, Slot};
+pub(crate) use ranges::{IdPool, IdRangeSlot};
 pub use ranges::{IdRange, UserNamespaces};

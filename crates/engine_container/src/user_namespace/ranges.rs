@@ -150,7 +150,7 @@ pub(crate) struct IdPool {
 
 /// A range that a container has, for as long as that lives.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct IdRangeSlot {
     pool: Arc<IdPool>,
     pub(crate) number: u32,
     ids: (IdRange, IdRange),
@@ -166,7 +166,10 @@ impl IdPool {
     ///
     /// # Errors
     /// It cannot be found out, or written down.
-    pub(crate) fn take(self: &Arc<Self>, from: UserNamespaces) -> Result<Option<Slot>, StepError> {
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        from: UserNamespaces,
+    ) -> Result<Option<IdRangeSlot>, StepError> {
         let all = (0..from.slots()).map(|number| (number, from.of_slot(number)));
         let taken = self.claims.take(all)?;
         Ok(taken.map(|(number, ids)| self.slot(number, ids)))
@@ -182,7 +185,7 @@ impl IdPool {
         number: u32,
         root: (u32, u32),
         pid: i32,
-    ) -> Result<Slot, StepError> {
+    ) -> Result<IdRangeSlot, StepError> {
         let range = |first| IdRange {
             first,
             count: IdRange::EACH,
@@ -192,8 +195,8 @@ impl IdPool {
         Ok(slot)
     }
 
-    fn slot(self: &Arc<Self>, number: u32, ids: (IdRange, IdRange)) -> Slot {
-        Slot {
+    fn slot(self: &Arc<Self>, number: u32, ids: (IdRange, IdRange)) -> IdRangeSlot {
+        IdRangeSlot {
             pool: Arc::clone(self),
             number,
             ids,
@@ -201,7 +204,7 @@ impl IdPool {
     }
 }
 
-impl Slot {
+impl IdRangeSlot {
     /// The users and groups.
     pub(crate) const fn ids(&self) -> (IdRange, IdRange) {
         self.ids
@@ -221,7 +224,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for IdRangeSlot {
     fn drop(&mut self) {
         // One of a container that lives stays; the next service that takes ids removes what is left.
         let _left_to_others = self.pool.claims.give_up(self.ids);

@@ -14,7 +14,7 @@ use std::{
 };
 
 use engine_container::{ContainerEngine, EngineConfig, Launcher};
-use hcs_engine::engine::{CreateRequest, Engine, Machine, Slot};
+use hcs_engine::engine::{CreateRequest, Engine, Machine, WarmSlot};
 use hcs_schema::{
     Failure,
     documents::{ComputeSystem, ModifySettingRequest, Statistics, SystemPropertyType},
@@ -83,12 +83,12 @@ impl Host {
     }
 
     /// Prepares a container in a directory that is not yet the one of `request`.
-    pub(crate) fn prepare(&self, request: &CreateRequest) -> Box<dyn Slot> {
+    pub(crate) fn prepare(&self, request: &CreateRequest) -> Box<dyn WarmSlot> {
         self.prepare_if_possible(request).unwrap()
     }
 
     /// The same; `None` for a document that no slot fits.
-    pub(crate) fn prepare_if_possible(&self, request: &CreateRequest) -> Option<Box<dyn Slot>> {
+    pub(crate) fn prepare_if_possible(&self, request: &CreateRequest) -> Option<Box<dyn WarmSlot>> {
         let directory = self.files.path().join("slots").join(&request.runtime_id);
         fs::create_dir_all(&directory).unwrap();
         let prepared = self

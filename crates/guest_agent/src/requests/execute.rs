@@ -13,7 +13,7 @@ use hcs_wire::{
 use rustix::process::Pid;
 
 use super::{
-    Answer, Call, explain,
+    BridgeAnswer, BridgeCall, explain,
     marks::{self, Marks},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     command::{Command, ConsoleSize},
     console::{Console, Pty},
     detached::Output,
-    facts::Facts,
+    facts::GuestFacts,
     files::{self, ReadError, TextFile},
     kept::Kept,
     link::{Link, Stdio},
@@ -33,10 +33,10 @@ use crate::{
 impl<L: Link> Agent<L> {
     pub(super) fn execute(
         &mut self,
-        call: &Call,
+        call: &BridgeCall,
         request: &ExecuteProcess,
         sent: Vec<OwnedFd>,
-    ) -> Answer {
+    ) -> BridgeAnswer {
         let mut marks = Marks::begin();
         let begun = self.begin(call, request, sent, &mut marks);
         let (base, process_id) = match &begun {
@@ -53,7 +53,7 @@ impl<L: Link> Agent<L> {
     /// Begins what is asked for; answers its pid.
     fn begin(
         &mut self,
-        call: &Call,
+        call: &BridgeCall,
         request: &ExecuteProcess,
         sent: Vec<OwnedFd>,
         marks: &mut Marks,
@@ -263,7 +263,7 @@ pub(super) fn read_only(request: &ExecuteProcess) -> Result<(), Failure> {
 }
 
 /// Who `user` is in this system.
-fn identify(facts: &Facts, user: &str) -> Result<Identity, Failure> {
+fn identify(facts: &GuestFacts, user: &str) -> Result<Identity, Failure> {
     let read = |file: &TextFile| {
         let contents = file.read(&facts.own, files::MAX_ACCOUNTS_BYTES);
         contents.map_err(|error| {
@@ -283,7 +283,7 @@ fn launch<'a>(
     command: &'a Command,
     identity: &'a Identity,
     privileges: &'a Privileges,
-    facts: &'a Facts,
+    facts: &'a GuestFacts,
     stdio: [BorrowedFd<'a>; 3],
 ) -> Launch<'a> {
     Launch {

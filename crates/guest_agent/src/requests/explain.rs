@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use crate::{
     accounts::Identity,
     command::Command,
-    sys::{LaunchError, Step},
+    sys::{LaunchError, SpawnStage},
 };
 
 /// `ERROR_DIRECTORY`: what Windows answers for a working directory that is none.
@@ -29,14 +29,14 @@ pub(super) fn launch(
     let directory = command.directory.to_string_lossy();
     let reason = reason(command, identity, privileges, error);
     let code = match (error.step, error.errno) {
-        (Step::Directory, Errno::NOENT | Errno::NOTDIR) => DIRECTORY,
-        (Step::Late, _) => HResult::TIMEOUT,
+        (SpawnStage::Directory, Errno::NOENT | Errno::NOTDIR) => DIRECTORY,
+        (SpawnStage::Late, _) => HResult::TIMEOUT,
         (_, errno) => errno::hresult(errno),
     };
     let Identity { uid, gid, .. } = identity;
     let failure = Failure::new(code, format!("cannot run {program:?}: {reason}"))
         .cause(format!("as user {uid}, group {gid}, in {directory:?}"));
-    if error.step == Step::Execute && command.path.is_some() {
+    if error.step == SpawnStage::Execute && command.path.is_some() {
         return failure.cause(format!("tried {}", tried(command)));
     }
     failure
@@ -56,31 +56,31 @@ fn reason(
     // The kernel says so of ids that the user namespace does not have.
     let unknown = error.errno == Errno::INVAL;
     match error.step {
-        Step::Clone => format!("no process can be made: {what}"),
-        Step::Session => format!("it gets no session of its own: {what}"),
-        Step::Terminal => format!("its console cannot become its controlling terminal: {what}"),
-        Step::Stdio => format!("its standard streams cannot be put in place: {what}"),
-        Step::OomScore => format!("its OOM score cannot be set to 0: {what}"),
-        Step::Groups if unknown => no_such_id("all of the groups", &listed(groups)),
-        Step::Group if unknown => no_such_id("a group", &gid.to_string()),
-        Step::User if unknown => no_such_id("a user", &uid.to_string()),
-        Step::Groups => format!("it cannot be given the groups {}: {what}", listed(groups)),
-        Step::Group => format!("it cannot be given the group {gid}: {what}"),
-        Step::User => format!("it cannot be given the user {uid}: {what}"),
-        Step::Limit => limit(privileges.limits.get(error.candidate), &what),
-        Step::Capabilities => format!("it cannot be given its capabilities: {what}"),
-        Step::NoNewPrivileges => format!("it cannot be kept from new privileges: {what}"),
-        Step::Stopped => {
+        SpawnStage::Clone => format!("no process can be made: {what}"),
+        SpawnStage::Session => format!("it gets no session of its own: {what}"),
+        SpawnStage::Terminal => format!("its console cannot become its controlling terminal: {what}"),
+        SpawnStage::Stdio => format!("its standard streams cannot be put in place: {what}"),
+        SpawnStage::OomScore => format!("its OOM score cannot be set to 0: {what}"),
+        SpawnStage::Groups if unknown => no_such_id("all of the groups", &listed(groups)),
+        SpawnStage::Group if unknown => no_such_id("a group", &gid.to_string()),
+        SpawnStage::User if unknown => no_such_id("a user", &uid.to_string()),
+        SpawnStage::Groups => format!("it cannot be given the groups {}: {what}", listed(groups)),
+        SpawnStage::Group => format!("it cannot be given the group {gid}: {what}"),
+        SpawnStage::User => format!("it cannot be given the user {uid}: {what}"),
+        SpawnStage::Limit => limit(privileges.limits.get(error.candidate), &what),
+        SpawnStage::Capabilities => format!("it cannot be given its capabilities: {what}"),
+        SpawnStage::NoNewPrivileges => format!("it cannot be kept from new privileges: {what}"),
+        SpawnStage::Stopped => {
             "a process of the system stopped it by a signal before it ran, so it was ended".to_owned()
         }
-        Step::Late => "it did not run within 30 seconds, so it was ended: the file system of its program or its \
+        SpawnStage::Late => "it did not run within 30 seconds, so it was ended: the file system of its program or its \
                        directory does not answer, or it did not get its turn"
             .to_owned(),
-        Step::Directory => {
+        SpawnStage::Directory => {
             format!("the working directory {directory:?} cannot be entered by user {uid}: {what}")
         }
-        Step::SignalMask => format!("its signal mask cannot be set: {what}"),
-        Step::Execute => execution(command, identity, error),
+        SpawnStage::SignalMask => format!("its signal mask cannot be set: {what}"),
+        SpawnStage::Execute => execution(command, identity, error),
     }
 }
 

@@ -36,7 +36,7 @@ const TURN_REQUESTS: usize = 8;
 const MAX_ACTIVITY_BYTES: usize = 64;
 
 /// A request being answered.
-struct Call {
+struct BridgeCall {
     /// Type field of the answer.
     bits: u32,
     /// Id of request and answer.
@@ -46,9 +46,9 @@ struct Call {
 }
 
 /// Bytes of the answer; `None` when it comes later.
-type Answer = Result<Option<Vec<u8>>, Failure>;
+type BridgeAnswer = Result<Option<Vec<u8>>, Failure>;
 
-impl Call {
+impl BridgeCall {
     /// Base of an answer that says success.
     fn base(&self) -> ResponseBase {
         ResponseBase {
@@ -58,7 +58,7 @@ impl Call {
     }
 
     /// The answer `body`.
-    fn answer<T: Serialize>(&self, body: &T) -> Answer {
+    fn answer<T: Serialize>(&self, body: &T) -> BridgeAnswer {
         encode_bits(self.bits, self.id, body)
             .map(Some)
             .map_err(|error| {
@@ -70,7 +70,7 @@ impl Call {
     }
 
     /// The answer that has nothing to say but success.
-    fn done(&self) -> Answer {
+    fn done(&self) -> BridgeAnswer {
         self.answer(&self.base())
     }
 
@@ -109,7 +109,7 @@ impl<L: Link> Agent<L> {
                 return self.stream_ended(Some(&StreamEnd::Malformed(WireError::Kind { kind })));
             }
         };
-        let mut call = Call {
+        let mut call = BridgeCall {
             bits: frame.kind.response_bits(),
             id: frame.id,
             activity_id: String::new(),
@@ -132,10 +132,10 @@ impl<L: Link> Agent<L> {
     fn dispatch(
         &mut self,
         rpc: Option<Rpc>,
-        call: &mut Call,
+        call: &mut BridgeCall,
         body: &[u8],
         descriptors: Vec<OwnedFd>,
-    ) -> Answer {
+    ) -> BridgeAnswer {
         let negotiated = self.stream.as_ref().is_some_and(|stream| stream.negotiated);
         let Some(rpc) = rpc else {
             parse::<RequestBase>(call, body)?;
@@ -215,7 +215,7 @@ impl<L: Link> Agent<L> {
 }
 
 /// Reads a body, remembers its activity in `call`, and checks that it is about this system.
-fn parse<T: Request>(call: &mut Call, body: &[u8]) -> Result<T, Failure> {
+fn parse<T: Request>(call: &mut BridgeCall, body: &[u8]) -> Result<T, Failure> {
     let invalid = |reason: String| {
         let message = format!("the body of the request is not valid JSON for it: {reason}");
         Failure::new(code::INVALID_JSON, message)
@@ -244,7 +244,7 @@ fn parse<T: Request>(call: &mut Call, body: &[u8]) -> Result<T, Failure> {
 /// Reads a request as far as it is read before anything happens.
 #[cfg(fuzzing)]
 pub(crate) fn read_only(frame: &Frame) {
-    let mut call = Call {
+    let mut call = BridgeCall {
         bits: frame.kind.response_bits(),
         id: frame.id,
         activity_id: String::new(),

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use hcs_schema::{Failure, HResult};
 use hcs_wire::guest::{ReadOutput, ReadOutputResponse};
 
-use super::{Answer, Call};
+use super::{BridgeAnswer, BridgeCall};
 use crate::{
     agent::Agent,
     detached::Ends,
@@ -16,10 +16,10 @@ impl<L: Link> Agent<L> {
     /// Answers once the reader is there. The output comes through the pipe, whatever becomes of the host.
     pub(super) fn read_output(
         &mut self,
-        call: &Call,
+        call: &BridgeCall,
         request: &ReadOutput,
         sent: Vec<OwnedFd>,
-    ) -> Answer {
+    ) -> BridgeAnswer {
         let name = self.take_naming(&request.naming)?;
         let process_id = match self.calls.get(name) {
             // The pipes that came with it are the same.

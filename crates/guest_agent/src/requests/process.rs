@@ -15,7 +15,7 @@ use hcs_wire::{
     },
 };
 
-use super::{Answer, Call};
+use super::{BridgeAnswer, BridgeCall};
 use crate::{
     agent::Agent,
     command::ConsoleSize,
@@ -30,7 +30,11 @@ const SIGKILL: i32 = 9;
 const MAX_SIGNAL: i32 = 64;
 
 impl<L: Link> Agent<L> {
-    pub(super) fn wait_for_process(&mut self, call: &Call, request: &WaitForProcess) -> Answer {
+    pub(super) fn wait_for_process(
+        &mut self,
+        call: &BridgeCall,
+        request: &WaitForProcess,
+    ) -> BridgeAnswer {
         let pid = request.process_id;
         if !self.processes.contains_key(&pid) {
             let exit_code = self.exits.claim(pid).ok_or_else(|| unknown(pid))?;
@@ -54,7 +58,11 @@ impl<L: Link> Agent<L> {
 
     /// Sends to the process alone, as that is what the handle of a process means, or to its group if that is asked for.
     /// Control characters typed into a console reach the group in the foreground, through the terminal.
-    pub(super) fn signal_process(&mut self, call: &Call, request: &SignalProcess) -> Answer {
+    pub(super) fn signal_process(
+        &mut self,
+        call: &BridgeCall,
+        request: &SignalProcess,
+    ) -> BridgeAnswer {
         let name = self.take_naming(&request.naming)?;
         if self.calls.get(name).is_some() {
             return call.done();
@@ -87,7 +95,11 @@ impl<L: Link> Agent<L> {
         call.done()
     }
 
-    pub(super) fn resize_console(&mut self, call: &Call, request: &ResizeConsole) -> Answer {
+    pub(super) fn resize_console(
+        &mut self,
+        call: &BridgeCall,
+        request: &ResizeConsole,
+    ) -> BridgeAnswer {
         let name = self.take_naming(&request.naming)?;
         if self.calls.get(name).is_some() {
             return call.done();
@@ -114,7 +126,7 @@ impl<L: Link> Agent<L> {
     }
 
     /// What became of a call.
-    pub(super) fn recall(&mut self, call: &Call, request: &RecallCall) -> Answer {
+    pub(super) fn recall(&mut self, call: &BridgeCall, request: &RecallCall) -> BridgeAnswer {
         if request.release_earlier {
             self.calls.release_earlier();
         }
@@ -144,7 +156,7 @@ impl<L: Link> Agent<L> {
     }
 
     /// Hands out ways back to the pipes that were given for a process. The message carries them itself.
-    pub(super) fn fetch_stdio(&mut self, call: &Call, request: &FetchStdio) -> Answer {
+    pub(super) fn fetch_stdio(&mut self, call: &BridgeCall, request: &FetchStdio) -> BridgeAnswer {
         if !self.link.passes_descriptors() {
             let message = "descriptors cannot be sent out of a virtual machine";
             return Err(Failure::new(HResult::NOT_SUPPORTED, message));

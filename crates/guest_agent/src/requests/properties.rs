@@ -11,7 +11,7 @@ use hcs_wire::guest::{GetProperties, GetPropertiesResponse, code};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
-use super::{Answer, Call};
+use super::{BridgeAnswer, BridgeCall};
 use crate::{
     agent::{Agent, Process},
     link::Link,
@@ -27,7 +27,11 @@ const MOST_LISTED: usize = 4096;
 const ROOM: usize = 1 << 20;
 
 impl<L: Link> Agent<L> {
-    pub(super) fn get_properties(&self, call: &Call, request: &GetProperties) -> Answer {
+    pub(super) fn get_properties(
+        &self,
+        call: &BridgeCall,
+        request: &GetProperties,
+    ) -> BridgeAnswer {
         let mut properties = Properties::default();
         for name in wanted(&request.query)? {
             if name != "ProcessList" {

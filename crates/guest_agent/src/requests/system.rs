@@ -10,7 +10,7 @@ use hcs_wire::{
     },
 };
 
-use super::{Answer, Call};
+use super::{BridgeAnswer, BridgeCall};
 use crate::{
     agent::{Agent, Role},
     link::Link,
@@ -23,7 +23,11 @@ const SIGTERM: i32 = 15;
 const SIGCONT: i32 = 18;
 
 impl<L: Link> Agent<L> {
-    pub(super) fn negotiate(&mut self, call: &Call, request: &NegotiateProtocol) -> Answer {
+    pub(super) fn negotiate(
+        &mut self,
+        call: &BridgeCall,
+        request: &NegotiateProtocol,
+    ) -> BridgeAnswer {
         let offered = request.minimum_version..=request.maximum_version;
         if !offered.contains(&PROTOCOL_VERSION) {
             let message = format!(
@@ -48,7 +52,7 @@ impl<L: Link> Agent<L> {
     }
 
     /// Requests without a body of their own.
-    pub(super) fn system_call(&mut self, rpc: Rpc, call: &Call) -> Answer {
+    pub(super) fn system_call(&mut self, rpc: Rpc, call: &BridgeCall) -> BridgeAnswer {
         match rpc {
             Rpc::DumpStacks => call.answer(&DumpStacksResponse {
                 base: call.base(),
@@ -66,7 +70,12 @@ impl<L: Link> Agent<L> {
 
     /// Sends `signals` to everything but the agent; from now on nothing is started. When the last process has ended and
     /// the host has all answers, the agent ends too. A stopped process cannot hear SIGTERM, so SIGCONT follows it.
-    pub(super) fn shut_down(&mut self, rpc: Rpc, call: &Call, request: &ShutDown) -> Answer {
+    pub(super) fn shut_down(
+        &mut self,
+        rpc: Rpc,
+        call: &BridgeCall,
+        request: &ShutDown,
+    ) -> BridgeAnswer {
         let name = self.take_naming(&request.naming)?;
         if self.role == Role::Service {
             return self.end_guest(rpc, call, name);
@@ -93,7 +102,7 @@ impl<L: Link> Agent<L> {
     }
 
     /// Has the guest's own init end everything, with the agent.
-    fn end_guest(&mut self, rpc: Rpc, call: &Call, name: &str) -> Answer {
+    fn end_guest(&mut self, rpc: Rpc, call: &BridgeCall, name: &str) -> BridgeAnswer {
         if self.calls.get(name).is_none() {
             machine::end_guest(rpc == Rpc::ShutdownForced)?;
             self.calls.done(name, None);
@@ -103,7 +112,7 @@ impl<L: Link> Agent<L> {
     }
 
     /// Everything about a container that can be changed while it runs is changed by the host.
-    pub(super) fn modify_settings(request: &ModifySettings) -> Answer {
+    pub(super) fn modify_settings(request: &ModifySettings) -> BridgeAnswer {
         let resource = request
             .request
             .get("ResourceType")

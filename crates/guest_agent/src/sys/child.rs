@@ -15,7 +15,7 @@ use std::{
 
 use rustix::time::Timespec;
 
-use super::spawn::Step;
+use super::spawn::SpawnStage;
 
 /// What the child needs, as plain pointers and numbers. All pointers outlive the child's stay in the agent's memory.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ pub(super) struct Limit {
 pub(super) struct Report {
     /// Not 0 while the child is in the agent's memory. The kernel clears it, and wakes who waits for that.
     pub(super) present: AtomicU32,
-    /// [`Step`] as a number; 0 for none.
+    /// [`SpawnStage`] as a number; 0 for none.
     pub(super) step: AtomicU32,
     /// errno of that step.
     pub(super) errno: AtomicI32,
@@ -136,7 +136,7 @@ pub(super) extern "C" fn enter(orders: *mut c_void) -> c_int {
     report.cloned.set();
     let (step, candidate) = match prepare(orders, report) {
         Err(failed) => failed,
-        Ok(()) => (Step::Execute, execute(orders)),
+        Ok(()) => (SpawnStage::Execute, execute(orders)),
     };
     report.errno.store(errno(), Ordering::Relaxed);
     report.candidate.store(candidate, Ordering::Relaxed);
@@ -149,20 +149,20 @@ pub(super) extern "C" fn enter(orders: *mut c_void) -> c_int {
 const PROGRAM: c_int = 3;
 
 /// A step that failed, with errno set, and which of several things it was about.
-type Failed = (Step, usize);
+type Failed = (SpawnStage, usize);
 
 /// Everything before `execve`.
 fn prepare(orders: &Orders, report: &Report) -> Result<(), Failed> {
     // SAFETY: no memory involved.
-    done(unsafe { libc::setsid() }, Step::Session)?;
+    done(unsafe { libc::setsid() }, SpawnStage::Session)?;
     if orders.terminal {
         // SAFETY: TIOCSCTTY takes a number, no memory involved.
         let result = unsafe { libc::ioctl(orders.stdio[0], libc::TIOCSCTTY, 0) };
-        done(result, Step::Terminal)?;
+        done(result, SpawnStage::Terminal)?;
     }
     for (number, descriptor) in (0..).zip(orders.stdio) {
         // SAFETY: this child has a descriptor table of its own.
-        done(unsafe { libc::dup2(descriptor, number) }, Step::Stdio)?;
+        done(unsafe { libc::dup2(descriptor, number) }, SpawnStage::Stdio)?;
     }
     if orders.proc >= 0 {
         reset_oom_score(orders.proc)?;
@@ -172,7 +172,7 @@ fn prepare(orders: &Orders, report: &Report) -> Result<(), Failed> {
         if orders.program != PROGRAM {
             // SAFETY: as for dup2.
             let result = unsafe { libc::dup3(orders.program, PROGRAM, libc::O_CLOEXEC) };
-            done(result, Step::Execute)?;
+            done(result, SpawnStage::Execute)?;
         }
         others = PROGRAM + 1;
     }
@@ -183,19 +183,22 @@ fn prepare(orders: &Orders, report: &Report) -> Result<(), Failed> {
     become_user(orders)?;
     keep_capabilities(orders)?;
     if orders.no_new_privileges {
-        control(libc::PR_SET_NO_NEW_PRIVS, 1, 0, Step::NoNewPrivileges)?;
+        control(libc::PR_SET_NO_NEW_PRIVS, 1, 0, SpawnStage::NoNewPrivileges)?;
     }
     report.became.set();
     // After the user was set: a directory this user may not enter must refuse.
     // SAFETY: `directory` is a C string of the agent, which leaves it alone.
-    done(unsafe { libc::chdir(orders.directory) }, Step::Directory)?;
+    done(
+        unsafe { libc::chdir(orders.directory) },
+        SpawnStage::Directory,
+    )?;
     report.entered.set();
     let mut none = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset writes the whole set.
     unsafe { libc::sigemptyset(none.as_mut_ptr()) };
     // SAFETY: written just above; a null old set is allowed.
     let result = unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()) };
-    done(result, Step::SignalMask)
+    done(result, SpawnStage::SignalMask)
 }
 
 fn limit(orders: &Orders) -> Result<(), Failed> {
@@ -213,7 +216,7 @@ fn limit(orders: &Orders) -> Result<(), Failed> {
             )
         };
         if result == -1 {
-            return Err((Step::Limit, index));
+            return Err((SpawnStage::Limit, index));
         }
     }
     Ok(())
@@ -221,25 +224,25 @@ fn limit(orders: &Orders) -> Result<(), Failed> {
 
 fn become_user(orders: &Orders) -> Result<(), Failed> {
     for number in numbers(orders.dropped) {
-        control(libc::PR_CAPBSET_DROP, number, 0, Step::Capabilities)?;
+        control(libc::PR_CAPBSET_DROP, number, 0, SpawnStage::Capabilities)?;
     }
     if orders.keep == Keep::Ambient {
-        control(libc::PR_SET_KEEPCAPS, 1, 0, Step::Capabilities)?;
+        control(libc::PR_SET_KEEPCAPS, 1, 0, SpawnStage::Capabilities)?;
     }
     if orders.group_count >= 0 {
         // SAFETY: `groups` points to `group_count` ids of the agent, which leaves them alone.
         let result =
             unsafe { libc::syscall(libc::SYS_setgroups, orders.group_count, orders.groups) };
-        done_long(result, Step::Groups)?;
+        done_long(result, SpawnStage::Groups)?;
     }
     let group = orders.group;
     // SAFETY: numbers only; the bare call changes this process alone.
     let result = unsafe { libc::syscall(libc::SYS_setresgid, group, group, group) };
-    done_long(result, Step::Group)?;
+    done_long(result, SpawnStage::Group)?;
     let user = orders.user;
     // SAFETY: as above.
     let result = unsafe { libc::syscall(libc::SYS_setresuid, user, user, user) };
-    done_long(result, Step::User)
+    done_long(result, SpawnStage::User)
 }
 
 /// `struct __user_cap_header_struct` and `struct __user_cap_data_struct` of version 3.
@@ -274,10 +277,15 @@ fn keep_capabilities(orders: &Orders) -> Result<(), Failed> {
     });
     // SAFETY: the kernel reads a header and two sets of words, which are on this stack.
     let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, words.as_ptr()) };
-    done_long(result, Step::Capabilities)?;
+    done_long(result, SpawnStage::Capabilities)?;
     for number in numbers(inherited) {
         let raise = libc::PR_CAP_AMBIENT_RAISE as c_long;
-        control(libc::PR_CAP_AMBIENT, raise, number, Step::Capabilities)?;
+        control(
+            libc::PR_CAP_AMBIENT,
+            raise,
+            number,
+            SpawnStage::Capabilities,
+        )?;
     }
     Ok(())
 }
@@ -288,7 +296,7 @@ fn numbers(set: u64) -> impl Iterator<Item = c_long> {
 }
 
 /// `prctl(2)` with numbers only.
-fn control(option: c_int, first: c_long, second: c_long, step: Step) -> Result<(), Failed> {
+fn control(option: c_int, first: c_long, second: c_long, step: SpawnStage) -> Result<(), Failed> {
     let none: c_long = 0;
     // SAFETY: none of the options used here takes an address.
     let result = unsafe { libc::syscall(libc::SYS_prctl, option, first, second, none, none) };
@@ -304,13 +312,13 @@ fn reset_oom_score(proc: c_int) -> Result<(), Failed> {
             libc::O_WRONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOFOLLOW,
         )
     };
-    done(file, Step::OomScore)?;
+    done(file, SpawnStage::OomScore)?;
     // SAFETY: one readable byte is written. The descriptor is closed by exec at the latest.
     let written = unsafe { libc::write(file, c"0".as_ptr().cast(), 1) };
     if written == 1 {
         Ok(())
     } else {
-        Err((Step::OomScore, 0))
+        Err((SpawnStage::OomScore, 0))
     }
 }
 
@@ -355,11 +363,11 @@ fn execute(orders: &Orders) -> usize {
     denied
 }
 
-fn done(result: c_int, step: Step) -> Result<(), Failed> {
+fn done(result: c_int, step: SpawnStage) -> Result<(), Failed> {
     done_long(result.into(), step)
 }
 
-fn done_long(result: c_long, step: Step) -> Result<(), Failed> {
+fn done_long(result: c_long, step: SpawnStage) -> Result<(), Failed> {
     if result == -1 { Err((step, 0)) } else { Ok(()) }
 }
 

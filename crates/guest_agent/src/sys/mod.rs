@@ -14,4 +14,4 @@ pub(crate) mod spawn;
 mod stack;
 pub(crate) mod vsock;
 
-pub(crate) use spawn::{Launch, LaunchError, Spawner, Step, Times};
+pub(crate) use spawn::{Launch, LaunchError, SpawnStage, Spawner, Times};

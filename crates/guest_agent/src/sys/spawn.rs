@@ -89,7 +89,7 @@ impl Launch<'_> {
 /// What was being done when a launch failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub(crate) enum Step {
+pub(crate) enum SpawnStage {
     /// `clone`.
     Clone = 1,
     /// A session of its own.
@@ -124,7 +124,7 @@ pub(crate) enum Step {
     Late,
 }
 
-impl Step {
+impl SpawnStage {
     const ALL: [Self; 16] = [
         Self::Clone,
         Self::Session,
@@ -149,10 +149,10 @@ impl Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LaunchError {
     /// What was being done.
-    pub(crate) step: Step,
+    pub(crate) step: SpawnStage,
     /// What the kernel said.
     pub(crate) errno: Errno,
-    /// For [`Step::Execute`] which candidate that is about, for [`Step::Limit`] which limit.
+    /// For [`SpawnStage::Execute`] which candidate that is about, for [`SpawnStage::Limit`] which limit.
     pub(crate) candidate: usize,
 }
 
@@ -276,7 +276,7 @@ impl Spawner {
             let error = std::io::Error::last_os_error();
             self.times = Times::default();
             LaunchError {
-                step: Step::Clone,
+                step: SpawnStage::Clone,
                 errno: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
                 candidate: 0,
             }
@@ -322,8 +322,8 @@ impl Spawner {
             }
         }
         let (step, errno) = match stuck {
-            Stuck::Stopped => (Step::Stopped, Errno::CANCELED),
-            Stuck::Late => (Step::Late, Errno::TIMEDOUT),
+            Stuck::Stopped => (SpawnStage::Stopped, Errno::CANCELED),
+            Stuck::Late => (SpawnStage::Late, Errno::TIMEDOUT),
         };
         LaunchError {
             step,
@@ -353,7 +353,7 @@ fn limits(privileges: &Privileges) -> Vec<Limit> {
 
 fn failure(report: &Report) -> Option<LaunchError> {
     let step = report.step.load(Ordering::Acquire);
-    let step = Step::ALL.into_iter().find(|s| *s as u32 == step)?;
+    let step = SpawnStage::ALL.into_iter().find(|s| *s as u32 == step)?;
     Some(LaunchError {
         step,
         errno: Errno::from_raw_os_error(report.errno.load(Ordering::Relaxed)),

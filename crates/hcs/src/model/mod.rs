@@ -32,7 +32,7 @@ use shuttle::{check_random, thread};
 use cell::{Cell, Completion, Telling};
 use hub::{Drain, Hub, Mark};
 use sync::Deadline;
-use turn::{Awaited, Source, Step, Turn};
+use turn::{Awaited, ReadOutcome, Source, Turn};
 
 /// Schedules tried per test.
 const SCHEDULES: usize = 500;
@@ -47,8 +47,8 @@ impl Source for Nothing {
         Waker::noop().clone()
     }
 
-    fn step(&mut self, _deadline: Deadline) -> Step {
-        Step::Over
+    fn step(&mut self, _deadline: Deadline) -> ReadOutcome {
+        ReadOutcome::Over
     }
 
     fn over(self) {}

@@ -15,7 +15,7 @@ use shuttle::{check_random, thread};
 use super::{
     SCHEDULES, TestCell,
     sync::{Condvar, Deadline, Mutex, lock},
-    turn::{Attendance, Source, Step, Turn},
+    turn::{Attendance, ReadOutcome, Source, Turn},
 };
 
 type TestTurn = Turn<Line>;
@@ -65,24 +65,24 @@ impl Source for Line {
         Waker::from(Arc::clone(&self.0))
     }
 
-    fn step(&mut self, deadline: Deadline) -> Step {
+    fn step(&mut self, deadline: Deadline) -> ReadOutcome {
         let mut state = lock(&self.0.state);
         loop {
             if let Some((cell, call)) = state.answers.pop_front() {
                 drop(state);
                 *lock(&self.0.owed) -= 1;
                 cell.complete(call, Ok(7));
-                return Step::Done;
+                return ReadOutcome::Done;
             }
             if state.over {
-                return Step::Over;
+                return ReadOutcome::Over;
             }
             if std::mem::take(&mut state.rung) {
-                return Step::Done;
+                return ReadOutcome::Done;
             }
             state = match deadline.wait(&self.0.changed, state) {
                 Ok(state) => state,
-                Err(_) => return Step::TimedOut,
+                Err(_) => return ReadOutcome::TimedOut,
             };
         }
     }

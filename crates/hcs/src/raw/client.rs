@@ -29,7 +29,7 @@ use crate::{
     raw::handle::Handle,
     raw::link::{Greeted, Greeting, LIMIT, Lasting, Link, Receiver, Refused, is_reading},
     reading::sync::{Deadline, Mutex, lock, thread},
-    reading::turn::{Source, Step, Turn},
+    reading::turn::{ReadOutcome, Source, Turn},
     timer::Timer,
 };
 
@@ -166,7 +166,7 @@ impl Source for Reader {
         self.link.bell()
     }
 
-    fn step(&mut self, deadline: Deadline) -> Step {
+    fn step(&mut self, deadline: Deadline) -> ReadOutcome {
         let event = |event| self.client.event(event);
         self.link.step(&mut self.receiver, deadline, event)
     }

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::{
     endpoint::Endpoint,
     raw::client::{Client, Watch, pool},
-    raw::link::{Answer, Link, is_reading, next_number},
+    raw::link::{Link, LinkAnswer, is_reading, next_number},
     raw::{Document, Event, EventCallback, Operation, WeakOperation, event_type},
     reading::cell::Telling,
     reading::hub::{Drain, Hub, Mark},
@@ -367,7 +367,7 @@ impl Handle {
     }
 
     /// Takes the service's answer to the reopening. If the system or process is gone, it has exited in an unknown way.
-    fn opened_again(self: &Arc<Self>, answer: &Answer) {
+    fn opened_again(self: &Arc<Self>, answer: &LinkAnswer) {
         let hresult = match answer {
             Ok((reply, _)) if !reply.result.is_success() => reply.result,
             // Lost again: the next connection opens it again.

@@ -39,7 +39,7 @@ use crate::{
     raw::client::Client,
     reading::bell::Bell,
     reading::sync::{Deadline, Mutex, lock},
-    reading::turn::Step,
+    reading::turn::ReadOutcome,
 };
 
 /// How long the service may take nothing of a request, or may take to greet, before it counts as gone.
@@ -80,12 +80,12 @@ impl Drop for Reading {
 }
 
 /// A reply with the descriptors that came along, or why there is none.
-pub(crate) type Answer = Result<(Reply, Vec<OwnedFd>), Failure>;
+pub(crate) type LinkAnswer = Result<(Reply, Vec<OwnedFd>), Failure>;
 
 /// A call that is made again on the next connection when it was not answered on this one.
 pub(crate) trait Lasting: Send {
     /// It was answered.
-    fn answered(self: Box<Self>, answer: Answer);
+    fn answered(self: Box<Self>, answer: LinkAnswer);
 
     /// Makes it again, on the connection after the one that was lost.
     fn again(self: Box<Self>, client: &Arc<Client>, link: &Arc<Link>);
@@ -99,12 +99,12 @@ pub(crate) trait Lasting: Send {
 
 /// The receiver of a reply.
 enum Waiting {
-    Once(Box<dyn FnOnce(Answer) + Send>),
+    Once(Box<dyn FnOnce(LinkAnswer) + Send>),
     Lasting(Box<dyn Lasting>),
 }
 
 impl Waiting {
-    fn answer(self, answer: Answer) {
+    fn answer(self, answer: LinkAnswer) {
         match self {
             Self::Once(then) => then(answer),
             Self::Lasting(call) => call.answered(answer),
@@ -369,7 +369,7 @@ impl Link {
     }
 
     /// Sends `call`; `then` is called once, with the reply or the failure, on this thread or the reading one.
-    pub(crate) fn call(&self, call: &Call, then: impl FnOnce(Answer) + Send + 'static) {
+    pub(crate) fn call(&self, call: &Call, then: impl FnOnce(LinkAnswer) + Send + 'static) {
         let request = next_number();
         self.send(request, request_bytes(request, call), then);
     }
@@ -386,7 +386,7 @@ impl Link {
         &self,
         request: u64,
         bytes: Result<Vec<u8>, WireError>,
-        then: impl FnOnce(Answer) + Send + 'static,
+        then: impl FnOnce(LinkAnswer) + Send + 'static,
     ) {
         self.send_weighing(Weight::Matters, request, bytes, then);
     }
@@ -396,7 +396,7 @@ impl Link {
         weight: Weight,
         request: u64,
         bytes: Result<Vec<u8>, WireError>,
-        then: impl FnOnce(Answer) + Send + 'static,
+        then: impl FnOnce(LinkAnswer) + Send + 'static,
     ) {
         let bytes = match bytes {
             Ok(bytes) => bytes,
@@ -514,12 +514,12 @@ impl Link {
         receiver: &mut Receiver,
         deadline: Deadline,
         event: impl Fn(Event),
-    ) -> Step {
+    ) -> ReadOutcome {
         let _reading = Reading::begin();
         let stepped = self.try_step(receiver, deadline, &event);
         stepped.unwrap_or_else(|broken| {
             self.finish(&broken);
-            Step::Over
+            ReadOutcome::Over
         })
     }
 
@@ -528,16 +528,16 @@ impl Link {
         receiver: &mut Receiver,
         deadline: Deadline,
         event: impl Fn(Event),
-    ) -> Result<Step, Broken> {
+    ) -> Result<ReadOutcome, Broken> {
         Ok(match self.await_input(deadline)? {
-            Input::TimedOut => Step::TimedOut,
-            Input::Bell => Step::Done,
+            Input::TimedOut => ReadOutcome::TimedOut,
+            Input::Bell => ReadOutcome::Done,
             Input::Some => {
                 receiver.fill(&self.socket)?;
                 while let Some(frame) = receiver.decoder.next_frame()? {
                     self.hand_out(frame, &event)?;
                 }
-                Step::Done
+                ReadOutcome::Done
             }
         })
     }

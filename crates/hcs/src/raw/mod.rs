@@ -19,6 +19,7 @@ use std::sync::Arc;
 use hcs_schema::{Failure, HResult};
 
 pub use hcs_lifecycle::operation_kind::OperationKind;
+pub use hcs_wire::event_type;
 pub(crate) use operation::WeakOperation;
 pub use operation::{Callback, Operation, ProcessInformation};
 pub use process::Process;
@@ -86,24 +87,6 @@ pub struct Event {
 /// Called for each event of a handle, on a thread of the library, with no lock held; one at a time for one handle. It
 /// may block and call every function.
 pub type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
-
-/// Values of `HCS_EVENT_TYPE`.
-pub mod event_type {
-    /// A system has exited; data is a `SystemExitStatus`.
-    pub const SYSTEM_EXITED: u32 = 0x0000_0001;
-    /// The guest has begun to crash; data is a `CrashReport`.
-    pub const SYSTEM_CRASH_INITIATED: u32 = 0x0000_0002;
-    /// The guest's crash was recorded; data is a `CrashReport`.
-    pub const SYSTEM_CRASH_REPORT: u32 = 0x0000_0003;
-    /// The connection to the guest is lost, though no request ended the system; no data.
-    pub const SYSTEM_GUEST_CONNECTION_CLOSED: u32 = 0x0000_0006;
-    /// A process has exited; data is a `ProcessStatus`.
-    pub const PROCESS_EXITED: u32 = 0x0001_0000;
-    /// An operation on the handle has completed.
-    pub const OPERATION_CALLBACK: u32 = 0x0100_0000;
-    /// The service went away.
-    pub const SERVICE_DISCONNECT: u32 = 0x0200_0000;
-}
 
 /// Values of `HCS_EVENT_OPTIONS`.
 pub mod event_options {

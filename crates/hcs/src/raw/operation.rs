@@ -18,11 +18,11 @@ use super::{Document, Error, OperationKind, Process, System};
 use crate::{
     raw::client::{Client, Watch, pool, timer},
     raw::handle::Handle,
-    raw::link::{Answer, Link, next_number},
+    raw::link::{Link, LinkAnswer, next_number},
     reading::cell::{Cell, Completion},
     reading::sync::{Deadline, Mutex, lock, thread},
     reading::turn::Awaited,
-    stdio::Slot,
+    stdio::SharedStreams,
     timer::Alarm,
 };
 
@@ -56,7 +56,7 @@ pub(crate) struct Success {
 #[derive(Clone, Debug)]
 pub(crate) struct Started {
     pub(crate) process_id: u32,
-    pub(crate) streams: Arc<Slot>,
+    pub(crate) streams: Arc<SharedStreams>,
 }
 
 /// Tracks one call at a time, and may be used again once that has completed. All clones are the same operation.
@@ -448,7 +448,7 @@ impl Operation {
                 milliseconds: u64::try_from(left).unwrap_or(u64::MAX),
             };
             let operation = Arc::downgrade(&self.shared);
-            link.call(&limit, move |answer: Answer| {
+            link.call(&limit, move |answer: LinkAnswer| {
                 if let (Ok(_), Some(shared)) = (answer, operation.upgrade()) {
                     let mut tracked = lock(&shared.tracked);
                     tracked.reacted |= tracked.end == Some(end) && end <= Instant::now();

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     Document, EventCallback, Operation, OperationKind, System, event_options, option,
-    request::Request,
+    request::PendingCall,
 };
 use crate::{raw::handle::Handle, reading::sync::Deadline};
 
@@ -39,7 +39,7 @@ impl Process {
             parameters: parameters.to_owned(),
             pipes: None,
         };
-        Request::on_system(system, OperationKind::CreateProcess, call)
+        PendingCall::on_system(system, OperationKind::CreateProcess, call)
             .making_process(&process)
             .checking(parameters)
             .start(operation)?;
@@ -71,7 +71,7 @@ impl Process {
         Ok(process)
     }
 
-    fn opening(system: &System, process_id: u32) -> (Self, Request) {
+    fn opening(system: &System, process_id: u32) -> (Self, PendingCall) {
         let process = Self::new(system, Some(process_id));
         let call = Call::OpenProcess {
             system: system.number(),
@@ -80,7 +80,7 @@ impl Process {
             again: false,
         };
         let request =
-            Request::on_system(system, OperationKind::None, call).making_process(&process);
+            PendingCall::on_system(system, OperationKind::None, call).making_process(&process);
         (process, request)
     }
 
@@ -192,8 +192,8 @@ impl Process {
             .start(operation)
     }
 
-    fn request(&self, kind: OperationKind, call: Call) -> Request {
-        Request::on_process(self, kind, call)
+    fn request(&self, kind: OperationKind, call: Call) -> PendingCall {
+        PendingCall::on_process(self, kind, call)
     }
 
     /// `HcsSetProcessCallback`; as [`System::set_callback`].

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     endpoint::Endpoint,
     raw::client::Client,
-    raw::link::{Answer, Lasting, Link, next_number, request_bytes},
-    stdio::{Pipes, Slot, Streams},
+    raw::link::{Lasting, Link, LinkAnswer, next_number, request_bytes},
+    stdio::{Pipes, SharedStreams, Streams},
 };
 
 /// How long a function without an operation waits for the service.
@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 const MOST_REPEATS: u32 = 32;
 
 /// A call that is about to be made.
-pub(super) struct Request {
+pub(super) struct PendingCall {
     kind: OperationKind,
     endpoint: Endpoint,
     call: Call,
@@ -42,7 +42,7 @@ pub(super) struct Request {
     refused: Option<Failure>,
 }
 
-impl Request {
+impl PendingCall {
     /// A call on no handle.
     pub(super) fn on_service(endpoint: Endpoint, kind: OperationKind, call: Call) -> Self {
         Self {
@@ -210,7 +210,7 @@ impl Request {
     }
 
     /// Returns the outcome of the operation; the handles learn of it first. `pipes` were made for the call.
-    fn outcome(&self, answer: Answer, pipes: Option<Pipes>) -> Result<Success, Error> {
+    fn outcome(&self, answer: LinkAnswer, pipes: Option<Pipes>) -> Result<Success, Error> {
         if let Some(makes) = &self.about.makes {
             makes.made(answer.as_ref().map(|(reply, _)| reply));
         }
@@ -258,7 +258,7 @@ impl Request {
         if let Some(stdio) = stdio {
             stdio.gather(&mut streams);
         }
-        let streams = Arc::new(Slot::new(streams));
+        let streams = Arc::new(SharedStreams::new(streams));
         if let (Some(handle), Some(stdio)) = (handle, stdio) {
             stdio.offer(&streams);
             // If the handle was closed meanwhile, no caller may take them.
@@ -291,7 +291,7 @@ impl Request {
 
 /// A call that was made, and is made again on the next connection where this one leaves it unanswered.
 struct Made {
-    request: Request,
+    request: PendingCall,
     operation: Operation,
     number: CallNumber,
     name: OperationId,
@@ -361,7 +361,7 @@ impl Made {
 }
 
 impl Lasting for Made {
-    fn answered(mut self: Box<Self>, answer: Answer) {
+    fn answered(mut self: Box<Self>, answer: LinkAnswer) {
         let gone = [
             HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
             HResult::HCS_E_SYSTEM_NOT_FOUND,

@@ -3,7 +3,7 @@
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{log::LogQuery, service::Call};
 
-use super::{Document, Error, Operation, OperationKind, System, option, request::Request};
+use super::{Document, Error, Operation, OperationKind, System, option, request::PendingCall};
 use crate::endpoint::Endpoint;
 
 /// `HcsEnumerateComputeSystems`.
@@ -110,7 +110,7 @@ fn start(
     let endpoint = Endpoint::from_environment();
     let failure = endpoint.as_ref().err().cloned();
     let endpoint = endpoint.unwrap_or_else(|_| Endpoint::at(""));
-    Request::on_service(endpoint, kind, call)
+    PendingCall::on_service(endpoint, kind, call)
         .checking(document.unwrap_or_default())
         .refusing(failure)
         .start(operation)
@@ -118,7 +118,7 @@ fn start(
 
 fn run(kind: OperationKind, call: Call, document: Option<&str>) -> Result<Option<Document>, Error> {
     let endpoint = Endpoint::from_environment()?;
-    Request::on_service(endpoint, kind, call)
+    PendingCall::on_service(endpoint, kind, call)
         .checking(document.unwrap_or_default())
         .run()
 }
@@ -166,7 +166,7 @@ impl Endpoint {
         let call = Call::EnumerateSystems {
             query: option(query),
         };
-        Request::on_service(self.clone(), OperationKind::Enumerate, call)
+        PendingCall::on_service(self.clone(), OperationKind::Enumerate, call)
             .checking(query.unwrap_or_default())
             .start(operation)
     }

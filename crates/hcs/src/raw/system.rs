@@ -6,7 +6,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::{output::OutputQuery, service::Call};
 
 use super::{
-    Document, EventCallback, Operation, OperationKind, event_options, option, request::Request,
+    Document, EventCallback, Operation, OperationKind, event_options, option, request::PendingCall,
 };
 use crate::{endpoint::Endpoint, raw::handle::Handle, reading::sync::Deadline};
 
@@ -41,7 +41,7 @@ impl System {
             id: id.to_owned(),
             document: document.to_owned(),
         };
-        Request::on_service(endpoint.clone(), OperationKind::Create, call)
+        PendingCall::on_service(endpoint.clone(), OperationKind::Create, call)
             .making_system(&system)
             .checking(document)
             .refusing(failure)
@@ -73,15 +73,15 @@ impl System {
         Ok(system)
     }
 
-    fn opening(endpoint: &Endpoint, id: &str) -> (Self, Request) {
+    fn opening(endpoint: &Endpoint, id: &str) -> (Self, PendingCall) {
         let system = Self::new(endpoint, id);
         let call = Call::OpenSystem {
             system: system.number(),
             id: id.to_owned(),
             runtime_id: None,
         };
-        let request =
-            Request::on_service(endpoint.clone(), OperationKind::None, call).making_system(&system);
+        let request = PendingCall::on_service(endpoint.clone(), OperationKind::None, call)
+            .making_system(&system);
         (system, request)
     }
 
@@ -238,7 +238,7 @@ impl System {
             query: query.clone(),
             pipes: None,
         };
-        Request::on_system(self, OperationKind::GetProcessInfo, call).start(operation)
+        PendingCall::on_system(self, OperationKind::GetProcessInfo, call).start(operation)
     }
 
     fn call(
@@ -248,7 +248,7 @@ impl System {
         document: Option<&str>,
         operation: &Operation,
     ) -> Result<(), HResult> {
-        Request::on_system(self, kind, call)
+        PendingCall::on_system(self, kind, call)
             .checking(document.unwrap_or_default())
             .start(operation)
     }

@@ -40,7 +40,7 @@ pub(crate) trait Source: Send + 'static {
     fn bell(&self) -> Waker;
 
     /// Waits until something comes, at most until `deadline` or the bell, and hands it out.
-    fn step(&mut self, deadline: Deadline) -> Step;
+    fn step(&mut self, deadline: Deadline) -> ReadOutcome;
 
     /// It came to its end and was given up; from now on there may be another.
     fn over(self);
@@ -51,7 +51,7 @@ pub(crate) trait Source: Send + 'static {
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum ReadOutcome {
     /// It has handed out something, or the bell rang.
     Done,
     /// The time was over.
@@ -193,12 +193,12 @@ impl<'a, S: Source> Lead<'a, S> {
     }
 
     /// [`Source::step`].
-    fn step(&mut self, deadline: Deadline) -> Step {
+    fn step(&mut self, deadline: Deadline) -> ReadOutcome {
         let Some(source) = &mut self.source else {
-            return Step::Over;
+            return ReadOutcome::Over;
         };
         let step = source.step(deadline);
-        if step == Step::Over
+        if step == ReadOutcome::Over
             && let Some(source) = self.source.take()
         {
             self.turn.gone(source);
@@ -277,12 +277,12 @@ impl<S: Source> Turn<S> {
                 return Led::Ready(output);
             }
             match lead.step(deadline) {
-                Step::Done => {}
-                Step::TimedOut => {
+                ReadOutcome::Done => {}
+                ReadOutcome::TimedOut => {
                     awaited.forget(&bell);
                     return Led::TimedOut;
                 }
-                Step::Over => {
+                ReadOutcome::Over => {
                     awaited.forget(&bell);
                     return Led::Over;
                 }
@@ -364,7 +364,7 @@ impl<S: Source> Turn<S> {
             return;
         };
         let mut lead = Lead::new(self, source);
-        while lead.step(Deadline::now()) == Step::Done {}
+        while lead.step(Deadline::now()) == ReadOutcome::Done {}
         if let Some(source) = lead.source.take() {
             // Back as it was: a thread that is about to make a call will wait, or watch, or ask for the keeper.
             let mut state = lock(&self.state);
@@ -442,7 +442,7 @@ impl<S: Source> Turn<S> {
     /// Reads while there is a watcher, or while answers are owed and no thread asks for the source.
     fn read(&self, source: S) {
         let mut lead = Lead::new(self, source);
-        while lead.step(Deadline::after(None)) != Step::Over {
+        while lead.step(Deadline::after(None)) != ReadOutcome::Over {
             let state = lock(&self.state);
             let owes = lead.source.as_ref().is_some_and(Source::owes) && !state.asked_for;
             if state.watching == 0 && !owes {
@@ -509,9 +509,9 @@ impl<S: Source> Attendance<S> {
         }
         while let Some(source) = &mut self.source {
             match source.step(Deadline::now()) {
-                Step::Done => {}
-                Step::TimedOut => return,
-                Step::Over => {
+                ReadOutcome::Done => {}
+                ReadOutcome::TimedOut => return,
+                ReadOutcome::Over => {
                     if let Some(source) = self.source.take() {
                         self.turn.gone(source);
                     }

@@ -11,7 +11,7 @@ pub struct Ticket(u64);
 
 /// The next step of the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Decision {
     /// Do it now, then say [`Queue::finish`]. [`Action::CreateProcess`] is already finished for the queue.
     Begin(Ticket, Action),
     /// The call is not admitted; the ticket is spent.
@@ -111,15 +111,15 @@ impl Queue {
         clippy::should_implement_trait,
         reason = "asking changes the queue; it is not a sequence of items"
     )]
-    pub fn next(&mut self) -> Option<Step> {
+    pub fn next(&mut self) -> Option<Decision> {
         if let Some((ticket, result)) = self.settled.pop_front() {
-            return Some(Step::Settle(ticket, result));
+            return Some(Decision::Settle(ticket, result));
         }
         self.overtake().or_else(|| self.take_turn())
     }
 
     /// A terminate in the queue, wherever it stands, when none is running.
-    fn overtake(&mut self) -> Option<Step> {
+    fn overtake(&mut self) -> Option<Decision> {
         if self.terminating.is_some() {
             return None;
         }
@@ -129,15 +129,15 @@ impl Queue {
             .position(|(_, action)| *action == Action::Terminate)?;
         let (ticket, action) = self.waiting.remove(position)?;
         if let Err(refusal) = judge(self.state, action) {
-            return Some(Step::Refuse(ticket, refusal));
+            return Some(Decision::Refuse(ticket, refusal));
         }
         self.terminating = Some(ticket);
         self.ordered_to_stop = true;
-        Some(Step::Begin(ticket, action))
+        Some(Decision::Begin(ticket, action))
     }
 
     /// The head of the queue, when its turn has come.
-    fn take_turn(&mut self) -> Option<Step> {
+    fn take_turn(&mut self) -> Option<Decision> {
         let (ticket, action) = *self.waiting.front()?;
         let verdict = match (self.terminating, self.running, action) {
             // A second terminate waits for the first; only its end or its failure decides.
@@ -154,7 +154,7 @@ impl Queue {
     }
 
     /// While a terminate runs, everything but further terminates is refused at once.
-    fn take_turn_behind_terminate(&mut self) -> Option<Step> {
+    fn take_turn_behind_terminate(&mut self) -> Option<Decision> {
         let position = self
             .waiting
             .iter()
@@ -163,9 +163,9 @@ impl Queue {
         Some(self.answer(ticket, action, Err(Refusal::Terminating)))
     }
 
-    fn answer(&mut self, ticket: Ticket, action: Action, verdict: Result<(), Refusal>) -> Step {
+    fn answer(&mut self, ticket: Ticket, action: Action, verdict: Result<(), Refusal>) -> Decision {
         if let Err(refusal) = verdict {
-            return Step::Refuse(ticket, refusal);
+            return Decision::Refuse(ticket, refusal);
         }
         match action {
             Action::CreateProcess => {}
@@ -175,10 +175,10 @@ impl Queue {
             }
             _ => self.running = Some((ticket, action)),
         }
-        Step::Begin(ticket, action)
+        Decision::Begin(ticket, action)
     }
 
-    /// Reports that the action of [`Step::Begin`] is done (`true`), or failed or was undone (`false`). A spent ticket
+    /// Reports that the action of [`Decision::Begin`] is done (`true`), or failed or was undone (`false`). A spent ticket
     /// is ignored, so the end of the system and the end of the action may be reported in any order.
     ///
     /// A shutdown or terminate that is "done" does not stop the system: that is [`Queue::exited`].

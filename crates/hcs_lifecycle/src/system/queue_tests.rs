@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn drain(queue: &mut Queue) -> Vec<Step> {
+fn drain(queue: &mut Queue) -> Vec<Decision> {
     std::iter::from_fn(|| queue.next()).collect()
 }
 
@@ -19,11 +19,11 @@ fn a_start_and_the_process_sent_right_behind_it_run_in_order() {
     let mut queue = Queue::new(State::Created);
     let start = queue.submit(Action::Start);
     let process = queue.submit(Action::CreateProcess);
-    assert_eq!(drain(&mut queue), [Step::Begin(start, Action::Start)]);
+    assert_eq!(drain(&mut queue), [Decision::Begin(start, Action::Start)]);
     queue.finish(start, true);
     assert_eq!(
         drain(&mut queue),
-        [Step::Begin(process, Action::CreateProcess)]
+        [Decision::Begin(process, Action::CreateProcess)]
     );
     assert!(queue.process_may_begin());
 }
@@ -37,7 +37,7 @@ fn a_process_behind_a_failed_start_is_refused() {
     queue.finish(start, false);
     assert_eq!(
         drain(&mut queue),
-        [Step::Refuse(process, Refusal::State(State::Created))]
+        [Decision::Refuse(process, Refusal::State(State::Created))]
     );
 }
 
@@ -51,16 +51,16 @@ fn terminate_overtakes_a_stuck_start_and_what_waits_behind_it() {
     assert_eq!(
         drain(&mut queue),
         [
-            Step::Begin(terminate, Action::Terminate),
-            Step::Refuse(pause, Refusal::Terminating)
+            Decision::Begin(terminate, Action::Terminate),
+            Decision::Refuse(pause, Refusal::Terminating)
         ]
     );
     assert_eq!(queue.exited(), ExitType::Forced);
     assert_eq!(
         drain(&mut queue),
         [
-            Step::Settle(start, Err(Refusal::EndedDuringStart)),
-            Step::Settle(terminate, Ok(()))
+            Decision::Settle(start, Err(Refusal::EndedDuringStart)),
+            Decision::Settle(terminate, Ok(()))
         ]
     );
     queue.finish(start, true);
@@ -76,13 +76,16 @@ fn a_second_terminate_waits_for_the_first_and_finds_the_system_stopped() {
     let mut queue = running();
     let first = queue.submit(Action::Terminate);
     let second = queue.submit(Action::Terminate);
-    assert_eq!(drain(&mut queue), [Step::Begin(first, Action::Terminate)]);
+    assert_eq!(
+        drain(&mut queue),
+        [Decision::Begin(first, Action::Terminate)]
+    );
     queue.exited();
     assert_eq!(
         drain(&mut queue),
         [
-            Step::Settle(first, Ok(())),
-            Step::Refuse(second, Refusal::Stopped)
+            Decision::Settle(first, Ok(())),
+            Decision::Refuse(second, Refusal::Stopped)
         ]
     );
 }
@@ -94,7 +97,10 @@ fn a_second_terminate_is_tried_when_the_first_failed() {
     let second = queue.submit(Action::Terminate);
     drain(&mut queue);
     queue.finish(first, false);
-    assert_eq!(drain(&mut queue), [Step::Begin(second, Action::Terminate)]);
+    assert_eq!(
+        drain(&mut queue),
+        [Decision::Begin(second, Action::Terminate)]
+    );
     queue.finish(second, false);
     assert_eq!(
         queue.exited(),
@@ -111,8 +117,8 @@ fn a_process_is_refused_during_a_shutdown_and_let_in_again_after_it_failed() {
     assert_eq!(
         drain(&mut queue),
         [
-            Step::Begin(shutdown, Action::ShutDown),
-            Step::Refuse(during, Refusal::ShuttingDown)
+            Decision::Begin(shutdown, Action::ShutDown),
+            Decision::Refuse(during, Refusal::ShuttingDown)
         ]
     );
     queue.finish(shutdown, false);
@@ -149,7 +155,7 @@ fn a_process_waits_for_a_shutdown_to_be_undone() {
     queue.finish(shutdown, false);
     assert_eq!(
         drain(&mut queue),
-        [Step::Begin(process, Action::CreateProcess)]
+        [Decision::Begin(process, Action::CreateProcess)]
     );
 }
 
@@ -200,9 +206,9 @@ impl Model {
         self.begun.retain(|(t, _)| *t != ticket);
     }
 
-    fn step(&mut self, queue: &Queue, step: Step) -> Result<(), TestCaseError> {
+    fn step(&mut self, queue: &Queue, step: Decision) -> Result<(), TestCaseError> {
         match step {
-            Step::Begin(ticket, action) => {
+            Decision::Begin(ticket, action) => {
                 prop_assert!(!self.stopped, "{action:?} began in a stopped system");
                 prop_assert!(
                     judge(queue.state(), action).is_ok(),
@@ -226,13 +232,13 @@ impl Model {
                 prop_assert_eq!(same_lane.count(), 0, "two actions at once");
                 self.begun.push((ticket, action));
             }
-            Step::Refuse(ticket, refusal) => {
+            Decision::Refuse(ticket, refusal) => {
                 prop_assert!(self.open.contains_key(&ticket));
                 prop_assert!(!self.begun.iter().any(|(t, _)| *t == ticket));
                 prop_assert!(!refusal.hresult().is_success());
                 self.answered(ticket);
             }
-            Step::Settle(ticket, result) => {
+            Decision::Settle(ticket, result) => {
                 prop_assert!(self.stopped);
                 let action = self.open.get(&ticket).copied();
                 let wanted = matches!(action, Some(Action::ShutDown | Action::Terminate));

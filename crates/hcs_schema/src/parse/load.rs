@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value, error::Category};
 
 use crate::{
     Failure,
-    fault::{Fault, Step, quote},
+    fault::{Fault, PathSegment, quote},
     parse::{Place, place},
 };
 
@@ -69,7 +69,7 @@ pub(super) fn load(document: &str, text: &str) -> Result<Value, Failure> {
 /// Where an error happened, gathered from the innermost level outwards.
 #[derive(Default)]
 struct Trace {
-    steps: Vec<Step>,
+    steps: Vec<PathSegment>,
     at_name: bool,
 }
 
@@ -135,7 +135,7 @@ impl Seed<'_> {
         })
     }
 
-    fn failed_at<E>(self, step: Step, error: E) -> E {
+    fn failed_at<E>(self, step: PathSegment, error: E) -> E {
         self.trace.borrow_mut().steps.push(step);
         error
     }
@@ -191,7 +191,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
             match items.next_element_seed(inner) {
                 Ok(Some(item)) => list.push(item),
                 Ok(None) => return Ok(Value::Array(list)),
-                Err(error) => return Err(self.failed_at(Step::Index(list.len()), error)),
+                Err(error) => return Err(self.failed_at(PathSegment::Index(list.len()), error)),
             }
         }
     }
@@ -204,11 +204,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 let error =
                     A::Error::custom(format_args!("the name {} is given twice", quote(&key)));
                 self.trace.borrow_mut().at_name = true;
-                return Err(self.failed_at(Step::Key(key), error));
+                return Err(self.failed_at(PathSegment::Key(key), error));
             }
             match entries.next_value_seed(inner) {
                 Ok(value) => object.insert(key, value),
-                Err(error) => return Err(self.failed_at(Step::Key(key), error)),
+                Err(error) => return Err(self.failed_at(PathSegment::Key(key), error)),
             };
         }
         Ok(Value::Object(object))

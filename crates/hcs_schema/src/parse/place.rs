@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::fault::Step;
+use crate::fault::PathSegment;
 
 /// A place in a text, both counted from 1; columns are characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +62,7 @@ impl Place {
 const MOST_READ: usize = 32 << 20;
 
 /// A pointer to be found, and whether its last name is meant instead of the value.
-type Wanted<'a> = (&'a [Step], bool);
+type Wanted<'a> = (&'a [PathSegment], bool);
 
 /// The places of `wanted` in `text`, in their order; `None` where the text has no such value.
 pub(super) fn find(text: &str, wanted: &[Wanted<'_>]) -> Vec<Option<Place>> {
@@ -115,7 +115,12 @@ impl<'t> Search<'t, '_> {
         let _ = serde_json::Deserializer::from_str(value).deserialize_any(walker);
     }
 
-    fn matching(&self, depth: usize, group: &[usize], is: impl Fn(&Step) -> bool) -> Vec<usize> {
+    fn matching(
+        &self,
+        depth: usize,
+        group: &[usize],
+        is: impl Fn(&PathSegment) -> bool,
+    ) -> Vec<usize> {
         let matches = |index: &&usize| self.wanted[**index].0.get(depth).is_some_and(&is);
         group.iter().filter(matches).copied().collect()
     }
@@ -137,7 +142,7 @@ impl<'t> Visitor<'t> for Walker<'_, 't, '_> {
     fn visit_seq<A: SeqAccess<'t>>(self, mut items: A) -> Result<(), A::Error> {
         let mut at = 0;
         while let Some(item) = items.next_element::<&'t RawValue>()? {
-            let is = |step: &Step| *step == Step::Index(at);
+            let is = |step: &PathSegment| *step == PathSegment::Index(at);
             let inner = self.search.matching(self.depth, self.group, is);
             if !inner.is_empty() {
                 let text = item.get();
@@ -151,7 +156,7 @@ impl<'t> Visitor<'t> for Walker<'_, 't, '_> {
     fn visit_map<A: MapAccess<'t>>(self, mut entries: A) -> Result<(), A::Error> {
         while let Some(raw) = entries.next_key::<&'t RawValue>()? {
             let name: String = serde_json::from_str(raw.get()).unwrap_or_default();
-            let is = |step: &Step| matches!(step, Step::Key(key) if *key == name);
+            let is = |step: &PathSegment| matches!(step, PathSegment::Key(key) if *key == name);
             let inner = self.search.matching(self.depth, self.group, is);
             if inner.is_empty() {
                 entries.next_value::<IgnoredAny>()?;

@@ -35,7 +35,7 @@ use crate::{
         service::Service,
     },
     door::peers::Peer,
-    record::{blocking::blocking, failures::cancelled, operations::Trail},
+    record::{blocking::blocking, failures::cancelled, operations::Timeline},
     system::events::Subscriber,
     thread::{
         closing::{Closing, PeerSocket, Received},
@@ -117,7 +117,7 @@ impl Answer {
 /// A call that has not been answered: its time line, and its way to hear that it was cancelled.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) trail: Rc<Trail>,
+    pub(crate) trail: Rc<Timeline>,
     /// Why it is to end.
     asked: RefCell<Option<Failure>>,
     changed: Notify,

@@ -28,7 +28,7 @@ use crate::{
         failures::cancelled,
         operations,
     },
-    system::{Behalf, Request},
+    system::{Initiator, SystemRequest},
     thread::share::place,
     upkeep::{cpu_groups, crash_reports},
 };
@@ -53,8 +53,8 @@ impl Errand {
     }
 
     /// Who asks, for the log.
-    pub(crate) fn behalf(&self) -> Behalf {
-        Behalf::Client(self.connection.operation(self.request))
+    pub(crate) fn behalf(&self) -> Initiator {
+        Initiator::Client(self.connection.operation(self.request))
     }
 
     /// For a call that is made again: waits until it does not go on for an earlier connection any more. Answers whether
@@ -299,11 +299,11 @@ fn dispatch(errand: Errand, call: Call) {
             systems::shut_down(errand, system, options.as_deref());
         }
         Call::TerminateSystem { system, options } => {
-            systems::plain(errand, system, options.as_deref(), Request::Terminate);
+            systems::plain(errand, system, options.as_deref(), SystemRequest::Terminate);
         }
         Call::PauseSystem { system, options } => systems::pause(errand, system, options.as_deref()),
         Call::ResumeSystem { system, options } => {
-            systems::plain(errand, system, options.as_deref(), Request::Resume);
+            systems::plain(errand, system, options.as_deref(), SystemRequest::Resume);
         }
         Call::ModifySystem { system, settings } => systems::modify(errand, system, &settings),
         Call::GetSystemProperties { system, query } => systems::properties(errand, system, query),

@@ -57,12 +57,12 @@ pub(crate) trait CallKeeper: fmt::Debug {
 }
 
 tokio::task_local! {
-    static CURRENT: Rc<Trail>;
+    static CURRENT: Rc<Timeline>;
 }
 
 /// The time line of one call. Belongs to the service's thread.
 #[derive(Debug)]
-pub(crate) struct Trail {
+pub(crate) struct Timeline {
     id: OperationId,
     call: &'static str,
     uid: u32,
@@ -91,7 +91,7 @@ struct Line {
     outcome: Option<Result<(), Failure>>,
 }
 
-impl Trail {
+impl Timeline {
     /// A call that was received this moment.
     pub(crate) fn new(
         id: OperationId,
@@ -315,7 +315,7 @@ pub(crate) fn agents_steps(steps: impl Iterator<Item = (u32, &'static str)>) {
 }
 
 /// The call that the running task works for.
-pub(crate) fn current() -> Option<Rc<Trail>> {
+pub(crate) fn current() -> Option<Rc<Timeline>> {
     CURRENT.try_with(Rc::clone).ok()
 }
 
@@ -328,7 +328,7 @@ pub(crate) fn share() -> Option<Rc<Share>> {
 }
 
 /// `work`, done for that call.
-pub(crate) async fn carry<F: Future>(trail: Option<Rc<Trail>>, work: F) -> F::Output {
+pub(crate) async fn carry<F: Future>(trail: Option<Rc<Timeline>>, work: F) -> F::Output {
     match trail {
         Some(trail) => CURRENT.scope(trail, work).await,
         None => work.await,
@@ -340,9 +340,9 @@ pub(crate) async fn carry<F: Future>(trail: Option<Rc<Trail>>, work: F) -> F::Ou
 pub(crate) struct Operations {
     /// The event log quotes clients.
     quotes: Cell<bool>,
-    pending: RefCell<HashMap<OperationId, Rc<Trail>>>,
-    succeeded: RefCell<VecDeque<Rc<Trail>>>,
-    failed: RefCell<VecDeque<Rc<Trail>>>,
+    pending: RefCell<HashMap<OperationId, Rc<Timeline>>>,
+    succeeded: RefCell<VecDeque<Rc<Timeline>>>,
+    failed: RefCell<VecDeque<Rc<Timeline>>>,
 }
 
 impl Operations {
@@ -367,8 +367,8 @@ impl Operations {
         uid: u32,
         name: Option<Rc<str>>,
         is_repeat: bool,
-    ) -> Rc<Trail> {
-        let trail = Trail::new(id, call, uid, name, is_repeat);
+    ) -> Rc<Timeline> {
+        let trail = Timeline::new(id, call, uid, name, is_repeat);
         if is_remembered(call) {
             self.pending.borrow_mut().insert(id, Rc::clone(&trail));
         }
@@ -378,7 +378,7 @@ impl Operations {
     /// It was answered.
     pub(crate) fn answered(
         &self,
-        trail: &Rc<Trail>,
+        trail: &Rc<Timeline>,
         outcome: Result<(), &Failure>,
         log: &EventLog,
     ) {
@@ -469,7 +469,7 @@ impl Operations {
     }
 
     /// Writes the time line into the event log, which every client reads.
-    fn tell(&self, trail: &Trail, kind: Kind, log: &EventLog) {
+    fn tell(&self, trail: &Timeline, kind: Kind, log: &EventLog) {
         let line = trail.line.borrow();
         let (system, runtime_id) = (line.system.clone(), line.runtime_id.clone());
         drop(line);

@@ -56,7 +56,7 @@ pub(crate) struct Record {
 
 /// What does not change while a system lives.
 #[derive(Debug)]
-pub(crate) struct Facts<'a> {
+pub(crate) struct RecordedFacts<'a> {
     pub(crate) id: &'a str,
     pub(crate) runtime_id: &'a str,
     pub(crate) uid: u32,
@@ -67,7 +67,7 @@ pub(crate) struct Facts<'a> {
 impl Record {
     /// A record of the current version.
     pub(crate) fn new(
-        facts: &Facts<'_>,
+        facts: &RecordedFacts<'_>,
         machine: String,
         state: &str,
         terminate_on_last_handle_closed: bool,
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     fn record() -> Record {
-        let facts = Facts {
+        let facts = RecordedFacts {
             id: "../a\0b",
             runtime_id: "g",
             uid: 7,

@@ -17,7 +17,7 @@ use hcs_wire::guest::{ENTROPY_BYTES, Renewal};
 use rustix::rand::{GetRandomFlags, getrandom};
 use tracing::{debug, error, info, warn};
 
-use super::{Request, System, driver::Running, no_guest};
+use super::{System, SystemRequest, driver::Running, no_guest};
 use crate::{
     record::{
         blocking::{blocking, blocking_within},
@@ -35,17 +35,17 @@ pub(super) const PARTING: Duration = Duration::from_millis(500);
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// What `request` does. The future ends early, and is dropped, when the machine is gone.
-pub(super) fn run(system: &Rc<System>, request: &Request) -> Running {
+pub(super) fn run(system: &Rc<System>, request: &SystemRequest) -> Running {
     let system = Rc::clone(system);
     match request {
-        Request::Start => Box::pin(start(system)),
-        Request::Pause => Box::pin(pause(system)),
-        Request::Resume => Box::pin(resume(system)),
-        Request::ShutDown(options) => Box::pin(shut_down(system, options.clone())),
-        Request::Terminate => Box::pin(terminate(system)),
-        Request::Modify(request) => Box::pin(modify(system, request.clone())),
-        Request::Save(options) => Box::pin(save(system, options.clone())),
-        Request::CreateProcess => Box::pin(async { Ok(()) }),
+        SystemRequest::Start => Box::pin(start(system)),
+        SystemRequest::Pause => Box::pin(pause(system)),
+        SystemRequest::Resume => Box::pin(resume(system)),
+        SystemRequest::ShutDown(options) => Box::pin(shut_down(system, options.clone())),
+        SystemRequest::Terminate => Box::pin(terminate(system)),
+        SystemRequest::Modify(request) => Box::pin(modify(system, request.clone())),
+        SystemRequest::Save(options) => Box::pin(save(system, options.clone())),
+        SystemRequest::CreateProcess => Box::pin(async { Ok(()) }),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
         state::{Record, StateError, journal::Journal},
     },
     system::{
-        Behalf, Detached,
+        Detached, Initiator,
         context::Context,
         gone::GoneMachine,
         making::{Facts, put_together, systems_root},
@@ -250,7 +250,7 @@ async fn take_over(
         system.set_end_told();
     } else {
         let about = json!({ "State": state.name(), "Lives": lives });
-        system.note(Kind::SystemAdopted, None, Behalf::Service, Some(about));
+        system.note(Kind::SystemAdopted, None, Initiator::Service, Some(about));
     }
     system.start_adopted(lives, context.config().times.reconnect())?;
     if let Some(reservation) = reservation {

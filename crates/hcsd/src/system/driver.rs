@@ -10,17 +10,17 @@
 
 use std::{future::Future, os::fd::OwnedFd, pin::Pin, rc::Rc};
 
-use hcs_lifecycle::system::{Action, Step, Ticket};
+use hcs_lifecycle::system::{Action, Decision, Ticket};
 use hcs_schema::{Failure, HResult};
 use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{Instrument as _, debug, error, info, info_span};
 
-use super::{Behalf, System, actions, ending, ending::LAST_WORDS};
+use super::{Initiator, System, actions, ending, ending::LAST_WORDS};
 use crate::{
     record::{
         event_log::Kind,
         failures::cancelled,
-        operations::{self, Trail},
+        operations::{self, Timeline},
     },
     thread::readiness,
 };
@@ -31,7 +31,7 @@ pub(super) type Running = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
 struct Work {
     ticket: Ticket,
     action: Action,
-    behalf: Behalf,
+    behalf: Initiator,
     running: Running,
 }
 
@@ -112,7 +112,7 @@ async fn drive(system: Rc<System>, gone: AsyncFd<OwnedFd>) {
 }
 
 /// The call that the end of the machine is the work of, if it is.
-fn ending_call(system: &System, lanes: &Lanes) -> Option<Rc<Trail>> {
+fn ending_call(system: &System, lanes: &Lanes) -> Option<Rc<Timeline>> {
     let shutting_down = lanes.occupying.as_ref();
     let shutting_down = shutting_down.filter(|work| work.action == Action::ShutDown);
     let work = lanes.terminating.as_ref().or(shutting_down)?;
@@ -167,13 +167,13 @@ fn take_steps(system: &Rc<System>, lanes: &mut Lanes) {
         let step = system.queue.borrow_mut().next();
         match step {
             None => return,
-            Some(Step::Begin(ticket, Action::CreateProcess)) => answer(system, ticket, Ok(())),
-            Some(Step::Begin(ticket, action)) => begin(system, lanes, ticket, action),
-            Some(Step::Refuse(ticket, refusal)) => {
+            Some(Decision::Begin(ticket, Action::CreateProcess)) => answer(system, ticket, Ok(())),
+            Some(Decision::Begin(ticket, action)) => begin(system, lanes, ticket, action),
+            Some(Decision::Refuse(ticket, refusal)) => {
                 let action = requested(system, ticket);
                 answer(system, ticket, Err(system.refused(action, refusal)));
             }
-            Some(Step::Settle(ticket, result)) => {
+            Some(Decision::Settle(ticket, result)) => {
                 let action = requested(system, ticket);
                 answer(
                     system,
@@ -213,7 +213,7 @@ fn begin(system: &Rc<System>, lanes: &mut Lanes, ticket: Ticket, action: Action)
         }
         None => {
             let given_up: Running = Box::pin(async { Err(cancelled()) });
-            (given_up, Behalf::Service)
+            (given_up, Initiator::Service)
         }
     };
     debug!(operation = %behalf, "{}: begun", action.verb());

@@ -6,7 +6,7 @@ use hcs_engine::engine::Exit;
 use serde_json::json;
 use tracing::{error, info, warn};
 
-use super::{Behalf, System};
+use super::{Initiator, System};
 use crate::{
     record::{
         blocking::blocking_within,
@@ -15,14 +15,10 @@ use crate::{
         operations,
         state::Record,
     },
-    system::{
-        events::{event_type, system_exit},
-        guest_link::GuestLink,
-        process::KILLED,
-    },
+    system::{events::system_exit, guest_link::GuestLink, process::KILLED},
 };
 use hcs_lifecycle::system::ExitType;
-use hcs_wire::service::Subject;
+use hcs_wire::{event_type, service::Subject};
 
 /// How long what the agent said last, and creations under way, are waited for.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -79,7 +75,7 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     // killed later finds the event.
     if !system.end_is_told.get() {
         let data = event_log::data(&document);
-        system.note(Kind::SystemExited, None, Behalf::Service, data);
+        system.note(Kind::SystemExited, None, Initiator::Service, data);
     }
     remove(system).await;
     system
@@ -128,8 +124,13 @@ impl System {
             return;
         }
         let reason = link.fault().map(|fault| json!({ "Reason": fault }));
-        self.note(Kind::GuestConnectionClosed, None, Behalf::Service, reason);
-        let event = event_type::GUEST_CONNECTION_CLOSED;
+        self.note(
+            Kind::GuestConnectionClosed,
+            None,
+            Initiator::Service,
+            reason,
+        );
+        let event = event_type::SYSTEM_GUEST_CONNECTION_CLOSED;
         self.watchers.push(Subject::System, event, None);
     }
 }

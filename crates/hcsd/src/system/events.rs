@@ -14,16 +14,6 @@ use serde_json::{Value, json};
 
 use crate::record::ending::Ending;
 
-/// `HCS_EVENT_TYPE` values.
-pub(crate) mod event_type {
-    /// `HcsEventSystemExited`.
-    pub(crate) const SYSTEM_EXITED: u32 = 0x0000_0001;
-    /// `HcsEventSystemGuestConnectionClosed`.
-    pub(crate) const GUEST_CONNECTION_CLOSED: u32 = 0x0000_0006;
-    /// `HcsEventProcessExited`.
-    pub(crate) const PROCESS_EXITED: u32 = 0x0001_0000;
-}
-
 /// A client that is told of events, by the handles it has.
 pub(crate) trait Subscriber: fmt::Debug {
     /// Its number among all clients there have been.

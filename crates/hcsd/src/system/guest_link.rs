@@ -63,7 +63,7 @@ type Waiter<T> = Option<oneshot::Sender<Result<T, Failure>>>;
 
 /// What the agent has not answered yet.
 #[derive(Debug)]
-enum Request {
+enum OpenRequest {
     /// A plain call.
     Call(Rpc, Waiter<Frame>),
     /// Creates a process. Registered as soon as the answer is read, before anything else can be read.
@@ -77,7 +77,7 @@ enum Request {
 /// An entry of the table of open requests.
 #[derive(Debug)]
 struct Open {
-    request: Request,
+    request: OpenRequest,
     deadline: Option<Instant>,
 }
 
@@ -182,16 +182,16 @@ impl GuestLink {
             };
             late.deadline = None;
             match &mut late.request {
-                Request::Call(rpc, waiter) => give_up(waiter, *rpc),
-                Request::Execute(_, waiter) => give_up(waiter, Rpc::ExecuteProcess),
-                Request::Stdio(waiter) => give_up(waiter, Rpc::FetchStdio),
-                Request::Exit(_) => {}
+                OpenRequest::Call(rpc, waiter) => give_up(waiter, *rpc),
+                OpenRequest::Execute(_, waiter) => give_up(waiter, Rpc::ExecuteProcess),
+                OpenRequest::Stdio(waiter) => give_up(waiter, Rpc::FetchStdio),
+                OpenRequest::Exit(_) => {}
             }
         }
     }
 
     /// Notes a request that was sent.
-    fn note(&self, id: u64, request: Request, limit: Option<Duration>) {
+    fn note(&self, id: u64, request: OpenRequest, limit: Option<Duration>) {
         let deadline = limit.map(|limit| Instant::now() + limit);
         if let Some(deadline) = deadline {
             self.deadlines.add(deadline, id);
@@ -302,10 +302,10 @@ impl GuestLink {
             self.deadlines.remove(deadline, frame.id);
         }
         let expected = match &open.request {
-            Request::Call(rpc, _) => *rpc,
-            Request::Execute(..) => Rpc::ExecuteProcess,
-            Request::Exit(_) => Rpc::WaitForProcess,
-            Request::Stdio(_) => Rpc::FetchStdio,
+            OpenRequest::Call(rpc, _) => *rpc,
+            OpenRequest::Execute(..) => Rpc::ExecuteProcess,
+            OpenRequest::Exit(_) => Rpc::WaitForProcess,
+            OpenRequest::Stdio(_) => Rpc::FetchStdio,
         };
         if rpc != expected {
             return Err(format!(
@@ -314,16 +314,16 @@ impl GuestLink {
             ));
         }
         match open.request {
-            Request::Call(_, waiter) => {
+            OpenRequest::Call(_, waiter) => {
                 // No task waits when the call was cancelled or ran into its limit.
                 if let Some(waiter) = waiter {
                     drop(waiter.send(Ok(frame)));
                 }
                 Ok(())
             }
-            Request::Execute(process, waiter) => self.take_created(&process, waiter, &frame),
-            Request::Exit(process) => take_exit(&process, &frame),
-            Request::Stdio(waiter) => {
+            OpenRequest::Execute(process, waiter) => self.take_created(&process, waiter, &frame),
+            OpenRequest::Exit(process) => take_exit(&process, &frame),
+            OpenRequest::Stdio(waiter) => {
                 let descriptors = carried.take();
                 if let Some(waiter) = waiter {
                     drop(waiter.send(Ok((frame, descriptors))));

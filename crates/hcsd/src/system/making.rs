@@ -20,7 +20,8 @@ use tokio::sync::oneshot;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{
-    Behalf, CREATIONS, System, driver, lost_links::LostLinks, memory::Kills, processes::Processes,
+    CREATIONS, Initiator, System, driver, lost_links::LostLinks, memory::Kills,
+    processes::Processes,
 };
 use crate::{
     document::parse_system,
@@ -32,7 +33,7 @@ use crate::{
         operations,
         state::journal::Journal,
     },
-    system::{Request, context::Context, events::Watchers, registry::Reservation},
+    system::{SystemRequest, context::Context, events::Watchers, registry::Reservation},
     thread::{fair::FairLane, limits::Share},
     upkeep::{cpu_groups, slots::Ready},
 };
@@ -48,7 +49,7 @@ pub(crate) fn systems_root(context: &Context) -> PathBuf {
 /// The document is wrong, the id is taken, a limit is reached, or the engine failed.
 pub(crate) async fn create(
     context: &Rc<Context>,
-    behalf: Behalf,
+    behalf: Initiator,
     uid: u32,
     id: String,
     text: String,
@@ -95,7 +96,7 @@ pub(crate) async fn create(
 }
 
 struct Plan {
-    behalf: Behalf,
+    behalf: Initiator,
     engine: Arc<dyn Engine>,
     share: Share,
     reservation: Reservation,
@@ -186,7 +187,9 @@ async fn make(
     };
     // No client finds what was taken back; its id is free when it is gone.
     info!("its creation was cancelled, so it is terminated");
-    let ended = unwanted.perform(Behalf::Service, Request::Terminate).await;
+    let ended = unwanted
+        .perform(Initiator::Service, SystemRequest::Terminate)
+        .await;
     if let Err(failure) = ended {
         error!("it cannot be terminated: {}", failure.log_line());
         if unwanted.alive().is_ok() {

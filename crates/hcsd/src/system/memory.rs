@@ -10,7 +10,7 @@ use hcs_engine::engine::MemoryKills;
 use serde_json::json;
 use tracing::warn;
 
-use super::{Behalf, System};
+use super::{Initiator, System};
 use crate::record::{ending::OutOfMemory, event_log::Kind};
 
 /// The kills of one system.
@@ -66,7 +66,12 @@ impl System {
         if new > 0 {
             warn!(system = %self.id, kills = new, limit_in_mb, "the kernel killed in it, as there was no memory left");
             let data = json!({ "Kills": new, "MemoryLimitInMB": limit_in_mb });
-            self.note(Kind::SystemOutOfMemory, None, Behalf::Service, Some(data));
+            self.note(
+                Kind::SystemOutOfMemory,
+                None,
+                Initiator::Service,
+                Some(data),
+            );
             // What has ended is told of once more at most.
             if self.alive().is_ok() {
                 self.write_down(self.state());

@@ -44,7 +44,7 @@ use hcs_schema::{
     },
 };
 use hcs_wire::{
-    guest::RecallCallResponse, log::LogEntry, operation::OperationId, service::Subject,
+    event_type, guest::RecallCallResponse, log::LogEntry, operation::OperationId, service::Subject,
 };
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
@@ -55,12 +55,12 @@ use crate::{
     record::{
         event_log::{self, Kind},
         ledger::{Fate, Ledger},
-        operations::{self, Trail},
-        state::{Facts, Record, journal::Remembered},
+        operations::{self, Timeline},
+        state::{Record, RecordedFacts, journal::Remembered},
     },
     system::{
         context::Context,
-        events::{Subscriber, Watchers, event_type},
+        events::{Subscriber, Watchers},
         guest_link::GuestLink,
         process::Process,
     },
@@ -69,7 +69,7 @@ use crate::{
 
 /// A call that takes its turn, with what the caller gave along.
 #[derive(Debug)]
-pub(crate) enum Request {
+pub(crate) enum SystemRequest {
     Start,
     Pause,
     Resume,
@@ -80,7 +80,7 @@ pub(crate) enum Request {
     CreateProcess,
 }
 
-impl Request {
+impl SystemRequest {
     const fn action(&self) -> Action {
         match self {
             Self::Start => Action::Start,
@@ -99,14 +99,14 @@ impl Request {
 
 /// On whose behalf something is done, for the log.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Behalf {
+pub(crate) enum Initiator {
     /// The service's own.
     Service,
     /// A client's.
     Client(OperationId),
 }
 
-impl Behalf {
+impl Initiator {
     /// The client's operation, where there is one.
     pub(crate) fn operation(self) -> Option<String> {
         match self {
@@ -116,7 +116,7 @@ impl Behalf {
     }
 }
 
-impl fmt::Display for Behalf {
+impl fmt::Display for Initiator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Service => f.write_str("own"),
@@ -128,10 +128,10 @@ impl fmt::Display for Behalf {
 /// A call that waits for a ticket.
 #[derive(Debug)]
 struct Waiter {
-    request: Request,
-    behalf: Behalf,
+    request: SystemRequest,
+    behalf: Initiator,
     /// Where what is done for it is noted.
-    trail: Option<Rc<Trail>>,
+    trail: Option<Rc<Timeline>>,
     sender: oneshot::Sender<Result<(), Failure>>,
 }
 
@@ -161,7 +161,7 @@ pub(crate) struct System {
     queue: RefCell<Queue>,
     waiters: RefCell<HashMap<Ticket, Waiter>>,
     /// What occupies it, for whom.
-    running: RefCell<Option<(Action, Behalf)>>,
+    running: RefCell<Option<(Action, Initiator)>>,
     /// Tickets that were given up while they ran.
     cancelled: RefCell<HashSet<Ticket>>,
     /// Tells the driver that the queue, the link or the cancelled tickets changed.
@@ -286,7 +286,11 @@ impl System {
     ///
     /// # Errors
     /// It was refused, or failed.
-    pub(crate) async fn perform(&self, behalf: Behalf, request: Request) -> Result<(), Failure> {
+    pub(crate) async fn perform(
+        &self,
+        behalf: Initiator,
+        request: SystemRequest,
+    ) -> Result<(), Failure> {
         let action = request.action();
         // No task drives the queue any more once the exit is known.
         if self.exit.borrow().is_some() {
@@ -497,7 +501,7 @@ impl System {
     pub(crate) fn recalled(
         self: &Rc<Self>,
         recalled: &RecallCallResponse,
-        behalf: Behalf,
+        behalf: Initiator,
     ) -> Result<Rc<Process>, Failure> {
         let (pid, code) = (recalled.process_id, recalled.exit_code);
         let known = self.processes.get(pid).or_else(|| self.processes.told(pid));
@@ -584,7 +588,9 @@ impl System {
         self.leaving.set(true);
         let system = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            let ended = system.perform(Behalf::Service, Request::Terminate).await;
+            let ended = system
+                .perform(Initiator::Service, SystemRequest::Terminate)
+                .await;
             system.leaving.set(false);
             match ended {
                 Err(failure) if system.state() != State::Stopped => {
@@ -601,7 +607,13 @@ impl System {
     }
 
     /// Writes what happened to it into the event log, with the document that goes with it.
-    pub(crate) fn note(&self, kind: Kind, pid: Option<u32>, behalf: Behalf, data: Option<Value>) {
+    pub(crate) fn note(
+        &self,
+        kind: Kind,
+        pid: Option<u32>,
+        behalf: Initiator,
+        data: Option<Value>,
+    ) {
         if let Some(context) = self.context.upgrade() {
             context.log.append(LogEntry {
                 system: Some(self.id.clone()),
@@ -621,7 +633,7 @@ impl System {
 
     /// What the next service has to know of it, in the state it is about to be in.
     fn record(&self, state: State) -> Record {
-        let facts = Facts {
+        let facts = RecordedFacts {
             id: &self.id,
             runtime_id: &self.runtime_id,
             uid: self.uid,

@@ -8,7 +8,7 @@ use std::{
 use hcs_engine::engine::HostStdio;
 use hcs_lifecycle::process::{Call, ExitStatus, Life};
 use hcs_schema::{Failure, HResult, coverage::Table};
-use hcs_wire::service::Subject;
+use hcs_wire::{event_type, service::Subject};
 use tracing::debug;
 
 use crate::{
@@ -18,8 +18,8 @@ use crate::{
         state::journal::Remembered,
     },
     system::{
-        Behalf, System,
-        events::{Subscriber, Watchers, event_type, process_status},
+        Initiator, System,
+        events::{Subscriber, Watchers, process_status},
         stdio::Stdio,
     },
     thread::limits::Share,
@@ -47,7 +47,7 @@ pub(crate) struct Process {
     /// Its creation has not been answered yet: whether its exit status is owed to a client is not known.
     unanswered: Cell<bool>,
     /// Who asked for it.
-    behalf: Cell<Behalf>,
+    behalf: Cell<Initiator>,
     /// The bridge request that is answered with its exit.
     wait_id: Cell<Option<u64>>,
     pub(crate) emulates_console: bool,
@@ -89,7 +89,7 @@ impl Process {
             is_to_die: Cell::new(false),
             abandoned: Cell::new(false),
             unanswered: Cell::new(true),
-            behalf: Cell::new(Behalf::Service),
+            behalf: Cell::new(Initiator::Service),
             wait_id: Cell::new(None),
             emulates_console,
             ends_system: Cell::new(false),
@@ -132,7 +132,7 @@ impl Process {
     }
 
     /// A client asked for it.
-    pub(crate) fn set_behalf(&self, behalf: Behalf) {
+    pub(crate) fn set_behalf(&self, behalf: Initiator) {
         self.behalf.set(behalf);
     }
 
@@ -329,7 +329,7 @@ impl Process {
             system.note(
                 Kind::ProcessExited,
                 Some(self.pid()),
-                Behalf::Service,
+                Initiator::Service,
                 status,
             );
         }
@@ -355,7 +355,7 @@ impl Process {
     /// Where the exit code does not say why it ended, the time line of its creation does. Comes before its exit in the
     /// event log: a later service takes an exit that is the last event for one that was noted nowhere else.
     fn explain(&self, ending: Ending) {
-        if let (Some(why), Behalf::Client(id)) = (ending.out_of_memory, self.behalf.get())
+        if let (Some(why), Initiator::Client(id)) = (ending.out_of_memory, self.behalf.get())
             && let Some(context) = self.system.upgrade().and_then(|s| s.context().ok())
         {
             let (pid, why) = (self.pid(), why.sentence());

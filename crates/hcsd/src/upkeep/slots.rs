@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{CreateRequest, Engine, Machine, Slot};
+use hcs_engine::engine::{CreateRequest, Engine, Machine, WarmSlot};
 use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 use tokio::sync::Notify;
 use tracing::{debug, error, warn};
@@ -39,7 +39,7 @@ const KINDS: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) runtime_id: String,
-    slot: Box<dyn Slot>,
+    slot: Box<dyn WarmSlot>,
     engine: &'static str,
     directory: PathBuf,
 }

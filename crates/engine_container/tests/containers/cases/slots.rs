@@ -3,7 +3,7 @@
 use std::fs;
 
 use hcs_engine::{
-    engine::{CreateRequest, Engine, Machine, Slot},
+    engine::{CreateRequest, Engine, Machine, WarmSlot},
     steps::Watch,
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -63,7 +63,7 @@ fn wait_parked(host: &Host, request: &CreateRequest) -> Pid {
     }
 }
 
-fn make(slot: Box<dyn Slot>, request: CreateRequest) -> Container {
+fn make(slot: Box<dyn WarmSlot>, request: CreateRequest) -> Container {
     let machine: Arc<dyn Machine> = slot.make(&request).unwrap_or_else(|f| panic!("{f:#?}"));
     let container = Container::new(machine, request);
     container.wait_ready().unwrap_or_else(|f| panic!("{f:#?}"));

@@ -62,7 +62,7 @@ impl Released {
 }
 
 #[derive(Debug)]
-enum Slot {
+enum HandleEntry {
     Opening(VecDeque<(u64, Call)>),
     Open(Object),
 }
@@ -70,7 +70,7 @@ enum Slot {
 /// The handles of one connection.
 #[derive(Debug)]
 pub(crate) struct Handles {
-    slots: RefCell<HashMap<u64, Slot>>,
+    slots: RefCell<HashMap<u64, HandleEntry>>,
     /// Why a handle is not there, the latest last.
     unmade: RefCell<VecDeque<(u64, Failure)>>,
     limit: usize,
@@ -100,7 +100,7 @@ impl Handles {
         }
         match slots.entry(number) {
             Entry::Vacant(slot) if number != 0 && by != Some(number) => {
-                slot.insert(Slot::Opening(VecDeque::new()));
+                slot.insert(HandleEntry::Opening(VecDeque::new()));
                 self.forget_unmade(number);
                 Ok(())
             }
@@ -113,20 +113,27 @@ impl Handles {
 
     /// Whether calls on `number` have to wait.
     pub(crate) fn is_opening(&self, number: u64) -> bool {
-        matches!(self.slots.borrow().get(&number), Some(Slot::Opening(_)))
+        matches!(
+            self.slots.borrow().get(&number),
+            Some(HandleEntry::Opening(_))
+        )
     }
 
     /// Lets a call wait for the handle. Only while it [is opening](Self::is_opening).
     pub(crate) fn wait(&self, number: u64, request: u64, call: Call) {
-        if let Some(Slot::Opening(waiting)) = self.slots.borrow_mut().get_mut(&number) {
+        if let Some(HandleEntry::Opening(waiting)) = self.slots.borrow_mut().get_mut(&number) {
             waiting.push_back((request, call));
         }
     }
 
     /// The handle is there. Answers the calls that waited for it.
     pub(crate) fn open(&self, number: u64, object: Object) -> VecDeque<(u64, Call)> {
-        match self.slots.borrow_mut().insert(number, Slot::Open(object)) {
-            Some(Slot::Opening(waiting)) => waiting,
+        match self
+            .slots
+            .borrow_mut()
+            .insert(number, HandleEntry::Open(object))
+        {
+            Some(HandleEntry::Opening(waiting)) => waiting,
             _ => VecDeque::new(),
         }
     }
@@ -138,7 +145,7 @@ impl Handles {
             return VecDeque::new();
         };
         match slot {
-            Slot::Opening(waiting) => {
+            HandleEntry::Opening(waiting) => {
                 let mut unmade = self.unmade.borrow_mut();
                 if unmade.len() >= MOST_UNMADE {
                     unmade.pop_front();
@@ -146,7 +153,7 @@ impl Handles {
                 unmade.push_back((number, never_made(why)));
                 waiting
             }
-            Slot::Open(_) => {
+            HandleEntry::Open(_) => {
                 slots.insert(number, slot);
                 VecDeque::new()
             }
@@ -172,8 +179,8 @@ impl Handles {
     pub(crate) fn waiting(&self) -> Vec<u64> {
         let slots = self.slots.borrow();
         let waiting = slots.values().filter_map(|slot| match slot {
-            Slot::Opening(waiting) => Some(waiting.iter().map(|(request, _)| *request)),
-            Slot::Open(_) => None,
+            HandleEntry::Opening(waiting) => Some(waiting.iter().map(|(request, _)| *request)),
+            HandleEntry::Open(_) => None,
         });
         waiting.flatten().collect()
     }
@@ -182,7 +189,7 @@ impl Handles {
     pub(crate) fn withdraw(&self, request: u64) -> Option<Call> {
         let mut slots = self.slots.borrow_mut();
         slots.values_mut().find_map(|slot| {
-            let Slot::Opening(waiting) = slot else {
+            let HandleEntry::Opening(waiting) = slot else {
                 return None;
             };
             let position = waiting.iter().position(|(r, _)| *r == request)?;
@@ -196,7 +203,7 @@ impl Handles {
     /// `E_HANDLE`, or why it could not be made.
     pub(crate) fn system(&self, number: u64) -> Result<Rc<System>, Failure> {
         match self.slots.borrow().get(&number) {
-            Some(Slot::Open(Object::System(system))) => Ok(Rc::clone(system)),
+            Some(HandleEntry::Open(Object::System(system))) => Ok(Rc::clone(system)),
             other => Err(self.wrong(number, "compute system", other)),
         }
     }
@@ -207,7 +214,7 @@ impl Handles {
     /// `E_HANDLE`, or why it could not be made.
     pub(crate) fn process(&self, number: u64) -> Result<Rc<Process>, Failure> {
         match self.slots.borrow().get(&number) {
-            Some(Slot::Open(Object::Process(process))) => Ok(Rc::clone(process)),
+            Some(HandleEntry::Open(Object::Process(process))) => Ok(Rc::clone(process)),
             other => Err(self.wrong(number, "process", other)),
         }
     }
@@ -215,17 +222,17 @@ impl Handles {
     /// The system that an open handle is of, or is in.
     pub(crate) fn system_of(&self, number: u64) -> Option<Rc<System>> {
         match self.slots.borrow().get(&number)? {
-            Slot::Open(Object::System(system)) => Some(Rc::clone(system)),
-            Slot::Open(Object::Process(process)) => process.system().ok(),
-            Slot::Opening(_) => None,
+            HandleEntry::Open(Object::System(system)) => Some(Rc::clone(system)),
+            HandleEntry::Open(Object::Process(process)) => process.system().ok(),
+            HandleEntry::Opening(_) => None,
         }
     }
 
     /// Takes an open handle out.
     pub(crate) fn remove(&self, number: u64) -> Option<Released> {
         match self.slots.borrow_mut().remove(&number)? {
-            Slot::Open(object) => Some(Released { number, object }),
-            Slot::Opening(_) => None,
+            HandleEntry::Open(object) => Some(Released { number, object }),
+            HandleEntry::Opening(_) => None,
         }
     }
 
@@ -235,8 +242,8 @@ impl Handles {
         let mut released: Vec<_> = slots
             .into_iter()
             .filter_map(|(number, slot)| match slot {
-                Slot::Open(object) => Some(Released { number, object }),
-                Slot::Opening(_) => None,
+                HandleEntry::Open(object) => Some(Released { number, object }),
+                HandleEntry::Opening(_) => None,
             })
             .collect();
         released.sort_by_key(|handle| handle.number);
@@ -244,7 +251,7 @@ impl Handles {
     }
 
     /// Why `number`, with `slot` in it, does not stand for what is `wanted`.
-    fn wrong(&self, number: u64, wanted: &str, slot: Option<&Slot>) -> Failure {
+    fn wrong(&self, number: u64, wanted: &str, slot: Option<&HandleEntry>) -> Failure {
         let found = match slot {
             None => {
                 if let Some(why) = self.why_unmade(number) {
@@ -252,9 +259,9 @@ impl Handles {
                 }
                 "is not open"
             }
-            Some(Slot::Opening(_)) => "is still being made",
-            Some(Slot::Open(Object::System(_))) => "is of a compute system",
-            Some(Slot::Open(Object::Process(_))) => "is of a process",
+            Some(HandleEntry::Opening(_)) => "is still being made",
+            Some(HandleEntry::Open(Object::System(_))) => "is of a compute system",
+            Some(HandleEntry::Open(Object::Process(_))) => "is of a process",
         };
         Failure::new(
             HResult::E_HANDLE,

@@ -22,7 +22,7 @@ use crate::{
     document::{parse, parse_long, parse_optional},
     record::{failures::unknown, operations},
     system::{
-        Creating, Request, System, defaults,
+        Creating, System, SystemRequest, defaults,
         launch::{self, Ends, Stdio},
         process::Process,
     },
@@ -209,7 +209,7 @@ async fn launch_in_turn(
         defaults::complete(system.defaults.as_ref(), document, parameters)?;
     if !system.process_may_begin() {
         system
-            .perform(errand.behalf(), Request::CreateProcess)
+            .perform(errand.behalf(), SystemRequest::CreateProcess)
             .await?;
     }
     let share = errand

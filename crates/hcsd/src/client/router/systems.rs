@@ -19,7 +19,7 @@ use crate::{
     },
     document::{parse, parse_optional},
     record::{blocking::blocking, failures::unknown, ledger::Fate},
-    system::{Request, System, making},
+    system::{System, SystemRequest, making},
     thread::share::place,
 };
 
@@ -66,7 +66,9 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
     };
     errand.pending.trail.step("had been created");
     if errand.pending.is_cancelled() {
-        system.perform(errand.behalf(), Request::Terminate).await?;
+        system
+            .perform(errand.behalf(), SystemRequest::Terminate)
+            .await?;
         return Err(errand.pending.cancelled().await);
     }
     Ok(Some(system))
@@ -143,7 +145,11 @@ pub(super) fn release(
 }
 
 /// Submits what `request` makes of the call for the system behind `handle`.
-fn submit(errand: Errand, handle: u64, request: impl FnOnce(&System) -> Result<Request, Failure>) {
+fn submit(
+    errand: Errand,
+    handle: u64,
+    request: impl FnOnce(&System) -> Result<SystemRequest, Failure>,
+) {
     let found = errand.connection.handles.system(handle);
     let ready = found.and_then(|system| {
         let request = request(&system)?;
@@ -170,7 +176,7 @@ fn submit(errand: Errand, handle: u64, request: impl FnOnce(&System) -> Result<R
 }
 
 /// Calls whose options are reserved: `HcsTerminateComputeSystem`, `HcsResumeComputeSystem`.
-pub(super) fn plain(errand: Errand, handle: u64, options: Option<&str>, request: Request) {
+pub(super) fn plain(errand: Errand, handle: u64, options: Option<&str>, request: SystemRequest) {
     submit(errand, handle, |_| no_options(options).map(|()| request));
 }
 
@@ -192,14 +198,14 @@ pub(super) fn no_options(options: Option<&str>) -> Result<(), Failure> {
 /// `HcsStartComputeSystem`.
 pub(super) fn start(errand: Errand, handle: u64, options: Option<&str>) {
     submit(errand, handle, |system| {
-        parse_optional::<StartOptions>(system.coverage(), options).map(|_| Request::Start)
+        parse_optional::<StartOptions>(system.coverage(), options).map(|_| SystemRequest::Start)
     });
 }
 
 /// `HcsPauseComputeSystem`. A container is suspended in one way only, so the options change nothing.
 pub(super) fn pause(errand: Errand, handle: u64, options: Option<&str>) {
     submit(errand, handle, |system| {
-        parse_optional::<PauseOptions>(system.coverage(), options).map(|_| Request::Pause)
+        parse_optional::<PauseOptions>(system.coverage(), options).map(|_| SystemRequest::Pause)
     });
 }
 
@@ -225,7 +231,7 @@ pub(super) fn save(errand: Errand, handle: u64, options: Option<&str>) {
             })?;
         let options = options?;
         can.map_err(|failure| failure.while_doing("Save"))?;
-        Ok(Request::Save(options))
+        Ok(SystemRequest::Save(options))
     });
 }
 
@@ -258,12 +264,14 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
             let force = options.force == Some(true);
             let behalf = errand.behalf();
             errand.run_once(async move {
-                let ended = system.perform(behalf, Request::ShutDown(options)).await;
+                let ended = system
+                    .perform(behalf, SystemRequest::ShutDown(options))
+                    .await;
                 match ended {
                     Err(failure)
                         if force && failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT =>
                     {
-                        system.perform(behalf, Request::Terminate).await?;
+                        system.perform(behalf, SystemRequest::Terminate).await?;
                     }
                     ended => ended?,
                 }
@@ -277,7 +285,7 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
 /// `HcsModifyComputeSystem`.
 pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
     submit(errand, handle, |system| {
-        parse(system.coverage(), settings).map(Request::Modify)
+        parse(system.coverage(), settings).map(SystemRequest::Modify)
     });
 }
 

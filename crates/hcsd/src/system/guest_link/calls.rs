@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::{
-    GuestLink, Request,
+    GuestLink, OpenRequest,
     answers::{body, reported},
 };
 use crate::{
@@ -224,11 +224,11 @@ impl GuestLink {
         };
         self.send(Rpc::ExecuteProcess, id, &request, guest_ends)?;
         let (sender, receiver) = oneshot::channel();
-        let request = Request::Execute(Rc::clone(process), Some(sender));
+        let request = OpenRequest::Execute(Rc::clone(process), Some(sender));
         self.note(id, request, Some(limit));
         if let Some(wait) = wait_message_id {
             process.set_wait_id(wait);
-            self.note(wait, Request::Exit(Rc::clone(process)), None);
+            self.note(wait, OpenRequest::Exit(Rc::clone(process)), None);
         }
         Ok(receiver)
     }
@@ -242,7 +242,7 @@ impl GuestLink {
             timeout_in_ms: NO_TIMEOUT,
         };
         match self.send(Rpc::WaitForProcess, id, &request, Vec::new()) {
-            Ok(()) => self.note(id, Request::Exit(Rc::clone(process)), None),
+            Ok(()) => self.note(id, OpenRequest::Exit(Rc::clone(process)), None),
             // The stream is gone; the end of the system decides.
             Err(failure) => tracing::debug!(pid = process.pid(), "{}", failure.log_line()),
         }
@@ -379,7 +379,7 @@ impl GuestLink {
         let id = self.take_id();
         self.send(Rpc::FetchStdio, id, &request, Vec::new())?;
         let (sender, receiver) = oneshot::channel();
-        self.note(id, Request::Stdio(Some(sender)), Some(limit));
+        self.note(id, OpenRequest::Stdio(Some(sender)), Some(limit));
         let (frame, mut received) = answered(receiver, Rpc::FetchStdio).await?;
         let response: FetchStdioResponse = self.understood(&frame)?;
         check(&response.base, "the stdio of the process is not to be had")?;
@@ -418,7 +418,7 @@ impl GuestLink {
         let (sender, receiver) = oneshot::channel();
         self.note(
             id,
-            Request::Call(Rpc::ReadOutput, Some(sender)),
+            OpenRequest::Call(Rpc::ReadOutput, Some(sender)),
             Some(limit),
         );
         let frame = answered(receiver, Rpc::ReadOutput).await?;
@@ -494,7 +494,7 @@ impl GuestLink {
     fn tell<T: Serialize>(&self, rpc: Rpc, request: &T) -> Result<(), Failure> {
         let id = self.take_id();
         self.send(rpc, id, request, Vec::new())?;
-        self.note(id, Request::Call(rpc, None), None);
+        self.note(id, OpenRequest::Call(rpc, None), None);
         Ok(())
     }
 
@@ -507,7 +507,7 @@ impl GuestLink {
         let id = self.take_id();
         self.send(rpc, id, request, Vec::new())?;
         let (sender, receiver) = oneshot::channel();
-        self.note(id, Request::Call(rpc, Some(sender)), Some(limit));
+        self.note(id, OpenRequest::Call(rpc, Some(sender)), Some(limit));
         let frame = answered(receiver, rpc).await?;
         self.understood(&frame)
     }

@@ -20,7 +20,7 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    /// Request `id` is to be answered by `deadline`.
+    /// The request `id` is to be answered by `deadline`.
     pub(crate) fn add(&self, deadline: Instant, id: u64) {
         self.open.borrow_mut().insert((deadline, id));
         if self.armed.get().is_none_or(|armed| deadline < armed) {
@@ -28,7 +28,7 @@ impl Deadlines {
         }
     }
 
-    /// Request `id` was answered.
+    /// The request `id` was answered.
     pub(crate) fn remove(&self, deadline: Instant, id: u64) {
         self.open.borrow_mut().remove(&(deadline, id));
     }
