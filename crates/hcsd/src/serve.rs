@@ -17,7 +17,7 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::LocalSet,
 };
 use tracing::{info, warn};
@@ -169,18 +169,50 @@ fn prepare(options: &Options) -> Result<(), String> {
     rustix::thread::set_name(c"hcsd").map_err(|e| format!("the service cannot be named: {e}"))
 }
 
+/// The signals that a service obeys.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    /// A service of a terminal goes with it; any other one reads its configuration again.
+    has_terminal: bool,
+}
+
+impl Signals {
+    fn watch() -> Result<Self, String> {
+        let watch = |kind| signal(kind).map_err(|e| format!("signals cannot be watched: {e}"));
+        Ok(Self {
+            terminate: watch(SignalKind::terminate())?,
+            interrupt: watch(SignalKind::interrupt())?,
+            hangup: watch(SignalKind::hangup())?,
+            has_terminal: io::stdin().is_terminal(),
+        })
+    }
+
+    /// Returns when one of them ends the service, with the reason. May be dropped and called again.
+    async fn leaving(&mut self, service: &Service) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "told to leave",
+                _ = self.interrupt.recv() => return "interrupted",
+                _ = self.hangup.recv() => {
+                    if self.has_terminal {
+                        return "its terminal is gone";
+                    }
+                    // What is wrong has been logged.
+                    let _told = service.reload();
+                }
+            }
+        }
+    }
+}
+
 async fn serve(
     service: &Rc<Service>,
     accepting: Accepting,
     idle: Option<Option<u64>>,
 ) -> Result<(), String> {
-    let watch = |kind| signal(kind).map_err(|e| format!("signals cannot be watched: {e}"));
-    let (mut terminate, mut interrupt) = (
-        watch(SignalKind::terminate())?,
-        watch(SignalKind::interrupt())?,
-    );
-    let mut hangup = watch(SignalKind::hangup())?;
-    let has_terminal = io::stdin().is_terminal();
+    let mut signals = Signals::watch()?;
     let door = Door {
         engines: service.context.engines.clone(),
         entitled: Rc::clone(&service.entitled),
@@ -200,43 +232,24 @@ async fn serve(
             door.room().await;
             accepting.accept().await
         };
-        tokio::select! {
-            accepted = accept => match accepted {
-                Ok(socket) => {
-                    door.welcome(socket);
+        let why = tokio::select! {
+            accepted = accept => {
+                match accepted.map(|socket| door.welcome(socket)) {
                     // However many come, those that are here are served.
-                    tokio::task::yield_now().await;
+                    Ok(()) => tokio::task::yield_now().await,
+                    Err(e) => {
+                        warn!("no client can be accepted for now: {e}");
+                        tokio::time::sleep(BREATH).await;
+                    }
                 }
-                Err(e) => {
-                    warn!("no client can be accepted for now: {e}");
-                    tokio::time::sleep(BREATH).await;
-                }
-            },
-            () = &mut idle => {
-                info!("idle, leaving");
-                break;
+                continue;
             }
-            () = service.leaving() => {
-                info!("told to leave by a client; compute systems go on");
-                break;
-            }
-            _ = terminate.recv() => {
-                info!("told to leave; compute systems go on");
-                break;
-            }
-            _ = hangup.recv() => {
-                if has_terminal {
-                    info!("its terminal is gone; compute systems go on");
-                    break;
-                }
-                // What is wrong has been logged.
-                let _told = service.reload();
-            }
-            _ = interrupt.recv() => {
-                info!("interrupted; compute systems go on");
-                break;
-            }
-        }
+            () = &mut idle => "idle",
+            () = service.leaving() => "told to leave by a client",
+            why = signals.leaving(service) => why,
+        };
+        info!("{why}, leaving; compute systems go on");
+        break;
     }
     // A client that connected in the last instant finds its connection closed and starts another service.
     notify(STOPPING);

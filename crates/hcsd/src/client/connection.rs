@@ -24,7 +24,11 @@ use hcs_wire::{
 };
 use rustix::io::Errno;
 use serde::Serialize;
-use tokio::{io::unix::AsyncFd, sync::Notify, task::JoinHandle};
+use tokio::{
+    io::unix::{AsyncFd, AsyncFdReadyGuard},
+    sync::Notify,
+    task::JoinHandle,
+};
 use tracing::{debug, warn};
 
 use self::{answered::Answered, handles::Handles};
@@ -282,19 +286,12 @@ impl Connection {
                 )),
                 _ => None,
             };
-            let readable = async {
-                match &long {
-                    Some((_, end)) => tokio::time::timeout_at(*end, socket.readable()).await.ok(),
-                    None => Some(socket.readable().await),
-                }
-            };
-            let Some(readable) = readable.await else {
-                let late = "a long message was not sent to its end";
-                warn!(connection = self.number, peer = ?self.peer, "{late} within {LONG_MESSAGE:?}");
-                return late.to_owned();
-            };
-            let Ok(mut ready) = readable else {
-                return "the socket failed".to_owned();
+            let mut ready = match self
+                .readable(socket, long.as_ref().map(|(_, end)| *end))
+                .await
+            {
+                Ok(ready) => ready,
+                Err(why) => return why.to_owned(),
             };
             let carried = decoder.descriptors.len();
             match buffer.receive(socket, &mut decoder.descriptors) {
@@ -325,6 +322,24 @@ impl Connection {
                 return "it was turned away".to_owned();
             }
         }
+    }
+
+    /// Waits until there is something to read; the rest of a long message has to come before `end`.
+    async fn readable<'a>(
+        &self,
+        socket: &'a AsyncFd<PeerSocket>,
+        end: Option<tokio::time::Instant>,
+    ) -> Result<AsyncFdReadyGuard<'a, PeerSocket>, &'static str> {
+        let readable = match end {
+            Some(end) => tokio::time::timeout_at(end, socket.readable()).await.ok(),
+            None => Some(socket.readable().await),
+        };
+        let Some(readable) = readable else {
+            let late = "a long message was not sent to its end";
+            warn!(connection = self.number, peer = ?self.peer, "{late} within {LONG_MESSAGE:?}");
+            return Err(late);
+        };
+        readable.map_err(|_| "the socket failed")
     }
 
     async fn take_frames(

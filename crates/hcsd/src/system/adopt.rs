@@ -21,13 +21,16 @@ use crate::{
         blocking::{blocking, blocking_within},
         event_log::Kind,
         files::remove_directory,
-        state::{Record, StateError, journal::Journal},
+        state::{
+            Record, StateError,
+            journal::{Journal, Remembered},
+        },
     },
     system::{
-        Detached, Initiator,
+        Detached, Initiator, System,
         context::Context,
         gone::GoneMachine,
-        making::{Facts, put_together, systems_root},
+        making::{Parts, put_together, systems_root},
         process::Process,
     },
     upkeep::cpu_groups,
@@ -108,10 +111,19 @@ fn list(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// Takes over one system. Answers whether what belongs to it on the host is to be kept.
-async fn adopt(context: &Rc<Context>, runtime_id: &str, directory: &Path) -> bool {
-    let record = match Record::read(directory) {
-        Ok(record) => record,
+/// What is done with the remains of a system that is not taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remains {
+    /// They are left alone, for another service or a later attempt.
+    Kept,
+    /// No client can name the system: they are removed.
+    Removed,
+}
+
+/// Reads what an earlier service wrote down of a system.
+fn read_record(context: &Context, directory: &Path) -> Result<Record, Remains> {
+    match Record::read(directory) {
+        Ok(record) => Ok(record),
         Err(StateError::Newer { path, version, id }) => {
             let why = format!(
                 "a newer service made it ({} has version {version})",
@@ -121,15 +133,23 @@ async fn adopt(context: &Rc<Context>, runtime_id: &str, directory: &Path) -> boo
             if let Some(id) = id {
                 context.registry.set_aside(id, why);
             }
-            return true;
+            Err(Remains::Kept)
         }
         Err(e) => {
             // Nothing was written down yet, or what was cannot be used: no client can name this system.
             let reason = Failure::new(HResult::E_FAIL, "its record cannot be read").because(&e);
             warn!(reason = reason.log_line(), "it is removed");
             remove_directory(directory);
-            return false;
+            Err(Remains::Removed)
         }
+    }
+}
+
+/// Takes over one system. Returns whether what belongs to it on the host is to be kept.
+async fn adopt(context: &Rc<Context>, runtime_id: &str, directory: &Path) -> bool {
+    let record = match read_record(context, directory) {
+        Ok(record) => record,
+        Err(remains) => return remains == Remains::Kept,
     };
     let Some(engine) = context
         .engines
@@ -173,7 +193,54 @@ async fn adopt(context: &Rc<Context>, runtime_id: &str, directory: &Path) -> boo
     }
 }
 
-/// Takes over the system of `request`, or what is left of it; answers whether it lives.
+/// The machine that an earlier service recorded, or what stands for one that is gone; and whether it lives.
+async fn find_machine(
+    context: &Context,
+    engine: &Arc<dyn Engine>,
+    request: &CreateRequest,
+    recorded: String,
+) -> Result<(Arc<dyn Machine>, bool), Failure> {
+    let limit = context.config().times.start();
+    let (engine, asked) = (Arc::clone(engine), request.clone());
+    let found = blocking_within(limit, "finding the machine", move || {
+        engine.adopt(&asked, &recorded)
+    })
+    .await?;
+    match found {
+        Found::Living(machine) => Ok((machine, true)),
+        Found::Gone { why, exit } => {
+            info!(
+                id = request.id,
+                "it ended while no service was there: {why}"
+            );
+            Ok((Arc::new(GoneMachine::new(exit)?), false))
+        }
+    }
+}
+
+/// Gives a system its recorded processes.
+fn adopt_processes(
+    context: &Context,
+    system: &Rc<System>,
+    uid: u32,
+    remembered: BTreeMap<u32, Remembered>,
+) {
+    for (pid, remembered) in remembered {
+        let share = context.process_quota.count(uid);
+        let process = Process::adopted(system, pid, remembered, share);
+        if remembered.exit.is_some() || context.log.tells_exit(&system.runtime_id, pid) {
+            process.set_exit_is_told();
+        }
+        if let Err(reason) = system.processes.adopt(&process) {
+            warn!(pid, %reason, "a recorded process is left out");
+        }
+        if let Some(ending) = remembered.exit {
+            process.ended(ending);
+        }
+    }
+}
+
+/// Takes over the system of `request`, or what is left of it. Returns whether it lives.
 async fn take_over(
     context: &Rc<Context>,
     engine: Arc<dyn Engine>,
@@ -190,24 +257,7 @@ async fn take_over(
         warn!("its journal goes on growing: {e}");
     }
     let cpu_group = cpu_groups::asked_for(&*engine, &request.document);
-    let found = {
-        let (engine, request, machine) = (Arc::clone(&engine), request.clone(), record.machine);
-        let limit = context.config().times.start();
-        blocking_within(limit, "finding the machine", move || {
-            engine.adopt(&request, &machine)
-        })
-        .await?
-    };
-    let (machine, lives): (Arc<dyn Machine>, bool) = match found {
-        Found::Living(machine) => (machine, true),
-        Found::Gone { why, exit } => {
-            info!(
-                id = request.id,
-                "it ended while no service was there: {why}"
-            );
-            (Arc::new(GoneMachine::new(exit)?), false)
-        }
-    };
+    let (machine, lives) = find_machine(context, &engine, &request, record.machine).await?;
     let state = match (state, machine.is_paused()) {
         // The service before died while it paused or resumed it.
         (State::Running, Some(true)) => State::Paused,
@@ -218,7 +268,7 @@ async fn take_over(
     let reservation = lives
         .then(|| context.registry.reserve(&request.id))
         .transpose()?;
-    let facts = Facts {
+    let parts = Parts {
         cpu_group,
         request,
         text: record.document,
@@ -231,21 +281,9 @@ async fn take_over(
         ledger: record.calls.settle(state),
     };
     let share = context.system_quota.count(record.uid);
-    let system = put_together(context, facts, machine, share);
+    let system = put_together(context, parts, machine, share);
     system.detached.replace(Detached::Unknown);
-    for (pid, remembered) in remembered {
-        let share = context.process_quota.count(record.uid);
-        let process = Process::adopted(&system, pid, remembered, share);
-        if remembered.exit.is_some() || context.log.tells_exit(&runtime_id, pid) {
-            process.set_exit_is_told();
-        }
-        if let Err(reason) = system.processes.adopt(&process) {
-            warn!(pid, %reason, "a recorded process is left out");
-        }
-        if let Some(ending) = remembered.exit {
-            process.ended(ending);
-        }
-    }
+    adopt_processes(context, &system, record.uid, remembered);
     if !lives && context.log.tells_end(&runtime_id) {
         system.set_end_told();
     } else {

@@ -2,7 +2,7 @@
 
 use std::{os::fd::OwnedFd, rc::Rc, sync::Arc};
 
-use hcs_engine::engine::{HostStdio, Streams};
+use hcs_engine::engine::{HostStdio, StdioOffer, StdioPorts, Streams};
 use hcs_schema::Failure;
 use hcs_wire::guest::{ExecuteSteps, KEPT_FILES, Rpc};
 
@@ -10,7 +10,10 @@ use crate::{
     record::{blocking::blocking, operations},
     system::{
         System,
-        guest_link::calls::{answered, check},
+        guest_link::{
+            GuestLink,
+            calls::{answered, check},
+        },
         no_guest,
         process::Process,
         stdio,
@@ -68,6 +71,57 @@ fn note(steps: &ExecuteSteps) {
     );
 }
 
+/// Stdio that is ready for the request.
+#[derive(Default)]
+struct Prepared {
+    /// What the host's ends come from, where the service makes them.
+    offer: Option<Box<dyn StdioOffer>>,
+    ports: Option<StdioPorts>,
+    guest_ends: Vec<OwnedFd>,
+}
+
+/// Makes or takes the streams of a process that is about to be created.
+async fn prepare(
+    system: &Rc<System>,
+    link: &GuestLink,
+    process: &Process,
+    stdio: Stdio,
+) -> Result<Prepared, Failure> {
+    match stdio {
+        Stdio::Wanted(streams) => {
+            let machine = &system.machine;
+            let guest = machine.guest().ok_or_else(|| no_guest(&system.id))?;
+            let mut offer = guest.open_stdio(streams)?;
+            Ok(Prepared {
+                ports: offer.ports(),
+                guest_ends: offer.take_guest_ends(),
+                offer: Some(offer),
+            })
+        }
+        Stdio::Given(guest_ends, streams) => {
+            process.set_stdio(stdio::Stdio::given(&guest_ends, streams));
+            Ok(Prepared {
+                guest_ends,
+                ..Prepared::default()
+            })
+        }
+        Stdio::Kept => {
+            link.check_detached()?;
+            let (machine, id) = (Arc::clone(&system.machine), system.id.clone());
+            let make = move || {
+                let guest = machine.guest().ok_or_else(|| no_guest(&id))?;
+                guest.make_files(KEPT_FILES)
+            };
+            let guest_ends = blocking(make).await?;
+            process.set_stdio(stdio::Stdio::default());
+            Ok(Prepared {
+                guest_ends,
+                ..Prepared::default()
+            })
+        }
+    }
+}
+
 /// Creates a process in a running system. Dropping the future cancels the call: a process that comes to be
 /// nevertheless is killed, and no client hears of it.
 ///
@@ -81,30 +135,11 @@ pub(crate) async fn launch(
 ) -> Result<Ends, Failure> {
     let limit = system.context()?.config().times.guest();
     let link = system.guest().await?;
-    let (offer, ports, guest_ends) = match stdio {
-        Stdio::Wanted(streams) => {
-            let machine = &system.machine;
-            let guest = machine.guest().ok_or_else(|| no_guest(&system.id))?;
-            let mut offer = guest.open_stdio(streams)?;
-            let (ports, guest_ends) = (offer.ports(), offer.take_guest_ends());
-            (Some(offer), ports, guest_ends)
-        }
-        Stdio::Given(ends, streams) => {
-            process.set_stdio(stdio::Stdio::given(&ends, streams));
-            (None, None, ends)
-        }
-        Stdio::Kept => {
-            link.check_detached()?;
-            let (machine, id) = (Arc::clone(&system.machine), system.id.clone());
-            let make = move || {
-                let guest = machine.guest().ok_or_else(|| no_guest(&id))?;
-                guest.make_files(KEPT_FILES)
-            };
-            let files = blocking(make).await?;
-            process.set_stdio(stdio::Stdio::default());
-            (None, None, files)
-        }
-    };
+    let Prepared {
+        offer,
+        ports,
+        guest_ends,
+    } = prepare(system, &link, process, stdio).await?;
     let mut guard = Guard {
         process: Rc::clone(process),
         armed: true,

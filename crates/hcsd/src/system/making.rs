@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,6 +15,10 @@ use hcs_engine::{
 };
 use hcs_lifecycle::system::{Queue, State};
 use hcs_schema::{Failure, HResult, check_id, documents::ComputeSystem};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    time::Timespec,
+};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
@@ -49,7 +53,7 @@ pub(crate) fn systems_root(context: &Context) -> PathBuf {
 /// The document is wrong, the id is taken, a limit is reached, or the engine failed.
 pub(crate) async fn create(
     context: &Rc<Context>,
-    behalf: Initiator,
+    initiator: Initiator,
     uid: u32,
     id: String,
     text: String,
@@ -66,8 +70,8 @@ pub(crate) async fn create(
         Some(ready) => ready.runtime_id.clone(),
         None => uuid::Uuid::new_v4().to_string(),
     };
-    let plan = Plan {
-        behalf,
+    let reserved = Reserved {
+        initiator,
         engine,
         share,
         reservation,
@@ -79,10 +83,10 @@ pub(crate) async fn create(
         slot,
     };
     let (sender, receiver) = oneshot::channel();
-    let span = info_span!("system", id = %plan.id, runtime_id = %plan.runtime_id);
+    let span = info_span!("system", id = %reserved.id, runtime_id = %reserved.runtime_id);
     let make = operations::carry(
         operations::current(),
-        make(Rc::clone(context), plan, sender),
+        make(Rc::clone(context), reserved, sender),
     );
     tokio::task::spawn_local(make.instrument(span));
     let made = receiver.await;
@@ -95,8 +99,33 @@ pub(crate) async fn create(
     })
 }
 
-struct Plan {
-    behalf: Initiator,
+/// Goes through the phases of a creation. Each is a type that undoes what it has done: when it is dropped, or by a method
+/// that says so.
+async fn make(
+    context: Rc<Context>,
+    reserved: Reserved,
+    sender: oneshot::Sender<Result<Rc<System>, Failure>>,
+) {
+    let assembled = match reserved.make(&context).await {
+        Ok(made) => made.assemble(&context).await,
+        Err(failure) => Err(failure),
+    };
+    match assembled {
+        Ok(assembled) => {
+            assembled.announce(&context);
+            match sender.send(Ok(Rc::clone(&assembled.system))) {
+                Ok(()) => assembled.keep(),
+                Err(_) => assembled.take_back().await,
+            }
+        }
+        // The id is free before the caller can know.
+        Err(failure) => drop(sender.send(Err(failure))),
+    }
+}
+
+/// The first phase: an id, a share of the limits and maybe a machine that is kept ready. Dropped, it gives them back.
+struct Reserved {
+    initiator: Initiator,
     engine: Arc<dyn Engine>,
     share: Share,
     reservation: Reservation,
@@ -109,91 +138,164 @@ struct Plan {
     slot: Option<Ready>,
 }
 
-async fn make(
-    context: Rc<Context>,
-    plan: Plan,
-    sender: oneshot::Sender<Result<Rc<System>, Failure>>,
-) {
-    let directory = systems_root(&context).join(&plan.runtime_id);
-    let request = CreateRequest {
-        id: plan.id,
-        runtime_id: plan.runtime_id,
-        document: plan.document,
-        directory: directory.clone(),
-    };
-    if let Some(trail) = operations::current() {
-        trail.concerns(&request.id, Some(&request.runtime_id));
-        trail.step(format!(
-            "the {} engine makes the machine",
-            plan.engine.name()
-        ));
-    }
-    let (engine, slot) = (Arc::clone(&plan.engine), plan.slot);
-    let like_it = request.document.clone();
-    let made = blocking(move || {
-        let machine = make_machine(&*engine, slot, &request)?;
-        Ok((machine, request))
-    })
-    .await;
-    context.slots.fill(&plan.engine, like_it);
-    operations::step(match &made {
-        Ok(_) => Cow::Borrowed("the machine is made"),
-        Err(failure) => format!("the engine failed: {}", failure.log_line()).into(),
-    });
-    let (machine, request) = match made {
-        Ok(made) => made,
-        Err(failure) => {
-            let failure = failure.while_doing("Construct");
-            debug!(operation = %plan.behalf, result = %failure.hresult, "it could not be created: {}", failure.log_line());
-            // The id is free before the caller can know.
-            drop(plan.reservation);
-            drop(sender.send(Err(failure)));
-            return;
+impl Reserved {
+    /// Makes the machine.
+    ///
+    /// # Errors
+    /// The engine refused. Nothing is left of it, and the id is free.
+    async fn make(self, context: &Context) -> Result<Made, Failure> {
+        let request = CreateRequest {
+            directory: systems_root(context).join(&self.runtime_id),
+            id: self.id,
+            runtime_id: self.runtime_id,
+            document: self.document,
+        };
+        if let Some(timeline) = operations::current() {
+            timeline.concerns(&request.id, Some(&request.runtime_id));
+            timeline.step(format!(
+                "the {} engine makes the machine",
+                self.engine.name()
+            ));
         }
-    };
-    let facts = Facts {
-        cpu_group: cpu_groups::asked_for(&*plan.engine, &request.document),
-        request,
-        text: plan.text,
-        uid: plan.uid,
-        engine: plan.engine,
-        state: State::Created,
-        asked_to_stop: false,
-        terminate_on_last_handle_closed: None,
-        memory_kills: 0,
-        ledger: Ledger::new(
-            operations::current()
-                .as_ref()
-                .and_then(|trail| trail.name()),
-        ),
-    };
-    let system = match assemble(&context, facts, machine, plan.share).await {
-        Ok(system) => system,
-        Err(failure) => {
-            drop(plan.reservation);
-            drop(sender.send(Err(failure)));
-            return;
-        }
-    };
-    info!(operation = %plan.behalf, "created");
-    let mut about = json!({ "SystemType": system.system_type });
-    if context.config().log_client_values {
-        about["Owner"] = json!(system.owner);
-    }
-    system.note(Kind::SystemCreated, None, plan.behalf, Some(about));
-    let Err(Ok(unwanted)) = sender.send(Ok(Rc::clone(&system))) else {
-        plan.reservation.fill(&system);
-        return;
-    };
-    // No client finds what was taken back; its id is free when it is gone.
-    info!("its creation was cancelled, so it is terminated");
-    let ended = unwanted
-        .perform(Initiator::Service, SystemRequest::Terminate)
+        let (engine, slot) = (Arc::clone(&self.engine), self.slot);
+        let like_it = request.document.clone();
+        let made = blocking(move || {
+            let machine = make_machine(&*engine, slot, &request)?;
+            Ok((machine, request))
+        })
         .await;
-    if let Err(failure) = ended {
-        error!("it cannot be terminated: {}", failure.log_line());
-        if unwanted.alive().is_ok() {
-            plan.reservation.fill(&unwanted);
+        context.slots.fill(&self.engine, like_it);
+        operations::step(match &made {
+            Ok(_) => Cow::Borrowed("the machine is made"),
+            Err(failure) => format!("the engine failed: {}", failure.log_line()).into(),
+        });
+        let (machine, request) = made.map_err(|failure| {
+            let failure = failure.while_doing("Construct");
+            debug!(operation = %self.initiator, result = %failure.hresult, "it could not be created: {}", failure.log_line());
+            failure
+        })?;
+        Ok(Made {
+            initiator: self.initiator,
+            reservation: self.reservation,
+            share: self.share,
+            machine,
+            parts: Parts {
+                cpu_group: cpu_groups::asked_for(&*self.engine, &request.document),
+                request,
+                text: self.text,
+                uid: self.uid,
+                engine: self.engine,
+                state: State::Created,
+                asked_to_stop: false,
+                terminate_on_last_handle_closed: None,
+                memory_kills: 0,
+                ledger: Ledger::new(
+                    operations::current()
+                        .as_ref()
+                        .and_then(|timeline| timeline.name()),
+                ),
+            },
+        })
+    }
+}
+
+/// The second phase: a machine that belongs to no system yet. It is undone by [`discard`].
+struct Made {
+    initiator: Initiator,
+    reservation: Reservation,
+    share: Share,
+    machine: Arc<dyn Machine>,
+    parts: Parts,
+}
+
+impl Made {
+    /// Puts the system together, writes it down and starts its driver.
+    ///
+    /// # Errors
+    /// The state directory or the kernel refused. The machine has been ended then, and the id is free.
+    async fn assemble(self, context: &Rc<Context>) -> Result<Assembled, Failure> {
+        let directory = self.parts.request.directory.clone();
+        let machine = Arc::clone(&self.machine);
+        let system = put_together(context, self.parts, self.machine, self.share);
+        let started = match system.record(State::Created).write(&directory) {
+            Ok(()) => driver::start(&system),
+            Err(e) => Err(Failure::new(
+                HResult::E_FAIL,
+                "the state of the system could not be written",
+            )
+            .because(&e)),
+        };
+        if let Err(failure) = started {
+            if let Err(also) = blocking(move || discard(&*machine, &directory)).await {
+                error!(
+                    "what was made of it could not be removed: {}",
+                    also.log_line()
+                );
+            }
+            return Err(failure.while_doing("Construct"));
+        }
+        Ok(Assembled {
+            initiator: self.initiator,
+            reservation: self.reservation,
+            system,
+        })
+    }
+}
+
+/// Ends a machine that no system drives, and removes what it had.
+fn discard(machine: &dyn Machine, directory: &Path) -> Result<(), Failure> {
+    machine.kill()?;
+    let mut gone = [PollFd::from_borrowed_fd(
+        machine.exit_descriptor(),
+        PollFlags::IN,
+    )];
+    let limit = Timespec {
+        tv_sec: 10,
+        tv_nsec: 0,
+    };
+    poll(&mut gone, Some(&limit))
+        .map_err(|e| Failure::new(HResult::E_FAIL, "its end cannot be waited for").because(&e))?;
+    machine.release()?;
+    remove_directory(directory);
+    Ok(())
+}
+
+/// The third phase: a system that no client can find yet. [`Assembled::keep`] ends the creation, [`Assembled::take_back`]
+/// undoes it.
+struct Assembled {
+    initiator: Initiator,
+    reservation: Reservation,
+    system: Rc<System>,
+}
+
+impl Assembled {
+    fn announce(&self, context: &Context) {
+        info!(operation = %self.initiator, "created");
+        let mut about = json!({ "SystemType": self.system.system_type });
+        if context.config().log_client_values {
+            about["Owner"] = json!(self.system.owner);
+        }
+        self.system
+            .note(Kind::SystemCreated, None, self.initiator, Some(about));
+    }
+
+    /// From now on clients find it by its id.
+    fn keep(self) {
+        self.reservation.fill(&self.system);
+    }
+
+    /// Its creation was cancelled: no client finds it, and its id is free when it is gone.
+    async fn take_back(self) {
+        info!("its creation was cancelled, so it is terminated");
+        let ended = self
+            .system
+            .perform(Initiator::Service, SystemRequest::Terminate)
+            .await;
+        if let Err(failure) = ended {
+            error!("it cannot be terminated: {}", failure.log_line());
+            if self.system.alive().is_ok() {
+                self.reservation.fill(&self.system);
+            }
         }
     }
 }
@@ -223,7 +325,7 @@ fn make_machine(
 }
 
 /// What a system is made from, besides its machine.
-pub(crate) struct Facts {
+pub(crate) struct Parts {
     pub(crate) request: CreateRequest,
     pub(crate) text: String,
     pub(crate) uid: u32,
@@ -241,62 +343,14 @@ pub(crate) struct Facts {
     pub(crate) ledger: Ledger,
 }
 
-/// Puts a system together, writes it down and starts its driver. On failure the machine is ended.
-async fn assemble(
-    context: &Rc<Context>,
-    facts: Facts,
-    machine: Arc<dyn Machine>,
-    share: Share,
-) -> Result<Rc<System>, Failure> {
-    let directory = facts.request.directory.clone();
-    let unusable = Arc::clone(&machine);
-    let system = put_together(context, facts, machine, share);
-    let started = match system.record(State::Created).write(&directory) {
-        Ok(()) => driver::start(&system),
-        Err(e) => Err(Failure::new(
-            HResult::E_FAIL,
-            "the state of the system could not be written",
-        )
-        .because(&e)),
-    };
-    if let Err(failure) = started {
-        let discarded = blocking(move || {
-            unusable.kill()?;
-            let mut gone = [rustix::event::PollFd::from_borrowed_fd(
-                unusable.exit_descriptor(),
-                rustix::event::PollFlags::IN,
-            )];
-            let limit = rustix::time::Timespec {
-                tv_sec: 10,
-                tv_nsec: 0,
-            };
-            rustix::event::poll(&mut gone, Some(&limit)).map_err(|e| {
-                Failure::new(HResult::E_FAIL, "its end cannot be waited for").because(&e)
-            })?;
-            unusable.release()?;
-            remove_directory(&directory);
-            Ok(())
-        })
-        .await;
-        if let Err(also) = discarded {
-            error!(
-                "what was made of it could not be removed: {}",
-                also.log_line()
-            );
-        }
-        return Err(failure.while_doing("Construct"));
-    }
-    Ok(system)
-}
-
 /// Puts a system together; nothing drives it yet.
 pub(crate) fn put_together(
     context: &Rc<Context>,
-    facts: Facts,
+    parts: Parts,
     machine: Arc<dyn Machine>,
     share: Share,
 ) -> Rc<System> {
-    let Facts {
+    let Parts {
         request,
         text,
         uid,
@@ -307,7 +361,7 @@ pub(crate) fn put_together(
         terminate_on_last_handle_closed,
         memory_kills,
         ledger,
-    } = facts;
+    } = parts;
     let document = request.document;
     let terminate = terminate_on_last_handle_closed
         .or(document.should_terminate_on_last_handle_closed)
@@ -358,8 +412,8 @@ pub(crate) fn put_together(
 }
 
 impl System {
-    /// Starts to drive a system that was taken over, or one of which only the end is left to be told. Its clients have `limit` to come back; then it ends if it is to
-    /// end with its last handle.
+    /// Starts to drive a system that was taken over, or one of which only the end is left to be told. Its clients have
+    /// `limit` to come back; then it ends if it is to end with its last handle.
     ///
     /// # Errors
     /// The end of the machine cannot be watched.

@@ -415,6 +415,15 @@ impl Config {
 
     /// The first setting whose value makes no sense, with the reason.
     fn mistake(&self) -> Option<(&'static str, &'static str)> {
+        self.place_mistake()
+            .or_else(|| self.scratch_mistake())
+            .or_else(|| self.vm.mistake())
+            .or_else(|| self.access_mistake())
+            .or_else(|| self.view_mistake())
+            .or_else(|| self.limits.mistake())
+    }
+
+    fn place_mistake(&self) -> Option<(&'static str, &'static str)> {
         let cgroup = self.cgroup_root.as_deref().unwrap_or("hcs");
         let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
         if !cgroup.split('/').all(plain) {
@@ -426,9 +435,17 @@ impl Config {
         if self.scratch_root.as_ref().is_some_and(|p| !p.is_absolute()) {
             return Some(("scratch_root", "expected an absolute path"));
         }
-        if let Some(fault) = self.scratch_mistake().or_else(|| self.vm.mistake()) {
-            return Some(fault);
+        let crashes = self.crash_report_directory.as_ref();
+        if crashes.is_some_and(|p| !p.is_absolute()) {
+            return Some(("crash_report_directory", "expected an absolute path"));
         }
+        if self.log.as_deref().is_some_and(|log| !is_log(log)) {
+            return Some(("log", LOG));
+        }
+        None
+    }
+
+    fn access_mistake(&self) -> Option<(&'static str, &'static str)> {
         if self
             .user_namespace_ids
             .is_some_and(|ids| !ids.range().is_sound())
@@ -447,6 +464,10 @@ impl Config {
                 "others may connect, so members of socket_group could not be told from them; expected a mode like 0o660",
             ));
         }
+        None
+    }
+
+    fn view_mistake(&self) -> Option<(&'static str, &'static str)> {
         let lists = [
             ("empty", &self.host_view.empty),
             ("hidden", &self.host_view.hidden),
@@ -462,31 +483,29 @@ impl Config {
         if self.warm_slots() > MOST_WARM_SLOTS {
             return Some(("warm_slots", "expected at most 256"));
         }
-        let crashes = self.crash_report_directory.as_ref();
-        if crashes.is_some_and(|p| !p.is_absolute()) {
-            return Some(("crash_report_directory", "expected an absolute path"));
-        }
-        if self.log.as_deref().is_some_and(|log| !is_log(log)) {
-            return Some(("log", LOG));
-        }
-        let limits = self.limits;
+        None
+    }
+}
+
+impl Limits {
+    fn mistake(&self) -> Option<(&'static str, &'static str)> {
         let least_one = [
-            ("connections", limits.connections),
-            ("connections_per_client", limits.connections_per_client),
-            ("systems_per_client", limits.systems_per_client),
-            ("processes_per_client", limits.processes_per_client),
-            ("handles_per_connection", limits.handles_per_connection),
-            ("pending_per_connection", limits.pending_per_connection),
+            ("connections", self.connections),
+            ("connections_per_client", self.connections_per_client),
+            ("systems_per_client", self.systems_per_client),
+            ("processes_per_client", self.processes_per_client),
+            ("handles_per_connection", self.handles_per_connection),
+            ("pending_per_connection", self.pending_per_connection),
             (
                 "unread_bytes_per_connection",
-                limits.unread_bytes_per_connection,
+                self.unread_bytes_per_connection,
             ),
         ];
-        if limits.unanswered_bytes_per_client < LEAST_UNANSWERED {
+        if self.unanswered_bytes_per_client < LEAST_UNANSWERED {
             let expected = "expected at least 16777216, the size of the longest call";
             return Some(("unanswered_bytes_per_client", expected));
         }
-        if limits.event_log_bytes < LEAST_EVENT_LOG {
+        if self.event_log_bytes < LEAST_EVENT_LOG {
             return Some(("event_log_bytes", "expected at least 65536"));
         }
         least_one
