@@ -250,6 +250,15 @@ pub struct MemoryKills {
     pub limit: Option<u64>,
 }
 
+/// The processes and threads that the kernel refused a machine, as it had as many as it may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessRefusals {
+    /// How many.
+    pub count: u64,
+    /// The most it may have.
+    pub limit: Option<u64>,
+}
+
 /// How much memory a machine may have, and whether it has had to give some up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryRoom {
@@ -402,6 +411,11 @@ pub trait Machine: fmt::Debug + Send + Sync {
 
     /// The processes in it that the kernel has killed for lack of memory since it was made.
     fn memory_kills(&self) -> MemoryKills;
+
+    /// The processes that it was refused since it was made, for a limit that the host keeps.
+    fn process_refusals(&self) -> ProcessRefusals {
+        ProcessRefusals::default()
+    }
 
     /// How much memory it may have.
     fn memory_room(&self) -> MemoryRoom;

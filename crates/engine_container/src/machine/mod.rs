@@ -19,7 +19,8 @@ use std::{
 };
 
 use hcs_engine::engine::{
-    CreateRequest, Exit, Guest, Machine, MemoryKills, MemoryRoom, StdioOffer, Streams,
+    CreateRequest, Exit, Guest, Machine, MemoryKills, MemoryRoom, ProcessRefusals, StdioOffer,
+    Streams,
 };
 use hcs_schema::{
     Failure, HResult,
@@ -282,6 +283,10 @@ impl Machine for ContainerMachine {
 
     fn memory_kills(&self) -> MemoryKills {
         self.record.groups.memory_kills()
+    }
+
+    fn process_refusals(&self) -> ProcessRefusals {
+        self.record.groups.process_refusals()
     }
 
     fn memory_room(&self) -> MemoryRoom {

@@ -66,6 +66,7 @@ impl MachineGroups {
                         weight: limits.weight,
                     },
                     pids: limits.tasks,
+                    pids_asked: false,
                 })
             });
         match limited {

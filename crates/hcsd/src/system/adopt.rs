@@ -24,7 +24,7 @@ use crate::{
         state::{Record, StateError, journal::Journal},
     },
     system::{
-        Behalf, Detached,
+        Behalf,
         context::Context,
         gone::GoneMachine,
         making::{Facts, put_together, systems_root},
@@ -232,7 +232,8 @@ async fn take_over(
     };
     let share = context.system_quota.count(record.uid);
     let system = put_together(context, facts, machine, share);
-    system.detached.replace(Detached::Unknown);
+    system.adopt_detached(record.detached_command);
+    system.count_refused_processes();
     for (pid, remembered) in remembered {
         let share = context.process_quota.count(record.uid);
         let process = Process::adopted(&system, pid, remembered, share);
