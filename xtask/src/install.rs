@@ -1,7 +1,7 @@
 //! `cargo xtask install`: programs, manual pages, completions, libraries, headers, the pkg-config file and the systemd
 //! units, below a prefix.
 //!
-//! A C program then builds with `cc $(pkg-config --cflags --libs computecore)`.
+//! What was made is written into a list, which [`crate::uninstall`] goes by. A C program then builds with `cc $(pkg-config --cflags --libs computecore)`.
 
 use std::{
     ffi::OsStr,
@@ -14,6 +14,7 @@ use std::{
 use crate::{
     Repository, Result,
     process::{cargo, succeeds},
+    uninstall::Placed,
 };
 
 /// Further names of the library. It has the functions for layers too, which Windows has in one of their own. .NET looks for
@@ -38,10 +39,10 @@ const COMPLETIONS: [(&str, &str); 3] = [
 pub(crate) struct Arguments {
     /// Below which directory things go and are looked for later
     #[arg(long, default_value = "/usr/local")]
-    prefix: PathBuf,
+    pub(crate) prefix: PathBuf,
     /// A directory to put in front of every path written, for packages; no file mentions it
     #[arg(long, default_value = "/")]
-    destdir: PathBuf,
+    pub(crate) destdir: PathBuf,
 }
 
 /// Builds the release and copies it.
@@ -88,53 +89,65 @@ pub(crate) fn place(
         return Err(format!("--prefix must be absolute, not {}", prefix.display()).into());
     }
     let (at, prefix) = (prefix, below(destdir, prefix));
+    let mut placed = Placed::read(&prefix)?;
+    let placed = &mut placed;
     for program in ["hcs", "hcsd", "hcs-guest"] {
-        copy(&built.join(program), &prefix.join("bin"), 0o755)?;
+        copy(placed, &built.join(program), &prefix.join("bin"), 0o755)?;
     }
-    manual(&built.join("hcs"), &prefix)?;
+    manual(placed, &built.join("hcs"), &prefix)?;
     for (library, mode) in [("libcomputecore.so", 0o755), ("libcomputecore.a", 0o644)] {
-        copy(&built.join(library), &prefix.join("lib"), mode)?;
+        copy(placed, &built.join(library), &prefix.join("lib"), mode)?;
     }
     for alias in ALIASES {
-        link("libcomputecore.so", &prefix.join("lib").join(alias))?;
+        link(placed, "libcomputecore.so", &prefix.join("lib").join(alias))?;
     }
     let library = repository.root.join("crates/computecore");
     for header in fs::read_dir(library.join("include"))? {
-        copy(&header?.path(), &prefix.join("include"), 0o644)?;
+        copy(placed, &header?.path(), &prefix.join("include"), 0o644)?;
     }
     for header in fs::read_dir(library.join("compat"))? {
-        copy(&header?.path(), &prefix.join("include/hcs-compat"), 0o644)?;
+        copy(
+            placed,
+            &header?.path(),
+            &prefix.join("include/hcs-compat"),
+            0o644,
+        )?;
     }
     for name in ["computecore", "computecore-wide"] {
         let template = fs::read_to_string(library.join(format!("{name}.pc.in")))?;
         let text = pkg_config(&template, at);
-        write(&prefix.join(format!("lib/pkgconfig/{name}.pc")), &text)?;
+        write(
+            placed,
+            &prefix.join(format!("lib/pkgconfig/{name}.pc")),
+            &text,
+        )?;
     }
     let sample = repository.root.join("packaging/hcsd.toml");
-    copy(&sample, &prefix.join("share/doc/hcs"), 0o644)?;
+    copy(placed, &sample, &prefix.join("share/doc/hcs"), 0o644)?;
     for unit in fs::read_dir(repository.root.join("packaging/systemd"))? {
         let unit = unit?.path();
         let text = fs::read_to_string(&unit)?
             .replace("/usr/bin/hcs", &format!("{}/bin/hcs", at.display()));
         let name = unit.file_name().unwrap_or_default();
-        write(&prefix.join("lib/systemd/system").join(name), &text)?;
+        write(placed, &prefix.join("lib/systemd/system").join(name), &text)?;
     }
-    Ok(())
+    placed.write()
 }
 
 /// Manual pages and completions, which the program itself writes.
-fn manual(hcs: &Path, prefix: &Path) -> Result<()> {
+fn manual(placed: &mut Placed, hcs: &Path, prefix: &Path) -> Result<()> {
     let pages = prefix.join("share/man/man1");
-    make(&pages).map_err(|e| format!("{} cannot be made: {e}", pages.display()))?;
+    make(placed, &pages).map_err(|e| format!("{} cannot be made: {e}", pages.display()))?;
     said(hcs, &["man".as_ref(), pages.as_os_str()])?;
     for page in fs::read_dir(&pages)?.flatten() {
         if page.file_name().to_string_lossy().starts_with("hcs") {
             fs::set_permissions(page.path(), fs::Permissions::from_mode(0o644))?;
+            placed.file(&page.path());
         }
     }
     for (shell, file) in COMPLETIONS {
         let script = said(hcs, &["completion".as_ref(), shell.as_ref()])?;
-        write(&prefix.join(file), &script)?;
+        write(placed, &prefix.join(file), &script)?;
     }
     Ok(())
 }
@@ -150,7 +163,7 @@ fn said(program: &Path, arguments: &[&OsStr]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn below(destdir: &Path, prefix: &Path) -> PathBuf {
+pub(crate) fn below(destdir: &Path, prefix: &Path) -> PathBuf {
     destdir.join(prefix.strip_prefix("/").unwrap_or(prefix))
 }
 
@@ -163,13 +176,14 @@ fn pkg_config(template: &str, prefix: &Path) -> String {
 }
 
 /// Copies a file into a folder. What is there is replaced, not written into: it may be running.
-fn copy(from: &Path, folder: &Path, mode: u32) -> Result<()> {
+fn copy(placed: &mut Placed, from: &Path, folder: &Path, mode: u32) -> Result<()> {
     let name = from.file_name().ok_or("a file has a name")?;
     let (to, new) = (
         folder.join(name),
         folder.join(format!("{}.new", name.to_string_lossy())),
     );
-    let copied = make(folder)
+    placed.file(&to);
+    let copied = make(placed, folder)
         .and_then(|()| fs::copy(from, &new))
         .and_then(|_| fs::set_permissions(&new, fs::Permissions::from_mode(mode)))
         .and_then(|()| fs::rename(&new, &to));
@@ -184,15 +198,17 @@ fn copy(from: &Path, folder: &Path, mode: u32) -> Result<()> {
 }
 
 /// Makes a link to a file beside it, in the place of what is there.
-fn link(to: &str, at: &Path) -> Result<()> {
+fn link(placed: &mut Placed, to: &str, at: &Path) -> Result<()> {
+    placed.file(at);
     let new = at.with_extension("new");
     let linked = std::os::unix::fs::symlink(to, &new).and_then(|()| fs::rename(&new, at));
     linked.map_err(|e| format!("{} cannot be linked to {to}: {e}", at.display()).into())
 }
 
-fn write(to: &Path, text: &str) -> Result<()> {
+fn write(placed: &mut Placed, to: &Path, text: &str) -> Result<()> {
     let folder = to.parent().ok_or("a file has a folder")?;
-    let written = make(folder)
+    placed.file(to);
+    let written = make(placed, folder)
         .and_then(|()| fs::write(to, text))
         .and_then(|()| fs::set_permissions(to, fs::Permissions::from_mode(0o644)));
     written.map_err(|e| format!("{} cannot be written: {e}", to.display()).into())
@@ -200,14 +216,15 @@ fn write(to: &Path, text: &str) -> Result<()> {
 
 /// Makes a folder, and those above it. The service is only started from folders that only their owner can write to,
 /// so the mask of the person who installs has no effect on their modes.
-fn make(folder: &Path) -> io::Result<()> {
+fn make(placed: &mut Placed, folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
     if let Some(above) = folder.parent() {
-        make(above)?;
+        make(placed, above)?;
     }
     fs::create_dir(folder)?;
+    placed.folder(folder);
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
 }
 
@@ -219,8 +236,9 @@ mod tests {
     fn folders_that_are_made_are_writable_by_their_owner_only() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("lib/systemd/system");
-        make(&folder).unwrap();
-        make(&folder).unwrap();
+        let mut placed = Placed::read(place.path()).unwrap();
+        make(&mut placed, &folder).unwrap();
+        make(&mut placed, &folder).unwrap();
         for made in [folder.as_path(), folder.parent().unwrap()] {
             let mode = fs::metadata(made).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o755);
@@ -276,7 +294,7 @@ mod tests {
         fs::write(&hcs, script).unwrap();
         fs::set_permissions(&hcs, fs::Permissions::from_mode(0o755)).unwrap();
         let prefix = place.path().join("usr");
-        manual(&hcs, &prefix).unwrap();
+        manual(&mut Placed::read(&prefix).unwrap(), &hcs, &prefix).unwrap();
         for (shell, file) in COMPLETIONS {
             let text = fs::read_to_string(prefix.join(file)).unwrap();
             assert_eq!(text, format!("completion {shell}\n"));
@@ -307,7 +325,8 @@ mod tests {
         for alias in ALIASES {
             // Again over what is there.
             for _ in 0..2 {
-                link("libcomputecore.so", &place.path().join(alias)).unwrap();
+                let mut placed = Placed::read(place.path()).unwrap();
+                link(&mut placed, "libcomputecore.so", &place.path().join(alias)).unwrap();
             }
             let text = fs::read_to_string(place.path().join(alias)).unwrap();
             assert_eq!(text, "library");

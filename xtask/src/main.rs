@@ -10,6 +10,7 @@
 //! - `cargo xtask torture [--seed N] [--minutes M]`: the service under everything that may happen to it.
 //! - `cargo xtask bench [--quick] [--check] [--docs] [NAME]...`: this project side by side with its peers.
 //! - `cargo xtask install [--prefix DIR]`: programs, libraries, headers, pkg-config file, systemd units.
+//! - `cargo xtask uninstall [--prefix DIR]`: removes what `install` has made there.
 //! - `cargo xtask golden`: writes the generated documents anew.
 #![expect(
     clippy::print_stdout,
@@ -33,6 +34,7 @@ mod sanitize;
 mod test;
 mod tidy;
 mod torture;
+mod uninstall;
 
 use std::{error::Error, process::ExitCode};
 
@@ -76,12 +78,14 @@ enum Task {
     Mutants(mutants::Arguments),
     /// Run the container engine on control groups v2, in a virtual machine
     Cgroup2,
-    /// Torment the service: kill, stop, fill, refuse, damage and cut what there is, and see that nothing is lost
+    /// Stress the service: kill, stop, fill, refuse, damage and cut what there is, and see that nothing is lost
     Torture(torture::Arguments),
     /// Measure this project side by side with its peers
     Bench(bench::Arguments),
     /// Install programs, libraries, headers, the pkg-config file and the systemd units
     Install(install::Arguments),
+    /// Remove what `install` has made below a directory, and nothing else
+    Uninstall(install::Arguments),
     /// Write the generated documents anew
     Golden,
 }
@@ -102,6 +106,7 @@ fn main() -> ExitCode {
         Task::Cgroup2 => cgroup2::run(&repository),
         Task::Bench(arguments) => bench::run(&repository, &arguments),
         Task::Install(arguments) => install::run(&repository, &arguments),
+        Task::Uninstall(arguments) => uninstall::run(&arguments),
         Task::Golden => golden::write(&repository).map(|()| ExitCode::SUCCESS),
         Task::Torture(arguments) => torture::run(arguments),
     }))

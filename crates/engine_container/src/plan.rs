@@ -120,11 +120,17 @@ pub(crate) fn check(
                 None => CpuLimits::default(),
                 asked => limits::processor(asked.as_ref(), processors())?,
             },
-            pids: config.pids_limit,
+            pids: asked_processes(container).or(config.pids_limit),
+            pids_asked: asked_processes(container).is_some(),
         },
         devices: DeviceRule::merged(rules),
         preferred,
     })
+}
+
+/// The limit of processes that the document names.
+fn asked_processes(container: &Container) -> Option<u64> {
+    container.process_limit.filter(|limit| *limit > 0)
 }
 
 /// What of the host a container has.

@@ -5,7 +5,8 @@
 //! swaps a part of the path in between (a symbolic link in place of a directory) gains a failure and nothing else.
 //!
 //! Symbolic links on the way are followed where they belong to root or to the service's user. In a user namespace
-//! those of root belong to no id of it. Layers and mapped directories are named by a user who is trusted with the host, and may be
+//! those of root belong to no id of it, as those of other users do: such a link is followed where its directory is one that
+//! others cannot write to, and not in a `/tmp`. Layers and mapped directories are named by a user who is trusted with the host, and may be
 //! reached through links of that user. A link of another user is refused, as that user would choose what the container gets. Magic links of `/proc` (`/proc/1/root`, `/proc/self/fd/3`)
 //! are not followed: where they lead is up to a process.
 
@@ -233,7 +234,8 @@ impl Walk {
         if self.links > Self::MOST_LINKS || magic {
             return Err(Errno::LOOP);
         }
-        if !Trusted::of_process().owns(about.st_uid) {
+        let directory = fstat(&self.at)?.st_mode;
+        if !Trusted::of_process().owns_link(about.st_uid, directory) {
             return Err(Errno::PERM);
         }
         let target = readlinkat(&found, "", Vec::new())?;

@@ -27,6 +27,8 @@ pub struct ExitStatus {
     pub code: u32,
     /// The kernel killed it because its system had no memory left.
     pub out_of_memory: Option<OutOfMemory>,
+    /// It failed, and its system, which may have this many processes and threads, was refused another one before.
+    pub process_limit: Option<u64>,
 }
 
 /// Why a process had no memory left.
@@ -57,6 +59,9 @@ impl ExitStatus {
 impl fmt::Display for ExitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "exit code {}", self.code)?;
+        if let Some(limit) = self.process_limit {
+            write!(f, ", at the limit of {limit} processes")?;
+        }
         match self.out_of_memory {
             Some(why) => write!(f, ", killed: {why}"),
             None => Ok(()),
@@ -166,6 +171,7 @@ pub(crate) fn process_exit(document: &str) -> Result<ExitStatus, Failure> {
             out_of_memory: (status.out_of_memory == Some(true)).then_some(OutOfMemory {
                 limit_in_mb: status.memory_limit_in_mb,
             }),
+            process_limit: status.reached_process_limit,
         }),
         None => {
             let message = "the service sent a ProcessStatus without an exit code";
@@ -190,6 +196,9 @@ mod tests {
         let killed = r#"{"ProcessId":7,"Exited":true,"ExitCode":137,"LastWaitResult":0,"OutOfMemory":true,"MemoryLimitInMB":64}"#;
         let said = process_exit(killed).unwrap().to_string();
         assert_eq!(said, "exit code 137, killed: out of memory (limit 64 MB)");
+        let refused = r#"{"ProcessId":7,"Exited":true,"ExitCode":2,"LastWaitResult":0,"ReachedProcessLimit":32}"#;
+        let said = process_exit(refused).unwrap().to_string();
+        assert_eq!(said, "exit code 2, at the limit of 32 processes");
         let lost = r#"{"ProcessId":7,"Exited":true,"ExitCode":0,"LastWaitResult":-2147023728}"#;
         let failure = process_exit(lost).unwrap_err();
         assert_eq!(failure.hresult, HResult::NOT_FOUND);

@@ -221,6 +221,12 @@ pub(crate) fn code(exit: ExitStatus) -> u8 {
     if let Some(why) = exit.out_of_memory {
         complain(&format!("hcs: killed: {why}\n"));
     }
+    if let Some(limit) = exit.process_limit {
+        complain(&format!(
+            "hcs: failed: a process or thread more was refused, as there may be {limit} in the container: `hcs run --pids-limit` \
+             says how many\n"
+        ));
+    }
     let [code, ..] = exit.code.to_le_bytes();
     code
 }

@@ -4,7 +4,7 @@
 //! 2. [`options`]: arguments to documents, pure.
 //! 3. [`client`]: the calls that the verbs make; [`clock`]: how long they may take; [`images`]: what containers are made from.
 //! 4. [`session`]: our standard streams, signals and terminal, joined to those of a process; [`terminal`], [`signals`].
-//! 5. [`output`], [`failure`], [`advice`]: what people see, and the exit code.
+//! 5. [`output`], [`failure`], [`advice`], [`unseen`]: what people see, and the exit code.
 //!
 //! This program knows nothing of sockets, messages and engines: all it does goes through the `hcs` crate.
 
@@ -19,6 +19,7 @@ mod output;
 mod session;
 mod signals;
 mod terminal;
+mod unseen;
 mod verbs;
 mod words;
 
@@ -41,8 +42,8 @@ fn main() -> ExitCode {
             return ExitCode::from(failure::FAILED);
         }
         Err(error) => {
-            let verb = std::env::args_os().nth(1);
-            let error = words::advised(error, verb.as_deref().and_then(|verb| verb.to_str()));
+            let line: Vec<OsString> = std::env::args_os().collect();
+            let error = words::advised(error, &line);
             let written = error.print();
             return match (error.use_stderr(), written) {
                 (false, Ok(())) => ExitCode::SUCCESS,

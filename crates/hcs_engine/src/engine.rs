@@ -269,6 +269,15 @@ pub struct MemoryKills {
     pub limit: Option<u64>,
 }
 
+/// The processes and threads that the kernel refused a machine, as it had as many as it may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessRefusals {
+    /// How many.
+    pub count: u64,
+    /// The most it may have.
+    pub limit: Option<u64>,
+}
+
 /// The way to the guest agent of a machine.
 pub trait Guest {
     /// Blocks until the guest agent can be connected to, at most for `limit`. Starts nothing, and again is fine: each new
@@ -440,6 +449,11 @@ pub trait Machine: fmt::Debug + Send + Sync {
 
     /// The processes in it that the kernel has killed for lack of memory since it was made.
     fn memory_kills(&self) -> MemoryKills;
+
+    /// The processes that it was refused since it was made, for a limit that the host keeps.
+    fn process_refusals(&self) -> ProcessRefusals {
+        ProcessRefusals::default()
+    }
 
     /// Does the host's part of a request (already valid); the guest's part is sent to its agent afterwards.
     ///

@@ -164,6 +164,13 @@ impl Trusted {
     pub fn owns(self, owner: u32) -> bool {
         owner == 0 || owner == self.user || self.unmapped == Some(owner)
     }
+
+    /// Whether a symbolic link of that owner is one of theirs, in a directory whose mode is `directory`. An owner without an
+    /// id may be any user of the host: a directory that others cannot write to has no links of others.
+    #[must_use]
+    pub fn owns_link(self, owner: u32, directory: u32) -> bool {
+        owner == 0 || owner == self.user || (self.owns(owner) && directory & 0o022 == 0)
+    }
 }
 
 /// The id that stands for owners without one, in a user namespace that does not have them all.
@@ -389,6 +396,29 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let uid = fs::metadata(place.path()).unwrap().uid();
         (place, Trusted::root_and(uid))
+    }
+
+    #[test]
+    fn a_link_of_an_unknown_owner_counts_where_others_cannot_make_one() {
+        let trusted = Trusted {
+            user: 1000,
+            unmapped: Some(65_534),
+        };
+        for (owner, directory, counts) in [
+            (0, 0o1777, true),
+            (1000, 0o1777, true),
+            (65_534, 0o755, true),
+            (65_534, 0o1777, false),
+            (65_534, 0o1775, false),
+            (1001, 0o755, false),
+        ] {
+            assert_eq!(
+                trusted.owns_link(owner, directory),
+                counts,
+                "{owner} {directory:o}"
+            );
+        }
+        assert!(!Trusted::root_and(1000).owns_link(65_534, 0o755));
     }
 
     fn chmod(path: &Path, mode: u32) {

@@ -272,6 +272,8 @@ async fn quiet(context: &Context, permits: &Permits, seconds: Option<u64>) {
                 () = permits.change() => {}
                 () = context.registry.change() => {}
                 () = context.removals.progress() => {}
+                // It may be about this time.
+                () = context.reconfigured() => {}
             }
         };
         let quiet =

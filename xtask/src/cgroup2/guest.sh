@@ -70,6 +70,16 @@ said=$(hcs exec lim -- dd if=/dev/zero of=/dev/null bs=100M count=1 2>&1)
 is "more memory than allowed is death by SIGKILL" 137 $?
 is "which is said" "hcs: killed: out of memory (limit 32 MB)" "$said"
 is "and stands in the event log" 1 "$(hcs events --system lim 2>&1 | grep -c "exit code 137, out of memory (limit 32 MB)")"
+hcs exec lim -- dd if=/dev/zero of=/dev/shm/used bs=1M count=16 2>/dev/null
+said=$(hcs update --memory 8 lim 2>&1)
+is "a limit below what is used is refused" 125 $?
+is "with what is used" 1 "$(echo "$said" | grep -c 'the container uses [0-9]* bytes')"
+is "the limit stays" 33554432 "$(cat "$group/memory.max")"
+is "no other one is left" max "$(cat "$group/memory.high")"
+is "and no process was ended for it" 1 "$(sed -n 's/^oom_kill //p' "$group/memory.events")"
+is "a limit above what is used" 25165824 "$(hcs update --memory 24 lim 2>&1)$(cat "$group/memory.max")"
+hcs exec lim -- rm /dev/shm/used
+is "which makes room for a lower limit" 8388608 "$(hcs update --memory 8 lim 2>&1)$(cat "$group/memory.max")"
 hcs pause lim
 is "pause" 1 "$(cat "$group/cgroup.freeze")"
 hcs resume lim

@@ -25,6 +25,8 @@ pub(crate) struct Limits {
     pub(crate) cpu: CpuLimits,
     /// Processes and threads.
     pub(crate) pids: Option<u64>,
+    /// Whether that is what the document asks for, not only what is configured.
+    pub(crate) pids_asked: bool,
 }
 
 /// Has the groups from the hierarchy's root down to above `group` pass `controllers` on to those below. What the host
@@ -58,13 +60,15 @@ impl ControlGroups {
     pub(crate) fn apply(&self, limits: &Limits) -> Result<(), Failure> {
         self.limit_memory(limits.memory)?;
         self.limit_cpu(limits.cpu)?;
-        if let (Some(pids), Some(Home::V1(at) | Home::V2(at))) =
-            (limits.pids, self.home(Controller::Pids))
-        {
-            files::write(at, "pids.max", &pids.to_string())
-                .map_err(|error| error.into_failure("the number of processes cannot be limited"))?;
+        match (limits.pids, self.home(Controller::Pids)) {
+            (Some(pids), Some(Home::V1(at) | Home::V2(at))) => {
+                files::write(at, "pids.max", &pids.to_string()).map_err(|error| {
+                    error.into_failure("the number of processes cannot be limited")
+                })
+            }
+            (Some(_), None) if limits.pids_asked => Err(missing("pids", limits::PROCESSES)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Limits memory and swap together to `bytes`.
@@ -150,8 +154,27 @@ fn memory_v1(bytes: u64, now: Option<u64>) -> Writes {
 }
 
 fn limit_memory_v2(at: &Path, bytes: u64) -> Result<(), StepError> {
-    write_all(at, memory_v2(bytes, at.join(SWAP).exists()))
+    let writes = || write_all(at, memory_v2(bytes, at.join(SWAP).exists()));
+    if files::read_number(at, USED)? <= bytes {
+        return writes();
+    }
+    // The kernel ends processes until the rest fits below the limit. Below this one it only takes away what can be had
+    // back, and holds up who asks for more meanwhile.
+    files::write(at, HIGH, &bytes.to_string())?;
+    let used = files::read_number(at, USED);
+    let written = match used {
+        Ok(used) if used > bytes => {
+            let step = "taking away enough memory for the lower limit of";
+            Err(StepError::new(step, Errno::BUSY).at(at.display().to_string()))
+        }
+        used => used.and_then(|_| writes()),
+    };
+    files::write(at, HIGH, "max")?;
+    written
 }
+
+const USED: &str = "memory.current";
+const HIGH: &str = "memory.high";
 
 const SWAP: &str = "memory.swap.max";
 

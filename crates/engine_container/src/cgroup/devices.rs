@@ -56,6 +56,14 @@ impl DeviceRule {
         })
     }
 
+    /// Whether the device is one that every container may use without a rule of its own.
+    pub(crate) fn is_of_all(self) -> bool {
+        let is = |(major, minor): (u32, Option<u32>)| {
+            self.major == major && minor.is_none_or(|minor| minor == self.minor)
+        };
+        !self.block && allowed().any(is)
+    }
+
     /// One rule for each device: all that several allow.
     pub(crate) fn merged(rules: Vec<Self>) -> Vec<Self> {
         let mut merged: Vec<Self> = Vec::with_capacity(rules.len());

@@ -14,6 +14,8 @@ const WHOLE_MACHINE: u64 = 10_000;
 
 /// JSON pointer of the memory limit.
 pub(crate) const MEMORY: &str = "/Container/Memory/SizeInMB";
+/// JSON pointer of the limit of processes.
+pub(crate) const PROCESSES: &str = "/Container/ProcessLimit";
 /// JSON pointer of the processor's limits: `/Container/Processor/Count`, `/Container/Processor/Maximum` and
 /// `/Container/Processor/Weight`.
 pub(crate) const PROCESSOR: &str = "/Container/Processor";

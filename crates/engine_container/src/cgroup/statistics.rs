@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use hcs_engine::{engine::MemoryKills, memory::GroupMemory};
+use hcs_engine::{
+    engine::{MemoryKills, ProcessRefusals},
+    memory::GroupMemory,
+};
 
 use super::{ControlGroups, Home, detect::Controller, files};
 
@@ -144,6 +147,24 @@ impl ControlGroups {
         MemoryKills {
             count,
             limit: read_limit(at, limit),
+        }
+    }
+}
+
+impl ControlGroups {
+    /// The processes and threads that the kernel refused the container.
+    pub(crate) fn process_refusals(&self) -> ProcessRefusals {
+        let Some(Home::V1(at) | Home::V2(at)) = self.home(Controller::Pids) else {
+            return ProcessRefusals::default();
+        };
+        let text = files::read(at, "pids.events").unwrap_or_default();
+        let count = files::value_of(&text, "max").unwrap_or_default();
+        if count == 0 {
+            return ProcessRefusals::default();
+        }
+        ProcessRefusals {
+            count,
+            limit: read_limit(at, "pids.max"),
         }
     }
 }

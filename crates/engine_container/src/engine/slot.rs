@@ -25,7 +25,7 @@ use crate::{
     parts::{rootfs::left_out, user::Namespace},
     plan::Plan,
     spec::{LeftOut, RootSpec},
-    steps::done,
+    steps::{done, warn},
 };
 
 /// A parked child weighs something, so a lower limit on memory could refuse what it would allow a new child.
@@ -68,8 +68,9 @@ pub(super) struct ContainerSlot {
     kind: Kind,
     /// Those of its user namespace, if it has one.
     ids: Option<OwnIds>,
-    /// What covers the root, for a container without layers.
-    cover: Option<Cover>,
+    /// What covers the root, for a container without layers. A slot without it is of use all the same: the container's
+    /// time line has the reason.
+    cover: Result<Option<Cover>, Failure>,
 }
 
 /// What covers the root of a view of the host's files.
@@ -81,11 +82,14 @@ struct Cover {
 
 impl Cover {
     /// Makes it; `None` where the child has to.
-    fn make(workshop: &Workshop, prepared: &Prepared, kind: Kind) -> Option<Self> {
-        let left_out = left_out::of_root(&workshop.config, &workshop.searches).ok()?;
-        let made = prepared.cover(&workshop.cover, &left_out, kind.user_namespace);
-        let mount = made.ok().flatten()?;
-        Some(Self { left_out, mount })
+    fn make(workshop: &Workshop, prepared: &Prepared, kind: Kind) -> Result<Option<Self>, Failure> {
+        let left_out = left_out::of_root(&workshop.config, &workshop.searches)?;
+        let mount = prepared
+            .cover(&workshop.cover, &left_out, kind.user_namespace)
+            .map_err(|error| {
+                error.into_failure("what a view leaves out cannot be covered beforehand")
+            })?;
+        Ok(mount.map(|mount| Self { left_out, mount }))
     }
 
     /// Its file system, if the container is to see what it was made for.
@@ -168,7 +172,11 @@ impl ContainerSlot {
         };
         done("took a container that was kept ready, and set its limits");
         let ids = self.ids.as_ref().map(|own| Ids::of_own(own).given());
-        let cover = self.cover.and_then(|cover| cover.fitting(&plan.spec.root));
+        let cover = self.cover.unwrap_or_else(|failure| {
+            warn(failure.recorded().to_string());
+            None
+        });
+        let cover = cover.and_then(|cover| cover.fitting(&plan.spec.root));
         let mut machine =
             self.prepared
                 .finish(&self.workshop, request, &plan, ids.as_ref(), cover)?;

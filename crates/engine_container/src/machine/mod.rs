@@ -18,7 +18,9 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{CreateRequest, Exit, Guest, Machine, MemoryKills, StdioOffer, Streams};
+use hcs_engine::engine::{
+    CreateRequest, Exit, Guest, Machine, MemoryKills, ProcessRefusals, StdioOffer, Streams,
+};
 use hcs_schema::{
     Failure, HResult,
     documents::{ModifySettingRequest, Properties, SystemPropertyType},
@@ -284,6 +286,10 @@ impl Machine for ContainerMachine {
 
     fn memory_kills(&self) -> MemoryKills {
         self.record.groups.memory_kills()
+    }
+
+    fn process_refusals(&self) -> ProcessRefusals {
+        self.record.groups.process_refusals()
     }
 
     fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {

@@ -19,6 +19,7 @@ use crate::{
     privilege::Privilege,
     source::Source,
     spec::{MappedSpec, Owners},
+    user_namespace,
 };
 
 /// What the host says of a device's use.
@@ -86,15 +87,36 @@ fn check_one(device: &MappedDevice, at: &str, host: Host<'_>) -> Result<Node, Fa
         let failure = Failure::new(HResult::NOT_SUPPORTED, message);
         return Err(failure.cause_at(format!("{at}/Access"), message));
     }
+    let rule = DeviceRule {
+        block,
+        major: major(found.st_rdev),
+        minor: minor(found.st_rdev),
+        access,
+    };
+    if access & DeviceRule::READ_WRITE != DeviceRule::READ_WRITE && rule.is_of_all() {
+        let message = format!(
+            "{path:?} is a device that every container may read and write, by any node of it, so its use cannot be limited: \
+             leave Access out, or give \"rw\""
+        );
+        let failure = Failure::new(HResult::NOT_SUPPORTED, message.clone());
+        return Err(failure.cause_at(format!("{at}/Access"), message));
+    }
     // The same file, whatever is at its path by now.
     let same = format!("/proc/self/fd/{}", node.as_raw_fd());
-    let may = rustix::fs::access(same, wanted(access));
+    let may = rustix::fs::access(&*same, wanted(access));
     let mode = Mode::of(&found);
     if host.own_ids && !mode.is_open_to_all(access) {
         return Err(refuse(HResult::E_ACCESSDENIED, mode.closed(path)));
     }
     if host.privilege == Privilege::User && may == Err(Errno::ACCESS) {
         return Err(refuse(HResult::E_ACCESSDENIED, mode.closed_to_user(path)));
+    }
+    if host.privilege == Privilege::User
+        && mode.is_open_by_group_alone(access, &Own::of_process())
+        && !has_access_list(&same)
+        && user_namespace::sets_groups()
+    {
+        return Err(refuse(HResult::E_ACCESSDENIED, mode.closed_to_groups(path)));
     }
     let target = device.container_path.as_deref().unwrap_or(path);
     let spec = MappedSpec {
@@ -105,12 +127,6 @@ fn check_one(device: &MappedDevice, at: &str, host: Host<'_>) -> Result<Node, Fa
         owners: Owners::AsOnTheHost,
         allow_set_id: false,
         device: true,
-    };
-    let rule = DeviceRule {
-        block,
-        major: major(found.st_rdev),
-        minor: minor(found.st_rdev),
-        access,
     };
     Ok((spec, rule))
 }
@@ -134,6 +150,27 @@ fn wanted(access: u32) -> Access {
         wanted |= Access::WRITE_OK;
     }
     wanted
+}
+
+/// Whether users and groups are named for the file at `path`, besides its owner and group (`acl(5)`).
+fn has_access_list(path: &str) -> bool {
+    rustix::fs::getxattr(path, "system.posix_acl_access", &mut [0_u8; 0][..])
+        .is_ok_and(|size| size > 0)
+}
+
+/// Who the service is.
+struct Own {
+    user: u32,
+    group: u32,
+}
+
+impl Own {
+    fn of_process() -> Self {
+        Self {
+            user: rustix::process::geteuid().as_raw(),
+            group: rustix::process::getegid().as_raw(),
+        }
+    }
 }
 
 /// Whether every user of the host may use the node at `path` in this way. One that is not there is refused later, with the
@@ -167,6 +204,12 @@ impl Mode {
         readable && writable
     }
 
+    /// Whether, of all its rights, a user who may use it can have them by a further group only: not as its owner, not by the
+    /// group that is the user's own, and not as every user.
+    fn is_open_by_group_alone(self, access: u32, own: &Own) -> bool {
+        self.user != own.user && self.group != own.group && !self.is_open_to_all(access)
+    }
+
     fn belongs(self, path: &str) -> String {
         format!(
             "{path:?} belongs to user {} and group {} of the host, with mode {:04o}",
@@ -182,11 +225,23 @@ impl Mode {
         )
     }
 
+    fn closed_to_groups(self, path: &str) -> String {
+        format!(
+            "{}: user {}, who runs this service, may use it as a member of that group, which no process of a container with \
+             subordinate ids is in (/etc/subgid). Let the user use it by an access list (setfacl -m u:{}:rw), or have root run \
+             the container",
+            self.belongs(path),
+            rustix::process::geteuid().as_raw(),
+            rustix::process::geteuid().as_raw()
+        )
+    }
+
     fn closed_to_user(self, path: &str) -> String {
         format!(
-            "{}, so user {}, who runs this service, may not use it, and no container of that user: become a member of the \
-             group, or have root run the container",
+            "{}, so user {}, who runs this service, may not use it, and no container of that user: have the user named in its access \
+             list (setfacl -m u:{}:rw), or have root run the container",
             self.belongs(path),
+            rustix::process::geteuid().as_raw(),
             rustix::process::geteuid().as_raw()
         )
     }
@@ -216,7 +271,7 @@ mod tests {
     fn a_device_is_shown_with_its_rule() {
         let named = [
             device(r#"{ "HostPath": "/dev/null" }"#),
-            device(r#"{ "HostPath": "/dev/zero", "ContainerPath": "/dev/none", "Access": "r" }"#),
+            device(r#"{ "HostPath": "/dev/kmsg", "ContainerPath": "/dev/none", "Access": "r" }"#),
         ];
         let nodes = check(&named, HOST).unwrap();
         let rule = |minor, access| DeviceRule {
@@ -231,7 +286,7 @@ mod tests {
         );
         assert_eq!(
             (nodes[1].0.target.as_str(), nodes[1].1),
-            ("/dev/none", rule(5, 2))
+            ("/dev/none", rule(11, 2))
         );
         assert!(nodes[0].0.device && nodes[0].0.read_only);
     }
@@ -254,6 +309,12 @@ mod tests {
             assert_eq!((found, pointer.as_str()), (hresult, at), "{path}");
             assert!(message.contains(said), "{message}");
         }
+        // A rule for it would change nothing, as all containers have one.
+        let reading = r#"{ "HostPath": "/dev/zero", "Access": "r" }"#;
+        let (hresult, pointer, message) = refused(reading, HOST);
+        assert_eq!(hresult, HResult::NOT_SUPPORTED);
+        assert_eq!(pointer, "/Container/MappedDevices/0/Access");
+        assert!(message.contains("every container"), "{message}");
         let uncontrolled = Host {
             control: &DeviceControl::None,
             ..HOST
@@ -267,6 +328,25 @@ mod tests {
             uncontrolled,
         )
         .unwrap();
+    }
+
+    #[test]
+    fn rights_of_a_further_group_are_told_from_others() {
+        let own = Own {
+            user: 1000,
+            group: 1000,
+        };
+        let mode = |bits, user, group| Mode { bits, user, group };
+        for (mode, by_group) in [
+            (mode(0o660, 0, 109), true),
+            (mode(0o664, 0, 109), true),
+            (mode(0o666, 0, 109), false),
+            (mode(0o660, 1000, 109), false),
+            (mode(0o660, 0, 1000), false),
+        ] {
+            assert_eq!(mode.is_open_by_group_alone(6, &own), by_group, "{mode:?}");
+        }
+        assert!(!mode(0o664, 0, 109).is_open_by_group_alone(2, &own));
     }
 
     #[test]

@@ -75,6 +75,9 @@ pub(crate) fn check(
         if memory.is_some_and(|memory| memory.size_in_mb.unwrap_or_default() > 0) {
             return Err(refuse(crate::cgroup::limits::MEMORY, NO_LIMITS));
         }
+        if container.process_limit.is_some_and(|limit| limit > 0) {
+            return Err(refuse(crate::cgroup::limits::PROCESSES, NO_LIMITS));
+        }
         if container.processor.as_ref().is_some_and(|processor| {
             let asked = [
                 processor.maximum,
@@ -156,6 +159,7 @@ mod tests {
                 r#"{ "Processor": { "Weight": 100 } }"#,
                 "/Container/Processor",
             ),
+            (r#"{ "ProcessLimit": 64 }"#, "/Container/ProcessLimit"),
             (
                 r#"{ "Networking": { "Namespace": "blue" } }"#,
                 "/Container/Networking/Namespace",

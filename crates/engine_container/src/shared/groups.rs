@@ -69,6 +69,7 @@ impl MachineGroups {
                         weight: limits.weight,
                     },
                     pids: limits.tasks,
+                    pids_asked: false,
                 })
             });
         match limited {

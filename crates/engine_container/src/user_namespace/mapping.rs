@@ -62,6 +62,18 @@ impl Mapping {
     }
 }
 
+/// Whether processes in containers of this ordinary user have groups of their own, and none of the user's: it takes
+/// subordinate ids, and the programs that map them.
+pub(crate) fn sets_groups() -> bool {
+    let mapping = Mapping::of_user();
+    let found = |program: &str| {
+        std::env::var_os("PATH").is_some_and(|path| {
+            std::env::split_paths(&path).any(|directory| directory.join(program).exists())
+        })
+    };
+    mapping.users.len() > 1 && mapping.groups.len() > 1 && found(USERS.1) && found(GROUPS.1)
+}
+
 /// The name of a user, from `/etc/passwd`.
 fn user_name(user: u32) -> Option<String> {
     let text = std::fs::read_to_string("/etc/passwd").ok()?;

@@ -15,6 +15,6 @@ mod mapping;
 mod ranges;
 
 pub(crate) use claims::Claims;
-pub(crate) use mapping::{Child, Mapping};
+pub(crate) use mapping::{Child, Mapping, sets_groups};
 pub(crate) use ranges::{IdPool, IdRangeSlot};
 pub use ranges::{IdRange, UserNamespaces};

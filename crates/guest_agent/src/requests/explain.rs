@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hcs_schema::{
     Failure, HResult,
-    privileges::{Limit, Privileges, limits},
+    privileges::{Capabilities, Limit, Privileges, limits},
 };
 use rustix::io::Errno;
 
@@ -56,6 +56,10 @@ fn reason(
     // The kernel says so of ids that the user namespace does not have.
     let unknown = error.errno == Errno::INVAL;
     match error.step {
+        SpawnStage::Clone if error.errno == Errno::AGAIN => format!(
+            "no process can be made: {what}; as many processes and threads run as there may be in the container \
+             (ProcessLimit, `hcs run --pids-limit`), or as its user may have"
+        ),
         SpawnStage::Clone => format!("no process can be made: {what}"),
         SpawnStage::Session => format!("it gets no session of its own: {what}"),
         SpawnStage::Terminal => format!("its console cannot become its controlling terminal: {what}"),
@@ -80,7 +84,7 @@ fn reason(
             format!("the working directory {directory:?} cannot be entered by user {uid}: {what}")
         }
         SpawnStage::SignalMask => format!("its signal mask cannot be set: {what}"),
-        SpawnStage::Execute => execution(command, identity, error),
+        SpawnStage::Execute => execution(command, identity, privileges, error),
     }
 }
 
@@ -118,7 +122,12 @@ fn listed(groups: &[u32]) -> String {
     }
 }
 
-fn execution(command: &Command, identity: &Identity, error: LaunchError) -> String {
+fn execution(
+    command: &Command,
+    identity: &Identity,
+    privileges: &Privileges,
+    error: LaunchError,
+) -> String {
     let tried = command.candidates.get(error.candidate);
     let file = tried
         .map(|file| file.to_string_lossy().into_owned())
@@ -134,12 +143,36 @@ fn execution(command: &Command, identity: &Identity, error: LaunchError) -> Stri
             "{file:?} may not be executed by user {}: {what}",
             identity.uid
         ),
+        (Errno::PERM, _) if let Some(missing) = missing(command, &file, privileges) => format!(
+            "{file:?} is a program that wants the capability {missing}, which processes of this container cannot have: add it when \
+             the container is made (AddCapabilities, `hcs run --cap-add {}`)",
+            missing.replace(", ", " --cap-add ")
+        ),
         (Errno::NOEXEC, _) => {
             format!("{file:?} is neither a program for this machine nor a script with a #! line")
         }
         (Errno::TOOBIG, _) => format!("its arguments and environment are too large: {what}"),
         _ => format!("{file:?} cannot be executed: {what}"),
     }
+}
+
+/// The capabilities that `file` says it needs and that cannot be had, by their names.
+fn missing(command: &Command, file: &str, privileges: &Privileges) -> Option<String> {
+    let path = Path::new(command.directory.to_str().ok()?).join(file);
+    let mut value = [0_u8; 24];
+    let size = rustix::fs::getxattr(path, "security.capability", &mut value[..]).ok()?;
+    let missing = permitted(value.get(..size)?)?.difference(privileges.possible);
+    (!missing.is_empty()).then(|| missing.to_string().replace("CAP_", ""))
+}
+
+/// The capabilities that a file has, by its attribute (`struct vfs_ns_cap_data` of `linux/capability.h`): after the
+/// revision the lower halves of what is permitted and inheritable, then the upper ones.
+fn permitted(value: &[u8]) -> Option<Capabilities> {
+    let word = |at: usize| {
+        let bytes = value.get(at..at + 4)?.try_into().ok()?;
+        Some(u64::from(u32::from_le_bytes(bytes)))
+    };
+    Some(Capabilities::from_bits(word(4)? | word(12)? << 32))
 }
 
 /// The first candidate that is there after all, as far as the agent can see.
@@ -161,4 +194,17 @@ fn tried(command: &Command) -> String {
         .map(|file| file.to_string_lossy())
         .collect();
     files.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_capabilities_of_a_file_are_read() {
+        let value = |words: [u32; 5]| words.map(u32::to_le_bytes).concat();
+        let raw = permitted(&value([0x0200_0001, 1 << 13, 0, 1 << 6, 0])).unwrap();
+        assert_eq!(raw.to_string(), "CAP_NET_RAW, CAP_PERFMON");
+        assert_eq!(permitted(&[1, 2, 3]), None);
+    }
 }

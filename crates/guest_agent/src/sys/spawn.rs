@@ -272,7 +272,9 @@ impl Spawner {
                 self.report.present.as_ptr(),
             )
         };
-        Pid::from_raw(raw).filter(|_| raw > 0).ok_or_else(|| {
+        // A negative number is none that a pid can be made of.
+        let pid = (raw > 0).then(|| Pid::from_raw(raw)).flatten();
+        pid.ok_or_else(|| {
             let error = std::io::Error::last_os_error();
             self.times = Times::default();
             LaunchError {

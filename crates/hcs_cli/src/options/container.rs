@@ -26,7 +26,7 @@ use super::{
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 21] = [
+pub(crate) const ARGUMENTS: [&str; 22] = [
     "layers",
     "image",
     "store",
@@ -40,6 +40,7 @@ pub(crate) const ARGUMENTS: [&str; 21] = [
     "shm_size",
     "memory",
     "cpus",
+    "pids_limit",
     "hostname",
     "no_hosts",
     "userns",
@@ -113,6 +114,10 @@ pub(crate) struct ContainerOptions {
     /// How many processors it may keep busy, such as 2 or 0.5
     #[arg(long, value_name = "N", value_parser = processors::parse)]
     cpus: Option<Processors>,
+
+    /// The most processes and threads inside [default: what the service's configuration says, 4096 without it]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pids_limit: Option<u64>,
 
     /// Host name inside
     #[arg(long, value_name = "NAME")]
@@ -193,6 +198,7 @@ impl ContainerOptions {
             ("--read-only", self.read_only),
             ("--tmpfs", !self.temporary.is_empty()),
             ("--shm-size", self.shm_size.is_some()),
+            ("--pids-limit", self.pids_limit.is_some()),
             ("--no-hosts", self.no_hosts),
             ("--userns", self.userns.is_some()),
             ("--net-namespace", self.net_namespace.is_some()),
@@ -253,6 +259,7 @@ impl ContainerOptions {
                 size_in_mb: Some(megabytes),
             }),
             processor: self.cpus.map(|cpus| cpus.document(surroundings.processors)),
+            process_limit: self.pids_limit,
             networking: self.net_namespace.as_ref().map(|name| Networking {
                 namespace: Some(name.clone()),
                 ..Networking::default()
@@ -385,6 +392,8 @@ mod tests {
             "1G",
             "--cpus",
             "0.5",
+            "--pids-limit",
+            "64",
             "--hostname",
             "box",
             "--net-namespace",
@@ -409,6 +418,7 @@ mod tests {
             "MappedDevices": [{"HostPath": "/dev/fuse", "ContainerPath": "/dev/f", "Access": "rw"}],
             "Memory": {"SizeInMB": 1024},
             "Processor": {"Maximum": 1250},
+            "ProcessLimit": 64,
             "Networking": {"Namespace": "blue"},
             "UserNamespace": true,
             "AddCapabilities": ["CAP_NET_RAW"],

@@ -17,6 +17,7 @@ use crate::{
         machine::{self, MachineOptions},
     },
     output::{print, print_json, printable},
+    unseen,
 };
 
 /// Create a container, a virtual machine, or any system by its document, and print its id; start runs it, terminate removes it
@@ -79,6 +80,9 @@ impl Create {
         };
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("create");
+        if self.document.is_none() && !self.machine.is_machine(&self.container)? {
+            unseen::tell(self.container.host_directory(&Surroundings::here()), clock);
+        }
         let made = clock.wait(&id, ComputeSystem::create_json(&id, &document));
         let system = made.map_err(advise)?;
         match self.json {

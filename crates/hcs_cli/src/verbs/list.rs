@@ -15,11 +15,13 @@ use crate::{
     failure::Stop,
     options::limit::Limit,
     output::{Format, FormatOption, print, print_json, printable, table},
+    verbs::ps,
 };
 
-/// List all systems: kind, state, id, owner, image, command
+/// List all systems: kind, state, id, owner, image, command, and what became of the command
 ///
-/// The command is that of hcs run -d: running, or exited with this exit code. Its container stays until hcs terminate.
+/// The command is that of hcs run -d: running, or exited with this exit code. Its container stays until hcs terminate. A long
+/// command is cut off: hcs list --json has 256 bytes of it.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "enumerate",
@@ -136,10 +138,10 @@ fn known(system: &ComputeSystemProperties) -> Option<String> {
 
 /// In the order of `hcsdiag list`, and what became of the commands.
 fn text(systems: &[ComputeSystemProperties], commands: &[String]) -> String {
-    let rows: Vec<[String; 6]> = systems
+    let rows: Vec<[String; 7]> = systems
         .iter()
         .zip(commands)
-        .map(|(system, command)| {
+        .map(|(system, ended)| {
             [
                 system
                     .system_type
@@ -149,11 +151,31 @@ fn text(systems: &[ComputeSystemProperties], commands: &[String]) -> String {
                 system.id.clone().unwrap_or_default(),
                 system.owner.clone().unwrap_or_default(),
                 system.image.clone().unwrap_or_else(|| "-".to_owned()),
-                command.clone(),
+                command(system),
+                ended.clone(),
             ]
         })
         .collect();
-    table(["TYPE", "STATE", "ID", "OWNER", "IMAGE", "COMMAND"], &rows)
+    let names = [
+        "TYPE", "STATE", "ID", "OWNER", "IMAGE", "COMMAND", "OUTCOME",
+    ];
+    table(names, &rows)
+}
+
+/// How many characters of a command are shown.
+const SHOWN: usize = 40;
+
+/// The beginning of its detached command, as it would be typed into a shell.
+fn command(system: &ComputeSystemProperties) -> String {
+    let arguments = system.detached_command.as_deref().unwrap_or_default();
+    if arguments.is_empty() {
+        return "-".to_owned();
+    }
+    let all = ps::command(arguments);
+    match all.char_indices().nth(SHOWN) {
+        None => all,
+        Some((end, _)) => format!("{}...", &all[..end]),
+    }
 }
 
 #[cfg(test)]
@@ -187,6 +209,20 @@ mod tests {
     }
 
     #[test]
+    fn a_long_command_is_cut_off() {
+        let of = |arguments: &[&str]| {
+            command(&ComputeSystemProperties {
+                detached_command: Some(arguments.iter().map(|&word| word.to_owned()).collect()),
+                ..ComputeSystemProperties::default()
+            })
+        };
+        assert_eq!(of(&[]), "-");
+        assert_eq!(of(&["sh", "-c", "x y"]), "sh -c 'x y'");
+        let long = "é".repeat(SHOWN + 1);
+        assert_eq!(of(&[&long]), format!("{}...", "é".repeat(SHOWN)));
+    }
+
+    #[test]
     fn a_system_is_a_line() {
         let system = ComputeSystemProperties {
             id: Some("box".to_owned()),
@@ -194,10 +230,11 @@ mod tests {
             state: Some(State::Running),
             owner: Some("me".to_owned()),
             image: Some("debian:12".to_owned()),
+            detached_command: Some(vec!["a b".to_owned(), "c".to_owned()]),
             ..ComputeSystemProperties::default()
         };
-        let expected = "TYPE       STATE    ID   OWNER  IMAGE      COMMAND\n\
-                        Container  Running  box  me     debian:12  exited (3)\n";
+        let expected = "TYPE       STATE    ID   OWNER  IMAGE      COMMAND  OUTCOME\n\
+                        Container  Running  box  me     debian:12  'a b' c  exited (3)\n";
         assert_eq!(text(&[system], &["exited (3)".to_owned()]), expected);
     }
 }

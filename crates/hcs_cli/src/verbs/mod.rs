@@ -25,6 +25,7 @@ pub(crate) mod signal;
 pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod terminate;
+pub(crate) mod update;
 pub(crate) mod validate;
 pub(crate) mod version;
 pub(crate) mod wait;

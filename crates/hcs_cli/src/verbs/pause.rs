@@ -5,7 +5,7 @@ use hcs::ComputeSystem;
 
 use crate::{client, failure::Stop, options::systems::Systems};
 
-/// Hold all processes of a running system
+/// Freeze all processes of a running system
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

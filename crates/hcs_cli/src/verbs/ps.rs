@@ -175,7 +175,7 @@ fn row(process: &ProcessDetails) -> [String; 7] {
 }
 
 /// Arguments as they would be typed into a shell.
-fn command(arguments: &[String]) -> String {
+pub(super) fn command(arguments: &[String]) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%^".contains(c);
     let words = arguments.iter().map(|argument| {
         if !argument.is_empty() && argument.chars().all(is_plain) {

@@ -5,7 +5,7 @@ use hcs::ComputeSystem;
 
 use crate::{client, failure::Stop, options::systems::Systems};
 
-/// Let a paused system run on
+/// Resume the processes of a paused system
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "unpause",

@@ -22,7 +22,7 @@ use crate::{
     },
     output::{print, printable},
     session::{self, Manner},
-    terminal,
+    terminal, unseen,
 };
 
 const TIMEOUT: &str = "Kill the command, and remove the container, when all of it takes longer, from the creation to the \
@@ -147,6 +147,9 @@ impl Run {
         parameters.ends_system = (!stays).then_some(true);
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("run");
+        if !is_machine {
+            unseen::tell(self.container.host_directory(&here), clock);
+        }
         let launched = client::launch(&id, &document, &parameters, clock);
         // What the container is made from is mounted by now.
         drop(hold);

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     client,
     clock::Clock,
+    complain,
     failure::Stop,
     options::limit::Limit,
     output::{Format, FormatOption, print, print_json, printable},
@@ -62,17 +63,19 @@ enum Action {
     /// Have the service exit, and wait until it has
     ///
     /// Systems go on, as when the service exits because it is idle. The next call, and every client that has a system or
-    /// process open, starts the next service. Where none runs there is nothing to do.
+    /// process open, starts the next service. Where none runs that is said, and there is nothing to do. A mistake in the
+    /// configuration, by which no service could start, is told.
     #[command(after_help = "Examples:\n  hcs service stop")]
     Stop {
         #[command(flatten)]
         limit: Limit,
     },
-    /// Have the service read its configuration again, and print what has changed
+    /// Have the service read its configuration again, and print from which file and what has changed
     ///
     /// Nothing that runs is interrupted. What cannot change while the service lives stays as it was and is named: paths,
     /// the socket, ids, [host_view], [vm] and others that things are made by. With a mistake in the file all stays as it was,
-    /// and the exit code is 125. SIGHUP does the same, and the log tells of it. Where no service runs there is nothing to do.
+    /// and the exit code is 125. SIGHUP does the same, and the log tells of it. Where no service runs that is said, and there is
+    /// nothing to do.
     #[command(after_help = "Examples:\n  hcs service reload\n  hcs service reload --json")]
     Reload {
         #[command(flatten)]
@@ -129,7 +132,7 @@ fn ask(wanted: &[&str], clock: Clock) -> Result<Value, Stop> {
 
 /// Has the service read its configuration again, if one runs.
 fn reload(clock: Clock, format: Format) -> Result<u8, Stop> {
-    if !Endpoint::from_environment()?.is_served()? {
+    if !is_there("nothing to tell: the next call starts one, which reads its configuration then")? {
         return Ok(0);
     }
     let answer = ask(&["Service"], clock)?;
@@ -146,9 +149,36 @@ fn reload(clock: Clock, format: Format) -> Result<u8, Stop> {
     let told = client::read(document.as_deref())?;
     match format {
         Format::Json => print_json(&told)?,
-        Format::Table => print(&text_of_change(&told))?,
+        Format::Table => {
+            let read = ask(&["Service"], clock)?;
+            let read = &read.pointer(SERVICE).unwrap_or(&Value::Null)["Configuration"];
+            print(&(text_of_file(read) + &text_of_change(&told)))?;
+        }
     }
     Ok(0)
+}
+
+/// Whether a service runs; if none does, that is said, and what follows from it.
+fn is_there(so: &str) -> Result<bool, Stop> {
+    let endpoint = Endpoint::from_environment()?;
+    let served = endpoint.is_served()?;
+    if !served {
+        let path = endpoint.path().display().to_string();
+        complain(&format!(
+            "hcs: no service runs at {}, so there is {so}\n",
+            printable(&path)
+        ));
+    }
+    Ok(served)
+}
+
+/// Which file the configuration was read from.
+fn text_of_file(configuration: &Value) -> String {
+    let file = printable(configuration["File"].as_str().unwrap_or("-"));
+    match configuration["Found"] == true {
+        true => format!("read {file}\n"),
+        false => format!("{file} is not there: the defaults hold\n"),
+    }
 }
 
 /// What became of the settings.
@@ -173,7 +203,7 @@ fn names(list: &Value) -> Option<String> {
 
 /// Stops the service, if one runs.
 fn stop(clock: Clock) -> Result<u8, Stop> {
-    if !Endpoint::from_environment()?.is_served()? {
+    if !is_there("nothing to stop")? {
         return Ok(0);
     }
     let answer = ask(&["Service"], clock)?;
@@ -182,9 +212,14 @@ fn stop(clock: Clock) -> Result<u8, Stop> {
             failure.cause("the service that runs is older than this hcs: end it with kill(1)");
         return Err(failure.into());
     }
-    let pid = answer
-        .pointer(SERVICE)
-        .and_then(|it| it["ProcessId"].as_i64());
+    let service = answer.pointer(SERVICE).unwrap_or(&Value::Null);
+    if let Some(fault) = service["Configuration"]["Fault"].as_str() {
+        complain(&format!(
+            "hcs: the configuration has a mistake, and calls fail until it is mended, as no service can start by it: {}\n",
+            printable(fault)
+        ));
+    }
+    let pid = service["ProcessId"].as_i64();
     let pid = pid.and_then(|pid| i32::try_from(pid).ok());
     // A service that cannot be seen from here, in another pid namespace say, is not waited for.
     let process = pid
@@ -342,6 +377,13 @@ mod tests {
         ] {
             assert_eq!(long(seconds), text);
         }
+    }
+
+    #[test]
+    fn the_file_that_was_read_is_told() {
+        let text = |found: bool| text_of_file(&json!({"File": "/c.toml", "Found": found}));
+        assert_eq!(text(true), "read /c.toml\n");
+        assert_eq!(text(false), "/c.toml is not there: the defaults hold\n");
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Wait {
                 Ok(Some((_, OutputRecord::Exit(code)))) => {
                     let exit = ExitStatus {
                         code,
-                        out_of_memory: None,
+                        ..ExitStatus::default()
                     };
                     if self.json {
                         print_json(&status(output.process_id(), exit))?;
@@ -132,6 +132,7 @@ fn status(pid: u32, exit: ExitStatus) -> ProcessStatus {
         exit_code: Some(exit.code),
         out_of_memory: exit.out_of_memory.map(|_| true),
         memory_limit_in_mb: exit.out_of_memory.and_then(|why| why.limit_in_mb),
+        reached_process_limit: exit.process_limit,
         ..ProcessStatus::default()
     }
 }

@@ -6,8 +6,10 @@
 mod options;
 mod verbs;
 
+use std::ffi::OsString;
+
 use clap::{
-    Error,
+    Command, Error,
     builder::StyledStr,
     error::{ContextKind, ContextValue, ErrorKind},
 };
@@ -15,9 +17,14 @@ use clap::{
 /// Words, and what is answered to each of them.
 pub(crate) type Row = (&'static [&'static str], &'static str);
 
-/// A complaint about the command line, with an answer where it is about a word of another tool. `verb` is its first word:
-/// the tables are about containers, and mean nothing to verbs that have verbs of their own.
-pub(crate) fn advised(mut error: Error, verb: Option<&str>) -> Error {
+/// A complaint about the command line, with an answer where it is about a word of another tool. `line` is all of its words,
+/// the program's name first. Of these the verb decides: the tables are about containers, and mean nothing to verbs that have
+/// verbs of their own.
+pub(crate) fn advised(mut error: Error, line: &[OsString]) -> Error {
+    let verb = line.get(1).and_then(|verb| verb.to_str());
+    if error.kind() == ErrorKind::DisplayHelp && asks_for_host_name(line) {
+        return host_name();
+    }
     let (context, table) = match (error.kind(), verb) {
         (ErrorKind::InvalidSubcommand, Some("image")) => {
             (ContextKind::InvalidSubcommand, verbs::IMAGE_ROWS)
@@ -37,6 +44,27 @@ pub(crate) fn advised(mut error: Error, verb: Option<&str>) -> Error {
         error.insert(ContextKind::Suggested, answer);
     }
     error
+}
+
+/// The complaint about `-h` as a host name.
+fn host_name() -> Error {
+    let (words, answer) = options::HOST_NAME;
+    let mut error = Error::new(ErrorKind::UnknownArgument).with_cmd(&Command::new("hcs"));
+    let word = words.concat();
+    error.insert(ContextKind::InvalidArg, ContextValue::String(word));
+    let answer = ContextValue::StyledStrs(vec![StyledStr::from(answer)]);
+    error.insert(ContextKind::Suggested, answer);
+    error
+}
+
+/// Whether `-h` has something behind it that is no option: other tools take that for a host name.
+fn asks_for_host_name(line: &[OsString]) -> bool {
+    let makes = line
+        .get(1)
+        .is_some_and(|verb| verb == "run" || verb == "create");
+    let at = line.iter().position(|word| word == "-h");
+    let behind = at.and_then(|at| line.get(at + 1));
+    makes && behind.is_some_and(|word| !word.as_encoded_bytes().starts_with(b"-"))
 }
 
 /// What is answered to a verb that is not there.
@@ -62,7 +90,8 @@ mod tests {
 
     fn complaint(line: &[&str]) -> String {
         let error = Cli::try_parse_from(line).unwrap_err();
-        advised(error, line.get(1).copied()).to_string()
+        let line: Vec<OsString> = line.iter().map(OsString::from).collect();
+        advised(error, &line).to_string()
     }
 
     #[test]
@@ -79,6 +108,25 @@ mod tests {
                     assert!(said.contains(&format!("tip: {answer}")), "{word}: {said}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_host_name_behind_h_is_answered() {
+        for line in [
+            &["hcs", "run", "-h", "web", "--", "sh"][..],
+            &["hcs", "create", "-h", "web"],
+        ] {
+            let said = complaint(line);
+            assert!(said.contains(options::HOST_NAME.1), "{said}");
+        }
+        for line in [
+            &["hcs", "run", "-h"][..],
+            &["hcs", "run", "-h", "--", "sh"],
+            &["hcs", "exec", "-h", "box"],
+        ] {
+            let said = complaint(line);
+            assert!(!said.contains(options::HOST_NAME.1), "{said}");
         }
     }
 
@@ -127,6 +175,7 @@ mod tests {
         let mut commands = 0;
         for (words, answer) in options::ROWS
             .iter()
+            .chain([&options::HOST_NAME])
             .chain(verbs::ROWS)
             .chain(verbs::IMAGE_ROWS)
         {

@@ -2,6 +2,12 @@
 
 use super::Row;
 
+/// `-h` with a word behind it, which prints the help otherwise.
+pub(super) const HOST_NAME: Row = (
+    &["-h"],
+    "the host name is given as `--hostname web`; -h without a word behind it prints the help",
+);
+
 /// Each option is answered by what to type here, or by why there is nothing to type.
 pub(super) const ROWS: &[Row] = &[
     (
@@ -31,11 +37,6 @@ pub(super) const ROWS: &[Row] = &[
     (
         &["--cpuset-cpus", "--cpuset-mems"],
         "processors are counted, not named: `--cpus 2`; groups of processors are made through the API (CpuGroup)",
-    ),
-    (
-        &["--pids-limit"],
-        "the most processes of a container are set for all, as processes_per_container in the service's configuration; \
-         those of one user `--ulimit nproc=100` limits",
     ),
     (
         &["--storage-opt"],

@@ -119,11 +119,6 @@ pub(super) const ROWS: &[Row] = &[
         "a system keeps its id, which is given when it is made: `hcs create --id box`",
     ),
     (
-        &["update"],
-        "limits are given when a system is made: `hcs run --memory 512 --cpus 0.5 -- make`; a process can be given \
-         narrower ones: `hcs exec --ulimit nofile=256 box -- make`",
-    ),
-    (
         &["status", "state", "show"],
         "`hcs inspect box` tells all of a system, `hcs list` the state of each",
     ),

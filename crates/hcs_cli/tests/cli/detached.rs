@@ -231,7 +231,9 @@ fn listed_command(id: &str) -> String {
     // It is made of no image.
     let (_, behind) = line.unwrap().split_once(" hcs ").unwrap();
     let command = behind.trim().strip_prefix('-').unwrap();
-    command.trim().to_owned()
+    let words: Vec<&str> = command.trim().split("  ").collect();
+    let words = words.into_iter().filter(|word| !word.is_empty());
+    words.map(str::trim).collect::<Vec<_>>().join(" | ")
 }
 
 #[test]
@@ -240,11 +242,13 @@ fn the_list_says_what_became_of_the_command() {
     assert_eq!(words(&format!("wait {}", ended.0)).code, Some(3));
     let running = detached(&[], "mkfifo /tmp/go; read x </tmp/go");
     let none = Container::new("undetached");
-    assert_eq!(listed_command(&ended.0), "exited (3)");
-    assert_eq!(listed_command(&running.0), "running");
-    assert_eq!(listed_command(&none.0), "-");
+    assert_eq!(listed_command(&ended.0), "sh -c 'exit 3' | exited (3)");
+    let command = "sh -c 'mkfifo /tmp/go; read x </tmp/go'";
+    let outcome = |outcome| format!("{command} | {outcome}");
+    assert_eq!(listed_command(&running.0), outcome("running"));
+    assert_eq!(listed_command(&none.0), "- | -");
     words(&format!("pause {}", running.0)).fine();
-    assert_eq!(listed_command(&running.0), "-");
+    assert_eq!(listed_command(&running.0), outcome("-"));
 }
 
 #[test]

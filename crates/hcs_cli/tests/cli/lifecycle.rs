@@ -130,7 +130,7 @@ fn shutdown_asks_and_wait_tells_how_it_ended() {
 }
 
 #[test]
-fn a_table_has_kind_state_id_owner_image_and_command() {
+fn a_table_has_kind_state_id_owner_image_command_and_outcome() {
     let container = Container::new("list");
     let list = words("list").fine();
     assert!(list.starts_with("TYPE"), "{list}");
@@ -139,8 +139,27 @@ fn a_table_has_kind_state_id_owner_image_and_command() {
         .find(|line| line.contains(&container.0))
         .unwrap();
     let cells: Vec<_> = line.split_whitespace().collect();
-    let expected = ["Container", "Running", &container.0, "hcs", "-", "-"];
+    let expected = ["Container", "Running", &container.0, "hcs", "-", "-", "-"];
     assert_eq!(cells, expected);
+}
+
+#[test]
+fn the_limits_of_a_running_container_are_changed() {
+    let container = Container::with("update", "--memory 64");
+    let id = &container.0;
+    let take = "$x = 'x' x (96 << 20); print length $x";
+    let take = || ended(&mut hcs(["exec", id, "--", "perl", "-e", take]));
+    assert_eq!(take().code, Some(137));
+    words(&format!("update --memory 256 --cpus 0.5 {id}")).fine();
+    assert_eq!(take().fine(), (96 << 20).to_string());
+    // What is in use is not taken away, and the limit stays.
+    let script = "dd if=/dev/zero of=/dev/shm/file bs=1M count=48 2>/dev/null";
+    ended(&mut hcs(["exec", id, "--", "sh", "-c", script])).fine();
+    let refused = words(&format!("update --memory 16 {id}"));
+    assert_eq!(refused.code, Some(125), "{refused:?}");
+    assert!(refused.err.contains("the container uses "), "{refused:?}");
+    assert_eq!(take().fine(), (96 << 20).to_string());
+    assert_eq!(words("update --memory 16 no-such-system").code, Some(125));
 }
 
 #[test]

@@ -1,11 +1,35 @@
 //! A root that can only be read, directories in memory, and the size of shared memory.
 
-use std::fs;
+use std::{fs, path::Path};
 
-use crate::common::script;
+use crate::{
+    common::{ended, script},
+    service::Place,
+};
 use tempfile::tempdir;
 
 const WAYS: [&str; 2] = ["--userns=no", "--userns"];
+
+/// No container sees the directory of its service: a command that runs there finds nothing, and is told why.
+#[test]
+fn the_directory_of_the_socket_is_empty_which_is_said() {
+    let place = Place::new(60);
+    let run = |directory: &Path| {
+        let mut command = place.hcs(&["run", "--", "ls", "-A"]);
+        ended(command.current_dir(directory))
+    };
+    let endpoint = place.endpoint();
+    let directory = endpoint.parent().unwrap();
+    let empty = run(directory);
+    assert_eq!((empty.code, empty.out.as_str()), (Some(0), ""), "{empty:?}");
+    for said in ["the service's socket", directory.to_str().unwrap()] {
+        assert!(empty.err.contains(said), "{empty:?}");
+    }
+    let below = directory.join("project");
+    fs::create_dir(&below).unwrap();
+    fs::write(below.join("file"), "").unwrap();
+    assert_eq!(run(&below).err, "");
+}
 
 #[test]
 fn a_root_can_be_read_only() {

@@ -70,6 +70,32 @@ fn set_user_id_programs_work_where_that_was_asked_for() {
     assert_eq!(with(&["--allow-new-privileges", "--userns"]), "0\n");
 }
 
+/// Debian's `ping` is one: it has `CAP_NET_RAW` as a file, which is not among the usual ones.
+#[test]
+fn a_capability_that_a_program_wants_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = place.path().join("wants");
+    fs::copy("/bin/true", &program).unwrap();
+    // Revision 2 with its effective bit, CAP_NET_RAW and CAP_SYS_TIME as permitted.
+    let words: [u32; 5] = [0x0200_0001, 1 << 13 | 1 << 25, 0, 0, 0];
+    let value = words.map(u32::to_le_bytes).concat();
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(&program, "security.capability", &value, flags).unwrap();
+    let layer = place.path().to_str().unwrap();
+    let run = |more: &[&str]| {
+        let layers = ["run", "--userns=no", "--layer", layer, "--layer", "/"];
+        ended(&mut hcs([&layers, more, &["--", "/wants"]].concat()))
+    };
+    let refused = run(&[]);
+    assert_eq!(refused.code, Some(126), "{refused:?}");
+    assert!(
+        refused.err.contains("--cap-add NET_RAW --cap-add SYS_TIME"),
+        "{refused:?}"
+    );
+    run(&["--cap-add", "NET_RAW", "--cap-add", "SYS_TIME"]).fine();
+}
+
 #[test]
 fn limits_are_those_of_the_container_or_of_the_process() {
     let container = Container::with("limits", "--ulimit nofile=64:128 --ulimit core=0");

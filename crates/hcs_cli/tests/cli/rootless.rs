@@ -39,6 +39,8 @@ pub(crate) struct User {
     id: u32,
     /// A script that runs first, in mounts of its own.
     setup: String,
+    /// A further group that it is in.
+    group: Option<u32>,
 }
 
 impl User {
@@ -62,7 +64,30 @@ impl User {
             place,
             id,
             setup: ":".to_owned(),
+            group: None,
         }
+    }
+
+    /// The same, with ids that the host grants.
+    pub(crate) fn with_grants(mut self) -> Self {
+        let (place, id) = (self.place.path(), self.id);
+        fs::write(place.join("grants"), format!("{id}:200000:65536\n")).unwrap();
+        let passwd = fs::read_to_string("/etc/passwd").unwrap();
+        let line = format!("hcstest:x:{id}:{id}::/:/bin/sh\n");
+        fs::write(place.join("passwd"), passwd + &line).unwrap();
+        // Files to mount on are made where the host has none, and taken away again.
+        self.setup = format!(
+            "mkdir {0}/up {0}/work 2>/dev/null || :; mount -t overlay -o lowerdir=/etc,upperdir={0}/up,workdir={0}/work none /etc; \
+             cp {0}/grants /etc/subuid; cp {0}/grants /etc/subgid; cp {0}/passwd /etc/passwd",
+            place.display()
+        );
+        self
+    }
+
+    /// The same, as a member of `group`.
+    pub(crate) fn in_group(mut self, group: u32) -> Self {
+        self.group = Some(group);
+        self
     }
 
     pub(crate) fn home(&self) -> PathBuf {
@@ -81,8 +106,12 @@ impl User {
     /// A command line of the user's.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let id = self.id;
+        let groups = match self.group {
+            None => "--clear-groups".to_owned(),
+            Some(group) => format!("--groups {group}"),
+        };
         let become_user = format!(
-            "{}; exec setpriv --reuid {id} --regid {id} --clear-groups -- \"$@\"",
+            "{}; exec setpriv --reuid {id} --regid {id} {groups} -- \"$@\"",
             self.setup
         );
         let mut command = Command::new("unshare");
@@ -290,19 +319,7 @@ fn subordinate_ids_are_used_where_the_host_grants_them() {
     if unprivileged() {
         return;
     }
-    let mut user = User::new(WITH_GRANTS);
-    let place = user.place.path().to_owned();
-    let grants = format!("{WITH_GRANTS}:200000:65536\n");
-    fs::write(place.join("grants"), grants).unwrap();
-    let passwd = fs::read_to_string("/etc/passwd").unwrap();
-    let line = format!("hcstest:x:{WITH_GRANTS}:{WITH_GRANTS}::/:/bin/sh\n");
-    fs::write(place.join("passwd"), passwd + &line).unwrap();
-    // Files to mount on are made where the host has none, and taken away again.
-    user.setup = format!(
-        "mkdir {0}/up {0}/work 2>/dev/null || :; mount -t overlay -o lowerdir=/etc,upperdir={0}/up,workdir={0}/work none /etc; \
-         cp {0}/grants /etc/subuid; cp {0}/grants /etc/subgid; cp {0}/passwd /etc/passwd",
-        place.display()
-    );
+    let user = User::new(WITH_GRANTS).with_grants();
     let script = "cat /proc/self/uid_map && cd /tmp && mkdir theirs && touch theirs/file && chown -R 7:8 theirs && \
                   stat -c %u:%g theirs/file && chmod 700 theirs";
     let run = user.script(&[], script).fine();

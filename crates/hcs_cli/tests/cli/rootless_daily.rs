@@ -18,6 +18,11 @@ const COPIES: u32 = 54_328;
 const READS_ONLY: u32 = 54_329;
 const USES_DEVICES: u32 = 54_330;
 const ROOT_OF_ITS_OWN: u32 = 54_331;
+const IN_A_GROUP: u32 = 54_332;
+const IN_A_GROUP_WITH_GRANTS: u32 = 54_333;
+
+/// A group that no host has.
+const OF_DEVICES: u32 = 54_777;
 
 /// A directory of the user's own.
 fn own_directory(user: &User, name: &str, id: u32) -> PathBuf {
@@ -114,6 +119,28 @@ fn a_device_that_its_user_may_use_can_be_given_to_a_container() {
     let refused = with(&node, "");
     assert_eq!(refused.code, Some(125), "{refused:?}");
     for said in ["mode 0600", "may not use it"] {
+        assert!(refused.err.contains(said), "{refused:?}");
+    }
+}
+
+/// Processes keep the groups of the user where they cannot be given others: with one id alone.
+#[test]
+fn a_device_of_a_group_is_had_where_processes_are_in_it() {
+    if unprivileged() {
+        return;
+    }
+    let (_place, node) = devices::node(0o660);
+    chown(&node, Some(0), Some(OF_DEVICES)).unwrap();
+    let device = format!("{}:/dev/thing", node.display());
+    let run = |user: &User| user.script(&["--device", &device], "exec 3<>/dev/thing && echo open");
+    let alone = User::new(IN_A_GROUP).in_group(OF_DEVICES);
+    assert_eq!(run(&alone).fine(), "open\n");
+    let granted = User::new(IN_A_GROUP_WITH_GRANTS)
+        .with_grants()
+        .in_group(OF_DEVICES);
+    let refused = run(&granted);
+    assert_eq!(refused.code, Some(125), "{refused:?}");
+    for said in ["member of that group", "setfacl -m u:", "/HostPath"] {
         assert!(refused.err.contains(said), "{refused:?}");
     }
 }

@@ -182,6 +182,35 @@ fn the_memory_limit_is_a_limit() {
 }
 
 #[test]
+fn the_limit_of_processes_is_told_when_it_is_reached() {
+    let id = unique("processes");
+    let fork = "for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done 2>/dev/null; wait";
+    let told = "hcs: failed: a process or thread more was refused, as there may be 8 in the container: `hcs run --pids-limit` \
+                says how many\n";
+    let run = |script: &str| {
+        let shell = ["run", "--pids-limit", "8", "--", "sh", "-c", script];
+        ended(&mut hcs(shell))
+    };
+    let refused = run(fork);
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    assert!(refused.err.ends_with(told), "{refused:?}");
+    // A failure for another reason is not explained by it.
+    let frugal = run("exit 3");
+    assert_eq!((frugal.code, frugal.err.as_str()), (Some(3), ""));
+    // Where there is no room for one more, the command of exec does not start.
+    let full = "sleep 1000 & sleep 1000 & echo ready; wait";
+    let limited = ["run", "--id", &id, "--pids-limit", "4"];
+    let mut holder = ready(&mut hcs([&limited[..], &["--", "sh", "-c", full]].concat()));
+    let refused = words(&format!("exec {id} -- true"));
+    assert_eq!(refused.code, Some(125), "{refused:?}");
+    for said in ["no process can be made", "--pids-limit"] {
+        assert!(refused.err.contains(said), "{refused:?}");
+    }
+    words(&format!("terminate {id}")).fine();
+    holder.wait().unwrap();
+}
+
+#[test]
 fn a_child_that_was_killed_for_want_of_memory_is_told_of() {
     let run = |script| {
         ended(&mut hcs([

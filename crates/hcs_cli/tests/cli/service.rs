@@ -177,8 +177,7 @@ fn a_service_is_stopped_and_its_containers_go_on() {
     let place = Place::new(60);
     let at = |arguments: &[&str]| ended(&mut place.hcs(arguments));
     // None runs, and none is started to be stopped.
-    at(&["service", "stop"]).fine();
-    assert!(place.services().is_empty());
+    assert_none_runs(&at(&["service", "stop"]), &place);
     let mut run = place.hcs(&["run", "-i", "--keep", "--id", "box", "--", "cat"]);
     let mut run = run
         .stdin(Stdio::piped())
@@ -200,6 +199,33 @@ fn a_service_is_stopped_and_its_containers_go_on() {
     let log = at(&["events", "--json"]).fine();
     assert!(log.contains("\"ServiceStopped\""), "{log}");
     at(&["terminate", "box"]).fine();
+}
+
+/// That is said, and none is started.
+#[track_caller]
+fn assert_none_runs(told: &Ended, place: &Place) {
+    let said = format!("no service runs at {}", place.endpoint().display());
+    assert_eq!((told.code, told.out.as_str()), (Some(0), ""), "{told:?}");
+    assert!(told.err.contains(&said), "{told:?}");
+    assert!(place.services().is_empty());
+}
+
+/// A service that is idle already goes by what it reads then.
+#[test]
+fn an_idle_service_leaves_by_the_time_that_it_reads_anew() {
+    let place = Place::new(60);
+    let file = place.folder.path().join("hcsd.toml");
+    fs::write(&file, "[times]\nidle_seconds = 100000\n").unwrap();
+    ended(&mut place.hcs(&["list"])).fine();
+    let [service] = place.services().try_into().unwrap();
+    fs::write(&file, "[times]\nidle_seconds = 1\n").unwrap();
+    pidfd_send_signal(&service, Signal::HUP).unwrap();
+    let mut polled = [PollFd::new(&service, PollFlags::IN)];
+    let limit = Timespec {
+        tv_sec: 60,
+        tv_nsec: 0,
+    };
+    assert_eq!(poll(&mut polled, Some(&limit)).unwrap(), 1, "it has left");
 }
 
 #[test]
@@ -228,6 +254,13 @@ fn a_changed_configuration_is_told_until_the_next_service_has_it() {
     let told = at(&["service"]).fine();
     assert!(told.contains("no service can start by it: "), "{told}");
     assert!(told.contains("conections"), "{told}");
+    // What stops this service has calls fail.
+    let stopped = at(&["service", "stop"]);
+    assert_eq!(stopped.code, Some(0), "{stopped:?}");
+    for said in ["calls fail until it is mended", "conections"] {
+        assert!(stopped.err.contains(said), "{stopped:?}");
+    }
+    assert_eq!(at(&["list"]).code, Some(125));
     fs::write(&file, text).unwrap();
     at(&["terminate", "box"]).fine();
 }
@@ -237,21 +270,22 @@ fn a_configuration_is_read_again_while_everything_runs_on() {
     let place = Place::new(60);
     let at = |arguments: &[&str]| ended(&mut place.hcs(arguments));
     // None runs, and none is started for it.
-    assert_eq!(at(&["service", "reload"]).fine(), "");
-    assert!(place.services().is_empty());
+    assert_none_runs(&at(&["service", "reload"]), &place);
     let mut run = place.ready();
     let service = || at(&["service", "--json", "Service"]).fine();
     let before = place.services().len();
     let file = place.folder.path().join("hcsd.toml");
     let old = fs::read_to_string(&file).unwrap();
-    assert_eq!(at(&["service", "reload"]).fine(), "nothing has changed\n");
+    let read = format!("read {}\n", file.display());
+    let reloaded = || at(&["service", "reload"]).fine();
+    assert_eq!(reloaded(), format!("{read}nothing has changed\n"));
     let limits = "[limits]\nsystems_per_client = 1\n";
     let text = format!("log = \"debug\"\nuser_namespaces = true\n{old}{limits}");
     fs::write(&file, text).unwrap();
     assert_eq!(
-        at(&["service", "reload"]).fine(),
-        "changed: limits.systems_per_client, log\n\
-         as before until the service is stopped (hcs service stop): user_namespaces\n"
+        reloaded(),
+        read + "changed: limits.systems_per_client, log\n\
+                as before until the service is stopped (hcs service stop): user_namespaces\n"
     );
     let refused = at(&["create", "--id", "second"]);
     assert!(
@@ -299,9 +333,9 @@ fn the_list_says_what_became_of_commands_also_after_the_service() {
     let check = |known: bool| {
         let list = at(&["list"]).fine();
         for (id, command) in [
-            ("ended", "exited (3)"),
-            ("running", "running"),
-            ("none", "-"),
+            ("ended", "sh -c 'exit 3'      exited (3)"),
+            ("running", "sh -c 'sleep 1000'  running"),
+            ("none", "-                   -"),
         ] {
             let line = list
                 .lines()

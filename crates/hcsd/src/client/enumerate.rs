@@ -27,6 +27,7 @@ pub(crate) fn answer(service: &Service, query: Option<&str>) -> Result<String, F
         .iter()
         .map(|system| Properties {
             detached_process: system.detached(),
+            detached_command: system.detached_command(),
             ..basic(system)
         })
         .filter(|properties| lets_through(&query, properties))

@@ -27,6 +27,8 @@ pub(crate) struct Ending {
     pub(crate) code: Option<u32>,
     /// It was killed because of that.
     pub(crate) out_of_memory: Option<OutOfMemory>,
+    /// It failed, and its system had been refused another process, of which it may have this many.
+    pub(crate) process_limit: Option<u64>,
 }
 
 impl Ending {
@@ -36,6 +38,7 @@ impl Ending {
             pid,
             code: self.code,
             out_of_memory: self.out_of_memory,
+            process_limit: self.process_limit,
         }
     }
 }

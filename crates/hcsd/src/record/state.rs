@@ -49,6 +49,9 @@ pub(crate) struct Record {
     /// It was asked to shut down, and may yet do so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) asked_to_stop: bool,
+    /// The command of its first detached process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) detached_command: Option<Vec<String>>,
     /// Which calls have changed it.
     #[serde(default, skip_serializing_if = "Ledger::is_empty")]
     pub(crate) calls: Ledger,
@@ -85,6 +88,7 @@ impl Record {
             terminate_on_last_handle_closed,
             memory_kills,
             asked_to_stop: false,
+            detached_command: None,
             calls: Ledger::default(),
         }
     }
@@ -92,6 +96,12 @@ impl Record {
     /// Of a system that was asked to shut down, or was not.
     pub(crate) fn with_stop_asked(mut self, asked: bool) -> Self {
         self.asked_to_stop = asked;
+        self
+    }
+
+    /// With the command of its first detached process.
+    pub(crate) fn with_detached(mut self, command: Option<Vec<String>>) -> Self {
+        self.detached_command = command;
         self
     }
 

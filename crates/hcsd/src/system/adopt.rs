@@ -27,7 +27,7 @@ use crate::{
         },
     },
     system::{
-        Detached, Initiator, System,
+        Initiator, System,
         context::Context,
         gone::GoneMachine,
         making::{Parts, put_together, systems_root},
@@ -282,7 +282,8 @@ async fn take_over(
     };
     let share = context.system_quota.count(record.uid);
     let system = put_together(context, parts, machine, share);
-    system.detached.replace(Detached::Unknown);
+    system.adopt_detached(record.detached_command);
+    system.count_refused_processes();
     adopt_processes(context, &system, record.uid, remembered);
     if !lives && context.log.tells_end(&runtime_id) {
         system.set_end_told();

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, path::PathBuf, rc::Rc, sync::Arc};
 
 use hcs_engine::engine::Engine;
+use tokio::sync::Notify;
 
 use super::registry::Registry;
 use crate::{
@@ -15,6 +16,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Context {
     config: RefCell<Rc<Config>>,
+    /// The configuration has changed. The wait for the end of an idle service is all that listens.
+    reconfigured: Notify,
     /// The state root.
     pub(crate) root: PathBuf,
     pub(crate) log: EventLog,
@@ -48,6 +51,7 @@ impl Context {
             removals: Rc::default(),
             slots: Slots::new(root.join("slots"), config.warm_slots()),
             config: RefCell::new(Rc::new(config)),
+            reconfigured: Notify::new(),
             root,
         })
     }
@@ -65,5 +69,11 @@ impl Context {
         self.operations.set_quotes(config.log_client_values);
         self.slots.set_wanted(config.warm_slots());
         self.config.replace(Rc::new(config));
+        self.reconfigured.notify_one();
+    }
+
+    /// Returns when the configuration has changed since the last time.
+    pub(crate) async fn reconfigured(&self) {
+        self.reconfigured.notified().await;
     }
 }

@@ -49,6 +49,7 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
         process.ended(Ending {
             code: agent_told_all.then_some(KILLED),
             out_of_memory,
+            process_limit: None,
         });
     }
     system.machine.let_go();

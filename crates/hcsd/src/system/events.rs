@@ -92,6 +92,9 @@ pub(crate) fn process_status(pid: u32, ending: Option<Ending>) -> String {
             status["MemoryLimitInMB"] = limit.into();
         }
     }
+    if let Some(limit) = ending.process_limit {
+        status["ReachedProcessLimit"] = limit.into();
+    }
     status.to_string()
 }
 
@@ -144,6 +147,7 @@ mod tests {
             let ending = Ending {
                 code,
                 out_of_memory,
+                process_limit: None,
             };
             let text = process_status(7, Some(ending));
             // Our own readers take it.

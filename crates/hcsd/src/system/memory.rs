@@ -1,4 +1,4 @@
-//! What the kernel killed in a system for want of memory, and whom that explains.
+//! What the kernel killed in a system for want of memory, and whom that explains; and which processes it refused.
 //!
 //! The kernel counts its kills per control group and does not say whom it met. So each counted kill explains the end of
 //! one process that SIGKILL ended, unless a client had asked for that, or that failed: a child of its may have been met.
@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 
-use hcs_engine::engine::MemoryKills;
+use hcs_engine::engine::{MemoryKills, ProcessRefusals};
 use serde_json::json;
 use tracing::warn;
 
@@ -84,6 +84,18 @@ impl System {
     pub(crate) fn failed_beside_memory_kills(&self) {
         self.look_for_memory_kills();
         self.memory_kills.forget();
+    }
+
+    /// The limit of its processes, if it was refused one since this was asked last: that may be why a process of it failed.
+    pub(crate) fn refused_processes(&self) -> Option<u64> {
+        let ProcessRefusals { count, limit } = self.machine.process_refusals();
+        let before = self.process_refusals.replace(count);
+        limit.filter(|_| count > before)
+    }
+
+    /// What it was refused so far explains nothing any more.
+    pub(super) fn count_refused_processes(&self) {
+        let _told = self.refused_processes();
     }
 
     /// Why a process of it was killed that no client asked to be, if that was for want of memory.

@@ -7,6 +7,7 @@ mod actions;
 pub(crate) mod adopt;
 pub(crate) mod context;
 pub(crate) mod defaults;
+mod detached;
 mod driver;
 mod ending;
 pub(crate) mod events;
@@ -39,8 +40,8 @@ use hcs_schema::{
     Failure, HResult,
     coverage::Table,
     documents::{
-        ModifySettingRequest, OsType, ProcessDefaults, ProcessStatus, SaveOptions, SaveType,
-        ShutdownOptions, SystemType,
+        ModifySettingRequest, OsType, ProcessDefaults, SaveOptions, SaveType, ShutdownOptions,
+        SystemType,
     },
 };
 use hcs_wire::{
@@ -50,7 +51,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info};
 
-use self::{lost_links::LostLinks, memory::Kills, processes::Processes};
+use self::{detached::Detached, lost_links::LostLinks, memory::Kills, processes::Processes};
 use crate::{
     record::{
         event_log::{self, Kind},
@@ -179,6 +180,8 @@ pub(crate) struct System {
     exit: RefCell<Option<String>>,
     /// What the kernel killed in it for want of memory.
     memory_kills: Kills,
+    /// How many processes it was refused, as far as that has explained a failure.
+    process_refusals: Cell<u64>,
     /// Which calls have changed it.
     ledger: RefCell<Ledger>,
     /// It was taken over from an earlier service, and its clients may come back.
@@ -189,6 +192,8 @@ pub(crate) struct System {
     complete: Cell<bool>,
     /// Its first process whose output its agent keeps.
     detached: RefCell<Detached>,
+    /// The arguments of that process.
+    detached_command: RefCell<Option<Vec<String>>>,
     /// Its end is in the event log already.
     end_is_told: Cell<bool>,
     /// Processes whose creation is under way: the end of the system waits for their answers.
@@ -198,17 +203,6 @@ pub(crate) struct System {
     settled: Notify,
     /// Counts it for its user until it has ended.
     share: RefCell<Option<Share>>,
-}
-
-/// What is known of the first process of a system whose output its agent keeps.
-#[derive(Debug, Default)]
-enum Detached {
-    /// There has been none.
-    #[default]
-    None,
-    /// An earlier service may have made one, which the agent knows.
-    Unknown,
-    Process(Rc<Process>),
 }
 
 /// Processes of one system that its agent is asked for at one time. The agent makes one after the other: one that it works
@@ -258,23 +252,6 @@ impl System {
     /// The effects that the properties of documents about it have.
     pub(crate) fn coverage(&self) -> &'static Table {
         self.engine.coverage()
-    }
-
-    /// Its agent keeps the output of `process`.
-    pub(crate) fn has_detached(&self, process: &Rc<Process>) {
-        let mut detached = self.detached.borrow_mut();
-        if matches!(*detached, Detached::None) {
-            *detached = Detached::Process(Rc::clone(process));
-        }
-    }
-
-    /// Its first process of that kind, as it is or as it ended; empty where the agent alone knows of it.
-    pub(crate) fn detached(&self) -> Option<ProcessStatus> {
-        match &*self.detached.borrow() {
-            Detached::None => None,
-            Detached::Unknown => Some(ProcessStatus::default()),
-            Detached::Process(process) => serde_json::from_str(&process.status()).ok(),
-        }
     }
 
     /// Where it is in its life.
@@ -648,6 +625,7 @@ impl System {
             self.memory_kills.seen(),
         )
         .with_stop_asked(self.queue.borrow().is_asked_to_stop())
+        .with_detached(self.detached_command())
         .with_calls(&self.ledger.borrow())
     }
 

@@ -126,7 +126,7 @@ impl Process {
         process.unanswered.set(false);
         process.ended(Ending {
             code: Some(code),
-            out_of_memory: None,
+            ..Ending::default()
         });
         process
     }
@@ -294,18 +294,21 @@ impl Process {
     /// Its agent reported its exit; `code` is `None` when it cannot say how.
     pub(crate) fn exited(&self, code: Option<u32>) {
         let system = self.system.upgrade().filter(|_| !self.has_exited());
-        let out_of_memory = match (code, system) {
-            (None | Some(0), _) | (_, None) => None,
-            (Some(KILLED), Some(system)) if !self.is_to_die.get() => system.memory_kill(),
+        let mut ending = Ending {
+            code,
+            ..Ending::default()
+        };
+        match (code, system) {
+            (None | Some(0), _) | (_, None) => {}
+            (Some(KILLED), Some(system)) if !self.is_to_die.get() => {
+                ending.out_of_memory = system.memory_kill();
+            }
             (Some(_), Some(system)) => {
                 system.failed_beside_memory_kills();
-                None
+                ending.process_limit = system.refused_processes();
             }
-        };
-        self.ended(Ending {
-            code,
-            out_of_memory,
-        });
+        }
+        self.ended(ending);
     }
 
     /// It has exited. The first report stands.

@@ -1,6 +1,6 @@
 //! Limits and accounts.
 
-use hcs_engine::engine::MemoryKills;
+use hcs_engine::engine::{MemoryKills, ProcessRefusals};
 use hcs_schema::HResult;
 use serde_json::json;
 
@@ -14,6 +14,7 @@ super::cases![
     a_limit_below_what_is_used_says_what_is_used,
     processors_are_limited_and_can_be_changed,
     the_number_of_processes_is_limited,
+    a_document_limits_its_processes_and_refusals_are_counted,
     what_was_used_is_told,
     a_limit_that_nothing_enforces_is_refused,
     what_cannot_be_modified_is_refused,
@@ -95,11 +96,8 @@ fn memory_can_be_changed_while_it_runs() {
     assert!(!take(&container, 96));
 }
 
-/// Version 1 refuses it; version 2 ends processes until it fits.
+/// Version 1 refuses it; version 2 would end processes until it fits.
 fn a_limit_below_what_is_used_says_what_is_used() {
-    if !std::path::Path::new("/sys/fs/cgroup/memory").is_dir() {
-        return;
-    }
     let host = Host::new();
     let container = host.start(json!({ "Memory": { "SizeInMB": 128 } }));
     container.shell("dd if=/dev/zero of=/dev/shm/file bs=1M count=48 2>/dev/null");
@@ -109,8 +107,14 @@ fn a_limit_below_what_is_used_says_what_is_used() {
     let used = told.strip_prefix("the container uses ").unwrap();
     let used: u64 = used.split(' ').next().unwrap().parse().unwrap();
     assert!((48 << 20..128 << 20).contains(&used), "{failure:#?}");
-    // The old limit stays.
+    // The old limit stays, and no process was ended for the other one.
     assert!(take(&container, 32));
+    assert_eq!(container.machine.memory_kills(), MemoryKills::default());
+    container.shell("rm /dev/shm/file");
+    container
+        .modify(&request)
+        .unwrap_or_else(|f| panic!("{f:#?}"));
+    assert!(!take(&container, 32));
 }
 
 fn processors_are_limited_and_can_be_changed() {
@@ -152,6 +156,21 @@ pub(super) fn the_number_of_processes_is_limited() {
     assert_eq!(outcome.stdout, "30", "{outcome:?}");
 }
 
+fn a_document_limits_its_processes_and_refusals_are_counted() {
+    let host = Host::with(|config| config.pids_limit = Some(4));
+    let container = host.start(json!({ "ProcessLimit": 24 }));
+    let none = ProcessRefusals::default();
+    assert_eq!(container.machine.process_refusals(), none);
+    let script = "for (1..64) { my $pid = fork; last unless defined $pid; unless ($pid) { close STDOUT; close STDERR; sleep 1000; exit } $n++ } print $n";
+    let outcome = container.run(&["perl", "-e", script]);
+    assert_eq!(outcome.stdout, "22", "{outcome:?}");
+    let refused = ProcessRefusals {
+        count: 1,
+        limit: Some(24),
+    };
+    assert_eq!(container.machine.process_refusals(), refused);
+}
+
 fn what_was_used_is_told() {
     let host = Host::new();
     let container = host.start(json!({}));
@@ -177,6 +196,7 @@ fn a_limit_that_nothing_enforces_is_refused() {
     for (name, settings) in [
         ("Memory", json!({ "SizeInMB": 64 })),
         ("Processor", json!({ "Count": 1 })),
+        ("ProcessLimit", json!(8)),
     ] {
         let failure = host.failure(json!({ name: settings }));
         assert_eq!(failure.hresult, HResult::NOT_SUPPORTED, "{failure:#?}");

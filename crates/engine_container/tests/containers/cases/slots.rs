@@ -70,6 +70,17 @@ fn make(slot: Box<dyn WarmSlot>, request: CreateRequest) -> Container {
     container
 }
 
+/// Whether file systems in memory can be shown with shifted owners here (Linux 6.3).
+fn memory_shifts_owners() -> bool {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy().into_owned();
+    let mut numbers = release.split('.').map(|part| {
+        let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<u32>().unwrap_or_default()
+    });
+    (numbers.next(), numbers.next()) >= (Some(6), Some(3))
+}
+
 /// A container that is kept ready has it made by the service, which asks a user namespace for shifted owners in memory
 /// (Linux 6.3).
 fn what_the_view_leaves_out_is_covered_beforehand() {
@@ -98,7 +109,7 @@ fn what_the_view_leaves_out_is_covered_beforehand() {
             .any(|step| step.what.contains("covered what the view leaves out"))
     };
     assert!(covers_itself(json!({}), false));
-    if !Mode::get().has_user_namespace() {
+    if !Mode::get().has_user_namespace() || memory_shifts_owners() {
         assert!(!covers_itself(json!({}), true));
     }
 }

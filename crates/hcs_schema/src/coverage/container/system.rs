@@ -59,6 +59,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("DropCapabilities", Supported),
             ("NoNewPrivileges", Supported),
             ("ResourceLimits", Supported),
+            ("ProcessLimit", Supported),
             ("TemporaryDirectories", Supported),
             ("SharedMemoryInMB", Supported),
             ("ProcessDefaults", Supported),

@@ -55,6 +55,9 @@ document! {
         no_new_privileges: bool = "NoNewPrivileges", "extension";
         /// Limits on the resources of each single process inside (our extension).
         resource_limits: Vec<ResourceLimit> = "ResourceLimits", "extension";
+        /// The most processes and threads inside, the container's first one among them (our extension). Without it, or with
+        /// 0, the service's configuration says how many.
+        process_limit: u64 = "ProcessLimit", "extension";
         /// Directories in memory (our extension).
         temporary_directories: Vec<TemporaryDirectory> = "TemporaryDirectories", "extension";
         /// The most that shared memory (`/dev/shm`) holds, in megabytes (our extension); 64 without it.

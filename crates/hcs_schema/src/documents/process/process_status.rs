@@ -16,5 +16,8 @@ document! {
         /// How much memory its system might have, in megabytes (our extension); with `OutOfMemory`, where there was such
         /// a limit.
         memory_limit_in_mb: u64 = "MemoryLimitInMB", "extension";
+        /// How many processes and threads its system may have (our extension). Only there when it failed and its system had
+        /// been refused another one since a process failed last.
+        reached_process_limit: u64 = "ReachedProcessLimit", "extension";
     }
 }

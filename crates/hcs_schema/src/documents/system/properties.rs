@@ -62,5 +62,7 @@ document! {
         ///
         /// [`ComputeSystemProperties`]: crate::documents::ComputeSystemProperties
         detached_process: ProcessStatus = "DetachedProcess", "extension";
+        /// The command of that process, likewise (our extension).
+        detached_command: Vec<String> = "DetachedCommand", "extension";
     }
 }

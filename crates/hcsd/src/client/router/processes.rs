@@ -238,7 +238,7 @@ async fn launch_in_turn(
     }
     let ends = launch::launch(system, &process, parameters, given).await?;
     if document.detached == Some(true) {
-        system.has_detached(&process);
+        system.has_detached(&process, &document);
     }
     Ok((Some(creating), process, ends))
 }

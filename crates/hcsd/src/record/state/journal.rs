@@ -47,6 +47,9 @@ pub(crate) enum Entry {
         /// It was killed because of that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         out_of_memory: Option<OutOfMemory>,
+        /// It failed where its system may have no more than these processes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        process_limit: Option<u64>,
     },
     /// Nothing more is to be written to its standard input.
     StdinClosed {
@@ -202,10 +205,12 @@ impl Journal {
                     pid,
                     code,
                     out_of_memory,
+                    process_limit,
                 }) => {
                     let ending = Ending {
                         code,
                         out_of_memory,
+                        process_limit,
                     };
                     processes.entry(pid).or_default().exit = Some(ending);
                 }
@@ -253,6 +258,7 @@ mod tests {
                 out_of_memory: Some(OutOfMemory {
                     limit_in_mb: Some(48),
                 }),
+                process_limit: None,
             },
             Entry::Gone { pid: 2 },
             Entry::Created {
@@ -288,7 +294,8 @@ mod tests {
                             code: Some(137),
                             out_of_memory: Some(OutOfMemory {
                                 limit_in_mb: Some(48)
-                            })
+                            }),
+                            process_limit: None,
                         })
                     }
                 ),
