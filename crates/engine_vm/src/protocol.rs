@@ -110,6 +110,8 @@ pub(crate) enum Answer {
     Fault(Option<String>),
     /// It was not done, for this reason.
     Failed(String),
+    /// It cannot be done while the processors stand still.
+    StandsStill(String),
 }
 
 /// Sends one message, with a descriptor if there is one.

@@ -100,6 +100,7 @@ impl VmMachine {
             Answer::Failed(why) => {
                 Err(Failure::new(HResult::E_FAIL, "QEMU did not do it").cause(why))
             }
+            Answer::StandsStill(why) => Err(Failure::new(HResult::HCS_E_INVALID_STATE, why)),
             answer => Ok(answer),
         });
         asked.map_err(|mut failure| {

@@ -7,7 +7,7 @@
 //! 1. [`main_if_worker`]: the beginning; sets up and reports.
 //! 2. `qemu`: starts QEMU. `jail`: what QEMU's process gives up first.
 //! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`: those that come and go.
-//! 4. `switchboard`: streams that the guest has dialled.
+//! 4. `vsock`: the device that the guest dials. `switchboard`: the streams that it has dialled.
 
 mod control;
 mod disks;
@@ -16,6 +16,7 @@ mod qemu;
 mod serial;
 mod serve;
 mod switchboard;
+mod vsock;
 
 use std::{
     collections::VecDeque,
@@ -39,6 +40,7 @@ use crate::{
     protocol::{self, Report, Setup},
     sys::descriptors,
 };
+use disks::Held;
 use serial::Port;
 use serve::Worker;
 
@@ -189,6 +191,7 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
             .collect(),
         control,
         exit,
+        held: Held::default(),
     })
 }
 
