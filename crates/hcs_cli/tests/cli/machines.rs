@@ -12,7 +12,10 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{Ended, ended, hcs, unique, words};
+use crate::{
+    common::{Ended, ended, hcs, unique, words},
+    terminal::Session,
+};
 
 /// A directory for guest images.
 struct Images(TempDir);
@@ -171,4 +174,36 @@ fn a_kernel_that_is_named_is_made_an_image_once() {
         named
     };
     assert_eq!(made(), made());
+}
+
+#[test]
+fn readers_have_a_console_one_after_the_other() {
+    let images = Images::new();
+    let id = unique("console");
+    let made = ended(images.hcs("create --isolation vm --console --id").arg(&id));
+    made.fine();
+    words(&format!("start {id}")).fine();
+    // What was written before is there for the first reader.
+    let mut first = Session::start(&["console", &id]);
+    first.until("Linux version");
+    let answer = "setsid sh -c 'exec 0<>/dev/ttyS0 >&0; echo ready; while read line; do echo heard $line; done' &";
+    ended(&mut hcs(["exec", &id, "--", "sh", "-c", answer])).fine();
+    first.until("ready");
+    first.type_in(b"one\r");
+    first.until("heard one");
+    // Another one waits for its turn.
+    let mut second = Session::start(&["console", "--detach-keys", "~,.", &id]);
+    second.type_in(b"two\r");
+    first.type_in(b"\x10\x11");
+    assert_eq!(first.end(), Some(0));
+    second.until("heard two");
+    second.type_in(b"~.");
+    assert_eq!(second.end(), Some(0));
+    let mut third = Session::start(&["console", &id]);
+    third.type_in(b"three\r");
+    third.until("heard three");
+    words(&format!("terminate {id}")).fine();
+    assert_eq!(third.end(), Some(0));
+    let none = words(&format!("console {id}"));
+    assert_eq!(none.code, Some(125), "{none:?}");
 }
