@@ -10,10 +10,12 @@ use rustix::process::geteuid;
 
 use super::{
     disks::{self, DiskError, Held},
+    hv_socket::HvSocket,
     switchboard::Switchboard,
     vsock::Vsock,
 };
 use crate::{
+    hv_socket::Service,
     protocol::{self, Answer, Request},
     qmp::{
         Client, QmpError,
@@ -33,6 +35,7 @@ pub(super) struct Parts<'a> {
     pub(super) monitor: Option<&'a mut Client>,
     pub(super) held: &'a mut Held,
     pub(super) dialled: &'a Switchboard,
+    pub(super) sockets: Option<&'a HvSocket>,
     pub(super) vsock: Option<&'a Vsock>,
 }
 
@@ -43,6 +46,7 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
         monitor,
         held,
         dialled,
+        sockets,
         vsock,
     } = parts;
     let own = geteuid().as_raw();
@@ -58,6 +62,7 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
         (Request::TakeAgent, _) => found(dialled.take_agent()),
         (Request::TakeStdio(port), _) => found(dialled.take_stdio(port)),
         (Request::Fault, _) => (Answer::Fault(vsock.and_then(Vsock::fault)), None),
+        (Request::SetService(port, service), _) => (set(sockets, port, service), None),
         (request, Some(monitor)) => {
             let done = act(request, file.as_ref(), monitor, held);
             (done.unwrap_or_else(|e| Answer::Failed(e.to_string())), None)
@@ -70,6 +75,14 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
     let stream = stream.as_ref().map(|stream| stream.as_fd());
     // A service that is gone asks again, or its successor does. The guest dials again for a stream that is lost.
     let _gone = protocol::send(connection.as_fd(), &answer, stream);
+}
+
+fn set(sockets: Option<&HvSocket>, port: u32, service: Option<Service>) -> Answer {
+    match sockets.map(|sockets| sockets.set(port, service)) {
+        Some(Ok(())) => Answer::Done,
+        Some(Err(why)) => Answer::Failed(why),
+        None => Answer::NotThere,
+    }
 }
 
 fn found(stream: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
@@ -119,6 +132,7 @@ fn steer(request: Request, monitor: &mut Client, held: &mut Held) -> Result<Answ
         | Request::TakeAgent
         | Request::TakeStdio(_)
         | Request::Fault
+        | Request::SetService(..)
         | Request::Detach(_) => {}
         Request::Attach(_) => return Ok(Answer::Failed("no file came along".to_owned())),
     }

@@ -22,7 +22,7 @@ use rustix::{
 };
 
 use super::{
-    Unstarted, disks, give_up_capabilities, jail::Jail, switchboard::Switchboard, vsock::Vsock,
+    Unstarted, disks, give_up_capabilities, jail::Jail, switchboard::Dialled, vsock::Vsock,
 };
 use crate::{
     argv::{self, Accelerator, Numbers},
@@ -52,9 +52,7 @@ pub(super) struct Running {
     pub(super) output: OwnedFd,
     /// Its serial ports, in the order of the numbers.
     pub(super) ports: Vec<UnixStream>,
-    /// What its guest has dialled.
-    pub(super) dialled: Switchboard,
-    /// The device for that.
+    /// The device that its guest dials.
     pub(super) vsock: Option<Vsock>,
 }
 
@@ -68,7 +66,12 @@ pub(super) struct Files {
 }
 
 /// Starts QEMU and waits for its monitor. QEMU ends with the calling process.
-pub(super) fn start(setup: &Setup, files: Files, ports: &[u8]) -> Result<Running, Unstarted> {
+pub(super) fn start(
+    setup: &Setup,
+    files: Files,
+    ports: &[u8],
+    dialled: &Dialled,
+) -> Result<Running, Unstarted> {
     let unprepared = |e: io::Error| Unstarted::at("what QEMU needs cannot be prepared", &e);
     let memory = guest_memory(setup.board.memory_mb, setup.user)
         .map_err(|e| Unstarted::at("the guest's memory cannot be made", &e))?;
@@ -84,7 +87,6 @@ pub(super) fn start(setup: &Setup, files: Files, ports: &[u8]) -> Result<Running
             });
         }
     };
-    let dialled = Switchboard::default();
     let given_up = give_up_capabilities().map_err(|e| e.to_string());
     let served = given_up.and_then(|()| {
         // Before its greeting QEMU waits for the device.
@@ -100,7 +102,6 @@ pub(super) fn start(setup: &Setup, files: Files, ports: &[u8]) -> Result<Running
                 monitor,
                 output,
                 ports: ends.ports,
-                dialled,
                 vsock,
             })
         }
@@ -150,7 +151,7 @@ impl Ends {
             numbers.ports.push((*number, given.add(theirs)));
         }
         let mut device = None;
-        if setup.has_vsock {
+        if setup.has_vsock() {
             let (ours, theirs) = UnixStream::pair()?;
             numbers.vsock = Some(given.add(theirs));
             device = Some(ours);

@@ -16,6 +16,7 @@ use rustix::{
 use super::{
     control::{self, Parts},
     disks::Held,
+    hv_socket::HvSocket,
     serial::Port,
     switchboard::Switchboard,
     vsock::Vsock,
@@ -36,7 +37,9 @@ pub(super) struct Worker {
     pub(super) ports: Vec<Port>,
     /// What the guest has dialled.
     pub(super) dialled: Switchboard,
-    /// The device for that.
+    /// Programs of the host that the guest reaches, and that reach it.
+    pub(super) sockets: Option<HvSocket>,
+    /// The device for both.
     pub(super) vsock: Option<Vsock>,
     /// Where the service connects.
     pub(super) control: OwnedFd,
@@ -150,6 +153,7 @@ impl Worker {
             monitor: self.monitor.as_mut(),
             held: &mut self.held,
             dialled: &self.dialled,
+            sockets: self.sockets.as_ref(),
             vsock: self.vsock.as_ref(),
         }
     }
@@ -210,6 +214,7 @@ mod tests {
             output: None,
             ports: Vec::new(),
             dialled: Switchboard::default(),
+            sockets: None,
             vsock: Some(Vsock::serve(ours, 16, Switchboard::default()).unwrap()),
             control,
             exit: tempfile::tempfile().unwrap(),
