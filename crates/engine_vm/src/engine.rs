@@ -35,7 +35,7 @@ use crate::{
     argv::{Accelerator, Board},
     config::{Acceleration, EngineConfig},
     disk::{self, Attached},
-    exit, host,
+    exit, host, hv_socket,
     machine::{self, VmMachine, control},
     pipe,
     plan::{Plan, plan},
@@ -136,7 +136,8 @@ impl VmEngine {
             root: request.directory.join(ROOT).display().to_string(),
             has_initrd: plan.initrd.is_some(),
             ports: plan.ports.iter().map(|port| port.number).collect(),
-            has_vsock: machine::has_agent(&request.document),
+            has_agent: machine::has_agent(&request.document),
+            hv_socket: plan.hv_socket.clone(),
         }
     }
 }
@@ -187,6 +188,10 @@ impl Inputs {
             }
             inputs.pipes.push(port.pipe.path(pipes));
         }
+        if plan.hv_socket.is_some() {
+            let sockets = open_sockets(directory).inspect_err(|_| inputs.undo())?;
+            inputs.descriptors.extend(sockets);
+        }
         Ok(inputs)
     }
 
@@ -198,6 +203,20 @@ impl Inputs {
             pipe::remove(path);
         }
     }
+}
+
+/// The folder of sockets of programs, with that which they connect to. It goes with the machine's directory.
+fn open_sockets(directory: &Path) -> Result<[OwnedFd; 2], Failure> {
+    let path = directory.join(hv_socket::FOLDER);
+    let failed = |e: std::io::Error| {
+        Failure::new(HResult::E_FAIL, "the machine's sockets cannot be made").because(&e)
+    };
+    // Who may use it decides who may reach the guest.
+    let mut folder = fs::DirBuilder::new();
+    folder.mode(0o700).create(&path).map_err(failed)?;
+    let folder = fs::File::open(&path).map_err(failed)?;
+    let name = pipe::PipeName::Path(path.join(hv_socket::SOCKET).display().to_string());
+    Ok([folder.into(), pipe::listen_on(&name, &path, "")?])
 }
 
 /// A worker that was just started. A drop kills it.

@@ -9,6 +9,7 @@
 //!
 //! 1. [`VmEngine`] and its machines (`machine`): what the service calls ([`hcs_engine::engine`]).
 //! 2. `plan`: what a document asks for. `pipe`: named pipes of documents. `disk`: disk images.
+//!    `hv_socket`: who may use sockets between host and guest.
 //! 3. `argv`: the command line of QEMU, a file per switch.
 //! 4. [`worker`]: one process per machine, which owns QEMU and outlives the service.
 //! 5. `protocol`: the messages between service and worker.
@@ -27,6 +28,7 @@ mod exit;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod host;
+mod hv_socket;
 mod machine;
 mod pipe;
 mod plan;

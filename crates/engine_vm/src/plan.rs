@@ -12,6 +12,7 @@ use hcs_schema::{
 use crate::{
     argv::Accelerator,
     disk::{self, Attached},
+    hv_socket::Rules,
     pipe::PipeName,
 };
 
@@ -81,6 +82,8 @@ pub(crate) struct Plan {
     pub(crate) controllers: Vec<u8>,
     /// Disks.
     pub(crate) disks: Vec<Attached>,
+    /// Sockets between programs of the host and of the guest.
+    pub(crate) hv_socket: Option<Rules>,
     /// Whether a reset ends it.
     pub(crate) stops_on_reset: bool,
     /// Limits on its processes on the host.
@@ -109,6 +112,8 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
     let (memory_mb, processors) = (memory(machine)?, processors(machine)?);
     let (controllers, disks) =
         disk::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
+    let hv_socket =
+        Rules::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
     Ok(Plan {
         kernel: Named {
             path: kernel,
@@ -124,6 +129,7 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         ports: ports(machine)?,
         controllers,
         disks,
+        hv_socket,
         stops_on_reset: machine.stop_on_reset != Some(false),
         limits: limits(machine, memory_mb, processors, accelerator)?,
     })

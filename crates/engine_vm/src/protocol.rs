@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     argv::Board,
     disk::{Disk, Place},
+    hv_socket::{Rules, Service},
 };
 
 /// Name of the worker's socket in the machine's directory.
@@ -49,15 +50,25 @@ pub(crate) struct Setup {
     pub(crate) has_initrd: bool,
     /// The numbers of the serial ports.
     pub(crate) ports: Vec<u8>,
-    /// Whether the guest can dial the service.
-    pub(crate) has_vsock: bool,
+    /// Whether the guest's agent dials the service.
+    pub(crate) has_agent: bool,
+    /// The rules of sockets between programs of the host and of the guest.
+    pub(crate) hv_socket: Option<Rules>,
 }
 
 impl Setup {
     /// How many descriptors follow: the file for the end; the worker's socket (bound, not listening); the kernel; the
-    /// initial RAM disk if there is one, the file of each disk, and the listening socket of each serial port.
+    /// initial RAM disk if there is one, the file of each disk, the listening socket of each serial port, and the folder of
+    /// sockets of programs with the listening one in it.
     pub(crate) fn descriptors(&self) -> usize {
-        3 + usize::from(self.has_initrd) + self.board.disks.len() + self.ports.len()
+        let boot = 3 + usize::from(self.has_initrd);
+        let sockets = if self.hv_socket.is_some() { 2 } else { 0 };
+        boot + self.board.disks.len() + self.ports.len() + sockets
+    }
+
+    /// Whether the guest has a device for sockets.
+    pub(crate) const fn has_vsock(&self) -> bool {
+        self.has_agent || self.hv_socket.is_some()
     }
 }
 
@@ -95,6 +106,8 @@ pub(crate) enum Request {
     Attach(Disk),
     /// Pull the disk at this place out.
     Detach(Place),
+    /// Give this port of sockets rules of its own, or take them.
+    SetService(u32, Option<Service>),
 }
 
 /// What a worker says to that.
@@ -110,6 +123,8 @@ pub(crate) enum Answer {
     Fault(Option<String>),
     /// It was not done, for this reason.
     Failed(String),
+    /// It cannot be done while the processors stand still.
+    StandsStill(String),
 }
 
 /// Sends one message, with a descriptor if there is one.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     cpio::Archive,
@@ -44,6 +45,9 @@ const DIRECTORIES: [(&str, u32); 7] = [
     ("root", 0o700),
     ("modules", 0o700),
 ];
+
+/// Bytes of a digest in the name of an image.
+const NAMED: usize = 16;
 
 /// Makes the image `name` in `store`, in place of one that is there.
 ///
@@ -87,6 +91,25 @@ pub fn identity(path: &Path) -> String {
             )
         },
     )
+}
+
+/// The name of the image that is made of `kernel` for a user who names none: the same for the same kernel file and modules
+/// wherever they are, another for any other.
+///
+/// # Errors
+/// The kernel or its modules cannot be read.
+pub fn name(kernel: &Kernel) -> Result<String, Failure> {
+    let mut digest = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        digest.update((bytes.len() as u64).to_le_bytes());
+        digest.update(bytes);
+    };
+    part(&find::read(&kernel.image, MAX_FILE)?);
+    part(kernel.release.as_bytes());
+    part(modules::listing(&kernel.modules)?.as_bytes());
+    let digest = digest.finalize();
+    let name = digest.iter().take(NAMED).map(|byte| format!("{byte:02x}"));
+    Ok(format!("kernel-{}", name.collect::<String>()))
 }
 
 /// Writes the initial ramdisk to a new file at `path`; answers the modules in it, in the order that they are loaded.
@@ -154,4 +177,33 @@ fn add_all(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_name_is_that_of_what_is_in_the_image() {
+        let place = tempfile::tempdir().unwrap();
+        let kernel = |folder: &str, image: &str, module: &str| {
+            let root = place.path().join(folder);
+            let modules = root.join("lib/modules/6.12.0+");
+            fs::create_dir_all(modules.join("kernel")).unwrap();
+            fs::create_dir_all(root.join("boot")).unwrap();
+            fs::write(root.join("boot/vmlinuz-6.12.0+"), image).unwrap();
+            let file = File::create(modules.join("kernel/virtio.ko")).unwrap();
+            { &file }.write_all(module.as_bytes()).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+            name(&find::at(&root, None).unwrap()).unwrap()
+        };
+        let one = kernel("one", "a", "m");
+        assert_eq!(one, kernel("moved", "a", "m"));
+        assert_ne!(one, kernel("image", "b", "m"));
+        assert_ne!(one, kernel("module", "a", "mm"));
+        let store = Store::new(place.path().join("images"));
+        store.draft(&one).unwrap();
+    }
 }

@@ -25,10 +25,15 @@ pub struct Kernel {
     pub release: String,
 }
 
-/// What to do where no kernel is found: one line for a shell.
-pub const ADVICE: &str = "on Debian, this makes the image \"default\" of a package, without root and without installing it: \
-     cd $(mktemp -d) && apt-get download $(apt-cache depends linux-image-cloud-amd64 | awk '/Depends/{print $2;exit}') \
-     && dpkg -x *.deb . && hcs guest-image build --kernel .";
+/// What to do where no kernel is found: on Debian, one line for a shell.
+pub const ADVICE: [&str; 2] = [
+    "on Debian, this makes the image \"default\" of a package, without installing it: cd $(mktemp -d) && apt-get download \
+     $(apt-cache depends linux-image-cloud-amd64 | awk '/Depends/{print $2;exit}') && dpkg -x *.deb . && \
+     hcs guest-image build --kernel . (no root is needed, but where apt knows no packages yet, root runs apt-get update first)",
+    "on other distributions, install the package of a kernel with its modules (Ubuntu: linux-image-virtual, Fedora: kernel, \
+     Arch: linux), and `hcs guest-image build`, as root where the kernel's file is root's alone; a kernel in any place is \
+     used by `hcs guest-image build --kernel FILE --modules DIR`",
+];
 
 /// The module without which there is no way to the host.
 const WAY: &str = "vmw_vsock_virtio_transport.ko";
@@ -62,7 +67,8 @@ pub fn find(root: &Path, running: &str) -> Result<Kernel, Failure> {
     }
     let message = "this host has no kernel that a virtual machine could boot: none that this user may read is in /boot or \
                    /lib/modules, with the module vmw_vsock_virtio_transport beside it";
-    Err(Failure::new(HResult::FILE_NOT_FOUND, message).cause(ADVICE))
+    let failure = Failure::new(HResult::FILE_NOT_FOUND, message);
+    Err(ADVICE.into_iter().fold(failure, Failure::cause))
 }
 
 /// The kernel at `path`: a file, or a directory as a package is unpacked into, with `boot/` and `lib/modules/`. Its modules
@@ -75,6 +81,8 @@ pub fn at(path: &Path, modules: Option<&Path>) -> Result<Kernel, Failure> {
         true => only(&path.join("boot"), "vmlinuz-")?,
         false => path.to_owned(),
     };
+    // Its modules are of no use without it.
+    File::open(&image).map_err(|error| unreadable(&image, &error))?;
     let file = image
         .file_name()
         .unwrap_or_default()
@@ -120,13 +128,7 @@ pub fn at(path: &Path, modules: Option<&Path>) -> Result<Kernel, Failure> {
 /// # Errors
 /// It cannot be read, is no file, or has more.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
-    let unreadable = |error: &std::io::Error| {
-        Failure::new(
-            HResult::FILE_NOT_FOUND,
-            format!("{} cannot be read", path.display()),
-        )
-        .because(error)
-    };
+    let unreadable = |error: &std::io::Error| unreadable(path, error);
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     let about = file.metadata().map_err(|error| unreadable(&error))?;
     let mut bytes = Vec::new();
@@ -139,6 +141,14 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
         return Err(Failure::new(HResult::E_INVALIDARG, message));
     }
     Ok(bytes)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let code = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => HResult::E_ACCESSDENIED,
+        _ => HResult::FILE_NOT_FOUND,
+    };
+    Failure::new(code, format!("{} cannot be read", path.display())).because(error)
 }
 
 /// The only file in `folder` whose name begins so.
@@ -238,10 +248,16 @@ mod tests {
         assert_eq!(found("7.0").unwrap(), "6.1.0-10");
         assert_eq!(found("6.13.0").unwrap(), "6.1.0-10");
         let none = find(host(&[]).path(), "7.0").unwrap_err();
-        assert!(
-            none.causes[0].message.contains("apt-get download"),
-            "{none}"
-        );
+        for (cause, words) in none.causes.iter().zip([
+            ["apt-get download", "apt-get update"],
+            ["Fedora", "--modules"],
+        ]) {
+            assert!(
+                words.iter().all(|word| cause.message.contains(word)),
+                "{none}"
+            );
+        }
+        assert_eq!(none.causes.len(), 2);
     }
 
     #[test]
@@ -261,6 +277,11 @@ mod tests {
                 .contains("--modules")
         );
         assert!(at(&elsewhere, Some(&unpacked.modules)).is_ok());
+        let missing = at(&root.path().join("nope"), None).unwrap_err();
+        assert!(
+            missing.message.ends_with("/nope cannot be read"),
+            "{missing}"
+        );
     }
 
     #[test]

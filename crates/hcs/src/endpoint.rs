@@ -75,6 +75,12 @@ impl Endpoint {
         }
     }
 
+    /// The directory in which its service keeps systems' directories, and sockets that stand for pipes of documents.
+    #[must_use]
+    pub fn state_root(&self) -> PathBuf {
+        hcs_wire::endpoint::state_root(&self.path)
+    }
+
     /// The path of the socket.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -1,6 +1,7 @@
 //! The default socket of a user's service.
 
 use std::{
+    ffi::OsStr,
     fs,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
@@ -49,6 +50,20 @@ pub fn check(endpoint: &Path, trusted: Trusted) -> Result<(), Untrusted> {
         Err(untrusted) if untrusted.reason != Reason::Io(Errno::NOENT) => Err(untrusted),
         _ => Ok(()),
     }
+}
+
+/// The directory of what the service of `endpoint` keeps: systems' directories, pipes, the log. It is `/run/hcs` for the
+/// machine's own service, else the endpoint with `.sock` taken off and `.d` added.
+#[must_use]
+pub fn state_root(endpoint: &Path) -> PathBuf {
+    if endpoint == Path::new(SYSTEM) {
+        return PathBuf::from("/run/hcs");
+    }
+    let bytes = endpoint.as_os_str().as_bytes();
+    let stem = bytes.strip_suffix(b".sock").unwrap_or(bytes);
+    let mut root = OsStr::from_bytes(stem).to_owned();
+    root.push(".d");
+    PathBuf::from(root)
 }
 
 /// A name for what belongs to the service of `endpoint` and stands beside what belongs to others: control groups, say.

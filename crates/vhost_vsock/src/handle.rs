@@ -89,8 +89,14 @@ pub(crate) enum Command {
     Reset,
 }
 
-/// A thread that waits for the answer of the guest.
-pub(crate) type Waiter = SyncSender<Result<(), Errno>>;
+/// What waits for the answer of the guest.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    /// A thread.
+    Thread(SyncSender<Result<(), Errno>>),
+    /// The program behind the stream, which is told in a line.
+    Peer,
+}
 
 impl Handle {
     /// Connects to `port` of the guest and waits for its answer, at most `patience`. The stream blocks.
@@ -102,7 +108,7 @@ impl Handle {
     /// ended.
     pub fn connect(&self, port: u32, patience: Duration) -> io::Result<UnixStream> {
         let (waiter, answer) = sync_channel(1);
-        let stream = self.request(port, Some(waiter))?;
+        let stream = self.request(port, Some(Waiter::Thread(waiter)))?;
         match answer.recv_timeout(patience) {
             Ok(Ok(())) => Ok(stream),
             Ok(Err(errno)) => Err(errno.into()),
@@ -118,6 +124,20 @@ impl Handle {
     /// No sockets can be made, or the device has ended (`NotConnected`).
     pub fn connect_at_once(&self, port: u32) -> io::Result<UnixStream> {
         self.request(port, None)
+    }
+
+    /// Connects `stream`, a connected stream socket of any family, to `port` of the guest without waiting for its answer.
+    /// When the guest has agreed, the program behind `stream` reads the line `OK PORT`, with the port of the host's side,
+    /// and then what the guest sends. Where the guest does not agree, it reads the end.
+    ///
+    /// # Errors
+    /// The device has ended (`NotConnected`).
+    pub fn connect_stream(&self, port: u32, stream: OwnedFd) -> io::Result<()> {
+        self.send(Command::Connect {
+            port,
+            stream,
+            waiter: Some(Waiter::Peer),
+        })
     }
 
     fn request(&self, port: u32, waiter: Option<Waiter>) -> io::Result<UnixStream> {

@@ -98,6 +98,11 @@ impl Stream {
         Ok(taken)
     }
 
+    /// Sends a few bytes that are not the guest's, before all others.
+    pub(crate) fn greet(&self, line: &str) {
+        let _peer_has_gone = self.send_some(line.as_bytes());
+    }
+
     /// Sends what was kept. Answers how many bytes the socket took.
     pub(crate) fn flush(&mut self) -> Result<usize, Gone> {
         let mut taken = 0;

@@ -64,7 +64,7 @@ struct Entry {
     stream: Option<Stream>,
     /// It is in [`Table::ready`].
     queued: bool,
-    /// The thread that waits for the guest's answer.
+    /// What waits for the guest's answer.
     waiter: Option<Waiter>,
 }
 
@@ -237,8 +237,15 @@ impl Table {
     /// The guest has agreed to a connection of the host.
     fn opened(&mut self, number: u64) {
         Tally::add(&self.shared.tally.opened_by_host, 1);
-        if let Some(entry) = self.entries.get_mut(&number) {
-            tell(entry.waiter.take(), Ok(()));
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return;
+        };
+        match (entry.waiter.take(), &mut entry.stream) {
+            // There is room, as nothing was sent before. A program that is gone is noticed with the next bytes.
+            (Some(Waiter::Peer), Some(stream)) => {
+                stream.greet(&format!("OK {}\n", entry.ports.host));
+            }
+            (waiter, _) => tell(waiter, Ok(())),
         }
     }
 
@@ -569,9 +576,9 @@ fn settle(connection: &mut Connection, stream: &mut Stream, taken: &Result<usize
     }
 }
 
-/// Tells the thread that waits, if it still does.
+/// Tells the thread that waits, if it still does. A program is told by the end of its stream.
 fn tell(waiter: Option<Waiter>, answer: Result<(), Errno>) {
-    if let Some(waiter) = waiter {
+    if let Some(Waiter::Thread(waiter)) = waiter {
         let _waits_no_more = waiter.try_send(answer);
     }
 }

@@ -41,6 +41,7 @@ pub(crate) fn image(disk: &Disk) -> Value {
         "discard": "unmap",
         "file": {
             "driver": "file",
+            "node-name": place.file_node(),
             "filename": format!("/dev/fdset/{}", place.file()),
             "locking": "off",
             "read-only": disk.read_only,

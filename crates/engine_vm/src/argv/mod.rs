@@ -158,7 +158,7 @@ mod tests {
     fn check_disks(objects: &[Value]) {
         let file = |set: u8, read_only: bool| {
             json!({
-                "driver": "file", "filename": format!("/dev/fdset/{set}"), "locking": "off", "read-only": read_only,
+                "driver": "file", "node-name": format!("disk0-{}-file", set - 1), "filename": format!("/dev/fdset/{set}"), "locking": "off", "read-only": read_only,
                 "cache": {"direct": false, "no-flush": !read_only}, "discard": "unmap",
             })
         };

@@ -77,6 +77,11 @@ impl Place {
         format!("disk{}-{}", self.controller, self.slot)
     }
 
+    /// The name of its image's file in QEMU.
+    pub(crate) fn file_node(self) -> String {
+        format!("{}-file", self.node())
+    }
+
     /// The name of its device in QEMU.
     pub(crate) fn device(self) -> String {
         format!("scsi{}-{}", self.controller, self.slot)

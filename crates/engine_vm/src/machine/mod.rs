@@ -102,6 +102,7 @@ impl VmMachine {
             Answer::Failed(why) => {
                 Err(Failure::new(HResult::E_FAIL, "QEMU did not do it").cause(why))
             }
+            Answer::StandsStill(why) => Err(Failure::new(HResult::HCS_E_INVALID_STATE, why)),
             answer => Ok(answer),
         });
         asked.map_err(|mut failure| {
@@ -148,6 +149,13 @@ pub(crate) fn gone(request: &CreateRequest, why: &'static str) -> Found {
 pub(crate) fn has_agent(document: &ComputeSystem) -> bool {
     let machine = document.virtual_machine.as_ref();
     machine.is_some_and(|machine| machine.guest_connection.is_some())
+}
+
+/// A machine has no sockets of programs.
+fn no_sockets() -> Failure {
+    let message =
+        "the virtual machine has no sockets: its document has no VirtualMachine/Devices/HvSocket";
+    Failure::new(HResult::HCS_E_INVALID_STATE, message).cause_at("/ResourcePath", message)
 }
 
 /// How a machine ended, and what had gone wrong before. A worker without a last word was killed itself.
@@ -278,6 +286,14 @@ impl Machine for VmMachine {
                 "relieved of a disk",
                 self.control.ask(Request::Detach(place)),
             ),
+            Change::Service(port, service) => {
+                let request = Request::SetService(port, service);
+                match self.ask("told who may use a socket", request)? {
+                    Answer::NotThere => return Err(no_sockets()),
+                    answer => Ok(answer),
+                }
+            }
+            Change::NoPort => Ok(Answer::Done),
         }
         .map(drop)
     }

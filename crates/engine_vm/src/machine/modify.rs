@@ -1,13 +1,16 @@
-//! Changes to a machine that runs: its disks.
+//! Changes to a machine that runs: its disks, and who may use its sockets.
 
 use hcs_schema::{
-    Failure, HResult,
+    Document, Failure, HResult,
     coverage::VIRTUAL_MACHINE,
-    documents::{Attachment, ModifyRequestType, ModifySettingRequest},
+    documents::{Attachment, HvSocketServiceConfig, ModifyRequestType, ModifySettingRequest},
 };
 use serde_json::Value;
 
-use crate::disk::{self, Attached, Place};
+use crate::{
+    disk::{self, Attached, Place},
+    hv_socket::{self, Service},
+};
 
 /// JSON pointers of a request.
 const RESOURCE: &str = "/ResourcePath";
@@ -15,6 +18,8 @@ const SETTINGS: &str = "/Settings";
 
 /// How the path of a disk begins.
 const SCSI: &str = "VirtualMachine/Devices/Scsi/";
+/// How the path of a service begins.
+const SERVICES: &str = "VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/";
 
 /// What is to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +28,10 @@ pub(super) enum Change {
     Attach(Attached),
     /// A disk is pulled out.
     Detach(Place),
+    /// A port of sockets gets rules of its own, or loses them.
+    Service(u32, Option<Service>),
+    /// The rules of a service that is no port, which no guest could use.
+    NoPort,
 }
 
 /// Reads a request.
@@ -31,6 +40,9 @@ pub(super) enum Change {
 /// The resource or the kind of change is not supported, or a value is wrong.
 pub(super) fn read(request: &ModifySettingRequest) -> Result<Change, Failure> {
     let resource = request.resource_path.as_deref().unwrap_or_default();
+    if let Some(guid) = resource.strip_prefix(SERVICES) {
+        return service(guid, request);
+    }
     let Some((controller, slot)) = place(resource) else {
         return Err(VIRTUAL_MACHINE.refuse_resource(resource));
     };
@@ -38,10 +50,7 @@ pub(super) fn read(request: &ModifySettingRequest) -> Result<Change, Failure> {
     let kind = request.request_type.unwrap_or(ModifyRequestType::Update);
     match kind {
         ModifyRequestType::Add => {
-            let settings = request.settings.as_ref().unwrap_or(&Value::Null);
-            let attachment: Attachment = hcs_schema::parse(&settings.to_string())
-                .and_then(|document| VIRTUAL_MACHINE.check(&document).map(|()| document))
-                .map_err(in_settings)?;
+            let attachment: Attachment = settings(request)?;
             let attached = disk::attached(number, (controller, slot), &attachment);
             let mut attached =
                 attached.map_err(|(pointer, why)| match pointer.ends_with("/Path") {
@@ -65,6 +74,27 @@ pub(super) fn read(request: &ModifySettingRequest) -> Result<Change, Failure> {
             Err(failure.cause_at("/RequestType", message))
         }
     }
+}
+
+fn service(guid: &str, request: &ModifySettingRequest) -> Result<Change, Failure> {
+    let port = hv_socket::port(guid).map_err(|why| wrong(RESOURCE, why))?;
+    let service = match request.request_type.unwrap_or(ModifyRequestType::Update) {
+        ModifyRequestType::Remove => None,
+        ModifyRequestType::Add | ModifyRequestType::Update => {
+            let config: HvSocketServiceConfig = settings(request)?;
+            let read = Service::read(&config);
+            Some(read.map_err(|(at, why)| wrong(&format!("{SETTINGS}{at}"), why))?)
+        }
+    };
+    Ok(port.map_or(Change::NoPort, |port| Change::Service(port, service)))
+}
+
+/// The settings of a request.
+fn settings<T: Document>(request: &ModifySettingRequest) -> Result<T, Failure> {
+    let settings = request.settings.as_ref().unwrap_or(&Value::Null);
+    hcs_schema::parse(&settings.to_string())
+        .and_then(|document: T| VIRTUAL_MACHINE.check(&document).map(|()| document))
+        .map_err(in_settings)
 }
 
 /// The names of controller and place in the path of a disk.

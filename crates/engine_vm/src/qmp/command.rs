@@ -53,6 +53,8 @@ commands! {
     SystemPowerdown = "system_powerdown" -> Nothing;
     /// Asks whether the processors run.
     QueryStatus = "query-status" -> Status;
+    /// Asks which files QEMU was given and has not closed.
+    QueryFdsets = "query-fdsets" -> Vec<FdSet>;
 }
 
 /// Whether the processors run, and the state of the machine.
@@ -62,6 +64,39 @@ pub(crate) struct Status {
     pub(crate) running: bool,
     /// `prelaunch` before the first run, then `running`, `paused`, `shutdown`, `guest-panicked` and others.
     pub(crate) status: String,
+}
+
+/// Files that QEMU has under one number.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct FdSet {
+    /// The number.
+    pub(crate) fdset_id: u32,
+    /// The files.
+    pub(crate) fds: Vec<Added>,
+}
+
+/// Asks for all images and files that QEMU has opened for disks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueryNamedBlockNodes;
+
+/// An image, or a file of one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct BlockNode {
+    /// Its name. That of one that was not asked for begins with `#`.
+    pub(crate) node_name: Option<String>,
+    /// What it opened.
+    pub(crate) file: String,
+}
+
+impl Command for QueryNamedBlockNodes {
+    const NAME: &'static str = "query-named-block-nodes";
+    type Return = Vec<BlockNode>;
+
+    fn arguments(&self) -> Option<Value> {
+        Some(json!({ "flat": true }))
+    }
 }
 
 /// Gives QEMU a file, by the number of a set.
@@ -94,7 +129,7 @@ impl Command for AddFd<'_> {
 }
 
 /// Takes a file from QEMU, or all of the set.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RemoveFd {
     /// The number of the set.
     pub(crate) set: u32,

@@ -7,15 +7,19 @@ use std::{
 
 use hcs_wire::peer::Peer;
 use rustix::process::geteuid;
-use vhost_vsock::Handle;
 
-use super::{disks, switchboard::Switchboard};
+use super::{
+    disks::{self, DiskError, Held},
+    hv_socket::HvSocket,
+    switchboard::Switchboard,
+    vsock::Vsock,
+};
 use crate::{
+    hv_socket::Service,
     protocol::{self, Answer, Request},
     qmp::{
         Client, QmpError,
         command::{Cont, QueryStatus, Stop, SystemPowerdown},
-        message::plain,
     },
 };
 
@@ -24,14 +28,27 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(1);
 /// How long QEMU may take for one command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(4);
 
+/// What a request may be about.
+#[derive(Debug)]
+pub(super) struct Parts<'a> {
+    /// None after QEMU has closed it.
+    pub(super) monitor: Option<&'a mut Client>,
+    pub(super) held: &'a mut Held,
+    pub(super) dialled: &'a Switchboard,
+    pub(super) sockets: Option<&'a HvSocket>,
+    pub(super) vsock: Option<&'a Vsock>,
+}
+
 /// Receives a request on a connection, does it and answers. The connection ends with that. Only the user that this
 /// process runs as may ask.
-pub(super) fn answer(
-    connection: &OwnedFd,
-    monitor: Option<&mut Client>,
-    dialled: &Switchboard,
-    vsock: Option<&Handle>,
-) {
+pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
+    let Parts {
+        monitor,
+        held,
+        dialled,
+        sockets,
+        vsock,
+    } = parts;
     let own = geteuid().as_raw();
     if !Peer::of(connection).is_ok_and(|peer| peer.user == own) {
         return;
@@ -44,9 +61,10 @@ pub(super) fn answer(
         (Request::HasAgent, _) => (Answer::NotThere, None),
         (Request::TakeAgent, _) => found(dialled.take_agent()),
         (Request::TakeStdio(port), _) => found(dialled.take_stdio(port)),
-        (Request::Fault, _) => (Answer::Fault(fault(vsock)), None),
+        (Request::Fault, _) => (Answer::Fault(vsock.and_then(Vsock::fault)), None),
+        (Request::SetService(port, service), _) => (set(sockets, port, service), None),
         (request, Some(monitor)) => {
-            let done = act(request, file.as_ref(), monitor);
+            let done = act(request, file.as_ref(), monitor, held);
             (done.unwrap_or_else(|e| Answer::Failed(e.to_string())), None)
         }
         (_, None) => (
@@ -59,9 +77,12 @@ pub(super) fn answer(
     let _gone = protocol::send(connection.as_fd(), &answer, stream);
 }
 
-/// What went wrong at the device for sockets, last.
-pub(super) fn fault(vsock: Option<&Handle>) -> Option<String> {
-    vsock?.last_fault().map(|fault| plain(&fault))
+fn set(sockets: Option<&HvSocket>, port: u32, service: Option<Service>) -> Answer {
+    match sockets.map(|sockets| sockets.set(port, service)) {
+        Some(Ok(())) => Answer::Done,
+        Some(Err(why)) => Answer::Failed(why),
+        None => Answer::NotThere,
+    }
 }
 
 fn found(stream: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
@@ -71,16 +92,28 @@ fn found(stream: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
     }
 }
 
-fn act(request: Request, file: Option<&OwnedFd>, monitor: &mut Client) -> Result<Answer, QmpError> {
-    match (request, file) {
-        (Request::Attach(disk), Some(file)) => {
-            return disks::attach(monitor, &disk, file).map(|()| Answer::Done);
+fn act(
+    request: Request,
+    file: Option<&OwnedFd>,
+    monitor: &mut Client,
+    held: &mut Held,
+) -> Result<Answer, QmpError> {
+    let changed = match (request, file) {
+        (Request::Attach(disk), Some(file)) => disks::attach(monitor, held, &disk, file),
+        (Request::Detach(place), _) => disks::detach(monitor, held, place),
+        _ => return steer(request, monitor, held),
+    };
+    Ok(match changed {
+        Ok(()) => Answer::Done,
+        Err(still @ (DiskError::StandsStill | DiskError::StillOpen)) => {
+            Answer::StandsStill(still.to_string())
         }
-        (Request::Detach(place), _) => {
-            return disks::detach(monitor, place).map(|()| Answer::Done);
-        }
-        _ => {}
-    }
+        Err(other) => Answer::Failed(other.to_string()),
+    })
+}
+
+/// Lets the processors run or stand still.
+fn steer(request: Request, monitor: &mut Client, held: &mut Held) -> Result<Answer, QmpError> {
     let status = monitor.execute(&QueryStatus, COMMAND_LIMIT)?;
     let has_begun = status.status != "prelaunch";
     match request {
@@ -88,7 +121,10 @@ fn act(request: Request, file: Option<&OwnedFd>, monitor: &mut Client) -> Result
         Request::Start if has_begun => {}
         Request::Pause if !status.running => {}
         Request::Resume if status.running => {}
-        Request::Start | Request::Resume => drop(monitor.execute(&Cont, COMMAND_LIMIT)?),
+        Request::Start | Request::Resume => {
+            monitor.execute(&Cont, COMMAND_LIMIT)?;
+            held.let_go(monitor);
+        }
         Request::Pause => drop(monitor.execute(&Stop, COMMAND_LIMIT)?),
         Request::PowerDown => drop(monitor.execute(&SystemPowerdown, COMMAND_LIMIT)?),
         // They are not for QEMU, or were done above.
@@ -96,6 +132,7 @@ fn act(request: Request, file: Option<&OwnedFd>, monitor: &mut Client) -> Result
         | Request::TakeAgent
         | Request::TakeStdio(_)
         | Request::Fault
+        | Request::SetService(..)
         | Request::Detach(_) => {}
         Request::Attach(_) => return Ok(Answer::Failed("no file came along".to_owned())),
     }

@@ -7,15 +7,18 @@
 //! 1. [`main_if_worker`]: the beginning; sets up and reports.
 //! 2. `qemu`: starts QEMU. `jail`: what QEMU's process gives up first.
 //! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`: those that come and go.
-//! 4. `switchboard`: streams that the guest has dialled.
+//! 4. `vsock`: the device that the guest dials. `switchboard`: the streams that it has dialled.
+//! 5. `hv_socket`: programs of the host that connect to the guest, and those that it connects to.
 
 mod control;
 mod disks;
+mod hv_socket;
 mod jail;
 mod qemu;
 mod serial;
 mod serve;
 mod switchboard;
+mod vsock;
 
 use std::{
     collections::VecDeque,
@@ -39,8 +42,11 @@ use crate::{
     protocol::{self, Report, Setup},
     sys::descriptors,
 };
+use disks::Held;
+use hv_socket::HvSocket;
 use serial::Port;
 use serve::Worker;
+use switchboard::Dialled;
 
 /// What the worker calls itself in `argv[0]`.
 pub(crate) const NAME: &str = "hcsd-vm";
@@ -109,6 +115,8 @@ struct Inputs {
     /// In the order of the disks.
     disks: Vec<OwnedFd>,
     ports: Vec<(u8, OwnedFd)>,
+    /// The folder of sockets of programs, and the listening one in it.
+    sockets: Option<(OwnedFd, OwnedFd)>,
 }
 
 /// Waits for what to run.
@@ -139,6 +147,10 @@ fn receive(service: &OwnedFd) -> Result<(Setup, Inputs), Errno> {
             .iter()
             .map(|number| Ok((*number, next()?)))
             .collect::<Result<_, Errno>>()?,
+        sockets: match &setup.hv_socket {
+            Some(_) => Some((next()?, next()?)),
+            None => None,
+        },
     };
     Ok((setup, inputs))
 }
@@ -167,6 +179,7 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
         initrd,
         disks,
         ports,
+        sockets,
     } = inputs;
     let files = qemu::Files {
         kernel,
@@ -174,14 +187,23 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
         disks,
     };
     let numbers: Vec<u8> = ports.iter().map(|(number, _)| *number).collect();
-    let running = qemu::start(setup, files, &numbers)?;
+    let (folder, door) = sockets.unzip();
+    let sockets = folder.zip(setup.hv_socket.clone());
+    let sockets = sockets.map(|(folder, rules)| HvSocket::new(folder, rules));
+    let dialled = Dialled::new(setup.has_agent, sockets.clone());
+    let running = qemu::start(setup, files, &numbers, &dialled)?;
+    if let (Some(sockets), Some(door), Some(vsock)) = (&sockets, door, &running.vsock) {
+        let opened = sockets.open_door(door, vsock.handle().clone());
+        opened.map_err(|e| Unstarted::at("programs of the host cannot be accepted", &e))?;
+    }
     listen(&control, QUEUE).map_err(|e| Unstarted::at("the worker cannot listen", &e))?;
     let listeners = ports.into_iter().map(|(_, listener)| listener);
     let ports = running.ports.into_iter().zip(listeners);
     Ok(Worker {
         qemu: running.process,
         monitor: Some(running.monitor),
-        dialled: running.dialled,
+        dialled: dialled.switchboard().clone(),
+        sockets,
         vsock: running.vsock,
         output: Some(running.output),
         ports: ports
@@ -189,6 +211,7 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
             .collect(),
         control,
         exit,
+        held: Held::default(),
     })
 }
 

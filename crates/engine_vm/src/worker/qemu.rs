@@ -11,7 +11,6 @@ use std::{
         },
     },
     process::{Child, Command, Stdio},
-    thread,
     time::Duration,
 };
 
@@ -22,9 +21,9 @@ use rustix::{
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
-use vhost_vsock::{Config, Device, Handle, Limits, Memory};
-
-use super::{Unstarted, give_up_capabilities, jail::Jail, switchboard::Switchboard};
+use super::{
+    Unstarted, disks, give_up_capabilities, jail::Jail, switchboard::Dialled, vsock::Vsock,
+};
 use crate::{
     argv::{self, Accelerator, Numbers},
     protocol::Setup,
@@ -41,12 +40,6 @@ const GREETING_LIMIT: Duration = Duration::from_secs(40);
 /// The oldest version that is supported.
 const OLDEST: Version = Version { major: 7, minor: 2 };
 
-/// The guest's address. Each machine has a device of its own, so all have the same.
-const GUEST_CID: u64 = 3;
-
-/// Memory of the board that is not the guest's own, in megabytes.
-const BOARD_MEMORY_MB: u64 = 64;
-
 /// How much of QEMU's last words is told, in bytes.
 const LAST_WORDS: u64 = 2048;
 
@@ -59,10 +52,8 @@ pub(super) struct Running {
     pub(super) output: OwnedFd,
     /// Its serial ports, in the order of the numbers.
     pub(super) ports: Vec<UnixStream>,
-    /// What its guest has dialled.
-    pub(super) dialled: Switchboard,
-    /// The device for that.
-    pub(super) vsock: Option<Handle>,
+    /// The device that its guest dials.
+    pub(super) vsock: Option<Vsock>,
 }
 
 /// The files that QEMU is given.
@@ -75,7 +66,12 @@ pub(super) struct Files {
 }
 
 /// Starts QEMU and waits for its monitor. QEMU ends with the calling process.
-pub(super) fn start(setup: &Setup, files: Files, ports: &[u8]) -> Result<Running, Unstarted> {
+pub(super) fn start(
+    setup: &Setup,
+    files: Files,
+    ports: &[u8],
+    dialled: &Dialled,
+) -> Result<Running, Unstarted> {
     let unprepared = |e: io::Error| Unstarted::at("what QEMU needs cannot be prepared", &e);
     let memory = guest_memory(setup.board.memory_mb, setup.user)
         .map_err(|e| Unstarted::at("the guest's memory cannot be made", &e))?;
@@ -91,12 +87,11 @@ pub(super) fn start(setup: &Setup, files: Files, ports: &[u8]) -> Result<Running
             });
         }
     };
-    let dialled = Switchboard::default();
     let given_up = give_up_capabilities().map_err(|e| e.to_string());
     let served = given_up.and_then(|()| {
         // Before its greeting QEMU waits for the device.
         let device = ends.device;
-        let served = device.map(|end| serve_vsock(end, setup.board.memory_mb, &dialled));
+        let served = device.map(|end| Vsock::serve(end, setup.board.memory_mb, dialled.clone()));
         served.transpose()
     });
     match served.and_then(|vsock| Ok((vsock, greet(ends.monitor)?))) {
@@ -107,7 +102,6 @@ pub(super) fn start(setup: &Setup, files: Files, ports: &[u8]) -> Result<Running
                 monitor,
                 output,
                 ports: ends.ports,
-                dialled,
                 vsock,
             })
         }
@@ -157,7 +151,7 @@ impl Ends {
             numbers.ports.push((*number, given.add(theirs)));
         }
         let mut device = None;
-        if setup.has_vsock {
+        if setup.has_vsock() {
             let (ours, theirs) = UnixStream::pair()?;
             numbers.vsock = Some(given.add(theirs));
             device = Some(ours);
@@ -173,33 +167,17 @@ impl Ends {
 }
 
 fn greet(monitor: UnixStream) -> Result<Client, String> {
-    let (client, version) = Client::greet(monitor, GREETING_LIMIT).map_err(|e| e.to_string())?;
+    let (mut client, version) =
+        Client::greet(monitor, GREETING_LIMIT).map_err(|e| e.to_string())?;
     if version < OLDEST {
         let Version { major, minor } = version;
         return Err(format!(
             "QEMU {major}.{minor} is too old: 7.2 or newer is needed"
         ));
     }
+    // The guest has not run yet.
+    disks::check_files(&mut client).map_err(|e| e.to_string())?;
     Ok(client)
-}
-
-/// Runs the device for sockets between guest and host on a thread of its own, which ends with QEMU.
-fn serve_vsock(end: UnixStream, memory_mb: u64, dialled: &Switchboard) -> Result<Handle, String> {
-    let config = Config {
-        cid: GUEST_CID,
-        memory: Memory::Shared,
-        services: Box::new(dialled.clone()),
-        limits: Limits {
-            // QEMU announces what it puts below the guest's own memory as well.
-            memory: (memory_mb + BOARD_MEMORY_MB) << 20,
-            ..Limits::default()
-        },
-    };
-    let (device, handle) = Device::new(end, config).map_err(|e| e.to_string())?;
-    let thread = thread::Builder::new().name("vsock".to_owned());
-    // A device that fails leaves the machine without sockets; its agent is then not reached. The handle tells why.
-    let spawned = thread.spawn(move || drop(device.run()));
-    spawned.map(|_| handle).map_err(|e| e.to_string())
 }
 
 /// The descriptors that QEMU inherits.

@@ -13,9 +13,14 @@ use rustix::{
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
-use vhost_vsock::Handle;
-
-use super::{control, serial::Port, switchboard::Switchboard};
+use super::{
+    control::{self, Parts},
+    disks::Held,
+    hv_socket::HvSocket,
+    serial::Port,
+    switchboard::Switchboard,
+    vsock::Vsock,
+};
 use crate::{
     exit::{self, Heard},
     qmp::{Client, Event, QmpError},
@@ -32,12 +37,16 @@ pub(super) struct Worker {
     pub(super) ports: Vec<Port>,
     /// What the guest has dialled.
     pub(super) dialled: Switchboard,
-    /// The device for that.
-    pub(super) vsock: Option<Handle>,
+    /// Programs of the host that the guest reaches, and that reach it.
+    pub(super) sockets: Option<HvSocket>,
+    /// The device for both.
+    pub(super) vsock: Option<Vsock>,
     /// Where the service connects.
     pub(super) control: OwnedFd,
     /// Where the end is written down.
     pub(super) exit: File,
+    /// Files that QEMU has not closed yet.
+    pub(super) held: Held,
 }
 
 impl Worker {
@@ -48,11 +57,7 @@ impl Worker {
         // What was said between the last look and the end.
         self.listen(&mut heard);
         self.ports.iter_mut().for_each(Port::finish);
-        if let Some(vsock) = &self.vsock {
-            // A QEMU that was killed half-way may leave it waiting.
-            vsock.stop();
-        }
-        let fault = control::fault(self.vsock.as_ref());
+        let fault = self.vsock.take().and_then(Vsock::finish);
         exit::write(&mut self.exit, heard.exit(status), fault.as_deref());
     }
 
@@ -68,7 +73,7 @@ impl Worker {
             self.listen(heard);
             self.read_output();
             self.ports.iter_mut().for_each(Port::work);
-            self.answer();
+            self.answer(heard);
         }
     }
 
@@ -104,7 +109,7 @@ impl Worker {
                 && let Some(vsock) = &self.vsock
             {
                 // Streams to the guest that was there end now, not when the next one has its driver.
-                vsock.reset();
+                vsock.handle().reset();
             }
         }
         match read {
@@ -127,17 +132,107 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self) {
+    fn answer(&mut self, heard: &mut Heard) {
         loop {
             let connection = accept_with(&self.control, SocketFlags::CLOEXEC);
             match connection {
                 Ok(connection) => {
-                    let vsock = self.vsock.as_ref();
-                    control::answer(&connection, self.monitor.as_mut(), &self.dialled, vsock);
+                    control::answer(&connection, self.parts());
+                    // What QEMU said before its answer is not announced by its descriptor any more.
+                    self.listen(heard);
                 }
                 Err(Errno::INTR) => {}
                 Err(_) => return,
             }
         }
+    }
+
+    /// What a request may be about.
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            monitor: self.monitor.as_mut(),
+            held: &mut self.held,
+            dialled: &self.dialled,
+            sockets: self.sockets.as_ref(),
+            vsock: self.vsock.as_ref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Read as _, Write as _},
+        os::unix::net::UnixStream,
+        process::Command,
+        thread,
+        time::Duration,
+    };
+
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, listen, socket_with};
+
+    use super::*;
+    use crate::{
+        machine::control::bind_in,
+        protocol::{self, Answer, Request, SOCKET},
+    };
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// A monitor that says what happened to the guest along with each answer.
+    fn monitor(happened: &'static str) -> Client {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        thread::spawn(move || {
+            let mut writer = theirs.try_clone().unwrap();
+            let greeting = r#"{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}}, "capabilities": []}}"#;
+            writeln!(writer, "{greeting}").unwrap();
+            let answers = [
+                ("", "{}"),
+                (happened, r#"{"running": true, "status": "running"}"#),
+            ];
+            for ((before, value), command) in answers.iter().zip(BufReader::new(theirs).lines()) {
+                let command: serde_json::Value = serde_json::from_str(&command.unwrap()).unwrap();
+                let id = &command["id"];
+                let said = format!("{before}{{\"return\": {value}, \"id\": {id}}}\n");
+                writer.write_all(said.as_bytes()).unwrap();
+            }
+        });
+        Client::greet(ours, LIMIT).unwrap().0
+    }
+
+    #[test]
+    fn a_reset_that_is_heard_during_a_request_ends_the_streams_of_the_guest() {
+        let place = tempfile::tempdir().unwrap();
+        let control = bind_in(place.path()).unwrap();
+        listen(&control, 1).unwrap();
+        let (ours, _front_end) = UnixStream::pair().unwrap();
+        let mut qemu = Command::new("sleep").arg("1000").spawn().unwrap();
+        let qemus_end = qemu.kill().and_then(|()| qemu.wait());
+        let mut worker = Worker {
+            qemu,
+            monitor: Some(monitor("{\"event\": \"RESET\"}\n")),
+            output: None,
+            ports: Vec::new(),
+            dialled: Switchboard::default(),
+            sockets: None,
+            vsock: Some(Vsock::serve(ours, 16, Switchboard::default()).unwrap()),
+            control,
+            exit: tempfile::tempfile().unwrap(),
+            held: Held::default(),
+        };
+        qemus_end.unwrap();
+        let vsock = worker.vsock.as_ref().unwrap().handle();
+        let mut stream = vsock.connect_at_once(1).unwrap();
+        // Only so that a failure does not hang.
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let flags = SocketFlags::CLOEXEC;
+        let service = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        let address = SocketAddrUnix::new(place.path().join(SOCKET)).unwrap();
+        connect(&service, &address).unwrap();
+        protocol::send(service.as_fd(), &Request::IsPaused, None).unwrap();
+        worker.answer(&mut Heard::default());
+        let (answer, _) = protocol::receive::<Answer>(service.as_fd(), LIMIT).unwrap();
+        assert_eq!(answer, Answer::Paused(false));
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
 }

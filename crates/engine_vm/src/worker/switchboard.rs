@@ -18,6 +18,7 @@ use hcs_wire::guest::{BRIDGE_PORT, LAST_RESERVED_PORT};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vhost_vsock::Services;
 
+use super::hv_socket::HvSocket;
 use crate::protocol::STDIO_PORTS;
 
 /// The most streams of processes that wait; the oldest goes first.
@@ -62,10 +63,48 @@ impl Switchboard {
     }
 }
 
+/// What a guest dials: the service, which its agent reaches, and programs of the host.
+#[derive(Clone, Debug)]
+pub(super) struct Dialled {
+    /// Whether the ports of the agent are the service's.
+    has_agent: bool,
+    board: Switchboard,
+    sockets: Option<HvSocket>,
+}
+
+impl Dialled {
+    /// Of a machine with an agent or not, and with sockets of programs or not.
+    pub(super) fn new(has_agent: bool, sockets: Option<HvSocket>) -> Self {
+        Self {
+            has_agent,
+            board: Switchboard::default(),
+            sockets,
+        }
+    }
+
+    /// The streams for the service.
+    pub(super) const fn switchboard(&self) -> &Switchboard {
+        &self.board
+    }
+}
+
+impl Services for Dialled {
+    fn connect(&mut self, port: u32, from: u32) -> Option<OwnedFd> {
+        match self.has_agent && is_agents(port) {
+            true => self.board.connect(port, from),
+            false => self.sockets.as_ref()?.dial(port),
+        }
+    }
+}
+
+/// Whether a port is one that an agent dials.
+fn is_agents(port: u32) -> bool {
+    port == BRIDGE_PORT || STDIO_PORTS.contains(&port)
+}
+
 impl Services for Switchboard {
     fn connect(&mut self, port: u32, from: u32) -> Option<OwnedFd> {
-        let is_agents = port == BRIDGE_PORT || STDIO_PORTS.contains(&port);
-        if !is_agents || from > LAST_RESERVED_PORT {
+        if !is_agents(port) || from > LAST_RESERVED_PORT {
             return None;
         }
         let (ours, theirs) = UnixStream::pair().ok()?;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::host::{Com, Host, adopt, processes, wait_for_end};
 
 /// A test: its name and its body, which fails by panicking.
-type Case = (&'static str, fn());
+pub(crate) type Case = (&'static str, fn());
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => {

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod cases;
+mod disks;
 mod guest;
 mod host;
 
@@ -14,7 +15,7 @@ fn main() {
     engine_vm::worker::main_if_worker();
     let arguments = Arguments::from_args();
     let unprivileged = !rustix::process::geteuid().is_root();
-    let trials = cases::CASES.iter().map(|(name, case)| {
+    let trials = cases::CASES.iter().chain(disks::CASES).map(|(name, case)| {
         let run = move || {
             case();
             Ok(())

@@ -11,6 +11,7 @@ mod order;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -101,6 +102,23 @@ pub fn select(directory: &Path, more: &[String]) -> Result<Vec<Module>, Failure>
         Some(Module { name, bytes })
     };
     Ok(order.into_iter().filter_map(&mut take).collect())
+}
+
+/// Tells the modules in `directory` from those of another build of the same kernel: the names, sizes and times of their
+/// files, one a line, in order.
+///
+/// # Errors
+/// A directory cannot be read, or has no modules.
+pub(crate) fn listing(directory: &Path) -> Result<String, Failure> {
+    let mut listing = String::new();
+    for path in Directory::read(directory)?.files.values() {
+        let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        let (size, seconds) = (about.len(), about.mtime());
+        // Where they are does not matter.
+        let name = path.strip_prefix(directory).unwrap_or(path);
+        listing += &format!("{} {size} {seconds}\n", name.display());
+    }
+    Ok(listing)
 }
 
 impl Directory {

@@ -6,11 +6,13 @@ use clap::{Args, ValueEnum};
 use hcs_schema::{
     Failure, HResult,
     documents::{
-        Attachment, AttachmentType, Chipset, ComputeSystem, Devices, GuestConnection,
+        Attachment, AttachmentType, Chipset, ComPort, ComputeSystem, Devices, GuestConnection,
         LinuxKernelDirect, Scsi, Topology, Version, VirtualMachine, VirtualMachineMemory,
         VirtualMachineProcessor,
     },
 };
+
+use uuid::Uuid;
 
 use super::{
     Surroundings,
@@ -18,7 +20,14 @@ use super::{
 };
 
 /// All options of a virtual machine by their names in clap.
-pub(crate) const ARGUMENTS: [&str; 5] = ["isolation", "kernel", "initrd", "guest_image", "disks"];
+pub(crate) const ARGUMENTS: [&str; 6] = [
+    "isolation",
+    "kernel",
+    "initrd",
+    "guest_image",
+    "disks",
+    "console",
+];
 
 /// Memory of a machine of which nothing is said, in megabytes. Pages that the guest does not touch cost nothing.
 const MEMORY: u64 = 512;
@@ -26,6 +35,9 @@ const MEMORY: u64 = 512;
 /// The kernel's command line: no messages, an end of the machine when it crashes, and no tests of its own ciphers, which
 /// take half a second.
 const COMMAND_LINE: &str = "quiet panic=-1 cryptomgr.notests";
+
+/// The word for messages on the serial port.
+const SERIAL: &str = "console=ttyS0";
 
 /// The longest name of a machine.
 const LONGEST_NAME: usize = 64;
@@ -73,6 +85,10 @@ pub(crate) struct MachineOptions {
     /// only be read; repeat for more, the first is /dev/sda
     #[arg(long = "disk", value_name = "FILE[:ro]", value_parser = disk)]
     disks: Vec<Disk>,
+
+    /// Give it a serial port for hcs console, on which its kernel writes its messages
+    #[arg(long)]
+    console: bool,
 }
 
 /// A disk, as typed.
@@ -156,6 +172,7 @@ impl MachineOptions {
             ("--initrd", self.initrd.is_some()),
             ("--guest-image", self.guest_image.is_some()),
             ("--disk", !self.disks.is_empty()),
+            ("--console", self.console),
         ];
         given
             .into_iter()
@@ -192,7 +209,7 @@ impl MachineOptions {
         let kernel = LinuxKernelDirect {
             kernel_file_path: Some(boot.kernel),
             init_rd_path: Some(boot.initrd),
-            kernel_cmd_line: Some(command_line(container.host_name())?),
+            kernel_cmd_line: Some(command_line(container.host_name(), self.console)?),
         };
         let machine = VirtualMachine {
             stop_on_reset: Some(true),
@@ -225,6 +242,25 @@ impl MachineOptions {
     }
 
     fn devices(&self, surroundings: &Surroundings) -> Result<Option<Devices>, Failure> {
+        let (com_ports, scsi) = (self.com_ports(), self.scsi(surroundings)?);
+        let any = com_ports.is_some() || scsi.is_some();
+        Ok(any.then(|| Devices {
+            com_ports,
+            scsi,
+            ..Devices::default()
+        }))
+    }
+
+    fn com_ports(&self) -> Option<BTreeMap<String, ComPort>> {
+        let port = self.console.then(|| ComPort {
+            // No other machine has it.
+            named_pipe: Some(format!(r"\\.\pipe\console-{}", Uuid::new_v4())),
+            ..ComPort::default()
+        });
+        port.map(|port| BTreeMap::from([("0".to_owned(), port)]))
+    }
+
+    fn scsi(&self, surroundings: &Surroundings) -> Result<Option<BTreeMap<String, Scsi>>, Failure> {
         if self.disks.is_empty() {
             return Ok(None);
         }
@@ -236,10 +272,7 @@ impl MachineOptions {
             attachments: Some(attachments),
             ..Scsi::default()
         };
-        Ok(Some(Devices {
-            scsi: Some(BTreeMap::from([("0".to_owned(), controller)])),
-            ..Devices::default()
-        }))
+        Ok(Some(BTreeMap::from([("0".to_owned(), controller)])))
     }
 }
 
@@ -254,9 +287,13 @@ fn processor(thousandths: u32) -> VirtualMachineProcessor {
     }
 }
 
-fn command_line(host_name: Option<&str>) -> Result<String, Failure> {
+fn command_line(host_name: Option<&str>, console: bool) -> Result<String, Failure> {
+    let messages = match console {
+        true => COMMAND_LINE.replace("quiet", SERIAL),
+        false => COMMAND_LINE.to_owned(),
+    };
     let Some(name) = host_name else {
-        return Ok(COMMAND_LINE.to_owned());
+        return Ok(messages);
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
     if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(plain) {
@@ -265,7 +302,7 @@ fn command_line(host_name: Option<&str>) -> Result<String, Failure> {
         );
         return Err(Failure::new(HResult::E_INVALIDARG, message));
     }
-    Ok(format!("{COMMAND_LINE} hostname={name}"))
+    Ok(format!("{messages} hostname={name}"))
 }
 
 #[cfg(test)]
@@ -352,6 +389,17 @@ mod tests {
             json!({"Count": 2})
         );
         assert!(document("--isolation vm --hostname a,b").is_err());
+        let machine = &document("--isolation vm --console").unwrap()["VirtualMachine"];
+        let pipe = &machine["Devices"]["ComPorts"]["0"]["NamedPipe"];
+        assert!(
+            pipe.as_str().unwrap().starts_with(r"\\.\pipe\console-"),
+            "{pipe}"
+        );
+        let line = &machine["Chipset"]["LinuxKernelDirect"]["KernelCmdLine"];
+        assert!(
+            line.as_str().unwrap().starts_with("console=ttyS0 panic"),
+            "{line}"
+        );
     }
 
     #[test]
@@ -381,7 +429,13 @@ mod tests {
                 "{refused}"
             );
         }
-        for option in ["--kernel k", "--initrd i", "--guest-image g", "--disk d"] {
+        for option in [
+            "--kernel k",
+            "--initrd i",
+            "--guest-image g",
+            "--disk d",
+            "--console",
+        ] {
             let Line { container, machine } = line(option);
             let name = option.split(' ').next().unwrap();
             let refused = machine.is_machine(&container).unwrap_err();

@@ -10,12 +10,14 @@
 //! block the loop, a terminal say, has a thread of its own ([`pumps`]).
 //!
 //! [`archive`] is for a process that packs or unpacks files. [`join`] is the same for a process that runs already, which goes on when the session ends before it ([`attach`]).
+//! [`console`] is for a serial port, behind which is no process of ours.
 //!
 //! Output is never cut: after the process has ended, its streams are read to end-of-file. Only when another process
 //! has inherited them, so that no end-of-file comes, are they given up, after a second without a byte.
 
 pub(crate) mod archive;
 mod attach;
+pub(crate) mod console;
 mod copy;
 pub(crate) mod keys;
 mod pumps;

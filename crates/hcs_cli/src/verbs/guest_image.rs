@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use guest_image::{
-    build::{Recipe, build, identity},
+    build::{self, Recipe, build, identity},
     find::{self, Kernel},
     store::{DEFAULT, Image, Store},
 };
@@ -157,11 +157,12 @@ impl GuestImage {
 /// A file or an image that was named is not there; no kernel is found; the image cannot be made.
 pub(crate) fn boot(machine: &MachineOptions, here: &Surroundings) -> Result<Boot, Failure> {
     let found = |kernel: &Path| {
-        find::at(kernel, None).map_err(|failure| {
-            failure.cause(
+        find::at(kernel, None).map_err(|failure| match kernel.is_file() {
+            true => failure.cause(
                 "an image of a kernel and modules in any places is made by `hcs guest-image build --kernel FILE --modules DIR \
                  NAME`, and named by --guest-image NAME",
-            )
+            ),
+            false => failure,
         })
     };
     if let (Some(kernel), Some(initrd)) = (machine.kernel(), machine.initrd()) {
@@ -178,8 +179,11 @@ pub(crate) fn boot(machine: &MachineOptions, here: &Surroundings) -> Result<Boot
     let image = match (machine.kernel(), machine.image().unwrap_or(DEFAULT)) {
         (Some(kernel), _) => {
             let kernel = found(kernel)?;
-            let name = format!("kernel-{}", kernel.release);
-            make(&store, &name, kernel, Vec::new())?
+            let name = build::name(&kernel)?;
+            match store.get(&name) {
+                Ok(image) => refreshed_of(&store, image, kernel),
+                Err(_) => make(&store, &name, kernel, Vec::new())?,
+            }
         }
         (None, DEFAULT) => match store.get(DEFAULT) {
             Err(missing) if missing.hresult == HResult::FILE_NOT_FOUND => {
@@ -199,13 +203,20 @@ pub(crate) fn boot(machine: &MachineOptions, here: &Surroundings) -> Result<Boot
 /// The image with the agent that is installed: an image that no user has built is made again when there is another one.
 /// Where that is not possible, the image stays as it is, and may do.
 fn refreshed(store: &Store, image: Image) -> Image {
+    match find::at(Path::new(&image.about.source), None) {
+        Ok(kernel) => refreshed_of(store, image, kernel),
+        Err(_) => image,
+    }
+}
+
+/// The same, where the kernel was found.
+fn refreshed_of(store: &Store, image: Image, kernel: Kernel) -> Image {
     let about = &image.about;
     let is_current = own_agent().is_ok_and(|agent| identity(&agent) == about.agent);
     if is_current || !about.automatic {
         return image;
     }
-    let made = find::at(Path::new(&about.source), None)
-        .and_then(|kernel| make(store, &image.name, kernel, about.modules.clone()));
+    let made = make(store, &image.name, kernel, about.modules.clone());
     made.unwrap_or(image)
 }
 

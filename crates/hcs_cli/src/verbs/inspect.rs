@@ -76,6 +76,15 @@ const ALL: [SystemPropertyType; 3] = [
 /// The document that the system was made from.
 const DOCUMENT: &str = "Document";
 
+/// The document that a system was made from.
+///
+/// # Errors
+/// The service does not tell.
+pub(crate) fn document(system: &ComputeSystem, clock: Clock) -> Result<Value, Failure> {
+    let mut known = properties(system, &[], clock)?;
+    Ok(known.get_mut(DOCUMENT).map(Value::take).unwrap_or_default())
+}
+
 /// The document as it is, not as a type: with properties that this program does not know yet.
 fn properties(
     system: &ComputeSystem,

@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
         "a system that has ended is gone: `hcs terminate box`, then `hcs create --id box` and `hcs start box`",
     ),
     (
-        &["console", "enter", "shell", "bash", "sh"],
+        &["enter", "shell", "bash", "sh"],
         "`hcs exec -it box -- sh` runs a shell beside the commands of a container; `hcs attach box` attaches to the command of \
          `hcs run -dit -- sh`",
     ),

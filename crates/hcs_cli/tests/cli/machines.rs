@@ -4,6 +4,7 @@
 
 use std::{
     env, fs,
+    os::unix::fs::DirEntryExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -11,7 +12,10 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{Ended, ended, hcs, unique, words};
+use crate::{
+    common::{Ended, ended, hcs, unique, words},
+    terminal::Session,
+};
 
 /// A directory for guest images.
 struct Images(TempDir);
@@ -31,19 +35,8 @@ impl Images {
     /// With the image "default".
     fn new() -> Self {
         let images = Self(tempfile::tempdir().unwrap());
-        let usual = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../target/guest-kernel/current"
-        );
-        let kernel = env::var_os("HCS_TEST_GUEST_KERNEL").unwrap_or_else(|| usual.into());
-        let kernel = PathBuf::from(kernel);
-        assert!(
-            kernel.exists(),
-            "there is no kernel for a guest in {}; run: cargo xtask packages",
-            kernel.display()
-        );
         let mut build = images.hcs("guest-image build --kernel");
-        ended(build.arg(kernel)).fine();
+        ended(build.arg(kernel())).fine();
         images
     }
 
@@ -58,6 +51,22 @@ impl Images {
         let mut command = self.hcs(&format!("run --isolation vm {options} -- sh -c"));
         ended(command.arg(script))
     }
+}
+
+/// The directory of a kernel and its modules.
+fn kernel() -> PathBuf {
+    let usual = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../target/guest-kernel/current"
+    );
+    let kernel = env::var_os("HCS_TEST_GUEST_KERNEL").unwrap_or_else(|| usual.into());
+    let kernel = PathBuf::from(kernel);
+    assert!(
+        kernel.exists(),
+        "there is no kernel for a guest in {}; run: cargo xtask packages",
+        kernel.display()
+    );
+    kernel
 }
 
 #[test]
@@ -140,4 +149,61 @@ fn options_that_make_no_sense_are_refused_by_name() {
     let said = ended(command.env("HCS_GUEST_IMAGES", place.path()));
     assert_eq!(said.code, Some(125), "{said:?}");
     assert!(said.err.contains("hcs guest-image build"), "{said:?}");
+}
+
+#[test]
+fn a_kernel_that_is_named_is_made_an_image_once() {
+    let images = Images(tempfile::tempdir().unwrap());
+    let missing = ended(&mut images.hcs("run --isolation vm --kernel /nope -- true"));
+    assert_eq!(missing.code, Some(125), "{missing:?}");
+    assert!(
+        missing.err.contains("/nope cannot be read") && !missing.err.contains("--modules"),
+        "{missing:?}"
+    );
+    let made = || {
+        let id = unique("kernel");
+        let mut create = images.hcs("create --isolation vm --kernel");
+        ended(create.arg(kernel()).arg("--id").arg(&id)).fine();
+        words(&format!("terminate {id}")).fine();
+        let all = fs::read_dir(images.0.path()).unwrap().flatten();
+        let named = all.filter(|entry| entry.path().join("image.json").exists());
+        let named: Vec<_> = named
+            .map(|entry| (entry.file_name(), entry.ino()))
+            .collect();
+        assert_eq!(named.len(), 1, "{named:?}");
+        named
+    };
+    assert_eq!(made(), made());
+}
+
+#[test]
+fn readers_have_a_console_one_after_the_other() {
+    let images = Images::new();
+    let id = unique("console");
+    let made = ended(images.hcs("create --isolation vm --console --id").arg(&id));
+    made.fine();
+    words(&format!("start {id}")).fine();
+    // What was written before is there for the first reader.
+    let mut first = Session::start(&["console", &id]);
+    first.until("Linux version");
+    let answer = "setsid sh -c 'exec 0<>/dev/ttyS0 >&0; echo ready; while read line; do echo heard $line; done' &";
+    ended(&mut hcs(["exec", &id, "--", "sh", "-c", answer])).fine();
+    first.until("ready");
+    first.type_in(b"one\r");
+    first.until("heard one");
+    // Another one waits for its turn.
+    let mut second = Session::start(&["console", "--detach-keys", "~,.", &id]);
+    second.type_in(b"two\r");
+    first.type_in(b"\x10\x11");
+    assert_eq!(first.end(), Some(0));
+    second.until("heard two");
+    second.type_in(b"~.");
+    assert_eq!(second.end(), Some(0));
+    let mut third = Session::start(&["console", &id]);
+    third.type_in(b"three\r");
+    third.until("heard three");
+    words(&format!("terminate {id}")).fine();
+    assert_eq!(third.end(), Some(0));
+    let none = words(&format!("console {id}"));
+    assert_eq!(none.code, Some(125), "{none:?}");
 }

@@ -16,7 +16,7 @@ use rustix::{
 };
 
 /// A terminal and `hcs` on it.
-struct Session {
+pub(crate) struct Session {
     keys_and_screen: File,
     terminal: OwnedFd,
     hcs: Child,
@@ -24,7 +24,7 @@ struct Session {
 }
 
 impl Session {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -49,12 +49,12 @@ impl Session {
         }
     }
 
-    fn type_in(&mut self, keys: &[u8]) {
+    pub(crate) fn type_in(&mut self, keys: &[u8]) {
         self.keys_and_screen.write_all(keys).unwrap();
     }
 
     /// Reads the screen until `text` has appeared.
-    fn until(&mut self, text: &str) -> String {
+    pub(crate) fn until(&mut self, text: &str) -> String {
         let mut seen = Vec::new();
         let mut part = [0; 256];
         while !String::from_utf8_lossy(&seen).contains(text) {
@@ -65,7 +65,7 @@ impl Session {
     }
 
     /// Waits for the end: the terminal is as it was; the exit code.
-    fn end(mut self) -> Option<i32> {
+    pub(crate) fn end(mut self) -> Option<i32> {
         let code = self.hcs.wait().unwrap().code();
         assert_eq!(
             tcgetattr(self.terminal.as_fd()).unwrap().local_modes,

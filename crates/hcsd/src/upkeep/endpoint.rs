@@ -1,30 +1,16 @@
 //! Where the service lives: what follows from the path of its socket.
 
 use std::{
-    ffi::OsString,
     fs,
-    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
+pub use hcs_wire::endpoint::state_root;
 use hcs_wire::endpoint::tag;
 
 /// The socket of the machine's own service.
 pub const DEFAULT_ENDPOINT: &str = hcs_wire::endpoint::SYSTEM;
-
-/// The directory that holds the systems' directories, the lock and the log: `/run/hcs` for the machine's own service,
-/// else the endpoint with `.sock` taken off and `.d` added.
-#[must_use]
-pub fn state_root(endpoint: &Path) -> PathBuf {
-    if endpoint == Path::new(DEFAULT_ENDPOINT) {
-        return PathBuf::from("/run/hcs");
-    }
-    let bytes = endpoint.as_os_str().as_bytes();
-    let stem = bytes.strip_suffix(b".sock").unwrap_or(bytes);
-    let mut root = OsString::from(std::ffi::OsStr::from_bytes(stem));
-    root.push(".d");
-    PathBuf::from(root)
-}
 
 /// The directory that the socket is in; `None` for one that all users put their files into, like `/tmp`.
 #[must_use]

@@ -42,10 +42,10 @@ fn kernel_directory() -> PathBuf {
 }
 
 /// Boot files of a guest.
-struct Guest(TempDir);
+pub(crate) struct Guest(TempDir);
 
 impl Guest {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         let found = find::at(&kernel_directory(), None).unwrap();
         let elf = kernel::elf(&fs::read(&found.image).unwrap()).unwrap();
@@ -68,11 +68,14 @@ impl Guest {
         let users = "root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/:/bin/sh\n";
         fs::write(root.join("etc/passwd"), users).unwrap();
         fs::create_dir(root.join("mnt")).unwrap();
-        let dial = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/service/dial.c");
-        let mut compile = Command::new("gcc");
-        compile.args(["-static", "-O1", "-Wall", "-Werror", "-o"]);
-        compile.arg(root.join("bin/dial")).arg(dial);
-        assert!(compile.status().unwrap().success());
+        for program in ["dial", "talk"] {
+            let source = format!("tests/service/{program}.c");
+            let mut compile = Command::new("gcc");
+            compile.args(["-static", "-O1", "-Wall", "-Werror", "-o"]);
+            compile.arg(root.join("bin").join(program));
+            compile.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(source));
+            assert!(compile.status().unwrap().success());
+        }
         let recipe = Recipe {
             kernel: found,
             agent,
@@ -114,7 +117,11 @@ impl Guest {
         self.start_with(client, |_| ())
     }
 
-    fn start_with(&self, client: &mut Client, change: impl FnOnce(&mut Value)) -> String {
+    pub(crate) fn start_with(
+        &self,
+        client: &mut Client,
+        change: impl FnOnce(&mut Value),
+    ) -> String {
         let document = self.document_with(change).to_string();
         let made = client.call(&create_system(1, "guest", &document)).ok();
         client.call(&start_system(1)).ok();
@@ -204,7 +211,7 @@ fn processes_run_in_a_guest_and_outlive_the_service() {
 
 /// What a process of the guest writes that ends with 0.
 #[track_caller]
-fn said(client: &mut Client, user: &str, script: &str) -> String {
+pub(crate) fn said(client: &mut Client, user: &str, script: &str) -> String {
     static HANDLES: AtomicU64 = AtomicU64::new(100);
     let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
     let parameters = json!({

@@ -23,5 +23,6 @@ mod machines;
 mod quoted;
 mod restart;
 mod slots;
+mod sockets;
 mod starting;
 mod upgrade;

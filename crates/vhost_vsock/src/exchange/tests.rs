@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use super::*;
 use crate::{
     config::Limits,
-    handle::Shared,
+    handle::{Shared, Waiter},
     packet::{NO_RECEIVE, NO_SEND},
     poll::{Poll, Token},
     queue::Direction,
@@ -146,7 +146,8 @@ impl Bench {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let (waiter, answer) = sync_channel(1);
-        self.table.open(port, theirs.into(), Some(waiter));
+        self.table
+            .open(port, theirs.into(), Some(Waiter::Thread(waiter)));
         self.pump();
         (ours, answer)
     }
@@ -207,6 +208,27 @@ fn the_guest_agrees_to_a_connection_of_the_host() {
     bench.send(Operation::Response, header.source_port, 5);
     assert_eq!(answer.recv().unwrap(), Ok(()));
     assert_eq!(bench.expect(Operation::Data).1, b"early");
+}
+
+#[test]
+fn a_program_of_the_host_is_told_of_the_answer_before_anything_else() {
+    let mut bench = Bench::new();
+    let ask = |bench: &mut Bench| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        bench.table.open(5, theirs.into(), Some(Waiter::Peer));
+        bench.pump();
+        (ours, bench.expect(Operation::Request).0.source_port)
+    };
+    let (mut end, port) = ask(&mut bench);
+    bench.send(Operation::Response, port, 5);
+    bench.send_data(port, 5, b"hello", 1);
+    let mut bytes = [0; 64];
+    let expected = format!("OK {port}\nhello");
+    end.read_exact(&mut bytes[..expected.len()]).unwrap();
+    assert_eq!(&bytes[..expected.len()], expected.as_bytes());
+    let (end, port) = ask(&mut bench);
+    bench.send(Operation::Reset, port, 5);
+    assert!(ended(&end));
 }
 
 #[test]

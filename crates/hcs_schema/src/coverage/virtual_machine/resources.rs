@@ -5,9 +5,21 @@ use crate::{
     documents::ModifyRequestType,
 };
 
-pub(super) const RESOURCES: &[Resource] = &[Resource {
-    path: "VirtualMachine/Devices/Scsi/*/Attachments/*",
-    settings: "Attachment",
-    requests: &[ModifyRequestType::Add, ModifyRequestType::Remove],
-    coverage: Coverage::Supported,
-}];
+pub(super) const RESOURCES: &[Resource] = &[
+    Resource {
+        path: "VirtualMachine/Devices/Scsi/*/Attachments/*",
+        settings: "Attachment",
+        requests: &[ModifyRequestType::Add, ModifyRequestType::Remove],
+        coverage: Coverage::Supported,
+    },
+    Resource {
+        path: "VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/*",
+        settings: "HvSocketServiceConfig",
+        requests: &[
+            ModifyRequestType::Add,
+            ModifyRequestType::Update,
+            ModifyRequestType::Remove,
+        ],
+        coverage: Coverage::Supported,
+    },
+];

@@ -248,7 +248,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("VideoMonitor", NOT_YET),
             ("Keyboard", NOT_YET),
             ("Mouse", NOT_YET),
-            ("HvSocket", NOT_YET),
+            ("HvSocket", Supported),
             ("EnhancedModeVideo", NOT_YET),
             ("GuestCrashReporting", NOT_YET),
             ("VirtualSmb", NOT_YET),
@@ -261,6 +261,29 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 "KernelIntegration",
                 Refused("it was dropped from the schema"),
             ),
+        ],
+    ),
+    ("VirtualMachine_HvSocket", &[("HvSocketConfig", Supported)]),
+    (
+        "HvSocketSystemConfig",
+        &[
+            ("DefaultBindSecurityDescriptor", Supported),
+            ("DefaultConnectSecurityDescriptor", Supported),
+            ("ServiceTable", Supported),
+        ],
+    ),
+    (
+        "HvSocketServiceConfig",
+        &[
+            ("BindSecurityDescriptor", Supported),
+            ("ConnectSecurityDescriptor", Supported),
+            (
+                "AllowWildcardBinds",
+                WithoutEffect(
+                    "a listener of the host is one machine's, by the folder of its socket",
+                ),
+            ),
+            ("Disabled", Supported),
         ],
     ),
     (
