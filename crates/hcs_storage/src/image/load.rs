@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use serde::Deserialize;
 
 use super::{
-    Image, Store,
+    Hold, Image, Store,
     document::{
         self, CONFIG, Config, Descriptor, History, Index, MANIFEST, Manifest, RootFs, chain_ids,
         parse,
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     Digest, Refusal, StorageError,
     compression::{self, Compression},
-    layer::{self, Expected, Omitted, Options, Rights, import_tar},
+    layer::{self, Expected, Marks, Omitted, Options, Rights, export, import_tar},
     limits::Deadline,
     measure::{Content, Measured},
 };
@@ -134,26 +134,54 @@ impl Store {
             let content = self
                 .blobs
                 .keep(stream, self.options.limits.bytes, deadline, None)?;
-            let layer = self.layer_descriptor(content)?;
-            let config = Config {
-                created: None,
-                architecture: document::architecture().to_owned(),
-                os: "linux".to_owned(),
-                config: None,
-                rootfs: RootFs {
-                    kind: "layers".to_owned(),
-                    diff_ids: vec![self.diff_id(content.digest, deadline)?],
-                },
-                history: Some(vec![History {
-                    created_by: Some("hcs image import".to_owned()),
-                    ..History::default()
-                }]),
-            };
-            let text = document::text(&config)?;
-            let mut taken = self.assemble(&text, &config, vec![layer])?;
-            taken.names = vec![name.clone()];
-            self.finish(taken)
+            self.of_root(content, name)
         })
+    }
+
+    /// The same of a folder with a root file system, which is only read.
+    ///
+    /// # Errors
+    /// The folder cannot be read, changes meanwhile, or is refused. No image is added then.
+    pub fn import_folder(&self, folder: &Path, name: &Name) -> Result<Loaded, StorageError> {
+        let marks = match self.options.rights {
+            Rights::Root => Marks::Trusted,
+            Rights::User(_) | Rights::Content => Marks::User,
+        };
+        self.or_clean(|| {
+            let mut omitted = Omitted::default();
+            let content = self.blobs.keep_written(|file| {
+                let exported = export(folder, marks, &self.options.limits, file)?;
+                omitted = exported.omitted;
+                Ok(exported.content)
+            })?;
+            let mut loaded = self.of_root(content, name)?;
+            loaded.omitted += omitted;
+            Ok(loaded)
+        })
+    }
+
+    /// The image `name` of one layer, whose content is in the store.
+    fn of_root(&self, content: Content, name: &Name) -> Result<Loaded, StorageError> {
+        let deadline = Deadline::after(self.options.limits.time);
+        let layer = self.layer_descriptor(content)?;
+        let config = Config {
+            created: None,
+            architecture: document::architecture().to_owned(),
+            os: "linux".to_owned(),
+            config: None,
+            rootfs: RootFs {
+                kind: "layers".to_owned(),
+                diff_ids: vec![self.diff_id(content.digest, deadline)?],
+            },
+            history: Some(vec![History {
+                created_by: Some("hcs image import".to_owned()),
+                ..History::default()
+            }]),
+        };
+        let text = document::text(&config)?;
+        let mut taken = self.assemble(&text, &config, vec![layer])?;
+        taken.names = vec![name.clone()];
+        self.finish(taken)
     }
 
     /// Unpacks the layers of `image` that are not there, as those of an image that another program has put into the store.
@@ -172,9 +200,18 @@ impl Store {
         &self,
         work: impl FnOnce() -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        let using = self.using()?;
+        self.held_or_clean(self.hold()?, work)
+    }
+
+    /// The same, with what keeps the store in use.
+    pub(super) fn held_or_clean<T>(
+        &self,
+        hold: Hold,
+        work: impl FnOnce() -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
         let done = work();
-        drop(using);
+        // Nothing can be removed while the store is in use, by this process as well.
+        drop(hold);
         if done.is_err() {
             // The failure itself matters more; what is left is tried again when the store is opened.
             let _left = self.clean();
