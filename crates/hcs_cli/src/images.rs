@@ -18,6 +18,9 @@ use crate::{
     options::{container::ContainerOptions, image::ChosenImage},
 };
 
+/// What to do where an image is not there.
+pub(crate) const WAYS: &str = "`hcs image list` shows all; `hcs image load FILE` adds one from an archive of skopeo or docker save, `hcs image import \
+     FILE NAME` makes one of a root file system";
 /// Names that are shown in place of one that is not there.
 const SHOWN: usize = 5;
 /// How much a name may differ from one that is not there, from 0 to 1 for the same.
@@ -146,10 +149,7 @@ fn unknown(wanted: &str, place: &Path, names: &[&str], typed: bool) -> Failure {
     if !alike.is_empty() {
         failure = failure.cause(format!("there is {}", alike.join(", ")));
     }
-    failure = failure.cause(
-        "`hcs image list` shows all; `hcs image load FILE` adds one from an archive of skopeo or docker save, `hcs image import \
-         FILE NAME` makes one of a root file system",
-    );
+    failure = failure.cause(WAYS);
     if typed && is_program(wanted) {
         failure = failure.cause(format!(
             "{wanted} is also a program of this machine: `hcs run -- {wanted}` runs that"

@@ -9,7 +9,7 @@ mod ways;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
-use hcs_schema::Failure;
+use hcs_schema::{Failure, HResult};
 use hcs_storage::{
     Limits,
     image::Store,
@@ -83,8 +83,26 @@ struct StoreOption {
 }
 
 impl StoreOption {
-    fn open(&self) -> Result<Store, Failure> {
-        self.open_with(Options::of_caller())
+    /// Opens it, where there is one: what only reads makes none, and removes nothing.
+    fn existing(&self) -> Result<Option<Store>, Failure> {
+        let place = images::place(self.store.as_deref())?;
+        let failed = failed("the store of images cannot be opened");
+        Store::existing(&place, Options::of_caller()).map_err(failed)
+    }
+
+    /// Opens the store that has the image `wanted`.
+    ///
+    /// # Errors
+    /// There is no store, so no image either.
+    fn with(&self, wanted: &str) -> Result<Store, Failure> {
+        self.existing()?.ok_or_else(|| {
+            let place = images::place(self.store.as_deref()).unwrap_or_default();
+            let message = format!(
+                "there is no image {wanted:?}, and no store of images in {}",
+                place.display()
+            );
+            Failure::new(HResult::NOT_FOUND, message).cause(images::WAYS)
+        })
     }
 
     /// Opens it for images of others.
@@ -99,10 +117,6 @@ impl StoreOption {
                 rights => rights,
             };
         }
-        self.open_with(options)
-    }
-
-    fn open_with(&self, options: Options) -> Result<Store, Failure> {
         let place = images::place(self.store.as_deref())?;
         let failed = failed("the store of images cannot be opened");
         Store::open(&place, options).map_err(failed)
@@ -112,7 +126,7 @@ impl StoreOption {
 /// What an archive may cost.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Limits")]
-struct CostOptions {
+pub(super) struct CostOptions {
     /// The most bytes that an archive, or a layer of it, may have after decompression, in megabytes or as 2G [default: 64G]
     #[arg(long, value_name = "MB", value_parser = megabytes)]
     max_size: Option<u64>,
@@ -127,7 +141,7 @@ struct CostOptions {
 }
 
 impl CostOptions {
-    fn limits(self) -> Limits {
+    pub(super) fn limits(self) -> Limits {
         let usual = Limits::default();
         let bytes = self
             .max_size
