@@ -54,9 +54,9 @@ pub struct Loaded {
 
 /// An image of which all contents are in the store, and none is in the index yet.
 pub(super) struct Taken {
-    image: Descriptor,
+    pub(super) image: Descriptor,
     pub(super) names: Vec<Name>,
-    omitted: Omitted,
+    pub(super) omitted: Omitted,
 }
 
 /// One image in `manifest.json` of `docker save`.
@@ -225,7 +225,7 @@ impl Store {
         let text = text.ok_or_else(|| refused("index.json", Refusal::Missing))?;
         let index: Index = parse(&text, "index.json")?;
         let mut images: Vec<Taken> = Vec::new();
-        for listed in index.manifests.iter().filter(|listed| fits(listed)) {
+        for listed in index.manifests.iter().filter(|listed| listed.fits()) {
             let Some(found) = resolve(source, listed, 0)? else {
                 continue;
             };
@@ -339,7 +339,11 @@ impl Store {
     }
 
     /// Unpacks the layers of an image that are not there yet.
-    fn unpack(&self, manifest: &Manifest, config: &Config) -> Result<Omitted, StorageError> {
+    pub(super) fn unpack(
+        &self,
+        manifest: &Manifest,
+        config: &Config,
+    ) -> Result<Omitted, StorageError> {
         let mut omitted = Omitted::default();
         let diff_ids = &config.rootfs.diff_ids;
         for ((layer, diff_id), chain_id) in manifest
@@ -438,19 +442,12 @@ fn resolve(
         return Err(refused(&what, Refusal::BadDocument(text)));
     }
     let index: Index = parse(&source.described(listed)?, &what)?;
-    for next in index.manifests.iter().filter(|next| fits(next)) {
+    for next in index.manifests.iter().filter(|next| next.fits()) {
         if let Some(found) = resolve(source, next, depth + 1)? {
             return Ok(Some(found));
         }
     }
     Ok(None)
-}
-
-/// Whether an image is for this machine, as far as the list says.
-fn fits(listed: &Descriptor) -> bool {
-    listed.platform.as_ref().is_none_or(|platform| {
-        platform.os == "linux" && platform.architecture == document::architecture()
-    })
 }
 
 fn named(name: &str) -> Result<Name, StorageError> {

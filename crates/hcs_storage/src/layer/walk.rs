@@ -72,7 +72,7 @@ impl<'a> Walk<'a> {
             omitted: Omitted::default(),
         };
         let (entry, found) = walk.entry(root.as_fd(), b".", path, &stat)?;
-        walk.directory(root, &stat, entry, &found, 0)?;
+        walk.directory(root, &stat, &entry, &found, 0)?;
         Ok(walk.omitted)
     }
 
@@ -80,11 +80,11 @@ impl<'a> Walk<'a> {
         &mut self,
         directory: &OwnedFd,
         stat: &Stat,
-        entry: Entry,
+        entry: &Entry,
         found: &Found,
         depth: usize,
     ) -> Result<(), StorageError> {
-        self.sink.take(&entry, &mut io::empty())?;
+        self.sink.take(entry, &mut io::empty())?;
         let path = &entry.path;
         if found.opaque {
             self.sink
@@ -133,7 +133,7 @@ impl<'a> Walk<'a> {
             let opened = opened.map_err(|errno| failed("opening", &path, errno))?;
             let (entry, found) = self.entry(parent, name, path, &stat)?;
             unchanged(opened.as_fd(), &stat, &entry.path)?;
-            return self.directory(&opened, &stat, entry, &found, depth);
+            return self.directory(&opened, &stat, &entry, &found, depth);
         }
         let (mut entry, found) = self.entry(parent, name, path, &stat)?;
         if found.whiteout && kind == FileType::RegularFile && empty {

@@ -214,7 +214,7 @@ fn to_file(path: &Path, write: impl FnOnce(File) -> Result<(), Failure>) -> Resu
 }
 
 /// Prints what was loaded; what is not there of it is told on standard error.
-fn told(loaded: &[Loaded], json: bool) -> Result<(), Failure> {
+pub(super) fn told(loaded: &[Loaded], json: bool) -> Result<(), Failure> {
     for image in loaded {
         tell_left_out(image.omitted);
     }
