@@ -15,9 +15,13 @@ use rustix::io::Errno;
 
 use crate::{
     complain,
-    options::{container::ContainerOptions, image::ChosenImage},
+    options::{container::ContainerOptions, image::ChosenImage, pull::Pull},
+    pulling,
 };
 
+/// What to do where an image is not there.
+pub(crate) const WAYS: &str = "`hcs image list` shows all; `hcs image pull NAME` gets one of a registry, `hcs image load FILE` adds \
+     one from an archive of skopeo or docker save, `hcs image import FILE NAME` makes one of a root file system";
 /// Names that are shown in place of one that is not there.
 const SHOWN: usize = 5;
 /// How much a name may differ from one that is not there, from 0 to 1 for the same.
@@ -77,13 +81,14 @@ pub(crate) fn of(
     typed: bool,
 ) -> Result<Option<(ChosenImage, Hold)>, Failure> {
     let store = container.store.as_deref();
-    match (&container.image, store) {
-        (Some(image), store) => choose(image, store, typed).map(Some),
-        (None, None) => Ok(None),
-        (None, Some(_)) => {
-            let message = "--store names where an image is, and no image is named";
-            Err(Failure::new(HResult::E_INVALIDARG, message))
+    let odd = |message: &'static str| Err(Failure::new(HResult::E_INVALIDARG, message));
+    match (&container.image, store, container.pull) {
+        (Some(image), store, pull) => {
+            choose(image, store, typed, pull.unwrap_or_default()).map(Some)
         }
+        (None, None, None) => Ok(None),
+        (None, Some(_), _) => odd("--store names where an image is, and no image is named"),
+        (None, None, Some(_)) => odd("--pull says when an image is pulled, and no image is named"),
     }
 }
 
@@ -92,25 +97,57 @@ pub(crate) fn of(
 ///
 /// # Errors
 /// There is no such image, or it cannot be unpacked.
-fn choose(wanted: &str, asked: Option<&Path>, typed: bool) -> Result<(ChosenImage, Hold), Failure> {
+fn choose(
+    wanted: &str,
+    asked: Option<&Path>,
+    typed: bool,
+    pull: Pull,
+) -> Result<(ChosenImage, Hold), Failure> {
     let place = place(asked)?;
     let failed = failed("the image cannot be used");
+    if pull == Pull::Always {
+        pull_into(&place, wanted)?;
+    }
     let store = Store::existing(&place, Options::of_caller()).map_err(&failed)?;
-    let Some(store) = store else {
-        return Err(unknown(wanted, &place, &[], typed));
-    };
-    let hold = store.hold().map_err(&failed)?;
-    let image = match store.image(wanted) {
-        Err(error) if error.refusal() == Some(&Refusal::NoImage) => {
-            let images = store.images().map_err(&failed)?;
-            let names = images.iter().flat_map(|image| &image.names);
-            let names: Vec<&str> = names.map(Name::as_str).collect();
-            return Err(unknown(wanted, &place, &names, typed));
-        }
-        found => found.map_err(&failed)?,
-    };
-    store.ready(&image).map_err(&failed)?;
-    Ok((chosen(&store, image, wanted)?, hold))
+    let found = store.as_ref().map(|store| held(store, wanted)).transpose();
+    if let (Some(store), Some((image, hold))) = (&store, found.map_err(&failed)?.flatten()) {
+        store.ready(&image).map_err(&failed)?;
+        return Ok((chosen(store, image, wanted)?, hold));
+    }
+    let images = store.as_ref().map_or(Ok(Vec::new()), Store::images);
+    let images = images.map_err(&failed)?;
+    let names = images.iter().flat_map(|image| &image.names);
+    let names: Vec<&str> = names.map(Name::as_str).collect();
+    let unknown = unknown(wanted, &place, &names, typed);
+    if pull != Pull::Missing {
+        return Err(unknown);
+    }
+    if let Err(failure) = pull_into(&place, wanted) {
+        // What was tried comes after what is known.
+        let causes = failure.causes.iter().map(|cause| cause.message.to_string());
+        let tried = std::iter::once(failure.message.to_string()).chain(causes);
+        return Err(unknown.cause(tried.collect::<Vec<_>>().join(": ")));
+    }
+    choose(wanted, asked, typed, Pull::Never)
+}
+
+/// The image called `wanted`, and what keeps it there; none where there is none.
+fn held(store: &Store, wanted: &str) -> Result<Option<(Image, Hold)>, StorageError> {
+    let hold = store.hold()?;
+    match store.image(wanted) {
+        Ok(image) => Ok(Some((image, hold))),
+        Err(error) if error.refusal() == Some(&Refusal::NoImage) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gets the image called `wanted` from its registry.
+fn pull_into(place: &Path, wanted: &str) -> Result<(), Failure> {
+    let bad = |message: String| Failure::new(HResult::E_INVALIDARG, message);
+    let reference = pulling::reference(wanted).map_err(bad)?;
+    let loaded = pulling::pull(place, Options::of_caller(), &reference, false, false)?;
+    tell_left_out(loaded.omitted);
+    Ok(())
 }
 
 fn chosen(store: &Store, image: Image, wanted: &str) -> Result<ChosenImage, Failure> {
@@ -146,10 +183,7 @@ fn unknown(wanted: &str, place: &Path, names: &[&str], typed: bool) -> Failure {
     if !alike.is_empty() {
         failure = failure.cause(format!("there is {}", alike.join(", ")));
     }
-    failure = failure.cause(
-        "`hcs image list` shows all; `hcs image load FILE` adds one from an archive of skopeo or docker save, `hcs image import \
-         FILE NAME` makes one of a root file system",
-    );
+    failure = failure.cause(WAYS);
     if typed && is_program(wanted) {
         failure = failure.cause(format!(
             "{wanted} is also a program of this machine: `hcs run -- {wanted}` runs that"
@@ -201,7 +235,7 @@ pub(crate) fn failed(message: &'static str) -> impl Fn(StorageError) -> Failure 
     }
 }
 
-fn code(error: &StorageError) -> HResult {
+pub(crate) fn code(error: &StorageError) -> HResult {
     match error {
         StorageError::Refused { refusal, .. } => match refusal {
             Refusal::NoImage => HResult::NOT_FOUND,

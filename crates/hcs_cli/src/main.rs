@@ -16,6 +16,7 @@ mod failure;
 mod images;
 mod options;
 mod output;
+mod pulling;
 mod session;
 mod signals;
 mod terminal;

@@ -455,6 +455,12 @@ pub trait Machine: fmt::Debug + Send + Sync {
         ProcessRefusals::default()
     }
 
+    /// Whether it has a user namespace of its own, whatever asked for that: its document, the configuration or the host. Its
+    /// overlays keep their marks in attributes of users then. Does not block.
+    fn has_user_namespace(&self) -> bool {
+        false
+    }
+
     /// Does the host's part of a request (already valid); the guest's part is sent to its agent afterwards.
     ///
     /// # Errors

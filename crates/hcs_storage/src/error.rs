@@ -168,7 +168,7 @@ pub enum Refusal {
     BadDocument(String),
     /// A folder without an image.
     #[error(
-        "it has neither `oci-layout` nor `manifest.json`, so it is no image; use import for a root file system"
+        "it has neither `oci-layout` nor `manifest.json`, so it is no image; `hcs image import` makes one of a root file system"
     )]
     NoLayout,
     /// A file that an image layout has to have.
@@ -198,6 +198,20 @@ pub enum Refusal {
     /// An image that is not there.
     #[error("there is no such image in the store")]
     NoImage,
+    /// First digits of an id, and too few of them.
+    #[error(
+        "it is the start of an image's id; expected a name, or at least {least} digits of an id"
+    )]
+    ShortId {
+        /// The fewest digits.
+        least: usize,
+    },
+    /// First digits of several ids.
+    #[error("several images have an id that starts so: {ids}; give more digits")]
+    AmbiguousId {
+        /// Some of the ids.
+        ids: String,
+    },
     /// More images than expected.
     #[error("there are more images than one may have here")]
     ManyImages,

@@ -29,3 +29,4 @@ pub mod tar;
 pub use digest::Digest;
 pub use error::{Refusal, StorageError};
 pub use limits::Limits;
+pub use measure::Content;

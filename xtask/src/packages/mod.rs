@@ -28,6 +28,8 @@ pub(crate) const NEEDED: &[Package] = &[
     // Images of other programs.
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
+    ("docker-registry", "docker-registry"),
+    ("openssl", "openssl"),
     ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32"),
     ("newuidmap", "uidmap"),
     // Podman's own tables of capabilities and system calls.

@@ -292,6 +292,10 @@ impl Machine for ContainerMachine {
         self.record.groups.process_refusals()
     }
 
+    fn has_user_namespace(&self) -> bool {
+        self.record.user_namespace.is_some()
+    }
+
     fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {
         modify::apply(self, request)
     }

@@ -19,6 +19,7 @@ use super::{
     mount::{self, Mapped, Mount},
     privileges::PrivilegeOptions,
     processors::{self, Processors},
+    pull::Pull,
     temporary,
 };
 
@@ -30,6 +31,7 @@ pub(crate) const ARGUMENTS: [&str; 22] = [
     "layers",
     "image",
     "store",
+    "pull",
     "mounts",
     "devices",
     "scratch",
@@ -68,6 +70,10 @@ pub(crate) struct ContainerOptions {
     /// The store that the image is in, in place of this user's own
     #[arg(long, value_name = "DIR", conflicts_with = "layers")]
     pub store: Option<PathBuf>,
+
+    /// When the image is got from its registry, as hcs image pull does [default: missing]
+    #[arg(long, value_name = "WHEN", value_enum, conflicts_with = "layers")]
+    pub pull: Option<Pull>,
 
     /// Let a directory, file, socket or FIFO of the host appear inside; repeat for more. A colon in a path is written \:, or
     /// all of it as src=HOST,dst=GUEST,OPTION,... Options, with commas between them: ro, it can only be

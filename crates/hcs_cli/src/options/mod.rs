@@ -14,6 +14,7 @@ pub(crate) mod mount;
 pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod processors;
+pub(crate) mod pull;
 pub(crate) mod since;
 pub(crate) mod systems;
 pub(crate) mod temporary;

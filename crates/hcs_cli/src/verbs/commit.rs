@@ -15,14 +15,15 @@ use crate::{
     images::{failed, name, tell_left_out},
     options::limit::Limit,
     output::{print, printable},
+    verbs::image::CostOptions,
 };
 
 /// Make an image of a container of an image, with what it has written since as one more layer
 ///
 /// The container has to be made with --scratch, which keeps what is written. The layer has exactly that: new and changed files,
 /// marks of deleted ones, and the empty files and directories that mounts stand on. What is in a --mount or a --tmpfs is
-/// not in it. The command, user and variables of the image stay. A file that is written meanwhile is refused: pause the
-/// container before.
+/// not in it. The command, user and variables of the image stay. A file that is written while it is read is refused: pause
+/// the container before.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -37,6 +38,9 @@ pub(crate) struct Commit {
     name: Name,
 
     #[command(flatten)]
+    cost: CostOptions,
+
+    #[command(flatten)]
     limit: Limit,
 }
 
@@ -48,14 +52,18 @@ impl Commit {
         let document = document.map_err(|failure| clock.stop(&self.id, failure))?;
         let made = Made::of(&self.id, &document)?;
         let failed = failed("no image was made");
-        let store = Store::open(Path::new(made.store), Options::of_caller()).map_err(&failed)?;
+        let options = Options {
+            limits: self.cost.limits(),
+            ..Options::of_caller()
+        };
+        let store = Store::open(Path::new(made.store), options).map_err(&failed)?;
         // Its layers are leased by the container, and by us its contents.
-        let _hold = store.hold().map_err(&failed)?;
+        let hold = store.hold().map_err(&failed)?;
         let image = store.image(made.digest).map_err(&failed)?;
         made.check_layers(&self.id, &store, &image)?;
         let upper = Path::new(made.scratch).join("upper");
         let by = format!("hcs commit {}", self.id);
-        let committed = store.commit(&image, &upper, made.marks, &self.name, &by);
+        let committed = store.commit(hold, &image, &upper, made.marks, &self.name, &by);
         let (_, omitted) = committed.map_err(failed)?;
         tell_left_out(omitted);
         print(&format!("{}\n", printable(self.name.as_str())))?;
@@ -95,8 +103,8 @@ impl<'a> Made<'a> {
         })?;
         let layers = storage.and_then(|storage| storage.layers.as_ref());
         let layers = layers.into_iter().flatten();
-        let shifted = container.and_then(|container| container.user_namespace) == Some(true);
-        let user = shifted || !rustix::process::geteuid().is_root();
+        // The service says so whatever asked for it, as a user namespace is what decides the marks of an overlay.
+        let user = container.and_then(|container| container.user_namespace) == Some(true);
         Ok(Self {
             store,
             digest,
@@ -139,6 +147,20 @@ mod tests {
         let document: ComputeSystem = serde_json::from_value(document).unwrap();
         let made = Made::of("box", &document).map_err(|failure| failure.message.to_string())?;
         Ok((made.scratch.to_owned(), made.marks))
+    }
+
+    #[test]
+    fn marks_are_those_that_the_service_tells() {
+        let marks = |user: &Value| {
+            let storage =
+                json!({"Image": {"Store": "/s", "Digest": "sha256:0"}, "Path": "/scratch"});
+            let document = json!({"Container": {"Storage": storage, "UserNamespace": user}});
+            let document: ComputeSystem = serde_json::from_value(document).unwrap();
+            Made::of("box", &document).unwrap().marks
+        };
+        assert_eq!(marks(&json!(true)), Marks::User);
+        assert_eq!(marks(&json!(false)), Marks::Trusted);
+        assert_eq!(marks(&Value::Null), Marks::Trusted);
     }
 
     #[test]

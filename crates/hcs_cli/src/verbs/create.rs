@@ -1,9 +1,9 @@
 //! `hcs create`: a system that waits to be started.
 
-use std::path::PathBuf;
+use std::{env, ffi::OsString, path::PathBuf};
 
 use clap::Args;
-use hcs::{ComputeSystem, documents::ComputeSystemProperties};
+use hcs::{ComputeSystem, Failure, HResult, documents::ComputeSystemProperties};
 
 use super::{new_id, read_document, system_document};
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     options::{
         Surroundings,
         container::{self, ContainerOptions},
+        image,
         limit::Limit,
         machine::{self, MachineOptions},
     },
@@ -52,17 +53,36 @@ pub(crate) struct Create {
     #[command(flatten, next_help_heading = None)]
     limit: Limit,
 
-    /// Only there to say where the name goes
-    #[arg(hide = true, value_name = "ID", value_parser = named)]
-    misplaced: Option<String>,
+    /// Only there to say where they go
+    #[arg(hide = true, value_name = "WORDS", num_args = 0..)]
+    misplaced: Vec<String>,
 }
 
-fn named(id: &str) -> Result<String, String> {
-    Err(format!("a name is given as --id: hcs create --id {id}"))
+/// The refusal of words behind the options of a command `line`.
+fn misplaced(words: &[String], line: &[OsString]) -> Result<(), Failure> {
+    let [first, rest @ ..] = words else {
+        return Ok(());
+    };
+    let refused = |message: String| Err(Failure::new(HResult::E_INVALIDARG, message));
+    if image::behind_dashes(line, words.len()) {
+        return refused(
+            "create runs no command: start the container, and then run the command by `hcs exec ID -- CMD`; or do all at once \
+             by `hcs run -d -- CMD`"
+                .to_owned(),
+        );
+    }
+    let command = match rest {
+        [] => "",
+        _ => "; create runs no command, which `hcs exec` does once it is started",
+    };
+    refused(format!(
+        "create takes an image as `hcs create --image {first}`, and a name as `hcs create --id {first}`{command}"
+    ))
 }
 
 impl Create {
     pub(crate) fn run(self) -> Result<u8, Stop> {
+        misplaced(&self.misplaced, &env::args_os().collect::<Vec<_>>())?;
         // What it is made from stays there until that is known to the service.
         let (image, _hold) = images::of(&self.container, false)?.unzip();
         let (document, advise): (_, fn(Stop) -> Stop) = match &self.document {
@@ -94,5 +114,29 @@ impl Create {
             false => print(&format!("{}\n", printable(&id)))?,
         }
         Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_behind_the_options_are_told_where_they_go() {
+        let told = |line: &str, count: usize| {
+            let line: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let words = line[line.len() - count..].iter();
+            let words: Vec<String> = words
+                .map(|word| word.to_str().unwrap().to_owned())
+                .collect();
+            misplaced(&words, &line).map_err(|failure| failure.message.to_string())
+        };
+        assert_eq!(told("hcs create --id box", 0), Ok(()));
+        let image = told("hcs create debian:12", 1).unwrap_err();
+        assert!(image.contains("hcs create --image debian:12`"), "{image}");
+        let command = told("hcs create debian:12 sh", 2).unwrap_err();
+        assert!(command.contains("hcs exec"), "{command}");
+        let command = told("hcs create --image debian:12 -- sh", 1).unwrap_err();
+        assert!(command.contains("hcs run -d -- CMD"), "{command}");
     }
 }

@@ -225,6 +225,15 @@ fn explained(
         }
         return stop;
     }
+    if stop.code == NOT_FOUND && container.image.is_some() && process.program().starts_with('-') {
+        let option = process.program();
+        let cause = format!(
+            "what follows the image is its command, and {option} is there: options of hcs stand before the image, as in hcs run \
+             {option} ... IMAGE CMD"
+        );
+        stop.failure = stop.failure.cause(cause);
+        return stop;
+    }
     let missing = stop.code == NOT_FOUND || stop.failure.message.contains("no such file");
     let is_there = stop.failure.message.contains("is there, but");
     let left_out = missing && !is_there && container.has_default_view();

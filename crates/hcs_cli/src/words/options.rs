@@ -86,9 +86,8 @@ pub(super) const ROWS: &[Row] = &[
         "the first process of each container reaps the others already",
     ),
     (
-        &["--pull", "--platform"],
-        "images are those of the store, which `hcs image list` shows and `hcs image load debian.tar` adds to: `hcs run debian:12 \
-         sh`",
+        &["--platform"],
+        "of an image for several kinds of machines the one for this machine is taken: `hcs run debian:12 sh`",
     ),
     (
         &["--rootfs", "--root", "--overlay-src"],

@@ -13,9 +13,9 @@ pub(super) const IMAGE_ROWS: &[Row] = &[
         "`hcs image inspect debian:12` shows what an image says of itself, `hcs image list` all images",
     ),
     (
-        &["pull", "push", "search"],
-        "registries are left to other tools, skopeo for example: what it copies into an archive is loaded by `hcs image load \
-         debian.tar`",
+        &["push", "login", "logout", "search"],
+        "`hcs image pull debian:12` gets images of registries, with the credentials that docker, podman and skopeo keep; all else \
+         of registries is left to them: `hcs image save --output debian.tar debian:12` writes what they push",
     ),
     (
         &["build"],
@@ -71,8 +71,8 @@ pub(super) const ROWS: &[Row] = &[
         &[
             "pull", "push", "login", "logout", "search", "manifest", "registry",
         ],
-        "registries are left to other tools, skopeo for example: what it copies into an archive is loaded by `hcs image load \
-         debian.tar`",
+        "`hcs image pull debian:12` gets images of registries, with the credentials that docker, podman and skopeo keep; all else \
+         of registries is left to them",
     ),
     (
         &["diff"],

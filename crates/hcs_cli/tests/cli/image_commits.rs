@@ -4,7 +4,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::{common::unique, image_runs::Shop};
+use crate::{
+    common::{ended, unique},
+    image_runs::Shop,
+    service::Place,
+};
 
 #[test]
 fn an_image_has_what_its_container_has_written() {
@@ -88,4 +92,39 @@ fn what_keeps_nothing_cannot_be_committed() {
         shop.hcs("image list -q --store store").fine(),
         "tools:latest\n"
     );
+}
+
+/// In a user namespace an overlay keeps its marks in attributes of users, whatever asked for the namespace.
+#[test]
+fn what_was_deleted_does_not_come_back_where_the_configuration_asks_for_user_namespaces() {
+    let shop = Shop::new();
+    let service = Place::configured("user_namespaces = true\n");
+    let line = |words: &[&str]| ended(service.hcs(words).current_dir(shop.path()));
+    // Directories that others made are not a container's scratch, unless they are its root's.
+    fs::create_dir(shop.path().join("scratch")).unwrap();
+    let script = "busybox rm -r /srv/app; busybox mkdir /srv/app; echo new > /srv/app/new; echo ready; exec sleep 1000";
+    let words = "run -d --id box --store store --scratch scratch -u 0 tools sh -c";
+    let words: Vec<&str> = words.split(' ').chain([script]).collect();
+    line(&words).fine();
+    let endpoint = service.endpoint();
+    let follow = format!(
+        "HCS_ENDPOINT={} $HCS logs -f box | {{ read line; echo $line; }}",
+        endpoint.display()
+    );
+    assert_eq!(shop.script(&follow), "ready\n");
+    line(&["pause", "box"]).fine();
+    line(&["commit", "box", "built"]).fine();
+    // A commit that costs too much leaves nothing.
+    let blobs = || {
+        fs::read_dir(shop.store().join("oci/blobs/sha256"))
+            .unwrap()
+            .count()
+    };
+    let before = blobs();
+    let said = line(&["commit", "--max-files", "1", "box", "other"]);
+    assert!(said.err.contains("more than 1 entries"), "{said:?}");
+    assert_eq!(blobs(), before);
+    line(&["terminate", "box"]).fine();
+    let said = line(&["run", "--store", "store", "built", "ls", "/srv/app"]);
+    assert_eq!(said.fine(), "new\n");
 }

@@ -350,3 +350,14 @@ fn a_store_that_others_can_change_is_not_used() {
     let said = shop.line(&["run", "--store", "link", "tools", "echo", "fine"]);
     assert_eq!(said.fine(), "fine\n");
 }
+
+#[test]
+fn an_option_behind_the_image_is_told_where_it_belongs() {
+    let shop = Shop::new();
+    let said = shop.hcs("run --store store tools --memory 64 ls");
+    assert_eq!(said.code, Some(127), "{said:?}");
+    assert!(
+        said.err.contains("hcs run --memory ... IMAGE CMD"),
+        "{said:?}"
+    );
+}

@@ -67,13 +67,13 @@ fn what_is_refused_is_named_and_leaves_nothing() {
         "{said}"
     );
     for (line, text) in [
+        ("load /no/such/file", "/no/such/file cannot be read"),
+        ("tag tools ../x", "no name of an image"),
+        ("save --format directory tools", "no such image"),
         (
             "inspect tools",
             "tools: there is no such image in the store",
         ),
-        ("load /no/such/file", "/no/such/file cannot be read"),
-        ("tag tools ../x", "no name of an image"),
-        ("save --format directory tools", "no such image"),
     ] {
         let said = image(path, line);
         assert_eq!((said.code, said.out.as_str()), (Some(125), ""), "{said:?}");
@@ -142,4 +142,33 @@ fn an_archive_that_costs_too_much_is_refused() {
         "import --max-size 4 --max-files 2 --max-time 600 big.tar.gz x",
     )
     .fine();
+}
+
+#[test]
+fn what_only_reads_makes_no_store() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path();
+    assert_eq!(image(path, "list -q").fine(), "");
+    assert_eq!(image(path, "list --json").fine(), "[]\n");
+    assert_eq!(image(path, "prune").fine(), "0 images, 0 layers\n");
+    for line in ["inspect x", "history x", "save x", "tag x y", "remove x"] {
+        let said = image(path, line);
+        assert_eq!((said.code, said.out.as_str()), (Some(125), ""), "{said:?}");
+        assert!(said.err.contains("no store of images in"), "{said:?}");
+        assert!(said.err.contains("hcs image load FILE"), "{said:?}");
+    }
+    assert_eq!(fs::read_dir(path).unwrap().count(), 0);
+}
+
+#[test]
+fn a_folder_is_imported_as_an_archive_is() {
+    let place = made();
+    let path = place.path();
+    assert_eq!(image(path, "import root folder").fine(), "folder:latest\n");
+    let about: Value = serde_json::from_str(&image(path, "inspect folder").fine()).unwrap();
+    let layer = Path::new(about["Layers"][0]["Path"].as_str().unwrap());
+    assert_eq!(fs::read(layer.join("file")).unwrap(), b"text\n");
+    let id = about["Id"].as_str().unwrap();
+    let short = image(path, &format!("inspect {}", &id[7..12]));
+    assert!(short.err.contains("at least 6 digits"), "{short:?}");
 }

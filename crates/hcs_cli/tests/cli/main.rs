@@ -13,6 +13,7 @@ mod events;
 mod explain;
 mod image_commits;
 mod image_leases;
+mod image_pulls;
 mod image_runs;
 mod images;
 mod inside;

@@ -33,6 +33,15 @@ impl Place {
         Self { folder }
     }
 
+    /// The same, with more in the configuration.
+    pub(crate) fn configured(more: &str) -> Self {
+        let place = Self::new(60);
+        let file = place.folder.path().join("hcsd.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{more}{text}")).unwrap();
+        place
+    }
+
     pub(crate) fn hcs(&self, arguments: &[&str]) -> Command {
         let mut command = hcs(arguments);
         command

@@ -51,6 +51,12 @@ impl Blobs {
         File::open(&path).map_err(|error| failed("opening", &path, &error))
     }
 
+    /// Whether a content is there.
+    pub(super) fn has(&self, content: Content) -> bool {
+        let there = fs::metadata(self.path(content.digest));
+        there.is_ok_and(|there| there.len() == content.size)
+    }
+
     /// The document with that digest.
     pub(super) fn document(&self, digest: Digest) -> Result<Vec<u8>, StorageError> {
         let path = self.path(digest);
@@ -77,10 +83,7 @@ impl Blobs {
         deadline: Deadline,
         expected: Option<Content>,
     ) -> Result<Content, StorageError> {
-        if let Some(content) = expected
-            && fs::metadata(self.path(content.digest))
-                .is_ok_and(|there| there.len() == content.size)
-        {
+        if let Some(content) = expected.filter(|content| self.has(*content)) {
             return Ok(content);
         }
         let mut partial = Partial::new(&self.folder)?;

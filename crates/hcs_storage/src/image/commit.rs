@@ -9,29 +9,31 @@ use super::{
 use crate::{
     StorageError,
     compression::Compression,
-    image::document::Descriptor,
+    image::{document::Descriptor, store::Hold},
     layer::{Marks, Omitted, export},
 };
 
 impl Store {
     /// Makes the image `name`: `image`, and above it a layer with exactly what is in `upper`, the upper directory of an overlay of
     /// its layers that was mounted with `marks`. `by` says in the history how it was made. Answers what the layer does not
-    /// have of the directory as well.
+    /// have of the directory as well. `hold` was taken before `image` was found, and ends here.
     ///
     /// # Errors
-    /// The directory changes meanwhile, or has what no layer can have. No image is added then.
+    /// The directory changes meanwhile, costs more than the store's limits, or has what no layer can have. No image is
+    /// added then, and nothing is left in the store unless another process uses it.
     pub fn commit(
         &self,
+        hold: Hold,
         image: &Image,
         upper: &Path,
         marks: Marks,
         name: &Name,
         by: &str,
     ) -> Result<(Loaded, Omitted), StorageError> {
-        self.or_clean(|| {
+        self.held_or_clean(hold, || {
             let mut omitted = Omitted::default();
             let content = self.blobs.keep_written(|file| {
-                let exported = export(upper, marks, file)?;
+                let exported = export(upper, marks, &self.options.limits, file)?;
                 omitted = exported.omitted;
                 Ok(exported.content)
             })?;

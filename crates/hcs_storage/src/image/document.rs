@@ -18,6 +18,8 @@ const MOST_LAYERS: usize = 500;
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Media type of a configuration that is written here.
 pub(super) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Media types of manifests and of lists of them, as a registry is asked for them.
+pub const MANIFESTS: [&str; 4] = [MANIFEST, DOCKER_MANIFEST, INDEX, DOCKER_INDEX];
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -159,7 +161,8 @@ pub struct History {
 
 impl Descriptor {
     /// A content of kind `media_type`.
-    pub(super) fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+    #[must_use]
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
         Self {
             media_type: media_type.to_owned(),
             digest,
@@ -170,13 +173,23 @@ impl Descriptor {
         }
     }
 
+    /// Whether it is for this machine, as far as a list of images says.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        self.platform.as_ref().is_none_or(|platform| {
+            platform.os == "linux" && platform.architecture == architecture()
+        })
+    }
+
     /// Whether it is a list of images.
-    pub(super) fn is_index(&self) -> bool {
+    #[must_use]
+    pub fn is_index(&self) -> bool {
         matches!(&*self.media_type, INDEX | DOCKER_INDEX)
     }
 
     /// Whether it is an image.
-    pub(super) fn is_manifest(&self) -> bool {
+    #[must_use]
+    pub fn is_manifest(&self) -> bool {
         is_manifest(&self.media_type)
     }
 
@@ -304,7 +317,8 @@ pub(super) const fn layer_type(compression: Compression) -> &'static str {
 }
 
 /// What images call the architecture of this machine.
-pub(super) fn architecture() -> &'static str {
+#[must_use]
+pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -11,6 +11,7 @@
 //!
 //! A lease is written while `use.lock` is shared, and its layers are looked for after the lock is had. What no lease holds
 //! is removed while that lock is held alone. So either the lease is seen, or the layers are missed and there is no lease.
+//! `index.lock` is shared as well, so that the last name of an image goes before the lease or stays with it.
 
 use std::{
     collections::BTreeMap,
@@ -110,6 +111,8 @@ impl Store {
         let leases = self.leases_folder();
         super::store::make_folder(&leases)?;
         let path = leases.join(format!("{}.json", wanted.runtime_id));
+        // A name that is removed meanwhile would be that of an image without users.
+        let _index = self.index_unchanged()?;
         let mut file = Partial::new(&leases)?;
         file.write(&text(&lease)?)?;
         // The container does not outlive the machine, so nothing has to be on disk.

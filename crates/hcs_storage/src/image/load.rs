@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use serde::Deserialize;
 
 use super::{
-    Image, Store,
+    Hold, Image, Store,
     document::{
         self, CONFIG, Config, Descriptor, History, Index, MANIFEST, Manifest, RootFs, chain_ids,
         parse,
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     Digest, Refusal, StorageError,
     compression::{self, Compression},
-    layer::{self, Expected, Omitted, Options, Rights, import_tar},
+    layer::{self, Expected, Marks, Omitted, Options, Rights, export, import_tar},
     limits::Deadline,
     measure::{Content, Measured},
 };
@@ -54,9 +54,9 @@ pub struct Loaded {
 
 /// An image of which all contents are in the store, and none is in the index yet.
 pub(super) struct Taken {
-    image: Descriptor,
+    pub(super) image: Descriptor,
     pub(super) names: Vec<Name>,
-    omitted: Omitted,
+    pub(super) omitted: Omitted,
 }
 
 /// One image in `manifest.json` of `docker save`.
@@ -134,26 +134,54 @@ impl Store {
             let content = self
                 .blobs
                 .keep(stream, self.options.limits.bytes, deadline, None)?;
-            let layer = self.layer_descriptor(content)?;
-            let config = Config {
-                created: None,
-                architecture: document::architecture().to_owned(),
-                os: "linux".to_owned(),
-                config: None,
-                rootfs: RootFs {
-                    kind: "layers".to_owned(),
-                    diff_ids: vec![self.diff_id(content.digest, deadline)?],
-                },
-                history: Some(vec![History {
-                    created_by: Some("hcs image import".to_owned()),
-                    ..History::default()
-                }]),
-            };
-            let text = document::text(&config)?;
-            let mut taken = self.assemble(&text, &config, vec![layer])?;
-            taken.names = vec![name.clone()];
-            self.finish(taken)
+            self.of_root(content, name)
         })
+    }
+
+    /// The same of a folder with a root file system, which is only read.
+    ///
+    /// # Errors
+    /// The folder cannot be read, changes meanwhile, or is refused. No image is added then.
+    pub fn import_folder(&self, folder: &Path, name: &Name) -> Result<Loaded, StorageError> {
+        let marks = match self.options.rights {
+            Rights::Root => Marks::Trusted,
+            Rights::User(_) | Rights::Content => Marks::User,
+        };
+        self.or_clean(|| {
+            let mut omitted = Omitted::default();
+            let content = self.blobs.keep_written(|file| {
+                let exported = export(folder, marks, &self.options.limits, file)?;
+                omitted = exported.omitted;
+                Ok(exported.content)
+            })?;
+            let mut loaded = self.of_root(content, name)?;
+            loaded.omitted += omitted;
+            Ok(loaded)
+        })
+    }
+
+    /// The image `name` of one layer, whose content is in the store.
+    fn of_root(&self, content: Content, name: &Name) -> Result<Loaded, StorageError> {
+        let deadline = Deadline::after(self.options.limits.time);
+        let layer = self.layer_descriptor(content)?;
+        let config = Config {
+            created: None,
+            architecture: document::architecture().to_owned(),
+            os: "linux".to_owned(),
+            config: None,
+            rootfs: RootFs {
+                kind: "layers".to_owned(),
+                diff_ids: vec![self.diff_id(content.digest, deadline)?],
+            },
+            history: Some(vec![History {
+                created_by: Some("hcs image import".to_owned()),
+                ..History::default()
+            }]),
+        };
+        let text = document::text(&config)?;
+        let mut taken = self.assemble(&text, &config, vec![layer])?;
+        taken.names = vec![name.clone()];
+        self.finish(taken)
     }
 
     /// Unpacks the layers of `image` that are not there, as those of an image that another program has put into the store.
@@ -172,9 +200,18 @@ impl Store {
         &self,
         work: impl FnOnce() -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        let using = self.using()?;
+        self.held_or_clean(self.hold()?, work)
+    }
+
+    /// The same, with what keeps the store in use.
+    pub(super) fn held_or_clean<T>(
+        &self,
+        hold: Hold,
+        work: impl FnOnce() -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
         let done = work();
-        drop(using);
+        // Nothing can be removed while the store is in use, by this process as well.
+        drop(hold);
         if done.is_err() {
             // The failure itself matters more; what is left is tried again when the store is opened.
             let _left = self.clean();
@@ -188,7 +225,7 @@ impl Store {
         let text = text.ok_or_else(|| refused("index.json", Refusal::Missing))?;
         let index: Index = parse(&text, "index.json")?;
         let mut images: Vec<Taken> = Vec::new();
-        for listed in index.manifests.iter().filter(|listed| fits(listed)) {
+        for listed in index.manifests.iter().filter(|listed| listed.fits()) {
             let Some(found) = resolve(source, listed, 0)? else {
                 continue;
             };
@@ -302,7 +339,11 @@ impl Store {
     }
 
     /// Unpacks the layers of an image that are not there yet.
-    fn unpack(&self, manifest: &Manifest, config: &Config) -> Result<Omitted, StorageError> {
+    pub(super) fn unpack(
+        &self,
+        manifest: &Manifest,
+        config: &Config,
+    ) -> Result<Omitted, StorageError> {
         let mut omitted = Omitted::default();
         let diff_ids = &config.rootfs.diff_ids;
         for ((layer, diff_id), chain_id) in manifest
@@ -401,19 +442,12 @@ fn resolve(
         return Err(refused(&what, Refusal::BadDocument(text)));
     }
     let index: Index = parse(&source.described(listed)?, &what)?;
-    for next in index.manifests.iter().filter(|next| fits(next)) {
+    for next in index.manifests.iter().filter(|next| next.fits()) {
         if let Some(found) = resolve(source, next, depth + 1)? {
             return Ok(Some(found));
         }
     }
     Ok(None)
-}
-
-/// Whether an image is for this machine, as far as the list says.
-fn fits(listed: &Descriptor) -> bool {
-    listed.platform.as_ref().is_none_or(|platform| {
-        platform.os == "linux" && platform.architecture == document::architecture()
-    })
 }
 
 fn named(name: &str) -> Result<Name, StorageError> {

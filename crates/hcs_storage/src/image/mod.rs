@@ -5,7 +5,8 @@
 //! 4. [`blobs`]: contents by their digests. 5. [`store`]: the place on disk, its locks and its index.
 //! 6. [`load`]: images of other programs, and of plain root archives. 7. [`save`]: the way back.
 //! 8. [`commit`]: an image out of another one and a scratch.
-//! 9. [`lease`]: what containers use. 10. [`prune`]: removal of what no image and no container needs.
+//! 9. [`receive`]: an image content by content, as from a registry.
+//! 10. [`lease`]: what containers use. 11. [`prune`]: removal of what no image and no container needs.
 
 mod blobs;
 mod commit;
@@ -16,6 +17,7 @@ mod lease;
 mod load;
 mod name;
 mod prune;
+mod receive;
 mod save;
 mod source;
 mod store;
@@ -24,5 +26,6 @@ pub use lease::Wanted;
 pub use load::Loaded;
 pub use name::Name;
 pub use prune::Pruned;
+pub use receive::{Incoming, check_document};
 pub use save::Format;
 pub use store::{Hold, Image, Store};

@@ -20,6 +20,15 @@ impl Name {
         &self.0
     }
 
+    /// The registry, the repository in it, and the tag: `docker.io`, `library/debian` and `12` of `debian:12`.
+    #[must_use]
+    pub fn parts(&self) -> (String, String, String) {
+        let full = self.in_full();
+        let (registry, rest) = full.split_once('/').unwrap_or((HUB, &full));
+        let (repository, tag) = rest.rsplit_once(':').unwrap_or((rest, "latest"));
+        (registry.to_owned(), repository.to_owned(), tag.to_owned())
+    }
+
     /// Whether both mean the same image of a registry: `debian:12`, `library/debian:12` and `docker.io/library/debian:12` do.
     #[must_use]
     pub fn means(&self, other: &Self) -> bool {
@@ -114,6 +123,19 @@ mod tests {
             ("host:5000/debian", "host:5000/library/debian"),
         ] {
             assert!(!name(one).means(&name(other)), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_a_registry_a_repository_and_a_tag() {
+        for (text, parts) in [
+            ("debian", ("docker.io", "library/debian", "latest")),
+            ("me/tool:1", ("docker.io", "me/tool", "1")),
+            ("localhost/tool", ("localhost", "tool", "latest")),
+            ("host:5000/a/b:c", ("host:5000", "a/b", "c")),
+        ] {
+            let (registry, repository, tag) = text.parse::<Name>().unwrap().parts();
+            assert_eq!((&*registry, &*repository, &*tag), parts);
         }
     }
 

@@ -6,7 +6,7 @@
 //! incoming/          archives that are being read
 //! leases/            what containers use, see [`super::lease`]
 //! use.lock           shared by all that add or read contents; alone for all that remove some
-//! index.lock         alone for a change of the index, which takes no longer than writing a file
+//! index.lock         alone for a change of the index, which takes no longer than writing a file; shared to write a lease
 //! ```
 //!
 //! Contents come first and the index last, which is replaced as a whole. So an image of the index is whole, whatever was
@@ -18,6 +18,8 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use hcs_wire::{
@@ -39,6 +41,10 @@ use crate::{Digest, Refusal, StorageError, layer::Options};
 
 /// Digits of an id that stand for an image, at least.
 const SHORTEST_ID: usize = 6;
+/// Ids that the failure of an ambiguous one names.
+const SHOWN_IDS: usize = 5;
+/// How often, and how far apart, the index is asked for before a lease gives up: for one second in all.
+const INDEX_TRIES: (u32, Duration) = (200, Duration::from_millis(5));
 const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// A store of images. Any number of processes and threads may use one at the same time.
@@ -56,7 +62,7 @@ pub struct Hold {
 }
 
 /// An image of a store.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     /// Its names; none where they were given to other images.
     pub names: Vec<Name>,
@@ -224,19 +230,14 @@ impl Store {
         let hexadecimal = digits
             .bytes()
             .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-        if !hexadecimal || digits.len() < SHORTEST_ID {
+        if !hexadecimal || digits.is_empty() {
             return Err(refused(name.err().unwrap_or(Refusal::NoImage)));
         }
         let is = |digest: Digest| digest.hex().starts_with(digits);
         let found = images
             .into_iter()
             .filter(|image| is(image.id()) || is(image.descriptor.digest));
-        let mut found: Vec<_> = found.collect();
-        match (found.pop(), found.is_empty()) {
-            (Some(image), true) => Ok(image),
-            (Some(_), false) => Err(refused(Refusal::ManyImages)),
-            (None, _) => Err(refused(Refusal::NoImage)),
-        }
+        only(found.collect(), digits).map_err(refused)
     }
 
     /// The directories of the layers of `image`, topmost first, as an overlay is mounted from them.
@@ -269,20 +270,26 @@ impl Store {
         let name = wanted.parse::<Name>();
         let called = name.ok().and_then(|name| image.called(&name).cloned());
         let removed = called.map_or_else(|| image.names.clone(), |name| vec![name]);
-        let users = self.users(&image)?;
-        if removed.len() == image.names.len() && !users.is_empty() {
-            let refusal = Refusal::Used {
-                systems: users.join(", "),
-            };
-            return Err(StorageError::refused(wanted.as_bytes(), refusal));
-        }
-        self.change_index(|index| {
+        self.change_index_if(|index| {
+            let is_of_image = |entry: &Descriptor| entry.digest == image.descriptor.digest;
             index.manifests.retain(|entry| {
                 let named = entry
                     .name()
                     .is_none_or(|name| removed.iter().any(|one| one.as_str() == name));
-                entry.digest != image.descriptor.digest || !named
+                !is_of_image(entry) || !named
             });
+            if index.manifests.iter().any(is_of_image) {
+                return Ok(());
+            }
+            // No lease is written while the index is locked, so what is not there now comes too late.
+            match &*self.users(&image)? {
+                [] => Ok(()),
+                users => {
+                    let systems = users.join(", ");
+                    let refusal = Refusal::Used { systems };
+                    Err(StorageError::refused(wanted.as_bytes(), refusal))
+                }
+            }
         })?;
         self.clean()?;
         Ok(removed)
@@ -334,9 +341,20 @@ impl Store {
 
     /// Changes the index, alone.
     pub(super) fn change_index(&self, change: impl FnOnce(&mut Index)) -> Result<(), StorageError> {
+        self.change_index_if(|index| {
+            change(index);
+            Ok(())
+        })
+    }
+
+    /// The same, with a change that may be refused; the index is as before then.
+    fn change_index_if(
+        &self,
+        change: impl FnOnce(&mut Index) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
         let _alone = self.lock("index.lock", FlockOperation::LockExclusive)?;
         let mut index = self.index()?;
-        change(&mut index);
+        change(&mut index)?;
         let mut file = Partial::new(&self.oci())?;
         file.write(&text(&index)?)?;
         file.commit(&self.oci().join("index.json"))?;
@@ -372,12 +390,31 @@ impl Store {
 
     /// [`Store::using`] without waiting for a process that removes something.
     pub(super) fn using_at_once(&self) -> Result<File, StorageError> {
-        match self.lock("use.lock", FlockOperation::NonBlockingLockShared) {
-            Err(StorageError::Step { errno, .. }) if errno == Errno::WOULDBLOCK => {
-                let what = self.root.as_os_str().as_encoded_bytes();
-                Err(StorageError::refused(what, Refusal::InUse))
+        self.try_shared("use.lock")?.ok_or_else(|| self.in_use())
+    }
+
+    /// Keeps others from changing the index. A change takes no longer than writing a file, so a process that holds it for
+    /// longer was stopped, and a service must not wait for that.
+    pub(super) fn index_unchanged(&self) -> Result<File, StorageError> {
+        for _ in 0..INDEX_TRIES.0 {
+            match self.try_shared("index.lock")? {
+                Some(lock) => return Ok(lock),
+                None => thread::sleep(INDEX_TRIES.1),
             }
-            done => done,
+        }
+        Err(self.in_use())
+    }
+
+    fn in_use(&self) -> StorageError {
+        StorageError::refused(self.root.as_os_str().as_encoded_bytes(), Refusal::InUse)
+    }
+
+    /// The lock `name`, shared; none where a process has it alone.
+    fn try_shared(&self, name: &str) -> Result<Option<File>, StorageError> {
+        match self.lock(name, FlockOperation::NonBlockingLockShared) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(StorageError::Step { errno, .. }) if errno == Errno::WOULDBLOCK => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -430,6 +467,19 @@ impl Store {
     }
 }
 
+/// The one image of `found`, whose ids begin with `digits`.
+fn only(mut found: Vec<Image>, digits: &str) -> Result<Image, Refusal> {
+    if !found.is_empty() && digits.len() < SHORTEST_ID {
+        return Err(Refusal::ShortId { least: SHORTEST_ID });
+    }
+    if found.len() > 1 {
+        let ids = found.iter().take(SHOWN_IDS).map(|image| image.id().hex());
+        let ids = ids.collect::<Vec<_>>().join(", ");
+        return Err(Refusal::AmbiguousId { ids });
+    }
+    found.pop().ok_or(Refusal::NoImage)
+}
+
 pub(super) fn make_folder(path: &Path) -> Result<(), StorageError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| failed("making the directory", path, &error))
@@ -454,4 +504,36 @@ fn own(root: &Path) -> Result<(), StorageError> {
         return Ok(());
     }
     Err(refused(root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_of_several_ids_are_ambiguous() {
+        let image = |digit: &str| -> Image {
+            let digest = format!("sha256:abcdef{}", digit.repeat(58));
+            let descriptor = serde_json::json!({"mediaType": "x", "digest": digest, "size": 1});
+            let manifest =
+                serde_json::json!({"schemaVersion": 2, "config": descriptor, "layers": []});
+            let config = serde_json::json!({"architecture": "x", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}});
+            Image {
+                names: Vec::new(),
+                descriptor: serde_json::from_value(descriptor).unwrap(),
+                manifest: serde_json::from_value(manifest).unwrap(),
+                config: serde_json::from_value(config).unwrap(),
+            }
+        };
+        let both = || vec![image("1"), image("2")];
+        let told = only(both(), "abcdef").unwrap_err().to_string();
+        assert!(
+            told.contains("abcdef11") && told.contains("abcdef22"),
+            "{told}"
+        );
+        let least = SHORTEST_ID;
+        assert_eq!(only(both(), "abcde"), Err(Refusal::ShortId { least }));
+        assert_eq!(only(vec![image("1")], "abcdef"), Ok(image("1")));
+        assert_eq!(only(Vec::new(), "abcde"), Err(Refusal::NoImage));
+    }
 }

@@ -27,15 +27,21 @@ pub struct Exported {
 
 /// Writes the layer at `folder` to `target` as a tar stream with the marks of the OCI image specification. The same files
 /// make the same bytes, whatever order the file system has them in. `folder` may be the upper directory of an overlay
-/// that was mounted with `marks`.
+/// that was mounted with `marks`. It may cost what `limits` say; holes of files count, as they are written as zeros.
 ///
 /// # Errors
-/// The folder cannot be read, changes meanwhile, or has what a layer cannot have; or `target` cannot be written.
-pub fn export(folder: &Path, marks: Marks, target: impl Write) -> Result<Exported, StorageError> {
+/// The folder cannot be read, changes meanwhile, costs too much, or has what a layer cannot have; or `target` cannot be
+/// written.
+pub fn export(
+    folder: &Path,
+    marks: Marks,
+    limits: &Limits,
+    target: impl Write,
+) -> Result<Exported, StorageError> {
     let buffered = BufWriter::with_capacity(64 << 10, Hashed::new(target));
     let mut archive = TarWriter::new(buffered);
     let root = open(folder)?;
-    let omitted = Walk::run(&root, marks, Limits::default().depth, &mut archive)?;
+    let omitted = Walk::run(&root, marks, limits, &mut archive)?;
     let buffered = archive.finish()?;
     let hashed = buffered.into_inner().map_err(|error| {
         let error = error.into_error();

@@ -101,7 +101,7 @@ pub fn import_folder(
     let root = export::open(folder)?;
     let staging = Staging::begin(target)?;
     let mut unpacker = Unpacker::new(staging.root(), options.rights);
-    let read = Walk::run(&root, marks, options.limits.depth, &mut unpacker)?;
+    let read = Walk::run(&root, marks, &options.limits, &mut unpacker)?;
     let mut omitted = unpacker.finish()?;
     omitted.sockets += read.sockets;
     omitted.attributes += read.attributes;

@@ -1,13 +1,14 @@
 //! Files become entries, in an order that depends on names only.
 //!
 //! A directory comes before what is in it, and names in the order of their bytes. No link is followed. The folder must
-//! not change meanwhile: what a container still writes is exported whole only by chance.
+//! not change meanwhile: times of change are compared before and after each file and directory is read, so a write to
+//! what is already read is seen only by the directory that it changes.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     ffi::CStr,
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read},
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
 
@@ -23,7 +24,8 @@ use super::{
     attributes::{self, Found, Verdict},
 };
 use crate::{
-    Refusal, StorageError,
+    Limits, Refusal, StorageError,
+    limits::{Deadline, charge},
     tar::{Entry, EntryPath, Kind, Timestamp, entry::Device, is_reserved, mark},
 };
 
@@ -36,7 +38,11 @@ const OPEN: OFlags = OFlags::NOFOLLOW
 pub(super) struct Walk<'a> {
     sink: &'a mut dyn Sink,
     marks: Marks,
-    depth: usize,
+    limits: &'a Limits,
+    deadline: Deadline,
+    entries: u64,
+    bytes: u64,
+    metadata: u64,
     device: u64,
     /// The first path of each file with more than one name.
     links: HashMap<u64, EntryPath>,
@@ -44,11 +50,11 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Walks the folder `root`, and at most `depth` names deep.
+    /// Walks the folder `root`, which may cost what `limits` say; holes of files count as bytes.
     pub(super) fn run(
         root: &OwnedFd,
         marks: Marks,
-        depth: usize,
+        limits: &'a Limits,
         sink: &'a mut dyn Sink,
     ) -> Result<Omitted, StorageError> {
         let path = EntryPath::default();
@@ -56,38 +62,44 @@ impl<'a> Walk<'a> {
         let mut walk = Self {
             sink,
             marks,
-            depth,
+            limits,
+            deadline: Deadline::after(limits.time),
+            entries: 0,
+            bytes: 0,
+            metadata: 0,
             device: stat.st_dev,
             links: HashMap::new(),
             omitted: Omitted::default(),
         };
         let (entry, found) = walk.entry(root.as_fd(), b".", path, &stat)?;
-        walk.directory(root, entry, &found, 0)?;
+        walk.directory(root, &stat, &entry, &found, 0)?;
         Ok(walk.omitted)
     }
 
     fn directory(
         &mut self,
         directory: &OwnedFd,
-        entry: Entry,
+        stat: &Stat,
+        entry: &Entry,
         found: &Found,
         depth: usize,
     ) -> Result<(), StorageError> {
-        self.sink.take(&entry, &mut io::empty())?;
-        let path = entry.path;
+        self.sink.take(entry, &mut io::empty())?;
+        let path = &entry.path;
         if found.opaque {
             self.sink
                 .take(&mark(path.clone(), Kind::Opaque), &mut io::empty())?;
         }
-        let names = names(directory).map_err(|errno| failed("reading", &path, errno))?;
+        let names = names(directory).map_err(|errno| failed("reading", path, errno))?;
         for name in names {
             let path = path.join(&name);
-            if depth >= self.depth {
-                return Err(refused(&path, Refusal::TooDeep { limit: self.depth }));
+            if depth >= self.limits.depth {
+                let limit = self.limits.depth;
+                return Err(refused(&path, Refusal::TooDeep { limit }));
             }
             self.file(directory.as_fd(), &name, path, depth + 1)?;
         }
-        Ok(())
+        unchanged(directory.as_fd(), stat, &entry.path)
     }
 
     fn file(
@@ -120,7 +132,8 @@ impl<'a> Walk<'a> {
             let opened = openat(parent, name, flags, Mode::empty());
             let opened = opened.map_err(|errno| failed("opening", &path, errno))?;
             let (entry, found) = self.entry(parent, name, path, &stat)?;
-            return self.directory(&opened, entry, &found, depth);
+            unchanged(opened.as_fd(), &stat, &entry.path)?;
+            return self.directory(&opened, &stat, &entry, &found, depth);
         }
         let (mut entry, found) = self.entry(parent, name, path, &stat)?;
         if found.whiteout && kind == FileType::RegularFile && empty {
@@ -154,10 +167,44 @@ impl<'a> Walk<'a> {
         let step = |errno| failed("opening", &entry.path, errno);
         let file = openat(parent, name, OFlags::RDONLY | OPEN, Mode::empty()).map_err(step)?;
         let opened = fstat(&file).map_err(step)?;
-        if (opened.st_ino, opened.st_size) != (stat.st_ino, stat.st_size) {
+        if times(&opened) != times(stat) {
             return Err(refused(&entry.path, Refusal::Changed));
         }
-        self.sink.take(entry, &mut File::from(file).take(size))
+        let too_large = |limit| Refusal::TooManyBytes { limit };
+        charge(&mut self.bytes, size, self.limits.bytes, too_large)
+            .map_err(|refusal| refused(&entry.path, refusal))?;
+        let file = File::from(file);
+        let timed = Timed {
+            source: &file,
+            deadline: self.deadline,
+        };
+        let taken = self.sink.take(entry, &mut timed.take(size));
+        match unchanged(file.as_fd(), stat, &entry.path) {
+            // A file that became shorter has its own failure, which says less.
+            Err(changed) if taken.is_ok() || is_short(&taken) => Err(changed),
+            _ => taken,
+        }
+    }
+
+    /// Counts one more entry.
+    fn count(
+        &mut self,
+        path: &EntryPath,
+        xattrs: &BTreeMap<Vec<u8>, Vec<u8>>,
+    ) -> Result<(), StorageError> {
+        let attributes = xattrs.iter().map(|(name, value)| name.len() + value.len());
+        let metadata = path.as_bytes().len() + attributes.sum::<usize>();
+        let (entries, most) = (self.limits.entries, self.limits.metadata);
+        charge(&mut self.entries, 1, entries, |limit| {
+            Refusal::TooManyEntries { limit }
+        })
+        .and_then(|()| {
+            charge(&mut self.metadata, metadata as u64, most, |limit| {
+                Refusal::TooMuchMetadata { limit }
+            })
+        })
+        .and_then(|()| self.deadline.check())
+        .map_err(|refusal| refused(path, refusal))
     }
 
     /// The entry of a file, and the marks of overlayfs on it.
@@ -178,6 +225,7 @@ impl<'a> Walk<'a> {
         let all = xattrs.len();
         xattrs.retain(|name, _| attributes::verdict(name, Rights::Root) == Verdict::Keep);
         self.omitted.attributes += (all - xattrs.len()) as u64;
+        self.count(&path, &xattrs)?;
         let kind = kind(parent, name, stat);
         let entry = Entry {
             kind: kind.map_err(|errno| failed("reading", &path, errno))?,
@@ -192,6 +240,41 @@ impl<'a> Walk<'a> {
             xattrs,
         };
         Ok((entry, found))
+    }
+}
+
+/// What a write to a file changes: size, content's and attributes' times. Reading changes none of it.
+fn times(stat: &Stat) -> impl PartialEq + use<> {
+    let content = (stat.st_mtime, stat.st_mtime_nsec);
+    let attributes = (stat.st_ctime, stat.st_ctime_nsec);
+    (stat.st_dev, stat.st_ino, stat.st_size, content, attributes)
+}
+
+/// Refuses what has changed since `stat` was had.
+fn unchanged(file: BorrowedFd<'_>, stat: &Stat, path: &EntryPath) -> Result<(), StorageError> {
+    let now = fstat(file).map_err(|errno| failed("looking at", path, errno))?;
+    match times(&now) == times(stat) {
+        true => Ok(()),
+        false => Err(refused(path, Refusal::Changed)),
+    }
+}
+
+/// Whether a sink missed bytes of a file.
+fn is_short(taken: &Result<(), StorageError>) -> bool {
+    let refusal = taken.as_ref().err().and_then(StorageError::refusal);
+    matches!(refusal, Some(Refusal::WrongSize { .. }))
+}
+
+/// A file that is read until the time is over.
+struct Timed<'a> {
+    source: &'a File,
+    deadline: Deadline,
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.deadline.check()?;
+        self.source.read(buffer)
     }
 }
 
@@ -236,4 +319,62 @@ fn refused(path: &EntryPath, refusal: Refusal) -> StorageError {
 
 fn failed(action: &'static str, path: &EntryPath, errno: Errno) -> StorageError {
     StorageError::step(action, path.as_bytes(), errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
+
+    use super::*;
+    use crate::layer::export;
+
+    /// Writes to a file or directory while it is read.
+    struct Meddler {
+        path: PathBuf,
+        write: fn(&std::path::Path),
+        at: &'static [u8],
+    }
+
+    impl Sink for Meddler {
+        fn take(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), StorageError> {
+            if entry.path.as_bytes() == self.at {
+                let before = fs::metadata(&self.path).unwrap();
+                let time = |found: &fs::Metadata| (found.ctime(), found.ctime_nsec());
+                // Times are as coarse as the kernel's clock.
+                while time(&fs::metadata(&self.path).unwrap()) == time(&before) {
+                    (self.write)(&self.path);
+                }
+            }
+            io::copy(content, &mut io::sink()).unwrap();
+            Ok(())
+        }
+    }
+
+    fn walked(meddler: &mut Meddler, limits: &Limits) -> Result<Omitted, StorageError> {
+        let root = export::open(meddler.path.parent().unwrap()).unwrap();
+        Walk::run(&root, Marks::Trusted, limits, meddler)
+    }
+
+    #[test]
+    fn what_is_overwritten_while_it_is_read_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let (file, folder) = (place.path().join("file"), place.path().join("folder"));
+        fs::write(&file, "before").unwrap();
+        fs::create_dir(&folder).unwrap();
+        let rewritten = |path: &std::path::Path| fs::write(path, "AFTER!").unwrap();
+        let grown = |path: &std::path::Path| {
+            fs::write(path.join("new"), "").unwrap();
+            fs::remove_file(path.join("new")).unwrap();
+        };
+        for (path, write, at) in [
+            (file, rewritten as fn(&std::path::Path), &b"file"[..]),
+            (folder, grown, b"folder"),
+        ] {
+            let mut meddler = Meddler { path, write, at };
+            let told = walked(&mut meddler, &Limits::default()).unwrap_err();
+            assert_eq!(told.refusal(), Some(&Refusal::Changed), "{told}");
+            meddler.at = b"-";
+            walked(&mut meddler, &Limits::default()).unwrap();
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Leases: what containers use stays, and goes with them.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -11,6 +12,8 @@ use hcs_storage::{
     Refusal, StorageError,
     image::{Image, Name, Store, Wanted},
 };
+
+use rustix::fs::{FlockOperation, flock};
 
 use crate::make::{docker, held, store, tar};
 
@@ -215,4 +218,45 @@ fn no_prune_takes_what_a_container_has_just_leased() {
     let layers = fs::read_dir(path.join("store/layers")).unwrap().count();
     assert!(layers <= 2 * images, "{layers} layers of {images} images");
     assert_eq!(fs::read_dir(path.join("store/leases")).unwrap().count(), 0);
+}
+
+/// Waits until a lock of `file` is waited for.
+fn wait_for_a_waiter(file: &File) {
+    let inode = format!(":{} ", file.metadata().unwrap().ino());
+    let waits = |line: &str| line.contains("-> FLOCK") && line.contains(&inode);
+    while !fs::read_to_string("/proc/locks")
+        .unwrap()
+        .lines()
+        .any(waits)
+    {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn the_last_name_goes_before_a_lease_or_stays_with_it() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, b"text");
+    let (_record, file) = lease(&store, &image, place.path(), "box").unwrap();
+    let aside = place.path().join("aside");
+    fs::rename(&file, &aside).unwrap();
+    let index = File::open(store.root().join("index.lock")).unwrap();
+    flock(&index, FlockOperation::LockExclusive).unwrap();
+    // A change of the index that does not end holds up a lease for a while, and not for ever.
+    let refused = lease(&store, &image, place.path(), "web").unwrap_err();
+    assert_eq!(refused.refusal(), Some(&Refusal::InUse), "{refused}");
+    let removed = thread::scope(|scope| {
+        let removing = scope.spawn(|| store.remove("a:1"));
+        wait_for_a_waiter(&index);
+        fs::rename(&aside, &file).unwrap();
+        flock(&index, FlockOperation::Unlock).unwrap();
+        removing.join().unwrap()
+    });
+    let systems = "box".to_owned();
+    assert_eq!(
+        removed.unwrap_err().refusal(),
+        Some(&Refusal::Used { systems })
+    );
+    assert_eq!(store.image("a:1").unwrap().id(), image.id());
 }

@@ -27,6 +27,13 @@ fn an_image_has_the_names_it_was_given() {
     for wanted in ["b", "b:latest", &id, &id[..6], &image.id().to_string()] {
         assert_eq!(store.image(wanted).unwrap().id(), image.id(), "{wanted}");
     }
+    let short = store.image(&id[..5]).unwrap_err();
+    let least = 6;
+    assert_eq!(
+        short.refusal(),
+        Some(&Refusal::ShortId { least }),
+        "{short}"
+    );
     for wanted in ["b:2", &id[..5], "../b", ""] {
         assert!(
             store.image(wanted).unwrap_err().refusal().is_some(),

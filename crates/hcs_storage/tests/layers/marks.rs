@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use hcs_storage::layer::{Marks, export, import_folder};
+use hcs_storage::{
+    Limits,
+    layer::{Marks, export, import_folder},
+};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::{
@@ -83,7 +86,7 @@ fn a_difference_is_the_same_after_export_and_import() {
         drop(overlay);
 
         let mut bytes = Vec::new();
-        export(&path("upper"), marks, &mut bytes).unwrap();
+        export(&path("upper"), marks, &Limits::default(), &mut bytes).unwrap();
         import(&bytes, directory.path()).unwrap();
         let options = crate::archive::root();
         import_folder(&path("upper"), marks, &path("copied"), &options).unwrap();
@@ -117,9 +120,9 @@ fn marks_of_the_other_form_are_not_taken() {
     set("user.overlay.opaque");
     set("user.overlay.redirect");
     let mut bytes = Vec::new();
-    export(&upper, Marks::Trusted, &mut bytes).unwrap();
+    export(&upper, Marks::Trusted, &Limits::default(), &mut bytes).unwrap();
     assert!(!bytes.windows(4).any(|name| name == b".wh."));
-    assert!(export(&upper, Marks::User, &mut Vec::new()).is_err());
+    assert!(export(&upper, Marks::User, &Limits::default(), &mut Vec::new()).is_err());
 }
 
 #[test]

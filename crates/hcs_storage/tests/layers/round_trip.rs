@@ -21,7 +21,13 @@ const ROOT: fn() -> Options = || Options {
 
 fn exported(folder: &Path) -> (Vec<u8>, Exported) {
     let mut bytes = Vec::new();
-    let exported = export(folder, Marks::Trusted, &mut bytes).unwrap();
+    let exported = export(
+        folder,
+        Marks::Trusted,
+        &hcs_storage::Limits::default(),
+        &mut bytes,
+    )
+    .unwrap();
     (bytes, exported)
 }
 

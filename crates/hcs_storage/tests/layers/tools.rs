@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use hcs_storage::layer::{Marks, export};
+use hcs_storage::{
+    Limits,
+    layer::{Marks, export},
+};
 
 use crate::{archive::import, tree::state};
 
@@ -67,7 +70,7 @@ fn gnu_tar_reads_what_is_exported() {
     let path = |name: &str| directory.path().join(name);
     folder(&path("source"));
     let archive = fs::File::create(path("archive")).unwrap();
-    export(&path("source"), Marks::Trusted, archive).unwrap();
+    export(&path("source"), Marks::Trusted, &Limits::default(), archive).unwrap();
     fs::create_dir(path("target")).unwrap();
     let (from, to) = (path("archive"), path("target"));
     run(

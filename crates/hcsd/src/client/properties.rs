@@ -159,17 +159,27 @@ async fn property(
         }
         SystemPropertyType::Document => {
             let text = system.document().to_owned();
-            let read = blocking(move || {
-                serde_json::from_str(&text).map_err(|e| {
-                    let message = "the document of the system cannot be read";
-                    Failure::new(HResult::E_UNEXPECTED, message).because(&e)
-                })
-            });
+            let has_user_namespace = system.machine.has_user_namespace();
+            let read = blocking(move || document(&text, has_user_namespace));
             properties.document = Some(read.await?);
         }
         other => return of_machine(system, other).await,
     }
     Ok(properties)
+}
+
+/// The document that the system was made from. What marks of overlays it has can only be told where the container has a user
+/// namespace, so that is said in it, too, where the configuration or the host has decided it.
+fn document(text: &str, has_user_namespace: bool) -> Result<Value, Failure> {
+    let mut document: Value = serde_json::from_str(text).map_err(|e| {
+        let message = "the document of the system cannot be read";
+        Failure::new(HResult::E_UNEXPECTED, message).because(&e)
+    })?;
+    let container = document.get_mut("Container").and_then(Value::as_object_mut);
+    if let Some(container) = container.filter(|_| has_user_namespace) {
+        container.insert("UserNamespace".to_owned(), Value::Bool(true));
+    }
+    Ok(document)
 }
 
 fn unavailable(system: &System, name: &str) -> Failure {

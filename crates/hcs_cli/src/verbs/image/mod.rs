@@ -1,15 +1,16 @@
 //! `hcs image`: images of containers, and their layers.
 //!
-//! 1. [`ways`]: load, save, import. 2. [`show`]: list, inspect, history. 3. [`names`]: tag, remove, prune.
+//! 1. [`mod@pull`]. 2. [`ways`]: load, save, import. 3. [`show`]: list, inspect, history. 4. [`names`]: tag, remove, prune.
 
 mod names;
+mod pull;
 mod show;
 mod ways;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
-use hcs_schema::Failure;
+use hcs_schema::{Failure, HResult};
 use hcs_storage::{
     Limits,
     image::Store,
@@ -22,7 +23,7 @@ use crate::{
     options::{limit::seconds, memory::megabytes},
 };
 
-/// Load, save, list and remove images of containers
+/// Pull, load, save, list and remove images of containers
 ///
 /// Images are kept as an OCI image layout, which skopeo and umoci read, with each layer unpacked once beside it. The store of
 /// root is /var/lib/hcs/storage; that of another user is hcs/storage in $XDG_DATA_HOME, else in ~/.local/share. A
@@ -32,6 +33,7 @@ use crate::{
     disable_help_subcommand = true,
     after_help = "\
 Examples:
+  hcs image pull debian:12
   hcs image import rootfs.tar.gz tools
   skopeo copy docker://debian:12 oci-archive:debian.tar:debian:12 && hcs image load debian.tar
   hcs image list
@@ -46,6 +48,7 @@ pub(crate) struct Image {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    Pull(pull::Pull),
     Load(ways::Load),
     Save(ways::Save),
     Import(ways::Import),
@@ -60,6 +63,7 @@ enum Action {
 impl Image {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         match self.action {
+            Action::Pull(action) => action.run(),
             Action::Load(action) => action.run(),
             Action::Save(action) => action.run(),
             Action::Import(action) => action.run(),
@@ -83,12 +87,41 @@ struct StoreOption {
 }
 
 impl StoreOption {
-    fn open(&self) -> Result<Store, Failure> {
-        self.open_with(Options::of_caller())
+    /// Opens it, where there is one: what only reads makes none, and removes nothing.
+    fn existing(&self) -> Result<Option<Store>, Failure> {
+        let place = images::place(self.store.as_deref())?;
+        let failed = failed("the store of images cannot be opened");
+        Store::existing(&place, Options::of_caller()).map_err(failed)
+    }
+
+    /// Opens the store that has the image `wanted`.
+    ///
+    /// # Errors
+    /// There is no store, so no image either.
+    fn with(&self, wanted: &str) -> Result<Store, Failure> {
+        self.existing()?.ok_or_else(|| {
+            let place = images::place(self.store.as_deref()).unwrap_or_default();
+            let message = format!(
+                "there is no image {wanted:?}, and no store of images in {}",
+                place.display()
+            );
+            Failure::new(HResult::NOT_FOUND, message).cause(images::WAYS)
+        })
     }
 
     /// Opens it for images of others.
     fn open_for(&self, privileged: PrivilegedOption, cost: CostOptions) -> Result<Store, Failure> {
+        let (place, options) = self.place_for(privileged, cost)?;
+        let failed = failed("the store of images cannot be opened");
+        Store::open(&place, options).map_err(failed)
+    }
+
+    /// Where it is, and how images of others come into it.
+    fn place_for(
+        &self,
+        privileged: PrivilegedOption,
+        cost: CostOptions,
+    ) -> Result<(PathBuf, Options), Failure> {
         let mut options = Options {
             limits: cost.limits(),
             ..Options::of_caller()
@@ -99,20 +132,14 @@ impl StoreOption {
                 rights => rights,
             };
         }
-        self.open_with(options)
-    }
-
-    fn open_with(&self, options: Options) -> Result<Store, Failure> {
-        let place = images::place(self.store.as_deref())?;
-        let failed = failed("the store of images cannot be opened");
-        Store::open(&place, options).map_err(failed)
+        Ok((images::place(self.store.as_deref())?, options))
     }
 }
 
 /// What an archive may cost.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Limits")]
-struct CostOptions {
+pub(super) struct CostOptions {
     /// The most bytes that an archive, or a layer of it, may have after decompression, in megabytes or as 2G [default: 64G]
     #[arg(long, value_name = "MB", value_parser = megabytes)]
     max_size: Option<u64>,
@@ -127,7 +154,7 @@ struct CostOptions {
 }
 
 impl CostOptions {
-    fn limits(self) -> Limits {
+    pub(super) fn limits(self) -> Limits {
         let usual = Limits::default();
         let bytes = self
             .max_size

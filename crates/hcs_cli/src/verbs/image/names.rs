@@ -28,7 +28,7 @@ pub(super) struct Tag {
 
 impl Tag {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let store = self.store.open()?;
+        let store = self.store.with(&self.image)?;
         let failed = failed("the image cannot be given that name");
         let image = store.image(&self.image).map_err(&failed)?;
         store.tag(&image, &self.name).map_err(failed)
@@ -58,7 +58,8 @@ pub(super) struct Remove {
 
 impl Remove {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let store = self.store.open()?;
+        let wanted = self.images.first().map_or("", String::as_str);
+        let store = self.store.with(wanted)?;
         for image in &self.images {
             let removed = store
                 .remove(image)
@@ -90,8 +91,9 @@ pub(super) struct Prune {
 
 impl Prune {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let store = self.store.open()?;
-        let pruned = store.prune().map_err(failed("nothing was pruned"))?;
+        let store = self.store.existing()?;
+        let pruned = store.map_or(Ok(Pruned::default()), |store| store.prune());
+        let pruned = pruned.map_err(failed("nothing was pruned"))?;
         let Pruned {
             images,
             layers,

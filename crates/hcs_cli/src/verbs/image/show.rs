@@ -35,10 +35,9 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let store = self.store.open()?;
-        let images = store
-            .images()
-            .map_err(failed("the images cannot be listed"))?;
+        let store = self.store.existing()?;
+        let images = store.as_ref().map_or(Ok(Vec::new()), Store::images);
+        let images = images.map_err(failed("the images cannot be listed"))?;
         if self.quiet {
             return print(
                 &images
@@ -52,7 +51,8 @@ impl List {
             Format::Json => print_json(
                 &images
                     .iter()
-                    .map(|image| json_of(&store, image))
+                    .zip(store.iter().cycle())
+                    .map(|(image, store)| json_of(store, image))
                     .collect::<Vec<_>>(),
             ),
             Format::Table => print(&text(&images)),
@@ -81,7 +81,7 @@ pub(super) struct Inspect {
 
 impl Inspect {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let store = self.store.open()?;
+        let store = self.store.with(&self.image)?;
         let failed = failed("the image cannot be inspected");
         let image = store.image(&self.image).map_err(failed)?;
         print_json(&json_of(&store, &image))
@@ -107,7 +107,7 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let store = self.store.open()?;
+        let store = self.store.with(&self.image)?;
         let failed = failed("the image cannot be inspected");
         let image = store.image(&self.image).map_err(failed)?;
         let steps = image.config.history.unwrap_or_default();

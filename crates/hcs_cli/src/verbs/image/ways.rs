@@ -98,7 +98,7 @@ enum Form {
 
 impl Save {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let store = self.store.open()?;
+        let store = self.store.with(&self.image)?;
         let failed = failed("the image cannot be saved");
         let image = store.image(&self.image).map_err(&failed)?;
         let format = match self.format {
@@ -129,16 +129,18 @@ impl Save {
     }
 }
 
-/// Make an image of one layer out of the archive of a root file system
+/// Make an image of one layer out of a root file system: an archive, or a directory
 ///
-/// The archive may be compressed by gzip or zstd. The image has no command, no variables and no user of its own.
+/// The archive may be compressed by gzip or zstd. A directory has to be on one file system, and must not change meanwhile; its
+/// sockets are left out. The image has no command, no variables and no user of its own.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   hcs image import rootfs.tar.gz tools
+  hcs image import ./rootfs tools
   tar -C ./rootfs -c . | hcs image import - tools:1")]
 pub(super) struct Import {
-    /// The archive; - is standard input
+    /// The archive, or the directory; - is standard input
     file: PathBuf,
 
     /// The name of the image
@@ -162,7 +164,11 @@ pub(super) struct Import {
 impl Import {
     pub(super) fn run(self) -> Result<(), Failure> {
         let store = self.store.open_for(self.privileged, self.cost)?;
-        let loaded = store.import(open(&self.file)?, &self.name);
+        let loaded = if self.file.is_dir() {
+            store.import_folder(&self.file, &self.name)
+        } else {
+            store.import(open(&self.file)?, &self.name)
+        };
         told(&[loaded.map_err(failed("no image was made"))?], self.json)
     }
 }
@@ -208,7 +214,7 @@ fn to_file(path: &Path, write: impl FnOnce(File) -> Result<(), Failure>) -> Resu
 }
 
 /// Prints what was loaded; what is not there of it is told on standard error.
-fn told(loaded: &[Loaded], json: bool) -> Result<(), Failure> {
+pub(super) fn told(loaded: &[Loaded], json: bool) -> Result<(), Failure> {
     for image in loaded {
         tell_left_out(image.omitted);
     }

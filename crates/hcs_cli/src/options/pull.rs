@@ -1,0 +1,15 @@
+//! `--pull`: when an image is got from its registry.
+
+use clap::ValueEnum;
+
+/// When an image is got from its registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pull {
+    /// Where the store has none of that name
+    #[default]
+    Missing,
+    /// Each time, as the name may stand for another image by now
+    Always,
+    /// Not at all
+    Never,
+}

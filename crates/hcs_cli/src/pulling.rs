@@ -1,0 +1,107 @@
+//! Images of registries, and how far they are.
+
+use std::{
+    io::{IsTerminal as _, stderr},
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use hcs_registry::{Access, Progress, Reference, RegistryError, pull as fetch};
+use hcs_schema::{Failure, HResult};
+use hcs_storage::{
+    image::{Loaded, Store},
+    layer::Options,
+};
+
+use crate::{complain, images};
+
+/// How often progress is shown.
+const OFTEN: Duration = Duration::from_millis(200);
+
+/// Reads a name of an image of a registry.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn reference(text: &str) -> Result<Reference, String> {
+    text.parse()
+        .map_err(|error: RegistryError| error.to_string())
+}
+
+/// Gets an image into the store at `place`, which is made where the image can be had.
+///
+/// # Errors
+/// It cannot be had, or is refused.
+pub(crate) fn pull(
+    place: &Path,
+    options: Options,
+    reference: &Reference,
+    insecure: bool,
+    quiet: bool,
+) -> Result<Loaded, Failure> {
+    let access = Access::of_caller().map(|access| Access { insecure, ..access });
+    let store = || Store::open(place, options);
+    let line = Line::new(!quiet && stderr().is_terminal());
+    let pulled = access
+        .and_then(|access| fetch(&store, reference, &access, &|progress| line.show(progress)));
+    line.clear();
+    pulled.map_err(|error| failure(&error))
+}
+
+fn failure(error: &RegistryError) -> Failure {
+    let code = match error {
+        RegistryError::NotFound { .. } => HResult::NOT_FOUND,
+        RegistryError::Denied { .. } | RegistryError::Blocked { .. } => HResult::E_ACCESSDENIED,
+        RegistryError::BadReference { .. }
+        | RegistryError::File { .. }
+        | RegistryError::Refused { .. } => HResult::E_INVALIDARG,
+        RegistryError::Storage { source, .. } | RegistryError::Store(source) => {
+            images::code(source)
+        }
+        _ => HResult::E_FAIL,
+    };
+    Failure::new(code, "the image cannot be pulled").because(error)
+}
+
+/// A line of a terminal that is written over.
+struct Line {
+    /// When it was written last; none where it is not to be.
+    written: Option<Mutex<Option<Instant>>>,
+}
+
+impl Line {
+    fn new(is_shown: bool) -> Self {
+        Self {
+            written: is_shown.then(|| Mutex::new(None)),
+        }
+    }
+
+    fn show(&self, progress: Progress) {
+        let Some(written) = &self.written else {
+            return;
+        };
+        let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = match progress {
+            Progress::Unpacking => "unpacking".to_owned(),
+            Progress::Receiving { received, total } => {
+                if written.is_some_and(|last| last.elapsed() < OFTEN) {
+                    return;
+                }
+                format!("{} of {} MB", received >> 20, total.div_ceil(1 << 20))
+            }
+        };
+        *written = Some(Instant::now());
+        complain(&format!("\r\x1b[K{text}"));
+    }
+
+    fn clear(&self) {
+        if let Some(written) = &self.written
+            && written
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_some()
+        {
+            complain("\r\x1b[K");
+        }
+    }
+}

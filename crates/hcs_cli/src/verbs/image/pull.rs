@@ -1,0 +1,60 @@
+//! `hcs image pull`.
+
+use clap::Args;
+use hcs_registry::Reference;
+use hcs_schema::Failure;
+
+use super::{CostOptions, PrivilegedOption, StoreOption, ways::told};
+use crate::pulling::{self, reference};
+
+/// Get an image of a registry
+///
+/// A name without a registry is one of docker.io: debian:12 is docker.io/library/debian:12. Of an image for several kinds of
+/// machines the one for this machine is taken. Digests and sizes are checked while contents come; an image that is refused, or
+/// broken off, leaves nothing that the next use of the store does not remove.
+///
+/// Credentials are those of docker and podman: auth.json and config.json, with their credential helpers. Mirrors, and registries
+/// without TLS, are those of /etc/containers/registries.conf or ~/.config/containers/registries.conf; certificates of single
+/// registries are in /etc/containers/certs.d/HOST or /etc/docker/certs.d/HOST. HTTPS_PROXY, HTTP_PROXY and NO_PROXY are used.
+/// A registry that says nothing for 30 seconds is given up.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs image pull debian:12
+  hcs image pull registry.example:5000/team/tool
+  hcs image pull debian@sha256:0123...                 that manifest and no other
+  hcs image pull --insecure localhost:5000/tool")]
+pub(super) struct Pull {
+    /// The image: [HOST/]NAME[:TAG][@DIGEST]
+    #[arg(value_parser = reference, value_name = "IMAGE")]
+    image: Reference,
+
+    /// Allow a registry with a certificate that is not known, or without TLS
+    #[arg(long)]
+    insecure: bool,
+
+    /// Show no progress, which is shown on a terminal only
+    #[arg(long, short)]
+    quiet: bool,
+
+    /// Print what was pulled as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    cost: CostOptions,
+
+    #[command(flatten)]
+    privileged: PrivilegedOption,
+
+    #[command(flatten)]
+    store: StoreOption,
+}
+
+impl Pull {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let (place, options) = self.store.place_for(self.privileged, self.cost)?;
+        let loaded = pulling::pull(&place, options, &self.image, self.insecure, self.quiet)?;
+        told(&[loaded], self.json)
+    }
+}

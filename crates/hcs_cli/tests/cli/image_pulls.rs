@@ -1,0 +1,270 @@
+//! Images of registries: Debian's `docker-registry` on loopback, and one that stalls.
+
+#[path = "../../../hcs_registry/tests/pulls/server.rs"]
+#[expect(dead_code, reason = "other tests use all of it")]
+mod server;
+
+use std::{
+    fs::{self, Permissions},
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    common::{Ended, ended, hcs, signal},
+    image_runs::Shop,
+};
+use server::{Answer, End, Server};
+
+/// `user` and `pass` as base64, and as the registry knows them.
+const LOGIN: &str = "dXNlcjpwYXNz";
+const KNOWN: &str = "user:$2y$05$vmvA2RjzlT2/5aNQZnVr/.hXzY0PCIFjUUxdXiadgsnX/5T2dNpty\n";
+
+/// A registry that ends with the test.
+struct Registry {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Registry {
+    /// Starts one in `place`, with a certificate of its own (`ca.crt`) and a user if `secure`.
+    fn new(place: &Path, secure: bool) -> Self {
+        let root = place.join("registry");
+        let mut settings = json!({
+            "version": "0.1", "storage": {"filesystem": {"rootdirectory": root}}, "http": {"addr": "127.0.0.1:0"},
+        });
+        if secure {
+            let certificates = "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=ca -days 2 && \
+                openssl req -newkey rsa:2048 -nodes -keyout key -out csr -subj /CN=registry && \
+                echo subjectAltName=IP:127.0.0.1 > ext && \
+                openssl x509 -req -in csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert";
+            let made = Command::new("sh")
+                .args(["-c", certificates])
+                .current_dir(place)
+                .output();
+            let made = made.unwrap();
+            assert!(made.status.success(), "{made:?}");
+            fs::write(place.join("users"), KNOWN).unwrap();
+            settings["http"]["tls"] =
+                json!({"certificate": place.join("cert"), "key": place.join("key")});
+            settings["auth"] = json!({"htpasswd": {"realm": "test", "path": place.join("users")}});
+        }
+        // JSON is YAML, too.
+        let file = place.join("registry.yml");
+        fs::write(&file, settings.to_string()).unwrap();
+        let mut child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap())
+            .lines()
+            .map_while(Result::ok);
+        let listens = lines.find_map(|line| {
+            let (_, rest) = line.split_once("listening on ")?;
+            rest.split(['"', ',']).next()?.parse().ok()
+        });
+        // What it says later must not hold it up.
+        thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            address: listens.unwrap(),
+        }
+    }
+
+    fn image(&self) -> String {
+        format!("{}/team/tools:1", self.address)
+    }
+
+    /// Copies the image `name` of the shop into it, as `team/tools:1`.
+    fn take(&self, shop: &Shop, name: &str) {
+        shop.script(&format!(
+            "rm -f out.tar && $HCS image save --store store --output out.tar {name} && \
+             skopeo copy --quiet --dest-tls-verify=false --dest-creds user:pass oci-archive:out.tar docker://{}",
+            self.image()
+        ));
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// Runs `hcs` in the shop as a user without any credentials, but for those in the folder `config`.
+fn at(shop: &Shop, words: &[&str]) -> Ended {
+    ended(&mut command(shop, words))
+}
+
+fn command(shop: &Shop, words: &[&str]) -> Command {
+    let mut command = hcs(words);
+    let home = shop.path().join("home");
+    command
+        .current_dir(shop.path())
+        .env("HOME", &home)
+        .env("XDG_RUNTIME_DIR", &home)
+        .env("XDG_CONFIG_HOME", &home)
+        .env("DOCKER_CONFIG", shop.path().join("config"))
+        .env_remove("REGISTRY_AUTH_FILE");
+    command
+}
+
+#[test]
+fn an_image_of_a_registry_runs() {
+    let shop = Shop::new();
+    let registry = Registry::new(shop.path(), false);
+    let image = registry.image();
+    registry.take(&shop, "tools");
+    let run = |pull: &[&str]| {
+        let words = [
+            &["run", "--store", "other"],
+            pull,
+            &[&image, "cat", "/srv/app/file"],
+        ]
+        .concat();
+        at(&shop, &words)
+    };
+    let said = run(&["--pull", "never"]);
+    assert_eq!(said.code, Some(125), "{said:?}");
+    assert!(said.err.contains("hcs image pull"), "{said:?}");
+    assert!(!shop.path().join("other").exists());
+    assert_eq!(run(&[]).fine(), "image\n");
+    // The name stands for another image by now.
+    shop.script("echo newer > root/srv/app/file && $HCS image import --store store root newer");
+    registry.take(&shop, "newer");
+    assert_eq!(run(&[]).fine(), "image\n");
+    assert_eq!(run(&["--pull", "always"]).fine(), "newer\n");
+    let said = at(
+        &shop,
+        &["run", "--store", "other", &format!("{image}0"), "true"],
+    );
+    assert!(said.err.contains("has no image team/tools"), "{said:?}");
+    // The configuration says that names without a registry are there, too.
+    let conf = format!(
+        "[[registry]]\nprefix = \"docker.io/library\"\nlocation = \"{}/team\"\n",
+        registry.address
+    );
+    let file = shop.path().join("registries.conf");
+    fs::write(&file, conf).unwrap();
+    let mut pull = command(
+        &shop,
+        &["image", "pull", "--store", "other", "--json", "tools:1"],
+    );
+    let pulled = ended(pull.env("CONTAINERS_REGISTRIES_CONF", &file)).fine();
+    let pulled: Value = serde_json::from_str(&pulled).unwrap();
+    assert_eq!(pulled[0]["Names"][0], "tools:1");
+    let odd = at(&shop, &["run", "--pull", "never", "--", "true"]);
+    assert!(odd.err.contains("no image is named"), "{odd:?}");
+}
+
+#[test]
+fn a_registry_with_a_certificate_and_a_password_is_used_as_docker_does() {
+    let shop = Shop::new();
+    let registry = Registry::new(shop.path(), true);
+    let image = registry.image();
+    registry.take(&shop, "tools");
+    let words = |options: &[&'static str]| -> Vec<String> {
+        let words = ["image", "pull", "--store", "other"].iter().chain(options);
+        words
+            .map(|word| (*word).to_owned())
+            .chain([image.clone()])
+            .collect()
+    };
+    let pull = |options: &[&'static str], trusted: bool| {
+        let words = words(options);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut pull = command(&shop, &words);
+        if trusted {
+            pull.env("SSL_CERT_FILE", shop.path().join("ca.crt"));
+        }
+        let path = std::env::var("PATH").unwrap();
+        ended(pull.env("PATH", format!("{}:{path}", shop.path().display())))
+    };
+    let configured = |config: &Value| {
+        let folder = shop.path().join("config");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    };
+    let host = registry.address.to_string();
+    let unknown = pull(&[], false);
+    assert!(unknown.err.contains("UnknownIssuer"), "{unknown:?}");
+    let denied = pull(&[], true);
+    assert_eq!(denied.code, Some(125), "{denied:?}");
+    assert!(denied.err.contains("no credentials are kept"), "{denied:?}");
+    configured(&json!({"auths": {&host: {"auth": "dXNlcjp3cm9uZw=="}}}));
+    let wrong = pull(&[], true);
+    assert!(
+        wrong.err.contains("with the credentials that are kept"),
+        "{wrong:?}"
+    );
+    let name = format!("{image}\n");
+    configured(&json!({"auths": {format!("https://{host}/v2/"): {"auth": LOGIN}}}));
+    assert_eq!(pull(&[], true).fine(), name);
+    assert_eq!(pull(&["--insecure"], false).fine(), name);
+    let helper = shop.path().join("docker-credential-hcs-test");
+    let script = "#!/bin/sh\nread -r host || true\n\
+                  case \"$1 $host\" in \"get 127.0.0.1:\"*) echo '{\"Username\": \"user\", \"Secret\": \"pass\"}';; *) exit 1;; esac\n";
+    fs::write(&helper, script).unwrap();
+    fs::set_permissions(&helper, Permissions::from_mode(0o755)).unwrap();
+    configured(&json!({"credHelpers": {&host: "hcs-test"}}));
+    assert_eq!(pull(&[], true).fine(), name);
+    let failing = "#!/bin/sh\necho cannot open the safe; exit 1\n";
+    fs::write(&helper, failing).unwrap();
+    let failed = pull(&[], true);
+    assert!(failed.err.contains("cannot open the safe"), "{failed:?}");
+}
+
+#[test]
+fn a_pull_that_is_killed_leaves_nothing_that_the_next_one_does_not_remove() {
+    let shop = Shop::new();
+    let registry = Registry::new(shop.path(), false);
+    registry.take(&shop, "tools");
+    let stalling = Server::new(|asked| {
+        let part = |kind: &str, letter: &str| {
+            let digest = format!("sha256:{}", letter.repeat(64));
+            json!({"mediaType": kind, "digest": digest, "size": 1_000_000})
+        };
+        if asked.path.contains("/blobs/") {
+            return Answer::ok(&[7; 1_000_000]).end(End::Stall(500_000));
+        }
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": part("application/vnd.oci.image.config.v1+json", "0"),
+            "layers": [part("application/vnd.oci.image.layer.v1.tar", "1")],
+        });
+        Answer::ok(manifest.to_string().as_bytes())
+    });
+    let blobs = shop.path().join("other/oci/blobs/sha256");
+    let held = || {
+        fs::read_dir(&blobs).map_or(0, |entries| {
+            entries
+                .flatten()
+                .filter(|entry| entry.metadata().is_ok_and(|about| about.len() > 0))
+                .count()
+        })
+    };
+    let image = format!("{}/tools", stalling.address);
+    let mut killed = command(&shop, &["image", "pull", "--store", "other", &image])
+        .spawn()
+        .unwrap();
+    while held() < 2 {
+        thread::yield_now();
+    }
+    signal(&killed, rustix::process::Signal::KILL);
+    killed.wait().unwrap();
+    assert_eq!(held(), 2);
+    let image = registry.image();
+    at(&shop, &["image", "pull", "--store", "other", &image]).fine();
+    let names = at(&shop, &["image", "list", "-q", "--store", "other"]).fine();
+    assert_eq!((names, held()), (format!("{image}\n"), 3));
+}

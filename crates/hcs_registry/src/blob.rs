@@ -1,0 +1,131 @@
+//! A content as a stream, which goes on where it broke off.
+
+use std::{
+    io::{self, Read},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use hcs_storage::{Content, Refusal};
+use ureq::{
+    Body, BodyReader,
+    http::{Response, header},
+};
+
+use crate::{connection::Request, error::RegistryError, session::Session};
+
+/// How often a content may break off.
+const MOST_BREAKS: u32 = 5;
+
+/// The bytes of a content, and of what comes behind it, which is refused by what reads it.
+pub(crate) struct Blob<'a> {
+    session: &'a Session<'a>,
+    content: Content,
+    body: BodyReader<'static>,
+    position: u64,
+    breaks: u32,
+    /// Set when another part of the image has failed.
+    stop: &'a AtomicBool,
+    /// Told of what has come.
+    came: &'a (dyn Fn(u64) + Sync),
+}
+
+impl<'a> Blob<'a> {
+    /// Asks for `content`.
+    ///
+    /// # Errors
+    /// It is not there, or the registry says that it has another size.
+    pub(crate) fn open(
+        session: &'a Session<'a>,
+        content: Content,
+        stop: &'a AtomicBool,
+        came: &'a (dyn Fn(u64) + Sync),
+    ) -> Result<Self, RegistryError> {
+        let answer = ask(session, content, 0)?;
+        Ok(Self {
+            session,
+            content,
+            body: answer.into_body().into_reader(),
+            position: 0,
+            breaks: 0,
+            stop,
+            came,
+        })
+    }
+
+    /// Goes on with another answer, after `failure`; none stands for an end that came too early.
+    fn resume(&mut self, failure: Option<io::Error>) -> io::Result<()> {
+        self.breaks += 1;
+        let tried =
+            (self.breaks <= MOST_BREAKS).then(|| ask(self.session, self.content, self.position));
+        match (tried, failure) {
+            (Some(Ok(answer)), _) => {
+                self.body = answer.into_body().into_reader();
+                Ok(())
+            }
+            (_, Some(failure)) => Err(failure),
+            // The reader tells of the missing bytes.
+            (_, None) => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// Asks for a content from its byte `from` on.
+fn ask(
+    session: &Session<'_>,
+    content: Content,
+    from: u64,
+) -> Result<Response<Body>, RegistryError> {
+    let path = format!("blobs/{}", content.digest);
+    let request = Request {
+        from,
+        is_content: true,
+        ..Request::default()
+    };
+    let answer = session.get(&path, &request)?;
+    if from > 0 {
+        let range = answer.headers().get(header::CONTENT_RANGE);
+        let range = range
+            .and_then(|range| range.to_str().ok())
+            .unwrap_or_default();
+        let goes_on = answer.status() == 206 && range.starts_with(&format!("bytes {from}-"));
+        if !goes_on {
+            return Err(RegistryError::refused(
+                &path,
+                "the registry does not go on where it broke off",
+            ));
+        }
+    }
+    if let Some(length) = answer.body().content_length()
+        && from + length != content.size
+    {
+        let found = from + length;
+        let expected = content.size;
+        let why = Refusal::WrongSize { expected, found }.to_string();
+        return Err(RegistryError::refused(&content.digest.to_string(), why));
+    }
+    Ok(answer)
+}
+
+impl Read for Blob<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                let why = "another part of the image has failed";
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, why));
+            }
+            let read = self.body.read(buffer);
+            let whole = self.position >= self.content.size;
+            match read {
+                Ok(0) if !whole && !buffer.is_empty() => self.resume(None)?,
+                // All of it is here, whatever became of the connection.
+                Err(_) if whole => return Ok(0),
+                Err(failure) => self.resume(Some(failure))?,
+                Ok(read) => {
+                    self.position += read as u64;
+                    (self.came)(read as u64);
+                    return Ok(read);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! One image out of a registry into a store.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use hcs_storage::{
+    Content, Digest, Refusal, StorageError,
+    image::{
+        Incoming, Loaded, Store, check_document,
+        document::{Descriptor, Index, MANIFESTS, Manifest, architecture},
+    },
+};
+use ureq::http::header;
+
+use crate::{
+    blob::Blob,
+    connection::{Request, document},
+    credentials::CredentialFiles,
+    error::{RegistryError, shown},
+    reference::Reference,
+    session::Session,
+    settings::{Place, Settings},
+};
+
+/// Bytes of a manifest or a list, at most.
+const LARGEST: u64 = 4 << 20;
+/// Lists within lists, at most.
+const DEEPEST: usize = 4;
+
+/// How registries are reached.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Mirrors and insecure registries.
+    pub settings: Settings,
+    /// Who we are.
+    pub credentials: CredentialFiles,
+    /// Whether the image's own registry may be without TLS, or with a certificate that is not known.
+    pub insecure: bool,
+    /// How long a registry may say nothing.
+    pub stall: Duration,
+    /// Contents that are fetched at the same time, at least one.
+    pub parallel: usize,
+}
+
+/// How far a pull is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many bytes of so many have come.
+    Receiving {
+        /// Bytes that have come.
+        received: u64,
+        /// All bytes that are not there yet.
+        total: u64,
+    },
+    /// All are there, and are unpacked.
+    Unpacking,
+}
+
+impl Access {
+    /// As files of this user and machine have it.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn of_caller() -> Result<Self, RegistryError> {
+        Ok(Self {
+            settings: Settings::of_caller()?,
+            credentials: CredentialFiles::of_caller(),
+            insecure: false,
+            stall: Duration::from_secs(30),
+            parallel: 4,
+        })
+    }
+}
+
+/// Opens the store that an image goes to.
+pub type Open<'a> = dyn Fn() -> Result<Store, StorageError> + 'a;
+
+/// Gets the image of `reference` for this machine into the store, from the first place that has it. `store` is opened once
+/// one has answered with a manifest. `progress` is told often, by several threads.
+///
+/// # Errors
+/// No place has it, or the last one is refused; the failure is that of the last place. No image is added then.
+pub fn pull(
+    store: &Open<'_>,
+    reference: &Reference,
+    access: &Access,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Loaded, RegistryError> {
+    let places = access.settings.places(reference, access.insecure)?;
+    let mut failure = None;
+    for place in &places {
+        match pull_from(store, reference, access, place, progress) {
+            Ok(loaded) => return Ok(loaded),
+            // The store is the same for all places.
+            Err(error @ RegistryError::Store(_)) => return Err(error),
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(failure.unwrap_or_else(|| {
+        RegistryError::refused(&reference.path(), "no place is configured for it")
+    }))
+}
+
+/// A manifest, and what it is.
+struct Found {
+    media_type: String,
+    text: Vec<u8>,
+    manifest: Manifest,
+}
+
+fn pull_from(
+    store: &Open<'_>,
+    reference: &Reference,
+    access: &Access,
+    place: &Place,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Loaded, RegistryError> {
+    let session = Session::open(place, &access.credentials, access.stall)?;
+    let found = manifest(&session, &reference.version(), reference.digest, None, 0)?;
+    let store = store().map_err(RegistryError::Store)?;
+    let incoming = store.receive().map_err(RegistryError::Store)?;
+    receive(
+        &session,
+        &incoming,
+        &found.manifest,
+        access.parallel,
+        progress,
+    )?;
+    progress(Progress::Unpacking);
+    let names: Vec<_> = reference.name().cloned().into_iter().collect();
+    let loaded = incoming.finish(&found.media_type, &found.text, &names);
+    loaded.map_err(|source| RegistryError::Storage {
+        host: session.host().to_owned(),
+        source,
+    })
+}
+
+/// The manifest for this machine that `version` leads to, which may be in a list.
+fn manifest(
+    session: &Session<'_>,
+    version: &str,
+    digest: Option<Digest>,
+    size: Option<u64>,
+    depth: usize,
+) -> Result<Found, RegistryError> {
+    let path = format!("manifests/{version}");
+    let refused = |refusal: Refusal| {
+        RegistryError::refused(
+            &format!("{} of {}", path, session.host()),
+            refusal.to_string(),
+        )
+    };
+    let request = Request {
+        accept: &MANIFESTS,
+        ..Request::default()
+    };
+    let answer = session.get(&path, &request)?;
+    let said = answer
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let said = said.map(|kind| kind.split(';').next().unwrap_or_default().trim().to_owned());
+    let text = document(answer, LARGEST, &path)?;
+    let found = Content {
+        digest: Digest::of(&text),
+        size: text.len() as u64,
+    };
+    check_document(&path, found.size).map_err(|source| storage(session, source))?;
+    if let Some(expected) = digest.filter(|digest| *digest != found.digest) {
+        let (expected, found) = (expected.to_string(), found.digest.to_string());
+        return Err(refused(Refusal::WrongDigest { expected, found }));
+    }
+    if let Some(expected) = size.filter(|size| *size != found.size) {
+        let found = found.size;
+        return Err(refused(Refusal::WrongSize { expected, found }));
+    }
+    let bad = |error: serde_json::Error| refused(Refusal::BadDocument(error.to_string()));
+    let kind = media_type(&text, said).map_err(bad)?;
+    let listed = Descriptor::new(&kind, found.digest, found.size);
+    if listed.is_manifest() {
+        let manifest = serde_json::from_slice(&text).map_err(bad)?;
+        let media_type = kind;
+        return Ok(Found {
+            media_type,
+            text,
+            manifest,
+        });
+    }
+    if !listed.is_index() || depth >= DEEPEST {
+        let what = format!(
+            "mediaType {:?} is neither that of an image nor of a list of images",
+            shown(&kind)
+        );
+        return Err(refused(Refusal::BadDocument(what)));
+    }
+    let index: Index = serde_json::from_slice(&text).map_err(bad)?;
+    let fits = |one: &&Descriptor| one.fits() && (one.is_manifest() || one.is_index());
+    let next = index.manifests.iter().find(fits);
+    let architecture = architecture();
+    let next = next.ok_or_else(|| refused(Refusal::NoPlatform { architecture }))?;
+    let version = next.digest.to_string();
+    manifest(
+        session,
+        &version,
+        Some(next.digest),
+        Some(next.size),
+        depth + 1,
+    )
+}
+
+/// What a document is: as it says itself, else as the registry says.
+fn media_type(text: &[u8], said: Option<String>) -> Result<String, serde_json::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Kind {
+        media_type: Option<String>,
+    }
+    let kind: Kind = serde_json::from_slice(text)?;
+    Ok(kind.media_type.or(said).unwrap_or_default())
+}
+
+/// Fetches the contents of an image that are not in the store, several at a time.
+fn receive(
+    session: &Session<'_>,
+    incoming: &Incoming<'_>,
+    manifest: &Manifest,
+    parallel: usize,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<(), RegistryError> {
+    check_document("the configuration", manifest.config.size)
+        .map_err(|source| storage(session, source))?;
+    let mut seen = BTreeSet::new();
+    let parts = [&manifest.config].into_iter().chain(&manifest.layers);
+    let parts = parts.map(|part| Content {
+        digest: part.digest,
+        size: part.size,
+    });
+    let parts: Vec<Content> = parts
+        .filter(|part| seen.insert(part.digest) && !incoming.has(*part))
+        .collect();
+    let total = parts
+        .iter()
+        .fold(0, |sum: u64, part| sum.saturating_add(part.size));
+    let (next, received, stop) = (
+        AtomicUsize::new(0),
+        AtomicU64::new(0),
+        AtomicBool::new(false),
+    );
+    let failure = Mutex::new(None);
+    let came = |bytes: u64| {
+        let received = received.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        progress(Progress::Receiving { received, total });
+    };
+    let work = || {
+        while !stop.load(Ordering::Relaxed)
+            && let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed))
+        {
+            let kept = Blob::open(session, *part, &stop, &came).and_then(|blob| {
+                incoming
+                    .keep(*part, blob)
+                    .map_err(|source| storage(session, source))
+            });
+            if let Err(error) = kept {
+                let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                // What fails after the first is stopped by it.
+                first.get_or_insert(error);
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..parallel.min(parts.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failure.map_or(Ok(()), Err)
+}
+
+fn storage(session: &Session<'_>, source: StorageError) -> RegistryError {
+    RegistryError::Storage {
+        host: session.host().to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,264 @@
+//! Mirrors, and registries that may be without TLS: the `registries.conf` of podman and skopeo, version 2.
+//!
+//! Read are `$CONTAINERS_REGISTRIES_CONF`, else that of the user, else that of the machine; and the files of the folder
+//! `registries.conf.d` beside it, of which the last one that speaks of a prefix counts.
+
+use std::{
+    env, fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::{error::RegistryError, reference::Reference};
+
+/// Bytes of a file that are read, at most.
+const LARGEST: u64 = 1 << 20;
+const MACHINE: &str = "/etc/containers/registries.conf";
+
+/// What is configured.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    rules: Vec<(Rule, PathBuf)>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct File {
+    registry: Vec<Rule>,
+}
+
+/// What holds for the images whose names begin with the prefix.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Rule {
+    prefix: String,
+    location: String,
+    insecure: bool,
+    blocked: bool,
+    mirror: Vec<Mirror>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Mirror {
+    location: String,
+    insecure: bool,
+}
+
+/// A place that an image is asked for from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The host, with its port.
+    pub(crate) host: String,
+    pub(crate) repository: String,
+    /// Whether it may be without TLS, or with a certificate that is not known.
+    pub(crate) insecure: bool,
+}
+
+impl Settings {
+    /// Those of this user and machine.
+    ///
+    /// # Errors
+    /// A file is there and cannot be read, or is none of settings.
+    pub fn of_caller() -> Result<Self, RegistryError> {
+        let asked = env::var_os("CONTAINERS_REGISTRIES_CONF").map(PathBuf::from);
+        if let Some(file) = asked {
+            return Self::read(&[file]);
+        }
+        let home = env::var_os("HOME").map(PathBuf::from);
+        let config = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+        let config = config.or_else(|| home.map(|home| home.join(".config")));
+        let own = config.map(|config| config.join("containers/registries.conf"));
+        let own = own.filter(|own| own.exists());
+        let main = own.unwrap_or_else(|| MACHINE.into());
+        let mut files = vec![main.clone()];
+        let mut more: Vec<PathBuf> = fs::read_dir(main.with_extension("conf.d"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "conf"))
+            .collect();
+        more.sort();
+        files.extend(more);
+        Self::read(&files)
+    }
+
+    /// Those in `files`; one that is not there is passed over.
+    ///
+    /// # Errors
+    /// One cannot be read, or is none of settings.
+    pub fn read(files: &[PathBuf]) -> Result<Self, RegistryError> {
+        let mut settings = Self::default();
+        for path in files {
+            let failed = |why: String| RegistryError::File {
+                path: path.clone(),
+                why,
+            };
+            let Some(text) = text(path)? else {
+                continue;
+            };
+            settings.add(&text, path).map_err(failed)?;
+        }
+        Ok(settings)
+    }
+
+    fn add(&mut self, text: &str, path: &Path) -> Result<(), String> {
+        let file: File = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        for mut rule in file.registry {
+            if rule.prefix.is_empty() {
+                rule.prefix.clone_from(&rule.location);
+            }
+            if rule.location.is_empty() {
+                rule.location.clone_from(&rule.prefix);
+            }
+            self.rules.retain(|(there, _)| there.prefix != rule.prefix);
+            self.rules.push((rule, path.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The places of an image, the first to ask first. `insecure` says that a caller has asked for that of the last one.
+    ///
+    /// # Errors
+    /// Its registry is blocked.
+    pub(crate) fn places(
+        &self,
+        reference: &Reference,
+        insecure: bool,
+    ) -> Result<Vec<Place>, RegistryError> {
+        let image = reference.path();
+        let fitting = self
+            .rules
+            .iter()
+            .filter(|(rule, _)| covers(&rule.prefix, &image));
+        let Some((rule, file)) = fitting.max_by_key(|(rule, _)| rule.prefix.len()) else {
+            return Ok(vec![place(&image, insecure)]);
+        };
+        if rule.blocked {
+            let file = file.clone();
+            return Err(RegistryError::Blocked { image, file });
+        }
+        // Of a prefix with a wildcard only the end of the host is known, so no place stands for it.
+        let wild = rule.prefix.starts_with("*.");
+        let moved = |location: &str| match wild || location.is_empty() {
+            true => image.clone(),
+            false => format!("{location}{}", &image[rule.prefix.len()..]),
+        };
+        let mirrors = rule.mirror.iter().filter(|_| !wild);
+        let mut places: Vec<Place> = mirrors
+            .map(|mirror| place(&moved(&mirror.location), mirror.insecure))
+            .collect();
+        places.push(place(&moved(&rule.location), insecure || rule.insecure));
+        Ok(places)
+    }
+}
+
+/// Whether a rule for `prefix` is about `image`.
+fn covers(prefix: &str, image: &str) -> bool {
+    if let Some(end) = prefix.strip_prefix('*') {
+        let host = image.split('/').next().unwrap_or_default();
+        return end.starts_with('.') && host.ends_with(end);
+    }
+    let rest = image.strip_prefix(prefix);
+    !prefix.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn place(path: &str, insecure: bool) -> Place {
+    let (host, repository) = path.split_once('/').unwrap_or((path, ""));
+    let host = match host {
+        // Where the images of that name are.
+        "docker.io" => "registry-1.docker.io",
+        host => host,
+    };
+    Place {
+        host: host.to_owned(),
+        repository: repository.to_owned(),
+        insecure,
+    }
+}
+
+/// The text of a file; none where nothing is.
+///
+/// # Errors
+/// It cannot be read, or is too large.
+pub(crate) fn text(path: &Path) -> Result<Option<String>, RegistryError> {
+    let failed = |why: String| RegistryError::File {
+        path: path.to_owned(),
+        why,
+    };
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error.to_string())),
+    };
+    let mut text = String::new();
+    let read = file.take(LARGEST + 1).read_to_string(&mut text);
+    read.map_err(|error| failed(error.to_string()))?;
+    match text.len() as u64 > LARGEST {
+        true => Err(failed(format!("it has more than {LARGEST} bytes"))),
+        false => Ok(Some(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(text: &str, image: &str) -> Vec<String> {
+        let mut settings = Settings::default();
+        settings.add(text, Path::new("/etc/x")).unwrap();
+        let places = settings.places(&image.parse().unwrap(), false);
+        let shown = |place: Place| {
+            let end = if place.insecure { " insecure" } else { "" };
+            format!("{}/{}{end}", place.host, place.repository)
+        };
+        match places {
+            Ok(places) => places.into_iter().map(shown).collect(),
+            Err(error) => vec![error.to_string()],
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_says_where_an_image_is() {
+        let text = r#"
+            unqualified-search-registries = ["docker.io"]
+            [[registry]]
+            location = "host:5000"
+            insecure = true
+            [[registry]]
+            prefix = "host:5000/team"
+            location = "other/of/team"
+            [[registry.mirror]]
+            location = "near:1"
+            insecure = true
+            [[registry]]
+            prefix = "*.example"
+            blocked = true
+            [[registry]]
+            prefix = "docker.io"
+            [[registry.mirror]]
+            location = "near:1/hub"
+        "#;
+        assert_eq!(places(text, "host:5000/a"), ["host:5000/a insecure"]);
+        assert_eq!(
+            places(text, "host:5000/team/a"),
+            ["near:1/a insecure", "other/of/team/a"]
+        );
+        assert_eq!(
+            places(text, "host:5000/teams/a"),
+            ["host:5000/teams/a insecure"]
+        );
+        assert!(places(text, "a.example/x")[0].contains("is blocked by"));
+        assert_eq!(
+            places(text, "debian"),
+            [
+                "near:1/hub/library/debian",
+                "registry-1.docker.io/library/debian"
+            ]
+        );
+        assert_eq!(places("", "a.host/a/b"), ["a.host/a/b"]);
+    }
+}

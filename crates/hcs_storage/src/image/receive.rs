@@ -1,0 +1,108 @@
+//! An image comes into the store content by content, as from a registry.
+//!
+//! Contents are checked while they are written, several at a time; the image is there when all of them are. What was
+//! received for one that does not get there is removed again.
+
+use std::io::Read;
+
+use super::{
+    Hold, Loaded, Name, Store,
+    document::{self, Config, Descriptor, LARGEST, Manifest, parse},
+    load::Taken,
+};
+use crate::{Refusal, StorageError, limits::Deadline, measure::Content};
+
+/// An image that is being received. Any number of threads may keep contents of it.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    store: &'a Store,
+    deadline: Deadline,
+    /// There until the end.
+    hold: Option<Hold>,
+}
+
+impl Store {
+    /// Begins an image, for which the time of the store's limits begins as well.
+    ///
+    /// # Errors
+    /// The store cannot be locked.
+    pub fn receive(&self) -> Result<Incoming<'_>, StorageError> {
+        Ok(Incoming {
+            store: self,
+            deadline: Deadline::after(self.options.limits.time),
+            hold: Some(self.hold()?),
+        })
+    }
+}
+
+impl Incoming<'_> {
+    /// Whether the content is in the store already.
+    #[must_use]
+    pub fn has(&self, content: Content) -> bool {
+        self.store.blobs.has(content)
+    }
+
+    /// Keeps a content, which has to be what `expected` says. Of a longer `source` no more is read than shows that.
+    ///
+    /// # Errors
+    /// It is something else, larger than the store's limits, or comes too late; or it cannot be read or written.
+    pub fn keep(&self, expected: Content, source: impl Read) -> Result<(), StorageError> {
+        let limit = self.store.options.limits.bytes;
+        let blobs = &self.store.blobs;
+        let kept = blobs.keep(source, limit, self.deadline, Some(expected));
+        kept.map(drop)
+    }
+
+    /// Unpacks the image of the manifest in `text`, whose contents were all kept, and gives it `names`.
+    ///
+    /// # Errors
+    /// It is no image for Linux, a content is not there, or a layer is refused.
+    pub fn finish(
+        mut self,
+        media_type: &str,
+        text: &[u8],
+        names: &[Name],
+    ) -> Result<Loaded, StorageError> {
+        let store = self.store;
+        let kept = store.blobs.keep_document(text)?;
+        let what = kept.digest.to_string();
+        let manifest: Manifest = parse(text, &what)?;
+        let config: Config = parse(&store.blobs.document(manifest.config.digest)?, &what)?;
+        let checked = document::check(&manifest, &config);
+        checked.map_err(|refusal| StorageError::refused(what.as_bytes(), refusal))?;
+        let omitted = store.unpack(&manifest, &config)?;
+        let image = Descriptor::new(media_type, kept.digest, kept.size);
+        let loaded = store.finish(Taken {
+            image,
+            names: names.to_vec(),
+            omitted,
+        })?;
+        // Nothing is to be cleaned.
+        self.hold = None;
+        Ok(loaded)
+    }
+}
+
+/// Refuses a document of more bytes than are read of one.
+///
+/// # Errors
+/// It has more.
+pub fn check_document(what: &str, size: u64) -> Result<(), StorageError> {
+    match size {
+        0..=LARGEST => Ok(()),
+        _ => Err(StorageError::refused(
+            what.as_bytes(),
+            Refusal::TooManyBytes { limit: LARGEST },
+        )),
+    }
+}
+
+impl Drop for Incoming<'_> {
+    fn drop(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            drop(hold);
+            // What is left is tried again when the store is opened.
+            let _left = self.store.clean();
+        }
+    }
+}
