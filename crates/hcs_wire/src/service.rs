@@ -36,6 +36,7 @@ use crate::{
     WireError,
     frame::{self, Layout, Stream},
     log::LogQuery,
+    network::NetworkCall,
     output::OutputQuery,
 };
 
@@ -218,6 +219,8 @@ pub enum Call {
     ModifyServiceSettings { settings: String },
     /// `HcsSubmitWerReport`.
     SubmitCrashReport { settings: String },
+    /// A function of `ComputeNetwork.h`.
+    Network(NetworkCall),
     /// Ours: reads the numbered event log; answered with a [`LogPage`](crate::log::LogPage).
     ReadEvents(LogQuery),
     /// Ours: the time line of one operation.
@@ -258,6 +261,9 @@ impl Call {
     /// knows the result.)
     #[must_use]
     pub const fn has_effect(&self) -> bool {
+        if let Self::Network(call) = self {
+            return call.has_effect();
+        }
         matches!(
             self,
             Self::CreateSystem { .. }

@@ -8,6 +8,7 @@
 pub(crate) mod client;
 pub(crate) mod handle;
 pub(crate) mod link;
+mod network;
 mod operation;
 mod process;
 mod request;
@@ -20,6 +21,7 @@ use hcs_schema::{Failure, HResult};
 
 pub use hcs_lifecycle::operation_kind::OperationKind;
 pub use hcs_wire::event_type;
+pub use network::{network, run_network};
 pub(crate) use operation::WeakOperation;
 pub use operation::{Callback, Operation, ProcessInformation};
 pub use process::Process;

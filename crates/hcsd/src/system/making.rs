@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     document::parse_system,
+    network::{self, Place},
     record::{
         blocking::blocking,
         event_log::Kind,
@@ -59,7 +60,8 @@ pub(crate) async fn create(
     text: String,
 ) -> Result<Rc<System>, Failure> {
     check_id(&id)?;
-    let (document, engine, text) = parse_system(&context.engines, text).await?;
+    let (mut document, engine, text) = parse_system(&context.engines, text).await?;
+    let place = network::claim(&mut document)?;
     context.registry.wait_for_leaving(&id).await;
     let share = context.system_quota.take(uid)?;
     context.registry.open().await;
@@ -81,6 +83,7 @@ pub(crate) async fn create(
         document,
         runtime_id,
         slot,
+        place,
     };
     let (sender, receiver) = oneshot::channel();
     let span = info_span!("system", id = %reserved.id, runtime_id = %reserved.runtime_id);
@@ -136,6 +139,8 @@ struct Reserved {
     runtime_id: String,
     /// What it is made from, if something fits.
     slot: Option<Ready>,
+    /// Where it is in the service's networks.
+    place: Option<Place>,
 }
 
 impl Reserved {
@@ -178,6 +183,7 @@ impl Reserved {
             initiator: self.initiator,
             reservation: self.reservation,
             share: self.share,
+            place: self.place,
             machine,
             parts: Parts {
                 cpu_group: cpu_groups::asked_for(&*self.engine, &request.document),
@@ -204,6 +210,7 @@ struct Made {
     initiator: Initiator,
     reservation: Reservation,
     share: Share,
+    place: Option<Place>,
     machine: Arc<dyn Machine>,
     parts: Parts,
 }
@@ -217,15 +224,19 @@ impl Made {
         let directory = self.parts.request.directory.clone();
         let machine = Arc::clone(&self.machine);
         let system = put_together(context, self.parts, self.machine, self.share);
-        let started = match system.record(State::Created).write(&directory) {
-            Ok(()) => driver::start(&system),
-            Err(e) => Err(Failure::new(
-                HResult::E_FAIL,
-                "the state of the system could not be written",
-            )
-            .because(&e)),
-        };
+        let placed = move_in(context, &system, self.place).await;
+        let started = placed.and_then(|()| {
+            system
+                .record(State::Created)
+                .write(&directory)
+                .map_err(|e| {
+                    let message = "the state of the system could not be written";
+                    Failure::new(HResult::E_FAIL, message).because(&e)
+                })?;
+            driver::start(&system)
+        });
         if let Err(failure) = started {
+            context.networks.leave(&system.runtime_id).await;
             if let Err(also) = blocking(move || discard(&*machine, &directory)).await {
                 error!(
                     "what was made of it could not be removed: {}",
@@ -341,6 +352,20 @@ pub(crate) struct Parts {
     pub(crate) memory_kills: u64,
     /// Which calls have changed it.
     pub(crate) ledger: Ledger,
+}
+
+/// Attaches a system to the networks of this service, before its first process.
+async fn move_in(context: &Context, system: &System, place: Option<Place>) -> Result<(), Failure> {
+    let Some(place) = place else {
+        return Ok(());
+    };
+    let (who, machine) = (
+        (&*system.id, &*system.runtime_id),
+        Arc::clone(&system.machine),
+    );
+    context.networks.move_in(place, who, machine).await?;
+    operations::step("it is attached to its networks");
+    Ok(())
 }
 
 /// Puts a system together; nothing drives it yet.
