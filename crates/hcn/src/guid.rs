@@ -11,12 +11,6 @@ pub struct Guid(pub u128);
 impl Guid {
     /// All zero: the service chooses.
     pub const NONE: Self = Self(0);
-
-    /// The 32 digits without hyphens, in lower case: for names of links.
-    #[must_use]
-    pub fn digits(self) -> String {
-        format!("{:032x}", self.0)
-    }
 }
 
 /// The text is not a GUID.
