@@ -38,6 +38,7 @@ mod namespace;
 mod netlink;
 mod nft;
 mod parts;
+mod settings;
 mod survey;
 
 #[cfg(any(test, fuzzing))]

@@ -96,7 +96,7 @@ fn spelled(id: Guid) -> String {
     let short = shortened(id);
     let places = (0..CHARACTERS).rev();
     let letters = places.filter_map(|place| {
-        let at = short >> (place * BITS) & (1 << BITS) - 1;
+        let at = (short >> (place * BITS)) & ((1 << BITS) - 1);
         LETTERS.get(usize::try_from(at).ok()?)
     });
     letters.collect()

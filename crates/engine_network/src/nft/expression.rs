@@ -245,15 +245,24 @@ impl Expressions<'_> {
             .compare(EQUAL, &ethertype.to_be_bytes())
     }
 
-    /// The source of an IPv6 packet is of a link (`fe80::/10`).
-    pub(super) fn source_is_of_link(&mut self) -> &mut Self {
-        self.load(NETWORK, 8, 2, REGISTER)
-            .masked(&[0xff, 0xc0], &[0xfe, 0x80], EQUAL)
-    }
-
     /// The source of an IPv6 packet is not known yet (`::`).
     pub(super) fn source_is_unknown(&mut self) -> &mut Self {
         self.load(NETWORK, 8, 16, REGISTER).compare(EQUAL, &[0; 16])
+    }
+
+    /// It is a packet of ICMPv6; with a kind only one of it.
+    pub(super) fn is_icmp6(&mut self, kind: Option<u8>) -> &mut Self {
+        const ICMP6: u8 = 58;
+        self.meta(meta::PROTOCOL, REGISTER).compare(EQUAL, &[ICMP6]);
+        match kind {
+            Some(kind) => self.load(TRANSPORT, 0, 1, REGISTER).compare(EQUAL, &[kind]),
+            None => self,
+        }
+    }
+
+    /// The address that a neighbour asks for, or tells, is one of the port's.
+    pub(super) fn target_is(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.port_with((TRANSPORT, 8, 16), set, contained)
     }
 
     /// It passes.

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use hcn::intent::EndpointIntent;
 use hcs_schema::Failure;
 
-use super::Part;
+use super::{Part, port};
 use crate::{
     failure::{failed, in_the_way},
     host::Host,
@@ -36,16 +36,25 @@ impl Inside<'_> {
 }
 
 impl Part for Inside<'_> {
-    fn check(&self, _host: &mut Host) -> Result<(), Failure> {
+    fn check(&self, host: &mut Host) -> Result<(), Failure> {
+        let EndpointIntent {
+            namespace, inner, ..
+        } = self.endpoint;
+        let port = port::found(host, self.endpoint)?;
         let mut socket = socket_in(self.namespace)?;
         let doing = self.doing("looking at");
         let links = link::links(&mut socket).map_err(|error| failed(&doing, NEEDS, &error))?;
-        match links.iter().find(|link| link.name == self.endpoint.inner) {
-            Some(link) if link.kind.as_deref() != Some("veth") => Err(in_the_way(format!(
-                "the namespace {} has another link with the name {}",
-                self.endpoint.namespace, self.endpoint.inner
+        let there = links.iter().find(|link| link.name == *inner);
+        match (port, there) {
+            (None, None) => Ok(()),
+            (Some(port), Some(link)) if link.peer == Some(port.index) => Ok(()),
+            (_, Some(_)) => Err(in_the_way(format!(
+                "the namespace {namespace} has another link with the name {inner}"
             ))),
-            _ => Ok(()),
+            (Some(port), None) => Err(in_the_way(format!(
+                "the link {} of the endpoint {} leads into another namespace than {namespace}; detach it there first",
+                port.name, self.endpoint.id
+            ))),
         }
     }
 
@@ -63,6 +72,10 @@ impl Part for Inside<'_> {
             return Err(in_the_way(message));
         };
         let mut batch = Batch::default();
+        let mtu = port::wanted_mtu(endpoint);
+        if found.mtu != mtu {
+            link::set_mtu(&mut batch, &found.name, found.index, mtu);
+        }
         link::set_up(&mut batch, "lo");
         link::set_up(&mut batch, &endpoint.inner);
         for (address, length) in &endpoint.addresses {
