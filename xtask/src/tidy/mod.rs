@@ -8,6 +8,7 @@ mod dependencies;
 mod exports;
 mod fmt;
 mod folders;
+mod fuzz_lock;
 mod golden;
 mod headers;
 mod layers;
@@ -73,6 +74,7 @@ const RULES: &[Rule] = &[
     dependencies::RULE,
     layers::RULE,
     folders::RULE,
+    fuzz_lock::RULE,
     fmt::RULE,
     conformance::RULE,
     threats::RULE,
