@@ -4,8 +4,9 @@
 //!    for or awaited on any executor. The end of either object is an [`Exit`]; its events are the stream [`Events`].
 //!    [`KeptOutput`] is what a detached process has written.
 //! 2. [`read_log`], [`LogFollower`]: the service's event log. [`explain()`]: the time line of one operation.
-//! 3. [`raw`]: the functions of `ComputeCore.h` as Rust methods, one to one. The C library is built on it.
-//! 4. [`Endpoint`]: where the service listens. Nothing has to be set up: a service is started when none is there.
+//! 3. [`network`]: networks, and what containers have of them.
+//! 4. [`raw`]: the functions of `ComputeCore.h` as Rust methods, one to one. The C library is built on it.
+//! 5. [`Endpoint`]: where the service listens. Nothing has to be set up: a service is started when none is there.
 //!
 //! ```
 //! use std::io::Read as _;
@@ -86,6 +87,7 @@ mod log;
     reason = "the model is the same code over other locks"
 )]
 mod model;
+pub mod network;
 mod operation;
 mod output;
 mod pipe;
@@ -106,6 +108,7 @@ pub use hcs_schema::{Failure, HResult, documents};
 pub use hcs_wire::{
     explain::{OperationReport, OperationStep},
     log::{LogEntry, LogPage, LogQuery},
+    network::NetworkCall,
     output::{About as OutputAbout, OutputQuery, Record as OutputRecord},
 };
 pub use log::{LogFollower, read_log};

@@ -4,6 +4,7 @@
 //!    and validated, but it may ask for anything that its user may have.
 //! 2. [`guest`]: `hcsd` to the agent inside a compute system: the guest bridge of HCS. The agent's side is UNTRUSTED.
 //! 3. [`log`]: the service's event log as its readers see it.
+//!    [`network`]: calls about networks.
 //!    [`output`]: the kept output of a detached process, as the agent writes it into the pipe of a reader.
 //! 4. [`operation`], [`explain`]: one name for an operation in all parts, and the report on it.
 //! 5. [`socket`]: bytes together with file descriptors over a unix stream socket.
@@ -19,6 +20,7 @@ pub mod environment;
 pub mod explain;
 pub mod guest;
 pub mod log;
+pub mod network;
 pub mod operation;
 pub mod output;
 pub mod peer;

@@ -32,7 +32,7 @@ use std::{collections::VecDeque, os::fd::OwnedFd};
 use hcs_schema::HResult;
 use serde::{Deserialize, Serialize};
 
-use crate::{WireError, log::LogQuery, output::OutputQuery};
+use crate::{WireError, log::LogQuery, network::NetworkCall, output::OutputQuery};
 
 /// Version of this protocol; the service answers older clients it still understands.
 pub const VERSION: u32 = 1;
@@ -213,6 +213,8 @@ pub enum Call {
     ModifyServiceSettings { settings: String },
     /// `HcsSubmitWerReport`.
     SubmitCrashReport { settings: String },
+    /// A function of `ComputeNetwork.h`.
+    Network(NetworkCall),
     /// Ours: reads the numbered event log; answered with a [`LogPage`](crate::log::LogPage).
     ReadEvents(LogQuery),
     /// Ours: the time line of one operation.
@@ -253,6 +255,9 @@ impl Call {
     /// knows the result.)
     #[must_use]
     pub const fn has_effect(&self) -> bool {
+        if let Self::Network(call) = self {
+            return call.has_effect();
+        }
         matches!(
             self,
             Self::CreateSystem { .. }

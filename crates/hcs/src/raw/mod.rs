@@ -8,6 +8,7 @@
 pub(crate) mod client;
 pub(crate) mod handle;
 pub(crate) mod link;
+mod network;
 mod operation;
 mod process;
 mod request;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use hcs_schema::{Failure, HResult};
 
 pub use hcs_lifecycle::operation_kind::OperationKind;
+pub use network::{network, run_network};
 pub(crate) use operation::WeakOperation;
 pub use operation::{Callback, Operation, ProcessInformation};
 pub use process::Process;

@@ -4,6 +4,7 @@
 //! first, so that later calls on it find the slot. What can be answered from memory is answered at once; everything
 //! else runs as a task of its own that a cancel ends.
 
+mod networks;
 mod output;
 pub(crate) mod processes;
 pub(crate) mod systems;
@@ -345,6 +346,7 @@ fn dispatch(errand: Errand, call: Call) {
         Call::ReadEvents(query) => read_events(errand, query),
         Call::ModifyServiceSettings { settings } => modify_service(errand, settings),
         Call::SubmitCrashReport { settings } => submit_crash_report(errand, settings),
+        Call::Network(call) => networks::answer(&errand, &call),
         Call::ExplainOperation { operation } => explain(errand, operation),
         Call::StopService => stop_service(&errand),
         Call::ReloadService => reload_service(&errand),

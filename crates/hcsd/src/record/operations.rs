@@ -19,6 +19,7 @@ use hcs_schema::{Failure, HResult, timestamp::rfc3339};
 use hcs_wire::{
     explain::{OperationReport, OperationStep},
     log::LogEntry,
+    network::NetworkCall,
     operation::OperationId,
     service::Call,
 };
@@ -262,12 +263,25 @@ const fn about(call: &Call) -> (&'static str, bool) {
         Call::GetServiceProperties { .. } => ("GetServiceProperties", false),
         Call::ModifyServiceSettings { .. } => ("ModifyServiceSettings", true),
         Call::SubmitCrashReport { .. } => ("SubmitCrashReport", true),
+        Call::Network(call) => network(call),
         Call::ReadEvents { .. } => ("ReadEvents", false),
         Call::ExplainOperation { .. } => ("ExplainOperation", false),
         Call::StopService => ("StopService", true),
         Call::ReloadService => ("ReloadService", true),
         Call::Cancel { .. } => ("Cancel", false),
         Call::Limit { .. } => ("Limit", false),
+    }
+}
+
+/// [`about`] a call of `ComputeNetwork.h`.
+const fn network(call: &NetworkCall) -> (&'static str, bool) {
+    match call {
+        NetworkCall::Enumerate { .. } => ("EnumerateNetworkObjects", false),
+        NetworkCall::Create { .. } => ("CreateNetworkObject", true),
+        NetworkCall::Open { .. } => ("OpenNetworkObject", false),
+        NetworkCall::Modify { .. } => ("ModifyNetworkObject", true),
+        NetworkCall::Query { .. } => ("QueryNetworkObject", false),
+        NetworkCall::Delete { .. } => ("DeleteNetworkObject", true),
     }
 }
 

@@ -1,0 +1,164 @@
+//! The calls of `ComputeNetwork.h`: networks, endpoints and namespaces.
+//!
+//! An object is named by its id in each call, so the service keeps no handles for them: a client that closes one has
+//! nothing to tell. Ids are GUIDs in any spelling, and come back in upper case without braces. Documents and queries are
+//! passed on as the client gave them; "" stands for none.
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectKind {
+    /// `HCN_NETWORK`.
+    Network,
+    /// `HCN_ENDPOINT`.
+    Endpoint,
+    /// `HCN_NAMESPACE`.
+    Namespace,
+}
+
+impl ObjectKind {
+    /// The word for one of them, for sentences.
+    #[must_use]
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Endpoint => "endpoint",
+            Self::Namespace => "namespace",
+        }
+    }
+}
+
+/// A call about objects of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "function", rename_all = "snake_case")]
+pub enum NetworkCall {
+    /// `HcnEnumerateNetworks` and its like; answered with a JSON array of ids.
+    Enumerate {
+        /// Which objects.
+        kind: ObjectKind,
+        /// A `HostComputeQuery`.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        query: String,
+    },
+    /// `HcnCreateNetwork` and its like; answered with [`Created`].
+    Create {
+        /// What is made.
+        kind: ObjectKind,
+        /// Its id; "", or a GUID of zeros, leaves the choice to the document, and then to the service.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        id: String,
+        /// For an endpoint, the id of its network.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        network: String,
+        /// Its document.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        settings: String,
+    },
+    /// `HcnOpenNetwork` and its like: whether it is there. Answered with [`Created`].
+    Open {
+        /// Which objects.
+        kind: ObjectKind,
+        /// Its id.
+        id: String,
+    },
+    /// `HcnModifyNetwork` and its like.
+    Modify {
+        /// Which objects.
+        kind: ObjectKind,
+        /// Its id.
+        id: String,
+        /// A request, such as `ModifyNetworkSettingRequest`.
+        settings: String,
+    },
+    /// `HcnQueryNetworkProperties` and its like; answered with the object's document, of the version that the query has.
+    Query {
+        /// Which objects.
+        kind: ObjectKind,
+        /// Its id.
+        id: String,
+        /// A `HostComputeQuery`.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        query: String,
+    },
+    /// `HcnDeleteNetwork` and its like.
+    Delete {
+        /// Which objects.
+        kind: ObjectKind,
+        /// Its id.
+        id: String,
+    },
+}
+
+impl NetworkCall {
+    /// Whether it changes something.
+    #[must_use]
+    pub const fn has_effect(&self) -> bool {
+        matches!(
+            self,
+            Self::Create { .. } | Self::Modify { .. } | Self::Delete { .. }
+        )
+    }
+}
+
+/// The object that a call made or found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its id.
+    #[serde(rename = "ID")]
+    pub id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::service::Call;
+
+    #[test]
+    fn calls_are_read_as_they_are_written() {
+        let settings = String::from("{}");
+        let (kind, id) = (ObjectKind::Endpoint, String::from("A"));
+        let create = NetworkCall::Create {
+            kind,
+            id: String::new(),
+            network: id.clone(),
+            settings: settings.clone(),
+        };
+        let call = Call::Network(create);
+        let written = serde_json::to_value(&call).unwrap();
+        let expected = json!({
+            "call": "network", "function": "create", "kind": "endpoint", "network": "A", "settings": "{}",
+        });
+        assert_eq!(written, expected);
+        let (query, document) = (settings.clone(), settings);
+        let all = [
+            call,
+            Call::Network(NetworkCall::Enumerate {
+                kind,
+                query: query.clone(),
+            }),
+            Call::Network(NetworkCall::Open {
+                kind,
+                id: id.clone(),
+            }),
+            Call::Network(NetworkCall::Modify {
+                kind,
+                id: id.clone(),
+                settings: document,
+            }),
+            Call::Network(NetworkCall::Query {
+                kind,
+                id: id.clone(),
+                query,
+            }),
+            Call::Network(NetworkCall::Delete { kind, id }),
+        ];
+        for call in all {
+            let text = serde_json::to_string(&call).unwrap();
+            assert_eq!(serde_json::from_str::<Call>(&text).unwrap(), call, "{text}");
+        }
+    }
+}
