@@ -11,10 +11,10 @@ use crate::{
     model::{Endpoint, Mapping, Network, State},
 };
 
-/// Characters for an id in the name of a link, which has at most 15. The whole id is in the link's alias.
-const CHARACTERS: u32 = 12;
-/// Bits of an id in one character.
+/// Bits of an id in one character of the name of a link. The whole id is in the link's alias.
 const BITS: u32 = 5;
+/// Characters for an id, as a name has at most 15.
+const CHARACTERS: u32 = Guid::SHORT_BITS / BITS;
 
 /// What is wanted for all networks and endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,21 +79,12 @@ impl EndpointIntent {
     }
 }
 
-/// What of an id is in the names of links: 60 bits that both halves count in, so that ids that only count up differ. The
-/// model refuses an object whose id has the same as another's of its kind.
-pub(crate) fn shortened(id: Guid) -> u64 {
-    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
-    let folded = half(id.0 >> 64) ^ half(id.0);
-    folded.wrapping_mul(SPREAD) >> (u64::BITS - CHARACTERS * BITS)
-}
-
 fn spelled(id: Guid) -> String {
     const LETTERS: [char; 1 << BITS] = [
         '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h',
         'j', 'k', 'm', 'n', 'p', 'q', 'r', 's', 't', 'v', 'w', 'x', 'y', 'z',
     ];
-    let short = shortened(id);
+    let short = id.short();
     let places = (0..CHARACTERS).rev();
     let letters = places.filter_map(|place| {
         let at = (short >> (place * BITS)) & ((1 << BITS) - 1);

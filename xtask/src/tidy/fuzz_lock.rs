@@ -6,7 +6,7 @@ use super::{Fault, Rule};
 use crate::{Repository, Result, process::cargo};
 
 pub(super) const RULE: Rule = Rule {
-    name: "fuzz_lock",
+    name: "fuzz-lock",
     reason: "the targets are built with their lock file as it is, which no build of the workspace refreshes",
     check,
     fix: Some(fix),
@@ -27,7 +27,7 @@ fn check(repository: &Repository) -> Result<Vec<Fault>> {
         }
         State::Unknown(said) => {
             println!(
-                "rule fuzz_lock: not checked, crates are missing that cargo has to fetch: {said}"
+                "rule fuzz-lock: not checked, crates are missing that cargo has to fetch: {said}"
             );
         }
     }

@@ -106,7 +106,7 @@ fn routers_and_neighbours_that_a_container_plays_are_held_back() {
         }
         assert!(allowed >= 1, "what it says of itself arrives");
     }
-    // The host listens to no router on its bridges, whoever plays one.
+    // The host listens to no router on its bridges.
     let bridge = world.state.network_intent(network).unwrap().link;
     for setting in ["accept_ra", "accept_redirects"] {
         let path = format!("/proc/sys/net/ipv6/conf/{bridge}/{setting}");

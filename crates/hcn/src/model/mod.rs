@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 use hcs_schema::{Failure, HResult, win32};
 
-use crate::{address::Prefix, guid::Guid, intent::shortened, reading::refused};
+use crate::{address::Prefix, guid::Guid, reading::refused};
 
 pub use endpoint::{Endpoint, Lease, Mapping, Protocol, Terms};
 pub use load_balancer::LoadBalancer;
@@ -227,9 +227,9 @@ fn room_for(count: usize, what: &str) -> Result<(), Failure> {
 
 /// Refuses an id whose links would have the names of another object's.
 fn has_own_name<'a>(id: Guid, others: impl Iterator<Item = &'a Guid>) -> Result<(), Failure> {
-    let short = shortened(id);
+    let short = id.short();
     let mut others = others.filter(|other| **other != id);
-    match others.find(|other| shortened(**other) == short) {
+    match others.find(|other| other.short() == short) {
         None => Ok(()),
         Some(other) => {
             let what = format!(
