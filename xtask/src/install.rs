@@ -26,6 +26,9 @@ const ALIASES: [&str; 5] = [
     "libcomputestorage.dll",
 ];
 
+/// The same for the library of networks.
+const NETWORK_ALIASES: [&str; 2] = ["libcomputenetwork.dll.so", "libcomputenetwork.dll"];
+
 /// Shells, and where each looks for what completes the arguments of `hcs`.
 const COMPLETIONS: [(&str, &str); 3] = [
     ("bash", "share/bash-completion/completions/hcs"),
@@ -95,8 +98,18 @@ pub(crate) fn place(
     for (library, mode) in [("libcomputecore.so", 0o755), ("libcomputecore.a", 0o644)] {
         copy(&built.join(library), &prefix.join("lib"), mode)?;
     }
-    for alias in ALIASES {
-        link("libcomputecore.so", &prefix.join("lib").join(alias))?;
+    copy(
+        &built.join("libcomputenetwork.so"),
+        &prefix.join("lib"),
+        0o755,
+    )?;
+    for (aliases, to) in [
+        (&ALIASES[..], "libcomputecore.so"),
+        (&NETWORK_ALIASES, "libcomputenetwork.so"),
+    ] {
+        for alias in aliases {
+            link(to, &prefix.join("lib").join(alias))?;
+        }
     }
     let library = repository.root.join("crates/computecore");
     for header in fs::read_dir(library.join("include"))? {
@@ -105,8 +118,15 @@ pub(crate) fn place(
     for header in fs::read_dir(library.join("compat"))? {
         copy(&header?.path(), &prefix.join("include/hcs-compat"), 0o644)?;
     }
-    for name in ["computecore", "computecore-wide"] {
-        let template = fs::read_to_string(library.join(format!("{name}.pc.in")))?;
+    for (package, name) in [
+        ("computecore", "computecore"),
+        ("computecore", "computecore-wide"),
+        ("computenetwork", "computenetwork"),
+    ] {
+        let template = repository
+            .root
+            .join(format!("crates/{package}/{name}.pc.in"));
+        let template = fs::read_to_string(template)?;
         let text = pkg_config(&template, at);
         write(&prefix.join(format!("lib/pkgconfig/{name}.pc")), &text)?;
     }
@@ -293,6 +313,7 @@ mod tests {
         for template in [
             include_str!("../../crates/computecore/computecore.pc.in"),
             include_str!("../../crates/computecore/computecore-wide.pc.in"),
+            include_str!("../../crates/computenetwork/computenetwork.pc.in"),
         ] {
             let text = pkg_config(template, Path::new("/opt/hcs"));
             assert!(text.contains("prefix=/opt/hcs"), "{text}");

@@ -22,7 +22,7 @@ mod threats;
 mod unsafe_homes;
 mod words;
 
-pub(crate) use exports::{LIST as EXPORT_LIST, is_twin, listed as listed_exports};
+pub(crate) use exports::{CORE, Library, NETWORK, is_twin, listed as listed_exports};
 
 use std::process::ExitCode;
 
