@@ -38,7 +38,7 @@ pub fn remove_network(host: &mut Host, network: &NetworkIntent) -> Result<(), Fa
 /// before ([`write_rules`]): a port without rules of its own is held to nothing.
 ///
 /// For an endpoint that is there already it does what is missing or differs: the bridge of its port, the largest packet,
-/// how the port treats others, addresses and routes that were added. This is how a change of its policies is done.
+/// how the port treats others, what may be sent, addresses and routes that were added. This is how a change of its policies is done.
 ///
 /// # Errors
 /// The step that failed; what was made for this call is removed again, and a link that was there before stays. The

@@ -38,6 +38,7 @@ mod namespace;
 mod netlink;
 mod nft;
 mod parts;
+mod queue;
 mod settings;
 mod survey;
 

@@ -36,6 +36,7 @@ mod attribute {
     pub(super) const NAME: u16 = 3;
     pub(super) const MTU: u16 = 4;
     pub(super) const PEER: u16 = 5;
+    pub(super) const QUEUE: u16 = 6;
     pub(super) const MASTER: u16 = 10;
     pub(super) const PROTINFO: u16 = 12;
     pub(super) const LINKINFO: u16 = 18;
@@ -67,6 +68,8 @@ pub struct Link {
     pub peer: Option<u32>,
     /// The largest packet, in bytes.
     pub mtu: u32,
+    /// The kind of queue that its packets wait in.
+    pub queue: Option<String>,
     /// Whether it is up.
     pub up: bool,
     /// Whether other isolated ports of its bridge are kept away.
@@ -387,6 +390,7 @@ pub(crate) fn read_link(message: &Message<'_>) -> Option<Link> {
             .find(attribute::MTU)
             .and_then(|value| number(value, 0))
             .unwrap_or(0),
+        queue: attributes.find(attribute::QUEUE).map(text),
         up: flags & UP != 0,
         isolated: port
             .find(attribute::ISOLATED)

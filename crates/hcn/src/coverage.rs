@@ -221,7 +221,7 @@ const POLICIES: Documents = &[
         &[
             ("PortMapping", Supported),
             ("ACL", Refused(LATER)),
-            ("QOS", Refused(LATER)),
+            ("QOS", Supported),
             ("L2Driver", Refused(WINDOWS)),
             (
                 "OutBoundNAT",

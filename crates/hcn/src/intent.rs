@@ -66,6 +66,8 @@ pub struct EndpointIntent {
     pub isolated: bool,
     /// The largest packet, in bytes, where the usual is not wanted.
     pub mtu: Option<u32>,
+    /// The most that it sends, in bytes a second, where it is limited.
+    pub bandwidth: Option<u64>,
     /// Ports of the host that lead to it.
     pub mappings: Vec<Mapping>,
 }
@@ -201,6 +203,7 @@ fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize)
         routes: terms.routes.clone(),
         isolated: endpoint.is_isolated(),
         mtu: terms.mtu,
+        bandwidth: terms.bandwidth,
         mappings: terms.mappings.clone(),
     }
 }

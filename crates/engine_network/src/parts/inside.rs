@@ -13,9 +13,10 @@ use crate::{
     link,
     namespace::socket_in,
     netlink::Batch,
+    queue,
 };
 
-const NEEDS: &str = "addresses and routes of IPv4, and of IPv6 where they are asked for";
+const NEEDS: &str = "addresses and routes of IPv4, and where they are asked for those of IPv6 and limits (module sch_tbf)";
 
 /// The far end of an endpoint's pair of links.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +76,13 @@ impl Part for Inside<'_> {
         let mtu = port::wanted_mtu(endpoint);
         if found.mtu != mtu {
             link::set_mtu(&mut batch, &found.name, found.index, mtu);
+        }
+        match endpoint.bandwidth {
+            Some(rate) => queue::limit(&mut batch, &found.name, found.index, rate),
+            None if found.queue.as_deref() == Some(queue::KIND) => {
+                queue::unlimit(&mut batch, &found.name, found.index);
+            }
+            None => {}
         }
         link::set_up(&mut batch, "lo");
         link::set_up(&mut batch, &endpoint.inner);

@@ -411,3 +411,44 @@ fn rules_for_all_that_can_be_are_one_transaction() {
     assert_eq!(listed.matches("tcp . ").count(), usize::from(u16::MAX));
     assert!(rules_are_there(&world), "all of it is read back");
 }
+
+#[test]
+fn what_an_endpoint_sends_is_limited_as_long_as_its_policy_is_there() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, json!({}));
+    let of = |bytes: u64| json!({"Policies": [{"Type": "QOS", "Settings": {"MaximumOutgoingBandwidthInBytes": bytes}}]});
+    let one = world.container(network, 2, of(1_000_000));
+    let queue = |space: &Space| {
+        let shown: Value =
+            serde_json::from_str(&space.program("tc", "-j qdisc show dev eth0")).unwrap();
+        (
+            shown[0]["kind"].clone(),
+            shown[0]["options"]["rate"].clone(),
+        )
+    };
+    assert_eq!(queue(&one.space), (json!("tbf"), json!(1_000_000)));
+    // What goes out beyond it waits, and comes to be dropped where it would wait for too long.
+    let sender = bind(&one.space, 0);
+    for _ in 0..2000 {
+        let _none_is_dropped_here = sender.send_to(&[0; 1400], (OUTSIDE, 9));
+    }
+    let shown = one.space.program("tc", "-s -j qdisc show dev eth0");
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert!(shown[0]["overlimits"].as_u64().unwrap() > 0, "{shown}");
+    let modify = |world: &mut World, what: &str, policies: Value| {
+        let request = json!({"ResourceType": "Policy", "RequestType": what, "Settings": policies});
+        world
+            .state
+            .modify_endpoint(one.endpoint, &request.to_string())
+            .unwrap();
+        again(world, &one);
+    };
+    modify(&mut world, "Update", of(10_000_000_000));
+    assert_eq!(queue(&one.space), (json!("tbf"), json!(10_000_000_000_u64)));
+    modify(&mut world, "Reset", json!({"Policies": []}));
+    assert_ne!(queue(&one.space).0, "tbf");
+    assert!(pings(&one.space, OUTSIDE));
+}

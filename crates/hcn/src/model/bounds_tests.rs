@@ -175,3 +175,23 @@ fn addresses_and_mapped_ports_are_bounded() {
         (none_left, "/Policies/0/Settings".to_owned())
     );
 }
+
+#[test]
+fn what_an_endpoint_sends_is_limited_by_the_least_of_its_policies() {
+    let mut state = with_network();
+    let of =
+        |bytes: u64| json!({"Type": "QOS", "Settings": {"MaximumOutgoingBandwidthInBytes": bytes}});
+    let policies = json!({"Policies": [of(2_000_000), of(1_000_000)]});
+    endpoint(&mut state, 2, policies).unwrap();
+    let bandwidth = |state: &State| state.endpoint(Guid(2)).map(|one| one.terms().bandwidth);
+    assert_eq!(bandwidth(&state).ok().flatten(), Some(1_000_000));
+    let refused = endpoint(&mut state, 3, json!({"Policies": [of(8191)]}));
+    let place = "/Policies/0/Settings/MaximumOutgoingBandwidthInBytes".to_owned();
+    assert_eq!(refusal(refused), (HResult::HCN_E_INVALID_POLICY, place));
+    let request =
+        json!({"ResourceType": "Policy", "RequestType": "Reset", "Settings": {"Policies": []}});
+    state
+        .modify_endpoint(Guid(2), &request.to_string())
+        .unwrap();
+    assert_eq!(bandwidth(&state).ok().flatten(), None);
+}

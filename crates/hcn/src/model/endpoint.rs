@@ -16,7 +16,7 @@ use crate::{
     coverage::{ENDPOINT_FLAGS, ENDPOINT_FLAGS_KNOWN, ISOLATED},
     documents::{
         EndpointPolicy, EndpointPolicyType, HostComputeEndpoint, IpConfiguration, Route,
-        policy::{EncapOverhead, InterfaceParameters, PortMapping, settings_of},
+        policy::{EncapOverhead, InterfaceParameters, PortMapping, Qos, settings_of},
     },
     guid::Guid,
     plan::Pool,
@@ -32,6 +32,9 @@ const LEAST_MTU: u32 = 576;
 const LEAST_MTU_6: u32 = 1280;
 /// The largest that a link takes.
 const MOST_MTU: u32 = 65535;
+
+/// The least that an endpoint may be allowed to send, in bytes a second.
+const LEAST_BANDWIDTH: u64 = 8192;
 
 /// An endpoint.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +65,8 @@ pub struct Terms {
     pub routes: Vec<(Prefix, IpAddr, u16)>,
     /// The largest packet, in bytes.
     pub mtu: Option<u32>,
+    /// The most that it sends, in bytes a second.
+    pub bandwidth: Option<u64>,
 }
 
 /// A port of the host that leads to an endpoint.
@@ -375,6 +380,10 @@ impl State {
                 ) => {
                     let mtu = mtu(network, policy, &pointer)?;
                     terms.mtu = Some(terms.mtu.map_or(mtu, |other| other.min(mtu)));
+                }
+                Some(EndpointPolicyType::Qos) => {
+                    let most = bandwidth(policy, &pointer)?;
+                    terms.bandwidth = Some(terms.bandwidth.map_or(most, |other| other.min(most)));
                 }
                 _ => {}
             }
@@ -706,6 +715,22 @@ fn mapping(network: &Network, policy: &EndpointPolicy, pointer: &str) -> Result<
         address,
         internal,
     })
+}
+
+fn bandwidth(policy: &EndpointPolicy, pointer: &str) -> Result<u64, Failure> {
+    let asked: Qos = settings_of(policy.settings.as_ref());
+    let found = asked.maximum_outgoing_bandwidth_in_bytes.unwrap_or(0);
+    if found >= LEAST_BANDWIDTH {
+        return Ok(found);
+    }
+    let what = format!(
+        "found {found}; expected {LEAST_BANDWIDTH} bytes a second or more: with less, packets would wait for seconds"
+    );
+    Err(refused(
+        HResult::HCN_E_INVALID_POLICY,
+        format!("{pointer}/MaximumOutgoingBandwidthInBytes"),
+        what,
+    ))
 }
 
 fn mtu(network: &Network, policy: &EndpointPolicy, pointer: &str) -> Result<u32, Failure> {

@@ -649,7 +649,7 @@ fn policies_of_an_endpoint_come_and_go() {
         |state| {
             state.modify_endpoint(
                 Guid(2),
-                &request("Add", json!([{"Type": "QOS", "Settings": {}}])),
+                &request("Add", json!([{"Type": "VLAN", "Settings": {}}])),
             )
         },
     );
