@@ -220,7 +220,7 @@ const POLICIES: Documents = &[
         "EndpointPolicyType",
         &[
             ("PortMapping", Supported),
-            ("ACL", Refused(LATER)),
+            ("ACL", Supported),
             ("QOS", Supported),
             ("L2Driver", Refused(WINDOWS)),
             (

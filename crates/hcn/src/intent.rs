@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use crate::{
+    access::AccessRule,
     address::{Mac, Prefix},
     guid::Guid,
     model::{Endpoint, Mapping, Network, State},
@@ -68,6 +69,8 @@ pub struct EndpointIntent {
     pub mtu: Option<u32>,
     /// The most that it sends, in bytes a second, where it is limited.
     pub bandwidth: Option<u64>,
+    /// What it may send and receive: the first rule that fits decides, and what none fits passes.
+    pub access: Vec<AccessRule>,
     /// Ports of the host that lead to it.
     pub mappings: Vec<Mapping>,
 }
@@ -204,6 +207,7 @@ fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize)
         isolated: endpoint.is_isolated(),
         mtu: terms.mtu,
         bandwidth: terms.bandwidth,
+        access: terms.access.clone(),
         mappings: terms.mappings.clone(),
     }
 }

@@ -195,9 +195,8 @@ pub(crate) fn are_there(socket: &mut Socket, table: &str) -> Result<bool, Netlin
     })
 }
 
-fn is_there(socket: &mut Socket, family: u8, table: &str) -> Result<bool, NetlinkError> {
-    const FLAGS: u16 = 2;
-    const COMMENT: u16 = 6;
+/// The table of this name, if it is there.
+fn found(socket: &mut Socket, family: u8, table: &str) -> Result<Option<Owned>, NetlinkError> {
     let name = [table.as_bytes(), &[0]].concat();
     let tables = socket.dump(
         "listing tables of rules",
@@ -205,7 +204,22 @@ fn is_there(socket: &mut Socket, family: u8, table: &str) -> Result<bool, Netlin
         &[family, 0, 0, 0],
         |message| (message.body.first() == Some(&family)).then(|| own(message, &name))?,
     )?;
-    let Some(found) = tables.first() else {
+    Ok(tables.into_iter().next())
+}
+
+/// Whether a table of this name is there, with whatever in it.
+pub(super) fn has_table(
+    socket: &mut Socket,
+    family: u8,
+    table: &str,
+) -> Result<bool, NetlinkError> {
+    found(socket, family, table).map(|found| found.is_some())
+}
+
+fn is_there(socket: &mut Socket, family: u8, table: &str) -> Result<bool, NetlinkError> {
+    const FLAGS: u16 = 2;
+    const COMMENT: u16 = 6;
+    let Some(found) = found(socket, family, table)? else {
         return Ok(false);
     };
     // A table can be put to sleep.

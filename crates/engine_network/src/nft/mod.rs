@@ -2,7 +2,8 @@
 //!
 //! 1. [`Rules`] is made of an intent, purely. 2. `tables` writes it as one transaction, which takes the place of what
 //!    was there: either all of it holds or nothing changed. 3. `expression` has the words that rules are made of. 4.
-//!    `contents` tells whether all that was written is still there.
+//!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in their
+//!    namespaces.
 //!
 //! There are two tables. In the one of family `inet` connections are translated and forwarded, in the one of family
 //! `bridge` each port is held to its own addresses. Nothing of a rule is ever written down: the records give the intent again,
@@ -12,6 +13,7 @@
 //! service would cut published ports and lift the hold on addresses. From Linux 6.9 on `persist` mends that; until all
 //! kernels have it, rules that others flushed come back with the next change or check.
 
+mod access;
 mod contents;
 mod expression;
 mod tables;
@@ -23,6 +25,7 @@ use std::{
 
 use hcn::{Mac, Mapping, Prefix, intent::Intent};
 
+pub(crate) use access::set as set_access;
 pub(crate) use contents::are_there;
 pub(crate) use tables::{remove, write};
 

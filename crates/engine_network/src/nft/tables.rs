@@ -18,8 +18,8 @@ const NEW_CHAIN: u16 = SUBSYSTEM | 3;
 const NEW_RULE: u16 = SUBSYSTEM | 6;
 const NEW_SET: u16 = SUBSYSTEM | 9;
 const NEW_ELEMENTS: u16 = SUBSYSTEM | 12;
-const BEGIN: u16 = 16;
-const END: u16 = 17;
+pub(super) const BEGIN: u16 = 16;
+pub(super) const END: u16 = 17;
 
 /// Families of tables.
 pub(super) const INET: u8 = 1;
@@ -73,7 +73,7 @@ pub(crate) fn remove(socket: &mut Socket, table: &str) -> Result<(), NetlinkErro
     socket.run(batch)
 }
 
-fn control(batch: &mut Batch, kind: u16) {
+pub(super) fn control(batch: &mut Batch, kind: u16) {
     // The header names the subsystem, in the order of networks.
     batch.message(
         "beginning or ending a transaction",
@@ -84,7 +84,7 @@ fn control(batch: &mut Batch, kind: u16) {
     );
 }
 
-fn make(batch: &mut Batch, family: u8, table: &str, flags: u16) {
+pub(super) fn make(batch: &mut Batch, family: u8, table: &str, flags: u16) {
     let what = format!("making the table {table:?} of rules");
     batch.message(
         what,
@@ -97,7 +97,7 @@ fn make(batch: &mut Batch, family: u8, table: &str, flags: u16) {
     );
 }
 
-fn delete(batch: &mut Batch, family: u8, table: &str, flags: u16) {
+pub(super) fn delete(batch: &mut Batch, family: u8, table: &str, flags: u16) {
     let what = format!("removing the table {table:?} of rules");
     batch.message(what, DELETE_TABLE, flags, &[family, 0, 0, 0], |batch| {
         batch.text(1, table);
@@ -106,13 +106,13 @@ fn delete(batch: &mut Batch, family: u8, table: &str, flags: u16) {
 
 /// Only the last message is acknowledged: errors of the others come without being asked for, and thousands of
 /// acknowledgements would not fit into the socket's queue.
-fn finish(batch: &mut Batch, table: &str) {
+pub(super) fn finish(batch: &mut Batch, table: &str) {
     make(batch, INET, table, flag::ACK);
     control(batch, END);
 }
 
 /// A table that is being written.
-struct Table<'b> {
+pub(super) struct Table<'b> {
     /// What it is to hold, as messages.
     batch: Batch,
     /// The same, to be compared with what is there later.
@@ -124,14 +124,14 @@ struct Table<'b> {
 }
 
 /// A hook of the kernel, and when a chain comes to it.
-struct Hook {
-    kind: &'static str,
-    number: u32,
-    priority: i32,
+pub(super) struct Hook {
+    pub(super) kind: &'static str,
+    pub(super) number: u32,
+    pub(super) priority: i32,
 }
 
 impl<'b> Table<'b> {
-    fn of(family: u8, name: &'b str, sets: &'b mut u32) -> Self {
+    pub(super) fn of(family: u8, name: &'b str, sets: &'b mut u32) -> Self {
         Self {
             batch: Batch::default(),
             contents: Contents::new(family),
@@ -142,7 +142,7 @@ impl<'b> Table<'b> {
     }
 
     /// Adds all of it, in the place of what has its name.
-    fn replace(self, batch: &mut Batch) {
+    pub(super) fn replace(self, batch: &mut Batch) {
         make(batch, self.family, self.name, 0);
         delete(batch, self.family, self.name, 0);
         let digest = self.contents.digest();
@@ -158,7 +158,7 @@ impl<'b> Table<'b> {
         [self.family, 0, 0, 0]
     }
 
-    fn chain(&mut self, chain: &str, hook: &Hook) {
+    pub(super) fn chain(&mut self, chain: &str, hook: &Hook) {
         let (header, table) = (self.header(), self.name);
         self.contents.chain(chain);
         let what = format!("making the chain {chain}");
@@ -173,7 +173,7 @@ impl<'b> Table<'b> {
             });
     }
 
-    fn rule(&mut self, chain: &str, rule: impl FnOnce(&mut Expressions<'_>) -> Ended) {
+    pub(super) fn rule(&mut self, chain: &str, rule: impl FnOnce(&mut Expressions<'_>) -> Ended) {
         let (header, table) = (self.header(), self.name);
         let contents = &mut self.contents;
         let what = format!("making a rule of the chain {chain}");
@@ -297,7 +297,7 @@ fn padded(parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// The name of an interface as the kernel compares it.
-fn interface(name: &str) -> [u8; 16] {
+pub(super) fn interface(name: &str) -> [u8; 16] {
     let mut bytes = [0; 16];
     let length = name.len().min(15);
     bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
@@ -540,7 +540,7 @@ fn neighbours(table: &mut Table<'_>, chain: &str) {
     });
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
+pub(super) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),

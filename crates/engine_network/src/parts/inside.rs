@@ -11,12 +11,15 @@ use crate::{
     failure::{failed, in_the_way},
     host::Host,
     link,
-    namespace::socket_in,
+    namespace::sockets_in,
     netlink::Batch,
-    queue,
+    nft, queue,
 };
 
 const NEEDS: &str = "addresses and routes of IPv4, and where they are asked for those of IPv6 and limits (module sch_tbf)";
+
+const NEEDS_RULES: &str =
+    "nf_tables with the family inet and connection tracking, for access rules";
 
 /// The far end of an endpoint's pair of links.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +45,7 @@ impl Part for Inside<'_> {
             namespace, inner, ..
         } = self.endpoint;
         let port = port::found(host, self.endpoint)?;
-        let mut socket = socket_in(self.namespace)?;
+        let [mut socket, _] = sockets_in(self.namespace)?;
         let doing = self.doing("looking at");
         let links = link::links(&mut socket).map_err(|error| failed(&doing, NEEDS, &error))?;
         let there = links.iter().find(|link| link.name == *inner);
@@ -62,7 +65,10 @@ impl Part for Inside<'_> {
     fn apply(&self, host: &mut Host) -> Result<(), Failure> {
         let endpoint = self.endpoint;
         let doing = self.doing("setting up");
-        let mut socket = socket_in(self.namespace)?;
+        let [mut socket, mut filter] = sockets_in(self.namespace)?;
+        // Before anything can be sent.
+        nft::set_access(&mut filter, &host.owner, endpoint)
+            .map_err(|error| failed(&doing, NEEDS_RULES, &error))?;
         let found = link::find(&mut socket, &endpoint.inner)
             .map_err(|error| failed(&doing, NEEDS, &error))?;
         let Some(found) = found else {

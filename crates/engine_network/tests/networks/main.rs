@@ -5,6 +5,7 @@
 //!    networks: other programs, changes of what lives, hostile neighbours.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod access;
 mod cases;
 mod traffic;
 mod upkeep;

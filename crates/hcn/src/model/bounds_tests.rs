@@ -195,3 +195,35 @@ fn what_an_endpoint_sends_is_limited_by_the_least_of_its_policies() {
         .unwrap();
     assert_eq!(bandwidth(&state).ok().flatten(), None);
 }
+
+#[test]
+fn rules_of_an_endpoint_are_in_their_order_and_bounded() {
+    let mut state = with_network();
+    let rule = |priority: usize, ports: usize| {
+        let ports: Vec<String> = (1..=ports).map(|port| port.to_string()).collect();
+        let settings = json!({
+            "Action": "Allow", "Direction": "In", "Protocols": "6", "LocalPorts": ports.join(","), "Priority": priority,
+        });
+        json!({"Type": "ACL", "Settings": settings})
+    };
+    endpoint(
+        &mut state,
+        2,
+        json!({"Policies": [rule(9, 1), rule(7, 1), rule(9, 2)]}),
+    )
+    .unwrap();
+    let order = |state: &State| -> Vec<(u16, usize)> {
+        let terms = state.endpoint(Guid(2)).unwrap().terms();
+        let rules = terms.access.iter();
+        rules
+            .map(|one| (one.priority, one.local_ports.len()))
+            .collect()
+    };
+    assert_eq!(order(&state), [(7, 1), (9, 1), (9, 2)]);
+    let many = vec![rule(1, 256); MOST_ACCESS_RULES / 256];
+    endpoint(&mut state, 3, json!({ "Policies": many.clone() })).unwrap();
+    let many = [many, vec![rule(1, 1)]].concat();
+    let refused = endpoint(&mut state, 4, json!({ "Policies": many }));
+    let place = "/Policies/4/Settings".to_owned();
+    assert_eq!(refusal(refused), (HResult::HCN_E_INVALID_POLICY, place));
+}

@@ -6,12 +6,14 @@ use hcs_schema::{Failure, HResult, documents::Version, fault::quote, win32};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Changes, MOST_ADDRESSES, MOST_ENDPOINTS, MOST_MAPPINGS, MOST_MAPPINGS_OF_ALL, Network,
-    Notification, NotificationType, Object, State, chosen, has_own_name,
+    Changes, MOST_ACCESS_RULES, MOST_ADDRESSES, MOST_ENDPOINTS, MOST_MAPPINGS,
+    MOST_MAPPINGS_OF_ALL, Network, Notification, NotificationType, Object, State, chosen,
+    has_own_name,
     network::{all_like, is_default},
     room_for,
 };
 use crate::{
+    access::{AccessRule, access_rule},
     address::{Mac, Prefix},
     coverage::{ENDPOINT_FLAGS, ENDPOINT_FLAGS_KNOWN, ISOLATED},
     documents::{
@@ -67,6 +69,8 @@ pub struct Terms {
     pub mtu: Option<u32>,
     /// The most that it sends, in bytes a second.
     pub bandwidth: Option<u64>,
+    /// Rules for what it may send and receive, those that decide first before the others.
+    pub access: Vec<AccessRule>,
 }
 
 /// A port of the host that leads to an endpoint.
@@ -381,6 +385,17 @@ impl State {
                     let mtu = mtu(network, policy, &pointer)?;
                     terms.mtu = Some(terms.mtu.map_or(mtu, |other| other.min(mtu)));
                 }
+                Some(EndpointPolicyType::Acl) => {
+                    let rule = access_rule(policy, &pointer)?;
+                    let all = terms.access.iter().chain([&rule]);
+                    if all.map(AccessRule::combinations).sum::<usize>() > MOST_ACCESS_RULES {
+                        let what = format!(
+                            "the lists of an endpoint's rules have up to {MOST_ACCESS_RULES} combinations in all"
+                        );
+                        return Err(refused(HResult::HCN_E_INVALID_POLICY, pointer, what));
+                    }
+                    terms.access.push(rule);
+                }
                 Some(EndpointPolicyType::Qos) => {
                     let most = bandwidth(policy, &pointer)?;
                     terms.bandwidth = Some(terms.bandwidth.map_or(most, |other| other.min(most)));
@@ -388,6 +403,7 @@ impl State {
                 _ => {}
             }
         }
+        terms.access.sort_by_key(|rule| rule.priority);
         Ok(terms)
     }
 

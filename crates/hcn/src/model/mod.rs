@@ -38,6 +38,9 @@ const MOST_OBJECTS: usize = 4096;
 /// The most endpoints of a network: a bridge of Linux has 1023 ports.
 const MOST_ENDPOINTS: usize = 1000;
 
+/// The most rules of an endpoint for what it may send and receive, each combination of its lists counted.
+const MOST_ACCESS_RULES: usize = 1024;
+
 /// The most addresses of an endpoint, mapped ports of one, and mapped ports of all. Rules are written as one transaction,
 /// whose length an engine has to provide for.
 const MOST_ADDRESSES: usize = 32;

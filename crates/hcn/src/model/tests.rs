@@ -274,7 +274,7 @@ fn bad_endpoints() -> Vec<(Value, HResult, &'static str)> {
             "/Policies/0/Settings/ExternalPort",
         ),
         (
-            json!({"Policies": [{"Type": "ACL", "Settings": {}}]}),
+            json!({"Policies": [{"Type": "VLAN", "Settings": {}}]}),
             HResult::HCN_E_REQUEST_UNSUPPORTED,
             "/Policies/0/Type",
         ),
