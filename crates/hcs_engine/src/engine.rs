@@ -394,6 +394,16 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// The data that [`Engine::adopt`] needs to find it again, as JSON.
     fn record(&self) -> String;
 
+    /// The network of its guest, for links to be put into: a network namespace, which lasts as long as the descriptor. So
+    /// that is not to be kept.
+    ///
+    /// # Errors
+    /// It has none that the host can reach, or it is gone.
+    fn network(&self) -> Result<OwnedFd, Failure> {
+        let message = "its network cannot be reached from the host";
+        Err(Failure::new(HResult::NOT_SUPPORTED, message))
+    }
+
     /// Measured figures of its use of resources.
     ///
     /// # Errors

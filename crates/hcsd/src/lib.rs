@@ -11,10 +11,11 @@
 //!
 //! 1. [`thread`]: turns, lanes and limits of the one thread of the service.
 //! 2. [`record`]: event log, time lines of calls, and the state of systems on disk.
-//! 3. [`upkeep`]: start, configuration, machines kept ready, and what is removed in the background.
-//! 4. [`system`]: systems, their processes, and the links to their agents.
-//! 5. [`door`]: who connects, and whether they may.
-//! 6. [`client`]: connections, calls and answers.
+//! 3. [`network`]: networks, and what systems have of them.
+//! 4. [`upkeep`]: start, configuration, machines kept ready, and what is removed in the background.
+//! 5. [`system`]: systems, their processes, and the links to their agents.
+//! 6. [`door`]: who connects, and whether they may.
+//! 7. [`client`]: connections, calls and answers.
 //!
 //! [`serve`] puts them together, from the options ([`cli`]) to the end; [`engines`] alone names the engines there are.
 //!
@@ -32,6 +33,7 @@ mod door;
 mod engines;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod network;
 mod record;
 mod serve;
 mod system;

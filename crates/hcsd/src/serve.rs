@@ -32,6 +32,7 @@ use crate::{
         permits::Permits,
     },
     engines::{self, Helpers, OwnGroup},
+    network::Networks,
     record::{
         event_log::{EventLog, Kind, event},
         files,
@@ -96,7 +97,9 @@ pub(crate) fn run(
     let machines = engine_settings::for_machines(&config, endpoint);
     engines.extend(helpers.engines(settings, machines)?);
     closing::start().map_err(|e| format!("a thread cannot be started: {e}"))?;
-    let context = Context::new(config, root, log, engines);
+    let owner = endpoint::network_owner(endpoint);
+    let networks = Networks::open(&root, owner);
+    let context = Context::new(config, root, log, engines, networks);
     LocalSet::new().block_on(&runtime, opening.open(context, cpu_groups))?;
     // Engine calls that never return must not keep the service from leaving.
     runtime.shutdown_background();

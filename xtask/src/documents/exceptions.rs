@@ -31,6 +31,17 @@ enum Instead {
     Program,
     /// One of the words is a folder with this file.
     Folder(&'static str),
+    /// A test in this file follows the section of the document, where it changes no machine.
+    Test(&'static str),
+}
+
+/// Makes an exception of a command that would change the network of this machine.
+const fn network(command: &'static str) -> Exception {
+    Exception {
+        command,
+        reason: "would make a bridge and rules of this machine; a test follows the section in a network namespace",
+        instead: Instead::Test("crates/hcs_cli/tests/cli/networks.rs"),
+    }
 }
 
 /// All of them; the first that fits counts.
@@ -65,6 +76,12 @@ pub(super) const ALL: &[Exception] = &[
         reason: "Debian has no .NET; a test of crates/computecore compiles and runs the sample with Mono",
         instead: Instead::Folder("hcs-run.csproj"),
     },
+    network("hcs run -d --id web --network nat"),
+    network("busybox wget -q -O - http://127.0.0.1:8080/hostname"),
+    network("hcs run --network nat"),
+    network("hcs network list"),
+    network("hcs terminate web"),
+    network("hcs network remove nat"),
 ];
 
 /// The exception that a command is, if it is one.
@@ -103,6 +120,14 @@ impl Exception {
                 there
                     .then_some(())
                     .ok_or_else(|| format!("there is no program {}", words[0]))
+            }
+            Instead::Test(file) => {
+                let text = place.repository().read(file);
+                let text = text.map_err(|error| error.to_string())?;
+                let follows = text.contains("README.md");
+                follows
+                    .then_some(())
+                    .ok_or_else(|| format!("{file} does not follow the document"))
             }
             Instead::Folder(file) => {
                 let has = |word: &String| Path::new(at).join(word).join(file).is_file();

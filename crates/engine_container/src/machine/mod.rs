@@ -26,14 +26,14 @@ use hcs_schema::{
     documents::{ModifySettingRequest, Statistics},
 };
 use rustix::{
-    fs::{Gid, Uid},
+    fs::{Gid, Mode, OFlags, Uid, open},
     io::Errno,
     process::{Signal, pidfd_send_signal},
 };
 
 use crate::{
     cgroup::limits,
-    failure::StepError,
+    failure::{Attempt as _, StepError},
     launcher::Launcher,
     parts::{lease, own_places::OwnPlaces, scratch},
     record::{self, Record},
@@ -274,6 +274,18 @@ impl Machine for ContainerMachine {
 
     fn record(&self) -> String {
         serde_json::to_string(&self.record).unwrap_or_default()
+    }
+
+    fn network(&self) -> Result<OwnedFd, Failure> {
+        let path = format!("/proc/{}/ns/net", self.record.pid);
+        let opened = open(&*path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        // While it lives, that is its own process and no later one.
+        match opened {
+            Ok(_) if self.is_gone() => Err(Errno::SRCH),
+            opened => opened,
+        }
+        .step_at("opening its network namespace", path)
+        .map_err(|error| self.fail("attached to a network", error))
     }
 
     fn statistics(&self) -> Result<Statistics, Failure> {

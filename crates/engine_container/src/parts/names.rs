@@ -13,6 +13,7 @@
 use std::{
     fs::{self, File},
     io::Read as _,
+    net::IpAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
 };
@@ -36,6 +37,9 @@ const STORE: &str = "mqueue";
 /// What resolves names on the host.
 const RESOLVER: &str = "/etc/resolv.conf";
 
+/// The servers that systemd-resolved asks, as a resolver's file.
+const UPSTREAM: &str = "/run/systemd/resolve/resolv.conf";
+
 /// Finds out what is to be made; `None` where the document says that the layers' files are to stay.
 pub(crate) fn check(container: &Container, hostname: &str) -> Option<NamesSpec> {
     let guest = container.guest_os.as_ref();
@@ -44,10 +48,31 @@ pub(crate) fn check(container: &Container, hostname: &str) -> Option<NamesSpec> 
     }
     let networking = container.networking.as_ref();
     let network = networking.and_then(|networking| networking.namespace.as_deref());
+    let network = network.unwrap_or_default();
+    let mut resolver = resolver(network);
+    if networking.is_some() && network.is_empty() {
+        // It has links of its own, and a loopback interface that no server of the host listens at.
+        resolver = resolver.map(|text| reachable(&text, fs::read_to_string(UPSTREAM).ok()));
+    }
     Some(NamesSpec {
         hostname: hostname.to_owned(),
-        resolver: resolver(network.unwrap_or_default()),
+        resolver,
     })
+}
+
+/// A resolver's file without servers of the host's loopback interface; where there are no others, those that these ask.
+fn reachable(text: &str, upstream: Option<String>) -> String {
+    let is_server = |line: &str| line.trim_start().starts_with("nameserver");
+    let is_here = |line: &str| {
+        let address = line.split_whitespace().nth(1).unwrap_or_default();
+        let address: Option<IpAddr> = address.parse().ok();
+        is_server(line) && address.is_some_and(|address| address.is_loopback())
+    };
+    let kept: Vec<&str> = text.lines().filter(|line| !is_here(line)).collect();
+    match upstream {
+        Some(upstream) if !kept.iter().any(|line| is_server(line)) => reachable(&upstream, None),
+        _ => kept.iter().map(|line| format!("{line}\n")).collect(),
+    }
 }
 
 /// The resolver's file for a network namespace, as `ip netns exec` has it: one of its own, else the host's.
@@ -239,6 +264,19 @@ mod tests {
         assert_eq!(resolver(""), host);
         assert_eq!(resolver("no-such-namespace"), host);
         assert_eq!(resolver("/proc/self/ns/net"), host);
+    }
+
+    #[test]
+    fn servers_of_the_hosts_loopback_interface_are_left_out() {
+        let stub = "# made\nnameserver 127.0.0.53\noptions edns0\n";
+        let upstream = || Some("nameserver 192.0.2.1\nnameserver ::1\n".to_owned());
+        assert_eq!(reachable(stub, upstream()), "nameserver 192.0.2.1\n");
+        assert_eq!(reachable(stub, None), "# made\noptions edns0\n");
+        let mixed = "nameserver 127.0.0.1\nnameserver 198.51.100.7\nsearch a";
+        assert_eq!(
+            reachable(mixed, upstream()),
+            "nameserver 198.51.100.7\nsearch a\n"
+        );
     }
 
     #[test]

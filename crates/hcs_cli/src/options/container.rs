@@ -17,6 +17,7 @@ use super::{
     image::ChosenImage,
     memory,
     mount::{self, Mapped, Mount},
+    network::NetworkOptions,
     privileges::PrivilegeOptions,
     processors::{self, Processors},
     temporary,
@@ -26,7 +27,7 @@ use super::{
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 21] = [
+pub(crate) const ARGUMENTS: [&str; 23] = [
     "layers",
     "image",
     "store",
@@ -44,6 +45,8 @@ pub(crate) const ARGUMENTS: [&str; 21] = [
     "no_hosts",
     "userns",
     "net_namespace",
+    "network",
+    "published",
     "added",
     "dropped",
     "allow_new_privileges",
@@ -134,6 +137,9 @@ pub(crate) struct ContainerOptions {
     net_namespace: Option<String>,
 
     #[command(flatten)]
+    pub networks: NetworkOptions,
+
+    #[command(flatten)]
     privileges: PrivilegeOptions,
 }
 
@@ -196,6 +202,7 @@ impl ContainerOptions {
             ("--no-hosts", self.no_hosts),
             ("--userns", self.userns.is_some()),
             ("--net-namespace", self.net_namespace.is_some()),
+            ("--network", self.networks.given().is_some()),
             ("--cap-add", privileges.added().is_some()),
             ("--cap-drop", privileges.dropped().is_some()),
             (

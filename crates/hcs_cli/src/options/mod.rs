@@ -11,6 +11,7 @@ pub(crate) mod limit;
 pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod mount;
+pub(crate) mod network;
 pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod processors;

@@ -15,6 +15,7 @@ pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod network;
 pub(crate) mod pause;
 pub(crate) mod ps;
 pub(crate) mod resume;
@@ -33,8 +34,11 @@ use std::{env, ffi::OsString, fs, io::Read as _, path::Path};
 
 use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 
-use crate::options::{
-    Surroundings, container::ContainerOptions, image::ChosenImage, machine::MachineOptions,
+use crate::{
+    networks,
+    options::{
+        Surroundings, container::ContainerOptions, image::ChosenImage, machine::MachineOptions,
+    },
 };
 
 /// The value of a variable of ours.
@@ -62,7 +66,9 @@ fn system_document(
     ends_with_us: bool,
 ) -> Result<ComputeSystem, Failure> {
     if !machine.is_machine(container)? {
-        return container.document(here, image, ends_with_us);
+        let mut document = container.document(here, image, ends_with_us)?;
+        networks::furnish(&mut document, &container.networks)?;
+        return Ok(document);
     }
     let boot = guest_image::boot(machine, here)?;
     machine.document(container, boot, here, ends_with_us)

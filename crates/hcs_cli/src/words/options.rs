@@ -42,24 +42,19 @@ pub(super) const ROWS: &[Row] = &[
         "`--scratch-size 1G` limits what may be written inside",
     ),
     (
-        &["--net", "--network", "--unshare-net", "--share-net"],
-        "a container has loopback only; `--net-namespace blue` puts it into a network namespace made by ip netns add blue",
+        &["--net", "--unshare-net", "--share-net"],
+        "a container has loopback only; `--network nat` puts it into a network, `--net-namespace blue` into a network namespace \
+         made by ip netns add blue",
     ),
     (
-        &[
-            "-p",
-            "--publish",
-            "-P",
-            "--publish-all",
-            "--expose",
-            "--link",
-            "--ip",
-        ],
-        "no ports are published: a container has loopback only, or the network namespace that `--net-namespace blue` names",
+        &["-P", "--publish-all", "--expose", "--link", "--ip"],
+        "ports are published one by one: `--network nat -p 8080:80`; containers of one network reach each other by their \
+         addresses, which the service chooses",
     ),
     (
         &["--dns", "--dns-search", "--add-host", "--mac-address"],
-        "names and addresses are those of the files and of the network namespace it is given: `--net-namespace blue`",
+        "names are those of the files, addresses are chosen by the service: `--network nat`; or both are those of a network namespace: `--net-namespace \
+         blue`",
     ),
     (
         &["--privileged"],

@@ -85,13 +85,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         &["port"],
-        "no ports are published: a container has loopback only, or the network namespace it was given: `hcs run \
-         --net-namespace blue -- server`",
+        "ports are published when a container is made: `hcs run --network nat -p 8080:80 -- server`",
     ),
     (
-        &["network", "net"],
-        "networks are made with the tools of the host, ip netns add for example, and a container is put into one: `hcs run \
-         --net-namespace blue -- server`",
+        &["net"],
+        "`hcs network list` lists networks, and a container is put into one: `hcs run --network nat -- server`",
     ),
     (
         &["volume", "volumes"],

@@ -19,6 +19,7 @@ mod inside;
 mod lifecycle;
 mod machines;
 mod manual;
+mod networks;
 mod places;
 mod privileges;
 mod processes;

@@ -19,9 +19,8 @@ fn a_verb_of_another_tool_is_answered() {
 #[test]
 fn an_option_of_another_tool_is_answered() {
     for (line, tip) in [
-        ("run -p 80:80 -- true", "`--net-namespace blue`"),
-        ("run -p80:80 -- true", "`--net-namespace blue`"),
-        ("run --publish=80:80 -- true", "`--net-namespace blue`"),
+        ("run -P -- true", "`--network nat -p 8080:80`"),
+        ("run --net host -- true", "`--network nat`"),
         ("run -v /a:/b true", "`--mount ./data:/data`"),
         ("exec --privileged box true", "`--cap-add ALL`"),
         ("terminate -f box", "in any state"),

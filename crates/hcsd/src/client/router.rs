@@ -14,6 +14,7 @@ use std::{future::Future, rc::Rc};
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     log::{LogEntry, LogQuery},
+    network::NetworkCall,
     service::Call,
 };
 use serde_json::json;
@@ -172,6 +173,12 @@ fn options(call: &Call) -> Option<&str> {
         | Call::GetProcessProperties { query, .. }
         | Call::EnumerateSystems { query }
         | Call::GetServiceProperties { query } => query.as_deref(),
+        Call::Network(
+            NetworkCall::Enumerate { query: text, .. }
+            | NetworkCall::Query { query: text, .. }
+            | NetworkCall::Create { settings: text, .. }
+            | NetworkCall::Modify { settings: text, .. },
+        ) => Some(text),
         Call::ModifySystem { settings, .. }
         | Call::ModifyProcess { settings, .. }
         | Call::ModifyServiceSettings { settings } => Some(settings),
@@ -346,7 +353,7 @@ fn dispatch(errand: Errand, call: Call) {
         Call::ReadEvents(query) => read_events(errand, query),
         Call::ModifyServiceSettings { settings } => modify_service(errand, settings),
         Call::SubmitCrashReport { settings } => submit_crash_report(errand, settings),
-        Call::Network(call) => networks::answer(&errand, &call),
+        Call::Network(call) => networks::answer(errand, call),
         Call::ExplainOperation { operation } => explain(errand, operation),
         Call::StopService => stop_service(&errand),
         Call::ReloadService => reload_service(&errand),

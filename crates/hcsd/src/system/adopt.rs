@@ -11,12 +11,13 @@ use std::{
 
 use hcs_engine::engine::{CreateRequest, Engine, Found, Machine};
 use hcs_lifecycle::system::State;
-use hcs_schema::{Failure, HResult, parse};
+use hcs_schema::{Failure, HResult, documents::ComputeSystem, parse};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::{
+    network,
     record::{
         blocking::{blocking, blocking_within},
         event_log::Kind,
@@ -24,7 +25,7 @@ use crate::{
         state::{Record, StateError, journal::Journal},
     },
     system::{
-        Behalf, Detached,
+        Behalf, Detached, System,
         context::Context,
         gone::GoneMachine,
         making::{Facts, put_together, systems_root},
@@ -65,8 +66,18 @@ pub(crate) async fn adopt_all(context: &Rc<Context>) -> Result<(), Failure> {
             Err(e) => error!("an adoption broke off: {e}"),
         }
     }
+    restore_networks(context, &keep).await;
     sweep(context, keep).await;
     Ok(())
+}
+
+/// Takes over networks, and attaches again what lives and has lost its link.
+async fn restore_networks(context: &Context, keep: &[String]) {
+    let systems = context.registry.systems().into_iter();
+    let living = systems.filter(|system| keep.contains(&system.runtime_id));
+    let machine = |system: Rc<System>| (system.runtime_id.clone(), Arc::clone(&system.machine));
+    let machines = living.map(machine).collect();
+    context.networks.restore(keep, machines).await;
 }
 
 impl Context {
@@ -142,7 +153,7 @@ async fn adopt(context: &Rc<Context>, runtime_id: &str, directory: &Path) -> boo
         );
         return true;
     };
-    let document = match parse(&record.document) {
+    let mut document: ComputeSystem = match parse(&record.document) {
         Ok(document) => document,
         Err(failure) => {
             error!(
@@ -153,6 +164,8 @@ async fn adopt(context: &Rc<Context>, runtime_id: &str, directory: &Path) -> boo
             return false;
         }
     };
+    // It has its place, which is written down apart.
+    let _place = network::claim(&mut document);
     let id = record.id.clone();
     let request = CreateRequest {
         id: record.id.clone(),

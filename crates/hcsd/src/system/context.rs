@@ -6,6 +6,7 @@ use hcs_engine::engine::Engine;
 
 use super::registry::Registry;
 use crate::{
+    network::Networks,
     record::{event_log::EventLog, operations::Operations},
     thread::limits::Quota,
     upkeep::{config::Config, removals::Removals, slots::Slots},
@@ -27,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) removals: Rc<Removals>,
     /// What is kept ready for systems to come.
     pub(crate) slots: Rc<Slots>,
+    /// Networks, and what systems have of them.
+    pub(crate) networks: Rc<Networks>,
 }
 
 impl Context {
@@ -36,6 +39,7 @@ impl Context {
         root: PathBuf,
         log: EventLog,
         engines: Vec<Arc<dyn Engine>>,
+        networks: Networks,
     ) -> Rc<Self> {
         let limits = config.limits;
         Rc::new(Self {
@@ -46,6 +50,7 @@ impl Context {
             system_quota: Quota::new("compute systems of one user", limits.systems_per_client),
             process_quota: Quota::new("processes of one user", limits.processes_per_client),
             removals: Rc::default(),
+            networks: Rc::new(networks),
             slots: Slots::new(root.join("slots"), config.warm_slots()),
             config: RefCell::new(Rc::new(config)),
             root,

@@ -81,6 +81,9 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
         let data = event_log::data(&document);
         system.note(Kind::SystemExited, None, Behalf::Service, data);
     }
+    if let Ok(context) = system.context() {
+        context.networks.leave(&system.runtime_id).await;
+    }
     remove(system).await;
     system
         .watchers

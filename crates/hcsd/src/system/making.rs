@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     document::parse_system,
+    network::{self, Place},
     record::{
         blocking::blocking,
         event_log::Kind,
@@ -57,7 +58,8 @@ pub(crate) async fn create(
     text: String,
 ) -> Result<Rc<System>, Failure> {
     check_id(&id)?;
-    let (document, engine, text) = parse_system(&context.engines, text).await?;
+    let (mut document, engine, text) = parse_system(&context.engines, text).await?;
+    let place = network::claim(&mut document)?;
     context.registry.wait_for_leaving(&id).await;
     let share = context.system_quota.take(uid)?;
     context.registry.open().await;
@@ -79,6 +81,7 @@ pub(crate) async fn create(
         document,
         runtime_id,
         slot,
+        place,
     };
     let (sender, receiver) = oneshot::channel();
     let span = info_span!("system", id = %plan.id, runtime_id = %plan.runtime_id);
@@ -109,6 +112,8 @@ struct Plan {
     runtime_id: String,
     /// What it is made from, if something fits.
     slot: Option<Ready>,
+    /// Where it is in the service's networks.
+    place: Option<Place>,
 }
 
 async fn make(
@@ -169,7 +174,7 @@ async fn make(
                 .and_then(|trail| trail.name()),
         ),
     };
-    let system = match assemble(&context, facts, machine, plan.share).await {
+    let system = match assemble(&context, facts, machine, plan.place, plan.share).await {
         Ok(system) => system,
         Err(failure) => {
             drop(plan.reservation);
@@ -246,20 +251,25 @@ async fn assemble(
     context: &Rc<Context>,
     facts: Facts,
     machine: Arc<dyn Machine>,
+    place: Option<Place>,
     share: Share,
 ) -> Result<Rc<System>, Failure> {
     let directory = facts.request.directory.clone();
     let unusable = Arc::clone(&machine);
     let system = put_together(context, facts, machine, share);
-    let started = match system.record(State::Created).write(&directory) {
-        Ok(()) => driver::start(&system),
-        Err(e) => Err(Failure::new(
-            HResult::E_FAIL,
-            "the state of the system could not be written",
-        )
-        .because(&e)),
+    let started = match move_in(context, &system, place).await {
+        Ok(()) => match system.record(State::Created).write(&directory) {
+            Ok(()) => driver::start(&system),
+            Err(e) => Err(Failure::new(
+                HResult::E_FAIL,
+                "the state of the system could not be written",
+            )
+            .because(&e)),
+        },
+        Err(failure) => Err(failure),
     };
     if let Err(failure) = started {
+        context.networks.leave(&system.runtime_id).await;
         let discarded = blocking(move || {
             unusable.kill()?;
             let mut gone = [rustix::event::PollFd::from_borrowed_fd(
@@ -287,6 +297,20 @@ async fn assemble(
         return Err(failure.while_doing("Construct"));
     }
     Ok(system)
+}
+
+/// Attaches a system to the networks of this service, before its first process.
+async fn move_in(context: &Context, system: &System, place: Option<Place>) -> Result<(), Failure> {
+    let Some(place) = place else {
+        return Ok(());
+    };
+    let (who, machine) = (
+        (&*system.id, &*system.runtime_id),
+        Arc::clone(&system.machine),
+    );
+    context.networks.move_in(place, who, machine).await?;
+    operations::step("it is attached to its networks");
+    Ok(())
 }
 
 /// Puts a system together; nothing drives it yet.

@@ -58,6 +58,16 @@ pub fn cgroup_root(endpoint: &Path, configured: Option<&str>) -> String {
     }
 }
 
+/// What tells the networks of this service from those of others on the host: in aliases of links, and as the name of its
+/// tables of rules.
+#[must_use]
+pub fn network_owner(endpoint: &Path) -> String {
+    match tag(endpoint) {
+        None => "hcs".to_owned(),
+        Some(tag) => format!("hcs-{tag}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,7 @@ mod hostile;
 mod images;
 mod lifecycle;
 mod machines;
+mod networks;
 mod quoted;
 mod restart;
 mod slots;

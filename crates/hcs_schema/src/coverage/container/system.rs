@@ -211,12 +211,8 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 Refused("name the network namespace to share in \"Namespace\""),
             ),
             ("Namespace", Supported),
-            (
-                "NetworkAdapters",
-                Refused(
-                    "there is no host network service; the container would run without the network meant for it",
-                ),
-            ),
+            ("NetworkAdapters", Supported),
+            ("Endpoints", Supported),
         ],
     ),
 ];

@@ -1,0 +1,106 @@
+//! Networks by their names.
+
+use std::time::Duration;
+
+use hcs::{
+    Failure, HResult,
+    network::{self, ObjectKind},
+};
+use hcs_schema::documents::ComputeSystem;
+use serde_json::{Value, json};
+
+use crate::options::network::NetworkOptions;
+
+/// How long a call about networks may take.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// The network that is made when it is first used.
+const NAT: &str = "nat";
+
+/// A query of version 2, for what fits the filter.
+pub(crate) fn query(filter: &Value) -> String {
+    let filter = match filter.as_object().is_none_or(serde_json::Map::is_empty) {
+        true => String::new(),
+        false => filter.to_string(),
+    };
+    json!({ "SchemaVersion": { "Major": 2, "Minor": 0 }, "Filter": filter }).to_string()
+}
+
+/// The ids of networks with this name.
+fn named(name: &str) -> Result<Vec<String>, Failure> {
+    let query = query(&json!({ "Name": name }));
+    network::enumerate(ObjectKind::Network, &query)
+        .deadline(LIMIT)
+        .wait()
+}
+
+/// The id of a network, by its name or its id.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn find(name: &str) -> Result<String, Failure> {
+    if let Some(id) = named(name)?.pop() {
+        return Ok(id);
+    }
+    let opened = network::open(ObjectKind::Network, name)
+        .deadline(LIMIT)
+        .wait();
+    opened.map_err(|failure| {
+        if failure.hresult == HResult::E_NOTIMPL {
+            return failure;
+        }
+        let message = format!(
+            "there is no network {name:?}; `hcs network list` shows all, `hcs network create {name}` makes it"
+        );
+        Failure::new(HResult::HCN_E_NETWORK_NOT_FOUND, message)
+    })
+}
+
+/// Makes a network; answers its id.
+///
+/// # Errors
+/// The service refuses it.
+pub(crate) fn create(settings: &Value) -> Result<String, Failure> {
+    network::create(ObjectKind::Network, "", &settings.to_string())
+        .deadline(LIMIT)
+        .wait()
+}
+
+/// [`find`], but the network `nat` is made where it is not there.
+fn find_or_make(name: &str) -> Result<String, Failure> {
+    if name != NAT {
+        return find(name);
+    }
+    if let Some(id) = named(name)?.pop() {
+        return Ok(id);
+    }
+    let settings = json!({
+        "SchemaVersion": { "Major": 2, "Minor": 0 }, "Owner": "hcs", "Name": NAT, "Type": "NAT",
+    });
+    match create(&settings) {
+        // Another program was faster.
+        Err(failure) if failure.hresult == HResult::HCN_E_NETWORK_ALREADY_EXISTS => find(name),
+        made => made,
+    }
+}
+
+/// Adds to the document of a container what the options say of networks.
+///
+/// # Errors
+/// There is no such network, or no networks at all; ports are published in none.
+pub(crate) fn furnish(
+    document: &mut ComputeSystem,
+    options: &NetworkOptions,
+) -> Result<(), Failure> {
+    let Some(name) = options.network() else {
+        if options.publishes() {
+            let message = "ports are published of a container that is in a network: --network nat";
+            return Err(Failure::new(HResult::E_INVALIDARG, message));
+        }
+        return Ok(());
+    };
+    let endpoint = options.endpoint(&find_or_make(name)?);
+    let container = document.container.get_or_insert_default();
+    container.networking.get_or_insert_default().endpoints = Some(vec![endpoint]);
+    Ok(())
+}

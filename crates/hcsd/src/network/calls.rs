@@ -1,0 +1,236 @@
+//! The calls of `ComputeNetwork.h`.
+
+use std::rc::Rc;
+
+use hcn::{Changes, Guid, Object, State, Surroundings};
+use hcs_schema::{Failure, HResult};
+use hcs_wire::{
+    environment::is_root,
+    network::{Created, NetworkCall, ObjectKind},
+};
+
+use super::{Held, LIMIT, Networks, join, kernel};
+use crate::record::blocking::blocking_within;
+
+/// A call that may have been made before.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Named {
+    /// Its name, if it has one.
+    pub(crate) name: Option<Rc<str>>,
+    /// An earlier connection brought it.
+    pub(crate) is_repeat: bool,
+}
+
+impl Networks {
+    /// Makes a call; answers its document.
+    ///
+    /// # Errors
+    /// What the model or the host refuses; `E_NOTIMPL` where the service is an ordinary user's.
+    pub(crate) async fn call(
+        self: &Rc<Self>,
+        call: NetworkCall,
+        named: Named,
+    ) -> Result<Option<String>, Failure> {
+        if !is_root() {
+            return Err(not_for_users());
+        }
+        match call {
+            NetworkCall::Enumerate { kind, query } => {
+                let state = &self.held.borrow().state;
+                let listed = match kind {
+                    ObjectKind::Network => state.enumerate_networks(&query),
+                    ObjectKind::Endpoint => state.enumerate_endpoints(&query),
+                    ObjectKind::Namespace => state.enumerate_namespaces(&query),
+                };
+                listed.map(Some)
+            }
+            NetworkCall::Open { kind, id } => {
+                let id = read_id(&id)?;
+                find(&self.held.borrow().state, kind, id)?;
+                created(id).map(Some)
+            }
+            NetworkCall::Query { kind, id, query } => {
+                let (id, state) = (read_id(&id)?, &self.held.borrow().state);
+                let told = match kind {
+                    ObjectKind::Network => state.query_network(id, &query),
+                    ObjectKind::Endpoint => state.query_endpoint(id, &query),
+                    ObjectKind::Namespace => state.query_namespace(id, &query),
+                };
+                told.map(Some)
+            }
+            NetworkCall::Create {
+                kind,
+                id,
+                network,
+                settings,
+            } => {
+                let network = match kind {
+                    ObjectKind::Endpoint => read_id(&network)?,
+                    _ => Guid::NONE,
+                };
+                self.create(kind, (optional_id(&id)?, network), settings, named)
+                    .await
+            }
+            NetworkCall::Modify { kind, id, settings } => {
+                let id = read_id(&id)?;
+                self.modify(kind, id, settings, named).await.map(|()| None)
+            }
+            NetworkCall::Delete { kind, id } => {
+                let id = read_id(&id)?;
+                self.delete(kind, id, named).await.map(|()| None)
+            }
+        }
+    }
+
+    async fn create(
+        self: &Rc<Self>,
+        kind: ObjectKind,
+        (given, network): (Guid, Guid),
+        settings: String,
+        named: Named,
+    ) -> Result<Option<String>, Failure> {
+        let owner = self.owner.clone();
+        let routes = match kind {
+            ObjectKind::Network => {
+                blocking_within(LIMIT, "listing routes", move || kernel::routes(&owner)).await?
+            }
+            _ => Vec::new(),
+        };
+        let repeat = named.clone();
+        let id = self.alter(named.name, move |held, changes| {
+            if let Some(id) = repeat.made(held, kind) {
+                return Ok(id);
+            }
+            let chosen = match (given, names_itself(&settings)) {
+                (Guid::NONE, false) => Guid(uuid::Uuid::new_v4().as_u128()),
+                (given, _) => given,
+            };
+            let surroundings = Surroundings { routes };
+            let state = &mut held.state;
+            let made = match kind {
+                ObjectKind::Network => state.create_network(chosen, &settings, &surroundings),
+                ObjectKind::Endpoint => state.create_endpoint(network, chosen, &settings),
+                ObjectKind::Namespace => state.create_namespace(chosen, &settings),
+            }?;
+            let id = made.id;
+            join(changes, made);
+            Ok(id)
+        });
+        created(id.await?).map(Some)
+    }
+
+    async fn modify(
+        self: &Rc<Self>,
+        kind: ObjectKind,
+        id: Guid,
+        settings: String,
+        named: Named,
+    ) -> Result<(), Failure> {
+        let repeat = named.clone();
+        self.alter(named.name, move |held, changes| {
+            if repeat.was_done(held) {
+                return Ok(());
+            }
+            let state = &mut held.state;
+            let made = match kind {
+                ObjectKind::Network => state.modify_network(id, &settings),
+                ObjectKind::Endpoint => state.modify_endpoint(id, &settings),
+                ObjectKind::Namespace => state.modify_namespace(id, &settings),
+            }?;
+            join(changes, made);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete(
+        self: &Rc<Self>,
+        kind: ObjectKind,
+        id: Guid,
+        named: Named,
+    ) -> Result<(), Failure> {
+        let is_repeat = named.is_repeat;
+        self.alter(named.name, move |held, changes| {
+            let state = &mut held.state;
+            if is_repeat && find(state, kind, id).is_err() {
+                return Ok(());
+            }
+            join(changes, delete(state, kind, id)?);
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Named {
+    /// The object of this kind that the call has made before.
+    fn made(&self, held: &Held, kind: ObjectKind) -> Option<Guid> {
+        let name = self.name.as_ref().filter(|_| self.is_repeat)?;
+        let mut calls = held.calls.iter().filter(|(_, call)| ***call == **name);
+        calls.find_map(|(object, _)| match (kind, object) {
+            (ObjectKind::Network, Object::Network(id))
+            | (ObjectKind::Endpoint, Object::Endpoint(id))
+            | (ObjectKind::Namespace, Object::Namespace(id)) => Some(*id),
+            _ => None,
+        })
+    }
+
+    /// Whether the call has changed something before.
+    fn was_done(&self, held: &Held) -> bool {
+        let name = self.name.as_ref().filter(|_| self.is_repeat);
+        name.is_some_and(|name| held.calls.values().any(|call| **call == **name))
+    }
+}
+
+/// Networks take rights that an ordinary user has not.
+pub(super) fn not_for_users() -> Failure {
+    let message = "the service of an ordinary user has no networks, as bridges and rules of the host take the rights of \
+                   root: ask a service of root, or leave the network out";
+    Failure::new(HResult::E_NOTIMPL, message)
+}
+
+pub(super) fn delete(state: &mut State, kind: ObjectKind, id: Guid) -> Result<Changes, Failure> {
+    match kind {
+        ObjectKind::Network => state.delete_network(id),
+        ObjectKind::Endpoint => state.delete_endpoint(id),
+        ObjectKind::Namespace => state.delete_namespace(id),
+    }
+}
+
+fn find(state: &State, kind: ObjectKind, id: Guid) -> Result<(), Failure> {
+    match kind {
+        ObjectKind::Network => state.network(id).map(drop),
+        ObjectKind::Endpoint => state.endpoint(id).map(drop),
+        ObjectKind::Namespace => state.namespace(id).map(drop),
+    }
+}
+
+fn created(id: Guid) -> Result<String, Failure> {
+    let created = Created { id: id.to_string() };
+    serde_json::to_string(&created).map_err(|error| {
+        Failure::new(HResult::E_UNEXPECTED, "the id cannot be written").because(&error)
+    })
+}
+
+fn read_id(text: &str) -> Result<Guid, Failure> {
+    text.parse().map_err(|_| {
+        let message = format!("expected a GUID as the id of an object, found {text:?}");
+        Failure::new(HResult::HCN_E_GUID_CONVERSION_FAILURE, message)
+            .on_record("expected a GUID as the id of an object")
+    })
+}
+
+fn optional_id(text: &str) -> Result<Guid, Failure> {
+    match text {
+        "" => Ok(Guid::NONE),
+        text => read_id(text),
+    }
+}
+
+/// Whether a document says the id of its object. One that cannot be read is refused where it is used.
+fn names_itself(settings: &str) -> bool {
+    let document: serde_json::Value = serde_json::from_str(settings).unwrap_or_default();
+    let id = document.get("ID").and_then(serde_json::Value::as_str);
+    id.and_then(|id| id.parse::<Guid>().ok())
+        .is_some_and(|id| id != Guid::NONE)
+}

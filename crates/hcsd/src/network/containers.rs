@@ -1,0 +1,297 @@
+//! The network of a container, from its document to its end.
+//!
+//! A document names a namespace of the Host Compute Network service, or describes endpoints that are made for the container
+//! and end with it. Either way its endpoints are attached, with addresses and routes, before its first process.
+
+use std::{rc::Rc, sync::Arc};
+
+use hcn::{Changes, Guid, Object};
+use hcs_engine::engine::Machine;
+use hcs_schema::{
+    Failure, HResult,
+    documents::{ComputeSystem, Networking},
+};
+use hcs_wire::{environment::is_root, network::ObjectKind};
+use serde_json::{Value, json};
+use tracing::error;
+
+use super::{Held, Networks, Occupant, calls, join};
+
+const NAMESPACE: &str = "/Container/Networking/Namespace";
+const ENDPOINTS: &str = "/Container/Networking/Endpoints";
+const ADAPTERS: &str = "/Container/Networking/NetworkAdapters";
+
+/// Where a container is in the networks of this service.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// In a namespace that a client has made.
+    Namespace(Guid),
+    /// In one of its own.
+    Own {
+        /// Documents of the endpoints that are made for it.
+        endpoints: Vec<Value>,
+        /// Endpoints that a client has made.
+        adapters: Vec<Guid>,
+    },
+}
+
+/// Takes out of a document what is the service's to do; what is left is the engine's. A name of `ip netns` stays.
+///
+/// # Errors
+/// It asks for what this service does not have, or twice for a network, by JSON pointer.
+pub(crate) fn claim(document: &mut ComputeSystem) -> Result<Option<Place>, Failure> {
+    let container = document.container.as_mut();
+    let Some(networking) = container.and_then(|container| container.networking.as_mut()) else {
+        return Ok(None);
+    };
+    let is_named = networking
+        .namespace
+        .as_deref()
+        .is_some_and(|name| !name.is_empty());
+    let own = own(networking)?;
+    let (first, own) = match own {
+        Some((pointer, own)) => (Some(pointer), Some(own)),
+        None => (None, None),
+    };
+    if let (Some(pointer), false) = (first, is_root()) {
+        return Err(calls::not_for_users().cause_at(pointer, "networks take the rights of root"));
+    }
+    if let (Some(pointer), true) = (first, is_named) {
+        let message = "a container is in the namespace that it names, with the endpoints of that; leave one of both out";
+        return Err(refused(pointer, message));
+    }
+    let guid = networking
+        .namespace
+        .as_deref()
+        .and_then(|name| name.parse().ok());
+    match guid.filter(|_| is_root()) {
+        Some(id) => {
+            networking.namespace = None;
+            Ok(Some(Place::Namespace(id)))
+        }
+        None => Ok(own),
+    }
+}
+
+/// What the document has of endpoints, and the pointer of the first property about them.
+fn own(networking: &mut Networking) -> Result<Option<(&'static str, Place)>, Failure> {
+    let endpoints = networking.endpoints.take().unwrap_or_default();
+    let named = networking.network_adapters.take().unwrap_or_default();
+    let first = match (endpoints.is_empty(), named.is_empty()) {
+        (true, true) => return Ok(None),
+        (false, _) => ENDPOINTS,
+        (true, false) => ADAPTERS,
+    };
+    let adapters = named.iter().enumerate().map(|(at, id)| {
+        let message = "the id of an endpoint is expected";
+        id.parse()
+            .map_err(|_| refused(&format!("{ADAPTERS}/{at}"), message))
+    });
+    let adapters = adapters.collect::<Result<_, _>>()?;
+    Ok(Some((
+        first,
+        Place::Own {
+            endpoints,
+            adapters,
+        },
+    )))
+}
+
+fn refused(pointer: &str, message: &'static str) -> Failure {
+    Failure::new(HResult::HCS_E_INVALID_JSON, message).cause_at(pointer.to_owned(), message)
+}
+
+impl Networks {
+    /// Attaches a machine that has not begun to run.
+    ///
+    /// # Errors
+    /// What the model refuses, by JSON pointer, or the host; nothing has changed then.
+    pub(crate) async fn move_in(
+        self: &Rc<Self>,
+        place: Place,
+        (id, runtime_id): (&str, &str),
+        machine: Arc<dyn Machine>,
+    ) -> Result<(), Failure> {
+        let occupant = Occupant {
+            id: id.to_owned(),
+            runtime_id: runtime_id.to_owned(),
+        };
+        let named = runtime_id.to_owned();
+        self.machines.borrow_mut().insert(named, machine);
+        let moved = self.alter(None, move |held, changes| match place {
+            Place::Namespace(namespace) => enter(held, namespace, occupant, changes),
+            Place::Own {
+                endpoints,
+                adapters,
+            } => furnish(held, &endpoints, &adapters, occupant, changes),
+        });
+        let moved = moved.await;
+        if moved.is_err() {
+            self.machines.borrow_mut().remove(runtime_id);
+        }
+        moved
+    }
+
+    /// A container has ended, or will not be.
+    pub(crate) async fn leave(self: &Rc<Self>, runtime_id: &str) {
+        let had_some = self.machines.borrow_mut().remove(runtime_id).is_some();
+        let is_known = {
+            let held = self.held.borrow();
+            let mut occupants = held.occupants.values();
+            occupants.any(|one| one.runtime_id == runtime_id)
+                || held.made_for.values().any(|id| id == runtime_id)
+        };
+        if !had_some && !is_known {
+            return;
+        }
+        let ended = runtime_id.to_owned();
+        let left = self.alter(None, move |held, changes| {
+            end(held, &ended, changes);
+            Ok(())
+        });
+        if let Err(failure) = left.await {
+            error!("its network is left behind: {}", failure.log_line());
+        }
+    }
+}
+
+/// A container goes into a namespace.
+fn enter(
+    held: &mut Held,
+    namespace: Guid,
+    occupant: Occupant,
+    changes: &mut Changes,
+) -> Result<(), Failure> {
+    let at = |failure: Failure| {
+        let message = failure.message.clone();
+        failure.cause_at(NAMESPACE, message)
+    };
+    held.state.namespace(namespace).map_err(at)?;
+    if let Some(other) = held.occupants.get(&namespace) {
+        let message = format!(
+            "the namespace {namespace} has the container '{}'; containers that share one are not supported yet",
+            other.id
+        );
+        return Err(Failure::new(HResult::NOT_SUPPORTED, message.clone())
+            .cause_at(NAMESPACE, message)
+            .on_record("the namespace has a container"));
+    }
+    let request = about_container("Add", &occupant.id);
+    join(changes, held.state.modify_namespace(namespace, &request)?);
+    held.occupants.insert(namespace, occupant);
+    Ok(())
+}
+
+/// A container gets a namespace of its own, with endpoints that are made for it and such that are there.
+fn furnish(
+    held: &mut Held,
+    endpoints: &[Value],
+    adapters: &[Guid],
+    occupant: Occupant,
+    changes: &mut Changes,
+) -> Result<(), Failure> {
+    let runtime_id = occupant.runtime_id.clone();
+    let namespace: Guid = runtime_id.parse().map_err(|_| {
+        Failure::new(
+            HResult::E_UNEXPECTED,
+            "the runtime id of the container is no GUID",
+        )
+    })?;
+    join(changes, held.state.create_namespace(namespace, "{}")?);
+    held.made_for
+        .insert(Object::Namespace(namespace), runtime_id.clone());
+    for (at, settings) in endpoints.iter().enumerate() {
+        let made = make_endpoint(held, settings, changes);
+        let id = made.map_err(|failure| below(failure, &format!("{ENDPOINTS}/{at}")))?;
+        held.made_for
+            .insert(Object::Endpoint(id), runtime_id.clone());
+        let request = about_endpoint(id);
+        join(changes, held.state.modify_namespace(namespace, &request)?);
+    }
+    for (at, id) in adapters.iter().enumerate() {
+        let attached = held.state.modify_namespace(namespace, &about_endpoint(*id));
+        let attached = attached.map_err(|failure| {
+            let message = failure.message.clone();
+            failure.cause_at(format!("{ADAPTERS}/{at}"), message)
+        });
+        join(changes, attached?);
+    }
+    enter(held, namespace, occupant, changes)
+}
+
+fn make_endpoint(
+    held: &mut Held,
+    settings: &Value,
+    changes: &mut Changes,
+) -> Result<Guid, Failure> {
+    let text = |key| settings.get(key).and_then(Value::as_str);
+    let network = text("HostComputeNetwork").and_then(|id| id.parse().ok());
+    let network: Guid = network.ok_or_else(|| {
+        let message = "expected the id of a network";
+        Failure::new(HResult::HCN_E_INVALID_JSON, message).cause_at("/HostComputeNetwork", message)
+    })?;
+    let named = text("ID").and_then(|id| id.parse::<Guid>().ok());
+    let given = match named.filter(|id| *id != Guid::NONE) {
+        Some(_) => Guid::NONE,
+        None => Guid(uuid::Uuid::new_v4().as_u128()),
+    };
+    let made = held
+        .state
+        .create_endpoint(network, given, &settings.to_string())?;
+    let id = made.id;
+    join(changes, made);
+    Ok(id)
+}
+
+/// A failure whose pointers begin at `pointer`.
+fn below(mut failure: Failure, pointer: &str) -> Failure {
+    if failure.causes.iter().all(|cause| cause.pointer.is_none()) {
+        let message = failure.message.clone();
+        return failure.cause_at(pointer, message);
+    }
+    for cause in &mut failure.causes {
+        if let Some(inner) = &mut cause.pointer {
+            *inner = format!("{pointer}{inner}");
+        }
+    }
+    failure
+}
+
+/// Takes out what a container has of networks, and what was made for it.
+pub(super) fn end(held: &mut Held, runtime_id: &str, changes: &mut Changes) {
+    let left = held.occupants.iter();
+    let left = left.filter(|(_, occupant)| occupant.runtime_id == runtime_id);
+    let left: Vec<(Guid, Occupant)> = left.map(|(id, one)| (*id, one.clone())).collect();
+    for (namespace, occupant) in left {
+        held.occupants.remove(&namespace);
+        let request = about_container("Remove", &occupant.id);
+        // It is as well if a client has taken it out before.
+        if let Ok(more) = held.state.modify_namespace(namespace, &request) {
+            join(changes, more);
+        }
+    }
+    let made = held.made_for.iter().filter(|(_, id)| *id == runtime_id);
+    let mut made: Vec<Object> = made.map(|(object, _)| *object).collect();
+    made.sort_by_key(|object| matches!(object, Object::Namespace(_)));
+    for object in made {
+        let deleted = match object {
+            Object::Endpoint(id) => calls::delete(&mut held.state, ObjectKind::Endpoint, id),
+            Object::Namespace(id) => calls::delete(&mut held.state, ObjectKind::Namespace, id),
+            Object::Network(_) | Object::LoadBalancer(_) => continue,
+        };
+        match deleted {
+            Ok(more) => join(changes, more),
+            Err(failure) => error!("{object:?} stays: {}", failure.log_line()),
+        }
+    }
+}
+
+fn about_container(request: &str, id: &str) -> String {
+    let settings = json!({ "ContainerId": id });
+    json!({ "ResourceType": "Container", "RequestType": request, "Settings": settings }).to_string()
+}
+
+fn about_endpoint(id: Guid) -> String {
+    let settings = json!({ "EndpointId": id });
+    json!({ "ResourceType": "Endpoint", "RequestType": "Add", "Settings": settings }).to_string()
+}

@@ -1,0 +1,174 @@
+//! From what is there to what is wanted, in the kernel. Runs on a thread that may wait.
+
+use std::{collections::BTreeSet, os::fd::AsFd as _, sync::Arc};
+
+use engine_network::{
+    Former, Forwarding, Host, Rules, attach, detach, forget, make_network, remove_network, survey,
+    sweep, write_rules,
+};
+use hcn::{
+    Guid,
+    intent::{EndpointIntent, Intent},
+};
+use hcs_engine::engine::Machine;
+use hcs_schema::Failure;
+
+use super::store::Store;
+
+/// A change to be made.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// Whose links and rules they are.
+    pub(super) owner: String,
+    pub(super) store: Store,
+    pub(super) before: Intent,
+    pub(super) after: Intent,
+    /// Endpoints whose links are there.
+    pub(super) attached: BTreeSet<Guid>,
+    /// Endpoints whose links are to be there.
+    pub(super) wanted: BTreeSet<Guid>,
+    /// Machines, by the namespace whose network they have.
+    pub(super) machines: Vec<(Guid, Arc<dyn Machine>)>,
+    /// Endpoints whose links go with the machine that had them.
+    pub(super) leaving: BTreeSet<Guid>,
+    pub(super) former: Vec<Former>,
+}
+
+impl Change {
+    /// Makes it so; answers former settings of the host.
+    ///
+    /// # Errors
+    /// What the host refused; what was done until then stays.
+    pub(super) fn make(mut self) -> Result<Vec<Former>, Failure> {
+        let mut host = Host::open(&self.owner)?;
+        let gone = |endpoint: &&EndpointIntent| {
+            self.attached.contains(&endpoint.id) && !self.wanted.contains(&endpoint.id)
+        };
+        for endpoint in self.before.endpoints.iter().filter(gone) {
+            if !self.leaving.contains(&endpoint.id) {
+                detach(&mut host, endpoint)?;
+            }
+        }
+        for network in &self.before.networks {
+            if !self.after.networks.iter().any(|one| one.id == network.id) {
+                remove_network(&mut host, network)?;
+            }
+        }
+        for network in &self.after.networks {
+            if !self.before.networks.contains(network) {
+                make_network(&mut host, network)?;
+            }
+        }
+        self.write_rules(&mut host)?;
+        for endpoint in &self.after.endpoints {
+            if self.wanted.contains(&endpoint.id) && !self.attached.contains(&endpoint.id) {
+                self.attach(&mut host, endpoint)?;
+            }
+        }
+        self.forget(&mut host)?;
+        Ok(self.former)
+    }
+
+    fn attach(&self, host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+        let mut machines = self.machines.iter();
+        let Some((_, machine)) = machines.find(|(namespace, _)| *namespace == endpoint.namespace)
+        else {
+            return Ok(());
+        };
+        let network = machine.network()?;
+        attach(host, endpoint, network.as_fd())
+    }
+
+    /// Settings and rules of the host. Former settings are written down before they are changed.
+    fn write_rules(&mut self, host: &mut Host) -> Result<(), Failure> {
+        let forwarding = Forwarding::of(host, &self.after)?;
+        for former in forwarding.check()? {
+            let known =
+                |one: &Former| one.interface == former.interface && one.setting == former.setting;
+            if !self.former.iter().any(known) {
+                self.former.push(former);
+            }
+        }
+        if !self.former.is_empty() {
+            self.store.write_former(&self.former)?;
+        }
+        forwarding.apply()?;
+        let rules = Rules::of(&self.after, forwarding.guarded(&self.former));
+        write_rules(host, &self.after, &rules)?;
+        if forwarding.bridges.is_empty() && !self.former.is_empty() {
+            Forwarding::undo(&self.former)?;
+            self.former.clear();
+            self.store.write_former(&self.former)?;
+        }
+        Ok(())
+    }
+
+    /// What the kernel remembers of addresses that are given back.
+    fn forget(&self, host: &mut Host) -> Result<(), Failure> {
+        let left = |id: Guid| !self.after.endpoints.iter().any(|one| one.id == id);
+        let gone = self.before.endpoints.iter().filter(|one| left(one.id));
+        let addresses = gone.flat_map(|one| one.addresses.iter().map(|(address, _)| *address));
+        let addresses: Vec<_> = addresses.collect();
+        match addresses.is_empty() {
+            true => Ok(()),
+            false => forget(host, &addresses),
+        }
+    }
+}
+
+/// What came of what an earlier service left.
+#[derive(Debug)]
+pub(super) struct Restored {
+    /// Endpoints whose links are there.
+    pub(super) attached: BTreeSet<Guid>,
+    pub(super) former: Vec<Former>,
+    /// What concerns one endpoint only.
+    pub(super) faults: Vec<Failure>,
+}
+
+/// What an earlier service left: what is missing is made, what no record asks for is removed.
+///
+/// # Errors
+/// What the host refused.
+pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
+    let mut host = Host::open(&change.owner)?;
+    let found = survey(&mut host, &change.after)?;
+    sweep(&mut host, &found.strays)?;
+    for network in &change.after.networks {
+        if found.networks.contains(&network.id) {
+            make_network(&mut host, network)?;
+        }
+    }
+    change.write_rules(&mut host)?;
+    let (mut attached, mut faults) = (BTreeSet::new(), Vec::new());
+    for endpoint in &change.after.endpoints {
+        let wanted = change.wanted.contains(&endpoint.id);
+        if wanted && !found.endpoints.contains(&endpoint.id) {
+            attached.insert(endpoint.id);
+            continue;
+        }
+        // What is there may be half of it, or that of a machine that has just ended.
+        let made = detach(&mut host, endpoint).and_then(|()| match wanted {
+            true => change.attach(&mut host, endpoint),
+            false => Ok(()),
+        });
+        match made {
+            Ok(()) if wanted => drop(attached.insert(endpoint.id)),
+            Ok(()) => {}
+            Err(failure) => faults.push(failure),
+        }
+    }
+    Ok(Restored {
+        attached,
+        former: change.former,
+        faults,
+    })
+}
+
+/// The routes of the host, but those of the service's own networks.
+///
+/// # Errors
+/// The host cannot be asked.
+pub(super) fn routes(owner: &str) -> Result<Vec<hcn::Prefix>, Failure> {
+    Host::open(owner)?.foreign_routes()
+}

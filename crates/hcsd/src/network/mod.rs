@@ -1,0 +1,362 @@
+//! The networks of this service: `hcn` says what they are, `engine_network` makes them, and here both are kept together.
+//!
+//! 1. [`Networks`] has the objects, and takes the calls about them ([`calls`]). 2. [`containers`]: the network of a container,
+//!    from its document to its end. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted.
+//!
+//! Each change is one step after the other, and only one at a time: the model says what changes; records are written; the
+//! kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link, rule or
+//! setting without a record, and the next one makes what its records say, or removes it. Where the host refuses a change,
+//! it is taken back.
+//!
+//! A namespace has no network namespace of its own in the kernel: it has that of its container, which goes with its last
+//! process, and takes links, addresses and routes with it.
+
+mod calls;
+mod containers;
+mod kernel;
+mod store;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use engine_network::Former;
+use hcn::{Changes, Guid, Object, State, intent::Intent};
+use hcs_engine::engine::Machine;
+use hcs_schema::{Failure, HResult};
+use hcs_wire::environment::is_root;
+use tokio::sync::Mutex;
+use tracing::{error, warn};
+
+use crate::record::blocking::blocking_within;
+use kernel::{Change, Restored};
+use store::{Occupant, Store, Stored};
+
+pub(crate) use calls::Named;
+pub(crate) use containers::{Place, claim};
+
+/// How long the kernel may take for a change. A bridge takes it some 40 ms to remove.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// See the module. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct Networks {
+    owner: String,
+    store: Store,
+    held: RefCell<Held>,
+    /// Changes are made one after the other.
+    changing: Mutex<()>,
+    /// The machines of containers that have a network, by runtime id.
+    machines: RefCell<BTreeMap<String, Arc<dyn Machine>>>,
+}
+
+/// All that is known of networks.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    state: State,
+    /// Which call changed an object last.
+    calls: BTreeMap<Object, String>,
+    /// Objects that end with a container: its runtime id.
+    made_for: BTreeMap<Object, String>,
+    /// The containers of namespaces.
+    occupants: BTreeMap<Guid, Occupant>,
+    /// Endpoints whose links are there.
+    attached: BTreeSet<Guid>,
+    former: Vec<Former>,
+}
+
+impl Held {
+    /// Endpoints that are in the namespace of a container.
+    fn wanted(&self) -> BTreeSet<Guid> {
+        let of = |namespace: &Guid| self.state.namespace_intent(*namespace);
+        let endpoints = self.occupants.keys().flat_map(of);
+        endpoints.map(|endpoint| endpoint.id).collect()
+    }
+
+    fn stored(&self, object: Object) -> Option<Stored> {
+        let occupant = match object {
+            Object::Namespace(id) => self.occupants.get(&id).cloned(),
+            _ => None,
+        };
+        Some(Stored {
+            record: self.state.record(object)?,
+            call: self.calls.get(&object).cloned(),
+            made_for: self.made_for.get(&object).cloned(),
+            occupant,
+        })
+    }
+
+    /// Forgets what concerns objects that are gone.
+    fn settle(&mut self) {
+        let there: BTreeSet<Object> = self.state.objects().into_iter().collect();
+        self.calls.retain(|object, _| there.contains(object));
+        self.made_for.retain(|object, _| there.contains(object));
+        self.occupants
+            .retain(|id, _| there.contains(&Object::Namespace(*id)));
+    }
+}
+
+impl Networks {
+    /// What is written down in the state root `root`. `owner` tells the services of one host apart.
+    pub(crate) fn open(root: &Path, owner: String) -> Self {
+        let store = Store::new(root);
+        let mut held = Held {
+            former: store.read_former(),
+            ..Held::default()
+        };
+        let mut records = Vec::new();
+        for stored in store.read() {
+            let id = stored.record.id();
+            let object = match stored.record {
+                hcn::Record::Network { .. } => Object::Network(id),
+                hcn::Record::Endpoint { .. } => Object::Endpoint(id),
+                hcn::Record::Namespace { .. } => Object::Namespace(id),
+                hcn::Record::LoadBalancer { .. } => Object::LoadBalancer(id),
+            };
+            held.calls.extend(stored.call.map(|call| (object, call)));
+            held.made_for
+                .extend(stored.made_for.map(|runtime_id| (object, runtime_id)));
+            held.occupants
+                .extend(stored.occupant.map(|occupant| (id, occupant)));
+            records.push(stored.record);
+        }
+        let (state, faults) = State::restore(records);
+        for failure in faults {
+            error!("a record of networks is left out: {}", failure.log_line());
+        }
+        held.state = state;
+        held.settle();
+        Self {
+            owner,
+            store,
+            held: RefCell::new(held),
+            changing: Mutex::new(()),
+            machines: RefCell::default(),
+        }
+    }
+
+    /// Takes over what an earlier service left. `kept` are the runtime ids of the systems that live, or are left alone;
+    /// `machines` are those of systems that were taken over. What cannot be made is said in the log.
+    pub(crate) async fn restore(
+        self: &Rc<Self>,
+        kept: &[String],
+        machines: Vec<(String, Arc<dyn Machine>)>,
+    ) {
+        let turn = self.changing.lock().await;
+        let is_unused = {
+            let held = self.held.borrow();
+            held.state.objects().is_empty() && held.former.is_empty()
+        };
+        if is_unused || !is_root() {
+            return;
+        }
+        self.machines.borrow_mut().extend(machines);
+        let mut after = self.held.borrow().clone();
+        let ended = after.occupants.values().map(|one| one.runtime_id.clone());
+        let ended = ended.chain(after.made_for.values().cloned());
+        let ended: BTreeSet<String> = ended.filter(|id| !kept.contains(id)).collect();
+        let mut changes = Changes::default();
+        for runtime_id in &ended {
+            containers::end(&mut after, runtime_id, &mut changes);
+        }
+        let change = self.change(&Held::default(), &after, BTreeSet::new());
+        let restored = blocking_within(LIMIT, "restoring networks", || kernel::restore(change));
+        match restored.await {
+            Ok(Restored {
+                attached,
+                former,
+                faults,
+            }) => {
+                after.attached = attached;
+                after.former = former;
+                for failure in faults {
+                    warn!("an endpoint is not attached: {}", failure.log_line());
+                }
+            }
+            Err(failure) => error!("networks are not as they were: {}", failure.log_line()),
+        }
+        let written = self
+            .write(&after, &changes)
+            .and_then(|()| self.remove(&changes));
+        if let Err(failure) = written {
+            error!("{}", failure.log_line());
+        }
+        self.held.replace(after);
+        drop(turn);
+    }
+
+    /// Makes a change that `decide` says, on behalf of the call `name`. It is made to its end even if the future is dropped.
+    ///
+    /// # Errors
+    /// Why it is refused, or what the host refused; nothing has changed then.
+    async fn alter<T: 'static>(
+        self: &Rc<Self>,
+        name: Option<Rc<str>>,
+        decide: impl FnOnce(&mut Held, &mut Changes) -> Result<T, Failure> + 'static,
+    ) -> Result<T, Failure> {
+        let networks = Rc::clone(self);
+        let altered = async move {
+            let _turn = networks.changing.lock().await;
+            networks.alter_in_turn(name, decide).await
+        };
+        match tokio::task::spawn_local(altered).await {
+            Ok(altered) => altered,
+            Err(error) => {
+                let message = "a change of networks broke off";
+                Err(Failure::new(HResult::E_UNEXPECTED, message).because(&error))
+            }
+        }
+    }
+
+    async fn alter_in_turn<T>(
+        &self,
+        name: Option<Rc<str>>,
+        decide: impl FnOnce(&mut Held, &mut Changes) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let before = self.held.borrow().clone();
+        let (mut after, mut changes) = (before.clone(), Changes::default());
+        let decided = decide(&mut after, &mut changes)?;
+        if let Some(name) = name {
+            let written = changes.written.iter();
+            after
+                .calls
+                .extend(written.map(|object| (*object, name.to_string())));
+        }
+        after.settle();
+        let made = match self.write(&after, &changes) {
+            Ok(()) => self.follow(&before, &after, &changes).await,
+            Err(failure) => Err(failure),
+        };
+        match made {
+            Ok(former) => {
+                after.attached = after.wanted();
+                after.former = former;
+                if let Err(failure) = self.remove(&changes) {
+                    // It would be there again for the next service.
+                    error!("{}", failure.log_line());
+                }
+                self.held.replace(after);
+                Ok(decided)
+            }
+            Err(failure) => {
+                self.take_back(before, after, &changes).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Lets the kernel follow.
+    async fn follow(
+        &self,
+        before: &Held,
+        after: &Held,
+        changes: &Changes,
+    ) -> Result<Vec<Former>, Failure> {
+        let is_plain = |intent: &Intent| (intent.networks.clone(), intent.endpoints.clone());
+        let (old, new) = (before.state.intent(), after.state.intent());
+        if is_plain(&old) == is_plain(&new) && before.wanted() == after.wanted() {
+            return Ok(after.former.clone());
+        }
+        let removed = changes.removed.iter().filter_map(|object| match object {
+            Object::Endpoint(id) => Some(*id),
+            _ => None,
+        });
+        // The link of an endpoint goes with its container, where that has ended.
+        let machines = self.machines.borrow();
+        let lives = |id: &Guid| {
+            let endpoint = old.endpoints.iter().find(|one| one.id == *id);
+            let occupant = endpoint.and_then(|one| before.occupants.get(&one.namespace));
+            occupant.is_some_and(|occupant| machines.contains_key(&occupant.runtime_id))
+        };
+        let leaving = removed.filter(|id| !lives(id)).collect();
+        drop(machines);
+        let change = self.change(before, after, leaving);
+        blocking_within(LIMIT, "changing networks", || change.make()).await
+    }
+
+    /// Takes a change back that the host has refused.
+    async fn take_back(&self, mut before: Held, mut after: Held, changes: &Changes) {
+        after.attached.extend(after.wanted());
+        before.former = self.store.read_former();
+        let back = self.change(&after, &before, BTreeSet::new());
+        match blocking_within(LIMIT, "taking a change of networks back", || back.make()).await {
+            Ok(former) => {
+                before.former = former;
+                self.held.replace(before);
+            }
+            Err(failure) => {
+                warn!(
+                    "a change that failed is not taken back: {}",
+                    failure.log_line()
+                );
+            }
+        }
+        let held = self.held.borrow();
+        for object in changes.written.iter().chain(&changes.removed) {
+            let settled = match held.stored(*object) {
+                Some(stored) => self.store.write(*object, &stored),
+                None => self.store.remove(*object),
+            };
+            if let Err(failure) = settled {
+                error!("{}", failure.log_line());
+            }
+        }
+    }
+
+    fn change(&self, before: &Held, after: &Held, leaving: BTreeSet<Guid>) -> Change {
+        let machines = self.machines.borrow();
+        let of = |(id, occupant): (&Guid, &Occupant)| {
+            let machine = machines.get(&occupant.runtime_id)?;
+            Some((*id, Arc::clone(machine)))
+        };
+        Change {
+            owner: self.owner.clone(),
+            store: self.store.clone(),
+            before: before.state.intent(),
+            after: after.state.intent(),
+            attached: before.attached.clone(),
+            wanted: after.wanted(),
+            machines: after.occupants.iter().filter_map(of).collect(),
+            leaving,
+            former: after.former.clone(),
+        }
+    }
+
+    /// Writes the records of a change down: what others hang on comes first, so that what is left of a change that was
+    /// broken off is found by its container.
+    fn write(&self, held: &Held, changes: &Changes) -> Result<(), Failure> {
+        let mut written = changes.written.clone();
+        written.sort_by_key(|object| !matches!(object, Object::Namespace(_)));
+        for object in written {
+            if let Some(stored) = held.stored(object) {
+                self.store.write(object, &stored)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&self, changes: &Changes) -> Result<(), Failure> {
+        let mut removed = changes.removed.iter();
+        removed.try_for_each(|object| self.store.remove(*object))
+    }
+}
+
+/// The effect of one more call of the model, as part of a change.
+fn join(changes: &mut Changes, more: Changes) {
+    changes.id = more.id;
+    changes
+        .written
+        .retain(|object| !more.removed.contains(object));
+    for object in more.written {
+        if !changes.written.contains(&object) {
+            changes.written.push(object);
+        }
+    }
+    changes.removed.extend(more.removed);
+    changes.notifications.extend(more.notifications);
+}

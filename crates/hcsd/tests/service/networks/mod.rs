@@ -1,0 +1,351 @@
+//! Networks, through a real service in a network namespace of the test's own, with real traffic.
+
+mod space;
+
+use hcs_schema::HResult;
+use hcs_wire::{
+    network::{NetworkCall, ObjectKind},
+    service::{Call, Kind},
+};
+use serde_json::{Value, json};
+
+use crate::common::{
+    Client, Service, await_that,
+    client::{create_system, start_system},
+};
+use space::{OUTSIDE, Space, UPLINK, world};
+
+/// A document of version 2 with these properties.
+fn document(mut properties: Value) -> String {
+    properties["SchemaVersion"] = json!({ "Major": 2, "Minor": 0 });
+    properties.to_string()
+}
+
+fn create(kind: ObjectKind, network: &str, properties: Value) -> Call {
+    Call::Network(NetworkCall::Create {
+        kind,
+        id: String::new(),
+        network: network.to_owned(),
+        settings: document(properties),
+    })
+}
+
+fn delete(kind: ObjectKind, id: &str) -> Call {
+    let id = id.to_owned();
+    Call::Network(NetworkCall::Delete { kind, id })
+}
+
+fn made(client: &mut Client, call: &Call) -> String {
+    client.call(call).ok().json()["ID"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+fn listed(client: &mut Client, kind: ObjectKind) -> Vec<String> {
+    let query = String::new();
+    let call = Call::Network(NetworkCall::Enumerate { kind, query });
+    serde_json::from_value(client.call(&call).ok().json()).unwrap()
+}
+
+fn queried(client: &mut Client, kind: ObjectKind, id: &str) -> Value {
+    let (id, query) = (id.to_owned(), document(json!({})));
+    let call = Call::Network(NetworkCall::Query { kind, id, query });
+    client.call(&call).ok().json()
+}
+
+/// A document of a container with this network.
+fn container(networking: &Value) -> String {
+    json!({
+        "SchemaVersion": { "Major": 2, "Minor": 1 },
+        "Owner": "test",
+        "Container": { "Networking": networking },
+    })
+    .to_string()
+}
+
+/// An endpoint of `network`, with a port of the host that leads to its port 80.
+fn endpoint(network: &str, published: u16) -> Value {
+    let mapping = json!({ "Protocol": 6, "InternalPort": 80, "ExternalPort": published });
+    json!({
+        "SchemaVersion": { "Major": 2, "Minor": 0 },
+        "HostComputeNetwork": network,
+        "Policies": [{ "Type": "PortMapping", "Settings": mapping }],
+    })
+}
+
+/// Starts a container; its network namespace.
+fn started(service: &Service, client: &mut Client, handle: u64, networking: &Value) -> Space {
+    let id = format!("net-{handle}");
+    let call = create_system(handle, &id, &container(networking));
+    let runtime_id = client.call(&call).ok().reply.runtime_id.unwrap();
+    client.call(&start_system(handle)).ok();
+    space_of(service, &runtime_id)
+}
+
+/// The network namespace of a container.
+fn space_of(service: &Service, runtime_id: &str) -> Space {
+    Space::of(pid_of(service, runtime_id))
+}
+
+/// The first process of a container, as its record names it.
+fn pid_of(service: &Service, runtime_id: &str) -> i32 {
+    let directory = service.root().join("systems").join(runtime_id);
+    let text = std::fs::read_to_string(directory.join("state.json")).unwrap();
+    let record: Value = serde_json::from_str(&text).unwrap();
+    let machine: Value = serde_json::from_str(record["machine"].as_str().unwrap()).unwrap();
+    i32::try_from(machine["Pid"].as_i64().unwrap()).unwrap()
+}
+
+/// The first address of a container.
+fn address(space: &Space) -> String {
+    let said = space.program("ip -o -4 addr show dev eth0");
+    let address = said
+        .split_whitespace()
+        .skip_while(|word| *word != "inet")
+        .nth(1);
+    address.unwrap().split('/').next().unwrap().to_owned()
+}
+
+fn gone(host: &Space, prefix: &str) {
+    await_that("its links are gone", || {
+        host.ours().iter().all(|name| !name.starts_with(prefix))
+    });
+}
+
+#[test]
+fn containers_of_a_network_reach_each_other_and_the_outside_a_published_port() {
+    let (host, outside) = world();
+    let service = host.run(Service::new);
+    let mut client = service.client();
+    let network = made(
+        &mut client,
+        &create(ObjectKind::Network, "", json!({ "Name": "nat" })),
+    );
+    let own = |port| json!({ "Endpoints": [endpoint(&network, port)] });
+    let one = started(&service, &mut client, 1, &own(8080));
+    let two = started(&service, &mut client, 2, &own(8081));
+    let (first, second) = (address(&one), address(&two));
+    assert_ne!(first, second);
+
+    let server = two.listen(80);
+    assert_eq!(one.talk((&second, 80), &server), first);
+    assert_eq!(outside.talk((UPLINK, 8081), &server), OUTSIDE);
+    host.talk(("127.0.0.1", 8081), &server);
+    assert!(outside.is_refused((UPLINK, 8082)));
+    let far = outside.listen(90);
+    assert_eq!(one.talk((OUTSIDE, 90), &far), UPLINK, "it is translated");
+
+    // A port belongs to its container, until that ends.
+    let again = create_system(3, "net-3", &container(&own(8081)));
+    let said = client
+        .call(&again)
+        .failed(HResult::HCN_E_PORT_ALREADY_EXISTS);
+    assert!(said.contains("8081"), "{said}");
+    drop(server);
+    client.terminate(2);
+    assert_eq!(listed(&mut client, ObjectKind::Endpoint).len(), 1);
+    assert!(outside.is_refused((UPLINK, 8081)));
+    started(&service, &mut client, 4, &own(8081));
+
+    for handle in [1, 4] {
+        client.terminate(handle);
+    }
+    drop((one, two));
+    for kind in [ObjectKind::Endpoint, ObjectKind::Namespace] {
+        assert_eq!(listed(&mut client, kind), Vec::<String>::new());
+    }
+    gone(&host, "hce");
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    assert_eq!(host.ours(), Vec::<String>::new());
+    assert_eq!(
+        host.program("sysctl -n net.ipv4.conf.up0.forwarding"),
+        "0\n"
+    );
+}
+
+#[test]
+fn a_namespace_is_the_network_of_a_container_and_stays_without_it() {
+    let (host, _outside) = world();
+    let service = host.run(Service::new);
+    let mut client = service.client();
+    let network = made(
+        &mut client,
+        &create(ObjectKind::Network, "", json!({ "Name": "a" })),
+    );
+    let lonely = made(
+        &mut client,
+        &create(ObjectKind::Endpoint, &network, json!({})),
+    );
+    let resources = json!([{ "Type": "Endpoint", "Data": { "Id": lonely } }]);
+    let namespace = json!({ "Resources": resources });
+    let namespace = made(&mut client, &create(ObjectKind::Namespace, "", namespace));
+    let inside = started(&service, &mut client, 1, &json!({ "Namespace": namespace }));
+    let first = address(&inside);
+    let told = queried(&mut client, ObjectKind::Endpoint, &lonely);
+    assert_eq!(told["IpConfigurations"][0]["IpAddress"], json!(first));
+    let server = inside.listen(80);
+    host.talk((&first, 80), &server);
+
+    // An endpoint comes while it runs, and another goes.
+    let more = made(
+        &mut client,
+        &create(ObjectKind::Endpoint, &network, json!({})),
+    );
+    let change = |kind: &str, endpoint: &str| {
+        let settings = json!({ "EndpointId": endpoint });
+        let request =
+            json!({ "ResourceType": "Endpoint", "RequestType": kind, "Settings": settings });
+        Call::Network(NetworkCall::Modify {
+            kind: ObjectKind::Namespace,
+            id: namespace.clone(),
+            settings: request.to_string(),
+        })
+    };
+    client.call(&change("Add", &more)).ok();
+    assert!(inside.program("ip -o link show").contains("eth1"));
+    client.call(&change("Remove", &more)).ok();
+    assert!(!inside.program("ip -o link show").contains("eth1"));
+
+    // One container at a time.
+    let other = create_system(2, "net-2", &container(&json!({ "Namespace": namespace })));
+    client.call(&other).failed(HResult::NOT_SUPPORTED);
+    drop((server, inside));
+    client.terminate(1);
+    assert_eq!(listed(&mut client, ObjectKind::Endpoint).len(), 2);
+    let told = queried(&mut client, ObjectKind::Namespace, &namespace);
+    assert!(!told.to_string().contains("Container"), "{told}");
+    let inside = started(&service, &mut client, 3, &json!({ "Namespace": namespace }));
+    assert_eq!(address(&inside), first);
+    drop(inside);
+    client.terminate(3);
+
+    let none = json!({ "Namespace": "00000000-0000-0000-0000-000000000001" });
+    let none = create_system(4, "net-4", &container(&none));
+    client.call(&none).failed(HResult::NOT_FOUND);
+    client.call(&delete(ObjectKind::Namespace, &namespace)).ok();
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    assert_eq!(
+        listed(&mut client, ObjectKind::Endpoint),
+        Vec::<String>::new()
+    );
+    assert_eq!(host.ours(), Vec::<String>::new());
+}
+
+#[test]
+fn a_service_that_is_killed_leaves_its_networks_to_the_next() {
+    let (host, outside) = world();
+    let mut service = host.run(Service::new);
+    let mut client = service.client();
+    let network = made(
+        &mut client,
+        &create(ObjectKind::Network, "", json!({ "Name": "nat" })),
+    );
+    let own = json!({ "Endpoints": [endpoint(&network, 8080)] });
+    let inside = started(&service, &mut client, 1, &own);
+    let server = inside.listen(80);
+    service.kill();
+    outside.talk((UPLINK, 8080), &server);
+    // What others have flushed is there again.
+    host.program("nft flush ruleset");
+    host.run(|| service.run());
+    outside.talk((UPLINK, 8080), &server);
+    assert_eq!(listed(&mut service.client(), ObjectKind::Endpoint).len(), 1);
+
+    // A container that ends while no service is there takes what it has along.
+    service.kill();
+    drop(server);
+    let links = host.program("ip -o link show");
+    assert!(links.contains("hce"), "{links}");
+    drop(inside);
+    let systems = std::fs::read_dir(service.root().join("systems"));
+    let only = systems.unwrap().next().unwrap().unwrap().file_name();
+    crate::common::kill(pid_of(&service, only.to_str().unwrap()));
+    host.run(|| service.run());
+    let mut client = service.client();
+    assert_eq!(
+        listed(&mut client, ObjectKind::Endpoint),
+        Vec::<String>::new()
+    );
+    gone(&host, "hce");
+    assert!(outside.is_refused((UPLINK, 8080)));
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    assert_eq!(host.ours(), Vec::<String>::new());
+}
+
+/// Kills at moments that the kernel's scheduler chooses, in the midst of what makes and removes.
+#[test]
+fn kills_at_any_moment_leave_nothing() {
+    let (host, _outside) = world();
+    let mut service = host.run(Service::new);
+    let mut client = service.client();
+    let network = made(
+        &mut client,
+        &create(ObjectKind::Network, "", json!({ "Name": "nat" })),
+    );
+    for round in 0..12_u32 {
+        let id = format!("killed-{round}");
+        let own = container(&json!({ "Endpoints": [endpoint(&network, 8080)] }));
+        let create = create_system(1, &id, &own);
+        let [made, ended] = client.send_together([
+            &create,
+            &Call::TerminateSystem {
+                system: 1,
+                options: None,
+            },
+        ]);
+        match round % 3 {
+            0 => {}
+            // The first records of it are there.
+            1 => await_that("a record", || {
+                let files = std::fs::read_dir(service.root().join("networks"));
+                files.unwrap().count() > 2
+            }),
+            _ => drop((client.wait(made).ok(), ended)),
+        }
+        service.kill();
+        host.run(|| service.run());
+        client = service.client();
+        // What lives is found, and ended; nothing else is left.
+        let opened = client.call(&crate::common::client::open_system(7, &id, None));
+        if opened.reply.result == HResult::S_OK {
+            client.call(&crate::common::client::terminate_system(7));
+        }
+        await_that("nothing is left of it", || {
+            listed(&mut client, ObjectKind::Endpoint).is_empty()
+                && listed(&mut client, ObjectKind::Namespace).is_empty()
+                && host.ours().iter().all(|name| !name.starts_with("hce"))
+        });
+    }
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    assert_eq!(host.ours(), Vec::<String>::new());
+}
+
+#[test]
+fn a_call_that_is_made_again_is_done_once() {
+    let (host, _outside) = world();
+    let mut service = host.run(Service::new);
+    let instance = Some("c0ffee00-0000-4000-8000-000000000013");
+    let mut client = Client::connect_as(&service.endpoint(), instance);
+    let create = create(ObjectKind::Network, "", json!({ "Name": "once" }));
+    client.send_as(Kind::Request, 40, &create, &[]);
+    let first = client.wait(40).ok().json();
+    service.kill();
+    host.run(|| service.run());
+    let mut client = Client::connect_as(&service.endpoint(), instance);
+    client.send_as(Kind::Repeat, 40, &create, &[]);
+    assert_eq!(client.wait(40).ok().json(), first);
+    let id = first["ID"].as_str().unwrap();
+    let delete = delete(ObjectKind::Network, id);
+    client.send_as(Kind::Request, 41, &delete, &[]);
+    client.wait(41).ok();
+    service.kill();
+    host.run(|| service.run());
+    let mut client = Client::connect_as(&service.endpoint(), instance);
+    client.send_as(Kind::Repeat, 41, &delete, &[]);
+    client.wait(41).ok();
+    client
+        .call(&delete)
+        .failed(HResult::HCN_E_NETWORK_NOT_FOUND);
+    assert_eq!(host.ours(), Vec::<String>::new());
+}
