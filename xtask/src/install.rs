@@ -27,6 +27,9 @@ const ALIASES: [&str; 5] = [
     "libcomputestorage.dll",
 ];
 
+/// The same for the library of networks.
+const NETWORK_ALIASES: [&str; 2] = ["libcomputenetwork.dll.so", "libcomputenetwork.dll"];
+
 /// Shells, and where each looks for what completes the arguments of `hcs`.
 const COMPLETIONS: [(&str, &str); 3] = [
     ("bash", "share/bash-completion/completions/hcs"),
@@ -98,8 +101,19 @@ pub(crate) fn place(
     for (library, mode) in [("libcomputecore.so", 0o755), ("libcomputecore.a", 0o644)] {
         copy(placed, &built.join(library), &prefix.join("lib"), mode)?;
     }
-    for alias in ALIASES {
-        link(placed, "libcomputecore.so", &prefix.join("lib").join(alias))?;
+    copy(
+        placed,
+        &built.join("libcomputenetwork.so"),
+        &prefix.join("lib"),
+        0o755,
+    )?;
+    for (aliases, to) in [
+        (&ALIASES[..], "libcomputecore.so"),
+        (&NETWORK_ALIASES, "libcomputenetwork.so"),
+    ] {
+        for alias in aliases {
+            link(placed, to, &prefix.join("lib").join(alias))?;
+        }
     }
     let library = repository.root.join("crates/computecore");
     for header in fs::read_dir(library.join("include"))? {
@@ -113,8 +127,15 @@ pub(crate) fn place(
             0o644,
         )?;
     }
-    for name in ["computecore", "computecore-wide"] {
-        let template = fs::read_to_string(library.join(format!("{name}.pc.in")))?;
+    for (package, name) in [
+        ("computecore", "computecore"),
+        ("computecore", "computecore-wide"),
+        ("computenetwork", "computenetwork"),
+    ] {
+        let template = repository
+            .root
+            .join(format!("crates/{package}/{name}.pc.in"));
+        let template = fs::read_to_string(template)?;
         let text = pkg_config(&template, at);
         write(
             placed,
@@ -311,6 +332,7 @@ mod tests {
         for template in [
             include_str!("../../crates/computecore/computecore.pc.in"),
             include_str!("../../crates/computecore/computecore-wide.pc.in"),
+            include_str!("../../crates/computenetwork/computenetwork.pc.in"),
         ] {
             let text = pkg_config(template, Path::new("/opt/hcs"));
             assert!(text.contains("prefix=/opt/hcs"), "{text}");

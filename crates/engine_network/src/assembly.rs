@@ -37,8 +37,12 @@ pub fn remove_network(host: &mut Host, network: &NetworkIntent) -> Result<(), Fa
 /// Puts an endpoint into a container's network namespace: makes its links and sets them up. The rules have to be written
 /// before ([`write_rules`]): a port without rules of its own is held to nothing.
 ///
+/// For an endpoint that is there already it does what is missing or differs: the bridge of its port, the largest packet,
+/// how the port treats others, what may be sent, addresses and routes that were added. This is how a change of its policies is done.
+///
 /// # Errors
-/// The step that failed; what was made is removed again.
+/// The step that failed; what was made for this call is removed again, and a link that was there before stays. The
+/// endpoint's link leads into another namespace: it has to be detached first.
 pub fn attach(
     host: &mut Host,
     endpoint: &EndpointIntent,
@@ -54,9 +58,11 @@ pub fn attach(
     };
     let parts: [&dyn Part; 2] = [&pair, &inside];
     parts.iter().try_for_each(|part| part.check(host))?;
+    let was_there = port::found(host, endpoint)?.is_some();
     for (made, part) in parts.iter().enumerate() {
         if let Err(failure) = part.apply(host) {
-            for part in parts.iter().take(made + 1).rev() {
+            let made = if was_there { 0 } else { made + 1 };
+            for part in parts.iter().take(made).rev() {
                 let _swept_later = part.undo(host);
             }
             return Err(failure);

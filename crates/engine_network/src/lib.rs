@@ -38,6 +38,8 @@ mod namespace;
 mod netlink;
 mod nft;
 mod parts;
+mod queue;
+mod settings;
 mod survey;
 
 #[cfg(any(test, fuzzing))]

@@ -35,6 +35,8 @@ mod attribute {
     pub(super) const ADDRESS: u16 = 1;
     pub(super) const NAME: u16 = 3;
     pub(super) const MTU: u16 = 4;
+    pub(super) const PEER: u16 = 5;
+    pub(super) const QUEUE: u16 = 6;
     pub(super) const MASTER: u16 = 10;
     pub(super) const PROTINFO: u16 = 12;
     pub(super) const LINKINFO: u16 = 18;
@@ -62,8 +64,12 @@ pub struct Link {
     pub kind: Option<String>,
     /// The bridge that it is a port of.
     pub master: Option<u32>,
+    /// The number of the other end of its pair, in the namespace of that.
+    pub peer: Option<u32>,
     /// The largest packet, in bytes.
     pub mtu: u32,
+    /// The kind of queue that its packets wait in.
+    pub queue: Option<String>,
     /// Whether it is up.
     pub up: bool,
     /// Whether other isolated ports of its bridge are kept away.
@@ -185,6 +191,25 @@ pub(crate) fn set_port(batch: &mut Batch, name: &str, index: u32, isolated: bool
             });
         },
     );
+}
+
+/// Makes a link a port of a bridge.
+pub(crate) fn set_master(batch: &mut Batch, name: &str, index: u32, bridge: u32) {
+    set_number(batch, (name, index), attribute::MASTER, "bridge", bridge);
+}
+
+/// Sets the largest packet of a link, in bytes.
+pub(crate) fn set_mtu(batch: &mut Batch, name: &str, index: u32, mtu: u32) {
+    set_number(batch, (name, index), attribute::MTU, "largest packet", mtu);
+}
+
+fn set_number(batch: &mut Batch, link: (&str, u32), kind: u16, what: &str, value: u32) {
+    let (name, index) = link;
+    let what = format!("setting the {what} of the link {name}");
+    let header = link_header(0, index, 0, 0);
+    batch.message(what, NEWLINK, flag::ACK, &header, |batch| {
+        batch.number(kind, value);
+    });
 }
 
 /// Sets a link up, found by its name.
@@ -358,10 +383,14 @@ pub(crate) fn read_link(message: &Message<'_>) -> Option<Link> {
         master: attributes
             .find(attribute::MASTER)
             .and_then(|value| number(value, 0)),
+        peer: attributes
+            .find(attribute::PEER)
+            .and_then(|value| number(value, 0)),
         mtu: attributes
             .find(attribute::MTU)
             .and_then(|value| number(value, 0))
             .unwrap_or(0),
+        queue: attributes.find(attribute::QUEUE).map(text),
         up: flags & UP != 0,
         isolated: port
             .find(attribute::ISOLATED)

@@ -10,15 +10,15 @@ use crate::{
     netlink::{NetlinkError, Socket},
 };
 
-/// A socket for links, addresses and routes of `namespace`.
-pub(crate) fn socket_in(namespace: BorrowedFd<'_>) -> Result<Socket, Failure> {
-    let open = move || -> Result<Socket, NetlinkError> {
+/// Sockets of `namespace`: one for links, addresses and routes, and one for rules.
+pub(crate) fn sockets_in(namespace: BorrowedFd<'_>) -> Result<[Socket; 2], Failure> {
+    let open = move || -> Result<[Socket; 2], NetlinkError> {
         let kind = Some(LinkNameSpaceType::Network);
         move_into_link_name_space(namespace, kind).map_err(|errno| NetlinkError::Call {
             what: "entering the network namespace",
             errno,
         })?;
-        Socket::route()
+        Ok([Socket::route()?, Socket::netfilter()?])
     };
     let doing = "reaching the network of a container";
     let joined = thread::scope(|scope| {

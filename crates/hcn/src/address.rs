@@ -28,6 +28,31 @@ impl Mac {
         Self(bytes)
     }
 
+    /// The address of IPv6 on its link alone that a card gives itself.
+    #[must_use]
+    pub fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, g] = self.0;
+        let bytes = [
+            0xfe,
+            0x80,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            a ^ 2,
+            b,
+            c,
+            0xff,
+            0xfe,
+            d,
+            e,
+            g,
+        ];
+        Ipv6Addr::from(bytes)
+    }
+
     /// Whether it stands for one card: no group, and not all zero.
     #[must_use]
     pub fn is_single(self) -> bool {

@@ -220,8 +220,8 @@ const POLICIES: Documents = &[
         "EndpointPolicyType",
         &[
             ("PortMapping", Supported),
-            ("ACL", Refused(LATER)),
-            ("QOS", Refused(LATER)),
+            ("ACL", Supported),
+            ("QOS", Supported),
             ("L2Driver", Refused(WINDOWS)),
             (
                 "OutBoundNAT",

@@ -6,13 +6,16 @@
 use std::net::IpAddr;
 
 use crate::{
+    access::AccessRule,
     address::{Mac, Prefix},
     guid::Guid,
     model::{Endpoint, Mapping, Network, State},
 };
 
-/// Digits of an id in the name of a link, which has at most 15 characters. The whole id is in the link's alias.
-const DIGITS: usize = 12;
+/// Bits of an id in one character of the name of a link. The whole id is in the link's alias.
+const BITS: u32 = 5;
+/// Characters for an id, as a name has at most 15.
+const CHARACTERS: u32 = Guid::SHORT_BITS / BITS;
 
 /// What is wanted for all networks and endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +67,10 @@ pub struct EndpointIntent {
     pub isolated: bool,
     /// The largest packet, in bytes, where the usual is not wanted.
     pub mtu: Option<u32>,
+    /// The most that it sends, in bytes a second, where it is limited.
+    pub bandwidth: Option<u64>,
+    /// What it may send and receive: the first rule that fits decides, and what none fits passes.
+    pub access: Vec<AccessRule>,
     /// Ports of the host that lead to it.
     pub mappings: Vec<Mapping>,
 }
@@ -77,16 +84,30 @@ impl EndpointIntent {
     }
 }
 
+fn spelled(id: Guid) -> String {
+    const LETTERS: [char; 1 << BITS] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h',
+        'j', 'k', 'm', 'n', 'p', 'q', 'r', 's', 't', 'v', 'w', 'x', 'y', 'z',
+    ];
+    let short = id.short();
+    let places = (0..CHARACTERS).rev();
+    let letters = places.filter_map(|place| {
+        let at = (short >> (place * BITS)) & ((1 << BITS) - 1);
+        LETTERS.get(usize::try_from(at).ok()?)
+    });
+    letters.collect()
+}
+
 /// The name of a network's bridge.
 #[must_use]
 pub fn bridge_name(id: Guid) -> String {
-    format!("hcb{}", id.digits().get(..DIGITS).unwrap_or_default())
+    format!("hcb{}", spelled(id))
 }
 
 /// The name of an endpoint's link on the bridge.
 #[must_use]
 pub fn port_name(id: Guid) -> String {
-    format!("hce{}", id.digits().get(..DIGITS).unwrap_or_default())
+    format!("hce{}", spelled(id))
 }
 
 /// The alias of the links that are made for an object; `owner` tells the services of one host apart.
@@ -185,6 +206,8 @@ fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize)
         routes: terms.routes.clone(),
         isolated: endpoint.is_isolated(),
         mtu: terms.mtu,
+        bandwidth: terms.bandwidth,
+        access: terms.access.clone(),
         mappings: terms.mappings.clone(),
     }
 }

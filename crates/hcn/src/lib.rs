@@ -25,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 pub mod address;
 pub mod coverage;
 pub mod documents;
@@ -36,6 +37,7 @@ pub mod plan;
 mod reading;
 mod version1;
 
+pub use access::AccessRule;
 pub use address::{Mac, Prefix};
 pub use guid::{Guid, NotAGuid};
 pub use model::{

@@ -39,6 +39,7 @@ fn a_process_says_what_it_was_told_and_how_it_ended() {
     let exited = ExitStatus {
         code: 42,
         out_of_memory: None,
+        process_limit: None,
     };
     assert_eq!(process.wait().unwrap(), exited);
     assert_eq!(process.exit().wait().unwrap().code, 42);

@@ -1,7 +1,7 @@
 //! The generated documents: `docs/COVERAGE.md`, made of the exported functions and the schema's properties.
 //!
-//! What is said of a function stands in `xtask/functions.toml`, by hand; that the table has exactly the exported
-//! functions is checked here.
+//! What is said of a function stands in `xtask/functions.toml` and `xtask/network_functions.toml`, by hand; that each table
+//! has exactly the functions that its library exports is checked here.
 
 mod coverage;
 
@@ -10,11 +10,12 @@ use serde::Deserialize;
 use crate::{
     Repository, Result,
     conformance::Conformance,
-    tidy::{EXPORT_LIST, is_twin, listed_exports},
+    tidy::{CORE, Library, NETWORK, is_twin, listed_exports},
 };
 
-/// What is said of each function.
-const FUNCTIONS: &str = "xtask/functions.toml";
+/// What is said of each function, per library.
+const CORE_FUNCTIONS: &str = "xtask/functions.toml";
+const NETWORK_FUNCTIONS: &str = "xtask/network_functions.toml";
 const COVERAGE: &str = "docs/COVERAGE.md";
 
 /// A generated document.
@@ -58,33 +59,33 @@ enum Status {
 /// # Errors
 /// The table of functions and the list of exports disagree, or one of them cannot be read.
 pub(crate) fn documents(repository: &Repository) -> Result<Vec<Document>> {
-    let functions = functions(repository)?;
-    let exports = if repository.has(EXPORT_LIST) {
-        listed_exports(repository)?
-    } else {
-        Vec::new()
+    let of = |file: &str, library: &Library| -> Result<Vec<Function>> {
+        let functions = functions(repository, file)?;
+        agree(&functions, &listed_exports(repository, library)?, file)?;
+        Ok(functions)
     };
-    agree(&functions, &exports)?;
+    let core = of(CORE_FUNCTIONS, &CORE)?;
+    let network = of(NETWORK_FUNCTIONS, &NETWORK)?;
     Ok(vec![Document {
         file: COVERAGE,
-        text: coverage::text(&functions, &Conformance::read(repository)?),
+        text: coverage::text(&core, &network, &Conformance::read(repository)?),
     }])
 }
 
 /// The exported functions that no header declares, on purpose.
 ///
 /// # Errors
-/// The table cannot be read.
+/// A table cannot be read.
 pub(crate) fn undeclared(repository: &Repository) -> Result<Vec<String>> {
-    let functions = functions(repository)?;
-    let undeclared = functions.into_iter().filter(|f| !f.declared);
+    let mut all = functions(repository, CORE_FUNCTIONS)?;
+    all.extend(functions(repository, NETWORK_FUNCTIONS)?);
+    let undeclared = all.into_iter().filter(|f| !f.declared);
     Ok(undeclared.map(|f| f.name).collect())
 }
 
-fn functions(repository: &Repository) -> Result<Vec<Function>> {
-    let text = repository.read(FUNCTIONS)?;
-    let table: Functions =
-        toml::from_str(&text).map_err(|error| format!("{FUNCTIONS}: {error}"))?;
+fn functions(repository: &Repository, file: &str) -> Result<Vec<Function>> {
+    let text = repository.read(file)?;
+    let table: Functions = toml::from_str(&text).map_err(|error| format!("{file}: {error}"))?;
     Ok(table.function)
 }
 
@@ -102,17 +103,17 @@ pub(crate) fn write(repository: &Repository) -> Result<()> {
     Ok(())
 }
 
-fn agree(functions: &[Function], exports: &[String]) -> Result<()> {
+fn agree(functions: &[Function], exports: &[String], file: &str) -> Result<()> {
     let known = |name: &str| functions.iter().any(|function| function.name == name);
     let mut wrong: Vec<String> = Vec::new();
     let unknown = |name: &&String| !known(name) && !is_twin(name, exports);
     for name in exports.iter().filter(unknown) {
-        wrong.push(format!("{name} is exported: add it to {FUNCTIONS}"));
+        wrong.push(format!("{name} is exported: add it to {file}"));
     }
     for function in functions {
         if !exports.contains(&function.name) {
             wrong.push(format!(
-                "{} is not exported: remove it from {FUNCTIONS}",
+                "{} is not exported: remove it from {file}",
                 function.name
             ));
         }
@@ -139,8 +140,8 @@ mod tests {
     #[test]
     fn table_and_exports_must_agree() {
         let exports = ["HcsA".to_owned()];
-        assert!(agree(&[function("HcsA")], &exports).is_ok());
-        assert!(agree(&[], &exports).is_err());
-        assert!(agree(&[function("HcsA"), function("HcsB")], &exports).is_err());
+        assert!(agree(&[function("HcsA")], &exports, "table").is_ok());
+        assert!(agree(&[], &exports, "table").is_err());
+        assert!(agree(&[function("HcsA"), function("HcsB")], &exports, "table").is_err());
     }
 }

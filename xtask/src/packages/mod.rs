@@ -25,6 +25,7 @@ pub(crate) const NEEDED: &[Package] = &[
     ("valgrind", "valgrind"),
     ("busybox", "busybox-static"),
     ("ip", "iproute2"),
+    ("nft", "nftables"),
     // Images of other programs.
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),

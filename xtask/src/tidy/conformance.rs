@@ -1,6 +1,6 @@
 //! Rule: every promise of the C API has a check, every check a promise, and every function makes some.
 
-use super::{Fault, Rule, is_twin, listed_exports};
+use super::{CORE, Fault, Rule, is_twin, listed_exports};
 use crate::{
     Repository, Result,
     conformance::{Conformance, FILE, Source},
@@ -45,7 +45,7 @@ fn check(repository: &Repository) -> Result<Vec<Fault>> {
             faults.push(Fault::new(place, what, "add the row, or mend the id"));
         }
     }
-    let exports = listed_exports(repository)?;
+    let exports = listed_exports(repository, &CORE)?;
     // The second form of a function with strings promises what the first does, and is checked by the same programs.
     for name in exports.iter().filter(|name| !is_twin(name, &exports)) {
         if !conformance.rows.iter().any(|row| row.function == *name) {

@@ -9,6 +9,7 @@ mod dependencies;
 mod exports;
 mod fmt;
 mod folders;
+mod fuzz_lock;
 mod golden;
 mod headers;
 mod layers;
@@ -22,7 +23,7 @@ mod threats;
 mod unsafe_homes;
 mod words;
 
-pub(crate) use exports::{LIST as EXPORT_LIST, is_twin, listed as listed_exports};
+pub(crate) use exports::{CORE, Library, NETWORK, is_twin, listed as listed_exports};
 
 use std::process::ExitCode;
 
@@ -75,6 +76,7 @@ const RULES: &[Rule] = &[
     dependencies::RULE,
     layers::RULE,
     folders::RULE,
+    fuzz_lock::RULE,
     fmt::RULE,
     conformance::RULE,
     threats::RULE,

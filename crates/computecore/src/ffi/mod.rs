@@ -1,8 +1,8 @@
 //! The exports. Each one: keep panics in, empty the out-parameters, check pointers and handles, convert, call
 //! `hcs::raw`, convert back. Nothing is decided here that another client of the service would have to decide again.
 //!
-//! 1. [`mod@panic`], [`string`], [`out`]: panics, strings and out-parameters at the border.
-//! 2. [`handle`], [`named`]: the objects that the handles of C stand for.
+//! 1. `c_border`: panics, strings, out-parameters and handles at the border. [`frees`] releases strings.
+//! 2. [`named`]: the objects that the handles of C stand for.
 //! 3. [`callback`], [`boundary`]: calling back into C. [`absent`]: functions that are not implemented.
 //! 4. [`operation`], [`system`], [`process`], [`service`], [`vm`], [`storage`], [`reserved`]: the functions, by the
 //!    thing they are about. The headers in `include/` describe each of them.
@@ -16,19 +16,18 @@
 mod absent;
 mod boundary;
 mod callback;
-mod handle;
+mod frees;
 mod named;
 mod operation;
-mod out;
-mod panic;
 mod process;
 mod reserved;
 mod service;
 mod storage;
-mod string;
 mod system;
 mod vm;
 mod wide;
+
+use c_border::{handle, out, panic, string};
 
 #[cfg(test)]
 mod signatures_tests;

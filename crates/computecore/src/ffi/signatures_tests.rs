@@ -14,7 +14,7 @@ use crate::abi;
 /// The exports of this library.
 mod own {
     pub(super) use crate::ffi::{
-        operation::*, process::*, reserved::*, service::*, storage::*, string::*, system::*, vm::*,
+        frees::*, operation::*, process::*, reserved::*, service::*, storage::*, system::*, vm::*,
     };
 }
 

@@ -139,7 +139,7 @@ impl Parameter for Place {
         // SAFETY: it is a string of this library, and no other code has it.
         let text = unsafe { string::read(held.text) }.unwrap_or_default();
         // SAFETY: as above, and this is the only time.
-        unsafe { string::CoTaskMemFree(held.text.cast()) };
+        unsafe { string::release(held.text.cast()) };
         let wide = give(&text)?;
         // SAFETY: the function itself gave a string, so there is a place; the caller says that it is one.
         unsafe { self.0.write(wide) };
@@ -363,7 +363,7 @@ mod tests {
             // SAFETY: `give` ends its strings with 0.
             let back = unsafe { read(given) }.unwrap();
             // SAFETY: it was not released yet.
-            unsafe { string::CoTaskMemFree(given.cast()) };
+            unsafe { string::release(given.cast()) };
             assert_eq!(back, text.encode_utf16().chain([0]).collect::<Vec<_>>());
         }
     }

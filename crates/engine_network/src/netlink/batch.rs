@@ -103,6 +103,29 @@ impl Batch {
         self
     }
 
+    /// Adds the messages of another batch.
+    pub(crate) fn append(&mut self, other: Self) -> &mut Self {
+        let behind = self.bytes.len();
+        self.bytes.extend(other.bytes);
+        self.messages
+            .extend(other.messages.into_iter().map(|message| Entry {
+                start: message.start + behind,
+                ..message
+            }));
+        self.too_long |= other.too_long;
+        self
+    }
+
+    /// Its bytes so far.
+    pub(crate) const fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The bytes behind the first `length`.
+    pub(crate) fn since(&self, length: usize) -> &[u8] {
+        self.bytes.get(length..).unwrap_or_default()
+    }
+
     /// Whether it asks for nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty()

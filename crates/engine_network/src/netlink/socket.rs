@@ -7,7 +7,10 @@ use rustix::{
     net::{
         AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recvfrom,
         send, socket_with,
-        sockopt::{set_socket_recv_buffer_size_force, set_socket_send_buffer_size},
+        sockopt::{
+            set_socket_recv_buffer_size_force, set_socket_send_buffer_size,
+            set_socket_send_buffer_size_force,
+        },
     },
 };
 
@@ -26,8 +29,12 @@ const INTERRUPTED: u16 = 0x10;
 /// The longest datagram that is read: a refusal holds the message that it is about, of up to 64 KiB.
 const LONGEST: usize = 128 << 10;
 
-/// What the kernel may queue for a socket, and what a batch may have: the rules of some thousand endpoints.
-const BUFFER: usize = 1 << 20;
+/// What the kernel may queue for a socket.
+const ANSWERS: usize = 1 << 20;
+
+/// What a batch may have: the rules for as many endpoints, addresses and mapped ports as `hcn` takes. The kernel reserves
+/// nothing for it.
+const REQUESTS: usize = 16 << 20;
 
 /// How often a dump is begun again that others' changes interrupted.
 const MOST_TRIES: u32 = 8;
@@ -61,9 +68,12 @@ impl Socket {
         let flags = SocketFlags::CLOEXEC;
         let descriptor =
             socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol).map_err(call)?;
-        // Without more room small batches work all the same.
-        let _as_it_is = set_socket_send_buffer_size(&descriptor, BUFFER);
-        let _as_it_is = set_socket_recv_buffer_size_force(&descriptor, BUFFER);
+        // An ordinary request for room ends at what the host gives every program (net.core.wmem_max), some 200 KiB. Without
+        // more small batches work all the same.
+        if set_socket_send_buffer_size_force(&descriptor, REQUESTS).is_err() {
+            let _as_it_is = set_socket_send_buffer_size(&descriptor, REQUESTS);
+        }
+        let _as_it_is = set_socket_recv_buffer_size_force(&descriptor, ANSWERS);
         Ok(Self {
             descriptor,
             sequence: 1,
@@ -150,9 +160,21 @@ impl Socket {
         fixed: &[u8],
         read: impl Fn(&Message<'_>) -> Option<T>,
     ) -> Result<Vec<T>, NetlinkError> {
+        self.dump_of(what, kind, fixed, |_| {}, read)
+    }
+
+    /// As [`Socket::dump`], of what `attributes` names.
+    pub(crate) fn dump_of<T>(
+        &mut self,
+        what: &str,
+        kind: u16,
+        fixed: &[u8],
+        attributes: impl Fn(&mut Batch),
+        read: impl Fn(&Message<'_>) -> Option<T>,
+    ) -> Result<Vec<T>, NetlinkError> {
         for _ in 0..MOST_TRIES {
             let mut batch = Batch::default();
-            batch.message(what, kind, flag::DUMP, fixed, |_| {});
+            batch.message(what, kind, flag::DUMP, fixed, &attributes);
             let sequence = self.send(batch.bytes, &batch.messages, false)?;
             if let Some(found) = self.collect(what, sequence, &read)? {
                 return Ok(found);
@@ -178,16 +200,14 @@ impl Socket {
                     continue;
                 }
                 sound &= message.flags & INTERRUPTED == 0;
-                match message.kind {
-                    DONE => return Ok(sound.then_some(found)),
-                    ERROR => {
-                        let code = code(&message).ok_or_else(|| answer(what, "is malformed"))?;
-                        let errno = code.unwrap_or(Errno::IO);
+                match end(&message) {
+                    Some(Ok(())) => return Ok(sound.then_some(found)),
+                    Some(Err(errno)) => {
                         let what = what.to_owned();
                         return Err(NetlinkError::Refused { what, errno });
                     }
-                    _ if found.len() < MOST_MESSAGES => found.extend(read(&message)),
-                    _ => return Err(answer(what, "is too long")),
+                    None if found.len() < MOST_MESSAGES => found.extend(read(&message)),
+                    None => return Err(answer(what, "is too long")),
                 }
             }
         }
@@ -253,11 +273,63 @@ impl Socket {
 
 /// The code of an acknowledgement: `None` inside for success.
 fn code(message: &Message<'_>) -> Option<Option<Errno>> {
-    let code = number(message.body, 0)?.cast_signed();
-    Some((code != 0).then(|| Errno::from_raw_os_error(code.saturating_neg())))
+    // Another number than these is none of the kernel's.
+    const ERRORS: std::ops::Range<i32> = 1..4096;
+    let code = number(message.body, 0)?.cast_signed().saturating_neg();
+    let errno = || match ERRORS.contains(&code) {
+        true => Errno::from_raw_os_error(code),
+        false => Errno::IO,
+    };
+    Some((code != 0).then(errno))
+}
+
+/// How a dump ends with this message; `None` when it goes on. The kernel tells errors that it met on the way in the message
+/// that ends the list, which is not whole then.
+fn end(message: &Message<'_>) -> Option<Result<(), Errno>> {
+    match message.kind {
+        DONE => Some(code(message).flatten().map_or(Ok(()), Err)),
+        ERROR => Some(Err(code(message).flatten().unwrap_or(Errno::IO))),
+        _ => None,
+    }
 }
 
 fn answer(what: &str, fault: &'static str) -> NetlinkError {
     let what = what.to_owned();
     NetlinkError::Answer { what, fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_broke_off_is_an_error() {
+        let ended = |kind: u16, body: &[u8]| {
+            end(&Message {
+                kind,
+                flags: 0,
+                sequence: 1,
+                body,
+            })
+        };
+        let code = |errno: i32| (-errno).to_ne_bytes();
+        assert_eq!(ended(DONE, &code(0)), Some(Ok(())));
+        assert_eq!(ended(DONE, &[]), Some(Ok(())));
+        assert_eq!(ended(DONE, &code(12)), Some(Err(Errno::NOMEM)));
+        assert_eq!(ended(ERROR, &code(2)), Some(Err(Errno::NOENT)));
+        assert_eq!(ended(16, &code(2)), None);
+    }
+
+    #[test]
+    fn a_code_that_is_no_error_of_the_kernel_ends_nothing() {
+        for raw in [1, i32::MIN, i32::MAX, -4096, -70_000] {
+            let message = Message {
+                kind: ERROR,
+                flags: 0,
+                sequence: 1,
+                body: &raw.to_ne_bytes(),
+            };
+            assert_eq!(code(&message), Some(Some(Errno::IO)), "{raw}");
+        }
+    }
 }

@@ -245,15 +245,66 @@ impl Expressions<'_> {
             .compare(EQUAL, &ethertype.to_be_bytes())
     }
 
-    /// The source of an IPv6 packet is of a link (`fe80::/10`).
-    pub(super) fn source_is_of_link(&mut self) -> &mut Self {
-        self.load(NETWORK, 8, 2, REGISTER)
-            .masked(&[0xff, 0xc0], &[0xfe, 0x80], EQUAL)
-    }
-
     /// The source of an IPv6 packet is not known yet (`::`).
     pub(super) fn source_is_unknown(&mut self) -> &mut Self {
         self.load(NETWORK, 8, 16, REGISTER).compare(EQUAL, &[0; 16])
+    }
+
+    /// It is a packet of ICMPv6; with a kind only one of it.
+    pub(super) fn is_icmp6(&mut self, kind: Option<u8>) -> &mut Self {
+        const ICMP6: u8 = 58;
+        self.meta(meta::PROTOCOL, REGISTER).compare(EQUAL, &[ICMP6]);
+        match kind {
+            Some(kind) => self.load(TRANSPORT, 0, 1, REGISTER).compare(EQUAL, &[kind]),
+            None => self,
+        }
+    }
+
+    /// The address that a neighbour asks for, or tells, is one of the port's.
+    pub(super) fn target_is(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.port_with((TRANSPORT, 8, 16), set, contained)
+    }
+
+    /// It is of IPv4, or else of IPv6, in a table of both.
+    pub(super) fn is_of(&mut self, ipv4: bool) -> &mut Self {
+        const FAMILIES: [u8; 2] = [10, 2];
+        self.meta(meta::FAMILY, REGISTER)
+            .compare(EQUAL, &[FAMILIES[usize::from(ipv4)]])
+    }
+
+    /// The interface that it comes in by, or with `leaves` that it leaves by, has this name.
+    pub(super) fn is_at(&mut self, name: &[u8; 16], leaves: bool) -> &mut Self {
+        let key = if leaves { meta::OUT } else { meta::IN };
+        self.meta(key, REGISTER).compare(EQUAL, name)
+    }
+
+    /// It is of this protocol.
+    pub(super) fn is_protocol(&mut self, number: u8) -> &mut Self {
+        self.meta(meta::PROTOCOL, REGISTER)
+            .compare(EQUAL, &[number])
+    }
+
+    /// Its source, or with `target` its destination, begins with the bits of `first` that `mask` has.
+    pub(super) fn address_in(&mut self, first: &[u8], mask: &[u8], target: bool) -> &mut Self {
+        let offset = match (first.len(), target) {
+            (4, false) => 12,
+            (4, true) => 16,
+            (_, false) => 8,
+            (_, true) => 24,
+        };
+        let length = u32::try_from(first.len()).unwrap_or(0);
+        self.load(NETWORK, offset, length, REGISTER)
+            .masked(mask, first, EQUAL)
+    }
+
+    /// Its port, or with `target` that of its destination, is in the range.
+    pub(super) fn port_in(&mut self, (first, last): (u16, u16), target: bool) -> &mut Self {
+        const AT_MOST: u32 = 3;
+        const AT_LEAST: u32 = 5;
+        let offset = if target { 2 } else { 0 };
+        self.load(TRANSPORT, offset, 2, REGISTER)
+            .compare(AT_LEAST, &first.to_be_bytes())
+            .compare(AT_MOST, &last.to_be_bytes())
     }
 
     /// It passes.

@@ -1,7 +1,9 @@
 //! The rules: what they are about as a value ([`Rules`]), and the tables that say it to nfnetlink.
 //!
 //! 1. [`Rules`] is made of an intent, purely. 2. `tables` writes it as one transaction, which takes the place of what
-//!    was there: either all of it holds or nothing changed. 3. `expression` has the words that rules are made of.
+//!    was there: either all of it holds or nothing changed. 3. `expression` has the words that rules are made of. 4.
+//!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in their
+//!    namespaces.
 //!
 //! There are two tables. In the one of family `inet` connections are translated and forwarded, in the one of family
 //! `bridge` each port is held to its own addresses. Nothing of a rule is ever written down: the records give the intent again,
@@ -11,6 +13,8 @@
 //! service would cut published ports and lift the hold on addresses. From Linux 6.9 on `persist` mends that; until all
 //! kernels have it, rules that others flushed come back with the next change or check.
 
+mod access;
+mod contents;
 mod expression;
 mod tables;
 
@@ -21,7 +25,9 @@ use std::{
 
 use hcn::{Mac, Mapping, Prefix, intent::Intent};
 
-pub(crate) use tables::{are_there, remove, write};
+pub(crate) use access::set as set_access;
+pub(crate) use contents::are_there;
+pub(crate) use tables::{remove, write};
 
 /// What the rules are about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,14 +75,11 @@ impl Rules {
             }
         }
         for endpoint in &intent.endpoints {
-            let addresses = endpoint
-                .addresses
-                .iter()
-                .map(|(address, _)| *address)
-                .collect();
+            let addresses = endpoint.addresses.iter().map(|(address, _)| *address);
+            let addresses = addresses.chain([endpoint.mac.link_local().into()]);
             rules
                 .ports
-                .insert(endpoint.link.clone(), (endpoint.mac, addresses));
+                .insert(endpoint.link.clone(), (endpoint.mac, addresses.collect()));
             if let Some(IpAddr::V4(to)) = endpoint.mapped_address() {
                 endpoint
                     .mappings

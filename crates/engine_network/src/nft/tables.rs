@@ -6,27 +6,24 @@ use hcn::address::{address_of, number};
 
 use super::{
     Rules,
+    contents::{Contents, comment},
     expression::{Ended, Expressions},
 };
-use crate::netlink::{
-    Batch, NetlinkError, Socket, flag,
-    parse::{Attributes, text},
-};
+use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
-const SUBSYSTEM: u16 = 10 << 8;
+pub(super) const SUBSYSTEM: u16 = 10 << 8;
 const NEW_TABLE: u16 = SUBSYSTEM;
-const GET_TABLE: u16 = SUBSYSTEM | 1;
 const DELETE_TABLE: u16 = SUBSYSTEM | 2;
 const NEW_CHAIN: u16 = SUBSYSTEM | 3;
 const NEW_RULE: u16 = SUBSYSTEM | 6;
 const NEW_SET: u16 = SUBSYSTEM | 9;
 const NEW_ELEMENTS: u16 = SUBSYSTEM | 12;
-const BEGIN: u16 = 16;
-const END: u16 = 17;
+pub(super) const BEGIN: u16 = 16;
+pub(super) const END: u16 = 17;
 
 /// Families of tables.
-const INET: u8 = 1;
-const BRIDGE: u8 = 7;
+pub(super) const INET: u8 = 1;
+pub(super) const BRIDGE: u8 = 7;
 
 /// Types of keys, for programs that show them.
 const ADDRESS: u32 = 7;
@@ -48,15 +45,21 @@ const MOST_ELEMENT_BYTES: usize = 32 << 10;
 pub(crate) fn write(socket: &mut Socket, table: &str, rules: &Rules) -> Result<(), NetlinkError> {
     let mut batch = Batch::default();
     control(&mut batch, BEGIN);
-    for family in [INET, BRIDGE] {
-        replace(&mut batch, family, table);
-    }
     let mut sets = 0;
-    connections(&mut Table::of(&mut batch, INET, table, &mut sets), rules);
-    ports(&mut Table::of(&mut batch, BRIDGE, table, &mut sets), rules);
+    for (family, fill) in TABLES {
+        let mut table = Table::of(family, table, &mut sets);
+        fill(&mut table, rules);
+        table.replace(&mut batch);
+    }
     finish(&mut batch, table);
     socket.run(batch)
 }
+
+/// Writes the chains, sets and rules of a table.
+type Fill = fn(&mut Table<'_>, &Rules);
+
+/// The tables: their families, and what is in them.
+const TABLES: [(u8, Fill); 2] = [(INET, connections), (BRIDGE, ports)];
 
 /// Removes the tables, if they are there.
 pub(crate) fn remove(socket: &mut Socket, table: &str) -> Result<(), NetlinkError> {
@@ -70,22 +73,7 @@ pub(crate) fn remove(socket: &mut Socket, table: &str) -> Result<(), NetlinkErro
     socket.run(batch)
 }
 
-/// Whether both tables are there.
-pub(crate) fn are_there(socket: &mut Socket, table: &str) -> Result<bool, NetlinkError> {
-    let found = socket.dump("listing tables of rules", GET_TABLE, &[0; 4], |message| {
-        let attributes = Attributes::behind(message.body, 4).ok()?;
-        let name = attributes.find(1).map(text)?;
-        Some((*message.body.first()?, name))
-    })?;
-    let there = |family: u8| {
-        found
-            .iter()
-            .any(|(of, name)| *of == family && name == table)
-    };
-    Ok(there(INET) && there(BRIDGE))
-}
-
-fn control(batch: &mut Batch, kind: u16) {
+pub(super) fn control(batch: &mut Batch, kind: u16) {
     // The header names the subsystem, in the order of networks.
     batch.message(
         "beginning or ending a transaction",
@@ -96,7 +84,7 @@ fn control(batch: &mut Batch, kind: u16) {
     );
 }
 
-fn make(batch: &mut Batch, family: u8, table: &str, flags: u16) {
+pub(super) fn make(batch: &mut Batch, family: u8, table: &str, flags: u16) {
     let what = format!("making the table {table:?} of rules");
     batch.message(
         what,
@@ -109,30 +97,26 @@ fn make(batch: &mut Batch, family: u8, table: &str, flags: u16) {
     );
 }
 
-fn delete(batch: &mut Batch, family: u8, table: &str, flags: u16) {
+pub(super) fn delete(batch: &mut Batch, family: u8, table: &str, flags: u16) {
     let what = format!("removing the table {table:?} of rules");
     batch.message(what, DELETE_TABLE, flags, &[family, 0, 0, 0], |batch| {
         batch.text(1, table);
     });
 }
 
-/// Makes an empty table, whether one was there or not.
-fn replace(batch: &mut Batch, family: u8, table: &str) {
-    make(batch, family, table, 0);
-    delete(batch, family, table, 0);
-    make(batch, family, table, 0);
-}
-
 /// Only the last message is acknowledged: errors of the others come without being asked for, and thousands of
 /// acknowledgements would not fit into the socket's queue.
-fn finish(batch: &mut Batch, table: &str) {
+pub(super) fn finish(batch: &mut Batch, table: &str) {
     make(batch, INET, table, flag::ACK);
     control(batch, END);
 }
 
 /// A table that is being written.
-struct Table<'b> {
-    batch: &'b mut Batch,
+pub(super) struct Table<'b> {
+    /// What it is to hold, as messages.
+    batch: Batch,
+    /// The same, to be compared with what is there later.
+    contents: Contents,
     family: u8,
     name: &'b str,
     /// Sets so far: each has a number within its transaction.
@@ -140,28 +124,43 @@ struct Table<'b> {
 }
 
 /// A hook of the kernel, and when a chain comes to it.
-struct Hook {
-    kind: &'static str,
-    number: u32,
-    priority: i32,
+pub(super) struct Hook {
+    pub(super) kind: &'static str,
+    pub(super) number: u32,
+    pub(super) priority: i32,
 }
 
 impl<'b> Table<'b> {
-    fn of(batch: &'b mut Batch, family: u8, name: &'b str, sets: &'b mut u32) -> Self {
+    pub(super) fn of(family: u8, name: &'b str, sets: &'b mut u32) -> Self {
         Self {
-            batch,
+            batch: Batch::default(),
+            contents: Contents::new(family),
             family,
             name,
             sets,
         }
     }
 
+    /// Adds all of it, in the place of what has its name.
+    pub(super) fn replace(self, batch: &mut Batch) {
+        make(batch, self.family, self.name, 0);
+        delete(batch, self.family, self.name, 0);
+        let digest = self.contents.digest();
+        let what = format!("making the table {:?} of rules", self.name);
+        batch.message(what, NEW_TABLE, flag::CREATE, &self.header(), |batch| {
+            const COMMENT: u16 = 6;
+            batch.text(1, self.name).bytes(COMMENT, &comment(digest));
+        });
+        batch.append(self.batch);
+    }
+
     fn header(&self) -> [u8; 4] {
         [self.family, 0, 0, 0]
     }
 
-    fn chain(&mut self, chain: &str, hook: &Hook) {
+    pub(super) fn chain(&mut self, chain: &str, hook: &Hook) {
         let (header, table) = (self.header(), self.name);
+        self.contents.chain(chain);
         let what = format!("making the chain {chain}");
         self.batch
             .message(what, NEW_CHAIN, flag::CREATE, &header, |batch| {
@@ -174,8 +173,9 @@ impl<'b> Table<'b> {
             });
     }
 
-    fn rule(&mut self, chain: &str, rule: impl FnOnce(&mut Expressions<'_>) -> Ended) {
+    pub(super) fn rule(&mut self, chain: &str, rule: impl FnOnce(&mut Expressions<'_>) -> Ended) {
         let (header, table) = (self.header(), self.name);
+        let contents = &mut self.contents;
         let what = format!("making a rule of the chain {chain}");
         self.batch.message(
             what,
@@ -183,10 +183,14 @@ impl<'b> Table<'b> {
             flag::CREATE | flag::APPEND,
             &header,
             |batch| {
+                const COMMENT: u16 = 7;
                 batch.text(1, table).text(2, chain);
+                let before = batch.length();
                 batch.nest(4, |batch| {
                     let _ended = rule(&mut Expressions(batch));
                 });
+                let comment = contents.rule(chain, batch.since(before));
+                batch.bytes(COMMENT, &comment);
             },
         );
     }
@@ -224,6 +228,10 @@ impl<'b> Table<'b> {
 
     /// Elements of a set, as many messages as they take.
     fn elements(&mut self, set: &str, elements: &[Element]) {
+        for element in elements {
+            self.contents
+                .element(set, &element.key, &element.data, element.is_end);
+        }
         let each = elements
             .iter()
             .map(|one| one.key.len() + one.data.len())
@@ -289,7 +297,7 @@ fn padded(parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// The name of an interface as the kernel compares it.
-fn interface(name: &str) -> [u8; 16] {
+pub(super) fn interface(name: &str) -> [u8; 16] {
     let mut bytes = [0; 16];
     let length = name.len().min(15);
     bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
@@ -364,6 +372,7 @@ fn connection_sets(table: &mut Table<'_>, rules: &Rules) {
     let ours: BTreeSet<String> = rules.open.union(&rules.closed).cloned().collect();
     for (set, names) in [
         ("open", &rules.open),
+        ("closed", &rules.closed),
         ("ours", &ours),
         ("hostless", &rules.hostless),
         ("guarded", &rules.guarded),
@@ -419,6 +428,9 @@ fn forwarding(table: &mut Table<'_>, hook: &Hook) {
     let chain = "forwarding";
     table.chain(chain, hook);
     table.rule(chain, |rule| rule.stays_in("within").accept());
+    // Nor by a published port of another network, whatever the host forwards.
+    table.rule(chain, |rule| rule.came_in("closed", true).drop());
+    table.rule(chain, |rule| rule.leaves("closed", true).drop());
     table.rule(chain, |rule| {
         rule.leaves("open", true).is_established().accept()
     });
@@ -486,21 +498,49 @@ fn ports(table: &mut Table<'_>, rules: &Rules) {
             .told_address_is("addresses", true)
             .accept()
     });
+    neighbours(table, chain);
     table.rule(chain, |rule| {
         rule.frame_is(ETHERTYPE_IPV6)
             .packet6_is_from("addresses_6", true)
             .accept()
     });
+    // A card that looks whether an address is free, and one that tells which groups it listens to, has none yet.
     table.rule(chain, |rule| {
-        rule.frame_is(ETHERTYPE_IPV6).source_is_of_link().accept()
-    });
-    table.rule(chain, |rule| {
-        rule.frame_is(ETHERTYPE_IPV6).source_is_unknown().accept()
+        rule.frame_is(ETHERTYPE_IPV6)
+            .source_is_unknown()
+            .is_icmp6(None)
+            .accept()
     });
     table.rule(chain, |rule| rule.came_in("held", true).drop());
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
+/// No container is a router, nor tells where the addresses of others are or that they are taken.
+fn neighbours(table: &mut Table<'_>, chain: &str) {
+    const SOLICITATION: u8 = 135;
+    const ADVERTISEMENT: u8 = 136;
+    const OF_ROUTERS: [u8; 2] = [134, 137];
+    for kind in OF_ROUTERS {
+        table.rule(chain, |rule| {
+            rule.frame_is(ETHERTYPE_IPV6).is_icmp6(Some(kind)).drop()
+        });
+    }
+    table.rule(chain, |rule| {
+        rule.frame_is(ETHERTYPE_IPV6)
+            .is_icmp6(Some(ADVERTISEMENT))
+            .target_is("addresses_6", false)
+            .drop()
+    });
+    // Without a source it asks whether it may take the address itself.
+    table.rule(chain, |rule| {
+        rule.frame_is(ETHERTYPE_IPV6)
+            .source_is_unknown()
+            .is_icmp6(Some(SOLICITATION))
+            .target_is("addresses_6", false)
+            .drop()
+    });
+}
+
+pub(super) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),

@@ -11,6 +11,7 @@ use crate::{
     host::Host,
     link::{self, Link},
     netlink::Batch,
+    settings::{self, Family},
 };
 
 const NEEDS: &str = "bridges (module bridge)";
@@ -45,6 +46,18 @@ impl Bridge<'_> {
         )))
     }
 
+    /// What endpoints say of routes does not count on the host.
+    fn keep_to_itself(&self, host: &Host) -> Result<(), Failure> {
+        const HEARD: [&str; 2] = ["accept_ra", "accept_redirects"];
+        let heard = HEARD.iter().filter(|_| host.ipv6);
+        heard
+            .map(|setting| (setting, settings::read(Family::V6, &self.0.link, setting)))
+            .try_for_each(|(setting, now)| match now?.as_str() {
+                "0" => Ok(()),
+                _ => settings::write(Family::V6, &self.0.link, setting, "0"),
+            })
+    }
+
     /// What of its addresses has to come and go: the host's own on this link, against those that are wanted.
     fn differences(&self, host: &mut Host, index: u32) -> Result<[Vec<(IpAddr, u8)>; 2], Failure> {
         let doing = self.doing("looking at");
@@ -77,6 +90,7 @@ impl Part for Bridge<'_> {
                 "the bridge {name} was removed while it was being made"
             )));
         };
+        self.keep_to_itself(host)?;
         let [missing, stale] = self.differences(host, found.index)?;
         let mut batch = Batch::default();
         for (address, length) in stale {

@@ -3,18 +3,26 @@
 //! The host as a whole is left as it is: only the bridges of networks that are translated forward, and the interfaces
 //! of default routes, where answers come in. Of those that did not forward before, the rules drop what comes in and is
 //! for no network of ours (`Rules::guarded`): the host does not become a router for its neighbours.
+//!
+//! Another program may have the host forward as a whole afterwards (`net.ipv4.ip_forward`). From then on all interfaces
+//! forward because of it: none is guarded any more, and none is put back.
 
-use std::{collections::BTreeSet, fs, io::ErrorKind, path::PathBuf};
+use std::collections::BTreeSet;
 
 use hcn::intent::Intent;
-use hcs_schema::{Failure, HResult};
+use hcs_schema::Failure;
 
-use crate::host::Host;
+use crate::{
+    host::Host,
+    settings::{self, ALL, Family},
+};
 
-/// Settings of the calling thread's network namespace.
-const SETTINGS: &str = "/proc/sys/net/ipv4/conf";
+const FORWARDING: &str = "forwarding";
+/// What is needed.
+const ON: &str = "1";
 
-/// A setting as it was before. It belongs into a record: nothing else knows it.
+/// A setting as it was before. It belongs into a record: nothing else knows it. That of the interface `all` is not changed
+/// by us; it tells whether the host forwarded as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Former {
     /// The interface.
@@ -61,8 +69,8 @@ impl Forwarding {
         let bridges = self
             .bridges
             .iter()
-            .flat_map(|link| [(link, "forwarding"), (link, "route_localnet")]);
-        bridges.chain(self.uplinks.iter().map(|link| (link, "forwarding")))
+            .flat_map(|link| [(link, FORWARDING), (link, "route_localnet")]);
+        bridges.chain(self.uplinks.iter().map(|link| (link, FORWARDING)))
     }
 
     /// What [`Forwarding::apply`] would change, as it is now. It has to be recorded before, as nothing else knows it. Runs
@@ -73,14 +81,24 @@ impl Forwarding {
     pub fn check(&self) -> Result<Vec<Former>, Failure> {
         let mut former = Vec::new();
         for (link, setting) in self.wanted() {
-            let value = read(link, setting)?;
-            if value != "1" {
+            let value = settings::read(Family::V4, link, setting)?;
+            if value != ON {
                 former.push(Former {
                     interface: link.clone(),
                     setting: setting.to_owned(),
                     value,
                 });
             }
+        }
+        if former
+            .iter()
+            .any(|one| self.uplinks.contains(&one.interface))
+        {
+            former.push(Former {
+                interface: ALL.to_owned(),
+                setting: FORWARDING.to_owned(),
+                value: settings::read(Family::V4, ALL, FORWARDING)?,
+            });
         }
         Ok(former)
     }
@@ -90,23 +108,33 @@ impl Forwarding {
     /// # Errors
     /// The setting that could not be made; [`Forwarding::undo`] puts those before it back.
     pub fn apply(&self) -> Result<(), Failure> {
-        for former in self.check()? {
-            write(&former.interface, &former.setting, "1")?;
+        for former in self.check()?.iter().filter(|one| one.interface != ALL) {
+            settings::write(Family::V4, &former.interface, &former.setting, ON)?;
         }
         Ok(())
     }
 
-    /// Puts settings back to what they were. An interface that is gone took its settings along.
+    /// Puts settings back to what they were. An interface that is gone took its settings along; one that is set to
+    /// something else than we set it to, or that forwards because of another program by now, is left as it is.
     ///
     /// # Errors
     /// The first that could not be put back; the others were tried.
     pub fn undo(former: &[Former]) -> Result<(), Failure> {
+        let of_others = is_of_others(former);
         let mut result = Ok(());
-        for one in former {
-            if path(&one.interface, &one.setting).exists() {
-                let back = write(&one.interface, &one.setting, &one.value);
-                result = result.and(back);
+        for one in former.iter().filter(|one| one.interface != ALL) {
+            let kept = of_others && one.setting == FORWARDING;
+            if kept || !settings::exists(Family::V4, &one.interface, &one.setting) {
+                continue;
             }
+            let back =
+                settings::read(Family::V4, &one.interface, &one.setting).and_then(|now| match now
+                    .as_str()
+                {
+                    ON => settings::write(Family::V4, &one.interface, &one.setting, &one.value),
+                    _ => Ok(()),
+                });
+            result = result.and(back);
         }
         result
     }
@@ -114,37 +142,19 @@ impl Forwarding {
     /// Interfaces that forward only because of us, of what was recorded.
     #[must_use]
     pub fn guarded(&self, former: &[Former]) -> BTreeSet<String> {
-        let changed = former.iter().filter(|one| one.setting == "forwarding");
-        let uplinks = changed.filter(|one| !one.interface.starts_with("hcb"));
+        if is_of_others(former) {
+            return BTreeSet::new();
+        }
+        let changed = former.iter().filter(|one| one.setting == FORWARDING);
+        let uplinks =
+            changed.filter(|one| !one.interface.starts_with("hcb") && one.interface != ALL);
         uplinks.map(|one| one.interface.clone()).collect()
     }
 }
 
-/// Names of interfaces hold no slash and are neither `.` nor `..`; what a record says is checked all the same.
-fn path(link: &str, setting: &str) -> PathBuf {
-    let plain = |name: &str| !name.contains('/') && !matches!(name, "" | "." | "..");
-    let link = if plain(link) { link } else { "-" };
-    let setting = if plain(setting) { setting } else { "-" };
-    [SETTINGS, link, setting].iter().collect()
-}
-
-fn read(link: &str, setting: &str) -> Result<String, Failure> {
-    let path = path(link, setting);
-    let value = fs::read_to_string(&path).map_err(|error| {
-        let message = format!("the setting {} cannot be read", path.display());
-        Failure::new(HResult::E_FAIL, message).because(&error)
-    })?;
-    Ok(value.trim().to_owned())
-}
-
-fn write(link: &str, setting: &str, value: &str) -> Result<(), Failure> {
-    let path = path(link, setting);
-    fs::write(&path, value).map_err(|error| {
-        let code = match error.kind() {
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => HResult::E_ACCESSDENIED,
-            _ => HResult::E_FAIL,
-        };
-        let message = format!("the setting {} cannot be set to {value}", path.display());
-        Failure::new(code, message).because(&error)
-    })
+/// Whether the host forwards as a whole, and did not when its settings were recorded last.
+fn is_of_others(former: &[Former]) -> bool {
+    let mut recorded = former.iter().rev();
+    let recorded = recorded.find(|one| one.interface == ALL && one.setting == FORWARDING);
+    recorded.is_some_and(|one| one.value != ON) && settings::forwards_as_a_whole()
 }

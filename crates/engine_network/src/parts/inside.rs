@@ -6,16 +6,20 @@ use std::os::fd::BorrowedFd;
 use hcn::intent::EndpointIntent;
 use hcs_schema::Failure;
 
-use super::Part;
+use super::{Part, port};
 use crate::{
     failure::{failed, in_the_way},
     host::Host,
     link,
-    namespace::socket_in,
+    namespace::sockets_in,
     netlink::Batch,
+    nft, queue,
 };
 
-const NEEDS: &str = "addresses and routes of IPv4, and of IPv6 where they are asked for";
+const NEEDS: &str = "addresses and routes of IPv4, and where they are asked for those of IPv6 and limits (module sch_tbf)";
+
+const NEEDS_RULES: &str =
+    "nf_tables with the family inet and connection tracking, for access rules";
 
 /// The far end of an endpoint's pair of links.
 #[derive(Clone, Copy, Debug)]
@@ -36,23 +40,35 @@ impl Inside<'_> {
 }
 
 impl Part for Inside<'_> {
-    fn check(&self, _host: &mut Host) -> Result<(), Failure> {
-        let mut socket = socket_in(self.namespace)?;
+    fn check(&self, host: &mut Host) -> Result<(), Failure> {
+        let EndpointIntent {
+            namespace, inner, ..
+        } = self.endpoint;
+        let port = port::found(host, self.endpoint)?;
+        let [mut socket, _] = sockets_in(self.namespace)?;
         let doing = self.doing("looking at");
         let links = link::links(&mut socket).map_err(|error| failed(&doing, NEEDS, &error))?;
-        match links.iter().find(|link| link.name == self.endpoint.inner) {
-            Some(link) if link.kind.as_deref() != Some("veth") => Err(in_the_way(format!(
-                "the namespace {} has another link with the name {}",
-                self.endpoint.namespace, self.endpoint.inner
+        let there = links.iter().find(|link| link.name == *inner);
+        match (port, there) {
+            (None, None) => Ok(()),
+            (Some(port), Some(link)) if link.peer == Some(port.index) => Ok(()),
+            (_, Some(_)) => Err(in_the_way(format!(
+                "the namespace {namespace} has another link with the name {inner}"
             ))),
-            _ => Ok(()),
+            (Some(port), None) => Err(in_the_way(format!(
+                "the link {} of the endpoint {} leads into another namespace than {namespace}; detach it there first",
+                port.name, self.endpoint.id
+            ))),
         }
     }
 
     fn apply(&self, host: &mut Host) -> Result<(), Failure> {
         let endpoint = self.endpoint;
         let doing = self.doing("setting up");
-        let mut socket = socket_in(self.namespace)?;
+        let [mut socket, mut filter] = sockets_in(self.namespace)?;
+        // Before anything can be sent.
+        nft::set_access(&mut filter, &host.owner, endpoint)
+            .map_err(|error| failed(&doing, NEEDS_RULES, &error))?;
         let found = link::find(&mut socket, &endpoint.inner)
             .map_err(|error| failed(&doing, NEEDS, &error))?;
         let Some(found) = found else {
@@ -63,6 +79,17 @@ impl Part for Inside<'_> {
             return Err(in_the_way(message));
         };
         let mut batch = Batch::default();
+        let mtu = port::wanted_mtu(endpoint);
+        if found.mtu != mtu {
+            link::set_mtu(&mut batch, &found.name, found.index, mtu);
+        }
+        match endpoint.bandwidth {
+            Some(rate) => queue::limit(&mut batch, &found.name, found.index, rate),
+            None if found.queue.as_deref() == Some(queue::KIND) => {
+                queue::unlimit(&mut batch, &found.name, found.index);
+            }
+            None => {}
+        }
         link::set_up(&mut batch, "lo");
         link::set_up(&mut batch, &endpoint.inner);
         for (address, length) in &endpoint.addresses {

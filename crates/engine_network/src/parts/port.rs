@@ -4,10 +4,11 @@ use std::os::fd::BorrowedFd;
 
 use hcn::intent::{EndpointIntent, alias};
 use hcs_schema::Failure;
+use rustix::io::Errno;
 
 use super::Part;
 use crate::{
-    failure::in_the_way,
+    failure::{failed, in_the_way},
     host::Host,
     link::{self, Link, Pair},
     netlink::Batch,
@@ -64,7 +65,17 @@ pub(crate) fn remove(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), F
         "removing the link {} of the endpoint {}",
         endpoint.link, endpoint.id
     );
-    host.run(&doing, NEEDS, batch)
+    match host.route.run(batch) {
+        // Its namespace ended meanwhile.
+        Err(error) if error.errno() == Some(Errno::NODEV) => Ok(()),
+        done => done.map_err(|error| failed(&doing, NEEDS, &error)),
+    }
+}
+
+/// The largest packet that its links take, in bytes.
+pub(super) fn wanted_mtu(endpoint: &EndpointIntent) -> u32 {
+    const USUAL: u32 = 1500;
+    endpoint.mtu.unwrap_or(USUAL)
 }
 
 impl Part for Port<'_> {
@@ -107,6 +118,13 @@ impl Part for Port<'_> {
             )));
         };
         let mut batch = Batch::default();
+        if found.master != Some(bridge.index) {
+            link::set_master(&mut batch, &found.name, found.index, bridge.index);
+        }
+        let mtu = wanted_mtu(endpoint);
+        if found.mtu != mtu {
+            link::set_mtu(&mut batch, &found.name, found.index, mtu);
+        }
         link::set_port(
             &mut batch,
             &found.name,

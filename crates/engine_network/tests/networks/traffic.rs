@@ -5,13 +5,13 @@
 
 use std::{
     io::{Read, Write},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::OwnedFd,
     time::Duration,
 };
 
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, recv, sendto,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, recv, recvfrom, sendto,
     socket_with,
     sockopt::{Timeout, set_socket_timeout},
 };
@@ -155,4 +155,57 @@ pub(crate) fn counter(space: &Space, file: &str, protocol: &str, name: &str) -> 
         .position(|found| found == name)
         .unwrap();
     values.split_whitespace().nth(at).unwrap().parse().unwrap()
+}
+
+/// Sends a message of ICMPv6 from `space`, whose source and text are whatever is given.
+pub(crate) fn forge_icmp6(space: &Space, source: Ipv6Addr, target: Ipv6Addr, message: &[u8]) {
+    const NEXT: u8 = 58;
+    // Neighbours and routers are believed only if no router has passed the message on.
+    const HOPS: u8 = 255;
+    let length = u16::try_from(message.len()).unwrap();
+    let pseudo = [
+        &source.octets()[..],
+        &target.octets(),
+        &u32::from(length).to_be_bytes(),
+        &[0, 0, 0, NEXT],
+        message,
+    ];
+    let sum = checksum(&pseudo.concat());
+    let mut packet = vec![0x60, 0, 0, 0];
+    packet.extend(length.to_be_bytes());
+    packet.extend([NEXT, HOPS]);
+    packet.extend(source.octets());
+    packet.extend(target.octets());
+    packet.extend(message);
+    packet[42..44].copy_from_slice(&sum.to_be_bytes());
+    let to = SocketAddr::new(target.into(), 0);
+    space.run(|| {
+        let socket = raw_6(ipproto::RAW);
+        let sent = sendto(socket, &packet, SendFlags::empty(), &to).unwrap();
+        assert_eq!(sent, packet.len());
+    });
+}
+
+/// All messages of ICMPv6 that reach a namespace.
+pub(crate) struct Messages(OwnedFd);
+
+impl Messages {
+    pub(crate) fn of(space: &Space) -> Self {
+        Self(space.run(|| raw_6(ipproto::ICMPV6)))
+    }
+
+    /// The next one, with its source.
+    pub(crate) fn next(&self) -> (IpAddr, Vec<u8>) {
+        let mut bytes = [0; 256];
+        let (length, _, from) = recvfrom(&self.0, &mut bytes[..], RecvFlags::empty()).unwrap();
+        let from: SocketAddr = from.unwrap().try_into().unwrap();
+        (from.ip(), bytes[..length].to_vec())
+    }
+}
+
+fn raw_6(protocol: rustix::net::Protocol) -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET6, SocketType::RAW, flags, Some(protocol)).unwrap();
+    set_socket_timeout(&socket, Timeout::Recv, Some(LIMIT)).unwrap();
+    socket
 }

@@ -6,16 +6,19 @@ use hcs_schema::{Failure, HResult, documents::Version, fault::quote, win32};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Changes, MOST_ENDPOINTS, Network, Notification, NotificationType, Object, State, chosen,
+    Changes, MOST_ACCESS_RULES, MOST_ADDRESSES, MOST_ENDPOINTS, MOST_MAPPINGS,
+    MOST_MAPPINGS_OF_ALL, Network, Notification, NotificationType, Object, State, chosen,
+    has_own_name,
     network::{all_like, is_default},
     room_for,
 };
 use crate::{
+    access::{AccessRule, access_rule},
     address::{Mac, Prefix},
     coverage::{ENDPOINT_FLAGS, ENDPOINT_FLAGS_KNOWN, ISOLATED},
     documents::{
         EndpointPolicy, EndpointPolicyType, HostComputeEndpoint, IpConfiguration, Route,
-        policy::{EncapOverhead, InterfaceParameters, PortMapping, settings_of},
+        policy::{EncapOverhead, InterfaceParameters, PortMapping, Qos, settings_of},
     },
     guid::Guid,
     plan::Pool,
@@ -25,8 +28,15 @@ use crate::{
 
 /// The largest packet of a link, in bytes, where nothing else is asked for.
 const USUAL_MTU: u32 = 1500;
-/// The smallest that IPv4 works with, and the largest that a link takes.
-const MTU: std::ops::RangeInclusive<u32> = 576..=65535;
+/// The smallest that IPv4 works with. A bridge takes the smallest of its ports for its own, so one endpoint decides for its
+/// network whether IPv6 works there.
+const LEAST_MTU: u32 = 576;
+const LEAST_MTU_6: u32 = 1280;
+/// The largest that a link takes.
+const MOST_MTU: u32 = 65535;
+
+/// The least that an endpoint may be allowed to send, in bytes a second.
+const LEAST_BANDWIDTH: u64 = 8192;
 
 /// An endpoint.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +67,10 @@ pub struct Terms {
     pub routes: Vec<(Prefix, IpAddr, u16)>,
     /// The largest packet, in bytes.
     pub mtu: Option<u32>,
+    /// The most that it sends, in bytes a second.
+    pub bandwidth: Option<u64>,
+    /// Rules for what it may send and receive, those that decide first before the others.
+    pub access: Vec<AccessRule>,
 }
 
 /// A port of the host that leads to an endpoint.
@@ -210,6 +224,7 @@ impl State {
                 message,
             ));
         }
+        has_own_name(id, self.endpoints.keys())?;
         // Pools move on only when all is well, so they are copied.
         let mut after = network.clone();
         let leases = self.leases(network_id, &mut after, &document)?;
@@ -271,6 +286,17 @@ impl State {
         let mut used = self.used(id);
         let mut leases: Vec<Lease> = Vec::new();
         let asked = document.ip_configurations.as_deref().unwrap_or_default();
+        if asked.len() > MOST_ADDRESSES {
+            let what = format!(
+                "{} addresses are too many; an endpoint has up to {MOST_ADDRESSES}",
+                asked.len()
+            );
+            return Err(refused(
+                HResult::HCN_E_INVALID_ENDPOINT,
+                "/IpConfigurations",
+                what,
+            ));
+        }
         for (at, one) in asked.iter().enumerate() {
             let pointer = format!("/IpConfigurations/{at}");
             let lease = match one.ip_address.as_deref() {
@@ -350,17 +376,34 @@ impl State {
                 Some(EndpointPolicyType::PortMapping) => {
                     let mapping = mapping(network, policy, &pointer)?;
                     self.is_free(id, &terms, &mapping, &pointer)?;
+                    self.has_room_for_mapping(id, terms.mappings.len(), &pointer)?;
                     terms.mappings.push(mapping);
                 }
                 Some(
                     EndpointPolicyType::InterfaceParameters | EndpointPolicyType::EncapOverhead,
                 ) => {
-                    let mtu = mtu(policy, &pointer)?;
+                    let mtu = mtu(network, policy, &pointer)?;
                     terms.mtu = Some(terms.mtu.map_or(mtu, |other| other.min(mtu)));
+                }
+                Some(EndpointPolicyType::Acl) => {
+                    let rule = access_rule(policy, &pointer)?;
+                    let all = terms.access.iter().chain([&rule]);
+                    if all.map(AccessRule::combinations).sum::<usize>() > MOST_ACCESS_RULES {
+                        let what = format!(
+                            "the lists of an endpoint's rules have up to {MOST_ACCESS_RULES} combinations in all"
+                        );
+                        return Err(refused(HResult::HCN_E_INVALID_POLICY, pointer, what));
+                    }
+                    terms.access.push(rule);
+                }
+                Some(EndpointPolicyType::Qos) => {
+                    let most = bandwidth(policy, &pointer)?;
+                    terms.bandwidth = Some(terms.bandwidth.map_or(most, |other| other.min(most)));
                 }
                 _ => {}
             }
         }
+        terms.access.sort_by_key(|rule| rule.priority);
         Ok(terms)
     }
 
@@ -387,6 +430,21 @@ impl State {
                 Err(refused(HResult::HCN_E_PORT_ALREADY_EXISTS, pointer, what))
             }
         }
+    }
+
+    /// Refuses one more mapping of an endpoint that has `count`.
+    fn has_room_for_mapping(&self, id: Guid, count: usize, pointer: &str) -> Result<(), Failure> {
+        let others = self.endpoints.iter().filter(|(other, _)| **other != id);
+        let others: usize = others.map(|(_, one)| one.terms.mappings.len()).sum();
+        if count < MOST_MAPPINGS && others + count < MOST_MAPPINGS_OF_ALL {
+            return Ok(());
+        }
+        let what = format!(
+            "{count} ports of the host lead to this endpoint and {others} to others, and no more are mapped: up to \
+             {MOST_MAPPINGS} for one and {MOST_MAPPINGS_OF_ALL} for all"
+        );
+        let code = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+        Err(refused(code, pointer, what))
     }
 
     /// Deletes an endpoint; one that is in a namespace is taken out of it.
@@ -675,7 +733,23 @@ fn mapping(network: &Network, policy: &EndpointPolicy, pointer: &str) -> Result<
     })
 }
 
-fn mtu(policy: &EndpointPolicy, pointer: &str) -> Result<u32, Failure> {
+fn bandwidth(policy: &EndpointPolicy, pointer: &str) -> Result<u64, Failure> {
+    let asked: Qos = settings_of(policy.settings.as_ref());
+    let found = asked.maximum_outgoing_bandwidth_in_bytes.unwrap_or(0);
+    if found >= LEAST_BANDWIDTH {
+        return Ok(found);
+    }
+    let what = format!(
+        "found {found}; expected {LEAST_BANDWIDTH} bytes a second or more: with less, packets would wait for seconds"
+    );
+    Err(refused(
+        HResult::HCN_E_INVALID_POLICY,
+        format!("{pointer}/MaximumOutgoingBandwidthInBytes"),
+        what,
+    ))
+}
+
+fn mtu(network: &Network, policy: &EndpointPolicy, pointer: &str) -> Result<u32, Failure> {
     let settings = policy.settings.as_ref();
     let (found, name) = if policy.kind == Some(EndpointPolicyType::EncapOverhead) {
         let asked: EncapOverhead = settings_of(settings);
@@ -685,13 +759,16 @@ fn mtu(policy: &EndpointPolicy, pointer: &str) -> Result<u32, Failure> {
         let asked: InterfaceParameters = settings_of(settings);
         (asked.mtu.unwrap_or(USUAL_MTU), "Mtu")
     };
-    if MTU.contains(&found) {
+    let (least, reason) = if network.has_ipv6() {
+        (LEAST_MTU_6, ", as the network has a subnet of IPv6")
+    } else {
+        (LEAST_MTU, "")
+    };
+    if (least..=MOST_MTU).contains(&found) {
         return Ok(found);
     }
     let what = format!(
-        "the largest packet would have {found} bytes; expected from {} to {}",
-        MTU.start(),
-        MTU.end()
+        "the largest packet would have {found} bytes; expected from {least} to {MOST_MTU}{reason}"
     );
     Err(refused(
         HResult::HCN_E_INVALID_POLICY,

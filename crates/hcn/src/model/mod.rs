@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 use hcs_schema::{Failure, HResult, win32};
 
-use crate::{address::Prefix, guid::Guid};
+use crate::{address::Prefix, guid::Guid, reading::refused};
 
 pub use endpoint::{Endpoint, Lease, Mapping, Protocol, Terms};
 pub use load_balancer::LoadBalancer;
@@ -37,6 +37,15 @@ const MOST_OBJECTS: usize = 4096;
 
 /// The most endpoints of a network: a bridge of Linux has 1023 ports.
 const MOST_ENDPOINTS: usize = 1000;
+
+/// The most rules of an endpoint for what it may send and receive, each combination of its lists counted.
+const MOST_ACCESS_RULES: usize = 1024;
+
+/// The most addresses of an endpoint, mapped ports of one, and mapped ports of all. Rules are written as one transaction,
+/// whose length an engine has to provide for.
+const MOST_ADDRESSES: usize = 32;
+const MOST_MAPPINGS: usize = 256;
+const MOST_MAPPINGS_OF_ALL: usize = 65_536;
 
 /// All networks, endpoints, namespaces and load balancers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -219,6 +228,22 @@ fn room_for(count: usize, what: &str) -> Result<(), Failure> {
     Err(Failure::new(code, message.clone()).on_record(message))
 }
 
+/// Refuses an id whose links would have the names of another object's.
+fn has_own_name<'a>(id: Guid, others: impl Iterator<Item = &'a Guid>) -> Result<(), Failure> {
+    let short = id.short();
+    let mut others = others.filter(|other| **other != id);
+    match others.find(|other| other.short() == short) {
+        None => Ok(()),
+        Some(other) => {
+            let what = format!(
+                "links of {id} would have the names of those of {other}, as a name has room for 60 bits of an id only; \
+                 choose another id"
+            );
+            Err(refused(HResult::E_INVALIDARG, "/ID", what))
+        }
+    }
+}
+
 /// The id of a new object: that of the call, else that of its document.
 fn chosen(given: Guid, named: Option<&String>) -> Result<Guid, Failure> {
     let named = crate::version1::id(named);
@@ -232,6 +257,8 @@ fn chosen(given: Guid, named: Option<&String>) -> Result<Guid, Failure> {
     }
 }
 
+#[cfg(test)]
+mod bounds_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]

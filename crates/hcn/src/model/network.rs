@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use hcs_schema::{Failure, HResult, documents::Version, fault::quote};
 
-use super::{Changes, NotificationType, Object, State, Surroundings, chosen, room_for};
+use super::{
+    Changes, NotificationType, Object, State, Surroundings, chosen, has_own_name, room_for,
+};
 use crate::{
     address::{Mac, Prefix},
     coverage::{DISABLE_HOST_PORT, NETWORK_FLAGS, NETWORK_FLAGS_KNOWN, SUBNET_FLAGS},
@@ -62,6 +64,12 @@ impl Network {
     pub fn has_host(&self) -> bool {
         let unplugged = self.document.flags.unwrap_or(0) & DISABLE_HOST_PORT != 0;
         self.kind() != NetworkType::Private && !unplugged
+    }
+
+    /// Whether it has subnets of IPv6.
+    #[must_use]
+    pub fn has_ipv6(&self) -> bool {
+        self.pools.iter().any(|pool| !pool.prefix.is_ipv4())
     }
 
     /// The pool that `address` belongs to.
@@ -155,6 +163,7 @@ impl State {
         if self.networks.contains_key(&id) {
             return exists(format!("there is a network with the id {id} already"));
         }
+        has_own_name(id, self.networks.keys())?;
         let same = self
             .networks
             .iter()

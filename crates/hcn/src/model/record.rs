@@ -6,7 +6,7 @@
 use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Lease, Namespace, Network, Object, State};
+use super::{Endpoint, Lease, Namespace, Network, Object, State, has_own_name};
 use crate::{
     documents::{
         HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
@@ -180,6 +180,10 @@ impl State {
             )));
             return;
         }
+        if let Err(failure) = has_own_name(id, self.networks.keys()) {
+            faults.push(failure);
+            return;
+        }
         let network = Network {
             document,
             pools,
@@ -192,7 +196,8 @@ impl State {
         let id = version1::id(document.id.as_ref());
         let network_id = version1::id(document.host_compute_network.as_ref());
         let network = self.network(network_id)?;
-        let mut leases = Vec::new();
+        has_own_name(id, self.endpoints.keys())?;
+        let mut leases: Vec<Lease> = Vec::new();
         for one in document.ip_configurations.iter().flatten() {
             let address = one.ip_address.as_deref().and_then(|text| text.parse().ok());
             let lease = address
@@ -202,6 +207,7 @@ impl State {
                 network
                     .pool_of(lease.address)
                     .is_some_and(|pool| pool.allows(lease.address))
+                    && leases.iter().all(|other| other.address != lease.address)
             });
             leases.push(lease.ok_or_else(|| {
                 unfit(format!(
@@ -216,7 +222,7 @@ impl State {
         let twice = others
             .iter()
             .flat_map(|other| &other.leases)
-            .any(|lease| leases.contains(lease));
+            .any(|theirs| leases.iter().any(|own| own.address == theirs.address));
         let mac = document
             .mac_address
             .as_deref()

@@ -274,7 +274,7 @@ fn bad_endpoints() -> Vec<(Value, HResult, &'static str)> {
             "/Policies/0/Settings/ExternalPort",
         ),
         (
-            json!({"Policies": [{"Type": "ACL", "Settings": {}}]}),
+            json!({"Policies": [{"Type": "VLAN", "Settings": {}}]}),
             HResult::HCN_E_REQUEST_UNSUPPORTED,
             "/Policies/0/Type",
         ),
@@ -649,7 +649,7 @@ fn policies_of_an_endpoint_come_and_go() {
         |state| {
             state.modify_endpoint(
                 Guid(2),
-                &request("Add", json!([{"Type": "QOS", "Settings": {}}])),
+                &request("Add", json!([{"Type": "VLAN", "Settings": {}}])),
             )
         },
     );

@@ -5,20 +5,20 @@ use std::ptr::NonNull;
 use hcs::raw::{Document, Error};
 use hcs_schema::HResult;
 
-use crate::{abi::PWSTR, ffi::string::give};
+use crate::{string::give, types::PWSTR};
 
 /// A parameter of type `T*` that C is to find filled, or empty, after the call; NULL if C does not care.
 ///
 /// It is emptied at once, so whatever way the call fails, C finds zeros.
 #[derive(Debug)]
-pub(crate) struct Out<T>(Option<NonNull<T>>);
+pub struct Out<T>(Option<NonNull<T>>);
 
 impl<T: Copy> Out<T> {
     /// Empties what `pointer` points to.
     ///
     /// # Safety
     /// `pointer` is NULL, or points to memory for a `T` that no other code uses during the call. All zeros is a `T`.
-    pub(crate) unsafe fn new(pointer: *mut T) -> Self {
+    pub unsafe fn new(pointer: *mut T) -> Self {
         let place = NonNull::new(pointer);
         if let Some(place) = place {
             // SAFETY: the caller promises the memory, and that zeros are fine.
@@ -31,7 +31,7 @@ impl<T: Copy> Out<T> {
     ///
     /// # Errors
     /// `E_INVALIDARG`.
-    pub(crate) const fn required(self) -> Result<Self, HResult> {
+    pub const fn required(self) -> Result<Self, HResult> {
         match self.0 {
             Some(_) => Ok(self),
             None => Err(HResult::E_INVALIDARG),
@@ -39,12 +39,12 @@ impl<T: Copy> Out<T> {
     }
 
     /// Whether C wants it.
-    pub(crate) const fn is_wanted(&self) -> bool {
+    pub const fn is_wanted(&self) -> bool {
         self.0.is_some()
     }
 
     /// Hands `value` to C, if C wants it.
-    pub(crate) fn set(&self, value: T) {
+    pub fn set(&self, value: T) {
         if let Some(place) = self.0 {
             // SAFETY: the caller of `new` promised memory for a `T` for the whole call.
             unsafe { place.write(value) };
@@ -57,7 +57,7 @@ impl Out<PWSTR> {
     ///
     /// # Errors
     /// `HCS_E_OPERATION_RESULT_ALLOCATION_FAILED`.
-    pub(crate) fn document(&self, document: Option<&Document>) -> Result<(), HResult> {
+    pub fn document(&self, document: Option<&Document>) -> Result<(), HResult> {
         if let (true, Some(document)) = (self.is_wanted(), document) {
             let given =
                 give(document).map_err(|_| HResult::HCS_E_OPERATION_RESULT_ALLOCATION_FAILED)?;
@@ -67,7 +67,7 @@ impl Out<PWSTR> {
     }
 
     /// Hands the document of a failure to C as far as memory goes, and answers its code.
-    pub(crate) fn failure(&self, error: &Error) -> HResult {
+    pub fn failure(&self, error: &Error) -> HResult {
         // The failure itself says more than that its document could not be allocated.
         let _ = self.document(error.document.as_ref());
         error.hresult
@@ -79,7 +79,7 @@ mod tests {
     use std::ptr;
 
     use super::*;
-    use crate::ffi::string::{LocalFree, read};
+    use crate::string::{read, release};
 
     #[test]
     fn it_is_empty_until_it_is_set() {
@@ -112,6 +112,6 @@ mod tests {
         let back = unsafe { read(text) };
         assert_eq!(back.as_deref(), Some("{}"));
         // SAFETY: as above.
-        unsafe { LocalFree(text.cast()) };
+        unsafe { release(text.cast()) };
     }
 }

@@ -3,13 +3,13 @@
 //! Strings that go out are allocated with `malloc(3)`, so both names of the release function, in whatever library of
 //! the program they end up, mean the same.
 
-use std::{ffi::c_void, mem::MaybeUninit, ptr, slice};
+use std::{ffi::c_void, mem::MaybeUninit, slice};
 
 use hcs_schema::HResult;
 
 use crate::{
-    abi::{PCWSTR, PWSTR},
-    ffi::panic::guard_or,
+    panic::guard_or,
+    types::{PCWSTR, PWSTR},
 };
 
 /// Longest id, in UTF-16 units.
@@ -22,7 +22,7 @@ const LONGEST_ID: usize = 256;
 ///
 /// # Safety
 /// `text` is NULL, or points to UTF-16 units of which one is 0, and no thread changes them during the call.
-pub(crate) unsafe fn read(text: PCWSTR) -> Option<String> {
+pub unsafe fn read(text: PCWSTR) -> Option<String> {
     if text.is_null() {
         return None;
     }
@@ -46,7 +46,7 @@ pub(crate) unsafe fn read(text: PCWSTR) -> Option<String> {
 ///
 /// # Safety
 /// As [`read`].
-pub(crate) unsafe fn required(text: PCWSTR) -> Result<String, HResult> {
+pub unsafe fn required(text: PCWSTR) -> Result<String, HResult> {
     // SAFETY: the caller's promise is the same.
     unsafe { read(text) }.ok_or(HResult::E_INVALIDARG)
 }
@@ -55,7 +55,7 @@ pub(crate) unsafe fn required(text: PCWSTR) -> Result<String, HResult> {
 ///
 /// # Safety
 /// As [`read`].
-pub(crate) unsafe fn optional(text: PCWSTR) -> Option<String> {
+pub unsafe fn optional(text: PCWSTR) -> Option<String> {
     // SAFETY: the caller's promise is the same.
     unsafe { read(text) }.filter(|text| !text.is_empty())
 }
@@ -67,7 +67,7 @@ pub(crate) unsafe fn optional(text: PCWSTR) -> Option<String> {
 ///
 /// # Safety
 /// As [`read`].
-pub(crate) unsafe fn id(text: PCWSTR) -> Result<String, HResult> {
+pub unsafe fn id(text: PCWSTR) -> Result<String, HResult> {
     // SAFETY: the caller's promise is the same.
     let id = unsafe { required(text) }?;
     let length = id.encode_utf16().count();
@@ -77,11 +77,11 @@ pub(crate) unsafe fn id(text: PCWSTR) -> Result<String, HResult> {
     Ok(id)
 }
 
-/// Allocates `text` for C, which releases it with [`LocalFree`] or [`CoTaskMemFree`].
+/// Allocates `text` for C, which releases it with `LocalFree` or `CoTaskMemFree`.
 ///
 /// # Errors
 /// `E_OUTOFMEMORY`.
-pub(crate) fn give(text: &str) -> Result<PWSTR, HResult> {
+pub fn give(text: &str) -> Result<PWSTR, HResult> {
     // Nearly all documents are, and then a unit is a byte: whole registers of them are converted at a time.
     let is_ascii = text.is_ascii();
     let units = if is_ascii {
@@ -116,23 +116,19 @@ pub(crate) fn give(text: &str) -> Result<PWSTR, HResult> {
     Ok(start)
 }
 
-/// Releases a string of this library; always answers NULL. See `ComputeWin32.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn LocalFree(memory: *mut c_void) -> *mut c_void {
-    // SAFETY: the caller passes NULL or a string of `give` that is not released yet.
-    guard_or((), || unsafe { libc::free(memory) });
-    ptr::null_mut()
-}
-
-/// Releases a string of this library. See `ComputeWin32.h`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn CoTaskMemFree(memory: *mut c_void) {
-    // SAFETY: the caller passes NULL or a string of `give` that is not released yet.
+/// Releases a string of [`give`]; NULL is ignored.
+///
+/// # Safety
+/// `memory` is NULL, or a string of [`give`] that is not released yet.
+pub unsafe fn release(memory: *mut c_void) {
+    // SAFETY: the caller's promise is what `free` asks for.
     guard_or((), || unsafe { libc::free(memory) });
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ptr;
+
     use super::*;
 
     fn terminated(units: &[u16]) -> Vec<u16> {
@@ -205,7 +201,7 @@ mod tests {
             let back = unsafe { read(given) };
             assert_eq!(back.as_deref(), Some(text));
             // SAFETY: it was not released yet.
-            assert!(unsafe { LocalFree(given.cast()) }.is_null());
+            unsafe { release(given.cast()) };
         }
     }
 }

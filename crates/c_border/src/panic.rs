@@ -4,12 +4,12 @@ use std::panic::{self, AssertUnwindSafe};
 
 use hcs_schema::HResult;
 
-use crate::abi::HRESULT;
+use crate::types::HRESULT;
 
 /// Runs `call` and returns its HRESULT, or `E_UNEXPECTED` if it panics.
 ///
 /// State that a panic left half changed is behind locks that recover, so calls that follow are safe.
-pub(crate) fn guard(call: impl FnOnce() -> Result<(), HResult>) -> HRESULT {
+pub fn guard(call: impl FnOnce() -> Result<(), HResult>) -> HRESULT {
     match guard_or(Err(HResult::E_UNEXPECTED), call) {
         Ok(()) => HResult::S_OK.0,
         Err(code) => code.0,
@@ -17,7 +17,7 @@ pub(crate) fn guard(call: impl FnOnce() -> Result<(), HResult>) -> HRESULT {
 }
 
 /// Runs `call` and returns its result, or `fallback` if it panics.
-pub(crate) fn guard_or<R>(fallback: R, call: impl FnOnce() -> R) -> R {
+pub fn guard_or<R>(fallback: R, call: impl FnOnce() -> R) -> R {
     panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or(fallback)
 }
 

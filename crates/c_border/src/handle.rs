@@ -21,7 +21,7 @@ use std::{
 
 use hcs_schema::HResult;
 
-use crate::abi::Handle;
+use crate::types::Handle;
 
 const SHARD_BITS: u32 = 4;
 const SHARDS: usize = 1 << SHARD_BITS;
@@ -33,15 +33,24 @@ const _: () = assert!(usize::BITS == 64, "a handle needs 64 bits");
 /// The kind of object that a handle stands for; kept in its topmost bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// `HCS_OPERATION`.
     Operation = 1,
+    /// `HCS_SYSTEM`.
     System = 2,
+    /// `HCS_PROCESS`.
     Process = 3,
+    /// `HCN_NETWORK`.
+    Network = 4,
+    /// `HCN_ENDPOINT`.
+    Endpoint = 5,
+    /// `HCN_NAMESPACE`.
+    Namespace = 6,
 }
 
 /// All handles of one kind.
 #[derive(Debug)]
-pub(crate) struct Table<T> {
+pub struct Table<T> {
     kind: Kind,
     shards: [RwLock<Shard<T>>; SHARDS],
     next: AtomicUsize,
@@ -70,7 +79,9 @@ struct Place {
 }
 
 impl<T> Table<T> {
-    pub(crate) const fn new(kind: Kind) -> Self {
+    /// An empty one.
+    #[must_use]
+    pub const fn new(kind: Kind) -> Self {
         Self::with_room(kind, 1 << SLOT_BITS)
     }
 
@@ -93,10 +104,7 @@ impl<T> Table<T> {
     ///
     /// # Errors
     /// `E_OUTOFMEMORY` when 2^28 handles are open in the shard whose turn it is.
-    pub(crate) fn insert_with(
-        &self,
-        make: impl FnOnce(Handle) -> T,
-    ) -> Result<(Handle, Arc<T>), HResult> {
+    pub fn insert_with(&self, make: impl FnOnce(Handle) -> T) -> Result<(Handle, Arc<T>), HResult> {
         let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let place = self.reserve(shard)?;
         let handle = self.pack(place);
@@ -111,7 +119,7 @@ impl<T> Table<T> {
     ///
     /// # Errors
     /// `E_INVALIDARG` for NULL, `E_HANDLE` when it stands for nothing or for something else.
-    pub(crate) fn get(&self, handle: Handle) -> Result<Arc<T>, HResult> {
+    pub fn get(&self, handle: Handle) -> Result<Arc<T>, HResult> {
         let place = self.unpack(handle)?;
         let shard = self.read(place.shard);
         let slot = shard.slots.get(place.slot).ok_or(HResult::E_HANDLE)?;
@@ -125,7 +133,7 @@ impl<T> Table<T> {
     ///
     /// # Errors
     /// As [`Table::get`].
-    pub(crate) fn remove(&self, handle: Handle) -> Result<Arc<T>, HResult> {
+    pub fn remove(&self, handle: Handle) -> Result<Arc<T>, HResult> {
         let place = self.unpack(handle)?;
         let mut shard = self.write(place.shard);
         let slot = shard.slots.get_mut(place.slot).ok_or(HResult::E_HANDLE)?;

@@ -1,0 +1,91 @@
+//! What is not implemented: load balancers, routes of software networks, statistics, callbacks, the guest network service
+//! and its ports.
+
+use super::absent::absent;
+use crate::abi::HCN_PORT_RANGE_ENTRY;
+
+absent! {
+    "load balancers are not built yet";
+    fn HcnEnumerateLoadBalancers(query: text, load_balancers: text_out), record;
+    fn HcnCreateLoadBalancer(id: id, settings: text, load_balancer: handle_out), record;
+    fn HcnOpenLoadBalancer(id: id, load_balancer: handle_out), record;
+    fn HcnModifyLoadBalancer(load_balancer: handle, settings: text), record;
+    fn HcnQueryLoadBalancerProperties(load_balancer: handle, query: text, properties: text_out), record;
+    fn HcnDeleteLoadBalancer(id: id), record;
+    fn HcnCloseLoadBalancer(load_balancer: handle);
+}
+
+absent! {
+    "routes of software networks are not built yet";
+    fn HcnEnumerateSdnRoutes(query: text, routes: text_out), record;
+    fn HcnCreateSdnRoute(id: id, settings: text, route: handle_out), record;
+    fn HcnOpenSdnRoute(id: id, route: handle_out), record;
+    fn HcnModifySdnRoute(route: handle, settings: text), record;
+    fn HcnQuerySdnRouteProperties(route: handle, query: text, properties: text_out), record;
+    fn HcnDeleteSdnRoute(id: id), record;
+    fn HcnCloseSdnRoute(route: handle);
+}
+
+absent! {
+    "statistics of endpoints are not built yet";
+    fn HcnQueryEndpointStats(endpoint: handle, query: text, stats: text_out), record;
+    fn HcnQueryEndpointAddresses(endpoint: handle, query: text, addresses: text_out), record;
+}
+
+absent! {
+    "callbacks are not built yet";
+    fn HcnRegisterServiceCallback(callback: callback, context: context, callback_handle: handle_out);
+    fn HcnUnregisterServiceCallback(callback_handle: handle);
+    fn HcnRegisterNetworkCallback();
+    fn HcnUnregisterNetworkCallback();
+}
+
+absent! {
+    "no public document says what it answers";
+    fn HcnQueryMetrics();
+    fn HcnQueryFeatures();
+}
+
+absent! {
+    "no guest of Linux takes its network from a service of Windows";
+    fn HcnCreateGuestNetworkService(id: id, settings: text, guest_network_service: handle_out), record;
+    fn HcnModifyGuestNetworkService(guest_network_service: handle, settings: text), record;
+    fn HcnDeleteGuestNetworkService(id: id), record;
+    fn HcnCloseGuestNetworkService(guest_network_service: handle);
+    fn HcnRegisterGuestNetworkServiceCallback(
+        guest_network_service: handle,
+        callback: callback,
+        context: context,
+        callback_handle: handle_out,
+    );
+    fn HcnUnregisterGuestNetworkServiceCallback(callback_handle: handle);
+    fn HcnOpenGuestNetworkService();
+    fn HcnEnumerateGuestNetworkServices();
+    fn HcnQueryGuestNetworkServiceProperties();
+}
+
+absent! {
+    "ports of Linux are reserved by the program that listens there";
+    fn HcnReserveGuestNetworkServicePort(
+        guest_network_service: handle,
+        protocol: number,
+        access: number,
+        port: port,
+        reservation: handle_out,
+    );
+    fn HcnReserveGuestNetworkServicePortRange(
+        guest_network_service: handle,
+        count: port,
+        range: range_out,
+        reservation: handle_out,
+    );
+    fn HcnReleaseGuestNetworkServicePortReservationHandle(reservation: handle);
+    fn HcnEnumerateGuestNetworkPortReservations(count: count_out, entries: entries_out);
+}
+
+/// See `ComputeNetwork.h`. No call gives entries, so there are none to release.
+#[unsafe(no_mangle)]
+pub(crate) const extern "C" fn HcnFreeGuestNetworkPortReservations(
+    _entries: *mut HCN_PORT_RANGE_ENTRY,
+) {
+}

@@ -1,0 +1,125 @@
+//! Compiles C programs against the library and the header, and runs them: with a real service of their own, in a network
+//! namespace of their own, or without any.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use rustix::fs::{FlockOperation, flock};
+use tempfile::TempDir;
+
+fn manifest() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder of this test program has the libraries that it was built with.
+fn libraries() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().to_owned()
+}
+
+/// Compiles a program of `c_programs/` into `folder`, with warnings as errors.
+fn compiled(name: &str, folder: &TempDir) -> PathBuf {
+    let program = folder.path().join(name);
+    let libraries = libraries();
+    let output = Command::new("gcc")
+        .args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-g"])
+        .args(["-Wall", "-Wextra", "-Werror", "-pedantic"])
+        .arg("-I")
+        .arg(manifest().join("../computecore/include"))
+        .arg(manifest().join(format!("tests/c_programs/{name}.c")))
+        .arg("-o")
+        .arg(&program)
+        .arg("-L")
+        .arg(&libraries)
+        .arg("-lcomputenetwork")
+        .arg(format!("-Wl,-rpath,{}", libraries.display()))
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    program
+}
+
+/// Runs a command that finds its service in `home`, or none.
+fn run(mut command: Command, home: &TempDir, daemon: &Path) -> Output {
+    let configuration = home.path().join("hcsd.toml");
+    fs::write(&configuration, "[times]\nidle_seconds = 1\n").unwrap();
+    let output = command
+        .env_remove("LD_LIBRARY_PATH")
+        .env("HCS_ENDPOINT", home.path().join("hcs.sock"))
+        .env("HCS_CONFIG", &configuration)
+        .env("HCS_DAEMON", daemon)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    // A service holds the lock of its state as long as it lives; it leaves by itself after its last client.
+    if let Ok(lock) = File::open(home.path().join("hcs.d/hcsd.lock")) {
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+    }
+    output
+}
+
+fn succeeds(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{said}", output.status);
+}
+
+#[test]
+fn shapes_are_checked_without_a_service() {
+    let home = tempfile::tempdir().unwrap();
+    let program = compiled("shapes", &home);
+    let none = home.path().join("no-hcsd");
+    succeeds(&run(Command::new(program), &home, &none));
+}
+
+/// The names that the library exports are those of the list, which has all of the newest library of Windows.
+#[test]
+fn the_library_exports_what_is_listed() {
+    let library = libraries().join("libcomputenetwork.so");
+    let output = Command::new("nm")
+        .args(["-D", "--defined-only", "--format=posix"])
+        .arg(library)
+        .output()
+        .unwrap();
+    succeeds(&output);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut found: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    found.sort_unstable();
+    let listed = include_str!("../exports.txt").lines();
+    let listed: Vec<&str> = listed.filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(found, listed);
+    assert_eq!(
+        listed.iter().filter(|name| name.starts_with("Hcn")).count(),
+        57
+    );
+}
+
+#[test]
+fn pkg_config_reads_the_template() {
+    let template = fs::read_to_string(manifest().join("computenetwork.pc.in")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let filled = template
+        .replace("@PREFIX@", "/opt/hcs")
+        .replace("@LIBDIR@", "/opt/hcs/lib")
+        .replace("@INCLUDEDIR@", "/opt/hcs/include")
+        .replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+    assert!(!filled.contains('@'), "{filled}");
+    fs::write(folder.path().join("computenetwork.pc"), filled).unwrap();
+    let output = Command::new("pkg-config")
+        .env("PKG_CONFIG_PATH", folder.path())
+        .args(["--cflags", "--libs", "computenetwork"])
+        .output()
+        .unwrap();
+    let flags = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(
+        flags.trim(),
+        "-I/opt/hcs/include -L/opt/hcs/lib -lcomputenetwork"
+    );
+}
