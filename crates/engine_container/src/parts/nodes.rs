@@ -77,30 +77,14 @@ fn check_one(device: &MappedDevice, at: &str, host: Host<'_>) -> Result<Node, Fa
         );
         return Err(refuse(HResult::NOT_SUPPORTED, message));
     }
-    let access = DeviceRule::access_of(device.access.as_deref().unwrap_or("rwm"));
-    if access & DeviceRule::READ_WRITE != DeviceRule::READ_WRITE
-        && matches!(host.control, DeviceControl::None)
-    {
-        let message = "the use of a device cannot be limited here: that takes control groups with the controller \"devices\" \
-                       (version 1) or programs for devices (version 2), and a service of root. Leave Access out, or give \
-                       \"rw\"";
-        let failure = Failure::new(HResult::NOT_SUPPORTED, message);
-        return Err(failure.cause_at(format!("{at}/Access"), message));
-    }
     let rule = DeviceRule {
         block,
         major: major(found.st_rdev),
         minor: minor(found.st_rdev),
-        access,
+        access: DeviceRule::access_of(device.access.as_deref().unwrap_or("rwm")),
     };
-    if access & DeviceRule::READ_WRITE != DeviceRule::READ_WRITE && rule.is_of_all() {
-        let message = format!(
-            "{path:?} is a device that every container may read and write, by any node of it, so its use cannot be limited: \
-             leave Access out, or give \"rw\""
-        );
-        let failure = Failure::new(HResult::NOT_SUPPORTED, message.clone());
-        return Err(failure.cause_at(format!("{at}/Access"), message));
-    }
+    let access = rule.access;
+    check_access(rule, path, at, host.control)?;
     // The same file, whatever is at its path by now.
     let same = format!("/proc/self/fd/{}", node.as_raw_fd());
     let may = rustix::fs::access(&*same, wanted(access));
@@ -129,6 +113,32 @@ fn check_one(device: &MappedDevice, at: &str, host: Host<'_>) -> Result<Node, Fa
         device: true,
     };
     Ok((spec, rule))
+}
+
+/// Makes sure that less than all can be enforced where it is asked for.
+fn check_access(
+    rule: DeviceRule,
+    path: &str,
+    at: &str,
+    control: &DeviceControl,
+) -> Result<(), Failure> {
+    if rule.access & DeviceRule::READ_WRITE == DeviceRule::READ_WRITE {
+        return Ok(());
+    }
+    let message = if matches!(control, DeviceControl::None) {
+        "the use of a device cannot be limited here: that takes control groups with the controller \"devices\" (version 1) \
+         or programs for devices (version 2), and a service of root. Leave Access out, or give \"rw\""
+            .to_owned()
+    } else if rule.is_of_all() {
+        format!(
+            "{path:?} is a device that every container may read and write, by any node of it, so its use cannot be limited: \
+             leave Access out, or give \"rw\""
+        )
+    } else {
+        return Ok(());
+    };
+    let failure = Failure::new(HResult::NOT_SUPPORTED, message.clone());
+    Err(failure.cause_at(format!("{at}/Access"), message))
 }
 
 fn no_device(path: &str, kind: FileType) -> String {

@@ -235,22 +235,15 @@ mod tests {
     fn the_next_service_learns_what_is_still_to_be_told() {
         let directory = tempfile::tempdir().unwrap();
         let journal = Journal::new(directory.path());
+        let created = |pid, both| Entry::Created {
+            pid,
+            console: both,
+            ends_system: both,
+        };
         for entry in [
-            Entry::Created {
-                pid: 2,
-                console: false,
-                ends_system: false,
-            },
-            Entry::Created {
-                pid: 3,
-                console: true,
-                ends_system: true,
-            },
-            Entry::Created {
-                pid: 4,
-                console: false,
-                ends_system: false,
-            },
+            created(2, false),
+            created(3, true),
+            created(4, false),
             Entry::StdinClosed { pid: 3 },
             Entry::Exited {
                 pid: 3,
@@ -261,11 +254,7 @@ mod tests {
                 process_limit: None,
             },
             Entry::Gone { pid: 2 },
-            Entry::Created {
-                pid: 5,
-                console: false,
-                ends_system: false,
-            },
+            created(5, false),
         ] {
             journal.append(&entry);
         }
