@@ -45,10 +45,10 @@ pub(crate) fn pull(
     let pulled = access
         .and_then(|access| fetch(&store, reference, &access, &|progress| line.show(progress)));
     line.clear();
-    pulled.map_err(|error| failure(&error))
+    pulled.map_err(|error| failure(reference, &error))
 }
 
-fn failure(error: &RegistryError) -> Failure {
+fn failure(reference: &Reference, error: &RegistryError) -> Failure {
     let code = match error {
         RegistryError::NotFound { .. } => HResult::NOT_FOUND,
         RegistryError::Denied { .. } | RegistryError::Blocked { .. } => HResult::E_ACCESSDENIED,
@@ -60,7 +60,7 @@ fn failure(error: &RegistryError) -> Failure {
         }
         _ => HResult::E_FAIL,
     };
-    Failure::new(code, "the image cannot be pulled").because(error)
+    Failure::new(code, format!("the image {reference} cannot be pulled")).because(error)
 }
 
 /// A line of a terminal that is written over.

@@ -1,8 +1,8 @@
 //! Images from registries into a store of [`hcs_storage`], as the OCI distribution specification has it.
 //!
-//! A registry may be hostile, as may be each host on the way to it. All that it says is bounded in size and time, each
-//! content is checked against its digest and size while it is written, and credentials go to the registry that they are
-//! for and to the place that it names for tokens, never to a host that a redirect names.
+//! A registry may be hostile, as may be each host on the way to it. All that it says is bounded in size and time. Each
+//! content is checked against its digest and size while it is written. Credentials go to the registry that they are for,
+//! and to the place that it names for tokens, never to a host that a redirect names.
 //!
 //! 1. [`reference`]: which image of which registry.
 //! 2. [`settings`]: mirrors, and registries without TLS, from `registries.conf`.

@@ -1,6 +1,6 @@
 //! Which image of which registry.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use hcs_storage::{Digest, image::Name};
 
@@ -36,6 +36,13 @@ impl Reference {
     /// Registry and repository.
     pub(crate) fn path(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if self.digest.is_some() { '@' } else { ':' };
+        write!(f, "{}{separator}{}", self.path(), self.version())
     }
 }
 
@@ -75,6 +82,7 @@ mod tests {
             (plain.version(), plain.name().unwrap().as_str()),
             ("12".to_owned(), "debian:12")
         );
+        assert_eq!(plain.to_string(), "docker.io/library/debian:12");
         let both = read(&format!("h:1/a:2@{digest}"));
         assert_eq!(
             (both.version(), both.name().unwrap().as_str()),

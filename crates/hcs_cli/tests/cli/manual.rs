@@ -48,7 +48,7 @@ fn every_verb_has_a_manual_page_that_groff_takes_without_a_warning() {
         ("guest-image", "build list remove"),
         (
             "image",
-            "load save import list inspect history tag remove prune",
+            "pull load save import list inspect history tag remove prune",
         ),
     ] {
         expected.extend(

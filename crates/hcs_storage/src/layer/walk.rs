@@ -1,8 +1,8 @@
 //! Files become entries, in an order that depends on names only.
 //!
 //! A directory comes before what is in it, and names in the order of their bytes. No link is followed. The folder must
-//! not change meanwhile: times of change are compared before and after each file and directory is read, so a write to
-//! what is already read is seen only by the directory that it changes.
+//! not change meanwhile: times of change are compared before and after each file and directory is read. A write to a file
+//! that was read before is not seen.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -168,8 +168,8 @@ async fn property(
     Ok(properties)
 }
 
-/// The document that the system was made from. What marks of overlays it has can only be told where the container has a user
-/// namespace, so that is said in it, too, where the configuration or the host has decided it.
+/// The document that the system was made from. A user namespace is said in it where the configuration or the host has
+/// decided that there is one: it decides which marks the overlay of the container has.
 fn document(text: &str, has_user_namespace: bool) -> Result<Value, Failure> {
     let mut document: Value = serde_json::from_str(text).map_err(|e| {
         let message = "the document of the system cannot be read";

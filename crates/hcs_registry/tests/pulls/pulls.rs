@@ -1,0 +1,391 @@
+//! Pulls from registries that do as tests say, hostile ones among them.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use hcs_registry::{Access, CredentialFiles, RegistryError, Settings, pull};
+use hcs_storage::{
+    Digest, Limits,
+    image::{Loaded, Store, document::architecture},
+    layer::{Options, Rights},
+    tar::{Entry, EntryPath, Kind, TarWriter, Timestamp},
+};
+use serde_json::json;
+
+use crate::server::{Answer, Asked, End, Server};
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+
+/// An image with one file.
+struct Sample {
+    layer: Vec<u8>,
+    config: Vec<u8>,
+    manifest: Vec<u8>,
+    /// A list with the manifest, behind one for another machine.
+    index: Vec<u8>,
+}
+
+impl Sample {
+    fn new(content: &[u8]) -> Self {
+        let mut archive = TarWriter::new(Vec::new());
+        let entry = Entry {
+            path: EntryPath::parse(b"file", 9).unwrap(),
+            kind: Kind::File {
+                size: content.len() as u64,
+            },
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::default(),
+            xattrs: BTreeMap::new(),
+        };
+        archive.entry(&entry, &mut &*content).unwrap();
+        let layer = archive.finish().unwrap();
+        let config = json!({
+            "architecture": architecture(), "os": "linux", "config": {"Cmd": ["sh"]},
+            "rootfs": {"type": "layers", "diff_ids": [Digest::of(&layer)]},
+        });
+        let config = config.to_string().into_bytes();
+        let part = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": Digest::of(bytes), "size": bytes.len()});
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST,
+            "config": part(CONFIG, &config), "layers": [part(LAYER, &layer)],
+        });
+        let manifest = manifest.to_string().into_bytes();
+        let mut own = part(MANIFEST, &manifest);
+        own["platform"] = json!({"os": "linux", "architecture": architecture()});
+        let mut other = part(MANIFEST, b"other");
+        other["platform"] = json!({"os": "linux", "architecture": "other"});
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [other, own]});
+        Self {
+            layer,
+            config,
+            manifest,
+            index: index.to_string().into_bytes(),
+        }
+    }
+
+    /// What a true registry answers.
+    fn answer(&self, asked: &Asked) -> Answer {
+        let path = asked.path.as_str();
+        let found = [&self.layer, &self.config, &self.manifest, &self.index].into_iter();
+        let mut found = found.map(Vec::as_slice);
+        match path.rsplit('/').next().unwrap_or_default() {
+            "" => Answer::ok(b"{}"),
+            "list" => Answer::ok(&self.index).header("Content-Type", INDEX),
+            "latest" => Answer::ok(&self.manifest).header("Content-Type", MANIFEST),
+            last => match found.find(|bytes| Digest::of(bytes).to_string() == last) {
+                Some(bytes) => Answer::ok(bytes),
+                None => Answer::with(404, b"{}"),
+            },
+        }
+    }
+
+    fn is_layer(&self, asked: &Asked) -> bool {
+        asked.path.ends_with(&Digest::of(&self.layer).hex())
+    }
+}
+
+fn access() -> Access {
+    Access {
+        settings: Settings::default(),
+        credentials: CredentialFiles::default(),
+        insecure: false,
+        stall: Duration::from_secs(20),
+        parallel: 3,
+    }
+}
+
+fn store(place: &Path) -> Store {
+    let options = Options {
+        limits: Limits::default(),
+        rights: Rights::Root,
+    };
+    Store::open(&place.join("store"), options).unwrap()
+}
+
+/// Contents and layers in the store.
+fn held(store: &Store) -> usize {
+    let count = |folder: &str| fs::read_dir(store.root().join(folder)).unwrap().count();
+    count("oci/blobs/sha256") + count("layers") + count("incoming")
+}
+
+fn pulled(store: &Store, server: &Server, image: &str, access: &Access) -> Result<Loaded, String> {
+    let reference = format!("{}/{image}", server.address).parse().unwrap();
+    pull(&|| Ok(store.clone()), &reference, access, &|_| ()).map_err(|error: RegistryError| {
+        let mut text = error.to_string();
+        let mut next = std::error::Error::source(&error);
+        while let Some(cause) = next {
+            text += &format!(": {cause}");
+            next = cause.source();
+        }
+        text
+    })
+}
+
+#[test]
+fn an_image_comes_whole_with_what_is_not_there_already() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let sample = Arc::new(Sample::new(b"text"));
+    let own = Arc::clone(&sample);
+    let server = Server::new(move |asked| own.answer(asked));
+    let loaded = pulled(&store, &server, "a/tool", &access()).unwrap();
+    assert_eq!(loaded.manifest, Digest::of(&sample.manifest));
+    let name = format!("{}/a/tool:latest", server.address);
+    assert_eq!(loaded.names[0].as_str(), name);
+    let image = store.image(&name).unwrap();
+    let layer = &store.layers(&image)[0];
+    assert_eq!(fs::read(layer.join("file")).unwrap(), b"text");
+    assert_eq!(held(&store), 4);
+    // Of a list the image for this machine; its contents are there.
+    let before = server.asked().len();
+    let again = pulled(&store, &server, "a/tool:list", &access()).unwrap();
+    assert_eq!(again.manifest, loaded.manifest);
+    let asked = &server.asked()[before..];
+    assert!(
+        !asked.iter().any(|asked| asked.path.contains("/blobs/")),
+        "{asked:?}"
+    );
+    // By its digest it has no name, and no other manifest is taken.
+    let digest = Digest::of(&sample.manifest);
+    let by_digest = pulled(&store, &server, &format!("a/tool@{digest}"), &access()).unwrap();
+    assert_eq!((by_digest.names.len(), by_digest.manifest), (0, digest));
+    let told = pulled(&store, &server, "a/tool:none", &access()).unwrap_err();
+    assert!(told.contains("has no image a/tool"), "{told}");
+    assert_eq!(store.images().unwrap().len(), 1);
+    assert_eq!(held(&store), 4);
+}
+
+#[test]
+fn a_content_that_breaks_off_goes_on_where_it_was() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let sample = Arc::new(Sample::new(&[7; 100_000]));
+    let own = Arc::clone(&sample);
+    let server = Server::new(move |asked| {
+        let answer = own.answer(asked);
+        if !own.is_layer(asked) {
+            return answer;
+        }
+        let from = asked.headers.get("range");
+        let from = from.map_or(0, |range| {
+            range["bytes=".len()..]
+                .trim_end_matches('-')
+                .parse()
+                .unwrap()
+        });
+        let size = own.layer.len();
+        let range = format!("bytes {from}-{}/{size}", size - 1);
+        let status = if from == 0 { 200 } else { 206 };
+        let rest = Answer::with(status, &own.layer[from..]).header("Content-Range", range);
+        rest.end(End::Cut(40_000))
+    });
+    pulled(&store, &server, "tool", &access()).unwrap();
+    let ranges = server
+        .asked()
+        .into_iter()
+        .filter_map(|asked| asked.headers.get("range").cloned());
+    assert_eq!(ranges.collect::<Vec<_>>(), ["bytes=40000-", "bytes=80000-"]);
+}
+
+#[test]
+fn what_a_hostile_registry_answers_is_refused_and_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    type Lie = fn(&Sample, &Asked) -> Option<Answer>;
+    let lies: [(&str, Lie); 10] = [
+        ("its digest is", |sample, asked| {
+            let mut layer = sample.layer.clone();
+            layer[600] ^= 1;
+            sample.is_layer(asked).then(|| Answer::ok(&layer))
+        }),
+        ("expected", |sample, asked| {
+            sample
+                .is_layer(asked)
+                .then(|| Answer::ok(&sample.layer[1..]))
+        }),
+        ("bytes", |sample, asked| {
+            let answer = Answer::ok(&sample.layer).end(End::Endless);
+            sample.is_layer(asked).then_some(answer)
+        }),
+        ("failed", |sample, asked| {
+            let cut = Answer::ok(&sample.layer).end(End::Cut(100));
+            // The failure of the break is told, or that of the second answer.
+            sample.is_layer(asked).then_some(cut)
+        }),
+        ("imeout", |sample, asked| {
+            let stalled = Answer::ok(&sample.layer).end(End::Stall(100));
+            sample.is_layer(asked).then_some(stalled)
+        }),
+        ("redirects more than", |sample, asked| {
+            let around = Answer::with(302, b"").header("Location", asked.path.clone());
+            sample.is_layer(asked).then_some(around)
+        }),
+        ("another protocol", |sample, asked| {
+            let away = Answer::with(302, b"").header("Location", "ftp://127.0.0.1/x");
+            sample.is_layer(asked).then_some(away)
+        }),
+        ("larger than", |_, asked| {
+            let endless = Answer::ok(&[b' '; 4096]).end(End::Endless);
+            asked.path.contains("/manifests/").then_some(endless)
+        }),
+        ("no valid document", |_, asked| {
+            asked
+                .path
+                .contains("/manifests/")
+                .then(|| Answer::ok(b"<html>"))
+        }),
+        ("status 500: a\\u{1b}b", |_, asked| {
+            asked
+                .path
+                .contains("/manifests/")
+                .then(|| Answer::with(500, b"a\x1bb"))
+        }),
+    ];
+    for (text, lie) in lies {
+        let sample = Sample::new(&[7; 5000]);
+        let server =
+            Server::new(move |asked| lie(&sample, asked).unwrap_or_else(|| sample.answer(asked)));
+        let access = Access {
+            stall: Duration::from_millis(500),
+            ..access()
+        };
+        let told = pulled(&store, &server, "tool", &access).unwrap_err();
+        assert!(told.contains(text), "{text}: {told}");
+        assert!(told.len() < 2000, "{told}");
+        assert_eq!(held(&store), 0, "{text}");
+    }
+}
+
+#[test]
+fn credentials_go_to_their_registry_and_to_no_other_host() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let sample = Arc::new(Sample::new(b"text"));
+    let own = Arc::clone(&sample);
+    let elsewhere = Server::new(move |_| Answer::ok(&own.layer));
+    let (own, other) = (Arc::clone(&sample), elsewhere.address);
+    let server = Server::new(move |asked| {
+        let authorization = asked.headers.get("authorization").map(String::as_str);
+        if authorization != Some("Basic dXNlcjpwYXNz") {
+            return Answer::with(401, b"{}").header("WWW-Authenticate", "Basic realm=\"x\"");
+        }
+        match own.is_layer(asked) {
+            true => Answer::with(307, b"").header("Location", format!("http://{other}/far")),
+            false => own.answer(asked),
+        }
+    });
+    let told = pulled(&store, &server, "tool", &access()).unwrap_err();
+    assert!(told.contains("no credentials are kept"), "{told}");
+    let file = place.path().join("auth.json");
+    let text = json!({"auths": {server.address.to_string(): {"auth": "dXNlcjpwYXNz"}}});
+    fs::write(&file, text.to_string()).unwrap();
+    let access = Access {
+        credentials: CredentialFiles::of(vec![file]),
+        ..access()
+    };
+    pulled(&store, &server, "tool", &access).unwrap();
+    let far = elsewhere.asked();
+    assert_eq!(far.len(), 1);
+    assert_eq!(far[0].headers.get("authorization"), None, "{far:?}");
+}
+
+#[test]
+fn a_token_is_had_of_the_place_that_the_registry_names() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let sample = Arc::new(Sample::new(b"text"));
+    let foreign = Server::new(|_| Answer::ok(br#"{"access_token": "good"}"#));
+    let is_foreign = Arc::new(AtomicBool::new(false));
+    let (own, away, other) = (
+        Arc::clone(&sample),
+        Arc::clone(&is_foreign),
+        foreign.address,
+    );
+    let server = Server::new(move |asked| {
+        let authorization = asked.headers.get("authorization").map(String::as_str);
+        if asked.path.starts_with("/token?") {
+            assert_eq!(
+                asked.path,
+                "/token?service=reg%20x&scope=repository%3Atool%3Apull"
+            );
+            return match authorization {
+                Some("Basic dXNlcjpwYXNz") => Answer::ok(br#"{"token": "good"}"#),
+                _ => Answer::with(401, b"{}"),
+            };
+        }
+        if authorization == Some("Bearer good") {
+            return own.answer(asked);
+        }
+        let host = match away.load(Ordering::Relaxed) {
+            true => other.to_string(),
+            false => asked.headers["host"].clone(),
+        };
+        let challenge = format!(
+            "Bearer realm=\"http://{host}/token\",service=\"reg x\",scope=\"repository:tool:pull\""
+        );
+        Answer::with(401, b"{}").header("WWW-Authenticate", challenge)
+    });
+    let file = place.path().join("config.json");
+    let text = json!({"auths": {server.address.to_string(): {"auth": "dXNlcjpwYXNz"}}});
+    fs::write(&file, text.to_string()).unwrap();
+    let access = Access {
+        credentials: CredentialFiles::of(vec![file]),
+        ..access()
+    };
+    pulled(&store, &server, "tool", &access).unwrap();
+    // Without TLS another host is asked without the user's name.
+    is_foreign.store(true, Ordering::Relaxed);
+    pulled(&store, &server, "tool", &access).unwrap();
+    let far = foreign.asked();
+    let asked = far.last().unwrap();
+    assert_eq!(asked.headers.get("authorization"), None, "{asked:?}");
+}
+
+#[test]
+fn a_mirror_is_asked_first_and_the_registry_after_it() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let sample = Arc::new(Sample::new(b"text"));
+    let empty =
+        Server::new(|asked| Answer::with(if asked.path == "/v2/" { 200 } else { 404 }, b"{}"));
+    let own = Arc::clone(&sample);
+    let server = Server::new(move |asked| own.answer(asked));
+    let file = place.path().join("registries.conf");
+    let text = format!(
+        "[[registry]]\nprefix = \"registry.test\"\nlocation = \"{}/there\"\n[[registry.mirror]]\nlocation = \"{}\"\n",
+        server.address, empty.address
+    );
+    fs::write(&file, text).unwrap();
+    let access = Access {
+        settings: Settings::read(&[file]).unwrap(),
+        ..access()
+    };
+    let reference = "registry.test/tool".parse().unwrap();
+    let loaded = pull(&|| Ok(store.clone()), &reference, &access, &|_| ()).unwrap();
+    assert_eq!(loaded.names[0].as_str(), "registry.test/tool:latest");
+    assert!(
+        empty
+            .asked()
+            .iter()
+            .any(|asked| asked.path == "/v2/tool/manifests/latest")
+    );
+    assert!(
+        server
+            .asked()
+            .iter()
+            .any(|asked| asked.path == "/v2/there/tool/manifests/latest")
+    );
+}
