@@ -25,6 +25,8 @@ pub(crate) const NEEDED: &[Package] = &[
     ("valgrind", "valgrind"),
     ("busybox", "busybox-static"),
     ("ip", "iproute2"),
+    // Firmware of virtual machines.
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
     // Images of other programs.
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
