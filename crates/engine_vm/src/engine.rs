@@ -32,13 +32,13 @@ use rustix::{
 };
 
 use crate::{
-    argv::{Accelerator, Board},
+    argv::{Accelerator, Board, BoardBoot},
     config::{Acceleration, EngineConfig},
     disk::{self, Attached},
-    exit, host, hv_socket,
+    exit, firmware, host, hv_socket,
     machine::{self, VmMachine, control},
     pipe,
-    plan::{Plan, plan},
+    plan::{Boot, Plan, plan},
     protocol::{self, Report, Setup},
     record::Record,
     worker,
@@ -126,7 +126,10 @@ impl VmEngine {
                 accelerator: self.accelerator(),
                 memory_mb: plan.memory_mb,
                 processors: plan.processors,
-                kernel_command_line: plan.command_line.clone(),
+                boot: match &plan.boot {
+                    Boot::Kernel { command_line, .. } => BoardBoot::Kernel(command_line.clone()),
+                    Boot::Firmware(firmware) => BoardBoot::Firmware(firmware.order.clone()),
+                },
                 stops_on_reset: plan.stops_on_reset,
                 controllers: plan.controllers.clone(),
                 disks: plan.disks.iter().map(|attached| attached.disk).collect(),
@@ -134,7 +137,10 @@ impl VmEngine {
             program: program.display().to_string(),
             user: self.config.user,
             root: request.directory.join(ROOT).display().to_string(),
-            has_initrd: plan.initrd.is_some(),
+            has_initrd: match &plan.boot {
+                Boot::Kernel { initrd, .. } => initrd.is_some(),
+                Boot::Firmware(_) => true,
+            },
             ports: plan.ports.iter().map(|port| port.number).collect(),
             has_agent: machine::has_agent(&request.document),
             hv_socket: plan.hv_socket.clone(),
@@ -169,11 +175,14 @@ impl Inputs {
             descriptors: vec![exit.map_err(own)?.into(), control],
             pipes: Vec::new(),
         };
-        let files = [Some(&plan.kernel), plan.initrd.as_ref()];
-        for file in files.into_iter().flatten() {
-            inputs
-                .descriptors
-                .push(open_file(&file.path, file.pointer)?);
+        match &plan.boot {
+            Boot::Kernel { kernel, initrd, .. } => {
+                for file in [Some(kernel), initrd.as_ref()].into_iter().flatten() {
+                    let opened = open_file(&file.path, file.pointer)?;
+                    inputs.descriptors.push(opened);
+                }
+            }
+            Boot::Firmware(firmware) => inputs.descriptors.extend(firmware::open(firmware)?),
         }
         for attached in &plan.disks {
             inputs.descriptors.push(disk::open(attached)?);

@@ -9,7 +9,7 @@
 //!
 //! 1. [`VmEngine`] and its machines (`machine`): what the service calls ([`hcs_engine::engine`]).
 //! 2. `plan`: what a document asks for. `pipe`: named pipes of documents. `disk`: disk images.
-//!    `hv_socket`: who may use sockets between host and guest.
+//!    `firmware`: boot by UEFI. `hv_socket`: who may use sockets between host and guest.
 //! 3. `argv`: the command line of QEMU, a file per switch.
 //! 4. [`worker`]: one process per machine, which owns QEMU and outlives the service.
 //! 5. `protocol`: the messages between service and worker.
@@ -25,6 +25,7 @@ mod config;
 mod disk;
 mod engine;
 mod exit;
+mod firmware;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod host;

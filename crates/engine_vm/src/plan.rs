@@ -12,6 +12,7 @@ use hcs_schema::{
 use crate::{
     argv::Accelerator,
     disk::{self, Attached},
+    firmware::Firmware,
     hv_socket::Rules,
     pipe::PipeName,
 };
@@ -20,6 +21,7 @@ use crate::{
 const KERNEL: &str = "/VirtualMachine/Chipset/LinuxKernelDirect/KernelFilePath";
 const INITRD: &str = "/VirtualMachine/Chipset/LinuxKernelDirect/InitRdPath";
 const COMMAND_LINE: &str = "/VirtualMachine/Chipset/LinuxKernelDirect/KernelCmdLine";
+const UEFI: &str = "/VirtualMachine/Chipset/Uefi";
 const MEMORY: &str = "/VirtualMachine/ComputeTopology/Memory/SizeInMB";
 const PROCESSORS: &str = "/VirtualMachine/ComputeTopology/Processor";
 const COM_PORTS: &str = "/VirtualMachine/Devices/ComPorts";
@@ -63,15 +65,27 @@ pub(crate) struct Port {
     pub(crate) pointer: String,
 }
 
+/// What a machine begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Boot {
+    /// A Linux kernel.
+    Kernel {
+        /// Its file.
+        kernel: Named,
+        /// The initial RAM disk.
+        initrd: Option<Named>,
+        /// The kernel's command line.
+        command_line: String,
+    },
+    /// Firmware, which boots a disk.
+    Firmware(Firmware),
+}
+
 /// A machine to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// The kernel.
-    pub(crate) kernel: Named,
-    /// The initial RAM disk.
-    pub(crate) initrd: Option<Named>,
-    /// The kernel's command line.
-    pub(crate) command_line: String,
+    /// What it begins with.
+    pub(crate) boot: Boot,
     /// Memory, in megabytes.
     pub(crate) memory_mb: u64,
     /// Processors.
@@ -97,24 +111,49 @@ pub(crate) struct Plan {
 pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result<Plan, Failure> {
     let machine = document.virtual_machine.as_ref();
     let machine = machine.ok_or_else(|| wrong("/VirtualMachine", "it is missing"))?;
-    let chipset = machine.chipset.as_ref();
-    let boot = chipset.and_then(|chipset| chipset.linux_kernel_direct.as_ref());
-    let path = |path: Option<&String>| path.filter(|path| !path.is_empty()).cloned();
-    let kernel = path(boot.and_then(|boot| boot.kernel_file_path.as_ref()));
-    let kernel = kernel.ok_or_else(|| {
-        wrong(
-            KERNEL,
-            "no kernel is named: give the path of a Linux kernel, such as /boot/vmlinuz",
-        )
-    })?;
-    let initrd = path(boot.and_then(|boot| boot.init_rd_path.as_ref()));
-    let command_line = boot.and_then(|boot| boot.kernel_cmd_line.as_deref());
-    let (memory_mb, processors) = (memory(machine)?, processors(machine)?);
     let (controllers, disks) =
         disk::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
+    let boot = boot(machine, &disks)?;
+    let (memory_mb, processors) = (memory(machine)?, processors(machine)?);
     let hv_socket =
         Rules::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
     Ok(Plan {
+        boot,
+        memory_mb,
+        processors,
+        ports: ports(machine)?,
+        controllers,
+        disks,
+        hv_socket,
+        stops_on_reset: machine.stop_on_reset != Some(false),
+        limits: limits(machine, memory_mb, processors, accelerator)?,
+    })
+}
+
+fn boot(machine: &VirtualMachine, disks: &[Attached]) -> Result<Boot, Failure> {
+    let chipset = machine.chipset.as_ref();
+    let direct = chipset.and_then(|chipset| chipset.linux_kernel_direct.as_ref());
+    let uefi = chipset.and_then(|chipset| chipset.uefi.as_ref());
+    if let (None, Some(uefi)) = (direct, uefi) {
+        let firmware = Firmware::of_machine(machine, uefi, disks);
+        return firmware
+            .map(Boot::Firmware)
+            .map_err(|(pointer, message)| wrong(pointer, message));
+    }
+    if uefi.is_some() {
+        let message = "a machine boots by firmware or a kernel, not by both: leave this or \"LinuxKernelDirect\" out";
+        return Err(wrong(UEFI, message));
+    }
+    let path = |path: Option<&String>| path.filter(|path| !path.is_empty()).cloned();
+    let kernel = path(direct.and_then(|boot| boot.kernel_file_path.as_ref()));
+    let kernel = kernel.ok_or_else(|| {
+        let message = "nothing to boot is named: give the path of a Linux kernel, such as /boot/vmlinuz, or \"Uefi\" in \
+                       \"Chipset\" for a disk that boots";
+        wrong(KERNEL, message)
+    })?;
+    let initrd = path(direct.and_then(|boot| boot.init_rd_path.as_ref()));
+    let command_line = direct.and_then(|boot| boot.kernel_cmd_line.as_deref());
+    Ok(Boot::Kernel {
         kernel: Named {
             path: kernel,
             pointer: KERNEL,
@@ -124,14 +163,6 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
             pointer: INITRD,
         }),
         command_line: kernel_command_line(command_line.unwrap_or_default())?,
-        memory_mb,
-        processors,
-        ports: ports(machine)?,
-        controllers,
-        disks,
-        hv_socket,
-        stops_on_reset: machine.stop_on_reset != Some(false),
-        limits: limits(machine, memory_mb, processors, accelerator)?,
     })
 }
 
@@ -314,10 +345,15 @@ mod tests {
             (plan.memory_mb, plan.processors, plan.stops_on_reset),
             (64, 1, true)
         );
-        assert_eq!(
-            (plan.initrd, plan.ports, plan.command_line),
-            (None, Vec::new(), String::new())
-        );
+        let boot = Boot::Kernel {
+            kernel: Named {
+                path: "/k".to_owned(),
+                pointer: KERNEL,
+            },
+            initrd: None,
+            command_line: String::new(),
+        };
+        assert_eq!((plan.boot, plan.ports), (boot, Vec::new()));
         let memory = (64 + crate::argv::TRANSLATIONS_MB + BESIDE_MB) << 20;
         assert_eq!(
             (plan.limits.memory, plan.limits.processor),
@@ -334,6 +370,9 @@ mod tests {
     fn what_is_missing_or_out_of_range_is_told_by_pointer() {
         assert_eq!(pointer(&json!({})), KERNEL);
         assert_eq!(pointer(&with(&["Chipset"], json!({}))), KERNEL);
+        assert_eq!(pointer(&with(&["Chipset", "Uefi"], json!({}))), UEFI);
+        let firmware = planned(&with(&["Chipset"], json!({"Uefi": {}}))).unwrap();
+        assert!(matches!(firmware.boot, Boot::Firmware(_)));
         assert_eq!(pointer(&with(&["ComputeTopology"], json!({}))), MEMORY);
         let memory = ["ComputeTopology", "Memory", "SizeInMB"];
         assert_eq!(pointer(&with(&memory, json!(MOST_MEMORY + 1))), MEMORY);

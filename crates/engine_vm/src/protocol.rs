@@ -46,7 +46,7 @@ pub(crate) struct Setup {
     pub(crate) user: u32,
     /// An empty directory, which QEMU's root is mounted on in its own namespace.
     pub(crate) root: String,
-    /// Whether there is an initial RAM disk.
+    /// Whether there is an initial RAM disk, or variables of firmware.
     pub(crate) has_initrd: bool,
     /// The numbers of the serial ports.
     pub(crate) ports: Vec<u8>,
@@ -57,8 +57,8 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// How many descriptors follow: the file for the end; the worker's socket (bound, not listening); the kernel; the
-    /// initial RAM disk if there is one, the file of each disk, the listening socket of each serial port, and the folder of
+    /// How many descriptors follow: the file for the end; the worker's socket (bound, not listening); the kernel or
+    /// the code of firmware; the initial RAM disk if there is one, or the variables of firmware; the file of each disk, the listening socket of each serial port, and the folder of
     /// sockets of programs with the listening one in it.
     pub(crate) fn descriptors(&self) -> usize {
         let boot = 3 + usize::from(self.has_initrd);

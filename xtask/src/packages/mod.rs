@@ -26,6 +26,8 @@ pub(crate) const NEEDED: &[Package] = &[
     ("busybox", "busybox-static"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    // Firmware of virtual machines.
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
     // Images of other programs.
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),

@@ -13,18 +13,24 @@ use crate::disk::{Disk, format::Format};
 pub(super) struct ScsiDisk {
     pub(super) disk: Disk,
     pub(super) descriptor: RawFd,
+    /// When firmware looks at it, from 0.
+    pub(super) boot_index: Option<usize>,
 }
 
 impl Switch for ScsiDisk {
     fn words(&self) -> Vec<String> {
         let file = self.disk.place.file();
+        let mut device = device(&self.disk);
+        if let Some(index) = self.boot_index {
+            device["bootindex"] = index.into();
+        }
         vec![
             "-add-fd".to_owned(),
             format!("fd={},set={file}", self.descriptor),
             "-blockdev".to_owned(),
             image(&self.disk).to_string(),
             "-device".to_owned(),
-            device(&self.disk).to_string(),
+            device.to_string(),
         ]
     }
 }

@@ -14,6 +14,7 @@ mod kernel;
 mod m;
 mod machine;
 mod mon;
+mod pflash;
 mod sandbox;
 mod smp;
 
@@ -21,7 +22,7 @@ use std::os::fd::RawFd;
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Place};
 pub(crate) use accel::{Accelerator, TRANSLATIONS_MB};
 
 /// What a machine is to be, as far as QEMU has to know.
@@ -35,8 +36,8 @@ pub(crate) struct Board {
     pub(crate) memory_mb: u64,
     /// Processors.
     pub(crate) processors: u32,
-    /// The command line of the kernel.
-    pub(crate) kernel_command_line: String,
+    /// What it begins with.
+    pub(crate) boot: BoardBoot,
     /// Whether a reset of the guest ends the machine.
     pub(crate) stops_on_reset: bool,
     /// The numbers of its SCSI controllers.
@@ -45,14 +46,23 @@ pub(crate) struct Board {
     pub(crate) disks: Vec<Disk>,
 }
 
+/// What the board begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum BoardBoot {
+    /// A kernel with this command line.
+    Kernel(String),
+    /// Firmware, which boots these disks, the first one first.
+    Firmware(Vec<Place>),
+}
+
 /// The numbers under which QEMU has its descriptors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Numbers {
     /// The memory of the guest.
     pub(crate) memory: RawFd,
-    /// The kernel.
+    /// The kernel, or the code of the firmware.
     pub(crate) kernel: RawFd,
-    /// The initial RAM disk.
+    /// The initial RAM disk, or the variables of the firmware.
     pub(crate) initrd: Option<RawFd>,
     /// The file of each disk, in the order of the disks.
     pub(crate) disks: Vec<RawFd>,
@@ -89,6 +99,7 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
         Box::new(sandbox::Sandbox),
         Box::new(machine::Machine {
             name: board.name.clone(),
+            has_firmware: matches!(board.boot, BoardBoot::Firmware(_)),
         }),
         Box::new(accel::Accel(board.accelerator)),
         Box::new(smp::Smp(board.processors)),
@@ -96,11 +107,7 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
             megabytes: board.memory_mb,
             descriptor: numbers.memory,
         }),
-        Box::new(kernel::Kernel {
-            kernel: numbers.kernel,
-            initrd: numbers.initrd,
-            command_line: board.kernel_command_line.clone(),
-        }),
+        boot(board, numbers),
         Box::new(action::Action {
             stops_on_reset: board.stops_on_reset,
         }),
@@ -120,12 +127,37 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
         parts.push(Box::new(blockdev::ScsiDisk {
             disk: *disk,
             descriptor: *descriptor,
+            boot_index: boot_index(board, disk.place),
         }));
     }
     if let Some(descriptor) = numbers.vsock {
         parts.push(Box::new(device_vhost_user_vsock_pci::Vsock(descriptor)));
     }
     parts
+}
+
+fn boot(board: &Board, numbers: &Numbers) -> Box<dyn Switch> {
+    match (&board.boot, numbers.initrd) {
+        (BoardBoot::Firmware(_), Some(variables)) => Box::new(pflash::Firmware {
+            code: numbers.kernel,
+            variables,
+        }),
+        (BoardBoot::Kernel(command_line), initrd) => Box::new(kernel::Kernel {
+            kernel: numbers.kernel,
+            initrd,
+            command_line: command_line.clone(),
+        }),
+        // A worker is always given them; QEMU says that a machine has no code.
+        (BoardBoot::Firmware(_), None) => Box::new(Words(&[])),
+    }
+}
+
+/// When the firmware looks at a disk.
+fn boot_index(board: &Board, place: Place) -> Option<usize> {
+    match &board.boot {
+        BoardBoot::Firmware(order) => order.iter().position(|known| *known == place),
+        BoardBoot::Kernel(_) => None,
+    }
 }
 
 /// The command line, without the program's own name.
@@ -190,7 +222,7 @@ mod tests {
             accelerator: Accelerator::Tcg,
             memory_mb: 256,
             processors: 2,
-            kernel_command_line: "console=ttyS0 a=1,b=2".to_owned(),
+            boot: BoardBoot::Kernel("console=ttyS0 a=1,b=2".to_owned()),
             stops_on_reset: true,
             controllers: vec![0, 2],
             disks: vec![disk(0, Format::Qcow2, false), disk(3, Format::Raw, true)],
@@ -245,7 +277,7 @@ mod tests {
             accelerator: Accelerator::Kvm,
             memory_mb: 64,
             processors: 1,
-            kernel_command_line: String::new(),
+            boot: BoardBoot::Kernel(String::new()),
             stops_on_reset: false,
             controllers: Vec::new(),
             disks: Vec::new(),
@@ -263,5 +295,46 @@ mod tests {
         let has = |word: &str| words.iter().any(|known| known == word);
         assert!(has("reboot=reset,shutdown=poweroff,panic=shutdown") && has("kvm") && has("host"));
         assert!(!has("-initrd") && !has("-append"), "{words:?}");
+    }
+
+    #[test]
+    fn firmware_has_its_files_and_boots_disks_in_order() {
+        let board = Board {
+            name: "x".to_owned(),
+            accelerator: Accelerator::Tcg,
+            memory_mb: 64,
+            processors: 1,
+            boot: BoardBoot::Firmware(vec![Place {
+                controller: 0,
+                slot: 3,
+            }]),
+            stops_on_reset: true,
+            controllers: vec![0],
+            disks: vec![disk(0, Format::Raw, false), disk(3, Format::Raw, true)],
+        };
+        let numbers = Numbers {
+            memory: 5,
+            kernel: 6,
+            initrd: Some(7),
+            disks: vec![12, 13],
+            monitor: 8,
+            ports: Vec::new(),
+            vsock: None,
+        };
+        let words = argv(&board, &numbers);
+        let has = |word: &str| words.iter().any(|known| known == word);
+        assert!(
+            has("fd=6,set=1000") && has("fd=7,set=1001") && !has("-kernel"),
+            "{words:?}"
+        );
+        assert!(has(
+            "q35,memory-backend=m0,vmport=off,pflash0=code,pflash1=variables"
+        ));
+        let objects = words
+            .iter()
+            .filter_map(|word| serde_json::from_str::<Value>(word).ok());
+        let devices = objects.filter(|object| object.get("bus").is_some());
+        let order: Vec<Value> = devices.map(|device| device["bootindex"].clone()).collect();
+        assert_eq!(order, [Value::Null, json!(0)]);
     }
 }

@@ -25,7 +25,7 @@ use super::{
     Unstarted, disks, give_up_capabilities, jail::Jail, switchboard::Dialled, vsock::Vsock,
 };
 use crate::{
-    argv::{self, Accelerator, Numbers},
+    argv::{self, Accelerator, BoardBoot, Numbers},
     protocol::Setup,
     qmp::{
         Client,
@@ -59,7 +59,9 @@ pub(super) struct Running {
 /// The files that QEMU is given.
 #[derive(Debug)]
 pub(super) struct Files {
+    /// Or the code of firmware.
     pub(super) kernel: File,
+    /// Or the variables of firmware.
     pub(super) initrd: Option<File>,
     /// In the order of the disks.
     pub(super) disks: Vec<OwnedFd>,
@@ -125,10 +127,15 @@ struct Ends {
 impl Ends {
     fn make(setup: &Setup, memory: OwnedFd, files: Files, ports: &[u8]) -> io::Result<Self> {
         let mut given = Given::default();
+        let input = |file: File| match setup.board.boot {
+            BoardBoot::Kernel(_) => readable(file),
+            // Files of sets are not opened again.
+            BoardBoot::Firmware(_) => Ok(file),
+        };
         let (monitor, theirs) = UnixStream::pair()?;
         let mut numbers = Numbers {
             memory: given.add(memory),
-            kernel: given.add(readable(files.kernel)?),
+            kernel: given.add(input(files.kernel)?),
             initrd: None,
             disks: Vec::new(),
             monitor: given.add(theirs),
@@ -136,7 +143,7 @@ impl Ends {
             vsock: None,
         };
         if let Some(file) = files.initrd {
-            numbers.initrd = Some(given.add(readable(file)?));
+            numbers.initrd = Some(given.add(input(file)?));
         }
         numbers.disks = files
             .disks

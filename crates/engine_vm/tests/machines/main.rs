@@ -8,6 +8,7 @@ mod cases;
 mod disks;
 mod guest;
 mod host;
+mod uefi;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -15,12 +16,16 @@ fn main() {
     engine_vm::worker::main_if_worker();
     let arguments = Arguments::from_args();
     let unprivileged = !rustix::process::geteuid().is_root();
-    let trials = cases::CASES.iter().chain(disks::CASES).map(|(name, case)| {
-        let run = move || {
-            case();
-            Ok(())
-        };
-        Trial::test(*name, run).with_ignored_flag(unprivileged)
-    });
+    let trials = cases::CASES
+        .iter()
+        .chain(disks::CASES)
+        .chain(uefi::CASES)
+        .map(|(name, case)| {
+            let run = move || {
+                case();
+                Ok(())
+            };
+            Trial::test(*name, run).with_ignored_flag(unprivileged)
+        });
     libtest_mimic::run(&arguments, trials.collect()).exit();
 }

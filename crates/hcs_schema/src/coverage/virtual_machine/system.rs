@@ -7,6 +7,8 @@ use crate::coverage::{
 
 const NO_NESTING: Coverage = Refused("systems are not created inside other systems");
 
+const NO_KEYS: Coverage = Refused("the signatures of what the firmware boots are not checked");
+const ONLY_DISKS: Coverage = Refused("the firmware boots SCSI disks");
 const NOT_YET: Coverage = Refused("virtual machines have no such device yet");
 
 const NOT_TOLD: Coverage = WithoutEffect("no guest program is known that depends on it");
@@ -64,10 +66,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 "Services",
                 WithoutEffect("the services of Hyper-V's integration components are not offered"),
             ),
-            (
-                "GuestState",
-                Refused("no state of a virtual machine is kept in files yet"),
-            ),
+            ("GuestState", Supported),
             (
                 "RestoreState",
                 Refused("virtual machines cannot be saved and restored yet"),
@@ -104,7 +103,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
     (
         "Chipset",
         &[
-            ("Uefi", Refused("name a kernel in \"LinuxKernelDirect\"")),
+            ("Uefi", Supported),
             ("IsNumLockDisabled", NOT_TOLD),
             ("BaseBoardSerialNumber", NOT_TOLD),
             ("ChassisSerialNumber", NOT_TOLD),
@@ -122,6 +121,78 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 "FirmwareFile",
                 Refused("name a kernel in \"LinuxKernelDirect\""),
             ),
+        ],
+    ),
+    (
+        "Uefi",
+        &[
+            (
+                "EnableDebugger",
+                Refused("the firmware has no debugger that listens"),
+            ),
+            ("SecureBootTemplateId", NO_KEYS),
+            ("ApplySecureBootTemplate", Supported),
+            ("BootThis", Supported),
+            ("Console", Supported),
+            (
+                "StopOnBootFailure",
+                Refused("firmware that finds nothing to boot waits for a user"),
+            ),
+        ],
+    ),
+    (
+        "ApplySecureBootTemplateType",
+        &[("Skip", Supported), ("Apply", NO_KEYS)],
+    ),
+    (
+        "SerialConsole",
+        &[
+            ("Default", Supported),
+            (
+                "Disabled",
+                WithoutEffect("the firmware writes to the first serial port where there is one"),
+            ),
+            ("ComPort1", Supported),
+            (
+                "ComPort2",
+                Refused("the firmware writes to the first serial port"),
+            ),
+        ],
+    ),
+    (
+        "UefiBootEntry",
+        &[
+            ("DeviceType", Supported),
+            ("DevicePath", Supported),
+            ("DiskNumber", Supported),
+            (
+                "OptionalData",
+                Refused("what is booted gets no data of the document"),
+            ),
+            ("VmbFsRootPath", ONLY_DISKS),
+        ],
+    ),
+    (
+        "UefiBootDevice",
+        &[
+            ("ScsiDrive", Supported),
+            ("VmbFs", ONLY_DISKS),
+            ("Network", ONLY_DISKS),
+            ("File", ONLY_DISKS),
+        ],
+    ),
+    (
+        "GuestState",
+        &[
+            ("GuestStateFilePath", Supported),
+            (
+                "RuntimeStateFilePath",
+                WithoutEffect(
+                    "a machine cannot be saved, so there is nothing to keep while it runs",
+                ),
+            ),
+            ("ForceTransientState", Supported),
+            ("GuestStateFileType", Refused("the state is kept in a file")),
         ],
     ),
     (
