@@ -259,6 +259,24 @@ mod tests {
     }
 
     #[test]
+    fn lines_about_networks_are_understood() {
+        for line in [
+            "hcs network create --type private --subnet 10.20.0.0/24 web",
+            "hcs network rm web nat",
+            "hcs run --network nat -p 8080:80 -p 127.0.0.1:53:53/udp -- true",
+            "hcs create --network none --id box",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        for line in [
+            "hcs run -p 80:80 -- true",
+            "hcs run --network nat -p 80 -- true",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+
+    #[test]
     fn the_documented_lines_are_understood() {
         for line in [
             "hcs run -- sh -c true",
@@ -284,10 +302,6 @@ mod tests {
             "hcs run --device /dev/fuse --mount src=/a:1,dst=/b,ro -- true",
             "hcs service reload --json",
             "hcs cp box:/etc/hosts .",
-            "hcs network create --type private --subnet 10.20.0.0/24 web",
-            "hcs network rm web nat",
-            "hcs run --network nat -p 8080:80 -p 127.0.0.1:53:53/udp -- true",
-            "hcs create --network none --id box",
             "hcs cp -aL ./site/. box:/srv --timeout 5",
             "hcs cp - box:/",
             "hcs logs web",
@@ -331,8 +345,6 @@ mod tests {
             "hcs run --layer a --image b -- sh",
             "hcs create --document a --image b",
             "hcs logs --tail x web",
-            "hcs run -p 80:80 -- true",
-            "hcs run --network nat -p 80 -- true",
             "hcs image",
             "hcs image tag a ../b",
             "hcs commit box ../b",

@@ -19,7 +19,13 @@ use rustix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{Ended, ended, hcs};
+use crate::{
+    common::{Ended, ended, hcs},
+    rootless::User,
+};
+
+/// A user that no host has.
+const NETLESS: u32 = 54_341;
 
 /// A service in a network namespace of its own, and clients beside it.
 struct World {
@@ -259,4 +265,17 @@ fn the_lines_of_the_readme_work() {
         }
     }
     assert_eq!(world.shell("nft list tables"), "");
+}
+
+#[test]
+fn an_ordinary_user_is_told_that_networks_are_roots() {
+    let user = User::new(NETLESS);
+    let mut lines = vec![vec!["network", "list"]];
+    lines.push(vec!["run", "--network", "nat", "--", "true"]);
+    for line in lines {
+        let said = user.hcs(&line);
+        assert_eq!((said.code, said.out.as_str()), (Some(125), ""), "{said:?}");
+        assert!(said.err.contains("ask a service of root"), "{said:?}");
+    }
+    user.script(&["--network", "none"], "true").fine();
 }

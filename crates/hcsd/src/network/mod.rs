@@ -257,26 +257,28 @@ impl Networks {
         after: &Held,
         changes: &Changes,
     ) -> Result<Vec<Former>, Failure> {
-        let is_plain = |intent: &Intent| (intent.networks.clone(), intent.endpoints.clone());
-        let (old, new) = (before.state.intent(), after.state.intent());
-        if is_plain(&old) == is_plain(&new) && before.wanted() == after.wanted() {
+        let old = before.state.intent();
+        if old == after.state.intent() && before.wanted() == after.wanted() {
             return Ok(after.former.clone());
         }
-        let removed = changes.removed.iter().filter_map(|object| match object {
-            Object::Endpoint(id) => Some(*id),
-            _ => None,
-        });
-        // The link of an endpoint goes with its container, where that has ended.
+        let leaving = self.leaving(before, &old, changes);
+        let change = self.change(before, after, leaving);
+        blocking_within(LIMIT, "changing networks", || change.make()).await
+    }
+
+    /// The endpoints of `old` that are removed, and whose links go with their containers, which have ended.
+    fn leaving(&self, before: &Held, old: &Intent, changes: &Changes) -> BTreeSet<Guid> {
         let machines = self.machines.borrow();
         let lives = |id: &Guid| {
             let endpoint = old.endpoints.iter().find(|one| one.id == *id);
             let occupant = endpoint.and_then(|one| before.occupants.get(&one.namespace));
             occupant.is_some_and(|occupant| machines.contains_key(&occupant.runtime_id))
         };
-        let leaving = removed.filter(|id| !lives(id)).collect();
-        drop(machines);
-        let change = self.change(before, after, leaving);
-        blocking_within(LIMIT, "changing networks", || change.make()).await
+        let removed = changes.removed.iter().filter_map(|object| match object {
+            Object::Endpoint(id) => Some(*id),
+            _ => None,
+        });
+        removed.filter(|id| !lives(id)).collect()
     }
 
     /// Takes a change back that the host has refused.

@@ -349,3 +349,34 @@ fn a_call_that_is_made_again_is_done_once() {
         .failed(HResult::HCN_E_NETWORK_NOT_FOUND);
     assert_eq!(host.ours(), Vec::<String>::new());
 }
+
+#[test]
+fn what_the_host_refuses_is_taken_back() {
+    let (host, _outside) = world();
+    let service = host.run(Service::new);
+    let mut client = service.client();
+    let id = "ABCDEF01-2345-4000-8000-000000000001";
+    let create = Call::Network(NetworkCall::Create {
+        kind: ObjectKind::Network,
+        id: id.to_lowercase(),
+        network: String::new(),
+        settings: document(json!({ "Name": "a" })),
+    });
+    // A link of another program has the name that the bridge is to have.
+    host.program("ip link add hcbabcdef012345 type bridge");
+    let said = client
+        .call(&create)
+        .failed(HResult::HCN_E_ADAPTER_NOT_FOUND);
+    assert!(said.contains("hcbabcdef012345"), "{said}");
+    assert_eq!(
+        listed(&mut client, ObjectKind::Network),
+        Vec::<String>::new()
+    );
+    let records = std::fs::read_dir(service.root().join("networks")).unwrap();
+    assert_eq!(records.count(), 0, "its record is gone");
+    assert_eq!(host.ours(), ["hcbabcdef012345"], "and no link is ours");
+    host.program("ip link del hcbabcdef012345");
+    assert_eq!(made(&mut client, &create), id);
+    client.call(&delete(ObjectKind::Network, id)).ok();
+    assert_eq!(host.ours(), Vec::<String>::new());
+}
