@@ -76,6 +76,31 @@ fn shapes_are_checked_without_a_service() {
     succeeds(&run(Command::new(program), &home, &none));
 }
 
+/// The service's program.
+fn daemon() -> PathBuf {
+    let daemon = match std::env::var_os("HCS_DAEMON") {
+        Some(path) => PathBuf::from(path),
+        None => libraries().join("../hcsd"),
+    };
+    let place = daemon.display();
+    assert!(daemon.exists(), "{place} is missing: cargo build -p hcsd");
+    daemon
+}
+
+/// Only a service of root has networks. `unshare` runs the program, and with it the service that it starts, in a network
+/// namespace of its own, which ends with them.
+#[test]
+fn networks_are_made_asked_for_and_deleted() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let program = compiled("networks", &home);
+    let mut command = Command::new("unshare");
+    command.arg("--net").arg(program);
+    succeeds(&run(command, &home, &daemon()));
+}
+
 /// The names that the library exports are those of the list, which has all of the newest library of Windows.
 #[test]
 fn the_library_exports_what_is_listed() {

@@ -36,29 +36,12 @@ const NETWORKS: &str = "
 ## Networks
 
 A service of root has the networks of the Host Compute Network service; that of an ordinary user answers `E_NOTIMPL`. The
-functions are those of the Rust crate `hcs` (`hcs::network`); no C library exports them yet. `Container.Networking` names a
-namespace, endpoints (`NetworkAdapters`), or documents of endpoints that end with the container (`Endpoints`, ours).
+functions are those of `libcomputenetwork.so`, and in Rust `hcs::network`; `HNSCall` is not there. A namespace has the
+network of its container, so it takes one container at a time. The network `Default Switch` is not made by itself.
+`Container.Networking` names a namespace, endpoints (`NetworkAdapters`), or documents of endpoints that end with the
+container (`Endpoints`, ours).
 
 ";
-
-const NETWORK_FUNCTIONS: &[[&str; 3]] = &[
-    [
-        "`HcnEnumerate`, `Create`, `Open`, `Modify`, `Delete` of networks, endpoints and namespaces; `HcnQuery...Properties`",
-        "supported",
-        "a namespace has the network of its container, so it takes one container at a time",
-    ],
-    [
-        "`HcnClose...`",
-        "supported",
-        "objects are named by their ids, so there is nothing to close",
-    ],
-    [
-        "load balancers, `HcnQueryEndpointStats`, `HcnQueryEndpointAddresses`, callbacks, routes, guest network services, \
-         reserved ports, `HNSCall`",
-        "not there",
-        "not built yet; the network `Default Switch` is not made by itself",
-    ],
-];
 
 /// All of it.
 pub(super) fn text(
@@ -119,15 +102,9 @@ pub(super) fn text(
     text
 }
 
-/// The Host Compute Network service: its functions, and the properties of its documents.
+/// The Host Compute Network service: the properties of its documents.
 fn networks(text: &mut String) {
     text.push_str(NETWORKS);
-    table(
-        text,
-        ["functions of `ComputeNetwork.h`", "status", "note"],
-        NETWORK_FUNCTIONS.iter().map(|row| row.map(str::to_owned)),
-    );
-    text.push_str("\n");
     let documents = hcn::coverage::TABLE.entries.iter().copied().flatten();
     let rows = documents.flat_map(|(document, properties)| {
         let row = move |(property, coverage): &(&str, Coverage)| {

@@ -1,7 +1,7 @@
 //! [`Inside`]: what an endpoint is to its container: loopback and its link up, addresses, routes; carriers that are settled
 //! before a first packet is sent, and a host that knows where its packets for the container go.
 
-use std::os::fd::BorrowedFd;
+use std::{os::fd::BorrowedFd, thread, time::Duration};
 
 use hcn::intent::EndpointIntent;
 use hcs_schema::Failure;
@@ -10,7 +10,7 @@ use super::{Part, port};
 use crate::{
     failure::{failed, in_the_way},
     host::Host,
-    link,
+    link::{self, Link},
     namespace::sockets_in,
     netlink::Batch,
     nft, queue,
@@ -55,6 +55,7 @@ impl Part for Inside<'_> {
             (_, Some(_)) => Err(in_the_way(format!(
                 "the namespace {namespace} has another link with the name {inner}"
             ))),
+            (Some(port), None) if goes_away(host, &port)? => Ok(()),
             (Some(port), None) => Err(in_the_way(format!(
                 "the link {} of the endpoint {} leads into another namespace than {namespace}; detach it there first",
                 port.name, self.endpoint.id
@@ -118,4 +119,20 @@ impl Part for Inside<'_> {
     fn undo(&self, _host: &mut Host) -> Result<(), Failure> {
         Ok(())
     }
+}
+
+/// Whether a link goes away by itself: that into a namespace which has just ended does, some milliseconds later. One into a
+/// namespace that lives does not.
+fn goes_away(host: &mut Host, link: &Link) -> Result<bool, Failure> {
+    const STEP: Duration = Duration::from_millis(2);
+    const MOST_STEPS: u32 = 250;
+    for _ in 0..MOST_STEPS {
+        let there = host.find(&link.name)?;
+        if there.is_none_or(|there| there.index != link.index) {
+            return Ok(true);
+        }
+        // The kernel tells of it by an event, but only to sockets that listened before.
+        thread::sleep(STEP);
+    }
+    Ok(false)
 }

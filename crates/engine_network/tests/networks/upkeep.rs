@@ -278,6 +278,24 @@ fn an_attachment_that_fails_leaves_the_link_that_was_there() {
     assert!(pings(&other, OUTSIDE));
 }
 
+/// The kernel removes the links of a namespace that ended some time later.
+#[test]
+fn an_endpoint_goes_from_a_namespace_that_just_ended_to_the_next() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, json!({}));
+    let one = world.container(network, 2, json!({}));
+    let mut space = one.space;
+    for _ in 0..10 {
+        drop(space);
+        space = Space::new();
+        world.attach(one.endpoint, &space);
+        assert!(pings(&space, OUTSIDE));
+    }
+}
+
 #[test]
 fn a_private_network_reaches_no_published_port_even_if_the_host_forwards() {
     if !can_work() {
