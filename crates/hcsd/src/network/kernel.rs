@@ -42,7 +42,10 @@ impl Change {
     pub(super) fn make(mut self) -> Result<Vec<Former>, Failure> {
         let mut host = Host::open(&self.owner)?;
         let gone = |endpoint: &&EndpointIntent| {
-            self.attached.contains(&endpoint.id) && !self.wanted.contains(&endpoint.id)
+            let stays = self.wanted.contains(&endpoint.id)
+                && (self.after.endpoints.iter())
+                    .any(|one| one.id == endpoint.id && one.namespace == endpoint.namespace);
+            self.attached.contains(&endpoint.id) && !stays
         };
         for endpoint in self.before.endpoints.iter().filter(gone) {
             if !self.leaving.contains(&endpoint.id) {
@@ -61,7 +64,10 @@ impl Change {
         }
         self.write_rules(&mut host)?;
         for endpoint in &self.after.endpoints {
-            if self.wanted.contains(&endpoint.id) && !self.attached.contains(&endpoint.id) {
+            // What is attached as it was stays as it is; of what has changed the settings are made anew.
+            let is_made = self.attached.contains(&endpoint.id)
+                && self.before.endpoints.contains(endpoint);
+            if self.wanted.contains(&endpoint.id) && !is_made {
                 self.attach(&mut host, endpoint)?;
             }
         }
