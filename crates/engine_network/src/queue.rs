@@ -12,8 +12,9 @@ const ROOT: u32 = u32::MAX;
 const KIND_OF: u16 = 1;
 const OPTIONS: u16 = 2;
 
-/// Bytes that may go at once: those of ten milliseconds, and at least the longest packet that is handed to a card.
-const LEAST_BURST: u64 = 65_536;
+/// Bytes that may go at once: those of ten milliseconds, and at least the longest packet with its header, as the queue
+/// drops what is longer.
+const LEAST_BURST: u64 = 128 << 10;
 /// Bytes that may wait: those of a tenth of a second, and at least some bursts.
 const LEAST_WAITING: u64 = 4 * LEAST_BURST;
 

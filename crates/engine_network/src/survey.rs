@@ -7,7 +7,6 @@ use hcn::{
 use hcs_schema::Failure;
 
 use crate::{
-    failure::failed,
     host::Host,
     link::{self, Link},
     netlink::Batch,
@@ -83,8 +82,8 @@ pub fn survey(host: &mut Host, intent: &Intent) -> Result<Survey, Failure> {
         rules: false,
     };
     let owner = host.owner.clone();
-    let there = nft::are_there(&mut host.filter, &owner)
-        .map_err(|error| failed("looking at the rules", "nf_tables", &error))?;
+    // Where another program changes rules all the time they cannot be listed as a whole. Then they are written again.
+    let there = nft::are_there(&mut host.filter, &owner).unwrap_or(false);
     let rules = there || intent.networks.is_empty();
     Ok(Survey { rules, ..found })
 }

@@ -281,7 +281,7 @@ impl Machine for ContainerMachine {
         let opened = open(&*path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         // While it lives, that is its own process and no later one.
         match opened {
-            Ok(_) if self.is_gone() => Err(Errno::SRCH),
+            _ if self.is_gone() => Err(Errno::SRCH),
             opened => opened,
         }
         .step_at("opening its network namespace", path)

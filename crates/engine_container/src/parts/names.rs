@@ -15,12 +15,12 @@ use std::{
     io::Read as _,
     net::IpAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use hcs_schema::documents::Container;
 use rustix::{
-    fs::{FileType, Mode, OFlags, fstat, mknodat, openat},
+    fs::{FileType, Mode, OFlags, fstat, mknodat, open, openat},
     io::Errno,
     process::umask,
 };
@@ -52,7 +52,7 @@ pub(crate) fn check(container: &Container, hostname: &str) -> Option<NamesSpec> 
     let mut resolver = resolver(network);
     if networking.is_some() && network.is_empty() {
         // It has links of its own, and a loopback interface that no server of the host listens at.
-        resolver = resolver.map(|text| reachable(&text, fs::read_to_string(UPSTREAM).ok()));
+        resolver = resolver.map(|text| reachable(&text, || upstream(Path::new(UPSTREAM))));
     }
     Some(NamesSpec {
         hostname: hostname.to_owned(),
@@ -61,7 +61,7 @@ pub(crate) fn check(container: &Container, hostname: &str) -> Option<NamesSpec> 
 }
 
 /// A resolver's file without servers of the host's loopback interface; where there are no others, those that these ask.
-fn reachable(text: &str, upstream: Option<String>) -> String {
+fn reachable(text: &str, upstream: impl FnOnce() -> Option<String>) -> String {
     let is_server = |line: &str| line.trim_start().starts_with("nameserver");
     let is_here = |line: &str| {
         let address = line.split_whitespace().nth(1).unwrap_or_default();
@@ -69,10 +69,36 @@ fn reachable(text: &str, upstream: Option<String>) -> String {
         is_server(line) && address.is_some_and(|address| address.is_loopback())
     };
     let kept: Vec<&str> = text.lines().filter(|line| !is_here(line)).collect();
-    match upstream {
-        Some(upstream) if !kept.iter().any(|line| is_server(line)) => reachable(&upstream, None),
-        _ => kept.iter().map(|line| format!("{line}\n")).collect(),
+    if !kept.iter().any(|line| is_server(line))
+        && let Some(upstream) = upstream()
+    {
+        return reachable(&upstream, || None);
     }
+    kept.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// The lines of a resolver's file that belongs to another user than this process, so it may be anything. Nothing is waited
+/// for, no link is followed, and only what resolves names is taken over.
+fn upstream(path: &Path) -> Option<String> {
+    const WORDS: [&str; 4] = ["nameserver", "search", "domain", "options"];
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(open(path, flags, Mode::empty()).ok()?);
+    let found = file.metadata().ok()?;
+    if !found.is_file() || found.len() > MOST_BYTES {
+        return None;
+    }
+    let mut text = String::new();
+    file.take(MOST_BYTES).read_to_string(&mut text).ok()?;
+    let known = |line: &&str| {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        WORDS.contains(&word)
+    };
+    Some(
+        text.lines()
+            .filter(known)
+            .map(|line| format!("{line}\n"))
+            .collect(),
+    )
 }
 
 /// The resolver's file for a network namespace, as `ip netns exec` has it: one of its own, else the host's.
@@ -270,11 +296,11 @@ mod tests {
     fn servers_of_the_hosts_loopback_interface_are_left_out() {
         let stub = "# made\nnameserver 127.0.0.53\noptions edns0\n";
         let upstream = || Some("nameserver 192.0.2.1\nnameserver ::1\n".to_owned());
-        assert_eq!(reachable(stub, upstream()), "nameserver 192.0.2.1\n");
-        assert_eq!(reachable(stub, None), "# made\noptions edns0\n");
+        assert_eq!(reachable(stub, upstream), "nameserver 192.0.2.1\n");
+        assert_eq!(reachable(stub, || None), "# made\noptions edns0\n");
         let mixed = "nameserver 127.0.0.1\nnameserver 198.51.100.7\nsearch a";
         assert_eq!(
-            reachable(mixed, upstream()),
+            reachable(mixed, upstream),
             "nameserver 198.51.100.7\nsearch a\n"
         );
     }

@@ -1,7 +1,7 @@
 //! What an endpoint may send and receive: a table in its own namespace, which goes with that.
 //!
 //! There the kernel knows connections, so a rule is about who begins one; answers pass. The container cannot change the
-//! table unless its document gives it the capability for networks.
+//! table, or go past it by packets of its own making, unless its document gives it CAP_NET_ADMIN or CAP_NET_RAW.
 
 use hcn::{AccessRule, Prefix, intent::EndpointIntent};
 
@@ -14,7 +14,7 @@ use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
 /// Messages of IPv6 without which no address is found: for neighbours, and for the groups that their questions go to. ARP,
 /// which is the same for IPv4, does not come here.
-const NEIGHBOURS: [u8; 5] = [131, 132, 135, 136, 143];
+const NEIGHBOURS: [u8; 6] = [130, 131, 132, 135, 136, 143];
 
 /// Writes the rules of an endpoint in the place of those that are there; `socket` is of its namespace.
 pub(crate) fn set(

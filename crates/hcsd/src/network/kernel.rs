@@ -12,6 +12,7 @@ use hcn::{
 };
 use hcs_engine::engine::Machine;
 use hcs_schema::Failure;
+use tracing::warn;
 
 use super::store::Store;
 
@@ -25,12 +26,12 @@ pub(super) struct Change {
     pub(super) after: Intent,
     /// Endpoints whose links are there.
     pub(super) attached: BTreeSet<Guid>,
+    /// Endpoints whose links were to be there before, which may have failed.
+    pub(super) was_wanted: BTreeSet<Guid>,
     /// Endpoints whose links are to be there.
     pub(super) wanted: BTreeSet<Guid>,
     /// Machines, by the namespace whose network they have.
     pub(super) machines: Vec<(Guid, Arc<dyn Machine>)>,
-    /// Endpoints whose links go with the machine that had them.
-    pub(super) leaving: BTreeSet<Guid>,
     pub(super) former: Vec<Former>,
 }
 
@@ -47,10 +48,10 @@ impl Change {
                     .any(|one| one.id == endpoint.id && one.namespace == endpoint.namespace);
             self.attached.contains(&endpoint.id) && !stays
         };
+        // A link may outlive the machine that had it: a socket is enough to keep a network namespace. Its port would be
+        // held to no rules once its address is given back.
         for endpoint in self.before.endpoints.iter().filter(gone) {
-            if !self.leaving.contains(&endpoint.id) {
-                detach(&mut host, endpoint)?;
-            }
+            detach(&mut host, endpoint)?;
         }
         for network in &self.before.networks {
             if !self.after.networks.iter().any(|one| one.id == network.id) {
@@ -65,10 +66,20 @@ impl Change {
         self.write_rules(&mut host)?;
         for endpoint in &self.after.endpoints {
             // What is attached as it was stays as it is; of what has changed the settings are made anew.
-            let is_made = self.attached.contains(&endpoint.id)
-                && self.before.endpoints.contains(endpoint);
-            if self.wanted.contains(&endpoint.id) && !is_made {
-                self.attach(&mut host, endpoint)?;
+            let is_made =
+                self.attached.contains(&endpoint.id) && self.before.endpoints.contains(endpoint);
+            if !self.wanted.contains(&endpoint.id) || is_made {
+                continue;
+            }
+            let attached = self.attach(&mut host, endpoint);
+            // What failed before this change, as a container can bring about in its own namespace, fails no other one.
+            let failed_before =
+                self.was_wanted.contains(&endpoint.id) && self.before.endpoints.contains(endpoint);
+            match attached {
+                Err(failure) if failed_before => {
+                    warn!("an endpoint is not attached: {}", failure.log_line());
+                }
+                attached => attached?,
             }
         }
         self.forget(&mut host)?;
@@ -98,15 +109,15 @@ impl Change {
         if !self.former.is_empty() {
             self.store.write_former(&self.former)?;
         }
-        forwarding.apply()?;
+        // At no moment is there forwarding that rules do not guard.
         let rules = Rules::of(&self.after, forwarding.guarded(&self.former));
-        write_rules(host, &self.after, &rules)?;
         if forwarding.bridges.is_empty() && !self.former.is_empty() {
             Forwarding::undo(&self.former)?;
             self.former.clear();
             self.store.write_former(&self.former)?;
         }
-        Ok(())
+        write_rules(host, &self.after, &rules)?;
+        forwarding.apply()
     }
 
     /// What the kernel remembers of addresses that are given back.
@@ -149,12 +160,14 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
     let (mut attached, mut faults) = (BTreeSet::new(), Vec::new());
     for endpoint in &change.after.endpoints {
         let wanted = change.wanted.contains(&endpoint.id);
-        if wanted && !found.endpoints.contains(&endpoint.id) {
-            attached.insert(endpoint.id);
-            continue;
-        }
-        // What is there may be half of it, or that of a machine that has just ended.
-        let made = detach(&mut host, endpoint).and_then(|()| match wanted {
+        let is_sound = wanted && !found.endpoints.contains(&endpoint.id);
+        // What is there may be half of it, or that of a machine that has just ended. The host's side is sound before the
+        // other one is made, so that is looked at in any case.
+        let cleared = match is_sound {
+            true => Ok(()),
+            false => detach(&mut host, endpoint),
+        };
+        let made = cleared.and_then(|()| match wanted {
             true => change.attach(&mut host, endpoint),
             false => Ok(()),
         });
@@ -169,6 +182,19 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
         former: change.former,
         faults,
     })
+}
+
+/// Writes the rules of networks again, where another program has changed them. Returns former settings of the host then.
+///
+/// # Errors
+/// What the host refused.
+pub(super) fn keep(mut change: Change) -> Result<Option<Vec<Former>>, Failure> {
+    let mut host = Host::open(&change.owner)?;
+    if survey(&mut host, &change.after)?.rules {
+        return Ok(None);
+    }
+    change.write_rules(&mut host)?;
+    Ok(Some(change.former))
 }
 
 /// The routes of the host, but those of the service's own networks.

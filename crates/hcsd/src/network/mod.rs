@@ -26,22 +26,25 @@ use std::{
 };
 
 use engine_network::Former;
-use hcn::{Changes, Guid, Object, State, intent::Intent};
+use hcn::{Changes, Guid, Object, State};
 use hcs_engine::engine::Machine;
 use hcs_schema::{Failure, HResult};
 use hcs_wire::environment::is_root;
 use tokio::sync::Mutex;
 use tracing::{error, warn};
 
-use crate::record::blocking::blocking_within;
+use crate::record::blocking::blocking;
 use kernel::{Change, Restored};
 use store::{Occupant, Store, Stored};
 
 pub(crate) use calls::Named;
 pub(crate) use containers::{Place, claim};
 
-/// How long the kernel may take for a change. A bridge takes it some 40 ms to remove.
+/// How long the host's routes may take to be listed.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// How often the rules of the kernel are looked at.
+const CHECK: Duration = Duration::from_secs(15);
 
 /// See the module. Belongs to the service's thread.
 #[derive(Debug)]
@@ -155,6 +158,13 @@ impl Networks {
         if is_unused || !is_root() {
             return;
         }
+        let placed = |runtime_id: &String| {
+            let held = self.held.borrow();
+            let mut occupants = held.occupants.values();
+            occupants.any(|one| one.runtime_id == *runtime_id)
+        };
+        let machines = machines.into_iter().filter(|(id, _)| placed(id));
+        let machines: Vec<_> = machines.collect();
         self.machines.borrow_mut().extend(machines);
         let mut after = self.held.borrow().clone();
         let ended = after.occupants.values().map(|one| one.runtime_id.clone());
@@ -164,8 +174,8 @@ impl Networks {
         for runtime_id in &ended {
             containers::end(&mut after, runtime_id, &mut changes);
         }
-        let change = self.change(&Held::default(), &after, BTreeSet::new());
-        let restored = blocking_within(LIMIT, "restoring networks", || kernel::restore(change));
+        let change = self.change(&Held::default(), &after);
+        let restored = blocking(|| kernel::restore(change));
         match restored.await {
             Ok(Restored {
                 attached,
@@ -178,7 +188,10 @@ impl Networks {
                     warn!("an endpoint is not attached: {}", failure.log_line());
                 }
             }
-            Err(failure) => error!("networks are not as they were: {}", failure.log_line()),
+            Err(failure) => {
+                error!("networks are not as they were: {}", failure.log_line());
+                after.former = self.store.read_former();
+            }
         }
         let written = self
             .write(&after, &changes)
@@ -188,6 +201,40 @@ impl Networks {
         }
         self.held.replace(after);
         drop(turn);
+    }
+
+    /// Looks after the rules from now on, for as long as there are networks: another program may flush them.
+    pub(crate) fn look_after(self: &Rc<Self>) {
+        let networks = Rc::downgrade(self);
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(CHECK).await;
+                let Some(networks) = networks.upgrade() else {
+                    return;
+                };
+                networks.check().await;
+            }
+        });
+    }
+
+    async fn check(&self) {
+        let _turn = self.changing.lock().await;
+        let held = self.held.borrow().clone();
+        if held.state.intent().networks.is_empty() || !is_root() {
+            return;
+        }
+        let change = self.change(&held, &held);
+        match blocking(|| kernel::keep(change)).await {
+            Ok(None) => {}
+            Ok(Some(former)) => {
+                warn!("another program changed the rules of networks; they are written again");
+                self.held.borrow_mut().former = former;
+            }
+            Err(failure) => warn!(
+                "the rules of networks are not as they were: {}",
+                failure.log_line()
+            ),
+        }
     }
 
     /// Makes a change that `decide` says, on behalf of the call `name`. It is made to its end even if the future is dropped.
@@ -229,7 +276,7 @@ impl Networks {
         }
         after.settle();
         let made = match self.write(&after, &changes) {
-            Ok(()) => self.follow(&before, &after, &changes).await,
+            Ok(()) => self.follow(&before, &after).await,
             Err(failure) => Err(failure),
         };
         match made {
@@ -251,51 +298,33 @@ impl Networks {
     }
 
     /// Lets the kernel follow.
-    async fn follow(
-        &self,
-        before: &Held,
-        after: &Held,
-        changes: &Changes,
-    ) -> Result<Vec<Former>, Failure> {
-        let old = before.state.intent();
-        if old == after.state.intent() && before.wanted() == after.wanted() {
+    async fn follow(&self, before: &Held, after: &Held) -> Result<Vec<Former>, Failure> {
+        if before.state.intent() == after.state.intent() && before.wanted() == after.wanted() {
             return Ok(after.former.clone());
         }
-        let leaving = self.leaving(before, &old, changes);
-        let change = self.change(before, after, leaving);
-        blocking_within(LIMIT, "changing networks", || change.make()).await
-    }
-
-    /// The endpoints of `old` that are removed, and whose links go with their containers, which have ended.
-    fn leaving(&self, before: &Held, old: &Intent, changes: &Changes) -> BTreeSet<Guid> {
-        let machines = self.machines.borrow();
-        let lives = |id: &Guid| {
-            let endpoint = old.endpoints.iter().find(|one| one.id == *id);
-            let occupant = endpoint.and_then(|one| before.occupants.get(&one.namespace));
-            occupant.is_some_and(|occupant| machines.contains_key(&occupant.runtime_id))
-        };
-        let removed = changes.removed.iter().filter_map(|object| match object {
-            Object::Endpoint(id) => Some(*id),
-            _ => None,
-        });
-        removed.filter(|id| !lives(id)).collect()
+        // Without a limit: a change that goes on beside the next one would undo it.
+        let change = self.change(before, after);
+        blocking(|| change.make()).await
     }
 
     /// Takes a change back that the host has refused.
     async fn take_back(&self, mut before: Held, mut after: Held, changes: &Changes) {
         after.attached.extend(after.wanted());
         before.former = self.store.read_former();
-        let back = self.change(&after, &before, BTreeSet::new());
-        match blocking_within(LIMIT, "taking a change of networks back", || back.make()).await {
+        let back = self.change(&after, &before);
+        match blocking(|| back.make()).await {
             Ok(former) => {
                 before.former = former;
                 self.held.replace(before);
             }
             Err(failure) => {
+                // The records stay, so that the next service finds what is left.
                 warn!(
                     "a change that failed is not taken back: {}",
                     failure.log_line()
                 );
+                self.held.borrow_mut().former = self.store.read_former();
+                return;
             }
         }
         let held = self.held.borrow();
@@ -310,7 +339,7 @@ impl Networks {
         }
     }
 
-    fn change(&self, before: &Held, after: &Held, leaving: BTreeSet<Guid>) -> Change {
+    fn change(&self, before: &Held, after: &Held) -> Change {
         let machines = self.machines.borrow();
         let of = |(id, occupant): (&Guid, &Occupant)| {
             let machine = machines.get(&occupant.runtime_id)?;
@@ -322,9 +351,9 @@ impl Networks {
             before: before.state.intent(),
             after: after.state.intent(),
             attached: before.attached.clone(),
+            was_wanted: before.wanted(),
             wanted: after.wanted(),
             machines: after.occupants.iter().filter_map(of).collect(),
-            leaving,
             former: after.former.clone(),
         }
     }

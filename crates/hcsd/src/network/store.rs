@@ -70,10 +70,16 @@ impl Store {
                     .extension()
                     .is_some_and(|extension| extension == "json")
         };
-        files
-            .filter(is_object)
-            .filter_map(|file| read(&file))
-            .collect()
+        let (objects, others): (Vec<_>, Vec<_>) = files.partition(is_object);
+        // What a write left that was broken off.
+        for file in others {
+            if file.extension().is_some_and(|extension| extension == "new")
+                && let Err(error) = fs::remove_file(&file)
+            {
+                warn!("{} stays: {error}", file.display());
+            }
+        }
+        objects.into_iter().filter_map(|file| read(&file)).collect()
     }
 
     /// Settings of the host before they were changed.

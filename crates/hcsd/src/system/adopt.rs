@@ -81,6 +81,7 @@ async fn restore_networks(context: &Context, keep: &[String]) {
     let machine = |system: Rc<System>| (system.runtime_id.clone(), Arc::clone(&system.machine));
     let machines = living.map(machine).collect();
     context.networks.restore(keep, machines).await;
+    context.networks.look_after();
 }
 
 impl Context {
@@ -296,7 +297,6 @@ async fn take_over(
     let share = context.system_quota.count(record.uid);
     let system = put_together(context, parts, machine, share);
     system.adopt_detached(record.detached_command);
-    system.count_refused_processes();
     adopt_processes(context, &system, record.uid, remembered);
     if !lives && context.log.tells_end(&runtime_id) {
         system.set_end_told();

@@ -233,6 +233,45 @@ fn a_namespace_is_the_network_of_a_container_and_stays_without_it() {
 }
 
 #[test]
+fn what_changes_of_an_attached_endpoint_holds_at_once() {
+    let (host, outside) = world();
+    let service = host.run(Service::new);
+    let mut client = service.client();
+    let network = made(
+        &mut client,
+        &create(ObjectKind::Network, "", json!({ "Name": "nat" })),
+    );
+    let own = json!({ "Endpoints": [endpoint(&network, 8080)] });
+    let one = started(&service, &mut client, 1, &own);
+    let server = one.listen(80);
+    assert_eq!(outside.talk((UPLINK, 8080), &server), OUTSIDE);
+
+    let id = listed(&mut client, ObjectKind::Endpoint).remove(0);
+    let mut policies = |what: &str, policies: Value| {
+        let settings = json!({
+            "ResourceType": "Policy", "RequestType": what, "Settings": { "Policies": policies },
+        });
+        let call = Call::Network(NetworkCall::Modify {
+            kind: ObjectKind::Endpoint,
+            id: id.clone(),
+            settings: settings.to_string(),
+        });
+        client.call(&call).ok();
+    };
+    let block = json!({ "Direction": "In", "Action": "Block", "Priority": 1, "Protocols": "6" });
+    let block = json!([{ "Type": "ACL", "Settings": block }]);
+    assert_eq!(one.program("nft list tables"), "");
+    policies("Add", block.clone());
+    assert_ne!(one.program("nft list tables"), "");
+    assert!(!outside.connects((UPLINK, 8080)));
+    policies("Remove", block);
+    assert_eq!(one.program("nft list tables"), "");
+    assert_eq!(outside.talk((UPLINK, 8080), &server), OUTSIDE);
+    client.terminate(1);
+    gone(&host, "hce");
+}
+
+#[test]
 fn a_service_that_is_killed_leaves_its_networks_to_the_next() {
     let (host, outside) = world();
     let mut service = host.run(Service::new);
@@ -251,6 +290,11 @@ fn a_service_that_is_killed_leaves_its_networks_to_the_next() {
     host.run(|| service.run());
     outside.talk((UPLINK, 8080), &server);
     assert_eq!(listed(&mut service.client(), ObjectKind::Endpoint).len(), 1);
+    host.program("nft flush ruleset");
+    await_that("the service writes its rules again", || {
+        !host.program("nft list tables").is_empty()
+    });
+    outside.talk((UPLINK, 8080), &server);
 
     // A container that ends while no service is there takes what it has along.
     service.kill();
@@ -287,21 +331,27 @@ fn kills_at_any_moment_leave_nothing() {
         let id = format!("killed-{round}");
         let own = container(&json!({ "Endpoints": [endpoint(&network, 8080)] }));
         let create = create_system(1, &id, &own);
-        let [made, ended] = client.send_together([
-            &create,
-            &Call::TerminateSystem {
-                system: 1,
-                options: None,
-            },
-        ]);
+        let end = Call::TerminateSystem {
+            system: 1,
+            options: None,
+        };
         match round % 3 {
-            0 => {}
+            0 => drop(client.send_together([&create, &end])),
             // The first records of it are there.
-            1 => await_that("a record", || {
-                let files = std::fs::read_dir(service.root().join("networks"));
-                files.unwrap().count() > 2
-            }),
-            _ => drop((client.wait(made).ok(), ended)),
+            1 => {
+                client.send_together([&create]);
+                await_that("a record", || {
+                    let files = std::fs::read_dir(service.root().join("networks"));
+                    files.unwrap().flatten().any(|file| {
+                        let name = file.file_name().into_string().unwrap();
+                        name.starts_with("endpoint.") && name.ends_with(".json")
+                    })
+                });
+            }
+            _ => {
+                let [made, _ended] = client.send_together([&create, &end]);
+                client.wait(made).ok();
+            }
         }
         service.kill();
         host.run(|| service.run());

@@ -6,7 +6,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::network::NetworkCall;
 
 use super::Errand;
-use crate::{client::connection::Answer, network::Named};
+use crate::{client::connection::Answer, network::Named, record::operations};
 
 /// The longest id that is looked at, in bytes: a GUID has 38 with its braces.
 const MOST_ID: usize = 64;
@@ -31,8 +31,9 @@ pub(super) fn answer(errand: Errand, call: NetworkCall) {
         // What is known of it is with the objects themselves.
         let answer = match errand.was_done().await {
             Ok(_) => {
+                // A change is made to its end, so its answer is waited for: a client that cancels would not know what is there.
                 let called = async { networks.call(call, named).await.map(Answer::document) };
-                errand.until_cancelled(called).await
+                operations::carry(Some(Rc::clone(&errand.pending.trail)), called).await
             }
             Err(failure) => Err(failure),
         };

@@ -91,6 +91,15 @@ impl Space {
         from.ip().to_string()
     }
 
+    /// Whether a connection comes to be.
+    pub(super) fn connects(&self, to: (&str, u16)) -> bool {
+        let address: IpAddr = to.0.parse().unwrap();
+        // Longer than a SYN that was lost takes to be sent again.
+        let limit = Duration::from_secs(3);
+        self.run(|| TcpStream::connect_timeout(&(address, to.1).into(), limit))
+            .is_ok()
+    }
+
     /// Whether a connection from there is refused at once: by a host that is reached, and has no such port.
     pub(super) fn is_refused(&self, to: (&str, u16)) -> bool {
         let address: IpAddr = to.0.parse().unwrap();
