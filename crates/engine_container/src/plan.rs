@@ -120,17 +120,31 @@ pub(crate) fn check(
                 None => CpuLimits::default(),
                 asked => limits::processor(asked.as_ref(), processors())?,
             },
-            pids: asked_processes(container).or(config.pids_limit),
-            pids_asked: asked_processes(container).is_some(),
+            pids: asked_processes(container)?.or(config.pids_limit),
+            pids_asked: asked_processes(container)?.is_some(),
         },
         devices: DeviceRule::merged(rules),
         preferred,
     })
 }
 
+/// The most processes that a control group takes as a limit (`PID_MAX_LIMIT` of the kernel).
+const MOST_PROCESSES: u64 = 4 << 20;
+
 /// The limit of processes that the document names.
-fn asked_processes(container: &Container) -> Option<u64> {
-    container.process_limit.filter(|limit| *limit > 0)
+///
+/// # Errors
+/// The kernel has no such number of processes.
+fn asked_processes(container: &Container) -> Result<Option<u64>, Failure> {
+    let asked = container.process_limit.filter(|limit| *limit > 0);
+    if let Some(limit) = asked.filter(|limit| *limit > MOST_PROCESSES) {
+        let reason = format!("it is {limit}; expected at most {MOST_PROCESSES}");
+        let message = "a limit of processes is more than the kernel has";
+        return Err(
+            Failure::new(HResult::E_INVALIDARG, message).cause_at(limits::PROCESSES, reason)
+        );
+    }
+    Ok(asked)
 }
 
 /// What of the host a container has.

@@ -392,7 +392,9 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`Machine::can_be_saved`], or what the host refused.
     fn save(&self, _options: &SaveOptions) -> Result<(), Failure> {
-        self.can_be_saved()
+        self.can_be_saved()?;
+        let message = "the engine does not save machines";
+        Err(Failure::new(HResult::E_NOTIMPL, message))
     }
 
     /// Makes the guest crash, as by a hardware fault, so that it writes a dump. Does not wait for the crash.

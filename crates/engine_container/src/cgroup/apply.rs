@@ -155,8 +155,11 @@ fn memory_v1(bytes: u64, now: Option<u64>) -> Writes {
 
 fn limit_memory_v2(at: &Path, bytes: u64) -> Result<(), StepError> {
     let writes = || write_all(at, memory_v2(bytes, at.join(SWAP).exists()));
-    if files::read_number(at, USED)? <= bytes {
-        return writes();
+    let now = files::read_number(at, "memory.max").unwrap_or(u64::MAX);
+    let has_room = || files::read_number(at, USED).is_ok_and(|used| used <= bytes / 2);
+    if now <= bytes || has_room() {
+        // An earlier service may have ended while it lowered the limit.
+        return writes().and_then(|()| lift_high(at));
     }
     // The kernel ends processes until the rest fits below the limit. Below this one it only takes away what can be had
     // back, and holds up who asks for more meanwhile.
@@ -169,8 +172,16 @@ fn limit_memory_v2(at: &Path, bytes: u64) -> Result<(), StepError> {
         }
         used => used.and_then(|_| writes()),
     };
-    files::write(at, HIGH, "max")?;
+    lift_high(at)?;
     written
+}
+
+/// Takes back what holds up who asks for more memory. Linux has it from version 2 of control groups on.
+fn lift_high(at: &Path) -> Result<(), StepError> {
+    match at.join(HIGH).exists() {
+        true => files::write(at, HIGH, "max"),
+        false => Ok(()),
+    }
 }
 
 const USED: &str = "memory.current";

@@ -100,11 +100,11 @@ impl ControlGroups {
     }
 
     /// How much memory it uses and may use, and whether some of it is swapped out.
-    pub(crate) fn memory(&self) -> GroupMemory {
-        let (at, limit) = match self.home(Controller::Memory) {
-            None => return GroupMemory::default(),
-            Some(Home::V1(at)) => (at, "memory.limit_in_bytes"),
-            Some(Home::V2(at)) => (at, "memory.max"),
+    /// `None` where the host does not account for it.
+    pub(crate) fn memory(&self) -> Option<GroupMemory> {
+        let (at, limit) = match self.home(Controller::Memory)? {
+            Home::V1(at) => (at, "memory.limit_in_bytes"),
+            Home::V2(at) => (at, "memory.max"),
         };
         // Version 1 has it among the statistics, version 2 in a file of its own; neither where swap is not accounted for.
         let swapped = files::read_number(at, "memory.swap.current")
@@ -113,11 +113,11 @@ impl ControlGroups {
                 let stat = files::read(at, "memory.stat").ok()?;
                 files::value_of(&stat, "total_swap")
             });
-        GroupMemory {
-            used: self.memory_use().map_or(0, |memory| memory.now),
+        Some(GroupMemory {
+            used: self.memory_use()?.now,
             limit: read_limit(at, limit),
             swapped: swapped.is_some_and(|bytes| bytes > 0),
-        }
+        })
     }
 
     /// Block device requests; `None` where the host does not account for them.

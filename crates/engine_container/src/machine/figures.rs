@@ -24,7 +24,7 @@ pub(crate) fn property(
             ..properties
         }),
         SystemPropertyType::Memory => {
-            let memory = groups.memory().document(host_memory().ok());
+            let memory = groups.memory()?.document(host_memory().ok());
             Some(Properties {
                 memory: Some(MemoryInformationForVm {
                     virtual_machine_memory: Some(memory),

@@ -423,7 +423,6 @@ pub(crate) fn put_together(
         watchers: Watchers::default(),
         exit: RefCell::default(),
         memory_kills: Kills::new(memory_kills),
-        process_refusals: Cell::default(),
         ledger: RefCell::new(ledger),
         expected_back: Cell::new(false),
         leaving: Cell::new(false),

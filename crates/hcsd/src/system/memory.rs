@@ -86,16 +86,16 @@ impl System {
         self.memory_kills.forget();
     }
 
-    /// The limit of its processes, if it was refused one since this was asked last: that may be why a process of it failed.
-    pub(crate) fn refused_processes(&self) -> Option<u64> {
-        let ProcessRefusals { count, limit } = self.machine.process_refusals();
-        let before = self.process_refusals.replace(count);
-        limit.filter(|_| count > before)
+    /// How many processes and threads it has been refused so far.
+    pub(crate) fn refused_processes(&self) -> u64 {
+        self.machine.process_refusals().count
     }
 
-    /// What it was refused so far explains nothing any more.
-    pub(super) fn count_refused_processes(&self) {
-        let _told = self.refused_processes();
+    /// The limit of its processes, if it was refused one after the first `before`: that may be why a process failed that
+    /// was created then.
+    pub(crate) fn refused_since(&self, before: u64) -> Option<u64> {
+        let ProcessRefusals { count, limit } = self.machine.process_refusals();
+        limit.filter(|_| count > before)
     }
 
     /// Why a process of it was killed that no client asked to be, if that was for want of memory.

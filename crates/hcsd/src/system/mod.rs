@@ -180,8 +180,6 @@ pub(crate) struct System {
     exit: RefCell<Option<String>>,
     /// What the kernel killed in it for want of memory.
     memory_kills: Kills,
-    /// How many processes it was refused, as far as that has explained a failure.
-    process_refusals: Cell<u64>,
     /// Which calls have changed it.
     ledger: RefCell<Ledger>,
     /// It was taken over from an earlier service, and its clients may come back.

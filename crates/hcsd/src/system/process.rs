@@ -42,6 +42,8 @@ pub(crate) struct Process {
     ending: Cell<Ending>,
     /// A client asked for its end.
     is_to_die: Cell<bool>,
+    /// How many processes its system had been refused before it was created.
+    refused_before: Cell<u64>,
     /// The client that wanted it gave up before it was there.
     abandoned: Cell<bool>,
     /// Its creation has not been answered yet: whether its exit status is owed to a client is not known.
@@ -66,12 +68,14 @@ pub(crate) struct Process {
 impl Process {
     /// A process that is about to be created.
     pub(crate) fn new(system: &Rc<System>, emulates_console: bool, share: Share) -> Rc<Self> {
-        Self::of(
+        let process = Self::of(
             Rc::downgrade(system),
             system.coverage(),
             emulates_console,
             share,
-        )
+        );
+        process.refused_before.set(system.refused_processes());
+        process
     }
 
     fn of(
@@ -87,6 +91,7 @@ impl Process {
             life: Cell::new(Life::new()),
             ending: Cell::default(),
             is_to_die: Cell::new(false),
+            refused_before: Cell::default(),
             abandoned: Cell::new(false),
             unanswered: Cell::new(true),
             behalf: Cell::new(Initiator::Service),
@@ -305,7 +310,9 @@ impl Process {
             }
             (Some(_), Some(system)) => {
                 system.failed_beside_memory_kills();
-                ending.process_limit = system.refused_processes();
+                if !self.is_to_die.get() {
+                    ending.process_limit = system.refused_since(self.refused_before.get());
+                }
             }
         }
         self.ended(ending);

@@ -39,7 +39,7 @@ pub struct Config {
     pub scratch_inodes: u64,
     /// Directory for submitted crash reports.
     pub crash_report_directory: Option<PathBuf>,
-    /// How many processes and threads a container may have; 0 for as many as the host allows.
+    /// How many processes and threads a container may have whose document does not say; 0 for as many as the host allows.
     pub processes_per_container: Option<u64>,
     /// Whether containers whose document does not say so get a user namespace.
     pub user_namespaces: bool,

@@ -90,10 +90,10 @@ fn each_container_is_somebody_else() {
     let host = Host::new();
     let (first, second) = (start(&host), start(&host));
     assert_ne!(ids(&first), ids(&second));
-    assert_eq!(first.recorded("UserNamespace")["WarmSlot"], 0);
+    assert_eq!(first.recorded("UserNamespace")["Slot"], 0);
     // What one has is free again when it is gone.
     drop(first);
-    assert_eq!(start(&host).recorded("UserNamespace")["WarmSlot"], 0);
+    assert_eq!(start(&host).recorded("UserNamespace")["Slot"], 0);
 }
 
 fn another_service_gives_out_other_ids() {
