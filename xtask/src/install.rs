@@ -161,7 +161,11 @@ fn manual(placed: &mut Placed, hcs: &Path, prefix: &Path) -> Result<()> {
     make(placed, &pages).map_err(|e| format!("{} cannot be made: {e}", pages.display()))?;
     said(hcs, &["man".as_ref(), pages.as_os_str()])?;
     for page in fs::read_dir(&pages)?.flatten() {
-        if page.file_name().to_string_lossy().starts_with("hcs") {
+        let name = page.file_name();
+        let name = name.to_string_lossy();
+        // Pages of other packages may begin alike, and a link is none of ours.
+        let is_ours = name == "hcs.1" || name.starts_with("hcs-");
+        if is_ours && page.file_type()?.is_file() {
             fs::set_permissions(page.path(), fs::Permissions::from_mode(0o644))?;
             placed.file(&page.path());
         }
@@ -222,6 +226,8 @@ fn copy(placed: &mut Placed, from: &Path, folder: &Path, mode: u32) -> Result<()
 fn link(placed: &mut Placed, to: &str, at: &Path) -> Result<()> {
     placed.file(at);
     let new = at.with_extension("new");
+    // Of an install that was broken off.
+    let _ = fs::remove_file(&new);
     let linked = std::os::unix::fs::symlink(to, &new).and_then(|()| fs::rename(&new, at));
     linked.map_err(|e| format!("{} cannot be linked to {to}: {e}", at.display()).into())
 }
