@@ -61,7 +61,7 @@ pub(crate) fn check(container: &Container, hostname: &str) -> Option<NamesSpec> 
 }
 
 /// A resolver's file without servers of the host's loopback interface; where there are no others, those that these ask.
-fn reachable(text: &str, upstream: impl FnOnce() -> Option<String>) -> String {
+fn reachable(text: &str, upstream: fn() -> Option<String>) -> String {
     let is_server = |line: &str| line.trim_start().starts_with("nameserver");
     let is_here = |line: &str| {
         let address = line.split_whitespace().nth(1).unwrap_or_default();
