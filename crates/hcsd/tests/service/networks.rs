@@ -412,20 +412,24 @@ fn what_the_host_refuses_is_taken_back() {
         network: String::new(),
         settings: document(json!({ "Name": "a" })),
     });
+    assert_eq!(made(&mut client, &create), id);
+    let bridge = host.ours().into_iter().find(|name| name.starts_with("hcb"));
+    let bridge = bridge.unwrap();
+    client.call(&delete(ObjectKind::Network, id)).ok();
     // A link of another program has the name that the bridge is to have.
-    host.program("ip link add hcbabcdef012345 type bridge");
+    host.program(&format!("ip link add {bridge} type bridge"));
     let said = client
         .call(&create)
         .failed(HResult::HCN_E_ADAPTER_NOT_FOUND);
-    assert!(said.contains("hcbabcdef012345"), "{said}");
+    assert!(said.contains(&bridge), "{said}");
     assert_eq!(
         listed(&mut client, ObjectKind::Network),
         Vec::<String>::new()
     );
     let records = std::fs::read_dir(service.root().join("networks")).unwrap();
     assert_eq!(records.count(), 0, "its record is gone");
-    assert_eq!(host.ours(), ["hcbabcdef012345"], "and no link is ours");
-    host.program("ip link del hcbabcdef012345");
+    assert_eq!(host.ours(), [bridge.clone()], "and no link is ours");
+    host.program(&format!("ip link del {bridge}"));
     assert_eq!(made(&mut client, &create), id);
     client.call(&delete(ObjectKind::Network, id)).ok();
     assert_eq!(host.ours(), Vec::<String>::new());
