@@ -32,6 +32,14 @@ fn chain(error: &NetlinkError) -> String {
     }
 }
 
+/// Something of ours that is to be removed: what is in its place but of another program is left alone, and nothing is ours.
+pub(crate) fn removable<T>(found: Result<Option<T>, Failure>) -> Result<Option<T>, Failure> {
+    match found {
+        Err(failure) if failure.hresult == HResult::HCN_E_ADAPTER_NOT_FOUND => Ok(None),
+        found => found,
+    }
+}
+
 /// What is there is not what was asked for.
 pub(crate) fn in_the_way(message: String) -> Failure {
     Failure::new(HResult::HCN_E_ADAPTER_NOT_FOUND, message)

@@ -7,7 +7,7 @@ use hcs_schema::Failure;
 
 use super::Part;
 use crate::{
-    failure::{failed, in_the_way},
+    failure::{failed, in_the_way, removable},
     host::Host,
     link::{self, Link},
     netlink::Batch,
@@ -106,7 +106,7 @@ impl Part for Bridge<'_> {
     }
 
     fn undo(&self, host: &mut Host) -> Result<(), Failure> {
-        let Some(found) = self.found(host)? else {
+        let Some(found) = removable(self.found(host))? else {
             return Ok(());
         };
         let mut batch = Batch::default();

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::Part;
 use crate::{
-    failure::{failed, in_the_way},
+    failure::{failed, in_the_way, removable},
     host::Host,
     link::{self, Link, Pair},
     netlink::Batch,
@@ -56,7 +56,7 @@ pub(crate) fn found(host: &mut Host, endpoint: &EndpointIntent) -> Result<Option
 
 /// Removes the end here, and with it the far one.
 pub(crate) fn remove(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
-    let Some(found) = found(host, endpoint)? else {
+    let Some(found) = removable(found(host, endpoint))? else {
         return Ok(());
     };
     let mut batch = Batch::default();

@@ -188,10 +188,8 @@ fn prepare(orders: &Orders, report: &Report) -> Result<(), Failed> {
     report.became.set();
     // After the user was set: a directory this user may not enter must refuse.
     // SAFETY: `directory` is a C string of the agent, which leaves it alone.
-    done(
-        unsafe { libc::chdir(orders.directory) },
-        SpawnStage::Directory,
-    )?;
+    let entered = unsafe { libc::chdir(orders.directory) };
+    done(entered, SpawnStage::Directory)?;
     report.entered.set();
     let mut none = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset writes the whole set.
