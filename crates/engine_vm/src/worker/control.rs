@@ -118,12 +118,16 @@ fn steer(request: Request, monitor: &mut Client, held: &mut Held) -> Result<Answ
     let has_begun = status.status != "prelaunch";
     match request {
         Request::IsPaused => return Ok(Answer::Paused(status.status == "paused")),
+        // It may run because an earlier answer was late, or because the guest woke up by itself.
+        Request::Start | Request::Resume if status.running => held.let_go(monitor),
         Request::Start if has_begun => {}
         Request::Pause if !status.running => {}
-        Request::Resume if status.running => {}
         Request::Start | Request::Resume => {
-            monitor.execute(&Cont, COMMAND_LIMIT)?;
-            held.let_go(monitor);
+            let continued = monitor.execute(&Cont, COMMAND_LIMIT);
+            if matches!(continued, Ok(_) | Err(QmpError::Late(_))) {
+                held.let_go(monitor);
+            }
+            continued?;
         }
         Request::Pause => drop(monitor.execute(&Stop, COMMAND_LIMIT)?),
         Request::PowerDown => drop(monitor.execute(&SystemPowerdown, COMMAND_LIMIT)?),
