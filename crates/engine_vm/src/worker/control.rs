@@ -62,6 +62,8 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
         (Request::TakeAgent, _) => found(dialled.take_agent()),
         (Request::TakeStdio(port), _) => found(dialled.take_stdio(port)),
         (Request::Fault, _) => (Answer::Fault(vsock.and_then(Vsock::fault)), None),
+        (Request::HasSockets, _) if sockets.is_some() => (Answer::Done, None),
+        (Request::HasSockets, _) => (Answer::NotThere, None),
         (Request::SetService(port, service), _) => (set(sockets, port, service), None),
         (request, Some(monitor)) => {
             let done = act(request, file.as_ref(), monitor, held);
@@ -133,6 +135,7 @@ fn steer(request: Request, monitor: &mut Client, held: &mut Held) -> Result<Answ
         Request::PowerDown => drop(monitor.execute(&SystemPowerdown, COMMAND_LIMIT)?),
         // They are not for QEMU, or were done above.
         Request::HasAgent
+        | Request::HasSockets
         | Request::TakeAgent
         | Request::TakeStdio(_)
         | Request::Fault
