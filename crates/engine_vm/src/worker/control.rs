@@ -145,3 +145,52 @@ fn steer(request: Request, monitor: &mut Client, held: &mut Held) -> Result<Answ
     }
     Ok(Answer::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        os::unix::net::UnixStream,
+        thread::{self, JoinHandle},
+    };
+
+    use super::*;
+    use crate::qmp::command::RemoveFd;
+
+    /// A monitor that gives these answers one after the other, and then the commands that it heard.
+    fn monitor(answers: &'static [&'static str]) -> (Client, JoinHandle<Vec<String>>) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let heard = thread::spawn(move || {
+            let mut writer = theirs.try_clone().unwrap();
+            let greeting = r#"{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}}, "capabilities": []}}"#;
+            writeln!(writer, "{greeting}").unwrap();
+            let mut answers = ["{}"].iter().chain(answers);
+            let mut heard = Vec::new();
+            for command in BufReader::new(theirs).lines() {
+                let command: serde_json::Value = serde_json::from_str(&command.unwrap()).unwrap();
+                let value = answers.next().unwrap();
+                let id = &command["id"];
+                heard.push(command["execute"].as_str().unwrap().to_owned());
+                writeln!(writer, "{{\"return\": {value}, \"id\": {id}}}").unwrap();
+            }
+            heard
+        });
+        let limit = Duration::from_secs(20);
+        (Client::greet(ours, limit).unwrap().0, heard)
+    }
+
+    #[test]
+    fn files_are_let_go_of_when_the_machine_runs_already() {
+        for request in [Request::Start, Request::Resume] {
+            let (mut monitor, heard) =
+                monitor(&[r#"{"running": true, "status": "running"}"#, "{}", "[]"]);
+            let mut held = Held::default();
+            held.keep(RemoveFd { set: 1, fd: None });
+            let answer = steer(request, &mut monitor, &mut held).unwrap();
+            assert_eq!(answer, Answer::Done);
+            drop(monitor);
+            let heard = heard.join().unwrap();
+            assert_eq!(heard[1..], ["query-status", "remove-fd", "query-fdsets"]);
+        }
+    }
+}

@@ -87,7 +87,8 @@ impl Held {
         Ok(!is_open)
     }
 
-    fn keep(&mut self, file: RemoveFd) {
+    /// Takes a file later.
+    pub(super) fn keep(&mut self, file: RemoveFd) {
         if !self.files.contains(&file) {
             self.files.push(file);
         }
