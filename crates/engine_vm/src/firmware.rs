@@ -7,10 +7,7 @@
 use std::{
     fs::File,
     io::{self, Read as _, Write as _},
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::fs::FileExt as _,
-    },
+    os::{fd::OwnedFd, unix::fs::FileExt as _},
     path::{Path, PathBuf},
 };
 
@@ -19,7 +16,10 @@ use hcs_schema::{
     Failure, HResult,
     documents::{Uefi, UefiBootDevice, VirtualMachine},
 };
-use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
+use rustix::{
+    fs::{MemfdFlags, memfd_create},
+    io::Errno,
+};
 
 use crate::{
     disk::{self, Attached, Place, Wrong},
@@ -197,7 +197,7 @@ fn copy(bytes: &[u8]) -> Result<OwnedFd, Failure> {
     })
 }
 
-/// The guest state file, which is empty before its first use. It is locked for the life of its descriptors.
+/// The guest state file, which is empty before its first use, or has the beginning of what is written to it then. It is locked for the life of its descriptors.
 fn kept(state: &Named, is_transient: bool, initial: &[u8]) -> Result<OwnedFd, Failure> {
     let Named { path, pointer } = state;
     let refused = |code: HResult, message: String| {
@@ -207,34 +207,43 @@ fn kept(state: &Named, is_transient: bool, initial: &[u8]) -> Result<OwnedFd, Fa
         true => open_file(path, pointer)?,
         false => open_file_to_write(path, pointer)?,
     };
-    let how = match is_transient {
-        true => FlockOperation::NonBlockingLockShared,
-        false => FlockOperation::NonBlockingLockExclusive,
-    };
-    flock(opened.as_fd(), how).map_err(|_| {
-        let message = format!("{path} is in use: it has the state of another virtual machine");
-        refused(HResult::from_win32(IN_USE), message)
+    disk::lock(&opened, is_transient).map_err(|errno| match errno {
+        Errno::WOULDBLOCK => refused(
+            HResult::from_win32(IN_USE),
+            format!("{path} is in use: it has the state of another virtual machine"),
+        ),
+        errno => refused(HResult::E_FAIL, format!("{path} cannot be locked: {errno}")),
     })?;
     let file = File::from(opened);
-    let length = file.metadata().map_or(0, |about| about.len());
     let unusable =
         |error: io::Error| refused(HResult::E_FAIL, format!("{path} cannot be used: {error}"));
-    if length != 0 && length != initial.len() as u64 {
+    let length = file.metadata().map_err(unusable)?.len();
+    let is_none = |why: String| {
         let message = format!(
-            "{path} is no guest state file: it has {length} bytes; a new one is empty, and one that was used has {}",
+            "{path} is no guest state file: {why}; a new one is empty, and one that was used has {} bytes",
             initial.len()
         );
-        return Err(refused(HResult::from_win32(CORRUPT), message));
-    }
+        refused(HResult::from_win32(CORRUPT), message)
+    };
+    let known = usize::try_from(length)
+        .ok()
+        .filter(|length| *length <= initial.len());
+    let known = known.ok_or_else(|| is_none(format!("it has {length} bytes")))?;
+    let is_new = known < initial.len();
     let mut bytes = initial.to_vec();
-    if length != 0 {
-        file.read_exact_at(&mut bytes, 0).map_err(unusable)?;
+    file.read_exact_at(&mut bytes[..known], 0)
+        .map_err(unusable)?;
+    // The first use of a file may have ended half-way, with the host for one.
+    if is_new && bytes != initial {
+        return Err(is_none(format!("it has {length} bytes of something else")));
     }
     if is_transient {
         return copy(&bytes);
     }
-    if length == 0 {
-        file.write_all_at(&bytes, 0).map_err(unusable)?;
+    if is_new && let Err(error) = file.write_all_at(&bytes, 0) {
+        // It is as new as before.
+        let _again_next_time = file.set_len(0);
+        return Err(unusable(error));
     }
     Ok(file.into())
 }
@@ -313,8 +322,15 @@ mod tests {
         copied.write_all_at(b"x", 0).unwrap();
         drop(kept(&state, false, b"new").unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        fs::write(&path, "longer").unwrap();
-        let other = kept(&state, false, b"new").unwrap_err();
-        assert_eq!(other.hresult, HResult::from_win32(CORRUPT));
+        // A first use that ended half-way.
+        fs::write(&path, "ne").unwrap();
+        drop(kept(&state, false, b"new").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        for other in ["longer", "ol"] {
+            fs::write(&path, other).unwrap();
+            let refused = kept(&state, false, b"new").unwrap_err();
+            assert_eq!(refused.hresult, HResult::from_win32(CORRUPT));
+            assert_eq!(fs::read(&path).unwrap(), other.as_bytes());
+        }
     }
 }

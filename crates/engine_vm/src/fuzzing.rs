@@ -32,7 +32,8 @@ pub fn monitor(first: &[u8], second: &[u8]) {
                     let _said = message::parse(line);
                 }
                 Ok(None) => break,
-                Err(_) => return,
+                // The line is skipped.
+                Err(_) => {}
             }
         }
     }

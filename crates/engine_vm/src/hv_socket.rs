@@ -27,8 +27,8 @@ const CONFIG: &str = "/VirtualMachine/Devices/HvSocket/HvSocketConfig";
 /// How the GUID of a port ends, which comes before it as eight digits.
 const SERVICES: &str = "-facb-11e6-bd58-64006a7986d3";
 
-/// The most services with rules of their own.
-const MOST_SERVICES: usize = 1024;
+/// The most services with rules of their own: with the most disks they fit into one message to the worker.
+pub(crate) const MOST_SERVICES: usize = 256;
 /// The most entries of a security descriptor that are looked at.
 const MOST_ENTRIES: usize = 256;
 
@@ -50,6 +50,42 @@ const OWNERS: [&str; 14] = [
     "S-1-3-4",
     "CO",
 ];
+
+/// Flags of a list: protected, and how it is inherited; the last one means that there is none.
+const LIST_FLAGS: [&str; 4] = ["P", "AI", "AR", NO_LIST];
+const NO_LIST: &str = "NO_ACCESS_CONTROL";
+
+/// Flags of an entry; the first one means that it is only for what is made below.
+const ENTRY_FLAGS: [&str; 9] = [INHERIT_ONLY, "CI", "OI", "NP", "ID", "SA", "FA", "TP", "CR"];
+const INHERIT_ONLY: &str = "IO";
+
+/// Rights by their names in SDDL: generic ones, those of files, those of any object, and those of the object's own kind.
+const RIGHTS: [(&str, u32); 21] = [
+    ("GA", 1 << 28),
+    ("GX", 1 << 29),
+    ("GW", 1 << 30),
+    ("GR", 1 << 31),
+    ("FA", 0x001f_01ff),
+    ("FR", 0x0012_0089),
+    ("FW", 0x0012_0116),
+    ("FX", 0x0012_00a0),
+    ("SD", 1 << 16),
+    ("RC", 1 << 17),
+    ("WD", 1 << 18),
+    ("WO", 1 << 19),
+    ("CC", 1),
+    ("DC", 1 << 1),
+    ("LC", 1 << 2),
+    ("SW", 1 << 3),
+    ("RP", 1 << 4),
+    ("WP", 1 << 5),
+    ("DT", 1 << 6),
+    ("LO", 1 << 7),
+    ("CR", 1 << 8),
+];
+
+/// Rights to use an object: generic ones, and those of its own kind.
+const TO_USE: u32 = 0xf000_ffff;
 
 /// What may be done with one port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +148,11 @@ impl Rules {
             let pointer = format!("{CONFIG}/ServiceTable/{guid}");
             let service = Service::read(config).map_err(|(at, why)| (pointer.clone() + at, why))?;
             if let Some(port) = port(guid).map_err(|why| (pointer.clone(), why))? {
+                if rules.services.contains_key(&port) {
+                    let message =
+                        "another service of the document has the same GUID in other letters";
+                    return Err((pointer, message.to_owned()));
+                }
                 rules
                     .set(port, Some(service))
                     .map_err(|why| (pointer, why))?;
@@ -200,51 +241,101 @@ pub(crate) fn port(guid: &str) -> Result<Option<u32>, String> {
 }
 
 /// Whether a security descriptor admits the owner of the folder. As on Windows the first entry about a user counts, none is
-/// a refusal, and without a list (`D:` is missing) all are admitted.
+/// a refusal, and without a list (`D:` is missing) all are admitted. All of the list is read before.
 fn admits(sddl: &str) -> Result<bool, String> {
     let is_none = || {
         format!(
             "{sddl:?} is no security descriptor; \"D:P(A;;FA;;;SY)(A;;FA;;;BA)\" admits SYSTEM and administrators"
         )
     };
-    let Some((_, list)) = sddl.split_once("D:") else {
-        let is_other = ["O:", "G:", "S:"].iter().any(|it| sddl.starts_with(it));
-        return match sddl.is_empty() || is_other {
-            true => Ok(true),
-            false => Err(is_none()),
-        };
+    let (head, list) = match sddl.split_once("D:") {
+        Some((head, list)) => (head, Some(list)),
+        None => (sddl, None),
     };
-    // What is to be written down of accesses comes behind.
-    let list = list.split_once("S:").map_or(list, |(list, _)| list);
-    if list.starts_with("NO_ACCESS_CONTROL") {
-        return Ok(true);
-    }
-    let flags = list.find('(').unwrap_or(list.len());
-    if !list[..flags].chars().all(|c| c.is_ascii_uppercase()) {
+    let begins = ["O:", "G:", "S:"].iter().any(|it| head.starts_with(it));
+    if !head.is_empty() && !begins {
         return Err(is_none());
     }
-    let mut rest = &list[flags..];
-    for _ in 0..MOST_ENTRIES {
-        if rest.is_empty() {
-            return Ok(false);
-        }
-        let (entry, behind) = rest
-            .strip_prefix('(')
-            .and_then(|rest| rest.split_once(')'))
-            .ok_or_else(is_none)?;
-        let fields: Vec<&str> = entry.split(';').collect();
-        match fields.as_slice() {
-            [kind @ ("A" | "D"), _, _, _, _, user] if OWNERS.contains(user) => {
-                return Ok(*kind == "A");
-            }
-            [_, _, _, _, _, _, ..] => {}
-            _ => return Err(is_none()),
-        }
+    let Some(mut rest) = list else {
+        return Ok(true);
+    };
+    let mut is_open = false;
+    while let Some((flag, behind)) = LIST_FLAGS
+        .iter()
+        .find_map(|flag| Some((*flag, rest.strip_prefix(flag)?)))
+    {
+        is_open |= flag == NO_LIST;
         rest = behind;
     }
-    Err(format!(
-        "the security descriptor has more than {MOST_ENTRIES} entries"
-    ))
+    let mut decided = None;
+    let mut entries = 0;
+    while let Some(entry) = rest.strip_prefix('(') {
+        let (entry, behind) = entry.split_once(')').ok_or_else(is_none)?;
+        let said = about_owner(entry).map_err(|why| why.unwrap_or_else(is_none))?;
+        decided = decided.or(said);
+        rest = behind;
+        entries += 1;
+        if entries > MOST_ENTRIES {
+            return Err(format!(
+                "the security descriptor has more than {MOST_ENTRIES} entries"
+            ));
+        }
+    }
+    // What is to be written down of accesses comes behind.
+    if !rest.is_empty() && !rest.starts_with("S:") {
+        return Err(is_none());
+    }
+    Ok(is_open || decided.unwrap_or(false))
+}
+
+/// Whether an entry admits the owner of the folder or refuses it; none for one that is not about that.
+///
+/// # Errors
+/// It is no entry (none), or of a kind that is not supported.
+fn about_owner(entry: &str) -> Result<Option<bool>, Option<String>> {
+    let fields: Vec<&str> = entry.split(';').collect();
+    let [kind, flags, rights, object, inherited, user, more @ ..] = fields.as_slice() else {
+        return Err(None);
+    };
+    if !OWNERS.contains(user) {
+        return Ok(None);
+    }
+    let is_plain = [object, inherited].iter().all(|field| field.is_empty()) && more.is_empty();
+    if !matches!(*kind, "A" | "D") || !is_plain {
+        return Err(Some(format!(
+            "the entry ({entry}) is not supported: only those of the kinds \"A\" and \"D\" are, without objects and conditions"
+        )));
+    }
+    let flags = pairs(flags).ok_or(None)?;
+    if !flags.iter().all(|flag| ENTRY_FLAGS.contains(flag)) {
+        return Err(None);
+    }
+    let mask = mask(rights).ok_or(None)?;
+    // An entry that is only for what is made below, or about other rights, does not count.
+    let counts = !flags.contains(&INHERIT_ONLY) && mask & TO_USE != 0;
+    Ok(counts.then_some(*kind == "A"))
+}
+
+/// The bits of an entry's rights.
+fn mask(rights: &str) -> Option<u32> {
+    if let Some(digits) = rights.strip_prefix("0x") {
+        return u32::from_str_radix(digits, 16).ok();
+    }
+    let bit = |name: &str| RIGHTS.iter().find(|(known, _)| *known == name);
+    pairs(rights)?
+        .into_iter()
+        .try_fold(0, |mask, name| Some(mask | bit(name)?.1))
+}
+
+/// A text in pieces of two letters.
+fn pairs(text: &str) -> Option<Vec<&str>> {
+    let is_whole = text.is_ascii() && text.len().is_multiple_of(2);
+    is_whole.then(|| {
+        (0..text.len())
+            .step_by(2)
+            .map(|at| &text[at..at + 2])
+            .collect()
+    })
 }
 
 #[cfg(test)]
@@ -309,6 +400,13 @@ mod tests {
             ("D:(A;;FA;;;S-1-5-21-1-2-3-1001)", false),
             ("D:(A;;FA;;;S-1-5-21-1-2-3-1001)(A;;FA;;;S-1-5-18)", true),
             ("D:(D;;FA;;;NU)(A;;FA;;;SY)", true),
+            ("D:(XA;;FA;;;NU)(A;;GR;;;SY)", true),
+            ("D:(A;IO;FA;;;SY)", false),
+            ("D:(A;OICIIO;FA;;;SY)(A;CI;GX;;;SY)", true),
+            ("D:(A;;RCWD;;;SY)", false),
+            ("D:(D;;WD;;;SY)(A;;0x10000000;;;BA)", true),
+            ("D:(A;;0x20000;;;SY)", false),
+            ("D:(A;;;;;SY)", false),
         ] {
             assert_eq!(admits(sddl), Ok(admitted), "{sddl}");
         }
@@ -318,9 +416,19 @@ mod tests {
             "D:(A;;SY)",
             "D:p(A;;FA;;;SY)",
             "D:(A;;FA;;;SY)x",
+            "D:(A;;FA;;;SY)(",
+            "D:(A;;FA;;;SY)(A;;SY)",
+            "xD:(A;;FA;;;SY)",
+            "D:NO_ACCESS_CONTROLx",
+            "D:(A;;XX;;;SY)",
+            "D:(A;;0xg;;;SY)",
+            "D:(A;I;FA;;;SY)",
+            "D:(A;;FA;;;SY)(OA;;FA;;;BA)",
+            "D:(A;;FA;;;SY)(XD;;FA;;;WD;(x))",
+            "D:(D;;FA;;;SY;x)",
         ] {
             let answer = admits(none);
-            assert!(answer.is_err() || none.ends_with('x'), "{none}: {answer:?}");
+            assert!(answer.is_err(), "{none}: {answer:?}");
         }
         let long = format!("D:{}", "(A;;FA;;;NU)".repeat(MOST_ENTRIES + 1));
         assert!(admits(&long).is_err());
@@ -341,6 +449,9 @@ mod tests {
         let service = json!({"ConnectSecurityDescriptor": wrong});
         let expected = format!("{CONFIG}/ServiceTable/{guid}/ConnectSecurityDescriptor");
         assert_eq!(pointer(table(&guid, service)), expected);
+        let twice = json!({"ServiceTable": {format!("{{{guid}}}"): {}, guid: {}}});
+        let twice = pointer(twice);
+        assert!(twice.contains(SERVICES), "{twice}");
     }
 
     proptest! {

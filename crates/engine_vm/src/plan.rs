@@ -22,6 +22,7 @@ const KERNEL: &str = "/VirtualMachine/Chipset/LinuxKernelDirect/KernelFilePath";
 const INITRD: &str = "/VirtualMachine/Chipset/LinuxKernelDirect/InitRdPath";
 const COMMAND_LINE: &str = "/VirtualMachine/Chipset/LinuxKernelDirect/KernelCmdLine";
 const UEFI: &str = "/VirtualMachine/Chipset/Uefi";
+const STATE: &str = "/VirtualMachine/GuestState/GuestStateFilePath";
 const MEMORY: &str = "/VirtualMachine/ComputeTopology/Memory/SizeInMB";
 const PROCESSORS: &str = "/VirtualMachine/ComputeTopology/Processor";
 const COM_PORTS: &str = "/VirtualMachine/Devices/ComPorts";
@@ -145,6 +146,11 @@ fn boot(machine: &VirtualMachine, disks: &[Attached]) -> Result<Boot, Failure> {
         return Err(wrong(UEFI, message));
     }
     let path = |path: Option<&String>| path.filter(|path| !path.is_empty()).cloned();
+    let state = machine.guest_state.as_ref();
+    if path(state.and_then(|state| state.guest_state_file_path.as_ref())).is_some() {
+        let message = "only firmware keeps its state in a file: leave this out, or give \"Uefi\" in \"Chipset\"";
+        return Err(wrong(STATE, message));
+    }
     let kernel = path(direct.and_then(|boot| boot.kernel_file_path.as_ref()));
     let kernel = kernel.ok_or_else(|| {
         let message = "nothing to boot is named: give the path of a Linux kernel, such as /boot/vmlinuz, or \"Uefi\" in \
@@ -373,6 +379,9 @@ mod tests {
         assert_eq!(pointer(&with(&["Chipset", "Uefi"], json!({}))), UEFI);
         let firmware = planned(&with(&["Chipset"], json!({"Uefi": {}}))).unwrap();
         assert!(matches!(firmware.boot, Boot::Firmware(_)));
+        let state = |path: &str| with(&["GuestState"], json!({"GuestStateFilePath": path}));
+        assert_eq!(pointer(&state("/s")), STATE);
+        planned(&state("")).unwrap();
         assert_eq!(pointer(&with(&["ComputeTopology"], json!({}))), MEMORY);
         let memory = ["ComputeTopology", "Memory", "SizeInMB"];
         assert_eq!(pointer(&with(&memory, json!(MOST_MEMORY + 1))), MEMORY);

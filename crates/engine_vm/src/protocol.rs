@@ -96,6 +96,8 @@ pub(crate) enum Request {
     PowerDown,
     /// Whether the guest agent has dialled.
     HasAgent,
+    /// Whether the guest has sockets with programs of the host.
+    HasSockets,
     /// Hand over the stream that the guest agent has dialled.
     TakeAgent,
     /// Hand over the stream that the guest has dialled to this port, one of [`STDIO_PORTS`].
@@ -177,7 +179,14 @@ pub(crate) fn receive<T: DeserializeOwned>(
 mod tests {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
+    use hcs_schema::documents::VirtualMachine;
+
     use super::*;
+    use crate::{
+        argv::{Accelerator, BoardBoot},
+        disk::format::Format,
+        hv_socket::MOST_SERVICES,
+    };
 
     const LIMIT: Duration = Duration::from_secs(20);
 
@@ -208,6 +217,56 @@ mod tests {
             receive::<Request>(other.as_fd(), LIMIT).unwrap_err(),
             Errno::CONNRESET
         );
+    }
+
+    #[test]
+    fn the_largest_machine_fits_into_a_message() {
+        let places: Vec<Place> = (0..4)
+            .flat_map(|controller| (0..64).map(move |slot| Place { controller, slot }))
+            .collect();
+        let disks = places.iter().map(|place| Disk {
+            place: *place,
+            format: Format::Qcow2,
+            optical: false,
+            read_only: false,
+            ignores_flushes: false,
+        });
+        let ports = u32::MAX - u32::try_from(MOST_SERVICES).unwrap()..u32::MAX;
+        let closed =
+            serde_json::json!({"BindSecurityDescriptor": "D:", "ConnectSecurityDescriptor": "D:"});
+        let table: serde_json::Map<_, _> = ports
+            .map(|port| {
+                (
+                    format!("{port:08x}-facb-11e6-bd58-64006a7986d3"),
+                    closed.clone(),
+                )
+            })
+            .collect();
+        let machine = serde_json::json!({"Devices": {"HvSocket": {"HvSocketConfig": {"ServiceTable": table}}}});
+        let machine: VirtualMachine = hcs_schema::parse(&machine.to_string()).unwrap();
+        let mut setup = Setup {
+            board: Board {
+                name: "x".repeat(64),
+                accelerator: Accelerator::Tcg,
+                memory_mb: u64::MAX,
+                processors: u32::MAX,
+                boot: BoardBoot::Firmware(places.clone()),
+                stops_on_reset: false,
+                controllers: vec![0, 1, 2, 3],
+                disks: disks.collect(),
+            },
+            program: "x".repeat(256),
+            user: u32::MAX,
+            root: "x".repeat(1024),
+            has_initrd: true,
+            ports: vec![0, 1, 2, 3],
+            has_agent: true,
+            hv_socket: Rules::of_machine(&machine).unwrap(),
+        };
+        let (one, _other) = pair();
+        send(one.as_fd(), &setup, None).unwrap();
+        setup.board.boot = BoardBoot::Kernel("\\".repeat(2047));
+        send(one.as_fd(), &setup, None).unwrap();
     }
 
     #[test]

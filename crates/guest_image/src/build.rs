@@ -94,7 +94,9 @@ pub fn identity(path: &Path) -> String {
 }
 
 /// The name of the image that is made of `kernel` for a user who names none: the same for the same kernel file and modules
-/// wherever they are, another for any other.
+/// wherever they are, another for any other. The kernel counts by its bytes, modules by the names, sizes and times of their
+/// files: this is asked for at each start, and all modules of a kernel are hundreds of megabytes. So a module that was
+/// changed with the size and the time of the earlier one is taken for that.
 ///
 /// # Errors
 /// The kernel or its modules cannot be read.

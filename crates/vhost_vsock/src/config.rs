@@ -52,6 +52,9 @@ pub struct Limits {
     /// Connections at a time, in both directions together. The next one is refused. A connection that the guest has
     /// closed counts until its stream has taken all that the guest sent.
     pub connections: usize,
+    /// How many of these are kept for those that [`Services::may_use_reserve`] names: others are refused while no more
+    /// are free. So what a guest's programs open, or leave open, does not keep these out.
+    pub reserve: usize,
     /// Bytes of one connection that the guest may send before its stream takes them.
     pub buffer: u32,
     /// Bytes of memory that the front end may announce, in all regions together. Leave room: a front end may announce
@@ -60,10 +63,11 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 512 connections with 256 KiB each, and 1 TiB of guest memory.
+    /// 512 connections with 256 KiB each, none of them kept, and 1 TiB of guest memory.
     fn default() -> Self {
         Self {
             connections: 512,
+            reserve: 0,
             buffer: 256 << 10,
             memory: 1 << 40,
         }
@@ -82,4 +86,10 @@ pub trait Services {
     /// This is called on the thread of the device, which serves nothing else meanwhile: it must not block. The device
     /// owns the socket from then on. The socket may block or not, the device never waits for it.
     fn connect(&mut self, port: u32, from: u32) -> Option<OwnedFd>;
+
+    /// Whether a connection of the guest from its port `from` to `port` may be one of those that are kept
+    /// ([`Limits::reserve`]). It is asked before [`Self::connect`] and must not block.
+    fn may_use_reserve(&self, _port: u32, _from: u32) -> bool {
+        false
+    }
 }

@@ -3,6 +3,7 @@
 use std::{
     os::{fd::AsFd, unix::net::UnixStream},
     sync::{Arc, mpsc::Receiver},
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -122,15 +123,20 @@ impl Device {
 
     /// Takes what has happened, waiting for it if `block`, and moves packets. Answers how the device ended, if it has.
     pub(crate) fn turn(&mut self, block: bool) -> Result<Option<End>, DeviceError> {
+        let limit = match block && !self.unfinished {
+            true => self.table.time_left(Instant::now()),
+            false => Some(Duration::ZERO),
+        };
         let events = self
             .poll
-            .wait(block && !self.unfinished)
+            .wait(limit)
             .map_err(DeviceError::system("waiting for events"))?;
         for event in events {
             if !self.handle(event)? {
                 return Ok(Some(End::FrontEnd));
             }
         }
+        self.table.expire(Instant::now());
         if self.shared.is_stopped() {
             return Ok(Some(End::Stopped));
         }
@@ -262,7 +268,11 @@ fn check(cid: u64, limits: &Limits) -> Result<(), DeviceError> {
         return Err(DeviceError::Cid { cid });
     }
     let least = [
-        ("connections", limits.connections as u64, 1),
+        (
+            "connections",
+            limits.connections as u64,
+            (limits.reserve as u64).saturating_add(1),
+        ),
         ("buffer", u64::from(limits.buffer), u64::from(LEAST_BUFFER)),
         ("memory", limits.memory, 1),
     ];

@@ -16,6 +16,7 @@ use std::{
         unix::net::UnixStream,
     },
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use rustix::{
@@ -37,6 +38,7 @@ use crate::{
 
 const LIMITS: Limits = Limits {
     connections: 4,
+    reserve: 1,
     buffer: 4096,
     memory: 1 << 20,
 };
@@ -224,7 +226,11 @@ impl Bench {
     }
 
     fn pump(&mut self, to_guest: &mut Queue, from_guest: &mut Queue) {
-        for event in self.poll.wait(false).expect("events can be had") {
+        for event in self
+            .poll
+            .wait(Some(Duration::ZERO))
+            .expect("events can be had")
+        {
             if let Token::Stream(number) = event.token {
                 self.table.event(number, event.flags);
             }

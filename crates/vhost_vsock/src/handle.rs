@@ -104,7 +104,7 @@ impl Handle {
     /// # Errors
     /// `ConnectionRefused`: nothing listens at the port. `TimedOut`: the guest did not answer, because it is not up, is
     /// paused or does not care; the connection is given up. `ConnectionReset`: the guest was reset meanwhile.
-    /// `QuotaExceeded`: there are as many connections as [`Limits`](crate::Limits) allow. `NotConnected`: the device has
+    /// `QuotaExceeded`: there are as many connections as [`Limits`](crate::Limits) allow to the host. `NotConnected`: the device has
     /// ended.
     pub fn connect(&self, port: u32, patience: Duration) -> io::Result<UnixStream> {
         let (waiter, answer) = sync_channel(1);
@@ -128,7 +128,8 @@ impl Handle {
 
     /// Connects `stream`, a connected stream socket of any family, to `port` of the guest without waiting for its answer.
     /// When the guest has agreed, the program behind `stream` reads the line `OK PORT`, with the port of the host's side,
-    /// and then what the guest sends. Where the guest does not agree, it reads the end.
+    /// and then what the guest sends. Where the guest does not agree, or does not answer within 10 seconds, it reads the
+    /// end.
     ///
     /// # Errors
     /// The device has ended (`NotConnected`).

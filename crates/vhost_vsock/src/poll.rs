@@ -3,6 +3,7 @@
 use std::{
     mem::MaybeUninit,
     os::fd::{BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use rustix::{
@@ -109,15 +110,11 @@ impl Poll {
         let _was_not_watched = epoll::delete(&self.0, descriptor);
     }
 
-    /// Waits until something happens, or only looks. Answers what happened.
-    pub(crate) fn wait(&self, block: bool) -> Result<Vec<Event>, Errno> {
+    /// Waits until something happens, at most for `limit` if there is one. Answers what happened.
+    pub(crate) fn wait(&self, limit: Option<Duration>) -> Result<Vec<Event>, Errno> {
         let mut space = [MaybeUninit::<epoll::Event>::uninit(); EVENTS];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let timeout = if block { None } else { Some(&now) };
-        match epoll::wait(&self.0, &mut space, timeout) {
+        let timeout = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        match epoll::wait(&self.0, &mut space, timeout.as_ref()) {
             Ok((events, _)) => Ok(events
                 .iter()
                 .map(|event| Event {

@@ -11,6 +11,7 @@ use std::{
     collections::{HashMap, VecDeque},
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
 use rustix::{event::epoll::EventFlags, io::Errno};
@@ -28,6 +29,8 @@ use crate::{
 const RESETS: usize = 256;
 /// The first port of the host's side of connections that the host opens.
 const FIRST_PORT: u32 = 0x8000_0000;
+/// How long a program of the host waits for the guest to answer its request.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// All connections of a device.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(crate) struct Table {
     ready: VecDeque<u64>,
     /// Packets of connections that are gone.
     resets: VecDeque<Header>,
+    /// Until when programs wait for the guest's answer, the first one first, with the number of the entry.
+    waits: VecDeque<(Instant, u64)>,
 }
 
 /// Names a connection.
@@ -81,6 +86,7 @@ impl Table {
             next_port: FIRST_PORT,
             ready: VecDeque::new(),
             resets: VecDeque::new(),
+            waits: VecDeque::new(),
         }
     }
 
@@ -91,8 +97,15 @@ impl Table {
             guest: port,
         };
         let connection = Connection::request(self.limits.buffer);
-        match self.insert(ports, connection, socket) {
+        let inserted = match self.has_room(false) {
+            true => self.insert(ports, connection, socket),
+            false => Err(Errno::DQUOT),
+        };
+        match inserted {
             Ok(number) => {
+                if matches!(waiter, Some(Waiter::Peer)) {
+                    self.wait_for_answer(number);
+                }
                 if let Some(entry) = self.entries.get_mut(&number) {
                     entry.waiter = waiter;
                 }
@@ -116,15 +129,50 @@ impl Table {
         }
     }
 
+    /// Whether there may be one more connection, also of those that are kept if it may use them.
+    fn has_room(&self, may_use_reserve: bool) -> bool {
+        let kept = match may_use_reserve {
+            true => 0,
+            false => self.limits.reserve,
+        };
+        self.entries.len() < self.limits.connections.saturating_sub(kept)
+    }
+
+    /// A program waits for the guest's answer from now on.
+    fn wait_for_answer(&mut self, number: u64) {
+        if self.waits.len() >= self.limits.connections {
+            let entries = &self.entries;
+            self.waits
+                .retain(|(_, number)| entries.get(number).is_some_and(Entry::is_requested));
+        }
+        self.waits.push_back((Instant::now() + PATIENCE, number));
+    }
+
+    /// How long it is until [`Self::expire`] has something to do.
+    pub(crate) fn time_left(&self, now: Instant) -> Option<Duration> {
+        let (until, _) = self.waits.front()?;
+        // A moment more, so that it has passed.
+        Some(until.saturating_duration_since(now) + Duration::from_millis(1))
+    }
+
+    /// Ends the connections whose programs have waited long enough for the guest's answer.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        while let Some((until, number)) = self.waits.front().copied()
+            && until <= now
+        {
+            self.waits.pop_front();
+            if self.entries.get(&number).is_some_and(Entry::is_requested) {
+                self.give_up(number);
+            }
+        }
+    }
+
     fn insert(
         &mut self,
         ports: Ports,
         connection: Connection,
         socket: OwnedFd,
     ) -> Result<u64, Errno> {
-        if self.entries.len() >= self.limits.connections {
-            return Err(Errno::DQUOT);
-        }
         let number = self.next_number;
         self.poll.watch_stream(socket.as_fd(), number)?;
         self.next_number += 1;
@@ -159,6 +207,7 @@ impl Table {
         self.numbers.clear();
         self.ready.clear();
         self.resets.clear();
+        self.waits.clear();
         self.count();
     }
 
@@ -215,8 +264,8 @@ impl Table {
 
     /// The guest connects to the host.
     fn accept(&mut self, header: &Header, ports: Ports, services: &mut dyn Services) {
-        let free = self.entries.len() < self.limits.connections;
-        let socket = if free {
+        let is_kept = services.may_use_reserve(ports.host, ports.guest);
+        let socket = if self.has_room(is_kept) {
             services.connect(ports.host, ports.guest)
         } else {
             None
@@ -315,10 +364,11 @@ impl Table {
         if hung_up {
             connection.end(NO_RECEIVE);
         }
-        // The host has given up before the guest answered, and wrote nothing.
+        // The host has given up before the guest answered: it wrote nothing, or is a program that reads no answer.
         if connection.is_requested()
             && hung_up
-            && matches!(stream.peek(), Received::End | Received::Broken)
+            && (matches!(entry.waiter, Some(Waiter::Peer))
+                || matches!(stream.peek(), Received::End | Received::Broken))
         {
             self.give_up(number);
             return;
@@ -514,6 +564,12 @@ enum Next {
 }
 
 impl Entry {
+    /// It waits for the guest's answer.
+    fn is_requested(&self) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(Connection::is_requested)
+    }
+
     /// What the connection has for the guest; data goes to `space`.
     fn next_packet(&mut self, space: &mut [u8]) -> Next {
         let Some(connection) = &mut self.connection else {

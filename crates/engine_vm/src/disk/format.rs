@@ -1,7 +1,7 @@
 //! Kinds of disk images: which one a file is, by its name, and what its header must not ask for.
 //!
 //! A header is what a guest or another user may have written. It is read here for what would make QEMU open another
-//! file; everything else in it is QEMU's business.
+//! file, and for lists of any length that QEMU would read and tell of; everything else in it is QEMU's business.
 
 use std::path::Path;
 
@@ -30,13 +30,17 @@ const VHD: &[u8] = b"conectix";
 /// Kinds that QEMU knows and that are refused.
 const OTHERS: [&str; 6] = ["vmdk", "vdi", "qcow", "qed", "dmg", "avhdx"];
 
-/// Fields of a qcow2 header, by their offsets: version, offset of the backing file's name, encryption, and incompatible
-/// features, of which this bit means that the data is in another file.
+/// Fields of a qcow2 header, by their offsets: version, offset of the backing file's name, encryption, number of snapshots,
+/// incompatible features, of which this bit means that the data is in another file, and features that a writer without
+/// knowledge of them clears, of which this bit means that there are bitmaps.
 const QCOW2_VERSION: usize = 4;
 const QCOW2_BACKING: usize = 8;
 const QCOW2_ENCRYPTION: usize = 32;
+const QCOW2_SNAPSHOTS: usize = 60;
 const QCOW2_FEATURES: usize = 72;
 const QCOW2_DATA_ELSEWHERE: u64 = 1 << 2;
+const QCOW2_AUTOCLEAR: usize = 88;
+const QCOW2_BITMAPS: u64 = 1;
 
 /// The type in a VHD's footer, and what it may be: fixed size, growing, and growing above a parent.
 const VHD_TYPE: usize = 60;
@@ -113,14 +117,15 @@ fn qcow2(start: &[u8]) -> Result<(), String> {
         .then(|| word(start, QCOW2_VERSION))
         .flatten();
     let features = match version {
-        Some(2) => Some(0),
-        Some(3) => long(start, QCOW2_FEATURES),
+        Some(2) => Some((0, 0)),
+        Some(3) => long(start, QCOW2_FEATURES).zip(long(start, QCOW2_AUTOCLEAR)),
         _ => None,
     };
-    let (Some(features), Some(backing), Some(encryption)) = (
+    let (Some((features, autoclear)), Some(backing), Some(encryption), Some(snapshots)) = (
         features,
         long(start, QCOW2_BACKING),
         word(start, QCOW2_ENCRYPTION),
+        word(start, QCOW2_SNAPSHOTS),
     ) else {
         return Err(is_not("qcow2"));
     };
@@ -132,6 +137,12 @@ fn qcow2(start: &[u8]) -> Result<(), String> {
     }
     if encryption != 0 {
         return Err("it is encrypted, and no key could be given".to_owned());
+    }
+    if snapshots != 0 {
+        return Err(holds("snapshots"));
+    }
+    if autoclear & QCOW2_BITMAPS != 0 {
+        return Err(holds("bitmaps"));
     }
     Ok(())
 }
@@ -157,6 +168,12 @@ fn vhd(start: &[u8], end: &[u8]) -> Result<(), String> {
 fn needs(what: &str) -> String {
     format!(
         "it needs {what}, another file of the host, which its header names: `qemu-img convert` makes one image of both"
+    )
+}
+
+fn holds(what: &str) -> String {
+    format!(
+        "it holds {what}, which are not supported: `qemu-img convert` makes an image without them"
     )
 }
 
@@ -234,6 +251,24 @@ mod tests {
         // There are no such features in the older version.
         image(2, elsewhere).unwrap();
         assert!(image(1, &[]).is_err() && image(4, &[]).is_err());
+    }
+
+    #[test]
+    fn a_qcow2_image_with_lists_of_any_length_is_refused() {
+        for (version, at, what) in [
+            (2, QCOW2_SNAPSHOTS + 3, Some("snapshots")),
+            (3, QCOW2_SNAPSHOTS, Some("snapshots")),
+            (3, QCOW2_AUTOCLEAR + 7, Some("bitmaps")),
+            // There are no such features in the older version.
+            (2, QCOW2_AUTOCLEAR + 7, None),
+        ] {
+            let fields = [(QCOW2_VERSION + 3, &[version][..]), (at, &[1])];
+            let checked = Format::Qcow2.check(&header(QCOW2, &fields), &[], false);
+            match what {
+                Some(what) => assert!(checked.unwrap_err().contains(what), "{version} {at}"),
+                None => checked.unwrap(),
+            }
+        }
     }
 
     #[test]

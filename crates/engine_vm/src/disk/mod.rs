@@ -15,7 +15,7 @@ use hcs_schema::documents::{Attachment, AttachmentType, VirtualMachine};
 use serde::{Deserialize, Serialize};
 
 use format::Format;
-pub(crate) use open::open;
+pub(crate) use open::{lock, open};
 
 /// JSON pointer of all controllers.
 const SCSI: &str = "/VirtualMachine/Devices/Scsi";

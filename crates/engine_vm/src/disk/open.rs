@@ -80,7 +80,10 @@ pub(crate) fn open(attached: &Attached) -> Result<OwnedFd, Failure> {
 }
 
 /// Locks a file for the life of all descriptors of this opening: for readers together, or for one writer.
-fn lock(file: &OwnedFd, read_only: bool) -> Result<(), Errno> {
+///
+/// # Errors
+/// `WOULDBLOCK` when the file is in use and stays so; else the errno of `flock(2)`.
+pub(crate) fn lock(file: &OwnedFd, read_only: bool) -> Result<(), Errno> {
     let how = match read_only {
         true => FlockOperation::NonBlockingLockShared,
         false => FlockOperation::NonBlockingLockExclusive,

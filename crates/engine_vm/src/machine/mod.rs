@@ -114,6 +114,13 @@ impl VmMachine {
         })
     }
 
+    fn ask_sockets(&self, request: Request) -> Result<Answer, Failure> {
+        match self.ask("told who may use a socket", request)? {
+            Answer::NotThere => Err(no_sockets()),
+            answer => Ok(answer),
+        }
+    }
+
     fn is_gone(&self) -> bool {
         is_readable(self.process.as_fd())
     }
@@ -286,14 +293,8 @@ impl Machine for VmMachine {
                 "relieved of a disk",
                 self.control.ask(Request::Detach(place)),
             ),
-            Change::Service(port, service) => {
-                let request = Request::SetService(port, service);
-                match self.ask("told who may use a socket", request)? {
-                    Answer::NotThere => return Err(no_sockets()),
-                    answer => Ok(answer),
-                }
-            }
-            Change::NoPort => Ok(Answer::Done),
+            Change::Service(port, service) => self.ask_sockets(Request::SetService(port, service)),
+            Change::NoPort => self.ask_sockets(Request::HasSockets),
         }
         .map(drop)
     }

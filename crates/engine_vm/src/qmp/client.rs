@@ -20,12 +20,15 @@ use serde_json::{Value, json};
 
 use super::{
     command::{Command, QmpCapabilities},
-    lines::{LONGEST, Lines},
+    lines::{Lines, TooLong},
     message::{self, Event, Message, Version},
 };
 
 /// Events that are kept until they are taken; a machine has no use for as many.
 const MOST_EVENTS: usize = 64;
+
+/// Bytes that are read before what they say is looked at.
+const AT_ONCE: usize = 256 << 10;
 
 /// Why a command has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +48,9 @@ pub(crate) enum QmpError {
     /// QEMU breaks the protocol.
     #[error("QEMU sent {0}")]
     Malformed(&'static str),
+    /// An answer is too long, and was skipped. The connection can be used further.
+    #[error("QEMU sent a longer answer than any machine needs")]
+    TooLong,
 }
 
 /// A connection.
@@ -122,15 +128,17 @@ impl Client {
     pub(crate) fn read_events(&mut self) -> Result<(), QmpError> {
         // What came before the end may still lie in the buffer.
         let filled = self.fill();
-        while let Some(message) = self.next_message()? {
-            match message {
-                Message::Event(event) => self.keep(event),
+        loop {
+            match self.next_message() {
+                Ok(None) => return filled,
+                Ok(Some(Message::Event(event))) => self.keep(event),
                 // The answer to a command that was given up.
-                Message::Return(Some(_), _) | Message::Refusal(Some(_), _) => {}
-                _ => return Err(QmpError::Malformed("an answer to no command")),
+                Ok(Some(Message::Return(Some(_), _) | Message::Refusal(Some(_), _)))
+                | Err(QmpError::TooLong) => {}
+                Ok(Some(_)) => return Err(QmpError::Malformed("an answer to no command")),
+                Err(error) => return Err(error),
             }
         }
-        filled
     }
 
     /// Waits for `event`, which may have come already, at most for `limit`. Takes it.
@@ -213,16 +221,16 @@ impl Client {
 
     fn next_message(&mut self) -> Result<Option<Message>, QmpError> {
         let line = self.lines.next();
-        let line = line.map_err(|_| QmpError::Malformed("a line that does not end"))?;
+        let line = line.map_err(|TooLong| QmpError::TooLong)?;
         let parsed = line.map(message::parse).transpose();
         parsed.map_err(|_| QmpError::Malformed("a line that is no message"))
     }
 
-    /// Reads as much as is there, up to the longest line.
+    /// Reads what is there, up to a bound.
     fn fill(&mut self) -> Result<(), QmpError> {
         let mut buffer = [0; 4096];
         let mut filled = 0;
-        while filled < LONGEST {
+        while filled < AT_ONCE {
             match self.socket.read(&mut buffer) {
                 Ok(0) if filled == 0 => return Err(QmpError::Closed),
                 Ok(0) => break,
@@ -276,7 +284,8 @@ mod tests {
     use super::*;
     use crate::qmp::{
         ShutdownReason,
-        command::{Cont, QueryStatus, Stop},
+        command::{Cont, QueryNamedBlockNodes, QueryStatus, Stop},
+        lines::LONGEST,
     };
 
     const LIMIT: Duration = Duration::from_secs(20);
@@ -341,6 +350,33 @@ mod tests {
             matches!(closed, QmpError::Closed | QmpError::Io(_)),
             "{closed:?}"
         );
+    }
+
+    #[test]
+    fn a_long_answer_is_taken_and_one_without_measure_fails_its_command_alone() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let answers = thread::spawn(move || {
+            let mut writer = theirs;
+            writeln!(writer, "{GREETING}").unwrap();
+            writeln!(writer, r#"{{"return": {{}}, "id": 1}}"#).unwrap();
+            for (id, length) in [(2, 1 << 20), (3, LONGEST)] {
+                let name = "x".repeat(length);
+                let node = format!(r#"{{"node-name": "disk0-0", "file": "{name}"}}"#);
+                writeln!(writer, r#"{{"return": [{node}], "id": {id}}}"#).unwrap();
+            }
+            writeln!(writer, r#"{{"event": "RESET"}}"#).unwrap();
+            writer
+        });
+        let mut client = Client::greet(ours, LIMIT).unwrap().0;
+        let nodes = client.execute(&QueryNamedBlockNodes, LIMIT).unwrap();
+        assert_eq!(nodes[0].file.len(), 1 << 20);
+        let refused = client.execute(&QueryNamedBlockNodes, LIMIT).unwrap_err();
+        assert!(matches!(refused, QmpError::TooLong), "{refused}");
+        client.wait_for(&Event::Reset, "reset", LIMIT).unwrap();
+        let mut writer = answers.join().unwrap();
+        writeln!(writer, r#"{{"return": {{}}, "id": 4}}"#).unwrap();
+        client.execute(&Cont, LIMIT).unwrap();
+        client.read_events().unwrap();
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! Bytes to lines of bounded length.
 
-/// The longest line that is accepted, in bytes. The answers to the commands in use are shorter than a hundredth of it.
-pub(crate) const LONGEST: usize = 256 << 10;
+/// The longest line that is taken, in bytes. Most answers are far shorter; those about disks grow with the number of disks
+/// and with what their images hold.
+pub(crate) const LONGEST: usize = 16 << 20;
 
-/// A line is longer than [`LONGEST`].
+/// Bytes of memory that are kept when no line is there.
+const KEPT: usize = 64 << 10;
+
+/// A line is longer than [`LONGEST`]. It is skipped up to its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
@@ -15,6 +19,8 @@ pub(crate) struct Lines {
     begin: usize,
     /// Up to here there is no end of that line.
     looked: usize,
+    /// The line was too long already: the rest of it is skipped.
+    skips: bool,
 }
 
 impl Lines {
@@ -24,6 +30,8 @@ impl Lines {
             self.bytes.drain(..self.begin);
             self.looked -= self.begin;
             self.begin = 0;
+            // A long line is over: most of what it needed is given back.
+            self.bytes.shrink_to(KEPT);
         }
         self.bytes.extend_from_slice(bytes);
     }
@@ -31,28 +39,40 @@ impl Lines {
     /// Takes the next whole line, without its end.
     ///
     /// # Errors
-    /// The line is too long, whether or not its end is there.
+    /// The line is too long, whether or not its end is there. This is told once for each such line.
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, TooLong> {
-        let end = self.bytes[self.looked..]
-            .iter()
-            .position(|byte| *byte == b'\n');
-        let Some(end) = end.map(|end| self.looked + end) else {
-            self.looked = self.bytes.len();
-            let length = self.bytes.len() - self.begin;
-            return if length > LONGEST {
-                Err(TooLong)
-            } else {
-                Ok(None)
+        loop {
+            let end = self.bytes[self.looked..]
+                .iter()
+                .position(|byte| *byte == b'\n');
+            let Some(end) = end.map(|end| self.looked + end) else {
+                return self.without_end();
             };
-        };
-        let line = self.begin..end;
-        self.begin = end + 1;
-        self.looked = self.begin;
-        if line.len() > LONGEST {
+            let line = self.begin..end;
+            self.begin = end + 1;
+            self.looked = self.begin;
+            if std::mem::take(&mut self.skips) {
+                continue;
+            }
+            if line.len() > LONGEST {
+                return Err(TooLong);
+            }
+            let line = &self.bytes[line];
+            return Ok(Some(line.strip_suffix(b"\r").unwrap_or(line)));
+        }
+    }
+
+    /// The line has not ended yet.
+    fn without_end(&mut self) -> Result<Option<&[u8]>, TooLong> {
+        self.looked = self.bytes.len();
+        if self.skips {
+            self.begin = self.looked;
+        } else if self.looked - self.begin > LONGEST {
+            self.begin = self.looked;
+            self.skips = true;
             return Err(TooLong);
         }
-        let line = &self.bytes[line];
-        Ok(Some(line.strip_suffix(b"\r").unwrap_or(line)))
+        Ok(None)
     }
 }
 
@@ -85,15 +105,24 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_never_ends_is_refused() {
+    fn a_line_that_is_too_long_is_told_once_and_skipped() {
         let mut lines = Lines::default();
         lines.push(&vec![b'x'; LONGEST]);
         assert_eq!(lines.next(), Ok(None));
         lines.push(b"x");
         assert_eq!(lines.next(), Err(TooLong));
+        for _ in 0..3 {
+            lines.push(b"x");
+            assert_eq!(lines.next(), Ok(None));
+        }
+        lines.push(b"x\nnext\n");
+        assert_eq!(lines.next(), Ok(Some(&b"next"[..])));
         let mut lines = Lines::default();
         lines.push(&vec![b'x'; LONGEST + 1]);
-        lines.push(b"\n");
+        lines.push(b"\nnext\n");
         assert_eq!(lines.next(), Err(TooLong));
+        assert_eq!(lines.next(), Ok(Some(&b"next"[..])));
+        lines.push(b"");
+        assert!(lines.bytes.capacity() <= KEPT);
     }
 }

@@ -62,6 +62,8 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
         (Request::TakeAgent, _) => found(dialled.take_agent()),
         (Request::TakeStdio(port), _) => found(dialled.take_stdio(port)),
         (Request::Fault, _) => (Answer::Fault(vsock.and_then(Vsock::fault)), None),
+        (Request::HasSockets, _) if sockets.is_some() => (Answer::Done, None),
+        (Request::HasSockets, _) => (Answer::NotThere, None),
         (Request::SetService(port, service), _) => (set(sockets, port, service), None),
         (request, Some(monitor)) => {
             let done = act(request, file.as_ref(), monitor, held);
@@ -118,17 +120,22 @@ fn steer(request: Request, monitor: &mut Client, held: &mut Held) -> Result<Answ
     let has_begun = status.status != "prelaunch";
     match request {
         Request::IsPaused => return Ok(Answer::Paused(status.status == "paused")),
+        // It may run because an earlier answer was late, or because the guest woke up by itself.
+        Request::Start | Request::Resume if status.running => held.let_go(monitor),
         Request::Start if has_begun => {}
         Request::Pause if !status.running => {}
-        Request::Resume if status.running => {}
         Request::Start | Request::Resume => {
-            monitor.execute(&Cont, COMMAND_LIMIT)?;
-            held.let_go(monitor);
+            let continued = monitor.execute(&Cont, COMMAND_LIMIT);
+            if matches!(continued, Ok(_) | Err(QmpError::Late(_))) {
+                held.let_go(monitor);
+            }
+            continued?;
         }
         Request::Pause => drop(monitor.execute(&Stop, COMMAND_LIMIT)?),
         Request::PowerDown => drop(monitor.execute(&SystemPowerdown, COMMAND_LIMIT)?),
         // They are not for QEMU, or were done above.
         Request::HasAgent
+        | Request::HasSockets
         | Request::TakeAgent
         | Request::TakeStdio(_)
         | Request::Fault
@@ -137,4 +144,53 @@ fn steer(request: Request, monitor: &mut Client, held: &mut Held) -> Result<Answ
         Request::Attach(_) => return Ok(Answer::Failed("no file came along".to_owned())),
     }
     Ok(Answer::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        os::unix::net::UnixStream,
+        thread::{self, JoinHandle},
+    };
+
+    use super::*;
+    use crate::qmp::command::RemoveFd;
+
+    /// A monitor that gives these answers one after the other, and then the commands that it heard.
+    fn monitor(answers: &'static [&'static str]) -> (Client, JoinHandle<Vec<String>>) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let heard = thread::spawn(move || {
+            let mut writer = theirs.try_clone().unwrap();
+            let greeting = r#"{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}}, "capabilities": []}}"#;
+            writeln!(writer, "{greeting}").unwrap();
+            let mut answers = ["{}"].iter().chain(answers);
+            let mut heard = Vec::new();
+            for command in BufReader::new(theirs).lines() {
+                let command: serde_json::Value = serde_json::from_str(&command.unwrap()).unwrap();
+                let value = answers.next().unwrap();
+                let id = &command["id"];
+                heard.push(command["execute"].as_str().unwrap().to_owned());
+                writeln!(writer, "{{\"return\": {value}, \"id\": {id}}}").unwrap();
+            }
+            heard
+        });
+        let limit = Duration::from_secs(20);
+        (Client::greet(ours, limit).unwrap().0, heard)
+    }
+
+    #[test]
+    fn files_are_let_go_of_when_the_machine_runs_already() {
+        for request in [Request::Start, Request::Resume] {
+            let (mut monitor, heard) =
+                monitor(&[r#"{"running": true, "status": "running"}"#, "{}", "[]"]);
+            let mut held = Held::default();
+            held.keep(RemoveFd { set: 1, fd: None });
+            let answer = steer(request, &mut monitor, &mut held).unwrap();
+            assert_eq!(answer, Answer::Done);
+            drop(monitor);
+            let heard = heard.join().unwrap();
+            assert_eq!(heard[1..], ["query-status", "remove-fd", "query-fdsets"]);
+        }
+    }
 }

@@ -87,18 +87,21 @@ impl Held {
         Ok(!is_open)
     }
 
-    fn keep(&mut self, file: RemoveFd) {
+    /// Takes a file later.
+    pub(super) fn keep(&mut self, file: RemoveFd) {
         if !self.files.contains(&file) {
             self.files.push(file);
         }
     }
 
-    /// The processors run now: takes what is left again.
+    /// The processors run now: takes what is left again. What is not closed now is kept for the next time.
     pub(super) fn let_go(&mut self, monitor: &mut Client) {
-        for file in std::mem::take(&mut self.files) {
-            // What is not closed now is kept for the next time.
-            let _later = self.take(monitor, file);
-        }
+        let mut files = std::mem::take(&mut self.files).into_iter();
+        // A QEMU that does not answer is not asked for each file.
+        while let Some(file) = files.next()
+            && self.take(monitor, file).is_ok()
+        {}
+        files.for_each(|file| self.keep(file));
     }
 
     /// Whether QEMU would close a file that is taken from it now.

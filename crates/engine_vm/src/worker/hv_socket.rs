@@ -287,7 +287,8 @@ mod tests {
         assert!(sockets.dial(80).is_none(), "the rules close it");
         sockets.set(80, None).unwrap();
         // A program that accepts none does not hold the guest up.
-        let waiting: Vec<_> = std::iter::from_fn(|| sockets.dial(80)).take(5000).collect();
-        assert!(waiting.len() < 5000);
+        rustix::net::listen(&listener, 1).unwrap();
+        let waiting: Vec<_> = std::iter::from_fn(|| sockets.dial(80)).take(100).collect();
+        assert!((1..100).contains(&waiting.len()));
     }
 }

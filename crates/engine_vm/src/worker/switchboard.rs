@@ -95,6 +95,10 @@ impl Services for Dialled {
             false => self.sockets.as_ref()?.dial(port),
         }
     }
+
+    fn may_use_reserve(&self, port: u32, from: u32) -> bool {
+        self.has_agent && self.board.may_use_reserve(port, from)
+    }
 }
 
 /// Whether a port is one that an agent dials.
@@ -103,8 +107,12 @@ fn is_agents(port: u32) -> bool {
 }
 
 impl Services for Switchboard {
+    fn may_use_reserve(&self, port: u32, from: u32) -> bool {
+        is_agents(port) && from <= LAST_RESERVED_PORT
+    }
+
     fn connect(&mut self, port: u32, from: u32) -> Option<OwnedFd> {
-        if !is_agents(port) || from > LAST_RESERVED_PORT {
+        if !self.may_use_reserve(port, from) {
             return None;
         }
         let (ours, theirs) = UnixStream::pair().ok()?;
@@ -165,6 +173,7 @@ mod tests {
         let stdio = *STDIO_PORTS.start();
         for other in [LAST_RESERVED_PORT + 1, BRIDGE_PORT, u32::MAX] {
             assert!(services.connect(BRIDGE_PORT, other).is_none());
+            assert!(!services.may_use_reserve(BRIDGE_PORT, other));
             assert!(services.connect(stdio, other).is_none());
         }
         assert!(board.has_agent(), "the agent's stream has stayed");

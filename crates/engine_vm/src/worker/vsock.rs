@@ -17,6 +17,9 @@ const GUEST_CID: u64 = 3;
 /// Memory of the board that is not the guest's own, in megabytes.
 const BOARD_MEMORY_MB: u64 = 64;
 
+/// Connections that are kept for the guest's agent: programs of the guest and of the host do not keep it out.
+const RESERVE: usize = 128;
+
 /// How long the thread may take to its end. It waits for nothing.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -45,6 +48,7 @@ impl Vsock {
             limits: Limits {
                 // QEMU announces what it puts below the guest's own memory as well.
                 memory: (memory_mb + BOARD_MEMORY_MB) << 20,
+                reserve: RESERVE,
                 ..Limits::default()
             },
         };

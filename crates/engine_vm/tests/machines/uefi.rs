@@ -35,15 +35,17 @@ const CODE: [u8; 74] = [
     0xee, 0xeb, 0xe7,                         // echo it; jmp again
     0x66, 0xba, 0x04, 0x06, 0x66, 0xb8, 0x00, 0x20, 0x66, 0xef, 0xeb, 0xdb, // off: the register for power
     0x66, 0xba, 0x64, 0x00, 0xb0, 0xfe, 0xee, 0xeb, 0xd2, // reset: the keyboard's controller
-    b'b', b'o', b'o', b't', b'e', b'd', b'\n', 0,
+    // The text, which ends with 0.
+    0, 0, 0, 0, 0, 0, 0, 0,
 ];
+const TEXT: usize = CODE.len() - 8;
 
 fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     bytes[at..at + value.len()].copy_from_slice(value);
 }
 
-/// The code as a program for UEFI: PE32+ with one section, which needs no relocation.
-fn program() -> Vec<u8> {
+/// The code with its text as a program for UEFI: PE32+ with one section, which needs no relocation.
+fn program(text: &[u8; 7]) -> Vec<u8> {
     let mut file = vec![0; 2 * SECTOR];
     put(&mut file, 0, b"MZ");
     file[0x3c] = 0x40;
@@ -73,11 +75,12 @@ fn program() -> Vec<u8> {
     word(20, 0x200);
     word(36, 0x6000_0020);
     put(&mut file, SECTOR, &CODE);
+    put(&mut file, SECTOR + TEXT, text);
     file
 }
 
 /// A disk without partitions that has it as `EFI/BOOT/BOOTX64.EFI`.
-fn disk() -> Vec<u8> {
+fn disk(text: &[u8; 7]) -> Vec<u8> {
     let mut disk = vec![0; usize::from(SECTORS) * SECTOR];
     put(&mut disk, 0, b"\xeb\x3c\x90MSDOS5.0");
     put(&mut disk, 11, &[0, 2, 1, 1, 0, 2, 0, 2]);
@@ -107,33 +110,38 @@ fn disk() -> Vec<u8> {
     }
     entry(cluster(2) + 64, b"BOOT       ", true, 3, 0);
     entry(cluster(3) + 64, b"BOOTX64 EFI", false, 4, 1024);
-    put(&mut disk, cluster(4), &program());
+    put(&mut disk, cluster(4), &program(text));
     disk
 }
 
 fn firmware_boots_the_disk_that_is_named_and_keeps_its_variables() {
     let host = Host::new();
     let path = |name: &str| host.place.path().join(name);
-    fs::write(path("empty.raw"), vec![0; 1 << 20]).unwrap();
-    fs::write(path("boots.raw"), disk()).unwrap();
-    let document = |machine: &mut serde_json::Value| {
+    fs::write(path("first.raw"), disk(b"first \n")).unwrap();
+    fs::write(path("second.raw"), disk(b"second\n")).unwrap();
+    let document = |named: u8, machine: &mut serde_json::Value| {
+        let named = format!("Scsi(0,{named})");
         machine["Chipset"] =
-            json!({"Uefi": {"BootThis": {"DeviceType": "ScsiDrive", "DevicePath": "Scsi(0,1)"}}});
+            json!({"Uefi": {"BootThis": {"DeviceType": "ScsiDrive", "DevicePath": named}}});
         machine["ComputeTopology"]["Memory"]["SizeInMB"] = json!(128);
         machine["Devices"]["Scsi"] = json!({"0": {"Attachments": {
-            "0": {"Type": "VirtualDisk", "Path": path("empty.raw")},
-            "1": {"Type": "VirtualDisk", "Path": path("boots.raw")},
+            "0": {"Type": "VirtualDisk", "Path": path("first.raw")},
+            "1": {"Type": "VirtualDisk", "Path": path("second.raw")},
         }}});
         machine["GuestState"] = json!({"GuestStateFilePath": path("state")});
     };
-    let missing = host.refused(&host.document(document));
+    let second = |machine: &mut serde_json::Value| document(1, machine);
+    let missing = host.refused(&host.document(second));
     assert_eq!(missing.hresult, HResult::FILE_NOT_FOUND, "{missing}");
     fs::write(path("state"), "").unwrap();
-    let running = host.start_with(document);
-    let mut com = host.com();
-    com.read_to("booted\n");
-    com.say("o");
-    assert_eq!(running.end(), Exit::PowerOff);
+    let boot = |named: u8, text: &str| {
+        let running = host.start_with(|machine| document(named, machine));
+        let mut com = host.com();
+        com.read_to(text);
+        com.say("o");
+        assert_eq!(running.end(), Exit::PowerOff);
+    };
+    boot(1, "second\n");
     // The firmware has written down what it found to boot, by the name of its device.
     let state = fs::read(path("state")).unwrap();
     let name: Vec<u8> = "UEFI QEMU"
@@ -141,4 +149,7 @@ fn firmware_boots_the_disk_that_is_named_and_keeps_its_variables() {
         .flat_map(u16::to_le_bytes)
         .collect();
     assert!(state.windows(name.len()).any(|bytes| bytes == name));
+    // With what it has kept it boots the disk that is named as well.
+    boot(0, "first \n");
+    assert_eq!(fs::read(path("state")).unwrap().len(), state.len());
 }

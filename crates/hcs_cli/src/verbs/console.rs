@@ -10,10 +10,12 @@ use std::{
 
 use clap::Args;
 use hcs::{Endpoint, Failure, HResult};
+use hcs_wire::peer::Peer;
 use rustix::{
     fs::{Mode, OFlags, open},
     io::{Errno, ioctl_fionbio},
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+    process::geteuid,
 };
 use serde_json::Value;
 
@@ -131,7 +133,7 @@ fn path(pipe: &str, root: &Path) -> PathBuf {
 
 /// Connects to the socket. Its path may be longer than those of sockets.
 fn reach(path: &Path) -> Result<UnixStream, Failure> {
-    let connected = || -> Result<OwnedFd, Errno> {
+    let connected = || -> Result<(OwnedFd, Peer), Errno> {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = open(folder, flags, Mode::empty())?;
@@ -141,9 +143,10 @@ fn reach(path: &Path) -> Result<UnixStream, Failure> {
         let address = SocketAddrUnix::new(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()))?;
         connect(&socket, &address)?;
         ioctl_fionbio(&socket, false)?;
-        Ok(socket)
+        let peer = Peer::of(&socket)?;
+        Ok((socket, peer))
     };
-    connected().map(UnixStream::from).map_err(|errno| {
+    let (socket, peer) = connected().map_err(|errno| {
         let why = match errno {
             Errno::AGAIN => "too many readers wait for their turn".to_owned(),
             Errno::ACCESS | Errno::PERM => "the service's own user alone may connect".to_owned(),
@@ -155,7 +158,23 @@ fn reach(path: &Path) -> Result<UnixStream, Failure> {
         };
         let message = format!("the serial port at {} cannot be reached", path.display());
         Failure::new(code, message).cause(why)
-    })
+    })?;
+    known(peer.user, geteuid().as_raw(), path)?;
+    Ok(socket.into())
+}
+
+/// Checks that `listener` is root or `own`, before a key of the terminal is sent: in a directory that others may write,
+/// another user may have made the socket.
+fn known(listener: u32, own: u32, path: &Path) -> Result<(), Failure> {
+    if listener == 0 || listener == own {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is no serial port of a virtual machine: user {listener} listens there, and root or user {own} is expected; name \
+         a pipe in a directory that others cannot write to",
+        path.display()
+    );
+    Err(Failure::new(HResult::E_ACCESSDENIED, message))
 }
 
 #[cfg(test)]
@@ -167,5 +186,16 @@ mod tests {
         let root = Path::new("/run/hcs");
         assert_eq!(path(r"\\.\PIPE\Com", root), Path::new("/run/hcs/pipes/com"));
         assert_eq!(path("/srv/com", root), Path::new("/srv/com"));
+    }
+
+    #[test]
+    fn another_user_is_not_typed_to() {
+        let known = |listener, own| known(listener, own, Path::new("/tmp/com"));
+        assert!(known(0, 1000).is_ok() && known(1000, 1000).is_ok() && known(0, 0).is_ok());
+        for own in [0, 1000] {
+            let refused = known(1001, own).unwrap_err();
+            assert_eq!(refused.hresult, HResult::E_ACCESSDENIED);
+            assert!(refused.message.contains("user 1001"), "{refused}");
+        }
     }
 }

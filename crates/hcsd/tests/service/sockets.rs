@@ -9,7 +9,7 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hcs_schema::HResult;
@@ -53,11 +53,14 @@ fn connect(folder: &Path, port: u32) -> Option<UnixStream> {
 fn host_calls(client: &mut Client, folder: &Path, handle: u64) {
     let listen = json!({"CommandArgs": ["/bin/talk", "listen", "5000"], "CreateStdOutPipe": true});
     let process = client.create_process(1, handle, &listen);
+    // Only so that a failure does not hang.
+    let deadline = Instant::now() + Duration::from_secs(60);
     let mut stream = loop {
         // It listens as soon as it runs.
         if let Some(stream) = connect(folder, 5000) {
             break stream;
         }
+        assert!(Instant::now() < deadline, "the program does not listen");
     };
     stream.write_all(b"the host").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();

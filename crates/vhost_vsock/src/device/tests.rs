@@ -29,6 +29,7 @@ const AT: u64 = 0x7f00_0000_0000;
 const PATIENCE: Duration = Duration::from_secs(60);
 const LIMITS: Limits = Limits {
     connections: 8,
+    reserve: 0,
     buffer: 64 << 10,
     memory: SIZE,
 };

@@ -8,6 +8,7 @@ use std::{
         Arc,
         mpsc::{Receiver, sync_channel},
     },
+    time::{Duration, Instant},
 };
 
 use proptest::prelude::*;
@@ -26,6 +27,7 @@ use crate::{
 const CID: u64 = 7;
 const LIMITS: Limits = Limits {
     connections: 4,
+    reserve: 0,
     buffer: 8192,
     memory: 1 << 20,
 };
@@ -40,6 +42,10 @@ impl Services for Ends {
         ours.set_nonblocking(true).unwrap();
         self.0.push(ours);
         (port < 100).then(|| theirs.into())
+    }
+
+    fn may_use_reserve(&self, port: u32, from: u32) -> bool {
+        (port, from) == (99, 1)
     }
 }
 
@@ -57,6 +63,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(LIMITS)
+    }
+
+    fn with(limits: Limits) -> Self {
         let memory = Plain::new(vec![0; Guest::<Plain>::MEMORY]);
         let guest = Guest::new(&memory, CID);
         let poll = Arc::new(Poll::new().unwrap());
@@ -66,7 +76,7 @@ impl Bench {
             memory,
             guest,
             exchange: Exchange::new(),
-            table: Table::new(CID, LIMITS, Arc::clone(&poll), Arc::clone(&shared)),
+            table: Table::new(CID, limits, Arc::clone(&poll), Arc::clone(&shared)),
             poll,
             ends: Ends::default(),
             shared,
@@ -78,7 +88,7 @@ impl Bench {
     /// Takes what happened to streams, and moves packets until there is nothing to move.
     fn pump(&mut self) {
         loop {
-            for event in self.poll.wait(false).unwrap() {
+            for event in self.poll.wait(Some(Duration::ZERO)).unwrap() {
                 if let Token::Stream(number) = event.token {
                     self.table.event(number, event.flags);
                 }
@@ -688,4 +698,84 @@ proptest! {
         }
         prop_assert_eq!((ways.host_read, ways.guest_got), (ways.guest_sent, ways.host_wrote));
     }
+}
+
+#[test]
+fn some_connections_are_kept_for_the_services_own() {
+    let limits = Limits {
+        reserve: 2,
+        ..LIMITS
+    };
+    let mut bench = Bench::with(limits);
+    let _first = bench.open(80, 1000);
+    let _second = bench.open(80, 1001);
+    bench.send(Operation::Request, 80, 1002);
+    bench.expect(Operation::Reset);
+    // Neither the host's programs nor other ports of the guest get those that are kept.
+    let (_stream, answer) = bench.ask(9);
+    assert_eq!(answer.try_recv(), Ok(Err(Errno::DQUOT)));
+    bench.send(Operation::Request, 99, 1003);
+    bench.expect(Operation::Reset);
+    let _own = bench.open(99, 1);
+    assert_eq!(
+        bench
+            .shared
+            .tally
+            .refused
+            .load(std::sync::atomic::Ordering::Relaxed),
+        3
+    );
+}
+
+#[test]
+fn a_program_does_not_wait_for_ever_for_a_guest_that_does_not_answer() {
+    let mut bench = Bench::new();
+    let now = Instant::now();
+    assert_eq!(bench.table.time_left(now), None);
+    let mut streams = [9, 10].map(|port| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        bench.table.open(port, theirs.into(), Some(Waiter::Peer));
+        bench.pump();
+        let (request, _) = bench.expect(Operation::Request);
+        (ours, request.source_port)
+    });
+    bench.send(Operation::Response, streams[1].1, 10);
+    bench.table.expire(now);
+    assert!(bench.table.time_left(now).unwrap() > Duration::ZERO);
+    bench.table.expire(now + Duration::from_secs(60));
+    assert_eq!(bench.table.time_left(now), None);
+    bench.pump();
+    bench.expect(Operation::Reset);
+    assert_eq!(streams[0].0.read(&mut [0]).unwrap(), 0);
+    // The one that was answered stays.
+    assert_eq!(
+        &{
+            let mut ok = [0; 3];
+            streams[1].0.read_exact(&mut ok).unwrap();
+            ok
+        },
+        b"OK "
+    );
+    bench.expect_nothing();
+}
+
+#[test]
+fn a_program_that_is_gone_is_not_connected_even_if_it_wrote() {
+    let mut bench = Bench::new();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    bench.table.open(9, theirs.into(), Some(Waiter::Peer));
+    bench.pump();
+    bench.expect(Operation::Request);
+    ours.write_all(b"unread").unwrap();
+    drop(ours);
+    bench.pump();
+    bench.expect(Operation::Reset);
+    assert_eq!(
+        bench
+            .shared
+            .tally
+            .connections
+            .load(std::sync::atomic::Ordering::Relaxed),
+        0
+    );
 }
