@@ -205,7 +205,7 @@ fn what_a_hostile_registry_answers_is_refused_and_leaves_nothing() {
     let place = tempfile::tempdir().unwrap();
     let store = store(place.path());
     type Lie = fn(&Sample, &Asked) -> Option<Answer>;
-    let lies: [(&str, Lie); 10] = [
+    let lies: [(&str, Lie); 11] = [
         ("its digest is", |sample, asked| {
             let mut layer = sample.layer.clone();
             layer[600] ^= 1;
@@ -228,6 +228,10 @@ fn what_a_hostile_registry_answers_is_refused_and_leaves_nothing() {
         ("imeout", |sample, asked| {
             let stalled = Answer::ok(&sample.layer).end(End::Stall(100));
             sample.is_layer(asked).then_some(stalled)
+        }),
+        ("expected", |sample, asked| {
+            let vast = Answer::ok(&sample.layer).header("Content-Length", u64::MAX.to_string());
+            sample.is_layer(asked).then_some(vast)
         }),
         ("redirects more than", |sample, asked| {
             let around = Answer::with(302, b"").header("Location", asked.path.clone());
@@ -258,10 +262,12 @@ fn what_a_hostile_registry_answers_is_refused_and_leaves_nothing() {
         let sample = Sample::new(&[7; 5000]);
         let server =
             Server::new(move |asked| lie(&sample, asked).unwrap_or_else(|| sample.answer(asked)));
-        let access = Access {
-            stall: Duration::from_millis(500),
-            ..access()
+        // Only what is to time out has a short time.
+        let stall = match text {
+            "imeout" => Duration::from_millis(500),
+            _ => access().stall,
         };
+        let access = Access { stall, ..access() };
         let told = pulled(&store, &server, "tool", &access).unwrap_err();
         assert!(told.contains(text), "{text}: {told}");
         assert!(told.len() < 2000, "{told}");
@@ -299,6 +305,40 @@ fn credentials_go_to_their_registry_and_to_no_other_host() {
     pulled(&store, &server, "tool", &access).unwrap();
     let far = elsewhere.asked();
     assert_eq!(far.len(), 1);
+    assert_eq!(far[0].headers.get("authorization"), None, "{far:?}");
+}
+
+#[test]
+fn a_place_that_is_redirected_to_gets_no_credentials_however_it_asks() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let sample = Arc::new(Sample::new(b"text"));
+    let hostile = Server::new(|asked| {
+        let host = asked.headers["host"].clone();
+        let challenge = format!("Bearer realm=\"http://{host}/token\",service=\"x\"");
+        match asked.path.starts_with("/token") {
+            true => Answer::ok(br#"{"token": "any"}"#),
+            false => Answer::with(401, b"{}").header("WWW-Authenticate", challenge),
+        }
+    });
+    let (own, other) = (Arc::clone(&sample), hostile.address);
+    let server = Server::new(move |asked| match own.is_layer(asked) {
+        true => Answer::with(307, b"").header("Location", format!("http://{other}/far?signed=x")),
+        false => own.answer(asked),
+    });
+    let file = place.path().join("auth.json");
+    let login = json!({"auth": "dXNlcjpwYXNz"});
+    let text = json!({"auths": {server.address.to_string(): login, other.to_string(): login}});
+    fs::write(&file, text.to_string()).unwrap();
+    let access = Access {
+        credentials: CredentialFiles::of(vec![file]),
+        ..access()
+    };
+    let told = pulled(&store, &server, "tool", &access).unwrap_err();
+    assert!(told.contains("asks for credentials"), "{told}");
+    assert!(!told.contains("signed"), "{told}");
+    let far = hostile.asked();
+    assert_eq!(far.len(), 1, "{far:?}");
     assert_eq!(far[0].headers.get("authorization"), None, "{far:?}");
 }
 
