@@ -226,7 +226,8 @@ fn media_type(text: &[u8], said: Option<String>) -> Result<String, serde_json::E
     Ok(kind.media_type.or(said).unwrap_or_default())
 }
 
-/// Fetches the contents of an image that are not in the store, several at a time.
+/// Fetches the contents of an image that are not in the store: the configuration first, which says whether it is one, and
+/// then several layers at a time.
 fn receive(
     session: &Session<'_>,
     incoming: &Incoming<'_>,
@@ -234,17 +235,39 @@ fn receive(
     parallel: usize,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<(), RegistryError> {
-    check_document("the configuration", manifest.config.size)
-        .map_err(|source| storage(session, source))?;
+    let failed = |source| storage(session, source);
+    incoming.admit(manifest).map_err(failed)?;
+    let config = content(&manifest.config);
+    if !incoming.has(config) {
+        let stop = AtomicBool::new(false);
+        let blob = Blob::open(session, config, &stop, &|_| ())?;
+        incoming.keep(config, blob).map_err(failed)?;
+    }
+    incoming.check(manifest).map_err(failed)?;
     let mut seen = BTreeSet::new();
-    let parts = [&manifest.config].into_iter().chain(&manifest.layers);
-    let parts = parts.map(|part| Content {
-        digest: part.digest,
-        size: part.size,
-    });
-    let parts: Vec<Content> = parts
+    let parts: Vec<Content> = manifest
+        .layers
+        .iter()
+        .map(content)
         .filter(|part| seen.insert(part.digest) && !incoming.has(*part))
         .collect();
+    receive_parts(session, incoming, &parts, parallel, progress)
+}
+
+fn content(part: &Descriptor) -> Content {
+    Content {
+        digest: part.digest,
+        size: part.size,
+    }
+}
+
+fn receive_parts(
+    session: &Session<'_>,
+    incoming: &Incoming<'_>,
+    parts: &[Content],
+    parallel: usize,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<(), RegistryError> {
     let total = parts
         .iter()
         .fold(0, |sum: u64, part| sum.saturating_add(part.size));

@@ -276,6 +276,37 @@ fn what_a_hostile_registry_answers_is_refused_and_leaves_nothing() {
 }
 
 #[test]
+fn what_is_no_image_is_refused_before_any_layer_is_fetched() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let sample = Sample::new(b"text");
+    let of = |count: u64, size: u64| {
+        let mut manifest: serde_json::Value = serde_json::from_slice(&sample.manifest).unwrap();
+        let layer = |number: u64| json!({"mediaType": LAYER, "digest": Digest::of(&number.to_le_bytes()), "size": size});
+        manifest["layers"] = (0..count).map(layer).collect();
+        manifest.to_string().into_bytes()
+    };
+    for (text, manifest) in [
+        ("20000 layers", of(20_000, 1 << 36)),
+        ("bytes", of(2, u64::MAX / 2)),
+        ("3 layers, and the configuration 1", of(3, 5)),
+    ] {
+        let answers = Sample {
+            manifest,
+            ..Sample::new(b"text")
+        };
+        let server = Server::new(move |asked| answers.answer(asked));
+        let told = pulled(&store, &server, "tool", &access()).unwrap_err();
+        assert!(told.contains(text), "{text}: {told}");
+        let config = Digest::of(&sample.config).to_string();
+        let blobs = server.asked().into_iter().map(|asked| asked.path);
+        let layer = |path: &String| path.contains("/blobs/") && !path.ends_with(&config);
+        assert_eq!(blobs.filter(layer).count(), 0, "{text}");
+        assert_eq!(held(&store), 0, "{text}");
+    }
+}
+
+#[test]
 fn credentials_go_to_their_registry_and_to_no_other_host() {
     let place = tempfile::tempdir().unwrap();
     let store = store(place.path());
