@@ -86,7 +86,8 @@ pub type Open<'a> = dyn Fn() -> Result<Store, StorageError> + 'a;
 /// one has answered with a manifest. `progress` is told often, by several threads.
 ///
 /// # Errors
-/// No place has it, or the last one is refused; the failure is that of the last place. No image is added then.
+/// No place has it, or what it has is refused; the failure is that of the last place, with those before it. What fails on
+/// this machine is not tried with another place. No image is added then.
 pub fn pull(
     store: &Open<'_>,
     reference: &Reference,
@@ -94,18 +95,26 @@ pub fn pull(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Loaded, RegistryError> {
     let places = access.settings.places(reference, access.insecure)?;
-    let mut failure = None;
+    let mut failures = Vec::new();
     for place in &places {
         match pull_from(store, reference, access, place, progress) {
             Ok(loaded) => return Ok(loaded),
-            // The store is the same for all places.
-            Err(error @ RegistryError::Store(_)) => return Err(error),
-            Err(error) => failure = Some(error),
+            Err(error) => failures.push(error),
+        }
+        if failures.last().is_some_and(RegistryError::is_local) {
+            break;
         }
     }
-    Err(failure.unwrap_or_else(|| {
+    let last = failures.pop().unwrap_or_else(|| {
         RegistryError::refused(&reference.path(), "no place is configured for it")
-    }))
+    });
+    match failures.is_empty() {
+        true => Err(last),
+        false => Err(RegistryError::Everywhere {
+            earlier: failures,
+            last: Box::new(last),
+        }),
+    }
 }
 
 /// A manifest, and what it is.
@@ -136,7 +145,7 @@ fn pull_from(
     progress(Progress::Unpacking);
     let names: Vec<_> = reference.name().cloned().into_iter().collect();
     let loaded = incoming.finish(&found.media_type, &found.text, &names);
-    loaded.map_err(|source| RegistryError::Storage {
+    loaded.map_err(|source| RegistryError::Unpack {
         host: session.host().to_owned(),
         source,
     })

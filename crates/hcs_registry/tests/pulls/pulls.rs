@@ -460,3 +460,55 @@ fn a_mirror_is_asked_first_and_the_registry_after_it() {
             .any(|asked| asked.path == "/v2/there/tool/manifests/latest")
     );
 }
+
+#[test]
+fn what_fails_here_is_tried_with_no_other_place_and_what_fails_there_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    // Its layer is what it says to be, and no archive.
+    let mut sample = Sample::new(b"text");
+    let was = Digest::of(&sample.layer).to_string();
+    let size = sample.layer.len();
+    sample.layer = vec![7; size];
+    let now = Digest::of(&sample.layer).to_string();
+    let config = Digest::of(&sample.config).to_string();
+    sample.config = String::from_utf8(sample.config)
+        .unwrap()
+        .replace(&was, &now)
+        .into();
+    let manifest = String::from_utf8(sample.manifest)
+        .unwrap()
+        .replace(&was, &now);
+    let manifest = manifest.replace(&config, &Digest::of(&sample.config).to_string());
+    sample.manifest = manifest.into_bytes();
+    let refused = Server::new(move |asked| sample.answer(asked));
+    let empty =
+        Server::new(|asked| Answer::with(if asked.path == "/v2/" { 200 } else { 404 }, b"{}"));
+    let through = |mirror: &Server| {
+        let file = place.path().join("registries.conf");
+        let text = format!(
+            "[[registry]]\nlocation = \"{}\"\n[[registry.mirror]]\nlocation = \"{}/of\"\n",
+            empty.address, mirror.address
+        );
+        fs::write(&file, text).unwrap();
+        let access = Access {
+            settings: Settings::read(&[file]).unwrap(),
+            ..access()
+        };
+        let reference = format!("{}/tool", empty.address).parse().unwrap();
+        pull(&|| Ok(store.clone()), &reference, &access, &|_| ()).unwrap_err()
+    };
+    let told = through(&refused);
+    assert!(matches!(told, RegistryError::Unpack { .. }), "{told:?}");
+    assert_eq!(empty.asked().len(), 0);
+    assert_eq!(held(&store), 0);
+    let told = through(&empty);
+    let RegistryError::Everywhere { earlier, last } = told else {
+        panic!("{told:?}");
+    };
+    assert!(
+        earlier[0].to_string().contains("no image of/tool"),
+        "{earlier:?}"
+    );
+    assert!(last.to_string().contains("no image tool"), "{last:?}");
+}
