@@ -22,6 +22,8 @@ use crate::{
 /// What to do where an image is not there.
 pub(crate) const WAYS: &str = "`hcs image list` shows all; `hcs image pull NAME` gets one of a registry, `hcs image load FILE` adds \
      one from an archive of skopeo or docker save, `hcs image import FILE NAME` makes one of a root file system";
+/// Digits that are an id rather than a name, at least.
+const ID_DIGITS: usize = 8;
 /// Names that are shown in place of one that is not there.
 const SHOWN: usize = 5;
 /// How much a name may differ from one that is not there, from 0 to 1 for the same.
@@ -106,7 +108,8 @@ fn choose(
     let place = place(asked)?;
     let failed = failed("the image cannot be used");
     if pull == Pull::Always {
-        pull_into(&place, wanted)?;
+        let pulled = pull_into(&place, wanted)?;
+        return choose(&pulled, asked, typed, Pull::Never);
     }
     let store = Store::existing(&place, Options::of_caller()).map_err(&failed)?;
     let found = store.as_ref().map(|store| held(store, wanted)).transpose();
@@ -119,16 +122,24 @@ fn choose(
     let names = images.iter().flat_map(|image| &image.names);
     let names: Vec<&str> = names.map(Name::as_str).collect();
     let unknown = unknown(wanted, &place, &names, typed);
-    if pull != Pull::Missing {
+    if pull != Pull::Missing || is_id(wanted) {
         return Err(unknown);
     }
-    if let Err(failure) = pull_into(&place, wanted) {
+    let pulled = pull_into(&place, wanted).map_err(|failure| {
         // What was tried comes after what is known.
         let causes = failure.causes.iter().map(|cause| cause.message.to_string());
         let tried = std::iter::once(failure.message.to_string()).chain(causes);
-        return Err(unknown.cause(tried.collect::<Vec<_>>().join(": ")));
-    }
-    choose(wanted, asked, typed, Pull::Never)
+        let hresult = failure.hresult;
+        let unknown = unknown.cause(tried.collect::<Vec<_>>().join(": "));
+        Failure { hresult, ..unknown }
+    })?;
+    choose(&pulled, asked, typed, Pull::Never)
+}
+
+/// Whether `wanted` can be meant as the first digits of an id only: no registry is asked for what those are.
+fn is_id(wanted: &str) -> bool {
+    let digits = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+    digits.len() >= ID_DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// The image called `wanted`, and what keeps it there; none where there is none.
@@ -141,13 +152,22 @@ fn held(store: &Store, wanted: &str) -> Result<Option<(Image, Hold)>, StorageErr
     }
 }
 
-/// Gets the image called `wanted` from its registry.
-fn pull_into(place: &Path, wanted: &str) -> Result<(), Failure> {
+/// Gets the image called `wanted` from its registry; answers what it is called in the store. The digest in a name may be
+/// that of a list, which the store does not have.
+fn pull_into(place: &Path, wanted: &str) -> Result<String, Failure> {
     let bad = |message: String| Failure::new(HResult::E_INVALIDARG, message);
+    if is_id(wanted) {
+        return Err(bad(format!(
+            "{wanted:?} is the id of an image, which no registry is asked for; expected a name, or --pull never"
+        )));
+    }
     let reference = pulling::reference(wanted).map_err(bad)?;
     let loaded = pulling::pull(place, Options::of_caller(), &reference, false, false)?;
     tell_left_out(loaded.omitted);
-    Ok(())
+    Ok(match wanted.contains('@') {
+        true => loaded.manifest.to_string(),
+        false => wanted.to_owned(),
+    })
 }
 
 fn chosen(store: &Store, image: Image, wanted: &str) -> Result<ChosenImage, Failure> {
@@ -263,6 +283,19 @@ mod tests {
         let told = refused(Refusal::DeviceNode);
         assert_eq!(told.hresult, HResult::E_INVALIDARG);
         assert!(told.causes[1].message.contains("--omit-privileged"));
+    }
+
+    #[test]
+    fn digits_of_an_id_are_no_name_to_pull() {
+        let whole = format!("sha256:{}", "a".repeat(64));
+        for id in ["0123abcd", &whole[..20], &whole] {
+            assert!(is_id(id), "{id}");
+            let told = pull_into(Path::new("/none"), id).unwrap_err();
+            assert_eq!(told.hresult, HResult::E_INVALIDARG, "{id}");
+        }
+        for name in ["abcdef", "0123abcd:1", "debian", "tool/0123abcd"] {
+            assert!(!is_id(name), "{name}");
+        }
     }
 
     #[test]

@@ -49,18 +49,30 @@ pub(crate) fn pull(
 }
 
 fn failure(reference: &Reference, error: &RegistryError) -> Failure {
-    let code = match error {
+    let message = format!("the image {reference} cannot be pulled");
+    let RegistryError::Everywhere { earlier, last } = error else {
+        return Failure::new(code(error), message).because(error);
+    };
+    let failure = Failure::new(code(last), message).because(&**last);
+    let told = |failure: Failure, error| failure.cause("before that").because(error);
+    earlier
+        .iter()
+        .rev()
+        .fold(failure, |failure, error| told(failure, error))
+}
+
+fn code(error: &RegistryError) -> HResult {
+    match error {
         RegistryError::NotFound { .. } => HResult::NOT_FOUND,
         RegistryError::Denied { .. } | RegistryError::Blocked { .. } => HResult::E_ACCESSDENIED,
         RegistryError::BadReference { .. }
         | RegistryError::File { .. }
         | RegistryError::Refused { .. } => HResult::E_INVALIDARG,
-        RegistryError::Storage { source, .. } | RegistryError::Store(source) => {
-            images::code(source)
-        }
+        RegistryError::Storage { source, .. }
+        | RegistryError::Unpack { source, .. }
+        | RegistryError::Store(source) => images::code(source),
         _ => HResult::E_FAIL,
-    };
-    Failure::new(code, format!("the image {reference} cannot be pulled")).because(error)
+    }
 }
 
 /// A line of a terminal that is written over.

@@ -96,9 +96,9 @@ fn ask(
         }
     }
     if let Some(length) = answer.body().content_length()
-        && from + length != content.size
+        && from.checked_add(length) != Some(content.size)
     {
-        let found = from + length;
+        let found = from.saturating_add(length);
         let expected = content.size;
         let why = Refusal::WrongSize { expected, found }.to_string();
         return Err(RegistryError::refused(&content.digest.to_string(), why));

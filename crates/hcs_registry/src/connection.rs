@@ -1,6 +1,11 @@
 //! Requests of a registry, with limits, and the redirects that they lead to.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use ureq::{
     Agent, Body,
@@ -24,10 +29,14 @@ const CERTIFICATES: [&str; 2] = ["/etc/containers/certs.d", "/etc/docker/certs.d
 /// The way to one registry, and to what it redirects to.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    /// For the registry itself.
     agent: Agent,
+    /// For other hosts, which have none of its certificates and exceptions.
+    away: OnceLock<Agent>,
+    stall: Duration,
     /// Scheme, host and port: whoever is there may have the credentials.
     home: Uri,
-    /// Whether a redirect may lead to a place without TLS.
+    /// Whether the registry may be without TLS.
     insecure: bool,
 }
 
@@ -57,30 +66,37 @@ impl Connection {
         if home.host().is_none_or(str::is_empty) {
             return Err(RegistryError::refused(host, "it is no name of a host"));
         }
-        let mut tls = TlsConfig::builder().provider(TlsProvider::Rustls);
-        if scheme == "https" {
-            tls = tls
-                .root_certs(RootCerts::Specific(Arc::new(certificates(host))))
-                .disable_verification(insecure);
-        }
-        let config = Agent::config_builder()
-            .tls_config(tls.build())
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("hcs/", env!("CARGO_PKG_VERSION")))
-            .timeout_resolve(Some(CONNECTING))
-            .timeout_connect(Some(CONNECTING))
-            .timeout_send_request(Some(stall))
-            .timeout_recv_response(Some(stall))
-            .timeout_per_read(Some(stall))
-            .timeout_per_write(Some(stall));
-        let agent = config.build().new_agent();
+        let roots = if scheme == "https" {
+            Some(certificates(Some(host)))
+        } else {
+            None
+        };
         Ok(Self {
-            agent,
+            agent: agent(roots, insecure, stall),
+            away: OnceLock::new(),
+            stall,
             home,
             insecure,
         })
+    }
+
+    /// What asks for `address`.
+    fn agent(&self, address: &Uri) -> &Agent {
+        match self.is_home(address) {
+            true => &self.agent,
+            false => self
+                .away
+                .get_or_init(|| agent(Some(certificates(None)), false, self.stall)),
+        }
+    }
+
+    /// The status of the registry's first page, wherever that may redirect to: it shows how the registry is spoken to.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub(crate) fn greet(&self) -> Result<u16, RegistryError> {
+        let answer = self.ask(&self.home, &Request::default())?;
+        Ok(answer.status().as_u16())
     }
 
     /// Whether it is without TLS.
@@ -98,10 +114,17 @@ impl Connection {
         origin(address) == origin(&self.home)
     }
 
+    /// Whether `address` is of its host, whatever the port.
+    pub(crate) fn is_of_host(&self, address: &Uri) -> bool {
+        let host = |uri: &Uri| uri.host().map(str::to_ascii_lowercase);
+        host(address) == host(&self.home)
+    }
+
     /// Gets what is at `address`, after redirects. The authorization goes to the registry's own host alone.
     ///
     /// # Errors
-    /// There is no answer, or a redirect leads where it must not.
+    /// There is no answer, a redirect leads where it must not, or the place that it leads to asks for credentials: what
+    /// that place names to get a token from is none of the registry's.
     pub(crate) fn get(
         &self,
         address: &str,
@@ -109,25 +132,15 @@ impl Connection {
     ) -> Result<Response<Body>, RegistryError> {
         let mut next = self.checked(address, address)?;
         for _ in 0..=MOST_REDIRECTS {
-            let what = shown(&format!("GET {next}"));
-            let mut call = self.agent.get(&next);
-            for accept in request.accept {
-                call = call.header(header::ACCEPT, *accept);
-            }
-            if let Some(authorization) = request.authorization.filter(|_| self.is_home(&next)) {
-                call = call.header(header::AUTHORIZATION, authorization);
-            }
-            if request.from > 0 {
-                call = call.header(header::RANGE, format!("bytes={}-", request.from));
-            }
-            let limit = (!request.is_content).then_some(DOCUMENT);
-            let answer = call.config().timeout_global(limit).build().call();
-            let answer = answer.map_err(|source| RegistryError::Request {
-                what: what.clone(),
-                source: Box::new(source),
-            })?;
-            if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(answer);
+            let what = named("GET", &next);
+            let answer = self.ask(&next, request)?;
+            match answer.status().as_u16() {
+                301 | 302 | 303 | 307 | 308 => {}
+                401 if !self.is_home(&next) => {
+                    let why = "a place that it redirects to asks for credentials";
+                    return Err(RegistryError::refused(&what, why));
+                }
+                _ => return Ok(answer),
             }
             let location = answer.headers().get(header::LOCATION);
             let location = location.and_then(|location| location.to_str().ok());
@@ -139,6 +152,31 @@ impl Connection {
         Err(RegistryError::refused(address, why))
     }
 
+    /// Asks for `address`, and for nothing that it leads to.
+    fn ask(&self, address: &Uri, request: &Request<'_>) -> Result<Response<Body>, RegistryError> {
+        let mut call = self.agent(address).get(address);
+        for accept in request.accept {
+            call = call.header(header::ACCEPT, *accept);
+        }
+        if let Some(authorization) = request.authorization.filter(|_| self.is_home(address)) {
+            call = call.header(header::AUTHORIZATION, authorization);
+        }
+        if request.from > 0 {
+            call = call.header(header::RANGE, format!("bytes={}-", request.from));
+        }
+        let limit = (!request.is_content).then_some(DOCUMENT);
+        let mut config = call.config().timeout_global(limit);
+        if address.host().is_some_and(is_loopback) {
+            // A proxy has another machine of that name.
+            config = config.proxy(None);
+        }
+        let answer = config.build().call();
+        answer.map_err(|source| RegistryError::Request {
+            what: named("GET", address),
+            source: Box::new(source),
+        })
+    }
+
     /// Sends a form, without following a redirect; the answer is a document.
     pub(crate) fn post(
         &self,
@@ -146,17 +184,19 @@ impl Connection {
         form: &[(&str, &str)],
     ) -> Result<Response<Body>, RegistryError> {
         let to = self.checked(address, address)?;
-        let call = self
-            .agent
+        let mut config = self
+            .agent(&to)
             .post(&to)
             .config()
-            .timeout_global(Some(DOCUMENT))
-            .build();
-        call.send_form(form.iter().copied())
-            .map_err(|source| RegistryError::Request {
-                what: shown(&format!("POST {to}")),
-                source: Box::new(source),
-            })
+            .timeout_global(Some(DOCUMENT));
+        if to.host().is_some_and(is_loopback) {
+            config = config.proxy(None);
+        }
+        let sent = config.build().send_form(form.iter().copied());
+        sent.map_err(|source| RegistryError::Request {
+            what: named("POST", &to),
+            source: Box::new(source),
+        })
     }
 
     /// An address that may be asked.
@@ -173,11 +213,67 @@ impl Connection {
         }
         match uri.scheme_str() {
             Some("https") => Ok(uri),
-            Some("http") if self.insecure || self.is_plain() => Ok(uri),
+            Some("http") if self.may_be_plain(&uri) => Ok(uri),
+            Some("http") if self.is_plain() => {
+                refused("it leads from this machine to another one without TLS")
+            }
             Some("http") => refused("it leads from TLS to a place without it"),
             _ => refused("it leads to an address of another protocol"),
         }
     }
+
+    /// Whether `address`, which is without TLS, may be asked: the registry may be without, or is, and so are then the places
+    /// that it leads to. That a registry of this machine needs no TLS says nothing of other machines.
+    fn may_be_plain(&self, address: &Uri) -> bool {
+        let local = |uri: &Uri| uri.host().is_some_and(is_loopback);
+        let same = self.insecure && self.is_of_host(address);
+        same || self.is_plain() && (self.insecure || !local(&self.home) || local(address))
+    }
+}
+
+/// What asks, with limits. `roots` are the certificates that are trusted; none where TLS is not used.
+fn agent(roots: Option<Vec<Certificate<'static>>>, insecure: bool, stall: Duration) -> Agent {
+    let mut tls = TlsConfig::builder().provider(TlsProvider::Rustls);
+    if let Some(roots) = roots {
+        tls = tls
+            .root_certs(RootCerts::Specific(Arc::new(roots)))
+            .disable_verification(insecure);
+    }
+    let config = Agent::config_builder()
+        .tls_config(tls.build())
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("hcs/", env!("CARGO_PKG_VERSION")))
+        .timeout_resolve(Some(CONNECTING))
+        .timeout_connect(Some(CONNECTING))
+        .timeout_send_request(Some(stall))
+        .timeout_recv_response(Some(stall))
+        .timeout_per_read(Some(stall))
+        .timeout_per_write(Some(stall));
+    config.build().new_agent()
+}
+
+/// A request for messages: without the query, which may have the signature of a redirect.
+fn named(method: &str, address: &Uri) -> String {
+    let scheme = address.scheme_str().unwrap_or_default();
+    let host = address
+        .authority()
+        .map_or("", |authority| authority.as_str());
+    shown(&format!("{method} {scheme}://{host}{}", address.path()))
+}
+
+/// Whether `host`, with a port or without, is this machine, where no other one listens on the way.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost"
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// The address that a redirect from `base` leads to.
@@ -207,18 +303,16 @@ fn origin(address: &Uri) -> (Option<&str>, Option<String>, u16) {
 }
 
 /// The certificates that are trusted for `host`: those of the machine, and its own.
-fn certificates(host: &str) -> Vec<Certificate<'static>> {
+fn certificates(host: Option<&str>) -> Vec<Certificate<'static>> {
     // What cannot be read of them is missed by the connection, which tells of an unknown issuer.
     let found = rustls_native_certs::load_native_certs().certs;
     let mut all: Vec<_> = found
         .iter()
         .map(|der| Certificate::from_der(der).to_owned())
         .collect();
-    for folder in CERTIFICATES {
-        let files = fs::read_dir(Path::new(folder).join(host))
-            .into_iter()
-            .flatten()
-            .flatten();
+    let folders = host.map(|host| CERTIFICATES.map(|folder| Path::new(folder).join(host)));
+    for folder in folders.into_iter().flatten() {
+        let files = fs::read_dir(folder).into_iter().flatten().flatten();
         let files = files.map(|entry| entry.path());
         for path in files.filter(|path| path.extension().is_some_and(|end| end == "crt")) {
             let text = fs::read(&path).unwrap_or_default();
@@ -292,11 +386,47 @@ mod tests {
         }
         let plain = Connection::new("http", "h", false, CONNECTING).unwrap();
         assert!(plain.checked("http://other/b", "x").is_ok());
+        // Without TLS only because nothing is between: so it leads to no other machine.
+        let own = Connection::new("http", "127.0.0.1:1", false, CONNECTING).unwrap();
+        assert!(own.checked("http://localhost:2/b", "x").is_ok());
+        assert!(own.checked("https://other/b", "x").is_ok());
+        assert!(own.checked("http://other/b", "x").is_err());
+        let insecure = Connection::new("https", "h:1", true, CONNECTING).unwrap();
+        assert!(insecure.checked("http://h:2/b", "x").is_ok());
+        assert!(insecure.checked("http://other/b", "x").is_err());
         for bad in ["", "a b", "a/b@c d"] {
             assert!(
                 Connection::new("https", bad, false, CONNECTING).is_err(),
                 "{bad}"
             );
+        }
+    }
+
+    #[test]
+    fn a_message_has_no_query() {
+        let address: Uri = "https://h:1/a/b?X-Signature=secret".parse().unwrap();
+        assert_eq!(named("GET", &address), "GET https://h:1/a/b");
+    }
+
+    #[test]
+    fn loopback_is_known() {
+        for host in [
+            "localhost",
+            "localhost:5000",
+            "127.0.0.1:5000",
+            "127.9.9.9",
+            "[::1]:5000",
+            "[::1]",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "localhost.example",
+            "10.0.0.1:5000",
+            "127.0.0.1.example",
+            "example:5000",
+        ] {
+            assert!(!is_loopback(host), "{host}");
         }
     }
 }

@@ -8,10 +8,10 @@ use std::{
     env,
     io::{Read as _, Write as _},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -25,6 +25,8 @@ use crate::{
 
 /// How long a helper may take: it may ask its user.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a helper that has answered is looked at for its end.
+const OFTEN: Duration = Duration::from_millis(5);
 /// Bytes of a helper's answer, at most.
 const LARGEST: u64 = 64 << 10;
 /// The user name by which a helper says that the secret is a token.
@@ -94,15 +96,18 @@ impl CredentialFiles {
         };
         let home = path("HOME");
         let session = path("XDG_RUNTIME_DIR");
-        let session =
-            session.unwrap_or_else(|| format!("/run/containers/{}", geteuid().as_raw()).into());
+        let session = session.map_or_else(
+            // Podman has no folder of its own there.
+            || format!("/run/containers/{}", geteuid().as_raw()).into(),
+            |session| session.join("containers"),
+        );
         let config = path("XDG_CONFIG_HOME");
         let config = config.or_else(|| home.as_ref().map(|home| home.join(".config")));
         let docker = path("DOCKER_CONFIG");
         let docker = docker.or_else(|| home.map(|home| home.join(".docker")));
         let own = [
             path("REGISTRY_AUTH_FILE"),
-            Some(session.join("containers/auth.json")),
+            Some(session.join("auth.json")),
             config.map(|config| config.join("containers/auth.json")),
             docker.map(|docker| docker.join("config.json")),
         ];
@@ -244,16 +249,7 @@ fn ask(helper: &str, host: &str) -> Result<Option<Login>, RegistryError> {
         // What the helper does not read it does not need.
         let _unread = stdin.write_all(server.as_bytes());
     }
-    let answered = answer(&mut child);
-    let ended = match answered {
-        Some(_) => child.wait(),
-        None => {
-            let _ended = child.kill();
-            child.wait()
-        }
-    };
-    let text = answered.ok_or_else(|| failed(format!("it did not answer within {PATIENCE:?}")))?;
-    let ended = ended.map_err(|error| failed(error.to_string()))?;
+    let (text, ended) = told(&mut child, PATIENCE).map_err(failed)?;
     if !ended.success() {
         return match text.contains("credentials not found") {
             true => Ok(None),
@@ -271,8 +267,25 @@ fn ask(helper: &str, host: &str) -> Result<Option<Login>, RegistryError> {
     }))
 }
 
+/// What a helper says, and how it ends. It is killed where that takes longer than `patience`.
+fn told(child: &mut Child, patience: Duration) -> Result<(String, ExitStatus), String> {
+    let begun = Instant::now();
+    let answered = answer(child, patience);
+    // Its output may end, or be of another process, long before or after it ends.
+    while answered.is_some() && begun.elapsed() < patience {
+        match child.try_wait() {
+            Ok(None) => thread::sleep(OFTEN),
+            Ok(Some(ended)) => return Ok((answered.unwrap_or_default(), ended)),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    let _killed = child.kill();
+    let _reaped = child.wait();
+    Err(format!("it did not answer and end within {patience:?}"))
+}
+
 /// What a helper says until its output ends; none where that takes too long.
-fn answer(child: &mut Child) -> Option<String> {
+fn answer(child: &mut Child, patience: Duration) -> Option<String> {
     let stdout = child.stdout.take()?;
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -281,7 +294,7 @@ fn answer(child: &mut Child) -> Option<String> {
         // A receiver that has given up needs no answer.
         let _late = sender.send(read.map(|_| text).unwrap_or_default());
     });
-    receiver.recv_timeout(PATIENCE).ok()
+    receiver.recv_timeout(patience).ok()
 }
 
 #[cfg(test)]
@@ -352,5 +365,19 @@ mod tests {
             told.contains("docker-credential-hcs-test-is-not-there"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_helper_that_answers_and_does_not_end_is_killed() {
+        let helper = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).stdout(Stdio::piped());
+            command.spawn().unwrap()
+        };
+        let mut child = helper("echo text; exec >&-; exec sleep 1000");
+        assert!(told(&mut child, Duration::from_millis(300)).is_err());
+        assert!(child.try_wait().unwrap().is_some());
+        let mut child = helper("echo text");
+        assert_eq!(told(&mut child, PATIENCE).unwrap().0, "text\n");
     }
 }

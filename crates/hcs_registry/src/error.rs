@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use hcs_storage::StorageError;
+use rustix::io::Errno;
 
 /// A failure of this crate. Causes are in `source`, not in the text.
 #[derive(Debug, thiserror::Error)]
@@ -91,18 +92,62 @@ pub enum RegistryError {
         #[source]
         source: StorageError,
     },
+    /// The image has come, and cannot be unpacked.
+    #[error("the image of {host} cannot be unpacked")]
+    Unpack {
+        /// The host.
+        host: String,
+        /// Why.
+        #[source]
+        source: StorageError,
+    },
+    /// No place has it, the mirrors neither.
+    #[error("its registry failed, and so did {} places before that", earlier.len())]
+    Everywhere {
+        /// What was wrong with the mirrors, the first one first.
+        earlier: Vec<RegistryError>,
+        /// What was wrong with the last place.
+        #[source]
+        last: Box<RegistryError>,
+    },
     /// The store cannot be used.
     #[error("the store of images cannot be used")]
     Store(#[source] StorageError),
 }
 
 impl RegistryError {
+    /// Whether this machine is what failed, or the image itself, so that another place would not help.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Store(_) | Self::Unpack { .. } => true,
+            Self::Storage { source, .. } => is_of_disk(source),
+            _ => false,
+        }
+    }
+
     pub(crate) fn refused(what: &str, why: impl Into<String>) -> Self {
         Self::Refused {
             what: shown(what),
             why: why.into(),
         }
     }
+}
+
+/// Whether a content could not be written. What came from a registry has no numbers of errors of disks.
+fn is_of_disk(error: &StorageError) -> bool {
+    let errno = match error {
+        StorageError::Step { .. } => return true,
+        StorageError::Stream { source, .. } => Errno::from_io_error(source),
+        StorageError::Refused { .. } => None,
+    };
+    let of_disks = [
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::FBIG,
+        Errno::ROFS,
+        Errno::IO,
+    ];
+    errno.is_some_and(|errno| of_disks.contains(&errno))
 }
 
 /// A text of a registry, safe to show: no control characters, and not too long.

@@ -86,7 +86,8 @@ pub type Open<'a> = dyn Fn() -> Result<Store, StorageError> + 'a;
 /// one has answered with a manifest. `progress` is told often, by several threads.
 ///
 /// # Errors
-/// No place has it, or the last one is refused; the failure is that of the last place. No image is added then.
+/// No place has it, or what it has is refused; the failure is that of the last place, with those before it. What fails on
+/// this machine is not tried with another place. No image is added then.
 pub fn pull(
     store: &Open<'_>,
     reference: &Reference,
@@ -94,18 +95,26 @@ pub fn pull(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Loaded, RegistryError> {
     let places = access.settings.places(reference, access.insecure)?;
-    let mut failure = None;
+    let mut failures = Vec::new();
     for place in &places {
         match pull_from(store, reference, access, place, progress) {
             Ok(loaded) => return Ok(loaded),
-            // The store is the same for all places.
-            Err(error @ RegistryError::Store(_)) => return Err(error),
-            Err(error) => failure = Some(error),
+            Err(error) => failures.push(error),
+        }
+        if failures.last().is_some_and(RegistryError::is_local) {
+            break;
         }
     }
-    Err(failure.unwrap_or_else(|| {
+    let last = failures.pop().unwrap_or_else(|| {
         RegistryError::refused(&reference.path(), "no place is configured for it")
-    }))
+    });
+    match failures.is_empty() {
+        true => Err(last),
+        false => Err(RegistryError::Everywhere {
+            earlier: failures,
+            last: Box::new(last),
+        }),
+    }
 }
 
 /// A manifest, and what it is.
@@ -136,7 +145,7 @@ fn pull_from(
     progress(Progress::Unpacking);
     let names: Vec<_> = reference.name().cloned().into_iter().collect();
     let loaded = incoming.finish(&found.media_type, &found.text, &names);
-    loaded.map_err(|source| RegistryError::Storage {
+    loaded.map_err(|source| RegistryError::Unpack {
         host: session.host().to_owned(),
         source,
     })
@@ -226,7 +235,8 @@ fn media_type(text: &[u8], said: Option<String>) -> Result<String, serde_json::E
     Ok(kind.media_type.or(said).unwrap_or_default())
 }
 
-/// Fetches the contents of an image that are not in the store, several at a time.
+/// Fetches the contents of an image that are not in the store: the configuration first, which says whether it is one, and
+/// then several layers at a time.
 fn receive(
     session: &Session<'_>,
     incoming: &Incoming<'_>,
@@ -234,17 +244,39 @@ fn receive(
     parallel: usize,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<(), RegistryError> {
-    check_document("the configuration", manifest.config.size)
-        .map_err(|source| storage(session, source))?;
+    let failed = |source| storage(session, source);
+    incoming.admit(manifest).map_err(failed)?;
+    let config = content(&manifest.config);
+    if !incoming.has(config) {
+        let stop = AtomicBool::new(false);
+        let blob = Blob::open(session, config, &stop, &|_| ())?;
+        incoming.keep(config, blob).map_err(failed)?;
+    }
+    incoming.check(manifest).map_err(failed)?;
     let mut seen = BTreeSet::new();
-    let parts = [&manifest.config].into_iter().chain(&manifest.layers);
-    let parts = parts.map(|part| Content {
-        digest: part.digest,
-        size: part.size,
-    });
-    let parts: Vec<Content> = parts
+    let parts: Vec<Content> = manifest
+        .layers
+        .iter()
+        .map(content)
         .filter(|part| seen.insert(part.digest) && !incoming.has(*part))
         .collect();
+    receive_parts(session, incoming, &parts, parallel, progress)
+}
+
+fn content(part: &Descriptor) -> Content {
+    Content {
+        digest: part.digest,
+        size: part.size,
+    }
+}
+
+fn receive_parts(
+    session: &Session<'_>,
+    incoming: &Incoming<'_>,
+    parts: &[Content],
+    parallel: usize,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<(), RegistryError> {
     let total = parts
         .iter()
         .fold(0, |sum: u64, part| sum.saturating_add(part.size));

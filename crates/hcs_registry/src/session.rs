@@ -14,7 +14,7 @@ use ureq::{
 
 use crate::{
     challenge::Challenge,
-    connection::{Connection, Request, document, unsuccessful},
+    connection::{Connection, Request, document, is_loopback, unsuccessful},
     credentials::{CredentialFiles, Login},
     error::RegistryError,
     settings::Place,
@@ -72,10 +72,7 @@ impl<'a> Session<'a> {
             })
         };
         let secure = session("https")?;
-        let failure = match secure
-            .connection
-            .get(&secure.connection.address(""), &Request::default())
-        {
+        let failure = match secure.connection.greet() {
             Ok(_) => return Ok(secure),
             Err(failure) => failure,
         };
@@ -83,11 +80,8 @@ impl<'a> Session<'a> {
             return Err(failure);
         }
         let plain = session("http")?;
-        match plain
-            .connection
-            .get(&plain.connection.address(""), &Request::default())
-        {
-            Ok(answer) if matches!(answer.status().as_u16(), 200 | 401 | 403) => Ok(plain),
+        match plain.connection.greet() {
+            Ok(200 | 301..=308 | 401 | 403) => Ok(plain),
             // A registry with TLS answers so, and what was wrong with that says more.
             Ok(_) | Err(_) => Err(failure),
         }
@@ -215,7 +209,8 @@ impl<'a> Session<'a> {
             ("http", false) if self.connection.is_plain() => None,
             _ => return Err(refused("tokens are had by TLS only")),
         };
-        let place = Connection::new(scheme, authority, self.place.insecure, self.stall)?;
+        let insecure = self.place.insecure && self.connection.is_of_host(&address);
+        let place = Connection::new(scheme, authority, insecure, self.stall)?;
         let text = match login {
             Some(Login::Identity(token)) => {
                 let form = [
@@ -269,19 +264,6 @@ fn basic(user: &str, password: &str) -> Header {
     ))
 }
 
-/// Whether `host` is this machine, where no other one listens on the way.
-fn is_loopback(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost"
-        || name
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
 /// A text as a part of a query.
 fn encoded(text: &str) -> String {
     let mut encoded = String::new();
@@ -299,27 +281,6 @@ fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loopback_is_known() {
-        for host in [
-            "localhost",
-            "localhost:5000",
-            "127.0.0.1:5000",
-            "127.9.9.9",
-            "[::1]:5000",
-        ] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in [
-            "localhost.example",
-            "10.0.0.1:5000",
-            "127.0.0.1.example",
-            "example:5000",
-        ] {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
 
     #[test]
     fn a_query_has_no_other_meaning() {

@@ -37,6 +37,9 @@ struct Rule {
     location: String,
     insecure: bool,
     blocked: bool,
+    /// Whether mirrors are asked for images that are named by their digests only.
+    #[serde(rename = "mirror-by-digest-only")]
+    mirror_by_digest_only: bool,
     mirror: Vec<Mirror>,
 }
 
@@ -45,6 +48,29 @@ struct Rule {
 struct Mirror {
     location: String,
     insecure: bool,
+    #[serde(rename = "pull-from-mirror")]
+    pull_from_mirror: Option<Asked>,
+}
+
+/// What a mirror is asked for.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Asked {
+    All,
+    DigestOnly,
+    TagOnly,
+}
+
+impl Mirror {
+    /// Whether it is asked for an image that is named by a digest, or is not. What a tag stands for may be older there.
+    fn has(&self, rule: &Rule, by_digest: bool) -> bool {
+        match self.pull_from_mirror {
+            Some(Asked::DigestOnly) => by_digest,
+            Some(Asked::TagOnly) => !by_digest,
+            Some(Asked::All) => true,
+            None => by_digest || !rule.mirror_by_digest_only,
+        }
+    }
 }
 
 /// A place that an image is asked for from.
@@ -74,13 +100,7 @@ impl Settings {
         let own = own.filter(|own| own.exists());
         let main = own.unwrap_or_else(|| MACHINE.into());
         let mut files = vec![main.clone()];
-        let mut more: Vec<PathBuf> = fs::read_dir(main.with_extension("conf.d"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|end| end == "conf"))
-            .collect();
+        let mut more = parts(&main.with_extension("conf.d"))?;
         more.sort();
         files.extend(more);
         Self::read(&files)
@@ -108,6 +128,18 @@ impl Settings {
     fn add(&mut self, text: &str, path: &Path) -> Result<(), String> {
         let file: File = toml::from_str(text).map_err(|error| error.message().to_owned())?;
         for mut rule in file.registry {
+            trim(&mut rule.prefix);
+            trim(&mut rule.location);
+            let mirrors = rule.mirror.iter_mut();
+            mirrors.for_each(|mirror| trim(&mut mirror.location));
+            if rule.mirror_by_digest_only
+                && rule.mirror.iter().any(|one| one.pull_from_mirror.is_some())
+            {
+                return Err(format!(
+                    "the registry {:?} has mirror-by-digest-only, and a mirror of it pull-from-mirror; expected one of both",
+                    rule.location
+                ));
+            }
             if rule.prefix.is_empty() {
                 rule.prefix.clone_from(&rule.location);
             }
@@ -147,13 +179,40 @@ impl Settings {
             true => image.clone(),
             false => format!("{location}{}", &image[rule.prefix.len()..]),
         };
-        let mirrors = rule.mirror.iter().filter(|_| !wild);
+        let by_digest = reference.digest.is_some();
+        let mirrors = rule.mirror.iter();
+        let mirrors = mirrors.filter(|mirror| !wild && mirror.has(rule, by_digest));
         let mut places: Vec<Place> = mirrors
             .map(|mirror| place(&moved(&mirror.location), mirror.insecure))
             .collect();
         places.push(place(&moved(&rule.location), insecure || rule.insecure));
         Ok(places)
     }
+}
+
+/// A slash at the end means nothing.
+fn trim(path: &mut String) {
+    path.truncate(path.trim_end_matches('/').len());
+}
+
+/// The files of a folder of settings; none where it is not there.
+///
+/// # Errors
+/// It cannot be read: what it has could block a registry.
+fn parts(folder: &Path) -> Result<Vec<PathBuf>, RegistryError> {
+    let failed = |error: std::io::Error| RegistryError::File {
+        path: folder.to_owned(),
+        why: error.to_string(),
+    };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed));
+    let mut paths = paths.collect::<Result<Vec<_>, _>>()?;
+    paths.retain(|path| path.extension().is_some_and(|end| end == "conf"));
+    Ok(paths)
 }
 
 /// Whether a rule for `prefix` is about `image`.
@@ -260,5 +319,47 @@ mod tests {
             ]
         );
         assert_eq!(places("", "a.host/a/b"), ["a.host/a/b"]);
+    }
+
+    #[test]
+    fn a_mirror_is_asked_for_what_it_is_said_to_have() {
+        let digest = hcs_storage::Digest::of(b"");
+        let (tag, exact) = ("h.x/a:1", format!("h.x/a@{digest}"));
+        let mirrored = |rule: &str, mirror: &str| {
+            let text = format!(
+                "[[registry]]\nlocation = \"h.x/\"\n{rule}\n[[registry.mirror]]\nlocation = \"near/b/\"\n{mirror}"
+            );
+            [tag, &exact].map(|image| places(&text, image).len() == 2)
+        };
+        assert_eq!(mirrored("", ""), [true, true]);
+        assert_eq!(mirrored("mirror-by-digest-only = true", ""), [false, true]);
+        for (what, expected) in [
+            ("all", [true, true]),
+            ("digest-only", [false, true]),
+            ("tag-only", [true, false]),
+        ] {
+            let mirror = format!("pull-from-mirror = \"{what}\"");
+            assert_eq!(mirrored("", &mirror), expected, "{what}");
+        }
+        let mut settings = Settings::default();
+        for text in [
+            "[[registry]]\nlocation = \"h\"\n[[registry.mirror]]\npull-from-mirror = \"x\"",
+            "[[registry]]\nlocation = \"h\"\nmirror-by-digest-only = true\n[[registry.mirror]]\npull-from-mirror = \"all\"",
+        ] {
+            assert!(settings.add(text, Path::new("/etc/x")).is_err(), "{text}");
+        }
+        let trimmed = "[[registry]]\nprefix = \"h.x/\"\nlocation = \"far/c/\"";
+        assert_eq!(places(trimmed, "h.x/a"), ["far/c/a"]);
+    }
+
+    #[test]
+    fn a_folder_of_settings_is_read_or_is_not_there() {
+        let place = tempfile::tempdir().unwrap();
+        let none = parts(&place.path().join("none")).unwrap();
+        assert!(none.is_empty());
+        let file = place.path().join("file.conf");
+        fs::write(&file, "").unwrap();
+        assert!(parts(&file).is_err());
+        assert_eq!(parts(place.path()).unwrap(), [file]);
     }
 }

@@ -12,8 +12,10 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     thread,
+    time::{Duration, Instant},
 };
 
+use hcs_storage::Digest;
 use serde_json::{Value, json};
 
 use crate::{
@@ -65,19 +67,21 @@ impl Registry {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap())
-            .lines()
-            .map_while(Result::ok);
+        let stderr = child.stderr.take().unwrap();
+        // From here on it ends with the test, whatever fails.
+        let mut registry = Self {
+            child,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
         let listens = lines.find_map(|line| {
             let (_, rest) = line.split_once("listening on ")?;
             rest.split(['"', ',']).next()?.parse().ok()
         });
         // What it says later must not hold it up.
         thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            address: listens.unwrap(),
-        }
+        registry.address = listens.unwrap();
+        registry
     }
 
     fn image(&self) -> String {
@@ -96,8 +100,9 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        // Its test may fail already.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
     }
 }
 
@@ -149,6 +154,32 @@ fn an_image_of_a_registry_runs() {
         &["run", "--store", "other", &format!("{image}0"), "true"],
     );
     assert!(said.err.contains("has no image team/tools"), "{said:?}");
+    // By its digest it is there, and comes from the registry where it is not.
+    let pulled = at(
+        &shop,
+        &["image", "pull", "--store", "other", "--json", &image],
+    )
+    .fine();
+    let pulled: Value = serde_json::from_str(&pulled).unwrap();
+    let digest = pulled[0]["Manifest"].as_str().unwrap().to_owned();
+    let exact = format!("{}/team/tools@{digest}", registry.address);
+    for (place, pull) in [
+        ("other", "never"),
+        ("third", "missing"),
+        ("third", "always"),
+    ] {
+        let words = [
+            "run",
+            "--store",
+            place,
+            "--pull",
+            pull,
+            &exact,
+            "cat",
+            "/srv/app/file",
+        ];
+        assert_eq!(at(&shop, &words).fine(), "newer\n", "{place} {pull}");
+    }
     // The configuration says that names without a registry are there, too.
     let conf = format!(
         "[[registry]]\nprefix = \"docker.io/library\"\nlocation = \"{}/team\"\n",
@@ -229,18 +260,29 @@ fn a_pull_that_is_killed_leaves_nothing_that_the_next_one_does_not_remove() {
     let shop = Shop::new();
     let registry = Registry::new(shop.path(), false);
     registry.take(&shop, "tools");
-    let stalling = Server::new(|asked| {
-        let part = |kind: &str, letter: &str| {
-            let digest = format!("sha256:{}", letter.repeat(64));
-            json!({"mediaType": kind, "digest": digest, "size": 1_000_000})
-        };
+    let layer = |letter: &str| format!("sha256:{}", letter.repeat(64));
+    let layers = [layer("0"), layer("1")];
+    let config = json!({
+        "architecture": "any", "os": "linux", "rootfs": {"type": "layers", "diff_ids": layers},
+    });
+    let config = config.to_string();
+    let id = Digest::of(config.as_bytes()).to_string();
+    let stalling = Server::new(move |asked| {
+        if asked.path.ends_with(&id) {
+            return Answer::ok(config.as_bytes());
+        }
         if asked.path.contains("/blobs/") {
             return Answer::ok(&[7; 1_000_000]).end(End::Stall(500_000));
         }
+        let part = |kind: &str, digest: &str, size: usize| {
+            let kind = format!("application/vnd.oci.image.{kind}");
+            json!({"mediaType": kind, "digest": digest, "size": size})
+        };
+        let layers = layers.each_ref();
         let manifest = json!({
             "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": part("application/vnd.oci.image.config.v1+json", "0"),
-            "layers": [part("application/vnd.oci.image.layer.v1.tar", "1")],
+            "config": part("config.v1+json", &id, config.len()),
+            "layers": layers.map(|digest| part("layer.v1.tar", digest, 1_000_000)),
         });
         Answer::ok(manifest.to_string().as_bytes())
     });
@@ -257,12 +299,21 @@ fn a_pull_that_is_killed_leaves_nothing_that_the_next_one_does_not_remove() {
     let mut killed = command(&shop, &["image", "pull", "--store", "other", &image])
         .spawn()
         .unwrap();
-    while held() < 2 {
+    // The configuration and two halves of layers.
+    let begun = Instant::now();
+    while held() < 3 {
+        let ended = killed.try_wait().unwrap();
+        let is_late = begun.elapsed() > Duration::from_secs(60);
+        if ended.is_some() || is_late {
+            killed.kill().unwrap();
+            killed.wait().unwrap();
+            panic!("the pull has {} contents, and ended as {ended:?}", held());
+        }
         thread::yield_now();
     }
     signal(&killed, rustix::process::Signal::KILL);
     killed.wait().unwrap();
-    assert_eq!(held(), 2);
+    assert_eq!(held(), 3);
     let image = registry.image();
     at(&shop, &["image", "pull", "--store", "other", &image]).fine();
     let names = at(&shop, &["image", "list", "-q", "--store", "other"]).fine();

@@ -205,7 +205,7 @@ fn what_a_hostile_registry_answers_is_refused_and_leaves_nothing() {
     let place = tempfile::tempdir().unwrap();
     let store = store(place.path());
     type Lie = fn(&Sample, &Asked) -> Option<Answer>;
-    let lies: [(&str, Lie); 10] = [
+    let lies: [(&str, Lie); 11] = [
         ("its digest is", |sample, asked| {
             let mut layer = sample.layer.clone();
             layer[600] ^= 1;
@@ -228,6 +228,10 @@ fn what_a_hostile_registry_answers_is_refused_and_leaves_nothing() {
         ("imeout", |sample, asked| {
             let stalled = Answer::ok(&sample.layer).end(End::Stall(100));
             sample.is_layer(asked).then_some(stalled)
+        }),
+        ("expected", |sample, asked| {
+            let vast = Answer::ok(&sample.layer).header("Content-Length", u64::MAX.to_string());
+            sample.is_layer(asked).then_some(vast)
         }),
         ("redirects more than", |sample, asked| {
             let around = Answer::with(302, b"").header("Location", asked.path.clone());
@@ -258,13 +262,46 @@ fn what_a_hostile_registry_answers_is_refused_and_leaves_nothing() {
         let sample = Sample::new(&[7; 5000]);
         let server =
             Server::new(move |asked| lie(&sample, asked).unwrap_or_else(|| sample.answer(asked)));
-        let access = Access {
-            stall: Duration::from_millis(500),
-            ..access()
+        // Only what is to time out has a short time.
+        let stall = match text {
+            "imeout" => Duration::from_millis(500),
+            _ => access().stall,
         };
+        let access = Access { stall, ..access() };
         let told = pulled(&store, &server, "tool", &access).unwrap_err();
         assert!(told.contains(text), "{text}: {told}");
         assert!(told.len() < 2000, "{told}");
+        assert_eq!(held(&store), 0, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_image_is_refused_before_any_layer_is_fetched() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let sample = Sample::new(b"text");
+    let of = |count: u64, size: u64| {
+        let mut manifest: serde_json::Value = serde_json::from_slice(&sample.manifest).unwrap();
+        let layer = |number: u64| json!({"mediaType": LAYER, "digest": Digest::of(&number.to_le_bytes()), "size": size});
+        manifest["layers"] = (0..count).map(layer).collect();
+        manifest.to_string().into_bytes()
+    };
+    for (text, manifest) in [
+        ("20000 layers", of(20_000, 1 << 36)),
+        ("bytes", of(2, u64::MAX / 2)),
+        ("3 layers, and the configuration 1", of(3, 5)),
+    ] {
+        let answers = Sample {
+            manifest,
+            ..Sample::new(b"text")
+        };
+        let server = Server::new(move |asked| answers.answer(asked));
+        let told = pulled(&store, &server, "tool", &access()).unwrap_err();
+        assert!(told.contains(text), "{text}: {told}");
+        let config = Digest::of(&sample.config).to_string();
+        let blobs = server.asked().into_iter().map(|asked| asked.path);
+        let layer = |path: &String| path.contains("/blobs/") && !path.ends_with(&config);
+        assert_eq!(blobs.filter(layer).count(), 0, "{text}");
         assert_eq!(held(&store), 0, "{text}");
     }
 }
@@ -299,6 +336,40 @@ fn credentials_go_to_their_registry_and_to_no_other_host() {
     pulled(&store, &server, "tool", &access).unwrap();
     let far = elsewhere.asked();
     assert_eq!(far.len(), 1);
+    assert_eq!(far[0].headers.get("authorization"), None, "{far:?}");
+}
+
+#[test]
+fn a_place_that_is_redirected_to_gets_no_credentials_however_it_asks() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let sample = Arc::new(Sample::new(b"text"));
+    let hostile = Server::new(|asked| {
+        let host = asked.headers["host"].clone();
+        let challenge = format!("Bearer realm=\"http://{host}/token\",service=\"x\"");
+        match asked.path.starts_with("/token") {
+            true => Answer::ok(br#"{"token": "any"}"#),
+            false => Answer::with(401, b"{}").header("WWW-Authenticate", challenge),
+        }
+    });
+    let (own, other) = (Arc::clone(&sample), hostile.address);
+    let server = Server::new(move |asked| match own.is_layer(asked) {
+        true => Answer::with(307, b"").header("Location", format!("http://{other}/far?signed=x")),
+        false => own.answer(asked),
+    });
+    let file = place.path().join("auth.json");
+    let login = json!({"auth": "dXNlcjpwYXNz"});
+    let text = json!({"auths": {server.address.to_string(): login, other.to_string(): login}});
+    fs::write(&file, text.to_string()).unwrap();
+    let access = Access {
+        credentials: CredentialFiles::of(vec![file]),
+        ..access()
+    };
+    let told = pulled(&store, &server, "tool", &access).unwrap_err();
+    assert!(told.contains("asks for credentials"), "{told}");
+    assert!(!told.contains("signed"), "{told}");
+    let far = hostile.asked();
+    assert_eq!(far.len(), 1, "{far:?}");
     assert_eq!(far[0].headers.get("authorization"), None, "{far:?}");
 }
 
@@ -388,4 +459,56 @@ fn a_mirror_is_asked_first_and_the_registry_after_it() {
             .iter()
             .any(|asked| asked.path == "/v2/there/tool/manifests/latest")
     );
+}
+
+#[test]
+fn what_fails_here_is_tried_with_no_other_place_and_what_fails_there_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    // Its layer is what it says to be, and no archive.
+    let mut sample = Sample::new(b"text");
+    let was = Digest::of(&sample.layer).to_string();
+    let size = sample.layer.len();
+    sample.layer = vec![7; size];
+    let now = Digest::of(&sample.layer).to_string();
+    let config = Digest::of(&sample.config).to_string();
+    sample.config = String::from_utf8(sample.config)
+        .unwrap()
+        .replace(&was, &now)
+        .into();
+    let manifest = String::from_utf8(sample.manifest)
+        .unwrap()
+        .replace(&was, &now);
+    let manifest = manifest.replace(&config, &Digest::of(&sample.config).to_string());
+    sample.manifest = manifest.into_bytes();
+    let refused = Server::new(move |asked| sample.answer(asked));
+    let empty =
+        Server::new(|asked| Answer::with(if asked.path == "/v2/" { 200 } else { 404 }, b"{}"));
+    let through = |mirror: &Server| {
+        let file = place.path().join("registries.conf");
+        let text = format!(
+            "[[registry]]\nlocation = \"{}\"\n[[registry.mirror]]\nlocation = \"{}/of\"\n",
+            empty.address, mirror.address
+        );
+        fs::write(&file, text).unwrap();
+        let access = Access {
+            settings: Settings::read(&[file]).unwrap(),
+            ..access()
+        };
+        let reference = format!("{}/tool", empty.address).parse().unwrap();
+        pull(&|| Ok(store.clone()), &reference, &access, &|_| ()).unwrap_err()
+    };
+    let told = through(&refused);
+    assert!(matches!(told, RegistryError::Unpack { .. }), "{told:?}");
+    assert_eq!(empty.asked().len(), 0);
+    assert_eq!(held(&store), 0);
+    let told = through(&empty);
+    let RegistryError::Everywhere { earlier, last } = told else {
+        panic!("{told:?}");
+    };
+    assert!(
+        earlier[0].to_string().contains("no image of/tool"),
+        "{earlier:?}"
+    );
+    assert!(last.to_string().contains("no image tool"), "{last:?}");
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{Digest, Refusal, StorageError, compression::Compression};
+use crate::{Digest, Refusal, StorageError, compression::Compression, limits::charge};
 
 /// Bytes of a document, at most.
 pub(super) const LARGEST: u64 = 4 << 20;
@@ -273,13 +273,26 @@ pub(super) fn check(manifest: &Manifest, config: &Config) -> Result<(), Refusal>
             "the manifest has {layers} layers, and the configuration {diffs}"
         ));
     }
+    check_layers(manifest, u64::MAX)
+}
+
+/// Checks what the manifest alone says of its layers, whose contents may have `limit` bytes in all.
+///
+/// # Errors
+/// There are too many, they are too large, or one is none.
+pub(super) fn check_layers(manifest: &Manifest, limit: u64) -> Result<(), Refusal> {
+    let layers = manifest.layers.len();
     if layers > MOST_LAYERS {
-        return bad(format!(
-            "there are {layers} layers; expected at most {MOST_LAYERS}"
-        ));
+        let what = format!("there are {layers} layers; expected at most {MOST_LAYERS}");
+        return Err(Refusal::BadDocument(what));
     }
-    let layers = manifest.layers.iter();
-    layers.map(compression_of).collect::<Result<Vec<_>, _>>()?;
+    let mut bytes = 0;
+    for layer in &manifest.layers {
+        compression_of(layer)?;
+        charge(&mut bytes, layer.size, limit, |limit| {
+            Refusal::TooManyBytes { limit }
+        })?;
+    }
     Ok(())
 }
 

@@ -53,6 +53,36 @@ impl Incoming<'_> {
         kept.map(drop)
     }
 
+    /// Refuses an image that has too many layers, or whose contents have more bytes than the store's limits say, before any
+    /// of them is fetched.
+    ///
+    /// # Errors
+    /// It is such an image.
+    pub fn admit(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        check_document("the configuration", manifest.config.size)?;
+        let limit = self.store.options.limits.bytes;
+        let checked = document::check_layers(manifest, limit);
+        checked.map_err(|refusal| StorageError::refused(b"the manifest", refusal))
+    }
+
+    /// Checks that the configuration, which was kept, and the manifest are of one image for Linux; layers that belong to none
+    /// need not be fetched.
+    ///
+    /// # Errors
+    /// They are not, or the configuration is not there.
+    pub fn check(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        let what = manifest.config.digest.to_string();
+        self.config(manifest, &what).map(drop)
+    }
+
+    fn config(&self, manifest: &Manifest, what: &str) -> Result<Config, StorageError> {
+        let text = self.store.blobs.document(manifest.config.digest)?;
+        let config = parse(&text, what)?;
+        let checked = document::check(manifest, &config);
+        checked.map_err(|refusal| StorageError::refused(what.as_bytes(), refusal))?;
+        Ok(config)
+    }
+
     /// Unpacks the image of the manifest in `text`, whose contents were all kept, and gives it `names`.
     ///
     /// # Errors
@@ -67,9 +97,7 @@ impl Incoming<'_> {
         let kept = store.blobs.keep_document(text)?;
         let what = kept.digest.to_string();
         let manifest: Manifest = parse(text, &what)?;
-        let config: Config = parse(&store.blobs.document(manifest.config.digest)?, &what)?;
-        let checked = document::check(&manifest, &config);
-        checked.map_err(|refusal| StorageError::refused(what.as_bytes(), refusal))?;
+        let config = self.config(&manifest, &what)?;
         let omitted = store.unpack(&manifest, &config)?;
         let image = Descriptor::new(media_type, kept.digest, kept.size);
         let loaded = store.finish(Taken {

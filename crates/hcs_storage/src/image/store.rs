@@ -122,7 +122,8 @@ impl Store {
             make_folder(folder)?;
         }
         let layout = store.oci().join("oci-layout");
-        if !layout.exists() {
+        let is_there = layout.try_exists();
+        if !is_there.map_err(|error| failed("looking at", &layout, &error))? {
             let mut file = Partial::new(&store.oci())?;
             file.write(LAYOUT.as_bytes())?;
             file.commit(&layout)?;
@@ -135,15 +136,18 @@ impl Store {
     /// Opens the store at `root`, where one is: nothing is made, and nothing is removed. None where nothing is.
     ///
     /// # Errors
-    /// Another user could change it.
+    /// Another user could change it, or it cannot be looked at.
     pub fn existing(root: &Path, options: Options) -> Result<Option<Self>, StorageError> {
         let store = Self {
             root: root.to_owned(),
             blobs: Blobs::new(root.join("oci/blobs/sha256")),
             options,
         };
-        if !store.oci().join("oci-layout").exists() {
-            return Ok(None);
+        let layout = store.oci().join("oci-layout");
+        match layout.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => return Err(failed("looking at", &layout, &error)),
         }
         own(root)?;
         Ok(Some(store))
@@ -211,13 +215,18 @@ impl Store {
     }
 
     /// The image called `wanted`: a name, with or without the registry where that is docker.io, or the first digits of its id
-    /// or of its manifest's digest.
+    /// or of its manifest's digest. `NAME@sha256:DIGITS` is the image with that digest, whatever its names are.
     ///
     /// # Errors
     /// There is none, or more than one.
     pub fn image(&self, wanted: &str) -> Result<Image, StorageError> {
         let refused = |refusal| StorageError::refused(wanted.as_bytes(), refusal);
         let images = self.images()?;
+        if let Some(digest) = digest_of(wanted) {
+            let mut images = images.into_iter();
+            let found = images.find(|image| image.descriptor.digest == digest);
+            return found.ok_or_else(|| refused(Refusal::NoImage));
+        }
         let name = wanted.parse::<Name>();
         if let Ok(name) = &name {
             let plain = images.iter().find(|image| image.names.contains(name));
@@ -465,6 +474,13 @@ impl Store {
     pub(super) fn oci(&self) -> PathBuf {
         self.root.join("oci")
     }
+}
+
+/// The digest of a text of the form `NAME@DIGEST`.
+fn digest_of(wanted: &str) -> Option<Digest> {
+    let (name, digest) = wanted.split_once('@')?;
+    let digest = digest.parse().ok()?;
+    name.parse::<Name>().is_ok().then_some(digest)
 }
 
 /// The one image of `found`, whose ids begin with `digits`.

@@ -90,8 +90,7 @@ impl<'a> Walk<'a> {
             self.sink
                 .take(&mark(path.clone(), Kind::Opaque), &mut io::empty())?;
         }
-        let names = names(directory).map_err(|errno| failed("reading", path, errno))?;
-        for name in names {
+        for name in self.names(directory, path)? {
             let path = path.join(&name);
             if depth >= self.limits.depth {
                 let limit = self.limits.depth;
@@ -119,11 +118,13 @@ impl<'a> Walk<'a> {
         }
         let (kind, empty) = (FileType::from_raw_mode(stat.st_mode), stat.st_size == 0);
         if kind == FileType::CharacterDevice && device(&stat) == Device::WHITEOUT {
+            self.count(&path, &BTreeMap::new())?;
             return self
                 .sink
                 .take(&mark(path, Kind::Whiteout), &mut io::empty());
         }
         if kind == FileType::Socket {
+            self.count(&path, &BTreeMap::new())?;
             self.omitted.sockets += 1;
             return Ok(());
         }
@@ -186,6 +187,37 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Names in a directory, in the order of their bytes. They are kept in memory, so what is left of the limits holds for
+    /// them while they are read.
+    fn names(&self, directory: &OwnedFd, path: &EntryPath) -> Result<Vec<Vec<u8>>, StorageError> {
+        let step = |errno| failed("reading", path, errno);
+        let (mut entries, mut metadata) = (self.entries, self.metadata);
+        let mut names = Vec::new();
+        for entry in Dir::read_from(directory).map_err(step)? {
+            let name = entry.map_err(step)?.file_name().to_owned();
+            if matches!(CStr::to_bytes(&name), b"." | b"..") {
+                continue;
+            }
+            let bytes = CStr::to_bytes(&name).len() as u64;
+            self.charge(&mut entries, &mut metadata, bytes)
+                .map_err(|refusal| refused(path, refusal))?;
+            names.push(name.into_bytes());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Adds an entry with `bytes` of metadata to these sums, if the limits and the time allow one more.
+    fn charge(&self, entries: &mut u64, metadata: &mut u64, bytes: u64) -> Result<(), Refusal> {
+        charge(entries, 1, self.limits.entries, |limit| {
+            Refusal::TooManyEntries { limit }
+        })?;
+        charge(metadata, bytes, self.limits.metadata, |limit| {
+            Refusal::TooMuchMetadata { limit }
+        })?;
+        self.deadline.check()
+    }
+
     /// Counts one more entry.
     fn count(
         &mut self,
@@ -194,17 +226,10 @@ impl<'a> Walk<'a> {
     ) -> Result<(), StorageError> {
         let attributes = xattrs.iter().map(|(name, value)| name.len() + value.len());
         let metadata = path.as_bytes().len() + attributes.sum::<usize>();
-        let (entries, most) = (self.limits.entries, self.limits.metadata);
-        charge(&mut self.entries, 1, entries, |limit| {
-            Refusal::TooManyEntries { limit }
-        })
-        .and_then(|()| {
-            charge(&mut self.metadata, metadata as u64, most, |limit| {
-                Refusal::TooMuchMetadata { limit }
-            })
-        })
-        .and_then(|()| self.deadline.check())
-        .map_err(|refusal| refused(path, refusal))
+        let (mut entries, mut all) = (self.entries, self.metadata);
+        let charged = self.charge(&mut entries, &mut all, metadata as u64);
+        (self.entries, self.metadata) = (entries, all);
+        charged.map_err(|refusal| refused(path, refusal))
     }
 
     /// The entry of a file, and the marks of overlayfs on it.
@@ -300,19 +325,6 @@ fn device(stat: &Stat) -> Device {
     }
 }
 
-/// Names in a directory, in the order of their bytes.
-fn names(directory: &OwnedFd) -> Result<Vec<Vec<u8>>, Errno> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(directory)? {
-        let name = entry?.file_name().to_owned();
-        if !matches!(CStr::to_bytes(&name), b"." | b"..") {
-            names.push(name.into_bytes());
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
-}
-
 fn refused(path: &EntryPath, refusal: Refusal) -> StorageError {
     StorageError::refused(path.as_bytes(), refusal)
 }
@@ -376,5 +388,44 @@ mod tests {
             meddler.at = b"-";
             walked(&mut meddler, &Limits::default()).unwrap();
         }
+    }
+
+    /// Takes nothing, and counts.
+    struct Counter(usize);
+
+    impl Sink for Counter {
+        fn take(&mut self, _: &Entry, _: &mut dyn Read) -> Result<(), StorageError> {
+            self.0 += 1;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_directory_with_too_many_names_is_refused_before_any_of_them_is_read() {
+        let place = tempfile::tempdir().unwrap();
+        for number in 0..5 {
+            let socket = place.path().join(format!("name{number}"));
+            std::os::unix::net::UnixListener::bind(socket).unwrap();
+        }
+        let root = export::open(place.path()).unwrap();
+        let walked = |limits: Limits| {
+            let mut counter = Counter(0);
+            let done = Walk::run(&root, Marks::Trusted, &limits, &mut counter);
+            let refusal = done.as_ref().err().and_then(StorageError::refusal);
+            (refusal.cloned(), counter.0)
+        };
+        let all = Limits::default();
+        // The root is an entry too, and is taken before its names are read.
+        let (few, limit) = (Limits { entries: 5, ..all }, 5);
+        assert_eq!(walked(few), (Some(Refusal::TooManyEntries { limit }), 1));
+        let (short, limit) = (
+            Limits {
+                metadata: 20,
+                ..all
+            },
+            20,
+        );
+        assert_eq!(walked(short), (Some(Refusal::TooMuchMetadata { limit }), 1));
+        assert_eq!(walked(Limits { entries: 6, ..all }).0, None);
     }
 }

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 use hcs_storage::{
@@ -224,11 +225,13 @@ fn no_prune_takes_what_a_container_has_just_leased() {
 fn wait_for_a_waiter(file: &File) {
     let inode = format!(":{} ", file.metadata().unwrap().ino());
     let waits = |line: &str| line.contains("-> FLOCK") && line.contains(&inode);
+    let begun = Instant::now();
     while !fs::read_to_string("/proc/locks")
         .unwrap()
         .lines()
         .any(waits)
     {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing waits");
         thread::yield_now();
     }
 }

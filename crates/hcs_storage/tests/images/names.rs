@@ -1,6 +1,12 @@
 //! Tags, removal, pruning.
 
-use hcs_storage::{Refusal, image::Name};
+use std::os::unix::fs::symlink;
+
+use hcs_storage::{
+    Refusal,
+    image::{Name, Store},
+    layer::Options,
+};
 
 use crate::make::{docker, held, store, tar};
 
@@ -34,6 +40,11 @@ fn an_image_has_the_names_it_was_given() {
         Some(&Refusal::ShortId { least }),
         "{short}"
     );
+    let digest = image.descriptor.digest.to_string();
+    let (own, other) = (format!("x/y@{digest}"), format!("b@{}", image.id()));
+    assert_eq!(store.image(&own).unwrap().id(), image.id());
+    let none = store.image(&other).unwrap_err();
+    assert_eq!(none.refusal(), Some(&Refusal::NoImage), "{none}");
     for wanted in ["b:2", &id[..5], "../b", ""] {
         assert!(
             store.image(wanted).unwrap_err().refusal().is_some(),
@@ -46,6 +57,18 @@ fn an_image_has_the_names_it_was_given() {
     assert_eq!(held(place.path()), [0, 0, 0]);
     let gone = store.tag(&image, &name("c")).unwrap_err();
     assert_eq!(gone.refusal(), Some(&Refusal::NoImage));
+}
+
+#[test]
+fn a_store_that_cannot_be_looked_at_is_not_an_empty_one() {
+    let place = tempfile::tempdir().unwrap();
+    let options = Options::of_caller();
+    let none = Store::existing(&place.path().join("none"), options);
+    assert!(none.unwrap().is_none());
+    // A circle of links is as unreadable as what permissions forbid, for root too.
+    let circle = place.path().join("circle");
+    symlink(&circle, &circle).unwrap();
+    assert!(Store::existing(&circle, options).is_err());
 }
 
 #[test]
