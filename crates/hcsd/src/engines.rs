@@ -1,4 +1,4 @@
-//! The engines that this build has. No other file of the service names one.
+//! The engines that this build has. Besides the settings in `upkeep`, no other file of the service names one.
 
 use std::{path::Path, sync::Arc};
 

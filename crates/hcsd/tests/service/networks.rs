@@ -428,7 +428,11 @@ fn what_the_host_refuses_is_taken_back() {
     );
     let records = std::fs::read_dir(service.root().join("networks")).unwrap();
     assert_eq!(records.count(), 0, "its record is gone");
-    assert_eq!(host.ours(), [bridge.clone()], "and no link is ours");
+    assert_eq!(
+        host.ours(),
+        std::slice::from_ref(&bridge),
+        "and no link is ours"
+    );
     host.program(&format!("ip link del {bridge}"));
     assert_eq!(made(&mut client, &create), id);
     client.call(&delete(ObjectKind::Network, id)).ok();
