@@ -191,7 +191,12 @@ fn an_image_of_a_registry_runs() {
         &shop,
         &["image", "pull", "--store", "other", "--json", "tools:1"],
     );
-    let pulled = ended(pull.env("CONTAINERS_REGISTRIES_CONF", &file)).fine();
+    // A proxy, where nothing is here, is not asked for a registry of this machine.
+    pull.env("CONTAINERS_REGISTRIES_CONF", &file)
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .env("ALL_PROXY", "http://127.0.0.1:1");
+    let pulled = ended(&mut pull).fine();
     let pulled: Value = serde_json::from_str(&pulled).unwrap();
     assert_eq!(pulled[0]["Names"][0], "tools:1");
     let odd = at(&shop, &["run", "--pull", "never", "--", "true"]);
