@@ -31,8 +31,8 @@ const VHD: &[u8] = b"conectix";
 const OTHERS: [&str; 6] = ["vmdk", "vdi", "qcow", "qed", "dmg", "avhdx"];
 
 /// Fields of a qcow2 header, by their offsets: version, offset of the backing file's name, encryption, number of snapshots,
-/// incompatible features, of which this bit means that the data is in another file, and features that a writer without
-/// knowledge of them clears, of which this bit means that there are bitmaps.
+/// features. A bit of the incompatible features means that the data is in another file. A bit of those that an old writer
+/// clears means that there are bitmaps.
 const QCOW2_VERSION: usize = 4;
 const QCOW2_BACKING: usize = 8;
 const QCOW2_ENCRYPTION: usize = 32;
