@@ -164,9 +164,9 @@ fn pull_into(place: &Path, wanted: &str) -> Result<String, Failure> {
     let reference = pulling::reference(wanted).map_err(bad)?;
     let loaded = pulling::pull(place, Options::of_caller(), &reference, false, false)?;
     tell_left_out(loaded.omitted);
-    Ok(match wanted.contains('@') {
-        true => loaded.manifest.to_string(),
-        false => wanted.to_owned(),
+    Ok(match wanted.split_once('@') {
+        Some((name, _)) => format!("{name}@{}", loaded.manifest),
+        None => wanted.to_owned(),
     })
 }
 

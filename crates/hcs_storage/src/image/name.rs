@@ -8,6 +8,9 @@ use crate::{Refusal, error::shown};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(String);
 
+/// Digits of a digest.
+const DIGEST_DIGITS: usize = 64;
+
 /// The registry of names without one.
 const HUB: &str = "docker.io";
 /// The longest name.
@@ -61,7 +64,8 @@ impl fmt::Display for Name {
 impl FromStr for Name {
     type Err = Refusal;
 
-    /// A name without a tag gets `:latest`.
+    /// A name without a tag gets `:latest`. What reads as a digest is no name, whoever made the image: a name is looked for
+    /// first, so such a one would be had in place of what the digest stands for.
     fn from_str(text: &str) -> Result<Self, Refusal> {
         let bad = || Refusal::BadName {
             name: shown(text.as_bytes()),
@@ -72,6 +76,11 @@ impl FromStr for Name {
         }
         let begins = |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric());
         if !text.split('/').all(begins) {
+            return Err(bad());
+        }
+        let hexadecimal = |part: &str| part.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let whole = text.split(':').next().unwrap_or_default();
+        if text.starts_with("sha256:") || whole.len() == DIGEST_DIGITS && hexadecimal(whole) {
             return Err(bad());
         }
         let last = text.rsplit('/').next().unwrap_or_default();

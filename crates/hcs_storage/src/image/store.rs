@@ -269,15 +269,22 @@ impl Store {
         self.add(&image.descriptor, std::slice::from_ref(name))
     }
 
-    /// Removes the name `wanted`; or by id, all names of the image. An image without names is removed, and its contents with
+    /// Removes the name `wanted`; or by id, all names of the image. `NAME@sha256:DIGITS` is the name, if it is of the image
+    /// with that digest. An image without names is removed, and its contents with
     /// it, unless another process uses the store: the next [`Store::prune`] has them then. Answers the names.
     ///
     /// # Errors
     /// There is no such image, a container uses one that would have no name then, or the index cannot be written.
     pub fn remove(&self, wanted: &str) -> Result<Vec<Name>, StorageError> {
         let image = self.image(wanted)?;
-        let name = wanted.parse::<Name>();
+        let (name, pinned) = wanted
+            .split_once('@')
+            .map_or((wanted, false), |(name, _)| (name, true));
+        let name = name.parse::<Name>();
         let called = name.ok().and_then(|name| image.called(&name).cloned());
+        if pinned && called.is_none() && !image.names.is_empty() {
+            return Err(StorageError::refused(wanted.as_bytes(), Refusal::NoImage));
+        }
         let removed = called.map_or_else(|| image.names.clone(), |name| vec![name]);
         self.change_index_if(|index| {
             let is_of_image = |entry: &Descriptor| entry.digest == image.descriptor.digest;

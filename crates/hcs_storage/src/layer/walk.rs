@@ -43,6 +43,9 @@ pub(super) struct Walk<'a> {
     entries: u64,
     bytes: u64,
     metadata: u64,
+    /// Names that were read and are not entries yet, and their bytes.
+    waiting: u64,
+    waiting_bytes: u64,
     device: u64,
     /// The first path of each file with more than one name.
     links: HashMap<u64, EntryPath>,
@@ -67,6 +70,8 @@ impl<'a> Walk<'a> {
             entries: 0,
             bytes: 0,
             metadata: 0,
+            waiting: 0,
+            waiting_bytes: 0,
             device: stat.st_dev,
             links: HashMap::new(),
             omitted: Omitted::default(),
@@ -90,7 +95,12 @@ impl<'a> Walk<'a> {
             self.sink
                 .take(&mark(path.clone(), Kind::Opaque), &mut io::empty())?;
         }
-        for name in self.names(directory, path)? {
+        let names = self.names(directory, path)?;
+        self.waiting += names.len() as u64;
+        self.waiting_bytes += names.iter().map(|name| name.len() as u64).sum::<u64>();
+        for name in names {
+            self.waiting -= 1;
+            self.waiting_bytes -= name.len() as u64;
             let path = path.join(&name);
             if depth >= self.limits.depth {
                 let limit = self.limits.depth;
@@ -188,10 +198,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Names in a directory, in the order of their bytes. They are kept in memory, so what is left of the limits holds for
-    /// them while they are read.
+    /// them while they are read, together with those that wait in the directories above.
     fn names(&self, directory: &OwnedFd, path: &EntryPath) -> Result<Vec<Vec<u8>>, StorageError> {
         let step = |errno| failed("reading", path, errno);
-        let (mut entries, mut metadata) = (self.entries, self.metadata);
+        let mut entries = self.entries + self.waiting;
+        let mut metadata = self.metadata + self.waiting_bytes;
         let mut names = Vec::new();
         for entry in Dir::read_from(directory).map_err(step)? {
             let name = entry.map_err(step)?.file_name().to_owned();

@@ -45,6 +45,8 @@ fn an_image_has_the_names_it_was_given() {
     assert_eq!(store.image(&own).unwrap().id(), image.id());
     let none = store.image(&other).unwrap_err();
     assert_eq!(none.refusal(), Some(&Refusal::NoImage), "{none}");
+    let none = store.remove(&own).unwrap_err();
+    assert_eq!(none.refusal(), Some(&Refusal::NoImage), "{none}");
     for wanted in ["b:2", &id[..5], "../b", ""] {
         assert!(
             store.image(wanted).unwrap_err().refusal().is_some(),
@@ -57,6 +59,39 @@ fn an_image_has_the_names_it_was_given() {
     assert_eq!(held(place.path()), [0, 0, 0]);
     let gone = store.tag(&image, &name("c")).unwrap_err();
     assert_eq!(gone.refusal(), Some(&Refusal::NoImage));
+}
+
+#[test]
+fn no_image_is_called_as_a_digest_is() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    store
+        .load_archive(&*docker("good", &[&tar(&[("good", b"")])]), None)
+        .unwrap();
+    let digest = store.image("good").unwrap().descriptor.digest;
+    for name in [digest.to_string(), format!("{}:1", digest.hex())] {
+        let evil = docker(&name, &[&tar(&[("evil", b"")])]);
+        let refused = store.load_archive(&*evil, None).unwrap_err();
+        assert!(
+            matches!(refused.refusal(), Some(Refusal::BadName { .. })),
+            "{refused}"
+        );
+    }
+    assert_eq!(store.images().unwrap().len(), 1);
+}
+
+#[test]
+fn a_name_with_a_digest_is_removed_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    store
+        .load_archive(&*docker("a:1", &[&tar(&[("file", b"")])]), None)
+        .unwrap();
+    let image = store.image("a:1").unwrap();
+    store.tag(&image, &name("b:2")).unwrap();
+    let removed = store.remove(&format!("a:1@{}", image.descriptor.digest));
+    assert_eq!(removed.unwrap(), [name("a:1")]);
+    assert_eq!(store.image("b:2").unwrap().names, [name("b:2")]);
 }
 
 #[test]
