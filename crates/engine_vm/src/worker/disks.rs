@@ -80,11 +80,12 @@ impl Held {
                 return Err(error);
             }
         }
-        let is_open = has_file(monitor, file)?;
-        if is_open {
+        // One of which nothing is known is asked for again, too.
+        let is_open = has_file(monitor, file);
+        if !matches!(is_open, Ok(false)) {
             self.keep(file);
         }
-        Ok(!is_open)
+        is_open.map(|open| !open)
     }
 
     /// Takes a file later.
