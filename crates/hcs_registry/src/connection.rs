@@ -200,7 +200,7 @@ impl Connection {
     }
 
     /// An address that may be asked.
-    fn checked(&self, address: &str, what: &str) -> Result<Uri, RegistryError> {
+    pub(crate) fn checked(&self, address: &str, what: &str) -> Result<Uri, RegistryError> {
         let refused = |why: &str| Err(RegistryError::refused(what, why));
         let Ok(uri) = address.parse::<Uri>() else {
             return refused("it leads to what is no address");

@@ -206,7 +206,7 @@ impl<'a> Session<'a> {
         let own = self.connection.is_home(&address);
         let login = match (scheme, own) {
             ("https", _) | ("http", true) => self.login()?,
-            ("http", false) if self.connection.is_plain() => None,
+            ("http", false) if self.connection.checked(realm, realm).is_ok() => None,
             _ => return Err(refused("tokens are had by TLS only")),
         };
         let insecure = self.place.insecure && self.connection.is_of_host(&address);

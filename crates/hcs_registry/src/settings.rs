@@ -97,7 +97,17 @@ impl Settings {
         let config = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
         let config = config.or_else(|| home.map(|home| home.join(".config")));
         let own = config.map(|config| config.join("containers/registries.conf"));
-        let own = own.filter(|own| own.exists());
+        // What cannot be looked at is not passed over: it may block registries.
+        let is_there = |own: &PathBuf| {
+            own.try_exists().map_err(|error| RegistryError::File {
+                path: own.clone(),
+                why: error.to_string(),
+            })
+        };
+        let own = match own {
+            Some(own) => is_there(&own)?.then_some(own),
+            None => None,
+        };
         let main = own.unwrap_or_else(|| MACHINE.into());
         let mut files = vec![main.clone()];
         let mut more = parts(&main.with_extension("conf.d"))?;
