@@ -5,8 +5,10 @@ use hcn::{
     intent::{Intent, bridge_name, of_alias, port_name},
 };
 use hcs_schema::Failure;
+use rustix::io::Errno;
 
 use crate::{
+    failure::failed,
     host::Host,
     link::{self, Link},
     netlink::Batch,
@@ -121,7 +123,12 @@ pub fn sweep(host: &mut Host, strays: &[Stray]) -> Result<(), Failure> {
             "removing the link {} of {}, which nothing asks for",
             stray.link.name, stray.object
         );
-        result = result.and(host.run(&doing, "rtnetlink", batch));
+        let removed = match host.route.run(batch) {
+            // Its namespace ended meanwhile.
+            Err(error) if error.errno() == Some(Errno::NODEV) => Ok(()),
+            done => done.map_err(|error| failed(&doing, "rtnetlink", &error)),
+        };
+        result = result.and(removed);
     }
     result
 }

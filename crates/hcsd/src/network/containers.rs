@@ -150,7 +150,11 @@ impl Networks {
             Ok(())
         });
         if let Err(failure) = left.await {
-            error!("its network is left behind: {}", failure.log_line());
+            error!(
+                "its network is left behind, which is tried again: {}",
+                failure.log_line()
+            );
+            self.left_behind.borrow_mut().insert(runtime_id.to_owned());
         }
     }
 }

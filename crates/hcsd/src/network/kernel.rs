@@ -46,7 +46,10 @@ impl Change {
             let stays = self.wanted.contains(&endpoint.id)
                 && (self.after.endpoints.iter())
                     .any(|one| one.id == endpoint.id && one.namespace == endpoint.namespace);
-            self.attached.contains(&endpoint.id) && !stays
+            // One that could not be attached as a whole may have its port all the same.
+            let may_be_there =
+                self.attached.contains(&endpoint.id) || self.was_wanted.contains(&endpoint.id);
+            may_be_there && !stays
         };
         // A link may outlive the machine that had it: a socket is enough to keep a network namespace. Its port would be
         // held to no rules once its address is given back.
@@ -99,6 +102,7 @@ impl Change {
     /// Settings and rules of the host. Former settings are written down before they are changed.
     fn write_rules(&mut self, host: &mut Host) -> Result<(), Failure> {
         let forwarding = Forwarding::of(host, &self.after)?;
+        let known = self.former.len();
         for former in forwarding.check()? {
             let known =
                 |one: &Former| one.interface == former.interface && one.setting == former.setting;
@@ -106,16 +110,17 @@ impl Change {
                 self.former.push(former);
             }
         }
-        if !self.former.is_empty() {
+        // What ends needs no room on the disk.
+        if self.former.len() > known {
             self.store.write_former(&self.former)?;
         }
-        // At no moment is there forwarding that rules do not guard.
-        let rules = Rules::of(&self.after, forwarding.guarded(&self.former));
+        // At no moment is there forwarding that rules do not guard: it goes before them, and comes after them.
         if forwarding.bridges.is_empty() && !self.former.is_empty() {
             Forwarding::undo(&self.former)?;
             self.former.clear();
             self.store.write_former(&self.former)?;
         }
+        let rules = Rules::of(&self.after, forwarding.guarded(&self.former));
         write_rules(host, &self.after, &rules)?;
         forwarding.apply()
     }
@@ -139,7 +144,7 @@ pub(super) struct Restored {
     /// Endpoints whose links are there.
     pub(super) attached: BTreeSet<Guid>,
     pub(super) former: Vec<Former>,
-    /// What concerns one endpoint only.
+    /// What concerns one endpoint only, or a link that nothing asks for.
     pub(super) faults: Vec<Failure>,
 }
 
@@ -150,14 +155,15 @@ pub(super) struct Restored {
 pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
     let mut host = Host::open(&change.owner)?;
     let found = survey(&mut host, &change.after)?;
-    sweep(&mut host, &found.strays)?;
+    let mut faults = Vec::new();
+    faults.extend(sweep(&mut host, &found.strays).err());
     for network in &change.after.networks {
         if found.networks.contains(&network.id) {
             make_network(&mut host, network)?;
         }
     }
     change.write_rules(&mut host)?;
-    let (mut attached, mut faults) = (BTreeSet::new(), Vec::new());
+    let mut attached = BTreeSet::new();
     for endpoint in &change.after.endpoints {
         let wanted = change.wanted.contains(&endpoint.id);
         let is_sound = wanted && !found.endpoints.contains(&endpoint.id);

@@ -56,6 +56,8 @@ pub(crate) struct Networks {
     changing: Mutex<()>,
     /// The machines of containers that have a network, by runtime id.
     machines: RefCell<BTreeMap<String, Arc<dyn Machine>>>,
+    /// Containers that ended, and whose networks could not be given back yet, by runtime id.
+    left_behind: RefCell<BTreeSet<String>>,
 }
 
 /// All that is known of networks.
@@ -140,6 +142,7 @@ impl Networks {
             held: RefCell::new(held),
             changing: Mutex::new(()),
             machines: RefCell::default(),
+            left_behind: RefCell::default(),
         }
     }
 
@@ -185,7 +188,7 @@ impl Networks {
                 after.attached = attached;
                 after.former = former;
                 for failure in faults {
-                    warn!("an endpoint is not attached: {}", failure.log_line());
+                    warn!("a link is not as it should be: {}", failure.log_line());
                 }
             }
             Err(failure) => {
@@ -203,7 +206,8 @@ impl Networks {
         drop(turn);
     }
 
-    /// Looks after the rules from now on, for as long as there are networks: another program may flush them.
+    /// Looks after the rules from now on, for as long as there are networks: another program may flush them. What containers
+    /// that ended had is given back, where that has failed.
     pub(crate) fn look_after(self: &Rc<Self>) {
         let networks = Rc::downgrade(self);
         tokio::task::spawn_local(async move {
@@ -212,6 +216,9 @@ impl Networks {
                 let Some(networks) = networks.upgrade() else {
                     return;
                 };
+                for runtime_id in networks.left_behind.take() {
+                    networks.leave(&runtime_id).await;
+                }
                 networks.check().await;
             }
         });
@@ -230,10 +237,13 @@ impl Networks {
                 warn!("another program changed the rules of networks; they are written again");
                 self.held.borrow_mut().former = former;
             }
-            Err(failure) => warn!(
-                "the rules of networks are not as they were: {}",
-                failure.log_line()
-            ),
+            Err(failure) => {
+                warn!(
+                    "the rules of networks are not as they were: {}",
+                    failure.log_line()
+                );
+                self.held.borrow_mut().former = self.store.read_former();
+            }
         }
     }
 
