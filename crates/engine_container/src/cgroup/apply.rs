@@ -52,6 +52,14 @@ pub(super) fn delegate(mount: &Path, group: &Path, controllers: &[&str]) -> Resu
 }
 
 impl ControlGroups {
+    /// Takes back what a service that ended in the middle of lowering the limit of memory may have left.
+    pub(crate) fn lift_hold(&self) {
+        if let Some(Home::V2(at)) = self.home(Controller::Memory) {
+            // Without it the container only has less than it may have.
+            let _left = lift_high(at);
+        }
+    }
+
     /// Applies all limits.
     ///
     /// # Errors

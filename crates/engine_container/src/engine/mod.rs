@@ -292,6 +292,7 @@ impl Engine for ContainerEngine {
                 exit: machine.exit(),
             }),
             Ok(Some(mut machine)) => {
+                machine.record.groups.lift_hold();
                 let ids = &self.workshop.ids;
                 let kept =
                     slot.map(|(number, user)| ids.keep(number, (user.user, user.group), pid));

@@ -77,12 +77,21 @@ fn reachable(text: &str, upstream: fn() -> Option<String>) -> String {
     kept.iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// The lines of a resolver's file that belongs to another user than this process, so it may be anything. Nothing is waited
-/// for, no link is followed, and only what resolves names is taken over.
+/// The servers that systemd-resolved asks. Its directory is another user's.
 fn upstream(path: &Path) -> Option<String> {
-    const WORDS: [&str; 4] = ["nameserver", "search", "domain", "options"];
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(open(path, flags, Mode::empty()).ok()?);
+    lines(path, OFlags::NOFOLLOW)
+}
+
+/// The lines of a resolver's file that are about names. It may be another user's, or a link into a directory of one, so it
+/// may be anything: nothing is waited for, and nothing else is taken over.
+fn lines(path: &Path, more: OFlags) -> Option<String> {
+    const WORDS: [&str; 5] = ["nameserver", "search", "domain", "options", "sortlist"];
+    let file = open(
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | more,
+        Mode::empty(),
+    );
+    let file = File::from(file.ok()?);
     let found = file.metadata().ok()?;
     if !found.is_file() || found.len() > MOST_BYTES {
         return None;
@@ -91,14 +100,10 @@ fn upstream(path: &Path) -> Option<String> {
     file.take(MOST_BYTES).read_to_string(&mut text).ok()?;
     let known = |line: &&str| {
         let word = line.split_whitespace().next().unwrap_or_default();
-        WORDS.contains(&word)
+        word.is_empty() || word.starts_with(['#', ';']) || WORDS.contains(&word)
     };
-    Some(
-        text.lines()
-            .filter(known)
-            .map(|line| format!("{line}\n"))
-            .collect(),
-    )
+    let known = text.lines().filter(known);
+    Some(known.map(|line| format!("{line}\n")).collect())
 }
 
 /// The resolver's file for a network namespace, as `ip netns exec` has it: one of its own, else the host's.
@@ -108,9 +113,9 @@ fn resolver(network: &str) -> Option<String> {
     own.into_iter()
         .chain([PathBuf::from(RESOLVER)])
         .find_map(|path| {
-            let found = fs::metadata(&path).ok()?;
-            let fits = found.is_file() && found.len() <= MOST_BYTES;
-            fits.then(|| fs::read_to_string(path).ok())?
+            // No device is opened.
+            let is_file = fs::metadata(&path).is_ok_and(|found| found.is_file());
+            is_file.then(|| lines(&path, OFlags::empty()))?
         })
 }
 
@@ -262,6 +267,8 @@ fn has_name(hosts: &[u8], name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::CWD;
+
     use super::*;
 
     #[test]
@@ -285,8 +292,28 @@ mod tests {
     }
 
     #[test]
+    fn of_a_resolver_only_what_is_about_names_is_taken_over() {
+        let place = tempfile::tempdir().unwrap();
+        let (file, link) = (place.path().join("file"), place.path().join("link"));
+        fs::write(
+            &file,
+            "# made\nnameserver 192.0.2.1\nroot:$y$secret:1::\n\nsearch a",
+        )
+        .unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let kept = "# made\nnameserver 192.0.2.1\n\nsearch a\n";
+        assert_eq!(lines(&link, OFlags::empty()).as_deref(), Some(kept));
+        assert_eq!(upstream(&link), None);
+        fs::write(&file, "#".repeat(20_000)).unwrap();
+        assert_eq!(lines(&file, OFlags::empty()), None);
+        let pipe = place.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert_eq!(lines(&pipe, OFlags::empty()), None);
+    }
+
+    #[test]
     fn the_hosts_resolver_is_taken_where_a_network_has_none_of_its_own() {
-        let host = fs::read_to_string(RESOLVER).ok();
+        let host = lines(Path::new(RESOLVER), OFlags::empty());
         assert_eq!(resolver(""), host);
         assert_eq!(resolver("no-such-namespace"), host);
         assert_eq!(resolver("/proc/self/ns/net"), host);
