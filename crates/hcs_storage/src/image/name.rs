@@ -64,8 +64,8 @@ impl fmt::Display for Name {
 impl FromStr for Name {
     type Err = Refusal;
 
-    /// A name without a tag gets `:latest`. What reads as a digest is no name, whoever made the image: a name is looked for
-    /// first, so such a one would be had in place of what the digest stands for.
+    /// A name without a tag gets `:latest`. What reads as a digest is no name: names are looked for
+    /// first, so an image of that name would be had in place of the one that the digest stands for.
     fn from_str(text: &str) -> Result<Self, Refusal> {
         let bad = || Refusal::BadName {
             name: shown(text.as_bytes()),
