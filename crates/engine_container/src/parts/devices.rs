@@ -39,7 +39,8 @@ struct Below {
 const NOSUID_NOEXEC: MountAttrFlags =
     MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
-/// Group 5 is `tty` on every distribution; terminals are made for it as `grantpt(3)` would.
+/// Group 5 is `tty` on every distribution; terminals are made for it as `grantpt(3)` would. All containers of a host share the
+/// terminals of `kernel.pty.max` (4,096, of which 1,024 are the host's own), so each may have some of them only.
 const BELOW: [Below; 3] = [
     Below {
         name: "pts",
@@ -49,6 +50,7 @@ const BELOW: [Below; 3] = [
             ("ptmxmode", "0666"),
             ("mode", "0620"),
             ("gid", "5"),
+            ("max", "512"),
         ],
         attributes: NOSUID_NOEXEC,
     },

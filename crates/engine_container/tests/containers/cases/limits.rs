@@ -15,6 +15,7 @@ super::cases![
     processors_are_limited_and_can_be_changed,
     the_number_of_processes_is_limited,
     a_document_limits_its_processes_and_refusals_are_counted,
+    a_container_cannot_take_all_terminals_of_the_host,
     what_was_used_is_told,
     a_limit_that_nothing_enforces_is_refused,
     what_cannot_be_modified_is_refused,
@@ -169,6 +170,15 @@ fn a_document_limits_its_processes_and_refusals_are_counted() {
         limit: Some(24),
     };
     assert_eq!(container.machine.process_refusals(), refused);
+}
+
+fn a_container_cannot_take_all_terminals_of_the_host() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    let script = r#"my @open; while (@open < 600) { open(my $one, "+<", "/dev/ptmx") or last; push @open, $one }
+        print scalar(@open), " ", $! + 0"#;
+    let found = container.shell(&format!("ulimit -n 1024; exec perl -e '{script}'"));
+    assert_eq!(found, format!("512 {}", libc::ENOSPC));
 }
 
 fn what_was_used_is_told() {
