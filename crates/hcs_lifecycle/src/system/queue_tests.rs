@@ -14,6 +14,52 @@ fn running() -> Queue {
     Queue::new(State::Running)
 }
 
+/// Whether a process submitted now is the next thing to do.
+fn a_process_begins_now(queue: &Queue) -> bool {
+    let mut queue = queue.clone();
+    let process = queue.submit(Action::CreateProcess);
+    queue.next() == Some(Decision::Begin(process, Action::CreateProcess))
+}
+
+#[test]
+fn a_process_goes_ahead_only_of_nothing() {
+    assert!(running().process_may_begin());
+    assert!(
+        !Queue::new(State::Created).process_may_begin(),
+        "a state that has no processes"
+    );
+
+    let mut waiting = running();
+    waiting.submit(Action::Modify);
+    assert!(!waiting.process_may_begin(), "a call waits");
+
+    let mut busy = running();
+    let modify = busy.submit(Action::Modify);
+    drain(&mut busy);
+    assert!(!busy.process_may_begin(), "a call runs");
+    busy.finish(modify, true);
+    assert!(busy.process_may_begin());
+
+    let mut ending = running();
+    ending.submit(Action::Terminate);
+    drain(&mut ending);
+    assert!(!ending.process_may_begin(), "a terminate runs");
+}
+
+#[test]
+fn a_call_behind_a_second_terminate_is_refused_at_once() {
+    let mut queue = running();
+    queue.submit(Action::Terminate);
+    queue.submit(Action::Terminate);
+    let modify = queue.submit(Action::Modify);
+    drain(&mut queue);
+    assert_eq!(
+        queue.cancel(modify),
+        Cancelled::Unknown,
+        "its ticket is spent"
+    );
+}
+
 #[test]
 fn a_start_and_the_process_sent_right_behind_it_run_in_order() {
     let mut queue = Queue::new(State::Created);
@@ -309,9 +355,11 @@ proptest! {
         let mut model = Model::default();
         for input in inputs {
             model.apply(&mut queue, input)?;
+            prop_assert_eq!(queue.process_may_begin(), a_process_begins_now(&queue));
             while let Some(step) = queue.next() {
                 model.step(&queue, step)?;
             }
+            prop_assert_eq!(queue.process_may_begin(), a_process_begins_now(&queue));
             prop_assert_eq!(queue.state() == State::Stopped, model.stopped);
             if model.begun.is_empty() {
                 prop_assert!(model.open.is_empty(), "left waiting with nothing running: {:?}", model.open);
