@@ -90,3 +90,26 @@ impl From<WireError> for Failure {
         Self::new(HResult::HCS_E_PROTOCOL_ERROR, error.to_string()).on_record(recorded)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_no_text_of_the_peer() {
+        let body = WireError::Body {
+            kind: "Request",
+            reason: "unknown variant `secret`".to_owned(),
+        };
+        assert!(body.to_string().contains("secret"));
+        let recorded = "the body of a Request message is not valid";
+        assert_eq!(body.recorded(), recorded);
+        assert_eq!(Failure::from(body).recorded().message, recorded);
+
+        let other = WireError::Descriptors {
+            announced: 2,
+            received: 1,
+        };
+        assert_eq!(other.recorded(), other.to_string());
+    }
+}
