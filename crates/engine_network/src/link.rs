@@ -26,6 +26,7 @@ const GETROUTE: u16 = 26;
 const NEWNEIGH: u16 = 28;
 
 const UP: u32 = 1;
+const NO_ARP: u32 = 1 << 7;
 const AF_INET: u8 = 2;
 const AF_BRIDGE: u8 = 7;
 const AF_INET6: u8 = 10;
@@ -214,12 +215,22 @@ fn set_number(batch: &mut Batch, link: (&str, u32), kind: u16, what: &str, value
 
 /// Sets a link up, found by its name.
 pub(crate) fn set_up(batch: &mut Batch, name: &str) {
+    set_flags(batch, name, UP);
+}
+
+/// Sets a port up, found by its name. The host has no address on it, and answers no question of ARP that comes by it and
+/// not by its bridge.
+pub(crate) fn set_port_up(batch: &mut Batch, name: &str) {
+    set_flags(batch, name, UP | NO_ARP);
+}
+
+fn set_flags(batch: &mut Batch, name: &str, flags: u32) {
     let what = format!("setting the link {name} up");
     batch.message(
         what,
         NEWLINK,
         flag::ACK,
-        &link_header(0, 0, UP, UP),
+        &link_header(0, 0, flags, flags),
         |batch| {
             batch.text(attribute::NAME, name);
         },

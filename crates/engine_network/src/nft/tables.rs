@@ -317,8 +317,11 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
         number,
         priority,
     };
-    // 127.0.0.0/8 is routed on our bridges, so that the host reaches published ports there; for others it is not.
     table.chain("martians", &filter(0, -300));
+    // What a bridge takes comes in by the bridge. Frames to the addresses that 802.1D reserves for bridges are taken by the
+    // port itself, before any rule of bridges sees them: nothing but forgery comes so.
+    table.rule("martians", |rule| rule.came_in("held", true).drop());
+    // 127.0.0.0/8 is routed on our bridges, so that the host reaches published ports there; for others it is not.
     table.rule("martians", |rule| {
         rule.is_ipv4()
             .came_in("ours", true)
@@ -370,7 +373,9 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
 fn connection_sets(table: &mut Table<'_>, rules: &Rules) {
     const INTERVAL: u32 = 4;
     let ours: BTreeSet<String> = rules.open.union(&rules.closed).cloned().collect();
+    let held: BTreeSet<String> = rules.ports.keys().cloned().collect();
     for (set, names) in [
+        ("held", &held),
         ("open", &rules.open),
         ("closed", &rules.closed),
         ("ours", &ours),

@@ -132,7 +132,7 @@ impl Part for Port<'_> {
             endpoint.isolated,
             !endpoint.mappings.is_empty(),
         );
-        link::set_up(&mut batch, &found.name);
+        link::set_port_up(&mut batch, &found.name);
         host.run(&self.doing("setting up"), NEEDS, batch)
     }
 

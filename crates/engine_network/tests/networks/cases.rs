@@ -279,6 +279,40 @@ fn networks_are_apart_and_private_ones_do_not_reach_the_host() {
     talk(&inner.space, (&gateway(&inner.address), 91), &server);
 }
 
+/// A bridge hands frames to the addresses that are reserved for bridges to the port that they came in by: no rule of bridges
+/// sees them.
+#[test]
+fn frames_for_bridges_reach_no_host() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let private = world.network(1, json!({"Type": "Private"}));
+    let internal = world.network(2, json!({"Type": "Internal"}));
+    let one = world.container(private, 3, json!({}));
+    let inner = world.container(internal, 4, json!({}));
+    let server = bind(&world.host, 91);
+    let host = format!("{}.1", inner.address.rsplit_once('.').unwrap().0);
+    let mut bytes = [0; 16];
+    one.space.ip(&format!("route replace {UPLINK} dev eth0"));
+    for last in 0..16 {
+        one.space.ip(&format!(
+            "neigh replace {UPLINK} lladdr 01:80:c2:00:00:{last:02x} dev eth0"
+        ));
+        for source in [&one.address, OUTSIDE] {
+            forge(&one.space, source, (UPLINK, 91), b"forged");
+        }
+        forge(&inner.space, &inner.address, (&host, 91), b"own");
+        let (length, from) = server.recv_from(&mut bytes).unwrap();
+        assert_eq!(&bytes[..length], b"own", "by the address {last:#x}");
+        assert_eq!(from.ip().to_string(), inner.address);
+    }
+    // Nor is a question answered that comes by such a frame.
+    let port = world.state.endpoint_intent(one.endpoint).unwrap().link;
+    let port = world.host.ip(&format!("link show {port}"));
+    assert!(port.contains("NOARP"), "{port}");
+}
+
 /// How often the router's hardware address was asked for. The kernel counts on from those requests that it would send to
 /// an address it knows, of which there are three.
 fn requests(space: &Space) -> u64 {
