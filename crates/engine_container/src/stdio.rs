@@ -1,14 +1,11 @@
 //! Pipes for a process's stdio.
 
-use std::{
-    os::fd::{AsRawFd as _, OwnedFd},
-    time::Duration,
-};
+use std::{os::fd::OwnedFd, time::Duration};
 
 use hcs_engine::engine::{HostStdio, StdioOffer, StdioPorts, Streams};
 use hcs_schema::{Failure, HResult};
 use rustix::{
-    fs::{Gid, Mode, OFlags, Stat, Uid, fchown, fcntl_getfl, fstat, readlink},
+    fs::{Gid, Mode, OFlags, Stat, Uid, fchown, fcntl_getfl, fstat},
     pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
 };
 
@@ -122,11 +119,10 @@ pub(crate) fn were_taken(
 
 /// A pipe's attributes.
 fn examine(end: &OwnedFd) -> Result<Stat, Failure> {
-    // Its name comes from the kernel alone. A file system that does not answer would hold up all that ask it.
-    let link = format!("/proc/self/fd/{}", end.as_raw_fd());
-    let is_pipe =
-        readlink(link, Vec::new()).is_ok_and(|name| name.as_bytes().starts_with(b"pipe:["));
-    fstat(end).ok().filter(|_| is_pipe).ok_or_else(|| {
+    let found = hcs_wire::socket::is_pipe(end)
+        .then(|| fstat(end).ok())
+        .flatten();
+    found.ok_or_else(|| {
         Failure::new(
             HResult::E_INVALIDARG,
             "what came along for the standard streams of the process is no pipe",
@@ -198,5 +194,41 @@ mod tests {
         let file = std::fs::File::open("/dev/null").unwrap();
         let refused = take(&[file.into()], None, own).unwrap_err();
         assert_eq!(refused.hresult, HResult::E_INVALIDARG);
+    }
+
+    /// A file of a file system whose server never answers: what asks it for anything waits for good.
+    #[test]
+    fn a_file_that_never_answers_is_refused_without_a_question() {
+        use rustix::mount::{
+            FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string,
+            fsmount, fsopen,
+        };
+        use std::os::fd::{AsFd as _, AsRawFd as _};
+        let server = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/fuse")
+            .unwrap();
+        let system = fsopen("fuse", FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
+        let descriptor = server.as_raw_fd().to_string();
+        for (option, value) in [
+            ("fd", descriptor.as_str()),
+            ("rootmode", "40000"),
+            ("user_id", "0"),
+            ("group_id", "0"),
+        ] {
+            fsconfig_set_string(system.as_fd(), option, value).unwrap();
+        }
+        fsconfig_create(system.as_fd()).unwrap();
+        let root = fsmount(
+            system.as_fd(),
+            FsMountFlags::FSMOUNT_CLOEXEC,
+            MountAttrFlags::empty(),
+        );
+        let ends = [root.unwrap()];
+        let own = rustix::process::geteuid();
+        for refused in [take(&ends, None, own), were_taken(&ends, None, own)] {
+            assert_eq!(refused.unwrap_err().hresult, HResult::E_INVALIDARG);
+        }
     }
 }

@@ -8,16 +8,26 @@ use std::{
     collections::VecDeque,
     io::{IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
+    fs::readlink,
     io::Errno,
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
         SendAncillaryMessage, SendFlags,
     },
 };
+
+/// Whether a descriptor is one of a pipe without a name. Ask this of a descriptor that a peer sent, before any other call: its
+/// file may be one of a file system that never answers, and `fstat(2)` would wait for that. The name of a descriptor comes
+/// from the kernel alone, and no path begins so.
+#[must_use]
+pub fn is_pipe(descriptor: &OwnedFd) -> bool {
+    let link = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+    readlink(link, Vec::new()).is_ok_and(|name| name.as_bytes().starts_with(b"pipe:["))
+}
 
 /// The most descriptors one message may carry.
 pub const MAX_DESCRIPTORS: usize = 8;
@@ -172,5 +182,15 @@ mod tests {
         writer.join().unwrap();
         assert!(received == sent);
         assert!(buffer.bytes.len() <= Buffer::LARGEST && most <= Buffer::LARGEST);
+    }
+
+    #[test]
+    fn a_pipe_is_told_from_what_has_its_name() {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        assert!(is_pipe(&read) && is_pipe(&write));
+        let folder = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(folder.path().join("pipe:[1]")).unwrap();
+        assert!(!is_pipe(&file.into()));
+        assert!(!is_pipe(&UnixStream::pair().unwrap().0.into()));
     }
 }

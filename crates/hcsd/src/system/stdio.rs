@@ -22,9 +22,6 @@ use rustix::{
     io::Errno,
 };
 
-/// The file system of pipes that have no name (`linux/magic.h`).
-const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
-
 /// How one pipe can be found again.
 #[derive(Debug)]
 struct Trace {
@@ -36,8 +33,7 @@ impl Trace {
     /// something.
     fn of(end: Option<&OwnedFd>) -> Option<Self> {
         let end = end?;
-        let system = rustix::fs::fstatfs(end).ok()?;
-        if system.f_type != PIPEFS {
+        if !hcs_wire::socket::is_pipe(end) {
             return None;
         }
         let inode = open_again(end, OFlags::PATH).ok()?;
