@@ -15,14 +15,20 @@ use crate::{
 };
 
 /// Not to be seen: below `/proc`, files that read as empty.
-const HIDDEN_PROC_FILES: [&str; 7] = [
+const HIDDEN_PROC_FILES: [&str; 13] = [
     "interrupts",
     "kcore",
     "keys",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
     "latency_stats",
+    "pagetypeinfo",
     "sched_debug",
+    "slabinfo",
     "timer_list",
     "timer_stats",
+    "vmallocinfo",
 ];
 /// Below `/proc`, directories that are empty.
 const HIDDEN_PROC_DIRECTORIES: [&str; 3] = ["acpi", "asound", "scsi"];
@@ -36,7 +42,8 @@ const HIDDEN_SYS_DIRECTORIES: [&str; 4] = [
 
 /// Not to be written, below `/proc`. `1` is the agent: root may set the OOM score, the timer slack and more of whatever
 /// process it finds there.
-const READ_ONLY_PROC: [&str; 6] = ["1", "bus", "fs", "irq", "sys", "sysrq-trigger"];
+/// Each trigger that is written to `pressure` is work of the host's, time and again.
+const READ_ONLY_PROC: [&str; 7] = ["1", "bus", "fs", "irq", "pressure", "sys", "sysrq-trigger"];
 
 /// Hides and protects them, and what of the host is to be hidden in the root itself. What does not exist is left out.
 pub(crate) fn apply(root: &Root, mounts: &Mounts, hidden: &[String]) -> Result<(), StepError> {
