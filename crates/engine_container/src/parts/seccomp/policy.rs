@@ -300,10 +300,6 @@ const OPENED: &[(Capabilities, &[c_long])] = &[
     (Capabilities::BPF, &[libc::SYS_bpf]),
     (Capabilities::PERFMON, &[libc::SYS_perf_event_open]),
     (
-        Capabilities::DAC_READ_SEARCH,
-        &[libc::SYS_open_by_handle_at],
-    ),
-    (
         Capabilities::SYS_MODULE,
         &[
             libc::SYS_init_module,

@@ -330,6 +330,12 @@ fn file_handles_open_nothing() {
         libc::SYS_open_by_handle_at,
         r#"-100, "\x08\0\0\0\x01\0\0\0\x02\0\0\0\0\0\0\0", 0"#,
     )]);
+    // Nor with the capability: a handle leads to every file of the file system that something is mapped from.
+    let host = Host::new();
+    let container = host.start(json!({ "AddCapabilities": ["CAP_DAC_READ_SEARCH"] }));
+    let arguments = r#"-100, "\x08\0\0\0\x01\0\0\0\x02\0\0\0\0\0\0\0", 0"#;
+    let found = errno(&container, libc::SYS_open_by_handle_at, arguments);
+    assert_eq!(found, libc::EPERM);
 }
 
 fn a_namespace_of_its_own_is_refused() {
