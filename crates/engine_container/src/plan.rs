@@ -24,9 +24,7 @@ use crate::{
             self,
             left_out::{self, Searches},
         },
-        scratch, scratch_image,
-        sharing::{self, Ids},
-        temporary,
+        scratch, scratch_image, sharing, temporary,
         user::{self, Namespace},
     },
     privilege::Privilege,
@@ -174,19 +172,16 @@ fn shared(
         owners,
     )?;
     own.cover_in_mapped(&mut mapped)?;
-    let ids = if host.own_ids {
+    if host.own_ids {
         let ranges = (config.user_namespaces.users, config.user_namespaces.groups);
         for spec in &mapped {
             sharing::check_usable(spec, ranges)?;
         }
-        Ids::OfItsOwn
-    } else {
-        Ids::OfTheHost
-    };
+    }
     let networking = container.networking.as_ref();
     let joins = networking.and_then(|network| network.namespace.as_deref());
     let joins = joins.is_some_and(|name| !name.is_empty());
-    let guarded = sharing::check(&mapped, ids, joins)?;
+    let guarded = sharing::check(&mapped, joins)?;
     let named = container.mapped_devices.as_deref().unwrap_or_default();
     let (shown, rules): (Vec<_>, Vec<_>) = nodes::check(named, host)?.into_iter().unzip();
     mapped.extend(shown);

@@ -11,8 +11,8 @@
 //! - With ids of its own and no shift they belong to ids that a later container may have: a user of the host who became one
 //!   of these by a bit could trace that container's processes.
 //!
-//! A container whose root is a user of the host is guarded as well if anything is mapped to it, and if it shares a network
-//! with others: a process of a guarded container could hand it a descriptor of a writable directory through a socket.
+//! A container to which anything else is mapped is guarded as well, and one that shares a network with others: a process of a
+//! guarded container could hand it a descriptor of a writable directory through a socket.
 
 use hcs_schema::{
     Failure, HResult,
@@ -54,20 +54,11 @@ pub(crate) fn check_nodes(possible: Capabilities) -> Result<(), Failure> {
     Err(failure.cause_at("/Container/AddCapabilities", message))
 }
 
-/// Who a container's processes are on the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ids {
-    /// Root, or the user who runs the service.
-    OfTheHost,
-    /// No user of the host.
-    OfItsOwn,
-}
-
 /// Whether a container with `mapped` has to be guarded. `joins`: it shares a network namespace with others.
 ///
 /// # Errors
 /// One mapped directory asks for it and another asks not to: the filter is one for all.
-pub(crate) fn check(mapped: &[MappedSpec], ids: Ids, joins: bool) -> Result<bool, Failure> {
+pub(crate) fn check(mapped: &[MappedSpec], joins: bool) -> Result<bool, Failure> {
     let mut writable = mapped.iter().filter(|spec| !spec.read_only);
     let guarded = writable.clone().find(|spec| !spec.allow_set_id);
     let allowed = writable.find(|spec| spec.allow_set_id);
@@ -85,7 +76,7 @@ pub(crate) fn check(mapped: &[MappedSpec], ids: Ids, joins: bool) -> Result<bool
         (Some(_), None) => Ok(true),
         (None, None) => {
             let allowed = mapped.iter().any(|spec| spec.allow_set_id);
-            Ok(ids == Ids::OfTheHost && !allowed && (joins || !mapped.is_empty()))
+            Ok(!allowed && (joins || !mapped.is_empty()))
         }
     }
 }
@@ -188,22 +179,19 @@ mod tests {
     fn a_container_is_guarded_where_it_writes_to_the_host() {
         use Owners::{AsOnTheHost, Shifted};
         let cases = [
-            (spec(false, AsOnTheHost, false), [true, true]),
-            (spec(false, Shifted, false), [true, true]),
-            (spec(true, Shifted, false), [true, false]),
-            (spec(true, AsOnTheHost, true), [false, false]),
-            (spec(false, AsOnTheHost, true), [false, false]),
-            (spec(false, Shifted, true), [false, false]),
+            (spec(false, AsOnTheHost, false), true),
+            (spec(false, Shifted, false), true),
+            (spec(true, Shifted, false), true),
+            (spec(true, AsOnTheHost, true), false),
+            (spec(false, AsOnTheHost, true), false),
+            (spec(false, Shifted, true), false),
         ];
         for (spec, expected) in cases {
-            for (ids, expected) in [Ids::OfTheHost, Ids::OfItsOwn].into_iter().zip(expected) {
-                let guarded = check(std::slice::from_ref(&spec), ids, false).unwrap();
-                assert_eq!(guarded, expected, "{spec:?}, {ids:?}");
-            }
+            let guarded = check(std::slice::from_ref(&spec), false).unwrap();
+            assert_eq!(guarded, expected, "{spec:?}");
         }
-        assert!(!check(&[], Ids::OfTheHost, false).unwrap());
-        assert!(check(&[], Ids::OfTheHost, true).unwrap());
-        assert!(!check(&[], Ids::OfItsOwn, true).unwrap());
+        assert!(!check(&[], false).unwrap());
+        assert!(check(&[], true).unwrap());
     }
 
     #[test]
@@ -212,9 +200,7 @@ mod tests {
             spec(false, Owners::AsOnTheHost, false),
             spec(false, Owners::Shifted, true),
         ];
-        for ids in [Ids::OfTheHost, Ids::OfItsOwn] {
-            check(&both, ids, false).unwrap_err();
-        }
+        check(&both, false).unwrap_err();
     }
 
     #[test]

@@ -333,6 +333,9 @@ mod tests {
         assert_eq!(answer(libc::SYS_fchmod, &[3, 0o1777]), ALLOW);
         assert_eq!(answer(libc::SYS_openat, &[3, 0, makes, 0o777]), ALLOW);
         assert_eq!(answer(libc::SYS_openat2, &[]), errno(ENOSYS));
+        assert_eq!(answer(libc::SYS_fcntl, &[3, 1024, 0]), refused);
+        let get_flags = u64::from(libc::F_GETFL.cast_unsigned());
+        assert_eq!(answer(libc::SYS_fcntl, &[3, get_flags]), ALLOW);
         let named = set_id::exceptions();
         for number in (0..=1024).filter(|n| named.iter().all(|(named, _)| named != n)) {
             assert_eq!(answer(number, &[u64::MAX; 6]), ALLOW, "call {number}");

@@ -5,6 +5,9 @@
 //! group may execute it. A mode without the bit takes it away, an access control list does not: so no attribute is set,
 //! and programs that copy attributes go on without them (`EOPNOTSUPP`).
 //!
+//! Nor is a lease taken: it holds up each program of the host that opens the file, for as long as `fs.lease-break-time` says, and one
+//! for reading is to be had of a directory that is mapped read-only.
+//!
 //! `mkdir` is not here: the kernel takes these bits out of its mode. Nor are device nodes, which need a capability that
 //! such a container lacks, as capabilities of files do. `io_uring`, which could open files past a filter, is refused to
 //! all.
@@ -22,6 +25,9 @@ const MAKES: u32 = (libc::O_CREAT | libc::O_TMPFILE & !libc::O_DIRECTORY).cast_u
 /// A number that libc does not name yet; the same on every architecture.
 const SYS_FCHMODAT2: c_long = 452;
 const SYS_SETXATTRAT: c_long = 463;
+
+/// Commands of `fcntl` that take a lease: `F_SETLEASE`, and `F_SETDELEG` for directories, of Linux 6.19.
+const LEASES: &[u32] = &[1024, 1040];
 
 /// Calls that set attributes, access control lists among them.
 const ATTRIBUTES: [c_long; 4] = [
@@ -61,6 +67,14 @@ pub(super) fn exceptions() -> Vec<(c_long, Action)> {
         (libc::SYS_openat, mode_after_flags(3)),
         // Its mode is in memory, where a filter cannot look; programs fall back to openat.
         (libc::SYS_openat2, Action::Refuse(ENOSYS)),
+        (
+            libc::SYS_fcntl,
+            Action::RefuseValues {
+                argument: 1,
+                values: LEASES,
+                errno: EPERM,
+            },
+        ),
     ];
     all.extend(ATTRIBUTES.map(|number| (number, Action::Refuse(EOPNOTSUPP))));
     all.extend(OLDER);

@@ -24,7 +24,9 @@ super::cases![
     it_can_be_asked_for_by_name,
     what_asks_for_both_is_refused,
     an_image_is_changed_as_ever,
-    a_container_of_the_hosts_root_that_could_be_handed_a_directory_is_guarded,
+    a_container_that_could_be_handed_a_directory_is_guarded,
+    a_descriptor_of_a_directory_brings_no_power_to_a_reader,
+    no_lease_is_taken_of_what_is_mapped,
     a_running_container_gets_no_directory_it_was_not_made_for,
     a_kept_scratch_is_closed_to_others,
     a_mapped_socket_keeps_its_mode,
@@ -198,17 +200,16 @@ fn what_asks_for_both_is_refused() {
     assert_eq!(pointer, Some("/Container/MappedDirectories/1/HostPath"));
 }
 
-/// Packages with such programs can be installed where nothing writable is shared.
+/// Packages with such programs can be installed where nothing is shared, or it is asked for.
 fn an_image_is_changed_as_ever() {
     let host = Host::new();
     let shared = shared(&host);
     fs::write(shared.join("file"), "theirs").unwrap();
-    let mut mapping = mapping(&shared);
-    mapping["ReadOnly"] = json!(true);
-    let mut allowed = mapping.clone();
+    let mut allowed = mapping(&shared);
+    allowed["ReadOnly"] = json!(true);
     allowed["AllowSetId"] = json!(true);
     for document in [
-        json!({ "UserNamespace": true, "MappedDirectories": [mapping] }),
+        json!({ "UserNamespace": true, "MappedDirectories": [allowed] }),
         json!({ "MappedDirectories": [allowed] }),
         json!({}),
     ] {
@@ -221,16 +222,73 @@ fn an_image_is_changed_as_ever() {
 
 /// A process of a container that may write to a shared directory can hand its descriptor to another container: through a
 /// socket in a directory that both see, or in a network that both have.
-fn a_container_of_the_hosts_root_that_could_be_handed_a_directory_is_guarded() {
+fn a_container_that_could_be_handed_a_directory_is_guarded() {
     let host = Host::new();
     let shared = shared(&host);
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+    let socket = host.files.path().join("socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
     let mapping = json!({ "HostPath": shared, "ContainerPath": "/s", "ReadOnly": true });
-    let container = host.start(json!({ "UserNamespace": false, "MappedDirectories": [mapping] }));
-    container.shell("cp /bin/true /opt/program && chmod 755 /opt/program");
-    for mode in ["4755", "2755"] {
-        let made = container.run(&["chmod", mode, "/opt/program"]);
-        assert_ne!(made.code, 0, "{made:?}");
+    let pipe = json!({ "HostPath": socket, "ContainerPipeName": "theirs" });
+    for own_ids in [false, true] {
+        for document in [
+            json!({ "UserNamespace": own_ids, "MappedDirectories": [&mapping] }),
+            json!({ "UserNamespace": own_ids, "MappedPipes": [&pipe] }),
+        ] {
+            let container = host.start(document);
+            container.shell("cp /bin/true /opt/program && chmod 755 /opt/program");
+            for mode in ["4755", "2755"] {
+                let made = container.run(&["chmod", mode, "/opt/program"]);
+                assert_ne!(made.code, 0, "{made:?}");
+            }
+        }
     }
+}
+
+/// The same with the other container: root in one binds a socket in the directory that it may write to, and hands the directory
+/// to the one that may only read there.
+fn a_descriptor_of_a_directory_brings_no_power_to_a_reader() {
+    let host = Host::new();
+    let shared = shared(&host);
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+    let document = |read_only: bool| {
+        json!({
+            "UserNamespace": true,
+            "MappedDirectories": [{ "HostPath": shared, "ContainerPath": "/s", "ReadOnly": read_only }],
+        })
+    };
+    let (writer, reader) = (host.start(document(false)), host.start(document(true)));
+    let send = "import os,socket; os.umask(0); l=socket.socket(socket.AF_UNIX); l.bind('/s/door'); l.listen(1)\n\
+                c=l.accept()[0]; socket.send_fds(c,[b'x'],[os.open('/s',os.O_PATH)]); c.recv(1)";
+    let take = "import os,socket,time\n\
+                c=socket.socket(socket.AF_UNIX)\n\
+                while c.connect_ex('/s/door'): time.sleep(0.01)\n\
+                d=socket.recv_fds(c,1,1)[1][0]\n\
+                f=os.open('program',os.O_CREAT|os.O_WRONLY,0o755,dir_fd=d)\n\
+                def code(call):\n\
+                \ttry: call()\n\
+                \texcept OSError as error: return error.errno\n\
+                \treturn 0\n\
+                print(code(lambda: os.fchmod(f,0o4755)), code(lambda: os.open('other',os.O_CREAT,0o4755,dir_fd=d)))";
+    let found = std::thread::scope(|scope| {
+        scope.spawn(|| writer.run(&["python3", "-c", send]));
+        reader.run(&["python3", "-c", take])
+    });
+    assert_eq!(found.stdout.trim(), "1 1", "{found:?}");
+    assert!(shared.join("program").exists());
+    assert_eq!(power(&shared), Vec::<String>::new());
+}
+
+fn no_lease_is_taken_of_what_is_mapped() {
+    let host = Host::new();
+    let shared = shared(&host);
+    fs::write(shared.join("file"), "theirs").unwrap();
+    let mut mapping = mapping(&shared);
+    mapping["ReadOnly"] = json!(true);
+    let container = host.start(json!({ "MappedDirectories": [mapping] }));
+    // F_SETLEASE, F_RDLCK
+    let script = "open my $f, '<', '/s/file'; print fcntl($f, 1024, 0) ? 0 : $! + 0";
+    assert_eq!(perl(&container, script), libc::EPERM.to_string());
 }
 
 fn add(mapping: &Value) -> Value {
