@@ -364,6 +364,14 @@ fn the_list_says_what_became_of_commands_also_after_the_service() {
     check(true);
     kill_services(&place);
     check(false);
+    // The first command of a container that is older than its service.
+    at(&["exec", "-d", "none", "--", "sleep", "1000"]).fine();
+    let list = at(&["list"]).fine();
+    let line = list.lines().find(|line| line.contains(" none "));
+    assert!(
+        line.unwrap().ends_with("  sleep 1000          running"),
+        "{list}"
+    );
     at(&["terminate", "--all"]).fine();
 }
 
