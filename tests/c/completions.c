@@ -129,6 +129,7 @@ static void use_the_event_callback(void)
     }
 }
 
+/* Row C1. */
 static void a_completion_waits_for_the_event_callback(void)
 {
     struct seen seen, second;

@@ -42,6 +42,18 @@ static void other_properties_are_told_too(void)
     CHECK_ERROR(document, result);
 }
 
+/* Row C4: clients ask early whether guests can run virtual machines of their own. */
+static void c4_the_processors_tell_their_features(void)
+{
+    PWSTR document = NULL;
+    char *text;
+    CHECK_HR(HcsGetServiceProperties(W("{\"PropertyQueries\":{\"ProcessorCapabilities\":{}}}"), &document), S_OK);
+    text = take_text(document);
+    CONFORMS("HcsGetServiceProperties/ProcessorCapabilities",
+             text != NULL && json_value(text, "ProcessorFeatures") != NULL && json_value(text, "Error") == NULL);
+    free(text);
+}
+
 static void no_query_asks_for_the_basic_property(void)
 {
     const PCWSTR queries[] = {NULL, W(""), W("{}")};
@@ -101,6 +113,7 @@ int main(void)
 {
     RUN(the_basic_properties_name_the_schema_versions);
     RUN(other_properties_are_told_too);
+    RUN(c4_the_processors_tell_their_features);
     RUN(no_query_asks_for_the_basic_property);
     RUN(unknown_properties_are_refused);
     RUN(settings_and_reports_are_read);

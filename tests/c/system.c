@@ -222,6 +222,7 @@ static int is_in_state(HCS_SYSTEM system, const char *state)
     return is;
 }
 
+/* Row C3. */
 static void a_system_has_no_state_until_it_has_run(void)
 {
     WCHAR *id = fixture_id();
@@ -282,7 +283,7 @@ static void settings_of_a_running_system_can_be_changed(void)
     fixture_end(system);
 }
 
-/* To its client a system that ends with its last handle is gone with that, so the id can be used again at once. */
+/* Row C8. To its client a system that ends with its last handle is gone with that, so the id can be used again at once. */
 static void an_id_is_free_after_the_last_close(void)
 {
     enum { ROUNDS = 5 };

@@ -14,6 +14,9 @@ use crate::{Result, install};
 /// Where the list is, below the prefix: a path in each line, that of a directory with `/` at its end.
 const LIST: &str = "share/doc/hcs/installed";
 
+/// The line of the prefix itself, where the installation has made it. The last of a list that is read from its end.
+const PREFIX: &str = "./";
+
 /// What was made below a prefix, by this installation and by earlier ones.
 #[derive(Debug)]
 pub(crate) struct Placed {
@@ -46,7 +49,10 @@ impl Placed {
 
     /// A directory was made.
     pub(crate) fn folder(&mut self, path: &Path) {
-        self.add(path, "/");
+        match path == self.prefix {
+            true => drop(self.lines.insert(PREFIX.to_owned())),
+            false => self.add(path, "/"),
+        }
     }
 
     /// Anything outside of the prefix, such as a directory above it, is not ours to remove.
@@ -98,6 +104,9 @@ impl Placed {
 
 /// The path of a line.
 fn inside(prefix: &Path, line: &str) -> Result<PathBuf> {
+    if line == PREFIX {
+        return Ok(prefix.to_owned());
+    }
     let path = Path::new(line);
     let plain = path
         .components()
@@ -142,9 +151,11 @@ mod tests {
         install::Arguments {
             prefix: prefix.to_owned(),
             destdir: "/".into(),
+            debug: false,
         }
     }
 
+    /// Row N7.
     #[test]
     fn what_was_installed_is_removed_and_nothing_else() {
         let place = tempfile::tempdir().unwrap();
@@ -163,7 +174,6 @@ mod tests {
             }
             fs::write(bin.join(name), "").unwrap();
             placed.file(&bin.join(name));
-            placed.folder(&prefix);
             placed.write().unwrap();
         }
         run(&arguments(&prefix)).unwrap();
@@ -175,6 +185,30 @@ mod tests {
             again.to_string().contains("nothing was installed"),
             "{again}"
         );
+    }
+
+    #[test]
+    fn a_prefix_that_was_made_is_removed() {
+        let place = tempfile::tempdir().unwrap();
+        for (name, others) in [("mine", false), ("shared", true)] {
+            let prefix = place.path().join(name);
+            let mut placed = Placed::read(&prefix).unwrap();
+            for folder in ["", "bin", "share", "share/doc", "share/doc/hcs"] {
+                let folder = match folder {
+                    "" => prefix.clone(),
+                    folder => prefix.join(folder),
+                };
+                fs::create_dir(&folder).unwrap();
+                placed.folder(&folder);
+            }
+            placed.write().unwrap();
+            if others {
+                fs::write(prefix.join("other"), "").unwrap();
+            }
+            run(&arguments(&prefix)).unwrap();
+            assert_eq!(prefix.exists(), others);
+        }
+        assert!(place.path().exists());
     }
 
     #[test]

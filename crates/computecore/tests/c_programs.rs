@@ -177,7 +177,7 @@ fn stress() {
     }
 }
 
-/// An exception from a C++ callback ends the program, and is shown.
+/// Row C8: An exception from a C++ callback ends the program, and is shown.
 #[test]
 fn what_a_callback_throws_is_shown() {
     for callback in ["completion", "event"] {
@@ -208,6 +208,7 @@ fn the_programs_compile_for_windows() {
     });
 }
 
+/// Row C2.
 #[test]
 fn wide_literals_work_with_short_wchar() {
     Program::build("tests/c/operation.c", Language::C11ShortWchar)
@@ -310,6 +311,7 @@ fn python(script: &str) -> Program {
         .given(script)
 }
 
+/// Row C9.
 #[test]
 fn the_binding_for_python_passes_its_tests() {
     let run = python("-munittest")
@@ -363,7 +365,7 @@ fn go(folder: &Path, verb: &str) -> Program {
         .given(verb)
 }
 
-/// One test for all, which builds the package once.
+/// Row C9: One test for all, which builds the package once.
 #[test]
 fn the_binding_for_go_passes_its_tests_and_its_example_runs() {
     let folder = tempfile::tempdir().unwrap();
@@ -381,8 +383,8 @@ fn the_binding_for_go_passes_its_tests_and_its_example_runs() {
     assert_eq!(run.stdout, "hello from the container\n");
 }
 
-/// The sample for .NET, compiled and run by Mono, which finds libraries as .NET does. Mono is no .NET, so this holds its
-/// declarations and its strings, and not its project file.
+/// Row C9: the sample for .NET, compiled and run by Mono, which finds libraries as .NET does. Mono is no .NET, so this
+/// holds its declarations and its strings, and not its project file.
 #[test]
 fn sample_for_dotnet() {
     let folder = tempfile::tempdir().unwrap();

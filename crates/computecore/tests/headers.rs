@@ -139,6 +139,7 @@ const ENVIRONMENTS: [(&str, &str); 3] = [
     ),
 ];
 
+/// Row C5.
 #[test]
 fn they_get_on_with_the_types_of_other_environments() {
     let uses = "static void HCS_CALLBACK_ on_event(HCS_EVENT *event, void *context) { (void)event; (void)context; }\n\
@@ -152,7 +153,8 @@ fn they_get_on_with_the_types_of_other_environments() {
     }
 }
 
-/// The optional headers of `compat/`: alone, twice, together with ours in any order, in both flavours of strings.
+/// Row C6: the optional headers of `compat/`: alone, twice, together with ours in any order, in both flavours of
+/// strings.
 #[test]
 fn the_compatibility_headers_have_what_clients_take() {
     let uses = "extern const GUID none; const GUID none = {0, 0, 0, {0}};\n\
@@ -173,6 +175,7 @@ fn the_compatibility_headers_have_what_clients_take() {
     }
 }
 
+/// Row C2.
 #[test]
 fn one_inclusion_cannot_have_other_strings_than_another() {
     let text = "#include <ComputeCore.h>\n#define HCS_WIDE\n#include <ComputeStorage.h>\n";

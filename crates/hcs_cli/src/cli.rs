@@ -208,6 +208,7 @@ mod tests {
             .collect()
     }
 
+    /// Row N2.
     #[test]
     fn every_verb_has_examples_that_are_understood() {
         let mut cli = Cli::command();
@@ -356,5 +357,38 @@ mod tests {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
             assert!(quickly(line).is_none(), "{line}");
         }
+    }
+
+    /// What is typed in place of a number, or one that is out of its range, is answered with what was expected.
+    #[test]
+    fn no_option_is_answered_in_the_words_of_a_programming_language() {
+        fn look(command: &Command, line: &[&str], tried: &mut u32) {
+            for argument in command.get_arguments() {
+                let Some(long) = argument
+                    .get_long()
+                    .filter(|_| argument.get_action().takes_values())
+                else {
+                    continue;
+                };
+                for value in ["?", "-1"] {
+                    let option = format!("--{long}={value}");
+                    let line = [line, &[&option]].concat();
+                    *tried += 1;
+                    let Err(error) = Cli::try_parse_from(&line) else {
+                        continue;
+                    };
+                    let said = error.to_string();
+                    for words in ["invalid digit", "cannot parse", "too large", "is not in "] {
+                        assert!(!said.contains(words), "{line:?}: {said}");
+                    }
+                }
+            }
+            for verb in command.get_subcommands() {
+                look(verb, &[line, &[verb.get_name()]].concat(), tried);
+            }
+        }
+        let mut tried = 0;
+        look(&Cli::command(), &["hcs"], &mut tried);
+        assert!(tried > 150, "{tried}");
     }
 }

@@ -33,7 +33,8 @@ const RETYPED: &[(&str, &str)] = &[
     ("NvramVendor", "Variables"),
 ];
 
-/// In the reference pages of schema 2.5, and in none of the files.
+/// In the reference pages of schema 2.5, and in none of the files. The property of the service is in neither: clients name
+/// it, and the pages have what it answers.
 const REFERENCE_ONLY: &[(&str, &str)] = &[
     ("VirtualMachine_Processor", "EnablePageShattering"),
     ("VirtualMachine_Processor", "DisableSpeculationControls"),
@@ -43,6 +44,18 @@ const REFERENCE_ONLY: &[(&str, &str)] = &[
     ("ProcessorFeatureSet", "ProcessorFeatureSetMode"),
     ("ProcessorFeatureSetMode", "Strict"),
     ("ProcessorFeatureSetMode", "Permissive"),
+    ("GetPropertyType", "ProcessorCapabilities"),
+    ("ProcessorCapabilitiesInfo", "ProcessorFeatures"),
+    ("ProcessorCapabilitiesInfo", "XsaveProcessorFeatures"),
+    ("ProcessorCapabilitiesInfo", "CacheLineFlushSize"),
+    (
+        "ProcessorCapabilitiesInfo",
+        "ImplementedPhysicalAddressBits",
+    ),
+    ("ProcessorCapabilitiesInfo", "NonArchitecturalCoreSharing"),
+    ("NonArchitecturalCoreSharing", "Unreported"),
+    ("NonArchitecturalCoreSharing", "Off"),
+    ("NonArchitecturalCoreSharing", "On"),
 ];
 
 /// The release that came last with a definition or property wins.

@@ -23,7 +23,7 @@ const ENDPOINT: &str = "/run/hcs/hcs.sock";
 /// # Errors
 /// The build failed, or a file cannot be copied.
 pub(crate) fn install(repository: &Repository, prefix: &Path) -> crate::Result<PathBuf> {
-    install::build(repository)?;
+    install::build(repository, &["--release"])?;
     let built = repository.target.join("release");
     install::place(repository, &built, prefix, Path::new("/"))?;
     let build = ["build", "--release", "--locked", "--package", "xtask"];

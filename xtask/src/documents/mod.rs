@@ -1,5 +1,7 @@
 //! The documents are true: every fenced block of every Markdown file is run as it is written.
 //!
+//! Rows N1 and N3 of daily use: a newcomer goes by the README alone.
+//!
 //! A document is one session of a new user, from its first line to its last, in a directory like a fresh checkout.
 //!
 //! 1. [`blocks`] finds the blocks. A picture is `text`, all others are run or used.

@@ -230,7 +230,8 @@ fn cpu_v2(cpu: CpuLimits) -> Writes {
 
 fn missing(controller: &str, pointer: &str) -> Failure {
     let message = format!(
-        "this host has no control group controller \"{controller}\" that could enforce the limit"
+        "the limit could not be enforced: the service has no control group controller \"{controller}\", as this host has none, or as \
+         it runs as an ordinary user, who has no control groups of the host"
     );
     Failure::new(HResult::NOT_SUPPORTED, message.clone()).cause_at(pointer, message)
 }

@@ -40,7 +40,7 @@ impl Namespace {
 const POINTER: &str = "/Container/UserNamespace";
 
 /// Why an ordinary user's service enforces no limits.
-const NO_LIMITS: &str = "nothing could enforce it: this service runs as an ordinary user, who has no control groups of \
+const NO_LIMITS: &str = "the limit could not be enforced: this service runs as an ordinary user, who has no control groups of \
                          the host; leave the limit out, or use a service that runs as root";
 
 /// What the document asks for, else what is configured. A service of an ordinary user makes no others.

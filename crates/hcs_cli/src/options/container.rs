@@ -90,8 +90,9 @@ pub(crate) struct ContainerOptions {
     #[arg(long = "device", value_name = "HOST[:GUEST][:rwm]", value_parser = device::parse)]
     devices: Vec<Device>,
 
-    /// Keep what is written inside in this directory, which has to exist, below upper/; it gets mode 0700 [default: it
-    /// vanishes with the container]
+    /// Keep what is written inside in this directory, which has to exist, below upper/; it gets mode 0700. Without an image or
+    /// --layer, what is written in the current directory is below a name such as -home-me-project/upper/ [default: it vanishes
+    /// with the container]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
 
@@ -100,7 +101,7 @@ pub(crate) struct ContainerOptions {
     scratch_size: Option<u64>,
 
     /// The most files and directories that may be made inside
-    #[arg(long, value_name = "N", requires = "scratch_size")]
+    #[arg(long, value_name = "N", requires = "scratch_size", value_parser = super::count)]
     scratch_files: Option<u64>,
 
     /// Let nothing be written inside, but in a --mount and a --tmpfs
@@ -125,7 +126,7 @@ pub(crate) struct ContainerOptions {
     cpus: Option<Processors>,
 
     /// The most processes and threads inside [default: what the service's configuration says, 4096 without it]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = super::count)]
     pids_limit: Option<u64>,
 
     /// Host name inside
@@ -231,6 +232,20 @@ impl ContainerOptions {
     /// Whether it has the default view of the host's files, which leaves some out.
     pub(crate) const fn has_default_view(&self) -> bool {
         self.layers.is_empty() && self.image.is_none()
+    }
+
+    /// The option that puts something else in the place of `path`, or of a directory above it, as it would be typed.
+    pub(crate) fn covering(&self, path: &Path) -> Option<String> {
+        let temporary = self.temporary.iter().filter_map(|directory| {
+            let place = directory.container_path.as_deref()?;
+            path.starts_with(place).then(|| format!("--tmpfs {place}"))
+        });
+        let mounts = self.mounts.iter().filter_map(|mount| {
+            let place = mount.guest();
+            path.starts_with(place)
+                .then(|| format!("--mount ...:{place}"))
+        });
+        temporary.chain(mounts).next()
     }
 
     fn guest_os(&self) -> Option<GuestOs> {

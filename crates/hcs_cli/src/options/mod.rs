@@ -39,6 +39,17 @@ pub(crate) fn pid(text: &str) -> Result<u32, String> {
     }
 }
 
+/// Reads how many of something there may be.
+///
+/// # Errors
+/// It is no number, or none.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("expected a whole number of at least 1, such as 100".to_owned()),
+    }
+}
+
 /// What the documents depend on besides the arguments.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {

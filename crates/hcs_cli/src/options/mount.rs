@@ -126,6 +126,11 @@ pub(super) fn split(text: &str, separator: char) -> Vec<String> {
 }
 
 impl Mount {
+    /// Where it appears inside.
+    pub(super) fn guest(&self) -> &str {
+        &self.guest
+    }
+
     fn take(&mut self, option: &str) -> Result<(), String> {
         match option {
             "ro" | "readonly" => self.read_only = true,

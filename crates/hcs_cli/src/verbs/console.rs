@@ -36,6 +36,15 @@ const TIMEOUT: &str =
 /// How Windows pipes begin, which stand for sockets of the service.
 const PIPE: &str = r"\\.\pipe\";
 
+/// Reads the number of a serial port.
+///
+/// # Errors
+/// It is none.
+fn port(text: &str) -> Result<u8, String> {
+    text.parse()
+        .map_err(|_| "expected the number of a serial port, such as 0 for COM1".to_owned())
+}
+
 /// Connect to a serial port of a virtual machine
 ///
 /// The machine's document names the pipe of the port, and hcs create --isolation vm --console makes one on which the kernel
@@ -56,7 +65,7 @@ pub(crate) struct Console {
     id: String,
 
     /// The serial port, COM1 is 0
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = port)]
     port: u8,
 
     /// Keys that detach: each a character or ctrl- and one, with commas between them; empty for none

@@ -75,7 +75,7 @@ fn page(command: &Command) -> io::Result<String> {
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
+    page.extend(synopsis(command).into_bytes());
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     if command.has_subcommands() {
@@ -87,6 +87,14 @@ fn page(command: &Command) -> io::Result<String> {
         page.push_str(".SH \"SEE ALSO\"\n\\fBhcs\\fR(1)\n");
     }
     Ok(page)
+}
+
+/// How a command is called, as its help says it: the options are listed further below, with their values.
+fn synopsis(command: &Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.strip_prefix("Usage:").unwrap_or(&usage);
+    let lines = usage.lines().map(|line| literal(line.trim()) + "\n");
+    format!(".SH SYNOPSIS\n.nf\n{}.fi\n", lines.collect::<String>())
 }
 
 /// `Title:` and the lines below it become a section, as they are.
@@ -159,5 +167,8 @@ mod tests {
             assert!(page.contains(&format!(".TH {name} 1")), "{page}");
             assert!(page.contains(".SH \"EXAMPLES\"\n"), "{page}");
         }
+        let called = synopsis(cli.find_subcommand("run").unwrap());
+        let lines = "\\&hcs run [OPTIONS] IMAGE [CMD...]\n\\&hcs run [OPTIONS] \\-\\- CMD...\n";
+        assert_eq!(called, format!(".SH SYNOPSIS\n.nf\n{lines}.fi\n"));
     }
 }

@@ -65,7 +65,7 @@ impl Ps {
     }
 
     fn everywhere(&self, clock: Clock) -> Result<u8, Stop> {
-        let (systems, failed) = all(clock)?;
+        let (systems, failed) = all(SystemPropertyType::ProcessList, clock)?;
         match self.format.chosen() {
             Format::Json => print_json(&systems)?,
             Format::Table => print(&text_of_all(&systems))?,
@@ -74,11 +74,14 @@ impl Ps {
     }
 }
 
-/// All systems with their processes, and one of the failures; the other failures have been told.
-fn all(clock: Clock) -> Result<(Vec<Properties>, Option<Stop>), Stop> {
+/// All systems, each with the property `wanted` where it has it, and one of the failures; the other failures have been told.
+pub(super) fn all(
+    wanted: SystemPropertyType,
+    clock: Clock,
+) -> Result<(Vec<Properties>, Option<Stop>), Stop> {
     let systems = clock.wait("", enumerate(&SystemQuery::default()))?;
     let endpoint = Endpoint::from_environment()?;
-    let query = client::query(&[SystemPropertyType::ProcessList]);
+    let query = client::query(&[wanted]);
     let mut asked = Vec::new();
     for system in systems {
         let id = system.id.clone().unwrap_or_default();
@@ -101,7 +104,7 @@ fn all(clock: Clock) -> Result<(Vec<Properties>, Option<Stop>), Stop> {
             Err(failure) => {
                 let id = system.id.clone().unwrap_or_default();
                 let quiet = failure.hresult == HResult::HCS_E_INVALID_STATE;
-                known.push(without_processes(system));
+                known.push(without_answer(system));
                 if !quiet && let Some(before) = failed.replace(clock.stop(&id, failure)) {
                     complain(&failure::text(&before.failure));
                 }
@@ -111,8 +114,8 @@ fn all(clock: Clock) -> Result<(Vec<Properties>, Option<Stop>), Stop> {
     Ok((known, failed))
 }
 
-/// What is known of a system whose processes cannot be asked for.
-fn without_processes(system: ComputeSystemProperties) -> Properties {
+/// What is known of a system that cannot be asked.
+fn without_answer(system: ComputeSystemProperties) -> Properties {
     Properties {
         id: system.id,
         runtime_id: system.runtime_id,
@@ -232,7 +235,7 @@ PID  CREATED  TIME   PRIVATE  BY   NAME  COMMAND
             process_list: Some(vec![process()]),
             ..Properties::default()
         };
-        let created = without_processes(ComputeSystemProperties {
+        let created = without_answer(ComputeSystemProperties {
             id: Some("new".to_owned()),
             ..ComputeSystemProperties::default()
         });

@@ -52,7 +52,8 @@ const KILLED: u8 = 137;
 /// thrown away. Empty are /home, /root, /run, /tmp and other places where users and services keep what is theirs; keys,
 /// password files and data of services are missing (`hcs service Capabilities` lists all, below HostView). The current
 /// directory is shown even in such a place, unless it is a home or one of these places itself. For everything use
-/// --layer /, for files to be shared use --mount. What changes on the host meanwhile may be seen or not, except in a --mount.
+/// --layer /, for files to be shared use --mount. What changes on the host meanwhile may be seen or not, except in a --mount
+/// of its directory.
 ///
 /// With --isolation vm the command has a Linux kernel of its own, in QEMU, and sees the files of a guest image and of
 /// --disk. Of the options of containers --memory, --cpus and --hostname go with it.
@@ -240,10 +241,17 @@ fn explained(
     let here =
         |path: &&str| left_out && stop.failure.message.contains(path) && Path::new(path).exists();
     if let Some(path) = process.paths().find(here) {
-        let cause = format!(
-            "{path} is on this machine, but containers without --layer may not see it (`hcs service Capabilities` lists, \
+        let covered = container.covering(Path::new(path));
+        let cause = match covered {
+            Some(option) => format!(
+                "{option} is in the place of what this machine has there: begin elsewhere (--workdir /), or show it in there \
+                 by --mount {path}:{path}"
+            ),
+            None => format!(
+                "{path} is on this machine, but containers without --layer may not see it (`hcs service Capabilities` lists, \
              below HostView, what they do not see): show it by --mount {path}:{path}, or all files by --layer /"
-        );
+            ),
+        };
         stop.failure = stop.failure.cause(cause);
     } else if left_out && stop.code == NOT_FOUND {
         let program = process.program();

@@ -45,8 +45,8 @@ pub(crate) struct Service {
     #[command(subcommand)]
     action: Option<Action>,
 
-    /// Properties, always as JSON: Basic, Service, ProcessorTopology, Memory, CpuGroup, QoSCapabilities, and
-    /// Capabilities, which says what is honoured of documents here, and why not
+    /// Properties, always as JSON: Basic, Service, ProcessorTopology, ProcessorCapabilities, Memory, CpuGroup,
+    /// QoSCapabilities, and Capabilities, which says what is honoured of documents here, and why not
     #[arg(value_name = "PROPERTY")]
     properties: Vec<String>,
 

@@ -1,9 +1,9 @@
 //! `hcs stats`: what a system has used.
 
 use clap::Args;
-use hcs::documents::{Statistics, SystemPropertyType};
+use hcs::documents::{Properties, Statistics, SystemPropertyType};
 
-use super::ps::{mebibytes, seconds};
+use super::ps::{self, mebibytes, seconds};
 use crate::{
     client,
     failure::Stop,
@@ -11,18 +11,30 @@ use crate::{
     output::{Format, FormatOption, print, print_json, table},
 };
 
-/// Show what a system has used: processor time, memory, input and output
+/// Show what a system has used, or all systems: processor time, memory, input and output
+///
+/// Without an ID all systems are listed; as JSON that is a list of their Properties with their Statistics. The figures are
+/// those of now; `watch hcs stats` shows them again and again.
 ///
 /// n/a stands for what the host does not count: for most figures that is so where the service runs as an ordinary user,
 /// who has no control groups.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
+  hcs stats                        all systems
   hcs stats box
   hcs stats box --json")]
 pub(crate) struct Stats {
-    /// The system
-    id: String,
+    /// The system [default: all systems]
+    id: Option<String>,
+
+    /// All systems, as without ID
+    #[arg(long, short, conflicts_with = "id", hide = true)]
+    all: bool,
+
+    /// Print the figures once, as without this option
+    #[arg(long, hide = true)]
+    no_stream: bool,
 
     #[command(flatten)]
     format: FormatOption,
@@ -34,7 +46,15 @@ pub(crate) struct Stats {
 impl Stats {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let clock = self.limit.begin("stats");
-        let properties = client::property(&self.id, SystemPropertyType::Statistics, clock)?;
+        let Some(id) = &self.id else {
+            let (systems, failed) = ps::all(SystemPropertyType::Statistics, clock)?;
+            match self.format.chosen() {
+                Format::Json => print_json(&systems)?,
+                Format::Table => print(&text_of_all(&systems))?,
+            }
+            return failed.map_or(Ok(0), Err);
+        };
+        let properties = client::property(id, SystemPropertyType::Statistics, clock)?;
         let statistics = properties.statistics.unwrap_or_default();
         match self.format.chosen() {
             Format::Json => print_json(&statistics)?,
@@ -47,24 +67,41 @@ impl Stats {
 /// What stands for a figure that the host does not count.
 const UNCOUNTED: &str = "n/a";
 
+const HEAD: [&str; 6] = ["UPTIME", "CPU", "MEMORY", "PEAK", "READ", "WRITTEN"];
+
 fn text(statistics: &Statistics) -> String {
+    table(HEAD, &[row(statistics)])
+}
+
+fn text_of_all(systems: &[Properties]) -> String {
+    let [uptime, processor, memory, peak, read, written] = HEAD;
+    let head = ["SYSTEM", uptime, processor, memory, peak, read, written];
+    let rows: Vec<[String; 7]> = systems
+        .iter()
+        .map(|system| {
+            let id = system.id.clone().unwrap_or_default();
+            let [uptime, processor, memory, peak, read, written] =
+                row(system.statistics.as_ref().unwrap_or(&Statistics::default()));
+            [id, uptime, processor, memory, peak, read, written]
+        })
+        .collect();
+    table(head, &rows)
+}
+
+fn row(statistics: &Statistics) -> [String; 6] {
     let processor = statistics.processor.as_ref();
     let memory = statistics.memory.as_ref();
     let storage = statistics.storage.as_ref();
     let time = |amount: Option<u64>| amount.map_or_else(|| UNCOUNTED.to_owned(), seconds);
     let bytes = |amount: Option<u64>| amount.map_or_else(|| UNCOUNTED.to_owned(), mebibytes);
-    let row = [
+    [
         time(statistics.uptime100ns),
         time(processor.and_then(|used| used.total_runtime100ns)),
         bytes(memory.and_then(|used| used.memory_usage_commit_bytes)),
         bytes(memory.and_then(|used| used.memory_usage_commit_peak_bytes)),
         bytes(storage.and_then(|used| used.read_size_bytes)),
         bytes(storage.and_then(|used| used.write_size_bytes)),
-    ];
-    table(
-        ["UPTIME", "CPU", "MEMORY", "PEAK", "READ", "WRITTEN"],
-        &[row],
-    )
+    ]
 }
 
 #[cfg(test)]

@@ -37,13 +37,61 @@ pub(crate) fn advised(mut error: Error, line: &[OsString]) -> Error {
     let Some(ContextValue::String(found)) = error.get(context) else {
         return error;
     };
-    if let Some(answer) = answer(table, found) {
-        error.remove(ContextKind::SuggestedArg);
-        error.remove(ContextKind::SuggestedSubcommand);
-        let answer = ContextValue::StyledStrs(vec![StyledStr::from(answer)]);
-        error.insert(ContextKind::Suggested, answer);
+    let Some(answer) = answer(table, found) else {
+        let found = found.clone();
+        return without_far_guesses(error, &found);
+    };
+    error.remove(ContextKind::SuggestedArg);
+    error.remove(ContextKind::SuggestedSubcommand);
+    let answer = ContextValue::StyledStrs(vec![StyledStr::from(answer)]);
+    error.insert(ContextKind::Suggested, answer);
+    error
+}
+
+/// The complaint about `found` without guesses that no slip of a finger explains, nor the one that an option was meant as the
+/// value of another. The words that they lead to do something else.
+fn without_far_guesses(mut error: Error, found: &str) -> Error {
+    for guesses in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
+        let near: Vec<String> = match error.get(guesses) {
+            Some(ContextValue::String(one)) => vec![one.clone()],
+            Some(ContextValue::Strings(some)) => some.clone(),
+            _ => continue,
+        };
+        let near: Vec<String> = near.into_iter().filter(|one| is_slip(found, one)).collect();
+        error.remove(guesses);
+        if let [one] = near.as_slice() {
+            error.insert(guesses, ContextValue::String(one.clone()));
+        } else if !near.is_empty() {
+            error.insert(guesses, ContextValue::Strings(near));
+        }
+    }
+    if found.starts_with("--") {
+        error.remove(ContextKind::Suggested);
     }
     error
+}
+
+/// Whether `meant` becomes `typed` by at most two letters more, less or other, or if it is begun or gone on with.
+fn is_slip(typed: &str, meant: &str) -> bool {
+    let (typed, meant) = (typed.trim_start_matches('-'), meant.trim_start_matches('-'));
+    let begun = typed.len() >= 3 && (meant.starts_with(typed) || typed.starts_with(meant));
+    begun || distance(typed, meant) <= 2.min(typed.len() / 3)
+}
+
+/// How many letters have to be added, left out or replaced.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, letter) in one.chars().enumerate() {
+        let mut left_above = above;
+        row[0] = above + 1;
+        for (column, known) in other.iter().enumerate() {
+            let replaced = left_above + usize::from(letter != *known);
+            left_above = row[column + 1];
+            row[column + 1] = replaced.min(left_above + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// The complaint about `-h` as a host name.
@@ -144,6 +192,27 @@ mod tests {
     }
 
     #[test]
+    fn a_guess_is_a_slip_of_a_finger() {
+        for (typed, meant) in [
+            ("--memroy", "--memory"),
+            ("--work", "--workdir"),
+            ("--ulimits", "--ulimit"),
+        ] {
+            let said = complaint(&["hcs", "run", typed, "x", "--", "sh"]);
+            assert!(said.contains(&format!("'{meant}'")), "{said}");
+            assert!(!said.contains("as a value"), "{said}");
+        }
+        for typed in ["--security", "--dirs", "--oscar"] {
+            let said = complaint(&["hcs", "run", typed, "x", "--", "sh"]);
+            assert!(!said.contains("tip: "), "{said}");
+        }
+        assert!(complaint(&["hcs", "lst"]).contains("'list'"));
+        assert!(!complaint(&["hcs", "frobnicate"]).contains("tip: "));
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!((distance("", "ab"), distance("ab", "")), (2, 2));
+    }
+
+    #[test]
     fn verbs_of_images_are_answered_as_such() {
         for (words, answer) in verbs::IMAGE_ROWS {
             for word in *words {
@@ -198,12 +267,13 @@ mod tests {
         assert!(commands > 30, "{commands}");
     }
 
+    /// Row N6.
     #[test]
     fn the_words_people_know_work_or_are_answered() {
         let cli = Cli::command();
         for verb in "kill logs cp images pull build top attach port version info help completion man start stop rm ps \
                      unpause restart rename stats update commit push tag login search save load diff export import \
-                     prune system network volume compose"
+                     prune system network volume compose healthcheck machine context plugin init mount umount untag secret"
             .split_whitespace()
         {
             let ours = cli.find_subcommand(verb).is_some();
@@ -211,7 +281,10 @@ mod tests {
         }
         let run = cli.find_subcommand("run").unwrap();
         for option in "-p --publish --entrypoint --privileged --cap-add --device --read-only --tmpfs --restart -d --rm \
-                       --name -v --volume -e --env -u --user -w --network --hostname --init --pull"
+                       --name -v --volume -e --env -u --user -w --network --hostname --init --pull --bind --ro-bind \
+                     --bind-try --dev --proc --dir --symlink --perms --chdir --setenv --unsetenv --clearenv --uid --seccomp \
+                     --args --overlay --die-with-parent --unshare-all --share-net --volumes-from --sysctl --oom-score-adj \
+                     --systemd --tz --umask --secret --attach --quiet --tls-verify --arch --http-proxy --passwd"
             .split_whitespace()
         {
             let name = option.trim_start_matches('-');

@@ -11,11 +11,11 @@ pub(super) const HOST_NAME: Row = (
 /// Each option is answered by what to type here, or by why there is nothing to type.
 pub(super) const ROWS: &[Row] = &[
     (
-        &["-v", "--volume", "--bind"],
+        &["-v", "--volume", "--bind", "--bind-try", "--dev-bind-try"],
         "`--mount ./data:/data` lets a directory appear inside, `--mount ./data:/data:ro` only for reading",
     ),
     (
-        &["--ro-bind"],
+        &["--ro-bind", "--ro-bind-try"],
         "`--mount ./data:/data:ro` lets a directory appear inside that can only be read",
     ),
     (
@@ -27,6 +27,7 @@ pub(super) const ROWS: &[Row] = &[
             "--memory-swap",
             "--memory-swappiness",
             "--memory-reservation",
+            "--kernel-memory",
         ],
         "there is one limit of memory, `--memory 512`, in megabytes",
     ),
@@ -81,12 +82,19 @@ pub(super) const ROWS: &[Row] = &[
         "the first process of each container reaps the others already",
     ),
     (
-        &["--platform"],
+        &["--platform", "--arch", "--os", "--variant"],
         "of an image for several kinds of machines the one for this machine is taken: `hcs run debian:12 sh`",
     ),
     (
-        &["--rootfs", "--root", "--overlay-src"],
-        "a root file system is given as `--layer ./rootfs`",
+        &[
+            "--rootfs",
+            "--root",
+            "--overlay-src",
+            "--overlay",
+            "--ro-overlay",
+        ],
+        "a root file system is given as `--layer ./rootfs`, one of several layers as `--layer ./upper --layer ./rootfs`; what is \
+         written above it is kept by `--scratch ./out`",
     ),
     (&["--setenv"], "variables are given as `--env LANG=C`"),
     (
@@ -129,6 +137,7 @@ pub(super) const ROWS: &[Row] = &[
             "--proc",
             "--dev",
             "--new-session",
+            "--as-pid-1",
         ],
         "every container has namespaces of its own, with /proc, /sys and /dev; they cannot be shared with the host",
     ),
@@ -175,6 +184,99 @@ pub(super) const ROWS: &[Row] = &[
         "nothing is checked by itself; `hcs exec box -- true` tells by its exit code whether a container runs commands",
     ),
     (&["--replace"], "`hcs terminate box` makes an id free"),
+    (
+        &["--volumes-from", "--image-volume"],
+        "a volume is a directory of the host, which several containers can have: `--mount ./data:/data`",
+    ),
+    (
+        &["--sysctl"],
+        "sockets of ICMP (ping) and ports below 1024 are for all users inside already; other settings of the kernel are those of the host, or of \
+         a network namespace: `--net-namespace blue`",
+    ),
+    (
+        &["--oom-kill-disable", "--oom-score-adj"],
+        "what exceeds `--memory 512` is killed, and `hcs events --follow` tells of it; which process is the kernel's choice",
+    ),
+    (
+        &[
+            "--blkio-weight",
+            "--device-read-bps",
+            "--device-write-bps",
+            "--device-read-iops",
+            "--device-write-iops",
+            "--rdt-class",
+        ],
+        "input and output are measured (`hcs stats box`), not limited; `--scratch-size 1G` limits what may be written inside",
+    ),
+    (
+        &["--systemd"],
+        "an init system is a command like any other: `--tmpfs /run --tmpfs /tmp --layer ./rootfs -- /sbin/init`",
+    ),
+    (
+        &["--tz"],
+        "the time zone is a variable: `--env TZ=Europe/Berlin`",
+    ),
+    (
+        &["--umask"],
+        "the mask of new files is set by the command: `hcs run -- sh -c 'umask 027; make'`",
+    ),
+    (
+        &["--secret", "--file", "--bind-data", "--ro-bind-data"],
+        "a file is shown by `--mount ./token:/run/token:ro`, or copied into a container by `hcs cp ./token box:/run`",
+    ),
+    (
+        &["--dir", "--size", "--perms", "--chmod"],
+        "an empty directory in memory is `--tmpfs /work:size=64M,mode=0755`; others are made by the command itself",
+    ),
+    (
+        &["--symlink"],
+        "links are made by the command itself: `hcs run -- sh -c 'ln -s usr/lib /lib64; make'`",
+    ),
+    (
+        &["--tmp-overlay"],
+        "what is written inside is thrown away, unless `--scratch ./out` keeps it",
+    ),
+    (
+        &["--remount-ro"],
+        "`--read-only` lets nothing be written but in a --mount and a --tmpfs",
+    ),
+    (
+        &["--seccomp", "--add-seccomp-fd"],
+        "the filter of system calls is the same for all containers, and cannot be changed",
+    ),
+    (
+        &[
+            "--lock-file",
+            "--sync-fd",
+            "--block-fd",
+            "--info-fd",
+            "--json-status-fd",
+            "--preserve-fds",
+            "--args",
+        ],
+        "a command has its three streams and no other descriptor; `hcs wait box` waits for its end, and `hcs inspect box` \
+         tells of it as JSON",
+    ),
+    (
+        &["-a", "--attach"],
+        "the three streams are connected already, standard input with `-i`; `-d` connects none, and `hcs attach box` does later",
+    ),
+    (
+        &["-q", "--quiet"],
+        "progress is shown at a terminal only, on standard error: `hcs run debian:12 true 2> progress`",
+    ),
+    (
+        &["--http-proxy"],
+        "a container has no variable of this environment but those that are named: `--env http_proxy --env https_proxy`",
+    ),
+    (
+        &["--tls-verify"],
+        "registries without TLS are listed in registries.conf, as for podman and skopeo: `hcs image pull localhost:5000/tools:1`",
+    ),
+    (
+        &["--passwd", "--passwd-entry", "--hostuser", "--group-entry"],
+        "users are those of the container's own /etc/passwd, or numbers: `--user 1000:1000`",
+    ),
     (
         &["-f", "--force"],
         "`hcs terminate box` ends a system in any state, without a question",

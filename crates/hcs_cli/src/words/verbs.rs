@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
         "`hcs image remove debian:12` removes the name of an image, and with its last name the image",
     ),
     (
-        &["tag", "save", "load", "import", "history"],
+        &["tag", "untag", "save", "load", "import", "history"],
         "what is done with images stands after image: `hcs image load debian.tar`, `hcs image save debian:12`, `hcs image \
          import rootfs.tar tools`, `hcs image tag debian:12 base`, `hcs image history debian:12`",
     ),
@@ -92,7 +92,7 @@ pub(super) const ROWS: &[Row] = &[
         "`hcs network list` lists networks, and a container is put into one: `hcs run --network nat -- server`",
     ),
     (
-        &["volume", "volumes"],
+        &["volume", "volumes", "mount", "umount", "unmount"],
         "a volume is a directory of the host: `hcs run --mount ./data:/data -- make`",
     ),
     (
@@ -119,6 +119,26 @@ pub(super) const ROWS: &[Row] = &[
     (
         &["status", "state", "show"],
         "`hcs inspect box` tells all of a system, `hcs list` the state of each",
+    ),
+    (
+        &["healthcheck"],
+        "nothing is checked by itself; `hcs exec box -- true` tells by its exit code whether a container runs commands",
+    ),
+    (
+        &["machine", "vm"],
+        "containers run on this machine's own kernel; `hcs run --isolation vm -- make` gives a command a kernel of its own",
+    ),
+    (
+        &["context", "plugin", "farm", "connection", "node"],
+        "clients are programs on the same machine as the service; HCS_ENDPOINT names its socket, and `hcs service` tells of it",
+    ),
+    (
+        &["init"],
+        "a container needs no preparation: `hcs run -- make`, or `hcs create --id box` and `hcs start box`",
+    ),
+    (
+        &["secret", "config"],
+        "a file is shown by `hcs run --mount ./token:/run/token:ro -- make`, or copied into a container by `hcs cp ./token box:/run`",
     ),
     (
         &["spec"],

@@ -31,6 +31,7 @@ fn said(output: Output) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Row N7.
 #[test]
 fn files_go_in_and_come_out() {
     let (container, here) = (Container::new("copies"), tempdir().unwrap());

@@ -30,6 +30,7 @@ fn list_can_be_the_ids_alone() {
     assert_eq!(at(&place, "list -q").fine(), "");
 }
 
+/// Row N7.
 #[test]
 fn all_systems_are_ended_whatever_their_state() {
     let place = Place::new(60);
@@ -155,6 +156,7 @@ fn the_end_of_a_process_is_a_document() {
     );
 }
 
+/// Row N8.
 #[test]
 fn a_system_is_inspected_with_what_it_was_made_from() {
     let folder = tempfile::tempdir().unwrap();

@@ -32,6 +32,7 @@ fn follow(id: &str) -> Child {
         .unwrap()
 }
 
+/// Row N4.
 #[test]
 fn a_detached_command_goes_on_and_its_output_and_exit_code_stay() {
     let container = detached(&[], "echo out; echo err >&2; printf 'no end'; exit 42");
@@ -191,6 +192,7 @@ fn a_command_that_cannot_be_started_leaves_nothing() {
     assert!(!listed().contains(&id));
 }
 
+/// Row N4.
 #[test]
 fn a_container_keeps_the_newest_output_within_bounds() {
     let script = "echo first; head -c 20000000 /dev/zero | tr '\\0' 'x'; echo; echo last";

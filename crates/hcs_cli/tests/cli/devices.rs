@@ -38,6 +38,7 @@ fn with_device(options: &[&str], node: &Path, more: &str, script: &str) -> Ended
     ended(&mut hcs([&first[..], options, &command].concat()))
 }
 
+/// Row F15.
 #[test]
 fn a_device_can_be_used_where_it_was_asked_for() {
     let (_place, node) = node(0o666);

@@ -193,6 +193,7 @@ fn standard_output_that_cannot_be_written_is_a_failure() {
     assert!(ended.err.contains("standard output"), "{ended:?}");
 }
 
+/// Row N10.
 #[test]
 fn a_scratch_that_is_in_use_is_told_with_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
@@ -208,6 +209,7 @@ fn a_scratch_that_is_in_use_is_told_with_the_way_out() {
     }
 }
 
+/// Row F14.
 #[test]
 fn a_scratch_on_an_overlay_is_told_with_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
@@ -225,6 +227,7 @@ fn a_scratch_on_an_overlay_is_told_with_the_way_out() {
     assert!(said.err.contains("name a directory on ext4"), "{said:?}");
 }
 
+/// Row F14.
 #[test]
 fn a_mount_over_dev_is_what_the_container_has_there() {
     let folder = tempfile::tempdir().unwrap();
@@ -236,6 +239,7 @@ fn a_mount_over_dev_is_what_the_container_has_there() {
     }
 }
 
+/// Row F14.
 #[test]
 fn a_start_that_a_terminate_overtakes_says_so() {
     let id = unique("overtaken");
@@ -259,6 +263,7 @@ fn a_start_that_a_terminate_overtakes_says_so() {
     }
 }
 
+/// Row N10.
 #[test]
 fn a_network_namespace_is_a_name() {
     let path = words("run --net-namespace ../x -- true");
@@ -274,6 +279,7 @@ fn a_network_namespace_is_a_name() {
     );
 }
 
+/// Row N10.
 #[test]
 fn messages_have_no_numbers_of_errors_and_no_useless_parts_of_paths() {
     let folder = tempfile::tempdir().unwrap();
@@ -301,6 +307,7 @@ fn messages_have_no_numbers_of_errors_and_no_useless_parts_of_paths() {
     assert!(!sibling.err.contains(".."), "{sibling:?}");
 }
 
+/// Row N10.
 #[test]
 fn numbers_that_are_wrong_are_told_with_right_ones() {
     for (line, expected) in [
@@ -324,6 +331,7 @@ fn numbers_that_are_wrong_are_told_with_right_ones() {
     assert!(said.err.contains(expected), "{said:?}");
 }
 
+/// Row F15.
 #[test]
 fn signals_of_real_time_reach_a_process() {
     let container = Container::new("rt");

@@ -104,6 +104,7 @@ fn a_follower_goes_on_through_a_killed_service_without_gap_or_repetition() {
     ended(&mut place.hcs(&["terminate", "kept"])).fine();
 }
 
+/// Row N8.
 #[test]
 fn a_run_ends_its_container_gracefully_and_a_terminate_by_force() {
     let place = Place::new(60);

@@ -107,7 +107,7 @@ fn a_container_does_not_see_the_directories_of_its_service() {
     assert_eq!(run(beside.path(), "cat /seen/file").fine(), "beside");
 }
 
-/// A container has neither namespaces nor control groups to give away; the answer says so, and what to do.
+/// Row F14: A container has neither namespaces nor control groups to give away; the answer says so, and what to do.
 #[test]
 fn a_service_inside_of_a_container_says_why_it_makes_none() {
     let folder = Path::new(env!("CARGO_BIN_EXE_hcs")).parent().unwrap();

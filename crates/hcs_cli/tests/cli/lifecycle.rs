@@ -101,6 +101,18 @@ fn figures_are_shown() {
         "{statistics}"
     );
     assert!(words(&format!("stats {id}")).fine().starts_with("UPTIME"));
+    // Other tests end systems meanwhile, which is no failure.
+    let all = words("stats --no-stream").fine();
+    assert!(all.starts_with("SYSTEM"), "{all}");
+    let mut systems = all.lines().map(|line| line.split_whitespace().next());
+    assert!(systems.any(|first| first == Some(id.as_str())), "{all}");
+    let all = json("stats --json");
+    let mut own = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["Id"] == id.as_str());
+    assert!(own.next().unwrap()["Statistics"].is_object(), "{all}");
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn verbs() -> BTreeSet<String> {
         .collect()
 }
 
+/// Row N9.
 #[test]
 fn every_verb_has_a_manual_page_that_groff_takes_without_a_warning() {
     let folder = tempfile::tempdir().unwrap();
@@ -84,6 +85,7 @@ fn rendered(page: &Path) {
     }
 }
 
+/// Row N9.
 #[test]
 fn bash_completes_verbs_and_options() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
 //! A root that can only be read, directories in memory, and the size of shared memory.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use crate::{
-    common::{ended, script},
+    common::{Container, ended, hcs, script, words},
     service::Place,
 };
 use tempfile::tempdir;
@@ -31,6 +31,62 @@ fn the_directory_of_the_socket_is_empty_which_is_said() {
     assert_eq!(run(&below).err, "");
 }
 
+/// Row F3: what README, THREATS and `hcs run --help` say of files that change on the host. What the default view and
+/// layers show of them then is left open; a mapped directory shows them as they are, and a mapped file stays that file.
+#[test]
+fn f3_a_mapped_directory_shows_what_changes_on_the_host() {
+    let shared = tempdir().unwrap();
+    fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let at = |name: &str| shared.path().join(name);
+    for name in ["kept", "replaced", "removed", "alone"] {
+        fs::write(at(name), "old\n").unwrap();
+    }
+    let host = shared.path().display();
+    for way in WAYS {
+        let options =
+            format!("{way} --mount {host}:/mapped:ro --mount {host}/alone:/mapped-alone:ro");
+        let container = Container::with("changes", &options);
+        let seen = |path: &str| ended(&mut hcs(["exec", &container.0, "--", "cat", path]));
+        for name in ["kept", "replaced", "removed"] {
+            seen(&format!("/mapped/{name}")).fine();
+        }
+        fs::write(at("kept"), "changed\n").unwrap();
+        fs::write(at("new"), "new\n").unwrap();
+        fs::rename(at("new"), at("replaced")).unwrap();
+        fs::remove_file(at("removed")).unwrap();
+        fs::write(at("added"), "added\n").unwrap();
+        for (name, text) in [("kept", "changed"), ("replaced", "new"), ("added", "added")] {
+            let path = format!("/mapped/{name}");
+            assert_eq!(seen(&path).fine(), format!("{text}\n"), "{way}: {name}");
+        }
+        assert_eq!(seen("/mapped/removed").code, Some(1), "{way}");
+        fs::write(at("alone"), "changed\n").unwrap();
+        assert_eq!(seen("/mapped-alone").fine(), "changed\n", "{way}");
+        fs::write(at("another"), "another\n").unwrap();
+        fs::rename(at("another"), at("alone")).unwrap();
+        assert_eq!(seen("/mapped-alone").fine(), "changed\n", "{way}");
+        fs::write(at("removed"), "old\n").unwrap();
+    }
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |file: &str| fs::read_to_string(repository.join(file)).unwrap();
+    for (whose, text) in [
+        ("README.md", read("README.md")),
+        ("THREATS.md", read("docs/THREATS.md")),
+        ("hcs run --help", words("run --help").fine()),
+    ] {
+        let text: Vec<&str> = text.split_whitespace().collect();
+        let mut said = text.join(" ").replace('`', "");
+        said.retain(|letter| !"(,.)".contains(letter));
+        let way_out = [
+            "--mount of its directory",
+            "Use --mount for files that change",
+            "is mapped --mount",
+        ];
+        assert!(way_out.iter().any(|words| said.contains(words)), "{whose}");
+    }
+}
+
+/// Row F15.
 #[test]
 fn a_root_can_be_read_only() {
     let shared = tempdir().unwrap();
@@ -62,6 +118,7 @@ fn a_root_can_be_read_only() {
     assert_eq!(file, "of the container\n");
 }
 
+/// Row F15.
 #[test]
 fn directories_in_memory_have_a_size_and_a_mode() {
     let shared = tempdir().unwrap();

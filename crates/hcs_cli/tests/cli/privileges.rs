@@ -13,6 +13,7 @@ fn status(options: &[&str], key: &str) -> String {
     script(options, &script_text).fine().trim_end().to_owned()
 }
 
+/// Row F15.
 #[test]
 fn capabilities_are_given_and_taken_by_name() {
     assert_eq!(status(&[], "CapEff"), "00000000800405fb");
@@ -53,6 +54,7 @@ fn a_process_gets_no_more_than_its_container_was_made_with() {
     );
 }
 
+/// Row F15.
 #[test]
 fn set_user_id_programs_work_where_that_was_asked_for() {
     let place = tempfile::tempdir().unwrap();
@@ -96,6 +98,7 @@ fn a_capability_that_a_program_wants_is_named() {
     run(&["--cap-add", "NET_RAW", "--cap-add", "SYS_TIME"]).fine();
 }
 
+/// Row F15.
 #[test]
 fn limits_are_those_of_the_container_or_of_the_process() {
     let container = Container::with("limits", "--ulimit nofile=64:128 --ulimit core=0");

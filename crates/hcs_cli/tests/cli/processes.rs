@@ -22,6 +22,7 @@ pub(crate) fn assert_streams_open_again(command: &mut Command) {
     );
 }
 
+/// Row F1.
 #[test]
 fn the_streams_of_a_process_belong_to_its_user() {
     for options in ["", "--userns", "--cap-drop CHOWN"] {
@@ -45,6 +46,7 @@ fn the_streams_of_a_process_belong_to_its_user() {
 /// signal that came before the shell had made it would not reach it.
 const WAITS: &str = "trap 'exit 9' INT; (echo ready; exec sleep 1000); echo went on";
 
+/// Row F2.
 #[test]
 fn a_signal_reaches_what_the_command_waits_for() {
     for options in [&[][..], &["--userns"]] {
@@ -71,6 +73,7 @@ fn assert_left(container: &Container, expected: &str) {
     assert!(looks.any(|left| left == expected), "{}", left());
 }
 
+/// Row F2.
 #[test]
 fn a_command_whose_time_is_over_leaves_nothing() {
     for options in ["", "--userns"] {
@@ -125,7 +128,7 @@ fn a_signal_by_pid_is_for_that_process_alone() {
     assert_left(&container, "sleep 1006 \n");
 }
 
-/// A server that a command left behind, say.
+/// Row F5: A server that a command left behind, say.
 #[test]
 fn what_was_started_inside_is_listed_as_well() {
     let container = Container::new("left");
@@ -146,4 +149,11 @@ fn what_was_started_inside_is_listed_as_well() {
         (2, "inside", "sleep"),
         "{lines}"
     );
+    // It is no process of the API's, whose signals would reach whatever has its number by now.
+    let refused = ended(&mut hcs(["signal", id, words[0]]));
+    let advice = format!("hcs exec {id} -- sh -c 'kill {}'", words[0]);
+    assert_eq!(refused.code, Some(125), "{refused:?}");
+    assert!(refused.err.contains(&advice), "{refused:?}");
+    let kill = format!("kill {}", words[0]);
+    ended(&mut hcs(["exec", id, "--", "sh", "-c", &kill])).fine();
 }

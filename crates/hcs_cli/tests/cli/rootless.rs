@@ -306,6 +306,9 @@ fn containers_of_an_ordinary_user_live_on_without_its_service() {
     let paused = user.hcs(&["pause", "own"]);
     assert_eq!(paused.code, Some(125), "{paused:?}");
     assert!(paused.err.contains("ordinary user"), "{paused:?}");
+    let limited = user.hcs(&["update", "--memory", "64", "own"]);
+    assert_eq!(limited.code, Some(125), "{limited:?}");
+    assert!(limited.err.contains("ordinary user"), "{limited:?}");
     let figures = user.hcs(&["stats", "own"]).fine();
     assert!(figures.contains("n/a"), "{figures}");
     let refused = user.hcs(&["exec", "-u", "nobody", "own", "--", "true"]);
@@ -366,6 +369,7 @@ fn subordinate_ids_are_used_where_the_host_grants_them() {
     user.script(&[], script).fine();
 }
 
+/// Row F11.
 #[test]
 fn a_container_of_an_ordinary_user_knows_its_name_and_localhost() {
     if unprivileged() {
@@ -467,7 +471,7 @@ fn no_socket_of_the_host_answers_in_a_container_of_an_ordinary_user() {
     assert_eq!(run.code, Some(125), "{run:?}");
 }
 
-/// The same view as root has, of what the user may see: without homes, keys and what others have in /tmp.
+/// Row F8: The same view as root has, of what the user may see: without homes, keys and what others have in /tmp.
 #[test]
 fn the_view_of_an_ordinary_user_has_the_current_directory_and_a_home_that_works() {
     if unprivileged() {

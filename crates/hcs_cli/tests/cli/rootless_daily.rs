@@ -145,7 +145,7 @@ fn a_device_of_a_group_is_had_where_processes_are_in_it() {
     }
 }
 
-/// `unshare -Ur` makes a user root of a namespace, with all capabilities and no more rights than before.
+/// Row F7: `unshare -Ur` makes a user root of a namespace, with all capabilities and no more rights than before.
 #[test]
 fn root_of_a_user_namespace_is_an_ordinary_user() {
     if unprivileged() {

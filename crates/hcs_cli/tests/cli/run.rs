@@ -373,6 +373,7 @@ fn root_can_be_an_unprivileged_user_of_the_host() {
     assert!(words[2].parse::<u32>().unwrap() >= 1000, "{map}");
 }
 
+/// Row N5.
 #[test]
 fn a_command_starts_in_the_current_directory_which_is_a_copy() {
     let place = tempfile::tempdir().unwrap();
@@ -399,6 +400,7 @@ fn a_command_starts_in_the_current_directory_which_is_a_copy() {
     }
 }
 
+/// Row F8.
 #[test]
 fn a_directory_that_the_default_view_leaves_out_is_explained() {
     let place = tempfile::tempdir().unwrap();
@@ -417,6 +419,16 @@ fn a_directory_that_the_default_view_leaves_out_is_explained() {
     let refused = ended(&mut hcs(["run", "--", program.to_str().unwrap()]));
     assert_eq!(refused.code, Some(127), "{refused:?}");
     assert!(refused.err.contains("--mount"), "{refused:?}");
+    // What an option of the caller's covers.
+    let below = ["run", "--read-only", "--tmpfs", "/tmp"];
+    let hidden = ended(hcs([&below[..], &["--", "pwd"]].concat()).current_dir(place.path()));
+    assert_eq!(hidden.code, Some(125), "{hidden:?}");
+    for said in ["--tmpfs /tmp is in the place", &way_out] {
+        assert!(hidden.err.contains(said), "{hidden:?}");
+    }
+    let shown = [&below[..], &["--mount", &mount, "--", "pwd"]].concat();
+    let shown = ended(hcs(shown).current_dir(place.path()));
+    assert_eq!(shown.fine(), format!("{path}\n"));
     // What is nowhere is not explained like that.
     let refused = ended(&mut hcs(["run", "-w", "/nowhere/at/all", "--", "pwd"]));
     assert!(!refused.err.contains("--mount"), "{refused:?}");

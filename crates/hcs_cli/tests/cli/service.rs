@@ -181,6 +181,7 @@ fn a_container_whose_run_was_killed_lasts_as_long_as_others_use_it() {
     assert_eq!(list.fine(), "[]\n");
 }
 
+/// Row N7.
 #[test]
 fn a_service_is_stopped_and_its_containers_go_on() {
     let place = Place::new(60);
@@ -237,6 +238,7 @@ fn an_idle_service_leaves_by_the_time_that_it_reads_anew() {
     assert_eq!(poll(&mut polled, Some(&limit)).unwrap(), 1, "it has left");
 }
 
+/// Row N7.
 #[test]
 fn a_changed_configuration_is_told_until_the_next_service_has_it() {
     let place = Place::new(60);
@@ -364,9 +366,18 @@ fn the_list_says_what_became_of_commands_also_after_the_service() {
     check(true);
     kill_services(&place);
     check(false);
+    // The first command of a container that is older than its service.
+    at(&["exec", "-d", "none", "--", "sleep", "1000"]).fine();
+    let list = at(&["list"]).fine();
+    let line = list.lines().find(|line| line.contains(" none "));
+    assert!(
+        line.unwrap().ends_with("  sleep 1000          running"),
+        "{list}"
+    );
     at(&["terminate", "--all"]).fine();
 }
 
+/// Row N7.
 #[test]
 fn a_level_of_the_log_that_there_is_not_is_refused() {
     let place = Place::new(60);

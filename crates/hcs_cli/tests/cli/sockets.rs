@@ -24,6 +24,7 @@ fn talk(mount: &str, options: &[&str]) -> crate::common::Ended {
     ended(&mut hcs([&first[..], options, &command].concat()))
 }
 
+/// Row F15.
 #[test]
 fn a_socket_that_is_mapped_is_reached() {
     let place = tempfile::tempdir().unwrap();
@@ -72,6 +73,7 @@ fn the_socket_of_the_service_is_of_no_use_by_whatever_name() {
     }
 }
 
+/// Row F15.
 #[test]
 fn fifos_and_single_files_are_mapped() {
     let place = tempfile::tempdir().unwrap();

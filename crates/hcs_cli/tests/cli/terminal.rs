@@ -230,7 +230,8 @@ fn ids_and_names_of_others_do_not_drive_the_terminal() {
     }
 }
 
-/// Keys, screen and size are passed through; the keys that detach leave the command alone, for the next to attach.
+/// Row N4: keys, screen and size are passed through; the keys that detach leave the command alone, for the next to
+/// attach.
 #[test]
 fn a_detached_terminal_is_attached_to_and_left_again() {
     let container = Container(unique("attach"));

@@ -53,6 +53,7 @@ const ENTRIES: &[(&str, Entries)] = &[
                 Refused("there is no Windows domain"),
             ),
             ("QoSCapabilities", Supported),
+            ("ProcessorCapabilities", Supported),
             ("Memory", Supported),
             (
                 "CacheAllocation",

@@ -24,7 +24,7 @@ use crate::{
         service::Service,
     },
     document::parse_optional,
-    upkeep::host,
+    upkeep::{host, processor_features},
 };
 
 /// Minor versions of schema 2 that documents may name.
@@ -106,6 +106,9 @@ fn property(service: &Service, kind: GetPropertyType) -> Result<Value, Failure> 
                 &service.context.engines,
             )),
         }),
+        GetPropertyType::ProcessorCapabilities => {
+            value(&processor_features::capabilities().map_err(|e| unknown("processors", e))?)
+        }
         GetPropertyType::Capabilities => Ok(capabilities::answer(&service.context.engines)),
         GetPropertyType::Service => Ok(about::answer(service)),
         GetPropertyType::ContainerCredentialGuard

@@ -26,7 +26,11 @@ impl System {
         let mut detached = self.detached.borrow_mut();
         if matches!(*detached, Detached::None) {
             *detached = Detached::Process(Rc::clone(process));
-            drop(detached);
+        }
+        drop(detached);
+        // Of an earlier service's system the agent tells how the process ended. Its command is written down as soon as it
+        // has one, so that without a command there was no process.
+        if self.detached_command.borrow().is_none() {
             self.detached_command.replace(Some(command(document)));
             self.write_down(self.state());
         }

@@ -70,6 +70,11 @@ fn the_host_is_described_as_it_is() {
     assert!(listed >= std::thread::available_parallelism().unwrap().get());
     let memory = property(&mut client, "Memory");
     assert!(memory["TotalMemoryInBytes"].as_u64() > memory["AvailableMemoryInBytes"].as_u64());
+    let processors = property(&mut client, "ProcessorCapabilities");
+    let features = processors["ProcessorFeatures"].as_array().unwrap();
+    assert!(!features.is_empty() || !cfg!(target_arch = "x86_64"));
+    // Guests cannot have it, and a client that reads it would ask for it.
+    assert!(!features.contains(&json!("NestedVirt")), "{features:?}");
     let nothing = Call::GetServiceProperties { query: None };
     let basic = client.call(&nothing).ok().json();
     assert!(basic["Properties"][0]["SupportedSchemaVersions"].is_array());

@@ -148,6 +148,7 @@ fn what_other_engines_hide_is_hidden() {
     }
 }
 
+/// Row F12.
 fn every_user_may_ping_and_bind_low_ports() {
     let host = Host::new();
     let container = host.start(json!({}));

@@ -41,6 +41,7 @@ pub(super) fn memory_is_limited_and_the_agent_survives() {
     assert_eq!(container.shell("echo here"), "here");
 }
 
+/// Row F6.
 fn the_limits_can_be_read_inside() {
     let host = Host::new();
     let _other = host.start(json!({}));
@@ -97,7 +98,7 @@ fn memory_can_be_changed_while_it_runs() {
     assert!(!take(&container, 96));
 }
 
-/// Version 1 refuses it; version 2 would end processes until it fits.
+/// Row F14: Version 1 refuses it; version 2 would end processes until it fits.
 fn a_limit_below_what_is_used_says_what_is_used() {
     let host = Host::new();
     let container = host.start(json!({ "Memory": { "SizeInMB": 128 } }));

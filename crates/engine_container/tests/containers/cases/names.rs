@@ -40,6 +40,7 @@ fn named(host: &Host, storage: &Value) -> Container {
 
 const LOCALHOST: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback";
 
+/// Row F11.
 fn a_container_knows_its_name_and_localhost() {
     let host = Host::new();
     for storage in [json!({}), json!({ "Layers": [{ "Path": "/" }] })] {

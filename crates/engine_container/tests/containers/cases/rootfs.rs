@@ -93,6 +93,7 @@ fn the_root_has_the_attributes_of_the_top_layer() {
     assert_eq!(container.shell("stat -c '%a %u %g' /"), "1711 4711 4712");
 }
 
+/// Row F10.
 fn a_layer_of_its_owner_alone_is_a_root_for_all_users() {
     let host = Host::new();
     let layer = host.files.path().join("layer");
@@ -162,6 +163,7 @@ fn the_services_own_files_are_hidden() {
     assert_eq!(container.shell(&script), "");
 }
 
+/// Row F9.
 fn separate_file_systems_of_the_host_are_part_of_the_view() {
     let case = "rootfs::separate_file_systems_of_the_host_are_part_of_the_view";
     let setup = "mount -t tmpfs none /srv && echo theirs > /srv/file && mount -t tmpfs none /media && touch /media/file";

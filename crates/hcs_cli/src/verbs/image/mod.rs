@@ -145,7 +145,7 @@ pub(super) struct CostOptions {
     max_size: Option<u64>,
 
     /// The most files that an archive, or a layer of it, may have, directories and links included [default: 2000000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::options::count)]
     max_files: Option<u64>,
 
     /// The most seconds that reading it may take [default: 3600]

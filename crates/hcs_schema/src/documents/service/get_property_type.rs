@@ -13,6 +13,8 @@ schema_enum! {
         ContainerCredentialGuard = "ContainerCredentialGuard", 2.1;
         /// Which limits it can enforce.
         QoSCapabilities = "QoSCapabilities", 2.1;
+        /// What the host's processors can do.
+        ProcessorCapabilities = "ProcessorCapabilities", 2.5;
         /// The host's memory.
         Memory = "Memory", 2.1 until 2.3;
         /// Shares of the processors' cache.

@@ -330,11 +330,15 @@ fn find(system: &Rc<System>, pid: u32, again: bool) -> Result<(Rc<Process>, Ends
     Err(Failure::new(
         HResult::NOT_FOUND,
         format!(
-            "'{0}' has no process {pid}, or its exit status was already delivered; the event log has it then \
-             (hcs events --system {0})",
+            "'{0}' has no process {pid} that a client made, or its exit status was already delivered; the event log has \
+             it then (hcs events --system {0})",
             system.id
         ),
-    ))
+    )
+    .cause(format!(
+        "a process that another one has made inside gets its signals inside: hcs exec {} -- sh -c 'kill {pid}'",
+        system.id
+    )))
 }
 
 /// `HcsCloseProcess`.
