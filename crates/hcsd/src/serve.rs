@@ -24,7 +24,7 @@ use tracing::{info, warn};
 
 use crate::{
     cli::Options,
-    client::{connection::Connection, service::Service},
+    client::{connection::Connection, router::Router, service::Service},
     door::{
         greeting::Door,
         listener::{self, Accepting, Access, Listener},
@@ -221,7 +221,9 @@ async fn serve(
         entitled: Rc::clone(&service.entitled),
         permits: Rc::clone(&service.permits),
         unheard: Closing::default(),
-        serve: |socket, peer, refused| Connection::serve(socket, peer, refused, Rc::clone(service)),
+        serve: |socket, peer, refused| {
+            Connection::serve(socket, peer, refused, Rc::clone(service), &Router)
+        },
     };
     let idle = async {
         match idle {
