@@ -29,8 +29,8 @@ use hcs_schema::{
         Entries, Table,
     },
     documents::{
-        ComputeSystem, ModifySettingRequest, OsType, Properties, ShutdownOptions, Statistics,
-        SystemPropertyType, SystemType,
+        ComputeSystem, ModifySettingRequest, OsType, PauseOptions, Properties, ShutdownOptions,
+        StartOptions, Statistics, SystemPropertyType, SystemType,
     },
 };
 use rustix::{
@@ -373,7 +373,7 @@ fn not_so<T>(what: &str) -> Result<T, Failure> {
 }
 
 impl Machine for Tree {
-    fn start(&self) -> Result<(), Failure> {
+    fn start(&self, _options: &StartOptions) -> Result<(), Failure> {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let told = open(self.directory.join(GO), flags, Mode::empty())
             .and_then(|go| write(&go, b"go\n").map(drop));
@@ -387,7 +387,7 @@ impl Machine for Tree {
         self.has_agent.then_some(self)
     }
 
-    fn pause(&self) -> Result<(), Failure> {
+    fn pause(&self, _options: &PauseOptions) -> Result<(), Failure> {
         not_so("paused")
     }
 
