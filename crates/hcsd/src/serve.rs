@@ -70,6 +70,12 @@ pub(crate) fn run(
     files::make_state_root(endpoint, &root)?;
     let log = options.serve.then(|| root.join(logging::FILE));
     logging::start(config.log.as_deref(), log)?;
+    if !config.moved.is_empty() {
+        let settings = config.moved.join(", ");
+        info!(
+            "settings of containers belong into the section [container] of the configuration by now: {settings}"
+        );
+    }
     let Some(_lock) = lock(&root)? else {
         return start::another_serves(options, endpoint);
     };
