@@ -158,42 +158,15 @@ fn cycles(files: &Crate, arrows: &BTreeSet<Arrow>, folder: &[String]) -> Vec<Cir
         .iter()
         .filter(|(from, to)| from.starts_with(folder) && to.starts_with(folder))
         .collect();
-    let mut next: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for &(from, to) in &arrows {
-        next.entry(place_at(from, depth))
-            .or_default()
-            .insert(place_at(to, depth));
-    }
-    let reached = |start: &str| {
-        let mut seen = BTreeSet::new();
-        let mut waiting = vec![start.to_owned()];
-        while let Some(at) = waiting.pop() {
-            for &to in next.get(at.as_str()).into_iter().flatten() {
-                if seen.insert(to.to_owned()) {
-                    waiting.push(to.to_owned());
-                }
-            }
-        }
-        seen
-    };
     let places: BTreeSet<&str> = modules
         .iter()
         .map(|module| place_at(module, depth))
         .collect();
-    let reached: BTreeMap<&str, BTreeSet<String>> =
-        places.iter().map(|&at| (at, reached(at))).collect();
-    let ties = |a: &str, b: &str| reached[a].contains(b) && reached[b].contains(a);
-    let mut found: BTreeSet<BTreeSet<String>> = BTreeSet::new();
-    for &at in &places {
-        let circle = places
-            .iter()
-            .filter(|&&other| other != at && ties(at, other));
-        let mut circle: BTreeSet<String> = circle.map(|&other| other.to_owned()).collect();
-        if !circle.is_empty() {
-            circle.insert(at.to_owned());
-            found.insert(circle);
-        }
-    }
+    let next: BTreeSet<(&str, &str)> = arrows
+        .iter()
+        .map(|(from, to)| (place_at(from, depth), place_at(to, depth)))
+        .collect();
+    let found = circles(&places, &next);
     let is_folder = |at: &String| {
         let within = |module: &&Path| module.len() > depth + 1 && module[depth] == *at;
         modules.iter().any(within)
@@ -218,8 +191,35 @@ fn cycles(files: &Crate, arrows: &BTreeSet<Arrow>, folder: &[String]) -> Vec<Cir
         .collect()
 }
 
+/// The sets of places of which each is reached from each other one by the arrows `next`.
+fn circles(places: &BTreeSet<&str>, next: &BTreeSet<(&str, &str)>) -> BTreeSet<BTreeSet<String>> {
+    let reached = |start: &str| {
+        let mut seen = BTreeSet::new();
+        let mut waiting = vec![start];
+        while let Some(at) = waiting.pop() {
+            for &(_, to) in next.iter().filter(|(from, _)| *from == at) {
+                if seen.insert(to) {
+                    waiting.push(to);
+                }
+            }
+        }
+        seen
+    };
+    let reached: BTreeMap<&str, BTreeSet<&str>> =
+        places.iter().map(|&at| (at, reached(at))).collect();
+    let ties = |a: &str, b: &str| reached[a].contains(b) && reached[b].contains(a);
+    let circle_of = |at: &str| -> BTreeSet<String> {
+        let circle = places
+            .iter()
+            .filter(|&&other| other == at || ties(at, other));
+        circle.map(|&other| other.to_owned()).collect()
+    };
+    let all = places.iter().map(|&at| circle_of(at));
+    all.filter(|circle| circle.len() > 1).collect()
+}
+
 /// `tokens` without the items that only tests have.
-fn without_tests(tokens: TokenStream) -> TokenStream {
+pub(super) fn without_tests(tokens: TokenStream) -> TokenStream {
     let trees: Vec<TokenTree> = tokens.into_iter().collect();
     let mut kept = Vec::new();
     let mut index = 0;
