@@ -5,6 +5,9 @@ use std::path::PathBuf;
 pub use crate::spec::ScratchLimit;
 use crate::{apparmor::Profile, user_namespace::UserNamespaces};
 
+/// Name of the engine, for logs and state files.
+pub const NAME: &str = "container";
+
 /// Configuration of the engine. The default is that of the service for the whole machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineConfig {

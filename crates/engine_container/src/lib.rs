@@ -48,7 +48,7 @@ mod sys;
 mod user_namespace;
 mod waiting;
 
-pub use config::{EngineConfig, HostView, ScratchLimit};
+pub use config::{EngineConfig, HostView, NAME, ScratchLimit};
 pub use engine::ContainerEngine;
 pub use launcher::Launcher;
 pub use user_namespace::{IdRange, UserNamespaces};

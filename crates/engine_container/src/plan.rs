@@ -29,7 +29,7 @@ use crate::{
     },
     privilege::Privilege,
     source::Source,
-    spec::{LaunchSpec, MappedSpec, Owners, RootSpec, UserSpec},
+    spec::{LaunchSpec, MappedSpec, Owners, RootSpec, UserSpec, ViewSpec},
 };
 
 /// What to make.
@@ -111,18 +111,24 @@ pub(crate) fn check(
             privileges,
         },
         network: network::check(networking.and_then(|network| network.namespace.as_deref()))?,
-        limits: Limits {
-            memory: limits::memory(container.memory.as_ref())?,
-            cpu: match &container.processor {
-                // Counting processors takes a dozen system calls.
-                None => CpuLimits::default(),
-                asked => limits::processor(asked.as_ref(), processors())?,
-            },
-            pids: asked_processes(container)?.or(config.pids_limit),
-            pids_asked: asked_processes(container)?.is_some(),
-        },
+        limits: limits_of(container, config)?,
         devices: DeviceRule::merged(rules),
         preferred,
+    })
+}
+
+/// The limits of its control groups.
+fn limits_of(container: &Container, config: &EngineConfig) -> Result<Limits, Failure> {
+    let asked = asked_processes(container)?;
+    Ok(Limits {
+        memory: limits::memory(container.memory.as_ref())?,
+        cpu: match &container.processor {
+            // Counting processors takes a dozen system calls.
+            None => CpuLimits::default(),
+            asked => limits::processor(asked.as_ref(), processors())?,
+        },
+        pids: asked.or(config.pids_limit),
+        pids_asked: asked.is_some(),
     })
 }
 
@@ -223,19 +229,10 @@ fn root(
         return Err(failure.cause_at("/Container/Storage/Layers", message));
     }
     let tree = storage.and_then(|storage| storage.host_directory.as_deref());
-    let view = match (layers.is_empty(), tree) {
-        (true, tree) => {
-            layers.push(Source::own("/".to_owned()));
-            Some(left_out::check(config, tree, searches)?)
-        }
-        (false, None) => None,
-        (false, Some(_)) => {
-            let message = "a directory of the host is shown in the view of the host's files only, which a container with \
-                           Layers does not have; name it in MappedDirectories, or as a layer";
-            let failure = Failure::new(HResult::NOT_SUPPORTED, message);
-            return Err(failure.cause_at(left_out::TREE, message));
-        }
-    };
+    let view = view(layers.is_empty(), tree, config, searches)?;
+    if view.is_some() {
+        layers.push(Source::own("/".to_owned()));
+    }
     let kept = storage.and_then(|storage| storage.path.as_deref());
     let scratch = match kept {
         Some(path) => check_directory(path, scratch::POINTER, HResult::FILE_NOT_FOUND)?,
@@ -261,6 +258,25 @@ fn root(
         hidden,
         view,
     })
+}
+
+/// The view of the host's own files, which a container without layers has.
+fn view(
+    is_without_layers: bool,
+    tree: Option<&str>,
+    config: &EngineConfig,
+    searches: &Searches,
+) -> Result<Option<ViewSpec>, Failure> {
+    match (is_without_layers, tree) {
+        (true, tree) => left_out::check(config, tree, searches).map(Some),
+        (false, None) => Ok(None),
+        (false, Some(_)) => {
+            let message = "a directory of the host is shown in the view of the host's files only, which a container with \
+                           Layers does not have; name it in MappedDirectories, or as a layer";
+            let failure = Failure::new(HResult::NOT_SUPPORTED, message);
+            Err(failure.cause_at(left_out::TREE, message))
+        }
+    }
 }
 
 fn own_scratch(request: &CreateRequest, config: &EngineConfig) -> Result<Source, Failure> {

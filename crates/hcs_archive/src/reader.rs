@@ -167,29 +167,7 @@ impl<R: Read> Reader<R> {
             .link
             .or_else(|| header.link_name_bytes().map(|link| link.into_owned()));
         let link = link.unwrap_or_default();
-        let kind = match entry_type {
-            // Archives of the oldest kind have no type for directories.
-            EntryType::Regular if bytes.ends_with(b"/") => Kind::Directory,
-            EntryType::Regular | EntryType::Continuous => Kind::File,
-            EntryType::Directory => Kind::Directory,
-            EntryType::Symlink if link.is_empty() || link.contains(&0) => {
-                let message = "a symbolic link to nothing".to_owned();
-                return Err(ArchiveError::Malformed(message));
-            }
-            EntryType::Symlink => Kind::Symlink(OsString::from_vec(link)),
-            EntryType::Link => Kind::HardLink(name::relative(&link)?),
-            EntryType::Fifo => Kind::Fifo,
-            EntryType::Char | EntryType::Block => Kind::Device,
-            EntryType::GNUSparse => {
-                let message = "it has sparse files; make it without --sparse".to_owned();
-                return Err(ArchiveError::Malformed(message));
-            }
-            other => {
-                let letter = char::from(other.as_byte()).escape_default();
-                let message = format!("it has an entry of the type '{letter}', which is not known");
-                return Err(ArchiveError::Malformed(message));
-            }
-        };
+        let kind = kind_of(entry_type, &bytes, link)?;
         let mut size = 0;
         if kind == Kind::File {
             size = records
@@ -356,4 +334,31 @@ fn attributes(records: &mut Records, bytes: &[u8]) -> Result<(), ArchiveError> {
         }
     }
     Ok(())
+}
+
+/// What an entry is, by its type, its path and what it links to.
+fn kind_of(entry_type: EntryType, path: &[u8], link: Vec<u8>) -> Result<Kind, ArchiveError> {
+    Ok(match entry_type {
+        // Archives of the oldest kind have no type for directories.
+        EntryType::Regular if path.ends_with(b"/") => Kind::Directory,
+        EntryType::Regular | EntryType::Continuous => Kind::File,
+        EntryType::Directory => Kind::Directory,
+        EntryType::Symlink if link.is_empty() || link.contains(&0) => {
+            let message = "a symbolic link to nothing".to_owned();
+            return Err(ArchiveError::Malformed(message));
+        }
+        EntryType::Symlink => Kind::Symlink(OsString::from_vec(link)),
+        EntryType::Link => Kind::HardLink(name::relative(&link)?),
+        EntryType::Fifo => Kind::Fifo,
+        EntryType::Char | EntryType::Block => Kind::Device,
+        EntryType::GNUSparse => {
+            let message = "it has sparse files; make it without --sparse".to_owned();
+            return Err(ArchiveError::Malformed(message));
+        }
+        other => {
+            let letter = char::from(other.as_byte()).escape_default();
+            let message = format!("it has an entry of the type '{letter}', which is not known");
+            return Err(ArchiveError::Malformed(message));
+        }
+    })
 }

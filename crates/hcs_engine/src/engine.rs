@@ -21,8 +21,8 @@ use hcs_schema::{
     Failure, HResult,
     coverage::Table,
     documents::{
-        ComputeSystem, CrashOptions, ModifySettingRequest, OsType, ProcessDefaults, Properties,
-        SaveOptions, ShutdownOptions, SystemPropertyType, SystemType,
+        ComputeSystem, CrashOptions, ModifySettingRequest, OsType, PauseOptions, ProcessDefaults,
+        Properties, SaveOptions, ShutdownOptions, StartOptions, SystemPropertyType, SystemType,
     },
 };
 
@@ -345,7 +345,7 @@ pub trait Machine: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What the host refused; the machine is then to be killed and released.
-    fn start(&self) -> Result<(), Failure> {
+    fn start(&self, _options: &StartOptions) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -353,11 +353,12 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// the guest itself. Does not block, and is the same at any time.
     fn guest(&self) -> Option<&dyn Guest>;
 
-    /// Stops all that runs in it without its knowledge (freezer, or vCPUs stopped), at most for some 100 ms.
+    /// Stops all that runs in it without its knowledge (freezer, or vCPUs stopped), at most for some 100 ms. An option that
+    /// would weaken what the caller asks for is refused before, by [`Engine::coverage`].
     ///
     /// # Errors
     /// The host refused.
-    fn pause(&self) -> Result<(), Failure>;
+    fn pause(&self, options: &PauseOptions) -> Result<(), Failure>;
 
     /// Undoes [`Machine::pause`].
     ///

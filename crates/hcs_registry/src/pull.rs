@@ -151,6 +151,31 @@ fn pull_from(
     })
 }
 
+/// What a list has for this machine.
+fn fitting(index: &Index) -> Result<&Descriptor, Refusal> {
+    let fits = |one: &&Descriptor| one.fits() && (one.is_manifest() || one.is_index());
+    let architecture = architecture();
+    let found = index.manifests.iter().find(fits);
+    found.ok_or(Refusal::NoPlatform { architecture })
+}
+
+/// Refuses content that is not what named it says.
+fn check_expected(
+    found: &Content,
+    digest: Option<Digest>,
+    size: Option<u64>,
+) -> Result<(), Refusal> {
+    if let Some(expected) = digest.filter(|digest| *digest != found.digest) {
+        let (expected, found) = (expected.to_string(), found.digest.to_string());
+        return Err(Refusal::WrongDigest { expected, found });
+    }
+    if let Some(expected) = size.filter(|size| *size != found.size) {
+        let found = found.size;
+        return Err(Refusal::WrongSize { expected, found });
+    }
+    Ok(())
+}
+
 /// The manifest for this machine that `version` leads to, which may be in a list.
 fn manifest(
     session: &Session<'_>,
@@ -182,22 +207,14 @@ fn manifest(
         size: text.len() as u64,
     };
     check_document(&path, found.size).map_err(|source| storage(session, source))?;
-    if let Some(expected) = digest.filter(|digest| *digest != found.digest) {
-        let (expected, found) = (expected.to_string(), found.digest.to_string());
-        return Err(refused(Refusal::WrongDigest { expected, found }));
-    }
-    if let Some(expected) = size.filter(|size| *size != found.size) {
-        let found = found.size;
-        return Err(refused(Refusal::WrongSize { expected, found }));
-    }
+    check_expected(&found, digest, size).map_err(refused)?;
     let bad = |error: serde_json::Error| refused(Refusal::BadDocument(error.to_string()));
     let kind = media_type(&text, said).map_err(bad)?;
     let listed = Descriptor::new(&kind, found.digest, found.size);
     if listed.is_manifest() {
         let manifest = serde_json::from_slice(&text).map_err(bad)?;
-        let media_type = kind;
         return Ok(Found {
-            media_type,
+            media_type: kind,
             text,
             manifest,
         });
@@ -210,10 +227,7 @@ fn manifest(
         return Err(refused(Refusal::BadDocument(what)));
     }
     let index: Index = serde_json::from_slice(&text).map_err(bad)?;
-    let fits = |one: &&Descriptor| one.fits() && (one.is_manifest() || one.is_index());
-    let next = index.manifests.iter().find(fits);
-    let architecture = architecture();
-    let next = next.ok_or_else(|| refused(Refusal::NoPlatform { architecture }))?;
+    let next = fitting(&index).map_err(refused)?;
     let version = next.digest.to_string();
     manifest(
         session,

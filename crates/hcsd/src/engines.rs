@@ -12,6 +12,9 @@ pub(crate) use engine_container::{
 };
 pub(crate) use engine_vm::{Acceleration, EngineConfig as VmSettings};
 
+/// Name of the engine of containers.
+pub(crate) const CONTAINER: &str = engine_container::NAME;
+
 /// In a helper process, does its work and does not return: in the one that makes containers, in those that pack and unpack
 /// files inside, and in the worker of a virtual machine. Must be the first call of a program.
 pub fn main_if_helper() {

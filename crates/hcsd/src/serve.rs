@@ -24,7 +24,7 @@ use tracing::{info, warn};
 
 use crate::{
     cli::Options,
-    client::{connection::Connection, service::Service},
+    client::{connection::Connection, router::Router, service::Service},
     door::{
         greeting::Door,
         listener::{self, Accepting, Access, Listener},
@@ -70,6 +70,12 @@ pub(crate) fn run(
     files::make_state_root(endpoint, &root)?;
     let log = options.serve.then(|| root.join(logging::FILE));
     logging::start(config.log.as_deref(), log)?;
+    if !config.moved.is_empty() {
+        let settings = config.moved.join(", ");
+        info!(
+            "settings of containers belong into the section [container] of the configuration by now: {settings}"
+        );
+    }
     let Some(_lock) = lock(&root)? else {
         return start::another_serves(options, endpoint);
     };
@@ -221,7 +227,9 @@ async fn serve(
         entitled: Rc::clone(&service.entitled),
         permits: Rc::clone(&service.permits),
         unheard: Closing::default(),
-        serve: |socket, peer, refused| Connection::serve(socket, peer, refused, Rc::clone(service)),
+        serve: |socket, peer, refused| {
+            Connection::serve(socket, peer, refused, Rc::clone(service), &Router)
+        },
     };
     let idle = async {
         match idle {

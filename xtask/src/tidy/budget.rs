@@ -1,7 +1,10 @@
 //! Rule: the budget of files and functions.
 
+use serde::Deserialize;
+
 use super::{
     Fault, Rule,
+    folders::without_tests,
     source::{Function, code_lines, functions, tokens},
 };
 use crate::{Repository, Result};
@@ -17,16 +20,34 @@ pub(super) const RULE: Rule = Rule {
 const FILE_LINES: usize = 800;
 /// Half of the product's files have no more lines of code.
 const FILE_MEDIAN: usize = 150;
-/// No function is longer.
-const FUNCTION_LINES: usize = 100;
-/// At most [`LONG_PERCENT`] of all functions are longer.
-const LONG_FUNCTION_LINES: usize = 60;
-/// See [`LONG_FUNCTION_LINES`].
-const LONG_PERCENT: usize = 3;
+/// No function of the product is longer, but those of [`EXCEPTIONS`].
+const FUNCTION_LINES: usize = 60;
+/// No test is longer: it tells a story from its beginning to its end, and its steps have no other reader.
+const TEST_LINES: usize = 100;
+/// The data file of longer functions, each with its reason.
+const EXCEPTIONS: &str = "xtask/long_functions.toml";
+
+/// What the data file says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exceptions {
+    function: Vec<Exception>,
+}
+
+/// A function of the product that may be longer.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exception {
+    /// `FILE::NAME`.
+    name: String,
+    /// Why it is not cut.
+    reason: String,
+}
 
 fn check(repository: &Repository) -> Result<Vec<Fault>> {
     let mut faults = Vec::new();
     let mut sizes = Vec::new();
+    let mut product: Vec<(String, Function)> = Vec::new();
     let mut all: Vec<(String, Function)> = Vec::new();
     for file in repository.ending(&[".rs", ".c", ".cpp", ".h"]) {
         let text = repository.read(file)?;
@@ -39,15 +60,26 @@ fn check(repository: &Repository) -> Result<Vec<Fault>> {
             ));
         }
         if file.ends_with(".rs") {
-            if file.contains("/src/") {
+            let tokens = tokens(file, &text)?;
+            let named = |found: Function| (file.to_owned(), found);
+            if file.contains("/src/") && !file.ends_with("/tests.rs") {
                 sizes.push(code_lines(&text));
+                let shipped = functions(without_tests(tokens.clone()));
+                product.extend(shipped.into_iter().map(named));
             }
-            let found = functions(tokens(file, &text)?);
-            all.extend(found.into_iter().map(|f| (file.to_owned(), f)));
+            all.extend(functions(tokens).into_iter().map(named));
         }
     }
     faults.extend(median_fault(sizes));
-    faults.extend(function_faults(&all));
+    let text = repository.read(EXCEPTIONS)?;
+    let exceptions: Exceptions =
+        toml::from_str(&text).map_err(|error| format!("{EXCEPTIONS}: {error}"))?;
+    faults.extend(function_faults(&all, TEST_LINES, &[]));
+    faults.extend(function_faults(
+        &product,
+        FUNCTION_LINES,
+        &exceptions.function,
+    ));
     Ok(faults)
 }
 
@@ -63,24 +95,42 @@ fn median_fault(mut sizes: Vec<usize>) -> Option<Fault> {
     })
 }
 
-fn function_faults(all: &[(String, Function)]) -> Vec<Fault> {
-    let mend = "cut it into steps that have names, or make the assembler a list of parts";
-    let fault = |(file, function): &(String, Function)| {
-        let place = format!("{file}:{}", function.line);
-        let what = format!("function {} has {} lines", function.name, function.lines);
-        Fault::new(place, what, mend)
+/// The functions that are longer than `limit` and no exception, and the exceptions that are none any more or say no reason.
+fn function_faults(
+    all: &[(String, Function)],
+    limit: usize,
+    exceptions: &[Exception],
+) -> Vec<Fault> {
+    let name = |file: &str, function: &Function| format!("{file}::{}", function.name);
+    let is_of = |exception: &Exception, (file, function): &(String, Function)| {
+        exception.name == name(file, function)
     };
-    let long: Vec<_> = all
+    let long: Vec<_> = all.iter().filter(|(_, f)| f.lines > limit).collect();
+    let unexplained = long
         .iter()
-        .filter(|(_, f)| f.lines > LONG_FUNCTION_LINES)
+        .filter(|long| !exceptions.iter().any(|exception| is_of(exception, long)));
+    let mut faults: Vec<Fault> = unexplained
+        .map(|(file, function)| {
+            let place = format!("{file}:{}", function.line);
+            let what = format!(
+                "function {} has {} lines, more than {limit}",
+                function.name, function.lines
+            );
+            let mend = "cut it into steps that have names, or make the assembler a list of parts";
+            Fault::new(place, what, mend)
+        })
         .collect();
-    if long.len() * 100 > all.len() * LONG_PERCENT {
-        return long.into_iter().map(fault).collect();
-    }
-    long.into_iter()
-        .filter(|(_, f)| f.lines > FUNCTION_LINES)
-        .map(fault)
-        .collect()
+    let idle = exceptions.iter().filter(|exception| {
+        exception.reason.trim().is_empty() || !long.iter().any(|long| is_of(exception, long))
+    });
+    faults.extend(idle.map(|exception| {
+        let what = format!(
+            "lists {}, which is not longer than {limit} lines, or no reason",
+            exception.name
+        );
+        Fault::new(EXCEPTIONS, what, "remove it, or say why it is not cut")
+    }));
+    faults
 }
 
 #[cfg(test)]
@@ -100,20 +150,21 @@ mod tests {
     }
 
     #[test]
-    fn a_function_over_the_limit_is_a_fault_and_a_few_long_ones_are_not() {
-        let mut lines = vec![10; 97];
-        lines.extend([61, 100, 60]);
-        assert!(function_faults(&of(&lines)).is_empty());
-        lines.push(101);
-        lines.extend([10; 99]);
-        assert_eq!(function_faults(&of(&lines)).len(), 1);
-    }
-
-    #[test]
-    fn many_long_functions_are_all_named() {
-        let mut lines = vec![10; 96];
-        lines.extend([61; 4]);
-        assert_eq!(function_faults(&of(&lines)).len(), 4);
+    fn a_function_over_the_limit_is_a_fault_unless_it_is_listed_with_a_reason() {
+        let exception = |name: &str, reason: &str| Exception {
+            name: name.to_owned(),
+            reason: reason.to_owned(),
+        };
+        assert!(function_faults(&of(&[10, 60]), 60, &[]).is_empty());
+        assert_eq!(function_faults(&of(&[10, 61]), 60, &[]).len(), 1);
+        let listed = [exception("f.rs::f", "a table")];
+        assert!(function_faults(&of(&[61]), 60, &listed).is_empty());
+        let unfounded = [exception("f.rs::f", " ")];
+        assert_eq!(function_faults(&of(&[61]), 60, &unfounded).len(), 1);
+        // One that was cut has to leave the list.
+        assert_eq!(function_faults(&of(&[60]), 60, &listed).len(), 1);
+        let other = [exception("g.rs::f", "a table")];
+        assert_eq!(function_faults(&of(&[61]), 60, &other).len(), 2);
     }
 
     #[test]

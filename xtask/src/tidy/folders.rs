@@ -1,14 +1,19 @@
-//! Rule: no import cycle spans folders of a crate, for the crates that `xtask/layers.toml` lists.
+//! Rule: no import cycle spans folders of a crate, for the crates that `xtask/layers.toml` lists, at any depth.
 //!
 //! 1. [`Crate::read`] follows the `mod` declarations from the crate's root; modules for tests only are left out.
 //! 2. [`arrows`] finds the imports of each file, both in `use` and in paths amid the code.
-//! 3. [`cycles`] looks at folders and at files beside them, each as one place.
+//! 3. [`cycles`] looks at the folders in one folder and at the files beside them, each as one place.
+//! 4. [`all_cycles`] does so for the crate's root and for each folder; [`excuse`] leaves out the aggregates of the list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-use super::{Fault, Rule, layers::Law, source::tokens};
+use super::{
+    Fault, Rule,
+    layers::{Aggregate, Law},
+    source::tokens,
+};
 use crate::{Repository, Result};
 
 pub(super) const RULE: Rule = Rule {
@@ -113,55 +118,71 @@ fn arrows(files: &Crate) -> BTreeSet<Arrow> {
     found
 }
 
-/// The folder, or the file beside folders, that a module is in; empty for the root.
-fn place(module: &[String]) -> &str {
-    module.first().map_or("", String::as_str)
+/// A set of places of a folder that import each other in a circle.
+#[derive(Debug, PartialEq, Eq)]
+struct Circle {
+    /// The folder; empty for the crate's root.
+    folder: Path,
+    /// Folders and files in it, by name; empty for the folder's own file.
+    places: BTreeSet<String>,
+    /// The arrows that tie it.
+    tying: Vec<Arrow>,
 }
 
-/// The sets of places that import each other in a circle, each with the arrows that tie it, if a folder is among them.
-fn cycles(files: &Crate) -> Vec<(BTreeSet<String>, Vec<Arrow>)> {
+/// All circles of a crate, those of its root first.
+fn all_cycles(files: &Crate) -> Vec<Circle> {
     let arrows = arrows(files);
-    let mut next: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (from, to) in &arrows {
-        next.entry(place(from)).or_default().insert(place(to));
-    }
-    let reached = |start: &str| {
-        let mut seen = BTreeSet::new();
-        let mut waiting = vec![start.to_owned()];
-        while let Some(at) = waiting.pop() {
-            for &to in next.get(at.as_str()).into_iter().flatten() {
-                if seen.insert(to.to_owned()) {
-                    waiting.push(to.to_owned());
-                }
-            }
-        }
-        seen
-    };
-    let places: BTreeSet<&str> = files.modules.keys().map(|module| place(module)).collect();
-    let reached: BTreeMap<&str, BTreeSet<String>> =
-        places.iter().map(|&at| (at, reached(at))).collect();
-    let ties = |a: &str, b: &str| reached[a].contains(b) && reached[b].contains(a);
-    let mut found: BTreeSet<BTreeSet<String>> = BTreeSet::new();
-    for &at in &places {
-        let circle = places
-            .iter()
-            .filter(|&&other| other != at && ties(at, other));
-        let mut circle: BTreeSet<String> = circle.map(|&other| other.to_owned()).collect();
-        if !circle.is_empty() {
-            circle.insert(at.to_owned());
-            found.insert(circle);
-        }
-    }
+    let folders: BTreeSet<&[String]> = files
+        .modules
+        .keys()
+        .flat_map(|module| (0..module.len()).map(|depth| &module[..depth]))
+        .collect();
+    let of_folder = |folder: &[String]| cycles(files, &arrows, folder);
+    folders.into_iter().flat_map(of_folder).collect()
+}
+
+/// The folder, or the file beside folders, that a module of a folder at this depth is in; empty for the folder's own file.
+fn place_at(module: &[String], depth: usize) -> &str {
+    module.get(depth).map_or("", String::as_str)
+}
+
+/// The sets of places in `folder` that import each other in a circle, if a folder is among them.
+fn cycles(files: &Crate, arrows: &BTreeSet<Arrow>, folder: &[String]) -> Vec<Circle> {
+    let depth = folder.len();
+    let modules: Vec<&Path> = files
+        .modules
+        .keys()
+        .filter(|module| module.starts_with(folder))
+        .collect();
+    let arrows: Vec<&Arrow> = arrows
+        .iter()
+        .filter(|(from, to)| from.starts_with(folder) && to.starts_with(folder))
+        .collect();
+    let places: BTreeSet<&str> = modules
+        .iter()
+        .map(|module| place_at(module, depth))
+        .collect();
+    let next: BTreeSet<(&str, &str)> = arrows
+        .iter()
+        .map(|(from, to)| (place_at(from, depth), place_at(to, depth)))
+        .collect();
+    let found = circles(&places, &next);
     let is_folder = |at: &String| {
-        let within = |module: &Path| module.len() > 1 && module[0] == *at;
-        files.modules.keys().any(within)
+        let within = |module: &&Path| module.len() > depth + 1 && module[depth] == *at;
+        modules.iter().any(within)
     };
-    let with_arrows = |circle: BTreeSet<String>| {
-        let within = |(from, to): &&Arrow| {
-            place(from) != place(to) && circle.contains(place(from)) && circle.contains(place(to))
+    let with_arrows = |places: BTreeSet<String>| {
+        let within = |&&(from, to): &&&Arrow| {
+            place_at(from, depth) != place_at(to, depth)
+                && places.contains(place_at(from, depth))
+                && places.contains(place_at(to, depth))
         };
-        let tying = arrows.iter().filter(within).cloned().collect();
-        (circle, tying)
+        let tying = arrows.iter().filter(within).copied().cloned().collect();
+        Circle {
+            folder: folder.to_vec(),
+            places,
+            tying,
+        }
     };
     found
         .into_iter()
@@ -170,8 +191,35 @@ fn cycles(files: &Crate) -> Vec<(BTreeSet<String>, Vec<Arrow>)> {
         .collect()
 }
 
+/// The sets of places of which each is reached from each other one by the arrows `next`.
+fn circles(places: &BTreeSet<&str>, next: &BTreeSet<(&str, &str)>) -> BTreeSet<BTreeSet<String>> {
+    let reached = |start: &str| {
+        let mut seen = BTreeSet::new();
+        let mut waiting = vec![start];
+        while let Some(at) = waiting.pop() {
+            for &(_, to) in next.iter().filter(|(from, _)| *from == at) {
+                if seen.insert(to) {
+                    waiting.push(to);
+                }
+            }
+        }
+        seen
+    };
+    let reached: BTreeMap<&str, BTreeSet<&str>> =
+        places.iter().map(|&at| (at, reached(at))).collect();
+    let ties = |a: &str, b: &str| reached[a].contains(b) && reached[b].contains(a);
+    let circle_of = |at: &str| -> BTreeSet<String> {
+        let circle = places
+            .iter()
+            .filter(|&&other| other == at || ties(at, other));
+        circle.map(|&other| other.to_owned()).collect()
+    };
+    let all = places.iter().map(|&at| circle_of(at));
+    all.filter(|circle| circle.len() > 1).collect()
+}
+
 /// `tokens` without the items that only tests have.
-fn without_tests(tokens: TokenStream) -> TokenStream {
+pub(super) fn without_tests(tokens: TokenStream) -> TokenStream {
     let trees: Vec<TokenTree> = tokens.into_iter().collect();
     let mut kept = Vec::new();
     let mut index = 0;
@@ -314,26 +362,80 @@ fn check(repository: &Repository) -> Result<Vec<Fault>> {
             faults.push(Fault::new(super::layers::FILE, what, "remove it"));
             continue;
         };
-        for (circle, tying) in cycles(&Crate::read(root, &text)?) {
-            faults.push(fault(&source, &circle, &tying));
-        }
+        let (circles, idle) = excuse(
+            all_cycles(&Crate::read(root, &text)?),
+            &law.aggregates,
+            name,
+        );
+        faults.extend(circles.iter().map(|circle| fault(&source, circle)));
+        faults.extend(idle.into_iter().map(|aggregate| {
+            let what = format!(
+                "lists an aggregate in {name}/{} that is no circle any more, or a smaller one",
+                aggregate.folder
+            );
+            Fault::new(super::layers::FILE, what, "remove it, or what has left it")
+        }));
     }
     Ok(faults)
 }
 
-fn fault(source: &str, circle: &BTreeSet<String>, tying: &[Arrow]) -> Fault {
-    let named = |name: String| match name.is_empty() {
-        true => "the crate's root".to_owned(),
-        false => name,
+/// The circles that no aggregate of the list explains, and the aggregates of the crate `name` that are not exactly a circle.
+fn excuse<'a>(
+    circles: Vec<Circle>,
+    aggregates: &'a [Aggregate],
+    name: &str,
+) -> (Vec<Circle>, Vec<&'a Aggregate>) {
+    let is_of = |aggregate: &Aggregate, circle: &Circle| {
+        let listed: BTreeSet<&str> = aggregate
+            .places
+            .iter()
+            .map(|place| file_of(place))
+            .collect();
+        aggregate.folder == circle.folder.join("/")
+            && circle.places.iter().map(String::as_str).eq(listed)
     };
-    let shown = |module: &Path| named(module.join("::"));
-    let names: Vec<String> = circle.iter().cloned().map(named).collect();
-    let arrows: Vec<String> = tying
+    let (mine, mut left) = (
+        aggregates.iter().filter(|aggregate| aggregate.room == name),
+        circles,
+    );
+    let mut idle = Vec::new();
+    for aggregate in mine {
+        let before = left.len();
+        left.retain(|circle| !is_of(aggregate, circle));
+        if left.len() == before {
+            idle.push(aggregate);
+        }
+    }
+    (left, idle)
+}
+
+/// The place that the list calls `place`: there a folder's own file is `mod`.
+fn file_of(place: &str) -> &str {
+    match place {
+        "mod" => "",
+        place => place,
+    }
+}
+
+fn fault(source: &str, circle: &Circle) -> Fault {
+    let named = |name: String| match (name.is_empty(), circle.folder.is_empty()) {
+        (true, true) => "the crate's root".to_owned(),
+        (true, false) => "mod".to_owned(),
+        (false, _) => name,
+    };
+    let shown = |module: &Path| match module.is_empty() {
+        true => "the crate's root".to_owned(),
+        false => module.join("::"),
+    };
+    let names: Vec<String> = circle.places.iter().cloned().map(named).collect();
+    let arrows: Vec<String> = circle
+        .tying
         .iter()
         .map(|(from, to)| format!("{} -> {}", shown(from), shown(to)))
         .collect();
+    let place = [&[source.to_owned()], circle.folder.as_slice()].concat();
     Fault::new(
-        source,
+        place.join("/"),
         format!(
             "these import each other in a circle: {}; by {}",
             names.join(", "),
@@ -352,11 +454,46 @@ mod tests {
             let found = files.iter().find(|(file, _)| *file == wanted);
             found.map(|(_, text)| (*text).to_owned())
         };
-        let found = cycles(&Crate::read("lib.rs", &text).unwrap());
+        let found = all_cycles(&Crate::read("lib.rs", &text).unwrap());
         found
             .into_iter()
-            .map(|(circle, _)| circle.into_iter().collect())
+            .map(|circle| circle.places.into_iter().collect())
             .collect()
+    }
+
+    /// A crate with a circle in its folder `high`.
+    const NESTED: [(&str, &str); 6] = [
+        ("lib.rs", "mod high;"),
+        ("high/mod.rs", "mod a; mod b; mod c; use a::x;"),
+        ("high/a/mod.rs", "mod x; use super::b;"),
+        ("high/a/x.rs", "use crate::high::b::B;"),
+        ("high/b.rs", "use super::a::x; use super::c;"),
+        ("high/c.rs", ""),
+    ];
+
+    #[test]
+    fn a_cycle_between_nested_folders_is_found_unless_it_is_listed() {
+        let text = |wanted: &str| {
+            let found = NESTED.iter().find(|(file, _)| *file == wanted);
+            found.map(|(_, text)| (*text).to_owned())
+        };
+        let found = || all_cycles(&Crate::read("lib.rs", &text).unwrap());
+        assert_eq!(found().len(), 1);
+        assert_eq!(found()[0].folder, ["high"]);
+        let of = |room: &str, places: &[&str]| Aggregate {
+            room: room.to_owned(),
+            folder: "high".to_owned(),
+            places: places.iter().map(|place| (*place).to_owned()).collect(),
+            reason: String::new(),
+        };
+        let listed = [of("mine", &["a", "b"]), of("other", &["a", "b"])];
+        assert_eq!(excuse(found(), &listed, "mine"), (Vec::new(), Vec::new()));
+        // More than there is, or less, explains nothing.
+        for places in [&["a", "b", "mod"][..], &["a"]] {
+            let listed = [of("mine", places)];
+            let (left, idle) = excuse(found(), &listed, "mine");
+            assert_eq!((left, idle), (found(), vec![&listed[0]]));
+        }
     }
 
     const ROOT: (&str, &str) = ("lib.rs", "mod high; mod low; mod leaf;");

@@ -57,6 +57,22 @@ struct Unsafe {
 #[serde(deny_unknown_fields)]
 struct Folders {
     acyclic: Vec<String>,
+    #[serde(default)]
+    aggregate: Vec<Aggregate>,
+}
+
+/// Places of a folder that import each other and stay so.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Aggregate {
+    /// The crate.
+    pub room: String,
+    /// The folder, below the crate's `src`.
+    pub folder: String,
+    /// Files and folders in it; `mod` is the folder's own file.
+    pub places: Vec<String>,
+    /// Why they stay so.
+    pub reason: String,
 }
 
 /// The law as the rules use it.
@@ -68,6 +84,8 @@ pub(super) struct Law {
     pub unsafe_homes: Vec<String>,
     /// Rooms of which no import cycle spans folders.
     pub acyclic: Vec<String>,
+    /// Circles that may stay.
+    pub aggregates: Vec<Aggregate>,
 }
 
 impl Law {
@@ -86,6 +104,7 @@ impl Law {
             restricted: data.restricted,
             unsafe_homes: data.r#unsafe.homes,
             acyclic: data.folders.acyclic,
+            aggregates: data.folders.aggregate,
         })
     }
 

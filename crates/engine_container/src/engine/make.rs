@@ -25,7 +25,7 @@ use crate::{
     launcher::protocol::{Child, LauncherAnswer},
     machine::{Boot, ContainerMachine, agent_socket},
     parts::{
-        handed,
+        handed, handing,
         lease::{self, Lease},
         rootfs::{cover::Shared, overlay},
         scratch, scratch_image,
@@ -415,7 +415,7 @@ impl Prepared {
         let found = self.find_child()?;
         let (mounts, user) = match (ids.slot, ids.mapping.root()) {
             (Some(_), Some(root)) => {
-                handed::make(spec, found.namespace()?.as_fd(), root, all_shifted, cover)?
+                handing::make(spec, found.namespace()?.as_fd(), root, all_shifted, cover)?
             }
             _ => {
                 let user = UserSpec {

@@ -216,7 +216,7 @@ fn no_ids() -> Failure {
 
 impl Engine for ContainerEngine {
     fn name(&self) -> &'static str {
-        "container"
+        crate::config::NAME
     }
 
     fn accepts(&self, document: &ComputeSystem) -> bool {

@@ -23,7 +23,7 @@ use hcs_engine::engine::{
 };
 use hcs_schema::{
     Failure, HResult,
-    documents::{ModifySettingRequest, Properties, SystemPropertyType},
+    documents::{ModifySettingRequest, PauseOptions, Properties, SystemPropertyType},
 };
 use rustix::{
     fs::{Gid, Mode, OFlags, Uid, open},
@@ -197,7 +197,7 @@ impl Machine for ContainerMachine {
         Some(self)
     }
 
-    fn pause(&self) -> Result<(), Failure> {
+    fn pause(&self, _options: &PauseOptions) -> Result<(), Failure> {
         if !self.record.groups.can_freeze() {
             let message = format!(
                 "the container {:?} cannot be paused: it has no control group to be frozen by, as a service that runs as \

@@ -1,14 +1,19 @@
 //! Places that speak of the host, or by which it could be changed: hidden, or kept from being written.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::{
-    fs::{AtFlags, Dir, Mode, OFlags, openat, statat},
+    fs::{Dir, Mode, OFlags, openat},
     io::Errno,
-    mount::MountAttrFlags,
 };
 
-use super::{mount, mounts::Mounts, place, rootfs::Root};
+use super::{
+    empty::{EmptyDirectory, is_there},
+    mount,
+    mounts::Mounts,
+    place,
+    rootfs::Root,
+};
 use crate::{
     failure::{Attempt, StepError},
     sys::mount::{MountChange, change},
@@ -106,48 +111,6 @@ fn hide_file(dev: BorrowedFd<'_>, directory: BorrowedFd<'_>, file: &str) -> Resu
     }
     let null = mount::clone_tree(dev, "null", false)?;
     mount::attach_below(null.as_fd(), directory, file)
-}
-
-/// An empty read-only directory that is mounted in several places.
-pub(super) struct EmptyDirectory {
-    mount: OwnedFd,
-    /// Whether it is mounted somewhere: only then can there be further views of it (before Linux 6.15).
-    attached: bool,
-}
-
-impl EmptyDirectory {
-    pub(super) fn new() -> Result<Self, Errno> {
-        let attributes = mount::PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
-        let options = [("mode", "0555"), ("size", "4k")];
-        mount::create("tmpfs", &options, attributes).map(|mount| Self {
-            mount,
-            attached: false,
-        })
-    }
-
-    /// Mounts it on a directory below `directory`; an empty path means that itself.
-    pub(super) fn cover(&mut self, directory: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
-        if !is_there(directory, path)? {
-            return Ok(());
-        }
-        if self.attached {
-            let view = mount::clone_tree(self.mount.as_fd(), "", false)?;
-            return mount::attach_below(view.as_fd(), directory, path);
-        }
-        mount::attach_below(self.mount.as_fd(), directory, path)?;
-        self.attached = true;
-        Ok(())
-    }
-}
-
-/// Whether there is something to cover. Asked before a view is made: throwing one away that was mounted nowhere waits for
-/// a grace period of the kernel, which takes longer than all of these mounts together.
-fn is_there(directory: BorrowedFd<'_>, path: &str) -> Result<bool, Errno> {
-    match statat(directory, path, AtFlags::EMPTY_PATH) {
-        Ok(_) => Ok(true),
-        Err(Errno::NOENT) => Ok(false),
-        Err(errno) => Err(errno),
-    }
 }
 
 /// Mounts a read-only view of what is at `path` on itself.

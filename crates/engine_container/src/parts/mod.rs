@@ -7,7 +7,9 @@
 pub(crate) mod capabilities;
 pub(crate) mod control_groups;
 pub(crate) mod devices;
+pub(crate) mod empty;
 pub(crate) mod handed;
+pub(crate) mod handing;
 pub(crate) mod hostname;
 pub(crate) mod identity;
 pub(crate) mod lease;

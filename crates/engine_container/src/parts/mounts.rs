@@ -10,7 +10,7 @@ use rustix::{
 
 use super::{
     control_groups, devices,
-    masks::EmptyDirectory,
+    empty::EmptyDirectory,
     mount,
     mount_table::MountTable,
     names, network, place,

@@ -4,7 +4,7 @@
 //! all the same, but mode and owner are the host's affair. That makes it visible; the right to use it is a rule of the control
 //! group ([`crate::cgroup::DeviceRule`]), and the owner and mode that the node has on the host.
 
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use hcs_schema::{Failure, HResult, documents::MappedDevice};
 use rustix::{
@@ -85,23 +85,8 @@ fn check_one(device: &MappedDevice, at: &str, host: Host<'_>) -> Result<Node, Fa
     };
     let access = rule.access;
     check_access(rule, path, at, host.control)?;
-    // The same file, whatever is at its path by now.
-    let same = format!("/proc/self/fd/{}", node.as_raw_fd());
-    let may = rustix::fs::access(&*same, wanted(access));
-    let mode = Mode::of(&found);
-    if host.own_ids && !mode.is_open_to_all(access) {
-        return Err(refuse(HResult::E_ACCESSDENIED, mode.closed(path)));
-    }
-    if host.privilege == Privilege::User && may == Err(Errno::ACCESS) {
-        return Err(refuse(HResult::E_ACCESSDENIED, mode.closed_to_user(path)));
-    }
-    if host.privilege == Privilege::User
-        && mode.is_open_by_group_alone(access, &Own::of_process())
-        && !has_access_list(&same)
-        && user_namespace::sets_groups()
-    {
-        return Err(refuse(HResult::E_ACCESSDENIED, mode.closed_to_groups(path)));
-    }
+    check_mode(&node, Mode::of(&found), access, path, host)
+        .map_err(|message| refuse(HResult::E_ACCESSDENIED, message))?;
     let target = device.container_path.as_deref().unwrap_or(path);
     let spec = MappedSpec {
         source,
@@ -148,6 +133,33 @@ fn no_device(path: &str, kind: FileType) -> String {
         _ => "a file: map it (MappedDirectories, or --mount)",
     };
     format!("{path:?} is no device, but {instead}")
+}
+
+/// Refuses a node that the processes of the container could not use: in words.
+fn check_mode(
+    node: &OwnedFd,
+    mode: Mode,
+    access: u32,
+    path: &str,
+    host: Host<'_>,
+) -> Result<(), String> {
+    // The same file, whatever is at its path by now.
+    let same = format!("/proc/self/fd/{}", node.as_raw_fd());
+    let may = rustix::fs::access(&*same, wanted(access));
+    if host.own_ids && !mode.is_open_to_all(access) {
+        return Err(mode.closed(path));
+    }
+    if host.privilege == Privilege::User && may == Err(Errno::ACCESS) {
+        return Err(mode.closed_to_user(path));
+    }
+    if host.privilege == Privilege::User
+        && mode.is_open_by_group_alone(access, &Own::of_process())
+        && !has_access_list(&same)
+        && user_namespace::sets_groups()
+    {
+        return Err(mode.closed_to_groups(path));
+    }
+    Ok(())
 }
 
 /// What a user of the node has to be allowed.

@@ -23,7 +23,7 @@ use rustix::{
 };
 
 use super::{
-    masks::EmptyDirectory,
+    empty::EmptyDirectory,
     mount,
     mount_table::{Location, MountTable, Sight},
 };

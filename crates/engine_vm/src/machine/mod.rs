@@ -18,7 +18,8 @@ use hcs_engine::engine::{
 use hcs_schema::{
     Failure, HResult,
     documents::{
-        ComputeSystem, ModifySettingRequest, Properties, ShutdownOptions, SystemPropertyType,
+        ComputeSystem, ModifySettingRequest, PauseOptions, Properties, ShutdownOptions,
+        StartOptions, SystemPropertyType,
     },
 };
 use rustix::{
@@ -199,7 +200,7 @@ impl Guest for VmMachine {
 }
 
 impl Machine for VmMachine {
-    fn start(&self) -> Result<(), Failure> {
+    fn start(&self, _options: &StartOptions) -> Result<(), Failure> {
         self.ask("started", Request::Start).map(drop)
     }
 
@@ -207,7 +208,7 @@ impl Machine for VmMachine {
         self.has_agent.then_some(self)
     }
 
-    fn pause(&self) -> Result<(), Failure> {
+    fn pause(&self, _options: &PauseOptions) -> Result<(), Failure> {
         self.ask("paused", Request::Pause).map(drop)
     }
 

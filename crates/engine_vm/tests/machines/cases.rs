@@ -11,7 +11,7 @@ use engine_vm::{EngineConfig, VmEngine};
 use hcs_engine::engine::{Engine as _, Exit, Found};
 use hcs_schema::{
     HResult,
-    documents::{ShutdownOptions, SystemPropertyType},
+    documents::{PauseOptions, ShutdownOptions, StartOptions, SystemPropertyType},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -150,11 +150,11 @@ fn a_machine_is_killed_at_any_time() {
     wait_for_end(&*machine);
     assert_eq!(machine.exit(), Exit::Killed);
     machine.kill().unwrap();
-    assert!(machine.start().is_err());
+    assert!(machine.start(&StartOptions::default()).is_err());
     machine.release().unwrap();
     host.nothing_is_left(&request.runtime_id);
     let running = host.start();
-    running.machine.pause().unwrap();
+    running.machine.pause(&PauseOptions::default()).unwrap();
     running.machine.kill().unwrap();
     assert_eq!(running.end(), Exit::Killed);
 }
@@ -167,11 +167,11 @@ fn pause_and_resume_stop_and_continue_the_guest() {
     let machine = &running.machine;
     assert_eq!(machine.is_paused(), Some(false));
     for _ in 0..2 {
-        machine.pause().unwrap();
+        machine.pause(&PauseOptions::default()).unwrap();
         assert_eq!(machine.is_paused(), Some(true));
     }
     // Again is fine, and does not let a paused machine run.
-    machine.start().unwrap();
+    machine.start(&StartOptions::default()).unwrap();
     assert_eq!(machine.is_paused(), Some(true));
     com.say("x");
     for _ in 0..2 {
@@ -234,12 +234,12 @@ fn a_machine_is_taken_over() {
             panic!("it lives");
         };
         assert_eq!(machine.record(), record);
-        machine.start().unwrap();
+        machine.start(&StartOptions::default()).unwrap();
         let mut com = host.com();
         com.say("x\n");
         assert_eq!(com.booted(), "x");
         if round == 0 {
-            machine.pause().unwrap();
+            machine.pause(&PauseOptions::default()).unwrap();
             machine.resume().unwrap();
             continue;
         }

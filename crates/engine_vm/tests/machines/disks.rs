@@ -6,7 +6,10 @@ use std::{
 };
 
 use hcs_engine::engine::{Exit, Machine};
-use hcs_schema::{Failure, HResult, documents::ModifySettingRequest};
+use hcs_schema::{
+    Failure, HResult,
+    documents::{ModifySettingRequest, PauseOptions},
+};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 
@@ -51,7 +54,7 @@ fn a_disk_leaves_a_paused_machine_as_soon_as_qemu_lets_it_go() {
     let broken = host.place.path().join("broken.vhdx");
     fs::write(&broken, [b"vhdxfile".as_slice(), &[0; 4096]].concat()).unwrap();
 
-    machine.pause().unwrap();
+    machine.pause(&PauseOptions::default()).unwrap();
     add(machine, &broken).unwrap_err();
     add(machine, &disk).unwrap();
     assert!(!is_free(&disk));

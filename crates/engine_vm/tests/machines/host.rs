@@ -11,7 +11,7 @@ use std::{
 
 use engine_vm::{EngineConfig, VmEngine};
 use hcs_engine::engine::{CreateRequest, Engine as _, Exit, Found, Machine};
-use hcs_schema::Failure;
+use hcs_schema::{Failure, documents::StartOptions};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -79,7 +79,7 @@ impl Host {
     pub(crate) fn start_with(&self, change: impl FnOnce(&mut Value)) -> Running<'_> {
         let request = self.request(&self.document(change));
         let machine = self.engine.create(&request).unwrap();
-        machine.start().unwrap();
+        machine.start(&StartOptions::default()).unwrap();
         Running {
             host: self,
             request,

@@ -108,6 +108,12 @@ impl<L: Link> Agent<L> {
         }
         self.calls.done(name, Some(pid));
         self.processes.insert(pid, process);
+        self.wait_as_asked(call, request, pid);
+        Ok(pid)
+    }
+
+    /// Waits for the exit of a process that has just begun, if its request asks for that, too.
+    fn wait_as_asked(&mut self, call: &BridgeCall, request: &ExecuteProcess, pid: u32) {
         if let Some(id) = request.wait_message_id {
             let wait = Wait {
                 id,
@@ -116,7 +122,6 @@ impl<L: Link> Agent<L> {
             };
             self.waits.add(pid, wait);
         }
-        Ok(pid)
     }
 
     /// The standard streams of a process: what came for them, or pipes of the agent's where its output is kept.

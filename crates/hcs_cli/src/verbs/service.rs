@@ -73,7 +73,7 @@ enum Action {
     /// Have the service read its configuration again, and print from which file and what has changed
     ///
     /// Nothing that runs is interrupted. What cannot change while the service lives stays as it was and is named: paths,
-    /// the socket, ids, [host_view], [vm] and others that things are made by. With a mistake in the file all stays as it was,
+    /// the socket, [container], [vm] and others that things are made by. With a mistake in the file all stays as it was,
     /// and the exit code is 125. SIGHUP does the same, and the log tells of it. Where no service runs that is said, and there is
     /// nothing to do.
     #[command(after_help = "Examples:\n  hcs service reload\n  hcs service reload --json")]

@@ -296,7 +296,7 @@ fn a_configuration_is_read_again_while_everything_runs_on() {
     assert_eq!(
         reloaded(),
         read + "changed: limits.systems_per_client, log\n\
-                as before until the service is stopped (hcs service stop): user_namespaces\n"
+                as before until the service is stopped (hcs service stop): container.user_namespaces\n"
     );
     let refused = at(&["create", "--id", "second"]);
     assert!(

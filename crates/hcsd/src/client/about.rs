@@ -119,8 +119,8 @@ mod tests {
         assert_eq!(changed["Changed"], true);
         assert!(changed["ChangedAt"].is_string(), "{changed}");
         assert!(changed["Fault"].is_null(), "{changed}");
-        assert_eq!(changed["ByReload"], json!(["warm_slots"]));
-        assert_eq!(changed["ByRestart"], json!(["user_namespaces"]));
+        assert_eq!(changed["ByReload"], json!(["container.warm_slots"]));
+        assert_eq!(changed["ByRestart"], json!(["container.user_namespaces"]));
         fs::write(&file, "warm_slots = many\n").unwrap();
         let fault = told(&file, &config)["Fault"].to_string();
         assert!(fault.contains("line 1"), "{fault}");

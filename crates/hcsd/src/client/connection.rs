@@ -4,12 +4,14 @@
 //! ([`handles`]) and is taken up, in order, when the handle is there. What a connection sends is read, and what it asks
 //! for is done, in turns with all others ([`crate::thread::share`]); the rest stays in the socket.
 
+mod answer;
 mod answered;
 pub(crate) mod handles;
 
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
+    fmt,
     os::fd::OwnedFd,
     rc::Rc,
     time::Duration,
@@ -19,11 +21,10 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     WireError,
     operation::OperationId,
-    service::{Call, Decoder, Event, Frame, Kind, Reply, Subject, encode},
+    service::{Call, Decoder, Event, Frame, Kind, Subject, encode},
     socket::{self, MAX_DESCRIPTORS},
 };
 use rustix::io::Errno;
-use serde::Serialize;
 use tokio::{
     io::unix::{AsyncFd, AsyncFdReadyGuard},
     sync::Notify,
@@ -35,11 +36,10 @@ use self::{answered::Answered, handles::Handles};
 use crate::{
     client::{
         calls::{self, Going, Instance, Repeat},
-        router,
         service::Service,
     },
     door::peers::Peer,
-    record::{blocking::blocking, failures::cancelled, operations::Timeline},
+    record::{failures::cancelled, operations::Timeline},
     system::events::Subscriber,
     thread::{
         closing::{Closing, PeerSocket, Received},
@@ -48,6 +48,7 @@ use crate::{
         share::{Share, place},
     },
 };
+pub(crate) use answer::Answer;
 
 /// Bytes that are kept of a client that has not been greeted: a `Hello` is far shorter.
 const MOST_BEFORE_GREETING: usize = 4096;
@@ -55,68 +56,6 @@ const MOST_BEFORE_GREETING: usize = 4096;
 const SHORT: usize = 64 << 10;
 /// How long a long message may take to arrive: it is held in memory, and others of its user wait for its place.
 const LONG_MESSAGE: Duration = Duration::from_secs(30);
-
-/// What a call ends with: the reply and the descriptors that go along.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) reply: Reply,
-    /// The whole message, where it was written aside.
-    bytes: Option<Vec<u8>>,
-    pub(crate) descriptors: Vec<OwnedFd>,
-}
-
-impl Answer {
-    /// Success, with a document where the call has one.
-    pub(crate) fn document(document: Option<String>) -> Self {
-        Self {
-            reply: Reply {
-                document,
-                ..Reply::done()
-            },
-            bytes: None,
-            descriptors: Vec::new(),
-        }
-    }
-
-    /// Success of the call `request` with a document that may be long: it is written aside.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub(crate) async fn encoded<T: Serialize + Send + 'static>(
-        request: u64,
-        document: T,
-    ) -> Result<Self, Failure> {
-        let bytes = blocking(move || {
-            let failed = |e: &(dyn std::error::Error + 'static)| {
-                Failure::new(HResult::E_UNEXPECTED, "an answer could not be written").because(e)
-            };
-            let text = serde_json::to_string(&document).map_err(|e| failed(&e))?;
-            let reply = Self::document(Some(text)).reply;
-            encode(Kind::Reply, request, 0, &reply).map_err(|e| failed(&e))
-        });
-        Ok(Self {
-            bytes: Some(bytes.await?),
-            ..Self::done()
-        })
-    }
-
-    /// Plain success.
-    pub(crate) fn done() -> Self {
-        Self::document(None)
-    }
-
-    fn failed(failure: &Failure) -> Self {
-        Self {
-            reply: Reply {
-                result: failure.hresult,
-                document: Some(failure.to_document()),
-                ..Reply::done()
-            },
-            bytes: None,
-            descriptors: Vec::new(),
-        }
-    }
-}
 
 /// A call that has not been answered: its time line, and its way to hear that it was cancelled.
 #[derive(Debug)]
@@ -199,6 +138,21 @@ impl Pending {
     }
 }
 
+/// What takes calls up, for each connection. [`crate::client::router`] has the one of the service.
+pub(crate) trait Dispatch: fmt::Debug {
+    /// A call has come.
+    fn admit(&self, to: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>);
+
+    /// A call waited for a handle, which is there now.
+    fn take_up(&self, to: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>);
+
+    /// A call that waited for a handle was withdrawn: what it was to make fails with `why`.
+    fn withdrawn(&self, to: &Rc<Connection>, call: &Call, why: &Failure);
+
+    /// A call waited for a handle that will never be there.
+    fn refused(&self, to: &Rc<Connection>, request: u64, call: &Call, why: &Failure);
+}
+
 /// One client's connection. Belongs to the service's thread.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -222,6 +176,7 @@ pub(crate) struct Connection {
     /// The log says once that it asks for too much.
     is_flood: Cell<bool>,
     pub(crate) service: Rc<Service>,
+    dispatch: &'static dyn Dispatch,
 }
 
 impl Connection {
@@ -232,6 +187,7 @@ impl Connection {
         peer: Peer,
         refused: Option<Failure>,
         service: Rc<Service>,
+        dispatch: &'static dyn Dispatch,
     ) {
         let limits = service.context.config().limits;
         let connection = Rc::new(Self {
@@ -249,6 +205,7 @@ impl Connection {
             refused,
             is_flood: Cell::new(false),
             service,
+            dispatch,
         });
         debug!(connection = connection.number, peer = ?connection.peer, "a client connected");
         let why = tokio::select! {
@@ -540,7 +497,7 @@ impl Connection {
         self.pending
             .borrow_mut()
             .insert(request, Rc::clone(&pending));
-        router::admit(self, request, call, pending);
+        self.dispatch.admit(self, request, call, pending);
     }
 
     /// Counts a call of so many bytes in.
@@ -618,7 +575,7 @@ impl Connection {
         };
         pending.trail.step(step);
         if let Some(dropped) = self.handles.withdraw(request) {
-            router::withdrawn(self, &dropped, &why);
+            self.dispatch.withdrawn(self, &dropped, &why);
             self.answer(request, Err(why));
         } else {
             pending.ask(why);
@@ -742,7 +699,7 @@ impl Connection {
     /// The calls that waited for a handle that will never be there, in their order.
     pub(crate) fn refuse(self: &Rc<Self>, waiting: VecDeque<(u64, Call)>, failure: &Failure) {
         for (request, call) in waiting {
-            router::refused(self, request, &call, failure);
+            self.dispatch.refused(self, request, &call, failure);
         }
     }
 
@@ -751,7 +708,7 @@ impl Connection {
         for (request, call) in waiting {
             let pending = self.pending.borrow().get(&request).cloned();
             if let Some(pending) = pending {
-                router::take_up(self, request, call, pending);
+                self.dispatch.take_up(self, request, call, pending);
             }
         }
     }

@@ -22,7 +22,7 @@ use tracing::info;
 
 use crate::{
     client::{
-        connection::{Answer, Connection, Pending, handles::never_made},
+        connection::{Answer, Connection, Dispatch, Pending, handles::never_made},
         enumerate, service_properties,
     },
     record::{
@@ -40,6 +40,28 @@ const MOST_NAME: usize = 4096;
 /// Bytes of options, a query or settings. They are read at once; what describes a system, a process or a crash may be
 /// longer, and is read aside.
 const MOST_OPTIONS: usize = 64 << 10;
+
+/// Takes up the calls of each connection.
+#[derive(Debug)]
+pub(crate) struct Router;
+
+impl Dispatch for Router {
+    fn admit(&self, to: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
+        admit(to, request, call, pending);
+    }
+
+    fn take_up(&self, to: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
+        take_up(to, request, call, pending);
+    }
+
+    fn withdrawn(&self, to: &Rc<Connection>, call: &Call, why: &Failure) {
+        withdrawn(to, call, why);
+    }
+
+    fn refused(&self, to: &Rc<Connection>, request: u64, call: &Call, why: &Failure) {
+        refused(to, request, call, why);
+    }
+}
 
 /// A call on its way to its answer.
 pub(crate) struct Errand {
@@ -147,7 +169,7 @@ impl Errand {
 }
 
 /// Takes the number of the handle that a call makes, then the call itself up.
-pub(crate) fn admit(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
+fn admit(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
     if let Some(made) = makes(&call)
         && let Err(failure) = connection.handles.reserve(made, concerns(&call))
     {
@@ -187,7 +209,7 @@ fn options(call: &Call) -> Option<&str> {
 }
 
 /// Takes a call up, or lets it wait for its handle. It has the number of the handle it makes.
-pub(crate) fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
+fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
     let errand = Errand {
         connection: Rc::clone(connection),
         request,
@@ -220,7 +242,7 @@ pub(crate) fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pen
 }
 
 /// A call ended with `failure` while it waited for its handle: the handle it would have made will not be.
-pub(crate) fn withdrawn(connection: &Rc<Connection>, call: &Call, failure: &Failure) {
+fn withdrawn(connection: &Rc<Connection>, call: &Call, failure: &Failure) {
     if let Some(made) = makes(call) {
         let waiting = connection.handles.fail(made, failure);
         connection.refuse(waiting, failure);
@@ -228,7 +250,7 @@ pub(crate) fn withdrawn(connection: &Rc<Connection>, call: &Call, failure: &Fail
 }
 
 /// A call whose handle was never made ends as the making did; closing such a handle succeeds.
-pub(crate) fn refused(connection: &Rc<Connection>, request: u64, call: &Call, failure: &Failure) {
+fn refused(connection: &Rc<Connection>, request: u64, call: &Call, failure: &Failure) {
     withdrawn(connection, call, failure);
     connection.follows(request);
     let answer = match call {

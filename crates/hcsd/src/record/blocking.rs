@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hcs_schema::{Failure, HResult};
 
-use crate::record::operations;
+use super::timeline;
 
 /// Runs `call` on a thread of its own; the steps it notes are those of the operation that waits for it. Dropping the
 /// future does not stop the call, only the waiting.
@@ -15,11 +15,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     // No client takes all of them.
-    let place = match operations::share() {
+    let place = match timeline::share() {
         Some(share) => Some(share.thread().await),
         None => None,
     };
-    let watch = operations::watch();
+    let watch = timeline::watch();
     let call = move || {
         // Held for as long as the thread is, though no task may wait for it any more.
         let _place = place;

@@ -1,7 +1,5 @@
 //! How a process ended, as it is told and written down.
 
-use super::state::journal::Entry;
-
 /// A process had to go because there was no memory left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct OutOfMemory {
@@ -29,16 +27,4 @@ pub(crate) struct Ending {
     pub(crate) out_of_memory: Option<OutOfMemory>,
     /// It failed, and its system had been refused another process, of which it may have this many.
     pub(crate) process_limit: Option<u64>,
-}
-
-impl Ending {
-    /// As it is written down.
-    pub(crate) const fn entry(self, pid: u32) -> Entry {
-        Entry::Exited {
-            pid,
-            code: self.code,
-            out_of_memory: self.out_of_memory,
-            process_limit: self.process_limit,
-        }
-    }
 }

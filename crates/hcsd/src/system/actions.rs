@@ -11,7 +11,10 @@ use hcs_engine::engine::{Guest, Machine};
 use hcs_lifecycle::system::{Action, State};
 use hcs_schema::{
     Failure, HResult,
-    documents::{ModifyRequestType, ModifySettingRequest, SaveOptions, ShutdownOptions},
+    documents::{
+        ModifyRequestType, ModifySettingRequest, PauseOptions, SaveOptions, ShutdownOptions,
+        StartOptions,
+    },
 };
 use hcs_wire::guest::{ENTROPY_BYTES, Renewal};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -38,8 +41,8 @@ const LONGEST_REST: Duration = Duration::from_secs(5);
 pub(super) fn run(system: &Rc<System>, request: &SystemRequest) -> Running {
     let system = Rc::clone(system);
     match request {
-        SystemRequest::Start => Box::pin(start(system)),
-        SystemRequest::Pause => Box::pin(pause(system)),
+        SystemRequest::Start(options) => Box::pin(start(system, options.clone())),
+        SystemRequest::Pause(options) => Box::pin(pause(system, options.clone())),
         SystemRequest::Resume => Box::pin(resume(system)),
         SystemRequest::ShutDown(options) => Box::pin(shut_down(system, options.clone())),
         SystemRequest::Terminate => Box::pin(terminate(system)),
@@ -81,7 +84,7 @@ pub(super) fn undo(
             Action::Resume => {
                 if begun.await.is_ok() {
                     undone();
-                    pause(Rc::clone(&system)).await?;
+                    pause(Rc::clone(&system), PauseOptions::default()).await?;
                 }
             }
             // The machine changes a setting as a whole or not at all, and keeps no earlier value.
@@ -96,14 +99,14 @@ pub(super) fn undo(
     })
 }
 
-async fn start(system: Rc<System>) -> Result<(), Failure> {
+async fn start(system: Rc<System>, options: StartOptions) -> Result<(), Failure> {
     let limit = system.context()?.config().times.start();
     if system.machine.guest().is_none() {
-        return start_alone(&system)
+        return start_alone(&system, options)
             .await
             .map_err(|f| f.while_doing("Start"));
     }
-    let link = connect(&system, limit, |machine| machine.start())
+    let link = connect(&system, limit, move |machine| machine.start(&options))
         .await
         .map_err(|unlinked| unlinked.failure.while_doing("Start"))?;
     let announced = link.announce_start(limit).await;
@@ -121,10 +124,10 @@ async fn start(system: Rc<System>) -> Result<(), Failure> {
 }
 
 /// Starts a machine that has no agent to wait for.
-async fn start_alone(system: &System) -> Result<(), Failure> {
+async fn start_alone(system: &System, options: StartOptions) -> Result<(), Failure> {
     operations::step("the engine starts the machine");
     let machine = Arc::clone(&system.machine);
-    blocking(move || machine.start()).await?;
+    blocking(move || machine.start(&options)).await?;
     if let Some(name) = name() {
         system.ledger.borrow_mut().finish(&name);
     }
@@ -200,10 +203,10 @@ fn renewal() -> Result<Renewal, Failure> {
     Err(Failure::new(HResult::E_FAIL, message))
 }
 
-async fn pause(system: Rc<System>) -> Result<(), Failure> {
+async fn pause(system: Rc<System>, options: PauseOptions) -> Result<(), Failure> {
     operations::step("the engine pauses the machine");
     let machine = Arc::clone(&system.machine);
-    let paused = blocking(move || machine.pause());
+    let paused = blocking(move || machine.pause(&options));
     once(&system, Deed::Pause, paused)
         .await
         .map_err(|f| f.while_doing("Pause"))?;

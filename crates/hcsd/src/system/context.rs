@@ -10,7 +10,7 @@ use crate::{
     network::Networks,
     record::{event_log::EventLog, operations::Operations},
     thread::limits::Quota,
-    upkeep::{config::Config, removals::Removals, slots::Slots},
+    upkeep::{config::Config, engine_settings::warm_slots, removals::Removals, slots::Slots},
 };
 
 /// See the module. Belongs to the service's thread.
@@ -54,7 +54,7 @@ impl Context {
             process_quota: Quota::new("processes of one user", limits.processes_per_client),
             removals: Rc::default(),
             networks: Rc::new(networks),
-            slots: Slots::new(root.join("slots"), config.warm_slots()),
+            slots: Slots::new(root.join("slots"), warm_slots(&config)),
             config: RefCell::new(Rc::new(config)),
             reconfigured: Notify::new(),
             root,
@@ -72,7 +72,7 @@ impl Context {
         self.system_quota.set_limit(limits.systems_per_client);
         self.process_quota.set_limit(limits.processes_per_client);
         self.operations.set_quotes(config.log_client_values);
-        self.slots.set_wanted(config.warm_slots());
+        self.slots.set_wanted(warm_slots(&config));
         self.config.replace(Rc::new(config));
         self.reconfigured.notify_one();
     }

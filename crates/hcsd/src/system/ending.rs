@@ -10,7 +10,7 @@ use super::{Initiator, System};
 use crate::{
     record::{
         blocking::blocking_within,
-        ending::Ending,
+        ending::{Ending, OutOfMemory},
         event_log::{self, Kind},
         operations,
         state::Record,
@@ -44,14 +44,7 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     if let (ExitType::Unexpected, Some(link)) = (exit, link) {
         system.tell_lost(&link);
     }
-    for process in system.processes.living() {
-        // What the agent had not reported by its own end was killed with it.
-        process.ended(Ending {
-            code: agent_told_all.then_some(KILLED),
-            out_of_memory,
-            process_limit: None,
-        });
-    }
+    end_processes(system, agent_told_all, out_of_memory);
     system.machine.let_go();
 
     let fault = system.fault.borrow().clone();
@@ -64,14 +57,7 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     );
     system.exit.replace(Some(document.clone()));
     system.share.borrow_mut().take();
-    if let Ok(context) = system.context() {
-        if system.expected_back.get() {
-            context
-                .registry
-                .remember_departed(system, context.config().times.reconnect());
-        }
-        context.registry.forget(system);
-    }
+    free_id(system);
     // Before its record is gone, so that a service that is killed in between can tell its end all the same; one that is
     // killed later finds the event.
     if !system.end_is_told.get() {
@@ -86,6 +72,29 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
         .watchers
         .push(Subject::System, event_type::SYSTEM_EXITED, Some(&document));
     answer_waiting();
+}
+
+/// What the agent had not reported by its own end was killed with it.
+fn end_processes(system: &System, agent_told_all: bool, out_of_memory: Option<OutOfMemory>) {
+    for process in system.processes.living() {
+        process.ended(Ending {
+            code: agent_told_all.then_some(KILLED),
+            out_of_memory,
+            process_limit: None,
+        });
+    }
+}
+
+/// Frees the id. Clients that are expected back find the system by its runtime id for a while.
+fn free_id(system: &Rc<System>) {
+    let Ok(context) = system.context() else {
+        return;
+    };
+    if system.expected_back.get() {
+        let limit = context.config().times.reconnect();
+        context.registry.remember_departed(system, limit);
+    }
+    context.registry.forget(system);
 }
 
 /// How long a machine that is gone may take to tell how it ended.

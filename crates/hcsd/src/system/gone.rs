@@ -9,7 +9,7 @@ use std::{
 use hcs_engine::engine::{Exit, Guest, Machine, MemoryKills, StdioOffer, Streams};
 use hcs_schema::{
     Failure, HResult,
-    documents::{ModifySettingRequest, Properties, SystemPropertyType},
+    documents::{ModifySettingRequest, PauseOptions, Properties, SystemPropertyType},
 };
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -60,7 +60,7 @@ impl Machine for GoneMachine {
         Some(self)
     }
 
-    fn pause(&self) -> Result<(), Failure> {
+    fn pause(&self, _options: &PauseOptions) -> Result<(), Failure> {
         ended()
     }
 

@@ -40,8 +40,8 @@ use hcs_schema::{
     Failure, HResult,
     coverage::Table,
     documents::{
-        ModifySettingRequest, OsType, ProcessDefaults, SaveOptions, SaveType, ShutdownOptions,
-        SystemType,
+        ModifySettingRequest, OsType, PauseOptions, ProcessDefaults, SaveOptions, SaveType,
+        ShutdownOptions, StartOptions, SystemType,
     },
 };
 use hcs_wire::{
@@ -71,8 +71,8 @@ use crate::{
 /// A call that takes its turn, with what the caller gave along.
 #[derive(Debug)]
 pub(crate) enum SystemRequest {
-    Start,
-    Pause,
+    Start(StartOptions),
+    Pause(PauseOptions),
     Resume,
     ShutDown(ShutdownOptions),
     Terminate,
@@ -84,8 +84,8 @@ pub(crate) enum SystemRequest {
 impl SystemRequest {
     const fn action(&self) -> Action {
         match self {
-            Self::Start => Action::Start,
-            Self::Pause => Action::Pause,
+            Self::Start(_) => Action::Start,
+            Self::Pause(_) => Action::Pause,
             Self::Resume => Action::Resume,
             Self::ShutDown(_) => Action::ShutDown,
             Self::Terminate => Action::Terminate,

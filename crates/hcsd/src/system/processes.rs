@@ -83,7 +83,7 @@ impl Processes {
 
     /// A process has exited, and its status is owed to the client that asks.
     pub(crate) fn owe(&self, pid: u32, ending: Ending) {
-        self.journal.append(&ending.entry(pid));
+        self.journal.append(&Entry::exited(pid, ending));
         let oldest = {
             let mut owed = self.owed.borrow_mut();
             owed.push_back(pid);

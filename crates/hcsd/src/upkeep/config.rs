@@ -11,8 +11,9 @@ use hcs_wire::trust::{Reason, Untrusted};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::container_section::{self, Container, TWICE};
 use crate::{
-    engines::{Acceleration, HostView, IdRange, ScratchLimit},
+    engines::{Acceleration, HostView, IdRange},
     record::files,
 };
 
@@ -31,23 +32,8 @@ const LEAST_UNANSWERED: usize = hcs_wire::service::MAX_MESSAGE_BYTES as usize;
 pub struct Config {
     /// cgroup below which the systems' cgroups are made, relative to each hierarchy.
     pub cgroup_root: Option<String>,
-    /// Directory for what containers without a `Storage.Path` write.
-    pub scratch_root: Option<PathBuf>,
-    /// The most that a container may write whose document does not say so, in megabytes; 0 for no limit.
-    pub scratch_size_in_mb: u64,
-    /// The most files and directories that it may make; 0 for as many as fit.
-    pub scratch_inodes: u64,
     /// Directory for submitted crash reports.
     pub crash_report_directory: Option<PathBuf>,
-    /// How many processes and threads a container may have whose document does not say; 0 for as many as the host allows.
-    pub processes_per_container: Option<u64>,
-    /// Whether containers whose document does not say so get a user namespace.
-    pub user_namespaces: bool,
-    /// Ids of the host that containers with user namespaces have, users and groups alike.
-    pub user_namespace_ids: Option<Ids>,
-    /// How many containers are kept ready, without a name, for systems to come, of those with and of those without a
-    /// user namespace, once one such was created; 0 for none.
-    pub warm_slots: Option<usize>,
     /// Group whose members may use the service, besides root and the service's own user.
     pub socket_group: Option<String>,
     /// User who owns the socket and may use the service.
@@ -60,14 +46,34 @@ pub struct Config {
     pub log: Option<String>,
     /// Whether the event log and the log may quote what clients wrote into documents, for finding a fault.
     pub log_client_values: bool,
-    /// What containers without layers do not see of the host.
-    pub host_view: HostViewLists,
+    /// How containers are made.
+    pub container: Container,
     /// How virtual machines are run.
     pub vm: Vm,
     /// Limits on what one client may have.
     pub limits: Limits,
     /// How long things may take.
     pub times: Times,
+    // Where settings of containers stood before: `gather` moves them into their section.
+    #[serde(skip_serializing)]
+    pub(super) scratch_root: Option<PathBuf>,
+    #[serde(skip_serializing)]
+    pub(super) scratch_size_in_mb: Option<u64>,
+    #[serde(skip_serializing)]
+    pub(super) scratch_inodes: Option<u64>,
+    #[serde(skip_serializing)]
+    pub(super) processes_per_container: Option<u64>,
+    #[serde(skip_serializing)]
+    pub(super) user_namespaces: Option<bool>,
+    #[serde(skip_serializing)]
+    pub(super) user_namespace_ids: Option<Ids>,
+    #[serde(skip_serializing)]
+    pub(super) warm_slots: Option<usize>,
+    #[serde(skip_serializing)]
+    pub(super) host_view: Option<HostViewLists>,
+    /// The settings of containers that the file has in those places.
+    #[serde(skip)]
+    pub moved: Vec<&'static str>,
     /// The file that says so, whether or not it is there.
     #[serde(skip)]
     pub file: Option<PathBuf>,
@@ -98,6 +104,19 @@ impl HostViewLists {
             empty: self.empty.clone().unwrap_or(default.empty),
             hidden: self.hidden.clone().unwrap_or(default.hidden),
         }
+    }
+
+    /// The first setting whose value makes no sense, with the reason.
+    pub(super) fn mistake(&self) -> Option<(&'static str, &'static str)> {
+        let lists = [("empty", &self.empty), ("hidden", &self.hidden)];
+        let unfit = |(_, list): &(_, &Option<Vec<String>>)| {
+            list.iter().flatten().any(|path| !is_pattern(path))
+        };
+        let (key, _) = lists.into_iter().find(unfit)?;
+        Some((
+            key,
+            "expected absolute paths, or paths below ~, without \"..\"",
+        ))
     }
 }
 
@@ -314,19 +333,7 @@ pub enum ConfigError {
     },
 }
 
-/// Two: one to be taken while the other is being made, which is as fast as one client can ask. More only help when
-/// several ask at the same instant, and each takes some memory and is a process in the host's list.
-const WARM_SLOTS: usize = 2;
-/// More would be a mistake, or a denial of service against oneself.
-const MOST_WARM_SLOTS: usize = 256;
-
 impl Config {
-    /// [`Config::warm_slots`], or the default.
-    #[must_use]
-    pub fn warm_slots(&self) -> usize {
-        self.warm_slots.unwrap_or(WARM_SLOTS)
-    }
-
     /// Reads the file at `named`, or the default one if that exists.
     ///
     /// # Errors
@@ -367,6 +374,7 @@ impl Config {
             file: None,
             named: false,
             found: false,
+            moved: Vec::new(),
             ..config.clone()
         };
         said(self) == said(other)
@@ -378,48 +386,22 @@ impl Config {
             line: text[..offset.unwrap_or(0)].matches('\n').count() + 1,
             reason,
         };
-        let config: Self = toml::from_str(text)
+        let mut config: Self = toml::from_str(text)
             .map_err(|e| wrong(e.span().map(|span| span.start), plain(e.message())))?;
+        config.moved = container_section::gather(&mut config)
+            .map_err(|key| wrong(text.find(key), format!("{key}: {TWICE}")))?;
         if let Some((key, reason)) = config.mistake() {
             return Err(wrong(text.find(key), format!("{key}: {reason}")));
         }
         Ok(config)
     }
 
-    /// [`Config::scratch_size_in_mb`] and [`Config::scratch_inodes`], if they limit anything.
-    pub(crate) fn scratch_limit(&self) -> Option<ScratchLimit> {
-        (self.scratch_size_in_mb != 0).then(|| ScratchLimit {
-            bytes: self.scratch_size_in_mb.saturating_mul(1 << 20),
-            inodes: (self.scratch_inodes != 0).then_some(self.scratch_inodes),
-        })
-    }
-
-    fn scratch_mistake(&self) -> Option<(&'static str, &'static str)> {
-        match self.scratch_limit() {
-            None if self.scratch_inodes != 0 => Some((
-                "scratch_inodes",
-                "files are limited together with the size only; expected a scratch_size_in_mb, too",
-            )),
-            Some(limit) if !ScratchLimit::BYTES.contains(&limit.bytes) => {
-                Some(("scratch_size_in_mb", "expected 4 to 16777216 megabytes"))
-            }
-            Some(ScratchLimit {
-                inodes: Some(inodes),
-                ..
-            }) if !ScratchLimit::INODES.contains(&inodes) => {
-                Some(("scratch_inodes", "expected 16 to 4294966272"))
-            }
-            _ => None,
-        }
-    }
-
     /// The first setting whose value makes no sense, with the reason.
     fn mistake(&self) -> Option<(&'static str, &'static str)> {
         self.place_mistake()
-            .or_else(|| self.scratch_mistake())
+            .or_else(|| self.container.mistake())
             .or_else(|| self.vm.mistake())
             .or_else(|| self.access_mistake())
-            .or_else(|| self.view_mistake())
             .or_else(|| self.limits.mistake())
     }
 
@@ -432,9 +414,6 @@ impl Config {
                 "expected a relative path like \"hcs\" or \"hcs/one\"",
             ));
         }
-        if self.scratch_root.as_ref().is_some_and(|p| !p.is_absolute()) {
-            return Some(("scratch_root", "expected an absolute path"));
-        }
         let crashes = self.crash_report_directory.as_ref();
         if crashes.is_some_and(|p| !p.is_absolute()) {
             return Some(("crash_report_directory", "expected an absolute path"));
@@ -446,15 +425,6 @@ impl Config {
     }
 
     fn access_mistake(&self) -> Option<(&'static str, &'static str)> {
-        if self
-            .user_namespace_ids
-            .is_some_and(|ids| !ids.range().is_sound())
-        {
-            return Some((
-                "user_namespace_ids",
-                "expected a first id of at least 1000 and a count of at least 1, within 32 bits",
-            ));
-        }
         if self.socket_mode.is_some_and(|mode| mode & !0o777 != 0) {
             return Some(("socket_mode", "expected a mode like 0o660"));
         }
@@ -463,25 +433,6 @@ impl Config {
                 "socket_mode",
                 "others may connect, so members of socket_group could not be told from them; expected a mode like 0o660",
             ));
-        }
-        None
-    }
-
-    fn view_mistake(&self) -> Option<(&'static str, &'static str)> {
-        let lists = [
-            ("empty", &self.host_view.empty),
-            ("hidden", &self.host_view.hidden),
-        ];
-        for (key, list) in lists {
-            if list.iter().flatten().any(|path| !is_pattern(path)) {
-                return Some((
-                    key,
-                    "expected absolute paths, or paths below ~, without \"..\"",
-                ));
-            }
-        }
-        if self.warm_slots() > MOST_WARM_SLOTS {
-            return Some(("warm_slots", "expected at most 256"));
         }
         None
     }
@@ -577,11 +528,15 @@ mod tests {
             .map(|line| format!("{}\n", line.trim_start_matches('#')))
             .collect();
         let shown = parse(&settings).unwrap();
-        assert_eq!(shown.host_view.view(), HostView::default());
+        assert_eq!(shown.container.view(), HostView::default());
         assert_eq!(shown.limits, Limits::default());
         assert_eq!(shown.times, Times::default());
         assert_eq!(shown.cgroup_root.as_deref(), Some("hcs"));
-        assert_eq!(shown.warm_slots, Some(WARM_SLOTS));
+        assert_eq!(
+            shown.container.warm_slots,
+            Some(container_section::WARM_SLOTS)
+        );
+        assert!(shown.moved.is_empty());
         for (key, value) in [("[limits]", 10), ("[times]", 7)] {
             let table = settings.split(key).nth(1).unwrap();
             let keys = table.split('[').next().unwrap().matches('=').count();
@@ -627,8 +582,8 @@ mod tests {
             ),
             ("socket_mode = \"x\"\n", 1, "from 0 to 4294967295"),
             ("scratch_root = 3\n", 1, "a path in quotes"),
-            ("warm_slots = 1000\n", 1, "at most 256"),
-            ("[host_view]\nhidden = [\"etc\"]\n", 2, "absolute"),
+            ("[container]\nwarm_slots = 1000\n", 2, "at most 256"),
+            ("[container.host_view]\nhidden = [\"etc\"]\n", 2, "absolute"),
             ("[host_view]\nempty = [\"/\"]\n", 2, "absolute"),
             ("scratch_size_in_mb = 1\n", 1, "4 to 16777216"),
             ("scratch_inodes = 100\n", 1, "scratch_size_in_mb"),

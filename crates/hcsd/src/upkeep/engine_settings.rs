@@ -5,23 +5,24 @@ use std::path::Path;
 use super::{
     config::{Config, Ids},
     endpoint,
+    slots::Wanted,
 };
-use crate::engines::{ContainerSettings, UserNamespaces, VmSettings};
+use crate::engines::{self, ContainerSettings, UserNamespaces, VmSettings};
 
 /// For the engine of containers.
 pub(crate) fn for_containers(config: &Config, endpoint: &Path) -> ContainerSettings {
     ContainerSettings {
         cgroup_root: endpoint::cgroup_root(endpoint, config.cgroup_root.as_deref()),
-        scratch_root: endpoint::scratch_root(endpoint, config.scratch_root.as_deref()),
-        scratch_limit: config.scratch_limit(),
-        pids_limit: match config.processes_per_container {
+        scratch_root: endpoint::scratch_root(endpoint, config.container.scratch_root.as_deref()),
+        scratch_limit: config.container.scratch_limit(),
+        pids_limit: match config.container.processes_per_container {
             Some(0) => None,
             Some(limit) => Some(limit),
             None => ContainerSettings::default().pids_limit,
         },
         hidden: vec![endpoint::state_root(endpoint)],
         socket_directory: endpoint::socket_directory(endpoint),
-        host_view: config.host_view.view(),
+        host_view: config.container.view(),
         user_namespaces: user_namespaces(config),
         ids_in_use: ContainerSettings::default().ids_in_use,
         profile: ContainerSettings::default().profile,
@@ -40,11 +41,16 @@ pub(crate) fn for_machines(config: &Config, endpoint: &Path) -> VmSettings {
     }
 }
 
+/// How many machines are kept ready, by engine; of an engine that is not there, none.
+pub(crate) fn warm_slots(config: &Config) -> Wanted {
+    Wanted::from([(engines::CONTAINER, config.container.warm_slots())])
+}
+
 fn user_namespaces(config: &Config) -> UserNamespaces {
-    let ids = config.user_namespace_ids.map(Ids::range);
+    let ids = config.container.user_namespace_ids.map(Ids::range);
     let of_host = UserNamespaces::of_host();
     UserNamespaces {
-        by_default: config.user_namespaces,
+        by_default: config.container.user_namespaces == Some(true),
         users: ids.unwrap_or(of_host.users),
         groups: ids.unwrap_or(of_host.groups),
     }

@@ -5,7 +5,10 @@
 
 use serde_json::{Map, Value};
 
-use super::config::{Config, Limits};
+use super::{
+    config::{Config, Limits},
+    container_section::Container,
+};
 
 /// What a configuration that was read anew means for a service that goes by another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,31 +35,29 @@ pub(crate) fn merged(current: &Config, read: &Config) -> Config {
     // Each setting is named, so that a new one has to be put on one of both sides.
     let Config {
         crash_report_directory,
-        warm_slots,
+        container: Container { warm_slots, .. },
         clients_in_containers,
         log,
         log_client_values,
         limits,
         times,
         found,
+        moved,
         cgroup_root: _,
-        scratch_root: _,
-        scratch_size_in_mb: _,
-        scratch_inodes: _,
-        processes_per_container: _,
-        user_namespaces: _,
-        user_namespace_ids: _,
         socket_group: _,
         socket_owner: _,
         socket_mode: _,
-        host_view: _,
         vm: _,
         file: _,
         named: _,
+        ..
     } = read.clone();
     Config {
         crash_report_directory,
-        warm_slots,
+        container: Container {
+            warm_slots,
+            ..current.container.clone()
+        },
         clients_in_containers,
         log,
         log_client_values,
@@ -67,6 +68,7 @@ pub(crate) fn merged(current: &Config, read: &Config) -> Config {
         },
         times,
         found,
+        moved,
         ..current.clone()
     }
 }
@@ -96,7 +98,7 @@ fn differing(one: &Config, other: &Config) -> Vec<String> {
 
 /// Whether a setting is a part of the file with settings of its own.
 fn is_table(name: &str) -> bool {
-    ["host_view", "vm", "limits", "times"].contains(&name)
+    ["container", "vm", "limits", "times"].contains(&name)
 }
 
 #[cfg(test)]
@@ -123,11 +125,11 @@ mod tests {
         };
         assert_eq!(
             sorted(difference.possible),
-            "limits.connections log times.idle_seconds warm_slots"
+            "container.warm_slots limits.connections log times.idle_seconds"
         );
         assert_eq!(
             sorted(difference.impossible),
-            "host_view.empty limits.event_log_bytes scratch_root user_namespace_ids"
+            "container.host_view container.scratch_root container.user_namespace_ids limits.event_log_bytes"
         );
         let merged = merged(&current, &read);
         assert_eq!(merged.limits.connections, 7);
@@ -136,10 +138,10 @@ mod tests {
             current.limits.event_log_bytes
         );
         assert_eq!(
-            (merged.log.as_deref(), merged.warm_slots),
+            (merged.log.as_deref(), merged.container.warm_slots),
             (Some("debug"), Some(0))
         );
-        assert_eq!(merged.scratch_root, None);
+        assert_eq!(merged.container.scratch_root, None);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fs, io,
     os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
@@ -32,7 +32,10 @@ use crate::record::{
 /// takes from its creation to its end.
 const QUIET: Duration = Duration::from_millis(20);
 
-/// How many are kept ready of all kinds together, in multiples of what is wanted of one.
+/// How many machines are to be kept ready of each kind that was asked for, by the name of the engine.
+pub(crate) type Wanted = HashMap<&'static str, usize>;
+
+/// How many are kept ready of all kinds of an engine together, in multiples of what is wanted of one.
 const KINDS: usize = 2;
 
 /// A prepared machine.
@@ -81,8 +84,8 @@ impl Ready {
 #[derive(Debug)]
 pub(crate) struct Slots {
     root: PathBuf,
-    /// How many of each kind that was asked for.
-    wanted: Cell<usize>,
+    /// See [`Wanted`].
+    wanted: RefCell<Wanted>,
     /// Oldest first.
     ready: RefCell<VecDeque<Ready>>,
     /// One is being prepared.
@@ -96,10 +99,10 @@ pub(crate) struct Slots {
 
 impl Slots {
     /// None yet; `wanted` of them are to be kept in directories below `root`.
-    pub(crate) fn new(root: PathBuf, wanted: usize) -> Rc<Self> {
+    pub(crate) fn new(root: PathBuf, wanted: Wanted) -> Rc<Self> {
         Rc::new(Self {
             root,
-            wanted: Cell::new(wanted),
+            wanted: RefCell::new(wanted),
             ready: RefCell::default(),
             filling: Cell::new(false),
             filled: Notify::new(),
@@ -109,8 +112,13 @@ impl Slots {
     }
 
     /// Keeps `wanted` from the next creation on. What is ready beyond that goes as it is taken.
-    pub(crate) fn set_wanted(&self, wanted: usize) {
-        self.wanted.set(wanted);
+    pub(crate) fn set_wanted(&self, wanted: Wanted) {
+        self.wanted.replace(wanted);
+    }
+
+    /// How many are wanted of each kind of an engine.
+    fn wanted(&self, engine: &str) -> usize {
+        self.wanted.borrow().get(engine).copied().unwrap_or(0)
     }
 
     /// Removes the directories of what an earlier service had ready. Called once, before any is made.
@@ -161,17 +169,27 @@ impl Slots {
 
     /// Keeps `ready`; what is the oldest of too many kinds goes.
     async fn keep(&self, ready: Ready) {
+        let engine = ready.engine;
         self.ready.borrow_mut().push_back(ready);
-        let all = self.ready.borrow().len();
-        if all > self.wanted.get().saturating_mul(KINDS) {
-            let oldest = self.ready.borrow_mut().pop_front();
+        if let Some(oldest) = self.take_surplus(engine) {
             let discarded = blocking(move || {
-                oldest.into_iter().for_each(Ready::discard);
+                oldest.discard();
                 Ok(())
             });
             // It tells of its failures itself.
             let _told = discarded.await;
         }
+    }
+
+    /// The oldest one of an engine that has more than all of its kinds may have.
+    fn take_surplus(&self, engine: &str) -> Option<Ready> {
+        let mut ready = self.ready.borrow_mut();
+        let all = ready.iter().filter(|ready| ready.engine == engine).count();
+        if all <= self.wanted(engine).saturating_mul(KINDS) {
+            return None;
+        }
+        let oldest = ready.iter().position(|ready| ready.engine == engine)?;
+        ready.remove(oldest)
     }
 
     /// How many are ready that fit `document`.
@@ -182,7 +200,7 @@ impl Slots {
     }
 
     fn has_room(&self, engine: &dyn Engine, document: &ComputeSystem) -> bool {
-        !self.closed.get() && self.fitting(engine, document) < self.wanted.get()
+        !self.closed.get() && self.fitting(engine, document) < self.wanted(engine.name())
     }
 
     /// Returns when none has been taken for a while; at once when none is left that fits `document`, or the service

@@ -13,7 +13,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -29,13 +29,14 @@ use hcs_schema::{
         Entries, Table,
     },
     documents::{
-        ComputeSystem, ModifySettingRequest, OsType, Properties, ShutdownOptions, Statistics,
-        SystemPropertyType, SystemType,
+        ComputeSystem, ModifySettingRequest, OsType, PauseOptions, Properties, ShutdownOptions,
+        StartOptions, Statistics, SystemPropertyType, SystemType,
     },
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
+    fs::{CWD, FileType, Mode, OFlags, mknodat, open},
+    io::{Errno, write},
     pipe::{PipeFlags, pipe_with},
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
 };
@@ -49,8 +50,12 @@ const LAST_WORD: &str = "exit";
 pub(crate) const POWER_OFF: i32 = 10;
 pub(crate) const RESET: i32 = 11;
 
+/// Name of the pipe by which the supervisor is told to start.
+const GO: &str = "go";
+
 /// The supervisor: `$0` is the machine's directory, and `$1` says whether a guest that ends badly boots again. A SIGTERM for
-/// the guest is not for it.
+/// the guest is not for it. It has both ends of its standard input, so that it waits for the start through the deaths of
+/// services.
 const SUPERVISOR: &str = r#"
 trap : TERM
 read -r go || exit 1
@@ -122,7 +127,10 @@ impl Engine for ProcessEngine {
 
     fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure> {
         let guest = guest_command(request)?;
-        let (go, stdin) = UnixStream::pair().map_err(|e| failed("no socket pair").because(&e))?;
+        let go = request.directory.join(GO);
+        let stdin = mknodat(CWD, &go, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+            .and_then(|()| open(&go, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()))
+            .map_err(|e| failed("no pipe for the start").because(&e))?;
         let spawned = Command::new("/bin/sh")
             .args(["-c", SUPERVISOR])
             .arg(&request.directory)
@@ -133,7 +141,7 @@ impl Engine for ProcessEngine {
             })
             .args(guest)
             .process_group(0)
-            .stdin(OwnedFd::from(stdin))
+            .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
@@ -143,7 +151,6 @@ impl Engine for ProcessEngine {
         // Its parent has to take note of its end.
         std::thread::spawn(move || child.wait());
         let tree = tree.ok_or_else(|| failed("the supervisor ended at once"))?;
-        *tree.go.lock().unwrap() = Some(go);
         Ok(Arc::new(tree))
     }
 
@@ -234,8 +241,6 @@ struct Tree {
     process: OwnedFd,
     directory: PathBuf,
     has_agent: bool,
-    /// Where the supervisor waits for the start; none in one that was taken over.
-    go: Mutex<Option<UnixStream>>,
 }
 
 impl Tree {
@@ -264,7 +269,6 @@ impl Tree {
             process,
             directory: request.directory.clone(),
             has_agent: has_agent(&request.document),
-            go: Mutex::new(None),
         };
         Ok(Some(tree).filter(|tree| !tree.is_gone()))
     }
@@ -369,23 +373,21 @@ fn not_so<T>(what: &str) -> Result<T, Failure> {
 }
 
 impl Machine for Tree {
-    fn start(&self) -> Result<(), Failure> {
-        use std::io::Write as _;
-        match &mut *self.go.lock().unwrap() {
-            Some(go) => go.write_all(b"go\n").map_err(|e| {
-                let hresult = HResult::HCS_E_TERMINATED_DURING_START;
-                Failure::new(hresult, "the supervisor is gone").because(&e)
-            }),
-            // Started by the service that made it.
-            None => Ok(()),
-        }
+    fn start(&self, _options: &StartOptions) -> Result<(), Failure> {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let told = open(self.directory.join(GO), flags, Mode::empty())
+            .and_then(|go| write(&go, b"go\n").map(drop));
+        told.map_err(|e| {
+            let hresult = HResult::HCS_E_TERMINATED_DURING_START;
+            Failure::new(hresult, "the supervisor is gone").because(&e)
+        })
     }
 
     fn guest(&self) -> Option<&dyn Guest> {
         self.has_agent.then_some(self)
     }
 
-    fn pause(&self) -> Result<(), Failure> {
+    fn pause(&self, _options: &PauseOptions) -> Result<(), Failure> {
         not_so("paused")
     }
 

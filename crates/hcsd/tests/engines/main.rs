@@ -1,5 +1,10 @@
 //! The service with a second engine, which exists in this program only: what the service does is the same for each.
 //!
+//! 1. [`engine`]: the second engine, of plain process trees.
+//! 2. [`kinds`]: both engines as the suite knows them, with their declared differences.
+//! 3. [`shared`]: the suite, which runs once for each engine.
+//! 4. [`own`]: what the second engine alone has.
+//!
 //! Without the test harness of the standard library, because the service must begin without threads: this program starts
 //! itself again as the service, and as the guest agent of a machine. Needs root.
 
@@ -12,7 +17,9 @@
 #[path = "../service/common/mod.rs"]
 mod common;
 mod engine;
-mod suite;
+mod kinds;
+mod own;
+mod shared;
 
 use std::{os::unix::net::UnixListener, process::ExitCode, sync::Arc};
 
@@ -35,13 +42,28 @@ fn main() -> ExitCode {
         _ => {}
     }
     let arguments = Arguments::from_args();
-    let trials = suite::TESTS.iter().map(|(name, body)| {
-        Trial::test(*name, move || {
+    libtest_mimic::run(&arguments, trials()).exit_code()
+}
+
+/// The shared suite, once for each engine, and what the second engine alone has.
+fn trials() -> Vec<Trial> {
+    let trial = |name: String, body: Box<dyn FnOnce() + Send>| {
+        Trial::test(name, move || {
             body();
             Ok::<(), Failed>(())
         })
+    };
+    let shared = kinds::ALL.iter().flat_map(|kind| {
+        let of_kind = shared::TESTS.iter();
+        of_kind.map(move |(name, body)| {
+            let name = format!("{}::{name}", kind.name);
+            trial(name, Box::new(move || body(kind)))
+        })
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let own = own::TESTS
+        .iter()
+        .map(|(name, body)| trial(format!("process::own::{name}"), Box::new(*body)));
+    shared.chain(own).collect()
 }
 
 /// Serves as a guest agent that listens at `socket`.

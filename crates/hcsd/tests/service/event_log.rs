@@ -2,21 +2,15 @@
 
 use hcs_schema::HResult;
 use hcs_wire::{
-    log::{LogEntry, LogPage, LogQuery},
+    log::{LogPage, LogQuery},
     service::Call,
 };
 
 use crate::common::{
     Client, Service,
     client::{CONTAINER, create_process, create_system, open_system, shell, start_system},
+    log::{everything, read, since},
 };
-
-fn since(since: u64) -> Call {
-    Call::ReadEvents(LogQuery {
-        since,
-        ..LogQuery::default()
-    })
-}
 
 fn follow(since: u64, system: &str) -> Call {
     Call::ReadEvents(LogQuery {
@@ -25,119 +19,6 @@ fn follow(since: u64, system: &str) -> Call {
         system: Some(system.to_owned()),
         limit: None,
     })
-}
-
-#[track_caller]
-fn read(client: &mut Client, call: &Call) -> LogPage {
-    let answer = client.call(call).ok();
-    serde_json::from_value(answer.json()).unwrap()
-}
-
-/// Everything there is, which has to be numbered without a gap.
-#[track_caller]
-fn everything(client: &mut Client) -> Vec<LogEntry> {
-    let page = read(client, &since(0));
-    assert_eq!((page.first, page.more), (1, false));
-    let numbers: Vec<u64> = page.events.iter().map(|entry| entry.number).collect();
-    assert_eq!(numbers, (1..page.next).collect::<Vec<_>>());
-    page.events
-}
-
-/// What happened to a system, each as kind and pid.
-fn story(events: &[LogEntry], system: &str) -> Vec<(String, Option<u32>)> {
-    events
-        .iter()
-        .filter(|entry| entry.system.as_deref() == Some(system))
-        .map(|entry| (entry.kind.clone(), entry.process_id))
-        .collect()
-}
-
-fn told(story: &[(&str, Option<u32>)]) -> Vec<(String, Option<u32>)> {
-    story
-        .iter()
-        .map(|(kind, pid)| ((*kind).to_owned(), *pid))
-        .collect()
-}
-
-#[test]
-fn the_life_of_a_system_is_told_in_order() {
-    let service = Service::new();
-    let mut client = service.client();
-    client.start_container(1, "told");
-    let mut process = client.create_process(1, 2, &shell("exit 7"));
-    assert_eq!(process.output(), "");
-    assert_eq!(client.exit_code(2), 7);
-    let handle = |system| Call::PauseSystem {
-        system,
-        options: None,
-    };
-    client.call(&handle(1)).ok();
-    let resume = Call::ResumeSystem {
-        system: 1,
-        options: None,
-    };
-    client.call(&resume).ok();
-    client.terminate(1);
-    let events = everything(&mut client);
-    assert_eq!(events[0].kind, "ServiceStarted");
-    assert_eq!(
-        story(&events, "told"),
-        told(&[
-            ("SystemCreated", None),
-            ("SystemStarted", None),
-            ("ProcessCreated", Some(process.pid)),
-            ("ProcessExited", Some(process.pid)),
-            ("SystemPaused", None),
-            ("SystemResumed", None),
-            ("SystemExited", None),
-        ])
-    );
-    let data = |kind: &str| {
-        let entry = events.iter().find(|entry| entry.kind == kind).unwrap();
-        entry.data.clone().unwrap()
-    };
-    // A value of the client's document.
-    assert!(data("SystemCreated")["Owner"].is_null());
-    assert_eq!(data("ProcessExited")["ExitCode"], 7);
-    assert_eq!(data("SystemExited")["ExitType"], "ForcedExit");
-    assert!(events[0].time.ends_with('Z'));
-}
-
-#[test]
-fn numbers_go_on_through_a_killed_service_and_nothing_is_told_twice() {
-    let mut service = Service::new();
-    let mut client = service.client();
-    client.start_container(1, "box");
-    let mut early = client.create_process(1, 2, &shell("exit 3"));
-    assert_eq!(early.output(), "");
-    assert_eq!(client.exit_code(2), 3);
-    let mut late = client.create_process(1, 3, &shell("read x; exit 4"));
-    let before = everything(&mut client);
-    service.kill();
-    late.write("go\n");
-    assert_eq!(late.output(), "");
-    service.run();
-    let mut client = service.client();
-    let open = open_system(1, "box", None);
-    client.call(&open).ok();
-    client.terminate(1);
-    let events = everything(&mut client);
-    assert_eq!(events[..before.len()], before);
-    assert_eq!(
-        story(&events[before.len()..], "box"),
-        told(&[
-            ("SystemAdopted", None),
-            ("ProcessExited", Some(late.pid)),
-            ("SystemExited", None)
-        ])
-    );
-    service.stop();
-    service.run();
-    let events = everything(&mut service.client());
-    let ends = events.iter().filter(|e| e.kind == "SystemExited").count();
-    assert_eq!(ends, 1);
-    let last: Vec<_> = events.iter().rev().map(|e| e.kind.as_str()).collect();
-    assert_eq!(last[..2], ["ServiceStarted", "ServiceStopped"]);
 }
 
 #[test]

@@ -1,34 +1,13 @@
-//! The life of systems and processes, through a real service with real containers.
+//! What calls on systems and processes mean, where containers alone are concerned or no system at all. What holds for each
+//! engine is in `tests/engines/shared`.
 
 use crate::common::{
-    Client, Service, await_that,
-    client::{
-        CONTAINER, create_process, create_system, open_system, shell, start_system,
-        terminate_system,
-    },
+    Client, Service,
+    client::{create_process, create_system, open_system, shell, start_system},
 };
 use hcs_schema::HResult;
-use hcs_wire::service::{Call, Subject};
+use hcs_wire::service::Call;
 use serde_json::json;
-
-#[test]
-fn a_process_runs_in_a_container_and_everything_ends() {
-    let service = Service::new();
-    let mut client = service.client();
-    let made = client.call(&create_system(1, "main job", CONTAINER)).ok();
-    assert_eq!(made.reply.runtime_id.unwrap().len(), 36);
-    client.call(&start_system(1)).ok();
-    let mut process = client.create_process(1, 2, &shell("cat; echo done; exit 7"));
-    assert!(process.pid > 1);
-    process.write("hello\n");
-    drop(process.stdin.take());
-    assert_eq!(process.output(), "hello\ndone\n");
-    assert_eq!(client.exit_code(2), 7);
-    client.call(&Call::CloseProcess { process: 2 }).ok();
-    client.terminate(1);
-    assert_eq!(client.system_exit(1), "ForcedExit");
-    client.call(&Call::CloseSystem { system: 1 }).ok();
-}
 
 #[test]
 fn calls_on_a_handle_that_could_not_be_made_end_as_the_making_did() {
@@ -59,39 +38,6 @@ fn calls_on_a_handle_that_could_not_be_made_end_as_the_making_did() {
 }
 
 #[test]
-fn calls_may_be_sent_before_their_handles_are_there() {
-    let service = Service::new();
-    let mut client = service.client();
-    let create = client.send(&create_system(1, "pipelined", CONTAINER));
-    let start = client.send(&start_system(1));
-    let process = client.send(&create_process(1, 2, &shell("echo one")));
-    let info = client.send(&Call::GetProcessInfo { process: 2 });
-    let second = client.send(&create_process(1, 3, &shell("exit 3")));
-    let terminate_early = client.send(&Call::TerminateProcess {
-        process: 4,
-        options: None,
-    });
-    client.wait(terminate_early).failed(HResult::E_HANDLE);
-    client.wait(create).ok();
-    client.wait(start).ok();
-    let mut process = client.created(process, 2);
-    let mut second = client.created(second, 3);
-    // The process may have exited before its information was asked for.
-    let info = client.wait(info);
-    assert!(
-        [HResult::S_OK, HResult::HCS_E_PROCESS_ALREADY_STOPPED].contains(&info.reply.result),
-        "{info:?}"
-    );
-    assert_eq!(process.output(), "one\n");
-    assert_eq!(second.output(), "");
-    let mut exits = [client.event(), client.event()];
-    exits.sort_by_key(|(subject, ..)| *subject == Subject::Process(3));
-    assert_eq!(exits[0].2["ExitCode"], 0);
-    assert_eq!(exits[1].2["ExitCode"], 3);
-    client.terminate(1);
-}
-
-#[test]
 fn calls_behind_a_failed_creation_fail_with_it() {
     let service = Service::new();
     let mut client = service.client();
@@ -108,210 +54,6 @@ fn calls_behind_a_failed_creation_fail_with_it() {
     // The numbers are free again, and so is the id.
     client.start_container(1, "broken");
     client.terminate(1);
-}
-
-#[test]
-fn states_allow_what_they_allow() {
-    let service = Service::new();
-    let mut client = service.client();
-    client.call(&create_system(1, "states", CONTAINER)).ok();
-    client
-        .call(&create_system(2, "states", CONTAINER))
-        .failed(HResult::HCS_E_SYSTEM_ALREADY_EXISTS);
-    let pause = Call::PauseSystem {
-        system: 1,
-        options: None,
-    };
-    let resume = Call::ResumeSystem {
-        system: 1,
-        options: None,
-    };
-    client.call(&pause).failed(HResult::HCS_E_INVALID_STATE);
-    client
-        .call(&create_process(1, 3, &shell("true")))
-        .failed(HResult::HCS_E_INVALID_STATE);
-    client.call(&start_system(1)).ok();
-    client
-        .call(&start_system(1))
-        .failed(HResult::HCS_E_INVALID_STATE);
-    client.call(&pause).ok();
-    client
-        .call(&create_process(1, 3, &shell("true")))
-        .failed(HResult::HCS_E_INVALID_STATE);
-    client.call(&resume).ok();
-    let mut process = client.create_process(1, 3, &shell("echo awake"));
-    assert_eq!(process.output(), "awake\n");
-    assert_eq!(client.exit_code(3), 0);
-    client.call(&pause).ok();
-    client.terminate(1);
-    assert_eq!(client.system_exit(1), "ForcedExit");
-    client
-        .call(&start_system(1))
-        .failed(HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
-    client
-        .call(&terminate_system(1))
-        .failed(HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
-    client
-        .call(&Call::GetSystemProperties {
-            system: 1,
-            query: None,
-        })
-        .failed(HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
-    let open = open_system(5, "states", None);
-    client.call(&open).failed(HResult::HCS_E_SYSTEM_NOT_FOUND);
-    // The id is free although handle 1 is still open.
-    client.start_container(6, "states");
-    client.terminate(6);
-}
-
-#[test]
-fn a_shutdown_asks_and_a_terminate_kills() {
-    let service = Service::new();
-    let mut client = service.client();
-    client.start_container(1, "polite");
-    let script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done";
-    let mut process = client.create_process(1, 2, &shell(script));
-    wait_for(&mut process, "ready\n");
-    client
-        .call(&Call::ShutDownSystem {
-            system: 1,
-            options: None,
-        })
-        .ok();
-    assert_eq!(client.exit_code(2), 5);
-    assert_eq!(client.system_exit(1), "GracefulExit");
-
-    client.start_container(3, "stubborn");
-    let mut process = client.create_process(3, 4, &shell("trap '' TERM; echo ready; sleep 1000"));
-    wait_for(&mut process, "ready\n");
-    let shutdown = client.send(&Call::ShutDownSystem {
-        system: 3,
-        options: None,
-    });
-    let refused = client.send(&create_process(3, 5, &shell("true")));
-    client.wait(refused).failed(HResult::HCS_E_INVALID_STATE);
-    client.terminate(3);
-    client.wait(shutdown).ok();
-    assert_eq!(client.exit_code(4), 137);
-    assert_eq!(client.system_exit(3), "ForcedExit");
-}
-
-#[test]
-fn processes_are_signalled_terminated_and_opened() {
-    let service = Service::new();
-    let mut client = service.client();
-    client.start_container(1, "signals");
-    let process = client.create_process(1, 2, &json!({"CommandArgs": ["/bin/sleep", "1000"]}));
-    let signal = |options: Option<&str>| Call::SignalProcess {
-        process: 2,
-        options: options.map(str::to_owned),
-    };
-    client
-        .call(&signal(Some(r#"{"Signal":"Nonsense"}"#)))
-        .failed(HResult::HCS_E_INVALID_JSON);
-    client.call(&signal(Some(r#"{"Signal":15}"#))).ok();
-    assert_eq!(client.exit_code(2), 143);
-    client
-        .call(&signal(None))
-        .failed(HResult::HCS_E_PROCESS_ALREADY_STOPPED);
-    let properties = client
-        .call(&Call::GetProcessProperties {
-            process: 2,
-            query: None,
-        })
-        .ok()
-        .json();
-    assert_eq!(properties["ExitCode"], 143);
-    let open = Call::OpenProcess {
-        system: 1,
-        process: 3,
-        process_id: process.pid,
-        again: false,
-    };
-    client.call(&open).failed(HResult::NOT_FOUND);
-
-    client.create_process(1, 4, &json!({"CommandArgs": ["/bin/sleep", "1000"]}));
-    let terminate = Call::TerminateProcess {
-        process: 4,
-        options: None,
-    };
-    client.call(&terminate).ok();
-    client
-        .call(&terminate)
-        .failed(HResult::HCS_E_PROCESS_ALREADY_STOPPED);
-    assert_eq!(client.exit_code(4), 137);
-    client
-        .call(&create_process(
-            1,
-            5,
-            &json!({"CommandArgs": ["/nonexistent/program"]}),
-        ))
-        .failed(HResult::FILE_NOT_FOUND);
-    client.terminate(1);
-}
-
-#[test]
-fn an_exit_status_is_kept_until_a_client_was_told() {
-    let service = Service::new();
-    let mut client = service.client();
-    client.start_container(1, "kept");
-    let mut process = client.create_process(1, 2, &shell("read x; exit 9"));
-    client.call(&Call::CloseProcess { process: 2 }).ok();
-    process.write("go\n");
-    // Its end of stdout is closed by its end.
-    assert_eq!(process.output(), "");
-    let open = |handle| Call::OpenProcess {
-        system: 1,
-        process: handle,
-        process_id: process.pid,
-        again: false,
-    };
-    let opened = client.call(&open(3)).ok();
-    assert_eq!(opened.reply.process.unwrap().process_id, process.pid);
-    assert_eq!(client.exit_code(3), 9);
-    client.call(&open(4)).failed(HResult::NOT_FOUND);
-    client.terminate(1);
-}
-
-#[test]
-fn two_clients_see_the_same_system() {
-    let service = Service::new();
-    let (mut one, mut two) = (service.client(), service.client());
-    one.start_container(1, "shared");
-    let open = open_system(10, "shared", None);
-    let opened = two.call(&open).ok();
-    let wrong = open_system(11, "shared", Some("another"));
-    two.call(&wrong).failed(HResult::HCS_E_SYSTEM_NOT_FOUND);
-    assert!(opened.reply.runtime_id.is_some());
-    let mut process = one.create_process(1, 2, &shell("read x; exit 4"));
-    two.call(&Call::OpenProcess {
-        system: 10,
-        process: 12,
-        process_id: process.pid,
-        again: false,
-    })
-    .ok();
-    let info = two.call(&Call::GetProcessInfo { process: 12 }).ok();
-    assert!(info.descriptors.is_empty(), "the other client holds them");
-    process.write("go\n");
-    assert_eq!(one.exit_code(2), 4);
-    assert_eq!(two.exit_code(12), 4);
-    two.call(&Call::CloseSystem { system: 10 }).ok();
-    one.terminate(1);
-    assert_eq!(one.system_exit(1), "ForcedExit");
-    assert!(two.events.is_empty(), "a closed handle hears nothing");
-}
-
-fn wait_for(process: &mut crate::common::client::Created, text: &str) {
-    use std::io::Read as _;
-    let mut read = vec![0; text.len()];
-    process
-        .stdout
-        .as_mut()
-        .unwrap()
-        .read_exact(&mut read)
-        .unwrap();
-    assert_eq!(String::from_utf8(read).unwrap(), text);
 }
 
 #[test]
@@ -348,33 +90,6 @@ fn a_container_that_cannot_be_says_why() {
     assert!(said.contains("/nonexistent/layer"), "{said}");
     let listed = client.call(&Call::EnumerateSystems { query: None }).ok();
     assert_eq!(listed.json(), json!([]));
-}
-
-#[test]
-fn systems_come_and_go_without_a_trace() {
-    let service = Service::with_config("warm_slots = 0\n");
-    let mut client = service.client();
-    let cycle = |client: &mut Client, handle: u64| {
-        client.start_container(handle, "cycle");
-        let mut process = client.create_process(handle, handle + 1, &shell("echo x"));
-        assert_eq!(process.output(), "x\n");
-        assert_eq!(client.exit_code(handle + 1), 0);
-        client.terminate(handle);
-        assert_eq!(client.system_exit(handle), "ForcedExit");
-        client
-            .call(&Call::CloseProcess {
-                process: handle + 1,
-            })
-            .ok();
-        client.call(&Call::CloseSystem { system: handle }).ok();
-    };
-    cycle(&mut client, 10);
-    let before = service.descriptors();
-    for handle in 2..20 {
-        cycle(&mut client, handle * 10);
-    }
-    // What they left is removed in the background; there is nothing else to wait for.
-    await_that("no descriptor is left", || service.descriptors() <= before);
 }
 
 #[test]

@@ -82,14 +82,7 @@ pub(super) fn assemble(
             .at("/")
             .asked_by(super::POINTER));
     }
-    let attributes = MountAttrFlags::MOUNT_ATTR_NODEV;
-    let tmpfs = mount::create("tmpfs", &[("mode", "0755")], attributes).step(step)?;
-    mount::attach(tmpfs.as_fd(), target.as_fd()).step(step)?;
-    let root = open()?;
-    for (name, mode) in FRESH {
-        mkdirat(&root, name, Mode::from_raw_mode(mode)).step_at(step, name)?;
-        chmodat(&root, name, Mode::from_raw_mode(mode), AtFlags::empty()).step_at(step, name)?;
-    }
+    let root = fresh(step, target, open)?;
     let mut assembly = Assembly {
         spare: (!spec.keep).then_some(spare),
         overlays,
@@ -127,6 +120,23 @@ pub(super) fn assemble(
     }
     assembly.sum_up();
     Ok(Root { directory: root })
+}
+
+/// A root in memory, mounted on `target`, with the directories that no host has to have.
+fn fresh(
+    step: &'static str,
+    target: &OwnedFd,
+    open: impl Fn() -> Result<OwnedFd, StepError>,
+) -> Result<OwnedFd, StepError> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_NODEV;
+    let tmpfs = mount::create("tmpfs", &[("mode", "0755")], attributes).step(step)?;
+    mount::attach(tmpfs.as_fd(), target.as_fd()).step(step)?;
+    let root = open()?;
+    for (name, mode) in FRESH {
+        mkdirat(&root, name, Mode::from_raw_mode(mode)).step_at(step, name)?;
+        chmodat(&root, name, Mode::from_raw_mode(mode), AtFlags::empty()).step_at(step, name)?;
+    }
+    Ok(root)
 }
 
 /// One root that is being put together.

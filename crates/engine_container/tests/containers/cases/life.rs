@@ -9,7 +9,7 @@ use std::{
 
 use engine_container::{ContainerEngine, Launcher};
 use hcs_engine::engine::{CreateRequest, Engine, Found, Machine};
-use hcs_schema::HResult;
+use hcs_schema::{HResult, documents::PauseOptions};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -120,11 +120,11 @@ pub(super) fn pausing_stops_and_resuming_continues() {
     let mut stream = container.connect();
     container
         .machine
-        .pause()
+        .pause(&PauseOptions::default())
         .unwrap_or_else(|f| panic!("{f:#?}"));
     container
         .machine
-        .pause()
+        .pause(&PauseOptions::default())
         .unwrap_or_else(|f| panic!("{f:#?}"));
     stream.write_all(b"[\"echo\", \"late\"]\n").unwrap();
     // Frozen, it cannot have answered; that it never would is not to be shown by waiting.
@@ -153,7 +153,7 @@ pub(super) fn a_paused_machine_can_be_killed() {
     start_sleeper(&container);
     container
         .machine
-        .pause()
+        .pause(&PauseOptions::default())
         .unwrap_or_else(|f| panic!("{f:#?}"));
     container.machine.kill().unwrap();
     container.wait_gone();
@@ -167,7 +167,7 @@ fn a_killed_machine_is_never_ready() {
     // Stopped before it is killed, so that it cannot have become ready in between.
     container
         .machine
-        .pause()
+        .pause(&PauseOptions::default())
         .unwrap_or_else(|f| panic!("{f:#?}"));
     let early = container
         .machine
@@ -207,7 +207,10 @@ fn one_that_is_not_ready_yet_is_adopted() {
     let machine = host.create(&request).unwrap_or_else(|f| panic!("{f:#?}"));
     let first = Container::new(machine, request.clone());
     // So that most often it does not listen yet when it is looked for.
-    first.machine.pause().unwrap_or_else(|f| panic!("{f:#?}"));
+    first
+        .machine
+        .pause(&PauseOptions::default())
+        .unwrap_or_else(|f| panic!("{f:#?}"));
     let record = first.machine.record();
     host.engine = second_engine(&host);
     let adopted = Container::new(adopt(&host.engine, &request, &record), request);

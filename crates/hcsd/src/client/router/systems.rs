@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use hcs_lifecycle::system::Action;
 use hcs_schema::{
     Failure, HResult,
-    documents::{CrashOptions, PauseOptions, SaveOptions, SaveType, ShutdownOptions, StartOptions},
+    documents::{CrashOptions, SaveOptions, SaveType, ShutdownOptions},
 };
 
 use super::Errand;
@@ -198,14 +198,14 @@ pub(super) fn no_options(options: Option<&str>) -> Result<(), Failure> {
 /// `HcsStartComputeSystem`.
 pub(super) fn start(errand: Errand, handle: u64, options: Option<&str>) {
     submit(errand, handle, |system| {
-        parse_optional::<StartOptions>(system.coverage(), options).map(|_| SystemRequest::Start)
+        parse_optional(system.coverage(), options).map(SystemRequest::Start)
     });
 }
 
-/// `HcsPauseComputeSystem`. A container is suspended in one way only, so the options change nothing.
+/// `HcsPauseComputeSystem`.
 pub(super) fn pause(errand: Errand, handle: u64, options: Option<&str>) {
     submit(errand, handle, |system| {
-        parse_optional::<PauseOptions>(system.coverage(), options).map(|_| SystemRequest::Pause)
+        parse_optional(system.coverage(), options).map(SystemRequest::Pause)
     });
 }
 

@@ -9,7 +9,7 @@ use hcs_wire::{
 };
 
 use super::{EventLog, segments};
-use crate::record::{blocking::blocking, operations::Wanted};
+use crate::record::blocking::blocking;
 
 /// Most events in one answer, and what an answer has without a limit.
 const MOST: usize = 1000;
@@ -116,21 +116,21 @@ impl EventLog {
         true
     }
 
-    /// What the log tells of operations of that name: those that failed, or had something become of them.
+    /// What the log tells of operations: what `report` finds in its entries.
     ///
     /// # Errors
     /// A segment cannot be read.
     pub(crate) async fn told_operations(
         &self,
-        wanted: Wanted,
+        report: impl Fn(&LogEntry) -> Option<OperationReport> + Clone + Send + 'static,
     ) -> Result<Vec<OperationReport>, Failure> {
         let paths = self.segments.borrow().paths();
         let mut found = Vec::new();
         for path in paths {
             // One file at a time, in turns with all who read.
             let _turn = self.reading.acquire().await.ok();
-            let wanted = wanted.clone();
-            let told = blocking(move || told_in(&path, &wanted)).await?;
+            let report = report.clone();
+            let told = blocking(move || told_in(&path, report)).await?;
             found.extend(told);
         }
         Ok(found)
@@ -164,14 +164,15 @@ impl EventLog {
     }
 }
 
-/// What a segment tells of operations of that name.
-fn told_in(path: &Path, wanted: &Wanted) -> Result<Vec<OperationReport>, Failure> {
+/// What `report` finds in a segment.
+fn told_in(
+    path: &Path,
+    report: impl Fn(&LogEntry) -> Option<OperationReport>,
+) -> Result<Vec<OperationReport>, Failure> {
     match fs::read(path) {
         Ok(text) => {
             let entries = segments::entries(&text);
-            Ok(entries
-                .filter_map(|entry| wanted.report_in(&entry))
-                .collect())
+            Ok(entries.filter_map(|entry| report(&entry)).collect())
         }
         // Dropped meanwhile.
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

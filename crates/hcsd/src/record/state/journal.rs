@@ -63,6 +63,18 @@ pub(crate) enum Entry {
     },
 }
 
+impl Entry {
+    /// The exit of a process that ended so.
+    pub(crate) const fn exited(pid: u32, ending: Ending) -> Self {
+        Self::Exited {
+            pid,
+            code: ending.code,
+            out_of_memory: ending.out_of_memory,
+            process_limit: ending.process_limit,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
 const fn is_false(value: &bool) -> bool {
     !*value
@@ -163,7 +175,7 @@ impl Journal {
                 add(Entry::StdinClosed { pid })?;
             }
             if let Some(exit) = remembered.exit {
-                add(exit.entry(pid))?;
+                add(Entry::exited(pid, exit))?;
             }
         }
         let new = directory.join("processes.jsonl.new");

@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod client;
+pub(crate) mod log;
 
 use std::{
     fs,

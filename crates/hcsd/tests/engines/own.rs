@@ -1,4 +1,5 @@
-//! Life, events, properties, adoption and ends of systems of the second engine.
+//! What the second engine alone has: guests without an agent, guests that reboot, and every kind of end that a supervisor
+//! leaves word of. And that both engines serve side by side.
 
 use std::{fs, os::fd::OwnedFd, path::PathBuf};
 
@@ -17,6 +18,7 @@ use crate::{
         client::{SYSTEM_EXITED, create_process, create_system, open_system, shell, start_system},
     },
     engine::{POWER_OFF, RESET},
+    kinds::{PROCESS, child_of},
 };
 
 /// A test: its name and its body. A body fails by panicking.
@@ -30,10 +32,6 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "each_engine_answers_for_its_systems",
         each_engine_answers_for_its_systems,
-    ),
-    (
-        "a_machine_with_an_agent_is_taken_over",
-        a_machine_with_an_agent_is_taken_over,
     ),
     (
         "a_guest_that_reboots_keeps_its_system",
@@ -59,9 +57,7 @@ const REBOOTING: &str = r#"{"SchemaVersion":{"Major":2,"Minor":1},
     "VirtualMachine":{"GuestConnection":{},"StopOnReset":false}}"#;
 
 fn service() -> Service {
-    let program = std::env::current_exe().unwrap().display().to_string();
-    let lines = "[times]\nreconnect_seconds = 5\n";
-    Service::of(vec![program, "--service".to_owned()], lines)
+    PROCESS.service_with("[times]\nreconnect_seconds = 5\n")
 }
 
 fn shut_down(system: u64, options: Option<&str>) -> Call {
@@ -185,38 +181,8 @@ fn each_engine_answers_for_its_systems() {
     assert_eq!(client.system_exit(1), "ForcedExit");
 }
 
-fn a_machine_with_an_agent_is_taken_over() {
-    let mut service = service();
-    let mut client = service.client();
-    client.call(&create_system(1, "tree", WITH_AGENT)).ok();
-    client.call(&start_system(1)).ok();
-    let mut process = client.create_process(1, 2, &shell("read a; exit 5"));
-    service.kill();
-    service.run();
-    let mut client = service.client();
-    client.call(&open_system(1, "tree", None)).ok();
-    let open = Call::OpenProcess {
-        system: 1,
-        process: 2,
-        process_id: process.pid,
-        again: false,
-    };
-    client.call(&open).ok();
-    process.write("on\n");
-    assert_eq!(client.exit_code(2), 5);
-    let mut process = client.create_process(1, 3, &shell("echo more"));
-    assert_eq!(process.output(), "more\n");
-    assert_eq!(client.exit_code(3), 0);
-    client.call(&shut_down(1, None)).ok();
-    assert_eq!(client.system_exit(1), "GracefulExit");
-}
-
 /// Kills the agent of a machine, from outside of it: to its guest that is a reset.
 fn reset(service: &Service, runtime_id: &str) {
-    let child_of = |pid: i32| -> i32 {
-        let path = format!("/proc/{pid}/task/{pid}/children");
-        fs::read_to_string(path).unwrap().trim().parse().unwrap()
-    };
     let (_, supervisor) = supervisor(service, runtime_id);
     crate::common::kill(child_of(child_of(supervisor)));
 }
