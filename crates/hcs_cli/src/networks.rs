@@ -92,15 +92,19 @@ pub(crate) fn furnish(
     document: &mut ComputeSystem,
     options: &NetworkOptions,
 ) -> Result<(), Failure> {
+    let container = document.container.get_or_insert_default();
+    options.name(&mut container.networking);
     let Some(name) = options.network() else {
-        if options.publishes() {
-            let message = "ports are published of a container that is in a network: --network nat";
-            return Err(Failure::new(HResult::E_INVALIDARG, message));
-        }
-        return Ok(());
+        return match options.only_in_network() {
+            None => Ok(()),
+            Some(option) => {
+                let message =
+                    format!("{option} is for a container that is in a network: --network nat");
+                Err(Failure::new(HResult::E_INVALIDARG, message))
+            }
+        };
     };
     let endpoint = options.endpoint(&find_or_make(name)?);
-    let container = document.container.get_or_insert_default();
     container.networking.get_or_insert_default().endpoints = Some(vec![endpoint]);
     Ok(())
 }

@@ -39,6 +39,9 @@ pub(super) struct Stored {
 pub(super) struct Occupant {
     pub(super) id: String,
     pub(super) runtime_id: String,
+    /// Names beside its id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) names: Vec<String>,
 }
 
 /// A setting of the host before it was changed: interface, name, value.
