@@ -401,6 +401,59 @@ fn addresses_are_those_that_were_asked_for_or_the_reason_is_told() {
     world.words("network remove back").fine();
 }
 
+#[test]
+fn what_keeps_packets_from_passing_is_told_until_it_is_mended() {
+    let world = World::new();
+    let check = |arguments: &[&str]| {
+        let mut command = hcs(&[&["network", "check"], arguments].concat());
+        command.env("HCS_ENDPOINT", world.folder.path().join("hcs.sock"));
+        within(&world.space, move || ended(&mut command))
+    };
+    world.shell("ip link add up0 type veth peer name far0; ip addr add 192.0.2.1/24 dev up0; ip link set up0 up; ip link set far0 up; ip route add default via 192.0.2.2");
+    world.words("run --network nat -- true").fine();
+    assert_eq!(check(&[]).fine(), "nothing is in the way of networks\n");
+    // As docker and a firewall of the host's own have theirs.
+    world.shell(
+        "nft add table ip filter; nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'; \
+         nft add chain ip filter DOCKER-USER; nft add rule ip filter FORWARD jump DOCKER-USER; nft add table inet mine; \
+         nft add chain inet mine passing '{ type filter hook forward priority 5; policy accept; }'; \
+         nft add rule inet mine passing ct state invalid drop; nft add rule inet mine passing reject",
+    );
+    world.shell(
+        "ip route add 10.231.0.128/25 via 192.0.2.2; sysctl -qw net/ipv4/conf/up0/forwarding=0",
+    );
+    let before = world.shell("nft list ruleset; ip route");
+    let told = check(&["--json"]);
+    assert_eq!(told.code, Some(1), "{told:?}");
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    let found = told["Findings"].as_array().unwrap();
+    let mut kinds: Vec<&str> = found
+        .iter()
+        .map(|one| one["Kind"].as_str().unwrap())
+        .collect();
+    kinds.retain(|kind| *kind != "bridge-nf-call-iptables");
+    assert_eq!(
+        kinds,
+        ["firewall", "firewall", "forwarding", "route"],
+        "{told}"
+    );
+    assert_eq!(
+        world.shell("nft list ruleset; ip route"),
+        before,
+        "nothing is changed"
+    );
+    let lines = check(&[]).out;
+    assert!(
+        lines.contains("docker drops what is forwarded: the chain FORWARD of the table ip filter"),
+        "{lines}"
+    );
+    for one in found {
+        world.shell(one["Repair"].as_str().unwrap());
+    }
+    assert_eq!(check(&[]).fine(), "nothing is in the way of networks\n");
+    world.words("network remove nat").fine();
+}
+
 /// The section about networks does what it says, line by line.
 #[test]
 fn the_lines_of_the_readme_work() {
