@@ -39,13 +39,20 @@ fn named(name: &str) -> Result<Vec<String>, Failure> {
 /// # Errors
 /// There is none.
 pub(crate) fn find(name: &str) -> Result<String, Failure> {
+    let opened = || {
+        network::open(ObjectKind::Network, name)
+            .deadline(LIMIT)
+            .wait()
+    };
+    // What is the id of one network is never taken for the name of another.
+    let is_id = uuid::Uuid::try_parse(name).is_ok();
+    if is_id && let Ok(id) = opened() {
+        return Ok(id);
+    }
     if let Some(id) = named(name)?.pop() {
         return Ok(id);
     }
-    let opened = network::open(ObjectKind::Network, name)
-        .deadline(LIMIT)
-        .wait();
-    opened.map_err(|failure| {
+    opened().map_err(|failure| {
         if failure.hresult == HResult::E_NOTIMPL {
             return failure;
         }

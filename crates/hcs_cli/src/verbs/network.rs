@@ -219,9 +219,8 @@ impl Remove {
                 );
                 return Err(Failure::new(HResult::HCN_E_ENTITY_HAS_REFERENCES, message));
             }
-            network::delete(ObjectKind::Network, &id)
-                .deadline(LIMIT)
-                .wait()?;
+            // Another container may have come meanwhile.
+            network::delete_unused_network(&id).deadline(LIMIT).wait()?;
             print(&format!("{}\n", printable(name)))?;
         }
         Ok(())

@@ -38,7 +38,7 @@ use tracing::{error, warn};
 use crate::record::blocking::blocking;
 use kernel::{Change, Restored};
 use names::Names;
-use store::{Occupant, Store, Stored};
+use store::{Calls, Occupant, Store, Stored};
 
 pub(crate) use calls::Named;
 pub(crate) use containers::{Place, claim};
@@ -69,8 +69,8 @@ pub(crate) struct Networks {
 #[derive(Clone, Debug, Default)]
 struct Held {
     state: State,
-    /// Which call changed an object last.
-    calls: BTreeMap<Object, String>,
+    /// Which calls made and changed an object.
+    calls: BTreeMap<Object, Calls>,
     /// Objects that end with a container: its runtime id.
     made_for: BTreeMap<Object, String>,
     /// The containers of namespaces.
@@ -95,7 +95,7 @@ impl Held {
         };
         Some(Stored {
             record: self.state.record(object)?,
-            call: self.calls.get(&object).cloned(),
+            calls: self.calls.get(&object).cloned().unwrap_or_default(),
             made_for: self.made_for.get(&object).cloned(),
             occupant,
         })
@@ -128,7 +128,7 @@ impl Networks {
                 hcn::Record::Namespace { .. } => Object::Namespace(id),
                 hcn::Record::LoadBalancer { .. } => Object::LoadBalancer(id),
             };
-            held.calls.extend(stored.call.map(|call| (object, call)));
+            held.calls.insert(object, stored.calls);
             held.made_for
                 .extend(stored.made_for.map(|runtime_id| (object, runtime_id)));
             held.occupants
@@ -286,10 +286,9 @@ impl Networks {
         let (mut after, mut changes) = (before.clone(), Changes::default());
         let decided = decide(&mut after, &mut changes)?;
         if let Some(name) = name {
-            let written = changes.written.iter();
-            after
-                .calls
-                .extend(written.map(|object| (*object, name.to_string())));
+            for object in &changes.written {
+                after.calls.entry(*object).or_default().add(&name);
+            }
         }
         after.settle();
         let made = match self.write(&after, &changes) {
