@@ -12,4 +12,5 @@ fuzz_target!(|data: &str| {
     };
     guest_agent::fuzzing::accounts(user, passwd, parts.next().unwrap_or(passwd));
     guest_agent::fuzzing::proc_files(passwd);
+    guest_agent::fuzzing::names(data.as_bytes(), user);
 });

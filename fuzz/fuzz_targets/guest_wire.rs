@@ -35,6 +35,7 @@ fuzz_target!(|data: &[u8]| {
                 MessageType::Request(Rpc::SignalProcess) => parse::<guest::SignalProcess>(body),
                 MessageType::Request(Rpc::ReadOutput) => parse::<guest::ReadOutput>(body),
                 MessageType::Request(Rpc::Renew) => parse::<guest::Renew>(body),
+                MessageType::Request(Rpc::UpdateNames) => parse::<guest::UpdateNames>(body),
                 MessageType::Request(_) => parse::<guest::RequestBase>(body),
                 MessageType::Response(Rpc::NegotiateProtocol) => parse::<guest::NegotiateProtocolResponse>(body),
                 MessageType::Response(Rpc::ExecuteProcess) => parse::<guest::ExecuteProcessResponse>(body),

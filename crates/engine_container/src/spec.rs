@@ -58,6 +58,12 @@ pub(crate) struct NamesSpec {
     pub(crate) hostname: String,
     /// Text of `/etc/resolv.conf`; without one the layers' stays.
     pub(crate) resolver: Option<String>,
+    /// Further lines of `/etc/hosts`.
+    #[serde(default)]
+    pub(crate) hosts: String,
+    /// Whether the names of a network go into `/etc/hosts`, as they come and go.
+    #[serde(default)]
+    pub(crate) follows: bool,
 }
 
 /// One control group of version 1.

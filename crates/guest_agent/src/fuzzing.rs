@@ -13,7 +13,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use hcs_schema::documents::ProcessParameters;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use crate::{accounts, command::Command, proc_files, requests, stream::Stream};
+use crate::{accounts, command::Command, names, proc_files, requests, stream::Stream};
 
 /// The bytes of a host: received in pieces, some with descriptors, cut into requests, read as far as a request is read
 /// before anything happens.
@@ -74,6 +74,13 @@ pub fn command_line(line: &str) {
     if let Ok(command) = Command::new(&document, None) {
         assert!(!command.arguments.is_empty() && !command.candidates.is_empty());
     }
+}
+
+/// `/etc/hosts`, which root of the system may have changed, and names for it.
+pub fn names(own: &[u8], names: &str) {
+    let once = names::replaced(own, names);
+    assert!(once.len() <= own.len() + names.len() + 256);
+    assert_eq!(names::replaced(&once, names), once);
 }
 
 /// Files of `/proc`, in which a process has chosen its name.

@@ -11,7 +11,7 @@
 //! 5. `console`: emulated consoles. `relays`: pipes before streams that are none. `kept`: pipes that can be handed out
 //!    again. `detached`: output that is kept.
 //! 6. [`machine`]: the agent of a virtual machine, as its first process or as a service in it.
-//! 7. `own`: `/proc` and `/dev/pts`, wherever the system's paths lead. `facts`, `files`, `proc_files`: what is read there.
+//! 7. `names`: those of other containers, in `/etc/hosts`. `own`: `/proc` and `/dev/pts`, wherever the system's paths lead. `facts`, `files`, `proc_files`: what is read there.
 //!
 //! **Trust.** The host is trusted, but what it sends is bounded and checked all the same. The system's processes are
 //! not: root among them may replace any file, stop or kill anything but the agent, and fill every pipe. Hence: files are
@@ -40,6 +40,7 @@ pub mod fuzzing;
 mod kept;
 pub mod link;
 pub mod machine;
+mod names;
 mod own;
 mod parcels;
 mod proc_files;

@@ -27,6 +27,8 @@ const DEVPTS_SUPER_MAGIC: i64 = 0x1cd1;
 pub struct Own {
     proc: Option<OwnedFd>,
     terminals: Option<OwnedFd>,
+    /// Where the names of networks go: the system's `/etc/hosts` as it was made, wherever that path leads.
+    hosts: Option<OwnedFd>,
     /// `self/fd` of procfs, opened by the first use: each start of a process opens something in it.
     descriptors: OnceCell<OwnedFd>,
 }
@@ -39,6 +41,7 @@ impl Own {
         Self {
             proc: Some(proc),
             terminals: Some(terminals),
+            hosts: None,
             descriptors: OnceCell::new(),
         }
     }
@@ -50,8 +53,20 @@ impl Own {
         Self {
             proc: root_of("/proc", PROC_SUPER_MAGIC),
             terminals: root_of("/dev/pts", DEVPTS_SUPER_MAGIC),
+            hosts: None,
             descriptors: OnceCell::new(),
         }
+    }
+
+    /// With a file for the names of networks, open for reading and writing.
+    #[must_use]
+    pub fn with_hosts(self, hosts: Option<OwnedFd>) -> Self {
+        Self { hosts, ..self }
+    }
+
+    /// The file for the names of networks.
+    pub(crate) fn hosts(&self) -> Option<BorrowedFd<'_>> {
+        self.hosts.as_ref().map(|hosts| hosts.as_fd())
     }
 
     /// The directory of procfs, for a child that is to open something in it.

@@ -100,8 +100,22 @@ pub fn query(kind: ObjectKind, id: &str, query: &str) -> Operation<String> {
 
 /// Deletes an object: a network with its endpoints; an endpoint leaves its namespace.
 pub fn delete(kind: ObjectKind, id: &str) -> Operation<()> {
-    let id = id.to_owned();
-    call_of(NetworkCall::Delete { kind, id }, |_| Ok(()))
+    let call = NetworkCall::Delete {
+        kind,
+        id: id.to_owned(),
+        only_unused: false,
+    };
+    call_of(call, |_| Ok(()))
+}
+
+/// Deletes a network, but fails while it has endpoints. A container that comes meanwhile is in it, or finds none.
+pub fn delete_unused_network(id: &str) -> Operation<()> {
+    let call = NetworkCall::Delete {
+        kind: ObjectKind::Network,
+        id: id.to_owned(),
+        only_unused: true,
+    };
+    call_of(call, |_| Ok(()))
 }
 
 fn id_of(document: Option<&Document>) -> Result<String, Failure> {

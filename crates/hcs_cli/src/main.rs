@@ -14,6 +14,7 @@ mod client;
 mod clock;
 mod failure;
 mod images;
+mod network_check;
 mod networks;
 mod options;
 mod output;

@@ -39,13 +39,20 @@ fn named(name: &str) -> Result<Vec<String>, Failure> {
 /// # Errors
 /// There is none.
 pub(crate) fn find(name: &str) -> Result<String, Failure> {
+    let opened = || {
+        network::open(ObjectKind::Network, name)
+            .deadline(LIMIT)
+            .wait()
+    };
+    // What is the id of one network is never taken for the name of another.
+    let is_id = uuid::Uuid::try_parse(name).is_ok();
+    if is_id && let Ok(id) = opened() {
+        return Ok(id);
+    }
     if let Some(id) = named(name)?.pop() {
         return Ok(id);
     }
-    let opened = network::open(ObjectKind::Network, name)
-        .deadline(LIMIT)
-        .wait();
-    opened.map_err(|failure| {
+    opened().map_err(|failure| {
         if failure.hresult == HResult::E_NOTIMPL {
             return failure;
         }
@@ -92,15 +99,19 @@ pub(crate) fn furnish(
     document: &mut ComputeSystem,
     options: &NetworkOptions,
 ) -> Result<(), Failure> {
+    let container = document.container.get_or_insert_default();
+    options.name(&mut container.networking);
     let Some(name) = options.network() else {
-        if options.publishes() {
-            let message = "ports are published of a container that is in a network: --network nat";
-            return Err(Failure::new(HResult::E_INVALIDARG, message));
-        }
-        return Ok(());
+        return match options.only_in_network() {
+            None => Ok(()),
+            Some(option) => {
+                let message =
+                    format!("{option} is for a container that is in a network: --network nat");
+                Err(Failure::new(HResult::E_INVALIDARG, message))
+            }
+        };
     };
     let endpoint = options.endpoint(&find_or_make(name)?);
-    let container = document.container.get_or_insert_default();
     container.networking.get_or_insert_default().endpoints = Some(vec![endpoint]);
     Ok(())
 }

@@ -88,6 +88,9 @@ pub enum NetworkCall {
         kind: ObjectKind,
         /// Its id.
         id: String,
+        /// Ours: a network is only deleted while it has no endpoints.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        only_unused: bool,
     },
 }
 
@@ -154,7 +157,11 @@ mod tests {
                 id: id.clone(),
                 query,
             }),
-            Call::Network(NetworkCall::Delete { kind, id }),
+            Call::Network(NetworkCall::Delete {
+                kind,
+                id,
+                only_unused: true,
+            }),
         ];
         for call in all {
             let text = serde_json::to_string(&call).unwrap();

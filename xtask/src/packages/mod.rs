@@ -26,6 +26,7 @@ pub(crate) const NEEDED: &[Package] = &[
     ("busybox", "busybox-static"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    ("iptables", "iptables"),
     // Firmware of virtual machines.
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
     // Images of other programs.

@@ -54,6 +54,8 @@ pub struct AgentFiles {
     pub proc: OwnedFd,
     /// The root of its devpts (`O_PATH`), where its consoles are made.
     pub terminals: OwnedFd,
+    /// Its `/etc/hosts`, for reading and writing, where the names of its networks go.
+    pub hosts: Option<OwnedFd>,
 }
 
 /// The number under which the agent gets its listening socket.
@@ -63,8 +65,10 @@ const PROC: i32 = 4;
 const TERMINALS: i32 = 5;
 /// The number of the channel, until the agent runs.
 const CHANNEL: i32 = 6;
+/// The number of its file of hosts.
+const HOSTS: i32 = 7;
 /// All descriptors from this one on are closed.
-const FIRST_UNUSED: u32 = 7;
+const FIRST_UNUSED: u32 = 8;
 
 /// Exit code of a child that failed on its way.
 const FAILED: i32 = 71;
@@ -76,6 +80,7 @@ const BACKLOG: i32 = 8;
 struct Own {
     proc: OwnedFd,
     terminals: OwnedFd,
+    hosts: Option<OwnedFd>,
     null: OwnedFd,
     /// By which it enters its AppArmor profile, if it is to.
     confinement: Option<OwnedFd>,
@@ -256,6 +261,7 @@ fn finish(
     Ok(Own {
         proc: mounts.proc,
         terminals: mounts.terminals,
+        hosts: mounts.hosts,
         null,
         confinement,
     })
@@ -310,10 +316,13 @@ fn renumber(
     let (channel, listener) = (up(channel)?, up(listener)?);
     let (proc, terminals, null) = (up(own.proc)?, up(own.terminals)?, up(own.null)?);
     let confinement = own.confinement.map(up).transpose()?;
+    let hosts = own.hosts.map(up).transpose()?;
+    let to_hosts = |hosts| descriptors::move_to(hosts, HOSTS);
     let files = AgentFiles {
         listener: descriptors::move_to(listener, LISTENER)?,
         proc: descriptors::move_to(proc, PROC)?,
         terminals: descriptors::move_to(terminals, TERMINALS)?,
+        hosts: hosts.map(to_hosts).transpose()?,
     };
     let channel = descriptors::move_to(channel, CHANNEL)?;
     Ok((channel, files, (null, confinement)))

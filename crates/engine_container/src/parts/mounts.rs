@@ -42,6 +42,8 @@ pub(crate) struct Mounts {
     pub(crate) dev: OwnedFd,
     /// Of `/dev/pts`.
     pub(crate) terminals: OwnedFd,
+    /// Its `/etc/hosts`, if names of networks go there.
+    pub(crate) hosts: Option<OwnedFd>,
 }
 
 /// The file systems, made but mounted nowhere yet. They belong to the pid, network and IPC namespaces of the process
@@ -94,9 +96,8 @@ impl FileSystems {
             None => borrow_sys(root)?,
         };
         add(root, "dev", &self.dev)?;
-        if let Some(names) = &spec.names {
-            names::apply(root, self.dev.as_fd(), names);
-        }
+        let names = spec.names.as_ref();
+        let hosts = names.and_then(|names| names::apply(root, self.dev.as_fd(), names));
         if let Some(megabytes) = spec.shared_memory {
             devices::resize_shared_memory(&self.below_dev, megabytes)?;
         }
@@ -106,6 +107,7 @@ impl FileSystems {
             sys,
             dev: self.dev,
             terminals: devices::terminals(self.below_dev)?,
+            hosts,
         };
         control_groups::apply(mounts.sys.as_fd(), user, &spec.groups)?;
         Ok(mounts)

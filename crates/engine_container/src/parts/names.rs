@@ -18,7 +18,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hcs_schema::documents::Container;
+use hcs_schema::{
+    documents::{Container, HostEntry, Networking},
+    rules::names::domains,
+};
 use rustix::{
     fs::{FileType, Mode, OFlags, fstat, mknodat, open, openat},
     io::Errno,
@@ -46,18 +49,60 @@ pub(crate) fn check(container: &Container, hostname: &str) -> Option<NamesSpec> 
     if guest.and_then(|guest| guest.keep_name_files) == Some(true) {
         return None;
     }
-    let networking = container.networking.as_ref();
-    let network = networking.and_then(|networking| networking.namespace.as_deref());
-    let network = network.unwrap_or_default();
-    let mut resolver = resolver(network);
-    if networking.is_some() && network.is_empty() {
-        // It has links of its own, and a loopback interface that no server of the host listens at.
-        resolver = resolver.map(|text| reachable(&text, || upstream(Path::new(UPSTREAM))));
-    }
+    let Some(networking) = &container.networking else {
+        return Some(NamesSpec {
+            hostname: hostname.to_owned(),
+            resolver: resolver(""),
+            hosts: String::new(),
+            follows: false,
+        });
+    };
+    let network = networking.namespace.as_deref().unwrap_or_default();
+    let own_links = network.is_empty();
+    let text = asked_for(networking, || {
+        let text = resolver(network);
+        match own_links {
+            // It has links of its own, and a loopback interface that no server of the host listens at.
+            true => text.map(|text| reachable(&text, || upstream(Path::new(UPSTREAM)))),
+            false => text,
+        }
+    });
+    let entries = networking.host_entries.as_deref().unwrap_or_default();
+    let line = |entry: &HostEntry| {
+        let (name, address) = (entry.name.as_deref()?, entry.address.as_deref()?);
+        Some(format!("{address}\t{name}\n"))
+    };
     Some(NamesSpec {
         hostname: hostname.to_owned(),
-        resolver,
+        resolver: text,
+        hosts: entries.iter().filter_map(line).collect(),
+        follows: own_links,
     })
+}
+
+/// The resolver's file with the servers and domains of the document, where it names some.
+fn asked_for(networking: &Networking, host: impl FnOnce() -> Option<String>) -> Option<String> {
+    let servers = networking.dns_server_list.as_deref().unwrap_or_default();
+    let listed = networking.dns_search_list.as_deref().unwrap_or_default();
+    let searched: Vec<&str> = domains(listed).collect();
+    if servers.is_empty() && searched.is_empty() {
+        return host();
+    }
+    let text = host().unwrap_or_default();
+    let is_replaced = |line: &&str| match line.split_whitespace().next() {
+        Some("nameserver") => !servers.is_empty(),
+        Some("search" | "domain") => !searched.is_empty(),
+        // Comments of the host's file are about that.
+        Some(word) => word.starts_with(['#', ';']),
+        None => true,
+    };
+    let kept = text.lines().filter(|line| !is_replaced(line));
+    let mut lines: Vec<String> = kept.map(str::to_owned).collect();
+    lines.extend(servers.iter().map(|server| format!("nameserver {server}")));
+    if !searched.is_empty() {
+        lines.push(format!("search {}", searched.join(" ")));
+    }
+    Some(lines.iter().map(|line| format!("{line}\n")).collect())
 }
 
 /// A resolver's file without servers of the host's loopback interface; where there are no others, those that these ask.
@@ -119,15 +164,17 @@ fn resolver(network: &str) -> Option<String> {
         })
 }
 
-/// Mounts them into `root`; `dev` is the container's `/dev`, mounted and not yet with anything below it.
-pub(crate) fn apply(root: &Root, dev: BorrowedFd<'_>, names: &NamesSpec) {
+/// Mounts them into `root`; `dev` is the container's `/dev`, mounted and not yet with anything below it. Answers its
+/// `/etc/hosts`, if names of networks go there.
+pub(crate) fn apply(root: &Root, dev: BorrowedFd<'_>, names: &NamesSpec) -> Option<OwnedFd> {
     // Modes are meant as written here; the agent's mask is set later.
     let mask = umask(Mode::empty());
     let placed = Places::open(root, dev).map(|places| places.fill(names));
     umask(mask);
-    if let Err(errno) = placed {
+    placed.unwrap_or_else(|errno| {
         left_out("their directory", errno);
-    }
+        None
+    })
 }
 
 /// Says that something is not as one might expect it.
@@ -149,36 +196,42 @@ impl Places {
         })
     }
 
-    fn fill(&self, names: &NamesSpec) {
+    fn fill(&self, names: &NamesSpec) -> Option<OwnedFd> {
         let host_name = format!("{}\n", names.hostname);
+        let resolver = names.resolver.as_ref();
         let made = [
-            ("hosts", self.hosts(&names.hostname)),
-            ("hostname", self.put("hostname", host_name.as_bytes())),
+            ("hosts", self.hosts(names)),
+            (
+                "hostname",
+                self.put("hostname", host_name.as_bytes()).map(Some),
+            ),
             (
                 "resolv.conf",
-                match &names.resolver {
-                    Some(text) => self.put("resolv.conf", text.as_bytes()),
-                    None => Ok(()),
-                },
+                resolver
+                    .map(|text| self.put("resolv.conf", text.as_bytes()))
+                    .transpose(),
             ),
         ];
-        for (name, made) in made {
-            if let Err(errno) = made {
+        let [hosts, ..] = made.map(|(name, made)| {
+            made.unwrap_or_else(|errno| {
                 left_out(name, errno);
-            }
-        }
+                None
+            })
+        });
+        hosts.filter(|_| names.follows)
     }
 
-    fn hosts(&self, hostname: &str) -> Result<(), Errno> {
+    fn hosts(&self, names: &NamesSpec) -> Result<Option<OwnedFd>, Errno> {
         let own = match self.own("hosts")? {
             Own::Text(text) => text,
             Own::Nothing => Vec::new(),
             Own::TooLarge => return Err(Errno::FBIG),
         };
-        match completed(&own, hostname) {
-            Some(text) => self.put("hosts", &text),
-            None => Ok(()),
-        }
+        let text = match completed(&own, &names.hostname, &names.hosts) {
+            None if names.follows => Some(own),
+            text => text,
+        };
+        text.map(|text| self.put("hosts", &text)).transpose()
     }
 
     /// What the layers have under a name.
@@ -207,7 +260,7 @@ impl Places {
     }
 
     /// Makes a file of ours and mounts it on the place of that name.
-    fn put(&self, name: &str, text: &[u8]) -> Result<(), Errno> {
+    fn put(&self, name: &str, text: &[u8]) -> Result<OwnedFd, Errno> {
         let target = match self.target(name) {
             Err(Errno::NOENT) => {
                 let mode = Mode::from_raw_mode(0o644);
@@ -216,7 +269,7 @@ impl Places {
             }
             target => target?,
         };
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
         let file = openat(&self.store, name, flags, Mode::from_raw_mode(0o644))?;
         let mut rest = text;
         while !rest.is_empty() {
@@ -224,7 +277,8 @@ impl Places {
             rest = rest.get(written..).unwrap_or_default();
         }
         let view = mount::clone_tree(self.store.as_fd(), name, false)?;
-        mount::attach(view.as_fd(), target.as_fd())
+        mount::attach(view.as_fd(), target.as_fd())?;
+        Ok(file)
     }
 }
 
@@ -235,8 +289,8 @@ enum Own {
     TooLarge,
 }
 
-/// `own` with lines for what it does not name of `localhost` and `hostname`; `None` where nothing is missing.
-fn completed(own: &[u8], hostname: &str) -> Option<Vec<u8>> {
+/// `own` with lines for what it does not name of `localhost` and `hostname`, and `more`; `None` where nothing is missing.
+fn completed(own: &[u8], hostname: &str, more: &str) -> Option<Vec<u8>> {
     let mut added = String::new();
     if !has_name(own, "localhost") {
         added.push_str("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
@@ -244,6 +298,7 @@ fn completed(own: &[u8], hostname: &str) -> Option<Vec<u8>> {
     if hostname != "localhost" && !has_name(own, hostname) {
         added.push_str(&format!("127.0.0.1\t{hostname}\n"));
     }
+    added.push_str(more);
     if added.is_empty() {
         return None;
     }
@@ -274,7 +329,7 @@ mod tests {
     #[test]
     fn lines_of_the_layers_stay_and_what_is_missing_follows() {
         let completed = |own: &str, name: &str| {
-            let text = completed(own.as_bytes(), name)?;
+            let text = completed(own.as_bytes(), name, "")?;
             Some(String::from_utf8(text).unwrap())
         };
         let both =
@@ -337,6 +392,45 @@ mod tests {
         let document = |json| serde_json::from_value::<Container>(json).unwrap();
         let own = document(serde_json::json!({ "GuestOs": { "KeepNameFiles": true } }));
         assert_eq!(check(&own, "box"), None);
-        assert_eq!(check(&Container::default(), "box").unwrap().hostname, "box");
+        let usual = check(&Container::default(), "box").unwrap();
+        assert!(usual.hostname == "box" && !usual.follows, "{usual:?}");
+    }
+
+    #[test]
+    fn servers_domains_and_names_of_the_document_are_used() {
+        let networking = |json| serde_json::from_value::<Networking>(json).unwrap();
+        let host = || {
+            Some("# made\nnameserver 192.0.2.1\nsearch host.example\noptions edns0\n".to_owned())
+        };
+        let servers =
+            networking(serde_json::json!({ "DnsServerList": ["198.51.100.7", "fd00::1"] }));
+        assert_eq!(
+            asked_for(&servers, host).as_deref(),
+            Some(
+                "search host.example\noptions edns0\nnameserver 198.51.100.7\nnameserver fd00::1\n"
+            )
+        );
+        let domains = networking(serde_json::json!({ "DnsSearchList": "a.example, b.example" }));
+        assert_eq!(
+            asked_for(&domains, host).as_deref(),
+            Some("nameserver 192.0.2.1\noptions edns0\nsearch a.example b.example\n")
+        );
+        assert_eq!(
+            asked_for(&domains, || None).as_deref(),
+            Some("search a.example b.example\n")
+        );
+        assert_eq!(asked_for(&Networking::default(), host), host());
+
+        let container = serde_json::json!({ "Networking": {
+            "HostEntries": [{ "Name": "up", "Address": "192.0.2.9" }], "DnsServerList": ["192.0.2.8"],
+        }});
+        let spec = check(&serde_json::from_value(container).unwrap(), "box").unwrap();
+        assert_eq!(spec.hosts, "192.0.2.9\tup\n");
+        assert!(spec.follows && spec.resolver.unwrap().ends_with("nameserver 192.0.2.8\n"));
+        let text = completed(b"::1 localhost box", "box", &spec.hosts).unwrap();
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "::1 localhost box\n192.0.2.9\tup\n"
+        );
     }
 }

@@ -22,12 +22,12 @@ use hcs_wire::{
     guest::{
         ExecuteProcess, FetchStdio, Frame, GetProperties, MessageType, ModifySettings, NULL_ID,
         NegotiateProtocol, ReadOutput, RecallCall, Renew, Request, RequestBase, ResizeConsole,
-        ResponseBase, Rpc, ShutDown, SignalProcess, WaitForProcess, code, encode_bits,
+        ResponseBase, Rpc, ShutDown, SignalProcess, UpdateNames, WaitForProcess, code, encode_bits,
     },
 };
 use serde::Serialize;
 
-use crate::{agent::Agent, link::Link, stream::StreamEnd};
+use crate::{agent::Agent, link::Link, names, stream::StreamEnd};
 
 /// Requests served before others get their turn: starting this many programs takes a few milliseconds.
 const TURN_REQUESTS: usize = 8;
@@ -204,6 +204,11 @@ impl<L: Link> Agent<L> {
                 self.link.renew(&request.renewal)?;
                 call.done()
             }
+            Rpc::UpdateNames => {
+                let request = parse::<UpdateNames>(call, body)?;
+                names::write(self.facts.own.hosts(), &request.hosts)?;
+                call.done()
+            }
             Rpc::Create | Rpc::DeleteContainerState => {
                 parse::<RequestBase>(call, body)?;
                 Err(not_implemented(
@@ -269,6 +274,7 @@ pub(crate) fn read_only(frame: &Frame) {
         Rpc::Renew => parse::<Renew>(&mut call, body)
             .and_then(|request| request.renewal.entropy())
             .err(),
+        Rpc::UpdateNames => parse::<UpdateNames>(&mut call, body).err(),
         Rpc::ShutdownGraceful | Rpc::ShutdownForced => parse::<ShutDown>(&mut call, body).err(),
         _ => parse::<RequestBase>(&mut call, body).err(),
     };

@@ -43,7 +43,10 @@ impl<L: Link> Agent<L> {
         let answer = call.answer(&NegotiateProtocolResponse {
             base: call.base(),
             version: PROTOCOL_VERSION,
-            capabilities: capabilities(self.link.passes_descriptors()),
+            capabilities: capabilities(
+                self.link.passes_descriptors(),
+                self.facts.own.hosts().is_some(),
+            ),
         })?;
         if let Some(stream) = &mut self.stream {
             stream.negotiated = true;
@@ -154,8 +157,9 @@ impl<L: Link> Agent<L> {
     }
 }
 
-/// The abilities of the agent, over a link that passes descriptors or not. One that does not is a virtual machine's.
-fn capabilities(passes_descriptors: bool) -> GcsCapabilities {
+/// The abilities of the agent, over a link that passes descriptors or not, with a file for names or without. A link that
+/// does not is a virtual machine's.
+fn capabilities(passes_descriptors: bool, has_hosts: bool) -> GcsCapabilities {
     GcsCapabilities {
         send_host_create_message: false,
         send_host_start_message: false,
@@ -173,6 +177,7 @@ fn capabilities(passes_descriptors: bool) -> GcsCapabilities {
             named_calls_supported: true,
             detached_processes_supported: true,
             renewal_supported: !passes_descriptors,
+            names_supported: has_hosts,
         },
     }
 }

@@ -226,4 +226,11 @@ fn rules_of_an_endpoint_are_in_their_order_and_bounded() {
     let refused = endpoint(&mut state, 4, json!({ "Policies": many }));
     let place = "/Policies/4/Settings".to_owned();
     assert_eq!(refusal(refused), (HResult::HCN_E_INVALID_POLICY, place));
+    // As many as all endpoints together have, without making them.
+    let mut full = state.endpoints[&Guid(3)].clone();
+    full.terms.access = vec![full.terms.access[0].clone(); MOST_ACCESS_RULES_OF_ALL / 256];
+    state.endpoints.insert(Guid(3), full);
+    let refused = endpoint(&mut state, 4, json!({ "Policies": [rule(1, 1)] }));
+    let none_left = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+    assert_eq!(refusal(refused), (none_left, "/Policies".to_owned()));
 }

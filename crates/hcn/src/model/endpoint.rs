@@ -6,9 +6,9 @@ use hcs_schema::{Failure, HResult, documents::Version, fault::quote, win32};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Changes, MOST_ACCESS_RULES, MOST_ADDRESSES, MOST_ENDPOINTS, MOST_MAPPINGS,
-    MOST_MAPPINGS_OF_ALL, Network, Notification, NotificationType, Object, State, chosen,
-    has_own_name,
+    Changes, MOST_ACCESS_RULES, MOST_ACCESS_RULES_OF_ALL, MOST_ADDRESSES, MOST_ENDPOINTS,
+    MOST_MAPPINGS, MOST_MAPPINGS_OF_ALL, Network, Notification, NotificationType, Object, State,
+    chosen, has_own_name,
     network::{all_like, is_default},
     room_for,
 };
@@ -403,6 +403,7 @@ impl State {
                 _ => {}
             }
         }
+        self.has_room_for_rules(id, &terms.access)?;
         terms.access.sort_by_key(|rule| rule.priority);
         Ok(terms)
     }
@@ -430,6 +431,21 @@ impl State {
                 Err(refused(HResult::HCN_E_PORT_ALREADY_EXISTS, pointer, what))
             }
         }
+    }
+
+    /// Refuses the rules of an endpoint, where all endpoints would have more than the kernel is to hold.
+    fn has_room_for_rules(&self, id: Guid, rules: &[AccessRule]) -> Result<(), Failure> {
+        let others = self.endpoints.iter().filter(|(other, _)| **other != id);
+        let all = others.flat_map(|(_, one)| &one.terms.access).chain(rules);
+        let count: usize = all.map(AccessRule::combinations).sum();
+        if rules.is_empty() || count <= MOST_ACCESS_RULES_OF_ALL {
+            return Ok(());
+        }
+        let what = format!(
+            "rules of all endpoints have up to {MOST_ACCESS_RULES_OF_ALL} combinations, not {count}"
+        );
+        let code = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+        Err(refused(code, "/Policies", what))
     }
 
     /// Refuses one more mapping of an endpoint that has `count`.

@@ -40,6 +40,8 @@ const MOST_ENDPOINTS: usize = 1000;
 
 /// The most rules of an endpoint for what it may send and receive, each combination of its lists counted.
 const MOST_ACCESS_RULES: usize = 1024;
+/// The same for all endpoints together: each is a rule of the kernel's, in memory that no container is charged for.
+const MOST_ACCESS_RULES_OF_ALL: usize = 131_072;
 
 /// The most addresses of an endpoint, mapped ports of one, and mapped ports of all. Rules are written as one transaction,
 /// whose length an engine has to provide for.

@@ -1,8 +1,12 @@
-//! The options about the network of a container: `--network` and `--publish`.
+//! The options about the network of a container: `--network`, `--publish`, and those about addresses and names.
 
 use std::net::IpAddr;
 
 use clap::Args;
+use hcs_schema::{
+    documents::{HostEntry, Networking},
+    rules::names::is_host_name,
+};
 use serde_json::{Value, json};
 
 /// The network of a container.
@@ -18,6 +22,30 @@ pub(crate) struct NetworkOptions {
     #[arg(short = 'p', long = "publish", value_name = "[ADDR:]HOST:CTR[/udp]", value_parser = parse,
           requires = "network")]
     published: Vec<Published>,
+
+    /// The address in the network, of its subnet [default: the next that is free]
+    #[arg(long, value_name = "ADDR", requires = "network")]
+    ip: Option<IpAddr>,
+
+    /// The address of the network card, as 00-15-5D-12-34-56 or with colons [default: the next that is free]
+    #[arg(long, value_name = "MAC", value_parser = mac, requires = "network")]
+    mac: Option<String>,
+
+    /// A further name by which others in the network find it, besides its id and host name; repeat for more
+    #[arg(long = "alias", value_name = "NAME", value_parser = host_name, requires = "network")]
+    aliases: Vec<String>,
+
+    /// A line for /etc/hosts; repeat for more
+    #[arg(long = "add-host", value_name = "NAME:ADDR", value_parser = entry)]
+    hosts: Vec<HostEntry>,
+
+    /// A server for /etc/resolv.conf, in place of those of this machine; repeat for more
+    #[arg(long = "dns", value_name = "ADDR")]
+    servers: Vec<IpAddr>,
+
+    /// A domain to try for names without one; repeat for more
+    #[arg(long = "dns-search", value_name = "DOMAIN", value_parser = host_name)]
+    domains: Vec<String>,
 }
 
 /// A port of the host that leads to one of the container.
@@ -27,6 +55,38 @@ struct Published {
     host: u16,
     container: u16,
     is_udp: bool,
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    match is_host_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{text:?} cannot be the name of a host: expected letters, digits, hyphens and underscores, with dots between parts"
+        )),
+    }
+}
+
+fn entry(text: &str) -> Result<HostEntry, String> {
+    let expected = || format!("expected a name and an address, as db:192.0.2.1, found {text:?}");
+    let (name, address) = text.split_once(':').ok_or_else(expected)?;
+    let bare = address.trim_start_matches('[').trim_end_matches(']');
+    let address: IpAddr = bare.parse().map_err(|_| expected())?;
+    Ok(HostEntry {
+        name: Some(host_name(name)?),
+        address: Some(address.to_string()),
+    })
+}
+
+/// An address of a network card, as documents have it.
+fn mac(text: &str) -> Result<String, String> {
+    let spelled = text.replace(':', "-").to_ascii_uppercase();
+    let is_byte = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match spelled.split('-').count() == 6 && spelled.split('-').all(is_byte) {
+        true => Ok(spelled),
+        false => Err(format!(
+            "{text:?} is no address of a network card: expected six bytes, as 00-15-5D-12-34-56"
+        )),
+    }
 }
 
 fn parse(text: &str) -> Result<Published, String> {
@@ -70,12 +130,45 @@ impl NetworkOptions {
 
     /// The option that was given, if any was.
     pub(crate) fn given(&self) -> Option<&'static str> {
-        self.network.as_ref().map(|_| "--network")
+        let given = [
+            ("--network", self.network.is_some()),
+            ("--add-host", !self.hosts.is_empty()),
+            ("--dns", !self.servers.is_empty()),
+            ("--dns-search", !self.domains.is_empty()),
+        ];
+        given
+            .into_iter()
+            .find_map(|(name, given)| given.then_some(name))
     }
 
-    /// Whether ports are published.
-    pub(crate) const fn publishes(&self) -> bool {
-        !self.published.is_empty()
+    /// The first option that was given and means nothing without a network.
+    pub(crate) fn only_in_network(&self) -> Option<&'static str> {
+        let given = [
+            ("--publish", !self.published.is_empty()),
+            ("--ip", self.ip.is_some()),
+            ("--mac", self.mac.is_some()),
+            ("--alias", !self.aliases.is_empty()),
+        ];
+        given
+            .into_iter()
+            .find_map(|(name, given)| given.then_some(name))
+    }
+
+    /// Adds what they say of names to the document's part about networks, if they say something.
+    pub(crate) fn name(&self, networking: &mut Option<Networking>) {
+        let is_silent = self.aliases.is_empty()
+            && self.hosts.is_empty()
+            && self.servers.is_empty()
+            && self.domains.is_empty();
+        if is_silent {
+            return;
+        }
+        let networking = networking.get_or_insert_default();
+        let servers: Vec<String> = self.servers.iter().map(IpAddr::to_string).collect();
+        networking.aliases = (!self.aliases.is_empty()).then(|| self.aliases.clone());
+        networking.host_entries = (!self.hosts.is_empty()).then(|| self.hosts.clone());
+        networking.dns_server_list = (!servers.is_empty()).then_some(servers);
+        networking.dns_search_list = (!self.domains.is_empty()).then(|| self.domains.join(","));
     }
 
     /// The document of the endpoint in the network with this id.
@@ -98,6 +191,12 @@ impl NetworkOptions {
         });
         if !policies.is_empty() {
             endpoint["Policies"] = policies.into();
+        }
+        if let Some(address) = self.ip {
+            endpoint["IpConfigurations"] = json!([{ "IpAddress": address.to_string() }]);
+        }
+        if let Some(mac) = &self.mac {
+            endpoint["MacAddress"] = mac.as_str().into();
         }
         endpoint
     }
@@ -135,15 +234,70 @@ mod tests {
         let options = NetworkOptions {
             network: Some("nat".to_owned()),
             published: vec![parse("127.0.0.1:53:54/udp").unwrap()],
+            ip: Some(IpAddr::from([10, 20, 0, 7])),
+            mac: Some(mac("00:15:5d:0a:0b:0c").unwrap()),
+            ..NetworkOptions::default()
         };
         let policy = json!({"Type": "PortMapping", "Settings": {
             "Protocol": 17, "InternalPort": 54, "ExternalPort": 53, "VIP": "127.0.0.1",
         }});
-        assert_eq!(options.endpoint("id")["Policies"], json!([policy]));
+        let endpoint = options.endpoint("id");
+        assert_eq!(endpoint["Policies"], json!([policy]));
+        assert_eq!(endpoint["IpConfigurations"][0]["IpAddress"], "10.20.0.7");
+        assert_eq!(endpoint["MacAddress"], "00-15-5D-0A-0B-0C");
         let none = NetworkOptions {
             network: Some("none".to_owned()),
             ..NetworkOptions::default()
         };
         assert_eq!(none.network(), None);
+        assert_eq!(none.only_in_network(), None);
+        assert_eq!(options.only_in_network(), Some("--publish"));
+    }
+
+    #[test]
+    fn names_and_addresses_are_read_and_put_into_the_document() {
+        let mut networking = None;
+        NetworkOptions::default().name(&mut networking);
+        assert_eq!(networking, None);
+        let options = NetworkOptions {
+            aliases: vec![host_name("db").unwrap()],
+            hosts: vec![
+                entry("up:192.0.2.1").unwrap(),
+                entry("six:[fd00::1]").unwrap(),
+            ],
+            servers: vec![IpAddr::from([192, 0, 2, 53])],
+            domains: vec![
+                host_name("a.example").unwrap(),
+                host_name("b.example").unwrap(),
+            ],
+            ..NetworkOptions::default()
+        };
+        options.name(&mut networking);
+        let document = serde_json::to_value(networking.unwrap()).unwrap();
+        let entries = json!([{ "Name": "up", "Address": "192.0.2.1" }, { "Name": "six", "Address": "fd00::1" }]);
+        let expected = json!({
+            "Aliases": ["db"], "HostEntries": entries, "DnsServerList": ["192.0.2.53"],
+            "DnsSearchList": "a.example,b.example",
+        });
+        assert_eq!(document, expected);
+        for bad in [
+            "up",
+            "up:",
+            ":192.0.2.1",
+            "a b:192.0.2.1",
+            "up:nowhere",
+            "localhost:192.0.2.1",
+        ] {
+            assert!(entry(bad).is_err(), "{bad}");
+        }
+        for bad in [
+            "",
+            "00-15-5D-12-34",
+            "00-15-5D-12-34-5G",
+            "00155D123456",
+            "00-15-5D-12-34-56-78",
+        ] {
+            assert!(mac(bad).is_err(), "{bad}");
+        }
     }
 }

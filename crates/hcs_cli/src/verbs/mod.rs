@@ -17,6 +17,7 @@ pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod network;
+mod network_check;
 pub(crate) mod pause;
 pub(crate) mod ps;
 pub(crate) mod resume;

@@ -1,4 +1,6 @@
 //! `hcs network`: the networks of the service.
+//!
+//! [`check`](super::network_check) has a file of its own.
 
 use clap::{Args, Subcommand, ValueEnum};
 use hcs::{
@@ -7,6 +9,7 @@ use hcs::{
 };
 use serde_json::{Value, json};
 
+use super::network_check::Check;
 use crate::{
     failure::Stop,
     networks::{self, LIMIT, find},
@@ -15,7 +18,7 @@ use crate::{
 
 /// Make, list and remove networks of containers
 ///
-/// A container is in a network by hcs run --network NAME. Containers of one network reach each other by their addresses.
+/// A container is in a network by hcs run --network NAME. Containers of one network reach each other by their names.
 /// In a network of type nat they reach what this machine reaches, and -p lets ports of this machine lead to them. The network nat is made when
 /// it is first used. Networks are those of a service of root: it makes a bridge of this machine for each, and rules of
 /// nf_tables, and removes them with the network.
@@ -28,7 +31,8 @@ Examples:
   hcs run -d --network web -p 8080:80 -- httpd -f
   hcs network list
   hcs network inspect web
-  hcs network remove web"
+  hcs network remove web
+  hcs network check"
 )]
 pub(crate) struct Network {
     #[command(subcommand)]
@@ -41,6 +45,7 @@ enum Action {
     List(List),
     Inspect(Inspect),
     Remove(Remove),
+    Check(Check),
 }
 
 impl Network {
@@ -50,6 +55,7 @@ impl Network {
             Action::List(action) => action.run(),
             Action::Inspect(action) => action.run(),
             Action::Remove(action) => action.run(),
+            Action::Check(action) => return Ok(action.run()?),
         }?;
         Ok(0)
     }
@@ -213,9 +219,8 @@ impl Remove {
                 );
                 return Err(Failure::new(HResult::HCN_E_ENTITY_HAS_REFERENCES, message));
             }
-            network::delete(ObjectKind::Network, &id)
-                .deadline(LIMIT)
-                .wait()?;
+            // Another container may have come meanwhile.
+            network::delete_unused_network(&id).deadline(LIMIT).wait()?;
             print(&format!("{}\n", printable(name)))?;
         }
         Ok(())
@@ -223,7 +228,7 @@ impl Remove {
 }
 
 /// The document of a network.
-fn document(id: &str) -> Result<Value, Failure> {
+pub(super) fn document(id: &str) -> Result<Value, Failure> {
     let asked = network::query(ObjectKind::Network, id, &networks::query(&Value::Null));
     let text = asked.deadline(LIMIT).wait()?;
     serde_json::from_str(&text).map_err(|error| {
@@ -246,7 +251,7 @@ fn text(document: &Value, key: &str) -> String {
 }
 
 /// The subnets of a network, with spaces between them.
-fn subnets(document: &Value) -> String {
+pub(super) fn subnets(document: &Value) -> String {
     let plans = document["Ipams"].as_array().into_iter().flatten();
     let subnets = plans.flat_map(|plan| plan["Subnets"].as_array().into_iter().flatten());
     let prefixes = subnets.filter_map(|subnet| subnet["IpAddressPrefix"].as_str());

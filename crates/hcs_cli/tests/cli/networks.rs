@@ -54,26 +54,7 @@ impl World {
             std::process::id()
         );
         fs::write(folder.path().join("hcsd.toml"), group).unwrap();
-        let beside = PathBuf::from(env!("CARGO_BIN_EXE_hcs")).with_file_name("hcsd");
-        let program = env::var_os("HCS_DAEMON").map_or(beside, PathBuf::from);
-        let mut command = Command::new(program);
-        command
-            .arg("--endpoint")
-            .arg(folder.path().join("hcs.sock"))
-            .arg("--config")
-            .arg(folder.path().join("hcsd.toml"))
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut service = within(&space, move || command.spawn()).unwrap();
-        let mut log = BufReader::new(service.stderr.take().unwrap());
-        let mut said = String::new();
-        while !said.contains("serving") {
-            let before = said.len();
-            log.read_line(&mut said).unwrap();
-            assert!(said.len() > before, "the service ended: {said}");
-        }
-        // What is not read would stop it.
-        thread::spawn(move || drop(std::io::copy(&mut log, &mut std::io::sink())));
+        let service = serve(&space, &folder);
         let world = Self {
             space,
             folder,
@@ -81,6 +62,13 @@ impl World {
         };
         world.shell("ip link set lo up");
         world
+    }
+
+    /// Ends the service by `SIGKILL`, and starts another.
+    fn kill_service(&mut self) {
+        self.service.kill().unwrap();
+        self.service.wait().unwrap();
+        self.service = serve(&self.space, &self.folder);
     }
 
     fn hcs(&self, arguments: &[&str]) -> Ended {
@@ -130,6 +118,31 @@ impl World {
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// Starts a service in `space`, and waits until it serves.
+fn serve(space: &File, folder: &TempDir) -> Child {
+    let beside = PathBuf::from(env!("CARGO_BIN_EXE_hcs")).with_file_name("hcsd");
+    let program = env::var_os("HCS_DAEMON").map_or(beside, PathBuf::from);
+    let mut command = Command::new(program);
+    command
+        .arg("--endpoint")
+        .arg(folder.path().join("hcs.sock"))
+        .arg("--config")
+        .arg(folder.path().join("hcsd.toml"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut service = within(space, move || command.spawn()).unwrap();
+    let mut log = BufReader::new(service.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("serving") {
+        let before = said.len();
+        log.read_line(&mut said).unwrap();
+        assert!(said.len() > before, "the service ended: {said}");
+    }
+    // What is not read would stop it.
+    thread::spawn(move || drop(std::io::copy(&mut log, &mut std::io::sink())));
+    service
 }
 
 fn within<T: Send>(space: &File, act: impl FnOnce() -> T + Send) -> T {
@@ -234,6 +247,211 @@ fn networks_are_made_shown_and_removed_by_their_names() {
     world.words("network remove back").fine();
     let gone = world.words("network inspect back");
     assert_eq!(gone.code, Some(125), "{gone:?}");
+}
+
+#[test]
+fn containers_of_a_network_find_each_other_by_their_names() {
+    let mut world = World::new();
+    world
+        .words("run -d --id one --network nat -- sleep 1000")
+        .fine();
+    let server =
+        "run -d --id web --network nat --hostname front --alias www.example --alias www -- perl -e";
+    let server: Vec<&str> = server.split_whitespace().chain([SERVER]).collect();
+    world.hcs(&server).fine();
+    let found = |world: &World, name: &str| {
+        let looked = world.words(&format!("exec one -- getent hosts {name}"));
+        let address = looked.out.split_whitespace().next().map(str::to_owned);
+        address.filter(|_| looked.code == Some(0))
+    };
+    let address = found(&world, "web").unwrap();
+    assert!(address.starts_with("10.231.0."), "{address}");
+    for name in ["front", "www.example", "WWW"] {
+        assert_eq!(found(&world, name).as_deref(), Some(&*address), "{name}");
+    }
+    let ask = "use IO::Socket::INET; my $s; until ($s) { $s = IO::Socket::INET->new(\"www:80\") } print $s->getline";
+    assert_eq!(
+        world.hcs(&["exec", "one", "--", "perl", "-e", ask]).fine(),
+        "here\n"
+    );
+    // The other way, and from a network of its own.
+    world.words("exec web -- getent hosts one").fine();
+    world
+        .words("network create --type private --subnet 10.20.0.0/24 back")
+        .fine();
+    let apart = world.words("run --network back -- getent hosts web");
+    assert_eq!(apart.code, Some(2), "{apart:?}");
+
+    // Lines of the container's own stay.
+    world
+        .hcs(&[
+            "exec",
+            "one",
+            "--",
+            "sh",
+            "-c",
+            "echo 192.0.2.1 mine >>/etc/hosts",
+        ])
+        .fine();
+    world.kill_service();
+    assert_eq!(found(&world, "www").as_deref(), Some(&*address));
+    world
+        .words("run -d --id late --network nat -- sleep 1000")
+        .fine();
+    assert!(found(&world, "late").is_some());
+    assert_eq!(found(&world, "mine").as_deref(), Some("192.0.2.1"));
+    world.words("terminate web").fine();
+    assert_eq!(found(&world, "www"), None);
+    // What ends while no service is there is no name for the next one.
+    world.words("terminate late").fine();
+    world.words("terminate one").fine();
+    world.words("network remove nat").fine();
+    world.words("network remove back").fine();
+}
+
+#[test]
+fn the_names_of_others_lead_a_service_to_no_file_of_a_container() {
+    let world = World::new();
+    // A root without `/etc`: the one that the container gets belongs to no layer, and its root can give it another name.
+    let layer = world.folder.path().join("layer");
+    fs::create_dir_all(layer.join("bin")).unwrap();
+    fs::copy("/bin/busybox", layer.join("bin/busybox")).unwrap();
+    let trapped = format!(
+        "run -d --id trapped --network nat --layer {} -- /bin/busybox sleep 1000",
+        layer.display()
+    );
+    world.words(&trapped).fine();
+    let inside = |line: &str| world.words(&format!("exec trapped -- /bin/busybox {line}"));
+    inside("mv /etc /was").fine();
+    inside("mkdir /etc").fine();
+    inside("ln -s /trap /etc/hosts").fine();
+    inside("touch /trap").fine();
+    world
+        .words("run -d --id other --network nat -- sleep 1000")
+        .fine();
+    assert_eq!(inside("cat /trap").fine(), "");
+    let hosts = inside("cat /was/hosts").fine();
+    assert!(hosts.contains("\tother\n"), "{hosts}");
+    for name in ["trapped", "other"] {
+        world.words(&format!("terminate {name}")).fine();
+    }
+    world.words("network remove nat").fine();
+}
+
+#[test]
+fn hosts_and_servers_are_those_that_were_named() {
+    let world = World::new();
+    let shown = "cat /etc/hosts /etc/resolv.conf";
+    let options =
+        "--add-host up:192.0.2.9 --dns 192.0.2.53 --dns 192.0.2.54 --dns-search a.example";
+    for network in ["", "--network nat "] {
+        let said = world.script(&format!("{network}{options}"), shown).fine();
+        assert!(said.contains("\n192.0.2.9\tup\n"), "{said}");
+        let resolver = "nameserver 192.0.2.53\nnameserver 192.0.2.54\nsearch a.example\n";
+        assert!(said.ends_with(resolver), "{said}");
+    }
+    let bad = world.words("run --add-host localhost:192.0.2.9 -- true");
+    assert!(bad.err.contains("cannot be the name of a host"), "{bad:?}");
+    let alone = world.words("run --network none --alias x -- true");
+    assert!(
+        alone
+            .err
+            .contains("--alias is for a container that is in a network"),
+        "{alone:?}"
+    );
+    world.words("network remove nat").fine();
+}
+
+#[test]
+fn addresses_are_those_that_were_asked_for_or_the_reason_is_told() {
+    let world = World::new();
+    world
+        .words("network create --subnet 10.20.0.0/24 back")
+        .fine();
+    let run = |options: &str| world.words(&format!("run {options} -- ip -o addr show dev eth0"));
+    let said = run("--network back --ip 10.20.0.77").fine();
+    assert!(said.contains("inet 10.20.0.77/24"), "{said}");
+    let link = world
+        .words("run --network back --mac 02:00:5e:00:53:01 -- ip -o link show dev eth0")
+        .fine();
+    assert!(link.contains("link/ether 02:00:5e:00:53:01"), "{link}");
+    world
+        .words(
+            "run -d --id here --network back --ip 10.20.0.77 --mac 02:00:5e:00:53:01 -- sleep 1000",
+        )
+        .fine();
+    for (options, said) in [
+        ("--ip 10.20.0.77", "10.20.0.77"),
+        ("--ip 10.21.0.1", "10.21.0.1"),
+        ("--ip 10.20.0.255", "10.20.0.255"),
+        ("--ip 10.20.0.1", "10.20.0.1"),
+        ("--mac 02:00:5e:00:53:01", "02-00-5E-00-53-01"),
+        ("--mac 01:00:5e:00:53:01", "01-00-5E-00-53-01"),
+    ] {
+        let refused = run(&format!("--network back {options}"));
+        let told = refused.code == Some(125) && refused.err.contains(said);
+        assert!(
+            told && refused.err.contains("/Container/Networking/Endpoints/0/"),
+            "{options}: {refused:?}"
+        );
+    }
+    let bad = run("--network back --ip 10.20.0");
+    assert!(bad.err.contains("10.20.0"), "{bad:?}");
+    world.words("terminate here").fine();
+    world.words("network remove back").fine();
+}
+
+#[test]
+fn what_keeps_packets_from_passing_is_told_until_it_is_mended() {
+    let world = World::new();
+    let check = |arguments: &[&str]| {
+        let mut command = hcs(&[&["network", "check"], arguments].concat());
+        command.env("HCS_ENDPOINT", world.folder.path().join("hcs.sock"));
+        within(&world.space, move || ended(&mut command))
+    };
+    world.shell("ip link add up0 type veth peer name far0; ip addr add 192.0.2.1/24 dev up0; ip link set up0 up; ip link set far0 up; ip route add default via 192.0.2.2");
+    world.words("run --network nat -- true").fine();
+    assert_eq!(check(&[]).fine(), "nothing is in the way of networks\n");
+    // As docker and a firewall of the host's own have theirs.
+    world.shell(
+        "nft add table ip filter; nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'; \
+         nft add chain ip filter DOCKER-USER; nft add rule ip filter FORWARD jump DOCKER-USER; nft add table inet mine; \
+         nft add chain inet mine passing '{ type filter hook forward priority 5; policy accept; }'; \
+         nft add rule inet mine passing ct state invalid drop; nft add rule inet mine passing reject",
+    );
+    world.shell(
+        "ip route add 10.231.0.128/25 via 192.0.2.2; sysctl -qw net/ipv4/conf/up0/forwarding=0",
+    );
+    let before = world.shell("nft list ruleset; ip route");
+    let told = check(&["--json"]);
+    assert_eq!(told.code, Some(1), "{told:?}");
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    let found = told["Findings"].as_array().unwrap();
+    let mut kinds: Vec<&str> = found
+        .iter()
+        .map(|one| one["Kind"].as_str().unwrap())
+        .collect();
+    kinds.retain(|kind| *kind != "bridge-nf-call-iptables");
+    assert_eq!(
+        kinds,
+        ["firewall", "firewall", "forwarding", "route"],
+        "{told}"
+    );
+    assert_eq!(
+        world.shell("nft list ruleset; ip route"),
+        before,
+        "nothing is changed"
+    );
+    let lines = check(&[]).out;
+    assert!(
+        lines.contains("docker drops what is forwarded: the chain FORWARD of the table ip filter"),
+        "{lines}"
+    );
+    for one in found {
+        world.shell(one["Repair"].as_str().unwrap());
+    }
+    assert_eq!(check(&[]).fine(), "nothing is in the way of networks\n");
+    world.words("network remove nat").fine();
 }
 
 /// The section about networks does what it says, line by line.

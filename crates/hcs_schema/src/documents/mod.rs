@@ -139,6 +139,7 @@ documents! {
     GuestOs,
     GuestState,
     Heartbeat,
+    HostEntry,
     HostFiles,
     HostProcessorModificationRequest,
     HostedSystem,

@@ -4,6 +4,7 @@
 //! document macro calls it wherever such a document occurs.
 
 pub(crate) mod id;
+pub mod names;
 pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod system;

@@ -3,8 +3,8 @@
 use crate::{
     documents::{
         ComputeSystem, ContainerImage, ContainerMemory, ContainerProcessor, GuestOs, Layer,
-        MappedDevice, MappedDirectory, MappedPipe, ModifySettingRequest, Networking, PathType,
-        Storage, TemporaryDirectory, Version,
+        MappedDevice, MappedDirectory, MappedPipe, ModifySettingRequest, PathType, Storage,
+        TemporaryDirectory, Version,
     },
     fault::{Faults, Path, quote},
     rules::{no_nul, required},
@@ -266,12 +266,5 @@ pub(crate) fn modify(document: &ModifySettingRequest, path: &Path<'_>, faults: &
             "it does not say what to change",
             "\"ResourcePath\", or \"GuestRequest\"",
         );
-    }
-}
-
-/// An empty name is no name.
-pub(crate) fn networking(document: &Networking, path: &Path<'_>, faults: &mut Faults) {
-    if document.namespace.is_some() {
-        required(document.namespace.as_deref(), "Namespace", path, faults);
     }
 }

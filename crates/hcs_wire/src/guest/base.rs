@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     ExecuteProcess, FetchStdio, GetProperties, ModifySettings, NegotiateProtocol, ReadOutput,
-    RecallCall, Renew, ResizeConsole, ShutDown, SignalProcess, WaitForProcess,
+    RecallCall, Renew, ResizeConsole, ShutDown, SignalProcess, UpdateNames, WaitForProcess,
 };
 
 /// Our agent's name in [`ErrorRecord`]s.
@@ -70,7 +70,8 @@ requests!(
     RecallCall,
     ReadOutput,
     Renew,
-    ShutDown
+    ShutDown,
+    UpdateNames
 );
 
 /// The common beginning of every response.

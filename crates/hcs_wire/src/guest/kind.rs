@@ -39,11 +39,13 @@ pub enum Rpc {
     ReadOutput,
     /// Ours: fresh random bytes and the time, for a virtual machine.
     Renew,
+    /// Ours: the names of the other containers in the networks of this one.
+    UpdateNames,
 }
 
 impl Rpc {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Create,
         Self::Start,
         Self::ShutdownGraceful,
@@ -61,6 +63,7 @@ impl Rpc {
         Self::RecallCall,
         Self::ReadOutput,
         Self::Renew,
+        Self::UpdateNames,
     ];
 
     /// The 12 bit message number.
@@ -85,6 +88,7 @@ impl Rpc {
             Self::RecallCall => 0xf02,
             Self::ReadOutput => 0xf03,
             Self::Renew => 0xf04,
+            Self::UpdateNames => 0xf05,
         }
     }
 

@@ -64,7 +64,7 @@ pub use process::{
 pub use renewal::{ENTROPY_BYTES, Renew, Renewal};
 pub use system::{
     ContainerNotification, DumpStacksResponse, GetProperties, GetPropertiesResponse,
-    ModifySettings, ShutDown,
+    ModifySettings, ShutDown, UpdateNames,
 };
 
 /// Size of the header.
@@ -78,6 +78,8 @@ pub const MAX_REQUEST_BYTES: u32 = 8 << 20;
 pub const MAX_RESPONSE_BYTES: u32 = 4 << 20;
 /// The longest name of a call, in bytes.
 pub const MAX_NAME_BYTES: usize = 96;
+/// The most bytes of names that an agent takes.
+pub const MAX_NAMES_BYTES: usize = 16 << 10;
 /// How many files come along for the output of a detached process.
 pub const KEPT_FILES: usize = 4;
 /// The protocol version both sides must share.

@@ -93,4 +93,6 @@ pub struct GuestDefinedCapabilities {
     pub detached_processes_supported: bool,
     /// Ours: the agent of a virtual machine takes a [`Renewal`], with `NegotiateProtocol` and by [`super::Rpc::Renew`].
     pub renewal_supported: bool,
+    /// Ours: [`super::Rpc::UpdateNames`] works.
+    pub names_supported: bool,
 }

@@ -16,6 +16,18 @@ pub struct ShutDown {
     pub naming: Naming,
 }
 
+/// `UpdateNames` request, ours: for an agent that says `NamesSupported`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateNames {
+    /// Base.
+    #[serde(flatten)]
+    pub base: RequestBase,
+    /// Lines as in `hosts(5)`, in place of those of the request before; at most [`super::MAX_NAMES_BYTES`].
+    #[serde(default)]
+    pub hosts: String,
+}
+
 /// `GetProperties` request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

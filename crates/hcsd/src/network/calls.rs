@@ -75,9 +75,15 @@ impl Networks {
                 let id = read_id(&id)?;
                 self.modify(kind, id, settings, named).await.map(|()| None)
             }
-            NetworkCall::Delete { kind, id } => {
+            NetworkCall::Delete {
+                kind,
+                id,
+                only_unused,
+            } => {
                 let id = read_id(&id)?;
-                self.delete(kind, id, named).await.map(|()| None)
+                self.delete(kind, (id, only_unused), named)
+                    .await
+                    .map(|()| None)
             }
         }
     }
@@ -146,7 +152,7 @@ impl Networks {
     async fn delete(
         self: &Rc<Self>,
         kind: ObjectKind,
-        id: Guid,
+        (id, only_unused): (Guid, bool),
         named: Named,
     ) -> Result<(), Failure> {
         let is_repeat = named.is_repeat;
@@ -154,6 +160,9 @@ impl Networks {
             let state = &mut held.state;
             if is_repeat && find(state, kind, id).is_err() {
                 return Ok(());
+            }
+            if only_unused {
+                is_unused(state, id)?;
             }
             join(changes, delete(state, kind, id)?);
             Ok(())
@@ -166,7 +175,10 @@ impl Named {
     /// The object of this kind that the call has made before.
     fn made(&self, held: &Held, kind: ObjectKind) -> Option<Guid> {
         let name = self.name.as_ref().filter(|_| self.is_repeat)?;
-        let mut calls = held.calls.iter().filter(|(_, call)| ***call == **name);
+        let mut calls = held
+            .calls
+            .iter()
+            .filter(|(_, calls)| calls.contains(&**name));
         calls.find_map(|(object, _)| match (kind, object) {
             (ObjectKind::Network, Object::Network(id))
             | (ObjectKind::Endpoint, Object::Endpoint(id))
@@ -178,7 +190,7 @@ impl Named {
     /// Whether the call has changed something before.
     fn was_done(&self, held: &Held) -> bool {
         let name = self.name.as_ref().filter(|_| self.is_repeat);
-        name.is_some_and(|name| held.calls.values().any(|call| **call == **name))
+        name.is_some_and(|name| held.calls.values().any(|calls| calls.contains(name)))
     }
 }
 
@@ -194,6 +206,18 @@ pub(super) fn delete(state: &mut State, kind: ObjectKind, id: Guid) -> Result<Ch
         ObjectKind::Network => state.delete_network(id),
         ObjectKind::Endpoint => state.delete_endpoint(id),
         ObjectKind::Namespace => state.delete_namespace(id),
+    }
+}
+
+fn is_unused(state: &State, network: Guid) -> Result<(), Failure> {
+    match state.endpoints_of(network).count() {
+        0 => Ok(()),
+        count => {
+            let message = format!(
+                "the network {network} still has {count} of its endpoints; end the containers that are in it first"
+            );
+            Err(Failure::new(HResult::HCN_E_ENTITY_HAS_REFERENCES, message))
+        }
     }
 }
 

@@ -3,13 +3,14 @@
 //! A document names a namespace of the Host Compute Network service, or describes endpoints that are made for the container
 //! and end with it. Either way its endpoints are attached, with addresses and routes, before its first process.
 
-use std::{rc::Rc, sync::Arc};
+use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 use hcn::{Changes, Guid, Object};
 use hcs_engine::engine::Machine;
 use hcs_schema::{
     Failure, HResult,
     documents::{ComputeSystem, Networking},
+    rules::names::is_host_name,
 };
 use hcs_wire::{environment::is_root, network::ObjectKind};
 use serde_json::{Value, json};
@@ -20,10 +21,17 @@ use super::{Held, Networks, Occupant, calls, join};
 const NAMESPACE: &str = "/Container/Networking/Namespace";
 const ENDPOINTS: &str = "/Container/Networking/Endpoints";
 const ADAPTERS: &str = "/Container/Networking/NetworkAdapters";
+const ALIASES: &str = "/Container/Networking/Aliases";
 
-/// Where a container is in the networks of this service.
+/// Where a container is in the networks of this service, and what it is called there beside its id.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) struct Place {
+    home: Home,
+    names: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Home {
     /// In a namespace that a client has made.
     Namespace(Guid),
     /// In one of its own.
@@ -40,10 +48,13 @@ pub(crate) enum Place {
 /// # Errors
 /// It asks for what this service does not have, or twice for a network, by JSON pointer.
 pub(crate) fn claim(document: &mut ComputeSystem) -> Result<Option<Place>, Failure> {
-    let container = document.container.as_mut();
-    let Some(networking) = container.and_then(|container| container.networking.as_mut()) else {
+    let Some(container) = document.container.as_mut() else {
         return Ok(None);
     };
+    let Some(networking) = container.networking.as_mut() else {
+        return Ok(None);
+    };
+    let aliases = networking.aliases.take().unwrap_or_default();
     let is_named = networking
         .namespace
         .as_deref()
@@ -64,17 +75,70 @@ pub(crate) fn claim(document: &mut ComputeSystem) -> Result<Option<Place>, Failu
         .namespace
         .as_deref()
         .and_then(|name| name.parse().ok());
-    match guid.filter(|_| is_root()) {
+    let home = match guid.filter(|_| is_root()) {
         Some(id) => {
             networking.namespace = None;
-            Ok(Some(Place::Namespace(id)))
+            Some(Home::Namespace(id))
         }
-        None => Ok(own),
+        None => own,
+    };
+    let Some(home) = home else {
+        return match aliases.is_empty() {
+            true => Ok(None),
+            false => {
+                let message = "other containers find it by an alias in a network of this service only: name an endpoint, or \
+                               leave the aliases out";
+                Err(refused(ALIASES, message))
+            }
+        };
+    };
+    if let Home::Own { endpoints, .. } = &home {
+        resolve(networking, endpoints);
+    }
+    let guest = container.guest_os.as_ref();
+    let names = guest
+        .and_then(|guest| guest.host_name.clone())
+        .into_iter()
+        .chain(aliases);
+    Ok(Some(Place {
+        home,
+        names: names.collect(),
+    }))
+}
+
+/// Names are resolved as the first endpoint says that says it, where the container's document does not.
+fn resolve(networking: &mut Networking, endpoints: &[Value]) {
+    let texts = |key: &str, is_fine: fn(&str) -> bool| -> Option<Vec<String>> {
+        let pointer = format!("/Dns/{key}");
+        let listed = endpoints.iter().find_map(|one| {
+            one.pointer(&pointer)?
+                .as_array()
+                .filter(|list| !list.is_empty())
+        });
+        let texts = listed?
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|text| is_fine(text));
+        Some(texts.map(str::to_owned).collect())
+    };
+    if networking
+        .dns_server_list
+        .as_ref()
+        .is_none_or(Vec::is_empty)
+    {
+        networking.dns_server_list = texts("ServerList", |text| text.parse::<IpAddr>().is_ok());
+    }
+    if networking
+        .dns_search_list
+        .as_ref()
+        .is_none_or(String::is_empty)
+    {
+        networking.dns_search_list = texts("Search", is_host_name).map(|found| found.join(","));
     }
 }
 
 /// What the document has of endpoints, and the pointer of the first property about them.
-fn own(networking: &mut Networking) -> Result<Option<(&'static str, Place)>, Failure> {
+fn own(networking: &mut Networking) -> Result<Option<(&'static str, Home)>, Failure> {
     let endpoints = networking.endpoints.take().unwrap_or_default();
     let named = networking.network_adapters.take().unwrap_or_default();
     let first = match (endpoints.is_empty(), named.is_empty()) {
@@ -90,7 +154,7 @@ fn own(networking: &mut Networking) -> Result<Option<(&'static str, Place)>, Fai
     let adapters = adapters.collect::<Result<_, _>>()?;
     Ok(Some((
         first,
-        Place::Own {
+        Home::Own {
             endpoints,
             adapters,
         },
@@ -115,12 +179,13 @@ impl Networks {
         let occupant = Occupant {
             id: id.to_owned(),
             runtime_id: runtime_id.to_owned(),
+            names: place.names,
         };
         let named = runtime_id.to_owned();
         self.machines.borrow_mut().insert(named, machine);
-        let moved = self.alter(None, move |held, changes| match place {
-            Place::Namespace(namespace) => enter(held, namespace, occupant, changes),
-            Place::Own {
+        let moved = self.alter(None, move |held, changes| match place.home {
+            Home::Namespace(namespace) => enter(held, namespace, occupant, changes),
+            Home::Own {
                 endpoints,
                 adapters,
             } => furnish(held, &endpoints, &adapters, occupant, changes),
@@ -134,6 +199,7 @@ impl Networks {
 
     /// A container has ended, or will not be.
     pub(crate) async fn leave(self: &Rc<Self>, runtime_id: &str) {
+        self.unfollow(runtime_id);
         let had_some = self.machines.borrow_mut().remove(runtime_id).is_some();
         let is_known = {
             let held = self.held.borrow();

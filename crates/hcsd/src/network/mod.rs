@@ -1,7 +1,8 @@
 //! The networks of this service: `hcn` says what they are, `engine_network` makes them, and here both are kept together.
 //!
 //! 1. [`Networks`] has the objects, and takes the calls about them ([`calls`]). 2. [`containers`]: the network of a container,
-//!    from its document to its end. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted.
+//!    from its document to its end. [`names`]: what it is called in them. 3. `store`: a record per object. 4. `kernel`: from
+//!    what is there to what is wanted.
 //!
 //! Each change is one step after the other, and only one at a time: the model says what changes; records are written; the
 //! kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link, rule or
@@ -14,6 +15,7 @@
 mod calls;
 mod containers;
 mod kernel;
+mod names;
 mod store;
 
 use std::{
@@ -35,10 +37,12 @@ use tracing::{error, warn};
 
 use crate::record::blocking::blocking;
 use kernel::{Change, Restored};
-use store::{Occupant, Store, Stored};
+use names::Names;
+use store::{Calls, Occupant, Store, Stored};
 
 pub(crate) use calls::Named;
 pub(crate) use containers::{Place, claim};
+pub(crate) use names::NameReader;
 
 /// How long the host's routes may take to be listed.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -58,14 +62,15 @@ pub(crate) struct Networks {
     machines: RefCell<BTreeMap<String, Arc<dyn Machine>>>,
     /// Containers that ended, and whose networks could not be given back yet, by runtime id.
     left_behind: RefCell<BTreeSet<String>>,
+    names: RefCell<Names>,
 }
 
 /// All that is known of networks.
 #[derive(Clone, Debug, Default)]
 struct Held {
     state: State,
-    /// Which call changed an object last.
-    calls: BTreeMap<Object, String>,
+    /// Which calls made and changed an object.
+    calls: BTreeMap<Object, Calls>,
     /// Objects that end with a container: its runtime id.
     made_for: BTreeMap<Object, String>,
     /// The containers of namespaces.
@@ -90,7 +95,7 @@ impl Held {
         };
         Some(Stored {
             record: self.state.record(object)?,
-            call: self.calls.get(&object).cloned(),
+            calls: self.calls.get(&object).cloned().unwrap_or_default(),
             made_for: self.made_for.get(&object).cloned(),
             occupant,
         })
@@ -123,7 +128,7 @@ impl Networks {
                 hcn::Record::Namespace { .. } => Object::Namespace(id),
                 hcn::Record::LoadBalancer { .. } => Object::LoadBalancer(id),
             };
-            held.calls.extend(stored.call.map(|call| (object, call)));
+            held.calls.insert(object, stored.calls);
             held.made_for
                 .extend(stored.made_for.map(|runtime_id| (object, runtime_id)));
             held.occupants
@@ -143,6 +148,7 @@ impl Networks {
             changing: Mutex::new(()),
             machines: RefCell::default(),
             left_behind: RefCell::default(),
+            names: RefCell::default(),
         }
     }
 
@@ -203,6 +209,7 @@ impl Networks {
             error!("{}", failure.log_line());
         }
         self.held.replace(after);
+        self.tell_names();
         drop(turn);
     }
 
@@ -279,10 +286,9 @@ impl Networks {
         let (mut after, mut changes) = (before.clone(), Changes::default());
         let decided = decide(&mut after, &mut changes)?;
         if let Some(name) = name {
-            let written = changes.written.iter();
-            after
-                .calls
-                .extend(written.map(|object| (*object, name.to_string())));
+            for object in &changes.written {
+                after.calls.entry(*object).or_default().add(&name);
+            }
         }
         after.settle();
         let made = match self.write(&after, &changes) {
@@ -298,6 +304,7 @@ impl Networks {
                     error!("{}", failure.log_line());
                 }
                 self.held.replace(after);
+                self.tell_names();
                 Ok(decided)
             }
             Err(failure) => {

@@ -23,9 +23,9 @@ const FORMER: &str = "forwarding.json";
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stored {
     pub(super) record: Record,
-    /// The call that changed it last, by its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) call: Option<String>,
+    /// The calls that made and changed it.
+    #[serde(default)]
+    pub(super) calls: Calls,
     /// The runtime id of the container that it was made for, and ends with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) made_for: Option<String>,
@@ -34,11 +34,40 @@ pub(super) struct Stored {
     pub(super) occupant: Option<Occupant>,
 }
 
+/// The names of the calls that made and changed an object: the first, and the last few. A client that comes back after the
+/// death of a service asks for a call by its name, while others have gone on. The record of a network changes with each of
+/// its endpoints, so the call that made it would be forgotten soon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Calls(Vec<String>);
+
+impl Calls {
+    /// How many are kept.
+    const MOST: usize = 16;
+
+    pub(super) fn add(&mut self, name: &str) {
+        if self.contains(name) {
+            return;
+        }
+        if self.0.len() >= Self::MOST {
+            self.0.remove(1);
+        }
+        self.0.push(name.to_owned());
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|call| call == name)
+    }
+}
+
 /// A container that has the network of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Occupant {
     pub(super) id: String,
     pub(super) runtime_id: String,
+    /// Names beside its id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) names: Vec<String>,
 }
 
 /// A setting of the host before it was changed: interface, name, value.

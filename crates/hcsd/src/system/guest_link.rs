@@ -72,6 +72,17 @@ enum OpenRequest {
     Exit(Rc<Process>),
     /// Asks for the stdio of a process; the only answer that may carry descriptors.
     Stdio(Waiter<(Frame, Received)>),
+    /// Gives it the names of its networks.
+    Names,
+}
+
+/// The names of the networks of its container.
+#[derive(Debug, Default)]
+struct ToldNames {
+    wanted: Option<Rc<str>>,
+    sent: Option<Rc<str>>,
+    /// How often they were sent without an answer so far.
+    open: u32,
 }
 
 /// An entry of the table of open requests.
@@ -122,6 +133,7 @@ pub(crate) struct GuestLink {
     me: Weak<Self>,
     /// Calls whose clients have their answers, for the agent to forget with the next request.
     released: RefCell<VecDeque<String>>,
+    names: RefCell<ToldNames>,
     /// Held while stdio is asked for, so that no two answers with descriptors are under way.
     fetching: tokio::sync::Mutex<()>,
 }
@@ -143,6 +155,7 @@ impl GuestLink {
         let link = Rc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             released: RefCell::default(),
+            names: RefCell::default(),
             outgoing: Outgoing::new(Rc::clone(&socket), UNREAD_BOUND),
             socket,
             open: RefCell::default(),
@@ -185,7 +198,7 @@ impl GuestLink {
                 OpenRequest::Call(rpc, waiter) => give_up(waiter, *rpc),
                 OpenRequest::Execute(_, waiter) => give_up(waiter, Rpc::ExecuteProcess),
                 OpenRequest::Stdio(waiter) => give_up(waiter, Rpc::FetchStdio),
-                OpenRequest::Exit(_) => {}
+                OpenRequest::Exit(_) | OpenRequest::Names => {}
             }
         }
     }
@@ -306,6 +319,7 @@ impl GuestLink {
             OpenRequest::Execute(..) => Rpc::ExecuteProcess,
             OpenRequest::Exit(_) => Rpc::WaitForProcess,
             OpenRequest::Stdio(_) => Rpc::FetchStdio,
+            OpenRequest::Names => Rpc::UpdateNames,
         };
         if rpc != expected {
             return Err(format!(
@@ -323,6 +337,7 @@ impl GuestLink {
             }
             OpenRequest::Execute(process, waiter) => self.take_created(&process, waiter, &frame),
             OpenRequest::Exit(process) => take_exit(&process, &frame),
+            OpenRequest::Names => self.take_named(&frame),
             OpenRequest::Stdio(waiter) => {
                 let descriptors = carried.take();
                 if let Some(waiter) = waiter {

@@ -53,6 +53,7 @@ use tracing::{error, info};
 
 use self::{detached::Detached, lost_links::LostLinks, memory::Kills, processes::Processes};
 use crate::{
+    network::NameReader,
     record::{
         event_log::{self, Kind},
         ledger::{Fate, Ledger},
@@ -399,6 +400,12 @@ impl System {
 
     /// Replaces the link; answers the one there was.
     fn set_link(&self, link: Option<Rc<GuestLink>>) -> Option<Rc<GuestLink>> {
+        if let (Some(link), Ok(context)) = (&link, self.context()) {
+            let reader: Rc<dyn NameReader> = Rc::clone(link) as _;
+            context
+                .networks
+                .follow_names(&self.runtime_id, Rc::downgrade(&reader));
+        }
         let before = self.link.replace(link);
         self.link_changed.notify_waiters();
         before

@@ -32,7 +32,12 @@ fn create(kind: ObjectKind, network: &str, properties: Value) -> Call {
 
 fn delete(kind: ObjectKind, id: &str) -> Call {
     let id = id.to_owned();
-    Call::Network(NetworkCall::Delete { kind, id })
+    let only_unused = false;
+    Call::Network(NetworkCall::Delete {
+        kind,
+        id,
+        only_unused,
+    })
 }
 
 fn made(client: &mut Client, call: &Call) -> String {
@@ -380,12 +385,35 @@ fn a_call_that_is_made_again_is_done_once() {
     let create = create(ObjectKind::Network, "", json!({ "Name": "once" }));
     client.send_as(Kind::Request, 40, &create, &[]);
     let first = client.wait(40).ok().json();
+    let id = first["ID"].as_str().unwrap();
+    // Others change the same network meanwhile, which does not make the call unknown.
+    let other = Some("c0ffee00-0000-4000-8000-000000000014");
+    let mut other = Client::connect_as(&service.endpoint(), other);
+    for number in 50..90 {
+        let endpoint = self::create(ObjectKind::Endpoint, id, json!({}));
+        other.send_as(Kind::Request, number, &endpoint, &[]);
+        other.wait(number).ok();
+    }
+    let last = self::create(ObjectKind::Endpoint, id, json!({}));
+    client.send_as(Kind::Request, 42, &last, &[]);
+    let made = client.wait(42).ok().json();
     service.kill();
     host.run(|| service.run());
     let mut client = Client::connect_as(&service.endpoint(), instance);
     client.send_as(Kind::Repeat, 40, &create, &[]);
     assert_eq!(client.wait(40).ok().json(), first);
-    let id = first["ID"].as_str().unwrap();
+    client.send_as(Kind::Repeat, 42, &last, &[]);
+    assert_eq!(client.wait(42).ok().json(), made);
+    assert_eq!(listed(&mut client, ObjectKind::Endpoint).len(), 41);
+    let unused = Call::Network(NetworkCall::Delete {
+        kind: ObjectKind::Network,
+        id: id.to_owned(),
+        only_unused: true,
+    });
+    let said = client
+        .call(&unused)
+        .failed(HResult::HCN_E_ENTITY_HAS_REFERENCES);
+    assert!(said.contains("still has 41 of its endpoints"), "{said}");
     let delete = delete(ObjectKind::Network, id);
     client.send_as(Kind::Request, 41, &delete, &[]);
     client.wait(41).ok();

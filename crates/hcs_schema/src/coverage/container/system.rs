@@ -7,9 +7,8 @@ use crate::coverage::{
 
 const NO_NESTING: Coverage = Refused("systems are not created inside other systems");
 
-const NO_DNS: Coverage = Refused(
-    "the service writes no resolver configuration; put /etc/resolv.conf into a layer or map it",
-);
+const NO_DNS: Coverage =
+    Refused("a resolver on Linux has no such switch; name the domains to try in \"DnsSearchList\"");
 
 const NO_SMB: Coverage =
     Refused("there is no virtual machine whose shares could be meant; give an absolute path");
@@ -206,7 +205,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
         "Networking",
         &[
             ("AllowUnqualifiedDnsQuery", NO_DNS),
-            ("DnsSearchList", NO_DNS),
+            ("DnsSearchList", Supported),
             (
                 "NetworkSharedContainerName",
                 Refused("name the network namespace to share in \"Namespace\""),
@@ -214,6 +213,10 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Namespace", Supported),
             ("NetworkAdapters", Supported),
             ("Endpoints", Supported),
+            ("Aliases", Supported),
+            ("HostEntries", Supported),
+            ("DnsServerList", Supported),
         ],
     ),
+    ("HostEntry", &[("Name", Supported), ("Address", Supported)]),
 ];

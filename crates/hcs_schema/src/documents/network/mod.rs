@@ -13,5 +13,5 @@ pub use network_adapter::NetworkAdapter;
 pub use network_modify_request_type::NetworkModifyRequestType;
 pub use network_modify_setting_request::NetworkModifySettingRequest;
 pub use network_namespace::NetworkNamespace;
-pub use networking::Networking;
+pub use networking::{HostEntry, Networking};
 pub use rs4_network_modify_setting_request::Rs4NetworkModifySettingRequest;

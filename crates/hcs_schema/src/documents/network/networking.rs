@@ -1,4 +1,4 @@
-//! [`Networking`].
+//! [`Networking`], [`HostEntry`].
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::shape::format::Guid;
 
 document! {
     /// The network of a container.
-    Networking, checked by crate::rules::system::networking {
+    Networking, checked by crate::rules::names::networking {
         /// Whether names without a domain are looked up.
         allow_unqualified_dns_query: bool = "AllowUnqualifiedDnsQuery", 2.0;
         /// Domains to try for names without one, separated by commas.
@@ -22,5 +22,22 @@ document! {
         /// Endpoints that are made for the container and end with it: documents of type `HostComputeEndpoint`, which name
         /// their network.
         endpoints: Vec<Value> = "Endpoints", "extension";
+        /// More names of the container. The others in its networks find it by these, by its id and by its host name.
+        aliases: Vec<String> = "Aliases", "extension";
+        /// Names that are found in `/etc/hosts`, besides those of the layers and of the networks.
+        host_entries: Vec<HostEntry> = "HostEntries", "extension";
+        /// The servers of `/etc/resolv.conf`, in place of the host's. Without them, those of the first endpoint in `Endpoints`
+        /// whose document names some.
+        dns_server_list: Vec<String> = "DnsServerList", "extension";
+    }
+}
+
+document! {
+    /// A name and its address.
+    HostEntry, checked by crate::rules::names::host_entry {
+        /// The name.
+        name: String = "Name", "extension";
+        /// The address.
+        address: String = "Address", "extension";
     }
 }

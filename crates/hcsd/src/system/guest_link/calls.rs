@@ -11,7 +11,7 @@ use hcs_wire::{
         NO_TIMEOUT, NULL_ID, Naming, NegotiateProtocol, NegotiateProtocolResponse,
         PROTOCOL_VERSION, ReadOutput, ReadOutputResponse, RecallCall, RecallCallResponse, Renew,
         Renewal, RequestBase, ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions,
-        SignalProcess, VsockStdioRelaySettings, WaitForProcess,
+        SignalProcess, UpdateNames, VsockStdioRelaySettings, WaitForProcess,
     },
     output::OutputQuery,
 };
@@ -24,6 +24,7 @@ use super::{
     answers::{body, reported},
 };
 use crate::{
+    network::NameReader,
     record::{failures::unknown, operations},
     system::{process::Process, stdio::Stdio},
 };
@@ -202,6 +203,8 @@ impl GuestLink {
         process: &Rc<Process>,
         limit: Duration,
     ) -> Result<oneshot::Receiver<Result<ExecuteProcessResponse, Failure>>, Failure> {
+        // A program finds all names that were known when it was asked for.
+        self.send_names(u32::MAX);
         let together = self
             .capabilities()
             .guest_defined_capabilities
@@ -490,6 +493,59 @@ impl GuestLink {
         check(&response.base, "the shutdown could not be withdrawn")
     }
 
+    /// Sends the names that the agent has not been sent, unless it owes more than `most_open` answers to such requests: one
+    /// that is paused is not sent each change.
+    fn send_names(&self, most_open: u32) {
+        if self.has_ended()
+            || !self
+                .capabilities()
+                .guest_defined_capabilities
+                .names_supported
+        {
+            return;
+        }
+        let mut names = self.names.borrow_mut();
+        let Some(wanted) = names.wanted.clone() else {
+            return;
+        };
+        if names.sent.as_ref() == Some(&wanted) || names.open > most_open {
+            return;
+        }
+        // It is on behalf of no operation of its own.
+        let request = UpdateNames {
+            base: RequestBase {
+                container_id: NULL_ID.to_owned(),
+                activity_id: String::new(),
+            },
+            hosts: wanted.to_string(),
+        };
+        let id = self.take_id();
+        match self.send(Rpc::UpdateNames, id, &request, Vec::new()) {
+            Ok(()) => {
+                names.sent = Some(wanted);
+                names.open += 1;
+                self.note(id, OpenRequest::Names, None);
+            }
+            Err(failure) => tracing::debug!("names are not told: {}", failure.log_line()),
+        }
+    }
+
+    /// Takes the answer to names, and sends those that have changed since.
+    ///
+    /// # Errors
+    /// The answer makes no sense: the reason.
+    pub(super) fn take_named(&self, frame: &Frame) -> Result<(), String> {
+        let response: Plain = body(frame)?;
+        if let Some(failure) = reported(&response.base, "names cannot be told") {
+            // Its processes may have filled the file or its file system.
+            tracing::debug!("{}", failure.log_line());
+        }
+        let open = self.names.borrow().open.saturating_sub(1);
+        self.names.borrow_mut().open = open;
+        self.send_names(0);
+        Ok(())
+    }
+
     /// Sends a request whose answer, if there is one, no call waits for.
     fn tell<T: Serialize>(&self, rpc: Rpc, request: &T) -> Result<(), Failure> {
         let id = self.take_id();
@@ -522,6 +578,13 @@ impl GuestLink {
                 format!("the guest agent broke the protocol: {reason}"),
             )
         })
+    }
+}
+
+impl NameReader for GuestLink {
+    fn names(&self, hosts: Rc<str>) {
+        self.names.borrow_mut().wanted = Some(hosts);
+        self.send_names(0);
     }
 }
 
