@@ -1,6 +1,6 @@
 /*
  * The functions that are newer than the reference: namespaces of ids, live migration, notifications and resources of
- * operations, the overlay filter. HcsGetOperationProperties answers; for the others bad arguments are refused, good
+ * operations. HcsGetOperationProperties answers; for the others bad arguments are refused, good
  * ones get E_NOTIMPL, never success.
  */
 #include "absent.h"
@@ -133,25 +133,11 @@ static void live_migration(void)
     HcsCloseOperation(operation);
 }
 
-ABSENT_CALL(HcsAttachOverlayFilter, given[0], given[1])
-ABSENT_CALL(HcsDetachOverlayFilter, given[0], given[1])
-
-static const struct absent_function filters[] = {
-    {"HcsAttachOverlayFilter/E_NOTIMPL", "HcsAttachOverlayFilter/E_INVALIDARG", call_HcsAttachOverlayFilter, 2},
-    {"HcsDetachOverlayFilter/E_NOTIMPL", "HcsDetachOverlayFilter/E_INVALIDARG", call_HcsDetachOverlayFilter, 2},
-};
-
-static void the_overlay_filter(void)
-{
-    CHECK_ABSENT(filters);
-}
-
 int main(void)
 {
     RUN(notifications_and_resources);
     RUN(properties_of_an_operation);
     RUN(namespaces_of_ids);
     RUN(live_migration);
-    RUN(the_overlay_filter);
     return EXIT_STATUS;
 }

@@ -30,34 +30,19 @@ static void utilities_for_virtual_machines(void)
     CHECK(out == NULL);
 }
 
-ABSENT_CALL(HcsImportLayer, given[0], given[1], given[2])
-ABSENT_CALL(HcsExportLayer, given[0], given[1], given[2], given[3])
 ABSENT_CALL(HcsExportLegacyWritableLayer, given[0], given[1], given[2], given[3])
-ABSENT_CALL(HcsDestroyLayer, given[0])
 ABSENT_CALL(HcsSetupBaseOSLayer, given[0], ABSENT_FILE(given[1]), given[2])
 ABSENT_CALL(HcsSetupBaseOSVolume, given[0], given[1], given[2])
-ABSENT_CALL(HcsInitializeWritableLayer, given[0], given[1], NULL)
 ABSENT_CALL(HcsInitializeLegacyWritableLayer, given[0], given[1], given[2], NULL)
-ABSENT_CALL(HcsAttachLayerStorageFilter, given[0], given[1])
-ABSENT_CALL(HcsDetachLayerStorageFilter, given[0])
 ABSENT_CALL(HcsFormatWritableLayerVhd, ABSENT_FILE(given[0]))
 
 static const struct absent_function layers[] = {
-    {"HcsImportLayer/E_NOTIMPL", "HcsImportLayer/E_INVALIDARG", call_HcsImportLayer, 3},
-    {"HcsExportLayer/E_NOTIMPL", "HcsExportLayer/E_INVALIDARG", call_HcsExportLayer, 4},
     {"HcsExportLegacyWritableLayer/E_NOTIMPL", "HcsExportLegacyWritableLayer/E_INVALIDARG",
      call_HcsExportLegacyWritableLayer, 4},
-    {"HcsDestroyLayer/E_NOTIMPL", "HcsDestroyLayer/E_INVALIDARG", call_HcsDestroyLayer, 1},
     {"HcsSetupBaseOSLayer/E_NOTIMPL", "HcsSetupBaseOSLayer/E_INVALIDARG", call_HcsSetupBaseOSLayer, 3},
     {"HcsSetupBaseOSVolume/E_NOTIMPL", "HcsSetupBaseOSVolume/E_INVALIDARG", call_HcsSetupBaseOSVolume, 3},
-    {"HcsInitializeWritableLayer/E_NOTIMPL", "HcsInitializeWritableLayer/E_INVALIDARG",
-     call_HcsInitializeWritableLayer, 2},
     {"HcsInitializeLegacyWritableLayer/E_NOTIMPL", "HcsInitializeLegacyWritableLayer/E_INVALIDARG",
      call_HcsInitializeLegacyWritableLayer, 3},
-    {"HcsAttachLayerStorageFilter/E_NOTIMPL", "HcsAttachLayerStorageFilter/E_INVALIDARG",
-     call_HcsAttachLayerStorageFilter, 2},
-    {"HcsDetachLayerStorageFilter/E_NOTIMPL", "HcsDetachLayerStorageFilter/E_INVALIDARG",
-     call_HcsDetachLayerStorageFilter, 1},
     {"HcsFormatWritableLayerVhd/E_NOTIMPL", "HcsFormatWritableLayerVhd/E_INVALIDARG", call_HcsFormatWritableLayerVhd,
      1},
 };

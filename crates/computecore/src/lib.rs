@@ -1,5 +1,6 @@
 //! ComputeCore: the C ABI of the Host Compute Service.
 //!
+//! `ffi` has the exports, `layers` what those for layers do; the others are calls of the service.
 //! `include/*.h` is its documentation, `exports.txt` the list of its symbols. Rust programs use the crate `hcs`.
 
 #[expect(
@@ -10,3 +11,4 @@
 )]
 pub mod abi;
 mod ffi;
+mod layers;

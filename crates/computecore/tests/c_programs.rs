@@ -68,6 +68,7 @@ mod wide {
         process, Found;
         service, Found;
         service_missing, Missing;
+        storage, Missing;
         stress, Found;
         system, Found;
         undeclared, Missing;
@@ -82,6 +83,14 @@ fn operation() {
 #[test]
 fn not_implemented() {
     conforms("not_implemented", Service::Missing);
+}
+
+/// Not under valgrind, which does not know openat2(2) in the version of Debian 12.
+#[test]
+fn storage() {
+    let source = "tests/c/storage.c";
+    let program = Program::build(source, Language::C11);
+    program.run(Service::Missing).confirms(&rows_of(source));
 }
 
 #[test]
@@ -192,7 +201,7 @@ fn what_a_callback_throws_is_shown() {
 }
 
 /// The programs are for Windows too: they compile against the Windows headers of mingw where those are installed. The
-/// program about functions newer than these headers is the exception.
+/// program about functions newer than these headers, and that about layers of Linux, are the exceptions.
 #[test]
 fn the_programs_compile_for_windows() {
     if !mingw() {
@@ -201,7 +210,7 @@ fn the_programs_compile_for_windows() {
     // Windows' own headers are long.
     std::thread::scope(|scope| {
         for name in programs() {
-            if name != "newer" {
+            if name != "newer" && name != "storage" {
                 scope.spawn(move || compiles_for_windows(&format!("tests/c/{name}.c")));
             }
         }

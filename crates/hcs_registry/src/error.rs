@@ -116,11 +116,12 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
-    /// Whether this machine is what failed, or the image itself, so that another place would not help.
+    /// Whether this machine is what failed, so that another place would not help. An image that is refused may be another one
+    /// there.
     pub(crate) fn is_local(&self) -> bool {
         match self {
-            Self::Store(_) | Self::Unpack { .. } => true,
-            Self::Storage { source, .. } => is_of_disk(source),
+            Self::Store(_) => true,
+            Self::Storage { source, .. } | Self::Unpack { source, .. } => is_of_disk(source),
             _ => false,
         }
     }

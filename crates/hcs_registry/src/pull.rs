@@ -132,7 +132,14 @@ fn pull_from(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Loaded, RegistryError> {
     let session = Session::open(place, &access.credentials, access.stall)?;
-    let found = manifest(&session, &reference.version(), reference.digest, None, 0)?;
+    let mut lists = Vec::new();
+    let found = manifest(
+        &session,
+        &reference.version(),
+        reference.digest,
+        None,
+        &mut lists,
+    )?;
     let store = store().map_err(RegistryError::Store)?;
     let incoming = store.receive().map_err(RegistryError::Store)?;
     receive(
@@ -144,7 +151,7 @@ fn pull_from(
     )?;
     progress(Progress::Unpacking);
     let names: Vec<_> = reference.name().cloned().into_iter().collect();
-    let loaded = incoming.finish(&found.media_type, &found.text, &names);
+    let loaded = incoming.finish(&found.media_type, &found.text, &names, &lists);
     loaded.map_err(|source| RegistryError::Unpack {
         host: session.host().to_owned(),
         source,
@@ -176,13 +183,14 @@ fn check_expected(
     Ok(())
 }
 
-/// The manifest for this machine that `version` leads to, which may be in a list.
+/// The manifest for this machine that `version` leads to, which may be in a list; the digests of those on the way are added
+/// to `lists`.
 fn manifest(
     session: &Session<'_>,
     version: &str,
     digest: Option<Digest>,
     size: Option<u64>,
-    depth: usize,
+    lists: &mut Vec<Digest>,
 ) -> Result<Found, RegistryError> {
     let path = format!("manifests/{version}");
     let refused = |refusal: Refusal| {
@@ -219,7 +227,7 @@ fn manifest(
             manifest,
         });
     }
-    if !listed.is_index() || depth >= DEEPEST {
+    if !listed.is_index() || lists.len() >= DEEPEST {
         let what = format!(
             "mediaType {:?} is neither that of an image nor of a list of images",
             shown(&kind)
@@ -229,13 +237,8 @@ fn manifest(
     let index: Index = serde_json::from_slice(&text).map_err(bad)?;
     let next = fitting(&index).map_err(refused)?;
     let version = next.digest.to_string();
-    manifest(
-        session,
-        &version,
-        Some(next.digest),
-        Some(next.size),
-        depth + 1,
-    )
+    lists.push(found.digest);
+    manifest(session, &version, Some(next.digest), Some(next.size), lists)
 }
 
 /// What a document is: as it says itself, else as the registry says.

@@ -1,7 +1,8 @@
 //! Mirrors, and registries that may be without TLS: the `registries.conf` of podman and skopeo, version 2.
 //!
-//! Read are `$CONTAINERS_REGISTRIES_CONF`, else that of the user, else that of the machine; and the files of the folder
-//! `registries.conf.d` beside it, of which the last one that speaks of a prefix counts.
+//! Read are `$CONTAINERS_REGISTRIES_CONF`, else that of the user, else that of the machine; and after it the files of the
+//! folders `registries.conf.d` of the machine and of the user, or of `$CONTAINERS_REGISTRIES_CONF_DIR`. The last file that
+//! speaks of a prefix counts.
 
 use std::{
     env, fs,
@@ -27,6 +28,19 @@ pub struct Settings {
 #[serde(default)]
 struct File {
     registry: Vec<Rule>,
+}
+
+/// Where settings are.
+#[derive(Debug)]
+struct Files {
+    /// The file of `$CONTAINERS_REGISTRIES_CONF`.
+    chosen: Option<PathBuf>,
+    /// The folder of `$CONTAINERS_REGISTRIES_CONF_DIR`.
+    folder: Option<PathBuf>,
+    /// The file of the user, which need not be there; the folder of further ones is beside it.
+    own: Option<PathBuf>,
+    /// The same of the machine.
+    machine: PathBuf,
 }
 
 /// What holds for the images whose names begin with the prefix.
@@ -89,14 +103,21 @@ impl Settings {
     /// # Errors
     /// A file is there and cannot be read, or is none of settings.
     pub fn of_caller() -> Result<Self, RegistryError> {
-        let asked = env::var_os("CONTAINERS_REGISTRIES_CONF").map(PathBuf::from);
-        if let Some(file) = asked {
-            return Self::read(&[file]);
-        }
-        let home = env::var_os("HOME").map(PathBuf::from);
-        let config = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-        let config = config.or_else(|| home.map(|home| home.join(".config")));
-        let own = config.map(|config| config.join("containers/registries.conf"));
+        let named = |name| {
+            let value = env::var_os(name).filter(|value| !value.is_empty());
+            value.map(PathBuf::from)
+        };
+        let config = named("XDG_CONFIG_HOME");
+        let config = config.or_else(|| named("HOME").map(|home| home.join(".config")));
+        Self::of(&Files {
+            chosen: named("CONTAINERS_REGISTRIES_CONF"),
+            folder: named("CONTAINERS_REGISTRIES_CONF_DIR"),
+            own: config.map(|config| config.join("containers/registries.conf")),
+            machine: MACHINE.into(),
+        })
+    }
+
+    fn of(files: &Files) -> Result<Self, RegistryError> {
         // What cannot be looked at is not passed over: it may block registries.
         let is_there = |own: &PathBuf| {
             own.try_exists().map_err(|error| RegistryError::File {
@@ -104,16 +125,28 @@ impl Settings {
                 why: error.to_string(),
             })
         };
-        let own = match own {
-            Some(own) => is_there(&own)?.then_some(own),
-            None => None,
+        let main = match (&files.chosen, &files.own) {
+            (Some(chosen), _) => chosen,
+            (None, Some(own)) if is_there(own)? => own,
+            _ => &files.machine,
         };
-        let main = own.unwrap_or_else(|| MACHINE.into());
-        let mut files = vec![main.clone()];
-        let mut more = parts(&main.with_extension("conf.d"))?;
-        more.sort();
-        files.extend(more);
-        Self::read(&files)
+        let beside = |main: &PathBuf| main.with_extension("conf.d");
+        let folders = match &files.folder {
+            Some(folder) => vec![folder.clone()],
+            // What blocks a registry for the whole machine does so for users with settings of their own, too.
+            None => [Some(&files.machine), files.own.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(beside)
+                .collect(),
+        };
+        let mut all = vec![main.clone()];
+        for folder in folders {
+            let mut more = parts(&folder)?;
+            more.sort();
+            all.extend(more);
+        }
+        Self::read(&all)
     }
 
     /// Those in `files`; one that is not there is passed over.
@@ -153,7 +186,8 @@ impl Settings {
             if rule.prefix.is_empty() {
                 rule.prefix.clone_from(&rule.location);
             }
-            if rule.location.is_empty() {
+            // Of a prefix with a wildcard only the end of the host is known, so no place stands for it.
+            if rule.location.is_empty() && !rule.prefix.starts_with("*.") {
                 rule.location.clone_from(&rule.prefix);
             }
             self.rules.retain(|(there, _)| there.prefix != rule.prefix);
@@ -183,15 +217,13 @@ impl Settings {
             let file = file.clone();
             return Err(RegistryError::Blocked { image, file });
         }
-        // Of a prefix with a wildcard only the end of the host is known, so no place stands for it.
-        let wild = rule.prefix.starts_with("*.");
-        let moved = |location: &str| match wild || location.is_empty() {
+        let moved = |location: &str| match location.is_empty() {
             true => image.clone(),
-            false => format!("{location}{}", &image[rule.prefix.len()..]),
+            false => format!("{location}{}", &image[matched(&rule.prefix, &image)..]),
         };
         let by_digest = reference.digest.is_some();
         let mirrors = rule.mirror.iter();
-        let mirrors = mirrors.filter(|mirror| !wild && mirror.has(rule, by_digest));
+        let mirrors = mirrors.filter(|mirror| mirror.has(rule, by_digest));
         let mut places: Vec<Place> = mirrors
             .map(|mirror| place(&moved(&mirror.location), mirror.insecure))
             .collect();
@@ -233,6 +265,14 @@ fn covers(prefix: &str, image: &str) -> bool {
     }
     let rest = image.strip_prefix(prefix);
     !prefix.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Bytes of `image` that a rule for `prefix`, which [covers] it, is about; a wildcard stands for all of a host.
+fn matched(prefix: &str, image: &str) -> usize {
+    match prefix.starts_with("*.") {
+        true => image.find('/').unwrap_or(image.len()),
+        false => prefix.len(),
+    }
 }
 
 fn place(path: &str, insecure: bool) -> Place {
@@ -329,6 +369,79 @@ mod tests {
             ]
         );
         assert_eq!(places("", "a.host/a/b"), ["a.host/a/b"]);
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_all_of_a_host() {
+        let text = r#"
+            [[registry]]
+            prefix = "*.example"
+            insecure = true
+            [[registry.mirror]]
+            location = "near:1/of"
+            [[registry]]
+            prefix = "*.far.example"
+            location = "in.place/of"
+            [[registry]]
+            prefix = "own.far.example"
+        "#;
+        assert_eq!(
+            places(text, "a.b.example/c/d:1"),
+            ["near:1/of/c/d", "a.b.example/c/d insecure"]
+        );
+        assert_eq!(places(text, "a.far.example/c"), ["in.place/of/c"]);
+        assert_eq!(places(text, "own.far.example/c"), ["own.far.example/c"]);
+        assert_eq!(
+            places(text, "example/c"),
+            ["registry-1.docker.io/example/c"]
+        );
+        assert_eq!(places(text, "x.y/a.example"), ["x.y/a.example"]);
+    }
+
+    #[test]
+    fn folders_of_the_machine_and_of_the_user_add_to_the_file_that_counts() {
+        let place = tempfile::tempdir().unwrap();
+        let rule = |name: &str, prefix: &str, location: &str| {
+            let path = place.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let text = format!("[[registry]]\nprefix = \"{prefix}\"\nlocation = \"{location}\"\n");
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let mut files = Files {
+            chosen: None,
+            folder: None,
+            own: Some(place.path().join("own/registries.conf")),
+            machine: rule("machine/registries.conf", "a.x", "machine.x"),
+        };
+        let at = |files: &Files, image: &str| {
+            let settings = Settings::of(files).unwrap();
+            let places = settings.places(&image.parse().unwrap(), false).unwrap();
+            places[0].host.clone()
+        };
+        rule("machine/registries.conf.d/2.conf", "b.x", "second.x");
+        rule("machine/registries.conf.d/1.conf", "b.x", "first.x");
+        assert_eq!(
+            (at(&files, "a.x/i"), at(&files, "b.x/i")),
+            ("machine.x".into(), "second.x".into())
+        );
+        rule("own/registries.conf", "a.x", "own.x");
+        assert_eq!(
+            (at(&files, "a.x/i"), at(&files, "b.x/i")),
+            ("own.x".into(), "second.x".into())
+        );
+        rule("own/registries.conf.d/0.conf", "b.x", "mine.x");
+        assert_eq!(at(&files, "b.x/i"), "mine.x");
+        files.chosen = Some(rule("chosen", "a.x", "chosen.x"));
+        assert_eq!(
+            (at(&files, "a.x/i"), at(&files, "b.x/i")),
+            ("chosen.x".into(), "mine.x".into())
+        );
+        files.folder = Some(place.path().join("none"));
+        assert_eq!(
+            (at(&files, "a.x/i"), at(&files, "b.x/i")),
+            ("chosen.x".into(), "b.x".into())
+        );
     }
 
     #[test]

@@ -227,6 +227,39 @@ pub enum Refusal {
     /// Layers of which none is in the store.
     #[error("none of the layers of the container is a directory in it")]
     NoLayer,
+    /// A layer that is attached.
+    #[error("it is attached; detach it first")]
+    Attached,
+    /// A layer that is not attached.
+    #[error("it is not attached")]
+    NotAttached,
+    /// A directory that is no writable layer.
+    #[error("it is no writable layer; HcsInitializeWritableLayer makes one")]
+    NotWritable,
+    /// A directory that is a writable layer before it is made one.
+    #[error("it is a writable layer already")]
+    AlreadyWritable,
+    /// A directory that is to become a layer and has files.
+    #[error("it is not empty; expected an empty directory, or none")]
+    NotEmpty,
+    /// A layer that a container writes to.
+    #[error("a container uses it, or another call; try again when that has ended")]
+    LayerInUse,
+    /// A layer with a mount in it.
+    #[error("{point:?} in it is a mount; unmount that first")]
+    HasMounts {
+        /// Where, as [`shown`].
+        point: String,
+    },
+    /// A writable layer above nothing.
+    #[error("it has no parent layers; name at least one")]
+    NoParents,
+    /// More layers than one mount can have.
+    #[error("{found} parent layers are more than one mount can have; join some of them")]
+    TooManyParents {
+        /// How many there are.
+        found: usize,
+    },
     /// A store that another user could change.
     #[error(
         "it has to belong to this user (a directory above a store: or to root), and must not be writable by others"

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use hcs_schema::{
-    coverage::{CONTAINER, Coverage, ROOTS, Resource, Root, Row, SERVICE, VIRTUAL_MACHINE},
+    coverage::{
+        CONTAINER, Coverage, ROOTS, Resource, Root, Row, SERVICE, STORAGE, VIRTUAL_MACHINE,
+    },
     shape::Since,
 };
 
@@ -68,7 +70,10 @@ pub(super) fn text(
         ["function", "what", "it says", "source", "check"],
         conformance.rows.iter().map(|row| promise(row, conformance)),
     );
-    let all: Vec<Row> = SERVICE.rows().chain(CONTAINER.rows()).collect();
+    let all: Vec<Row> = [&SERVICE, &CONTAINER, &STORAGE]
+        .iter()
+        .flat_map(|table| table.rows())
+        .collect();
     for root in ROOTS {
         documents(&mut text, root, "", &all);
     }

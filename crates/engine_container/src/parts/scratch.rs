@@ -1,18 +1,18 @@
 //! The directory that takes what a container writes.
 
 use std::{
-    ffi::CStr,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::OwnedFd,
     path::Path,
     thread::sleep,
     time::{Duration, Instant},
 };
 
+use hcs_storage::layer::remove_tree;
 use hcs_wire::trust::{Reason, Trusted};
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, chmodat, fchmod, flock, fstat,
-        mkdirat, open, openat, renameat, unlinkat,
+        AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, chmodat, fchmod, flock, fstat, mkdirat,
+        open,
     },
     io::Errno,
     process::geteuid,
@@ -115,115 +115,10 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// Removes a scratch directory and all below it. Again is fine.
 ///
-/// The container's processes made what is in it, so nothing is assumed: symbolic links are not followed, and a tree of
-/// any depth takes no more than [`DEPTH`] descriptors, because directories deeper than that are first moved to the top.
+/// The container's processes made what is in it, of any depth and with any links, and [`remove_tree`] assumes nothing.
 pub(crate) fn undo(directory: &Path) -> Result<(), StepError> {
-    match remove_tree(directory) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => {
-            let path = directory.display().to_string();
-            Err(StepError::new("removing the scratch", errno).at(path))
-        }
-    }
-}
-
-/// How deep removal goes down in one sweep.
-const DEPTH: usize = 32;
-
-fn remove_tree(path: &Path) -> Result<(), Errno> {
-    let top = open_directory(CWD, path)?;
-    let mut removal = Removal {
-        top: top.as_fd(),
-        moved: 0,
-    };
-    // What was moved to the top in one round is removed in the next.
-    while removal.empty(top.as_fd(), 0)? {}
-    unlinkat(CWD, path, AtFlags::REMOVEDIR)
-}
-
-/// One removal under way.
-struct Removal<'a> {
-    top: BorrowedFd<'a>,
-    /// How many directories were moved, for their names.
-    moved: u64,
-}
-
-impl Removal<'_> {
-    /// Removes all entries of `directory`; `true` when it had some.
-    fn empty(&mut self, directory: BorrowedFd<'_>, depth: usize) -> Result<bool, Errno> {
-        let mut found = false;
-        for entry in Dir::read_from(directory)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
-            }
-            found = true;
-            while !remove_writable(directory, name, entry.file_type())? {
-                if depth == DEPTH {
-                    self.move_to_top(directory, name)?;
-                    break;
-                }
-                let inner = open_closed(directory, name)?;
-                self.empty(inner.as_fd(), depth + 1)?;
-            }
-        }
-        Ok(found)
-    }
-
-    fn move_to_top(&mut self, directory: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-        loop {
-            let free = format!(".hcs-removed-{}", self.moved);
-            self.moved += 1;
-            match renameat(directory, name, self.top, free.as_str()) {
-                // The container may have guessed the name: take the next.
-                Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => {}
-                answer => return answer,
-            }
-        }
-    }
-}
-
-/// Like [`remove_entry`], for the owner of `directory` also where the container has left that without the right to write.
-fn remove_writable(directory: BorrowedFd<'_>, name: &CStr, kind: FileType) -> Result<bool, Errno> {
-    match remove_entry(directory, name, kind) {
-        Err(Errno::ACCESS) if fchmod(directory, Mode::RWXU).is_ok() => {
-            remove_entry(directory, name, kind)
-        }
-        answer => answer,
-    }
-}
-
-/// Opens a directory, for its owner also where it has no rights to it; an overlay's work directory is like that.
-fn open_closed(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    match open_directory(directory, name) {
-        // No process is left that could put a link in its place.
-        Err(Errno::ACCESS) => chmodat(directory, name, Mode::RWXU, AtFlags::empty())
-            .and_then(|()| open_directory(directory, name)),
-        answer => answer,
-    }
-}
-
-/// Removes one entry; `false` when it is a directory that is not empty.
-fn remove_entry(directory: BorrowedFd<'_>, name: &CStr, kind: FileType) -> Result<bool, Errno> {
-    let flags = if kind.is_dir() {
-        AtFlags::REMOVEDIR
-    } else {
-        AtFlags::empty()
-    };
-    match unlinkat(directory, name, flags) {
-        Ok(()) | Err(Errno::NOENT) => Ok(true),
-        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
-        // Some file systems do not tell the kind of an entry.
-        Err(Errno::ISDIR) => remove_entry(directory, name, FileType::Directory),
-        Err(errno) => Err(errno),
-    }
-}
-
-fn open_directory(
-    directory: BorrowedFd<'_>,
-    name: impl rustix::path::Arg,
-) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(directory, name, flags, Mode::empty())
+    remove_tree(directory).map_err(|errno| {
+        let path = directory.display().to_string();
+        StepError::new("removing the scratch", errno).at(path)
+    })
 }

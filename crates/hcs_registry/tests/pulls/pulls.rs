@@ -461,11 +461,8 @@ fn a_mirror_is_asked_first_and_the_registry_after_it() {
     );
 }
 
-#[test]
-fn what_fails_here_is_tried_with_no_other_place_and_what_fails_there_is_told() {
-    let place = tempfile::tempdir().unwrap();
-    let store = store(place.path());
-    // Its layer is what it says to be, and no archive.
+/// A registry with an image whose layer is what it says to be, and no archive.
+fn with_no_archive() -> Server {
     let mut sample = Sample::new(b"text");
     let was = Digest::of(&sample.layer).to_string();
     let size = sample.layer.len();
@@ -481,7 +478,70 @@ fn what_fails_here_is_tried_with_no_other_place_and_what_fails_there_is_told() {
         .replace(&was, &now);
     let manifest = manifest.replace(&config, &Digest::of(&sample.config).to_string());
     sample.manifest = manifest.into_bytes();
-    let refused = Server::new(move |asked| sample.answer(asked));
+    Server::new(move |asked| sample.answer(asked))
+}
+
+#[test]
+fn what_a_mirror_has_broken_is_had_of_the_next_place() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let sample = Sample::new(b"text");
+    let layer = Digest::of(&sample.layer).to_string();
+    let (broken, whole) = (
+        with_no_archive(),
+        Server::new(move |asked| sample.answer(asked)),
+    );
+    let file = place.path().join("registries.conf");
+    let text = format!(
+        "[[registry]]\nlocation = \"{}\"\n[[registry.mirror]]\nlocation = \"{}\"\n",
+        whole.address, broken.address
+    );
+    fs::write(&file, text).unwrap();
+    let access = Access {
+        settings: Settings::read(&[file]).unwrap(),
+        ..access()
+    };
+    let loaded = pulled(&store, &whole, "tool", &access).unwrap();
+    let image = store.image(&loaded.manifest.to_string()).unwrap();
+    assert_eq!(image.manifest.layers[0].digest.to_string(), layer);
+    // Nothing of the broken one is left: configuration, layer, manifest, and the layer unpacked.
+    assert_eq!(held(&store), 4);
+}
+
+#[test]
+fn an_image_of_a_list_is_found_by_the_digest_of_the_list() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let sample = Sample::new(b"text");
+    let (list, own) = (Digest::of(&sample.index), Digest::of(&sample.manifest));
+    let server = Server::new(move |asked| sample.answer(asked));
+    let wanted = format!("{}/tool@{list}", server.address);
+    pulled(&store, &server, &format!("tool@{list}"), &access()).unwrap();
+    assert_eq!(store.image(&wanted).unwrap().descriptor.digest, own);
+    // Also once it has names, and after a pull that knows of no list.
+    pulled(&store, &server, "tool", &access()).unwrap();
+    let image = store.image(&wanted).unwrap();
+    store.tag(&image, &"other".parse().unwrap()).unwrap();
+    let index = fs::read_to_string(store.root().join("oci/index.json")).unwrap();
+    assert_eq!(index.matches(&list.to_string()).count(), 2, "{index}");
+    assert_eq!(store.image(&wanted).unwrap().names.len(), 2);
+    // What a layout of another store says of lists is not believed.
+    let other = tempfile::tempdir().unwrap();
+    let loaded = crate::pulls::store(other.path());
+    loaded.load_folder(&store.root().join("oci"), None).unwrap();
+    assert!(loaded.image(&wanted).is_err());
+    assert!(loaded.image("other").is_ok());
+    store.remove("other").unwrap();
+    store.remove(&format!("{}/tool", server.address)).unwrap();
+    assert!(store.image(&wanted).is_err());
+    assert_eq!(held(&store), 0);
+}
+
+#[test]
+fn what_fails_everywhere_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let refused = with_no_archive();
     let empty =
         Server::new(|asked| Answer::with(if asked.path == "/v2/" { 200 } else { 404 }, b"{}"));
     let through = |mirror: &Server| {
@@ -499,8 +559,13 @@ fn what_fails_here_is_tried_with_no_other_place_and_what_fails_there_is_told() {
         pull(&|| Ok(store.clone()), &reference, &access, &|_| ()).unwrap_err()
     };
     let told = through(&refused);
-    assert!(matches!(told, RegistryError::Unpack { .. }), "{told:?}");
-    assert_eq!(empty.asked().len(), 0);
+    let RegistryError::Everywhere { earlier, .. } = told else {
+        panic!("{told:?}");
+    };
+    assert!(
+        matches!(earlier[0], RegistryError::Unpack { .. }),
+        "{earlier:?}"
+    );
     assert_eq!(held(&store), 0);
     let told = through(&empty);
     let RegistryError::Everywhere { earlier, last } = told else {

@@ -5,7 +5,7 @@
 //! gets ([`Table::check`]) and the coverage document ([`Table::rows`]), so the two cannot disagree.
 //!
 //! Each engine has a table of its own, which says what it makes of documents about its systems; [`SERVICE`] is about
-//! what the service itself answers. The tables are here and not beside the engines because programs that have no engine
+//! what the service itself answers, [`STORAGE`] about the functions for layers, which need no service. The tables are here and not beside the engines because programs that have no engine
 //! read them: `hcs validate` refuses what the service would.
 
 mod container;
@@ -14,6 +14,7 @@ mod resources;
 mod roots;
 mod rows;
 mod service;
+mod storage;
 mod virtual_machine;
 
 pub use container::CONTAINER;
@@ -21,6 +22,7 @@ pub use resources::Resource;
 pub use roots::ROOTS;
 pub use rows::Row;
 pub use service::SERVICE;
+pub use storage::STORAGE;
 pub use virtual_machine::VIRTUAL_MACHINE;
 
 use crate::shape::Shape;

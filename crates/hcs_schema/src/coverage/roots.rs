@@ -4,9 +4,10 @@ use crate::{
     Document,
     coverage::Root,
     documents::{
-        ComputeSystem, CrashOptions, CrashReport, ModificationRequest, ModifySettingRequest,
-        PauseOptions, ProcessModifyRequest, ProcessParameters, SaveOptions, ServicePropertyQuery,
-        ShutdownOptions, SignalProcessOptions, StartOptions, SystemPropertyQuery, SystemQuery,
+        ComputeSystem, CrashOptions, CrashReport, ExportLayerOptions, LayerData,
+        ModificationRequest, ModifySettingRequest, PauseOptions, ProcessModifyRequest,
+        ProcessParameters, SaveOptions, ServicePropertyQuery, ShutdownOptions,
+        SignalProcessOptions, StartOptions, SystemPropertyQuery, SystemQuery,
     },
 };
 
@@ -71,5 +72,13 @@ pub const ROOTS: &[Root] = &[
     Root {
         call: "HcsSubmitWerReport",
         shape: CrashReport::shape,
+    },
+    Root {
+        call: "HcsAttachLayerStorageFilter",
+        shape: LayerData::shape,
+    },
+    Root {
+        call: "HcsExportLayer",
+        shape: ExportLayerOptions::shape,
     },
 ];

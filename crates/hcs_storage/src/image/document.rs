@@ -26,6 +26,11 @@ const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2
 /// The annotation of an index that names its images.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
+/// The annotation with the digests of the lists that an image was found in; ours.
+const LISTS: &str = "hcs.image.lists";
+/// Digests in it, at most: the last ones count.
+const MOST_LISTS: usize = 16;
+
 /// A content: its digest, size and kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -197,6 +202,27 @@ impl Descriptor {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.annotations.get(REF_NAME).map(String::as_str)
+    }
+
+    /// Digests of the lists that the image was found in.
+    pub(super) fn lists(&self) -> impl Iterator<Item = Digest> + '_ {
+        let text = self.annotations.get(LISTS).map_or("", String::as_str);
+        text.split(',').filter_map(|digest| digest.parse().ok())
+    }
+
+    /// Adds to these.
+    pub(super) fn add_lists(&mut self, lists: &[Digest]) {
+        let mut all: Vec<Digest> = self.lists().collect();
+        for list in lists {
+            if !all.contains(list) {
+                all.push(*list);
+            }
+        }
+        let last = &all[all.len().saturating_sub(MOST_LISTS)..];
+        if !last.is_empty() {
+            let texts: Vec<String> = last.iter().map(Digest::to_string).collect();
+            self.annotations.insert(LISTS.to_owned(), texts.join(","));
+        }
     }
 }
 
@@ -418,5 +444,23 @@ mod tests {
         assert_eq!(chain[0], diffs[0]);
         let text = format!("{} {}", diffs[0], diffs[1]);
         assert_eq!(chain[1], Digest::of(text.as_bytes()));
+    }
+
+    #[test]
+    fn the_last_lists_of_an_image_are_known_each_once() {
+        let mut image = Descriptor::new(MANIFEST, Digest::of(b""), 0);
+        assert_eq!(image.lists().count(), 0);
+        image.add_lists(&[]);
+        assert!(image.annotations.is_empty());
+        let digests: Vec<Digest> = (0..20_u8).map(|it| Digest::of(&[it])).collect();
+        image.add_lists(&digests[..18]);
+        image.add_lists(&[digests[18], digests[17], digests[19]]);
+        let known: Vec<Digest> = image.lists().collect();
+        assert_eq!(known, digests[4..]);
+        // Another program may have written anything there.
+        image
+            .annotations
+            .insert(LISTS.to_owned(), "x,,sha256:0".to_owned());
+        assert_eq!(image.lists().count(), 0);
     }
 }

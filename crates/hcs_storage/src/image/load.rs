@@ -56,6 +56,9 @@ pub struct Loaded {
 pub(super) struct Taken {
     pub(super) image: Descriptor,
     pub(super) names: Vec<Name>,
+    /// Digests of the lists that it was found in, as this process has checked them. What a layout says of that does not
+    /// count.
+    pub(super) lists: Vec<Digest>,
     pub(super) omitted: Omitted,
 }
 
@@ -241,6 +244,7 @@ impl Store {
                 omitted: self.copy(source, &found)?,
                 image: found,
                 names: name.into_iter().collect(),
+                lists: Vec::new(),
             });
             if images.len() > MOST_IMAGES {
                 return Err(refused("index.json", Refusal::ManyImages));
@@ -334,6 +338,7 @@ impl Store {
         Ok(Taken {
             image: Descriptor::new(MANIFEST, kept.digest, kept.size),
             names: Vec::new(),
+            lists: Vec::new(),
             omitted,
         })
     }
@@ -388,9 +393,10 @@ impl Store {
         let Taken {
             image,
             names,
+            lists,
             omitted,
         } = taken;
-        self.add(&image, &names)?;
+        self.add(&image, &names, &lists)?;
         let text = self.blobs.document(image.digest)?;
         let manifest: Manifest = parse(&text, &image.digest.to_string())?;
         Ok(Loaded {

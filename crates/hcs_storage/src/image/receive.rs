@@ -10,7 +10,7 @@ use super::{
     document::{self, Config, Descriptor, LARGEST, Manifest, parse},
     load::Taken,
 };
-use crate::{Refusal, StorageError, limits::Deadline, measure::Content};
+use crate::{Digest, Refusal, StorageError, limits::Deadline, measure::Content};
 
 /// An image that is being received. Any number of threads may keep contents of it.
 #[derive(Debug)]
@@ -83,7 +83,8 @@ impl Incoming<'_> {
         Ok(config)
     }
 
-    /// Unpacks the image of the manifest in `text`, whose contents were all kept, and gives it `names`.
+    /// Unpacks the image of the manifest in `text`, whose contents were all kept, and gives it `names`. It is found by the
+    /// digests of the `lists` that it was found in, too.
     ///
     /// # Errors
     /// It is no image for Linux, a content is not there, or a layer is refused.
@@ -92,6 +93,7 @@ impl Incoming<'_> {
         media_type: &str,
         text: &[u8],
         names: &[Name],
+        lists: &[Digest],
     ) -> Result<Loaded, StorageError> {
         let store = self.store;
         let kept = store.blobs.keep_document(text)?;
@@ -103,6 +105,7 @@ impl Incoming<'_> {
         let loaded = store.finish(Taken {
             image,
             names: names.to_vec(),
+            lists: lists.to_vec(),
             omitted,
         })?;
         // Nothing is to be cleaned.

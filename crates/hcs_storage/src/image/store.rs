@@ -215,7 +215,8 @@ impl Store {
     }
 
     /// The image called `wanted`: a name, with or without the registry where that is docker.io, or the first digits of its id
-    /// or of its manifest's digest. `NAME@sha256:DIGITS` is the image with that digest, whatever its names are.
+    /// or of its manifest's digest. `NAME@sha256:DIGITS` is the image with that digest, or that was pulled by that digest of a
+    /// list, whatever its names are.
     ///
     /// # Errors
     /// There is none, or more than one.
@@ -224,7 +225,11 @@ impl Store {
         let images = self.images()?;
         if let Some(digest) = digest_of(wanted) {
             let mut images = images.into_iter();
-            let found = images.find(|image| image.descriptor.digest == digest);
+            let is = |image: &Image| {
+                let own = image.descriptor.digest == digest;
+                own || image.descriptor.lists().any(|list| list == digest)
+            };
+            let found = images.find(is);
             return found.ok_or_else(|| refused(Refusal::NoImage));
         }
         let name = wanted.parse::<Name>();
@@ -266,7 +271,7 @@ impl Store {
             let what = image.descriptor.digest.to_string();
             return Err(StorageError::refused(what.as_bytes(), Refusal::NoImage));
         }
-        self.add(&image.descriptor, std::slice::from_ref(name))
+        self.add(&image.descriptor, std::slice::from_ref(name), &[])
     }
 
     /// Removes the name `wanted`; or by id, all names of the image. `NAME@sha256:DIGITS` is the name, if it is of the image
@@ -311,13 +316,30 @@ impl Store {
         Ok(removed)
     }
 
-    /// Puts the image of `descriptor` into the index, with these names, which no other image has then.
-    pub(super) fn add(&self, descriptor: &Descriptor, names: &[Name]) -> Result<(), StorageError> {
-        let plain = Descriptor {
+    /// Puts the image of `descriptor` into the index, with these names, which no other image has then, and with the digests of
+    /// `lists` besides those that are known.
+    pub(super) fn add(
+        &self,
+        descriptor: &Descriptor,
+        names: &[Name],
+        lists: &[Digest],
+    ) -> Result<(), StorageError> {
+        let mut plain = Descriptor {
             platform: descriptor.platform.clone(),
             ..Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size)
         };
         self.change_index(|index| {
+            // Each entry of an image has the lists that any of them has.
+            let same = |entry: &&Descriptor| entry.digest == descriptor.digest;
+            for entry in index.manifests.iter().filter(same) {
+                plain.add_lists(&entry.lists().collect::<Vec<_>>());
+            }
+            plain.add_lists(lists);
+            for entry in &mut index.manifests {
+                if entry.digest == descriptor.digest {
+                    entry.add_lists(&plain.lists().collect::<Vec<_>>());
+                }
+            }
             let taken =
                 |entry: &Descriptor| names.iter().any(|name| entry.name() == Some(name.as_str()));
             for entry in index.manifests.iter_mut().filter(|entry| taken(entry)) {

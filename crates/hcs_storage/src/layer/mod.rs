@@ -7,17 +7,24 @@
 //! 5. [`attributes`]: which extended attributes a layer has; marks of overlayfs among them.
 //! 6. [`content`]: bytes of a file, with holes where they are zero.
 //! 7. [`staging`]: the directory of an import that is not whole yet; [`mod@remove`] is its end.
+//! 8. [`folder`]: an export as a folder, and what an import takes.
+//! 9. [`writable`]: what is written above layers, attached and detached; [`mounts`] says whether it is.
+//! 10. [`mod@destroy`]: the end of a layer.
 //!
 //! A layer does not keep sockets, access and change times, labels of security modules, and file flags.
 
 mod attributes;
 mod content;
+mod destroy;
 pub mod export;
+mod folder;
 pub mod import;
+mod mounts;
 mod remove;
 mod staging;
 mod unpack;
 mod walk;
+pub mod writable;
 
 use std::{io::Read, ops::AddAssign};
 
@@ -25,9 +32,11 @@ use hcs_wire::environment::is_root;
 
 use crate::{Limits, StorageError, tar::Entry};
 
+pub use destroy::destroy;
 pub use export::{Exported, export};
+pub use folder::{export_to_folder, import_from};
 pub use import::{Expected, Imported, import_folder, import_tar};
-pub use remove::remove;
+pub use remove::{remove, remove_tree};
 pub(crate) use staging::Staging;
 pub use staging::sweep;
 #[cfg(fuzzing)]
@@ -93,6 +102,14 @@ pub enum Marks {
     Trusted,
     /// `user.overlay.*`: mounts with `userxattr`, as in user namespaces.
     User,
+}
+
+impl Marks {
+    /// Those of mounts by this process.
+    #[must_use]
+    pub fn of_caller() -> Self {
+        if is_root() { Self::Trusted } else { Self::User }
+    }
 }
 
 /// What was not taken over, with its numbers.

@@ -110,7 +110,27 @@ impl Drop for Staging {
     }
 }
 
-/// Removes what killed imports have left in `parent`; answers how many were removed. Imports that go on are left alone.
+/// Renames the layer at `path`, so that a [`sweep`] takes it for an import that was killed, unless it is locked. Answers
+/// its parent and its name there.
+pub(super) fn set_aside(path: &Path) -> Result<(OwnedFd, Vec<u8>), StorageError> {
+    let shown = path.as_os_str().as_bytes();
+    let failed = |errno| StorageError::step("renaming", shown, errno);
+    let name = path.file_name().map(OsStr::as_bytes);
+    let name = name.ok_or_else(|| failed(Errno::INVAL))?;
+    let parent = open_parent(path).map_err(failed)?;
+    for _ in 0..TRIES {
+        let aside = next_name();
+        let renamed = renameat_with(&parent, name, &parent, &*aside, RenameFlags::NOREPLACE);
+        match renamed {
+            Ok(()) => return Ok((parent, aside)),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
+    Err(failed(Errno::EXIST))
+}
+
+/// Removes what killed imports and deletions have left in `parent`; answers how many were removed. Imports that go on are left alone.
 ///
 /// # Errors
 /// The directory cannot be read, or something in it cannot be removed.
@@ -162,12 +182,17 @@ fn open_parent(target: &Path) -> Result<OwnedFd, Errno> {
     openat(CWD, parent.unwrap_or(Path::new(".")), flags, Mode::empty())
 }
 
-fn make(parent: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+/// A name that no layer has, and most likely no other process.
+fn next_name() -> Vec<u8> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let number = format!("{}-{number}", process::id());
+    [PREFIX, number.as_bytes()].concat()
+}
+
+fn make(parent: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     for _ in 0..TRIES {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let number = format!("{}-{number}", process::id());
-        let name = [PREFIX, number.as_bytes()].concat();
+        let name = next_name();
         match mkdirat(parent, &*name, Mode::RWXU) {
             Ok(()) => return Ok(name),
             Err(Errno::EXIST) => {}

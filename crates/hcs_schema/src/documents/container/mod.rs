@@ -39,7 +39,7 @@ pub use export_layer_options::ExportLayerOptions;
 pub use filesystem_layer::FilesystemLayer;
 pub use guest_os::GuestOs;
 pub use layer::{CacheMode, Layer};
-pub use layer_data::LayerData;
+pub use layer_data::{FileSystemFilterType, LayerData};
 pub use mapped_device::MappedDevice;
 pub use mapped_directory::MappedDirectory;
 pub use mapped_pipe::{MappedPipe, MappedPipePathType};

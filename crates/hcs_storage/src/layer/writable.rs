@@ -1,0 +1,257 @@
+//! Writable layers: what is written above other layers, and how that is seen as one tree.
+//!
+//! A writable layer is a directory with `upper`, which takes what is written, and `work`, which overlayfs has for itself:
+//! the scratch of a container that keeps it. Attached, all of it shows the tree of its layers and of itself, as an
+//! overlay that is mounted over it; detached, it is what it was.
+
+use std::{
+    ffi::CString,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use hcs_wire::environment::is_root;
+use rustix::{
+    fs::{
+        AtFlags, CWD, Dir, FlockOperation, Gid, Mode, OFlags, Uid, chmodat, chownat, fchmod, flock,
+        fstat, fsync, mkdirat, openat, renameat, statat,
+    },
+    io::Errno,
+    mount::{MountFlags, UnmountFlags, mount, unmount},
+};
+
+use super::{mounts, remove::remove_at};
+use crate::{Refusal, StorageError};
+
+const UPPER: &str = "upper";
+const WORK: &str = "work";
+/// The upper directory until all of it is there.
+const UNFINISHED: &str = ".upper";
+/// By this name of what is mounted, an overlay is known to be ours.
+const SOURCE: &str = "hcs-layer";
+/// Bytes of a mount's options that the kernel reads.
+const MOST_OPTIONS: usize = 4095;
+
+/// Makes the writable layer `path`, for use above `parents`, topmost first. The directory may be there, and has to be
+/// empty then; its parent exists.
+///
+/// # Errors
+/// It is a writable layer already, or has something else in it; or a parent is no directory; or it cannot be made.
+pub fn initialize(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> {
+    let parents = opened(parents)?;
+    let failed = |action, errno| failed(action, path, errno);
+    match mkdirat(CWD, path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(failed("making", errno)),
+    }
+    let own = open(path)?;
+    let _lock = lock(&own, path)?;
+    check_free(&own, path)?;
+    make(&own, parents.first()).map_err(|errno| failed("making a writable layer in", errno))
+}
+
+/// Shows the writable layer `path` over `parents`, topmost first, as one tree at `path`. Set-user-ID programs and device
+/// nodes have no effect there.
+///
+/// # Errors
+/// It is no writable layer, attached, or in use by a container; there are no parents, or too many; or it cannot be
+/// mounted, which takes root.
+pub fn attach(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> {
+    let own = open(path)?;
+    let refused = |refusal| Err(refused(path, refusal));
+    if is_attached(own.as_fd(), path)? {
+        return refused(Refusal::Attached);
+    }
+    check_writable(&own, path)?;
+    let _lock = lock(&own, path)?;
+    if parents.is_empty() {
+        return refused(Refusal::NoParents);
+    }
+    let parents = opened(parents)?;
+    let Some(options) = options(&own, &parents) else {
+        let found = parents.len();
+        return refused(Refusal::TooManyParents { found });
+    };
+    // It may have been made by a container: on the host nothing in it gives rights.
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    let mounted = mount(SOURCE, path_of(&own), "overlay", flags, options.as_c_str());
+    mounted.map_err(|errno| failed("mounting an overlay over", path, errno))
+}
+
+/// Ends what [`attach`] did; the layer keeps what was written.
+///
+/// # Errors
+/// It is not attached, or files in it are open (`EBUSY`), or it cannot be unmounted.
+pub fn detach(path: &Path) -> Result<(), StorageError> {
+    let own = open(path)?;
+    if !is_attached(own.as_fd(), path)? {
+        return Err(refused(path, Refusal::NotAttached));
+    }
+    // An open file would keep it busy.
+    drop(own);
+    let unmounted = unmount(path, UnmountFlags::NOFOLLOW);
+    unmounted.map_err(|errno| failed("unmounting the overlay over", path, errno))
+}
+
+/// What a writable layer has beyond its parents, while no container and no other caller of ours writes to it.
+#[derive(Debug)]
+pub struct Upper {
+    own: OwnedFd,
+    _lock: OwnedFd,
+}
+
+impl Upper {
+    /// Takes that of the writable layer `path`.
+    ///
+    /// # Errors
+    /// It is no writable layer, attached, or in use by a container.
+    pub fn of(path: &Path) -> Result<Self, StorageError> {
+        let own = open(path)?;
+        if is_attached(own.as_fd(), path)? {
+            return Err(refused(path, Refusal::Attached));
+        }
+        check_writable(&own, path)?;
+        let lock = lock(&own, path)?;
+        Ok(Self { own, _lock: lock })
+    }
+
+    /// A path of it, for as long as this lives.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        format!("{}/{UPPER}", path_of(&self.own)).into()
+    }
+}
+
+/// Opens a layer, which is a directory and no link.
+pub(super) fn open(path: &Path) -> Result<OwnedFd, StorageError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(CWD, path, flags, Mode::empty())
+        .map_err(|errno| failed("opening the layer", path, errno))
+}
+
+/// Whether this is the root of an overlay that [`attach`] has mounted.
+pub(super) fn is_attached(directory: BorrowedFd<'_>, path: &Path) -> Result<bool, StorageError> {
+    let mount = mounts::rooted_at(directory);
+    let mount = mount.map_err(|errno| failed("finding what is mounted at", path, errno))?;
+    Ok(mount.is_some_and(|it| it.kind == b"overlay" && it.source == SOURCE.as_bytes()))
+}
+
+/// Takes a layer as long as the answer is held. A container that keeps its scratch has it for as long as it lives.
+pub(super) fn lock(own: &OwnedFd, path: &Path) -> Result<OwnedFd, StorageError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // A lock belongs to an open file, and the caller's may be closed before.
+    let opened = openat(own, ".", flags, Mode::empty());
+    let opened = opened.map_err(|errno| failed("opening the layer", path, errno))?;
+    match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(opened),
+        Err(Errno::WOULDBLOCK) => Err(refused(path, Refusal::LayerInUse)),
+        Err(errno) => Err(failed("locking the layer", path, errno)),
+    }
+}
+
+fn check_writable(own: &OwnedFd, path: &Path) -> Result<(), StorageError> {
+    for name in [UPPER, WORK] {
+        match statat(own, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) if rustix::fs::FileType::from_raw_mode(found.st_mode).is_dir() => {}
+            Ok(_) | Err(Errno::NOENT) => return Err(refused(path, Refusal::NotWritable)),
+            Err(errno) => return Err(failed("looking into the layer", path, errno)),
+        }
+    }
+    Ok(())
+}
+
+/// A directory may be the root of a file system, and an earlier call may have been killed in it.
+fn check_free(own: &OwnedFd, path: &Path) -> Result<(), StorageError> {
+    if is_attached(own.as_fd(), path)? {
+        return Err(refused(path, Refusal::Attached));
+    }
+    let step = |errno| failed("reading", path, errno);
+    let mut occupied = false;
+    for entry in Dir::read_from(own).map_err(step)? {
+        let entry = entry.map_err(step)?;
+        match entry.file_name().to_bytes() {
+            name if name == UPPER.as_bytes() => {
+                return Err(refused(path, Refusal::AlreadyWritable));
+            }
+            b"." | b".." | b"lost+found" => {}
+            name if name == WORK.as_bytes() || name == UNFINISHED.as_bytes() => {}
+            _ => occupied = true,
+        }
+    }
+    match occupied {
+        true => Err(refused(path, Refusal::NotEmpty)),
+        false => Ok(()),
+    }
+}
+
+/// Makes what is in a writable layer; `upper` comes last, and whole.
+fn make(own: &OwnedFd, top: Option<&OwnedFd>) -> Result<(), Errno> {
+    // Others must not get at set-user-ID programs that a container makes in it.
+    let mode = fstat(own)?.st_mode & 0o7700;
+    fchmod(own, Mode::from_raw_mode(mode | 0o700))?;
+    for left in [WORK, UNFINISHED] {
+        match remove_at(own.as_fd(), left.as_bytes()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    mkdirat(own, WORK, Mode::RWXU)?;
+    mkdirat(own, UNFINISHED, Mode::RWXU)?;
+    if let Some(top) = top {
+        // The root of the merged tree has the attributes of `upper`; they shall be those of the layer below.
+        let below = fstat(top)?;
+        if is_root() {
+            let (owner, group) = (Uid::from_raw(below.st_uid), Gid::from_raw(below.st_gid));
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            chownat(own, UNFINISHED, Some(owner), Some(group), flags)?;
+        }
+        let mode = Mode::from_raw_mode(enterable(below.st_mode & 0o7777));
+        chmodat(own, UNFINISHED, mode, AtFlags::empty())?;
+    }
+    renameat(own, UNFINISHED, own, UPPER)?;
+    fsync(own)
+}
+
+/// As a container makes it of a layer whose root only the owner may enter.
+const fn enterable(mode: u32) -> u32 {
+    match mode & 0o001 {
+        0 => mode | 0o055,
+        _ => mode,
+    }
+}
+
+fn opened(parents: &[PathBuf]) -> Result<Vec<OwnedFd>, StorageError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = |path: &PathBuf| {
+        let opened = openat(CWD, path, flags, Mode::empty());
+        opened.map_err(|errno| failed("opening the parent layer", path, errno))
+    };
+    parents.iter().map(open).collect()
+}
+
+/// Options of the mount, in which layers are named by descriptors: no character of a path can be taken for an option.
+/// `None` where they are longer than the kernel reads.
+fn options(own: &OwnedFd, parents: &[OwnedFd]) -> Option<CString> {
+    let lower: Vec<String> = parents.iter().map(path_of).collect();
+    let user = if is_root() { "" } else { ",userxattr" };
+    let own = path_of(own);
+    // A directory of a layer may say that it is another one of the layers below, of which parts are hidden by their paths.
+    let text = format!(
+        "lowerdir={},redirect_dir=nofollow,upperdir={own}/{UPPER},workdir={own}/{WORK}{user}",
+        lower.join(":")
+    );
+    let fits = text.len() <= MOST_OPTIONS;
+    CString::new(text).ok().filter(|_| fits)
+}
+
+fn path_of(directory: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", directory.as_raw_fd())
+}
+
+fn refused(path: &Path, refusal: Refusal) -> StorageError {
+    StorageError::refused(path.as_os_str().as_encoded_bytes(), refusal)
+}
+
+fn failed(action: &'static str, path: &Path, errno: Errno) -> StorageError {
+    StorageError::step(action, path.as_os_str().as_encoded_bytes(), errno)
+}

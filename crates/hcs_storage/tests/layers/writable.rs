@@ -1,0 +1,148 @@
+//! Writable layers: who may have them when, and what a kill leaves.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    slice,
+};
+
+use hcs_storage::{
+    Refusal, StorageError,
+    layer::{destroy, remove, writable},
+};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+    mount::{MountFlags, UnmountFlags, mount, unmount},
+    process::geteuid,
+};
+
+/// A folder with a base layer and a writable one, `top`, above it.
+fn place() -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let place = tempfile::tempdir_in("/var/tmp").unwrap();
+    let (base, top) = (place.path().join("base"), place.path().join("top"));
+    fs::create_dir(&base).unwrap();
+    fs::write(base.join("tool"), "").unwrap();
+    fs::set_permissions(base.join("tool"), fs::Permissions::from_mode(0o4755)).unwrap();
+    writable::initialize(&top, slice::from_ref(&base)).unwrap();
+    (place, base, top)
+}
+
+fn refusal<T: std::fmt::Debug>(answer: Result<T, StorageError>) -> Refusal {
+    answer.unwrap_err().refusal().unwrap().clone()
+}
+
+#[test]
+fn a_layer_that_a_container_has_is_in_use() {
+    let (_place, base, top) = place();
+    let taken = File::open(&top).unwrap();
+    flock(&taken, FlockOperation::NonBlockingLockExclusive).unwrap();
+    assert_eq!(
+        refusal(writable::attach(&top, slice::from_ref(&base))),
+        Refusal::LayerInUse
+    );
+    assert_eq!(refusal(writable::Upper::of(&top)), Refusal::LayerInUse);
+    assert_eq!(refusal(destroy(&top)), Refusal::LayerInUse);
+    drop(taken);
+    let held = writable::Upper::of(&top).unwrap();
+    assert_eq!(refusal(destroy(&top)), Refusal::LayerInUse);
+    assert!(held.path().is_dir());
+    drop(held);
+    destroy(&top).unwrap();
+    assert!(!top.exists());
+}
+
+/// Each step of a call may be its last; the next call goes on from there.
+#[test]
+fn what_a_kill_leaves_is_made_whole_by_the_next_call() {
+    let (place, base, top) = place();
+    for (left, also) in [
+        (vec![], ""),
+        (vec!["work"], ""),
+        (vec!["work", ".upper"], ".upper/x"),
+    ] {
+        remove(&top).unwrap();
+        fs::create_dir(&top).unwrap();
+        for name in left {
+            fs::create_dir(top.join(name)).unwrap();
+        }
+        if !also.is_empty() {
+            fs::write(top.join(also), "").unwrap();
+        }
+        assert_eq!(refusal(writable::Upper::of(&top)), Refusal::NotWritable);
+        writable::initialize(&top, slice::from_ref(&base)).unwrap();
+        let upper = writable::Upper::of(&top).unwrap();
+        assert_eq!(fs::read_dir(upper.path()).unwrap().count(), 0);
+        assert!(!top.join(".upper").exists());
+    }
+    // What a killed deletion has left goes with the next import.
+    let left = place.path().join(".partial-0-0");
+    fs::rename(&top, &left).unwrap();
+    let (marks, options) = (
+        hcs_storage::layer::Marks::of_caller(),
+        hcs_storage::layer::Options::of_caller(),
+    );
+    hcs_storage::layer::import_from(&base, marks, &top, &options).unwrap();
+    assert!(!left.exists() && top.join("tool").exists());
+}
+
+fn flags_of(point: &Path) -> String {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.split(' ').nth(4) == point.to_str());
+    line.unwrap().split(' ').nth(5).unwrap().to_owned()
+}
+
+#[test]
+fn an_attached_layer_gives_no_rights() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (_place, base, top) = place();
+    assert_eq!(fs::metadata(&top).unwrap().permissions().mode() & 0o077, 0);
+    writable::attach(&top, slice::from_ref(&base)).unwrap();
+    let flags = flags_of(&top);
+    let (again, gone) = (writable::attach(&top, &[base]), destroy(&top));
+    writable::detach(&top).unwrap();
+    assert!(
+        flags.contains("nosuid") && flags.contains("nodev"),
+        "{flags}"
+    );
+    assert_eq!(refusal(again), Refusal::Attached);
+    assert_eq!(refusal(gone), Refusal::Attached);
+    assert_eq!(refusal(writable::detach(&top)), Refusal::NotAttached);
+}
+
+#[test]
+fn what_is_mounted_in_a_layer_is_neither_deleted_nor_unmounted() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (_place, base, top) = place();
+    let volume = base.join("volume");
+    fs::create_dir(&volume).unwrap();
+    mount("test", &volume, "tmpfs", MountFlags::empty(), None).unwrap();
+    fs::write(volume.join("file"), "").unwrap();
+    let told = (refusal(destroy(&base)), refusal(writable::detach(&volume)));
+    let (kept, over) = (volume.join("file").exists(), destroy(&volume));
+    unmount(&volume, UnmountFlags::empty()).unwrap();
+    assert!(
+        kept && matches!(told.0, Refusal::HasMounts { .. }),
+        "{told:?}"
+    );
+    assert_eq!(told.1, Refusal::NotAttached);
+    assert!(
+        matches!(
+            over,
+            Err(StorageError::Step {
+                errno: Errno::BUSY,
+                ..
+            })
+        ),
+        "{over:?}"
+    );
+    destroy(&base).unwrap();
+    assert!(!base.exists() && top.exists());
+}
