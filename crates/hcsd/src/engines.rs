@@ -10,7 +10,7 @@ use tracing::{info, warn};
 pub(crate) use engine_container::{
     EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
 };
-pub(crate) use engine_vm::{Acceleration, EngineConfig as VmSettings};
+pub(crate) use engine_vm::{Acceleration, EngineConfig as VmSettings, Users};
 
 /// In a helper process, does its work and does not return: in the one that makes containers, in those that pack and unpack
 /// files inside, and in the worker of a virtual machine. Must be the first call of a program.

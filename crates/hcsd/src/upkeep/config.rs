@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engines::{Acceleration, HostView, IdRange, ScratchLimit},
+    engines::{Acceleration, HostView, IdRange, ScratchLimit, Users},
     record::files,
 };
 
@@ -107,8 +107,8 @@ impl HostViewLists {
 pub struct Vm {
     /// QEMU's program.
     pub qemu: Option<PathBuf>,
-    /// The user and group, by number, that QEMU runs as.
-    pub user: Option<u32>,
+    /// Users of the host, and groups of the same numbers, that machines run as, each as one of its own.
+    pub users: Option<Ids>,
     /// What executes the instructions of guests: "tcg" or "kvm".
     pub accelerator: Option<Accelerator>,
 }
@@ -133,13 +133,29 @@ impl Vm {
         }
     }
 
-    fn mistake(&self) -> Option<(&'static str, &'static str)> {
+    /// [`Vm::users`], or the default.
+    pub(crate) fn users(&self) -> Users {
+        self.users.map_or(Users::UNUSED, |ids| Users {
+            first: ids.first,
+            count: ids.count,
+        })
+    }
+
+    fn mistake(&self, containers: Option<Ids>) -> Option<(&'static str, &'static str)> {
         if self.qemu.as_ref().is_some_and(|path| !path.is_absolute()) {
             return Some(("qemu", "expected an absolute path"));
         }
-        let unfit = |user: u32| user == 0 || user == u32::MAX;
-        let user = self.user.filter(|user| unfit(*user));
-        user.map(|_| ("user", "expected the number of a user other than root"))
+        let users = self.users();
+        if !users.is_sound() {
+            let expected =
+                "expected a first id of at least 1000 and a count of at least 2, within 32 bits";
+            return Some(("users", expected));
+        }
+        let containers = containers.map_or(IdRange::UNUSED, Ids::range);
+        users.meets(containers.first, containers.count).then_some((
+            "users",
+            "containers with user namespaces have some of these ids (user_namespace_ids); expected a range of its own",
+        ))
     }
 }
 
@@ -417,7 +433,7 @@ impl Config {
     fn mistake(&self) -> Option<(&'static str, &'static str)> {
         self.place_mistake()
             .or_else(|| self.scratch_mistake())
-            .or_else(|| self.vm.mistake())
+            .or_else(|| self.vm.mistake(self.user_namespace_ids))
             .or_else(|| self.access_mistake())
             .or_else(|| self.view_mistake())
             .or_else(|| self.limits.mistake())
@@ -582,6 +598,7 @@ mod tests {
         assert_eq!(shown.times, Times::default());
         assert_eq!(shown.cgroup_root.as_deref(), Some("hcs"));
         assert_eq!(shown.warm_slots, Some(WARM_SLOTS));
+        assert_eq!(shown.vm.users(), Users::UNUSED);
         for (key, value) in [("[limits]", 10), ("[times]", 7)] {
             let table = settings.split(key).nth(1).unwrap();
             let keys = table.split('[').next().unwrap().matches('=').count();
@@ -600,6 +617,16 @@ mod tests {
                 "user_namespace_ids = { first = 0, count = 9 }\n",
                 1,
                 "at least 1000",
+            ),
+            (
+                "[vm]\nusers = { first = 5, count = 9 }\n",
+                2,
+                "at least 1000",
+            ),
+            (
+                "user_namespace_ids = { first = 5000, count = 9 }\n[vm]\nusers = { first = 5008, count = 9 }\n",
+                3,
+                "user_namespace_ids",
             ),
             ("\nsocket_mode = 0o4755\n", 2, "0o660"),
             (

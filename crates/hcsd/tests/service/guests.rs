@@ -382,6 +382,10 @@ fn disks_are_refused(service: &Service, guest: &Guest, in_use: &Path) {
     // Its first table is too small for the disk.
     broken[36..40].fill(0);
     fs::write(path("broken.qcow2"), broken).unwrap();
+    for name in ["none.qcow2", "broken.qcow2"] {
+        images::let_all_use(&path(name));
+    }
+    fs::write(path("private.raw"), [0; 4096]).unwrap();
     let fifo = Command::new("mkfifo").arg(path("fifo")).status().unwrap();
     assert!(fifo.success());
     let code = HResult::from_win32;
@@ -390,6 +394,11 @@ fn disks_are_refused(service: &Service, guest: &Guest, in_use: &Path) {
         (place.to_owned(), HResult::E_INVALIDARG, "no regular file"),
         (path("fifo"), HResult::E_INVALIDARG, "no regular file"),
         ("/dev/null".into(), HResult::E_INVALIDARG, "no regular file"),
+        (
+            path("private.raw"),
+            HResult::E_ACCESSDENIED,
+            "HcsGrantVmAccess",
+        ),
         (path("none.qcow2"), code(1392), "does not begin as one"),
         (path("above.qcow2"), code(1392), "needs a backing file"),
         (
