@@ -265,10 +265,11 @@ HRESULT HCS_API HcsTerminateComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HC
                                           _In_opt_ PCWSTR options);
 
 /**
- * Makes the guest of a virtual machine crash, for a dump.
+ * Makes the guest of a virtual machine crash, by an interrupt that it cannot mask. What the guest makes of it is its own: a
+ * Linux kernel crashes with the word `unknown_nmi_panic` on its command line.
  *
  * @param options Optional CrashOptions document.
- * @return S_OK when begun. Results: E_NOTIMPL; there are no virtual machines yet.
+ * @return S_OK when begun. Results: HCS_E_INVALID_STATE while the machine stands still; E_NOTIMPL for a container.
  */
 HRESULT HCS_API HcsCrashComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
                                       _In_opt_ PCWSTR options);

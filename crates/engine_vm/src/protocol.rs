@@ -94,6 +94,8 @@ pub(crate) enum Request {
     IsPaused,
     /// Press the power button.
     PowerDown,
+    /// Interrupt the guest in a way that it cannot mask, so that it crashes.
+    Crash,
     /// Whether the guest agent has dialled.
     HasAgent,
     /// Whether the guest has sockets with programs of the host.

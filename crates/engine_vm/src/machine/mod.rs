@@ -18,7 +18,8 @@ use hcs_engine::engine::{
 use hcs_schema::{
     Failure, HResult,
     documents::{
-        ComputeSystem, ModifySettingRequest, Properties, ShutdownOptions, SystemPropertyType,
+        ComputeSystem, CrashOptions, ModifySettingRequest, Properties, ShutdownOptions,
+        SystemPropertyType,
     },
 };
 use rustix::{
@@ -238,6 +239,10 @@ impl Machine for VmMachine {
             return Ok(false);
         }
         self.ask("shut down", Request::PowerDown).map(|_| true)
+    }
+
+    fn crash(&self, _options: &CrashOptions) -> Result<(), Failure> {
+        self.ask("made to crash", Request::Crash).map(drop)
     }
 
     fn kill(&self) -> Result<(), Failure> {

@@ -424,7 +424,7 @@ fn disks_are_refused(service: &Service, guest: &Guest, in_use: &Path) {
 }
 
 #[test]
-fn a_guest_that_panics_or_is_terminated_ends_as_it_did() {
+fn a_guest_that_panics_or_is_made_to_ends_as_it_did() {
     let guest = Guest::new();
     let service = Service::new();
     let mut client = service.client();
@@ -438,8 +438,20 @@ fn a_guest_that_panics_or_is_terminated_ends_as_it_did() {
     );
     let mut client = service.client();
     guest.start(&mut client);
-    client.terminate(1);
-    assert_eq!(client.system_exit(1), "ForcedExit");
+    said(
+        &mut client,
+        "root",
+        "echo 1 > /proc/sys/kernel/unknown_nmi_panic",
+    );
+    let crash = Call::CrashSystem {
+        system: 1,
+        options: Some(r#"{"Type": "CrashGuest"}"#.to_owned()),
+    };
+    client.call(&crash).ok();
+    assert_eq!(
+        end(&mut client),
+        ("UnexpectedExit".to_owned(), json!("GuestCrash"))
+    );
 }
 
 #[test]
