@@ -45,7 +45,7 @@ impl List {
     /// The list that a mode stands for.
     #[must_use]
     pub fn of_mode(mode: u32) -> Self {
-        let rights = |shift: u32| ((mode >> shift) & ALL as u32) as u8;
+        let rights = |shift: u32| (mode >> shift).to_le_bytes()[0] & ALL;
         Self {
             owner: rights(6),
             group: rights(3),
