@@ -1,23 +1,9 @@
 /* Functions of the reference that Linux does not have yet. */
 #include "absent.h"
 
-ABSENT_CALL(HcsCreateEmptyGuestStateFile, given[0])
-ABSENT_CALL(HcsCreateEmptyRuntimeStateFile, given[0])
-ABSENT_CALL(HcsGrantVmAccess, given[0], given[1])
-ABSENT_CALL(HcsRevokeVmAccess, given[0], given[1])
-ABSENT_CALL(HcsGrantVmGroupAccess, given[0])
-ABSENT_CALL(HcsRevokeVmGroupAccess, given[0])
 ABSENT_CALL(HcsGetProcessorCompatibilityFromSavedState, given[0], NULL)
 
 static const struct absent_function utilities[] = {
-    {"HcsCreateEmptyGuestStateFile/E_NOTIMPL", "HcsCreateEmptyGuestStateFile/E_INVALIDARG",
-     call_HcsCreateEmptyGuestStateFile, 1},
-    {"HcsCreateEmptyRuntimeStateFile/E_NOTIMPL", "HcsCreateEmptyRuntimeStateFile/E_INVALIDARG",
-     call_HcsCreateEmptyRuntimeStateFile, 1},
-    {"HcsGrantVmAccess/E_NOTIMPL", "HcsGrantVmAccess/E_INVALIDARG", call_HcsGrantVmAccess, 2},
-    {"HcsRevokeVmAccess/E_NOTIMPL", "HcsRevokeVmAccess/E_INVALIDARG", call_HcsRevokeVmAccess, 2},
-    {"HcsGrantVmGroupAccess/E_NOTIMPL", "HcsGrantVmGroupAccess/E_INVALIDARG", call_HcsGrantVmGroupAccess, 1},
-    {"HcsRevokeVmGroupAccess/E_NOTIMPL", "HcsRevokeVmGroupAccess/E_INVALIDARG", call_HcsRevokeVmGroupAccess, 1},
     {"HcsGetProcessorCompatibilityFromSavedState/E_NOTIMPL", "HcsGetProcessorCompatibilityFromSavedState/E_INVALIDARG",
      call_HcsGetProcessorCompatibilityFromSavedState, 1},
 };

@@ -128,6 +128,36 @@ static inline char *platform_utf8(const WCHAR *wide)
     return text;
 }
 
+/* ---- Files ---- */
+
+/* A path where nothing is; to be freed with free(). */
+static inline WCHAR *platform_unused_path(void)
+{
+#ifdef _WIN32
+    char folder[MAX_PATH], name[MAX_PATH];
+    if (GetTempPathA(sizeof folder, folder) == 0 || GetTempFileNameA(folder, "hcs", 0, name) == 0 ||
+        !DeleteFileA(name)) {
+        return NULL;
+    }
+#else
+    char name[] = "/tmp/hcs-XXXXXX";
+    int file = mkstemp(name);
+    if (file == -1 || close(file) != 0 || unlink(name) != 0) {
+        return NULL;
+    }
+#endif
+    return platform_wide(name);
+}
+
+/* Removes a file; answers whether it was there. */
+static inline int platform_remove(const WCHAR *path)
+{
+    char *name = platform_utf8(path);
+    int removed = name != NULL && remove(name) == 0;
+    free(name);
+    return removed;
+}
+
 /* ---- The API's HANDLEs ---- */
 
 #ifdef _WIN32

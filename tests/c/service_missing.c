@@ -46,6 +46,14 @@ static void waiting_functions_say_so(void)
     CONFORMS("HcsModifyServiceSettings/ResultError", is_error(document, HCS_E_SERVICE_NOT_AVAILABLE));
     CONFORMS_HR("HcsSubmitWerReport/HCS_E_SERVICE_NOT_AVAILABLE", HcsSubmitWerReport(W("{}")),
                 HCS_E_SERVICE_NOT_AVAILABLE);
+    CONFORMS_HR("HcsGrantVmAccess/HCS_E_SERVICE_NOT_AVAILABLE", HcsGrantVmAccess(W("x"), W("/")),
+                HCS_E_SERVICE_NOT_AVAILABLE);
+    CONFORMS_HR("HcsRevokeVmAccess/HCS_E_SERVICE_NOT_AVAILABLE", HcsRevokeVmAccess(W("x"), W("/")),
+                HCS_E_SERVICE_NOT_AVAILABLE);
+    CONFORMS_HR("HcsGrantVmGroupAccess/HCS_E_SERVICE_NOT_AVAILABLE", HcsGrantVmGroupAccess(W("/")),
+                HCS_E_SERVICE_NOT_AVAILABLE);
+    CONFORMS_HR("HcsRevokeVmGroupAccess/HCS_E_SERVICE_NOT_AVAILABLE", HcsRevokeVmGroupAccess(W("/")),
+                HCS_E_SERVICE_NOT_AVAILABLE);
 }
 
 int main(void)

@@ -265,10 +265,11 @@ HRESULT HCS_API HcsTerminateComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HC
                                           _In_opt_ PCWSTR options);
 
 /**
- * Makes the guest of a virtual machine crash, for a dump.
+ * Makes the guest of a virtual machine crash, by an interrupt that it cannot mask. What the guest makes of it is its own: a
+ * Linux kernel crashes with the word `unknown_nmi_panic` on its command line.
  *
  * @param options Optional CrashOptions document.
- * @return S_OK when begun. Results: E_NOTIMPL; there are no virtual machines yet.
+ * @return S_OK when begun. Results: HCS_E_INVALID_STATE while the machine stands still; E_NOTIMPL for a container.
  */
 HRESULT HCS_API HcsCrashComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HCS_OPERATION operation,
                                       _In_opt_ PCWSTR options);
@@ -514,24 +515,43 @@ HRESULT HCS_API HcsModifyServiceSettings(_In_ PCWSTR settings, _Outptr_opt_ PWST
  */
 HRESULT HCS_API HcsSubmitWerReport(_In_ PCWSTR settings);
 
-/* ---- Utilities for virtual machines: not implemented yet, all return E_NOTIMPL --------------------------------- */
+/* ---- Utilities for virtual machines ------------------------------------------------------------------------------ */
 
-/** Creates an empty guest state file (.vmgs). @return E_NOTIMPL. */
+/**
+ * Creates an empty guest state file (.vmgs), which only its owner may use. The first machine that is made with it fills it.
+ *
+ * @param guestStateFilePath Where nothing is yet.
+ * @return S_OK, E_INVALIDARG, HRESULT_FROM_WIN32(ERROR_FILE_EXISTS), or what the host refused.
+ */
 HRESULT HCS_API HcsCreateEmptyGuestStateFile(_In_ PCWSTR guestStateFilePath);
 
-/** Creates an empty runtime state file (.vmrs). @return E_NOTIMPL. */
+/**
+ * Creates an empty runtime state file (.vmrs), which only its owner may use.
+ *
+ * @param runtimeStateFilePath Where nothing is yet.
+ * @return As HcsCreateEmptyGuestStateFile.
+ */
 HRESULT HCS_API HcsCreateEmptyRuntimeStateFile(_In_ PCWSTR runtimeStateFilePath);
 
-/** Lets a virtual machine use a file. @return E_NOTIMPL. */
+/**
+ * Lets a virtual machine read and write a file: adds an entry for the user that the machine runs as to the access control
+ * list of the file. It does so with the rights of the caller, who has to own the file or to be root. A machine is given no
+ * disk without. Symbolic links are followed. Asks the service for the user, and waits for the answer.
+ *
+ * @param vmId     Id of the machine, which need not exist yet.
+ * @param filePath A regular file, on a file system with access control lists.
+ * @return S_OK, E_INVALIDARG (also for what is no regular file), E_ACCESSDENIED, HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND),
+ *         HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED), HCS_E_SERVICE_NOT_AVAILABLE.
+ */
 HRESULT HCS_API HcsGrantVmAccess(_In_ PCWSTR vmId, _In_ PCWSTR filePath);
 
-/** Undoes HcsGrantVmAccess. @return E_NOTIMPL. */
+/** Undoes HcsGrantVmAccess; a machine without an entry is fine. @return As HcsGrantVmAccess. */
 HRESULT HCS_API HcsRevokeVmAccess(_In_ PCWSTR vmId, _In_ PCWSTR filePath);
 
-/** Lets all virtual machines read a file. @return E_NOTIMPL. */
+/** Lets all virtual machines of the service read and write a file, as HcsGrantVmAccess. @return As HcsGrantVmAccess. */
 HRESULT HCS_API HcsGrantVmGroupAccess(_In_ PCWSTR filePath);
 
-/** Undoes HcsGrantVmGroupAccess. @return E_NOTIMPL. */
+/** Undoes HcsGrantVmGroupAccess. @return As HcsGrantVmAccess. */
 HRESULT HCS_API HcsRevokeVmGroupAccess(_In_ PCWSTR filePath);
 
 /**

@@ -72,6 +72,7 @@ mod wide {
         stress, Found;
         system, Found;
         undeclared, Missing;
+        vm_files, Found;
     }
 }
 
@@ -161,6 +162,11 @@ fn pending() {
 #[test]
 fn service() {
     conforms("service", Service::Found);
+}
+
+#[test]
+fn vm_files() {
+    conforms("vm_files", Service::Found);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::identity::Users;
+
 /// Configuration of the engine. The default is that of the service for the whole machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineConfig {
@@ -11,9 +13,8 @@ pub struct EngineConfig {
     pub pipes: PathBuf,
     /// QEMU's program; `None` to look where distributions put it.
     pub qemu: Option<PathBuf>,
-    /// The host's user and group that QEMU runs as. Each QEMU has a pid namespace of its own, so machines of one user
-    /// cannot signal or trace each other.
-    pub user: u32,
+    /// The host's users, and groups of the same numbers, that machines run as, each as one of its own.
+    pub users: Users,
     /// What executes the instructions of guests.
     pub acceleration: Acceleration,
 }
@@ -24,8 +25,7 @@ impl Default for EngineConfig {
             cgroup_root: "hcs".to_owned(),
             pipes: PathBuf::from("/run/hcs/pipes"),
             qemu: None,
-            // The user that owns nothing, by convention.
-            user: 65534,
+            users: Users::UNUSED,
             acceleration: Acceleration::default(),
         }
     }

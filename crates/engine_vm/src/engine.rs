@@ -17,7 +17,7 @@ use std::{
 
 use engine_container::shared::{MachineGroups, ProcessName, now, open_file};
 use hcs_engine::{
-    engine::{CreateRequest, Engine, Found, Machine, Summary},
+    engine::{CreateRequest, Engine, Found, Identity, Machine, Summary},
     steps::{Step, note},
 };
 use hcs_schema::{
@@ -35,7 +35,10 @@ use crate::{
     argv::{Accelerator, Board, BoardBoot},
     config::{Acceleration, EngineConfig},
     disk::{self, Attached},
-    exit, firmware, host, hv_socket,
+    exit, firmware,
+    grants::Grantee,
+    host, hv_socket,
+    identity::Living,
     machine::{self, VmMachine, control},
     pipe,
     plan::{Boot, Plan, plan},
@@ -56,14 +59,27 @@ pub struct VmEngine {
     /// A copy of the service's program that no process can change; workers are executed from it.
     executable: OwnedFd,
     config: EngineConfig,
+    /// The users of its machines.
+    living: Arc<Living>,
 }
 
 impl VmEngine {
     /// An engine that executes its workers from `executable`, whose `main` must begin with
     /// [`worker::main_if_worker`].
     #[must_use]
-    pub const fn new(executable: OwnedFd, config: EngineConfig) -> Self {
-        Self { executable, config }
+    pub fn new(executable: OwnedFd, config: EngineConfig) -> Self {
+        Self {
+            executable,
+            config,
+            living: Arc::default(),
+        }
+    }
+
+    fn identity_of(&self, id: &str) -> Identity {
+        Identity {
+            user: self.config.users.of(&self.config.pipes, id),
+            group: self.config.users.group(),
+        }
     }
 
     fn accelerator(&self) -> Accelerator {
@@ -74,16 +90,16 @@ impl VmEngine {
     }
 
     fn make(&self, request: &CreateRequest) -> Result<VmMachine, Failure> {
-        if !geteuid().is_root() {
-            let message = "virtual machines need a service that runs as root; this one runs as an ordinary user, who can \
-                           have containers";
-            return Err(Failure::new(HResult::NOT_SUPPORTED, message));
-        }
+        as_root()?;
         let plan = plan(&request.document, self.accelerator())?;
         let program = host::qemu(&self.config)?;
-        let mut inputs = Inputs::open(request, &plan, &self.config.pipes)?;
+        self.config.users.check()?;
+        let identity = self.identity_of(&request.id);
+        let held = self.living.hold(identity.user, &request.id)?;
+        let grantee = Grantee::new(identity, &request.id, Some(held));
+        let mut inputs = Inputs::open(request, &plan, &grantee, &self.config.pipes)?;
         done("opened the files of the document and made the sockets of serial ports");
-        let made = self.launch(request, &plan, &program, &inputs);
+        let made = self.launch(request, &plan, &program, &inputs, grantee);
         made.inspect_err(|_| inputs.undo())
     }
 
@@ -94,6 +110,7 @@ impl VmEngine {
         plan: &Plan,
         program: &Path,
         inputs: &Inputs,
+        grantee: Grantee,
     ) -> Result<VmMachine, Failure> {
         let root = &self.config.cgroup_root;
         let groups = MachineGroups::make(root, &request.runtime_id, &plan.limits)?;
@@ -107,11 +124,11 @@ impl VmEngine {
                 ));
             }
         };
-        let setup = self.setup(request, plan, program);
+        let setup = self.setup(request, plan, program, grantee.user());
         let made = worker
             .join(&groups, root)
             .and_then(|()| worker.instruct(&setup, inputs, &plan.disks))
-            .and_then(|()| worker.machine(request, &groups, inputs.pipes.clone()));
+            .and_then(|()| worker.machine(request, &groups, inputs.pipes.clone(), grantee));
         made.inspect_err(|_| {
             // What resists is found by the next sweep; the failure that led here is the one to report.
             let _killed = groups.kill();
@@ -119,7 +136,13 @@ impl VmEngine {
         })
     }
 
-    fn setup(&self, request: &CreateRequest, plan: &Plan, program: &Path) -> Setup {
+    fn setup(
+        &self,
+        request: &CreateRequest,
+        plan: &Plan,
+        program: &Path,
+        user: Option<u32>,
+    ) -> Setup {
         Setup {
             board: Board {
                 name: request.runtime_id.clone(),
@@ -135,7 +158,7 @@ impl VmEngine {
                 disks: plan.disks.iter().map(|attached| attached.disk).collect(),
             },
             program: program.display().to_string(),
-            user: self.config.user,
+            user: user.unwrap_or(self.config.users.first),
             root: request.directory.join(ROOT).display().to_string(),
             has_initrd: match &plan.boot {
                 Boot::Kernel { initrd, .. } => initrd.is_some(),
@@ -158,7 +181,12 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn open(request: &CreateRequest, plan: &Plan, pipes: &Path) -> Result<Self, Failure> {
+    fn open(
+        request: &CreateRequest,
+        plan: &Plan,
+        grantee: &Grantee,
+        pipes: &Path,
+    ) -> Result<Self, Failure> {
         let directory = &request.directory;
         let own = |e: std::io::Error| {
             Failure::new(HResult::E_FAIL, "the machine's directory cannot be used").because(&e)
@@ -182,10 +210,12 @@ impl Inputs {
                     inputs.descriptors.push(opened);
                 }
             }
-            Boot::Firmware(firmware) => inputs.descriptors.extend(firmware::open(firmware)?),
+            Boot::Firmware(firmware) => inputs
+                .descriptors
+                .extend(firmware::open(firmware, grantee)?),
         }
         for attached in &plan.disks {
-            inputs.descriptors.push(disk::open(attached)?);
+            inputs.descriptors.push(disk::open(attached, grantee)?);
         }
         for port in &plan.ports {
             match pipe::listen_on(&port.pipe, pipes, &port.pointer) {
@@ -324,16 +354,18 @@ impl Launched {
         request: &CreateRequest,
         groups: &MachineGroups,
         pipes: Vec<PathBuf>,
+        grantee: Grantee,
     ) -> Result<VmMachine, Failure> {
         let record = Record {
             worker: ProcessName::of(self.pid.as_raw_nonzero().get())?,
             created: now(),
             groups: groups.clone(),
             pipes,
+            user: grantee.user(),
         };
         let process = rustix::io::fcntl_dupfd_cloexec(&self.process, 3);
         let process = process.map_err(|e| failed("no descriptors are left", &e.into()))?;
-        VmMachine::new(request, record, process, self.child.take())
+        VmMachine::new(request, record, process, self.child.take(), grantee)
     }
 }
 
@@ -344,6 +376,15 @@ impl Drop for Launched {
             let _reaped = child.wait();
         }
     }
+}
+
+fn as_root() -> Result<(), Failure> {
+    if geteuid().is_root() {
+        return Ok(());
+    }
+    let message = "virtual machines need a service that runs as root; this one runs as an ordinary user, who can have \
+                   containers";
+    Err(Failure::new(HResult::NOT_SUPPORTED, message))
 }
 
 fn failed(what: &'static str, why: &std::io::Error) -> Failure {
@@ -398,6 +439,11 @@ impl Engine for VmEngine {
         &VIRTUAL_MACHINE
     }
 
+    fn identity(&self, id: &str) -> Result<Option<Identity>, Failure> {
+        as_root()?;
+        Ok(Some(self.identity_of(id)))
+    }
+
     fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure> {
         match self.make(request) {
             Ok(machine) => Ok(Arc::new(machine)),
@@ -406,7 +452,12 @@ impl Engine for VmEngine {
     }
 
     fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Found, Failure> {
-        Ok(match VmMachine::adopt(request, record)? {
+        let adopted = VmMachine::adopt(request, record, |user| {
+            // Only one of an earlier configuration may have a user that another machine has: it goes on.
+            let held = user.and_then(|user| self.living.hold(user, &request.id).ok());
+            Grantee::new(self.identity_of(&request.id), &request.id, held)
+        });
+        Ok(match adopted? {
             Some(machine) => Found::Living(Arc::new(machine)),
             None => machine::gone(request, "the worker of the virtual machine is gone"),
         })

@@ -23,6 +23,7 @@ use rustix::{
 
 use crate::{
     disk::{self, Attached, Place, Wrong},
+    grants::Grantee,
     plan::Named,
 };
 
@@ -158,7 +159,7 @@ fn find() -> Result<(PathBuf, PathBuf), Failure> {
 ///
 /// # Errors
 /// The host has no firmware, or the guest state file cannot be used, by pointer.
-pub(crate) fn open(firmware: &Firmware) -> Result<[OwnedFd; 2], Failure> {
+pub(crate) fn open(firmware: &Firmware, machine: &Grantee) -> Result<[OwnedFd; 2], Failure> {
     let (code, template) = find()?;
     let unread = |path: &Path, error: &io::Error| {
         Failure::new(
@@ -170,7 +171,7 @@ pub(crate) fn open(firmware: &Firmware) -> Result<[OwnedFd; 2], Failure> {
     let code = File::open(&code).map_err(|error| unread(&code, &error))?;
     let initial = read(&template).map_err(|error| unread(&template, &error))?;
     let variables = match &firmware.state {
-        Some(state) => kept(state, firmware.is_transient, &initial)?,
+        Some(state) => kept(state, machine, firmware.is_transient, &initial)?,
         None => copy(&initial)?,
     };
     Ok([code.into(), variables])
@@ -198,7 +199,12 @@ fn copy(bytes: &[u8]) -> Result<OwnedFd, Failure> {
 }
 
 /// The guest state file, which is empty before its first use, or has the beginning of what is written to it then. It is locked for the life of its descriptors.
-fn kept(state: &Named, is_transient: bool, initial: &[u8]) -> Result<OwnedFd, Failure> {
+fn kept(
+    state: &Named,
+    machine: &Grantee,
+    is_transient: bool,
+    initial: &[u8],
+) -> Result<OwnedFd, Failure> {
     let Named { path, pointer } = state;
     let refused = |code: HResult, message: String| {
         Failure::new(code, message.clone()).cause_at(*pointer, message)
@@ -207,6 +213,7 @@ fn kept(state: &Named, is_transient: bool, initial: &[u8]) -> Result<OwnedFd, Fa
         true => open_file(path, pointer)?,
         false => open_file_to_write(path, pointer)?,
     };
+    machine.check(&opened, (path, pointer), is_transient)?;
     disk::lock(&opened, is_transient).map_err(|errno| match errno {
         Errno::WOULDBLOCK => refused(
             HResult::from_win32(IN_USE),
@@ -309,26 +316,27 @@ mod tests {
             path: path.display().to_string(),
             pointer: STATE,
         };
-        let missing = kept(&state, false, b"new").unwrap_err();
+        let machine = &Grantee::of_tests();
+        let missing = kept(&state, machine, false, b"new").unwrap_err();
         assert_eq!(missing.hresult, HResult::FILE_NOT_FOUND);
         fs::write(&path, "").unwrap();
-        let first = kept(&state, false, b"new").unwrap();
+        let first = kept(&state, machine, false, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        let second = kept(&state, false, b"new").unwrap_err();
+        let second = kept(&state, machine, false, b"new").unwrap_err();
         assert_eq!(second.hresult, HResult::from_win32(IN_USE));
         drop(first);
         fs::write(&path, "old").unwrap();
-        let copied = File::from(kept(&state, true, b"new").unwrap());
+        let copied = File::from(kept(&state, machine, true, b"new").unwrap());
         copied.write_all_at(b"x", 0).unwrap();
-        drop(kept(&state, false, b"new").unwrap());
+        drop(kept(&state, machine, false, b"new").unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"old");
         // A first use that ended half-way.
         fs::write(&path, "ne").unwrap();
-        drop(kept(&state, false, b"new").unwrap());
+        drop(kept(&state, machine, false, b"new").unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"new");
         for other in ["longer", "ol"] {
             fs::write(&path, other).unwrap();
-            let refused = kept(&state, false, b"new").unwrap_err();
+            let refused = kept(&state, machine, false, b"new").unwrap_err();
             assert_eq!(refused.hresult, HResult::from_win32(CORRUPT));
             assert_eq!(fs::read(&path).unwrap(), other.as_bytes());
         }

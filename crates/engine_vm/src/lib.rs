@@ -10,6 +10,7 @@
 //! 1. [`VmEngine`] and its machines (`machine`): what the service calls ([`hcs_engine::engine`]).
 //! 2. `plan`: what a document asks for. `pipe`: named pipes of documents. `disk`: disk images.
 //!    `firmware`: boot by UEFI. `hv_socket`: who may use sockets between host and guest.
+//!    `identity`: a user of the host for each machine. `grants`: which files it may use.
 //! 3. `argv`: the command line of QEMU, a file per switch.
 //! 4. [`worker`]: one process per machine, which owns QEMU and outlives the service.
 //! 5. `protocol`: the messages between service and worker.
@@ -28,8 +29,10 @@ mod exit;
 mod firmware;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod grants;
 mod host;
 mod hv_socket;
+mod identity;
 mod machine;
 mod pipe;
 mod plan;
@@ -41,3 +44,4 @@ pub mod worker;
 
 pub use config::{Acceleration, EngineConfig};
 pub use engine::VmEngine;
+pub use identity::Users;

@@ -42,7 +42,7 @@ pub(crate) struct Setup {
     pub(crate) board: Board,
     /// QEMU's program.
     pub(crate) program: String,
-    /// The user and group that QEMU runs as.
+    /// The user that QEMU runs as, and the group of the same number.
     pub(crate) user: u32,
     /// An empty directory, which QEMU's root is mounted on in its own namespace.
     pub(crate) root: String,
@@ -94,6 +94,8 @@ pub(crate) enum Request {
     IsPaused,
     /// Press the power button.
     PowerDown,
+    /// Interrupt the guest in a way that it cannot mask, so that it crashes.
+    Crash,
     /// Whether the guest agent has dialled.
     HasAgent,
     /// Whether the guest has sockets with programs of the host.

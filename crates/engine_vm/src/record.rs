@@ -17,6 +17,9 @@ pub(crate) struct Record {
     pub(crate) groups: MachineGroups,
     /// The sockets of its serial ports.
     pub(crate) pipes: Vec<PathBuf>,
+    /// The user of the host that it runs as.
+    #[serde(default)]
+    pub(crate) user: Option<u32>,
 }
 
 impl Record {

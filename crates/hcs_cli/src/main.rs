@@ -13,6 +13,7 @@ mod cli;
 mod client;
 mod clock;
 mod failure;
+mod grants;
 mod images;
 mod network_check;
 mod networks;

@@ -104,6 +104,15 @@ pub enum Origin {
     Unknown,
 }
 
+/// What stands for a machine in the access control lists of the host's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user: no other machine that lives has it.
+    pub user: u32,
+    /// The group of all machines of the engine.
+    pub group: u32,
+}
+
 /// One way to run compute systems. Its methods may be called from several threads at once.
 pub trait Engine: fmt::Debug + Send + Sync {
     /// Name for logs and state files: "container", "vm".
@@ -153,6 +162,15 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// the service. Does not block.
     fn origin(&self, _socket: BorrowedFd<'_>) -> Origin {
         Origin::Host
+    }
+
+    /// What files are granted to that the machine `id` is to use, whether it is there or not, and always the same. `None`
+    /// from an engine whose machines need no grant.
+    ///
+    /// # Errors
+    /// No machine of this engine can be made here.
+    fn identity(&self, _id: &str) -> Result<Option<Identity>, Failure> {
+        Ok(None)
     }
 
     /// Groups of processors, from an engine whose machines may be in one.

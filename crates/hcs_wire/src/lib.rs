@@ -12,10 +12,12 @@
 //! 7. [`environment`], [`trust`], [`peer`]: which variables, files, directories and listeners are trusted for that.
 //! 8. [`sealing`]: seals of memory files, for all parts that execute or show copies.
 //! 9. [`errno`]: HRESULTs and words for errors of the kernel. [`event_type`]: the numbers of events.
-//! 10. `sys`: the only unsafe code.
+//! 10. [`access`]: which virtual machine may use a file, in the file's access control list.
+//! 11. `sys`: the only unsafe code.
 //!
 //! The two protocols share their framing (`frame`), nothing else: their types are apart on purpose.
 
+pub mod access;
 pub mod endpoint;
 pub mod environment;
 pub mod errno;

@@ -219,6 +219,9 @@ pub enum Call {
     ModifyServiceSettings { settings: String },
     /// `HcsSubmitWerReport`.
     SubmitCrashReport { settings: String },
+    /// Ours: the user and group that stand for the virtual machine `id` in access control lists, whether it is there or
+    /// not; answered with an [`Identity`](crate::access::Identity).
+    GetVmIdentity { id: String },
     /// A function of `ComputeNetwork.h`.
     Network(NetworkCall),
     /// Ours: reads the numbered event log; answered with a [`LogPage`](crate::log::LogPage).

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 pub(crate) use engine_container::{
     EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
 };
-pub(crate) use engine_vm::{Acceleration, EngineConfig as VmSettings};
+pub(crate) use engine_vm::{Acceleration, EngineConfig as VmSettings, Users};
 
 /// Name of the engine of containers.
 pub(crate) const CONTAINER: &str = engine_container::NAME;

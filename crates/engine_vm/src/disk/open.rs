@@ -24,6 +24,7 @@ use super::{
     Attached,
     format::{Format, LOOKED_AT},
 };
+use crate::grants::Grantee;
 
 /// How long the QEMU of a machine that has just ended may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -35,11 +36,11 @@ const IN_USE: u16 = 32;
 /// `ERROR_FILE_CORRUPT`.
 const CORRUPT: u16 = 1392;
 
-/// Opens the file of a disk with the care that all files of documents get, for writing unless it is only read.
+/// Opens the file of a disk of `machine` with the care that all files of documents get, for writing unless it is only read.
 ///
 /// # Errors
-/// It is not there, is no regular file, is in use, or is no image that could be given to QEMU; by pointer.
-pub(crate) fn open(attached: &Attached) -> Result<OwnedFd, Failure> {
+/// It is not there, is no regular file, is not granted to the machine, is in use, or is no image that could be given to QEMU; by pointer.
+pub(crate) fn open(attached: &Attached, machine: &Grantee) -> Result<OwnedFd, Failure> {
     let Attached {
         disk,
         path,
@@ -49,6 +50,7 @@ pub(crate) fn open(attached: &Attached) -> Result<OwnedFd, Failure> {
         true => open_file(path, pointer)?,
         false => open_file_to_write(path, pointer)?,
     };
+    machine.check(&opened, (path, pointer), disk.read_only)?;
     let refused = |code: HResult, message: String| {
         Failure::new(code, message.clone()).cause_at(pointer, message)
     };
@@ -141,17 +143,20 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("disk");
         fs::write(&path, [0; 1024]).unwrap();
-        let readers = [(); 2].map(|()| open(&attached(&path, true)).unwrap());
-        let refused = open(&attached(&path, false)).unwrap_err();
+        let readers = [(); 2].map(|()| open(&attached(&path, true), &Grantee::of_tests()).unwrap());
+        let refused = open(&attached(&path, false), &Grantee::of_tests()).unwrap_err();
         assert_eq!(refused.hresult, HResult::from_win32(IN_USE));
         assert_eq!(refused.causes[0].pointer.as_deref(), Some("/A"));
         drop(readers);
-        let writer = open(&attached(&path, false)).unwrap();
+        let writer = open(&attached(&path, false), &Grantee::of_tests()).unwrap();
         let copy = writer.try_clone().unwrap();
         drop(writer);
-        assert!(open(&attached(&path, true)).is_err(), "the copy holds it");
+        assert!(
+            open(&attached(&path, true), &Grantee::of_tests()).is_err(),
+            "the copy holds it"
+        );
         drop(copy);
-        open(&attached(&path, true)).unwrap();
+        open(&attached(&path, true), &Grantee::of_tests()).unwrap();
     }
 
     #[test]
@@ -180,7 +185,8 @@ mod tests {
             "fifo",
         ] {
             for read_only in [true, false] {
-                let refused = open(&attached(&path(name), read_only)).unwrap_err();
+                let refused =
+                    open(&attached(&path(name), read_only), &Grantee::of_tests()).unwrap_err();
                 assert_eq!(
                     refused.causes[0].pointer.as_deref(),
                     Some("/A"),

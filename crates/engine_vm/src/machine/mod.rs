@@ -18,8 +18,8 @@ use hcs_engine::engine::{
 use hcs_schema::{
     Failure, HResult,
     documents::{
-        ComputeSystem, ModifySettingRequest, PauseOptions, Properties, ShutdownOptions,
-        StartOptions, SystemPropertyType,
+        ComputeSystem, CrashOptions, ModifySettingRequest, PauseOptions, Properties,
+        ShutdownOptions, StartOptions, SystemPropertyType,
     },
 };
 use rustix::{
@@ -29,7 +29,9 @@ use rustix::{
 };
 
 use crate::{
-    disk, exit, pipe,
+    disk, exit,
+    grants::Grantee,
+    pipe,
     protocol::{Answer, Request},
     record::Record,
 };
@@ -53,6 +55,8 @@ pub(crate) struct VmMachine {
     stdio_ports: Ports,
     /// The worker, where this service is its parent and has to take note of its end.
     child: Mutex<Option<Child>>,
+    /// What files are granted to.
+    grantee: Grantee,
 }
 
 impl VmMachine {
@@ -65,6 +69,7 @@ impl VmMachine {
         record: Record,
         process: OwnedFd,
         child: Option<Child>,
+        grantee: Grantee,
     ) -> Result<Self, Failure> {
         Ok(Self {
             id: request.id.clone(),
@@ -75,6 +80,7 @@ impl VmMachine {
             record,
             process,
             child: Mutex::new(child),
+            grantee,
         })
     }
 
@@ -82,13 +88,18 @@ impl VmMachine {
     ///
     /// # Errors
     /// Whether it lives is unknown for now.
-    pub(crate) fn adopt(request: &CreateRequest, record: &str) -> Result<Option<Self>, Failure> {
+    pub(crate) fn adopt(
+        request: &CreateRequest,
+        record: &str,
+        grantee: impl FnOnce(Option<u32>) -> Grantee,
+    ) -> Result<Option<Self>, Failure> {
         let Ok(record) = serde_json::from_str::<Record>(record) else {
             return Ok(None);
         };
         match record.worker.find()? {
             Some(process) if !is_readable(process.as_fd()) => {
-                Self::new(request, record, process, None).map(Some)
+                let grantee = grantee(record.user);
+                Self::new(request, record, process, None, grantee).map(Some)
             }
             _ => Ok(None),
         }
@@ -230,6 +241,10 @@ impl Machine for VmMachine {
         self.ask("shut down", Request::PowerDown).map(|_| true)
     }
 
+    fn crash(&self, _options: &CrashOptions) -> Result<(), Failure> {
+        self.ask("made to crash", Request::Crash).map(drop)
+    }
+
     fn kill(&self) -> Result<(), Failure> {
         // QEMU ends with its worker, even where there are no control groups.
         let killed = match pidfd_send_signal(&self.process, Signal::KILL) {
@@ -286,7 +301,7 @@ impl Machine for VmMachine {
     fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {
         match modify::read(request)? {
             Change::Attach(attached) => {
-                let file = disk::open(&attached)?;
+                let file = disk::open(&attached, &self.grantee)?;
                 let asked = self.control.ask_with(Request::Attach(attached.disk), &file);
                 self.done("given a disk", asked)
             }

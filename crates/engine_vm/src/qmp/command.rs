@@ -51,6 +51,8 @@ commands! {
     Stop = "stop" -> Nothing;
     /// Presses the power button.
     SystemPowerdown = "system_powerdown" -> Nothing;
+    /// Interrupts each processor in a way that it cannot mask.
+    InjectNmi = "inject-nmi" -> Nothing;
     /// Asks whether the processors run.
     QueryStatus = "query-status" -> Status;
     /// Asks which files QEMU was given and has not closed.

@@ -19,7 +19,7 @@ use crate::{
     protocol::{self, Answer, Request},
     qmp::{
         Client, QmpError,
-        command::{Cont, QueryStatus, Stop, SystemPowerdown},
+        command::{Cont, InjectNmi, QueryStatus, Stop, SystemPowerdown},
     },
 };
 
@@ -133,6 +133,13 @@ fn steer(request: Request, monitor: &mut Client, held: &mut Held) -> Result<Answ
         }
         Request::Pause => drop(monitor.execute(&Stop, COMMAND_LIMIT)?),
         Request::PowerDown => drop(monitor.execute(&SystemPowerdown, COMMAND_LIMIT)?),
+        // Processors that stand still would take it when they run again, if at all.
+        Request::Crash if !status.running => {
+            return Ok(Answer::StandsStill(
+                "the machine stands still, so its guest cannot crash: resume it first".to_owned(),
+            ));
+        }
+        Request::Crash => drop(monitor.execute(&InjectNmi, COMMAND_LIMIT)?),
         // They are not for QEMU, or were done above.
         Request::HasAgent
         | Request::HasSockets

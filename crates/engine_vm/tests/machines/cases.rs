@@ -11,7 +11,7 @@ use engine_vm::{EngineConfig, VmEngine};
 use hcs_engine::engine::{Engine as _, Exit, Found};
 use hcs_schema::{
     HResult,
-    documents::{PauseOptions, ShutdownOptions, StartOptions, SystemPropertyType},
+    documents::{CrashOptions, PauseOptions, ShutdownOptions, StartOptions, SystemPropertyType},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -36,6 +36,7 @@ cases![
     a_machine_is_killed_at_any_time,
     pause_and_resume_stop_and_continue_the_guest,
     the_power_button_is_pressed,
+    a_guest_is_made_to_crash,
     a_killed_qemu_or_worker_ends_its_machine_alone,
     a_machine_is_taken_over,
     ends_without_a_service_are_told_as_they_were,
@@ -192,6 +193,20 @@ fn the_power_button_is_pressed() {
     // This guest does not look at the button.
     running.machine.kill().unwrap();
     assert_eq!(running.end(), Exit::Killed);
+}
+
+/// This guest cannot take an interrupt: it faults thrice, which resets it.
+fn a_guest_is_made_to_crash() {
+    let host = Host::new();
+    let running = host.start();
+    host.com().booted();
+    let machine = &running.machine;
+    machine.pause().unwrap();
+    let refused = machine.crash(&CrashOptions::default()).unwrap_err();
+    assert_eq!(refused.hresult, HResult::HCS_E_INVALID_STATE, "{refused}");
+    machine.resume().unwrap();
+    machine.crash(&CrashOptions::default()).unwrap();
+    assert_eq!(running.end(), Exit::Reset);
 }
 
 fn a_killed_qemu_or_worker_ends_its_machine_alone() {
@@ -355,8 +370,9 @@ fn qemu_has_nothing_of_the_host() {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    assert_eq!(field("Uid:"), "65534 65534 65534 65534");
-    assert_eq!(field("Gid:"), "65534 65534 65534 65534");
+    let user = host.user("a machine");
+    let four = format!("{user} {user} {user} {user}");
+    assert_eq!((field("Uid:"), field("Gid:")), (four.clone(), four));
     assert_eq!(field("Groups:"), "");
     for set in ["CapEff:", "CapPrm:", "CapBnd:", "CapAmb:"] {
         assert_eq!(field(set), "0000000000000000", "{set}");

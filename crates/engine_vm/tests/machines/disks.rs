@@ -26,7 +26,7 @@ fn request(kind: &str, settings: &Value) -> ModifySettingRequest {
     hcs_schema::parse(&request.to_string()).unwrap()
 }
 
-fn add(machine: &dyn Machine, path: &Path) -> Result<(), Failure> {
+pub(crate) fn add(machine: &dyn Machine, path: &Path) -> Result<(), Failure> {
     machine.modify(&request(
         "Add",
         &json!({"Type": "VirtualDisk", "Path": path}),
@@ -53,6 +53,9 @@ fn a_disk_leaves_a_paused_machine_as_soon_as_qemu_lets_it_go() {
     // Its header says VHDX; QEMU finds out that nothing else does.
     let broken = host.place.path().join("broken.vhdx");
     fs::write(&broken, [b"vhdxfile".as_slice(), &[0; 4096]].concat()).unwrap();
+
+    host.grant("a machine", &disk);
+    host.grant("a machine", &broken);
 
     machine.pause(&PauseOptions::default()).unwrap();
     add(machine, &broken).unwrap_err();

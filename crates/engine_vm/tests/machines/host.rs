@@ -12,6 +12,7 @@ use std::{
 use engine_vm::{EngineConfig, VmEngine};
 use hcs_engine::engine::{CreateRequest, Engine as _, Exit, Found, Machine};
 use hcs_schema::{Failure, documents::StartOptions};
+use hcs_wire::access::{self, Holder, READ, WRITE};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -77,7 +78,11 @@ impl Host {
     }
 
     pub(crate) fn start_with(&self, change: impl FnOnce(&mut Value)) -> Running<'_> {
-        let request = self.request(&self.document(change));
+        self.running(self.request(&self.document(change)))
+    }
+
+    /// Starts a machine of its own id.
+    pub(crate) fn running(&self, request: CreateRequest) -> Running<'_> {
         let machine = self.engine.create(&request).unwrap();
         machine.start(&StartOptions::default()).unwrap();
         Running {
@@ -85,6 +90,16 @@ impl Host {
             request,
             machine,
         }
+    }
+
+    /// The user that the machine `id` runs as.
+    pub(crate) fn user(&self, id: &str) -> u32 {
+        self.engine.identity(id).unwrap().unwrap().user
+    }
+
+    /// Grants a file to the machine `id`.
+    pub(crate) fn grant(&self, id: &str, path: &Path) {
+        access::grant(path, Holder::User(self.user(id)), READ | WRITE).unwrap();
     }
 
     /// The refusal of a document.
@@ -168,6 +183,12 @@ impl Running<'_> {
         self.machine.release().unwrap();
         self.host.nothing_is_left(&self.request.runtime_id);
         exit
+    }
+
+    /// Waits for the end, without a look at what else is left.
+    pub(crate) fn wait(&self) {
+        wait_for_end(&*self.machine);
+        self.machine.release().unwrap();
     }
 
     /// QEMU's pid.

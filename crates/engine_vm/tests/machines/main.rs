@@ -6,6 +6,7 @@
 
 mod cases;
 mod disks;
+mod grants;
 mod guest;
 mod host;
 mod uefi;
@@ -19,6 +20,7 @@ fn main() {
     let trials = cases::CASES
         .iter()
         .chain(disks::CASES)
+        .chain(grants::CASES)
         .chain(uefi::CASES)
         .map(|(name, case)| {
             let run = move || {

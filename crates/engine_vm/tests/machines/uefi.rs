@@ -119,6 +119,8 @@ fn firmware_boots_the_disk_that_is_named_and_keeps_its_variables() {
     let path = |name: &str| host.place.path().join(name);
     fs::write(path("first.raw"), disk(b"first \n")).unwrap();
     fs::write(path("second.raw"), disk(b"second\n")).unwrap();
+    host.grant("a machine", &path("first.raw"));
+    host.grant("a machine", &path("second.raw"));
     let document = |named: u8, machine: &mut serde_json::Value| {
         let named = format!("Scsi(0,{named})");
         machine["Chipset"] =
@@ -134,6 +136,9 @@ fn firmware_boots_the_disk_that_is_named_and_keeps_its_variables() {
     let missing = host.refused(&host.document(second));
     assert_eq!(missing.hresult, HResult::FILE_NOT_FOUND, "{missing}");
     fs::write(path("state"), "").unwrap();
+    let refused = host.refused(&host.document(second));
+    assert_eq!(refused.hresult, HResult::E_ACCESSDENIED, "{refused}");
+    host.grant("a machine", &path("state"));
     let boot = |named: u8, text: &str| {
         let running = host.start_with(|machine| document(named, machine));
         let mut com = host.com();

@@ -5,6 +5,7 @@
 //! completion). It has left the operation as it was then. Everything else, an unreachable service included, is the
 //! result of the operation.
 
+mod access;
 pub(crate) mod client;
 pub(crate) mod handle;
 pub(crate) mod link;
@@ -19,6 +20,10 @@ use std::sync::Arc;
 
 use hcs_schema::{Failure, HResult};
 
+pub use access::{
+    create_empty_state_file, grant_vm_access, grant_vm_group_access, revoke_vm_access,
+    revoke_vm_group_access,
+};
 pub use hcs_lifecycle::operation_kind::OperationKind;
 pub use hcs_wire::event_type;
 pub use network::{network, run_network};

@@ -9,6 +9,7 @@ use super::{new_id, read_document, system_document};
 use crate::{
     advice, client,
     failure::Stop,
+    grants::Grants,
     images,
     options::{
         Surroundings,
@@ -103,8 +104,13 @@ impl Create {
         if self.document.is_none() && !self.machine.is_machine(&self.container)? {
             unseen::tell(self.container.host_directory(&Surroundings::here()), clock);
         }
+        // What cannot be read is refused by the service, with the place of the fault.
+        let grants = hcs_schema::parse(&document).map(|document| Grants::give(&id, &document));
         let made = clock.wait(&id, ComputeSystem::create_json(&id, &document));
         let system = made.map_err(advise)?;
+        if let Ok(mut grants) = grants {
+            grants.stay_if(true);
+        }
         match self.json {
             true => print_json(&ComputeSystemProperties {
                 id: Some(id),

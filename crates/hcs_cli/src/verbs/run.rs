@@ -11,6 +11,7 @@ use crate::{
     clock::Clock,
     complain,
     failure::{NOT_FOUND, Stop},
+    grants::Grants,
     images,
     options::{
         Surroundings,
@@ -120,11 +121,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn run(mut self) -> Result<u8, Stop> {
         let here = Surroundings::here();
-        let is_machine = self.machine.is_machine(&self.container)?;
-        if is_machine && self.detach {
-            let message = "--detach is for containers: no output of detached processes is kept in a virtual machine";
-            return Err(Failure::new(HResult::NOT_SUPPORTED, message).into());
-        }
+        let is_machine = self.is_machine()?;
         self.process.read_files(read_document)?;
         // All words are the command of a virtual machine, whose files are its guest image's.
         let typed = !is_machine && self.take_image(&std::env::args_os().collect::<Vec<_>>());
@@ -151,11 +148,13 @@ impl Run {
         if !is_machine {
             unseen::tell(self.container.host_directory(&here), clock);
         }
+        let mut grants = Grants::give(&id, &document);
         let launched = client::launch(&id, &document, &parameters, clock);
         // What the container is made from is mounted by now.
         drop(hold);
         let (system, process) =
             launched.map_err(|stop| explained(stop, &self.container, &self.process, is_machine))?;
+        grants.stay_if(stays);
         if self.detach {
             print(&format!("{}\n", printable(&id)))?;
             return Ok(0);
@@ -178,6 +177,15 @@ impl Run {
         // Its handle ends with the connection, which ends with us: the service need not hear of it before.
         std::mem::forget(system);
         code
+    }
+
+    fn is_machine(&self) -> Result<bool, Failure> {
+        let is_machine = self.machine.is_machine(&self.container)?;
+        if is_machine && self.detach {
+            let message = "--detach is for containers: no output of detached processes is kept in a virtual machine";
+            return Err(Failure::new(HResult::NOT_SUPPORTED, message));
+        }
+        Ok(is_machine)
     }
 
     /// Takes an image out of the words behind the options of our command `line`; whether one was there.

@@ -93,6 +93,11 @@ fn a_command_has_a_kernel_of_its_own_and_disks() {
         (Some(7), "box\n2048\n", "2\n")
     );
     assert!(fs::read(&disk).unwrap().starts_with(b"here\n"));
+    // It was granted to the machine for as long as that was there.
+    let mut list = [0; 64];
+    let attribute = "system.posix_acl_access";
+    let left = rustix::fs::getxattr(&disk, attribute, &mut list[..]);
+    assert_eq!(left, Err(rustix::io::Errno::NODATA));
     before["Agent"] = agent;
     assert_eq!(read(&about), before);
 }

@@ -11,8 +11,10 @@ pub(crate) mod systems;
 
 use std::{future::Future, rc::Rc};
 
-use hcs_schema::{Failure, HResult};
+use hcs_engine::engine::Identity;
+use hcs_schema::{Failure, HResult, check_id};
 use hcs_wire::{
+    access,
     log::{LogEntry, LogQuery},
     network::NetworkCall,
     service::Call,
@@ -23,7 +25,9 @@ use tracing::info;
 use crate::{
     client::{
         connection::{Answer, Connection, Dispatch, Pending, handles::never_made},
-        enumerate, service_properties,
+        enumerate,
+        service::Service,
+        service_properties,
     },
     record::{
         event_log::{self, Kind},
@@ -375,6 +379,7 @@ fn dispatch(errand: Errand, call: Call) {
         Call::ReadEvents(query) => read_events(errand, query),
         Call::ModifyServiceSettings { settings } => modify_service(errand, settings),
         Call::SubmitCrashReport { settings } => submit_crash_report(errand, settings),
+        Call::GetVmIdentity { id } => errand.answer(identity(&errand.connection.service, &id)),
         Call::Network(call) => networks::answer(errand, call),
         Call::ExplainOperation { operation } => explain(errand, operation),
         Call::StopService => stop_service(&errand),
@@ -445,6 +450,19 @@ fn explain(errand: Errand, operation: String) {
 fn about_service(errand: &Errand, query: Option<&str>) {
     let answered = service_properties::answer(&errand.connection.service, query);
     errand.answer(answered.map(|text| Answer::document(Some(text))));
+}
+
+/// What files of a virtual machine are granted to.
+fn identity(service: &Service, id: &str) -> Result<Answer, Failure> {
+    check_id(id)?;
+    for engine in &service.context.engines {
+        if let Some(Identity { user, group }) = engine.identity(id)? {
+            let identity = access::Identity { user, group };
+            return Ok(Answer::document(Some(json!(identity).to_string())));
+        }
+    }
+    let message = "this service makes no virtual machines";
+    Err(Failure::new(HResult::NOT_SUPPORTED, message))
 }
 
 /// Answers first: the answer is with the client when the service leaves.

@@ -253,6 +253,7 @@ const fn about(call: &Call) -> (&'static str, bool) {
         Call::GetServiceProperties { .. } => ("GetServiceProperties", false),
         Call::ModifyServiceSettings { .. } => ("ModifyServiceSettings", true),
         Call::SubmitCrashReport { .. } => ("SubmitCrashReport", true),
+        Call::GetVmIdentity { .. } => ("GetVmIdentity", false),
         Call::Network(call) => network(call),
         Call::ReadEvents { .. } => ("ReadEvents", false),
         Call::ExplainOperation { .. } => ("ExplainOperation", false),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::container_section::{self, Container, TWICE};
 use crate::{
-    engines::{Acceleration, HostView, IdRange},
+    engines::{Acceleration, HostView, IdRange, Users},
     record::files,
 };
 
@@ -126,8 +126,8 @@ impl HostViewLists {
 pub struct Vm {
     /// QEMU's program.
     pub qemu: Option<PathBuf>,
-    /// The user and group, by number, that QEMU runs as.
-    pub user: Option<u32>,
+    /// Users of the host, and groups of the same numbers, that machines run as, each as one of its own.
+    pub users: Option<Ids>,
     /// What executes the instructions of guests: "tcg" or "kvm".
     pub accelerator: Option<Accelerator>,
 }
@@ -152,13 +152,29 @@ impl Vm {
         }
     }
 
-    fn mistake(&self) -> Option<(&'static str, &'static str)> {
+    /// [`Vm::users`], or the default.
+    pub(crate) fn users(&self) -> Users {
+        self.users.map_or(Users::UNUSED, |ids| Users {
+            first: ids.first,
+            count: ids.count,
+        })
+    }
+
+    fn mistake(&self, containers: Option<Ids>) -> Option<(&'static str, &'static str)> {
         if self.qemu.as_ref().is_some_and(|path| !path.is_absolute()) {
             return Some(("qemu", "expected an absolute path"));
         }
-        let unfit = |user: u32| user == 0 || user == u32::MAX;
-        let user = self.user.filter(|user| unfit(*user));
-        user.map(|_| ("user", "expected the number of a user other than root"))
+        let users = self.users();
+        if !users.is_sound() {
+            let expected =
+                "expected a first id of at least 1000 and a count of at least 2, within 32 bits";
+            return Some(("users", expected));
+        }
+        let containers = containers.map_or(IdRange::UNUSED, Ids::range);
+        users.meets(containers.first, containers.count).then_some((
+            "users",
+            "containers with user namespaces have some of these ids (user_namespace_ids); expected a range of its own",
+        ))
     }
 }
 
@@ -400,7 +416,7 @@ impl Config {
     fn mistake(&self) -> Option<(&'static str, &'static str)> {
         self.place_mistake()
             .or_else(|| self.container.mistake())
-            .or_else(|| self.vm.mistake())
+            .or_else(|| self.vm.mistake(self.container.user_namespace_ids))
             .or_else(|| self.access_mistake())
             .or_else(|| self.limits.mistake())
     }
@@ -537,6 +553,7 @@ mod tests {
             Some(container_section::WARM_SLOTS)
         );
         assert!(shown.moved.is_empty());
+        assert_eq!(shown.vm.users(), Users::UNUSED);
         for (key, value) in [("[limits]", 10), ("[times]", 7)] {
             let table = settings.split(key).nth(1).unwrap();
             let keys = table.split('[').next().unwrap().matches('=').count();
@@ -555,6 +572,16 @@ mod tests {
                 "user_namespace_ids = { first = 0, count = 9 }\n",
                 1,
                 "at least 1000",
+            ),
+            (
+                "[vm]\nusers = { first = 5, count = 9 }\n",
+                2,
+                "at least 1000",
+            ),
+            (
+                "user_namespace_ids = { first = 5000, count = 9 }\n[vm]\nusers = { first = 5008, count = 9 }\n",
+                3,
+                "user_namespace_ids",
             ),
             ("\nsocket_mode = 0o4755\n", 2, "0o660"),
             (

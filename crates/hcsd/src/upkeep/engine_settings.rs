@@ -31,12 +31,11 @@ pub(crate) fn for_containers(config: &Config, endpoint: &Path) -> ContainerSetti
 
 /// For the engine of virtual machines.
 pub(crate) fn for_machines(config: &Config, endpoint: &Path) -> VmSettings {
-    let default = VmSettings::default();
     VmSettings {
         cgroup_root: endpoint::cgroup_root(endpoint, config.cgroup_root.as_deref()),
         pipes: endpoint::state_root(endpoint).join("pipes"),
         qemu: config.vm.qemu.clone(),
-        user: config.vm.user.unwrap_or(default.user),
+        users: config.vm.users(),
         acceleration: config.vm.acceleration(),
     }
 }

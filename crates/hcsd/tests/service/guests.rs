@@ -382,6 +382,10 @@ fn disks_are_refused(service: &Service, guest: &Guest, in_use: &Path) {
     // Its first table is too small for the disk.
     broken[36..40].fill(0);
     fs::write(path("broken.qcow2"), broken).unwrap();
+    for name in ["none.qcow2", "broken.qcow2"] {
+        images::let_all_use(&path(name));
+    }
+    fs::write(path("private.raw"), [0; 4096]).unwrap();
     let fifo = Command::new("mkfifo").arg(path("fifo")).status().unwrap();
     assert!(fifo.success());
     let code = HResult::from_win32;
@@ -390,6 +394,11 @@ fn disks_are_refused(service: &Service, guest: &Guest, in_use: &Path) {
         (place.to_owned(), HResult::E_INVALIDARG, "no regular file"),
         (path("fifo"), HResult::E_INVALIDARG, "no regular file"),
         ("/dev/null".into(), HResult::E_INVALIDARG, "no regular file"),
+        (
+            path("private.raw"),
+            HResult::E_ACCESSDENIED,
+            "HcsGrantVmAccess",
+        ),
         (path("none.qcow2"), code(1392), "does not begin as one"),
         (path("above.qcow2"), code(1392), "needs a backing file"),
         (
@@ -415,7 +424,7 @@ fn disks_are_refused(service: &Service, guest: &Guest, in_use: &Path) {
 }
 
 #[test]
-fn a_guest_that_panics_or_is_terminated_ends_as_it_did() {
+fn a_guest_that_panics_or_is_made_to_ends_as_it_did() {
     let guest = Guest::new();
     let service = Service::new();
     let mut client = service.client();
@@ -429,8 +438,20 @@ fn a_guest_that_panics_or_is_terminated_ends_as_it_did() {
     );
     let mut client = service.client();
     guest.start(&mut client);
-    client.terminate(1);
-    assert_eq!(client.system_exit(1), "ForcedExit");
+    said(
+        &mut client,
+        "root",
+        "echo 1 > /proc/sys/kernel/unknown_nmi_panic",
+    );
+    let crash = Call::CrashSystem {
+        system: 1,
+        options: Some(r#"{"Type": "CrashGuest"}"#.to_owned()),
+    };
+    client.call(&crash).ok();
+    assert_eq!(
+        end(&mut client),
+        ("UnexpectedExit".to_owned(), json!("GuestCrash"))
+    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Disk images for virtual machines: file systems by `mkfs.ext4`, other kinds by QEMU itself.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::{BufRead as _, BufReader, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -21,7 +22,13 @@ pub(crate) fn with_files(folder: &Path) -> PathBuf {
     let mut make = Command::new("mkfs.ext4");
     make.args(["-q", "-F", "-d"]).arg(&files).arg(&image);
     assert!(make.status().unwrap().success());
+    let_all_use(&image);
     image
+}
+
+/// Lets every machine use the file, and every user as well.
+pub(crate) fn let_all_use(image: &Path) {
+    fs::set_permissions(image, Permissions::from_mode(0o666)).unwrap();
 }
 
 /// What the file `path` of the file system in `image` has.
@@ -43,6 +50,7 @@ pub(crate) fn empty(image: &Path, driver: &str) {
 /// An image that QEMU makes with these options.
 pub(crate) fn make(image: &Path, driver: &str, mut options: Value) {
     fs::write(image, "").unwrap();
+    let_all_use(image);
     options["driver"] = json!(driver);
     options["file"] = json!("file");
     options["size"] = json!(SIZE);

@@ -62,10 +62,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
         "SaveOptions",
         &[("SaveType", NOT_SAVED), ("SaveStateFilePath", NOT_SAVED)],
     ),
-    (
-        "CrashOptions",
-        &[("Type", Refused("a guest is not made to crash yet"))],
-    ),
+    ("CrashOptions", &[("Type", Supported)]),
     (
         "ModifySettingRequest",
         &[

@@ -1,0 +1,121 @@
+//! Files that are granted to a virtual machine because the command line, or the document it names, gives them to it.
+//!
+//! `hcs` does with the rights of its user what that user might do by `HcsGrantVmAccess`. What it may not grant, or need
+//! not, stays as it is: the service decides whether the machine may use a file, and names the one that it refuses.
+
+use std::path::{Path, PathBuf};
+
+use hcs::{
+    Endpoint,
+    documents::{AttachmentType, ComputeSystem},
+};
+
+/// What was granted to a machine and was not granted before. A drop takes it back.
+#[derive(Debug, Default)]
+pub(crate) struct Grants {
+    id: String,
+    files: Vec<PathBuf>,
+}
+
+impl Grants {
+    /// Grants the files that `document` names to the machine `id` that is to be made of it.
+    pub(crate) fn give(id: &str, document: &ComputeSystem) -> Self {
+        let mut grants = Self {
+            id: id.to_owned(),
+            files: Vec::new(),
+        };
+        let files = files(document);
+        if files.is_empty() {
+            return grants;
+        }
+        // A service that cannot be reached is told by the call that comes next.
+        let Ok(endpoint) = Endpoint::from_environment() else {
+            return grants;
+        };
+        for (path, read_only) in files {
+            if let Ok(true) = endpoint.lend_to_vm(id, path, read_only) {
+                grants.files.push(path.to_owned());
+            }
+        }
+        grants
+    }
+
+    /// Leaves them as they are, where the machine `stays`.
+    pub(crate) fn stay_if(&mut self, stays: bool) {
+        if stays {
+            self.files.clear();
+        }
+    }
+}
+
+impl Drop for Grants {
+    fn drop(&mut self) {
+        if self.files.is_empty() {
+            return;
+        }
+        let Ok(endpoint) = Endpoint::from_environment() else {
+            return;
+        };
+        for path in &self.files {
+            // A file that is gone has no entry any more.
+            let _gone = endpoint.revoke_vm_access(&self.id, path);
+        }
+    }
+}
+
+/// The files of `document` that a machine needs a grant for, and whether it only reads them.
+fn files(document: &ComputeSystem) -> Vec<(&Path, bool)> {
+    let Some(machine) = &document.virtual_machine else {
+        return Vec::new();
+    };
+    let devices = machine.devices.as_ref();
+    let controllers = devices.and_then(|devices| devices.scsi.as_ref());
+    let attachments = controllers
+        .into_iter()
+        .flat_map(|controllers| controllers.values())
+        .filter_map(|controller| controller.attachments.as_ref())
+        .flat_map(|attachments| attachments.values());
+    let disks = attachments.filter_map(|disk| {
+        let is_iso = disk.r#type == Some(AttachmentType::Iso);
+        let read_only = is_iso || disk.read_only == Some(true);
+        Some((Path::new(disk.path.as_ref()?), read_only))
+    });
+    let state = machine.guest_state.as_ref().and_then(|state| {
+        let read_only = state.force_transient_state == Some(true);
+        Some((Path::new(state.guest_state_file_path.as_ref()?), read_only))
+    });
+    disks
+        .chain(state)
+        .filter(|(path, _)| path.is_absolute())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disks_and_the_state_are_granted_for_what_is_done_with_them() {
+        let document = r#"{"VirtualMachine": {
+            "Chipset": {"LinuxKernelDirect": {"KernelFilePath": "/k"}},
+            "Devices": {"Scsi": {"0": {"Attachments": {
+                "0": {"Type": "VirtualDisk", "Path": "/a.vhdx"},
+                "1": {"Type": "VirtualDisk", "Path": "/b.vhdx", "ReadOnly": true},
+                "2": {"Type": "Iso", "Path": "/c.iso"},
+                "3": {"Type": "VirtualDisk", "Path": "relative"},
+                "4": {}
+            }}}},
+            "GuestState": {"GuestStateFilePath": "/s.vmgs"}
+        }}"#;
+        let document: ComputeSystem = hcs_schema::parse(document).unwrap();
+        let expected = [
+            ("/a.vhdx", false),
+            ("/b.vhdx", true),
+            ("/c.iso", true),
+            ("/s.vmgs", false),
+        ];
+        let expected = expected.map(|(path, read_only)| (Path::new(path), read_only));
+        assert_eq!(files(&document), expected);
+        assert!(files(&ComputeSystem::default()).is_empty());
+    }
+}

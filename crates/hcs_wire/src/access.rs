@@ -1,0 +1,217 @@
+//! Access of virtual machines to files: the entries of access control lists that say which machine may use a file.
+//!
+//! 1. [`Identity`]: the user and the group that stand for a machine in such a list, as the service tells them.
+//! 2. [`List`]: a list, as `acl(5)` has it. Pure: what it permits, and what is granted and revoked.
+//! 3. [`list_of`], [`grant`], [`revoke`]: that of a file. The kernel decides whether the caller may change it: the owner
+//!    of the file may, and root.
+//!
+//! The library changes lists with the rights of its program, so no other process follows a path for a client. A grant can
+//! be made before the machine exists, and lasts as long as the file. `getfacl` shows it, and `setfacl` takes it back, too.
+
+mod list;
+
+use std::{
+    os::fd::{AsFd, AsRawFd as _, OwnedFd},
+    path::Path,
+};
+
+use rustix::{
+    fs::{FileType, Mode, OFlags, Stat, XattrFlags, fstat, getxattr, open, setxattr},
+    io::Errno,
+};
+use serde::{Deserialize, Serialize};
+
+pub use list::{Holder, List, READ, WRITE};
+
+/// The attribute that the kernel keeps a list in.
+const ATTRIBUTE: &str = "system.posix_acl_access";
+
+/// Lists are shorter; that of ext4 has one block at most.
+const LONGEST: usize = 64 << 10;
+
+/// What stands for a virtual machine in lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Identity {
+    /// The user: no other machine of the service has it.
+    pub user: u32,
+    /// The group of all machines of the service.
+    pub group: u32,
+}
+
+impl Identity {
+    /// Whether the machine may use a file in this way: by an entry of its own, by one of all machines, or because every
+    /// user may.
+    ///
+    /// # Errors
+    /// The errno of reading the list.
+    pub fn may(self, file: impl AsFd, wanted: u8) -> Result<bool, Errno> {
+        let (list, stat) = list_of(file)?;
+        let groups = [self.user, self.group];
+        Ok(list.permits(self.user, &groups, (stat.st_uid, stat.st_gid), wanted))
+    }
+}
+
+/// The list of an open file, and what the kernel says of that file. A file without a list has that of its mode.
+///
+/// # Errors
+/// The errno of `fstat(2)` or `getxattr(2)`; `EBADMSG` for a list that cannot be read.
+pub fn list_of(file: impl AsFd) -> Result<(List, Stat), Errno> {
+    let stat = fstat(&file)?;
+    let mut bytes = vec![0; LONGEST];
+    let list = match getxattr(path_of(&file), ATTRIBUTE, &mut bytes[..]) {
+        Ok(length) => List::parse(&bytes[..length]).ok_or(Errno::BADMSG)?,
+        // Nothing but a mode; or a file system that has no lists.
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => List::of_mode(stat.st_mode),
+        Err(errno) => return Err(errno),
+    };
+    Ok((list, stat))
+}
+
+/// Whether the machine may use the regular file at `path` in this way, as [`Identity::may`].
+///
+/// # Errors
+/// As for [`grant`].
+pub fn may(path: &Path, machine: Identity, wanted: u8) -> Result<bool, Errno> {
+    machine.may(regular(path)?, wanted)
+}
+
+/// Gives `holder` these rights to the regular file at `path`, beside those it has. Others keep theirs.
+///
+/// # Errors
+/// `EINVAL` where there is no regular file; `EPERM` for a caller who neither owns it nor is root; `EOPNOTSUPP` on a file
+/// system without lists.
+pub fn grant(path: &Path, holder: Holder, rights: u8) -> Result<(), Errno> {
+    change(path, |list| list.grant(holder, rights))
+}
+
+/// Takes all rights of `holder` to the regular file at `path`; where it has none that is fine. Others keep theirs.
+///
+/// # Errors
+/// As for [`grant`].
+pub fn revoke(path: &Path, holder: Holder) -> Result<(), Errno> {
+    change(path, |list| list.revoke(holder))
+}
+
+fn change(path: &Path, change: impl FnOnce(&mut List)) -> Result<(), Errno> {
+    let file = regular(path)?;
+    let (mut list, _) = list_of(&file)?;
+    let before = list.clone();
+    change(&mut list);
+    if list == before {
+        return Ok(());
+    }
+    // A list without names becomes the file's mode.
+    let bytes = list.bytes();
+    setxattr(path_of(&file), ATTRIBUTE, &bytes, XattrFlags::empty())
+}
+
+/// The regular file at `path`, as a mere path: a FIFO is not waited for, and no right to read is needed.
+fn regular(path: &Path) -> Result<OwnedFd, Errno> {
+    let file = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    match FileType::from_raw_mode(fstat(&file)?.st_mode) {
+        FileType::RegularFile => Ok(file),
+        _ => Err(Errno::INVAL),
+    }
+}
+
+/// By the descriptor, so that it is the file that was looked at.
+fn path_of(file: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+
+    const MACHINE: Identity = Identity {
+        user: 0x7400_0001,
+        group: 0x7400_0000,
+    };
+
+    #[test]
+    fn a_grant_is_an_entry_of_the_file_and_goes_with_it() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("disk");
+        fs::write(&path, "").unwrap();
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        let may = |wanted| {
+            let file = fs::File::open(&path).unwrap();
+            MACHINE.may(file, wanted).unwrap()
+        };
+        for holder in [Holder::User(MACHINE.user), Holder::Group(MACHINE.group)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+            assert!(!may(READ) && !may(WRITE));
+            grant(&path, holder, READ).unwrap();
+            assert!(may(READ) && !may(WRITE));
+            grant(&path, holder, READ | WRITE).unwrap();
+            assert!(may(READ | WRITE));
+            let renamed = place.path().join("renamed");
+            fs::rename(&path, &renamed).unwrap();
+            fs::rename(&renamed, &path).unwrap();
+            assert!(may(READ | WRITE));
+            revoke(&path, holder).unwrap();
+            revoke(&path, holder).unwrap();
+            assert!(!may(READ) && !may(WRITE));
+            assert_eq!(mode(), 0o640, "as it was");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(may(READ) && !may(WRITE), "every user may read it");
+    }
+
+    /// As root, who alone can be another user.
+    #[test]
+    fn another_users_file_is_not_granted() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("disk");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        // The ids of this thread alone.
+        let changed = std::thread::scope(|scope| {
+            let of_other = scope.spawn(|| {
+                let user = rustix::fs::Uid::from_raw(1234);
+                rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+                let holder = Holder::User(MACHINE.user);
+                (grant(&path, holder, READ), revoke(&path, holder))
+            });
+            of_other.join().unwrap()
+        });
+        assert_eq!(
+            changed,
+            (Err(Errno::PERM), Ok(())),
+            "nothing was to be revoked"
+        );
+        let (list, _) = list_of(fs::File::open(&path).unwrap()).unwrap();
+        assert_eq!(list, List::of_mode(0o666));
+    }
+
+    #[test]
+    fn only_regular_files_are_granted() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let holder = Holder::User(MACHINE.user);
+        for (name, errno) in [
+            ("", Errno::INVAL),
+            ("fifo", Errno::INVAL),
+            ("missing", Errno::NOENT),
+        ] {
+            assert_eq!(grant(&path(name), holder, READ), Err(errno), "{name}");
+            assert_eq!(revoke(&path(name), holder), Err(errno), "{name}");
+        }
+        fs::write(path("file"), "").unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        grant(&path("link"), holder, READ | WRITE).unwrap();
+        let file = fs::File::open(path("file")).unwrap();
+        assert!(
+            MACHINE.may(file, READ | WRITE).unwrap(),
+            "links are followed"
+        );
+    }
+}
