@@ -8,6 +8,7 @@ mod cases;
 mod disks;
 mod guest;
 mod host;
+mod shares;
 mod uefi;
 
 use libtest_mimic::{Arguments, Trial};
@@ -19,6 +20,7 @@ fn main() {
     let trials = cases::CASES
         .iter()
         .chain(disks::CASES)
+        .chain(shares::CASES)
         .chain(uefi::CASES)
         .map(|(name, case)| {
             let run = move || {
