@@ -332,6 +332,7 @@ mod tests {
             runtime_id: "3f2504e0-4f89-11d3-9a0c-0305e82c3301".to_owned(),
             document: serde_json::from_str::<ComputeSystem>(&document).unwrap(),
             directory: "/nowhere".into(),
+            user: 0,
         };
         let config = EngineConfig::default();
         let searches = Searches::default();

@@ -128,7 +128,12 @@ impl VmEngine {
         let made = worker
             .join(&groups, root)
             .and_then(|()| worker.instruct(&setup, inputs, &plan.disks))
-            .and_then(|()| worker.machine(request, &groups, inputs.pipes.clone(), grantee));
+            .and_then(|()| worker.machine(request, &groups, inputs.pipes.clone(), grantee))
+            .and_then(|machine| {
+                machine
+                    .share(plan.shares.iter().flatten())
+                    .map(|()| machine)
+            });
         made.inspect_err(|_| {
             // What resists is found by the next sweep; the failure that led here is the one to report.
             let _killed = groups.kill();
@@ -167,6 +172,7 @@ impl VmEngine {
             ports: plan.ports.iter().map(|port| port.number).collect(),
             has_agent: machine::has_agent(&request.document),
             hv_socket: plan.hv_socket.clone(),
+            shares_of: plan.shares.is_some().then(|| host::owner(request.user)),
         }
     }
 }

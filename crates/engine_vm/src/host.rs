@@ -1,10 +1,13 @@
-//! What the host has for virtual machines: QEMU's program.
+//! What the host has for virtual machines: QEMU's program, and users.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use hcs_schema::{Failure, HResult};
 
-use crate::config::EngineConfig;
+use crate::{config::EngineConfig, shares::Owner};
 
 /// Where distributions put it.
 const PLACES: [&str; 3] = [
@@ -42,9 +45,41 @@ pub(crate) fn qemu(config: &EngineConfig) -> Result<PathBuf, Failure> {
     })
 }
 
+/// The group of users that are in none.
+const NO_GROUP: u32 = 65534;
+
+/// A user of the host with the first of its groups. Users that only a directory service knows have none: fewer rights, but none
+/// of another user.
+pub(crate) fn owner(user: u32) -> Owner {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    Owner {
+        user,
+        group: group(&users, user),
+    }
+}
+
+fn group(users: &str, user: u32) -> u32 {
+    if user == 0 {
+        return 0;
+    }
+    let found = users.lines().find_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        let of_user = fields.next()?.parse() == Ok(user);
+        fields.next()?.parse().ok().filter(|_| of_user)
+    });
+    found.unwrap_or(NO_GROUP)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_has_the_group_that_the_host_says() {
+        let users = "root:x:1:1::/:\nme:x:1000:100::/:\nbad:x\n\nother:x:1001:x:/:\n";
+        let groups = [0, 1000, 1001, 7].map(|user| group(users, user));
+        assert_eq!(groups, [0, 100, NO_GROUP, NO_GROUP]);
+    }
 
     #[test]
     fn a_program_that_is_not_there_is_named() {

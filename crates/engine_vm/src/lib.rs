@@ -9,7 +9,7 @@
 //!
 //! 1. [`VmEngine`] and its machines (`machine`): what the service calls ([`hcs_engine::engine`]).
 //! 2. `plan`: what a document asks for. `pipe`: named pipes of documents. `disk`: disk images.
-//!    `firmware`: boot by UEFI. `hv_socket`: who may use sockets between host and guest.
+//!    `firmware`: boot by UEFI. `hv_socket`: who may use sockets between host and guest. `shares`: directories that it sees.
 //!    `identity`: a user of the host for each machine. `grants`: which files it may use.
 //! 3. `argv`: the command line of QEMU, a file per switch.
 //! 4. [`worker`]: one process per machine, which owns QEMU and outlives the service.
@@ -39,6 +39,7 @@ mod plan;
 mod protocol;
 mod qmp;
 mod record;
+mod shares;
 mod sys;
 pub mod worker;
 

@@ -15,6 +15,7 @@ use crate::{
     firmware::Firmware,
     hv_socket::Rules,
     pipe::PipeName,
+    shares::{self, Share},
 };
 
 /// JSON pointers of properties.
@@ -99,6 +100,8 @@ pub(crate) struct Plan {
     pub(crate) disks: Vec<Attached>,
     /// Sockets between programs of the host and of the guest.
     pub(crate) hv_socket: Option<Rules>,
+    /// Directories of the host that the guest sees, with their pointers; none where it can have no such.
+    pub(crate) shares: Option<Vec<(Share, String)>>,
     /// Whether a reset ends it.
     pub(crate) stops_on_reset: bool,
     /// Limits on its processes on the host.
@@ -118,6 +121,8 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
     let (memory_mb, processors) = (memory(machine)?, processors(machine)?);
     let hv_socket =
         Rules::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
+    let shares =
+        shares::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
     Ok(Plan {
         boot,
         memory_mb,
@@ -126,6 +131,7 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         controllers,
         disks,
         hv_socket,
+        shares,
         stops_on_reset: machine.stop_on_reset != Some(false),
         limits: limits(machine, memory_mb, processors, accelerator)?,
     })

@@ -24,6 +24,7 @@ use crate::{
     argv::Board,
     disk::{Disk, Place},
     hv_socket::{Rules, Service},
+    shares::{Owner, Share},
 };
 
 /// Name of the worker's socket in the machine's directory.
@@ -54,6 +55,8 @@ pub(crate) struct Setup {
     pub(crate) has_agent: bool,
     /// The rules of sockets between programs of the host and of the guest.
     pub(crate) hv_socket: Option<Rules>,
+    /// Whose rights the guest has to directories of the host, if it may have some.
+    pub(crate) shares_of: Option<Owner>,
 }
 
 impl Setup {
@@ -68,7 +71,7 @@ impl Setup {
 
     /// Whether the guest has a device for sockets.
     pub(crate) const fn has_vsock(&self) -> bool {
-        self.has_agent || self.hv_socket.is_some()
+        self.has_agent || self.hv_socket.is_some() || self.shares_of.is_some()
     }
 }
 
@@ -82,7 +85,7 @@ pub(crate) enum Report {
 }
 
 /// What a service asks of a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
     /// Let the processors run for the first time. Again is fine.
     Start,
@@ -112,6 +115,10 @@ pub(crate) enum Request {
     Detach(Place),
     /// Give this port of sockets rules of its own, or take them.
     SetService(u32, Option<Service>),
+    /// Share this directory.
+    AddShare(Share),
+    /// Take the share of this name away.
+    RemoveShare(String),
 }
 
 /// What a worker says to that.
@@ -129,6 +136,8 @@ pub(crate) enum Answer {
     Failed(String),
     /// It cannot be done while the processors stand still.
     StandsStill(String),
+    /// It was not done, with this HRESULT and for this reason.
+    Refused(i32, String),
 }
 
 /// Sends one message, with a descriptor if there is one.
@@ -264,6 +273,10 @@ mod tests {
             ports: vec![0, 1, 2, 3],
             has_agent: true,
             hv_socket: Rules::of_machine(&machine).unwrap(),
+            shares_of: Some(Owner {
+                user: u32::MAX,
+                group: u32::MAX,
+            }),
         };
         let (one, _other) = pair();
         send(one.as_fd(), &setup, None).unwrap();

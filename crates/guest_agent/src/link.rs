@@ -124,6 +124,11 @@ pub trait Link {
         let message = "a container has the clock and the random numbers of its host";
         Err(Failure::new(HResult::NOT_SUPPORTED, message))
     }
+
+    /// Changes something of the guest as a request of the host says; `None` where it is about nothing that this guest has.
+    fn change(&mut self, _request: &serde_json::Value) -> Option<Result<(), Failure>> {
+        None
+    }
 }
 
 /// A listening unix stream socket; stdio as descriptors.

@@ -37,6 +37,8 @@ pub struct CreateRequest {
     pub document: ComputeSystem,
     /// An existing directory of the machine's own, mode 0700, removed by the service after [`Machine::release`].
     pub directory: PathBuf,
+    /// The user who asked for it. What files it shares of the host are those of this user.
+    pub user: u32,
 }
 
 /// The state of a machine that an earlier service made.

@@ -1,7 +1,9 @@
-//! The kernel that virtual machines of the tests boot: Debian's cloud kernel, unpacked below `target/guest-kernel/`.
+//! The kernels that virtual machines of the tests boot: Debian's cloud kernel, and its usual one for what that lacks (9P),
+//! unpacked below `target/guest-kernel/`.
 //!
-//! It is downloaded once and never asked for again while it is there. [`provide`] answers the directory with `boot/` and
-//! `lib/modules/`; tests find it by the variable [`VARIABLE`], or as [`CURRENT`] below the target directory.
+//! They are downloaded once and never asked for again while they are there. [`provide`] answers the directory with `boot/` and
+//! `lib/modules/`; tests find it by the variable [`VARIABLE`], or as [`CURRENT`] below the target directory. [`provide_full`] does
+//! the same for the other one.
 
 use std::{
     fs, io,
@@ -16,23 +18,40 @@ use crate::{Repository, Result, process::installed};
 pub(crate) const VARIABLE: &str = "HCS_TEST_GUEST_KERNEL";
 /// The link to the kernel that is used, relative to the target directory.
 pub(crate) const CURRENT: &str = "guest-kernel/current";
-/// The package that depends on the newest cloud kernel.
+/// Names the directory of another kernel with 9P for the tests.
+pub(crate) const FULL_VARIABLE: &str = "HCS_TEST_GUEST_KERNEL_9P";
+/// The link to that, relative to the target directory.
+const FULL: &str = "guest-kernel/full";
+/// The packages that depend on the newest kernel of each kind.
 const PACKAGE: &str = "linux-image-cloud-amd64";
+const FULL_PACKAGE: &str = "linux-image-amd64";
 
 /// The directory with `boot/` and `lib/modules/` of a kernel, which is downloaded if there is none.
 ///
 /// # Errors
 /// There is none and it cannot be downloaded, or it is not complete.
 pub(crate) fn provide(repository: &Repository) -> Result<PathBuf> {
-    let kernel = match std::env::var_os(VARIABLE) {
+    find(repository, (VARIABLE, CURRENT), PACKAGE)
+}
+
+/// The directory with `boot/` and `lib/modules/` of a kernel with 9P, which is downloaded if there is none.
+///
+/// # Errors
+/// As for [`provide`].
+pub(crate) fn provide_full(repository: &Repository) -> Result<PathBuf> {
+    find(repository, (FULL_VARIABLE, FULL), FULL_PACKAGE)
+}
+
+fn find(repository: &Repository, (variable, link): (&str, &str), package: &str) -> Result<PathBuf> {
+    let kernel = match std::env::var_os(variable) {
         Some(given) => PathBuf::from(given),
-        None => repository.target.join(CURRENT),
+        None => repository.target.join(link),
     };
     if image(&kernel).is_err() {
-        if std::env::var_os(VARIABLE).is_some() {
-            return Err(format!("{VARIABLE}={} has no boot/vmlinuz-*", kernel.display()).into());
+        if std::env::var_os(variable).is_some() {
+            return Err(format!("{variable}={} has no boot/vmlinuz-*", kernel.display()).into());
         }
-        download(&kernel)?;
+        download(&kernel, variable, package)?;
     }
     image(&kernel)?;
     Ok(kernel)
@@ -54,22 +73,22 @@ pub(crate) fn modules(kernel: &Path) -> Result<PathBuf> {
     apt::file_in(&kernel.join("lib/modules"), "", "-amd64")
 }
 
-/// Downloads the newest kernel and lets the link `current` lead to it.
-fn download(current: &Path) -> Result<()> {
+/// Downloads the newest kernel that `newest` depends on, and lets the link `current` lead to it.
+fn download(current: &Path, variable: &str, newest: &str) -> Result<()> {
     if !installed("apt-get") || !installed("dpkg-deb") {
         return Err(format!(
-            "the tests boot Debian's kernel, and there is no apt-get to download it; set {VARIABLE} to a directory with \
+            "the tests boot Debian's kernel, and there is no apt-get to download it; set {variable} to a directory with \
              boot/vmlinuz-* and lib/modules"
         )
         .into());
     }
-    let mut package = apt::dependency(PACKAGE, "linux-image-")?;
+    let mut package = apt::dependency(newest, "linux-image-")?;
     if package.is_none() {
         // The lists of a fresh image are empty.
         apt::update(&[])?;
-        package = apt::dependency(PACKAGE, "linux-image-")?;
+        package = apt::dependency(newest, "linux-image-")?;
     }
-    let package = package.ok_or_else(|| format!("apt knows no kernel by the name {PACKAGE}"))?;
+    let package = package.ok_or_else(|| format!("apt knows no kernel by the name {newest}"))?;
     let folder = current
         .parent()
         .ok_or("the target directory has no name")?

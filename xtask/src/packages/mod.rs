@@ -80,13 +80,14 @@ pub(crate) fn provide(needed: &[Package]) -> Result<()> {
     Err(format!("packages could not be installed; this failed: {install}").into())
 }
 
-/// Installs all that `tidy` and `test` need, and has a kernel for virtual machines.
+/// Installs all that `tidy` and `test` need, and has kernels for virtual machines.
 ///
 /// # Errors
-/// As for [`provide`] and [`provide_machine`].
+/// As for [`provide`], [`provide_machine`] and [`kernel::provide_full`].
 pub(crate) fn provide_all(repository: &Repository) -> Result<()> {
     provide(NEEDED)?;
-    provide_machine(repository).map(drop)
+    provide_machine(repository)?;
+    kernel::provide_full(repository).map(drop)
 }
 
 /// Has what virtual machines run in and boot; answers the directory of the kernel.

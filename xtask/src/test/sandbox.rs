@@ -16,6 +16,7 @@ pub(super) struct Sandbox {
     root: PathBuf,
     service: PathBuf,
     kernel: PathBuf,
+    full_kernel: PathBuf,
 }
 
 impl Sandbox {
@@ -33,6 +34,7 @@ impl Sandbox {
             root,
             service: repository.target.join("debug/hcsd"),
             kernel: kernel::provide(repository)?,
+            full_kernel: kernel::provide_full(repository)?,
         })
     }
 
@@ -43,7 +45,8 @@ impl Sandbox {
             .env("HCS_ENDPOINT", self.root.join("hcs.sock"))
             .env("TMPDIR", self.temporary())
             .env("HCS_CONFIG", self.config())
-            .env(kernel::VARIABLE, &self.kernel);
+            .env(kernel::VARIABLE, &self.kernel)
+            .env(kernel::FULL_VARIABLE, &self.full_kernel);
     }
 
     /// An empty configuration: that of this machine must not matter.

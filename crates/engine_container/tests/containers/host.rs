@@ -79,6 +79,7 @@ impl Host {
             runtime_id,
             document,
             directory,
+            user: 0,
         }
     }
 

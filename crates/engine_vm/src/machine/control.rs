@@ -41,29 +41,29 @@ impl Control {
 
     /// Asks and waits for the answer. The worker takes one request after the other.
     pub(super) fn ask(&self, request: Request) -> Result<Answer, Failure> {
-        self.ask_for(request).map(|(answer, _)| answer)
+        self.exchange(&request, None).map(|(answer, _)| answer)
     }
 
     /// The same for a request that a file comes along with.
     pub(super) fn ask_with(&self, request: Request, file: &OwnedFd) -> Result<Answer, Failure> {
-        self.exchange(request, Some(file.as_fd()))
+        self.exchange(&request, Some(file.as_fd()))
             .map(|(answer, _)| answer)
     }
 
     /// The same for a request whose answer may have a stream.
-    pub(super) fn ask_for(&self, request: Request) -> Result<(Answer, Option<OwnedFd>), Failure> {
+    pub(super) fn ask_for(&self, request: &Request) -> Result<(Answer, Option<OwnedFd>), Failure> {
         self.exchange(request, None)
     }
 
     fn exchange(
         &self,
-        request: Request,
+        request: &Request,
         file: Option<BorrowedFd<'_>>,
     ) -> Result<(Answer, Option<OwnedFd>), Failure> {
         let socket = self
             .connect()
             .map_err(|e| failed("connecting to its worker", e))?;
-        let asked = protocol::send(socket.as_fd(), &request, file)
+        let asked = protocol::send(socket.as_fd(), request, file)
             .and_then(|()| protocol::receive::<Answer>(socket.as_fd(), LIMIT));
         asked.map_err(|e| failed("asking its worker", e))
     }

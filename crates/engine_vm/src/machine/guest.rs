@@ -54,7 +54,7 @@ pub(super) fn agent(
     };
     let deadline = Instant::now() + limit;
     loop {
-        match control.ask_for(request) {
+        match control.ask_for(&request) {
             Ok((Answer::Done, stream)) => return Ok(stream),
             Ok(_) => {}
             Err(_) if is_gone() => {
@@ -130,7 +130,7 @@ impl StdioOffer for VsockStdio {
 /// The stream that the guest has dialled to `port`. Its agent dials before it answers, so there is hardly any waiting.
 fn stream(control: &Control, port: u32, deadline: Instant) -> Result<OwnedFd, Failure> {
     loop {
-        if let (Answer::Done, Some(stream)) = control.ask_for(Request::TakeStdio(port))? {
+        if let (Answer::Done, Some(stream)) = control.ask_for(&Request::TakeStdio(port))? {
             return Ok(stream);
         }
         if Instant::now() >= deadline {

@@ -34,6 +34,7 @@ use crate::{
     pipe,
     protocol::{Answer, Request},
     record::Record,
+    shares::Share,
 };
 use control::Control;
 use guest::{Ports, VsockStdio};
@@ -115,6 +116,7 @@ impl VmMachine {
                 Err(Failure::new(HResult::E_FAIL, "QEMU did not do it").cause(why))
             }
             Answer::StandsStill(why) => Err(Failure::new(HResult::HCS_E_INVALID_STATE, why)),
+            Answer::Refused(code, why) => Err(Failure::new(HResult(code), why)),
             answer => Ok(answer),
         });
         asked.map_err(|mut failure| {
@@ -129,6 +131,41 @@ impl VmMachine {
     fn ask_sockets(&self, request: Request) -> Result<Answer, Failure> {
         match self.ask("told who may use a socket", request)? {
             Answer::NotThere => Err(no_sockets()),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Shares directories, in the name of the user who has asked for the machine.
+    ///
+    /// # Errors
+    /// One cannot be shared; by its pointer.
+    pub(crate) fn share<'a>(
+        &self,
+        shares: impl Iterator<Item = &'a (Share, String)>,
+    ) -> Result<(), Failure> {
+        for (share, pointer) in shares {
+            self.add_share(share.clone(), &format!("{pointer}/Path"))?;
+        }
+        Ok(())
+    }
+
+    fn add_share(&self, share: Share, pointer: &str) -> Result<Answer, Failure> {
+        let answer = self.ask("given a share", Request::AddShare(share));
+        answer.map_err(|mut failure| {
+            if let Some(cause) = failure.causes.first_mut() {
+                cause.pointer = Some(pointer.to_owned());
+            }
+            failure
+        })
+    }
+
+    fn remove_share(&self, name: &str) -> Result<Answer, Failure> {
+        match self.ask("relieved of a share", Request::RemoveShare(name.to_owned()))? {
+            Answer::NotThere => {
+                let message = format!("the virtual machine {:?} has no share {name:?}", self.id);
+                let failure = Failure::new(HResult::E_INVALIDARG, message.clone());
+                Err(failure.cause_at("/Settings/Name", message))
+            }
             answer => Ok(answer),
         }
     }
@@ -310,6 +347,8 @@ impl Machine for VmMachine {
                 self.control.ask(Request::Detach(place)),
             ),
             Change::Service(port, service) => self.ask_sockets(Request::SetService(port, service)),
+            Change::Share(share) => self.add_share(share, "/Settings/Path"),
+            Change::Unshare(name) => self.remove_share(&name),
             Change::NoPort => self.ask_sockets(Request::HasSockets),
         }
         .map(drop)

@@ -3,13 +3,16 @@
 use hcs_schema::{
     Document, Failure, HResult,
     coverage::VIRTUAL_MACHINE,
-    documents::{Attachment, HvSocketServiceConfig, ModifyRequestType, ModifySettingRequest},
+    documents::{
+        Attachment, HvSocketServiceConfig, ModifyRequestType, ModifySettingRequest, Plan9Share,
+    },
 };
 use serde_json::Value;
 
 use crate::{
     disk::{self, Attached, Place},
     hv_socket::{self, Service},
+    shares::{self, Share},
 };
 
 /// JSON pointers of a request.
@@ -18,6 +21,8 @@ const SETTINGS: &str = "/Settings";
 
 /// How the path of a disk begins.
 const SCSI: &str = "VirtualMachine/Devices/Scsi/";
+/// The path of shares.
+const SHARES: &str = "VirtualMachine/Devices/Plan9/Shares";
 /// How the path of a service begins.
 const SERVICES: &str = "VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/";
 
@@ -30,6 +35,10 @@ pub(super) enum Change {
     Detach(Place),
     /// A port of sockets gets rules of its own, or loses them.
     Service(u32, Option<Service>),
+    /// A directory is shared.
+    Share(Share),
+    /// The share of this name is taken away.
+    Unshare(String),
     /// The rules of a service that is no port, which no guest could use.
     NoPort,
 }
@@ -42,6 +51,9 @@ pub(super) fn read(request: &ModifySettingRequest) -> Result<Change, Failure> {
     let resource = request.resource_path.as_deref().unwrap_or_default();
     if let Some(guid) = resource.strip_prefix(SERVICES) {
         return service(guid, request);
+    }
+    if resource == SHARES {
+        return share(request);
     }
     let Some((controller, slot)) = place(resource) else {
         return Err(VIRTUAL_MACHINE.refuse_resource(resource));
@@ -67,13 +79,27 @@ pub(super) fn read(request: &ModifySettingRequest) -> Result<Change, Failure> {
                 slot,
             }))
         }
-        ModifyRequestType::Update => {
-            let message =
-                format!("\"Update\" of {resource} is not supported, only \"Add\" and \"Remove\"");
-            let failure = Failure::new(HResult::NOT_SUPPORTED, message.clone());
-            Err(failure.cause_at("/RequestType", message))
-        }
+        ModifyRequestType::Update => Err(no_update(resource)),
     }
+}
+
+fn no_update(resource: &str) -> Failure {
+    let message = format!("\"Update\" of {resource} is not supported, only \"Add\" and \"Remove\"");
+    let failure = Failure::new(HResult::NOT_SUPPORTED, message.clone());
+    failure.cause_at("/RequestType", message)
+}
+
+fn share(request: &ModifySettingRequest) -> Result<Change, Failure> {
+    let kind = request.request_type.unwrap_or(ModifyRequestType::Update);
+    if kind == ModifyRequestType::Update {
+        return Err(no_update(SHARES));
+    }
+    let asked: Plan9Share = settings(request)?;
+    let read = match kind {
+        ModifyRequestType::Remove => shares::name(&asked).map(Change::Unshare),
+        _ => Share::read(&asked).map(Change::Share),
+    };
+    read.map_err(|(at, why)| wrong(&format!("{SETTINGS}{at}"), why))
 }
 
 fn service(guid: &str, request: &ModifySettingRequest) -> Result<Change, Failure> {

@@ -5,12 +5,14 @@ use std::{
     time::Duration,
 };
 
+use hcs_schema::HResult;
 use hcs_wire::peer::Peer;
 use rustix::process::geteuid;
 
 use super::{
     disks::{self, DiskError, Held},
     hv_socket::HvSocket,
+    shares::Shares,
     switchboard::Switchboard,
     vsock::Vsock,
 };
@@ -36,6 +38,7 @@ pub(super) struct Parts<'a> {
     pub(super) held: &'a mut Held,
     pub(super) dialled: &'a Switchboard,
     pub(super) sockets: Option<&'a HvSocket>,
+    pub(super) shares: Option<&'a Shares>,
     pub(super) vsock: Option<&'a Vsock>,
 }
 
@@ -47,6 +50,7 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
         held,
         dialled,
         sockets,
+        shares,
         vsock,
     } = parts;
     let own = geteuid().as_raw();
@@ -65,6 +69,8 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
         (Request::HasSockets, _) if sockets.is_some() => (Answer::Done, None),
         (Request::HasSockets, _) => (Answer::NotThere, None),
         (Request::SetService(port, service), _) => (set(sockets, port, service), None),
+        (Request::AddShare(share), _) => (on(shares, |shares| shares.add(share)), None),
+        (Request::RemoveShare(name), _) => (on(shares, |shares| shares.remove(&name)), None),
         (request, Some(monitor)) => {
             let done = act(request, file.as_ref(), monitor, held);
             (done.unwrap_or_else(|e| Answer::Failed(e.to_string())), None)
@@ -87,6 +93,14 @@ fn set(sockets: Option<&HvSocket>, port: u32, service: Option<Service>) -> Answe
     }
 }
 
+/// Changes shares, where the machine can have some.
+fn on(shares: Option<&Shares>, change: impl FnOnce(&Shares) -> Answer) -> Answer {
+    let none =
+        "the virtual machine has no shares: its document has no VirtualMachine/Devices/Plan9";
+    let refused = || Answer::Refused(HResult::HCS_E_INVALID_STATE.0, none.to_owned());
+    shares.map_or_else(refused, change)
+}
+
 fn found(stream: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
     match stream {
         Some(stream) => (Answer::Done, Some(stream)),
@@ -100,10 +114,10 @@ fn act(
     monitor: &mut Client,
     held: &mut Held,
 ) -> Result<Answer, QmpError> {
-    let changed = match (request, file) {
-        (Request::Attach(disk), Some(file)) => disks::attach(monitor, held, &disk, file),
-        (Request::Detach(place), _) => disks::detach(monitor, held, place),
-        _ => return steer(request, monitor, held),
+    let changed = match (&request, file) {
+        (Request::Attach(disk), Some(file)) => disks::attach(monitor, held, disk, file),
+        (Request::Detach(place), _) => disks::detach(monitor, held, *place),
+        _ => return steer(&request, monitor, held),
     };
     Ok(match changed {
         Ok(()) => Answer::Done,
@@ -115,7 +129,7 @@ fn act(
 }
 
 /// Lets the processors run or stand still.
-fn steer(request: Request, monitor: &mut Client, held: &mut Held) -> Result<Answer, QmpError> {
+fn steer(request: &Request, monitor: &mut Client, held: &mut Held) -> Result<Answer, QmpError> {
     let status = monitor.execute(&QueryStatus, COMMAND_LIMIT)?;
     let has_begun = status.status != "prelaunch";
     match request {
@@ -147,6 +161,8 @@ fn steer(request: Request, monitor: &mut Client, held: &mut Held) -> Result<Answ
         | Request::TakeStdio(_)
         | Request::Fault
         | Request::SetService(..)
+        | Request::AddShare(_)
+        | Request::RemoveShare(_)
         | Request::Detach(_) => {}
         Request::Attach(_) => return Ok(Answer::Failed("no file came along".to_owned())),
     }
@@ -193,7 +209,7 @@ mod tests {
                 monitor(&[r#"{"running": true, "status": "running"}"#, "{}", "[]"]);
             let mut held = Held::default();
             held.keep(RemoveFd { set: 1, fd: None });
-            let answer = steer(request, &mut monitor, &mut held).unwrap();
+            let answer = steer(&request, &mut monitor, &mut held).unwrap();
             assert_eq!(answer, Answer::Done);
             drop(monitor);
             let heard = heard.join().unwrap();

@@ -68,7 +68,11 @@ impl Jail {
         let kvm_group = self.with_kvm.then(kvm_group).flatten();
         step("making a root of its own", self.make_root())?;
         step("entering that root", self.enter_root())?;
-        step("giving up privileges", self.become_user(kvm_group))
+        let groups: Vec<Gid> = kvm_group.map(Gid::from_raw).into_iter().collect();
+        step(
+            "giving up privileges",
+            become_user(self.user, self.user, &groups),
+        )
     }
 
     fn make_root(&self) -> io::Result<()> {
@@ -145,30 +149,30 @@ impl Jail {
         rustix::process::chdir("/")?;
         Ok(mount_remount("/", flags, "")?)
     }
+}
 
-    fn become_user(&self, kvm_group: Option<u32>) -> io::Result<()> {
-        let none = Rlimit {
-            current: Some(0),
-            maximum: Some(0),
-        };
-        setrlimit(Resource::Core, none)?;
-        for number in 0..u64::BITS {
-            match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number))
-            {
-                // One past the last that this kernel knows.
-                Err(Errno::INVAL) => break,
-                answer => answer?,
-            }
+/// Becomes a user with these groups, without any capability and with none to be had, and is killed when the thread that has
+/// started this process ends.
+pub(super) fn become_user(user: u32, group: u32, more: &[Gid]) -> io::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none)?;
+    for number in 0..u64::BITS {
+        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+            // One past the last that this kernel knows.
+            Err(Errno::INVAL) => break,
+            answer => answer?,
         }
-        let groups: Vec<Gid> = kvm_group.map(Gid::from_raw).into_iter().collect();
-        set_thread_groups(&groups)?;
-        let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.user));
-        set_thread_res_gid(group, group, group)?;
-        set_thread_res_uid(user, user, user)?;
-        set_no_new_privs(true)?;
-        // A change of the user clears it, so it comes last.
-        Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
     }
+    set_thread_groups(more)?;
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+    set_thread_res_gid(group, group, group)?;
+    set_thread_res_uid(user, user, user)?;
+    set_no_new_privs(true)?;
+    // A change of the user clears it, so it comes last.
+    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
 /// The group that may use the kernel's hypervisor.

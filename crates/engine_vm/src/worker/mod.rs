@@ -9,6 +9,7 @@
 //! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`: those that come and go.
 //! 4. `vsock`: the device that the guest dials. `switchboard`: the streams that it has dialled.
 //! 5. `hv_socket`: programs of the host that connect to the guest, and those that it connects to.
+//! 6. `shares`: directories of the host. `share_server`: the process that serves them.
 
 mod control;
 mod disks;
@@ -17,6 +18,8 @@ mod jail;
 mod qemu;
 mod serial;
 mod serve;
+mod share_server;
+mod shares;
 mod switchboard;
 mod vsock;
 
@@ -46,6 +49,7 @@ use disks::Held;
 use hv_socket::HvSocket;
 use serial::Port;
 use serve::Worker;
+use shares::Shares;
 use switchboard::Dialled;
 
 /// What the worker calls itself in `argv[0]`.
@@ -67,6 +71,7 @@ const FAILED: i32 = 70;
 ///
 /// Must come first in `main`, before there are threads.
 pub fn main_if_worker() {
+    share_server::main_if_share_server();
     let named = std::env::args_os()
         .next()
         .is_some_and(|name| name.as_bytes() == NAME.as_bytes());
@@ -190,7 +195,11 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
     let (folder, door) = sockets.unzip();
     let sockets = folder.zip(setup.hv_socket.clone());
     let sockets = sockets.map(|(folder, rules)| HvSocket::new(folder, rules));
-    let dialled = Dialled::new(setup.has_agent, sockets.clone());
+    // While there are capabilities.
+    let shares = setup.shares_of.map(Shares::start).transpose();
+    let shares =
+        shares.map_err(|e| Unstarted::at("directories of the host cannot be shared", &e))?;
+    let dialled = Dialled::new(setup.has_agent, sockets.clone(), shares.clone());
     let running = qemu::start(setup, files, &numbers, &dialled)?;
     if let (Some(sockets), Some(door), Some(vsock)) = (&sockets, door, &running.vsock) {
         let opened = sockets.open_door(door, vsock.handle().clone());
@@ -204,6 +213,7 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
         monitor: Some(running.monitor),
         dialled: dialled.switchboard().clone(),
         sockets,
+        shares,
         vsock: running.vsock,
         output: Some(running.output),
         ports: ports

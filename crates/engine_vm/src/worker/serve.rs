@@ -18,6 +18,7 @@ use super::{
     disks::Held,
     hv_socket::HvSocket,
     serial::Port,
+    shares::Shares,
     switchboard::Switchboard,
     vsock::Vsock,
 };
@@ -39,6 +40,8 @@ pub(super) struct Worker {
     pub(super) dialled: Switchboard,
     /// Programs of the host that the guest reaches, and that reach it.
     pub(super) sockets: Option<HvSocket>,
+    /// Directories of the host that the guest reaches.
+    pub(super) shares: Option<Shares>,
     /// The device for both.
     pub(super) vsock: Option<Vsock>,
     /// Where the service connects.
@@ -154,6 +157,7 @@ impl Worker {
             held: &mut self.held,
             dialled: &self.dialled,
             sockets: self.sockets.as_ref(),
+            shares: self.shares.as_ref(),
             vsock: self.vsock.as_ref(),
         }
     }
@@ -215,6 +219,7 @@ mod tests {
             ports: Vec::new(),
             dialled: Switchboard::default(),
             sockets: None,
+            shares: None,
             vsock: Some(Vsock::serve(ours, 16, Switchboard::default()).unwrap()),
             control,
             exit: tempfile::tempfile().unwrap(),

@@ -18,7 +18,7 @@ use hcs_wire::guest::{BRIDGE_PORT, LAST_RESERVED_PORT};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vhost_vsock::Services;
 
-use super::hv_socket::HvSocket;
+use super::{hv_socket::HvSocket, shares::Shares};
 use crate::protocol::STDIO_PORTS;
 
 /// The most streams of processes that wait; the oldest goes first.
@@ -63,22 +63,24 @@ impl Switchboard {
     }
 }
 
-/// What a guest dials: the service, which its agent reaches, and programs of the host.
+/// What a guest dials: the service, which its agent reaches, shares, and programs of the host.
 #[derive(Clone, Debug)]
 pub(super) struct Dialled {
     /// Whether the ports of the agent are the service's.
     has_agent: bool,
     board: Switchboard,
     sockets: Option<HvSocket>,
+    shares: Option<Shares>,
 }
 
 impl Dialled {
-    /// Of a machine with an agent or not, and with sockets of programs or not.
-    pub(super) fn new(has_agent: bool, sockets: Option<HvSocket>) -> Self {
+    /// Of a machine with an agent or not, with sockets of programs or not, and with shares or not.
+    pub(super) fn new(has_agent: bool, sockets: Option<HvSocket>, shares: Option<Shares>) -> Self {
         Self {
             has_agent,
             board: Switchboard::default(),
             sockets,
+            shares,
         }
     }
 
@@ -90,9 +92,12 @@ impl Dialled {
 
 impl Services for Dialled {
     fn connect(&mut self, port: u32, from: u32) -> Option<OwnedFd> {
-        match self.has_agent && is_agents(port) {
-            true => self.board.connect(port, from),
-            false => self.sockets.as_ref()?.dial(port),
+        if self.has_agent && is_agents(port) {
+            return self.board.connect(port, from);
+        }
+        match &self.shares {
+            Some(shares) if shares.has(port) => shares.dial(port),
+            _ => self.sockets.as_ref()?.dial(port),
         }
     }
 

@@ -201,7 +201,7 @@ fn a_guest_is_made_to_crash() {
     let running = host.start();
     host.com().booted();
     let machine = &running.machine;
-    machine.pause().unwrap();
+    machine.pause(&PauseOptions::default()).unwrap();
     let refused = machine.crash(&CrashOptions::default()).unwrap_err();
     assert_eq!(refused.hresult, HResult::HCS_E_INVALID_STATE, "{refused}");
     machine.resume().unwrap();

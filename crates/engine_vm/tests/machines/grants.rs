@@ -164,7 +164,9 @@ fn a_grant_outlives_the_service_and_the_machine() {
         machine["Devices"]["Scsi"] = json!({"0": {}});
     }));
     let machine = host.engine.create(&request).unwrap();
-    machine.start().unwrap();
+    machine
+        .start(&hcs_schema::documents::StartOptions::default())
+        .unwrap();
     let record = machine.record();
     drop(machine);
     host.restart();

@@ -69,6 +69,7 @@ impl Host {
             runtime_id,
             document: hcs_schema::parse(&document.to_string()).unwrap(),
             directory,
+            user: 0,
         }
     }
 
@@ -168,7 +169,7 @@ pub(crate) fn processes(runtime_id: &str) -> Vec<i32> {
 
 /// A machine that was started.
 pub(crate) struct Running<'a> {
-    host: &'a Host,
+    pub(crate) host: &'a Host,
     pub(crate) request: CreateRequest,
     pub(crate) machine: Arc<dyn Machine>,
 }

@@ -9,6 +9,7 @@ mod disks;
 mod grants;
 mod guest;
 mod host;
+mod shares;
 mod uefi;
 
 use libtest_mimic::{Arguments, Trial};
@@ -21,6 +22,7 @@ fn main() {
         .iter()
         .chain(disks::CASES)
         .chain(grants::CASES)
+        .chain(shares::CASES)
         .chain(uefi::CASES)
         .map(|(name, case)| {
             let run = move || {

@@ -6,7 +6,8 @@
 //!
 //! 1. [`run`]: the whole program.
 //! 2. `setup`, `modules`: the first process's work.
-//! 3. `vsock`: the way to the host. `renewal`, `kept`: what a virtual machine needs that a container gets from its host.
+//! 3. `shares`: directories of the host.
+//! 4. `vsock`: the way to the host. `renewal`, `kept`: what a virtual machine needs that a container gets from its host.
 //!
 //! What is written to standard error is for the serial console: a line for each step, and what went wrong.
 
@@ -14,6 +15,7 @@ mod kept;
 mod modules;
 mod renewal;
 mod setup;
+mod shares;
 mod vsock;
 
 use std::process::Command;
@@ -87,7 +89,10 @@ fn init() -> u8 {
 
 fn serve_host(role: Role) -> i32 {
     match VsockLink::new() {
-        Ok(link) => {
+        Ok(mut link) => {
+            if role == Role::Init {
+                link.mount_shares();
+            }
             log(&format!("dialling port {BRIDGE_PORT} of the host"));
             serve(link, Own::at_usual_places(), privileges(), role)
         }

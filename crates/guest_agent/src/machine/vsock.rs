@@ -30,7 +30,7 @@ use rustix::{
     },
 };
 
-use super::{kept, renewal};
+use super::{kept, renewal, shares};
 use crate::{
     agent::log,
     command::Streams,
@@ -62,6 +62,8 @@ pub(super) struct VsockLink {
     failed: u32,
     /// The reason that was logged last.
     said: Option<Errno>,
+    /// Why a directory of the host is not where the kernel's command line wants it. Nothing is run then.
+    missing: Option<Failure>,
 }
 
 /// The ports that are dialled from, one after the other, so that one is used again as late as possible.
@@ -114,6 +116,30 @@ impl Sources {
     }
 }
 
+impl VsockLink {
+    /// Mounts the directories of the host that the kernel's command line names.
+    pub(super) fn mount_shares(&mut self) {
+        let line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+        for wanted in shares::of_command_line(&line) {
+            let mounted = wanted.and_then(|wanted| {
+                let mounted = self.mount(&wanted);
+                mounted.map_err(|failure| wanted.failed(&failure))
+            });
+            if let Err(failure) = mounted {
+                log(&failure.log_line());
+                self.missing.get_or_insert(failure);
+            }
+        }
+    }
+
+    fn mount(&mut self, wanted: &shares::Wanted) -> Result<(), Failure> {
+        let ports = [Some(wanted.port), None, None];
+        let [stream, ..] = self.sources.dial_all(ports, DIAL_LIMIT)?;
+        let stream = stream.ok_or_else(|| unreachable(wanted.port, Errno::NOTCONN))?;
+        shares::put(wanted, &stream)
+    }
+}
+
 /// How long to wait after `failed` attempts in a row have failed.
 fn pause(failed: u32) -> Duration {
     let factor = 1_u32.checked_shl(failed.min(16)).unwrap_or(u32::MAX);
@@ -137,6 +163,7 @@ impl VsockLink {
             sources: Sources::default(),
             failed: 0,
             said: None,
+            missing: None,
         };
         link.wait(Duration::from_nanos(1))?;
         Ok(link)
@@ -245,7 +272,18 @@ impl Link for VsockLink {
     }
 
     fn renew(&mut self, renewal: &Renewal) -> Result<(), Failure> {
+        if let Some(missing) = &self.missing {
+            return Err(missing.clone());
+        }
         renewal::apply(renewal)
+    }
+
+    fn change(&mut self, request: &serde_json::Value) -> Option<Result<(), Failure>> {
+        Some(match shares::read(request)? {
+            Ok(shares::Change::Mount(wanted)) => self.mount(&wanted),
+            Ok(shares::Change::Unmount(target)) => shares::take(&target),
+            Err(failure) => Err(failure),
+        })
     }
 
     fn farewell(&mut self, stream: BorrowedFd<'_>) {

@@ -177,7 +177,7 @@ impl<L: Link> Agent<L> {
             }
             Rpc::ModifySettings => {
                 let request = parse::<ModifySettings>(call, body)?;
-                Self::modify_settings(&request)
+                self.modify_settings(call, &request)
             }
             Rpc::ShutdownGraceful | Rpc::ShutdownForced => {
                 let request = parse::<ShutDown>(call, body)?;

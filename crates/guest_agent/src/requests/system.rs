@@ -115,7 +115,14 @@ impl<L: Link> Agent<L> {
     }
 
     /// Everything about a container that can be changed while it runs is changed by the host.
-    pub(super) fn modify_settings(request: &ModifySettings) -> BridgeAnswer {
+    pub(super) fn modify_settings(
+        &mut self,
+        call: &BridgeCall,
+        request: &ModifySettings,
+    ) -> BridgeAnswer {
+        if let Some(changed) = self.link.change(&request.request) {
+            return changed.and_then(|()| call.done());
+        }
         let resource = request
             .request
             .get("ResourceType")

@@ -21,7 +21,7 @@ use crate::unpack::Format;
 
 /// What a guest uses, where its kernel has it as a module. Of those in the first list at least one way to the host is
 /// needed; what a kernel lacks of the others is left out.
-pub const WANTED: [&str; 16] = [
+pub const WANTED: [&str; 18] = [
     "virtio_pci",
     "vmw_vsock_virtio_transport",
     "virtio_console",
@@ -32,6 +32,8 @@ pub const WANTED: [&str; 16] = [
     "sr_mod",
     "isofs",
     "virtiofs",
+    "9p",
+    "9pnet_fd",
     "virtio_balloon",
     "overlay",
     "erofs",

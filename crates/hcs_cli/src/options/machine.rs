@@ -17,15 +17,17 @@ use uuid::Uuid;
 use super::{
     Surroundings,
     container::{ContainerOptions, OWNER},
+    share::{self, Share},
 };
 
 /// All options of a virtual machine by their names in clap.
-pub(crate) const ARGUMENTS: [&str; 6] = [
+pub(crate) const ARGUMENTS: [&str; 7] = [
     "isolation",
     "kernel",
     "initrd",
     "guest_image",
     "disks",
+    "shares",
     "console",
 ];
 
@@ -85,6 +87,11 @@ pub(crate) struct MachineOptions {
     /// only be read; repeat for more, the first is /dev/sda
     #[arg(long = "disk", value_name = "FILE[:ro]", value_parser = disk)]
     disks: Vec<Disk>,
+
+    /// A directory of this machine that the guest has at GUEST, a directory that is made there: it reads and writes the files with
+    /// your rights; :ro, it can only read them; repeat for more. Its kernel needs 9P, as Debian's linux-image-amd64 has
+    #[arg(long = "share", value_name = "HOST:GUEST[:ro]", value_parser = share::parse)]
+    shares: Vec<Share>,
 
     /// Give it a serial port for hcs console, on which its kernel writes its messages
     #[arg(long)]
@@ -172,6 +179,7 @@ impl MachineOptions {
             ("--initrd", self.initrd.is_some()),
             ("--guest-image", self.guest_image.is_some()),
             ("--disk", !self.disks.is_empty()),
+            ("--share", !self.shares.is_empty()),
             ("--console", self.console),
         ];
         given
@@ -209,7 +217,9 @@ impl MachineOptions {
         let kernel = LinuxKernelDirect {
             kernel_file_path: Some(boot.kernel),
             init_rd_path: Some(boot.initrd),
-            kernel_cmd_line: Some(command_line(container.host_name(), self.console)?),
+            kernel_cmd_line: Some(
+                command_line(container.host_name(), self.console)? + &share::words(&self.shares),
+            ),
         };
         let machine = VirtualMachine {
             stop_on_reset: Some(true),
@@ -243,10 +253,12 @@ impl MachineOptions {
 
     fn devices(&self, surroundings: &Surroundings) -> Result<Option<Devices>, Failure> {
         let (com_ports, scsi) = (self.com_ports(), self.scsi(surroundings)?);
-        let any = com_ports.is_some() || scsi.is_some();
+        let plan9 = share::document(&self.shares, surroundings)?;
+        let any = com_ports.is_some() || scsi.is_some() || plan9.is_some();
         Ok(any.then(|| Devices {
             com_ports,
             scsi,
+            plan9,
             ..Devices::default()
         }))
     }
@@ -389,6 +401,20 @@ mod tests {
             json!({"Count": 2})
         );
         assert!(document("--isolation vm --hostname a,b").is_err());
+        let machine =
+            &document("--isolation vm --share a:/a --share /b:/b:ro").unwrap()["VirtualMachine"];
+        let share = |number: &str, path: &str, flags: u32| json!({"Name": number, "AccessName": number, "Path": path, "Port": 564, "Flags": flags});
+        assert_eq!(
+            machine["Devices"]["Plan9"]["Shares"],
+            json!([share("0", "/home/me/a", 4), share("1", "/b", 5)])
+        );
+        let line = &machine["Chipset"]["LinuxKernelDirect"]["KernelCmdLine"];
+        assert!(
+            line.as_str()
+                .unwrap()
+                .ends_with(" hcs.share=564:0:/a hcs.share=564:1:/b:ro"),
+            "{line}"
+        );
         let machine = &document("--isolation vm --console").unwrap()["VirtualMachine"];
         let pipe = &machine["Devices"]["ComPorts"]["0"]["NamedPipe"];
         assert!(
@@ -434,6 +460,7 @@ mod tests {
             "--initrd i",
             "--guest-image g",
             "--disk d",
+            "--share d:/d",
             "--console",
         ] {
             let Line { container, machine } = line(option);

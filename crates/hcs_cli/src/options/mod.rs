@@ -16,6 +16,7 @@ pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod processors;
 pub(crate) mod pull;
+pub(crate) mod share;
 pub(crate) mod since;
 pub(crate) mod systems;
 pub(crate) mod temporary;

@@ -56,8 +56,8 @@ const KILLED: u8 = 137;
 /// --layer /, for files to be shared use --mount. What changes on the host meanwhile may be seen or not, except in a --mount
 /// of its directory.
 ///
-/// With --isolation vm the command has a Linux kernel of its own, in QEMU, and sees the files of a guest image and of
-/// --disk. Of the options of containers --memory, --cpus and --hostname go with it.
+/// With --isolation vm the command has a Linux kernel of its own, in QEMU, and sees the files of a guest image, of --disk
+/// and of --share. Of the options of containers --memory, --cpus and --hostname go with it.
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),
@@ -81,6 +81,7 @@ Examples:
   hcs run --device /dev/fuse --mount ./agent.sock:/run/agent.sock -- ./build
   hcs run -d --rm -- make                            gone when make has ended, with its output
   hcs run --isolation vm --disk ./data.qcow2 -- cat /proc/partitions
+  hcs run --isolation vm --share .:/work -- ls /work
   hcs run --id db --keep --mount ./data:/data -- initdb /data      then: hcs exec db -- ..."
 )]
 pub(crate) struct Run {

@@ -131,10 +131,13 @@ mod tests {
     #[test]
     fn what_is_refused_everywhere_is_told_with_its_reason() {
         let container = r#"{"Container":{"RegistryChanges":{}}}"#;
-        let machine = r#"{"VirtualMachine":{"Devices":{"Plan9":{}}}}"#;
+        let machine = r#"{"VirtualMachine":{"Devices":{"VirtualSmb":{}}}}"#;
         for (document, said) in [
             (container, "/Container/RegistryChanges is not supported: "),
-            (machine, "/VirtualMachine/Devices/Plan9 is not supported: "),
+            (
+                machine,
+                "/VirtualMachine/Devices/VirtualSmb is not supported: ",
+            ),
         ] {
             let text = faults("x", &check_system(document).unwrap_err());
             assert!(text.starts_with("x: /") && text.contains(said), "{text}");

@@ -167,6 +167,10 @@ pub(super) const ROWS: &[Row] = &[
         "disks of virtual machines are given as `hcs run --isolation vm --disk ./data.qcow2 -- sh`",
     ),
     (
+        &["--virtfs", "--fsdev"],
+        "directories for virtual machines are given as `hcs run --isolation vm --share .:/work -- sh`",
+    ),
+    (
         &["--cidfile"],
         "`hcs create` prints the id; `--id box` gives one",
     ),

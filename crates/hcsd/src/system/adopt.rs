@@ -193,6 +193,7 @@ async fn adopt(context: &Rc<Context>, runtime_id: &str, directory: &Path) -> boo
         runtime_id: runtime_id.to_owned(),
         document,
         directory: directory.to_owned(),
+        user: record.uid,
     };
     match take_over(context, Arc::clone(engine), request, record).await {
         Ok(lives) => lives,

@@ -154,6 +154,7 @@ impl Reserved {
             id: self.id,
             runtime_id: self.runtime_id,
             document: self.document,
+            user: self.uid,
         };
         if let Some(timeline) = operations::current() {
             timeline.concerns(&request.id, Some(&request.runtime_id));

@@ -46,8 +46,13 @@ pub(crate) struct Guest(TempDir);
 
 impl Guest {
     pub(crate) fn new() -> Self {
+        Self::of(&kernel_directory())
+    }
+
+    /// One with the kernel in a directory of its own.
+    pub(crate) fn of(kernel: &Path) -> Self {
         let place = tempfile::tempdir().unwrap();
-        let found = find::at(&kernel_directory(), None).unwrap();
+        let found = find::at(kernel, None).unwrap();
         let elf = kernel::elf(&fs::read(&found.image).unwrap()).unwrap();
         fs::write(place.path().join("kernel"), elf).unwrap();
         let agent = Path::new(env!("CARGO_BIN_EXE_hcsd")).with_file_name("hcs-guest");
@@ -92,7 +97,7 @@ impl Guest {
     }
 
     /// The document, changed by `change`.
-    fn document_with(&self, change: impl FnOnce(&mut Value)) -> Value {
+    pub(crate) fn document_with(&self, change: impl FnOnce(&mut Value)) -> Value {
         let path = |name: &str| self.0.path().join(name);
         let boot = json!({
             "KernelFilePath": path("kernel"), "InitRdPath": path("initrd"),

@@ -194,11 +194,11 @@ fn what_a_machine_has_not_is_refused() {
     let mut client = service.client();
     let guest = Guest::new();
     let mut document = guest.document("not");
-    document["VirtualMachine"]["Devices"]["Plan9"] = json!({});
+    document["VirtualMachine"]["Devices"]["VirtualSmb"] = json!({});
     let refused = client.call(&create_system(1, "machine", &document.to_string()));
     let message = refused.failed(HResult::NOT_SUPPORTED);
     assert!(
-        message.starts_with("/VirtualMachine/Devices/Plan9 "),
+        message.starts_with("/VirtualMachine/Devices/VirtualSmb "),
         "{message}"
     );
     let document = guest.document("not").to_string();

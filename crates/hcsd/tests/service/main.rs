@@ -23,6 +23,7 @@ mod machines;
 mod networks;
 mod quoted;
 mod restart;
+mod shares;
 mod slots;
 mod sockets;
 mod starting;

@@ -13,6 +13,12 @@ pub(super) const RESOURCES: &[Resource] = &[
         coverage: Coverage::Supported,
     },
     Resource {
+        path: "VirtualMachine/Devices/Plan9/Shares",
+        settings: "Plan9Share",
+        requests: &[ModifyRequestType::Add, ModifyRequestType::Remove],
+        coverage: Coverage::Supported,
+    },
+    Resource {
         path: "VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/*",
         settings: "HvSocketServiceConfig",
         requests: &[

@@ -1,0 +1,223 @@
+//! The process that serves the shares of a machine, with the rights of the user who asked for it.
+//!
+//! The worker starts it, from the same program, for a machine whose document has `Plan9`. It becomes that user, without any
+//! capability, before it is told of a share: so the kernel decides by that user's rights what the guest may do, and what a guest
+//! gains that takes it over is what that user has. It opens the directories itself, and reaches nothing of QEMU.
+//!
+//! | socket | messages |
+//! |---|---|
+//! | standard input | [`Owner`] with the other socket, an [`Answer`] back; then an [`Order`] and an [`Answer`] for each change |
+//! | the other one | the port that a guest has dialled, with its stream |
+//!
+//! It ends with the worker, whose ends of the sockets are closed then.
+
+use std::{
+    collections::BTreeMap,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::{ffi::OsStrExt as _, net::UnixStream},
+    },
+    process::exit,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use engine_container::shared::open_directory;
+use hcs_schema::Failure;
+use rustix::{
+    fs::{Access, AtFlags, Mode, accessat},
+    io::Errno,
+    process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit, umask},
+    thread::{CapabilitySet, CapabilitySets, set_capabilities},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{FAILED, FIRST_UNUSED, jail, stdin_is_service};
+use crate::{
+    protocol::{self, Answer},
+    shares::{MOST, Owner, Share, too_many, twin},
+    sys::descriptors,
+};
+
+/// What the process calls itself in `argv[0]`.
+pub(super) const NAME: &str = "hcsd-9p";
+
+/// How long the worker may take to say whose rights it has.
+const OWNER_LIMIT: Duration = Duration::from_secs(30);
+/// Messages are waited for as long as there is a worker.
+const NO_LIMIT: Duration = Duration::from_secs(1 << 30);
+/// The most connections of a guest at one time: each has a thread, and files of its own.
+const MOST_CONNECTIONS: usize = 16;
+/// Open files of the process.
+const OPEN_FILES: u64 = 1 << 16;
+
+/// A change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Order {
+    Add(Share),
+    Remove(String),
+}
+
+/// What is shared. Clones are the same.
+#[derive(Clone, Debug, Default)]
+struct Shared(Arc<Mutex<All>>);
+
+/// Shares by their names.
+type All = BTreeMap<String, (Share, Arc<plan9::Share>)>;
+
+/// What a guest finds at one port.
+#[derive(Debug)]
+struct AtPort {
+    shared: Shared,
+    port: u32,
+}
+
+impl plan9::Shares for AtPort {
+    fn find(&self, name: &[u8]) -> Option<Arc<plan9::Share>> {
+        let all = self.shared.all();
+        let found = all
+            .values()
+            .find(|(share, _)| share.port == self.port && share.access_name.as_bytes() == name);
+        found.map(|(_, share)| Arc::clone(share))
+    }
+}
+
+/// Runs the process and never returns, when the calling one was started as such; returns at once otherwise.
+pub(super) fn main_if_share_server() {
+    let named = std::env::args_os()
+        .next()
+        .is_some_and(|name| name.as_bytes() == NAME.as_bytes());
+    if !named || !stdin_is_service() {
+        return;
+    }
+    let orders = descriptors::take_stdin();
+    exit(match run(&orders) {
+        // The worker is gone.
+        Ok(()) | Err(Errno::CONNRESET) => 0,
+        Err(_) => FAILED,
+    });
+}
+
+fn run(orders: &OwnedFd) -> Result<(), Errno> {
+    descriptors::close_from(FIRST_UNUSED)?;
+    rustix::thread::set_name(c"hcsd-9p")?;
+    let (owner, dialled) = protocol::receive::<Owner>(orders.as_fd(), OWNER_LIMIT)?;
+    let dialled = dialled.ok_or(Errno::BADMSG)?;
+    become_owner(owner)?;
+    let shared = Shared::default();
+    let guests = shared.clone();
+    let thread = thread::Builder::new().name("dialled".to_owned());
+    let accepting = thread.spawn(move || guests.accept_from(&dialled));
+    accepting.map_err(|_| Errno::AGAIN)?;
+    protocol::send(orders.as_fd(), &Answer::Done, None)?;
+    loop {
+        let (order, _) = protocol::receive::<Order>(orders.as_fd(), NO_LIMIT)?;
+        let answer = shared.obey(order).unwrap_or_else(|failure| {
+            let causes = failure.causes.iter().map(|cause| cause.message.as_str());
+            let text: Vec<&str> = std::iter::once(&*failure.message).chain(causes).collect();
+            Answer::Refused(failure.hresult.0, text.join(": "))
+        });
+        protocol::send(orders.as_fd(), &answer, None)?;
+    }
+}
+
+/// Gives all up but what the user may do. What the user's files are created with is what the guest says.
+fn become_owner(owner: Owner) -> Result<(), Errno> {
+    let files = Some(OPEN_FILES);
+    let limit = Rlimit {
+        current: files,
+        maximum: files,
+    };
+    // One that is too low is met by the guest: it can hold fewer files.
+    let _lower = setrlimit(Resource::Nofile, limit);
+    umask(Mode::empty());
+    let became = jail::become_user(owner.user, owner.group, &[]);
+    became.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::PERM))?;
+    // Root, who keeps them, has only what belongs to root.
+    let none = CapabilitySet::empty();
+    let none = CapabilitySets {
+        effective: none,
+        permitted: none,
+        inheritable: none,
+    };
+    set_capabilities(None, none)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}
+
+impl Shared {
+    fn all(&self) -> MutexGuard<'_, All> {
+        // Each change is one insertion or one removal.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn obey(&self, order: Order) -> Result<Answer, Failure> {
+        match order {
+            Order::Add(share) => self.add(share),
+            Order::Remove(name) => Ok(match self.all().remove(&name) {
+                Some((_, share)) => {
+                    share.withdraw();
+                    Answer::Done
+                }
+                None => Answer::NotThere,
+            }),
+        }
+    }
+
+    fn add(&self, share: Share) -> Result<Answer, Failure> {
+        let refused = |message: String| Failure::new(hcs_schema::HResult::E_INVALIDARG, message);
+        let mut all = self.all();
+        if let Some(twin) = twin(&share, all.values().map(|(share, _)| share)) {
+            return Err(refused(twin));
+        }
+        if all.len() == MOST {
+            return Err(refused(too_many()));
+        }
+        let root = open_directory(&share.path, "")?;
+        // A mere path is had without any right to what it leads to.
+        let rights = Access::READ_OK | Access::EXEC_OK;
+        accessat(&root, ".", rights, AtFlags::empty()).map_err(|errno| {
+            let message = format!(
+                "{} cannot be read by the user who asked for the machine",
+                share.path
+            );
+            Failure::new(hcs_wire::errno::hresult(errno), message)
+        })?;
+        let opened = plan9::Share::new(root, share.read_only);
+        let opened = opened.map_err(|errno| refused(format!("{}: {errno}", share.path)))?;
+        all.insert(share.name.clone(), (share, Arc::new(opened)));
+        Ok(Answer::Done)
+    }
+
+    /// Serves what guests dial, each on a thread, until the worker is gone.
+    fn accept_from(&self, dialled: &OwnedFd) {
+        let served = Arc::new(AtomicUsize::new(0));
+        while let Ok((port, stream)) = protocol::receive::<u32>(dialled.as_fd(), NO_LIMIT) {
+            let Some(stream) = stream.map(UnixStream::from) else {
+                continue;
+            };
+            // One more than there may be ends.
+            if served.fetch_add(1, Ordering::AcqRel) >= MOST_CONNECTIONS {
+                served.fetch_sub(1, Ordering::AcqRel);
+                continue;
+            }
+            let at_port = AtPort {
+                shared: self.clone(),
+                port,
+            };
+            let count = Arc::clone(&served);
+            let serve = move || {
+                // What the guest did wrong has ended its connection, and is of no interest to the host.
+                let _ended = plan9::serve(stream, at_port);
+                count.fetch_sub(1, Ordering::AcqRel);
+            };
+            let thread = thread::Builder::new().name("9p".to_owned());
+            if thread.spawn(serve).is_err() {
+                served.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
+    }
+}
