@@ -26,6 +26,7 @@ use hcs_wire::environment::is_root;
 use crate::{Limits, StorageError, tar::Entry};
 
 pub use export::{Exported, export};
+pub(crate) use import::import_within;
 pub use import::{Expected, Imported, import_folder, import_tar};
 pub use remove::remove;
 pub(crate) use staging::Staging;
