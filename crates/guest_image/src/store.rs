@@ -8,8 +8,8 @@
 //!
 //! An image is replaced as a whole, so a machine that is made meanwhile boots the old one or the new one.
 //!
-//! Who can change a kernel or an agent has every machine that boots it. So files are made that no other user can write to,
-//! whatever the mask of the process is; and what other users could change is not used.
+//! A user who can change a kernel or an agent has every machine that boots it. So files are made that no other user can
+//! write to, whatever the mask of the process is; and what other users could change is not used.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
