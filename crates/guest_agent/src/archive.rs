@@ -104,6 +104,9 @@ fn work(words: &[OsString], notes: &mut dyn FnMut(String)) -> Result<(), Archive
     let options = Options {
         keep_owners: has(KEEP_OWNERS),
         mode_mask: 0o7777,
+        // A copy fills the system's own disk, which the document limits.
+        most_bytes: u64::MAX,
+        most_files: u64::MAX,
     };
     let stream = io::BufReader::with_capacity(128 << 10, stream(io::stdin())?);
     unpack(stream, path, target, options, notes)

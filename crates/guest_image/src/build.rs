@@ -1,7 +1,6 @@
 //! Making an image from a kernel, its modules and the agent.
 
 use std::{
-    fs::File,
     io::{BufWriter, Write},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -15,7 +14,7 @@ use crate::{
     find::{self, Kernel},
     kernel::{self, MAX_FILE},
     modules, program,
-    store::{About, Image, Store},
+    store::{self, About, Image, Store},
     tools, tree,
 };
 
@@ -123,7 +122,7 @@ pub fn initrd_file(recipe: &Recipe, path: &Path) -> Result<Vec<String>, Failure>
         let message = format!("{} cannot be written", path.display());
         Failure::new(HResult::E_FAIL, message).because(error)
     };
-    let file = File::create_new(path).map_err(|error| unwritten(&error))?;
+    let file = store::create(path).map_err(|error| unwritten(&error))?;
     let mut file = BufWriter::new(file);
     let (archive, loaded) = archive(recipe)?;
     let written = archive.write(&mut file).and_then(|_| file.flush());
@@ -183,7 +182,7 @@ fn add_all(
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
 
     use super::*;
 

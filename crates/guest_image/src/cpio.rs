@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read as _, Write},
-    os::fd::OwnedFd,
+    os::fd::{AsRawFd as _, OwnedFd},
     sync::Arc,
 };
 
@@ -247,13 +247,19 @@ impl Archive {
 
 /// Writes the first `size` bytes of a file.
 fn copy(root: &OwnedFd, path: &str, size: u64, to: &mut impl Write) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let changed = || Err(invalid(format!("/{path} has changed meanwhile")));
+    let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let file = File::from(openat2(root, path, flags, Mode::empty(), within)?);
-    if !file.metadata()?.is_file() || io::copy(&mut file.take(size), to)? != size {
-        return Err(invalid(format!("/{path} has changed meanwhile")));
+    let found = File::from(openat2(root, path, flags, Mode::empty(), within)?);
+    // A device that has taken its place may do anything when it is opened.
+    if !found.metadata()?.is_file() {
+        return changed();
     }
-    Ok(())
+    let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
+    match io::copy(&mut file.take(size), to)? == size {
+        true => Ok(()),
+        false => changed(),
+    }
 }
 
 /// Writes zeros up to a multiple of four; answers how many.
@@ -337,5 +343,25 @@ mod tests {
                 .unwrap();
             assert!(archive.write(&mut Vec::new()).is_err(), "{source}");
         }
+    }
+
+    #[test]
+    fn a_node_in_place_of_a_file_is_not_opened() {
+        use rustix::fs::{CWD, inotify, mkfifoat};
+        let folder = tempfile::tempdir().unwrap();
+        // It stands for a device: that it is opened is seen, and does nothing.
+        let node = folder.path().join("node");
+        mkfifoat(CWD, &node, Mode::RUSR | Mode::WUSR).unwrap();
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&watch, &node, inotify::WatchFlags::OPEN).unwrap();
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let root = rustix::fs::open(folder.path(), flags, Mode::empty()).unwrap();
+        let mut archive = Archive::default();
+        let source = (Arc::new(root), "node".to_owned());
+        archive.file_below("it", 0o644, source, 1).unwrap();
+        assert!(archive.write(&mut Vec::new()).is_err());
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 512];
+        let opened = inotify::Reader::new(&watch, &mut buffer).next().map(drop);
+        assert_eq!(opened, Err(rustix::io::Errno::AGAIN));
     }
 }

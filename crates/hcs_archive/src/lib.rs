@@ -11,7 +11,7 @@
 //!
 //! **What a stream cannot do**: write outside of its destination, or beside the name that was asked for; write through a
 //! symbolic link, an existing file or a hard link to one; make a device; on the host, make a setuid or setgid file; take
-//! memory without bound. Symbolic links are made as they are and not followed, so what uses the copy later should not
+//! memory without bound, or more bytes and files than its reader allows. Symbolic links are made as they are and not followed, so what uses the copy later should not
 //! follow them either. Zeros take no space on disk, whatever size a file claims; other data does.
 //!
 //! **What is not carried**: extended attributes, access control lists, sockets, and times below a second.

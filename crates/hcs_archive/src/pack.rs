@@ -1,14 +1,15 @@
 //! [`pack()`]: a file or a tree as a stream.
 //!
 //! Files are found by `openat2` below the directory that was named, so nothing that is exchanged meanwhile leads
-//! elsewhere. Of a file as many bytes are taken as it had when it was opened.
+//! elsewhere. What is opened is the very file that was found: a device that takes its place may do anything when it is
+//! opened. Of a file as many bytes are taken as it had when it was opened.
 
 use std::{
     collections::HashMap,
     ffi::{OsStr, OsString},
     io::Write,
     os::{
-        fd::OwnedFd,
+        fd::{AsRawFd as _, OwnedFd},
         unix::ffi::{OsStrExt as _, OsStringExt as _},
     },
     path::{Path, PathBuf},
@@ -80,7 +81,8 @@ pub fn pack(
         FileType::Directory => packer.tree(&Below::new(found), shown, &status)?,
         FileType::Symlink => packer.symlink(&found, shown, &status, path)?,
         FileType::RegularFile => {
-            let file = open(OFlags::RDONLY | OFlags::NONBLOCK)?;
+            let by_name = || open(OFlags::RDONLY | OFlags::NONBLOCK);
+            let file = reopened(&found, path).unwrap_or_else(by_name)?;
             packer.file(&file, shown, path)?;
         }
         _ => packer.special(shown, &status, path)?,
@@ -152,7 +154,8 @@ impl<W: Write> Packer<'_, W> {
             FileType::Symlink => self.symlink(&found, &name, &status, &path)?,
             FileType::RegularFile => {
                 let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
-                let file = below.open(&path, flags).map_err(failed)?;
+                let by_name = || below.open(&path, flags).map_err(failed);
+                let file = reopened(&found, &path).unwrap_or_else(by_name)?;
                 self.file(&file, &name, &path)?;
             }
             _ => self.special(&name, &status, &path)?,
@@ -279,6 +282,16 @@ impl<W: Write> Packer<'_, W> {
             modified: status.st_mtime,
         };
         self.writer.begin(name, link, &attributes)
+    }
+}
+
+/// Opens the file that was found, whatever its name leads to by now. None where there is no `/proc` of this process, as a
+/// system may have it: its own devices are all that a name leads to there.
+fn reopened(found: &OwnedFd, path: &Path) -> Option<Result<OwnedFd, ArchiveError>> {
+    let name = format!("/proc/self/fd/{}", found.as_raw_fd());
+    match openat(CWD, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::NOENT | Errno::NOTDIR) => None,
+        opened => Some(opened.map_err(|errno| ArchiveError::file(path, "cannot be opened", errno))),
     }
 }
 

@@ -39,6 +39,37 @@ pub struct Options {
     pub keep_owners: bool,
     /// The bits of permissions that are taken over, of `0o7777`.
     pub mode_mask: u32,
+    /// Bytes of all files, at most. Zeros count, which take no space.
+    pub most_bytes: u64,
+    /// Files, directories and links, at most.
+    pub most_files: u64,
+}
+
+/// What a stream has cost so far.
+#[derive(Debug, Default)]
+struct Spent {
+    bytes: u64,
+    files: u64,
+}
+
+impl Spent {
+    /// Counts one more file, or directory, of `bytes`.
+    fn charge(&mut self, bytes: u64, options: Options) -> Result<(), ArchiveError> {
+        self.files = self.files.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+        let (what, most, option) = match options {
+            Options { most_files, .. } if self.files > most_files => {
+                ("files and directories", most_files, "--max-files")
+            }
+            Options { most_bytes, .. } if self.bytes > most_bytes => {
+                ("bytes", most_bytes, "--max-size")
+            }
+            _ => return Ok(()),
+        };
+        let message =
+            format!("there are more than {most} {what} to copy, which {option} can allow");
+        Err(ArchiveError::Refused(message))
+    }
 }
 
 /// Puts the files of `stream` to `path`; `notes` hears of what was left out, and how.
@@ -59,6 +90,7 @@ pub fn unpack(
         made: Vec::new(),
         parent: None,
         left_out: 0,
+        spent: Spent::default(),
     };
     let mut reader = Reader::new(stream);
     while let Some(entry) = reader.next_entry()? {
@@ -84,11 +116,13 @@ struct Unpacker<'a> {
     /// The directory of the last entry: the next one is mostly in it, too.
     parent: Option<(PathBuf, OwnedFd)>,
     left_out: u64,
+    spent: Spent,
 }
 
 impl Unpacker<'_> {
     fn entry(&mut self, entry: &Entry, data: &mut Reader<impl Read>) -> Result<(), ArchiveError> {
         let path = self.destination.place(entry)?;
+        self.spent.charge(entry.size, self.options)?;
         self.leave(Some(&path))?;
         let Some(name) = path.file_name() else {
             // The destination itself is there.
@@ -132,7 +166,8 @@ impl Unpacker<'_> {
             path.push(name);
             let into = parent.map_err(|errno| not_entered(&path, errno))?;
             match mkdirat(&into, name, Mode::from_raw_mode(0o755)) {
-                Ok(()) | Err(Errno::EXIST) => {}
+                Ok(()) => self.spent.charge(0, self.options)?,
+                Err(Errno::EXIST) => {}
                 Err(errno) => return Err(not_made(&path, errno)),
             }
             parent = below.directory(&path);

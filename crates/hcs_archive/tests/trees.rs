@@ -6,15 +6,21 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs,
+    mem::MaybeUninit,
     os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink},
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use hcs_archive::{ArchiveError, Options, Target, pack, unpack};
+use rustix::fs::{CWD, Mode, RenameFlags, inotify, mkfifoat, renameat_with};
 use tar::{EntryType, Header};
 use tempfile::{TempDir, tempdir};
 
 const PLAIN: Options = Options {
+    most_bytes: u64::MAX,
+    most_files: u64::MAX,
     keep_owners: false,
     mode_mask: 0o777,
 };
@@ -82,10 +88,10 @@ fn tree() -> TempDir {
     symlink("/etc/passwd", at("top/absolute")).unwrap();
     symlink("x".repeat(300), at("top/long-link")).unwrap();
     rustix::fs::mknodat(
-        rustix::fs::CWD,
+        CWD,
         at("top/fifo"),
         rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o640),
+        Mode::from_raw_mode(0o640),
         0,
     )
     .unwrap();
@@ -396,6 +402,69 @@ fn records_are_bounded() {
         failed.to_string().contains("more than 16 records"),
         "{failed}"
     );
+}
+
+#[test]
+fn a_stream_costs_no_more_than_its_reader_allows() {
+    let stream = archive(&[
+        (EntryType::Directory, "top", "", &b""[..]),
+        // With two directories that only this path names.
+        (EntryType::Regular, "top/a/b/file", "", &b"text"[..]),
+    ]);
+    let unpacked = |most_bytes, most_files| {
+        let (to, options) = (
+            tempdir().unwrap(),
+            Options {
+                most_bytes,
+                most_files,
+                ..PLAIN
+            },
+        );
+        let target = Target::Copy {
+            expected: Some(Some("top".into())),
+        };
+        let done = unpack(&*stream, to.path(), target, options, &mut |_| ());
+        assert_eq!(to.path().join("top/a/b/file").exists(), done.is_ok());
+        done.map_err(|error| error.to_string())
+    };
+    assert_eq!(unpacked(4, 4), Ok(()));
+    let failed = unpacked(3, 4).unwrap_err();
+    assert!(failed.contains("more than 3 bytes"), "{failed}");
+    let failed = unpacked(4, 3).unwrap_err();
+    assert!(
+        failed.contains("more than 3 files and directories"),
+        "{failed}"
+    );
+}
+
+#[test]
+fn a_node_in_place_of_a_file_is_not_opened() {
+    let place = tempdir().unwrap();
+    let (root, other) = (place.path().join("root"), place.path().join("other"));
+    let file = root.join("file");
+    fs::create_dir(&root).unwrap();
+    fs::write(&file, "text").unwrap();
+    // A FIFO stands for a device: that it is opened is seen, and does nothing.
+    mkfifoat(CWD, &other, Mode::RUSR | Mode::WUSR).unwrap();
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    inotify::add_watch(&watch, &other, inotify::WatchFlags::OPEN).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                renameat_with(CWD, &file, CWD, &other, RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        for _ in 0..5000 {
+            for from in [&root, &file] {
+                let _exchanged = pack(from, false, std::io::sink(), &mut |_| ());
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let mut buffer = [MaybeUninit::uninit(); 512];
+    let opened = inotify::Reader::new(&watch, &mut buffer).next().map(drop);
+    assert_eq!(opened, Err(rustix::io::Errno::AGAIN));
 }
 
 #[test]

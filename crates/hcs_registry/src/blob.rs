@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read},
     sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
 };
 
 use hcs_storage::{Content, Refusal};
@@ -15,6 +16,43 @@ use crate::{connection::Request, error::RegistryError, session::Session};
 
 /// How often a content may break off.
 const MOST_BREAKS: u32 = 5;
+/// Bytes that have to come in each second that a content is waited for.
+const LEAST: u64 = 1024;
+/// Over how many times the longest silence that is looked at: a network that is bad for a minute is no reason to give up.
+const SILENCES: u32 = 10;
+
+/// How fast a content comes. A registry that sends a byte now and then is never silent, and would hold the store in use.
+#[derive(Debug)]
+struct Pace {
+    /// How long it may say nothing.
+    stall: Duration,
+    waited: Duration,
+    came: u64,
+}
+
+impl Pace {
+    const fn new(stall: Duration) -> Self {
+        let waited = Duration::ZERO;
+        let came = 0;
+        Self {
+            stall,
+            waited,
+            came,
+        }
+    }
+
+    /// Takes `bytes` that were waited for; answers whether that is fast enough. A process that was stopped meanwhile has not
+    /// waited for longer than silence is waited for.
+    fn keeps(&mut self, bytes: u64, waited: Duration) -> bool {
+        self.came = self.came.saturating_add(bytes);
+        self.waited += waited.min(self.stall);
+        if self.waited < self.stall * SILENCES {
+            return true;
+        }
+        let waited = std::mem::take(&mut self.waited).as_secs();
+        std::mem::take(&mut self.came) >= waited.saturating_mul(LEAST)
+    }
+}
 
 /// The bytes of a content, and of what comes behind it, which is refused by what reads it.
 pub(crate) struct Blob<'a> {
@@ -23,6 +61,7 @@ pub(crate) struct Blob<'a> {
     body: BodyReader<'static>,
     position: u64,
     breaks: u32,
+    pace: Pace,
     /// Set when another part of the image has failed.
     stop: &'a AtomicBool,
     /// Told of what has come.
@@ -47,6 +86,7 @@ impl<'a> Blob<'a> {
             body: answer.into_body().into_reader(),
             position: 0,
             breaks: 0,
+            pace: Pace::new(session.stall()),
             stop,
             came,
         })
@@ -113,6 +153,7 @@ impl Read for Blob<'_> {
                 let why = "another part of the image has failed";
                 return Err(io::Error::new(io::ErrorKind::ConnectionAborted, why));
             }
+            let asked = Instant::now();
             let read = self.body.read(buffer);
             let whole = self.position >= self.content.size;
             match read {
@@ -122,10 +163,37 @@ impl Read for Blob<'_> {
                 Err(failure) => self.resume(Some(failure))?,
                 Ok(read) => {
                     self.position += read as u64;
+                    if !self.pace.keeps(read as u64, asked.elapsed()) {
+                        let why = format!("it comes slower than {LEAST} bytes a second");
+                        return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+                    }
                     (self.came)(read as u64);
                     return Ok(read);
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_too_slowly_for_long_is_not_waited_for() {
+        let silence = Duration::from_secs(30);
+        let slow = Duration::from_secs(29);
+        let mut pace = Pace::new(silence);
+        let late = (0..20).position(|_| !pace.keeps(1, slow));
+        assert_eq!(late, Some(10));
+        // What is bad for a while is made up for by the rest.
+        let mut pace = Pace::new(silence);
+        for _ in 0..1000 {
+            assert!((0..9).all(|_| pace.keeps(1, slow)));
+            assert!(pace.keeps(400 << 10, slow) && pace.keeps(1, slow));
+        }
+        let mut pace = Pace::new(silence);
+        assert!((0..9).all(|_| pace.keeps(1, Duration::MAX)));
+        assert!(!pace.keeps(1, Duration::MAX));
     }
 }

@@ -87,6 +87,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// How long the registry may say nothing.
+    pub(crate) const fn stall(&self) -> Duration {
+        self.stall
+    }
+
     /// The host, for messages.
     pub(crate) fn host(&self) -> &str {
         &self.place.host

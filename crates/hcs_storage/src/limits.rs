@@ -1,4 +1,4 @@
-//! What an archive may cost: bytes, files, names, depth and time.
+//! What an archive may cost: bytes, files, names, depth and time; and what all archives of one image may cost together.
 
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,50 @@ impl Deadline {
     }
 }
 
+/// What one work on a store may cost, whatever number of archives it is of: a small archive can be named many times. The
+/// depth and the metadata are limited for each archive, as they are kept no longer.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    pub(crate) limits: Limits,
+    pub(crate) deadline: Deadline,
+    /// Bytes of contents as they are stored.
+    stored: u64,
+    /// Bytes of archives after decompression.
+    pub(crate) plain: u64,
+    /// Bytes of files, holes included.
+    pub(crate) content: u64,
+    pub(crate) entries: u64,
+}
+
+impl Budget {
+    /// All of `limits`, of which the time begins now.
+    pub(crate) fn of(limits: &Limits) -> Self {
+        Self::until(limits, Deadline::after(limits.time))
+    }
+
+    /// All of `limits`, with the time that is left.
+    pub(crate) fn until(limits: &Limits, deadline: Deadline) -> Self {
+        Self {
+            limits: *limits,
+            deadline,
+            stored: 0,
+            plain: 0,
+            content: 0,
+            entries: 0,
+        }
+    }
+
+    /// Takes the bytes of a content that is stored.
+    ///
+    /// # Errors
+    /// There are not as many left, or no time.
+    pub(crate) fn store(&mut self, bytes: u64) -> Result<(), Refusal> {
+        let refusal = |limit| Refusal::TooManyBytes { limit };
+        charge(&mut self.stored, bytes, self.limits.bytes, refusal)?;
+        self.deadline.check()
+    }
+}
+
 /// Adds `more` to `sum`, which may not pass `limit`.
 pub(crate) fn charge(
     sum: &mut u64,
@@ -86,6 +130,20 @@ mod tests {
             Err(Refusal::TooManyEntries { limit: 3 })
         ));
         assert!(charge(&mut sum, u64::MAX, 3, refusal).is_err());
+    }
+
+    #[test]
+    fn a_budget_ends_with_its_sum_or_its_time() {
+        let limits = Limits {
+            bytes: 3,
+            ..Limits::default()
+        };
+        let mut budget = Budget::of(&limits);
+        assert_eq!(budget.store(3), Ok(()));
+        assert_eq!(budget.store(1), Err(Refusal::TooManyBytes { limit: 3 }));
+        let over = Deadline::after(Duration::ZERO);
+        let late = Budget::until(&limits, over).store(1);
+        assert!(matches!(late, Err(Refusal::TooSlow { .. })));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(crate) struct Measured<R> {
     source: R,
     hasher: Sha256,
     bytes: u64,
+    /// The same, with what others have taken of the limit before.
+    charged: u64,
     limit: u64,
     deadline: Deadline,
 }
@@ -33,9 +35,16 @@ impl<R> Measured<R> {
             source,
             hasher: Sha256::new(),
             bytes: 0,
+            charged: 0,
             limit,
             deadline,
         }
+    }
+
+    /// The same, where `spent` bytes of the limit were taken before.
+    pub(crate) fn beyond(self, spent: u64) -> Self {
+        let charged = spent;
+        Self { charged, ..self }
     }
 
     /// Where it comes from.
@@ -58,7 +67,8 @@ impl<R: Read> Read for Measured<R> {
         let read = self.source.read(buffer)?;
         self.hasher.update(&buffer[..read]);
         let refusal = |limit| Refusal::TooManyBytes { limit };
-        charge(&mut self.bytes, read as u64, self.limit, refusal)?;
+        self.bytes += read as u64;
+        charge(&mut self.charged, read as u64, self.limit, refusal)?;
         Ok(read)
     }
 }
@@ -82,7 +92,10 @@ mod tests {
 
     #[test]
     fn more_than_the_limit_is_refused() {
-        let mut measured = Measured::new(&b"abc"[..], 2, Deadline::after(Duration::MAX));
-        assert!(io::copy(&mut measured, &mut io::sink()).is_err());
+        for (limit, spent, is_allowed) in [(2, 0, false), (5, 3, false), (5, 2, true)] {
+            let measured = Measured::new(&b"abc"[..], limit, Deadline::after(Duration::MAX));
+            let copied = io::copy(&mut measured.beyond(spent), &mut io::sink());
+            assert_eq!(copied.is_ok(), is_allowed, "{limit} {spent}");
+        }
     }
 }

@@ -18,12 +18,16 @@ use rustix::{fs::Mode, process::umask};
 use crate::{
     complain,
     failure::Stop,
-    options::{end::End, limit::Limit},
+    options::{end::End, limit::Limit, memory::megabytes},
     output::{end_with_the_reader, printable},
     session::archive::{self, Streams},
 };
 
 const TIMEOUT: &str = "Stop copying, with exit code 124, when it takes longer (0.5 is half a second); what was copied stays";
+
+/// What comes out of a container unless the options say otherwise, as of images.
+const MOST_MEGABYTES: u64 = 64 << 10;
+const MOST_FILES: u64 = 2_000_000;
 
 /// The most notes about files that were left out.
 const MOST_NOTES: usize = 20;
@@ -44,6 +48,7 @@ Examples:
   hcs cp box:/var/log/app.log .
   hcs cp ./site box:/srv                    /srv/site, or /srv where that is not there
   hcs cp ./site/. box:/srv                  what is in site, into /srv
+  hcs cp --max-size 2G --max-files 1000 box:/srv .
   hcs cp box:/srv - | gzip > srv.tar.gz
   gunzip < srv.tar.gz | hcs cp - box:/"
 )]
@@ -64,6 +69,14 @@ pub(crate) struct Cp {
     #[arg(long, short = 'L')]
     follow_link: bool,
 
+    /// The most bytes that come out of a container into files, in megabytes or as 2G [default: 64G]
+    #[arg(long, value_name = "MB", value_parser = megabytes)]
+    max_size: Option<u64>,
+
+    /// The most files that come out of a container, directories and links included [default: 2000000]
+    #[arg(long, value_name = "N")]
+    max_files: Option<u64>,
+
     #[command(flatten)]
     limit: Limit,
 }
@@ -71,10 +84,7 @@ pub(crate) struct Cp {
 impl Cp {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let clock = self.limit.begin("cp");
-        let options = Given {
-            archive: self.archive,
-            follow_link: self.follow_link,
-        };
+        let options = self.given()?;
         let (id, document, work): (_, _, Work) = match (self.source, self.destination) {
             (End::Inside { id, path }, End::Here(to)) => {
                 let expected = top_name(Path::new(&path));
@@ -113,6 +123,24 @@ impl Cp {
         archive::run(&id, &document, clock, work)?;
         Ok(0)
     }
+
+    /// # Errors
+    /// There is a limit, and no file is made here that it would be of.
+    fn given(&self) -> Result<Given, Failure> {
+        let is_limited = self.max_size.is_some() || self.max_files.is_some();
+        let ends = (&self.source, &self.destination);
+        if is_limited && !matches!(ends, (End::Inside { .. }, End::Here(_))) {
+            let message = "--max-size and --max-files are for files that come out of a container, as in `hcs cp box:/srv .`";
+            return Err(Failure::new(HResult::E_INVALIDARG, message));
+        }
+        let megabytes = self.max_size.unwrap_or(MOST_MEGABYTES);
+        Ok(Given {
+            archive: self.archive,
+            follow_link: self.follow_link,
+            most_bytes: megabytes.saturating_mul(1 << 20),
+            most_files: self.max_files.unwrap_or(MOST_FILES),
+        })
+    }
 }
 
 /// One side of a copy, with the streams of the other.
@@ -123,6 +151,8 @@ type Work = Box<dyn FnOnce(Streams) -> Result<(), ArchiveError>>;
 struct Given {
     archive: bool,
     follow_link: bool,
+    most_bytes: u64,
+    most_files: u64,
 }
 
 impl Given {
@@ -172,6 +202,8 @@ impl Given {
                 true => 0o777,
                 false => 0o777 & !masked(),
             },
+            most_bytes: self.most_bytes,
+            most_files: self.most_files,
         };
         let target = Target::Copy { expected };
         unpack(stream, to, target, options, &mut noting())

@@ -23,6 +23,7 @@ mod inside;
 mod lifecycle;
 mod machines;
 mod manual;
+mod masks;
 mod networks;
 mod places;
 mod privileges;

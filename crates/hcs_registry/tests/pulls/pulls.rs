@@ -205,7 +205,7 @@ fn what_a_hostile_registry_answers_is_refused_and_leaves_nothing() {
     let place = tempfile::tempdir().unwrap();
     let store = store(place.path());
     type Lie = fn(&Sample, &Asked) -> Option<Answer>;
-    let lies: [(&str, Lie); 11] = [
+    let lies: [(&str, Lie); 12] = [
         ("its digest is", |sample, asked| {
             let mut layer = sample.layer.clone();
             layer[600] ^= 1;
@@ -228,6 +228,10 @@ fn what_a_hostile_registry_answers_is_refused_and_leaves_nothing() {
         ("imeout", |sample, asked| {
             let stalled = Answer::ok(&sample.layer).end(End::Stall(100));
             sample.is_layer(asked).then_some(stalled)
+        }),
+        ("slower than", |sample, asked| {
+            let drip = Answer::ok(&sample.layer).end(End::Drip(Duration::from_millis(50)));
+            sample.is_layer(asked).then_some(drip)
         }),
         ("expected", |sample, asked| {
             let vast = Answer::ok(&sample.layer).header("Content-Length", u64::MAX.to_string());
@@ -264,7 +268,7 @@ fn what_a_hostile_registry_answers_is_refused_and_leaves_nothing() {
             Server::new(move |asked| lie(&sample, asked).unwrap_or_else(|| sample.answer(asked)));
         // Only what is to time out has a short time.
         let stall = match text {
-            "imeout" => Duration::from_millis(500),
+            "imeout" | "slower than" => Duration::from_millis(500),
             _ => access().stall,
         };
         let access = Access { stall, ..access() };

@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 /// What was asked for.
@@ -35,6 +36,8 @@ pub(crate) enum End {
     Cut(usize),
     /// After so many bytes nothing more comes, until the other side closes the connection.
     Stall(usize),
+    /// One byte comes after the other, with so much time between.
+    Drip(Duration),
     /// The body comes again and again.
     Endless,
 }
@@ -138,6 +141,17 @@ fn write(mut stream: TcpStream, answer: &Answer) -> std::io::Result<()> {
             stream.write_all(&answer.body[..bytes.min(most)])?;
             // The other side says nothing more, so this ends with it.
             stream.read(&mut [0]).map(drop)
+        }
+        End::Drip(pause) => {
+            // The other side says nothing more, so this waits for the time, or for its end.
+            stream.set_read_timeout(Some(pause))?;
+            for byte in &answer.body {
+                stream.write_all(&[*byte])?;
+                if stream.read(&mut [0]).is_ok() {
+                    break;
+                }
+            }
+            Ok(())
         }
         End::Endless => loop {
             stream.write_all(&answer.body)?;

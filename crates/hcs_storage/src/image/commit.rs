@@ -11,6 +11,7 @@ use crate::{
     compression::Compression,
     image::{document::Descriptor, store::Hold},
     layer::{Marks, Omitted, export},
+    limits::Budget,
 };
 
 impl Store {
@@ -47,7 +48,9 @@ impl Store {
             let kind = layer_type(Compression::None);
             let mut layers = image.manifest.layers.clone();
             layers.push(Descriptor::new(kind, content.digest, content.size));
-            let mut taken = self.assemble(&document::text(&config)?, &config, layers)?;
+            let text = document::text(&config)?;
+            let mut budget = Budget::of(&self.options.limits);
+            let mut taken = self.assemble(&text, &config, layers, &mut budget)?;
             taken.names = vec![name.clone()];
             Ok((self.finish(taken)?, omitted))
         })

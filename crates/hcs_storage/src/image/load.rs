@@ -7,6 +7,7 @@
 //! on the way is removed again, unless another process uses the store: the next one that has it alone does it then.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{self, Read},
     path::Path,
@@ -29,8 +30,8 @@ use super::{
 use crate::{
     Digest, Refusal, StorageError,
     compression::{self, Compression},
-    layer::{self, Expected, Marks, Omitted, Options, Rights, export, import_tar},
-    limits::Deadline,
+    layer::{self, Expected, Marks, Omitted, Rights, export, import_within},
+    limits::{Budget, Deadline},
     measure::{Content, Measured},
 };
 
@@ -38,6 +39,8 @@ use crate::{
 const MOST_IMAGES: usize = 100;
 /// Lists within lists, at most.
 const DEEPEST: usize = 4;
+/// Lists that are read for one load, at most.
+const MOST_LISTS: usize = 1000;
 
 /// An image that was loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +85,7 @@ impl Store {
         path: &Path,
         name: Option<&Name>,
     ) -> Result<Vec<Loaded>, StorageError> {
-        self.or_clean(|| self.load(path, name))
+        self.or_clean(|| self.load(path, name, &mut Budget::of(&self.options.limits)))
     }
 
     /// The same of a tar stream of such a folder, which may be compressed.
@@ -97,26 +100,31 @@ impl Store {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let place = self.incoming().join(format!("{}-{number}", process::id()));
-        let options = Options {
-            rights: Rights::Content,
-            ..self.options
-        };
         self.or_clean(|| {
             // A killed process with the same number may have left it.
             layer::remove(&place)?;
-            import_tar(stream, &place, &options, &Expected::default())?;
-            let loaded = self.load(&place, name);
+            let expected = Expected::default();
+            let limits = &self.options.limits;
+            let mut budget = Budget::of(limits);
+            import_within(stream, &place, Rights::Content, &expected, &mut budget)?;
+            // What is unpacked of it is another sum, in the same time.
+            let loaded = self.load(&place, name, &mut Budget::until(limits, budget.deadline));
             layer::remove(&place)?;
             loaded
         })
     }
 
-    fn load(&self, path: &Path, name: Option<&Name>) -> Result<Vec<Loaded>, StorageError> {
+    fn load(
+        &self,
+        path: &Path,
+        name: Option<&Name>,
+        budget: &mut Budget,
+    ) -> Result<Vec<Loaded>, StorageError> {
         let source = Source::open(path)?;
         let mut images = if source.file("oci-layout")?.is_some() {
-            self.take_layout(&source)?
+            self.take_layout(&source, budget)?
         } else {
-            self.take_docker(&source)?
+            self.take_docker(&source, budget)?
         };
         if let Some(name) = name {
             let [taken] = &mut *images else {
@@ -133,11 +141,10 @@ impl Store {
     /// The stream cannot be read, or is refused. No image is added then.
     pub fn import(&self, stream: impl Read, name: &Name) -> Result<Loaded, StorageError> {
         self.or_clean(|| {
-            let deadline = Deadline::after(self.options.limits.time);
-            let content = self
-                .blobs
-                .keep(stream, self.options.limits.bytes, deadline, None)?;
-            self.of_root(content, name)
+            let mut budget = Budget::of(&self.options.limits);
+            let limit = budget.limits.bytes;
+            let content = self.blobs.keep(stream, limit, budget.deadline, None)?;
+            self.of_root(content, name, &mut budget)
         })
     }
 
@@ -152,20 +159,25 @@ impl Store {
         };
         self.or_clean(|| {
             let mut omitted = Omitted::default();
+            let mut budget = Budget::of(&self.options.limits);
             let content = self.blobs.keep_written(|file| {
                 let exported = export(folder, marks, &self.options.limits, file)?;
                 omitted = exported.omitted;
                 Ok(exported.content)
             })?;
-            let mut loaded = self.of_root(content, name)?;
+            let mut loaded = self.of_root(content, name, &mut budget)?;
             loaded.omitted += omitted;
             Ok(loaded)
         })
     }
 
     /// The image `name` of one layer, whose content is in the store.
-    fn of_root(&self, content: Content, name: &Name) -> Result<Loaded, StorageError> {
-        let deadline = Deadline::after(self.options.limits.time);
+    fn of_root(
+        &self,
+        content: Content,
+        name: &Name,
+        budget: &mut Budget,
+    ) -> Result<Loaded, StorageError> {
         let layer = self.layer_descriptor(content)?;
         let config = Config {
             created: None,
@@ -174,7 +186,7 @@ impl Store {
             config: None,
             rootfs: RootFs {
                 kind: "layers".to_owned(),
-                diff_ids: vec![self.diff_id(content.digest, deadline)?],
+                diff_ids: vec![self.diff_id(content.digest, budget.deadline)?],
             },
             history: Some(vec![History {
                 created_by: Some("hcs image import".to_owned()),
@@ -182,7 +194,7 @@ impl Store {
             }]),
         };
         let text = document::text(&config)?;
-        let mut taken = self.assemble(&text, &config, vec![layer])?;
+        let mut taken = self.assemble(&text, &config, vec![layer], budget)?;
         taken.names = vec![name.clone()];
         self.finish(taken)
     }
@@ -195,7 +207,8 @@ impl Store {
         let _use = self.using()?;
         let checked = document::check(&image.manifest, &image.config);
         checked.map_err(|refusal| refused(&image.descriptor.digest.to_string(), refusal))?;
-        self.unpack(&image.manifest, &image.config)
+        let mut budget = Budget::of(&self.options.limits);
+        self.unpack(&image.manifest, &image.config, &mut budget)
     }
 
     /// Does `work` with the store in use; what it leaves behind when it fails is removed.
@@ -223,13 +236,18 @@ impl Store {
     }
 
     /// The images of an OCI image layout, with their names. Their contents are in the store then.
-    fn take_layout(&self, source: &Source) -> Result<Vec<Taken>, StorageError> {
+    fn take_layout(
+        &self,
+        source: &Source,
+        budget: &mut Budget,
+    ) -> Result<Vec<Taken>, StorageError> {
         let text = source.document("index.json")?;
         let text = text.ok_or_else(|| refused("index.json", Refusal::Missing))?;
         let index: Index = parse(&text, "index.json")?;
         let mut images: Vec<Taken> = Vec::new();
+        let mut lists = Lists::new(source, budget.deadline);
         for listed in index.manifests.iter().filter(|listed| listed.fits()) {
-            let Some(found) = resolve(source, listed, 0)? else {
+            let Some(found) = lists.resolve(listed, 0)? else {
                 continue;
             };
             let name = listed.annotations.get("io.containerd.image.name");
@@ -241,7 +259,7 @@ impl Store {
                 continue;
             }
             images.push(Taken {
-                omitted: self.copy(source, &found)?,
+                omitted: self.copy(source, &found, budget)?,
                 image: found,
                 names: name.into_iter().collect(),
                 lists: Vec::new(),
@@ -258,30 +276,40 @@ impl Store {
     }
 
     /// Copies the contents of one image.
-    fn copy(&self, source: &Source, image: &Descriptor) -> Result<Omitted, StorageError> {
+    fn copy(
+        &self,
+        source: &Source,
+        image: &Descriptor,
+        budget: &mut Budget,
+    ) -> Result<Omitted, StorageError> {
         let what = image.digest.to_string();
         let text = source.described(image)?;
         let manifest: Manifest = parse(&text, &what)?;
         let config_text = source.described(&manifest.config)?;
         let config: Config = parse(&config_text, &manifest.config.digest.to_string())?;
         document::check(&manifest, &config).map_err(|refusal| refused(&what, refusal))?;
-        let deadline = Deadline::after(self.options.limits.time);
         for layer in &manifest.layers {
+            let stored = budget.store(layer.size);
+            stored.map_err(|refusal| refused(&what, refusal))?;
             let (file, _) = source.needed(&blob(layer.digest))?;
             let expected = Content {
                 digest: layer.digest,
                 size: layer.size,
             };
-            self.blobs
-                .keep(file, self.options.limits.bytes, deadline, Some(expected))?;
+            let (limit, deadline) = (budget.limits.bytes, budget.deadline);
+            self.blobs.keep(file, limit, deadline, Some(expected))?;
         }
         self.blobs.keep_document(&config_text)?;
         self.blobs.keep_document(&text)?;
-        self.unpack(&manifest, &config)
+        self.unpack(&manifest, &config, budget)
     }
 
     /// The images of `docker save`, with their names. Their contents are in the store then.
-    fn take_docker(&self, source: &Source) -> Result<Vec<Taken>, StorageError> {
+    fn take_docker(
+        &self,
+        source: &Source,
+        budget: &mut Budget,
+    ) -> Result<Vec<Taken>, StorageError> {
         let text = source.document("manifest.json")?;
         let text = text.ok_or_else(|| refused("the archive", Refusal::NoLayout))?;
         let saved: Vec<Saved> = parse(&text, "manifest.json")?;
@@ -290,11 +318,16 @@ impl Store {
         }
         saved
             .iter()
-            .map(|saved| self.copy_saved(source, saved))
+            .map(|saved| self.copy_saved(source, saved, budget))
             .collect()
     }
 
-    fn copy_saved(&self, source: &Source, saved: &Saved) -> Result<Taken, StorageError> {
+    fn copy_saved(
+        &self,
+        source: &Source,
+        saved: &Saved,
+        budget: &mut Budget,
+    ) -> Result<Taken, StorageError> {
         let names = saved.repo_tags.iter().flatten();
         let names = names.map(|name| named(name)).collect::<Result<_, _>>()?;
         let text = source.document(&saved.config)?;
@@ -304,16 +337,16 @@ impl Store {
             let what = "the number of layers is not that of the configuration".to_owned();
             return Err(refused("manifest.json", Refusal::BadDocument(what)));
         }
-        let deadline = Deadline::after(self.options.limits.time);
         let mut layers = Vec::new();
         for path in &saved.layers {
-            let (file, _) = source.needed(path)?;
-            let content = self
-                .blobs
-                .keep(file, self.options.limits.bytes, deadline, None)?;
+            let (file, size) = source.needed(path)?;
+            let stored = budget.store(size);
+            stored.map_err(|refusal| refused(path, refusal))?;
+            let (limit, deadline) = (budget.limits.bytes, budget.deadline);
+            let content = self.blobs.keep(file, limit, deadline, None)?;
             layers.push(self.layer_descriptor(content)?);
         }
-        let taken = self.assemble(&text, &config, layers)?;
+        let taken = self.assemble(&text, &config, layers, budget)?;
         Ok(Taken { names, ..taken })
     }
 
@@ -323,6 +356,7 @@ impl Store {
         config_text: &[u8],
         config: &Config,
         layers: Vec<Descriptor>,
+        budget: &mut Budget,
     ) -> Result<Taken, StorageError> {
         let kept = self.blobs.keep_document(config_text)?;
         let manifest = Manifest {
@@ -333,7 +367,7 @@ impl Store {
         };
         let checked = document::check(&manifest, config);
         checked.map_err(|refusal| refused(&kept.digest.to_string(), refusal))?;
-        let omitted = self.unpack(&manifest, config)?;
+        let omitted = self.unpack(&manifest, config, budget)?;
         let kept = self.blobs.keep_document(&document::text(&manifest)?)?;
         Ok(Taken {
             image: Descriptor::new(MANIFEST, kept.digest, kept.size),
@@ -343,11 +377,12 @@ impl Store {
         })
     }
 
-    /// Unpacks the layers of an image that are not there yet.
+    /// Unpacks the layers of an image that are not there yet, with what is left of `budget` for all of them.
     pub(super) fn unpack(
         &self,
         manifest: &Manifest,
         config: &Config,
+        budget: &mut Budget,
     ) -> Result<Omitted, StorageError> {
         let mut omitted = Omitted::default();
         let diff_ids = &config.rootfs.diff_ids;
@@ -373,12 +408,8 @@ impl Store {
                 size: Some(layer.size),
                 diff_id: Some(*diff_id),
             };
-            match import_tar(
-                self.blobs.open(layer.digest)?,
-                &target,
-                &self.options,
-                &expected,
-            ) {
+            let content = self.blobs.open(layer.digest)?;
+            match import_within(content, &target, self.options.rights, &expected, budget) {
                 Ok(imported) => omitted += imported.omitted,
                 // Another process was first.
                 Err(StorageError::Step { errno, .. }) if errno == Errno::EXIST => {}
@@ -431,29 +462,61 @@ impl Store {
     }
 }
 
-/// The image that `listed` leads to; none where no list on the way has one for this machine.
-fn resolve(
-    source: &Source,
-    listed: &Descriptor,
-    depth: usize,
-) -> Result<Option<Descriptor>, StorageError> {
-    if listed.is_manifest() {
-        return Ok(Some(listed.clone()));
-    }
-    let what = listed.digest.to_string();
-    if !listed.is_index() || depth >= DEEPEST {
-        let kind = &listed.media_type;
-        let text =
-            format!("mediaType {kind:?} is neither that of an image nor of a list of images");
-        return Err(refused(&what, Refusal::BadDocument(text)));
-    }
-    let index: Index = parse(&source.described(listed)?, &what)?;
-    for next in index.manifests.iter().filter(|next| next.fits()) {
-        if let Some(found) = resolve(source, next, depth + 1)? {
-            return Ok(Some(found));
+/// Lists of images in a layout, each of which is read once: a list may name another one as often as it likes.
+struct Lists<'a> {
+    source: &'a Source,
+    deadline: Deadline,
+    /// What the lists lead to that were read, by digest and size.
+    read: HashMap<(Digest, u64), Option<Descriptor>>,
+}
+
+impl<'a> Lists<'a> {
+    fn new(source: &'a Source, deadline: Deadline) -> Self {
+        let read = HashMap::new();
+        Self {
+            source,
+            deadline,
+            read,
         }
     }
-    Ok(None)
+
+    /// The image that `listed` leads to; none where no list on the way has one for this machine.
+    fn resolve(
+        &mut self,
+        listed: &Descriptor,
+        depth: usize,
+    ) -> Result<Option<Descriptor>, StorageError> {
+        if listed.is_manifest() {
+            return Ok(Some(listed.clone()));
+        }
+        let what = listed.digest.to_string();
+        if !listed.is_index() || depth >= DEEPEST {
+            let kind = &listed.media_type;
+            let text =
+                format!("mediaType {kind:?} is neither that of an image nor of a list of images");
+            return Err(refused(&what, Refusal::BadDocument(text)));
+        }
+        let key = (listed.digest, listed.size);
+        if let Some(found) = self.read.get(&key) {
+            return Ok(found.clone());
+        }
+        if self.read.len() >= MOST_LISTS {
+            let text = format!("it has more than {MOST_LISTS} lists of images");
+            return Err(refused("the archive", Refusal::BadDocument(text)));
+        }
+        let in_time = self.deadline.check();
+        in_time.map_err(|refusal| refused(&what, refusal))?;
+        // It leads to none until it is read: no list can be in itself, as its digest is of all that it names.
+        self.read.insert(key, None);
+        let index: Index = parse(&self.source.described(listed)?, &what)?;
+        for next in index.manifests.iter().filter(|next| next.fits()) {
+            if let Some(found) = self.resolve(next, depth + 1)? {
+                self.read.insert(key, Some(found.clone()));
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
 }
 
 fn named(name: &str) -> Result<Name, StorageError> {

@@ -33,6 +33,8 @@ pub struct Pruned {
 struct Needed {
     blobs: BTreeSet<String>,
     layers: BTreeSet<String>,
+    /// What was followed: by digest, depth, and as a list or not. A list may name another one as often as it likes.
+    followed: BTreeSet<(Digest, usize, bool)>,
 }
 
 impl Store {
@@ -112,6 +114,10 @@ impl Store {
         needed: &mut Needed,
     ) -> Result<(), StorageError> {
         needed.blobs.insert(descriptor.digest.hex());
+        let step = (descriptor.digest, depth, descriptor.is_index());
+        if !(descriptor.is_index() || descriptor.is_manifest()) || !needed.followed.insert(step) {
+            return Ok(());
+        }
         let what = descriptor.digest.to_string();
         if descriptor.is_index() && depth < DEEPEST {
             let index: Index = parse(&self.blobs.document(descriptor.digest)?, &what)?;

@@ -10,7 +10,11 @@ use super::{
     document::{self, Config, Descriptor, LARGEST, Manifest, parse},
     load::Taken,
 };
-use crate::{Digest, Refusal, StorageError, limits::Deadline, measure::Content};
+use crate::{
+    Digest, Refusal, StorageError,
+    limits::{Budget, Deadline},
+    measure::Content,
+};
 
 /// An image that is being received. Any number of threads may keep contents of it.
 #[derive(Debug)]
@@ -100,7 +104,8 @@ impl Incoming<'_> {
         let what = kept.digest.to_string();
         let manifest: Manifest = parse(text, &what)?;
         let config = self.config(&manifest, &what)?;
-        let omitted = store.unpack(&manifest, &config)?;
+        let mut budget = Budget::until(&store.options.limits, self.deadline);
+        let omitted = store.unpack(&manifest, &config, &mut budget)?;
         let image = Descriptor::new(media_type, kept.digest, kept.size);
         let loaded = store.finish(Taken {
             image,

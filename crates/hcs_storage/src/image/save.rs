@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    fs::{DirBuilder, OpenOptions},
     io::{self, BufWriter, Read, Write},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
@@ -70,15 +72,25 @@ impl Store {
         let staging = Staging::begin(target)?;
         let root = staging.path();
         let failed = |error| failed("writing", target, &error);
-        std::fs::create_dir_all(root.join("blobs/sha256")).map_err(failed)?;
+        let mut folders = DirBuilder::new();
+        let folders = folders.recursive(true).mode(0o755);
+        folders.create(root.join("blobs/sha256")).map_err(failed)?;
+        // Whatever the mask is, no other user can write to what root may load again.
+        let new = |name: &str| {
+            let mut options = OpenOptions::new();
+            let options = options.write(true).create_new(true).mode(0o644);
+            options.open(root.join(name))
+        };
         for descriptor in contents(image) {
             let mut source = self.blobs.open(descriptor.digest)?;
-            let file = std::fs::File::create_new(root.join(blob(descriptor.digest)));
+            let file = new(&blob(descriptor.digest));
             let copied = file.and_then(|mut file| io::copy(&mut source, &mut file));
             copied.map_err(failed)?;
         }
-        std::fs::write(root.join("index.json"), index(image)?).map_err(failed)?;
-        std::fs::write(root.join("oci-layout"), LAYOUT).map_err(failed)?;
+        for (name, text) in [("index.json", &*index(image)?), ("oci-layout", LAYOUT)] {
+            let written = new(name).and_then(|mut file| file.write_all(text));
+            written.map_err(failed)?;
+        }
         staging.commit()
     }
 

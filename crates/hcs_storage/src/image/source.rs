@@ -1,11 +1,15 @@
 //! Files of a foreign image layout, read without leaving it.
 //!
-//! Links inside of the layout are followed, because `docker save` makes some; none leads out (`RESOLVE_BENEATH`).
+//! Links inside of the layout are followed, because `docker save` makes some; none leads out (`RESOLVE_BENEATH`). What is
+//! no regular file is not opened: a device may do anything then.
 
 use std::{
     fs::File,
     io::Read as _,
-    os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
     path::Path,
 };
 
@@ -34,18 +38,21 @@ impl Source {
     /// The regular file at `path`, with its size; none where nothing is there.
     pub(super) fn file(&self, path: &str) -> Result<Option<(File, u64)>, StorageError> {
         let failed = |errno| StorageError::step("opening", path.as_bytes(), errno);
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let file = match openat2(&self.root, path, flags, Mode::empty(), resolve) {
-            Ok(file) => file,
+        let found = match openat2(&self.root, path, flags, Mode::empty(), resolve) {
+            Ok(found) => found,
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(Errno::XDEV) => return Err(refused(path, Refusal::Traversal)),
             Err(errno) => return Err(failed(errno)),
         };
-        let stat = fstat(&file).map_err(failed)?;
+        let stat = fstat(&found).map_err(failed)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(refused(path, Refusal::NoFile));
         }
+        let found = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = openat(CWD, found, flags, Mode::empty()).map_err(failed)?;
         let size = u64::try_from(stat.st_size).unwrap_or_default();
         Ok(Some((file.into(), size)))
     }

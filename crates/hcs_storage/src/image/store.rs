@@ -13,7 +13,6 @@
 //! killed; what no image of it needs goes when no other process uses the store.
 
 use std::{
-    env,
     fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -23,7 +22,7 @@ use std::{
 };
 
 use hcs_wire::{
-    environment::is_root,
+    environment::{is_root, variable},
     trust::{Reason, Trusted},
 };
 use rustix::{
@@ -176,7 +175,7 @@ impl Store {
             return Some("/var/lib/hcs/storage".into());
         }
         let absolute = |name| {
-            env::var_os(name)
+            variable(name)
                 .map(PathBuf::from)
                 .filter(|path| path.is_absolute())
         };

@@ -1,7 +1,8 @@
 //! Extended attributes: which of them a layer has, and how they are read and set.
 //!
 //! Files are named by `/proc/self/fd/DIRECTORY/NAME`, because no system call takes a directory and a name here. The
-//! directory is one of the caller's descriptors, and a link at NAME is not followed.
+//! directory is one of the caller's descriptors, and a link at NAME is not followed. What is read is named by a descriptor of
+//! its own, as others may change names meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{XattrFlags, lgetxattr, llistxattr, lremovexattr, lsetxattr},
+    fs::{XattrFlags, getxattr, listxattr, lremovexattr, lsetxattr},
     io::Errno,
 };
 
@@ -128,14 +129,11 @@ pub(super) fn remove_access_lists(directory: BorrowedFd<'_>, name: &[u8]) -> Res
     Ok(())
 }
 
-/// All attributes of the file `name` in `directory`.
-pub(super) fn read(
-    directory: BorrowedFd<'_>,
-    name: &[u8],
-) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
-    let path = path(directory, name);
+/// All attributes of `file`, which may be a link: the name in `/proc` leads to that, and not to where it leads.
+pub(super) fn read(file: BorrowedFd<'_>) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let mut buffer = vec![0; MOST];
-    let length = match llistxattr(&*path, &mut buffer[..]) {
+    let length = match listxattr(&*path, &mut buffer[..]) {
         Ok(length) => length,
         Err(Errno::OPNOTSUPP) => 0,
         Err(errno) => return Err(errno),
@@ -146,7 +144,7 @@ pub(super) fn read(
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty())
     {
-        match lgetxattr(&*path, attribute, &mut buffer[..]) {
+        match getxattr(&*path, attribute, &mut buffer[..]) {
             Ok(length) => {
                 attributes.insert(attribute.to_vec(), buffer[..length].to_vec());
             }

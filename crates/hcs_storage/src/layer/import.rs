@@ -6,12 +6,13 @@ use std::{
 };
 
 use super::{
-    Marks, Omitted, Options, Sink as _, export, staging::Staging, unpack::Unpacker, walk::Walk,
+    Marks, Omitted, Options, Rights, Sink as _, export, staging::Staging, unpack::Unpacker,
+    walk::Walk,
 };
 use crate::{
     Digest, Refusal, StorageError,
     compression::{self, Compression},
-    limits::Deadline,
+    limits::Budget,
     measure::{Content, Measured},
     tar::TarReader,
 };
@@ -52,10 +53,25 @@ pub fn import_tar(
     options: &Options,
     expected: &Expected,
 ) -> Result<Imported, StorageError> {
+    let mut budget = Budget::of(&options.limits);
+    import_within(stream, target, options.rights, expected, &mut budget)
+}
+
+/// The same, with what is left of `budget`.
+///
+/// # Errors
+/// As of [`import_tar`].
+pub(crate) fn import_within(
+    stream: impl Read,
+    target: &Path,
+    rights: Rights,
+    expected: &Expected,
+    budget: &mut Budget,
+) -> Result<Imported, StorageError> {
     let staging = Staging::begin(target)?;
-    let deadline = Deadline::after(options.limits.time);
+    let (limit, deadline) = (budget.limits.bytes, budget.deadline);
     // A stream that grows by compression cannot be larger than what it makes, but for its own headers.
-    let most = options.limits.bytes.saturating_add(1 << 20);
+    let most = limit.saturating_add(1 << 20);
     let stream = Announced {
         left: expected.size,
         source: stream,
@@ -63,18 +79,21 @@ pub fn import_tar(
     };
     let measured = Measured::new(stream, most, deadline);
     let (plain, compression) = compression::plain(measured).map_err(unreadable)?;
-    let plain = Measured::new(plain, options.limits.bytes, deadline);
-    let mut archive = TarReader::new(
-        io::BufReader::with_capacity(64 << 10, plain),
-        &options.limits,
-    );
-    let mut unpacker = Unpacker::new(staging.root(), options.rights);
+    let plain = Measured::new(plain, limit, deadline).beyond(budget.plain);
+    let plain = io::BufReader::with_capacity(64 << 10, plain);
+    let mut archive = TarReader::within(plain, budget);
+    let mut unpacker = Unpacker::new(staging.root(), rights);
     while let Some(entry) = archive.next_entry()? {
         unpacker.take(&entry, &mut archive)?;
+        let more = unpacker.take_unnamed();
+        let charged = archive.charge_directories(more.directories, more.bytes);
+        charged.map_err(|refusal| StorageError::refused(entry.path.as_bytes(), refusal))?;
     }
     let mut omitted = unpacker.finish()?;
     omitted.attributes += archive.unread_attributes();
+    archive.spend(budget);
     let plain = archive.source().get_ref();
+    budget.plain = budget.plain.saturating_add(plain.content().size);
     let imported = Imported {
         stream: plain.source().source().content(),
         compression,

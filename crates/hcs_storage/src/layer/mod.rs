@@ -35,6 +35,7 @@ use crate::{Limits, StorageError, tar::Entry};
 pub use destroy::destroy;
 pub use export::{Exported, export};
 pub use folder::{export_to_folder, import_from};
+pub(crate) use import::import_within;
 pub use import::{Expected, Imported, import_folder, import_tar};
 pub use remove::{remove, remove_tree};
 pub(crate) use staging::Staging;

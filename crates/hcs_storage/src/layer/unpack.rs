@@ -46,6 +46,16 @@ pub(crate) struct Unpacker<'a> {
     /// The directory of the last entry: most entries follow another one of the same directory.
     last: Option<(EntryPath, OwnedFd)>,
     omitted: Omitted,
+    unnamed: Unnamed,
+}
+
+/// Directories that were made because a path of another entry names them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unnamed {
+    /// How many.
+    pub(crate) directories: u64,
+    /// Bytes of their paths.
+    pub(crate) bytes: u64,
 }
 
 /// What is at which path.
@@ -81,7 +91,14 @@ impl<'a> Unpacker<'a> {
             tree,
             last: None,
             omitted: Omitted::default(),
+            unnamed: Unnamed::default(),
         }
+    }
+
+    /// What was made beside the entries since this was asked for, at most as many directories for each entry as its path
+    /// has names: no entry has told their cost.
+    pub(crate) fn take_unnamed(&mut self) -> Unnamed {
+        std::mem::take(&mut self.unnamed)
     }
 
     /// Gives directories their owners, permissions and times, the deepest first; answers what was left out.
@@ -313,6 +330,10 @@ impl<'a> Unpacker<'a> {
                 };
                 let made = mkdirat(self.parent(&parent)?, name, Mode::RWXU);
                 made.map_err(|errno| failed("making the directory of", entry, errno))?;
+                if path != entry.path {
+                    self.unnamed.directories += 1;
+                    self.unnamed.bytes += path.as_bytes().len() as u64;
+                }
                 let entry = None;
                 self.tree
                     .directories

@@ -1,6 +1,8 @@
 //! Files become entries, in an order that depends on names only.
 //!
-//! A directory comes before what is in it, and names in the order of their bytes. No link is followed. The folder must
+//! A directory comes before what is in it, and names in the order of their bytes. No link is followed. Each file is found
+//! by its name once, as a descriptor that opens nothing (`O_PATH`), and everything is read by way of that: a container may
+//! put another file in its place at any moment, and a device of the host that is opened may do anything. The folder must
 //! not change meanwhile: times of change are compared before and after each file and directory is read. A write to a file
 //! that was read before is not seen.
 
@@ -9,13 +11,11 @@ use std::{
     ffi::CStr,
     fs::File,
     io::{self, Read},
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
-    fs::{
-        AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, major, minor, openat, readlinkat, statat,
-    },
+    fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, major, minor, openat, readlinkat},
     io::Errno,
 };
 
@@ -29,10 +29,10 @@ use crate::{
     tar::{Entry, EntryPath, Kind, Timestamp, entry::Device, is_reserved, mark},
 };
 
-/// How a file of the folder is opened. A FIFO in place of a file does not hold up the walk.
-const OPEN: OFlags = OFlags::NOFOLLOW
-    .union(OFlags::CLOEXEC)
-    .union(OFlags::NONBLOCK);
+/// How a file of the folder is found.
+const FIND: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// How one that was found is opened.
+const OPEN: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
 
 /// Gives the entries of a folder to a sink.
 pub(super) struct Walk<'a> {
@@ -76,7 +76,7 @@ impl<'a> Walk<'a> {
             links: HashMap::new(),
             omitted: Omitted::default(),
         };
-        let (entry, found) = walk.entry(root.as_fd(), b".", path, &stat)?;
+        let (entry, found) = walk.entry(root.as_fd(), path, &stat)?;
         walk.directory(root, &stat, &entry, &found, 0)?;
         Ok(walk.omitted)
     }
@@ -121,8 +121,9 @@ impl<'a> Walk<'a> {
         if is_reserved(name) {
             return Err(refused(&path, Refusal::ReservedName));
         }
-        let stat = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
-        let stat = stat.map_err(|errno| failed("looking at", &path, errno))?;
+        let looking = |errno| failed("looking at", &path, errno);
+        let file = openat(parent, name, FIND, Mode::empty()).map_err(looking)?;
+        let stat = fstat(&file).map_err(looking)?;
         if stat.st_dev != self.device {
             return Err(refused(&path, Refusal::OtherFileSystem));
         }
@@ -139,14 +140,15 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         if kind == FileType::Directory {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OPEN;
-            let opened = openat(parent, name, flags, Mode::empty());
+            let opened = openat(&file, ".", OPEN | OFlags::DIRECTORY, Mode::empty());
             let opened = opened.map_err(|errno| failed("opening", &path, errno))?;
-            let (entry, found) = self.entry(parent, name, path, &stat)?;
+            // One descriptor is enough for each directory on the way.
+            drop(file);
+            let (entry, found) = self.entry(opened.as_fd(), path, &stat)?;
             unchanged(opened.as_fd(), &stat, &entry.path)?;
             return self.directory(&opened, &stat, &entry, &found, depth);
         }
-        let (mut entry, found) = self.entry(parent, name, path, &stat)?;
+        let (mut entry, found) = self.entry(file.as_fd(), path, &stat)?;
         if found.whiteout && kind == FileType::RegularFile && empty {
             return self
                 .sink
@@ -161,14 +163,13 @@ impl<'a> Walk<'a> {
             }
             self.links.insert(stat.st_ino, entry.path.clone());
         }
-        self.content(parent, name, &entry, &stat)
+        self.content(file.as_fd(), &entry, &stat)
     }
 
     /// Gives an entry with its content to the sink.
     fn content(
         &mut self,
-        parent: BorrowedFd<'_>,
-        name: &[u8],
+        found: BorrowedFd<'_>,
         entry: &Entry,
         stat: &Stat,
     ) -> Result<(), StorageError> {
@@ -176,7 +177,9 @@ impl<'a> Walk<'a> {
             return self.sink.take(entry, &mut io::empty());
         };
         let step = |errno| failed("opening", &entry.path, errno);
-        let file = openat(parent, name, OFlags::RDONLY | OPEN, Mode::empty()).map_err(step)?;
+        // The very file that was found, which is a regular one.
+        let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let file = openat(CWD, path, OPEN, Mode::empty()).map_err(step)?;
         let opened = fstat(&file).map_err(step)?;
         if times(&opened) != times(stat) {
             return Err(refused(&entry.path, Refusal::Changed));
@@ -246,12 +249,11 @@ impl<'a> Walk<'a> {
     /// The entry of a file, and the marks of overlayfs on it.
     fn entry(
         &mut self,
-        parent: BorrowedFd<'_>,
-        name: &[u8],
+        file: BorrowedFd<'_>,
         path: EntryPath,
         stat: &Stat,
     ) -> Result<(Entry, Found), StorageError> {
-        let read = attributes::read(parent, name);
+        let read = attributes::read(file);
         let mut xattrs = read.map_err(|errno| failed("reading attributes of", &path, errno))?;
         let found = attributes::take_marks(&mut xattrs, self.marks);
         if let Some(attribute) = found.elsewhere {
@@ -262,7 +264,7 @@ impl<'a> Walk<'a> {
         xattrs.retain(|name, _| attributes::verdict(name, Rights::Root) == Verdict::Keep);
         self.omitted.attributes += (all - xattrs.len()) as u64;
         self.count(&path, &xattrs)?;
-        let kind = kind(parent, name, stat);
+        let kind = kind(file, stat);
         let entry = Entry {
             kind: kind.map_err(|errno| failed("reading", &path, errno))?,
             path,
@@ -314,14 +316,14 @@ impl Read for Timed<'_> {
     }
 }
 
-fn kind(parent: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> Result<Kind, Errno> {
+fn kind(file: BorrowedFd<'_>, stat: &Stat) -> Result<Kind, Errno> {
     Ok(match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Kind::File {
             size: u64::try_from(stat.st_size).unwrap_or_default(),
         },
         FileType::Directory => Kind::Directory,
         FileType::Symlink => Kind::Symlink {
-            target: readlinkat(parent, name, Vec::new())?.into_bytes(),
+            target: readlinkat(file, c"", Vec::new())?.into_bytes(),
         },
         FileType::CharacterDevice => Kind::Character(device(stat)),
         FileType::BlockDevice => Kind::Block(device(stat)),

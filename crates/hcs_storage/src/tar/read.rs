@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Limits, Refusal, StorageError,
-    limits::{Deadline, charge},
+    limits::{Budget, Deadline, charge},
 };
 
 /// Bytes of an extended header, at most.
@@ -66,13 +66,18 @@ impl<R: Read> TarReader<R> {
     /// Reads `source`, of which no byte has been read. The bytes of the source are the caller's to limit; those of files
     /// are limited here.
     pub fn new(source: R, limits: &Limits) -> Self {
+        Self::within(source, &Budget::of(limits))
+    }
+
+    /// The same with what is left of `budget`; [`TarReader::spend`] takes from that what was read.
+    pub(crate) fn within(source: R, budget: &Budget) -> Self {
         Self {
             source,
-            limits: *limits,
-            deadline: Deadline::after(limits.time),
-            entries: 0,
+            limits: budget.limits,
+            deadline: budget.deadline,
+            entries: budget.entries,
             metadata: 0,
-            content: 0,
+            content: budget.content,
             unread: 0,
             stored: 0,
             padding: 0,
@@ -103,6 +108,27 @@ impl<R: Read> TarReader<R> {
                 return Ok(Some(entry));
             }
         }
+    }
+
+    /// Takes from `budget`, which the reader was made with, what was read since.
+    pub(crate) fn spend(&self, budget: &mut Budget) {
+        budget.entries = self.entries;
+        budget.content = self.content;
+    }
+
+    /// Counts `directories` as entries whose paths have `bytes`: those that the path of an entry names, and no entry.
+    ///
+    /// # Errors
+    /// They are more than the limits allow, or the time is over.
+    pub(crate) fn charge_directories(
+        &mut self,
+        directories: u64,
+        bytes: u64,
+    ) -> Result<(), Refusal> {
+        let refusal = |limit| Refusal::TooManyEntries { limit };
+        charge(&mut self.entries, directories, self.limits.entries, refusal)?;
+        self.charge_metadata(bytes.saturating_add(directories.saturating_mul(OVERHEAD)))?;
+        self.deadline.check()
     }
 
     /// How many attributes had a form that is not read.

@@ -1,11 +1,12 @@
 //! What is refused: by name, and nothing is left in the store.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, mem::MaybeUninit, os::unix::fs::symlink, time::Duration};
 
-use hcs_storage::{Digest, Refusal, StorageError, image::Loaded};
+use hcs_storage::{Digest, Limits, Refusal, StorageError, image::Loaded};
+use rustix::fs::inotify;
 use serde_json::{Value, json};
 
-use crate::make::{GZIP, LAYER, Layout, config, docker, held, store, tar};
+use crate::make::{GZIP, LAYER, Layout, config, docker, gzip, held, limited, store, tar};
 
 fn refusal(loaded: Result<Vec<Loaded>, StorageError>) -> Refusal {
     match loaded.unwrap_err() {
@@ -66,6 +67,154 @@ fn manifests_that_lie_are_refused() {
     assert!(matches!(lying(os, none), Refusal::BadDocument(_)));
 }
 
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// Loads the folder of a layout, which has to be refused without a trace.
+fn refused(layout: &Layout, limits: Limits) -> Refusal {
+    let place = tempfile::tempdir().unwrap();
+    let store = limited(place.path(), limits);
+    let found = refusal(store.load_folder(layout.folder.path(), None));
+    assert_eq!(held(place.path()), [0, 0, 0], "{found}");
+    found
+}
+
+#[test]
+fn lists_of_images_are_read_once_each_and_not_without_end() {
+    let layout = Layout::new();
+    let list = |of: &[Value]| {
+        let index = json!({"schemaVersion": 2, "manifests": of}).to_string();
+        layout.blob(INDEX, index.as_bytes())
+    };
+    let all = Limits::default();
+    // 8,000,000,000 lists, read one by one.
+    let mut bomb = list(&[]);
+    for _ in 0..3 {
+        bomb = list(&vec![bomb.clone(); 2000]);
+    }
+    layout.index(&[bomb]);
+    let found = refused(&layout, all);
+    assert!(matches!(found, Refusal::NoPlatform { .. }), "{found}");
+    let time = Duration::ZERO;
+    let found = refused(&layout, Limits { time, ..all });
+    assert_eq!(found, Refusal::TooSlow { limit: time });
+    let several = |count: usize| -> Vec<Value> {
+        let empty = |number| {
+            let index = json!({"schemaVersion": 2, "manifests": [], "x": number});
+            layout.blob(INDEX, index.to_string().as_bytes())
+        };
+        (0..count).map(empty).collect()
+    };
+    layout.index(&several(1000));
+    let found = refused(&layout, all);
+    assert!(matches!(found, Refusal::NoPlatform { .. }), "{found}");
+    layout.index(&several(1001));
+    let found = refused(&layout, all).to_string();
+    assert!(found.contains("more than 1000 lists"), "{found}");
+}
+
+/// Other programs may have put the same into the store, where it is looked what images need.
+#[test]
+fn lists_of_images_in_the_store_are_followed_once_each() {
+    let place = tempfile::tempdir().unwrap();
+    let held_now = || held(place.path());
+    drop(store(place.path()));
+    let layout = Layout::new();
+    let mut bomb = layout.blob(INDEX, br#"{"schemaVersion":2,"manifests":[]}"#);
+    for _ in 0..3 {
+        let index = json!({"schemaVersion": 2, "manifests": vec![bomb; 2000]}).to_string();
+        bomb = layout.blob(INDEX, index.as_bytes());
+    }
+    layout.index(&[bomb]);
+    let of_store = place.path().join("store/oci");
+    for entry in fs::read_dir(layout.folder.path().join("blobs/sha256")).unwrap() {
+        let entry = entry.unwrap();
+        let to = of_store.join("blobs/sha256").join(entry.file_name());
+        fs::copy(entry.path(), to).unwrap();
+    }
+    fs::write(of_store.join("blobs/sha256").join("0"), "needless").unwrap();
+    let index = layout.folder.path().join("index.json");
+    fs::copy(index, of_store.join("index.json")).unwrap();
+    assert_eq!(held_now(), [5, 0, 0]);
+    // It is cleaned when it is opened.
+    drop(store(place.path()));
+    assert_eq!(held_now(), [4, 0, 0]);
+}
+
+#[test]
+fn a_list_that_is_named_twice_leads_to_its_image_twice() {
+    let place = tempfile::tempdir().unwrap();
+    let (store, layout) = (store(place.path()), Layout::new());
+    let layer = tar(&[("file", b"text")]);
+    let image = layout.image("x", &config(&[&layer]), &[layout.blob(LAYER, &layer)]);
+    let index = json!({"schemaVersion": 2, "manifests": [image]}).to_string();
+    let list = |name: &str| {
+        let mut list = layout.blob(INDEX, index.as_bytes());
+        list["annotations"] = json!({"org.opencontainers.image.ref.name": name});
+        list
+    };
+    layout.index(&[list("a:1"), list("b:1")]);
+    let loaded = store.load_folder(layout.folder.path(), None).unwrap();
+    assert_eq!(loaded.len(), 1);
+    let names: Vec<_> = loaded[0].names.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["a:1", "b:1"]);
+}
+
+/// A small content that is named many times is unpacked as often, and all of it is of one image.
+#[test]
+fn the_layers_of_an_image_share_its_limits() {
+    let all = Limits::default();
+    let zeros = tar(&[("file", &vec![0; 300 << 10])]);
+    let many: Vec<_> = (0..10).map(|number| (number.to_string(), b"")).collect();
+    let many: Vec<_> = many
+        .iter()
+        .map(|(name, text)| (&**name, &text[..]))
+        .collect();
+    let many = tar(&many);
+    let bytes = 1 << 20;
+    let few = Limits { bytes, ..all };
+    let (entries, expected) = (35, Refusal::TooManyEntries { limit: 35 });
+    for (layer, limits, expected) in [
+        (&zeros, few, Refusal::TooManyBytes { limit: bytes }),
+        (&many, Limits { entries, ..all }, expected),
+    ] {
+        let load = |times: usize| {
+            let layout = Layout::new();
+            let layers = vec![layout.blob(GZIP, &gzip(layer)); times];
+            let config = config(&vec![&**layer; times]);
+            layout.index(&[layout.image("test:1", &config, &layers)]);
+            layout
+        };
+        assert_eq!(refused(&load(4), limits), expected);
+        let place = tempfile::tempdir().unwrap();
+        let store = limited(place.path(), limits);
+        let loaded = store.load_folder(load(3).folder.path(), None).unwrap();
+        assert_eq!((loaded.len(), held(place.path())), (1, [3, 3, 0]));
+    }
+}
+
+/// Contents are copied before any of them is unpacked.
+#[test]
+fn the_contents_of_all_images_share_the_limits() {
+    let bytes = 100 << 10;
+    let limits = Limits {
+        bytes,
+        ..Limits::default()
+    };
+    let layout = Layout::new();
+    let image = |number: u8| {
+        let layer = tar(&[("file", &vec![number; 60 << 10])]);
+        let blob = layout.blob(LAYER, &layer);
+        layout.image(&format!("{number}:1"), &config(&[&layer]), &[blob])
+    };
+    layout.index(&[image(1), image(2)]);
+    let limit = bytes;
+    assert_eq!(refused(&layout, limits), Refusal::TooManyBytes { limit });
+    layout.index(&[image(1)]);
+    let place = tempfile::tempdir().unwrap();
+    let store = limited(place.path(), limits);
+    store.load_folder(layout.folder.path(), None).unwrap();
+}
+
 #[test]
 fn contents_that_are_not_what_their_names_say_are_refused() {
     let nothing = |_: &mut Value, _: &mut Value| {};
@@ -108,13 +257,23 @@ fn no_file_of_a_layout_leads_out_of_it() {
         symlink(&index, path).unwrap();
     };
     assert_eq!(lying(nothing, link), Refusal::Traversal);
+    // It stands for a device, and is not opened.
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
     let fifo = |layout: &Layout| {
         let path = layout.folder.path().join("index.json");
         fs::remove_file(&path).unwrap();
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-        rustix::fs::mkfifoat(rustix::fs::CWD, path, mode).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+        inotify::add_watch(&watch, path, inotify::WatchFlags::OPEN).unwrap();
     };
     assert_eq!(lying(nothing, fifo), Refusal::NoFile);
+    let mut buffer = [MaybeUninit::uninit(); 512];
+    let mut reader = inotify::Reader::new(&watch, &mut buffer);
+    // That it was removed is told as well.
+    while let Ok(event) = reader.next() {
+        let events = event.events();
+        assert!(!events.contains(inotify::ReadFlags::OPEN), "{events:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 
 use flate2::{Compression, write::GzEncoder};
 use hcs_storage::{
-    Digest,
+    Digest, Limits,
     image::Store,
     layer::{Options, Rights},
     tar::{Entry, EntryPath, Kind, TarWriter, Timestamp},
@@ -16,10 +16,13 @@ pub(crate) const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// A store with the rights of root, in `directory`.
 pub(crate) fn store(directory: &Path) -> Store {
-    let options = Options {
-        limits: hcs_storage::Limits::default(),
-        rights: Rights::Root,
-    };
+    limited(directory, Limits::default())
+}
+
+/// The same with other limits.
+pub(crate) fn limited(directory: &Path, limits: Limits) -> Store {
+    let rights = Rights::Root;
+    let options = Options { limits, rights };
     Store::open(&directory.join("store"), options).unwrap()
 }
 

@@ -294,6 +294,42 @@ fn an_archive_may_not_cost_more_than_its_limits() {
 }
 
 #[test]
+fn directories_that_only_paths_name_count() {
+    let files = |count: usize| -> Vec<Vec<u8>> {
+        let name = |number| named(format!("{number}/a/b/c/file").as_bytes());
+        (0..count).map(name).collect()
+    };
+    let import = |count, options| {
+        let files = files(count);
+        let entries: Vec<_> = files.iter().map(|file| &**file).collect();
+        let stream = archive(&entries);
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("layer");
+        let done = import_tar(&*stream, &target, options, &Expected::default());
+        done.map_err(|error| error.refusal().cloned().unwrap())
+            .err()
+    };
+    // Each file comes with four directories.
+    assert_eq!(import(20, &ROOT), None);
+    assert_eq!(
+        import(21, &ROOT),
+        Some(Refusal::TooManyEntries { limit: 100 })
+    );
+    let metadata = 20 * 5 * 128;
+    let narrow = Options {
+        limits: Limits {
+            metadata,
+            ..ROOT.limits
+        },
+        ..ROOT
+    };
+    assert_eq!(
+        import(20, &narrow),
+        Some(Refusal::TooMuchMetadata { limit: metadata })
+    );
+}
+
+#[test]
 fn compression_does_not_hide_a_bomb() {
     let large = vec![0; 4 << 20];
     let bomb = archive(&[&Raw {

@@ -140,11 +140,11 @@ impl StoreOption {
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Limits")]
 pub(super) struct CostOptions {
-    /// The most bytes that an archive, or a layer of it, may have after decompression, in megabytes or as 2G [default: 64G]
+    /// The most bytes that an archive, or all layers in it, may have after decompression, in megabytes or as 2G [default: 64G]
     #[arg(long, value_name = "MB", value_parser = megabytes)]
     max_size: Option<u64>,
 
-    /// The most files that an archive, or a layer of it, may have, directories and links included [default: 2000000]
+    /// The most files that an archive, or all layers in it, may have, directories and links included [default: 2000000]
     #[arg(long, value_name = "N", value_parser = crate::options::count)]
     max_files: Option<u64>,
 

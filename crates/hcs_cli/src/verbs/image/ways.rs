@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, IsTerminal as _, Read, Write},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process,
 };
@@ -204,7 +205,10 @@ fn to_file(path: &Path, write: impl FnOnce(File) -> Result<(), Failure>) -> Resu
     let mut partial = path.as_os_str().to_owned();
     partial.push(format!(".partial-{}", process::id()));
     let partial = PathBuf::from(partial);
-    let file = File::create_new(&partial).map_err(unwritten)?;
+    // Whatever the mask is, no other user can write to what root may load again.
+    let mut options = File::options();
+    let options = options.write(true).create_new(true).mode(0o644);
+    let file = options.open(&partial).map_err(unwritten)?;
     let done = write(file).and_then(|()| fs::rename(&partial, path).map_err(unwritten));
     if done.is_err() {
         // The first failure says more.
