@@ -39,7 +39,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use self::{
-    answers::{body, take_exit},
+    answers::{body, check_length, take_exit},
     deadlines::Deadlines,
 };
 use crate::{
@@ -307,6 +307,7 @@ impl GuestLink {
             OpenRequest::Exit(_) => Rpc::WaitForProcess,
             OpenRequest::Stdio(_) => Rpc::FetchStdio,
         };
+        check_length(rpc, frame.body.len())?;
         if rpc != expected {
             return Err(format!(
                 "it answered {rpc:?} to {expected:?} (request {})",

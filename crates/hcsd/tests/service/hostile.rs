@@ -82,6 +82,31 @@ const SCRIPTS: &[(&str, Script)] = &[
         };
         respond(stream, Rpc::GetProperties, frame.id, &body);
     }),
+    ("many", |frame, stream| {
+        // As many as a message can have.
+        let list = vec!["{}"; 1_390_000].join(",");
+        let body = GetPropertiesResponse {
+            properties: format!("{{\"ProcessList\":[{list}]}}"),
+            ..GetPropertiesResponse::default()
+        };
+        respond(stream, Rpc::GetProperties, frame.id, &body);
+    }),
+    ("long", |frame, stream| {
+        let base = ResponseBase {
+            error_message: "x".repeat(100_000),
+            ..ResponseBase::default()
+        };
+        respond(stream, Rpc::ExecuteProcess, frame.id, &base);
+    }),
+    ("long list", |frame, stream| {
+        let process = json!({ "ProcessId": 7, "CommandArgs": ["x".repeat(100)] });
+        let list = vec![process; 1000];
+        let body = GetPropertiesResponse {
+            properties: json!({ "ProcessList": list }).to_string(),
+            ..GetPropertiesResponse::default()
+        };
+        respond(stream, Rpc::GetProperties, frame.id, &body);
+    }),
     ("silent", |_, _| {}),
     ("hangs up", |_, stream| {
         stream.shutdown(std::net::Shutdown::Both).ok();
@@ -351,6 +376,44 @@ fn a_property_list_that_is_none_fails_the_call_only() {
     client
         .call(&process_list(2))
         .failed(HResult::HCS_E_PROTOCOL_ERROR);
+    client.terminate(2);
+    client.terminate(1);
+}
+
+#[test]
+fn a_list_of_more_processes_than_there_can_be_ends_the_system() {
+    let (_hostile, service, mut client) =
+        with_hostile_agent("[times]\nquery_seconds = 60\n", "many");
+    client
+        .call(&process_list(2))
+        .failed(HResult::HCS_E_PROTOCOL_ERROR);
+    let status = fs::read_to_string(format!("/proc/{}/status", service.pid())).unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let peak = peak.unwrap().split_whitespace().nth(1).unwrap();
+    let peak: u64 = peak.parse().unwrap();
+    assert!(peak < 128 << 10, "the service has taken {peak} KiB for it");
+    only_the_hostile_one_ends(client);
+}
+
+#[test]
+fn an_answer_that_has_no_reason_to_be_long_ends_the_system() {
+    creation_is_fatal("long");
+}
+
+#[test]
+fn a_long_list_of_processes_is_told_in_each_of_its_forms() {
+    let (_hostile, _service, mut client) = with_hostile_agent("", "long list");
+    let query = r#"{"PropertyTypes":["ProcessList"],"PropertyQueries":{"ProcessList":{}}}"#;
+    let call = Call::GetSystemProperties {
+        system: 2,
+        query: Some(query.to_owned()),
+    };
+    let answer = client.call(&call).ok().json();
+    let list = answer["ProcessList"].as_array().unwrap();
+    assert_eq!(list.len(), 1000);
+    assert_eq!(list[999]["ProcessId"], 7);
+    let by_name = &answer["PropertyResponses"]["ProcessList"]["Response"];
+    assert_eq!(by_name.as_array(), Some(list));
     client.terminate(2);
     client.terminate(1);
 }
