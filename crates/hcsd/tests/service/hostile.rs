@@ -9,6 +9,7 @@ use std::{
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
 };
 
@@ -28,6 +29,9 @@ use hcs_wire::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+
+/// The next process that an agent invents.
+static INVENTED: AtomicU32 = AtomicU32::new(1000);
 
 /// What an agent of the test's does with a request after the greeting.
 type Script = fn(&Frame, &mut UnixStream);
@@ -107,6 +111,29 @@ const SCRIPTS: &[(&str, Script)] = &[
         };
         respond(stream, Rpc::GetProperties, frame.id, &body);
     }),
+    // New processes with each stream, which end with it; the rest of the stream it hangs up.
+    ("invents", |frame, stream| match frame.kind {
+        MessageType::Request(Rpc::GetProperties) => {
+            let list: Vec<Value> = (0..8000)
+                .map(|_| json!({ "ProcessId": INVENTED.fetch_add(1, Ordering::Relaxed) }))
+                .collect();
+            let body = GetPropertiesResponse {
+                properties: json!({ "ProcessList": list }).to_string(),
+                ..GetPropertiesResponse::default()
+            };
+            respond(stream, Rpc::GetProperties, frame.id, &body);
+        }
+        MessageType::Request(Rpc::WaitForProcess) => {
+            let request: Value = serde_json::from_slice(&frame.body).unwrap();
+            if request["ProcessId"].as_u64().unwrap().is_multiple_of(16) {
+                let body = WaitForProcessResponse::default();
+                respond(stream, Rpc::WaitForProcess, frame.id, &body);
+            }
+        }
+        _ => {
+            stream.shutdown(std::net::Shutdown::Both).ok();
+        }
+    }),
     ("silent", |_, _| {}),
     ("hangs up", |_, stream| {
         stream.shutdown(std::net::Shutdown::Both).ok();
@@ -157,7 +184,7 @@ fn serve(mut stream: UnixStream, name: &str, script: Script) {
                 _ if name == "mute" => {}
                 (1, _) => respond(&mut stream, Rpc::NegotiateProtocol, frame.id, &greeting()),
                 // A service that takes a system over begins with a look at its processes.
-                (2, MessageType::Request(Rpc::GetProperties)) => {
+                (2, MessageType::Request(Rpc::GetProperties)) if name != "invents" => {
                     let body = GetPropertiesResponse {
                         properties: "{}".to_owned(),
                         ..GetPropertiesResponse::default()
@@ -393,6 +420,55 @@ fn a_list_of_more_processes_than_there_can_be_ends_the_system() {
     let peak: u64 = peak.parse().unwrap();
     assert!(peak < 128 << 10, "the service has taken {peak} KiB for it");
     only_the_hostile_one_ends(client);
+}
+
+#[test]
+fn processes_that_an_agent_invents_without_end_end_the_system_and_leave_no_trace() {
+    let (_hostile, service, mut client) = with_hostile_agent("", "invents");
+    // The agent hangs up with each, and has further processes on its next stream.
+    let mut creations = 0;
+    loop {
+        let created = client.call(&create_process(2, 3, &shell("true")));
+        if created.reply.result == HResult::HCS_E_SYSTEM_ALREADY_STOPPED {
+            break;
+        }
+        assert!(!created.reply.result.is_success());
+        let journals = systems(&service).into_iter();
+        let journals = journals.filter_map(|path| fs::metadata(path.join("processes.jsonl")).ok());
+        assert!(journals.map(|file| file.len()).sum::<u64>() < 1000);
+        creations += 1;
+        assert!(creations < 6, "it may have as many as it says");
+    }
+    only_the_hostile_one_ends(client);
+    let mut exits = 0;
+    for segment in fs::read_dir(service.root().join("events")).unwrap() {
+        let text = fs::read_to_string(segment.unwrap().path()).unwrap();
+        let hostile = text.lines().filter(|line| line.contains("\"hostile\""));
+        exits += hostile
+            .filter(|line| line.contains("ProcessExited"))
+            .count();
+    }
+    assert_eq!(exits, 0, "exits of processes that no client had");
+}
+
+#[test]
+fn a_process_that_only_the_agent_knew_is_written_down_when_a_client_has_it() {
+    let (_hostile, service, mut client) = with_hostile_agent("", "invents");
+    let open = Call::OpenProcess {
+        system: 2,
+        process: 3,
+        process_id: 1001,
+        again: false,
+    };
+    client.call(&open).ok();
+    // It is written down with the answer; this one comes after both.
+    client.call(&Call::EnumerateSystems { query: None }).ok();
+    let text: String = (systems(&service).into_iter())
+        .filter_map(|path| fs::read_to_string(path.join("processes.jsonl")).ok())
+        .collect();
+    assert_eq!(text.matches("\"pid\":1001,").count(), 1, "{text}");
+    client.terminate(2);
+    client.terminate(1);
 }
 
 #[test]

@@ -371,7 +371,7 @@ impl GuestLink {
         };
         match listed {
             Ok(listed) => Ok((listed, bytes)),
-            Err(NoList::Fault(reason)) => Err(self.distrusted(reason)),
+            Err(NoList::Fault(reason)) => Err(self.distrusted(&reason)),
             Err(NoList::Refused(failure)) => {
                 operations::step(format!("failed: {}", failure.log_line()));
                 Err(failure)
@@ -544,12 +544,12 @@ impl GuestLink {
 
     /// The body of an answer. An agent that answers nonsense is not to be believed any more.
     fn understood<R: for<'de> Deserialize<'de>>(&self, frame: &Frame) -> Result<R, Failure> {
-        body(frame).map_err(|reason| self.distrusted(reason))
+        body(frame).map_err(|reason| self.distrusted(&reason))
     }
 
     /// Ends the stream of an agent that is not to be believed any more, for that reason.
-    fn distrusted(&self, reason: String) -> Failure {
-        self.fault.replace(Some(reason.clone()));
+    pub(crate) fn distrusted(&self, reason: &str) -> Failure {
+        self.fault.replace(Some(reason.to_owned()));
         self.close();
         Failure::new(
             HResult::HCS_E_PROTOCOL_ERROR,
