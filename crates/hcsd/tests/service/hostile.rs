@@ -134,6 +134,11 @@ const SCRIPTS: &[(&str, Script)] = &[
             stream.shutdown(std::net::Shutdown::Both).ok();
         }
     }),
+    ("notifications", |_, stream| {
+        let body = json!({ "ContainerId": "" });
+        let notification = encode(MessageType::Notification, 0, &body).unwrap();
+        stream.write_all(&notification.repeat(17)).ok();
+    }),
     ("silent", |_, _| {}),
     ("hangs up", |_, stream| {
         stream.shutdown(std::net::Shutdown::Both).ok();
@@ -352,6 +357,11 @@ fn an_answer_of_another_kind_ends_the_system() {
 #[test]
 fn a_request_from_the_agent_ends_the_system() {
     creation_is_fatal("request");
+}
+
+#[test]
+fn notifications_without_end_end_the_system() {
+    creation_is_fatal("notifications");
 }
 
 #[test]
