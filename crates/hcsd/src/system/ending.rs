@@ -6,7 +6,7 @@ use hcs_engine::engine::Exit;
 use serde_json::json;
 use tracing::{error, info, warn};
 
-use super::{Initiator, System};
+use super::{Initiator, System, actions::let_others_run};
 use crate::{
     record::{
         blocking::blocking_within,
@@ -44,13 +44,14 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     if let (ExitType::Unexpected, Some(link)) = (exit, link) {
         system.tell_lost(&link);
     }
-    for process in system.processes.living() {
+    for (done, process) in system.processes.living().into_iter().enumerate() {
         // What the agent had not reported by its own end was killed with it.
         process.ended(Ending {
             code: agent_told_all.then_some(KILLED),
             out_of_memory,
             process_limit: None,
         });
+        let_others_run(done + 1).await;
     }
     system.machine.let_go();
 
