@@ -6,13 +6,19 @@ use hcs_schema::{
     Failure, HResult,
     documents::{ProcessDetails, Properties},
 };
-use hcs_wire::guest::{Frame, GetPropertiesResponse, ResponseBase, Rpc, WaitForProcessResponse};
+use hcs_wire::guest::{
+    Frame, GcsCapabilities, GetPropertiesResponse, ResponseBase, Rpc, WaitForProcessResponse,
+};
 use serde::Deserialize;
 
 use crate::system::process::Process;
 
 /// Bytes of an answer, but for a list of processes: as many as a message may have that every guest takes.
 const MOST_BYTES: usize = hcs_wire::guest::MAX_MESSAGE_BYTES as usize;
+
+/// Versions of the schema, and bytes of a name, that are kept of what an agent says of itself.
+const MOST_VERSIONS: usize = 16;
+const MOST_NAME: usize = 64;
 
 /// Processes that an agent is believed to list, at most.
 pub(crate) const MOST_LISTED: usize = 1 << 14;
@@ -41,6 +47,19 @@ pub(super) fn check_length(rpc: Rpc, length: usize) -> Result<(), String> {
     Err(format!(
         "its answer to {rpc:?} has {length} bytes and may have {MOST_BYTES}"
     ))
+}
+
+/// What is kept of the abilities of an agent, for as long as there is a stream to it.
+pub(super) fn kept(mut capabilities: GcsCapabilities) -> GcsCapabilities {
+    capabilities
+        .supported_schema_versions
+        .truncate(MOST_VERSIONS);
+    capabilities.supported_schema_versions.shrink_to_fit();
+    let name = &mut capabilities.runtime_os_type;
+    let end = (0..=MOST_NAME.min(name.len())).rfind(|end| name.is_char_boundary(*end));
+    name.truncate(end.unwrap_or(0));
+    name.shrink_to_fit();
+    capabilities
 }
 
 /// Why an answer tells no list of processes.
@@ -148,7 +167,7 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hcs_wire::guest::{ErrorRecord, MessageType};
+    use hcs_wire::guest::{ErrorRecord, MessageType, SchemaVersion};
     use serde_json::{Value, json};
 
     use super::*;
@@ -189,6 +208,21 @@ mod tests {
             listed(&json!({ "Result": -5 })),
             Err(NoList::Refused(_))
         ));
+    }
+
+    #[test]
+    fn little_is_kept_of_what_an_agent_says_of_itself() {
+        let said = GcsCapabilities {
+            supported_schema_versions: vec![SchemaVersion::default(); 5000],
+            runtime_os_type: "\u{e4}".repeat(5000),
+            send_host_start_message: true,
+            ..GcsCapabilities::default()
+        };
+        let kept = kept(said);
+        assert_eq!(kept.supported_schema_versions.capacity(), MOST_VERSIONS);
+        assert_eq!(kept.runtime_os_type.len(), MOST_NAME);
+        assert!(kept.runtime_os_type.capacity() < 2 * MOST_NAME);
+        assert!(kept.send_host_start_message);
     }
 
     #[test]

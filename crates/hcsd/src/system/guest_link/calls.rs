@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use super::{
     GuestLink, OpenRequest,
-    answers::{NoList, body, process_list, reported},
+    answers::{NoList, body, kept, process_list, reported},
 };
 use crate::{
     record::{blocking::blocking, failures::unknown, operations},
@@ -83,7 +83,7 @@ impl GuestLink {
                 ),
             ));
         }
-        self.capabilities.replace(response.capabilities);
+        self.capabilities.replace(kept(response.capabilities));
         Ok(())
     }
 
