@@ -1,6 +1,6 @@
 //! `hcs list`: all systems.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use hcs::{
@@ -80,7 +80,7 @@ fn ids(systems: &[ComputeSystemProperties]) -> String {
 /// How many systems are asked at the same time: each takes a pipe.
 const AT_ONCE: usize = 64;
 
-/// How long a container may take to tell of its command.
+/// How long the containers that are asked at the same time may take, all together, to tell of their commands.
 const TELLING: Duration = Duration::from_secs(2);
 
 /// What became of the commands that were detached (`hcs run -d`), in words; `-` for a system that has none, does not run, or
@@ -90,8 +90,7 @@ fn commands(systems: &[ComputeSystemProperties], clock: Clock) -> Vec<String> {
         exit_only: true,
         ..OutputQuery::default()
     };
-    let limit = clock.left().map_or(TELLING, |left| left.min(TELLING));
-    let ask = |system: &ComputeSystemProperties| {
+    let ask = |system: &ComputeSystemProperties, limit: Duration| {
         let id = system.id.as_deref().filter(|_| is_to_be_asked(system))?;
         let (system, _opened) =
             client::open(&Endpoint::from_environment().ok()?, id, clock).ok()?;
@@ -100,10 +99,10 @@ fn commands(systems: &[ComputeSystemProperties], clock: Clock) -> Vec<String> {
     };
     let mut told = Vec::with_capacity(systems.len());
     for some in systems.chunks(AT_ONCE) {
-        let asked: Vec<_> = some.iter().map(ask).collect();
-        let words = asked.into_iter().map(|asked| {
-            let (_system, asked) = asked?;
-            match asked.wait().ok()?.next_within(Some(limit)).ok()? {
+        let limit = clock.left().map_or(TELLING, |left| left.min(TELLING));
+        let asked = some.iter().map(|system| ask(system, limit)).collect();
+        let words = until(limit, asked, |(_system, asked), left| {
+            match asked.wait().ok()?.next_within(Some(left)).ok()? {
                 Some((_, OutputRecord::Exit(code))) => Some(format!("exited ({code})")),
                 Some(_) => None,
                 None => Some("running".to_owned()),
@@ -114,6 +113,19 @@ fn commands(systems: &[ComputeSystemProperties], clock: Clock) -> Vec<String> {
         told.extend(words.map(|word| word.unwrap_or_else(|| "-".to_owned())));
     }
     told
+}
+
+/// What those that were `asked` tell within `limit`, each in the time that the others have left: one that says nothing
+/// takes no time of its own.
+fn until<T>(
+    limit: Duration,
+    asked: Vec<Option<T>>,
+    told: impl Fn(T, Duration) -> Option<String>,
+) -> Vec<Option<String>> {
+    let begun = Instant::now();
+    let left = || limit.saturating_sub(begun.elapsed());
+    let words = asked.into_iter();
+    words.map(|asked| told(asked?, left())).collect()
 }
 
 /// Whether the agent of a system has to be asked for its command: each such answer takes a journey to it.
@@ -206,6 +218,23 @@ mod tests {
         );
         let paused = system(r#"{"State": "Paused", "DetachedProcess": {}}"#);
         assert_eq!((known(&paused), is_to_be_asked(&paused)), (None, false));
+    }
+
+    #[test]
+    fn containers_that_say_nothing_take_their_time_together() {
+        let limit = Duration::from_millis(1);
+        let given = std::cell::RefCell::new(Vec::new());
+        let tell = |word: &str, left: Duration| {
+            given.borrow_mut().push(left);
+            std::thread::sleep(left);
+            Some(word.to_owned())
+        };
+        let words = until(limit, vec![Some("a"), None, Some("b"), Some("c")], tell);
+        let [a, b, c] = ["a", "b", "c"].map(|word| Some(word.to_owned()));
+        assert_eq!(words, [a, None, b, c]);
+        let given = given.into_inner();
+        assert!(given[0] <= limit);
+        assert_eq!(given[1..], [Duration::ZERO; 2]);
     }
 
     #[test]

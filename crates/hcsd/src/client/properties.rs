@@ -1,6 +1,7 @@
 //! `HcsGetComputeSystemProperties`: from the query to the `Properties` document.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     rc::Rc,
     sync::Arc,
@@ -12,14 +13,18 @@ use hcs_schema::{
     Failure, HResult,
     coverage::Coverage,
     documents::{
-        GuestConnectionInfo, Properties, PropertyResponse, ResultError, State as StateName,
-        SystemPropertyQuery, SystemPropertyType, Version,
+        GuestConnectionInfo, ProcessDetails, Properties, PropertyResponse, ResultError,
+        State as StateName, SystemPropertyQuery, SystemPropertyType, Version,
     },
-    parse, parse_optional,
+    parse_optional,
 };
 use serde_json::Value;
 
-use crate::{record::blocking::blocking, system::System};
+use crate::{
+    client::connection::Answer,
+    record::blocking::blocking,
+    system::{System, guest_link::calls::SHORT},
+};
 
 /// Properties that one query may name, in each of its ways: each is answered, be it with a failure.
 const MOST_NAMES: usize = 64;
@@ -39,11 +44,41 @@ pub(crate) fn check_count(pointer: &str, count: Option<usize>) -> Result<(), Fai
     Err(Failure::new(HResult::E_INVALIDARG, message).cause_at(pointer, "there are too many"))
 }
 
-/// Answers a query. One property of `PropertyTypes` that fails fails the call; one of `PropertyQueries` only itself.
+/// How a query is answered.
+struct Asking {
+    /// One limit for all that the agent has to say.
+    end: Instant,
+    /// Bytes of what others wrote that the answer has: the agent, and the maker of the system.
+    bytes: Cell<usize>,
+}
+
+impl Asking {
+    /// What is left of the time.
+    fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+
+    /// Counts what others wrote.
+    fn count(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get().saturating_add(bytes));
+    }
+
+    /// Whether what is answered is to be written aside.
+    fn is_long(&self) -> bool {
+        self.bytes.get() > SHORT
+    }
+}
+
+/// Answers a query, that of the call `request`. One property of `PropertyTypes` that fails fails the call; one of
+/// `PropertyQueries` only itself.
 ///
 /// # Errors
 /// The query is wrong, or a property cannot be had.
-pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<String, Failure> {
+pub(crate) async fn answer(
+    request: u64,
+    system: &Rc<System>,
+    query: Option<&str>,
+) -> Result<Answer, Failure> {
     let query: SystemPropertyQuery = parse_optional(query)?;
     system.alive()?;
     let checked = system.coverage().check(&query);
@@ -56,8 +91,10 @@ pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<S
     let queries = query.property_queries.as_ref();
     check_count("/PropertyQueries", queries.map(BTreeMap::len))?;
     let mut properties = basic(system);
-    // One limit for all that the agent has to say.
-    let end = Instant::now() + system.context()?.config().times.query();
+    let asking = Asking {
+        end: Instant::now() + system.context()?.config().times.query(),
+        bytes: Cell::default(),
+    };
     let mut answered = Vec::new();
     for kind in query.property_types.unwrap_or_default() {
         // What is asked for again has no other answer.
@@ -65,19 +102,22 @@ pub(crate) async fn answer(system: &Rc<System>, query: Option<&str>) -> Result<S
             continue;
         }
         answered.push(kind);
-        let one = property(system, kind, end).await?;
+        let one = property(system, kind, &asking).await?;
         merge(&mut properties, one);
     }
     let named = query.queries.into_iter().chain(query.property_queries);
     let mut responses = BTreeMap::new();
     for name in named.flat_map(BTreeMap::into_keys) {
-        let response = response(by_name(system, &name, end).await)?;
+        let response = response(by_name(system, &name, &asking).await)?;
         responses.insert(name, response);
     }
     if !responses.is_empty() {
         properties.property_responses = Some(responses);
     }
-    to_text(&properties)
+    if asking.is_long() {
+        return Answer::encoded(request, properties).await;
+    }
+    Ok(Answer::document(Some(to_text(&properties)?)))
 }
 
 /// What every answer has, and an enumeration shows.
@@ -138,27 +178,28 @@ fn as_result_error(failure: &Failure) -> Result<ResultError, Failure> {
     })
 }
 
-/// The properties, with nothing but `kind` in them. What the agent has to say for it is waited for until `end`.
+/// The properties, with nothing but `kind` in them.
 async fn property(
     system: &Rc<System>,
     kind: SystemPropertyType,
-    end: Instant,
+    asking: &Asking,
 ) -> Result<Properties, Failure> {
     let mut properties = Properties::default();
     match kind {
         SystemPropertyType::Basic => properties = basic(system),
         SystemPropertyType::ProcessList => {
-            properties.process_list = process_list(system, end).await?.process_list;
+            properties.process_list = Some(process_list(system, asking).await?);
         }
         SystemPropertyType::TerminateOnLastHandleClosed => {
             properties.terminate_on_last_handle_closed =
                 Some(system.terminate_on_last_handle_closed.get());
         }
         SystemPropertyType::GuestConnection => {
-            properties.guest_connection_info = Some(guest_connection(system, end).await?);
+            properties.guest_connection_info = Some(guest_connection(system, asking).await?);
         }
         SystemPropertyType::Document => {
             let text = system.document().to_owned();
+            asking.count(text.len());
             let has_user_namespace = system.machine.has_user_namespace();
             let read = blocking(move || document(&text, has_user_namespace));
             properties.document = Some(read.await?);
@@ -198,7 +239,7 @@ fn unavailable(system: &System, name: &str) -> Failure {
 }
 
 /// One property of the newer form, as the value that stands under its name.
-async fn by_name(system: &Rc<System>, name: &str, end: Instant) -> Result<Value, Failure> {
+async fn by_name(system: &Rc<System>, name: &str, asking: &Asking) -> Result<Value, Failure> {
     let kind = SystemPropertyType::ALL
         .iter()
         .copied()
@@ -213,7 +254,15 @@ async fn by_name(system: &Rc<System>, name: &str, end: Instant) -> Result<Value,
             )
         });
     };
-    let properties = property(system, kind, end).await?;
+    let properties = property(system, kind, asking).await?;
+    if asking.is_long() {
+        return blocking(move || value_of(kind, properties)).await;
+    }
+    value_of(kind, properties)
+}
+
+/// What stands under the name of `kind`, of which the properties are.
+fn value_of(kind: SystemPropertyType, properties: Properties) -> Result<Value, Failure> {
     let value = match kind {
         SystemPropertyType::Basic => serde_json::to_value(properties),
         SystemPropertyType::Memory => serde_json::to_value(properties.memory),
@@ -253,34 +302,26 @@ async fn of_machine(system: &Rc<System>, kind: SystemPropertyType) -> Result<Pro
     }
 }
 
-/// The processes as the agent knows them: a `Properties` document, of which only the list is believed.
-async fn process_list(system: &Rc<System>, end: Instant) -> Result<Properties, Failure> {
-    let query = r#"{"PropertyTypes":["ProcessList"]}"#;
-    let link = system.guest_within(left(end)).await?;
-    let text = match link.properties(query, left(end)).await {
-        Ok(text) => text,
-        Err(failure) => return Err(system.explain(failure).await.while_doing("GetProperties")),
-    };
-    parse::<Properties>(&text).map_err(|failure| {
-        Failure::new(
-            HResult::HCS_E_PROTOCOL_ERROR,
-            format!(
-                "the guest agent of '{}' answered no list of processes",
-                system.id
-            ),
-        )
-        .because(&failure)
-        .while_doing("GetProperties")
-    })
+/// The processes as the agent knows them; nothing else that it tells is believed.
+async fn process_list(
+    system: &Rc<System>,
+    asking: &Asking,
+) -> Result<Vec<ProcessDetails>, Failure> {
+    let link = system.guest_within(asking.left()).await?;
+    match link.process_details(asking.left()).await {
+        Ok((listed, bytes)) => {
+            asking.count(bytes);
+            Ok(listed)
+        }
+        Err(failure) => Err(system.explain(failure).await.while_doing("GetProperties")),
+    }
 }
 
-/// What is left of the time.
-fn left(end: Instant) -> Duration {
-    end.saturating_duration_since(Instant::now())
-}
-
-async fn guest_connection(system: &System, end: Instant) -> Result<GuestConnectionInfo, Failure> {
-    let link = system.guest_within(left(end)).await?;
+async fn guest_connection(
+    system: &System,
+    asking: &Asking,
+) -> Result<GuestConnectionInfo, Failure> {
+    let link = system.guest_within(asking.left()).await?;
     let capabilities = link.capabilities();
     let versions = capabilities.supported_schema_versions.iter().take(16);
     Ok(GuestConnectionInfo {

@@ -1,6 +1,7 @@
 //! What the admitted calls do to a system, and how that is undone.
 
 use std::{
+    collections::BTreeSet,
     future::pending,
     rc::Rc,
     sync::Arc,
@@ -36,6 +37,12 @@ use crate::{
 pub(super) const PARTING: Duration = Duration::from_millis(500);
 /// The longest rest between two attempts to reach an agent.
 const LONGEST_REST: Duration = Duration::from_secs(5);
+
+/// Processes of one system that are taken in, or ended, before the other tasks of the service have their turn.
+const AT_ONCE: usize = 8;
+/// Living processes that one system can have. Its agent has at most 8,192. None is made while there is no link, but as many
+/// that are known may have ended meanwhile, which is told later.
+const MOST_LIVING: usize = 2 * 8192;
 
 /// What `request` does. The future ends early, and is dropped, when the machine is gone.
 pub(super) fn run(system: &Rc<System>, request: &SystemRequest) -> Running {
@@ -464,8 +471,9 @@ async fn relink(system: &Rc<System>) -> Result<(), Unlinked> {
         processes = living.len(),
         "connected to its guest agent again"
     );
-    for process in living {
-        link.wait_for_exit(&process);
+    for (done, process) in living.iter().enumerate() {
+        link.wait_for_exit(process);
+        let_others_run(done + 1).await;
     }
     system.set_link(Some(link));
     Ok(())
@@ -478,15 +486,43 @@ async fn find_unknown(
     link: &Rc<GuestLink>,
     limit: Duration,
 ) -> Result<(), Failure> {
-    for pid in link.process_list(limit).await? {
-        if system.processes.get(pid).is_some() {
-            continue;
-        }
-        let share = system.context()?.process_quota.count(system.uid);
+    let listed = link.process_list(limit).await?;
+    let known = |pid: &u32| system.processes.get(*pid).is_some();
+    let unknown: BTreeSet<u32> = listed.into_iter().filter(|pid| !known(pid)).collect();
+    let living = system.processes.living().len();
+    if living + unknown.len() > MOST_LIVING {
+        let reason = format!(
+            "it lists {} processes that were not known beside {living} that live, and can have {MOST_LIVING}",
+            unknown.len()
+        );
+        return Err(link.distrusted(&reason));
+    }
+    let context = system.context()?;
+    let (count, mut found) = (unknown.len(), 0);
+    for pid in unknown {
+        let Ok(share) = context.process_quota.take(system.uid) else {
+            break;
+        };
         let process = Process::adopted(system, pid, Remembered::default(), share);
-        if system.processes.insert(&process).is_ok() {
-            info!(pid, "found a process whose creation was never answered");
-        }
+        process.set_unclaimed();
+        found += usize::from(system.processes.adopt(&process).is_ok());
+        let_others_run(found).await;
+    }
+    match count {
+        0 => {}
+        _ if found == count => info!(found, "found processes whose creation was never answered"),
+        _ => warn!(
+            found,
+            left_out = count - found,
+            "found more processes whose creation was never answered than its user may have"
+        ),
     }
     Ok(())
+}
+
+/// Gives the other tasks of the service their turn after each [`AT_ONCE`] processes.
+pub(super) async fn let_others_run(done: usize) {
+    if done.is_multiple_of(AT_ONCE) {
+        tokio::task::yield_now().await;
+    }
 }

@@ -6,7 +6,7 @@ use hcs_engine::engine::Exit;
 use serde_json::json;
 use tracing::{error, info, warn};
 
-use super::{Initiator, System};
+use super::{Initiator, System, actions::let_others_run};
 use crate::{
     record::{
         blocking::blocking_within,
@@ -44,7 +44,7 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     if let (ExitType::Unexpected, Some(link)) = (exit, link) {
         system.tell_lost(&link);
     }
-    end_processes(system, agent_told_all, out_of_memory);
+    end_processes(system, agent_told_all, out_of_memory).await;
     system.machine.let_go();
 
     let fault = system.fault.borrow().clone();
@@ -75,13 +75,14 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
 }
 
 /// What the agent had not reported by its own end was killed with it.
-fn end_processes(system: &System, agent_told_all: bool, out_of_memory: Option<OutOfMemory>) {
-    for process in system.processes.living() {
+async fn end_processes(system: &System, agent_told_all: bool, out_of_memory: Option<OutOfMemory>) {
+    for (done, process) in system.processes.living().into_iter().enumerate() {
         process.ended(Ending {
             code: agent_told_all.then_some(KILLED),
             out_of_memory,
             process_limit: None,
         });
+        let_others_run(done + 1).await;
     }
 }
 

@@ -17,6 +17,7 @@ use std::{
     collections::{HashMap, VecDeque},
     convert::Infallible,
     os::fd::OwnedFd,
+    pin::pin,
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -39,7 +40,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use self::{
-    answers::{body, take_exit},
+    answers::{body, check_length, take_exit},
     deadlines::Deadlines,
 };
 use crate::{
@@ -49,6 +50,7 @@ use crate::{
         closing::{Closing, PeerSocket, Received},
         outgoing::{Closed, Outgoing},
         readiness::watch_stream,
+        share::{Giving, Turns},
     },
 };
 
@@ -57,6 +59,12 @@ const UNREAD_BOUND: usize = 4 << 20;
 
 /// Requests an agent may leave unanswered; every living process is one.
 const MOST_OPEN: usize = 1 << 20;
+
+/// Notifications that are taken in silence on one stream. Our agent sends none, others one for the end of a container.
+const MOST_NOTIFICATIONS: usize = 16;
+
+/// How long what the agent has said already is taken in when nothing can be said to it any more.
+const LAST_SAID: Duration = Duration::from_secs(1);
 
 /// A task that waits for an answer; gone when none does any more.
 type Waiter<T> = Option<oneshot::Sender<Result<T, Failure>>>;
@@ -134,6 +142,10 @@ pub(crate) struct GuestLink {
     /// Calls whose clients have their answers, for the agent to forget with the next request.
     released: RefCell<VecDeque<String>>,
     names: RefCell<ToldNames>,
+    /// What the agent says is taken in, in turns with all others.
+    turns: Rc<Turns>,
+    _giving: Giving,
+    notifications: Cell<usize>,
     /// Held while stdio is asked for, so that no two answers with descriptors are under way.
     fetching: tokio::sync::Mutex<()>,
 }
@@ -152,6 +164,7 @@ impl GuestLink {
         let socket = Rc::new(
             watch_stream(PeerSocket::new(stream, &Closing::default())).map_err(|e| failed(&e))?,
         );
+        let (turns, giving) = Turns::begin();
         let link = Rc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             released: RefCell::default(),
@@ -166,6 +179,9 @@ impl GuestLink {
             ended: Cell::new(false),
             end_is_told: Cell::new(false),
             changed: Notify::new(),
+            turns,
+            _giving: giving,
+            notifications: Cell::new(0),
             fetching: tokio::sync::Mutex::default(),
         });
         tokio::task::spawn_local(Rc::clone(&link).run());
@@ -173,9 +189,14 @@ impl GuestLink {
     }
 
     async fn run(self: Rc<Self>) {
+        let mut reading = pin!(self.read());
         let result = tokio::select! {
-            result = self.read() => result,
-            _ = self.outgoing.run() => Ok(()),
+            result = &mut reading => result,
+            _ = self.outgoing.run() => match self.has_ended() {
+                true => Ok(()),
+                // An agent that is gone has said the exits that wait for their turn.
+                false => tokio::time::timeout(LAST_SAID, reading).await.unwrap_or(Ok(())),
+            },
             never = self.give_up_late_ones() => match never {},
         };
         if let Err(reason) = result {
@@ -272,8 +293,12 @@ impl GuestLink {
                 // The other end is gone.
                 Err(_) => return Ok(()),
             }
-            while let Some(frame) = decoder.next_frame().map_err(|e| e.recorded())? {
-                self.take(frame, &mut carried)?;
+            loop {
+                self.turns.take().await;
+                let Some(frame) = decoder.next_frame().map_err(|e| e.recorded())? else {
+                    break;
+                };
+                self.turns.charge(|| self.take(frame, &mut carried))?;
             }
             if carried.descriptors.len() > socket::MAX_DESCRIPTORS || !self.awaits_descriptors() {
                 // No request asked for them.
@@ -292,10 +317,7 @@ impl GuestLink {
         let rpc = match frame.kind {
             MessageType::Response(rpc) => rpc,
             MessageType::Notification => {
-                debug!(
-                    "the guest agent sent a notification, which says nothing the machine itself does not"
-                );
-                return Ok(());
+                return self.take_notification();
             }
             MessageType::Request(_) | MessageType::UnknownRequest(_) => {
                 return Err(format!(
@@ -321,6 +343,7 @@ impl GuestLink {
             OpenRequest::Stdio(_) => Rpc::FetchStdio,
             OpenRequest::Names => Rpc::UpdateNames,
         };
+        check_length(rpc, frame.body.len())?;
         if rpc != expected {
             return Err(format!(
                 "it answered {rpc:?} to {expected:?} (request {})",
@@ -346,6 +369,19 @@ impl GuestLink {
                 Ok(())
             }
         }
+    }
+
+    /// A notification says nothing that the machine itself does not.
+    fn take_notification(&self) -> Result<(), String> {
+        debug!("the guest agent sent a notification");
+        let count = self.notifications.get() + 1;
+        self.notifications.set(count);
+        if count <= MOST_NOTIFICATIONS {
+            return Ok(());
+        }
+        Err(format!(
+            "it sent {count} notifications on one stream, which may have {MOST_NOTIFICATIONS}"
+        ))
     }
 
     fn take_created(
@@ -447,5 +483,63 @@ fn give_up<T>(waiter: &mut Waiter<T>, rpc: Rpc) {
         );
         // The caller may have left.
         drop(waiter.send(Err(failure)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, io::Write as _, os::unix::net::UnixStream, task::Poll};
+
+    use hcs_wire::guest::ResponseBase;
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    /// Returns when each task has run that was ready before.
+    async fn behind_all_that_are_ready() {
+        let mut woken = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut woken, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    #[test]
+    fn what_an_agent_says_is_taken_in_turns() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let (ours, mut agent) = UnixStream::pair().unwrap();
+            let link = GuestLink::start(ours.into()).unwrap();
+            let mut answers = Vec::new();
+            for _ in 0..1000 {
+                let id = link.take_id();
+                link.note(id, OpenRequest::Call(Rpc::SignalProcess, None), None);
+                let response = MessageType::Response(Rpc::SignalProcess);
+                answers.extend(encode(response, id, &ResponseBase::default()).unwrap());
+            }
+            agent.write_all(&answers).unwrap();
+            // What was said is taken in to its end though the agent is gone.
+            drop(agent);
+            let watched = Rc::clone(&link);
+            let watching = tokio::task::spawn_local(async move {
+                let mut most = 0;
+                while !watched.has_ended() {
+                    let before = watched.open.borrow().len();
+                    behind_all_that_are_ready().await;
+                    most = most.max(before - watched.open.borrow().len());
+                }
+                most
+            });
+            let most = watching.await.unwrap();
+            assert!(most <= 64, "{most} answers were taken in one turn");
+            assert_eq!(link.fault(), None);
+        });
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct Process {
     watchers: Watchers,
     /// Its exit is in the event log already.
     exit_is_told: Cell<bool>,
+    /// Its agent alone says that it is there: no client has had it, and no service has written it down.
+    unclaimed: Cell<bool>,
     /// Counts it for its user until it has exited.
     share: RefCell<Option<Share>>,
 }
@@ -102,6 +104,7 @@ impl Process {
             stdio_unknown: Cell::new(false),
             watchers: Watchers::default(),
             exit_is_told: Cell::new(false),
+            unclaimed: Cell::new(false),
             share: RefCell::new(Some(share)),
         })
     }
@@ -157,6 +160,11 @@ impl Process {
     /// An earlier service has logged its exit.
     pub(crate) fn set_exit_is_told(&self) {
         self.exit_is_told.set(true);
+    }
+
+    /// Its agent alone says that it is there. Until a client has it, nothing of it is written down.
+    pub(crate) fn set_unclaimed(&self) {
+        self.unclaimed.set(true);
     }
 
     /// Its pipes, as they were made.
@@ -334,14 +342,8 @@ impl Process {
         if let (true, Some(system)) = (self.ends_system(), &system) {
             system.complete.set(true);
         }
-        if let Some(system) = system.as_ref().filter(|_| !self.exit_is_told.get()) {
-            let status = event_log::data(&self.status_of(life));
-            system.note(
-                Kind::ProcessExited,
-                Some(self.pid()),
-                Initiator::Service,
-                status,
-            );
+        if let Some(system) = system.as_ref().filter(|_| !self.unclaimed.get()) {
+            self.note_exit(system, life);
         }
         let told = self.watchers.push(
             Subject::Process,
@@ -354,11 +356,42 @@ impl Process {
         self.life.set(life);
         if let Some(system) = system {
             let owed = life.owes_status() && !self.abandoned.get();
-            if !owed {
+            if self.unclaimed.get() {
+                system.processes.lost(self.pid());
+            } else if !owed {
                 system.processes.delivered(self.pid());
             } else if !self.unanswered.get() {
                 system.processes.owe(self.pid(), ending);
             }
+        }
+    }
+
+    /// Writes its exit into the event log, unless it is there.
+    fn note_exit(&self, system: &System, life: Life) {
+        if self.exit_is_told.get() {
+            return;
+        }
+        let status = event_log::data(&self.status_of(life));
+        system.note(
+            Kind::ProcessExited,
+            Some(self.pid()),
+            Initiator::Service,
+            status,
+        );
+    }
+
+    /// A client has it now: what was not written down of it is.
+    fn claim(&self) {
+        if !self.unclaimed.replace(false) {
+            return;
+        }
+        let Some(system) = self.system.upgrade() else {
+            return;
+        };
+        if self.has_exited() {
+            self.note_exit(&system, self.life.get());
+        } else {
+            system.processes.claimed(self);
         }
     }
 
@@ -391,6 +424,7 @@ impl Process {
 
     /// A handle is there. If the process has exited already, the handle hears of it now.
     pub(crate) fn attach(&self, subscriber: &Rc<impl Subscriber + 'static>, handle: u64) {
+        self.claim();
         self.watchers.add(subscriber, handle);
         let mut life = self.life.get();
         if life.exit().is_none() || subscriber.is_closed() {

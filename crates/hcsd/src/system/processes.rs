@@ -46,15 +46,20 @@ impl Processes {
     /// The pid belongs to a process that lives.
     pub(crate) fn insert(&self, process: &Rc<Process>) -> Result<(), String> {
         self.adopt(process)?;
+        self.claimed(process);
+        Ok(())
+    }
+
+    /// Writes down a process that is in the table.
+    pub(crate) fn claimed(&self, process: &Process) {
         self.journal.append(&Entry::Created {
             pid: process.pid(),
             console: process.emulates_console,
             ends_system: process.ends_system(),
         });
-        Ok(())
     }
 
-    /// Takes in what the journal tells of already.
+    /// Takes in what the journal tells of already, or need not tell of.
     ///
     /// # Errors
     /// The pid belongs to a process that lives.
@@ -65,8 +70,10 @@ impl Processes {
         {
             return Err(format!("it created process {pid}, which is running"));
         }
-        self.owed.borrow_mut().retain(|owed| *owed != pid);
-        self.by_pid.borrow_mut().insert(pid, Rc::clone(process));
+        let before = self.by_pid.borrow_mut().insert(pid, Rc::clone(process));
+        if before.is_some() {
+            self.owed.borrow_mut().retain(|owed| *owed != pid);
+        }
         if let Some(told) = &mut *self.told.borrow_mut() {
             // A newer one of its number.
             told.remove(&pid);
@@ -102,19 +109,26 @@ impl Processes {
 
     /// Its status has been told, or is owed to none: it is gone.
     pub(crate) fn delivered(&self, pid: u32) {
-        self.owed.borrow_mut().retain(|owed| *owed != pid);
-        let gone = self.by_pid.borrow_mut().remove(&pid);
-        if let Some(process) = gone {
-            if let Some(told) = &mut *self.told.borrow_mut()
-                && told.len() < self.most_owed
-            {
-                told.insert(pid, process);
-            }
+        if self.lost(pid) {
+            self.owed.borrow_mut().retain(|owed| *owed != pid);
             self.journal.append(&Entry::Gone { pid });
         }
         if self.by_pid.borrow().is_empty() {
             self.journal.forget();
         }
+    }
+
+    /// One that is written down nowhere, and whose status is owed to none, is gone. Answers whether it was there.
+    pub(crate) fn lost(&self, pid: u32) -> bool {
+        let Some(process) = self.by_pid.borrow_mut().remove(&pid) else {
+            return false;
+        };
+        if let Some(told) = &mut *self.told.borrow_mut()
+            && told.len() < self.most_owed
+        {
+            told.insert(pid, process);
+        }
+        true
     }
 
     /// From now on those whose status was told are kept for clients that come back, or are not any more.

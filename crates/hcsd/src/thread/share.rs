@@ -1,7 +1,7 @@
 //! One connection's share of the service: of its thread, of its threads that wait, and of what is begun at one time.
 //!
 //! The service is one thread with one queue of tasks. A connection would take as many turns of that thread as it has
-//! calls; so the turns are counted:
+//! calls; so the turns are counted. The stream of a guest agent has turns, too.
 //!
 //! 1. [`Turns`]: a message that is read and a step of a call that runs are a turn each, and as many more as they took
 //!    time. After [`TURNS`] of them the connection waits until each other task that was ready has run. So what another
@@ -76,7 +76,7 @@ impl Ticket {
     }
 }
 
-/// The turns of one connection.
+/// The turns of one connection, or of the stream of one agent.
 #[derive(Debug)]
 pub(crate) struct Turns {
     /// Less than none after a step that took long.
@@ -97,7 +97,24 @@ impl Default for Turns {
     }
 }
 
+/// Has turns given out, by a task of its own, for as long as it is held.
+#[derive(Debug)]
+pub(crate) struct Giving(AbortHandle);
+
+impl Drop for Giving {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl Turns {
+    /// Turns, and what gives them out.
+    pub(crate) fn begin() -> (Rc<Self>, Giving) {
+        let turns = Rc::<Self>::default();
+        let giving = tokio::task::spawn_local(Rc::clone(&turns).run());
+        (turns, Giving(giving.abort_handle()))
+    }
+
     /// Whether there is a turn for the holder of `ticket`; if not, it is woken when there is.
     fn admits(&self, ticket: &mut Option<Rc<Ticket>>, context: &Context<'_>) -> bool {
         if let Some(held) = ticket {
@@ -202,7 +219,7 @@ impl UserShare {
 #[derive(Debug)]
 pub(crate) struct Share {
     pub(crate) turns: Rc<Turns>,
-    giving: AbortHandle,
+    _giving: Giving,
     /// For calls that may block.
     threads: Lane,
     /// For long documents: they keep a processor busy.
@@ -216,20 +233,13 @@ pub(crate) struct Share {
     pub(crate) user: Rc<UserShare>,
 }
 
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.giving.abort();
-    }
-}
-
 impl Share {
     /// The share of a connection of that user.
     pub(crate) fn new(user: Rc<UserShare>) -> Rc<Self> {
-        let turns = Rc::<Turns>::default();
-        let giving = tokio::task::spawn_local(Rc::clone(&turns).run());
+        let (turns, giving) = Turns::begin();
         Rc::new(Self {
             turns,
-            giving: giving.abort_handle(),
+            _giving: giving,
             threads: Arc::new(Semaphore::new(THREADS)),
             parsing: Arc::new(Semaphore::new(1)),
             reading: Arc::new(Semaphore::new(1)),

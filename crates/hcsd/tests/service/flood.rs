@@ -378,3 +378,41 @@ fn systems_and_processes_of_one_user_are_counted_over_all_connections() {
     client.terminate(2);
     second.terminate(3);
 }
+
+/// Processes of a system that ends while a client floods the service.
+const ENDING: u64 = 100;
+
+#[test]
+fn others_have_their_turn_while_a_system_of_many_processes_ends() {
+    let service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "full");
+    for handle in 100..100 + ENDING {
+        client.create_process(1, handle, &shell("exec sleep 1000"));
+    }
+    // Each of these calls fails, which is an event. One client alone may have had more than its turns just before.
+    let floods = [(); 4].map(|()| {
+        Flood::begin(service.client(), |number| {
+            open_system(number, "nothing", None)
+        })
+    });
+    client.terminate(1);
+    floods.into_iter().for_each(Flood::end);
+    let mut segments: Vec<_> = fs::read_dir(service.root().join("events"))
+        .unwrap()
+        .map(|segment| segment.unwrap().path())
+        .collect();
+    segments.sort();
+    let text: String = (segments.iter())
+        .map(|segment| fs::read_to_string(segment).unwrap())
+        .collect();
+    let events = text.lines().filter_map(|line| {
+        let exit = line.contains("ProcessExited");
+        (exit || line.contains("OperationFailed")).then_some(exit)
+    });
+    let events: Vec<bool> = events.collect();
+    let steps: Vec<usize> = (events.chunk_by(|one, next| one == next))
+        .map(<[bool]>::len)
+        .collect();
+    assert!(steps.len() > 4, "{steps:?} exits and other events in turn");
+}

@@ -9,6 +9,7 @@ use std::{
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
 };
 
@@ -28,6 +29,9 @@ use hcs_wire::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+
+/// The next process that an agent invents.
+static INVENTED: AtomicU32 = AtomicU32::new(1000);
 
 /// What an agent of the test's does with a request after the greeting.
 type Script = fn(&Frame, &mut UnixStream);
@@ -82,6 +86,59 @@ const SCRIPTS: &[(&str, Script)] = &[
         };
         respond(stream, Rpc::GetProperties, frame.id, &body);
     }),
+    ("many", |frame, stream| {
+        // As many as a message can have.
+        let list = vec!["{}"; 1_390_000].join(",");
+        let body = GetPropertiesResponse {
+            properties: format!("{{\"ProcessList\":[{list}]}}"),
+            ..GetPropertiesResponse::default()
+        };
+        respond(stream, Rpc::GetProperties, frame.id, &body);
+    }),
+    ("long", |frame, stream| {
+        let base = ResponseBase {
+            error_message: "x".repeat(100_000),
+            ..ResponseBase::default()
+        };
+        respond(stream, Rpc::ExecuteProcess, frame.id, &base);
+    }),
+    ("long list", |frame, stream| {
+        let process = json!({ "ProcessId": 7, "CommandArgs": ["x".repeat(100)] });
+        let list = vec![process; 1000];
+        let body = GetPropertiesResponse {
+            properties: json!({ "ProcessList": list }).to_string(),
+            ..GetPropertiesResponse::default()
+        };
+        respond(stream, Rpc::GetProperties, frame.id, &body);
+    }),
+    // New processes with each stream, which end with it; the rest of the stream it hangs up.
+    ("invents", |frame, stream| match frame.kind {
+        MessageType::Request(Rpc::GetProperties) => {
+            let list: Vec<Value> = (0..8000)
+                .map(|_| json!({ "ProcessId": INVENTED.fetch_add(1, Ordering::Relaxed) }))
+                .collect();
+            let body = GetPropertiesResponse {
+                properties: json!({ "ProcessList": list }).to_string(),
+                ..GetPropertiesResponse::default()
+            };
+            respond(stream, Rpc::GetProperties, frame.id, &body);
+        }
+        MessageType::Request(Rpc::WaitForProcess) => {
+            let request: Value = serde_json::from_slice(&frame.body).unwrap();
+            if request["ProcessId"].as_u64().unwrap().is_multiple_of(16) {
+                let body = WaitForProcessResponse::default();
+                respond(stream, Rpc::WaitForProcess, frame.id, &body);
+            }
+        }
+        _ => {
+            stream.shutdown(std::net::Shutdown::Both).ok();
+        }
+    }),
+    ("notifications", |_, stream| {
+        let body = json!({ "ContainerId": "" });
+        let notification = encode(MessageType::Notification, 0, &body).unwrap();
+        stream.write_all(&notification.repeat(17)).ok();
+    }),
     ("silent", |_, _| {}),
     ("hangs up", |_, stream| {
         stream.shutdown(std::net::Shutdown::Both).ok();
@@ -132,7 +189,7 @@ fn serve(mut stream: UnixStream, name: &str, script: Script) {
                 _ if name == "mute" => {}
                 (1, _) => respond(&mut stream, Rpc::NegotiateProtocol, frame.id, &greeting()),
                 // A service that takes a system over begins with a look at its processes.
-                (2, MessageType::Request(Rpc::GetProperties)) => {
+                (2, MessageType::Request(Rpc::GetProperties)) if name != "invents" => {
                     let body = GetPropertiesResponse {
                         properties: "{}".to_owned(),
                         ..GetPropertiesResponse::default()
@@ -303,6 +360,11 @@ fn a_request_from_the_agent_ends_the_system() {
 }
 
 #[test]
+fn notifications_without_end_end_the_system() {
+    creation_is_fatal("notifications");
+}
+
+#[test]
 fn an_impossible_process_id_ends_the_system() {
     creation_is_fatal("pid 0");
     creation_is_fatal("pid -1");
@@ -351,6 +413,93 @@ fn a_property_list_that_is_none_fails_the_call_only() {
     client
         .call(&process_list(2))
         .failed(HResult::HCS_E_PROTOCOL_ERROR);
+    client.terminate(2);
+    client.terminate(1);
+}
+
+#[test]
+fn a_list_of_more_processes_than_there_can_be_ends_the_system() {
+    let (_hostile, service, mut client) =
+        with_hostile_agent("[times]\nquery_seconds = 60\n", "many");
+    client
+        .call(&process_list(2))
+        .failed(HResult::HCS_E_PROTOCOL_ERROR);
+    let status = fs::read_to_string(format!("/proc/{}/status", service.pid())).unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let peak = peak.unwrap().split_whitespace().nth(1).unwrap();
+    let peak: u64 = peak.parse().unwrap();
+    assert!(peak < 128 << 10, "the service has taken {peak} KiB for it");
+    only_the_hostile_one_ends(client);
+}
+
+#[test]
+fn processes_that_an_agent_invents_without_end_end_the_system_and_leave_no_trace() {
+    let (_hostile, service, mut client) = with_hostile_agent("", "invents");
+    // The agent hangs up with each, and has further processes on its next stream.
+    let mut creations = 0;
+    loop {
+        let created = client.call(&create_process(2, 3, &shell("true")));
+        if created.reply.result == HResult::HCS_E_SYSTEM_ALREADY_STOPPED {
+            break;
+        }
+        assert!(!created.reply.result.is_success());
+        let journals = systems(&service).into_iter();
+        let journals = journals.filter_map(|path| fs::metadata(path.join("processes.jsonl")).ok());
+        assert!(journals.map(|file| file.len()).sum::<u64>() < 1000);
+        creations += 1;
+        assert!(creations < 6, "it may have as many as it says");
+    }
+    only_the_hostile_one_ends(client);
+    let mut exits = 0;
+    for segment in fs::read_dir(service.root().join("events")).unwrap() {
+        let text = fs::read_to_string(segment.unwrap().path()).unwrap();
+        let hostile = text.lines().filter(|line| line.contains("\"hostile\""));
+        exits += hostile
+            .filter(|line| line.contains("ProcessExited"))
+            .count();
+    }
+    assert_eq!(exits, 0, "exits of processes that no client had");
+}
+
+#[test]
+fn a_process_that_only_the_agent_knew_is_written_down_when_a_client_has_it() {
+    let (_hostile, service, mut client) = with_hostile_agent("", "invents");
+    let open = Call::OpenProcess {
+        system: 2,
+        process: 3,
+        process_id: 1001,
+        again: false,
+    };
+    client.call(&open).ok();
+    // It is written down with the answer; this one comes after both.
+    client.call(&Call::EnumerateSystems { query: None }).ok();
+    let text: String = (systems(&service).into_iter())
+        .filter_map(|path| fs::read_to_string(path.join("processes.jsonl")).ok())
+        .collect();
+    assert_eq!(text.matches("\"pid\":1001,").count(), 1, "{text}");
+    client.terminate(2);
+    client.terminate(1);
+}
+
+#[test]
+fn an_answer_that_has_no_reason_to_be_long_ends_the_system() {
+    creation_is_fatal("long");
+}
+
+#[test]
+fn a_long_list_of_processes_is_told_in_each_of_its_forms() {
+    let (_hostile, _service, mut client) = with_hostile_agent("", "long list");
+    let query = r#"{"PropertyTypes":["ProcessList"],"PropertyQueries":{"ProcessList":{}}}"#;
+    let call = Call::GetSystemProperties {
+        system: 2,
+        query: Some(query.to_owned()),
+    };
+    let answer = client.call(&call).ok().json();
+    let list = answer["ProcessList"].as_array().unwrap();
+    assert_eq!(list.len(), 1000);
+    assert_eq!(list[999]["ProcessId"], 7);
+    let by_name = &answer["PropertyResponses"]["ProcessList"]["Response"];
+    assert_eq!(by_name.as_array(), Some(list));
     client.terminate(2);
     client.terminate(1);
 }

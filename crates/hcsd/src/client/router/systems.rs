@@ -292,10 +292,11 @@ pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
 /// `HcsGetComputeSystemProperties`.
 pub(super) fn properties(errand: Errand, handle: u64, query: Option<String>) {
     match errand.connection.handles.system(handle) {
-        Ok(system) => errand.look(async move {
-            let text = properties::answer(&system, query.as_deref()).await?;
-            Ok(Answer::document(Some(text)))
-        }),
+        Ok(system) => {
+            let request = errand.request;
+            errand
+                .look(async move { properties::answer(request, &system, query.as_deref()).await });
+        }
         Err(failure) => errand.answer(Err(failure)),
     }
 }

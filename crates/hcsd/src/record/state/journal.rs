@@ -1,7 +1,8 @@
 //! The journal of a system's processes: one JSON line per event, appended as it happens.
 //!
 //! Written on the way of every process, so it is one `write(2)` and no more; a line that was cut off by the end of
-//! the service is not read. When no process is left to tell of, the file starts over.
+//! the service is not read. When no process is left to tell of, the file starts over; while one is, the file is written
+//! anew when it has become much longer than what it tells.
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,6 +24,10 @@ use crate::record::{
 const FILE: &str = "processes.jsonl";
 /// Bytes after which a journal with nothing to tell starts over.
 const STALE: u64 = 64 << 10;
+/// Bytes after which one that has something to tell is written anew: later, for it may soon have nothing to tell.
+const LONG: u64 = STALE + STALE / 2;
+/// How many times longer than what it tells a journal becomes before it is written anew.
+const LONGER: u64 = 4;
 
 /// One event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +104,8 @@ pub(crate) struct Journal {
     path: PathBuf,
     file: RefCell<Option<File>>,
     written: Cell<u64>,
+    /// Bytes after which it is written anew.
+    most: Cell<u64>,
     /// A failure to write has been logged.
     complained: Cell<bool>,
 }
@@ -110,6 +117,7 @@ impl Journal {
             path: directory.join(FILE),
             file: RefCell::default(),
             written: Cell::new(0),
+            most: Cell::new(LONG),
             complained: Cell::new(false),
         }
     }
@@ -120,6 +128,30 @@ impl Journal {
             && !self.complained.replace(true)
         {
             warn!(path = %self.path.display(), "processes cannot be written down, a restart may lose their exits: {e}");
+        }
+        if self.written.get() > self.most.get() {
+            self.write_anew();
+        }
+    }
+
+    /// Leaves out what there is nothing more to tell of.
+    fn write_anew(&self) {
+        let anew = || -> io::Result<u64> {
+            let directory = self.path.parent().unwrap_or(Path::new("."));
+            Self::compact(directory, &Self::read(directory)?)?;
+            Ok(fs::metadata(&self.path)?.len())
+        };
+        match anew() {
+            Ok(length) => {
+                // The old file has no name any more.
+                self.file.take();
+                self.written.set(length);
+                self.most.set(LONG.max(LONGER * length));
+            }
+            Err(e) => {
+                warn!(path = %self.path.display(), "the journal goes on growing: {e}");
+                self.most.set(self.written.get().saturating_mul(2));
+            }
         }
     }
 
@@ -149,7 +181,10 @@ impl Journal {
             Some(Err(e)) => {
                 warn!(path = %self.path.display(), "the journal cannot be emptied: {e}");
             }
-            _ => self.written.set(0),
+            _ => {
+                self.written.set(0);
+                self.most.set(LONG);
+            }
         }
     }
 
@@ -316,6 +351,36 @@ mod tests {
         Journal::compact(directory.path(), &told).unwrap();
         assert_eq!(Journal::read(directory.path()).unwrap(), told);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_journal_does_not_grow_for_ever_while_one_process_lives() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::new(directory.path());
+        let path = directory.path().join(FILE);
+        let created = |pid| Entry::Created {
+            pid,
+            console: false,
+            ends_system: pid == 2,
+        };
+        journal.append(&created(2));
+        journal.append(&Entry::StdinClosed { pid: 2 });
+        let sleeper = Journal::read(directory.path()).unwrap();
+        for pid in 3..3000 {
+            journal.append(&created(pid));
+            journal.append(&Entry::exited(pid, Ending::default()));
+            journal.append(&Entry::Gone { pid });
+            let length = fs::metadata(&path).unwrap().len();
+            assert!(length < 2 * STALE, "{length} bytes after process {pid}");
+        }
+        assert_eq!(Journal::read(directory.path()).unwrap(), sleeper);
+        // What is told of all that live is not written again and again.
+        for pid in 3..9000 {
+            journal.append(&created(pid));
+        }
+        let length = fs::metadata(&path).unwrap().len();
+        assert!(journal.most.get() <= LONGER * length, "{length}");
+        assert_eq!(Journal::read(directory.path()).unwrap().len(), 8998);
     }
 
     #[test]

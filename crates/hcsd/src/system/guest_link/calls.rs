@@ -3,15 +3,15 @@
 use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
 
 use hcs_engine::engine::{HostStdio, StdioPorts};
-use hcs_schema::{Failure, HResult, documents::Properties};
+use hcs_schema::{Failure, HResult, documents::ProcessDetails};
 use hcs_wire::{
     guest::{
         ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio,
-        FetchStdioResponse, Frame, GetProperties, GetPropertiesResponse, ModifySettings,
-        NO_TIMEOUT, NULL_ID, Naming, NegotiateProtocol, NegotiateProtocolResponse,
-        PROTOCOL_VERSION, ReadOutput, ReadOutputResponse, RecallCall, RecallCallResponse, Renew,
-        Renewal, RequestBase, ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions,
-        SignalProcess, UpdateNames, VsockStdioRelaySettings, WaitForProcess,
+        FetchStdioResponse, Frame, GetProperties, ModifySettings, NO_TIMEOUT, NULL_ID, Naming,
+        NegotiateProtocol, NegotiateProtocolResponse, PROTOCOL_VERSION, ReadOutput,
+        ReadOutputResponse, RecallCall, RecallCallResponse, Renew, Renewal, RequestBase,
+        ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions, SignalProcess, UpdateNames,
+        VsockStdioRelaySettings, WaitForProcess,
     },
     output::OutputQuery,
 };
@@ -21,16 +21,18 @@ use tokio::sync::oneshot;
 
 use super::{
     GuestLink, OpenRequest,
-    answers::{body, reported},
+    answers::{NoList, body, kept, process_list, reported},
 };
 use crate::{
     network::NameReader,
-    record::{failures::unknown, operations},
+    record::{blocking::blocking, failures::unknown, operations},
     system::{process::Process, stdio::Stdio},
+    thread::share::place,
 };
 
-/// Processes an agent is believed to have, at most.
-const MOST_LISTED: usize = 1 << 14;
+/// Length up to which a list of processes is read, or written for a client, at once; longer ones aside, so that no call
+/// waits for them.
+pub(crate) const SHORT: usize = 64 << 10;
 
 /// Calls that an agent is told to forget along with one request, at most.
 const MOST_RELEASED: usize = 256;
@@ -82,7 +84,7 @@ impl GuestLink {
                 ),
             ));
         }
-        self.capabilities.replace(response.capabilities);
+        self.capabilities.replace(kept(response.capabilities));
         Ok(())
     }
 
@@ -346,20 +348,42 @@ impl GuestLink {
         check(&response.base, "the guest did not change it")
     }
 
-    /// Reads properties; answers the `Properties` document as it came.
+    /// The processes of the guest, as its agent tells them, and the bytes of its answer. A long answer is read aside.
     ///
     /// # Errors
-    /// What the agent reported.
-    pub(crate) async fn properties(&self, query: &str, limit: Duration) -> Result<String, Failure> {
+    /// What the agent reported, or it told no list. One that tells more than there can be is not to be believed any more.
+    pub(crate) async fn process_details(
+        &self,
+        limit: Duration,
+    ) -> Result<(Vec<ProcessDetails>, usize), Failure> {
         self.has_to_serve_system("the guest's properties could not be read")?;
         let request = GetProperties {
             base: base(),
-            query: query.to_owned(),
+            query: r#"{"PropertyTypes":["ProcessList"]}"#.to_owned(),
         };
-        let response: GetPropertiesResponse =
-            self.call(Rpc::GetProperties, &request, limit).await?;
-        check(&response.base, "the guest's properties could not be read")?;
-        Ok(response.properties)
+        let frame = self.ask(Rpc::GetProperties, &request, limit).await?;
+        let bytes = frame.body.len();
+        let listed = if bytes <= SHORT {
+            process_list(&frame)
+        } else {
+            let _place = match operations::share() {
+                Some(share) => place(&share.parsing).await,
+                None => None,
+            };
+            blocking(move || Ok(process_list(&frame))).await?
+        };
+        match listed {
+            Ok(listed) => Ok((listed, bytes)),
+            Err(NoList::Fault(reason)) => Err(self.distrusted(&reason)),
+            Err(NoList::Refused(failure)) => {
+                operations::step(format!("failed: {}", failure.log_line()));
+                Err(failure)
+            }
+            Err(NoList::Other(failure)) => {
+                let message = "the guest agent answered no list of processes";
+                Err(Failure::new(HResult::HCS_E_PROTOCOL_ERROR, message).because(&failure))
+            }
+        }
     }
 
     /// Asks for ways back to the pipes that were given for a process. An agent that keeps none has none.
@@ -454,18 +478,14 @@ impl GuestLink {
         if !self.serves_system() {
             return Ok(Vec::new());
         }
-        let listed = self
-            .properties(r#"{"PropertyTypes":["ProcessList"]}"#, limit)
-            .await?;
-        let properties: Properties = hcs_schema::parse(&listed)?;
-        let list = properties.process_list.unwrap_or_default();
+        let (list, _) = self.process_details(limit).await?;
         let possible = |pid: &u32| (1..=i32::MAX.cast_unsigned()).contains(pid);
         // An older agent lists no others, and does not mark its own.
         let own = list
             .iter()
             .filter(|process| process.created_by_host != Some(false));
         let pids = own.filter_map(|process| process.process_id);
-        Ok(pids.filter(possible).take(MOST_LISTED).collect())
+        Ok(pids.filter(possible).collect())
     }
 
     /// Asks everything in the system to end. There is no answer: the system ends, or it does not.
@@ -560,24 +580,37 @@ impl GuestLink {
         request: &T,
         limit: Duration,
     ) -> Result<R, Failure> {
+        let frame = self.ask(rpc, request, limit).await?;
+        self.understood(&frame)
+    }
+
+    /// [`GuestLink::call`] without a look into the answer.
+    async fn ask<T: Serialize>(
+        &self,
+        rpc: Rpc,
+        request: &T,
+        limit: Duration,
+    ) -> Result<Frame, Failure> {
         let id = self.take_id();
         self.send(rpc, id, request, Vec::new())?;
         let (sender, receiver) = oneshot::channel();
         self.note(id, OpenRequest::Call(rpc, Some(sender)), Some(limit));
-        let frame = answered(receiver, rpc).await?;
-        self.understood(&frame)
+        answered(receiver, rpc).await
     }
 
     /// The body of an answer. An agent that answers nonsense is not to be believed any more.
     fn understood<R: for<'de> Deserialize<'de>>(&self, frame: &Frame) -> Result<R, Failure> {
-        body(frame).map_err(|reason| {
-            self.fault.replace(Some(reason.clone()));
-            self.close();
-            Failure::new(
-                HResult::HCS_E_PROTOCOL_ERROR,
-                format!("the guest agent broke the protocol: {reason}"),
-            )
-        })
+        body(frame).map_err(|reason| self.distrusted(&reason))
+    }
+
+    /// Ends the stream of an agent that is not to be believed any more, for that reason.
+    pub(crate) fn distrusted(&self, reason: &str) -> Failure {
+        self.fault.replace(Some(reason.to_owned()));
+        self.close();
+        Failure::new(
+            HResult::HCS_E_PROTOCOL_ERROR,
+            format!("the guest agent broke the protocol: {reason}"),
+        )
     }
 }
 
