@@ -395,7 +395,7 @@ mod tests {
         json!({ "chain": { "family": "ip", "table": table, "name": name } })
     }
 
-    fn rule(table: &str, name: &str, expressions: Value) -> Value {
+    fn rule(table: &str, name: &str, expressions: &Value) -> Value {
         json!({ "rule": { "family": "ip", "table": table, "chain": name, "expr": expressions } })
     }
 
@@ -435,7 +435,7 @@ mod tests {
             found[0].what.starts_with("docker drops") && found[0].repair.contains("-i hcb+"),
             "{found:?}"
         );
-        let rule = |key| rule("filter", "DOCKER-USER", passing(key, "hcb*"));
+        let rule = |key| rule("filter", "DOCKER-USER", &passing(key, "hcb*"));
         let half = [&docker[..], &[rule("iifname")]].concat();
         assert_eq!(kinds(&with(&half)), ["firewall"]);
         let both = [&half[..], &[rule("oifname")]].concat();
@@ -457,12 +457,12 @@ mod tests {
     fn what_a_chain_ends_with_counts_and_conditions_do_not() {
         let forward = chain("firewalld", "filter_FORWARD", "accept");
         let some = json!([{ "match": { "op": "==", "left": { "ct": { "key": "state" } }, "right": "invalid" } }, { "drop": null }]);
-        let some = rule("firewalld", "filter_FORWARD", some);
+        let some = rule("firewalld", "filter_FORWARD", &some);
         assert_eq!(kinds(&with(&[forward.clone(), some.clone()])), [""; 0]);
         let last = rule(
             "firewalld",
             "filter_FORWARD",
-            json!([{ "reject": { "type": "icmpx" } }]),
+            &json!([{ "reject": { "type": "icmpx" } }]),
         );
         let whole = [forward, some, last];
         let found = check(&with(&whole));
@@ -476,7 +476,7 @@ mod tests {
         ]);
         let whole = [
             &whole[..],
-            &[rule("firewalld", "filter_FORWARD_ZONES", trusted)],
+            &[rule("firewalld", "filter_FORWARD_ZONES", &trusted)],
         ]
         .concat();
         assert_eq!(kinds(&with(&whole)), [""; 0]);

@@ -40,13 +40,13 @@ impl Control {
     }
 
     /// Asks and waits for the answer. The worker takes one request after the other.
-    pub(super) fn ask(&self, request: Request) -> Result<Answer, Failure> {
-        self.exchange(&request, None).map(|(answer, _)| answer)
+    pub(super) fn ask(&self, request: &Request) -> Result<Answer, Failure> {
+        self.exchange(request, None).map(|(answer, _)| answer)
     }
 
     /// The same for a request that a file comes along with.
-    pub(super) fn ask_with(&self, request: Request, file: &OwnedFd) -> Result<Answer, Failure> {
-        self.exchange(&request, Some(file.as_fd()))
+    pub(super) fn ask_with(&self, request: &Request, file: &OwnedFd) -> Result<Answer, Failure> {
+        self.exchange(request, Some(file.as_fd()))
             .map(|(answer, _)| answer)
     }
 

@@ -77,7 +77,7 @@ pub(super) fn agent(
 fn undialled(control: &Control) -> Failure {
     let message = "the guest agent has not dialled its host; does the guest have one (hcs-guest), and the driver of vsock?";
     let failure = Failure::new(HResult::HCS_E_CONNECTION_TIMEOUT, message);
-    match control.ask(Request::Fault) {
+    match control.ask(&Request::Fault) {
         Ok(Answer::Fault(Some(fault))) => failure.cause(fault),
         _ => failure,
     }

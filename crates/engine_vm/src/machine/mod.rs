@@ -106,7 +106,7 @@ impl VmMachine {
         }
     }
 
-    fn ask(&self, what: &str, request: Request) -> Result<Answer, Failure> {
+    fn ask(&self, what: &str, request: &Request) -> Result<Answer, Failure> {
         self.done(what, self.control.ask(request))
     }
 
@@ -128,7 +128,7 @@ impl VmMachine {
         })
     }
 
-    fn ask_sockets(&self, request: Request) -> Result<Answer, Failure> {
+    fn ask_sockets(&self, request: &Request) -> Result<Answer, Failure> {
         match self.ask("told who may use a socket", request)? {
             Answer::NotThere => Err(no_sockets()),
             answer => Ok(answer),
@@ -150,7 +150,7 @@ impl VmMachine {
     }
 
     fn add_share(&self, share: Share, pointer: &str) -> Result<Answer, Failure> {
-        let answer = self.ask("given a share", Request::AddShare(share));
+        let answer = self.ask("given a share", &Request::AddShare(share));
         answer.map_err(|mut failure| {
             if let Some(cause) = failure.causes.first_mut() {
                 cause.pointer = Some(pointer.to_owned());
@@ -160,7 +160,10 @@ impl VmMachine {
     }
 
     fn remove_share(&self, name: &str) -> Result<Answer, Failure> {
-        match self.ask("relieved of a share", Request::RemoveShare(name.to_owned()))? {
+        match self.ask(
+            "relieved of a share",
+            &Request::RemoveShare(name.to_owned()),
+        )? {
             Answer::NotThere => {
                 let message = format!("the virtual machine {:?} has no share {name:?}", self.id);
                 let failure = Failure::new(HResult::E_INVALIDARG, message.clone());
@@ -249,7 +252,7 @@ impl Guest for VmMachine {
 
 impl Machine for VmMachine {
     fn start(&self, _options: &StartOptions) -> Result<(), Failure> {
-        self.ask("started", Request::Start).map(drop)
+        self.ask("started", &Request::Start).map(drop)
     }
 
     fn guest(&self) -> Option<&dyn Guest> {
@@ -257,15 +260,15 @@ impl Machine for VmMachine {
     }
 
     fn pause(&self, _options: &PauseOptions) -> Result<(), Failure> {
-        self.ask("paused", Request::Pause).map(drop)
+        self.ask("paused", &Request::Pause).map(drop)
     }
 
     fn resume(&self) -> Result<(), Failure> {
-        self.ask("resumed", Request::Resume).map(drop)
+        self.ask("resumed", &Request::Resume).map(drop)
     }
 
     fn is_paused(&self) -> Option<bool> {
-        match self.control.ask(Request::IsPaused) {
+        match self.control.ask(&Request::IsPaused) {
             Ok(Answer::Paused(paused)) => Some(paused),
             _ => None,
         }
@@ -275,11 +278,11 @@ impl Machine for VmMachine {
         if self.has_agent {
             return Ok(false);
         }
-        self.ask("shut down", Request::PowerDown).map(|_| true)
+        self.ask("shut down", &Request::PowerDown).map(|_| true)
     }
 
     fn crash(&self, _options: &CrashOptions) -> Result<(), Failure> {
-        self.ask("made to crash", Request::Crash).map(drop)
+        self.ask("made to crash", &Request::Crash).map(drop)
     }
 
     fn kill(&self) -> Result<(), Failure> {
@@ -339,17 +342,19 @@ impl Machine for VmMachine {
         match modify::read(request)? {
             Change::Attach(attached) => {
                 let file = disk::open(&attached, &self.grantee)?;
-                let asked = self.control.ask_with(Request::Attach(attached.disk), &file);
+                let asked = self
+                    .control
+                    .ask_with(&Request::Attach(attached.disk), &file);
                 self.done("given a disk", asked)
             }
             Change::Detach(place) => self.done(
                 "relieved of a disk",
-                self.control.ask(Request::Detach(place)),
+                self.control.ask(&Request::Detach(place)),
             ),
-            Change::Service(port, service) => self.ask_sockets(Request::SetService(port, service)),
+            Change::Service(port, service) => self.ask_sockets(&Request::SetService(port, service)),
             Change::Share(share) => self.add_share(share, "/Settings/Path"),
             Change::Unshare(name) => self.remove_share(&name),
-            Change::NoPort => self.ask_sockets(Request::HasSockets),
+            Change::NoPort => self.ask_sockets(&Request::HasSockets),
         }
         .map(drop)
     }

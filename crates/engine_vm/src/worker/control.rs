@@ -72,7 +72,7 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
         (Request::AddShare(share), _) => (on(shares, |shares| shares.add(share)), None),
         (Request::RemoveShare(name), _) => (on(shares, |shares| shares.remove(&name)), None),
         (request, Some(monitor)) => {
-            let done = act(request, file.as_ref(), monitor, held);
+            let done = act(&request, file.as_ref(), monitor, held);
             (done.unwrap_or_else(|e| Answer::Failed(e.to_string())), None)
         }
         (_, None) => (
@@ -109,15 +109,15 @@ fn found(stream: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
 }
 
 fn act(
-    request: Request,
+    request: &Request,
     file: Option<&OwnedFd>,
     monitor: &mut Client,
     held: &mut Held,
 ) -> Result<Answer, QmpError> {
-    let changed = match (&request, file) {
+    let changed = match (request, file) {
         (Request::Attach(disk), Some(file)) => disks::attach(monitor, held, disk, file),
         (Request::Detach(place), _) => disks::detach(monitor, held, *place),
-        _ => return steer(&request, monitor, held),
+        _ => return steer(request, monitor, held),
     };
     Ok(match changed {
         Ok(()) => Answer::Done,

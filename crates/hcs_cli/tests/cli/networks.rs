@@ -405,7 +405,7 @@ fn addresses_are_those_that_were_asked_for_or_the_reason_is_told() {
 fn what_keeps_packets_from_passing_is_told_until_it_is_mended() {
     let world = World::new();
     let check = |arguments: &[&str]| {
-        let mut command = hcs(&[&["network", "check"], arguments].concat());
+        let mut command = hcs([&["network", "check"], arguments].concat());
         command.env("HCS_ENDPOINT", world.folder.path().join("hcs.sock"));
         within(&world.space, move || ended(&mut command))
     };

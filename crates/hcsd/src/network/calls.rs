@@ -175,10 +175,7 @@ impl Named {
     /// The object of this kind that the call has made before.
     fn made(&self, held: &Held, kind: ObjectKind) -> Option<Guid> {
         let name = self.name.as_ref().filter(|_| self.is_repeat)?;
-        let mut calls = held
-            .calls
-            .iter()
-            .filter(|(_, calls)| calls.contains(&**name));
+        let mut calls = held.calls.iter().filter(|(_, calls)| calls.contains(name));
         calls.find_map(|(object, _)| match (kind, object) {
             (ObjectKind::Network, Object::Network(id))
             | (ObjectKind::Endpoint, Object::Endpoint(id))

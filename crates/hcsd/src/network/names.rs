@@ -107,7 +107,7 @@ fn text(lines: &BTreeMap<Guid, Vec<String>>, networks: &BTreeSet<Guid>) -> Rc<st
 
 impl Networks {
     /// Tells `reader` of the names for a container from now on, if it is in a network.
-    pub(crate) fn follow_names(&self, runtime_id: &str, reader: Weak<dyn NameReader>) {
+    pub(crate) fn follow_names(&self, runtime_id: &str, reader: &Weak<dyn NameReader>) {
         let told = {
             let held = self.held.borrow();
             let Some(networks) = networks_of(&held, runtime_id) else {
@@ -120,7 +120,7 @@ impl Networks {
             }
             names
                 .readers
-                .insert(runtime_id.to_owned(), Weak::clone(&reader));
+                .insert(runtime_id.to_owned(), Weak::clone(reader));
             text(&names.lines, &networks)
         };
         if let Some(reader) = reader.upgrade() {

@@ -404,7 +404,7 @@ impl System {
             let reader: Rc<dyn NameReader> = Rc::clone(link) as _;
             context
                 .networks
-                .follow_names(&self.runtime_id, Rc::downgrade(&reader));
+                .follow_names(&self.runtime_id, &Rc::downgrade(&reader));
         }
         let before = self.link.replace(link);
         self.link_changed.notify_waiters();
