@@ -3,7 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -145,6 +146,15 @@ fn read_record(context: &Context, directory: &Path) -> Result<Record, Remains> {
             if let Some(id) = id {
                 context.registry.set_aside(id, why);
             }
+            Err(Remains::Kept)
+        }
+        Err(StateError::Read { path, source })
+            if !matches!(source.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) =>
+        {
+            let path = path.display();
+            error!(
+                "{path} cannot be read for now ({source}); the system is left alone until the next start"
+            );
             Err(Remains::Kept)
         }
         Err(e) => {

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::Read as _,
     os::fd::OwnedFd,
+    path::PathBuf,
 };
 
 use crate::common::{
@@ -281,6 +282,37 @@ fn damaged_records_are_cleared_away_and_newer_ones_left_alone() {
         .call(&create_system(2, "future", CONTAINER))
         .failed(HResult::HCS_E_SYSTEM_ALREADY_EXISTS);
     fs::remove_dir_all(newer).unwrap();
+}
+
+/// A record that is there and cannot be read for now, as with an error of the disk, is no reason to end the system.
+#[test]
+fn a_system_whose_record_cannot_be_read_for_now_is_left_alone() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "box");
+    let alive = PathBuf::from(format!("/proc/{}/ns/pid", agent(&service)));
+    let machine = fs::read_link(&alive).unwrap();
+    let runtime_id = record(&service)["runtime_id"].as_str().unwrap().to_owned();
+    let directory = service.root().join("systems").join(runtime_id);
+    let (place, aside) = (directory.join("state.json"), directory.join("aside"));
+    service.kill();
+    fs::rename(&place, &aside).unwrap();
+    fs::create_dir(&place).unwrap();
+    service.run();
+    let left = service
+        .client()
+        .call(&Call::EnumerateSystems { query: None })
+        .ok()
+        .json();
+    assert_eq!(left, json!([]));
+    service.kill();
+    fs::remove_dir(&place).unwrap();
+    fs::rename(&aside, &place).unwrap();
+    service.run();
+    assert_eq!(fs::read_link(&alive).unwrap(), machine);
+    let mut client = service.client();
+    client.call(&open_system(1, "box", None)).ok();
+    client.terminate(1);
 }
 
 /// Connects to the agent of the only system there is until no further connection fits into its queue.
