@@ -18,6 +18,11 @@ use crate::{
 
 /// Reports that are kept; the oldest goes first.
 const MOST: usize = 256;
+/// Bytes of all reports that are kept. They may lie in memory, with the records of systems.
+const MOST_BYTES: u64 = 16 << 20;
+/// The same of one user, whose reports push out none of others but beyond that.
+const MOST_OF_USER: usize = 64;
+const MOST_BYTES_OF_USER: u64 = 8 << 20;
 
 /// Writes a report; answers its file, or none where the call `name` had done so before.
 ///
@@ -64,11 +69,11 @@ fn write(directory: &Path, report: &Value, uid: u32, name: &str) -> io::Result<O
     let now = rfc3339(now.duration_since(UNIX_EPOCH).unwrap_or_default());
     let document = json!({ "Received": now, "UserId": uid, "Report": report });
     // The names sort by time.
-    let name = format!("crash-{now}-{name}");
+    let name = format!("crash-{now}-{uid}-{name}");
     let temporary = directory.join(format!(".{name}"));
     let mut options = files::options();
     let mut file = options.create_new(true).write(true).open(&temporary)?;
-    let written = serde_json::to_vec_pretty(&document)
+    let written = serde_json::to_vec(&document)
         .map_err(io::Error::from)
         .and_then(|text| file.write_all(&text))
         .and_then(|()| {
@@ -80,23 +85,45 @@ fn write(directory: &Path, report: &Value, uid: u32, name: &str) -> io::Result<O
         let _left = fs::remove_file(&temporary);
     }
     let written = written?;
-    drop_oldest(directory)?;
+    let of_user = format!("-{uid}-");
+    let own = |name: &str| {
+        let after_time = name.split_once('Z');
+        after_time.is_some_and(|(_, rest)| rest.starts_with(&of_user))
+    };
+    drop_oldest(directory, own, (MOST_OF_USER, MOST_BYTES_OF_USER))?;
+    drop_oldest(directory, |_| true, (MOST, MOST_BYTES))?;
     Ok(Some(written))
 }
 
-fn drop_oldest(directory: &Path) -> io::Result<()> {
+/// Removes the oldest reports, of those whose names are `meant`, beyond so many and so many bytes.
+fn drop_oldest(
+    directory: &Path,
+    meant: impl Fn(&str) -> bool,
+    (most, most_bytes): (usize, u64),
+) -> io::Result<()> {
     let mut reports = Vec::new();
     for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if name.is_some_and(|name| name.starts_with("crash-") && name.ends_with(".json")) {
-            reports.push(path);
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name
+            .to_str()
+            .filter(|name| name.starts_with("crash-") && name.ends_with(".json") && meant(name));
+        let Some(name) = name else { continue };
+        match entry.metadata() {
+            Ok(about) => reports.push((name.to_owned(), about.len())),
+            // Another report that came at the same time took it away.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
         }
     }
     reports.sort_unstable();
-    for old in reports.iter().rev().skip(MOST) {
-        match fs::remove_file(old) {
-            // Another report that came at the same time took it away.
+    let mut bytes = 0;
+    for (number, (old, length)) in reports.iter().rev().enumerate() {
+        bytes += length;
+        if number < most && (bytes <= most_bytes || number == 0) {
+            continue;
+        }
+        match fs::remove_file(directory.join(old)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
@@ -114,25 +141,52 @@ mod tests {
         let mut last = PathBuf::new();
         for number in 0..MOST + 3 {
             let (report, name) = (json!({ "SystemId": number }), number.to_string());
-            let written = write(directory.path(), &report, 7, &name).unwrap();
+            let uid = u32::try_from(number % 7).unwrap();
+            let written = write(directory.path(), &report, uid, &name).unwrap();
             last = written.unwrap();
-            assert_eq!(write(directory.path(), &report, 7, &name).unwrap(), None);
+            assert_eq!(write(directory.path(), &report, uid, &name).unwrap(), None);
         }
-        let kept = fs::read_dir(directory.path()).unwrap().count();
-        assert_eq!(kept, MOST);
+        let kept = || fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(kept(), MOST);
         let text: Value = serde_json::from_slice(&fs::read(last).unwrap()).unwrap();
         assert_eq!(text["Report"]["SystemId"], MOST + 2);
-        assert_eq!(text["UserId"], 7);
+        // One user's reports push out no more than that user's.
+        for number in 0..MOST {
+            write(directory.path(), &json!({}), 7000, &format!("of.{number}")).unwrap();
+        }
+        assert_eq!(kept(), MOST);
+        let names = fs::read_dir(directory.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(
+            names.filter(|name| name.contains("Z-7000-")).count(),
+            MOST_OF_USER
+        );
+    }
+
+    #[test]
+    fn reports_are_kept_up_to_a_size() {
+        let directory = tempfile::tempdir().unwrap();
+        let long = json!("x".repeat(3 << 20));
+        for number in 0..9 {
+            let uid = number % 3;
+            write(directory.path(), &long, uid, &number.to_string()).unwrap();
+        }
+        let kept = fs::read_dir(directory.path()).unwrap();
+        let kept: Vec<u64> = kept
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .collect();
+        assert_eq!(kept.len(), 5);
+        assert!(kept.iter().sum::<u64>() <= MOST_BYTES);
     }
 
     #[test]
     fn reports_that_come_at_once_are_all_written() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path();
-        let submit = |thread: usize| {
+        let submit = |thread: u32| {
             for number in 0..MOST {
                 let name = format!("{thread}.{number}");
-                write(place, &json!({}), 7, &name).unwrap();
+                write(place, &json!({}), thread, &name).unwrap();
             }
         };
         std::thread::scope(|scope| {
@@ -141,6 +195,7 @@ mod tests {
             }
         });
         let kept = fs::read_dir(directory.path()).unwrap().count();
-        assert_eq!(kept, MOST);
+        // A report that two at one time take for too many may take one more away.
+        assert!(kept <= MOST && kept > MOST / 2, "{kept}");
     }
 }
