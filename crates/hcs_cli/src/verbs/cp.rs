@@ -74,7 +74,7 @@ pub(crate) struct Cp {
     max_size: Option<u64>,
 
     /// The most files that come out of a container, directories and links included [default: 2000000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::options::count)]
     max_files: Option<u64>,
 
     #[command(flatten)]
