@@ -258,11 +258,11 @@ fn a_descriptor_of_a_directory_brings_no_power_to_a_reader() {
         })
     };
     let (writer, reader) = (host.start(document(false)), host.start(document(true)));
-    let send = "import os,socket; os.umask(0); l=socket.socket(socket.AF_UNIX); l.bind('/s/door'); l.listen(1)\n\
-                c=l.accept()[0]; socket.send_fds(c,[b'x'],[os.open('/s',os.O_PATH)]); c.recv(1)";
+    let send = "import os,socket; os.umask(0); l=socket.socket(socket.AF_UNIX); l.bind('/s/door'); l.listen(1); l.settimeout(60)\n\
+                c=l.accept()[0]; c.settimeout(60); socket.send_fds(c,[b'x'],[os.open('/s',os.O_PATH)]); c.recv(1)";
     let take = "import os,socket,time\n\
-                c=socket.socket(socket.AF_UNIX)\n\
-                while c.connect_ex('/s/door'): time.sleep(0.01)\n\
+                c=socket.socket(socket.AF_UNIX); end=time.time()+60\n\
+                while time.time()<end and c.connect_ex('/s/door'): time.sleep(0.01)\n\
                 d=socket.recv_fds(c,1,1)[1][0]\n\
                 f=os.open('program',os.O_CREAT|os.O_WRONLY,0o755,dir_fd=d)\n\
                 def code(call):\n\
