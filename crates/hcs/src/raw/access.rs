@@ -185,7 +185,7 @@ mod tests {
         for (name, code) in [
             ("state.vmgs", HResult::from_win32(FILE_EXISTS)),
             ("link", HResult::from_win32(FILE_EXISTS)),
-            ("", HResult::from_win32(FILE_EXISTS)),
+            ("", HResult::E_ACCESSDENIED),
             ("none/state", HResult::FILE_NOT_FOUND),
         ] {
             let refused = create_empty_state_file(&place.path().join(name)).unwrap_err();
