@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hcs_storage::StorageError;
+use hcs_storage::{Refusal, StorageError};
 use rustix::io::Errno;
 
 /// A failure of this crate. Causes are in `source`, not in the text.
@@ -139,6 +139,11 @@ fn is_of_disk(error: &StorageError) -> bool {
     let errno = match error {
         StorageError::Step { .. } => return true,
         StorageError::Stream { source, .. } => Errno::from_io_error(source),
+        // The time is one for all places.
+        StorageError::Refused {
+            refusal: Refusal::TooSlow { .. },
+            ..
+        } => return true,
         StorageError::Refused { .. } => None,
     };
     let of_disks = [
