@@ -68,7 +68,15 @@ impl Removal<'_> {
     /// Removes all entries of `directory`; `true` when it had some.
     fn empty(&mut self, directory: BorrowedFd<'_>, depth: usize) -> Result<bool, Errno> {
         let mut found = false;
-        for entry in Dir::read_from(directory)? {
+        let entries = match Dir::read_from(directory) {
+            // To be opened it needs the right to read, and here the right to search as well.
+            Err(Errno::ACCESS) => {
+                fchmod(directory, Mode::RWXU)?;
+                Dir::read_from(directory)?
+            }
+            entries => entries?,
+        };
+        for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {

@@ -157,3 +157,24 @@ fn what_only_root_may_have_can_be_left_out() {
         },
     );
 }
+
+/// A directory may lack any right for its owner, and have something in it all the same.
+#[test]
+fn a_tree_without_rights_for_its_owner_goes() {
+    as_user(
+        "rootless::a_tree_without_rights_for_its_owner_goes",
+        |place| {
+            for mode in [0, 0o100, 0o200, 0o300, 0o400, 0o500, 0o600] {
+                let tree = place.join("tree");
+                let closed = tree.join("closed");
+                fs::create_dir_all(closed.join("below/deep")).unwrap();
+                fs::write(closed.join("below/file"), "").unwrap();
+                for one in [closed.join("below"), closed, tree.clone()] {
+                    fs::set_permissions(one, fs::Permissions::from_mode(mode)).unwrap();
+                }
+                remove(&tree).unwrap_or_else(|error| panic!("{mode:o}: {error:?}"));
+                assert!(!tree.exists());
+            }
+        },
+    );
+}
