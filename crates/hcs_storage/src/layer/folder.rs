@@ -65,6 +65,7 @@ pub fn import_from(
         // What cannot be removed of an earlier call is no reason to fail this one.
         let _left = staging::sweep(parent);
     }
+    let archive = archive(source)?;
     match fs::remove_dir(target) {
         Ok(()) => {}
         Err(error) => match Errno::from_io_error(&error) {
@@ -75,7 +76,7 @@ pub fn import_from(
             }
         },
     }
-    match archive(source)? {
+    match archive {
         Some(file) => {
             let imported = import_tar(file, target, options, &Expected::default());
             imported.map(|_| ())
@@ -105,7 +106,12 @@ fn archive(source: &Path) -> Result<Option<File>, StorageError> {
         path = only.path();
     }
     // A FIFO in its place does not hold up the call.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut flags = OFlags::NONBLOCK;
+    if path != source {
+        // It was a file a moment ago, and another may have put a link in its place.
+        flags |= OFlags::NOFOLLOW;
+    }
+    let flags = flags.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file = file.map_err(failed)?;
     match file.metadata().map_err(failed)?.is_file() {

@@ -13,11 +13,13 @@ use std::{
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::{
     fs::{
-        CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, flock, fsync, mkdirat, openat,
+        CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, fsync, mkdirat, openat,
         renameat_with, syncfs,
     },
     io::Errno,
@@ -29,6 +31,8 @@ use crate::StorageError;
 const PREFIX: &[u8] = b".partial-";
 /// How often another name is tried, where a killed import of a process with the same number has left one.
 const TRIES: u64 = 1000;
+/// How long a lock of the parent is waited for: those that take it have it for a few system calls.
+const PATIENCE: Duration = Duration::from_secs(10);
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
@@ -146,7 +150,7 @@ fn sweep_at(parent: &Path) -> Result<usize, Errno> {
     for entry in Dir::read_from(&parent)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
-        if !name.starts_with(PREFIX) {
+        if !is_own_name(name) {
             continue;
         }
         let found = match openat(&parent, name, DIRECTORY, Mode::empty()) {
@@ -154,6 +158,10 @@ fn sweep_at(parent: &Path) -> Result<usize, Errno> {
             Err(Errno::NOENT | Errno::ACCESS) => continue,
             found => found?,
         };
+        // In a directory that others may write to it may be theirs.
+        if fstat(&found)?.st_uid != rustix::process::geteuid().as_raw() {
+            continue;
+        }
         let complete = lock(parent.as_fd(), FlockOperation::LockExclusive)?;
         if flock(&found, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue;
@@ -168,12 +176,41 @@ fn sweep_at(parent: &Path) -> Result<usize, Errno> {
     Ok(removed)
 }
 
-/// Locks a directory until the answer is dropped. Those that lock it do so for a few system calls.
+/// Whether a layer that is being made may have this name, as [`next_name`] gives it.
+fn is_own_name(name: &[u8]) -> bool {
+    let Some(rest) = name.strip_prefix(PREFIX) else {
+        return false;
+    };
+    let mut numbers = rest.splitn(2, |byte| *byte == b'-');
+    let is_number = |part: Option<&[u8]>| {
+        part.is_some_and(|text| !text.is_empty() && text.iter().all(u8::is_ascii_digit))
+    };
+    is_number(numbers.next()) && is_number(numbers.next())
+}
+
+/// Locks a directory until the answer is dropped. Those that lock it do so for a few system calls; another user who may open
+/// it can hold the lock for longer, so it is not waited for without end.
+///
+/// # Errors
+/// `BUSY` after [`PATIENCE`].
 fn lock(directory: BorrowedFd<'_>, operation: FlockOperation) -> Result<OwnedFd, Errno> {
     // Of its own: a lock belongs to an open file.
     let own = openat(directory, ".", DIRECTORY, Mode::empty())?;
-    flock(&own, operation)?;
-    Ok(own)
+    let operation = match operation {
+        FlockOperation::LockShared => FlockOperation::NonBlockingLockShared,
+        _ => FlockOperation::NonBlockingLockExclusive,
+    };
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match flock(&own, operation) {
+            Ok(()) => return Ok(own),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < end => {
+                thread::sleep(Duration::from_millis(2));
+            }
+            Err(Errno::WOULDBLOCK) => return Err(Errno::BUSY),
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 fn open_parent(target: &Path) -> Result<OwnedFd, Errno> {

@@ -14,13 +14,13 @@ use hcs_wire::environment::is_root;
 use rustix::{
     fs::{
         AtFlags, CWD, Dir, FlockOperation, Gid, Mode, OFlags, Uid, chmodat, chownat, fchmod, flock,
-        fstat, fsync, mkdirat, openat, renameat, statat,
+        fstat, fsync, mkdirat, openat, renameat, statat, unlinkat,
     },
     io::Errno,
     mount::{MountFlags, UnmountFlags, mount, unmount},
 };
 
-use super::{mounts, remove::remove_at};
+use super::mounts;
 use crate::{Refusal, StorageError};
 
 const UPPER: &str = "upper";
@@ -64,6 +64,10 @@ pub fn attach(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> {
     }
     check_writable(&own, path)?;
     let _lock = lock(&own, path)?;
+    // Another caller may have attached it meanwhile: then this is what it covers.
+    if is_attached(open(path)?.as_fd(), path)? {
+        return refused(Refusal::Attached);
+    }
     if parents.is_empty() {
         return refused(Refusal::NoParents);
     }
@@ -190,7 +194,8 @@ fn make(own: &OwnedFd, top: Option<&OwnedFd>) -> Result<(), Errno> {
     let mode = fstat(own)?.st_mode & 0o7700;
     fchmod(own, Mode::from_raw_mode(mode | 0o700))?;
     for left in [WORK, UNFINISHED] {
-        match remove_at(own.as_fd(), left.as_bytes()) {
+        // A call that was killed left nothing in them; what has something in it is not ours.
+        match unlinkat(own, left, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno),
         }

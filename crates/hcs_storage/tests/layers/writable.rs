@@ -57,18 +57,11 @@ fn a_layer_that_a_container_has_is_in_use() {
 #[test]
 fn what_a_kill_leaves_is_made_whole_by_the_next_call() {
     let (place, base, top) = place();
-    for (left, also) in [
-        (vec![], ""),
-        (vec!["work"], ""),
-        (vec!["work", ".upper"], ".upper/x"),
-    ] {
+    for left in [vec![], vec!["work"], vec!["work", ".upper"]] {
         remove(&top).unwrap();
         fs::create_dir(&top).unwrap();
         for name in left {
             fs::create_dir(top.join(name)).unwrap();
-        }
-        if !also.is_empty() {
-            fs::write(top.join(also), "").unwrap();
         }
         assert_eq!(refusal(writable::Upper::of(&top)), Refusal::NotWritable);
         writable::initialize(&top, slice::from_ref(&base)).unwrap();
@@ -76,6 +69,17 @@ fn what_a_kill_leaves_is_made_whole_by_the_next_call() {
         assert_eq!(fs::read_dir(upper.path()).unwrap().count(), 0);
         assert!(!top.join(".upper").exists());
     }
+    // What has something in it was left by no call.
+    for name in ["work", ".upper"] {
+        remove(&top).unwrap();
+        fs::create_dir_all(top.join(name)).unwrap();
+        fs::write(top.join(name).join("theirs"), "").unwrap();
+        writable::initialize(&top, slice::from_ref(&base)).unwrap_err();
+        assert!(top.join(name).join("theirs").exists());
+    }
+    // Nor is a directory of another program swept, whatever its name begins with.
+    let theirs = place.path().join(".partial-download");
+    fs::create_dir(&theirs).unwrap();
     // What a killed deletion has left goes with the next import.
     let left = place.path().join(".partial-0-0");
     fs::rename(&top, &left).unwrap();
@@ -84,7 +88,7 @@ fn what_a_kill_leaves_is_made_whole_by_the_next_call() {
         hcs_storage::layer::Options::of_caller(),
     );
     hcs_storage::layer::import_from(&base, marks, &top, &options).unwrap();
-    assert!(!left.exists() && top.join("tool").exists());
+    assert!(!left.exists() && top.join("tool").exists() && theirs.exists());
 }
 
 fn flags_of(point: &Path) -> String {
