@@ -35,15 +35,7 @@ impl Networks {
             return Err(not_for_users());
         }
         match call {
-            NetworkCall::Enumerate { kind, query } => {
-                let state = &self.held.borrow().state;
-                let listed = match kind {
-                    ObjectKind::Network => state.enumerate_networks(&query),
-                    ObjectKind::Endpoint => state.enumerate_endpoints(&query),
-                    ObjectKind::Namespace => state.enumerate_namespaces(&query),
-                };
-                listed.map(Some)
-            }
+            NetworkCall::Enumerate { kind, query } => self.enumerate(kind, &query).map(Some),
             NetworkCall::Open { kind, id } => {
                 let id = read_id(&id)?;
                 find(&self.held.borrow().state, kind, id)?;
@@ -85,6 +77,15 @@ impl Networks {
                     .await
                     .map(|()| None)
             }
+        }
+    }
+
+    fn enumerate(&self, kind: ObjectKind, query: &str) -> Result<String, Failure> {
+        let state = &self.held.borrow().state;
+        match kind {
+            ObjectKind::Network => state.enumerate_networks(query),
+            ObjectKind::Endpoint => state.enumerate_endpoints(query),
+            ObjectKind::Namespace => state.enumerate_namespaces(query),
         }
     }
 

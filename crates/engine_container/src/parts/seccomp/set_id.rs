@@ -5,8 +5,8 @@
 //! group may execute it. A mode without the bit takes it away, an access control list does not: so no attribute is set,
 //! and programs that copy attributes go on without them (`EOPNOTSUPP`).
 //!
-//! Nor is a lease taken: it holds up each program of the host that opens the file, for as long as `fs.lease-break-time` says, and one
-//! for reading is to be had of a directory that is mapped read-only.
+//! Nor is a lease taken: it holds up each program of the host that opens the file, for as long as `fs.lease-break-time`
+//! says. One for reading is to be had of a file that is mapped read-only.
 //!
 //! `mkdir` is not here: the kernel takes these bits out of its mode. Nor are device nodes, which need a capability that
 //! such a container lacks, as capabilities of files do. `io_uring`, which could open files past a filter, is refused to
