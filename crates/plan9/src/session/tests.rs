@@ -120,8 +120,8 @@ impl Guest {
         self.ask(&Request::Write { fid, at, data }).map(drop)
     }
 
-    /// The names in an open directory, asked for in pieces of `count` bytes.
-    fn list(&mut self, fid: u32, count: u32) -> Result<Vec<String>, Errno> {
+    /// The names in an open directory with their types, asked for in pieces of `count` bytes.
+    fn list(&mut self, fid: u32, count: u32) -> Result<Vec<(String, u8)>, Errno> {
         let (mut at, mut names) = (0, Vec::new());
         loop {
             let body = self.ask(&Request::ReadDir { fid, at, count })?;
@@ -134,9 +134,9 @@ impl Guest {
             while reader.end().is_err() {
                 reader.bytes(13).unwrap();
                 at = reader.u64().unwrap();
-                reader.u8().unwrap();
+                let entry_type = reader.u8().unwrap();
                 let name = reader.text().unwrap();
-                names.push(String::from_utf8(name.to_vec()).unwrap());
+                names.push((String::from_utf8(name.to_vec()).unwrap(), entry_type));
             }
         }
     }
@@ -292,13 +292,41 @@ fn a_directory_is_listed_in_pieces() {
     guest.walk(1, "").unwrap();
     guest.open(1, 0).unwrap();
     for count in [64, 1000, u32::MAX / 2] {
-        let mut names = guest.list(1, count).unwrap();
+        let listed = guest.list(1, count).unwrap();
+        let mut names: Vec<String> = listed.into_iter().map(|(name, _)| name).collect();
         names.sort();
         assert_eq!(names, expected);
     }
     // Nothing would look like the end.
     assert_eq!(guest.list(1, 20), Err(Errno::INVAL));
     assert_eq!(guest.read(1), Err(Errno::ISDIR));
+}
+
+#[test]
+fn entries_have_the_types_that_programs_of_the_guest_know() {
+    let mut guest = Guest::new(true);
+    fs::create_dir(guest.path("directory")).unwrap();
+    fs::write(guest.path("file"), "").unwrap();
+    symlink("file", guest.path("link")).unwrap();
+    mknodat(CWD, guest.path("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let _listener = UnixListener::bind(guest.path("socket")).unwrap();
+    guest.walk(1, "").unwrap();
+    guest.open(1, 0).unwrap();
+    let mut listed = guest.list(1, u32::MAX / 2).unwrap();
+    listed.sort();
+    let expected = [
+        (".", 4),
+        ("..", 4),
+        ("directory", 4),
+        ("file", 8),
+        ("link", 10),
+        ("pipe", 1),
+        ("socket", 12),
+    ];
+    assert_eq!(
+        listed,
+        expected.map(|(name, entry_type)| (name.to_owned(), entry_type))
+    );
 }
 
 #[test]
