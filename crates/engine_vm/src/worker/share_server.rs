@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use super::{FAILED, FIRST_UNUSED, jail, stdin_is_service};
 use crate::{
     protocol::{self, Answer},
-    shares::{MOST, Owner, Share, too_many, twin},
+    shares::{MOST, MOST_CONNECTIONS, Owner, Share, too_many, twin},
     sys::descriptors,
 };
 
@@ -50,9 +50,7 @@ pub(super) const NAME: &str = "hcsd-9p";
 const OWNER_LIMIT: Duration = Duration::from_secs(30);
 /// Messages are waited for as long as there is a worker.
 const NO_LIMIT: Duration = Duration::from_secs(1 << 30);
-/// The most connections of a guest at one time: each has a thread, and files of its own.
-const MOST_CONNECTIONS: usize = 16;
-/// Open files of the process.
+/// Open files of the process, whatever its connections may hold together: one more is an error for the guest.
 const OPEN_FILES: u64 = 1 << 16;
 
 /// A change.
@@ -219,5 +217,45 @@ impl Shared {
                 served.fetch_sub(1, Ordering::AcqRel);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    /// `Tversion` of 8192 bytes and `9P2000.L`; the answer has the same size.
+    const VERSION: &[u8; 21] = b"\x15\0\0\0\x64\xff\xff\0\x20\0\0\x08\x009P2000.L";
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        let (family, flags) = (AddressFamily::UNIX, SocketFlags::CLOEXEC);
+        socketpair(family, SocketType::SEQPACKET, flags, None).unwrap()
+    }
+
+    /// The stream of a guest that has dialled, and whether it was served.
+    fn dial(dialled: &OwnedFd) -> (UnixStream, bool) {
+        let (mut guest, stream) = UnixStream::pair().unwrap();
+        protocol::send(dialled.as_fd(), &564_u32, Some(stream.as_fd())).unwrap();
+        drop(stream);
+        // One that is closed at once takes nothing.
+        let _closed = guest.write_all(VERSION);
+        let served = guest.read_exact(&mut [0; 21]).is_ok();
+        (guest, served)
+    }
+
+    #[test]
+    fn each_share_can_be_mounted_at_one_time_and_not_much_more() {
+        let (ours, theirs) = pair();
+        let server = thread::spawn(move || Shared::default().accept_from(&theirs));
+        let guests: Vec<_> = (0..MOST_CONNECTIONS).map(|_| dial(&ours)).collect();
+        assert!(MOST_CONNECTIONS > MOST);
+        assert!(guests.iter().all(|(_, served)| *served));
+        assert!(!dial(&ours).1, "one more than there may be");
+        drop(ours);
+        server.join().unwrap();
     }
 }
