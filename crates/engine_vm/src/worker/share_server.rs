@@ -6,7 +6,7 @@
 //!
 //! | socket | messages |
 //! |---|---|
-//! | standard input | [`Owner`] with the other socket, an [`Answer`] back; then an [`Order`] and an [`Answer`] for each change |
+//! | standard input | [`Owner`] with the other socket, an [`Answer`] back; then for each change an [`Order`] and an [`Answer`], both with its number |
 //! | the other one | the port that a guest has dialled, with its stream |
 //!
 //! It ends with the worker, whose ends of the sockets are closed then.
@@ -113,13 +113,13 @@ fn run(orders: &OwnedFd) -> Result<(), Errno> {
     accepting.map_err(|_| Errno::AGAIN)?;
     protocol::send(orders.as_fd(), &Answer::Done, None)?;
     loop {
-        let (order, _) = protocol::receive::<Order>(orders.as_fd(), NO_LIMIT)?;
+        let ((number, order), _) = protocol::receive::<(u64, Order)>(orders.as_fd(), NO_LIMIT)?;
         let answer = shared.obey(order).unwrap_or_else(|failure| {
             let causes = failure.causes.iter().map(|cause| cause.message.as_str());
             let text: Vec<&str> = std::iter::once(&*failure.message).chain(causes).collect();
             Answer::Refused(failure.hresult.0, text.join(": "))
         });
-        protocol::send(orders.as_fd(), &answer, None)?;
+        protocol::send(orders.as_fd(), &(number, answer), None)?;
     }
 }
 
@@ -146,6 +146,26 @@ fn become_owner(owner: Owner) -> Result<(), Errno> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }
 
+fn refused(message: String) -> Failure {
+    Failure::new(hcs_schema::HResult::E_INVALIDARG, message)
+}
+
+/// Opens the directory of a share.
+fn open_share(share: &Share) -> Result<plan9::Share, Failure> {
+    let root = open_directory(&share.path, "")?;
+    // A mere path is had without any right to what it leads to.
+    let rights = Access::READ_OK | Access::EXEC_OK;
+    accessat(&root, ".", rights, AtFlags::empty()).map_err(|errno| {
+        let message = format!(
+            "{} cannot be read by the user who asked for the machine",
+            share.path
+        );
+        Failure::new(hcs_wire::errno::hresult(errno), message)
+    })?;
+    let opened = plan9::Share::new(root, share.read_only);
+    opened.map_err(|errno| refused(format!("{}: {errno}", share.path)))
+}
+
 impl Shared {
     fn all(&self) -> MutexGuard<'_, All> {
         // Each change is one insertion or one removal.
@@ -166,7 +186,8 @@ impl Shared {
     }
 
     fn add(&self, share: Share) -> Result<Answer, Failure> {
-        let refused = |message: String| Failure::new(hcs_schema::HResult::E_INVALIDARG, message);
+        // Guests are served while this takes its time: the directory may lie on a file system that is slow.
+        let opened = Arc::new(open_share(&share)?);
         let mut all = self.all();
         if let Some(twin) = twin(&share, all.values().map(|(share, _)| share)) {
             return Err(refused(twin));
@@ -174,19 +195,7 @@ impl Shared {
         if all.len() == MOST {
             return Err(refused(too_many()));
         }
-        let root = open_directory(&share.path, "")?;
-        // A mere path is had without any right to what it leads to.
-        let rights = Access::READ_OK | Access::EXEC_OK;
-        accessat(&root, ".", rights, AtFlags::empty()).map_err(|errno| {
-            let message = format!(
-                "{} cannot be read by the user who asked for the machine",
-                share.path
-            );
-            Failure::new(hcs_wire::errno::hresult(errno), message)
-        })?;
-        let opened = plan9::Share::new(root, share.read_only);
-        let opened = opened.map_err(|errno| refused(format!("{}: {errno}", share.path)))?;
-        all.insert(share.name.clone(), (share, Arc::new(opened)));
+        all.insert(share.name.clone(), (share, opened));
         Ok(Answer::Done)
     }
 
@@ -252,7 +261,7 @@ mod tests {
         let (ours, theirs) = pair();
         let server = thread::spawn(move || Shared::default().accept_from(&theirs));
         let guests: Vec<_> = (0..MOST_CONNECTIONS).map(|_| dial(&ours)).collect();
-        assert!(MOST_CONNECTIONS > MOST);
+        const { assert!(MOST_CONNECTIONS > MOST) };
         assert!(guests.iter().all(|(_, served)| *served));
         assert!(!dial(&ours).1, "one more than there may be");
         drop(ours);
