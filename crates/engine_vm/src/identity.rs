@@ -24,11 +24,12 @@ pub struct Users {
 }
 
 impl Users {
-    /// Ids that no other program takes: above those of containers (`IdRange::UNUSED` of the other engine), below those that
-    /// systemd uses. So many that among a thousand machines two come to the same one in four of a thousand hosts.
+    /// Ids that no other program takes: above those of containers (`IdRange::UNUSED` of the other engine) and those that sssd
+    /// maps domains to (up to 2,000,200,000), below those that systemd uses. So many that among a thousand machines two come
+    /// to the same one in seven of a thousand hosts.
     pub const UNUSED: Self = Self {
-        first: 0x7400_0000,
-        count: 0x0800_0000,
+        first: 0x7740_0000,
+        count: 0x04c0_0000,
     };
 
     /// Whether all of them are ids, none is below those of ordinary users, and there is one for the group and a machine.
@@ -242,7 +243,7 @@ mod tests {
     fn a_machine_has_the_same_user_whenever_it_is_asked_for() {
         let user = |service: &str, id: &str| Users::UNUSED.of(Path::new(service), id);
         // Files are granted to these numbers: they never change.
-        assert_eq!(user("/run/hcs/pipes", "box"), 1_946_876_072);
+        assert_eq!(user("/run/hcs/pipes", "box"), 2_057_201_435);
         assert_ne!(user("/run/hcs/pipes", "box"), user("/tmp/x.d/pipes", "box"));
         let users: BTreeSet<u32> = (0..1000)
             .map(|number| user("/run/hcs/pipes", &format!("box-{number}")))
