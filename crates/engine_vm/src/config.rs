@@ -15,6 +15,8 @@ pub struct EngineConfig {
     pub qemu: Option<PathBuf>,
     /// The host's users, and groups of the same numbers, that machines run as, each as one of its own.
     pub users: Users,
+    /// Users and groups of the host that others have, as containers with user namespaces do: none may be a machine's.
+    pub others: Vec<Users>,
     /// What executes the instructions of guests.
     pub acceleration: Acceleration,
 }
@@ -26,6 +28,7 @@ impl Default for EngineConfig {
             pipes: PathBuf::from("/run/hcs/pipes"),
             qemu: None,
             users: Users::UNUSED,
+            others: Vec::new(),
             acceleration: Acceleration::default(),
         }
     }

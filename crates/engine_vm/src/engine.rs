@@ -93,7 +93,7 @@ impl VmEngine {
         as_root()?;
         let plan = plan(&request.document, self.accelerator())?;
         let program = host::qemu(&self.config)?;
-        self.config.users.check()?;
+        self.config.users.check(&self.config.others)?;
         let identity = self.identity_of(&request.id);
         let held = self.living.hold(identity.user, &request.id)?;
         let grantee = Grantee::new(identity, &request.id, Some(held));

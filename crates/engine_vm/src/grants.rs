@@ -92,8 +92,8 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         let file: OwnedFd = fs::File::open(&path).unwrap().into();
         let identity = Identity {
-            user: 1_946_876_072,
-            group: 0x7400_0000,
+            user: 2_057_201_435,
+            group: 0x7740_0000,
         };
         let machine = Grantee::new(identity, "box", None);
         let named = (path.to_str().unwrap(), "/Path");
@@ -101,7 +101,7 @@ mod tests {
         let refused = machine.check(&file, named, false).unwrap_err();
         assert_eq!(refused.hresult, HResult::E_ACCESSDENIED);
         assert_eq!(refused.causes[0].pointer.as_deref(), Some("/Path"));
-        let command = format!("setfacl -m u:1946876072:rw {}", path.display());
+        let command = format!("setfacl -m u:2057201435:rw {}", path.display());
         assert!(refused.message.contains(&command), "{refused}");
         assert!(refused.message.contains("\"box\""), "{refused}");
         access::grant(&path, access::Holder::User(identity.user), READ | WRITE).unwrap();

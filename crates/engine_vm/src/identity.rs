@@ -24,11 +24,12 @@ pub struct Users {
 }
 
 impl Users {
-    /// Ids that no other program takes: above those of containers (`IdRange::UNUSED` of the other engine), below those that
-    /// systemd uses. So many that among a thousand machines two come to the same one in four of a thousand hosts.
+    /// Ids that no other program takes: above those of containers (`IdRange::UNUSED` of the other engine) and those that sssd
+    /// maps domains to (up to 2,000,200,000), below those that systemd uses. So many that among a thousand machines two come
+    /// to the same one in seven of a thousand hosts.
     pub const UNUSED: Self = Self {
-        first: 0x7400_0000,
-        count: 0x0800_0000,
+        first: 0x7740_0000,
+        count: 0x04c0_0000,
     };
 
     /// Whether all of them are ids, none is below those of ordinary users, and there is one for the group and a machine.
@@ -69,11 +70,11 @@ impl Users {
         self.first + 1 + number
     }
 
-    /// Makes sure that no other user of the host is among them.
+    /// Makes sure that no other user of the host is among them, nor one of `others`.
     ///
     /// # Errors
     /// One is, or the host does not let this service use them; told with the setting that helps.
-    pub(crate) fn check(self) -> Result<(), Failure> {
+    pub(crate) fn check(self, others: &[Self]) -> Result<(), Failure> {
         let failure = |why: String| {
             let message = format!(
                 "the users {} to {}, which virtual machines run as, cannot be used: {why}; name others in the configuration \
@@ -83,6 +84,14 @@ impl Users {
             );
             Failure::new(HResult::E_FAIL, message)
         };
+        if let Some(other) = self.met(others) {
+            let why = format!(
+                "containers with user namespaces have {} to {} (user_namespace_ids, in [container])",
+                other.first,
+                u64::from(other.first) + u64::from(other.count) - 1
+            );
+            return Err(failure(why));
+        }
         for (path, find) in FILES {
             let text = match fs::read_to_string(path) {
                 Ok(text) => text,
@@ -102,6 +111,12 @@ impl Users {
             }
         }
         Ok(())
+    }
+
+    /// The first of `others` that has one of them.
+    fn met(self, others: &[Self]) -> Option<Self> {
+        let mut others = others.iter().copied();
+        others.find(|other| self.meets(other.first, other.count))
     }
 
     /// The name of an account (`passwd(5)`, `group(5)`) that is one of them.
@@ -228,7 +243,7 @@ mod tests {
     fn a_machine_has_the_same_user_whenever_it_is_asked_for() {
         let user = |service: &str, id: &str| Users::UNUSED.of(Path::new(service), id);
         // Files are granted to these numbers: they never change.
-        assert_eq!(user("/run/hcs/pipes", "box"), 1_946_876_072);
+        assert_eq!(user("/run/hcs/pipes", "box"), 2_057_201_435);
         assert_ne!(user("/run/hcs/pipes", "box"), user("/tmp/x.d/pipes", "box"));
         let users: BTreeSet<u32> = (0..1000)
             .map(|number| user("/run/hcs/pipes", &format!("box-{number}")))
@@ -255,6 +270,12 @@ mod tests {
         assert!(FEW.is_mapped("0 0 2005\n2005 9000 100\n"));
         assert!(!FEW.is_mapped("0 0 2005\n2006 9000 100\n"));
         assert!(!FEW.is_mapped("0 100000 2010\n") && !FEW.is_mapped(""));
+        let (first, count) = (2010, 5);
+        let (apart, meeting) = (Users { first: 2011, count }, Users { first, count });
+        assert_eq!(FEW.met(&[apart, meeting]), Some(meeting));
+        assert_eq!(FEW.met(&[apart]), None);
+        let refused = FEW.check(&[meeting]).unwrap_err();
+        assert!(refused.message.contains("2010 to 2014"), "{refused}");
         assert!(FEW.is_sound() && Users::UNUSED.is_sound());
         for (first, count) in [(0, 9), (2000, 1), (u32::MAX, 2), (u32::MAX - 1, 2)] {
             assert!(!Users { first, count }.is_sound(), "{first} {count}");

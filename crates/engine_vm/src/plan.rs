@@ -15,7 +15,7 @@ use crate::{
     firmware::Firmware,
     hv_socket::Rules,
     pipe::PipeName,
-    shares::{self, Share},
+    shares::{self, MOST_CONNECTIONS, Share},
 };
 
 /// JSON pointers of properties.
@@ -40,8 +40,9 @@ const SERIAL_PORTS: u8 = 4;
 const WHOLE: u64 = 10_000;
 /// Memory that QEMU and the worker need beside the guest's and the translated code, in megabytes.
 const BESIDE_MB: u64 = 384;
-/// Threads that QEMU and the worker need beside the guest's processors.
-const BESIDE_THREADS: u64 = 128;
+/// Threads that QEMU, the worker and the process that serves shares need beside the guest's processors: each of
+/// [`MOST_CONNECTIONS`] has one.
+const BESIDE_THREADS: u64 = 128 + MOST_CONNECTIONS as u64;
 
 /// Words of a kernel's command line that are for a Hyper-V guest and turn off what this engine's guests need: the driver of
 /// vsock, and the bus that devices are on.

@@ -13,6 +13,8 @@ const SHARES: &str = "/VirtualMachine/Devices/Plan9/Shares";
 
 /// The most shares of one machine.
 pub(crate) const MOST: usize = 64;
+/// The most connections for them at one time: each mount keeps one, and some guests look at a share before.
+pub(crate) const MOST_CONNECTIONS: usize = MOST + 16;
 /// The longest name and path, in bytes.
 const LONGEST_NAME: usize = 255;
 const LONGEST_PATH: usize = 4095;

@@ -76,6 +76,9 @@ pub(crate) fn run(
             "settings of containers belong into the section [container] of the configuration by now: {settings}"
         );
     }
+    for unused in &config.unused {
+        info!("a setting of the configuration means nothing any more: {unused}");
+    }
     let Some(_lock) = lock(&root)? else {
         return start::another_serves(options, endpoint);
     };

@@ -106,7 +106,7 @@ impl Node {
         let name = entry(name)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let found = self.open_below(name, flags, Mode::empty())?;
-        self.child(name, found, budget)
+        self.child(name, found, self.place_below(budget)?)
     }
 
     /// A file that was just opened as `name` in this directory; answers it and the node for it.
@@ -119,6 +119,8 @@ impl Node {
     ) -> Result<(Rc<Self>, OwnedFd), Errno> {
         self.directory()?;
         let name = entry(name)?;
+        // What is refused is not made.
+        let place = self.place_below(budget)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = self.open_below(name, flags | access, permissions(mode))?;
         let held = open(
@@ -126,24 +128,29 @@ impl Node {
             OFlags::PATH | OFlags::CLOEXEC,
             Mode::empty(),
         )?;
-        Ok((self.child(name, held, budget)?, file))
+        Ok((self.child(name, held, place)?, file))
+    }
+
+    /// The place of an entry of this directory.
+    fn place_below(&self, budget: &Budget) -> Result<Place, Errno> {
+        match self.depth {
+            DEEPEST => Err(Errno::NAMETOOLONG),
+            _ => budget.take(),
+        }
     }
 
     fn child(
         self: &Rc<Self>,
         name: &[u8],
         descriptor: OwnedFd,
-        budget: &Budget,
+        place: Place,
     ) -> Result<Rc<Self>, Errno> {
-        if self.depth == DEEPEST {
-            return Err(Errno::NAMETOOLONG);
-        }
         Ok(Rc::new(Self {
             file_type: FileType::from_raw_mode(fstat(&descriptor)?.st_mode),
             descriptor,
             parent: Some((Rc::clone(self), name.to_owned())),
             depth: self.depth + 1,
-            _place: budget.take()?,
+            _place: place,
         }))
     }
 
@@ -252,7 +259,14 @@ impl Node {
         }
     }
 
-    pub(crate) fn make_link(&self, name: &[u8], target: &[u8]) -> Result<(), Errno> {
+    /// Makes a symbolic link, if there is a place for its node.
+    pub(crate) fn make_link(
+        &self,
+        name: &[u8],
+        target: &[u8],
+        budget: &Budget,
+    ) -> Result<(), Errno> {
+        let _place = self.place_below(budget)?;
         match target {
             _ if target.len() > LONGEST_TARGET => Err(Errno::NAMETOOLONG),
             b"" => Err(Errno::NOENT),
@@ -261,7 +275,14 @@ impl Node {
         }
     }
 
-    pub(crate) fn make_directory(&self, name: &[u8], mode: u32) -> Result<(), Errno> {
+    /// Makes a directory, if there is a place for its node.
+    pub(crate) fn make_directory(
+        &self,
+        name: &[u8],
+        mode: u32,
+        budget: &Budget,
+    ) -> Result<(), Errno> {
+        let _place = self.place_below(budget)?;
         mkdirat(self.directory()?, entry(name)?, permissions(mode))
     }
 

@@ -6,7 +6,7 @@
 //!
 //! | socket | messages |
 //! |---|---|
-//! | standard input | [`Owner`] with the other socket, an [`Answer`] back; then an [`Order`] and an [`Answer`] for each change |
+//! | standard input | [`Owner`] with the other socket, an [`Answer`] back; then for each change an [`Order`] and an [`Answer`], both with its number |
 //! | the other one | the port that a guest has dialled, with its stream |
 //!
 //! It ends with the worker, whose ends of the sockets are closed then.
@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use super::{FAILED, FIRST_UNUSED, jail, stdin_is_service};
 use crate::{
     protocol::{self, Answer},
-    shares::{MOST, Owner, Share, too_many, twin},
+    shares::{MOST, MOST_CONNECTIONS, Owner, Share, too_many, twin},
     sys::descriptors,
 };
 
@@ -50,9 +50,7 @@ pub(super) const NAME: &str = "hcsd-9p";
 const OWNER_LIMIT: Duration = Duration::from_secs(30);
 /// Messages are waited for as long as there is a worker.
 const NO_LIMIT: Duration = Duration::from_secs(1 << 30);
-/// The most connections of a guest at one time: each has a thread, and files of its own.
-const MOST_CONNECTIONS: usize = 16;
-/// Open files of the process.
+/// Open files of the process, whatever its connections may hold together: one more is an error for the guest.
 const OPEN_FILES: u64 = 1 << 16;
 
 /// A change.
@@ -115,13 +113,13 @@ fn run(orders: &OwnedFd) -> Result<(), Errno> {
     accepting.map_err(|_| Errno::AGAIN)?;
     protocol::send(orders.as_fd(), &Answer::Done, None)?;
     loop {
-        let (order, _) = protocol::receive::<Order>(orders.as_fd(), NO_LIMIT)?;
+        let ((number, order), _) = protocol::receive::<(u64, Order)>(orders.as_fd(), NO_LIMIT)?;
         let answer = shared.obey(order).unwrap_or_else(|failure| {
             let causes = failure.causes.iter().map(|cause| cause.message.as_str());
             let text: Vec<&str> = std::iter::once(&*failure.message).chain(causes).collect();
             Answer::Refused(failure.hresult.0, text.join(": "))
         });
-        protocol::send(orders.as_fd(), &answer, None)?;
+        protocol::send(orders.as_fd(), &(number, answer), None)?;
     }
 }
 
@@ -148,6 +146,26 @@ fn become_owner(owner: Owner) -> Result<(), Errno> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }
 
+fn refused(message: String) -> Failure {
+    Failure::new(hcs_schema::HResult::E_INVALIDARG, message)
+}
+
+/// Opens the directory of a share.
+fn open_share(share: &Share) -> Result<plan9::Share, Failure> {
+    let root = open_directory(&share.path, "")?;
+    // A mere path is had without any right to what it leads to.
+    let rights = Access::READ_OK | Access::EXEC_OK;
+    accessat(&root, ".", rights, AtFlags::empty()).map_err(|errno| {
+        let message = format!(
+            "{} cannot be read by the user who asked for the machine",
+            share.path
+        );
+        Failure::new(hcs_wire::errno::hresult(errno), message)
+    })?;
+    let opened = plan9::Share::new(root, share.read_only);
+    opened.map_err(|errno| refused(format!("{}: {errno}", share.path)))
+}
+
 impl Shared {
     fn all(&self) -> MutexGuard<'_, All> {
         // Each change is one insertion or one removal.
@@ -168,7 +186,8 @@ impl Shared {
     }
 
     fn add(&self, share: Share) -> Result<Answer, Failure> {
-        let refused = |message: String| Failure::new(hcs_schema::HResult::E_INVALIDARG, message);
+        // Guests are served while this takes its time: the directory may lie on a file system that is slow.
+        let opened = Arc::new(open_share(&share)?);
         let mut all = self.all();
         if let Some(twin) = twin(&share, all.values().map(|(share, _)| share)) {
             return Err(refused(twin));
@@ -176,19 +195,7 @@ impl Shared {
         if all.len() == MOST {
             return Err(refused(too_many()));
         }
-        let root = open_directory(&share.path, "")?;
-        // A mere path is had without any right to what it leads to.
-        let rights = Access::READ_OK | Access::EXEC_OK;
-        accessat(&root, ".", rights, AtFlags::empty()).map_err(|errno| {
-            let message = format!(
-                "{} cannot be read by the user who asked for the machine",
-                share.path
-            );
-            Failure::new(hcs_wire::errno::hresult(errno), message)
-        })?;
-        let opened = plan9::Share::new(root, share.read_only);
-        let opened = opened.map_err(|errno| refused(format!("{}: {errno}", share.path)))?;
-        all.insert(share.name.clone(), (share, Arc::new(opened)));
+        all.insert(share.name.clone(), (share, opened));
         Ok(Answer::Done)
     }
 
@@ -219,5 +226,45 @@ impl Shared {
                 served.fetch_sub(1, Ordering::AcqRel);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    /// `Tversion` of 8192 bytes and `9P2000.L`; the answer has the same size.
+    const VERSION: &[u8; 21] = b"\x15\0\0\0\x64\xff\xff\0\x20\0\0\x08\x009P2000.L";
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        let (family, flags) = (AddressFamily::UNIX, SocketFlags::CLOEXEC);
+        socketpair(family, SocketType::SEQPACKET, flags, None).unwrap()
+    }
+
+    /// The stream of a guest that has dialled, and whether it was served.
+    fn dial(dialled: &OwnedFd) -> (UnixStream, bool) {
+        let (mut guest, stream) = UnixStream::pair().unwrap();
+        protocol::send(dialled.as_fd(), &564_u32, Some(stream.as_fd())).unwrap();
+        drop(stream);
+        // One that is closed at once takes nothing.
+        let _closed = guest.write_all(VERSION);
+        let served = guest.read_exact(&mut [0; 21]).is_ok();
+        (guest, served)
+    }
+
+    #[test]
+    fn each_share_can_be_mounted_at_one_time_and_not_much_more() {
+        let (ours, theirs) = pair();
+        let server = thread::spawn(move || Shared::default().accept_from(&theirs));
+        let guests: Vec<_> = (0..MOST_CONNECTIONS).map(|_| dial(&ours)).collect();
+        const { assert!(MOST_CONNECTIONS > MOST) };
+        assert!(guests.iter().all(|(_, served)| *served));
+        assert!(!dial(&ours).1, "one more than there may be");
+        drop(ours);
+        server.join().unwrap();
     }
 }

@@ -74,6 +74,9 @@ pub struct Config {
     /// The settings of containers that the file has in those places.
     #[serde(skip)]
     pub moved: Vec<&'static str>,
+    /// The settings that the file has and that mean nothing any more, each with what to do.
+    #[serde(skip)]
+    pub unused: Vec<&'static str>,
     /// The file that says so, whether or not it is there.
     #[serde(skip)]
     pub file: Option<PathBuf>,
@@ -128,9 +131,15 @@ pub struct Vm {
     pub qemu: Option<PathBuf>,
     /// Users of the host, and groups of the same numbers, that machines run as, each as one of its own.
     pub users: Option<Ids>,
+    // The one user of all machines, before each had its own: `unused` tells of it.
+    #[serde(skip_serializing)]
+    pub(super) user: Option<u32>,
     /// What executes the instructions of guests: "tcg" or "kvm".
     pub accelerator: Option<Accelerator>,
 }
+
+/// What the log tells of [`Vm::user`].
+const UNUSED_USER: &str = "user, in [vm]: each virtual machine runs as a user of its own, of the range that is users, in [vm]";
 
 /// What executes the instructions of guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +179,8 @@ impl Vm {
                 "expected a first id of at least 1000 and a count of at least 2, within 32 bits";
             return Some(("users", expected));
         }
+        // The engine tells of the default, where a machine is to be made: most hosts have none.
+        self.users?;
         let containers = containers.map_or(IdRange::UNUSED, Ids::range);
         users.meets(containers.first, containers.count).then_some((
             "users",
@@ -391,6 +402,7 @@ impl Config {
             named: false,
             found: false,
             moved: Vec::new(),
+            unused: Vec::new(),
             ..config.clone()
         };
         said(self) == said(other)
@@ -406,6 +418,13 @@ impl Config {
             .map_err(|e| wrong(e.span().map(|span| span.start), plain(e.message())))?;
         config.moved = container_section::gather(&mut config)
             .map_err(|key| wrong(text.find(key), format!("{key}: {TWICE}")))?;
+        config.unused = config
+            .vm
+            .user
+            .take()
+            .map(|_| UNUSED_USER)
+            .into_iter()
+            .collect();
         if let Some((key, reason)) = config.mistake() {
             return Err(wrong(text.find(key), format!("{key}: {reason}")));
         }
@@ -583,6 +602,7 @@ mod tests {
                 3,
                 "user_namespace_ids",
             ),
+            ("[vm]\nuser = \"qemu\"\n", 2, "0 to 4294967295"),
             ("\nsocket_mode = 0o4755\n", 2, "0o660"),
             (
                 "socket_group = \"hcs\"\nsocket_mode = 0o666\n",
@@ -620,6 +640,21 @@ mod tests {
             assert!(message.contains(&format!("line {line}")), "{message}");
             assert!(message.contains(word), "{message}");
         }
+    }
+
+    #[test]
+    fn files_of_before_machines_had_users_of_their_own_still_work() {
+        let old = parse("[vm]\nuser = 5000\n").unwrap();
+        assert!(old.is_as(&Config::default()));
+        assert!(old.unused[0].contains("users, in [vm]"), "{:?}", old.unused);
+        assert!(parse("").unwrap().unused.is_empty());
+        // Ids that machines have by default, on a host that need not have machines.
+        let first = Users::UNUSED.first;
+        let containers = format!("user_namespace_ids = {{ first = {first}, count = 65536 }}\n");
+        parse(&containers).unwrap();
+        let count = Users::UNUSED.count;
+        let both = format!("{containers}[vm]\nusers = {{ first = {first}, count = {count} }}\n");
+        assert!(parse(&both).unwrap_err().contains("range of its own"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{
     endpoint,
     slots::Wanted,
 };
-use crate::engines::{self, ContainerSettings, UserNamespaces, VmSettings};
+use crate::engines::{self, ContainerSettings, IdRange, UserNamespaces, Users, VmSettings};
 
 /// For the engine of containers.
 pub(crate) fn for_containers(config: &Config, endpoint: &Path) -> ContainerSettings {
@@ -36,6 +36,7 @@ pub(crate) fn for_machines(config: &Config, endpoint: &Path) -> VmSettings {
         pipes: endpoint::state_root(endpoint).join("pipes"),
         qemu: config.vm.qemu.clone(),
         users: config.vm.users(),
+        others: others(config),
         acceleration: config.vm.acceleration(),
     }
 }
@@ -43,6 +44,16 @@ pub(crate) fn for_machines(config: &Config, endpoint: &Path) -> VmSettings {
 /// How many machines are kept ready, by engine; of an engine that is not there, none.
 pub(crate) fn warm_slots(config: &Config) -> Wanted {
     Wanted::from([(engines::CONTAINER, config.container.warm_slots())])
+}
+
+/// Ids that containers with user namespaces have.
+fn others(config: &Config) -> Vec<Users> {
+    let UserNamespaces { users, groups, .. } = user_namespaces(config);
+    let ids = |range: IdRange| Users {
+        first: range.first,
+        count: range.count,
+    };
+    vec![ids(users), ids(groups)]
 }
 
 fn user_namespaces(config: &Config) -> UserNamespaces {

@@ -39,11 +39,13 @@ impl<S: Shares> Session<S> {
                 mode,
             } => self.create(fid, name, (flags, mode), reply),
             Request::Symlink { fid, name, target } => {
-                self.fid(fid)?.writable()?.make_link(name, target)?;
+                let directory = self.fid(fid)?.writable()?;
+                directory.make_link(name, target, &self.budget)?;
                 self.tell(fid, name, reply)
             }
             Request::MakeDir { fid, name, mode } => {
-                self.fid(fid)?.writable()?.make_directory(name, mode)?;
+                let directory = self.fid(fid)?.writable()?;
+                directory.make_directory(name, mode, &self.budget)?;
                 self.tell(fid, name, reply)
             }
             Request::MakeNode { fid, name, mode } => self.make_node(fid, name, mode, reply),

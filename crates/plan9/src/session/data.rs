@@ -1,7 +1,7 @@
 //! Bytes of files, and entries of directories.
 
 use rustix::{
-    fs::{RawDir, SeekFrom, fdatasync, fsync, seek},
+    fs::{FileType, RawDir, SeekFrom, fdatasync, fsync, seek},
     io::{Errno, pread, pwrite},
 };
 
@@ -104,7 +104,8 @@ impl<S: Shares> Session<S> {
                 },
             };
             let next = entry.next_entry_cookie();
-            reply.qid(qid).body.u64(next).u8(qid.kind >> 4).text(name);
+            let entry_type = entry_type(entry.file_type());
+            reply.qid(qid).body.u64(next).u8(entry_type).text(name);
         }
         let length = reply.length() - 4;
         // Nothing would be the end of the directory.
@@ -113,5 +114,19 @@ impl<S: Shares> Session<S> {
         }
         reply.set_u32(0, u32::try_from(length).unwrap_or_default());
         Ok(())
+    }
+}
+
+/// The type of an entry, as `readdir(3)` numbers it (`DT_*`).
+const fn entry_type(file_type: FileType) -> u8 {
+    match file_type {
+        FileType::Fifo => 1,
+        FileType::CharacterDevice => 2,
+        FileType::Directory => 4,
+        FileType::BlockDevice => 6,
+        FileType::RegularFile => 8,
+        FileType::Symlink => 10,
+        FileType::Socket => 12,
+        FileType::Unknown => 0,
     }
 }

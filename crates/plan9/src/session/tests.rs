@@ -120,8 +120,8 @@ impl Guest {
         self.ask(&Request::Write { fid, at, data }).map(drop)
     }
 
-    /// The names in an open directory, asked for in pieces of `count` bytes.
-    fn list(&mut self, fid: u32, count: u32) -> Result<Vec<String>, Errno> {
+    /// The names in an open directory with their types, asked for in pieces of `count` bytes.
+    fn list(&mut self, fid: u32, count: u32) -> Result<Vec<(String, u8)>, Errno> {
         let (mut at, mut names) = (0, Vec::new());
         loop {
             let body = self.ask(&Request::ReadDir { fid, at, count })?;
@@ -134,9 +134,9 @@ impl Guest {
             while reader.end().is_err() {
                 reader.bytes(13).unwrap();
                 at = reader.u64().unwrap();
-                reader.u8().unwrap();
+                let entry_type = reader.u8().unwrap();
                 let name = reader.text().unwrap();
-                names.push(String::from_utf8(name.to_vec()).unwrap());
+                names.push((String::from_utf8(name.to_vec()).unwrap(), entry_type));
             }
         }
     }
@@ -292,13 +292,41 @@ fn a_directory_is_listed_in_pieces() {
     guest.walk(1, "").unwrap();
     guest.open(1, 0).unwrap();
     for count in [64, 1000, u32::MAX / 2] {
-        let mut names = guest.list(1, count).unwrap();
+        let listed = guest.list(1, count).unwrap();
+        let mut names: Vec<String> = listed.into_iter().map(|(name, _)| name).collect();
         names.sort();
         assert_eq!(names, expected);
     }
     // Nothing would look like the end.
     assert_eq!(guest.list(1, 20), Err(Errno::INVAL));
     assert_eq!(guest.read(1), Err(Errno::ISDIR));
+}
+
+#[test]
+fn entries_have_the_types_that_programs_of_the_guest_know() {
+    let mut guest = Guest::new(true);
+    fs::create_dir(guest.path("directory")).unwrap();
+    fs::write(guest.path("file"), "").unwrap();
+    symlink("file", guest.path("link")).unwrap();
+    mknodat(CWD, guest.path("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let _listener = UnixListener::bind(guest.path("socket")).unwrap();
+    guest.walk(1, "").unwrap();
+    guest.open(1, 0).unwrap();
+    let mut listed = guest.list(1, u32::MAX / 2).unwrap();
+    listed.sort();
+    let expected = [
+        (".", 4),
+        ("..", 4),
+        ("directory", 4),
+        ("file", 8),
+        ("link", 10),
+        ("pipe", 1),
+        ("socket", 12),
+    ];
+    assert_eq!(
+        listed,
+        expected.map(|(name, entry_type)| (name.to_owned(), entry_type))
+    );
 }
 
 #[test]
@@ -571,27 +599,60 @@ fn what_a_guest_holds_is_limited() {
     for fid in 1..most {
         guest.clunk(fid);
     }
-    fs::create_dir_all(guest.path("d")).unwrap();
-    let mut deepest = Err(Errno::INVAL);
-    // The deepest one is held by its descriptor, so paths have no end.
-    for fid in 0..1000 {
-        let name = b"d".as_slice();
-        let mode = 0o755;
-        let _there = guest.ask(&Request::MakeDir { fid, name, mode });
-        let names = vec![name];
-        let new = fid + 1;
-        deepest = guest.ask(&Request::Walk { fid, new, names }).map(|_| fid);
-        if deepest.is_err() {
-            break;
-        }
-    }
-    assert_eq!(deepest, Err(Errno::NAMETOOLONG));
     let clone = Request::Walk {
         fid: 0,
         new: NO_FID,
         names: Vec::new(),
     };
     assert_eq!(guest.ask(&clone), Err(Errno::INVAL));
+}
+
+/// Makes a file of each type in the directory `fid`; answers what that came to.
+fn make_each(guest: &mut Guest, fid: u32) -> [Result<(), Errno>; 4] {
+    let (name, mode) = (b"made".as_slice(), 0o755);
+    let target = b"target".as_slice();
+    let flags = READ_WRITE;
+    [
+        Request::MakeDir { fid, name, mode },
+        Request::MakeNode { fid, name, mode },
+        Request::Symlink { fid, name, target },
+        Request::Create {
+            fid,
+            name,
+            flags,
+            mode,
+        },
+    ]
+    .map(|request| guest.ask(&request).map(drop))
+}
+
+#[test]
+fn nothing_is_made_that_the_guest_could_not_hold() {
+    let mut guest = Guest::new(false);
+    let (mut fid, mut path) = (0, guest.path(""));
+    // The deepest one is held by its descriptor, so paths have no end.
+    let refused = loop {
+        let (name, mode) = (b"d".as_slice(), 0o755);
+        if let Err(errno) = guest.ask(&Request::MakeDir { fid, name, mode }) {
+            break errno;
+        }
+        let (names, new) = (vec![name], fid + 1);
+        guest.ask(&Request::Walk { fid, new, names }).unwrap();
+        (fid, path) = (new, path.join("d"));
+    };
+    assert_eq!((refused, fid), (Errno::NAMETOOLONG, 256));
+    assert_eq!(make_each(&mut guest, fid), [Err(Errno::NAMETOOLONG); 4]);
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+    // Others made one there.
+    fs::create_dir(path.join("d")).unwrap();
+    let (names, new) = (vec![b"d".as_slice()], fid + 1);
+    let walked = guest.ask(&Request::Walk { fid, new, names });
+    assert_eq!(walked, Err(Errno::NAMETOOLONG));
+    guest.session.budget = Budget::new(0);
+    assert_eq!(make_each(&mut guest, 0), [Err(Errno::MFILE); 4]);
+    assert!(!guest.path("made").exists());
+    guest.session.budget = Budget::new(1);
+    assert_eq!(make_each(&mut guest, 0)[0], Ok(()));
 }
 
 #[test]
