@@ -5,7 +5,8 @@
 //! for by its path, as root of the system could lead that to any file that the agent may write and it may not.
 //!
 //! The file is written in place, since programs and mounts know it by its inode. It is written at once and never shorter
-//! than before, and cut off afterwards: a program that reads it meanwhile finds whole lines.
+//! than before, and cut off afterwards: a program that reads it meanwhile finds whole lines. Where it cannot be written as a
+//! whole, as on a full file system, it gets back what it had.
 
 use std::os::fd::BorrowedFd;
 
@@ -46,7 +47,7 @@ pub(crate) fn write(file: Option<BorrowedFd<'_>>, names: &str) -> Result<(), Fai
     match text == own {
         true => Ok(()),
         false if text.len() > MOST_BYTES => Err(refused(Errno::FBIG)),
-        false => put(file, text, own.len()).map_err(refused),
+        false => put(file, &text, &own).map_err(refused),
     }
 }
 
@@ -67,17 +68,26 @@ fn read(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     Ok(text)
 }
 
-fn put(file: BorrowedFd<'_>, mut text: Vec<u8>, before: usize) -> Result<(), Errno> {
-    let length = text.len();
-    text.resize(length.max(before), b'\n');
+/// Writes `text` in place of `own`; where that fails, `own` stands there again.
+fn put(file: BorrowedFd<'_>, text: &[u8], own: &[u8]) -> Result<(), Errno> {
+    let mut whole = text.to_vec();
+    whole.resize(text.len().max(own.len()), b'\n');
+    let written = overwrite(file, &whole).and_then(|()| ftruncate(file, text.len() as u64));
+    // Names without their last line would be taken for the system's own from then on. The file has room for what it had.
+    written.inspect_err(|_| {
+        let _restored = overwrite(file, own).and_then(|()| ftruncate(file, own.len() as u64));
+    })
+}
+
+fn overwrite(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
     let mut written = 0;
-    while let Some(rest) = text.get(written..).filter(|rest| !rest.is_empty()) {
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
         match pwrite(file, rest, written as u64)? {
             0 => return Err(Errno::NOSPC),
             count => written += count,
         }
     }
-    ftruncate(file, length as u64)
+    Ok(())
 }
 
 /// `own` with these names in place of those that it has, at its end.
@@ -127,6 +137,8 @@ mod tests {
         io::{Read as _, Seek as _, Write as _},
         os::fd::AsFd as _,
     };
+
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
     use super::*;
 
@@ -184,6 +196,24 @@ mod tests {
         assert_eq!(contents(&mut file), text("first\n", "10.0.0.3\tb\n"));
         write(Some(file.as_fd()), "").unwrap();
         assert_eq!(contents(&mut file), "first\n");
+    }
+
+    #[test]
+    fn what_cannot_be_written_as_a_whole_leaves_the_file_as_it_was() {
+        // It takes what goes into the pages that it has, and no more.
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let mut file = File::from(memfd_create("hosts", flags).unwrap());
+        let own = text("", "10.0.0.2\ta\n") + &"192.0.2.1 mine\n".repeat(350);
+        assert!(own.len() > 4096);
+        file.write_all(own.as_bytes()).unwrap();
+        fcntl_add_seals(&file, SealFlags::GROW).unwrap();
+        let long = "10.0.0.3\tb\n".repeat(1000);
+        let refused = write(Some(file.as_fd()), &long).unwrap_err();
+        assert!(refused.message.contains("cannot be written"), "{refused}");
+        assert_eq!(contents(&mut file), own);
+        // What fits goes.
+        write(Some(file.as_fd()), "10.0.0.3\tb\n").unwrap();
+        assert_eq!(contents(&mut file), text(&own, "10.0.0.3\tb\n"));
     }
 
     #[test]

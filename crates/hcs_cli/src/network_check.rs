@@ -17,6 +17,8 @@ const TABLES: &str = "hcs";
 pub(crate) struct Facts {
     /// What `nft -j list ruleset` prints; `None` where it cannot be run.
     pub(crate) rules: Option<Value>,
+    /// What `nft` said when it listed none: that of a user who may not see them, mostly.
+    pub(crate) refused: Option<String>,
     /// Whether there are tables of the older kind, which `nft` does not show.
     pub(crate) has_older_tables: bool,
     /// Whether frames on bridges go through rules for packets.
@@ -208,11 +210,20 @@ fn overlaps(facts: &Facts) -> Vec<Finding> {
 fn unseen(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     if facts.rules.is_none() {
+        let (what, repair) = match &facts.refused {
+            Some(said) => (
+                format!("nft does not tell the rules of this host, which root may see: {said}"),
+                "sudo hcs network check",
+            ),
+            None => (
+                "the program nft cannot be run, so the rules of this host are not known".to_owned(),
+                "apt-get install nftables",
+            ),
+        };
         found.push(Finding {
             kind: "unseen",
-            what: "the program nft cannot be run, so the rules of this host are not known"
-                .to_owned(),
-            repair: "apt-get install nftables".to_owned(),
+            what,
+            repair: repair.to_owned(),
         });
     }
     if facts.has_older_tables {
@@ -316,11 +327,33 @@ fn rules_of<'a>(objects: &'a [Value], chain: Chain<'a>) -> impl Iterator<Item = 
     let rules = objects.iter().filter_map(|object| object.get("rule"));
     let here = rules.filter(move |rule| {
         let (family, table) = (text(rule, "family"), text(rule, "table"));
-        family == chain.family
-            && table == chain.table
-            && (chain.name.is_empty() || text(rule, "chain") == chain.name)
+        family == chain.family && table == chain.table && text(rule, "chain") == chain.name
     });
     here.filter_map(|rule| rule["expr"].as_array().map(Vec::as_slice))
+}
+
+/// The chain that an expression leads to.
+fn target(expression: &Value) -> Option<&str> {
+    let leads = [&expression["jump"]["target"], &expression["goto"]["target"]];
+    leads.into_iter().find_map(Value::as_str)
+}
+
+/// The rules of a chain, and of those that it leads to.
+fn reached<'a>(objects: &'a [Value], chain: Chain<'a>) -> Vec<&'a [Value]> {
+    let (mut names, mut rules) = (vec![chain.name], Vec::new());
+    let mut next = 0;
+    while let Some(name) = names.get(next).copied() {
+        next += 1;
+        for rule in rules_of(objects, Chain { name, ..chain }) {
+            rules.push(rule);
+            for to in rule.iter().filter_map(target) {
+                if !names.contains(&to) {
+                    names.push(to);
+                }
+            }
+        }
+    }
+    rules
 }
 
 /// Whether the last rule drops all that has come so far.
@@ -330,26 +363,27 @@ fn ends_with_drop(objects: &[Value], chain: Chain<'_>) -> bool {
     last.iter().any(drops) && !last.iter().any(|one| one.get("match").is_some())
 }
 
-/// Whether rules of the table let pass what comes from each of our bridges, and what goes there.
+/// Whether rules that a packet comes to let pass what comes from each of our bridges, and what goes there. One with a
+/// further condition does not: some packets it leaves to the others.
 fn lets_pass(objects: &[Value], chain: Chain<'_>, bridges: &[&str]) -> bool {
-    let any = Chain { name: "", ..chain };
+    let rules = reached(objects, chain);
+    // The zone of firewalld that lets all pass.
     let accepts = |one: &Value| {
-        let leads = [&one["jump"]["target"], &one["goto"]["target"]];
-        // The zone of firewalld that lets all pass.
-        one.get("accept").is_some()
-            || leads
-                .iter()
-                .any(|to| to.as_str().is_some_and(|to| to.contains("trusted")))
+        one.get("accept").is_some() || target(one).is_some_and(|to| to.contains("trusted"))
+    };
+    let has_no_say = |one: &Value| {
+        one.get("counter").is_some() || one.get("log").is_some() || one["xt"]["name"] == "comment"
     };
     let passes = |key: &str, bridge: &str| {
-        rules_of(objects, any).any(|rule| {
+        rules.iter().any(|rule| {
             let by_link = |one: &Value| {
                 let compared = &one["match"];
                 compared["left"]["meta"]["key"] == key
                     && compared["op"] != "!="
                     && names(&compared["right"], bridge)
             };
-            rule.iter().any(by_link) && rule.iter().any(accepts)
+            let may_be = |one: &Value| by_link(one) || accepts(one) || has_no_say(one);
+            rule.iter().any(by_link) && rule.iter().any(accepts) && rule.iter().all(may_be)
         })
     };
     let wanted = match bridges {
@@ -399,6 +433,14 @@ mod tests {
         json!({ "rule": { "family": "ip", "table": table, "chain": name, "expr": expressions } })
     }
 
+    fn leads(table: &str, from: &str, to: &str) -> Value {
+        rule(
+            table,
+            from,
+            &json!([{ "counter": { "packets": 0, "bytes": 0 } }, { "jump": { "target": to } }]),
+        )
+    }
+
     fn passing(key: &str, link: &str) -> Value {
         json!([{ "match": { "op": "==", "left": { "meta": { "key": key } }, "right": link } }, { "accept": null }])
     }
@@ -435,11 +477,28 @@ mod tests {
             found[0].what.starts_with("docker drops") && found[0].repair.contains("-i hcb+"),
             "{found:?}"
         );
-        let rule = |key| rule("filter", "DOCKER-USER", &passing(key, "hcb*"));
-        let half = [&docker[..], &[rule("iifname")]].concat();
+        let passing = |key| rule("filter", "DOCKER-USER", &passing(key, "hcb*"));
+        let half = [
+            &docker[..],
+            &[
+                leads("filter", "FORWARD", "DOCKER-USER"),
+                passing("iifname"),
+            ],
+        ]
+        .concat();
         assert_eq!(kinds(&with(&half)), ["firewall"]);
-        let both = [&half[..], &[rule("oifname")]].concat();
+        let both = [&half[..], &[passing("oifname")]].concat();
         assert_eq!(kinds(&with(&both)), [""; 0]);
+        let unreached = [&docker[..], &[passing("iifname"), passing("oifname")]].concat();
+        assert_eq!(kinds(&with(&unreached)), ["firewall"]);
+        let some = |key| {
+            let mut rule = passing(key);
+            let port = json!({ "match": { "op": "==", "left": { "payload": { "protocol": "tcp", "field": "dport" } }, "right": 80 } });
+            rule["rule"]["expr"].as_array_mut().unwrap().insert(0, port);
+            rule
+        };
+        let some = [&half[..], &[some("oifname")]].concat();
+        assert_eq!(kinds(&with(&some)), ["firewall"]);
 
         let ufw = [
             chain("filter", "FORWARD", "drop"),
@@ -464,7 +523,8 @@ mod tests {
             "filter_FORWARD",
             &json!([{ "reject": { "type": "icmpx" } }]),
         );
-        let whole = [forward, some, last];
+        let zones = leads("firewalld", "filter_FORWARD", "filter_FORWARD_ZONES");
+        let whole = [forward, some, zones, last];
         let found = check(&with(&whole));
         assert_eq!(
             found[0].repair,
@@ -521,5 +581,13 @@ mod tests {
         facts.rules = None;
         facts.has_older_tables = true;
         assert_eq!(kinds(&facts)[2..], ["unseen", "unseen"]);
+        assert!(check(&facts)[2].repair.starts_with("apt-get"));
+        facts.refused = Some("Operation not permitted".to_owned());
+        let unseen = &check(&facts)[2];
+        assert!(
+            unseen.what.ends_with(": Operation not permitted"),
+            "{unseen:?}"
+        );
+        assert_eq!(unseen.repair, "sudo hcs network check");
     }
 }

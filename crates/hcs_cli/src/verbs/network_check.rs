@@ -84,8 +84,13 @@ fn facts() -> Result<Facts, Failure> {
         _ => with("rp_filter", "1"),
     };
     let older = fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
+    let (rules, refused) = match rules() {
+        Ok(rules) => (Some(rules), None),
+        Err(refused) => (None, refused),
+    };
     Ok(Facts {
-        rules: rules(),
+        rules,
+        refused,
         has_older_tables: older.lines().any(|table| table == "filter"),
         filters_bridges: setting("net/bridge/bridge-nf-call-iptables").as_deref() == Some("1"),
         not_forwarding: with("forwarding", "0"),
@@ -104,14 +109,20 @@ fn setting(path: &str) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-/// The rules of all tables, as the program `nft` lists them.
-fn rules() -> Option<Value> {
-    let listed = Command::new("nft")
-        .args(["-j", "list", "ruleset"])
-        .output()
-        .ok()?;
-    match listed.status.success() {
-        true => serde_json::from_slice(&listed.stdout).ok(),
-        false => None,
+/// The rules of all tables, as the program `nft` lists them. What it says instead, where it can be run.
+fn rules() -> Result<Value, Option<String>> {
+    // The search path of a user need not lead to programs of the administrator.
+    let listed = ["nft", "/usr/sbin/nft"].into_iter().find_map(|program| {
+        let listing = Command::new(program)
+            .args(["-j", "list", "ruleset"])
+            .output();
+        listing.ok()
+    });
+    let listed = listed.ok_or(None)?;
+    if !listed.status.success() {
+        let said = String::from_utf8_lossy(&listed.stderr);
+        let first = said.lines().next().unwrap_or_default();
+        return Err(Some(format!("{first} ({})", listed.status)));
     }
+    serde_json::from_slice(&listed.stdout).map_err(|e| Some(format!("its list is no JSON: {e}")))
 }

@@ -107,7 +107,7 @@ fn property(service: &Service, kind: GetPropertyType) -> Result<Value, Failure> 
             )),
         }),
         GetPropertyType::ProcessorCapabilities => {
-            value(&processor_features::capabilities().map_err(|e| unknown("processors", e))?)
+            value(processor_features::capabilities().map_err(|e| unknown("processors", e))?)
         }
         GetPropertyType::Capabilities => Ok(capabilities::answer(&service.context.engines)),
         GetPropertyType::Service => Ok(about::answer(service)),

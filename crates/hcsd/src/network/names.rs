@@ -5,7 +5,7 @@
 //! before the first process, and whenever they change; the next service tells it again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     rc::{Rc, Weak},
 };
@@ -16,6 +16,9 @@ use hcs_wire::guest::MAX_NAMES_BYTES;
 
 use super::{Held, Networks, Occupant};
 
+/// Bytes of lines that one container has in a network at most: what it is called by must not take the names of others away.
+const MOST_OF_ONE: usize = 1 << 10;
+
 /// The line after the last that fits.
 const MORE: &str = "# There are more names than fit.\n";
 
@@ -25,13 +28,28 @@ pub(crate) trait NameReader {
     fn names(&self, hosts: Rc<str>);
 }
 
+/// The lines of one network, by address. Each has one name, as there are programs that read no long lines.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Lines {
+    /// Those of ids. They are told before all others.
+    ids: Vec<String>,
+    /// Those of other names.
+    aliases: Vec<String>,
+}
+
+/// One that is told of names.
+struct Following {
+    reader: Weak<dyn NameReader>,
+    /// The networks whose names it was told.
+    networks: BTreeSet<Guid>,
+}
+
 /// What is known of names, and of those that want to know.
 #[derive(Default)]
 pub(super) struct Names {
-    /// The lines of each network.
-    lines: BTreeMap<Guid, Vec<String>>,
+    lines: BTreeMap<Guid, Lines>,
     /// By runtime id.
-    readers: BTreeMap<String, Weak<dyn NameReader>>,
+    readers: BTreeMap<String, Following>,
 }
 
 impl std::fmt::Debug for Names {
@@ -54,25 +72,51 @@ pub(super) fn of_container<'a>(id: &'a str, more: impl Iterator<Item = &'a str>)
     names
 }
 
-/// The lines of each network, by address.
-fn lines(held: &Held) -> BTreeMap<Guid, Vec<String>> {
-    let mut found: BTreeMap<Guid, BTreeMap<IpAddr, String>> = BTreeMap::new();
-    for (namespace, occupant) in &held.occupants {
-        let names = of_occupant(occupant).join(" ");
-        if names.is_empty() {
-            continue;
-        }
-        for endpoint in held.state.namespace_intent(*namespace) {
-            let lines = found.entry(endpoint.network).or_default();
-            for (address, _) in &endpoint.addresses {
-                lines.insert(*address, format!("{address}\t{names}\n"));
-            }
+/// An occupant with its names.
+type Named<'a> = (&'a Occupant, &'a [String]);
+
+/// The lines of each network.
+fn lines(held: &Held) -> BTreeMap<Guid, Lines> {
+    let named = held.occupants.iter();
+    let named: Vec<_> = named
+        .map(|(namespace, occupant)| (namespace, occupant, of_occupant(occupant)))
+        .collect();
+    let mut found: BTreeMap<Guid, BTreeMap<IpAddr, Named<'_>>> = BTreeMap::new();
+    for (namespace, occupant, names) in &named {
+        for endpoint in held.state.namespace_intent(**namespace) {
+            let addresses = endpoint.addresses.iter();
+            let addresses = addresses.map(|(address, _)| (*address, (*occupant, names.as_slice())));
+            found.entry(endpoint.network).or_default().extend(addresses);
         }
     }
+    let found = found.into_iter();
     found
-        .into_iter()
-        .map(|(network, lines)| (network, lines.into_values().collect()))
+        .map(|(network, occupants)| (network, lines_of(&occupants)))
         .collect()
+}
+
+/// The lines of a network, of which no container has more than its share.
+fn lines_of(occupants: &BTreeMap<IpAddr, Named<'_>>) -> Lines {
+    let mut used: HashMap<&str, usize> = HashMap::new();
+    let mut named_as = |is_id: bool| {
+        let mut lines = Vec::new();
+        for (address, (occupant, names)) in occupants {
+            let used = used.entry(&occupant.runtime_id).or_default();
+            for name in names.iter().filter(|name| (**name == occupant.id) == is_id) {
+                let line = format!("{address}\t{name}\n");
+                // A shorter one may fit.
+                if *used + line.len() <= MOST_OF_ONE {
+                    *used += line.len();
+                    lines.push(line);
+                }
+            }
+        }
+        lines
+    };
+    Lines {
+        ids: named_as(true),
+        aliases: named_as(false),
+    }
 }
 
 fn of_occupant(occupant: &Occupant) -> Vec<String> {
@@ -80,80 +124,108 @@ fn of_occupant(occupant: &Occupant) -> Vec<String> {
     of_container(&occupant.id, occupant.names.iter().map(String::as_str))
 }
 
-/// The networks of a container; `None` where it is in no namespace of this service.
-fn networks_of(held: &Held, runtime_id: &str) -> Option<BTreeSet<Guid>> {
-    let occupied = held.occupants.iter();
-    let mut occupied = occupied
-        .filter(|(_, one)| one.runtime_id == runtime_id)
-        .peekable();
-    occupied.peek()?;
-    let endpoints = occupied.flat_map(|(namespace, _)| held.state.namespace_intent(*namespace));
-    Some(endpoints.map(|endpoint| endpoint.network).collect())
+/// The networks of each container that is in a namespace of this service, by runtime id.
+fn networks(held: &Held) -> HashMap<&str, BTreeSet<Guid>> {
+    let mut found: HashMap<&str, BTreeSet<Guid>> = HashMap::new();
+    for (namespace, occupant) in &held.occupants {
+        let endpoints = held.state.namespace_intent(*namespace);
+        let networks = endpoints.into_iter().map(|endpoint| endpoint.network);
+        found
+            .entry(&occupant.runtime_id)
+            .or_default()
+            .extend(networks);
+    }
+    found
 }
 
-/// The lines of these networks, as many as an agent takes.
-fn text(lines: &BTreeMap<Guid, Vec<String>>, networks: &BTreeSet<Guid>) -> Rc<str> {
-    let mut text = String::new();
+/// The lines of these networks, as many as an agent takes: the ids of all come first.
+fn text(lines: &BTreeMap<Guid, Lines>, networks: &BTreeSet<Guid>) -> Rc<str> {
     let known = networks.iter().filter_map(|network| lines.get(network));
-    for line in known.flatten() {
-        if text.len() + line.len() + MORE.len() > MAX_NAMES_BYTES {
-            text.push_str(MORE);
-            break;
+    let ids = known.clone().flat_map(|lines| &lines.ids);
+    let aliases = known.flat_map(|lines| &lines.aliases);
+    let (mut text, mut all_fit) = (String::new(), true);
+    for line in ids.chain(aliases) {
+        if text.len() + line.len() + MORE.len() <= MAX_NAMES_BYTES {
+            text.push_str(line);
+        } else {
+            all_fit = false;
         }
-        text.push_str(line);
+    }
+    if !all_fit {
+        text.push_str(MORE);
     }
     text.into()
+}
+
+impl Names {
+    /// Has `reader` told from now on; what it is told first, if it is in a namespace.
+    fn follow(
+        &mut self,
+        held: &Held,
+        runtime_id: &str,
+        reader: &Weak<dyn NameReader>,
+    ) -> Option<Rc<str>> {
+        let networks = networks(held).remove(runtime_id)?;
+        if self.readers.is_empty() {
+            // Without readers they are not kept up to date.
+            self.lines = lines(held);
+        }
+        let told = text(&self.lines, &networks);
+        let following = Following {
+            reader: Weak::clone(reader),
+            networks,
+        };
+        self.readers.insert(runtime_id.to_owned(), following);
+        Some(told)
+    }
+
+    /// Takes in what is held now; what is to be told to those whose networks or names have changed.
+    fn update(&mut self, held: &Held) -> Vec<(Rc<dyn NameReader>, Rc<str>)> {
+        let readers = &mut self.readers;
+        readers.retain(|_, following| following.reader.strong_count() > 0);
+        if readers.is_empty() {
+            return Vec::new();
+        }
+        let before = std::mem::replace(&mut self.lines, lines(held));
+        let changed = |network: &Guid| before.get(network) != self.lines.get(network);
+        let mut networks = networks(held);
+        // Most containers are in the same networks as others.
+        let mut texts: BTreeMap<BTreeSet<Guid>, Rc<str>> = BTreeMap::new();
+        let mut told = Vec::new();
+        for (runtime_id, following) in readers {
+            let now = networks.remove(runtime_id.as_str()).unwrap_or_default();
+            if now == following.networks && !now.iter().any(changed) {
+                continue;
+            }
+            if let Some(reader) = following.reader.upgrade() {
+                let names = texts.entry(now.clone());
+                let names = names.or_insert_with_key(|networks| text(&self.lines, networks));
+                told.push((reader, Rc::clone(names)));
+            }
+            following.networks = now;
+        }
+        told
+    }
 }
 
 impl Networks {
     /// Tells `reader` of the names for a container from now on, if it is in a network.
     pub(crate) fn follow_names(&self, runtime_id: &str, reader: &Weak<dyn NameReader>) {
         let told = {
-            let held = self.held.borrow();
-            let Some(networks) = networks_of(&held, runtime_id) else {
-                return;
-            };
-            let mut names = self.names.borrow_mut();
-            if names.readers.is_empty() {
-                // Without readers they are not kept up to date.
-                names.lines = lines(&held);
-            }
-            names
-                .readers
-                .insert(runtime_id.to_owned(), Weak::clone(reader));
-            text(&names.lines, &networks)
+            let (held, mut names) = (self.held.borrow(), self.names.borrow_mut());
+            names.follow(&held, runtime_id, reader)
         };
-        if let Some(reader) = reader.upgrade() {
+        if let (Some(told), Some(reader)) = (told, reader.upgrade()) {
             reader.names(told);
         }
     }
 
-    /// Tells all of names that have changed.
+    /// Tells those whose names have changed.
     pub(super) fn tell_names(&self) {
-        let mut told = Vec::new();
-        {
+        let told = {
             let (held, mut names) = (self.held.borrow(), self.names.borrow_mut());
-            let Names {
-                lines: known,
-                readers,
-            } = &mut *names;
-            readers.retain(|_, reader| reader.strong_count() > 0);
-            if readers.is_empty() {
-                return;
-            }
-            let now = lines(&held);
-            // An endpoint that comes or goes brings or takes the lines of its container.
-            if *known == now {
-                return;
-            }
-            *known = now;
-            for (runtime_id, reader) in readers.iter() {
-                let networks = networks_of(&held, runtime_id).unwrap_or_default();
-                if let Some(reader) = reader.upgrade() {
-                    told.push((reader, text(known, &networks)));
-                }
-            }
-        }
+            names.update(&held)
+        };
         for (reader, names) in told {
             reader.names(names);
         }
@@ -167,6 +239,8 @@ impl Networks {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use hcn::Surroundings;
 
     use super::*;
@@ -208,23 +282,27 @@ mod tests {
     #[test]
     fn a_container_is_found_by_each_of_its_names() {
         let held = held(&[&["web", "www", "WEB", "a b"], &["not a name"], &["db"]]);
-        let networks = networks_of(&held, &Guid(1001).to_string()).unwrap();
-        let told = text(&lines(&held), &networks);
+        let networks = networks(&held);
+        let told = text(&lines(&held), &networks[Guid(1001).to_string().as_str()]);
         let names: Vec<&str> = told
             .lines()
             .filter_map(|line| line.split('\t').nth(1))
             .collect();
-        assert_eq!(names, ["web www", "db"]);
+        assert_eq!(names, ["web", "db", "www"]);
         assert!(
             told.lines()
                 .all(|line| line.split('\t').next().unwrap().parse::<IpAddr>().is_ok())
         );
-        assert_eq!(networks_of(&held, "none of it"), None);
+        assert_eq!(networks.get("none of it"), None);
     }
 
     #[test]
     fn no_more_lines_are_told_than_an_agent_takes() {
-        let lines = vec![format!("192.0.2.1\t{}\n", "a".repeat(200)); 200];
+        let ids = vec![format!("192.0.2.1\t{}\n", "a".repeat(200)); 200];
+        let lines = Lines {
+            ids,
+            aliases: vec!["192.0.2.1\ta\n".to_owned()],
+        };
         let told = text(
             &BTreeMap::from([(NETWORK, lines)]),
             &BTreeSet::from([NETWORK]),
@@ -235,5 +313,77 @@ mod tests {
             told.len()
         );
         assert!(told.len() > MAX_NAMES_BYTES - 300);
+        // What is too long takes nothing from what is not.
+        assert!(told.contains("\ta\n"), "{told}");
+    }
+
+    #[test]
+    fn no_container_takes_the_names_of_others_away() {
+        let aliases: Vec<String> = (0..32)
+            .map(|n| [&format!("n{n}"); 60].map(String::as_str).join("."))
+            .collect();
+        let greedy = |id| -> Vec<&str> {
+            let aliases = aliases.iter().map(String::as_str);
+            std::iter::once(id).chain(aliases).collect()
+        };
+        let ids: Vec<String> = (0..40).map(|n| format!("greedy{n}")).collect();
+        let mut containers: Vec<Vec<&str>> = ids.iter().map(|id| greedy(id)).collect();
+        containers.push(vec!["modest"]);
+        let containers: Vec<&[&str]> = containers.iter().map(Vec::as_slice).collect();
+        let lines = lines(&held(&containers));
+        let of_first = lines[&NETWORK].aliases.iter();
+        let address = lines[&NETWORK].ids[0].split('\t').next().unwrap();
+        let of_first = of_first.filter(|line| line.split('\t').next() == Some(address));
+        assert!((1..6).contains(&of_first.count()));
+        let told = text(&lines, &BTreeSet::from([NETWORK]));
+        for id in ids.iter().map(String::as_str).chain(["modest"]) {
+            assert!(told.contains(&format!("\t{id}\n")), "{id}: {told}");
+        }
+        assert!(told.lines().all(|line| line.len() < 512));
+    }
+
+    #[derive(Default)]
+    struct Told(RefCell<Vec<Rc<str>>>);
+
+    impl NameReader for Told {
+        fn names(&self, hosts: Rc<str>) {
+            self.0.borrow_mut().push(hosts);
+        }
+    }
+
+    #[test]
+    fn those_are_told_whose_networks_or_names_have_changed() {
+        let mut held = held(&[&["web"], &["not a name"]]);
+        let (web, nameless) = (Rc::<Told>::default(), Rc::<Told>::default());
+        let mut names = Names::default();
+        for (namespace, reader) in [(1001, &web), (1002, &nameless)] {
+            let reader: Rc<dyn NameReader> = Rc::clone(reader) as _;
+            let first = names.follow(&held, &Guid(namespace).to_string(), &Rc::downgrade(&reader));
+            assert!(first.unwrap().ends_with("\tweb\n"));
+        }
+        let mut told = |held: &Held| {
+            for (reader, hosts) in names.update(held) {
+                reader.names(hosts);
+            }
+            [&web, &nameless].map(|reader| reader.0.take().len())
+        };
+        assert_eq!(told(&held), [0, 0], "nothing has changed");
+        let about = |kind: &str| {
+            let endpoint = Guid(102);
+            format!(
+                r#"{{"ResourceType":"Endpoint","RequestType":"{kind}","Settings":{{"EndpointId":"{endpoint}"}}}}"#
+            )
+        };
+        held.state
+            .modify_namespace(Guid(1002), &about("Remove"))
+            .unwrap();
+        assert_eq!(told(&held), [0, 1], "it is in no network any more");
+        held.state
+            .modify_namespace(Guid(1002), &about("Add"))
+            .unwrap();
+        assert_eq!(told(&held), [0, 1], "it is in one again");
+        let renamed = held.occupants.get_mut(&Guid(1001)).unwrap();
+        renamed.names.push("www".to_owned());
+        assert_eq!(told(&held), [1, 1], "another one has a new name");
     }
 }

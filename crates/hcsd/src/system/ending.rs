@@ -20,7 +20,7 @@ use crate::{
 use hcs_lifecycle::system::ExitType;
 use hcs_wire::{event_type, service::Subject};
 
-/// How long what the agent said last, and creations under way, are waited for.
+/// How long creations under way, and a start whose machine is gone, are waited for.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Takes a system apart whose machine is gone. `answer_waiting` answers the calls that still wait, at the very end: when
@@ -154,10 +154,7 @@ impl System {
 async fn hear_last_words(system: &Rc<System>) -> bool {
     let link = system.set_link(None);
     if let Some(link) = &link {
-        if tokio::time::timeout(LAST_WORDS, link.ended())
-            .await
-            .is_err()
-        {
+        if link.while_it_speaks(link.ended()).await.is_none() {
             warn!("the stream of its agent did not end with it");
             link.close();
         }
@@ -173,7 +170,8 @@ async fn hear_last_words(system: &Rc<System>) -> bool {
     if tokio::time::timeout(LAST_WORDS, settled).await.is_err() {
         warn!("a process was still being created when it ended");
     }
-    link.is_some() && system.fault.borrow().is_none()
+    // An exit that was told and not taken in is not known: its process need not have been killed.
+    link.is_some_and(|link| link.heard_all()) && system.fault.borrow().is_none()
 }
 
 /// Leaves what it left on the host to be removed in the background.

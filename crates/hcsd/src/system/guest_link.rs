@@ -63,8 +63,12 @@ const MOST_OPEN: usize = 1 << 20;
 /// Notifications that are taken in silence on one stream. Our agent sends none, others one for the end of a container.
 const MOST_NOTIFICATIONS: usize = 16;
 
-/// How long what the agent has said already is taken in when nothing can be said to it any more.
+/// How long nothing may come of what the agent has said already when nothing can be said to it any more.
 const LAST_SAID: Duration = Duration::from_secs(1);
+
+/// How long that may take as a whole. An agent that is gone has left no more than its socket holds; one that goes on and on
+/// would keep its system from ending.
+const MOST_SAID: Duration = Duration::from_secs(60);
 
 /// A task that waits for an answer; gone when none does any more.
 type Waiter<T> = Option<oneshot::Sender<Result<T, Failure>>>;
@@ -134,6 +138,12 @@ pub(crate) struct GuestLink {
     /// Why the agent is not to be believed any more.
     fault: RefCell<Option<String>>,
     ended: Cell<bool>,
+    /// Whether everything was taken in that the agent has said, to the end of the stream.
+    heard_all: Cell<bool>,
+    /// When the last message was taken in.
+    last_taken: Cell<Instant>,
+    /// [`LAST_SAID`], but for tests.
+    last_said: Duration,
     /// Whether the clients of its system have been told that it ended.
     pub(crate) end_is_told: Cell<bool>,
     changed: Notify,
@@ -153,6 +163,10 @@ pub(crate) struct GuestLink {
 impl GuestLink {
     /// Takes a connected stream over and starts its task. Nothing has been said on it yet.
     pub(crate) fn start(stream: OwnedFd) -> Result<Rc<Self>, Failure> {
+        Self::start_within(stream, LAST_SAID)
+    }
+
+    fn start_within(stream: OwnedFd, last_said: Duration) -> Result<Rc<Self>, Failure> {
         let failed = |e: &(dyn std::error::Error + 'static)| {
             Failure::new(
                 HResult::HCS_E_CONNECT_FAILED,
@@ -177,6 +191,9 @@ impl GuestLink {
             capabilities: RefCell::default(),
             fault: RefCell::default(),
             ended: Cell::new(false),
+            heard_all: Cell::new(false),
+            last_taken: Cell::new(Instant::now()),
+            last_said,
             end_is_told: Cell::new(false),
             changed: Notify::new(),
             turns,
@@ -195,7 +212,7 @@ impl GuestLink {
             _ = self.outgoing.run() => match self.has_ended() {
                 true => Ok(()),
                 // An agent that is gone has said the exits that wait for their turn.
-                false => tokio::time::timeout(LAST_SAID, reading).await.unwrap_or(Ok(())),
+                false => self.while_it_speaks(reading).await.unwrap_or(Ok(())),
             },
             never = self.give_up_late_ones() => match never {},
         };
@@ -243,7 +260,26 @@ impl GuestLink {
         self.changed.notify_waiters();
     }
 
-    /// Returns when the stream has ended and everything the agent said on it has been taken in.
+    /// Waits for `hearing` as long as messages are taken in, which may be seldom on a busy host; `None` when it was given up.
+    pub(crate) async fn while_it_speaks<T>(&self, hearing: impl Future<Output = T>) -> Option<T> {
+        let mut hearing = pin!(hearing);
+        let begun = Instant::now();
+        let last = begun + MOST_SAID;
+        let mut since = begun;
+        loop {
+            let until = (since + self.last_said).min(last);
+            if let Ok(heard) = tokio::time::timeout_at(until, hearing.as_mut()).await {
+                return Some(heard);
+            }
+            let taken = self.last_taken.get();
+            if taken <= since || until == last {
+                return None;
+            }
+            since = taken;
+        }
+    }
+
+    /// Returns when the stream has ended. Whether all was taken in by then says [`Self::heard_all`].
     pub(crate) async fn ended(&self) {
         while !self.ended.get() {
             self.changed.notified().await;
@@ -253,6 +289,11 @@ impl GuestLink {
     /// Whether the stream has ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.get()
+    }
+
+    /// Whether everything was taken in that the agent has said, to the end of the stream.
+    pub(crate) fn heard_all(&self) -> bool {
+        self.heard_all.get()
     }
 
     /// Why the agent is not to be believed, once the link has ended for that reason.
@@ -279,7 +320,7 @@ impl GuestLink {
                 return Ok(());
             };
             match buffer.receive(&*self.socket, &mut carried.descriptors) {
-                Ok(received) if received.bytes.is_empty() => return Ok(()),
+                Ok(received) if received.bytes.is_empty() => break,
                 Ok(received) => {
                     decoder.feed(received.bytes);
                     if received.short && carried.descriptors.is_empty() {
@@ -291,7 +332,7 @@ impl GuestLink {
                     continue;
                 }
                 // The other end is gone.
-                Err(_) => return Ok(()),
+                Err(_) => break,
             }
             loop {
                 self.turns.take().await;
@@ -305,6 +346,8 @@ impl GuestLink {
                 carried.close();
             }
         }
+        self.heard_all.set(true);
+        Ok(())
     }
 
     /// Whether an answer that carries descriptors may come.
@@ -314,6 +357,7 @@ impl GuestLink {
     }
 
     fn take(&self, frame: Frame, carried: &mut Carried) -> Result<(), String> {
+        self.last_taken.set(Instant::now());
         let rpc = match frame.kind {
             MessageType::Response(rpc) => rpc,
             MessageType::Notification => {
@@ -516,7 +560,7 @@ mod tests {
             .unwrap();
         LocalSet::new().block_on(&runtime, async {
             let (ours, mut agent) = UnixStream::pair().unwrap();
-            let link = GuestLink::start(ours.into()).unwrap();
+            let link = GuestLink::start_within(ours.into(), MOST_SAID).unwrap();
             let mut answers = Vec::new();
             for _ in 0..1000 {
                 let id = link.take_id();
@@ -540,6 +584,25 @@ mod tests {
             let most = watching.await.unwrap();
             assert!(most <= 64, "{most} answers were taken in one turn");
             assert_eq!(link.fault(), None);
+            assert!(link.heard_all());
+        });
+    }
+
+    #[test]
+    fn what_was_given_up_was_not_heard_to_its_end() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let (ours, agent) = UnixStream::pair().unwrap();
+            let link = GuestLink::start_within(ours.into(), Duration::ZERO).unwrap();
+            // It says nothing and does not end.
+            assert_eq!(link.while_it_speaks(link.ended()).await, None);
+            link.close();
+            behind_all_that_are_ready().await;
+            assert!(link.has_ended() && !link.heard_all());
+            drop(agent);
         });
     }
 }

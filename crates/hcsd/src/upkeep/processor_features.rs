@@ -3,7 +3,7 @@
 //! The kernel tells it in `/proc/cpuinfo`. A feature that it does not tell of there, or that guests cannot have
 //! (`NestedVirt`, say: guests run no virtual machines), is left out, so no client relies on it.
 
-use std::{fs, io};
+use std::{collections::HashSet, fs, io, sync::OnceLock};
 
 use hcs_schema::documents::{NonArchitecturalCoreSharing, ProcessorCapabilitiesInfo};
 
@@ -102,22 +102,27 @@ const WITH_REGISTERS: &[(&str, &str)] = &[
     ("avx_vnni", "AvxVnni"),
 ];
 
-/// What the processors can do.
+/// What the processors can do. It is found out once: the kernel makes a long text of it, at some cost per processor.
 ///
 /// # Errors
 /// The kernel does not say.
-pub(crate) fn capabilities() -> io::Result<ProcessorCapabilitiesInfo> {
-    Ok(read(&fs::read_to_string("/proc/cpuinfo")?))
+pub(crate) fn capabilities() -> io::Result<&'static ProcessorCapabilitiesInfo> {
+    static KNOWN: OnceLock<ProcessorCapabilitiesInfo> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known);
+    }
+    let found = read(&fs::read_to_string("/proc/cpuinfo")?);
+    Ok(KNOWN.get_or_init(|| found))
 }
 
 /// The same, of the kernel's text. It has a paragraph per processor; what not all of them can do is left out.
 fn read(text: &str) -> ProcessorCapabilitiesInfo {
-    let all: Vec<Vec<&str>> = values(text, "flags")
-        .map(|flags| flags.split_ascii_whitespace().collect())
-        .collect();
+    let all = values(text, "flags").map(|flags| flags.split_ascii_whitespace().collect());
+    let common: HashSet<&str> = all
+        .reduce(|common: HashSet<&str>, has| &common & &has)
+        .unwrap_or_default();
     let named = |table: &[(&str, &str)]| {
-        let common = |word: &str| !all.is_empty() && all.iter().all(|has| has.contains(&word));
-        let rows = table.iter().filter(|(word, _)| common(word));
+        let rows = table.iter().filter(|(word, _)| common.contains(word));
         Some(rows.map(|(_, name)| (*name).to_owned()).collect())
     };
     let number = |key| {
