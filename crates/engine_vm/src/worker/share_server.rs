@@ -6,7 +6,7 @@
 //!
 //! | socket | messages |
 //! |---|---|
-//! | standard input | [`Owner`] with the other socket, an [`Answer`] back; then for each change an [`Order`] and an [`Answer`], both with its number |
+//! | standard input | [`Owner`] with the other socket, an [`Answer`] back; then [`Order`]s and [`Answer`]s by number |
 //! | the other one | the port that a guest has dialled, with its stream |
 //!
 //! It ends with the worker, whose ends of the sockets are closed then.
