@@ -5,8 +5,8 @@
 //! for by its path, as root of the system could lead that to any file that the agent may write and it may not.
 //!
 //! The file is written in place, since programs and mounts know it by its inode. It is written at once and never shorter
-//! than before, and cut off afterwards: a program that reads it meanwhile finds whole lines. Where it cannot be written as a
-//! whole, as on a full file system, it gets back what it had.
+//! than before, and cut off afterwards: a program that reads it meanwhile finds whole lines. Where it cannot
+//! be written as a whole, as on a full file system, it gets back what it had.
 
 use std::os::fd::BorrowedFd;
 
@@ -73,7 +73,7 @@ fn put(file: BorrowedFd<'_>, text: &[u8], own: &[u8]) -> Result<(), Errno> {
     let mut whole = text.to_vec();
     whole.resize(text.len().max(own.len()), b'\n');
     let written = overwrite(file, &whole).and_then(|()| ftruncate(file, text.len() as u64));
-    // Names without their last line would be taken for the system's own from then on. The file has room for what it had.
+    // Names without their last line would be taken for the system's own. The file has room for what it had.
     written.inspect_err(|_| {
         let _restored = overwrite(file, own).and_then(|()| ftruncate(file, own.len() as u64));
     })

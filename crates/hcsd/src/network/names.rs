@@ -16,7 +16,7 @@ use hcs_wire::guest::MAX_NAMES_BYTES;
 
 use super::{Held, Networks, Occupant};
 
-/// Bytes of lines that one container has in a network at most: what it is called by must not take the names of others away.
+/// Bytes of lines that one container has in a network at most: its names must not take those of others away.
 const MOST_OF_ONE: usize = 1 << 10;
 
 /// The line after the last that fits.

@@ -66,7 +66,7 @@ const MOST_NOTIFICATIONS: usize = 16;
 /// How long nothing may come of what the agent has said already when nothing can be said to it any more.
 const LAST_SAID: Duration = Duration::from_secs(1);
 
-/// How long that may take as a whole. An agent that is gone has left no more than its socket holds; one that goes on and on
+/// How long that may take as a whole. An agent that is gone has left no more than its socket holds; one that goes on
 /// would keep its system from ending.
 const MOST_SAID: Duration = Duration::from_secs(60);
 
@@ -260,7 +260,7 @@ impl GuestLink {
         self.changed.notify_waiters();
     }
 
-    /// Waits for `hearing` as long as messages are taken in, which may be seldom on a busy host; `None` when it was given up.
+    /// Waits for `hearing` as long as messages are taken in, however slowly; `None` when it was given up.
     pub(crate) async fn while_it_speaks<T>(&self, hearing: impl Future<Output = T>) -> Option<T> {
         let mut hearing = pin!(hearing);
         let begun = Instant::now();
