@@ -28,7 +28,7 @@ use super::{
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 25] = [
+pub(crate) const ARGUMENTS: [&str; 31] = [
     "layers",
     "image",
     "store",
@@ -50,6 +50,12 @@ pub(crate) const ARGUMENTS: [&str; 25] = [
     "net_namespace",
     "network",
     "published",
+    "ip",
+    "mac",
+    "aliases",
+    "hosts",
+    "servers",
+    "domains",
     "added",
     "dropped",
     "allow_new_privileges",

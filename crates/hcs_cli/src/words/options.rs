@@ -49,14 +49,13 @@ pub(super) const ROWS: &[Row] = &[
          made by ip netns add blue",
     ),
     (
-        &["-P", "--publish-all", "--expose", "--link", "--ip"],
+        &["-P", "--publish-all", "--expose", "--link"],
         "ports are published one by one: `--network nat -p 8080:80`; containers of one network reach each other by their \
-         addresses, which the service chooses",
+         names: their ids, --hostname and --alias",
     ),
     (
-        &["--dns", "--dns-search", "--add-host", "--mac-address"],
-        "names are those of the files, addresses are chosen by the service: `--network nat`; or both are those of a network namespace: `--net-namespace \
-         blue`",
+        &["--mac-address"],
+        "the address of the network card is --mac: `--network nat --mac 00-15-5D-12-34-56`",
     ),
     (
         &["--privileged"],

@@ -422,7 +422,8 @@ fn what_keeps_packets_from_passing_is_told_until_it_is_mended() {
     world.shell(
         "ip route add 10.231.0.128/25 via 192.0.2.2; sysctl -qw net/ipv4/conf/up0/forwarding=0",
     );
-    let before = world.shell("nft list ruleset; ip route");
+    // A bridge whose last port has gone loses its carrier some time later.
+    let before = world.shell("nft list ruleset; ip route | sed 's/ linkdown//'");
     let told = check(&["--json"]);
     assert_eq!(told.code, Some(1), "{told:?}");
     let told: Value = serde_json::from_str(&told.out).unwrap();
@@ -438,7 +439,7 @@ fn what_keeps_packets_from_passing_is_told_until_it_is_mended() {
         "{told}"
     );
     assert_eq!(
-        world.shell("nft list ruleset; ip route"),
+        world.shell("nft list ruleset; ip route | sed 's/ linkdown//'"),
         before,
         "nothing is changed"
     );

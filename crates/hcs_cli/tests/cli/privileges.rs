@@ -62,10 +62,10 @@ fn set_user_id_programs_work_where_that_was_asked_for() {
     fs::copy("/usr/bin/id", &program).unwrap();
     chown(&program, Some(0), Some(0)).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
-    // Mapped directories have nosuid; a layer has not.
+    // Mapped directories have nosuid; a layer has not. Beside something that is mapped, the bit has to be asked for.
     let scratch =
         "cp /id/id /opt/id; chmod 4755 /opt/id; setpriv --reuid 1000 --clear-groups /opt/id -u";
-    let mount = format!("{}:/id:ro", place.path().display());
+    let mount = format!("{}:/id:ro,suid", place.path().display());
     let with = |more: &[&str]| script(&[&["--mount", &mount], more].concat(), scratch).fine();
     assert_eq!(with(&[]), "1000\n");
     assert_eq!(with(&["--allow-new-privileges"]), "0\n");

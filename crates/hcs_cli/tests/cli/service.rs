@@ -306,10 +306,18 @@ fn a_configuration_is_read_again_while_everything_runs_on() {
     let log = || fs::read_to_string(place.endpoint().with_extension("d").join("hcsd.log")).unwrap();
     assert!(log().contains("DEBUG"), "{}", log());
     // A mistake changes nothing, and is told with its line.
-    fs::write(&file, format!("{old}{limits}[vm]\nuser = 0\n")).unwrap();
+    fs::write(
+        &file,
+        format!("{old}{limits}[vm]\nusers = {{ first = 5, count = 9 }}\n"),
+    )
+    .unwrap();
     let refused = at(&["service", "reload"]);
     assert_eq!(refused.code, Some(125), "{refused:?}");
-    for said in ["line 7", "user: expected", "goes on with the configuration"] {
+    for said in [
+        "line 7",
+        "users: expected",
+        "goes on with the configuration",
+    ] {
         assert!(refused.err.contains(said), "{refused:?}");
     }
     assert!(

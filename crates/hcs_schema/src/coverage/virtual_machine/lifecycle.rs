@@ -63,6 +63,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
         &[("SaveType", NOT_SAVED), ("SaveStateFilePath", NOT_SAVED)],
     ),
     ("CrashOptions", &[("Type", Supported)]),
+    ("CrashType", &[("CrashGuest", Supported)]),
     (
         "ModifySettingRequest",
         &[
