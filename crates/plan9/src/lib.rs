@@ -9,7 +9,7 @@
 //! The pieces, from the outside in:
 //!
 //! 1. [`Share`], [`Shares`]: what is shared, and under which names.
-//! 2. [`serve`]: one connection of a guest, until it ends. It blocks, so it has a thread of its own.
+//! 2. [`serve()`]: one connection of a guest, until it ends. It blocks, so it has a thread of its own.
 //! 3. `session`: what each request does to the files that the guest holds by number (fids).
 //! 4. `node`: a file below a share, held by an `O_PATH` descriptor; the only code that gives names to the kernel.
 //! 5. `wire`, `message`, `reply`: bytes as requests, and answers as bytes.
@@ -18,7 +18,7 @@
 //!
 //! The guest is hostile: every byte of a request is. All that it sends is bounded and checked; a message that breaks the framing
 //! ends its connection. What it may do with files is decided by the kernel, by the user and the capabilities of the serving
-//! thread: a caller of [`serve`] gives that thread no more rights than the owner of the share has.
+//! thread: a caller of [`serve()`] gives that thread no more rights than the owner of the share has.
 //!
 //! A guest leaves no share:
 //!
