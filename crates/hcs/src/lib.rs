@@ -106,6 +106,7 @@ pub use exit::{Exit, ExitStatus, OutOfMemory};
 pub use explain::explain;
 pub use hcs_schema::{Failure, HResult, documents};
 pub use hcs_wire::{
+    access::TemporaryGrant,
     explain::{OperationReport, OperationStep},
     log::{LogEntry, LogPage, LogQuery},
     network::NetworkCall,

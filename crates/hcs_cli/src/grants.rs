@@ -3,62 +3,45 @@
 //! `hcs` does with the rights of its user what that user might do by `HcsGrantVmAccess`. What it may not grant, or need
 //! not, stays as it is: the service decides whether the machine may use a file, and names the one that it refuses.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hcs::{
-    Endpoint,
+    Endpoint, TemporaryGrant,
     documents::{AttachmentType, ComputeSystem},
 };
 
 /// What was granted to a machine and was not granted before. A drop takes it back.
 #[derive(Debug, Default)]
-pub(crate) struct Grants {
-    id: String,
-    files: Vec<PathBuf>,
-}
+pub(crate) struct Grants(Vec<TemporaryGrant>);
 
 impl Grants {
     /// Grants the files that `document` names to the machine `id` that is to be made of it.
     pub(crate) fn give(id: &str, document: &ComputeSystem) -> Self {
-        let mut grants = Self {
-            id: id.to_owned(),
-            files: Vec::new(),
-        };
         let files = files(document);
         if files.is_empty() {
-            return grants;
+            return Self::default();
         }
         // A service that cannot be reached is told by the call that comes next.
         let Ok(endpoint) = Endpoint::from_environment() else {
-            return grants;
+            return Self::default();
         };
-        for (path, read_only) in files {
-            if let Ok(true) = endpoint.lend_to_vm(id, path, read_only) {
-                grants.files.push(path.to_owned());
-            }
-        }
-        grants
+        let lend = |(path, read_only)| endpoint.lend_to_vm(id, path, read_only).ok().flatten();
+        Self(files.into_iter().filter_map(lend).collect())
     }
 
     /// Leaves them as they are, where the machine `stays`.
     pub(crate) fn stay_if(&mut self, stays: bool) {
         if stays {
-            self.files.clear();
+            self.0.clear();
         }
     }
 }
 
 impl Drop for Grants {
     fn drop(&mut self) {
-        if self.files.is_empty() {
-            return;
-        }
-        let Ok(endpoint) = Endpoint::from_environment() else {
-            return;
-        };
-        for path in &self.files {
-            // A file that is gone has no entry any more.
-            let _gone = endpoint.revoke_vm_access(&self.id, path);
+        for grant in self.0.drain(..) {
+            // The machine has ended, so its rights do no harm.
+            let _kept = grant.end();
         }
     }
 }

@@ -4,6 +4,7 @@
 //! 2. [`List`]: a list, as `acl(5)` has it. Pure: what it permits, and what is granted and revoked.
 //! 3. [`list_of`], [`grant`], [`revoke`]: that of a file. The kernel decides whether the caller may change it: the owner
 //!    of the file may, and root.
+//! 4. [`TemporaryGrant`]: a grant that its maker takes back.
 //!
 //! The library changes lists with the rights of its program, so no other process follows a path for a client. A grant can
 //! be made before the machine exists, and lasts as long as the file. `getfacl` shows it, and `setfacl` takes it back, too.
@@ -68,21 +69,13 @@ pub fn list_of(file: impl AsFd) -> Result<(List, Stat), Errno> {
     Ok((list, stat))
 }
 
-/// Whether the machine may use the regular file at `path` in this way, as [`Identity::may`].
-///
-/// # Errors
-/// As for [`grant`].
-pub fn may(path: &Path, machine: Identity, wanted: u8) -> Result<bool, Errno> {
-    machine.may(regular(path)?, wanted)
-}
-
 /// Gives `holder` these rights to the regular file at `path`, beside those it has. Others keep theirs.
 ///
 /// # Errors
 /// `EINVAL` where there is no regular file; `EPERM` for a caller who neither owns it nor is root; `EOPNOTSUPP` on a file
 /// system without lists.
 pub fn grant(path: &Path, holder: Holder, rights: u8) -> Result<(), Errno> {
-    change(path, |list| list.grant(holder, rights))
+    change(regular(path)?, |list| list.grant(holder, rights))
 }
 
 /// Takes all rights of `holder` to the regular file at `path`; where it has none that is fine. Others keep theirs.
@@ -90,11 +83,61 @@ pub fn grant(path: &Path, holder: Holder, rights: u8) -> Result<(), Errno> {
 /// # Errors
 /// As for [`grant`].
 pub fn revoke(path: &Path, holder: Holder) -> Result<(), Errno> {
-    change(path, |list| list.revoke(holder))
+    change(regular(path)?, |list| list.revoke(holder))
 }
 
-fn change(path: &Path, change: impl FnOnce(&mut List)) -> Result<(), Errno> {
-    let file = regular(path)?;
+/// A grant that its maker takes back. It is of the file, wherever that is renamed to.
+#[derive(Debug)]
+#[must_use = "a grant that is not ended stays"]
+pub struct TemporaryGrant {
+    file: OwnedFd,
+    holder: Holder,
+    /// The rights by name before the grant, if there was an entry.
+    before: Option<u8>,
+    /// Those that the grant left.
+    given: u8,
+}
+
+impl TemporaryGrant {
+    /// Gives the machine what it lacks of `wanted` rights to the regular file at `path`. `None` where it lacks nothing.
+    ///
+    /// # Errors
+    /// As for [`grant`].
+    pub fn begin(path: &Path, machine: Identity, wanted: u8) -> Result<Option<Self>, Errno> {
+        let file = regular(path)?;
+        if machine.may(&file, wanted)? {
+            return Ok(None);
+        }
+        let holder = Holder::User(machine.user);
+        let before = list_of(&file)?.0.named(holder);
+        change(&file, |list| list.grant(holder, wanted))?;
+        let given = before.unwrap_or_default() | wanted;
+        Ok(Some(Self {
+            file,
+            holder,
+            before,
+            given,
+        }))
+    }
+
+    /// Gives the entry the rights that it had before, without the service. An entry that changed since then stays: it is
+    /// another grant's.
+    ///
+    /// # Errors
+    /// The errno of reading or changing the list.
+    pub fn end(self) -> Result<(), Errno> {
+        change(&self.file, |list| {
+            if list.named(self.holder) == Some(self.given) {
+                list.revoke(self.holder);
+                if let Some(before) = self.before {
+                    list.grant(self.holder, before);
+                }
+            }
+        })
+    }
+}
+
+fn change(file: impl AsFd, change: impl FnOnce(&mut List)) -> Result<(), Errno> {
     let (mut list, _) = list_of(&file)?;
     let before = list.clone();
     change(&mut list);
@@ -159,6 +202,43 @@ mod tests {
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(may(READ) && !may(WRITE), "every user may read it");
+    }
+
+    #[test]
+    fn a_temporary_grant_ends_with_the_rights_of_before() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("disk");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let holder = Holder::User(MACHINE.user);
+        let named = || {
+            list_of(fs::File::open(&path).unwrap())
+                .unwrap()
+                .0
+                .named(holder)
+        };
+        let begin = || TemporaryGrant::begin(&path, MACHINE, READ | WRITE).unwrap();
+        for before in [None, Some(READ)] {
+            if let Some(rights) = before {
+                grant(&path, holder, rights).unwrap();
+            }
+            let lent = begin().unwrap();
+            assert_eq!(named(), Some(READ | WRITE));
+            assert!(begin().is_none(), "nothing is lacking");
+            // What is at the path now is another file.
+            let renamed = place.path().join("renamed");
+            fs::rename(&path, &renamed).unwrap();
+            fs::write(&path, "").unwrap();
+            lent.end().unwrap();
+            assert_eq!(named(), None);
+            fs::rename(&renamed, &path).unwrap();
+            assert_eq!(named(), before);
+        }
+        let lent = begin().unwrap();
+        revoke(&path, holder).unwrap();
+        grant(&path, holder, WRITE).unwrap();
+        lent.end().unwrap();
+        assert_eq!(named(), Some(WRITE), "that of another grant");
     }
 
     /// As root, who alone can be another user.

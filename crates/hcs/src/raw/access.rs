@@ -6,7 +6,7 @@ use std::{fs, io, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 use hcs_schema::{Failure, HResult, check_id, win32};
 use hcs_wire::{
-    access::{self, Holder, Identity, READ, WRITE},
+    access::{self, Holder, Identity, READ, TemporaryGrant, WRITE},
     errno::{hresult, words},
     service::Call,
 };
@@ -94,24 +94,20 @@ impl Endpoint {
         done(path, access::grant(path, Holder::User(user), READ | WRITE))
     }
 
-    /// [`Endpoint::grant_vm_access`] for what the machine has to do with the file, where it may not do that yet: only to
-    /// read with `read_only`. Answers whether something was granted.
+    /// [`Endpoint::grant_vm_access`] of what the machine has to do with the file, until the answer is ended: only to read
+    /// with `read_only`. `None` where the machine may do that already.
     ///
     /// # Errors
     /// As for [`grant_vm_access`].
-    pub fn lend_to_vm(&self, vm_id: &str, path: &Path, read_only: bool) -> Result<bool, Failure> {
+    pub fn lend_to_vm(
+        &self,
+        vm_id: &str,
+        path: &Path,
+        read_only: bool,
+    ) -> Result<Option<TemporaryGrant>, Failure> {
         let identity = self.vm_identity(vm_id)?;
         let wanted = if read_only { READ } else { READ | WRITE };
-        let lent = access::may(path, identity, wanted).and_then(|may| {
-            if !may {
-                access::grant(path, Holder::User(identity.user), wanted)?;
-            }
-            Ok(!may)
-        });
-        match lent {
-            Ok(lent) => Ok(lent),
-            Err(errno) => done(path, Err(errno)).map(|()| false),
-        }
+        TemporaryGrant::begin(path, identity, wanted).map_err(|errno| unchanged(path, errno))
     }
 
     /// [`revoke_vm_access`] from a machine of the service there.
@@ -140,31 +136,25 @@ impl Endpoint {
 }
 
 fn done(path: &Path, changed: Result<(), Errno>) -> Result<(), Failure> {
-    changed.map_err(|errno| {
-        let path = path.display();
-        let (code, why) = match errno {
-            Errno::INVAL => (HResult::E_INVALIDARG, "it is no regular file"),
-            Errno::PERM => (
-                HResult::E_ACCESSDENIED,
-                "only its owner and root may do that",
-            ),
-            Errno::OPNOTSUPP => (
-                HResult::from_win32(win32::ERROR_NOT_SUPPORTED),
-                "its file system has no access control lists",
-            ),
-            errno => {
-                let message = format!(
-                    "the access of virtual machines to {path} cannot be changed: {}",
-                    words(errno)
-                );
-                return Failure::new(hresult(errno), message);
-            }
-        };
-        Failure::new(
-            code,
-            format!("the access of virtual machines to {path} cannot be changed: {why}"),
-        )
-    })
+    changed.map_err(|errno| unchanged(path, errno))
+}
+
+fn unchanged(path: &Path, errno: Errno) -> Failure {
+    let path = path.display();
+    let (code, why) = match errno {
+        Errno::INVAL => (HResult::E_INVALIDARG, "it is no regular file".to_owned()),
+        Errno::PERM => (
+            HResult::E_ACCESSDENIED,
+            "only its owner and root may do that".to_owned(),
+        ),
+        Errno::OPNOTSUPP => (
+            HResult::from_win32(win32::ERROR_NOT_SUPPORTED),
+            "its file system has no access control lists".to_owned(),
+        ),
+        errno => (hresult(errno), words(errno)),
+    };
+    let message = format!("the access of virtual machines to {path} cannot be changed: {why}");
+    Failure::new(code, message)
 }
 
 #[cfg(test)]

@@ -126,6 +126,12 @@ impl List {
         *self.named.entry(holder).or_default() |= rights & ALL;
     }
 
+    /// The rights that `holder` has by name; `None` without an entry.
+    #[must_use]
+    pub fn named(&self, holder: Holder) -> Option<u8> {
+        self.named.get(&holder).copied()
+    }
+
     /// Takes all that `holder` was given by name.
     pub fn revoke(&mut self, holder: Holder) {
         self.named.remove(&holder);
