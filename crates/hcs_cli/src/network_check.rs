@@ -262,7 +262,7 @@ fn firewalls(facts: &Facts) -> Vec<Finding> {
             name: text(properties, "name"),
         };
         let is_ours = chain.table.starts_with(TABLES);
-        let drops = properties["policy"] == "drop" || ends_with_drop(objects, chain);
+        let drops = drops_the_rest(objects, chain, properties["policy"] == "drop");
         if is_ours
             || !drops
             || !matches!(chain.family, "ip" | "inet")
@@ -346,6 +346,9 @@ fn reached<'a>(objects: &'a [Value], chain: Chain<'a>) -> Vec<&'a [Value]> {
         next += 1;
         for rule in rules_of(objects, Chain { name, ..chain }) {
             rules.push(rule);
+            if ends_chain(rule) {
+                break;
+            }
             for to in rule.iter().filter_map(target) {
                 if !names.contains(&to) {
                     names.push(to);
@@ -356,11 +359,36 @@ fn reached<'a>(objects: &'a [Value], chain: Chain<'a>) -> Vec<&'a [Value]> {
     rules
 }
 
-/// Whether the last rule drops all that has come so far.
-fn ends_with_drop(objects: &[Value], chain: Chain<'_>) -> bool {
-    let last = rules_of(objects, chain).last().unwrap_or_default();
-    let drops = |one: &Value| one.get("drop").is_some() || one.get("reject").is_some();
-    last.iter().any(drops) && !last.iter().any(|one| one.get("match").is_some())
+/// Whether a rule drops a packet.
+fn drops(rule: &[Value]) -> bool {
+    let mut keys = rule.iter();
+    keys.any(|one| one.get("drop").is_some() || one.get("reject").is_some())
+}
+
+/// Whether a rule decides on every packet, so that no later rule of its chain is reached. Anything but counters, logs and
+/// comments may be a condition.
+fn ends_chain(rule: &[Value]) -> bool {
+    let decides = |one: &Value| {
+        let verdicts = ["accept", "drop", "reject", "return", "queue", "goto"];
+        verdicts.iter().any(|verdict| one.get(verdict).is_some())
+    };
+    rule.iter().any(decides) && rule.iter().all(|one| decides(one) || has_no_say(one))
+}
+
+/// Whether an expression neither compares nor decides.
+fn has_no_say(expression: &Value) -> bool {
+    let is_comment = expression["xt"]["name"] == "comment";
+    is_comment || expression.get("counter").is_some() || expression.get("log").is_some()
+}
+
+/// Whether the chain drops what no rule with a condition decides on: by the rule that ends it, or else by its policy.
+fn drops_the_rest(objects: &[Value], chain: Chain<'_>, drops_by_policy: bool) -> bool {
+    let last = rules_of(objects, chain).find(|rule| ends_chain(rule));
+    match last {
+        Some(rule) if rule.iter().any(|one| one.get("accept").is_some()) => false,
+        Some(rule) => drops(rule) || drops_by_policy,
+        None => drops_by_policy,
+    }
 }
 
 /// Whether rules that a packet comes to let pass what comes from each of our bridges, and what goes there. One with a
@@ -369,10 +397,8 @@ fn lets_pass(objects: &[Value], chain: Chain<'_>, bridges: &[&str]) -> bool {
     let rules = reached(objects, chain);
     // The zone of firewalld that lets all pass.
     let accepts = |one: &Value| {
-        one.get("accept").is_some() || target(one).is_some_and(|to| to.contains("trusted"))
-    };
-    let has_no_say = |one: &Value| {
-        one.get("counter").is_some() || one.get("log").is_some() || one["xt"]["name"] == "comment"
+        let is_trusted = |to: &str| chain.table == "firewalld" && to.ends_with("_trusted");
+        one.get("accept").is_some() || target(one).is_some_and(is_trusted)
     };
     let passes = |key: &str, bridge: &str| {
         rules.iter().any(|rule| {
@@ -540,6 +566,47 @@ mod tests {
         ]
         .concat();
         assert_eq!(kinds(&with(&whole)), [""; 0]);
+    }
+
+    #[test]
+    fn a_rule_without_a_condition_hides_those_after_it() {
+        let forward = chain("mine", "forward", "accept");
+        let all = |verdict: &str| {
+            let verdict = json!([{ "counter": { "packets": 0, "bytes": 0 } }, { verdict: null }]);
+            rule("mine", "forward", &verdict)
+        };
+        let log = rule("mine", "forward", &json!([{ "log": { "prefix": "x" } }]));
+        let pass = ["iifname", "oifname"].map(|key| rule("mine", "forward", &passing(key, "hcb*")));
+        let found = |rules: &[&[Value]]| {
+            let whole = [std::slice::from_ref(&forward), &rules.concat()].concat();
+            kinds(&with(&whole))
+        };
+        let (drop, accept) = ([all("drop")], [all("accept")]);
+        // What comes after the drop is not reached.
+        assert_eq!(found(&[&drop, std::slice::from_ref(&log)]), ["firewall"]);
+        assert_eq!(found(&[&drop, &pass]), ["firewall"]);
+        assert_eq!(found(&[&pass, &drop]), [""; 0]);
+        assert_eq!(found(&[&accept, &drop]), [""; 0]);
+        let by_policy = [chain("mine", "forward", "drop"), accept[0].clone()];
+        assert_eq!(kinds(&with(&by_policy)), [""; 0]);
+        assert_eq!(found(&[&[log], &accept, &drop]), [""; 0]);
+    }
+
+    #[test]
+    fn a_chain_is_not_trusted_for_its_name_alone() {
+        let forward = chain("mine", "forward", "drop");
+        let to = |key: &str| {
+            let mut expressions = passing(key, "hcb*");
+            expressions[1] = json!({ "jump": { "target": "not_trusted" } });
+            rule("mine", "forward", &expressions)
+        };
+        let whole = [
+            forward,
+            plain("mine", "not_trusted"),
+            to("iifname"),
+            to("oifname"),
+        ];
+        assert_eq!(kinds(&with(&whole)), ["firewall"]);
     }
 
     #[test]
