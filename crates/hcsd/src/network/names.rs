@@ -35,6 +35,8 @@ struct Lines {
     ids: Vec<String>,
     /// Those of other names.
     aliases: Vec<String>,
+    /// Whether a container has more than its share, so that some of its names have no line.
+    is_cut: bool,
 }
 
 /// One that is told of names.
@@ -98,6 +100,7 @@ fn lines(held: &Held) -> BTreeMap<Guid, Lines> {
 /// The lines of a network, of which no container has more than its share.
 fn lines_of(occupants: &BTreeMap<IpAddr, Named<'_>>) -> Lines {
     let mut used: HashMap<&str, usize> = HashMap::new();
+    let mut is_cut = false;
     let mut named_as = |is_id: bool| {
         let mut lines = Vec::new();
         for (address, (occupant, names)) in occupants {
@@ -108,14 +111,18 @@ fn lines_of(occupants: &BTreeMap<IpAddr, Named<'_>>) -> Lines {
                 if *used + line.len() <= MOST_OF_ONE {
                     *used += line.len();
                     lines.push(line);
+                } else {
+                    is_cut = true;
                 }
             }
         }
         lines
     };
+    let (ids, aliases) = (named_as(true), named_as(false));
     Lines {
-        ids: named_as(true),
-        aliases: named_as(false),
+        ids,
+        aliases,
+        is_cut,
     }
 }
 
@@ -142,8 +149,9 @@ fn networks(held: &Held) -> HashMap<&str, BTreeSet<Guid>> {
 fn text(lines: &BTreeMap<Guid, Lines>, networks: &BTreeSet<Guid>) -> Rc<str> {
     let known = networks.iter().filter_map(|network| lines.get(network));
     let ids = known.clone().flat_map(|lines| &lines.ids);
-    let aliases = known.flat_map(|lines| &lines.aliases);
-    let (mut text, mut all_fit) = (String::new(), true);
+    let aliases = known.clone().flat_map(|lines| &lines.aliases);
+    let mut all_fit = !known.into_iter().any(|lines| lines.is_cut);
+    let mut text = String::new();
     for line in ids.chain(aliases) {
         if text.len() + line.len() + MORE.len() <= MAX_NAMES_BYTES {
             text.push_str(line);
@@ -279,6 +287,11 @@ mod tests {
         held
     }
 
+    /// What is told in a network of these.
+    fn told_of(containers: &[&[&str]]) -> Rc<str> {
+        text(&lines(&held(containers)), &BTreeSet::from([NETWORK]))
+    }
+
     #[test]
     fn a_container_is_found_by_each_of_its_names() {
         let held = held(&[&["web", "www", "WEB", "a b"], &["not a name"], &["db"]]);
@@ -302,6 +315,7 @@ mod tests {
         let lines = Lines {
             ids,
             aliases: vec!["192.0.2.1\ta\n".to_owned()],
+            is_cut: false,
         };
         let told = text(
             &BTreeMap::from([(NETWORK, lines)]),
@@ -340,6 +354,9 @@ mod tests {
             assert!(told.contains(&format!("\t{id}\n")), "{id}: {told}");
         }
         assert!(told.lines().all(|line| line.len() < 512));
+        let cut = told_of(&[&greedy("greedy")]);
+        assert!(cut.ends_with(MORE), "{cut}");
+        assert!(!told_of(&[&["modest"]]).contains(MORE));
     }
 
     #[derive(Default)]
