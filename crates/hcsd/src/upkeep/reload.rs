@@ -43,6 +43,7 @@ pub(crate) fn merged(current: &Config, read: &Config) -> Config {
         times,
         found,
         moved,
+        unused,
         cgroup_root: _,
         socket_group: _,
         socket_owner: _,
@@ -69,6 +70,7 @@ pub(crate) fn merged(current: &Config, read: &Config) -> Config {
         times,
         found,
         moved,
+        unused,
         ..current.clone()
     }
 }
