@@ -26,7 +26,7 @@ pub struct Users {
 impl Users {
     /// Ids that no other program takes: above those of containers (`IdRange::UNUSED` of the other engine) and those
     /// that sssd maps domains to (up to 2,000,200,000), below those that systemd uses. So many that among a thousand
-    /// machines two come to the same one in seven of a thousand hosts.
+    /// machines two come to the same one in six of a thousand hosts.
     pub const UNUSED: Self = Self {
         first: 0x7740_0000,
         count: 0x04c0_0000,

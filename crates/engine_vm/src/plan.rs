@@ -38,8 +38,9 @@ const LONGEST_COMMAND_LINE: usize = 2047;
 const SERIAL_PORTS: u8 = 4;
 /// What `Limit` counts in: the whole of the machine's processors.
 const WHOLE: u64 = 10_000;
-/// Memory that QEMU and the worker need beside the guest's and the translated code, in megabytes.
-const BESIDE_MB: u64 = 384;
+/// Memory that QEMU, the worker and the process that serves shares need beside the guest's and the translated code, in
+/// megabytes: one for each of [`MOST_CONNECTIONS`], which hold a message and its answer.
+const BESIDE_MB: u64 = 384 + MOST_CONNECTIONS as u64;
 /// Threads that QEMU, the worker and the process that serves shares need beside the guest's processors: each of
 /// [`MOST_CONNECTIONS`] has one.
 const BESIDE_THREADS: u64 = 128 + MOST_CONNECTIONS as u64;
