@@ -146,6 +146,7 @@ pub fn sweep(parent: &Path) -> Result<usize, StorageError> {
 
 fn sweep_at(parent: &Path) -> Result<usize, Errno> {
     let parent = openat(CWD, parent, DIRECTORY & !OFlags::NOFOLLOW, Mode::empty())?;
+    let is_shared = fstat(&parent)?.st_mode & 0o022 != 0;
     let mut removed = 0;
     for entry in Dir::read_from(&parent)? {
         let entry = entry?;
@@ -158,8 +159,8 @@ fn sweep_at(parent: &Path) -> Result<usize, Errno> {
             Err(Errno::NOENT | Errno::ACCESS) => continue,
             found => found?,
         };
-        // In a directory that others may write to it may be theirs.
-        if fstat(&found)?.st_uid != rustix::process::geteuid().as_raw() {
+        // In a directory that others may write to it may be theirs. In any other it is a layer of another owner.
+        if is_shared && fstat(&found)?.st_uid != rustix::process::geteuid().as_raw() {
             continue;
         }
         let complete = lock(parent.as_fd(), FlockOperation::LockExclusive)?;
