@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_is_guarded_where_it_writes_to_the_host() {
+    fn anything_that_is_mapped_guards_a_container() {
         use Owners::{AsOnTheHost, Shifted};
         let cases = [
             (spec(false, AsOnTheHost, false), true),

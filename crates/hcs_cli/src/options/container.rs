@@ -86,8 +86,9 @@ pub(crate) struct ContainerOptions {
 
     /// Let a directory, file, socket or FIFO of the host appear inside; repeat for more. A colon in a path is written \:, or
     /// all of it as src=HOST,dst=GUEST,OPTION,... Options, with commas between them: ro, it can only be
-    /// read; shift, with --userns files of root on the host belong to root inside, as they do without --userns; suid, set-user-ID programs, files with
-    /// capabilities and device nodes may be made there, which are refused otherwise
+    /// read; shift, with --userns files of root on the host belong to root inside, as they do without --userns; suid, the container may make
+    /// set-user-ID programs, files with capabilities and device nodes, which it cannot with anything mapped otherwise; said
+    /// for all writable directories or for none
     #[arg(long = "mount", value_name = "HOST:GUEST[:OPTION,...]", value_parser = mount::parse)]
     mounts: Vec<Mount>,
 

@@ -54,6 +54,10 @@ pub(super) const ROWS: &[Row] = &[
          names: their ids, --hostname and --alias",
     ),
     (
+        &["--network-alias"],
+        "a further name in its networks is --alias: `--network nat --alias db`",
+    ),
+    (
         &["--mac-address"],
         "the address of the network card is --mac: `--network nat --mac 00-15-5D-12-34-56`",
     ),
