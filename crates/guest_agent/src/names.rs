@@ -18,8 +18,8 @@ use rustix::{
 };
 
 /// The first and the last line of what is the agent's.
-const BEGIN: &[u8] = b"# Names in the networks of this container, as hcs keeps them:\n";
-const END: &[u8] = b"# The end of these names.\n";
+const BEGIN: &[u8] = b"# Names in the networks of this container, as hcs keeps them:";
+const END: &[u8] = b"# The end of these names.";
 
 /// The largest file that is read and made: the system's processes may have written anything into it. An image's own file and
 /// as many names as there can be fit.
@@ -90,28 +90,28 @@ fn overwrite(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// `own` with these names in place of those that it has, at its end.
+/// `own` with these names in place of those that it has, at its end. A second time changes nothing: the system's root may have
+/// written the agent's lines more than once, and none of them stays.
 pub(crate) fn replaced(own: &[u8], names: &str) -> Vec<u8> {
-    let mut text = match section(own) {
-        Some((begin, end)) => [own.get(..begin), own.get(end..)]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .concat(),
-        None => own.to_vec(),
-    };
-    if names.is_empty() {
-        return text;
+    let mut text = own.to_vec();
+    while let Some((begin, end)) = section(&text) {
+        text.drain(begin..end);
     }
+    // A name that reads as a line of the agent's would end them too early.
+    let is_own = |line: &&str| [BEGIN, END].contains(&line.as_bytes());
+    let mut names = names.split_terminator('\n').filter(|line| !is_own(line));
+    let Some(first) = names.next() else {
+        return text;
+    };
     if text.last().is_some_and(|last| *last != b'\n') {
         text.push(b'\n');
     }
-    text.extend_from_slice(BEGIN);
-    text.extend_from_slice(names.as_bytes());
-    if !names.ends_with('\n') {
+    let lines = [BEGIN, first.as_bytes()].into_iter();
+    let lines = lines.chain(names.map(str::as_bytes)).chain([END]);
+    for line in lines {
+        text.extend_from_slice(line);
         text.push(b'\n');
     }
-    text.extend_from_slice(END);
     text
 }
 
@@ -120,9 +120,10 @@ fn section(text: &[u8]) -> Option<(usize, usize)> {
     let (mut at, mut begin, mut found) = (0, None, None);
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         let after = at + line.len();
-        if line == BEGIN {
+        let words = line.strip_suffix(b"\n").unwrap_or(line);
+        if words == BEGIN {
             begin = Some(at);
-        } else if line == END {
+        } else if words == END {
             found = begin.take().map(|begin| (begin, after)).or(found);
         }
         at = after;
@@ -168,7 +169,8 @@ mod tests {
     #[test]
     fn lines_that_the_system_has_damaged_are_its_own() {
         let whole = text("first\n", "10.0.0.2\ta\n");
-        let (begin, end) = (str::from_utf8(BEGIN).unwrap(), str::from_utf8(END).unwrap());
+        let [begin, end] = [BEGIN, END].map(|line| format!("{}\n", str::from_utf8(line).unwrap()));
+        let (begin, end) = (begin.as_str(), end.as_str());
         // Without an end it cannot be told what else is meant.
         let open = whole.replace(end, "");
         assert_eq!(text(&open, ""), open);
@@ -176,6 +178,28 @@ mod tests {
         let stray = format!("{begin}mine\n{whole}");
         assert_eq!(text(&stray, ""), format!("{begin}mine\nfirst\n"));
         assert_eq!(text(end, "x"), format!("{end}{begin}x\n{end}"));
+    }
+
+    #[test]
+    fn nothing_makes_the_agents_lines_stay() {
+        let (begin, end) = (str::from_utf8(BEGIN).unwrap(), str::from_utf8(END).unwrap());
+        let one = text("first\n", "10.0.0.2\ta\n");
+        let two = format!("{one}mine\n{one}");
+        assert_eq!(text(&two, ""), "first\nmine\nfirst\n");
+        assert_eq!(
+            text(one.trim_end(), ""),
+            "first\n",
+            "without a last newline"
+        );
+        let told = text("first\n", &format!("{end}\n10.0.0.2\ta\n{begin}\n"));
+        assert_eq!(told, one);
+        assert_eq!(text("first\n", end), "first\n");
+        for own in [&one, &two, begin, end, &format!("{begin}\nx\n{end}")] {
+            for names in ["", "\n", end, begin, "10.0.0.2\ta"] {
+                let once = text(own, names);
+                assert_eq!(text(&once, names), once, "{own:?} {names:?}");
+            }
+        }
     }
 
     fn contents(file: &mut File) -> String {
