@@ -71,10 +71,17 @@ impl FromStr for Name {
             name: shown(text.as_bytes()),
         };
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:".contains(c);
+        let last = text.rsplit('/').next().unwrap_or_default();
+        let begins = |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric());
+        // The name as it is kept is what is checked: it is read again.
+        let text = match last.split_once(':') {
+            None => format!("{text}:latest"),
+            Some((_, tag)) if begins(tag) && !tag.contains(':') => text.to_owned(),
+            Some(_) => return Err(bad()),
+        };
         if text.len() > LONGEST || !text.chars().all(allowed) {
             return Err(bad());
         }
-        let begins = |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric());
         if !text.split('/').all(begins) {
             return Err(bad());
         }
@@ -83,12 +90,7 @@ impl FromStr for Name {
         if text.starts_with("sha256:") || whole.len() == DIGEST_DIGITS && hexadecimal(whole) {
             return Err(bad());
         }
-        let last = text.rsplit('/').next().unwrap_or_default();
-        match last.split_once(':') {
-            None => Ok(Self(format!("{text}:latest"))),
-            Some((_, tag)) if begins(tag) && !tag.contains(':') => Ok(Self(text.to_owned())),
-            Some(_) => Err(bad()),
-        }
+        Ok(Self(text))
     }
 }
 
@@ -105,6 +107,16 @@ mod tests {
             ("host:5000/a/b:c-d_e.f", "host:5000/a/b:c-d_e.f"),
         ] {
             assert_eq!(text.parse::<Name>().unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn a_name_is_read_again_with_its_tag() {
+        let longest = "a".repeat(LONGEST - ":latest".len());
+        let name: Name = longest.parse().unwrap();
+        assert_eq!(name.as_str().parse::<Name>().unwrap(), name);
+        for refused in ["sha256", &format!("{longest}a")] {
+            assert!(refused.parse::<Name>().is_err(), "{refused}");
         }
     }
 
