@@ -231,10 +231,11 @@ impl Node {
 
     pub(crate) fn set_owner(&self, user: Option<u32>, group: Option<u32>) -> Result<(), Errno> {
         let about = self.about()?;
-        let user = user.filter(|user| *user != about.st_uid).map(Uid::from_raw);
-        let group = group
-            .filter(|group| *group != about.st_gid)
-            .map(Gid::from_raw);
+        // The largest number is no owner; chown(2) takes it for the one that the file has.
+        let is_new = |id: &u32, now: u32| *id != now && *id != u32::MAX;
+        let user = user.filter(|user| is_new(user, about.st_uid));
+        let group = group.filter(|group| is_new(group, about.st_gid));
+        let (user, group) = (user.map(Uid::from_raw), group.map(Gid::from_raw));
         if user.is_none() && group.is_none() {
             return Ok(());
         }

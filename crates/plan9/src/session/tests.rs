@@ -276,6 +276,12 @@ fn attributes_are_told_and_changed() {
         ..Changes::default()
     };
     guest.set(1, own).unwrap();
+    let of_none = Changes {
+        user: u32::MAX,
+        group: u32::MAX,
+        ..own
+    };
+    guest.set(1, of_none).unwrap();
     let body = guest.ask(&Request::StatFs { fid: 1 }).unwrap();
     assert_eq!(body[..4], MAGIC.to_le_bytes());
 }
