@@ -7,7 +7,7 @@ use std::{os::fd::OwnedFd, path::Path, thread::available_parallelism};
 use hcs_engine::engine::CreateRequest;
 use hcs_schema::{
     Failure, HResult,
-    documents::{Container, Layer, Storage},
+    documents::{Container, Layer, Signal, Storage},
 };
 
 use crate::{
@@ -36,6 +36,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) spec: LaunchSpec,
+    /// The signal that asks its processes to end, where that is not the usual one.
+    pub(crate) stop_signal: Option<u8>,
     /// The named network namespace to join.
     pub(crate) network: Option<OwnedFd>,
     pub(crate) limits: Limits,
@@ -110,6 +112,7 @@ pub(crate) fn check(
             user,
             privileges,
         },
+        stop_signal: container.stop_signal.map(Signal::number),
         network: network::check(networking.and_then(|network| network.namespace.as_deref()))?,
         limits: limits_of(container, config)?,
         devices: DeviceRule::merged(rules),

@@ -367,6 +367,7 @@ impl Prepared {
             user_namespace: ids.and_then(Ids::record),
             guarded: spec.guarded,
             shifts_owners: plan.preferred,
+            stop_signal: plan.stop_signal,
         };
         Ok((record, lock))
     }

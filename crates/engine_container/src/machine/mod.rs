@@ -197,6 +197,10 @@ impl Machine for ContainerMachine {
         Some(self)
     }
 
+    fn stop_signal(&self) -> Option<u8> {
+        self.record.stop_signal
+    }
+
     fn pause(&self, _options: &PauseOptions) -> Result<(), Failure> {
         if !self.record.groups.can_freeze() {
             let message = format!(

@@ -72,7 +72,7 @@ impl<L: Link> Agent<L> {
     }
 
     /// Sends `signals` to everything but the agent; from now on nothing is started. When the last process has ended and
-    /// the host has all answers, the agent ends too. A stopped process cannot hear SIGTERM, so SIGCONT follows it.
+    /// the host has all answers, the agent ends too. A stopped process cannot hear the first of them, so SIGCONT follows it.
     pub(super) fn shut_down(
         &mut self,
         rpc: Rpc,
@@ -83,11 +83,12 @@ impl<L: Link> Agent<L> {
         if self.role == Role::Service {
             return self.end_guest(rpc, call, name);
         }
+        let gentle = [asked_signal(request)?, SIGCONT];
         let signals: &[i32] = match rpc {
             // Told already: the host is another than the one that asked first.
             _ if self.shutting_down && self.calls.get(name).is_some() => &[],
             Rpc::ShutdownForced => &[SIGKILL],
-            _ => &[SIGTERM, SIGCONT],
+            _ => &gentle,
         };
         self.shutting_down = true;
         for signal in signals {
@@ -161,6 +162,21 @@ impl<L: Link> Agent<L> {
             text += &format!("process {pid}: {}{console}\n", process.image);
         }
         text
+    }
+}
+
+/// The signal that the host asks processes to end by.
+///
+/// # Errors
+/// It is none.
+fn asked_signal(request: &ShutDown) -> Result<i32, Failure> {
+    match request.signal {
+        None => Ok(SIGTERM),
+        Some(signal @ 1..=64) => Ok(signal.into()),
+        Some(other) => {
+            let message = format!("the shutdown names the signal {other}; expected 1 to 64");
+            Err(Failure::new(HResult::E_INVALIDARG, message))
+        }
     }
 }
 

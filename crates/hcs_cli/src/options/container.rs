@@ -6,7 +6,7 @@ use clap::Args;
 use hcs_schema::{
     Failure,
     documents::{
-        ComputeSystem, Container, ContainerMemory, GuestOs, Layer, Networking, Storage,
+        ComputeSystem, Container, ContainerMemory, GuestOs, Layer, Networking, Signal, Storage,
         TemporaryDirectory, Version,
     },
 };
@@ -28,7 +28,7 @@ use super::{
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 31] = [
+pub(crate) const ARGUMENTS: [&str; 32] = [
     "layers",
     "image",
     "store",
@@ -44,6 +44,7 @@ pub(crate) const ARGUMENTS: [&str; 31] = [
     "memory",
     "cpus",
     "pids_limit",
+    "stop_signal",
     "hostname",
     "no_hosts",
     "userns",
@@ -136,6 +137,10 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "N", value_parser = super::count)]
     pids_limit: Option<u64>,
 
+    /// The signal by which hcs shutdown asks processes to end, such as INT or RTMIN+3 [default: the image's, else TERM]
+    #[arg(long, value_name = "SIGNAL", value_parser = super::signal)]
+    stop_signal: Option<Signal>,
+
     /// Host name inside
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
@@ -219,6 +224,7 @@ impl ContainerOptions {
             ("--tmpfs", !self.temporary.is_empty()),
             ("--shm-size", self.shm_size.is_some()),
             ("--pids-limit", self.pids_limit.is_some()),
+            ("--stop-signal", self.stop_signal.is_some()),
             ("--no-hosts", self.no_hosts),
             ("--userns", self.userns.is_some()),
             ("--net-namespace", self.net_namespace.is_some()),
@@ -311,6 +317,10 @@ impl ContainerOptions {
             temporary_directories: (!self.temporary.is_empty()).then(|| self.temporary.clone()),
             shared_memory_in_mb: self.shm_size,
             process_defaults: image.map(ChosenImage::defaults).transpose()?.flatten(),
+            stop_signal: match self.stop_signal {
+                Some(signal) => Some(signal),
+                None => image.map(ChosenImage::stop_signal).transpose()?.flatten(),
+            },
             ..Container::default()
         };
         Ok(ComputeSystem {
@@ -432,6 +442,8 @@ mod tests {
             "0.5",
             "--pids-limit",
             "64",
+            "--stop-signal",
+            "int",
             "--hostname",
             "box",
             "--net-namespace",
@@ -457,6 +469,7 @@ mod tests {
             "Memory": {"SizeInMB": 1024},
             "Processor": {"Maximum": 1250},
             "ProcessLimit": 64,
+            "StopSignal": 2,
             "Networking": {"Namespace": "blue"},
             "UserNamespace": true,
             "AddCapabilities": ["CAP_NET_RAW"],

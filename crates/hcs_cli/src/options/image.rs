@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hcs_schema::{
     Failure, HResult,
-    documents::{ContainerImage, ProcessDefaults},
+    documents::{ContainerImage, ProcessDefaults, Signal},
 };
 use hcs_storage::image::document::Execution;
 
@@ -93,6 +93,20 @@ impl ChosenImage {
             return Err(self.odd("Env", variable, "text without NUL"));
         }
         Ok((defaults != ProcessDefaults::default()).then_some(defaults))
+    }
+
+    /// The signal that asks its program to end; none where the image says nothing.
+    ///
+    /// # Errors
+    /// The configuration names no signal.
+    pub(crate) fn stop_signal(&self) -> Result<Option<Signal>, Failure> {
+        let named = self.execution.stop_signal.as_deref();
+        let named = named.filter(|name| !name.is_empty());
+        let read = |name| {
+            let expected = "the name of a signal such as SIGTERM, or a number from 1 to 64";
+            super::signal(name).map_err(|_| self.odd("StopSignal", name, expected))
+        };
+        named.map(read).transpose()
     }
 
     /// What the document of a container says of it, so that no process removes it meanwhile.

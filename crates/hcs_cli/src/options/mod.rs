@@ -27,6 +27,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use hcs::documents::Signal;
 use hcs_schema::{Failure, HResult};
 
 /// Reads the pid of a process.
@@ -37,6 +38,25 @@ pub(crate) fn pid(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(pid) if pid > 0 => Ok(pid),
         _ => Err("expected the pid of a process, as hcs ps shows it".to_owned()),
+    }
+}
+
+/// Reads a signal: `TERM`, `SIGTERM`, `term` or `15`.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn signal(text: &str) -> Result<Signal, String> {
+    if let Ok(number) = text.parse::<u8>()
+        && (1..=64).contains(&number)
+    {
+        return Ok(Signal::Linux(number));
+    }
+    match Signal::from_name(text).or_else(|| Signal::from_name(&text.to_ascii_uppercase())) {
+        Some(signal) => Ok(signal),
+        None => Err(
+            "expected the name of a signal such as TERM or RTMIN+3, or a number from 1 to 64"
+                .to_owned(),
+        ),
     }
 }
 

@@ -46,8 +46,8 @@ const KILLED: u8 = 137;
 /// any image; and so are all words beside --layer, or beside --image, which names the image as well. Only the place of a
 /// word decides, never what images and programs there are.
 ///
-/// Of an image its entry point, command, user, variables, directory and labels are used. Its ports, volumes, health check
-/// and stop signal are not.
+/// Of an image its entry point, command, user, variables, directory, stop signal and labels are used. Its ports, volumes
+/// and health check are not.
 ///
 /// Without an image or --layer the command sees the files of this machine, and starts in the current directory. What it writes is
 /// thrown away. Empty are /home, /root, /run, /tmp and other places where users and services keep what is theirs; keys,

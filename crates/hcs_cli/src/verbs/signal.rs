@@ -24,27 +24,11 @@ pub(crate) struct Signal {
     pid: u32,
 
     /// Name, such as TERM, SIGHUP, RTMIN+3 or RTMAX-1, or number
-    #[arg(default_value = "TERM", value_parser = parse)]
+    #[arg(default_value = "TERM", value_parser = options::signal)]
     signal: Kind,
 
     #[command(flatten)]
     limit: Limit,
-}
-
-/// Reads `TERM`, `SIGTERM`, `term` or `15`.
-fn parse(text: &str) -> Result<Kind, String> {
-    if let Ok(number) = text.parse::<u8>()
-        && (1..=64).contains(&number)
-    {
-        return Ok(Kind::Linux(number));
-    }
-    match Kind::from_name(text).or_else(|| Kind::from_name(&text.to_ascii_uppercase())) {
-        Some(signal) => Ok(signal),
-        None => Err(
-            "expected the name of a signal such as TERM or RTMIN+3, or a number from 1 to 64"
-                .to_owned(),
-        ),
-    }
 }
 
 impl Signal {
@@ -72,10 +56,10 @@ mod tests {
             ("sigrtmin+3", 37),
             ("RTMAX-1", 63),
         ] {
-            assert_eq!(parse(text).unwrap().number(), number, "{text}");
+            assert_eq!(options::signal(text).unwrap().number(), number, "{text}");
         }
         for bad in ["", "0", "65", "-1", "NOPE"] {
-            assert!(parse(bad).is_err(), "{bad}");
+            assert!(options::signal(bad).is_err(), "{bad}");
         }
     }
 }

@@ -178,8 +178,8 @@ pub(super) const ROWS: &[Row] = &[
         "`hcs create` prints the id; `--id box` gives one",
     ),
     (
-        &["--stop-signal", "--stop-timeout"],
-        "`hcs signal box 12 INT` sends any signal to one process; `hcs shutdown box --timeout 30` asks all to end by TERM",
+        &["--stop-timeout"],
+        "`hcs shutdown box --timeout 30` waits for so many seconds; `hcs terminate box` kills what has not ended by then",
     ),
     (
         &["--sig-proxy", "--detach-keys"],

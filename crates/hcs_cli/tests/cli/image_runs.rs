@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{Ended, ended, hcs, shell, unique};
+use crate::common::{Ended, ended, hcs, ready, shell, unique};
 
 /// A place with a store that has the image `tools:latest`: a busybox, with a user and a directory of that user's.
 pub(crate) struct Shop {
@@ -158,6 +158,39 @@ fn later_commands_get_what_the_image_says_too() {
     let stat = shop.line(&["exec", &id, "--", "stat", "-c", "%u", "/letter"]);
     assert_eq!(stat.fine(), "0\n");
     shop.hcs(&format!("terminate {id}")).fine();
+}
+
+#[test]
+fn a_shutdown_sends_the_stop_signal_of_the_image_or_of_the_line() {
+    let shop = Shop::new();
+    shop.configured("plain", &json!({})).fine();
+    shop.configured("app", &json!({"StopSignal": "SIGINT"}))
+        .fine();
+    shop.configured("odd", &json!({"StopSignal": "SIGNOT"}))
+        .fine();
+    let script = "trap 'exit 2' INT; trap 'exit 15' TERM; trap 'exit 10' USR1; echo ready; while :; do sleep 1; done";
+    let store = shop.store();
+    for (image, options, code) in [
+        ("plain", &[][..], 15),
+        ("app", &[], 2),
+        ("app", &["--stop-signal", "usr1"], 10),
+    ] {
+        let id = unique("stop");
+        let mut command = hcs(["run", "--id", &id, "--store"]);
+        command.arg(&store).args(options);
+        let mut run = ready(command.args([image, "sh", "-c", script]));
+        shop.hcs(&format!("shutdown {id}")).fine();
+        assert_eq!(
+            run.wait().unwrap().code(),
+            Some(code),
+            "{image} {options:?}"
+        );
+    }
+    let refused = shop.hcs("run --store store odd true");
+    assert!(
+        refused.err.contains("\"SIGNOT\" in StopSignal"),
+        "{refused:?}"
+    );
 }
 
 #[test]

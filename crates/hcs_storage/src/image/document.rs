@@ -131,6 +131,9 @@ pub struct Execution {
     /// The directory it starts in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
+    /// The signal that asks it to end, by name or number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
     /// What others need: ports, volumes, labels.
     #[serde(flatten)]
     pub other: Map<String, Value>,

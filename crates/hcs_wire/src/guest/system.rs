@@ -14,6 +14,9 @@ pub struct ShutDown {
     /// Ours: the call this is done for. For one that was done already no signals are sent again.
     #[serde(flatten)]
     pub naming: Naming,
+    /// Ours: the signal that processes of a container get, 1 to 64; `SIGTERM` without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<u8>,
 }
 
 /// `UpdateNames` request, ours: for an agent that says `NamesSupported`.

@@ -344,7 +344,8 @@ async fn ask_to_stop(system: &System, options: ShutdownOptions) -> Result<(), Fa
         return Ok(());
     }
     operations::step("asks the guest agent to shut down");
-    system.guest().await?.shut_down()
+    let signal = system.machine.stop_signal();
+    system.guest().await?.shut_down(signal)
 }
 
 /// What was asked of the processes cannot be unasked, but those that did not obey may go on, and others be created.

@@ -21,7 +21,9 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
         &[
             (
                 "Mechanism",
-                WithoutEffect("there is one way to ask a container: SIGTERM to its processes"),
+                WithoutEffect(
+                    "there is one way to ask a container: the signal StopSignal of its document to its processes",
+                ),
             ),
             ("Type", Supported),
             (

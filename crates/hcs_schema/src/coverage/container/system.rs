@@ -62,6 +62,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("TemporaryDirectories", Supported),
             ("SharedMemoryInMB", Supported),
             ("ProcessDefaults", Supported),
+            ("StopSignal", Supported),
             (
                 "HvSocket",
                 Refused(

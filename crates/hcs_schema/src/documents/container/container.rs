@@ -3,7 +3,7 @@
 use crate::documents::{
     ContainerCredentialGuardState, ContainerHvSocket, ContainerMemory, ContainerProcessor,
     ContainersDefDevice, Device, GuestOs, MappedDevice, MappedDirectory, MappedPipe, Networking,
-    ProcessDefaults, RegistryChanges, ResourceLimit, Storage, TemporaryDirectory,
+    ProcessDefaults, RegistryChanges, ResourceLimit, Signal, Storage, TemporaryDirectory,
 };
 
 document! {
@@ -64,5 +64,8 @@ document! {
         shared_memory_in_mb: u64 = "SharedMemoryInMB", "extension";
         /// What processes inside get where their own documents say nothing of it (our extension).
         process_defaults: ProcessDefaults = "ProcessDefaults", "extension";
+        /// The signal by which `HcsShutDownComputeSystem` asks the processes inside to end (our extension); `SIGTERM`
+        /// without it. `SIGCONT` follows it, so that a stopped process hears it.
+        stop_signal: Signal = "StopSignal", "extension";
     }
 }

@@ -488,14 +488,16 @@ impl GuestLink {
         Ok(pids.filter(possible).collect())
     }
 
-    /// Asks everything in the system to end. There is no answer: the system ends, or it does not.
+    /// Asks everything in the system to end, by `signal` or the usual one. There is no answer: the system ends, or it does
+    /// not.
     ///
     /// # Errors
     /// The request cannot be sent.
-    pub(crate) fn shut_down(&self) -> Result<(), Failure> {
+    pub(crate) fn shut_down(&self, signal: Option<u8>) -> Result<(), Failure> {
         let request = ShutDown {
             base: base(),
             naming: self.naming(),
+            signal,
         };
         self.tell(Rpc::ShutdownGraceful, &request)
     }
