@@ -12,7 +12,7 @@ use ureq::{
     http::{Response, header},
 };
 
-use crate::{connection::Request, error::RegistryError, session::Session};
+use crate::{connection::RegistryRequest, error::RegistryError, session::Session};
 
 /// How often a content may break off.
 const MOST_BREAKS: u32 = 5;
@@ -116,10 +116,10 @@ fn ask(
     from: u64,
 ) -> Result<Response<Body>, RegistryError> {
     let path = format!("blobs/{}", content.digest);
-    let request = Request {
+    let request = RegistryRequest {
         from,
         is_content: true,
-        ..Request::default()
+        ..RegistryRequest::default()
     };
     let answer = session.get(&path, &request)?;
     if from > 0 {

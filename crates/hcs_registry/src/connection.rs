@@ -42,7 +42,7 @@ pub(crate) struct Connection {
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Request<'a> {
+pub(crate) struct RegistryRequest<'a> {
     pub(crate) accept: &'a [&'a str],
     pub(crate) authorization: Option<&'a str>,
     /// The first byte that is wanted.
@@ -95,7 +95,7 @@ impl Connection {
     /// # Errors
     /// There is no answer.
     pub(crate) fn greet(&self) -> Result<u16, RegistryError> {
-        let answer = self.ask(&self.home, &Request::default())?;
+        let answer = self.ask(&self.home, &RegistryRequest::default())?;
         Ok(answer.status().as_u16())
     }
 
@@ -128,7 +128,7 @@ impl Connection {
     pub(crate) fn get(
         &self,
         address: &str,
-        request: &Request<'_>,
+        request: &RegistryRequest<'_>,
     ) -> Result<Response<Body>, RegistryError> {
         let mut next = self.checked(address, address)?;
         for _ in 0..=MOST_REDIRECTS {
@@ -153,7 +153,11 @@ impl Connection {
     }
 
     /// Asks for `address`, and for nothing that it leads to.
-    fn ask(&self, address: &Uri, request: &Request<'_>) -> Result<Response<Body>, RegistryError> {
+    fn ask(
+        &self,
+        address: &Uri,
+        request: &RegistryRequest<'_>,
+    ) -> Result<Response<Body>, RegistryError> {
         let mut call = self.agent(address).get(address);
         for accept in request.accept {
             call = call.header(header::ACCEPT, *accept);

@@ -21,7 +21,7 @@ use ureq::http::header;
 
 use crate::{
     blob::Blob,
-    connection::{Request, document},
+    connection::{RegistryRequest, document},
     credentials::CredentialFiles,
     error::{RegistryError, shown},
     reference::Reference,
@@ -199,9 +199,9 @@ fn manifest(
             refusal.to_string(),
         )
     };
-    let request = Request {
+    let request = RegistryRequest {
         accept: &MANIFESTS,
-        ..Request::default()
+        ..RegistryRequest::default()
     };
     let answer = session.get(&path, &request)?;
     let said = answer

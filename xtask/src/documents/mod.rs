@@ -66,7 +66,7 @@ fn every_exception_is_needed() {
         let text = repository.read(document).unwrap();
         let steps = steps::of(&blocks::of(&text).unwrap()).unwrap();
         for step in steps {
-            if let steps::Step::Run(command) = step {
+            if let steps::DocumentStep::Run(command) = step {
                 used.extend(exceptions::of(&command.text).map(|exception| exception.command));
             }
         }

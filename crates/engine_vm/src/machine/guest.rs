@@ -14,7 +14,7 @@ use hcs_schema::{Failure, HResult};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::control::Control;
-use crate::protocol::{Answer, Request, STDIO_PORTS};
+use crate::protocol::{STDIO_PORTS, WorkerAnswer, WorkerRequest};
 
 /// How often a worker is asked whether the agent has dialled.
 const LOOK: Duration = Duration::from_millis(10);
@@ -48,14 +48,14 @@ pub(super) fn agent(
     is_gone: impl Fn() -> bool,
 ) -> Result<Option<OwnedFd>, Failure> {
     let request = if take {
-        Request::TakeAgent
+        WorkerRequest::TakeAgent
     } else {
-        Request::HasAgent
+        WorkerRequest::HasAgent
     };
     let deadline = Instant::now() + limit;
     loop {
         match control.ask_for(&request) {
-            Ok((Answer::Done, stream)) => return Ok(stream),
+            Ok((WorkerAnswer::Done, stream)) => return Ok(stream),
             Ok(_) => {}
             Err(_) if is_gone() => {
                 let message = "the virtual machine ended before its agent was ready";
@@ -77,8 +77,8 @@ pub(super) fn agent(
 fn undialled(control: &Control) -> Failure {
     let message = "the guest agent has not dialled its host; does the guest have one (hcs-guest), and the driver of vsock?";
     let failure = Failure::new(HResult::HCS_E_CONNECTION_TIMEOUT, message);
-    match control.ask(&Request::Fault) {
-        Ok(Answer::Fault(Some(fault))) => failure.cause(fault),
+    match control.ask(&WorkerRequest::Fault) {
+        Ok(WorkerAnswer::Fault(Some(fault))) => failure.cause(fault),
         _ => failure,
     }
 }
@@ -130,7 +130,9 @@ impl StdioOffer for VsockStdio {
 /// The stream that the guest has dialled to `port`. Its agent dials before it answers, so there is hardly any waiting.
 fn stream(control: &Control, port: u32, deadline: Instant) -> Result<OwnedFd, Failure> {
     loop {
-        if let (Answer::Done, Some(stream)) = control.ask_for(&Request::TakeStdio(port))? {
+        if let (WorkerAnswer::Done, Some(stream)) =
+            control.ask_for(&WorkerRequest::TakeStdio(port))?
+        {
             return Ok(stream);
         }
         if Instant::now() >= deadline {

@@ -37,12 +37,12 @@ pub struct RequestBase {
 }
 
 /// A message from host to guest.
-pub trait Request: DeserializeOwned {
+pub trait AgentRequest: DeserializeOwned {
     /// The common beginning of the message.
     fn base(&self) -> &RequestBase;
 }
 
-impl Request for RequestBase {
+impl AgentRequest for RequestBase {
     fn base(&self) -> &RequestBase {
         self
     }
@@ -50,7 +50,7 @@ impl Request for RequestBase {
 
 macro_rules! requests {
     ($($name:ident),*) => {
-        $(impl Request for $name {
+        $(impl AgentRequest for $name {
             fn base(&self) -> &RequestBase {
                 &self.base
             }

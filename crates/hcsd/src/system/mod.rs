@@ -131,9 +131,9 @@ impl fmt::Display for Initiator {
 #[derive(Debug)]
 struct Waiter {
     request: SystemRequest,
-    behalf: Initiator,
+    initiator: Initiator,
     /// Where what is done for it is noted.
-    trail: Option<Rc<Timeline>>,
+    timeline: Option<Rc<Timeline>>,
     sender: oneshot::Sender<Result<(), Failure>>,
 }
 
@@ -264,7 +264,7 @@ impl System {
     /// It was refused, or failed.
     pub(crate) async fn perform(
         &self,
-        behalf: Initiator,
+        initiator: Initiator,
         request: SystemRequest,
     ) -> Result<(), Failure> {
         let action = request.action();
@@ -281,8 +281,8 @@ impl System {
             ticket,
             Waiter {
                 request,
-                behalf,
-                trail: operations::current(),
+                initiator,
+                timeline: operations::current(),
                 sender,
             },
         );
@@ -301,12 +301,12 @@ impl System {
     fn busy_with(&self) -> Option<String> {
         let waiters = self.waiters.borrow();
         let first = waiters.iter().min_by_key(|(ticket, _)| **ticket);
-        let first = first.map(|(_, waiter)| (waiter.request.action(), waiter.behalf));
-        let (action, behalf) = self.running.borrow().or(first)?;
+        let first = first.map(|(_, waiter)| (waiter.request.action(), waiter.initiator));
+        let (action, initiator) = self.running.borrow().or(first)?;
         let verb = action.verb();
         Some(match waiters.len() {
-            0 | 1 => format!("queued behind {verb} ({behalf})"),
-            more => format!("queued behind {verb} ({behalf}) and {} more", more - 1),
+            0 | 1 => format!("queued behind {verb} ({initiator})"),
+            more => format!("queued behind {verb} ({initiator}) and {} more", more - 1),
         })
     }
 
@@ -483,7 +483,7 @@ impl System {
     pub(crate) fn recalled(
         self: &Rc<Self>,
         recalled: &RecallCallResponse,
-        behalf: Initiator,
+        initiator: Initiator,
     ) -> Result<Rc<Process>, Failure> {
         let (pid, code) = (recalled.process_id, recalled.exit_code);
         let known = self.processes.get(pid).or_else(|| self.processes.told(pid));
@@ -497,7 +497,7 @@ impl System {
             return Ok(Process::past(self, pid, code, share));
         }
         let process = Process::adopted(self, pid, Remembered::default(), share);
-        process.set_behalf(behalf);
+        process.set_initiator(initiator);
         if context.log.told_exit(&self.runtime_id, pid) {
             process.set_exit_is_told();
         }
@@ -593,7 +593,7 @@ impl System {
         &self,
         kind: Kind,
         pid: Option<u32>,
-        behalf: Initiator,
+        initiator: Initiator,
         data: Option<Value>,
     ) {
         if let Some(context) = self.context.upgrade() {
@@ -601,7 +601,7 @@ impl System {
                 system: Some(self.id.clone()),
                 runtime_id: Some(self.runtime_id.clone()),
                 process_id: pid,
-                operation: behalf.operation(),
+                operation: initiator.operation(),
                 data,
                 ..event_log::event(kind)
             });

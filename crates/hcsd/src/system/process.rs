@@ -6,7 +6,7 @@ use std::{
 };
 
 use hcs_engine::engine::HostStdio;
-use hcs_lifecycle::process::{Call, ExitStatus, Life};
+use hcs_lifecycle::process::{ExitStatus, Life, ProcessCall};
 use hcs_schema::{Failure, HResult, coverage::Table};
 use hcs_wire::{event_type, service::Subject};
 use tracing::debug;
@@ -49,7 +49,7 @@ pub(crate) struct Process {
     /// Its creation has not been answered yet: whether its exit status is owed to a client is not known.
     unanswered: Cell<bool>,
     /// Who asked for it.
-    behalf: Cell<Initiator>,
+    initiator: Cell<Initiator>,
     /// The bridge request that is answered with its exit.
     wait_id: Cell<Option<u64>>,
     pub(crate) emulates_console: bool,
@@ -96,7 +96,7 @@ impl Process {
             refused_before: Cell::default(),
             abandoned: Cell::new(false),
             unanswered: Cell::new(true),
-            behalf: Cell::new(Initiator::Service),
+            initiator: Cell::new(Initiator::Service),
             wait_id: Cell::new(None),
             emulates_console,
             ends_system: Cell::new(false),
@@ -140,8 +140,8 @@ impl Process {
     }
 
     /// A client asked for it.
-    pub(crate) fn set_behalf(&self, behalf: Initiator) {
-        self.behalf.set(behalf);
+    pub(crate) fn set_initiator(&self, initiator: Initiator) {
+        self.initiator.set(initiator);
     }
 
     /// Its system ends with it.
@@ -243,7 +243,7 @@ impl Process {
     ///
     /// # Errors
     /// The refusal, naming the process.
-    pub(crate) fn judge(&self, call: Call) -> Result<(), Failure> {
+    pub(crate) fn judge(&self, call: ProcessCall) -> Result<(), Failure> {
         self.life.get().judge(call).map_err(|refusal| {
             Failure::new(
                 refusal.hresult(),
@@ -264,8 +264,8 @@ impl Process {
         let Some(system) = self.system.upgrade() else {
             return Ok(());
         };
-        let behalf = self.behalf.get();
-        system.note(Kind::ProcessCreated, Some(pid), behalf, None);
+        let initiator = self.initiator.get();
+        system.note(Kind::ProcessCreated, Some(pid), initiator, None);
         system.processes.insert(self)
     }
 
@@ -398,7 +398,7 @@ impl Process {
     /// Where the exit code does not say why it ended, the time line of its creation does. Comes before its exit in the
     /// event log: a later service takes an exit that is the last event for one that was noted nowhere else.
     fn explain(&self, ending: Ending) {
-        if let (Some(why), Initiator::Client(id)) = (ending.out_of_memory, self.behalf.get())
+        if let (Some(why), Initiator::Client(id)) = (ending.out_of_memory, self.initiator.get())
             && let Some(context) = self.system.upgrade().and_then(|s| s.context().ok())
         {
             let (pid, why) = (self.pid(), why.sentence());

@@ -3,7 +3,7 @@
 use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
 
 use hcs_engine::engine::{HostStdio, Streams};
-use hcs_lifecycle::{process::Call, system::State};
+use hcs_lifecycle::{process::ProcessCall, system::State};
 use hcs_schema::{
     Failure, HResult,
     documents::{
@@ -18,7 +18,7 @@ use hcs_wire::{
 
 use super::{Errand, systems};
 use crate::{
-    client::connection::{Answer, handles::Object},
+    client::connection::{CallAnswer, handles::Object},
     document::{parse, parse_long, parse_optional},
     record::{failures::unknown, operations},
     system::{
@@ -76,14 +76,14 @@ async fn begun_before(
     parameters: &str,
     pipes: Pipes,
 ) -> Result<Option<Rc<Process>>, Failure> {
-    let (Some(_), Some(name)) = (&errand.pending.repeat, errand.pending.trail.name()) else {
+    let (Some(_), Some(name)) = (&errand.pending.repeat, errand.pending.timeline.name()) else {
         return Ok(None);
     };
     errand.was_done().await?;
     let (document, _) =
         parse_long::<ProcessParameters>(system.coverage(), parameters.to_owned()).await?;
     let asked = operations::carry(
-        Some(Rc::clone(&errand.pending.trail)),
+        Some(Rc::clone(&errand.pending.timeline)),
         recall(errand, system, name),
     );
     let Some(recalled) = asked.await? else {
@@ -98,13 +98,13 @@ async fn begun_before(
             ),
         ));
     }
-    let process = system.recalled(&recalled, errand.behalf())?;
+    let process = system.recalled(&recalled, errand.initiator())?;
     if document.ends_system == Some(true) {
         process.set_ends_system();
     }
     errand
         .pending
-        .trail
+        .timeline
         .step(format!("process {} had been made", recalled.process_id));
     if errand.pending.is_cancelled() {
         process.abandon();
@@ -209,7 +209,7 @@ async fn launch_in_turn(
         defaults::complete(system.defaults.as_ref(), document, parameters)?;
     if !system.process_may_begin() {
         system
-            .perform(errand.behalf(), SystemRequest::CreateProcess)
+            .perform(errand.initiator(), SystemRequest::CreateProcess)
             .await?;
     }
     let share = errand
@@ -232,7 +232,7 @@ async fn launch_in_turn(
     };
     let console = document.emulate_console == Some(true);
     let process = Process::new(system, console, share);
-    process.set_behalf(errand.behalf());
+    process.set_initiator(errand.initiator());
     if document.ends_system == Some(true) {
         process.set_ends_system();
     }
@@ -251,8 +251,8 @@ fn created(errand: &Errand, handle: u64, launched: Result<(Rc<Process>, Ends), F
 }
 
 /// The answer that carries a process's pid and stdio.
-fn information(process: &Process, ends: Ends) -> Answer {
-    let mut answer = Answer::done();
+fn information(process: &Process, ends: Ends) -> CallAnswer {
+    let mut answer = CallAnswer::done();
     let own_pipes = matches!(ends, Ends::Own);
     let stdio = match ends {
         Ends::Own => HostStdio::default(),
@@ -317,7 +317,7 @@ async fn find_when_linked(
 fn find(system: &Rc<System>, pid: u32, again: bool) -> Result<(Rc<Process>, Ends), Failure> {
     let found = |process| Ok((process, Ends::Made(HostStdio::default())));
     if let Some(process) = system.processes.get(pid) {
-        process.judge(Call::Open)?;
+        process.judge(ProcessCall::Open)?;
         return found(process);
     }
     if again && let Some(process) = system.processes.told(pid) {
@@ -347,7 +347,7 @@ pub(super) fn close(errand: &Errand, handle: u64) {
 }
 
 /// The process behind a handle, if `call` is let in.
-fn judged(errand: &Errand, handle: u64, call: Call) -> Result<Rc<Process>, Failure> {
+fn judged(errand: &Errand, handle: u64, call: ProcessCall) -> Result<Rc<Process>, Failure> {
     let process = errand.connection.handles.process(handle)?;
     process.judge(call)?;
     Ok(process)
@@ -363,9 +363,9 @@ pub(super) fn terminate(errand: Errand, handle: u64, options: Option<&str>) {
                 signal: KILL,
                 group: false,
             };
-            send_signal(&process, options, Call::Terminate).await?;
+            send_signal(&process, options, ProcessCall::Terminate).await?;
             process.terminated();
-            Ok(Answer::done())
+            Ok(CallAnswer::done())
         }),
         Err(failure) => errand.answer(Err(failure)),
     }
@@ -384,8 +384,8 @@ pub(super) fn signal(errand: Errand, handle: u64, options: Option<&str>) {
     });
     match ready {
         Ok((process, options)) => errand.run_once(async move {
-            send_signal(&process, options, Call::Signal).await?;
-            Ok(Answer::done())
+            send_signal(&process, options, ProcessCall::Signal).await?;
+            Ok(CallAnswer::done())
         }),
         Err(failure) => errand.answer(Err(failure)),
     }
@@ -394,7 +394,7 @@ pub(super) fn signal(errand: Errand, handle: u64, options: Option<&str>) {
 async fn send_signal(
     process: &Rc<Process>,
     options: SignalOptions,
-    call: Call,
+    call: ProcessCall,
 ) -> Result<(), Failure> {
     if let Err(failure) = process.judge(call) {
         // One that is made again may be what it has ended of.
@@ -425,7 +425,7 @@ async fn send_signal(
 
 /// Whether the present call is made again, and has been done before.
 async fn was_sent(process: &Process) -> bool {
-    let name = operations::current().and_then(|trail| trail.repeated());
+    let name = operations::current().and_then(|timeline| timeline.repeated());
     let (Some(name), Ok(system)) = (name, process.system()) else {
         return false;
     };
@@ -438,12 +438,12 @@ async fn was_sent(process: &Process) -> bool {
 
 /// `HcsGetProcessInfo`. Fresh stdio is given only when no process holds any of the old.
 pub(super) fn info(errand: Errand, handle: u64) {
-    match judged(&errand, handle, Call::GetInfo) {
+    match judged(&errand, handle, ProcessCall::GetInfo) {
         Ok(process) if process.stdio_is_unknown() => errand.run(async move {
             let stdio = process.recall_and_reattach().await;
             // Its exit may have been reported while the agent was asked; that is the better reason.
-            let stdio =
-                stdio.map_err(|failure| process.judge(Call::GetInfo).err().unwrap_or(failure));
+            let stdio = stdio
+                .map_err(|failure| process.judge(ProcessCall::GetInfo).err().unwrap_or(failure));
             told(&process, stdio)
         }),
         Ok(process) => errand.answer(told(&process, process.reattach())),
@@ -451,7 +451,7 @@ pub(super) fn info(errand: Errand, handle: u64) {
     }
 }
 
-fn told(process: &Process, stdio: Result<HostStdio, Failure>) -> Result<Answer, Failure> {
+fn told(process: &Process, stdio: Result<HostStdio, Failure>) -> Result<CallAnswer, Failure> {
     let stdio = stdio.map_err(|failure| failure.while_doing("GetProcessInfo"))?;
     Ok(information(process, Ends::Made(stdio)))
 }
@@ -461,10 +461,10 @@ pub(super) fn properties(
     errand: &Errand,
     handle: u64,
     query: Option<&str>,
-) -> Result<Answer, Failure> {
+) -> Result<CallAnswer, Failure> {
     hcs_schema::parse_optional::<ProcessStatus>(query)?;
-    let process = judged(errand, handle, Call::GetProperties)?;
-    Ok(Answer::document(Some(process.status())))
+    let process = judged(errand, handle, ProcessCall::GetProperties)?;
+    Ok(CallAnswer::document(Some(process.status())))
 }
 
 /// `HcsModifyProcess`.
@@ -472,7 +472,7 @@ pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
     let found = errand.connection.handles.process(handle);
     let ready = found.and_then(|process| {
         let request: ProcessModifyRequest = parse(process.coverage, settings)?;
-        process.judge(Call::Modify)?;
+        process.judge(ProcessCall::Modify)?;
         Ok((process, request))
     });
     match ready {
@@ -480,7 +480,7 @@ pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
             apply(&process, &request)
                 .await
                 .map_err(|f| f.while_doing("ModifyProcess"))?;
-            Ok(Answer::done())
+            Ok(CallAnswer::done())
         }),
         Err(failure) => errand.answer(Err(failure)),
     }

@@ -128,11 +128,13 @@ impl GuestLink {
         if !self.remembers_calls() {
             return Naming::default();
         }
-        let trail = operations::current();
-        let named = trail.as_ref().filter(|trail| trail.name().is_some());
-        let name = named.and_then(|trail| {
-            trail.set_agent(self.me.clone());
-            trail.name()
+        let timeline = operations::current();
+        let named = timeline
+            .as_ref()
+            .filter(|timeline| timeline.name().is_some());
+        let name = named.and_then(|timeline| {
+            timeline.set_agent(self.me.clone());
+            timeline.name()
         });
         let mut released = self.released.borrow_mut();
         let count = released.len().min(MOST_RELEASED);
@@ -169,8 +171,8 @@ impl GuestLink {
         };
         let response: RecallCallResponse = self.call(Rpc::RecallCall, &request, limit).await?;
         check(&response.base, "the guest agent cannot be asked")?;
-        if let (true, Some(trail)) = (response.known, operations::current()) {
-            trail.set_agent(self.me.clone());
+        if let (true, Some(timeline)) = (response.known, operations::current()) {
+            timeline.set_agent(self.me.clone());
         }
         match (response.known, response.forgetful) {
             (true, _) => Ok(Some(response)),
