@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use hcs_schema::{Failure, privileges::Privileges};
+use hcs_schema::{Failure, Stdio, privileges::Privileges};
 use hcs_wire::{errno, output::OutputQuery};
 use rustix::{
     event::{
@@ -30,7 +30,7 @@ use crate::{
     exits::Exits,
     facts::GuestFacts,
     kept::{Keeper, Kept},
-    link::{Link, Stdio},
+    link::Link,
     own::Own,
     relays::{self, Relays},
     stream::{Stream, StreamEnd},
@@ -402,7 +402,10 @@ impl<L: Link> Agent<L> {
     }
 
     /// Puts pipes before streams of the host; answers the ends for a process.
-    pub(crate) fn relay(&mut self, streams: Stdio) -> Result<Stdio, Errno> {
+    pub(crate) fn relay(
+        &mut self,
+        streams: Stdio<Option<OwnedFd>>,
+    ) -> Result<Stdio<Option<OwnedFd>>, Errno> {
         let epoll = &self.epoll;
         let watch = |number, end: BorrowedFd<'_>| {
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;

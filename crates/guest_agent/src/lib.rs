@@ -64,7 +64,6 @@ use rustix::{
 
 pub use agent::Role;
 pub use archive::main_if_archive;
-pub use command::Streams;
 pub use own::Own;
 
 use crate::{

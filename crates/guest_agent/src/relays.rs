@@ -9,16 +9,14 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
 
+use hcs_schema::Stdio;
 use rustix::{
     fs::{OFlags, fcntl_setfl},
     io::{Errno, ioctl_fionbio},
     pipe::{PipeFlags, pipe_with},
 };
 
-use crate::{
-    link::Stdio,
-    relay::{Flow, Pending, is_gone},
-};
+use crate::relay::{Flow, Pending, is_gone};
 
 /// Relays are numbered from here.
 pub(crate) const FIRST: u64 = 1 << 48;
@@ -100,9 +98,9 @@ impl Relays {
     /// The errno of `pipe2(2)`, or of `watch`. Relays that are there already end by themselves.
     pub(crate) fn connect(
         &mut self,
-        streams: Stdio,
+        streams: Stdio<Option<OwnedFd>>,
         watch: impl Fn(u64, BorrowedFd<'_>) -> Result<(), Errno>,
-    ) -> Result<Stdio, Errno> {
+    ) -> Result<Stdio<Option<OwnedFd>>, Errno> {
         let mut add = |relay: Relay| {
             watch(self.next, relay.from.as_fd())?;
             watch(self.next, relay.to.as_fd())?;
@@ -175,7 +173,7 @@ mod tests {
     use super::*;
 
     /// A relay of standard input and one of standard output; the host's streams and the process's ends.
-    fn connected() -> (Relays, [UnixStream; 2], Stdio) {
+    fn connected() -> (Relays, [UnixStream; 2], Stdio<Option<OwnedFd>>) {
         let (host_in, guest_in) = UnixStream::pair().unwrap();
         let (host_out, guest_out) = UnixStream::pair().unwrap();
         let streams = Stdio {

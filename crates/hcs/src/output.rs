@@ -82,13 +82,13 @@ impl KeptOutput {
     }
 
     fn new(information: ProcessInformation) -> Result<Self, Failure> {
-        let pipe = information.stdout.ok_or_else(|| {
+        let pipe = information.stdio.stdout.ok_or_else(|| {
             let message = "the service did not use the pipe for the output";
             Failure::new(HResult::HCS_E_PROTOCOL_ERROR, message)
         })?;
         Ok(Self {
             process_id: information.process_id,
-            input: information.stdin,
+            input: information.stdio.stdin,
             pipe,
             decoder: Decoder::default(),
             ended: false,

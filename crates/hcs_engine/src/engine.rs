@@ -18,7 +18,7 @@ use std::{
 };
 
 use hcs_schema::{
-    Failure, HResult,
+    Failure, HResult, Stdio,
     coverage::Table,
     documents::{
         ComputeSystem, CrashOptions, ModifySettingRequest, OsType, PauseOptions, ProcessDefaults,
@@ -231,53 +231,20 @@ pub trait WarmSlot: fmt::Debug + Send {
     fn discard(self: Box<Self>) -> Result<(), Failure>;
 }
 
-/// Which stdio streams a process wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Streams {
-    /// Standard input.
-    pub stdin: bool,
-    /// Standard output.
-    pub stdout: bool,
-    /// Standard error.
-    pub stderr: bool,
-}
-
-/// vsock ports the guest is to dial, where stdio is not passed as descriptors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StdioPorts {
-    /// Standard input.
-    pub stdin: Option<u32>,
-    /// Standard output.
-    pub stdout: Option<u32>,
-    /// Standard error.
-    pub stderr: Option<u32>,
-}
-
-/// The host's ends of a process's stdio: a write end for stdin, read ends for the others.
-#[derive(Debug, Default)]
-pub struct HostStdio {
-    /// Standard input.
-    pub stdin: Option<OwnedFd>,
-    /// Standard output.
-    pub stdout: Option<OwnedFd>,
-    /// Standard error.
-    pub stderr: Option<OwnedFd>,
-}
-
 /// Stdio prepared for one process that is about to be created. Dropped unused, it leaves nothing.
 pub trait StdioOffer: fmt::Debug + Send {
     /// The guest's ends, in the order stdin, stdout, stderr, to be sent with the request; empty over vsock.
     fn take_guest_ends(&mut self) -> Vec<OwnedFd>;
 
-    /// The ports to name in the request; `None` where descriptors are passed.
-    fn ports(&self) -> Option<StdioPorts>;
+    /// The vsock ports to name in the request, which the guest is to dial; `None` where descriptors are passed.
+    fn ports(&self) -> Option<Stdio<Option<u32>>>;
 
-    /// The host's ends, once the guest has answered the request. Blocks only where [`StdioOffer::ports`] is `Some`,
+    /// The host's ends, once the guest has answered the request: a write end for stdin, read ends for the others. Blocks only where [`StdioOffer::ports`] is `Some`,
     /// at most for `limit`.
     ///
     /// # Errors
     /// The guest did not dial.
-    fn into_host_ends(self: Box<Self>, limit: Duration) -> Result<HostStdio, Failure>;
+    fn into_host_ends(self: Box<Self>, limit: Duration) -> Result<Stdio<Option<OwnedFd>>, Failure>;
 }
 
 /// The processes that the kernel killed for lack of memory.
@@ -319,7 +286,7 @@ pub trait Guest {
     ///
     /// # Errors
     /// No descriptors or memory left.
-    fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure>;
+    fn open_stdio(&self, wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure>;
 
     /// Takes pipes for one process that the client `user` made: `ends` are the process's. Does not block. Returns false
     /// where the machine or its host cannot use such pipes: the caller uses [`Guest::open_stdio`] then.

@@ -29,7 +29,7 @@
 
 use std::{collections::VecDeque, os::fd::OwnedFd};
 
-use hcs_schema::HResult;
+use hcs_schema::{HResult, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -164,7 +164,7 @@ pub enum Call {
         parameters: String,
         /// The ends for the process of pipes that the client made, which come along as descriptors.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pipes: Option<Pipes>,
+        pipes: Option<Stdio<bool>>,
     },
     /// `HcsOpenProcess`.
     OpenProcess {
@@ -184,7 +184,7 @@ pub enum Call {
         query: OutputQuery,
         /// The ends for the agent of pipes that the client made, which come along as descriptors.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pipes: Option<Pipes>,
+        pipes: Option<Stdio<bool>>,
     },
     /// `HcsCloseProcess`.
     CloseProcess { process: u64 },
@@ -335,28 +335,15 @@ pub struct ProcessInformation {
     pub own_pipes: bool,
 }
 
-/// Which pipes come with a [`Call::CreateProcess`]: one descriptor for each that is set, in this order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pipes {
-    /// The read end of standard input.
-    #[serde(default)]
-    pub stdin: bool,
-    /// The write end of standard output.
-    #[serde(default)]
-    pub stdout: bool,
-    /// The write end of standard error.
-    #[serde(default)]
-    pub stderr: bool,
-}
-
-impl Pipes {
-    /// How many there are.
+impl ProcessInformation {
+    /// Which descriptors come along.
     #[must_use]
-    pub fn count(self) -> usize {
-        [self.stdin, self.stdout, self.stderr]
-            .into_iter()
-            .filter(|there| *there)
-            .count()
+    pub const fn streams(&self) -> Stdio<bool> {
+        Stdio {
+            stdin: self.stdin,
+            stdout: self.stdout,
+            stderr: self.stderr,
+        }
     }
 }
 

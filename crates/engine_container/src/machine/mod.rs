@@ -19,10 +19,10 @@ use std::{
 };
 
 use hcs_engine::engine::{
-    CreateRequest, Exit, Guest, Machine, MemoryKills, ProcessRefusals, StdioOffer, Streams,
+    CreateRequest, Exit, Guest, Machine, MemoryKills, ProcessRefusals, StdioOffer,
 };
 use hcs_schema::{
-    Failure, HResult,
+    Failure, HResult, Stdio,
     documents::{ModifySettingRequest, PauseOptions, Properties, SystemPropertyType},
 };
 use rustix::{
@@ -172,7 +172,7 @@ impl Guest for ContainerMachine {
         })
     }
 
-    fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
+    fn open_stdio(&self, wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
         let pipes = Pipes::open(wanted, self.pipe_owner());
         pipes.map(|pipes| -> Box<dyn StdioOffer> { Box::new(pipes) })
     }

@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcs_engine::engine::{HostStdio, StdioOffer, StdioPorts, Streams};
-use hcs_schema::{Failure, HResult};
+use hcs_engine::engine::StdioOffer;
+use hcs_schema::{Failure, HResult, Stdio};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::control::Control;
@@ -87,19 +87,14 @@ fn undialled(control: &Control) -> Failure {
 #[derive(Debug)]
 pub(super) struct VsockStdio {
     control: Arc<Control>,
-    ports: StdioPorts,
+    ports: Stdio<Option<u32>>,
 }
 
 impl VsockStdio {
-    pub(super) fn offer(control: &Arc<Control>, ports: &Ports, wanted: Streams) -> Self {
-        let port = |wanted: bool| wanted.then(|| ports.next());
+    pub(super) fn offer(control: &Arc<Control>, ports: &Ports, wanted: Stdio<bool>) -> Self {
         Self {
             control: Arc::clone(control),
-            ports: StdioPorts {
-                stdin: port(wanted.stdin),
-                stdout: port(wanted.stdout),
-                stderr: port(wanted.stderr),
-            },
+            ports: wanted.map(|wanted| wanted.then(|| ports.next())),
         }
     }
 }
@@ -109,20 +104,15 @@ impl StdioOffer for VsockStdio {
         Vec::new()
     }
 
-    fn ports(&self) -> Option<StdioPorts> {
+    fn ports(&self) -> Option<Stdio<Option<u32>>> {
         Some(self.ports)
     }
 
-    fn into_host_ends(self: Box<Self>, limit: Duration) -> Result<HostStdio, Failure> {
+    fn into_host_ends(self: Box<Self>, limit: Duration) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         let deadline = Instant::now() + limit;
-        let take = |port: Option<u32>| {
+        self.ports.try_map(|port| {
             port.map(|port| stream(&self.control, port, deadline))
                 .transpose()
-        };
-        Ok(HostStdio {
-            stdin: take(self.ports.stdin)?,
-            stdout: take(self.ports.stdout)?,
-            stderr: take(self.ports.stderr)?,
         })
     }
 }

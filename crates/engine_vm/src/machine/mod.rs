@@ -12,11 +12,9 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{
-    CreateRequest, Exit, Found, Guest, Machine, MemoryKills, StdioOffer, Streams,
-};
+use hcs_engine::engine::{CreateRequest, Exit, Found, Guest, Machine, MemoryKills, StdioOffer};
 use hcs_schema::{
-    Failure, HResult,
+    Failure, HResult, Stdio,
     documents::{
         ComputeSystem, CrashOptions, ModifySettingRequest, PauseOptions, Properties,
         ShutdownOptions, StartOptions, SystemPropertyType,
@@ -239,7 +237,7 @@ impl Guest for VmMachine {
         })
     }
 
-    fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
+    fn open_stdio(&self, wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
         let offer = VsockStdio::offer(&self.control, &self.stdio_ports, wanted);
         Ok(Box::new(offer))
     }

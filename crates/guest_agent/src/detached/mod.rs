@@ -24,7 +24,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use hcs_schema::{Failure, HResult, win32};
+use hcs_schema::{Failure, HResult, Stdio, win32};
 use hcs_wire::{
     errno,
     output::{About, Kind, OutputQuery},
@@ -40,7 +40,7 @@ use self::{
     log::Log,
     reader::{Reader, State},
 };
-use crate::{command::Streams, link::Stdio, relay::Flow};
+use crate::relay::Flow;
 
 /// The most processes whose output is kept.
 const MAX_OUTPUTS: usize = 16;
@@ -83,7 +83,10 @@ impl Output {
     ///
     /// # Errors
     /// The files are of no use, or no pipes can be made.
-    pub(crate) fn prepare(streams: Streams, files: Vec<OwnedFd>) -> Result<(Self, Stdio), Failure> {
+    pub(crate) fn prepare(
+        streams: Stdio<bool>,
+        files: Vec<OwnedFd>,
+    ) -> Result<(Self, Stdio<Option<OwnedFd>>), Failure> {
         let mut output = Self {
             pid: 0,
             log: Log::new(files)?,
@@ -99,7 +102,7 @@ impl Output {
         Ok((output, stdio))
     }
 
-    fn connect(&mut self, streams: Streams) -> Result<Stdio, Errno> {
+    fn connect(&mut self, streams: Stdio<bool>) -> Result<Stdio<Option<OwnedFd>>, Errno> {
         let mut stdio = Stdio::default();
         if streams.stdin {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;

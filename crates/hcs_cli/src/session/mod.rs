@@ -31,7 +31,8 @@ use std::{
 };
 
 use hcs::{
-    Attendant, ExitStatus, Failure, HResult, KeptOutput, Operation, Process, documents::Signal,
+    Attendant, ExitStatus, Failure, HResult, KeptOutput, Operation, Process, Stdio,
+    documents::Signal,
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -49,7 +50,7 @@ use crate::{
     terminal::{self, RawMode},
 };
 use keys::DetachKeys;
-use pumps::{Pipes, Pumps};
+use pumps::Pumps;
 
 /// How long a service may take to kill what has to go; one that does not even react is not waited for.
 const KILL: Duration = Duration::from_secs(1);
@@ -112,7 +113,7 @@ pub(crate) fn run(
     manner: &Manner,
     ended: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<u8, Stop> {
-    let pipes = Pipes {
+    let pipes = Stdio {
         stdin: process.take_stdin(),
         stdout: process.take_stdout(),
         stderr: process.take_stderr(),
@@ -208,7 +209,7 @@ struct Attended {
 /// Until the process has ended, or `detached` hangs up.
 fn attend(
     process: &Process,
-    pipes: Pipes,
+    pipes: Stdio<Option<OwnedFd>>,
     manner: &Manner,
     detached: Option<OwnedFd>,
 ) -> Result<Attended, Stop> {

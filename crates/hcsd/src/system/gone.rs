@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{Exit, Guest, Machine, MemoryKills, StdioOffer, Streams};
+use hcs_engine::engine::{Exit, Guest, Machine, MemoryKills, StdioOffer};
 use hcs_schema::{
-    Failure, HResult,
+    Failure, HResult, Stdio,
     documents::{ModifySettingRequest, PauseOptions, Properties, SystemPropertyType},
 };
 use rustix::event::{EventfdFlags, eventfd};
@@ -50,7 +50,7 @@ impl Guest for GoneMachine {
         ended()
     }
 
-    fn open_stdio(&self, _wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
+    fn open_stdio(&self, _wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
         ended()
     }
 }

@@ -2,12 +2,12 @@
 
 use std::{
     cell::{Cell, RefCell},
+    os::fd::OwnedFd,
     rc::{Rc, Weak},
 };
 
-use hcs_engine::engine::HostStdio;
 use hcs_lifecycle::process::{ExitStatus, Life, ProcessCall};
-use hcs_schema::{Failure, HResult, coverage::Table};
+use hcs_schema::{Failure, HResult, Stdio, coverage::Table};
 use hcs_wire::{event_type, service::Subject};
 use tracing::debug;
 
@@ -20,7 +20,7 @@ use crate::{
     system::{
         Initiator, System,
         events::{Subscriber, Watchers, process_status},
-        stdio::Stdio,
+        stdio::Traces,
     },
     thread::limits::Share,
 };
@@ -55,7 +55,7 @@ pub(crate) struct Process {
     pub(crate) emulates_console: bool,
     /// Its system ends with it.
     ends_system: Cell<bool>,
-    stdio: RefCell<Stdio>,
+    stdio: RefCell<Traces>,
     /// An earlier service made its pipes; this one has not asked for them yet.
     stdio_unknown: Cell<bool>,
     watchers: Watchers,
@@ -168,7 +168,7 @@ impl Process {
     }
 
     /// Its pipes, as they were made.
-    pub(crate) fn set_stdio(&self, stdio: Stdio) {
+    pub(crate) fn set_stdio(&self, stdio: Traces) {
         self.stdio.replace(stdio);
     }
 
@@ -176,7 +176,7 @@ impl Process {
     ///
     /// # Errors
     /// No descriptors left, or its agent cannot be asked for pipes that an earlier service made.
-    pub(crate) async fn recall_and_reattach(&self) -> Result<HostStdio, Failure> {
+    pub(crate) async fn recall_and_reattach(&self) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         if self.stdio_is_unknown() {
             let system = self.system()?;
             let limit = system.context()?.config().times.guest();
@@ -203,7 +203,7 @@ impl Process {
     ///
     /// # Errors
     /// No descriptors left.
-    pub(crate) fn reattach(&self) -> Result<HostStdio, Failure> {
+    pub(crate) fn reattach(&self) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         self.stdio.borrow().reattach().map_err(|e| {
             Failure::new(
                 HResult::HCS_E_PROCESS_INFO_NOT_AVAILABLE,

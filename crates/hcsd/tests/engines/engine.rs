@@ -12,17 +12,16 @@ use std::{
         unix::{net::UnixStream, process::CommandExt as _},
     },
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{self, Command},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use hcs_engine::engine::{
-    CreateRequest, Engine, Exit, Found, Guest, HostStdio, Machine, MemoryKills, Offers, StdioOffer,
-    StdioPorts, Streams, Summary,
+    CreateRequest, Engine, Exit, Found, Guest, Machine, MemoryKills, Offers, StdioOffer, Summary,
 };
 use hcs_schema::{
-    Failure, HResult,
+    Failure, HResult, Stdio,
     coverage::{
         CONTAINER,
         Coverage::{Refused, Supported},
@@ -142,8 +141,8 @@ impl Engine for ProcessEngine {
             .args(guest)
             .process_group(0)
             .stdin(stdin)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(process::Stdio::null())
+            .stderr(process::Stdio::null())
             .spawn();
         let mut child = spawned.map_err(|e| failed("no supervisor").because(&e))?;
         let pid = i32::try_from(child.id()).unwrap_or(0);
@@ -323,7 +322,7 @@ impl Guest for Tree {
         Ok(stream.into())
     }
 
-    fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
+    fn open_stdio(&self, wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
         let mut pipes = Pipes::default();
         let pair = |wanted: bool| {
             let pipe = wanted.then(|| pipe_with(PipeFlags::CLOEXEC)).transpose();
@@ -348,7 +347,7 @@ impl Guest for Tree {
 #[derive(Debug, Default)]
 struct Pipes {
     guest: Vec<OwnedFd>,
-    host: HostStdio,
+    host: Stdio<Option<OwnedFd>>,
 }
 
 impl StdioOffer for Pipes {
@@ -356,11 +355,14 @@ impl StdioOffer for Pipes {
         std::mem::take(&mut self.guest)
     }
 
-    fn ports(&self) -> Option<StdioPorts> {
+    fn ports(&self) -> Option<Stdio<Option<u32>>> {
         None
     }
 
-    fn into_host_ends(self: Box<Self>, _limit: Duration) -> Result<HostStdio, Failure> {
+    fn into_host_ends(
+        self: Box<Self>,
+        _limit: Duration,
+    ) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         Ok(self.host)
     }
 }

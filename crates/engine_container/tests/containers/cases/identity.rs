@@ -198,10 +198,10 @@ fn other_users_and_groups_work_inside() {
 }
 
 fn pipes_can_be_opened_again() {
-    use hcs_engine::engine::Streams;
+    use hcs_schema::Stdio;
     let host = Host::new();
     let container = start(&host);
-    let wanted = Streams {
+    let wanted = Stdio {
         stdin: true,
         stdout: true,
         stderr: true,

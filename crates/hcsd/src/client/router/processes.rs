@@ -2,10 +2,9 @@
 
 use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
 
-use hcs_engine::engine::{HostStdio, Streams};
 use hcs_lifecycle::{process::ProcessCall, system::State};
 use hcs_schema::{
-    Failure, HResult,
+    Failure, HResult, Stdio,
     documents::{
         ModifyOperation, ProcessModifyRequest, ProcessParameters, ProcessStatus,
         SignalProcessOptions, StdHandle,
@@ -13,7 +12,7 @@ use hcs_schema::{
 };
 use hcs_wire::{
     guest::{RecallCallResponse, SignalOptions},
-    service::{Pipes, ProcessInformation},
+    service::ProcessInformation,
 };
 
 use super::{Errand, systems};
@@ -23,7 +22,7 @@ use crate::{
     record::{failures::unknown, operations},
     system::{
         Creating, System, SystemRequest, defaults,
-        launch::{self, Ends, Stdio},
+        launch::{self, Ends, StdioSource},
         process::Process,
     },
 };
@@ -36,7 +35,7 @@ pub(super) fn create(
     errand: Errand,
     (system, handle): (u64, u64),
     parameters: String,
-    pipes: Pipes,
+    pipes: Stdio<bool>,
 ) {
     let system = match errand.connection.handles.system(system) {
         Ok(system) => system,
@@ -74,7 +73,7 @@ async fn begun_before(
     errand: &Errand,
     system: &Rc<System>,
     parameters: &str,
-    pipes: Pipes,
+    pipes: Stdio<bool>,
 ) -> Result<Option<Rc<Process>>, Failure> {
     let (Some(_), Some(name)) = (&errand.pending.repeat, errand.pending.timeline.name()) else {
         return Ok(None);
@@ -114,7 +113,7 @@ async fn begun_before(
         Some(guest) => guest.had_pipes(ends, user),
         None => Ok(false),
     };
-    if streams(&document) != Streams::default() && !are_used(errand, &document, pipes, had)? {
+    if streams(&document) != Stdio::default() && !are_used(errand, &document, pipes, had)? {
         return Err(unknown(
             "it had made a process, whose standard streams ended with the service",
         ));
@@ -156,13 +155,13 @@ async fn recall(
 }
 
 /// The standard streams that a process wants pipes for.
-fn streams(document: &ProcessParameters) -> Streams {
+fn streams(document: &ProcessParameters) -> Stdio<bool> {
     let console = document.emulate_console == Some(true);
     if document.detached == Some(true) {
         // Its agent has them.
-        return Streams::default();
+        return Stdio::default();
     }
-    Streams {
+    Stdio {
         stdin: document.create_std_in_pipe == Some(true),
         stdout: document.create_std_out_pipe == Some(true),
         // A console has one output.
@@ -174,20 +173,10 @@ fn streams(document: &ProcessParameters) -> Streams {
 fn are_used(
     errand: &Errand,
     document: &ProcessParameters,
-    pipes: Pipes,
+    pipes: Stdio<bool>,
     fits: impl FnOnce(&[OwnedFd], u32) -> Result<bool, Failure>,
 ) -> Result<bool, Failure> {
-    let Pipes {
-        stdin,
-        stdout,
-        stderr,
-    } = pipes;
-    let came = Streams {
-        stdin,
-        stdout,
-        stderr,
-    };
-    if came == Streams::default() || came != streams(document) {
+    if pipes == Stdio::default() || pipes != streams(document) {
         return Ok(false);
     }
     let user = errand.connection.peer.uid;
@@ -198,7 +187,7 @@ async fn launch_in_turn(
     errand: &Errand,
     system: &Rc<System>,
     parameters: String,
-    pipes: Pipes,
+    pipes: Stdio<bool>,
 ) -> Result<(Option<Creating>, Rc<Process>, Ends), Failure> {
     system.alive()?;
     let lane = system.creations.place(errand.connection.number);
@@ -224,11 +213,11 @@ async fn launch_in_turn(
         None => Ok(false),
     };
     let given = if document.detached == Some(true) {
-        Stdio::Kept
+        StdioSource::Kept
     } else if are_used(errand, &document, pipes, take)? {
-        Stdio::Given(errand.pending.take_pipes(), streams(&document))
+        StdioSource::Given(errand.pending.take_pipes(), streams(&document))
     } else {
-        Stdio::Wanted(streams(&document))
+        StdioSource::Wanted(streams(&document))
     };
     let console = document.emulate_console == Some(true);
     let process = Process::new(system, console, share);
@@ -255,18 +244,22 @@ fn information(process: &Process, ends: Ends) -> CallAnswer {
     let mut answer = CallAnswer::done();
     let own_pipes = matches!(ends, Ends::Own);
     let stdio = match ends {
-        Ends::Own => HostStdio::default(),
+        Ends::Own => Stdio::default(),
         Ends::Made(stdio) => stdio,
     };
+    let Stdio {
+        stdin,
+        stdout,
+        stderr,
+    } = stdio.present();
     answer.reply.process = Some(ProcessInformation {
         process_id: process.pid(),
-        stdin: stdio.stdin.is_some(),
-        stdout: stdio.stdout.is_some(),
-        stderr: stdio.stderr.is_some(),
+        stdin,
+        stdout,
+        stderr,
         own_pipes,
     });
-    let ends: [Option<OwnedFd>; 3] = [stdio.stdin, stdio.stdout, stdio.stderr];
-    answer.descriptors = ends.into_iter().flatten().collect();
+    answer.descriptors = stdio.into_array().into_iter().flatten().collect();
     answer
 }
 
@@ -315,7 +308,7 @@ async fn find_when_linked(
 /// The process to open. For a handle that was there `again`, that may be one that has exited and whose status others
 /// have been told, or one that only its agent remembers.
 fn find(system: &Rc<System>, pid: u32, again: bool) -> Result<(Rc<Process>, Ends), Failure> {
-    let found = |process| Ok((process, Ends::Made(HostStdio::default())));
+    let found = |process| Ok((process, Ends::Made(Stdio::default())));
     if let Some(process) = system.processes.get(pid) {
         process.judge(ProcessCall::Open)?;
         return found(process);
@@ -451,7 +444,10 @@ pub(super) fn info(errand: Errand, handle: u64) {
     }
 }
 
-fn told(process: &Process, stdio: Result<HostStdio, Failure>) -> Result<CallAnswer, Failure> {
+fn told(
+    process: &Process,
+    stdio: Result<Stdio<Option<OwnedFd>>, Failure>,
+) -> Result<CallAnswer, Failure> {
     let stdio = stdio.map_err(|failure| failure.while_doing("GetProcessInfo"))?;
     Ok(information(process, Ends::Made(stdio)))
 }

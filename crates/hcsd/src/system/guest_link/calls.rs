@@ -2,8 +2,7 @@
 
 use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
 
-use hcs_engine::engine::{HostStdio, StdioPorts};
-use hcs_schema::{Failure, HResult, documents::ProcessDetails};
+use hcs_schema::{Failure, HResult, Stdio, documents::ProcessDetails};
 use hcs_wire::{
     guest::{
         ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio,
@@ -11,7 +10,7 @@ use hcs_wire::{
         NegotiateProtocol, NegotiateProtocolResponse, PROTOCOL_VERSION, ReadOutput,
         ReadOutputResponse, RecallCall, RecallCallResponse, Renew, Renewal, RequestBase,
         ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions, SignalProcess, UpdateNames,
-        VsockStdioRelaySettings, WaitForProcess,
+        WaitForProcess,
     },
     output::OutputQuery,
 };
@@ -26,7 +25,7 @@ use super::{
 use crate::{
     network::NameReader,
     record::{blocking::blocking, failures::unknown, operations},
-    system::{process::Process, stdio::Stdio},
+    system::{process::Process, stdio::Traces},
     thread::share::place,
 };
 
@@ -203,7 +202,7 @@ impl GuestLink {
         &self,
         parameters: String,
         guest_ends: Vec<OwnedFd>,
-        ports: Option<StdioPorts>,
+        ports: Option<Stdio<Option<u32>>>,
         process: &Rc<Process>,
         limit: Duration,
     ) -> Result<oneshot::Receiver<Result<ExecuteProcessResponse, Failure>>, Failure> {
@@ -220,11 +219,7 @@ impl GuestLink {
             base: base(),
             settings: ExecuteProcessSettings {
                 process_parameters: parameters,
-                vsock_stdio_relay_settings: VsockStdioRelaySettings {
-                    std_in: ports.stdin,
-                    std_out: ports.stdout,
-                    std_err: ports.stderr,
-                },
+                vsock_stdio_relay_settings: ports.into(),
             },
             wait_message_id,
             naming: self.naming(),
@@ -392,13 +387,13 @@ impl GuestLink {
     ///
     /// # Errors
     /// What the agent reported.
-    pub(crate) async fn fetch_stdio(&self, pid: u32, limit: Duration) -> Result<Stdio, Failure> {
+    pub(crate) async fn fetch_stdio(&self, pid: u32, limit: Duration) -> Result<Traces, Failure> {
         let supported = self
             .capabilities()
             .guest_defined_capabilities
             .fetch_stdio_supported;
         if !supported {
-            return Ok(Stdio::default());
+            return Ok(Traces::default());
         }
         let _one_at_a_time = self.fetching.lock().await;
         let request = FetchStdio {
@@ -413,15 +408,9 @@ impl GuestLink {
         let response: FetchStdioResponse = self.understood(&frame)?;
         check(&response.base, "the stdio of the process is not to be had")?;
         let mut descriptors = received.take().into_iter();
-        let mut take = |there: bool| if there { descriptors.next() } else { None };
-        let ways = HostStdio {
-            stdin: take(response.std_in),
-            stdout: take(response.std_out),
-            stderr: take(response.std_err),
-        };
-        let found = Stdio::recalled(&ways);
-        let ways = [ways.stdin, ways.stdout, ways.stderr];
-        received.put_back(ways.into_iter().flatten().chain(descriptors));
+        let ways = response.streams().take(&mut descriptors);
+        let found = Traces::recalled(&ways);
+        received.put_back(ways.into_array().into_iter().flatten().chain(descriptors));
         Ok(found)
     }
 
@@ -439,7 +428,7 @@ impl GuestLink {
         let request = ReadOutput {
             base: base(),
             query: query.clone(),
-            vsock_stdio_relay_settings: VsockStdioRelaySettings::default(),
+            vsock_stdio_relay_settings: Stdio::default().into(),
             naming: self.naming(),
         };
         let id = self.take_id();
