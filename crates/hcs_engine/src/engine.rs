@@ -21,10 +21,12 @@ use hcs_schema::{
     Failure, HResult, Stdio,
     coverage::Table,
     documents::{
-        ComputeSystem, CrashOptions, ModifySettingRequest, OsType, PauseOptions, ProcessDefaults,
-        Properties, SaveOptions, ShutdownOptions, StartOptions, SystemPropertyType, SystemType,
+        ComputeSystem, CrashOptions, OsType, PauseOptions, ProcessDefaults, Properties,
+        SaveOptions, ShutdownOptions, StartOptions, SystemPropertyType, SystemType,
     },
 };
+
+use crate::modification::HostChange;
 
 /// The input from which a machine is made.
 #[derive(Clone, Debug)]
@@ -461,9 +463,9 @@ pub trait Machine: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Does the host's part of a request (already valid); the guest's part is sent to its agent afterwards.
+    /// Does the host's part of a modification; the guest's part is sent to its agent afterwards.
     ///
     /// # Errors
-    /// The path or the change is not supported, by JSON pointer; nothing has changed then.
-    fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure>;
+    /// A value is not supported, by JSON pointer, or the host refused the change; nothing has changed then.
+    fn modify(&self, change: &HostChange) -> Result<(), Failure>;
 }

@@ -18,12 +18,13 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{
-    CreateRequest, Exit, Guest, Machine, MemoryKills, ProcessRefusals, StdioOffer,
+use hcs_engine::{
+    engine::{CreateRequest, Exit, Guest, Machine, MemoryKills, ProcessRefusals, StdioOffer},
+    modification::HostChange,
 };
 use hcs_schema::{
     Failure, HResult, Stdio,
-    documents::{ModifySettingRequest, PauseOptions, Properties, SystemPropertyType},
+    documents::{PauseOptions, Properties, SystemPropertyType},
 };
 use rustix::{
     fs::{Gid, Mode, OFlags, Uid, open},
@@ -308,7 +309,7 @@ impl Machine for ContainerMachine {
         self.record.user_namespace.is_some()
     }
 
-    fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {
-        modify::apply(self, request)
+    fn modify(&self, change: &HostChange) -> Result<(), Failure> {
+        modify::apply(self, change)
     }
 }

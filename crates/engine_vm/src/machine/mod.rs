@@ -12,12 +12,15 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{CreateRequest, Exit, Found, Guest, Machine, MemoryKills, StdioOffer};
+use hcs_engine::{
+    engine::{CreateRequest, Exit, Found, Guest, Machine, MemoryKills, StdioOffer},
+    modification::HostChange,
+};
 use hcs_schema::{
     Failure, HResult, Stdio,
     documents::{
-        ComputeSystem, CrashOptions, ModifySettingRequest, PauseOptions, Properties,
-        ShutdownOptions, StartOptions, SystemPropertyType,
+        ComputeSystem, CrashOptions, PauseOptions, Properties, ShutdownOptions, StartOptions,
+        SystemPropertyType,
     },
 };
 use rustix::{
@@ -341,8 +344,8 @@ impl Machine for VmMachine {
         self.record.groups.memory_kills()
     }
 
-    fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {
-        match modify::read(request)? {
+    fn modify(&self, change: &HostChange) -> Result<(), Failure> {
+        match modify::read(change)? {
             Change::Attach(attached) => {
                 let file = disk::open(&attached, &self.grantee)?;
                 let asked = self

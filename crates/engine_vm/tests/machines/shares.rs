@@ -8,12 +8,12 @@ use std::{
 };
 
 use hcs_engine::engine::{Engine as _, Exit, Machine};
-use hcs_schema::{Failure, HResult, documents::ModifySettingRequest};
+use hcs_schema::{Failure, HResult};
 use serde_json::{Value, json};
 
 use crate::{
     cases::Case,
-    host::{Host, Running},
+    host::{Host, Running, host_change},
 };
 
 pub(crate) const CASES: &[Case] = &[
@@ -38,8 +38,7 @@ fn add(machine: &dyn Machine, path: &Path) -> Result<(), Failure> {
     let request = json!({
         "ResourcePath": "VirtualMachine/Devices/Plan9/Shares", "RequestType": "Add", "Settings": share(path),
     });
-    let request: ModifySettingRequest = hcs_schema::parse(&request.to_string()).unwrap();
-    machine.modify(&request)
+    machine.modify(&host_change(&request)?)
 }
 
 /// Starts a machine that may have shares, for `user`.

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use hcs_engine::engine::{Guest, Machine};
+use hcs_engine::{
+    engine::{Guest, Machine},
+    modification::Modification,
+};
 use hcs_lifecycle::system::{Action, State};
 use hcs_schema::{
     Failure, HResult,
@@ -286,22 +289,22 @@ async fn save(system: Rc<System>, options: SaveOptions) -> Result<(), Failure> {
 }
 
 /// The host's part is done first: the guest is to use what it then has.
-async fn modify(system: Rc<System>, mut request: ModifySettingRequest) -> Result<(), Failure> {
-    let guest_request = request.guest_request.take();
+async fn modify(system: Rc<System>, request: ModifySettingRequest) -> Result<(), Failure> {
     let kind = request.request_type.unwrap_or(ModifyRequestType::Update);
-    let deed = match (kind, &guest_request) {
+    let deed = match (kind, &request.guest_request) {
         (ModifyRequestType::Update, None) => Deed::Set,
         _ => Deed::Change,
     };
     let modified = async {
-        if request.resource_path.is_some() || guest_request.is_none() {
+        let Modification { host, guest } = Modification::read(request, system.coverage())?;
+        if let Some(change) = host {
             operations::step("the engine changes the machine");
             let machine = Arc::clone(&system.machine);
-            blocking(move || machine.modify(&request)).await?;
+            blocking(move || machine.modify(&change)).await?;
         }
-        if let Some(guest_request) = guest_request {
+        if let Some(change) = guest {
             let limit = system.context()?.config().times.guest();
-            system.guest().await?.modify(guest_request, limit).await?;
+            system.guest().await?.modify(change, limit).await?;
         }
         Ok(())
     };

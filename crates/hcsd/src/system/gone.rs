@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{Exit, Guest, Machine, MemoryKills, StdioOffer};
+use hcs_engine::{
+    engine::{Exit, Guest, Machine, MemoryKills, StdioOffer},
+    modification::HostChange,
+};
 use hcs_schema::{
     Failure, HResult, Stdio,
-    documents::{ModifySettingRequest, PauseOptions, Properties, SystemPropertyType},
+    documents::{PauseOptions, Properties, SystemPropertyType},
 };
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -101,7 +104,7 @@ impl Machine for GoneMachine {
         MemoryKills::default()
     }
 
-    fn modify(&self, _request: &ModifySettingRequest) -> Result<(), Failure> {
+    fn modify(&self, _change: &HostChange) -> Result<(), Failure> {
         ended()
     }
 }

@@ -17,8 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcs_engine::engine::{
-    CreateRequest, Engine, Exit, Found, Guest, Machine, MemoryKills, Offers, StdioOffer, Summary,
+use hcs_engine::{
+    engine::{
+        CreateRequest, Engine, Exit, Found, Guest, Machine, MemoryKills, Offers, StdioOffer,
+        Summary,
+    },
+    modification::HostChange,
 };
 use hcs_schema::{
     Failure, HResult, Stdio,
@@ -28,8 +32,8 @@ use hcs_schema::{
         Entries, Table,
     },
     documents::{
-        ComputeSystem, ModifySettingRequest, OsType, PauseOptions, Properties, ShutdownOptions,
-        StartOptions, Statistics, SystemPropertyType, SystemType,
+        ComputeSystem, OsType, PauseOptions, Properties, ShutdownOptions, StartOptions, Statistics,
+        SystemPropertyType, SystemType,
     },
 };
 use rustix::{
@@ -453,8 +457,7 @@ impl Machine for Tree {
         MemoryKills::default()
     }
 
-    fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {
-        let path = request.resource_path.as_deref().unwrap_or_default();
-        Err(TABLE.refuse_resource(path))
+    fn modify(&self, change: &HostChange) -> Result<(), Failure> {
+        Err(TABLE.refuse_resource(&change.resource))
     }
 }

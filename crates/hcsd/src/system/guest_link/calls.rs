@@ -2,6 +2,7 @@
 
 use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
 
+use hcs_engine::modification::GuestChange;
 use hcs_schema::{Failure, HResult, Stdio, documents::ProcessDetails};
 use hcs_wire::{
     guest::{
@@ -15,7 +16,6 @@ use hcs_wire::{
     output::OutputQuery,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::{
@@ -336,10 +336,10 @@ impl GuestLink {
     ///
     /// # Errors
     /// What the agent reported.
-    pub(crate) async fn modify(&self, request: Value, limit: Duration) -> Result<(), Failure> {
+    pub(crate) async fn modify(&self, change: GuestChange, limit: Duration) -> Result<(), Failure> {
         let request = ModifySettings {
             base: base(),
-            request,
+            request: change.into_request(),
         };
         let response: Plain = self.call(Rpc::ModifySettings, &request, limit).await?;
         check(&response.base, "the guest did not change it")
