@@ -95,8 +95,8 @@ pub(crate) fn take(
     Ok(true)
 }
 
-/// Whether [`take`] took these pipes for a process that was made then. Changes nothing. Meanwhile the agent has given them to
-/// the user of the process: the service does not know that user, but only such pipes have these permissions.
+/// Whether [`take`] took these pipes for a process that was made then. Changes nothing. Meanwhile the agent has given
+/// them to the user of the process: the service does not know that user, but only such pipes have these permissions.
 ///
 /// # Errors
 /// One is no pipe.

@@ -61,8 +61,8 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// How many descriptors follow: the file for the end; the worker's socket (bound, not listening); the kernel or
-    /// the code of firmware; the initial RAM disk if there is one, or the variables of firmware; the file of each disk, the listening socket of each serial port, and the folder of
-    /// sockets of programs with the listening one in it.
+    /// the code of firmware; the initial RAM disk if there is one, or the variables of firmware; the file of each disk,
+    /// the listening socket of each serial port, and the folder of sockets of programs with the listening one in it.
     pub(crate) fn descriptors(&self) -> usize {
         let boot = 3 + usize::from(self.has_initrd);
         let sockets = if self.hv_socket.is_some() { 2 } else { 0 };

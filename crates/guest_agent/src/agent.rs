@@ -439,8 +439,8 @@ impl<L: Link> Agent<L> {
     }
 
     fn children_ended(&mut self) {
-        // What it says does not matter, `waitpid` tells; it only must not stay readable. SIGCHLD is pending at most once,
-        // and one that comes after this read makes it readable again.
+        // What it says does not matter, `waitpid` tells; it only must not stay readable. SIGCHLD is pending at most
+        // once, and one that comes after this read makes it readable again.
         let mut news = [0; SIGNAL_NEWS_BYTES];
         if let Err(errno) = rustix::io::read(&self.child_ended, &mut news)
             && errno != Errno::AGAIN

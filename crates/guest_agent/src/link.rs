@@ -21,9 +21,9 @@ use rustix::{
 /// that is not root opens it again.
 const GIVEN_MODE: Mode = Mode::from_raw_mode(0o660);
 
-/// Gives the pipes of a process to `user`, so that a process of that user can open `/dev/stdout` and its like again. The
-/// host has made sure that they are pipes without a name that belong to its client. What cannot be given works as it is:
-/// it can be read and written, but not opened again.
+/// Gives the pipes of a process to `user`, so that a process of that user can open `/dev/stdout` and its like again.
+/// The host has made sure that they are pipes without a name that belong to its client. What cannot be given works as
+/// it is: it can be read and written, but not opened again.
 pub(crate) fn give_to(stdio: &Stdio<Option<OwnedFd>>, user: u32) {
     for end in stdio.as_ref().into_array().into_iter().flatten() {
         let is_given = fstat(end).is_ok_and(|found| {
@@ -65,8 +65,8 @@ pub trait Link {
         sent: Vec<OwnedFd>,
     ) -> Result<Stdio<Option<OwnedFd>>, Failure>;
 
-    /// Whether descriptors come along with messages and can be sent back. Else the streams of [`Link::stdio`] are sockets;
-    /// the agent puts pipes before them, and moves the bytes.
+    /// Whether descriptors come along with messages and can be sent back. Else the streams of [`Link::stdio`] are
+    /// sockets; the agent puts pipes before them, and moves the bytes.
     fn passes_descriptors(&self) -> bool;
 
     /// The streams of a reader of kept output: one to write to, and one to read from where it is `attached`. As for
@@ -96,8 +96,8 @@ pub trait Link {
         Ok(sent)
     }
 
-    /// The agent has come to its end, and all answers are in the queue of `stream`. Waits where they would be lost with the
-    /// system, for a second at most.
+    /// The agent has come to its end, and all answers are in the queue of `stream`. Waits where they would be lost with
+    /// the system, for a second at most.
     fn farewell(&mut self, _stream: BorrowedFd<'_>) {}
 
     /// Takes random bytes and the time of the host.
@@ -109,7 +109,8 @@ pub trait Link {
         Err(Failure::new(HResult::NOT_SUPPORTED, message))
     }
 
-    /// Changes something of the guest as a request of the host says; `None` where it is about nothing that this guest has.
+    /// Changes something of the guest as a request of the host says; `None` where it is about nothing that this guest
+    /// has.
     fn change(&mut self, _request: &serde_json::Value) -> Option<Result<(), Failure>> {
         None
     }

@@ -1,8 +1,8 @@
 //! Pipes of processes, relayed to streams of the host that are no pipes: sockets that a link has dialled.
 //!
-//! A process must have pipes: `/dev/stdout` of a socket cannot be opened again, and some programs behave differently on a
-//! socket. The ends are passed on in both directions. A relay outlives the process that it was made for, as a pipe does:
-//! it ends with the last process that has the other end of the pipe open, or with the stream.
+//! A process must have pipes: `/dev/stdout` of a socket cannot be opened again, and some programs behave differently on
+//! a socket. The ends are passed on in both directions. A relay outlives the process that it was made for, as a pipe
+//! does: it ends with the last process that has the other end of the pipe open, or with the stream.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,7 +44,8 @@ impl Relay {
         }
     }
 
-    /// Moves up to about [`TURN_BYTES`] bytes. [`Flow::Ended`] means that all is delivered, or that no process reads it.
+    /// Moves up to about [`TURN_BYTES`] bytes. [`Flow::Ended`] means that all is delivered, or that no process reads
+    /// it.
     fn pump(&mut self, scratch: &mut [u8]) -> Flow {
         let mut moved = 0;
         loop {
@@ -91,8 +92,8 @@ impl Relays {
         }
     }
 
-    /// Puts a pipe before each of `streams`; answers the ends for a process. `watch` has the event loop watch an end for
-    /// reading and writing, edge-triggered, under a number.
+    /// Puts a pipe before each of `streams`; answers the ends for a process. `watch` has the event loop watch an end
+    /// for reading and writing, edge-triggered, under a number.
     ///
     /// # Errors
     /// The errno of `pipe2(2)`, or of `watch`. Relays that are there already end by themselves.

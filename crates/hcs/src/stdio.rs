@@ -55,8 +55,8 @@ fn not_standard(descriptor: OwnedFd) -> Result<OwnedFd, Errno> {
     rustix::io::fcntl_dupfd_cloexec(&descriptor, 3)
 }
 
-/// The pipes of a process that is about to be made, both ends of each until the call is answered: so a service that dies
-/// meanwhile takes no byte with it, and the process does not see its reader go.
+/// The pipes of a process that is about to be made, both ends of each until the call is answered: so a service that
+/// dies meanwhile takes no byte with it, and the process does not see its reader go.
 #[derive(Debug)]
 pub(crate) struct Pipes {
     ours: Stdio<Option<OwnedFd>>,
@@ -94,8 +94,8 @@ impl Pipes {
         Self::make(sent).ok()
     }
 
-    /// Makes the pipe that kept output is to come through, and one for input where the reader is attached; `None` if that
-    /// is not possible.
+    /// Makes the pipe that kept output is to come through, and one for input where the reader is attached; `None` if
+    /// that is not possible.
     pub(crate) fn for_output(attached: bool) -> Option<Self> {
         let sent = Stdio {
             stdin: attached,

@@ -1,8 +1,8 @@
 //! A change to a running system, read once from the document that asks for it: what the host is to do, which an engine
 //! does ([`HostChange`]), and what the guest is to do, which its agent does ([`GuestChange`]).
 //!
-//! The engine's table says which resources its machines have, and which requests these allow. So a request that no engine
-//! could do is refused here, by pointer, and an engine only matches on an [`Action`].
+//! The engine's table says which resources its machines have, and which requests these allow. So a request that no
+//! engine could do is refused here, by pointer, and an engine only matches on an [`Action`].
 
 use hcs_schema::{
     Document, Failure, HResult,

@@ -18,10 +18,12 @@ use crate::{connection::RegistryRequest, error::RegistryError, session::Session}
 const MOST_BREAKS: u32 = 5;
 /// Bytes that have to come in each second that a content is waited for.
 const LEAST: u64 = 1024;
-/// Over how many times the longest silence that is looked at: a network that is bad for a minute is no reason to give up.
+/// Over how many times the longest silence that is looked at: a network that is bad for a minute is no reason to give
+/// up.
 const SILENCES: u32 = 10;
 
-/// How fast a content comes. A registry that sends a byte now and then is never silent, and would hold the store in use.
+/// How fast a content comes. A registry that sends a byte now and then is never silent, and would hold the store in
+/// use.
 #[derive(Debug)]
 struct Pace {
     /// How long it may say nothing.
@@ -41,8 +43,8 @@ impl Pace {
         }
     }
 
-    /// Takes `bytes` that were waited for; answers whether that is fast enough. A process that was stopped meanwhile has not
-    /// waited for longer than silence is waited for.
+    /// Takes `bytes` that were waited for; answers whether that is fast enough. A process that was stopped meanwhile
+    /// has not waited for longer than silence is waited for.
     fn keeps(&mut self, bytes: u64, waited: Duration) -> bool {
         self.came = self.came.saturating_add(bytes);
         self.waited += waited.min(self.stall);

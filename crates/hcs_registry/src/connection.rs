@@ -34,7 +34,7 @@ pub(crate) struct Connection {
     /// For other hosts, which have none of its certificates and exceptions.
     away: OnceLock<Agent>,
     stall: Duration,
-    /// Scheme, host and port: whoever is there may have the credentials.
+    /// Scheme, host and port: the server there may have the credentials.
     home: Uri,
     /// Whether the registry may be without TLS.
     insecure: bool,
@@ -52,7 +52,8 @@ pub(crate) struct RegistryRequest<'a> {
 }
 
 impl Connection {
-    /// The way to the registry at `host`. A read or write that takes longer than `stall` fails. Makes no connection yet.
+    /// The way to the registry at `host`. A read or write that takes longer than `stall` fails. Makes no connection
+    /// yet.
     pub(crate) fn new(
         scheme: &str,
         host: &str,
@@ -226,8 +227,8 @@ impl Connection {
         }
     }
 
-    /// Whether `address`, which is without TLS, may be asked: the registry may be without, or is, and so are then the places
-    /// that it leads to. That a registry of this machine needs no TLS says nothing of other machines.
+    /// Whether `address`, which is without TLS, may be asked: the registry may be without, or is, and so are then the
+    /// places that it leads to. That a registry of this machine needs no TLS says nothing of other machines.
     fn may_be_plain(&self, address: &Uri) -> bool {
         let local = |uri: &Uri| uri.host().is_some_and(is_loopback);
         let same = self.insecure && self.is_of_host(address);

@@ -51,8 +51,8 @@ struct Token {
 }
 
 impl<'a> Session<'a> {
-    /// Finds out how the registry at `place` is spoken to. TLS is tried first; a registry of this machine, and one that is
-    /// configured as insecure, may be without.
+    /// Finds out how the registry at `place` is spoken to. TLS is tried first; a registry of this machine, and one that
+    /// is configured as insecure, may be without.
     ///
     /// # Errors
     /// It cannot be reached.
@@ -192,8 +192,8 @@ impl<'a> Session<'a> {
         Ok(header)
     }
 
-    /// Gets a token of the place that the registry names. Without TLS no other host than the registry's own is told of the
-    /// user.
+    /// Gets a token of the place that the registry names. Without TLS no other host than the registry's own is told of
+    /// the user.
     fn token(
         &self,
         realm: &str,

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// One `T` for each standard stream of a process: whether it is wanted, its port, a descriptor. All that goes over the
-/// three goes in this order. Messages whose members have other names, or others beside them, have the three written out.
+/// three goes in this order. Messages whose members have other names, or others beside them, have the three written
+/// out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     default,

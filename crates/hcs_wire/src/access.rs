@@ -2,11 +2,12 @@
 //!
 //! 1. [`Identity`]: the user and the group that stand for a machine in such a list, as the service tells them.
 //! 2. [`List`]: a list, as `acl(5)` has it. Pure: what it permits, and what is granted and revoked.
-//! 3. [`list_of`], [`grant`], [`revoke`]: that of a file. The kernel decides whether the caller may change it: the owner
-//!    of the file may, and root.
+//! 3. [`list_of`], [`grant`], [`revoke`]: that of a file. The kernel decides whether the caller may change it: the
+//!    owner of the file may, and root.
 //!
-//! The library changes lists with the rights of its program, so no other process follows a path for a client. A grant can
-//! be made before the machine exists, and lasts as long as the file. `getfacl` shows it, and `setfacl` takes it back, too.
+//! The library changes lists with the rights of its program, so no other process follows a path for a client. A grant
+//! can be made before the machine exists, and lasts as long as the file. `getfacl` shows it, and `setfacl` takes it
+//! back, too.
 
 mod list;
 
@@ -79,8 +80,8 @@ pub fn may(path: &Path, machine: Identity, wanted: u8) -> Result<bool, Errno> {
 /// Gives `holder` these rights to the regular file at `path`, beside those it has. Others keep theirs.
 ///
 /// # Errors
-/// `EINVAL` where there is no regular file; `EPERM` for a caller who neither owns it nor is root; `EOPNOTSUPP` on a file
-/// system without lists.
+/// `EINVAL` where there is no regular file; `EPERM` for a caller who neither owns it nor is root; `EOPNOTSUPP` on a
+/// file system without lists.
 pub fn grant(path: &Path, holder: Holder, rights: u8) -> Result<(), Errno> {
     change(path, |list| list.grant(holder, rights))
 }

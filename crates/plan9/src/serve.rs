@@ -19,8 +19,8 @@ pub enum ServeError {
     Size(u32, u32),
 }
 
-/// Answers the requests of a guest that come on `stream`, until it ends. Blocks; what the guest may do with the files is what
-/// the calling thread may do.
+/// Answers the requests of a guest that come on `stream`, until it ends. Blocks; what the guest may do with the files
+/// is what the calling thread may do.
 ///
 /// # Errors
 /// The stream failed, or the guest broke the protocol. The connection is then of no more use.

@@ -131,7 +131,8 @@ fn processor(document: &ContainerProcessor) -> Result<CpuLimits, Failure> {
     limits::processor(Some(document), plan::processors()).map_err(in_settings)
 }
 
-/// The pointers of a failure are those of the document a container is made from; in a request the value stands elsewhere.
+/// The pointers of a failure are those of the document a container is made from; in a request the value stands
+/// elsewhere.
 fn in_settings(mut failure: Failure) -> Failure {
     for pointer in failure
         .causes

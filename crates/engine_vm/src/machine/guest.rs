@@ -39,8 +39,8 @@ impl Ports {
     }
 }
 
-/// Waits until the agent has dialled, at most for `limit`; takes its stream with `take`. `is_gone` says that the machine
-/// has ended.
+/// Waits until the agent has dialled, at most for `limit`; takes its stream with `take`. `is_gone` says that the
+/// machine has ended.
 pub(super) fn agent(
     control: &Control,
     take: bool,

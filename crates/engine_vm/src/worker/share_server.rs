@@ -1,8 +1,9 @@
 //! The process that serves the shares of a machine, with the rights of the user who asked for it.
 //!
-//! The worker starts it, from the same program, for a machine whose document has `Plan9`. It becomes that user, without any
-//! capability, before it is told of a share: so the kernel decides by that user's rights what the guest may do, and what a guest
-//! gains that takes it over is what that user has. It opens the directories itself, and reaches nothing of QEMU.
+//! The worker starts it, from the same program, for a machine whose document has `Plan9`. It becomes that user, without
+//! any capability, before it is told of a share: so the kernel decides by that user's rights what the guest may do, and
+//! what a guest gains that takes it over is what that user has. It opens the directories itself, and reaches nothing of
+//! QEMU.
 //!
 //! | socket | messages |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! The worker's end of the shares of its machine: starting the process that serves them (`share_server`), orders to it, and the
-//! streams of guests for it.
+//! The worker's end of the shares of its machine: starting the process that serves them (`share_server`), orders to it,
+//! and the streams of guests for it.
 
 use std::{
     cmp::Ordering,

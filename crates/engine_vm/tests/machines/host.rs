@@ -1,4 +1,5 @@
-//! A service's part for the tests: an engine, the directories and names of machines, and the ends of their serial ports.
+//! A service's part for the tests: an engine, the directories and names of machines, and the ends of their serial
+//! ports.
 
 use std::{
     fs,

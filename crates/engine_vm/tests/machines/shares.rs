@@ -1,5 +1,5 @@
-//! Directories of the host for a guest: who serves them, and which are refused. `crates/hcsd/tests/service/shares.rs` has a guest
-//! that uses them.
+//! Directories of the host for a guest: who serves them, and which are refused. `crates/hcsd/tests/service/shares.rs`
+//! has a guest that uses them.
 
 use std::{
     fs,

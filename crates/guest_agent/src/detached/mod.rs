@@ -11,7 +11,8 @@
 //! 3. [`Output`]: the output of one process. [`Outputs`]: all of them.
 //!
 //! The output stays when the process has ended, with its exit code, until the agent ends or [`MAX_OUTPUTS`] younger
-//! processes want the place. Its standard input does not end with a client. A process never waits for a reader, nor for the disk beyond what the kernel has it wait.
+//! processes want the place. Its standard input does not end with a client. A process never waits for a reader, nor for
+//! the disk beyond what the kernel has it wait.
 
 mod input;
 mod log;
@@ -328,8 +329,9 @@ impl Outputs {
         closed
     }
 
-    /// Has the pipe of `ends`, which are non-blocking, get what `query` asks for, and attaches the other one, if there is one,
-    /// to the standard input; answers the pid of the process. `watch` makes the event loop watch an end under a number.
+    /// Has the pipe of `ends`, which are non-blocking, get what `query` asks for, and attaches the other one, if there
+    /// is one, to the standard input; answers the pid of the process. `watch` makes the event loop watch an end under a
+    /// number.
     ///
     /// # Errors
     /// There is no such output, there are too many readers, or `watch` failed.

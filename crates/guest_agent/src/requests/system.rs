@@ -164,8 +164,8 @@ impl<L: Link> Agent<L> {
     }
 }
 
-/// The abilities of the agent, over a link that passes descriptors or not, with a file for names or without. A link that
-/// does not is a virtual machine's.
+/// The abilities of the agent, over a link that passes descriptors or not, with a file for names or without. A link
+/// that does not is a virtual machine's.
 fn capabilities(passes_descriptors: bool, has_hosts: bool) -> GcsCapabilities {
     GcsCapabilities {
         send_host_create_message: false,

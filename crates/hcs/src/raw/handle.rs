@@ -65,8 +65,8 @@ pub(crate) struct Happening {
 #[derive(Debug)]
 struct Completed {
     operation: WeakOperation,
-    /// Holds the operation for a callback that is there. A completion that is kept for one to come does not: the operation
-    /// holds this handle.
+    /// Holds the operation for a callback that is there. A completion that is kept for one to come does not: the
+    /// operation holds this handle.
     held: Option<Operation>,
     telling: Arc<Telling>,
 }

@@ -152,10 +152,10 @@ impl Operation {
         }
     }
 
-    /// `HcsSetOperationCallback`. Set while a call is pending, it is called for that call; set after, for that too where
-    /// its completion is still unknown (no callback was told, no result read), and for the next. It takes the place of the
-    /// former, which is not called any more; where that is running, this waits until it has returned, unless called from
-    /// within it.
+    /// `HcsSetOperationCallback`. Set while a call is pending, it is called for that call; set after, for that too
+    /// where its completion is still unknown (no callback was told, no result read), and for the next. It takes the
+    /// place of the former, which is not called any more; where that is running, this waits until it has returned,
+    /// unless called from within it.
     ///
     /// # Errors
     /// `E_HANDLE` when closed; `HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET` when the event callback of the handle

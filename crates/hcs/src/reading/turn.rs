@@ -14,14 +14,14 @@
 //! A watcher wants to hear of answers and events without waiting: a callback, a task, an event stream, or a program
 //! that asks an operation again and again. Owed answers belong to calls that no thread waits for at the moment.
 //!
-//! Locks: `state` is never held while something is read or called; a seat's lock is taken within it, never the other way
-//! round.
+//! Locks: `state` is never held while something is read or called; a seat's lock is taken within it, never the other
+//! way round.
 //!
 //! Races thought through:
 //! - *a source is left while a thread sits down*: both under `state`, so there is never a free source beside a thread
 //!   that waits for one.
-//! - *a thread's wait ends when it is just being given the source*: it finds it in its seat when it leaves, and passes it
-//!   on.
+//! - *a thread's wait ends when it is just being given the source*: it finds it in its seat when it leaves, and passes
+//!   it on.
 //! - *a wait ends by another thread while its own reads*: its waker is then the source's bell, which ends the reading.
 //!   The condition is checked after the waker was left, so that no end is missed.
 //! - *a watcher begins while a thread reads*: that thread sees it when it leaves.

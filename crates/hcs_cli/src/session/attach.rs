@@ -64,8 +64,8 @@ fn pass_on(output: KeptOutput, mut to_out: File, mut to_err: File) {
     }
 }
 
-/// Passes our input on to `input`, in a thread that ends with the program. The answer hangs up when `keys` were typed on a
-/// terminal.
+/// Passes our input on to `input`, in a thread that ends with the program. The answer hangs up when `keys` were typed
+/// on a terminal.
 ///
 /// # Errors
 /// Descriptors or a thread are lacking.

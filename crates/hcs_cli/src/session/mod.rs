@@ -9,8 +9,9 @@
 //! All of it is one loop around one `poll(2)` on one thread, the reading of the connection included; only what could
 //! block the loop, a terminal say, has a thread of its own ([`pumps`]).
 //!
-//! [`archive`] is for a process that packs or unpacks files. [`join`] is the same for a process that runs already, which goes on when the session ends before it ([`attach`]).
-//! [`console`] is for a serial port, behind which is no process of ours.
+//! [`archive`] is for a process that packs or unpacks files. [`join`] is the same for a process that runs already,
+//! which goes on when the session ends before it ([`attach`]). [`console`] is for a serial port, behind which is no
+//! process of ours.
 //!
 //! Output is never cut: after the process has ended, its streams are read to end-of-file. Only when another process
 //! has inherited them, so that no end-of-file comes, are they given up, after a second without a byte.
@@ -383,8 +384,8 @@ impl Session<'_> {
     }
 }
 
-/// Passes signals on to the process, and to what it started: a shell that waits for a command acts on a signal only when
-/// that command has ended, and one that is killed leaves it behind.
+/// Passes signals on to the process, and to what it started: a shell that waits for a command acts on a signal only
+/// when that command has ended, and one that is killed leaves it behind.
 struct Relay<'a> {
     process: &'a Process,
     calls: &'a mut Vec<Operation<()>>,

@@ -220,8 +220,8 @@ pub struct SignalOptions {
     /// Linux number.
     #[serde(default)]
     pub signal: i32,
-    /// Ours: to the group of the process, and to its session where it kills. An agent that does not know it sends to the
-    /// process alone.
+    /// Ours: to the group of the process, and to its session where it kills. An agent that does not know it sends to
+    /// the process alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub group: bool,
 }

@@ -43,8 +43,8 @@ const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// Processes of one system that are taken in, or ended, before the other tasks of the service have their turn.
 const AT_ONCE: usize = 8;
-/// Living processes that one system can have. Its agent has at most 8,192. None is made while there is no link, but as many
-/// that are known may have ended meanwhile, which is told later.
+/// Living processes that one system can have. Its agent has at most 8,192. None is made while there is no link, but as
+/// many that are known may have ended meanwhile, which is told later.
 const MOST_LIVING: usize = 2 * 8192;
 
 /// What `request` does. The future ends early, and is dropped, when the machine is gone.
@@ -229,8 +229,8 @@ fn name() -> Option<Rc<str>> {
     operations::current()?.name().cloned()
 }
 
-/// What an engine does for a call, so that a later service can tell whether it was done. The caller writes down what the
-/// system is like afterwards.
+/// What an engine does for a call, so that a later service can tell whether it was done. The caller writes down what
+/// the system is like afterwards.
 async fn once(
     system: &System,
     deed: Deed,
@@ -264,8 +264,8 @@ async fn resume(system: Rc<System>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets the clock of a guest that has one of its own, which stood still. One that cannot be reached is told with its next
-/// stream.
+/// Sets the clock of a guest that has one of its own, which stood still. One that cannot be reached is told with its
+/// next stream.
 async fn set_clock(system: &Rc<System>) {
     let guest = system.machine.guest();
     if !guest.is_some_and(Guest::needs_renewal) || system.lacks_link() {
@@ -403,8 +403,8 @@ pub(super) async fn mend(system: Rc<System>) {
 }
 
 /// Connects to the agent of a running system that has no link to it, however long that takes: an agent may be stopped,
-/// or not get its turn on a busy host, and that is no reason to end what runs in its system. Meanwhile calls to it fail,
-/// and the system can be terminated.
+/// or not get its turn on a busy host, and that is no reason to end what runs in its system. Meanwhile calls to it
+/// fail, and the system can be terminated.
 pub(super) async fn reach(system: Rc<System>) {
     let mut rest = PARTING;
     while system.guest_may_be_asked().is_ok() {

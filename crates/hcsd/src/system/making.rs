@@ -102,8 +102,8 @@ pub(crate) async fn create(
     })
 }
 
-/// Goes through the phases of a creation. Each is a type that undoes what it has done: when it is dropped, or by a method
-/// that says so.
+/// Goes through the phases of a creation. Each is a type that undoes what it has done: when it is dropped, or by a
+/// method that says so.
 async fn make(
     context: Rc<Context>,
     reserved: Reserved,
@@ -272,8 +272,8 @@ fn discard(machine: &dyn Machine, directory: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The third phase: a system that no client can find yet. [`Assembled::keep`] ends the creation, [`Assembled::take_back`]
-/// undoes it.
+/// The third phase: a system that no client can find yet. [`Assembled::keep`] ends the creation,
+/// [`Assembled::take_back`] undoes it.
 struct Assembled {
     initiator: Initiator,
     reservation: Reservation,

@@ -204,8 +204,8 @@ pub(crate) struct System {
     share: RefCell<Option<Share>>,
 }
 
-/// Processes of one system that its agent is asked for at one time. The agent makes one after the other: one that it works
-/// on, and the next.
+/// Processes of one system that its agent is asked for at one time. The agent makes one after the other: one that it
+/// works on, and the next.
 const CREATIONS: usize = 2;
 
 /// Gives a ticket up when the caller stops waiting for it.
@@ -461,8 +461,8 @@ impl System {
             .unwrap_or(failure)
     }
 
-    /// A process that a client knew before the service was restarted, and that is not known here: the one whose exit was
-    /// on its way to the client when the service died. Its agent remembers exits for a while, and is asked.
+    /// A process that a client knew before the service was restarted, and that is not known here: the one whose exit
+    /// was on its way to the client when the service died. Its agent remembers exits for a while, and is asked.
     pub(crate) fn remembered_by_agent(self: &Rc<Self>, pid: u32) -> Option<Rc<Process>> {
         let link = self.link().filter(|_| self.expected_back.get())?;
         let context = self.context().ok()?;

@@ -3,8 +3,8 @@
 //! The pipes' host ends belong to the client; the service keeps `O_PATH` descriptors of them. Those keep the pipe's
 //! inode reachable without counting as a reader or writer, so end-of-file and `EPIPE` work as if the service were not
 //! there (`open(2)`, `pipe(7)`). While a process holds one of the ends, no other gets any; once none does, all of
-//! them can be opened anew through `/proc/self/fd`. These descriptors die with the service; of processes that an earlier
-//! service created, the guest agent is asked for its own, the first time a client wants them.
+//! them can be opened anew through `/proc/self/fd`. These descriptors die with the service; of processes that an
+//! earlier service created, the guest agent is asked for its own, the first time a client wants them.
 //!
 //! Whether an end is held is asked of the pipe itself: its other end is opened for an instant and polled. `POLLERR`
 //! at a write end says that there is no reader, `POLLHUP` at a read end that there is no writer (`poll(2)`).
@@ -88,9 +88,9 @@ impl Traces {
         }
     }
 
-    /// Pipes that an earlier service gave out, found again by what the guest kept of them. The guest is not trusted, nor
-    /// is what it sends: an end that is held would keep the pipe open, so what is kept of it here is a way to it and no
-    /// more.
+    /// Pipes that an earlier service gave out, found again by what the guest kept of them. The guest is not trusted,
+    /// nor is what it sends: an end that is held would keep the pipe open, so what is kept of it here is a way to it
+    /// and no more.
     pub(crate) fn recalled(ways: &Stdio<Option<OwnedFd>>) -> Self {
         Self::remember(ways)
     }

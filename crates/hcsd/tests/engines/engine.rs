@@ -1,9 +1,9 @@
 //! An engine of plain process trees, small but real: a machine is a supervisor and what it runs.
 //!
-//! A document with `GuestConnection` asks for a machine with a guest agent, which is the real one. It has a pid namespace,
-//! because a shutdown signals everything that the agent can see; nothing else of the machine is apart from the host. Any
-//! other document asks for a guest without an agent: the program that it names as its kernel. The supervisor begins with
-//! [`Machine::start`], waits for the guest and leaves its last word in the machine's directory.
+//! A document with `GuestConnection` asks for a machine with a guest agent, which is the real one. It has a pid
+//! namespace, because a shutdown signals everything that the agent can see; nothing else of the machine is apart from
+//! the host. Any other document asks for a guest without an agent: the program that it names as its kernel. The
+//! supervisor begins with [`Machine::start`], waits for the guest and leaves its last word in the machine's directory.
 
 use std::{
     fs,
@@ -56,9 +56,9 @@ pub(crate) const RESET: i32 = 11;
 /// Name of the pipe by which the supervisor is told to start.
 const GO: &str = "go";
 
-/// The supervisor: `$0` is the machine's directory, and `$1` says whether a guest that ends badly boots again. A SIGTERM for
-/// the guest is not for it. It has both ends of its standard input, so that it waits for the start through the deaths of
-/// services.
+/// The supervisor: `$0` is the machine's directory, and `$1` says whether a guest that ends badly boots again. A
+/// SIGTERM for the guest is not for it. It has both ends of its standard input, so that it waits for the start through
+/// the deaths of services.
 const SUPERVISOR: &str = r#"
 trap : TERM
 read -r go || exit 1

@@ -1,5 +1,5 @@
-//! What the second engine alone has: guests without an agent, guests that reboot, and every kind of end that a supervisor
-//! leaves word of. And that both engines serve side by side.
+//! What the second engine alone has: guests without an agent, guests that reboot, and every kind of end that a
+//! supervisor leaves word of. And that both engines serve side by side.
 
 use std::{fs, os::fd::OwnedFd, path::PathBuf};
 
@@ -74,7 +74,8 @@ fn properties(system: u64, kind: &str) -> Call {
     }
 }
 
-/// Waits for the end of a system, which must be the next event; answers how it ended, and what its machine said of that.
+/// Waits for the end of a system, which must be the next event; answers how it ended, and what its machine said of
+/// that.
 #[track_caller]
 fn end(client: &mut Client, system: u64) -> (String, Value) {
     let (subject, event_type, status) = client.event();

@@ -20,9 +20,9 @@ document! {
         /// owner is one of the container's own ids. Without a user namespace, and with a service of an ordinary user,
         /// owners are as if this was set.
         shift_owners: bool = "ShiftOwners", "extension";
-        /// Whether the container may make set-user-ID and set-group-ID programs, files with capabilities and device nodes
-        /// there, which give power on the host (our extension). Otherwise it can make none at all, where what it writes
-        /// belongs to users of the host.
+        /// Whether the container may make set-user-ID and set-group-ID programs, files with capabilities and device
+        /// nodes there, which give power on the host (our extension). Otherwise it can make none at all, where what it
+        /// writes belongs to users of the host.
         allow_set_id: bool = "AllowSetId", "extension";
     }
 }

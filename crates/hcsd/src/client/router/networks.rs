@@ -32,7 +32,8 @@ pub(super) fn answer(errand: Errand, call: NetworkCall) {
         // What is known of it is with the objects themselves.
         let answer = match errand.was_done().await {
             Ok(_) => {
-                // A change is made to its end, so its answer is waited for: a client that cancels would not know what is there.
+                // A change is made to its end, so its answer is waited for: a client that cancels would not know what
+                // is there.
                 let called = async { networks.call(call, named).await.map(CallAnswer::document) };
                 operations::carry(Some(Rc::clone(&errand.pending.timeline)), called).await
             }

@@ -64,8 +64,8 @@ pub(super) fn create(
     });
 }
 
-/// For a call that is made again: the process that it has made, if it was begun. A client that has given it up meanwhile
-/// has that killed.
+/// For a call that is made again: the process that it has made, if it was begun. A client that has given it up
+/// meanwhile has that killed.
 ///
 /// # Errors
 /// It is unknown whether it was begun, or the process has pipes that its client does not know.
@@ -285,8 +285,8 @@ pub(super) fn open(errand: Errand, system: u64, handle: u64, pid: u32, again: bo
     });
 }
 
-/// [`find`], once the agent can be asked. A client with a handle would take a failure for the end of the process. It would learn of
-/// an exit in any case only when the agent tells it, so it is not answered before that.
+/// [`find`], once the agent can be asked. A client with a handle would take a failure for the end of the process. It
+/// would learn of an exit in any case only when the agent tells it, so it is not answered before that.
 async fn find_when_linked(
     system: &Rc<System>,
     pid: u32,

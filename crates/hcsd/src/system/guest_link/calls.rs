@@ -59,8 +59,8 @@ fn base() -> RequestBase {
 }
 
 impl GuestLink {
-    /// The first words on a stream. Does what the agent then asks for before the system counts as running. `renewal` is for
-    /// a guest that has a clock and random numbers of its own, and empty for others.
+    /// The first words on a stream. Does what the agent then asks for before the system counts as running. `renewal` is
+    /// for a guest that has a clock and random numbers of its own, and empty for others.
     ///
     /// # Errors
     /// The agent does not answer within `limit`, or speaks no version of ours.
@@ -289,7 +289,8 @@ impl GuestLink {
         check(&response.base, "the signal could not be sent")
     }
 
-    /// Kills a process whose creation was cancelled, and what it started if it still runs, without waiting for the answer.
+    /// Kills a process whose creation was cancelled, and what it started if it still runs, without waiting for the
+    /// answer.
     pub(crate) fn kill_unwanted(&self, pid: u32) {
         if let Err(failure) = self.has_to_serve_system("an unwanted process runs on") {
             tracing::warn!(pid, "{}", failure.log_line());
@@ -348,7 +349,8 @@ impl GuestLink {
     /// The processes of the guest, as its agent tells them, and the bytes of its answer. A long answer is read aside.
     ///
     /// # Errors
-    /// What the agent reported, or it told no list. One that tells more than there can be is not to be believed any more.
+    /// What the agent reported, or it told no list. One that tells more than there can be is not to be believed any
+    /// more.
     pub(crate) async fn process_details(
         &self,
         limit: Duration,
@@ -414,7 +416,8 @@ impl GuestLink {
         Ok(found)
     }
 
-    /// Has the agent write kept output into the last of `pipes`, and read from the one before it if the query attaches; answers the pid of its process.
+    /// Has the agent write kept output into the last of `pipes`, and read from the one before it if the query attaches;
+    /// answers the pid of its process.
     ///
     /// # Errors
     /// What the agent reported.
@@ -504,8 +507,8 @@ impl GuestLink {
         check(&response.base, "the shutdown could not be withdrawn")
     }
 
-    /// Sends the names that the agent has not been sent, unless it owes more than `most_open` answers to such requests: one
-    /// that is paused is not sent each change.
+    /// Sends the names that the agent has not been sent, unless it owes more than `most_open` answers to such requests:
+    /// one that is paused is not sent each change.
     fn send_names(&self, most_open: u32) {
         if self.has_ended()
             || !self
