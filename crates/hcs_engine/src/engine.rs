@@ -308,6 +308,13 @@ pub trait Guest {
         Ok(false)
     }
 
+    /// The GUID of the container that the machine is among those that its agent hosts. `None` where the agent belongs
+    /// to the machine alone, and requests are about the agent's own system. Does not block, and is the same at any
+    /// time.
+    fn container(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether the guest has a clock and random numbers of its own, as a virtual machine has. The service then sends
     /// the time and fresh random bytes with each stream to its agent, and after each resume.
     fn needs_renewal(&self) -> bool {

@@ -48,7 +48,7 @@ mod process;
 mod renewal;
 mod system;
 
-pub use base::{AgentRequest, ErrorRecord, RequestBase, ResponseBase};
+pub use base::{AgentRequest, ErrorRecord, GuestTarget, RequestBase, ResponseBase};
 pub use frame::{Decoder, Frame, encode, encode_bits};
 pub use kind::{MessageType, Rpc};
 pub use negotiate::{

@@ -308,7 +308,7 @@ async fn process_list(
     asking: &Asking,
 ) -> Result<Vec<ProcessDetails>, Failure> {
     let link = system.guest_within(asking.left()).await?;
-    match link.process_details(asking.left()).await {
+    match link.process_details(&system.target, asking.left()).await {
         Ok((listed, bytes)) => {
             asking.count(bytes);
             Ok(listed)

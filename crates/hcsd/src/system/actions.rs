@@ -304,7 +304,8 @@ async fn modify(system: Rc<System>, request: ModifySettingRequest) -> Result<(),
         }
         if let Some(change) = guest {
             let limit = system.context()?.config().times.guest();
-            system.guest().await?.modify(change, limit).await?;
+            let link = system.guest().await?;
+            link.modify(&system.target, change, limit).await?;
         }
         Ok(())
     };
@@ -347,7 +348,7 @@ async fn ask_to_stop(system: &System, options: ShutdownOptions) -> Result<(), Fa
         return Ok(());
     }
     operations::step("asks the guest agent to shut down");
-    system.guest().await?.shut_down()
+    system.guest().await?.shut_down(&system.target)
 }
 
 /// What was asked of the processes cannot be unasked, but those that did not obey may go on, and others be created.
@@ -357,7 +358,8 @@ async fn withdraw(system: &System) {
     }
     let withdrawn = async {
         let limit = system.context()?.config().times.guest();
-        system.guest().await?.withdraw_shut_down(limit).await
+        let link = system.guest().await?;
+        link.withdraw_shut_down(&system.target, limit).await
     };
     if let Err(failure) = withdrawn.await {
         warn!(
@@ -489,7 +491,7 @@ async fn find_unknown(
     link: &Rc<GuestLink>,
     limit: Duration,
 ) -> Result<(), Failure> {
-    let listed = link.process_list(limit).await?;
+    let listed = link.process_list(&system.target, limit).await?;
     let known = |pid: &u32| system.processes.get(*pid).is_some();
     let unknown: BTreeSet<u32> = listed.into_iter().filter(|pid| !known(pid)).collect();
     let living = system.processes.living().len();

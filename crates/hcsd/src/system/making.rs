@@ -10,11 +10,12 @@ use std::{
 };
 
 use hcs_engine::{
-    engine::{CreateRequest, Engine, Machine},
+    engine::{CreateRequest, Engine, Guest, Machine},
     steps::{self, Step},
 };
 use hcs_lifecycle::system::{Queue, State};
 use hcs_schema::{Failure, HResult, check_id, documents::ComputeSystem};
+use hcs_wire::guest::GuestTarget;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     time::Timespec,
@@ -394,6 +395,7 @@ pub(crate) fn put_together(
         .unwrap_or(false);
     let summary = engine.summary(&document);
     let most_owed = context.config().limits.unreported_exits_per_system;
+    let container = machine.guest().and_then(Guest::container);
     Rc::new(System {
         id: request.id,
         runtime_id: request.runtime_id,
@@ -405,6 +407,7 @@ pub(crate) fn put_together(
         terminate_on_last_handle_closed: Cell::new(terminate),
         processes: Processes::new(Journal::new(&request.directory), most_owed),
         defaults: summary.process_defaults,
+        target: container.map_or(GuestTarget::System, GuestTarget::of),
         machine,
         context: Rc::downgrade(context),
         engine,

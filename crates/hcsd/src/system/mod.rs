@@ -45,7 +45,11 @@ use hcs_schema::{
     },
 };
 use hcs_wire::{
-    event_type, guest::RecallCallResponse, log::LogEntry, operation::OperationId, service::Subject,
+    event_type,
+    guest::{GuestTarget, RecallCallResponse},
+    log::LogEntry,
+    operation::OperationId,
+    service::Subject,
 };
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
@@ -155,6 +159,8 @@ pub(crate) struct System {
     /// What its processes get unless their own documents say otherwise.
     pub(crate) defaults: Option<ProcessDefaults>,
     pub(crate) machine: Arc<dyn Machine>,
+    /// What requests to its agent are about.
+    pub(crate) target: GuestTarget,
     context: Weak<Context>,
     engine: Arc<dyn Engine>,
     document: String,

@@ -8,7 +8,7 @@ use std::{
 
 use hcs_lifecycle::process::{ExitStatus, Life, ProcessCall};
 use hcs_schema::{Failure, HResult, Stdio, coverage::Table};
-use hcs_wire::{event_type, service::Subject};
+use hcs_wire::{event_type, guest::GuestTarget, service::Subject};
 use tracing::debug;
 
 use crate::{
@@ -35,6 +35,8 @@ pub(crate) struct Process {
     system: Weak<System>,
     /// What properties of documents about it do.
     pub(crate) coverage: &'static Table,
+    /// Whose process it is for its agent.
+    target: GuestTarget,
     /// 0 until the agent has created it.
     pid: Cell<u32>,
     life: Cell<Life>,
@@ -70,25 +72,16 @@ pub(crate) struct Process {
 impl Process {
     /// A process that is about to be created.
     pub(crate) fn new(system: &Rc<System>, emulates_console: bool, share: Share) -> Rc<Self> {
-        let process = Self::of(
-            Rc::downgrade(system),
-            system.coverage(),
-            emulates_console,
-            share,
-        );
+        let process = Self::of(system, Rc::downgrade(system), emulates_console, share);
         process.refused_before.set(system.refused_processes());
         process
     }
 
-    fn of(
-        system: Weak<System>,
-        coverage: &'static Table,
-        emulates_console: bool,
-        share: Share,
-    ) -> Rc<Self> {
+    fn of(of: &System, system: Weak<System>, emulates_console: bool, share: Share) -> Rc<Self> {
         Rc::new(Self {
             system,
-            coverage,
+            coverage: of.coverage(),
+            target: of.target.clone(),
             pid: Cell::new(0),
             life: Cell::new(Life::new()),
             ending: Cell::default(),
@@ -129,7 +122,7 @@ impl Process {
 
     /// A process that has exited with `code`, and whose number another one may have by now: known to its handles only.
     pub(crate) fn past(system: &System, pid: u32, code: u32, share: Share) -> Rc<Self> {
-        let process = Self::of(Weak::new(), system.coverage(), false, share);
+        let process = Self::of(system, Weak::new(), false, share);
         process.pid.set(pid);
         process.unanswered.set(false);
         process.ended(Ending {
@@ -181,7 +174,7 @@ impl Process {
             let system = self.system()?;
             let limit = system.context()?.config().times.guest();
             let link = system.guest().await?;
-            let recalled = link.fetch_stdio(self.pid(), limit).await?;
+            let recalled = link.fetch_stdio(self, limit).await?;
             // Several may have asked.
             if self.stdio_unknown.replace(false) {
                 let closed = self.stdio.borrow().is_stdin_closed();
@@ -224,6 +217,11 @@ impl Process {
     /// Pid inside the system; 0 before it was created.
     pub(crate) fn pid(&self) -> u32 {
         self.pid.get()
+    }
+
+    /// What requests about it name: the container of its agent, where there are several.
+    pub(crate) const fn target(&self) -> &GuestTarget {
+        &self.target
     }
 
     /// Its system, while that is there.
@@ -279,7 +277,7 @@ impl Process {
             system.processes.delivered(self.pid());
         } else if let Some(link) = system.link().filter(|_| self.pid() != 0) {
             debug!(system = %system.id, pid = self.pid(), "killing a process that was cancelled");
-            link.kill_unwanted(self.pid());
+            link.kill_unwanted(self);
         }
     }
 

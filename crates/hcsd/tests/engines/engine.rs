@@ -204,6 +204,14 @@ fn guest_command(request: &CreateRequest) -> Result<Vec<String>, Failure> {
     Ok(vec!["/bin/sh".to_owned(), kernel])
 }
 
+/// The owner of machines that are a container of their agent begins so; its GUID follows.
+pub(crate) const CONTAINER_OF_AGENT: &str = "container ";
+
+fn container(document: &ComputeSystem) -> Option<String> {
+    let owner = document.owner.as_deref()?;
+    owner.strip_prefix(CONTAINER_OF_AGENT).map(str::to_owned)
+}
+
 fn has_agent(document: &ComputeSystem) -> bool {
     let machine = document.virtual_machine.as_ref();
     machine.is_some_and(|machine| machine.guest_connection.is_some())
@@ -244,6 +252,7 @@ struct Tree {
     process: OwnedFd,
     directory: PathBuf,
     has_agent: bool,
+    container: Option<String>,
 }
 
 impl Tree {
@@ -272,6 +281,7 @@ impl Tree {
             process,
             directory: request.directory.clone(),
             has_agent: has_agent(&request.document),
+            container: container(&request.document),
         };
         Ok(Some(tree).filter(|tree| !tree.is_gone()))
     }
@@ -324,6 +334,10 @@ impl Guest for Tree {
             Failure::new(hresult, "the agent cannot be connected to").because(&e)
         })?;
         Ok(stream.into())
+    }
+
+    fn container(&self) -> Option<&str> {
+        self.container.as_deref()
     }
 
     fn open_stdio(&self, wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {

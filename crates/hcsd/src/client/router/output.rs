@@ -51,7 +51,7 @@ async fn begin(
         return Err(Failure::new(HResult::E_INVALIDARG, message));
     }
     let pipes = errand.pending.take_pipes();
-    match link.read_output(query, pipes, limit).await {
+    match link.read_output(&system.target, query, pipes, limit).await {
         Ok(process_id) => Ok(begun(process_id)),
         Err(failure) => Err(system.explain(failure).await),
     }

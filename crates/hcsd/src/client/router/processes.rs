@@ -402,11 +402,7 @@ async fn send_signal(
     if options.signal == KILL {
         process.is_asked_to_die();
     }
-    let sent = system
-        .guest()
-        .await?
-        .signal(process.pid(), options, limit)
-        .await;
+    let sent = system.guest().await?.signal(process, options, limit).await;
     let Err(failure) = sent else {
         return Ok(());
     };
@@ -493,7 +489,7 @@ async fn apply(process: &Rc<Process>, request: &ProcessModifyRequest) -> Result<
             let limit = system.context()?.config().times.guest();
             let (height, width) = (size.height.unwrap_or(0), size.width.unwrap_or(0));
             let link = system.guest().await?;
-            match link.resize(process.pid(), height, width, limit).await {
+            match link.resize(process, height, width, limit).await {
                 Ok(()) => Ok(()),
                 Err(failure) => Err(system.explain(failure).await),
             }
