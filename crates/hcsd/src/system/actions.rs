@@ -348,7 +348,16 @@ async fn ask_to_stop(system: &System, options: ShutdownOptions) -> Result<(), Fa
         return Ok(());
     }
     operations::step("asks the guest agent to shut down");
-    system.guest().await?.shut_down(&system.target)
+    loop {
+        let link = system.guest().await?;
+        match link.shut_down(&system.target) {
+            // Its system was ended meanwhile, which settles this from outside, or its guest begins anew.
+            Err(failure) if failure.hresult == HResult::HCS_E_CONNECTION_CLOSED => {
+                link.ended().await;
+            }
+            asked => return asked,
+        }
+    }
 }
 
 /// What was asked of the processes cannot be unasked, but those that did not obey may go on, and others be created.
