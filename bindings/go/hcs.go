@@ -7,9 +7,10 @@
 //	...
 //	output, err := system.Output(ctx, "uname", "-a")
 //
-// Documents are what encoding/json marshals, or JSON as a string, []byte or json.RawMessage. Every call takes a context:
-// when that is done, the call is cancelled, what it had begun is undone, and the error is the context's too (errors.Is).
-// A failure is an *Error. All types may be used from several goroutines. The package is libcomputecore by cgo.
+// Documents are what encoding/json marshals, or JSON as a string, []byte or json.RawMessage. Every call takes a
+// context: when that is done, the call is cancelled, what it had begun is undone, and the error is the context's too
+// (errors.Is). A failure is an *Error. All types may be used from several goroutines. The package is libcomputecore by
+// cgo.
 package hcs
 
 /*

@@ -104,8 +104,8 @@ func (s *System) CreateProcess(ctx context.Context, parameters any) (*Process, e
 	return newProcess(handle, got)
 }
 
-// OpenProcess opens a process by its pid in the system. It waits for the service's answer. The streams stay with who has
-// them.
+// OpenProcess opens a process by its pid in the system. It waits for the service's answer. The streams stay with who
+// has them.
 func (s *System) OpenProcess(pid int) (*Process, error) {
 	var handle C.HCS_PROCESS
 	hr := C.HcsOpenProcess(s.handle, C.DWORD(pid), C.GENERIC_ALL, &handle)

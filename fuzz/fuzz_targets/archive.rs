@@ -1,5 +1,5 @@
-//! A tar stream of a container, read as `hcs cp` reads it: whatever comes, an entry names a path below the destination, and
-//! data is no longer than announced.
+//! A tar stream of a container, read as `hcs cp` reads it: whatever comes, an entry names a path below the destination,
+//! and data is no longer than announced.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! The beginning and the end of a disk image that a guest has written, of which the first two bytes say the length of the
-//! first.
+//! The beginning and the end of a disk image that a guest has written, of which the first two bytes say the length of
+//! the first.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! The bytes of a QEMU that its guest has taken over, as they reach the monitor of a worker: in two pieces, of which the
-//! first byte says the length of the first.
+//! The bytes of a QEMU that its guest has taken over, as they reach the monitor of a worker: in two pieces, of which
+//! the first byte says the length of the first.
 
 #![no_main]
 

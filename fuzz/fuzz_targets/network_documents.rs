@@ -1,5 +1,5 @@
-//! Documents of networks, as a client sends them: the first byte says to which call, of a service that has a network, an
-//! endpoint and a namespace.
+//! Documents of networks, as a client sends them: the first byte says to which call, of a service that has a network,
+//! an endpoint and a namespace.
 
 #![no_main]
 

@@ -1,6 +1,6 @@
 /*
- * absent.h - checks of functions that take strings and files and are not implemented: with all of them given they answer
- * E_NOTIMPL, never success; without any one that they need, E_INVALIDARG.
+ * absent.h - checks of functions that take strings and files and are not implemented: with all of them given they
+ * answer E_NOTIMPL, never success; without any one that they need, E_INVALIDARG.
  */
 #ifndef ABSENT_H
 #define ABSENT_H

@@ -1,7 +1,8 @@
 //! `cargo xtask install`: programs, manual pages, completions, libraries, headers, the pkg-config file and the systemd
 //! units, below a prefix.
 //!
-//! What was made is written into a list, which [`crate::uninstall`] goes by. A C program then builds with `cc $(pkg-config --cflags --libs computecore)`.
+//! What was made is written into a list, which [`crate::uninstall`] goes by. A C program then builds with
+//! `cc $(pkg-config --cflags --libs computecore)`.
 
 use std::{
     ffi::OsStr,
@@ -17,8 +18,9 @@ use crate::{
     uninstall::Placed,
 };
 
-/// Further names of the library. It has the functions for layers too, which Windows has in one of their own. .NET looks for
-/// `computecore.dll` with `lib` before and `.so` behind, the latter first: `ldconfig` lists only names that end with it.
+/// Further names of the library. It has the functions for layers too, which Windows has in one of their own. .NET looks
+/// for `computecore.dll` with `lib` before and `.so` behind, the latter first: `ldconfig` lists only names that end
+/// with it.
 const ALIASES: [&str; 5] = [
     "libcomputestorage.so",
     "libcomputecore.dll.so",

@@ -1,7 +1,8 @@
 //! Repository tasks: the only scripting in the repository.
 //!
 //! - `cargo xtask tidy [--fix] [RULE]...`: the house rules, one file each in [`tidy`].
-//! - `cargo xtask test [FILTER]`: installs what is missing, builds, runs every test, checks that nothing is left behind.
+//! - `cargo xtask test [FILTER]`: installs what is missing, builds, runs every test, checks that nothing is left
+//!   behind.
 //! - `cargo xtask packages`: the first step of `test` alone.
 //! - `cargo xtask sanitize [PROGRAM]...`: the C programs under the address and the thread sanitizer.
 //! - `cargo xtask fuzz [--seconds N] [TARGET]...`: every reader that faces a peer, from its corpus.

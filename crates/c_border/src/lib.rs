@@ -1,7 +1,8 @@
 //! What the C libraries share at their border: strings, out-parameters, handles, and no panic that leaves them.
 //!
-//! 1. [`mod@panic`] keeps panics in. 2. [`string`] has UTF-16 in and out. 3. [`out`] has parameters through which C receives
-//!    something. 4. [`handle`] has the numbers that C holds for objects. 5. [`types`] are those of the headers.
+//! 1. [`mod@panic`] keeps panics in. 2. [`string`] has UTF-16 in and out. 3. [`out`] has parameters through which C
+//!    receives something. 4. [`handle`] has the numbers that C holds for objects. 5. [`types`] are those of the
+//!    headers.
 //!
 //! The functions that C sees stand in the libraries, each with the names that it exports.
 

@@ -1,6 +1,6 @@
 /*
- * objbase.h - for clients of HCS that include it for CoTaskMemFree, which is in ComputeWin32.h. Optional: see windows.h in
- * this folder.
+ * objbase.h - for clients of HCS that include it for CoTaskMemFree, which is in ComputeWin32.h. Optional: see windows.h
+ * in this folder.
  */
 #ifndef COMPUTECORE_COMPAT_OBJBASE_H
 #define COMPUTECORE_COMPAT_OBJBASE_H

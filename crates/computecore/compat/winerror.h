@@ -1,6 +1,6 @@
 /*
- * winerror.h - the codes that clients of HCS take from the Windows header of this name, beyond those of ComputeWin32.h and
- * ComputeDefs.h. Optional: see windows.h in this folder.
+ * winerror.h - the codes that clients of HCS take from the Windows header of this name, beyond those of ComputeWin32.h
+ * and ComputeDefs.h. Optional: see windows.h in this folder.
  */
 #ifndef COMPUTECORE_COMPAT_WINERROR_H
 #define COMPUTECORE_COMPAT_WINERROR_H

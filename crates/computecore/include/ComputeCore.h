@@ -265,8 +265,8 @@ HRESULT HCS_API HcsTerminateComputeSystem(_In_ HCS_SYSTEM computeSystem, _In_ HC
                                           _In_opt_ PCWSTR options);
 
 /**
- * Makes the guest of a virtual machine crash, by an interrupt that it cannot mask. What the guest makes of it is its own: a
- * Linux kernel crashes with the word `unknown_nmi_panic` on its command line.
+ * Makes the guest of a virtual machine crash, by an interrupt that it cannot mask. What the guest makes of it is its
+ * own: a Linux kernel crashes with the word `unknown_nmi_panic` on its command line.
  *
  * @param options Optional CrashOptions document.
  * @return S_OK when begun. Results: HCS_E_INVALID_STATE while the machine stands still; E_NOTIMPL for a container.
@@ -432,8 +432,8 @@ HRESULT HCS_API HcsTerminateProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION
  * Sends a signal to a process.
  *
  * @param options Optional SignalProcessOptions document. Signal is a name of the schema or a Linux number; without one,
- *                or 0, it is SIGKILL. With "Group": true (an extension) the group of the process gets it: the process and
- *                its descendants that made no group of their own; SIGKILL goes to its whole session.
+ *                or 0, it is SIGKILL. With "Group": true (an extension) the group of the process gets it: the process
+ *                and its descendants that made no group of their own; SIGKILL goes to its whole session.
  * @return S_OK when begun. Results: HCS_E_INVALID_JSON, HCS_E_PROCESS_ALREADY_STOPPED.
  */
 HRESULT HCS_API HcsSignalProcess(_In_ HCS_PROCESS process, _In_ HCS_OPERATION operation, _In_opt_ PCWSTR options);
@@ -501,8 +501,8 @@ HRESULT HCS_API HcsGetServiceProperties(_In_opt_ PCWSTR propertyQuery, _Outptr_ 
  * @param settings ModificationRequest document.
  * @param result   Receives the document of the answer, or a ResultError when the call fails. May be NULL.
  * @return S_OK, E_INVALIDARG, HCS_E_INVALID_JSON, HCS_E_ACCESS_DENIED, HCS_E_SERVICE_NOT_AVAILABLE;
- *         HRESULT_FROM_WIN32 of ERROR_ALREADY_EXISTS, ERROR_NOT_FOUND, ERROR_BUSY for a group of processors that is there,
- *         is not, or is in use; ERROR_NOT_SUPPORTED for a feature that this host does not have.
+ *         HRESULT_FROM_WIN32 of ERROR_ALREADY_EXISTS, ERROR_NOT_FOUND, ERROR_BUSY for a group of processors that is
+ *         there, is not, or is in use; ERROR_NOT_SUPPORTED for a feature that this host does not have.
  */
 HRESULT HCS_API HcsModifyServiceSettings(_In_ PCWSTR settings, _Outptr_opt_ PWSTR *result);
 
@@ -518,7 +518,8 @@ HRESULT HCS_API HcsSubmitWerReport(_In_ PCWSTR settings);
 /* ---- Utilities for virtual machines ------------------------------------------------------------------------------ */
 
 /**
- * Creates an empty guest state file (.vmgs), which only its owner may use. The first machine that is made with it fills it.
+ * Creates an empty guest state file (.vmgs), which only its owner may use. The first machine that is made with it fills
+ * it.
  *
  * @param guestStateFilePath Where nothing is yet.
  * @return S_OK, E_INVALIDARG, HRESULT_FROM_WIN32(ERROR_FILE_EXISTS), or what the host refused.
@@ -534,14 +535,15 @@ HRESULT HCS_API HcsCreateEmptyGuestStateFile(_In_ PCWSTR guestStateFilePath);
 HRESULT HCS_API HcsCreateEmptyRuntimeStateFile(_In_ PCWSTR runtimeStateFilePath);
 
 /**
- * Lets a virtual machine read and write a file: adds an entry for the user that the machine runs as to the access control
- * list of the file. It does so with the rights of the caller, who has to own the file or to be root. A machine is given no
- * disk without. Symbolic links are followed. Asks the service for the user, and waits for the answer.
+ * Lets a virtual machine read and write a file: adds an entry for the user that the machine runs as to the access
+ * control list of the file. It does so with the rights of the caller, who has to own the file or to be root. A machine
+ * is given no disk without. Symbolic links are followed. Asks the service for the user, and waits for the answer.
  *
  * @param vmId     Id of the machine, which need not exist yet.
  * @param filePath A regular file, on a file system with access control lists.
- * @return S_OK, E_INVALIDARG (also for what is no regular file), E_ACCESSDENIED, HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND),
- *         HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED), HCS_E_SERVICE_NOT_AVAILABLE.
+ * @return S_OK, E_INVALIDARG (also for what is no regular file), E_ACCESSDENIED,
+ *         HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND), HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED),
+ *         HCS_E_SERVICE_NOT_AVAILABLE.
  */
 HRESULT HCS_API HcsGrantVmAccess(_In_ PCWSTR vmId, _In_ PCWSTR filePath);
 

@@ -20,10 +20,10 @@ use rustix::io::Errno;
 /// `ERROR_DIR_NOT_EMPTY`.
 const DIR_NOT_EMPTY: u16 = 145;
 
-type Answer = Result<(), HResult>;
+type LayerResult = Result<(), HResult>;
 
 /// `HcsImportLayer`.
-pub(crate) fn import(layer: &str, source: &str, data: &str) -> Answer {
+pub(crate) fn import(layer: &str, source: &str, data: &str) -> LayerResult {
     let (layer, source) = (path(layer)?, path(source)?);
     parents(data)?;
     let (marks, options) = (Marks::of_caller(), Options::of_caller());
@@ -31,7 +31,7 @@ pub(crate) fn import(layer: &str, source: &str, data: &str) -> Answer {
 }
 
 /// `HcsExportLayer`.
-pub(crate) fn export(layer: &str, folder: &str, data: &str, options: &str) -> Answer {
+pub(crate) fn export(layer: &str, folder: &str, data: &str, options: &str) -> LayerResult {
     let (layer, folder) = (path(layer)?, path(folder)?);
     parents(data)?;
     let asked: ExportLayerOptions = parse_optional(Some(options)).map_err(|it| it.hresult)?;
@@ -48,17 +48,17 @@ pub(crate) fn export(layer: &str, folder: &str, data: &str, options: &str) -> An
 }
 
 /// `HcsDestroyLayer`.
-pub(crate) fn destroy(layer: &str) -> Answer {
+pub(crate) fn destroy(layer: &str) -> LayerResult {
     layer::destroy(&path(layer)?).map_err(code)
 }
 
 /// `HcsInitializeWritableLayer`, without the options that are reserved.
-pub(crate) fn initialize(layer: &str, data: &str) -> Answer {
+pub(crate) fn initialize(layer: &str, data: &str) -> LayerResult {
     writable::initialize(&path(layer)?, &parents(data)?).map_err(code)
 }
 
 /// `HcsAttachLayerStorageFilter`, `HcsAttachOverlayFilter`.
-pub(crate) fn attach(layer: &str, data: &str) -> Answer {
+pub(crate) fn attach(layer: &str, data: &str) -> LayerResult {
     let attached = writable::attach(&path(layer)?, &parents(data)?);
     attached.map_err(|error| match error.refusal() {
         Some(Refusal::Attached) => HResult::from_win32(win32::ERROR_ALREADY_EXISTS),
@@ -67,12 +67,12 @@ pub(crate) fn attach(layer: &str, data: &str) -> Answer {
 }
 
 /// `HcsDetachLayerStorageFilter`.
-pub(crate) fn detach(layer: &str) -> Answer {
+pub(crate) fn detach(layer: &str) -> LayerResult {
     writable::detach(&path(layer)?).map_err(code)
 }
 
 /// `HcsDetachOverlayFilter`, whose document only says which filter it is.
-pub(crate) fn detach_filter(layer: &str, data: &str) -> Answer {
+pub(crate) fn detach_filter(layer: &str, data: &str) -> LayerResult {
     let layer = path(layer)?;
     parents(data)?;
     writable::detach(&layer).map_err(code)

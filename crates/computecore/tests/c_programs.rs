@@ -18,8 +18,8 @@ use program::{
     rows_of, valgrind,
 };
 
-/// Compiles and runs a program of `tests/c/`, plainly and under valgrind. Each row of `tests/c/conformance.toml` that it
-/// names it has to have seen come true.
+/// Compiles and runs a program of `tests/c/`, plainly and under valgrind. Each row of `tests/c/conformance.toml` that
+/// it names it has to have seen come true.
 fn conforms(name: &str, service: Service) {
     let source = format!("tests/c/{name}.c");
     let program = Program::build(&source, Language::C11);

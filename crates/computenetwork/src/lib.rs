@@ -1,7 +1,7 @@
 //! ComputeNetwork: the C ABI of the Host Compute Network service.
 //!
-//! `ComputeNetwork.h`, which stands beside `ComputeCore.h`, is its documentation, `exports.txt` the list of its symbols. Rust
-//! programs use `hcs::network`.
+//! `ComputeNetwork.h`, which stands beside `ComputeCore.h`, is its documentation, `exports.txt` the list of its
+//! symbols. Rust programs use `hcs::network`.
 
 #[expect(
     non_camel_case_types,

@@ -1,5 +1,5 @@
-//! Compiles C programs against the library and the header, and runs them: with a real service of their own, in a network
-//! namespace of their own, or without any.
+//! Compiles C programs against the library and the header, and runs them: with a real service of their own, in a
+//! network namespace of their own, or without any.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -87,8 +87,8 @@ fn daemon() -> PathBuf {
     daemon
 }
 
-/// Only a service of root has networks. `unshare` runs the program, and with it the service that it starts, in a network
-/// namespace of its own, which ends with them.
+/// Only a service of root has networks. `unshare` runs the program, and with it the service that it starts, in a
+/// network namespace of its own, which ends with them.
 #[test]
 fn networks_are_made_asked_for_and_deleted() {
     if !rustix::process::geteuid().is_root() {

@@ -1,12 +1,12 @@
 //! The AppArmor profile that containers run in, where the host has AppArmor.
 //!
-//! 1. [`load`], by the service when it starts: has the profile compiled and loaded by `apparmor_parser(8)`, unless the kernel
-//!    has it already. Its name has a hash of its text, so a kernel that knows the name knows these rules.
-//! 2. [`open`], by a container's first process while it may reach its own files in `/proc`, and [`enter`], when the root is
-//!    made: the agent and everything it starts are in the profile, and none can leave it.
+//! 1. [`load`], by the service when it starts: has the profile compiled and loaded by `apparmor_parser(8)`, unless the
+//!    kernel has it already. Its name has a hash of its text, so a kernel that knows the name knows these rules.
+//! 2. [`open`], by a container's first process while it may reach its own files in `/proc`, and [`enter`], when the
+//!    root is made: the agent and everything it starts are in the profile, and none can leave it.
 //!
-//! It is a wall behind others: what it forbids is also read-only, hidden or refused by the system call filter, and it still
-//! forbids that where a capability, or a hole, opens one of these. Rules go by paths in the container.
+//! It is a wall behind others: what it forbids is also read-only, hidden or refused by the system call filter, and it
+//! still forbids that where a capability, or a hole, opens one of these. Rules go by paths in the container.
 
 use std::{
     fmt::Write as _,

@@ -23,14 +23,15 @@ pub struct EngineConfig {
     /// Directories of the host that a container which sees the host's root must not see, besides the scratch root: the
     /// service's own.
     pub hidden: Vec<PathBuf>,
-    /// The directory of the service's socket, which no container must see, unless it is one that all users share (`/tmp`).
+    /// The directory of the service's socket, which no container must see, unless it is one that all users share
+    /// (`/tmp`).
     pub socket_directory: Option<PathBuf>,
     /// What a container without layers does not see of the host.
     pub host_view: HostView,
     /// Who containers are on the host. Only for a service that runs as root.
     pub user_namespaces: UserNamespaces,
-    /// Directory in which all services of the host write down which ids their containers have. It is made where there is
-    /// none; has to be root's own.
+    /// Directory in which all services of the host write down which ids their containers have. It is made where there
+    /// is none; has to be root's own.
     pub ids_in_use: PathBuf,
     /// The AppArmor profile of containers, or why they have none.
     pub profile: Result<Profile, String>,
@@ -62,13 +63,13 @@ impl Default for EngineConfig {
 }
 
 /// What the default view of the host's files leaves out: the view of a container without layers, for code that is not
-/// trusted. Both lists have absolute paths, in which `*` stands for any part of one name, and a leading `~` for each home:
-/// `/root`, those in `/etc/passwd` of root, of users from 1000 on and of the service's own user, and those in `/home`. Symbolic links are
-/// followed.
+/// trusted. Both lists have absolute paths, in which `*` stands for any part of one name, and a leading `~` for each
+/// home: `/root`, those in `/etc/passwd` of root, of users from 1000 on and of the service's own user, and those in
+/// `/home`. Symbolic links are followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostView {
-    /// Directories that are empty and can be written to. A directory strictly below one of them is shown when the document
-    /// asks for it (`Storage.HostDirectory`).
+    /// Directories that are empty and can be written to. A directory strictly below one of them is shown when the
+    /// document asks for it (`Storage.HostDirectory`).
     pub empty: Vec<String>,
     /// Files that are absent and directories that are empty, whatever the document asks for.
     pub hidden: Vec<String>,

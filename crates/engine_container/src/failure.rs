@@ -112,9 +112,9 @@ impl StepError {
     }
 }
 
-/// The HRESULT of a step of the engine. `EINVAL` means that the kernel cannot do it here, not that a client is wrong: no
-/// argument of a client reaches a step unchecked. `EISDIR` is about what covers what, not about rights as at `execve(2)`. A
-/// step that times out waited for the launcher or the agent.
+/// The HRESULT of a step of the engine. `EINVAL` means that the kernel cannot do it here, not that a client is wrong:
+/// no argument of a client reaches a step unchecked. `EISDIR` is about what covers what, not about rights as at
+/// `execve(2)`. A step that times out waited for the launcher or the agent.
 fn hresult_of(errno: Errno) -> HResult {
     match errno {
         Errno::INVAL | Errno::ISDIR => HResult::E_FAIL,

@@ -15,6 +15,8 @@ use std::{
     time::Duration,
 };
 
+use hcs_engine::modification::Modification;
+use hcs_schema::coverage::CONTAINER;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
 use crate::{
@@ -96,7 +98,12 @@ pub fn modify(text: &str) {
     let Ok(request) = hcs_schema::parse(text) else {
         return;
     };
-    if let Err(failure) = modify::read(&request, Owners::AsOnTheHost) {
+    let read = Modification::read(request, &CONTAINER).and_then(|modification| {
+        let host = modification.host.as_ref();
+        host.map(|change| modify::read(change, Owners::AsOnTheHost))
+            .transpose()
+    });
+    if let Err(failure) = read {
         assert!(!failure.hresult.is_success() && !failure.message.is_empty());
     }
 }

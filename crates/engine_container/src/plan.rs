@@ -1,6 +1,7 @@
 //! From a document to what is to be made: all that can be refused is refused here, before anything exists.
 //!
-//! Properties that no Linux container can have never come here: the service refuses them (`hcs_schema::coverage::CONTAINER`).
+//! Properties that no Linux container can have never come here: the service refuses them
+//! (`hcs_schema::coverage::CONTAINER`).
 
 use std::{os::fd::OwnedFd, path::Path, thread::available_parallelism};
 

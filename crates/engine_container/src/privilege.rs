@@ -15,8 +15,8 @@ pub(crate) enum Privilege {
 }
 
 impl Privilege {
-    /// That of the calling process. Root without the capability to make mounts, and root of a user namespace, who has none
-    /// beyond it, may do no more than an ordinary user: there are containers with user namespaces for them, too.
+    /// That of the calling process. Root without the capability to make mounts, and root of a user namespace, who has
+    /// none beyond it, may do no more than an ordinary user: there are containers with user namespaces for them, too.
     pub(crate) fn own() -> Self {
         static OWN: OnceLock<Privilege> = OnceLock::new();
         *OWN.get_or_init(|| {

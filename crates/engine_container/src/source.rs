@@ -5,10 +5,11 @@
 //! swaps a part of the path in between (a symbolic link in place of a directory) gains a failure and nothing else.
 //!
 //! Symbolic links on the way are followed where they belong to root or to the service's user. In a user namespace
-//! those of root belong to no id of it, as those of other users do: such a link is followed where its directory is one that
-//! others cannot write to, and not in a `/tmp`. Layers and mapped directories are named by a user who is trusted with the host, and may be
-//! reached through links of that user. A link of another user is refused, as that user would choose what the container gets. Magic links of `/proc` (`/proc/1/root`, `/proc/self/fd/3`)
-//! are not followed: where they lead is up to a process.
+//! those of root belong to no id of it, as those of other users do: such a link is followed where its directory is one
+//! that others cannot write to, and not in a `/tmp`. Layers and mapped directories are named by a user who is trusted
+//! with the host, and may be reached through links of that user. A link of another user is refused, as that user would
+//! choose what the container gets. Magic links of `/proc` (`/proc/1/root`, `/proc/self/fd/3`) are not followed: where
+//! they lead is up to a process.
 
 use std::{
     collections::VecDeque,
@@ -88,8 +89,8 @@ impl Source {
         Ok((source, FileType::from_raw_mode(found.st_mode)))
     }
 
-    /// The same by the path that `path` really leads to, without links: both are those of one file, whatever changes on the
-    /// way meanwhile.
+    /// The same by the path that `path` really leads to, without links: both are those of one file, whatever changes on
+    /// the way meanwhile.
     ///
     /// # Errors
     /// It cannot be opened, or its path is not UTF-8.

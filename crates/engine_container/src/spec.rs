@@ -44,8 +44,8 @@ pub(crate) struct LaunchSpec {
 pub(crate) struct UserSpec {
     /// Whether it has more ids than root's, and groups may be set.
     pub(crate) many: bool,
-    /// Whether mounts of the host come with this, made by a service that may: layers, scratch, the parts below, the tree of
-    /// the view, what covers it, what is mapped, in this order. Otherwise the child opens the paths itself.
+    /// Whether mounts of the host come with this, made by a service that may: layers, scratch, the parts below, the
+    /// tree of the view, what covers it, what is mapped, in this order. Otherwise the child opens the paths itself.
     pub(crate) handed: bool,
     /// File systems of their own that belong to the view of the host's root.
     pub(crate) parts: Vec<String>,
@@ -82,8 +82,8 @@ pub(crate) struct RootSpec {
     pub(crate) layers: Vec<Source>,
     /// Directory for what the container writes.
     pub(crate) scratch: Source,
-    /// How much may be written to it. The service hands over a file system of that size where it can make one; otherwise
-    /// the child mounts memory of that size.
+    /// How much may be written to it. The service hands over a file system of that size where it can make one;
+    /// otherwise the child mounts memory of that size.
     #[serde(default)]
     pub(crate) limit: Option<ScratchLimit>,
     /// Whether the scratch outlives the container.

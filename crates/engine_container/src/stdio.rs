@@ -2,8 +2,8 @@
 
 use std::{os::fd::OwnedFd, time::Duration};
 
-use hcs_engine::engine::{HostStdio, StdioOffer, StdioPorts, Streams};
-use hcs_schema::{Failure, HResult};
+use hcs_engine::engine::StdioOffer;
+use hcs_schema::{Failure, HResult, Stdio};
 use rustix::{
     fs::{Gid, Mode, OFlags, Stat, Uid, fchown, fcntl_getfl, fstat},
     pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
@@ -18,7 +18,7 @@ const OUTPUT_CAPACITY: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Pipes {
     guest: Vec<OwnedFd>,
-    host: HostStdio,
+    host: Stdio<Option<OwnedFd>>,
 }
 
 impl Pipes {
@@ -27,7 +27,7 @@ impl Pipes {
     ///
     /// # Errors
     /// No descriptors are left.
-    pub(crate) fn open(wanted: Streams, owner: Option<(Uid, Gid)>) -> Result<Self, Failure> {
+    pub(crate) fn open(wanted: Stdio<bool>, owner: Option<(Uid, Gid)>) -> Result<Self, Failure> {
         let mut pipes = Self::default();
         let mut make = || -> Result<(), StepError> {
             if wanted.stdin {
@@ -95,8 +95,8 @@ pub(crate) fn take(
     Ok(true)
 }
 
-/// Whether [`take`] took these pipes for a process that was made then. Changes nothing. Meanwhile the agent has given them to
-/// the user of the process: the service does not know that user, but only such pipes have these permissions.
+/// Whether [`take`] took these pipes for a process that was made then. Changes nothing. Meanwhile the agent has given
+/// them to the user of the process: the service does not know that user, but only such pipes have these permissions.
 ///
 /// # Errors
 /// One is no pipe.
@@ -148,11 +148,14 @@ impl StdioOffer for Pipes {
         std::mem::take(&mut self.guest)
     }
 
-    fn ports(&self) -> Option<StdioPorts> {
+    fn ports(&self) -> Option<Stdio<Option<u32>>> {
         None
     }
 
-    fn into_host_ends(self: Box<Self>, _limit: Duration) -> Result<HostStdio, Failure> {
+    fn into_host_ends(
+        self: Box<Self>,
+        _limit: Duration,
+    ) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         Ok(self.host)
     }
 }
@@ -163,7 +166,7 @@ mod tests {
 
     #[test]
     fn only_wanted_pipes_exist_and_they_are_connected() {
-        let wanted = Streams {
+        let wanted = Stdio {
             stdin: true,
             stdout: false,
             stderr: true,

@@ -17,8 +17,8 @@ pub(crate) fn done(what: &'static str) {
     });
 }
 
-/// Notes something that a user may want to know: what is not as one might expect it. Others than the caller read that, so
-/// it has nothing from the document.
+/// Notes something that a user may want to know: what is not as one might expect it. Others than the caller read that,
+/// so it has nothing from the document.
 pub(crate) fn warn(what: String) {
     note(|| Step {
         at: Instant::now(),

@@ -34,11 +34,12 @@ pub fn remove_network(host: &mut Host, network: &NetworkIntent) -> Result<(), Fa
     Bridge(network).undo(host)
 }
 
-/// Puts an endpoint into a container's network namespace: makes its links and sets them up. The rules have to be written
-/// before ([`write_rules`]): a port without rules of its own is held to nothing.
+/// Puts an endpoint into a container's network namespace: makes its links and sets them up. The rules have to be
+/// written before ([`write_rules`]): a port without rules of its own is held to nothing.
 ///
-/// For an endpoint that is there already it does what is missing or differs: the bridge of its port, the largest packet,
-/// how the port treats others, what may be sent, addresses and routes that were added. This is how a change of its policies is done.
+/// For an endpoint that is there already it does what is missing or differs: the bridge of its port, the largest
+/// packet, how the port treats others, what may be sent, addresses and routes that were added. This is how a change of
+/// its policies is done.
 ///
 /// # Errors
 /// The step that failed; what was made for this call is removed again, and a link that was there before stays. The

@@ -32,7 +32,8 @@ fn chain(error: &NetlinkError) -> String {
     }
 }
 
-/// Something of ours that is to be removed: what is in its place but of another program is left alone, and nothing is ours.
+/// Something of ours that is to be removed: what is in its place but of another program is left alone, and nothing is
+/// ours.
 pub(crate) fn removable<T>(found: Result<Option<T>, Failure>) -> Result<Option<T>, Failure> {
     match found {
         Err(failure) if failure.hresult == HResult::HCN_E_ADAPTER_NOT_FOUND => Ok(None),

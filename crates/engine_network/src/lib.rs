@@ -2,9 +2,9 @@
 //!
 //! 1. `netlink` speaks with the kernel; [`link`](Link), `nft` have its words. 2. [`Host`] is the network namespace that
 //!    networks are made in. 3. [`Bridge`], [`Port`], [`Inside`], [`Forwarding`] and [`Rules`] are the parts, each with
-//!    check, apply and undo. 4. [`make_network`], [`attach`] and their opposites put parts together; [`forget`] goes with
-//!    an address that is given back. 5. [`survey()`] compares what is there with an intent, after a restart or when rules
-//!    of others got in the way.
+//!    check, apply and undo. 4. [`make_network`], [`attach`] and their opposites put parts together; [`forget`] goes
+//!    with an address that is given back. 5. [`survey()`] compares what is there with an intent, after a restart or
+//!    when rules of others got in the way.
 //!
 //! Everything a container needs hangs on its network namespace and goes with it: its links, addresses and routes. What
 //! stays are bridges, tables and settings of the host: they are found by name and alias, and swept when no record asks
@@ -13,19 +13,20 @@
 //! # In which order
 //!
 //! Records are written before the kernel is changed, so that what was made is always asked for by a record, or swept:
-//! - **A network**: the model creates it; its record; [`make_network`]; [`Forwarding::check`] tells former settings, which
-//!   go into a record; [`Forwarding::apply`]; [`write_rules`].
-//! - **An endpoint in a namespace**: the model attaches it; its record; [`write_rules`], as a port that no rule knows is
-//!   held to nothing; [`attach`].
+//! - **A network**: the model creates it; its record; [`make_network`]; [`Forwarding::check`] tells former settings,
+//!   which go into a record; [`Forwarding::apply`]; [`write_rules`].
+//! - **An endpoint in a namespace**: the model attaches it; its record; [`write_rules`], as a port that no rule knows
+//!   is held to nothing; [`attach`].
 //! - **An endpoint that goes**: [`detach`], unless its namespace ends anyway; the model deletes it; [`write_rules`];
 //!   [`forget`] with its addresses; its record is removed.
-//! - **A network that goes**: its endpoints; [`remove_network`]; [`write_rules`]; with the last one [`Forwarding::undo`].
+//! - **A network that goes**: its endpoints; [`remove_network`]; [`write_rules`]; with the last one
+//!   [`Forwarding::undo`].
 //! - **After a restart**: records make up the state; [`survey()`] of its intent; [`make_network`] for bridges that are
 //!   missing; [`sweep`] of strays; [`write_rules`]. Endpoints whose link is missing belong to a container that ended.
 //!
 //! All of it takes the capability `CAP_NET_ADMIN`, and for [`attach`] `CAP_SYS_ADMIN` as well, by which a thread enters
-//! the container's namespace. A [`Host`] belongs to the namespace of the thread that opened it; [`Forwarding`] to that of
-//! the thread that calls it.
+//! the container's namespace. A [`Host`] belongs to the namespace of the thread that opened it; [`Forwarding`] to that
+//! of the thread that calls it.
 
 #![forbid(unsafe_code)]
 

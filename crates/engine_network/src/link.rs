@@ -218,8 +218,8 @@ pub(crate) fn set_up(batch: &mut Batch, name: &str) {
     set_flags(batch, name, UP);
 }
 
-/// Sets a port up, found by its name. The host has no address on it, and answers no question of ARP that comes by it and
-/// not by its bridge.
+/// Sets a port up, found by its name. The host has no address on it, and answers no question of ARP that comes by it
+/// and not by its bridge.
 pub(crate) fn set_port_up(batch: &mut Batch, name: &str) {
     set_flags(batch, name, UP | NO_ARP);
 }
@@ -237,8 +237,8 @@ fn set_flags(batch: &mut Batch, name: &str, flags: u32) {
     );
 }
 
-/// Looks at a link. The kernel settles the carrier of a link from a queue of its own, and drops what comes before; since
-/// Linux 6.8 it also does so when the link is looked at.
+/// Looks at a link. The kernel settles the carrier of a link from a queue of its own, and drops what comes before;
+/// since Linux 6.8 it also does so when the link is looked at.
 pub(crate) fn look_at(batch: &mut Batch, name: &str) {
     let what = format!("looking at the link {name}");
     batch.message(

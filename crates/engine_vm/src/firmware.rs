@@ -198,7 +198,8 @@ fn copy(bytes: &[u8]) -> Result<OwnedFd, Failure> {
     })
 }
 
-/// The guest state file, which is empty before its first use, or has the beginning of what is written to it then. It is locked for the life of its descriptors.
+/// The guest state file, which is empty before its first use, or has the beginning of what is written to it then. It is
+/// locked for the life of its descriptors.
 fn kept(
     state: &Named,
     machine: &Grantee,

@@ -1,8 +1,8 @@
 //! Which files of the host a machine may use: those that are granted to it in their access control lists.
 //!
-//! The service opens the files of a machine as root, wherever they are, and hands QEMU the descriptors. So it looks here
-//! whether the owner of a disk has granted it (`HcsGrantVmAccess`), by the descriptor and not by the path: what was looked
-//! at is what is used. Kernels and what goes with them need no grant; QEMU only reads them, or a copy.
+//! The service opens the files of a machine as root, wherever they are, and hands QEMU the descriptors. So it looks
+//! here whether the owner of a disk has granted it (`HcsGrantVmAccess`), by the descriptor and not by the path: what
+//! was looked at is what is used. Kernels and what goes with them need no grant; QEMU only reads them, or a copy.
 
 use std::os::fd::OwnedFd;
 

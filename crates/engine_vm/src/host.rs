@@ -48,8 +48,8 @@ pub(crate) fn qemu(config: &EngineConfig) -> Result<PathBuf, Failure> {
 /// The group of users that are in none.
 const NO_GROUP: u32 = 65534;
 
-/// A user of the host with the first of its groups. Users that only a directory service knows have none: fewer rights, but none
-/// of another user.
+/// A user of the host with the first of its groups. Users that only a directory service knows have none: fewer rights,
+/// but none of another user.
 pub(crate) fn owner(user: u32) -> Owner {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     Owner {

@@ -4,10 +4,10 @@
 //! 2. [`port`]: a service's GUID is a port of vsock.
 //! 3. `admits`: a security descriptor, for the one user of the host whom there is to admit.
 //!
-//! A machine has a folder ([`FOLDER`]) in its directory. Programs of the host connect to [`SOCKET`] in it, say `CONNECT PORT`
-//! and read `OK PORT`; those that listen make the socket `vsock_PORT`. So a user of the host is who may use that folder: the
-//! service's own, who is what SYSTEM and administrators are to Windows. Other users whom a descriptor admits have no access
-//! to the folder; a descriptor that does not admit administrators closes a port.
+//! A machine has a folder ([`FOLDER`]) in its directory. Programs of the host connect to [`SOCKET`] in it, say
+//! `CONNECT PORT` and read `OK PORT`; those that listen make the socket `vsock_PORT`. So a user of the host is who may
+//! use that folder: the service's own, who is what SYSTEM and administrators are to Windows. Other users whom a
+//! descriptor admits have no access to the folder; a descriptor that does not admit administrators closes a port.
 
 use std::collections::BTreeMap;
 
@@ -32,8 +32,8 @@ pub(crate) const MOST_SERVICES: usize = 256;
 /// The most entries of a security descriptor that are looked at.
 const MOST_ENTRIES: usize = 256;
 
-/// How SDDL writes those who are one on the host with the owner of the folder: SYSTEM, administrators, the first of them,
-/// and all users, authenticated or interactive ones as well.
+/// How SDDL writes those who are one on the host with the owner of the folder: SYSTEM, administrators, the first of
+/// them, and all users, authenticated or interactive ones as well.
 const OWNERS: [&str; 14] = [
     "SY",
     "BA",
@@ -59,7 +59,8 @@ const NO_LIST: &str = "NO_ACCESS_CONTROL";
 const ENTRY_FLAGS: [&str; 9] = [INHERIT_ONLY, "CI", "OI", "NP", "ID", "SA", "FA", "TP", "CR"];
 const INHERIT_ONLY: &str = "IO";
 
-/// Rights by their names in SDDL: generic ones, those of files, those of any object, and those of the object's own kind.
+/// Rights by their names in SDDL: generic ones, those of files, those of any object, and those of the object's own
+/// kind.
 const RIGHTS: [(&str, u32); 21] = [
     ("GA", 1 << 28),
     ("GX", 1 << 29),
@@ -214,8 +215,8 @@ impl Service {
     }
 }
 
-/// The port of vsock that a service's GUID stands for. Others are none that a Linux guest could use: rules about them are
-/// kept by themselves.
+/// The port of vsock that a service's GUID stands for. Others are none that a Linux guest could use: rules about them
+/// are kept by themselves.
 ///
 /// # Errors
 /// It is no GUID.
@@ -240,8 +241,8 @@ pub(crate) fn port(guid: &str) -> Result<Option<u32>, String> {
     Ok(digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()))
 }
 
-/// Whether a security descriptor admits the owner of the folder. As on Windows the first entry about a user counts, none is
-/// a refusal, and without a list (`D:` is missing) all are admitted. All of the list is read before.
+/// Whether a security descriptor admits the owner of the folder. As on Windows the first entry about a user counts,
+/// none is a refusal, and without a list (`D:` is missing) all are admitted. All of the list is read before.
 fn admits(sddl: &str) -> Result<bool, String> {
     let is_none = || {
         format!(

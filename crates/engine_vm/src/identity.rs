@@ -1,7 +1,7 @@
 //! Users of the host that stand for machines: QEMU of each runs as one of its own, and files are granted to it.
 //!
-//! 1. [`Users`]: the range that they are from. [`Users::of`]: that of a machine, which follows from its id. So files can be
-//!    granted to a machine that is not there yet, and the grants hold after the next boot as well.
+//! 1. [`Users`]: the range that they are from. [`Users::of`]: that of a machine, which follows from its id. So files
+//!    can be granted to a machine that is not there yet, and the grants hold after the next boot as well.
 //! 2. [`Users::check`]: the range belongs to no other: neither accounts, nor subordinate ids of users.
 //! 3. [`Living`]: the users of living machines. Two ids that come to the same user cannot live at one time.
 
@@ -32,7 +32,8 @@ impl Users {
         count: 0x04c0_0000,
     };
 
-    /// Whether all of them are ids, none is below those of ordinary users, and there is one for the group and a machine.
+    /// Whether all of them are ids, none is below those of ordinary users, and there is one for the group and a
+    /// machine.
     #[must_use]
     pub const fn is_sound(self) -> bool {
         let end = self.first as u64 + self.count as u64;
@@ -184,7 +185,8 @@ pub(crate) struct Held {
 }
 
 impl Living {
-    /// Holds `user` for the machine `id`. A machine of the same id may have it, too: its predecessor that is being removed.
+    /// Holds `user` for the machine `id`. A machine of the same id may have it, too: its predecessor that is being
+    /// removed.
     ///
     /// # Errors
     /// A machine of another id has it.

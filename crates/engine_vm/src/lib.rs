@@ -9,8 +9,8 @@
 //!
 //! 1. [`VmEngine`] and its machines (`machine`): what the service calls ([`hcs_engine::engine`]).
 //! 2. `plan`: what a document asks for. `pipe`: named pipes of documents. `disk`: disk images.
-//!    `firmware`: boot by UEFI. `hv_socket`: who may use sockets between host and guest. `shares`: directories that it sees.
-//!    `identity`: a user of the host for each machine. `grants`: which files it may use.
+//!    `firmware`: boot by UEFI. `hv_socket`: who may use sockets between host and guest. `shares`: directories that it
+//!    sees. `identity`: a user of the host for each machine. `grants`: which files it may use.
 //! 3. `argv`: the command line of QEMU, a file per switch.
 //! 4. [`worker`]: one process per machine, which owns QEMU and outlives the service.
 //! 5. `protocol`: the messages between service and worker.
@@ -18,8 +18,8 @@
 //! 7. `exit`: how a machine ended, and the file that says so.
 //! 8. `sys`: raw system calls, the only unsafe code.
 //!
-//! A machine is a worker and a QEMU in control groups of their own. QEMU has an unprivileged user, namespaces and a root
-//! of its own, and no path of the host. The guest is not trusted, nor is QEMU, which may be the guest's by now.
+//! A machine is a worker and a QEMU in control groups of their own. QEMU has an unprivileged user, namespaces and a
+//! root of its own, and no path of the host. The guest is not trusted, nor is QEMU, which may be the guest's by now.
 
 mod argv;
 mod config;

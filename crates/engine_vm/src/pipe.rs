@@ -98,8 +98,8 @@ pub(crate) fn listen_on(name: &PipeName, pipes: &Path, pointer: &str) -> Result<
     bind_at(&at).map_err(|e| failed(&path, pointer, &e))
 }
 
-/// Removes the socket at `path` if no process listens on it. The way there is that of [`listen_on`]: a user who changes it
-/// meanwhile has nothing removed elsewhere.
+/// Removes the socket at `path` if no process listens on it. The way there is that of [`listen_on`]: a user who changes
+/// it meanwhile has nothing removed elsewhere.
 pub(crate) fn remove(path: &Path) {
     // A name that resists is refused to the next machine that asks for it.
     if let Ok((_directory, at)) = reach(path, "")

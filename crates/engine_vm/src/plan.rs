@@ -45,8 +45,8 @@ const BESIDE_MB: u64 = 384 + MOST_CONNECTIONS as u64;
 /// [`MOST_CONNECTIONS`] has one.
 const BESIDE_THREADS: u64 = 128 + MOST_CONNECTIONS as u64;
 
-/// Words of a kernel's command line that are for a Hyper-V guest and turn off what this engine's guests need: the driver of
-/// vsock, and the bus that devices are on.
+/// Words of a kernel's command line that are for a Hyper-V guest and turn off what this engine's guests need: the
+/// driver of vsock, and the bus that devices are on.
 const NOT_FOR_QEMU: [&str; 2] = ["initcall_blacklist=virtio_vsock_init", "pci=off"];
 
 /// A file that a document names.

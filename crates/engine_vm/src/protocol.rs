@@ -5,7 +5,7 @@
 //! | socket | messages |
 //! |---|---|
 //! | the worker's standard input | [`Setup`], then one message per descriptor in the order of [`Setup::descriptors`]; a [`Report`] back, and the end |
-//! | `worker.sock` in the machine's directory | a connection for each call: a [`Request`], an [`Answer`], the end |
+//! | `worker.sock` in the machine's directory | a connection for each call: a [`WorkerRequest`], a [`WorkerAnswer`], the end |
 
 use std::{
     collections::VecDeque,
@@ -61,8 +61,8 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// How many descriptors follow: the file for the end; the worker's socket (bound, not listening); the kernel or
-    /// the code of firmware; the initial RAM disk if there is one, or the variables of firmware; the file of each disk, the listening socket of each serial port, and the folder of
-    /// sockets of programs with the listening one in it.
+    /// the code of firmware; the initial RAM disk if there is one, or the variables of firmware; the file of each disk,
+    /// the listening socket of each serial port, and the folder of sockets of programs with the listening one in it.
     pub(crate) fn descriptors(&self) -> usize {
         let boot = 3 + usize::from(self.has_initrd);
         let sockets = if self.hv_socket.is_some() { 2 } else { 0 };
@@ -86,7 +86,7 @@ pub(crate) enum Report {
 
 /// What a service asks of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Request {
+pub(crate) enum WorkerRequest {
     /// Let the processors run for the first time. Again is fine.
     Start,
     /// Stop the processors. Again is fine.
@@ -123,14 +123,14 @@ pub(crate) enum Request {
 
 /// What a worker says to that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Answer {
+pub(crate) enum WorkerAnswer {
     /// It was done; a stream that was asked for comes along.
     Done,
     /// The guest has not dialled.
     NotThere,
     /// Whether the processors were stopped after they had run.
     Paused(bool),
-    /// The answer to [`Request::Fault`].
+    /// The answer to [`WorkerRequest::Fault`].
     Fault(Option<String>),
     /// It was not done, for this reason.
     Failed(String),
@@ -215,17 +215,17 @@ mod tests {
     fn messages_arrive_with_their_descriptors() {
         let (one, other) = pair();
         let file = tempfile::tempfile().unwrap();
-        send(one.as_fd(), &Request::Pause, Some(file.as_fd())).unwrap();
-        send(one.as_fd(), &Request::Start, None).unwrap();
-        let (request, descriptor) = receive::<Request>(other.as_fd(), LIMIT).unwrap();
-        assert!(request == Request::Pause && descriptor.is_some());
-        let (request, descriptor) = receive::<Request>(other.as_fd(), LIMIT).unwrap();
-        assert!(request == Request::Start && descriptor.is_none());
-        let late = receive::<Request>(other.as_fd(), Duration::from_millis(1));
+        send(one.as_fd(), &WorkerRequest::Pause, Some(file.as_fd())).unwrap();
+        send(one.as_fd(), &WorkerRequest::Start, None).unwrap();
+        let (request, descriptor) = receive::<WorkerRequest>(other.as_fd(), LIMIT).unwrap();
+        assert!(request == WorkerRequest::Pause && descriptor.is_some());
+        let (request, descriptor) = receive::<WorkerRequest>(other.as_fd(), LIMIT).unwrap();
+        assert!(request == WorkerRequest::Start && descriptor.is_none());
+        let late = receive::<WorkerRequest>(other.as_fd(), Duration::from_millis(1));
         assert_eq!(late.unwrap_err(), Errno::TIMEDOUT);
         drop(one);
         assert_eq!(
-            receive::<Request>(other.as_fd(), LIMIT).unwrap_err(),
+            receive::<WorkerRequest>(other.as_fd(), LIMIT).unwrap_err(),
             Errno::CONNRESET
         );
     }
@@ -294,11 +294,11 @@ mod tests {
         hcs_wire::socket::send(&one, &vec![b' '; LONGEST + 1], &[]).unwrap();
         for _ in 0..3 {
             assert_eq!(
-                receive::<Request>(other.as_fd(), LIMIT).unwrap_err(),
+                receive::<WorkerRequest>(other.as_fd(), LIMIT).unwrap_err(),
                 Errno::BADMSG
             );
         }
-        let long = Answer::Failed("x".repeat(LONGEST));
+        let long = WorkerAnswer::Failed("x".repeat(LONGEST));
         assert_eq!(send(one.as_fd(), &long, None), Err(Errno::MSGSIZE));
     }
 }

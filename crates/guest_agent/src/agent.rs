@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use hcs_schema::{Failure, privileges::Privileges};
+use hcs_schema::{Failure, Stdio, privileges::Privileges};
 use hcs_wire::{errno, output::OutputQuery};
 use rustix::{
     event::{
@@ -30,7 +30,7 @@ use crate::{
     exits::Exits,
     facts::GuestFacts,
     kept::{Keeper, Kept},
-    link::{Link, Stdio},
+    link::Link,
     own::Own,
     relays::{self, Relays},
     stream::{Stream, StreamEnd},
@@ -402,7 +402,10 @@ impl<L: Link> Agent<L> {
     }
 
     /// Puts pipes before streams of the host; answers the ends for a process.
-    pub(crate) fn relay(&mut self, streams: Stdio) -> Result<Stdio, Errno> {
+    pub(crate) fn relay(
+        &mut self,
+        streams: Stdio<Option<OwnedFd>>,
+    ) -> Result<Stdio<Option<OwnedFd>>, Errno> {
         let epoll = &self.epoll;
         let watch = |number, end: BorrowedFd<'_>| {
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
@@ -436,8 +439,8 @@ impl<L: Link> Agent<L> {
     }
 
     fn children_ended(&mut self) {
-        // What it says does not matter, `waitpid` tells; it only must not stay readable. SIGCHLD is pending at most once,
-        // and one that comes after this read makes it readable again.
+        // What it says does not matter, `waitpid` tells; it only must not stay readable. SIGCHLD is pending at most
+        // once, and one that comes after this read makes it readable again.
         let mut news = [0; SIGNAL_NEWS_BYTES];
         if let Err(errno) = rustix::io::read(&self.child_ended, &mut news)
             && errno != Errno::AGAIN

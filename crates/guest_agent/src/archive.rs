@@ -1,8 +1,8 @@
 //! The program of processes with `Archive` in their document: files as a tar stream, by `hcs_archive`.
 //!
 //! It is the agent's own executable, started as any other process: with its user, capabilities and limits, and without
-//! the agent's descriptors and memory. All paths are resolved by it, so they lead where they lead inside, and no further
-//! than its user may go. Nothing of the system's own files is executed, so a system needs no tar.
+//! the agent's descriptors and memory. All paths are resolved by it, so they lead where they lead inside, and no
+//! further than its user may go. Nothing of the system's own files is executed, so a system needs no tar.
 
 use std::{
     env,
@@ -55,8 +55,8 @@ pub(crate) fn arguments(document: &Archive) -> Vec<String> {
         .collect()
 }
 
-/// In a process that was started as this program, does its work and answers its exit code; `None` in any other. For the begin of the `main` of
-/// programs that have agents.
+/// In a process that was started as this program, does its work and answers its exit code; `None` in any other. For the
+/// begin of the `main` of programs that have agents.
 #[must_use]
 pub fn main_if_archive() -> Option<i32> {
     let mut words = env::args_os();

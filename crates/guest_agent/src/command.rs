@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use hcs_schema::{Failure, HResult, documents::ProcessParameters};
+use hcs_schema::{Failure, HResult, Stdio, documents::ProcessParameters};
 
 use crate::archive;
 
@@ -28,17 +28,6 @@ pub(crate) struct ConsoleSize {
     pub(crate) columns: u16,
 }
 
-/// Which of the host's streams a process gets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Streams {
-    /// Standard input.
-    pub stdin: bool,
-    /// Standard output.
-    pub stdout: bool,
-    /// Standard error; never with an emulated console.
-    pub stderr: bool,
-}
-
 /// A command, everything in it decided but the user's identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Command {
@@ -56,8 +45,8 @@ pub(crate) struct Command {
     pub(crate) directory: CString,
     /// The emulated console's size, if there is to be one.
     pub(crate) console: Option<ConsoleSize>,
-    /// Which streams come from the host, or are kept.
-    pub(crate) streams: Streams,
+    /// Which streams come from the host, or are kept; never standard error with an emulated console.
+    pub(crate) streams: Stdio<bool>,
     /// Whether its output is kept.
     pub(crate) detached: bool,
     /// Whether the program is not a file of the system, but the agent's own (`archive`).
@@ -142,7 +131,7 @@ impl Command {
                 variables.iter().map(|(n, v)| format!("{n}={v}")),
             )?,
             arguments: c_strings("the command line", words)?,
-            streams: Streams {
+            streams: Stdio {
                 stdin: on(document.create_std_in_pipe),
                 stdout: on(document.create_std_out_pipe),
                 stderr: on(document.create_std_err_pipe) && console.is_none(),
@@ -306,7 +295,7 @@ mod tests {
         assert_eq!(console(serde_json::json!([40, 120])).console, size(40, 120));
         assert_eq!(console(serde_json::json!([0, 0])).console, size(24, 80));
         assert_eq!(console(serde_json::json!([1])).console, size(24, 80));
-        let streams = Streams {
+        let streams = Stdio {
             stdin: false,
             stdout: true,
             stderr: false,

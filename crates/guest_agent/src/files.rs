@@ -20,8 +20,8 @@ use crate::own::{Own, PROC_SUPER_MAGIC};
 pub(crate) const MAX_ACCOUNTS_BYTES: usize = 4 << 20;
 /// The largest file that is remembered, and not read again while it is unchanged.
 const MAX_REMEMBERED_BYTES: usize = 64 << 10;
-/// Seconds that a file has to be unchanged before its contents are remembered: with time stamps as coarse as those of any
-/// file system, a later change has another one.
+/// Seconds that a file has to be unchanged before its contents are remembered: with time stamps as coarse as those of
+/// any file system, a later change has another one.
 const SETTLED_SECONDS: i64 = 3;
 /// The largest file of `/proc` that is read.
 pub(crate) const MAX_PROC_BYTES: usize = 64 << 10;
@@ -79,8 +79,8 @@ impl Version {
     }
 }
 
-/// A text file of the system that is read again and again; the contents are remembered as long as the file stays the same.
-/// Each start of a process reads the files of accounts, and to open a file is the dear part of that.
+/// A text file of the system that is read again and again; the contents are remembered as long as the file stays the
+/// same. Each start of a process reads the files of accounts, and to open a file is the dear part of that.
 #[derive(Debug)]
 pub(crate) struct TextFile {
     path: &'static str,
@@ -99,8 +99,8 @@ impl TextFile {
         self.path
     }
 
-    /// The text of the regular file, broken UTF-8 replaced; empty when there is no such file. The file is looked at before
-    /// it is opened: opening a FIFO or a device may have effects of its own.
+    /// The text of the regular file, broken UTF-8 replaced; empty when there is no such file. The file is looked at
+    /// before it is opened: opening a FIFO or a device may have effects of its own.
     ///
     /// # Errors
     /// It is no regular file, has more than `limit` bytes, or cannot be opened or read.

@@ -6,23 +6,24 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use hcs_schema::Stdio;
 use rustix::{
     fs::{OFlags, fstat},
     process::{Resource, getrlimit},
 };
 
-use crate::{link::Stdio, own::Own};
+use crate::own::Own;
 
-/// Ways back to the pipes of one process, in the order stdin, stdout, stderr.
+/// Ways back to the pipes of one process.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     /// `None` where none was given, or none could be kept.
-    pub(crate) pipes: [Option<OwnedFd>; 3],
+    pub(crate) pipes: Stdio<Option<OwnedFd>>,
 }
 
 impl Kept {
     fn count(&self) -> usize {
-        self.pipes.iter().flatten().count()
+        self.pipes.present().count()
     }
 }
 
@@ -44,13 +45,14 @@ impl Keeper {
     }
 
     /// Keeps the pipes in `stdio`. What cannot be kept cannot be handed out again; the process is not disturbed.
-    pub(crate) fn keep(&mut self, own: &Own, stdio: &Stdio) -> Kept {
-        let given = [&stdio.stdin, &stdio.stdout, &stdio.stderr];
-        if self.used + given.iter().filter(|end| end.is_some()).count() > self.limit {
+    pub(crate) fn keep(&mut self, own: &Own, stdio: &Stdio<Option<OwnedFd>>) -> Kept {
+        if self.used + stdio.present().count() > self.limit {
             return Kept::default();
         }
         let kept = Kept {
-            pipes: given.map(|end| end.as_ref().and_then(|end| way_back(own, end))),
+            pipes: stdio
+                .as_ref()
+                .map(|end| end.as_ref().and_then(|end| way_back(own, end))),
         };
         self.used += kept.count();
         kept
@@ -79,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    fn stdout() -> (OwnedFd, Stdio) {
+    fn stdout() -> (OwnedFd, Stdio<Option<OwnedFd>>) {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         let stdio = Stdio {
             stdout: Some(write),

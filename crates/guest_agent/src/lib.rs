@@ -6,24 +6,26 @@
 //! 1. `agent`: the event loop. `stream` and `parcels`: requests in, answers out. [`link`]: where streams come from.
 //! 2. `requests`: one file per kind of request.
 //! 3. `command`, `accounts`: what is to be run, as whom. `sys`: running it. `archive`: the program for files.
-//! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know. `calls`: what was done for which call. `session`:
-//!    what a process has started.
+//! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know. `calls`: what was done for which call.
+//!    `session`: what a process has started.
 //! 5. `console`: emulated consoles. `relays`: pipes before streams that are none. `kept`: pipes that can be handed out
 //!    again. `detached`: output that is kept.
 //! 6. [`machine`]: the agent of a virtual machine, as its first process or as a service in it.
-//! 7. `names`: those of other containers, in `/etc/hosts`. `own`: `/proc` and `/dev/pts`, wherever the system's paths lead. `facts`, `files`, `proc_files`: what is read there.
+//! 7. `names`: those of other containers, in `/etc/hosts`. `own`: `/proc` and `/dev/pts`, wherever the system's paths
+//!    lead. `facts`, `files`, `proc_files`: what is read there.
 //!
 //! **Trust.** The host is trusted, but what it sends is bounded and checked all the same. The system's processes are
-//! not: root among them may replace any file, stop or kill anything but the agent, and fill every pipe. Hence: files are
-//! read without blocking and up to a limit; the agent is not dumpable; its descriptors close on exec; nothing it
+//! not: root among them may replace any file, stop or kill anything but the agent, and fill every pipe. Hence: files
+//! are read without blocking and up to a limit; the agent is not dumpable; its descriptors close on exec; nothing it
 //! does waits for one of them (but see `sys::spawn` for a program on a file system that does not answer). The files for
 //! kept output are the host's, which bounds how long writing to them takes.
 //!
 //! **What it does not do** in a container: mounts, cgroups, networks, limits (the engine has done them before), and
 //! anything on behalf of a process after `execve`.
 //!
-//! **What it has that they have not**: two capabilities beside those that processes can have, so that the kernel lets none
-//! of them trace it or change its scheduling; and `CAP_CHOWN`, to give pipes to the user of a process. Each process is given its own when it is started.
+//! **What it has that they have not**: two capabilities beside those that processes can have, so that the kernel lets
+//! none of them trace it or change its scheduling; and `CAP_CHOWN`, to give pipes to the user of a process. Each
+//! process is given its own when it is started.
 
 mod accounts;
 mod agent;
@@ -64,7 +66,6 @@ use rustix::{
 
 pub use agent::Role;
 pub use archive::main_if_archive;
-pub use command::Streams;
 pub use own::Own;
 
 use crate::{

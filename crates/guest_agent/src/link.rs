@@ -6,7 +6,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{Failure, HResult, Stdio};
 use hcs_wire::{
     errno,
     guest::{Renewal, VsockStdioRelaySettings},
@@ -17,40 +17,24 @@ use rustix::{
     net::{SocketFlags, accept_with},
 };
 
-use crate::command::Streams;
-
-/// The process's ends of what the host gave for it: readable, writable, writable.
-#[derive(Debug, Default)]
-pub struct Stdio {
-    /// Standard input.
-    pub stdin: Option<OwnedFd>,
-    /// Standard output.
-    pub stdout: Option<OwnedFd>,
-    /// Standard error.
-    pub stderr: Option<OwnedFd>,
-}
-
 /// Permissions of a pipe that was given to another user: that one, and the group that it had before, by which a service
 /// that is not root opens it again.
 const GIVEN_MODE: Mode = Mode::from_raw_mode(0o660);
 
-impl Stdio {
-    /// Gives the pipes to `user`, so that a process of that user can open `/dev/stdout` and its like again. The host has
-    /// made sure that they are pipes without a name that belong to its client. What cannot be given works as it is: it
-    /// can be read and written, but not opened again.
-    pub(crate) fn give_to(&self, user: u32) {
-        let ends = [&self.stdin, &self.stdout, &self.stderr];
-        for end in ends.into_iter().flatten() {
-            let is_given = fstat(end).is_ok_and(|found| {
-                found.st_uid == user || !FileType::from_raw_mode(found.st_mode).is_fifo()
-            });
-            if is_given {
-                continue;
-            }
-            // In this order: who is not its owner may not change the mode.
-            let _as_it_is = fchmod(end, GIVEN_MODE);
-            let _as_it_is = fchown(end, Some(Uid::from_raw(user)), None);
+/// Gives the pipes of a process to `user`, so that a process of that user can open `/dev/stdout` and its like again.
+/// The host has made sure that they are pipes without a name that belong to its client. What cannot be given works as
+/// it is: it can be read and written, but not opened again.
+pub(crate) fn give_to(stdio: &Stdio<Option<OwnedFd>>, user: u32) {
+    for end in stdio.as_ref().into_array().into_iter().flatten() {
+        let is_given = fstat(end).is_ok_and(|found| {
+            found.st_uid == user || !FileType::from_raw_mode(found.st_mode).is_fifo()
+        });
+        if is_given {
+            continue;
         }
+        // In this order: who is not its owner may not change the mode.
+        let _as_it_is = fchmod(end, GIVEN_MODE);
+        let _as_it_is = fchown(end, Some(Uid::from_raw(user)), None);
     }
 }
 
@@ -76,13 +60,13 @@ pub trait Link {
     /// What is missing or did not answer; everything given is closed then.
     fn stdio(
         &mut self,
-        wanted: Streams,
+        wanted: Stdio<bool>,
         ports: VsockStdioRelaySettings,
         sent: Vec<OwnedFd>,
-    ) -> Result<Stdio, Failure>;
+    ) -> Result<Stdio<Option<OwnedFd>>, Failure>;
 
-    /// Whether descriptors come along with messages and can be sent back. Else the streams of [`Link::stdio`] are sockets;
-    /// the agent puts pipes before them, and moves the bytes.
+    /// Whether descriptors come along with messages and can be sent back. Else the streams of [`Link::stdio`] are
+    /// sockets; the agent puts pipes before them, and moves the bytes.
     fn passes_descriptors(&self) -> bool;
 
     /// The streams of a reader of kept output: one to write to, and one to read from where it is `attached`. As for
@@ -95,8 +79,8 @@ pub trait Link {
         attached: bool,
         ports: VsockStdioRelaySettings,
         sent: Vec<OwnedFd>,
-    ) -> Result<Stdio, Failure> {
-        let wanted = Streams {
+    ) -> Result<Stdio<Option<OwnedFd>>, Failure> {
+        let wanted = Stdio {
             stdin: attached,
             stdout: true,
             stderr: false,
@@ -112,8 +96,8 @@ pub trait Link {
         Ok(sent)
     }
 
-    /// The agent has come to its end, and all answers are in the queue of `stream`. Waits where they would be lost with the
-    /// system, for a second at most.
+    /// The agent has come to its end, and all answers are in the queue of `stream`. Waits where they would be lost with
+    /// the system, for a second at most.
     fn farewell(&mut self, _stream: BorrowedFd<'_>) {}
 
     /// Takes random bytes and the time of the host.
@@ -125,7 +109,8 @@ pub trait Link {
         Err(Failure::new(HResult::NOT_SUPPORTED, message))
     }
 
-    /// Changes something of the guest as a request of the host says; `None` where it is about nothing that this guest has.
+    /// Changes something of the guest as a request of the host says; `None` where it is about nothing that this guest
+    /// has.
     fn change(&mut self, _request: &serde_json::Value) -> Option<Result<(), Failure>> {
         None
     }
@@ -165,10 +150,10 @@ impl Link for UnixLink {
 
     fn stdio(
         &mut self,
-        wanted: Streams,
+        wanted: Stdio<bool>,
         _ports: VsockStdioRelaySettings,
         sent: Vec<OwnedFd>,
-    ) -> Result<Stdio, Failure> {
+    ) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         from_descriptors(wanted, sent)
     }
 
@@ -181,23 +166,19 @@ impl Link for UnixLink {
         attached: bool,
         _ports: VsockStdioRelaySettings,
         sent: Vec<OwnedFd>,
-    ) -> Result<Stdio, Failure> {
+    ) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         reader_pipes(attached, sent)
     }
 }
 
 /// Gives each wanted stream its descriptor. One more than wanted is closed: a host that sends a stderr for a console.
-fn from_descriptors(wanted: Streams, sent: Vec<OwnedFd>) -> Result<Stdio, Failure> {
+fn from_descriptors(
+    wanted: Stdio<bool>,
+    sent: Vec<OwnedFd>,
+) -> Result<Stdio<Option<OwnedFd>>, Failure> {
     let came = sent.len();
-    let mut sent = sent.into_iter();
-    let mut take = |wanted: bool| if wanted { sent.next() } else { None };
-    let stdio = Stdio {
-        stdin: take(wanted.stdin),
-        stdout: take(wanted.stdout),
-        stderr: take(wanted.stderr),
-    };
-    let expected = [wanted.stdin, wanted.stdout, wanted.stderr];
-    let expected = expected.into_iter().filter(|wanted| *wanted).count();
+    let stdio = wanted.take(sent);
+    let expected = wanted.count();
     if came < expected || came > expected + 1 {
         let message = format!(
             "the request came with {came} descriptors; its CreateStd*Pipe properties ask for {expected} \
@@ -209,7 +190,7 @@ fn from_descriptors(wanted: Streams, sent: Vec<OwnedFd>) -> Result<Stdio, Failur
 }
 
 /// The pipes of a reader, made non-blocking: one to write to, and if it is attached one to read from before that.
-fn reader_pipes(attached: bool, sent: Vec<OwnedFd>) -> Result<Stdio, Failure> {
+fn reader_pipes(attached: bool, sent: Vec<OwnedFd>) -> Result<Stdio<Option<OwnedFd>>, Failure> {
     let (count, mut sent) = (sent.len(), sent.into_iter());
     let input = if attached { sent.next() } else { None };
     let (Some(output), None, true) = (sent.next(), sent.next(), input.is_some() == attached) else {

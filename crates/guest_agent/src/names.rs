@@ -1,12 +1,13 @@
 //! The names of other containers, in the system's `/etc/hosts`.
 //!
-//! The host says what they are, as lines of `hosts(5)`; they stand between two lines of the agent's. All other lines are
-//! those of the image and of the system's processes, and stay. The file is one that came with the agent: it is never looked
-//! for by its path, as root of the system could lead that to any file that the agent may write and it may not.
+//! The host says what they are, as lines of `hosts(5)`; they stand between two lines of the agent's. All other lines
+//! are those of the image and of the system's processes, and stay. The file is one that came with the agent: it is
+//! never looked for by its path, as root of the system could lead that to any file that the agent may write and it may
+//! not.
 //!
-//! The file is written in place, since programs and mounts know it by its inode. It is written at once and never shorter
-//! than before, and cut off afterwards: a program that reads it meanwhile finds whole lines. Where it cannot
-//! be written as a whole, as on a full file system, it gets back what it had.
+//! The file is written in place, since programs and mounts know it by its inode. It is written at once and never
+//! shorter than before, and cut off afterwards: a program that reads it meanwhile finds whole lines. Where it cannot be
+//! written as a whole, as on a full file system, it gets back what it had.
 
 use std::os::fd::BorrowedFd;
 
@@ -21,8 +22,8 @@ use rustix::{
 const BEGIN: &[u8] = b"# Names in the networks of this container, as hcs keeps them:";
 const END: &[u8] = b"# The end of these names.";
 
-/// The largest file that is read and made: the system's processes may have written anything into it. An image's own file and
-/// as many names as there can be fit.
+/// The largest file that is read and made: the system's processes may have written anything into it. An image's own
+/// file and as many names as there can be fit.
 const MOST_BYTES: usize = 40 << 10;
 
 /// Writes these names in place of those that were written before.

@@ -1,8 +1,9 @@
-//! The agent's own view of the kernel: descriptors of `/proc` and `/dev/pts`, taken before anything of the system has run.
+//! The agent's own view of the kernel: descriptors of `/proc` and `/dev/pts`, taken before anything of the system has
+//! run.
 //!
-//! What is found below the paths `/proc` and `/dev` is up to the system: its image may have links there, and its root may
-//! replace whatever it can write. So the agent goes by these descriptors, and makes sure that what it opens is of the same
-//! file system: neither a link nor a mount leads it anywhere else.
+//! What is found below the paths `/proc` and `/dev` is up to the system: its image may have links there, and its root
+//! may replace whatever it can write. So the agent goes by these descriptors, and makes sure that what it opens is of
+//! the same file system: neither a link nor a mount leads it anywhere else.
 
 use std::{
     cell::OnceCell,
@@ -34,8 +35,8 @@ pub struct Own {
 }
 
 impl Own {
-    /// `proc` and `terminals` are directories, opened with `O_PATH`: the roots of a procfs of the agent's pid namespace,
-    /// and of the devpts that its consoles are to be made in.
+    /// `proc` and `terminals` are directories, opened with `O_PATH`: the roots of a procfs of the agent's pid
+    /// namespace, and of the devpts that its consoles are to be made in.
     #[must_use]
     pub const fn new(proc: OwnedFd, terminals: OwnedFd) -> Self {
         Self {

@@ -91,8 +91,8 @@ pub(crate) struct Stat<'a> {
 }
 
 impl<'a> Stat<'a> {
-    /// Reads a line. Fields are counted behind the program's name, which may contain anything: the 3rd is the state, the
-    /// 6th the session, the 9th has flags, the 14th and 15th are times, the 22nd the start.
+    /// Reads a line. Fields are counted behind the program's name, which may contain anything: the 3rd is the state,
+    /// the 6th the session, the 9th has flags, the 14th and 15th are times, the 22nd the start.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (before, rest) = text.rsplit_once(')')?;
         let (_, name) = before.split_once('(')?;

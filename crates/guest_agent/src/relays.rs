@@ -1,24 +1,22 @@
 //! Pipes of processes, relayed to streams of the host that are no pipes: sockets that a link has dialled.
 //!
-//! A process must have pipes: `/dev/stdout` of a socket cannot be opened again, and some programs behave differently on a
-//! socket. The ends are passed on in both directions. A relay outlives the process that it was made for, as a pipe does:
-//! it ends with the last process that has the other end of the pipe open, or with the stream.
+//! A process must have pipes: `/dev/stdout` of a socket cannot be opened again, and some programs behave differently on
+//! a socket. The ends are passed on in both directions. A relay outlives the process that it was made for, as a pipe
+//! does: it ends with the last process that has the other end of the pipe open, or with the stream.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
 
+use hcs_schema::Stdio;
 use rustix::{
     fs::{OFlags, fcntl_setfl},
     io::{Errno, ioctl_fionbio},
     pipe::{PipeFlags, pipe_with},
 };
 
-use crate::{
-    link::Stdio,
-    relay::{Flow, Pending, is_gone},
-};
+use crate::relay::{Flow, Pending, is_gone};
 
 /// Relays are numbered from here.
 pub(crate) const FIRST: u64 = 1 << 48;
@@ -46,7 +44,8 @@ impl Relay {
         }
     }
 
-    /// Moves up to about [`TURN_BYTES`] bytes. [`Flow::Ended`] means that all is delivered, or that no process reads it.
+    /// Moves up to about [`TURN_BYTES`] bytes. [`Flow::Ended`] means that all is delivered, or that no process reads
+    /// it.
     fn pump(&mut self, scratch: &mut [u8]) -> Flow {
         let mut moved = 0;
         loop {
@@ -93,16 +92,16 @@ impl Relays {
         }
     }
 
-    /// Puts a pipe before each of `streams`; answers the ends for a process. `watch` has the event loop watch an end for
-    /// reading and writing, edge-triggered, under a number.
+    /// Puts a pipe before each of `streams`; answers the ends for a process. `watch` has the event loop watch an end
+    /// for reading and writing, edge-triggered, under a number.
     ///
     /// # Errors
     /// The errno of `pipe2(2)`, or of `watch`. Relays that are there already end by themselves.
     pub(crate) fn connect(
         &mut self,
-        streams: Stdio,
+        streams: Stdio<Option<OwnedFd>>,
         watch: impl Fn(u64, BorrowedFd<'_>) -> Result<(), Errno>,
-    ) -> Result<Stdio, Errno> {
+    ) -> Result<Stdio<Option<OwnedFd>>, Errno> {
         let mut add = |relay: Relay| {
             watch(self.next, relay.from.as_fd())?;
             watch(self.next, relay.to.as_fd())?;
@@ -175,7 +174,7 @@ mod tests {
     use super::*;
 
     /// A relay of standard input and one of standard output; the host's streams and the process's ends.
-    fn connected() -> (Relays, [UnixStream; 2], Stdio) {
+    fn connected() -> (Relays, [UnixStream; 2], Stdio<Option<OwnedFd>>) {
         let (host_in, guest_in) = UnixStream::pair().unwrap();
         let (host_out, guest_out) = UnixStream::pair().unwrap();
         let streams = Stdio {

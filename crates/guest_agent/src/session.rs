@@ -17,8 +17,8 @@ use crate::{
 /// How often all processes are looked at: those that came meanwhile are found by the next look.
 const ROUNDS: usize = 3;
 
-/// The most processes that are looked at, so that a system full of them holds the agent up for no longer than a fraction of
-/// a second.
+/// The most processes that are looked at, so that a system full of them holds the agent up for no longer than a
+/// fraction of a second.
 const MOST: usize = 32_768;
 
 /// Kills what is left of the session that `leader` leads or led. Best effort: what makes processes faster than they are
@@ -42,8 +42,8 @@ fn is_member(own: &Own, pid: i32, leader: i32) -> bool {
     Stat::parse(&text).is_some_and(|stat| stat.lives && stat.session == leader)
 }
 
-/// Kills one process, if it still is one of the session; whether it did. The process is held by a descriptor before it is
-/// looked at, so that no other one of the same number is killed.
+/// Kills one process, if it still is one of the session; whether it did. The process is held by a descriptor before it
+/// is looked at, so that no other one of the same number is killed.
 fn kill_member(own: &Own, pid: i32, leader: i32) -> bool {
     let Some(process) = Pid::from_raw(pid) else {
         return false;

@@ -27,8 +27,8 @@ pub struct Recipe {
     pub agent: PathBuf,
     /// Modules beyond the usual ones.
     pub modules: Vec<String>,
-    /// A directory whose files are to be the root file system of the guest. Without it the guest has some programs of the
-    /// host ([`tools`]).
+    /// A directory whose files are to be the root file system of the guest. Without it the guest has some programs of
+    /// the host ([`tools`]).
     pub root: Option<PathBuf>,
     /// Whether no user asked for it in particular: it may be made again for another agent.
     pub automatic: bool,
@@ -92,10 +92,10 @@ pub fn identity(path: &Path) -> String {
     )
 }
 
-/// The name of the image that is made of `kernel` for a user who names none: the same for the same kernel file and modules
-/// wherever they are, another for any other. The kernel counts by its bytes, modules by the names, sizes and times of their
-/// files: this is asked for at each start, and all modules of a kernel are hundreds of megabytes. So a module that was
-/// changed with the size and the time of the earlier one is taken for that.
+/// The name of the image that is made of `kernel` for a user who names none: the same for the same kernel file and
+/// modules wherever they are, another for any other. The kernel counts by its bytes, modules by the names, sizes and
+/// times of their files: this is asked for at each start, and all modules of a kernel are hundreds of megabytes. So a
+/// module that was changed with the size and the time of the earlier one is taken for that.
 ///
 /// # Errors
 /// The kernel or its modules cannot be read.

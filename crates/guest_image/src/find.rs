@@ -1,7 +1,7 @@
 //! A kernel of this host, and the modules that belong to it.
 //!
-//! 1. [`find`]: the kernel that runs, else the newest one whose modules have a way to the host. In containers and on build
-//!    machines there is often none; then the message names the command that gets one.
+//! 1. [`find`]: the kernel that runs, else the newest one whose modules have a way to the host. In containers and on
+//!    build machines there is often none; then the message names the command that gets one.
 //! 2. [`at`]: a kernel by its path.
 //! 3. [`read`]: a file of bounded size.
 
@@ -71,8 +71,8 @@ pub fn find(root: &Path, running: &str) -> Result<Kernel, Failure> {
     Err(ADVICE.into_iter().fold(failure, Failure::cause))
 }
 
-/// The kernel at `path`: a file, or a directory as a package is unpacked into, with `boot/` and `lib/modules/`. Its modules
-/// are in `modules` if that is given.
+/// The kernel at `path`: a file, or a directory as a package is unpacked into, with `boot/` and `lib/modules/`. Its
+/// modules are in `modules` if that is given.
 ///
 /// # Errors
 /// There is none, or it has no modules.

@@ -1,7 +1,8 @@
-//! The ELF file inside of a kernel as distributions ship it (`bzImage`, the kernel's `Documentation/arch/x86/boot.rst`).
+//! The ELF file inside of a kernel as distributions ship it (`bzImage`, the kernel's
+//! `Documentation/arch/x86/boot.rst`).
 //!
-//! An emulator that is given the ELF file enters the kernel directly (PVH), in place of having the guest unpack itself. That
-//! saves up to some seconds of each boot where the guest is emulated.
+//! An emulator that is given the ELF file enters the kernel directly (PVH), in place of having the guest unpack itself.
+//! That saves up to some seconds of each boot where the guest is emulated.
 
 use object::{
     LittleEndian,

@@ -1,7 +1,8 @@
 //! A program with all that it needs to run: its interpreter and its libraries, by the same paths.
 //!
-//! A program that is linked statically needs nothing. What only debuggers read is left out: it would cost memory of the guest. Libraries are looked for where the dynamic linker of a system
-//! without a configuration looks; what is not there is an error, which tells at the build what would fail in the guest.
+//! A program that is linked statically needs nothing. What only debuggers read is left out: it would cost memory of the
+//! guest. Libraries are looked for where the dynamic linker of a system without a configuration looks; what is not
+//! there is an error, which tells at the build what would fail in the guest.
 
 use std::{
     collections::BTreeSet,
@@ -100,8 +101,8 @@ fn locate(name: &str) -> Option<PathBuf> {
     places.find(|path| path.is_file())
 }
 
-/// An ELF file without what lies behind its segments: symbols, and what debuggers read. As its sections are then gone, its
-/// header names none. What is no such file stays as it is.
+/// An ELF file without what lies behind its segments: symbols, and what debuggers read. As its sections are then gone,
+/// its header names none. What is no such file stays as it is.
 fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
     let Some(end) = end_of_segments(&bytes) else {
         return bytes;

@@ -330,8 +330,8 @@ impl Draft {
     }
 }
 
-/// Makes the file `path`, which this user can write to, whatever the mask of the process is, and no other one. Others can
-/// read it where the mask lets them.
+/// Makes the file `path`, which this user can write to, whatever the mask of the process is, and no other one. Others
+/// can read it where the mask lets them.
 ///
 /// # Errors
 /// It is there, or cannot be made.
@@ -350,7 +350,8 @@ fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
     create(path)?.write_all(contents)
 }
 
-/// The directory at `path`, in which no other user can make or change anything. With a `mode` it is made where nothing is.
+/// The directory at `path`, in which no other user can make or change anything. With a `mode` it is made where nothing
+/// is.
 fn own(path: &Path, mode: Option<u32>) -> Result<OwnedFd, Untrusted> {
     let path = absolute(path)?;
     let found = Trusted::of_process().directory(&path, mode)?;

@@ -1,7 +1,7 @@
 //! The files below a directory, for a guest whose root file system is its initial ramdisk.
 //!
-//! Files, directories and symbolic links come along with their owners and permissions; sockets, FIFOs and devices do not.
-//! The walk holds a descriptor of each directory it is in, and follows no link.
+//! Files, directories and symbolic links come along with their owners and permissions; sockets, FIFOs and devices do
+//! not. The walk holds a descriptor of each directory it is in, and follows no link.
 
 use std::{
     ffi::CStr,

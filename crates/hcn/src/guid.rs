@@ -15,8 +15,8 @@ impl Guid {
     /// The bits of [`Guid::short`].
     pub(crate) const SHORT_BITS: u32 = 60;
 
-    /// What of an id is in the names of links: bits that both of its halves count in, so that ids that only count up differ.
-    /// The model refuses an object whose id has the same as another's of its kind.
+    /// What of an id is in the names of links: bits that both of its halves count in, so that ids that only count up
+    /// differ. The model refuses an object whose id has the same as another's of its kind.
     pub(crate) fn short(self) -> u64 {
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
         let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();

@@ -45,8 +45,8 @@ pub(crate) fn refused(
     Failure::new(code, format!("{pointer}: {what}")).cause_at(pointer, what)
 }
 
-/// Whether `text` is of version 1: it names no version of the schema, and none of `present`, which only later ones have.
-/// A text that is no JSON is not, so that its fault is found where documents are read.
+/// Whether `text` is of version 1: it names no version of the schema, and none of `present`, which only later ones
+/// have. A text that is no JSON is not, so that its fault is found where documents are read.
 pub(crate) fn is_version_1(text: &str, present: &[&str]) -> bool {
     if text.len() > parse::MAX_BYTES {
         return false;

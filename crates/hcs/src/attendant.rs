@@ -18,8 +18,8 @@ use crate::{
 /// Reads the connection on a thread that waits in its own `poll(2)` for its own descriptors, so that no other thread is
 /// needed.
 ///
-/// Operations and exits are asked as futures, with [`Attendant::waker`]: whenever [`Attendant::work`] has returned, they
-/// may be ready. This thread must not wait for any of them in another way while it has an attendant. Where several
+/// Operations and exits are asked as futures, with [`Attendant::waker`]: whenever [`Attendant::work`] has returned,
+/// they may be ready. This thread must not wait for any of them in another way while it has an attendant. Where several
 /// threads attend or wait, one of them reads for all.
 ///
 /// ```

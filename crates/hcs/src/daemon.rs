@@ -39,8 +39,8 @@ const CONFIGURATION_VARIABLE: &str = "HCS_CONFIG";
 /// Where a service looks for programs of the host.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The file that a process has as standard input, to be executed by that process: no name of it can lead elsewhere by now.
-/// A script is read from there by its interpreter, too.
+/// The file that a process has as standard input, to be executed by that process: no name of it can lead elsewhere by
+/// now. A script is read from there by its interpreter, too.
 const STANDARD_INPUT: &str = "/proc/self/fd/0";
 
 /// The program's name.
@@ -227,8 +227,8 @@ fn beside(directory: &Path) -> Vec<PathBuf> {
     places
 }
 
-/// The first of `places` that is an executable file. Where others could change that, no other is taken for it: a service of
-/// another version might be found.
+/// The first of `places` that is an executable file. Where others could change that, no other is taken for it: a
+/// service of another version might be found.
 fn locate(places: &[PathBuf]) -> Result<Program, Failure> {
     let runnable = |place: &&PathBuf| {
         let permitted = rustix::fs::accessat(CWD, *place, Access::EXEC_OK, AtFlags::EACCESS);

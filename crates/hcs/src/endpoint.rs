@@ -42,8 +42,8 @@ impl Endpoint {
     /// `$HCS_ENDPOINT`. Without it, root gets the system-wide socket. Any other user gets the socket of a private
     /// service: in `$XDG_RUNTIME_DIR`, else below `$HOME`, else in `/tmp` ([`hcs_wire::endpoint`]).
     ///
-    /// A program that runs with more rights than its caller (set-user-ID, set-group-ID, file capabilities) takes none of
-    /// these variables: the socket is the system-wide one, or that in `/tmp`.
+    /// A program that runs with more rights than its caller (set-user-ID, set-group-ID, file capabilities) takes none
+    /// of these variables: the socket is the system-wide one, or that in `/tmp`.
     ///
     /// # Errors
     /// `HCS_E_SERVICE_NOT_AVAILABLE` when another user could change the directory of that socket.

@@ -104,7 +104,7 @@ pub use endpoint::{ENDPOINT_VARIABLE, Endpoint};
 pub use events::Events;
 pub use exit::{Exit, ExitStatus, OutOfMemory};
 pub use explain::explain;
-pub use hcs_schema::{Failure, HResult, documents};
+pub use hcs_schema::{Failure, HResult, Stdio, documents};
 pub use hcs_wire::{
     access::TemporaryGrant,
     explain::{OperationReport, OperationStep},

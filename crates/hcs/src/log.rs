@@ -19,9 +19,9 @@ use crate::{
 /// One page of the event log, from the cursor of the query on. With `follow` it ends when there is something to tell;
 /// cancel it to stop waiting.
 ///
-/// The operation fails with `HRESULT_FROM_WIN32(ERROR_JOURNAL_ENTRY_DELETED)` when the events at the cursor are not kept
-/// any more (the message has the first number that is). It fails with `HRESULT_FROM_WIN32(ERROR_NOT_FOUND)` when the cursor
-/// is beyond the end of the log, because that was begun anew.
+/// The operation fails with `HRESULT_FROM_WIN32(ERROR_JOURNAL_ENTRY_DELETED)` when the events at the cursor are not
+/// kept any more (the message has the first number that is). It fails with `HRESULT_FROM_WIN32(ERROR_NOT_FOUND)` when
+/// the cursor is beyond the end of the log, because that was begun anew.
 ///
 /// ```
 /// # fn main() -> Result<(), hcs::Failure> {

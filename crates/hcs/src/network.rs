@@ -1,8 +1,8 @@
 //! Networks, their endpoints, and the namespaces that these are in: the functions of `ComputeNetwork.h`.
 //!
 //! Objects are named by their ids, and described by documents of the Host Compute Network service as text
-//! (`HostComputeNetwork`, `HostComputeEndpoint`, `HostComputeNamespace`). Only a service of root has networks: another one
-//! answers `E_NOTIMPL`, with a sentence.
+//! (`HostComputeNetwork`, `HostComputeEndpoint`, `HostComputeNamespace`). Only a service of root has networks: another
+//! one answers `E_NOTIMPL`, with a sentence.
 //!
 //! ```no_run
 //! use hcs::network::{self, ObjectKind};

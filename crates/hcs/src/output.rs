@@ -82,13 +82,13 @@ impl KeptOutput {
     }
 
     fn new(information: ProcessInformation) -> Result<Self, Failure> {
-        let pipe = information.stdout.ok_or_else(|| {
+        let pipe = information.stdio.stdout.ok_or_else(|| {
             let message = "the service did not use the pipe for the output";
             Failure::new(HResult::HCS_E_PROTOCOL_ERROR, message)
         })?;
         Ok(Self {
             process_id: information.process_id,
-            input: information.stdin,
+            input: information.stdio.stdin,
             pipe,
             decoder: Decoder::default(),
             ended: false,
@@ -101,8 +101,8 @@ impl KeptOutput {
         self.process_id
     }
 
-    /// What is written here goes to the standard input of the process, for a query with `attach`. That does not end with this
-    /// end of the pipe.
+    /// What is written here goes to the standard input of the process, for a query with `attach`. That does not end
+    /// with this end of the pipe.
     pub const fn take_input(&mut self) -> Option<OwnedFd> {
         self.input.take()
     }
@@ -110,7 +110,8 @@ impl KeptOutput {
     /// The next record with its time, in microseconds since 1970; `None` at the end. Waits for it at most for `limit`.
     ///
     /// # Errors
-    /// `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`, after which it can go on; or `HCS_E_PROTOCOL_ERROR`: what came is no record.
+    /// `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`, after which it can go on; or `HCS_E_PROTOCOL_ERROR`: what came is no
+    /// record.
     pub fn next_within(
         &mut self,
         limit: Option<Duration>,

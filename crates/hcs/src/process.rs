@@ -3,7 +3,7 @@
 use std::{io, os::fd::OwnedFd};
 
 use hcs_schema::{
-    Failure,
+    Failure, Stdio,
     documents::{
         CloseHandle, ConsoleSize, ModifyOperation, ProcessDetails, ProcessModifyRequest, Signal,
         SignalProcessOptions, StdHandle,
@@ -62,9 +62,7 @@ use crate::{
 pub struct Process {
     raw: raw::Process,
     process_id: u32,
-    stdin: Option<OwnedFd>,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
+    stdio: Stdio<Option<OwnedFd>>,
 }
 
 impl Process {
@@ -100,9 +98,7 @@ impl Process {
         Self {
             raw,
             process_id: information.process_id,
-            stdin: information.stdin,
-            stdout: information.stdout,
-            stderr: information.stderr,
+            stdio: information.stdio,
         }
     }
 
@@ -120,17 +116,17 @@ impl Process {
 
     /// The write end of standard input.
     pub const fn take_stdin(&mut self) -> Option<OwnedFd> {
-        self.stdin.take()
+        self.stdio.stdin.take()
     }
 
     /// The read end of standard output.
     pub const fn take_stdout(&mut self) -> Option<OwnedFd> {
-        self.stdout.take()
+        self.stdio.stdout.take()
     }
 
     /// The read end of standard error.
     pub const fn take_stderr(&mut self) -> Option<OwnedFd> {
-        self.stderr.take()
+        self.stdio.stderr.take()
     }
 
     /// [`Process::take_stdin`] for async code.
@@ -138,7 +134,7 @@ impl Process {
     /// # Errors
     /// It cannot be watched.
     pub fn stdin_writer(&mut self) -> io::Result<Option<PipeWriter>> {
-        self.stdin.take().map(PipeWriter::new).transpose()
+        self.stdio.stdin.take().map(PipeWriter::new).transpose()
     }
 
     /// [`Process::take_stdout`] for async code.
@@ -146,7 +142,7 @@ impl Process {
     /// # Errors
     /// It cannot be watched.
     pub fn stdout_reader(&mut self) -> io::Result<Option<PipeReader>> {
-        self.stdout.take().map(PipeReader::new).transpose()
+        self.stdio.stdout.take().map(PipeReader::new).transpose()
     }
 
     /// [`Process::take_stderr`] for async code.
@@ -154,7 +150,7 @@ impl Process {
     /// # Errors
     /// It cannot be watched.
     pub fn stderr_reader(&mut self) -> io::Result<Option<PipeReader>> {
-        self.stderr.take().map(PipeReader::new).transpose()
+        self.stdio.stderr.take().map(PipeReader::new).transpose()
     }
 
     /// Asks for the streams of a process after the client that held them has gone. While a client holds them, the
@@ -238,7 +234,7 @@ impl Process {
     /// Ends its standard input when this side does not hold the pipe. Otherwise drop the descriptor from
     /// [`Process::take_stdin`].
     pub fn close_stdin(&mut self) -> Operation<()> {
-        self.stdin = None;
+        self.stdio.stdin = None;
         self.modify(&ProcessModifyRequest {
             operation: Some(ModifyOperation::CloseHandle),
             close_handle: Some(CloseHandle {

@@ -6,21 +6,14 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use hcs_wire::service::{self, ProcessInformation};
+use hcs_schema::Stdio;
+use hcs_wire::service::ProcessInformation;
 use rustix::{
     io::{DupFlags, Errno},
     pipe::PipeFlags,
 };
 
 use crate::reading::sync::lock;
-
-/// The caller's ends of a process's stdio.
-#[derive(Debug, Default)]
-pub(crate) struct Streams {
-    pub(crate) stdin: Option<OwnedFd>,
-    pub(crate) stdout: Option<OwnedFd>,
-    pub(crate) stderr: Option<OwnedFd>,
-}
 
 /// Why descriptors cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,41 +31,21 @@ pub(crate) enum StreamError {
     Numbers(#[from] Errno),
 }
 
-impl Streams {
-    /// Sorts the descriptors that came with `information`.
-    pub(crate) fn new(
-        information: &ProcessInformation,
-        descriptors: Vec<OwnedFd>,
-    ) -> Result<Self, StreamError> {
-        let flags = [information.stdin, information.stdout, information.stderr];
-        let announced = flags.into_iter().filter(|flag| *flag).count();
-        if announced != descriptors.len() {
-            return Err(StreamError::Count {
-                announced,
-                received: descriptors.len(),
-            });
-        }
-        let mut descriptors = descriptors.into_iter();
-        let mut next = |flag: bool| match descriptors.next_if(flag) {
-            Some(descriptor) => not_standard(descriptor).map(Some),
-            None => Ok(None),
-        };
-        Ok(Self {
-            stdin: next(information.stdin)?,
-            stdout: next(information.stdout)?,
-            stderr: next(information.stderr)?,
-        })
+/// Sorts the descriptors that came with `information`.
+pub(crate) fn sort(
+    information: &ProcessInformation,
+    descriptors: Vec<OwnedFd>,
+) -> Result<Stdio<Option<OwnedFd>>, StreamError> {
+    let streams = information.streams();
+    if streams.count() != descriptors.len() {
+        return Err(StreamError::Count {
+            announced: streams.count(),
+            received: descriptors.len(),
+        });
     }
+    let sorted = streams.take(descriptors);
+    Ok(sorted.try_map(|descriptor| descriptor.map(not_standard).transpose())?)
 }
-
-/// `Iterator::next` under a condition.
-trait NextIf: Iterator {
-    fn next_if(&mut self, wanted: bool) -> Option<Self::Item> {
-        if wanted { self.next() } else { None }
-    }
-}
-
-impl<I: Iterator> NextIf for I {}
 
 /// The same open file under a number of 3 or more: 0 would read as "no handle" in `HCS_PROCESS_INFORMATION`.
 fn not_standard(descriptor: OwnedFd) -> Result<OwnedFd, Errno> {
@@ -82,13 +55,13 @@ fn not_standard(descriptor: OwnedFd) -> Result<OwnedFd, Errno> {
     rustix::io::fcntl_dupfd_cloexec(&descriptor, 3)
 }
 
-/// The pipes of a process that is about to be made, both ends of each until the call is answered: so a service that dies
-/// meanwhile takes no byte with it, and the process does not see its reader go.
+/// The pipes of a process that is about to be made, both ends of each until the call is answered: so a service that
+/// dies meanwhile takes no byte with it, and the process does not see its reader go.
 #[derive(Debug)]
 pub(crate) struct Pipes {
-    ours: Streams,
+    ours: Stdio<Option<OwnedFd>>,
     theirs: Arc<Vec<OwnedFd>>,
-    sent: service::Pipes,
+    sent: Stdio<bool>,
 }
 
 /// The standard streams in `ProcessParameters`.
@@ -108,7 +81,7 @@ impl Pipes {
     pub(crate) fn wanted_by(parameters: &str) -> Option<Self> {
         let wanted: Wanted = serde_json::from_str(parameters).ok()?;
         let console = wanted.emulate_console == Some(true);
-        let sent = service::Pipes {
+        let sent = Stdio {
             stdin: wanted.create_std_in_pipe == Some(true),
             stdout: wanted.create_std_out_pipe == Some(true),
             // A console has one output.
@@ -121,19 +94,19 @@ impl Pipes {
         Self::make(sent).ok()
     }
 
-    /// Makes the pipe that kept output is to come through, and one for input where the reader is attached; `None` if that
-    /// is not possible.
+    /// Makes the pipe that kept output is to come through, and one for input where the reader is attached; `None` if
+    /// that is not possible.
     pub(crate) fn for_output(attached: bool) -> Option<Self> {
-        let sent = service::Pipes {
+        let sent = Stdio {
             stdin: attached,
             stdout: true,
-            ..service::Pipes::default()
+            ..Stdio::default()
         };
         Self::make(sent).ok()
     }
 
-    fn make(sent: service::Pipes) -> Result<Self, Errno> {
-        let (mut ours, mut theirs) = (Streams::default(), Vec::new());
+    fn make(sent: Stdio<bool>) -> Result<Self, Errno> {
+        let (mut ours, mut theirs) = (Stdio::default(), Vec::new());
         if sent.stdin {
             let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
             ours.stdin = Some(not_standard(write)?);
@@ -158,7 +131,7 @@ impl Pipes {
     }
 
     /// The ends that go along with the call.
-    pub(crate) const fn sent(&self) -> service::Pipes {
+    pub(crate) const fn sent(&self) -> Stdio<bool> {
         self.sent
     }
 
@@ -168,18 +141,18 @@ impl Pipes {
     }
 
     /// The process has its ends; these are the caller's.
-    pub(crate) fn into_ours(self) -> Streams {
+    pub(crate) fn into_ours(self) -> Stdio<Option<OwnedFd>> {
         self.ours
     }
 }
 
 /// Streams that the program has not taken yet. The operation that brought them and their process share it; the first of
 /// the two to be closed empties it.
-pub(crate) type SharedStreams = Mutex<Streams>;
+pub(crate) type SharedStreams = Mutex<Stdio<Option<OwnedFd>>>;
 
 /// The stdio of a process handle.
 #[derive(Debug, Default)]
-pub(crate) struct Stdio {
+pub(crate) struct HandleStdio {
     state: Mutex<State>,
 }
 
@@ -196,7 +169,7 @@ struct Lent {
     pipe: (u64, u64),
 }
 
-impl Stdio {
+impl HandleStdio {
     /// Remembers streams that came for this process.
     pub(crate) fn offer(&self, slot: &Arc<SharedStreams>) {
         let mut state = lock(&self.state);
@@ -205,7 +178,7 @@ impl Stdio {
     }
 
     /// Moves earlier streams of this process that the program has not taken into `streams`.
-    pub(crate) fn gather(&self, streams: &mut Streams) {
+    pub(crate) fn gather(&self, streams: &mut Stdio<Option<OwnedFd>>) {
         let earlier: Vec<_> = lock(&self.state)
             .untaken
             .iter()
@@ -213,13 +186,7 @@ impl Stdio {
             .collect();
         for slot in earlier {
             let mut slot = lock(&slot);
-            let slot = &mut *slot;
-            let pairs = [
-                (&mut streams.stdin, &mut slot.stdin),
-                (&mut streams.stdout, &mut slot.stdout),
-                (&mut streams.stderr, &mut slot.stderr),
-            ];
-            for (here, there) in pairs {
+            for (here, there) in streams.as_mut().zip(slot.as_mut()).into_array() {
                 if here.is_none() {
                     *here = there.take();
                 }
@@ -295,7 +262,7 @@ mod tests {
     fn a_lent_stdin_ends_though_its_holder_has_it_open() {
         let (reader, writer) = pipe();
         let holder = std::fs::File::from(rustix::io::dup(&writer).unwrap());
-        let stdio = Stdio::default();
+        let stdio = HandleStdio::default();
         let number = stdio.lend(writer);
         stdio.end_stdin().unwrap();
         assert!(!at_end(&reader), "a copy the holder made is the holder's");
@@ -310,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_number_that_means_something_else_is_left_alone() {
-        let stdio = Stdio::default();
+        let stdio = HandleStdio::default();
         let (reader, writer) = pipe();
         let number = stdio.lend(writer);
         // The holder puts another pipe there, as it would come to be after close and open.
@@ -327,11 +294,11 @@ mod tests {
     #[test]
     fn streams_not_taken_are_closed_with_the_process() {
         let (reader, writer) = pipe();
-        let slot = Arc::new(SharedStreams::new(Streams {
+        let slot = Arc::new(SharedStreams::new(Stdio {
             stdin: Some(writer),
-            ..Streams::default()
+            ..Stdio::default()
         }));
-        let stdio = Stdio::default();
+        let stdio = HandleStdio::default();
         stdio.offer(&slot);
         stdio.close_untaken();
         assert!(at_end(&reader));
@@ -344,8 +311,8 @@ mod tests {
             stdout: true,
             ..ProcessInformation::default()
         };
-        assert!(Streams::new(&information, Vec::new()).is_err());
-        let streams = Streams::new(&information, vec![pipe().0]).unwrap();
+        assert!(sort(&information, Vec::new()).is_err());
+        let streams = sort(&information, vec![pipe().0]).unwrap();
         assert!(streams.stdout.is_some() && streams.stdin.is_none());
     }
 }

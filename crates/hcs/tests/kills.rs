@@ -1,5 +1,5 @@
-//! The service is killed again and again under clients that work: no call fails, none is done twice, and no exit code, no
-//! byte and no handle is lost.
+//! The service is killed again and again under clients that work: no call fails, none is done twice, and no exit code,
+//! no byte and no handle is lost.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -152,11 +152,15 @@ fn one_process(streams: usize, go_on: impl FnOnce(&mut Peer) + Send + 'static) -
 fn streams_are_given_once() {
     let it = one_process(3, |_| {});
     let (_, first) = it.operation.wait_and_process_info(None, false).unwrap();
-    assert!((first.process_id, first.stdin.is_none()) == (7, true));
+    assert!((first.process_id, first.stdio.stdin.is_none()) == (7, true));
     let (_, second) = it.operation.result_and_process_info(true).unwrap();
-    assert!(second.stdin.is_some() && second.stdout.is_some() && second.stderr.is_some());
+    assert!(
+        second.stdio.stdin.is_some()
+            && second.stdio.stdout.is_some()
+            && second.stdio.stderr.is_some()
+    );
     let (_, third) = it.operation.result_and_process_info(true).unwrap();
-    assert!(third.process_id == 7 && third.stdin.is_none() && third.stderr.is_none());
+    assert!(third.process_id == 7 && third.stdio.stdin.is_none() && third.stdio.stderr.is_none());
     assert_eq!(it.process.process_id(), Some(7));
     it.peer.join().unwrap();
     drop(second);
@@ -174,7 +178,7 @@ fn streams_not_taken_are_closed_with_operation_or_process() {
         if by_process {
             it.process.close().unwrap();
             let (_, information) = it.operation.result_and_process_info(true).unwrap();
-            assert!(information.process_id == 7 && information.stdin.is_none());
+            assert!(information.process_id == 7 && information.stdio.stdin.is_none());
         } else {
             it.operation.close().unwrap();
         }
@@ -505,7 +509,7 @@ fn close_of_stdin_ends_what_was_lent() {
         peer.reply(modify.id, &Reply::done());
     });
     let (_, information) = it.operation.wait_and_process_info(None, true).unwrap();
-    let number = it.process.lend_stdin(information.stdin.unwrap());
+    let number = it.process.lend_stdin(information.stdio.stdin.unwrap());
     assert!(number >= 3);
     let settings = r#"{"Operation":"CloseHandle","CloseHandle":{"Handle":"StdIn"}}"#;
     it.process.modify(&it.operation, settings).unwrap();

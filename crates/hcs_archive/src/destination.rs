@@ -25,8 +25,9 @@ use crate::{ArchiveError, Entry, Kind, below::Below, name::top_name};
 pub enum Target {
     /// A copy of one file or directory, which goes to the path as `cp` does it.
     Copy {
-        /// What the copy has to be called in the stream: `Some(None)` is the content of a directory. Without it the first
-        /// entry says so. From a hostile side it has to be given: only then a stream reaches no file beside the copy.
+        /// What the copy has to be called in the stream: `Some(None)` is the content of a directory. Without it the
+        /// first entry says so. From a hostile side it has to be given: only then a stream reaches no file beside the
+        /// copy.
         expected: Option<Option<OsString>>,
     },
     /// Any archive, into a directory that is there.

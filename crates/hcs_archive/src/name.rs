@@ -14,7 +14,8 @@ const MAX_PATH: usize = 4095;
 /// The longest name of a file.
 const MAX_NAME: usize = 255;
 
-/// The path of an entry below the destination, without `.` and without leading slashes; empty for the destination itself.
+/// The path of an entry below the destination, without `.` and without leading slashes; empty for the destination
+/// itself.
 ///
 /// # Errors
 /// It has `..` in it, a NUL, or is longer than paths can be.
@@ -51,8 +52,8 @@ pub(crate) fn relative(name: &[u8]) -> Result<PathBuf, ArchiveError> {
     Ok(path)
 }
 
-/// What a copy of `path` is called: its last part. `None` when that is no name (`/`, `dir/.`, `..`): then the content of
-/// the directory is copied.
+/// What a copy of `path` is called: its last part. `None` when that is no name (`/`, `dir/.`, `..`): then the content
+/// of the directory is copied.
 #[must_use]
 pub fn top_name(path: &Path) -> Option<OsString> {
     let bytes = path.as_os_str().as_bytes();

@@ -47,9 +47,10 @@ const OF_THE_KERNEL: [i64; 10] = [
     0xcafe_4a11,
 ];
 
-/// Writes `path` to `stream`, with a directory all that is in it. Its entry has the name that [`top_name`] gives; without
-/// one the content of the directory is at the top. A symbolic link is taken as it is, unless `follow`, or a slash behind it,
-/// says that what it leads to is meant; below `path` no link is followed. `notes` hears of what was left out.
+/// Writes `path` to `stream`, with a directory all that is in it. Its entry has the name that [`top_name`] gives;
+/// without one the content of the directory is at the top. A symbolic link is taken as it is, unless `follow`, or a
+/// slash behind it, says that what it leads to is meant; below `path` no link is followed. `notes` hears of what was
+/// left out.
 ///
 /// # Errors
 /// What could not be read or written.
@@ -285,8 +286,8 @@ impl<W: Write> Packer<'_, W> {
     }
 }
 
-/// Opens the file that was found, whatever its name leads to by now. None where there is no `/proc` of this process, as a
-/// system may have it: its own devices are all that a name leads to there.
+/// Opens the file that was found, whatever its name leads to by now. None where there is no `/proc` of this process, as
+/// a system may have it: its own devices are all that a name leads to there.
 fn reopened(found: &OwnedFd, path: &Path) -> Option<Result<OwnedFd, ArchiveError>> {
     let name = format!("/proc/self/fd/{}", found.as_raw_fd());
     match openat(CWD, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {

@@ -1,7 +1,7 @@
 //! [`unpack()`]: the files of a stream, made below a destination.
 //!
-//! Each file is new: what was there by its name is removed, not written to. Directories that were there stay as they are;
-//! those that are made get their permissions and times when the stream has left them.
+//! Each file is new: what was there by its name is removed, not written to. Directories that were there stay as they
+//! are; those that are made get their permissions and times when the stream has left them.
 
 use std::{
     ffi::OsStr,

@@ -86,9 +86,9 @@ pub(crate) enum Verb {
 }
 
 impl Cli {
-    /// What the command line (without the program's name) asks for, when it is a verb's full name and arguments that are
-    /// right: then only the parser of that verb is built, as that of all takes longer than many a verb. Else `None`;
-    /// [`Parser::try_parse`] has the other names, the help and the complaints.
+    /// What the command line (without the program's name) asks for, when it is a verb's full name and arguments that
+    /// are right: then only the parser of that verb is built, as that of all takes longer than many a verb. Else
+    /// `None`; [`Parser::try_parse`] has the other names, the help and the complaints.
     pub(crate) fn quickly(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
         let name = arguments.next()?;
         let rest = arguments;

@@ -94,8 +94,8 @@ pub(crate) fn of(
     }
 }
 
-/// Finds `wanted`, with all its layers unpacked. While the answered hold lives, no process removes any of it. `typed` says
-/// that the word could have been meant as a command of this machine.
+/// Finds `wanted`, with all its layers unpacked. While the answered hold lives, no process removes any of it. `typed`
+/// says that the word could have been meant as a command of this machine.
 ///
 /// # Errors
 /// There is no such image, or it cannot be unpacked.
@@ -152,8 +152,8 @@ fn held(store: &Store, wanted: &str) -> Result<Option<(Image, Hold)>, StorageErr
     }
 }
 
-/// Gets the image called `wanted` from its registry; answers what it is called in the store. The digest in a name may be
-/// that of a list, which the store does not have.
+/// Gets the image called `wanted` from its registry; answers what it is called in the store. The digest in a name may
+/// be that of a list, which the store does not have.
 fn pull_into(place: &Path, wanted: &str) -> Result<String, Failure> {
     let bad = |message: String| Failure::new(HResult::E_INVALIDARG, message);
     if is_id(wanted) {

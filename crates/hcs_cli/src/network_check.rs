@@ -1,7 +1,8 @@
-//! What on a host keeps the packets of networks from passing: found in facts about the host, with the command that mends it.
+//! What on a host keeps the packets of networks from passing: found in facts about the host, with the command that
+//! mends it.
 //!
-//! A packet passes a host when all tables of rules let it: one that another program drops is dropped, whatever the rules of
-//! the service say. Facts come in as text ([`Facts`]), so this decides without touching the host.
+//! A packet passes a host when all tables of rules let it: one that another program drops is dropped, whatever the
+//! rules of the service say. Facts come in as text ([`Facts`]), so this decides without touching the host.
 
 use std::net::Ipv4Addr;
 

@@ -106,8 +106,8 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&(shown_json(&text).into_owned() + "\n"))
 }
 
-/// A table with a head, columns two spaces apart. What is hidden or controls is shown escaped: names come from anywhere and
-/// must not drive the terminal.
+/// A table with a head, columns two spaces apart. What is hidden or controls is shown escaped: names come from anywhere
+/// and must not drive the terminal.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let clean: Vec<[String; N]> = rows
         .iter()

@@ -7,8 +7,8 @@
 //! | WINCH, in a terminal session | the terminal inside gets our size |
 //! | CONT, in a terminal session | the same, and our terminal is as the session needs it again |
 //!
-//! Until [`Signals::take`] they end us as usual; the service then removes what was made for us, once no other client has a
-//! handle to it.
+//! Until [`Signals::take`] they end us as usual; the service then removes what was made for us, once no other client
+//! has a handle to it.
 
 use std::{
     io,

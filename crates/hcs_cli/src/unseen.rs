@@ -1,7 +1,7 @@
 //! A current directory that a container finds empty: a person who typed `ls` there is told why.
 //!
-//! That of the service's socket is never shown, which is always told. What the view leaves out besides (homes, `/tmp`) is
-//! told to a person at a terminal: scripts that run commands there know what they do.
+//! That of the service's socket is never shown, which is always told. What the view leaves out besides (homes, `/tmp`)
+//! is told to a person at a terminal: scripts that run commands there know what they do.
 
 use std::{
     env, fs,

@@ -2,8 +2,8 @@
 //!
 //! An [`Engine`] makes [`Machine`]s: a container's namespaces, cgroup and file systems, or a virtual machine. Inside
 //! most machines runs a guest agent ([`Guest`]); everything about processes goes over the guest bridge
-//! (`hcs_wire::guest`), which the service speaks itself and which is the same for every engine. So an engine knows nothing of processes, and the
-//! service nothing of namespaces or QEMU.
+//! (`hcs_wire::guest`), which the service speaks itself and which is the same for every engine. So an engine knows
+//! nothing of processes, and the service nothing of namespaces or QEMU.
 //!
 //! Calls may block (each says for how long) and are made from threads that may wait; all types may be shared between
 //! threads. `kill` may be called at any time from another thread and makes the other calls of that machine return:
@@ -18,13 +18,15 @@ use std::{
 };
 
 use hcs_schema::{
-    Failure, HResult,
+    Failure, HResult, Stdio,
     coverage::Table,
     documents::{
-        ComputeSystem, CrashOptions, ModifySettingRequest, OsType, PauseOptions, ProcessDefaults,
-        Properties, SaveOptions, ShutdownOptions, StartOptions, SystemPropertyType, SystemType,
+        ComputeSystem, CrashOptions, OsType, PauseOptions, ProcessDefaults, Properties,
+        SaveOptions, ShutdownOptions, StartOptions, SystemPropertyType, SystemType,
     },
 };
+
+use crate::modification::HostChange;
 
 /// The input from which a machine is made.
 #[derive(Clone, Debug)]
@@ -130,15 +132,15 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// The effects that the properties of documents about this engine's systems have.
     fn coverage(&self) -> &'static Table;
 
-    /// Makes the machine; it may begin to boot, or wait for [`Machine::start`]. Takes milliseconds. On failure nothing is
-    /// left behind.
+    /// Makes the machine; it may begin to boot, or wait for [`Machine::start`]. Takes milliseconds. On failure nothing
+    /// is left behind.
     ///
     /// # Errors
     /// The refusal of the host, with a JSON pointer to the property of the document that asked for it, if there is one.
     fn create(&self, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure>;
 
-    /// Prepares a machine of the kind that `document` asks for, as far as that is possible without the rest of it; it is
-    /// not running. It ends with the calling process, however that ends, and is then swept like anything else of its
+    /// Prepares a machine of the kind that `document` asks for, as far as that is possible without the rest of it; it
+    /// is not running. It ends with the calling process, however that ends, and is then swept like anything else of its
     /// `runtime_id`. `directory` is the machine's own, as in a [`CreateRequest`]. `None` where nothing that could be
     /// prepared would fit the document.
     ///
@@ -166,8 +168,8 @@ pub trait Engine: fmt::Debug + Send + Sync {
         Origin::Host
     }
 
-    /// What files are granted to that the machine `id` is to use, whether it is there or not, and always the same. `None`
-    /// from an engine whose machines need no grant.
+    /// What files are granted to that the machine `id` is to use, whether it is there or not, and always the same.
+    /// `None` from an engine whose machines need no grant.
     ///
     /// # Errors
     /// No machine of this engine can be made here.
@@ -231,53 +233,20 @@ pub trait WarmSlot: fmt::Debug + Send {
     fn discard(self: Box<Self>) -> Result<(), Failure>;
 }
 
-/// Which stdio streams a process wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Streams {
-    /// Standard input.
-    pub stdin: bool,
-    /// Standard output.
-    pub stdout: bool,
-    /// Standard error.
-    pub stderr: bool,
-}
-
-/// vsock ports the guest is to dial, where stdio is not passed as descriptors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StdioPorts {
-    /// Standard input.
-    pub stdin: Option<u32>,
-    /// Standard output.
-    pub stdout: Option<u32>,
-    /// Standard error.
-    pub stderr: Option<u32>,
-}
-
-/// The host's ends of a process's stdio: a write end for stdin, read ends for the others.
-#[derive(Debug, Default)]
-pub struct HostStdio {
-    /// Standard input.
-    pub stdin: Option<OwnedFd>,
-    /// Standard output.
-    pub stdout: Option<OwnedFd>,
-    /// Standard error.
-    pub stderr: Option<OwnedFd>,
-}
-
 /// Stdio prepared for one process that is about to be created. Dropped unused, it leaves nothing.
 pub trait StdioOffer: fmt::Debug + Send {
     /// The guest's ends, in the order stdin, stdout, stderr, to be sent with the request; empty over vsock.
     fn take_guest_ends(&mut self) -> Vec<OwnedFd>;
 
-    /// The ports to name in the request; `None` where descriptors are passed.
-    fn ports(&self) -> Option<StdioPorts>;
+    /// The vsock ports to name in the request, which the guest is to dial; `None` where descriptors are passed.
+    fn ports(&self) -> Option<Stdio<Option<u32>>>;
 
-    /// The host's ends, once the guest has answered the request. Blocks only where [`StdioOffer::ports`] is `Some`,
-    /// at most for `limit`.
+    /// The host's ends, once the guest has answered the request: a write end for stdin, read ends for the others.
+    /// Blocks only where [`StdioOffer::ports`] is `Some`, at most for `limit`.
     ///
     /// # Errors
     /// The guest did not dial.
-    fn into_host_ends(self: Box<Self>, limit: Duration) -> Result<HostStdio, Failure>;
+    fn into_host_ends(self: Box<Self>, limit: Duration) -> Result<Stdio<Option<OwnedFd>>, Failure>;
 }
 
 /// The processes that the kernel killed for lack of memory.
@@ -300,8 +269,8 @@ pub struct ProcessRefusals {
 
 /// The way to the guest agent of a machine.
 pub trait Guest {
-    /// Blocks until the guest agent can be connected to, at most for `limit`. Starts nothing, and again is fine: each new
-    /// stream to the agent is preceded by it.
+    /// Blocks until the guest agent can be connected to, at most for `limit`. Starts nothing, and again is fine: each
+    /// new stream to the agent is preceded by it.
     ///
     /// # Errors
     /// The step of the boot that failed, with its cause; the machine is then to be killed and released.
@@ -319,7 +288,7 @@ pub trait Guest {
     ///
     /// # Errors
     /// No descriptors or memory left.
-    fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure>;
+    fn open_stdio(&self, wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure>;
 
     /// Takes pipes for one process that the client `user` made: `ends` are the process's. Does not block. Returns false
     /// where the machine or its host cannot use such pipes: the caller uses [`Guest::open_stdio`] then.
@@ -339,14 +308,22 @@ pub trait Guest {
         Ok(false)
     }
 
-    /// Whether the guest has a clock and random numbers of its own, as a virtual machine has. The service then sends the
-    /// time and fresh random bytes with each stream to its agent, and after each resume.
+    /// The GUID of the container that the machine is among those that its agent hosts. `None` where the agent belongs
+    /// to the machine alone, and requests are about the agent's own system. Does not block, and is the same at any
+    /// time.
+    fn container(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether the guest has a clock and random numbers of its own, as a virtual machine has. The service then sends
+    /// the time and fresh random bytes with each stream to its agent, and after each resume.
     fn needs_renewal(&self) -> bool {
         false
     }
 
-    /// Makes `count` empty files for what the guest agent is to keep: for reading and writing, without a name, on a disk
-    /// where what the machine writes goes. They are gone when the last process that holds them is. May wait for the disk.
+    /// Makes `count` empty files for what the guest agent is to keep: for reading and writing, without a name, on a
+    /// disk where what the machine writes goes. They are gone when the last process that holds them is. May wait for
+    /// the disk.
     ///
     /// # Errors
     /// The host refused, or the machine has no use for files of the host.
@@ -360,8 +337,8 @@ pub trait Guest {
 
 /// One running container or virtual machine.
 pub trait Machine: fmt::Debug + Send + Sync {
-    /// Lets it boot, where [`Engine::create`] has not begun that; takes milliseconds. Again is fine, also for one that was
-    /// taken over: a start may be given up and made again.
+    /// Lets it boot, where [`Engine::create`] has not begun that; takes milliseconds. Again is fine, also for one that
+    /// was taken over: a start may be given up and made again.
     ///
     /// # Errors
     /// What the host refused; the machine is then to be killed and released.
@@ -373,8 +350,8 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// the guest itself. Does not block, and is the same at any time.
     fn guest(&self) -> Option<&dyn Guest>;
 
-    /// Stops all that runs in it without its knowledge (freezer, or vCPUs stopped), at most for some 100 ms. An option that
-    /// would weaken what the caller asks for is refused before, by [`Engine::coverage`].
+    /// Stops all that runs in it without its knowledge (freezer, or vCPUs stopped), at most for some 100 ms. An option
+    /// that would weaken what the caller asks for is refused before, by [`Engine::coverage`].
     ///
     /// # Errors
     /// The host refused.
@@ -390,8 +367,8 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// resumed it. `None` when the host cannot say.
     fn is_paused(&self) -> Option<bool>;
 
-    /// Asks the machine itself to end, as by its power button, in the way that `options` say. Does not wait for the end,
-    /// at most for some 100 ms. Returns false where only its guest agent can be asked, which the caller does then.
+    /// Asks the machine itself to end, as by its power button, in the way that `options` say. Does not wait for the
+    /// end, at most for some 100 ms. Returns false where only its guest agent can be asked, which the caller does then.
     ///
     /// # Errors
     /// The host refused, or there is no such way.
@@ -443,19 +420,20 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// Becomes readable (`poll(2)`) when the machine is gone.
     fn exit_descriptor(&self) -> BorrowedFd<'_>;
 
-    /// How it ended, once [`Machine::exit_descriptor`] is readable. May wait for some milliseconds until the host tells.
+    /// How it ended, once [`Machine::exit_descriptor`] is readable. May wait for some milliseconds until the host
+    /// tells.
     fn exit(&self) -> Exit {
         Exit::Unknown
     }
 
-    /// What of it had failed before its end, as a device may have without an end of the machine: a sentence for the log.
-    /// Known once [`Machine::exit`] was asked.
+    /// What of it had failed before its end, as a device may have without an end of the machine: a sentence for the
+    /// log. Known once [`Machine::exit`] was asked.
     fn fault(&self) -> Option<String> {
         None
     }
 
-    /// Gives up what another machine or program may want next: locks on the files that a document names, leases. The machine
-    /// must be gone, and [`Machine::release`] is still needed. Does not block; a second call is fine.
+    /// Gives up what another machine or program may want next: locks on the files that a document names, leases. The
+    /// machine must be gone, and [`Machine::release`] is still needed. Does not block; a second call is fine.
     fn let_go(&self) {}
 
     /// Removes all that was made for it outside its directory: cgroups, mounts, network. The machine must be gone.
@@ -468,8 +446,8 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// The data that [`Engine::adopt`] needs to find it again, as JSON.
     fn record(&self) -> String;
 
-    /// The network of its guest, for links to be put into: a network namespace, which lasts as long as the descriptor. So
-    /// that is not to be kept.
+    /// The network of its guest, for links to be put into: a network namespace, which lasts as long as the descriptor.
+    /// So that is not to be kept.
     ///
     /// # Errors
     /// It has none that the host can reach, or it is gone.
@@ -478,9 +456,9 @@ pub trait Machine: fmt::Debug + Send + Sync {
         Err(Failure::new(HResult::NOT_SUPPORTED, message))
     }
 
-    /// The document of a property that the machine knows, with nothing else in it: `Memory`, `Statistics`, and what only
-    /// this kind of machine has. `None` for the others: the service answers them, or refuses them by the coverage table.
-    /// Reads some files.
+    /// The document of a property that the machine knows, with nothing else in it: `Memory`, `Statistics`, and what
+    /// only this kind of machine has. `None` for the others: the service answers them, or refuses them by the coverage
+    /// table. Reads some files.
     ///
     /// # Errors
     /// The host's accounting could not be read.
@@ -494,15 +472,15 @@ pub trait Machine: fmt::Debug + Send + Sync {
         ProcessRefusals::default()
     }
 
-    /// Whether it has a user namespace of its own, whatever asked for that: its document, the configuration or the host. Its
-    /// overlays keep their marks in attributes of users then. Does not block.
+    /// Whether it has a user namespace of its own, whatever asked for that: its document, the configuration or the
+    /// host. Its overlays keep their marks in attributes of users then. Does not block.
     fn has_user_namespace(&self) -> bool {
         false
     }
 
-    /// Does the host's part of a request (already valid); the guest's part is sent to its agent afterwards.
+    /// Does the host's part of a modification; the guest's part is sent to its agent afterwards.
     ///
     /// # Errors
-    /// The path or the change is not supported, by JSON pointer; nothing has changed then.
-    fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure>;
+    /// A value is not supported, by JSON pointer, or the host refused the change; nothing has changed then.
+    fn modify(&self, change: &HostChange) -> Result<(), Failure>;
 }

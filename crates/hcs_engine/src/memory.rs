@@ -49,8 +49,9 @@ pub struct GroupMemory {
 }
 
 impl GroupMemory {
-    /// The property `Memory`, with all members, as Windows answers it. Nothing is set aside for such a machine, its guest
-    /// keeps no buffer free, and the host does not move memory between it and others. Without `host`, only the limit counts.
+    /// The property `Memory`, with all members, as Windows answers it. Nothing is set aside for such a machine, its
+    /// guest keeps no buffer free, and the host does not move memory between it and others. Without `host`, only the
+    /// limit counts.
     #[must_use]
     pub fn document(self, host: Option<HostMemory>) -> VmMemory {
         let percent = |free: u64, whole: u64| {

@@ -16,7 +16,7 @@ use hcs_schema::HResult;
 
 /// A call on a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Call {
+pub enum ProcessCall {
     /// `HcsOpenProcess`.
     Open,
     /// `HcsTerminateProcess`.
@@ -86,18 +86,24 @@ impl Life {
     ///
     /// # Errors
     /// The refusal.
-    pub const fn judge(&self, call: Call) -> Result<(), Refusal> {
+    pub const fn judge(&self, call: ProcessCall) -> Result<(), Refusal> {
         match call {
-            Call::GetProperties => Ok(()),
-            Call::Open if self.delivered => Err(Refusal::Gone),
-            Call::Open => Ok(()),
-            Call::Terminate | Call::Signal | Call::Modify | Call::GetInfo
+            ProcessCall::GetProperties => Ok(()),
+            ProcessCall::Open if self.delivered => Err(Refusal::Gone),
+            ProcessCall::Open => Ok(()),
+            ProcessCall::Terminate
+            | ProcessCall::Signal
+            | ProcessCall::Modify
+            | ProcessCall::GetInfo
                 if self.exit.is_some() =>
             {
                 Err(Refusal::Exited)
             }
-            Call::Terminate if self.terminated => Err(Refusal::Terminated),
-            Call::Terminate | Call::Signal | Call::Modify | Call::GetInfo => Ok(()),
+            ProcessCall::Terminate if self.terminated => Err(Refusal::Terminated),
+            ProcessCall::Terminate
+            | ProcessCall::Signal
+            | ProcessCall::Modify
+            | ProcessCall::GetInfo => Ok(()),
         }
     }
 
@@ -146,11 +152,11 @@ mod tests {
     #[test]
     fn a_second_terminate_finds_the_process_stopped_even_before_its_exit_is_known() {
         let mut life = Life::new();
-        assert_eq!(life.judge(Call::Terminate), Ok(()));
+        assert_eq!(life.judge(ProcessCall::Terminate), Ok(()));
         life.terminated();
-        assert_eq!(life.judge(Call::Terminate), Err(Refusal::Terminated));
+        assert_eq!(life.judge(ProcessCall::Terminate), Err(Refusal::Terminated));
         assert_eq!(
-            life.judge(Call::Signal),
+            life.judge(ProcessCall::Signal),
             Ok(()),
             "the signal race is the guest's to decide"
         );
@@ -162,12 +168,12 @@ mod tests {
         assert!(!life.delivered(), "nothing to deliver yet");
         assert!(life.exited(ExitStatus { exit_code: 7 }));
         assert!(life.owes_status());
-        assert_eq!(life.judge(Call::Open), Ok(()));
+        assert_eq!(life.judge(ProcessCall::Open), Ok(()));
         assert!(life.delivered());
-        assert_eq!(life.judge(Call::Open), Err(Refusal::Gone));
+        assert_eq!(life.judge(ProcessCall::Open), Err(Refusal::Gone));
         assert_eq!(Refusal::Gone.hresult(), HResult::NOT_FOUND);
         assert_eq!(
-            life.judge(Call::GetProperties),
+            life.judge(ProcessCall::GetProperties),
             Ok(()),
             "open handles still answer"
         );
@@ -188,12 +194,12 @@ mod tests {
                     }
                     2 => deliveries += usize::from(life.delivered()),
                     _ => {
-                        for call in [Call::Terminate, Call::Signal, Call::Modify, Call::GetInfo] {
+                        for call in [ProcessCall::Terminate, ProcessCall::Signal, ProcessCall::Modify, ProcessCall::GetInfo] {
                             if exit.is_some() {
                                 prop_assert_eq!(life.judge(call), Err(Refusal::Exited));
                             }
                         }
-                        prop_assert_eq!(life.judge(Call::Open).is_ok(), deliveries == 0);
+                        prop_assert_eq!(life.judge(ProcessCall::Open).is_ok(), deliveries == 0);
                     }
                 }
                 prop_assert_eq!(life.exit().map(|s| s.exit_code), exit);

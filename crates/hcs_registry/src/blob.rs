@@ -12,16 +12,18 @@ use ureq::{
     http::{Response, header},
 };
 
-use crate::{connection::Request, error::RegistryError, session::Session};
+use crate::{connection::RegistryRequest, error::RegistryError, session::Session};
 
 /// How often a content may break off.
 const MOST_BREAKS: u32 = 5;
 /// Bytes that have to come in each second that a content is waited for.
 const LEAST: u64 = 1024;
-/// Over how many times the longest silence that is looked at: a network that is bad for a minute is no reason to give up.
+/// Over how many times the longest silence that is looked at: a network that is bad for a minute is no reason to give
+/// up.
 const SILENCES: u32 = 10;
 
-/// How fast a content comes. A registry that sends a byte now and then is never silent, and would hold the store in use.
+/// How fast a content comes. A registry that sends a byte now and then is never silent, and would hold the store in
+/// use.
 #[derive(Debug)]
 struct Pace {
     /// How long it may say nothing.
@@ -41,8 +43,8 @@ impl Pace {
         }
     }
 
-    /// Takes `bytes` that were waited for; answers whether that is fast enough. A process that was stopped meanwhile has not
-    /// waited for longer than silence is waited for.
+    /// Takes `bytes` that were waited for; answers whether that is fast enough. A process that was stopped meanwhile
+    /// has not waited for longer than silence is waited for.
     fn keeps(&mut self, bytes: u64, waited: Duration) -> bool {
         self.came = self.came.saturating_add(bytes);
         self.waited += waited.min(self.stall);
@@ -116,10 +118,10 @@ fn ask(
     from: u64,
 ) -> Result<Response<Body>, RegistryError> {
     let path = format!("blobs/{}", content.digest);
-    let request = Request {
+    let request = RegistryRequest {
         from,
         is_content: true,
-        ..Request::default()
+        ..RegistryRequest::default()
     };
     let answer = session.get(&path, &request)?;
     if from > 0 {

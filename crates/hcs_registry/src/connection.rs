@@ -34,7 +34,7 @@ pub(crate) struct Connection {
     /// For other hosts, which have none of its certificates and exceptions.
     away: OnceLock<Agent>,
     stall: Duration,
-    /// Scheme, host and port: whoever is there may have the credentials.
+    /// Scheme, host and port: the server there may have the credentials.
     home: Uri,
     /// Whether the registry may be without TLS.
     insecure: bool,
@@ -42,7 +42,7 @@ pub(crate) struct Connection {
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Request<'a> {
+pub(crate) struct RegistryRequest<'a> {
     pub(crate) accept: &'a [&'a str],
     pub(crate) authorization: Option<&'a str>,
     /// The first byte that is wanted.
@@ -52,7 +52,8 @@ pub(crate) struct Request<'a> {
 }
 
 impl Connection {
-    /// The way to the registry at `host`. A read or write that takes longer than `stall` fails. Makes no connection yet.
+    /// The way to the registry at `host`. A read or write that takes longer than `stall` fails. Makes no connection
+    /// yet.
     pub(crate) fn new(
         scheme: &str,
         host: &str,
@@ -95,7 +96,7 @@ impl Connection {
     /// # Errors
     /// There is no answer.
     pub(crate) fn greet(&self) -> Result<u16, RegistryError> {
-        let answer = self.ask(&self.home, &Request::default())?;
+        let answer = self.ask(&self.home, &RegistryRequest::default())?;
         Ok(answer.status().as_u16())
     }
 
@@ -128,7 +129,7 @@ impl Connection {
     pub(crate) fn get(
         &self,
         address: &str,
-        request: &Request<'_>,
+        request: &RegistryRequest<'_>,
     ) -> Result<Response<Body>, RegistryError> {
         let mut next = self.checked(address, address)?;
         for _ in 0..=MOST_REDIRECTS {
@@ -153,7 +154,11 @@ impl Connection {
     }
 
     /// Asks for `address`, and for nothing that it leads to.
-    fn ask(&self, address: &Uri, request: &Request<'_>) -> Result<Response<Body>, RegistryError> {
+    fn ask(
+        &self,
+        address: &Uri,
+        request: &RegistryRequest<'_>,
+    ) -> Result<Response<Body>, RegistryError> {
         let mut call = self.agent(address).get(address);
         for accept in request.accept {
             call = call.header(header::ACCEPT, *accept);
@@ -222,8 +227,8 @@ impl Connection {
         }
     }
 
-    /// Whether `address`, which is without TLS, may be asked: the registry may be without, or is, and so are then the places
-    /// that it leads to. That a registry of this machine needs no TLS says nothing of other machines.
+    /// Whether `address`, which is without TLS, may be asked: the registry may be without, or is, and so are then the
+    /// places that it leads to. That a registry of this machine needs no TLS says nothing of other machines.
     fn may_be_plain(&self, address: &Uri) -> bool {
         let local = |uri: &Uri| uri.host().is_some_and(is_loopback);
         let same = self.insecure && self.is_of_host(address);

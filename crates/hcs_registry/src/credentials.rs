@@ -1,7 +1,8 @@
 //! What docker and podman have kept of a user's credentials, and the helpers that keep them elsewhere.
 //!
-//! Files are asked in the order of podman: `$REGISTRY_AUTH_FILE`, `auth.json` of the session, that of the user, and last
-//! docker's `config.json`. In each the most exact name counts, and a helper of a registry before what is in the file.
+//! Files are asked in the order of podman: `$REGISTRY_AUTH_FILE`, `auth.json` of the session, that of the user, and
+//! last docker's `config.json`. In each the most exact name counts, and a helper of a registry before what is in the
+//! file.
 
 use std::{
     collections::BTreeMap,

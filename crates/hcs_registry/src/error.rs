@@ -116,8 +116,8 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
-    /// Whether this machine is what failed, so that another place would not help. An image that is refused may be another one
-    /// there.
+    /// Whether this machine is what failed, so that another place would not help. An image that is refused may be
+    /// another one there.
     pub(crate) fn is_local(&self) -> bool {
         match self {
             Self::Store(_) => true,

@@ -21,7 +21,7 @@ use ureq::http::header;
 
 use crate::{
     blob::Blob,
-    connection::{Request, document},
+    connection::{RegistryRequest, document},
     credentials::CredentialFiles,
     error::{RegistryError, shown},
     reference::Reference,
@@ -82,12 +82,12 @@ impl Access {
 /// Opens the store that an image goes to.
 pub type Open<'a> = dyn Fn() -> Result<Store, StorageError> + 'a;
 
-/// Gets the image of `reference` for this machine into the store, from the first place that has it. `store` is opened once
-/// one has answered with a manifest. `progress` is told often, by several threads.
+/// Gets the image of `reference` for this machine into the store, from the first place that has it. `store` is opened
+/// once one has answered with a manifest. `progress` is told often, by several threads.
 ///
 /// # Errors
-/// No place has it, or what it has is refused; the failure is that of the last place, with those before it. What fails on
-/// this machine is not tried with another place. No image is added then.
+/// No place has it, or what it has is refused; the failure is that of the last place, with those before it. What fails
+/// on this machine is not tried with another place. No image is added then.
 pub fn pull(
     store: &Open<'_>,
     reference: &Reference,
@@ -183,8 +183,8 @@ fn check_expected(
     Ok(())
 }
 
-/// The manifest for this machine that `version` leads to, which may be in a list; the digests of those on the way are added
-/// to `lists`.
+/// The manifest for this machine that `version` leads to, which may be in a list; the digests of those on the way are
+/// added to `lists`.
 fn manifest(
     session: &Session<'_>,
     version: &str,
@@ -199,9 +199,9 @@ fn manifest(
             refusal.to_string(),
         )
     };
-    let request = Request {
+    let request = RegistryRequest {
         accept: &MANIFESTS,
-        ..Request::default()
+        ..RegistryRequest::default()
     };
     let answer = session.get(&path, &request)?;
     let said = answer
@@ -252,8 +252,8 @@ fn media_type(text: &[u8], said: Option<String>) -> Result<String, serde_json::E
     Ok(kind.media_type.or(said).unwrap_or_default())
 }
 
-/// Fetches the contents of an image that are not in the store: the configuration first, which says whether it is one, and
-/// then several layers at a time.
+/// Fetches the contents of an image that are not in the store: the configuration first, which says whether it is one,
+/// and then several layers at a time.
 fn receive(
     session: &Session<'_>,
     incoming: &Incoming<'_>,

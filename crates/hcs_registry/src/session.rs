@@ -14,7 +14,7 @@ use ureq::{
 
 use crate::{
     challenge::Challenge,
-    connection::{Connection, Request, document, is_loopback, unsuccessful},
+    connection::{Connection, RegistryRequest, document, is_loopback, unsuccessful},
     credentials::{CredentialFiles, Login},
     error::RegistryError,
     settings::Place,
@@ -51,8 +51,8 @@ struct Token {
 }
 
 impl<'a> Session<'a> {
-    /// Finds out how the registry at `place` is spoken to. TLS is tried first; a registry of this machine, and one that is
-    /// configured as insecure, may be without.
+    /// Finds out how the registry at `place` is spoken to. TLS is tried first; a registry of this machine, and one that
+    /// is configured as insecure, may be without.
     ///
     /// # Errors
     /// It cannot be reached.
@@ -104,7 +104,7 @@ impl<'a> Session<'a> {
     pub(crate) fn get(
         &self,
         path: &str,
-        request: &Request<'_>,
+        request: &RegistryRequest<'_>,
     ) -> Result<Response<Body>, RegistryError> {
         let address = self
             .connection
@@ -113,7 +113,7 @@ impl<'a> Session<'a> {
         let mut known = self.known();
         for again in [true, false] {
             let authorization = known.as_ref().map(|header| header.0.as_str());
-            let request = Request {
+            let request = RegistryRequest {
                 authorization,
                 ..*request
             };
@@ -192,8 +192,8 @@ impl<'a> Session<'a> {
         Ok(header)
     }
 
-    /// Gets a token of the place that the registry names. Without TLS no other host than the registry's own is told of the
-    /// user.
+    /// Gets a token of the place that the registry names. Without TLS no other host than the registry's own is told of
+    /// the user.
     fn token(
         &self,
         realm: &str,
@@ -237,9 +237,9 @@ impl<'a> Session<'a> {
                     Some(Login::Basic { user, password }) => Some(basic(user, password)),
                     _ => None,
                 };
-                let request = Request {
+                let request = RegistryRequest {
                     authorization: header.as_ref().map(|header| header.0.as_str()),
-                    ..Request::default()
+                    ..RegistryRequest::default()
                 };
                 let answer = place.get(&format!("{realm}{separator}{query}"), &request)?;
                 self.told(answer, realm)?

@@ -1,8 +1,8 @@
 //! Mirrors, and registries that may be without TLS: the `registries.conf` of podman and skopeo, version 2.
 //!
-//! Read are `$CONTAINERS_REGISTRIES_CONF`, else that of the user, else that of the machine; and after it the files of the
-//! folders `registries.conf.d` of the machine and of the user, or of `$CONTAINERS_REGISTRIES_CONF_DIR`. The last file that
-//! speaks of a prefix counts.
+//! Read are `$CONTAINERS_REGISTRIES_CONF`, else that of the user, else that of the machine; and after it the files of
+//! the folders `registries.conf.d` of the machine and of the user, or of `$CONTAINERS_REGISTRIES_CONF_DIR`. The last
+//! file that speaks of a prefix counts.
 
 use std::{
     env, fs,
@@ -196,7 +196,8 @@ impl Settings {
         Ok(())
     }
 
-    /// The places of an image, the first to ask first. `insecure` says that a caller has asked for that of the last one.
+    /// The places of an image, the first to ask first. `insecure` says that a caller has asked for that of the last
+    /// one.
     ///
     /// # Errors
     /// Its registry is blocked.

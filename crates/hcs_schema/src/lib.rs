@@ -28,6 +28,7 @@ mod record;
 pub mod rules;
 pub mod shape;
 mod shown;
+mod stdio;
 mod text;
 pub mod timestamp;
 
@@ -39,6 +40,7 @@ pub use parse::{parse, parse_optional};
 pub use record::Record;
 pub use rules::id::{MAX_ID_UNITS, check_id};
 pub use shown::{is_hidden, shown, shown_json};
+pub use stdio::Stdio;
 
 /// A document of a schema: a type that [`document!`] made.
 pub trait Document:

@@ -10,10 +10,11 @@
 //! }
 //! ```
 //! `= "Schema_Name"` (where it differs), `checked by`, `as` and `until` may be left out. `as` gives a string its format
-//! ([`crate::shape`]'s `format` module). A version that is no number, as in `"extension"`, marks a name that no schema has.
+//! ([`crate::shape`]'s `format` module). A version that is no number, as in `"extension"`, marks a name that no schema
+//! has.
 //!
-//! Other APIs of the same family (networks, in `hcn`) make their documents with these macros, too. So limits, faults and
-//! pointers are the same everywhere.
+//! Other APIs of the same family (networks, in `hcn`) make their documents with these macros, too. So limits, faults
+//! and pointers are the same everywhere.
 
 /// One document: a struct whose fields are all optional, its [`crate::shape::Shape`] and its [`crate::Document`].
 #[macro_export]

@@ -1,8 +1,8 @@
 //! From a JSON value to a Rust value, one small function per type.
 //!
 //! There are some 250 documents. Serde's derived readers for them cost minutes of building, since each is made anew for
-//! each of its fields' names and for each source of JSON; these read from a [`Value`] only and share their code per type
-//! of property. Texts are read into values first anyway, to be checked against their shape.
+//! each of its fields' names and for each source of JSON; these read from a [`Value`] only and share their code per
+//! type of property. Texts are read into values first anyway, to be checked against their shape.
 
 use std::{collections::BTreeMap, fmt};
 

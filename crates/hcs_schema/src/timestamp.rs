@@ -14,8 +14,8 @@ pub fn rfc3339(since_1970: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:07}Z")
 }
 
-/// The time, since 1970, that `text` says in RFC 3339: `2024-02-29T12:30:00Z`, `2024-02-29T13:30:00.5+01:00`. `None` for
-/// what is no time, or one before 1970.
+/// The time, since 1970, that `text` says in RFC 3339: `2024-02-29T12:30:00Z`, `2024-02-29T13:30:00.5+01:00`. `None`
+/// for what is no time, or one before 1970.
 #[must_use]
 pub fn from_rfc3339(text: &str) -> Option<Duration> {
     let (year, rest) = number(text, 4, '-')?;

@@ -33,8 +33,8 @@ const RETYPED: &[(&str, &str)] = &[
     ("NvramVendor", "Variables"),
 ];
 
-/// In the reference pages of schema 2.5, and in none of the files. The property of the service is in neither: clients name
-/// it, and the pages have what it answers.
+/// In the reference pages of schema 2.5, and in none of the files. The property of the service is in neither: clients
+/// name it, and the pages have what it answers.
 const REFERENCE_ONLY: &[(&str, &str)] = &[
     ("VirtualMachine_Processor", "EnablePageShattering"),
     ("VirtualMachine_Processor", "DisableSpeculationControls"),

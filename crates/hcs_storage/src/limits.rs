@@ -57,8 +57,8 @@ impl Deadline {
     }
 }
 
-/// What one work on a store may cost, whatever number of archives it is of: a small archive can be named many times. The
-/// depth and the metadata are limited for each archive, as they are kept no longer.
+/// What one work on a store may cost, whatever number of archives it is of: a small archive can be named many times.
+/// The depth and the metadata are limited for each archive, as they are kept no longer.
 #[derive(Debug)]
 pub(crate) struct Budget {
     pub(crate) limits: Limits,

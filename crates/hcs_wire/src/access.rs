@@ -2,12 +2,13 @@
 //!
 //! 1. [`Identity`]: the user and the group that stand for a machine in such a list, as the service tells them.
 //! 2. [`List`]: a list, as `acl(5)` has it. Pure: what it permits, and what is granted and revoked.
-//! 3. [`list_of`], [`grant`], [`revoke`]: that of a file. The kernel decides whether the caller may change it: the owner
-//!    of the file may, and root.
+//! 3. [`list_of`], [`grant`], [`revoke`]: that of a file. The kernel decides whether the caller may change it: the
+//!    owner of the file may, and root.
 //! 4. [`TemporaryGrant`]: a grant that its maker takes back.
 //!
-//! The library changes lists with the rights of its program, so no other process follows a path for a client. A grant can
-//! be made before the machine exists, and lasts as long as the file. `getfacl` shows it, and `setfacl` takes it back, too.
+//! The library changes lists with the rights of its program, so no other process follows a path for a client. A grant
+//! can be made before the machine exists, and lasts as long as the file. `getfacl` shows it, and `setfacl` takes it
+//! back, too.
 
 mod list;
 
@@ -72,8 +73,8 @@ pub fn list_of(file: impl AsFd) -> Result<(List, Stat), Errno> {
 /// Gives `holder` these rights to the regular file at `path`, beside those it has. Others keep theirs.
 ///
 /// # Errors
-/// `EINVAL` where there is no regular file; `EPERM` for a caller who neither owns it nor is root; `EOPNOTSUPP` on a file
-/// system without lists.
+/// `EINVAL` where there is no regular file; `EPERM` for a caller who neither owns it nor is root; `EOPNOTSUPP` on a
+/// file system without lists.
 pub fn grant(path: &Path, holder: Holder, rights: u8) -> Result<(), Errno> {
     change(regular(path)?, |list| list.grant(holder, rights))
 }

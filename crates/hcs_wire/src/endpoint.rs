@@ -14,9 +14,10 @@ use crate::trust::{Reason, Trusted, Untrusted};
 /// The socket of the machine's own service.
 pub const SYSTEM: &str = "/run/hcs/hcs.sock";
 
-/// The default socket for a process of user `uid`. For root of the machine (`is_root`) it is the socket of the machine's own
-/// service. For any other user, root of a user namespace among them, it is the socket of the user's private service. That one
-/// is in `runtime_directory` (`$XDG_RUNTIME_DIR`), else below `home` if the user owns that directory, else in a directory in `/tmp` named after the user.
+/// The default socket for a process of user `uid`. For root of the machine (`is_root`) it is the socket of the
+/// machine's own service. For any other user, root of a user namespace among them, it is the socket of the user's
+/// private service. That one is in `runtime_directory` (`$XDG_RUNTIME_DIR`), else below `home` if the user owns that
+/// directory, else in a directory in `/tmp` named after the user.
 ///
 /// In the last case another user may have made that directory first: call [`check`] before trusting the socket.
 #[must_use]
@@ -52,8 +53,8 @@ pub fn check(endpoint: &Path, trusted: Trusted) -> Result<(), Untrusted> {
     }
 }
 
-/// The directory of what the service of `endpoint` keeps: systems' directories, pipes, the log. It is `/run/hcs` for the
-/// machine's own service, else the endpoint with `.sock` taken off and `.d` added.
+/// The directory of what the service of `endpoint` keeps: systems' directories, pipes, the log. It is `/run/hcs` for
+/// the machine's own service, else the endpoint with `.sock` taken off and `.d` added.
 #[must_use]
 pub fn state_root(endpoint: &Path) -> PathBuf {
     if endpoint == Path::new(SYSTEM) {

@@ -31,8 +31,9 @@ pub fn is_elevated() -> bool {
     at_start || geteuid() != getuid() || getegid() != getgid()
 }
 
-/// Whether this process is root of the machine, or of a container that has the machine's ids. Root of a user namespace with
-/// other ids (`unshare -Ur`) is an ordinary user beyond it: it has all capabilities, and none over anything of the host.
+/// Whether this process is root of the machine, or of a container that has the machine's ids. Root of a user namespace
+/// with other ids (`unshare -Ur`) is an ordinary user beyond it: it has all capabilities, and none over anything of the
+/// host.
 #[must_use]
 pub fn is_root() -> bool {
     static WITH_IDS_OF_HOST: OnceLock<bool> = OnceLock::new();

@@ -1,7 +1,7 @@
 //! From errors of the kernel to HRESULTs and words: the base that the agent and all engines share.
 //!
-//! A caller may know more than the number: a connection was refused, or the kernel does not take such a mount. It decides
-//! that case itself and asks here for the rest.
+//! A caller may know more than the number: a connection was refused, or the kernel does not take such a mount. It
+//! decides that case itself and asks here for the rest.
 
 use hcs_schema::{Failure, HResult, win32};
 use rustix::io::Errno;

@@ -1,8 +1,8 @@
 //! The framing that both protocols share: a header of 16 bytes and a body of JSON.
 //!
-//! A header has three fields, little endian: the size of the whole message (u32), four bytes that are the protocol's own
-//! (the kind), and an id (u64). The two protocols differ in the order of the first two: the guest bridge of HCS has its
-//! type first, which is not ours to change.
+//! A header has three fields, little endian: the size of the whole message (u32), four bytes that are the protocol's
+//! own (the kind), and an id (u64). The two protocols differ in the order of the first two: the guest bridge of HCS has
+//! its type first, which is not ours to change.
 
 use serde::Serialize;
 

@@ -1,8 +1,8 @@
 //! The calls of `ComputeNetwork.h`: networks, endpoints and namespaces.
 //!
 //! An object is named by its id in each call, so the service keeps no handles for them: a client that closes one has
-//! nothing to tell. Ids are GUIDs in any spelling, and come back in upper case without braces. Documents and queries are
-//! passed on as the client gave them; "" stands for none.
+//! nothing to tell. Ids are GUIDs in any spelling, and come back in upper case without braces. Documents and queries
+//! are passed on as the client gave them; "" stands for none.
 
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +72,8 @@ pub enum NetworkCall {
         /// A request, such as `ModifyNetworkSettingRequest`.
         settings: String,
     },
-    /// `HcnQueryNetworkProperties` and its like; answered with the object's document, of the version that the query has.
+    /// `HcnQueryNetworkProperties` and its like; answered with the object's document, of the version that the query
+    /// has.
     Query {
         /// Which objects.
         kind: ObjectKind,

@@ -1,11 +1,11 @@
 //! The kept output of a detached process: what a reader asks for, and the records that it gets.
 //!
 //! The agent of the compute system writes records into a pipe that the reader made, one after the other, and closes it
-//! behind the last. A record is a header of [`HEADER_BYTES`] (little endian: kind u8, three zero bytes, length u32, time
-//! u64 in microseconds since 1970) and `length` bytes. The agent keeps them in its files in the same form.
+//! behind the last. A record is a header of [`HEADER_BYTES`] (little endian: kind u8, three zero bytes, length u32,
+//! time u64 in microseconds since 1970) and `length` bytes. The agent keeps them in its files in the same form.
 //!
-//! The agent is not trusted by the reader: a record is at most [`MAX_RECORD_BYTES`] long, and what a record says is only
-//! shown.
+//! The agent is not trusted by the reader: a record is at most [`MAX_RECORD_BYTES`] long, and what a record says is
+//! only shown.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +35,8 @@ pub struct OutputQuery {
     /// Nothing but the exit of the process, when it is there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exit_only: bool,
-    /// The read end of another pipe comes along before that of the output: the process gets what comes through it on its
-    /// standard input, which does not end with it. The first record is [`Kind::About`].
+    /// The read end of another pipe comes along before that of the output: the process gets what comes through it on
+    /// its standard input, which does not end with it. The first record is [`Kind::About`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub attach: bool,
 }

@@ -4,7 +4,8 @@ use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 
-/// A peer as the kernel knows it (`unix(7)`, `SO_PEERCRED`): for one that listens, its state when it called `listen(2)`.
+/// A peer as the kernel knows it (`unix(7)`, `SO_PEERCRED`): for one that listens, its state when it called
+/// `listen(2)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// Its effective user.

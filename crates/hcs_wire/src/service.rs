@@ -7,10 +7,10 @@
 //! Handles are numbers that the CLIENT chooses (never 0, never reused on one connection). So a call on a handle may be
 //! sent before the call that makes it is answered: the service keeps their order.
 //!
-//! **A call survives the service**, and is done once. Its name is the client's user, the secret [`Hello::instance`] that
-//! the client made for itself, and the number of its request. A client whose connection is lost makes another, gives its
-//! instance again and opens its handles again. Then it repeats the unanswered calls, in the order in which they were
-//! made and before any new one: the same message under the same number, as a [`Kind::Repeat`].
+//! **A call survives the service**, and is done once. Its name is the client's user, the secret [`Hello::instance`]
+//! that the client made for itself, and the number of its request. A client whose connection is lost makes another,
+//! gives its instance again and opens its handles again. Then it repeats the unanswered calls, in the order in which
+//! they were made and before any new one: the same message under the same number, as a [`Kind::Repeat`].
 //!
 //! - An answer that reached the client's socket counts as given. A unix socket keeps its data when the writer dies, and
 //!   the client reads that data before it sees the end of the connection. So nothing has to be acknowledged.
@@ -29,7 +29,7 @@
 
 use std::{collections::VecDeque, os::fd::OwnedFd};
 
-use hcs_schema::HResult;
+use hcs_schema::{HResult, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -83,7 +83,8 @@ pub enum Call {
     Hello {
         minimum: u32,
         maximum: u32,
-        /// Tells this client from every other of its user, before and after it. Secret, and the same on each connection.
+        /// Tells this client from every other of its user, before and after it. Secret, and the same on each
+        /// connection.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         instance: Option<String>,
     },
@@ -93,7 +94,8 @@ pub enum Call {
         id: String,
         document: String,
     },
-    /// `HcsOpenComputeSystem`. `runtime_id`, when given, must match: a reconnecting client opens the very system it had.
+    /// `HcsOpenComputeSystem`. `runtime_id`, when given, must match: a reconnecting client opens the very system it
+    /// had.
     OpenSystem {
         system: u64,
         id: String,
@@ -164,7 +166,7 @@ pub enum Call {
         parameters: String,
         /// The ends for the process of pipes that the client made, which come along as descriptors.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pipes: Option<Pipes>,
+        pipes: Option<Stdio<bool>>,
     },
     /// `HcsOpenProcess`.
     OpenProcess {
@@ -177,14 +179,14 @@ pub enum Call {
         again: bool,
     },
     /// Ours: the agent of the system writes the kept output of a detached process into the pipe that comes along; it
-    /// reads its standard input from another if the query attaches ([`crate::output`]); answered with the pid of the process. A service that does not know the property `Detached`
-    /// does not know this.
+    /// reads its standard input from another if the query attaches ([`crate::output`]); answered with the pid of the
+    /// process. A service that does not know the property `Detached` does not know this.
     ReadOutput {
         system: u64,
         query: OutputQuery,
         /// The ends for the agent of pipes that the client made, which come along as descriptors.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pipes: Option<Pipes>,
+        pipes: Option<Stdio<bool>>,
     },
     /// `HcsCloseProcess`.
     CloseProcess { process: u64 },
@@ -228,12 +230,13 @@ pub enum Call {
     ReadEvents(LogQuery),
     /// Ours: the time line of one operation.
     ExplainOperation { operation: String },
-    /// Ours: the service is to leave, as it does when idle: systems go on, and the next call starts another service. Never
-    /// repeated, as the next service is not meant. A service that does not know the property `Service` does not know this.
-    StopService,
-    /// Ours: the service is to read its configuration again; answered with the settings that have changed (`Changed`), and
-    /// those that only the next service has (`NotChanged`). A service whose property `Service` has no `ReloadedAt` does not
+    /// Ours: the service is to leave, as it does when idle: systems go on, and the next call starts another service.
+    /// Never repeated, as the next service is not meant. A service that does not know the property `Service` does not
     /// know this.
+    StopService,
+    /// Ours: the service is to read its configuration again; answered with the settings that have changed (`Changed`),
+    /// and those that only the next service has (`NotChanged`). A service whose property `Service` has no `ReloadedAt`
+    /// does not know this.
     ReloadService,
     /// Ours: the request with this id on the same connection is to be done within this time from now on; else it is
     /// cancelled, and ends with `HCS_E_OPERATION_TIMEOUT`.
@@ -335,28 +338,15 @@ pub struct ProcessInformation {
     pub own_pipes: bool,
 }
 
-/// Which pipes come with a [`Call::CreateProcess`]: one descriptor for each that is set, in this order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pipes {
-    /// The read end of standard input.
-    #[serde(default)]
-    pub stdin: bool,
-    /// The write end of standard output.
-    #[serde(default)]
-    pub stdout: bool,
-    /// The write end of standard error.
-    #[serde(default)]
-    pub stderr: bool,
-}
-
-impl Pipes {
-    /// How many there are.
+impl ProcessInformation {
+    /// Which descriptors come along.
     #[must_use]
-    pub fn count(self) -> usize {
-        [self.stdin, self.stdout, self.stderr]
-            .into_iter()
-            .filter(|there| *there)
-            .count()
+    pub const fn streams(&self) -> Stdio<bool> {
+        Stdio {
+            stdin: self.stdin,
+            stdout: self.stdout,
+            stderr: self.stderr,
+        }
     }
 }
 

@@ -20,9 +20,9 @@ use rustix::{
     },
 };
 
-/// Whether a descriptor is one of a pipe without a name. Ask this of a descriptor that a peer sent, before any other call: its
-/// file may be one of a file system that never answers, and `fstat(2)` would wait for that. The name of a descriptor comes
-/// from the kernel alone, and no path begins so.
+/// Whether a descriptor is one of a pipe without a name. Ask this of a descriptor that a peer sent, before any other
+/// call: its file may be one of a file system that never answers, and `fstat(2)` would wait for that. The name of a
+/// descriptor comes from the kernel alone, and no path begins so.
 #[must_use]
 pub fn is_pipe(descriptor: &OwnedFd) -> bool {
     let link = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
@@ -105,8 +105,8 @@ pub fn receive(
     Ok(received.bytes)
 }
 
-/// Where a stream is received: small at first, as a page that is never touched costs nothing, and larger for a peer that
-/// fills it.
+/// Where a stream is received: small at first, as a page that is never touched costs nothing, and larger for a peer
+/// that fills it.
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Vec<u8>,

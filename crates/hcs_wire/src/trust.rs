@@ -165,8 +165,8 @@ impl Trusted {
         owner == 0 || owner == self.user || self.unmapped == Some(owner)
     }
 
-    /// Whether a symbolic link of that owner is one of theirs, in a directory whose mode is `directory`. An owner without an
-    /// id may be any user of the host: a directory that others cannot write to has no links of others.
+    /// Whether a symbolic link of that owner is one of theirs, in a directory whose mode is `directory`. An owner
+    /// without an id may be any user of the host: a directory that others cannot write to has no links of others.
     #[must_use]
     pub fn owns_link(self, owner: u32, directory: u32) -> bool {
         owner == 0 || owner == self.user || (self.owns(owner) && directory & 0o022 == 0)

@@ -15,8 +15,8 @@ pub(crate) use engine_vm::{Acceleration, EngineConfig as VmSettings, Users};
 /// Name of the engine of containers.
 pub(crate) const CONTAINER: &str = engine_container::NAME;
 
-/// In a helper process, does its work and does not return: in the one that makes containers, in those that pack and unpack
-/// files inside, and in the worker of a virtual machine. Must be the first call of a program.
+/// In a helper process, does its work and does not return: in the one that makes containers, in those that pack and
+/// unpack files inside, and in the worker of a virtual machine. Must be the first call of a program.
 pub fn main_if_helper() {
     if let Some(code) = guest_agent::main_if_archive() {
         std::process::exit(code);
@@ -28,8 +28,8 @@ pub fn main_if_helper() {
     });
 }
 
-/// Has containers run in an AppArmor profile, where the host has that. Must come before [`keep_to_itself`], which gives up
-/// the capability to load it.
+/// Has containers run in an AppArmor profile, where the host has that. Must come before [`keep_to_itself`], which gives
+/// up the capability to load it.
 pub(crate) fn confine(settings: &mut ContainerSettings) {
     let loaded = apparmor::load();
     match &loaded {

@@ -20,8 +20,8 @@
 //! [`serve`] puts them together, from the options ([`cli`]) to the end; [`engines`] alone names the engines there are.
 //!
 //! Everything runs on one thread, so state needs no locks; engine calls, which may block, run on threads that may wait
-//! ([`record::blocking`]). So no system waits for another's engine or agent, and the way of a process (create, exit, info)
-//! has no hop between threads.
+//! ([`record::blocking`]). So no system waits for another's engine or agent, and the way of a process (create, exit,
+//! info) has no hop between threads.
 //!
 //! This room knows nothing of namespaces, cgroups or QEMU, and nothing of what goes on inside a system beyond what its
 //! agent says; what an agent says concerns its own system only.
@@ -61,8 +61,8 @@ pub fn main() -> ExitCode {
     main_with(&Options::parse(), Vec::new())
 }
 
-/// [`main`] with this command line, and with `engines` besides those of this build, asked before them. For programs that
-/// try an engine out.
+/// [`main`] with this command line, and with `engines` besides those of this build, asked before them. For programs
+/// that try an engine out.
 #[must_use]
 pub fn main_with(options: &Options, engines: Vec<Arc<dyn Engine>>) -> ExitCode {
     let done = resolve(options).and_then(|(endpoint, config_path)| {

@@ -87,8 +87,8 @@ pub(crate) fn run(
     let _own_group = options.serve.then(|| OwnGroup::join(&settings));
     let inherited = Listener::inherited()?;
     let (log, cpu_groups) = (open_log(&root, &config)?, open_cpu_groups(&root)?);
-    // Before any thread exists. What is the service's own comes after it: containers keep the limit that the administrator
-    // gave, and the score and the capabilities are not theirs.
+    // Before any thread exists. What is the service's own comes after it: containers keep the limit that the
+    // administrator gave, and the score and the capabilities are not theirs.
     let helpers = Helpers::start(&settings, options.serve)?;
     raise_descriptor_limit();
     engines::keep_to_itself(options.serve);
@@ -331,8 +331,8 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// The lock that makes this the only service of its endpoint; `None` when another holds it. A process that may open its file
-/// could hold it (`flock(2)` asks for no more) and keep every service away.
+/// The lock that makes this the only service of its endpoint; `None` when another holds it. A process that may open its
+/// file could hold it (`flock(2)` asks for no more) and keep every service away.
 fn lock(root: &Path) -> Result<Option<File>, String> {
     let path = root.join(start::LOCK);
     let failed = |e: io::Error| format!("{} cannot be locked: {e}", path.display());

@@ -5,7 +5,7 @@
 use std::{os::fd::OwnedFd, sync::Arc};
 
 use crate::{
-    message::{HEADER, Request, kind, parse},
+    message::{HEADER, Plan9Request, kind, parse},
     session::Session,
     share::{Share, Shares},
     wire::Writer,
@@ -31,11 +31,11 @@ pub fn requests(root: OwnedFd, read_only: bool, mut bytes: &[u8]) {
         return;
     };
     let mut session = Session::new(One(Arc::new(share)));
-    let version = Request::Version {
+    let version = Plan9Request::Version {
         size: 8192,
         version: b"9P2000.L",
     };
-    let attach = Request::Attach {
+    let attach = Plan9Request::Attach {
         fid: 0,
         auth: u32::MAX,
         name: b"",
@@ -53,7 +53,7 @@ pub fn requests(root: OwnedFd, read_only: bool, mut bytes: &[u8]) {
         assert!(size >= HEADER && size <= session.size().max(8192));
         // What was read can be written again and is the same.
         if let Ok(request) = parse(*kind, body)
-            && request != Request::Unknown
+            && request != Plan9Request::Unknown
         {
             let (again, written) = encode(&request);
             assert_eq!(parse(again, &written), Ok(request));
@@ -62,7 +62,7 @@ pub fn requests(root: OwnedFd, read_only: bool, mut bytes: &[u8]) {
 }
 
 /// The kind and the body of a request.
-pub(crate) fn encode(request: &Request<'_>) -> (u8, Vec<u8>) {
+pub(crate) fn encode(request: &Plan9Request<'_>) -> (u8, Vec<u8>) {
     let mut to = Writer::default();
     let kind = basic(request, &mut to)
         .or_else(|| file(request, &mut to))
@@ -74,21 +74,21 @@ fn length(data: &[u8]) -> u32 {
     u32::try_from(data.len()).unwrap_or_default()
 }
 
-fn basic(request: &Request<'_>, to: &mut Writer) -> Option<u8> {
+fn basic(request: &Plan9Request<'_>, to: &mut Writer) -> Option<u8> {
     Some(match request {
-        Request::Version { size, version } => {
+        Plan9Request::Version { size, version } => {
             to.u32(*size).text(version);
             kind::VERSION
         }
-        Request::Attach { fid, auth, name } => {
+        Plan9Request::Attach { fid, auth, name } => {
             to.u32(*fid).u32(*auth).text(b"root").text(name).u32(0);
             kind::ATTACH
         }
-        Request::Flush => {
+        Plan9Request::Flush => {
             to.u16(1);
             kind::FLUSH
         }
-        Request::Walk { fid, new, names } => {
+        Plan9Request::Walk { fid, new, names } => {
             let count = u16::try_from(names.len()).unwrap_or_default();
             to.u32(*fid).u32(*new).u16(count);
             for name in names {
@@ -96,19 +96,19 @@ fn basic(request: &Request<'_>, to: &mut Writer) -> Option<u8> {
             }
             kind::WALK
         }
-        Request::Clunk { fid } => {
+        Plan9Request::Clunk { fid } => {
             to.u32(*fid);
             kind::CLUNK
         }
-        Request::Remove { fid } => {
+        Plan9Request::Remove { fid } => {
             to.u32(*fid);
             kind::REMOVE
         }
-        Request::Read { fid, at, count } => {
+        Plan9Request::Read { fid, at, count } => {
             to.u32(*fid).u64(*at).u32(*count);
             kind::READ
         }
-        Request::Write { fid, at, data } => {
+        Plan9Request::Write { fid, at, data } => {
             to.u32(*fid).u64(*at).u32(length(data));
             to.0.extend(*data);
             kind::WRITE
@@ -117,17 +117,17 @@ fn basic(request: &Request<'_>, to: &mut Writer) -> Option<u8> {
     })
 }
 
-fn file(request: &Request<'_>, to: &mut Writer) -> Option<u8> {
+fn file(request: &Plan9Request<'_>, to: &mut Writer) -> Option<u8> {
     Some(match request {
-        Request::StatFs { fid } => {
+        Plan9Request::StatFs { fid } => {
             to.u32(*fid);
             kind::STATFS
         }
-        Request::GetAttr { fid } => {
+        Plan9Request::GetAttr { fid } => {
             to.u32(*fid).u64(0x7ff);
             kind::GETATTR
         }
-        Request::SetAttr { fid, changes } => {
+        Plan9Request::SetAttr { fid, changes } => {
             to.u32(*fid).u32(changes.valid).u32(changes.mode);
             to.u32(changes.user).u32(changes.group).u64(changes.size);
             for (seconds, nanoseconds) in [changes.read_at, changes.written_at] {
@@ -135,11 +135,11 @@ fn file(request: &Request<'_>, to: &mut Writer) -> Option<u8> {
             }
             kind::SETATTR
         }
-        Request::Open { fid, flags } => {
+        Plan9Request::Open { fid, flags } => {
             to.u32(*fid).u32(*flags);
             kind::LOPEN
         }
-        Request::Create {
+        Plan9Request::Create {
             fid,
             name,
             flags,
@@ -148,27 +148,27 @@ fn file(request: &Request<'_>, to: &mut Writer) -> Option<u8> {
             to.u32(*fid).text(name).u32(*flags).u32(*mode).u32(0);
             kind::LCREATE
         }
-        Request::ReadDir { fid, at, count } => {
+        Plan9Request::ReadDir { fid, at, count } => {
             to.u32(*fid).u64(*at).u32(*count);
             kind::READDIR
         }
-        Request::Sync { fid, data_only } => {
+        Plan9Request::Sync { fid, data_only } => {
             to.u32(*fid).u32(u32::from(*data_only));
             kind::FSYNC
         }
-        Request::ReadLink { fid } => {
+        Plan9Request::ReadLink { fid } => {
             to.u32(*fid);
             kind::READLINK
         }
-        Request::Symlink { fid, name, target } => {
+        Plan9Request::Symlink { fid, name, target } => {
             to.u32(*fid).text(name).text(target).u32(0);
             kind::SYMLINK
         }
-        Request::MakeNode { fid, name, mode } => {
+        Plan9Request::MakeNode { fid, name, mode } => {
             to.u32(*fid).text(name).u32(*mode).u32(0).u32(0).u32(0);
             kind::MKNOD
         }
-        Request::Rename {
+        Plan9Request::Rename {
             fid,
             directory,
             name,
@@ -180,9 +180,9 @@ fn file(request: &Request<'_>, to: &mut Writer) -> Option<u8> {
     })
 }
 
-fn names(request: &Request<'_>, to: &mut Writer) -> Option<u8> {
+fn names(request: &Plan9Request<'_>, to: &mut Writer) -> Option<u8> {
     Some(match request {
-        Request::Link {
+        Plan9Request::Link {
             directory,
             fid,
             name,
@@ -190,11 +190,11 @@ fn names(request: &Request<'_>, to: &mut Writer) -> Option<u8> {
             to.u32(*directory).u32(*fid).text(name);
             kind::LINK
         }
-        Request::MakeDir { fid, name, mode } => {
+        Plan9Request::MakeDir { fid, name, mode } => {
             to.u32(*fid).text(name).u32(*mode).u32(0);
             kind::MKDIR
         }
-        Request::RenameAt {
+        Plan9Request::RenameAt {
             from,
             name,
             to: target,
@@ -203,11 +203,11 @@ fn names(request: &Request<'_>, to: &mut Writer) -> Option<u8> {
             to.u32(*from).text(name).u32(*target).text(new);
             kind::RENAMEAT
         }
-        Request::UnlinkAt { fid, name, flags } => {
+        Plan9Request::UnlinkAt { fid, name, flags } => {
             to.u32(*fid).text(name).u32(*flags);
             kind::UNLINKAT
         }
-        Request::Lock { fid } => {
+        Plan9Request::Lock { fid } => {
             to.u32(*fid)
                 .u8(0)
                 .u32(0)
@@ -217,7 +217,7 @@ fn names(request: &Request<'_>, to: &mut Writer) -> Option<u8> {
                 .text(b"guest");
             kind::LOCK
         }
-        Request::GetLock { fid, range } => {
+        Plan9Request::GetLock { fid, range } => {
             to.u32(*fid).u8(range.kind).u64(range.start);
             to.u64(range.length).u32(range.process).text(range.client);
             kind::GETLOCK

@@ -16,24 +16,29 @@
 //!
 //! # Trust
 //!
-//! The guest is hostile: every byte of a request is. All that it sends is bounded and checked; a message that breaks the framing
-//! ends its connection. What it may do with files is decided by the kernel, by the user and the capabilities of the serving
-//! thread: a caller of [`serve()`] gives that thread no more rights than the owner of the share has.
+//! The guest is hostile: every byte of a request is. All that it sends is bounded and checked; a message that breaks
+//! the framing ends its connection. What it may do with files is decided by the kernel, by the user and the
+//! capabilities of the serving thread: a caller of [`serve()`] gives that thread no more rights than the owner of the
+//! share has.
 //!
 //! A guest leaves no share:
 //!
 //! - It names one entry of a directory at a time. Names with a slash or a NUL, and `.`, are refused.
-//! - Each is opened by `openat2(2)` with `RESOLVE_BENEATH`, `RESOLVE_NO_SYMLINKS` and `RESOLVE_NO_MAGICLINKS`. A symbolic link is
-//!   held as itself, and never followed on the host; the guest reads its text and follows that among its own files.
-//! - `..` is the directory that the guest came from, and at the root of a share the root. The kernel of the host is not asked.
-//! - Only regular files and directories are opened. FIFOs, sockets and devices are seen, and the guest's kernel has its own.
-//! - Nothing is created but regular files, directories, symbolic and hard links, without set-user-ID and set-group-ID bits.
+//! - Each is opened by `openat2(2)` with `RESOLVE_BENEATH`, `RESOLVE_NO_SYMLINKS` and `RESOLVE_NO_MAGICLINKS`. A
+//!   symbolic link is held as itself, and never followed on the host; the guest reads its text and follows that among
+//!   its own files.
+//! - `..` is the directory that the guest came from, and at the root of a share the root. The kernel of the host is not
+//!   asked.
+//! - Only regular files and directories are opened. FIFOs, sockets and devices are seen, and the guest's kernel has its
+//!   own.
+//! - Nothing is created but regular files, directories, symbolic and hard links, without set-user-ID and set-group-ID
+//!   bits.
 //!
 //! # What this crate does not do
 //!
-//! It opens no path that it was not given, starts no thread, writes no log and has no unsafe code. It has no extended attributes
-//! and no authentication. Locks are kept by the kernel of the guest alone: programs of the host do not see them. Each request is
-//! answered before the next one is read.
+//! It opens no path that it was not given, starts no thread, writes no log and has no unsafe code. It has no extended
+//! attributes and no authentication. Locks are kept by the kernel of the guest alone: programs of the host do not see
+//! them. Each request is answered before the next one is read.
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

@@ -67,7 +67,7 @@ pub(crate) struct Range<'a> {
 
 /// A request. What this server never uses of it (user names, groups of new files) is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Request<'a> {
+pub(crate) enum Plan9Request<'a> {
     Version {
         size: u32,
         version: &'a [u8],
@@ -182,7 +182,7 @@ pub(crate) enum Request<'a> {
 ///
 /// # Errors
 /// It is shorter or longer than its kind says, or has too many names.
-pub(crate) fn parse(kind: u8, body: &[u8]) -> Result<Request<'_>, Malformed> {
+pub(crate) fn parse(kind: u8, body: &[u8]) -> Result<Plan9Request<'_>, Malformed> {
     let mut reader = Reader::new(body);
     let request = match kind {
         kind::VERSION..=kind::REMOVE => parse_basic(kind, &mut reader)?,
@@ -190,16 +190,16 @@ pub(crate) fn parse(kind: u8, body: &[u8]) -> Result<Request<'_>, Malformed> {
         _ => parse_names(kind, &mut reader)?,
     };
     // Nothing of it was read.
-    if request != Request::Unknown {
+    if request != Plan9Request::Unknown {
         reader.end()?;
     }
     Ok(request)
 }
 
 /// The requests that all dialects have.
-fn parse_basic<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Request<'a>, Malformed> {
+fn parse_basic<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Plan9Request<'a>, Malformed> {
     Ok(match kind {
-        kind::VERSION => Request::Version {
+        kind::VERSION => Plan9Request::Version {
             size: reader.u32()?,
             version: reader.text()?,
         },
@@ -207,14 +207,14 @@ fn parse_basic<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Request<'a>, Mal
             let (fid, auth) = (reader.u32()?, reader.u32()?);
             let (_user, name) = (reader.text()?, reader.text()?);
             let _number_of_user = reader.u32()?;
-            Request::Attach { fid, auth, name }
+            Plan9Request::Attach { fid, auth, name }
         }
         kind::FLUSH => {
             // Each request is answered before the next one is read, so that one has its answer.
             let _tag = reader.u16()?;
-            Request::Flush
+            Plan9Request::Flush
         }
-        kind::WALK => Request::Walk {
+        kind::WALK => Plan9Request::Walk {
             fid: reader.u32()?,
             new: reader.u32()?,
             names: match reader.u16()? {
@@ -224,7 +224,7 @@ fn parse_basic<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Request<'a>, Mal
                     .collect::<Result<_, _>>()?,
             },
         },
-        kind::READ => Request::Read {
+        kind::READ => Plan9Request::Read {
             fid: reader.u32()?,
             at: reader.u64()?,
             count: reader.u32()?,
@@ -232,26 +232,26 @@ fn parse_basic<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Request<'a>, Mal
         kind::WRITE => {
             let (fid, at, count) = (reader.u32()?, reader.u64()?, reader.u32()?);
             let data = reader.bytes(usize::try_from(count).map_err(|_| Malformed)?)?;
-            Request::Write { fid, at, data }
+            Plan9Request::Write { fid, at, data }
         }
-        kind::CLUNK => Request::Clunk { fid: reader.u32()? },
-        kind::REMOVE => Request::Remove { fid: reader.u32()? },
-        _ => Request::Unknown,
+        kind::CLUNK => Plan9Request::Clunk { fid: reader.u32()? },
+        kind::REMOVE => Plan9Request::Remove { fid: reader.u32()? },
+        _ => Plan9Request::Unknown,
     })
 }
 
 /// The requests of Linux that are about one file.
-fn parse_file<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Request<'a>, Malformed> {
+fn parse_file<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Plan9Request<'a>, Malformed> {
     Ok(match kind {
-        kind::STATFS => Request::StatFs { fid: reader.u32()? },
-        kind::LOPEN => Request::Open {
+        kind::STATFS => Plan9Request::StatFs { fid: reader.u32()? },
+        kind::LOPEN => Plan9Request::Open {
             fid: reader.u32()?,
             flags: reader.u32()?,
         },
         kind::LCREATE => {
             let (fid, name) = (reader.u32()?, reader.text()?);
             let (flags, mode, _group) = (reader.u32()?, reader.u32()?, reader.u32()?);
-            Request::Create {
+            Plan9Request::Create {
                 fid,
                 name,
                 flags,
@@ -261,24 +261,24 @@ fn parse_file<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Request<'a>, Malf
         kind::SYMLINK => {
             let (fid, name, target) = (reader.u32()?, reader.text()?, reader.text()?);
             let _group = reader.u32()?;
-            Request::Symlink { fid, name, target }
+            Plan9Request::Symlink { fid, name, target }
         }
         kind::MKNOD => {
             let (fid, name, mode) = (reader.u32()?, reader.text()?, reader.u32()?);
             let (_major, _minor, _group) = (reader.u32()?, reader.u32()?, reader.u32()?);
-            Request::MakeNode { fid, name, mode }
+            Plan9Request::MakeNode { fid, name, mode }
         }
-        kind::RENAME => Request::Rename {
+        kind::RENAME => Plan9Request::Rename {
             fid: reader.u32()?,
             directory: reader.u32()?,
             name: reader.text()?,
         },
-        kind::READLINK => Request::ReadLink { fid: reader.u32()? },
+        kind::READLINK => Plan9Request::ReadLink { fid: reader.u32()? },
         kind::GETATTR => {
             let (fid, _mask) = (reader.u32()?, reader.u64()?);
-            Request::GetAttr { fid }
+            Plan9Request::GetAttr { fid }
         }
-        kind::SETATTR => Request::SetAttr {
+        kind::SETATTR => Plan9Request::SetAttr {
             fid: reader.u32()?,
             changes: Changes {
                 valid: reader.u32()?,
@@ -290,30 +290,30 @@ fn parse_file<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Request<'a>, Malf
                 written_at: (reader.u64()?, reader.u64()?),
             },
         },
-        kind::READDIR => Request::ReadDir {
+        kind::READDIR => Plan9Request::ReadDir {
             fid: reader.u32()?,
             at: reader.u64()?,
             count: reader.u32()?,
         },
-        kind::FSYNC => Request::Sync {
+        kind::FSYNC => Plan9Request::Sync {
             fid: reader.u32()?,
             data_only: reader.u32()? != 0,
         },
-        _ => Request::Unknown,
+        _ => Plan9Request::Unknown,
     })
 }
 
 /// The requests of Linux that are about locks, and about names in directories.
-fn parse_names<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Request<'a>, Malformed> {
+fn parse_names<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Plan9Request<'a>, Malformed> {
     Ok(match kind {
         kind::LOCK => {
             let fid = reader.u32()?;
             let (_kind, _flags, _start, _length) =
                 (reader.u8()?, reader.u32()?, reader.u64()?, reader.u64()?);
             let (_process, _client) = (reader.u32()?, reader.text()?);
-            Request::Lock { fid }
+            Plan9Request::Lock { fid }
         }
-        kind::GETLOCK => Request::GetLock {
+        kind::GETLOCK => Plan9Request::GetLock {
             fid: reader.u32()?,
             range: Range {
                 kind: reader.u8()?,
@@ -323,7 +323,7 @@ fn parse_names<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Request<'a>, Mal
                 client: reader.text()?,
             },
         },
-        kind::LINK => Request::Link {
+        kind::LINK => Plan9Request::Link {
             directory: reader.u32()?,
             fid: reader.u32()?,
             name: reader.text()?,
@@ -331,20 +331,20 @@ fn parse_names<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Request<'a>, Mal
         kind::MKDIR => {
             let (fid, name, mode) = (reader.u32()?, reader.text()?, reader.u32()?);
             let _group = reader.u32()?;
-            Request::MakeDir { fid, name, mode }
+            Plan9Request::MakeDir { fid, name, mode }
         }
-        kind::RENAMEAT => Request::RenameAt {
+        kind::RENAMEAT => Plan9Request::RenameAt {
             from: reader.u32()?,
             name: reader.text()?,
             to: reader.u32()?,
             new: reader.text()?,
         },
-        kind::UNLINKAT => Request::UnlinkAt {
+        kind::UNLINKAT => Plan9Request::UnlinkAt {
             fid: reader.u32()?,
             name: reader.text()?,
             flags: reader.u32()?,
         },
-        _ => Request::Unknown,
+        _ => Plan9Request::Unknown,
     })
 }
 
@@ -373,31 +373,31 @@ mod tests {
             };
             let range = Range { kind: 1, start: at, length: size, process: number, client: name };
             let all = [
-                Request::Version { size: number, version: name },
-                Request::Attach { fid, auth: other, name },
-                Request::Flush,
-                Request::Walk { fid, new: other, names: names.iter().map(Vec::as_slice).collect() },
-                Request::Clunk { fid },
-                Request::Remove { fid },
-                Request::StatFs { fid },
-                Request::GetAttr { fid },
-                Request::SetAttr { fid, changes },
-                Request::Open { fid, flags: number },
-                Request::Create { fid, name, flags: number, mode: other },
-                Request::Read { fid, at, count: number },
-                Request::Write { fid, at, data: &data },
-                Request::ReadDir { fid, at, count: number },
-                Request::Sync { fid, data_only: number % 2 == 0 },
-                Request::ReadLink { fid },
-                Request::Symlink { fid, name, target: new },
-                Request::Link { directory: other, fid, name },
-                Request::MakeNode { fid, name, mode: number },
-                Request::MakeDir { fid, name, mode: number },
-                Request::Rename { fid, directory: other, name },
-                Request::RenameAt { from: fid, name, to: other, new },
-                Request::UnlinkAt { fid, name, flags: number },
-                Request::Lock { fid },
-                Request::GetLock { fid, range },
+                Plan9Request::Version { size: number, version: name },
+                Plan9Request::Attach { fid, auth: other, name },
+                Plan9Request::Flush,
+                Plan9Request::Walk { fid, new: other, names: names.iter().map(Vec::as_slice).collect() },
+                Plan9Request::Clunk { fid },
+                Plan9Request::Remove { fid },
+                Plan9Request::StatFs { fid },
+                Plan9Request::GetAttr { fid },
+                Plan9Request::SetAttr { fid, changes },
+                Plan9Request::Open { fid, flags: number },
+                Plan9Request::Create { fid, name, flags: number, mode: other },
+                Plan9Request::Read { fid, at, count: number },
+                Plan9Request::Write { fid, at, data: &data },
+                Plan9Request::ReadDir { fid, at, count: number },
+                Plan9Request::Sync { fid, data_only: number % 2 == 0 },
+                Plan9Request::ReadLink { fid },
+                Plan9Request::Symlink { fid, name, target: new },
+                Plan9Request::Link { directory: other, fid, name },
+                Plan9Request::MakeNode { fid, name, mode: number },
+                Plan9Request::MakeDir { fid, name, mode: number },
+                Plan9Request::Rename { fid, directory: other, name },
+                Plan9Request::RenameAt { from: fid, name, to: other, new },
+                Plan9Request::UnlinkAt { fid, name, flags: number },
+                Plan9Request::Lock { fid },
+                Plan9Request::GetLock { fid, range },
             ];
             for request in all {
                 let (kind, body) = encode(&request);
@@ -418,7 +418,7 @@ mod tests {
     #[test]
     fn a_walk_has_a_limit() {
         let names = vec![b"a".as_slice(); usize::from(MOST_NAMES) + 1];
-        let (kind, body) = encode(&Request::Walk {
+        let (kind, body) = encode(&Plan9Request::Walk {
             fid: 0,
             new: 1,
             names,

@@ -19,8 +19,8 @@ pub enum ServeError {
     Size(u32, u32),
 }
 
-/// Answers the requests of a guest that come on `stream`, until it ends. Blocks; what the guest may do with the files is what
-/// the calling thread may do.
+/// Answers the requests of a guest that come on `stream`, until it ends. Blocks; what the guest may do with the files
+/// is what the calling thread may do.
 ///
 /// # Errors
 /// The stream failed, or the guest broke the protocol. The connection is then of no more use.
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use crate::{
         fuzzing::{One, encode},
-        message::Request,
+        message::Plan9Request,
         share::Share,
     };
 
@@ -79,7 +79,7 @@ mod tests {
         (heard, server.join().unwrap())
     }
 
-    fn message(request: &Request<'_>) -> Vec<u8> {
+    fn message(request: &Plan9Request<'_>) -> Vec<u8> {
         let (kind, body) = encode(request);
         let size = u32::try_from(body.len() + 7).unwrap();
         [&size.to_le_bytes(), [kind, 1, 2].as_slice(), &body].concat()
@@ -87,11 +87,11 @@ mod tests {
 
     #[test]
     fn each_message_has_an_answer_until_the_stream_ends() {
-        let version = message(&Request::Version {
+        let version = message(&Plan9Request::Version {
             size: 8192,
             version: b"9P2000.L",
         });
-        let (heard, end) = talk(&[version.clone(), message(&Request::Flush)].concat());
+        let (heard, end) = talk(&[version.clone(), message(&Plan9Request::Flush)].concat());
         end.unwrap();
         let expected = [21, 0, 0, 0, 101, 1, 2, 0, 32, 0, 0, 8, 0];
         assert_eq!(heard[..13], expected);

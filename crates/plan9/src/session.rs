@@ -13,7 +13,7 @@ use rustix::{
 };
 
 use crate::{
-    message::{MOST_NAMES, NO_FID, Range, Request, parse},
+    message::{MOST_NAMES, NO_FID, Plan9Request, Range, parse},
     node::{Budget, Node},
     reply::{Qid, Reply},
     share::{Share, Shares},
@@ -111,31 +111,31 @@ impl<S: Shares> Session<S> {
         reply.finish(kind, done)
     }
 
-    fn act(&mut self, request: Request<'_>, reply: &mut Reply) -> Result<(), Errno> {
-        if self.size == 0 && !matches!(request, Request::Version { .. }) {
+    fn act(&mut self, request: Plan9Request<'_>, reply: &mut Reply) -> Result<(), Errno> {
+        if self.size == 0 && !matches!(request, Plan9Request::Version { .. }) {
             return Err(Errno::PROTO);
         }
         match request {
-            Request::Version { size, version } => self.version(size, version, reply),
-            Request::Attach { fid, auth, name } => self.attach(fid, auth, name, reply),
-            Request::Flush => Ok(()),
-            Request::Walk { fid, new, names } => self.walk(fid, new, &names, reply),
-            Request::Clunk { fid } => self.fids.remove(&fid).map(drop).ok_or(Errno::BADF),
-            Request::StatFs { fid } => self.stat_fs(fid, reply),
-            Request::GetAttr { fid } => self.get_attr(fid, reply),
-            Request::Open { fid, flags } => self.open(fid, flags, reply),
-            Request::ReadLink { fid } => {
+            Plan9Request::Version { size, version } => self.version(size, version, reply),
+            Plan9Request::Attach { fid, auth, name } => self.attach(fid, auth, name, reply),
+            Plan9Request::Flush => Ok(()),
+            Plan9Request::Walk { fid, new, names } => self.walk(fid, new, &names, reply),
+            Plan9Request::Clunk { fid } => self.fids.remove(&fid).map(drop).ok_or(Errno::BADF),
+            Plan9Request::StatFs { fid } => self.stat_fs(fid, reply),
+            Plan9Request::GetAttr { fid } => self.get_attr(fid, reply),
+            Plan9Request::Open { fid, flags } => self.open(fid, flags, reply),
+            Plan9Request::ReadLink { fid } => {
                 let target = self.fid(fid)?.node.target()?;
                 reply.body.text(&target);
                 Ok(())
             }
-            Request::Read { fid, at, count } => self.read(fid, at, count, reply),
-            Request::Write { fid, at, data } => self.write(fid, at, data, reply),
-            Request::ReadDir { fid, at, count } => self.read_dir(fid, at, count, reply),
-            Request::Sync { fid, data_only } => self.sync(fid, data_only),
-            Request::Lock { fid } => self.lock(fid, reply),
-            Request::GetLock { fid, range } => self.get_lock(fid, range, reply),
-            Request::Unknown => Err(Errno::OPNOTSUPP),
+            Plan9Request::Read { fid, at, count } => self.read(fid, at, count, reply),
+            Plan9Request::Write { fid, at, data } => self.write(fid, at, data, reply),
+            Plan9Request::ReadDir { fid, at, count } => self.read_dir(fid, at, count, reply),
+            Plan9Request::Sync { fid, data_only } => self.sync(fid, data_only),
+            Plan9Request::Lock { fid } => self.lock(fid, reply),
+            Plan9Request::GetLock { fid, range } => self.get_lock(fid, range, reply),
+            Plan9Request::Unknown => Err(Errno::OPNOTSUPP),
             change => self.change(&change, reply),
         }
     }

@@ -36,8 +36,8 @@ impl fmt::Debug for Config {
 /// guest, so no connection ever comes up.
 #[derive(Debug)]
 pub enum Memory {
-    /// By the descriptors that the front end sends: the memory backend has `share=on`, and is a memfd without huge pages
-    /// or a file of a tmpfs. Files of other file systems are refused, as reading one might block.
+    /// By the descriptors that the front end sends: the memory backend has `share=on`, and is a memfd without huge
+    /// pages or a file of a tmpfs. Files of other file systems are refused, as reading one might block.
     Shared,
     /// By `/proc/PID/mem` of the front end, opened for reading and writing after its `execve(2)`: any memory backend,
     /// also `share=off`. Opening it needs the rights of `ptrace(2)`: the same user, or root.
@@ -76,8 +76,8 @@ impl Default for Limits {
 
 /// The ports of the host, which the guest connects to with CID 2.
 pub trait Services {
-    /// The guest connects to `port`, from its port `from`. Answers a connected stream socket (of any family) whose bytes
-    /// are relayed, or `None`: then the guest's `connect(2)` fails with `ECONNRESET`.
+    /// The guest connects to `port`, from its port `from`. Answers a connected stream socket (of any family) whose
+    /// bytes are relayed, or `None`: then the guest's `connect(2)` fails with `ECONNRESET`.
     ///
     /// `from` tells something of the program that connects: Linux lets only a program with `CAP_NET_BIND_SERVICE` over
     /// the machine choose a port below 1024, and gives none of those to a program that chooses none. The guest's kernel

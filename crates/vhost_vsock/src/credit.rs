@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[derive(Debug, Clone)]
-    enum Step {
+    enum CreditStep {
         GuestSends(u32),
         StreamTakes(u32),
         HostSends(u32),
@@ -119,46 +119,50 @@ mod tests {
         Announced,
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn step() -> impl Strategy<Value = CreditStep> {
         prop_oneof![
-            (1..200_u32).prop_map(Step::GuestSends),
-            (1..200_u32).prop_map(Step::StreamTakes),
-            (1..200_u32).prop_map(Step::HostSends),
-            (1..200_u32).prop_map(Step::GuestPasses),
-            Just(Step::Told),
-            Just(Step::Announced),
+            (1..200_u32).prop_map(CreditStep::GuestSends),
+            (1..200_u32).prop_map(CreditStep::StreamTakes),
+            (1..200_u32).prop_map(CreditStep::HostSends),
+            (1..200_u32).prop_map(CreditStep::GuestPasses),
+            Just(CreditStep::Told),
+            Just(CreditStep::Announced),
         ]
     }
 
     const BUFFER: u32 = 256;
     const GUEST_BUFFER: u32 = 300;
 
-    fn apply(credit: &mut Credit, model: &mut Model, step: &Step) -> Result<(), TestCaseError> {
+    fn apply(
+        credit: &mut Credit,
+        model: &mut Model,
+        step: &CreditStep,
+    ) -> Result<(), TestCaseError> {
         match *step {
-            Step::GuestSends(count) => {
+            CreditStep::GuestSends(count) => {
                 let fits = model.received - model.forwarded + u64::from(count) <= u64::from(BUFFER);
                 prop_assert_eq!(credit.receive(count).is_ok(), fits);
                 model.received += if fits { u64::from(count) } else { 0 };
             }
-            Step::StreamTakes(count) => {
+            CreditStep::StreamTakes(count) => {
                 let count = count.min(credit.held());
                 credit.forward(count);
                 model.forwarded += u64::from(count);
             }
-            Step::HostSends(count) => {
+            CreditStep::HostSends(count) => {
                 let count = count.min(credit.room());
                 credit.send(count);
                 model.sent += u64::from(count);
             }
-            Step::GuestPasses(count) => {
+            CreditStep::GuestPasses(count) => {
                 model.guest_forwarded = model.sent.min(model.guest_forwarded + u64::from(count));
             }
-            Step::Told => {
+            CreditStep::Told => {
                 model.guest_heard = model.guest_forwarded;
                 #[expect(clippy::cast_possible_truncation, reason = "counts are modulo 2^32")]
                 credit.hear(GUEST_BUFFER, model.guest_forwarded as u32);
             }
-            Step::Announced => {
+            CreditStep::Announced => {
                 let (buffer, forwarded) = credit.announce();
                 prop_assert_eq!(buffer, BUFFER);
                 prop_assert_eq!(u64::from(forwarded), model.forwarded & 0xffff_ffff);

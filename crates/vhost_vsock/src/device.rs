@@ -60,8 +60,8 @@ impl std::fmt::Debug for Device {
 }
 
 impl Device {
-    /// Makes a device behind `front_end`, the other end of which QEMU has as its chardev: a socket pair, or a connection
-    /// to a listener of QEMU's parent.
+    /// Makes a device behind `front_end`, the other end of which QEMU has as its chardev: a socket pair, or a
+    /// connection to a listener of QEMU's parent.
     ///
     /// # Errors
     /// The configuration is not possible, or descriptors cannot be made.

@@ -1,7 +1,7 @@
 //! What the fuzz targets (`fuzz/`) reach: messages of a front end with its memory, and packets of a guest.
 //!
-//! Compiled with `--cfg fuzzing`, and for a test that runs the seeds with a few bytes changed: so the targets stay sound
-//! where no fuzzer runs.
+//! Compiled with `--cfg fuzzing`, and for a test that runs the seeds with a few bytes changed: so the targets stay
+//! sound where no fuzzer runs.
 
 #![expect(
     clippy::expect_used,

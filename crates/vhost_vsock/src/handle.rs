@@ -104,8 +104,8 @@ impl Handle {
     /// # Errors
     /// `ConnectionRefused`: nothing listens at the port. `TimedOut`: the guest did not answer, because it is not up, is
     /// paused or does not care; the connection is given up. `ConnectionReset`: the guest was reset meanwhile.
-    /// `QuotaExceeded`: there are as many connections as [`Limits`](crate::Limits) allow to the host. `NotConnected`: the device has
-    /// ended.
+    /// `QuotaExceeded`: there are as many connections as [`Limits`](crate::Limits) allow to the host. `NotConnected`:
+    /// the device has ended.
     pub fn connect(&self, port: u32, patience: Duration) -> io::Result<UnixStream> {
         let (waiter, answer) = sync_channel(1);
         let stream = self.request(port, Some(Waiter::Thread(waiter)))?;
@@ -126,10 +126,10 @@ impl Handle {
         self.request(port, None)
     }
 
-    /// Connects `stream`, a connected stream socket of any family, to `port` of the guest without waiting for its answer.
-    /// When the guest has agreed, the program behind `stream` reads the line `OK PORT`, with the port of the host's side,
-    /// and then what the guest sends. Where the guest does not agree, or does not answer within 10 seconds, it reads the
-    /// end.
+    /// Connects `stream`, a connected stream socket of any family, to `port` of the guest without waiting for its
+    /// answer. When the guest has agreed, the program behind `stream` reads the line `OK PORT`, with the port of the
+    /// host's side, and then what the guest sends. Where the guest does not agree, or does not answer within 10
+    /// seconds, it reads the end.
     ///
     /// # Errors
     /// The device has ended (`NotConnected`).
@@ -151,14 +151,14 @@ impl Handle {
         Ok(ours)
     }
 
-    /// The guest was reset: ends all connections. Its driver would do so when it starts again; this is earlier. Where it
-    /// is later, the guest hears of the connections that it has made since, and may make them again.
+    /// The guest was reset: ends all connections. Its driver would do so when it starts again; this is earlier. Where
+    /// it is later, the guest hears of the connections that it has made since, and may make them again.
     pub fn reset(&self) {
         let _has_ended = self.send(Command::Reset);
     }
 
-    /// Ends the device: [`Device::run`](crate::Device::run) returns, and all connections end. It does not wait for that.
-    /// The front end should be gone before: a machine that lives on finds that its device fails.
+    /// Ends the device: [`Device::run`](crate::Device::run) returns, and all connections end. It does not wait for
+    /// that. The front end should be gone before: a machine that lives on finds that its device fails.
     pub fn stop(&self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         for signal in &self.shared.signals {
@@ -184,8 +184,8 @@ impl Handle {
         }
     }
 
-    /// Why the device last gave up the rings of its driver, refused a request of its front end, or ended in disorder, in
-    /// words for a log.
+    /// Why the device last gave up the rings of its driver, refused a request of its front end, or ended in disorder,
+    /// in words for a log.
     #[must_use]
     pub fn last_fault(&self) -> Option<String> {
         self.shared

@@ -11,8 +11,8 @@
 //! 3. [`Chain`]: the buffers of one head.
 //!
 //! The driver owns the memory and changes it as it likes. So the descriptors are copied once per batch and checked in
-//! the copy. The two words with the index are read and written as a part of eight aligned bytes: a kernel copies smaller
-//! pieces byte by byte on some processors, and the other side would meet an index of two halves.
+//! the copy. The two words with the index are read and written as a part of eight aligned bytes: a kernel copies
+//! smaller pieces byte by byte on some processors, and the other side would meet an index of two halves.
 
 use std::{
     collections::VecDeque,

@@ -4,8 +4,8 @@
 //! 2. [`Table::open`], [`Table::event`]: what the host does.
 //! 3. [`Table::next_packet`]: what the guest is to be sent, from one connection after the other.
 //!
-//! A connection that the guest has closed leaves its stream behind, until that has taken all that the guest sent. Streams
-//! and connections are counted together, so neither can pile up.
+//! A connection that the guest has closed leaves its stream behind, until that has taken all that the guest sent.
+//! Streams and connections are counted together, so neither can pile up.
 
 use std::{
     collections::{HashMap, VecDeque},

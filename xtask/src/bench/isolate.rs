@@ -5,8 +5,8 @@
 //!
 //! 1. *host*: `/run`, `/dev/shm` and podman's folder are empty file systems of the bench. So the service can be at its
 //!    shipped endpoint and every peer has its state where it always is. The service runs here.
-//! 2. *peers*: as well, cgroup2 is out of sight where v1 controllers are mounted, because crun refuses the hybrid layout.
-//!    Everything else runs here.
+//! 2. *peers*: as well, cgroup2 is out of sight where v1 controllers are mounted, because crun refuses the hybrid
+//!    layout. Everything else runs here.
 
 use std::{
     fs,

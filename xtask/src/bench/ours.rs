@@ -73,7 +73,7 @@ impl Container {
             "create process",
             self.operation.wait_and_process_info(LIMIT, true),
         )?;
-        Ok((process, information.stdout.map(File::from)))
+        Ok((process, information.stdio.stdout.map(File::from)))
     }
 
     /// One process: its stdout read to the end, its exit code seen.

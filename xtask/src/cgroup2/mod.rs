@@ -1,8 +1,9 @@
 //! `cargo xtask cgroup2`: the container engine on control groups v2, in a virtual machine.
 //!
 //! A host has one layout of control groups; this boots Debian's cloud kernel with the other. [`GUEST`] is what runs
-//! there; it says PASS or FAIL of each check on the serial console. Nothing but the kernel, busybox, AppArmor's parser and
-//! our programs is in the guest: this kernel has AppArmor, which is tried along. Emulated (TCG), so it works on machines without virtualization.
+//! there; it says PASS or FAIL of each check on the serial console. Nothing but the kernel, busybox, AppArmor's parser
+//! and our programs is in the guest: this kernel has AppArmor, which is tried along. Emulated (TCG), so it works on
+//! machines without virtualization.
 
 use std::{
     fs,

@@ -7,7 +7,8 @@
 //! 1. [`blocks`] finds the blocks. A picture is `text`, all others are run or used.
 //! 2. [`steps`] makes them into commands, with the output that the document shows, and files to be written: a block of
 //!    another language than a shell's is a file, and the line before it names it.
-//! 3. [`exceptions`] lists the commands that no test can run, each with its reason and with what is checked in its place.
+//! 3. [`exceptions`] lists the commands that no test can run, each with its reason and with what is checked in its
+//!    place.
 //! 4. [`place`] is where a session runs: a checkout, a prefix, an endpoint, a home, all thrown away and looked at.
 //! 5. [`shell`] is the shell of a session, [`terminal`] a terminal for the commands that need one.
 //! 6. [`shown`] compares what a command says with what the document shows.
@@ -66,7 +67,7 @@ fn every_exception_is_needed() {
         let text = repository.read(document).unwrap();
         let steps = steps::of(&blocks::of(&text).unwrap()).unwrap();
         for step in steps {
-            if let steps::Step::Run(command) = step {
+            if let steps::DocumentStep::Run(command) = step {
                 used.extend(exceptions::of(&command.text).map(|exception| exception.command));
             }
         }

@@ -65,8 +65,8 @@ impl<'a> Place<'a> {
         self.at("checkout")
     }
 
-    /// The environment of the session. It has the paths that a user gives after `cargo xtask install --prefix`, and none of
-    /// the variables by which tests find what they test.
+    /// The environment of the session. It has the paths that a user gives after `cargo xtask install --prefix`, and
+    /// none of the variables by which tests find what they test.
     pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
         let library = self.prefix().join("lib");
         let mut path = self.prefix().join("bin").into_os_string();
@@ -141,7 +141,8 @@ fn mounts(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Processes that run a program of `folder`, or in a directory of it, and do not end within `patience`. They are killed.
+/// Processes that run a program of `folder`, or in a directory of it, and do not end within `patience`. They are
+/// killed.
 fn processes(folder: &Path, patience: Duration) -> Vec<String> {
     let all = fs::read_dir("/proc").unwrap().flatten();
     let numbered = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

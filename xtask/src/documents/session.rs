@@ -7,7 +7,7 @@ use super::{
     place::Place,
     shell::{Ended, Shell},
     shown,
-    steps::{self, Command, File, Step},
+    steps::{self, Command, DocumentStep, File},
 };
 use crate::Repository;
 
@@ -48,7 +48,7 @@ fn faults(repository: &Repository, text: &str, patience: Patience) -> Vec<String
         Ok(steps) => steps,
         Err(fault) => return vec![fault],
     };
-    let is_run = |step: &Step| matches!(step, Step::Run(it) if exceptions::of(&it.text).is_none());
+    let is_run = |step: &DocumentStep| matches!(step, DocumentStep::Run(it) if exceptions::of(&it.text).is_none());
     let place = Place::new(repository, steps.iter().any(is_run));
     let mut session = Session {
         shell: Shell::new(&place),
@@ -77,13 +77,13 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn follow(&mut self, step: &Step) -> Result<(), String> {
+    fn follow(&mut self, step: &DocumentStep) -> Result<(), String> {
         match step {
-            Step::Write(File { line, name, text }) => {
+            DocumentStep::Write(File { line, name, text }) => {
                 fs::write(format!("{}/{name}", self.at), text)
                     .map_err(|error| format!("line {line}: {name} cannot be written: {error}"))
             }
-            Step::Run(command) => {
+            DocumentStep::Run(command) => {
                 let Command { line, text, .. } = command;
                 println!("{line}: {text}");
                 self.run(command)

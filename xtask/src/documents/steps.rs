@@ -4,7 +4,7 @@ use super::blocks::Block;
 
 /// One thing to do.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum DocumentStep {
     /// Write a file.
     Write(File),
     /// Type a command.
@@ -37,19 +37,19 @@ pub(super) struct Command {
 ///
 /// # Errors
 /// A block is none that a user could follow, or its file is never used.
-pub(super) fn of(blocks: &[Block]) -> Result<Vec<Step>, String> {
+pub(super) fn of(blocks: &[Block]) -> Result<Vec<DocumentStep>, String> {
     let mut steps = Vec::new();
     for block in blocks {
         match block.language.as_str() {
             "text" => picture(block)?,
-            "console" => steps.extend(console(block)?.into_iter().map(Step::Run)),
-            "sh" => steps.extend(script(block).into_iter().map(Step::Run)),
-            _ => steps.push(Step::Write(file(block)?)),
+            "console" => steps.extend(console(block)?.into_iter().map(DocumentStep::Run)),
+            "sh" => steps.extend(script(block).into_iter().map(DocumentStep::Run)),
+            _ => steps.push(DocumentStep::Write(file(block)?)),
         }
     }
     for (at, step) in steps.iter().enumerate() {
-        if let Step::Write(File { line, name, .. }) = step {
-            let uses = |later: &Step| matches!(later, Step::Run(it) if it.text.contains(name));
+        if let DocumentStep::Write(File { line, name, .. }) = step {
+            let uses = |later: &DocumentStep| matches!(later, DocumentStep::Run(it) if it.text.contains(name));
             if !steps[at..].iter().any(uses) {
                 return Err(format!("line {line}: no command uses {name} afterwards"));
             }
@@ -136,12 +136,12 @@ fn file(block: &Block) -> Result<File, String> {
 mod tests {
     use super::{super::blocks, *};
 
-    fn steps(text: &str) -> Result<Vec<Step>, String> {
+    fn steps(text: &str) -> Result<Vec<DocumentStep>, String> {
         of(&blocks::of(text).unwrap())
     }
 
-    fn command(line: usize, text: &str, shown: Option<&[&str]>) -> Step {
-        Step::Run(Command {
+    fn command(line: usize, text: &str, shown: Option<&[&str]>) -> DocumentStep {
+        DocumentStep::Run(Command {
             line,
             text: text.to_owned(),
             shown: shown.map(|lines| lines.iter().map(|&it| it.to_owned()).collect()),
@@ -176,7 +176,7 @@ mod tests {
     fn a_file_has_a_name_and_a_use() {
         let file = "In `a.c`:\n\n```c\nint a;\n```\n";
         let use_of = |name: &str| steps(&format!("{file}\n```sh\ncc {name}\n```\n"));
-        let expected = Step::Write(File {
+        let expected = DocumentStep::Write(File {
             line: 3,
             name: "a.c".to_owned(),
             text: "int a;\n".to_owned(),

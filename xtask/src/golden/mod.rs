@@ -1,7 +1,7 @@
 //! The generated documents: `docs/COVERAGE.md`, made of the exported functions and the schema's properties.
 //!
-//! What is said of a function stands in `xtask/functions.toml` and `xtask/network_functions.toml`, by hand; that each table
-//! has exactly the functions that its library exports is checked here.
+//! What is said of a function stands in `xtask/functions.toml` and `xtask/network_functions.toml`, by hand; that each
+//! table has exactly the functions that its library exports is checked here.
 
 mod coverage;
 

@@ -1,9 +1,9 @@
-//! The kernels that virtual machines of the tests boot: Debian's cloud kernel, and its usual one for what that lacks (9P),
-//! unpacked below `target/guest-kernel/`.
+//! The kernels that virtual machines of the tests boot: Debian's cloud kernel, and its usual one for what that lacks
+//! (9P), unpacked below `target/guest-kernel/`.
 //!
-//! They are downloaded once and never asked for again while they are there. [`provide`] answers the directory with `boot/` and
-//! `lib/modules/`; tests find it by the variable [`VARIABLE`], or as [`CURRENT`] below the target directory. [`provide_full`] does
-//! the same for the other one.
+//! They are downloaded once and never asked for again while they are there. [`provide`] answers the directory with
+//! `boot/` and `lib/modules/`; tests find it by the variable [`VARIABLE`], or as [`CURRENT`] below the target
+//! directory. [`provide_full`] does the same for the other one.
 
 use std::{
     fs, io,

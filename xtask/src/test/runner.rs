@@ -107,8 +107,8 @@ fn counted(
     Ok(count)
 }
 
-/// `Summary [ 1.2s] 5 tests run: 4 passed, 1 failed, 2 skipped`. What tests themselves write, summaries of cargo's runner
-/// included, is not one.
+/// `Summary [ 1.2s] 5 tests run: 4 passed, 1 failed, 2 skipped`. What tests themselves write, summaries of cargo's
+/// runner included, is not one.
 fn summary_of_nextest(line: &str) -> Option<Count> {
     let line = line.trim_start().strip_prefix("Summary [")?;
     Some(figures(line.split_once(" run: ")?.1))

@@ -95,7 +95,8 @@ fn median_fault(mut sizes: Vec<usize>) -> Option<Fault> {
     })
 }
 
-/// The functions that are longer than `limit` and no exception, and the exceptions that are none any more or say no reason.
+/// The functions that are longer than `limit` and no exception, and the exceptions that are none any more or say no
+/// reason.
 fn function_faults(
     all: &[(String, Function)],
     limit: usize,

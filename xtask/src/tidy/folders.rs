@@ -3,7 +3,8 @@
 //! 1. [`Crate::read`] follows the `mod` declarations from the crate's root; modules for tests only are left out.
 //! 2. [`arrows`] finds the imports of each file, both in `use` and in paths amid the code.
 //! 3. [`cycles`] looks at the folders in one folder and at the files beside them, each as one place.
-//! 4. [`all_cycles`] does so for the crate's root and for each folder; [`excuse`] leaves out the aggregates of the list.
+//! 4. [`all_cycles`] does so for the crate's root and for each folder; [`excuse`] leaves out the aggregates of the
+//!    list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -141,7 +142,8 @@ fn all_cycles(files: &Crate) -> Vec<Circle> {
     folders.into_iter().flat_map(of_folder).collect()
 }
 
-/// The folder, or the file beside folders, that a module of a folder at this depth is in; empty for the folder's own file.
+/// The folder, or the file beside folders, that a module of a folder at this depth is in; empty for the folder's own
+/// file.
 fn place_at(module: &[String], depth: usize) -> &str {
     module.get(depth).map_or("", String::as_str)
 }
@@ -379,7 +381,8 @@ fn check(repository: &Repository) -> Result<Vec<Fault>> {
     Ok(faults)
 }
 
-/// The circles that no aggregate of the list explains, and the aggregates of the crate `name` that are not exactly a circle.
+/// The circles that no aggregate of the list explains, and the aggregates of the crate `name` that are not exactly a
+/// circle.
 fn excuse<'a>(
     circles: Vec<Circle>,
     aggregates: &'a [Aggregate],

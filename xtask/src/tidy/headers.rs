@@ -131,7 +131,8 @@ fn against_exports(repository: &Repository, headers: &[&str]) -> Result<Vec<Faul
     Ok(faults)
 }
 
-/// Names that look like declared functions: a word `Hcs...` or `Hcn...` (or one of [`FREES`]) right before a parenthesis, outside comments.
+/// Names that look like declared functions: a word `Hcs...` or `Hcn...` (or one of [`FREES`]) right before a
+/// parenthesis, outside comments.
 fn declared(header: &str) -> Vec<String> {
     let code = without_comments(header);
     let mut names: Vec<String> = code

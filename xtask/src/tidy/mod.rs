@@ -21,6 +21,7 @@ mod source;
 mod text;
 mod threats;
 mod unsafe_homes;
+mod width;
 mod words;
 
 pub(crate) use exports::{CORE, Library, NETWORK, is_twin, listed as listed_exports};
@@ -68,6 +69,7 @@ const RULES: &[Rule] = &[
     text::RULE,
     words::RULE,
     sentences::RULE,
+    width::RULE,
     commits::RULE,
     module_heads::RULE,
     orphans::RULE,

@@ -1,5 +1,5 @@
-//! Where the torture takes place: a directory with a small file system for the service's state, an endpoint, a cgroup of
-//! its own, and a second service that is left alone.
+//! Where the torture takes place: a directory with a small file system for the service's state, an endpoint, a cgroup
+//! of its own, and a second service that is left alone.
 //!
 //! ```text
 //!   <arena>/small/      a tmpfs of a few MiB, to be filled: hcs.sock, hcs.d

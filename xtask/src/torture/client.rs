@@ -1,9 +1,9 @@
 //! The tormented clients: processes of their own whose threads use the service without pause and say when something is
 //! not as it was promised.
 //!
-//! They are told "pause", "go" and, by the end of their stdin, to leave. They say "round" after each piece of work, "idle"
-//! when all threads have nothing on the host any more, "wrong: ..." when a promise was broken, and at their end what
-//! calls were refused with.
+//! They are told "pause", "go" and, by the end of their stdin, to leave. They say "round" after each piece of work,
+//! "idle" when all threads have nothing on the host any more, "wrong: ..." when a promise was broken, and at their end
+//! what calls were refused with.
 
 use std::{
     collections::BTreeMap,

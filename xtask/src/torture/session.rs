@@ -290,8 +290,8 @@ impl Session<'_> {
         ))
     }
 
-    /// Waits for the exit of a process, which must be one of `codes`, unless its system was harmed. Answers whether it is
-    /// known that it has exited.
+    /// Waits for the exit of a process, which must be one of `codes`, unless its system was harmed. Answers whether it
+    /// is known that it has exited.
     fn exit(&self, process: &Process, codes: &[u32]) -> Promise<bool> {
         let limit = Instant::now() + LIMIT;
         loop {

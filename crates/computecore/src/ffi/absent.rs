@@ -20,8 +20,8 @@ macro_rules! absent {
 }
 
 /// The kinds of parameters: `text` and `id` must be there, `any_text`, `any_options` and `access` are not looked at;
-/// `file` is a HANDLE that must not be NULL; `system` and `operation` must be valid handles; `text_out` and `system_out`
-/// must be there, `any_out` may be NULL.
+/// `file` is a HANDLE that must not be NULL; `system` and `operation` must be valid handles; `text_out` and
+/// `system_out` must be there, `any_out` may be NULL.
 macro_rules! argument {
     (type text) => { $crate::abi::PCWSTR };
     (type any_text) => { $crate::abi::PCWSTR };

@@ -312,9 +312,9 @@ fn to_c(operation: &raw::Operation, info: raw::ProcessInformation) -> HCS_PROCES
     HCS_PROCESS_INFORMATION {
         ProcessId: info.process_id,
         Reserved: 0,
-        StdInput: descriptor(info.stdin.map(lend)),
-        StdOutput: descriptor(info.stdout.map(IntoRawFd::into_raw_fd)),
-        StdError: descriptor(info.stderr.map(IntoRawFd::into_raw_fd)),
+        StdInput: descriptor(info.stdio.stdin.map(lend)),
+        StdOutput: descriptor(info.stdio.stdout.map(IntoRawFd::into_raw_fd)),
+        StdError: descriptor(info.stdio.stderr.map(IntoRawFd::into_raw_fd)),
     }
 }
 

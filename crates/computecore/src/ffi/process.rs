@@ -19,13 +19,18 @@ use crate::{
 };
 
 /// A method of [`raw::Process`] that takes an operation and an optional document.
-type Call = fn(&raw::Process, &raw::Operation, Option<&str>) -> Result<(), HResult>;
+type ProcessFunction = fn(&raw::Process, &raw::Operation, Option<&str>) -> Result<(), HResult>;
 
 /// Starts `call` on `process`.
 ///
 /// # Safety
 /// `document` is NULL or a string.
-unsafe fn start(process: Handle, operation: Handle, document: PCWSTR, call: Call) -> HRESULT {
+unsafe fn start(
+    process: Handle,
+    operation: Handle,
+    document: PCWSTR,
+    call: ProcessFunction,
+) -> HRESULT {
     guard(|| {
         both(process, operation)?;
         // SAFETY: the caller's promise is the same.

@@ -18,13 +18,18 @@ use crate::{
 };
 
 /// A method of [`raw::System`] that takes an operation and an optional document.
-type Call = fn(&raw::System, &raw::Operation, Option<&str>) -> Result<(), HResult>;
+type SystemFunction = fn(&raw::System, &raw::Operation, Option<&str>) -> Result<(), HResult>;
 
 /// Starts `call` on `system`.
 ///
 /// # Safety
 /// `document` is NULL or a string.
-unsafe fn start(system: Handle, operation: Handle, document: PCWSTR, call: Call) -> HRESULT {
+unsafe fn start(
+    system: Handle,
+    operation: Handle,
+    document: PCWSTR,
+    call: SystemFunction,
+) -> HRESULT {
     guard(|| {
         both(system, operation)?;
         // SAFETY: the caller's promise is the same.

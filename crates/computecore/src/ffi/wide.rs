@@ -1,5 +1,5 @@
-//! The functions for programs whose `wchar_t` has 32 bits: each one that has to do with strings once more, with UTF-32 in
-//! and out, under the name that `ComputeWide.h` gives it.
+//! The functions for programs whose `wchar_t` has 32 bits: each one that has to do with strings once more, with UTF-32
+//! in and out, under the name that `ComputeWide.h` gives it.
 //!
 //! A string argument becomes UTF-16 for the function itself, and a string from the function becomes UTF-32. A value
 //! that is no character (a surrogate, or beyond U+10FFFF) becomes a lone surrogate, so it is refused like one.

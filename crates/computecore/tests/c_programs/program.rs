@@ -138,8 +138,8 @@ pub(crate) fn mingw() -> bool {
     installed(MINGW)
 }
 
-/// Compiles `source` against the Windows headers of mingw. Their names are in lower case, and they lack the result codes
-/// of HCS, which the Windows SDK has in `winerror.h`: those come from our header.
+/// Compiles `source` against the Windows headers of mingw. Their names are in lower case, and they lack the result
+/// codes of HCS, which the Windows SDK has in `winerror.h`: those come from our header.
 pub(crate) fn compiles_for_windows(source: &str) {
     let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("include");
     let definitions = std::fs::read_to_string(include.join("ComputeDefs.h")).unwrap();

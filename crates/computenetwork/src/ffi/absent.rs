@@ -1,12 +1,12 @@
-//! Exports that are not implemented: each empties its out-parameters, refuses NULL where it must not be, then refuses the
-//! call with the reason. None reports success.
+//! Exports that are not implemented: each empties its out-parameters, refuses NULL where it must not be, then refuses
+//! the call with the reason. None reports success.
 
-/// Exports functions that return `E_NOTIMPL`. Each parameter has a kind, which decides the values that it must not have;
-/// see `argument!`. With `record` there is an ErrorRecord as last parameter.
+/// Exports functions that return `E_NOTIMPL`. Each parameter has a kind, which decides the values that it must not
+/// have; see `argument!`. With `record` there is an ErrorRecord as last parameter.
 macro_rules! absent {
     ($reason:literal; $(fn $name:ident($($parameter:ident: $kind:ident),* $(,)?) $(, $record:ident)?;)*) => {$(
-        /// See `ComputeNetwork.h`. Functions that it does not have are exported by the Windows library and declared by no
-        /// header: programs look them up by name, and the calling convention lets a callee ignore their parameters.
+        /// See `ComputeNetwork.h`. Functions that it does not have are exported by the Windows library and declared by
+        /// no header: programs look them up by name, and the calling convention lets a callee ignore their parameters.
         #[unsafe(no_mangle)]
         pub(crate) unsafe extern "C" fn $name(
             $($parameter: $crate::ffi::absent::argument!(type $kind),)*
@@ -25,8 +25,8 @@ macro_rules! absent {
     )*};
 }
 
-/// The kinds of parameters: an `id` must be there, as places that receive a value (`text_out`, `handle_out`, `range_out`,
-/// `entries_out`, `count_out`) and functions (`callback`) must; the others are not looked at.
+/// The kinds of parameters: an `id` must be there, as places that receive a value (`text_out`, `handle_out`,
+/// `range_out`, `entries_out`, `count_out`) and functions (`callback`) must; the others are not looked at.
 macro_rules! argument {
     (type id) => { *const $crate::abi::GUID };
     (type text) => { c_border::types::PCWSTR };

@@ -1,5 +1,5 @@
-//! The objects that handles stand for: their ids. The service names objects by these in each call and keeps no handles, so
-//! closing one is nothing that it has to be told.
+//! The objects that handles stand for: their ids. The service names objects by these in each call and keeps no handles,
+//! so closing one is nothing that it has to be told.
 
 use c_border::{
     handle::{Kind, Table},

@@ -1,5 +1,5 @@
-//! What is not implemented: load balancers, routes of software networks, statistics, callbacks, the guest network service
-//! and its ports.
+//! What is not implemented: load balancers, routes of software networks, statistics, callbacks, the guest network
+//! service and its ports.
 
 use super::absent::absent;
 use crate::abi::HCN_PORT_RANGE_ENTRY;

@@ -141,8 +141,8 @@ fn unified_with_cpuset(mountinfo: &str) -> Option<PathBuf> {
     controllers.any(|name| name == CONTROLLER).then_some(mount)
 }
 
-/// A new group of version 1 has neither processors nor memory, and can then hold no process: `group`, below `mount`, and
-/// those above it get what the one above them has.
+/// A new group of version 1 has neither processors nor memory, and can then hold no process: `group`, below `mount`,
+/// and those above it get what the one above them has.
 pub(super) fn inherit_from_above(mount: &Path, group: &Path) -> Result<(), StepError> {
     let mut path: Vec<&Path> = group
         .ancestors()

@@ -152,8 +152,8 @@ impl ControlGroups {
         }
     }
 
-    /// Groups of version 1 that the container's programs are to see: those that limit or count what they use. Which devices
-    /// there are and what is frozen is nothing to go by.
+    /// Groups of version 1 that the container's programs are to see: those that limit or count what they use. Which
+    /// devices there are and what is frozen is nothing to go by.
     pub(crate) fn shown(&self) -> Vec<GroupSpec> {
         let shown = self.v1.iter().filter_map(|group| {
             let mut controllers = group.controllers.iter();

@@ -1,5 +1,5 @@
-//! The control group of the service itself, [`NAME`] below its root in every hierarchy: the program that started it may be
-//! in one with little memory, few processors or an end of its own, which is that program's own business.
+//! The control group of the service itself, [`NAME`] below its root in every hierarchy: the program that started it may
+//! be in one with little memory, few processors or an end of its own, which is that program's own business.
 //!
 //! Beside the containers' groups, never above them: in version 2 a group with processes passes no controllers on.
 
@@ -106,8 +106,8 @@ impl Hierarchy {
         }
     }
 
-    /// Among the containers beside it, however many are busy, the service gets its turn: they all wait for it. A host that
-    /// does not share out processors needs nothing of the kind.
+    /// Among the containers beside it, however many are busy, the service gets its turn: they all wait for it. A host
+    /// that does not share out processors needs nothing of the kind.
     fn prefer(&self, group: &Path) {
         if self.unified {
             let _not_passed_on = apply::delegate(&self.mount, group, &apply::DELEGATED);

@@ -24,8 +24,8 @@ pub(crate) struct CpuUse {
 }
 
 impl CpuUse {
-    /// Version 1 counts the whole exactly and its parts by ticks, so the parts may come out larger. They then keep their
-    /// proportion within the whole, as version 2 has them.
+    /// Version 1 counts the whole exactly and its parts by ticks, so the parts may come out larger. They then keep
+    /// their proportion within the whole, as version 2 has them.
     fn within(total: u64, user: u64, kernel: u64) -> Self {
         let sum = u128::from(user) + u128::from(kernel);
         if sum <= u128::from(total) {
@@ -106,7 +106,8 @@ impl ControlGroups {
             Home::V1(at) => (at, "memory.limit_in_bytes"),
             Home::V2(at) => (at, "memory.max"),
         };
-        // Version 1 has it among the statistics, version 2 in a file of its own; neither where swap is not accounted for.
+        // Version 1 has it among the statistics, version 2 in a file of its own; neither where swap is not accounted
+        // for.
         let swapped = files::read_number(at, "memory.swap.current")
             .ok()
             .or_else(|| {

@@ -383,8 +383,8 @@ impl Prepared {
         Ok(many)
     }
 
-    /// A mount of what covers the root of the view of a container without layers, which leaves `left_out` out. None where
-    /// owners cannot be shifted as its user namespace needs it.
+    /// A mount of what covers the root of the view of a container without layers, which leaves `left_out` out. None
+    /// where owners cannot be shifted as its user namespace needs it.
     pub(super) fn cover(
         &self,
         shared: &Shared,

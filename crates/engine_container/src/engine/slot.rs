@@ -2,8 +2,8 @@
 //!
 //! A slot is a container up to the point where it has to know what it is to be: control groups with our own limits in
 //! them, scratch, the agent's socket, and a parked child in its namespaces that waits at its channel. It goes on from
-//! there exactly as one that is made from scratch ([`super::make`] is the same for both). When the service ends, even by
-//! `SIGKILL`, the channel ends and so does the child.
+//! there exactly as one that is made from scratch ([`super::make`] is the same for both). When the service ends, even
+//! by `SIGKILL`, the channel ends and so does the child.
 //!
 //! There are two kinds, without and with a user namespace, which has its ids already.
 

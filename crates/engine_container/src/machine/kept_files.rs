@@ -1,9 +1,10 @@
 //! Files without a name, for what the agent keeps of the output of processes.
 //!
-//! They are made in the directory of the container's scratch, beside what the container itself can see: so they take room
-//! where its other files do, and go by themselves when the agent has ended. Only the agent has them open, as the
+//! They are made in the directory of the container's scratch, beside what the container itself can see: so they take
+//! room where its other files do, and go by themselves when the agent has ended. Only the agent has them open, as the
 //! service closes its own descriptors when it has sent them. No process of the container can reach them: they have no
-//! name, and the descriptors of the agent are not to be had by `/proc`, as it has more capabilities than processes have.
+//! name, and the descriptors of the agent are not to be had by `/proc`, as it has more capabilities than processes
+//! have.
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},

@@ -18,12 +18,13 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{
-    CreateRequest, Exit, Guest, Machine, MemoryKills, ProcessRefusals, StdioOffer, Streams,
+use hcs_engine::{
+    engine::{CreateRequest, Exit, Guest, Machine, MemoryKills, ProcessRefusals, StdioOffer},
+    modification::HostChange,
 };
 use hcs_schema::{
-    Failure, HResult,
-    documents::{ModifySettingRequest, PauseOptions, Properties, SystemPropertyType},
+    Failure, HResult, Stdio,
+    documents::{PauseOptions, Properties, SystemPropertyType},
 };
 use rustix::{
     fs::{Gid, Mode, OFlags, Uid, open},
@@ -172,7 +173,7 @@ impl Guest for ContainerMachine {
         })
     }
 
-    fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
+    fn open_stdio(&self, wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
         let pipes = Pipes::open(wanted, self.pipe_owner());
         pipes.map(|pipes| -> Box<dyn StdioOffer> { Box::new(pipes) })
     }
@@ -312,7 +313,7 @@ impl Machine for ContainerMachine {
         self.record.user_namespace.is_some()
     }
 
-    fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {
-        modify::apply(self, request)
+    fn modify(&self, change: &HostChange) -> Result<(), Failure> {
+        modify::apply(self, change)
     }
 }

@@ -2,15 +2,12 @@
 
 use std::os::fd::AsFd;
 
+use hcs_engine::modification::{Action, HostChange, RESOURCE_PATH, SETTINGS};
 use hcs_schema::{
     Failure, HResult,
     coverage::CONTAINER,
-    documents::{
-        ContainerMemory, ContainerProcessor, MappedDirectory, MappedPipe, ModifyRequestType,
-        ModifySettingRequest,
-    },
+    documents::{ContainerMemory, ContainerProcessor},
 };
-use serde_json::Value;
 
 use super::{ContainerMachine, errand};
 use crate::{
@@ -23,9 +20,6 @@ use crate::{
     user_namespace::{self, IdRange},
 };
 
-/// JSON pointer of the value in a request.
-const SETTINGS: &str = "/Settings";
-
 /// What is to be changed.
 #[derive(Debug)]
 pub(crate) enum Change {
@@ -34,15 +28,12 @@ pub(crate) enum Change {
     Mounts(Errand),
 }
 
-/// Applies a `ModifySettingRequest`.
+/// Applies a change.
 ///
 /// # Errors
 /// The resource or the kind of change is not supported, the value does not fit, or the kernel refused it.
-pub(super) fn apply(
-    machine: &ContainerMachine,
-    request: &ModifySettingRequest,
-) -> Result<(), Failure> {
-    match read(request, machine.record.owners())? {
+pub(super) fn apply(machine: &ContainerMachine, change: &HostChange) -> Result<(), Failure> {
+    match read(change, machine.record.owners())? {
         Change::Memory(bytes) => machine
             .record
             .groups
@@ -53,7 +44,7 @@ pub(super) fn apply(
             let message = "a service that runs as an ordinary user cannot map anything into a container that runs, or \
                            take it away; name it in the document of the container";
             if machine.is_of_user() {
-                return Err(refuse("/ResourcePath", message.to_owned()));
+                return Err(refuse(RESOURCE_PATH, message.to_owned()));
             }
             if let Errand::Map(spec) = &errand {
                 check_sharing(machine, spec)?;
@@ -96,40 +87,24 @@ fn run(machine: &ContainerMachine, errand: &Errand) -> Result<(), StepError> {
     errand::run(&machine.launcher, process, namespace, errand)
 }
 
-/// Reads the request. `owners`: whose files are in what is mapped where the request does not say.
-pub(crate) fn read(request: &ModifySettingRequest, owners: Owners) -> Result<Change, Failure> {
-    let resource = request.resource_path.as_deref().unwrap_or_default();
-    let kind = request.request_type.unwrap_or(ModifyRequestType::Update);
-    let kind = kind.name();
-    let settings = request.settings.as_ref().unwrap_or(&Value::Null);
-    match (resource, kind) {
-        ("Container/Memory/SizeInMB", "Update") => memory(settings).map(Change::Memory),
-        ("Container/Processor", "Update") => processor(settings).map(Change::Cpu),
-        ("Container/MappedDirectories", "Add" | "Remove") => {
-            let document: MappedDirectory = parse(settings)?;
-            mapped::check_directory(&document, SETTINGS, owners).map(|spec| mounts(kind, spec))
+/// Reads the change. `owners`: whose files are in what is mapped where the request does not say.
+pub(crate) fn read(change: &HostChange, owners: Owners) -> Result<Change, Failure> {
+    Ok(match &change.action {
+        Action::LimitContainerMemory(megabytes) => Change::Memory(memory(*megabytes)?),
+        Action::LimitContainerProcessor(document) => Change::Cpu(processor(document)?),
+        Action::MapDirectory(document) => Change::Mounts(Errand::Map(mapped::check_directory(
+            document, SETTINGS, owners,
+        )?)),
+        Action::UnmapDirectory(document) => Change::Mounts(Errand::Unmap(mapped::check_directory(
+            document, SETTINGS, owners,
+        )?)),
+        Action::MapPipe(document) => {
+            Change::Mounts(Errand::Map(mapped::check_pipe(document, SETTINGS)?))
         }
-        ("Container/MappedPipes", "Add" | "Remove") => {
-            let document: MappedPipe = parse(settings)?;
-            mapped::check_pipe(&document, SETTINGS).map(|spec| mounts(kind, spec))
+        Action::UnmapPipe(document) => {
+            Change::Mounts(Errand::Unmap(mapped::check_pipe(document, SETTINGS)?))
         }
-        ("Container/Memory/SizeInMB" | "Container/Processor", _) => Err(refuse(
-            "/RequestType",
-            format!("{kind:?} of {resource} is not supported, only \"Update\""),
-        )),
-        ("Container/MappedDirectories" | "Container/MappedPipes", _) => Err(refuse(
-            "/RequestType",
-            format!("{kind:?} of {resource} is not supported, only \"Add\" and \"Remove\""),
-        )),
-        _ => Err(CONTAINER.refuse_resource(resource)),
-    }
-}
-
-fn mounts(kind: &str, spec: MappedSpec) -> Change {
-    Change::Mounts(if kind == "Add" {
-        Errand::Map(spec)
-    } else {
-        Errand::Unmap(spec)
+        _ => return Err(CONTAINER.refuse_resource(&change.resource)),
     })
 }
 
@@ -137,34 +112,27 @@ fn refuse(pointer: &str, message: String) -> Failure {
     Failure::new(HResult::NOT_SUPPORTED, message.clone()).cause_at(pointer, message)
 }
 
-fn parse<T: hcs_schema::Document>(settings: &Value) -> Result<T, Failure> {
-    hcs_schema::parse(&settings.to_string())
-        .and_then(|document| CONTAINER.check(&document).map(|()| document))
-        .map_err(in_settings)
-}
-
-fn memory(settings: &Value) -> Result<u64, Failure> {
+fn memory(megabytes: u64) -> Result<u64, Failure> {
     let document = ContainerMemory {
-        size_in_mb: settings.as_u64(),
+        size_in_mb: Some(megabytes),
     };
     let size = limits::memory(Some(&document)).map_err(in_settings)?;
     size.ok_or_else(|| {
-        let message = format!("{settings} is not a size in megabytes");
+        let message = format!("{megabytes} is not a size in megabytes");
         Failure::new(HResult::HCS_E_INVALID_JSON, message.clone()).cause_at(SETTINGS, message)
     })
 }
 
-fn processor(settings: &Value) -> Result<CpuLimits, Failure> {
-    let document: ContainerProcessor = parse(settings)?;
+fn processor(document: &ContainerProcessor) -> Result<CpuLimits, Failure> {
     if document.cpu_group.is_some() {
         let message = "a running container stays in its group of processors".to_owned();
         return Err(refuse("/Settings/CpuGroup", message));
     }
-    limits::processor(Some(&document), plan::processors()).map_err(in_settings)
+    limits::processor(Some(document), plan::processors()).map_err(in_settings)
 }
 
-/// The pointers of a failure are those of the document a container is made from, or of the settings alone; in this
-/// request the value stands elsewhere.
+/// The pointers of a failure are those of the document a container is made from; in a request the value stands
+/// elsewhere.
 fn in_settings(mut failure: Failure) -> Failure {
     for pointer in failure
         .causes

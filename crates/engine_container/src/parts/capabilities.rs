@@ -18,8 +18,8 @@ const POINTER: &str = "/Container/AddCapabilities";
 
 /// What the agent has beside what its processes can have. The kernel lets no process without `CAP_SYS_NICE` touch the
 /// scheduling of a process that has more than the caller, nor trace it. The first is of use as well: the agent sets
-/// limits above its own. The second is there where the service has not got the first. By the third the agent gives pipes to
-/// the user of the process that they are for.
+/// limits above its own. The second is there where the service has not got the first. By the third the agent gives
+/// pipes to the user of the process that they are for.
 const AGENT: Capabilities = Capabilities::SYS_RESOURCE
     .union(Capabilities::WAKE_ALARM)
     .union(Capabilities::CHOWN);

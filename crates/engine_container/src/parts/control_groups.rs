@@ -1,8 +1,8 @@
 //! `/sys/fs/cgroup`: the container's own control groups, read-only. Programs size themselves by the limits there.
 //!
 //! In version 2 that is the one hierarchy. In version 1 it is a directory for each hierarchy that limits or counts what
-//! programs want to know, named after its controllers, with a link for each of several. A view of the host's mount takes
-//! one call where a mount of its own takes four, and shows nothing but the group, as no way leads up from it.
+//! programs want to know, named after its controllers, with a link for each of several. A view of the host's mount
+//! takes one call where a mount of its own takes four, and shows nothing but the group, as no way leads up from it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

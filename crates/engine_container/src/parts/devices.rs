@@ -39,8 +39,9 @@ struct Below {
 const NOSUID_NOEXEC: MountAttrFlags =
     MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
-/// Group 5 is `tty` on every distribution; terminals are made for it as `grantpt(3)` would. All containers of a host share the
-/// terminals of `kernel.pty.max` (4,096, of which 1,024 are the host's own), so each may have some of them only.
+/// Group 5 is `tty` on every distribution; terminals are made for it as `grantpt(3)` would. All containers of a host
+/// share the terminals of `kernel.pty.max` (4,096, of which 1,024 are the host's own), so each may have some of them
+/// only.
 const BELOW: [Below; 3] = [
     Below {
         name: "pts",
@@ -68,8 +69,8 @@ const BELOW: [Below; 3] = [
     },
 ];
 
-/// Fills the empty file system `dev`, which is to be the container's `/dev`, with nodes, links and mount points; without
-/// nodes for a container with a user namespace, where no process makes any.
+/// Fills the empty file system `dev`, which is to be the container's `/dev`, with nodes, links and mount points;
+/// without nodes for a container with a user namespace, where no process makes any.
 pub(crate) fn fill(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), StepError> {
     // Modes are meant as written here; the agent's mask is set later.
     let mask = rustix::process::umask(Mode::empty());
@@ -101,8 +102,8 @@ fn make_entries(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), Step
     Ok(())
 }
 
-/// Shows the host's own node: no process makes nodes in a user namespace. One that the host has not, or something else that
-/// the host has in its place, is left out.
+/// Shows the host's own node: no process makes nodes in a user namespace. One that the host has not, or something else
+/// that the host has in its place, is left out.
 fn borrow_node(dev: BorrowedFd<'_>, name: &str, device: Dev) -> Result<(), Errno> {
     let node = match place::open(CWD, &format!("/dev/{name}")) {
         Err(Errno::NOENT) => return Ok(()),
@@ -165,8 +166,8 @@ pub(crate) fn make_below(user: Option<&UserSpec>) -> Result<Vec<OwnedFd>, StepEr
     made.collect()
 }
 
-/// Mounts what [`make_below`] made, and nodes that could not be made. `dev` has to be mounted itself, and no other process's
-/// to change.
+/// Mounts what [`make_below`] made, and nodes that could not be made. `dev` has to be mounted itself, and no other
+/// process's to change.
 pub(crate) fn mount_below(
     dev: BorrowedFd<'_>,
     made: &[OwnedFd],

@@ -42,8 +42,8 @@ impl EmptyDirectory {
     }
 }
 
-/// Whether there is something to cover. Asked before a view is made: throwing one away that was mounted nowhere waits for
-/// a grace period of the kernel, which takes longer than all of these mounts together.
+/// Whether there is something to cover. Asked before a view is made: throwing one away that was mounted nowhere waits
+/// for a grace period of the kernel, which takes longer than all of these mounts together.
 pub(super) fn is_there(directory: BorrowedFd<'_>, path: &str) -> Result<bool, Errno> {
     match statat(directory, path, AtFlags::EMPTY_PATH) {
         Ok(_) => Ok(true),

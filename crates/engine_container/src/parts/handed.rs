@@ -2,11 +2,11 @@
 //!
 //! The container's root is no user of the host: it could not walk to most layers, and files there belong to others. So
 //! the service takes a second view of each: files that belong to id 0 on the disk belong to the container's
-//! root there (an idmapped mount). It hands that over as a descriptor. What the container writes has the ids on the disk that
-//! it has inside.
+//! root there (an idmapped mount). It hands that over as a descriptor. What the container writes has the ids on the
+//! disk that it has inside.
 //!
-//! A file system that cannot shift owners is handed over as it is: all files belong to `nobody` then, and may be read where
-//! everybody may. What is mapped has its owners shifted only when the document asks for it.
+//! A file system that cannot shift owners is handed over as it is: all files belong to `nobody` then, and may be read
+//! where everybody may. What is mapped has its owners shifted only when the document asks for it.
 //!
 //! `handing.rs` makes them all; here are their shifted owners, and what the child takes.
 

@@ -1,5 +1,5 @@
-//! The lease on the image that a container's layers are of (`hcs_storage`): while the container is there, no process removes
-//! them from the store.
+//! The lease on the image that a container's layers are of (`hcs_storage`): while the container is there, no process
+//! removes them from the store.
 
 use std::{
     error::Error as _,

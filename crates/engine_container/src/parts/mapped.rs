@@ -29,8 +29,8 @@ use crate::{
 /// Where a pipe goes that is named without a directory.
 const PIPES: &str = "/run";
 
-/// What to map, in the order to be mounted: a directory comes before what is mapped inside it. `owners`: whose files are
-/// where the document does not say.
+/// What to map, in the order to be mounted: a directory comes before what is mapped inside it. `owners`: whose files
+/// are where the document does not say.
 ///
 /// # Errors
 /// A path is missing, not absolute, does not exist or is not of the right kind.
@@ -263,8 +263,8 @@ pub(crate) fn apply(root: &Root, taken: &[Taken<'_>]) -> Result<(), StepError> {
     })
 }
 
-/// Covers the service's own directories in one that is mounted nowhere yet: the processes of a container that runs would
-/// see them for a moment if that were done afterwards.
+/// Covers the service's own directories in one that is mounted nowhere yet: the processes of a container that runs
+/// would see them for a moment if that were done afterwards.
 ///
 /// # Errors
 /// The step that failed; `EOPNOTSUPP` before Linux 6.15, where that is not possible.
@@ -294,9 +294,9 @@ pub(crate) fn put(one: &Taken<'_>, root: BorrowedFd<'_>) -> Result<(), StepError
         .map_err(|error| error.asked_by(&one.spec.source.pointer))
 }
 
-/// Unmounts what is mapped, which must be what `spec` was found to name and nothing else. The calling process is in the container's mount
-/// namespace; `own_descriptors` is its `/proc/self/fd`, by which the mount is named whatever the container does to the
-/// directories above it meanwhile.
+/// Unmounts what is mapped, which must be what `spec` was found to name and nothing else. The calling process is in the
+/// container's mount namespace; `own_descriptors` is its `/proc/self/fd`, by which the mount is named whatever the
+/// container does to the directories above it meanwhile.
 pub(crate) fn undo(
     spec: &MappedSpec,
     root: BorrowedFd<'_>,

@@ -75,8 +75,8 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()
     attach_below(mount, target, "")
 }
 
-/// Mounts `mount` on `path` below `directory`, or on that itself if the path is empty. For paths that no other process can
-/// change.
+/// Mounts `mount` on `path` below `directory`, or on that itself if the path is empty. For paths that no other process
+/// can change.
 ///
 /// # Errors
 /// The errno of `move_mount(2)`.

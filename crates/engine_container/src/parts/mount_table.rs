@@ -1,7 +1,7 @@
 //! The host's mounts, and where on its file system something is.
 //!
-//! A path does not say what else leads to the same directory: a file system may be mounted in several places, as a whole
-//! or in part. What a mount shows is told by its device and by the directory of the file system that is its root
+//! A path does not say what else leads to the same directory: a file system may be mounted in several places, as a
+//! whole or in part. What a mount shows is told by its device and by the directory of the file system that is its root
 //! (`proc_pid_mountinfo(5)`).
 
 use std::{
@@ -82,8 +82,8 @@ impl MountTable {
         Self(mounts.collect())
     }
 
-    /// Where something is mounted below the directory at `path`, relative to it; what is mounted inside another comes after
-    /// that.
+    /// Where something is mounted below the directory at `path`, relative to it; what is mounted inside another comes
+    /// after that.
     pub(crate) fn points_below(&self, path: &str) -> impl Iterator<Item = &[u8]> {
         let inside = self
             .0

@@ -131,8 +131,8 @@ fn add(root: &Root, name: &str, file_system: &OwnedFd) -> Result<(), StepError> 
 const SYSFS_MAGIC: libc::c_long = 0x6265_6572;
 
 /// Shows the host's `/sys`, read-only and without control groups: on a host that hides parts of its own, the kernel
-/// lets no user namespace have a new one. What else the host has mounted below it is covered, since that may be any file
-/// system, and a socket in it could be reached.
+/// lets no user namespace have a new one. What else the host has mounted below it is covered, since that may be any
+/// file system, and a socket in it could be reached.
 fn borrow_sys(root: &Root) -> Result<OwnedFd, StepError> {
     let step = "showing the host's";
     let path = "/sys";

@@ -1,8 +1,9 @@
 //! The files by which programs find names: `/etc/hosts`, `/etc/hostname`, `/etc/resolv.conf`.
 //!
-//! A container has its own, whatever its layers have: its root may be bare, and a link in it to where the host keeps such
-//! a file leads nowhere. They are files of ours in memory, mounted over the places of those names; so the layers and a
-//! scratch that is kept stay as they are, but for an empty file in the scratch where the layers have none. Lines of the layers' `/etc/hosts` come first, and what is missing after them.
+//! A container has its own, whatever its layers have: its root may be bare, and a link in it to where the host keeps
+//! such a file leads nowhere. They are files of ours in memory, mounted over the places of those names; so the layers
+//! and a scratch that is kept stay as they are, but for an empty file in the scratch where the layers have none. Lines
+//! of the layers' `/etc/hosts` come first, and what is missing after them.
 //!
 //! The image is not trusted. `/etc` has to be a directory of the root itself, and a link in it is covered and not
 //! followed. What stands in the way is left as it is, and the time line of the operation says so.
@@ -127,8 +128,8 @@ fn upstream(path: &Path) -> Option<String> {
     lines(path, OFlags::NOFOLLOW)
 }
 
-/// The lines of a resolver's file that are about names. It may be another user's, or a link into a directory of one, so it
-/// may be anything: nothing is waited for, and nothing else is taken over.
+/// The lines of a resolver's file that are about names. It may be another user's, or a link into a directory of one, so
+/// it may be anything: nothing is waited for, and nothing else is taken over.
 fn lines(path: &Path, more: OFlags) -> Option<String> {
     const WORDS: [&str; 5] = ["nameserver", "search", "domain", "options", "sortlist"];
     let file = open(
@@ -289,7 +290,8 @@ enum Own {
     TooLarge,
 }
 
-/// `own` with lines for what it does not name of `localhost` and `hostname`, and `more`; `None` where nothing is missing.
+/// `own` with lines for what it does not name of `localhost` and `hostname`, and `more`; `None` where nothing is
+/// missing.
 fn completed(own: &[u8], hostname: &str, more: &str) -> Option<Vec<u8>> {
     let mut added = String::new();
     if !has_name(own, "localhost") {

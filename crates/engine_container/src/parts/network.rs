@@ -80,8 +80,9 @@ pub(crate) fn set_up() -> Result<(), StepError> {
 const PING: &str = "sys/net/ipv4/ping_group_range";
 const PORTS: &str = "sys/net/ipv4/ip_unprivileged_port_start";
 
-/// Lets all users of the calling process's network namespace, which is the container's own, ping and bind any port. `proc`
-/// is the container's procfs. Best effort, as it only is for comfort: kernels may lack IPv4, hosts may forbid it.
+/// Lets all users of the calling process's network namespace, which is the container's own, ping and bind any port.
+/// `proc` is the container's procfs. Best effort, as it only is for comfort: kernels may lack IPv4, hosts may forbid
+/// it.
 pub(crate) fn open_to_all_users(proc: BorrowedFd<'_>) {
     let write = |path, text: &str| -> Result<(), Errno> {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;

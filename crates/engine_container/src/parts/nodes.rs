@@ -1,8 +1,8 @@
 //! Devices of the host that the document names: which they are, and whether a container can use them.
 //!
-//! The container gets the host's own node, bound to its place like a file that is mapped, and read-only: data goes through it
-//! all the same, but mode and owner are the host's affair. That makes it visible; the right to use it is a rule of the control
-//! group ([`crate::cgroup::DeviceRule`]), and the owner and mode that the node has on the host.
+//! The container gets the host's own node, bound to its place like a file that is mapped, and read-only: data goes
+//! through it all the same, but mode and owner are the host's affair. That makes it visible; the right to use it is a
+//! rule of the control group ([`crate::cgroup::DeviceRule`]), and the owner and mode that the node has on the host.
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
@@ -195,8 +195,8 @@ impl Own {
     }
 }
 
-/// Whether every user of the host may use the node at `path` in this way. One that is not there is refused later, with the
-/// reason.
+/// Whether every user of the host may use the node at `path` in this way. One that is not there is refused later, with
+/// the reason.
 pub(crate) fn is_open_to_all(device: &MappedDevice) -> bool {
     let access = DeviceRule::access_of(device.access.as_deref().unwrap_or("rwm"));
     let found = device.host_path.as_deref().map(rustix::fs::stat);
@@ -226,8 +226,8 @@ impl Mode {
         readable && writable
     }
 
-    /// Whether, of all its rights, a user who may use it can have them by a further group only: not as its owner, not by the
-    /// group that is the user's own, and not as every user.
+    /// Whether, of all its rights, a user who may use it can have them by a further group only: not as its owner, not
+    /// by the group that is the user's own, and not as every user.
     fn is_open_by_group_alone(self, access: u32, own: &Own) -> bool {
         self.user != own.user && self.group != own.group && !self.is_open_to_all(access)
     }

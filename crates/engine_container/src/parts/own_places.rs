@@ -1,13 +1,14 @@
 //! The service's own directories, which no container may see: the service's socket, the sockets of other containers'
 //! agents, records and documents, and what other containers write.
 //!
-//! They are covered in every layer and every mapped directory that they are in, at every place where a mount of the host
-//! shows them. A directory that lies in one of them cannot be mapped at all. The view of the host's root covers them by
-//! itself (`masks.rs`). The directory that the socket is in may hold other things as well: what lies in it can be
-//! mapped, as the socket is not seen there.
+//! They are covered in every layer and every mapped directory that they are in, at every place where a mount of the
+//! host shows them. A directory that lies in one of them cannot be mapped at all. The view of the host's root covers
+//! them by itself (`masks.rs`). The directory that the socket is in may hold other things as well: what lies in it can
+//! be mapped, as the socket is not seen there.
 //!
-//! A container that may write to a mapped directory could rename what is above them. That would take them away from where the
-//! service and other containers find them, or put something else there. So each directory on the way is a mount point.
+//! A container that may write to a mapped directory could rename what is above them. That would take them away from
+//! where the service and other containers find them, or put something else there. So each directory on the way is a
+//! mount point.
 
 use std::{
     collections::BTreeSet,
@@ -189,8 +190,8 @@ fn refuse(source: &Source) -> Failure {
     failure.cause_at(&*source.pointer, message)
 }
 
-/// Mounts empty directories on the places `covered` in `tree`, which has just been mounted, and keeps the container from
-/// renaming what is above them.
+/// Mounts empty directories on the places `covered` in `tree`, which has just been mounted, and keeps the container
+/// from renaming what is above them.
 ///
 /// # Errors
 /// `ESTALE`: what was found there has moved since.
@@ -212,8 +213,8 @@ pub(crate) fn cover(tree: impl AsFd, covered: &[String]) -> Result<(), StepError
     Ok(())
 }
 
-/// Mounts each directory between the top of `tree` and `place` on itself, but those in `pinned`: the kernel renames no mount
-/// point of the namespace that the caller is in.
+/// Mounts each directory between the top of `tree` and `place` on itself, but those in `pinned`: the kernel renames no
+/// mount point of the namespace that the caller is in.
 fn pin_above<'a>(
     tree: BorrowedFd<'_>,
     place: &'a str,
@@ -238,8 +239,9 @@ fn open_unmoved(tree: BorrowedFd<'_>, place: &str) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Opens a directory of the service's own. One that is missing is made where it is to be covered as a whole: a container
-/// that sees what is above it would see it otherwise when it is made. Where it cannot be made, neither can a container's.
+/// Opens a directory of the service's own. One that is missing is made where it is to be covered as a whole: a
+/// container that sees what is above it would see it otherwise when it is made. Where it cannot be made, neither can a
+/// container's.
 fn open_or_make(path: &Path, make: bool) -> Result<Option<OwnedFd>, Errno> {
     match open_directory(path)? {
         None if make => match Trusted::of_process().directory(path, Some(0o700)) {

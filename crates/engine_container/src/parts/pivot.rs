@@ -22,8 +22,8 @@ pub(crate) fn apply(root: &Root) -> Result<(), StepError> {
     nothing_covers_it()
 }
 
-/// A process that enters the container's mounts from outside begins at the topmost mount of its root, which `/..` leads to as
-/// well. That has to be the root itself.
+/// A process that enters the container's mounts from outside begins at the topmost mount of its root, which `/..` leads
+/// to as well. That has to be the root itself.
 fn nothing_covers_it() -> Result<(), StepError> {
     let step = "making sure that nothing of the host is left";
     let [own, top] = ["/", "/.."].map(|path| stat(path).step(step));

@@ -70,9 +70,9 @@ pub(crate) fn open_own(
     }
 }
 
-/// Opens the directory `name` in the root itself, which is made where there is none, to mount a file system of ours on. A
-/// symbolic link is none: the paths `/proc`, `/sys` and `/dev` shall lead to what is mounted there, and not to what an
-/// image and something mapped make of them.
+/// Opens the directory `name` in the root itself, which is made where there is none, to mount a file system of ours on.
+/// A symbolic link is none: the paths `/proc`, `/sys` and `/dev` shall lead to what is mounted there, and not to what
+/// an image and something mapped make of them.
 ///
 /// # Errors
 /// The errno of the first call that failed; `ELOOP` for a link, `ENOTDIR` for anything else that is no directory.

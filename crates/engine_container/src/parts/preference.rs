@@ -2,8 +2,8 @@
 //!
 //! It gets one where it has the same files and can do the same as without:
 //!
-//! 1. The document decides first, without a look at any file: a path may lead to a file system that does not answer, and
-//!    a container that is kept ready is chosen on the service's only thread.
+//! 1. The document decides first, without a look at any file: a path may lead to a file system that does not answer,
+//!    and a container that is kept ready is chosen on the service's only thread.
 //! 2. The files are looked at when the document is checked.
 //! 3. Whether each file system shifts owners is known only when it is tried ([`super::handed::UNSHIFTABLE`]).
 //!
@@ -51,8 +51,8 @@ const OF_THE_HOST: Capabilities = Capabilities::AUDIT_CONTROL
 /// The first kernel whose overlayfs takes layers with shifted owners.
 const KERNEL: (u32, u32) = (5, 19);
 
-/// File systems that no kernel shifts owners of, by their magic numbers (`statfs(2)`): overlayfs, NFS, SMB, CIFS, 9p, AFS.
-/// The list saves the attempt.
+/// File systems that no kernel shifts owners of, by their magic numbers (`statfs(2)`): overlayfs, NFS, SMB, CIFS, 9p,
+/// AFS. The list saves the attempt.
 const UNSHIFTABLE: [i64; 7] = [
     0x794c_7630,
     0x6969,

@@ -59,9 +59,10 @@ pub(crate) fn lock(directory: &Path) -> Result<OwnedFd, StepError> {
     Ok(opened)
 }
 
-/// Makes sure that no other user gets into a scratch that is kept: the root of a container is in it with everything that
-/// root can make, set-user-ID programs too, and with the mode of the layers, which all may enter. Where there is nothing
-/// but a scratch in it, the directory is closed; a directory with other things in it is left as it is and not used.
+/// Makes sure that no other user gets into a scratch that is kept: the root of a container is in it with everything
+/// that root can make, set-user-ID programs too, and with the mode of the layers, which all may enter. Where there is
+/// nothing but a scratch in it, the directory is closed; a directory with other things in it is left as it is and not
+/// used.
 pub(crate) fn keep_others_out(opened: &OwnedFd, directory: &Path) -> Result<(), StepError> {
     let name = || directory.display().to_string();
     let step = "examining";

@@ -2,8 +2,8 @@
 //!
 //! Quotas of directories need a file system that was made and mounted for them, which few hosts have. A file of the
 //! wanted size with an ext4 file system in it needs a loop device and `mkfs.ext4` only. The file has no name, so it
-//! vanishes with the last mount of it: whatever ends the container, nothing is left to be removed. It takes the space that
-//! is really used.
+//! vanishes with the last mount of it: whatever ends the container, nothing is left to be removed. It takes the space
+//! that is really used.
 
 use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},

@@ -1,18 +1,18 @@
 //! What a container makes in directories of the host gives no power there, unless the document asks for it by name.
 //!
 //! A program with a set-user-ID bit that root in a container writes to a mapped directory would give every user of the
-//! host what its owner may. Mount flags inside do not help: it is the host that looks at the bits. So a container to which
-//! something writable is mapped is *guarded*: a filter refuses the bits ([`super::seccomp`]). It lacks the capabilities
-//! to make device nodes ([`CAPABILITIES`]), to give files capabilities and to keep bits of a file that it writes to. That
-//! holds for each kind of owner:
+//! host what its owner may. Mount flags inside do not help: it is the host that looks at the bits. So a container to
+//! which something writable is mapped is *guarded*: a filter refuses the bits ([`super::seccomp`]). It lacks the
+//! capabilities to make device nodes ([`CAPABILITIES`]), to give files capabilities and to keep bits of a file that it
+//! writes to. That holds for each kind of owner:
 //!
-//! - Without a user namespace, and with owners shifted, the files belong to users of the host; so they do when the service is
-//!   an ordinary user's, who is root inside.
-//! - With ids of its own and no shift they belong to ids that a later container may have: a user of the host who became one
-//!   of these by a bit could trace that container's processes.
+//! - Without a user namespace, and with owners shifted, the files belong to users of the host; so they do when the
+//!   service is an ordinary user's, who is root inside.
+//! - With ids of its own and no shift they belong to ids that a later container may have: a user of the host who became
+//!   one of these by a bit could trace that container's processes.
 //!
-//! A container to which anything else is mapped is guarded as well, and one that shares a network with others: a process of a
-//! guarded container could hand it a descriptor of a writable directory through a socket.
+//! A container to which anything else is mapped is guarded as well, and one that shares a network with others: a
+//! process of a guarded container could hand it a descriptor of a writable directory through a socket.
 
 use hcs_schema::{
     Failure, HResult,
@@ -40,7 +40,8 @@ pub(crate) fn without_power(asked: Privileges) -> Privileges {
     }
 }
 
-/// Makes sure that the capability to make nodes is not asked for by name in a guarded container, of all `possible` ones.
+/// Makes sure that the capability to make nodes is not asked for by name in a guarded container, of all `possible`
+/// ones.
 ///
 /// # Errors
 /// It is.
@@ -104,8 +105,8 @@ pub(crate) fn check_late(spec: &MappedSpec, guarded: bool) -> Result<(), Failure
     Err(refuse(HResult::NOT_SUPPORTED, spec, message))
 }
 
-/// Makes sure that a container with ids of its own, out of `ranges` of users and groups, can use what is mapped as it is
-/// mapped.
+/// Makes sure that a container with ids of its own, out of `ranges` of users and groups, can use what is mapped as it
+/// is mapped.
 ///
 /// # Errors
 /// It could not; or the path cannot be looked at.

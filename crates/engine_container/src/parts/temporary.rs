@@ -1,5 +1,5 @@
-//! Directories in memory that the document asks for, and the order of all that is mounted in a root: what is in something
-//! else comes after it.
+//! Directories in memory that the document asks for, and the order of all that is mounted in a root: what is in
+//! something else comes after it.
 
 use std::os::fd::AsFd as _;
 
@@ -41,8 +41,8 @@ pub(crate) fn check(directories: &[TemporaryDirectory]) -> Result<Vec<TemporaryS
     Ok(specs)
 }
 
-/// Makes a root that can only be read so, before anything is mounted in it: the places are made first, as far as they are
-/// in the root itself.
+/// Makes a root that can only be read so, before anything is mounted in it: the places are made first, as far as they
+/// are in the root itself.
 pub(crate) fn close(
     root: &Root,
     spec: &LaunchSpec,

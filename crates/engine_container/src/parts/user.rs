@@ -15,8 +15,8 @@ pub(crate) enum Namespace {
 }
 
 impl Namespace {
-    /// What a document asks of a service that runs as root, else what is configured. Looks at no file: those may decline a
-    /// preference.
+    /// What a document asks of a service that runs as root, else what is configured. Looks at no file: those may
+    /// decline a preference.
     pub(crate) fn asked(container: &Container, config: &EngineConfig) -> Self {
         let by_default = config.user_namespaces.by_default;
         match (container.user_namespace, container.prefer_user_namespace) {

@@ -30,8 +30,8 @@ pub fn give_up() -> Result<(), Errno> {
     give_up_these(USELESS)
 }
 
-/// The same with the capability to load profiles, which neither launcher nor container has any use for: with it a container
-/// could replace its own.
+/// The same with the capability to load profiles, which neither launcher nor container has any use for: with it a
+/// container could replace its own.
 ///
 /// # Errors
 /// As for [`give_up`].

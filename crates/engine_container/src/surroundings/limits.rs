@@ -7,8 +7,8 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
-/// Open files are an exception: inits raise their own. Programs that close every descriptor they may have take ages with
-/// a high soft limit; the hard one is for those that know what they do. `packaging/systemd` has the same.
+/// Open files are an exception: inits raise their own. Programs that close every descriptor they may have take ages
+/// with a high soft limit; the hard one is for those that know what they do. `packaging/systemd` has the same.
 const OPEN_FILES: Rlimit = Rlimit {
     current: Some(1024),
     maximum: Some(1 << 20),

@@ -11,8 +11,8 @@
 //!
 //! Descriptors, environment, session and standard streams are the starter's own business: they change with `execve(2)`.
 //!
-//! All of it is for a process with one thread. What is refused is left as it is, for [`remaining()`] to tell: a service of an
-//! ordinary user cannot have more than its user, and one in a container not more than the container.
+//! All of it is for a process with one thread. What is refused is left as it is, for [`remaining()`] to tell: a service
+//! of an ordinary user cannot have more than its user, and one in a container not more than the container.
 
 mod capabilities;
 mod limits;
@@ -68,8 +68,8 @@ pub fn renew(seen: &[&Path]) {
     let _unchanged = rustix::process::chdir("/");
 }
 
-/// The real and saved ids become the effective ones: a set-user-ID program that starts a service would leave the service
-/// to the signals of its caller. Root has no groups but its own.
+/// The real and saved ids become the effective ones: a set-user-ID program that starts a service would leave the
+/// service to the signals of its caller. Root has no groups but its own.
 fn become_one_user() -> Result<(), Errno> {
     let root = geteuid().is_root();
     if root {
@@ -81,8 +81,8 @@ fn become_one_user() -> Result<(), Errno> {
     heritage::set_user(geteuid().as_raw())
 }
 
-/// Moves the calling process into a control group of its own, `service` below `cgroup_root` in each hierarchy, and lets it
-/// run on every processor. Answers what was refused. For root only; others stay where they are.
+/// Moves the calling process into a control group of its own, `service` below `cgroup_root` in each hierarchy, and lets
+/// it run on every processor. Answers what was refused. For root only; others stay where they are.
 #[must_use]
 pub fn settle(cgroup_root: &str) -> Vec<String> {
     let mut refused = Vec::new();
@@ -118,8 +118,8 @@ pub(crate) fn outside<T>(cgroup_root: &str, start: impl FnOnce() -> T) -> T {
     started
 }
 
-/// Leaves the group of [`settle`] and removes it, and those above it as far as they are empty. The last thing before the
-/// process ends: it is in the hierarchies' roots then.
+/// Leaves the group of [`settle`] and removes it, and those above it as far as they are empty. The last thing before
+/// the process ends: it is in the hierarchies' roots then.
 pub fn leave(cgroup_root: &str) {
     if Privilege::own() == Privilege::Root {
         own::leave(cgroup_root);

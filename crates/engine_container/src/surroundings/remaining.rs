@@ -18,8 +18,8 @@ const NEEDED: [(&str, CapabilitySet); 4] = [
     ("CAP_DAC_OVERRIDE", CapabilitySet::DAC_OVERRIDE),
 ];
 
-/// Says so, a sentence for each thing. For a service that a client started (`renewed`) the rest of its surroundings should
-/// be those of pid 1; another one has those that its unit or its administrator gave it.
+/// Says so, a sentence for each thing. For a service that a client started (`renewed`) the rest of its surroundings
+/// should be those of pid 1; another one has those that its unit or its administrator gave it.
 #[must_use]
 pub fn remaining(renewed: bool) -> Vec<String> {
     let root = geteuid().is_root();

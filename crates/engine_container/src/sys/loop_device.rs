@@ -80,7 +80,8 @@ fn configure(device: &OwnedFd, file: BorrowedFd<'_>) -> Result<(), Errno> {
         names: [0; 22],
         reserved: [0; 8],
     };
-    // SAFETY: the kernel reads a `loop_config`, which the structure is by the size asserted above, during the call only.
+    // SAFETY: the kernel reads a `loop_config`, which the structure is by the size asserted above, during the call
+    // only.
     let answer = unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) };
     if answer == 0 {
         Ok(())

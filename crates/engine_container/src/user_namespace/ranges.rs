@@ -102,8 +102,8 @@ impl Default for UserNamespaces {
 }
 
 impl UserNamespaces {
-    /// What the host's administrator has granted in `/etc/subuid` and `/etc/subgid` to the user `hcs`, else to root, else
-    /// [`IdRange::UNUSED`].
+    /// What the host's administrator has granted in `/etc/subuid` and `/etc/subgid` to the user `hcs`, else to root,
+    /// else [`IdRange::UNUSED`].
     #[must_use]
     pub fn of_host() -> Self {
         let look = |path| {

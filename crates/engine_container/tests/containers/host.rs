@@ -14,9 +14,13 @@ use std::{
 };
 
 use engine_container::{ContainerEngine, EngineConfig, Launcher};
-use hcs_engine::engine::{CreateRequest, Engine, Machine, WarmSlot};
+use hcs_engine::{
+    engine::{CreateRequest, Engine, Machine, WarmSlot},
+    modification::Modification,
+};
 use hcs_schema::{
     Failure,
+    coverage::CONTAINER,
     documents::{ComputeSystem, ModifySettingRequest, Statistics, SystemPropertyType},
 };
 use rustix::event::{PollFd, PollFlags, poll};
@@ -223,7 +227,8 @@ impl Container {
     /// Does a `ModifySettingRequest`, which has to be a valid one.
     pub(crate) fn modify(&self, request: &Value) -> Result<(), Failure> {
         let request: ModifySettingRequest = hcs_schema::parse(&request.to_string()).unwrap();
-        self.machine.modify(&request)
+        let modification = Modification::read(request, &CONTAINER)?;
+        self.machine.modify(&modification.host.unwrap())
     }
 
     /// Runs a program inside.

@@ -1,5 +1,5 @@
-//! Answers of netlink, walked with distrust: a length is checked before anything behind it is looked at, and a walk ends
-//! with the first fault.
+//! Answers of netlink, walked with distrust: a length is checked before anything behind it is looked at, and a walk
+//! ends with the first fault.
 
 /// Something does not fit its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

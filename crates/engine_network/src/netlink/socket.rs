@@ -32,8 +32,8 @@ const LONGEST: usize = 128 << 10;
 /// What the kernel may queue for a socket.
 const ANSWERS: usize = 1 << 20;
 
-/// What a batch may have: the rules for as many endpoints, addresses and mapped ports as `hcn` takes. The kernel reserves
-/// nothing for it.
+/// What a batch may have: the rules for as many endpoints, addresses and mapped ports as `hcn` takes. The kernel
+/// reserves nothing for it.
 const REQUESTS: usize = 16 << 20;
 
 /// How often a dump is begun again that others' changes interrupted.
@@ -68,8 +68,8 @@ impl Socket {
         let flags = SocketFlags::CLOEXEC;
         let descriptor =
             socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol).map_err(call)?;
-        // An ordinary request for room ends at what the host gives every program (net.core.wmem_max), some 200 KiB. Without
-        // more small batches work all the same.
+        // An ordinary request for room ends at what the host gives every program (net.core.wmem_max), some 200 KiB.
+        // Without more small batches work all the same.
         if set_socket_send_buffer_size_force(&descriptor, REQUESTS).is_err() {
             let _as_it_is = set_socket_send_buffer_size(&descriptor, REQUESTS);
         }
@@ -283,8 +283,8 @@ fn code(message: &Message<'_>) -> Option<Option<Errno>> {
     Some((code != 0).then(errno))
 }
 
-/// How a dump ends with this message; `None` when it goes on. The kernel tells errors that it met on the way in the message
-/// that ends the list, which is not whole then.
+/// How a dump ends with this message; `None` when it goes on. The kernel tells errors that it met on the way in the
+/// message that ends the list, which is not whole then.
 fn end(message: &Message<'_>) -> Option<Result<(), Errno>> {
     match message.kind {
         DONE => Some(code(message).flatten().map_or(Ok(()), Err)),

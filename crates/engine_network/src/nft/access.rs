@@ -12,8 +12,8 @@ use super::{
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
-/// Messages of IPv6 without which no address is found: for neighbours, and for the groups that their questions go to. ARP,
-/// which is the same for IPv4, does not come here.
+/// Messages of IPv6 without which no address is found: for neighbours, and for the groups that their questions go to.
+/// ARP, which is the same for IPv4, does not come here.
 const NEIGHBOURS: [u8; 6] = [130, 131, 132, 135, 136, 143];
 
 /// Writes the rules of an endpoint in the place of those that are there; `socket` is of its namespace.

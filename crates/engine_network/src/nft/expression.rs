@@ -201,8 +201,8 @@ impl Expressions<'_> {
         Ended
     }
 
-    /// The port of the bridge, and what stands at `offset` of a header, are in the set, or are not. Registers are filled
-    /// by fours: the port's name takes four of them.
+    /// The port of the bridge, and what stands at `offset` of a header, are in the set, or are not. Registers are
+    /// filled by fours: the port's name takes four of them.
     fn port_with(
         &mut self,
         (header, offset, length): (u32, u32, u32),

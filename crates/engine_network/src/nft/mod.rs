@@ -2,12 +2,12 @@
 //!
 //! 1. [`Rules`] is made of an intent, purely. 2. `tables` writes it as one transaction, which takes the place of what
 //!    was there: either all of it holds or nothing changed. 3. `expression` has the words that rules are made of. 4.
-//!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in their
-//!    namespaces.
+//!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in
+//!    their namespaces.
 //!
 //! There are two tables. In the one of family `inet` connections are translated and forwarded, in the one of family
-//! `bridge` each port is held to its own addresses. Nothing of a rule is ever written down: the records give the intent again,
-//! and writing the tables anew takes a fraction of a millisecond.
+//! `bridge` each port is held to its own addresses. Nothing of a rule is ever written down: the records give the intent
+//! again, and writing the tables anew takes a fraction of a millisecond.
 //!
 //! The tables have no owner (flag `owner`): such a table ends with the socket of its owner, so every restart of the
 //! service would cut published ports and lift the hold on addresses. From Linux 6.9 on `persist` mends that; until all

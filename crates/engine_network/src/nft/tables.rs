@@ -318,8 +318,8 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
         priority,
     };
     table.chain("martians", &filter(0, -300));
-    // What a bridge takes comes in by the bridge. Frames to the addresses that 802.1D reserves for bridges are taken by the
-    // port itself, before any rule of bridges sees them: nothing but forgery comes so.
+    // What a bridge takes comes in by the bridge. Frames to the addresses that 802.1D reserves for bridges are taken by
+    // the port itself, before any rule of bridges sees them: nothing but forgery comes so.
     table.rule("martians", |rule| rule.came_in("held", true).drop());
     // 127.0.0.0/8 is routed on our bridges, so that the host reaches published ports there; for others it is not.
     table.rule("martians", |rule| {

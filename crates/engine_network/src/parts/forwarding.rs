@@ -21,8 +21,8 @@ const FORWARDING: &str = "forwarding";
 /// What is needed.
 const ON: &str = "1";
 
-/// A setting as it was before. It belongs into a record: nothing else knows it. That of the interface `all` is not changed
-/// by us; it tells whether the host forwarded as a whole.
+/// A setting as it was before. It belongs into a record: nothing else knows it. That of the interface `all` is not
+/// changed by us; it tells whether the host forwarded as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Former {
     /// The interface.
@@ -73,8 +73,8 @@ impl Forwarding {
         bridges.chain(self.uplinks.iter().map(|link| (link, FORWARDING)))
     }
 
-    /// What [`Forwarding::apply`] would change, as it is now. It has to be recorded before, as nothing else knows it. Runs
-    /// on a thread of the host's namespace, as the others here.
+    /// What [`Forwarding::apply`] would change, as it is now. It has to be recorded before, as nothing else knows it.
+    /// Runs on a thread of the host's namespace, as the others here.
     ///
     /// # Errors
     /// A setting cannot be read.

@@ -1,5 +1,5 @@
-//! [`Inside`]: what an endpoint is to its container: loopback and its link up, addresses, routes; carriers that are settled
-//! before a first packet is sent, and a host that knows where its packets for the container go.
+//! [`Inside`]: what an endpoint is to its container: loopback and its link up, addresses, routes; carriers that are
+//! settled before a first packet is sent, and a host that knows where its packets for the container go.
 
 use std::{os::fd::BorrowedFd, thread, time::Duration};
 
@@ -121,8 +121,8 @@ impl Part for Inside<'_> {
     }
 }
 
-/// Whether a link goes away by itself: that into a namespace which has just ended does, some milliseconds later. One into a
-/// namespace that lives does not.
+/// Whether a link goes away by itself: that into a namespace which has just ended does, some milliseconds later. One
+/// into a namespace that lives does not.
 fn goes_away(host: &mut Host, link: &Link) -> Result<bool, Failure> {
     const STEP: Duration = Duration::from_millis(2);
     const MOST_STEPS: u32 = 250;

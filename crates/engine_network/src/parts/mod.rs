@@ -1,8 +1,8 @@
 //! The parts, each with its own check, apply and undo.
 //!
 //! 1. [`Bridge`] is a network. 2. [`Port`] is an endpoint's pair of links, seen from the host. 3. [`Inside`] is its far
-//!    end, seen from the container. 4. [`Forwarding`] is what the host has to be set to. Rules are a part, too, but of all
-//!    networks together: see `crate::nft`.
+//!    end, seen from the container. 4. [`Forwarding`] is what the host has to be set to. Rules are a part, too, but of
+//!    all networks together: see `crate::nft`.
 
 mod bridge;
 mod forwarding;

@@ -279,8 +279,8 @@ fn networks_are_apart_and_private_ones_do_not_reach_the_host() {
     talk(&inner.space, (&gateway(&inner.address), 91), &server);
 }
 
-/// A bridge hands frames to the addresses that are reserved for bridges to the port that they came in by: no rule of bridges
-/// sees them.
+/// A bridge hands frames to the addresses that are reserved for bridges to the port that they came in by: no rule of
+/// bridges sees them.
 #[test]
 fn frames_for_bridges_reach_no_host() {
     if !can_work() {
@@ -313,15 +313,15 @@ fn frames_for_bridges_reach_no_host() {
     assert!(port.contains("NOARP"), "{port}");
 }
 
-/// How often the router's hardware address was asked for. The kernel counts on from those requests that it would send to
-/// an address it knows, of which there are three.
+/// How often the router's hardware address was asked for. The kernel counts on from those requests that it would send
+/// to an address it knows, of which there are three.
 fn requests(space: &Space) -> u64 {
     let shown: Value = serde_json::from_str(&space.ip("-s -j neigh show dev eth0")).unwrap();
     shown[0]["probes"].as_u64().unwrap() - 3
 }
 
-/// The kernel settles a link's carrier from a queue, and drops what is sent before: a connection then waits for a second
-/// request for the hardware address, one second later.
+/// The kernel settles a link's carrier from a queue, and drops what is sent before: a connection then waits for a
+/// second request for the hardware address, one second later.
 #[test]
 fn first_connections_never_lose_their_first_packet() {
     if !can_work() {
@@ -332,8 +332,8 @@ fn first_connections_never_lose_their_first_packet() {
     let mut repeated = 0;
     // Namespaces stay until the end: the kernel makes none while it removes one.
     let mut all = Vec::new();
-    // A bridge copies each broadcast to all of its ports. On one bridge with all of them, a few at once are more than the
-    // kernel's queue of a processor holds (net.core.netdev_max_backlog), and what it drops then is any packet.
+    // A bridge copies each broadcast to all of its ports. On one bridge with all of them, a few at once are more than
+    // the kernel's queue of a processor holds (net.core.netdev_max_backlog), and what it drops then is any packet.
     for number in 1..=10 {
         let prefix = format!("10.9.{number}.0/24");
         let subnets = json!([{"Subnets": [{"IpAddressPrefix": prefix}]}]);

@@ -1,7 +1,7 @@
 //! `-add-fd`, `-blockdev`, `-device scsi-hd` and `scsi-cd`: a disk, whose file QEMU inherits.
 //!
-//! The driver of the image is named, so QEMU does not guess. A backing file is denied to those images that could name one.
-//! The file is locked by who opened it.
+//! The driver of the image is named, so QEMU does not guess. A backing file is denied to those images that could name
+//! one. The file is locked by who opened it.
 
 use std::os::fd::RawFd;
 

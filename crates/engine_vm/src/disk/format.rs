@@ -30,9 +30,9 @@ const VHD: &[u8] = b"conectix";
 /// Kinds that QEMU knows and that are refused.
 const OTHERS: [&str; 6] = ["vmdk", "vdi", "qcow", "qed", "dmg", "avhdx"];
 
-/// Fields of a qcow2 header, by their offsets: version, offset of the backing file's name, encryption, number of snapshots,
-/// features. A bit of the incompatible features means that the data is in another file. A bit of those that an old writer
-/// clears means that there are bitmaps.
+/// Fields of a qcow2 header, by their offsets: version, offset of the backing file's name, encryption, number of
+/// snapshots, features. A bit of the incompatible features means that the data is in another file. A bit of those that
+/// an old writer clears means that there are bitmaps.
 const QCOW2_VERSION: usize = 4;
 const QCOW2_BACKING: usize = 8;
 const QCOW2_ENCRYPTION: usize = 32;

@@ -4,9 +4,9 @@
 //! 2. `format`: kinds of disk images, and what must not be in their headers. Pure.
 //! 3. `open`: opens an image for QEMU, and locks it.
 //!
-//! The kind of an image follows from its name, never from its bytes: a guest can write what it likes to a disk, the header
-//! of another kind as well, and with that name a file of the host. What a header names is refused here, QEMU is told to
-//! open nothing else, and its root has no files of the host.
+//! The kind of an image follows from its name, never from its bytes: a guest can write what it likes to a disk, the
+//! header of another kind as well, and with that name a file of the host. What a header names is refused here, QEMU is
+//! told to open nothing else, and its root has no files of the host.
 
 pub(crate) mod format;
 mod open;

@@ -1,6 +1,7 @@
 //! Opens the image of a disk, looks at its header and locks it.
 //!
-//! The lock belongs to the open file, which QEMU inherits: so it lasts as long as QEMU, whatever becomes of the service.
+//! The lock belongs to the open file, which QEMU inherits: so it lasts as long as QEMU, whatever becomes of the
+//! service.
 
 use std::{
     fs::File,
@@ -36,10 +37,12 @@ const IN_USE: u16 = 32;
 /// `ERROR_FILE_CORRUPT`.
 const CORRUPT: u16 = 1392;
 
-/// Opens the file of a disk of `machine` with the care that all files of documents get, for writing unless it is only read.
+/// Opens the file of a disk of `machine` with the care that all files of documents get, for writing unless it is only
+/// read.
 ///
 /// # Errors
-/// It is not there, is no regular file, is not granted to the machine, is in use, or is no image that could be given to QEMU; by pointer.
+/// It is not there, is no regular file, is not granted to the machine, is in use, or is no image that could be given to
+/// QEMU; by pointer.
 pub(crate) fn open(attached: &Attached, machine: &Grantee) -> Result<OwnedFd, Failure> {
     let Attached {
         disk,

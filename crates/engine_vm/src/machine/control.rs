@@ -17,7 +17,7 @@ use rustix::{
     },
 };
 
-use crate::protocol::{self, Answer, Request, SOCKET};
+use crate::protocol::{self, SOCKET, WorkerAnswer, WorkerRequest};
 
 /// How long a worker may take for one request. It gives QEMU less.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -40,31 +40,38 @@ impl Control {
     }
 
     /// Asks and waits for the answer. The worker takes one request after the other.
-    pub(super) fn ask(&self, request: &Request) -> Result<Answer, Failure> {
+    pub(super) fn ask(&self, request: &WorkerRequest) -> Result<WorkerAnswer, Failure> {
         self.exchange(request, None).map(|(answer, _)| answer)
     }
 
     /// The same for a request that a file comes along with.
-    pub(super) fn ask_with(&self, request: &Request, file: &OwnedFd) -> Result<Answer, Failure> {
+    pub(super) fn ask_with(
+        &self,
+        request: &WorkerRequest,
+        file: &OwnedFd,
+    ) -> Result<WorkerAnswer, Failure> {
         self.exchange(request, Some(file.as_fd()))
             .map(|(answer, _)| answer)
     }
 
     /// The same for a request whose answer may have a stream.
-    pub(super) fn ask_for(&self, request: &Request) -> Result<(Answer, Option<OwnedFd>), Failure> {
+    pub(super) fn ask_for(
+        &self,
+        request: &WorkerRequest,
+    ) -> Result<(WorkerAnswer, Option<OwnedFd>), Failure> {
         self.exchange(request, None)
     }
 
     fn exchange(
         &self,
-        request: &Request,
+        request: &WorkerRequest,
         file: Option<BorrowedFd<'_>>,
-    ) -> Result<(Answer, Option<OwnedFd>), Failure> {
+    ) -> Result<(WorkerAnswer, Option<OwnedFd>), Failure> {
         let socket = self
             .connect()
             .map_err(|e| failed("connecting to its worker", e))?;
         let asked = protocol::send(socket.as_fd(), request, file)
-            .and_then(|()| protocol::receive::<Answer>(socket.as_fd(), LIMIT));
+            .and_then(|()| protocol::receive::<WorkerAnswer>(socket.as_fd(), LIMIT));
         asked.map_err(|e| failed("asking its worker", e))
     }
 

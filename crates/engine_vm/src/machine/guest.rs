@@ -9,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcs_engine::engine::{HostStdio, StdioOffer, StdioPorts, Streams};
-use hcs_schema::{Failure, HResult};
+use hcs_engine::engine::StdioOffer;
+use hcs_schema::{Failure, HResult, Stdio};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::control::Control;
-use crate::protocol::{Answer, Request, STDIO_PORTS};
+use crate::protocol::{STDIO_PORTS, WorkerAnswer, WorkerRequest};
 
 /// How often a worker is asked whether the agent has dialled.
 const LOOK: Duration = Duration::from_millis(10);
@@ -39,8 +39,8 @@ impl Ports {
     }
 }
 
-/// Waits until the agent has dialled, at most for `limit`; takes its stream with `take`. `is_gone` says that the machine
-/// has ended.
+/// Waits until the agent has dialled, at most for `limit`; takes its stream with `take`. `is_gone` says that the
+/// machine has ended.
 pub(super) fn agent(
     control: &Control,
     take: bool,
@@ -48,14 +48,14 @@ pub(super) fn agent(
     is_gone: impl Fn() -> bool,
 ) -> Result<Option<OwnedFd>, Failure> {
     let request = if take {
-        Request::TakeAgent
+        WorkerRequest::TakeAgent
     } else {
-        Request::HasAgent
+        WorkerRequest::HasAgent
     };
     let deadline = Instant::now() + limit;
     loop {
         match control.ask_for(&request) {
-            Ok((Answer::Done, stream)) => return Ok(stream),
+            Ok((WorkerAnswer::Done, stream)) => return Ok(stream),
             Ok(_) => {}
             Err(_) if is_gone() => {
                 let message = "the virtual machine ended before its agent was ready";
@@ -77,8 +77,8 @@ pub(super) fn agent(
 fn undialled(control: &Control) -> Failure {
     let message = "the guest agent has not dialled its host; does the guest have one (hcs-guest), and the driver of vsock?";
     let failure = Failure::new(HResult::HCS_E_CONNECTION_TIMEOUT, message);
-    match control.ask(&Request::Fault) {
-        Ok(Answer::Fault(Some(fault))) => failure.cause(fault),
+    match control.ask(&WorkerRequest::Fault) {
+        Ok(WorkerAnswer::Fault(Some(fault))) => failure.cause(fault),
         _ => failure,
     }
 }
@@ -87,19 +87,14 @@ fn undialled(control: &Control) -> Failure {
 #[derive(Debug)]
 pub(super) struct VsockStdio {
     control: Arc<Control>,
-    ports: StdioPorts,
+    ports: Stdio<Option<u32>>,
 }
 
 impl VsockStdio {
-    pub(super) fn offer(control: &Arc<Control>, ports: &Ports, wanted: Streams) -> Self {
-        let port = |wanted: bool| wanted.then(|| ports.next());
+    pub(super) fn offer(control: &Arc<Control>, ports: &Ports, wanted: Stdio<bool>) -> Self {
         Self {
             control: Arc::clone(control),
-            ports: StdioPorts {
-                stdin: port(wanted.stdin),
-                stdout: port(wanted.stdout),
-                stderr: port(wanted.stderr),
-            },
+            ports: wanted.map(|wanted| wanted.then(|| ports.next())),
         }
     }
 }
@@ -109,20 +104,15 @@ impl StdioOffer for VsockStdio {
         Vec::new()
     }
 
-    fn ports(&self) -> Option<StdioPorts> {
+    fn ports(&self) -> Option<Stdio<Option<u32>>> {
         Some(self.ports)
     }
 
-    fn into_host_ends(self: Box<Self>, limit: Duration) -> Result<HostStdio, Failure> {
+    fn into_host_ends(self: Box<Self>, limit: Duration) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         let deadline = Instant::now() + limit;
-        let take = |port: Option<u32>| {
+        self.ports.try_map(|port| {
             port.map(|port| stream(&self.control, port, deadline))
                 .transpose()
-        };
-        Ok(HostStdio {
-            stdin: take(self.ports.stdin)?,
-            stdout: take(self.ports.stdout)?,
-            stderr: take(self.ports.stderr)?,
         })
     }
 }
@@ -130,7 +120,9 @@ impl StdioOffer for VsockStdio {
 /// The stream that the guest has dialled to `port`. Its agent dials before it answers, so there is hardly any waiting.
 fn stream(control: &Control, port: u32, deadline: Instant) -> Result<OwnedFd, Failure> {
     loop {
-        if let (Answer::Done, Some(stream)) = control.ask_for(&Request::TakeStdio(port))? {
+        if let (WorkerAnswer::Done, Some(stream)) =
+            control.ask_for(&WorkerRequest::TakeStdio(port))?
+        {
             return Ok(stream);
         }
         if Instant::now() >= deadline {

@@ -12,14 +12,15 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{
-    CreateRequest, Exit, Found, Guest, Machine, MemoryKills, StdioOffer, Streams,
+use hcs_engine::{
+    engine::{CreateRequest, Exit, Found, Guest, Machine, MemoryKills, StdioOffer},
+    modification::HostChange,
 };
 use hcs_schema::{
-    Failure, HResult,
+    Failure, HResult, Stdio,
     documents::{
-        ComputeSystem, CrashOptions, ModifySettingRequest, PauseOptions, Properties,
-        ShutdownOptions, StartOptions, SystemPropertyType,
+        ComputeSystem, CrashOptions, PauseOptions, Properties, ShutdownOptions, StartOptions,
+        SystemPropertyType,
     },
 };
 use rustix::{
@@ -32,7 +33,7 @@ use crate::{
     disk, exit,
     grants::Grantee,
     pipe,
-    protocol::{Answer, Request},
+    protocol::{WorkerAnswer, WorkerRequest},
     record::Record,
     shares::Share,
 };
@@ -106,17 +107,21 @@ impl VmMachine {
         }
     }
 
-    fn ask(&self, what: &str, request: &Request) -> Result<Answer, Failure> {
+    fn ask(&self, what: &str, request: &WorkerRequest) -> Result<WorkerAnswer, Failure> {
         self.done(what, self.control.ask(request))
     }
 
-    fn done(&self, what: &str, asked: Result<Answer, Failure>) -> Result<Answer, Failure> {
+    fn done(
+        &self,
+        what: &str,
+        asked: Result<WorkerAnswer, Failure>,
+    ) -> Result<WorkerAnswer, Failure> {
         let asked = asked.and_then(|answer| match answer {
-            Answer::Failed(why) => {
+            WorkerAnswer::Failed(why) => {
                 Err(Failure::new(HResult::E_FAIL, "QEMU did not do it").cause(why))
             }
-            Answer::StandsStill(why) => Err(Failure::new(HResult::HCS_E_INVALID_STATE, why)),
-            Answer::Refused(code, why) => Err(Failure::new(HResult(code), why)),
+            WorkerAnswer::StandsStill(why) => Err(Failure::new(HResult::HCS_E_INVALID_STATE, why)),
+            WorkerAnswer::Refused(code, why) => Err(Failure::new(HResult(code), why)),
             answer => Ok(answer),
         });
         asked.map_err(|mut failure| {
@@ -128,9 +133,9 @@ impl VmMachine {
         })
     }
 
-    fn ask_sockets(&self, request: &Request) -> Result<Answer, Failure> {
+    fn ask_sockets(&self, request: &WorkerRequest) -> Result<WorkerAnswer, Failure> {
         match self.ask("told who may use a socket", request)? {
-            Answer::NotThere => Err(no_sockets()),
+            WorkerAnswer::NotThere => Err(no_sockets()),
             answer => Ok(answer),
         }
     }
@@ -149,8 +154,8 @@ impl VmMachine {
         Ok(())
     }
 
-    fn add_share(&self, share: Share, pointer: &str) -> Result<Answer, Failure> {
-        let answer = self.ask("given a share", &Request::AddShare(share));
+    fn add_share(&self, share: Share, pointer: &str) -> Result<WorkerAnswer, Failure> {
+        let answer = self.ask("given a share", &WorkerRequest::AddShare(share));
         answer.map_err(|mut failure| {
             if let Some(cause) = failure.causes.first_mut() {
                 cause.pointer = Some(pointer.to_owned());
@@ -159,12 +164,12 @@ impl VmMachine {
         })
     }
 
-    fn remove_share(&self, name: &str) -> Result<Answer, Failure> {
+    fn remove_share(&self, name: &str) -> Result<WorkerAnswer, Failure> {
         match self.ask(
             "relieved of a share",
-            &Request::RemoveShare(name.to_owned()),
+            &WorkerRequest::RemoveShare(name.to_owned()),
         )? {
-            Answer::NotThere => {
+            WorkerAnswer::NotThere => {
                 let message = format!("the virtual machine {:?} has no share {name:?}", self.id);
                 let failure = Failure::new(HResult::E_INVALIDARG, message.clone());
                 Err(failure.cause_at("/Settings/Name", message))
@@ -235,7 +240,7 @@ impl Guest for VmMachine {
         })
     }
 
-    fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
+    fn open_stdio(&self, wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
         let offer = VsockStdio::offer(&self.control, &self.stdio_ports, wanted);
         Ok(Box::new(offer))
     }
@@ -252,7 +257,7 @@ impl Guest for VmMachine {
 
 impl Machine for VmMachine {
     fn start(&self, _options: &StartOptions) -> Result<(), Failure> {
-        self.ask("started", &Request::Start).map(drop)
+        self.ask("started", &WorkerRequest::Start).map(drop)
     }
 
     fn guest(&self) -> Option<&dyn Guest> {
@@ -260,16 +265,16 @@ impl Machine for VmMachine {
     }
 
     fn pause(&self, _options: &PauseOptions) -> Result<(), Failure> {
-        self.ask("paused", &Request::Pause).map(drop)
+        self.ask("paused", &WorkerRequest::Pause).map(drop)
     }
 
     fn resume(&self) -> Result<(), Failure> {
-        self.ask("resumed", &Request::Resume).map(drop)
+        self.ask("resumed", &WorkerRequest::Resume).map(drop)
     }
 
     fn is_paused(&self) -> Option<bool> {
-        match self.control.ask(&Request::IsPaused) {
-            Ok(Answer::Paused(paused)) => Some(paused),
+        match self.control.ask(&WorkerRequest::IsPaused) {
+            Ok(WorkerAnswer::Paused(paused)) => Some(paused),
             _ => None,
         }
     }
@@ -278,11 +283,12 @@ impl Machine for VmMachine {
         if self.has_agent {
             return Ok(false);
         }
-        self.ask("shut down", &Request::PowerDown).map(|_| true)
+        self.ask("shut down", &WorkerRequest::PowerDown)
+            .map(|_| true)
     }
 
     fn crash(&self, _options: &CrashOptions) -> Result<(), Failure> {
-        self.ask("made to crash", &Request::Crash).map(drop)
+        self.ask("made to crash", &WorkerRequest::Crash).map(drop)
     }
 
     fn kill(&self) -> Result<(), Failure> {
@@ -338,23 +344,25 @@ impl Machine for VmMachine {
         self.record.groups.memory_kills()
     }
 
-    fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {
-        match modify::read(request)? {
+    fn modify(&self, change: &HostChange) -> Result<(), Failure> {
+        match modify::read(change)? {
             Change::Attach(attached) => {
                 let file = disk::open(&attached, &self.grantee)?;
                 let asked = self
                     .control
-                    .ask_with(&Request::Attach(attached.disk), &file);
+                    .ask_with(&WorkerRequest::Attach(attached.disk), &file);
                 self.done("given a disk", asked)
             }
             Change::Detach(place) => self.done(
                 "relieved of a disk",
-                self.control.ask(&Request::Detach(place)),
+                self.control.ask(&WorkerRequest::Detach(place)),
             ),
-            Change::Service(port, service) => self.ask_sockets(&Request::SetService(port, service)),
+            Change::Service(port, service) => {
+                self.ask_sockets(&WorkerRequest::SetService(port, service))
+            }
             Change::Share(share) => self.add_share(share, "/Settings/Path"),
             Change::Unshare(name) => self.remove_share(&name),
-            Change::NoPort => self.ask_sockets(&Request::HasSockets),
+            Change::NoPort => self.ask_sockets(&WorkerRequest::HasSockets),
         }
         .map(drop)
     }

@@ -1,30 +1,19 @@
 //! Changes to a machine that runs: its disks, and who may use its sockets.
 
+use std::fmt::Display;
+
+use hcs_engine::modification::{Action, DiskPlace, HostChange, RESOURCE_PATH, SETTINGS};
 use hcs_schema::{
-    Document, Failure, HResult,
+    Failure, HResult,
     coverage::VIRTUAL_MACHINE,
-    documents::{
-        Attachment, HvSocketServiceConfig, ModifyRequestType, ModifySettingRequest, Plan9Share,
-    },
+    documents::{Attachment, HvSocketServiceConfig},
 };
-use serde_json::Value;
 
 use crate::{
     disk::{self, Attached, Place},
     hv_socket::{self, Service},
     shares::{self, Share},
 };
-
-/// JSON pointers of a request.
-const RESOURCE: &str = "/ResourcePath";
-const SETTINGS: &str = "/Settings";
-
-/// How the path of a disk begins.
-const SCSI: &str = "VirtualMachine/Devices/Scsi/";
-/// The path of shares.
-const SHARES: &str = "VirtualMachine/Devices/Plan9/Shares";
-/// How the path of a service begins.
-const SERVICES: &str = "VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/";
 
 /// What is to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,115 +32,71 @@ pub(super) enum Change {
     NoPort,
 }
 
-/// Reads a request.
+/// Reads a change.
 ///
 /// # Errors
-/// The resource or the kind of change is not supported, or a value is wrong.
-pub(super) fn read(request: &ModifySettingRequest) -> Result<Change, Failure> {
-    let resource = request.resource_path.as_deref().unwrap_or_default();
-    if let Some(guid) = resource.strip_prefix(SERVICES) {
-        return service(guid, request);
-    }
-    if resource == SHARES {
-        return share(request);
-    }
-    let Some((controller, slot)) = place(resource) else {
-        return Err(VIRTUAL_MACHINE.refuse_resource(resource));
-    };
-    let number = disk::controller(controller).map_err(|(_, why)| wrong(RESOURCE, why))?;
-    let kind = request.request_type.unwrap_or(ModifyRequestType::Update);
-    match kind {
-        ModifyRequestType::Add => {
-            let attachment: Attachment = settings(request)?;
-            let attached = disk::attached(number, (controller, slot), &attachment);
-            let mut attached =
-                attached.map_err(|(pointer, why)| match pointer.ends_with("/Path") {
-                    true => wrong("/Settings/Path", why),
-                    false => wrong(RESOURCE, why),
-                })?;
-            attached.pointer = "/Settings/Path".to_owned();
-            Ok(Change::Attach(attached))
-        }
-        ModifyRequestType::Remove => {
-            let slot = disk::slot(slot).map_err(|why| wrong(RESOURCE, why))?;
-            Ok(Change::Detach(Place {
-                controller: number,
-                slot,
-            }))
-        }
-        ModifyRequestType::Update => Err(no_update(resource)),
+/// The resource is not one of a virtual machine, or a value is wrong.
+pub(super) fn read(change: &HostChange) -> Result<Change, Failure> {
+    match &change.action {
+        Action::AttachDisk { place, attachment } => attach(place, attachment),
+        Action::DetachDisk(place) => detach(place),
+        Action::AddShare(asked) => Share::read(asked).map(Change::Share).map_err(in_settings),
+        Action::RemoveShare(asked) => shares::name(asked)
+            .map(Change::Unshare)
+            .map_err(in_settings),
+        Action::SetSocketService { service, config } => set_service(service, Some(config)),
+        Action::RemoveSocketService { service } => set_service(service, None),
+        _ => Err(VIRTUAL_MACHINE.refuse_resource(&change.resource)),
     }
 }
 
-fn no_update(resource: &str) -> Failure {
-    let message = format!("\"Update\" of {resource} is not supported, only \"Add\" and \"Remove\"");
-    let failure = Failure::new(HResult::NOT_SUPPORTED, message.clone());
-    failure.cause_at("/RequestType", message)
+fn attach(place: &DiskPlace, attachment: &Attachment) -> Result<Change, Failure> {
+    let number = controller(place)?;
+    let attached = disk::attached(number, (&place.controller, &place.slot), attachment);
+    let mut attached = attached.map_err(|(pointer, why)| match pointer.ends_with("/Path") {
+        true => wrong("/Settings/Path", why),
+        false => wrong(RESOURCE_PATH, why),
+    })?;
+    attached.pointer = "/Settings/Path".to_owned();
+    Ok(Change::Attach(attached))
 }
 
-fn share(request: &ModifySettingRequest) -> Result<Change, Failure> {
-    let kind = request.request_type.unwrap_or(ModifyRequestType::Update);
-    if kind == ModifyRequestType::Update {
-        return Err(no_update(SHARES));
-    }
-    let asked: Plan9Share = settings(request)?;
-    let read = match kind {
-        ModifyRequestType::Remove => shares::name(&asked).map(Change::Unshare),
-        _ => Share::read(&asked).map(Change::Share),
-    };
-    read.map_err(|(at, why)| wrong(&format!("{SETTINGS}{at}"), why))
+fn detach(place: &DiskPlace) -> Result<Change, Failure> {
+    let controller = controller(place)?;
+    let slot = disk::slot(&place.slot).map_err(|why| wrong(RESOURCE_PATH, why))?;
+    Ok(Change::Detach(Place { controller, slot }))
 }
 
-fn service(guid: &str, request: &ModifySettingRequest) -> Result<Change, Failure> {
-    let port = hv_socket::port(guid).map_err(|why| wrong(RESOURCE, why))?;
-    let service = match request.request_type.unwrap_or(ModifyRequestType::Update) {
-        ModifyRequestType::Remove => None,
-        ModifyRequestType::Add | ModifyRequestType::Update => {
-            let config: HvSocketServiceConfig = settings(request)?;
-            let read = Service::read(&config);
-            Some(read.map_err(|(at, why)| wrong(&format!("{SETTINGS}{at}"), why))?)
-        }
-    };
+fn controller(place: &DiskPlace) -> Result<u8, Failure> {
+    disk::controller(&place.controller).map_err(|(_, why)| wrong(RESOURCE_PATH, why))
+}
+
+fn set_service(guid: &str, config: Option<&HvSocketServiceConfig>) -> Result<Change, Failure> {
+    let port = hv_socket::port(guid).map_err(|why| wrong(RESOURCE_PATH, why))?;
+    let service = config.map(Service::read).transpose().map_err(in_settings)?;
     Ok(port.map_or(Change::NoPort, |port| Change::Service(port, service)))
-}
-
-/// The settings of a request.
-fn settings<T: Document>(request: &ModifySettingRequest) -> Result<T, Failure> {
-    let settings = request.settings.as_ref().unwrap_or(&Value::Null);
-    hcs_schema::parse(&settings.to_string())
-        .and_then(|document: T| VIRTUAL_MACHINE.check(&document).map(|()| document))
-        .map_err(in_settings)
-}
-
-/// The names of controller and place in the path of a disk.
-fn place(resource: &str) -> Option<(&str, &str)> {
-    let (controller, rest) = resource.strip_prefix(SCSI)?.split_once('/')?;
-    let slot = rest.strip_prefix("Attachments/")?;
-    (!slot.contains('/')).then_some((controller, slot))
 }
 
 fn wrong(pointer: &str, message: String) -> Failure {
     Failure::new(HResult::HCS_E_INVALID_JSON, message.clone()).cause_at(pointer, message)
 }
 
-/// The pointers of a failure are those of the settings alone.
-fn in_settings(mut failure: Failure) -> Failure {
-    for cause in &mut failure.causes {
-        if let Some(pointer) = &mut cause.pointer {
-            *pointer = format!("{SETTINGS}{pointer}");
-        }
-    }
-    failure
+/// A value at a pointer of the settings alone is wrong.
+fn in_settings((at, why): (impl Display, String)) -> Failure {
+    wrong(&format!("{SETTINGS}{at}"), why)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use hcs_engine::modification::Modification;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn change(request: &Value) -> Result<Change, Failure> {
-        read(&hcs_schema::parse(&request.to_string()).unwrap())
+        let request = hcs_schema::parse(&request.to_string()).unwrap();
+        let modification = Modification::read(request, &VIRTUAL_MACHINE)?;
+        read(&modification.host.unwrap())
     }
 
     #[test]
@@ -182,31 +127,31 @@ mod tests {
                 "VirtualMachine/Devices/Scsi/9/Attachments/0",
                 "Add",
                 disk.clone(),
-                RESOURCE,
+                RESOURCE_PATH,
             ),
             (
                 "VirtualMachine/Devices/Scsi/0/Attachments/64",
                 "Add",
                 disk.clone(),
-                RESOURCE,
+                RESOURCE_PATH,
             ),
             (
                 "VirtualMachine/Devices/Scsi/0/Attachments/64",
                 "Remove",
                 Value::Null,
-                RESOURCE,
+                RESOURCE_PATH,
             ),
             (
                 "VirtualMachine/Devices/Scsi/0",
                 "Add",
                 disk.clone(),
-                RESOURCE,
+                RESOURCE_PATH,
             ),
             (
                 "VirtualMachine/Devices/Scsi/0/Attachments/0/Path",
                 "Add",
                 disk.clone(),
-                RESOURCE,
+                RESOURCE_PATH,
             ),
             (
                 "VirtualMachine/Devices/Scsi/0/Attachments/0",

@@ -291,8 +291,8 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(20);
     const GREETING: &str = r#"{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}}, "capabilities": []}}"#;
 
-    /// A connection whose other end greets and then answers each command with the next of `answers`, in which `ID` is the
-    /// command's number; then it closes.
+    /// A connection whose other end greets and then answers each command with the next of `answers`, in which `ID` is
+    /// the command's number; then it closes.
     fn connect(answers: &'static [&'static str]) -> Client {
         let (ours, theirs) = UnixStream::pair().unwrap();
         thread::spawn(move || {

@@ -1,7 +1,7 @@
 //! Bytes to lines of bounded length.
 
-/// The longest line that is taken, in bytes. Most answers are far shorter; those about disks grow with the number of disks
-/// and with what their images hold.
+/// The longest line that is taken, in bytes. Most answers are far shorter; those about disks grow with the number of
+/// disks and with what their images hold.
 pub(crate) const LONGEST: usize = 16 << 20;
 
 /// Bytes of memory that are kept when no line is there.

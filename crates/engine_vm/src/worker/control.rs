@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     hv_socket::Service,
-    protocol::{self, Answer, Request},
+    protocol::{self, WorkerAnswer, WorkerRequest},
     qmp::{
         Client, QmpError,
         command::{Cont, InjectNmi, QueryStatus, Stop, SystemPowerdown},
@@ -61,22 +61,25 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
         return;
     };
     let (answer, stream) = match (request, monitor) {
-        (Request::HasAgent, _) if dialled.has_agent() => (Answer::Done, None),
-        (Request::HasAgent, _) => (Answer::NotThere, None),
-        (Request::TakeAgent, _) => found(dialled.take_agent()),
-        (Request::TakeStdio(port), _) => found(dialled.take_stdio(port)),
-        (Request::Fault, _) => (Answer::Fault(vsock.and_then(Vsock::fault)), None),
-        (Request::HasSockets, _) if sockets.is_some() => (Answer::Done, None),
-        (Request::HasSockets, _) => (Answer::NotThere, None),
-        (Request::SetService(port, service), _) => (set(sockets, port, service), None),
-        (Request::AddShare(share), _) => (on(shares, |shares| shares.add(share)), None),
-        (Request::RemoveShare(name), _) => (on(shares, |shares| shares.remove(&name)), None),
+        (WorkerRequest::HasAgent, _) if dialled.has_agent() => (WorkerAnswer::Done, None),
+        (WorkerRequest::HasAgent, _) => (WorkerAnswer::NotThere, None),
+        (WorkerRequest::TakeAgent, _) => found(dialled.take_agent()),
+        (WorkerRequest::TakeStdio(port), _) => found(dialled.take_stdio(port)),
+        (WorkerRequest::Fault, _) => (WorkerAnswer::Fault(vsock.and_then(Vsock::fault)), None),
+        (WorkerRequest::HasSockets, _) if sockets.is_some() => (WorkerAnswer::Done, None),
+        (WorkerRequest::HasSockets, _) => (WorkerAnswer::NotThere, None),
+        (WorkerRequest::SetService(port, service), _) => (set(sockets, port, service), None),
+        (WorkerRequest::AddShare(share), _) => (on(shares, |shares| shares.add(share)), None),
+        (WorkerRequest::RemoveShare(name), _) => (on(shares, |shares| shares.remove(&name)), None),
         (request, Some(monitor)) => {
             let done = act(&request, file.as_ref(), monitor, held);
-            (done.unwrap_or_else(|e| Answer::Failed(e.to_string())), None)
+            (
+                done.unwrap_or_else(|e| WorkerAnswer::Failed(e.to_string())),
+                None,
+            )
         }
         (_, None) => (
-            Answer::Failed("QEMU has closed its monitor".to_owned()),
+            WorkerAnswer::Failed("QEMU has closed its monitor".to_owned()),
             None,
         ),
     };
@@ -85,88 +88,94 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
     let _gone = protocol::send(connection.as_fd(), &answer, stream);
 }
 
-fn set(sockets: Option<&HvSocket>, port: u32, service: Option<Service>) -> Answer {
+fn set(sockets: Option<&HvSocket>, port: u32, service: Option<Service>) -> WorkerAnswer {
     match sockets.map(|sockets| sockets.set(port, service)) {
-        Some(Ok(())) => Answer::Done,
-        Some(Err(why)) => Answer::Failed(why),
-        None => Answer::NotThere,
+        Some(Ok(())) => WorkerAnswer::Done,
+        Some(Err(why)) => WorkerAnswer::Failed(why),
+        None => WorkerAnswer::NotThere,
     }
 }
 
 /// Changes shares, where the machine can have some.
-fn on(shares: Option<&Shares>, change: impl FnOnce(&Shares) -> Answer) -> Answer {
+fn on(shares: Option<&Shares>, change: impl FnOnce(&Shares) -> WorkerAnswer) -> WorkerAnswer {
     let none =
         "the virtual machine has no shares: its document has no VirtualMachine/Devices/Plan9";
-    let refused = || Answer::Refused(HResult::HCS_E_INVALID_STATE.0, none.to_owned());
+    let refused = || WorkerAnswer::Refused(HResult::HCS_E_INVALID_STATE.0, none.to_owned());
     shares.map_or_else(refused, change)
 }
 
-fn found(stream: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
+fn found(stream: Option<OwnedFd>) -> (WorkerAnswer, Option<OwnedFd>) {
     match stream {
-        Some(stream) => (Answer::Done, Some(stream)),
-        None => (Answer::NotThere, None),
+        Some(stream) => (WorkerAnswer::Done, Some(stream)),
+        None => (WorkerAnswer::NotThere, None),
     }
 }
 
 fn act(
-    request: &Request,
+    request: &WorkerRequest,
     file: Option<&OwnedFd>,
     monitor: &mut Client,
     held: &mut Held,
-) -> Result<Answer, QmpError> {
+) -> Result<WorkerAnswer, QmpError> {
     let changed = match (request, file) {
-        (Request::Attach(disk), Some(file)) => disks::attach(monitor, held, disk, file),
-        (Request::Detach(place), _) => disks::detach(monitor, held, *place),
+        (WorkerRequest::Attach(disk), Some(file)) => disks::attach(monitor, held, disk, file),
+        (WorkerRequest::Detach(place), _) => disks::detach(monitor, held, *place),
         _ => return steer(request, monitor, held),
     };
     Ok(match changed {
-        Ok(()) => Answer::Done,
+        Ok(()) => WorkerAnswer::Done,
         Err(still @ (DiskError::StandsStill | DiskError::StillOpen)) => {
-            Answer::StandsStill(still.to_string())
+            WorkerAnswer::StandsStill(still.to_string())
         }
-        Err(other) => Answer::Failed(other.to_string()),
+        Err(other) => WorkerAnswer::Failed(other.to_string()),
     })
 }
 
 /// Lets the processors run or stand still.
-fn steer(request: &Request, monitor: &mut Client, held: &mut Held) -> Result<Answer, QmpError> {
+fn steer(
+    request: &WorkerRequest,
+    monitor: &mut Client,
+    held: &mut Held,
+) -> Result<WorkerAnswer, QmpError> {
     let status = monitor.execute(&QueryStatus, COMMAND_LIMIT)?;
     let has_begun = status.status != "prelaunch";
     match request {
-        Request::IsPaused => return Ok(Answer::Paused(status.status == "paused")),
+        WorkerRequest::IsPaused => return Ok(WorkerAnswer::Paused(status.status == "paused")),
         // It may run because an earlier answer was late, or because the guest woke up by itself.
-        Request::Start | Request::Resume if status.running => held.let_go(monitor),
-        Request::Start if has_begun => {}
-        Request::Pause if !status.running => {}
-        Request::Start | Request::Resume => {
+        WorkerRequest::Start | WorkerRequest::Resume if status.running => held.let_go(monitor),
+        WorkerRequest::Start if has_begun => {}
+        WorkerRequest::Pause if !status.running => {}
+        WorkerRequest::Start | WorkerRequest::Resume => {
             let continued = monitor.execute(&Cont, COMMAND_LIMIT);
             if matches!(continued, Ok(_) | Err(QmpError::Late(_))) {
                 held.let_go(monitor);
             }
             continued?;
         }
-        Request::Pause => drop(monitor.execute(&Stop, COMMAND_LIMIT)?),
-        Request::PowerDown => drop(monitor.execute(&SystemPowerdown, COMMAND_LIMIT)?),
+        WorkerRequest::Pause => drop(monitor.execute(&Stop, COMMAND_LIMIT)?),
+        WorkerRequest::PowerDown => drop(monitor.execute(&SystemPowerdown, COMMAND_LIMIT)?),
         // Processors that stand still would take it when they run again, if at all.
-        Request::Crash if !status.running => {
-            return Ok(Answer::StandsStill(
+        WorkerRequest::Crash if !status.running => {
+            return Ok(WorkerAnswer::StandsStill(
                 "the machine stands still, so its guest cannot crash: resume it first".to_owned(),
             ));
         }
-        Request::Crash => drop(monitor.execute(&InjectNmi, COMMAND_LIMIT)?),
+        WorkerRequest::Crash => drop(monitor.execute(&InjectNmi, COMMAND_LIMIT)?),
         // They are not for QEMU, or were done above.
-        Request::HasAgent
-        | Request::HasSockets
-        | Request::TakeAgent
-        | Request::TakeStdio(_)
-        | Request::Fault
-        | Request::SetService(..)
-        | Request::AddShare(_)
-        | Request::RemoveShare(_)
-        | Request::Detach(_) => {}
-        Request::Attach(_) => return Ok(Answer::Failed("no file came along".to_owned())),
+        WorkerRequest::HasAgent
+        | WorkerRequest::HasSockets
+        | WorkerRequest::TakeAgent
+        | WorkerRequest::TakeStdio(_)
+        | WorkerRequest::Fault
+        | WorkerRequest::SetService(..)
+        | WorkerRequest::AddShare(_)
+        | WorkerRequest::RemoveShare(_)
+        | WorkerRequest::Detach(_) => {}
+        WorkerRequest::Attach(_) => {
+            return Ok(WorkerAnswer::Failed("no file came along".to_owned()));
+        }
     }
-    Ok(Answer::Done)
+    Ok(WorkerAnswer::Done)
 }
 
 #[cfg(test)]
@@ -204,13 +213,13 @@ mod tests {
 
     #[test]
     fn files_are_let_go_of_when_the_machine_runs_already() {
-        for request in [Request::Start, Request::Resume] {
+        for request in [WorkerRequest::Start, WorkerRequest::Resume] {
             let (mut monitor, heard) =
                 monitor(&[r#"{"running": true, "status": "running"}"#, "{}", "[]"]);
             let mut held = Held::default();
             held.keep(RemoveFd { set: 1, fd: None });
             let answer = steer(&request, &mut monitor, &mut held).unwrap();
-            assert_eq!(answer, Answer::Done);
+            assert_eq!(answer, WorkerAnswer::Done);
             drop(monitor);
             let heard = heard.join().unwrap();
             assert_eq!(heard[1..], ["query-status", "remove-fd", "query-fdsets"]);

@@ -1,8 +1,8 @@
 //! Disks that come and go while the machine runs.
 //!
 //! 1. [`attach`], [`detach`]: the steps.
-//! 2. [`Held`]: files that QEMU has not closed yet. A QEMU before 9.1 closes none that it was given while the processors
-//!    stand still, so the lock on a disk would stay; a disk is then not taken from it before they run again.
+//! 2. [`Held`]: files that QEMU has not closed yet. A QEMU before 9.1 closes none that it was given while the
+//!    processors stand still, so the lock on a disk would stay; a disk is then not taken from it before they run again.
 //! 3. [`check_files`]: QEMU has opened nothing but what it was given.
 
 use std::{
@@ -131,8 +131,8 @@ fn has_file(monitor: &mut Client, file: RemoveFd) -> Result<bool, QmpError> {
     }))
 }
 
-/// Plugs a disk in. After a step that fails, all are undone: also one whose answer is late, which may be done by now. What
-/// another disk at this place has is left alone: its node is in use, and its file is another one of the set.
+/// Plugs a disk in. After a step that fails, all are undone: also one whose answer is late, which may be done by now.
+/// What another disk at this place has is left alone: its node is in use, and its file is another one of the set.
 pub(super) fn attach(
     monitor: &mut Client,
     held: &mut Held,
@@ -167,8 +167,8 @@ fn plug(monitor: &mut Client, disk: &Disk) -> Result<(), DiskError> {
     Ok(plugged.map(drop)?)
 }
 
-/// Pulls a disk out. The guest is not asked: what it has not written yet is lost to it. A step that is refused does not keep
-/// the next one from being tried, so a second call finishes what the first one has left half done.
+/// Pulls a disk out. The guest is not asked: what it has not written yet is lost to it. A step that is refused does not
+/// keep the next one from being tried, so a second call finishes what the first one has left half done.
 pub(super) fn detach(monitor: &mut Client, held: &mut Held, place: Place) -> Result<(), DiskError> {
     if !held.closes_now(monitor)? {
         return Err(DiskError::StandsStill);
@@ -205,8 +205,8 @@ fn unplug(monitor: &mut Client, place: Place) -> Result<(), QmpError> {
     unplugged.map(drop)
 }
 
-/// QEMU has opened nothing for disks but what was asked for. The header of an image is looked at before QEMU reads it, and
-/// the owner of the file may have changed it in between. The guest has not read from the image yet.
+/// QEMU has opened nothing for disks but what was asked for. The header of an image is looked at before QEMU reads it,
+/// and the owner of the file may have changed it in between. The guest has not read from the image yet.
 pub(super) fn check_files(monitor: &mut Client) -> Result<(), DiskError> {
     let nodes = monitor.execute(&QueryNamedBlockNodes, LIMIT)?;
     // QEMU gives such a name to what it opened of its own accord.

@@ -1,7 +1,8 @@
 //! Programs of the host that connect to the guest, and those that the guest connects to.
 //!
 //! 1. [`HvSocket`]: the rules and the folder. The guest dials a port: a program of the host listens on `vsock_PORT`.
-//! 2. [`Door`]: a thread that accepts programs of the host, reads `CONNECT PORT` of each and hands its stream to the device.
+//! 2. [`Door`]: a thread that accepts programs of the host, reads `CONNECT PORT` of each and hands its stream to the
+//!    device.
 
 use std::{
     os::fd::{AsRawFd as _, OwnedFd},
@@ -164,7 +165,8 @@ impl Door {
         }
     }
 
-    /// Hands the streams over whose programs have said their port. Those that say something else, or nothing in time, end.
+    /// Hands the streams over whose programs have said their port. Those that say something else, or nothing in time,
+    /// end.
     fn hear(&mut self) {
         let now = Instant::now();
         for mut caller in std::mem::take(&mut self.waiting) {

@@ -1,7 +1,8 @@
 //! What QEMU's process gives up before it executes QEMU: the host's files, network, processes and users.
 //!
-//! Its root is a small file system in memory with views of the host's programs and libraries, read-only, a `/proc` of its
-//! own pid namespace, and `/dev/null`. So a guest that takes QEMU over finds no data of the host and no other process.
+//! Its root is a small file system in memory with views of the host's programs and libraries, read-only, a `/proc` of
+//! its own pid namespace, and `/dev/null`. So a guest that takes QEMU over finds no data of the host and no other
+//! process.
 
 use std::{
     fs, io,
@@ -151,8 +152,8 @@ impl Jail {
     }
 }
 
-/// Becomes a user with these groups, without any capability and with none to be had, and is killed when the thread that has
-/// started this process ends.
+/// Becomes a user with these groups, without any capability and with none to be had, and is killed when the thread that
+/// has started this process ends.
 pub(super) fn become_user(user: u32, group: u32, more: &[Gid]) -> io::Result<()> {
     let none = Rlimit {
         current: Some(0),

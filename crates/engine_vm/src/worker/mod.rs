@@ -1,12 +1,13 @@
 //! The worker: one process per machine, which owns QEMU, its monitor and the host's ends of its serial ports.
 //!
-//! The service executes it from the sealed copy of its own program, with a socket as standard input. It puts the worker into the
-//! machine's control groups before it says what to run. It outlives the service. QEMU ends with it, and it ends with
-//! QEMU, after it has written down how (`exit`).
+//! The service executes it from the sealed copy of its own program, with a socket as standard input. It puts the worker
+//! into the machine's control groups before it says what to run. It outlives the service. QEMU ends with it, and it
+//! ends with QEMU, after it has written down how (`exit`).
 //!
 //! 1. [`main_if_worker`]: the beginning; sets up and reports.
 //! 2. `qemu`: starts QEMU. `jail`: what QEMU's process gives up first.
-//! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`: those that come and go.
+//! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`: those that come and
+//!    go.
 //! 4. `vsock`: the device that the guest dials. `switchboard`: the streams that it has dialled.
 //! 5. `hv_socket`: programs of the host that connect to the guest, and those that it connects to.
 //! 6. `shares`: directories of the host. `share_server`: the process that serves them.

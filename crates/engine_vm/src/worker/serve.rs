@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use crate::{
         machine::control::bind_in,
-        protocol::{self, Answer, Request, SOCKET},
+        protocol::{self, SOCKET, WorkerAnswer, WorkerRequest},
     };
 
     const LIMIT: Duration = Duration::from_secs(20);
@@ -234,10 +234,10 @@ mod tests {
         let service = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
         let address = SocketAddrUnix::new(place.path().join(SOCKET)).unwrap();
         connect(&service, &address).unwrap();
-        protocol::send(service.as_fd(), &Request::IsPaused, None).unwrap();
+        protocol::send(service.as_fd(), &WorkerRequest::IsPaused, None).unwrap();
         worker.answer(&mut Heard::default());
-        let (answer, _) = protocol::receive::<Answer>(service.as_fd(), LIMIT).unwrap();
-        assert_eq!(answer, Answer::Paused(false));
+        let (answer, _) = protocol::receive::<WorkerAnswer>(service.as_fd(), LIMIT).unwrap();
+        assert_eq!(answer, WorkerAnswer::Paused(false));
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
 }

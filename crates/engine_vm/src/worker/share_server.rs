@@ -1,12 +1,13 @@
 //! The process that serves the shares of a machine, with the rights of the user who asked for it.
 //!
-//! The worker starts it, from the same program, for a machine whose document has `Plan9`. It becomes that user, without any
-//! capability, before it is told of a share: so the kernel decides by that user's rights what the guest may do, and what a guest
-//! gains that takes it over is what that user has. It opens the directories itself, and reaches nothing of QEMU.
+//! The worker starts it, from the same program, for a machine whose document has `Plan9`. It becomes that user, without
+//! any capability, before it is told of a share: so the kernel decides by that user's rights what the guest may do, and
+//! what a guest gains that takes it over is what that user has. It opens the directories itself, and reaches nothing of
+//! QEMU.
 //!
 //! | socket | messages |
 //! |---|---|
-//! | standard input | [`Owner`] with the other socket, an [`Answer`] back; then [`Order`]s and [`Answer`]s by number |
+//! | standard input | [`Owner`] with the other socket, a [`WorkerAnswer`] back; then [`Order`]s and [`WorkerAnswer`]s by number |
 //! | the other one | the port that a guest has dialled, with its stream |
 //!
 //! It ends with the worker, whose ends of the sockets are closed then.
@@ -38,7 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FAILED, FIRST_UNUSED, jail, stdin_is_service};
 use crate::{
-    protocol::{self, Answer},
+    protocol::{self, WorkerAnswer},
     shares::{MOST, MOST_CONNECTIONS, Owner, Share, too_many, twin},
     sys::descriptors,
 };
@@ -111,13 +112,13 @@ fn run(orders: &OwnedFd) -> Result<(), Errno> {
     let thread = thread::Builder::new().name("dialled".to_owned());
     let accepting = thread.spawn(move || guests.accept_from(&dialled));
     accepting.map_err(|_| Errno::AGAIN)?;
-    protocol::send(orders.as_fd(), &Answer::Done, None)?;
+    protocol::send(orders.as_fd(), &WorkerAnswer::Done, None)?;
     loop {
         let ((number, order), _) = protocol::receive::<(u64, Order)>(orders.as_fd(), NO_LIMIT)?;
         let answer = shared.obey(order).unwrap_or_else(|failure| {
             let causes = failure.causes.iter().map(|cause| cause.message.as_str());
             let text: Vec<&str> = std::iter::once(&*failure.message).chain(causes).collect();
-            Answer::Refused(failure.hresult.0, text.join(": "))
+            WorkerAnswer::Refused(failure.hresult.0, text.join(": "))
         });
         protocol::send(orders.as_fd(), &(number, answer), None)?;
     }
@@ -172,20 +173,20 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn obey(&self, order: Order) -> Result<Answer, Failure> {
+    fn obey(&self, order: Order) -> Result<WorkerAnswer, Failure> {
         match order {
             Order::Add(share) => self.add(share),
             Order::Remove(name) => Ok(match self.all().remove(&name) {
                 Some((_, share)) => {
                     share.withdraw();
-                    Answer::Done
+                    WorkerAnswer::Done
                 }
-                None => Answer::NotThere,
+                None => WorkerAnswer::NotThere,
             }),
         }
     }
 
-    fn add(&self, share: Share) -> Result<Answer, Failure> {
+    fn add(&self, share: Share) -> Result<WorkerAnswer, Failure> {
         // Guests are served while this takes its time: the directory may lie on a file system that is slow.
         let opened = Arc::new(open_share(&share)?);
         let mut all = self.all();
@@ -196,7 +197,7 @@ impl Shared {
             return Err(refused(too_many()));
         }
         all.insert(share.name.clone(), (share, opened));
-        Ok(Answer::Done)
+        Ok(WorkerAnswer::Done)
     }
 
     /// Serves what guests dial, each on a thread, until the worker is gone.

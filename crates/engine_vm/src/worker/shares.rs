@@ -1,5 +1,5 @@
-//! The worker's end of the shares of its machine: starting the process that serves them (`share_server`), orders to it, and the
-//! streams of guests for it.
+//! The worker's end of the shares of its machine: starting the process that serves them (`share_server`), orders to it,
+//! and the streams of guests for it.
 
 use std::{
     cmp::Ordering,
@@ -24,7 +24,7 @@ use rustix::{
 
 use super::share_server::{NAME, Order};
 use crate::{
-    protocol::{self, Answer},
+    protocol::{self, WorkerAnswer},
     shares::{Owner, Share},
 };
 
@@ -64,7 +64,7 @@ impl Orders {
     ///
     /// # Errors
     /// The errno of `sendmsg(2)` or `recvmsg(2)`; `ETIMEDOUT` without an answer in time.
-    fn ask(&self, order: &Order, limit: Duration) -> Result<Answer, Errno> {
+    fn ask(&self, order: &Order, limit: Duration) -> Result<WorkerAnswer, Errno> {
         // Orders of two threads do not take the answers of each other.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last += 1;
@@ -73,7 +73,7 @@ impl Orders {
         let deadline = Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let (number, answer) = protocol::receive::<(u64, Answer)>(socket, left)?.0;
+            let (number, answer) = protocol::receive::<(u64, WorkerAnswer)>(socket, left)?.0;
             match number.cmp(&*last) {
                 Ordering::Less if left.is_zero() => return Err(Errno::TIMEDOUT),
                 Ordering::Less => {}
@@ -116,8 +116,8 @@ impl Shares {
             .spawn()?;
         protocol::send(orders.as_fd(), &owner, Some(their_dialled.as_fd()))?;
         drop(their_dialled);
-        match protocol::receive::<Answer>(orders.as_fd(), LIMIT)? {
-            (Answer::Done, _) => Ok(Self(Arc::new(Inner {
+        match protocol::receive::<WorkerAnswer>(orders.as_fd(), LIMIT)? {
+            (WorkerAnswer::Done, _) => Ok(Self(Arc::new(Inner {
                 orders: Orders::new(orders),
                 dialled,
                 ports: Mutex::default(),
@@ -137,10 +137,10 @@ impl Shares {
     }
 
     /// Adds a share.
-    pub(super) fn add(&self, share: Share) -> Answer {
+    pub(super) fn add(&self, share: Share) -> WorkerAnswer {
         let (name, port) = (share.name.clone(), share.port);
         let asked = self.0.orders.ask(&Order::Add(share), LIMIT);
-        if asked == Ok(Answer::Done) {
+        if asked == Ok(WorkerAnswer::Done) {
             self.ports().insert(name, port);
         } else if asked == Err(Errno::TIMEDOUT) && !self.has_name(&name) {
             // What has failed is not there later either. A process that hears nothing any more adds nothing.
@@ -150,11 +150,11 @@ impl Shares {
     }
 
     /// Takes a share away. Guests that have it mounted get errors from then on.
-    pub(super) fn remove(&self, name: &str) -> Answer {
+    pub(super) fn remove(&self, name: &str) -> WorkerAnswer {
         let order = Order::Remove(name.to_owned());
         let answer = self.0.orders.ask(&order, LIMIT).unwrap_or_else(unasked);
         // One whose removal took too long is not there the next time.
-        if matches!(answer, Answer::Done | Answer::NotThere) {
+        if matches!(answer, WorkerAnswer::Done | WorkerAnswer::NotThere) {
             self.ports().remove(name);
         }
         answer
@@ -173,8 +173,8 @@ impl Shares {
     }
 }
 
-fn unasked(errno: Errno) -> Answer {
-    Answer::Failed(format!(
+fn unasked(errno: Errno) -> WorkerAnswer {
+    WorkerAnswer::Failed(format!(
         "the process that serves the shares of the machine cannot be asked: {errno}"
     ))
 }
@@ -196,15 +196,18 @@ mod tests {
             assert_eq!(heard, expected);
         }
         for answer in [
-            (1_u64, Answer::Done),
-            (2, Answer::Done),
-            (3, Answer::NotThere),
+            (1_u64, WorkerAnswer::Done),
+            (2, WorkerAnswer::Done),
+            (3, WorkerAnswer::NotThere),
         ] {
             protocol::send(server.as_fd(), &answer, None).unwrap();
         }
-        assert_eq!(orders.ask(&order("next"), LIMIT), Ok(Answer::NotThere));
+        assert_eq!(
+            orders.ask(&order("next"), LIMIT),
+            Ok(WorkerAnswer::NotThere)
+        );
         // An answer to what was not asked is none.
-        protocol::send(server.as_fd(), &(9_u64, Answer::Done), None).unwrap();
+        protocol::send(server.as_fd(), &(9_u64, WorkerAnswer::Done), None).unwrap();
         assert_eq!(orders.ask(&order("last"), LIMIT), Err(Errno::BADMSG));
         drop(server);
         assert!(orders.ask(&order("gone"), LIMIT).is_err());

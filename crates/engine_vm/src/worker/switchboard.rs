@@ -1,8 +1,8 @@
 //! The ports of the host that a guest can dial (`vsock(7)`), and the streams that wait for the service to take them.
 //!
-//! The agent dials [`BRIDGE_PORT`], and for the standard streams of a process the ports that the service named to it. It
-//! dials from a reserved port ([`LAST_RESERVED_PORT`]), which the guest's kernel gives to privileged programs only: any
-//! other program of the guest that dials is refused, so it cannot take the agent's place, nor that of a process's
+//! The agent dials [`BRIDGE_PORT`], and for the standard streams of a process the ports that the service named to it.
+//! It dials from a reserved port ([`LAST_RESERVED_PORT`]), which the guest's kernel gives to privileged programs only:
+//! any other program of the guest that dials is refused, so it cannot take the agent's place, nor that of a process's
 //! streams. A guest may dial as it likes: what waits is bounded, and the service takes only what it has asked for.
 
 use std::{

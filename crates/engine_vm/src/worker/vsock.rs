@@ -57,7 +57,8 @@ impl Vsock {
         let thread = thread::Builder::new().name("vsock".to_owned());
         let run = move || {
             let _ending: std::sync::mpsc::Sender<()> = ending;
-            // A device that fails leaves the machine without sockets; its agent is then not reached. The handle tells why.
+            // A device that fails leaves the machine without sockets; its agent is then not reached. The handle tells
+            // why.
             drop(device.run());
         };
         let spawned = thread.spawn(run);

@@ -5,25 +5,28 @@ use std::{
     path::Path,
 };
 
-use hcs_engine::engine::{Exit, Machine};
-use hcs_schema::{
-    Failure, HResult,
-    documents::{ModifySettingRequest, PauseOptions},
+use hcs_engine::{
+    engine::{Exit, Machine},
+    modification::HostChange,
 };
+use hcs_schema::{Failure, HResult, documents::PauseOptions};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 
-use crate::{cases::Case, host::Host};
+use crate::{
+    cases::Case,
+    host::{Host, host_change},
+};
 
 pub(crate) const CASES: &[Case] = &[(
     "a_disk_leaves_a_paused_machine_as_soon_as_qemu_lets_it_go",
     a_disk_leaves_a_paused_machine_as_soon_as_qemu_lets_it_go,
 )];
 
-fn request(kind: &str, settings: &Value) -> ModifySettingRequest {
+fn request(kind: &str, settings: &Value) -> HostChange {
     let path = "VirtualMachine/Devices/Scsi/0/Attachments/1";
     let request = json!({"ResourcePath": path, "RequestType": kind, "Settings": settings});
-    hcs_schema::parse(&request.to_string()).unwrap()
+    host_change(&request).unwrap()
 }
 
 pub(crate) fn add(machine: &dyn Machine, path: &Path) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
 //! A guest of 124 bytes: a multiboot kernel that needs no files, no drivers and a tenth of a second.
 //!
-//! It writes its command line to COM1, then the text in its module (the initial RAM disk), then a line end. Then it echoes
-//! what it reads there, and obeys some letters: `o` powers off, `r` resets, `p` says that it panicked, `t` faults thrice.
+//! It writes its command line to COM1, then the text in its module (the initial RAM disk), then a line end. Then it
+//! echoes what it reads there, and obeys some letters: `o` powers off, `r` resets, `p` says that it panicked, `t`
+//! faults thrice.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,5 @@
-//! A service's part for the tests: an engine, the directories and names of machines, and the ends of their serial ports.
+//! A service's part for the tests: an engine, the directories and names of machines, and the ends of their serial
+//! ports.
 
 use std::{
     fs,
@@ -10,8 +11,11 @@ use std::{
 };
 
 use engine_vm::{EngineConfig, VmEngine};
-use hcs_engine::engine::{CreateRequest, Engine as _, Exit, Found, Machine};
-use hcs_schema::{Failure, documents::StartOptions};
+use hcs_engine::{
+    engine::{CreateRequest, Engine as _, Exit, Found, Machine},
+    modification::{HostChange, Modification},
+};
+use hcs_schema::{Failure, coverage::VIRTUAL_MACHINE, documents::StartOptions};
 use hcs_wire::access::{self, Holder, READ, WRITE};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
@@ -257,4 +261,11 @@ impl Com {
     pub(crate) fn booted(&mut self) -> String {
         self.read_to("\n")
     }
+}
+
+/// The host's part of a modify request, which has to be a valid one.
+pub(crate) fn host_change(request: &Value) -> Result<HostChange, Failure> {
+    let request = hcs_schema::parse(&request.to_string()).unwrap();
+    let modification = Modification::read(request, &VIRTUAL_MACHINE)?;
+    Ok(modification.host.unwrap())
 }

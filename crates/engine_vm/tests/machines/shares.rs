@@ -1,5 +1,5 @@
-//! Directories of the host for a guest: who serves them, and which are refused. `crates/hcsd/tests/service/shares.rs` has a guest
-//! that uses them.
+//! Directories of the host for a guest: who serves them, and which are refused. `crates/hcsd/tests/service/shares.rs`
+//! has a guest that uses them.
 
 use std::{
     fs,
@@ -8,12 +8,12 @@ use std::{
 };
 
 use hcs_engine::engine::{Engine as _, Exit, Machine};
-use hcs_schema::{Failure, HResult, documents::ModifySettingRequest};
+use hcs_schema::{Failure, HResult};
 use serde_json::{Value, json};
 
 use crate::{
     cases::Case,
-    host::{Host, Running},
+    host::{Host, Running, host_change},
 };
 
 pub(crate) const CASES: &[Case] = &[
@@ -38,8 +38,7 @@ fn add(machine: &dyn Machine, path: &Path) -> Result<(), Failure> {
     let request = json!({
         "ResourcePath": "VirtualMachine/Devices/Plan9/Shares", "RequestType": "Add", "Settings": share(path),
     });
-    let request: ModifySettingRequest = hcs_schema::parse(&request.to_string()).unwrap();
-    machine.modify(&request)
+    machine.modify(&host_change(&request)?)
 }
 
 /// Starts a machine that may have shares, for `user`.

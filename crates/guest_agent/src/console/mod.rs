@@ -6,10 +6,11 @@
 //! ```
 //!
 //! - Backpressure goes through: nothing is read that the other side does not take.
-//! - The end of stdin is typed as the end-of-file character. The pipe stays open: a process that opens it again may go on.
+//! - The end of stdin is typed as the end-of-file character. The pipe stays open: a process that opens it again may go
+//!   on.
 //! - The agent holds the slave until the process has ended, so a program may close all its descriptors of the terminal
-//!   and open `/dev/tty` again. The output ends when the process and all others that have the terminal open are gone, and
-//!   every byte of it has gone to the host.
+//!   and open `/dev/tty` again. The output ends when the process and all others that have the terminal open are gone,
+//!   and every byte of it has gone to the host.
 //! - Output that is not read any more (the host closed stdout) hangs the terminal up, as closing a terminal window
 //!   does: SIGHUP to the session. A silent process is not disturbed, as with a pipe.
 //! - A console without stdout is drained into nothing.

@@ -27,8 +27,8 @@ impl Input {
         }
     }
 
-    /// Passes on what `stdin` takes, up to about `budget` bytes. [`Flow::Ended`] means that nothing more comes, or that no
-    /// process reads it any more.
+    /// Passes on what `stdin` takes, up to about `budget` bytes. [`Flow::Ended`] means that nothing more comes, or that
+    /// no process reads it any more.
     pub(super) fn pump(&mut self, stdin: &OwnedFd, scratch: &mut [u8], budget: usize) -> Flow {
         let chunk = scratch.len().min(CHUNK);
         let mut moved = 0;

@@ -1,8 +1,8 @@
 //! The output of one process in its files.
 //!
-//! The files come from the host, open and without a name: nothing in the system has a way to them, and they are gone with
-//! the agent. What cannot be written, as the disk is full, is counted and said in its place; the process never waits
-//! for it.
+//! The files come from the host, open and without a name: nothing in the system has a way to them, and they are gone
+//! with the agent. What cannot be written, as the disk is full, is counted and said in its place; the process never
+//! waits for it.
 
 use std::{io::IoSlice, os::fd::OwnedFd};
 
@@ -253,8 +253,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is written: what is kept is the end of it, bounded, without a byte missing; a reader that keeps up gets
-        /// all, one that does not gets the end and the size of its gap; and the tail is so many lines, where they are kept.
+        /// Whatever is written: what is kept is the end of it, bounded, without a byte missing; a reader that keeps up
+        /// gets all, one that does not gets the end and the size of its gap; and the tail is so many lines, where they
+        /// are kept.
         #[test]
         fn the_newest_output_is_kept(
             chunks in prop::collection::vec(chunk(), 1..60),

@@ -11,7 +11,8 @@
 //! 3. [`Output`]: the output of one process. [`Outputs`]: all of them.
 //!
 //! The output stays when the process has ended, with its exit code, until the agent ends or [`MAX_OUTPUTS`] younger
-//! processes want the place. Its standard input does not end with a client. A process never waits for a reader, nor for the disk beyond what the kernel has it wait.
+//! processes want the place. Its standard input does not end with a client. A process never waits for a reader, nor for
+//! the disk beyond what the kernel has it wait.
 
 mod input;
 mod log;
@@ -24,7 +25,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use hcs_schema::{Failure, HResult, win32};
+use hcs_schema::{Failure, HResult, Stdio, win32};
 use hcs_wire::{
     errno,
     output::{About, Kind, OutputQuery},
@@ -40,7 +41,7 @@ use self::{
     log::Log,
     reader::{Reader, State},
 };
-use crate::{command::Streams, link::Stdio, relay::Flow};
+use crate::relay::Flow;
 
 /// The most processes whose output is kept.
 const MAX_OUTPUTS: usize = 16;
@@ -83,7 +84,10 @@ impl Output {
     ///
     /// # Errors
     /// The files are of no use, or no pipes can be made.
-    pub(crate) fn prepare(streams: Streams, files: Vec<OwnedFd>) -> Result<(Self, Stdio), Failure> {
+    pub(crate) fn prepare(
+        streams: Stdio<bool>,
+        files: Vec<OwnedFd>,
+    ) -> Result<(Self, Stdio<Option<OwnedFd>>), Failure> {
         let mut output = Self {
             pid: 0,
             log: Log::new(files)?,
@@ -99,7 +103,7 @@ impl Output {
         Ok((output, stdio))
     }
 
-    fn connect(&mut self, streams: Streams) -> Result<Stdio, Errno> {
+    fn connect(&mut self, streams: Stdio<bool>) -> Result<Stdio<Option<OwnedFd>>, Errno> {
         let mut stdio = Stdio::default();
         if streams.stdin {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -325,8 +329,9 @@ impl Outputs {
         closed
     }
 
-    /// Has the pipe of `ends`, which are non-blocking, get what `query` asks for, and attaches the other one, if there is one,
-    /// to the standard input; answers the pid of the process. `watch` makes the event loop watch an end under a number.
+    /// Has the pipe of `ends`, which are non-blocking, get what `query` asks for, and attaches the other one, if there
+    /// is one, to the standard input; answers the pid of the process. `watch` makes the event loop watch an end under a
+    /// number.
     ///
     /// # Errors
     /// There is no such output, there are too many readers, or `watch` failed.

@@ -1,7 +1,7 @@
 //! One reader of kept output: a pipe of its own, and how far it is.
 //!
-//! Nothing waits for it: what it does not take stays in the log until that is rotated away, and it is told then how much
-//! it has missed. It holds one record at most.
+//! Nothing waits for it: what it does not take stays in the log until that is rotated away, and it is told then how
+//! much it has missed. It holds one record at most.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -64,7 +64,8 @@ impl Reader {
         self.pipe
     }
 
-    /// Passes on what the pipe takes, up to about `budget` bytes. [`Flow::Ended`] means that the reader is gone, or has all.
+    /// Passes on what the pipe takes, up to about `budget` bytes. [`Flow::Ended`] means that the reader is gone, or has
+    /// all.
     pub(super) fn pump(&mut self, log: &Log, state: State, budget: usize) -> Flow {
         let mut moved = 0;
         let mut buffer = Vec::new();

@@ -1,6 +1,8 @@
-//! Where in the files of a log is what: a few files of limited size, of which the oldest is emptied for the newest. Pure.
+//! Where in the files of a log is what: a few files of limited size, of which the oldest is emptied for the newest.
+//! Pure.
 //!
-//! The log is a row of numbered segments; segment N is in file N modulo the number of files. A record is in one segment.
+//! The log is a row of numbered segments; segment N is in file N modulo the number of files. A record is in one
+//! segment.
 
 use std::collections::VecDeque;
 
@@ -161,8 +163,8 @@ impl Rotation {
         }
     }
 
-    /// A cursor for the last `tail` lines, and how many ends of lines are before them; without `tail` for everything. The
-    /// cursor may be before them.
+    /// A cursor for the last `tail` lines, and how many ends of lines are before them; without `tail` for everything.
+    /// The cursor may be before them.
     pub(super) fn begin(&self, tail: Option<u64>) -> (Cursor, u64) {
         let lines = self.line + u64::from(self.open_line);
         let before = tail.map_or(0, |tail| lines.saturating_sub(tail));

@@ -35,12 +35,14 @@ mod tests {
     use std::os::fd::AsRawFd as _;
 
     use super::*;
-    use crate::{command::Streams, detached::Output};
+    use hcs_schema::Stdio;
+
+    use crate::detached::Output;
 
     #[test]
     fn they_are_files_that_output_can_be_kept_in() {
         let files = files().unwrap();
         assert!(files.iter().all(|file| file.as_raw_fd() > 2));
-        Output::prepare(Streams::default(), files).unwrap();
+        Output::prepare(Stdio::default(), files).unwrap();
     }
 }

@@ -1,13 +1,14 @@
 //! The agent of a virtual machine: the program `hcs-guest`.
 //!
-//! As the first process (`/init` of an initial ramdisk) it makes the machine usable before it serves: `setup` mounts the
-//! file systems of the kernel, `modules` loads what the image brings along. When the system has been shut down it powers
-//! the machine off. Started by another init it serves alone, and leaves the end of the machine to that init.
+//! As the first process (`/init` of an initial ramdisk) it makes the machine usable before it serves: `setup` mounts
+//! the file systems of the kernel, `modules` loads what the image brings along. When the system has been shut down it
+//! powers the machine off. Started by another init it serves alone, and leaves the end of the machine to that init.
 //!
 //! 1. [`run`]: the whole program.
 //! 2. `setup`, `modules`: the first process's work.
 //! 3. `shares`: directories of the host.
-//! 4. `vsock`: the way to the host. `renewal`, `kept`: what a virtual machine needs that a container gets from its host.
+//! 4. `vsock`: the way to the host. `renewal`, `kept`: what a virtual machine needs that a container gets from its
+//!    host.
 //!
 //! What is written to standard error is for the serial console: a line for each step, and what went wrong.
 
@@ -52,7 +53,8 @@ const PROCESS_FILES: Limit = Limit {
     hard: 524_288,
 };
 
-/// Runs the program with `arguments`; answers its exit code. Changes the whole process, which must have no other threads.
+/// Runs the program with `arguments`; answers its exit code. Changes the whole process, which must have no other
+/// threads.
 #[must_use]
 pub fn run(arguments: impl Iterator<Item = String>) -> u8 {
     if let Some(code) = main_if_archive() {

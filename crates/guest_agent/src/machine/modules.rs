@@ -19,8 +19,8 @@ const ORDER: &str = "order";
 /// The most modules.
 const MOST: usize = 512;
 
-/// Loads all; answers how many were loaded or there already. What cannot be loaded is said and left out: the agent's work
-/// may not need it.
+/// Loads all; answers how many were loaded or there already. What cannot be loaded is said and left out: the agent's
+/// work may not need it.
 pub(super) fn load() -> usize {
     let folder = Path::new(FOLDER);
     let list = fs::read_to_string(folder.join(ORDER)).unwrap_or_default();

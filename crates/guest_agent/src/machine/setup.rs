@@ -1,7 +1,7 @@
 //! What the first process of a virtual machine does before it serves.
 //!
-//! Nothing here ends the machine: an agent that the host can reach tells more than a machine that has stopped. What fails
-//! is said on the console.
+//! Nothing here ends the machine: an agent that the host can reach tells more than a machine that has stopped. What
+//! fails is said on the console.
 
 use std::{fs, os::unix::fs::symlink, time::Instant};
 

@@ -21,8 +21,8 @@ use serde_json::Value;
 
 /// What requests call one of them.
 const RESOURCE: &str = "MappedDirectory";
-/// The word of the kernel's command line for one: `hcs.share=PORT:NAME:PATH`, with `:ro` behind it for one that is only read.
-/// Bytes are written as `%` with two digits where they would end a field or the word.
+/// The word of the kernel's command line for one: `hcs.share=PORT:NAME:PATH`, with `:ro` behind it for one that is only
+/// read. Bytes are written as `%` with two digits where they would end a field or the word.
 const WORD: &str = "hcs.share=";
 /// The longest message of 9P.
 const MESSAGE: u32 = 256 << 10;
@@ -156,7 +156,8 @@ fn wrong(message: String) -> Failure {
     Failure::new(HResult::E_INVALIDARG, message)
 }
 
-/// Mounts `wanted` over a stream to its port. Its directory is made if it is not there. Waits for the answers of the host.
+/// Mounts `wanted` over a stream to its port. Its directory is made if it is not there. Waits for the answers of the
+/// host.
 ///
 /// # Errors
 /// The guest's kernel or the host refused.

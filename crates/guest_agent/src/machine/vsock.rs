@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{Failure, HResult, Stdio};
 use hcs_wire::{
     errno,
     guest::{BRIDGE_PORT, LAST_RESERVED_PORT, Renewal, VsockStdioRelaySettings},
@@ -31,12 +31,7 @@ use rustix::{
 };
 
 use super::{kept, renewal, shares};
-use crate::{
-    agent::log,
-    command::Streams,
-    link::{Link, Stdio},
-    sys::vsock,
-};
+use crate::{agent::log, link::Link, sys::vsock};
 
 /// The longest that the host may take to accept the streams of a process.
 const DIAL_LIMIT: Duration = Duration::from_secs(5);
@@ -245,17 +240,14 @@ impl Link for VsockLink {
 
     fn stdio(
         &mut self,
-        wanted: Streams,
+        wanted: Stdio<bool>,
         ports: VsockStdioRelaySettings,
         _sent: Vec<OwnedFd>,
-    ) -> Result<Stdio, Failure> {
-        let port = |wanted: bool, port: Option<u32>| port.filter(|_| wanted);
-        let ports = [
-            port(wanted.stdin, ports.std_in),
-            port(wanted.stdout, ports.std_out),
-            port(wanted.stderr, ports.std_err),
-        ];
-        let [stdin, stdout, stderr] = self.sources.dial_all(ports, DIAL_LIMIT)?;
+    ) -> Result<Stdio<Option<OwnedFd>>, Failure> {
+        let asked = wanted.zip(ports.ports());
+        let ports = asked.map(|(wanted, port)| port.filter(|_| wanted));
+        let streams = self.sources.dial_all(ports.into_array(), DIAL_LIMIT)?;
+        let [stdin, stdout, stderr] = streams;
         Ok(Stdio {
             stdin,
             stdout,

@@ -5,7 +5,9 @@ use std::{
     time::SystemTime,
 };
 
-use hcs_schema::{Failure, HResult, documents::ProcessParameters, privileges::Privileges, win32};
+use hcs_schema::{
+    Failure, HResult, Stdio, documents::ProcessParameters, privileges::Privileges, win32,
+};
 use hcs_wire::{
     errno,
     guest::{ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, ResponseBase, code},
@@ -25,7 +27,7 @@ use crate::{
     facts::GuestFacts,
     files::{self, ReadError, TextFile},
     kept::Kept,
-    link::{Link, Stdio},
+    link::{self, Link},
     sys::{Launch, LaunchError, Spawner},
     waits::Wait,
 };
@@ -130,7 +132,7 @@ impl<L: Link> Agent<L> {
         command: &Command,
         settings: &ExecuteProcessSettings,
         sent: Vec<OwnedFd>,
-    ) -> Result<(Stdio, Option<Output>), Failure> {
+    ) -> Result<(Stdio<Option<OwnedFd>>, Option<Output>), Failure> {
         if !command.detached {
             let ports = settings.vsock_stdio_relay_settings;
             let streams = self.link.stdio(command.streams, ports, sent)?;
@@ -145,7 +147,11 @@ impl<L: Link> Agent<L> {
     }
 
     /// Streams for a process: pipes in any case. A console is relayed to its streams whatever they are.
-    fn pipes(&mut self, command: &Command, streams: Stdio) -> Result<Stdio, Failure> {
+    fn pipes(
+        &mut self,
+        command: &Command,
+        streams: Stdio<Option<OwnedFd>>,
+    ) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         if self.link.passes_descriptors() || command.console.is_some() {
             return Ok(streams);
         }
@@ -154,7 +160,7 @@ impl<L: Link> Agent<L> {
     }
 
     /// Ways back to the pipes that were given for a process; those of the agent's own are not handed out.
-    fn keep(&mut self, command: &Command, stdio: &Stdio) -> Kept {
+    fn keep(&mut self, command: &Command, stdio: &Stdio<Option<OwnedFd>>) -> Kept {
         match command.detached || !self.link.passes_descriptors() {
             true => Kept::default(),
             false => self.keeper.keep(&self.facts.own, stdio),
@@ -185,13 +191,14 @@ impl<L: Link> Agent<L> {
         command: &Command,
         identity: &Identity,
         privileges: &Privileges,
-        stdio: &Stdio,
+        stdio: &Stdio<Option<OwnedFd>>,
         marks: &mut Marks,
     ) -> Result<Pid, Failure> {
-        stdio.give_to(identity.uid);
+        link::give_to(stdio, identity.uid);
         let null = self.facts.null();
-        let descriptors = [&stdio.stdin, &stdio.stdout, &stdio.stderr]
-            .map(|given| given.as_ref().map_or(null, |descriptor| descriptor.as_fd()));
+        let given = stdio.as_ref().into_array();
+        let descriptors =
+            given.map(|given| given.as_ref().map_or(null, |descriptor| descriptor.as_fd()));
         let mut launch = launch(command, identity, privileges, &self.facts, descriptors);
         let own = match command.own {
             true => Some(self.facts.own.executable().map_err(|errno| {
@@ -208,7 +215,7 @@ impl<L: Link> Agent<L> {
         &mut self,
         command: &Command,
         (identity, privileges): (&Identity, &Privileges),
-        stdio: Stdio,
+        stdio: Stdio<Option<OwnedFd>>,
         size: ConsoleSize,
         marks: &mut Marks,
     ) -> Result<(Pid, Option<u64>), Failure> {

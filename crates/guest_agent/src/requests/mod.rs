@@ -20,9 +20,10 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     WireError,
     guest::{
-        ExecuteProcess, FetchStdio, Frame, GetProperties, MessageType, ModifySettings, NULL_ID,
-        NegotiateProtocol, ReadOutput, RecallCall, Renew, Request, RequestBase, ResizeConsole,
-        ResponseBase, Rpc, ShutDown, SignalProcess, UpdateNames, WaitForProcess, code, encode_bits,
+        AgentRequest, ExecuteProcess, FetchStdio, Frame, GetProperties, GuestTarget, MessageType,
+        ModifySettings, NegotiateProtocol, ReadOutput, RecallCall, Renew, RequestBase,
+        ResizeConsole, ResponseBase, Rpc, ShutDown, SignalProcess, UpdateNames, WaitForProcess,
+        code, encode_bits,
     },
 };
 use serde::Serialize;
@@ -220,7 +221,7 @@ impl<L: Link> Agent<L> {
 }
 
 /// Reads a body, remembers its activity in `call`, and checks that it is about this system.
-fn parse<T: Request>(call: &mut BridgeCall, body: &[u8]) -> Result<T, Failure> {
+fn parse<T: AgentRequest>(call: &mut BridgeCall, body: &[u8]) -> Result<T, Failure> {
     let invalid = |reason: String| {
         let message = format!("the body of the request is not valid JSON for it: {reason}");
         Failure::new(code::INVALID_JSON, message)
@@ -238,12 +239,13 @@ fn parse<T: Request>(call: &mut BridgeCall, body: &[u8]) -> Result<T, Failure> {
         )));
     }
     call.activity_id.clone_from(&base.activity_id);
-    let container = base.container_id.as_str();
-    if !matches!(container, "" | NULL_ID) {
-        let message = format!("there is no container {container:?} in this system");
-        return Err(Failure::new(code::CONTAINER_NOT_FOUND, message));
+    match base.target() {
+        GuestTarget::System => Ok(request),
+        GuestTarget::Container(id) => {
+            let message = format!("there is no container {id:?} in this system");
+            Err(Failure::new(code::CONTAINER_NOT_FOUND, message))
+        }
     }
-    Ok(request)
 }
 
 /// Reads a request as far as it is read before anything happens.

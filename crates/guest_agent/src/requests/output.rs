@@ -2,15 +2,11 @@
 
 use std::os::fd::OwnedFd;
 
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{Failure, HResult, Stdio};
 use hcs_wire::guest::{ReadOutput, ReadOutputResponse};
 
 use super::{BridgeAnswer, BridgeCall};
-use crate::{
-    agent::Agent,
-    detached::Ends,
-    link::{Link, Stdio},
-};
+use crate::{agent::Agent, detached::Ends, link::Link};
 
 impl<L: Link> Agent<L> {
     /// Answers once the reader is there. The output comes through the pipe, whatever becomes of the host.
@@ -38,7 +34,7 @@ impl<L: Link> Agent<L> {
 }
 
 /// The streams of a reader, of which one is to be written to.
-fn ends(streams: Stdio) -> Result<Ends, Failure> {
+fn ends(streams: Stdio<Option<OwnedFd>>) -> Result<Ends, Failure> {
     let output = streams.stdout.ok_or_else(|| {
         let message = "the request names no port for the output (VsockStdioRelaySettings.StdOut)";
         Failure::new(HResult::E_INVALIDARG, message)

@@ -165,21 +165,21 @@ impl<L: Link> Agent<L> {
         let Some(process) = self.processes.get(&request.process_id) else {
             return Err(unknown(request.process_id));
         };
-        let copy = |end: &Option<OwnedFd>| end.as_ref().map(OwnedFd::try_clone).transpose();
-        let [stdin, stdout, stderr] = &process.kept.pipes;
-        let copied = || std::io::Result::Ok([copy(stdin)?, copy(stdout)?, copy(stderr)?]);
-        let pipes = copied().map_err(|error| {
+        let kept = process.kept.pipes.as_ref();
+        let copied = kept.try_map(|end| end.as_ref().map(OwnedFd::try_clone).transpose());
+        let pipes = copied.map_err(|error| {
             let message = format!("the stdio of process {} cannot be sent", request.process_id);
             Failure::new(HResult::E_OUTOFMEMORY, message).because(&error)
         })?;
+        let streams = pipes.present();
         let message = call.answer(&FetchStdioResponse {
             base: call.base(),
-            std_in: pipes[0].is_some(),
-            std_out: pipes[1].is_some(),
-            std_err: pipes[2].is_some(),
+            std_in: streams.stdin,
+            std_out: streams.stdout,
+            std_err: streams.stderr,
         })?;
         if let (Some(stream), Some(message)) = (&mut self.stream, message) {
-            stream.push_with(&message, pipes.into_iter().flatten().collect());
+            stream.push_with(&message, pipes.into_array().into_iter().flatten().collect());
         }
         Ok(None)
     }

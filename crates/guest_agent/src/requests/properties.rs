@@ -20,8 +20,8 @@ use crate::{
     session,
 };
 
-/// The most processes that are listed, if no more were made for the host: so the list of a system that is full of them fits
-/// into an answer and takes a fraction of a second.
+/// The most processes that are listed, if no more were made for the host: so the list of a system that is full of them
+/// fits into an answer and takes a fraction of a second.
 const MOST_LISTED: usize = 4096;
 /// The room for arguments and long names of all processes in an answer, in bytes: processes choose them.
 const ROOM: usize = 1 << 20;
@@ -52,7 +52,8 @@ impl<L: Link> Agent<L> {
         })
     }
 
-    /// All processes of the system but the agent: those that were made for the host, and others as far as there is room.
+    /// All processes of the system but the agent: those that were made for the host, and others as far as there is
+    /// room.
     fn process_list(&self) -> Vec<ProcessDetails> {
         let own = &self.facts.own;
         let start = start_of_machine();
@@ -152,8 +153,8 @@ fn name<'a>(kernel: &'a str, started: &'a str) -> &'a str {
     }
 }
 
-/// The kernel's name of a process, whole where the kernel has cut it off and the process is called by it: a script is named
-/// behind the program that runs it. A process may change its arguments, so the rest is as true as the process is.
+/// The kernel's name of a process, whole where the kernel has cut it off and the process is called by it: a script is
+/// named behind the program that runs it. A process may change its arguments, so the rest is as true as the process is.
 fn whole_name<'a>(kernel: &'a str, arguments: &'a [String]) -> &'a str {
     /// What the kernel keeps of a name.
     const KEPT: usize = 15;
@@ -185,8 +186,8 @@ impl Room {
     }
 }
 
-/// The most bytes that `text` takes in an answer, which is JSON in JSON: there a character that JSON escapes takes up to
-/// seven.
+/// The most bytes that `text` takes in an answer, which is JSON in JSON: there a character that JSON escapes takes up
+/// to seven.
 fn cost(text: &str) -> usize {
     const FRAME: usize = 8;
     let of = |character: char| match character {

@@ -129,7 +129,8 @@ impl Mark {
 
 /// Entry of the child: `orders` points to an [`Orders`]. Never returns to the agent's code.
 pub(super) extern "C" fn enter(orders: *mut c_void) -> c_int {
-    // SAFETY: `spawn` passes a pointer to an Orders that lives until this process is gone or past returning to this code.
+    // SAFETY: `spawn` passes a pointer to an Orders that lives until this process is gone or past returning to this
+    // code.
     let orders = unsafe { &*orders.cast::<Orders>() };
     // SAFETY: as for `orders`.
     let report = unsafe { &*orders.report };

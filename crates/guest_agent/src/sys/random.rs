@@ -23,8 +23,8 @@ struct Pool {
     bytes: [u8; BYTES],
 }
 
-/// Mixes `bytes`, which are secret and random, into the kernel's random numbers, and has all that are given out from now
-/// on depend on them.
+/// Mixes `bytes`, which are secret and random, into the kernel's random numbers, and has all that are given out from
+/// now on depend on them.
 ///
 /// # Errors
 /// The errno of `open(2)` or `ioctl(2)`: `EPERM` without `CAP_SYS_ADMIN`.
@@ -39,7 +39,8 @@ pub(crate) fn mix(bytes: [u8; BYTES]) -> Result<(), Errno> {
         size: 32,
         bytes,
     };
-    // SAFETY: the kernel reads the two numbers of `pool` and as many bytes behind them as the second says, which are there.
+    // SAFETY: the kernel reads the two numbers of `pool` and as many bytes behind them as the second says, which are
+    // there.
     let added = unsafe { libc::ioctl(device.as_raw_fd(), RNDADDENTROPY, &raw const pool) };
     check(added)?;
     reseed(&device)

@@ -50,8 +50,8 @@ pub(crate) fn prepare() -> Result<OwnedFd, Errno> {
 
 /// Sends signal `number` to the process `pid`; `number` 0 only asks whether it is there (`kill(2)`).
 ///
-/// `pid` must be a child of the agent that has not been reaped: then it cannot be another process of the same number. The
-/// same number below 0 means the group that this child leads.
+/// `pid` must be a child of the agent that has not been reaped: then it cannot be another process of the same number.
+/// The same number below 0 means the group that this child leads.
 ///
 /// # Errors
 /// The errno of `kill(2)`.
@@ -78,8 +78,8 @@ pub(crate) fn send_to_all(number: i32) -> Result<(), Errno> {
 fn default_disposition(signal: libc::c_int) {
     // All zero is SIG_DFL, no flags, no mask, whatever the order of the fields is; no machine's structure is larger.
     let action = [0_u64; 8];
-    // SAFETY: the kernel reads a structure smaller than `action`. SIG_DFL runs no code. SIGKILL and SIGSTOP are refused,
-    // and stay as they are.
+    // SAFETY: the kernel reads a structure smaller than `action`. SIG_DFL runs no code. SIGKILL and SIGSTOP are
+    // refused, and stay as they are.
     unsafe {
         libc::syscall(
             libc::SYS_rt_sigaction,

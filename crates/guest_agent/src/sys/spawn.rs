@@ -1,12 +1,13 @@
 //! Starting a program: `clone(2)` with the agent's memory shared, and the agent waiting until the program runs.
 //!
 //! `CLONE_VM` copies no page tables, and the kernel tells when a child has left the agent's memory
-//! (`CLONE_CHILD_CLEARTID`): then it has either become the program or left its errno in a [`Report`] and exits. No pidfd
-//! is asked for: the agent is the only one who reaps its children, so a pid it has not reaped cannot be another process.
+//! (`CLONE_CHILD_CLEARTID`): then it has either become the program or left its errno in a [`Report`] and exits. No
+//! pidfd is asked for: the agent is the only one who reaps its children, so a pid it has not reaped cannot be another
+//! process.
 //!
 //! It is as with `CLONE_VFORK`, but for one thing: a child may be stopped before its program runs, by a process of the
-//! system that has its user, and nothing forbids that. The agent sees it, ends the child and says so. A child that takes
-//! longer than [`LIMIT`], as its program is on a file system that does not answer, is ended too.
+//! system that has its user, and nothing forbids that. The agent sees it, ends the child and says so. A child that
+//! takes longer than [`LIMIT`], as its program is on a file system that does not answer, is ended too.
 #![expect(unsafe_code, reason = "clone(2)")]
 
 use std::{
@@ -306,8 +307,8 @@ impl Spawner {
         Ok(())
     }
 
-    /// Ends a child that did not arrive. One that does not end either is in the kernel, where it can do nothing but end:
-    /// it may keep what it stands on.
+    /// Ends a child that did not arrive. One that does not end either is in the kernel, where it can do nothing but
+    /// end: it may keep what it stands on.
     fn give_up(&mut self, pid: Pid, stuck: &Stuck) -> LaunchError {
         let _gone_already = signals::send(pid.as_raw_nonzero().get(), libc::SIGKILL);
         let began = Instant::now();

@@ -12,11 +12,8 @@ use std::{
     process::ExitCode,
 };
 
-use guest_agent::{
-    Role, Streams,
-    link::{Link, Stdio},
-};
-use hcs_schema::{Failure, HResult, privileges::Privileges};
+use guest_agent::{Role, link::Link};
+use hcs_schema::{Failure, HResult, Stdio, privileges::Privileges};
 use hcs_wire::guest::{BRIDGE_PORT, ExecuteProcessResponse, Rpc, VsockStdioRelaySettings};
 use rustix::{
     io::Errno,
@@ -102,11 +99,12 @@ impl Link for DialLink {
 
     fn stdio(
         &mut self,
-        wanted: Streams,
+        wanted: Stdio<bool>,
         ports: VsockStdioRelaySettings,
         _sent: Vec<OwnedFd>,
-    ) -> Result<Stdio, Failure> {
-        let dial = |wanted: bool, port: Option<u32>| match (wanted, port) {
+    ) -> Result<Stdio<Option<OwnedFd>>, Failure> {
+        let asked = wanted.zip(ports.ports());
+        asked.try_map(|asked| match asked {
             (true, Some(port)) => self.dial(port).map(Some).map_err(|error| {
                 Failure::new(
                     HResult::HCS_E_CONNECT_FAILED,
@@ -114,11 +112,6 @@ impl Link for DialLink {
                 )
             }),
             _ => Ok(None),
-        };
-        Ok(Stdio {
-            stdin: dial(wanted.stdin, ports.std_in)?,
-            stdout: dial(wanted.stdout, ports.std_out)?,
-            stderr: dial(wanted.stderr, ports.std_err)?,
         })
     }
 

@@ -1,5 +1,5 @@
-//! The agent as the first process of a virtual machine: QEMU boots Debian's kernel with a ramdisk that has the agent, and
-//! the device of `vhost_vsock` connects both sides. Emulated, so it works on hosts without virtualization.
+//! The agent as the first process of a virtual machine: QEMU boots Debian's kernel with a ramdisk that has the agent,
+//! and the device of `vhost_vsock` connects both sides. Emulated, so it works on hosts without virtualization.
 
 use std::{
     collections::HashMap,
@@ -92,8 +92,8 @@ fn root(folder: &Path) -> PathBuf {
     root
 }
 
-/// The program, which cargo has built beside the tests. The variable that names it is lost on the way: the shell that runs
-/// the compiler drops names with a `-`.
+/// The program, which cargo has built beside the tests. The variable that names it is lost on the way: the shell that
+/// runs the compiler drops names with a `-`.
 fn agent() -> PathBuf {
     let this = std::env::current_exe().unwrap();
     this.parent().unwrap().with_file_name("hcs-guest")

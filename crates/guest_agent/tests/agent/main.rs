@@ -1,8 +1,8 @@
 //! Drives the agent for real: as pid 1 of a pid namespace, over its unix socket, with real pipes and terminals.
 //!
-//! Without the test harness of the standard library, because the agent has to be a process without threads: this program
-//! starts itself again as `--agent` or `--dialling-agent`, inside `unshare(1)`. Needs root. In `machine` it is the first
-//! process of a virtual machine, for which QEMU and a kernel have to be there (`cargo xtask packages`).
+//! Without the test harness of the standard library, because the agent has to be a process without threads: this
+//! program starts itself again as `--agent` or `--dialling-agent`, inside `unshare(1)`. Needs root. In `machine` it is
+//! the first process of a virtual machine, for which QEMU and a kernel have to be there (`cargo xtask packages`).
 
 #![expect(
     clippy::expect_used,

@@ -2,8 +2,8 @@
 //!
 //! 1. [`WANTED`]: what a guest of ours uses.
 //! 2. `info`: what a module says of itself. `order`: the order. Both pure.
-//! 3. [`select`]: reads the modules of a kernel's directory, as a package unpacks it. Lists that `depmod(8)` writes are not
-//!    needed, as a package that is not installed has none.
+//! 3. [`select`]: reads the modules of a kernel's directory, as a package unpacks it. Lists that `depmod(8)` writes are
+//!    not needed, as a package that is not installed has none.
 
 mod info;
 mod order;
@@ -166,7 +166,8 @@ impl Directory {
         })
     }
 
-    /// The file of a module by its name, or by what modules with a soft dependency call it: `crc32c` may be `crc32c_generic`.
+    /// The file of a module by its name, or by what modules with a soft dependency call it: `crc32c` may be
+    /// `crc32c_generic`.
     fn resolve(&self, name: &str) -> Option<(String, &Path)> {
         let generic = format!("{name}_generic");
         let mut names = [name, generic.as_str()].into_iter();

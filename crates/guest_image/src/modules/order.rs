@@ -15,8 +15,8 @@ enum Work {
     Add(String),
 }
 
-/// All of `wanted` with all they need. `find` tells a module's own name and needs by any name of it; `None` where there is
-/// no file of it, because it is built in or not there: it is left out. Needs that run in a circle are cut somewhere.
+/// All of `wanted` with all they need. `find` tells a module's own name and needs by any name of it; `None` where there
+/// is no file of it, because it is built in or not there: it is left out. Needs that run in a circle are cut somewhere.
 pub(super) fn order(
     wanted: &[String],
     mut find: impl FnMut(&str) -> Option<(String, Needs)>,

@@ -21,8 +21,8 @@ object! {
         routes: Vec<Route> = "Routes", 2.0;
         /// The address of its network card.
         mac_address: String as hcs_schema::shape::format::MacAddress = "MacAddress", 2.0;
-        /// Flags: 1 RemoteEndpoint, 2 DisableInterComputeCommunication, 4 EnableMirroring, 8 EnableLowInterfaceMetric, 16
-        /// OverrideDNSServerOrder, 32 EnableDhcp.
+        /// Flags: 1 RemoteEndpoint, 2 DisableInterComputeCommunication, 4 EnableMirroring, 8 EnableLowInterfaceMetric,
+        /// 16 OverrideDNSServerOrder, 32 EnableDhcp.
         flags: u32 = "Flags", 2.0;
     }
 }

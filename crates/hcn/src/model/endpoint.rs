@@ -28,8 +28,8 @@ use crate::{
 
 /// The largest packet of a link, in bytes, where nothing else is asked for.
 const USUAL_MTU: u32 = 1500;
-/// The smallest that IPv4 works with. A bridge takes the smallest of its ports for its own, so one endpoint decides for its
-/// network whether IPv6 works there.
+/// The smallest that IPv4 works with. A bridge takes the smallest of its ports for its own, so one endpoint decides for
+/// its network whether IPv6 works there.
 const LEAST_MTU: u32 = 576;
 const LEAST_MTU_6: u32 = 1280;
 /// The largest that a link takes.

@@ -43,8 +43,8 @@ const MOST_ACCESS_RULES: usize = 1024;
 /// The same for all endpoints together: each is a rule of the kernel's, in memory that no container is charged for.
 const MOST_ACCESS_RULES_OF_ALL: usize = 131_072;
 
-/// The most addresses of an endpoint, mapped ports of one, and mapped ports of all. Rules are written as one transaction,
-/// whose length an engine has to provide for.
+/// The most addresses of an endpoint, mapped ports of one, and mapped ports of all. Rules are written as one
+/// transaction, whose length an engine has to provide for.
 const MOST_ADDRESSES: usize = 32;
 const MOST_MAPPINGS: usize = 256;
 const MOST_MAPPINGS_OF_ALL: usize = 65_536;

@@ -1,4 +1,5 @@
-//! Requests that modify objects. A resource that is added is added to what is there; one that is removed has to be there.
+//! Requests that modify objects. A resource that is added is added to what is there; one that is removed has to be
+//! there.
 
 use hcs_schema::{Document, Failure, HResult};
 use serde_json::Value;

@@ -99,7 +99,8 @@ impl State {
         }
     }
 
-    /// Makes the network that clients expect to be there, where it is not: they open it by its id, or look for its name.
+    /// Makes the network that clients expect to be there, where it is not: they open it by its id, or look for its
+    /// name.
     ///
     /// # Errors
     /// As for [`State::create_network`]: another network has the name, or no subnet is free.

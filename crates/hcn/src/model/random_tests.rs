@@ -12,7 +12,7 @@ use super::{
 
 /// A call of a random client; ids are small numbers, so that calls meet.
 #[derive(Clone, Debug)]
-enum Call {
+enum RandomCall {
     Network(u8, u8),
     Endpoint(u8, u8, Option<u8>, Option<u8>),
     Namespace(u8),
@@ -22,17 +22,17 @@ enum Call {
     DeleteNamespace(u8),
 }
 
-fn call() -> impl Strategy<Value = Call> {
+fn call() -> impl Strategy<Value = RandomCall> {
     let id = 0..4_u8;
     prop_oneof![
-        1 => (id.clone(), 0..3_u8).prop_map(|(id, subnet)| Call::Network(id, subnet)),
+        1 => (id.clone(), 0..3_u8).prop_map(|(id, subnet)| RandomCall::Network(id, subnet)),
         6 => (id.clone(), 0..12_u8, prop::option::of(0..9_u8), prop::option::of(1..6_u8))
-            .prop_map(|(network, id, address, port)| Call::Endpoint(network, id, address, port)),
-        2 => id.clone().prop_map(Call::Namespace),
-        6 => (id.clone(), 0..12_u8, any::<bool>()).prop_map(|(id, endpoint, add)| Call::Attach(id, endpoint, add)),
-        1 => id.clone().prop_map(Call::DeleteNetwork),
-        3 => (0..12_u8).prop_map(Call::DeleteEndpoint),
-        1 => id.prop_map(Call::DeleteNamespace),
+            .prop_map(|(network, id, address, port)| RandomCall::Endpoint(network, id, address, port)),
+        2 => id.clone().prop_map(RandomCall::Namespace),
+        6 => (id.clone(), 0..12_u8, any::<bool>()).prop_map(|(id, endpoint, add)| RandomCall::Attach(id, endpoint, add)),
+        1 => id.clone().prop_map(RandomCall::DeleteNetwork),
+        3 => (0..12_u8).prop_map(RandomCall::DeleteEndpoint),
+        1 => id.prop_map(RandomCall::DeleteNamespace),
     ]
 }
 
@@ -57,21 +57,21 @@ struct SmallEndpoint {
 
 impl Small {
     /// Whether the call is allowed, as far as it does not depend on addresses; it is applied if so.
-    fn apply(&mut self, call: &Call, done: bool) -> bool {
+    fn apply(&mut self, call: &RandomCall, done: bool) -> bool {
         let known = match call {
-            Call::Network(id, subnet) => {
+            RandomCall::Network(id, subnet) => {
                 !self.networks.contains_key(id)
                     && !self.networks.values().any(|other| other == subnet)
             }
-            Call::Endpoint(network, id, _, port) => {
+            RandomCall::Endpoint(network, id, _, port) => {
                 let taken = self
                     .endpoints
                     .values()
                     .any(|other| port.is_some() && other.port == *port);
                 self.networks.contains_key(network) && !self.endpoints.contains_key(id) && !taken
             }
-            Call::Namespace(id) => !self.namespaces.contains(id),
-            Call::Attach(id, endpoint, add) => {
+            RandomCall::Namespace(id) => !self.namespaces.contains(id),
+            RandomCall::Attach(id, endpoint, add) => {
                 let place = self
                     .endpoints
                     .get(endpoint)
@@ -79,9 +79,9 @@ impl Small {
                 let wanted = if *add { None } else { Some(*id) };
                 self.namespaces.contains(id) && place == Some(wanted)
             }
-            Call::DeleteNetwork(id) => self.networks.contains_key(id),
-            Call::DeleteEndpoint(id) => self.endpoints.contains_key(id),
-            Call::DeleteNamespace(id) => self.namespaces.contains(id),
+            RandomCall::DeleteNetwork(id) => self.networks.contains_key(id),
+            RandomCall::DeleteEndpoint(id) => self.endpoints.contains_key(id),
+            RandomCall::DeleteNamespace(id) => self.namespaces.contains(id),
         };
         if known && done {
             self.commit(call);
@@ -89,10 +89,10 @@ impl Small {
         known
     }
 
-    fn commit(&mut self, call: &Call) {
+    fn commit(&mut self, call: &RandomCall) {
         match *call {
-            Call::Network(id, subnet) => drop(self.networks.insert(id, subnet)),
-            Call::Endpoint(network, id, _, port) => {
+            RandomCall::Network(id, subnet) => drop(self.networks.insert(id, subnet)),
+            RandomCall::Endpoint(network, id, _, port) => {
                 let endpoint = SmallEndpoint {
                     network,
                     namespace: None,
@@ -100,16 +100,16 @@ impl Small {
                 };
                 self.endpoints.insert(id, endpoint);
             }
-            Call::Namespace(id) => drop(self.namespaces.insert(id)),
-            Call::Attach(id, endpoint, add) => {
+            RandomCall::Namespace(id) => drop(self.namespaces.insert(id)),
+            RandomCall::Attach(id, endpoint, add) => {
                 self.endpoints.get_mut(&endpoint).unwrap().namespace = add.then_some(id);
             }
-            Call::DeleteNetwork(id) => {
+            RandomCall::DeleteNetwork(id) => {
                 self.networks.remove(&id);
                 self.endpoints.retain(|_, endpoint| endpoint.network != id);
             }
-            Call::DeleteEndpoint(id) => drop(self.endpoints.remove(&id)),
-            Call::DeleteNamespace(id) => {
+            RandomCall::DeleteEndpoint(id) => drop(self.endpoints.remove(&id)),
+            RandomCall::DeleteNamespace(id) => {
                 self.namespaces.remove(&id);
                 let inside = self
                     .endpoints
@@ -121,14 +121,14 @@ impl Small {
     }
 }
 
-fn perform(state: &mut State, call: &Call) -> Result<Changes, Failure> {
+fn perform(state: &mut State, call: &RandomCall) -> Result<Changes, Failure> {
     match call {
-        Call::Network(id, subnet) => {
+        RandomCall::Network(id, subnet) => {
             let subnets =
                 json!([{"Subnets": [{"IpAddressPrefix": format!("10.{subnet}.0.0/29")}]}]);
             network(state, nth(1, *id).0, json!({"Ipams": subnets}))
         }
-        Call::Endpoint(network, id, address, port) => {
+        RandomCall::Endpoint(network, id, address, port) => {
             let subnet = state
                 .networks
                 .get(&nth(1, *network))
@@ -146,17 +146,17 @@ fn perform(state: &mut State, call: &Call) -> Result<Changes, Failure> {
             }
             state.create_endpoint(nth(1, *network), nth(2, *id), &v2(document))
         }
-        Call::Namespace(id) => state.create_namespace(nth(3, *id), V2),
-        Call::Attach(id, endpoint, add) => {
+        RandomCall::Namespace(id) => state.create_namespace(nth(3, *id), V2),
+        RandomCall::Attach(id, endpoint, add) => {
             let what = if *add { "Add" } else { "Remove" };
             let settings = json!({"EndpointId": nth(2, *endpoint)});
             let request =
                 json!({"ResourceType": "Endpoint", "RequestType": what, "Settings": settings});
             state.modify_namespace(nth(3, *id), &request.to_string())
         }
-        Call::DeleteNetwork(id) => state.delete_network(nth(1, *id)),
-        Call::DeleteEndpoint(id) => state.delete_endpoint(nth(2, *id)),
-        Call::DeleteNamespace(id) => state.delete_namespace(nth(3, *id)),
+        RandomCall::DeleteNetwork(id) => state.delete_network(nth(1, *id)),
+        RandomCall::DeleteEndpoint(id) => state.delete_endpoint(nth(2, *id)),
+        RandomCall::DeleteNamespace(id) => state.delete_namespace(nth(3, *id)),
     }
 }
 

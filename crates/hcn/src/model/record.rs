@@ -110,9 +110,9 @@ impl State {
             .collect()
     }
 
-    /// The state that records make up, in any order. A record that does not fit the others is left out, with the reason:
-    /// a service that ended between two files left such ones. Where an endpoint and a namespace disagree, the endpoint's
-    /// record counts, as it has the addresses.
+    /// The state that records make up, in any order. A record that does not fit the others is left out, with the
+    /// reason: a service that ended between two files left such ones. Where an endpoint and a namespace disagree, the
+    /// endpoint's record counts, as it has the addresses.
     #[must_use]
     pub fn restore(records: Vec<Record>) -> (Self, Vec<Failure>) {
         let mut state = Self::default();

@@ -1,4 +1,5 @@
-//! [`crate::reading::cell`], [`crate::reading::hub`] and [`crate::reading::turn`] compiled once more over shuttle, and run under many schedules.
+//! [`crate::reading::cell`], [`crate::reading::hub`] and [`crate::reading::turn`] compiled once more over shuttle, and
+//! run under many schedules.
 //!
 //! A schedule in which a thread waits for ever is reported by shuttle as a deadlock.
 

@@ -48,7 +48,7 @@ enum Work {
 
 /// A request to the agent on the stream of the present service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Request {
+enum ModelRequest {
     None,
     Do,
     Whether,
@@ -57,7 +57,7 @@ enum Request {
 
 /// An answer of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Answer {
+enum ModelAnswer {
     None,
     Done,
     NotDone,
@@ -72,8 +72,8 @@ struct State {
     cut: bool,
     /// `None` while no service is there.
     service: Option<Work>,
-    request: Request,
-    answer: Answer,
+    request: ModelRequest,
+    answer: ModelAnswer,
     /// How often the call was done.
     done: u8,
     /// The agent remembers it.
@@ -105,8 +105,8 @@ const BEGIN: State = State {
     in_socket: false,
     cut: false,
     service: None,
-    request: Request::None,
-    answer: Answer::None,
+    request: ModelRequest::None,
+    answer: ModelAnswer::None,
     done: 0,
     remembered: false,
     forgotten: false,
@@ -134,12 +134,12 @@ impl State {
                     client: Client::Waits,
                     service: Some(Work::Received { again }),
                     request: if fresh && !kept {
-                        Request::None
+                        ModelRequest::None
                     } else {
                         self.request
                     },
                     answer: if fresh && !kept {
-                        Answer::None
+                        ModelAnswer::None
                     } else {
                         self.answer
                     },
@@ -170,29 +170,29 @@ impl State {
             service: Some(work),
             ..self
         };
-        let free = self.request == Request::None && self.answer == Answer::None;
+        let free = self.request == ModelRequest::None && self.answer == ModelAnswer::None;
         Some(match self.service? {
             Work::Received { again } if free => {
                 let asks = again && fault != Fault::NeverAsks;
                 let (next, request) = match asks {
-                    true => (Work::AskedWhether, Request::Whether),
-                    false => (Work::AskedFor, Request::Do),
+                    true => (Work::AskedWhether, ModelRequest::Whether),
+                    false => (Work::AskedFor, ModelRequest::Do),
                 };
                 Self {
                     request,
                     ..work(next)
                 }
             }
-            Work::AskedWhether if self.answer == Answer::NotDone => Self {
-                request: Request::Do,
-                answer: Answer::None,
+            Work::AskedWhether if self.answer == ModelAnswer::NotDone => Self {
+                request: ModelRequest::Do,
+                answer: ModelAnswer::None,
                 ..work(Work::AskedFor)
             },
-            Work::AskedWhether | Work::AskedFor if self.answer == Answer::Done => Self {
-                answer: Answer::None,
+            Work::AskedWhether | Work::AskedFor if self.answer == ModelAnswer::Done => Self {
+                answer: ModelAnswer::None,
                 request: match fault {
-                    Fault::ForgetsEarly => Request::Forget,
-                    _ => Request::None,
+                    Fault::ForgetsEarly => ModelRequest::Forget,
+                    _ => ModelRequest::None,
                 },
                 ..work(Work::Known)
             },
@@ -200,8 +200,8 @@ impl State {
                 in_socket: true,
                 ..work(Work::Told)
             },
-            Work::Told if self.request == Request::None => Self {
-                request: Request::Forget,
+            Work::Told if self.request == ModelRequest::None => Self {
+                request: ModelRequest::Forget,
                 ..work(Work::Nothing)
             },
             _ => return None,
@@ -210,25 +210,25 @@ impl State {
 
     fn agent_step(self) -> Option<Self> {
         let taken = Self {
-            request: Request::None,
+            request: ModelRequest::None,
             ..self
         };
         Some(match self.request {
-            Request::None => return None,
-            Request::Do => Self {
+            ModelRequest::None => return None,
+            ModelRequest::Do => Self {
                 done: self.done + 1,
                 remembered: true,
-                answer: Answer::Done,
+                answer: ModelAnswer::Done,
                 ..taken
             },
-            Request::Whether => Self {
+            ModelRequest::Whether => Self {
                 answer: match self.remembered {
-                    true => Answer::Done,
-                    false => Answer::NotDone,
+                    true => ModelAnswer::Done,
+                    false => ModelAnswer::NotDone,
                 },
                 ..taken
             },
-            Request::Forget => Self {
+            ModelRequest::Forget => Self {
                 remembered: false,
                 forgotten: true,
                 ..taken
@@ -256,7 +256,7 @@ impl State {
         if (self.client == Client::Answered || self.in_socket) && self.done == 0 {
             return Err(format!("answered and not done: {self:?}"));
         }
-        if self.forgotten && self.request == Request::Whether {
+        if self.forgotten && self.request == ModelRequest::Whether {
             return Err(format!("asked for what was forgotten: {self:?}"));
         }
         Ok(())

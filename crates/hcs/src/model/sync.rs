@@ -1,4 +1,5 @@
-//! [`crate::reading::sync`] with shuttle's locks and threads: every lock and wait is a place where another thread may go on.
+//! [`crate::reading::sync`] with shuttle's locks and threads: every lock and wait is a place where another thread may
+//! go on.
 
 pub(crate) use shuttle::{
     sync::{Condvar, Mutex, MutexGuard},

@@ -58,8 +58,8 @@ pub fn revoke_vm_group_access(path: &Path) -> Result<(), Failure> {
     done(path, access::revoke(path, Holder::Group(group)))
 }
 
-/// `HcsCreateEmptyGuestStateFile` and `HcsCreateEmptyRuntimeStateFile`: an empty file, which only its owner may use. What
-/// first uses it gives it its contents.
+/// `HcsCreateEmptyGuestStateFile` and `HcsCreateEmptyRuntimeStateFile`: an empty file, which only its owner may use.
+/// What first uses it gives it its contents.
 ///
 /// # Errors
 /// Something is there already, whatever it is, or cannot be made there.
@@ -94,8 +94,8 @@ impl Endpoint {
         done(path, access::grant(path, Holder::User(user), READ | WRITE))
     }
 
-    /// [`Endpoint::grant_vm_access`] of what the machine has to do with the file, until the answer is ended: only to read
-    /// with `read_only`. `None` where the machine may do that already.
+    /// [`Endpoint::grant_vm_access`] of what the machine has to do with the file, until the answer is ended: only to
+    /// read with `read_only`. `None` where the machine may do that already.
     ///
     /// # Errors
     /// As for [`grant_vm_access`].

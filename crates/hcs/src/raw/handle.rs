@@ -20,7 +20,7 @@ use crate::{
     reading::hub::{Drain, Hub, Mark},
     reading::sync::{Deadline, Mutex, lock},
     reading::turn::Awaited,
-    stdio::Stdio,
+    stdio::HandleStdio,
 };
 
 /// A compute system, as far as its clients tell it from others.
@@ -39,7 +39,7 @@ pub(crate) enum Subject {
     Process {
         /// Pid inside the system, once it is known.
         process_id: OnceLock<u32>,
-        stdio: Stdio,
+        stdio: HandleStdio,
     },
 }
 
@@ -65,8 +65,8 @@ pub(crate) struct Happening {
 #[derive(Debug)]
 struct Completed {
     operation: WeakOperation,
-    /// Holds the operation for a callback that is there. A completion that is kept for one to come does not: the operation
-    /// holds this handle.
+    /// Holds the operation for a callback that is there. A completion that is kept for one to come does not: the
+    /// operation holds this handle.
     held: Option<Operation>,
     telling: Arc<Telling>,
 }
@@ -161,7 +161,7 @@ impl Handle {
     pub(crate) fn of_process(system: &Self, process_id: Option<u32>) -> Arc<Self> {
         let subject = Subject::Process {
             process_id: process_id.map_or_else(OnceLock::new, OnceLock::from),
-            stdio: Stdio::default(),
+            stdio: HandleStdio::default(),
         };
         Self::new(
             system.endpoint.clone(),
@@ -206,7 +206,7 @@ impl Handle {
         }
     }
 
-    pub(crate) fn stdio(&self) -> Option<&Stdio> {
+    pub(crate) fn stdio(&self) -> Option<&HandleStdio> {
         match &self.subject {
             Subject::Process { stdio, .. } => Some(stdio),
             Subject::System => None,

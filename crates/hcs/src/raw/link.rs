@@ -1,7 +1,7 @@
 //! [`Link`]: one connection to the service.
 //!
-//! A thread that makes a call writes its request itself. The thread that has the turn ([`crate::reading::turn`]) reads the
-//! messages of the service and hands them out. `pending` holds the receiver of the reply to each request. When the
+//! A thread that makes a call writes its request itself. The thread that has the turn ([`crate::reading::turn`]) reads
+//! the messages of the service and hands them out. `pending` holds the receiver of the reply to each request. When the
 //! connection ends for any reason, a call that survives this ([`Lasting`]) is left for the next connection. Every other
 //! call ends with the failure. So each is answered exactly once.
 //!

@@ -10,7 +10,7 @@ use std::{
 };
 
 use hcs_lifecycle::operation::{CallNumber, Cancel, Phase, Refusal, Streams as Hand};
-use hcs_schema::HResult;
+use hcs_schema::{HResult, Stdio};
 use hcs_wire::{operation::OperationId, service::Call};
 use serde_json::json;
 
@@ -37,12 +37,8 @@ pub type Callback = Arc<dyn Fn(&Operation) + Send + Sync>;
 pub struct ProcessInformation {
     /// Pid inside the compute system.
     pub process_id: u32,
-    /// Write end of standard input.
-    pub stdin: Option<OwnedFd>,
-    /// Read end of standard output.
-    pub stdout: Option<OwnedFd>,
-    /// Read end of standard error.
-    pub stderr: Option<OwnedFd>,
+    /// The write end of standard input, the read ends of the others.
+    pub stdio: Stdio<Option<OwnedFd>>,
 }
 
 /// The result of a call that succeeds.
@@ -66,7 +62,7 @@ pub(crate) struct Started {
 ///
 /// ```
 /// use hcs::raw::{Operation, OperationKind};
-/// use hcs_schema::HResult;
+/// use hcs_schema::{HResult, Stdio};
 ///
 /// let operation = Operation::new();
 /// assert_eq!(operation.kind(), OperationKind::None);
@@ -156,10 +152,10 @@ impl Operation {
         }
     }
 
-    /// `HcsSetOperationCallback`. Set while a call is pending, it is called for that call; set after, for that too where
-    /// its completion is still unknown (no callback was told, no result read), and for the next. It takes the place of the
-    /// former, which is not called any more; where that is running, this waits until it has returned, unless called from
-    /// within it.
+    /// `HcsSetOperationCallback`. Set while a call is pending, it is called for that call; set after, for that too
+    /// where its completion is still unknown (no callback was told, no result read), and for the next. It takes the
+    /// place of the former, which is not called any more; where that is running, this waits until it has returned,
+    /// unless called from within it.
     ///
     /// # Errors
     /// `E_HANDLE` when closed; `HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET` when the event callback of the handle
@@ -671,10 +667,7 @@ fn hand_over(success: Success, hand: Hand) -> (Option<Document>, ProcessInformat
     if let Some(started) = success.process {
         information.process_id = started.process_id;
         if hand == Hand::Given {
-            let streams = std::mem::take(&mut *lock(&started.streams));
-            information.stdin = streams.stdin;
-            information.stdout = streams.stdout;
-            information.stderr = streams.stderr;
+            information.stdio = std::mem::take(&mut *lock(&started.streams));
         }
     }
     (success.document, information)

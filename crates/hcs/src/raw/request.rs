@@ -21,7 +21,7 @@ use crate::{
     endpoint::Endpoint,
     raw::client::Client,
     raw::link::{Lasting, Link, LinkAnswer, next_number, request_bytes},
-    stdio::{Pipes, SharedStreams, Streams},
+    stdio::{self, Pipes, SharedStreams},
 };
 
 /// How long a function without an operation waits for the service.
@@ -249,7 +249,7 @@ impl PendingCall {
             .ok_or_else(|| unusable("the service sent no process information"))?;
         let mut streams = match pipes {
             Some(pipes) if information.own_pipes => pipes.into_ours(),
-            _ => Streams::new(&information, descriptors).map_err(|error| {
+            _ => stdio::sort(&information, descriptors).map_err(|error| {
                 unusable("the streams of the process cannot be used").because(&error)
             })?,
         };

@@ -90,8 +90,8 @@ pub fn stop_service(operation: &Operation) -> Result<(), HResult> {
     start(OperationKind::None, Call::StopService, None, operation)
 }
 
-/// Has the service read its configuration again. The result says which settings have changed (`Changed`), and which only
-/// the next service has (`NotChanged`).
+/// Has the service read its configuration again. The result says which settings have changed (`Changed`), and which
+/// only the next service has (`NotChanged`).
 ///
 /// # Errors
 /// As every call that takes an operation (see [`super`]). The operation fails when the file cannot be used; the service

@@ -227,8 +227,8 @@ impl System {
     }
 
     /// Ours: has the kept output of a detached process come through a pipe; that is the standard output in the
-    /// operation's process information, as is the standard input for a query that attaches; the pid there is that of the
-    /// process. What comes through is in [`hcs_wire::output`].
+    /// operation's process information, as is the standard input for a query that attaches; the pid there is that of
+    /// the process. What comes through is in [`hcs_wire::output`].
     ///
     /// # Errors
     /// As every call that takes an operation (see [`super`]).

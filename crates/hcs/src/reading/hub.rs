@@ -7,9 +7,10 @@
 //!         └─▶ the exit event: queued when a callback is there, else owed to the first one that is registered
 //! ```
 //!
-//! Completions of calls on the handle that are still unknown are kept for the first callback that takes completions. Other
-//! events are dropped while there is no callback. These threads take the lock: the connection's reader (post, exited),
-//! program threads (register, wait, close) and the callback thread that drains. Nothing is called while it is held.
+//! Completions of calls on the handle that are still unknown are kept for the first callback that takes completions.
+//! Other events are dropped while there is no callback. These threads take the lock: the connection's reader (post,
+//! exited), program threads (register, wait, close) and the callback thread that drains. Nothing is called while it is
+//! held.
 //!
 //! Races thought through:
 //! - *exit and registration*: both under the lock, so the exit is either queued by `exited` or owed and then queued by
@@ -276,8 +277,8 @@ impl<D: Clone, X, C: Clone> Hub<D, X, C> {
         }
     }
 
-    /// Gives all queued events to the callback, on this thread. `event` makes the exit event; `call` must not panic, and is
-    /// told whether the event came before the callback.
+    /// Gives all queued events to the callback, on this thread. `event` makes the exit event; `call` must not panic,
+    /// and is told whether the event came before the callback.
     pub(crate) fn drain(&self, event: impl Fn(D) -> X, call: impl Fn(&C, X, bool)) {
         loop {
             let mut state = lock(&self.state);

@@ -1,5 +1,5 @@
-//! The locks and threads that [`crate::reading::cell`] and [`crate::reading::hub`] are built on, in one place so that the model tests can
-//! put others in their place.
+//! The locks and threads that [`crate::reading::cell`] and [`crate::reading::hub`] are built on, in one place so that
+//! the model tests can put others in their place.
 
 pub(crate) use std::{
     sync::{Condvar, Mutex, MutexGuard},

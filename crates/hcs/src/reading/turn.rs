@@ -14,14 +14,14 @@
 //! A watcher wants to hear of answers and events without waiting: a callback, a task, an event stream, or a program
 //! that asks an operation again and again. Owed answers belong to calls that no thread waits for at the moment.
 //!
-//! Locks: `state` is never held while something is read or called; a seat's lock is taken within it, never the other way
-//! round.
+//! Locks: `state` is never held while something is read or called; an entry's lock is taken within it, never the other
+//! way round.
 //!
 //! Races thought through:
-//! - *a source is left while a thread sits down*: both under `state`, so there is never a free source beside a thread
-//!   that waits for one.
-//! - *a thread's wait ends when it is just being given the source*: it finds it in its seat when it leaves, and passes it
-//!   on.
+//! - *a source is left while a thread joins the queue*: both under `state`, so there is never a free source beside a
+//!   thread that waits for one.
+//! - *a thread's wait ends when it is just being given the source*: it finds it in its entry when it leaves, and passes
+//!   it on.
 //! - *a wait ends by another thread while its own reads*: its waker is then the source's bell, which ends the reading.
 //!   The condition is checked after the waker was left, so that no end is missed.
 //! - *a watcher begins while a thread reads*: that thread sees it when it leaves.
@@ -90,7 +90,7 @@ impl<S> std::fmt::Debug for Turn<S> {
 struct State<S> {
     source: Place<S>,
     /// The threads that wait for the source, or for the end of their wait.
-    waiting: VecDeque<Arc<Seat<S>>>,
+    waiting: VecDeque<Arc<QueueEntry<S>>>,
     watching: usize,
     keeper: Keeper,
     /// A thread had to wait while the keeper read.
@@ -118,21 +118,21 @@ enum Keeper {
 }
 
 /// Where a thread waits while another reads.
-pub(crate) struct Seat<S> {
-    state: Mutex<Seated<S>>,
+pub(crate) struct QueueEntry<S> {
+    state: Mutex<EntryState<S>>,
     changed: Condvar,
     /// Woken along, for threads that sleep elsewhere.
     elsewhere: Option<Waker>,
 }
 
-struct Seated<S> {
+struct EntryState<S> {
     woken: bool,
     given: Option<S>,
 }
 
-impl<S> Seat<S> {
+impl<S> QueueEntry<S> {
     fn new(elsewhere: Option<Waker>) -> Arc<Self> {
-        let state = Seated {
+        let state = EntryState {
             woken: false,
             given: None,
         };
@@ -171,7 +171,7 @@ impl<S> Seat<S> {
     }
 }
 
-impl<S: Send> Wake for Seat<S> {
+impl<S: Send> Wake for QueueEntry<S> {
     fn wake(self: Arc<Self>) {
         lock(&self.state).woken = true;
         self.changed.notify_one();
@@ -291,24 +291,24 @@ impl<S: Source> Turn<S> {
     }
 
     fn sit<A: Awaited>(&self, deadline: Deadline, awaited: &mut A) -> Sat<S, A::Output> {
-        let seat = Seat::new(None);
-        if let Some(source) = self.sit_down(&seat) {
+        let entry = QueueEntry::new(None);
+        if let Some(source) = self.join_queue(&entry) {
             return Sat::Given(source);
         }
-        let waker = Waker::from(Arc::clone(&seat));
+        let waker = Waker::from(Arc::clone(&entry));
         loop {
             if let Poll::Ready(output) = awaited.poll(&waker) {
-                self.get_up(&seat);
+                self.leave_queue(&entry);
                 return Sat::Ready(output);
             }
-            let slept = seat.sleep(deadline);
-            if let Some(source) = seat.given() {
+            let slept = entry.sleep(deadline);
+            if let Some(source) = entry.given() {
                 awaited.forget(&waker);
                 return Sat::Given(source);
             }
             if !slept {
                 awaited.forget(&waker);
-                self.get_up(&seat);
+                self.leave_queue(&entry);
                 return Sat::TimedOut;
             }
         }
@@ -319,23 +319,23 @@ impl<S: Source> Turn<S> {
         lock(&self.state).take()
     }
 
-    /// Returns the source, if no thread has it; otherwise a later reader gives it to `seat`.
-    fn sit_down(&self, seat: &Arc<Seat<S>>) -> Option<S> {
+    /// Returns the source, if no thread has it; otherwise a later reader gives it to `entry`.
+    fn join_queue(&self, entry: &Arc<QueueEntry<S>>) -> Option<S> {
         let mut state = lock(&self.state);
         let source = state.take();
         if source.is_none() {
             state.asked_for = true;
-            state.waiting.push_back(Arc::clone(seat));
+            state.waiting.push_back(Arc::clone(entry));
         }
         source
     }
 
-    fn get_up(&self, seat: &Arc<Seat<S>>) {
+    fn leave_queue(&self, entry: &Arc<QueueEntry<S>>) {
         lock(&self.state)
             .waiting
-            .retain(|other| !Arc::ptr_eq(other, seat));
+            .retain(|other| !Arc::ptr_eq(other, entry));
         // Given meanwhile: then it is the next one's.
-        if let Some(source) = seat.given() {
+        if let Some(source) = entry.given() {
             self.put(source);
         }
     }
@@ -465,8 +465,8 @@ impl<S: Source> State<S> {
 
     /// Gives the source to the next waiting thread. Returns true when no thread waits, so that the source is free.
     fn lay_down(&mut self, source: S) -> bool {
-        if let Some(seat) = self.waiting.pop_front() {
-            seat.give(source);
+        if let Some(entry) = self.waiting.pop_front() {
+            entry.give(source);
             return false;
         }
         self.source = Place::Free(source);
@@ -485,16 +485,20 @@ impl<S: Source> State<S> {
 /// For a thread that sleeps elsewhere, in its own `poll(2)`, and reads whenever no other thread does.
 pub(crate) struct Attendance<S: Source> {
     turn: Arc<Turn<S>>,
-    seat: Arc<Seat<S>>,
+    entry: Arc<QueueEntry<S>>,
     source: Option<S>,
 }
 
 impl<S: Source> Attendance<S> {
     /// `elsewhere` wakes the thread.
     pub(crate) fn new(turn: Arc<Turn<S>>, elsewhere: Waker) -> Self {
-        let seat = Seat::new(Some(elsewhere));
-        let source = turn.sit_down(&seat);
-        Self { turn, seat, source }
+        let entry = QueueEntry::new(Some(elsewhere));
+        let source = turn.join_queue(&entry);
+        Self {
+            turn,
+            entry,
+            source,
+        }
     }
 
     /// The source that this thread has to watch; `None` while another thread reads.
@@ -505,7 +509,7 @@ impl<S: Source> Attendance<S> {
     /// Hands out everything that has come.
     pub(crate) fn step(&mut self) {
         if self.source.is_none() {
-            self.source = self.seat.given();
+            self.source = self.entry.given();
         }
         while let Some(source) = &mut self.source {
             match source.step(Deadline::now()) {
@@ -515,7 +519,7 @@ impl<S: Source> Attendance<S> {
                     if let Some(source) = self.source.take() {
                         self.turn.gone(source);
                     }
-                    self.source = self.turn.sit_down(&self.seat);
+                    self.source = self.turn.join_queue(&self.entry);
                 }
             }
         }
@@ -524,7 +528,7 @@ impl<S: Source> Attendance<S> {
 
 impl<S: Source> Drop for Attendance<S> {
     fn drop(&mut self) {
-        self.turn.get_up(&self.seat);
+        self.turn.leave_queue(&self.entry);
         if let Some(source) = self.source.take() {
             self.turn.put(source);
         }

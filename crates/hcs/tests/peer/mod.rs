@@ -93,7 +93,7 @@ pub(crate) struct Peer {
 
 /// A request as it came.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct PeerRequest {
     pub(crate) id: u64,
     pub(crate) call: Call,
 }
@@ -135,15 +135,15 @@ impl Peer {
         }
     }
 
-    pub(crate) fn request(&mut self) -> Request {
+    pub(crate) fn request(&mut self) -> PeerRequest {
         self.next_request().expect("the client has closed")
     }
 
-    pub(crate) fn next_request(&mut self) -> Option<Request> {
+    pub(crate) fn next_request(&mut self) -> Option<PeerRequest> {
         let frame = self.frame()?;
         assert_eq!(frame.kind, Kind::Request);
         let call = frame.parse("request").unwrap();
-        Some(Request { id: frame.id, call })
+        Some(PeerRequest { id: frame.id, call })
     }
 
     pub(crate) fn reply(&self, id: u64, reply: &Reply) {

@@ -67,13 +67,14 @@ pub(crate) const ARGUMENTS: [&str; 32] = [
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Container")]
 pub(crate) struct ContainerOptions {
-    /// A directory to make the root from, topmost first; repeat for more. What is written inside goes elsewhere. "/" is all
-    /// of the host's files [default: the host's files without homes, keys and the like, but with the current directory]
+    /// A directory to make the root from, topmost first; repeat for more. What is written inside goes elsewhere. "/" is
+    /// all of the host's files [default: the host's files without homes, keys and the like, but with the current
+    /// directory]
     #[arg(long = "layer", value_name = "DIR")]
     layers: Vec<PathBuf>,
 
-    /// An image to make the root from: a name, or the first digits of an id. Its user, variables, directory and command hold
-    /// unless other options say otherwise
+    /// An image to make the root from: a name, or the first digits of an id. Its user, variables, directory and command
+    /// hold unless other options say otherwise
     #[arg(long, value_name = "IMAGE", conflicts_with = "layers")]
     pub image: Option<String>,
 
@@ -85,22 +86,23 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "WHEN", value_enum, conflicts_with = "layers")]
     pub pull: Option<Pull>,
 
-    /// Let a directory, file, socket or FIFO of the host appear inside; repeat for more. A colon in a path is written \:, or
-    /// all of it as src=HOST,dst=GUEST,OPTION,... Options, with commas between them: ro, it can only be
-    /// read; shift, with --userns files of root on the host belong to root inside, as they do without --userns; suid, the container may make
-    /// set-user-ID programs, files with capabilities and device nodes, which it cannot with anything mapped otherwise; said
-    /// for all writable directories or for none
+    /// Let a directory, file, socket or FIFO of the host appear inside; repeat for more. A colon in a path is written
+    /// \:, or all of it as src=HOST,dst=GUEST,OPTION,... Options, with commas between them: ro, it can only be read;
+    /// shift, with --userns files of root on the host belong to root inside, as they do without --userns; suid, the
+    /// container may make set-user-ID programs, files with capabilities and device nodes, which it cannot with anything
+    /// mapped otherwise; said for all writable directories or for none
     #[arg(long = "mount", value_name = "HOST:GUEST[:OPTION,...]", value_parser = mount::parse)]
     mounts: Vec<Mount>,
 
-    /// Let a device of the host, such as /dev/fuse, appear inside and be used; repeat for more. What may be done with it is
-    /// said in letters: r, read; w, write; m, make nodes of it. It keeps its owner and mode [default: the same path, rwm]
+    /// Let a device of the host, such as /dev/fuse, appear inside and be used; repeat for more. What may be done with
+    /// it is said in letters: r, read; w, write; m, make nodes of it. It keeps its owner and mode [default: the same
+    /// path, rwm]
     #[arg(long = "device", value_name = "HOST[:GUEST][:rwm]", value_parser = device::parse)]
     devices: Vec<Device>,
 
-    /// Keep what is written inside in this directory, which has to exist, below upper/; it gets mode 0700. Without an image or
-    /// --layer, what is written in the current directory is below a name such as -home-me-project/upper/ [default: it vanishes
-    /// with the container]
+    /// Keep what is written inside in this directory, which has to exist, below upper/; it gets mode 0700. Without an
+    /// image or --layer, what is written in the current directory is below a name such as -home-me-project/upper/
+    /// [default: it vanishes with the container]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
 
@@ -150,8 +152,8 @@ pub(crate) struct ContainerOptions {
     no_hosts: bool,
 
     /// Make root inside an unprivileged user of the host; with =no, do not, whatever the service's configuration says
-    /// [default: where the container has the same files and can do the same: no --net-namespace, no --scratch, no --cap-add of
-    /// a capability over the host, and file systems that can show files with other owners]
+    /// [default: where the container has the same files and can do the same: no --net-namespace, no --scratch, no
+    /// --cap-add of a capability over the host, and file systems that can show files with other owners]
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
           value_parser = yes_or_no)]
     userns: Option<bool>,
@@ -271,8 +273,8 @@ impl ContainerOptions {
         })
     }
 
-    /// The document. `image` is what it is made from, if that is an image. `ends_with_us`: the service removes the system when
-    /// the last handle to it is gone.
+    /// The document. `image` is what it is made from, if that is an image. `ends_with_us`: the service removes the
+    /// system when the last handle to it is gone.
     ///
     /// # Errors
     /// A path cannot be said in JSON, or the image says what no container can have.
@@ -369,8 +371,8 @@ impl ContainerOptions {
         Ok((storage != Storage::default()).then_some(storage))
     }
 
-    /// The current directory, where the container is to show it: a command starts there. A container has file systems of
-    /// its own at some places, and the root is always shown.
+    /// The current directory, where the container is to show it: a command starts there. A container has file systems
+    /// of its own at some places, and the root is always shown.
     pub(crate) fn host_directory<'a>(&self, surroundings: &'a Surroundings) -> Option<&'a str> {
         const OWN: [&str; 3] = ["/dev", "/proc", "/sys"];
         let directory = surroundings.directory.as_deref()?;

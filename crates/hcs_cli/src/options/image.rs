@@ -24,8 +24,8 @@ pub(crate) struct ChosenImage {
 }
 
 impl ChosenImage {
-    /// The command: what was typed, else what the image says; what stands before it is the image's entry point, or `instead`,
-    /// which is none where it is empty.
+    /// The command: what was typed, else what the image says; what stands before it is the image's entry point, or
+    /// `instead`, which is none where it is empty.
     ///
     /// # Errors
     /// There is none.
@@ -145,9 +145,9 @@ impl ChosenImage {
 
 /// What stands behind the options of `hcs run`: an image, and the words of a command.
 ///
-/// Only the place of a word says what it is, and neither the images nor the programs that there are: so a line means the
-/// same on each machine and on each day. `named` says that an option names the files of the container; then all words are
-/// the command. So they are behind `--`. Otherwise the first one is an image.
+/// Only the place of a word says what it is, and neither the images nor the programs that there are: so a line means
+/// the same on each machine and on each day. `named` says that an option names the files of the container; then all
+/// words are the command. So they are behind `--`. Otherwise the first one is an image.
 pub(crate) fn part(
     mut words: Vec<String>,
     named: bool,

@@ -34,8 +34,8 @@ pub(crate) const ARGUMENTS: [&str; 7] = [
 /// Memory of a machine of which nothing is said, in megabytes. Pages that the guest does not touch cost nothing.
 const MEMORY: u64 = 512;
 
-/// The kernel's command line: no messages, an end of the machine when it crashes, a crash when the host asks for one, and
-/// no tests of its own ciphers, which take half a second.
+/// The kernel's command line: no messages, an end of the machine when it crashes, a crash when the host asks for one,
+/// and no tests of its own ciphers, which take half a second.
 const COMMAND_LINE: &str = "quiet panic=-1 unknown_nmi_panic cryptomgr.notests";
 
 /// The word for messages on the serial port.
@@ -83,13 +83,14 @@ pub(crate) struct MachineOptions {
     #[arg(long, value_name = "NAME", conflicts_with = "kernel")]
     guest_image: Option<String>,
 
-    /// A disk image, which the guest sees as a SCSI disk: .qcow2, .vhdx, .vhd, .iso (only read), others raw; :ro, it can
-    /// only be read; repeat for more, the first is /dev/sda
+    /// A disk image, which the guest sees as a SCSI disk: .qcow2, .vhdx, .vhd, .iso (only read), others raw; :ro, it
+    /// can only be read; repeat for more, the first is /dev/sda
     #[arg(long = "disk", value_name = "FILE[:ro]", value_parser = disk)]
     disks: Vec<Disk>,
 
-    /// A directory of this machine that the guest has at GUEST, a directory that is made there: it reads and writes the files with
-    /// your rights; :ro, it can only read them; repeat for more. Its kernel needs 9P, as Debian's linux-image-amd64 has
+    /// A directory of this machine that the guest has at GUEST, a directory that is made there: it reads and writes the
+    /// files with your rights; :ro, it can only read them; repeat for more. Its kernel needs 9P, as Debian's
+    /// linux-image-amd64 has
     #[arg(long = "share", value_name = "HOST:GUEST[:ro]", value_parser = share::parse)]
     shares: Vec<Share>,
 
@@ -202,8 +203,8 @@ impl MachineOptions {
         self.guest_image.as_deref()
     }
 
-    /// The document of a machine that boots `boot`. `ends_with_us`: the service removes the system when the last handle to
-    /// it is gone.
+    /// The document of a machine that boots `boot`. `ends_with_us`: the service removes the system when the last handle
+    /// to it is gone.
     ///
     /// # Errors
     /// A path cannot be said in JSON, or the host name is none.

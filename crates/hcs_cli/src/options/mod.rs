@@ -1,7 +1,8 @@
 //! What the command line says about containers and processes, and the documents that come of it.
 //!
-//! Everything here is pure but for one look at what is mapped ([`mount`]): the working directory, the number of processors
-//! and the environment are handed in ([`Surroundings`]), so that the same arguments always give the same documents.
+//! Everything here is pure but for one look at what is mapped ([`mount`]): the working directory, the number of
+//! processors and the environment are handed in ([`Surroundings`]), so that the same arguments always give the same
+//! documents.
 
 pub(crate) mod container;
 pub(crate) mod device;

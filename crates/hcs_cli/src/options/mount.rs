@@ -1,5 +1,5 @@
-//! `--mount HOST:GUEST[:OPTION,...]`, or `--mount src=HOST,dst=GUEST[,OPTION...]`: a directory, file, socket or FIFO of the
-//! host that appears inside.
+//! `--mount HOST:GUEST[:OPTION,...]`, or `--mount src=HOST,dst=GUEST[,OPTION...]`: a directory, file, socket or FIFO of
+//! the host that appears inside.
 
 use std::{fs, os::unix::fs::FileTypeExt as _, path::PathBuf};
 
@@ -29,9 +29,9 @@ pub(crate) enum Mapped {
     Pipe(MappedPipe),
 }
 
-/// Reads `HOST:GUEST` or `HOST:GUEST:OPTIONS`, the options `ro`, `rw`, `shift` and `suid` with commas between them; a colon
-/// in a path has a backslash before it. Or reads the same spelled out, `src=HOST,dst=GUEST,OPTIONS`, where colons are plain
-/// and a comma in a path has the backslash.
+/// Reads `HOST:GUEST` or `HOST:GUEST:OPTIONS`, the options `ro`, `rw`, `shift` and `suid` with commas between them; a
+/// colon in a path has a backslash before it. Or reads the same spelled out, `src=HOST,dst=GUEST,OPTIONS`, where colons
+/// are plain and a comma in a path has the backslash.
 ///
 /// # Errors
 /// A sentence for the person who typed it.

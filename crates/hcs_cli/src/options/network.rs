@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 /// The network of a container.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct NetworkOptions {
-    /// The network to be in: nat, which is made when it is first used, or one of `hcs network create`; none for loopback
-    /// only. Takes a service of root [default: none]
+    /// The network to be in: nat, which is made when it is first used, or one of `hcs network create`; none for
+    /// loopback only. Takes a service of root [default: none]
     #[arg(long, value_name = "NAME", conflicts_with = "net_namespace")]
     network: Option<String>,
 
-    /// Let a port of this machine lead to one of the container; repeat for more. Without an address at all of this machine's,
-    /// but not at ::1
+    /// Let a port of this machine lead to one of the container; repeat for more. Without an address at all of this
+    /// machine's, but not at ::1
     #[arg(short = 'p', long = "publish", value_name = "[ADDR:]HOST:CTR[/udp]", value_parser = parse,
           requires = "network")]
     published: Vec<Published>,

@@ -1,5 +1,5 @@
-//! The options of what a process may do and use beside what its user may: the same for a container, for all its processes,
-//! and for one process.
+//! The options of what a process may do and use beside what its user may: the same for a container, for all its
+//! processes, and for one process.
 
 use clap::Args;
 use hcs_schema::{
@@ -11,8 +11,8 @@ use hcs_schema::{
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Privileges")]
 pub(crate) struct PrivilegeOptions {
-    /// Give a capability, such as NET_RAW, or ALL; repeat for more. `hcs exec` gives what the container was made with, and
-    /// the usual ones
+    /// Give a capability, such as NET_RAW, or ALL; repeat for more. `hcs exec` gives what the container was made with,
+    /// and the usual ones
     #[arg(long = "cap-add", value_name = "CAP", value_parser = capability)]
     added: Vec<String>,
 

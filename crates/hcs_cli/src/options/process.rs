@@ -28,8 +28,8 @@ pub(crate) struct ProcessOptions {
     #[arg(short = 'e', long = "env", value_name = "NAME[=VALUE]", value_parser = variable::parse)]
     variables: Vec<Variable>,
 
-    /// Set the variables of a file: a NAME=VALUE or a NAME on each line, those with # left out; --env comes after it; repeat
-    /// for more
+    /// Set the variables of a file: a NAME=VALUE or a NAME on each line, those with # left out; --env comes after it;
+    /// repeat for more
     #[arg(long = "env-file", value_name = "FILE")]
     variable_files: Vec<PathBuf>,
 

@@ -12,17 +12,14 @@ use std::{
     thread,
 };
 
-use hcs::{Failure, HResult, KeptOutput, OutputRecord};
+use hcs::{Failure, HResult, KeptOutput, OutputRecord, Stdio};
 use rustix::{
     io::{Errno, read},
     pipe::{PipeFlags, pipe_with},
     stdio, termios,
 };
 
-use super::{
-    keys::{DetachKeys, Detector},
-    pumps::Pipes,
-};
+use super::keys::{DetachKeys, Detector};
 
 /// Bytes taken from our input at once.
 const CHUNK: usize = 4096;
@@ -31,14 +28,14 @@ const CHUNK: usize = 4096;
 ///
 /// # Errors
 /// Pipes or a thread are lacking.
-pub(super) fn outputs(output: KeptOutput) -> Result<Pipes, Failure> {
-    let make = || -> io::Result<Pipes> {
+pub(super) fn outputs(output: KeptOutput) -> Result<Stdio<Option<OwnedFd>>, Failure> {
+    let make = || -> io::Result<Stdio<Option<OwnedFd>>> {
         let (stdout, to_out) = pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, to_err) = pipe_with(PipeFlags::CLOEXEC)?;
         thread::Builder::new()
             .name("records".to_owned())
             .spawn(move || pass_on(output, to_out.into(), to_err.into()))?;
-        Ok(Pipes {
+        Ok(Stdio {
             stdin: None,
             stdout: Some(stdout),
             stderr: Some(stderr),
@@ -67,8 +64,8 @@ fn pass_on(output: KeptOutput, mut to_out: File, mut to_err: File) {
     }
 }
 
-/// Passes our input on to `input`, in a thread that ends with the program. The answer hangs up when `keys` were typed on a
-/// terminal.
+/// Passes our input on to `input`, in a thread that ends with the program. The answer hangs up when `keys` were typed
+/// on a terminal.
 ///
 /// # Errors
 /// Descriptors or a thread are lacking.

@@ -36,8 +36,8 @@ pub(crate) enum End {
     Late,
 }
 
-/// Connects our streams with `port`. Nothing is passed on of our standard input without `keys`; `left` says how much of the
-/// time is left.
+/// Connects our streams with `port`. Nothing is passed on of our standard input without `keys`; `left` says how much of
+/// the time is left.
 ///
 /// # Errors
 /// Our streams cannot be used.

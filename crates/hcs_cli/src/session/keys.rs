@@ -51,8 +51,8 @@ impl Detector {
         }
     }
 
-    /// Appends to `passed` what is to be passed on of `bytes`; whether the sequence has been typed, behind which nothing is
-    /// passed on.
+    /// Appends to `passed` what is to be passed on of `bytes`; whether the sequence has been typed, behind which
+    /// nothing is passed on.
     pub(super) fn feed(&mut self, bytes: &[u8], passed: &mut Vec<u8>) -> bool {
         for byte in bytes {
             while self.typed > 0 && self.keys.get(self.typed) != Some(byte) {

@@ -9,8 +9,9 @@
 //! All of it is one loop around one `poll(2)` on one thread, the reading of the connection included; only what could
 //! block the loop, a terminal say, has a thread of its own ([`pumps`]).
 //!
-//! [`archive`] is for a process that packs or unpacks files. [`join`] is the same for a process that runs already, which goes on when the session ends before it ([`attach`]).
-//! [`console`] is for a serial port, behind which is no process of ours.
+//! [`archive`] is for a process that packs or unpacks files. [`join`] is the same for a process that runs already,
+//! which goes on when the session ends before it ([`attach`]). [`console`] is for a serial port, behind which is no
+//! process of ours.
 //!
 //! Output is never cut: after the process has ended, its streams are read to end-of-file. Only when another process
 //! has inherited them, so that no end-of-file comes, are they given up, after a second without a byte.
@@ -31,7 +32,8 @@ use std::{
 };
 
 use hcs::{
-    Attendant, ExitStatus, Failure, HResult, KeptOutput, Operation, Process, documents::Signal,
+    Attendant, ExitStatus, Failure, HResult, KeptOutput, Operation, Process, Stdio,
+    documents::Signal,
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -49,7 +51,7 @@ use crate::{
     terminal::{self, RawMode},
 };
 use keys::DetachKeys;
-use pumps::{Pipes, Pumps};
+use pumps::Pumps;
 
 /// How long a service may take to kill what has to go; one that does not even react is not waited for.
 const KILL: Duration = Duration::from_secs(1);
@@ -112,7 +114,7 @@ pub(crate) fn run(
     manner: &Manner,
     ended: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<u8, Stop> {
-    let pipes = Pipes {
+    let pipes = Stdio {
         stdin: process.take_stdin(),
         stdout: process.take_stdout(),
         stderr: process.take_stderr(),
@@ -208,7 +210,7 @@ struct Attended {
 /// Until the process has ended, or `detached` hangs up.
 fn attend(
     process: &Process,
-    pipes: Pipes,
+    pipes: Stdio<Option<OwnedFd>>,
     manner: &Manner,
     detached: Option<OwnedFd>,
 ) -> Result<Attended, Stop> {
@@ -382,8 +384,8 @@ impl Session<'_> {
     }
 }
 
-/// Passes signals on to the process, and to what it started: a shell that waits for a command acts on a signal only when
-/// that command has ended, and one that is killed leaves it behind.
+/// Passes signals on to the process, and to what it started: a shell that waits for a command acts on a signal only
+/// when that command has ended, and one that is killed leaves it behind.
 struct Relay<'a> {
     process: &'a Process,
     calls: &'a mut Vec<Operation<()>>,

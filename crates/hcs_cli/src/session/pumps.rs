@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hcs::{Failure, HResult};
+use hcs::{Failure, HResult, Stdio};
 use rustix::{
     event::{PollFd, Timespec, poll},
     io::Errno,
@@ -23,14 +23,6 @@ use crate::output::cannot_write;
 
 /// How long streams may be silent after the process that we started has ended.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// The pipes of the process.
-#[derive(Debug)]
-pub(super) struct Pipes {
-    pub stdin: Option<OwnedFd>,
-    pub stdout: Option<OwnedFd>,
-    pub stderr: Option<OwnedFd>,
-}
 
 /// What passes them on.
 #[derive(Debug)]
@@ -58,7 +50,7 @@ impl Pumps {
     ///
     /// # Errors
     /// A thread or descriptors are lacking, or one of our streams is closed.
-    pub(super) fn start(pipes: Pipes) -> Result<Self, Failure> {
+    pub(super) fn start(pipes: Stdio<Option<OwnedFd>>) -> Result<Self, Failure> {
         let mut pumps = Self {
             streams: Vec::new(),
             threads: None,

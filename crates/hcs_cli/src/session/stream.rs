@@ -1,8 +1,8 @@
 //! [`Stream`]: one stream that is passed on by the session's own loop, a bit whenever `poll(2)` says so.
 //!
 //! Only where no step can block: between pipes and regular files and to `/dev/null` by `splice(2)`, to files that are
-//! appended to and from `/dev/null` through a buffer. For terminals, sockets and devices [`super::copy`] needs a thread, as writing to them can
-//! take for ever.
+//! appended to and from `/dev/null` through a buffer. For terminals, sockets and devices [`super::copy`] needs a
+//! thread, as writing to them can take for ever.
 
 use std::{
     io,

@@ -18,9 +18,10 @@ const TIMEOUT: &str =
 
 /// Attach to the command of a container that hcs run -d made, and exit as it does
 ///
-/// What it writes from now on is shown; hcs logs has what it wrote before. With hcs run -di our standard input is passed on, with
-/// -dit keys such as Ctrl-C too. Several may be attached at the same time. The keys that detach are found on a terminal
-/// alone; HUP detaches, too, and so does the second INT, QUIT or TERM: the first of them is passed on to the command.
+/// What it writes from now on is shown; hcs logs has what it wrote before. With hcs run -di our standard input is
+/// passed on, with -dit keys such as Ctrl-C too. Several may be attached at the same time. The keys that detach are
+/// found on a terminal alone; HUP detaches, too, and so does the second INT, QUIT or TERM: the first of them is passed
+/// on to the command.
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),

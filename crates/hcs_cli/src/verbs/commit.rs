@@ -20,10 +20,10 @@ use crate::{
 
 /// Make an image of a container of an image, with what it has written since as one more layer
 ///
-/// The container has to be made with --scratch, which keeps what is written. The layer has exactly that: new and changed files,
-/// marks of deleted ones, and the empty files and directories that mounts stand on. What is in a --mount or a --tmpfs is
-/// not in it. The command, user and variables of the image stay. A file that is written while it is read is refused: pause
-/// the container before.
+/// The container has to be made with --scratch, which keeps what is written. The layer has exactly that: new and
+/// changed files, marks of deleted ones, and the empty files and directories that mounts stand on. What is in a --mount
+/// or a --tmpfs is not in it. The command, user and variables of the image stay. A file that is written while it is
+/// read is refused: pause the container before.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -47,10 +47,10 @@ fn port(text: &str) -> Result<u8, String> {
 
 /// Connect to a serial port of a virtual machine
 ///
-/// The machine's document names the pipe of the port, and hcs create --isolation vm --console makes one on which the kernel
-/// writes its messages. What the guest wrote before is shown first, up to 256 KB of it. One reader at a time is served, those
-/// that come later wait for their turn. On a terminal, keys go to the guest one by one, Ctrl-C as well; the keys that detach,
-/// or a signal, leave the console, and the machine goes on.
+/// The machine's document names the pipe of the port, and hcs create --isolation vm --console makes one on which the
+/// kernel writes its messages. What the guest wrote before is shown first, up to 256 KB of it. One reader at a time is
+/// served, those that come later wait for their turn. On a terminal, keys go to the guest one by one, Ctrl-C as well;
+/// the keys that detach, or a signal, leave the console, and the machine goes on.
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),

@@ -34,10 +34,10 @@ const MOST_NOTES: usize = 20;
 
 /// Copy files into a container, or out of it
 ///
-/// One of the two is ID:PATH, a path in a container that runs; it begins at the root, and its links lead where they lead
-/// inside. The other is a path of this machine, or - for a tar archive on standard input or output. A directory is copied
-/// with all that is in it: into DEST when that is a directory, else as DEST; DIR/. is what the directory holds. Copied files
-/// belong to root inside, and to the user of hcs outside.
+/// One of the two is ID:PATH, a path in a container that runs; it begins at the root, and its links lead where they
+/// lead inside. The other is a path of this machine, or - for a tar archive on standard input or output. A directory is
+/// copied with all that is in it: into DEST when that is a directory, else as DEST; DIR/. is what the directory holds.
+/// Copied files belong to root inside, and to the user of hcs outside.
 ///
 /// Links are copied, not followed. Of a container's files none is setuid or setgid outside, and devices are left out.
 #[derive(Args, Debug)]

@@ -22,7 +22,8 @@ use crate::{
     unseen,
 };
 
-/// Create a container, a virtual machine, or any system by its document, and print its id; start runs it, terminate removes it
+/// Create a container, a virtual machine, or any system by its document, and print its id; start runs it, terminate
+/// removes it
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

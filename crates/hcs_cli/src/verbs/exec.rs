@@ -18,8 +18,8 @@ second); the exit code is then 124";
 /// Run a command in a running container and pass its streams and exit code through
 ///
 /// Signals are passed on to the command and its process group, as a terminal does; the second of HUP, INT, QUIT or TERM
-/// kills all of its session. When the command has ended but others still hold its output open, hcs waits until they have
-/// been silent for a second.
+/// kills all of its session. When the command has ended but others still hold its output open, hcs waits until they
+/// have been silent for a second.
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),

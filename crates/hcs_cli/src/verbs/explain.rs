@@ -11,9 +11,9 @@ use crate::{
 
 /// Show the time line of an operation, and why it failed
 ///
-/// Errors, the service's log and `hcs events` name operations as PID-NUMBER; the number alone, as HcsGetOperationId gives
-/// it, will do where no other client has the same. The service remembers its last thousand or so
-/// until it leaves, some seconds after its last client; those that failed are kept longer, in the event log.
+/// Errors, the service's log and `hcs events` name operations as PID-NUMBER; the number alone, as HcsGetOperationId
+/// gives it, will do where no other client has the same. The service remembers its last thousand or so until it leaves,
+/// some seconds after its last client; those that failed are kept longer, in the event log.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

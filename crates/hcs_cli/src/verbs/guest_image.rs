@@ -27,8 +27,8 @@ const AGENT: &str = "hcs-guest";
 
 /// Make, list and remove guest images: a kernel and an initial ramdisk for virtual machines
 ///
-/// An image has a kernel of this host or of a package, unpacked so that it boots at once. It has an initial ramdisk with the
-/// kernel modules of virtio and the guest agent as its first process. The service of root uses images in
+/// An image has a kernel of this host or of a package, unpacked so that it boots at once. It has an initial ramdisk
+/// with the kernel modules of virtio and the guest agent as its first process. The service of root uses images in
 /// /var/lib/hcs/guest-images; those of another user are below ~/.local/share/hcs.
 #[derive(Args, Debug)]
 #[command(
@@ -73,8 +73,8 @@ Examples:
         #[arg(long = "module", value_name = "NAME")]
         more: Vec<String>,
 
-        /// Files for the root file system of the guest, which it has in memory [default: busybox of this machine, or some
-        /// of its programs]
+        /// Files for the root file system of the guest, which it has in memory [default: busybox of this machine, or
+        /// some of its programs]
         #[arg(long, value_name = "DIR")]
         root: Option<PathBuf>,
 

@@ -18,8 +18,8 @@ use crate::{
 
 /// Print all that is known of a system as JSON: state, figures, processes, and the document it was made from
 ///
-/// It is a Properties document. Document in it is what the system was made from, with its layers, mounts and limits; what
-/// was changed through the API afterwards is not in it.
+/// It is a Properties document. Document in it is what the system was made from, with its layers, mounts and limits;
+/// what was changed through the API afterwards is not in it.
 ///
 /// Where nothing in the system answers, what is known without is printed, and the command fails.
 #[derive(Args, Debug)]

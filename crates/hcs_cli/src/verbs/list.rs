@@ -20,8 +20,8 @@ use crate::{
 
 /// List all systems: kind, state, id, owner, image, command, and what became of the command
 ///
-/// The command is that of hcs run -d: running, or exited with this exit code. Its container stays until hcs terminate. A long
-/// command is cut off: hcs list --json has 256 bytes of it.
+/// The command is that of hcs run -d: running, or exited with this exit code. Its container stays until hcs terminate.
+/// A long command is cut off: hcs list --json has 256 bytes of it.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "enumerate",
@@ -83,8 +83,8 @@ const AT_ONCE: usize = 64;
 /// How long the containers that are asked at the same time may take, all together, to tell of their commands.
 const TELLING: Duration = Duration::from_secs(2);
 
-/// What became of the commands that were detached (`hcs run -d`), in words; `-` for a system that has none, does not run, or
-/// does not tell. The service tells most of it; of systems that an earlier service made, their agents do.
+/// What became of the commands that were detached (`hcs run -d`), in words; `-` for a system that has none, does not
+/// run, or does not tell. The service tells most of it; of systems that an earlier service made, their agents do.
 fn commands(systems: &[ComputeSystemProperties], clock: Clock) -> Vec<String> {
     let query = OutputQuery {
         exit_only: true,

@@ -42,7 +42,8 @@ impl Man {
     }
 }
 
-/// Writes a new file in the place of what is there. A link is replaced, not followed: others may write into the directory.
+/// Writes a new file in the place of what is there. A link is replaced, not followed: others may write into the
+/// directory.
 fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -19,9 +19,9 @@ use crate::{
 /// Make, list and remove networks of containers
 ///
 /// A container is in a network by hcs run --network NAME. Containers of one network reach each other by their names.
-/// In a network of type nat they reach what this machine reaches, and -p lets ports of this machine lead to them. The network nat is made when
-/// it is first used. Networks are those of a service of root: it makes a bridge of this machine for each, and rules of
-/// nf_tables, and removes them with the network.
+/// In a network of type nat they reach what this machine reaches, and -p lets ports of this machine lead to them. The
+/// network nat is made when it is first used. Networks are those of a service of root: it makes a bridge of this
+/// machine for each, and rules of nf_tables, and removes them with the network.
 #[derive(Args, Debug)]
 #[command(
     disable_help_subcommand = true,

@@ -16,8 +16,8 @@ use crate::{
 /// Find what keeps packets of networks from passing, and the command that mends it
 ///
 /// Looked at are firewalls (docker, ufw, firewalld and others) that drop what is forwarded, settings of interfaces, and
-/// routes that lead where containers are. All are those of the network namespace that hcs runs in, and nothing is changed.
-/// The exit code is 1 if something was found.
+/// routes that lead where containers are. All are those of the network namespace that hcs runs in, and nothing is
+/// changed. The exit code is 1 if something was found.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -22,9 +22,9 @@ use crate::{
 ///
 /// Without an ID all systems are listed, those without a process included: created ones, and paused ones, in which no
 /// process can answer. As JSON it is the ProcessList of the system, or a list of all systems' Properties with their
-/// ProcessList. BY says who started a process: hcs or another program that uses the API, or a process inside; at most 4096
-/// processes of a system are listed. COMMAND has the arguments, as the process has them now: the beginning of long ones, and
-/// as JSON (CommandArgs) up to 4096 bytes.
+/// ProcessList. BY says who started a process: hcs or another program that uses the API, or a process inside; at most
+/// 4096 processes of a system are listed. COMMAND has the arguments, as the process has them now: the beginning of long
+/// ones, and as JSON (CommandArgs) up to 4096 bytes.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "top",
@@ -74,7 +74,8 @@ impl Ps {
     }
 }
 
-/// All systems, each with the property `wanted` where it has it, and one of the failures; the other failures have been told.
+/// All systems, each with the property `wanted` where it has it, and one of the failures; the other failures have been
+/// told.
 pub(super) fn all(
     wanted: SystemPropertyType,
     clock: Clock,

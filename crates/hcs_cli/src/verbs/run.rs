@@ -36,28 +36,28 @@ const KILLED: u8 = 137;
 ///
 /// The container is removed when the command has ended, with everything that still runs in it, also when hcs is
 /// interrupted. When hcs is killed (SIGKILL), the service removes it as soon as no other program, an exec or a wait
-/// say, uses it. Signals are passed on to the command and its process group, as a terminal does; the second of HUP, INT,
-/// QUIT or TERM kills all of its session.
+/// say, uses it. Signals are passed on to the command and its process group, as a terminal does; the second of HUP,
+/// INT, QUIT or TERM kills all of its session.
 ///
 /// With -d nothing is passed through: the service and the command go on without hcs, and --timeout is about the start
 /// alone. The newest 12 to 16 MB of the output are kept, for as long as the container exists.
 ///
-/// The first word is an image, and what follows is its command. Behind -- the words are a command of this machine, without
-/// any image; and so are all words beside --layer, or beside --image, which names the image as well. Only the place of a
-/// word decides, never what images and programs there are.
+/// The first word is an image, and what follows is its command. Behind -- the words are a command of this machine,
+/// without any image; and so are all words beside --layer, or beside --image, which names the image as well. Only the
+/// place of a word decides, never what images and programs there are.
 ///
 /// Of an image its entry point, command, user, variables, directory, stop signal and labels are used. Its ports, volumes
 /// and health check are not.
 ///
-/// Without an image or --layer the command sees the files of this machine, and starts in the current directory. What it writes is
-/// thrown away. Empty are /home, /root, /run, /tmp and other places where users and services keep what is theirs; keys,
-/// password files and data of services are missing (`hcs service Capabilities` lists all, below HostView). The current
-/// directory is shown even in such a place, unless it is a home or one of these places itself. For everything use
-/// --layer /, for files to be shared use --mount. What changes on the host meanwhile may be seen or not, except in a --mount
-/// of its directory.
+/// Without an image or --layer the command sees the files of this machine, and starts in the current directory. What it
+/// writes is thrown away. Empty are /home, /root, /run, /tmp and other places where users and services keep what is
+/// theirs; keys, password files and data of services are missing (`hcs service Capabilities` lists all, below
+/// HostView). The current directory is shown even in such a place, unless it is a home or one of these places itself.
+/// For everything use --layer /, for files to be shared use --mount. What changes on the host meanwhile may be seen or
+/// not, except in a --mount of its directory.
 ///
-/// With --isolation vm the command has a Linux kernel of its own, in QEMU, and sees the files of a guest image, of --disk
-/// and of --share. Of the options of containers --memory, --cpus and --hostname go with it.
+/// With --isolation vm the command has a Linux kernel of its own, in QEMU, and sees the files of a guest image, of
+/// --disk and of --share. Of the options of containers --memory, --cpus and --hostname go with it.
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),

@@ -20,13 +20,13 @@ use crate::{
 
 /// Show which service this is, print its properties as JSON, have it read its configuration again, or stop it
 ///
-/// The service reads its configuration when it starts, and by `hcs service reload`. What the file says beyond that has no
-/// effect, and is told here: limits, times, the log and some others by `hcs service reload`, the rest after `hcs service
-/// stop`, when the next call starts a service by it.
+/// The service reads its configuration when it starts, and by `hcs service reload`. What the file says beyond that has
+/// no effect, and is told here: limits, times, the log and some others by `hcs service reload`, the rest after
+/// `hcs service stop`, when the next call starts a service by it.
 ///
-/// As JSON, "Service" has Version, ProcessId, StartedAt, ReloadedAt, Uptime100ns, ComputeSystems (how many), Limits, and
-/// Configuration. That has File and Found and, where the file says something else by now, Changed, ChangedAt, and ByReload and
-/// ByRestart (which settings take what) or Fault.
+/// As JSON, "Service" has Version, ProcessId, StartedAt, ReloadedAt, Uptime100ns, ComputeSystems (how many), Limits,
+/// and Configuration. That has File and Found and, where the file says something else by now, Changed, ChangedAt, and
+/// ByReload and ByRestart (which settings take what) or Fault.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "info",
@@ -62,9 +62,9 @@ pub(crate) struct Service {
 enum Action {
     /// Have the service exit, and wait until it has
     ///
-    /// Systems go on, as when the service exits because it is idle. The next call, and every client that has a system or
-    /// process open, starts the next service. Where none runs that is said, and there is nothing to do. A mistake in the
-    /// configuration, by which no service could start, is told.
+    /// Systems go on, as when the service exits because it is idle. The next call, and every client that has a system
+    /// or process open, starts the next service. Where none runs that is said, and there is nothing to do. A mistake in
+    /// the configuration, by which no service could start, is told.
     #[command(after_help = "Examples:\n  hcs service stop")]
     Stop {
         #[command(flatten)]
@@ -72,10 +72,10 @@ enum Action {
     },
     /// Have the service read its configuration again, and print from which file and what has changed
     ///
-    /// Nothing that runs is interrupted. What cannot change while the service lives stays as it was and is named: paths,
-    /// the socket, [container], [vm] and others that things are made by. With a mistake in the file all stays as it was,
-    /// and the exit code is 125. SIGHUP does the same, and the log tells of it. Where no service runs that is said, and there is
-    /// nothing to do.
+    /// Nothing that runs is interrupted. What cannot change while the service lives stays as it was and is named:
+    /// paths, the socket, [container], [vm] and others that things are made by. With a mistake in the file all stays as
+    /// it was, and the exit code is 125. SIGHUP does the same, and the log tells of it. Where no service runs that is
+    /// said, and there is nothing to do.
     #[command(after_help = "Examples:\n  hcs service reload\n  hcs service reload --json")]
     Reload {
         #[command(flatten)]

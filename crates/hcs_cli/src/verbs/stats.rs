@@ -13,8 +13,8 @@ use crate::{
 
 /// Show what a system has used, or all systems: processor time, memory, input and output
 ///
-/// Without an ID all systems are listed; as JSON that is a list of their Properties with their Statistics. The figures are
-/// those of now; `watch hcs stats` shows them again and again.
+/// Without an ID all systems are listed; as JSON that is a list of their Properties with their Statistics. The figures
+/// are those of now; `watch hcs stats` shows them again and again.
 ///
 /// n/a stands for what the host does not count: for most figures that is so where the service runs as an ordinary user,
 /// who has no control groups.

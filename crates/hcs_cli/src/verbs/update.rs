@@ -15,8 +15,9 @@ use crate::{
 
 /// Change the limits of a container that runs
 ///
-/// Nothing that runs is ended for a lower limit of memory: when the container uses more, the limit stays as it was, and the
-/// answer says how much is used. What is not named stays as it is. When the second of two changes fails, the first one holds.
+/// Nothing that runs is ended for a lower limit of memory: when the container uses more, the limit stays as it was, and
+/// the answer says how much is used. What is not named stays as it is. When the second of two changes fails, the first
+/// one holds.
 #[derive(Args, Debug)]
 #[command(
     group = ArgGroup::new("limits").args(["memory", "cpus"]).required(true).multiple(true),

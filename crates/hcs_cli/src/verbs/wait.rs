@@ -17,8 +17,8 @@ const TIMEOUT: &str = "Give up with exit code 124 when it takes longer (0.5 is h
 
 /// Wait until a system, or a process in it, has ended
 ///
-/// With a PID the exit code is that of the process. Without one that of the command of a container that hcs run -d made,
-/// as often as it is asked for; for other systems the status document of the system is printed when it has ended.
+/// With a PID the exit code is that of the process. Without one that of the command of a container that hcs run -d
+/// made, as often as it is asked for; for other systems the status document of the system is printed when it has ended.
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),

@@ -17,9 +17,9 @@ use clap::{
 /// Words, and what is answered to each of them.
 pub(crate) type Row = (&'static [&'static str], &'static str);
 
-/// A complaint about the command line, with an answer where it is about a word of another tool. `line` is all of its words,
-/// the program's name first. Of these the verb decides: the tables are about containers, and mean nothing to verbs that have
-/// verbs of their own.
+/// A complaint about the command line, with an answer where it is about a word of another tool. `line` is all of its
+/// words, the program's name first. Of these the verb decides: the tables are about containers, and mean nothing to
+/// verbs that have verbs of their own.
 pub(crate) fn advised(mut error: Error, line: &[OsString]) -> Error {
     let verb = line.get(1).and_then(|verb| verb.to_str());
     if error.kind() == ErrorKind::DisplayHelp && asks_for_host_name(line) {
@@ -48,8 +48,8 @@ pub(crate) fn advised(mut error: Error, line: &[OsString]) -> Error {
     error
 }
 
-/// The complaint about `found` without guesses that no slip of a finger explains, nor the one that an option was meant as the
-/// value of another. The words that they lead to do something else.
+/// The complaint about `found` without guesses that no slip of a finger explains, nor the one that an option was meant
+/// as the value of another. The words that they lead to do something else.
 fn without_far_guesses(mut error: Error, found: &str) -> Error {
     for guesses in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
         let near: Vec<String> = match error.get(guesses) {

@@ -59,8 +59,8 @@ const OVERWRITE: &str = r#"
     print "held: @written\n";
 "#;
 
-/// CVE-2019-5736: a command of the container's is `/proc/self/exe`, and so the runtime's own program, which a process of
-/// the container overwrites when it has ended.
+/// CVE-2019-5736: a command of the container's is `/proc/self/exe`, and so the runtime's own program, which a process
+/// of the container overwrites when it has ended.
 #[test]
 fn the_program_of_the_service_cannot_be_overwritten_from_inside() {
     let program = program();
@@ -109,8 +109,8 @@ const INHERITABLE: &str = r#"
     syscall(188, $file, $name, $value, length $value, 0) == 0 or die "$!";
 "#;
 
-/// CVE-2022-29162: a process that is added to a container has inheritable capabilities, which a program with capabilities
-/// of its own makes use of for an ordinary user.
+/// CVE-2022-29162: a process that is added to a container has inheritable capabilities, which a program with
+/// capabilities of its own makes use of for an ordinary user.
 #[test]
 fn no_process_has_inheritable_capabilities() {
     let none = "0000000000000000\n";
@@ -196,8 +196,8 @@ fn a_terminal_is_made_of_nothing_that_the_container_puts_there() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "the host's");
 }
 
-/// CVE-2025-52881: what the runtime writes below `/proc` goes to what another container, or the image, has put there: a file
-/// of the host, or one of the kernel's by a link.
+/// CVE-2025-52881: what the runtime writes below `/proc` goes to what another container, or the image, has put there: a
+/// file of the host, or one of the kernel's by a link.
 #[test]
 fn nothing_is_written_through_what_is_mapped_over_proc() {
     const FILES: [&str; 8] = [

@@ -22,7 +22,7 @@ use crate::{
     common::{Ended, ended, hcs, signal},
     image_runs::Shop,
 };
-use server::{Answer, End, Server};
+use server::{End, Server, ServerAnswer};
 
 /// `user` and `pass` as base64, and as the registry knows them.
 const LOGIN: &str = "dXNlcjpwYXNz";
@@ -274,10 +274,10 @@ fn a_pull_that_is_killed_leaves_nothing_that_the_next_one_does_not_remove() {
     let id = Digest::of(config.as_bytes()).to_string();
     let stalling = Server::new(move |asked| {
         if asked.path.ends_with(&id) {
-            return Answer::ok(config.as_bytes());
+            return ServerAnswer::ok(config.as_bytes());
         }
         if asked.path.contains("/blobs/") {
-            return Answer::ok(&[7; 1_000_000]).end(End::Stall(500_000));
+            return ServerAnswer::ok(&[7; 1_000_000]).end(End::Stall(500_000));
         }
         let part = |kind: &str, digest: &str, size: usize| {
             let kind = format!("application/vnd.oci.image.{kind}");
@@ -289,7 +289,7 @@ fn a_pull_that_is_killed_leaves_nothing_that_the_next_one_does_not_remove() {
             "config": part("config.v1+json", &id, config.len()),
             "layers": layers.map(|digest| part("layer.v1.tar", digest, 1_000_000)),
         });
-        Answer::ok(manifest.to_string().as_bytes())
+        ServerAnswer::ok(manifest.to_string().as_bytes())
     });
     let blobs = shop.path().join("other/oci/blobs/sha256");
     let held = || {

@@ -1,7 +1,7 @@
 //! The real `hcs` against the real service: one module per theme.
 //!
-//! Where a comment says `Row F7` or the like, here and in the tests of other rooms, the test is that of a row of the issue
-//! about daily use: what users (F), client programs (C) and newcomers (N) ran into.
+//! Where a comment says `Row F7` or the like, here and in the tests of other rooms, the test is that of a row of the
+//! issue about daily use: what users (F), client programs (C) and newcomers (N) ran into.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

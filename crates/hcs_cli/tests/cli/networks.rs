@@ -1,4 +1,5 @@
-//! `hcs network`, `--network` and `-p`, with a service in a network namespace of the test's own: the host stays as it is.
+//! `hcs network`, `--network` and `-p`, with a service in a network namespace of the test's own: the host stays as it
+//! is.
 
 use std::{
     env,
@@ -312,7 +313,8 @@ fn containers_of_a_network_find_each_other_by_their_names() {
 #[test]
 fn the_names_of_others_lead_a_service_to_no_file_of_a_container() {
     let world = World::new();
-    // A root without `/etc`: the one that the container gets belongs to no layer, and its root can give it another name.
+    // A root without `/etc`: the one that the container gets belongs to no layer, and its root can give it another
+    // name.
     let layer = world.folder.path().join("layer");
     fs::create_dir_all(layer.join("bin")).unwrap();
     fs::copy("/bin/busybox", layer.join("bin/busybox")).unwrap();

@@ -116,8 +116,8 @@ fn limits_are_those_of_the_container_or_of_the_process() {
     );
 }
 
-/// Stops a process that is about to become its program, which it has a lease on: `execve(2)` waits for the lease, and the
-/// kernel says so by SIGIO. The lease lasts until the process is gone.
+/// Stops a process that is about to become its program, which it has a lease on: `execve(2)` waits for the lease, and
+/// the kernel says so by SIGIO. The lease lasts until the process is gone.
 const STOPPER: &str = r#"
 import fcntl, os, select, shutil, signal
 shutil.copy("/bin/true", "/tmp/held")

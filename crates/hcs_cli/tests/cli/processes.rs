@@ -42,8 +42,8 @@ fn the_streams_of_a_process_belong_to_its_user() {
     }
 }
 
-/// A shell that waits for a command acts on a signal only when that has ended. It is the command that says it is ready: a
-/// signal that came before the shell had made it would not reach it.
+/// A shell that waits for a command acts on a signal only when that has ended. It is the command that says it is ready:
+/// a signal that came before the shell had made it would not reach it.
 const WAITS: &str = "trap 'exit 9' INT; (echo ready; exec sleep 1000); echo went on";
 
 /// Row F2.

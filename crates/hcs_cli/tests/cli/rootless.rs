@@ -414,8 +414,8 @@ const REACH: &str = r#"use Socket; use Fcntl; for (@ARGV) {
     print "reached $_\n" if -p $_ and sysopen(F, $_, O_WRONLY | O_NONBLOCK);
 }"#;
 
-/// The kernel refuses an overlay of a directory with a mount below it, and of one that is two overlays already. Whatever
-/// takes its place, sockets and FIFOs of the host must lead nowhere, the user's own service's first of all.
+/// The kernel refuses an overlay of a directory with a mount below it, and of one that is two overlays already.
+/// Whatever takes its place, sockets and FIFOs of the host must lead nowhere, the user's own service's first of all.
 #[test]
 fn no_socket_of_the_host_answers_in_a_container_of_an_ordinary_user() {
     if unprivileged() {

@@ -1,5 +1,5 @@
-//! What `hcs` does every day, as an ordinary user: files in and out, roots that can only be read, directories in memory,
-//! devices.
+//! What `hcs` does every day, as an ordinary user: files in and out, roots that can only be read, directories in
+//! memory, devices.
 
 use std::{
     fs,

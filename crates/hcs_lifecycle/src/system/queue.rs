@@ -178,8 +178,8 @@ impl Queue {
         Decision::Begin(ticket, action)
     }
 
-    /// Reports that the action of [`Decision::Begin`] is done (`true`), or failed or was undone (`false`). A spent ticket
-    /// is ignored, so the end of the system and the end of the action may be reported in any order.
+    /// Reports that the action of [`Decision::Begin`] is done (`true`), or failed or was undone (`false`). A spent
+    /// ticket is ignored, so the end of the system and the end of the action may be reported in any order.
     ///
     /// A shutdown or terminate that is "done" does not stop the system: that is [`Queue::exited`].
     pub fn finish(&mut self, ticket: Ticket, done: bool) {

@@ -20,7 +20,7 @@ use hcs_storage::{
 };
 use serde_json::json;
 
-use crate::server::{Answer, Asked, End, Server};
+use crate::server::{Asked, End, Server, ServerAnswer};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -77,17 +77,17 @@ impl Sample {
     }
 
     /// What a true registry answers.
-    fn answer(&self, asked: &Asked) -> Answer {
+    fn answer(&self, asked: &Asked) -> ServerAnswer {
         let path = asked.path.as_str();
         let found = [&self.layer, &self.config, &self.manifest, &self.index].into_iter();
         let mut found = found.map(Vec::as_slice);
         match path.rsplit('/').next().unwrap_or_default() {
-            "" => Answer::ok(b"{}"),
-            "list" => Answer::ok(&self.index).header("Content-Type", INDEX),
-            "latest" => Answer::ok(&self.manifest).header("Content-Type", MANIFEST),
+            "" => ServerAnswer::ok(b"{}"),
+            "list" => ServerAnswer::ok(&self.index).header("Content-Type", INDEX),
+            "latest" => ServerAnswer::ok(&self.manifest).header("Content-Type", MANIFEST),
             last => match found.find(|bytes| Digest::of(bytes).to_string() == last) {
-                Some(bytes) => Answer::ok(bytes),
-                None => Answer::with(404, b"{}"),
+                Some(bytes) => ServerAnswer::ok(bytes),
+                None => ServerAnswer::with(404, b"{}"),
             },
         }
     }
@@ -189,7 +189,7 @@ fn a_content_that_breaks_off_goes_on_where_it_was() {
         let size = own.layer.len();
         let range = format!("bytes {from}-{}/{size}", size - 1);
         let status = if from == 0 { 200 } else { 206 };
-        let rest = Answer::with(status, &own.layer[from..]).header("Content-Range", range);
+        let rest = ServerAnswer::with(status, &own.layer[from..]).header("Content-Range", range);
         rest.end(End::Cut(40_000))
     });
     pulled(&store, &server, "tool", &access()).unwrap();
@@ -204,62 +204,63 @@ fn a_content_that_breaks_off_goes_on_where_it_was() {
 fn what_a_hostile_registry_answers_is_refused_and_leaves_nothing() {
     let place = tempfile::tempdir().unwrap();
     let store = store(place.path());
-    type Lie = fn(&Sample, &Asked) -> Option<Answer>;
+    type Lie = fn(&Sample, &Asked) -> Option<ServerAnswer>;
     let lies: [(&str, Lie); 12] = [
         ("its digest is", |sample, asked| {
             let mut layer = sample.layer.clone();
             layer[600] ^= 1;
-            sample.is_layer(asked).then(|| Answer::ok(&layer))
+            sample.is_layer(asked).then(|| ServerAnswer::ok(&layer))
         }),
         ("expected", |sample, asked| {
             sample
                 .is_layer(asked)
-                .then(|| Answer::ok(&sample.layer[1..]))
+                .then(|| ServerAnswer::ok(&sample.layer[1..]))
         }),
         ("bytes", |sample, asked| {
-            let answer = Answer::ok(&sample.layer).end(End::Endless);
+            let answer = ServerAnswer::ok(&sample.layer).end(End::Endless);
             sample.is_layer(asked).then_some(answer)
         }),
         ("failed", |sample, asked| {
-            let cut = Answer::ok(&sample.layer).end(End::Cut(100));
+            let cut = ServerAnswer::ok(&sample.layer).end(End::Cut(100));
             // The failure of the break is told, or that of the second answer.
             sample.is_layer(asked).then_some(cut)
         }),
         ("imeout", |sample, asked| {
-            let stalled = Answer::ok(&sample.layer).end(End::Stall(100));
+            let stalled = ServerAnswer::ok(&sample.layer).end(End::Stall(100));
             sample.is_layer(asked).then_some(stalled)
         }),
         ("slower than", |sample, asked| {
-            let drip = Answer::ok(&sample.layer).end(End::Drip(Duration::from_millis(50)));
+            let drip = ServerAnswer::ok(&sample.layer).end(End::Drip(Duration::from_millis(50)));
             sample.is_layer(asked).then_some(drip)
         }),
         ("expected", |sample, asked| {
-            let vast = Answer::ok(&sample.layer).header("Content-Length", u64::MAX.to_string());
+            let vast =
+                ServerAnswer::ok(&sample.layer).header("Content-Length", u64::MAX.to_string());
             sample.is_layer(asked).then_some(vast)
         }),
         ("redirects more than", |sample, asked| {
-            let around = Answer::with(302, b"").header("Location", asked.path.clone());
+            let around = ServerAnswer::with(302, b"").header("Location", asked.path.clone());
             sample.is_layer(asked).then_some(around)
         }),
         ("another protocol", |sample, asked| {
-            let away = Answer::with(302, b"").header("Location", "ftp://127.0.0.1/x");
+            let away = ServerAnswer::with(302, b"").header("Location", "ftp://127.0.0.1/x");
             sample.is_layer(asked).then_some(away)
         }),
         ("larger than", |_, asked| {
-            let endless = Answer::ok(&[b' '; 4096]).end(End::Endless);
+            let endless = ServerAnswer::ok(&[b' '; 4096]).end(End::Endless);
             asked.path.contains("/manifests/").then_some(endless)
         }),
         ("no valid document", |_, asked| {
             asked
                 .path
                 .contains("/manifests/")
-                .then(|| Answer::ok(b"<html>"))
+                .then(|| ServerAnswer::ok(b"<html>"))
         }),
         ("status 500: a\\u{1b}b", |_, asked| {
             asked
                 .path
                 .contains("/manifests/")
-                .then(|| Answer::with(500, b"a\x1bb"))
+                .then(|| ServerAnswer::with(500, b"a\x1bb"))
         }),
     ];
     for (text, lie) in lies {
@@ -316,15 +317,15 @@ fn credentials_go_to_their_registry_and_to_no_other_host() {
     let store = store(place.path());
     let sample = Arc::new(Sample::new(b"text"));
     let own = Arc::clone(&sample);
-    let elsewhere = Server::new(move |_| Answer::ok(&own.layer));
+    let elsewhere = Server::new(move |_| ServerAnswer::ok(&own.layer));
     let (own, other) = (Arc::clone(&sample), elsewhere.address);
     let server = Server::new(move |asked| {
         let authorization = asked.headers.get("authorization").map(String::as_str);
         if authorization != Some("Basic dXNlcjpwYXNz") {
-            return Answer::with(401, b"{}").header("WWW-Authenticate", "Basic realm=\"x\"");
+            return ServerAnswer::with(401, b"{}").header("WWW-Authenticate", "Basic realm=\"x\"");
         }
         match own.is_layer(asked) {
-            true => Answer::with(307, b"").header("Location", format!("http://{other}/far")),
+            true => ServerAnswer::with(307, b"").header("Location", format!("http://{other}/far")),
             false => own.answer(asked),
         }
     });
@@ -352,13 +353,15 @@ fn a_place_that_is_redirected_to_gets_no_credentials_however_it_asks() {
         let host = asked.headers["host"].clone();
         let challenge = format!("Bearer realm=\"http://{host}/token\",service=\"x\"");
         match asked.path.starts_with("/token") {
-            true => Answer::ok(br#"{"token": "any"}"#),
-            false => Answer::with(401, b"{}").header("WWW-Authenticate", challenge),
+            true => ServerAnswer::ok(br#"{"token": "any"}"#),
+            false => ServerAnswer::with(401, b"{}").header("WWW-Authenticate", challenge),
         }
     });
     let (own, other) = (Arc::clone(&sample), hostile.address);
     let server = Server::new(move |asked| match own.is_layer(asked) {
-        true => Answer::with(307, b"").header("Location", format!("http://{other}/far?signed=x")),
+        true => {
+            ServerAnswer::with(307, b"").header("Location", format!("http://{other}/far?signed=x"))
+        }
         false => own.answer(asked),
     });
     let file = place.path().join("auth.json");
@@ -382,7 +385,7 @@ fn a_token_is_had_of_the_place_that_the_registry_names() {
     let place = tempfile::tempdir().unwrap();
     let store = store(place.path());
     let sample = Arc::new(Sample::new(b"text"));
-    let foreign = Server::new(|_| Answer::ok(br#"{"access_token": "good"}"#));
+    let foreign = Server::new(|_| ServerAnswer::ok(br#"{"access_token": "good"}"#));
     let is_foreign = Arc::new(AtomicBool::new(false));
     let (own, away, other) = (
         Arc::clone(&sample),
@@ -397,8 +400,8 @@ fn a_token_is_had_of_the_place_that_the_registry_names() {
                 "/token?service=reg%20x&scope=repository%3Atool%3Apull"
             );
             return match authorization {
-                Some("Basic dXNlcjpwYXNz") => Answer::ok(br#"{"token": "good"}"#),
-                _ => Answer::with(401, b"{}"),
+                Some("Basic dXNlcjpwYXNz") => ServerAnswer::ok(br#"{"token": "good"}"#),
+                _ => ServerAnswer::with(401, b"{}"),
             };
         }
         if authorization == Some("Bearer good") {
@@ -411,7 +414,7 @@ fn a_token_is_had_of_the_place_that_the_registry_names() {
         let challenge = format!(
             "Bearer realm=\"http://{host}/token\",service=\"reg x\",scope=\"repository:tool:pull\""
         );
-        Answer::with(401, b"{}").header("WWW-Authenticate", challenge)
+        ServerAnswer::with(401, b"{}").header("WWW-Authenticate", challenge)
     });
     let file = place.path().join("config.json");
     let text = json!({"auths": {server.address.to_string(): {"auth": "dXNlcjpwYXNz"}}});
@@ -434,8 +437,9 @@ fn a_mirror_is_asked_first_and_the_registry_after_it() {
     let place = tempfile::tempdir().unwrap();
     let store = store(place.path());
     let sample = Arc::new(Sample::new(b"text"));
-    let empty =
-        Server::new(|asked| Answer::with(if asked.path == "/v2/" { 200 } else { 404 }, b"{}"));
+    let empty = Server::new(|asked| {
+        ServerAnswer::with(if asked.path == "/v2/" { 200 } else { 404 }, b"{}")
+    });
     let own = Arc::clone(&sample);
     let server = Server::new(move |asked| own.answer(asked));
     let file = place.path().join("registries.conf");
@@ -546,8 +550,9 @@ fn what_fails_everywhere_is_told() {
     let place = tempfile::tempdir().unwrap();
     let store = store(place.path());
     let refused = with_no_archive();
-    let empty =
-        Server::new(|asked| Answer::with(if asked.path == "/v2/" { 200 } else { 404 }, b"{}"));
+    let empty = Server::new(|asked| {
+        ServerAnswer::with(if asked.path == "/v2/" { 200 } else { 404 }, b"{}")
+    });
     let through = |mirror: &Server| {
         let file = place.path().join("registries.conf");
         let text = format!(

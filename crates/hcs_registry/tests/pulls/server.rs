@@ -19,7 +19,7 @@ pub(crate) struct Asked {
 
 /// What is answered.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct ServerAnswer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
@@ -42,7 +42,7 @@ pub(crate) enum End {
     Endless,
 }
 
-impl Answer {
+impl ServerAnswer {
     pub(crate) fn ok(body: &[u8]) -> Self {
         Self::with(200, body)
     }
@@ -73,7 +73,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(answer: impl Fn(&Asked) -> ServerAnswer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -97,7 +97,7 @@ impl Server {
     }
 }
 
-fn serve(stream: TcpStream, answer: &dyn Fn(&Asked) -> Answer, log: &Mutex<Vec<Asked>>) {
+fn serve(stream: TcpStream, answer: &dyn Fn(&Asked) -> ServerAnswer, log: &Mutex<Vec<Asked>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     // A connection that begins with TLS is closed.
     if !matches!(reader.fill_buf(), Ok([first, ..]) if first.is_ascii_uppercase()) {
@@ -124,7 +124,7 @@ fn serve(stream: TcpStream, answer: &dyn Fn(&Asked) -> Answer, log: &Mutex<Vec<A
     let _gone = write(stream, &answer(&asked));
 }
 
-fn write(mut stream: TcpStream, answer: &Answer) -> std::io::Result<()> {
+fn write(mut stream: TcpStream, answer: &ServerAnswer) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {} x\r\nConnection: close\r\n", answer.status);
     for (name, value) in &answer.headers {
         head += &format!("{name}: {value}\r\n");

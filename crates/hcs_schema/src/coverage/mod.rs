@@ -5,8 +5,9 @@
 //! gets ([`Table::check`]) and the coverage document ([`Table::rows`]), so the two cannot disagree.
 //!
 //! Each engine has a table of its own, which says what it makes of documents about its systems; [`SERVICE`] is about
-//! what the service itself answers, [`STORAGE`] about the functions for layers, which need no service. The tables are here and not beside the engines because programs that have no engine
-//! read them: `hcs validate` refuses what the service would.
+//! what the service itself answers, [`STORAGE`] about the functions for layers, which need no service. The tables are
+//! here and not beside the engines because programs that have no engine read them: `hcs validate` refuses what the
+//! service would.
 
 mod container;
 mod refuse;
@@ -85,8 +86,8 @@ impl Table {
         self.entries_of(document).is_some()
     }
 
-    /// Returns the effect of the property (or value) `name` of the schema's `document` (or enumeration). `None` when the
-    /// table does not need it, because no client sends it or a property above it speaks for it.
+    /// Returns the effect of the property (or value) `name` of the schema's `document` (or enumeration). `None` when
+    /// the table does not need it, because no client sends it or a property above it speaks for it.
     #[must_use]
     pub fn coverage(&self, document: &str, name: &str) -> Option<Coverage> {
         let entries = self.entries_of(document)?;

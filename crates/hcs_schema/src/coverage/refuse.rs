@@ -13,7 +13,8 @@ impl Table {
     /// Whether everything that `document` asks for is supported, or can be left undone without harm.
     ///
     /// A property asks for nothing when it is `false`, 0, or an empty string, list or map: clients write out their
-    /// defaults. A document asks for what it is about, with whatever it leaves open at its default; so does one in a list.
+    /// defaults. A document asks for what it is about, with whatever it leaves open at its default; so does one in a
+    /// list.
     ///
     /// # Errors
     /// `HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)` with a cause per refused property: its JSON pointer and the reason.

@@ -20,7 +20,54 @@ pub struct Resource {
     pub coverage: Coverage,
 }
 
+impl Resource {
+    /// Returns the names that stand in `path` for each `*`; `None` where it is the path of another resource.
+    #[must_use]
+    pub fn names_in<'a>(&self, path: &'a str) -> Option<Vec<&'a str>> {
+        let (mut found, mut names) = (path.split('/'), Vec::new());
+        for expected in self.path.split('/') {
+            let found = found.next()?;
+            match expected {
+                "*" => names.push(found),
+                _ if expected != found => return None,
+                _ => {}
+            }
+        }
+        found.next().is_none().then_some(names)
+    }
+}
+
 impl Table {
+    /// Finds the resource `path` for a request of this kind, and the names in the path.
+    ///
+    /// # Errors
+    /// `ERROR_NOT_SUPPORTED` by pointer: it cannot be modified, or not in this way.
+    pub fn resource<'a>(
+        &self,
+        path: &'a str,
+        kind: ModifyRequestType,
+    ) -> Result<(&'static Resource, Vec<&'a str>), Failure> {
+        let supported = self
+            .resources
+            .iter()
+            .filter(|resource| resource.coverage == Coverage::Supported);
+        let found = supported
+            .filter_map(|resource| Some((resource, resource.names_in(path)?)))
+            .next();
+        let (resource, names) = found.ok_or_else(|| self.refuse_resource(path))?;
+        if resource.requests.contains(&kind) {
+            return Ok((resource, names));
+        }
+        let allowed: Vec<String> = resource
+            .requests
+            .iter()
+            .map(|kind| format!("{:?}", kind.name()))
+            .collect();
+        let (kind, allowed) = (kind.name(), allowed.join(" and "));
+        let message = format!("{kind:?} of {path} is not supported, only {allowed}");
+        Err(Failure::new(HResult::NOT_SUPPORTED, message.clone()).cause_at("/RequestType", message))
+    }
+
     /// Returns the reason why the resource `path` of a running system cannot be modified: the reason in the table, or
     /// the resource that was probably meant.
     #[must_use]
@@ -47,7 +94,29 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use crate::coverage::CONTAINER;
+    use crate::{
+        coverage::{CONTAINER, VIRTUAL_MACHINE},
+        documents::ModifyRequestType,
+    };
+
+    #[test]
+    fn a_resource_is_found_by_its_path_with_the_names_in_it() {
+        let path = "VirtualMachine/Devices/Scsi/0/Attachments/1";
+        let (found, names) = VIRTUAL_MACHINE
+            .resource(path, ModifyRequestType::Add)
+            .unwrap();
+        assert_eq!((found.settings, names), ("Attachment", vec!["0", "1"]));
+        for other in ["VirtualMachine/Devices/Scsi/0", &format!("{path}/Path")] {
+            let refused = VIRTUAL_MACHINE.resource(other, ModifyRequestType::Add);
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.causes[0].pointer.as_deref(), Some("/ResourcePath"));
+        }
+        let refused = VIRTUAL_MACHINE.resource(path, ModifyRequestType::Update);
+        assert_eq!(
+            refused.unwrap_err().message,
+            format!("\"Update\" of {path} is not supported, only \"Add\" and \"Remove\"")
+        );
+    }
 
     #[test]
     fn a_resource_that_cannot_be_modified_is_refused_with_the_reason_or_a_hint() {

@@ -1,5 +1,5 @@
-//! What the service itself answers, whichever engines it has: queries about systems and the host, changes to the service,
-//! and crash reports.
+//! What the service itself answers, whichever engines it has: queries about systems and the host, changes to the
+//! service, and crash reports.
 
 use crate::coverage::{
     Coverage::{Refused, Supported, WithoutEffect},

@@ -1,7 +1,7 @@
 //! Rules of the documents about names of hosts: what may stand in `/etc/hosts` and `/etc/resolv.conf`.
 //!
-//! Whatever is written there is read by every program of a container, line by line. So a name has letters, digits, dots,
-//! hyphens and underscores only, and is neither an address nor one of the names that mean the machine itself.
+//! Whatever is written there is read by every program of a container, line by line. So a name has letters, digits,
+//! dots, hyphens and underscores only, and is neither an address nor one of the names that mean the machine itself.
 
 use std::net::IpAddr;
 

@@ -4,14 +4,15 @@
 //! leases/RUNTIME_ID.json   {"System": "box", "Record": "/run/hcs/systems/...", "Boot": "...", "Layers": [...], ...}
 //! ```
 //!
-//! The service that makes a container takes a lease before it tells the container of its layers. The lease holds while the
-//! record of the container is there, a directory of that service's, and this boot of the host lasts. So it holds after the
-//! service, its client or both were killed, for a container that was never started as well. It ends when the service, or
-//! the one after it, has cleared the container away. No process has to give it back; that only keeps the folder short.
+//! The service that makes a container takes a lease before it tells the container of its layers. The lease holds while
+//! the record of the container is there, a directory of that service's, and this boot of the host lasts. So it holds
+//! after the service, its client or both were killed, for a container that was never started as well. It ends when the
+//! service, or the one after it, has cleared the container away. No process has to give it back; that only keeps the
+//! folder short.
 //!
-//! A lease is written while `use.lock` is shared, and its layers are looked for after the lock is had. What no lease holds
-//! is removed while that lock is held alone. So either the lease is seen, or the layers are missed and there is no lease.
-//! `index.lock` is shared as well, so that the last name of an image goes before the lease or stays with it.
+//! A lease is written while `use.lock` is shared, and its layers are looked for after the lock is had. What no lease
+//! holds is removed while that lock is held alone. So either the lease is seen, or the layers are missed and there is
+//! no lease. `index.lock` is shared as well, so that the last name of an image goes before the lease or stays with it.
 
 use std::{
     collections::BTreeMap,
@@ -58,8 +59,8 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Whether the container is there, as far as can be seen: what cannot be looked at counts as there, and so does all of
-    /// a service whose directory cannot be seen, as after its user has logged out.
+    /// Whether the container is there, as far as can be seen: what cannot be looked at counts as there, and so does all
+    /// of a service whose directory cannot be seen, as after its user has logged out.
     fn holds(&self, boot: Option<&str>) -> bool {
         let is_seen = self.record.parent().is_none_or(Path::is_dir);
         let gone = is_seen

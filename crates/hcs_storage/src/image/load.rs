@@ -75,8 +75,8 @@ struct Saved {
 }
 
 impl Store {
-    /// Loads the images of the folder at `path`: an OCI image layout, or the files of `docker save`. With `name` the one
-    /// image that is there gets that name in place of its own.
+    /// Loads the images of the folder at `path`: an OCI image layout, or the files of `docker save`. With `name` the
+    /// one image that is there gets that name in place of its own.
     ///
     /// # Errors
     /// The folder cannot be read, or what it has is refused. No image is added then.
@@ -199,7 +199,8 @@ impl Store {
         self.finish(taken)
     }
 
-    /// Unpacks the layers of `image` that are not there, as those of an image that another program has put into the store.
+    /// Unpacks the layers of `image` that are not there, as those of an image that another program has put into the
+    /// store.
     ///
     /// # Errors
     /// The image is none for Linux, or a layer is refused.

@@ -32,7 +32,8 @@ impl Name {
         (registry.to_owned(), repository.to_owned(), tag.to_owned())
     }
 
-    /// Whether both mean the same image of a registry: `debian:12`, `library/debian:12` and `docker.io/library/debian:12` do.
+    /// Whether both mean the same image of a registry: `debian:12`, `library/debian:12` and
+    /// `docker.io/library/debian:12` do.
     #[must_use]
     pub fn means(&self, other: &Self) -> bool {
         self.in_full() == other.in_full()

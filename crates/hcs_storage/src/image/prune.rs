@@ -62,8 +62,8 @@ impl Store {
         Ok(Pruned { images, ..pruned })
     }
 
-    /// Removes what no image of the index and no container needs, and what killed processes left; none where another process
-    /// uses the store.
+    /// Removes what no image of the index and no container needs, and what killed processes left; none where another
+    /// process uses the store.
     pub(super) fn clean(&self) -> Result<Option<Pruned>, StorageError> {
         let Some(_alone) = self.alone()? else {
             return Ok(None);

@@ -57,8 +57,8 @@ impl Incoming<'_> {
         kept.map(drop)
     }
 
-    /// Refuses an image that has too many layers, or whose contents have more bytes than the store's limits say, before any
-    /// of them is fetched.
+    /// Refuses an image that has too many layers, or whose contents have more bytes than the store's limits say, before
+    /// any of them is fetched.
     ///
     /// # Errors
     /// It is such an image.
@@ -69,8 +69,8 @@ impl Incoming<'_> {
         checked.map_err(|refusal| StorageError::refused(b"the manifest", refusal))
     }
 
-    /// Checks that the configuration, which was kept, and the manifest are of one image for Linux; layers that belong to none
-    /// need not be fetched.
+    /// Checks that the configuration, which was kept, and the manifest are of one image for Linux; layers that belong
+    /// to none need not be fetched.
     ///
     /// # Errors
     /// They are not, or the configuration is not there.
@@ -87,8 +87,8 @@ impl Incoming<'_> {
         Ok(config)
     }
 
-    /// Unpacks the image of the manifest in `text`, whose contents were all kept, and gives it `names`. It is found by the
-    /// digests of the `lists` that it was found in, too.
+    /// Unpacks the image of the manifest in `text`, whose contents were all kept, and gives it `names`. It is found by
+    /// the digests of the `lists` that it was found in, too.
     ///
     /// # Errors
     /// It is no image for Linux, a content is not there, or a layer is refused.

@@ -1,7 +1,7 @@
 //! Files of a foreign image layout, read without leaving it.
 //!
-//! Links inside of the layout are followed, because `docker save` makes some; none leads out (`RESOLVE_BENEATH`). What is
-//! no regular file is not opened: a device may do anything then.
+//! Links inside of the layout are followed, because `docker save` makes some; none leads out (`RESOLVE_BENEATH`). What
+//! is no regular file is not opened: a device may do anything then.
 
 use std::{
     fs::File,

@@ -9,8 +9,8 @@
 //! index.lock         alone for a change of the index, which takes no longer than writing a file; shared to write a lease
 //! ```
 //!
-//! Contents come first and the index last, which is replaced as a whole. So an image of the index is whole, whatever was
-//! killed; what no image of it needs goes when no other process uses the store.
+//! Contents come first and the index last, which is replaced as a whole. So an image of the index is whole, whatever
+//! was killed; what no image of it needs goes when no other process uses the store.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -100,8 +100,8 @@ impl Image {
 }
 
 impl Store {
-    /// Opens the store at `root`, and makes it where nothing is. What killed processes left is removed, unless another one
-    /// uses the store.
+    /// Opens the store at `root`, and makes it where nothing is. What killed processes left is removed, unless another
+    /// one uses the store.
     ///
     /// # Errors
     /// It cannot be made or read, or another user could change it.
@@ -213,9 +213,9 @@ impl Store {
         Ok(images)
     }
 
-    /// The image called `wanted`: a name, with or without the registry where that is docker.io, or the first digits of its id
-    /// or of its manifest's digest. `NAME@sha256:DIGITS` is the image with that digest, or that was pulled by that digest of a
-    /// list, whatever its names are.
+    /// The image called `wanted`: a name, with or without the registry where that is docker.io, or the first digits of
+    /// its id or of its manifest's digest. `NAME@sha256:DIGITS` is the image with that digest, or that was pulled by
+    /// that digest of a list, whatever its names are.
     ///
     /// # Errors
     /// There is none, or more than one.
@@ -273,9 +273,9 @@ impl Store {
         self.add(&image.descriptor, std::slice::from_ref(name), &[])
     }
 
-    /// Removes the name `wanted`; or by id, all names of the image. `NAME@sha256:DIGITS` is the name, if it is of the image
-    /// with that digest. An image without names is removed, and its contents with
-    /// it, unless another process uses the store: the next [`Store::prune`] has them then. Answers the names.
+    /// Removes the name `wanted`; or by id, all names of the image. `NAME@sha256:DIGITS` is the name, if it is of the
+    /// image with that digest. An image without names is removed, and its contents with it, unless another process uses
+    /// the store: the next [`Store::prune`] has them then. Answers the names.
     ///
     /// # Errors
     /// There is no such image, a container uses one that would have no name then, or the index cannot be written.
@@ -315,8 +315,8 @@ impl Store {
         Ok(removed)
     }
 
-    /// Puts the image of `descriptor` into the index, with these names, which no other image has then, and with the digests of
-    /// `lists` besides those that are known.
+    /// Puts the image of `descriptor` into the index, with these names, which no other image has then, and with the
+    /// digests of `lists` besides those that are known.
     pub(super) fn add(
         &self,
         descriptor: &Descriptor,
@@ -430,8 +430,8 @@ impl Store {
         self.try_shared("use.lock")?.ok_or_else(|| self.in_use())
     }
 
-    /// Keeps others from changing the index. A change takes no longer than writing a file, so a process that holds it for
-    /// longer was stopped, and a service must not wait for that.
+    /// Keeps others from changing the index. A change takes no longer than writing a file, so a process that holds it
+    /// for longer was stopped, and a service must not wait for that.
     pub(super) fn index_unchanged(&self) -> Result<File, StorageError> {
         for _ in 0..INDEX_TRIES.0 {
             match self.try_shared("index.lock")? {
@@ -529,8 +529,8 @@ pub(super) fn make_folder(path: &Path) -> Result<(), StorageError> {
     made.map_err(|error| failed("making the directory", path, &error))
 }
 
-/// Makes the store's directory where nothing is, and checks that no other user can change it or the way there: its files
-/// are trusted by their names, and layers may have programs that run as root.
+/// Makes the store's directory where nothing is, and checks that no other user can change it or the way there: its
+/// files are trusted by their names, and layers may have programs that run as root.
 fn own(root: &Path) -> Result<(), StorageError> {
     let absolute = std::path::absolute(root);
     let absolute = absolute.map_err(|error| failed("looking at", root, &error))?;

@@ -1,8 +1,8 @@
 //! Extended attributes: which of them a layer has, and how they are read and set.
 //!
 //! Files are named by `/proc/self/fd/DIRECTORY/NAME`, because no system call takes a directory and a name here. The
-//! directory is one of the caller's descriptors, and a link at NAME is not followed. What is read is named by a descriptor of
-//! its own, as others may change names meanwhile.
+//! directory is one of the caller's descriptors, and a link at NAME is not followed. What is read is named by a
+//! descriptor of its own, as others may change names meanwhile.
 
 use std::{
     collections::BTreeMap,

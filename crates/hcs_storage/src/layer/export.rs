@@ -25,9 +25,10 @@ pub struct Exported {
     pub omitted: Omitted,
 }
 
-/// Writes the layer at `folder` to `target` as a tar stream with the marks of the OCI image specification. The same files
-/// make the same bytes, whatever order the file system has them in. `folder` may be the upper directory of an overlay
-/// that was mounted with `marks`. It may cost what `limits` say; holes of files count, as they are written as zeros.
+/// Writes the layer at `folder` to `target` as a tar stream with the marks of the OCI image specification. The same
+/// files make the same bytes, whatever order the file system has them in. `folder` may be the upper directory of an
+/// overlay that was mounted with `marks`. It may cost what `limits` say; holes of files count, as they are written as
+/// zeros.
 ///
 /// # Errors
 /// The folder cannot be read, changes meanwhile, costs too much, or has what a layer cannot have; or `target` cannot be

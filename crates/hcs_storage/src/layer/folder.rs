@@ -1,4 +1,5 @@
-//! Layers as folders that are taken elsewhere: an export is a folder with one file, `layer.tar`, which is imported again.
+//! Layers as folders that are taken elsewhere: an export is a folder with one file, `layer.tar`, which is imported
+//! again.
 
 use std::{
     ffi::OsStr,

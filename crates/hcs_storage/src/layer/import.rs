@@ -41,8 +41,8 @@ pub struct Imported {
     pub omitted: Omitted,
 }
 
-/// Makes the layer at `target`, where nothing is yet, of a tar stream, which may be compressed by gzip or zstd. The stream
-/// is read to its end.
+/// Makes the layer at `target`, where nothing is yet, of a tar stream, which may be compressed by gzip or zstd. The
+/// stream is read to its end.
 ///
 /// # Errors
 /// The stream cannot be read, is refused, or is not what is `expected`; or the layer cannot be written. Nothing is at
@@ -109,8 +109,8 @@ pub(crate) fn import_within(
 /// overlay that was mounted with `marks`.
 ///
 /// # Errors
-/// The folder cannot be read, changes meanwhile, or has what a layer cannot have; or the layer cannot be written. Nothing
-/// is at `target` then, nor beside it.
+/// The folder cannot be read, changes meanwhile, or has what a layer cannot have; or the layer cannot be written.
+/// Nothing is at `target` then, nor beside it.
 pub fn import_folder(
     folder: &Path,
     marks: Marks,

@@ -1,7 +1,8 @@
 //! Removal of a tree, whatever permissions its directories have, and however deep it is.
 //!
-//! A container may have made what is in it, so nothing is assumed: no symbolic link is followed, and no mount is entered. A
-//! tree of any depth takes no more than [`DEPTH`] descriptors: directories deeper than that are first moved to the top.
+//! A container may have made what is in it, so nothing is assumed: no symbolic link is followed, and no mount is
+//! entered. A tree of any depth takes no more than [`DEPTH`] descriptors: directories deeper than that are first moved
+//! to the top.
 
 use std::{
     ffi::CStr,

@@ -1,8 +1,8 @@
 //! The directory of an import that is not whole yet.
 //!
-//! It lies beside the layer to be, under a name that no layer has, and is renamed when all of it is on disk. It is locked
-//! (`flock`) for as long as its import goes on; so what a killed import left is known by being free, and [`sweep`]
-//! removes it. The parent is locked while one is made and not locked yet.
+//! It lies beside the layer to be, under a name that no layer has, and is renamed when all of it is on disk. It is
+//! locked (`flock`) for as long as its import goes on; so what a killed import left is known by being free, and
+//! [`sweep`] removes it. The parent is locked while one is made and not locked yet.
 
 use std::{
     ffi::OsStr,
@@ -114,8 +114,8 @@ impl Drop for Staging {
     }
 }
 
-/// Renames the layer at `path`, so that a [`sweep`] takes it for an import that was killed, unless it is locked. Answers
-/// its parent and its name there.
+/// Renames the layer at `path`, so that a [`sweep`] takes it for an import that was killed, unless it is locked.
+/// Answers its parent and its name there.
 pub(super) fn set_aside(path: &Path) -> Result<(OwnedFd, Vec<u8>), StorageError> {
     let shown = path.as_os_str().as_bytes();
     let failed = |errno| StorageError::step("renaming", shown, errno);
@@ -134,7 +134,8 @@ pub(super) fn set_aside(path: &Path) -> Result<(OwnedFd, Vec<u8>), StorageError>
     Err(failed(Errno::EXIST))
 }
 
-/// Removes what killed imports and deletions have left in `parent`; answers how many were removed. Imports that go on are left alone.
+/// Removes what killed imports and deletions have left in `parent`; answers how many were removed. Imports that go on
+/// are left alone.
 ///
 /// # Errors
 /// The directory cannot be read, or something in it cannot be removed.
@@ -189,8 +190,8 @@ fn is_own_name(name: &[u8]) -> bool {
     is_number(numbers.next()) && is_number(numbers.next())
 }
 
-/// Locks a directory until the answer is dropped. Those that lock it do so for a few system calls; another user who may open
-/// it can hold the lock for longer, so it is not waited for without end.
+/// Locks a directory until the answer is dropped. Those that lock it do so for a few system calls; another user who may
+/// open it can hold the lock for longer, so it is not waited for without end.
 ///
 /// # Errors
 /// `BUSY` after [`PATIENCE`].

@@ -95,8 +95,8 @@ impl<'a> Unpacker<'a> {
         }
     }
 
-    /// What was made beside the entries since this was asked for, at most as many directories for each entry as its path
-    /// has names: no entry has told their cost.
+    /// What was made beside the entries since this was asked for, at most as many directories for each entry as its
+    /// path has names: no entry has told their cost.
     pub(crate) fn take_unnamed(&mut self) -> Unnamed {
         std::mem::take(&mut self.unnamed)
     }
@@ -355,7 +355,8 @@ impl<'a> Unpacker<'a> {
     }
 
     /// Owner, time, attributes and permissions, in an order in which none undoes another or needs what an earlier one
-    /// has taken: a change of the owner takes capabilities and set-user-ID away, and permissions may shut out the owner.
+    /// has taken: a change of the owner takes capabilities and set-user-ID away, and permissions may shut out the
+    /// owner.
     fn attributes(
         &mut self,
         parent: BorrowedFd<'_>,

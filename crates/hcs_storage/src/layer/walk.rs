@@ -1,10 +1,10 @@
 //! Files become entries, in an order that depends on names only.
 //!
-//! A directory comes before what is in it, and names in the order of their bytes. No link is followed. Each file is found
-//! by its name once, as a descriptor that opens nothing (`O_PATH`), and everything is read by way of that: a container may
-//! put another file in its place at any moment, and a device of the host that is opened may do anything. The folder must
-//! not change meanwhile: times of change are compared before and after each file and directory is read. A write to a file
-//! that was read before is not seen.
+//! A directory comes before what is in it, and names in the order of their bytes. No link is followed. Each file is
+//! found by its name once, as a descriptor that opens nothing (`O_PATH`), and everything is read by way of that: a
+//! container may put another file in its place at any moment, and a device of the host that is opened may do anything.
+//! The folder must not change meanwhile: times of change are compared before and after each file and directory is read.
+//! A write to a file that was read before is not seen.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -200,8 +200,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Names in a directory, in the order of their bytes. They are kept in memory, so what is left of the limits holds for
-    /// them while they are read, together with those that wait in the directories above.
+    /// Names in a directory, in the order of their bytes. They are kept in memory, so what is left of the limits holds
+    /// for them while they are read, together with those that wait in the directories above.
     fn names(&self, directory: &OwnedFd, path: &EntryPath) -> Result<Vec<Vec<u8>>, StorageError> {
         let step = |errno| failed("reading", path, errno);
         let mut entries = self.entries + self.waiting;

@@ -1,8 +1,8 @@
 //! Writable layers: what is written above other layers, and how that is seen as one tree.
 //!
-//! A writable layer is a directory with `upper`, which takes what is written, and `work`, which overlayfs has for itself:
-//! the scratch of a container that keeps it. Attached, all of it shows the tree of its layers and of itself, as an
-//! overlay that is mounted over it; detached, it is what it was.
+//! A writable layer is a directory with `upper`, which takes what is written, and `work`, which overlayfs has for
+//! itself: the scratch of a container that keeps it. Attached, all of it shows the tree of its layers and of itself, as
+//! an overlay that is mounted over it; detached, it is what it was.
 
 use std::{
     ffi::CString,
@@ -50,8 +50,8 @@ pub fn initialize(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> 
     make(&own, parents.first()).map_err(|errno| failed("making a writable layer in", errno))
 }
 
-/// Shows the writable layer `path` over `parents`, topmost first, as one tree at `path`. Set-user-ID programs and device
-/// nodes have no effect there.
+/// Shows the writable layer `path` over `parents`, topmost first, as one tree at `path`. Set-user-ID programs and
+/// device nodes have no effect there.
 ///
 /// # Errors
 /// It is no writable layer, attached, or in use by a container; there are no parents, or too many; or it cannot be
@@ -240,7 +240,8 @@ fn options(own: &OwnedFd, parents: &[OwnedFd]) -> Option<CString> {
     let lower: Vec<String> = parents.iter().map(path_of).collect();
     let user = if is_root() { "" } else { ",userxattr" };
     let own = path_of(own);
-    // A directory of a layer may say that it is another one of the layers below, of which parts are hidden by their paths.
+    // A directory of a layer may say that it is another one of the layers below, of which parts are hidden by their
+    // paths.
     let text = format!(
         "lowerdir={},redirect_dir=nofollow,upperdir={own}/{UPPER},workdir={own}/{WORK}{user}",
         lower.join(":")

@@ -1,6 +1,7 @@
 //! Extended headers of POSIX archives: `LENGTH KEY=VALUE\n` records.
 //!
-//! Access and change times are left out on purpose: a layer does not keep them. Unknown keys are left out as POSIX says.
+//! Access and change times are left out on purpose: a layer does not keep them. Unknown keys are left out as POSIX
+//! says.
 
 use std::collections::BTreeMap;
 

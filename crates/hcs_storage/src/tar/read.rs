@@ -63,8 +63,8 @@ struct Before {
 }
 
 impl<R: Read> TarReader<R> {
-    /// Reads `source`, of which no byte has been read. The bytes of the source are the caller's to limit; those of files
-    /// are limited here.
+    /// Reads `source`, of which no byte has been read. The bytes of the source are the caller's to limit; those of
+    /// files are limited here.
     pub fn new(source: R, limits: &Limits) -> Self {
         Self::within(source, &Budget::of(limits))
     }

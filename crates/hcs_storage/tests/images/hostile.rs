@@ -15,8 +15,8 @@ fn refusal(loaded: Result<Vec<Loaded>, StorageError>) -> Refusal {
     }
 }
 
-/// Loads a layout with one image after `lie` has changed it: descriptor of the layer, configuration, and the layout once
-/// it is written.
+/// Loads a layout with one image after `lie` has changed it: descriptor of the layer, configuration, and the layout
+/// once it is written.
 fn lying(lie: impl Fn(&mut Value, &mut Value), after: impl Fn(&Layout)) -> Refusal {
     let place = tempfile::tempdir().unwrap();
     let store = store(place.path());

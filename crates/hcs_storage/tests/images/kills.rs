@@ -17,8 +17,8 @@ use crate::make::{docker, held, store, tar};
 const PLACE: &str = "HCS_STORAGE_TEST_STORE";
 const NAME: &str = "kills::a_killed_load_leaves_no_half_image";
 
-/// Every image of the store is whole: its contents have their digests, and its layers are there. Opening has removed all
-/// that no image needs.
+/// Every image of the store is whole: its contents have their digests, and its layers are there. Opening has removed
+/// all that no image needs.
 fn is_whole(place: &Path) -> usize {
     let store = store(place);
     let images = store.images().unwrap();

@@ -153,7 +153,8 @@ fn only_layers_that_are_there_can_be_leased() {
     assert_eq!(missing, Err(Some(Refusal::Missing)));
 }
 
-/// Containers come and go while the image loses its name, gets it back and is pruned. No layer that is leased is ever missed.
+/// Containers come and go while the image loses its name, gets it back and is pruned. No layer that is leased is ever
+/// missed.
 #[test]
 fn no_prune_takes_what_a_container_has_just_leased() {
     let place = tempfile::tempdir().unwrap();

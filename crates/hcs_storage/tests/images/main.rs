@@ -1,6 +1,7 @@
 //! The store of images on real file systems. Unpacking layers with all their owners wants root.
 //!
-//! 1. [`make`]: images in the forms of other programs. 2. [`ways`]: in, out, and in again. 3. [`hostile`]: what is refused.
+//! 1. [`make`]: images in the forms of other programs. 2. [`ways`]: in, out, and in again. 3. [`hostile`]: what is
+//!    refused.
 //! 4. [`names`]: tags, removal, pruning. 5. [`kills`]: processes that end early, and many at once.
 //! 6. [`leases`]: what containers use. 7. [`commits`]: images out of scratches. 8. [`tools`]: other programs.
 

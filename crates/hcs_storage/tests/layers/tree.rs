@@ -178,8 +178,8 @@ pub(crate) fn build(root: &Path, nodes: &[Node]) {
     }
 }
 
-/// The directory that `names` lead to, made where it is missing; `None` where something else is in the way. A symbolic link
-/// is: it could lead out of the folder.
+/// The directory that `names` lead to, made where it is missing; `None` where something else is in the way. A symbolic
+/// link is: it could lead out of the folder.
 fn directory(root: &Path, names: &[Vec<u8>]) -> Option<PathBuf> {
     let mut path = root.to_owned();
     for name in names {

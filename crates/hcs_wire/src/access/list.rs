@@ -137,8 +137,8 @@ impl List {
         self.named.remove(&holder);
     }
 
-    /// Whether a process of that user and these groups has all `wanted` rights to a file of such an owner and group, as the
-    /// kernel decides it.
+    /// Whether a process of that user and these groups has all `wanted` rights to a file of such an owner and group, as
+    /// the kernel decides it.
     #[must_use]
     pub fn permits(
         &self,

@@ -4,8 +4,9 @@ use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    ExecuteProcess, FetchStdio, GetProperties, ModifySettings, NegotiateProtocol, ReadOutput,
-    RecallCall, Renew, ResizeConsole, ShutDown, SignalProcess, UpdateNames, WaitForProcess,
+    ExecuteProcess, FetchStdio, GetProperties, ModifySettings, NULL_ID, NegotiateProtocol,
+    ReadOutput, RecallCall, Renew, ResizeConsole, ShutDown, SignalProcess, UpdateNames,
+    WaitForProcess,
 };
 
 /// Our agent's name in [`ErrorRecord`]s.
@@ -24,11 +25,41 @@ fn bounded(text: &str) -> String {
     text[..end].to_owned()
 }
 
+/// The part of a guest that a request is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GuestTarget {
+    /// The system that the agent belongs to: a container that it is the first process of, or a virtual machine.
+    #[default]
+    System,
+    /// A container that the agent hosts in that system, by its GUID. Our agent hosts none, and refuses these requests.
+    Container(String),
+}
+
+impl GuestTarget {
+    /// Reads the `ContainerId` of a request. One that is absent is the system, too.
+    #[must_use]
+    pub fn of(container_id: &str) -> Self {
+        match container_id {
+            "" | NULL_ID => Self::System,
+            id => Self::Container(id.to_owned()),
+        }
+    }
+
+    /// The `ContainerId` of requests about it.
+    #[must_use]
+    pub fn container_id(&self) -> &str {
+        match self {
+            Self::System => NULL_ID,
+            Self::Container(id) => id,
+        }
+    }
+}
+
 /// The common beginning of every request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RequestBase {
-    /// Which container; [`super::NULL_ID`] means the system itself.
+    /// Which container: a [`GuestTarget`] as text.
     #[serde(default)]
     pub container_id: String,
     /// GUID of the operation this belongs to; echoed in the answer.
@@ -36,13 +67,30 @@ pub struct RequestBase {
     pub activity_id: String,
 }
 
+impl RequestBase {
+    /// The beginning of a request about `target`, for an operation with this activity.
+    #[must_use]
+    pub fn about(target: &GuestTarget, activity_id: String) -> Self {
+        Self {
+            container_id: target.container_id().to_owned(),
+            activity_id,
+        }
+    }
+
+    /// What the request is about.
+    #[must_use]
+    pub fn target(&self) -> GuestTarget {
+        GuestTarget::of(&self.container_id)
+    }
+}
+
 /// A message from host to guest.
-pub trait Request: DeserializeOwned {
+pub trait AgentRequest: DeserializeOwned {
     /// The common beginning of the message.
     fn base(&self) -> &RequestBase;
 }
 
-impl Request for RequestBase {
+impl AgentRequest for RequestBase {
     fn base(&self) -> &RequestBase {
         self
     }
@@ -50,7 +98,7 @@ impl Request for RequestBase {
 
 macro_rules! requests {
     ($($name:ident),*) => {
-        $(impl Request for $name {
+        $(impl AgentRequest for $name {
             fn base(&self) -> &RequestBase {
                 &self.base
             }
@@ -158,6 +206,15 @@ mod tests {
         let response = ResponseBase::failed("activity".to_owned(), &failure);
         assert_eq!(response.to_failure(), Some(failure));
         assert_eq!(ResponseBase::default().to_failure(), None);
+    }
+
+    #[test]
+    fn a_request_is_about_the_system_or_a_container_in_it() {
+        let container = GuestTarget::Container("11111111-0000-0000-0000-000000000000".to_owned());
+        for target in [GuestTarget::System, container] {
+            assert_eq!(RequestBase::about(&target, String::new()).target(), target);
+        }
+        assert_eq!(RequestBase::default().target(), GuestTarget::System);
     }
 
     #[test]

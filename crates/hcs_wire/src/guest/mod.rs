@@ -10,9 +10,9 @@
 //! `CreateStd*Pipe` that is true; the agent says that it takes them by `DescriptorStdioSupported`. With
 //! `EmulateConsole` there is no stderr, so none is sent for it (one that comes nevertheless is closed).
 //!
-//! An agent that says `FetchStdioSupported` keeps an `O_PATH` descriptor of each of these pipes while the process lives;
-//! that keeps no end of them open, and hands them out by [`Rpc::FetchStdio`]: so a host that was restarted can give
-//! the stdio of a process out again.
+//! An agent that says `FetchStdioSupported` keeps an `O_PATH` descriptor of each of these pipes while the process
+//! lives; that keeps no end of them open, and hands them out by [`Rpc::FetchStdio`]: so a host that was restarted can
+//! give the stdio of a process out again.
 //!
 //! An agent that says `NamedCallsSupported` remembers the result of a client's call by the name of the call
 //! ([`Naming`]). It forgets the call when the host says, along with its next request, that the client has its answer. A
@@ -22,12 +22,12 @@
 //!
 //! # Detached processes
 //!
-//! An agent that says `DetachedProcessesSupported` takes `Detached` in `ProcessParameters`. With such an `ExecuteProcess`
-//! come [`KEPT_FILES`] empty files that have no name, open for reading and writing, in place of pipes. The agent keeps
-//! in them what the process writes, with times ([`crate::output`]). [`Rpc::ReadOutput`] brings the write end of a pipe,
-//! into which the agent writes what it has kept, and on request what comes from then on. No byte of it passes
-//! through the host, and the stream goes on without the host. Over vsock no files come, and the agent keeps the output in
-//! files of its own.
+//! An agent that says `DetachedProcessesSupported` takes `Detached` in `ProcessParameters`. With such an
+//! `ExecuteProcess` come [`KEPT_FILES`] empty files that have no name, open for reading and writing, in place of pipes.
+//! The agent keeps in them what the process writes, with times ([`crate::output`]). [`Rpc::ReadOutput`] brings the
+//! write end of a pipe, into which the agent writes what it has kept, and on request what comes from then on. No byte
+//! of it passes through the host, and the stream goes on without the host. Over vsock no files come, and the agent
+//! keeps the output in files of its own.
 //!
 //! **Descriptors belong to the message they were sent with**: a message with descriptors has a `sendmsg` of its own
 //! ([`crate::socket::send_all`] does it), it is not glued to others in one buffer. So a message that is refused takes
@@ -48,7 +48,7 @@ mod process;
 mod renewal;
 mod system;
 
-pub use base::{ErrorRecord, Request, RequestBase, ResponseBase};
+pub use base::{AgentRequest, ErrorRecord, GuestTarget, RequestBase, ResponseBase};
 pub use frame::{Decoder, Frame, encode, encode_bits};
 pub use kind::{MessageType, Rpc};
 pub use negotiate::{
@@ -88,9 +88,9 @@ pub const PROTOCOL_VERSION: u32 = 4;
 pub const NULL_ID: &str = "00000000-0000-0000-0000-000000000000";
 /// vsock port a guest dials.
 pub const BRIDGE_PORT: u32 = 0x4000_0000;
-/// The last vsock port that a guest's kernel keeps for programs with `CAP_NET_BIND_SERVICE`, and never gives to a program
-/// that has not named it. A guest's agent dials from such a port, all its ports of the host; so a host knows it from
-/// other programs of the guest, which may dial as well.
+/// The last vsock port that a guest's kernel keeps for programs with `CAP_NET_BIND_SERVICE`, and never gives to a
+/// program that has not named it. A guest's agent dials from such a port, all its ports of the host; so a host knows it
+/// from other programs of the guest, which may dial as well.
 pub const LAST_RESERVED_PORT: u32 = 1023;
 /// `TimeoutInMs` that means no limit.
 pub const NO_TIMEOUT: u32 = u32::MAX;

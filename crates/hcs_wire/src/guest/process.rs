@@ -1,5 +1,6 @@
 //! Messages about one process.
 
+use hcs_schema::Stdio;
 use serde::{Deserialize, Serialize};
 
 use super::{RequestBase, ResponseBase};
@@ -96,7 +97,27 @@ pub struct VsockStdioRelaySettings {
     pub std_err: Option<u32>,
 }
 
+impl From<Stdio<Option<u32>>> for VsockStdioRelaySettings {
+    fn from(ports: Stdio<Option<u32>>) -> Self {
+        Self {
+            std_in: ports.stdin,
+            std_out: ports.stdout,
+            std_err: ports.stderr,
+        }
+    }
+}
+
 impl VsockStdioRelaySettings {
+    /// The ports.
+    #[must_use]
+    pub const fn ports(&self) -> Stdio<Option<u32>> {
+        Stdio {
+            stdin: self.std_in,
+            stdout: self.std_out,
+            stderr: self.std_err,
+        }
+    }
+
     /// Whether it names no port.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -199,8 +220,8 @@ pub struct SignalOptions {
     /// Linux number.
     #[serde(default)]
     pub signal: i32,
-    /// Ours: to the group of the process, and to its session where it kills. An agent that does not know it sends to the
-    /// process alone.
+    /// Ours: to the group of the process, and to its session where it kills. An agent that does not know it sends to
+    /// the process alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub group: bool,
 }
@@ -251,6 +272,18 @@ pub struct FetchStdioResponse {
     /// Standard error is.
     #[serde(default)]
     pub std_err: bool,
+}
+
+impl FetchStdioResponse {
+    /// Which pipes come along.
+    #[must_use]
+    pub const fn streams(&self) -> Stdio<bool> {
+        Stdio {
+            stdin: self.std_in,
+            stdout: self.std_out,
+            stderr: self.std_err,
+        }
+    }
 }
 
 /// `ReadOutput` request, ours: for an agent that says `DetachedProcessesSupported`. The write end of a pipe comes

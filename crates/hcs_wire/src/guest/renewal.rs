@@ -2,8 +2,8 @@
 //!
 //! Two machines that are restored from one saved state go on with the same random numbers, and the clock of a machine
 //! stands still while it is saved or paused. So the host of an agent that says `RenewalSupported` sends a [`Renewal`]:
-//! with `NegotiateProtocol`, as a restored guest begins a stream, and in [`Renew`](super::Rpc::Renew) after each resume. The
-//! agent mixes the bytes in and sets the clock before it answers, hence before it starts a process.
+//! with `NegotiateProtocol`, as a restored guest begins a stream, and in [`Renew`](super::Rpc::Renew) after each
+//! resume. The agent mixes the bytes in and sets the clock before it answers, hence before it starts a process.
 //!
 //! Both are fields of ours. The agent of a container has the clock and the random numbers of its host, and other agents
 //! ignore the fields.

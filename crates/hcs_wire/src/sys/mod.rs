@@ -5,8 +5,8 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use rustix::io::Errno;
 
-/// `SO_PEERCRED` (`unix(7)`): pid and user of the peer. The pid is 0 for a process of a pid namespace that cannot be seen
-/// from here, which is no value of rustix's `Pid`.
+/// `SO_PEERCRED` (`unix(7)`): pid and user of the peer. The pid is 0 for a process of a pid namespace that cannot be
+/// seen from here, which is no value of rustix's `Pid`.
 ///
 /// # Errors
 /// The errno of `getsockopt(2)`.

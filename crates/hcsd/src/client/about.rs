@@ -1,7 +1,7 @@
 //! The service property `Service`: which service this is, since when, and by which configuration.
 //!
-//! The configuration is read when the service starts, and when it is told to read it again. What the file says beyond that
-//! is told here.
+//! The configuration is read when the service starts, and when it is told to read it again. What the file says beyond
+//! that is told here.
 
 use std::{
     fs, process,

@@ -1,9 +1,9 @@
 //! Calls by name, as far as this service knows: which go on, and which were done though their clients do not know.
 //!
 //! A call of a client that gave its instance has a name that no other call has, of whatever client and whenever (see
-//! [`hcs_wire::service`]). A client whose connection was lost makes its unanswered calls again under the same names. Then
-//! this service is either the one that was asked before, and knows here; or it is a later one, and asks where the call was
-//! done: the agent of its system, or what was written down.
+//! [`hcs_wire::service`]). A client whose connection was lost makes its unanswered calls again under the same names.
+//! Then this service is either the one that was asked before, and knows here; or it is a later one, and asks where the
+//! call was done: the agent of its system, or what was written down.
 
 use std::{
     cell::{Cell, RefCell},
@@ -143,8 +143,8 @@ impl Calls {
         self.limit.set(limit);
     }
 
-    /// Whether the client `instance` has come back in time: whatever it asked for before is remembered, here or where it
-    /// was done.
+    /// Whether the client `instance` has come back in time: whatever it asked for before is remembered, here or where
+    /// it was done.
     pub(crate) fn is_in_time(&self, instance: &Instance) -> bool {
         let lost = self.lost.borrow();
         let lost = lost.iter().rev().find(|(_, lost)| lost == instance);

@@ -48,7 +48,7 @@ use crate::{
         share::{Share, place},
     },
 };
-pub(crate) use answer::Answer;
+pub(crate) use answer::CallAnswer;
 
 /// Bytes that are kept of a client that has not been greeted: a `Hello` is far shorter.
 const MOST_BEFORE_GREETING: usize = 4096;
@@ -60,7 +60,7 @@ const LONG_MESSAGE: Duration = Duration::from_secs(30);
 /// A call that has not been answered: its time line, and its way to hear that it was cancelled.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) trail: Rc<Timeline>,
+    pub(crate) timeline: Rc<Timeline>,
     /// Why it is to end.
     asked: RefCell<Option<Failure>>,
     changed: Notify,
@@ -391,7 +391,7 @@ impl Connection {
             }
             (true, Call::Cancel { request: other }) => {
                 self.end(*other, "cancelled by the client", cancelled());
-                self.answer(request, Ok(Answer::done()));
+                self.answer(request, Ok(CallAnswer::done()));
                 Ok(())
             }
             (
@@ -402,7 +402,7 @@ impl Connection {
                 },
             ) => {
                 self.limit(*other, Duration::from_millis(*milliseconds));
-                self.answer(request, Ok(Answer::done()));
+                self.answer(request, Ok(CallAnswer::done()));
                 Ok(())
             }
             (true, Call::Hello { .. }) | (false, _) => Err(WireError::Body {
@@ -444,7 +444,7 @@ impl Connection {
                 let greeting = format!(
                     "{{\"Version\":{version},\"Process\":{process},\"Repeats\":{repeats}}}"
                 );
-                return Ok(Answer::document(Some(greeting)));
+                return Ok(CallAnswer::document(Some(greeting)));
             }
             Err(Failure::new(
                 HResult::HCS_E_UNSUPPORTED_PROTOCOL_VERSION,
@@ -481,10 +481,10 @@ impl Connection {
         let (going, repeat) = self.name(request, &call, is_repeat);
         let name = going.as_ref().map(|going| Rc::clone(going.name()));
         let operations = &self.service.context.operations;
-        let trail = operations.received(id, &call, self.peer.uid, name, is_repeat);
-        trail.is_done_by(&self.share);
+        let timeline = operations.received(id, &call, self.peer.uid, name, is_repeat);
+        timeline.is_done_by(&self.share);
         let pending = Rc::new(Pending {
-            trail,
+            timeline,
             asked: RefCell::default(),
             changed: Notify::new(),
             limit: RefCell::default(),
@@ -573,7 +573,7 @@ impl Connection {
         let Some(pending) = pending else {
             return;
         };
-        pending.trail.step(step);
+        pending.timeline.step(step);
         if let Some(dropped) = self.handles.withdraw(request) {
             self.dispatch.withdrawn(self, &dropped, &why);
             self.answer(request, Err(why));
@@ -599,7 +599,7 @@ impl Connection {
     }
 
     /// Ends a call. Each call ends once; a connection that is gone takes no more answers.
-    pub(crate) fn answer(&self, request: u64, answer: Result<Answer, Failure>) {
+    pub(crate) fn answer(&self, request: u64, answer: Result<CallAnswer, Failure>) {
         let pending = self.pending.borrow_mut().remove(&request);
         let answer = answer.map_err(|failure| Failure {
             operation: Some(self.operation(request).to_string()),
@@ -607,18 +607,18 @@ impl Connection {
         });
         if let Some(pending) = pending.as_deref() {
             pending.set_limit(None);
-            let trail = &pending.trail;
+            let timeline = &pending.timeline;
             let service = &self.service;
             let outcome = answer.as_ref().map(|_| ());
             service
                 .context
                 .operations
-                .answered(trail, outcome, &service.context.log);
+                .answered(timeline, outcome, &service.context.log);
         }
         let answered = pending.and_then(|pending| {
             Some(Answered {
                 name: Rc::clone(pending.going.as_ref()?.name()),
-                agent: pending.trail.take_agent(),
+                agent: pending.timeline.take_agent(),
                 is_done: pending.has_effect && answer.is_ok(),
             })
         });
@@ -631,7 +631,7 @@ impl Connection {
     /// The failure of a call only follows from another.
     pub(crate) fn follows(&self, request: u64) {
         if let Some(pending) = self.pending.borrow().get(&request) {
-            pending.trail.follows();
+            pending.timeline.follows();
         }
     }
 
@@ -641,14 +641,14 @@ impl Connection {
         OperationId::of_request(pid.unwrap_or(0), request)
     }
 
-    fn write_reply(&self, request: u64, answer: Result<Answer, Failure>) {
+    fn write_reply(&self, request: u64, answer: Result<CallAnswer, Failure>) {
         let answer = answer.unwrap_or_else(|failure| {
             let why = match self.service.context.config().log_client_values {
                 true => failure.to_string(),
                 false => failure.log_line(),
             };
             debug!(operation = %self.operation(request), result = %failure.hresult, "a call failed: {why}");
-            Answer::failed(&failure)
+            CallAnswer::failed(&failure)
         });
         let count = u16::try_from(answer.descriptors.len()).unwrap_or(u16::MAX);
         if let Some(bytes) = answer.bytes {
@@ -658,7 +658,7 @@ impl Connection {
             let failure =
                 Failure::new(HResult::E_OUTOFMEMORY, "the answer is too large to be sent")
                     .because(&e);
-            encode(Kind::Reply, request, 0, &Answer::failed(&failure).reply)
+            encode(Kind::Reply, request, 0, &CallAnswer::failed(&failure).reply)
         });
         match encoded {
             Ok(bytes) => self.write(bytes, answer.descriptors),

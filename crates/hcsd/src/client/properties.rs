@@ -21,7 +21,7 @@ use hcs_schema::{
 use serde_json::Value;
 
 use crate::{
-    client::connection::Answer,
+    client::connection::CallAnswer,
     record::blocking::blocking,
     system::{System, guest_link::calls::SHORT},
 };
@@ -78,7 +78,7 @@ pub(crate) async fn answer(
     request: u64,
     system: &Rc<System>,
     query: Option<&str>,
-) -> Result<Answer, Failure> {
+) -> Result<CallAnswer, Failure> {
     let query: SystemPropertyQuery = parse_optional(query)?;
     system.alive()?;
     let checked = system.coverage().check(&query);
@@ -115,9 +115,9 @@ pub(crate) async fn answer(
         properties.property_responses = Some(responses);
     }
     if asking.is_long() {
-        return Answer::encoded(request, properties).await;
+        return CallAnswer::encoded(request, properties).await;
     }
-    Ok(Answer::document(Some(to_text(&properties)?)))
+    Ok(CallAnswer::document(Some(to_text(&properties)?)))
 }
 
 /// What every answer has, and an enumeration shows.
@@ -308,7 +308,7 @@ async fn process_list(
     asking: &Asking,
 ) -> Result<Vec<ProcessDetails>, Failure> {
     let link = system.guest_within(asking.left()).await?;
-    match link.process_details(asking.left()).await {
+    match link.process_details(&system.target, asking.left()).await {
         Ok((listed, bytes)) => {
             asking.count(bytes);
             Ok(listed)

@@ -24,7 +24,7 @@ use tracing::info;
 
 use crate::{
     client::{
-        connection::{Answer, Connection, Dispatch, Pending, handles::never_made},
+        connection::{CallAnswer, Connection, Dispatch, Pending, handles::never_made},
         enumerate,
         service::Service,
         service_properties,
@@ -76,12 +76,12 @@ pub(crate) struct Errand {
 
 impl Errand {
     /// Ends the call.
-    pub(crate) fn answer(&self, answer: Result<Answer, Failure>) {
+    pub(crate) fn answer(&self, answer: Result<CallAnswer, Failure>) {
         self.connection.answer(self.request, answer);
     }
 
     /// Who asks, for the log.
-    pub(crate) fn behalf(&self) -> Initiator {
+    pub(crate) fn initiator(&self) -> Initiator {
         Initiator::Client(self.connection.operation(self.request))
     }
 
@@ -91,10 +91,11 @@ impl Errand {
     /// # Errors
     /// It is made again, and it is unknown whether it was done.
     pub(crate) async fn was_done(&self) -> Result<bool, Failure> {
-        let (Some(repeat), Some(name)) = (&self.pending.repeat, self.pending.trail.name()) else {
+        let (Some(repeat), Some(name)) = (&self.pending.repeat, self.pending.timeline.name())
+        else {
             return Ok(false);
         };
-        self.pending.trail.step("its client makes it again");
+        self.pending.timeline.step("its client makes it again");
         repeat.alone().await;
         let connection = &self.connection;
         if connection
@@ -102,18 +103,21 @@ impl Errand {
             .calls
             .take_untold(connection.peer.uid, name)
         {
-            self.pending.trail.step("had been done");
+            self.pending.timeline.step("had been done");
             return Ok(true);
         }
         repeat.check().map(|()| false)
     }
 
     /// [`Errand::run`] for work that is not to be done twice.
-    pub(crate) fn run_once(self, work: impl Future<Output = Result<Answer, Failure>> + 'static) {
+    pub(crate) fn run_once(
+        self,
+        work: impl Future<Output = Result<CallAnswer, Failure>> + 'static,
+    ) {
         let connection = Rc::clone(&self.connection);
         connection.spawn(async move {
             let answer = match self.was_done().await {
-                Ok(true) => Ok(Answer::done()),
+                Ok(true) => Ok(CallAnswer::done()),
                 Ok(false) => self.until_cancelled(work).await,
                 Err(failure) => Err(failure),
             };
@@ -122,7 +126,7 @@ impl Errand {
     }
 
     /// Runs `work` as a task; a cancel drops it and ends the call.
-    pub(crate) fn run(self, work: impl Future<Output = Result<Answer, Failure>> + 'static) {
+    pub(crate) fn run(self, work: impl Future<Output = Result<CallAnswer, Failure>> + 'static) {
         let connection = Rc::clone(&self.connection);
         connection.spawn(async move {
             let answer = self.until_cancelled(work).await;
@@ -146,7 +150,7 @@ impl Errand {
     }
 
     /// [`Errand::run`] for what changes nothing: it ends with the connection.
-    pub(crate) fn look(self, work: impl Future<Output = Result<Answer, Failure>> + 'static) {
+    pub(crate) fn look(self, work: impl Future<Output = Result<CallAnswer, Failure>> + 'static) {
         let connection = Rc::clone(&self.connection);
         self.run(async move {
             tokio::select! {
@@ -163,10 +167,10 @@ impl Errand {
         &self,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let trail = Rc::clone(&self.pending.trail);
+        let timeline = Rc::clone(&self.pending.timeline);
         tokio::select! {
             biased;
-            result = operations::carry(Some(trail), work) => result,
+            result = operations::carry(Some(timeline), work) => result,
             why = self.pending.cancelled() => Err(why),
         }
     }
@@ -237,7 +241,7 @@ fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pe
         Some(handle) if connection.handles.is_opening(handle) => {
             errand
                 .pending
-                .trail
+                .timeline
                 .step("waits for the call that makes its handle");
             connection.handles.wait(handle, request, call);
         }
@@ -260,7 +264,7 @@ fn refused(connection: &Rc<Connection>, request: u64, call: &Call, failure: &Fai
     let answer = match call {
         Call::CloseSystem { system: number } | Call::CloseProcess { process: number } => {
             connection.handles.forget_unmade(*number);
-            Ok(Answer::done())
+            Ok(CallAnswer::done())
         }
         _ => Err(never_made(failure)),
     };
@@ -304,13 +308,13 @@ const fn concerns(call: &Call) -> Option<u64> {
 
 /// Notes which system a call is about.
 fn note_system(errand: &Errand, call: &Call) {
-    let trail = &errand.pending.trail;
+    let timeline = &errand.pending.timeline;
     if let Call::CreateSystem { id, .. } | Call::OpenSystem { id, .. } = call {
-        trail.concerns(id, None);
+        timeline.concerns(id, None);
     }
     let handles = &errand.connection.handles;
     if let Some(system) = concerns(call).and_then(|handle| handles.system_of(handle)) {
-        trail.concerns(&system.id, Some(&system.runtime_id));
+        timeline.concerns(&system.id, Some(&system.runtime_id));
     }
 }
 
@@ -343,7 +347,7 @@ fn dispatch(errand: Errand, call: Call) {
         Call::GetSystemProperties { system, query } => systems::properties(errand, system, query),
         Call::EnumerateSystems { query } => {
             let listed = enumerate::answer(&errand.connection.service, query.as_deref());
-            errand.answer(listed.map(|text| Answer::document(Some(text))));
+            errand.answer(listed.map(|text| CallAnswer::document(Some(text))));
         }
         Call::CreateProcess {
             system,
@@ -388,7 +392,7 @@ fn dispatch(errand: Errand, call: Call) {
         Call::CrashSystem { system, options } => systems::crash(errand, system, options.as_deref()),
         // Taken care of by the connection itself.
         Call::Hello { .. } | Call::Cancel { .. } | Call::Limit { .. } => {
-            errand.answer(Ok(Answer::done()));
+            errand.answer(Ok(CallAnswer::done()));
         }
     }
 }
@@ -417,7 +421,7 @@ fn read_events(errand: Errand, mut query: LogQuery) {
             connection.room().await;
             let page = log.page(&query).await?;
             if !page.events.is_empty() || !query.follow {
-                return Answer::encoded(request, page).await;
+                return CallAnswer::encoded(request, page).await;
             }
             drop(place);
             query.since = page.next;
@@ -443,22 +447,22 @@ fn explain(errand: Errand, operation: String) {
             .operations
             .explain(&operation, connection.peer.uid, &service.context.log)
             .await?;
-        Answer::encoded(request, report).await
+        CallAnswer::encoded(request, report).await
     });
 }
 
 fn about_service(errand: &Errand, query: Option<&str>) {
     let answered = service_properties::answer(&errand.connection.service, query);
-    errand.answer(answered.map(|text| Answer::document(Some(text))));
+    errand.answer(answered.map(|text| CallAnswer::document(Some(text))));
 }
 
 /// What files of a virtual machine are granted to.
-fn identity(service: &Service, id: &str) -> Result<Answer, Failure> {
+fn identity(service: &Service, id: &str) -> Result<CallAnswer, Failure> {
     check_id(id)?;
     for engine in &service.context.engines {
         if let Some(Identity { user, group }) = engine.identity(id)? {
             let identity = access::Identity { user, group };
-            return Ok(Answer::document(Some(json!(identity).to_string())));
+            return Ok(CallAnswer::document(Some(json!(identity).to_string())));
         }
     }
     let message = "this service makes no virtual machines";
@@ -468,7 +472,7 @@ fn identity(service: &Service, id: &str) -> Result<Answer, Failure> {
 /// Answers first: the answer is with the client when the service leaves.
 fn stop_service(errand: &Errand) {
     info!(peer = ?errand.connection.peer, "a client has the service leave");
-    errand.answer(Ok(Answer::done()));
+    errand.answer(Ok(CallAnswer::done()));
     errand.connection.service.leave();
 }
 
@@ -478,14 +482,14 @@ fn reload_service(errand: &Errand) {
     let reloaded = errand.connection.service.reload();
     errand.answer(reloaded.map(|difference| {
         let told = json!({ "Changed": difference.possible, "NotChanged": difference.impossible });
-        Answer::document(Some(told.to_string()))
+        CallAnswer::document(Some(told.to_string()))
     }));
 }
 
 /// `HcsModifyServiceSettings`.
 fn modify_service(errand: Errand, settings: String) {
     let service = Rc::clone(&errand.connection.service);
-    let name = errand.pending.trail.name().cloned();
+    let name = errand.pending.timeline.name().cloned();
     errand.run_once(async move {
         let users = |group: &str| {
             let all = service.context.registry.systems().into_iter();
@@ -494,32 +498,32 @@ fn modify_service(errand: Errand, settings: String) {
         };
         let (groups, engines) = (&service.cpu_groups, &service.context.engines);
         cpu_groups::modify(groups, engines, users, &settings, name.as_ref()).await?;
-        Ok(Answer::done())
+        Ok(CallAnswer::done())
     });
 }
 
 /// `HcsSubmitWerReport`.
 fn submit_crash_report(errand: Errand, settings: String) {
     let service = Rc::clone(&errand.connection.service);
-    let (uid, behalf) = (errand.connection.peer.uid, errand.behalf());
-    let name = errand.pending.trail.name().cloned();
+    let (uid, initiator) = (errand.connection.peer.uid, errand.initiator());
+    let name = errand.pending.timeline.name().cloned();
     errand.run_once(async move {
         let configured = service.context.config().crash_report_directory.clone();
         let directory = configured.unwrap_or_else(|| service.context.root.join("crashes"));
         let (report, file) = crash_reports::submit(directory, settings, uid, name).await?;
         let Some(file) = file else {
             // Written and told before.
-            return Ok(Answer::done());
+            return Ok(CallAnswer::done());
         };
         // What the report says of itself is written down where it names a system.
         let named = report.system_id.as_deref();
         let system = named.and_then(|id| service.context.registry.find(id, None).ok());
         service.context.log.append(LogEntry {
             system: system.map(|system| system.id.clone()),
-            operation: behalf.operation(),
+            operation: initiator.operation(),
             data: Some(json!({ "File": file })),
             ..event_log::event(Kind::CrashReported)
         });
-        Ok(Answer::done())
+        Ok(CallAnswer::done())
     });
 }

@@ -95,8 +95,8 @@ impl Service {
         share
     }
 
-    /// Reads the configuration again, and goes by what of it can change while the service lives. Answers what has changed,
-    /// and what is as before although the file says something else.
+    /// Reads the configuration again, and goes by what of it can change while the service lives. Answers what has
+    /// changed, and what is as before although the file says something else.
     ///
     /// # Errors
     /// The file cannot be used; the service goes on as before.

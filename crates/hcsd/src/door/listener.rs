@@ -26,8 +26,8 @@ use crate::thread::readiness::watch;
 
 /// Mode of a socket that only its owner and a group may connect to.
 const GROUP: Mode = Mode::from_raw_mode(0o660);
-/// Mode of a socket that only its owner, and root, may connect to. The kernel keeps other users out, whose connections take
-/// no time of the service then; the library tells them what to do.
+/// Mode of a socket that only its owner, and root, may connect to. The kernel keeps other users out, whose connections
+/// take no time of the service then; the library tells them what to do.
 const PRIVATE: Mode = Mode::from_raw_mode(0o600);
 
 /// Who may connect to the socket.
@@ -118,8 +118,8 @@ impl Listener {
     }
 }
 
-/// `bind(2)`, also where the path is longer than the 107 bytes of a `sockaddr_un`: by way of its directory. No process can
-/// connect before the owner and mode are right.
+/// `bind(2)`, also where the path is longer than the 107 bytes of a `sockaddr_un`: by way of its directory. No process
+/// can connect before the owner and mode are right.
 fn bind_anywhere(path: &Path, access: Access) -> io::Result<UnixListener> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -183,8 +183,8 @@ impl Accepting {
         }
     }
 
-    /// Takes the path away, so that no new client connects. What is left is to be closed: one that had connected before, and
-    /// the socket with all the others.
+    /// Takes the path away, so that no new client connects. What is left is to be closed: one that had connected
+    /// before, and the socket with all the others.
     pub(crate) fn retire(self) -> impl Iterator<Item = OwnedFd> {
         if let Some(path) = self.path
             && let Err(e) = fs::remove_file(&path)

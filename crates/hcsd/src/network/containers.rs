@@ -1,7 +1,8 @@
 //! The network of a container, from its document to its end.
 //!
-//! A document names a namespace of the Host Compute Network service, or describes endpoints that are made for the container
-//! and end with it. Either way its endpoints are attached, with addresses and routes, before its first process.
+//! A document names a namespace of the Host Compute Network service, or describes endpoints that are made for the
+//! container and end with it. Either way its endpoints are attached, with addresses and routes, before its first
+//! process.
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 

@@ -167,8 +167,8 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
     for endpoint in &change.after.endpoints {
         let wanted = change.wanted.contains(&endpoint.id);
         let is_sound = wanted && !found.endpoints.contains(&endpoint.id);
-        // What is there may be half of it, or that of a machine that has just ended. The host's side is sound before the
-        // other one is made, so that is looked at in any case.
+        // What is there may be half of it, or that of a machine that has just ended. The host's side is sound before
+        // the other one is made, so that is looked at in any case.
         let cleared = match is_sound {
             true => Ok(()),
             false => detach(&mut host, endpoint),
@@ -190,7 +190,8 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
     })
 }
 
-/// Writes the rules of networks again, where another program has changed them. Returns former settings of the host then.
+/// Writes the rules of networks again, where another program has changed them. Returns former settings of the host
+/// then.
 ///
 /// # Errors
 /// What the host refused.

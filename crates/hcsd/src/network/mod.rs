@@ -1,16 +1,17 @@
-//! The networks of this service: `hcn` says what they are, `engine_network` makes them, and here both are kept together.
+//! The networks of this service: `hcn` says what they are, `engine_network` makes them, and here both are kept
+//! together.
 //!
-//! 1. [`Networks`] has the objects, and takes the calls about them ([`calls`]). 2. [`containers`]: the network of a container,
-//!    from its document to its end. [`names`]: what it is called in them. 3. `store`: a record per object. 4. `kernel`: from
-//!    what is there to what is wanted.
+//! 1. [`Networks`] has the objects, and takes the calls about them ([`calls`]). 2. [`containers`]: the network of a
+//!    container, from its document to its end. [`names`]: what it is called in them. 3. `store`: a record per object.
+//!    4. `kernel`: from what is there to what is wanted.
 //!
-//! Each change is one step after the other, and only one at a time: the model says what changes; records are written; the
-//! kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link, rule or
-//! setting without a record, and the next one makes what its records say, or removes it. Where the host refuses a change,
-//! it is taken back.
+//! Each change is one step after the other, and only one at a time: the model says what changes; records are written;
+//! the kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link,
+//! rule or setting without a record, and the next one makes what its records say, or removes it. Where the host refuses
+//! a change, it is taken back.
 //!
-//! A namespace has no network namespace of its own in the kernel: it has that of its container, which goes with its last
-//! process, and takes links, addresses and routes with it.
+//! A namespace has no network namespace of its own in the kernel: it has that of its container, which goes with its
+//! last process, and takes links, addresses and routes with it.
 
 mod calls;
 mod containers;
@@ -213,8 +214,8 @@ impl Networks {
         drop(turn);
     }
 
-    /// Looks after the rules from now on, for as long as there are networks: another program may flush them. What containers
-    /// that ended had is given back, where that has failed.
+    /// Looks after the rules from now on, for as long as there are networks: another program may flush them. What
+    /// containers that ended had is given back, where that has failed.
     pub(crate) fn look_after(self: &Rc<Self>) {
         let networks = Rc::downgrade(self);
         tokio::task::spawn_local(async move {
@@ -254,7 +255,8 @@ impl Networks {
         }
     }
 
-    /// Makes a change that `decide` says, on behalf of the call `name`. It is made to its end even if the future is dropped.
+    /// Makes a change that `decide` says, on behalf of the call `name`. It is made to its end even if the future is
+    /// dropped.
     ///
     /// # Errors
     /// Why it is refused, or what the host refused; nothing has changed then.

@@ -1,8 +1,8 @@
 //! The names by which containers of a network find each other: lines of `hosts(5)`, which agents write into the
 //! `/etc/hosts` of their own containers.
 //!
-//! A container has the names of all that are in its networks, its own as well. Its agent is told when it begins to serve,
-//! before the first process, and whenever they change; the next service tells it again.
+//! A container has the names of all that are in its networks, its own as well. Its agent is told when it begins to
+//! serve, before the first process, and whenever they change; the next service tells it again.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -62,7 +62,8 @@ impl std::fmt::Debug for Names {
     }
 }
 
-/// The names that others may find a container by, each once. An id may be any text, so it is no name where it cannot be one.
+/// The names that others may find a container by, each once. An id may be any text, so it is no name where it cannot be
+/// one.
 pub(super) fn of_container<'a>(id: &'a str, more: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in std::iter::once(id).chain(more) {

@@ -1,7 +1,8 @@
-//! What is written down of networks: a file per object below `<state root>/networks`, and the former settings of the host.
+//! What is written down of networks: a file per object below `<state root>/networks`, and the former settings of the
+//! host.
 //!
-//! A file takes the place of another as a whole, so a service that is killed leaves each object as it was before or after a
-//! change.
+//! A file takes the place of another as a whole, so a service that is killed leaves each object as it was before or
+//! after a change.
 
 use std::{
     fs, io,
@@ -34,9 +35,9 @@ pub(super) struct Stored {
     pub(super) occupant: Option<Occupant>,
 }
 
-/// The names of the calls that made and changed an object: the first, and the last few. A client that comes back after the
-/// death of a service asks for a call by its name, while others have gone on. The record of a network changes with each of
-/// its endpoints, so the call that made it would be forgotten soon.
+/// The names of the calls that made and changed an object: the first, and the last few. A client that comes back after
+/// the death of a service asks for a call by its name, while others have gone on. The record of a network changes with
+/// each of its endpoints, so the call that made it would be forgotten soon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Calls(Vec<String>);

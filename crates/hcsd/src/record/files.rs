@@ -1,5 +1,5 @@
-//! The service's own files and directories: checked before anything is made in them, made with modes of their own whatever
-//! the mask of the process is, and never opened through a link.
+//! The service's own files and directories: checked before anything is made in them, made with modes of their own
+//! whatever the mask of the process is, and never opened through a link.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},

@@ -1,8 +1,8 @@
-//! What is known of the calls of clients: the time line of each is kept for a while after its answer, so that any client can
-//! ask what became of an operation and how far it got ([`Operations::explain`]).
+//! What is known of the calls of clients: the time line of each is kept for a while after its answer, so that any
+//! client can ask what became of an operation and how far it got ([`Operations::explain`]).
 //!
-//! A call that failed is told in the event log with its time line. So is one whose process the kernel killed, so a later
-//! service can explain them as well.
+//! A call that failed is told in the event log with its time line. So is one whose process the kernel killed, so a
+//! later service can explain them as well.
 
 use std::{
     cell::{Cell, RefCell},
@@ -121,8 +121,8 @@ impl Operations {
         }
     }
 
-    /// The time line of the operation that `name` names, for the user `uid`: as errors and logs write it, or the number that the client has
-    /// for it alone.
+    /// The time line of the operation that `name` names, for the user `uid`: as errors and logs write it, or the number
+    /// that the client has for it alone.
     ///
     /// # Errors
     /// `E_INVALIDARG` when it names none, or several; `ERROR_NOT_FOUND` when that operation is not known.

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use hcs_engine::engine::{Guest, Machine};
+use hcs_engine::{
+    engine::{Guest, Machine},
+    modification::Modification,
+};
 use hcs_lifecycle::system::{Action, State};
 use hcs_schema::{
     Failure, HResult,
@@ -40,8 +43,8 @@ const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// Processes of one system that are taken in, or ended, before the other tasks of the service have their turn.
 const AT_ONCE: usize = 8;
-/// Living processes that one system can have. Its agent has at most 8,192. None is made while there is no link, but as many
-/// that are known may have ended meanwhile, which is told later.
+/// Living processes that one system can have. Its agent has at most 8,192. None is made while there is no link, but as
+/// many that are known may have ended meanwhile, which is told later.
 const MOST_LIVING: usize = 2 * 8192;
 
 /// What `request` does. The future ends early, and is dropped, when the machine is gone.
@@ -226,8 +229,8 @@ fn name() -> Option<Rc<str>> {
     operations::current()?.name().cloned()
 }
 
-/// What an engine does for a call, so that a later service can tell whether it was done. The caller writes down what the
-/// system is like afterwards.
+/// What an engine does for a call, so that a later service can tell whether it was done. The caller writes down what
+/// the system is like afterwards.
 async fn once(
     system: &System,
     deed: Deed,
@@ -261,8 +264,8 @@ async fn resume(system: Rc<System>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets the clock of a guest that has one of its own, which stood still. One that cannot be reached is told with its next
-/// stream.
+/// Sets the clock of a guest that has one of its own, which stood still. One that cannot be reached is told with its
+/// next stream.
 async fn set_clock(system: &Rc<System>) {
     let guest = system.machine.guest();
     if !guest.is_some_and(Guest::needs_renewal) || system.lacks_link() {
@@ -286,22 +289,23 @@ async fn save(system: Rc<System>, options: SaveOptions) -> Result<(), Failure> {
 }
 
 /// The host's part is done first: the guest is to use what it then has.
-async fn modify(system: Rc<System>, mut request: ModifySettingRequest) -> Result<(), Failure> {
-    let guest_request = request.guest_request.take();
+async fn modify(system: Rc<System>, request: ModifySettingRequest) -> Result<(), Failure> {
     let kind = request.request_type.unwrap_or(ModifyRequestType::Update);
-    let deed = match (kind, &guest_request) {
+    let deed = match (kind, &request.guest_request) {
         (ModifyRequestType::Update, None) => Deed::Set,
         _ => Deed::Change,
     };
     let modified = async {
-        if request.resource_path.is_some() || guest_request.is_none() {
+        let Modification { host, guest } = Modification::read(request, system.coverage())?;
+        if let Some(change) = host {
             operations::step("the engine changes the machine");
             let machine = Arc::clone(&system.machine);
-            blocking(move || machine.modify(&request)).await?;
+            blocking(move || machine.modify(&change)).await?;
         }
-        if let Some(guest_request) = guest_request {
+        if let Some(change) = guest {
             let limit = system.context()?.config().times.guest();
-            system.guest().await?.modify(guest_request, limit).await?;
+            let link = system.guest().await?;
+            link.modify(&system.target, change, limit).await?;
         }
         Ok(())
     };
@@ -345,7 +349,16 @@ async fn ask_to_stop(system: &System, options: ShutdownOptions) -> Result<(), Fa
     }
     operations::step("asks the guest agent to shut down");
     let signal = system.machine.stop_signal();
-    system.guest().await?.shut_down(signal)
+    loop {
+        let link = system.guest().await?;
+        match link.shut_down(&system.target, signal) {
+            // Its system was ended meanwhile, which settles this from outside, or its guest begins anew.
+            Err(failure) if failure.hresult == HResult::HCS_E_CONNECTION_CLOSED => {
+                link.ended().await;
+            }
+            asked => return asked,
+        }
+    }
 }
 
 /// What was asked of the processes cannot be unasked, but those that did not obey may go on, and others be created.
@@ -355,7 +368,8 @@ async fn withdraw(system: &System) {
     }
     let withdrawn = async {
         let limit = system.context()?.config().times.guest();
-        system.guest().await?.withdraw_shut_down(limit).await
+        let link = system.guest().await?;
+        link.withdraw_shut_down(&system.target, limit).await
     };
     if let Err(failure) = withdrawn.await {
         warn!(
@@ -401,8 +415,8 @@ pub(super) async fn mend(system: Rc<System>) {
 }
 
 /// Connects to the agent of a running system that has no link to it, however long that takes: an agent may be stopped,
-/// or not get its turn on a busy host, and that is no reason to end what runs in its system. Meanwhile calls to it fail,
-/// and the system can be terminated.
+/// or not get its turn on a busy host, and that is no reason to end what runs in its system. Meanwhile calls to it
+/// fail, and the system can be terminated.
 pub(super) async fn reach(system: Rc<System>) {
     let mut rest = PARTING;
     while system.guest_may_be_asked().is_ok() {
@@ -487,7 +501,7 @@ async fn find_unknown(
     link: &Rc<GuestLink>,
     limit: Duration,
 ) -> Result<(), Failure> {
-    let listed = link.process_list(limit).await?;
+    let listed = link.process_list(&system.target, limit).await?;
     let known = |pid: &u32| system.processes.get(*pid).is_some();
     let unknown: BTreeSet<u32> = listed.into_iter().filter(|pid| !known(pid)).collect();
     let living = system.processes.living().len();

@@ -5,8 +5,8 @@ use hcs_schema::{
     documents::{ProcessDefaults, ProcessParameters},
 };
 
-/// The document of a process with what `defaults` has beside it, and its text. Programs of the agent's and processes of the
-/// OCI runtime specification stay as they are.
+/// The document of a process with what `defaults` has beside it, and its text. Programs of the agent's and processes of
+/// the OCI runtime specification stay as they are.
 ///
 /// # Errors
 /// The document cannot be written, which the types here rule out.

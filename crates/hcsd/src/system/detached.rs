@@ -28,8 +28,8 @@ impl System {
             *detached = Detached::Process(Rc::clone(process));
         }
         drop(detached);
-        // Of an earlier service's system the agent tells how the process ended. Its command is written down as soon as it
-        // has one, so that without a command there was no process.
+        // Of an earlier service's system the agent tells how the process ended. Its command is written down as soon as
+        // it has one, so that without a command there was no process.
         if self.detached_command.borrow().is_none() {
             self.detached_command.replace(Some(command(document)));
             self.write_down(self.state());

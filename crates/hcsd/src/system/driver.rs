@@ -31,7 +31,7 @@ pub(super) type Running = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
 struct Work {
     ticket: Ticket,
     action: Action,
-    behalf: Initiator,
+    initiator: Initiator,
     running: Running,
 }
 
@@ -105,10 +105,10 @@ async fn drive(system: Rc<System>, gone: AsyncFd<OwnedFd>) {
     }
     debug!("the machine is gone");
     hear_failed_start(&system, &mut lanes).await;
-    let trail = ending_call(&system, &lanes);
+    let timeline = ending_call(&system, &lanes);
     drop(lanes);
     let end = ending::end(&system, || take_steps(&system, &mut Lanes::default()));
-    operations::carry(trail, end).await;
+    operations::carry(timeline, end).await;
 }
 
 /// The call that the end of the machine is the work of, if it is.
@@ -116,7 +116,7 @@ fn ending_call(system: &System, lanes: &Lanes) -> Option<Rc<Timeline>> {
     let shutting_down = lanes.occupying.as_ref();
     let shutting_down = shutting_down.filter(|work| work.action == Action::ShutDown);
     let work = lanes.terminating.as_ref().or(shutting_down)?;
-    system.waiters.borrow().get(&work.ticket)?.trail.clone()
+    system.waiters.borrow().get(&work.ticket)?.timeline.clone()
 }
 
 /// A start whose machine is gone knows best why: its failure is the answer, if it comes soon. One that
@@ -202,31 +202,31 @@ fn answer(system: &System, ticket: Ticket, result: Result<(), Failure>) {
 }
 
 fn begin(system: &Rc<System>, lanes: &mut Lanes, ticket: Ticket, action: Action) {
-    let (running, behalf) = match system.waiters.borrow().get(&ticket) {
+    let (running, initiator) = match system.waiters.borrow().get(&ticket) {
         Some(waiter) => {
-            if let Some(trail) = &waiter.trail {
-                trail.step("begun");
+            if let Some(timeline) = &waiter.timeline {
+                timeline.step("begun");
             }
             let running = actions::run(system, &waiter.request);
-            let running: Running = Box::pin(operations::carry(waiter.trail.clone(), running));
-            (running, waiter.behalf)
+            let running: Running = Box::pin(operations::carry(waiter.timeline.clone(), running));
+            (running, waiter.initiator)
         }
         None => {
             let given_up: Running = Box::pin(async { Err(cancelled()) });
             (given_up, Initiator::Service)
         }
     };
-    debug!(operation = %behalf, "{}: begun", action.verb());
+    debug!(operation = %initiator, "{}: begun", action.verb());
     let work = Work {
         ticket,
         action,
-        behalf,
+        initiator,
         running,
     };
     if action == Action::Terminate {
         lanes.terminating = Some(work);
     } else {
-        system.running.replace(Some((action, behalf)));
+        system.running.replace(Some((action, initiator)));
         lanes.occupying = Some(work);
     }
 }
@@ -246,14 +246,14 @@ const fn told(action: Action) -> Option<Kind> {
 fn settle(system: &Rc<System>, work: &Work, result: Result<(), Failure>) {
     match &result {
         Ok(()) => {
-            info!(operation = %work.behalf, "{}: done", work.action.verb());
+            info!(operation = %work.initiator, "{}: done", work.action.verb());
             if let Some(kind) = told(work.action) {
-                system.note(kind, None, work.behalf, None);
+                system.note(kind, None, work.initiator, None);
             }
         }
         Err(failure) => {
             // Its caller is told, and the event log has it; a client that asks for nonsense does not fill the log.
-            debug!(operation = %work.behalf, result = %failure.hresult, "{}: failed: {}", work.action.verb(), failure.log_line());
+            debug!(operation = %work.initiator, result = %failure.hresult, "{}: failed: {}", work.action.verb(), failure.log_line());
         }
     }
     if work.action != Action::Terminate {
@@ -275,10 +275,10 @@ fn take_cancellations(system: &Rc<System>, lanes: &mut Lanes) {
     if !system.cancelled.borrow_mut().remove(&work.ticket) {
         return;
     }
-    info!(operation = %work.behalf, "{}: cancelled", work.action.verb());
+    info!(operation = %work.initiator, "{}: cancelled", work.action.verb());
     let waiter = system.waiters.borrow_mut().remove(&work.ticket);
-    let trail = waiter.and_then(|waiter| waiter.trail);
-    let name = trail.and_then(|trail| trail.name().cloned());
+    let timeline = waiter.and_then(|waiter| waiter.timeline);
+    let name = timeline.and_then(|timeline| timeline.name().cloned());
     let begun = std::mem::replace(&mut work.running, Box::pin(std::future::pending()));
     work.running = actions::undo(system, work.action, name, begun);
 }

@@ -23,9 +23,9 @@ use hcs_wire::{event_type, service::Subject};
 /// How long creations under way, and a start whose machine is gone, are waited for.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Takes a system apart whose machine is gone. `answer_waiting` answers the calls that still wait, at the very end: when
-/// a terminate is answered, nothing of the system runs, its id is free and a restarted service knows nothing of it. What
-/// it left on disk is removed in the background.
+/// Takes a system apart whose machine is gone. `answer_waiting` answers the calls that still wait, at the very end:
+/// when a terminate is answered, nothing of the system runs, its id is free and a restarted service knows nothing of
+/// it. What it left on disk is removed in the background.
 pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     operations::step("the machine is gone");
     let asked = system.queue.borrow_mut().exited();

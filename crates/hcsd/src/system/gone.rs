@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{Exit, Guest, Machine, MemoryKills, StdioOffer, Streams};
+use hcs_engine::{
+    engine::{Exit, Guest, Machine, MemoryKills, StdioOffer},
+    modification::HostChange,
+};
 use hcs_schema::{
-    Failure, HResult,
-    documents::{ModifySettingRequest, PauseOptions, Properties, SystemPropertyType},
+    Failure, HResult, Stdio,
+    documents::{PauseOptions, Properties, SystemPropertyType},
 };
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -50,7 +53,7 @@ impl Guest for GoneMachine {
         ended()
     }
 
-    fn open_stdio(&self, _wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
+    fn open_stdio(&self, _wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
         ended()
     }
 }
@@ -101,7 +104,7 @@ impl Machine for GoneMachine {
         MemoryKills::default()
     }
 
-    fn modify(&self, _request: &ModifySettingRequest) -> Result<(), Failure> {
+    fn modify(&self, _change: &HostChange) -> Result<(), Failure> {
         ended()
     }
 }

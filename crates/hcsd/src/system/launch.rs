@@ -2,8 +2,8 @@
 
 use std::{os::fd::OwnedFd, rc::Rc, sync::Arc};
 
-use hcs_engine::engine::{HostStdio, StdioOffer, StdioPorts, Streams};
-use hcs_schema::Failure;
+use hcs_engine::engine::StdioOffer;
+use hcs_schema::{Failure, Stdio};
 use hcs_wire::guest::{ExecuteSteps, KEPT_FILES, Rpc};
 
 use crate::{
@@ -16,17 +16,17 @@ use crate::{
         },
         no_guest,
         process::Process,
-        stdio,
+        stdio::Traces,
     },
 };
 
 /// What a process gets for its standard streams.
 #[derive(Debug)]
-pub(crate) enum Stdio {
+pub(crate) enum StdioSource {
     /// Pipes that are to be made.
-    Wanted(Streams),
+    Wanted(Stdio<bool>),
     /// Its ends of pipes that its client made.
-    Given(Vec<OwnedFd>, Streams),
+    Given(Vec<OwnedFd>, Stdio<bool>),
     /// What its agent makes: the agent keeps what it writes.
     Kept,
 }
@@ -36,7 +36,7 @@ pub(crate) enum Stdio {
 pub(crate) enum Ends {
     /// It has them.
     Own,
-    Made(HostStdio),
+    Made(Stdio<Option<OwnedFd>>),
 }
 
 /// Abandons a process unless a client takes it.
@@ -76,7 +76,7 @@ fn note(steps: &ExecuteSteps) {
 struct Prepared {
     /// What the host's ends come from, where the service makes them.
     offer: Option<Box<dyn StdioOffer>>,
-    ports: Option<StdioPorts>,
+    ports: Option<Stdio<Option<u32>>>,
     guest_ends: Vec<OwnedFd>,
 }
 
@@ -85,10 +85,10 @@ async fn prepare(
     system: &Rc<System>,
     link: &GuestLink,
     process: &Process,
-    stdio: Stdio,
+    stdio: StdioSource,
 ) -> Result<Prepared, Failure> {
     match stdio {
-        Stdio::Wanted(streams) => {
+        StdioSource::Wanted(streams) => {
             let machine = &system.machine;
             let guest = machine.guest().ok_or_else(|| no_guest(&system.id))?;
             let mut offer = guest.open_stdio(streams)?;
@@ -98,14 +98,14 @@ async fn prepare(
                 offer: Some(offer),
             })
         }
-        Stdio::Given(guest_ends, streams) => {
-            process.set_stdio(stdio::Stdio::given(&guest_ends, streams));
+        StdioSource::Given(guest_ends, streams) => {
+            process.set_stdio(Traces::given(&guest_ends, streams));
             Ok(Prepared {
                 guest_ends,
                 ..Prepared::default()
             })
         }
-        Stdio::Kept => {
+        StdioSource::Kept => {
             link.check_detached()?;
             let (machine, id) = (Arc::clone(&system.machine), system.id.clone());
             let make = move || {
@@ -113,7 +113,7 @@ async fn prepare(
                 guest.make_files(KEPT_FILES)
             };
             let guest_ends = blocking(make).await?;
-            process.set_stdio(stdio::Stdio::default());
+            process.set_stdio(Traces::default());
             Ok(Prepared {
                 guest_ends,
                 ..Prepared::default()
@@ -131,7 +131,7 @@ pub(crate) async fn launch(
     system: &Rc<System>,
     process: &Rc<Process>,
     parameters: String,
-    stdio: Stdio,
+    stdio: StdioSource,
 ) -> Result<Ends, Failure> {
     let limit = system.context()?.config().times.guest();
     let link = system.guest().await?;
@@ -163,7 +163,7 @@ pub(crate) async fn launch(
             } else {
                 offer.into_host_ends(limit)?
             };
-            process.set_stdio(stdio::Stdio::remember(&stdio));
+            process.set_stdio(Traces::remember(&stdio));
             Ends::Made(stdio)
         }
     };

@@ -10,11 +10,12 @@ use std::{
 };
 
 use hcs_engine::{
-    engine::{CreateRequest, Engine, Machine},
+    engine::{CreateRequest, Engine, Guest, Machine},
     steps::{self, Step},
 };
 use hcs_lifecycle::system::{Queue, State};
 use hcs_schema::{Failure, HResult, check_id, documents::ComputeSystem};
+use hcs_wire::guest::GuestTarget;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     time::Timespec,
@@ -102,8 +103,8 @@ pub(crate) async fn create(
     })
 }
 
-/// Goes through the phases of a creation. Each is a type that undoes what it has done: when it is dropped, or by a method
-/// that says so.
+/// Goes through the phases of a creation. Each is a type that undoes what it has done: when it is dropped, or by a
+/// method that says so.
 async fn make(
     context: Rc<Context>,
     reserved: Reserved,
@@ -272,8 +273,8 @@ fn discard(machine: &dyn Machine, directory: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The third phase: a system that no client can find yet. [`Assembled::keep`] ends the creation, [`Assembled::take_back`]
-/// undoes it.
+/// The third phase: a system that no client can find yet. [`Assembled::keep`] ends the creation,
+/// [`Assembled::take_back`] undoes it.
 struct Assembled {
     initiator: Initiator,
     reservation: Reservation,
@@ -394,6 +395,7 @@ pub(crate) fn put_together(
         .unwrap_or(false);
     let summary = engine.summary(&document);
     let most_owed = context.config().limits.unreported_exits_per_system;
+    let container = machine.guest().and_then(Guest::container);
     Rc::new(System {
         id: request.id,
         runtime_id: request.runtime_id,
@@ -405,6 +407,7 @@ pub(crate) fn put_together(
         terminate_on_last_handle_closed: Cell::new(terminate),
         processes: Processes::new(Journal::new(&request.directory), most_owed),
         defaults: summary.process_defaults,
+        target: container.map_or(GuestTarget::System, GuestTarget::of),
         machine,
         context: Rc::downgrade(context),
         engine,

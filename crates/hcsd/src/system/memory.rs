@@ -1,8 +1,8 @@
 //! What the kernel killed in a system for want of memory, and whom that explains; and which processes it refused.
 //!
 //! The kernel counts its kills per control group and does not say whom it met. So each counted kill explains the end of
-//! one process that SIGKILL ended, unless a client had asked for that, or that failed: a child of its may have been met.
-//! It is looked at only when a process ends otherwise than well: that costs nothing on the way of all others.
+//! one process that SIGKILL ended, unless a client had asked for that, or that failed: a child of its may have been
+//! met. It is looked at only when a process ends otherwise than well: that costs nothing on the way of all others.
 
 use std::cell::Cell;
 
@@ -91,8 +91,8 @@ impl System {
         self.machine.process_refusals().count
     }
 
-    /// The limit of its processes, if it was refused one after the first `before`: that may be why a process failed that
-    /// was created then.
+    /// The limit of its processes, if it was refused one after the first `before`: that may be why a process failed
+    /// that was created then.
     pub(crate) fn refused_since(&self, before: u64) -> Option<u64> {
         let ProcessRefusals { count, limit } = self.machine.process_refusals();
         limit.filter(|_| count > before)

@@ -45,7 +45,11 @@ use hcs_schema::{
     },
 };
 use hcs_wire::{
-    event_type, guest::RecallCallResponse, log::LogEntry, operation::OperationId, service::Subject,
+    event_type,
+    guest::{GuestTarget, RecallCallResponse},
+    log::LogEntry,
+    operation::OperationId,
+    service::Subject,
 };
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
@@ -131,9 +135,9 @@ impl fmt::Display for Initiator {
 #[derive(Debug)]
 struct Waiter {
     request: SystemRequest,
-    behalf: Initiator,
+    initiator: Initiator,
     /// Where what is done for it is noted.
-    trail: Option<Rc<Timeline>>,
+    timeline: Option<Rc<Timeline>>,
     sender: oneshot::Sender<Result<(), Failure>>,
 }
 
@@ -155,6 +159,8 @@ pub(crate) struct System {
     /// What its processes get unless their own documents say otherwise.
     pub(crate) defaults: Option<ProcessDefaults>,
     pub(crate) machine: Arc<dyn Machine>,
+    /// What requests to its agent are about.
+    pub(crate) target: GuestTarget,
     context: Weak<Context>,
     engine: Arc<dyn Engine>,
     document: String,
@@ -204,8 +210,8 @@ pub(crate) struct System {
     share: RefCell<Option<Share>>,
 }
 
-/// Processes of one system that its agent is asked for at one time. The agent makes one after the other: one that it works
-/// on, and the next.
+/// Processes of one system that its agent is asked for at one time. The agent makes one after the other: one that it
+/// works on, and the next.
 const CREATIONS: usize = 2;
 
 /// Gives a ticket up when the caller stops waiting for it.
@@ -264,7 +270,7 @@ impl System {
     /// It was refused, or failed.
     pub(crate) async fn perform(
         &self,
-        behalf: Initiator,
+        initiator: Initiator,
         request: SystemRequest,
     ) -> Result<(), Failure> {
         let action = request.action();
@@ -281,8 +287,8 @@ impl System {
             ticket,
             Waiter {
                 request,
-                behalf,
-                trail: operations::current(),
+                initiator,
+                timeline: operations::current(),
                 sender,
             },
         );
@@ -301,12 +307,12 @@ impl System {
     fn busy_with(&self) -> Option<String> {
         let waiters = self.waiters.borrow();
         let first = waiters.iter().min_by_key(|(ticket, _)| **ticket);
-        let first = first.map(|(_, waiter)| (waiter.request.action(), waiter.behalf));
-        let (action, behalf) = self.running.borrow().or(first)?;
+        let first = first.map(|(_, waiter)| (waiter.request.action(), waiter.initiator));
+        let (action, initiator) = self.running.borrow().or(first)?;
         let verb = action.verb();
         Some(match waiters.len() {
-            0 | 1 => format!("queued behind {verb} ({behalf})"),
-            more => format!("queued behind {verb} ({behalf}) and {} more", more - 1),
+            0 | 1 => format!("queued behind {verb} ({initiator})"),
+            more => format!("queued behind {verb} ({initiator}) and {} more", more - 1),
         })
     }
 
@@ -461,8 +467,8 @@ impl System {
             .unwrap_or(failure)
     }
 
-    /// A process that a client knew before the service was restarted, and that is not known here: the one whose exit was
-    /// on its way to the client when the service died. Its agent remembers exits for a while, and is asked.
+    /// A process that a client knew before the service was restarted, and that is not known here: the one whose exit
+    /// was on its way to the client when the service died. Its agent remembers exits for a while, and is asked.
     pub(crate) fn remembered_by_agent(self: &Rc<Self>, pid: u32) -> Option<Rc<Process>> {
         let link = self.link().filter(|_| self.expected_back.get())?;
         let context = self.context().ok()?;
@@ -483,7 +489,7 @@ impl System {
     pub(crate) fn recalled(
         self: &Rc<Self>,
         recalled: &RecallCallResponse,
-        behalf: Initiator,
+        initiator: Initiator,
     ) -> Result<Rc<Process>, Failure> {
         let (pid, code) = (recalled.process_id, recalled.exit_code);
         let known = self.processes.get(pid).or_else(|| self.processes.told(pid));
@@ -497,7 +503,7 @@ impl System {
             return Ok(Process::past(self, pid, code, share));
         }
         let process = Process::adopted(self, pid, Remembered::default(), share);
-        process.set_behalf(behalf);
+        process.set_initiator(initiator);
         if context.log.told_exit(&self.runtime_id, pid) {
             process.set_exit_is_told();
         }
@@ -593,7 +599,7 @@ impl System {
         &self,
         kind: Kind,
         pid: Option<u32>,
-        behalf: Initiator,
+        initiator: Initiator,
         data: Option<Value>,
     ) {
         if let Some(context) = self.context.upgrade() {
@@ -601,7 +607,7 @@ impl System {
                 system: Some(self.id.clone()),
                 runtime_id: Some(self.runtime_id.clone()),
                 process_id: pid,
-                operation: behalf.operation(),
+                operation: initiator.operation(),
                 data,
                 ..event_log::event(kind)
             });

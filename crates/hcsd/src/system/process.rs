@@ -2,13 +2,13 @@
 
 use std::{
     cell::{Cell, RefCell},
+    os::fd::OwnedFd,
     rc::{Rc, Weak},
 };
 
-use hcs_engine::engine::HostStdio;
-use hcs_lifecycle::process::{Call, ExitStatus, Life};
-use hcs_schema::{Failure, HResult, coverage::Table};
-use hcs_wire::{event_type, service::Subject};
+use hcs_lifecycle::process::{ExitStatus, Life, ProcessCall};
+use hcs_schema::{Failure, HResult, Stdio, coverage::Table};
+use hcs_wire::{event_type, guest::GuestTarget, service::Subject};
 use tracing::debug;
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     system::{
         Initiator, System,
         events::{Subscriber, Watchers, process_status},
-        stdio::Stdio,
+        stdio::Traces,
     },
     thread::limits::Share,
 };
@@ -35,6 +35,8 @@ pub(crate) struct Process {
     system: Weak<System>,
     /// What properties of documents about it do.
     pub(crate) coverage: &'static Table,
+    /// Whose process it is for its agent.
+    target: GuestTarget,
     /// 0 until the agent has created it.
     pid: Cell<u32>,
     life: Cell<Life>,
@@ -49,13 +51,13 @@ pub(crate) struct Process {
     /// Its creation has not been answered yet: whether its exit status is owed to a client is not known.
     unanswered: Cell<bool>,
     /// Who asked for it.
-    behalf: Cell<Initiator>,
+    initiator: Cell<Initiator>,
     /// The bridge request that is answered with its exit.
     wait_id: Cell<Option<u64>>,
     pub(crate) emulates_console: bool,
     /// Its system ends with it.
     ends_system: Cell<bool>,
-    stdio: RefCell<Stdio>,
+    stdio: RefCell<Traces>,
     /// An earlier service made its pipes; this one has not asked for them yet.
     stdio_unknown: Cell<bool>,
     watchers: Watchers,
@@ -70,25 +72,16 @@ pub(crate) struct Process {
 impl Process {
     /// A process that is about to be created.
     pub(crate) fn new(system: &Rc<System>, emulates_console: bool, share: Share) -> Rc<Self> {
-        let process = Self::of(
-            Rc::downgrade(system),
-            system.coverage(),
-            emulates_console,
-            share,
-        );
+        let process = Self::of(system, Rc::downgrade(system), emulates_console, share);
         process.refused_before.set(system.refused_processes());
         process
     }
 
-    fn of(
-        system: Weak<System>,
-        coverage: &'static Table,
-        emulates_console: bool,
-        share: Share,
-    ) -> Rc<Self> {
+    fn of(of: &System, system: Weak<System>, emulates_console: bool, share: Share) -> Rc<Self> {
         Rc::new(Self {
             system,
-            coverage,
+            coverage: of.coverage(),
+            target: of.target.clone(),
             pid: Cell::new(0),
             life: Cell::new(Life::new()),
             ending: Cell::default(),
@@ -96,7 +89,7 @@ impl Process {
             refused_before: Cell::default(),
             abandoned: Cell::new(false),
             unanswered: Cell::new(true),
-            behalf: Cell::new(Initiator::Service),
+            initiator: Cell::new(Initiator::Service),
             wait_id: Cell::new(None),
             emulates_console,
             ends_system: Cell::new(false),
@@ -129,7 +122,7 @@ impl Process {
 
     /// A process that has exited with `code`, and whose number another one may have by now: known to its handles only.
     pub(crate) fn past(system: &System, pid: u32, code: u32, share: Share) -> Rc<Self> {
-        let process = Self::of(Weak::new(), system.coverage(), false, share);
+        let process = Self::of(system, Weak::new(), false, share);
         process.pid.set(pid);
         process.unanswered.set(false);
         process.ended(Ending {
@@ -140,8 +133,8 @@ impl Process {
     }
 
     /// A client asked for it.
-    pub(crate) fn set_behalf(&self, behalf: Initiator) {
-        self.behalf.set(behalf);
+    pub(crate) fn set_initiator(&self, initiator: Initiator) {
+        self.initiator.set(initiator);
     }
 
     /// Its system ends with it.
@@ -168,7 +161,7 @@ impl Process {
     }
 
     /// Its pipes, as they were made.
-    pub(crate) fn set_stdio(&self, stdio: Stdio) {
+    pub(crate) fn set_stdio(&self, stdio: Traces) {
         self.stdio.replace(stdio);
     }
 
@@ -176,12 +169,12 @@ impl Process {
     ///
     /// # Errors
     /// No descriptors left, or its agent cannot be asked for pipes that an earlier service made.
-    pub(crate) async fn recall_and_reattach(&self) -> Result<HostStdio, Failure> {
+    pub(crate) async fn recall_and_reattach(&self) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         if self.stdio_is_unknown() {
             let system = self.system()?;
             let limit = system.context()?.config().times.guest();
             let link = system.guest().await?;
-            let recalled = link.fetch_stdio(self.pid(), limit).await?;
+            let recalled = link.fetch_stdio(self, limit).await?;
             // Several may have asked.
             if self.stdio_unknown.replace(false) {
                 let closed = self.stdio.borrow().is_stdin_closed();
@@ -203,7 +196,7 @@ impl Process {
     ///
     /// # Errors
     /// No descriptors left.
-    pub(crate) fn reattach(&self) -> Result<HostStdio, Failure> {
+    pub(crate) fn reattach(&self) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         self.stdio.borrow().reattach().map_err(|e| {
             Failure::new(
                 HResult::HCS_E_PROCESS_INFO_NOT_AVAILABLE,
@@ -226,6 +219,11 @@ impl Process {
         self.pid.get()
     }
 
+    /// What requests about it name: the container of its agent, where there are several.
+    pub(crate) const fn target(&self) -> &GuestTarget {
+        &self.target
+    }
+
     /// Its system, while that is there.
     ///
     /// # Errors
@@ -243,7 +241,7 @@ impl Process {
     ///
     /// # Errors
     /// The refusal, naming the process.
-    pub(crate) fn judge(&self, call: Call) -> Result<(), Failure> {
+    pub(crate) fn judge(&self, call: ProcessCall) -> Result<(), Failure> {
         self.life.get().judge(call).map_err(|refusal| {
             Failure::new(
                 refusal.hresult(),
@@ -264,8 +262,8 @@ impl Process {
         let Some(system) = self.system.upgrade() else {
             return Ok(());
         };
-        let behalf = self.behalf.get();
-        system.note(Kind::ProcessCreated, Some(pid), behalf, None);
+        let initiator = self.initiator.get();
+        system.note(Kind::ProcessCreated, Some(pid), initiator, None);
         system.processes.insert(self)
     }
 
@@ -279,7 +277,7 @@ impl Process {
             system.processes.delivered(self.pid());
         } else if let Some(link) = system.link().filter(|_| self.pid() != 0) {
             debug!(system = %system.id, pid = self.pid(), "killing a process that was cancelled");
-            link.kill_unwanted(self.pid());
+            link.kill_unwanted(self);
         }
     }
 
@@ -398,7 +396,7 @@ impl Process {
     /// Where the exit code does not say why it ended, the time line of its creation does. Comes before its exit in the
     /// event log: a later service takes an exit that is the last event for one that was noted nowhere else.
     fn explain(&self, ending: Ending) {
-        if let (Some(why), Initiator::Client(id)) = (ending.out_of_memory, self.behalf.get())
+        if let (Some(why), Initiator::Client(id)) = (ending.out_of_memory, self.initiator.get())
             && let Some(context) = self.system.upgrade().and_then(|s| s.context().ok())
         {
             let (pid, why) = (self.pid(), why.sentence());

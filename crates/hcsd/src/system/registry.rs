@@ -97,8 +97,8 @@ impl Registry {
         self.closed.set(true);
     }
 
-    /// Returns at once while systems are made; never when the service leaves. The client of a call that waits here makes it
-    /// again at the next service.
+    /// Returns at once while systems are made; never when the service leaves. The client of a call that waits here
+    /// makes it again at the next service.
     pub(crate) async fn open(&self) {
         if self.closed.get() {
             std::future::pending::<()>().await;
@@ -110,8 +110,8 @@ impl Registry {
         self.systems.borrow().len()
     }
 
-    /// Returns once no system that its last client has given up has this id any more: to that client the system was gone
-    /// with its handle, or with the cancellation of its making. One that does not go keeps its id.
+    /// Returns once no system that its last client has given up has this id any more: to that client the system was
+    /// gone with its handle, or with the cancellation of its making. One that does not go keeps its id.
     pub(crate) async fn wait_for_leaving(&self, id: &str) {
         let left = async {
             loop {

@@ -3,8 +3,8 @@
 //! The pipes' host ends belong to the client; the service keeps `O_PATH` descriptors of them. Those keep the pipe's
 //! inode reachable without counting as a reader or writer, so end-of-file and `EPIPE` work as if the service were not
 //! there (`open(2)`, `pipe(7)`). While a process holds one of the ends, no other gets any; once none does, all of
-//! them can be opened anew through `/proc/self/fd`. These descriptors die with the service; of processes that an earlier
-//! service created, the guest agent is asked for its own, the first time a client wants them.
+//! them can be opened anew through `/proc/self/fd`. These descriptors die with the service; of processes that an
+//! earlier service created, the guest agent is asked for its own, the first time a client wants them.
 //!
 //! Whether an end is held is asked of the pipe itself: its other end is opened for an instant and polled. `POLLERR`
 //! at a write end says that there is no reader, `POLLHUP` at a read end that there is no writer (`poll(2)`).
@@ -15,7 +15,7 @@ use std::{
     path::PathBuf,
 };
 
-use hcs_engine::engine::{HostStdio, Streams};
+use hcs_schema::Stdio;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags},
@@ -65,41 +65,33 @@ fn open_again(descriptor: &OwnedFd, access: OFlags) -> Result<OwnedFd, Errno> {
 
 /// The pipes of one process.
 #[derive(Debug, Default)]
-pub(crate) struct Stdio {
-    stdin: Option<Trace>,
-    stdout: Option<Trace>,
-    stderr: Option<Trace>,
+pub(crate) struct Traces {
+    pipes: Stdio<Option<Trace>>,
     /// A client ended the stream on purpose; it is not to be opened anew.
     stdin_closed: Cell<bool>,
 }
 
-impl Stdio {
+impl Traces {
     /// Remembers the pipes behind `ends`. Ends that are not pipes, or that cannot be found again, are given out once.
-    pub(crate) fn remember(ends: &HostStdio) -> Self {
+    pub(crate) fn remember(ends: &Stdio<Option<OwnedFd>>) -> Self {
         Self {
-            stdin: Trace::of(ends.stdin.as_ref()),
-            stdout: Trace::of(ends.stdout.as_ref()),
-            stderr: Trace::of(ends.stderr.as_ref()),
+            pipes: ends.as_ref().map(|end| Trace::of(end.as_ref())),
             stdin_closed: Cell::new(false),
         }
     }
 
     /// Remembers pipes that a client made, by the ends that it gave for the process, in the order of the `streams`.
-    pub(crate) fn given(ends: &[OwnedFd], streams: Streams) -> Self {
-        let mut ends = ends.iter();
-        let mut trace = |there: bool| Trace::of(if there { ends.next() } else { None });
+    pub(crate) fn given(ends: &[OwnedFd], streams: Stdio<bool>) -> Self {
         Self {
-            stdin: trace(streams.stdin),
-            stdout: trace(streams.stdout),
-            stderr: trace(streams.stderr),
+            pipes: streams.take(ends).map(Trace::of),
             stdin_closed: Cell::new(false),
         }
     }
 
-    /// Pipes that an earlier service gave out, found again by what the guest kept of them. The guest is not trusted, nor
-    /// is what it sends: an end that is held would keep the pipe open, so what is kept of it here is a way to it and no
-    /// more.
-    pub(crate) fn recalled(ways: &HostStdio) -> Self {
+    /// Pipes that an earlier service gave out, found again by what the guest kept of them. The guest is not trusted,
+    /// nor is what it sends: an end that is held would keep the pipe open, so what is kept of it here is a way to it
+    /// and no more.
+    pub(crate) fn recalled(ways: &Stdio<Option<OwnedFd>>) -> Self {
         Self::remember(ways)
     }
 
@@ -118,32 +110,28 @@ impl Stdio {
     ///
     /// # Errors
     /// No descriptors left.
-    pub(crate) fn reattach(&self) -> Result<HostStdio, Errno> {
+    pub(crate) fn reattach(&self) -> Result<Stdio<Option<OwnedFd>>, Errno> {
         // The stream that is most likely held comes first: stdin is often closed early.
-        let streams = [
-            (self.stdout.as_ref(), OFlags::RDONLY),
-            (self.stderr.as_ref(), OFlags::RDONLY),
-            (self.stdin.as_ref(), OFlags::WRONLY),
-        ];
-        for (trace, access) in streams {
+        let streams = self.pipes.as_ref().zip(Stdio {
+            stdin: OFlags::WRONLY,
+            stdout: OFlags::RDONLY,
+            stderr: OFlags::RDONLY,
+        });
+        for (trace, access) in [streams.stdout, streams.stderr, streams.stdin] {
             if let Some(trace) = trace
                 && trace.is_held(access)?
             {
-                return Ok(HostStdio::default());
+                return Ok(Stdio::default());
             }
         }
-        let [stdout, stderr, stdin] = streams;
-        let open = |(trace, access): (Option<&Trace>, OFlags)| {
-            trace.map(|trace| trace.open(access)).transpose()
+        let closed = Stdio {
+            stdin: self.stdin_closed.get(),
+            ..Stdio::default()
         };
-        Ok(HostStdio {
-            stdin: if self.stdin_closed.get() {
-                None
-            } else {
-                open(stdin)?
-            },
-            stdout: open(stdout)?,
-            stderr: open(stderr)?,
+        let open = streams.zip(closed);
+        open.try_map(|((trace, access), closed)| {
+            let trace = trace.as_ref().filter(|_| !closed);
+            trace.map(|trace| trace.open(access)).transpose()
         })
     }
 }
@@ -163,16 +151,16 @@ mod tests {
     #[test]
     fn held_ends_are_not_given_twice_and_lost_ones_are_given_anew() {
         let ((child_in, host_in), (host_out, child_out)) = (pipe(), pipe());
-        let ends = HostStdio {
+        let ends = Stdio {
             stdin: Some(host_in),
             stdout: Some(host_out),
             stderr: None,
         };
-        let stdio = Stdio::remember(&ends);
+        let stdio = Traces::remember(&ends);
         let none = stdio.reattach().unwrap();
         assert!(none.stdin.is_none() && none.stdout.is_none());
 
-        let HostStdio { stdin, stdout, .. } = ends;
+        let Stdio { stdin, stdout, .. } = ends;
         drop(stdin);
         let none = stdio.reattach().unwrap();
         assert!(
@@ -203,11 +191,11 @@ mod tests {
     #[test]
     fn a_stream_that_was_closed_on_purpose_stays_closed() {
         let (_child_in, host_in) = pipe();
-        let ends = HostStdio {
+        let ends = Stdio {
             stdin: Some(host_in),
-            ..HostStdio::default()
+            ..Stdio::default()
         };
-        let stdio = Stdio::remember(&ends);
+        let stdio = Traces::remember(&ends);
         stdio.close_stdin();
         drop(ends);
         assert!(stdio.reattach().unwrap().stdin.is_none());
@@ -219,12 +207,12 @@ mod tests {
         let way = open_again(&host_out, OFlags::PATH).unwrap();
         drop(host_out);
         let other = rustix::fs::open("/dev/null", OFlags::PATH, Mode::empty()).unwrap();
-        let stdio = Stdio::recalled(&HostStdio {
+        let stdio = Traces::recalled(&Stdio {
             stdin: Some(other),
             stdout: Some(way),
             stderr: None,
         });
-        assert!(stdio.stdin.is_none());
+        assert!(stdio.pipes.stdin.is_none());
         let fresh = stdio.reattach().unwrap();
         assert_eq!(rustix::io::write(&child_out, b"x"), Ok(1));
         assert!(fresh.stdout.is_some());
@@ -233,9 +221,9 @@ mod tests {
     #[test]
     fn a_socket_is_given_out_once() {
         let (host, _guest) = std::os::unix::net::UnixStream::pair().unwrap();
-        let stdio = Stdio::remember(&HostStdio {
+        let stdio = Traces::remember(&Stdio {
             stdout: Some(host.into()),
-            ..HostStdio::default()
+            ..Stdio::default()
         });
         assert!(stdio.reattach().unwrap().stdout.is_none());
     }
@@ -243,9 +231,9 @@ mod tests {
     #[test]
     fn remembering_does_not_keep_a_pipe_open() {
         let (host_out, child_out) = pipe();
-        let stdio = Stdio::remember(&HostStdio {
+        let stdio = Traces::remember(&Stdio {
             stdout: Some(host_out),
-            ..HostStdio::default()
+            ..Stdio::default()
         });
         let error = rustix::io::write(&child_out, b"x").unwrap_err();
         assert_eq!(error, Errno::PIPE);

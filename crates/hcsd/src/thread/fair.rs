@@ -1,8 +1,8 @@
 //! Places that several connections want at one time: each in its turn.
 //!
-//! What one process does in order, like a guest agent that makes processes, has a queue. A connection that fills it makes
-//! all others wait for the whole of it. So only a few requests are on their way at one time. Of those that wait the next
-//! is that of the connection whose last turn is the longest ago, however many calls the others have made.
+//! What one process does in order, like a guest agent that makes processes, has a queue. A connection that fills it
+//! makes all others wait for the whole of it. So only a few requests are on their way at one time. Of those that wait
+//! the next is that of the connection whose last turn is the longest ago, however many calls the others have made.
 
 use std::{
     cell::{Cell, RefCell},
@@ -160,7 +160,8 @@ mod tests {
         });
     }
 
-    /// What happens to a lane: a call of a connection asks, or the call with that number, if it is there, ends or gives up.
+    /// What happens to a lane: a call of a connection asks, or the call with that number, if it is there, ends or gives
+    /// up.
     #[derive(Clone, Debug)]
     enum Happens {
         Asks(u64),

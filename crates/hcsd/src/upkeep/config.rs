@@ -520,8 +520,8 @@ fn plain(message: &str) -> String {
 const LOG: &str = "expected \"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\", or such levels for parts of the \
                    service, as in \"info,hcsd=debug\"";
 
-/// Whether `text` can be the value of `log`. A word that is no level would be read as the name of a part of which all is
-/// logged, and nothing of the others.
+/// Whether `text` can be the value of `log`. A word that is no level would be read as the name of a part of which all
+/// is logged, and nothing of the others.
 fn is_log(text: &str) -> bool {
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
     let mut levels = text

@@ -24,7 +24,8 @@ pub struct Container {
     pub scratch_size_in_mb: Option<u64>,
     /// The most files and directories that it may make; 0 for as many as fit.
     pub scratch_inodes: Option<u64>,
-    /// How many processes and threads a container may have whose document does not say; 0 for as many as the host allows.
+    /// How many processes and threads a container may have whose document does not say; 0 for as many as the host
+    /// allows.
     pub processes_per_container: Option<u64>,
     /// Whether containers whose document does not say so get a user namespace.
     pub user_namespaces: Option<bool>,

@@ -21,8 +21,8 @@ pub fn socket_directory(endpoint: &Path) -> Option<PathBuf> {
 }
 
 /// Where containers without a `Storage.Path` keep what they write. In a `configured` directory, a service of another
-/// endpoint than the machine's own has a directory of its own: services read one file of configuration, and each removes
-/// the containers that it does not know.
+/// endpoint than the machine's own has a directory of its own: services read one file of configuration, and each
+/// removes the containers that it does not know.
 #[must_use]
 pub fn scratch_root(endpoint: &Path, configured: Option<&Path>) -> PathBuf {
     match (tag(endpoint), configured) {
@@ -44,8 +44,8 @@ pub fn cgroup_root(endpoint: &Path, configured: Option<&str>) -> String {
     }
 }
 
-/// What tells the networks of this service from those of others on the host: in aliases of links, and as the name of its
-/// tables of rules.
+/// What tells the networks of this service from those of others on the host: in aliases of links, and as the name of
+/// its tables of rules.
 #[must_use]
 pub fn network_owner(endpoint: &Path) -> String {
     match tag(endpoint) {

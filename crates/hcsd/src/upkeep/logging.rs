@@ -1,9 +1,9 @@
 //! Where the log goes and what is in it.
 //!
 //! To stderr, which is a terminal, the journal, or the log file of a service that a client started. Levels: `error`,
-//! something is wrong that an administrator has to look at; `warn`, something is wrong and the service dealt with it; `info`,
-//! the life of systems; `debug`, every failed call. No value of a client's document is
-//! logged, unless `log_client_values` says so. What is told of a client's, an id say, is escaped in one place: here.
+//! something is wrong that an administrator has to look at; `warn`, something is wrong and the service dealt with it;
+//! `info`, the life of systems; `debug`, every failed call. No value of a client's document is logged, unless
+//! `log_client_values` says so. What is told of a client's, an id say, is escaped in one place: here.
 //!
 //! A log that cannot be written, because the disk is full say, is not a reason for anything to fail. A log file of ours
 //! is bounded: past [`MOST_BYTES`] it is put aside, in the place of the one put aside before, and a new one begun.
@@ -75,8 +75,8 @@ fn filter(directives: Option<&str>) -> Result<EnvFilter, String> {
         .map_err(|e| format!("log = \"{directives}\" makes no sense: {e}"))
 }
 
-/// Opens a log file to be added to, in a directory that was looked at ([`files::make`]); one that is too long is put aside
-/// first.
+/// Opens a log file to be added to, in a directory that was looked at ([`files::make`]); one that is too long is put
+/// aside first.
 ///
 /// # Errors
 /// What the file system said.

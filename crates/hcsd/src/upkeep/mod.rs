@@ -1,8 +1,8 @@
 //! The service's own house: its start, its configuration, and what it keeps ready or removes in the background.
 //!
 //! 1. [`start`], [`logging`], [`notify`]: how a service comes up and says so.
-//! 2. [`config`] with [`container_section`], [`endpoint`], [`host`], [`processor_features`]: what it is told, and what its
-//!    host is like.
+//! 2. [`config`] with [`container_section`], [`endpoint`], [`host`], [`processor_features`]: what it is told, and what
+//!    its host is like.
 //! 3. [`slots`]: machines made ready; [`removals`]: what ended systems leave.
 //! 4. [`engine_settings`]: what the engines are told.
 //! 5. [`cpu_groups`], [`crash_reports`]: settings and reports of the service as a whole.

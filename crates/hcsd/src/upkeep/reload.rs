@@ -1,7 +1,8 @@
 //! What a service takes over of a configuration that is read again while it lives (`hcs service reload`, SIGHUP). Pure.
 //!
-//! Limits, times, who is let in from containers and what is logged are looked at whenever they are needed. What the engines,
-//! the socket and the event log were made by at the start stays: that takes another service, which finds all systems again.
+//! Limits, times, who is let in from containers and what is logged are looked at whenever they are needed. What the
+//! engines, the socket and the event log were made by at the start stays: that takes another service, which finds all
+//! systems again.
 
 use serde_json::{Map, Value};
 

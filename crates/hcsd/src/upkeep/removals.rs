@@ -1,9 +1,9 @@
 //! Removing what ended systems leave on the host, behind the backs of those who wait for their end.
 //!
 //! Removing is slow where creating is fast: an overlay leaves half a dozen directories, and a container whatever its
-//! programs wrote. Everything is named after the system's runtime id, so nothing else waits for it to be gone: a client that
-//! wants the id, or the answer, has it before. The service does not leave while something is being removed, and what
-//! cannot be removed is found by the next one.
+//! programs wrote. Everything is named after the system's runtime id, so nothing else waits for it to be gone: a client
+//! that wants the id, or the answer, has it before. The service does not leave while something is being removed, and
+//! what cannot be removed is found by the next one.
 
 use std::{
     cell::Cell,
@@ -23,7 +23,8 @@ use crate::record::{blocking::blocking_within, files::remove_directory, operatio
 /// How many are removed at the same time: more only wait for each other in the file system's journal, and one that
 /// hangs shall not keep the others waiting.
 const AT_ONCE: usize = 4;
-/// How many may wait. Past this, a call that ends a system waits for room: what is made must not outrun what is removed.
+/// How many may wait. Past this, a call that ends a system waits for room: what is made must not outrun what is
+/// removed.
 const MOST: usize = 1024;
 /// How long one removal may take before it counts as failed. A container may have written millions of files.
 const LIMIT: Duration = Duration::from_secs(600);

@@ -1,11 +1,11 @@
 //! Warm slots: machines that engines have prepared before a client asks for one, so that a creation has less to do.
 //!
-//! They are filled in the background, from the first creation on, with what fits the document of the last one: a service
-//! without creations keeps nothing ready. As long as one of that kind is left, that waits for a quiet moment, so that it
-//! does not contend with the very system that took one. They are no systems: no client sees them, no user's limits count
-//! them, and a service does not stay for their sake. Each has a runtime id and a directory `<state root>/slots/<runtime id>`;
-//! both become the system's that takes it. What a service that was killed had ready has ended with it, and is cleared away
-//! by the next one.
+//! They are filled in the background, from the first creation on, with what fits the document of the last one: a
+//! service without creations keeps nothing ready. As long as one of that kind is left, that waits for a quiet moment,
+//! so that it does not contend with the very system that took one. They are no systems: no client sees them, no user's
+//! limits count them, and a service does not stay for their sake. Each has a runtime id and a directory
+//! `<state root>/slots/<runtime id>`; both become the system's that takes it. What a service that was killed had ready
+//! has ended with it, and is cleared away by the next one.
 
 use std::{
     cell::{Cell, RefCell},
@@ -138,8 +138,9 @@ impl Slots {
         ready.remove(index)
     }
 
-    /// Prepares what is missing of the kind that fits `document`, one after the other, in the background. A failure ends it
-    /// until the next call: a creation then has to do without, and says what is wrong if it fails for the same reason.
+    /// Prepares what is missing of the kind that fits `document`, one after the other, in the background. A failure
+    /// ends it until the next call: a creation then has to do without, and says what is wrong if it fails for the same
+    /// reason.
     pub(crate) fn fill(self: &Rc<Self>, engine: &Arc<dyn Engine>, document: ComputeSystem) {
         if self.filling.get() || !self.has_room(&**engine, &document) {
             return;

@@ -1,9 +1,9 @@
 //! An engine of plain process trees, small but real: a machine is a supervisor and what it runs.
 //!
-//! A document with `GuestConnection` asks for a machine with a guest agent, which is the real one. It has a pid namespace,
-//! because a shutdown signals everything that the agent can see; nothing else of the machine is apart from the host. Any
-//! other document asks for a guest without an agent: the program that it names as its kernel. The supervisor begins with
-//! [`Machine::start`], waits for the guest and leaves its last word in the machine's directory.
+//! A document with `GuestConnection` asks for a machine with a guest agent, which is the real one. It has a pid
+//! namespace, because a shutdown signals everything that the agent can see; nothing else of the machine is apart from
+//! the host. Any other document asks for a guest without an agent: the program that it names as its kernel. The
+//! supervisor begins with [`Machine::start`], waits for the guest and leaves its last word in the machine's directory.
 
 use std::{
     fs,
@@ -12,25 +12,28 @@ use std::{
         unix::{net::UnixStream, process::CommandExt as _},
     },
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{self, Command},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use hcs_engine::engine::{
-    CreateRequest, Engine, Exit, Found, Guest, HostStdio, Machine, MemoryKills, Offers, StdioOffer,
-    StdioPorts, Streams, Summary,
+use hcs_engine::{
+    engine::{
+        CreateRequest, Engine, Exit, Found, Guest, Machine, MemoryKills, Offers, StdioOffer,
+        Summary,
+    },
+    modification::HostChange,
 };
 use hcs_schema::{
-    Failure, HResult,
+    Failure, HResult, Stdio,
     coverage::{
         CONTAINER,
         Coverage::{Refused, Supported},
         Entries, Table,
     },
     documents::{
-        ComputeSystem, ModifySettingRequest, OsType, PauseOptions, Properties, ShutdownOptions,
-        StartOptions, Statistics, SystemPropertyType, SystemType,
+        ComputeSystem, OsType, PauseOptions, Properties, ShutdownOptions, StartOptions, Statistics,
+        SystemPropertyType, SystemType,
     },
 };
 use rustix::{
@@ -53,9 +56,9 @@ pub(crate) const RESET: i32 = 11;
 /// Name of the pipe by which the supervisor is told to start.
 const GO: &str = "go";
 
-/// The supervisor: `$0` is the machine's directory, and `$1` says whether a guest that ends badly boots again. A SIGTERM for
-/// the guest is not for it. It has both ends of its standard input, so that it waits for the start through the deaths of
-/// services.
+/// The supervisor: `$0` is the machine's directory, and `$1` says whether a guest that ends badly boots again. A
+/// SIGTERM for the guest is not for it. It has both ends of its standard input, so that it waits for the start through
+/// the deaths of services.
 const SUPERVISOR: &str = r#"
 trap : TERM
 read -r go || exit 1
@@ -142,8 +145,8 @@ impl Engine for ProcessEngine {
             .args(guest)
             .process_group(0)
             .stdin(stdin)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(process::Stdio::null())
+            .stderr(process::Stdio::null())
             .spawn();
         let mut child = spawned.map_err(|e| failed("no supervisor").because(&e))?;
         let pid = i32::try_from(child.id()).unwrap_or(0);
@@ -201,6 +204,14 @@ fn guest_command(request: &CreateRequest) -> Result<Vec<String>, Failure> {
     Ok(vec!["/bin/sh".to_owned(), kernel])
 }
 
+/// The owner of machines that are a container of their agent begins so; its GUID follows.
+pub(crate) const CONTAINER_OF_AGENT: &str = "container ";
+
+fn container(document: &ComputeSystem) -> Option<String> {
+    let owner = document.owner.as_deref()?;
+    owner.strip_prefix(CONTAINER_OF_AGENT).map(str::to_owned)
+}
+
 fn has_agent(document: &ComputeSystem) -> bool {
     let machine = document.virtual_machine.as_ref();
     machine.is_some_and(|machine| machine.guest_connection.is_some())
@@ -241,6 +252,7 @@ struct Tree {
     process: OwnedFd,
     directory: PathBuf,
     has_agent: bool,
+    container: Option<String>,
 }
 
 impl Tree {
@@ -269,6 +281,7 @@ impl Tree {
             process,
             directory: request.directory.clone(),
             has_agent: has_agent(&request.document),
+            container: container(&request.document),
         };
         Ok(Some(tree).filter(|tree| !tree.is_gone()))
     }
@@ -323,7 +336,11 @@ impl Guest for Tree {
         Ok(stream.into())
     }
 
-    fn open_stdio(&self, wanted: Streams) -> Result<Box<dyn StdioOffer>, Failure> {
+    fn container(&self) -> Option<&str> {
+        self.container.as_deref()
+    }
+
+    fn open_stdio(&self, wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
         let mut pipes = Pipes::default();
         let pair = |wanted: bool| {
             let pipe = wanted.then(|| pipe_with(PipeFlags::CLOEXEC)).transpose();
@@ -348,7 +365,7 @@ impl Guest for Tree {
 #[derive(Debug, Default)]
 struct Pipes {
     guest: Vec<OwnedFd>,
-    host: HostStdio,
+    host: Stdio<Option<OwnedFd>>,
 }
 
 impl StdioOffer for Pipes {
@@ -356,11 +373,14 @@ impl StdioOffer for Pipes {
         std::mem::take(&mut self.guest)
     }
 
-    fn ports(&self) -> Option<StdioPorts> {
+    fn ports(&self) -> Option<Stdio<Option<u32>>> {
         None
     }
 
-    fn into_host_ends(self: Box<Self>, _limit: Duration) -> Result<HostStdio, Failure> {
+    fn into_host_ends(
+        self: Box<Self>,
+        _limit: Duration,
+    ) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         Ok(self.host)
     }
 }
@@ -451,8 +471,7 @@ impl Machine for Tree {
         MemoryKills::default()
     }
 
-    fn modify(&self, request: &ModifySettingRequest) -> Result<(), Failure> {
-        let path = request.resource_path.as_deref().unwrap_or_default();
-        Err(TABLE.refuse_resource(path))
+    fn modify(&self, change: &HostChange) -> Result<(), Failure> {
+        Err(TABLE.refuse_resource(&change.resource))
     }
 }

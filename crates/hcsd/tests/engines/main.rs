@@ -5,8 +5,8 @@
 //! 3. [`shared`]: the suite, which runs once for each engine.
 //! 4. [`own`]: what the second engine alone has.
 //!
-//! Without the test harness of the standard library, because the service must begin without threads: this program starts
-//! itself again as the service, and as the guest agent of a machine. Needs root.
+//! Without the test harness of the standard library, because the service must begin without threads: this program
+//! starts itself again as the service, and as the guest agent of a machine. Needs root.
 
 #![expect(
     clippy::unwrap_used,

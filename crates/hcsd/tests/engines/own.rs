@@ -1,5 +1,5 @@
-//! What the second engine alone has: guests without an agent, guests that reboot, and every kind of end that a supervisor
-//! leaves word of. And that both engines serve side by side.
+//! What the second engine alone has: guests without an agent, guests that reboot, and every kind of end that a
+//! supervisor leaves word of. And that both engines serve side by side.
 
 use std::{fs, os::fd::OwnedFd, path::PathBuf};
 
@@ -17,7 +17,7 @@ use crate::{
         Client, Service,
         client::{SYSTEM_EXITED, create_process, create_system, open_system, shell, start_system},
     },
-    engine::{POWER_OFF, RESET},
+    engine::{CONTAINER_OF_AGENT, POWER_OFF, RESET},
     kinds::{PROCESS, child_of},
 };
 
@@ -32,6 +32,10 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "each_engine_answers_for_its_systems",
         each_engine_answers_for_its_systems,
+    ),
+    (
+        "requests_name_the_container_of_the_agent",
+        requests_name_the_container_of_the_agent,
     ),
     (
         "a_guest_that_reboots_keeps_its_system",
@@ -74,7 +78,8 @@ fn properties(system: u64, kind: &str) -> Call {
     }
 }
 
-/// Waits for the end of a system, which must be the next event; answers how it ended, and what its machine said of that.
+/// Waits for the end of a system, which must be the next event; answers how it ended, and what its machine said of
+/// that.
 #[track_caller]
 fn end(client: &mut Client, system: u64) -> (String, Value) {
     let (subject, event_type, status) = client.event();
@@ -178,6 +183,37 @@ fn each_engine_answers_for_its_systems() {
     assert!(told["Limits"].is_object(), "the other engine's: {told}");
     client.terminate(1);
     assert_eq!(client.exit_code(2), 137);
+    assert_eq!(client.system_exit(1), "ForcedExit");
+}
+
+/// A machine that is a container of an agent: our agent hosts none, so it refuses each request about one, by its id.
+fn requests_name_the_container_of_the_agent() {
+    const ID: &str = "5d9a0e4c-1f66-4c33-9d3e-7d2f0c1b6a90";
+    let service = service();
+    let mut client = service.client();
+    let mut document: Value = serde_json::from_str(WITH_AGENT).unwrap();
+    document["Owner"] = json!(format!("{CONTAINER_OF_AGENT}{ID}"));
+    client
+        .call(&create_system(1, "hosted", &document.to_string()))
+        .ok();
+    // What is said of the guest as a whole names no container: the agent is ready.
+    client.call(&start_system(1)).ok();
+    let guest_request = json!({"GuestRequest": {"ResourceType": "Nonsense"}});
+    for call in [
+        create_process(1, 2, &shell("true")),
+        properties(1, "ProcessList"),
+        Call::ModifySystem {
+            system: 1,
+            settings: guest_request.to_string(),
+        },
+    ] {
+        let message = client.call(&call).failed(HResult::HCS_E_SYSTEM_NOT_FOUND);
+        assert!(
+            message.contains(&format!("there is no container {ID:?} in this system")),
+            "{message}"
+        );
+    }
+    client.terminate(1);
     assert_eq!(client.system_exit(1), "ForcedExit");
 }
 

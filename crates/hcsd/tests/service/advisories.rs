@@ -118,8 +118,8 @@ fn a_flood_of_sizes_for_a_terminal_keeps_nothing() {
     client.terminate(1);
 }
 
-/// CVE-2024-21626: the working directory of a process, or its program, is named by a descriptor that leads to a directory
-/// of the host and was left open until then.
+/// CVE-2024-21626: the working directory of a process, or its program, is named by a descriptor that leads to a
+/// directory of the host and was left open until then.
 #[test]
 fn a_working_directory_does_not_lead_out_by_descriptors() {
     // Whether the way up from here, if there is one, ends at the container's root.
@@ -231,8 +231,8 @@ fn no_abstract_socket_is_there_for_a_container_in_the_hosts_network() {
     client.terminate(1);
 }
 
-/// CVE-2021-41091: other users of the host get into the directories that containers write to, and there run a program that
-/// root in the container has made with the set-user-ID bit.
+/// CVE-2021-41091: other users of the host get into the directories that containers write to, and there run a program
+/// that root in the container has made with the set-user-ID bit.
 #[test]
 fn other_users_get_into_no_directory_of_the_service() {
     let service = Service::with_config("warm_slots = 1\n");

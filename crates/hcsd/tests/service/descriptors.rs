@@ -60,8 +60,8 @@ fn as_user<T: Send>(user: u32, work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// Sends `bytes` with such a socket on a new connection, as that user; answers the connection and the socket's peer. The
-/// service is stopped, so what was sent is in the connection alone.
+/// Sends `bytes` with such a socket on a new connection, as that user; answers the connection and the socket's peer.
+/// The service is stopped, so what was sent is in the connection alone.
 fn send(endpoint: &Path, user: u32, bytes: &[u8]) -> (UnixStream, TcpStream) {
     let (stream, peer) = lingering();
     let connection = as_user(user, || {

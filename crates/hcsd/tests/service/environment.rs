@@ -16,8 +16,8 @@ use crate::{
     starting::Place,
 };
 
-/// Whatever may be wrong with a process that starts a service, from the inside out. `$PLACE`, `$CALLERS` and `$START` are
-/// set.
+/// Whatever may be wrong with a process that starts a service, from the inside out. `$PLACE`, `$CALLERS` and `$START`
+/// are set.
 const WICKED: &str = r#"
 set -e
 mount -t tmpfs none "$PLACE/hidden"
@@ -262,8 +262,8 @@ fn a_service_from_the_worst_surroundings_is_as_if_init_had_started_it() {
     }
 }
 
-/// The limits of pid 1, as far as hard ones may be raised. A service may have as many open files as its hard limit says;
-/// what runs in containers begins with few.
+/// The limits of pid 1, as far as hard ones may be raised. A service may have as many open files as its hard limit
+/// says; what runs in containers begins with few.
 #[track_caller]
 fn is_limited_like_init(limits: &str, of_init: &str, service: bool) {
     let own = fs::read_to_string("/proc/self/limits").unwrap();

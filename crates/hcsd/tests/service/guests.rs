@@ -143,8 +143,8 @@ fn open_process(process: u64, process_id: u32) -> Call {
     }
 }
 
-/// Waits for the end of the system; answers its type, and what its machine said of it. The end of the agent's stream may
-/// be told before.
+/// Waits for the end of the system; answers its type, and what its machine said of it. The end of the agent's stream
+/// may be told before.
 #[track_caller]
 fn end(client: &mut Client) -> (String, Value) {
     loop {

@@ -1,5 +1,5 @@
-//! What calls on systems and processes mean, where containers alone are concerned or no system at all. What holds for each
-//! engine is in `tests/engines/shared`.
+//! What calls on systems and processes mean, where containers alone are concerned or no system at all. What holds for
+//! each engine is in `tests/engines/shared`.
 
 use crate::common::{
     Client, Service,

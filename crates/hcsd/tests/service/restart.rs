@@ -15,8 +15,8 @@ use crate::common::{
         terminate_system,
     },
 };
-use hcs_schema::HResult;
-use hcs_wire::service::{Call, Kind, Pipes};
+use hcs_schema::{HResult, Stdio};
+use hcs_wire::service::{Call, Kind};
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
@@ -63,9 +63,9 @@ fn making(user: &str) -> Call {
             "CommandArgs": ["/bin/sh", "-c", script], "CreateStdOutPipe": true, "User": user
         })
         .to_string(),
-        pipes: Some(Pipes {
+        pipes: Some(Stdio {
             stdout: true,
-            ..Pipes::default()
+            ..Stdio::default()
         }),
     }
 }

@@ -1,7 +1,7 @@
 //! Directories of the host in a Linux guest: its kernel mounts them by 9P.
 //!
-//! Debian's cloud kernel has no 9P, so this guest has the kernel of `linux-image-amd64`, which `cargo xtask packages` provides as
-//! well, or that of `HCS_TEST_GUEST_KERNEL_9P`.
+//! Debian's cloud kernel has no 9P, so this guest has the kernel of `linux-image-amd64`, which `cargo xtask packages`
+//! provides as well, or that of `HCS_TEST_GUEST_KERNEL_9P`.
 
 use std::{
     env, fs,

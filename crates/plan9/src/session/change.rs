@@ -9,7 +9,7 @@ use rustix::{
 
 use super::{EXCLUSIVE, Fid, Session, access};
 use crate::{
-    message::{Changes, Request},
+    message::{Changes, Plan9Request},
     node::entry,
     reply::Reply,
     share::Shares,
@@ -29,27 +29,31 @@ const WRITE_TIME_GIVEN: u32 = 1 << 8;
 const REMOVE_DIRECTORY: u32 = 0x200;
 
 impl<S: Shares> Session<S> {
-    pub(super) fn change(&mut self, request: &Request<'_>, reply: &mut Reply) -> Result<(), Errno> {
+    pub(super) fn change(
+        &mut self,
+        request: &Plan9Request<'_>,
+        reply: &mut Reply,
+    ) -> Result<(), Errno> {
         match *request {
-            Request::SetAttr { fid, changes } => set_attr(self.fid(fid)?, changes),
-            Request::Create {
+            Plan9Request::SetAttr { fid, changes } => set_attr(self.fid(fid)?, changes),
+            Plan9Request::Create {
                 fid,
                 name,
                 flags,
                 mode,
             } => self.create(fid, name, (flags, mode), reply),
-            Request::Symlink { fid, name, target } => {
+            Plan9Request::Symlink { fid, name, target } => {
                 let directory = self.fid(fid)?.writable()?;
                 directory.make_link(name, target, &self.budget)?;
                 self.tell(fid, name, reply)
             }
-            Request::MakeDir { fid, name, mode } => {
+            Plan9Request::MakeDir { fid, name, mode } => {
                 let directory = self.fid(fid)?.writable()?;
                 directory.make_directory(name, mode, &self.budget)?;
                 self.tell(fid, name, reply)
             }
-            Request::MakeNode { fid, name, mode } => self.make_node(fid, name, mode, reply),
-            Request::Link {
+            Plan9Request::MakeNode { fid, name, mode } => self.make_node(fid, name, mode, reply),
+            Plan9Request::Link {
                 directory,
                 fid,
                 name,
@@ -57,7 +61,7 @@ impl<S: Shares> Session<S> {
                 let (from, to) = self.pair(fid, directory)?;
                 from.node.link_to(&to.node, name)
             }
-            Request::Rename {
+            Plan9Request::Rename {
                 fid,
                 directory,
                 name,
@@ -67,7 +71,7 @@ impl<S: Shares> Session<S> {
                 let (old_place, new_place) = (parent.directory()?, to.node.directory()?);
                 renameat(old_place, old, new_place, entry(name)?)
             }
-            Request::RenameAt {
+            Plan9Request::RenameAt {
                 from,
                 name,
                 to,
@@ -77,11 +81,11 @@ impl<S: Shares> Session<S> {
                 let (old_place, new_place) = (from.node.directory()?, to.node.directory()?);
                 renameat(old_place, entry(name)?, new_place, entry(new)?)
             }
-            Request::UnlinkAt { fid, name, flags } => {
+            Plan9Request::UnlinkAt { fid, name, flags } => {
                 let directory = self.fid(fid)?.writable()?;
                 directory.unlink(name, flags & REMOVE_DIRECTORY != 0)
             }
-            Request::Remove { fid } => {
+            Plan9Request::Remove { fid } => {
                 let removed = self.fid(fid).and_then(|found| {
                     let node = found.writable()?;
                     let (parent, name) = node.found_in(&self.budget)?;

@@ -34,7 +34,7 @@ impl Guest {
         let root = rustix::fs::open(place.path().join("share"), flags, Mode::empty()).unwrap();
         let share = Arc::new(Share::new(root, read_only).unwrap());
         let mut session = Session::new(One(Arc::clone(&share)));
-        let version = Request::Version {
+        let version = Plan9Request::Version {
             size: 16384,
             version: VERSION,
         };
@@ -54,7 +54,7 @@ impl Guest {
     }
 
     /// The body of the answer, or the error in it.
-    fn ask(&mut self, request: &Request<'_>) -> Result<Vec<u8>, Errno> {
+    fn ask(&mut self, request: &Plan9Request<'_>) -> Result<Vec<u8>, Errno> {
         let (asked, body) = encode(request);
         let answer = self.session.answer(asked, 7, &body);
         let mut reader = Reader::new(&answer);
@@ -71,7 +71,7 @@ impl Guest {
     }
 
     fn attach(&mut self, fid: u32) -> Result<Vec<u8>, Errno> {
-        self.ask(&Request::Attach {
+        self.ask(&Plan9Request::Attach {
             fid,
             auth: NO_FID,
             name: b"any",
@@ -81,7 +81,7 @@ impl Guest {
     /// Walks from the root, and answers how many names it came.
     fn walk(&mut self, new: u32, path: &str) -> Result<u16, Errno> {
         let names = path.split('/').filter(|name| !name.is_empty());
-        let body = self.ask(&Request::Walk {
+        let body = self.ask(&Plan9Request::Walk {
             fid: 0,
             new,
             names: names.map(str::as_bytes).collect(),
@@ -90,17 +90,17 @@ impl Guest {
     }
 
     fn open(&mut self, fid: u32, flags: u32) -> Result<Vec<u8>, Errno> {
-        self.ask(&Request::Open { fid, flags })
+        self.ask(&Plan9Request::Open { fid, flags })
     }
 
     fn clunk(&mut self, fid: u32) {
-        self.ask(&Request::Clunk { fid }).unwrap();
+        self.ask(&Plan9Request::Clunk { fid }).unwrap();
     }
 
     fn create(&mut self, fid: u32, name: &str, flags: u32, mode: u32) -> Result<(), Errno> {
         self.walk(fid, "")?;
         let (name, request) = (name.as_bytes(), fid);
-        self.ask(&Request::Create {
+        self.ask(&Plan9Request::Create {
             fid: request,
             name,
             flags,
@@ -111,20 +111,20 @@ impl Guest {
 
     fn read(&mut self, fid: u32) -> Result<String, Errno> {
         let (at, count) = (0, u32::MAX);
-        let body = self.ask(&Request::Read { fid, at, count })?;
+        let body = self.ask(&Plan9Request::Read { fid, at, count })?;
         Ok(String::from_utf8(body[4..].to_vec()).unwrap())
     }
 
     fn write(&mut self, fid: u32, data: &str) -> Result<(), Errno> {
         let (at, data) = (0, data.as_bytes());
-        self.ask(&Request::Write { fid, at, data }).map(drop)
+        self.ask(&Plan9Request::Write { fid, at, data }).map(drop)
     }
 
     /// The names in an open directory with their types, asked for in pieces of `count` bytes.
     fn list(&mut self, fid: u32, count: u32) -> Result<Vec<(String, u8)>, Errno> {
         let (mut at, mut names) = (0, Vec::new());
         loop {
-            let body = self.ask(&Request::ReadDir { fid, at, count })?;
+            let body = self.ask(&Plan9Request::ReadDir { fid, at, count })?;
             let mut reader = Reader::new(&body);
             let length = reader.u32().unwrap();
             assert!(length <= count && length as usize == body.len() - 4);
@@ -142,7 +142,7 @@ impl Guest {
     }
 
     fn set(&mut self, fid: u32, changes: Changes) -> Result<(), Errno> {
-        self.ask(&Request::SetAttr { fid, changes }).map(drop)
+        self.ask(&Plan9Request::SetAttr { fid, changes }).map(drop)
     }
 }
 
@@ -158,7 +158,7 @@ fn files_are_created_read_written_and_removed() {
     assert_eq!(guest.read(1).unwrap(), "hello");
     assert_eq!(fs::read_to_string(guest.path("file")).unwrap(), "hello");
     for data_only in [true, false] {
-        let sync = Request::Sync { fid: 1, data_only };
+        let sync = Plan9Request::Sync { fid: 1, data_only };
         guest.ask(&sync).unwrap();
     }
     // Open again, cut at the opening, by a name that is there.
@@ -169,10 +169,10 @@ fn files_are_created_read_written_and_removed() {
     assert_eq!(guest.read(1).unwrap(), "");
     let taken = guest.create(3, "file", EXCLUSIVE, 0o600);
     assert_eq!(taken, Err(Errno::EXIST));
-    let lock = guest.ask(&Request::Lock { fid: 1 }).unwrap();
+    let lock = guest.ask(&Plan9Request::Lock { fid: 1 }).unwrap();
     assert_eq!(lock, [LOCKED]);
-    assert_eq!(guest.ask(&Request::Lock { fid: 0 }), Err(Errno::BADF));
-    let removed = Request::UnlinkAt {
+    assert_eq!(guest.ask(&Plan9Request::Lock { fid: 0 }), Err(Errno::BADF));
+    let removed = Plan9Request::UnlinkAt {
         fid: 0,
         name: b"file",
         flags: 0,
@@ -187,25 +187,25 @@ fn files_are_created_read_written_and_removed() {
 fn names_are_made_moved_and_taken() {
     let mut guest = Guest::new(false);
     let (fid, name) = (0, b"d".as_slice());
-    let made = Request::MakeDir {
+    let made = Plan9Request::MakeDir {
         fid,
         name,
         mode: 0o2750,
     };
     assert_eq!(guest.ask(&made).unwrap()[0], 0x80);
     assert_eq!(mode(&guest.path("d")), 0o750);
-    let link = Request::Symlink {
+    let link = Plan9Request::Symlink {
         fid,
         name: b"link",
         target: b"d/file",
     };
     assert_eq!(guest.ask(&link).unwrap()[0], 2);
     guest.walk(1, "link").unwrap();
-    let target = guest.ask(&Request::ReadLink { fid: 1 }).unwrap();
+    let target = guest.ask(&Plan9Request::ReadLink { fid: 1 }).unwrap();
     assert_eq!(target[2..], *b"d/file");
     fs::write(guest.path("d/file"), "text").unwrap();
     guest.walk(2, "d").unwrap();
-    let moved = Request::RenameAt {
+    let moved = Plan9Request::RenameAt {
         from: 2,
         name: b"file",
         to: 0,
@@ -213,14 +213,14 @@ fn names_are_made_moved_and_taken() {
     };
     guest.ask(&moved).unwrap();
     guest.walk(3, "moved").unwrap();
-    let again = Request::Link {
+    let again = Plan9Request::Link {
         directory: 2,
         fid: 3,
         name: b"again",
     };
     guest.ask(&again).unwrap();
     assert_eq!(fs::metadata(guest.path("d/again")).unwrap().nlink(), 2);
-    let renamed = Request::Rename {
+    let renamed = Plan9Request::Rename {
         fid: 3,
         directory: 2,
         name: b"third",
@@ -230,10 +230,13 @@ fn names_are_made_moved_and_taken() {
     // The name that it was found by is gone.
     assert_eq!(guest.ask(&renamed), Err(Errno::NOENT));
     guest.walk(4, "d/third").unwrap();
-    guest.ask(&Request::Remove { fid: 4 }).unwrap();
+    guest.ask(&Plan9Request::Remove { fid: 4 }).unwrap();
     assert!(!guest.path("d/third").exists());
-    assert_eq!(guest.ask(&Request::Clunk { fid: 4 }), Err(Errno::BADF));
-    assert_eq!(guest.ask(&Request::Remove { fid: 0 }), Err(Errno::BUSY));
+    assert_eq!(guest.ask(&Plan9Request::Clunk { fid: 4 }), Err(Errno::BADF));
+    assert_eq!(
+        guest.ask(&Plan9Request::Remove { fid: 0 }),
+        Err(Errno::BUSY)
+    );
 }
 
 #[test]
@@ -242,7 +245,7 @@ fn attributes_are_told_and_changed() {
     fs::write(guest.path("file"), "0123456789").unwrap();
     guest.walk(1, "file").unwrap();
     let size = |guest: &mut Guest| {
-        let body = guest.ask(&Request::GetAttr { fid: 1 }).unwrap();
+        let body = guest.ask(&Plan9Request::GetAttr { fid: 1 }).unwrap();
         let mut reader = Reader::new(&body);
         reader.bytes(8 + 13 + 12 + 16).unwrap();
         reader.u64().unwrap()
@@ -282,7 +285,7 @@ fn attributes_are_told_and_changed() {
         ..own
     };
     guest.set(1, of_none).unwrap();
-    let body = guest.ask(&Request::StatFs { fid: 1 }).unwrap();
+    let body = guest.ask(&Plan9Request::StatFs { fid: 1 }).unwrap();
     assert_eq!(body[..4], MAGIC.to_le_bytes());
 }
 
@@ -345,9 +348,9 @@ fn no_name_and_no_link_leads_out_of_a_share() {
     symlink("/proc/self/root", guest.path("d/root")).unwrap();
     // The link itself, and nothing behind it.
     assert_eq!(guest.walk(1, "out/secret"), Ok(1));
-    assert_eq!(guest.ask(&Request::Clunk { fid: 1 }), Err(Errno::BADF));
+    assert_eq!(guest.ask(&Plan9Request::Clunk { fid: 1 }), Err(Errno::BADF));
     guest.walk(1, "out").unwrap();
-    let below = Request::Walk {
+    let below = Plan9Request::Walk {
         fid: 1,
         new: 2,
         names: vec![b"secret"],
@@ -387,7 +390,7 @@ fn names_that_are_none_are_not_given_to_the_kernel() {
     guest.create(2, "file", 0, 0o644).unwrap();
     let walked = |guest: &mut Guest, name: &[u8]| {
         let names = vec![name];
-        guest.ask(&Request::Walk {
+        guest.ask(&Plan9Request::Walk {
             fid: 0,
             new: 9,
             names,
@@ -408,28 +411,28 @@ fn names_that_are_none_are_not_given_to_the_kernel() {
         let (fid, mode, target, flags) = (0, 0o755, b"x".as_slice(), 0);
         let (directory, from, to, new) = (0, 0, 0, name);
         for request in [
-            Request::Create {
+            Plan9Request::Create {
                 fid,
                 name,
                 flags,
                 mode,
             },
-            Request::MakeDir { fid, name, mode },
-            Request::MakeNode { fid, name, mode },
-            Request::Symlink { fid, name, target },
-            Request::UnlinkAt { fid, name, flags },
-            Request::Link {
+            Plan9Request::MakeDir { fid, name, mode },
+            Plan9Request::MakeNode { fid, name, mode },
+            Plan9Request::Symlink { fid, name, target },
+            Plan9Request::UnlinkAt { fid, name, flags },
+            Plan9Request::Link {
                 directory,
                 fid: 2,
                 name,
             },
-            Request::RenameAt {
+            Plan9Request::RenameAt {
                 from,
                 name: b"d",
                 to,
                 new,
             },
-            Request::RenameAt {
+            Plan9Request::RenameAt {
                 from,
                 name,
                 to,
@@ -439,7 +442,7 @@ fn names_that_are_none_are_not_given_to_the_kernel() {
             assert_eq!(guest.ask(&request), Err(refused), "{request:?}");
         }
     }
-    let up = Request::UnlinkAt {
+    let up = Plan9Request::UnlinkAt {
         fid: 0,
         name: b"..",
         flags: 0x200,
@@ -500,56 +503,56 @@ fn a_read_only_share_is_not_changed() {
     };
     let (fid, name, mode_asked, flags) = (0, b"new".as_slice(), 0o755, 0);
     for request in [
-        Request::SetAttr { fid: 1, changes },
-        Request::SetAttr { fid: 2, changes },
-        Request::Create {
+        Plan9Request::SetAttr { fid: 1, changes },
+        Plan9Request::SetAttr { fid: 2, changes },
+        Plan9Request::Create {
             fid,
             name,
             flags,
             mode: mode_asked,
         },
-        Request::MakeDir {
+        Plan9Request::MakeDir {
             fid,
             name,
             mode: mode_asked,
         },
-        Request::MakeNode {
+        Plan9Request::MakeNode {
             fid,
             name,
             mode: mode_asked,
         },
-        Request::Symlink {
+        Plan9Request::Symlink {
             fid,
             name,
             target: b"x",
         },
-        Request::Link {
+        Plan9Request::Link {
             directory: 0,
             fid: 1,
             name,
         },
-        Request::Rename {
+        Plan9Request::Rename {
             fid: 1,
             directory: 0,
             name,
         },
-        Request::RenameAt {
+        Plan9Request::RenameAt {
             from: 0,
             name: b"file",
             to: 0,
             new: name,
         },
-        Request::UnlinkAt {
+        Plan9Request::UnlinkAt {
             fid,
             name: b"file",
             flags,
         },
-        Request::UnlinkAt {
+        Plan9Request::UnlinkAt {
             fid,
             name: b"d",
             flags: 0x200,
         },
-        Request::Remove { fid: 1 },
+        Plan9Request::Remove { fid: 1 },
     ] {
         assert_eq!(guest.ask(&request), Err(Errno::ROFS), "{request:?}");
     }
@@ -562,7 +565,7 @@ fn a_read_only_share_is_not_changed() {
 fn nothing_special_is_made_or_opened() {
     let mut guest = Guest::new(false);
     for (name, file_type) in [("dev", 0o020_000), ("blk", 0o060_000), ("fifo", 0o010_000)] {
-        let made = Request::MakeNode {
+        let made = Plan9Request::MakeNode {
             fid: 0,
             name: name.as_bytes(),
             mode: file_type | 0o666,
@@ -571,7 +574,7 @@ fn nothing_special_is_made_or_opened() {
     }
     for mode in [0o100_644, 0o106_755] {
         let name = format!("{mode}");
-        let made = Request::MakeNode {
+        let made = Plan9Request::MakeNode {
             fid: 0,
             name: name.as_bytes(),
             mode,
@@ -605,7 +608,7 @@ fn what_a_guest_holds_is_limited() {
     for fid in 1..most {
         guest.clunk(fid);
     }
-    let clone = Request::Walk {
+    let clone = Plan9Request::Walk {
         fid: 0,
         new: NO_FID,
         names: Vec::new(),
@@ -619,10 +622,10 @@ fn make_each(guest: &mut Guest, fid: u32) -> [Result<(), Errno>; 4] {
     let target = b"target".as_slice();
     let flags = READ_WRITE;
     [
-        Request::MakeDir { fid, name, mode },
-        Request::MakeNode { fid, name, mode },
-        Request::Symlink { fid, name, target },
-        Request::Create {
+        Plan9Request::MakeDir { fid, name, mode },
+        Plan9Request::MakeNode { fid, name, mode },
+        Plan9Request::Symlink { fid, name, target },
+        Plan9Request::Create {
             fid,
             name,
             flags,
@@ -639,11 +642,11 @@ fn nothing_is_made_that_the_guest_could_not_hold() {
     // The deepest one is held by its descriptor, so paths have no end.
     let refused = loop {
         let (name, mode) = (b"d".as_slice(), 0o755);
-        if let Err(errno) = guest.ask(&Request::MakeDir { fid, name, mode }) {
+        if let Err(errno) = guest.ask(&Plan9Request::MakeDir { fid, name, mode }) {
             break errno;
         }
         let (names, new) = (vec![name], fid + 1);
-        guest.ask(&Request::Walk { fid, new, names }).unwrap();
+        guest.ask(&Plan9Request::Walk { fid, new, names }).unwrap();
         (fid, path) = (new, path.join("d"));
     };
     assert_eq!((refused, fid), (Errno::NAMETOOLONG, 256));
@@ -652,7 +655,7 @@ fn nothing_is_made_that_the_guest_could_not_hold() {
     // Others made one there.
     fs::create_dir(path.join("d")).unwrap();
     let (names, new) = (vec![b"d".as_slice()], fid + 1);
-    let walked = guest.ask(&Request::Walk { fid, new, names });
+    let walked = guest.ask(&Plan9Request::Walk { fid, new, names });
     assert_eq!(walked, Err(Errno::NAMETOOLONG));
     guest.session.budget = Budget::new(0);
     assert_eq!(make_each(&mut guest, 0), [Err(Errno::MFILE); 4]);
@@ -676,7 +679,7 @@ fn a_share_that_is_withdrawn_is_of_no_more_use() {
 #[test]
 fn a_version_comes_first_and_ends_what_was() {
     let mut guest = Guest::new(false);
-    let version = |version, size| Request::Version { size, version };
+    let version = |version, size| Plan9Request::Version { size, version };
     let answer = guest.ask(&version(b"9P2000.L", u32::MAX)).unwrap();
     assert_eq!(answer[..4], MOST_SIZE.to_le_bytes());
     assert_eq!(guest.walk(1, ""), Err(Errno::BADF));
@@ -686,7 +689,7 @@ fn a_version_comes_first_and_ends_what_was() {
     assert_eq!(guest.attach(0), Err(Errno::PROTO));
     guest.ask(&version(VERSION, 8192)).unwrap();
     guest.attach(0).unwrap();
-    guest.ask(&Request::Flush).unwrap();
+    guest.ask(&Plan9Request::Flush).unwrap();
     // Authentication, extended attributes, and no kind at all.
     for kind in [102, 30, 32, 0, 255] {
         let answer = guest.session.answer(kind, 1, &[]);

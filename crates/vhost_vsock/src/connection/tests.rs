@@ -174,14 +174,14 @@ fn a_guest_that_asks_for_room_is_told() {
 
 /// What may happen to a connection, in any order.
 #[derive(Debug, Clone)]
-enum Step {
+enum ConnectionStep {
     Hear(Operation, u32, u32),
     StreamTakes(usize),
     HostEnds(u32),
     Turn(usize),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ConnectionStep> {
     let operation = prop_oneof![
         1 => Just(Operation::Response),
         1 => Just(Operation::Shutdown),
@@ -190,10 +190,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Operation::CreditRequest),
     ];
     prop_oneof![
-        4 => (operation, 0..4_u32, 0..400_u32).prop_map(|(o, f, l)| Step::Hear(o, f, l)),
-        2 => (0..400_usize).prop_map(Step::StreamTakes),
-        1 => (1..3_u32).prop_map(Step::HostEnds),
-        4 => (1..300_usize).prop_map(Step::Turn),
+        4 => (operation, 0..4_u32, 0..400_u32).prop_map(|(o, f, l)| ConnectionStep::Hear(o, f, l)),
+        2 => (0..400_usize).prop_map(ConnectionStep::StreamTakes),
+        1 => (1..3_u32).prop_map(ConnectionStep::HostEnds),
+        4 => (1..300_usize).prop_map(ConnectionStep::Turn),
     ]
 }
 
@@ -259,29 +259,29 @@ fn turn(connection: &mut Connection, waiting: usize) -> (Option<Operation>, u32,
     next
 }
 
-fn check(steps: &[Step]) -> Result<(), TestCaseError> {
+fn check(steps: &[ConnectionStep]) -> Result<(), TestCaseError> {
     let mut connection = Connection::request(BUFFER);
     let mut model = Model::default();
     prop_assert_eq!(turn(&mut connection, 0).0, Some(Operation::Request));
     for step in steps {
         match *step {
-            Step::Hear(operation, flags, length) => {
+            ConnectionStep::Hear(operation, flags, length) => {
                 let meaning = connection.hear(&packet(operation, flags, length));
                 prop_assert_eq!(meaning, model.hear(operation, flags, length));
                 if matches!(meaning, Meaning::Violation | Meaning::Closed) {
                     return Ok(());
                 }
             }
-            Step::StreamTakes(count) => {
+            ConnectionStep::StreamTakes(count) => {
                 let count = count.min(model.held);
                 connection.forward(count);
                 model.held -= count;
             }
-            Step::HostEnds(flags) => {
+            ConnectionStep::HostEnds(flags) => {
                 connection.end(flags);
                 model.host_ended |= flags;
             }
-            Step::Turn(waiting) => {
+            ConnectionStep::Turn(waiting) => {
                 let (operation, flags, count) = turn(&mut connection, waiting);
                 model.sent += count;
                 // The guest passes nothing on here, so its buffer is the end.

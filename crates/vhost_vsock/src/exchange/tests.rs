@@ -535,7 +535,7 @@ fn a_host_that_closes_without_reading_resets() {
 
 /// What happens on one connection, in any order.
 #[derive(Debug, Clone)]
-enum Step {
+enum ExchangeStep {
     HostWrites(usize),
     HostReads(usize),
     GuestSends(usize),
@@ -544,13 +544,13 @@ enum Step {
     Restart,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ExchangeStep> {
     prop_oneof![
-        (1..5000_usize).prop_map(Step::HostWrites),
-        (1..20_000_usize).prop_map(Step::HostReads),
-        (1..5000_usize).prop_map(Step::GuestSends),
-        (1..4000_usize).prop_map(Step::GuestReads),
-        Just(Step::Restart),
+        (1..5000_usize).prop_map(ExchangeStep::HostWrites),
+        (1..20_000_usize).prop_map(ExchangeStep::HostReads),
+        (1..5000_usize).prop_map(ExchangeStep::GuestSends),
+        (1..4000_usize).prop_map(ExchangeStep::GuestReads),
+        Just(ExchangeStep::Restart),
     ]
 }
 
@@ -638,14 +638,14 @@ impl Ways {
         }
     }
 
-    fn apply(&mut self, step: &Step) {
+    fn apply(&mut self, step: &ExchangeStep) {
         match *step {
-            Step::HostWrites(count) => {
+            ExchangeStep::HostWrites(count) => {
                 if let Ok(count) = self.end.write(&pattern(self.host_wrote, count)) {
                     self.host_wrote += count;
                 }
             }
-            Step::HostReads(count) => {
+            ExchangeStep::HostReads(count) => {
                 let mut bytes = vec![0; count];
                 if let Ok(count) = self.end.read(&mut bytes) {
                     assert!(
@@ -655,17 +655,17 @@ impl Ways {
                     self.host_read += count;
                 }
             }
-            Step::GuestSends(count) => {
+            ExchangeStep::GuestSends(count) => {
                 let room = LIMITS.buffer as usize - (self.guest_sent - self.told);
                 let data = pattern(self.guest_sent, count.min(room));
                 self.guest_sent += data.len();
                 self.send(Operation::Data, &data);
             }
-            Step::GuestReads(count) => {
+            ExchangeStep::GuestReads(count) => {
                 self.guest_read = self.guest_got.min(self.guest_read + count);
                 self.send(Operation::CreditUpdate, &[]);
             }
-            Step::Restart => {
+            ExchangeStep::Restart => {
                 let [to_guest, from_guest] = self.bench.queues.each_ref().map(Queue::next);
                 let (memory, guest) = (&self.bench.memory, &self.bench.guest);
                 let resume =
@@ -693,8 +693,8 @@ proptest! {
             if ways.host_read == ways.guest_sent && ways.guest_got == ways.host_wrote {
                 break;
             }
-            ways.apply(&Step::HostReads(1 << 16));
-            ways.apply(&Step::GuestReads(1 << 16));
+            ways.apply(&ExchangeStep::HostReads(1 << 16));
+            ways.apply(&ExchangeStep::GuestReads(1 << 16));
         }
         prop_assert_eq!((ways.host_read, ways.guest_got), (ways.guest_sent, ways.host_wrote));
     }

@@ -13,7 +13,7 @@ use rustix::{
     net::SendFlags,
 };
 
-use super::message::{HEADER, Header, MAX_BODY, Request};
+use super::message::{FrontEndRequest, HEADER, Header, MAX_BODY};
 use crate::error::{DeviceError, MessageError};
 
 /// The socket of a front end, and what has come of the next message.
@@ -30,7 +30,7 @@ pub(crate) struct Channel {
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) header: Header,
-    pub(crate) request: Request,
+    pub(crate) request: FrontEndRequest,
     /// As many as the request has.
     pub(crate) descriptors: Vec<OwnedFd>,
 }
@@ -98,11 +98,11 @@ impl Channel {
     }
 
     fn message(&mut self, header: Header, end: usize) -> Result<Received, MessageError> {
-        let request = Request::decode(header.request, &self.bytes[HEADER..end])?;
+        let request = FrontEndRequest::decode(header.request, &self.bytes[HEADER..end])?;
         let descriptors: Vec<OwnedFd> = self.descriptors.drain(..).collect();
         let (found, expected) = (descriptors.len(), request.descriptors());
         // What came with an unknown request is closed.
-        if found != expected && !matches!(request, Request::Unknown(_)) {
+        if found != expected && !matches!(request, FrontEndRequest::Unknown(_)) {
             return Err(MessageError::Descriptors {
                 request: header.request,
                 found,

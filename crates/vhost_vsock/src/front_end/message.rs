@@ -28,7 +28,7 @@ const REGION: usize = 32;
 
 /// What a front end asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Request {
+pub(crate) enum FrontEndRequest {
     GetFeatures,
     SetFeatures(u64),
     SetOwner,
@@ -200,7 +200,7 @@ impl Body<'_> {
     }
 }
 
-impl Request {
+impl FrontEndRequest {
     /// Reads the body of a message.
     pub(crate) fn decode(request: u32, bytes: &[u8]) -> Result<Self, MessageError> {
         let body = Body { request, bytes };
@@ -316,10 +316,10 @@ mod tests {
             front_end: 3,
             file: 4,
         };
-        let request = Request::decode(5, &longs(&[1, 1, 2, 3, 4])).unwrap();
-        assert_eq!(request, Request::SetMemory(vec![region]));
+        let request = FrontEndRequest::decode(5, &longs(&[1, 1, 2, 3, 4])).unwrap();
+        assert_eq!(request, FrontEndRequest::SetMemory(vec![region]));
         assert_eq!(request.descriptors(), 1);
-        let short = Request::decode(5, &longs(&[2, 1, 2, 3, 4]));
+        let short = FrontEndRequest::decode(5, &longs(&[2, 1, 2, 3, 4]));
         assert_eq!(
             short,
             Err(MessageError::Short {
@@ -328,45 +328,48 @@ mod tests {
                 needed: 48
             })
         );
-        let many = Request::decode(5, &longs(&[9]));
+        let many = FrontEndRequest::decode(5, &longs(&[9]));
         assert_eq!(many, Err(MessageError::Regions { count: 9, limit: 8 }));
         const { assert!(8 + REGION * MAX_REGIONS <= MAX_BODY) };
     }
 
     #[test]
     fn rings_and_descriptors_are_told_apart() {
-        let kick = Request::decode(12, &longs(&[1])).unwrap();
+        let kick = FrontEndRequest::decode(12, &longs(&[1])).unwrap();
         assert_eq!(
             kick,
-            Request::SetRingKick {
+            FrontEndRequest::SetRingKick {
                 ring: 1,
                 descriptor: true
             }
         );
-        let polled = Request::decode(13, &longs(&[0x100])).unwrap();
+        let polled = FrontEndRequest::decode(13, &longs(&[0x100])).unwrap();
         assert_eq!(
             polled,
-            Request::SetRingCall {
+            FrontEndRequest::SetRingCall {
                 ring: 0,
                 descriptor: false
             }
         );
         assert_eq!((kick.descriptors(), polled.descriptors()), (1, 0));
         assert_eq!(
-            Request::decode(12, &longs(&[2])),
+            FrontEndRequest::decode(12, &longs(&[2])),
             Err(MessageError::Ring {
                 request: 12,
                 ring: 2
             })
         );
         assert_eq!(
-            Request::decode(8, &longs(&[2])),
+            FrontEndRequest::decode(8, &longs(&[2])),
             Err(MessageError::Ring {
                 request: 8,
                 ring: 2
             })
         );
-        assert_eq!(Request::decode(41, &[]), Ok(Request::Unknown(41)));
+        assert_eq!(
+            FrontEndRequest::decode(41, &[]),
+            Ok(FrontEndRequest::Unknown(41))
+        );
     }
 
     #[test]
@@ -379,7 +382,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_body_is_read_or_refused(request in 0..48_u32, body in prop::collection::vec(any::<u8>(), 0..MAX_BODY)) {
-            if let Ok(request) = Request::decode(request, &body) {
+            if let Ok(request) = FrontEndRequest::decode(request, &body) {
                 prop_assert!(request.descriptors() <= MAX_REGIONS);
             }
         }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::{
     Message,
-    message::{RINGS, Request},
+    message::{FrontEndRequest, RINGS},
     vring::{Signal, Vring, VringError, examine},
 };
 use crate::{
@@ -44,7 +44,7 @@ pub(crate) enum Effect {
 
 /// How a message is answered.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct FrontEndAnswer {
     /// The body of the answer, where the request has one.
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) effect: Effect,
@@ -83,33 +83,37 @@ impl Session {
     }
 
     /// Does what a message asks. Kicks are watched from start to stop.
-    pub(crate) fn obey(&mut self, message: Message, poll: &Poll) -> Result<Answer, Refusal> {
+    pub(crate) fn obey(
+        &mut self,
+        message: Message,
+        poll: &Poll,
+    ) -> Result<FrontEndAnswer, Refusal> {
         match message.request {
-            Request::GetFeatures => Ok(answer(long(FEATURES))),
-            Request::GetProtocolFeatures => Ok(answer(long(OFFERED))),
-            Request::GetQueueCount => Ok(answer(long(RINGS as u64))),
-            Request::GetConfig {
+            FrontEndRequest::GetFeatures => Ok(answer(long(FEATURES))),
+            FrontEndRequest::GetProtocolFeatures => Ok(answer(long(OFFERED))),
+            FrontEndRequest::GetQueueCount => Ok(answer(long(RINGS as u64))),
+            FrontEndRequest::GetConfig {
                 offset,
                 size,
                 flags,
             } => Ok(answer(self.config(offset, size, flags))),
-            Request::SetFeatures(features) => {
+            FrontEndRequest::SetFeatures(features) => {
                 check_features(features, FEATURES)?;
                 self.acknowledged = features;
                 Ok(effect(Effect::Nothing))
             }
-            Request::SetProtocolFeatures(features) => {
+            FrontEndRequest::SetProtocolFeatures(features) => {
                 check_features(features, OFFERED)?;
                 Ok(effect(Effect::Nothing))
             }
-            Request::SetOwner => Ok(effect(Effect::Nothing)),
-            Request::ResetOwner => {
+            FrontEndRequest::SetOwner => Ok(effect(Effect::Nothing)),
+            FrontEndRequest::ResetOwner => {
                 for index in 0..RINGS {
                     self.stop(index, poll);
                 }
                 Ok(effect(Effect::NewDriver))
             }
-            Request::SetMemory(regions) => {
+            FrontEndRequest::SetMemory(regions) => {
                 self.memory
                     .announce(regions, message.descriptors, self.limit)?;
                 Ok(effect(Effect::Nothing))
@@ -121,43 +125,45 @@ impl Session {
     /// Does what a message about a ring asks.
     fn obey_ring(
         &mut self,
-        request: &Request,
+        request: &FrontEndRequest,
         mut descriptors: Vec<OwnedFd>,
         poll: &Poll,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<FrontEndAnswer, Refusal> {
         match *request {
-            Request::SetRingSize { ring, size } => {
+            FrontEndRequest::SetRingSize { ring, size } => {
                 let possible = u16::try_from(size).ok();
                 let possible = possible.filter(|size| size.is_power_of_two() && *size <= MAX_SIZE);
                 let size = possible.ok_or(VringError::Size { size });
                 self.rings[ring].size = size.map_err(of(ring))?;
             }
-            Request::SetRingAddresses {
+            FrontEndRequest::SetRingAddresses {
                 ring,
                 descriptors,
                 used,
                 available,
             } => self.rings[ring].addresses = [descriptors, available, used],
-            Request::SetRingBase { ring, base } => {
+            FrontEndRequest::SetRingBase { ring, base } => {
                 let position = u16::try_from(base).map_err(|_| VringError::Base { base });
                 self.rings[ring].base = position.map_err(of(ring))?;
             }
-            Request::GetRingBase { ring } => {
+            FrontEndRequest::GetRingBase { ring } => {
                 let base = self.stop(ring, poll);
                 let body = [ring_word(ring), u32::from(base)];
                 let bytes = body.iter().flat_map(|word| word.to_ne_bytes());
                 return Ok(answer(bytes.collect()));
             }
-            Request::SetRingKick { ring, .. } => return self.start(ring, descriptors.pop(), poll),
-            Request::SetRingCall { ring, .. } => {
+            FrontEndRequest::SetRingKick { ring, .. } => {
+                return self.start(ring, descriptors.pop(), poll);
+            }
+            FrontEndRequest::SetRingCall { ring, .. } => {
                 let set = self.rings[ring].call.set(descriptors.pop());
                 set.map_err(of(ring))?;
             }
-            Request::SetRingError { ring, .. } => {
+            FrontEndRequest::SetRingError { ring, .. } => {
                 let set = self.rings[ring].error.set(descriptors.pop());
                 set.map_err(of(ring))?;
             }
-            Request::EnableRing { ring, enable } => self.rings[ring].enabled = enable,
+            FrontEndRequest::EnableRing { ring, enable } => self.rings[ring].enabled = enable,
             _ => return Err(Refusal::Unknown),
         }
         Ok(effect(Effect::Nothing))
@@ -169,7 +175,7 @@ impl Session {
         index: usize,
         kick: Option<OwnedFd>,
         poll: &Poll,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<FrontEndAnswer, Refusal> {
         let kick = kick.ok_or(VringError::NoKick).map_err(of(index))?;
         examine(&kick).map_err(of(index))?;
         let ring = &mut self.rings[index];
@@ -228,15 +234,15 @@ fn check_features(features: u64, offered: u64) -> Result<(), Refusal> {
     }
 }
 
-const fn answer(body: Vec<u8>) -> Answer {
-    Answer {
+const fn answer(body: Vec<u8>) -> FrontEndAnswer {
+    FrontEndAnswer {
         body: Some(body),
         effect: Effect::Nothing,
     }
 }
 
-const fn effect(effect: Effect) -> Answer {
-    Answer { body: None, effect }
+const fn effect(effect: Effect) -> FrontEndAnswer {
+    FrontEndAnswer { body: None, effect }
 }
 
 fn of(ring: usize) -> impl FnOnce(VringError) -> Refusal {

@@ -1,13 +1,14 @@
 //! The host's own files as an ordinary user may have them.
 //!
 //! An overlay of the host's root would show what is hidden below its mounts. The kernel refuses it to a user
-//! namespace, as it refuses every directory with a mount below it. Therefore the root is put together in memory, and each
-//! directory in it is an overlay of its own. A directory that the kernel refuses because of a mount below it is put
-//! together in the same way, down to [`DEPTH`].
+//! namespace, as it refuses every directory with a mount below it. Therefore the root is put together in memory, and
+//! each directory in it is an overlay of its own. A directory that the kernel refuses because of a mount below it is
+//! put together in the same way, down to [`DEPTH`].
 //!
-//! No directory of the host is ever bound: a process that can reach a unix socket through a bind can connect to it, also when
-//! the bind is read-only, and so reaches the services of the host. An overlay has sockets and FIFOs of its own with the
-//! same names, which lead nowhere. What no overlay can show is left out, and the time line of the operation says so.
+//! No directory of the host is ever bound: a process that can reach a unix socket through a bind can connect to it,
+//! also when the bind is read-only, and so reaches the services of the host. An overlay has sockets and FIFOs of its
+//! own with the same names, which lead nowhere. What no overlay can show is left out, and the time line of the
+//! operation says so.
 
 use std::{
     ffi::CStr,

@@ -1,11 +1,11 @@
 //! The layers that leave things out of a view of the host's files.
 //!
-//! The lower one has a whiteout for each thing that is left out, which is how an overlay says that what is further below is
-//! not there; the upper one has the directories that are to be seen empty. Neither needs a mount or an attribute of its
-//! own: a dozen directories in memory cost less than one mount each. What a container writes is kept apart from what
-//! it may not see, so that a scratch can be kept. They take some two hundred system calls, so the service makes them once for
-//! all containers that leave the same out ([`Shared`]): no process ever writes to them. What one container needs besides
-//! comes between the two, in a third layer of its own.
+//! The lower one has a whiteout for each thing that is left out, which is how an overlay says that what is further
+//! below is not there; the upper one has the directories that are to be seen empty. Neither needs a mount or an
+//! attribute of its own: a dozen directories in memory cost less than one mount each. What a container writes is kept
+//! apart from what it may not see, so that a scratch can be kept. They take some two hundred system calls, so the
+//! service makes them once for all containers that leave the same out ([`Shared`]): no process ever writes to them.
+//! What one container needs besides comes between the two, in a third layer of its own.
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -39,8 +39,8 @@ const ROOT: &str = "root";
 pub(crate) struct Shared(Mutex<Option<(LeftOut, OwnedFd)>>);
 
 impl Shared {
-    /// A read-only mount of it, attached nowhere. Before Linux 6.15, which copies no mount that is attached nowhere, it is
-    /// that of a file system made for this call.
+    /// A read-only mount of it, attached nowhere. Before Linux 6.15, which copies no mount that is attached nowhere, it
+    /// is that of a file system made for this call.
     pub(crate) fn mount(&self, left_out: &LeftOut) -> Result<OwnedFd, StepError> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let memory = match kept.take().filter(|(of, _)| of == left_out) {

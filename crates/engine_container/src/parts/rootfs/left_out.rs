@@ -1,8 +1,8 @@
 //! What the default view of the host's files leaves out, found by the service before a container is made.
 //!
-//! The configuration has patterns ([`crate::HostView`]). Each is followed to what it is on this host, by real paths: a link at
-//! `/var/tmp` hides where it leads. A name without `*` is left out also when the host has nothing there yet, so that
-//! what is made later is not seen either.
+//! The configuration has patterns ([`crate::HostView`]). Each is followed to what it is on this host, by real paths: a
+//! link at `/var/tmp` hides where it leads. A name without `*` is left out also when the host has nothing there yet, so
+//! that what is made later is not seen either.
 //!
 //! That takes some hundred looks at files, so what was found serves all containers that are made within [`FRESH`]. A
 //! container that was made so much earlier would have the same view.
@@ -361,7 +361,8 @@ fn homes(in_homes: bool, own: &[PathBuf]) -> Vec<PathBuf> {
             homes.extend(fields.nth(2).map(PathBuf::from));
         }
     }
-    // A service has no HOME in its environment. A user's own has its directories in the home where nothing else was set.
+    // A service has no HOME in its environment. A user's own has its directories in the home where nothing else was
+    // set.
     for path in own {
         let home = path
             .ancestors()
@@ -413,8 +414,8 @@ fn described(path: &Path, top: &Path, found: &Metadata) -> Result<DirectorySpec,
     })
 }
 
-/// The id that the owner `id` of a directory of the host has in the container. In that of an ordinary user's service the
-/// user is root, and other ids of the host are none there.
+/// The id that the owner `id` of a directory of the host has in the container. In that of an ordinary user's service
+/// the user is root, and other ids of the host are none there.
 fn inside(id: u32) -> u32 {
     match geteuid().is_root() {
         true => id,

@@ -133,8 +133,8 @@ struct Covers {
 }
 
 impl Covers {
-    /// Makes them, with those of the root in `shared`, a mount of a [shared](cover::Shared) file system, if it is there.
-    /// `own` makes an empty directory in memory for the others.
+    /// Makes them, with those of the root in `shared`, a mount of a [shared](cover::Shared) file system, if it is
+    /// there. `own` makes an empty directory in memory for the others.
     fn make(
         shared: Option<&OwnedFd>,
         view: &ViewSpec,
@@ -230,8 +230,8 @@ fn attach_over(place: &OwnedFd, memory: OwnedFd) -> Result<OwnedFd, StepError> {
     Ok(memory)
 }
 
-/// Opens the overlay that was mounted at `place`, the way there as the kernel tells it. A process that changed that way since
-/// cannot have another overlay at its end.
+/// Opens the overlay that was mounted at `place`, the way there as the kernel tells it. A process that changed that way
+/// since cannot have another overlay at its end.
 fn open_mounted(place: &CStr) -> Result<OwnedFd, StepError> {
     let name = || place.to_string_lossy().into_owned();
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

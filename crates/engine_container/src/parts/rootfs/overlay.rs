@@ -125,7 +125,8 @@ fn mount_overlay(
     target: &str,
 ) -> Result<(), Errno> {
     let lower: Vec<String> = layers.iter().map(path_of).collect();
-    // A directory of a layer may say that it is another one of the layers below, of which parts are hidden by their paths.
+    // A directory of a layer may say that it is another one of the layers below, of which parts are hidden by their
+    // paths.
     let mut options = format!(
         "lowerdir={},redirect_dir=nofollow,{options}",
         lower.join(":")
@@ -149,8 +150,8 @@ pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &str) -> Result<bool,
     }
 }
 
-/// Permissions of a root whose layer has these. A directory that its owner made for itself, by `mktemp -d` say, is a root
-/// that only root could enter: others may enter and list it then. One that others may enter stays as it is.
+/// Permissions of a root whose layer has these. A directory that its owner made for itself, by `mktemp -d` say, is a
+/// root that only root could enter: others may enter and list it then. One that others may enter stays as it is.
 const fn enterable(mode: u32) -> u32 {
     match mode & 0o001 {
         0 => mode | 0o055,

@@ -1,7 +1,7 @@
 //! The system calls a container may make (`seccomp(2)`).
 //!
-//! [`policy`] says which, [`set_id`] what some containers may not besides; [`mod@program`] turns that into the instructions
-//! that the kernel runs.
+//! [`policy`] says which, [`set_id`] what some containers may not besides; [`mod@program`] turns that into the
+//! instructions that the kernel runs.
 
 #[cfg(test)]
 mod machine;
@@ -20,10 +20,10 @@ use crate::{
 
 pub(crate) use program::program;
 
-/// Filters the calling process's system calls from now on, and those of all it starts: `usual` is the filter of containers
-/// with the usual capabilities. Installed once and inherited, as installing one takes the kernel as long as a tenth of an
-/// `hcs exec`; what one process has fewer of than another, capabilities decide. The process must have `CAP_SYS_ADMIN`: it
-/// does not give up new privileges here, since what it starts may be allowed some.
+/// Filters the calling process's system calls from now on, and those of all it starts: `usual` is the filter of
+/// containers with the usual capabilities. Installed once and inherited, as installing one takes the kernel as long as
+/// a tenth of an `hcs exec`; what one process has fewer of than another, capabilities decide. The process must have
+/// `CAP_SYS_ADMIN`: it does not give up new privileges here, since what it starts may be allowed some.
 pub(crate) fn apply(possible: Capabilities, usual: &[libc::sock_filter]) -> Result<(), StepError> {
     let installed = if possible == Capabilities::USUAL {
         sys::seccomp::install(usual)

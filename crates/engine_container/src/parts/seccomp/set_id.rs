@@ -1,9 +1,9 @@
-//! The second filter, of containers whose files on the host must give no power there ([`crate::parts::sharing`]): no call
-//! sets a set-user-ID or set-group-ID bit, or makes one that is there count.
+//! The second filter, of containers whose files on the host must give no power there ([`crate::parts::sharing`]): no
+//! call sets a set-user-ID or set-group-ID bit, or makes one that is there count.
 //!
-//! A set-group-ID bit of a file whose group may not execute it survives a change of the group, and counts as soon as the
-//! group may execute it. A mode without the bit takes it away, an access control list does not: so no attribute is set,
-//! and programs that copy attributes go on without them (`EOPNOTSUPP`).
+//! A set-group-ID bit of a file whose group may not execute it survives a change of the group, and counts as soon as
+//! the group may execute it. A mode without the bit takes it away, an access control list does not: so no attribute is
+//! set, and programs that copy attributes go on without them (`EOPNOTSUPP`).
 //!
 //! Nor is a lease taken: it holds up each program of the host that opens the file, for as long as `fs.lease-break-time`
 //! says. One for reading is to be had of a file that is mapped read-only.

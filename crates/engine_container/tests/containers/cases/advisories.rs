@@ -1,8 +1,8 @@
 //! Holes that other container runtimes had, each tried here in the way that would be the same for this one.
 //!
 //! Images are hostile directories that a case makes. A second container, or a thread of the host, swaps what is in a
-//! shared directory while others are made of it, as fast as it can. Those that need the real agent, the service or `hcs`
-//! are in modules of the same name beside theirs.
+//! shared directory while others are made of it, as fast as it can. Those that need the real agent, the service or
+//! `hcs` are in modules of the same name beside theirs.
 
 use std::{
     fs,
@@ -211,8 +211,8 @@ fn places_and_traps(shared: &Path, outside: &Path) -> Vec<(String, String)> {
     traps.into_iter().enumerate().map(pair).collect()
 }
 
-/// CVE-2019-19921, CVE-2023-27561, CVE-2023-28642: `/proc` or `/sys` of the image are links, into something mapped or to
-/// each other, so that what is to be masked is looked for in the wrong place.
+/// CVE-2019-19921, CVE-2023-27561, CVE-2023-28642: `/proc` or `/sys` of the image are links, into something mapped or
+/// to each other, so that what is to be masked is looked for in the wrong place.
 fn an_image_with_links_for_proc_and_sys_unmasks_nothing() {
     let images: [&[(&str, &str)]; 7] = [
         &[("proc", "m/proc")],
@@ -246,8 +246,8 @@ fn an_image_with_links_for_proc_and_sys_unmasks_nothing() {
     }
 }
 
-/// CVE-2019-16884: the image decides that something mapped comes to lie on `/proc`, where what is to be masked is no more
-/// than a file of the image's. Also while it runs, where the container lays the links.
+/// CVE-2019-16884: the image decides that something mapped comes to lie on `/proc`, where what is to be masked is no
+/// more than a file of the image's. Also while it runs, where the container lays the links.
 fn a_mapping_that_an_image_leads_to_proc_unmasks_nothing() {
     let places = [
         "/proc",
@@ -285,8 +285,8 @@ fn a_mapping_that_an_image_leads_to_proc_unmasks_nothing() {
     }
 }
 
-/// CVE-2025-31133: what files are masked with is not the null device but what the image, or another container that shares
-/// the directory, has put in its place.
+/// CVE-2025-31133: what files are masked with is not the null device but what the image, or another container that
+/// shares the directory, has put in its place.
 fn hidden_files_stay_hidden_whatever_stands_for_the_null_device() {
     let host = Host::new();
     let (layer, shared) = (directory(&host, "layer"), directory(&host, "shared"));
@@ -410,8 +410,8 @@ fn mount_points_are_made_inside_or_not_at_all() {
     assert_eq!([made("/"), made("/etc"), made("/tmp")], [0; 3]);
 }
 
-/// CVE-2022-0492: a hierarchy of control groups of version 1, mounted in new namespaces, takes a program that the host's
-/// root runs.
+/// CVE-2022-0492: a hierarchy of control groups of version 1, mounted in new namespaces, takes a program that the
+/// host's root runs.
 fn no_release_agent_can_be_set() {
     let agents = || -> Vec<(PathBuf, String)> {
         let hierarchies = entries(Path::new("/sys/fs/cgroup")).into_iter();
@@ -529,8 +529,8 @@ setsid perl /look > /dev/null 2>&1 < /dev/null & :",
     container.shell("test ! -e /won");
 }
 
-/// After CVE-2021-41091 and CVE-2021-30465: a directory of an image says of itself that it goes on below at another path
-/// (`overlay.redirect`), where what is covered is not.
+/// After CVE-2021-41091 and CVE-2021-30465: a directory of an image says of itself that it goes on below at another
+/// path (`overlay.redirect`), where what is covered is not.
 fn an_image_shows_nothing_hidden_by_another_name() {
     let host = Host::with(|config| {
         let own = config.scratch_root.with_file_name("own");

@@ -39,8 +39,8 @@ super::cases![
     disks_of_the_host_cannot_be_opened,
 ];
 
-/// The errno, as a number, of a system call whose arguments are written in Perl; 0 when it succeeds. `$v` is one vector of
-/// memory of the caller's.
+/// The errno, as a number, of a system call whose arguments are written in Perl; 0 when it succeeds. `$v` is one vector
+/// of memory of the caller's.
 pub(super) fn errno(container: &Container, call: libc::c_long, arguments: &str) -> i32 {
     let script = format!(
         r#"my $m = "x" x 8; my $v = pack("PQ", $m, 8); my @a = ({arguments}); $! = 0;
@@ -264,7 +264,8 @@ fn the_agents_limits_and_scheduling_cannot_be_changed() {
     let host = Host::new();
     let container = host.start(json!({}));
     let before = agent_on_the_host(&container);
-    // Of open files: none at all. One processor. The idle policy, priority 0. Nice 19; the idle class of input and output.
+    // Of open files: none at all. One processor. The idle policy, priority 0. Nice 19; the idle class of input and
+    // output.
     let calls = [
         (libc::SYS_prlimit64, r#"1, 7, pack("QQ", 0, 0), 0"#),
         (libc::SYS_prlimit64, r#"4294967297, 7, pack("QQ", 0, 0), 0"#),

@@ -92,8 +92,8 @@ fn packets_are_for_those_who_were_given_them() {
     }
 }
 
-/// What Podman and Docker hide in `/proc` and `/sys`, and what they make read-only: the lists of `containers/common` and
-/// of Docker's default specification.
+/// What Podman and Docker hide in `/proc` and `/sys`, and what they make read-only: the lists of `containers/common`
+/// and of Docker's default specification.
 const HIDDEN_BY_OTHERS: [&str; 15] = [
     "/proc/acpi",
     "/proc/asound",
@@ -221,7 +221,8 @@ pub(super) fn devices_of_the_host_cannot_be_used() {
         0
     );
     let container = host.start(json!({ "AddCapabilities": ["CAP_MKNOD"] }));
-    // Any node may be made then, even of a device that is there: the kernel's log and the disk of every virtual machine.
+    // Any node may be made then, even of a device that is there: the kernel's log and the disk of every virtual
+    // machine.
     let disks = crate::host::entries("/sys/dev/block".as_ref());
     let disk = disks[0].file_name().unwrap().to_str().unwrap();
     let (major, minor) = disk.split_once(':').unwrap();

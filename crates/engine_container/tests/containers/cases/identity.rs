@@ -115,8 +115,8 @@ fn another_service_gives_out_other_ids() {
 }
 
 fn instances_of_the_hosts_root_are_its_own() {
-    // Each user has so many instances of inotify, and what processes of a user namespace use counts for its owner as well,
-    // who is not host's root: that one has all of its own while the container has none left.
+    // Each user has so many instances of inotify, and what processes of a user namespace use counts for its owner as
+    // well, who is not host's root: that one has all of its own while the container has none left.
     let host = Host::new();
     let container = start(&host);
     let number = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap();
@@ -198,10 +198,10 @@ fn other_users_and_groups_work_inside() {
 }
 
 fn pipes_can_be_opened_again() {
-    use hcs_engine::engine::Streams;
+    use hcs_schema::Stdio;
     let host = Host::new();
     let container = start(&host);
-    let wanted = Streams {
+    let wanted = Stdio {
         stdin: true,
         stdout: true,
         stderr: true,

@@ -88,8 +88,8 @@ fn assert_changed(failure: &Failure) {
     assert_eq!(pointer, Some("/Container/MappedDirectories/0/HostPath"));
 }
 
-/// The container swaps the directory that something is mapped to for a link that leads up and out, all the time: what is
-/// mapped appears in the container or nowhere, and is taken away from nowhere else.
+/// The container swaps the directory that something is mapped to for a link that leads up and out, all the time: what
+/// is mapped appears in the container or nowhere, and is taken away from nowhere else.
 fn a_place_swapped_in_the_container_stays_in_it() {
     let host = Host::new();
     let place = host.files.path();

@@ -220,8 +220,8 @@ fn an_image_is_changed_as_ever() {
     assert_eq!(power(&shared), Vec::<String>::new());
 }
 
-/// A process of a container that may write to a shared directory can hand its descriptor to another container: through a
-/// socket in a directory that both see, or in a network that both have.
+/// A process of a container that may write to a shared directory can hand its descriptor to another container: through
+/// a socket in a directory that both see, or in a network that both have.
 fn a_container_that_could_be_handed_a_directory_is_guarded() {
     let host = Host::new();
     let shared = shared(&host);
@@ -245,8 +245,8 @@ fn a_container_that_could_be_handed_a_directory_is_guarded() {
     }
 }
 
-/// The same with the other container: root in one binds a socket in the directory that it may write to, and hands the directory
-/// to the one that may only read there.
+/// The same with the other container: root in one binds a socket in the directory that it may write to, and hands the
+/// directory to the one that may only read there.
 fn a_descriptor_of_a_directory_brings_no_power_to_a_reader() {
     let host = Host::new();
     let shared = shared(&host);
@@ -379,8 +379,8 @@ fn bits_of_its_own_ids_are_refused_too() {
     assert_eq!(power(&shared), Vec::<String>::new());
 }
 
-/// A set-group-ID bit of a file that its group may not execute survives a change of the group; an access control list would
-/// make it count.
+/// A set-group-ID bit of a file that its group may not execute survives a change of the group; an access control list
+/// would make it count.
 fn a_set_group_id_bit_of_the_host_does_not_come_to_count() {
     let host = Host::new();
     let shared = shared(&host);

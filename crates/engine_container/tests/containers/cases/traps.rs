@@ -1,5 +1,5 @@
-//! Layers that are traps for a service that makes a container of them: `/proc`, `/dev`, `/sys`, `/etc` as links into something
-//! mapped, where a host's file or a FIFO is what would be opened by path.
+//! Layers that are traps for a service that makes a container of them: `/proc`, `/dev`, `/sys`, `/etc` as links into
+//! something mapped, where a host's file or a FIFO is what would be opened by path.
 
 use std::{
     fs,

@@ -1,6 +1,7 @@
 //! `hcs image`: images of containers, and their layers.
 //!
-//! 1. [`mod@pull`]. 2. [`ways`]: load, save, import. 3. [`show`]: list, inspect, history. 4. [`names`]: tag, remove, prune.
+//! 1. [`mod@pull`]. 2. [`ways`]: load, save, import. 3. [`show`]: list, inspect, history. 4. [`names`]: tag, remove,
+//!    prune.
 
 mod names;
 mod pull;
@@ -25,9 +26,9 @@ use crate::{
 
 /// Pull, load, save, list and remove images of containers
 ///
-/// Images are kept as an OCI image layout, which skopeo and umoci read, with each layer unpacked once beside it. The store of
-/// root is /var/lib/hcs/storage; that of another user is hcs/storage in $XDG_DATA_HOME, else in ~/.local/share. A
-/// container is made from an image by its name: hcs run debian:12.
+/// Images are kept as an OCI image layout, which skopeo and umoci read, with each layer unpacked once beside it. The
+/// store of root is /var/lib/hcs/storage; that of another user is hcs/storage in $XDG_DATA_HOME, else in
+/// ~/.local/share. A container is made from an image by its name: hcs run debian:12.
 #[derive(Args, Debug)]
 #[command(
     disable_help_subcommand = true,
@@ -140,7 +141,8 @@ impl StoreOption {
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Limits")]
 pub(super) struct CostOptions {
-    /// The most bytes that an archive, or all layers in it, may have after decompression, in megabytes or as 2G [default: 64G]
+    /// The most bytes that an archive, or all layers in it, may have after decompression, in megabytes or as 2G
+    /// [default: 64G]
     #[arg(long, value_name = "MB", value_parser = megabytes)]
     max_size: Option<u64>,
 
@@ -171,8 +173,8 @@ impl CostOptions {
 /// What an ordinary user gets of what only root may have.
 #[derive(Args, Clone, Copy, Debug)]
 struct PrivilegedOption {
-    /// As an ordinary user, leave out device nodes, set-user-ID and set-group-ID bits and file capabilities; an image that has
-    /// them is refused otherwise
+    /// As an ordinary user, leave out device nodes, set-user-ID and set-group-ID bits and file capabilities; an image
+    /// that has them is refused otherwise
     #[arg(long)]
     omit_privileged: bool,
 }

@@ -9,15 +9,15 @@ use crate::pulling::{self, reference};
 
 /// Get an image of a registry
 ///
-/// A name without a registry is one of docker.io: debian:12 is docker.io/library/debian:12. Of an image for several kinds of
-/// machines the one for this machine is taken. Digests and sizes are checked while contents come; an image that is refused leaves
-/// nothing. What a killed pull has left is removed by the next `hcs image pull`, `load`, `import`, `remove` or `prune`, or
-/// `hcs commit`, that finds no other process in the store.
+/// A name without a registry is one of docker.io: debian:12 is docker.io/library/debian:12. Of an image for several
+/// kinds of machines the one for this machine is taken. Digests and sizes are checked while contents come; an image
+/// that is refused leaves nothing. What a killed pull has left is removed by the next `hcs image pull`, `load`,
+/// `import`, `remove` or `prune`, or `hcs commit`, that finds no other process in the store.
 ///
-/// Credentials are those of docker and podman: auth.json and config.json, with their credential helpers. Mirrors, and registries
-/// without TLS, are those of /etc/containers/registries.conf or ~/.config/containers/registries.conf; certificates of single
-/// registries are in /etc/containers/certs.d/HOST or /etc/docker/certs.d/HOST. HTTPS_PROXY, HTTP_PROXY and NO_PROXY are used.
-/// A registry that says nothing for 30 seconds is given up.
+/// Credentials are those of docker and podman: auth.json and config.json, with their credential helpers. Mirrors, and
+/// registries without TLS, are those of /etc/containers/registries.conf or ~/.config/containers/registries.conf;
+/// certificates of single registries are in /etc/containers/certs.d/HOST or /etc/docker/certs.d/HOST. HTTPS_PROXY,
+/// HTTP_PROXY and NO_PROXY are used. A registry that says nothing for 30 seconds is given up.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

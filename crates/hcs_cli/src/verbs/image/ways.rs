@@ -17,8 +17,8 @@ use crate::output::{cannot_write, print, print_json, printable};
 
 /// Load images: an OCI image layout, an OCI archive, or what docker save writes
 ///
-/// An archive may be compressed by gzip or zstd. Its digests and sizes are checked, its layers are unpacked; an image that is
-/// refused leaves nothing in the store.
+/// An archive may be compressed by gzip or zstd. Its digests and sizes are checked, its layers are unpacked; an image
+/// that is refused leaves nothing in the store.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -132,8 +132,8 @@ impl Save {
 
 /// Make an image of one layer out of a root file system: an archive, or a directory
 ///
-/// The archive may be compressed by gzip or zstd. A directory has to be on one file system, and must not change meanwhile; its
-/// sockets are left out. The image has no command, no variables and no user of its own.
+/// The archive may be compressed by gzip or zstd. A directory has to be on one file system, and must not change
+/// meanwhile; its sockets are left out. The image has no command, no variables and no user of its own.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

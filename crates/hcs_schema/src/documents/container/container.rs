@@ -38,12 +38,12 @@ document! {
         /// Whether root inside is an unprivileged user of the host (our extension): a user namespace. Without it the
         /// service's configuration decides.
         user_namespace: bool = "UserNamespace", "extension";
-        /// Whether the container gets a user namespace where everything that the document names can be had with one (our
-        /// extension): the file systems shift owners; owners are among the first 65536 ids; the network namespace and the
-        /// scratch are its own, no capability is added that acts on the host only, and ids are free. `ShiftOwners` is then
-        /// set for each mapped directory that does not say otherwise, so files are those that a container without a user
-        /// namespace has. Otherwise it gets none. Without effect where `UserNamespace` or the service's configuration says
-        /// what it gets.
+        /// Whether the container gets a user namespace where everything that the document names can be had with one
+        /// (our extension): the file systems shift owners; owners are among the first 65536 ids; the network namespace
+        /// and the scratch are its own, no capability is added that acts on the host only, and ids are free.
+        /// `ShiftOwners` is then set for each mapped directory that does not say otherwise, so files are those that a
+        /// container without a user namespace has. Otherwise it gets none. Without effect where `UserNamespace` or the
+        /// service's configuration says what it gets.
         prefer_user_namespace: bool = "PreferUserNamespace", "extension";
         /// Capabilities that processes inside have beside the usual ones (our extension): names as in
         /// `capabilities(7)`, or `ALL`. No process can have one that is neither usual nor named here.
@@ -55,8 +55,8 @@ document! {
         no_new_privileges: bool = "NoNewPrivileges", "extension";
         /// Limits on the resources of each single process inside (our extension).
         resource_limits: Vec<ResourceLimit> = "ResourceLimits", "extension";
-        /// The most processes and threads inside, the container's first one among them (our extension). Without it, or with
-        /// 0, the service's configuration says how many.
+        /// The most processes and threads inside, the container's first one among them (our extension). Without it, or
+        /// with 0, the service's configuration says how many.
         process_limit: u64 = "ProcessLimit", "extension";
         /// Directories in memory (our extension).
         temporary_directories: Vec<TemporaryDirectory> = "TemporaryDirectories", "extension";

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 document! {
-    /// The image that the layers of a container are of (our extension). While the compute system exists, its layers are not
-    /// removed from the store, nor is the image.
+    /// The image that the layers of a container are of (our extension). While the compute system exists, its layers are
+    /// not removed from the store, nor is the image.
     ContainerImage, checked by crate::rules::system::container_image {
         /// Directory of the store; absolute. The layers of the image are directories in `layers` of it.
         store: String = "Store", "extension";

@@ -7,8 +7,9 @@ document! {
         host_path: String = "HostPath", "extension";
         /// Where it appears inside, absolute; the path on the host without it.
         container_path: String = "ContainerPath", "extension";
-        /// What may be done with it: `r` for reading, `w` for writing, `m` for making further nodes of it (as every process may
-        /// that has the capability); `rwm` without it. Less than reading and writing takes a service that has control groups.
+        /// What may be done with it: `r` for reading, `w` for writing, `m` for making further nodes of it (as every
+        /// process may that has the capability); `rwm` without it. Less than reading and writing takes a service that
+        /// has control groups.
         access: String = "Access", "extension";
     }
 }

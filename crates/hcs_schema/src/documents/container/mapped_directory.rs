@@ -20,9 +20,9 @@ document! {
         /// owner is one of the container's own ids. Without a user namespace, and with a service of an ordinary user,
         /// owners are as if this was set.
         shift_owners: bool = "ShiftOwners", "extension";
-        /// Whether the container may make set-user-ID and set-group-ID programs, files with capabilities and device nodes,
-        /// which give power on the host (our extension). Otherwise it can make none, there or elsewhere. It is said for
-        /// all writable directories of a container or for none.
+        /// Whether the container may make set-user-ID and set-group-ID programs, files with capabilities and device
+        /// nodes, which give power on the host (our extension). Otherwise it can make none, there or elsewhere. It is
+        /// said for all writable directories of a container or for none.
         allow_set_id: bool = "AllowSetId", "extension";
     }
 }

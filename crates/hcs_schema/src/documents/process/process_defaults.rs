@@ -10,8 +10,8 @@ document! {
         user: String = "User", "extension";
         /// The directory to start in.
         working_directory: String = "WorkingDirectory", "extension";
-        /// Environment variables. Those of a process are set beside and above them. Names and values have at most 131072
-        /// bytes in all.
+        /// Environment variables. Those of a process are set beside and above them. Names and values have at most
+        /// 131072 bytes in all.
         environment: BTreeMap<String, String> = "Environment", "extension";
     }
 }

@@ -21,8 +21,8 @@ document! {
         memory_working_set_private_bytes: u64 = "MemoryWorkingSetPrivateBytes", 2.1;
         /// Memory that it shares with others.
         memory_working_set_shared_bytes: u64 = "MemoryWorkingSetSharedBytes", 2.1;
-        /// Whether `HcsCreateProcess` made it (our extension). Others were started inside, by a process of the system, and
-        /// cannot be opened.
+        /// Whether `HcsCreateProcess` made it (our extension). Others were started inside, by a process of the system,
+        /// and cannot be opened.
         created_by_host: bool = "CreatedByHost", "extension";
         /// Its arguments, from the name it was called by on, as it has them now: a process may change them (our
         /// extension). At most the first 4096 bytes, and less where a system has very many processes.

@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::documents::{Archive, ResourceLimit};
 
 document! {
-    /// A process to create in a compute system. Exactly one of `CommandLine`, `CommandArgs` and `Archive` is given. Read by
-    /// `HcsCreateProcess`.
+    /// A process to create in a compute system. Exactly one of `CommandLine`, `CommandArgs` and `Archive` is given.
+    /// Read by `HcsCreateProcess`.
     ProcessParameters, checked by crate::rules::process::parameters {
         /// The executable, where it is not the first word of the command.
         application_name: String = "ApplicationName", 2.0;
@@ -51,13 +51,14 @@ document! {
         no_new_privileges: bool = "NoNewPrivileges", "extension";
         /// Limits on its own resources (our extension), in place of its container's of the same names.
         resource_limits: Vec<ResourceLimit> = "ResourceLimits", "extension";
-        /// Whether it is detached from its caller (our extension): the caller gets no pipes, and the agent of its system
-        /// keeps what it writes, as far as `CreateStdOutPipe` and `CreateStdErrPipe` ask for these streams. `hcs logs`
-        /// reads that. With `CreateStdInPipe` it has a standard input that `hcs attach` writes to.
+        /// Whether it is detached from its caller (our extension): the caller gets no pipes, and the agent of its
+        /// system keeps what it writes, as far as `CreateStdOutPipe` and `CreateStdErrPipe` ask for these streams.
+        /// `hcs logs` reads that. With `CreateStdInPipe` it has a standard input that `hcs attach` writes to.
         detached: bool = "Detached", "extension";
         /// Whether the compute system ends with it (our extension): what else runs in the system is killed then.
         ends_system: bool = "EndsSystem", "extension";
-        /// Files to be packed or unpacked (our extension), in place of a command: the process is a program of the agent's.
+        /// Files to be packed or unpacked (our extension), in place of a command: the process is a program of the
+        /// agent's.
         archive: Archive = "Archive", "extension";
     }
 }

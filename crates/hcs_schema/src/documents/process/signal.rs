@@ -1,11 +1,10 @@
-//! [`Signal`]: the signals that [`super::SignalProcessOptions`] may name.
+//! [`Signal`]: the signals that [`super::SignalProcessOptions`] may name. [`ProcessSignal`]: those of the schema.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
 
-use super::ProcessSignal;
 use crate::{
     fault::quote,
     shape::{Kind, Shaped},
@@ -147,6 +146,22 @@ impl<'de> Deserialize<'de> for Signal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         Self::read(&value).map_err(D::Error::custom)
+    }
+}
+
+schema_enum! {
+    /// The signals of the schema, which are those of a Windows console.
+    ProcessSignal {
+        /// Interrupt from the keyboard. On Linux `SIGINT`.
+        CtrlC = "CtrlC", 2.1;
+        /// Break from the keyboard. On Linux `SIGQUIT`.
+        CtrlBreak = "CtrlBreak", 2.1;
+        /// The console was closed. On Linux `SIGHUP`.
+        CtrlClose = "CtrlClose", 2.1;
+        /// The user logs off. On Linux `SIGHUP`.
+        CtrlLogOff = "CtrlLogOff", 2.1;
+        /// The system shuts down. On Linux `SIGTERM`.
+        CtrlShutdown = "CtrlShutdown", 2.1;
     }
 }
 

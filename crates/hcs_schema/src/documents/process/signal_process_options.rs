@@ -9,7 +9,8 @@ document! {
         /// number or name.
         signal: Signal = "Signal", 2.1;
         /// Whether it goes to the group of the process as well (our extension): to all that it started and that made no
-        /// group of its own. The signal that kills goes to its whole session then. Without it the process alone gets it.
+        /// group of its own. The signal that kills goes to its whole session then. Without it the process alone gets
+        /// it.
         group: bool = "Group", "extension";
     }
 }

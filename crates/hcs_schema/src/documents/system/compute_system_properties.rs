@@ -32,8 +32,9 @@ document! {
         runtime_template_id: String = "RuntimeTemplateId", 2.5;
         /// The image that it was made from, by a name or its digest (our extension).
         image: String = "Image", "extension";
-        /// Its first detached process (our extension), as it is or as it ended. Without a `ProcessId` the service does not know
-        /// whether there is one, as an earlier service made the system; where the member is missing, there is none.
+        /// Its first detached process (our extension), as it is or as it ended. Without a `ProcessId` the service does
+        /// not know whether there is one, as an earlier service made the system; where the member is missing, there is
+        /// none.
         detached_process: ProcessStatus = "DetachedProcess", "extension";
         /// The command of that process (our extension): the first 256 bytes of its arguments, or of its command line.
         detached_command: Vec<String> = "DetachedCommand", "extension";

@@ -54,8 +54,8 @@ document! {
         property_responses: BTreeMap<String, PropertyResponse> = "PropertyResponses", 2.5;
         /// Whether the guest answers.
         ic_heartbeat_status: IntegrationComponentStatus = "ICHeartbeatStatus", 2.3 until 2.3;
-        /// The document that it was created from, with its values (our extension). What was changed afterwards is not in it,
-        /// but for `UserNamespace`, which is true where the container has one, whatever asked for it.
+        /// The document that it was created from, with its values (our extension). What was changed afterwards is not
+        /// in it, but for `UserNamespace`, which is true where the container has one, whatever asked for it.
         document: Value = "Document", "extension";
         /// The image that it was made from, by a name or its digest (our extension).
         image: String = "Image", "extension";

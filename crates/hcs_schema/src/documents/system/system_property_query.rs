@@ -38,8 +38,8 @@ schema_enum! {
         GuestMemory = "GuestMemory", 2.1 until 2.3;
         /// Whether the guest answers; dropped from the schema.
         ICHeartbeatStatus = "ICHeartbeatStatus", 2.3 until 2.3;
-        /// The document that it was created from, with its values. `UserNamespace` is true in it where the container has one,
-        /// whatever asked for it.
+        /// The document that it was created from, with its values. `UserNamespace` is true in it where the container
+        /// has one, whatever asked for it.
         Document = "Document", "extension";
     }
 }

@@ -1,4 +1,5 @@
-//! [`IntegrationComponentStatus`], [`IntegrationComponentOperatingStateReason`], [`IntegrationComponentOperationalState`].
+//! [`IntegrationComponentStatus`], [`IntegrationComponentOperatingStateReason`],
+//! [`IntegrationComponentOperationalState`].
 
 document! {
     /// Whether a service in the guest works.

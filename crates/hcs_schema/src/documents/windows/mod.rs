@@ -1,4 +1,5 @@
-//! What only Windows has: job objects, registry, object namespaces, SMB. They are read, so that a refusal can name the property.
+//! What only Windows has: job objects, registry, object namespaces, SMB. They are read, so that a refusal can name the
+//! property.
 
 mod cim_mount;
 mod container_credential_guard_add_instance_request;

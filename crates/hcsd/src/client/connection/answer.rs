@@ -10,14 +10,14 @@ use crate::record::blocking::blocking;
 
 /// What a call ends with: the reply and the descriptors that go along.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct CallAnswer {
     pub(crate) reply: Reply,
     /// The whole message, where it was written aside.
     pub(super) bytes: Option<Vec<u8>>,
     pub(crate) descriptors: Vec<OwnedFd>,
 }
 
-impl Answer {
+impl CallAnswer {
     /// Success, with a document where the call has one.
     pub(crate) fn document(document: Option<String>) -> Self {
         Self {

@@ -1,5 +1,5 @@
-//! Answers on their way: a call whose answer the client's socket has taken is forgotten; one whose answer it has not taken
-//! may be asked for again.
+//! Answers on their way: a call whose answer the client's socket has taken is forgotten; one whose answer it has not
+//! taken may be asked for again.
 
 use std::rc::Rc;
 

@@ -6,7 +6,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::network::NetworkCall;
 
 use super::Errand;
-use crate::{client::connection::Answer, network::Named, record::operations};
+use crate::{client::connection::CallAnswer, network::Named, record::operations};
 
 /// The longest id that is looked at, in bytes: a GUID has 38 with its braces.
 const MOST_ID: usize = 64;
@@ -20,20 +20,22 @@ pub(super) fn answer(errand: Errand, call: NetworkCall) {
     let networks = Rc::clone(&connection.service.context.networks);
     if !call.has_effect() {
         let named = Named::default();
-        return errand.look(async move { networks.call(call, named).await.map(Answer::document) });
+        return errand
+            .look(async move { networks.call(call, named).await.map(CallAnswer::document) });
     }
     connection.spawn(async move {
-        let trail = &errand.pending.trail;
+        let timeline = &errand.pending.timeline;
         let named = Named {
-            name: trail.name().cloned(),
-            is_repeat: trail.repeated().is_some(),
+            name: timeline.name().cloned(),
+            is_repeat: timeline.repeated().is_some(),
         };
         // What is known of it is with the objects themselves.
         let answer = match errand.was_done().await {
             Ok(_) => {
-                // A change is made to its end, so its answer is waited for: a client that cancels would not know what is there.
-                let called = async { networks.call(call, named).await.map(Answer::document) };
-                operations::carry(Some(Rc::clone(&errand.pending.trail)), called).await
+                // A change is made to its end, so its answer is waited for: a client that cancels would not know what
+                // is there.
+                let called = async { networks.call(call, named).await.map(CallAnswer::document) };
+                operations::carry(Some(Rc::clone(&errand.pending.timeline)), called).await
             }
             Err(failure) => Err(failure),
         };

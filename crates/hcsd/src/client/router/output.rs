@@ -6,7 +6,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::{output::OutputQuery, service::ProcessInformation};
 
 use super::Errand;
-use crate::{client::connection::Answer, system::System};
+use crate::{client::connection::CallAnswer, system::System};
 
 /// Has the agent of a system write kept output into the pipe that came along. A call that is made again brings the same
 /// pipe, and the agent knows the call by its name.
@@ -30,7 +30,11 @@ pub(super) fn read(errand: Errand, handle: u64, query: OutputQuery) {
     });
 }
 
-async fn begin(errand: &Errand, system: &System, query: &OutputQuery) -> Result<Answer, Failure> {
+async fn begin(
+    errand: &Errand,
+    system: &System,
+    query: &OutputQuery,
+) -> Result<CallAnswer, Failure> {
     system.alive()?;
     let limit = system.context()?.config().times.guest();
     let link = system.guest().await?;
@@ -47,15 +51,15 @@ async fn begin(errand: &Errand, system: &System, query: &OutputQuery) -> Result<
         return Err(Failure::new(HResult::E_INVALIDARG, message));
     }
     let pipes = errand.pending.take_pipes();
-    match link.read_output(query, pipes, limit).await {
+    match link.read_output(&system.target, query, pipes, limit).await {
         Ok(process_id) => Ok(begun(process_id)),
         Err(failure) => Err(system.explain(failure).await),
     }
 }
 
 /// The agent writes into the pipe.
-fn begun(process_id: u32) -> Answer {
-    let mut answer = Answer::done();
+fn begun(process_id: u32) -> CallAnswer {
+    let mut answer = CallAnswer::done();
     answer.reply.process = Some(ProcessInformation {
         process_id,
         own_pipes: true,

@@ -2,10 +2,9 @@
 
 use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
 
-use hcs_engine::engine::{HostStdio, Streams};
-use hcs_lifecycle::{process::Call, system::State};
+use hcs_lifecycle::{process::ProcessCall, system::State};
 use hcs_schema::{
-    Failure, HResult,
+    Failure, HResult, Stdio,
     documents::{
         ModifyOperation, ProcessModifyRequest, ProcessParameters, ProcessStatus,
         SignalProcessOptions, StdHandle,
@@ -13,17 +12,17 @@ use hcs_schema::{
 };
 use hcs_wire::{
     guest::{RecallCallResponse, SignalOptions},
-    service::{Pipes, ProcessInformation},
+    service::ProcessInformation,
 };
 
 use super::{Errand, systems};
 use crate::{
-    client::connection::{Answer, handles::Object},
+    client::connection::{CallAnswer, handles::Object},
     document::{parse, parse_long, parse_optional},
     record::{failures::unknown, operations},
     system::{
         Creating, System, SystemRequest, defaults,
-        launch::{self, Ends, Stdio},
+        launch::{self, Ends, StdioSource},
         process::Process,
     },
 };
@@ -36,7 +35,7 @@ pub(super) fn create(
     errand: Errand,
     (system, handle): (u64, u64),
     parameters: String,
-    pipes: Pipes,
+    pipes: Stdio<bool>,
 ) {
     let system = match errand.connection.handles.system(system) {
         Ok(system) => system,
@@ -65,8 +64,8 @@ pub(super) fn create(
     });
 }
 
-/// For a call that is made again: the process that it has made, if it was begun. A client that has given it up meanwhile
-/// has that killed.
+/// For a call that is made again: the process that it has made, if it was begun. A client that has given it up
+/// meanwhile has that killed.
 ///
 /// # Errors
 /// It is unknown whether it was begun, or the process has pipes that its client does not know.
@@ -74,16 +73,16 @@ async fn begun_before(
     errand: &Errand,
     system: &Rc<System>,
     parameters: &str,
-    pipes: Pipes,
+    pipes: Stdio<bool>,
 ) -> Result<Option<Rc<Process>>, Failure> {
-    let (Some(_), Some(name)) = (&errand.pending.repeat, errand.pending.trail.name()) else {
+    let (Some(_), Some(name)) = (&errand.pending.repeat, errand.pending.timeline.name()) else {
         return Ok(None);
     };
     errand.was_done().await?;
     let (document, _) =
         parse_long::<ProcessParameters>(system.coverage(), parameters.to_owned()).await?;
     let asked = operations::carry(
-        Some(Rc::clone(&errand.pending.trail)),
+        Some(Rc::clone(&errand.pending.timeline)),
         recall(errand, system, name),
     );
     let Some(recalled) = asked.await? else {
@@ -98,13 +97,13 @@ async fn begun_before(
             ),
         ));
     }
-    let process = system.recalled(&recalled, errand.behalf())?;
+    let process = system.recalled(&recalled, errand.initiator())?;
     if document.ends_system == Some(true) {
         process.set_ends_system();
     }
     errand
         .pending
-        .trail
+        .timeline
         .step(format!("process {} had been made", recalled.process_id));
     if errand.pending.is_cancelled() {
         process.abandon();
@@ -114,7 +113,7 @@ async fn begun_before(
         Some(guest) => guest.had_pipes(ends, user),
         None => Ok(false),
     };
-    if streams(&document) != Streams::default() && !are_used(errand, &document, pipes, had)? {
+    if streams(&document) != Stdio::default() && !are_used(errand, &document, pipes, had)? {
         return Err(unknown(
             "it had made a process, whose standard streams ended with the service",
         ));
@@ -156,13 +155,13 @@ async fn recall(
 }
 
 /// The standard streams that a process wants pipes for.
-fn streams(document: &ProcessParameters) -> Streams {
+fn streams(document: &ProcessParameters) -> Stdio<bool> {
     let console = document.emulate_console == Some(true);
     if document.detached == Some(true) {
         // Its agent has them.
-        return Streams::default();
+        return Stdio::default();
     }
-    Streams {
+    Stdio {
         stdin: document.create_std_in_pipe == Some(true),
         stdout: document.create_std_out_pipe == Some(true),
         // A console has one output.
@@ -174,20 +173,10 @@ fn streams(document: &ProcessParameters) -> Streams {
 fn are_used(
     errand: &Errand,
     document: &ProcessParameters,
-    pipes: Pipes,
+    pipes: Stdio<bool>,
     fits: impl FnOnce(&[OwnedFd], u32) -> Result<bool, Failure>,
 ) -> Result<bool, Failure> {
-    let Pipes {
-        stdin,
-        stdout,
-        stderr,
-    } = pipes;
-    let came = Streams {
-        stdin,
-        stdout,
-        stderr,
-    };
-    if came == Streams::default() || came != streams(document) {
+    if pipes == Stdio::default() || pipes != streams(document) {
         return Ok(false);
     }
     let user = errand.connection.peer.uid;
@@ -198,7 +187,7 @@ async fn launch_in_turn(
     errand: &Errand,
     system: &Rc<System>,
     parameters: String,
-    pipes: Pipes,
+    pipes: Stdio<bool>,
 ) -> Result<(Option<Creating>, Rc<Process>, Ends), Failure> {
     system.alive()?;
     let lane = system.creations.place(errand.connection.number);
@@ -209,7 +198,7 @@ async fn launch_in_turn(
         defaults::complete(system.defaults.as_ref(), document, parameters)?;
     if !system.process_may_begin() {
         system
-            .perform(errand.behalf(), SystemRequest::CreateProcess)
+            .perform(errand.initiator(), SystemRequest::CreateProcess)
             .await?;
     }
     let share = errand
@@ -224,15 +213,15 @@ async fn launch_in_turn(
         None => Ok(false),
     };
     let given = if document.detached == Some(true) {
-        Stdio::Kept
+        StdioSource::Kept
     } else if are_used(errand, &document, pipes, take)? {
-        Stdio::Given(errand.pending.take_pipes(), streams(&document))
+        StdioSource::Given(errand.pending.take_pipes(), streams(&document))
     } else {
-        Stdio::Wanted(streams(&document))
+        StdioSource::Wanted(streams(&document))
     };
     let console = document.emulate_console == Some(true);
     let process = Process::new(system, console, share);
-    process.set_behalf(errand.behalf());
+    process.set_initiator(errand.initiator());
     if document.ends_system == Some(true) {
         process.set_ends_system();
     }
@@ -251,22 +240,26 @@ fn created(errand: &Errand, handle: u64, launched: Result<(Rc<Process>, Ends), F
 }
 
 /// The answer that carries a process's pid and stdio.
-fn information(process: &Process, ends: Ends) -> Answer {
-    let mut answer = Answer::done();
+fn information(process: &Process, ends: Ends) -> CallAnswer {
+    let mut answer = CallAnswer::done();
     let own_pipes = matches!(ends, Ends::Own);
     let stdio = match ends {
-        Ends::Own => HostStdio::default(),
+        Ends::Own => Stdio::default(),
         Ends::Made(stdio) => stdio,
     };
+    let Stdio {
+        stdin,
+        stdout,
+        stderr,
+    } = stdio.present();
     answer.reply.process = Some(ProcessInformation {
         process_id: process.pid(),
-        stdin: stdio.stdin.is_some(),
-        stdout: stdio.stdout.is_some(),
-        stderr: stdio.stderr.is_some(),
+        stdin,
+        stdout,
+        stderr,
         own_pipes,
     });
-    let ends: [Option<OwnedFd>; 3] = [stdio.stdin, stdio.stdout, stdio.stderr];
-    answer.descriptors = ends.into_iter().flatten().collect();
+    answer.descriptors = stdio.into_array().into_iter().flatten().collect();
     answer
 }
 
@@ -292,8 +285,8 @@ pub(super) fn open(errand: Errand, system: u64, handle: u64, pid: u32, again: bo
     });
 }
 
-/// [`find`], once the agent can be asked. A client with a handle would take a failure for the end of the process. It would learn of
-/// an exit in any case only when the agent tells it, so it is not answered before that.
+/// [`find`], once the agent can be asked. A client with a handle would take a failure for the end of the process. It
+/// would learn of an exit in any case only when the agent tells it, so it is not answered before that.
 async fn find_when_linked(
     system: &Rc<System>,
     pid: u32,
@@ -315,9 +308,9 @@ async fn find_when_linked(
 /// The process to open. For a handle that was there `again`, that may be one that has exited and whose status others
 /// have been told, or one that only its agent remembers.
 fn find(system: &Rc<System>, pid: u32, again: bool) -> Result<(Rc<Process>, Ends), Failure> {
-    let found = |process| Ok((process, Ends::Made(HostStdio::default())));
+    let found = |process| Ok((process, Ends::Made(Stdio::default())));
     if let Some(process) = system.processes.get(pid) {
-        process.judge(Call::Open)?;
+        process.judge(ProcessCall::Open)?;
         return found(process);
     }
     if again && let Some(process) = system.processes.told(pid) {
@@ -347,7 +340,7 @@ pub(super) fn close(errand: &Errand, handle: u64) {
 }
 
 /// The process behind a handle, if `call` is let in.
-fn judged(errand: &Errand, handle: u64, call: Call) -> Result<Rc<Process>, Failure> {
+fn judged(errand: &Errand, handle: u64, call: ProcessCall) -> Result<Rc<Process>, Failure> {
     let process = errand.connection.handles.process(handle)?;
     process.judge(call)?;
     Ok(process)
@@ -363,9 +356,9 @@ pub(super) fn terminate(errand: Errand, handle: u64, options: Option<&str>) {
                 signal: KILL,
                 group: false,
             };
-            send_signal(&process, options, Call::Terminate).await?;
+            send_signal(&process, options, ProcessCall::Terminate).await?;
             process.terminated();
-            Ok(Answer::done())
+            Ok(CallAnswer::done())
         }),
         Err(failure) => errand.answer(Err(failure)),
     }
@@ -384,8 +377,8 @@ pub(super) fn signal(errand: Errand, handle: u64, options: Option<&str>) {
     });
     match ready {
         Ok((process, options)) => errand.run_once(async move {
-            send_signal(&process, options, Call::Signal).await?;
-            Ok(Answer::done())
+            send_signal(&process, options, ProcessCall::Signal).await?;
+            Ok(CallAnswer::done())
         }),
         Err(failure) => errand.answer(Err(failure)),
     }
@@ -394,7 +387,7 @@ pub(super) fn signal(errand: Errand, handle: u64, options: Option<&str>) {
 async fn send_signal(
     process: &Rc<Process>,
     options: SignalOptions,
-    call: Call,
+    call: ProcessCall,
 ) -> Result<(), Failure> {
     if let Err(failure) = process.judge(call) {
         // One that is made again may be what it has ended of.
@@ -409,11 +402,7 @@ async fn send_signal(
     if options.signal == KILL {
         process.is_asked_to_die();
     }
-    let sent = system
-        .guest()
-        .await?
-        .signal(process.pid(), options, limit)
-        .await;
+    let sent = system.guest().await?.signal(process, options, limit).await;
     let Err(failure) = sent else {
         return Ok(());
     };
@@ -425,7 +414,7 @@ async fn send_signal(
 
 /// Whether the present call is made again, and has been done before.
 async fn was_sent(process: &Process) -> bool {
-    let name = operations::current().and_then(|trail| trail.repeated());
+    let name = operations::current().and_then(|timeline| timeline.repeated());
     let (Some(name), Ok(system)) = (name, process.system()) else {
         return false;
     };
@@ -438,12 +427,12 @@ async fn was_sent(process: &Process) -> bool {
 
 /// `HcsGetProcessInfo`. Fresh stdio is given only when no process holds any of the old.
 pub(super) fn info(errand: Errand, handle: u64) {
-    match judged(&errand, handle, Call::GetInfo) {
+    match judged(&errand, handle, ProcessCall::GetInfo) {
         Ok(process) if process.stdio_is_unknown() => errand.run(async move {
             let stdio = process.recall_and_reattach().await;
             // Its exit may have been reported while the agent was asked; that is the better reason.
-            let stdio =
-                stdio.map_err(|failure| process.judge(Call::GetInfo).err().unwrap_or(failure));
+            let stdio = stdio
+                .map_err(|failure| process.judge(ProcessCall::GetInfo).err().unwrap_or(failure));
             told(&process, stdio)
         }),
         Ok(process) => errand.answer(told(&process, process.reattach())),
@@ -451,7 +440,10 @@ pub(super) fn info(errand: Errand, handle: u64) {
     }
 }
 
-fn told(process: &Process, stdio: Result<HostStdio, Failure>) -> Result<Answer, Failure> {
+fn told(
+    process: &Process,
+    stdio: Result<Stdio<Option<OwnedFd>>, Failure>,
+) -> Result<CallAnswer, Failure> {
     let stdio = stdio.map_err(|failure| failure.while_doing("GetProcessInfo"))?;
     Ok(information(process, Ends::Made(stdio)))
 }
@@ -461,10 +453,10 @@ pub(super) fn properties(
     errand: &Errand,
     handle: u64,
     query: Option<&str>,
-) -> Result<Answer, Failure> {
+) -> Result<CallAnswer, Failure> {
     hcs_schema::parse_optional::<ProcessStatus>(query)?;
-    let process = judged(errand, handle, Call::GetProperties)?;
-    Ok(Answer::document(Some(process.status())))
+    let process = judged(errand, handle, ProcessCall::GetProperties)?;
+    Ok(CallAnswer::document(Some(process.status())))
 }
 
 /// `HcsModifyProcess`.
@@ -472,7 +464,7 @@ pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
     let found = errand.connection.handles.process(handle);
     let ready = found.and_then(|process| {
         let request: ProcessModifyRequest = parse(process.coverage, settings)?;
-        process.judge(Call::Modify)?;
+        process.judge(ProcessCall::Modify)?;
         Ok((process, request))
     });
     match ready {
@@ -480,7 +472,7 @@ pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
             apply(&process, &request)
                 .await
                 .map_err(|f| f.while_doing("ModifyProcess"))?;
-            Ok(Answer::done())
+            Ok(CallAnswer::done())
         }),
         Err(failure) => errand.answer(Err(failure)),
     }
@@ -497,7 +489,7 @@ async fn apply(process: &Rc<Process>, request: &ProcessModifyRequest) -> Result<
             let limit = system.context()?.config().times.guest();
             let (height, width) = (size.height.unwrap_or(0), size.width.unwrap_or(0));
             let link = system.guest().await?;
-            match link.resize(process.pid(), height, width, limit).await {
+            match link.resize(process, height, width, limit).await {
                 Ok(()) => Ok(()),
                 Err(failure) => Err(system.explain(failure).await),
             }

@@ -12,7 +12,7 @@ use super::Errand;
 use crate::{
     client::{
         connection::{
-            Answer,
+            CallAnswer,
             handles::{Handles, Object},
         },
         properties,
@@ -34,7 +34,7 @@ pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) 
                 let made = async {
                     let place = place(&errand.connection.share.systems);
                     let _place = errand.in_its_turn(place).await?;
-                    making::create(&service.context, errand.behalf(), uid, id, document).await
+                    making::create(&service.context, errand.initiator(), uid, id, document).await
                 };
                 errand.until_cancelled(made).await
             }
@@ -51,7 +51,7 @@ pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) 
 /// # Errors
 /// It is unknown whether it was begun, or the system has ended since.
 async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> {
-    let Some(name) = errand.pending.trail.repeated() else {
+    let Some(name) = errand.pending.timeline.repeated() else {
         return Ok(None);
     };
     let was_done = errand.was_done().await?;
@@ -64,10 +64,10 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
         }
         return Ok(None);
     };
-    errand.pending.trail.step("had been created");
+    errand.pending.timeline.step("had been created");
     if errand.pending.is_cancelled() {
         system
-            .perform(errand.behalf(), SystemRequest::Terminate)
+            .perform(errand.initiator(), SystemRequest::Terminate)
             .await?;
         return Err(errand.pending.cancelled().await);
     }
@@ -87,7 +87,7 @@ pub(super) fn open(errand: &Errand, handle: u64, id: &str, runtime_id: Option<&s
 
 fn opened(errand: &Errand, handle: u64, made: Result<Rc<System>, Failure>) {
     let made = made.map(|system| {
-        let mut answer = Answer::done();
+        let mut answer = CallAnswer::done();
         answer.reply.runtime_id = Some(system.runtime_id.clone());
         (answer, Object::System(system))
     });
@@ -96,7 +96,7 @@ fn opened(errand: &Errand, handle: u64, made: Result<Rc<System>, Failure>) {
 
 /// Answers a call that makes a handle, and takes up what waited for it. The answer goes before every event of the
 /// handle.
-pub(super) fn settle(errand: &Errand, handle: u64, made: Result<(Answer, Object), Failure>) {
+pub(super) fn settle(errand: &Errand, handle: u64, made: Result<(CallAnswer, Object), Failure>) {
     let connection = &errand.connection;
     match made {
         Ok((answer, object)) => {
@@ -140,7 +140,7 @@ pub(super) fn release(
         if let Some(released) = handles.remove(handle) {
             released.release(&errand.connection);
         }
-        Answer::done()
+        CallAnswer::done()
     }));
 }
 
@@ -157,8 +157,8 @@ fn submit(
     });
     match ready {
         Ok((system, request)) => {
-            let behalf = errand.behalf();
-            let repeated = errand.pending.trail.repeated();
+            let initiator = errand.initiator();
+            let repeated = errand.pending.timeline.repeated();
             errand.run_once(async move {
                 let fate = repeated.map_or(Fate::NotBegun, |name| system.fate(&name));
                 match fate {
@@ -166,9 +166,9 @@ fn submit(
                     Fate::Uncertain => {
                         return Err(unknown("the engine was just doing it"));
                     }
-                    Fate::NotBegun => system.perform(behalf, request).await?,
+                    Fate::NotBegun => system.perform(initiator, request).await?,
                 }
-                Ok(Answer::done())
+                Ok(CallAnswer::done())
             });
         }
         Err(failure) => errand.answer(Err(failure)),
@@ -246,7 +246,7 @@ pub(super) fn crash(errand: Errand, handle: u64, options: Option<&str>) {
         Ok((machine, options)) => errand.run_once(async move {
             let crashed = blocking(move || machine.crash(&options)).await;
             crashed.map_err(|failure| failure.while_doing("Crash"))?;
-            Ok(Answer::done())
+            Ok(CallAnswer::done())
         }),
         Err(failure) => errand.answer(Err(failure)),
     }
@@ -262,20 +262,20 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
     match ready {
         Ok((system, options)) => {
             let force = options.force == Some(true);
-            let behalf = errand.behalf();
+            let initiator = errand.initiator();
             errand.run_once(async move {
                 let ended = system
-                    .perform(behalf, SystemRequest::ShutDown(options))
+                    .perform(initiator, SystemRequest::ShutDown(options))
                     .await;
                 match ended {
                     Err(failure)
                         if force && failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT =>
                     {
-                        system.perform(behalf, SystemRequest::Terminate).await?;
+                        system.perform(initiator, SystemRequest::Terminate).await?;
                     }
                     ended => ended?,
                 }
-                Ok(Answer::done())
+                Ok(CallAnswer::done())
             });
         }
         Err(failure) => errand.answer(Err(failure)),

@@ -23,7 +23,8 @@ const MOST_NAME: usize = 64;
 /// Processes that an agent is believed to list, at most.
 pub(crate) const MOST_LISTED: usize = 1 << 14;
 
-/// Values that a list of processes has, at most: members, and arguments, of which our agent lists as many as fit into 1 MB.
+/// Values that a list of processes has, at most: members, and arguments, of which our agent lists as many as fit into 1
+/// MB.
 const MOST_VALUES: usize = 1 << 18;
 
 /// The body of an answer, as its kind has it.
@@ -73,8 +74,8 @@ pub(crate) enum NoList {
     Other(Failure),
 }
 
-/// Reads an answer to the question for processes. What is read of it takes many times the memory of its text, so that is
-/// measured first.
+/// Reads an answer to the question for processes. What is read of it takes many times the memory of its text, so that
+/// is measured first.
 ///
 /// # Errors
 /// There is no list.

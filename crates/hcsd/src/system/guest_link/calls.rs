@@ -2,21 +2,20 @@
 
 use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
 
-use hcs_engine::engine::{HostStdio, StdioPorts};
-use hcs_schema::{Failure, HResult, documents::ProcessDetails};
+use hcs_engine::modification::GuestChange;
+use hcs_schema::{Failure, HResult, Stdio, documents::ProcessDetails};
 use hcs_wire::{
     guest::{
         ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, FetchStdio,
-        FetchStdioResponse, Frame, GetProperties, ModifySettings, NO_TIMEOUT, NULL_ID, Naming,
+        FetchStdioResponse, Frame, GetProperties, GuestTarget, ModifySettings, NO_TIMEOUT, Naming,
         NegotiateProtocol, NegotiateProtocolResponse, PROTOCOL_VERSION, ReadOutput,
         ReadOutputResponse, RecallCall, RecallCallResponse, Renew, Renewal, RequestBase,
         ResizeConsole, ResponseBase, Rpc, ShutDown, SignalOptions, SignalProcess, UpdateNames,
-        VsockStdioRelaySettings, WaitForProcess,
+        WaitForProcess,
     },
     output::OutputQuery,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::{
@@ -26,7 +25,7 @@ use super::{
 use crate::{
     network::NameReader,
     record::{blocking::blocking, failures::unknown, operations},
-    system::{process::Process, stdio::Stdio},
+    system::{process::Process, stdio::Traces},
     thread::share::place,
 };
 
@@ -51,23 +50,21 @@ struct Bare {
     base: RequestBase,
 }
 
-/// What every request begins with: it names the operation it is made for.
-fn base() -> RequestBase {
-    RequestBase {
-        container_id: NULL_ID.to_owned(),
-        activity_id: operations::current().map_or_else(String::new, |t| t.id().activity_id()),
-    }
+/// What every request about `target` begins with: it names the operation it is made for.
+fn base(target: &GuestTarget) -> RequestBase {
+    let activity_id = operations::current().map_or_else(String::new, |t| t.id().activity_id());
+    RequestBase::about(target, activity_id)
 }
 
 impl GuestLink {
-    /// The first words on a stream. Does what the agent then asks for before the system counts as running. `renewal` is for
-    /// a guest that has a clock and random numbers of its own, and empty for others.
+    /// The first words on a stream. Does what the agent then asks for before the system counts as running. `renewal` is
+    /// for a guest that has a clock and random numbers of its own, and empty for others.
     ///
     /// # Errors
     /// The agent does not answer within `limit`, or speaks no version of ours.
     pub(crate) async fn negotiate(&self, renewal: Renewal, limit: Duration) -> Result<(), Failure> {
         let request = NegotiateProtocol {
-            base: base(),
+            base: base(&GuestTarget::System),
             minimum_version: PROTOCOL_VERSION,
             maximum_version: PROTOCOL_VERSION,
             renewal,
@@ -98,7 +95,7 @@ impl GuestLink {
             return Ok(());
         }
         let request = Renew {
-            base: base(),
+            base: base(&GuestTarget::System),
             renewal,
         };
         let response: Plain = self.call(Rpc::Renew, &request, limit).await?;
@@ -116,7 +113,8 @@ impl GuestLink {
             (capabilities.send_host_start_message, Rpc::Start),
         ] {
             if wanted {
-                let response: Plain = self.call(rpc, &Bare { base: base() }, limit).await?;
+                let base = base(&GuestTarget::System);
+                let response: Plain = self.call(rpc, &Bare { base }, limit).await?;
                 check(&response.base, "the guest agent refused to start")?;
             }
         }
@@ -128,11 +126,13 @@ impl GuestLink {
         if !self.remembers_calls() {
             return Naming::default();
         }
-        let trail = operations::current();
-        let named = trail.as_ref().filter(|trail| trail.name().is_some());
-        let name = named.and_then(|trail| {
-            trail.set_agent(self.me.clone());
-            trail.name()
+        let timeline = operations::current();
+        let named = timeline
+            .as_ref()
+            .filter(|timeline| timeline.name().is_some());
+        let name = named.and_then(|timeline| {
+            timeline.set_agent(self.me.clone());
+            timeline.name()
         });
         let mut released = self.released.borrow_mut();
         let count = released.len().min(MOST_RELEASED);
@@ -163,14 +163,14 @@ impl GuestLink {
             return Err(unknown("the guest agent of the system is older than that"));
         }
         let request = RecallCall {
-            base: base(),
+            base: base(&GuestTarget::System),
             call_name: name.to_owned(),
             release_earlier: false,
         };
         let response: RecallCallResponse = self.call(Rpc::RecallCall, &request, limit).await?;
         check(&response.base, "the guest agent cannot be asked")?;
-        if let (true, Some(trail)) = (response.known, operations::current()) {
-            trail.set_agent(self.me.clone());
+        if let (true, Some(timeline)) = (response.known, operations::current()) {
+            timeline.set_agent(self.me.clone());
         }
         match (response.known, response.forgetful) {
             (true, _) => Ok(Some(response)),
@@ -182,7 +182,7 @@ impl GuestLink {
     /// Lets the agent forget what an earlier service asked for: its clients had their time to come back.
     pub(crate) fn forget_earlier_calls(&self) {
         let request = RecallCall {
-            base: base(),
+            base: base(&GuestTarget::System),
             call_name: String::new(),
             release_earlier: true,
         };
@@ -201,7 +201,7 @@ impl GuestLink {
         &self,
         parameters: String,
         guest_ends: Vec<OwnedFd>,
-        ports: Option<StdioPorts>,
+        ports: Option<Stdio<Option<u32>>>,
         process: &Rc<Process>,
         limit: Duration,
     ) -> Result<oneshot::Receiver<Result<ExecuteProcessResponse, Failure>>, Failure> {
@@ -215,14 +215,10 @@ impl GuestLink {
         let wait_message_id = together.then(|| self.take_id());
         let ports = ports.unwrap_or_default();
         let request = ExecuteProcess {
-            base: base(),
+            base: base(process.target()),
             settings: ExecuteProcessSettings {
                 process_parameters: parameters,
-                vsock_stdio_relay_settings: VsockStdioRelaySettings {
-                    std_in: ports.stdin,
-                    std_out: ports.stdout,
-                    std_err: ports.stderr,
-                },
+                vsock_stdio_relay_settings: ports.into(),
             },
             wait_message_id,
             naming: self.naming(),
@@ -242,7 +238,7 @@ impl GuestLink {
     pub(crate) fn wait_for_exit(&self, process: &Rc<Process>) {
         let id = self.take_id();
         let request = WaitForProcess {
-            base: base(),
+            base: base(process.target()),
             process_id: process.pid(),
             timeout_in_ms: NO_TIMEOUT,
         };
@@ -260,9 +256,14 @@ impl GuestLink {
             .system_process_calls_supported
     }
 
+    /// Whether the agent serves calls about `target`: on containers that it hosts, every agent does.
+    fn serves(&self, target: &GuestTarget) -> bool {
+        *target != GuestTarget::System || self.serves_system()
+    }
+
     /// Refuses what an agent does not serve, without asking it.
-    fn has_to_serve_system(&self, what: &str) -> Result<(), Failure> {
-        if self.serves_system() {
+    fn has_to_serve(&self, target: &GuestTarget, what: &str) -> Result<(), Failure> {
+        if self.serves(target) {
             return Ok(());
         }
         let message = format!(
@@ -277,14 +278,14 @@ impl GuestLink {
     /// What the agent reported, or it sends none.
     pub(crate) async fn signal(
         &self,
-        pid: u32,
+        process: &Process,
         options: SignalOptions,
         limit: Duration,
     ) -> Result<(), Failure> {
-        self.has_to_serve_system("the signal could not be sent")?;
+        self.has_to_serve(process.target(), "the signal could not be sent")?;
         let request = SignalProcess {
-            base: base(),
-            process_id: pid,
+            base: base(process.target()),
+            process_id: process.pid(),
             options: Some(options),
             naming: self.naming(),
         };
@@ -292,15 +293,16 @@ impl GuestLink {
         check(&response.base, "the signal could not be sent")
     }
 
-    /// Kills a process whose creation was cancelled, and what it started if it still runs, without waiting for the answer.
-    pub(crate) fn kill_unwanted(&self, pid: u32) {
-        if let Err(failure) = self.has_to_serve_system("an unwanted process runs on") {
-            tracing::warn!(pid, "{}", failure.log_line());
+    /// Kills a process whose creation was cancelled, and what it started if it still runs, without waiting for the
+    /// answer.
+    pub(crate) fn kill_unwanted(&self, process: &Process) {
+        if let Err(failure) = self.has_to_serve(process.target(), "an unwanted process runs on") {
+            tracing::warn!(pid = process.pid(), "{}", failure.log_line());
             return;
         }
         let request = SignalProcess {
-            base: base(),
-            process_id: pid,
+            base: base(process.target()),
+            process_id: process.pid(),
             options: Some(SignalOptions {
                 signal: 0,
                 group: true,
@@ -308,7 +310,7 @@ impl GuestLink {
             naming: Naming::default(),
         };
         if let Err(failure) = self.tell(Rpc::SignalProcess, &request) {
-            tracing::debug!(pid, "{}", failure.log_line());
+            tracing::debug!(pid = process.pid(), "{}", failure.log_line());
         }
     }
 
@@ -318,15 +320,15 @@ impl GuestLink {
     /// What the agent reported.
     pub(crate) async fn resize(
         &self,
-        pid: u32,
+        process: &Process,
         height: u16,
         width: u16,
         limit: Duration,
     ) -> Result<(), Failure> {
-        self.has_to_serve_system("the console could not be resized")?;
+        self.has_to_serve(process.target(), "the console could not be resized")?;
         let request = ResizeConsole {
-            base: base(),
-            process_id: pid,
+            base: base(process.target()),
+            process_id: process.pid(),
             height,
             width,
             naming: self.naming(),
@@ -339,10 +341,15 @@ impl GuestLink {
     ///
     /// # Errors
     /// What the agent reported.
-    pub(crate) async fn modify(&self, request: Value, limit: Duration) -> Result<(), Failure> {
+    pub(crate) async fn modify(
+        &self,
+        target: &GuestTarget,
+        change: GuestChange,
+        limit: Duration,
+    ) -> Result<(), Failure> {
         let request = ModifySettings {
-            base: base(),
-            request,
+            base: base(target),
+            request: change.into_request(),
         };
         let response: Plain = self.call(Rpc::ModifySettings, &request, limit).await?;
         check(&response.base, "the guest did not change it")
@@ -351,14 +358,16 @@ impl GuestLink {
     /// The processes of the guest, as its agent tells them, and the bytes of its answer. A long answer is read aside.
     ///
     /// # Errors
-    /// What the agent reported, or it told no list. One that tells more than there can be is not to be believed any more.
+    /// What the agent reported, or it told no list. One that tells more than there can be is not to be believed any
+    /// more.
     pub(crate) async fn process_details(
         &self,
+        target: &GuestTarget,
         limit: Duration,
     ) -> Result<(Vec<ProcessDetails>, usize), Failure> {
-        self.has_to_serve_system("the guest's properties could not be read")?;
+        self.has_to_serve(target, "the guest's properties could not be read")?;
         let request = GetProperties {
-            base: base(),
+            base: base(target),
             query: r#"{"PropertyTypes":["ProcessList"]}"#.to_owned(),
         };
         let frame = self.ask(Rpc::GetProperties, &request, limit).await?;
@@ -390,18 +399,22 @@ impl GuestLink {
     ///
     /// # Errors
     /// What the agent reported.
-    pub(crate) async fn fetch_stdio(&self, pid: u32, limit: Duration) -> Result<Stdio, Failure> {
+    pub(crate) async fn fetch_stdio(
+        &self,
+        process: &Process,
+        limit: Duration,
+    ) -> Result<Traces, Failure> {
         let supported = self
             .capabilities()
             .guest_defined_capabilities
             .fetch_stdio_supported;
         if !supported {
-            return Ok(Stdio::default());
+            return Ok(Traces::default());
         }
         let _one_at_a_time = self.fetching.lock().await;
         let request = FetchStdio {
-            base: base(),
-            process_id: pid,
+            base: base(process.target()),
+            process_id: process.pid(),
         };
         let id = self.take_id();
         self.send(Rpc::FetchStdio, id, &request, Vec::new())?;
@@ -411,33 +424,29 @@ impl GuestLink {
         let response: FetchStdioResponse = self.understood(&frame)?;
         check(&response.base, "the stdio of the process is not to be had")?;
         let mut descriptors = received.take().into_iter();
-        let mut take = |there: bool| if there { descriptors.next() } else { None };
-        let ways = HostStdio {
-            stdin: take(response.std_in),
-            stdout: take(response.std_out),
-            stderr: take(response.std_err),
-        };
-        let found = Stdio::recalled(&ways);
-        let ways = [ways.stdin, ways.stdout, ways.stderr];
-        received.put_back(ways.into_iter().flatten().chain(descriptors));
+        let ways = response.streams().take(&mut descriptors);
+        let found = Traces::recalled(&ways);
+        received.put_back(ways.into_array().into_iter().flatten().chain(descriptors));
         Ok(found)
     }
 
-    /// Has the agent write kept output into the last of `pipes`, and read from the one before it if the query attaches; answers the pid of its process.
+    /// Has the agent write kept output into the last of `pipes`, and read from the one before it if the query attaches;
+    /// answers the pid of its process.
     ///
     /// # Errors
     /// What the agent reported.
     pub(crate) async fn read_output(
         &self,
+        target: &GuestTarget,
         query: &OutputQuery,
         pipes: Vec<OwnedFd>,
         limit: Duration,
     ) -> Result<u32, Failure> {
         self.check_detached()?;
         let request = ReadOutput {
-            base: base(),
+            base: base(target),
             query: query.clone(),
-            vsock_stdio_relay_settings: VsockStdioRelaySettings::default(),
+            vsock_stdio_relay_settings: Stdio::default().into(),
             naming: self.naming(),
         };
         let id = self.take_id();
@@ -474,11 +483,15 @@ impl GuestLink {
     ///
     /// # Errors
     /// What the agent reported.
-    pub(crate) async fn process_list(&self, limit: Duration) -> Result<Vec<u32>, Failure> {
-        if !self.serves_system() {
+    pub(crate) async fn process_list(
+        &self,
+        target: &GuestTarget,
+        limit: Duration,
+    ) -> Result<Vec<u32>, Failure> {
+        if !self.serves(target) {
             return Ok(Vec::new());
         }
-        let (list, _) = self.process_details(limit).await?;
+        let (list, _) = self.process_details(target, limit).await?;
         let possible = |pid: &u32| (1..=i32::MAX.cast_unsigned()).contains(pid);
         // An older agent lists no others, and does not mark its own.
         let own = list
@@ -493,9 +506,13 @@ impl GuestLink {
     ///
     /// # Errors
     /// The request cannot be sent.
-    pub(crate) fn shut_down(&self, signal: Option<u8>) -> Result<(), Failure> {
+    pub(crate) fn shut_down(
+        &self,
+        target: &GuestTarget,
+        signal: Option<u8>,
+    ) -> Result<(), Failure> {
         let request = ShutDown {
-            base: base(),
+            base: base(target),
             naming: self.naming(),
             signal,
         };
@@ -506,17 +523,22 @@ impl GuestLink {
     ///
     /// # Errors
     /// The agent refused or did not answer.
-    pub(crate) async fn withdraw_shut_down(&self, limit: Duration) -> Result<(), Failure> {
+    pub(crate) async fn withdraw_shut_down(
+        &self,
+        target: &GuestTarget,
+        limit: Duration,
+    ) -> Result<(), Failure> {
         // To other agents this request means a start.
         if !self.serves_system() {
             return Ok(());
         }
-        let response: Plain = self.call(Rpc::Start, &Bare { base: base() }, limit).await?;
+        let base = base(target);
+        let response: Plain = self.call(Rpc::Start, &Bare { base }, limit).await?;
         check(&response.base, "the shutdown could not be withdrawn")
     }
 
-    /// Sends the names that the agent has not been sent, unless it owes more than `most_open` answers to such requests: one
-    /// that is paused is not sent each change.
+    /// Sends the names that the agent has not been sent, unless it owes more than `most_open` answers to such requests:
+    /// one that is paused is not sent each change.
     fn send_names(&self, most_open: u32) {
         if self.has_ended()
             || !self
@@ -535,10 +557,7 @@ impl GuestLink {
         }
         // It is on behalf of no operation of its own.
         let request = UpdateNames {
-            base: RequestBase {
-                container_id: NULL_ID.to_owned(),
-                activity_id: String::new(),
-            },
+            base: RequestBase::about(&GuestTarget::System, String::new()),
             hosts: wanted.to_string(),
         };
         let id = self.take_id();

@@ -1,5 +1,5 @@
-//! The suite of each engine: what the service promises of systems, whatever runs them. A new promise of systems gets its
-//! test here, unless it is about what one engine alone has.
+//! The suite of each engine: what the service promises of systems, whatever runs them. A new promise of systems gets
+//! its test here, unless it is about what one engine alone has.
 
 mod adoption;
 mod ends;

@@ -31,12 +31,12 @@ const GUEST_CONNECTION_CLOSED: u32 = 0x0000_0006;
 
 /// The answer to a call.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ClientAnswer {
     pub(crate) reply: Reply,
     pub(crate) descriptors: VecDeque<OwnedFd>,
 }
 
-impl Answer {
+impl ClientAnswer {
     #[track_caller]
     pub(crate) fn ok(self) -> Self {
         assert_eq!(
@@ -99,7 +99,7 @@ pub(crate) struct Client {
     pub(crate) stream: UnixStream,
     decoder: Decoder,
     next: u64,
-    replies: HashMap<u64, Answer>,
+    replies: HashMap<u64, ClientAnswer>,
     pub(crate) events: VecDeque<Event>,
 }
 
@@ -165,7 +165,7 @@ impl Client {
 
     /// Waits for the answer to a call.
     #[track_caller]
-    pub(crate) fn wait(&mut self, request: u64) -> Answer {
+    pub(crate) fn wait(&mut self, request: u64) -> ClientAnswer {
         loop {
             if let Some(answer) = self.replies.remove(&request) {
                 return answer;
@@ -175,7 +175,7 @@ impl Client {
     }
 
     #[track_caller]
-    pub(crate) fn call(&mut self, call: &Call) -> Answer {
+    pub(crate) fn call(&mut self, call: &Call) -> ClientAnswer {
         let request = self.send(call);
         self.wait(request)
     }
@@ -203,7 +203,7 @@ impl Client {
         match frame.kind {
             Kind::Reply => {
                 let reply: Reply = frame.parse("reply").unwrap();
-                let answer = Answer {
+                let answer = ClientAnswer {
                     reply,
                     descriptors: frame.descriptors.into(),
                 };
