@@ -36,6 +36,14 @@ pub(crate) fn tell(directory: Option<&str>, clock: Clock) {
     ));
 }
 
+/// Tells of the current directory where a document cannot name it, so that no container can show it.
+pub(crate) fn tell_unnamed(directory: &Path) {
+    complain(&format!(
+        "hcs: the current directory, {directory:?}, is not seen inside: its name is not UTF-8, so no JSON document can \
+         hold it; rename it, or work in another one\n"
+    ));
+}
+
 fn is_of_socket(real: &Path) -> bool {
     let endpoint = Endpoint::from_environment().ok();
     let directory: Option<PathBuf> =

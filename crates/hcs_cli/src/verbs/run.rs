@@ -147,6 +147,9 @@ impl Run {
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("run");
         if !is_machine {
+            if let Some(directory) = self.container.unnamed_directory(&here) {
+                unseen::tell_unnamed(directory);
+            }
             unseen::tell(self.container.host_directory(&here), clock);
         }
         let mut grants = Grants::give(&id, &document);
@@ -262,7 +265,7 @@ fn explained(
             ),
         };
         stop.failure = stop.failure.cause(cause);
-    } else if left_out && stop.code == NOT_FOUND {
+    } else if left_out && stop.code == NOT_FOUND && !process.program().starts_with(['.', '/']) {
         let program = process.program();
         let cause = format!(
             "behind --, {program:?} is a command of this machine; an image is named before its command, without --: \
