@@ -17,6 +17,7 @@ _CODES: dict[int, tuple[str, str]] = {
     0x8007000E: ("E_OUTOFMEMORY", "there is not enough memory"),
     0x80070057: ("E_INVALIDARG", "an argument is not valid"),
     0x80070002: ("ERROR_FILE_NOT_FOUND", "there is no such file"),
+    0x80070004: ("ERROR_TOO_MANY_OPEN_FILES", "this program has as many files open as it may"),
     0x80070032: ("ERROR_NOT_SUPPORTED", "this host does not support that"),
     0x80070490: ("ERROR_NOT_FOUND", "there is no such process"),
     0x800704C7: ("ERROR_CANCELLED", "the call was cancelled"),
@@ -38,6 +39,7 @@ _CODES: dict[int, tuple[str, str]] = {
     0x8037011D: ("HCS_E_PROCESS_INFO_NOT_AVAILABLE", "the process information is not available"),
     0x8037011E: ("HCS_E_SERVICE_DISCONNECT", "the host compute service went away"),
     0x8037011F: ("HCS_E_PROCESS_ALREADY_STOPPED", "the process has already exited"),
+    0x80370121: ("HCS_E_OPERATION_ALREADY_CANCELLED", "the operation was cancelled before"),
 }
 
 _TIMEOUTS = (0x80370118, 0x800705B4)
