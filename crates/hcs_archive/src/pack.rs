@@ -250,7 +250,7 @@ impl<W: Write> Packer<'_, W> {
             match rustix::io::read(file, &mut *self.buffer) {
                 Ok(0) => break,
                 Ok(count) => {
-                    content.extend_from_slice(self.buffer.get(..count).unwrap_or_default())
+                    content.extend_from_slice(self.buffer.get(..count).unwrap_or_default());
                 }
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(ArchiveError::file(path, "cannot be read", errno)),
