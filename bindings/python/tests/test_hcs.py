@@ -49,6 +49,21 @@ class Running(unittest.TestCase):
         data = bytes(range(256)) * 4096
         self.assertEqual(self.system.run(["cat"], input=data).stdout, data)
 
+    def test_text_is_no_input(self) -> None:
+        with self.assertRaises(TypeError):
+            self.system.run(["cat"], input="text")
+        with self.assertRaises(TypeError):
+            self.system.run(["cat"], input="")
+
+    def test_a_stream_that_fails_is_told(self) -> None:
+        parameters = {"CommandLine": "cat", "CreateStdInPipe": True, "CreateStdOutPipe": True}
+        with self.system.create_process(parameters) as process:
+            process.stdin.close()
+            # A file that was opened for something else.
+            process.stdin = open("/dev/null", "rb", buffering=0)
+            with self.assertRaises(OSError):
+                process.communicate(b"x")
+
     def test_streams_are_files(self) -> None:
         parameters = {"CommandLine": "cat", "CreateStdInPipe": True, "CreateStdOutPipe": True}
         with self.system.create_process(parameters) as process:
@@ -178,6 +193,7 @@ class Failing(unittest.TestCase):
         self.assertEqual(error.pointer, "/Container/Memory/SizeInMB")
         self.assertIn(str(os.getpid()), error.operation or "")
         self.assertIn("SizeInMB", str(error))
+        self.assertEqual(str(error).count(error.causes[0].message), 1)
         self.assertIn(error.operation or "?", str(error))
         again = pickle.loads(pickle.dumps(error))
         self.assertEqual((str(again), again.document), (str(error), error.document))
