@@ -104,7 +104,10 @@ namespace HcsRun
                     Operation = OperationOf(events[i]);
                     continue;
                 }
-                _text += "\n  " + events[i].Message;
+                if (!_text.Contains(events[i].Message))
+                {
+                    _text += "\n  " + events[i].Message;
+                }
                 Pointer = Pointer ?? events[i].Source;
             }
             if (Operation != null)

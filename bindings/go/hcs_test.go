@@ -309,3 +309,28 @@ func TestWhatIsNotUTF8IsRefusedAndNotChanged(t *testing.T) {
 		t.Errorf("%q", output)
 	}
 }
+
+type failing struct{ text io.Reader }
+
+func (f failing) Read(bytes []byte) (int, error) {
+	if count, err := f.text.Read(bytes); err == nil {
+		return count, nil
+	}
+	return 0, errors.New("the reader fails")
+}
+
+func TestAnInputThatFailsIsTold(t *testing.T) {
+	system := running(t)
+	ctx := context.Background()
+	var stdout bytes.Buffer
+	command := hcs.ProcessParameters{CommandLine: "cat"}
+	code, err := system.Run(ctx, command, failing{strings.NewReader("begun")}, &stdout, nil)
+	if code != 0 || err == nil || !strings.Contains(err.Error(), "the reader fails") || stdout.String() != "begun" {
+		t.Errorf("%d %v %q", code, err, stdout.String())
+	}
+	// A process may leave its input.
+	code, err = system.Run(ctx, hcs.ProcessParameters{CommandLine: "true"}, bytes.NewReader(make([]byte, 1<<20)), nil, nil)
+	if code != 0 || err != nil {
+		t.Errorf("%d %v", code, err)
+	}
+}
