@@ -147,10 +147,7 @@ impl Run {
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("run");
         if !is_machine {
-            if let Some(directory) = self.container.unnamed_directory(&here) {
-                unseen::tell_unnamed(directory);
-            }
-            unseen::tell(self.container.host_directory(&here), clock);
+            unseen::tell(&self.container, &here, clock);
         }
         let mut grants = Grants::give(&id, &document);
         let launched = client::launch(&id, &document, &parameters, clock);
