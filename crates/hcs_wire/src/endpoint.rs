@@ -16,7 +16,8 @@ pub const SYSTEM: &str = "/run/hcs/hcs.sock";
 
 /// The default socket for a process of user `uid`. For root of the machine (`is_root`) it is the socket of the machine's own
 /// service. For any other user, root of a user namespace among them, it is the socket of the user's private service. That one
-/// is in `runtime_directory` (`$XDG_RUNTIME_DIR`), else below `home` if the user owns that directory, else in a directory in `/tmp` named after the user.
+/// is in `runtime_directory` (`$XDG_RUNTIME_DIR`) unless that is of another user, as `su` leaves it; else below `home` if the
+/// user owns that directory; else in a directory in `/tmp` named after the user.
 ///
 /// In the last case another user may have made that directory first: call [`check`] before trusting the socket.
 #[must_use]
@@ -28,7 +29,9 @@ pub fn default_for(
     if is_root {
         return PathBuf::from(SYSTEM);
     }
-    if let Some(directory) = runtime_directory {
+    let of_another =
+        |directory: &&Path| fs::metadata(directory).is_ok_and(|found| found.uid() != uid);
+    if let Some(directory) = runtime_directory.filter(|directory| !of_another(directory)) {
         return directory.join("hcs/hcs.sock");
     }
     let own =
@@ -112,7 +115,11 @@ mod tests {
             default_for((7, false), None, None),
             path("/tmp/hcs-7/hcs.sock")
         );
-        // The home of another user is not used.
+        // Neither the directory nor the home of another user is used.
+        assert_eq!(
+            default_for((7, false), Some(path("/proc")), None),
+            path("/tmp/hcs-7/hcs.sock")
+        );
         assert_eq!(
             default_for((7, false), None, Some(path("/proc"))),
             path("/tmp/hcs-7/hcs.sock")
