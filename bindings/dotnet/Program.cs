@@ -4,6 +4,9 @@ using System;
 using System.Diagnostics;
 using System.IO;
 using System.Runtime.InteropServices;
+using System.Runtime.Serialization;
+using System.Runtime.Serialization.Json;
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 
 namespace HcsRun
@@ -59,14 +62,109 @@ namespace HcsRun
         public static extern void HcsCloseProcess(IntPtr process);
     }
 
-    /// <summary>A call failed: the function, its HRESULT, and the ResultError document that says why.</summary>
+    /// <summary>What a document of type ResultError says, as far as it is used here.</summary>
+    [DataContract]
+    internal sealed class ResultError
+    {
+        [DataMember] public string ErrorMessage { get; set; }
+        [DataMember] public ErrorEvent[] ErrorEvents { get; set; }
+    }
+
+    [DataContract]
+    internal sealed class ErrorEvent
+    {
+        [DataMember] public string Message { get; set; }
+        [DataMember] public string Source { get; set; }
+        [DataMember] public EventData[] Data { get; set; }
+    }
+
+    [DataContract]
+    internal sealed class EventData
+    {
+        [DataMember] public string Value { get; set; }
+    }
+
+    /// <summary>A call failed: the function, its HRESULT, and what its ResultError document says of why.</summary>
     internal sealed class HcsException : Exception
     {
+        private readonly string _text;
+
         public HcsException(string function, int result, string document)
-            : base(function + " failed with 0x" + result.ToString("X8") + ": " + (document ?? "no document"))
         {
+            Function = function;
             HResult = result;
+            Document = document;
+            ResultError error = Read<ResultError>(document) ?? new ResultError();
+            ErrorEvent[] events = error.ErrorEvents ?? new ErrorEvent[0];
+            _text = function + " failed with 0x" + result.ToString("X8") + ": " + (error.ErrorMessage ?? "no document");
+            for (int i = 0; i < events.Length; i++)
+            {
+                if (i == 0)
+                {
+                    Operation = OperationOf(events[i]);
+                    continue;
+                }
+                if (!_text.Contains(events[i].Message))
+                {
+                    _text += "\n  " + events[i].Message;
+                }
+                Pointer = Pointer ?? events[i].Source;
+            }
+            if (Operation != null)
+            {
+                _text += "\n  operation " + Operation;
+            }
         }
+
+        /// <summary>The C function.</summary>
+        public string Function { get; }
+
+        /// <summary>A JSON pointer to what is wrong in the document of the call, or null.</summary>
+        public string Pointer { get; }
+
+        /// <summary>The name of the call for `hcs explain`, or null.</summary>
+        public string Operation { get; }
+
+        /// <summary>The whole ResultError, or null.</summary>
+        public string Document { get; }
+
+        public override string Message
+        {
+            get { return _text; }
+        }
+
+        /// <summary>Reads a JSON document; null for none.</summary>
+        public static T Read<T>(string document) where T : class
+        {
+            if (string.IsNullOrEmpty(document))
+            {
+                return null;
+            }
+            using (var bytes = new MemoryStream(Encoding.UTF8.GetBytes(document)))
+            {
+                return (T)new DataContractJsonSerializer(typeof(T)).ReadObject(bytes);
+            }
+        }
+
+        private static string OperationOf(ErrorEvent first)
+        {
+            const string Mark = "operation ";
+            foreach (EventData fact in first.Data ?? new EventData[0])
+            {
+                if (fact.Value != null && fact.Value.StartsWith(Mark, StringComparison.Ordinal))
+                {
+                    return fact.Value.Substring(Mark.Length);
+                }
+            }
+            return null;
+        }
+    }
+
+    /// <summary>What a ProcessStatus document says, as far as it is used here.</summary>
+    [DataContract]
+    internal sealed class ProcessStatus
+    {
+        [DataMember] public uint ExitCode { get; set; }
     }
 
     internal static class Program
@@ -97,26 +195,17 @@ namespace HcsRun
         /// <summary>The stream behind a HANDLE, which is a file descriptor here, as in a SafeFileHandle on Linux.</summary>
         private static Stream Open(IntPtr handle)
         {
-#if __MonoCS__
-            // Mono knows only the handles that it has made; the tests run this with it.
-            return new FileStream("/proc/self/fd/" + handle, FileMode.Open, FileAccess.Read);
-#else
             return new FileStream(new SafeFileHandle(handle, true), FileAccess.Read);
-#endif
         }
 
+        /// <summary>A JSON string.</summary>
         private static string Quoted(string text)
         {
-            return "\"" + text.Replace("\\", "\\\\").Replace("\"", "\\\"") + "\"";
-        }
-
-        /// <summary>The exit code of a ProcessStatus document.</summary>
-        private static int ExitCode(string status)
-        {
-            const string Name = "\"ExitCode\":";
-            int start = status.IndexOf(Name, StringComparison.Ordinal) + Name.Length;
-            int end = status.IndexOfAny(new[] { ',', '}' }, start);
-            return int.Parse(status.Substring(start, end - start).Trim());
+            using (var bytes = new MemoryStream())
+            {
+                new DataContractJsonSerializer(typeof(string)).WriteObject(bytes, text);
+                return Encoding.UTF8.GetString(bytes.ToArray());
+            }
         }
 
         private static int Run(string[] command)
@@ -146,7 +235,7 @@ namespace HcsRun
                 }
                 Check("HcsWaitForProcessExit",
                     Native.HcsWaitForProcessExit(process, Native.Infinite, out IntPtr status));
-                return ExitCode(Take(status));
+                return (int)HcsException.Read<ProcessStatus>(Take(status)).ExitCode;
             }
             finally
             {

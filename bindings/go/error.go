@@ -94,7 +94,9 @@ func (e *Error) Error() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s: %s (0x%08X)", e.Function, e.Message, uint32(e.Result))
 	for _, cause := range e.Causes {
-		fmt.Fprintf(&text, "\n  %s", cause.Message)
+		if !strings.Contains(e.Message, cause.Message) {
+			fmt.Fprintf(&text, "\n  %s", cause.Message)
+		}
 	}
 	if e.Operation != "" {
 		fmt.Fprintf(&text, "\n  operation %s", e.Operation)

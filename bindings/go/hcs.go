@@ -33,10 +33,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"runtime/cgo"
 	"strings"
 	"syscall"
 	"unicode/utf16"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -50,7 +52,62 @@ func wide(s string) (text, error) {
 	if strings.IndexByte(s, 0) >= 0 {
 		return nil, errors.New("hcs: a string for the Host Compute Service has no NUL in it")
 	}
+	if err := isUTF8(s); err != nil {
+		return nil, err
+	}
 	return append(utf16.Encode([]rune(s)), 0), nil
+}
+
+// isUTF8 is an error for a string that the conversions of Go would change, such as the name of a file.
+func isUTF8(s string) error {
+	if utf8.ValidString(s) {
+		return nil
+	}
+	return fmt.Errorf("hcs: %+q is not UTF-8, so no document can hold it", s)
+}
+
+// allUTF8 is [isUTF8] for all strings that json.Marshal takes from a value, and which it would change. What types with a
+// MarshalJSON of other packages say is their own matter.
+func allUTF8(value reflect.Value) error {
+	switch value.Kind() {
+	case reflect.String:
+		return isUTF8(value.String())
+	case reflect.Interface, reflect.Pointer:
+		if !value.IsNil() {
+			return allUTF8(value.Elem())
+		}
+	case reflect.Map:
+		for pairs := value.MapRange(); pairs.Next(); {
+			for _, part := range []reflect.Value{pairs.Key(), pairs.Value()} {
+				if err := allUTF8(part); err != nil {
+					return err
+				}
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		if value.Type().Elem().Kind() == reflect.Uint8 {
+			return nil
+		}
+		for i := 0; i < value.Len(); i++ {
+			if err := allUTF8(value.Index(i)); err != nil {
+				return err
+			}
+		}
+	case reflect.Struct:
+		marshaler := reflect.TypeOf((*json.Marshaler)(nil)).Elem()
+		if value.Type() != reflect.TypeOf(ProcessParameters{}) && value.Type().Implements(marshaler) {
+			return nil
+		}
+		for i := 0; i < value.NumField(); i++ {
+			if field := value.Type().Field(i); !field.IsExported() && !field.Anonymous {
+				continue
+			}
+			if err := allUTF8(value.Field(i)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // pointer is for the arguments of one call only.
@@ -76,6 +133,10 @@ func document(value any) (text, error) {
 	data, err := json.Marshal(value)
 	if err != nil {
 		return nil, fmt.Errorf("hcs: the document cannot be written as JSON: %w", err)
+	}
+	// Of a value that contains itself there is no JSON, so this ends.
+	if err := allUTF8(reflect.ValueOf(value)); err != nil {
+		return nil, err
 	}
 	return wide(string(data))
 }

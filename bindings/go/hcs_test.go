@@ -273,3 +273,64 @@ func TestManyCommandsAtOnce(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestWhatIsNotUTF8IsRefusedAndNotChanged(t *testing.T) {
+	ctx := context.Background()
+	odd := "a\xffb"
+	system := running(t)
+	wrong := func(what string, err error) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), `"a\xffb" is not UTF-8`) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err := system.Output(ctx, "echo", odd)
+	wrong("an argument", err)
+	_, err = system.CreateProcess(ctx, hcs.ProcessParameters{
+		CommandLine: "true", Environment: map[string]string{odd: "x"}})
+	wrong("a variable", err)
+	_, err = hcs.Open(odd)
+	wrong("an id", err)
+	for what, document := range map[string]any{
+		"a map":    hcs.Map{"Container": hcs.Map{"MappedDirectories": []any{hcs.Map{"HostPath": odd}}}},
+		"text":     `{"Owner": "` + odd + `"}`,
+		"bytes":    []byte(`{"Owner": "` + odd + `"}`),
+		"a struct": &struct{ Owner *string }{&odd},
+	} {
+		_, err := hcs.Create(ctx, freshID(), document)
+		if err == nil || !strings.Contains(err.Error(), "not UTF-8") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	// The character that stands for others is one like any other.
+	output, err := system.Output(ctx, "echo", "\uFFFD")
+	must(t, err)
+	if string(output) != "\uFFFD\n" {
+		t.Errorf("%q", output)
+	}
+}
+
+type failing struct{ text io.Reader }
+
+func (f failing) Read(bytes []byte) (int, error) {
+	if count, err := f.text.Read(bytes); err == nil {
+		return count, nil
+	}
+	return 0, errors.New("the reader fails")
+}
+
+func TestAnInputThatFailsIsTold(t *testing.T) {
+	system := running(t)
+	ctx := context.Background()
+	var stdout bytes.Buffer
+	command := hcs.ProcessParameters{CommandLine: "cat"}
+	code, err := system.Run(ctx, command, failing{strings.NewReader("begun")}, &stdout, nil)
+	if code != 0 || err == nil || !strings.Contains(err.Error(), "the reader fails") || stdout.String() != "begun" {
+		t.Errorf("%d %v %q", code, err, stdout.String())
+	}
+	// A process may leave its input.
+	code, err = system.Run(ctx, hcs.ProcessParameters{CommandLine: "true"}, bytes.NewReader(make([]byte, 1<<20)), nil, nil)
+	if code != 0 || err != nil {
+		t.Errorf("%d %v", code, err)
+	}
+}

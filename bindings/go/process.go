@@ -213,7 +213,8 @@ func (e *ExitError) Error() string {
 }
 
 // Run runs a process to its end, with its streams connected as those of an exec.Cmd are: nil is none. When ctx is done,
-// the process is killed, with what it started. The exit code is 128 + N when signal N ended it.
+// the process is killed, with what it started. The exit code is 128 + N when signal N ended it. An error of stdin, stdout or
+// stderr is the error, too, with the exit code; a process that does not read all of its input is none.
 func (s *System) Run(ctx context.Context, parameters ProcessParameters, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	parameters.CreateStdInPipe = stdin != nil
 	parameters.CreateStdOutPipe = stdout != nil
@@ -238,10 +239,14 @@ func (s *System) Run(ctx context.Context, parameters ProcessParameters, stdin io
 	if process.Stderr != nil {
 		pump(stderr, process.Stderr)
 	}
+	sent := make(chan error, 1)
 	if process.Stdin != nil {
 		go func() {
+			_, err := io.Copy(process.Stdin, stdin)
 			// A process need not read all that it is given.
-			_, _ = io.Copy(process.Stdin, stdin)
+			if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, os.ErrClosed) {
+				sent <- fmt.Errorf("hcs: the input of the process could not be sent: %w", err)
+			}
 			process.Stdin.Close()
 		}()
 	}
@@ -264,6 +269,14 @@ func (s *System) Run(ctx context.Context, parameters ProcessParameters, stdin io
 			// What it left behind has its output still.
 			return code, fmt.Errorf("hcs: the output of the process has not ended: %w", ctx.Err())
 		}
+	}
+	select {
+	case failed := <-sent:
+		if err == nil {
+			err = failed
+		}
+	default:
+		// It was sent, or is not needed any more: nothing waits for a reader that waits.
 	}
 	return code, err
 }

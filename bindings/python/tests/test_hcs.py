@@ -1,10 +1,12 @@
 """The binding against the real service. ``python3 -m unittest discover -s tests`` with the library and hcsd in reach."""
 
 import asyncio
+import errno
 import gc
 import itertools
 import os
 import pickle
+import resource
 import threading
 import time
 import unittest
@@ -46,6 +48,21 @@ class Running(unittest.TestCase):
     def test_large_output_and_input_pass(self) -> None:
         data = bytes(range(256)) * 4096
         self.assertEqual(self.system.run(["cat"], input=data).stdout, data)
+
+    def test_text_is_no_input(self) -> None:
+        with self.assertRaises(TypeError):
+            self.system.run(["cat"], input="text")
+        with self.assertRaises(TypeError):
+            self.system.run(["cat"], input="")
+
+    def test_a_stream_that_fails_is_told(self) -> None:
+        parameters = {"CommandLine": "cat", "CreateStdInPipe": True, "CreateStdOutPipe": True}
+        with self.system.create_process(parameters) as process:
+            process.stdin.close()
+            # A file that was opened for something else.
+            process.stdin = open("/dev/null", "rb", buffering=0)
+            with self.assertRaises(OSError):
+                process.communicate(b"x")
 
     def test_streams_are_files(self) -> None:
         parameters = {"CommandLine": "cat", "CreateStdInPipe": True, "CreateStdOutPipe": True}
@@ -104,6 +121,43 @@ class Running(unittest.TestCase):
         self.assertEqual(other.wait(), 128 + 9)
         other.close()
 
+    def test_a_program_without_free_descriptors_keeps_what_it_has(self) -> None:
+        self.system.run(["true"])
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_files() + 8, limit[1]))
+        held = []
+        try:
+            while True:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError as full:
+            self.assertEqual(full.errno, errno.EMFILE)
+        try:
+            with self.assertRaises(hcs.HcsError) as caught:
+                self.system.create_process({"CommandLine": "cat", "CreateStdInPipe": True, "CreateStdOutPipe": True})
+            self.assertEqual(caught.exception.name, "ERROR_TOO_MANY_OPEN_FILES")
+            self.assertIn("ulimit -n", str(caught.exception))
+            # What takes no descriptor is done.
+            self.assertEqual(self.system.properties()["State"], "Running")
+        finally:
+            for descriptor in held:
+                os.close(descriptor)
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        self.assertEqual(self.system.run(["echo", "x"]).stdout, b"x\n")
+        listed = self.system.properties("ProcessList").get("ProcessList", [])
+        self.assertNotIn("cat", [process.get("ImageName") for process in listed])
+
+    def test_what_is_not_utf_8_is_refused_and_not_changed(self) -> None:
+        odd = os.fsdecode(b"a\xffb")
+        for call in (
+            lambda: self.system.run(["echo", odd]),
+            lambda: self.system.run(["env"], env={odd: "x"}),
+            lambda: hcs.ComputeSystem.create(fresh_id(), {"Owner": odd, "Container": {}}),
+        ):
+            with self.assertRaises((hcs.HcsError, ValueError)) as caught:
+                call()
+            self.assertRegex(str(caught.exception), "UTF|surrogate|Unicode")
+        self.assertEqual(self.system.run(["echo", "\ufffd"]).stdout.decode(), "\ufffd\n")
+
     def test_events_are_told(self) -> None:
         told, arrived = [], threading.Event()
 
@@ -139,6 +193,7 @@ class Failing(unittest.TestCase):
         self.assertEqual(error.pointer, "/Container/Memory/SizeInMB")
         self.assertIn(str(os.getpid()), error.operation or "")
         self.assertIn("SizeInMB", str(error))
+        self.assertEqual(str(error).count(error.causes[0].message), 1)
         self.assertIn(error.operation or "?", str(error))
         again = pickle.loads(pickle.dumps(error))
         self.assertEqual((str(again), again.document), (str(error), error.document))

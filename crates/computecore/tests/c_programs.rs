@@ -223,6 +223,14 @@ fn the_programs_compile_for_windows() {
     });
 }
 
+/// Row C2: the strings of C++ programs of Windows.
+#[test]
+fn wide_strings_of_cpp_go_there_and_come_back() {
+    Program::build("tests/cpp/wide.cpp", Language::Cpp17Wide)
+        .run(Service::Found)
+        .succeeds();
+}
+
 /// Row C2.
 #[test]
 fn wide_literals_work_with_short_wchar() {
@@ -398,32 +406,103 @@ fn the_binding_for_go_passes_its_tests_and_its_example_runs() {
     assert_eq!(run.stdout, "hello from the container\n");
 }
 
-/// Row C9: the sample for .NET, compiled and run by Mono, which finds libraries as .NET does. Mono is no .NET, so this
-/// holds its declarations and its strings, and not its project file.
+/// Row C9: as `pip install ./bindings/python` does it, into an environment of its own. What that command needs beside
+/// the folder (setuptools) comes from this machine and not from a registry.
+#[test]
+fn the_python_package_installs_and_runs_without_the_checkout() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    // The build writes beside the sources.
+    let copied = Program::of_machine("cp")
+        .given("-r")
+        .given(repository().join("bindings/python"))
+        .given(at("package"))
+        .run(Service::Missing);
+    copied.succeeds();
+    let environment = Program::of_machine("/usr/bin/python3")
+        .given("-mvenv")
+        .given("--system-site-packages")
+        .given(at("venv"))
+        .run(Service::Missing);
+    environment.succeeds();
+    let installed = Program::at(at("venv/bin/pip"))
+        .given("install")
+        .given("--no-index")
+        .given("--no-build-isolation")
+        .given(at("package"))
+        .run(Service::Missing);
+    installed.succeeds();
+    std::fs::remove_dir_all(at("package")).unwrap();
+    let shown = Program::at(at("venv/bin/pip"))
+        .given("show")
+        .given("hcs-compute")
+        .run(Service::Missing);
+    assert!(shown.stdout.starts_with("Name: hcs-compute\n"), "{shown:?}");
+    let script = "import hcs, os\n\
+        assert os.path.exists(os.path.join(os.path.dirname(hcs.__file__), 'py.typed'))\n\
+        with hcs.ComputeSystem.create('installed', {'Container': {}}) as system:\n\
+        \x20   system.start()\n\
+        \x20   print(system.run(['echo', 'hello']).stdout.decode(), end='')\n";
+    let run = Program::at(at("venv/bin/python"))
+        .with("HCS_LIBRARY", libraries().join("libcomputecore.so"))
+        .given("-c")
+        .given(script)
+        .run(Service::Found);
+    run.succeeds();
+    assert_eq!(run.stdout, "hello\n");
+}
+
+/// The runtime of .NET that `cargo xtask packages` has downloaded, or that the variable names.
+fn dotnet() -> Program {
+    let own = repository().join("target/dotnet/dnv/net/runtime/.net/dotnet");
+    let program = std::env::var_os("HCS_TEST_DOTNET").map_or(own, Into::into);
+    assert!(
+        program.exists(),
+        "{} is missing: cargo xtask packages",
+        program.display()
+    );
+    Program::at(program).with("DOTNET_EnableDiagnostics", "0")
+}
+
+/// Row C9: the sample for .NET in the runtime of .NET, which finds the library by each of the names that
+/// `cargo xtask install` gives it. The compiler is that of Mono, since no registry of the tests has an SDK: the project
+/// file is not used.
 #[test]
 fn sample_for_dotnet() {
     let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("hcs-run.exe");
+    let program = folder.path().join("hcs-run.dll");
     Program::of_machine("mcs")
         .below("bindings/dotnet")
         .given("-warnaserror")
+        .given("-target:exe")
+        .given("-r:System.Runtime.Serialization.dll")
         .given(format!("-out:{}", program.display()))
         .given("Program.cs")
         .run(Service::Missing)
         .succeeds();
-    let link = folder.path().join("libcomputecore.dll.so");
-    std::os::unix::fs::symlink(libraries().join("libcomputecore.so"), link).unwrap();
-    let mono = || {
-        Program::of_machine("mono")
-            .with("MONO_SHARED_DIR", folder.path())
+    let configuration = r#"{"runtimeOptions": {
+        "framework": {"name": "Microsoft.NETCore.App", "version": "8.0.0"},
+        "rollForward": "Major",
+        "configProperties": {"System.Globalization.Invariant": true}}}"#;
+    let beside = folder.path().join("hcs-run.runtimeconfig.json");
+    std::fs::write(beside, configuration).unwrap();
+    for name in ["libcomputecore.dll.so", "libcomputecore.dll"] {
+        let link = folder.path().join(name);
+        std::os::unix::fs::symlink(libraries().join("libcomputecore.so"), &link).unwrap();
+        let run = dotnet()
             .given(&program)
-    };
-    let run = mono()
-        .given("echo")
-        .given("grüße from the \"container\" 😀")
-        .run(Service::Found);
-    run.succeeds();
-    assert_eq!(run.stdout, "grüße from the \"container\" 😀\n");
-    let failed = mono().given("nosuch-program").run(Service::Found);
+            .given("echo")
+            .given("grüße from the \"container\" \\ 😀")
+            .run(Service::Found);
+        run.succeeds();
+        assert_eq!(run.stdout, "grüße from the \"container\" \\ 😀\n");
+        std::fs::remove_file(link).unwrap();
+    }
+    let link = folder.path().join("libcomputecore.dll");
+    std::os::unix::fs::symlink(libraries().join("libcomputecore.so"), link).unwrap();
+    let failed = dotnet().given(&program).given("nosuch-program");
+    let failed = failed.run(Service::Found);
+    failed.fails_saying("HcsCreateProcess failed with 0x");
     failed.fails_saying("nosuch-program");
+    failed.fails_saying("\n  operation ");
 }

@@ -247,26 +247,35 @@ fn every_function_is_documented() {
 }
 
 #[test]
-fn pkg_config_reads_the_template() {
-    let template = fs::read_to_string(manifest().join("computecore.pc.in")).unwrap();
+fn pkg_config_reads_the_templates() {
     let folder = tempfile::tempdir().unwrap();
-    let filled = template
-        .replace("@PREFIX@", "/opt/hcs")
-        .replace("@LIBDIR@", "/opt/hcs/lib")
-        .replace("@INCLUDEDIR@", "/opt/hcs/include")
-        .replace("@VERSION@", env!("CARGO_PKG_VERSION"));
-    assert!(!filled.contains('@'), "{filled}");
-    fs::write(folder.path().join("computecore.pc"), filled).unwrap();
-    let output = Command::new("pkg-config")
-        .env("PKG_CONFIG_PATH", folder.path())
-        .args(["--cflags", "--libs", "computecore"])
-        .output()
-        .expect("pkg-config runs");
-    let flags = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(
-        flags.trim(),
-        "-I/opt/hcs/include -L/opt/hcs/lib -lcomputecore"
-    );
+    for name in ["computecore", "computecore-wide"] {
+        let template = fs::read_to_string(manifest().join(format!("{name}.pc.in"))).unwrap();
+        let filled = template
+            .replace("@PREFIX@", "/opt/hcs")
+            .replace("@LIBDIR@", "/opt/hcs/lib")
+            .replace("@INCLUDEDIR@", "/opt/hcs/include")
+            .replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+        assert!(!filled.contains('@'), "{filled}");
+        fs::write(folder.path().join(format!("{name}.pc")), filled).unwrap();
+    }
+    let says = |arguments: &[&str]| {
+        let output = Command::new("pkg-config")
+            .env("PKG_CONFIG_PATH", folder.path())
+            .args(arguments)
+            .output()
+            .expect("pkg-config runs");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.trim().to_owned()
+    };
+    let flags = "-I/opt/hcs/include -L/opt/hcs/lib -lcomputecore";
+    assert_eq!(says(&["--cflags", "--libs", "computecore"]), flags);
+    // Row C2.
+    let wide = says(&["--cflags", "--libs", "computecore-wide"]);
+    assert_eq!(wide, format!("-DHCS_WIDE {flags}"));
+    // Row C6.
+    let compat = says(&["--variable=compatdir", "computecore"]);
+    assert_eq!(compat, "/opt/hcs/include/hcs-compat");
 }
 
 fn manifest() -> &'static Path {

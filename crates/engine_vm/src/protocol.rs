@@ -4,8 +4,10 @@
 //!
 //! | socket | messages |
 //! |---|---|
-//! | the worker's standard input | [`Setup`], then one message per descriptor in the order of [`Setup::descriptors`]; a [`Report`] back, and the end |
-//! | `worker.sock` in the machine's directory | a connection for each call: a [`WorkerRequest`], a [`WorkerAnswer`], the end |
+//! | the worker's standard input | [`Setup`], then one message per descriptor in the order of [`Setup::descriptors`]; a
+//! [`Report`] back, and the end |
+//! | `worker.sock` in the machine's directory | a connection for each call: a [`WorkerRequest`], a [`WorkerAnswer`],
+//! the end |
 
 use std::{
     collections::VecDeque,

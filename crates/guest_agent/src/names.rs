@@ -91,8 +91,8 @@ fn overwrite(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// `own` with these names in place of those that it has, at its end. A second time changes nothing: the system's root may have
-/// written the agent's lines more than once, and none of them stays.
+/// `own` with these names in place of those that it has, at its end. A second time changes nothing: the system's root
+/// may have written the agent's lines more than once, and none of them stays.
 pub(crate) fn replaced(own: &[u8], names: &str) -> Vec<u8> {
     let mut text = own.to_vec();
     while let Some((begin, end)) = section(&text) {

@@ -21,7 +21,7 @@ use std::{
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     environment::{is_elevated, variable},
-    trust::{Trusted, Untrusted},
+    trust::{Reason, Trusted, Untrusted},
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
@@ -241,9 +241,12 @@ fn locate(places: &[PathBuf]) -> Result<Program, Failure> {
             Err(untrusted) => Err(Failure::new(
                 HResult::HCS_E_SERVICE_NOT_AVAILABLE,
                 format!(
-                    "the host compute service is not running, and {} was not started: other users could change that \
-                     program",
-                    place.display()
+                    "the host compute service is not running, and {} was not started: {}",
+                    place.display(),
+                    match untrusted.reason {
+                        Reason::Owner { .. } | Reason::Writable { .. } => "other users could change that program",
+                        Reason::Kind | Reason::Io(_) => "it could not be found out whether other users could change it",
+                    }
                 ),
             )
             .cause(format!(
@@ -275,7 +278,7 @@ fn open(path: &Path) -> Result<OwnedFd, Untrusted> {
         Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile => Ok(file),
         _ => Err(Untrusted {
             path: path.to_owned(),
-            reason: hcs_wire::trust::Reason::Kind,
+            reason: Reason::Kind,
         }),
     }
 }

@@ -12,7 +12,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     environment::{is_root, variable},
     peer::Peer,
-    trust::Trusted,
+    trust::{Reason, Trusted},
 };
 use rustix::{
     fs::{Mode, OFlags},
@@ -66,9 +66,14 @@ impl Endpoint {
             Err(untrusted) => Err(Failure::new(
                 HResult::HCS_E_SERVICE_NOT_AVAILABLE,
                 format!(
-                    "what is found at {} cannot be relied on, since other users could change it: mend that directory, \
-                     or set ${ENDPOINT_VARIABLE} to a socket elsewhere",
-                    path.display()
+                    "what is found at {} cannot be relied on, since {}: mend that directory, or set ${ENDPOINT_VARIABLE} to a \
+                     socket elsewhere",
+                    path.display(),
+                    match untrusted.reason {
+                        Reason::Owner { .. } | Reason::Writable { .. } => "other users could change it",
+                        Reason::Kind | Reason::Io(_) =>
+                            "it could not be found out whether other users could change it",
+                    }
                 ),
             )
             .cause(untrusted.to_string())),

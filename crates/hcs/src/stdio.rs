@@ -76,10 +76,16 @@ struct Wanted {
 }
 
 impl Pipes {
-    /// Makes the pipes that these `parameters` ask for. Returns `None` if they ask for none or cannot be read, or if a
-    /// pipe cannot be made: then the service makes the pipes, or reports the error.
-    pub(crate) fn wanted_by(parameters: &str) -> Option<Self> {
-        let wanted: Wanted = serde_json::from_str(parameters).ok()?;
+    /// Makes the pipes that these `parameters` ask for. Returns `None` if they ask for none or cannot be read: then the
+    /// service reports the error.
+    ///
+    /// # Errors
+    /// A pipe cannot be made. The service must not make it, either: a program without a free descriptor could not take
+    /// it, and a stream of which something was not taken is out of step.
+    pub(crate) fn wanted_by(parameters: &str) -> Result<Option<Self>, Errno> {
+        let Ok(wanted) = serde_json::from_str::<Wanted>(parameters) else {
+            return Ok(None);
+        };
         let console = wanted.emulate_console == Some(true);
         let sent = Stdio {
             stdin: wanted.create_std_in_pipe == Some(true),
@@ -89,20 +95,22 @@ impl Pipes {
         };
         // The agent makes those of a detached process.
         if sent.count() == 0 || wanted.detached == Some(true) {
-            return None;
+            return Ok(None);
         }
-        Self::make(sent).ok()
+        Self::make(sent).map(Some)
     }
 
-    /// Makes the pipe that kept output is to come through, and one for input where the reader is attached; `None` if
-    /// that is not possible.
-    pub(crate) fn for_output(attached: bool) -> Option<Self> {
+    /// Makes the pipe that kept output is to come through, and one for input where the reader is attached.
+    ///
+    /// # Errors
+    /// A pipe cannot be made.
+    pub(crate) fn for_output(attached: bool) -> Result<Self, Errno> {
         let sent = Stdio {
             stdin: attached,
             stdout: true,
             ..Stdio::default()
         };
-        Self::make(sent).ok()
+        Self::make(sent)
     }
 
     fn make(sent: Stdio<bool>) -> Result<Self, Errno> {

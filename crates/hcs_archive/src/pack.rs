@@ -2,7 +2,8 @@
 //!
 //! Files are found by `openat2` below the directory that was named, so nothing that is exchanged meanwhile leads
 //! elsewhere. What is opened is the very file that was found: a device that takes its place may do anything when it is
-//! opened. Of a file as many bytes are taken as it had when it was opened.
+//! opened. Of a file as many bytes are taken as it had when it was opened. What the kernel shows as a file tells no
+//! size: it is read first.
 
 use std::{
     collections::HashMap,
@@ -31,6 +32,9 @@ use crate::{
 
 /// Data is read in pieces of this size.
 const PIECE: usize = 128 << 10;
+
+/// The most that is read of a file of the kernel: it is kept in memory until its size is known.
+const MOST_SHOWN: usize = 8 << 20;
 
 /// File systems that show the kernel and not files (`linux/magic.h`): proc, sysfs, cgroup, cgroup2, devpts, mqueue,
 /// debugfs, tracefs, securityfs, bpf.
@@ -144,9 +148,7 @@ impl<W: Write> Packer<'_, W> {
         let name = named(top, &path);
         match FileType::from_raw_mode(status.st_mode) {
             FileType::Directory => {
-                let of_the_kernel = status.st_dev != device
-                    && fstatfs(&found).is_ok_and(|found| OF_THE_KERNEL.contains(&found.f_type));
-                if of_the_kernel {
+                if status.st_dev != device && is_of_the_kernel(&found) {
                     self.begin(&slash(name), None, EntryType::Directory, &status)?;
                     return Ok(None);
                 }
@@ -211,6 +213,10 @@ impl<W: Write> Packer<'_, W> {
             }
             self.links.insert(key, name.to_owned());
         }
+        // Such files take no room anywhere.
+        if status.st_blocks == 0 && is_of_the_kernel(file) {
+            return self.shown(file, name, path, status);
+        }
         self.begin(name, None, EntryType::Regular, &status)?;
         let mut left = u64::try_from(status.st_size).unwrap_or(0);
         while left > 0 {
@@ -229,6 +235,38 @@ impl<W: Write> Packer<'_, W> {
             self.writer.write(piece.get(..count).unwrap_or_default())?;
             left = left.saturating_sub(count as u64);
         }
+        self.writer.end()
+    }
+
+    /// A file of the kernel, whose status has another size than what is read, mostly 0 or that of a page.
+    fn shown(
+        &mut self,
+        file: &OwnedFd,
+        name: &OsStr,
+        path: &Path,
+        mut status: Stat,
+    ) -> Result<(), ArchiveError> {
+        let mut content = Vec::new();
+        loop {
+            match rustix::io::read(file, &mut *self.buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    content.extend_from_slice(self.buffer.get(..count).unwrap_or_default());
+                }
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(ArchiveError::file(path, "cannot be read", errno)),
+            }
+            if content.len() > MOST_SHOWN {
+                return Err(ArchiveError::Refused(format!(
+                    "{} is a file of the kernel with more than {} MB, which is not copied",
+                    path.display(),
+                    MOST_SHOWN >> 20
+                )));
+            }
+        }
+        status.st_size = i64::try_from(content.len()).unwrap_or(i64::MAX);
+        self.begin(name, None, EntryType::Regular, &status)?;
+        self.writer.write(&content)?;
         self.writer.end()
     }
 
@@ -294,6 +332,11 @@ fn reopened(found: &OwnedFd, path: &Path) -> Option<Result<OwnedFd, ArchiveError
         Err(Errno::NOENT | Errno::NOTDIR) => None,
         opened => Some(opened.map_err(|errno| ArchiveError::file(path, "cannot be opened", errno))),
     }
+}
+
+/// Whether a file shows the kernel.
+fn is_of_the_kernel(found: &OwnedFd) -> bool {
+    fstatfs(found).is_ok_and(|found| OF_THE_KERNEL.contains(&found.f_type))
 }
 
 fn status_of(file: &OwnedFd, path: &Path) -> Result<Stat, ArchiveError> {

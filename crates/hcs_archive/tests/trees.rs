@@ -474,3 +474,46 @@ fn sockets_are_left_out_and_said() {
     let (_, notes) = packed(tree.path());
     assert_eq!(notes, ["socket is a socket and was left out"]);
 }
+
+/// Their status says 0 bytes, or those of a page.
+#[test]
+fn files_of_the_kernel_are_copied_as_they_are_read() {
+    let there = tempdir().unwrap();
+    for path in [
+        "/proc/version",
+        "/sys/kernel/mm/transparent_hugepage/enabled",
+    ] {
+        let Ok(expected) = fs::read(path) else {
+            continue;
+        };
+        assert_ne!(fs::metadata(path).unwrap().len(), expected.len() as u64);
+        let (stream, notes) = packed(Path::new(path));
+        assert_eq!(notes, Vec::<String>::new());
+        let copy = there.path().join("copy");
+        let name = Path::new(path).file_name().unwrap().to_str();
+        unpacked(&stream, &copy, name).unwrap();
+        assert_eq!(fs::read(&copy).unwrap(), expected, "{path}");
+        fs::remove_file(copy).unwrap();
+    }
+    // What is empty otherwise is so.
+    fs::write(there.path().join("empty"), "").unwrap();
+    let (stream, _) = packed(&there.path().join("empty"));
+    unpacked(&stream, &there.path().join("copy"), Some("empty")).unwrap();
+    assert_eq!(fs::read(there.path().join("copy")).unwrap(), b"");
+}
+
+/// A file of the kernel without end, such as a map of all memory, is refused and not kept in memory.
+#[test]
+fn files_of_the_kernel_without_end_are_refused() {
+    // Eight bytes for each page that there can be.
+    let error = pack(
+        Path::new("/proc/self/pagemap"),
+        false,
+        Vec::new(),
+        &mut |_| {},
+    );
+    assert!(
+        matches!(&error, Err(ArchiveError::Refused(said)) if said.contains("pagemap")),
+        "{error:?}"
+    );
+}

@@ -366,8 +366,8 @@ fn drops(rule: &[Value]) -> bool {
     keys.any(|one| one.get("drop").is_some() || one.get("reject").is_some())
 }
 
-/// Whether a rule decides on every packet, so that no later rule of its chain is reached. Anything but counters, logs and
-/// comments may be a condition.
+/// Whether a rule decides on every packet, so that no later rule of its chain is reached. Anything but counters, logs
+/// and comments may be a condition.
 fn ends_chain(rule: &[Value]) -> bool {
     let decides = |one: &Value| {
         let verdicts = ["accept", "drop", "reject", "return", "queue", "goto"];

@@ -12,10 +12,20 @@ use std::{
 use hcs::{Endpoint, raw};
 use serde_json::{Value, json};
 
-use crate::{client, clock::Clock, complain, output::printable};
+use crate::{
+    client,
+    clock::Clock,
+    complain,
+    options::{Surroundings, container::ContainerOptions},
+    output::printable,
+};
 
-/// Tells of `directory`, the current one, if a container with the default view does not see what is in it.
-pub(crate) fn tell(directory: Option<&str>, clock: Clock) {
+/// Tells of the current directory, if the default view of `container` does not show what is in it.
+pub(crate) fn tell(container: &ContainerOptions, here: &Surroundings, clock: Clock) {
+    if let Some(directory) = container.unnamed_directory(here) {
+        tell_unnamed(directory);
+    }
+    let directory = container.host_directory(here);
     let Some(real) = directory.and_then(|directory| fs::canonicalize(directory).ok()) else {
         return;
     };
@@ -33,6 +43,14 @@ pub(crate) fn tell(directory: Option<&str>, clock: Clock) {
     complain(&format!(
         "hcs: the current directory, {}, is empty inside: {why}\n",
         printable(&real.display().to_string())
+    ));
+}
+
+/// Tells of the current directory where a document cannot name it, so that no container can show it.
+fn tell_unnamed(directory: &Path) {
+    complain(&format!(
+        "hcs: the current directory, {directory:?}, is not seen inside: its name is not UTF-8, so no JSON document can \
+         hold it; rename it, or work in another one\n"
     ));
 }
 

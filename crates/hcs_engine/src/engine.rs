@@ -376,8 +376,8 @@ pub trait Machine: fmt::Debug + Send + Sync {
         Ok(false)
     }
 
-    /// The signal by which its guest agent asks processes to end, 1 to 64, where [`Machine::shut_down`] leaves that to the
-    /// agent; `None` for the usual one. Does not block.
+    /// The signal by which its guest agent asks processes to end, 1 to 64, where [`Machine::shut_down`] leaves that to
+    /// the agent; `None` for the usual one. Does not block.
     fn stop_signal(&self) -> Option<u8> {
         None
     }

@@ -121,8 +121,8 @@ impl TemporaryGrant {
         }))
     }
 
-    /// Gives the entry the rights that it had before, without the service. An entry that changed since then stays: it is
-    /// another grant's.
+    /// Gives the entry the rights that it had before, without the service. An entry that changed since then stays: it
+    /// is another grant's.
     ///
     /// # Errors
     /// The errno of reading or changing the list.

@@ -16,8 +16,9 @@ pub const SYSTEM: &str = "/run/hcs/hcs.sock";
 
 /// The default socket for a process of user `uid`. For root of the machine (`is_root`) it is the socket of the
 /// machine's own service. For any other user, root of a user namespace among them, it is the socket of the user's
-/// private service. That one is in `runtime_directory` (`$XDG_RUNTIME_DIR`), else below `home` if the user owns that
-/// directory, else in a directory in `/tmp` named after the user.
+/// private service. That one is in `runtime_directory` (`$XDG_RUNTIME_DIR`), else below `home`, each of them only where
+/// it is a directory that the user owns: `su` leaves those of the user before. Else it is in a directory in `/tmp`
+/// named after the user.
 ///
 /// In the last case another user may have made that directory first: call [`check`] before trusting the socket.
 #[must_use]
@@ -29,11 +30,13 @@ pub fn default_for(
     if is_root {
         return PathBuf::from(SYSTEM);
     }
-    if let Some(directory) = runtime_directory {
+    let own = |directory: &&Path| {
+        let found = fs::metadata(directory);
+        directory.is_absolute() && found.is_ok_and(|found| found.is_dir() && found.uid() == uid)
+    };
+    if let Some(directory) = runtime_directory.filter(own) {
         return directory.join("hcs/hcs.sock");
     }
-    let own =
-        |home: &&Path| fs::metadata(home).is_ok_and(|found| found.is_dir() && found.uid() == uid);
     match home.filter(own) {
         Some(home) => home.join(".local/state/hcs/hcs.sock"),
         None => PathBuf::from(format!("/tmp/hcs-{uid}/hcs.sock")),
@@ -101,29 +104,40 @@ mod tests {
         let path = Path::new;
         assert_eq!(default_for((0, true), Some(path("/x")), None), path(SYSTEM));
         assert_eq!(
-            default_for((0, false), Some(path("/x")), None),
-            path("/x/hcs/hcs.sock")
-        );
-        let runtime = Some(path("/run/user/7"));
-        assert_eq!(
-            default_for((7, false), runtime, None),
-            path("/run/user/7/hcs/hcs.sock")
-        );
-        assert_eq!(
             default_for((7, false), None, None),
             path("/tmp/hcs-7/hcs.sock")
         );
-        // The home of another user is not used.
+        // Neither the directory nor the home of another user is used.
+        assert_eq!(
+            default_for((7, false), Some(path("/proc")), None),
+            path("/tmp/hcs-7/hcs.sock")
+        );
         assert_eq!(
             default_for((7, false), None, Some(path("/proc"))),
             path("/tmp/hcs-7/hcs.sock")
         );
-        let home = tempfile::tempdir().unwrap();
-        let uid = fs::metadata(home.path()).unwrap().uid();
-        if uid != 0 {
-            let expected = home.path().join(".local/state/hcs/hcs.sock");
-            assert_eq!(default_for((uid, false), None, Some(home.path())), expected);
+        // Nor what is none, or is named from somewhere.
+        for none in ["/no/such/directory", "/dev/null", "."] {
+            assert_eq!(
+                default_for((7, false), Some(path(none)), Some(path(none))),
+                path("/tmp/hcs-7/hcs.sock")
+            );
         }
+        let place = tempfile::tempdir().unwrap();
+        let (own, uid) = (place.path(), fs::metadata(place.path()).unwrap().uid());
+        let below = |name: &str| own.join(name);
+        assert_eq!(
+            default_for((uid, false), None, Some(own)),
+            below(".local/state/hcs/hcs.sock")
+        );
+        assert_eq!(
+            default_for((uid, false), Some(own), Some(own)),
+            below("hcs/hcs.sock")
+        );
+        assert_eq!(
+            default_for((uid, false), Some(path("/no/such")), Some(own)),
+            below(".local/state/hcs/hcs.sock")
+        );
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //!
 //! 1. [`NEEDED`], [`provide`]: what is installed. [`apt`]: how.
 //! 2. [`emulator`]: QEMU, which has to fit to other parts of QEMU on the host.
-//! 3. [`kernel`]: a kernel for virtual machines, which is unpacked and not installed.
+//! 3. [`kernel`]: a kernel for virtual machines, which is unpacked and not installed; [`dotnet`]: a runtime, likewise.
 
 pub(crate) mod apt;
+mod dotnet;
 mod emulator;
 pub(crate) mod kernel;
 
@@ -46,9 +47,21 @@ pub(crate) const NEEDED: &[Package] = &[
     ("fish", "fish"),
     ("python3", "python3"),
     ("mypy", "mypy"),
+    // The package of the binding is installed, and the runtime of .NET downloaded.
+    ("/usr/lib/python3/dist-packages/pip", "python3-pip"),
+    ("/usr/share/python-wheels", "python3-venv"),
+    (
+        "/usr/lib/python3/dist-packages/setuptools",
+        "python3-setuptools",
+    ),
+    ("/usr/lib/python3/dist-packages/wheel", "python3-wheel"),
     ("go", "golang-go"),
     ("mcs", "mono-mcs"),
     ("mono", "mono-runtime"),
+    (
+        "/usr/lib/mono/4.5/System.Runtime.Serialization.dll",
+        "libmono-system-runtime-serialization4.0-cil",
+    ),
 ];
 
 /// Installs what is missing of `needed`.
@@ -83,11 +96,12 @@ pub(crate) fn provide(needed: &[Package]) -> Result<()> {
 /// Installs all that `tidy` and `test` need, and has kernels for virtual machines.
 ///
 /// # Errors
-/// As for [`provide`], [`provide_machine`] and [`kernel::provide_full`].
+/// As for [`provide`], [`provide_machine`], [`kernel::provide_full`] and [`dotnet::provide`].
 pub(crate) fn provide_all(repository: &Repository) -> Result<()> {
     provide(NEEDED)?;
     provide_machine(repository)?;
-    kernel::provide_full(repository).map(drop)
+    kernel::provide_full(repository)?;
+    dotnet::provide(repository).map(drop)
 }
 
 /// Has what virtual machines run in and boot; answers the directory of the kernel.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ctypes import byref, c_void_p
+from functools import partial
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
@@ -222,14 +223,27 @@ class Process(Handle):
 
         After ``timeout`` seconds the process is killed, with what it started, and HcsTimeoutError raised.
         """
+        # What is no bytes is refused before anything of it is sent.
+        data = memoryview(b"" if input is None else input)
         output: dict[str, bytes] = {}
+        failures: list[Exception] = []
+
+        def begin(work: Callable[[], None]) -> threading.Thread:
+            def run() -> None:
+                try:
+                    work()
+                except Exception as failure:  # It is raised where it is heard.
+                    failures.append(failure)
+
+            return threading.Thread(target=run, daemon=True)
+
         threads = [
-            threading.Thread(target=_read, args=(stream, name, output), daemon=True)
+            begin(partial(_read, stream, name, output))
             for name, stream in (("stdout", self.stdout), ("stderr", self.stderr))
             if stream is not None
         ]
         if self.stdin is not None:
-            threads.append(threading.Thread(target=_send, args=(self.stdin, input or b""), daemon=True))
+            threads.append(begin(partial(_send, self.stdin, data)))
         end = None if timeout is None else time.monotonic() + timeout
         for thread in threads:
             thread.start()
@@ -246,6 +260,8 @@ class Process(Handle):
             thread.join(None if end is None else max(end - time.monotonic(), 0))
             if thread.is_alive():
                 check("HcsWaitForProcessExit", 0x800705B4 - (1 << 32))
+        if failures:
+            raise failures[0]
         return output.get("stdout", b""), output.get("stderr", b"")
 
 
@@ -257,9 +273,8 @@ def _read(stream: BinaryIO, name: str, output: dict[str, bytes]) -> None:
     output[name] = stream.read()
 
 
-def _send(stream: BinaryIO, data: bytes) -> None:
+def _send(stream: BinaryIO, rest: memoryview) -> None:
     try:
-        rest = memoryview(data)
         while rest:
             rest = rest[stream.write(rest) :]
     except BrokenPipeError:

@@ -17,9 +17,15 @@ _CODES: dict[int, tuple[str, str]] = {
     0x8007000E: ("E_OUTOFMEMORY", "there is not enough memory"),
     0x80070057: ("E_INVALIDARG", "an argument is not valid"),
     0x80070002: ("ERROR_FILE_NOT_FOUND", "there is no such file"),
+    0x80070003: ("ERROR_PATH_NOT_FOUND", "there is no such directory"),
+    0x80070004: ("ERROR_TOO_MANY_OPEN_FILES", "this program has as many files open as it may"),
     0x80070032: ("ERROR_NOT_SUPPORTED", "this host does not support that"),
+    0x800700B7: ("ERROR_ALREADY_EXISTS", "it is there already"),
+    0x800700C1: ("ERROR_BAD_EXE_FORMAT", "the file is no program for this machine"),
+    0x8007010B: ("ERROR_DIRECTORY", "the directory cannot be entered"),
     0x80070490: ("ERROR_NOT_FOUND", "there is no such process"),
     0x800704C7: ("ERROR_CANCELLED", "the call was cancelled"),
+    0x800705AA: ("ERROR_NO_SYSTEM_RESOURCES", "the host has no more of something"),
     0x800705B4: ("ERROR_TIMEOUT", "the time is over"),
     0x80370100: ("HCS_E_TERMINATED_DURING_START", "the compute system ended while it was starting"),
     0x80370105: ("HCS_E_INVALID_STATE", "the compute system is in a state that does not allow this call"),
@@ -38,6 +44,7 @@ _CODES: dict[int, tuple[str, str]] = {
     0x8037011D: ("HCS_E_PROCESS_INFO_NOT_AVAILABLE", "the process information is not available"),
     0x8037011E: ("HCS_E_SERVICE_DISCONNECT", "the host compute service went away"),
     0x8037011F: ("HCS_E_PROCESS_ALREADY_STOPPED", "the process has already exited"),
+    0x80370121: ("HCS_E_OPERATION_ALREADY_CANCELLED", "the operation was cancelled before"),
 }
 
 _TIMEOUTS = (0x80370118, 0x800705B4)
@@ -82,7 +89,8 @@ class HcsError(Exception):
     def __str__(self) -> str:
         text = f"{self.function}: {self.message} ({self.name})"
         for cause in self.causes:
-            text += f"\n  {cause.message}"
+            if cause.message not in self.message:
+                text += f"\n  {cause.message}"
         if self.operation is not None:
             text += f"\n  operation {self.operation}"
         return text

@@ -25,6 +25,8 @@ pub(crate) enum Language {
     C11Static,
     /// C++17 against the shared library.
     Cpp17,
+    /// The same with `HCS_WIDE`.
+    Cpp17Wide,
 }
 
 /// The service that a program finds.
@@ -185,6 +187,7 @@ impl Program {
             Language::C11Wide => ("gcc", &["-std=c11", "-DHCS_WIDE"]),
             Language::C11ShortWchar => ("gcc", &["-std=c11", "-fshort-wchar"]),
             Language::Cpp17 => ("g++", &["-std=c++17"]),
+            Language::Cpp17Wide => ("g++", &["-std=c++17", "-DHCS_WIDE"]),
         };
         let mut command = Command::new(compiler);
         command
@@ -229,8 +232,13 @@ impl Program {
     /// A program of this machine.
     pub(crate) fn of_machine(name: &str) -> Self {
         assert!(installed(name), "{name} is missing: cargo xtask packages");
+        Self::at(name)
+    }
+
+    /// The program of this path.
+    pub(crate) fn at(path: impl Into<PathBuf>) -> Self {
         Self {
-            path: name.into(),
+            path: path.into(),
             _folder: None,
             environment: Vec::new(),
             arguments: Vec::new(),

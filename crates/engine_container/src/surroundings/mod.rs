@@ -3,7 +3,8 @@
 //!
 //! | when | what |
 //! |---|---|
-//! | [`renew`], by the starter | signals, mask of modes, limits, scheduling, user and groups, personality, keyring, namespaces, directory |
+//! | [`renew`], by the starter | signals, mask of modes, limits, scheduling, user and groups, personality, keyring,
+//! namespaces, directory |
 //! | [`settle`], by the service | control group of its own, all processors |
 //! | [`protect`], by the service | its score for when memory runs out |
 //! | [`give_up_capabilities`], by the service | those it has no use for |

@@ -7,7 +7,8 @@
 //!
 //! | socket | messages |
 //! |---|---|
-//! | standard input | [`Owner`] with the other socket, a [`WorkerAnswer`] back; then [`Order`]s and [`WorkerAnswer`]s by number |
+//! | standard input | [`Owner`] with the other socket, a [`WorkerAnswer`] back; then [`Order`]s and [`WorkerAnswer`]s
+//! by number |
 //! | the other one | the port that a guest has dialled, with its stream |
 //!
 //! It ends with the worker, whose ends of the sockets are closed then.

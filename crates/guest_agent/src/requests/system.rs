@@ -72,7 +72,8 @@ impl<L: Link> Agent<L> {
     }
 
     /// Sends `signals` to everything but the agent; from now on nothing is started. When the last process has ended and
-    /// the host has all answers, the agent ends too. A stopped process cannot hear the first of them, so SIGCONT follows it.
+    /// the host has all answers, the agent ends too. A stopped process cannot hear the first of them, so SIGCONT
+    /// follows it.
     pub(super) fn shut_down(
         &mut self,
         rpc: Rpc,
@@ -180,8 +181,8 @@ fn asked_signal(request: &ShutDown) -> Result<i32, Failure> {
     }
 }
 
-/// The abilities of the agent, over a link that passes descriptors or not, with a file for names or without. A link that
-/// does not is a virtual machine's.
+/// The abilities of the agent, over a link that passes descriptors or not, with a file for names or without. A link
+/// that does not is a virtual machine's.
 fn capabilities(passes_descriptors: bool, has_hosts: bool) -> GcsCapabilities {
     GcsCapabilities {
         send_host_create_message: false,

@@ -9,9 +9,12 @@ use std::{
 use hcs_lifecycle::operation::CallNumber;
 use hcs_schema::{Failure, HResult, parse::MAX_BYTES};
 use hcs_wire::{
+    errno::{hresult, words},
     operation::OperationId,
     service::{Call, Kind, Reply, encode},
 };
+
+use rustix::io::Errno;
 
 use super::{
     Document, Error, Operation, OperationKind, Process, System,
@@ -289,6 +292,28 @@ impl PendingCall {
     }
 }
 
+/// Makes the pipes that `call` is to go along with, and says so in it.
+fn pipes_of(call: &mut Call) -> Result<Option<Pipes>, Errno> {
+    let (made, sent) = match call {
+        Call::CreateProcess {
+            parameters, pipes, ..
+        } => (Pipes::wanted_by(parameters)?, pipes),
+        Call::ReadOutput { pipes, query, .. } => (Some(Pipes::for_output(query.attach)?), pipes),
+        _ => return Ok(None),
+    };
+    *sent = made.as_ref().map(Pipes::sent);
+    Ok(made)
+}
+
+/// Why a call could not even be sent: nothing of it has begun.
+fn no_pipes(errno: Errno) -> Failure {
+    let message = format!(
+        "no pipe can be made for the streams: {}; a program may have as many files open as its limit says (ulimit -n)",
+        words(errno)
+    );
+    Failure::new(hresult(errno), message)
+}
+
 /// A call that was made, and is made again on the next connection where this one leaves it unanswered.
 struct Made {
     request: PendingCall,
@@ -307,16 +332,9 @@ impl Made {
     /// Makes it for the first time.
     fn first(mut self, client: &Arc<Client>, link: &Arc<Link>) {
         self.was_over = self.has_exited();
-        if let Call::CreateProcess {
-            parameters, pipes, ..
-        } = &mut self.request.call
-        {
-            self.pipes = Pipes::wanted_by(parameters);
-            *pipes = self.pipes.as_ref().map(Pipes::sent);
-        }
-        if let Call::ReadOutput { pipes, query, .. } = &mut self.request.call {
-            self.pipes = Pipes::for_output(query.attach);
-            *pipes = self.pipes.as_ref().map(Pipes::sent);
+        match pipes_of(&mut self.request.call) {
+            Ok(pipes) => self.pipes = pipes,
+            Err(errno) => return Box::new(self).answered(Err(no_pipes(errno))),
         }
         self.send(Kind::Request, client, link);
     }

@@ -371,6 +371,12 @@ impl ContainerOptions {
         Ok((storage != Storage::default()).then_some(storage))
     }
 
+    /// The current directory, where the container would show it if a document could name it.
+    pub(crate) fn unnamed_directory<'a>(&self, surroundings: &'a Surroundings) -> Option<&'a Path> {
+        let directory = surroundings.directory.as_deref()?;
+        (self.has_default_view() && directory.to_str().is_none()).then_some(directory)
+    }
+
     /// The current directory, where the container is to show it: a command starts there. A container has file systems
     /// of its own at some places, and the root is always shown.
     pub(crate) fn host_directory<'a>(&self, surroundings: &'a Surroundings) -> Option<&'a str> {

@@ -1,6 +1,10 @@
 //! The two ends of a copy.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt as _,
+    path::PathBuf,
+};
 
 /// Where files come from, or go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,20 +22,26 @@ pub(crate) enum End {
     Stream,
 }
 
-impl FromStr for End {
-    type Err = String;
-
-    /// What has a colon and does not begin as a path does is inside.
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "-" {
+impl End {
+    /// Reads one: what has a colon and does not begin as a path does is inside. A path of this machine may have any
+    /// bytes; one inside is named by a JSON document.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(crate) fn read(text: OsString) -> Result<Self, String> {
+        let bytes = text.as_bytes();
+        if bytes == b"-" {
             return Ok(Self::Stream);
         }
-        let inside = text.split_once(':');
-        let (id, path) = match inside.filter(|_| !text.starts_with(['/', '.'])) {
-            Some(parts) => parts,
-            None if text.is_empty() => return Err("expected a path".to_owned()),
-            None => return Ok(Self::Here(text.into())),
+        let colon = bytes.iter().position(|byte| *byte == b':');
+        let Some(colon) = colon.filter(|_| !bytes.starts_with(b"/") && !bytes.starts_with(b"."))
+        else {
+            return match bytes {
+                [] => Err("expected a path".to_owned()),
+                _ => Ok(Self::Here(text.into())),
+            };
         };
+        let (id, path) = (&bytes[..colon], &bytes[colon + 1..]);
         if id.is_empty() || path.is_empty() {
             return Err(
                 "expected ID:PATH, such as box:/etc/hosts; a file of this machine that has a colon in its name is \
@@ -39,6 +49,13 @@ impl FromStr for End {
                     .to_owned(),
             );
         }
+        let name = |bytes| {
+            OsStr::from_bytes(bytes).to_str().ok_or_else(|| {
+                "what is inside is named by a JSON document, and this is not UTF-8: copy the directory that it is in"
+                    .to_owned()
+            })
+        };
+        let (id, path) = (name(id)?, name(path)?);
         let root = if path.starts_with('/') { "" } else { "/" };
         Ok(Self::Inside {
             id: id.to_owned(),
@@ -66,10 +83,14 @@ mod tests {
             ("file", End::Here("file".into())),
             ("-", End::Stream),
         ] {
-            assert_eq!(text.parse(), Ok(end), "{text}");
+            assert_eq!(End::read(text.into()), Ok(end), "{text}");
         }
         for text in ["", ":x", "box:"] {
-            assert!(text.parse::<End>().is_err(), "{text}");
+            assert!(End::read(text.into()).is_err(), "{text}");
         }
+        let odd = |bytes: &[u8]| End::read(OsStr::from_bytes(bytes).to_owned());
+        let here = OsStr::from_bytes(b"a\xff").to_owned();
+        assert_eq!(odd(b"a\xff"), Ok(End::Here(here.into())));
+        assert!(odd(b"box:/a\xff").unwrap_err().contains("not UTF-8"));
     }
 }

@@ -7,7 +7,10 @@ use std::{
     path::Path,
 };
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 use hcs::{
     Failure, HResult,
     documents::{Archive, ArchiveOperation, ProcessParameters},
@@ -54,12 +57,16 @@ Examples:
 )]
 pub(crate) struct Cp {
     /// What is copied: ID:PATH, a path, or - for an archive from standard input
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = end())]
     source: End,
 
     /// Where to: ID:PATH, a path, or - for an archive to standard output
-    #[arg(value_name = "DEST")]
+    #[arg(value_name = "DEST", value_parser = end())]
     destination: End,
+
+    /// Directories with all that is in them, as without this option
+    #[arg(long, short, short_alias = 'R', hide = true)]
+    recursive: bool,
 
     /// Keep the numbers of the owners; outside that takes root
     #[arg(long, short)]
@@ -79,6 +86,11 @@ pub(crate) struct Cp {
 
     #[command(flatten)]
     limit: Limit,
+}
+
+/// Reads one of the two: paths of this machine may have any bytes.
+fn end() -> impl TypedValueParser<Value = End> {
+    OsStringValueParser::new().try_map(End::read)
 }
 
 impl Cp {

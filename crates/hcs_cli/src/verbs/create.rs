@@ -103,7 +103,7 @@ impl Create {
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("create");
         if self.document.is_none() && !self.machine.is_machine(&self.container)? {
-            unseen::tell(self.container.host_directory(&Surroundings::here()), clock);
+            unseen::tell(&self.container, &Surroundings::here(), clock);
         }
         // What cannot be read is refused by the service, with the place of the fault.
         let grants = hcs_schema::parse(&document).map(|document| Grants::give(&id, &document));

@@ -19,7 +19,8 @@ second); the exit code is then 124";
 ///
 /// Signals are passed on to the command and its process group, as a terminal does; the second of HUP, INT, QUIT or TERM
 /// kills all of its session. When the command has ended but others still hold its output open, hcs waits until they
-/// have been silent for a second.
+/// have been silent for a second. When hcs is killed (SIGKILL), the command goes on without it, its input at an end:
+/// hcs ps shows it, and hcs signal ends it.
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),

@@ -46,8 +46,8 @@ const KILLED: u8 = 137;
 /// without any image; and so are all words beside --layer, or beside --image, which names the image as well. Only the
 /// place of a word decides, never what images and programs there are.
 ///
-/// Of an image its entry point, command, user, variables, directory, stop signal and labels are used. Its ports, volumes
-/// and health check are not.
+/// Of an image its entry point, command, user, variables, directory, stop signal and labels are used. Its ports,
+/// volumes and health check are not.
 ///
 /// Without an image or --layer the command sees the files of this machine, and starts in the current directory. What it
 /// writes is thrown away. Empty are /home, /root, /run, /tmp and other places where users and services keep what is
@@ -147,7 +147,7 @@ impl Run {
         let id = self.id.unwrap_or_else(new_id);
         let clock = self.limit.begin("run");
         if !is_machine {
-            unseen::tell(self.container.host_directory(&here), clock);
+            unseen::tell(&self.container, &here, clock);
         }
         let mut grants = Grants::give(&id, &document);
         let launched = client::launch(&id, &document, &parameters, clock);
@@ -262,7 +262,7 @@ fn explained(
             ),
         };
         stop.failure = stop.failure.cause(cause);
-    } else if left_out && stop.code == NOT_FOUND {
+    } else if left_out && stop.code == NOT_FOUND && !process.program().starts_with(['.', '/']) {
         let program = process.program();
         let cause = format!(
             "behind --, {program:?} is a command of this machine; an image is named before its command, without --: \

@@ -8,17 +8,22 @@ use hcs::{
 use crate::{
     client,
     clock::Clock,
+    complain,
     failure::Stop,
     options::{self, limit::Limit},
-    output::print_json,
+    output::{print_json, printable},
 };
+
+/// The exit code of what SIGKILL ended.
+const KILLED: u32 = 137;
 
 const TIMEOUT: &str = "Give up with exit code 124 when it takes longer (0.5 is half a second); what is waited for goes on";
 
 /// Wait until a system, or a process in it, has ended
 ///
 /// With a PID the exit code is that of the process. Without one that of the command of a container that hcs run -d
-/// made, as often as it is asked for; for other systems the status document of the system is printed when it has ended.
+/// made, as often as it is asked for, and 137 where the container ended before it; for other systems the status
+/// document of the system is printed when it has ended.
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),
@@ -112,8 +117,7 @@ impl Wait {
                     return Ok(Some(exit));
                 }
                 Ok(Some(_)) => {}
-                // The system ended before its command.
-                Ok(None) => return Ok(None),
+                Ok(None) => return self.killed(output.process_id()).map(Some),
                 Err(late) if late.hresult == HResult::TIMEOUT => {
                     let what = format!("the command of {:?}", self.id);
                     return Err(clock.passed(&what, "goes on"));
@@ -121,6 +125,24 @@ impl Wait {
                 Err(failure) => return Err(failure.into()),
             }
         }
+    }
+}
+
+impl Wait {
+    /// The end of a command whose container ended first, by a terminate for example: it was killed then.
+    fn killed(&self, process_id: u32) -> Result<ExitStatus, Stop> {
+        let exit = ExitStatus {
+            code: KILLED,
+            ..ExitStatus::default()
+        };
+        if self.json {
+            print_json(&status(process_id, exit))?;
+        }
+        complain(&format!(
+            "hcs: the container {} ended, and its command was killed\n",
+            printable(&self.id)
+        ));
+        Ok(exit)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Words of other tools that hcs does not have, and what to type in their place.
 //!
 //! [`verbs`] and [`options`] are the tables; what stands between backticks in them is typed, and a test types it. Words
-//! that mean the same here are no rows but aliases of verbs and options.
+//! that mean the same here are no rows but aliases of verbs and options. [`options`] is about verbs that make
+//! containers and commands; [`others`] is about all other verbs.
 
 mod options;
+mod others;
 mod verbs;
 
 use std::ffi::OsString;
@@ -18,19 +20,26 @@ use clap::{
 pub(crate) type Row = (&'static [&'static str], &'static str);
 
 /// A complaint about the command line, with an answer where it is about a word of another tool. `line` is all of its
-/// words, the program's name first. Of these the verb decides: the tables are about containers, and mean nothing to
-/// verbs that have verbs of their own.
+/// words, the program's name first. Of these the verb decides: the same word means something else behind another.
 pub(crate) fn advised(mut error: Error, line: &[OsString]) -> Error {
     let verb = line.get(1).and_then(|verb| verb.to_str());
     if error.kind() == ErrorKind::DisplayHelp && asks_for_host_name(line) {
         return host_name();
     }
+    if error.kind() == ErrorKind::MissingRequiredArgument && wants_a_network(&error) {
+        let answer = ContextValue::StyledStrs(vec![StyledStr::from(options::PORTS)]);
+        error.insert(ContextKind::Suggested, answer);
+        return error;
+    }
     let (context, table) = match (error.kind(), verb) {
         (ErrorKind::InvalidSubcommand, Some("image")) => {
             (ContextKind::InvalidSubcommand, verbs::IMAGE_ROWS)
         }
-        (_, Some("image" | "guest-image" | "service")) => return error,
-        (ErrorKind::UnknownArgument, _) => (ContextKind::InvalidArg, options::ROWS),
+        (ErrorKind::InvalidSubcommand, Some("network")) => {
+            (ContextKind::InvalidSubcommand, others::OF_NETWORKS)
+        }
+        (_, Some("guest-image" | "service")) => return error,
+        (ErrorKind::UnknownArgument, _) => (ContextKind::InvalidArg, options_behind(line)),
         (ErrorKind::InvalidSubcommand, _) => (ContextKind::InvalidSubcommand, verbs::ROWS),
         _ => return error,
     };
@@ -46,6 +55,31 @@ pub(crate) fn advised(mut error: Error, line: &[OsString]) -> Error {
     let answer = ContextValue::StyledStrs(vec![StyledStr::from(answer)]);
     error.insert(ContextKind::Suggested, answer);
     error
+}
+
+/// Whether a network is all that is missing: other tools put a container into one without being asked.
+fn wants_a_network(error: &Error) -> bool {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(missing)) => {
+            matches!(missing.as_slice(), [one] if one.starts_with("--network"))
+        }
+        _ => false,
+    }
+}
+
+/// The table of options for the verb of this line.
+fn options_behind(line: &[OsString]) -> &'static [Row] {
+    let word = |at: usize| line.get(at).and_then(|word| word.to_str());
+    let Some(verb) = word(1) else {
+        return &[];
+    };
+    let two = format!("{verb} {}", word(2).unwrap_or_default());
+    if ["run", "create", "exec", "update"].contains(&verb) {
+        return options::ROWS;
+    }
+    let mut tables = others::OPTIONS.iter();
+    let table = tables.find(|(verbs, _)| verbs.contains(&verb) || verbs.contains(&two.as_str()));
+    table.map_or(&[], |(_, rows)| rows)
 }
 
 /// The complaint about `found` without guesses that no slip of a finger explains, nor the one that an option was meant
@@ -65,7 +99,7 @@ fn without_far_guesses(mut error: Error, found: &str) -> Error {
             error.insert(guesses, ContextValue::Strings(near));
         }
     }
-    if found.starts_with("--") {
+    if found.starts_with('-') {
         error.remove(ContextKind::Suggested);
     }
     error
@@ -225,8 +259,71 @@ mod tests {
     }
 
     #[test]
+    fn options_of_networks_are_answered_with_the_network() {
+        for line in [
+            "hcs run -p 8080:80 -- httpd",
+            "hcs run --ip 10.231.0.9 -- httpd",
+            "hcs create --alias web",
+        ] {
+            let said = complaint(&line.split(' ').collect::<Vec<_>>());
+            assert!(said.contains(&format!("tip: {}", options::PORTS)), "{said}");
+        }
+    }
+
+    /// An option means something else behind another verb: `-f` of `rm` is `--force`, that of `ps` is `--filter`.
+    #[test]
+    fn options_of_other_verbs_are_answered_by_their_verbs() {
+        for (verbs, rows) in others::OPTIONS {
+            for verb in *verbs {
+                for (words, answer) in *rows {
+                    for word in *words {
+                        let line: Vec<&str> = ["hcs"]
+                            .into_iter()
+                            .chain(verb.split(' '))
+                            .chain([*word, "x"])
+                            .collect();
+                        let said = complaint(&line);
+                        assert!(said.contains(&format!("tip: {answer}")), "{line:?}: {said}");
+                        assert_eq!(said.matches("tip: ").count(), 1, "{line:?}: {said}");
+                    }
+                }
+            }
+        }
+        // What is said of `hcs run` is not said of others.
+        for line in [
+            "hcs list --privileged",
+            "hcs logs -v",
+            "hcs network list -m x",
+        ] {
+            let said = complaint(&line.split(' ').collect::<Vec<_>>());
+            assert!(!said.contains("tip: "), "{said}");
+        }
+    }
+
+    #[test]
+    fn verbs_of_networks_are_answered_as_such() {
+        for (words, answer) in others::OF_NETWORKS {
+            for word in *words {
+                let said = complaint(&["hcs", "network", word, "x"]);
+                assert!(said.contains(&format!("tip: {answer}")), "{word}: {said}");
+            }
+        }
+        let said = complaint(&["hcs", "network", "rename", "x"]);
+        assert!(!said.contains("tip: "), "{said}");
+    }
+
+    #[test]
     fn no_word_stands_in_the_tables_twice() {
-        for table in [options::ROWS, verbs::ROWS, verbs::IMAGE_ROWS] {
+        let others = others::OPTIONS.iter().map(|(_, rows)| *rows);
+        for table in [
+            options::ROWS,
+            verbs::ROWS,
+            verbs::IMAGE_ROWS,
+            others::OF_NETWORKS,
+        ]
+        .into_iter()
+        .chain(others)
+        {
             let mut seen = BTreeSet::new();
             for word in table.iter().flat_map(|(words, _)| *words) {
                 assert!(seen.insert(word), "{word}");
@@ -247,6 +344,8 @@ mod tests {
             .chain([&options::HOST_NAME])
             .chain(verbs::ROWS)
             .chain(verbs::IMAGE_ROWS)
+            .chain(others::OF_NETWORKS)
+            .chain(others::OPTIONS.iter().flat_map(|(_, rows)| *rows))
         {
             assert_eq!(answer.matches('`').count() % 2, 0, "{answer}");
             for text in typed(answer) {

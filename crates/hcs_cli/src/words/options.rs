@@ -1,4 +1,4 @@
-//! Options of other tools.
+//! Options of other tools for what makes containers and commands: `run`, `create`, `exec` and `update`.
 
 use super::Row;
 
@@ -7,6 +7,10 @@ pub(super) const HOST_NAME: Row = (
     &["-h"],
     "the host name is given as `--hostname web`; -h without a word behind it prints the help",
 );
+
+/// For options that go with a network, where none is named.
+pub(super) const PORTS: &str =
+    "a container is in no network unless one is named: `--network nat -p 8080:80`";
 
 /// Each option is answered by what to type here, or by why there is nothing to type.
 pub(super) const ROWS: &[Row] = &[

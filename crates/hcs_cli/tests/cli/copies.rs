@@ -1,10 +1,12 @@
 //! `hcs cp`: files into containers and out of them.
 
 use std::{
+    ffi::OsStr,
     fs,
     os::{
         fd::OwnedFd,
         unix::{
+            ffi::OsStrExt as _,
             fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
             net::UnixStream,
         },
@@ -86,6 +88,35 @@ fn files_go_in_and_come_out() {
     ]))
     .fine();
     assert_eq!(fs::metadata(at("back/owned")).unwrap().uid(), 1234);
+}
+
+#[test]
+fn names_of_this_machine_may_have_any_bytes() {
+    let (container, here) = (Container::new("bytes"), tempdir().unwrap());
+    let id = &container.0;
+    let odd = here.path().join(OsStr::from_bytes(b"odd \xff"));
+    fs::create_dir(&odd).unwrap();
+    let file = odd.join(OsStr::from_bytes(b"\xfe"));
+    fs::write(&file, "text").unwrap();
+    let cp = |from: &OsStr, to: &OsStr| ended(hcs(["cp"]).args([from, to]));
+    cp(file.as_os_str(), format!("{id}:/tmp/plain").as_ref()).fine();
+    assert_eq!(inside(id, "cat /tmp/plain"), "text");
+    // By a directory they come in, and out again, as they are.
+    cp(odd.as_os_str(), format!("{id}:/tmp").as_ref()).fine();
+    let back = here.path().join(OsStr::from_bytes(b"back\xfd"));
+    cp(format!("{id}:/tmp").as_ref(), back.as_os_str()).fine();
+    let found = back
+        .join(odd.file_name().unwrap())
+        .join(file.file_name().unwrap());
+    assert_eq!(fs::read_to_string(found).unwrap(), "text");
+    let mut inside = std::ffi::OsString::from(format!("{id}:/tmp/"));
+    inside.push(odd.file_name().unwrap());
+    let refused = cp(&inside, here.path().as_os_str());
+    assert_eq!(refused.code, Some(125), "{refused:?}");
+    assert!(
+        refused.err.contains("copy the directory that it is in"),
+        "{refused:?}"
+    );
 }
 
 #[test]

@@ -300,3 +300,59 @@ fn a_further_process_can_be_detached() {
     }
     assert_eq!(words(&format!("wait {id} 4711")).code, Some(125));
 }
+
+/// Whether the agent of a container has the other end of a pipe that `child` reads, beside its standard streams.
+fn is_served(child: &Child) -> bool {
+    let pipes = |process: &str| -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter();
+        let open = entries.flatten().flatten();
+        let own = open.filter(|entry| {
+            entry
+                .file_name()
+                .into_string()
+                .unwrap()
+                .parse::<u32>()
+                .unwrap()
+                > 2
+        });
+        let targets = own.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        targets
+            .filter(|target| target.to_string_lossy().starts_with("pipe:"))
+            .collect()
+    };
+    let read = pipes(&child.id().to_string());
+    let is_agent = |process: &str| {
+        let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+        name.trim_end() == "hcs-agent"
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let names = processes.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut agents = names.filter(|name| name.parse::<u32>().is_ok() && is_agent(name));
+    agents.any(|agent| pipes(&agent).iter().any(|pipe| read.contains(pipe)))
+}
+
+/// A script that waits for a command goes on as if that had failed, as it has.
+#[test]
+fn a_command_that_is_killed_with_its_container_has_not_succeeded() {
+    let container = detached(&[], "echo ready; exec sleep 1000");
+    let id = &container.0;
+    let wait = |options: &[&str]| {
+        let mut wait = hcs([&["wait"], options, &[id]].concat());
+        wait.stdout(Stdio::piped()).stderr(Stdio::piped());
+        wait.spawn().unwrap()
+    };
+    let waiting = [wait(&[]), wait(&["--json"])];
+    while !waiting.iter().all(is_served) {
+        std::thread::yield_now();
+    }
+    words(&format!("terminate {id}")).fine();
+    for waiting in waiting {
+        let ended = crate::common::Ended::from(waiting.wait_with_output().unwrap());
+        assert_eq!(ended.code, Some(137), "{ended:?}");
+        assert!(ended.err.contains("its command was killed"), "{ended:?}");
+        if !ended.out.is_empty() {
+            let status: Value = serde_json::from_str(&ended.out).unwrap();
+            assert_eq!(status["ExitCode"], 137);
+        }
+    }
+}

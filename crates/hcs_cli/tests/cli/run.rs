@@ -429,9 +429,29 @@ fn a_directory_that_the_default_view_leaves_out_is_explained() {
     let shown = [&below[..], &["--mount", &mount, "--", "pwd"]].concat();
     let shown = ended(hcs(shown).current_dir(place.path()));
     assert_eq!(shown.fine(), format!("{path}\n"));
+    // No image has such a name.
+    let refused = ended(&mut hcs(["run", "--", "./nowhere"]));
+    assert_eq!(refused.code, Some(127), "{refused:?}");
+    assert!(!refused.err.contains("an image"), "{refused:?}");
     // What is nowhere is not explained like that.
     let refused = ended(&mut hcs(["run", "-w", "/nowhere/at/all", "--", "pwd"]));
     assert!(!refused.err.contains("--mount"), "{refused:?}");
+}
+
+#[test]
+fn a_current_directory_that_no_document_can_name_is_told() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let place = tempfile::tempdir().unwrap();
+    let odd = place.path().join(std::ffi::OsStr::from_bytes(b"odd \xff"));
+    fs::create_dir(&odd).unwrap();
+    let run = |line: &[&str]| ended(hcs([&["run"], line].concat()).current_dir(&odd));
+    let told = run(&["--", "pwd"]);
+    assert_eq!((told.code, told.out.as_str()), (Some(0), "/\n"), "{told:?}");
+    assert!(
+        told.err.contains("odd \\xFF\", is not seen inside"),
+        "{told:?}"
+    );
+    assert_eq!(run(&["--layer", "/", "--", "pwd"]).fine(), "/\n");
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //! incoming/          archives that are being read
 //! leases/            what containers use, see [`super::lease`]
 //! use.lock           shared by all that add or read contents; alone for all that remove some
-//! index.lock         alone for a change of the index, which takes no longer than writing a file; shared to write a lease
+//! index.lock         alone for a change of the index, which takes no longer than writing a file; shared to write a
+//! lease
 //! ```
 //!
 //! Contents come first and the index last, which is replaced as a whole. So an image of the index is whole, whatever

@@ -286,8 +286,14 @@ impl Process {
         self.unanswered.set(false);
         let life = self.life.get();
         if let (Some(system), true) = (self.system.upgrade(), life.owes_status()) {
-            system.processes.owe(self.pid(), self.ending.get());
+            self.owe(&system, self.ending.get());
         }
+    }
+
+    /// Its exit status is kept for a client that asks.
+    fn owe(&self, system: &System, ending: Ending) {
+        self.stdio.borrow_mut().outlive_process();
+        system.processes.owe(self.pid(), ending);
     }
 
     /// A client asks for its end: SIGKILL is what it then dies of.
@@ -359,7 +365,7 @@ impl Process {
             } else if !owed {
                 system.processes.delivered(self.pid());
             } else if !self.unanswered.get() {
-                system.processes.owe(self.pid(), ending);
+                self.owe(&system, ending);
             }
         }
     }

@@ -44,6 +44,17 @@ impl Trace {
         open_again(&self.inode, access)
     }
 
+    /// Whether the end that `access` opens has no holder, and the other end has one.
+    fn is_left(&self, access: OFlags) -> bool {
+        let other = if access == OFlags::WRONLY {
+            OFlags::RDONLY
+        } else {
+            OFlags::WRONLY
+        };
+        // What cannot be found out has no use for its descriptor, either.
+        self.is_held(access) == Ok(false) && self.is_held(other) == Ok(true)
+    }
+
     /// Whether a process holds the end that `access` opens.
     fn is_held(&self, access: OFlags) -> Result<bool, Errno> {
         let (other_end, abandoned) = if access == OFlags::WRONLY {
@@ -104,6 +115,21 @@ impl Traces {
     /// Whether a client said so.
     pub(crate) fn is_stdin_closed(&self) -> bool {
         self.stdin_closed.get()
+    }
+
+    /// The process has exited: gives up all pipes but those that something it left behind has still, and no client.
+    /// Nothing could be got of the others any more, and their descriptors would be kept for as long as the exit status.
+    pub(crate) fn outlive_process(&mut self) {
+        let streams = [
+            (&mut self.stdin, OFlags::WRONLY),
+            (&mut self.stdout, OFlags::RDONLY),
+            (&mut self.stderr, OFlags::RDONLY),
+        ];
+        for (trace, access) in streams {
+            if trace.as_ref().is_some_and(|trace| !trace.is_left(access)) {
+                *trace = None;
+            }
+        }
     }
 
     /// Fresh ends, when no process holds any of the old ones; else none.
@@ -226,6 +252,31 @@ mod tests {
             ..Stdio::default()
         });
         assert!(stdio.reattach().unwrap().stdout.is_none());
+    }
+
+    #[test]
+    fn of_a_process_that_has_exited_only_what_it_left_behind_is_kept() {
+        let ends = |host_in, host_out| HostStdio {
+            stdin: Some(host_in),
+            stdout: Some(host_out),
+            ..HostStdio::default()
+        };
+        // What it started has both, and the client is gone.
+        let ((child_in, host_in), (host_out, child_out)) = (pipe(), pipe());
+        let mut stdio = Stdio::remember(&ends(host_in, host_out));
+        stdio.outlive_process();
+        assert!(stdio.stdin.is_some());
+        assert!(stdio.reattach().unwrap().stdout.is_some());
+        drop((child_in, child_out));
+        stdio.outlive_process();
+        assert!(stdio.stdin.is_none() && stdio.stdout.is_none());
+        // The client has them, as a program that closes the handle and reads on.
+        let ((child_in, host_in), (host_out, child_out)) = (pipe(), pipe());
+        let held = ends(host_in, host_out);
+        let mut stdio = Stdio::remember(&held);
+        drop((child_in, child_out));
+        stdio.outlive_process();
+        assert!(stdio.stdin.is_none() && stdio.stdout.is_none());
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::io::{Read as _, Write as _};
 
 use crate::common::{
-    Service,
+    Service, await_that,
     client::{CONTAINER, Client, create_process, create_system, open_system, shell, start_system},
+    log::everything,
 };
 use hcs_schema::{HResult, win32};
 use hcs_wire::service::{Call, Kind, Subject, encode};
@@ -261,4 +262,39 @@ fn descriptors_and_memory_of_the_service_do_not_grow() {
     round(&mut client, 50);
     assert_eq!(service.descriptors(), before);
     client.terminate(1);
+}
+
+/// As `hcs exec` that is killed leaves its command: the exit status is kept for the client that asks, the pipes are
+/// not.
+#[test]
+fn processes_of_clients_that_are_gone_keep_no_descriptors() {
+    let service = Service::with_config("warm_slots = 0\n");
+    let mut stays = service.client();
+    stays.start_container(1, "left");
+    let leave = |count: u64| {
+        for _ in 0..count {
+            let mut client = service.client();
+            client.call(&open_system(1, "left", None)).ok();
+            // It ends while its pipes are still open here, or after that.
+            let mut process = client.create_process(1, 2, &shell("read line; exit 1"));
+            drop(client);
+            process.write("end\n");
+        }
+    };
+    leave(2);
+    let exits = |stays: &mut Client| {
+        let events = everything(stays);
+        events
+            .iter()
+            .filter(|event| event.kind == "ProcessExited")
+            .count()
+    };
+    await_that("both have exited", || exits(&mut stays) == 2);
+    let before = service.descriptors();
+    leave(20);
+    await_that("all have exited", || exits(&mut stays) == 22);
+    await_that("none of their pipes is kept", || {
+        service.descriptors() <= before
+    });
+    stays.terminate(1);
 }

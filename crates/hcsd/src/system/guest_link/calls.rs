@@ -501,8 +501,8 @@ impl GuestLink {
         Ok(pids.filter(possible).collect())
     }
 
-    /// Asks everything in the system to end, by `signal` or the usual one. There is no answer: the system ends, or it does
-    /// not.
+    /// Asks everything in the system to end, by `signal` or the usual one. There is no answer: the system ends, or it
+    /// does not.
     ///
     /// # Errors
     /// The request cannot be sent.
