@@ -121,9 +121,9 @@ impl Traces {
     /// Nothing could be got of the others any more, and their descriptors would be kept for as long as the exit status.
     pub(crate) fn outlive_process(&mut self) {
         let streams = [
-            (&mut self.stdin, OFlags::WRONLY),
-            (&mut self.stdout, OFlags::RDONLY),
-            (&mut self.stderr, OFlags::RDONLY),
+            (&mut self.pipes.stdin, OFlags::WRONLY),
+            (&mut self.pipes.stdout, OFlags::RDONLY),
+            (&mut self.pipes.stderr, OFlags::RDONLY),
         ];
         for (trace, access) in streams {
             if trace.as_ref().is_some_and(|trace| !trace.is_left(access)) {
@@ -256,27 +256,27 @@ mod tests {
 
     #[test]
     fn of_a_process_that_has_exited_only_what_it_left_behind_is_kept() {
-        let ends = |host_in, host_out| HostStdio {
+        let ends = |host_in, host_out| Stdio {
             stdin: Some(host_in),
             stdout: Some(host_out),
-            ..HostStdio::default()
+            ..Stdio::default()
         };
         // What it started has both, and the client is gone.
         let ((child_in, host_in), (host_out, child_out)) = (pipe(), pipe());
-        let mut stdio = Stdio::remember(&ends(host_in, host_out));
+        let mut stdio = Traces::remember(&ends(host_in, host_out));
         stdio.outlive_process();
-        assert!(stdio.stdin.is_some());
+        assert!(stdio.pipes.stdin.is_some());
         assert!(stdio.reattach().unwrap().stdout.is_some());
         drop((child_in, child_out));
         stdio.outlive_process();
-        assert!(stdio.stdin.is_none() && stdio.stdout.is_none());
+        assert!(stdio.pipes.stdin.is_none() && stdio.pipes.stdout.is_none());
         // The client has them, as a program that closes the handle and reads on.
         let ((child_in, host_in), (host_out, child_out)) = (pipe(), pipe());
         let held = ends(host_in, host_out);
-        let mut stdio = Stdio::remember(&held);
+        let mut stdio = Traces::remember(&held);
         drop((child_in, child_out));
         stdio.outlive_process();
-        assert!(stdio.stdin.is_none() && stdio.stdout.is_none());
+        assert!(stdio.pipes.stdin.is_none() && stdio.pipes.stdout.is_none());
     }
 
     #[test]
