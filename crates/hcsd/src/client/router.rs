@@ -55,7 +55,13 @@ impl Dispatch for Router {
     }
 
     fn take_up(&self, to: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
-        take_up(to, request, call, pending);
+        let connection = Rc::clone(to);
+        let errand = Errand {
+            connection,
+            request,
+            pending,
+        };
+        dispatch(errand, call);
     }
 
     fn withdrawn(&self, to: &Rc<Connection>, call: &Call, why: &Failure) {

@@ -38,7 +38,7 @@ use crate::{
         operations,
         state::journal::Journal,
     },
-    system::{SystemRequest, context::Context, events::Watchers, registry::Reservation},
+    system::{SystemRequest, context::Context, registry::Reservation},
     thread::{fair::FairLane, limits::Share},
     upkeep::{cpu_groups, slots::Ready},
 };
@@ -421,7 +421,7 @@ pub(crate) fn put_together(
         unlinked: Cell::new(false),
         lost_links: LostLinks::default(),
         fault: RefCell::default(),
-        watchers: Watchers::default(),
+        watchers: Rc::default(),
         exit: RefCell::default(),
         memory_kills: Kills::new(memory_kills),
         ledger: RefCell::new(ledger),

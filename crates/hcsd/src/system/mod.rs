@@ -176,7 +176,7 @@ pub(crate) struct System {
     lost_links: LostLinks,
     /// What was wrong with its agent.
     fault: RefCell<Option<String>>,
-    watchers: Watchers,
+    watchers: Rc<Watchers>,
     /// The `SystemExitStatus` document, once it has ended.
     exit: RefCell<Option<String>>,
     /// What the kernel killed in it for want of memory.

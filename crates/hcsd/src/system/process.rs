@@ -58,7 +58,7 @@ pub(crate) struct Process {
     stdio: RefCell<Stdio>,
     /// An earlier service made its pipes; this one has not asked for them yet.
     stdio_unknown: Cell<bool>,
-    watchers: Watchers,
+    watchers: Rc<Watchers>,
     /// Its exit is in the event log already.
     exit_is_told: Cell<bool>,
     /// Its agent alone says that it is there: no client has had it, and no service has written it down.
@@ -102,7 +102,7 @@ impl Process {
             ends_system: Cell::new(false),
             stdio: RefCell::default(),
             stdio_unknown: Cell::new(false),
-            watchers: Watchers::default(),
+            watchers: Rc::default(),
             exit_is_told: Cell::new(false),
             unclaimed: Cell::new(false),
             share: RefCell::new(Some(share)),

@@ -20,7 +20,6 @@ use crate::{
     document::{parse, parse_optional},
     record::{blocking::blocking, failures::unknown, ledger::Fate},
     system::{System, SystemRequest, making},
-    thread::share::place,
 };
 
 /// `HcsCreateComputeSystem`.
@@ -32,7 +31,7 @@ pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) 
         let made = match created_before(&errand).await {
             Ok(None) => {
                 let made = async {
-                    let place = place(&errand.connection.share.systems);
+                    let place = errand.connection.share.creation();
                     let _place = errand.in_its_turn(place).await?;
                     making::create(&service.context, errand.behalf(), uid, id, document).await
                 };
@@ -101,9 +100,9 @@ pub(super) fn settle(errand: &Errand, handle: u64, made: Result<(Answer, Object)
     match made {
         Ok((answer, object)) => {
             errand.answer(Ok(answer));
-            let waiting = connection.handles.open(handle, object.clone());
+            connection.handles.open(handle, object.clone());
             object.attach(connection, handle);
-            connection.resume(waiting);
+            connection.resume(handle);
             release_if_gone(errand, handle);
         }
         Err(failure) => {
@@ -117,7 +116,7 @@ pub(super) fn settle(errand: &Errand, handle: u64, made: Result<(Answer, Object)
 /// The client may have left while the handle was made.
 fn release_if_gone(errand: &Errand, handle: u64) {
     if errand.connection.is_closed()
-        && let Some(released) = errand.connection.handles.remove(handle)
+        && let Some((released, _)) = errand.connection.handles.remove(handle)
     {
         released.release(&errand.connection);
     }
@@ -137,8 +136,9 @@ pub(super) fn release(
     let handles = &errand.connection.handles;
     let checked = check(handles);
     errand.answer(checked.map(|()| {
-        if let Some(released) = handles.remove(handle) {
+        if let Some((released, waiting)) = handles.remove(handle) {
             released.release(&errand.connection);
+            errand.connection.resume_closed(waiting);
         }
         Answer::done()
     }));
