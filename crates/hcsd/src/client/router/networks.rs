@@ -19,8 +19,8 @@ pub(super) fn answer(errand: Errand, call: NetworkCall) {
     let connection = Rc::clone(&errand.connection);
     let networks = Rc::clone(&connection.service.context.networks);
     if !call.has_effect() {
-        let named = Named::default();
-        return errand.look(async move { networks.call(call, named).await.map(Answer::document) });
+        let found = networks.look(&call);
+        return errand.answer(found.map(Answer::document));
     }
     connection.spawn(async move {
         let trail = &errand.pending.trail;
@@ -28,12 +28,20 @@ pub(super) fn answer(errand: Errand, call: NetworkCall) {
             name: trail.name().cloned(),
             is_repeat: trail.repeated().is_some(),
         };
-        // What is known of it is with the objects themselves.
-        let answer = match errand.was_done().await {
-            Ok(_) => {
+        let turn = errand.in_its_turn(networks.turn());
+        let turn = match errand.was_done().await {
+            // What is known of it is with the objects themselves, so they are asked, whether it is cancelled or not.
+            Ok(true) => operations::carry(Some(Rc::clone(trail)), turn).await,
+            Ok(false) => errand.until_cancelled(turn).await,
+            Err(failure) => Err(failure),
+        };
+        let answer = match turn {
+            Ok(turn) => {
                 // A change is made to its end, so its answer is waited for: a client that cancels would not know what is there.
-                let called = async { networks.call(call, named).await.map(Answer::document) };
-                operations::carry(Some(Rc::clone(&errand.pending.trail)), called).await
+                let called = networks.change_by(turn, call, named);
+                operations::carry(Some(Rc::clone(trail)), called)
+                    .await
+                    .map(Answer::document)
             }
             Err(failure) => Err(failure),
         };
