@@ -18,7 +18,7 @@ use std::{
 
 use crate::common::{
     Client, Service,
-    client::{create_process, create_system, open_system, shell},
+    client::{create_process, create_system, open_system, shell, terminate_system},
 };
 use hcs_schema::{HResult, win32};
 use hcs_wire::{
@@ -418,6 +418,53 @@ fn systems_and_processes_of_one_user_are_counted_over_all_connections() {
     client.terminate(1);
     client.terminate(2);
     second.terminate(3);
+}
+
+#[test]
+fn what_waits_for_a_handle_and_what_many_handles_hear_comes_in_its_order() {
+    const MANY: u64 = 3000;
+    let service = Service::new();
+    let mut client = service.client();
+    let mut other = service.client();
+    client.start_container(1, "box");
+    other.call(&open_system(1, "box", None)).ok();
+    // The handle is there when its process is: what is sent meanwhile waits for it.
+    let sleep = json!({ "CommandArgs": ["/bin/sleep", "1000"] });
+    let created = client.send(&create_process(1, 2, &sleep));
+    let waiting: Vec<u64> = (0..MANY)
+        .map(|_| client.send(&Call::GetProcessInfo { process: 2 }))
+        .collect();
+    let closed = client.send(&Call::CloseProcess { process: 2 });
+    let late = client.send(&Call::GetProcessInfo { process: 2 });
+    client.created(created, 2);
+    for request in waiting {
+        client.wait(request).ok();
+    }
+    client.wait(closed).ok();
+    client.wait(late).failed(HResult::E_HANDLE);
+    // So does what follows a failure.
+    let none = json!({ "CommandArgs": ["/no/such/program"] });
+    client.send(&create_process(1, 3, &none));
+    let refused: Vec<u64> = (0..MANY)
+        .map(|_| client.send(&Call::GetProcessInfo { process: 3 }))
+        .collect();
+    let first = client.wait(refused[0]).reply.result;
+    assert!(!first.is_success(), "{first}");
+    for request in &refused[1..] {
+        assert_eq!(client.wait(*request).reply.result, first);
+    }
+    client.call(&Call::CloseProcess { process: 3 }).ok();
+    // Each handle hears of an end, once, and so does that of the other client.
+    for handle in 100..100 + MANY {
+        client.call(&open_system(handle, "box", None)).ok();
+    }
+    client.events.clear();
+    client.send(&terminate_system(1));
+    assert_eq!(other.system_exit(1), "ForcedExit");
+    assert_eq!(client.system_exit(1), "ForcedExit");
+    for handle in 100..100 + MANY {
+        assert_eq!(client.system_exit(handle), "ForcedExit");
+    }
 }
 
 /// Processes of a system that ends while a client floods the service.
