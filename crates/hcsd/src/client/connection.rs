@@ -716,6 +716,21 @@ impl Connection {
     pub(crate) async fn gone(&self) {
         self.outgoing.closed().await;
     }
+
+    /// The place that is asked for by `place`. Nothing has begun before, so nothing begins for a client that is gone.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(crate) async fn in_its_turn<T>(
+        &self,
+        place: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = self.gone() => Err(cancelled()),
+            place = place => Ok(place),
+        }
+    }
 }
 
 /// What a call ends with that was not done by its deadline.

@@ -432,6 +432,7 @@ pub(crate) fn put_together(
         detached_command: RefCell::default(),
         end_is_told: Cell::new(false),
         creating: Cell::new(0),
+        turns: FairLane::new(1),
         creations: FairLane::new(CREATIONS),
         settled: tokio::sync::Notify::new(),
         share: RefCell::new(Some(share)),

@@ -75,6 +75,11 @@ impl FairLane {
         poll_fn(|context| asking.poll(context)).await
     }
 
+    /// How many calls wait for a place.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.borrow().len()
+    }
+
     /// Gives the free places out.
     fn grant(&self) {
         while self.free.get() > 0 {

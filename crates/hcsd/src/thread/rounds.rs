@@ -134,6 +134,11 @@ impl<T> Waiting<T> {
         Some(removed)
     }
 
+    /// How many wait.
+    pub(crate) const fn len(&self) -> usize {
+        self.count
+    }
+
     /// Whether nothing waits.
     pub(crate) const fn is_empty(&self) -> bool {
         self.count == 0

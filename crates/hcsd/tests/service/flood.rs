@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     fs,
     io::Write as _,
-    os::unix::net::UnixStream,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -27,6 +27,7 @@ use hcs_wire::{
     service::{Call, Decoder, HEADER_BYTES, Kind, encode},
     socket,
 };
+use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
 use serde_json::json;
 
 const LIMITS: &str = "[limits]\npending_per_connection = 50\nunread_bytes_per_connection = 100000\n\
@@ -118,6 +119,25 @@ const CALLS: usize = 31;
 /// Answers to the flooding client between two of the other's, at most, in the middle of all cases: some turns of the
 /// service per step of the other's call, and what the test's own threads are late.
 const SHARE: u64 = 200;
+
+/// Lets users of [`GROUP`] in.
+const OTHERS: &str = "socket_group = \"64123\"\n";
+const GROUP: u32 = 64_123;
+
+/// A client of a user of that group, who has no further rights.
+fn client_of(service: &Service, user: u32) -> Client {
+    let directory = service.root().parent().unwrap().to_owned();
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o711)).unwrap();
+    thread::scope(|scope| {
+        let connecting = scope.spawn(|| {
+            set_thread_groups(&[]).unwrap();
+            set_thread_gid(Gid::from_raw(GROUP)).unwrap();
+            set_thread_uid(Uid::from_raw(user)).unwrap();
+            service.client()
+        });
+        connecting.join().unwrap()
+    })
+}
 
 /// Has `call` flood the service, and answers how many of its calls were answered during one of `other`'s.
 fn answers_during_one(
@@ -318,6 +338,36 @@ fn a_flood_of_any_call_leaves_another_client_its_turn() {
 }
 
 #[test]
+fn a_user_of_many_connections_leaves_another_user_as_much_as_one_of_a_single_one() {
+    const CONNECTIONS: usize = 20;
+    let service = Service::with_config(OTHERS);
+    let mut other = service.client();
+    other.start_container(1, "other");
+    let floods = [(); CONNECTIONS].map(|()| {
+        let mut client = client_of(&service, 64_201);
+        client.call(&open_system(1, "other", None)).ok();
+        Flood::begin(client, |number| match number % 2 {
+            0 => open_system(number, "other", None),
+            _ => Call::CloseSystem { system: number - 1 },
+        })
+    });
+    let answered = || floods.iter().map(Flood::answered).sum::<u64>();
+    let mut during: Vec<u64> = (0..CALLS)
+        .map(|_| {
+            let before = answered();
+            let query = Some(r#"{"PropertyTypes":["Basic"]}"#.to_owned());
+            let asked = Call::GetSystemProperties { system: 1, query };
+            other.call(&asked).ok();
+            answered() - before
+        })
+        .collect();
+    during.sort_unstable();
+    assert!(during[CALLS / 2] < SHARE, "{during:?}");
+    floods.into_iter().for_each(Flood::end);
+    other.terminate(1);
+}
+
+#[test]
 fn a_flood_of_connections_and_half_messages_leaves_others_served() {
     let service = Service::with_config("[limits]\nconnections = 300\n");
     let mut other = service.client();
@@ -473,15 +523,16 @@ const ENDING: u64 = 100;
 #[test]
 fn others_have_their_turn_while_a_system_of_many_processes_ends() {
     // The floods write events, too, and none may take the place of an earlier one.
-    let service = Service::with_config("[limits]\nevent_log_bytes = 1073741824\n");
+    let limits = "[limits]\nevent_log_bytes = 1073741824\n";
+    let service = Service::with_config(&format!("{OTHERS}{limits}"));
     let mut client = service.client();
     client.start_container(1, "full");
     for handle in 100..100 + ENDING {
         client.create_process(1, handle, &shell("exec sleep 1000"));
     }
-    // Each of these calls fails, which is an event. One client alone may have had more than its turns just before.
-    let floods = [(); 4].map(|()| {
-        Flood::begin(service.client(), |number| {
+    // Each of these calls fails, which is an event. One user alone may have had more than its turns just before.
+    let floods = [64_201, 64_202, 64_203, 64_204].map(|user| {
+        Flood::begin(client_of(&service, user), |number| {
             open_system(number, "nothing", None)
         })
     });

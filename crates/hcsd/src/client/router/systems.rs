@@ -159,6 +159,7 @@ fn submit(
         Ok((system, request)) => {
             let behalf = errand.behalf();
             let repeated = errand.pending.trail.repeated();
+            let connection = Rc::clone(&errand.connection);
             errand.run_once(async move {
                 let fate = repeated.map_or(Fate::NotBegun, |name| system.fate(&name));
                 match fate {
@@ -166,7 +167,11 @@ fn submit(
                     Fate::Uncertain => {
                         return Err(unknown("the engine was just doing it"));
                     }
-                    Fate::NotBegun => system.perform(behalf, request).await?,
+                    Fate::NotBegun => {
+                        let turn = system.turn(&request);
+                        let _turn = connection.in_its_turn(turn).await?;
+                        system.perform(behalf, request).await?;
+                    }
                 }
                 Ok(Answer::done())
             });
@@ -263,10 +268,12 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
         Ok((system, options)) => {
             let force = options.force == Some(true);
             let behalf = errand.behalf();
+            let connection = Rc::clone(&errand.connection);
             errand.run_once(async move {
-                let ended = system
-                    .perform(behalf, SystemRequest::ShutDown(options))
-                    .await;
+                let request = SystemRequest::ShutDown(options);
+                let turn = connection.in_its_turn(system.turn(&request)).await?;
+                let ended = system.perform(behalf, request).await;
+                drop(turn);
                 match ended {
                     Err(failure)
                         if force && failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT =>
