@@ -9,6 +9,7 @@ use std::{
     fs,
     io::Write as _,
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -28,7 +29,7 @@ use hcs_wire::{
     socket,
 };
 use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const LIMITS: &str = "[limits]\npending_per_connection = 50\nunread_bytes_per_connection = 100000\n\
                       systems_per_client = 3\nprocesses_per_client = 4\n";
@@ -515,6 +516,58 @@ fn what_waits_for_a_handle_and_what_many_handles_hear_comes_in_its_order() {
     for handle in 100..100 + MANY {
         assert_eq!(client.system_exit(handle), "ForcedExit");
     }
+}
+
+/// The kinds of the events that a service has written, in their order.
+fn kinds_of_events(service: &Service) -> Vec<String> {
+    let mut segments: Vec<_> = fs::read_dir(service.root().join("events"))
+        .unwrap()
+        .map(|segment| segment.unwrap().path())
+        .collect();
+    segments.sort();
+    let kind_in = |line: &str| {
+        let entry: Value = serde_json::from_str(line).unwrap();
+        entry["Kind"].as_str().unwrap().to_owned()
+    };
+    let kinds_in = |segment: &PathBuf| -> Vec<String> {
+        let text = fs::read_to_string(segment).unwrap();
+        text.lines().map(kind_in).collect()
+    };
+    segments.iter().flat_map(kinds_in).collect()
+}
+
+#[test]
+fn what_one_client_queues_on_a_system_leaves_another_its_turn_and_ends_with_its_client() {
+    const CALLS: usize = 300;
+    let service = Service::with_config("[limits]\nevent_log_bytes = 1073741824\n");
+    let mut other = service.client();
+    other.start_container(1, "box");
+    let mut flooding = service.client();
+    flooding.call(&open_system(1, "box", None)).ok();
+    let settings = r#"{"ResourcePath":"Container/Memory/SizeInMB","Settings":{"SizeInMB":512}}"#;
+    for _ in 0..CALLS {
+        flooding.send(&Call::ModifySystem {
+            system: 1,
+            settings: settings.to_owned(),
+        });
+    }
+    // Answered when all of them have been taken up.
+    flooding.call(&Call::EnumerateSystems { query: None }).ok();
+    let options = None;
+    other.call(&Call::PauseSystem { system: 1, options }).ok();
+    let modified = || {
+        let kinds = kinds_of_events(&service);
+        (kinds.iter().filter(|kind| *kind == "SystemModified")).count()
+    };
+    assert!(modified() < CALLS / 2, "{}", modified());
+    // What waits is not begun any more.
+    drop(flooding);
+    let options = None;
+    other.call(&Call::ResumeSystem { system: 1, options }).ok();
+    let options = None;
+    other.call(&Call::PauseSystem { system: 1, options }).ok();
+    assert!(modified() < CALLS / 2, "{}", modified());
+    other.terminate(1);
 }
 
 /// Processes of a system that ends while a client floods the service.
