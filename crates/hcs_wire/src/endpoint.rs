@@ -73,7 +73,6 @@ pub fn canonical(endpoint: &Path) -> PathBuf {
 }
 
 /// The directory as it is called without links.
-
 fn resolved(path: &Path) -> PathBuf {
     if let Ok(resolved) = fs::canonicalize(path) {
         return resolved;

@@ -2,8 +2,8 @@
 //!
 //! What one process does in order, like a guest agent that makes processes, has a queue. A connection that fills it makes
 //! all others wait for the whole of it. So only a few requests are on their way at one time. Of those that wait the next
-//! is that of the user whose last turn is the longest ago, and of that user's connections of the one for which that holds
-//! ([`super::rounds`]), however many calls the others have made.
+//! is that of the user whose last turn is the longest ago, and of the same among that user's connections
+//! ([`super::rounds`]). How many calls the others have made does not matter.
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,7 +1,7 @@
 //! Who is next: a user after the other, of each user a connection after the other, of each connection the oldest first. Pure.
 //!
-//! So what one user waits for is one thing of each other user, and what one connection waits for beyond that is one thing of
-//! each other connection of its user, whatever the others have asked for and by how many connections.
+//! So what one user waits for is one thing of each other user, by however many connections those ask. What a connection waits
+//! for beyond that is one thing of each other connection of its user.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},

@@ -347,15 +347,10 @@ async fn create(
     kept.write(&groups)?;
     let group = id.clone();
     let made = on_engine(engines, move |groups| groups.make(&group, &processors));
-    let mut made = made.await;
-    if made.is_ok() && is_cancelled() {
-        let group = id.clone();
-        let removed = on_engine(engines, move |groups| groups.remove(&group)).await;
-        // One that stays is told as made, so that it can be deleted.
-        if removed.is_ok() {
-            made = Err(cancelled());
-        }
-    }
+    let made = match made.await {
+        Ok(()) if is_cancelled() => take_back(engines, id.clone()).await,
+        made => made,
+    };
     if let Err(failure) = made {
         groups.remove(&id);
         if let Err(also) = kept.write(&groups) {
@@ -370,6 +365,15 @@ async fn create(
     info!(group = id, "a group of processors was made");
     kept.groups.replace(groups);
     Ok(())
+}
+
+/// Removes a group that was given up while it was made. One that stays is told as made, so that it can be deleted.
+///
+/// # Errors
+/// The group is not there, as its client wanted.
+async fn take_back(engines: &[Arc<dyn Engine>], group: String) -> Result<(), Failure> {
+    let removed = on_engine(engines, move |groups| groups.remove(&group)).await;
+    removed.map_or(Ok(()), |()| Err(cancelled()))
 }
 
 /// The processors asked for, each once and usable.

@@ -1,7 +1,7 @@
 //! What a client hears of its handles.
 //!
-//! A client may have very many handles of one system or process. So a few of them hear of an event at once, and the others in
-//! turns with all that other clients want, at the cost of the client that has them. What a client is told is told in the order
+//! A client may have very many handles of one system or process. A few of them hear of an event at once. The others follow in
+//! the turns of the client that has them. What a client is told is told in the order
 //! in which it happened, whatever it is about.
 
 use std::{
